@@ -1,0 +1,116 @@
+//! The closed list of what a node does.
+
+use serde::{Deserialize, Serialize};
+
+/// How often a job may take effect (docs/guarantees.md).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Class {
+    /// Effects exist only in the commit; rerun until one attempt commits.
+    Transactional,
+    /// Leaves the node under an identity its receiver recognises; repeated
+    /// with backoff until delivered, refused for good, or past its deadline.
+    Delivery,
+    /// Leaves the node and must never be repeated.
+    Once,
+}
+
+/// Which credit a job uses up on a worker. Deliveries mostly wait for somebody
+/// else's answer and must not hold up the node's own work.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum Pool {
+    /// Handlers of the node's own work.
+    Run,
+    /// Deliveries to the ledger, other nodes and clients.
+    Delivery,
+}
+
+macro_rules! kinds {
+    ($($(#[$doc:meta])* $variant:ident = $name:literal, $class:ident;)*) => {
+        /// Which handler runs a job.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+        pub enum Kind { $($(#[$doc])* $variant,)* }
+
+        impl Kind {
+            /// Every kind.
+            pub const ALL: &'static [Kind] = &[$(Kind::$variant),*];
+
+            /// The name shown to operators, in logs and metrics.
+            pub fn name(self) -> &'static str {
+                match self { $(Kind::$variant => $name),* }
+            }
+
+            /// How often it may take effect.
+            pub fn class(self) -> Class {
+                match self { $(Kind::$variant => Class::$class),* }
+            }
+        }
+    };
+}
+
+kinds! {
+    /// A raw message from the queue: decrypt, verify, record, hand to its role.
+    MqReceive = "mq.receive", Transactional;
+    /// RP: an IdP answered.
+    RpIdpResponse = "rp.idp_response", Transactional;
+    /// RP: an AS answered.
+    RpAsResponse = "rp.as_response", Transactional;
+    /// RP: a block changed one of our requests.
+    RpRequestUpdate = "rp.request_update", Transactional;
+    /// RP: the transaction that creates a request has settled.
+    RpRequestCreated = "rp.request_created", Transactional;
+    /// RP: the transaction that closes a request has settled.
+    RpRequestClosed = "rp.request_closed", Transactional;
+    /// RP: a request's time is up.
+    RpTimeOut = "rp.time_out", Transactional;
+    /// RP: the transaction that times a request out has settled.
+    RpRequestTimedOut = "rp.request_timed_out", Transactional;
+    /// RP: the acknowledgement of data has settled.
+    RpDataReceived = "rp.data_received", Transactional;
+    /// IdP: an RP asks for consent.
+    IdpConsentRequest = "idp.consent_request", Transactional;
+    /// IdP: a block changed a request we were asked about.
+    IdpRequestUpdate = "idp.request_update", Transactional;
+    /// IdP: the transaction of our answer has settled.
+    IdpResponseCreated = "idp.response_created", Transactional;
+    /// AS: an RP asks for data.
+    AsDataRequest = "as.data_request", Transactional;
+    /// AS: the client application answered the data request callback.
+    AsCallbackAnswer = "as.callback_answer", Transactional;
+    /// AS: a block changed a request we were asked about.
+    AsRequestUpdate = "as.request_update", Transactional;
+    /// AS: the transaction of our answer has settled.
+    AsResponseCreated = "as.response_created", Transactional;
+    /// AS: the transaction that offers or changes a service has settled.
+    AsServiceRegistered = "as.service_registered", Transactional;
+    /// The transaction that registers the message queue address has settled.
+    NodeMqRegistered = "node.mq_registered", Transactional;
+    /// Sign a transaction (again) and hand it to `deliver.transaction`.
+    LedgerTransact = "ledger.transact", Transactional;
+    /// Find out what became of a transaction that no block has shown yet.
+    LedgerConfirm = "ledger.confirm", Transactional;
+    /// Sign and encrypt a message with an external crypto service, then hand it to `deliver.message`.
+    MqSend = "mq.send", Transactional;
+    /// Broadcast a signed transaction.
+    DeliverTransaction = "deliver.transaction", Delivery;
+    /// Send an encrypted message to another node.
+    DeliverMessage = "deliver.message", Delivery;
+    /// POST a callback to a client application.
+    DeliverCallback = "deliver.callback", Delivery;
+    /// Does nothing; for benchmarks and tests of the cluster core.
+    Noop = "bench.noop", Transactional;
+}
+
+impl Kind {
+    /// Which credit it uses up.
+    pub fn pool(self) -> Pool {
+        match self.class() {
+            Class::Transactional => Pool::Run,
+            Class::Delivery | Class::Once => Pool::Delivery,
+        }
+    }
+
+    /// The kind with this [`name`](Self::name).
+    pub fn from_name(name: &str) -> Option<Kind> {
+        Self::ALL.iter().copied().find(|kind| kind.name() == name)
+    }
+}

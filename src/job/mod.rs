@@ -1,0 +1,185 @@
+//! Everything a node does is a job: an API call, a message, a block's effect,
+//! a timer, a transaction to broadcast, a message to send, a callback to
+//! deliver (docs/architecture.md). A handler reads what it likes and returns a
+//! [`Commit`]; the store applies it and ends the job in one atomic step.
+
+pub mod codec;
+mod commit;
+mod kind;
+
+pub use commit::{Column, Commit, Guard, Outcome, Row, Table, Write};
+pub use kind::{Class, Kind, Pool};
+
+use std::fmt;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+/// Time-ordered unique id of a job.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct JobId(Uuid);
+
+impl JobId {
+    /// A new id; later ids sort after earlier ones (UUIDv7).
+    pub fn generate() -> Self {
+        Self(Uuid::now_v7())
+    }
+
+    /// The 16 bytes of the id, as stored and sent.
+    pub fn as_bytes(&self) -> &[u8; 16] {
+        self.0.as_bytes()
+    }
+
+    /// The id with these bytes; `None` unless there are 16.
+    pub fn from_slice(bytes: &[u8]) -> Option<Self> {
+        Uuid::from_slice(bytes).ok().map(Self)
+    }
+}
+
+impl fmt::Display for JobId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl std::str::FromStr for JobId {
+    type Err = uuid::Error;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        text.parse().map(Self)
+    }
+}
+
+/// Milliseconds since the Unix epoch.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default, Serialize, Deserialize,
+)]
+pub struct Millis(pub u64);
+
+impl Millis {
+    /// The wall clock.
+    pub fn now() -> Self {
+        let since_epoch = SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .unwrap_or(Duration::ZERO);
+        Self(since_epoch.as_millis() as u64)
+    }
+
+    /// This instant plus `duration`.
+    pub fn after(self, duration: Duration) -> Self {
+        Self(self.0.saturating_add(duration.as_millis() as u64))
+    }
+
+    /// How long until `later`; zero if it has passed.
+    pub fn until(self, later: Millis) -> Duration {
+        Duration::from_millis(later.0.saturating_sub(self.0))
+    }
+}
+
+/// A job that a handler, an API call or the master wants accepted.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct NewJob {
+    /// Unique id; chosen by the maker so that a timer can be cancelled by it.
+    pub id: JobId,
+    /// Which handler runs it.
+    pub kind: Kind,
+    /// Jobs of one key run one at a time, in the order accepted.
+    pub key: String,
+    /// The kind's payload in the form of [`codec`].
+    pub payload: Vec<u8>,
+    /// Idempotency key: the same source is accepted once within the store's
+    /// retention ([`crate::store::SOURCE_RETENTION`]).
+    pub source: Option<String>,
+    /// Not before this instant (timers, retries). Such a job takes its place in
+    /// its key's order when it becomes due.
+    pub not_before: Option<Millis>,
+    /// Not before the node has seen a block above this height
+    /// (spec/flows.md 1.5). It takes its place in its key's order then.
+    pub after_height: Option<u64>,
+    /// Given up when this instant has passed.
+    pub deadline: Option<Millis>,
+}
+
+impl NewJob {
+    /// A job that may run at once.
+    pub fn new<P: Serialize>(kind: Kind, key: impl Into<String>, payload: &P) -> Self {
+        Self {
+            id: JobId::generate(),
+            kind,
+            key: key.into(),
+            payload: codec::encode(payload),
+            source: None,
+            not_before: None,
+            after_height: None,
+            deadline: None,
+        }
+    }
+
+    /// Sets the idempotency key.
+    pub fn source(mut self, source: impl Into<String>) -> Self {
+        self.source = Some(source.into());
+        self
+    }
+
+    /// Sets the earliest start.
+    pub fn not_before(mut self, instant: Millis) -> Self {
+        self.not_before = Some(instant);
+        self
+    }
+
+    /// Holds the job until a block above `height` has been seen.
+    pub fn after_height(mut self, height: u64) -> Self {
+        self.after_height = Some(height);
+        self
+    }
+
+    /// Sets the instant after which the job is given up.
+    pub fn deadline(mut self, instant: Millis) -> Self {
+        self.deadline = Some(instant);
+        self
+    }
+}
+
+/// An accepted job, as the store and the dispatcher know it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Job {
+    /// What was accepted.
+    pub new: NewJob,
+    /// Place in the node's order of acceptance; assigned by the store, from 1.
+    pub seq: u64,
+    /// `seq` of the job of the same key that was the last open one when this
+    /// one was accepted, 0 if there was none. A job starts only when its
+    /// predecessor has ended. Jobs accepted with `not_before` or
+    /// `after_height` have none and are nobody's predecessor.
+    pub prev: u64,
+    /// The fence: a commit that names a lower attempt than the stored one is
+    /// refused. 1 when accepted; raised only when a worker is given up.
+    pub attempt: u32,
+    /// How often the job was rescheduled after a failure.
+    pub tries: u32,
+    /// When it was accepted.
+    pub accepted_at: Millis,
+}
+
+impl Job {
+    /// The id.
+    pub fn id(&self) -> JobId {
+        self.new.id
+    }
+
+    /// The kind.
+    pub fn kind(&self) -> Kind {
+        self.new.kind
+    }
+
+    /// The ordering key.
+    pub fn key(&self) -> &str {
+        &self.new.key
+    }
+
+    /// Decodes the payload.
+    pub fn payload<P: for<'de> Deserialize<'de>>(&self) -> Result<P, codec::DecodeError> {
+        codec::decode(&self.new.payload)
+    }
+}

@@ -1,0 +1,19 @@
+//! erawan: one NDID node as one master and many workers, or as one process.
+//! Start reading at `docs/architecture.md`.
+
+pub mod actors;
+pub mod cluster;
+pub mod config;
+pub mod crypto;
+pub mod delivery;
+pub mod devnet;
+pub mod error;
+pub mod flows;
+pub mod http;
+pub mod invariants;
+pub mod job;
+pub mod ledger;
+pub mod mq;
+pub mod node;
+pub mod proto;
+pub mod store;

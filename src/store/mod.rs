@@ -1,0 +1,221 @@
+//! Where jobs and state live. One trait, three engines: `redis`, `embedded`
+//! (redb) and `remote` (a worker's view of its master's embedded store). All of
+//! them pass the suite in `tests/conformance`.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use serde::{Deserialize, Serialize};
+
+use crate::job::{Column, Commit, Guard, Job, JobId, Millis, NewJob, Row, Table, Write};
+
+/// How long a source is remembered after it was accepted. Longer than any
+/// sender goes on repeating itself (11 minutes for the message queue).
+pub const SOURCE_RETENTION: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// Proof of mastership: every write of a master carries it, and a store that
+/// knows a later one refuses.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Epoch(pub u64);
+
+/// Which attempt of which job.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Attempt {
+    /// The job.
+    pub job: JobId,
+    /// Its attempt number.
+    pub number: u32,
+}
+
+/// State, jobs and conditions to be accepted together or not at all.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct Accept {
+    /// All must hold.
+    pub guards: Vec<Guard>,
+    /// Jobs; those whose source is known already are left out.
+    pub jobs: Vec<NewJob>,
+    /// State changes, in order.
+    pub writes: Vec<Write>,
+    /// Set by a master.
+    pub epoch: Option<Epoch>,
+}
+
+/// What became of an [`Accept`].
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub enum Accepted {
+    /// Stored. The accepted jobs; `duplicates` had a known source.
+    Stored {
+        /// As stored, in the order given.
+        jobs: Vec<Job>,
+        /// Jobs left out because their source was accepted before.
+        duplicates: Vec<JobId>,
+    },
+    /// A guard did not hold; nothing was stored.
+    Refused {
+        /// Index of the first guard that did not hold.
+        guard: usize,
+    },
+}
+
+/// What became of a commit.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub enum Committed {
+    /// Applied.
+    Applied {
+        /// The follow-up jobs as stored (those with a known source left out).
+        jobs: Vec<Job>,
+        /// The cancelled jobs that were open.
+        cancelled: Vec<JobId>,
+    },
+    /// Refused: the job has ended, or another attempt owns it.
+    Fenced,
+}
+
+/// What became of a job whose worker was given up.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub enum Released {
+    /// Still open; now with this attempt number.
+    Open {
+        /// The new, higher attempt.
+        attempt: u32,
+    },
+    /// It had ended (committed before its worker was lost).
+    Ended,
+}
+
+/// A job that ended as failed, for operators.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct FailedJob {
+    /// The job.
+    pub job: Job,
+    /// Why.
+    pub reason: String,
+    /// When.
+    pub failed_at: Millis,
+}
+
+/// How many jobs of which kind are open, and how many failed.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct Counts {
+    /// Accepted and not ended.
+    pub open: u64,
+    /// Ended as failed and kept for operators.
+    pub failed: u64,
+}
+
+/// Result of asking for mastership.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Lease {
+    /// Ours until `ttl` from now.
+    Held {
+        /// Higher than every epoch before.
+        epoch: Epoch,
+    },
+    /// Somebody else's.
+    HeldBy {
+        /// The holder's name.
+        holder: String,
+        /// Remaining time.
+        remaining: Duration,
+    },
+}
+
+/// Why a store did not answer.
+#[derive(Debug, Clone, PartialEq, thiserror::Error, Serialize, Deserialize)]
+pub enum StoreError {
+    /// Cannot be reached or cannot write now (down, full, read-only); try later.
+    /// The operation may or may not have been applied.
+    #[error("store unavailable: {0}")]
+    Unavailable(String),
+    /// The caller's epoch is not the latest: it is no longer the master.
+    #[error("deposed: a later master exists (epoch {current:?})")]
+    Deposed {
+        /// The latest epoch.
+        current: Epoch,
+    },
+    /// What is stored cannot be understood.
+    #[error("store holds something unreadable: {0}")]
+    Corrupt(String),
+}
+
+/// Reads of state; all a handler may do with the store.
+#[async_trait]
+pub trait State: Send + Sync {
+    /// One column of a row.
+    async fn get(
+        &self,
+        table: Table,
+        row: &str,
+        column: &str,
+    ) -> Result<Option<Vec<u8>>, StoreError>;
+
+    /// All columns of a row in byte order of their names; empty if absent.
+    async fn columns(&self, table: Table, row: &str) -> Result<Vec<(Column, Vec<u8>)>, StoreError>;
+
+    /// Column `""` of many rows at once, in the order asked.
+    async fn get_many(
+        &self,
+        table: Table,
+        rows: &[Row],
+    ) -> Result<Vec<Option<Vec<u8>>>, StoreError>;
+
+    /// Names of all rows that start with `prefix`, in any order. For rare
+    /// operations: it walks the table.
+    async fn rows(&self, table: Table, prefix: &str) -> Result<Vec<Row>, StoreError>;
+}
+
+/// Jobs and state of one node.
+#[async_trait]
+pub trait Store: State {
+    /// Stores jobs and state together. Atomic; durable when it returns.
+    async fn accept(&self, accept: Accept) -> Result<Accepted, StoreError>;
+
+    /// Applies a handler's commit and ends its job, if `attempt` still owns it.
+    /// Atomic; durable when it returns. Committing twice with one attempt:
+    /// the second is `Fenced`.
+    async fn commit(&self, attempt: Attempt, commit: Commit) -> Result<Committed, StoreError>;
+
+    /// Keeps an open job for later: sets `not_before` and adds one to `tries`.
+    /// False if the attempt no longer owns the job.
+    async fn reschedule(
+        &self,
+        attempt: Attempt,
+        not_before: Millis,
+        reason: &str,
+    ) -> Result<bool, StoreError>;
+
+    /// Gives up the attempts of a lost worker: raises the attempt of each job
+    /// that is still open. In the order asked.
+    async fn release(&self, epoch: Epoch, jobs: &[JobId]) -> Result<Vec<Released>, StoreError>;
+
+    /// Marks a job of class `Once` as started by this attempt. False if it was
+    /// claimed before or the attempt no longer owns it.
+    async fn claim(&self, attempt: Attempt) -> Result<bool, StoreError>;
+
+    /// Open jobs with `seq > after`, lowest first, at most `limit`.
+    async fn open_jobs(&self, after: u64, limit: usize) -> Result<Vec<Job>, StoreError>;
+
+    /// One open job.
+    async fn open_job(&self, id: JobId) -> Result<Option<Job>, StoreError>;
+
+    /// Jobs that ended as failed, oldest first, at most `limit`.
+    async fn failed_jobs(&self, limit: usize) -> Result<Vec<FailedJob>, StoreError>;
+
+    /// How many jobs there are.
+    async fn counts(&self) -> Result<Counts, StoreError>;
+
+    /// Asks for, or renews, mastership for `ttl`. A holder that asks again
+    /// while its lease runs keeps its epoch; every change of holder, and every
+    /// take-over of an expired lease, raises it.
+    async fn acquire_lease(&self, holder: &str, ttl: Duration) -> Result<Lease, StoreError>;
+
+    /// Gives mastership up, if `holder` has it.
+    async fn release_lease(&self, holder: &str) -> Result<(), StoreError>;
+
+    /// Whether the store answers.
+    async fn ping(&self) -> Result<(), StoreError>;
+}
+
+/// A store shared by the actors of a process.
+pub type SharedStore = Arc<dyn Store>;
