@@ -196,8 +196,12 @@ pub trait Store: State {
     /// Open jobs with `seq > after`, lowest first, at most `limit`.
     async fn open_jobs(&self, after: u64, limit: usize) -> Result<Vec<Job>, StoreError>;
 
-    /// One open job.
-    async fn open_job(&self, id: JobId) -> Result<Option<Job>, StoreError>;
+    /// `seq` and id of open jobs with `seq > after`, lowest first, at most
+    /// `limit`: what the dispatcher compares with what it knows.
+    async fn open_ids(&self, after: u64, limit: usize) -> Result<Vec<(u64, JobId)>, StoreError>;
+
+    /// These jobs, in the order asked; `None` for those that are not open.
+    async fn jobs(&self, ids: &[JobId]) -> Result<Vec<Option<Job>>, StoreError>;
 
     /// Jobs that ended as failed, oldest first, at most `limit`.
     async fn failed_jobs(&self, limit: usize) -> Result<Vec<FailedJob>, StoreError>;
