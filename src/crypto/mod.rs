@@ -1,1 +1,49 @@
-//! To be written.
+//! Keys, signatures, encryption, hashes and salts (spec/messaging-and-crypto.md 5, 6).
+
+use async_trait::async_trait;
+
+use crate::error::Error;
+
+/// Which of a node's two signing keys.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum KeyUse {
+    /// Transactions, messages, AS data.
+    Signing,
+    /// `UpdateNode` only.
+    SigningMaster,
+}
+
+/// Private key operations of this node and of the nodes behind it, done with
+/// key files or by an external service.
+#[async_trait]
+pub trait Crypto: Send + Sync {
+    /// True when operations are done in this process: cheap enough for an API
+    /// call to do them before it answers.
+    fn is_local(&self) -> bool;
+
+    /// Signs with the named algorithm (spec/messaging-and-crypto.md 5.4).
+    ///
+    /// # Errors
+    /// 10034 without such a key; 10010, 10011 without a service URL; temporary
+    /// when the external service cannot be reached.
+    async fn sign(
+        &self,
+        node_id: &str,
+        key_use: KeyUse,
+        algorithm: &str,
+        key_version: u64,
+        message: &[u8],
+    ) -> Result<Vec<u8>, Error>;
+
+    /// Unwraps a message's symmetric key (spec/messaging-and-crypto.md 5.5).
+    ///
+    /// # Errors
+    /// 10022 for anything wrong with the ciphertext; 10034, 10012, temporary as for [`sign`](Self::sign).
+    async fn decrypt(
+        &self,
+        node_id: &str,
+        algorithm: &str,
+        key_version: u64,
+        encrypted: &[u8],
+    ) -> Result<Vec<u8>, Error>;
+}

@@ -1,1 +1,74 @@
-//! To be written.
+//! The shared ledger as this node sees it (spec/ledger.md).
+
+pub mod query;
+pub mod types;
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::error::Error;
+
+/// SHA-256 of a transaction's bytes, as lower-case hex (spec/ledger.md 2.5).
+pub type TransactionHash = String;
+
+/// Answer to `broadcast_tx_sync`: whether the mempool took the transaction.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Broadcast {
+    /// 0, or a code of spec/ledger.md 3.
+    pub code: u32,
+    /// Text beside the code.
+    pub log: String,
+}
+
+/// What a block made of a transaction.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Inclusion {
+    /// Height of the block.
+    pub height: u64,
+    /// 0, or a code of spec/ledger.md 3.
+    pub code: u32,
+    /// `success`, or free text (spec/ledger.md 2.6: success is judged by this text).
+    pub log: String,
+}
+
+/// Reads from and writes to the ledger. Implemented by the RPC client, and by
+/// fakes in tests of handlers.
+#[async_trait]
+pub trait Ledger: Send + Sync {
+    /// Asks the application. `None`: not found (spec/ledger.md 5.1).
+    ///
+    /// # Errors
+    /// Temporary when the ledger cannot be reached; 10003, 10004 for answers
+    /// without a usable value.
+    async fn query(
+        &self,
+        method: &str,
+        params: Value,
+        height: Option<u64>,
+    ) -> Result<Option<Arc<Value>>, Error>;
+
+    /// Hands a signed transaction to the mempool.
+    ///
+    /// # Errors
+    /// Temporary when it is unknown whether the ledger got it; 10049 (temporary)
+    /// when the mempool is full.
+    async fn broadcast(&self, transaction: &[u8]) -> Result<Broadcast, Error>;
+
+    /// What became of a transaction; `None` while no block has it.
+    ///
+    /// # Errors
+    /// Temporary when the ledger cannot be reached.
+    async fn transaction(&self, hash: &TransactionHash) -> Result<Option<Inclusion>, Error>;
+
+    /// Id of the current chain, part of what a transaction's signature covers.
+    ///
+    /// # Errors
+    /// Temporary (10008) until the ledger has told it.
+    fn chain_id(&self) -> Result<String, Error>;
+
+    /// Height of the newest block this node knows of; 0 if none yet.
+    fn height(&self) -> u64;
+}

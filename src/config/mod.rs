@@ -1,0 +1,338 @@
+//! Every environment variable, one struct per concern, validated at start
+//! (spec/process-model-and-config.md 10).
+
+mod load;
+
+pub use load::{Mistake, load};
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use parking_lot::RwLock;
+use secrecy::SecretString;
+
+/// `NODE_ENV`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Environment {
+    /// Development keys as defaults, TLS of outgoing HTTPS not verified.
+    Development,
+    /// Everything must be given.
+    Production,
+    /// Like development.
+    Test,
+}
+
+/// `MODE`: what this process is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mode {
+    /// Everything in one process.
+    Standalone,
+    /// Owns the queue, follows the ledger and the message queue.
+    Master,
+    /// Serves the API and runs jobs.
+    Worker,
+}
+
+/// `STORE`: where jobs and state live.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StoreChoice {
+    /// Redis, as operators of the replaced system have it.
+    Redis,
+    /// A file of the standalone process or of the master.
+    Embedded,
+}
+
+/// API versions of callback bodies (`CALLBACK_API_VERSION`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ApiVersion {
+    /// 4.0
+    V4,
+    /// 5.3
+    V5,
+    /// 6.0
+    V6,
+}
+
+impl ApiVersion {
+    /// `4.0`, `5.3` or `6.0`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            ApiVersion::V4 => "4.0",
+            ApiVersion::V5 => "5.3",
+            ApiVersion::V6 => "6.0",
+        }
+    }
+
+    /// Accepts `4`, `4.0`, `5`, `5.3`, `6`, `6.0`.
+    pub fn parse(text: &str) -> Option<Self> {
+        match text {
+            "4" | "4.0" => Some(ApiVersion::V4),
+            "5" | "5.3" => Some(ApiVersion::V5),
+            "6" | "6.0" => Some(ApiVersion::V6),
+            _ => None,
+        }
+    }
+}
+
+/// A certificate and its key, as PEM files.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TlsFiles {
+    /// Private key.
+    pub key: PathBuf,
+    /// Certificate chain.
+    pub certificate: PathBuf,
+}
+
+/// A private key file.
+#[derive(Debug, Clone)]
+pub struct KeyFile {
+    /// PEM file.
+    pub path: PathBuf,
+    /// Of an encrypted PEM.
+    pub passphrase: Option<SecretString>,
+}
+
+/// The master's address as workers use it, and the port it listens on.
+#[derive(Debug, Clone)]
+pub struct Link {
+    /// `MASTER_SERVER_IP`: host names or addresses, separated by commas.
+    pub hosts: Vec<String>,
+    /// `MASTER_SERVER_PORT`.
+    pub port: u16,
+}
+
+/// Keepalive, deadlines and TLS of gRPC.
+#[derive(Debug, Clone)]
+pub struct Grpc {
+    /// `GRPC_PING_INTERVAL_MS`
+    pub ping_interval: Duration,
+    /// `GRPC_PING_TIMEOUT_MS`
+    pub ping_timeout: Duration,
+    /// `GRPC_CALL_TIMEOUT_MS`
+    pub call_timeout: Duration,
+    /// `GRPC_SSL`: root certificate, key and certificate.
+    pub tls: Option<GrpcTls>,
+}
+
+/// Files of `GRPC_SSL_*_FILE_PATH`.
+#[derive(Debug, Clone)]
+pub struct GrpcTls {
+    /// Root certificate.
+    pub root: PathBuf,
+    /// Own key and certificate.
+    pub own: TlsFiles,
+}
+
+/// The HTTP API.
+#[derive(Debug, Clone)]
+pub struct Api {
+    /// `SERVER_PORT`
+    pub port: u16,
+    /// `HTTPS`
+    pub https: Option<TlsFiles>,
+    /// `CLIENT_HTTP_ERROR_CODE`
+    pub client_error_status: u16,
+    /// `SERVER_HTTP_ERROR_CODE`
+    pub server_error_status: u16,
+    /// `DEFAULT_API_VERSION`: version on paths without `/vN`.
+    pub default_version: ApiVersion,
+    /// `USE_API_KEY` with `API_KEY_HASH`: SHA-256 hex of the key.
+    pub key_hash: Option<String>,
+    /// `ENABLE_CONFIG_HTTP_ROUTE_PATH`
+    pub config_routes: bool,
+}
+
+/// `DB_*`.
+#[derive(Debug, Clone)]
+pub struct Redis {
+    /// `DB_IP`
+    pub host: String,
+    /// `DB_PORT`
+    pub port: u16,
+    /// `DB_PASSWORD`
+    pub password: Option<SecretString>,
+}
+
+/// `LOG_*`.
+#[derive(Debug, Clone)]
+pub struct Log {
+    /// `LOG_LEVEL`: fatal, error, warn, info, debug, trace or silent.
+    pub level: String,
+    /// `LOG_PRETTY_PRINT`; else JSON lines.
+    pub pretty: bool,
+    /// `LOG_COLOR`
+    pub color: bool,
+    /// `LOG_ONE_LINE`
+    pub one_line: bool,
+}
+
+/// `TENDERMINT_*`.
+#[derive(Debug, Clone)]
+pub struct Tendermint {
+    /// `TENDERMINT_IP`
+    pub host: String,
+    /// `TENDERMINT_PORT`
+    pub port: u16,
+    /// `TENDERMINT_WS_CONNECTIONS`
+    pub connections: usize,
+    /// `MAX_INTERVAL_TENDERMINT_SYNC_CHECK`
+    pub max_sync_check_interval: Duration,
+}
+
+/// `MQ_*` and message compression.
+#[derive(Debug, Clone)]
+pub struct Mq {
+    /// `MQ_CONTACT_IP`: registered for others to reach this node.
+    pub contact_ip: String,
+    /// `MQ_BINDING_PORT`: registered with it.
+    pub binding_port: u16,
+    /// `MQ_SERVICE_SERVER_IP`
+    pub service_host: String,
+    /// `MQ_SERVICE_SERVER_PORT`
+    pub service_port: u16,
+    /// `REGISTER_MQ_AT_STARTUP`
+    pub register_at_startup: bool,
+    /// `COMPRESS_MQ_MESSAGE` with `MQ_MESSAGE_COMPRESS_MIN_LENGTH`: compress
+    /// messages of at least this many bytes.
+    pub compress_from: Option<usize>,
+}
+
+/// Where the node's private keys are.
+#[derive(Debug, Clone)]
+pub enum Keys {
+    /// `USE_EXTERNAL_CRYPTO_SERVICE`: a KMS behind callback URLs.
+    External,
+    /// PEM files.
+    Files {
+        /// Signs transactions, messages and AS data.
+        signing: KeyFile,
+        /// Signs `UpdateNode`.
+        signing_master: KeyFile,
+        /// Unwraps message keys.
+        encryption: KeyFile,
+        /// Directories with the keys of nodes behind this proxy.
+        behind_proxy: BehindProxyKeys,
+    },
+}
+
+/// `NODE_BEHIND_PROXY_*_DIRECTORY_PATH`.
+#[derive(Debug, Clone, Default)]
+pub struct BehindProxyKeys {
+    /// Files `<node>` and `<node>_passphrase`.
+    pub signing: Option<PathBuf>,
+    /// Files `<node>_master` and `<node>_master_passphrase`.
+    pub signing_master: Option<PathBuf>,
+    /// Files `<node>` and `<node>_passphrase`.
+    pub encryption: Option<PathBuf>,
+}
+
+/// `DCONTRACT_*`: documents referred to by a consent request (spec/flows.md 3.1).
+#[derive(Debug, Clone)]
+pub struct DContract {
+    /// `DCONTRACT_REQUEST_TYPE`
+    pub request_type: String,
+    /// `DCONTRACT_VALIDATE`
+    pub validate: bool,
+    /// `DCONTRACT_FETCH_TIMEOUT`
+    pub fetch_timeout: Duration,
+}
+
+/// `PROMETHEUS*`.
+#[derive(Debug, Clone)]
+pub struct Prometheus {
+    /// `PROMETHEUS_SERVER_PORT`
+    pub port: u16,
+    /// `PROMETHEUS_HTTPS`
+    pub https: Option<TlsFiles>,
+}
+
+/// Everything a process is told by its environment.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// `NODE_ENV`
+    pub environment: Environment,
+    /// `MODE`
+    pub mode: Mode,
+    /// `NODE_ID`
+    pub node_id: String,
+    /// `NDID_NODE`
+    pub ndid_node: bool,
+    /// `STORE`
+    pub store: StoreChoice,
+    /// `DATA_DIRECTORY_PATH`
+    pub data_directory: PathBuf,
+    /// Master and workers.
+    pub link: Link,
+    /// gRPC of both links.
+    pub grpc: Grpc,
+    /// HTTP API.
+    pub api: Api,
+    /// Redis.
+    pub redis: Redis,
+    /// Logging.
+    pub log: Log,
+    /// Ledger.
+    pub tendermint: Tendermint,
+    /// Message queue.
+    pub mq: Mq,
+    /// `AS_DATA_COMPRESS_MIN_LENGTH`: compress AS data of at least this many bytes.
+    pub as_data_compress_from: usize,
+    /// Private keys.
+    pub keys: Keys,
+    /// `EXTERNAL_CRYPTO_SERVICE_CALLBACK_API_VERSION`
+    pub external_crypto_version: ApiVersion,
+    /// `CALLBACK_RETRY_TIMEOUT`
+    pub callback_retry_timeout: Duration,
+    /// `VALIDATE_IDENTIFIER`
+    pub validate_identifier: bool,
+    /// Documents in consent requests.
+    pub dcontract: DContract,
+    /// Metrics endpoint, if any.
+    pub prometheus: Option<Prometheus>,
+    /// What `POST /config/set` can change while the process runs.
+    pub runtime: Arc<Runtime>,
+    /// What an operator should know but does not stop the start.
+    pub warnings: Vec<String>,
+}
+
+/// Settings that `POST /config/set` changes, for this process until its end
+/// (spec/http-api.md 3.10).
+#[derive(Debug)]
+pub struct Runtime {
+    /// `CALLBACK_API_VERSION`
+    pub callback_version: RwLock<ApiVersion>,
+    /// `AUTO_CLOSE_REQUEST_ON_COMPLETED`
+    pub auto_close_completed: AtomicBool,
+    /// `AUTO_CLOSE_REQUEST_ON_REJECTED`
+    pub auto_close_rejected: AtomicBool,
+    /// `AUTO_CLOSE_REQUEST_ON_COMPLICATED`
+    pub auto_close_complicated: AtomicBool,
+    /// `AUTO_CLOSE_REQUEST_ON_ERRORED`
+    pub auto_close_errored: AtomicBool,
+}
+
+impl Default for Runtime {
+    fn default() -> Self {
+        Self {
+            callback_version: RwLock::new(ApiVersion::V6),
+            auto_close_completed: AtomicBool::new(true),
+            auto_close_rejected: AtomicBool::new(false),
+            auto_close_complicated: AtomicBool::new(false),
+            auto_close_errored: AtomicBool::new(true),
+        }
+    }
+}
+
+impl Runtime {
+    /// The version of callback bodies.
+    pub fn callback_version(&self) -> ApiVersion {
+        *self.callback_version.read()
+    }
+
+    /// Whether a flag is on.
+    pub fn is_on(flag: &AtomicBool) -> bool {
+        flag.load(Ordering::Relaxed)
+    }
+}

@@ -1,0 +1,82 @@
+//! What handlers and API calls work with.
+
+use std::sync::Arc;
+
+use crate::config::Config;
+use crate::crypto::Crypto;
+use crate::error::{Error, codes};
+use crate::ledger::Ledger;
+use crate::store::{State, StoreError};
+
+/// Role of a node on the ledger.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Role {
+    /// Relying party.
+    Rp,
+    /// Identity provider.
+    Idp,
+    /// Authoritative source.
+    As,
+    /// Works for the nodes behind it.
+    Proxy,
+    /// NDID itself (also when the role is not read, `NDID_NODE=true`).
+    Ndid,
+}
+
+impl Role {
+    /// From the ledger's text, in any case.
+    pub fn parse(text: &str) -> Option<Self> {
+        match text.to_ascii_lowercase().as_str() {
+            "rp" => Some(Role::Rp),
+            "idp" => Some(Role::Idp),
+            "as" => Some(Role::As),
+            "proxy" => Some(Role::Proxy),
+            "ndid" => Some(Role::Ndid),
+            _ => None,
+        }
+    }
+
+    /// `rp`, `idp`, `as`, `proxy` or `ndid`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Role::Rp => "rp",
+            Role::Idp => "idp",
+            Role::As => "as",
+            Role::Proxy => "proxy",
+            Role::Ndid => "ndid",
+        }
+    }
+}
+
+/// Everything handlers and API calls read from. They change nothing through it.
+#[derive(Clone)]
+pub struct Context {
+    /// The environment.
+    pub config: Arc<Config>,
+    /// Role of this node.
+    pub role: Role,
+    /// The ledger.
+    pub ledger: Arc<dyn Ledger>,
+    /// Stored state.
+    pub state: Arc<dyn State>,
+    /// Private keys.
+    pub crypto: Arc<dyn Crypto>,
+}
+
+impl Context {
+    /// This process's `NODE_ID`.
+    pub fn node_id(&self) -> &str {
+        &self.config.node_id
+    }
+}
+
+impl From<StoreError> for Error {
+    fn from(error: StoreError) -> Self {
+        let text = error.to_string();
+        let error_of_code = Error::with_message(codes::DB_ERROR, text);
+        match error {
+            StoreError::Unavailable(_) | StoreError::Deposed { .. } => error_of_code.temporary(),
+            StoreError::Corrupt(_) => error_of_code,
+        }
+    }
+}
