@@ -1,1 +1,5 @@
-//! To be written.
+//! The actors of master and worker.
+
+mod runner;
+
+pub use runner::{Run, Runner};

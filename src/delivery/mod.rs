@@ -1,1 +1,58 @@
-//! To be written.
+//! What leaves the node: transactions, messages, callbacks. Each is a job made
+//! by a commit, repeated under one identity until it has been delivered,
+//! refused for good, or is past its deadline.
+
+pub mod callback;
+pub mod message;
+pub mod transaction;
+
+use std::time::Duration;
+
+use rand::Rng;
+
+const FIRST_DELAY: Duration = Duration::from_secs(5);
+const LONGEST_DELAY: Duration = Duration::from_secs(180);
+
+/// Delay before the next try after `tries` failed ones: 5, 10, 20 ... 180 s,
+/// each give or take 5 % (spec/messaging-and-crypto.md 1.6).
+pub fn backoff(tries: u32) -> Duration {
+    let doubled = FIRST_DELAY.saturating_mul(1 << tries.min(6));
+    doubled
+        .min(LONGEST_DELAY)
+        .mul_f64(rand::rng().random_range(0.95..=1.05))
+        .min(LONGEST_DELAY)
+}
+
+/// Delay before the next try when a service of our own (ledger, store, MQ
+/// service) cannot be reached: 0.2 s doubling to 15 s, so that work goes on
+/// soon after it is back.
+pub fn reconnect_backoff(tries: u32) -> Duration {
+    Duration::from_millis(200)
+        .saturating_mul(1 << tries.min(7))
+        .min(Duration::from_secs(15))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn delays_double_up_to_their_limit() {
+        for (tries, seconds) in [
+            (0, 5.0),
+            (1, 10.0),
+            (2, 20.0),
+            (3, 40.0),
+            (4, 80.0),
+            (5, 160.0),
+        ] {
+            let delay = backoff(tries).as_secs_f64();
+            assert!(
+                (delay - seconds).abs() <= seconds * 0.0501,
+                "{tries}: {delay}"
+            );
+        }
+        assert!(backoff(60) <= Duration::from_secs(180));
+        assert!(backoff(60) >= Duration::from_secs(170));
+    }
+}

@@ -1,1 +1,40 @@
-//! To be written.
+//! What the roles do. Handlers read and return commits; API operations read
+//! and return what is to be accepted. No I/O but reads (spec/flows.md).
+
+use serde::{Deserialize, Serialize};
+
+/// Payload of the jobs made from a verified message (`rp.idp_response`,
+/// `rp.as_response`, `idp.consent_request`, `as.data_request`).
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Received {
+    /// Node the message is for (behind a proxy: that node).
+    pub receiver_node_id: String,
+    /// `<sender id>:<message id>`.
+    pub message_id: String,
+    /// The message as JSON text ([`crate::mq::message::Message`]).
+    pub message: String,
+}
+
+/// Payload of the jobs made from a block (`rp.request_update`,
+/// `idp.request_update`, `as.request_update`).
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct RequestUpdate {
+    /// Node whose request it is (behind a proxy: that node).
+    pub node_id: String,
+    /// The request.
+    pub request_id: String,
+    /// The block that changed it.
+    pub height: u64,
+    /// Whether the last transaction on it in that block closed it or timed it out.
+    pub ended: bool,
+}
+
+/// Key under which all work on a request runs, one job at a time.
+pub fn request_key(request_id: &str) -> String {
+    format!("request:{request_id}")
+}
+
+/// Row of a record that belongs to a node (which may be behind this proxy).
+pub fn row(node_id: &str, id: &str) -> String {
+    format!("{node_id}/{id}")
+}

@@ -1,6 +1,7 @@
 //! The shared ledger as this node sees it (spec/ledger.md).
 
 pub mod query;
+pub mod transaction;
 pub mod types;
 
 use std::sync::Arc;
@@ -71,4 +72,43 @@ pub trait Ledger: Send + Sync {
 
     /// Height of the newest block this node knows of; 0 if none yet.
     fn height(&self) -> u64;
+}
+
+/// A transaction in a block.
+#[derive(Debug, Clone, PartialEq)]
+pub struct BlockTransaction {
+    /// Its hash.
+    pub hash: TransactionHash,
+    /// Method name.
+    pub method: String,
+    /// Its parameters; `Null` when they are not JSON.
+    pub params: Value,
+    /// Who signed it.
+    pub node_id: String,
+    /// Its result.
+    pub inclusion: Inclusion,
+    /// Attribute `success` of event `did.result`.
+    pub success: bool,
+    /// Attribute `reference_group_code`, on identity methods.
+    pub reference_group_code: Option<String>,
+}
+
+/// A block with its results.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Block {
+    /// From 1.
+    pub height: u64,
+    /// Hash of the state after the block before this one, hex.
+    pub app_hash: String,
+    /// In order of execution.
+    pub transactions: Vec<BlockTransaction>,
+}
+
+impl Block {
+    /// Transactions that took effect.
+    pub fn successful(&self) -> impl Iterator<Item = &BlockTransaction> {
+        self.transactions
+            .iter()
+            .filter(|transaction| transaction.success)
+    }
 }

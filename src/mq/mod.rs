@@ -1,1 +1,3 @@
-//! To be written.
+//! Messages between nodes (spec/messaging-and-crypto.md).
+
+pub mod message;

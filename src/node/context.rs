@@ -80,3 +80,9 @@ impl From<StoreError> for Error {
         }
     }
 }
+
+impl From<crate::job::codec::DecodeError> for Error {
+    fn from(error: crate::job::codec::DecodeError) -> Self {
+        Error::with_message(codes::UNKNOWN_ERROR, format!("stored record: {error}"))
+    }
+}

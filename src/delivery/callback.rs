@@ -1,0 +1,143 @@
+//! Callbacks to client applications (spec/http-api.md 4).
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use crate::error::Error;
+use crate::job::{JobId, Kind, NewJob};
+
+/// Where a callback goes. Settings are looked up again at every try.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Target {
+    /// The `callback_url` of a call.
+    Url(String),
+    /// A URL set by `POST /<role>/callback` (table `CallbackUrl`, row = role, column = name).
+    Setting {
+        /// `rp`, `idp`, `as`, `proxy` or `node`.
+        role: String,
+        /// For example `error_url`.
+        name: String,
+    },
+    /// A service's URL (table `ServiceUrl`, row = AS node id, column = service id).
+    Service {
+        /// The AS.
+        node_id: String,
+        /// The service.
+        service_id: String,
+    },
+}
+
+/// How long a callback is tried (spec/http-api.md 4.1).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Persistence {
+    /// Class R: until `CALLBACK_RETRY_TIMEOUT` has passed.
+    Timed,
+    /// Class C: until the request has ended.
+    UntilRequestEnds {
+        /// Which request.
+        request_id: String,
+    },
+    /// Class N: once.
+    Single,
+}
+
+/// Who handles the answer's body.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DataRequestRef {
+    /// The AS (the node behind the proxy, if there is one).
+    pub node_id: String,
+    /// The request.
+    pub request_id: String,
+    /// The service.
+    pub service_id: String,
+}
+
+/// Payload of `deliver.callback`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Callback {
+    /// Same on every try, sent as header `Idempotency-Key`.
+    pub id: String,
+    /// Where to.
+    pub target: Target,
+    /// The JSON body.
+    pub body: String,
+    /// How long to try.
+    pub persistence: Persistence,
+    /// Set for `data_request`: its answer becomes a job `as.callback_answer`
+    /// ([`DataRequestAnswer`]) in the same commit that ends the delivery.
+    pub answer_to: Option<DataRequestRef>,
+}
+
+/// Payload of `as.callback_answer`: what the AS application answered.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct DataRequestAnswer {
+    /// Which data request.
+    pub request: DataRequestRef,
+    /// HTTP status.
+    pub status: u16,
+    /// Body; `None` when it was above 25 MiB (error 20036).
+    pub body: Option<Vec<u8>>,
+}
+
+/// A job that delivers `body`. `scope` (a request id, a reference id) and the
+/// target make the ordering key: callbacks of one scope to one receiver are
+/// sent in order.
+pub fn callback_job(
+    target: Target,
+    scope: &str,
+    body: Map<String, Value>,
+    persistence: Persistence,
+    answer_to: Option<DataRequestRef>,
+) -> NewJob {
+    let receiver = match &target {
+        Target::Url(url) => url.clone(),
+        Target::Setting { role, name } => format!("{role}.{name}"),
+        Target::Service {
+            node_id,
+            service_id,
+        } => format!("{node_id}/{service_id}"),
+    };
+    let callback = Callback {
+        id: JobId::generate().to_string(),
+        target,
+        body: Value::Object(body).to_string(),
+        persistence,
+        answer_to,
+    };
+    NewJob::new(
+        Kind::DeliverCallback,
+        format!("callback:{scope}:{receiver}"),
+        &callback,
+    )
+}
+
+/// The `error` callback of a role (spec/http-api.md 4.6).
+pub fn error_job(
+    role: &str,
+    node_id: Option<&str>,
+    action: &str,
+    request_id: Option<&str>,
+    error: &Error,
+) -> NewJob {
+    let mut body = Map::new();
+    if let Some(node_id) = node_id {
+        body.insert("node_id".into(), node_id.into());
+    }
+    body.insert("type".into(), "error".into());
+    body.insert("action".into(), action.into());
+    if let Some(request_id) = request_id {
+        body.insert("request_id".into(), request_id.into());
+    }
+    body.insert("error".into(), error.to_json());
+    let target = Target::Setting {
+        role: role.to_owned(),
+        name: "error_url".to_owned(),
+    };
+    callback_job(
+        target,
+        request_id.unwrap_or("error"),
+        body,
+        Persistence::Single,
+        None,
+    )
+}

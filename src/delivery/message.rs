@@ -1,0 +1,27 @@
+//! Messages to other nodes (spec/messaging-and-crypto.md 3.7).
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+/// How long a message is tried.
+pub const SEND_TIMEOUT: Duration = Duration::from_secs(600);
+
+/// Payload of `deliver.message`: sealed, under the same id on every try.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct OutboundMessage {
+    /// Unique per sending node.
+    pub message_id: String,
+    /// Node the message is from (behind a proxy: that node).
+    pub sender_node_id: String,
+    /// Node the message is for.
+    pub destination_node_id: String,
+    /// Host of its message queue (or its proxy's).
+    pub ip: String,
+    /// Port of it.
+    pub port: i32,
+    /// Encoded `EncryptedMqMessage`.
+    pub payload: Vec<u8>,
+    /// Request it belongs to.
+    pub request_id: String,
+}

@@ -1,0 +1,319 @@
+//! Transactions on their way to the ledger.
+//!
+//! A transaction is signed once, stored with what to do when it has settled
+//! ([`Expected`]), and broadcast byte for byte the same until a block has it or
+//! the ledger refuses it. Whoever learns its fate first (the block, the
+//! broadcast, the look-up by hash) settles it: one atomic step deletes the
+//! record and accepts the continuation.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::{backoff, reconnect_backoff};
+use crate::actors::Run;
+use crate::error::{Error, codes};
+use crate::job::codec;
+use crate::job::{Commit, Job, Kind, Millis, NewJob, Table, Write};
+use crate::ledger::{Inclusion, TransactionHash, transaction};
+use crate::node::Context;
+
+const ABCI_NOT_ENOUGH_TOKEN: u32 = 13;
+const ABCI_CHAIN_DISABLED: u32 = 82;
+const ABCI_DUPLICATE_NONCE: u32 = 84;
+
+/// How old a transaction must be before its fate is looked up by hash.
+pub const CONFIRM_AFTER: Duration = Duration::from_secs(30);
+
+/// The job that goes on when a transaction has settled.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Continuation {
+    /// A kind whose payload is [`Settled`].
+    pub kind: Kind,
+    /// Its ordering key.
+    pub key: String,
+    /// Handed through, in the form the kind expects.
+    pub context: Vec<u8>,
+}
+
+/// What the ledger made of a transaction.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub enum Fate {
+    /// In effect since this block.
+    Committed {
+        /// The block.
+        height: u64,
+    },
+    /// Refused, by the mempool or in a block.
+    Refused {
+        /// API error code (already mapped from the ledger's).
+        code: u32,
+        /// Text for the client.
+        message: String,
+    },
+}
+
+/// Payload of every continuation.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Settled {
+    /// The transaction.
+    pub hash: TransactionHash,
+    /// What became of it.
+    pub fate: Fate,
+    /// From [`Continuation::context`].
+    pub context: Vec<u8>,
+}
+
+/// A transaction to be made (payload of `ledger.transact`).
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Transact {
+    /// Who signs.
+    pub node_id: String,
+    /// Method name.
+    pub method: String,
+    /// Parameters as JSON text.
+    pub params: String,
+    /// What goes on when it has settled; `None`: nothing.
+    pub then: Option<Continuation>,
+    /// Sign and send it again once the chain is enabled (spec/ledger.md 2.7).
+    pub resend_when_disabled: bool,
+    /// Sign and send it again after a lack of token or of mempool space.
+    pub retry_on_shortage: bool,
+    /// How often it was signed again after a shortage.
+    pub shortages: u32,
+}
+
+impl Transact {
+    /// A transaction without resending.
+    pub fn new(node_id: &str, method: &str, params: &Value, then: Option<Continuation>) -> Self {
+        Self {
+            node_id: node_id.to_owned(),
+            method: method.to_owned(),
+            params: params.to_string(),
+            then,
+            resend_when_disabled: false,
+            retry_on_shortage: false,
+            shortages: 0,
+        }
+    }
+
+    /// Sends it again once a disabled chain is enabled.
+    pub fn resend_when_disabled(mut self) -> Self {
+        self.resend_when_disabled = true;
+        self
+    }
+
+    /// Sends it again after a lack of token or of mempool space.
+    pub fn retry_on_shortage(mut self) -> Self {
+        self.retry_on_shortage = true;
+        self
+    }
+}
+
+/// A transaction whose fate is not known yet (table `ExpectedTransaction`, row = hash).
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Expected {
+    /// What was asked for.
+    pub transact: Transact,
+    /// The signed bytes.
+    pub bytes: Vec<u8>,
+    /// When it was signed.
+    pub signed_at: Millis,
+}
+
+/// Makes a transaction as part of a commit or an accept: signed at once when
+/// the keys are in this process, otherwise by a job of its own.
+///
+/// # Errors
+/// Those of [`transaction::sign`].
+pub async fn transact(context: &Context, transact: Transact) -> Result<Commit, Error> {
+    if context.crypto.is_local() {
+        return sign(context, transact).await;
+    }
+    let mut commit = Commit::nothing();
+    let key = format!("sign:{}", crate::job::JobId::generate());
+    commit.job(NewJob::new(Kind::LedgerTransact, key, &transact));
+    Ok(commit)
+}
+
+async fn sign(context: &Context, transact: Transact) -> Result<Commit, Error> {
+    let params: Value = serde_json::from_str(&transact.params).map_err(|error| {
+        Error::with_message(
+            codes::UNKNOWN_ERROR,
+            format!("transaction parameters: {error}"),
+        )
+    })?;
+    let signed = transaction::sign(
+        context.ledger.as_ref(),
+        context.crypto.as_ref(),
+        &transact.node_id,
+        &transact.method,
+        &params,
+    )
+    .await?;
+    let expected = Expected {
+        transact,
+        bytes: signed.bytes,
+        signed_at: Millis::now(),
+    };
+    let mut commit = Commit::nothing();
+    commit.write(Write::put(
+        Table::ExpectedTransaction,
+        &signed.hash,
+        codec::encode(&expected),
+    ));
+    let key = format!("transaction:{}", signed.hash);
+    commit.job(NewJob::new(Kind::DeliverTransaction, key, &signed.hash));
+    Ok(commit)
+}
+
+/// Handler of `ledger.transact`. A transaction that cannot be signed for good is refused.
+pub async fn run_transact(context: &Context, job: &Job) -> Result<Run, Error> {
+    let request: Transact = job.payload()?;
+    match sign(context, request.clone()).await {
+        Ok(commit) => Ok(Run::Commit(commit)),
+        Err(error) if error.is_temporary() => Err(error),
+        Err(error) => {
+            let fate = Fate::Refused {
+                code: error.code().number,
+                message: error.message().to_owned(),
+            };
+            let mut commit = Commit::nothing();
+            commit
+                .jobs
+                .extend(continue_with(&request, &job.id().to_string(), fate));
+            Ok(Run::Commit(commit))
+        }
+    }
+}
+
+/// Handler of `deliver.transaction`.
+pub async fn run_deliver(context: &Context, job: &Job) -> Result<Run, Error> {
+    let hash: TransactionHash = job.payload()?;
+    let Some(expected) = load(context, &hash).await? else {
+        return Ok(Run::Commit(Commit::nothing()));
+    };
+    broadcast(context, job, &hash, &expected).await
+}
+
+/// Handler of `ledger.confirm`: no block has shown the transaction for a while.
+pub async fn run_confirm(context: &Context, job: &Job) -> Result<Run, Error> {
+    let hash: TransactionHash = job.payload()?;
+    let Some(expected) = load(context, &hash).await? else {
+        return Ok(Run::Commit(Commit::nothing()));
+    };
+    match context.ledger.transaction(&hash).await? {
+        Some(inclusion) => Ok(Run::Commit(settle_included(&expected, &hash, &inclusion))),
+        None => broadcast(context, job, &hash, &expected).await,
+    }
+}
+
+async fn load(context: &Context, hash: &str) -> Result<Option<Expected>, Error> {
+    let record = context
+        .state
+        .get(Table::ExpectedTransaction, hash, "")
+        .await?;
+    Ok(record.map(|bytes| codec::decode(&bytes)).transpose()?)
+}
+
+async fn broadcast(
+    context: &Context,
+    job: &Job,
+    hash: &TransactionHash,
+    expected: &Expected,
+) -> Result<Run, Error> {
+    let answer = match context.ledger.broadcast(&expected.bytes).await {
+        Ok(answer) => answer,
+        Err(error) if error.code() == codes::TENDERMINT_MEMPOOL_FULL => {
+            return Ok(Run::Commit(settle_refused(expected, hash, &error)));
+        }
+        Err(error) if error.is_temporary() => {
+            let after = reconnect_backoff(job.tries);
+            return Ok(Run::Retry {
+                after,
+                reason: error.to_string(),
+            });
+        }
+        Err(error) => return Ok(Run::Commit(settle_refused(expected, hash, &error))),
+    };
+    match answer.code {
+        0 => Ok(Run::Commit(Commit::nothing())),
+        // The ledger knows these very bytes: an earlier try got through. A
+        // block will show them, or `ledger.confirm` will find out.
+        ABCI_DUPLICATE_NONCE => match context.ledger.transaction(hash).await? {
+            Some(inclusion) => Ok(Run::Commit(settle_included(expected, hash, &inclusion))),
+            None => Ok(Run::Commit(Commit::nothing())),
+        },
+        code => Ok(Run::Commit(settle_code(expected, hash, code))),
+    }
+}
+
+/// Settles a transaction that a block has.
+pub fn settle_included(expected: &Expected, hash: &str, inclusion: &Inclusion) -> Commit {
+    if inclusion.log == "success" {
+        let fate = Fate::Committed {
+            height: inclusion.height,
+        };
+        return settle(hash, continue_with(&expected.transact, hash, fate));
+    }
+    settle_code(expected, hash, inclusion.code)
+}
+
+fn settle_code(expected: &Expected, hash: &str, abci_code: u32) -> Commit {
+    let transact = &expected.transact;
+    if abci_code == ABCI_CHAIN_DISABLED && transact.resend_when_disabled {
+        let mut commit = settle(hash, None);
+        let record = codec::encode(transact);
+        commit.write(Write::put(Table::DisabledTransaction, hash, record));
+        return commit;
+    }
+    if abci_code == ABCI_NOT_ENOUGH_TOKEN && transact.retry_on_shortage {
+        return settle(hash, Some(again(transact)));
+    }
+    let code = codes::from_abci(abci_code);
+    let fate = Fate::Refused {
+        code: code.number,
+        message: code.message.to_owned(),
+    };
+    settle(hash, continue_with(transact, hash, fate))
+}
+
+fn settle_refused(expected: &Expected, hash: &str, error: &Error) -> Commit {
+    let transact = &expected.transact;
+    if error.code() == codes::TENDERMINT_MEMPOOL_FULL && transact.retry_on_shortage {
+        return settle(hash, Some(again(transact)));
+    }
+    let fate = Fate::Refused {
+        code: error.code().number,
+        message: error.message().to_owned(),
+    };
+    settle(hash, continue_with(transact, hash, fate))
+}
+
+fn settle(hash: &str, next: Option<NewJob>) -> Commit {
+    let mut commit = Commit::nothing();
+    commit.write(Write::delete(Table::ExpectedTransaction, hash));
+    commit.jobs.extend(next);
+    commit
+}
+
+/// Signs and sends a transaction again after a shortage.
+fn again(transact: &Transact) -> NewJob {
+    let mut transact = transact.clone();
+    let start = Millis::now().after(backoff(transact.shortages));
+    transact.shortages += 1;
+    let key = format!("sign:{}", crate::job::JobId::generate());
+    NewJob::new(Kind::LedgerTransact, key, &transact).not_before(start)
+}
+
+fn continue_with(transact: &Transact, hash: &str, fate: Fate) -> Option<NewJob> {
+    let then = transact.then.as_ref()?;
+    let settled = Settled {
+        hash: hash.to_owned(),
+        fate,
+        context: then.context.clone(),
+    };
+    let job = NewJob::new(then.kind, &then.key, &settled);
+    Some(job.source(format!("transaction:{hash}")))
+}
