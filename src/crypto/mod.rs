@@ -1,5 +1,9 @@
 //! Keys, signatures, encryption, hashes and salts (spec/messaging-and-crypto.md 5, 6).
 
+pub mod accessor;
+pub mod hash;
+pub mod signature;
+
 use async_trait::async_trait;
 
 use crate::error::Error;

@@ -1,6 +1,8 @@
 //! What the roles do. Handlers read and return commits; API operations read
 //! and return what is to be accepted. No I/O but reads (spec/flows.md).
 
+pub mod status;
+
 use serde::{Deserialize, Serialize};
 
 /// Payload of the jobs made from a verified message (`rp.idp_response`,
