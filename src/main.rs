@@ -1,3 +1,119 @@
-//! Command line of erawan.
+//! Command line of erawan. Without a command it is a node, as `MODE` says.
 
-fn main() {}
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::{Parser, Subcommand};
+use erawan::bench::{self, Bench};
+use erawan::devnet::command::{self, DemoArguments, DevnetArguments};
+use erawan::devnet::{ledger, mq_service, process};
+use erawan::node;
+
+/// One NDID node: one master and many workers, or one process.
+///
+/// Without a command it runs as MODE (standalone, master or worker) says,
+/// configured by the environment.
+#[derive(Debug, Parser)]
+#[command(version, about, long_about)]
+struct CommandLine {
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Check the environment and whether store, ledger and message queue can be reached.
+    Check,
+    /// Start a whole network and drive requests through it.
+    Demo(DemoArguments),
+    /// Start a whole network and leave it running for developers.
+    Devnet(DevnetArguments),
+    /// Measure speed and size.
+    #[command(subcommand)]
+    Bench(Bench),
+    /// A development network's ledger.
+    #[command(hide = true)]
+    DevnetLedger {
+        /// RPC port.
+        #[arg(long)]
+        port: u16,
+        /// Where blocks are kept.
+        #[arg(long)]
+        directory: Option<PathBuf>,
+        /// Chain id of a new chain.
+        #[arg(long, default_value = "test-chain-NDID")]
+        chain_id: String,
+        /// Shortest time between blocks with transactions.
+        #[arg(long, default_value_t = 5)]
+        block_interval_ms: u64,
+    },
+    /// A development network's message queue service.
+    #[command(hide = true)]
+    DevnetMq {
+        /// Whose service.
+        #[arg(long)]
+        node_id: String,
+        /// gRPC port.
+        #[arg(long)]
+        port: u16,
+        /// Port for the other services.
+        #[arg(long)]
+        mq_port: u16,
+    },
+    /// A process of `bench jobs`.
+    #[command(hide = true)]
+    BenchNode(bench::jobs::NodeArguments),
+}
+
+fn main() -> ExitCode {
+    let command = CommandLine::parse().command;
+    let runtime = || {
+        tokio::runtime::Builder::new_multi_thread()
+            .enable_all()
+            .build()
+            // Without threads or timers there is nothing left to try.
+            .expect("the runtime can be started")
+    };
+    let outcome = actix_rt::System::with_tokio_rt(runtime).block_on(run(command));
+    outcome.unwrap_or_else(|error| {
+        eprintln!("erawan: {error}");
+        ExitCode::FAILURE
+    })
+}
+
+async fn run(command: Option<Command>) -> io::Result<ExitCode> {
+    match command {
+        None => node::run().await,
+        Some(Command::Check) => node::check().await,
+        Some(Command::Demo(arguments)) => command::demo(arguments).await,
+        Some(Command::Devnet(arguments)) => command::devnet(arguments).await,
+        Some(Command::Bench(bench)) => bench::run(bench).await,
+        Some(Command::DevnetLedger { port, directory, chain_id, block_interval_ms }) => {
+            let options = ledger::Options {
+                listen: SocketAddr::from((Ipv4Addr::LOCALHOST, port)),
+                chain_id,
+                directory,
+                block_interval: Duration::from_millis(block_interval_ms),
+            };
+            ledger::serve(options, stop()).await?;
+            Ok(ExitCode::SUCCESS)
+        }
+        Some(Command::DevnetMq { node_id, port, mq_port }) => {
+            let listen = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+            mq_service::serve(mq_service::Options { node_id, listen, mq_port }, stop()).await?;
+            Ok(ExitCode::SUCCESS)
+        }
+        Some(Command::BenchNode(arguments)) => bench::jobs::run_node(arguments).await,
+    }
+}
+
+/// Resolves at a signal, or when the parent of a development process is gone.
+async fn stop() {
+    tokio::select! {
+        _ = command::interrupted() => {}
+        () = process::parent_gone() => {}
+    }
+}

@@ -1,1 +1,11 @@
-//! To be written.
+//! A whole NDID network on one machine: ledger, message queue services, nodes
+//! and client applications, for development, demonstration and measurement.
+
+pub mod apps;
+pub mod command;
+pub mod demo;
+pub mod genesis;
+pub mod keys;
+pub mod network;
+pub mod process;
+pub mod report;

@@ -1,0 +1,153 @@
+//! `erawan bench flow`: full mode 1 requests per second and CPU per request.
+
+use std::io;
+use std::process::ExitCode;
+
+use clap::Args;
+use serde::Serialize;
+
+use super::{print, set_ups};
+use crate::devnet::apps::Apps;
+use crate::devnet::command::{StoreArgument, interrupted};
+use crate::devnet::demo;
+use crate::devnet::keys::SigningKeys;
+use crate::devnet::network::{Network, NetworkOptions, StoreOption};
+
+/// Requests before the measured ones, so that caches and connections are warm.
+const WARM_UP: u64 = 20;
+
+/// `erawan bench flow`
+#[derive(Debug, Clone, Args)]
+pub struct FlowArguments {
+    /// Measured requests of each set-up.
+    #[arg(long, default_value_t = 500)]
+    pub n: u64,
+    /// How many at a time.
+    #[arg(long, default_value_t = 40)]
+    pub concurrency: usize,
+    /// Workers of each node, 0: standalone. Without it: 0 and 2, one after the other.
+    #[arg(long)]
+    pub workers: Option<usize>,
+    /// Where the nodes keep jobs and state. Without it: both, one after the other.
+    #[arg(long, value_enum)]
+    pub store: Option<StoreArgument>,
+    /// What the nodes sign with.
+    #[arg(long, value_enum, default_value = "rsa")]
+    pub keys: SigningKeys,
+    /// One JSON object a line on standard output.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// A measured set-up. Field names are stable (docs/bench.md).
+#[derive(Debug, Clone, Serialize)]
+struct FlowResult {
+    bench: &'static str,
+    store: &'static str,
+    workers: usize,
+    keys: &'static str,
+    n: u64,
+    concurrency: usize,
+    verified: u64,
+    seconds: f64,
+    per_second: f64,
+    accept_p50_ms: f64,
+    p50_ms: f64,
+    p99_ms: f64,
+    cpu_ms_per_request: f64,
+    errors: usize,
+}
+
+/// Runs the benchmark.
+///
+/// # Errors
+/// When a network cannot be started.
+pub async fn run(arguments: FlowArguments) -> io::Result<ExitCode> {
+    let stores = match arguments.store {
+        Some(StoreArgument::Embedded) => vec![StoreOption::Embedded],
+        Some(StoreArgument::Redis) => vec![StoreOption::Redis],
+        None => vec![StoreOption::Embedded, StoreOption::Redis],
+    };
+    let mut code = ExitCode::SUCCESS;
+    for store in &stores {
+        for workers in set_ups(arguments.workers) {
+            let result = tokio::select! {
+                result = measure(&arguments, store.clone(), workers) => result?,
+                signal = interrupted() => return Ok(ExitCode::from(128 + signal? as i32 as u8)),
+            };
+            if result.verified != result.n {
+                code = ExitCode::FAILURE;
+            }
+            print(arguments.json, &result, || line(&result));
+        }
+    }
+    Ok(code)
+}
+
+async fn measure(
+    arguments: &FlowArguments,
+    store: StoreOption,
+    workers: usize,
+) -> io::Result<FlowResult> {
+    let store_name = store.name();
+    let network = Network::start(NetworkOptions {
+        nodes: vec!["rp1".to_owned(), "idp1".to_owned(), "as1".to_owned()],
+        workers,
+        store,
+        directory: None,
+        base_port: None,
+        signing: arguments.keys,
+        log_level: "warn".to_owned(),
+    })
+    .await?;
+    let targets = demo::targets_of(&network, "bank_statement")?;
+    let warm = Apps::start(targets.clone()).await?;
+    demo::drive(&warm, WARM_UP, 4, true).await;
+    warm.stop().await;
+    let apps = Apps::start(targets).await?;
+    let before = demo::usage(&network);
+    let took = demo::drive(&apps, arguments.n, arguments.concurrency, arguments.json).await;
+    let nodes = demo::node_reports(&network, &before).await;
+    let totals = apps.totals();
+    apps.stop().await;
+    network.stop().await;
+    for error in totals.errors.iter().take(5) {
+        eprintln!("{error}");
+    }
+    let cpu_ms: u64 = nodes.iter().map(|node| node.cpu_ms).sum();
+    let seconds = took.as_secs_f64();
+    Ok(FlowResult {
+        bench: "flow",
+        store: store_name,
+        workers,
+        keys: arguments.keys.algorithm(),
+        n: arguments.n,
+        concurrency: arguments.concurrency,
+        verified: totals.verified,
+        seconds,
+        per_second: totals.verified as f64 / seconds.max(f64::MIN_POSITIVE),
+        accept_p50_ms: totals.accept_ms.p50,
+        p50_ms: totals.complete_ms.p50,
+        p99_ms: totals.complete_ms.p99,
+        cpu_ms_per_request: cpu_ms as f64 / totals.verified.max(1) as f64,
+        errors: totals.errors.len(),
+    })
+}
+
+fn line(result: &FlowResult) -> String {
+    let set_up = match result.workers {
+        0 => "standalone".to_owned(),
+        workers => format!("master + {workers} workers"),
+    };
+    format!(
+        "flow  {:<9} {set_up:<20} {:>7.1} requests/s  p50 {:>7.1} ms  p99 {:>7.1} ms  accept p50 {:>6.1} ms  {:>6.2} CPU-ms/request  {} of {}",
+        result.store,
+        result.per_second,
+        result.p50_ms,
+        result.p99_ms,
+        result.accept_p50_ms,
+        result.cpu_ms_per_request,
+        result.verified,
+        result.n
+    )
+}

@@ -1,0 +1,44 @@
+//! `erawan bench`: speed and size, several set-ups side by side in one run.
+
+pub mod flow;
+pub mod jobs;
+
+use std::io;
+use std::process::ExitCode;
+
+use clap::Subcommand;
+
+/// What to measure.
+#[derive(Debug, Clone, Subcommand)]
+pub enum Bench {
+    /// Full mode 1 requests with data through three nodes.
+    Flow(flow::FlowArguments),
+    /// No-op jobs accepted, dispatched, run and committed through one master and its workers.
+    Jobs(jobs::JobsArguments),
+}
+
+/// Runs a benchmark.
+///
+/// # Errors
+/// When a set-up cannot be started.
+pub async fn run(bench: Bench) -> io::Result<ExitCode> {
+    match bench {
+        Bench::Flow(arguments) => flow::run(arguments).await,
+        Bench::Jobs(arguments) => jobs::run(arguments).await,
+    }
+}
+
+/// Worker counts to measure: the one asked for, or standalone beside two workers.
+fn set_ups(workers: Option<usize>) -> Vec<usize> {
+    workers.map_or_else(|| vec![0, 2], |workers| vec![workers])
+}
+
+/// Prints a result: one JSON object a line, or a line for people.
+fn print<R: serde::Serialize>(json: bool, result: &R, line: impl FnOnce() -> String) {
+    if json {
+        // Results are plain data; writing them as JSON cannot fail.
+        println!("{}", serde_json::to_string(result).unwrap_or_default());
+    } else {
+        println!("{}", line());
+    }
+}

@@ -1,0 +1,149 @@
+//! Calls to a node's API, spread over its processes as a proxy would, and
+//! repeated where that is safe.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use reqwest::{Client, Response, StatusCode};
+use serde_json::Value;
+
+const CALL_TIMEOUT: Duration = Duration::from_secs(60);
+const RETRY_DELAY: Duration = Duration::from_millis(100);
+const RETRY_PATIENCE: Duration = Duration::from_secs(60);
+const DUPLICATE_REFERENCE: u64 = 20045;
+
+/// A client of one node.
+#[derive(Debug, Clone)]
+pub struct ApiClient {
+    http: Client,
+    urls: Arc<Vec<String>>,
+    next: Arc<AtomicUsize>,
+}
+
+impl ApiClient {
+    /// A client of the node whose API processes listen on these base URLs.
+    ///
+    /// # Errors
+    /// Without a URL, or when the HTTP client cannot be made.
+    pub fn new(urls: Vec<String>) -> io::Result<Self> {
+        if urls.is_empty() {
+            return Err(io::Error::other("a node without API processes"));
+        }
+        let http = Client::builder()
+            .timeout(CALL_TIMEOUT)
+            .pool_max_idle_per_host(256)
+            .build()
+            .map_err(io::Error::other)?;
+        Ok(Self { http, urls: Arc::new(urls), next: Arc::new(AtomicUsize::new(0)) })
+    }
+
+    fn url(&self, path: &str) -> String {
+        let index = self.next.fetch_add(1, Ordering::Relaxed) % self.urls.len();
+        format!("{}{path}", self.urls[index])
+    }
+
+    /// Waits until every process answers `/info` with a role and takes POSTs.
+    ///
+    /// # Errors
+    /// When one is not ready in time.
+    pub async fn wait_until_ready(&self, patience: Duration) -> io::Result<()> {
+        let deadline = Instant::now() + patience;
+        for base in self.urls.iter() {
+            while !self.is_ready(base).await {
+                if Instant::now() > deadline {
+                    return Err(io::Error::other(format!("{base} did not become ready")));
+                }
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+        }
+        Ok(())
+    }
+
+    /// A POST that changes nothing tells whether the readiness gate is open.
+    async fn is_ready(&self, base: &str) -> bool {
+        let probe = self.http.post(format!("{base}/v6/node/update")).json(&serde_json::json!({}));
+        match probe.send().await {
+            Ok(response) => response.status() != StatusCode::SERVICE_UNAVAILABLE,
+            Err(_) => false,
+        }
+    }
+
+    /// POSTs until the node takes the call: refused connections and 503 are
+    /// tried again at the next process, as a proxy would do.
+    pub async fn post(&self, path: &str, body: &Value) -> Result<Response, String> {
+        let deadline = Instant::now() + RETRY_PATIENCE;
+        loop {
+            let attempt = self.http.post(self.url(path)).json(body).send().await;
+            let problem = match attempt {
+                Ok(answer) if answer.status() != StatusCode::SERVICE_UNAVAILABLE => {
+                    return Ok(answer);
+                }
+                Ok(answer) => answer.text().await.unwrap_or_default(),
+                Err(error) => error.to_string(),
+            };
+            if Instant::now() > deadline {
+                return Err(format!("POST {path}: {problem}"));
+            }
+            tokio::time::sleep(RETRY_DELAY).await;
+        }
+    }
+
+    /// Creates a request. When an answer was lost the reference id tells
+    /// whether the node had taken the call.
+    pub async fn create_request(
+        &self,
+        path: &str,
+        reference_id: &str,
+        body: &Value,
+    ) -> Result<String, String> {
+        let answer = self.post(path, body).await?;
+        let status = answer.status();
+        let content: Value = answer.json().await.map_err(|error| error.to_string())?;
+        if status == StatusCode::ACCEPTED {
+            return Ok(content["request_id"].as_str().unwrap_or_default().to_owned());
+        }
+        if content["error"]["code"] == DUPLICATE_REFERENCE {
+            let reference = format!("/v6/rp/request_references/{reference_id}");
+            let found = self.get_json(&reference).await?;
+            return Ok(found["request_id"].as_str().unwrap_or_default().to_owned());
+        }
+        Err(format!("refused with {status}: {content}"))
+    }
+
+    /// POSTs and insists on a status.
+    ///
+    /// # Errors
+    /// With the answer, when it is another.
+    pub async fn expect(&self, path: &str, body: &Value, status: u16) -> io::Result<()> {
+        let answer = self.post(path, body).await.map_err(io::Error::other)?;
+        if answer.status().as_u16() == status {
+            return Ok(());
+        }
+        let got = answer.status();
+        let text = answer.text().await.unwrap_or_default();
+        Err(io::Error::other(format!("POST {path} answered {got}: {text}")))
+    }
+
+    /// GETs JSON; refused connections and 503 are tried again.
+    pub async fn get_json(&self, path: &str) -> Result<Value, String> {
+        let deadline = Instant::now() + RETRY_PATIENCE;
+        loop {
+            let problem = match self.http.get(self.url(path)).send().await {
+                Ok(answer) if answer.status().is_success() => {
+                    return answer.json().await.map_err(|error| format!("GET {path}: {error}"));
+                }
+                Ok(answer) if answer.status() != StatusCode::SERVICE_UNAVAILABLE => {
+                    return Err(format!("GET {path} answered {}", answer.status()));
+                }
+                Ok(answer) => answer.text().await.unwrap_or_default(),
+                Err(error) => error.to_string(),
+            };
+            if Instant::now() > deadline {
+                return Err(format!("GET {path}: {problem}"));
+            }
+            tokio::time::sleep(RETRY_DELAY).await;
+        }
+    }
+}

@@ -1,0 +1,245 @@
+//! Three client applications (a bank's, an identity provider's, a data
+//! source's) that know nothing of a node but its HTTP API v6.
+
+mod client;
+mod receiver;
+mod record;
+
+use std::io;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+use tokio::sync::Semaphore;
+
+pub use client::ApiClient;
+pub use record::{Ending, Record, Totals};
+
+use crate::crypto::signature;
+use receiver::Receiver;
+
+/// Nodes the applications talk to: base URLs of each node's API processes.
+#[derive(Debug, Clone)]
+pub struct Targets {
+    /// API URLs of the RP's node.
+    pub rp: Vec<String>,
+    /// API URLs of the IdP's node.
+    pub idp: Vec<String>,
+    /// API URLs of the AS's node.
+    pub as_: Vec<String>,
+    /// Node id of the IdP.
+    pub idp_id: String,
+    /// Node id of the AS.
+    pub as_id: String,
+    /// The service asked for.
+    pub service: String,
+}
+
+/// How long one request may take before it counts as failed.
+const REQUEST_PATIENCE: Duration = Duration::from_secs(180);
+/// How long a node may take to become ready.
+const READY_PATIENCE: Duration = Duration::from_secs(120);
+
+/// The three applications and what they saw.
+pub struct Apps {
+    targets: Targets,
+    rp: ApiClient,
+    as_: ApiClient,
+    record: Arc<Record>,
+    receiver: Receiver,
+}
+
+impl Apps {
+    /// Starts the applications' HTTP server and tells the nodes its URLs.
+    ///
+    /// # Errors
+    /// When a node does not become ready or refuses the set-up.
+    pub async fn start(targets: Targets) -> io::Result<Self> {
+        let record = Arc::new(Record::default());
+        let rp = ApiClient::new(targets.rp.clone())?;
+        let idp = ApiClient::new(targets.idp.clone())?;
+        let as_ = ApiClient::new(targets.as_.clone())?;
+        for client in [&rp, &idp, &as_] {
+            client.wait_until_ready(READY_PATIENCE).await?;
+        }
+        let receiver = Receiver::start(record.clone(), idp.clone(), as_.clone()).await?;
+        let apps = Self { targets, rp, as_, record, receiver };
+        apps.set_up(&idp).await?;
+        Ok(apps)
+    }
+
+    async fn set_up(&self, idp: &ApiClient) -> io::Result<()> {
+        let url = |path: &str| self.receiver.url(path);
+        let idp_urls = json!({
+            "incoming_request_url": url("idp"),
+            "incoming_request_status_update_url": url("idp"),
+            "error_url": url("idp"),
+        });
+        idp.expect("/v6/idp/callback", &idp_urls, 204).await?;
+        self.rp.expect("/v6/rp/callback", &json!({"error_url": url("rp")}), 204).await?;
+        self.as_.expect("/v6/as/callback", &json!({"error_url": url("as")}), 204).await?;
+        self.offer_service().await
+    }
+
+    /// Offers the service; a service offered before gets the new URL.
+    async fn offer_service(&self) -> io::Result<()> {
+        let reference = format!("service-{}", uuid::Uuid::new_v4());
+        let result = self.record.expect_result(&reference);
+        let body = json!({
+            "reference_id": reference,
+            "callback_url": self.receiver.url("as"),
+            "min_ial": 1.1,
+            "min_aal": 1,
+            "url": self.receiver.url("as"),
+            "supported_namespace_list": ["citizen_id"],
+        });
+        let path = format!("/v6/as/service/{}", self.targets.service);
+        self.as_.expect(&path, &body, 202).await?;
+        let result = tokio::time::timeout(READY_PATIENCE, result)
+            .await
+            .map_err(|_| io::Error::other("no answer to the service registration"))?
+            .map_err(io::Error::other)?;
+        if result["success"] == json!(true) {
+            return Ok(());
+        }
+        Err(io::Error::other(format!("the AS could not offer its service: {result}")))
+    }
+
+    /// Makes `requests` requests, `concurrency` at a time, and waits for all.
+    /// `progress` is told of each that ended.
+    pub async fn drive(
+        &self,
+        requests: u64,
+        concurrency: usize,
+        progress: impl Fn(&Totals) + Send + Sync,
+    ) -> Duration {
+        let started = Instant::now();
+        let places = Semaphore::new(concurrency.max(1));
+        let run_one = |number: u64| {
+            let places = &places;
+            let progress = &progress;
+            async move {
+                // The semaphore lives as long as this future and is never closed.
+                let _place = places.acquire().await.expect("semaphore is open");
+                if let Err(error) = self.request(number).await {
+                    self.record.fail(format!("request {number}: {error}"));
+                }
+                progress(&self.record.totals());
+            }
+        };
+        futures_util::future::join_all((0..requests).map(run_one)).await;
+        started.elapsed()
+    }
+
+    /// One request from the call to its data read back.
+    async fn request(&self, number: u64) -> Result<(), String> {
+        let started = Instant::now();
+        let reference = format!("demo-{number}-{}", uuid::Uuid::new_v4());
+        let body = json!({
+            "reference_id": reference,
+            "callback_url": self.receiver.url("rp"),
+            "mode": 1,
+            "idp_id_list": [self.targets.idp_id],
+            "data_request_list": [{
+                "service_id": self.targets.service,
+                "as_id_list": [self.targets.as_id],
+                "min_as": 1,
+                "request_params": "{\"format\":\"json\"}",
+            }],
+            "request_message": format!("ขอความยินยอม: please confirm request {number}"),
+            "min_ial": 1.1,
+            "min_aal": 1,
+            "min_idp": 1,
+            "request_timeout": 86400,
+        });
+        let path = format!("/v6/rp/requests/citizen_id/{}", citizen_id(number));
+        let request_id = self.rp.create_request(&path, &reference, &body).await?;
+        self.record.accepted(started.elapsed());
+        let ending = self.record.ending_of(&request_id);
+        match tokio::time::timeout(REQUEST_PATIENCE, ending).await {
+            Err(_) => return Err(format!("{request_id} has not ended")),
+            Ok(Err(_)) => return Err(format!("{request_id} was forgotten")),
+            Ok(Ok(Ending::Failed(reason))) => return Err(format!("{request_id}: {reason}")),
+            Ok(Ok(Ending::Completed)) => self.record.completed(),
+        }
+        self.read_data(&request_id).await?;
+        self.record.verified(started.elapsed());
+        Ok(())
+    }
+
+    async fn read_data(&self, request_id: &str) -> Result<(), String> {
+        let data = self.rp.get_json(&format!("/v6/rp/request_data/{request_id}")).await?;
+        let entry = match data.as_array().map(Vec::as_slice) {
+            Some([entry]) => entry,
+            _ => return Err(format!("{request_id}: not exactly one answer: {data}")),
+        };
+        let text = |member: &str| entry[member].as_str().unwrap_or_default();
+        if text("data") != data_of(request_id) {
+            return Err(format!("{request_id}: other data than the AS sent"));
+        }
+        let node = self.as_node().await?;
+        let key = node["signing_public_key"]["public_key"].as_str().unwrap_or_default();
+        let signed = format!("{}{}", text("data"), text("data_salt"));
+        let signature = base64::Engine::decode(
+            &base64::engine::general_purpose::STANDARD,
+            text("source_signature"),
+        )
+        .map_err(|error| format!("{request_id}: signature: {error}"))?;
+        let algorithm = text("signature_signing_algorithm");
+        if signature::verify(key, algorithm, signed.as_bytes(), &signature) {
+            return Ok(());
+        }
+        Err(format!("{request_id}: the AS's signature does not verify"))
+    }
+
+    /// The AS's public record, asked once.
+    async fn as_node(&self) -> Result<Value, String> {
+        let path = format!("/v6/utility/nodes/{}", self.targets.as_id);
+        self.record.once_asked(|| self.rp.get_json(&path)).await
+    }
+
+    /// What the applications saw so far.
+    pub fn totals(&self) -> Totals {
+        self.record.totals()
+    }
+
+    /// Ends the applications' server.
+    pub async fn stop(self) {
+        self.receiver.stop().await;
+    }
+}
+
+/// The data the AS's application gives for a request; both applications can
+/// compute it, so that equality can be checked.
+pub fn data_of(request_id: &str) -> String {
+    json!({"request": request_id, "ชื่อ": "ทดสอบ", "balance": "1,234,567.89"}).to_string()
+}
+
+/// A valid Thai citizen id (spec/http-api.md 3.1).
+fn citizen_id(number: u64) -> String {
+    let first_twelve = format!("1{:011}", number % 100_000_000_000);
+    let weighted: u32 = first_twelve
+        .chars()
+        .enumerate()
+        .map(|(index, digit)| (13 - index as u32) * digit.to_digit(10).unwrap_or(0))
+        .sum();
+    let rest = weighted % 11;
+    let check = if rest <= 1 { 1 - rest } else { 11 - rest };
+    format!("{first_twelve}{check}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn generated_citizen_ids_have_a_right_check_digit() {
+        for number in [0, 1, 7, 99, 12_345, 99_999_999_999] {
+            let id = citizen_id(number);
+            let digits: Vec<u32> = id.chars().map(|c| c.to_digit(10).unwrap()).collect();
+            let sum: u32 = (0..12).map(|i| (13 - i as u32) * digits[i]).sum();
+            assert_eq!(digits.len(), 13);
+            assert_eq!((11 - sum % 11) % 10, digits[12]);
+        }
+    }
+}

@@ -1,0 +1,155 @@
+//! What the applications saw.
+
+use std::collections::{HashMap, HashSet};
+use std::future::Future;
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use serde_json::Value;
+use tokio::sync::{OnceCell, oneshot};
+
+use crate::devnet::report::{Durations, Percentiles};
+
+const MOST_ERRORS: usize = 100;
+
+/// How a request ended for the RP's application.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Ending {
+    /// Closed with status `completed`.
+    Completed,
+    /// Anything else that is final.
+    Failed(String),
+}
+
+/// Sums so far.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Totals {
+    /// Answered 202.
+    pub accepted: u64,
+    /// Closed as completed.
+    pub completed: u64,
+    /// Data read back and verified.
+    pub verified: u64,
+    /// Callbacks received.
+    pub callbacks: u64,
+    /// Callbacks received again.
+    pub repeated: u64,
+    /// What went wrong.
+    pub errors: Vec<String>,
+    /// From the call to its 202.
+    pub accept_ms: Percentiles,
+    /// From the call to the data read back.
+    pub complete_ms: Percentiles,
+}
+
+#[derive(Default)]
+struct Inner {
+    totals: Totals,
+    accept: Durations,
+    complete: Durations,
+    seen: HashSet<String>,
+    waiting: HashMap<String, oneshot::Sender<Ending>>,
+    ended: HashMap<String, Ending>,
+    results: HashMap<String, oneshot::Sender<Value>>,
+}
+
+/// Shared by the three applications.
+#[derive(Default)]
+pub struct Record {
+    inner: Mutex<Inner>,
+    as_node: OnceCell<Value>,
+}
+
+impl Record {
+    /// Counts a callback. False if one with this id came before.
+    pub fn callback(&self, id: &str) -> bool {
+        let mut inner = self.inner.lock();
+        inner.totals.callbacks += 1;
+        let is_new = inner.seen.insert(id.to_owned());
+        if !is_new {
+            inner.totals.repeated += 1;
+        }
+        is_new
+    }
+
+    /// A request was answered 202.
+    pub fn accepted(&self, took: Duration) {
+        let mut inner = self.inner.lock();
+        inner.totals.accepted += 1;
+        inner.accept.record(took);
+    }
+
+    /// A request was closed as completed.
+    pub fn completed(&self) {
+        self.inner.lock().totals.completed += 1;
+    }
+
+    /// A request's data was read back and verified.
+    pub fn verified(&self, took: Duration) {
+        let mut inner = self.inner.lock();
+        inner.totals.verified += 1;
+        inner.complete.record(took);
+    }
+
+    /// Something went wrong.
+    pub fn fail(&self, problem: String) {
+        let mut inner = self.inner.lock();
+        if inner.totals.errors.len() < MOST_ERRORS {
+            inner.totals.errors.push(problem);
+        }
+    }
+
+    /// A request has ended; it may do so before its 202 has been read.
+    pub fn end(&self, request_id: &str, ending: Ending) {
+        let mut inner = self.inner.lock();
+        match inner.waiting.remove(request_id) {
+            // The waiter may have given up; it has reported that itself.
+            Some(waiter) => drop(waiter.send(ending)),
+            None => drop(inner.ended.insert(request_id.to_owned(), ending)),
+        }
+    }
+
+    /// Resolves when the request has ended.
+    pub fn ending_of(&self, request_id: &str) -> oneshot::Receiver<Ending> {
+        let (sender, receiver) = oneshot::channel();
+        let mut inner = self.inner.lock();
+        match inner.ended.remove(request_id) {
+            Some(ending) => drop(sender.send(ending)),
+            None => drop(inner.waiting.insert(request_id.to_owned(), sender)),
+        }
+        receiver
+    }
+
+    /// Resolves with the `*_result` callback of this reference id.
+    pub fn expect_result(&self, reference_id: &str) -> oneshot::Receiver<Value> {
+        let (sender, receiver) = oneshot::channel();
+        self.inner.lock().results.insert(reference_id.to_owned(), sender);
+        receiver
+    }
+
+    /// A `*_result` callback came.
+    pub fn result(&self, reference_id: &str, body: Value) {
+        if let Some(waiter) = self.inner.lock().results.remove(reference_id) {
+            drop(waiter.send(body));
+        }
+    }
+
+    /// Asks once and remembers the answer.
+    pub async fn once_asked<F, A>(&self, ask: F) -> Result<Value, String>
+    where
+        F: FnOnce() -> A,
+        A: Future<Output = Result<Value, String>>,
+    {
+        self.as_node.get_or_try_init(ask).await.cloned()
+    }
+
+    /// Sums so far.
+    pub fn totals(&self) -> Totals {
+        let inner = self.inner.lock();
+        Totals {
+            accept_ms: inner.accept.percentiles(),
+            complete_ms: inner.complete.percentiles(),
+            ..inner.totals.clone()
+        }
+    }
+}

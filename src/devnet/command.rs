@@ -1,0 +1,353 @@
+//! The commands `demo` and `devnet`.
+
+use std::io;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, ValueEnum};
+use nix::sys::signal::Signal;
+use tokio::signal::unix::{SignalKind, signal};
+use url::Url;
+
+use super::apps::{Apps, Targets};
+use super::demo;
+use super::keys::SigningKeys;
+use super::network::{Network, NetworkOptions, StoreOption};
+use super::report::Report;
+
+/// Where the nodes keep jobs and state.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum StoreArgument {
+    /// A file per node.
+    Embedded,
+    /// A Redis server.
+    Redis,
+}
+
+/// Options that every network has.
+#[derive(Debug, Clone, Args)]
+pub struct NetworkArguments {
+    /// Workers of each node; 0: standalone nodes.
+    #[arg(long, default_value_t = 2)]
+    pub workers: usize,
+    /// Where the nodes keep jobs and state.
+    #[arg(long, value_enum, default_value = "embedded")]
+    pub store: StoreArgument,
+    /// With `--store redis`: use this server (`redis://[:password@]host:port`)
+    /// in place of one started for the network.
+    #[arg(long)]
+    pub redis_url: Option<Url>,
+    /// What the nodes sign with.
+    #[arg(long, value_enum, default_value = "rsa")]
+    pub keys: SigningKeys,
+    /// LOG_LEVEL of the nodes.
+    #[arg(long, default_value = "info")]
+    pub log_level: String,
+}
+
+impl NetworkArguments {
+    /// The store, checked.
+    ///
+    /// # Errors
+    /// When the URL does not fit.
+    pub fn store(&self) -> io::Result<StoreOption> {
+        match (self.store, &self.redis_url) {
+            (StoreArgument::Embedded, None) => Ok(StoreOption::Embedded),
+            (StoreArgument::Embedded, Some(_)) => {
+                Err(io::Error::other("--redis-url needs --store redis"))
+            }
+            (StoreArgument::Redis, None) => Ok(StoreOption::Redis),
+            (StoreArgument::Redis, Some(url)) if url.scheme() == "redis" => {
+                Ok(StoreOption::RedisAt {
+                    host: url.host_str().unwrap_or("127.0.0.1").to_owned(),
+                    port: url.port().unwrap_or(6379),
+                    password: url.password().map(str::to_owned),
+                })
+            }
+            (StoreArgument::Redis, Some(url)) => Err(io::Error::other(format!(
+                "--redis-url {}://...: use redis://[:password@]host:port",
+                url.scheme()
+            ))),
+        }
+    }
+
+    /// A network of these nodes.
+    ///
+    /// # Errors
+    /// When an option does not fit.
+    pub fn network(&self, nodes: Vec<String>) -> io::Result<NetworkOptions> {
+        Ok(NetworkOptions {
+            nodes,
+            workers: self.workers,
+            store: self.store()?,
+            directory: None,
+            base_port: None,
+            signing: self.keys,
+            log_level: self.log_level.clone(),
+        })
+    }
+}
+
+/// `erawan demo`
+#[derive(Debug, Clone, Args)]
+pub struct DemoArguments {
+    /// How many requests.
+    #[arg(long, default_value_t = 100)]
+    pub requests: u64,
+    /// How many at a time.
+    #[arg(long, default_value_t = 10)]
+    pub concurrency: usize,
+    /// The network.
+    #[command(flatten)]
+    pub network: NetworkArguments,
+    /// One JSON object on standard output, nothing else there.
+    #[arg(long)]
+    pub json: bool,
+    /// Leave the network running at the end and print its URLs.
+    #[arg(long, conflicts_with = "rp")]
+    pub keep: bool,
+    /// API URL of an RP's node that somebody else runs; repeat it for several processes.
+    #[arg(long, requires_all = ["idp", "as_"])]
+    pub rp: Vec<Url>,
+    /// API URL of an IdP's node.
+    #[arg(long, requires = "rp")]
+    pub idp: Vec<Url>,
+    /// API URL of an AS's node.
+    #[arg(long = "as", requires = "rp")]
+    pub as_: Vec<Url>,
+    /// Node id of the IdP.
+    #[arg(long, default_value = "idp1")]
+    pub idp_id: String,
+    /// Node id of the AS.
+    #[arg(long, default_value = "as1")]
+    pub as_id: String,
+    /// Service to ask for.
+    #[arg(long, default_value = "bank_statement")]
+    pub service: String,
+}
+
+/// `erawan devnet`
+#[derive(Debug, Clone, Args)]
+pub struct DevnetArguments {
+    /// Nodes; the role is in the name.
+    #[arg(long, value_delimiter = ',', default_value = "rp1,idp1,as1")]
+    pub nodes: Vec<String>,
+    /// Keep state here; it survives a restart. Without it: a temporary folder.
+    #[arg(long)]
+    pub dir: Option<PathBuf>,
+    /// First of the ports: the ledger's; each node takes the next hundred.
+    #[arg(long, default_value_t = 45000)]
+    pub base_port: u16,
+    /// The network.
+    #[command(flatten)]
+    pub network: NetworkArguments,
+    /// One JSON object on standard output in place of the table.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Resolves at SIGINT or SIGTERM.
+///
+/// # Errors
+/// When the handlers cannot be installed.
+pub async fn interrupted() -> io::Result<Signal> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    tokio::select! {
+        _ = terminate.recv() => Ok(Signal::SIGTERM),
+        _ = interrupt.recv() => Ok(Signal::SIGINT),
+    }
+}
+
+/// Runs `erawan demo`. Success only when every request completed with its data verified.
+///
+/// # Errors
+/// When the network cannot be started or an option does not fit.
+pub async fn demo(arguments: DemoArguments) -> io::Result<ExitCode> {
+    if !arguments.rp.is_empty() {
+        let base = |urls: &[Url]| {
+            urls.iter().map(|url| url.as_str().trim_end_matches('/').to_owned()).collect()
+        };
+        let targets = Targets {
+            rp: base(&arguments.rp),
+            idp: base(&arguments.idp),
+            as_: base(&arguments.as_),
+            idp_id: arguments.idp_id.clone(),
+            as_id: arguments.as_id.clone(),
+            service: arguments.service.clone(),
+        };
+        let report = run_apps(&arguments, targets, "unknown").await?;
+        return Ok(finish(&arguments, &report));
+    }
+    let nodes = vec!["rp1".to_owned(), "idp1".to_owned(), "as1".to_owned()];
+    let options = arguments.network.network(nodes)?;
+    if !arguments.json {
+        eprintln!("starting ledger, message queues and nodes ...");
+    }
+    let store = options.store.name();
+    let mut network = tokio::select! {
+        network = Network::start(options) => network?,
+        signal = interrupted() => return Ok(stopped_by(signal?)),
+    };
+    let run = async {
+        let targets = demo::targets_of(&network, &arguments.service)?;
+        let before = demo::usage(&network);
+        let mut report = run_apps(&arguments, targets, store).await?;
+        report.nodes = demo::node_reports(&network, &before).await;
+        io::Result::Ok(report)
+    };
+    let outcome = tokio::select! {
+        report = run => report,
+        signal = interrupted() => {
+            network.stop().await;
+            return Ok(stopped_by(signal?));
+        }
+    };
+    for (name, log) in network.ended() {
+        eprintln!("{name} has ended by itself; see {}", log.display());
+        network.keep_directory();
+    }
+    let report = match outcome {
+        Ok(report) => report,
+        Err(error) => {
+            network.keep_directory();
+            eprintln!("logs are in {}", network.directory.join("logs").display());
+            network.stop().await;
+            return Err(error);
+        }
+    };
+    let code = finish(&arguments, &report);
+    if arguments.keep {
+        eprintln!("{}", table(&network));
+        eprintln!("running until Ctrl-C");
+        interrupted().await?;
+    }
+    network.stop().await;
+    Ok(code)
+}
+
+async fn run_apps(
+    arguments: &DemoArguments,
+    targets: Targets,
+    store: &str,
+) -> io::Result<Report> {
+    let apps = Apps::start(targets).await?;
+    let took = demo::drive(&apps, arguments.requests, arguments.concurrency, false).await;
+    let report = demo::report(arguments.requests, took, apps.totals(), store);
+    apps.stop().await;
+    Ok(report)
+}
+
+fn finish(arguments: &DemoArguments, report: &Report) -> ExitCode {
+    if arguments.json {
+        // A report is plain data; writing it as JSON cannot fail.
+        println!("{}", serde_json::to_string(report).unwrap_or_default());
+    } else {
+        println!("{}", report.table());
+    }
+    if report.is_success() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+fn stopped_by(signal: Signal) -> ExitCode {
+    ExitCode::from(128 + signal as i32 as u8)
+}
+
+/// Runs `erawan devnet` until it is interrupted.
+///
+/// # Errors
+/// When the network cannot be started or an option does not fit.
+pub async fn devnet(arguments: DevnetArguments) -> io::Result<ExitCode> {
+    let mut options = arguments.network.network(arguments.nodes.clone())?;
+    options.directory = arguments.dir.clone();
+    options.base_port = Some(arguments.base_port);
+    eprintln!("starting ledger, message queues and nodes ...");
+    let network = tokio::select! {
+        network = Network::start(options) => network?,
+        signal = interrupted() => return Ok(stopped_by(signal?)),
+    };
+    let ready = async {
+        for node in &network.nodes {
+            let client = super::apps::ApiClient::new(node.api_urls())?;
+            client.wait_until_ready(std::time::Duration::from_secs(60)).await?;
+        }
+        io::Result::Ok(())
+    };
+    tokio::select! {
+        ready = ready => if let Err(error) = ready {
+            network.stop().await;
+            return Err(error);
+        },
+        signal = interrupted() => {
+            network.stop().await;
+            return Ok(stopped_by(signal?));
+        }
+    }
+    if arguments.json {
+        println!("{}", description(&network));
+    } else {
+        println!("{}", table(&network));
+        println!("running until Ctrl-C");
+    }
+    interrupted().await?;
+    network.stop().await;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn description(network: &Network) -> serde_json::Value {
+    let nodes: Vec<_> = network
+        .nodes
+        .iter()
+        .map(|node| {
+            serde_json::json!({
+                "node_id": node.node_id,
+                "role": node.role.as_str(),
+                "api": node.api_urls(),
+                "mq": node.mq,
+                "processes": node.processes.iter().map(|part| serde_json::json!({
+                    "kind": part.kind,
+                    "id": part.process.name(),
+                    "pid": part.process.pid(),
+                    "metrics": part.metrics,
+                    "log": part.process.log(),
+                })).collect::<Vec<_>>(),
+            })
+        })
+        .collect();
+    serde_json::json!({
+        "ledger": network.ledger,
+        "directory": network.directory,
+        "keys": network.directory.join("keys"),
+        "nodes": nodes,
+    })
+}
+
+fn table(network: &Network) -> String {
+    let mut lines = vec![
+        format!("  ledger RPC   ws://{}/websocket", network.ledger),
+        format!("  folder       {}", network.directory.display()),
+        format!("  keys         {}", network.directory.join("keys").display()),
+        String::new(),
+        format!("  {:<8} {:<5} {:<18} {:<28} log", "node", "role", "process", "API"),
+    ];
+    for node in &network.nodes {
+        for part in &node.processes {
+            lines.push(format!(
+                "  {:<8} {:<5} {:<18} {:<28} {}",
+                node.node_id,
+                node.role.as_str(),
+                part.process.name(),
+                part.api.as_deref().unwrap_or("-"),
+                part.process.log().display()
+            ));
+        }
+        lines.push(format!(
+            "  {:<8} {:<5} {:<18} {:<28} {}",
+            node.node_id,
+            "",
+            "MQ service",
+            node.mq,
+            network.directory.join("logs").join(format!("{}-mq.log", node.node_id)).display()
+        ));
+    }
+    lines.join("\n")
+}

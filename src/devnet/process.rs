@@ -1,0 +1,151 @@
+//! Child processes of a development network. Each child gets a pipe as its
+//! standard input and ends when that closes, so that none outlives a parent
+//! that was killed.
+
+use std::fs::File;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::Duration;
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::{Pid, SysconfVar, sysconf};
+use tokio::process::{Child, Command};
+use tokio::time::timeout;
+
+/// Set for children: they end when their standard input closes.
+pub const EXIT_WITH_PARENT: &str = "ERAWAN_EXIT_WITH_PARENT";
+
+/// What to start.
+#[derive(Debug, Clone)]
+pub struct Plan {
+    /// Name in tables and of the log file.
+    pub name: String,
+    /// Arguments of this same binary.
+    pub arguments: Vec<String>,
+    /// Environment beside the inherited `PATH`.
+    pub environment: Vec<(String, String)>,
+    /// Where standard output and error go.
+    pub log: PathBuf,
+}
+
+/// A running child.
+#[derive(Debug)]
+pub struct Process {
+    plan: Plan,
+    child: Child,
+}
+
+/// What a process has used.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub struct Usage {
+    /// CPU time of user and system, in milliseconds.
+    pub cpu_ms: u64,
+    /// Resident memory in MB (10^6 bytes).
+    pub rss_mb: f64,
+}
+
+impl Process {
+    /// Starts a child.
+    ///
+    /// # Errors
+    /// When the log file or the process cannot be made.
+    pub fn start(plan: Plan) -> io::Result<Self> {
+        let log = File::options().create(true).append(true).open(&plan.log)?;
+        let mut command = Command::new(std::env::current_exe()?);
+        command
+            .args(&plan.arguments)
+            .env_clear()
+            .envs(std::env::var_os("PATH").map(|path| ("PATH", path)))
+            .env(EXIT_WITH_PARENT, "1")
+            .envs(plan.environment.iter().cloned())
+            .stdin(Stdio::piped())
+            .stdout(log.try_clone()?)
+            .stderr(log)
+            .kill_on_drop(true);
+        Ok(Self { child: command.spawn()?, plan })
+    }
+
+    /// Name in tables.
+    pub fn name(&self) -> &str {
+        &self.plan.name
+    }
+
+    /// Its log file.
+    pub fn log(&self) -> &Path {
+        &self.plan.log
+    }
+
+    /// What it was started with.
+    pub fn plan(&self) -> &Plan {
+        &self.plan
+    }
+
+    /// Its process id, while it runs.
+    pub fn pid(&self) -> Option<u32> {
+        self.child.id()
+    }
+
+    /// Whether it has ended by itself.
+    pub fn has_ended(&mut self) -> bool {
+        !matches!(self.child.try_wait(), Ok(None))
+    }
+
+    /// Sends a signal; nothing happens if it has ended.
+    pub fn signal(&self, signal: Signal) {
+        if let Some(pid) = self.pid() {
+            // An error means that it ended meanwhile, which is as good.
+            let _ = kill(Pid::from_raw(pid as i32), signal);
+        }
+    }
+
+    /// Asks it to stop, and kills it after `grace`.
+    pub async fn stop(mut self, grace: Duration) {
+        self.signal(Signal::SIGTERM);
+        if timeout(grace, self.child.wait()).await.is_err() {
+            self.kill().await;
+        }
+    }
+
+    /// Kills it (-9) and waits for its end.
+    pub async fn kill(&mut self) {
+        if let Err(error) = self.child.kill().await {
+            tracing::debug!(%error, process = self.name(), "had ended before the kill");
+        }
+    }
+
+    /// CPU time and memory so far; zero once it has ended.
+    pub fn usage(&self) -> Usage {
+        self.pid().and_then(usage_of).unwrap_or_default()
+    }
+}
+
+/// CPU time and memory of any process of this machine; `None` if it is gone.
+pub fn usage_of(pid: u32) -> Option<Usage> {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    // The command name is in parentheses and may hold blanks; fields follow it.
+    let fields: Vec<&str> = stat.rsplit_once(')')?.1.split_whitespace().collect();
+    let ticks: u64 = fields.get(11)?.parse::<u64>().ok()? + fields.get(12)?.parse::<u64>().ok()?;
+    let pages: u64 = fields.get(21)?.parse().ok()?;
+    let ticks_per_second = sysconf(SysconfVar::CLK_TCK).ok()??.max(1) as u64;
+    let page_size = sysconf(SysconfVar::PAGE_SIZE).ok()?? as u64;
+    Some(Usage {
+        cpu_ms: ticks * 1000 / ticks_per_second,
+        rss_mb: (pages * page_size) as f64 / 1e6,
+    })
+}
+
+/// Resolves when this process was started by [`Process`] and its parent is
+/// gone; never otherwise.
+pub async fn parent_gone() {
+    if std::env::var_os(EXIT_WITH_PARENT).is_none() {
+        std::future::pending::<()>().await;
+    }
+    let mut input = tokio::io::stdin();
+    let mut buffer = [0; 64];
+    while let Ok(read) = tokio::io::AsyncReadExt::read(&mut input, &mut buffer).await {
+        if read == 0 {
+            return;
+        }
+    }
+}
