@@ -1,1 +1,3 @@
-//! To be written.
+//! The development network: stand-ins for what a node talks to.
+
+pub mod ledger;

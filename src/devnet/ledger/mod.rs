@@ -1,0 +1,3 @@
+//! The development ledger.
+
+pub mod app;
