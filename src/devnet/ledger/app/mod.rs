@@ -16,7 +16,6 @@ mod rules;
 mod state;
 
 use std::collections::HashMap;
-use std::sync::Arc;
 
 use openssl::sha::{Sha256, sha256};
 use prost::Message;

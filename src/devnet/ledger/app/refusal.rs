@@ -21,14 +21,6 @@ impl Refusal {
             log: Cow::Borrowed(log),
         }
     }
-
-    /// The same code with a text of its own.
-    pub fn because(code: u32, log: impl Into<String>) -> Self {
-        Self {
-            code,
-            log: Cow::Owned(log.into()),
-        }
-    }
 }
 
 macro_rules! refusals {

@@ -32,7 +32,7 @@ struct Base64(Vec<u8>);
 
 impl Decode for Base64 {
     fn decode(value: Value) -> Result<Self, Refusal> {
-        let text = String::decode(value)?;
+        let text = <String as Decode>::decode(value)?;
         STANDARD.decode(text).map(Self).map_err(|_| UNDECODABLE)
     }
 }

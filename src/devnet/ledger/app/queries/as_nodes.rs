@@ -46,16 +46,12 @@ pub fn usable_offers<'a>(
 /// service.
 fn nothing_to_list(state: &State, service_id: &str) -> Option<Answer> {
     let nothing = json!({"node": []});
-    let Ok(service) = state.service(service_id) else {
-        return Some(Answer::not_found(&nothing));
-    };
-    if !service.active {
-        return Some(Answer::with_log(SERVICE_NOT_ACTIVE, &nothing));
+    match state.service(service_id) {
+        Ok(_) if !state.destinations.contains_key(service_id) => Some(Answer::not_found(&nothing)),
+        Ok(service) if !service.active => Some(Answer::with_log(SERVICE_NOT_ACTIVE, &nothing)),
+        Ok(_) => None,
+        Err(_) => Some(Answer::not_found(&nothing)),
     }
-    if !state.destinations.contains_key(service_id) {
-        return Some(Answer::not_found(&nothing));
-    }
-    None
 }
 
 fn get_as_nodes(state: &State, params: ServiceId, _height: i64) -> Answer {
