@@ -135,7 +135,7 @@ fn a_transaction_whose_key_changed_while_it_waited_is_not_executed() {
         "signing_public_key": Keys::new().public,
         "signing_algorithm": "RSASSA_PKCS1_V1_5_SHA_256",
     });
-    let transactions = [
+    let transactions: [Bytes; 2] = [
         network
             .keys
             .transaction("ndid1", "UpdateNode", &change)
