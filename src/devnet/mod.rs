@@ -6,6 +6,8 @@ pub mod command;
 pub mod demo;
 pub mod genesis;
 pub mod keys;
+pub mod ledger;
 pub mod network;
 pub mod process;
+pub mod redis_server;
 pub mod report;

@@ -1,0 +1,185 @@
+//! The development ledger: CometBFT 0.38 with the NDID ABCI application v9, as
+//! far as a node can see it, in one process with one validator
+//! (spec/ledger.md 1 and 12).
+//!
+//! - [`app`]: what transactions and queries do, a pure function of the blocks;
+//! - `chain`: mempool, blocks, results;
+//! - `block_log`: the blocks on disk, replayed at start;
+//! - `rpc`: WebSocket and HTTP.
+//!
+//! This file joins them: it makes a block whenever one is due.
+
+pub mod app;
+mod block_log;
+mod chain;
+mod rpc;
+
+use std::future::Future;
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use parking_lot::RwLock;
+use time::OffsetDateTime;
+use tokio::net::TcpListener;
+use tokio::sync::{Notify, watch};
+use tokio::task::JoinHandle;
+
+use block_log::{BlockLog, Record};
+use chain::Chain;
+
+/// How a ledger is run.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// Where to listen; port 0 takes a free one.
+    pub listen: SocketAddr,
+    /// Name of the chain, part of every signature.
+    pub chain_id: String,
+    /// Where blocks are kept; `None`: in memory only.
+    pub directory: Option<PathBuf>,
+    /// Least time between two blocks, so that transactions of the same moment
+    /// share one.
+    pub block_interval: Duration,
+    /// Whether each block is forced to the disk before it counts.
+    pub fsync: bool,
+}
+
+impl Default for Options {
+    /// The development chain on a free port of the loopback, in memory.
+    fn default() -> Self {
+        Self {
+            listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
+            chain_id: "test-chain-NDID".to_owned(),
+            directory: None,
+            block_interval: Duration::from_millis(5),
+            fsync: false,
+        }
+    }
+}
+
+/// What the block maker and the RPC server share.
+struct Shared {
+    chain: RwLock<Chain>,
+    /// Height of the last block that is stored and answered for.
+    height: watch::Sender<i64>,
+    transaction_waits: Notify,
+}
+
+/// A development ledger.
+pub struct Ledger;
+
+/// A ledger that runs in this process. Dropping it stops it at once.
+pub struct Running {
+    /// Where it listens.
+    pub address: SocketAddr,
+    stop: watch::Sender<bool>,
+    task: JoinHandle<io::Result<()>>,
+}
+
+impl Ledger {
+    /// Starts a ledger: replays its blocks, listens, makes blocks.
+    ///
+    /// # Errors
+    /// If the address is taken or the blocks on disk cannot be used.
+    pub async fn start(options: Options) -> io::Result<Running> {
+        let mut chain = Chain::new(&options.chain_id)?;
+        let log = match &options.directory {
+            None => None,
+            Some(directory) => Some(BlockLog::open(
+                directory,
+                &options.chain_id,
+                options.fsync,
+                |record| {
+                    chain.commit(record.time, record.transactions);
+                },
+            )?),
+        };
+        let listener = TcpListener::bind(options.listen).await?;
+        let address = listener.local_addr()?;
+        let (height, _) = watch::channel(chain.height());
+        let shared = Arc::new(Shared {
+            chain: RwLock::new(chain),
+            height,
+            transaction_waits: Notify::new(),
+        });
+        let (stop, mut stopped) = watch::channel(false);
+        let task = tokio::spawn(async move {
+            tokio::select! {
+                result = make_blocks(&shared, log, options.block_interval) => result,
+                result = rpc::serve(listener, Arc::clone(&shared)) => result,
+                // An error means that `Running` is gone, which stops us too.
+                _ = stopped.wait_for(|stop| *stop) => Ok(()),
+            }
+        });
+        Ok(Running {
+            address,
+            stop,
+            task,
+        })
+    }
+}
+
+impl Running {
+    /// Stops the ledger and waits until it has stopped.
+    ///
+    /// # Errors
+    /// If the ledger had failed before, for example because the disk is full.
+    pub async fn stop(self) -> io::Result<()> {
+        self.stop.send_replace(true);
+        self.task.await?
+    }
+
+    async fn failed(&mut self) -> io::Result<()> {
+        (&mut self.task).await?
+    }
+}
+
+/// Runs a ledger until `stop` ends.
+///
+/// # Errors
+/// If it cannot start, or fails while it runs.
+pub async fn serve(options: Options, stop: impl Future<Output = ()>) -> io::Result<()> {
+    let mut running = Ledger::start(options).await?;
+    tokio::select! {
+        result = running.failed() => return result,
+        () = stop => {}
+    }
+    running.stop().await
+}
+
+/// Makes a block whenever one is due, at most one per interval.
+async fn make_blocks(
+    shared: &Shared,
+    mut log: Option<BlockLog>,
+    interval: Duration,
+) -> io::Result<()> {
+    loop {
+        while !shared.chain.read().is_block_due() {
+            shared.transaction_waits.notified().await;
+        }
+        make_block(shared, log.as_mut())?;
+        tokio::time::sleep(interval).await;
+    }
+}
+
+/// Writes the block, then commits it, then tells of it (spec/ledger.md 12.6).
+fn make_block(shared: &Shared, log: Option<&mut BlockLog>) -> io::Result<()> {
+    let record = {
+        let chain = shared.chain.read();
+        Record {
+            height: chain.height() + 1,
+            time: chain.next_time(OffsetDateTime::now_utc()),
+            transactions: chain.proposal(),
+        }
+    };
+    if let Some(log) = log {
+        log.append(&record)?;
+    }
+    let mut chain = shared.chain.write();
+    let block = chain.commit(record.time, record.transactions);
+    drop(chain);
+    shared.height.send_replace(block.height);
+    Ok(())
+}

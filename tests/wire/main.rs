@@ -1,0 +1,6 @@
+//! What goes over the wires, compared with recordings of a real network.
+
+mod ledger_keys;
+mod ledger_replay;
+mod ledger_rpc;
+mod ledger_rules;
