@@ -2,6 +2,11 @@
 //! (redb) and `remote` (a worker's view of its master's embedded store). All of
 //! them pass the suite in `tests/conformance`.
 
+pub mod embedded;
+mod record;
+pub mod redis;
+pub mod remote;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,6 +18,37 @@ use crate::job::{Column, Commit, Guard, Job, JobId, Millis, NewJob, Row, Table, 
 /// How long a source is remembered after it was accepted. Longer than any
 /// sender goes on repeating itself (11 minutes for the message queue).
 pub const SOURCE_RETENTION: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// The most bytes of records in one page of [`Store::open_jobs`] or
+/// [`Store::failed_jobs`].
+pub const PAGE_BYTES: u64 = 16 * 1024 * 1024;
+
+/// How many failed jobs are kept for operators; the oldest are dropped first
+/// (and counted in `erawan_failed_jobs_dropped_total`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FailedLimits {
+    /// At most this many.
+    pub jobs: u64,
+    /// At most this many bytes, but at least one job.
+    pub bytes: u64,
+}
+
+impl Default for FailedLimits {
+    fn default() -> Self {
+        Self {
+            jobs: 100_000,
+            bytes: 256 * 1024 * 1024,
+        }
+    }
+}
+
+/// Counts failed jobs that were dropped to keep within [`FailedLimits`].
+fn note_dropped(failed_jobs: u64) {
+    if failed_jobs > 0 {
+        metrics::counter!("erawan_failed_jobs_dropped_total").increment(failed_jobs);
+        tracing::warn!(failed_jobs, "dropped the oldest failed jobs to make room");
+    }
+}
 
 /// Proof of mastership: every write of a master carries it, and a store that
 /// knows a later one refuses.
