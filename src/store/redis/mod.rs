@@ -105,7 +105,10 @@ impl RedisStore {
             .lines()
             .find_map(|line| line.strip_prefix("maxmemory_policy:"));
         if policy.is_some_and(|policy| policy != "noeviction") {
-            tracing::warn!(policy, "Redis evicts keys when it is full: it can lose jobs");
+            tracing::warn!(
+                policy,
+                "Redis evicts keys when it is full: it can lose jobs"
+            );
         }
     }
 
@@ -121,7 +124,10 @@ impl RedisStore {
     /// Runs a command that only reads; sent again if the connection broke.
     async fn read<T: FromRedisValue>(&self, command: &Cmd) -> Result<T, StoreError> {
         let mut result = self.link.send(command).await;
-        if result.as_ref().is_err_and(RedisError::is_connection_dropped) {
+        if result
+            .as_ref()
+            .is_err_and(RedisError::is_connection_dropped)
+        {
             result = self.link.send(command).await;
         }
         result.and_then(typed).map_err(store_error)
@@ -153,9 +159,7 @@ impl RedisStore {
 
     fn attempt_call(&self, script: &LuaScript, attempt: Attempt) -> Cmd {
         let mut command = script.call(&self.prefix);
-        command
-            .arg(&attempt.job.as_bytes()[..])
-            .arg(attempt.number);
+        command.arg(&attempt.job.as_bytes()[..]).arg(attempt.number);
         command
     }
 }
