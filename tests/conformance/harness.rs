@@ -19,7 +19,7 @@ use erawan::store::{
 };
 use futures_util::Stream;
 use tokio::net::TcpListener;
-use tokio::sync::oneshot;
+use tokio::runtime::Runtime;
 use tokio_stream::wrappers::TcpListenerStream;
 use tonic::transport::{Endpoint, Server};
 use tonic::{Request, Response, Status, Streaming};
@@ -137,42 +137,44 @@ impl Harness for Embedded {
     }
 }
 
-/// The part of a master that serves its store.
+/// The part of a master that serves its store, in a runtime of its own, so that
+/// its connections end with it as they do with a process.
 pub struct Master {
     pub address: SocketAddr,
-    stop: Option<oneshot::Sender<()>>,
-    served: tokio::task::JoinHandle<()>,
+    runtime: Option<Runtime>,
 }
 
 impl Master {
     /// Listens on this address, or on a free port.
-    pub async fn start(store: SharedStore, address: Option<SocketAddr>) -> Self {
+    pub fn start(store: SharedStore, address: Option<SocketAddr>) -> Self {
         let address = address.unwrap_or(SocketAddr::from(([127, 0, 0, 1], 0)));
-        let listener = TcpListener::bind(address).await.expect("a port");
+        let listener = std::net::TcpListener::bind(address).expect("a port");
+        listener.set_nonblocking(true).expect("a socket");
         let address = listener.local_addr().expect("an address");
         let service = ClusterServer::new(StoreService(store))
             .max_decoding_message_size(MESSAGE_BYTES)
             .max_encoding_message_size(MESSAGE_BYTES);
-        let (stop, stopped) = oneshot::channel::<()>();
-        let served = tokio::spawn(async move {
-            let serving = Server::builder()
+        let runtime = Runtime::new().expect("a runtime");
+        runtime.spawn(async move {
+            let listener = TcpListener::from_std(listener).expect("a listener");
+            Server::builder()
                 .add_service(service)
-                .serve_with_incoming(TcpListenerStream::new(listener));
-            tokio::select! {
-                result = serving => result.expect("the server serves"),
-                _ = stopped => {}
-            }
+                .serve_with_incoming(TcpListenerStream::new(listener))
+                .await
+                .expect("the server serves");
         });
         Self {
             address,
-            stop: Some(stop),
-            served,
+            runtime: Some(runtime),
         }
     }
+}
 
-    pub async fn stop(mut self) {
-        drop(self.stop.take());
-        (&mut self.served).await.expect("the server ends");
+impl Drop for Master {
+    fn drop(&mut self) {
+        if let Some(runtime) = self.runtime.take() {
+            runtime.shutdown_background();
+        }
     }
 }
 
@@ -204,7 +206,7 @@ impl Cluster for StoreService {
 pub struct Remote {
     embedded: Embedded,
     store: SharedStore,
-    _master: Master,
+    master: Master,
 }
 
 pub fn connect_remote(address: SocketAddr) -> RemoteStore {
@@ -214,11 +216,11 @@ pub fn connect_remote(address: SocketAddr) -> RemoteStore {
 
 impl Remote {
     async fn over(embedded: Embedded) -> Self {
-        let master = Master::start(embedded.master(), None).await;
+        let master = Master::start(embedded.master(), None);
         Self {
             embedded,
             store: Arc::new(connect_remote(master.address)),
-            _master: master,
+            master,
         }
     }
 }
@@ -238,10 +240,10 @@ impl Harness for Remote {
     }
 
     async fn restart(self) -> Self {
-        self._master.stop().await;
+        drop(self.master);
         drop(self.store);
         let embedded = self.embedded;
-        // The connections of the stopped server let go of the store by and by.
+        // The tasks of the server let go of the store by and by.
         eventually(|| async { Arc::strong_count(&embedded.store) == 1 }).await;
         Self::over(embedded.restart().await).await
     }

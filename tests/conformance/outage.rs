@@ -200,14 +200,14 @@ async fn whoever_opens_the_file_is_master_at_once() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn without_its_master_a_worker_is_told_soon_and_goes_on_when_it_is_back() {
     let embedded = Embedded::start().await;
-    let master = Master::start(embedded.master(), None).await;
+    let master = Master::start(embedded.master(), None);
     let address: SocketAddr = master.address;
     let store = connect_remote(address);
     works_again(&store).await;
-    master.stop().await;
+    drop(master);
     eventually(|| async { is_unavailable_error(store.ping().await) }).await;
     is_unavailable(&store, Duration::from_secs(3)).await;
-    let _master = Master::start(embedded.master(), Some(address)).await;
+    let _master = Master::start(embedded.master(), Some(address));
     works_again(&store).await;
 }
 

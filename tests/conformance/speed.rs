@@ -2,12 +2,14 @@
 //! one thread (printed; run with `--nocapture`).
 
 use erawan::devnet::redis_server::{Durability, Options, RedisServer};
-use erawan::job::{Commit, Kind, NewJob};
+use erawan::job::{Commit, Job, Kind, NewJob};
 use erawan::store::{Accept, Store};
+use futures_util::{StreamExt, stream};
 
 use crate::harness::*;
 
-const ROUNDS: u64 = 2000;
+const ROUNDS: u64 = 5000;
+const AT_ONCE: usize = 32;
 
 /// Calls of a command and microseconds of each, since the last reset.
 async fn statistics(connection: &mut redis::aio::MultiplexedConnection) -> (u64, f64) {
@@ -33,6 +35,25 @@ async fn statistics(connection: &mut redis::aio::MultiplexedConnection) -> (u64,
     )
 }
 
+async fn accept_one(store: &dyn Store, number: u64) -> Job {
+    let mut new = NewJob::new(Kind::Noop, format!("request {number}"), &());
+    new.payload = vec![7; 500];
+    let accept = Accept {
+        jobs: vec![new.source(format!("api:node:{number}"))],
+        writes: vec![put(&format!("{number}"), &"v".repeat(300))],
+        ..Accept::default()
+    };
+    let (mut jobs, _) = accept_all(store, accept).await;
+    jobs.pop().expect("not a duplicate")
+}
+
+async fn commit_one(store: &dyn Store, run: &Job) {
+    let mut commit = Commit::nothing();
+    commit.write(put(&run.seq.to_string(), &"v".repeat(300)));
+    commit.job(job(run.key()));
+    apply(store, attempt(run), commit).await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn accept_and_commit_are_one_cheap_round_trip_each() {
     for durability in [Durability::Volatile, Durability::EverySecond] {
@@ -51,24 +72,17 @@ async fn accept_and_commit_are_one_cheap_round_trip_each() {
         end(&store, &warm).await;
         statistics(&mut connection).await;
 
-        let mut accepted = Vec::new();
-        for number in 0..ROUNDS {
-            let mut new = NewJob::new(Kind::Noop, format!("request {number}"), &());
-            new.payload = vec![7; 500];
-            let accept = Accept {
-                jobs: vec![new.source(format!("api:node:{number}"))],
-                writes: vec![put(&format!("{number}"), &"v".repeat(300))],
-                ..Accept::default()
-            };
-            accepted.extend(accept_all(&store, accept).await.0);
-        }
+        let accepted: Vec<Job> = stream::iter(0..ROUNDS)
+            .map(|number| accept_one(&store, number))
+            .buffer_unordered(AT_ONCE)
+            .collect()
+            .await;
         let (accepts, accept_us) = statistics(&mut connection).await;
-        for run in &accepted {
-            let mut commit = Commit::nothing();
-            commit.write(put(&run.seq.to_string(), &"v".repeat(300)));
-            commit.job(job(run.key()));
-            apply(&store, attempt(run), commit).await;
-        }
+        stream::iter(&accepted)
+            .map(|run| commit_one(&store, run))
+            .buffer_unordered(AT_ONCE)
+            .collect::<()>()
+            .await;
         let (commits, commit_us) = statistics(&mut connection).await;
         println!(
             "{durability:?}: Redis spends {accept_us:.1} us on an accept (1 job with source, \
