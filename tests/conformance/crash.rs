@@ -67,7 +67,7 @@ async fn check(store: &dyn Store, acknowledged: &HashSet<Done>) {
     for text in rows.iter().chain(&keys) {
         names.insert(text.split_once(' ').unwrap().1);
     }
-    for name in names.iter().copied() {
+    for name in names {
         let accepted = rows.contains(&format!("accepted {name}"));
         let committed = rows.contains(&format!("committed {name}"));
         let first = keys.contains(&format!("first {name}"));

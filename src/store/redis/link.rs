@@ -69,9 +69,8 @@ impl Link {
         let left = OPERATION_TIMEOUT.saturating_sub(started.elapsed());
         let result = timeout(left, connection.send_packed_command(command))
             .await
-            .map_err(|_| too_late("no answer"))
-            .flatten()
-            .and_then(|value| value.extract_error().map_err(RedisError::from));
+            .unwrap_or_else(|_| Err(too_late("no answer")))
+            .and_then(Value::extract_error);
         if let Err(error) = &result
             && is_of_no_more_use(error)
         {
@@ -97,8 +96,7 @@ impl Link {
             .get_multiplexed_async_connection_with_config(&self.config);
         let attempt = timeout(CONNECT_TIMEOUT, attempt)
             .await
-            .map_err(|_| too_late("cannot connect"))
-            .flatten();
+            .unwrap_or_else(|_| Err(too_late("cannot connect")));
         match attempt {
             Ok(connection) => {
                 current.generation += 1;
