@@ -2,6 +2,11 @@
 //! (redb) and `remote` (a worker's view of its master's embedded store). All of
 //! them pass the suite in `tests/conformance`.
 
+pub mod embedded;
+mod record;
+pub mod redis;
+pub mod remote;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,6 +18,37 @@ use crate::job::{Column, Commit, Guard, Job, JobId, Millis, NewJob, Row, Table, 
 /// How long a source is remembered after it was accepted. Longer than any
 /// sender goes on repeating itself (11 minutes for the message queue).
 pub const SOURCE_RETENTION: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// The most bytes of records in one page of [`Store::open_jobs`] or
+/// [`Store::failed_jobs`].
+pub const PAGE_BYTES: u64 = 16 * 1024 * 1024;
+
+/// How many failed jobs are kept for operators; the oldest are dropped first
+/// (and counted in `erawan_failed_jobs_dropped_total`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FailedLimits {
+    /// At most this many.
+    pub jobs: u64,
+    /// At most this many bytes, but at least one job.
+    pub bytes: u64,
+}
+
+impl Default for FailedLimits {
+    fn default() -> Self {
+        Self {
+            jobs: 100_000,
+            bytes: 256 * 1024 * 1024,
+        }
+    }
+}
+
+/// Counts failed jobs that were dropped to keep within [`FailedLimits`].
+fn note_dropped(failed_jobs: u64) {
+    if failed_jobs > 0 {
+        metrics::counter!("erawan_failed_jobs_dropped_total").increment(failed_jobs);
+        tracing::warn!(failed_jobs, "dropped the oldest failed jobs to make room");
+    }
+}
 
 /// Proof of mastership: every write of a master carries it, and a store that
 /// knows a later one refuses.
@@ -33,22 +69,24 @@ pub struct Attempt {
 pub struct Accept {
     /// All must hold.
     pub guards: Vec<Guard>,
-    /// Jobs; those whose source is known already are left out.
+    /// Jobs; those whose source is known already, or whose id is open, are
+    /// left out.
     pub jobs: Vec<NewJob>,
-    /// State changes, in order.
+    /// State changes, in order; made even if all jobs are left out.
     pub writes: Vec<Write>,
-    /// Set by a master.
+    /// Set by a master; looked at before the guards.
     pub epoch: Option<Epoch>,
 }
 
 /// What became of an [`Accept`].
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub enum Accepted {
-    /// Stored. The accepted jobs; `duplicates` had a known source.
+    /// Stored. The accepted jobs; `duplicates` were left out.
     Stored {
         /// As stored, in the order given.
         jobs: Vec<Job>,
-        /// Jobs left out because their source was accepted before.
+        /// Jobs left out because their source was accepted before, or because
+        /// they are open already (an accept that was sent again).
         duplicates: Vec<JobId>,
     },
     /// A guard did not hold; nothing was stored.
@@ -63,7 +101,7 @@ pub enum Accepted {
 pub enum Committed {
     /// Applied.
     Applied {
-        /// The follow-up jobs as stored (those with a known source left out).
+        /// The follow-up jobs as stored (duplicates left out, see [`Accepted`]).
         jobs: Vec<Job>,
         /// The cancelled jobs that were open.
         cancelled: Vec<JobId>,
@@ -161,7 +199,8 @@ pub trait State: Send + Sync {
     ) -> Result<Vec<Option<Vec<u8>>>, StoreError>;
 
     /// Names of all rows that start with `prefix`, in any order. For rare
-    /// operations: it walks the table.
+    /// operations: it walks the table (with Redis, all keys there are). Rows
+    /// that are made or deleted meanwhile may or may not be among them.
     async fn rows(&self, table: Table, prefix: &str) -> Result<Vec<Row>, StoreError>;
 }
 
@@ -169,15 +208,26 @@ pub trait State: Send + Sync {
 #[async_trait]
 pub trait Store: State {
     /// Stores jobs and state together. Atomic; durable when it returns.
+    ///
+    /// When it returns [`StoreError::Unavailable`] it may have been applied all
+    /// the same. Sent again, jobs that are open or have a known source are
+    /// duplicates, but a guard of its own making (`Absent`) refuses it.
     async fn accept(&self, accept: Accept) -> Result<Accepted, StoreError>;
 
     /// Applies a handler's commit and ends its job, if `attempt` still owns it.
     /// Atomic; durable when it returns. Committing twice with one attempt:
-    /// the second is `Fenced`.
+    /// the second is `Fenced`; so is one sent again because its answer was lost.
+    ///
+    /// In this order: the job ends, writes, cancels, follow-up jobs. So no
+    /// follow-up job has its maker or a cancelled job for `prev`, and a commit
+    /// does not cancel a job of its own.
+    ///
+    /// An attempt owns a job if its number is not lower than the stored one.
     async fn commit(&self, attempt: Attempt, commit: Commit) -> Result<Committed, StoreError>;
 
     /// Keeps an open job for later: sets `not_before` and adds one to `tries`.
-    /// False if the attempt no longer owns the job.
+    /// False if the attempt no longer owns the job. `reason` is for the log.
+    /// The job keeps its place: those accepted later have it for `prev`.
     async fn reschedule(
         &self,
         attempt: Attempt,
@@ -190,10 +240,11 @@ pub trait Store: State {
     async fn release(&self, epoch: Epoch, jobs: &[JobId]) -> Result<Vec<Released>, StoreError>;
 
     /// Marks a job of class `Once` as started by this attempt. False if it was
-    /// claimed before or the attempt no longer owns it.
+    /// claimed before, by whichever attempt, or the attempt no longer owns it.
     async fn claim(&self, attempt: Attempt) -> Result<bool, StoreError>;
 
-    /// Open jobs with `seq > after`, lowest first, at most `limit`.
+    /// Open jobs with `seq > after`, lowest first, at most `limit`; fewer if
+    /// they are large ([`PAGE_BYTES`]), but none only if there are none.
     async fn open_jobs(&self, after: u64, limit: usize) -> Result<Vec<Job>, StoreError>;
 
     /// `seq` and id of open jobs with `seq > after`, lowest first, at most
@@ -203,7 +254,8 @@ pub trait Store: State {
     /// These jobs, in the order asked; `None` for those that are not open.
     async fn jobs(&self, ids: &[JobId]) -> Result<Vec<Option<Job>>, StoreError>;
 
-    /// Jobs that ended as failed, oldest first, at most `limit`.
+    /// Jobs that ended as failed, oldest first, at most `limit`; fewer if they
+    /// are large ([`PAGE_BYTES`]).
     async fn failed_jobs(&self, limit: usize) -> Result<Vec<FailedJob>, StoreError>;
 
     /// How many jobs there are.
@@ -211,7 +263,9 @@ pub trait Store: State {
 
     /// Asks for, or renews, mastership for `ttl`. A holder that asks again
     /// while its lease runs keeps its epoch; every change of holder, and every
-    /// take-over of an expired lease, raises it.
+    /// take-over of an expired lease, raises it. Measured by the store's clock.
+    /// The embedded store also takes a lease for expired when it is opened: the
+    /// former holder had the file and is gone.
     async fn acquire_lease(&self, holder: &str, ttl: Duration) -> Result<Lease, StoreError>;
 
     /// Gives mastership up, if `holder` has it.

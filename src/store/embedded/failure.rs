@@ -1,0 +1,52 @@
+//! What can go wrong inside a transaction.
+
+use crate::store::{Epoch, StoreError};
+
+/// Tells apart what is wrong with the file, which ends the whole transaction,
+/// and what is wrong with one operation.
+#[derive(Debug, Clone)]
+pub(super) enum Failure {
+    /// The file cannot be read or written; it has to be opened anew.
+    File(String),
+    /// This operation met something unreadable.
+    Corrupt(String),
+    /// This operation comes from a former master.
+    Deposed(Epoch),
+}
+
+impl From<Failure> for StoreError {
+    fn from(failure: Failure) -> Self {
+        match failure {
+            Failure::File(error) => StoreError::Unavailable(error),
+            Failure::Corrupt(error) => StoreError::Corrupt(error),
+            Failure::Deposed(current) => StoreError::Deposed { current },
+        }
+    }
+}
+
+impl From<StoreError> for Failure {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::Unavailable(error) => Failure::File(error),
+            StoreError::Corrupt(error) => Failure::Corrupt(error),
+            StoreError::Deposed { current } => Failure::Deposed(current),
+        }
+    }
+}
+
+macro_rules! file_failures {
+    ($($error:ty),+) => {$(
+        impl From<$error> for Failure {
+            fn from(error: $error) -> Self {
+                Failure::File(error.to_string())
+            }
+        }
+    )+};
+}
+
+file_failures!(
+    redb::StorageError,
+    redb::TableError,
+    redb::TransactionError,
+    redb::CommitError
+);

@@ -1,0 +1,78 @@
+//! Opening the file, and opening it again.
+
+use std::path::PathBuf;
+
+use redb::{Database, DatabaseError, ReadableTable};
+
+use super::tables::{self, Tables};
+use super::{Failure, operations};
+use crate::store::StoreError;
+
+/// The file of a store.
+#[derive(Debug, Clone)]
+pub(super) struct StoreFile {
+    pub path: PathBuf,
+}
+
+impl StoreFile {
+    /// Opens the file, or creates it.
+    pub fn create(&self) -> Result<Database, StoreError> {
+        Database::create(&self.path).map_err(|error| self.explain(error))
+    }
+
+    /// Opens the file, which must exist.
+    pub fn open(&self) -> Result<Database, StoreError> {
+        Database::open(&self.path).map_err(|error| self.explain(error))
+    }
+
+    fn explain(&self, error: DatabaseError) -> StoreError {
+        let path = self.path.display();
+        match error {
+            DatabaseError::DatabaseAlreadyOpen | DatabaseError::LockProtocolMismatch => {
+                StoreError::Unavailable(format!("{path}: another process has it open"))
+            }
+            DatabaseError::UpgradeRequired(version) => StoreError::Corrupt(format!(
+                "{path}: written by an older release (file format {version})"
+            )),
+            DatabaseError::Storage(redb::StorageError::Corrupted(error)) => {
+                StoreError::Corrupt(format!("{path}: {error}"))
+            }
+            DatabaseError::Storage(redb::StorageError::Io(error))
+                if error.kind() == std::io::ErrorKind::InvalidData =>
+            {
+                StoreError::Corrupt(format!("{path}: not a store ({error})"))
+            }
+            error => StoreError::Unavailable(format!("{path}: {error}")),
+        }
+    }
+
+    /// Makes sure that all tables exist and that the file is this node's, and
+    /// ends the lease of whoever had the file open before: it is closed, so
+    /// that master is gone.
+    pub fn prepare(&self, database: &Database, node_id: &str) -> Result<(), StoreError> {
+        let transaction = tables::begin_write(database)?;
+        {
+            let mut tables = Tables::open(&transaction)?;
+            let owner = {
+                let text = tables.texts.get("node_id").map_err(Failure::from)?;
+                text.map(|text| text.value().to_owned())
+            };
+            match owner {
+                Some(owner) if owner != node_id => {
+                    return Err(StoreError::Corrupt(format!(
+                        "{}: belongs to node {owner}, not to {node_id}",
+                        self.path.display()
+                    )));
+                }
+                Some(_) => {}
+                None => {
+                    let inserted = tables.texts.insert("node_id", node_id);
+                    inserted.map_err(Failure::from)?;
+                }
+            }
+            operations::end_lease(&mut tables)?;
+        }
+        transaction.commit().map_err(Failure::from)?;
+        Ok(())
+    }
+}

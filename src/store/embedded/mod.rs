@@ -1,0 +1,285 @@
+//! The store of a standalone node or a small cluster: a file (redb) that the
+//! process opens itself. What it has acknowledged is on disk. Operations that
+//! arrive together share one sync ([`writer`]).
+
+mod failure;
+mod file;
+mod operations;
+mod tables;
+mod writer;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use parking_lot::RwLock;
+use redb::{Database, ReadTransaction};
+
+use self::failure::Failure;
+use self::file::StoreFile;
+use self::tables::Tables;
+use self::writer::{Shared, Writer};
+use super::{
+    Accept, Accepted, Attempt, Committed, Counts, Epoch, FailedJob, FailedLimits, Lease,
+    PAGE_BYTES, Released, State, Store, StoreError, record,
+};
+use crate::job::{Column, Commit, Job, JobId, Millis, Row, Table};
+
+/// Which file, and whose data is in it.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// The file; made if it does not exist (its directory must).
+    pub path: PathBuf,
+    /// The node; a file belongs to the one that made it.
+    pub node_id: String,
+}
+
+/// See the module.
+pub struct EmbeddedStore {
+    shared: Shared,
+    writer: Writer,
+    failed_limits: FailedLimits,
+}
+
+impl EmbeddedStore {
+    /// Opens the file, repairing it first if the last process was killed.
+    /// Blocks while it does.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`], naming the file, if another process has it
+    /// open or it cannot be written; [`StoreError::Corrupt`] if it is not a
+    /// store or another node's.
+    pub fn open(options: Options) -> Result<Self, StoreError> {
+        let file = StoreFile { path: options.path };
+        let database = file.create()?;
+        file.prepare(&database, &options.node_id)?;
+        let shared: Shared = Arc::new(RwLock::new(Some(Arc::new(database))));
+        let writer = Writer::start(Arc::clone(&shared), file)?;
+        Ok(Self {
+            shared,
+            writer,
+            failed_limits: FailedLimits::default(),
+        })
+    }
+
+    /// Keeps another number of failed jobs than by default.
+    pub fn with_failed_limits(mut self, limits: FailedLimits) -> Self {
+        self.failed_limits = limits;
+        self
+    }
+
+    fn database(&self) -> Result<Arc<Database>, StoreError> {
+        let unavailable = || StoreError::Unavailable("the file is not open".to_owned());
+        self.shared.read().clone().ok_or_else(unavailable)
+    }
+
+    /// A read of a few values, mostly from memory: done on the spot.
+    fn read<T>(
+        &self,
+        read: impl FnOnce(&ReadTransaction) -> Result<T, Failure>,
+    ) -> Result<T, StoreError> {
+        let database = self.database()?;
+        Ok(read(&tables::begin_read(&database)?)?)
+    }
+
+    /// A read that may take a while: done on a thread that may block.
+    async fn walk<T: Send + 'static>(
+        &self,
+        read: impl FnOnce(&ReadTransaction) -> Result<T, Failure> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let database = self.database()?;
+        tokio::task::spawn_blocking(move || Ok(read(&tables::begin_read(&database)?)?))
+            .await
+            .map_err(|error| StoreError::Unavailable(error.to_string()))?
+    }
+}
+
+#[async_trait]
+impl State for EmbeddedStore {
+    async fn get(
+        &self,
+        table: Table,
+        row: &str,
+        column: &str,
+    ) -> Result<Option<Vec<u8>>, StoreError> {
+        self.read(|transaction| {
+            let state = transaction.open_table(tables::STATE)?;
+            let value = state.get((table.name(), row, column))?;
+            Ok(value.map(|value| value.value().to_vec()))
+        })
+    }
+
+    async fn columns(&self, table: Table, row: &str) -> Result<Vec<(Column, Vec<u8>)>, StoreError> {
+        self.read(|transaction| {
+            let state = transaction.open_table(tables::STATE)?;
+            tables::columns(&state, table.name(), row)
+        })
+    }
+
+    async fn get_many(
+        &self,
+        table: Table,
+        rows: &[Row],
+    ) -> Result<Vec<Option<Vec<u8>>>, StoreError> {
+        self.read(|transaction| {
+            let state = transaction.open_table(tables::STATE)?;
+            rows.iter()
+                .map(|row| {
+                    let value = state.get((table.name(), row.as_str(), ""))?;
+                    Ok(value.map(|value| value.value().to_vec()))
+                })
+                .collect()
+        })
+    }
+
+    async fn rows(&self, table: Table, prefix: &str) -> Result<Vec<Row>, StoreError> {
+        let prefix = prefix.to_owned();
+        self.walk(move |transaction| {
+            let state = transaction.open_table(tables::STATE)?;
+            let mut rows: Vec<Row> = Vec::new();
+            for entry in state.range((table.name(), prefix.as_str(), "")..)? {
+                let (key, _) = entry?;
+                let (found_table, row, _) = key.value();
+                if found_table != table.name() || !row.starts_with(&prefix) {
+                    break;
+                }
+                if rows.last().is_none_or(|last| last != row) {
+                    rows.push(row.to_owned());
+                }
+            }
+            Ok(rows)
+        })
+        .await
+    }
+}
+
+#[async_trait]
+impl Store for EmbeddedStore {
+    async fn accept(&self, accept: Accept) -> Result<Accepted, StoreError> {
+        let run = move |tables: &mut Tables<'_>| operations::accept(tables, &accept);
+        self.writer.write(run).await
+    }
+
+    async fn commit(&self, attempt: Attempt, commit: Commit) -> Result<Committed, StoreError> {
+        let limits = self.failed_limits;
+        let run =
+            move |tables: &mut Tables<'_>| operations::commit(tables, attempt, &commit, limits);
+        let (committed, dropped) = self.writer.write(run).await?;
+        super::note_dropped(dropped);
+        Ok(committed)
+    }
+
+    async fn reschedule(
+        &self,
+        attempt: Attempt,
+        not_before: Millis,
+        reason: &str,
+    ) -> Result<bool, StoreError> {
+        tracing::debug!(job = %attempt.job, reason, "job rescheduled");
+        let run =
+            move |tables: &mut Tables<'_>| operations::reschedule(tables, attempt, not_before);
+        self.writer.write(run).await
+    }
+
+    async fn release(&self, epoch: Epoch, jobs: &[JobId]) -> Result<Vec<Released>, StoreError> {
+        let jobs = jobs.to_vec();
+        let run = move |tables: &mut Tables<'_>| operations::release(tables, epoch, &jobs);
+        self.writer.write(run).await
+    }
+
+    async fn claim(&self, attempt: Attempt) -> Result<bool, StoreError> {
+        let run = move |tables: &mut Tables<'_>| operations::claim(tables, attempt);
+        self.writer.write(run).await
+    }
+
+    async fn open_jobs(&self, after: u64, limit: usize) -> Result<Vec<Job>, StoreError> {
+        self.walk(move |transaction| {
+            let open = transaction.open_table(tables::OPEN)?;
+            let records = transaction.open_table(tables::JOBS)?;
+            let (mut jobs, mut bytes) = (Vec::new(), 0);
+            for entry in open.range(after.saturating_add(1)..)?.take(limit) {
+                let (_, id) = entry?;
+                let Some(record) = records.get(id.value())? else {
+                    return Err(Failure::Corrupt("open job without a record".to_owned()));
+                };
+                bytes += record.value().len() as u64;
+                if bytes > PAGE_BYTES && !jobs.is_empty() {
+                    break;
+                }
+                jobs.push(record::read(record.value())?);
+            }
+            Ok(jobs)
+        })
+        .await
+    }
+
+    async fn open_ids(&self, after: u64, limit: usize) -> Result<Vec<(u64, JobId)>, StoreError> {
+        self.walk(move |transaction| {
+            let open = transaction.open_table(tables::OPEN)?;
+            let mut ids = Vec::new();
+            for entry in open.range(after.saturating_add(1)..)?.take(limit) {
+                let (seq, id) = entry?;
+                let id = JobId::from_slice(id.value())
+                    .ok_or_else(|| Failure::Corrupt("job id".to_owned()))?;
+                ids.push((seq.value(), id));
+            }
+            Ok(ids)
+        })
+        .await
+    }
+
+    async fn jobs(&self, ids: &[JobId]) -> Result<Vec<Option<Job>>, StoreError> {
+        self.read(|transaction| {
+            let records = transaction.open_table(tables::JOBS)?;
+            ids.iter()
+                .map(|id| match records.get(id.as_bytes())? {
+                    Some(record) => Ok(Some(record::read(record.value())?)),
+                    None => Ok(None),
+                })
+                .collect()
+        })
+    }
+
+    async fn failed_jobs(&self, limit: usize) -> Result<Vec<FailedJob>, StoreError> {
+        self.walk(move |transaction| {
+            let failed = transaction.open_table(tables::FAILED)?;
+            let (mut jobs, mut bytes) = (Vec::new(), 0);
+            for entry in failed.range(0..)?.take(limit) {
+                let (_, entry) = entry?;
+                bytes += entry.value().len() as u64;
+                if bytes > PAGE_BYTES && !jobs.is_empty() {
+                    break;
+                }
+                jobs.push(record::read_failed(entry.value())?);
+            }
+            Ok(jobs)
+        })
+        .await
+    }
+
+    async fn counts(&self) -> Result<Counts, StoreError> {
+        self.read(|transaction| {
+            Ok(Counts {
+                open: tables::length(&transaction.open_table(tables::OPEN)?)?,
+                failed: tables::length(&transaction.open_table(tables::FAILED)?)?,
+            })
+        })
+    }
+
+    async fn acquire_lease(&self, holder: &str, ttl: Duration) -> Result<Lease, StoreError> {
+        let holder = holder.to_owned();
+        let run = move |tables: &mut Tables<'_>| operations::acquire_lease(tables, &holder, ttl);
+        self.writer.write(run).await
+    }
+
+    async fn release_lease(&self, holder: &str) -> Result<(), StoreError> {
+        let holder = holder.to_owned();
+        let run = move |tables: &mut Tables<'_>| operations::release_lease(tables, &holder);
+        self.writer.write(run).await
+    }
+
+    async fn ping(&self) -> Result<(), StoreError> {
+        self.read(|_| Ok(()))
+    }
+}

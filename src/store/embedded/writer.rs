@@ -1,0 +1,249 @@
+//! The one thread that writes. It takes all operations that wait and applies
+//! them in one transaction, so that they share one sync of the disk, and
+//! answers them when it is done.
+
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use parking_lot::RwLock;
+use redb::Database;
+use tokio::sync::{mpsc, oneshot};
+
+use super::file::StoreFile;
+use super::tables::{self, Tables};
+use super::{Failure, operations};
+use crate::job::Millis;
+use crate::store::StoreError;
+
+/// Operations that wait; more of them wait outside.
+const WAITING: usize = 1024;
+/// Operations in one transaction at most.
+const AT_ONCE: usize = 512;
+/// How often expired sources are looked for.
+const FORGET_EVERY: Duration = Duration::from_secs(60);
+/// Pause between attempts to open the file again after it failed.
+const REOPEN_PAUSE: Duration = Duration::from_millis(200);
+
+/// The open file; `None` while it cannot be used.
+pub(super) type Shared = Arc<RwLock<Option<Arc<Database>>>>;
+
+/// An operation on its way to the thread and back.
+trait Operation: Send {
+    /// Applies it. May be called again in another transaction when this one
+    /// could not be committed because of another operation.
+    fn apply(&mut self, tables: &mut Tables<'_>) -> Result<(), Failure>;
+
+    /// Tells the caller what [`Self::apply`] returned and, if it was
+    /// successful, that it is on disk; or what went wrong.
+    fn answer(self: Box<Self>, failure: Option<Failure>);
+}
+
+struct Pending<T, F> {
+    run: F,
+    result: Option<Result<T, StoreError>>,
+    caller: oneshot::Sender<Result<T, StoreError>>,
+}
+
+impl<T, F> Operation for Pending<T, F>
+where
+    T: Send,
+    F: Fn(&mut Tables<'_>) -> Result<T, Failure> + Send,
+{
+    fn apply(&mut self, tables: &mut Tables<'_>) -> Result<(), Failure> {
+        self.result = Some(match (self.run)(tables) {
+            // Refused before anything was written.
+            Err(failure @ Failure::Deposed(_)) => Err(failure.into()),
+            result => Ok(result?),
+        });
+        Ok(())
+    }
+
+    fn answer(self: Box<Self>, failure: Option<Failure>) {
+        let result = match (failure, self.result) {
+            (None, Some(result)) => result,
+            (Some(failure), _) => Err(failure.into()),
+            (None, None) => Err(StoreError::Unavailable("not applied".to_owned())),
+        };
+        // A caller that has gone away does not want to know.
+        let _ = self.caller.send(result);
+    }
+}
+
+/// Hands operations to the thread.
+pub(super) struct Writer {
+    queue: Option<mpsc::Sender<Box<dyn Operation>>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Writer {
+    /// Starts the thread.
+    pub fn start(shared: Shared, file: StoreFile) -> Result<Self, StoreError> {
+        let (queue, waiting) = mpsc::channel(WAITING);
+        let thread = std::thread::Builder::new()
+            .name("store-writer".to_owned())
+            .spawn(move || run(&shared, &file, waiting))
+            .map_err(|error| StoreError::Unavailable(error.to_string()))?;
+        Ok(Self {
+            queue: Some(queue),
+            thread: Some(thread),
+        })
+    }
+
+    /// Runs an operation; when this returns `Ok`, it is on disk.
+    pub async fn write<T: Send + 'static>(
+        &self,
+        run: impl Fn(&mut Tables<'_>) -> Result<T, Failure> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let gone = || StoreError::Unavailable("the store is closed".to_owned());
+        let (caller, answer) = oneshot::channel();
+        let operation = Box::new(Pending {
+            run,
+            result: None,
+            caller,
+        });
+        let queue = self.queue.as_ref().ok_or_else(gone)?;
+        queue.send(operation).await.map_err(|_| gone())?;
+        answer.await.map_err(|_| gone())?
+    }
+}
+
+impl Drop for Writer {
+    /// Waits until what was handed over is written and the file is closed.
+    fn drop(&mut self) {
+        self.queue = None;
+        if let Some(thread) = self.thread.take()
+            && thread.join().is_err()
+        {
+            tracing::error!("the thread that writes the store had panicked");
+        }
+    }
+}
+
+fn run(shared: &Shared, file: &StoreFile, mut waiting: mpsc::Receiver<Box<dyn Operation>>) {
+    let mut forgot_at = None;
+    while let Some(first) = waiting.blocking_recv() {
+        let mut batch = vec![first];
+        while batch.len() < AT_ONCE
+            && let Ok(next) = waiting.try_recv()
+        {
+            batch.push(next);
+        }
+        let forget = forgot_at.is_none_or(|at: Instant| at.elapsed() >= FORGET_EVERY);
+        let database = shared.read().clone();
+        let outcome = match &database {
+            Some(database) => write_batch(database, batch, forget),
+            None => {
+                let failure = Failure::File("the file is not open".to_owned());
+                answer_all(batch, &failure);
+                Err(failure)
+            }
+        };
+        drop(database);
+        match outcome {
+            Ok(()) if forget => forgot_at = Some(Instant::now()),
+            Ok(()) => {}
+            Err(failure) => recover(shared, file, &mut waiting, &failure),
+        }
+    }
+    *shared.write() = None;
+}
+
+/// Applies a batch in one transaction and answers it. An operation that meets
+/// something unreadable may have written part of its changes: the transaction
+/// is given up and the others are applied anew without it. `Err` only if the
+/// file failed; all have been told.
+fn write_batch(
+    database: &Database,
+    mut batch: Vec<Box<dyn Operation>>,
+    forget: bool,
+) -> Result<(), Failure> {
+    loop {
+        match try_batch(database, &mut batch, forget) {
+            Ok(()) => {
+                batch
+                    .into_iter()
+                    .for_each(|operation| operation.answer(None));
+                return Ok(());
+            }
+            Err((_, failure @ Failure::File(_))) => {
+                answer_all(batch, &failure);
+                return Err(failure);
+            }
+            Err((Some(index), failure)) => batch.remove(index).answer(Some(failure)),
+            // Not an operation's fault, but the forgetting of sources.
+            Err((None, failure)) => {
+                answer_all(batch, &failure);
+                return Ok(());
+            }
+        }
+    }
+}
+
+/// On failure, also tells which operation met it.
+fn try_batch(
+    database: &Database,
+    batch: &mut [Box<dyn Operation>],
+    forget: bool,
+) -> Result<(), (Option<usize>, Failure)> {
+    let nobody = |failure: Failure| (None, failure);
+    let transaction = tables::begin_write(database).map_err(nobody)?;
+    let applied = Tables::open(&transaction)
+        .map_err(nobody)
+        .and_then(|mut tables| {
+            for (index, operation) in batch.iter_mut().enumerate() {
+                operation
+                    .apply(&mut tables)
+                    .map_err(|failure| (Some(index), failure))?;
+            }
+            if forget {
+                operations::forget_sources(&mut tables, Millis::now()).map_err(nobody)?;
+            }
+            Ok(())
+        });
+    match applied {
+        Ok(()) => transaction.commit().map_err(|error| nobody(error.into())),
+        Err(failure) => {
+            transaction.abort().map_err(|error| nobody(error.into()))?;
+            Err(failure)
+        }
+    }
+}
+
+fn answer_all(batch: Vec<Box<dyn Operation>>, failure: &Failure) {
+    for operation in batch {
+        operation.answer(Some(failure.clone()));
+    }
+}
+
+/// After an error of the disk redb wants the file closed and opened again;
+/// until that works, whoever asks is told so.
+fn recover(
+    shared: &Shared,
+    file: &StoreFile,
+    waiting: &mut mpsc::Receiver<Box<dyn Operation>>,
+    failure: &Failure,
+) {
+    tracing::error!(?failure, "the store failed; opening its file again");
+    *shared.write() = None;
+    loop {
+        match file.open() {
+            Ok(database) => {
+                *shared.write() = Some(Arc::new(database));
+                tracing::info!("the store's file is open again");
+                return;
+            }
+            Err(error) => {
+                tracing::warn!(%error, "cannot open the store's file again yet");
+                let failure = Failure::File(error.to_string());
+                while let Ok(operation) = waiting.try_recv() {
+                    operation.answer(Some(failure.clone()));
+                }
+                if waiting.is_closed() {
+                    return;
+                }
+                std::thread::sleep(REOPEN_PAUSE);
+            }
+        }
+    }
+}

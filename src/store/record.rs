@@ -1,0 +1,358 @@
+//! How an open job is stored, the same in every engine: a head of fixed size
+//! with all that changes, then the ordering key, then all that never changes.
+//! A script in Redis reads and patches the head without knowing the rest.
+//!
+//! | offset | size | field |
+//! |---|---|---|
+//! | 0 | 1 | version of this layout |
+//! | 1 | 8 | seq |
+//! | 9 | 8 | prev |
+//! | 17 | 4 | attempt |
+//! | 21 | 4 | tries |
+//! | 25 | 8 | not_before (0 unless [`HELD`]) |
+//! | 33 | 1 | flags |
+//! | 34 | 4 | length of the key |
+//! | 38 | | key |
+//! | | 4 | length of the description |
+//! | | | description (codec) |
+//! | | | payload, to the end |
+//!
+//! Numbers are big-endian.
+
+use serde::{Deserialize, Serialize};
+
+use super::{FailedJob, StoreError};
+use crate::job::{Job, JobId, Kind, Millis, NewJob, codec};
+
+const VERSION: u8 = 1;
+const PATCH_OFFSET: usize = 17;
+const HELD_OFFSET: usize = 25;
+const KEY_OFFSET: usize = 38;
+
+/// Flag: `not_before` is set.
+const HELD: u8 = 1;
+/// Flag: an attempt has claimed the job.
+const CLAIMED: u8 = 2;
+/// Flag: the job takes part in its key's order. The highest flag, so that a
+/// script can test it with `>=`.
+const IN_LINE: u8 = 4;
+
+/// What of a stored job can change.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Head {
+    pub seq: u64,
+    pub prev: u64,
+    pub attempt: u32,
+    pub tries: u32,
+    pub not_before: Option<Millis>,
+    pub claimed: bool,
+    pub in_line: bool,
+}
+
+#[derive(Serialize)]
+struct DescriptionRef<'a> {
+    id: JobId,
+    kind: Kind,
+    source: Option<&'a str>,
+    after_height: Option<u64>,
+    deadline: Option<Millis>,
+    accepted_at: Millis,
+}
+
+#[derive(Deserialize)]
+struct Description {
+    id: JobId,
+    kind: Kind,
+    source: Option<String>,
+    after_height: Option<u64>,
+    deadline: Option<Millis>,
+    accepted_at: Millis,
+}
+
+/// Whether a job waits in its key's order from the moment it is accepted.
+pub(super) fn is_in_line(job: &NewJob) -> bool {
+    job.not_before.is_none() && job.after_height.is_none()
+}
+
+impl Head {
+    fn flags(&self) -> u8 {
+        let mut flags = 0;
+        if self.not_before.is_some() {
+            flags |= HELD;
+        }
+        if self.claimed {
+            flags |= CLAIMED;
+        }
+        if self.in_line {
+            flags |= IN_LINE;
+        }
+        flags
+    }
+
+    /// Reads the head of a record.
+    pub fn read(record: &[u8]) -> Result<Self, StoreError> {
+        let mut reader = Reader(record);
+        let version = reader.byte()?;
+        if version != VERSION {
+            return Err(StoreError::Corrupt(format!(
+                "job stored with layout {version}, this release reads {VERSION}"
+            )));
+        }
+        let (seq, prev) = (reader.u64()?, reader.u64()?);
+        let (attempt, tries) = (reader.u32()?, reader.u32()?);
+        let not_before = Millis(reader.u64()?);
+        let flags = reader.byte()?;
+        Ok(Self {
+            seq,
+            prev,
+            attempt,
+            tries,
+            not_before: (flags & HELD != 0).then_some(not_before),
+            claimed: flags & CLAIMED != 0,
+            in_line: flags & IN_LINE != 0,
+        })
+    }
+
+    /// Writes the changeable part (attempt to flags) over that of a record,
+    /// which must be one that [`Head::read`] has accepted.
+    pub fn patch(&self, record: &mut [u8]) {
+        let mut changeable = Vec::with_capacity(KEY_OFFSET - PATCH_OFFSET);
+        changeable.extend(self.attempt.to_be_bytes());
+        changeable.extend(self.tries.to_be_bytes());
+        changeable.extend(held_bytes(self.not_before));
+        changeable.push(self.flags());
+        record[PATCH_OFFSET..PATCH_OFFSET + changeable.len()].copy_from_slice(&changeable);
+    }
+}
+
+/// The eight bytes of `not_before`.
+pub(super) fn held_bytes(not_before: Option<Millis>) -> [u8; 8] {
+    not_before.unwrap_or_default().0.to_be_bytes()
+}
+
+/// A new record from its `not_before` on; before it come version, seq, prev,
+/// attempt and tries, which the engine knows only when it stores the job.
+pub(super) fn unnumbered(job: &NewJob, accepted_at: Millis) -> Vec<u8> {
+    let description = codec::encode(&DescriptionRef {
+        id: job.id,
+        kind: job.kind,
+        source: job.source.as_deref(),
+        after_height: job.after_height,
+        deadline: job.deadline,
+        accepted_at,
+    });
+    let head = Head {
+        seq: 0,
+        prev: 0,
+        attempt: 1,
+        tries: 0,
+        not_before: job.not_before,
+        claimed: false,
+        in_line: is_in_line(job),
+    };
+    let mut bytes = Vec::with_capacity(
+        KEY_OFFSET - HELD_OFFSET + job.key.len() + 4 + description.len() + job.payload.len(),
+    );
+    bytes.extend(held_bytes(job.not_before));
+    bytes.push(head.flags());
+    bytes.extend((job.key.len() as u32).to_be_bytes());
+    bytes.extend(job.key.as_bytes());
+    bytes.extend((description.len() as u32).to_be_bytes());
+    bytes.extend(&description);
+    bytes.extend(&job.payload);
+    bytes
+}
+
+/// A complete new record.
+pub(super) fn numbered(job: &NewJob, accepted_at: Millis, seq: u64, prev: u64) -> Vec<u8> {
+    let rest = unnumbered(job, accepted_at);
+    let mut record = Vec::with_capacity(HELD_OFFSET + rest.len());
+    record.push(VERSION);
+    record.extend(seq.to_be_bytes());
+    record.extend(prev.to_be_bytes());
+    record.extend(1u32.to_be_bytes());
+    record.extend(0u32.to_be_bytes());
+    record.extend(rest);
+    record
+}
+
+/// The job as its acceptance returns it.
+pub(super) fn accepted(new: NewJob, accepted_at: Millis, seq: u64, prev: u64) -> Job {
+    Job {
+        new,
+        seq,
+        prev,
+        attempt: 1,
+        tries: 0,
+        accepted_at,
+    }
+}
+
+/// The ordering key of a record.
+pub(super) fn key(record: &[u8]) -> Result<&str, StoreError> {
+    let mut reader = Reader(record);
+    reader.take(KEY_OFFSET - 4)?;
+    reader.text()
+}
+
+/// Reads a whole record.
+pub(super) fn read(record: &[u8]) -> Result<Job, StoreError> {
+    let head = Head::read(record)?;
+    let mut reader = Reader(record);
+    reader.take(KEY_OFFSET - 4)?;
+    let key = reader.text()?.to_owned();
+    let description: Description = {
+        let length = reader.u32()? as usize;
+        codec::decode(reader.take(length)?).map_err(corrupt)?
+    };
+    Ok(Job {
+        new: NewJob {
+            id: description.id,
+            kind: description.kind,
+            key,
+            payload: reader.0.to_vec(),
+            source: description.source,
+            not_before: head.not_before,
+            after_height: description.after_height,
+            deadline: description.deadline,
+        },
+        seq: head.seq,
+        prev: head.prev,
+        attempt: head.attempt,
+        tries: head.tries,
+        accepted_at: description.accepted_at,
+    })
+}
+
+/// What is written before the record of a job that failed.
+pub(super) fn failure(reason: &str, failed_at: Millis) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(12 + reason.len());
+    bytes.extend(failed_at.0.to_be_bytes());
+    bytes.extend((reason.len() as u32).to_be_bytes());
+    bytes.extend(reason.as_bytes());
+    bytes
+}
+
+/// Reads a [`failure`] and the record behind it.
+pub(super) fn read_failed(bytes: &[u8]) -> Result<FailedJob, StoreError> {
+    let mut reader = Reader(bytes);
+    let failed_at = Millis(reader.u64()?);
+    let reason = reader.text()?.to_owned();
+    Ok(FailedJob {
+        job: read(reader.0)?,
+        reason,
+        failed_at,
+    })
+}
+
+fn corrupt(error: impl std::fmt::Display) -> StoreError {
+    StoreError::Corrupt(format!("job record: {error}"))
+}
+
+/// Takes fields off the front of a record.
+struct Reader<'a>(&'a [u8]);
+
+impl<'a> Reader<'a> {
+    fn take(&mut self, length: usize) -> Result<&'a [u8], StoreError> {
+        let (taken, rest) = self
+            .0
+            .split_at_checked(length)
+            .ok_or_else(|| corrupt("too short"))?;
+        self.0 = rest;
+        Ok(taken)
+    }
+
+    fn array<const N: usize>(&mut self) -> Result<[u8; N], StoreError> {
+        let mut array = [0; N];
+        array.copy_from_slice(self.take(N)?);
+        Ok(array)
+    }
+
+    fn byte(&mut self) -> Result<u8, StoreError> {
+        Ok(u8::from_be_bytes(self.array()?))
+    }
+
+    fn u32(&mut self) -> Result<u32, StoreError> {
+        Ok(u32::from_be_bytes(self.array()?))
+    }
+
+    fn u64(&mut self) -> Result<u64, StoreError> {
+        Ok(u64::from_be_bytes(self.array()?))
+    }
+
+    fn text(&mut self) -> Result<&'a str, StoreError> {
+        let length = self.u32()? as usize;
+        std::str::from_utf8(self.take(length)?).map_err(corrupt)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn new_job() -> NewJob {
+        let mut job = NewJob::new(Kind::Noop, "key", &7u32)
+            .source("somewhere")
+            .deadline(Millis(9));
+        job.after_height = Some(5);
+        job
+    }
+
+    #[test]
+    fn a_record_is_read_back_as_the_job_it_was_made_of() {
+        let job = new_job();
+        let record = numbered(&job, Millis(3), 11, 10);
+        assert_eq!(read(&record).unwrap(), accepted(job, Millis(3), 11, 10));
+        assert_eq!(key(&record).unwrap(), "key");
+    }
+
+    #[test]
+    fn a_patched_head_leaves_the_rest_as_it_was() {
+        let job = new_job();
+        let mut record = numbered(&job, Millis(3), 11, 10);
+        let mut head = Head::read(&record).unwrap();
+        head.attempt = 4;
+        head.tries = 2;
+        head.not_before = Some(Millis(u64::MAX));
+        head.claimed = true;
+        head.patch(&mut record);
+        assert_eq!(Head::read(&record).unwrap(), head);
+        let patched = read(&record).unwrap();
+        assert_eq!((patched.attempt, patched.tries), (4, 2));
+        assert_eq!(patched.new.not_before, Some(Millis(u64::MAX)));
+        assert_eq!(patched.new.payload, job.payload);
+    }
+
+    #[test]
+    fn only_jobs_that_need_not_wait_are_in_line() {
+        let record = |job: &NewJob| numbered(job, Millis(0), 1, 0);
+        let immediate = NewJob::new(Kind::Noop, "key", &());
+        let held = immediate.clone().not_before(Millis(1));
+        assert!(Head::read(&record(&immediate)).unwrap().in_line);
+        assert!(!Head::read(&record(&held)).unwrap().in_line);
+        assert!(!Head::read(&record(&new_job())).unwrap().in_line);
+    }
+
+    #[test]
+    fn a_truncated_record_is_corrupt_whatever_its_length() {
+        let record = numbered(&new_job(), Millis(3), 11, 10);
+        let payload = codec::encode(&7u32).len();
+        for length in 0..record.len() - payload {
+            assert!(matches!(
+                read(&record[..length]),
+                Err(StoreError::Corrupt(_))
+            ));
+        }
+    }
+
+    #[test]
+    fn a_failed_job_is_read_back_with_its_reason() {
+        let record = numbered(&new_job(), Millis(3), 11, 10);
+        let mut bytes = failure("no luck", Millis(8));
+        bytes.extend(&record);
+        let failed = read_failed(&bytes).unwrap();
+        assert_eq!(failed.reason, "no luck");
+        assert_eq!(failed.failed_at, Millis(8));
+        assert_eq!(failed.job, read(&record).unwrap());
+    }
+}

@@ -1,0 +1,91 @@
+//! Writes operations as the arguments that the scripts take.
+
+use redis::Cmd;
+
+use crate::job::{Guard, JobId, Millis, NewJob, Table, Write};
+use crate::store::{SOURCE_RETENTION, record};
+
+/// Name of a row's key behind `<prefix>s:`.
+pub(super) fn row_name(table: Table, row: &str) -> String {
+    format!("{}:{row}", table.name())
+}
+
+/// The arguments of `accept.lua` between the epoch and those of `apply`.
+pub(super) fn guards(command: &mut Cmd, guards: &[Guard]) {
+    command.arg(guards.len());
+    for guard in guards {
+        match guard {
+            Guard::Absent { table, row }
+            | Guard::Equals {
+                table,
+                row,
+                value: None,
+            } => {
+                command.arg("A").arg(row_name(*table, row));
+            }
+            Guard::Equals {
+                table,
+                row,
+                value: Some(value),
+            } => {
+                command.arg("E").arg(row_name(*table, row)).arg(&value[..]);
+            }
+        }
+    }
+}
+
+/// The arguments of `apply` in `apply.lua`.
+pub(super) fn apply(
+    command: &mut Cmd,
+    writes: &[Write],
+    cancels: &[JobId],
+    jobs: &[NewJob],
+    accepted_at: Millis,
+) {
+    command.arg(writes.len());
+    for change in writes {
+        write(command, change);
+    }
+    command.arg(cancels.len());
+    for id in cancels {
+        command.arg(&id.as_bytes()[..]);
+    }
+    command.arg(SOURCE_RETENTION.as_millis() as u64);
+    command.arg(jobs.len());
+    for new in jobs {
+        job(command, new, accepted_at);
+    }
+}
+
+fn write(command: &mut Cmd, change: &Write) {
+    match change {
+        Write::Put {
+            table,
+            row,
+            column,
+            value,
+        } => {
+            command.arg("P").arg(row_name(*table, row));
+            command.arg(column).arg(&value[..]);
+        }
+        Write::Delete { table, row } => {
+            command.arg("D").arg(row_name(*table, row));
+        }
+        Write::DeleteColumn { table, row, column } => {
+            command.arg("C").arg(row_name(*table, row)).arg(column);
+        }
+    }
+}
+
+fn job(command: &mut Cmd, new: &NewJob, accepted_at: Millis) {
+    let source = match &new.source {
+        Some(source) => format!("source:{source}"),
+        None => String::new(),
+    };
+    let line = match record::is_in_line(new) {
+        true => format!("line:{}", new.key),
+        false => String::new(),
+    };
+    command.arg(&new.id.as_bytes()[..]).arg(source).arg(line);
+    command.arg(record::unnumbered(new, accepted_at));
+}

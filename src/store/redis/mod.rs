@@ -1,0 +1,479 @@
+//! The store of a cluster: Redis (or Valkey), which every process of the node
+//! reaches. Durability is that of Redis: `appendonly yes`, and `appendfsync
+//! always` where not even the last second may be lost.
+//!
+//! All keys of a node start with `{erawan:<node id>}:`, so that they share a
+//! hash slot:
+//!
+//! | key | type | content |
+//! |---|---|---|
+//! | `job:<id>` | string | record of an open job ([`super::record`]) |
+//! | `open` | sorted set | ids of the open jobs by seq |
+//! | `line:<key>` | sorted set | seqs of the key's open jobs that are in line |
+//! | `seq` | integer | the last seq given |
+//! | `source:<source>` | string | present while the source is remembered |
+//! | `s:<table>:<row>` | hash | columns |
+//! | `failed`, `failed_bytes` | list, integer | failed jobs, oldest first, and their size |
+//! | `lease` | hash | `holder`, `until` (ms by Redis' clock), `epoch` |
+//!
+//! Ids are the 16 raw bytes.
+
+mod arguments;
+mod link;
+mod scripts;
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use redis::{Cmd, ErrorKind, FromRedisValue, RedisError, RedisResult, ServerErrorKind, Value};
+use secrecy::SecretString;
+
+use self::arguments::row_name;
+use self::link::Link;
+use self::scripts::{LuaScript, Scripts};
+use super::{
+    Accept, Accepted, Attempt, Committed, Counts, Epoch, FailedJob, FailedLimits, Lease,
+    PAGE_BYTES, Released, State, Store, StoreError, record,
+};
+use crate::job::{Column, Commit, Job, JobId, Millis, NewJob, Outcome, Row, Table};
+
+/// Where Redis is and whose data is meant.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// Host name or address.
+    pub host: String,
+    /// TCP port.
+    pub port: u16,
+    /// For `AUTH`.
+    pub password: Option<SecretString>,
+    /// The node; each has keys of its own.
+    pub node_id: String,
+}
+
+/// See the module.
+pub struct RedisStore {
+    link: Link,
+    scripts: Scripts,
+    prefix: String,
+    failed_limits: FailedLimits,
+}
+
+/// What most scripts answer: what happened, and numbers and ids that depend on it.
+type Answer = (u8, Vec<u64>, Vec<Vec<u8>>);
+
+const DONE: u8 = 0;
+const REFUSED: u8 = 1;
+const DEPOSED: u8 = 2;
+const FENCED: u8 = 3;
+
+impl RedisStore {
+    /// Connects, and warns if Redis is set up so that it could forget.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`] if Redis cannot be reached now. Once
+    /// connected, the store reconnects by itself for ever, and operations fail
+    /// with that error at once or within 5 s (a read that met a broken
+    /// connection and was sent again: 10 s).
+    pub async fn connect(options: Options) -> Result<Self, StoreError> {
+        let store = Self {
+            link: Link::new(&options).map_err(store_error)?,
+            scripts: Scripts::assemble(),
+            prefix: format!("{{erawan:{}}}:", options.node_id),
+            failed_limits: FailedLimits::default(),
+        };
+        store.ping().await?;
+        store.warn_of_volatility().await;
+        Ok(store)
+    }
+
+    /// Keeps another number of failed jobs than by default.
+    pub fn with_failed_limits(mut self, limits: FailedLimits) -> Self {
+        self.failed_limits = limits;
+        self
+    }
+
+    async fn warn_of_volatility(&self) {
+        let mut command = redis::cmd("INFO");
+        command.arg("everything");
+        // Some hosted servers refuse INFO; the warning is only a help.
+        let Ok(info) = self.read::<String>(&command).await else {
+            return;
+        };
+        if info.lines().any(|line| line == "aof_enabled:0") {
+            tracing::warn!("Redis runs without appendonly: a restart of Redis can lose jobs");
+        }
+        let policy = info
+            .lines()
+            .find_map(|line| line.strip_prefix("maxmemory_policy:"));
+        if policy.is_some_and(|policy| policy != "noeviction") {
+            tracing::warn!(
+                policy,
+                "Redis evicts keys when it is full: it can lose jobs"
+            );
+        }
+    }
+
+    /// Runs a command that changes something: never sent twice.
+    async fn write<T: FromRedisValue>(&self, command: &Cmd) -> Result<T, StoreError> {
+        self.link
+            .send(command)
+            .await
+            .and_then(typed)
+            .map_err(store_error)
+    }
+
+    /// Runs a command that only reads; sent again if the connection broke.
+    async fn read<T: FromRedisValue>(&self, command: &Cmd) -> Result<T, StoreError> {
+        let mut result = self.link.send(command).await;
+        if result
+            .as_ref()
+            .is_err_and(RedisError::is_connection_dropped)
+        {
+            result = self.link.send(command).await;
+        }
+        result.and_then(typed).map_err(store_error)
+    }
+
+    /// Runs a script, which is loaded first if Redis does not know it. (A
+    /// script that Redis does not know has not run, so sending it again is safe.)
+    async fn run<T: FromRedisValue>(
+        &self,
+        script: &LuaScript,
+        command: &Cmd,
+    ) -> Result<T, StoreError> {
+        let mut result = self.link.send(command).await;
+        let unknown = ErrorKind::Server(ServerErrorKind::NoScript);
+        if result.as_ref().is_err_and(|error| error.kind() == unknown) {
+            self.write::<String>(&script.load()).await?;
+            result = self.link.send(command).await;
+        }
+        result.and_then(typed).map_err(store_error)
+    }
+
+    fn key(&self, name: &str) -> String {
+        format!("{}{name}", self.prefix)
+    }
+
+    fn row_key(&self, table: Table, row: &str) -> String {
+        format!("{}s:{}", self.prefix, row_name(table, row))
+    }
+
+    fn attempt_call(&self, script: &LuaScript, attempt: Attempt) -> Cmd {
+        let mut command = script.call(&self.prefix);
+        command.arg(&attempt.job.as_bytes()[..]).arg(attempt.number);
+        command
+    }
+}
+
+#[async_trait]
+impl State for RedisStore {
+    async fn get(
+        &self,
+        table: Table,
+        row: &str,
+        column: &str,
+    ) -> Result<Option<Vec<u8>>, StoreError> {
+        let mut command = redis::cmd("HGET");
+        command.arg(self.row_key(table, row)).arg(column);
+        self.read(&command).await
+    }
+
+    async fn columns(&self, table: Table, row: &str) -> Result<Vec<(Column, Vec<u8>)>, StoreError> {
+        let mut command = redis::cmd("HGETALL");
+        command.arg(self.row_key(table, row));
+        let mut columns: Vec<(Column, Vec<u8>)> = self.read(&command).await?;
+        columns.sort_unstable();
+        Ok(columns)
+    }
+
+    async fn get_many(
+        &self,
+        table: Table,
+        rows: &[Row],
+    ) -> Result<Vec<Option<Vec<u8>>>, StoreError> {
+        let mut command = self.scripts.get_many.call(&self.prefix);
+        for row in rows {
+            command.arg(row_name(table, row));
+        }
+        self.run(&self.scripts.get_many, &command).await
+    }
+
+    async fn rows(&self, table: Table, prefix: &str) -> Result<Vec<Row>, StoreError> {
+        let table_prefix = self.row_key(table, "");
+        let pattern = format!("{}*", escape_glob(&self.row_key(table, prefix)));
+        let mut rows = std::collections::HashSet::new();
+        let mut cursor = 0u64;
+        loop {
+            let mut command = redis::cmd("SCAN");
+            command.arg(cursor).arg("MATCH").arg(&pattern);
+            command.arg("COUNT").arg(1000);
+            let (next, keys): (u64, Vec<String>) = self.read(&command).await?;
+            rows.extend(
+                keys.iter()
+                    .filter_map(|key| key.strip_prefix(&table_prefix))
+                    .map(str::to_owned),
+            );
+            if next == 0 {
+                return Ok(rows.into_iter().collect());
+            }
+            cursor = next;
+        }
+    }
+}
+
+#[async_trait]
+impl Store for RedisStore {
+    async fn accept(&self, accept: Accept) -> Result<Accepted, StoreError> {
+        let script = &self.scripts.accept;
+        let now = Millis::now();
+        let mut command = script.call(&self.prefix);
+        match accept.epoch {
+            Some(Epoch(epoch)) => command.arg(epoch),
+            None => command.arg(""),
+        };
+        arguments::guards(&mut command, &accept.guards);
+        arguments::apply(&mut command, &accept.writes, &[], &accept.jobs, now);
+        match self.run::<Answer>(script, &command).await? {
+            (DONE, numbers, _) => {
+                let (jobs, duplicates) = stored_jobs(accept.jobs, now, &numbers)?;
+                Ok(Accepted::Stored { jobs, duplicates })
+            }
+            (REFUSED, numbers, _) => Ok(Accepted::Refused {
+                guard: first(&numbers)? as usize,
+            }),
+            answer => Err(refusal(answer)),
+        }
+    }
+
+    async fn commit(&self, attempt: Attempt, commit: Commit) -> Result<Committed, StoreError> {
+        let script = &self.scripts.commit;
+        let now = Millis::now();
+        let mut command = self.attempt_call(script, attempt);
+        match &commit.outcome {
+            Outcome::Done => command.arg(""),
+            Outcome::Failed { reason } => command.arg(record::failure(reason, now)),
+        };
+        command
+            .arg(self.failed_limits.jobs)
+            .arg(self.failed_limits.bytes);
+        arguments::apply(
+            &mut command,
+            &commit.writes,
+            &commit.cancel,
+            &commit.jobs,
+            now,
+        );
+        match self.run::<Answer>(script, &command).await? {
+            (DONE, mut numbers, ids) => {
+                super::note_dropped(numbers.pop().unwrap_or(0));
+                let (jobs, _) = stored_jobs(commit.jobs, now, &numbers)?;
+                let cancelled = ids.iter().map(|id| job_id(id)).collect::<Result<_, _>>()?;
+                Ok(Committed::Applied { jobs, cancelled })
+            }
+            (FENCED, _, _) => Ok(Committed::Fenced),
+            answer => Err(refusal(answer)),
+        }
+    }
+
+    async fn reschedule(
+        &self,
+        attempt: Attempt,
+        not_before: Millis,
+        reason: &str,
+    ) -> Result<bool, StoreError> {
+        tracing::debug!(job = %attempt.job, reason, "job rescheduled");
+        let script = &self.scripts.reschedule;
+        let mut command = self.attempt_call(script, attempt);
+        command.arg(&record::held_bytes(Some(not_before))[..]);
+        self.run(script, &command).await
+    }
+
+    async fn release(&self, epoch: Epoch, jobs: &[JobId]) -> Result<Vec<Released>, StoreError> {
+        let script = &self.scripts.release;
+        let mut command = script.call(&self.prefix);
+        command.arg(epoch.0).arg(jobs.len());
+        for id in jobs {
+            command.arg(&id.as_bytes()[..]);
+        }
+        match self.run::<Answer>(script, &command).await? {
+            (DONE, attempts, _) => Ok(attempts
+                .into_iter()
+                .map(|attempt| match attempt {
+                    0 => Released::Ended,
+                    attempt => Released::Open {
+                        attempt: attempt as u32,
+                    },
+                })
+                .collect()),
+            answer => Err(refusal(answer)),
+        }
+    }
+
+    async fn claim(&self, attempt: Attempt) -> Result<bool, StoreError> {
+        let script = &self.scripts.claim;
+        self.run(script, &self.attempt_call(script, attempt)).await
+    }
+
+    async fn open_jobs(&self, after: u64, limit: usize) -> Result<Vec<Job>, StoreError> {
+        let script = &self.scripts.open_jobs;
+        let mut command = script.call(&self.prefix);
+        command.arg(after).arg(signed(limit)).arg(PAGE_BYTES);
+        let records: Vec<Vec<u8>> = self.run(script, &command).await?;
+        records.iter().map(|bytes| record::read(bytes)).collect()
+    }
+
+    async fn open_ids(&self, after: u64, limit: usize) -> Result<Vec<(u64, JobId)>, StoreError> {
+        let mut command = redis::cmd("ZRANGEBYSCORE");
+        command.arg(self.key("open"));
+        command.arg(format!("({after}")).arg("+inf");
+        command.arg("WITHSCORES");
+        command.arg("LIMIT").arg(0).arg(signed(limit));
+        let found: Vec<(Vec<u8>, u64)> = self.read(&command).await?;
+        found
+            .into_iter()
+            .map(|(id, seq)| Ok((seq, job_id(&id)?)))
+            .collect()
+    }
+
+    async fn jobs(&self, ids: &[JobId]) -> Result<Vec<Option<Job>>, StoreError> {
+        if ids.is_empty() {
+            return Ok(Vec::new());
+        }
+        let mut command = redis::cmd("MGET");
+        for id in ids {
+            let mut key = self.key("job:").into_bytes();
+            key.extend(id.as_bytes());
+            command.arg(key);
+        }
+        let records: Vec<Option<Vec<u8>>> = self.read(&command).await?;
+        records
+            .into_iter()
+            .map(|bytes| bytes.map(|bytes| record::read(&bytes)).transpose())
+            .collect()
+    }
+
+    async fn failed_jobs(&self, limit: usize) -> Result<Vec<FailedJob>, StoreError> {
+        let script = &self.scripts.failed_jobs;
+        let mut command = script.call(&self.prefix);
+        command.arg(signed(limit)).arg(PAGE_BYTES);
+        let entries: Vec<Vec<u8>> = self.run(script, &command).await?;
+        entries
+            .iter()
+            .map(|bytes| record::read_failed(bytes))
+            .collect()
+    }
+
+    async fn counts(&self) -> Result<Counts, StoreError> {
+        let mut open = redis::cmd("ZCARD");
+        open.arg(self.key("open"));
+        let mut failed = redis::cmd("LLEN");
+        failed.arg(self.key("failed"));
+        let (open, failed) = tokio::try_join!(self.read(&open), self.read(&failed))?;
+        Ok(Counts { open, failed })
+    }
+
+    async fn acquire_lease(&self, holder: &str, ttl: Duration) -> Result<Lease, StoreError> {
+        let script = &self.scripts.acquire_lease;
+        let mut command = script.call(&self.prefix);
+        command.arg(holder).arg(ttl.as_millis() as u64);
+        match self.run::<Answer>(script, &command).await? {
+            (DONE, numbers, _) => Ok(Lease::Held {
+                epoch: Epoch(first(&numbers)?),
+            }),
+            (REFUSED, numbers, holders) => Ok(Lease::HeldBy {
+                holder: String::from_utf8_lossy(&holders.concat()).into_owned(),
+                remaining: Duration::from_millis(first(&numbers)?),
+            }),
+            answer => Err(refusal(answer)),
+        }
+    }
+
+    async fn release_lease(&self, holder: &str) -> Result<(), StoreError> {
+        let script = &self.scripts.release_lease;
+        let mut command = script.call(&self.prefix);
+        command.arg(holder);
+        self.run::<u64>(script, &command).await.map(|_| ())
+    }
+
+    async fn ping(&self) -> Result<(), StoreError> {
+        self.read::<String>(&redis::cmd("PING")).await.map(|_| ())
+    }
+}
+
+/// The accepted jobs and the ids of those left out, from `seq, prev` of each.
+fn stored_jobs(
+    jobs: Vec<NewJob>,
+    accepted_at: Millis,
+    numbers: &[u64],
+) -> Result<(Vec<Job>, Vec<JobId>), StoreError> {
+    if numbers.len() != 2 * jobs.len() {
+        return Err(unexpected());
+    }
+    let (mut stored, mut duplicates) = (Vec::with_capacity(jobs.len()), Vec::new());
+    for (job, place) in jobs.into_iter().zip(numbers.chunks_exact(2)) {
+        match place {
+            [0, _] => duplicates.push(job.id),
+            [seq, prev] => stored.push(record::accepted(job, accepted_at, *seq, *prev)),
+            _ => return Err(unexpected()),
+        }
+    }
+    Ok((stored, duplicates))
+}
+
+fn first(numbers: &[u64]) -> Result<u64, StoreError> {
+    numbers.first().copied().ok_or_else(unexpected)
+}
+
+fn refusal(answer: Answer) -> StoreError {
+    match answer {
+        (DEPOSED, numbers, _) => match first(&numbers) {
+            Ok(epoch) => StoreError::Deposed {
+                current: Epoch(epoch),
+            },
+            Err(error) => error,
+        },
+        _ => unexpected(),
+    }
+}
+
+fn unexpected() -> StoreError {
+    StoreError::Corrupt("unexpected answer of a script".to_owned())
+}
+
+fn job_id(bytes: &[u8]) -> Result<JobId, StoreError> {
+    JobId::from_slice(bytes).ok_or_else(|| StoreError::Corrupt("job id".to_owned()))
+}
+
+/// Redis reads counts as signed.
+fn signed(limit: usize) -> i64 {
+    i64::try_from(limit).unwrap_or(i64::MAX)
+}
+
+/// Takes away the meaning that `SCAN MATCH` gives to some characters.
+fn escape_glob(text: &str) -> String {
+    let mut escaped = String::with_capacity(text.len());
+    for character in text.chars() {
+        if matches!(character, '*' | '?' | '[' | ']' | '^' | '-' | '\\') {
+            escaped.push('\\');
+        }
+        escaped.push(character);
+    }
+    escaped
+}
+
+fn typed<T: FromRedisValue>(value: Value) -> RedisResult<T> {
+    redis::from_redis_value(value).map_err(RedisError::from)
+}
+
+/// Whatever keeps Redis from answering (down, LOADING, OOM, READONLY, MISCONF,
+/// ...) may pass; an answer of the wrong form does not.
+fn store_error(error: RedisError) -> StoreError {
+    let wrong_type = error.code() == Some("WRONGTYPE");
+    match error.kind() {
+        ErrorKind::Parse | ErrorKind::UnexpectedReturnType => {
+            StoreError::Corrupt(error.to_string())
+        }
+        _ if wrong_type => StoreError::Corrupt(error.to_string()),
+        _ => StoreError::Unavailable(error.to_string()),
+    }
+}

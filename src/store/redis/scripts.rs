@@ -1,0 +1,62 @@
+//! The Lua scripts: each operation that changes anything, or reads more than
+//! one thing, is one of them and so is atomic.
+
+use redis::{Cmd, Script};
+
+/// A script and the SHA-1 that Redis knows it by.
+pub(super) struct LuaScript {
+    pub code: String,
+    pub hash: String,
+}
+
+macro_rules! scripts {
+    ($($name:ident: $($piece:literal),+;)*) => {
+        /// All scripts of the store.
+        pub(super) struct Scripts { $(pub $name: LuaScript,)* }
+
+        impl Scripts {
+            pub fn assemble() -> Self {
+                Self { $($name: LuaScript::new(concat!(
+                    include_str!("scripts/shared.lua"),
+                    $(include_str!(concat!("scripts/", $piece, ".lua")),)+
+                )),)* }
+            }
+        }
+    };
+}
+
+scripts! {
+    accept: "apply", "accept";
+    commit: "apply", "commit";
+    reschedule: "reschedule";
+    release: "release";
+    claim: "claim";
+    open_jobs: "open_jobs";
+    failed_jobs: "failed_jobs";
+    get_many: "get_many";
+    acquire_lease: "acquire_lease";
+    release_lease: "release_lease";
+}
+
+impl LuaScript {
+    fn new(code: &str) -> Self {
+        Self {
+            code: code.to_owned(),
+            hash: Script::new(code).get_hash().to_owned(),
+        }
+    }
+
+    /// A call of the script, to which its arguments are to be added.
+    pub fn call(&self, prefix: &str) -> Cmd {
+        let mut command = redis::cmd("EVALSHA");
+        command.arg(&self.hash).arg(1).arg(prefix);
+        command
+    }
+
+    /// Makes the script known to Redis.
+    pub fn load(&self) -> Cmd {
+        let mut command = redis::cmd("SCRIPT");
+        command.arg("LOAD").arg(&self.code);
+        command
+    }
+}

@@ -1,0 +1,12 @@
+local holder, ttl = take(), count()
+local time = call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+local lease = call('HMGET', P .. 'lease', 'holder', 'until', 'epoch')
+local epoch = tonumber(lease[3] or 0)
+local running = lease[1] and tonumber(lease[2]) > now
+if running and lease[1] ~= holder then
+  return {1, {tonumber(lease[2]) - now}, {lease[1]}}
+end
+if not running then epoch = epoch + 1 end
+call('HSET', P .. 'lease', 'holder', holder, 'until', now + ttl, 'epoch', epoch)
+return {0, {epoch}, {}}

@@ -1,0 +1,238 @@
+//! The store as a worker has it.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use tokio::sync::{Semaphore, watch};
+use tokio::time::timeout;
+use tonic::transport::Channel;
+
+use super::link::{Link, keep_open};
+use super::{Call, MESSAGE_BYTES, Reply};
+use crate::job::{Column, Commit, Job, JobId, Millis, Row, Table, codec};
+use crate::proto::cluster::StoreCall;
+use crate::store::{
+    Accept, Accepted, Attempt, Committed, Counts, Epoch, FailedJob, Lease, Released, State, Store,
+    StoreError,
+};
+
+/// Calls without an answer; further ones wait.
+const AT_ONCE: usize = 1024;
+/// How long a call waits for the master to be there, and for its turn.
+const PATIENCE: Duration = Duration::from_secs(1);
+/// How long a call waits for its answer.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// See the module.
+pub struct RemoteStore {
+    link: watch::Receiver<Option<Link>>,
+    turns: Semaphore,
+    last_id: AtomicU64,
+}
+
+impl RemoteStore {
+    /// Connects when it can, and again whenever the connection breaks; until
+    /// then calls fail with [`StoreError::Unavailable`] after about a second.
+    /// To be called within a tokio runtime. Keepalive is that of the channel.
+    pub fn connect(channel: Channel) -> Self {
+        let (sender, link) = watch::channel(None);
+        tokio::spawn(keep_open(channel, sender));
+        Self {
+            link,
+            turns: Semaphore::new(AT_ONCE),
+            last_id: AtomicU64::new(0),
+        }
+    }
+
+    async fn call(&self, call: &Call) -> Result<Reply, StoreError> {
+        let bytes = codec::encode(call);
+        if bytes.len() >= MESSAGE_BYTES {
+            return Err(too_large());
+        }
+        let ready = async {
+            let turn = self.turns.acquire().await.ok()?;
+            let mut link = self.link.clone();
+            let link = link.wait_for(Option::is_some).await.ok()?.clone()?;
+            Some((turn, link))
+        };
+        let ready = timeout(PATIENCE, ready).await.ok().flatten();
+        let (_turn, link) = ready.ok_or_else(|| unavailable("the master is not there"))?;
+
+        let id = self.last_id.fetch_add(1, Ordering::Relaxed);
+        let answer = link.waiting.register(id);
+        let exchange = async {
+            let call = StoreCall {
+                id,
+                call: bytes.into(),
+            };
+            link.calls.send(call).await.ok()?;
+            answer.await.ok()
+        };
+        let reply = timeout(ANSWER_TIMEOUT, exchange).await;
+        if reply.is_err() {
+            link.waiting.forget(id);
+        }
+        let reply = reply
+            .map_err(|_| unavailable("the master did not answer in time"))?
+            .ok_or_else(|| unavailable("lost the connection to the master"))?;
+        match codec::decode(&reply.reply) {
+            Ok(Reply::Failed(error)) => Err(error),
+            Ok(reply) => Ok(reply),
+            Err(error) => Err(StoreError::Corrupt(format!("reply of the master: {error}"))),
+        }
+    }
+}
+
+fn unavailable(why: &str) -> StoreError {
+    StoreError::Unavailable(why.to_owned())
+}
+
+fn too_large() -> StoreError {
+    StoreError::Unavailable(format!("more than {MESSAGE_BYTES} bytes in one message"))
+}
+
+fn not_for_workers() -> StoreError {
+    unavailable("mastership belongs to the process that has the store open")
+}
+
+fn mismatch(reply: &Reply) -> StoreError {
+    let reply = std::mem::discriminant(reply);
+    StoreError::Corrupt(format!("the master answered another question: {reply:?}"))
+}
+
+/// Makes a call and takes the answer out of its reply.
+macro_rules! exchange {
+    ($store:expr, $call:expr, $reply:pat => $value:expr) => {
+        match $store.call(&$call).await? {
+            $reply => Ok($value),
+            Reply::TooLarge => Err(too_large()),
+            other => Err(mismatch(&other)),
+        }
+    };
+}
+
+#[async_trait]
+impl State for RemoteStore {
+    async fn get(
+        &self,
+        table: Table,
+        row: &str,
+        column: &str,
+    ) -> Result<Option<Vec<u8>>, StoreError> {
+        let (row, column) = (row.to_owned(), column.to_owned());
+        exchange!(self, Call::Get { table, row, column }, Reply::Get(value) => value)
+    }
+
+    async fn columns(&self, table: Table, row: &str) -> Result<Vec<(Column, Vec<u8>)>, StoreError> {
+        let row = row.to_owned();
+        exchange!(self, Call::Columns { table, row }, Reply::Columns(columns) => columns)
+    }
+
+    /// Asks for half of the rows at a time when the answer is too large.
+    async fn get_many(
+        &self,
+        table: Table,
+        rows: &[Row],
+    ) -> Result<Vec<Option<Vec<u8>>>, StoreError> {
+        let all = rows.to_vec();
+        match self.call(&Call::GetMany { table, rows: all }).await? {
+            Reply::TooLarge if rows.len() > 1 => {
+                let (left, right) = rows.split_at(rows.len() / 2);
+                let mut values = self.get_many(table, left).await?;
+                values.extend(self.get_many(table, right).await?);
+                Ok(values)
+            }
+            Reply::GetMany(values) => Ok(values),
+            Reply::TooLarge => Err(too_large()),
+            other => Err(mismatch(&other)),
+        }
+    }
+
+    async fn rows(&self, table: Table, prefix: &str) -> Result<Vec<Row>, StoreError> {
+        let prefix = prefix.to_owned();
+        exchange!(self, Call::Rows { table, prefix }, Reply::Rows(rows) => rows)
+    }
+}
+
+#[async_trait]
+impl Store for RemoteStore {
+    async fn accept(&self, accept: Accept) -> Result<Accepted, StoreError> {
+        exchange!(self, Call::Accept(accept), Reply::Accept(accepted) => accepted)
+    }
+
+    async fn commit(&self, attempt: Attempt, commit: Commit) -> Result<Committed, StoreError> {
+        exchange!(self, Call::Commit(attempt, commit), Reply::Commit(committed) => committed)
+    }
+
+    async fn reschedule(
+        &self,
+        attempt: Attempt,
+        not_before: Millis,
+        reason: &str,
+    ) -> Result<bool, StoreError> {
+        let call = Call::Reschedule {
+            attempt,
+            not_before,
+            reason: reason.to_owned(),
+        };
+        exchange!(self, call, Reply::Reschedule(kept) => kept)
+    }
+
+    /// Always refused: only a master gives attempts up.
+    async fn release(&self, _: Epoch, _: &[JobId]) -> Result<Vec<Released>, StoreError> {
+        Err(not_for_workers())
+    }
+
+    async fn claim(&self, attempt: Attempt) -> Result<bool, StoreError> {
+        exchange!(self, Call::Claim(attempt), Reply::Claim(claimed) => claimed)
+    }
+
+    async fn open_jobs(&self, after: u64, limit: usize) -> Result<Vec<Job>, StoreError> {
+        let limit = limit as u64;
+        exchange!(self, Call::OpenJobs { after, limit }, Reply::OpenJobs(jobs) => jobs)
+    }
+
+    async fn open_ids(&self, after: u64, limit: usize) -> Result<Vec<(u64, JobId)>, StoreError> {
+        let limit = limit as u64;
+        exchange!(self, Call::OpenIds { after, limit }, Reply::OpenIds(ids) => ids)
+    }
+
+    /// Asks for half of the jobs at a time when the answer is too large.
+    async fn jobs(&self, ids: &[JobId]) -> Result<Vec<Option<Job>>, StoreError> {
+        match self.call(&Call::Jobs(ids.to_vec())).await? {
+            Reply::TooLarge if ids.len() > 1 => {
+                let (left, right) = ids.split_at(ids.len() / 2);
+                let mut jobs = self.jobs(left).await?;
+                jobs.extend(self.jobs(right).await?);
+                Ok(jobs)
+            }
+            Reply::Jobs(jobs) => Ok(jobs),
+            Reply::TooLarge => Err(too_large()),
+            other => Err(mismatch(&other)),
+        }
+    }
+
+    async fn failed_jobs(&self, limit: usize) -> Result<Vec<FailedJob>, StoreError> {
+        let limit = limit as u64;
+        exchange!(self, Call::FailedJobs { limit }, Reply::FailedJobs(jobs) => jobs)
+    }
+
+    async fn counts(&self) -> Result<Counts, StoreError> {
+        exchange!(self, Call::Counts, Reply::Counts(counts) => counts)
+    }
+
+    /// Always refused.
+    async fn acquire_lease(&self, _: &str, _: Duration) -> Result<Lease, StoreError> {
+        Err(not_for_workers())
+    }
+
+    /// Always refused.
+    async fn release_lease(&self, _: &str) -> Result<(), StoreError> {
+        Err(not_for_workers())
+    }
+
+    async fn ping(&self) -> Result<(), StoreError> {
+        exchange!(self, Call::Ping, Reply::Ping => ())
+    }
+}

@@ -1,0 +1,322 @@
+//! The engines, each with its real server or file.
+
+use std::future::Future;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use erawan::devnet::redis_server::{self, Durability, RedisServer};
+use erawan::job::{Commit, Job, JobId, Kind, NewJob, Write};
+use erawan::proto::cluster::cluster_server::{Cluster, ClusterServer};
+use erawan::proto::cluster::{FromMaster, FromWorker, StoreCall, StoreReply};
+use erawan::store::embedded::{self, EmbeddedStore};
+use erawan::store::redis::{self, RedisStore};
+use erawan::store::remote::{MESSAGE_BYTES, RemoteStore, serve_stream};
+use erawan::store::{
+    Accept, Accepted, Attempt, Committed, FailedLimits, SharedStore, Store, StoreError,
+};
+use futures_util::Stream;
+use tokio::net::TcpListener;
+use tokio::runtime::Runtime;
+use tokio_stream::wrappers::TcpListenerStream;
+use tonic::transport::{Endpoint, Server};
+use tonic::{Request, Response, Status, Streaming};
+
+/// An engine with a fresh, empty store.
+#[async_trait]
+pub trait Harness: Sized + Send {
+    async fn start_with(limits: FailedLimits) -> Self;
+
+    async fn start() -> Self {
+        Self::start_with(FailedLimits::default()).await
+    }
+
+    /// The store as a worker has it.
+    fn store(&self) -> SharedStore;
+
+    /// The store as the master has it.
+    fn master(&self) -> SharedStore;
+
+    /// Stops and starts what keeps the data. Stores taken before are closed.
+    async fn restart(self) -> Self;
+}
+
+pub struct Redis {
+    pub server: RedisServer,
+    store: SharedStore,
+    limits: FailedLimits,
+}
+
+pub async fn connect_redis(server: &RedisServer) -> Result<RedisStore, StoreError> {
+    RedisStore::connect(redis::Options {
+        host: "127.0.0.1".to_owned(),
+        port: server.port(),
+        password: None,
+        node_id: "node*[1]".to_owned(),
+    })
+    .await
+}
+
+impl Redis {
+    async fn with_server(server: RedisServer, limits: FailedLimits) -> Self {
+        let store = connect_redis(&server).await.expect("redis is up");
+        Self {
+            server,
+            store: Arc::new(store.with_failed_limits(limits)),
+            limits,
+        }
+    }
+}
+
+#[async_trait]
+impl Harness for Redis {
+    async fn start_with(limits: FailedLimits) -> Self {
+        let options = redis_server::Options {
+            durability: Durability::Always,
+            ..Default::default()
+        };
+        let server = RedisServer::start(options).expect("redis-server starts");
+        Self::with_server(server, limits).await
+    }
+
+    fn store(&self) -> SharedStore {
+        Arc::clone(&self.store)
+    }
+
+    fn master(&self) -> SharedStore {
+        Arc::clone(&self.store)
+    }
+
+    async fn restart(mut self) -> Self {
+        self.server.restart().expect("redis-server starts again");
+        Self::with_server(self.server, self.limits).await
+    }
+}
+
+pub struct Embedded {
+    directory: tempfile::TempDir,
+    store: Arc<EmbeddedStore>,
+    limits: FailedLimits,
+}
+
+impl Embedded {
+    fn in_directory(directory: tempfile::TempDir, limits: FailedLimits) -> Self {
+        let store = EmbeddedStore::open(embedded::Options {
+            path: directory.path().join("store.redb"),
+            node_id: "node".to_owned(),
+        })
+        .expect("the file opens");
+        Self {
+            directory,
+            store: Arc::new(store.with_failed_limits(limits)),
+            limits,
+        }
+    }
+}
+
+#[async_trait]
+impl Harness for Embedded {
+    async fn start_with(limits: FailedLimits) -> Self {
+        Self::in_directory(tempfile::tempdir().expect("a directory"), limits)
+    }
+
+    fn store(&self) -> SharedStore {
+        Arc::clone(&self.store) as SharedStore
+    }
+
+    fn master(&self) -> SharedStore {
+        self.store()
+    }
+
+    async fn restart(self) -> Self {
+        let alone = Arc::into_inner(self.store);
+        drop(alone.expect("nobody else has the store"));
+        Self::in_directory(self.directory, self.limits)
+    }
+}
+
+/// The part of a master that serves its store, in a runtime of its own, so that
+/// its connections end with it as they do with a process.
+pub struct Master {
+    pub address: SocketAddr,
+    runtime: Option<Runtime>,
+}
+
+impl Master {
+    /// Listens on this address, or on a free port.
+    pub fn start(store: SharedStore, address: Option<SocketAddr>) -> Self {
+        let address = address.unwrap_or(SocketAddr::from(([127, 0, 0, 1], 0)));
+        let listener = std::net::TcpListener::bind(address).expect("a port");
+        listener.set_nonblocking(true).expect("a socket");
+        let address = listener.local_addr().expect("an address");
+        let service = ClusterServer::new(StoreService(store))
+            .max_decoding_message_size(MESSAGE_BYTES)
+            .max_encoding_message_size(MESSAGE_BYTES);
+        let runtime = Runtime::new().expect("a runtime");
+        runtime.spawn(async move {
+            let listener = TcpListener::from_std(listener).expect("a listener");
+            Server::builder()
+                .add_service(service)
+                .serve_with_incoming(TcpListenerStream::new(listener))
+                .await
+                .expect("the server serves");
+        });
+        Self {
+            address,
+            runtime: Some(runtime),
+        }
+    }
+}
+
+impl Drop for Master {
+    fn drop(&mut self) {
+        if let Some(runtime) = self.runtime.take() {
+            runtime.shutdown_background();
+        }
+    }
+}
+
+struct StoreService(SharedStore);
+
+type Replies<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
+
+#[tonic::async_trait]
+impl Cluster for StoreService {
+    type SessionStream = Replies<FromMaster>;
+    type StoreStream = Replies<StoreReply>;
+
+    async fn session(
+        &self,
+        _: Request<Streaming<FromWorker>>,
+    ) -> Result<Response<Self::SessionStream>, Status> {
+        Err(Status::unimplemented("only the store is tested here"))
+    }
+
+    async fn store(
+        &self,
+        request: Request<Streaming<StoreCall>>,
+    ) -> Result<Response<Self::StoreStream>, Status> {
+        let replies = serve_stream(Arc::clone(&self.0), request.into_inner());
+        Ok(Response::new(Box::pin(replies)))
+    }
+}
+
+pub struct Remote {
+    embedded: Embedded,
+    store: SharedStore,
+    master: Master,
+}
+
+pub fn connect_remote(address: SocketAddr) -> RemoteStore {
+    let endpoint = Endpoint::from_shared(format!("http://{address}")).expect("a URI");
+    RemoteStore::connect(endpoint.connect_lazy())
+}
+
+impl Remote {
+    async fn over(embedded: Embedded) -> Self {
+        let master = Master::start(embedded.master(), None);
+        Self {
+            embedded,
+            store: Arc::new(connect_remote(master.address)),
+            master,
+        }
+    }
+}
+
+#[async_trait]
+impl Harness for Remote {
+    async fn start_with(limits: FailedLimits) -> Self {
+        Self::over(Embedded::start_with(limits).await).await
+    }
+
+    fn store(&self) -> SharedStore {
+        Arc::clone(&self.store)
+    }
+
+    fn master(&self) -> SharedStore {
+        self.embedded.master()
+    }
+
+    async fn restart(self) -> Self {
+        drop(self.master);
+        drop(self.store);
+        let embedded = self.embedded;
+        // The tasks of the server let go of the store by and by.
+        eventually(|| async { Arc::strong_count(&embedded.store) == 1 }).await;
+        Self::over(embedded.restart().await).await
+    }
+}
+
+/// Waits until something is so, for at most 20 s.
+pub async fn eventually<F: Future<Output = bool>>(condition: impl Fn() -> F) {
+    for _ in 0..2000 {
+        if condition().await {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    panic!("it did not become so within 20 s");
+}
+
+// What the tests say often.
+
+pub fn job(key: &str) -> NewJob {
+    NewJob::new(Kind::Noop, key, &())
+}
+
+pub fn accept_of(jobs: Vec<NewJob>) -> Accept {
+    Accept {
+        jobs,
+        ..Accept::default()
+    }
+}
+
+pub async fn accept_all(store: &dyn Store, accept: Accept) -> (Vec<Job>, Vec<JobId>) {
+    match store.accept(accept).await.expect("accept") {
+        Accepted::Stored { jobs, duplicates } => (jobs, duplicates),
+        refused => panic!("{refused:?}"),
+    }
+}
+
+/// Accepts one job.
+pub async fn accept_job(store: &dyn Store, new: NewJob) -> Job {
+    let (mut jobs, _) = accept_all(store, accept_of(vec![new])).await;
+    jobs.pop().expect("not a duplicate")
+}
+
+pub fn attempt(job: &Job) -> Attempt {
+    Attempt {
+        job: job.id(),
+        number: job.attempt,
+    }
+}
+
+/// Commits and expects it to be applied.
+pub async fn apply(store: &dyn Store, attempt: Attempt, commit: Commit) -> (Vec<Job>, Vec<JobId>) {
+    match store.commit(attempt, commit).await.expect("commit") {
+        Committed::Applied { jobs, cancelled } => (jobs, cancelled),
+        Committed::Fenced => panic!("fenced"),
+    }
+}
+
+/// Ends a job.
+pub async fn end(store: &dyn Store, job: &Job) {
+    apply(store, attempt(job), Commit::nothing()).await;
+}
+
+pub async fn open_ids(store: &dyn Store) -> Vec<JobId> {
+    let found = store.open_ids(0, 10_000).await.expect("open_ids");
+    found.into_iter().map(|(_, id)| id).collect()
+}
+
+pub fn put(row: &str, value: &str) -> Write {
+    Write::put(erawan::job::Table::RequestData, row, value.into())
+}
+
+pub async fn value(store: &dyn Store, row: &str) -> Option<String> {
+    let value = store.get(erawan::job::Table::RequestData, row, "").await;
+    let value = value.expect("get");
+    value.map(|bytes| String::from_utf8(bytes).expect("text"))
+}

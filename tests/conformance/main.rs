@@ -1,0 +1,83 @@
+//! What every store must do, tried on each engine with real servers and files:
+//! Redis, the embedded file, and a worker's view of a master's file.
+//!
+//! `redis-server` must be on the `PATH`.
+
+mod accept;
+mod commit;
+mod crash;
+mod durability;
+mod harness;
+mod jobs;
+mod lease;
+mod outage;
+mod speed;
+mod state;
+
+macro_rules! on_every_engine {
+    ($($module:ident: $($case:ident),+;)+) => {
+        mod redis { on_every_engine!(@engine crate::harness::Redis; $($module: $($case),+;)+); }
+        mod embedded { on_every_engine!(@engine crate::harness::Embedded; $($module: $($case),+;)+); }
+        mod remote { on_every_engine!(@engine crate::harness::Remote; $($module: $($case),+;)+); }
+    };
+    (@engine $harness:ty; $($module:ident: $($case:ident),+;)+) => {
+        $(mod $module { $(
+            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $case() {
+                crate::$module::$case::<$harness>().await;
+            }
+        )+ })+
+    };
+}
+
+on_every_engine! {
+    accept:
+        a_source_is_accepted_once,
+        a_source_is_known_within_one_accept_and_to_commits,
+        a_job_that_is_open_is_not_accepted_again,
+        an_accept_without_a_source_is_never_a_duplicate,
+        a_guard_that_does_not_hold_leaves_nothing,
+        the_first_guard_that_does_not_hold_is_named,
+        equals_compares_the_only_value,
+        a_former_master_accepts_nothing,
+        of_a_hundred_accepts_with_one_guard_one_is_stored;
+    commit:
+        a_commit_takes_effect_as_a_whole,
+        a_second_commit_is_fenced,
+        an_unknown_job_is_fenced,
+        a_lower_attempt_is_fenced_and_leaves_nothing,
+        a_higher_attempt_may_commit,
+        follow_up_jobs_with_a_known_source_are_left_out,
+        a_failed_job_is_kept_for_operators,
+        only_so_many_failed_jobs_are_kept,
+        of_a_hundred_commits_of_one_attempt_one_is_applied;
+    jobs:
+        seq_counts_from_one_and_prev_names_the_last_open_job_of_the_key,
+        jobs_that_ended_or_were_cancelled_are_nobodys_predecessor,
+        a_cancelled_last_job_gives_its_place_back_to_the_one_before,
+        held_jobs_are_not_in_line,
+        a_follow_up_job_does_not_wait_for_the_job_that_made_it,
+        a_rescheduled_job_stays_open_with_one_more_try,
+        a_job_is_claimed_once,
+        a_claim_outlives_a_release,
+        released_jobs_get_a_higher_attempt_and_ended_ones_none,
+        a_former_master_releases_nothing,
+        open_jobs_come_in_pages_in_order,
+        large_jobs_come_in_smaller_pages,
+        jobs_are_found_by_id_in_the_order_asked,
+        long_keys_and_odd_characters_are_kept_apart;
+    state:
+        writes_are_applied_in_order,
+        columns_come_in_byte_order,
+        many_rows_are_read_in_the_order_asked,
+        rows_are_found_by_prefix,
+        deleting_the_last_column_makes_a_row_absent,
+        tables_rows_and_columns_do_not_mix,
+        binary_and_large_values_survive;
+    lease:
+        mastership_is_one_holders_at_a_time,
+        an_expired_lease_is_taken_over_with_a_higher_epoch,
+        a_lease_given_up_is_free_at_once;
+    durability:
+        everything_is_there_after_a_restart;
+}
