@@ -1,1 +1,4 @@
-//! To be written.
+//! The actors of a node: the dispatcher and its worker sessions on the master,
+//! the master link and its request handlers on a worker.
+
+pub mod dispatcher;

@@ -1,1 +1,3 @@
-//! To be written.
+//! The link between one master and its workers.
+
+pub mod message;
