@@ -139,6 +139,7 @@ struct World {
     height: u64,
     wake_at: Option<Millis>,
     accepted: BTreeSet<JobId>,
+    cancelled: BTreeSet<JobId>,
     assigned: usize,
     /// Calm: no follow-up jobs any more.
     calm: bool,
@@ -170,6 +171,7 @@ impl World {
             height: 10,
             wake_at: None,
             accepted: BTreeSet::new(),
+            cancelled: BTreeSet::new(),
             assigned: 0,
             calm: false,
         };
@@ -548,6 +550,7 @@ impl World {
         match self.store.commit(attempt, commit) {
             Committed::Applied { jobs, cancelled } => {
                 self.accepted.extend(jobs.iter().map(Job::id));
+                self.cancelled.extend(cancelled.iter().copied());
                 End::Committed {
                     failed: false,
                     jobs,
@@ -587,24 +590,15 @@ impl World {
         self.calm = true;
         for round in 0.. {
             assert!(round < 2000, "stuck: {:?}", self.core.snapshot(self.now));
+            self.notice_silence();
             for index in 0..WORKERS {
-                if self.workers[index]
-                    .session
-                    .is_none_or(|session| !self.links.contains_key(&session))
-                {
-                    self.workers[index].session = None;
-                }
                 if self.workers[index].draining && self.workers[index].running.is_empty() {
                     self.run(&Step::Kill {
                         worker: index as u16,
                     });
                 }
                 self.connect(index);
-                while self
-                    .links
-                    .values()
-                    .any(|(of, link)| *of == index && !(link.up.is_empty() && link.down.is_empty()))
-                {
+                for _ in 0..20 {
                     self.deliver_down(index);
                     self.deliver_up(index);
                 }
@@ -627,13 +621,36 @@ impl World {
         }
     }
 
+    /// Both ends give up connections whose other end is gone.
+    fn notice_silence(&mut self) {
+        let workers = &self.workers;
+        let gone = |(session, (index, _)): (&SessionId, &(usize, Link))| {
+            (workers[*index].session != Some(*session)).then_some(*session)
+        };
+        let gone: Vec<SessionId> = self.links.iter().filter_map(gone).collect();
+        for session in gone {
+            self.links.remove(&session);
+            self.happen(Event::SessionDown(session));
+        }
+        for worker in &mut self.workers {
+            let is_up = |session: &SessionId| self.links.contains_key(session);
+            worker.session = worker.session.filter(is_up);
+        }
+    }
+
     fn check_end(&self) {
         for (id, times) in &self.store.commits {
             assert_eq!(*times, 1, "{id} was committed {times} times");
         }
-        let parked = self.store.open.len();
-        let snapshot = self.core.snapshot(self.now);
-        assert!(snapshot.jobs.parked <= parked, "{snapshot:?}");
+        for id in &self.accepted {
+            let ways = u32::from(self.store.commits.contains_key(id))
+                + u32::from(self.cancelled.contains(id))
+                + u32::from(self.store.job(*id).is_some());
+            assert_eq!(
+                ways, 1,
+                "{id} was committed, cancelled or parked {ways} times"
+            );
+        }
     }
 }
 
@@ -708,18 +725,16 @@ fn the_simulation_does_what_it_claims() {
     use proptest::strategy::ValueTree;
     use proptest::test_runner::TestRunner;
     let mut runner = TestRunner::deterministic();
-    let (mut assigned, mut raised, mut committed) = (0, 0, 0);
+    let (mut accepted, mut committed, mut rerun) = (0, 0, 0);
     for _ in 0..50 {
         let steps = prop::collection::vec(step(), 300).new_tree(&mut runner);
         let world = run(&steps.expect("always generates").current());
-        assigned += world.assigned;
+        accepted += world.accepted.len();
         committed += world.store.commits.len();
-        raised += usize::from(world.assigned > world.store.commits.len());
+        rerun += usize::from(world.assigned > world.store.commits.len());
     }
-    assert!(committed > 1500, "{committed} jobs committed");
-    assert!(
-        assigned > committed,
-        "{assigned} assigned, {committed} committed"
-    );
-    assert!(raised > 25, "attempts were raised in {raised} of 50 worlds");
+    let told = format!("{accepted} accepted, {committed} committed");
+    assert!(committed * 10 > accepted * 8, "most jobs end well: {told}");
+    assert!(committed > 1000, "{told}");
+    assert!(rerun > 25, "attempts were given up in {rerun} of 50 worlds");
 }
