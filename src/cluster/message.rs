@@ -12,6 +12,20 @@ use crate::store::{Attempt, Epoch};
 /// Version of the link; master and workers must have the same.
 pub const PROTOCOL_VERSION: u32 = 1;
 
+/// Payloads above this many bytes neither travel over the link nor stay in the
+/// dispatcher's memory: the job goes without its payload, and the worker that
+/// runs it reads it from the store.
+pub const INLINE_PAYLOAD: usize = 32 * 1024;
+
+/// The job as it travels: without its payload if that is large. The codec never
+/// writes an empty payload, so empty always means "in the store".
+pub fn light(mut job: Job) -> Job {
+    if job.new.payload.len() > INLINE_PAYLOAD {
+        job.new.payload = Vec::new();
+    }
+    job
+}
+
 /// An attempt a worker is running.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Running {

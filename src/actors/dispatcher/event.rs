@@ -7,11 +7,6 @@ use crate::cluster::message::{Outcome, Running};
 use crate::job::{Job, JobId, Millis};
 use crate::store::Released;
 
-/// Payloads above this many bytes are not kept in the dispatcher's memory: the
-/// job is assigned with an empty payload and the worker reads it from the
-/// store. The codec never writes an empty payload, so empty is unambiguous.
-pub const INLINE_PAYLOAD: usize = 32 * 1024;
-
 /// One connection of one worker; a worker that reconnects gets a new one.
 /// Later sessions have higher numbers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]

@@ -1,5 +1,6 @@
 //! The dispatcher owns the queue of a node: it decides which job runs where.
 
+mod actor;
 mod core;
 mod event;
 mod holds;
@@ -10,6 +11,9 @@ mod sessions;
 mod snapshot;
 
 pub use self::core::Core;
-pub use event::{Action, Event, INLINE_PAYLOAD, Options, SessionId};
+pub use actor::{
+    ChainUpdate, Dispatcher, Drain, FromSession, GetSnapshot, SessionDown, SessionUp, Stop, Submit,
+};
+pub use event::{Action, Event, Options, SessionId};
 pub use sessions::Load;
 pub use snapshot::{JobCounts, SessionSnapshot, Snapshot};

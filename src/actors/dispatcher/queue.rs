@@ -9,9 +9,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use crate::cluster::message::light;
 use crate::job::{Class, Job, JobId, Millis, Pool};
 
-use super::event::{INLINE_PAYLOAD, SessionId};
+use super::event::SessionId;
 use super::holds::Holds;
 use super::horizon::Horizon;
 use super::snapshot::JobCounts;
@@ -144,7 +145,7 @@ impl Queue {
         }
         self.horizon.saw(seq);
         let lane = self.lane_for(job.key());
-        let job = Arc::new(without_large_payload(job));
+        let job = Arc::new(light(job));
         let phase = self.phase_by_itself(&job, now);
         if loaded && phase == Phase::InLine && self.may_have_run(&job) {
             self.suspects.insert((lane, seq));
@@ -198,7 +199,7 @@ impl Queue {
     pub(super) fn refresh(&mut self, job: Job, now: Millis) {
         let seq = job.seq;
         if let Some(entry) = self.jobs.get_mut(&seq) {
-            entry.job = Arc::new(without_large_payload(job));
+            entry.job = Arc::new(light(job));
             self.requeue(seq, now);
         }
     }
@@ -504,12 +505,4 @@ fn is_active(phase: Phase) -> bool {
         phase,
         Phase::HeldUntil(_) | Phase::HeldAbove(_) | Phase::Parked
     )
-}
-
-fn without_large_payload(mut job: Job) -> Job {
-    if job.new.payload.len() > INLINE_PAYLOAD {
-        job.new.payload = Vec::new();
-    }
-    job.new.payload.shrink_to_fit();
-    job
 }
