@@ -1,5 +1,13 @@
-//! The actors of master and worker.
+//! The actors of a node: the dispatcher and its worker sessions, the ledger
+//! watcher and the message queue inbox on the master; the master link and its
+//! request handlers on a worker.
 
-mod runner;
+pub mod dispatcher;
+pub mod ledger_watcher;
+pub mod master_link;
+pub mod mq_inbox;
+pub mod request_handler;
+pub mod runner;
+pub mod worker_session;
 
 pub use runner::{Run, Runner};

@@ -1,4 +1,4 @@
-//! What a request handler calls to run a job.
+//! What a request handler runs.
 
 use std::time::Duration;
 
@@ -6,23 +6,24 @@ use async_trait::async_trait;
 
 use crate::job::{Commit, Job};
 
-/// What came of running a job once.
+/// What a run of a job led to.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Run {
-    /// Apply this and end the job.
+    /// It is over; this is to be applied with its end.
     Commit(Commit),
-    /// Keep the job and run it again later.
+    /// Run it again later; nothing is applied.
     Retry {
-        /// How long to wait.
+        /// How much later.
         after: Duration,
-        /// What an operator reads.
+        /// Why, for operators.
         reason: String,
     },
 }
 
-/// Runs jobs of every kind. Reads only; effects are in what it returns.
+/// Runs jobs: picks the handler by kind. Has no effect on the node's state but
+/// through what it returns.
 #[async_trait]
 pub trait Runner: Send + Sync {
-    /// Runs a job once.
+    /// Runs one attempt. May be dropped at any await when the process stops.
     async fn run(&self, job: &Job) -> Run;
 }

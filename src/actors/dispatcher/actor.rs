@@ -1,0 +1,382 @@
+//! The actor around the core: asks the store what the core wants to know, hands
+//! assignments to the worker sessions, and keeps the one timer.
+
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::time::Duration;
+
+use actix::prelude::*;
+use tokio::sync::watch;
+use tracing::{error, info, warn};
+
+use crate::actors::worker_session::{Close, ToWorker, WorkerSession};
+use crate::cluster::message::{Chain, FromMaster, FromWorker, Hello};
+use crate::job::{Job, JobId, Millis};
+use crate::store::{Epoch, SharedStore, StoreError};
+
+use super::core::Core;
+use super::event::{Action, Event, Options, SessionId};
+use super::snapshot::Snapshot;
+
+/// Most messages that wait for the dispatcher; senders wait when it is full.
+const MAILBOX: usize = 1024;
+
+/// First and longest pause before the store is asked again.
+const STORE_RETRY: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(2));
+
+/// Most jobs read from the store in one call, because each has its payload.
+const FETCH_CHUNK: usize = 64;
+
+/// Jobs that were accepted by whoever sends this.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub struct Submit(pub Vec<Job>);
+
+/// News of the ledger.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub struct ChainUpdate(pub Chain);
+
+/// A worker connected; answered with its session's number.
+#[derive(Message)]
+#[rtype(result = "SessionId")]
+pub struct SessionUp {
+    /// How it introduced itself.
+    pub hello: Hello,
+    /// Its session.
+    pub address: Addr<WorkerSession>,
+}
+
+/// A message from a worker, other than its `Hello`.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub struct FromSession {
+    /// Whose.
+    pub session: SessionId,
+    /// What.
+    pub message: FromWorker,
+}
+
+/// A worker is lost.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub struct SessionDown(pub SessionId);
+
+/// Asks for the dispatcher's state.
+#[derive(Debug, Message)]
+#[rtype(result = "Snapshot")]
+pub struct GetSnapshot;
+
+/// Assign nothing any more.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub struct Drain;
+
+/// Tell every worker that the master stops.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub struct Stop;
+
+/// The actor.
+pub struct Dispatcher {
+    core: Core,
+    store: SharedStore,
+    master_id: String,
+    epoch: Epoch,
+    sessions: BTreeMap<SessionId, Addr<WorkerSession>>,
+    next_session: u64,
+    chain: Chain,
+    wake: Option<SpawnHandle>,
+    deposed: watch::Sender<bool>,
+}
+
+impl Dispatcher {
+    /// A dispatcher for one master process. `deposed` turns true when the store
+    /// refuses this epoch.
+    pub fn new(
+        options: Options,
+        store: SharedStore,
+        master_id: String,
+        epoch: Epoch,
+        deposed: watch::Sender<bool>,
+    ) -> Self {
+        Self {
+            core: Core::new(options),
+            store,
+            master_id,
+            epoch,
+            sessions: BTreeMap::new(),
+            next_session: 0,
+            chain: Chain::default(),
+            wake: None,
+            deposed,
+        }
+    }
+
+    fn happen(&mut self, event: Event, ctx: &mut Context<Self>) {
+        for action in self.core.handle(Millis::now(), event) {
+            self.act(action, ctx);
+        }
+    }
+
+    fn act(&mut self, action: Action, ctx: &mut Context<Self>) {
+        let store = self.store.clone();
+        match action {
+            Action::Load { after, limit } => self.ask(ctx, load(store, after, limit)),
+            Action::Scan { after, limit } => self.ask(ctx, scan(store, after, limit)),
+            Action::Fetch(ids) => self.ask(ctx, fetch(store, ids)),
+            Action::Release(ids) => self.ask(ctx, release(store, self.epoch, ids)),
+            Action::Assign { session, jobs } => self.tell(session, FromMaster::Assign(jobs), ctx),
+            Action::Close(session) => self.close(session),
+            Action::WakeAt(instant) => self.wake_at(instant, ctx),
+        }
+    }
+
+    /// Asks the store, and tells the core what it answered.
+    fn ask<F>(&mut self, ctx: &mut Context<Self>, question: F)
+    where
+        F: Future<Output = Result<Event, Deposed>> + 'static,
+    {
+        let answered = question
+            .into_actor(self)
+            .map(|answer, actor, ctx| match answer {
+                Ok(event) => actor.happen(event, ctx),
+                Err(Deposed) => actor.depose(ctx),
+            });
+        ctx.spawn(answered);
+    }
+
+    /// A later master exists: nothing may be assigned any more.
+    fn depose(&mut self, ctx: &mut Context<Self>) {
+        error!(
+            epoch = self.epoch.0,
+            "a later master exists; this one stops"
+        );
+        self.deposed.send_replace(true);
+        self.happen(Event::Drain, ctx);
+    }
+
+    /// A session that cannot take a message is given up: its jobs are run
+    /// elsewhere, and its worker reconnects.
+    fn tell(&mut self, session: SessionId, message: FromMaster, ctx: &mut Context<Self>) {
+        let Some(address) = self.sessions.get(&session) else {
+            return;
+        };
+        if address.try_send(ToWorker(message)).is_err() {
+            warn!(session = session.0, "worker takes no more messages");
+            self.close(session);
+            // As a message to itself, because the core may be at work.
+            ctx.notify(SessionDown(session));
+        }
+    }
+
+    fn close(&mut self, session: SessionId) {
+        if let Some(address) = self.sessions.remove(&session) {
+            // A session whose mailbox is full or closed finds out when its
+            // worker is silent or gone.
+            let _ = address.try_send(Close);
+        }
+    }
+
+    fn wake_at(&mut self, instant: Millis, ctx: &mut Context<Self>) {
+        if let Some(handle) = self.wake.take() {
+            ctx.cancel_future(handle);
+        }
+        let pause = Millis::now().until(instant);
+        self.wake = Some(ctx.run_later(pause, |actor, ctx| {
+            actor.wake = None;
+            actor.happen(Event::Wake, ctx);
+        }));
+    }
+}
+
+impl Actor for Dispatcher {
+    type Context = Context<Self>;
+
+    fn started(&mut self, ctx: &mut Self::Context) {
+        ctx.set_mailbox_capacity(MAILBOX);
+        self.happen(Event::Start, ctx);
+    }
+}
+
+impl Handler<Submit> for Dispatcher {
+    type Result = ();
+
+    fn handle(&mut self, Submit(jobs): Submit, ctx: &mut Self::Context) {
+        self.happen(Event::Announced(jobs), ctx);
+    }
+}
+
+impl Handler<ChainUpdate> for Dispatcher {
+    type Result = ();
+
+    fn handle(&mut self, ChainUpdate(chain): ChainUpdate, ctx: &mut Self::Context) {
+        // Workers must know of a block before they run a job that waited for it.
+        let sessions: Vec<SessionId> = self.sessions.keys().copied().collect();
+        for session in sessions {
+            self.tell(session, FromMaster::Chain(chain.clone()), ctx);
+        }
+        let before = std::mem::replace(&mut self.chain, chain);
+        if !before.chain_id.is_empty() && before.chain_id != self.chain.chain_id {
+            self.happen(Event::ChainChanged, ctx);
+        }
+        self.happen(Event::Height(self.chain.height), ctx);
+    }
+}
+
+impl Handler<SessionUp> for Dispatcher {
+    type Result = MessageResult<SessionUp>;
+
+    fn handle(&mut self, up: SessionUp, ctx: &mut Self::Context) -> Self::Result {
+        self.next_session += 1;
+        let session = SessionId(self.next_session);
+        let hello = up.hello;
+        info!(
+            session = session.0,
+            worker = hello.worker_id,
+            running = hello.running.len(),
+            "worker connected"
+        );
+        self.sessions.insert(session, up.address);
+        let welcome = FromMaster::Welcome {
+            master_id: self.master_id.clone(),
+            epoch: self.epoch,
+            // It may have missed blocks.
+            chain: Chain {
+                reset: true,
+                ..self.chain.clone()
+            },
+        };
+        self.tell(session, welcome, ctx);
+        let event = Event::SessionUp {
+            session,
+            worker: hello.worker_id,
+            run_capacity: hello.run_capacity,
+            delivery_capacity: hello.delivery_capacity,
+            running: hello.running,
+        };
+        self.happen(event, ctx);
+        MessageResult(session)
+    }
+}
+
+impl Handler<FromSession> for Dispatcher {
+    type Result = ();
+
+    fn handle(&mut self, from: FromSession, ctx: &mut Self::Context) {
+        let session = from.session;
+        match from.message {
+            FromWorker::Outcomes(outcomes) => {
+                self.happen(Event::Outcomes { session, outcomes }, ctx);
+            }
+            FromWorker::Submitted(jobs) => self.happen(Event::Announced(jobs), ctx),
+            FromWorker::Draining => self.happen(Event::SessionDraining(session), ctx),
+            FromWorker::Heartbeat => {}
+            FromWorker::Hello(_) => {
+                warn!(session = session.0, "worker introduced itself twice");
+                self.close(session);
+                self.happen(Event::SessionDown(session), ctx);
+            }
+        }
+    }
+}
+
+impl Handler<SessionDown> for Dispatcher {
+    type Result = ();
+
+    fn handle(&mut self, SessionDown(session): SessionDown, ctx: &mut Self::Context) {
+        info!(session = session.0, "worker disconnected");
+        self.close(session);
+        self.happen(Event::SessionDown(session), ctx);
+    }
+}
+
+impl Handler<GetSnapshot> for Dispatcher {
+    type Result = MessageResult<GetSnapshot>;
+
+    fn handle(&mut self, _: GetSnapshot, _: &mut Self::Context) -> Self::Result {
+        MessageResult(self.core.snapshot(Millis::now()))
+    }
+}
+
+impl Handler<Drain> for Dispatcher {
+    type Result = ();
+
+    fn handle(&mut self, _: Drain, ctx: &mut Self::Context) {
+        self.happen(Event::Drain, ctx);
+    }
+}
+
+impl Handler<Stop> for Dispatcher {
+    type Result = ();
+
+    fn handle(&mut self, _: Stop, ctx: &mut Self::Context) {
+        self.happen(Event::Drain, ctx);
+        let sessions: Vec<SessionId> = self.sessions.keys().copied().collect();
+        for session in sessions {
+            self.tell(session, FromMaster::Stopping, ctx);
+        }
+    }
+}
+
+/// The store knows a later master.
+struct Deposed;
+
+async fn load(store: SharedStore, after: u64, limit: usize) -> Result<Event, Deposed> {
+    match store.open_jobs(after, limit).await {
+        Ok(jobs) => Ok(Event::Loaded {
+            full: jobs.len() >= limit,
+            jobs,
+        }),
+        Err(error) => failed(error, Event::LoadFailed),
+    }
+}
+
+async fn scan(store: SharedStore, after: u64, limit: usize) -> Result<Event, Deposed> {
+    match store.open_ids(after, limit).await {
+        Ok(ids) => Ok(Event::Scanned {
+            full: ids.len() >= limit,
+            ids,
+        }),
+        Err(error) => failed(error, Event::ScanFailed),
+    }
+}
+
+fn failed(error: StoreError, event: Event) -> Result<Event, Deposed> {
+    if let StoreError::Deposed { .. } = error {
+        return Err(Deposed);
+    }
+    warn!(%error, "cannot look for open jobs");
+    Ok(event)
+}
+
+async fn fetch(store: SharedStore, ids: Vec<JobId>) -> Result<Event, Deposed> {
+    let mut found = Vec::with_capacity(ids.len());
+    for ids in ids.chunks(FETCH_CHUNK) {
+        let jobs = persist("read jobs", || store.jobs(ids)).await?;
+        found.extend(ids.iter().copied().zip(jobs));
+    }
+    Ok(Event::Fetched(found))
+}
+
+async fn release(store: SharedStore, epoch: Epoch, ids: Vec<JobId>) -> Result<Event, Deposed> {
+    let released = persist("release jobs", || store.release(epoch, &ids)).await?;
+    Ok(Event::Released(ids.into_iter().zip(released).collect()))
+}
+
+/// Asks until the store answers.
+async fn persist<T, F>(what: &str, mut ask: impl FnMut() -> F) -> Result<T, Deposed>
+where
+    F: Future<Output = Result<T, StoreError>>,
+{
+    let (mut pause, longest) = STORE_RETRY;
+    loop {
+        match ask().await {
+            Ok(answer) => return Ok(answer),
+            Err(StoreError::Deposed { .. }) => return Err(Deposed),
+            Err(error) => warn!(%error, "cannot {what}; trying again"),
+        }
+        tokio::time::sleep(pause).await;
+        pause = longest.min(pause * 2);
+    }
+}

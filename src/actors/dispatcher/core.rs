@@ -1,0 +1,545 @@
+//! What the dispatcher decides. A pure state machine: events in, actions out;
+//! no clock, no I/O, no chance, so that it can be model-checked and simulated.
+//!
+//! What it keeps to:
+//! - A job is assigned only when nothing of its key runs and its predecessor
+//!   has ended.
+//! - An attempt is assigned once. Before a job can run anywhere else, its
+//!   attempt is raised in the store (`Release`), which fences the old one. That
+//!   includes jobs that were open when the master started: another master may
+//!   have assigned them, so each is either claimed by a worker that reconnects
+//!   (adopted) or raised before it is assigned.
+//! - What the store says is true; announcements and outcomes only make it known
+//!   sooner. Where they may be missing something, the store is asked.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::cluster::message::{End, Outcome, Running};
+use crate::job::{Job, JobId, Millis, Pool};
+use crate::store::Released;
+
+use super::event::{Action, Event, Options, SessionId};
+use super::queue::{Phase, Queue};
+use super::scan::{self, Scan};
+use super::sessions::Sessions;
+use super::snapshot::{SessionSnapshot, Snapshot};
+
+/// How long to wait before asking a store again that did not answer.
+const LOAD_RETRY: Duration = Duration::from_millis(200);
+
+/// How many parked jobs a snapshot names.
+const PARKED_SHOWN: usize = 100;
+
+/// How far the start has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    /// Before `Start`.
+    Created,
+    /// Reading open jobs from the store.
+    Loading,
+    /// The store did not answer; ask again then.
+    LoadingAgain(Millis),
+    /// Waiting for workers to claim what they run.
+    Adopting(Millis),
+    /// Assigning.
+    Running,
+}
+
+/// What is being asked about a job that was given up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Asked {
+    /// Its attempt is being raised.
+    Releasing,
+    /// It has this attempt now and is being read.
+    Reading(u32),
+}
+
+/// The dispatcher's state.
+#[derive(Debug, Clone)]
+pub struct Core {
+    options: Options,
+    stage: Stage,
+    draining: bool,
+    queue: Queue,
+    sessions: Sessions,
+    /// Attempts that workers say they run, of jobs not known yet.
+    claims: BTreeMap<JobId, (SessionId, u32)>,
+    /// Given-up jobs the store is being asked about, known or not.
+    unsettled: BTreeMap<JobId, Asked>,
+    scan: Scan,
+    wake_at: Option<Millis>,
+    stale_outcomes: u64,
+}
+
+impl Core {
+    /// A dispatcher that knows nothing yet; give it [`Event::Start`] first.
+    pub fn new(options: Options) -> Self {
+        Self {
+            stage: Stage::Created,
+            draining: false,
+            queue: Queue::new(options.max_attempts),
+            sessions: Sessions::default(),
+            claims: BTreeMap::new(),
+            unsettled: BTreeMap::new(),
+            scan: Scan::default(),
+            wake_at: None,
+            stale_outcomes: 0,
+            options,
+        }
+    }
+
+    /// Takes what happened; says what to do. `now` never runs backwards by more
+    /// than a clock correction; a job may then come due late, nothing else.
+    pub fn handle(&mut self, now: Millis, event: Event) -> Vec<Action> {
+        let mut step = Step {
+            now,
+            actions: Vec::new(),
+            release: Vec::new(),
+        };
+        self.take(&mut step, event);
+        self.queue.pass_time(now);
+        self.move_on(&mut step);
+        self.dispatch(&mut step);
+        self.start_scan(&mut step);
+        self.release(&mut step);
+        self.set_wake(&mut step);
+        step.actions
+    }
+
+    /// What operators and metrics see.
+    pub fn snapshot(&self, now: Millis) -> Snapshot {
+        Snapshot {
+            running: self.stage == Stage::Running,
+            jobs: self.queue.counts(),
+            oldest: self
+                .queue
+                .oldest_active()
+                .map(|job| job.accepted_at.until(now)),
+            sessions: self
+                .sessions
+                .iter()
+                .map(|(id, session)| SessionSnapshot {
+                    session: id,
+                    worker: session.worker.clone(),
+                    run: session.load(Pool::Run),
+                    delivery: session.load(Pool::Delivery),
+                    draining: session.draining,
+                })
+                .collect(),
+            parked: self.queue.parked().take(PARKED_SHOWN).collect(),
+            stale_outcomes: self.stale_outcomes,
+            complete_seq: self.queue.horizon().complete(),
+            height: self.queue.height(),
+        }
+    }
+
+    fn take(&mut self, step: &mut Step, event: Event) {
+        match event {
+            Event::Start => self.load(step),
+            Event::Loaded { jobs, full } => self.loaded(step, jobs, full),
+            Event::LoadFailed => self.stage = Stage::LoadingAgain(step.now.after(LOAD_RETRY)),
+            Event::Announced(jobs) => {
+                for job in jobs {
+                    self.learn(step, job);
+                }
+            }
+            Event::Height(height) => self.queue.pass_height(height, step.now),
+            Event::ChainChanged => self.queue.forget_heights(),
+            Event::SessionUp {
+                session,
+                worker,
+                run_capacity,
+                delivery_capacity,
+                running,
+            } => {
+                let capacities = [run_capacity, delivery_capacity];
+                self.session_up(step, session, worker, capacities, running);
+            }
+            Event::SessionDraining(session) => self.sessions.drain(session),
+            Event::SessionDown(session) => self.session_down(step, session),
+            Event::Outcomes { session, outcomes } => {
+                for outcome in outcomes {
+                    self.outcome(step, session, outcome);
+                }
+            }
+            Event::Scanned { ids, full } => self.scanned(step, ids, full),
+            Event::ScanFailed => {
+                if let scan::Stage::Asked { .. } = self.scan.stage {
+                    self.scan.stage = scan::Stage::Idle;
+                }
+            }
+            Event::Fetched(found) => {
+                for (id, job) in found {
+                    self.fetched(step, id, job);
+                }
+            }
+            Event::Released(released) => self.released(step, released),
+            Event::Wake => self.wake_at = None,
+            Event::Drain => self.draining = true,
+        }
+    }
+
+    // ---- start
+
+    fn load(&mut self, step: &mut Step) {
+        self.stage = Stage::Loading;
+        step.actions.push(Action::Load {
+            after: self.queue.horizon().complete(),
+            limit: self.options.page,
+        });
+    }
+
+    fn loaded(&mut self, step: &mut Step, jobs: Vec<Job>, full: bool) {
+        if self.stage != Stage::Loading {
+            return;
+        }
+        let through = jobs.last().map(|job| job.seq);
+        for job in jobs {
+            self.learn(step, job);
+        }
+        if let Some(through) = through {
+            self.queue.advance(through);
+        }
+        if full && through.is_some() {
+            self.load(step);
+        } else if self.queue.is_empty() {
+            self.begin(step);
+        } else {
+            self.stage = Stage::Adopting(step.now.after(self.options.adoption_window));
+        }
+    }
+
+    fn begin(&mut self, step: &mut Step) {
+        self.stage = Stage::Running;
+        self.scan.no_later_than(step.now);
+    }
+
+    fn move_on(&mut self, step: &mut Step) {
+        match self.stage {
+            Stage::LoadingAgain(instant) if instant <= step.now => self.load(step),
+            Stage::Adopting(until) if until <= step.now => self.begin(step),
+            _ => {}
+        }
+    }
+
+    /// An open job, from wherever. Known and ended ones change nothing.
+    fn learn(&mut self, step: &mut Step, job: Job) {
+        let (id, seq, attempt) = (job.id(), job.seq, job.attempt);
+        let loaded = !matches!(self.stage, Stage::Adopting(_) | Stage::Running);
+        if !self.queue.insert(job, loaded, step.now) {
+            return;
+        }
+        if self.unsettled.contains_key(&id) {
+            self.queue.enter(seq, Phase::Unsettled);
+        } else if let Some((session, claimed)) = self.claims.remove(&id)
+            && claimed >= attempt
+        {
+            self.queue.enter(seq, Phase::Assigned(session));
+        }
+    }
+
+    // ---- sessions
+
+    fn session_up(
+        &mut self,
+        step: &mut Step,
+        session: SessionId,
+        worker: String,
+        capacities: [u32; 2],
+        running: Vec<Running>,
+    ) {
+        let earlier = self.sessions.of_worker(&worker);
+        self.sessions.add(session, worker, capacities);
+        for run in running {
+            let (id, attempt) = (run.attempt.job, run.attempt.number);
+            self.sessions.occupy(session, id, attempt, run.pool);
+            self.claim(session, earlier, id, attempt);
+        }
+        if let Some(earlier) = earlier {
+            // What the worker did not claim never reached it, or has ended.
+            self.session_down(step, earlier);
+            step.actions.push(Action::Close(earlier));
+        }
+    }
+
+    /// A worker says that it still runs this attempt.
+    fn claim(&mut self, session: SessionId, earlier: Option<SessionId>, id: JobId, attempt: u32) {
+        let Some((seq, entry)) = self.queue.find(id) else {
+            let better = |(_, claimed): &(SessionId, u32)| *claimed >= attempt;
+            let taken = self
+                .claims
+                .get(&id)
+                .filter(|claim| Some(claim.0) != earlier)
+                .is_some_and(better);
+            if !taken && !self.unsettled.contains_key(&id) {
+                self.claims.insert(id, (session, attempt));
+            }
+            return;
+        };
+        let is_free = match entry.phase() {
+            Phase::Assigned(holder) => Some(holder) == earlier,
+            Phase::Unsettled => false,
+            _ => true,
+        };
+        if is_free && attempt >= entry.job().attempt {
+            self.queue.enter(seq, Phase::Assigned(session));
+        }
+    }
+
+    fn session_down(&mut self, step: &mut Step, session: SessionId) {
+        for (id, attempt) in self.sessions.remove(session) {
+            match self.queue.find(id) {
+                Some((seq, entry)) => {
+                    if entry.phase() == Phase::Assigned(session) && attempt >= entry.job().attempt {
+                        self.give_up(step, seq, id);
+                    }
+                }
+                None => {
+                    if self.claims.get(&id) == Some(&(session, attempt)) {
+                        self.claims.remove(&id);
+                        self.ask(step, id);
+                    }
+                }
+            }
+        }
+        // Its last outcomes and announcements may be lost.
+        self.scan.no_later_than(step.now);
+    }
+
+    fn give_up(&mut self, step: &mut Step, seq: u64, id: JobId) {
+        self.queue.enter(seq, Phase::Unsettled);
+        self.ask(step, id);
+    }
+
+    fn ask(&mut self, step: &mut Step, id: JobId) {
+        if self.unsettled.insert(id, Asked::Releasing).is_none() {
+            step.release.push(id);
+        }
+    }
+
+    // ---- outcomes
+
+    fn outcome(&mut self, step: &mut Step, session: SessionId, outcome: Outcome) {
+        let (id, attempt) = (outcome.attempt.job, outcome.attempt.number);
+        self.sessions.vacate(session, id, attempt);
+        if self.claims.get(&id) == Some(&(session, attempt)) {
+            self.claims.remove(&id);
+        }
+        let Some((seq, entry)) = self.queue.find(id) else {
+            if let End::Committed {
+                jobs, cancelled, ..
+            } = outcome.end
+            {
+                self.follow_up(step, jobs, cancelled);
+            }
+            return;
+        };
+        if attempt < entry.job().attempt {
+            self.stale_outcomes += 1;
+            return;
+        }
+        let holder = match entry.phase() {
+            Phase::Assigned(holder) => Some(holder),
+            _ => None,
+        };
+        match outcome.end {
+            End::Committed {
+                jobs, cancelled, ..
+            } => {
+                if let Some(holder) = holder {
+                    self.sessions.vacate(holder, id, attempt);
+                }
+                self.queue.remove(seq);
+                self.follow_up(step, jobs, cancelled);
+            }
+            // The store is being asked already, or will be when the other
+            // session of this worker is lost.
+            _ if holder != Some(session) => self.stale_outcomes += 1,
+            End::Rescheduled { not_before, tries } => {
+                self.queue.reschedule(seq, not_before, tries, step.now);
+            }
+            End::Fenced => self.give_up(step, seq, id),
+            End::HandedBack => self.queue.requeue(seq, step.now),
+        }
+    }
+
+    fn follow_up(&mut self, step: &mut Step, jobs: Vec<Job>, cancelled: Vec<JobId>) {
+        for job in jobs {
+            self.learn(step, job);
+        }
+        for id in cancelled {
+            // One that runs keeps its key until its worker finds itself fenced.
+            if let Some((seq, entry)) = self.queue.find(id)
+                && !matches!(entry.phase(), Phase::Assigned(_) | Phase::Unsettled)
+            {
+                self.queue.remove(seq);
+            }
+        }
+    }
+
+    // ---- answers of the store
+
+    fn released(&mut self, step: &mut Step, released: Vec<(JobId, Released)>) {
+        let mut read = Vec::new();
+        for (id, fate) in released {
+            match fate {
+                Released::Open { attempt } => {
+                    self.unsettled.insert(id, Asked::Reading(attempt));
+                    read.push(id);
+                }
+                Released::Ended => self.found_ended(step, id),
+            }
+        }
+        if !read.is_empty() {
+            step.actions.push(Action::Fetch(read));
+        }
+    }
+
+    fn found_ended(&mut self, step: &mut Step, id: JobId) {
+        self.unsettled.remove(&id);
+        if let Some((seq, _)) = self.queue.find(id) {
+            self.queue.remove(seq);
+        }
+        // Whoever ended it may have left follow-up jobs nobody announced.
+        self.scan.no_later_than(step.now);
+    }
+
+    fn fetched(&mut self, step: &mut Step, id: JobId, job: Option<Job>) {
+        match (self.unsettled.get(&id), job) {
+            (Some(Asked::Reading(_)), None) => self.found_ended(step, id),
+            (Some(Asked::Reading(attempt)), Some(job)) if job.attempt >= *attempt => {
+                self.unsettled.remove(&id);
+                match self.queue.find(id) {
+                    Some((_, entry)) if entry.phase() == Phase::Unsettled => {
+                        self.queue.refresh(job, step.now);
+                    }
+                    Some(_) => {}
+                    None => self.learn(step, job),
+                }
+            }
+            // An older answer: read before the attempt was raised, for a scan.
+            (_, Some(job)) => self.learn(step, job),
+            (_, None) => {}
+        }
+        if let Some((through, full)) = self.scan.found(id) {
+            self.complete(step, through, full);
+        }
+    }
+
+    fn scanned(&mut self, step: &mut Step, ids: Vec<(u64, JobId)>, full: bool) {
+        let scan::Stage::Asked { top } = self.scan.stage else {
+            return;
+        };
+        let last = ids.last().map_or(0, |(seq, _)| *seq);
+        // A page that is not full shows every open job that was accepted before
+        // it was asked for; those below `top` that it does not show have ended.
+        let through = if full { last } else { last.max(top) };
+        let missing: Vec<JobId> = ids
+            .into_iter()
+            .filter(|(seq, _)| !self.queue.knows(*seq))
+            .map(|(_, id)| id)
+            .collect();
+        if missing.is_empty() {
+            self.scan.stage = scan::Stage::Idle;
+            self.complete(step, through, full);
+            return;
+        }
+        self.scan.stage = scan::Stage::Missing {
+            through,
+            ids: missing.iter().copied().collect(),
+            full,
+        };
+        step.actions.push(Action::Fetch(missing));
+    }
+
+    fn complete(&mut self, step: &mut Step, through: u64, full: bool) {
+        self.queue.advance(through);
+        if full {
+            self.scan.no_later_than(step.now);
+        }
+    }
+
+    // ---- what follows from it
+
+    fn dispatch(&mut self, step: &mut Step) {
+        if self.stage != Stage::Running || self.draining {
+            return;
+        }
+        let mut batches: BTreeMap<SessionId, Vec<Arc<Job>>> = BTreeMap::new();
+        for pool in [Pool::Run, Pool::Delivery] {
+            while let Some(session) = self.sessions.freest(pool)
+                && let Some((seq, entry)) = self.queue.first_ready(pool)
+            {
+                let job = entry.job().clone();
+                let suspects = self.queue.suspects_beside(seq);
+                if !suspects.is_empty() {
+                    if self.unsettled.len() >= self.options.release_batch {
+                        break;
+                    }
+                    for (seq, id) in suspects {
+                        self.give_up(step, seq, id);
+                    }
+                    continue;
+                }
+                self.queue.enter(seq, Phase::Assigned(session));
+                self.sessions.occupy(session, job.id(), job.attempt, pool);
+                batches.entry(session).or_default().push(job);
+            }
+        }
+        for (session, jobs) in batches {
+            step.actions.push(Action::Assign { session, jobs });
+        }
+    }
+
+    fn start_scan(&mut self, step: &mut Step) {
+        if self.stage != Stage::Running {
+            return;
+        }
+        if self.queue.has_gap() {
+            let soon = step.now.after(self.options.gap_delay);
+            self.scan.no_later_than(soon);
+        }
+        if self.scan.is_due(step.now) {
+            let next = step.now.after(self.options.scan_interval);
+            self.scan.start(self.queue.horizon().top(), next);
+            step.actions.push(Action::Scan {
+                after: self.queue.horizon().complete(),
+                limit: self.options.page,
+            });
+        }
+    }
+
+    fn release(&mut self, step: &mut Step) {
+        if !step.release.is_empty() {
+            let ids = std::mem::take(&mut step.release);
+            step.actions.push(Action::Release(ids));
+        }
+    }
+
+    fn set_wake(&mut self, step: &mut Step) {
+        let stage = match self.stage {
+            Stage::LoadingAgain(instant) | Stage::Adopting(instant) => Some(instant),
+            Stage::Running => self.scan.next_instant(),
+            Stage::Created | Stage::Loading => None,
+        };
+        let next = [stage, self.queue.next_instant()]
+            .into_iter()
+            .flatten()
+            .min();
+        if let Some(instant) = next
+            && self.wake_at != Some(instant)
+        {
+            self.wake_at = Some(instant);
+            step.actions.push(Action::WakeAt(instant));
+        }
+    }
+}
+
+/// What one event leads to.
+struct Step {
+    now: Millis,
+    actions: Vec<Action>,
+    release: Vec<JobId>,
+}

@@ -1,0 +1,50 @@
+//! How much of the store's order of acceptance is known. Announcements come in
+//! any order and may be lost, so a job's unknown predecessor is either still
+//! open (to be waited for) or has ended; the horizon tells which.
+
+use std::collections::BTreeSet;
+
+/// Which places in the order of acceptance are known.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Horizon {
+    /// Every job up to here that is open in the store is known.
+    complete: u64,
+    /// Known to have ended, above `complete`.
+    ended: BTreeSet<u64>,
+    /// The highest place ever heard of.
+    top: u64,
+}
+
+impl Horizon {
+    pub(super) fn complete(&self) -> u64 {
+        self.complete
+    }
+
+    pub(super) fn top(&self) -> u64 {
+        self.top
+    }
+
+    pub(super) fn saw(&mut self, seq: u64) {
+        self.top = self.top.max(seq);
+    }
+
+    /// Whether a job that is not among the known open ones has ended.
+    pub(super) fn is_past(&self, seq: u64) -> bool {
+        seq <= self.complete || self.ended.contains(&seq)
+    }
+
+    pub(super) fn has_ended(&mut self, seq: u64) {
+        if seq > self.complete {
+            self.ended.insert(seq);
+        }
+    }
+
+    /// Everything open up to `through` is known now.
+    pub(super) fn advance(&mut self, through: u64) {
+        if through > self.complete {
+            self.complete = through;
+            self.top = self.top.max(through);
+            self.ended = self.ended.split_off(&(through + 1));
+        }
+    }
+}

@@ -1,0 +1,19 @@
+//! The dispatcher owns the queue of a node: it decides which job runs where.
+
+mod actor;
+mod core;
+mod event;
+mod holds;
+mod horizon;
+mod queue;
+mod scan;
+mod sessions;
+mod snapshot;
+
+pub use self::core::Core;
+pub use actor::{
+    ChainUpdate, Dispatcher, Drain, FromSession, GetSnapshot, SessionDown, SessionUp, Stop, Submit,
+};
+pub use event::{Action, Event, Options, SessionId};
+pub use sessions::Load;
+pub use snapshot::{JobCounts, SessionSnapshot, Snapshot};

@@ -1,0 +1,508 @@
+//! All open jobs, and for each key the line in which they wait.
+//!
+//! A job is in exactly one [`Phase`], and [`Queue::enter`] is the only place
+//! that changes it, so that every index agrees with every other. Each key has a
+//! *lane*. The jobs in its line are ordered by their place: the store's `seq`,
+//! or, for jobs that were held, the highest `seq` known when they came due. A
+//! lane is ready when nothing of it runs and its first job may start.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use crate::cluster::message::light;
+use crate::job::{Class, Job, JobId, Millis, Pool};
+
+use super::event::SessionId;
+use super::holds::Holds;
+use super::horizon::Horizon;
+use super::snapshot::JobCounts;
+
+/// Where an open job is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Phase {
+    /// In its key's line.
+    InLine,
+    /// In its key's line, which it blocks until the instant.
+    Blocked(Millis),
+    /// Out of the line until the instant.
+    HeldUntil(Millis),
+    /// Out of the line until a block above the height.
+    HeldAbove(u64),
+    /// On a worker.
+    Assigned(SessionId),
+    /// Given up; the store is being asked what became of it.
+    Unsettled,
+    /// Lost too many workers.
+    Parked,
+}
+
+type LaneNo = u64;
+
+/// Place in a line: a `seq`, then the turn for those that came due later.
+type Place = (u64, u64);
+
+#[derive(Debug, Clone)]
+pub(super) struct Entry {
+    job: Arc<Job>,
+    lane: LaneNo,
+    place: Place,
+    phase: Phase,
+}
+
+impl Entry {
+    pub(super) fn job(&self) -> &Arc<Job> {
+        &self.job
+    }
+
+    pub(super) fn phase(&self) -> Phase {
+        self.phase
+    }
+}
+
+#[derive(Debug, Clone)]
+struct Lane {
+    key: Arc<str>,
+    /// Open jobs of the key, in whatever phase.
+    jobs: usize,
+    /// Jobs that are assigned or unsettled; nothing else may start.
+    running: usize,
+    /// Its pool and turn in `ready`.
+    ready: Option<(Pool, u64)>,
+}
+
+#[derive(Debug, Clone, Default)]
+pub(super) struct Queue {
+    max_attempts: u32,
+    jobs: BTreeMap<u64, Entry>,
+    seqs: BTreeMap<JobId, u64>,
+    lanes: BTreeMap<LaneNo, Lane>,
+    lane_by_key: BTreeMap<Arc<str>, LaneNo>,
+    line: BTreeMap<(LaneNo, Place), u64>,
+    /// Ready lanes by the pool of their first job, in the order they got ready.
+    ready_run: BTreeMap<u64, LaneNo>,
+    ready_delivery: BTreeMap<u64, LaneNo>,
+    /// Lanes whose first job waits for an unknown predecessor, by that one.
+    awaiting: BTreeSet<(u64, LaneNo)>,
+    /// Jobs an earlier master may have assigned, and nobody claimed yet.
+    suspects: BTreeSet<(LaneNo, u64)>,
+    holds: Holds,
+    parked: BTreeSet<u64>,
+    /// Jobs that are neither held nor parked.
+    active: BTreeSet<u64>,
+    horizon: Horizon,
+    height: u64,
+    /// Heights that jobs accepted up to here wait for are of a chain that is gone.
+    void_heights: u64,
+    turn: u64,
+    counts: JobCounts,
+}
+
+impl Queue {
+    pub(super) fn new(max_attempts: u32) -> Self {
+        Self {
+            max_attempts,
+            ..Self::default()
+        }
+    }
+
+    pub(super) fn horizon(&self) -> &Horizon {
+        &self.horizon
+    }
+
+    pub(super) fn height(&self) -> u64 {
+        self.height
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.jobs.is_empty()
+    }
+
+    pub(super) fn next_instant(&self) -> Option<Millis> {
+        self.holds.next_instant()
+    }
+
+    /// Whether some job waits for a predecessor nobody announced.
+    pub(super) fn has_gap(&self) -> bool {
+        !self.awaiting.is_empty()
+    }
+
+    pub(super) fn find(&self, id: JobId) -> Option<(u64, &Entry)> {
+        let seq = *self.seqs.get(&id)?;
+        self.jobs.get(&seq).map(|entry| (seq, entry))
+    }
+
+    /// Whether this job is open and known, or has ended.
+    pub(super) fn knows(&self, seq: u64) -> bool {
+        self.jobs.contains_key(&seq) || self.horizon.is_past(seq)
+    }
+
+    /// Adds an open job. False if it is known or has ended. `loaded`: it was
+    /// open before this master started.
+    pub(super) fn insert(&mut self, job: Job, loaded: bool, now: Millis) -> bool {
+        let (id, seq) = (job.id(), job.seq);
+        if self.seqs.contains_key(&id) || self.knows(seq) {
+            return false;
+        }
+        self.horizon.saw(seq);
+        let lane = self.lane_for(job.key());
+        let job = Arc::new(light(job));
+        let phase = self.phase_by_itself(&job, now);
+        if loaded && phase == Phase::InLine && self.may_have_run(&job) {
+            self.suspects.insert((lane, seq));
+        }
+        self.seqs.insert(id, seq);
+        self.jobs.insert(
+            seq,
+            Entry {
+                job,
+                lane,
+                place: (seq, 0),
+                phase,
+            },
+        );
+        self.index(seq);
+        self.settle(lane);
+        true
+    }
+
+    /// Forgets a job that has ended.
+    pub(super) fn remove(&mut self, seq: u64) {
+        self.unindex(seq);
+        let Some(entry) = self.jobs.remove(&seq) else {
+            return;
+        };
+        self.seqs.remove(&entry.job.id());
+        self.suspects.remove(&(entry.lane, seq));
+        self.horizon.has_ended(seq);
+        if let Some(lane) = self.lanes.get_mut(&entry.lane) {
+            lane.jobs -= 1;
+        }
+        self.settle(entry.lane);
+    }
+
+    /// Moves a job to another phase.
+    pub(super) fn enter(&mut self, seq: u64, phase: Phase) {
+        self.unindex(seq);
+        let Some(entry) = self.jobs.get_mut(&seq) else {
+            return;
+        };
+        entry.phase = phase;
+        let lane = entry.lane;
+        if matches!(phase, Phase::Assigned(_) | Phase::Unsettled) {
+            self.suspects.remove(&(lane, seq));
+        }
+        self.index(seq);
+        self.settle(lane);
+    }
+
+    /// Takes what the store says of a known job, and puts it where that says.
+    pub(super) fn refresh(&mut self, job: Job, now: Millis) {
+        let seq = job.seq;
+        if let Some(entry) = self.jobs.get_mut(&seq) {
+            entry.job = Arc::new(light(job));
+            self.requeue(seq, now);
+        }
+    }
+
+    /// A worker rescheduled a job: a transactional one keeps its place and
+    /// blocks its key, others leave the line.
+    pub(super) fn reschedule(&mut self, seq: u64, not_before: Millis, tries: u32, now: Millis) {
+        if let Some(entry) = self.jobs.get_mut(&seq) {
+            let job = Arc::make_mut(&mut entry.job);
+            job.new.not_before = Some(not_before);
+            job.tries = tries;
+            self.requeue(seq, now);
+        }
+    }
+
+    /// Puts a job back where it belongs by itself, at its old place.
+    pub(super) fn requeue(&mut self, seq: u64, now: Millis) {
+        if let Some(entry) = self.jobs.get(&seq) {
+            let phase = self.phase_by_itself(&entry.job, now);
+            self.enter(seq, phase);
+        }
+    }
+
+    /// Lets jobs come due whose instant has come.
+    pub(super) fn pass_time(&mut self, now: Millis) {
+        while let Some(seq) = self.holds.due(now) {
+            self.come_due(seq, now);
+        }
+    }
+
+    /// Lets jobs come due that waited for a block below `height`.
+    pub(super) fn pass_height(&mut self, height: u64, now: Millis) {
+        self.height = height;
+        while let Some(seq) = self.holds.above(height) {
+            self.come_due(seq, now);
+        }
+    }
+
+    /// The chain was replaced: lets all jobs come due that wait for a block.
+    pub(super) fn forget_heights(&mut self) {
+        self.void_heights = self.horizon.top();
+        while let Some(seq) = self.holds.any_height() {
+            self.take_place_now(seq);
+            self.enter(seq, Phase::InLine);
+        }
+        self.height = 0;
+    }
+
+    /// Everything open up to `through` is known now.
+    pub(super) fn advance(&mut self, through: u64) {
+        self.horizon.advance(through);
+        let later = self.awaiting.split_off(&(through + 1, 0));
+        for (_, lane) in std::mem::replace(&mut self.awaiting, later) {
+            self.settle(lane);
+        }
+    }
+
+    /// The first job of the lane that has been ready longest.
+    pub(super) fn first_ready(&self, pool: Pool) -> Option<(u64, &Entry)> {
+        let lane = *self.ready(pool).values().next()?;
+        let seq = self.first_in_line(lane)?;
+        self.jobs.get(&seq).map(|entry| (seq, entry))
+    }
+
+    /// Jobs of the same lane as `seq` that an earlier master may have assigned.
+    /// Nothing of the lane may start before their attempts are raised.
+    pub(super) fn suspects_beside(&self, seq: u64) -> Vec<(u64, JobId)> {
+        let Some(lane) = self.jobs.get(&seq).map(|entry| entry.lane) else {
+            return Vec::new();
+        };
+        self.suspects
+            .range((lane, 0)..(lane + 1, 0))
+            .filter_map(|(_, seq)| Some((*seq, self.jobs.get(seq)?.job.id())))
+            .collect()
+    }
+
+    pub(super) fn counts(&self) -> JobCounts {
+        let ready = self.ready_run.len() + self.ready_delivery.len();
+        JobCounts {
+            ready,
+            waiting: self.counts.waiting - ready,
+            ..self.counts
+        }
+    }
+
+    /// Parked jobs, oldest first.
+    pub(super) fn parked(&self) -> impl Iterator<Item = JobId> {
+        self.parked
+            .iter()
+            .filter_map(|seq| self.jobs.get(seq))
+            .map(|entry| entry.job.id())
+    }
+
+    /// The oldest job that is neither held nor parked.
+    pub(super) fn oldest_active(&self) -> Option<&Job> {
+        let entry = self.jobs.get(self.active.first()?)?;
+        Some(&entry.job)
+    }
+
+    fn phase_by_itself(&self, job: &Job, now: Millis) -> Phase {
+        let later = job.new.not_before.filter(|instant| *instant > now);
+        // A job that has run before has seen its block.
+        let counts = job.tries == 0 && job.seq > self.void_heights;
+        let above = job
+            .new
+            .after_height
+            .filter(|above| counts && *above >= self.height);
+        let failed_before = job.tries > 0 && job.kind().class() == Class::Transactional;
+        match (later, above) {
+            _ if job.attempt > self.max_attempts => Phase::Parked,
+            (Some(instant), _) if failed_before => Phase::Blocked(instant),
+            (Some(instant), _) => Phase::HeldUntil(instant),
+            (None, Some(above)) => Phase::HeldAbove(above),
+            (None, None) => Phase::InLine,
+        }
+    }
+
+    /// Whether an earlier master may have assigned a job that is being loaded:
+    /// not if it stands behind another that never left the line.
+    fn may_have_run(&self, job: &Job) -> bool {
+        let behind = self.jobs.get(&job.prev);
+        !behind.is_some_and(|prev| prev.phase == Phase::InLine && prev.job.tries == 0)
+    }
+
+    fn come_due(&mut self, seq: u64, now: Millis) {
+        let Some(entry) = self.jobs.get(&seq) else {
+            return;
+        };
+        if !matches!(entry.phase, Phase::Blocked(_)) {
+            self.take_place_now(seq);
+        }
+        self.requeue(seq, now);
+    }
+
+    /// The place of a job that comes due now: behind all known ones. Only for
+    /// jobs out of the line.
+    fn take_place_now(&mut self, seq: u64) {
+        self.turn += 1;
+        let place = (self.horizon.top(), self.turn);
+        if let Some(entry) = self.jobs.get_mut(&seq) {
+            entry.place = place;
+        }
+    }
+
+    fn lane_for(&mut self, key: &str) -> LaneNo {
+        if let Some(no) = self.lane_by_key.get(key) {
+            if let Some(lane) = self.lanes.get_mut(no) {
+                lane.jobs += 1;
+            }
+            return *no;
+        }
+        self.turn += 1;
+        let (no, key) = (self.turn, Arc::<str>::from(key));
+        self.lane_by_key.insert(key.clone(), no);
+        let lane = Lane {
+            key,
+            jobs: 1,
+            running: 0,
+            ready: None,
+        };
+        self.lanes.insert(no, lane);
+        no
+    }
+
+    fn index(&mut self, seq: u64) {
+        let Some(entry) = self.jobs.get(&seq) else {
+            return;
+        };
+        let (lane, place, phase) = (entry.lane, entry.place, entry.phase);
+        match phase {
+            Phase::InLine | Phase::Blocked(_) => {
+                self.line.insert((lane, place), seq);
+            }
+            Phase::Assigned(_) | Phase::Unsettled => self.running(lane, true),
+            Phase::HeldAbove(height) => self.holds.hold_above(height, seq),
+            Phase::Parked => {
+                self.parked.insert(seq);
+            }
+            Phase::HeldUntil(_) => {}
+        }
+        if let Phase::Blocked(instant) | Phase::HeldUntil(instant) = phase {
+            self.holds.hold_until(instant, seq);
+        }
+        if is_active(phase) {
+            self.active.insert(seq);
+        }
+        *self.count(phase) += 1;
+    }
+
+    fn unindex(&mut self, seq: u64) {
+        let Some(entry) = self.jobs.get(&seq) else {
+            return;
+        };
+        let (lane, place, phase) = (entry.lane, entry.place, entry.phase);
+        match phase {
+            Phase::InLine | Phase::Blocked(_) => {
+                self.line.remove(&(lane, place));
+            }
+            Phase::Assigned(_) | Phase::Unsettled => self.running(lane, false),
+            Phase::HeldAbove(height) => self.holds.forget_height(height, seq),
+            Phase::Parked => {
+                self.parked.remove(&seq);
+            }
+            Phase::HeldUntil(_) => {}
+        }
+        if let Phase::Blocked(instant) | Phase::HeldUntil(instant) = phase {
+            self.holds.forget_instant(instant, seq);
+        }
+        self.active.remove(&seq);
+        *self.count(phase) -= 1;
+    }
+
+    fn running(&mut self, lane: LaneNo, more: bool) {
+        if let Some(lane) = self.lanes.get_mut(&lane) {
+            if more {
+                lane.running += 1;
+            } else {
+                lane.running -= 1;
+            }
+        }
+    }
+
+    fn count(&mut self, phase: Phase) -> &mut usize {
+        match phase {
+            Phase::InLine => &mut self.counts.waiting,
+            Phase::Blocked(_) => &mut self.counts.blocked,
+            Phase::HeldUntil(_) => &mut self.counts.held_until,
+            Phase::HeldAbove(_) => &mut self.counts.held_above,
+            Phase::Assigned(_) => &mut self.counts.assigned,
+            Phase::Unsettled => &mut self.counts.unsettled,
+            Phase::Parked => &mut self.counts.parked,
+        }
+    }
+
+    fn first_in_line(&self, lane: LaneNo) -> Option<u64> {
+        let (_, seq) = self.line.range((lane, (0, 0))..(lane + 1, (0, 0))).next()?;
+        Some(*seq)
+    }
+
+    /// Finds out whether a lane is ready, and drops it when it is empty.
+    fn settle(&mut self, no: LaneNo) {
+        let wanted = self.ready_pool(no);
+        let Some(lane) = self.lanes.get(&no) else {
+            return;
+        };
+        let current = lane.ready;
+        if current.map(|(pool, _)| pool) != wanted {
+            if let Some((pool, turn)) = current {
+                self.ready_mut(pool).remove(&turn);
+            }
+            let ready = wanted.map(|pool| {
+                self.turn += 1;
+                let turn = self.turn;
+                self.ready_mut(pool).insert(turn, no);
+                (pool, turn)
+            });
+            if let Some(lane) = self.lanes.get_mut(&no) {
+                lane.ready = ready;
+            }
+        }
+        if self.lanes.get(&no).is_some_and(|lane| lane.jobs == 0)
+            && let Some(lane) = self.lanes.remove(&no)
+        {
+            self.lane_by_key.remove(&lane.key);
+        }
+    }
+
+    fn ready_pool(&mut self, no: LaneNo) -> Option<Pool> {
+        if self.lanes.get(&no)?.running > 0 {
+            return None;
+        }
+        let entry = self.jobs.get(&self.first_in_line(no)?)?;
+        if entry.phase != Phase::InLine {
+            return None;
+        }
+        let prev = entry.job.prev;
+        // A known predecessor that is in the line stands before this one, and
+        // one that is not in the line holds up nobody.
+        if prev == 0 || self.knows(prev) {
+            return Some(entry.job.kind().pool());
+        }
+        self.awaiting.insert((prev, no));
+        None
+    }
+
+    fn ready(&self, pool: Pool) -> &BTreeMap<u64, LaneNo> {
+        match pool {
+            Pool::Run => &self.ready_run,
+            Pool::Delivery => &self.ready_delivery,
+        }
+    }
+
+    fn ready_mut(&mut self, pool: Pool) -> &mut BTreeMap<u64, LaneNo> {
+        match pool {
+            Pool::Run => &mut self.ready_run,
+            Pool::Delivery => &mut self.ready_delivery,
+        }
+    }
+}
+
+fn is_active(phase: Phase) -> bool {
+    !matches!(
+        phase,
+        Phase::HeldUntil(_) | Phase::HeldAbove(_) | Phase::Parked
+    )
+}

@@ -1,0 +1,68 @@
+//! Searching the store for jobs that nobody announced.
+
+use std::collections::BTreeSet;
+
+use crate::job::{JobId, Millis};
+
+/// The one scan that may be under way.
+#[derive(Debug, Clone, Default)]
+pub(super) enum Stage {
+    /// None.
+    #[default]
+    Idle,
+    /// Asked the store, when `top` was the highest place known.
+    Asked { top: u64 },
+    /// Found jobs that are not known yet; asked for them.
+    Missing {
+        /// Complete up to here when all of them are known.
+        through: u64,
+        ids: BTreeSet<JobId>,
+        /// The page was full.
+        full: bool,
+    },
+}
+
+/// When to scan, and how far a scan has come.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Scan {
+    pub(super) stage: Stage,
+    due: Millis,
+}
+
+impl Scan {
+    /// The next instant at which to start, unless one is under way.
+    pub(super) fn next_instant(&self) -> Option<Millis> {
+        matches!(self.stage, Stage::Idle).then_some(self.due)
+    }
+
+    /// Starts no later than `instant`, or after the scan under way.
+    pub(super) fn no_later_than(&mut self, instant: Millis) {
+        self.due = self.due.min(instant);
+    }
+
+    /// Whether to start now.
+    pub(super) fn is_due(&self, now: Millis) -> bool {
+        self.next_instant().is_some_and(|due| due <= now)
+    }
+
+    /// A scan starts; the next one is at `next` unless it is wanted earlier.
+    pub(super) fn start(&mut self, top: u64, next: Millis) {
+        self.stage = Stage::Asked { top };
+        self.due = next;
+    }
+
+    /// One of the missing jobs is known now, or known to have ended. The scan's
+    /// result when it was the last: complete through, and whether there is more.
+    pub(super) fn found(&mut self, id: JobId) -> Option<(u64, bool)> {
+        let Stage::Missing { through, ids, full } = &mut self.stage else {
+            return None;
+        };
+        ids.remove(&id);
+        if !ids.is_empty() {
+            return None;
+        }
+        let result = (*through, *full);
+        self.stage = Stage::Idle;
+        Some(result)
+    }
+}

@@ -1,0 +1,236 @@
+//! Runs jobs on a worker. A handler of `Pool::Run` runs one job at a time, in
+//! the order of its mailbox; one of `Pool::Delivery` has its share of the
+//! worker's deliveries under way. A run that has finished is never lost: its
+//! commit is repeated until the store has applied or refused it.
+
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix::prelude::*;
+use futures_util::FutureExt;
+use parking_lot::Mutex;
+use tokio::time::sleep;
+use tracing::{error, warn};
+
+use crate::cluster::message::{End, Outcome};
+use crate::job::{Commit, Job, JobId, Millis, Outcome as JobOutcome, Pool};
+use crate::store::{Attempt, Committed, SharedStore, StoreError};
+
+use super::master_link::{Finished, MasterLink};
+use super::runner::{Run, Runner};
+
+/// Jobs that may wait in a mailbox beyond those that run.
+const WAITING: usize = 16;
+
+/// First and longest pause before the store is asked again.
+const STORE_RETRY: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(2));
+
+/// First and longest pause before a job that panicked is run again.
+const PANIC_RETRY: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(60));
+
+/// A job that panics this often on one worker has failed.
+const MAX_PANICS: u32 = 5;
+
+/// Most jobs whose panics are remembered.
+const PANICS_REMEMBERED: usize = 10_000;
+
+/// Runs a job.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub struct Handle(pub Arc<Job>);
+
+/// The actor.
+pub struct RequestHandler {
+    pool: Pool,
+    share: usize,
+    link: Addr<MasterLink>,
+    execution: Arc<Execution>,
+}
+
+impl RequestHandler {
+    /// A handler that reports to `link`. `share`: most jobs under way.
+    pub fn new(
+        pool: Pool,
+        share: usize,
+        link: Addr<MasterLink>,
+        execution: Arc<Execution>,
+    ) -> Self {
+        Self {
+            pool,
+            share,
+            link,
+            execution,
+        }
+    }
+}
+
+impl Actor for RequestHandler {
+    type Context = Context<Self>;
+
+    fn started(&mut self, ctx: &mut Self::Context) {
+        ctx.set_mailbox_capacity(self.share + WAITING);
+    }
+}
+
+impl Handler<Handle> for RequestHandler {
+    type Result = ();
+
+    fn handle(&mut self, Handle(job): Handle, ctx: &mut Self::Context) {
+        let (execution, link) = (self.execution.clone(), self.link.clone());
+        let work = async move {
+            let outcome = execution.execute(&job).await;
+            // The link is gone only when the worker stops.
+            let _ = link.send(Finished(outcome)).await;
+        }
+        .into_actor(self);
+        match self.pool {
+            // Nothing else is taken from the mailbox until it is done.
+            Pool::Run => ctx.wait(work),
+            Pool::Delivery => {
+                ctx.spawn(work);
+            }
+        }
+    }
+}
+
+/// How a worker runs a job and records its end.
+pub struct Execution {
+    store: SharedStore,
+    runner: Arc<dyn Runner>,
+    panics: Mutex<BTreeMap<JobId, u32>>,
+}
+
+impl Execution {
+    /// What all handlers of a worker share.
+    pub fn new(store: SharedStore, runner: Arc<dyn Runner>) -> Self {
+        Self {
+            store,
+            runner,
+            panics: Mutex::new(BTreeMap::new()),
+        }
+    }
+
+    /// Runs an attempt to its end, whatever happens to the store meanwhile.
+    pub async fn execute(&self, job: &Arc<Job>) -> Outcome {
+        let attempt = Attempt {
+            job: job.id(),
+            number: job.attempt,
+        };
+        let end = match self.with_payload(job).await {
+            Some(job) => match self.run(&job).await {
+                Run::Commit(commit) => self.commit(attempt, commit).await,
+                Run::Retry { after, reason } => {
+                    self.reschedule(attempt, job.tries, after, reason).await
+                }
+            },
+            None => End::Fenced,
+        };
+        Outcome { attempt, end }
+    }
+
+    /// A job that came without its payload is read from the store; `None` if it
+    /// is not open any more, or not this attempt's.
+    async fn with_payload(&self, job: &Arc<Job>) -> Option<Arc<Job>> {
+        if !job.new.payload.is_empty() {
+            return Some(job.clone());
+        }
+        let ids = [job.id()];
+        let found = persist("read a job", || self.store.jobs(&ids)).await;
+        let found = found.into_iter().next().flatten()?;
+        (found.attempt == job.attempt).then(|| Arc::new(found))
+    }
+
+    async fn run(&self, job: &Job) -> Run {
+        match AssertUnwindSafe(self.runner.run(job)).catch_unwind().await {
+            Ok(run) => {
+                self.panics.lock().remove(&job.id());
+                run
+            }
+            Err(panic) => self.panicked(job, message_of(panic.as_ref())),
+        }
+    }
+
+    fn panicked(&self, job: &Job, message: &str) -> Run {
+        error!(job = %job.id(), kind = job.kind().name(), message, "a handler panicked");
+        let mut panics = self.panics.lock();
+        if panics.len() >= PANICS_REMEMBERED {
+            panics.clear();
+        }
+        let count = panics.entry(job.id()).or_default();
+        *count += 1;
+        let reason = format!("the handler panicked: {message}");
+        if *count >= MAX_PANICS {
+            panics.remove(&job.id());
+            return Run::Commit(Commit::failed(reason));
+        }
+        let (first, longest) = PANIC_RETRY;
+        Run::Retry {
+            after: longest.min(first * 2u32.pow(*count - 1)),
+            reason,
+        }
+    }
+
+    /// A commit whose answer was lost may have been applied; repeating it then
+    /// says `Fenced`, and the dispatcher finds out from the store.
+    async fn commit(&self, attempt: Attempt, commit: Commit) -> End {
+        let failed = commit.outcome != JobOutcome::Done;
+        let committed = persist("commit", || self.store.commit(attempt, commit.clone())).await;
+        match committed {
+            Committed::Applied { jobs, cancelled } => End::Committed {
+                failed,
+                jobs,
+                cancelled,
+            },
+            Committed::Fenced => End::Fenced,
+        }
+    }
+
+    async fn reschedule(
+        &self,
+        attempt: Attempt,
+        tries: u32,
+        after: Duration,
+        reason: String,
+    ) -> End {
+        let not_before = Millis::now().after(after);
+        let rescheduled = persist("reschedule", || {
+            self.store.reschedule(attempt, not_before, &reason)
+        });
+        match rescheduled.await {
+            true => End::Rescheduled {
+                not_before,
+                tries: tries + 1,
+            },
+            false => End::Fenced,
+        }
+    }
+}
+
+/// Asks until the store answers.
+async fn persist<T, F>(what: &str, mut ask: impl FnMut() -> F) -> T
+where
+    F: Future<Output = Result<T, StoreError>>,
+{
+    let (mut pause, longest) = STORE_RETRY;
+    loop {
+        match ask().await {
+            Ok(answer) => return answer,
+            Err(error) => warn!(%error, "cannot {what}; trying again"),
+        }
+        sleep(pause).await;
+        pause = longest.min(pause * 2);
+    }
+}
+
+fn message_of(panic: &(dyn std::any::Any + Send)) -> &str {
+    if let Some(message) = panic.downcast_ref::<String>() {
+        return message;
+    }
+    panic
+        .downcast_ref::<&str>()
+        .copied()
+        .unwrap_or("no message")
+}

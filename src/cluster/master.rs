@@ -1,0 +1,246 @@
+//! Assembly of a master's side of the cluster.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use actix::prelude::*;
+use tokio::net::TcpListener;
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio_stream::wrappers::TcpListenerStream;
+use tonic::transport::Server;
+use tracing::{error, info};
+
+use crate::actors::dispatcher::{
+    ChainUpdate, Dispatcher, Drain, GetSnapshot, Options, Snapshot, Stop, Submit,
+};
+use crate::job::Job;
+use crate::store::{Epoch, SharedStore};
+
+use super::local::Port;
+use super::message::Chain;
+use super::server::{ClusterService, StoreService};
+use super::session::Reception;
+use super::{SILENCE, Tls};
+
+/// How long workers get to take notice that the master stops.
+const STOP_GRACE: Duration = Duration::from_millis(200);
+
+/// Longest wait for the gRPC server to end.
+const SERVER_STOP: Duration = Duration::from_secs(1);
+
+/// What a master is made of.
+pub struct MasterOptions {
+    /// Only workers of this node are taken on.
+    pub node_id: String,
+    /// Unique for this process.
+    pub master_id: String,
+    /// Proof of mastership.
+    pub epoch: Epoch,
+    /// Where workers connect over gRPC; `None` in a standalone process.
+    pub listen: Option<SocketAddr>,
+    /// Plaintext without.
+    pub tls: Option<Tls>,
+    /// The node's jobs.
+    pub store: SharedStore,
+    /// Serves the store to workers that have no access of their own.
+    pub store_service: Option<StoreService>,
+    /// Timing of the dispatcher.
+    pub dispatcher: Options,
+}
+
+/// Why a master does not start or answer.
+#[derive(Debug, thiserror::Error)]
+pub enum MasterError {
+    /// The address is in use, or not ours.
+    #[error("cannot listen on {address}: {source}")]
+    Listen {
+        /// Where.
+        address: SocketAddr,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The certificates cannot be used.
+    #[error("TLS: {0}")]
+    Tls(tonic::transport::Error),
+    /// The master has stopped.
+    #[error("the master has stopped")]
+    Stopped,
+}
+
+/// Starts masters.
+pub struct Master;
+
+impl Master {
+    /// Starts the dispatcher, and the gRPC server if `listen` is set. To be
+    /// called inside an actix system.
+    pub async fn start(options: MasterOptions) -> Result<MasterHandle, MasterError> {
+        let listener = match options.listen {
+            Some(address) => Some(listen(address).await?),
+            None => None,
+        };
+        let builder = match &options.tls {
+            Some(tls) => Server::builder()
+                .tls_config(tls.server())
+                .map_err(MasterError::Tls)?,
+            None => Server::builder(),
+        };
+        let address = listener
+            .as_ref()
+            .and_then(|listener| listener.local_addr().ok());
+
+        let (deposed, is_deposed) = watch::channel(false);
+        let dispatching = Arbiter::new();
+        let dispatcher = Dispatcher::start_in_arbiter(&dispatching.handle(), {
+            let (store, master_id) = (options.store, options.master_id);
+            move |_| Dispatcher::new(options.dispatcher, store, master_id, options.epoch, deposed)
+        });
+        let links = Arbiter::new();
+        let reception = Reception {
+            node_id: options.node_id,
+            dispatcher: dispatcher.clone(),
+            arbiter: links.handle(),
+        };
+        let (port, connections) = mpsc::channel(1);
+        links.spawn(accept_local(reception.clone(), connections));
+
+        let mut server = None;
+        if let Some(listener) = listener {
+            let (stop, stopped) = oneshot::channel();
+            let (ended, has_ended) = oneshot::channel();
+            let service = ClusterService {
+                reception,
+                store: options.store_service,
+            };
+            links.spawn(async move {
+                // Registered with the runtime that serves it.
+                let listener = match TcpListener::from_std(listener) {
+                    Ok(listener) => listener,
+                    Err(error) => {
+                        error!(%error, "cannot serve workers");
+                        return;
+                    }
+                };
+                let serving = builder
+                    .tcp_nodelay(true)
+                    .http2_keepalive_interval(Some(SILENCE))
+                    .http2_keepalive_timeout(Some(SILENCE))
+                    .add_service(service.into_server())
+                    .serve_with_incoming_shutdown(TcpListenerStream::new(listener), async {
+                        // An error means that the handle is gone: stop as well.
+                        let _ = stopped.await;
+                    });
+                if let Err(error) = serving.await {
+                    error!(%error, "the server for workers failed");
+                }
+                let _ = ended.send(());
+            });
+            server = Some(RunningServer {
+                stop,
+                ended: has_ended,
+            });
+            info!(?address, "waiting for workers");
+        }
+        Ok(MasterHandle {
+            dispatcher,
+            port: Port(port),
+            address,
+            is_deposed,
+            arbiters: [dispatching, links],
+            server,
+        })
+    }
+}
+
+struct RunningServer {
+    stop: oneshot::Sender<()>,
+    ended: oneshot::Receiver<()>,
+}
+
+/// A running master.
+pub struct MasterHandle {
+    dispatcher: Addr<Dispatcher>,
+    port: Port,
+    address: Option<SocketAddr>,
+    is_deposed: watch::Receiver<bool>,
+    arbiters: [Arbiter; 2],
+    server: Option<RunningServer>,
+}
+
+impl MasterHandle {
+    /// Announces jobs that were just accepted into the store. Waits while the
+    /// dispatcher is busy; when the master has stopped the next one finds them.
+    pub async fn submit(&self, jobs: Vec<Job>) {
+        let _ = self.dispatcher.send(Submit(jobs)).await;
+    }
+
+    /// Tells the workers, and then lets jobs come due that waited for the block.
+    pub async fn chain(&self, chain: Chain) {
+        let _ = self.dispatcher.send(ChainUpdate(chain)).await;
+    }
+
+    /// The dispatcher's state, for operators and metrics.
+    pub async fn snapshot(&self) -> Result<Snapshot, MasterError> {
+        let snapshot = self.dispatcher.send(GetSnapshot).await;
+        snapshot.map_err(|_| MasterError::Stopped)
+    }
+
+    /// The dispatcher's address, for actors of the same process.
+    pub fn dispatcher(&self) -> Addr<Dispatcher> {
+        self.dispatcher.clone()
+    }
+
+    /// Assigns nothing any more.
+    pub async fn drain(&self) {
+        let _ = self.dispatcher.send(Drain).await;
+    }
+
+    /// Where the gRPC server listens.
+    pub fn address(&self) -> Option<SocketAddr> {
+        self.address
+    }
+
+    /// Where workers of this process connect.
+    pub fn port(&self) -> Port {
+        self.port.clone()
+    }
+
+    /// Turns true when the store knows a later master; this one then assigns
+    /// nothing more and must be stopped.
+    pub fn deposed(&self) -> watch::Receiver<bool> {
+        self.is_deposed.clone()
+    }
+
+    /// Stops within about a second. Jobs stay with their workers, which report
+    /// to the next master.
+    pub async fn stop(self) {
+        let _ = self.dispatcher.send(Stop).await;
+        tokio::time::sleep(STOP_GRACE).await;
+        if let Some(server) = self.server {
+            let _ = server.stop.send(());
+            // Open streams keep a graceful stop waiting for ever.
+            let _ = tokio::time::timeout(SERVER_STOP, server.ended).await;
+        }
+        for arbiter in self.arbiters {
+            arbiter.stop();
+            // Its thread ends once it has seen the message; what it held, such
+            // as the listening socket, is closed then.
+            let _ = tokio::task::spawn_blocking(|| arbiter.join()).await;
+        }
+    }
+}
+
+async fn listen(address: SocketAddr) -> Result<std::net::TcpListener, MasterError> {
+    let bound = TcpListener::bind(address).await;
+    bound
+        .and_then(TcpListener::into_std)
+        .map_err(|source| MasterError::Listen { address, source })
+}
+
+async fn accept_local(
+    reception: Reception,
+    mut connections: mpsc::Receiver<super::local::MasterEnd>,
+) {
+    while let Some(end) = connections.recv().await {
+        tokio::spawn(reception.clone().serve(end));
+    }
+}

@@ -1,0 +1,92 @@
+//! The gRPC server of a master.
+
+use std::pin::Pin;
+use std::sync::Arc;
+
+use futures_util::{Stream, StreamExt};
+use tokio::sync::mpsc;
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::{Request, Response, Status, Streaming};
+use tracing::{debug, warn};
+
+use crate::proto::cluster as proto;
+use crate::proto::cluster::cluster_server::{Cluster, ClusterServer};
+
+use super::MESSAGE_LIMIT;
+use super::local;
+use super::message::FromWorker;
+use super::session::Reception;
+
+/// Answers of the master's store to one worker.
+pub type StoreReplies = Pin<Box<dyn Stream<Item = Result<proto::StoreReply, Status>> + Send>>;
+
+/// Serves the master's store to one worker (`STORE=embedded`).
+pub type StoreService = Arc<dyn Fn(Streaming<proto::StoreCall>) -> StoreReplies + Send + Sync>;
+
+pub(super) struct ClusterService {
+    pub(super) reception: Reception,
+    pub(super) store: Option<StoreService>,
+}
+
+impl ClusterService {
+    pub(super) fn into_server(self) -> ClusterServer<Self> {
+        ClusterServer::new(self)
+            .max_decoding_message_size(MESSAGE_LIMIT)
+            .max_encoding_message_size(MESSAGE_LIMIT)
+    }
+}
+
+#[tonic::async_trait]
+impl Cluster for ClusterService {
+    type SessionStream = Pin<Box<dyn Stream<Item = Result<proto::FromMaster, Status>> + Send>>;
+    type StoreStream = StoreReplies;
+
+    async fn session(
+        &self,
+        request: Request<Streaming<proto::FromWorker>>,
+    ) -> Result<Response<Self::SessionStream>, Status> {
+        let (master, worker) = local::join();
+        tokio::spawn(receive(request.into_inner(), worker.sender));
+        tokio::spawn(self.reception.clone().serve(master));
+        let messages = ReceiverStream::new(worker.receiver).map(|message| Ok(message.into()));
+        Ok(Response::new(Box::pin(messages)))
+    }
+
+    async fn store(
+        &self,
+        request: Request<Streaming<proto::StoreCall>>,
+    ) -> Result<Response<Self::StoreStream>, Status> {
+        let service = self.store.as_ref().ok_or_else(|| {
+            Status::unimplemented("this node's store is Redis; workers must use it directly")
+        })?;
+        Ok(Response::new(service(request.into_inner())))
+    }
+}
+
+/// Passes a worker's messages on until the stream or the session ends.
+async fn receive(mut stream: Streaming<proto::FromWorker>, sender: mpsc::Sender<FromWorker>) {
+    loop {
+        let message = tokio::select! {
+            message = stream.message() => message,
+            () = sender.closed() => return,
+        };
+        match message {
+            Ok(Some(message)) => match FromWorker::try_from(message) {
+                Ok(message) => {
+                    if sender.send(message).await.is_err() {
+                        return;
+                    }
+                }
+                Err(error) => {
+                    warn!(%error, "worker sent something unreadable; closing its session");
+                    return;
+                }
+            },
+            Ok(None) => return,
+            Err(status) => {
+                debug!(%status, "worker's stream ended");
+                return;
+            }
+        }
+    }
+}

@@ -1,0 +1,116 @@
+//! One connection on the master's side, whatever carries it: the greeting, then
+//! everything the worker says goes to the dispatcher in order.
+
+use std::time::Duration;
+
+use actix::prelude::*;
+use tokio::time::{Instant, interval, sleep_until, timeout};
+use tracing::{info, warn};
+
+use crate::actors::dispatcher::{Dispatcher, FromSession, SessionDown, SessionId, SessionUp};
+use crate::actors::worker_session::{Close, ToWorker, WorkerSession};
+
+use super::local::MasterEnd;
+use super::message::{FromMaster, FromWorker, Hello, PROTOCOL_VERSION};
+use super::{HEARTBEAT, SILENCE};
+
+/// What every connection of a master needs.
+#[derive(Clone)]
+pub(super) struct Reception {
+    pub(super) node_id: String,
+    pub(super) dispatcher: Addr<Dispatcher>,
+    /// Where worker sessions run.
+    pub(super) arbiter: ArbiterHandle,
+}
+
+impl Reception {
+    /// Serves one connection until either side ends it.
+    pub(super) async fn serve(self, mut end: MasterEnd) {
+        let Some(hello) = greeting(&mut end).await else {
+            return;
+        };
+        if let Err(reason) = self.check(&hello) {
+            warn!(worker = hello.worker_id, reason, "worker refused");
+            // It is gone if this cannot be sent.
+            let _ = end.sender.send(FromMaster::Refused { reason }).await;
+            return;
+        }
+        let MasterEnd { sender, receiver } = end;
+        let address =
+            WorkerSession::start_in_arbiter(&self.arbiter, move |_| WorkerSession::new(sender));
+        let up = SessionUp {
+            hello,
+            address: address.clone(),
+        };
+        // The dispatcher is gone only when the master has stopped.
+        if let Ok(session) = self.dispatcher.send(up).await {
+            self.listen(session, receiver, &address).await;
+            let _ = self.dispatcher.send(SessionDown(session)).await;
+        }
+        let _ = address.try_send(Close);
+    }
+
+    fn check(&self, hello: &Hello) -> Result<(), String> {
+        if hello.protocol_version != PROTOCOL_VERSION {
+            return Err(format!(
+                "protocol version differs: the worker has {}, the master {PROTOCOL_VERSION}",
+                hello.protocol_version
+            ));
+        }
+        if hello.node_id != self.node_id {
+            return Err(format!(
+                "node id differs: the worker has {:?}, the master {:?}",
+                hello.node_id, self.node_id
+            ));
+        }
+        Ok(())
+    }
+
+    async fn listen(
+        &self,
+        session: SessionId,
+        mut receiver: tokio::sync::mpsc::Receiver<FromWorker>,
+        address: &Addr<WorkerSession>,
+    ) {
+        let mut heartbeat = interval(HEARTBEAT);
+        let mut silent_at = Instant::now() + SILENCE;
+        loop {
+            tokio::select! {
+                biased;
+                message = receiver.recv() => {
+                    let Some(message) = message else {
+                        return;
+                    };
+                    let from = FromSession { session, message };
+                    if self.dispatcher.send(from).await.is_err() {
+                        return;
+                    }
+                    silent_at = Instant::now() + SILENCE;
+                }
+                _ = heartbeat.tick() => {
+                    if !address.connected() {
+                        return;
+                    }
+                    // A full mailbox holds messages that show life as well.
+                    let _ = address.try_send(ToWorker(FromMaster::Heartbeat));
+                }
+                () = sleep_until(silent_at) => {
+                    info!(session = session.0, "worker is silent");
+                    return;
+                }
+            }
+        }
+    }
+}
+
+async fn greeting(end: &mut MasterEnd) -> Option<Hello> {
+    let patience = SILENCE + Duration::from_secs(1);
+    match timeout(patience, end.receiver.recv()).await {
+        Ok(Some(FromWorker::Hello(hello))) => Some(hello),
+        Ok(Some(_)) => {
+            warn!("connection does not begin with an introduction");
+            None
+        }
+        Ok(None) | Err(_) => None,
+    }
+}

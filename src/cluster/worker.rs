@@ -1,0 +1,162 @@
+//! Assembly of a worker's side of the cluster.
+
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix::prelude::*;
+use tokio::sync::watch;
+use tokio::time::{Instant, sleep};
+
+use crate::actors::master_link::{
+    Announce, ChainHook, Drain, Identity, Left, LinkState, MasterLink,
+};
+use crate::actors::request_handler::{Execution, RequestHandler};
+use crate::actors::runner::Runner;
+use crate::job::{Job, Pool};
+use crate::store::SharedStore;
+
+use super::Tls;
+use super::client::Target;
+use super::link::{Connector, keep_connected};
+use super::local::Port;
+
+/// How often a draining worker looks whether it is done.
+const DRAIN_POLL: Duration = Duration::from_millis(20);
+
+/// How a worker reaches its master.
+pub enum Link {
+    /// Over gRPC.
+    Grpc {
+        /// `MASTER_SERVER_IP`: names or addresses, tried in order.
+        hosts: Vec<String>,
+        /// `MASTER_SERVER_PORT`.
+        port: u16,
+        /// Plaintext without.
+        tls: Option<Tls>,
+    },
+    /// Inside the same process.
+    Local(Port),
+}
+
+/// What a worker is made of.
+pub struct WorkerOptions {
+    /// The node it works for.
+    pub node_id: String,
+    /// Unique for the life of this process.
+    pub worker_id: String,
+    /// Release, for operators.
+    pub version: String,
+    /// Most jobs of `Pool::Run` at a time, at least 1.
+    pub run_capacity: u32,
+    /// Most jobs of `Pool::Delivery` at a time, at least 1.
+    pub delivery_capacity: u32,
+    /// The node's jobs and state.
+    pub store: SharedStore,
+    /// Runs jobs.
+    pub runner: Arc<dyn Runner>,
+    /// How to reach the master.
+    pub link: Link,
+    /// Called with news of the ledger, before the jobs that depend on it.
+    pub chain_hook: Arc<dyn ChainHook>,
+}
+
+/// Starts workers.
+pub struct Worker;
+
+impl Worker {
+    /// Starts the request handlers and begins to look for the master. To be
+    /// called inside an actix system.
+    pub fn start(options: WorkerOptions) -> WorkerHandle {
+        let threads = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
+        let handling: Vec<Arbiter> = (0..threads).map(|_| Arbiter::new()).collect();
+        let handles: Vec<ArbiterHandle> = handling.iter().map(Arbiter::handle).collect();
+        let linking = Arbiter::new();
+        let (state, link_state) = watch::channel(LinkState::default());
+        let identity = Identity {
+            node_id: options.node_id,
+            worker_id: options.worker_id,
+            version: options.version,
+            run_capacity: options.run_capacity.max(1),
+            delivery_capacity: options.delivery_capacity.max(1),
+        };
+        let execution = Arc::new(Execution::new(options.store, options.runner));
+        let hook = options.chain_hook;
+        let link = MasterLink::start_in_arbiter(&linking.handle(), move |ctx| {
+            let start = |pool: Pool, count: usize, share: usize| {
+                (0..count)
+                    .map(|n| {
+                        let (link, execution) = (ctx.address(), execution.clone());
+                        RequestHandler::start_in_arbiter(&handles[n % handles.len()], move |_| {
+                            RequestHandler::new(pool, share, link, execution)
+                        })
+                    })
+                    .collect()
+            };
+            let deliveries = identity.delivery_capacity as usize;
+            let share = deliveries.div_ceil(handles.len());
+            let run = start(Pool::Run, identity.run_capacity as usize, 1);
+            let delivery = start(Pool::Delivery, handles.len().min(deliveries), share);
+            MasterLink::new(identity, run, delivery, state, hook)
+        });
+        let connector = match options.link {
+            Link::Grpc { hosts, port, tls } => Connector::Grpc(Target { hosts, port, tls }),
+            Link::Local(port) => Connector::Local(port),
+        };
+        linking.spawn(keep_connected(connector, link.clone()));
+        WorkerHandle {
+            link,
+            link_state,
+            linking,
+            handling,
+        }
+    }
+}
+
+/// A running worker.
+pub struct WorkerHandle {
+    link: Addr<MasterLink>,
+    link_state: watch::Receiver<LinkState>,
+    linking: Arbiter,
+    handling: Vec<Arbiter>,
+}
+
+impl WorkerHandle {
+    /// Announces jobs that were just accepted into the store. While there is no
+    /// master, or the worker is overloaded, that is left to the master's scan.
+    pub fn submit(&self, jobs: Vec<Job>) {
+        let _ = self.link.try_send(Announce(jobs));
+    }
+
+    /// The connection to the master, and what it says of the ledger.
+    pub fn link_state(&self) -> watch::Receiver<LinkState> {
+        self.link_state.clone()
+    }
+
+    /// Takes no more jobs and waits for those that run, at most `grace`. True
+    /// if all have ended and are reported.
+    pub async fn drain(&self, grace: Duration) -> bool {
+        let until = Instant::now() + grace;
+        if self.link.send(Drain).await.is_err() {
+            return false;
+        }
+        loop {
+            match self.link.send(Left).await {
+                Ok(0) => return true,
+                Ok(_) if Instant::now() < until => sleep(DRAIN_POLL).await,
+                _ => return false,
+            }
+        }
+    }
+
+    /// Stops now; what still runs is run elsewhere.
+    pub async fn stop(self) {
+        for arbiter in std::iter::once(self.linking).chain(self.handling) {
+            arbiter.stop();
+            // A handler that never yields cannot be stopped; its thread ends
+            // with the process.
+            let joined = tokio::task::spawn_blocking(|| arbiter.join());
+            let _ = tokio::time::timeout(Duration::from_secs(1), joined).await;
+        }
+    }
+}

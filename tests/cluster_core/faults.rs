@@ -1,0 +1,238 @@
+//! What is lost, and what must come of it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use erawan::cluster::{Master, Worker};
+use erawan::job::Commit;
+use erawan::store::{Attempt, Committed, Epoch, Store};
+use tokio::io::copy_bidirectional;
+use tokio::net::{TcpListener, TcpStream};
+
+use super::memory_store::MemoryStore;
+use super::support::*;
+
+/// A connection to `port` that can be cut.
+async fn cable(port: u16) -> (u16, tokio::task::JoinHandle<()>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("any port");
+    let own = listener.local_addr().expect("bound").port();
+    let task = tokio::spawn(async move {
+        let mut connections = tokio::task::JoinSet::new();
+        while let Ok((mut near, _)) = listener.accept().await {
+            connections.spawn(async move {
+                if let Ok(mut far) = TcpStream::connect(("127.0.0.1", port)).await {
+                    let _ = copy_bidirectional(&mut near, &mut far).await;
+                }
+            });
+        }
+    });
+    (own, task)
+}
+
+#[actix::test]
+async fn a_job_of_a_worker_cut_off_runs_elsewhere_and_the_first_attempt_is_fenced() {
+    let store = Arc::new(MemoryStore::default());
+    let master = master(&store).await;
+    let port = master.address().expect("it listens").port();
+    let (cut_port, cable) = cable(port).await;
+    let (slow, fast) = (Recorder::new(false), Recorder::new(true));
+    let first = worker("first", &store, slow.clone(), grpc(cut_port));
+    connected(&first).await;
+    let jobs = accept(&store, noops(1, 1)).await;
+    let id = jobs[0].id();
+    first.submit(jobs);
+    until("it runs", || async { slow.count() == 1 }).await;
+
+    cable.abort();
+    let second = worker("second", &store, fast.clone(), grpc(port));
+    all_ended(&store).await;
+    assert_eq!(slow.attempts(id), [1]);
+    assert_eq!(fast.attempts(id), [2]);
+    let late = Attempt { job: id, number: 1 };
+    let refused = store.commit(late, Commit::nothing()).await;
+    assert_eq!(refused, Ok(Committed::Fenced));
+    slow.open();
+    assert_eq!(store.state.lock().commits[&id], 1);
+    first.stop().await;
+    second.stop().await;
+    master.stop().await;
+}
+
+#[actix::test]
+async fn a_silent_worker_is_given_up() {
+    let store = Arc::new(MemoryStore::default());
+    let master = master(&store).await;
+    let port = master.address().expect("it listens").port();
+    // Bytes no longer move, and nobody closes the connection.
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("any port");
+    let dead_port = listener.local_addr().expect("bound").port();
+    let (freeze, frozen) = tokio::sync::watch::channel(false);
+    tokio::spawn(async move {
+        let (mut near, _) = listener.accept().await.expect("the worker connects");
+        let mut far = TcpStream::connect(("127.0.0.1", port)).await.expect("up");
+        let mut until_frozen = frozen.clone();
+        tokio::select! {
+            _ = copy_bidirectional(&mut near, &mut far) => {}
+            _ = until_frozen.wait_for(|frozen| *frozen) => std::future::pending().await,
+        }
+    });
+    let slow = Recorder::new(false);
+    let first = worker("first", &store, slow.clone(), grpc(dead_port));
+    connected(&first).await;
+    first.submit(accept(&store, noops(1, 1)).await);
+    until("it runs", || async { slow.count() == 1 }).await;
+    freeze.send_replace(true);
+    until("the master gives it up", || async {
+        snapshot(&master).await.sessions.is_empty()
+    })
+    .await;
+    let mut state = first.link_state();
+    let lost = state.wait_for(|state| !state.connected);
+    let lost = tokio::time::timeout(Duration::from_secs(10), lost).await;
+    assert!(lost.is_ok(), "the worker notices as well");
+    let second = worker("second", &store, Recorder::new(true), grpc(port));
+    all_ended(&store).await;
+    first.stop().await;
+    second.stop().await;
+    master.stop().await;
+}
+
+#[actix::test]
+async fn a_restarted_master_adopts_what_runs_and_reruns_nothing() {
+    let store = Arc::new(MemoryStore::default());
+    let first_master = master(&store).await;
+    let address = first_master.address().expect("it listens");
+    let recorder = Recorder::new(false);
+    let worker = worker("worker", &store, recorder.clone(), grpc(address.port()));
+    connected(&worker).await;
+    let jobs = accept(&store, noops(12, 6)).await;
+    let ids: Vec<_> = jobs.iter().map(|job| job.id()).collect();
+    worker.submit(jobs);
+    until("four run", || async { recorder.count() == 4 }).await;
+
+    first_master.stop().await;
+    let mut options = master_options(&store, Some(address));
+    options.epoch = Epoch(2);
+    let second_master = Master::start(options)
+        .await
+        .expect("the port is free again");
+    until("four are adopted", || async {
+        snapshot(&second_master).await.jobs.assigned == 4
+    })
+    .await;
+    recorder.open();
+    all_ended(&store).await;
+    for id in ids {
+        assert_eq!(recorder.attempts(id).len(), 1, "{id} ran once");
+    }
+    worker.stop().await;
+    second_master.stop().await;
+}
+
+#[actix::test]
+async fn what_ended_while_there_was_no_master_is_reported_to_the_next() {
+    let store = Arc::new(MemoryStore::default());
+    let first_master = master(&store).await;
+    let address = first_master.address().expect("it listens");
+    let recorder = Recorder::new(false);
+    let worker = worker("worker", &store, recorder.clone(), grpc(address.port()));
+    connected(&worker).await;
+    worker.submit(accept(&store, noops(3, 3)).await);
+    until("three run", || async { recorder.count() == 3 }).await;
+    first_master.stop().await;
+    recorder.open();
+    all_ended(&store).await;
+    let mut options = master_options(&store, Some(address));
+    options.epoch = Epoch(2);
+    let second_master = Master::start(options)
+        .await
+        .expect("the port is free again");
+    until("all credit is free", || async {
+        let sessions = snapshot(&second_master).await.sessions;
+        sessions.len() == 1 && sessions[0].run.in_use == 0
+    })
+    .await;
+    assert_eq!(recorder.count(), 3);
+    worker.stop().await;
+    second_master.stop().await;
+}
+
+#[actix::test]
+async fn a_worker_of_another_node_is_refused_and_told_why() {
+    let store = Arc::new(MemoryStore::default());
+    let master = master(&store).await;
+    let port = master.address().expect("it listens").port();
+    let mut options = worker_options("stranger", &store, Recorder::new(true), grpc(port));
+    options.node_id = "node2".to_owned();
+    let stranger = Worker::start(options);
+    let mut state = stranger.link_state();
+    let refused = tokio::time::timeout(
+        Duration::from_secs(10),
+        state.wait_for(|state| state.refused.is_some()),
+    );
+    let reason = refused
+        .await
+        .expect("in time")
+        .expect("it lives")
+        .refused
+        .clone();
+    let reason = reason.expect("waited for it");
+    assert!(
+        reason.contains("node1") && reason.contains("node2"),
+        "{reason}"
+    );
+    assert!(snapshot(&master).await.sessions.is_empty());
+    stranger.stop().await;
+    master.stop().await;
+}
+
+#[actix::test]
+async fn a_worker_of_another_protocol_version_is_refused_and_told_why() {
+    use erawan::cluster::message::{FromMaster, FromWorker, Hello, PROTOCOL_VERSION};
+    let store = Arc::new(MemoryStore::default());
+    let master = master(&store).await;
+    let mut end = master.port().connect().await.expect("it lives");
+    let hello = Hello {
+        protocol_version: PROTOCOL_VERSION + 7,
+        node_id: NODE.to_owned(),
+        worker_id: "old".to_owned(),
+        version: "old".to_owned(),
+        run_capacity: 1,
+        delivery_capacity: 1,
+        running: Vec::new(),
+    };
+    end.sender
+        .send(FromWorker::Hello(hello))
+        .await
+        .expect("it listens");
+    let Some(FromMaster::Refused { reason }) = end.receiver.recv().await else {
+        panic!("not refused");
+    };
+    let (ours, theirs) = (
+        PROTOCOL_VERSION.to_string(),
+        (PROTOCOL_VERSION + 7).to_string(),
+    );
+    assert!(
+        reason.contains(&ours) && reason.contains(&theirs),
+        "{reason}"
+    );
+    master.stop().await;
+}
+
+#[actix::test]
+async fn a_deposed_master_says_so() {
+    let store = Arc::new(MemoryStore::default());
+    store.state.lock().epoch = 9;
+    accept(&store, noops(1, 1)).await;
+    let master = master(&store).await;
+    let port = master.address().expect("it listens").port();
+    let recorder = Recorder::new(true);
+    let worker = worker("worker", &store, recorder.clone(), grpc(port));
+    // What was open at its start it may assign only after raising the attempt.
+    let mut deposed = master.deposed();
+    let told = tokio::time::timeout(Duration::from_secs(10), deposed.wait_for(|is| *is));
+    told.await.expect("in time").expect("it lives");
+    assert_eq!(recorder.count(), 0);
+    worker.stop().await;
+    master.stop().await;
+}

@@ -1,0 +1,137 @@
+//! Request handlers: what becomes of runs that fail, panic, or meet a store
+//! that is down.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use erawan::actors::runner::{Run, Runner};
+use erawan::cluster::{Link, Master, MasterHandle, WorkerHandle};
+use erawan::job::{Commit, Job, Kind, NewJob};
+use erawan::store::Store;
+
+use super::memory_store::MemoryStore;
+use super::support::*;
+
+async fn standalone(
+    store: &Arc<MemoryStore>,
+    runner: Arc<dyn Runner>,
+) -> (MasterHandle, WorkerHandle) {
+    let master = Master::start(master_options(store, None))
+        .await
+        .expect("starts");
+    let worker = worker("local", store, runner, Link::Local(master.port()));
+    connected(&worker).await;
+    (master, worker)
+}
+
+/// Fails the first runs, and then succeeds.
+struct Fails {
+    times: u32,
+    runs: AtomicU32,
+    panics: bool,
+}
+
+#[async_trait]
+impl Runner for Fails {
+    async fn run(&self, _: &Job) -> Run {
+        if self.runs.fetch_add(1, Ordering::SeqCst) >= self.times {
+            return Run::Commit(Commit::nothing());
+        }
+        assert!(!self.panics, "a fault in a handler");
+        Run::Retry {
+            after: Duration::from_millis(30),
+            reason: "not yet".to_owned(),
+        }
+    }
+}
+
+#[actix::test]
+async fn a_job_that_asks_for_it_runs_again() {
+    let store = Arc::new(MemoryStore::default());
+    let runner = Arc::new(Fails {
+        times: 3,
+        runs: AtomicU32::new(0),
+        panics: false,
+    });
+    let (master, worker) = standalone(&store, runner.clone()).await;
+    let delivery = NewJob::new(Kind::DeliverMessage, "key", &());
+    master.submit(accept(&store, vec![delivery]).await).await;
+    all_ended(&store).await;
+    assert_eq!(runner.runs.load(Ordering::SeqCst), 4);
+    worker.stop().await;
+    master.stop().await;
+}
+
+#[actix::test]
+async fn a_panic_ends_neither_the_handler_nor_the_job() {
+    let store = Arc::new(MemoryStore::default());
+    let runner = Arc::new(Fails {
+        times: 1,
+        runs: AtomicU32::new(0),
+        panics: true,
+    });
+    let (master, worker) = standalone(&store, runner.clone()).await;
+    master.submit(accept(&store, noops(1, 1)).await).await;
+    all_ended(&store).await;
+    assert_eq!(runner.runs.load(Ordering::SeqCst), 2);
+    assert_eq!(store.counts().await.expect("up").failed, 0);
+    worker.stop().await;
+    master.stop().await;
+}
+
+#[actix::test]
+async fn a_finished_run_waits_for_a_store_that_is_down() {
+    let store = Arc::new(MemoryStore::default());
+    let recorder = Recorder::new(false);
+    let (master, worker) = standalone(&store, recorder.clone()).await;
+    master.submit(accept(&store, noops(1, 1)).await).await;
+    until("it runs", || async { recorder.count() == 1 }).await;
+    store.set_down(true);
+    recorder.open();
+    until("it has run", || async {
+        recorder.running.lock()["key0"] == 0
+    })
+    .await;
+    store.set_down(false);
+    all_ended(&store).await;
+    assert_eq!(recorder.count(), 1, "it ran once");
+    worker.stop().await;
+    master.stop().await;
+}
+
+#[actix::test]
+async fn a_commit_whose_answer_was_lost_ends_its_job_and_frees_its_key() {
+    let store = Arc::new(MemoryStore::default());
+    let recorder = Recorder::new(true);
+    let (master, worker) = standalone(&store, recorder.clone()).await;
+    store.lose_next_commit_answer.store(true, Ordering::SeqCst);
+    master.submit(accept(&store, noops(2, 1)).await).await;
+    all_ended(&store).await;
+    assert_eq!(recorder.count(), 2, "each ran once");
+    until("the dispatcher knows", || async {
+        snapshot(&master).await.jobs.total() == 0
+    })
+    .await;
+    worker.stop().await;
+    master.stop().await;
+}
+
+#[actix::test]
+async fn deliveries_run_at_the_same_time_up_to_their_credit() {
+    let store = Arc::new(MemoryStore::default());
+    let recorder = Recorder::new(false);
+    let (master, worker) = standalone(&store, recorder.clone()).await;
+    let deliveries = (0..20).map(|n| NewJob::new(Kind::DeliverMessage, format!("key{n}"), &n));
+    master
+        .submit(accept(&store, deliveries.collect()).await)
+        .await;
+    until("all credit is used", || async { recorder.count() == 8 }).await;
+    recorder.open();
+    all_ended(&store).await;
+    assert_eq!(*recorder.most_at_once.lock(), 8);
+    assert_eq!(recorder.count(), 20);
+    worker.stop().await;
+    master.stop().await;
+}
