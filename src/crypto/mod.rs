@@ -1,8 +1,16 @@
 //! Keys, signatures, encryption, hashes and salts (spec/messaging-and-crypto.md 5, 6).
 
 pub mod accessor;
+pub mod encryption;
+pub mod envelope;
+pub mod external;
 pub mod hash;
+pub mod key_files;
+pub mod keyring;
+pub mod public_key;
 pub mod signature;
+#[cfg(test)]
+pub(crate) mod test_key;
 
 use async_trait::async_trait;
 
