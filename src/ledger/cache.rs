@@ -201,9 +201,7 @@ impl CachedLedger {
         let inner = self.inner.clone();
         let shared = self.state.clone();
         async move {
-            let result = inner
-                .query(&question.method, params, question.height)
-                .await;
+            let result = inner.query(&question.method, params, question.height).await;
             let mut state = shared.lock();
             if state.generation == generation {
                 state.flights.remove(&question);

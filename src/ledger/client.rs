@@ -101,9 +101,7 @@ impl LedgerClient {
     /// # Errors
     /// Those of [`Self::block_body`].
     pub async fn block(&self, height: u64, body: Option<&BlockBody>) -> Result<Block, Error> {
-        let results = self
-            .pool
-            .call("block_results", json!([height.to_string()]));
+        let results = self.pool.call("block_results", json!([height.to_string()]));
         let (body, results) = match body.filter(|body| body.height == height) {
             Some(body) => (body.clone(), results.await?),
             None => {

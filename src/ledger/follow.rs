@@ -86,8 +86,8 @@ pub fn start(
         let old = saved.chain_id;
         return (Start::NewChain { old }, Progress::from_genesis(status));
     }
-    let other_block = app_hash_there
-        .is_some_and(|there| !saved.app_hash.is_empty() && there != saved.app_hash);
+    let other_block =
+        app_hash_there.is_some_and(|there| !saved.app_hash.is_empty() && there != saved.app_hash);
     if status.height < saved.settled || other_block {
         let saved = saved.settled;
         return (Start::LedgerReset { saved }, Progress::from_now(status));

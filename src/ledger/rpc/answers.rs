@@ -114,7 +114,10 @@ pub fn status(answer: &Value) -> Result<Status, RpcError> {
         version: node["version"].as_str().unwrap_or_default().to_owned(),
         catching_up,
         height,
-        app_hash: sync["latest_app_hash"].as_str().unwrap_or_default().to_owned(),
+        app_hash: sync["latest_app_hash"]
+            .as_str()
+            .unwrap_or_default()
+            .to_owned(),
         earliest_height: number(&sync["earliest_block_height"]).unwrap_or(1),
     })
 }
@@ -243,7 +246,8 @@ mod tests {
 
     #[test]
     fn attributes_are_read_by_version() {
-        let plain = json!([{"type": "did.result", "attributes": [{"key": "success", "value": "true"}]}]);
+        let plain =
+            json!([{"type": "did.result", "attributes": [{"key": "success", "value": "true"}]}]);
         let encoded = json!([{"type": "did.result", "attributes": [{"key": "c3VjY2Vzcw==", "value": "dHJ1ZQ=="}]}]);
         for (version, events) in [
             ("0.38.6", &plain),
@@ -267,7 +271,10 @@ mod tests {
     fn an_empty_block_has_no_results() {
         let answer = json!({"height": "7", "txs_results": null});
         assert_eq!(block_results(&answer, Attributes::Plain), Ok(Vec::new()));
-        let body = block_body("block", &json!({"header": {"height": "7"}, "data": {"txs": null}}));
+        let body = block_body(
+            "block",
+            &json!({"header": {"height": "7"}, "data": {"txs": null}}),
+        );
         assert_eq!(body.unwrap().transactions.len(), 0);
     }
 
@@ -291,7 +298,10 @@ mod tests {
         for answer in rubbish {
             assert!(status(&answer).is_err(), "{answer}");
             assert!(block_body("block", &answer).is_err(), "{answer}");
-            assert!(block_results(&answer, Attributes::Base64).is_err(), "{answer}");
+            assert!(
+                block_results(&answer, Attributes::Base64).is_err(),
+                "{answer}"
+            );
             assert!(transaction(&answer, Attributes::Plain).is_err(), "{answer}");
         }
         assert!(broadcast(&json!("x")).is_err());

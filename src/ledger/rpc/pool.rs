@@ -87,10 +87,7 @@ impl Pool {
             params,
             reply,
         };
-        inbox
-            .send(call)
-            .await
-            .map_err(|_| RpcError::NotConnected)?;
+        inbox.send(call).await.map_err(|_| RpcError::NotConnected)?;
         match answer.await {
             Ok(Ok(result)) => Ok(result),
             Ok(Err(failure)) => Err((method, failure).into()),
