@@ -4,8 +4,13 @@
 //! memory: it becomes an [`RpcError`].
 
 pub mod answers;
+#[cfg(test)]
+#[path = "tests.rs"]
+mod client_tests;
 mod connection;
 mod envelope;
+#[cfg(test)]
+pub(crate) mod fake;
 mod pool;
 mod socket;
 mod subscription;
