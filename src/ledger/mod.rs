@@ -1,8 +1,17 @@
 //! The shared ledger as this node sees it (spec/ledger.md).
 
+pub mod block;
+mod cache;
+mod client;
+mod dependence;
+pub mod follow;
 pub mod query;
+pub mod rpc;
 pub mod transaction;
 pub mod types;
+
+pub use cache::CachedLedger;
+pub use client::LedgerClient;
 
 use std::sync::Arc;
 
@@ -11,6 +20,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::error::Error;
+use crate::job::NewJob;
 
 /// SHA-256 of a transaction's bytes, as lower-case hex (spec/ledger.md 2.5).
 pub type TransactionHash = String;
@@ -111,4 +121,36 @@ impl Block {
             .iter()
             .filter(|transaction| transaction.success)
     }
+}
+
+/// What the roles make of a block (spec/flows.md 1.7).
+#[async_trait]
+pub trait BlockJobs: Send + Sync {
+    /// The jobs that a block leads to; asked when the block after it has been
+    /// seen. Asked again after a crash, so each job needs a source.
+    ///
+    /// # Errors
+    /// Any error: the block is tried again later.
+    async fn jobs(&self, block: &Block) -> Result<Vec<NewJob>, Error>;
+}
+
+/// What the master has seen of the ledger; told to every process of the node
+/// before any job that depends on it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ChainUpdate {
+    /// Id of the current chain.
+    pub chain_id: String,
+    /// Newest block whose transactions are known.
+    pub height: u64,
+    /// Whether every new block is being followed: the chain is synchronised and
+    /// initialised, and the subscription lives. Nothing may be answered from a
+    /// cache while it is false.
+    pub ready: bool,
+    /// Methods of the successful transactions of the blocks since the last update.
+    pub methods: Vec<String>,
+    /// Blocks may have been missed, or `height` may have gone down: everything
+    /// cached is to be dropped.
+    pub reset: bool,
+    /// Heights seen so far belong to another chain (id change or ledger reset).
+    pub new_chain: bool,
 }

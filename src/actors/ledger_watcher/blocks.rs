@@ -1,0 +1,203 @@
+//! Fetching blocks and turning them into jobs.
+
+use std::time::Instant;
+
+use futures_util::{StreamExt, stream};
+use serde_json::Value;
+
+use super::Trouble;
+use super::session::{Watcher, progress_guard};
+use crate::delivery::transaction::{Expected, settle_included};
+use crate::job::codec;
+use crate::job::{Commit, Guard, NewJob, Table, Write};
+use crate::ledger::follow::{Follow, Plan, Progress};
+use crate::ledger::rpc::answers::BlockBody;
+use crate::ledger::{Block, TransactionHash};
+use crate::store::{Accept, Accepted};
+
+/// Blocks settled in one step of catching up.
+const PORTION_BLOCKS: u64 = 50;
+/// A portion ends early when it has this many transactions.
+const PORTION_TRANSACTIONS: usize = 5000;
+/// Blocks fetched at the same time.
+const FETCHES: usize = 8;
+/// How often a portion is made anew because one of its transactions was settled
+/// by somebody else in between.
+const RACES: usize = 10;
+
+impl Watcher {
+    /// Settles and acts on everything that has been seen.
+    pub async fn advance(
+        &mut self,
+        follow: &mut Follow,
+        newest: Option<&BlockBody>,
+    ) -> Result<(), Trouble> {
+        while let Some(plan) = follow.next(PORTION_BLOCKS) {
+            let started = Instant::now();
+            metrics::gauge!("processing_blocks_total")
+                .set((follow.tip() - follow.progress().settled) as f64);
+            let blocks = self.fetch(&plan, newest).await?;
+            self.take(follow, plan.settle_from, blocks).await?;
+            metrics::histogram!("block_process_duration_ms")
+                .record(started.elapsed().as_secs_f64() * 1000.0);
+        }
+        metrics::gauge!("processing_blocks_total").set(0.0);
+        metrics::gauge!("ledger_block_height").set(follow.progress().settled as f64);
+        Ok(())
+    }
+
+    /// The blocks of a plan in order, fewer if they are large.
+    async fn fetch(
+        &mut self,
+        plan: &Plan,
+        newest: Option<&BlockBody>,
+    ) -> Result<Vec<Block>, Trouble> {
+        let first = *plan.fetch.start();
+        let held = self.held.take().filter(|block| block.height == first);
+        let rest = first + u64::from(held.is_some())..=*plan.fetch.end();
+        let mut blocks: Vec<Block> = held.into_iter().collect();
+        let mut transactions = 0;
+        let client = &self.options.client;
+        let mut fetching = stream::iter(rest)
+            .map(|height| client.block(height, newest))
+            .buffered(FETCHES);
+        while let Some(block) = fetching.next().await {
+            let block = block?;
+            transactions += block.transactions.len();
+            let settled = block.height >= plan.settle_from;
+            blocks.push(block);
+            if settled && transactions >= PORTION_TRANSACTIONS {
+                break;
+            }
+        }
+        Ok(blocks)
+    }
+
+    /// Takes blocks over: tells what they changed, then stores their jobs
+    /// together with the progress, then hands the jobs over.
+    async fn take(
+        &mut self,
+        follow: &mut Follow,
+        settle_from: u64,
+        mut blocks: Vec<Block>,
+    ) -> Result<(), Trouble> {
+        let Some(last) = blocks.last() else {
+            return Ok(());
+        };
+        let progress = follow.after(last.height, &last.app_hash);
+        let new_blocks = || blocks.iter().filter(|block| block.height >= settle_from);
+        let methods = new_blocks()
+            .flat_map(Block::successful)
+            .map(|transaction| transaction.method.clone())
+            .collect();
+        let enables_chain = new_blocks().any(|block| enables_chain(block, progress.settled));
+        self.tell_block(&progress, methods).await;
+        self.store_jobs(&blocks, settle_from, &progress).await?;
+        self.owes_resend |= enables_chain;
+        self.held = blocks.pop();
+        follow.stored(progress);
+        Ok(())
+    }
+
+    async fn store_jobs(
+        &mut self,
+        blocks: &[Block],
+        settle_from: u64,
+        progress: &Progress,
+    ) -> Result<(), Trouble> {
+        for _ in 0..RACES {
+            let accept = self.accept_of(blocks, settle_from, progress).await?;
+            match self.options.store.accept(accept).await? {
+                Accepted::Stored { jobs, .. } => {
+                    self.stored = Some(codec::encode(progress));
+                    (self.options.hand_over)(jobs).await;
+                    return Ok(());
+                }
+                Accepted::Refused { guard: 0 } => {
+                    return Err(Trouble::Restart("progress has changed".to_owned()));
+                }
+                Accepted::Refused { .. } => {}
+            }
+        }
+        let reason = "its transactions are being settled elsewhere".to_owned();
+        Err(Trouble::Later(reason))
+    }
+
+    /// For each block N in order: what own transactions in N lead to, then what
+    /// the roles make of block N-1.
+    async fn accept_of(
+        &self,
+        blocks: &[Block],
+        settle_from: u64,
+        progress: &Progress,
+    ) -> Result<Accept, Trouble> {
+        let mut accept = Accept {
+            guards: vec![progress_guard(self.stored.clone())],
+            epoch: Some(self.options.epoch),
+            ..Accept::default()
+        };
+        let mut before: Option<&Block> = None;
+        for block in blocks {
+            if block.height >= settle_from {
+                self.settle(block, &mut accept).await?;
+            }
+            if let Some(before) = before {
+                let jobs: Vec<NewJob> = self.options.block_jobs.jobs(before).await?;
+                accept.jobs.extend(jobs);
+            }
+            before = Some(block);
+        }
+        let bytes = codec::encode(progress);
+        let write = Write::put(Table::Progress, Progress::ROW, bytes);
+        accept.writes.push(write);
+        Ok(accept)
+    }
+
+    /// Any transaction of the block may be ours: the key of a node behind a
+    /// proxy, or of a node updated on its behalf, may have signed it.
+    async fn settle(&self, block: &Block, accept: &mut Accept) -> Result<(), Trouble> {
+        let hashes: Vec<TransactionHash> = block
+            .transactions
+            .iter()
+            .map(|transaction| transaction.hash.clone())
+            .collect();
+        if hashes.is_empty() {
+            return Ok(());
+        }
+        let store = &self.options.store;
+        let records = store.get_many(Table::ExpectedTransaction, &hashes).await?;
+        for (transaction, record) in block.transactions.iter().zip(records) {
+            let Some(record) = record else { continue };
+            let expected: Expected = codec::decode(&record).map_err(|error| {
+                Trouble::Later(format!(
+                    "expected transaction {}: {error}",
+                    transaction.hash
+                ))
+            })?;
+            let Commit { writes, jobs, .. } =
+                settle_included(&expected, &transaction.hash, &transaction.inclusion);
+            accept.guards.push(Guard::Equals {
+                table: Table::ExpectedTransaction,
+                row: transaction.hash.clone(),
+                value: Some(record),
+            });
+            accept.writes.extend(writes);
+            accept.jobs.extend(jobs);
+        }
+        Ok(())
+    }
+}
+
+/// Whether NDID has enabled a disabled chain in this block (spec/ledger.md 1.6).
+fn enables_chain(block: &Block, height: u64) -> bool {
+    block.successful().any(|transaction| {
+        let last_block = &transaction.params["block_height"];
+        let enables = match last_block {
+            Value::Null => false,
+            value => value
+                .as_i64()
+                .is_some_and(|value| value == -1 || value > height as i64),
+        };
+        transaction.method == "SetLastBlock" && enables
+    })
+}

@@ -1,0 +1,399 @@
+//! From one (re)connect to the next: subscribe, wait until the ledger is
+//! usable, find out where to go on, then follow.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep, sleep_until};
+
+use super::{Trouble, WatcherEnd, WatcherOptions, WatcherState};
+use crate::job::codec;
+use crate::job::{Guard, Table, Write};
+use crate::ledger::follow::{self, Follow, Progress, Seen, Start, Watchdog};
+use crate::ledger::rpc::answers::{BlockBody, Status};
+use crate::ledger::rpc::{Sighting, Subscription};
+use crate::ledger::{Block, ChainUpdate, query};
+use crate::store::{Accept, Accepted};
+
+/// First delay of everything that is tried again; doubles.
+const FIRST_RETRY: Duration = Duration::from_millis(100);
+
+pub(super) fn progress_guard(value: Option<Vec<u8>>) -> Guard {
+    Guard::Equals {
+        table: Table::Progress,
+        row: Progress::ROW.to_owned(),
+        value,
+    }
+}
+
+/// The state of the watcher's task.
+pub(super) struct Watcher {
+    pub options: WatcherOptions,
+    state: watch::Sender<WatcherState>,
+    /// Stored progress, byte for byte: what the next step's guard names.
+    pub stored: Option<Vec<u8>>,
+    /// The block that is settled and not acted on, if it is at hand.
+    pub held: Option<Block>,
+    /// Transactions of a disabled chain are to be sent again.
+    pub owes_resend: bool,
+    /// Transactions that no block has shown are to be looked up.
+    owes_confirm: bool,
+    /// What the processes of the node were told last.
+    told: Option<ChainUpdate>,
+    failures: u32,
+}
+
+/// Follows the ledger until this process is deposed.
+pub(super) async fn run(options: WatcherOptions, state: watch::Sender<WatcherState>) -> WatcherEnd {
+    let mut watcher = Watcher {
+        options,
+        state,
+        stored: None,
+        held: None,
+        owes_resend: false,
+        owes_confirm: false,
+        told: None,
+        failures: 0,
+    };
+    loop {
+        let trouble = watcher.session().await;
+        watcher.go_dark().await;
+        watcher.publish(|state| {
+            state.connected = false;
+            state.syncing = None;
+        });
+        match trouble {
+            Trouble::Deposed => return WatcherEnd::Deposed,
+            Trouble::Later(reason) | Trouble::Restart(reason) => {
+                tracing::warn!(%reason, "following the ledger interrupted");
+            }
+        }
+        sleep(watcher.retry_delay()).await;
+    }
+}
+
+impl Watcher {
+    fn retry_delay(&mut self) -> Duration {
+        let delay = FIRST_RETRY.saturating_mul(1 << self.failures.min(16));
+        self.failures += 1;
+        delay.min(self.options.timing.longest_sync_check)
+    }
+
+    fn publish(&self, change: impl FnOnce(&mut WatcherState)) {
+        self.state.send_modify(change);
+        let connected = self.state.borrow().connected;
+        metrics::gauge!("main_websocket_connection_status").set(f64::from(u8::from(connected)));
+    }
+
+    async fn session(&mut self) -> Trouble {
+        match self.follow().await {
+            Ok(never) => match never {},
+            Err(trouble) => trouble,
+        }
+    }
+
+    async fn follow(&mut self) -> Result<std::convert::Infallible, Trouble> {
+        let mut subscription = self.options.client.subscribe().await?;
+        self.publish(|state| state.connected = true);
+        let status = self.wait_until_usable().await?;
+        let mut follow = self.begin(status).await?;
+        self.owes_resend = true;
+        self.owes_confirm = true;
+        self.watch(&mut subscription, &mut follow).await
+    }
+
+    /// Waits until the ledger is synchronised and initialised.
+    async fn wait_until_usable(&mut self) -> Result<Status, Trouble> {
+        let mut waits = 0;
+        loop {
+            let status = self.options.client.status().await?;
+            let chain_id = status.chain_id.clone();
+            self.publish(|state| {
+                state.syncing = Some(status.catching_up);
+                state.chain_id = Some(chain_id);
+            });
+            if !status.catching_up && self.is_initialised().await? {
+                return Ok(status);
+            }
+            let delay = FIRST_RETRY.saturating_mul(1 << u32::min(waits, 16));
+            waits += 1;
+            sleep(delay.min(self.options.timing.longest_sync_check)).await;
+        }
+    }
+
+    async fn is_initialised(&self) -> Result<bool, Trouble> {
+        if self.options.ndid_node {
+            return Ok(true);
+        }
+        let initialised = query::is_init_ended(self.options.client.as_ref()).await?;
+        self.publish(|state| state.initialised = Some(initialised));
+        Ok(initialised)
+    }
+
+    /// Compares the ledger with what is stored and decides where to go on.
+    async fn begin(&mut self, status: Status) -> Result<Follow, Trouble> {
+        let store = &self.options.store;
+        self.stored = store.get(Table::Progress, Progress::ROW, "").await?;
+        self.held = None;
+        let saved: Option<Progress> = match &self.stored {
+            Some(bytes) => Some(
+                codec::decode(bytes)
+                    .map_err(|error| Trouble::Later(format!("stored progress: {error}")))?,
+            ),
+            None => None,
+        };
+        let status = self.wait_for_height(saved.as_ref(), status).await?;
+        let app_hash = self.app_hash_at(saved.as_ref(), &status).await?;
+        let (start, progress) = follow::start(saved, &status, app_hash.as_deref());
+        report(&start, &progress);
+        let new_chain = matches!(start, Start::NewChain { .. } | Start::LedgerReset { .. });
+        self.tell(&progress, false, true, new_chain, Vec::new())
+            .await;
+        if start != Start::Resumed {
+            self.store_start(&progress).await?;
+        }
+        let mut follow = Follow::new(progress);
+        if let Some(lost) = follow.skip_pruned(status.earliest_height) {
+            tracing::error!(
+                from = lost.start(),
+                to = lost.end(),
+                "the ledger no longer keeps these blocks; what they changed cannot be followed"
+            );
+        }
+        follow.saw(status.height);
+        Ok(follow)
+    }
+
+    /// A ledger that is lower than what was saved may be a node that is still
+    /// catching up: gives it some time.
+    async fn wait_for_height(
+        &self,
+        saved: Option<&Progress>,
+        mut status: Status,
+    ) -> Result<Status, Trouble> {
+        let deadline = Instant::now() + self.options.timing.reset_patience;
+        let lower = |status: &Status| {
+            saved.is_some_and(|saved| {
+                saved.chain_id == status.chain_id && status.height < saved.settled
+            })
+        };
+        while lower(&status) && Instant::now() < deadline {
+            sleep(FIRST_RETRY).await;
+            status = self.options.client.status().await?;
+        }
+        Ok(status)
+    }
+
+    /// What the ledger has as app hash where `saved` ends; `None` if it cannot tell.
+    async fn app_hash_at(
+        &self,
+        saved: Option<&Progress>,
+        status: &Status,
+    ) -> Result<Option<String>, Trouble> {
+        let Some(saved) = saved else {
+            return Ok(None);
+        };
+        let kept = status.earliest_height..=status.height;
+        if saved.chain_id != status.chain_id || !kept.contains(&saved.settled) {
+            return Ok(None);
+        }
+        let body = self.options.client.block_body(saved.settled).await?;
+        Ok(Some(body.app_hash))
+    }
+
+    async fn store_start(&mut self, progress: &Progress) -> Result<(), Trouble> {
+        let bytes = codec::encode(progress);
+        let accept = Accept {
+            guards: vec![progress_guard(self.stored.clone())],
+            writes: vec![Write::put(Table::Progress, Progress::ROW, bytes.clone())],
+            jobs: Vec::new(),
+            epoch: Some(self.options.epoch),
+        };
+        match self.options.store.accept(accept).await? {
+            Accepted::Stored { .. } => {
+                self.stored = Some(bytes);
+                Ok(())
+            }
+            Accepted::Refused { .. } => Err(Trouble::Restart("progress has changed".to_owned())),
+        }
+    }
+
+    async fn watch(
+        &mut self,
+        subscription: &mut Subscription,
+        follow: &mut Follow,
+    ) -> Result<std::convert::Infallible, Trouble> {
+        let timing = self.options.timing.clone();
+        let mut watchdog = Watchdog::new(follow.tip(), timing.watchdog_patience);
+        let mut poll = interval_at(Instant::now() + timing.poll, timing.poll);
+        poll.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut confirm = interval_at(Instant::now() + timing.confirm, timing.confirm);
+        confirm.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut newest: Option<Arc<BlockBody>> = None;
+        let mut retry_at = Instant::now();
+        loop {
+            if retry_at <= Instant::now() {
+                match self.work(follow, newest.as_deref()).await {
+                    Ok(()) => self.failures = 0,
+                    Err(Trouble::Later(reason)) => {
+                        metrics::counter!("block_process_fails_total").increment(1);
+                        tracing::warn!(%reason, height = follow.tip(), "block to be tried again");
+                        self.go_dark().await;
+                        retry_at = Instant::now() + self.retry_delay();
+                    }
+                    Err(trouble) => return Err(trouble),
+                }
+            }
+            tokio::select! {
+                sighting = subscription.changed() => {
+                    newest = self.sighted(sighting, follow, &mut watchdog)?.or(newest);
+                }
+                _ = poll.tick() => self.poll(follow, &mut watchdog).await?,
+                _ = confirm.tick() => self.owes_confirm = true,
+                () = sleep_until(retry_at), if retry_at > Instant::now() => {}
+            }
+        }
+    }
+
+    /// Everything there is to do now. Ends at once when there is nothing.
+    async fn work(
+        &mut self,
+        follow: &mut Follow,
+        newest: Option<&BlockBody>,
+    ) -> Result<(), Trouble> {
+        self.advance(follow, newest).await?;
+        if !self.is_ready() {
+            let progress = follow.progress().clone();
+            self.tell(&progress, true, true, false, Vec::new()).await;
+        }
+        if self.owes_resend {
+            self.resend_disabled().await?;
+            self.owes_resend = false;
+        }
+        if self.owes_confirm {
+            self.confirm_expected().await?;
+            self.owes_confirm = false;
+        }
+        Ok(())
+    }
+
+    fn sighted(
+        &self,
+        sighting: Sighting,
+        follow: &mut Follow,
+        watchdog: &mut Watchdog,
+    ) -> Result<Option<Arc<BlockBody>>, Trouble> {
+        if let Some(block) = &sighting.newest {
+            watchdog.announced(block.height);
+            if follow.saw(block.height) == Seen::Lower {
+                return Err(Trouble::Restart(lower(block.height, follow)));
+            }
+        }
+        match sighting.ended {
+            Some(reason) => Err(Trouble::Restart(format!("subscription: {reason}"))),
+            None => Ok(sighting.newest),
+        }
+    }
+
+    /// The fall-back for a subscription that shows nothing. A call that fails is
+    /// no news: the next one may not.
+    async fn poll(&self, follow: &mut Follow, watchdog: &mut Watchdog) -> Result<(), Trouble> {
+        let status = match self.options.client.status().await {
+            Ok(status) => status,
+            Err(error) => {
+                tracing::debug!(%error, "status");
+                return Ok(());
+            }
+        };
+        if status.chain_id != follow.progress().chain_id {
+            let reason = format!("the chain is now {}", status.chain_id);
+            return Err(Trouble::Restart(reason));
+        }
+        if follow.saw(status.height) == Seen::Lower {
+            return Err(Trouble::Restart(lower(status.height, follow)));
+        }
+        if watchdog.polled(status.height, std::time::Instant::now()) {
+            let reason = "the subscription shows no blocks".to_owned();
+            return Err(Trouble::Restart(reason));
+        }
+        Ok(())
+    }
+
+    fn is_ready(&self) -> bool {
+        self.told.as_ref().is_some_and(|told| told.ready)
+    }
+
+    /// Keeps the readiness told last.
+    pub async fn tell_block(&mut self, progress: &Progress, methods: Vec<String>) {
+        let ready = self.is_ready();
+        self.tell(progress, ready, false, false, methods).await;
+    }
+
+    async fn tell(
+        &mut self,
+        progress: &Progress,
+        ready: bool,
+        reset: bool,
+        new_chain: bool,
+        methods: Vec<String>,
+    ) {
+        self.send(ChainUpdate {
+            chain_id: progress.chain_id.clone(),
+            height: progress.settled,
+            ready,
+            methods,
+            reset,
+            new_chain,
+        })
+        .await;
+    }
+
+    /// Blocks are no longer followed: nothing may be served from a cache.
+    async fn go_dark(&mut self) {
+        if !self.is_ready() {
+            return;
+        }
+        if let Some(mut update) = self.told.clone() {
+            update.ready = false;
+            update.reset = true;
+            update.new_chain = false;
+            update.methods.clear();
+            self.send(update).await;
+        }
+    }
+
+    async fn send(&mut self, update: ChainUpdate) {
+        self.options.client.apply(&update);
+        self.told = Some(update.clone());
+        self.publish(|state| {
+            state.ready = update.ready;
+            state.height = update.height;
+            state.chain_id = Some(update.chain_id.clone());
+        });
+        (self.options.tell_chain)(update).await;
+    }
+}
+
+fn lower(height: u64, follow: &Follow) -> String {
+    let settled = follow.progress().settled;
+    format!("the ledger is at block {height} although block {settled} was seen")
+}
+
+fn report(start: &Start, progress: &Progress) {
+    let chain_id = &progress.chain_id;
+    let height = progress.settled;
+    match start {
+        Start::First => {
+            tracing::info!(%chain_id, height, "following the ledger for the first time")
+        }
+        Start::Resumed => tracing::info!(%chain_id, height, "following the ledger again"),
+        Start::NewChain { old } => tracing::warn!(
+            %old, new = %chain_id, "the chain has another id; starting at its first block"
+        ),
+        Start::LedgerReset { saved } => tracing::error!(
+            %chain_id, saved, height,
+            "the ledger was reset under the same chain id; starting at its current height"
+        ),
+    }
+}

@@ -1,0 +1,281 @@
+//! Answers of queries that change rarely, kept until a block changes them.
+//!
+//! A validation of one API call asks the ledger five to ten things, and every
+//! node sees every block, so it knows when an answer may have changed. Rules:
+//! - nothing is served or stored while new blocks are not being followed;
+//! - a block drops what the methods of its transactions can change;
+//! - an answer asked for before a drop and arriving after it is not stored, and
+//!   is given only to those who asked before the drop;
+//! - errors are never stored.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use futures_util::FutureExt;
+use futures_util::future::{BoxFuture, Shared};
+use parking_lot::Mutex;
+use serde_json::Value;
+
+use super::dependence::{Parts, is_versioned, parts_of_query, parts_of_transaction};
+use super::{Broadcast, ChainUpdate, Inclusion, Ledger, TransactionHash};
+use crate::error::Error;
+
+/// Total size of questions and answers in one of the two halves of [`Halves`].
+const HALF_BYTES: usize = 32 << 20;
+/// What a stored answer costs beside its text.
+const ENTRY_BYTES: usize = 256;
+
+type Answer = Option<Arc<Value>>;
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+struct Question {
+    method: String,
+    params: String,
+    height: Option<u64>,
+}
+
+#[derive(Debug, Clone)]
+struct Kept {
+    answer: Answer,
+    /// 0: never changes.
+    parts: Parts,
+    bytes: usize,
+}
+
+/// Two halves of bounded size: when the new one is full the old one is
+/// forgotten, so what is asked for often stays.
+#[derive(Default)]
+struct Halves {
+    new: HashMap<Question, Kept>,
+    old: HashMap<Question, Kept>,
+    new_bytes: usize,
+}
+
+impl Halves {
+    fn get(&mut self, question: &Question) -> Option<Answer> {
+        if let Some(kept) = self.new.get(question) {
+            return Some(kept.answer.clone());
+        }
+        let kept = self.old.remove(question)?;
+        let answer = kept.answer.clone();
+        self.put(question.clone(), kept);
+        Some(answer)
+    }
+
+    fn put(&mut self, question: Question, kept: Kept) {
+        if self.new_bytes + kept.bytes > HALF_BYTES {
+            self.old = std::mem::take(&mut self.new);
+            self.new_bytes = 0;
+        }
+        self.new_bytes += kept.bytes;
+        if let Some(replaced) = self.new.insert(question, kept) {
+            self.new_bytes -= replaced.bytes;
+        }
+    }
+
+    fn drop_parts(&mut self, parts: Parts) {
+        self.new.retain(|_, kept| kept.parts & parts == 0);
+        self.old.retain(|_, kept| kept.parts & parts == 0);
+        self.new_bytes = self.new.values().map(|kept| kept.bytes).sum();
+    }
+
+    fn clear(&mut self) {
+        *self = Self::default();
+    }
+}
+
+type Flight = Shared<BoxFuture<'static, Result<Answer, Error>>>;
+
+#[derive(Default)]
+struct State {
+    live: bool,
+    /// Every block up to here has been seen.
+    complete: u64,
+    /// Raised by everything that drops answers.
+    generation: u64,
+    answers: Halves,
+    /// Questions asked in the current generation and not answered yet.
+    flights: HashMap<Question, Flight>,
+}
+
+impl State {
+    /// Makes answers that are on their way useless to those who ask from now on.
+    fn next_generation(&mut self) {
+        self.generation += 1;
+        self.flights.clear();
+    }
+
+    fn forget_everything(&mut self) {
+        self.answers.clear();
+        self.next_generation();
+    }
+}
+
+/// What to do about a question.
+enum Plan {
+    Serve(Answer),
+    Join(Flight),
+    Bypass,
+}
+
+/// A [`Ledger`] with a memory. Starts without trust in it: see [`Self::set_live`].
+pub struct CachedLedger {
+    inner: Arc<dyn Ledger>,
+    state: Arc<Mutex<State>>,
+}
+
+impl CachedLedger {
+    /// Wraps `inner`. Nothing is cached until [`Self::set_live`].
+    pub fn new(inner: Arc<dyn Ledger>) -> Self {
+        Self {
+            inner,
+            state: Arc::default(),
+        }
+    }
+
+    /// A block whose successful transactions have these methods has been seen,
+    /// and every block before it.
+    pub fn on_block(&self, height: u64, methods: &[String]) {
+        let changed = methods
+            .iter()
+            .fold(0, |parts, method| parts | parts_of_transaction(method));
+        let mut state = self.state.lock();
+        state.complete = state.complete.max(height);
+        if changed != 0 {
+            state.answers.drop_parts(changed);
+            state.next_generation();
+        }
+    }
+
+    /// Forgets everything: a gap, a reconnect, another chain.
+    pub fn reset(&self) {
+        let mut state = self.state.lock();
+        state.complete = 0;
+        state.forget_everything();
+    }
+
+    /// Whether every new block is being followed. While it is not, every query
+    /// goes to the ledger.
+    pub fn set_live(&self, live: bool) {
+        let mut state = self.state.lock();
+        if state.live != live {
+            state.live = live;
+            state.complete = 0;
+            state.forget_everything();
+        }
+    }
+
+    /// Does what an update of the master calls for.
+    pub fn apply(&self, update: &ChainUpdate) {
+        if update.reset {
+            self.reset();
+        }
+        self.set_live(update.ready);
+        self.on_block(update.height, &update.methods);
+    }
+
+    fn plan(&self, question: &Question, params: &Value) -> Plan {
+        let mut state = self.state.lock();
+        let parts = match question.height {
+            _ if !state.live => return Plan::Bypass,
+            Some(height) if is_versioned(&question.method) && height <= state.complete => 0,
+            Some(_) => return Plan::Bypass,
+            None => match parts_of_query(&question.method, params) {
+                Some(parts) => parts,
+                None => return Plan::Bypass,
+            },
+        };
+        if let Some(answer) = state.answers.get(question) {
+            return Plan::Serve(answer);
+        }
+        if let Some(flight) = state.flights.get(question) {
+            return Plan::Join(flight.clone());
+        }
+        let flight = self.ask(question.clone(), params.clone(), parts, state.generation);
+        state.flights.insert(question.clone(), flight.clone());
+        Plan::Join(flight)
+    }
+
+    fn ask(&self, question: Question, params: Value, parts: Parts, generation: u64) -> Flight {
+        let inner = self.inner.clone();
+        let shared = self.state.clone();
+        async move {
+            let result = inner.query(&question.method, params, question.height).await;
+            let mut state = shared.lock();
+            if state.generation == generation {
+                state.flights.remove(&question);
+                if let Ok(answer) = &result {
+                    keep(&mut state, question, answer, parts);
+                }
+            }
+            result
+        }
+        .boxed()
+        .shared()
+    }
+}
+
+/// A request that did not exist at a height may exist there later: asked below
+/// its first version the ledger answers with the first (spec/ledger.md 5.1).
+fn keep(state: &mut State, question: Question, answer: &Answer, parts: Parts) {
+    if answer.is_none() && question.height.is_some() {
+        return;
+    }
+    let answer_bytes = answer.as_ref().map_or(0, |value| value.to_string().len());
+    let bytes = ENTRY_BYTES + question.params.len() + answer_bytes;
+    let answer = answer.clone();
+    let kept = Kept {
+        answer,
+        parts,
+        bytes,
+    };
+    state.answers.put(question, kept);
+}
+
+#[async_trait]
+impl Ledger for CachedLedger {
+    async fn query(
+        &self,
+        method: &str,
+        params: Value,
+        height: Option<u64>,
+    ) -> Result<Option<Arc<Value>>, Error> {
+        let question = Question {
+            method: method.to_owned(),
+            params: params.to_string(),
+            height,
+        };
+        match self.plan(&question, &params) {
+            Plan::Serve(answer) => {
+                metrics::counter!("ledger_query_cache_hits_total").increment(1);
+                Ok(answer)
+            }
+            Plan::Join(flight) => {
+                metrics::counter!("ledger_query_cache_misses_total").increment(1);
+                flight.await
+            }
+            Plan::Bypass => self.inner.query(method, params, height).await,
+        }
+    }
+
+    async fn broadcast(&self, transaction: &[u8]) -> Result<Broadcast, Error> {
+        self.inner.broadcast(transaction).await
+    }
+
+    async fn transaction(&self, hash: &TransactionHash) -> Result<Option<Inclusion>, Error> {
+        self.inner.transaction(hash).await
+    }
+
+    fn chain_id(&self) -> Result<String, Error> {
+        self.inner.chain_id()
+    }
+
+    fn height(&self) -> u64 {
+        self.inner.height()
+    }
+}
+
+#[cfg(test)]
+#[path = "cache_tests.rs"]
+mod tests;

@@ -1,0 +1,348 @@
+//! The ledger over RPC.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use bytes::Bytes;
+use parking_lot::RwLock;
+use prost::Message;
+use serde_json::{Value, json};
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+
+use super::rpc::answers::{self, Attributes, BlockBody, Status};
+use super::rpc::{Pool, RpcError, RpcOptions, Subscription};
+use super::{Block, Broadcast, ChainUpdate, Inclusion, Ledger, TransactionHash, block};
+use crate::error::{Error, codes};
+use crate::proto::wire;
+
+/// The application's code for bytes it has met before; also used where
+/// CometBFT says so itself (spec/ledger.md 2.8).
+const ABCI_DUPLICATE_NONCE: u32 = 84;
+
+/// What the ledger has said about itself since the sockets opened.
+#[derive(Debug, Clone, Default)]
+struct Known {
+    chain: Option<Chain>,
+    height: u64,
+}
+
+#[derive(Debug, Clone)]
+struct Chain {
+    id: String,
+    attributes: Attributes,
+}
+
+/// [`Ledger`] by RPC. Its tasks end when it is dropped.
+pub struct LedgerClient {
+    pool: Arc<Pool>,
+    known: Arc<RwLock<Known>>,
+    introduction: JoinHandle<()>,
+}
+
+impl LedgerClient {
+    /// Starts connecting; returns at once. Must be called inside a Tokio runtime.
+    pub fn start(options: RpcOptions) -> Arc<Self> {
+        let pool = Arc::new(Pool::start(options));
+        let known = Arc::new(RwLock::new(Known::default()));
+        let introduction = tokio::spawn(introduce(pool.clone(), known.clone()));
+        Arc::new(Self {
+            pool,
+            known,
+            introduction,
+        })
+    }
+
+    /// How many sockets of the pool are open.
+    pub fn connected(&self) -> watch::Receiver<usize> {
+        self.pool.connected()
+    }
+
+    /// Where the ledger is, and the limits in use.
+    pub fn options(&self) -> &RpcOptions {
+        self.pool.options()
+    }
+
+    /// `status`; remembers chain id and height.
+    ///
+    /// # Errors
+    /// Temporary when the ledger cannot be reached; 10005 for an unsupported version.
+    pub async fn status(&self) -> Result<Status, Error> {
+        Ok(ask_status(&self.pool, &self.known).await?)
+    }
+
+    /// `abci_info`, for people: the member `response`.
+    ///
+    /// # Errors
+    /// Temporary when the ledger cannot be reached.
+    pub async fn abci_info(&self) -> Result<Value, Error> {
+        let mut answer = self.pool.call("abci_info", json!([])).await?;
+        Ok(answer["response"].take())
+    }
+
+    /// A block without its results.
+    ///
+    /// # Errors
+    /// Temporary when the ledger cannot be reached or does not have it (yet).
+    pub async fn block_body(&self, height: u64) -> Result<BlockBody, Error> {
+        let answer = self.pool.call("block", json!([height.to_string()])).await?;
+        let body = answers::block_body("block", &answer["block"])?;
+        if body.height != height {
+            let problem = format!("asked for block {height}, got {}", body.height);
+            return Err(RpcError::malformed("block", problem).into());
+        }
+        Ok(body)
+    }
+
+    /// A block with its results. `body`: if it is at hand already.
+    ///
+    /// # Errors
+    /// Those of [`Self::block_body`].
+    pub async fn block(&self, height: u64, body: Option<&BlockBody>) -> Result<Block, Error> {
+        let results = self.pool.call("block_results", json!([height.to_string()]));
+        let (body, results) = match body.filter(|body| body.height == height) {
+            Some(body) => (body.clone(), results.await?),
+            None => {
+                let (body, results) = tokio::join!(self.block_body(height), results);
+                (body?, results?)
+            }
+        };
+        let results = answers::block_results(&results, self.attributes().await?)?;
+        Ok(block::assemble(&body, results)?)
+    }
+
+    /// Subscribes to new blocks, on a socket of its own.
+    ///
+    /// # Errors
+    /// Temporary when the ledger cannot be reached.
+    pub async fn subscribe(&self) -> Result<Subscription, Error> {
+        Ok(Subscription::open(self.pool.options()).await?)
+    }
+
+    /// Takes over what the master has seen of the chain.
+    pub fn apply(&self, update: &ChainUpdate) {
+        let mut known = self.known.write();
+        let same_chain = known
+            .chain
+            .as_ref()
+            .is_none_or(|chain| chain.id == update.chain_id);
+        // The heights of another chain would only confuse; this process learns
+        // the new chain's id when its own sockets have reconnected.
+        if !same_chain {
+            return;
+        }
+        known.height = if update.reset {
+            update.height
+        } else {
+            known.height.max(update.height)
+        };
+    }
+
+    async fn attributes(&self) -> Result<Attributes, RpcError> {
+        let known = self.known.read().chain.clone();
+        if let Some(chain) = known {
+            return Ok(chain.attributes);
+        }
+        let status = ask_status(&self.pool, &self.known).await?;
+        Attributes::of_version(&status.version)
+    }
+}
+
+impl Drop for LedgerClient {
+    fn drop(&mut self) {
+        self.introduction.abort();
+    }
+}
+
+/// Asks for chain id and height whenever a socket has opened, and forgets the
+/// chain id when none is open: a ledger that comes back may be another one, and
+/// a transaction signed for the wrong chain is refused for good.
+async fn introduce(pool: Arc<Pool>, known: Arc<RwLock<Known>>) {
+    let mut connected = pool.connected();
+    loop {
+        if *connected.borrow_and_update() == 0 {
+            known.write().chain = None;
+        } else if let Err(error) = ask_status(&pool, &known).await {
+            tracing::debug!(%error, "asking the ledger for its status");
+            tokio::time::sleep(pool.options().first_reconnect).await;
+            continue;
+        }
+        if connected.changed().await.is_err() {
+            return;
+        }
+    }
+}
+
+async fn ask_status(pool: &Pool, known: &RwLock<Known>) -> Result<Status, RpcError> {
+    let status = answers::status(&pool.call("status", json!([])).await?)?;
+    let attributes = Attributes::of_version(&status.version)?;
+    let mut known = known.write();
+    let same_chain = known
+        .chain
+        .as_ref()
+        .is_none_or(|chain| chain.id == status.chain_id);
+    known.height = if same_chain {
+        known.height.max(status.height)
+    } else {
+        status.height
+    };
+    known.chain = Some(Chain {
+        id: status.chain_id.clone(),
+        attributes,
+    });
+    Ok(status)
+}
+
+fn query_bytes(method: &str, params: &Value) -> Vec<u8> {
+    let params = match params {
+        Value::Null => Bytes::new(),
+        params => Bytes::from(params.to_string()),
+    };
+    let query = wire::Query {
+        method: method.to_owned(),
+        params,
+    };
+    query.encode_to_vec()
+}
+
+/// spec/ledger.md 5.1, in its order.
+fn query_answer(method: &str, answer: &Value) -> Result<Option<Arc<Value>>, Error> {
+    let response = &answer["response"];
+    let Some(log) = response["log"].as_str() else {
+        let text = format!("{method}: answer without log");
+        return Err(Error::with_message(codes::TENDERMINT_QUERY_ERROR, text));
+    };
+    if log.contains("not found") {
+        return Ok(None);
+    }
+    let Some(encoded) = response["value"].as_str() else {
+        let text = format!("{method}: {log}");
+        return Err(Error::with_message(codes::TENDERMINT_QUERY_ERROR, text));
+    };
+    let value = BASE64
+        .decode(encoded)
+        .ok()
+        .and_then(|bytes| serde_json::from_slice(&bytes).ok());
+    let unreadable = || {
+        let text = format!("{method}: the value is not JSON");
+        Error::with_message(codes::TENDERMINT_QUERY_RESULT_JSON_PARSE_ERROR, text)
+    };
+    value.map(Arc::new).map(Some).ok_or_else(unreadable)
+}
+
+#[async_trait]
+impl Ledger for LedgerClient {
+    async fn query(
+        &self,
+        method: &str,
+        params: Value,
+        height: Option<u64>,
+    ) -> Result<Option<Arc<Value>>, Error> {
+        let mut rpc_params = json!({"data": hex::encode(query_bytes(method, &params))});
+        if let Some(height) = height.filter(|height| *height > 0) {
+            rpc_params["height"] = json!(height.to_string());
+        }
+        let answer = self.pool.call("abci_query", rpc_params).await?;
+        query_answer(method, &answer)
+    }
+
+    async fn broadcast(&self, transaction: &[u8]) -> Result<Broadcast, Error> {
+        let params = json!({"tx": BASE64.encode(transaction)});
+        let error = match self.pool.call("broadcast_tx_sync", params).await {
+            Ok(answer) => {
+                let (code, log) = answers::broadcast(&answer)?;
+                return Ok(Broadcast { code, log });
+            }
+            Err(error) => error,
+        };
+        let text = error.remote_text().unwrap_or_default();
+        if text.starts_with("mempool is full") {
+            return Err(Error::with_message(codes::TENDERMINT_MEMPOOL_FULL, text).temporary());
+        }
+        // CometBFT's own memory of transactions answers before the application does.
+        if text.contains("tx already exists in cache") {
+            return Ok(Broadcast {
+                code: ABCI_DUPLICATE_NONCE,
+                log: text,
+            });
+        }
+        Err(error.into())
+    }
+
+    async fn transaction(&self, hash: &TransactionHash) -> Result<Option<Inclusion>, Error> {
+        let bytes = hex::decode(hash)
+            .map_err(|_| Error::with_message(codes::UNKNOWN_ERROR, format!("hash {hash:?}")))?;
+        let attributes = self.attributes().await?;
+        let params = json!({"hash": BASE64.encode(bytes)});
+        match self.pool.call("tx", params).await {
+            Ok(answer) => {
+                let (height, result) = answers::transaction(&answer, attributes)?;
+                Ok(Some(Inclusion {
+                    height,
+                    code: result.code,
+                    log: result.log,
+                }))
+            }
+            Err(error) => match error.remote_text() {
+                Some(text) if text.contains("not found") => Ok(None),
+                _ => Err(error.into()),
+            },
+        }
+    }
+
+    fn chain_id(&self) -> Result<String, Error> {
+        let known = self.known.read();
+        let unknown = || Error::from(codes::TENDERMINT_NOT_CONNECTED).temporary();
+        known
+            .chain
+            .as_ref()
+            .map(|chain| chain.id.clone())
+            .ok_or_else(unknown)
+    }
+
+    fn height(&self) -> u64 {
+        self.known.read().height
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn answer(log: &str, value: Value) -> Value {
+        json!({"response": {"log": log, "value": value}})
+    }
+
+    /// spec/ledger.md 2.10.
+    #[test]
+    fn queries_are_encoded_as_specified() {
+        assert_eq!(
+            hex::encode(query_bytes("GetRequest", &json!({"request_id": "aa"}))),
+            "0a0a4765745265717565737412137b22726571756573745f6964223a226161227d"
+        );
+        assert_eq!(
+            hex::encode(query_bytes("IsInitEnded", &Value::Null)),
+            "0a0b4973496e6974456e646564"
+        );
+    }
+
+    #[test]
+    fn not_found_wins_over_whatever_the_value_is() {
+        let found = query_answer("Q", &answer("success", json!("eyJhIjoxfQ==")));
+        assert_eq!(found, Ok(Some(Arc::new(json!({"a": 1})))));
+        let not_found = query_answer("Q", &answer("request not found", json!("e30=")));
+        assert_eq!(not_found, Ok(None));
+    }
+
+    #[test]
+    fn unusable_answers_have_their_codes() {
+        let code = |answer| query_answer("Q", &answer).unwrap_err().code().number;
+        assert_eq!(code(answer("x", Value::Null)), 10003);
+        assert_eq!(code(json!({"response": {"value": "e30="}})), 10003);
+        assert_eq!(code(json!("rubbish")), 10003);
+        assert_eq!(code(answer("success", json!("%%%"))), 10004);
+        assert_eq!(code(answer("success", json!(""))), 10004);
+    }
+}

@@ -1,0 +1,346 @@
+//! How the ledger is followed: which blocks to fetch next, and what a ledger
+//! that is not the one of yesterday means. Pure: no clock, no network.
+//!
+//! Block N is *settled* (own transactions found in it go on) when it is seen,
+//! and *acted on* (the roles' jobs) when block N+1 is seen, because the roles
+//! verify against the state after N (spec/ledger.md 1.6, spec/flows.md 1.5).
+
+use std::ops::RangeInclusive;
+use std::time::{Duration, Instant};
+
+use serde::{Deserialize, Serialize};
+
+use super::rpc::answers::Status;
+
+/// How far the ledger has been followed (table `Progress`, row
+/// [`Progress::ROW`]); stored in one step with the jobs of the blocks.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Progress {
+    /// Which chain.
+    pub chain_id: String,
+    /// Every block up to here is settled.
+    pub settled: u64,
+    /// Every block up to here is acted on; never above `settled`.
+    pub processed: u64,
+    /// `app_hash` in the header of block `settled`, to recognise a ledger that
+    /// was reset under the same chain id; empty if unknown.
+    pub app_hash: String,
+}
+
+impl Progress {
+    /// The row it is stored in.
+    pub const ROW: &'static str = "ledger";
+
+    /// Starts at the ledger's newest block: it is acted on when the next is seen.
+    fn from_now(status: &Status) -> Self {
+        Self {
+            chain_id: status.chain_id.clone(),
+            settled: status.height,
+            processed: status.height.saturating_sub(1),
+            app_hash: status.app_hash.clone(),
+        }
+    }
+
+    /// Starts before block 1.
+    fn from_genesis(status: &Status) -> Self {
+        Self {
+            chain_id: status.chain_id.clone(),
+            settled: 0,
+            processed: 0,
+            app_hash: String::new(),
+        }
+    }
+}
+
+/// What the ledger is, compared with what was saved.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Start {
+    /// Nothing was saved: starts at the current height.
+    First,
+    /// The same chain.
+    Resumed,
+    /// Another chain id: starts at height 1 of it (spec/ledger.md 1.7).
+    NewChain {
+        /// The id saved.
+        old: String,
+    },
+    /// Fewer blocks, or other blocks, under the same chain id: starts at the
+    /// current height.
+    LedgerReset {
+        /// The height saved.
+        saved: u64,
+    },
+}
+
+/// Compares the ledger with saved progress. `app_hash_there`: what the ledger
+/// has as `app_hash` in the header of block `saved.settled`, if it can tell.
+pub fn start(
+    saved: Option<Progress>,
+    status: &Status,
+    app_hash_there: Option<&str>,
+) -> (Start, Progress) {
+    let Some(saved) = saved else {
+        return (Start::First, Progress::from_now(status));
+    };
+    if saved.chain_id != status.chain_id {
+        let old = saved.chain_id;
+        return (Start::NewChain { old }, Progress::from_genesis(status));
+    }
+    let other_block =
+        app_hash_there.is_some_and(|there| !saved.app_hash.is_empty() && there != saved.app_hash);
+    if status.height < saved.settled || other_block {
+        let saved = saved.settled;
+        return (Start::LedgerReset { saved }, Progress::from_now(status));
+    }
+    (Start::Resumed, saved)
+}
+
+/// Blocks to fetch, in order. Those in `settle` are settled; all but the last
+/// are acted on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Plan {
+    /// To be fetched.
+    pub fetch: RangeInclusive<u64>,
+    /// First block to settle; those before it are settled already.
+    pub settle_from: u64,
+}
+
+/// What a height means to the follower.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Seen {
+    /// Higher than any before.
+    New,
+    /// Nothing new.
+    Known,
+    /// Lower than what was seen: the ledger may have been reset.
+    Lower,
+}
+
+/// Keeps track of what has been seen and what has been done.
+#[derive(Debug, Clone)]
+pub struct Follow {
+    progress: Progress,
+    tip: u64,
+}
+
+impl Follow {
+    /// Goes on from `progress`.
+    pub fn new(progress: Progress) -> Self {
+        let tip = progress.settled;
+        Self { progress, tip }
+    }
+
+    /// What is stored.
+    pub fn progress(&self) -> &Progress {
+        &self.progress
+    }
+
+    /// The highest block known to exist.
+    pub fn tip(&self) -> u64 {
+        self.tip
+    }
+
+    /// The ledger has shown a block (events) or told its height (`status`).
+    pub fn saw(&mut self, height: u64) -> Seen {
+        if height > self.tip {
+            self.tip = height;
+            return Seen::New;
+        }
+        if height < self.progress.settled {
+            return Seen::Lower;
+        }
+        Seen::Known
+    }
+
+    /// What to do next: at most `limit` blocks to settle. `None`: nothing.
+    pub fn next(&self, limit: u64) -> Option<Plan> {
+        let Progress {
+            settled, processed, ..
+        } = self.progress;
+        if self.tip <= settled {
+            return None;
+        }
+        let last = self.tip.min(settled.saturating_add(limit.max(1)));
+        Some(Plan {
+            fetch: processed + 1..=last,
+            settle_from: settled + 1,
+        })
+    }
+
+    /// The progress to store when the blocks up to `height`, whose header says
+    /// `app_hash`, are settled and those before it acted on.
+    pub fn after(&self, height: u64, app_hash: &str) -> Progress {
+        Progress {
+            chain_id: self.progress.chain_id.clone(),
+            settled: height,
+            processed: height.saturating_sub(1).max(self.progress.processed),
+            app_hash: app_hash.to_owned(),
+        }
+    }
+
+    /// `progress` has been stored.
+    pub fn stored(&mut self, progress: Progress) {
+        self.tip = self.tip.max(progress.settled);
+        self.progress = progress;
+    }
+
+    /// The ledger keeps no block below `earliest`: goes on from there. The
+    /// blocks that can never be had, if any.
+    pub fn skip_pruned(&mut self, earliest: u64) -> Option<RangeInclusive<u64>> {
+        let first_wanted = self.progress.processed + 1;
+        if earliest <= first_wanted {
+            return None;
+        }
+        self.progress.processed = earliest - 1;
+        self.progress.settled = self.progress.settled.max(earliest - 1);
+        self.tip = self.tip.max(self.progress.settled);
+        Some(first_wanted..=earliest - 1)
+    }
+}
+
+/// Notices a subscription that shows no more blocks although `status` tells of
+/// higher ones.
+#[derive(Debug)]
+pub struct Watchdog {
+    patience: Duration,
+    announced: u64,
+    behind_since: Option<Instant>,
+}
+
+impl Watchdog {
+    /// A new subscription; blocks up to `height` need not be announced by it.
+    pub fn new(height: u64, patience: Duration) -> Self {
+        Self {
+            patience,
+            announced: height,
+            behind_since: None,
+        }
+    }
+
+    /// The subscription has announced a block.
+    pub fn announced(&mut self, height: u64) {
+        self.announced = self.announced.max(height);
+        self.behind_since = None;
+    }
+
+    /// `status` has told a height; true if the subscription has been behind
+    /// for longer than the patience.
+    pub fn polled(&mut self, height: u64, now: Instant) -> bool {
+        if height <= self.announced {
+            self.behind_since = None;
+            return false;
+        }
+        let since = *self.behind_since.get_or_insert(now);
+        now.duration_since(since) >= self.patience
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn status(chain_id: &str, height: u64) -> Status {
+        Status {
+            chain_id: chain_id.to_owned(),
+            version: "0.38.6".to_owned(),
+            catching_up: false,
+            height,
+            app_hash: format!("H{height}"),
+            earliest_height: 1,
+        }
+    }
+
+    fn saved(settled: u64) -> Progress {
+        Progress {
+            chain_id: "a".to_owned(),
+            settled,
+            processed: settled - 1,
+            app_hash: format!("H{settled}"),
+        }
+    }
+
+    #[test]
+    fn the_first_start_begins_at_the_current_height() {
+        let (start, progress) = start(None, &status("a", 10), None);
+        assert_eq!(start, Start::First);
+        assert_eq!((progress.settled, progress.processed), (10, 9));
+        let mut follow = Follow::new(progress);
+        assert_eq!(follow.next(50), None);
+        follow.saw(11);
+        let plan = follow.next(50).unwrap();
+        assert_eq!((plan.fetch, plan.settle_from), (10..=11, 11));
+    }
+
+    #[test]
+    fn a_new_chain_begins_at_its_first_block() {
+        let (start, progress) = start(Some(saved(100)), &status("b", 7), None);
+        assert_eq!(start, Start::NewChain { old: "a".into() });
+        let mut follow = Follow::new(progress);
+        follow.saw(7);
+        let plan = follow.next(50).unwrap();
+        assert_eq!((plan.fetch, plan.settle_from), (1..=7, 1));
+    }
+
+    #[test]
+    fn a_reset_ledger_is_noticed_by_height_and_by_content() {
+        let (lower, progress) = start(Some(saved(100)), &status("a", 7), None);
+        assert_eq!(lower, Start::LedgerReset { saved: 100 });
+        assert_eq!((progress.settled, progress.processed), (7, 6));
+        let (other, _) = start(Some(saved(100)), &status("a", 120), Some("X"));
+        assert_eq!(other, Start::LedgerReset { saved: 100 });
+        let (same, progress) = start(Some(saved(100)), &status("a", 120), Some("H100"));
+        assert_eq!((same, progress), (Start::Resumed, saved(100)));
+        let (unknown, _) = start(Some(saved(100)), &status("a", 120), None);
+        assert_eq!(unknown, Start::Resumed);
+    }
+
+    #[test]
+    fn missed_blocks_are_all_planned_once_in_order_and_in_portions() {
+        let mut follow = Follow::new(saved(10));
+        follow.saw(137);
+        let (mut settled, mut acted) = (Vec::new(), Vec::new());
+        while let Some(plan) = follow.next(50) {
+            let last = *plan.fetch.end();
+            for height in plan.fetch {
+                settled.extend((height >= plan.settle_from).then_some(height));
+                acted.extend((height < last).then_some(height));
+            }
+            let progress = follow.after(last, "");
+            follow.stored(progress);
+        }
+        assert_eq!(settled, (11..=137).collect::<Vec<_>>());
+        assert_eq!(acted, (10..=136).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn heights_are_judged() {
+        let mut follow = Follow::new(saved(10));
+        assert_eq!(follow.saw(10), Seen::Known);
+        assert_eq!(follow.saw(11), Seen::New);
+        assert_eq!(follow.saw(11), Seen::Known);
+        assert_eq!(follow.saw(9), Seen::Lower);
+    }
+
+    #[test]
+    fn pruned_blocks_are_left_out_and_reported() {
+        let mut follow = Follow::new(saved(10));
+        follow.saw(100);
+        assert_eq!(follow.skip_pruned(10), None);
+        assert_eq!(follow.skip_pruned(60), Some(10..=59));
+        let plan = follow.next(1000).unwrap();
+        assert_eq!((plan.fetch, plan.settle_from), (60..=100, 60));
+    }
+
+    #[test]
+    fn a_subscription_that_falls_silent_is_given_up_after_its_patience() {
+        let start = Instant::now();
+        let after = |seconds| start + Duration::from_secs(seconds);
+        let mut watchdog = Watchdog::new(10, Duration::from_secs(2));
+        assert!(!watchdog.polled(10, after(0)));
+        assert!(!watchdog.polled(11, after(1)));
+        watchdog.announced(11);
+        assert!(!watchdog.polled(12, after(5)));
+        assert!(!watchdog.polled(12, after(6)));
+        assert!(watchdog.polled(12, after(7)));
+    }
+}

@@ -1,0 +1,310 @@
+//! What the RPC methods answer, read leniently where versions differ and
+//! strictly where a wrong guess would do harm (spec/ledger.md 1.3, 1.4).
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use serde_json::Value;
+
+use super::RpcError;
+
+/// `status`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Status {
+    /// `node_info.network`
+    pub chain_id: String,
+    /// `node_info.version`
+    pub version: String,
+    /// Still fetching old blocks.
+    pub catching_up: bool,
+    /// Newest block.
+    pub height: u64,
+    /// `app_hash` in the header of the newest block.
+    pub app_hash: String,
+    /// Oldest block that is kept.
+    pub earliest_height: u64,
+}
+
+/// A block's header and transactions, without results.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BlockBody {
+    /// From 1.
+    pub height: u64,
+    /// Upper-case hex.
+    pub app_hash: String,
+    /// Encoded `Tx` messages.
+    pub transactions: Vec<Vec<u8>>,
+}
+
+/// What execution made of one transaction.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TransactionResult {
+    /// 0, or a code of spec/ledger.md 3.
+    pub code: u32,
+    /// `success`, or free text.
+    pub log: String,
+    /// Attributes of event `did.result`, decoded.
+    pub attributes: Vec<(String, String)>,
+}
+
+impl TransactionResult {
+    /// An attribute of `did.result`.
+    pub fn attribute(&self, key: &str) -> Option<&str> {
+        let found = self.attributes.iter().find(|(name, _)| name == key);
+        found.map(|(_, value)| value.as_str())
+    }
+}
+
+/// How a version writes event attributes (spec/ledger.md 1.4).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Attributes {
+    /// 0.35 and later.
+    Plain,
+    /// 0.33 and 0.34.
+    Base64,
+}
+
+impl Attributes {
+    /// From `node_info.version`.
+    ///
+    /// # Errors
+    /// [`RpcError::UnsupportedVersion`] for 0.32 and older.
+    pub fn of_version(version: &str) -> Result<Self, RpcError> {
+        let mut parts = version.trim_start_matches('v').split('.').map(str::parse);
+        let (Some(Ok(major)), Some(Ok(minor))) = (parts.next(), parts.next()) else {
+            return Ok(Self::Plain);
+        };
+        let (major, minor): (u32, u32) = (major, minor);
+        match (major, minor) {
+            (0, ..=32) => Err(RpcError::UnsupportedVersion(version.to_owned())),
+            (0, 33 | 34) => Ok(Self::Base64),
+            _ => Ok(Self::Plain),
+        }
+    }
+}
+
+/// A number that may be written as a decimal string.
+fn number(value: &Value) -> Option<u64> {
+    match value {
+        Value::String(text) => text.parse().ok(),
+        other => other.as_u64(),
+    }
+}
+
+fn text<'a>(method: &str, value: &'a Value, name: &str) -> Result<&'a str, RpcError> {
+    value
+        .as_str()
+        .ok_or_else(|| RpcError::malformed(method, format!("{name} is not a text")))
+}
+
+/// Reads the answer to `status`.
+///
+/// # Errors
+/// [`RpcError::Malformed`].
+pub fn status(answer: &Value) -> Result<Status, RpcError> {
+    const METHOD: &str = "status";
+    let node = &answer["node_info"];
+    let sync = &answer["sync_info"];
+    let height = number(&sync["latest_block_height"])
+        .ok_or_else(|| RpcError::malformed(METHOD, "latest_block_height is not a number"))?;
+    let catching_up = sync["catching_up"]
+        .as_bool()
+        .ok_or_else(|| RpcError::malformed(METHOD, "catching_up is not a boolean"))?;
+    Ok(Status {
+        chain_id: text(METHOD, &node["network"], "network")?.to_owned(),
+        version: node["version"].as_str().unwrap_or_default().to_owned(),
+        catching_up,
+        height,
+        app_hash: sync["latest_app_hash"]
+            .as_str()
+            .unwrap_or_default()
+            .to_owned(),
+        earliest_height: number(&sync["earliest_block_height"]).unwrap_or(1),
+    })
+}
+
+/// Reads the member `block` of an answer to `block` or of an event.
+///
+/// # Errors
+/// [`RpcError::Malformed`].
+pub fn block_body(method: &str, block: &Value) -> Result<BlockBody, RpcError> {
+    let header = &block["header"];
+    let height = number(&header["height"])
+        .ok_or_else(|| RpcError::malformed(method, "block without height"))?;
+    let encoded = match &block["data"]["txs"] {
+        Value::Null => &[][..],
+        Value::Array(transactions) => transactions.as_slice(),
+        _ => return Err(RpcError::malformed(method, "txs is not a list")),
+    };
+    let decode = |transaction: &Value| {
+        let encoded = text(method, transaction, "transaction")?;
+        BASE64
+            .decode(encoded)
+            .map_err(|_| RpcError::malformed(method, "transaction is not base64"))
+    };
+    Ok(BlockBody {
+        height,
+        app_hash: header["app_hash"].as_str().unwrap_or_default().to_owned(),
+        transactions: encoded.iter().map(decode).collect::<Result<_, _>>()?,
+    })
+}
+
+/// Reads the answer to `block_results`.
+///
+/// # Errors
+/// [`RpcError::Malformed`].
+pub fn block_results(
+    answer: &Value,
+    attributes: Attributes,
+) -> Result<Vec<TransactionResult>, RpcError> {
+    const METHOD: &str = "block_results";
+    match &answer["txs_results"] {
+        Value::Null if number(&answer["height"]).is_some() => Ok(Vec::new()),
+        Value::Array(results) => results
+            .iter()
+            .map(|result| transaction_result(METHOD, result, attributes))
+            .collect(),
+        _ => Err(RpcError::malformed(METHOD, "no txs_results")),
+    }
+}
+
+/// Reads the answer to `tx`: the block's height and the result.
+///
+/// # Errors
+/// [`RpcError::Malformed`].
+pub fn transaction(
+    answer: &Value,
+    attributes: Attributes,
+) -> Result<(u64, TransactionResult), RpcError> {
+    const METHOD: &str = "tx";
+    let height =
+        number(&answer["height"]).ok_or_else(|| RpcError::malformed(METHOD, "no height"))?;
+    let result = transaction_result(METHOD, &answer["tx_result"], attributes)?;
+    Ok((height, result))
+}
+
+fn transaction_result(
+    method: &str,
+    result: &Value,
+    encoding: Attributes,
+) -> Result<TransactionResult, RpcError> {
+    if !result.is_object() {
+        return Err(RpcError::malformed(method, "result is not an object"));
+    }
+    let empty = Vec::new();
+    let events = result["events"].as_array().unwrap_or(&empty);
+    let attributes = events
+        .iter()
+        .filter(|event| event["type"] == "did.result")
+        .flat_map(|event| event["attributes"].as_array().unwrap_or(&empty))
+        .filter_map(|attribute| attribute_of(attribute, encoding))
+        .collect();
+    Ok(TransactionResult {
+        code: code(method, &result["code"])?,
+        log: result["log"].as_str().unwrap_or_default().to_owned(),
+        attributes,
+    })
+}
+
+/// Absent means 0: some encoders leave defaults out.
+fn code(method: &str, value: &Value) -> Result<u32, RpcError> {
+    if value.is_null() {
+        return Ok(0);
+    }
+    number(value)
+        .and_then(|code| u32::try_from(code).ok())
+        .ok_or_else(|| RpcError::malformed(method, "code is not a number"))
+}
+
+fn attribute_of(attribute: &Value, encoding: Attributes) -> Option<(String, String)> {
+    let decode = |value: &Value| {
+        let text = value.as_str().unwrap_or_default();
+        match encoding {
+            Attributes::Plain => Some(text.to_owned()),
+            Attributes::Base64 => String::from_utf8(BASE64.decode(text).ok()?).ok(),
+        }
+    };
+    Some((decode(&attribute["key"])?, decode(&attribute["value"])?))
+}
+
+/// Reads the answer to `broadcast_tx_sync`: code and log.
+///
+/// # Errors
+/// [`RpcError::Malformed`].
+pub fn broadcast(answer: &Value) -> Result<(u32, String), RpcError> {
+    const METHOD: &str = "broadcast_tx_sync";
+    if !answer.is_object() {
+        return Err(RpcError::malformed(METHOD, "not an object"));
+    }
+    let log = answer["log"].as_str().unwrap_or_default().to_owned();
+    Ok((code(METHOD, &answer["code"])?, log))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn attributes_are_read_by_version() {
+        let plain =
+            json!([{"type": "did.result", "attributes": [{"key": "success", "value": "true"}]}]);
+        let encoded = json!([{"type": "did.result", "attributes": [{"key": "c3VjY2Vzcw==", "value": "dHJ1ZQ=="}]}]);
+        for (version, events) in [
+            ("0.38.6", &plain),
+            ("0.37.5", &plain),
+            ("1.0.0", &plain),
+            ("v0.34.29", &encoded),
+            ("0.33.4", &encoded),
+        ] {
+            let answer = json!({"height": "2", "txs_results": [{"code": 0, "log": "success", "events": events}]});
+            let attributes = Attributes::of_version(version).unwrap();
+            let results = block_results(&answer, attributes).unwrap();
+            assert_eq!(results[0].attribute("success"), Some("true"), "{version}");
+        }
+        assert!(matches!(
+            Attributes::of_version("0.32.9"),
+            Err(RpcError::UnsupportedVersion(_))
+        ));
+    }
+
+    #[test]
+    fn an_empty_block_has_no_results() {
+        let answer = json!({"height": "7", "txs_results": null});
+        assert_eq!(block_results(&answer, Attributes::Plain), Ok(Vec::new()));
+        let body = block_body(
+            "block",
+            &json!({"header": {"height": "7"}, "data": {"txs": null}}),
+        );
+        assert_eq!(body.unwrap().transactions.len(), 0);
+    }
+
+    #[test]
+    fn rubbish_is_malformed_and_never_panics() {
+        let rubbish = [
+            json!(null),
+            json!([]),
+            json!("x"),
+            json!({}),
+            json!({"node_info": 3, "sync_info": []}),
+            json!({"sync_info": {"latest_block_height": "-1", "catching_up": 0}}),
+            json!({"header": {"height": {}}, "data": 4}),
+            json!({"header": {"height": "1"}, "data": {"txs": [1]}}),
+            json!({"header": {"height": "1"}, "data": {"txs": ["%"]}}),
+            json!({"txs_results": 1}),
+            json!({"txs_results": [1]}),
+            json!({"txs_results": [{"code": -1}]}),
+            json!({"height": "x", "tx_result": {"code": "no"}}),
+        ];
+        for answer in rubbish {
+            assert!(status(&answer).is_err(), "{answer}");
+            assert!(block_body("block", &answer).is_err(), "{answer}");
+            assert!(
+                block_results(&answer, Attributes::Base64).is_err(),
+                "{answer}"
+            );
+            assert!(transaction(&answer, Attributes::Plain).is_err(), "{answer}");
+        }
+        assert!(broadcast(&json!("x")).is_err());
+        assert!(broadcast(&json!({"code": "x"})).is_err());
+    }
+}

@@ -1,0 +1,331 @@
+//! A ledger for tests: a WebSocket server on loopback with a scripted chain
+//! and faults that can be switched on.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use futures_util::{SinkExt, StreamExt};
+use parking_lot::Mutex;
+use serde_json::{Value, json};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::broadcast;
+use tokio::task::JoinHandle;
+use tokio_tungstenite::accept_async;
+use tokio_tungstenite::tungstenite::Message;
+
+use super::RpcOptions;
+use crate::ledger::transaction;
+
+/// A transaction in a fake block.
+#[derive(Clone)]
+pub(crate) struct FakeTransaction {
+    pub bytes: Vec<u8>,
+    pub code: u32,
+    pub log: String,
+}
+
+impl FakeTransaction {
+    pub fn successful(method: &str, params: Value, node_id: &str) -> Self {
+        let params = params.to_string();
+        let signed = transaction::encode(method, params.as_bytes(), &[1; 32], &[2; 64], node_id);
+        Self {
+            bytes: signed.bytes,
+            code: 0,
+            log: "success".to_owned(),
+        }
+    }
+
+    pub fn hash(&self) -> String {
+        transaction::hash(&self.bytes)
+    }
+}
+
+/// What the fake chain is and how it misbehaves.
+pub(crate) struct Script {
+    pub chain_id: String,
+    pub version: String,
+    pub catching_up: bool,
+    pub initialised: bool,
+    /// App hash and transactions of block `index + 1`.
+    pub blocks: Vec<(String, Vec<FakeTransaction>)>,
+    pub earliest: u64,
+    /// Subscriptions are acknowledged and then show nothing.
+    pub silent_subscription: bool,
+    /// What a method answers in place of the truth.
+    pub answers: HashMap<String, Value>,
+    /// Text frame sent in place of the answer to a method.
+    pub rubbish: HashMap<String, String>,
+    /// Methods that are never answered.
+    pub mute: Vec<String>,
+    /// A call of this method closes its socket.
+    pub close_on: Option<String>,
+    /// Methods in the order called.
+    pub calls: Vec<(String, Value)>,
+}
+
+impl Script {
+    fn tip(&self) -> u64 {
+        self.blocks.len() as u64
+    }
+
+    fn block(&self, height: u64) -> Option<&(String, Vec<FakeTransaction>)> {
+        let kept = height >= self.earliest;
+        self.blocks
+            .get(usize::try_from(height.checked_sub(1)?).ok()?)
+            .filter(|_| kept)
+    }
+
+    fn block_json(&self, height: u64) -> Option<Value> {
+        let (app_hash, transactions) = self.block(height)?;
+        let encoded: Vec<String> = transactions
+            .iter()
+            .map(|transaction| BASE64.encode(&transaction.bytes))
+            .collect();
+        Some(json!({
+            "header": {"height": height.to_string(), "app_hash": app_hash, "chain_id": self.chain_id},
+            "data": {"txs": encoded},
+        }))
+    }
+
+    fn answer(&self, method: &str, params: &Value) -> Option<Value> {
+        if let Some(answer) = self.answers.get(method) {
+            return Some(answer.clone());
+        }
+        let height = || params[0].as_str()?.parse::<u64>().ok();
+        let result = |transaction: &FakeTransaction| {
+            let success = (transaction.log == "success").to_string();
+            json!({"code": transaction.code, "log": transaction.log, "events": [
+                {"type": "did.result", "attributes": [{"key": "success", "value": success}]}]})
+        };
+        match method {
+            "status" => {
+                let app_hash = self.blocks.last().map_or("", |(app_hash, _)| app_hash);
+                Some(json!({
+                    "node_info": {"network": self.chain_id, "version": self.version},
+                    "sync_info": {"catching_up": self.catching_up, "latest_block_height": self.tip().to_string(),
+                        "latest_app_hash": app_hash, "earliest_block_height": self.earliest.to_string()}}))
+            }
+            "block" => Some(json!({"block": self.block_json(height()?)?})),
+            "block_results" => {
+                let (_, transactions) = self.block(height()?)?;
+                let results: Vec<Value> = transactions.iter().map(result).collect();
+                Some(json!({"height": params[0], "txs_results": results}))
+            }
+            "tx" => {
+                let wanted = BASE64.decode(params["hash"].as_str()?).ok()?;
+                let wanted = hex::encode(wanted);
+                let mut heights = 1..=self.tip();
+                heights.find_map(|height| {
+                    let (_, transactions) = self.block(height)?;
+                    let found = transactions.iter().find(|one| one.hash() == wanted)?;
+                    Some(json!({"height": height.to_string(), "tx_result": result(found)}))
+                })
+            }
+            "abci_query" => {
+                let text = json!({"init_ended": self.initialised}).to_string();
+                Some(json!({"response": {"log": "success", "value": BASE64.encode(text)}}))
+            }
+            "broadcast_tx_sync" => Some(json!({"code": 0, "log": "", "hash": "AB"})),
+            _ => None,
+        }
+    }
+}
+
+#[derive(Clone, PartialEq)]
+enum Order {
+    Show(u64),
+    Close,
+    Send(String),
+}
+
+/// The server. Its port stays the same for its life.
+pub(crate) struct FakeLedger {
+    pub port: u16,
+    pub script: Arc<Mutex<Script>>,
+    orders: broadcast::Sender<Order>,
+    server: JoinHandle<()>,
+}
+
+impl FakeLedger {
+    /// A chain of `height` empty blocks.
+    pub async fn start(height: u64) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let script = Arc::new(Mutex::new(Script {
+            chain_id: "chain-a".to_owned(),
+            version: "0.38.6".to_owned(),
+            catching_up: false,
+            initialised: true,
+            blocks: Vec::new(),
+            earliest: 1,
+            silent_subscription: false,
+            answers: HashMap::new(),
+            rubbish: HashMap::new(),
+            mute: Vec::new(),
+            close_on: None,
+            calls: Vec::new(),
+        }));
+        let (orders, _) = broadcast::channel(1024);
+        let server = tokio::spawn(accept(listener, script.clone(), orders.clone()));
+        let ledger = Self {
+            port,
+            script,
+            orders,
+            server,
+        };
+        ledger.become_chain("chain-a", height);
+        ledger
+    }
+
+    /// Options with short delays.
+    pub fn options(&self) -> RpcOptions {
+        let mut options = RpcOptions::new("127.0.0.1", self.port, 3);
+        options.first_reconnect = std::time::Duration::from_millis(10);
+        options.longest_reconnect = std::time::Duration::from_millis(50);
+        options
+    }
+
+    /// Replaces the chain; tells nobody.
+    pub fn become_chain(&self, chain_id: &str, height: u64) {
+        let mut script = self.script.lock();
+        script.chain_id = chain_id.to_owned();
+        let salt = rand::random::<u32>();
+        script.blocks = (1..=height)
+            .map(|height| (format!("{salt}-{height}"), Vec::new()))
+            .collect();
+    }
+
+    /// Adds a block; tells nobody.
+    pub fn add_quietly(&self, transactions: Vec<FakeTransaction>) -> u64 {
+        let mut script = self.script.lock();
+        let app_hash = format!("{}", rand::random::<u64>());
+        script.blocks.push((app_hash, transactions));
+        script.tip()
+    }
+
+    /// Adds a block and announces it.
+    pub fn add(&self, transactions: Vec<FakeTransaction>) -> u64 {
+        let height = self.add_quietly(transactions);
+        self.show(height);
+        height
+    }
+
+    pub fn show(&self, height: u64) {
+        self.orders.send(Order::Show(height)).ok();
+    }
+
+    pub fn close_all(&self) {
+        self.orders.send(Order::Close).ok();
+    }
+
+    /// Sends a text frame on every socket.
+    pub fn send_to_all(&self, text: &str) {
+        self.orders.send(Order::Send(text.to_owned())).ok();
+    }
+
+    pub fn called(&self, method: &str) -> usize {
+        let script = self.script.lock();
+        script
+            .calls
+            .iter()
+            .filter(|(name, _)| name == method)
+            .count()
+    }
+}
+
+impl Drop for FakeLedger {
+    fn drop(&mut self) {
+        self.server.abort();
+    }
+}
+
+async fn accept(
+    listener: TcpListener,
+    script: Arc<Mutex<Script>>,
+    orders: broadcast::Sender<Order>,
+) {
+    let mut sockets = tokio::task::JoinSet::new();
+    loop {
+        let (stream, _) = listener.accept().await.unwrap();
+        sockets.spawn(serve(stream, script.clone(), orders.subscribe()));
+    }
+}
+
+async fn serve(
+    stream: TcpStream,
+    script: Arc<Mutex<Script>>,
+    mut orders: broadcast::Receiver<Order>,
+) {
+    let Ok(mut socket) = accept_async(stream).await else {
+        return;
+    };
+    let mut subscribed = false;
+    loop {
+        let frames: Vec<String> = tokio::select! {
+            message = socket.next() => match message {
+                Some(Ok(Message::Text(text))) => match handle(&script, text.as_str(), &mut subscribed) {
+                    Some(frames) => frames,
+                    None => return,
+                },
+                Some(Ok(_)) => continue,
+                _ => return,
+            },
+            order = orders.recv() => match order {
+                Ok(Order::Close) | Err(_) => return,
+                Ok(Order::Send(text)) => vec![text],
+                Ok(Order::Show(height)) => event(&script, height, subscribed),
+            },
+        };
+        for frame in frames {
+            if socket.send(Message::text(frame)).await.is_err() {
+                return;
+            }
+        }
+    }
+}
+
+fn event(script: &Mutex<Script>, height: u64, subscribed: bool) -> Vec<String> {
+    let script = script.lock();
+    if !subscribed || script.silent_subscription {
+        return Vec::new();
+    }
+    let block = script.block_json(height);
+    let value = json!({"data": {"type": "tendermint/event/NewBlock", "value": {"block": block}}});
+    vec![json!({"jsonrpc": "2.0", "id": "newBlock_event", "result": value}).to_string()]
+}
+
+/// Frames to send; `None`: close the socket.
+fn handle(script: &Mutex<Script>, text: &str, subscribed: &mut bool) -> Option<Vec<String>> {
+    let call: Value = serde_json::from_str(text).unwrap();
+    let method = call["method"].as_str().unwrap().to_owned();
+    assert!(call["id"].is_string(), "ids are strings: {call}");
+    let mut script = script.lock();
+    script.calls.push((method.clone(), call["params"].clone()));
+    if script.close_on.as_ref() == Some(&method) {
+        return None;
+    }
+    if script.mute.contains(&method) {
+        return Some(Vec::new());
+    }
+    if let Some(rubbish) = script.rubbish.get(&method) {
+        return Some(vec![rubbish.clone()]);
+    }
+    let id = &call["id"];
+    if method == "subscribe" {
+        *subscribed = true;
+        return Some(vec![
+            json!({"jsonrpc": "2.0", "id": id, "result": {}}).to_string(),
+        ]);
+    }
+    let answer = match script.answer(&method, &call["params"]) {
+        Some(Value::Object(answer)) if answer.contains_key("error") => {
+            json!({"jsonrpc": "2.0", "id": id, "error": answer["error"]})
+        }
+        Some(answer) => json!({"jsonrpc": "2.0", "id": id, "result": answer}),
+        None => json!({"jsonrpc": "2.0", "id": id, "error":
+            {"code": -32603, "message": "Internal error", "data": "tx (AB) not found"}}),
+    };
+    Some(vec![answer.to_string()])
+}

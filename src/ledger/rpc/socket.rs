@@ -1,0 +1,26 @@
+//! Opening a WebSocket with our limits.
+
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
+use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async_with_config};
+
+use super::{RpcError, RpcOptions};
+
+/// Largest message and frame taken from the ledger.
+const LARGEST_FRAME: usize = 64 << 20;
+
+pub(super) type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
+
+/// Opens a socket within the time of a call.
+pub(super) async fn open(options: &RpcOptions) -> Result<Socket, RpcError> {
+    let limits = WebSocketConfig::default()
+        .max_message_size(Some(LARGEST_FRAME))
+        .max_frame_size(Some(LARGEST_FRAME));
+    let opening = connect_async_with_config(options.address(), Some(limits), true);
+    match timeout(options.call_timeout, opening).await {
+        Ok(Ok((socket, _))) => Ok(socket),
+        Ok(Err(error)) => Err(RpcError::Closed(error.to_string())),
+        Err(_) => Err(RpcError::Timeout(options.call_timeout)),
+    }
+}
