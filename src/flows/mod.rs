@@ -1,7 +1,11 @@
 //! What the roles do. Handlers read and return commits; API operations read
 //! and return what is to be accepted. No I/O but reads (spec/flows.md).
 
+pub mod identifier;
+pub mod state;
 pub mod status;
+#[cfg(test)]
+pub(crate) mod testing;
 
 use serde::{Deserialize, Serialize};
 
