@@ -2,6 +2,7 @@
 //! and return what is to be accepted. No I/O but reads (spec/flows.md).
 
 pub mod identifier;
+pub mod request_status;
 pub mod state;
 pub mod status;
 #[cfg(test)]
