@@ -1,8 +1,13 @@
 //! Keys, signatures, encryption, hashes and salts (spec/messaging-and-crypto.md 5, 6).
 
 pub mod accessor;
+pub mod encryption;
+pub mod envelope;
 pub mod hash;
+pub mod public_key;
 pub mod signature;
+#[cfg(test)]
+pub(crate) mod test_key;
 
 use async_trait::async_trait;
 
