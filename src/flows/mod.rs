@@ -1,7 +1,15 @@
 //! What the roles do. Handlers read and return commits; API operations read
 //! and return what is to be accepted. No I/O but reads (spec/flows.md).
 
+pub mod block;
+pub mod dispatch;
+pub mod identifier;
+pub mod request_status;
+pub mod rp;
+pub mod state;
 pub mod status;
+#[cfg(test)]
+pub(crate) mod testing;
 
 use serde::{Deserialize, Serialize};
 
