@@ -1,1 +1,30 @@
-//! To be written.
+//! The HTTP API of the node, version 6, and its server for operators
+//! (spec/http-api.md).
+//!
+//! [`serve`] runs every request through one pipeline ([`pipeline`]): body, API
+//! key, server information, settings, readiness, routing, role, schema, acting
+//! node. What an operation means is behind the trait [`Operations`]; what it
+//! wants stored is stored here, with one `accept`, before the client hears of it.
+
+pub mod admin;
+mod answer;
+mod body;
+mod dispatch;
+mod endpoint;
+mod identity;
+mod information;
+mod operations;
+mod pipeline;
+mod query_string;
+mod readiness;
+mod routes;
+mod schema;
+mod server;
+mod settings;
+mod tls;
+mod utility;
+
+pub use information::{MessageQueueService, Status};
+pub use operations::{CallbackOwner, Operations, Outcome};
+pub use readiness::Readiness;
+pub use server::{ServerHandle, ServerOptions, serve};

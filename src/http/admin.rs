@@ -1,0 +1,106 @@
+//! The server for operators: metrics and health
+//! (spec/process-model-and-config.md 11).
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix_web::http::Method;
+use actix_web::web::Data;
+use actix_web::{App, HttpRequest, HttpResponse, HttpServer, web};
+use metrics_exporter_prometheus::{BuildError, PrometheusBuilder, PrometheusHandle};
+use serde_json::json;
+
+use super::answer::Answer;
+use super::server::ServerHandle;
+use super::tls;
+use crate::config::TlsFiles;
+
+/// Upper limits of the buckets of every histogram, in milliseconds: those of
+/// the replaced system, then some for what takes as long as a block.
+const BUCKETS: [f64; 13] = [
+    0.1, 5.0, 15.0, 50.0, 100.0, 200.0, 300.0, 400.0, 500.0, 1000.0, 2500.0, 5000.0, 10000.0,
+];
+
+/// How often the recorder folds what was measured into its buckets.
+const UPKEEP_INTERVAL: Duration = Duration::from_secs(5);
+
+/// Makes the process record its metrics. Once per process.
+///
+/// # Errors
+/// Another recorder is installed.
+pub fn install_recorder() -> Result<PrometheusHandle, BuildError> {
+    PrometheusBuilder::new()
+        .set_buckets(&BUCKETS)?
+        .install_recorder()
+}
+
+/// What the server needs.
+pub struct AdminOptions {
+    /// Of [`install_recorder`].
+    pub metrics: PrometheusHandle,
+    /// Why the process is not ready; empty: it is.
+    pub reasons: Arc<dyn Fn() -> Vec<String> + Send + Sync>,
+    /// Where to listen; port 0 takes a free one.
+    pub address: SocketAddr,
+    /// `PROMETHEUS_HTTPS`
+    pub https: Option<TlsFiles>,
+}
+
+/// Starts the server inside an actix system.
+///
+/// # Errors
+/// The address is taken, or the TLS files cannot be used.
+pub async fn serve(options: AdminOptions) -> io::Result<ServerHandle> {
+    let address = options.address;
+    let https = options.https.clone();
+    let metrics = options.metrics.clone();
+    let options = Data::new(options);
+    let server = HttpServer::new(move || {
+        App::new()
+            .app_data(options.clone())
+            .default_service(web::to(handle))
+    })
+    .workers(1)
+    .disable_signals();
+    let server = match &https {
+        Some(files) => server.bind_rustls_0_23(address, tls::server_config(files)?)?,
+        None => server.bind(address)?,
+    };
+    let addresses = server.addrs();
+    let server = server.run();
+    let handle = ServerHandle::new(server.handle(), addresses);
+    actix_web::rt::spawn(async move {
+        let upkeep = actix_web::rt::spawn(keep_up(metrics));
+        if let Err(error) = server.await {
+            tracing::error!(%error, "the metrics server ended");
+        }
+        upkeep.abort();
+    });
+    Ok(handle)
+}
+
+async fn keep_up(metrics: PrometheusHandle) {
+    loop {
+        tokio::time::sleep(UPKEEP_INTERVAL).await;
+        metrics.run_upkeep();
+    }
+}
+
+async fn handle(request: HttpRequest, options: Data<AdminOptions>) -> HttpResponse {
+    let reads = request.method() == Method::GET || request.method() == Method::HEAD;
+    let answer = match request.path() {
+        _ if !reads => Answer::empty(404),
+        "/metrics" => Answer::text("text/plain; version=0.0.4", options.metrics.render()),
+        "/health" => Answer::json(200, &json!({"live": true})),
+        "/ready" => {
+            let reasons = (options.reasons)();
+            let ready = reasons.is_empty();
+            let status = if ready { 200 } else { 503 };
+            Answer::json(status, &json!({"ready": ready, "reasons": reasons}))
+        }
+        _ => Answer::empty(404),
+    };
+    answer.into_response()
+}

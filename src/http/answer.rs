@@ -1,0 +1,136 @@
+//! Answers with exactly the headers of spec/http-api.md 1.3 and 1.5.
+
+use actix_web::HttpResponse;
+use actix_web::http::StatusCode;
+use actix_web::http::header::{ALLOW, CONTENT_TYPE, HeaderValue, RETRY_AFTER};
+use bytes::Bytes;
+use serde_json::{Map, Value, json};
+
+use crate::config::Api;
+use crate::error::{Code, Error, Fault, codes};
+
+const JSON: &str = "application/json; charset=utf-8";
+
+/// An answer before it becomes the framework's.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Answer {
+    status: u16,
+    content_type: Option<&'static str>,
+    body: Bytes,
+    allow: Option<String>,
+    retry_after: bool,
+    close: bool,
+}
+
+impl Answer {
+    /// No body.
+    pub fn empty(status: u16) -> Self {
+        Self {
+            status,
+            content_type: None,
+            body: Bytes::new(),
+            allow: None,
+            retry_after: false,
+            close: false,
+        }
+    }
+
+    /// A JSON body.
+    pub fn json(status: u16, body: &Value) -> Self {
+        let mut answer = Self::empty(status);
+        answer.content_type = Some(JSON);
+        answer.body = Bytes::from(body.to_string());
+        answer
+    }
+
+    /// A text body.
+    pub fn text(content_type: &'static str, body: impl Into<Bytes>) -> Self {
+        let mut answer = Self::empty(200);
+        answer.content_type = Some(content_type);
+        answer.body = body.into();
+        answer
+    }
+
+    /// An error object with the status its code asks for (spec/http-api.md 1.5).
+    /// The store being away is no fault of anybody's call: 503 with `Retry-After`.
+    pub fn error(error: &Error, api: &Api) -> Self {
+        let mut body = Map::new();
+        body.insert("error".into(), error.to_json());
+        if let Some(details) = error.details() {
+            body.insert("details".into(), details.clone());
+        }
+        let answer = Self::json(status(error.code(), api), &Value::Object(body));
+        if error.code() == codes::DB_ERROR && error.is_temporary() {
+            return answer.with_status(503).retry_after();
+        }
+        answer
+    }
+
+    /// 501 for an operation that is not built yet.
+    pub fn not_built(what: &str) -> Self {
+        let message = format!("{what} is not available on this node yet");
+        let code = codes::UNKNOWN_ERROR.number;
+        Self::json(501, &json!({"error": {"code": code, "message": message}}))
+    }
+
+    /// The answer to OPTIONS.
+    pub fn options(methods: &str) -> Self {
+        let mut answer = Self::text("text/html; charset=utf-8", methods.to_owned());
+        answer.allow = Some(methods.to_owned());
+        answer
+    }
+
+    /// With another status.
+    pub fn with_status(mut self, status: u16) -> Self {
+        self.status = status;
+        self
+    }
+
+    /// With `Retry-After: 1`.
+    pub fn retry_after(mut self) -> Self {
+        self.retry_after = true;
+        self
+    }
+
+    /// With `Connection: close`.
+    pub fn closing(mut self) -> Self {
+        self.close = true;
+        self
+    }
+
+    /// The status.
+    pub fn status(&self) -> u16 {
+        self.status
+    }
+
+    /// The framework's form.
+    pub fn into_response(self) -> HttpResponse {
+        let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let mut response = HttpResponse::build(status);
+        if let Some(content_type) = self.content_type {
+            response.insert_header((CONTENT_TYPE, HeaderValue::from_static(content_type)));
+        }
+        if let Some(allow) = self.allow {
+            response.insert_header((ALLOW, allow));
+        }
+        if self.retry_after {
+            response.insert_header((RETRY_AFTER, HeaderValue::from_static("1")));
+        }
+        if self.close {
+            response.force_close();
+        }
+        if self.content_type.is_some() {
+            response.body(self.body)
+        } else {
+            response.finish()
+        }
+    }
+}
+
+fn status(code: Code, api: &Api) -> u16 {
+    match code.fault {
+        Fault::Client => api.client_error_status,
+        Fault::Server => api.server_error_status,
+        Fault::Forbidden => 403,
+    }
+}

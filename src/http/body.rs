@@ -1,0 +1,407 @@
+//! Reading and parsing request bodies (spec/http-api.md 1.3). Whatever is sent,
+//! at most [`LIMIT`] bytes are kept per call and [`Budget`] bytes per process.
+
+use std::io::Read;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use actix_web::HttpRequest;
+use actix_web::http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE};
+use actix_web::web::Payload;
+use bytes::{Bytes, BytesMut};
+use flate2::read::{MultiGzDecoder, ZlibDecoder};
+use futures_util::StreamExt;
+use serde_json::{Map, Number, Value};
+
+use super::answer::Answer;
+use crate::config::Api;
+use crate::error::{Error, codes};
+
+/// Largest body, after inflation: 25 MiB.
+pub(super) const LIMIT: usize = 25 * 1024 * 1024;
+/// How much of a body nobody wants is read, so that its sender gets an answer
+/// in place of a broken connection.
+const DISCARD_LIMIT: usize = 4 * LIMIT;
+/// Longest pause inside a body.
+const PAUSE_LIMIT: Duration = Duration::from_secs(30);
+/// Longest time for a whole body.
+const TIME_LIMIT: Duration = Duration::from_secs(300);
+/// Whole numbers up to here are the same as integers and as doubles.
+const EXACT: f64 = 9_007_199_254_740_992.0;
+
+/// Why there is no body.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum BodyError {
+    /// Not JSON, or not an object or array.
+    Malformed,
+    /// Above [`LIMIT`].
+    TooLarge,
+    /// Cannot be decoded; the text says why.
+    Unreadable(String),
+    /// Other bodies fill the memory set aside for them.
+    Busy,
+    /// It did not arrive in time.
+    Slow,
+}
+
+impl BodyError {
+    /// The answer to the client.
+    pub fn answer(&self, api: &Api) -> Answer {
+        match self {
+            BodyError::Malformed => Answer::error(&codes::BODY_PARSE_FAILED.into(), api),
+            BodyError::TooLarge => Answer::error(&codes::BODY_TOO_LARGE.into(), api),
+            BodyError::Unreadable(reason) => {
+                let message = format!("{}: {reason}", codes::BODY_PARSER_ERROR.message);
+                Answer::error(&Error::with_message(codes::BODY_PARSER_ERROR, message), api)
+            }
+            BodyError::Busy => {
+                let message = "Too many large bodies at once";
+                let error = Error::with_message(codes::BODY_PARSER_ERROR, message);
+                Answer::error(&error, api).with_status(503).retry_after()
+            }
+            BodyError::Slow => Answer::empty(408).closing(),
+        }
+    }
+}
+
+/// Memory set aside for bodies that are being read, shared by all connections.
+#[derive(Debug, Clone)]
+pub(super) struct Budget {
+    used: Arc<AtomicUsize>,
+    size: usize,
+}
+
+impl Budget {
+    /// Room for `size` bytes.
+    pub fn new(size: usize) -> Self {
+        Self {
+            used: Arc::default(),
+            size,
+        }
+    }
+
+    fn share(&self) -> Share {
+        Share {
+            budget: self.clone(),
+            bytes: 0,
+        }
+    }
+}
+
+/// What one call has taken of the budget; given back when dropped.
+struct Share {
+    budget: Budget,
+    bytes: usize,
+}
+
+impl Share {
+    fn take(&mut self, bytes: usize) -> Result<(), BodyError> {
+        let before = self.budget.used.fetch_add(bytes, Ordering::Relaxed);
+        self.bytes += bytes;
+        if before + bytes > self.budget.size {
+            return Err(BodyError::Busy);
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Share {
+    fn drop(&mut self) {
+        self.budget.used.fetch_sub(self.bytes, Ordering::Relaxed);
+    }
+}
+
+/// How the bytes are packed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Encoding {
+    Identity,
+    Gzip,
+    Deflate,
+}
+
+/// How the text is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Charset {
+    Utf8,
+    Utf16,
+    Utf16Le,
+    Utf16Be,
+}
+
+/// Reads the body of a call as JSON. No body, or one of another media type, is `{}`.
+pub(super) async fn read(
+    request: &HttpRequest,
+    mut payload: Payload,
+    budget: &Budget,
+) -> Result<Value, BodyError> {
+    let reading = read_in_time(request, &mut payload, budget);
+    let result = match tokio::time::timeout(TIME_LIMIT, reading).await {
+        Ok(result) => result,
+        Err(_) => Err(BodyError::Slow),
+    };
+    if !matches!(result, Ok(_) | Err(BodyError::Slow)) {
+        discard(&mut payload).await;
+    }
+    result
+}
+
+async fn read_in_time(
+    request: &HttpRequest,
+    payload: &mut Payload,
+    budget: &Budget,
+) -> Result<Value, BodyError> {
+    let header = |name| {
+        let value = request.headers().get(name);
+        value.and_then(|value| value.to_str().ok())
+    };
+    let Some(parameters) = header(CONTENT_TYPE).and_then(json_parameters) else {
+        discard(payload).await;
+        return Ok(Value::Object(Map::new()));
+    };
+    let charset = charset(parameters)?;
+    let encoding = encoding(header(CONTENT_ENCODING))?;
+    let announced: Option<usize> = header(CONTENT_LENGTH).and_then(|length| length.parse().ok());
+    if encoding == Encoding::Identity && announced.is_some_and(|length| length > LIMIT) {
+        return Err(BodyError::TooLarge);
+    }
+    let mut share = budget.share();
+    let packed = collect(payload, &mut share).await?;
+    let bytes = inflate(packed, encoding, &mut share)?;
+    parse(&decode(bytes, charset)?)
+}
+
+async fn collect(payload: &mut Payload, share: &mut Share) -> Result<Bytes, BodyError> {
+    let mut bytes = BytesMut::new();
+    while let Some(chunk) = next(payload).await? {
+        if bytes.len() + chunk.len() > LIMIT {
+            return Err(BodyError::TooLarge);
+        }
+        share.take(chunk.len())?;
+        bytes.extend_from_slice(&chunk);
+    }
+    Ok(bytes.freeze())
+}
+
+async fn next(payload: &mut Payload) -> Result<Option<Bytes>, BodyError> {
+    let chunk = tokio::time::timeout(PAUSE_LIMIT, payload.next()).await;
+    let chunk = chunk.map_err(|_| BodyError::Slow)?;
+    let chunk = chunk.transpose();
+    chunk.map_err(|error| BodyError::Unreadable(error.to_string()))
+}
+
+async fn discard(payload: &mut Payload) {
+    let mut discarded = 0;
+    while let Ok(Some(chunk)) = next(payload).await {
+        discarded += chunk.len();
+        if discarded > DISCARD_LIMIT {
+            return;
+        }
+    }
+}
+
+/// The parameters of the media type, if it is `application/json`.
+fn json_parameters(content_type: &str) -> Option<&str> {
+    let (media_type, parameters) = content_type.split_once(';').unwrap_or((content_type, ""));
+    let is_json = media_type.trim().eq_ignore_ascii_case("application/json");
+    is_json.then_some(parameters)
+}
+
+fn charset(parameters: &str) -> Result<Charset, BodyError> {
+    let named = parameters.split(';').find_map(|parameter| {
+        let (name, value) = parameter.split_once('=')?;
+        let is_charset = name.trim().eq_ignore_ascii_case("charset");
+        is_charset.then(|| value.trim().trim_matches('"').to_ascii_lowercase())
+    });
+    match named.as_deref() {
+        None | Some("utf-8") => Ok(Charset::Utf8),
+        Some("utf-16") => Ok(Charset::Utf16),
+        Some("utf-16le") => Ok(Charset::Utf16Le),
+        Some("utf-16be") => Ok(Charset::Utf16Be),
+        Some(other) => Err(BodyError::Unreadable(format!(
+            "unsupported charset \"{}\"",
+            other.to_ascii_uppercase()
+        ))),
+    }
+}
+
+fn encoding(header: Option<&str>) -> Result<Encoding, BodyError> {
+    match header
+        .unwrap_or("identity")
+        .trim()
+        .to_ascii_lowercase()
+        .as_str()
+    {
+        "identity" | "" => Ok(Encoding::Identity),
+        "gzip" => Ok(Encoding::Gzip),
+        "deflate" => Ok(Encoding::Deflate),
+        other => Err(BodyError::Unreadable(format!(
+            "unsupported content encoding \"{other}\""
+        ))),
+    }
+}
+
+fn inflate(packed: Bytes, encoding: Encoding, share: &mut Share) -> Result<Bytes, BodyError> {
+    if packed.is_empty() {
+        return Ok(packed);
+    }
+    match encoding {
+        Encoding::Identity => Ok(packed),
+        Encoding::Gzip => inflate_with(MultiGzDecoder::new(packed.as_ref()), share),
+        Encoding::Deflate => inflate_with(ZlibDecoder::new(packed.as_ref()), share),
+    }
+}
+
+fn inflate_with(mut decoder: impl Read, share: &mut Share) -> Result<Bytes, BodyError> {
+    let mut bytes = BytesMut::new();
+    let mut chunk = [0; 16 * 1024];
+    loop {
+        let read = decoder.read(&mut chunk);
+        let read = read.map_err(|error| BodyError::Unreadable(error.to_string()))?;
+        if read == 0 {
+            return Ok(bytes.freeze());
+        }
+        if bytes.len() + read > LIMIT {
+            return Err(BodyError::TooLarge);
+        }
+        share.take(read)?;
+        bytes.extend_from_slice(&chunk[..read]);
+    }
+}
+
+/// The text as UTF-8; what is not text becomes U+FFFD, a byte order mark goes.
+fn decode(bytes: Bytes, charset: Charset) -> Result<Bytes, BodyError> {
+    let text = match charset {
+        Charset::Utf8 if std::str::from_utf8(&bytes).is_ok() => {
+            return Ok(bytes
+                .strip_prefix(b"\xEF\xBB\xBF")
+                .map_or(bytes.clone(), |text| bytes.slice_ref(text)));
+        }
+        Charset::Utf8 => String::from_utf8_lossy(&bytes).into_owned(),
+        Charset::Utf16Be => utf16(&bytes, u16::from_be_bytes),
+        Charset::Utf16 if bytes.starts_with(&[0xFE, 0xFF]) => utf16(&bytes, u16::from_be_bytes),
+        Charset::Utf16 | Charset::Utf16Le => utf16(&bytes, u16::from_le_bytes),
+    };
+    let text = text.strip_prefix('\u{FEFF}').unwrap_or(&text);
+    Ok(Bytes::copy_from_slice(text.as_bytes()))
+}
+
+fn utf16(bytes: &[u8], unit: fn([u8; 2]) -> u16) -> String {
+    let units = bytes.chunks(2).map(|pair| match pair {
+        [first, second] => unit([*first, *second]),
+        _ => 0xFFFD,
+    });
+    let characters = char::decode_utf16(units);
+    characters
+        .map(|character| character.unwrap_or(char::REPLACEMENT_CHARACTER))
+        .collect()
+}
+
+fn parse(text: &[u8]) -> Result<Value, BodyError> {
+    if text.is_empty() {
+        return Ok(Value::Object(Map::new()));
+    }
+    let first = text.iter().find(|byte| !b" \t\n\r".contains(byte));
+    if !matches!(first, Some(b'{' | b'[')) {
+        return Err(BodyError::Malformed);
+    }
+    let mut value = serde_json::from_slice(text).map_err(|_| BodyError::Malformed)?;
+    make_whole_numbers_integers(&mut value);
+    Ok(value)
+}
+
+/// `1.0` and `1e3` are the integers 1 and 1000, as they are for every other
+/// node of the network.
+fn make_whole_numbers_integers(value: &mut Value) {
+    match value {
+        Value::Number(number) => {
+            if let Some(double) = number.as_f64().filter(|_| number.is_f64())
+                && double.fract() == 0.0
+                && double.abs() < EXACT
+            {
+                *number = Number::from(double as i64);
+            }
+        }
+        Value::Array(items) => items.iter_mut().for_each(make_whole_numbers_integers),
+        Value::Object(members) => members.values_mut().for_each(make_whole_numbers_integers),
+        Value::Null | Value::Bool(_) | Value::String(_) => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn only_objects_and_arrays_are_bodies() {
+        assert_eq!(parse(b""), Ok(json!({})));
+        assert_eq!(parse(b" \n[1]"), Ok(json!([1])));
+        for text in ["1", "\"x\"", "null", "  ", "{", "{} x", "tru"] {
+            assert_eq!(parse(text.as_bytes()), Err(BodyError::Malformed), "{text}");
+        }
+    }
+
+    #[test]
+    fn whole_numbers_are_integers_however_they_are_written() {
+        let parsed = parse(br#"{"a":1.0,"b":[1e3,2.5,-0.0],"c":1e300}"#).unwrap();
+        assert_eq!(parsed.to_string(), r#"{"a":1,"b":[1000,2.5,0],"c":1e+300}"#);
+    }
+
+    #[test]
+    fn deep_nesting_is_refused_and_does_not_overflow_the_stack() {
+        let text = "[".repeat(1_000_000);
+        assert_eq!(parse(text.as_bytes()), Err(BodyError::Malformed));
+    }
+
+    #[test]
+    fn media_types_and_charsets_are_recognised() {
+        assert_eq!(json_parameters("application/json"), Some(""));
+        assert!(json_parameters("Application/JSON; charset=utf-8").is_some());
+        assert_eq!(json_parameters("application/json-patch"), None);
+        assert_eq!(json_parameters("text/json"), None);
+        assert_eq!(charset(" charset=\"UTF-8\""), Ok(Charset::Utf8));
+        assert_eq!(charset("a=b; charset=utf-16le"), Ok(Charset::Utf16Le));
+        assert!(matches!(
+            charset("charset=latin1"),
+            Err(BodyError::Unreadable(_))
+        ));
+        assert!(matches!(
+            charset("charset=utf-7"),
+            Err(BodyError::Unreadable(_))
+        ));
+    }
+
+    #[test]
+    fn texts_of_all_charsets_are_decoded() {
+        let le: Vec<u8> = "{\"ก\":1}"
+            .encode_utf16()
+            .flat_map(u16::to_le_bytes)
+            .collect();
+        let be: Vec<u8> = "\u{FEFF}{\"ก\":1}"
+            .encode_utf16()
+            .flat_map(u16::to_be_bytes)
+            .collect();
+        let expected = Ok(Bytes::from("{\"ก\":1}"));
+        assert_eq!(decode(Bytes::from(le), Charset::Utf16Le), expected);
+        assert_eq!(decode(Bytes::from(be), Charset::Utf16), expected);
+        assert_eq!(
+            decode(Bytes::from("\u{FEFF}{\"ก\":1}"), Charset::Utf8),
+            expected
+        );
+        assert_eq!(
+            decode(Bytes::from_static(b"\"\xFF\""), Charset::Utf8),
+            Ok(Bytes::from("\"\u{FFFD}\""))
+        );
+    }
+
+    #[test]
+    fn the_budget_is_given_back() {
+        let budget = Budget::new(10);
+        let mut share = budget.share();
+        assert_eq!(share.take(8), Ok(()));
+        assert_eq!(budget.share().take(8), Err(BodyError::Busy));
+        drop(share);
+        assert_eq!(budget.share().take(8), Ok(()));
+    }
+}

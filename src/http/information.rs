@@ -1,0 +1,164 @@
+//! What the node tells about itself, without readiness or role
+//! (spec/http-api.md 3.11).
+
+use serde_json::{Map, Value, json};
+
+use super::answer::Answer;
+use super::server::Api;
+use crate::config::Environment;
+use crate::error::Error;
+use crate::job::Table;
+use crate::ledger::query;
+
+const LICENSE: &str = concat!(
+    "erawan ",
+    env!("CARGO_PKG_VERSION"),
+    "\nLicence: ",
+    env!("CARGO_PKG_LICENSE"),
+    "\n"
+);
+
+/// What the message queue service says of itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MessageQueueService {
+    /// Node it serves.
+    pub node_id: String,
+    /// Port other nodes reach it on.
+    pub message_queue_port: u16,
+}
+
+/// What a process knows of its own work.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Status {
+    /// `None` while it cannot be reached.
+    pub message_queue_service: Option<MessageQueueService>,
+    /// Messages that no other node has acknowledged yet.
+    pub pending_outbound_messages: u64,
+    /// Callbacks that are not delivered yet.
+    pub pending_callbacks: u64,
+    /// Calls of the external crypto service without an answer yet.
+    pub pending_external_crypto_calls: u64,
+    /// Blocks whose effects are being worked out.
+    pub processing_blocks: Vec<u64>,
+    /// Messages being worked on.
+    pub processing_inbound_messages: u64,
+}
+
+/// The answer to a GET, if the path is one of these.
+pub(super) async fn answer(api: &Api, path: &[&str]) -> Option<Answer> {
+    let [name] = path else {
+        return None;
+    };
+    let count = |name: &str, number: u64| Ok(json!({name: number}));
+    let status = (api.options.status)();
+    let body = match name.to_ascii_lowercase().as_str() {
+        "license" => return Some(Answer::text("text/plain; charset=utf-8", LICENSE)),
+        "source" => return Some(source()),
+        "info" => Ok(info(api, &status).await),
+        "num_expected_txs" => expected(api)
+            .await
+            .map(|hashes| json!({"n_expected_txs": hashes.len()})),
+        "expected_txs" => expected(api)
+            .await
+            .map(|hashes| json!({"expected_txs": hashes})),
+        "num_pending_outbound_mq_messages" => count(
+            "n_pending_outbound_mq_messages",
+            status.pending_outbound_messages,
+        ),
+        "num_pending_client_callbacks" => {
+            count("n_pending_client_callbacks", status.pending_callbacks)
+        }
+        "num_pending_external_crypto_callbacks" => count(
+            "n_pending_external_crypto_callbacks",
+            status.pending_external_crypto_calls,
+        ),
+        "num_processing_blocks" => {
+            count("n_processing_blocks", status.processing_blocks.len() as u64)
+        }
+        "processing_blocks" => {
+            let blocks = status.processing_blocks.iter().map(u64::to_string);
+            Ok(json!({"processing_blocks": blocks.collect::<Vec<_>>()}))
+        }
+        "num_processing_inbound_messages" => count(
+            "n_processing_inbound_messages",
+            status.processing_inbound_messages,
+        ),
+        _ => return None,
+    };
+    Some(match body {
+        Ok(body) => Answer::json(200, &body),
+        Err(error) => Answer::error(&error, &api.options.context.config.api),
+    })
+}
+
+/// Where the program comes from: `repository` of the package, if it has one.
+fn source() -> Answer {
+    match env!("CARGO_PKG_REPOSITORY") {
+        "" => Answer::empty(404),
+        repository => Answer::text("text/html; charset=utf-8", repository),
+    }
+}
+
+async fn expected(api: &Api) -> Result<Vec<String>, Error> {
+    let state = &api.options.context.state;
+    Ok(state.rows(Table::ExpectedTransaction, "").await?)
+}
+
+async fn info(api: &Api, status: &Status) -> Value {
+    let context = &api.options.context;
+    let config = &context.config;
+    let mut info = Map::new();
+    let mut put = |name: &str, value: Value| {
+        info.insert(name.to_owned(), value);
+    };
+    put("env", environment(config.environment).into());
+    put("version", env!("CARGO_PKG_VERSION").into());
+    put("api_version", "6.0".into());
+    put("node_id", context.node_id().into());
+    // Without the ledger these two are left out.
+    let node = query::node_info(context.ledger.as_ref(), context.node_id()).await;
+    if let Ok(Some(node)) = node {
+        put("node_name", node.node_name.into());
+        put("role", node.role.into());
+    }
+    put("server_listen_port", config.api.port.into());
+    put("db_ip", config.redis.host.as_str().into());
+    put("db_port", config.redis.port.into());
+    put("message_queue_ip", config.mq.contact_ip.as_str().into());
+    put("message_queue_port", config.mq.binding_port.into());
+    let service = status.message_queue_service.as_ref().map(|service| {
+        json!({
+            "node_id": service.node_id,
+            "message_queue_port": service.message_queue_port,
+        })
+    });
+    put(
+        "message_queue_service_server",
+        json!({
+            "ip": config.mq.service_host,
+            "port": config.mq.service_port,
+            "server_info": service,
+        }),
+    );
+    let tendermint = &config.tendermint;
+    let address = format!("{}:{}", tendermint.host, tendermint.port);
+    put("tendermint_address", address.into());
+    let readiness = (api.options.readiness)();
+    put(
+        "tendermint_web_socket_connected",
+        readiness.ledger_connected.into(),
+    );
+    put("last_known_chain_id", json!(context.ledger.chain_id().ok()));
+    let height = Some(context.ledger.height()).filter(|height| *height > 0);
+    put("last_known_block_height", json!(height));
+    Value::Object(info)
+}
+
+/// `NODE_ENV`.
+pub(super) fn environment(environment: Environment) -> &'static str {
+    match environment {
+        Environment::Development => "development",
+        Environment::Production => "production",
+        Environment::Test => "test",
+    }
+}

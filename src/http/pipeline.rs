@@ -1,0 +1,179 @@
+//! The steps every call goes through, in the order of spec/http-api.md 1.1.
+
+use std::time::Instant;
+
+use actix_web::http::Method;
+use actix_web::web::{Data, Payload};
+use actix_web::{HttpRequest, HttpResponse};
+use metrics::histogram;
+use openssl::memcmp;
+use openssl::sha::sha256;
+use serde_json::Value;
+
+use super::answer::Answer;
+use super::dispatch::{self, Call};
+use super::routes::{self, Found};
+use super::server::Api;
+use super::{body, information, query_string, settings};
+use crate::config::{ApiVersion, Environment};
+use crate::error::codes;
+
+/// Label of metrics for paths that are no route.
+const NO_ROUTE: &str = "none";
+
+/// An answer, and the route it came from.
+struct Served {
+    answer: Answer,
+    route: &'static str,
+}
+
+impl From<Answer> for Served {
+    fn from(answer: Answer) -> Self {
+        Self {
+            answer,
+            route: NO_ROUTE,
+        }
+    }
+}
+
+/// Serves one call.
+pub(super) async fn handle(request: HttpRequest, payload: Payload, api: Data<Api>) -> HttpResponse {
+    let started = Instant::now();
+    let served = serve(&request, payload, &api).await;
+    let status = served.answer.status();
+    let milliseconds = started.elapsed().as_secs_f64() * 1000.0;
+    histogram!(
+        "http_request_duration_ms",
+        "method" => method_label(request.method()),
+        "route" => served.route,
+        "code" => status.to_string(),
+    )
+    .record(milliseconds);
+    tracing::debug!(
+        method = %request.method(),
+        path = request.path(),
+        status,
+        milliseconds,
+        "API call"
+    );
+    served.answer.into_response()
+}
+
+/// Methods nobody knows share a label, so that callers cannot make up new ones.
+fn method_label(method: &Method) -> &'static str {
+    match *method {
+        Method::GET => "GET",
+        Method::POST => "POST",
+        Method::HEAD => "HEAD",
+        Method::OPTIONS => "OPTIONS",
+        _ => "other",
+    }
+}
+
+async fn serve(request: &HttpRequest, payload: Payload, api: &Api) -> Served {
+    let config = &api.options.context.config;
+    let body = match body::read(request, payload, &api.bodies).await {
+        Ok(body) => body,
+        Err(error) => return error.answer(&config.api).into(),
+    };
+    if !has_api_key(request, config.api.key_hash.as_deref()) {
+        return Answer::error(&codes::INVALID_API_KEY.into(), &config.api).into();
+    }
+    let method = request.method();
+    let path = routes::segments(request.uri().path());
+    if let Some(answer) = outside_of_versions(api, method, &path, &body).await {
+        return answer.into();
+    }
+    let exempt = is_exempt_from_readiness(request);
+    let role = api.options.context.role;
+    let refusal = (api.options.readiness)().refusal(role, method, &config.api);
+    if let Some(refusal) = refusal.filter(|_| !exempt) {
+        return refusal.into();
+    }
+    versioned(request, api, &path, body).await
+}
+
+/// With `USE_API_KEY`, whether the header's SHA-256 is the configured one.
+fn has_api_key(request: &HttpRequest, key_hash: Option<&str>) -> bool {
+    let Some(key_hash) = key_hash else {
+        return true;
+    };
+    let Some(key) = request.headers().get("x-api-key") else {
+        return false;
+    };
+    let given = hex::encode(sha256(key.as_bytes()));
+    let expected = key_hash.to_ascii_lowercase();
+    given.len() == expected.len() && memcmp::eq(given.as_bytes(), expected.as_bytes())
+}
+
+/// Debug routes, server information, settings and keys.
+async fn outside_of_versions(
+    api: &Api,
+    method: &Method,
+    path: &[&str],
+    body: &Value,
+) -> Option<Answer> {
+    let config = &api.options.context.config;
+    let reads = method == Method::GET || method == Method::HEAD;
+    let first = path.first().copied().unwrap_or_default();
+    if first.eq_ignore_ascii_case("debug") && config.environment == Environment::Development {
+        return Some(Answer::not_built("/debug"));
+    }
+    if reads && let Some(answer) = information::answer(api, path).await {
+        return Some(answer);
+    }
+    if config.api.config_routes
+        && let Some(answer) = settings::answer(config, method, path, body)
+    {
+        return Some(answer);
+    }
+    if reads && path.len() == 1 && first.eq_ignore_ascii_case("reinit_node_keys") {
+        return Some(match api.options.operations.reload_keys().await {
+            Ok(()) => Answer::empty(204),
+            Err(error) => Answer::error(&error, &config.api),
+        });
+    }
+    None
+}
+
+/// The URLs a node needs to become ready are set through this path.
+fn is_exempt_from_readiness(request: &HttpRequest) -> bool {
+    let uri = request.uri();
+    let end = uri.query().unwrap_or(uri.path());
+    end.ends_with("/node/callback")
+}
+
+async fn versioned(request: &HttpRequest, api: &Api, path: &[&str], body: Value) -> Served {
+    let default_version = api.options.context.config.api.default_version;
+    match path
+        .first()
+        .map(|first| first.to_ascii_lowercase())
+        .as_deref()
+    {
+        Some("v6") => version_6(request, api, &path[1..], body).await,
+        Some("v4") => Answer::not_built("API version 4 (paths below /v4)").into(),
+        Some("v5") => Answer::not_built("API version 5 (paths below /v5)").into(),
+        _ if default_version == ApiVersion::V6 => version_6(request, api, path, body).await,
+        _ if routes::is_known(path) => {
+            let version = default_version.as_str();
+            let what = format!("API version {version} (DEFAULT_API_VERSION; use paths below /v6)");
+            Answer::not_built(&what).into()
+        }
+        _ => Answer::empty(404).into(),
+    }
+}
+
+async fn version_6(request: &HttpRequest, api: &Api, path: &[&str], body: Value) -> Served {
+    let role = api.options.context.role;
+    let (route, parameters) = match routes::find(request.method(), path, role) {
+        Found::Route(route, parameters) => (route, parameters),
+        Found::Options(methods) => return Answer::options(&methods).into(),
+        Found::Nothing => return Answer::empty(404).into(),
+    };
+    let query = query_string::parse(request.query_string());
+    let answer = dispatch::answer(api, route, &parameters, Call { query, body }).await;
+    Served {
+        answer,
+        route: route.label(),
+    }
+}

@@ -1,0 +1,141 @@
+//! Whether the API may serve a call (spec/http-api.md 1.6).
+
+use actix_web::http::Method;
+
+use super::answer::Answer;
+use crate::config::Api;
+use crate::error::{Code, Error, codes};
+use crate::node::Role;
+
+/// What the gate looks at, as it is at the moment of a call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Readiness {
+    /// The ledger's socket is connected.
+    pub ledger_connected: bool,
+    /// The ledger's node has caught up.
+    pub ledger_synced: bool,
+    /// Keys are local, or all three URLs of the external crypto service are set.
+    pub crypto_ready: bool,
+    /// Our message queue address is on the ledger, or is not to be registered
+    /// by this process.
+    pub mq_registered: bool,
+    /// The store answers.
+    pub store_available: bool,
+    /// The node has more open jobs than it should take.
+    pub queue_full: bool,
+    /// The process is stopping.
+    pub draining: bool,
+}
+
+impl Readiness {
+    /// Everything as it should be.
+    pub const READY: Readiness = Readiness {
+        ledger_connected: true,
+        ledger_synced: true,
+        crypto_ready: true,
+        mq_registered: true,
+        store_available: true,
+        queue_full: false,
+        draining: false,
+    };
+
+    /// Why a node with this role is not ready, in words for an operator.
+    pub fn reasons(&self, role: Role) -> Vec<&'static str> {
+        let conditions = [
+            (self.draining, "the process is stopping"),
+            (!self.ledger_connected, "the ledger is not connected"),
+            (!self.ledger_synced, "the ledger is catching up"),
+            (
+                !self.crypto_ready,
+                "URLs of the external crypto service are not all set",
+            ),
+            (
+                !self.mq_registered && role != Role::Ndid,
+                "the message queue address is not registered yet",
+            ),
+            (!self.store_available, "the store is not available"),
+            (self.queue_full, "the queue is full"),
+        ];
+        let true_ones = conditions.into_iter().filter(|(holds, _)| *holds);
+        true_ones.map(|(_, reason)| reason).collect()
+    }
+
+    /// The answer in place of the operation's; `None` if it may go on.
+    pub(super) fn refusal(&self, role: Role, method: &Method, api: &Api) -> Option<Answer> {
+        if self.draining {
+            let error = Error::with_message(codes::UNKNOWN_ERROR, "The server is stopping");
+            return Some(unavailable(&error, api).retry_after().closing());
+        }
+        if let Some(code) = self.specified_refusal(role, method) {
+            return Some(unavailable(&code.into(), api));
+        }
+        if method != Method::POST {
+            return None;
+        }
+        if !self.store_available {
+            return Some(unavailable(&codes::DB_ERROR.into(), api).retry_after());
+        }
+        if self.queue_full {
+            let error = Error::with_message(codes::UNKNOWN_ERROR, "Too many jobs are waiting");
+            return Some(unavailable(&error, api).retry_after());
+        }
+        None
+    }
+
+    /// The conditions of the specification, in its order.
+    fn specified_refusal(&self, role: Role, method: &Method) -> Option<Code> {
+        if !self.ledger_connected {
+            return Some(codes::TENDERMINT_NOT_CONNECTED);
+        }
+        if !self.ledger_synced {
+            return Some(codes::TENDERMINT_SYNCING);
+        }
+        if method != Method::POST {
+            return None;
+        }
+        if !self.crypto_ready {
+            return Some(codes::WAITING_FOR_KMS_CALLBACK_URL_SET);
+        }
+        if !self.mq_registered && role != Role::Ndid {
+            return Some(codes::REGISTERING_MESSAGE_QUEUE_ADDRESS);
+        }
+        None
+    }
+}
+
+fn unavailable(error: &Error, api: &Api) -> Answer {
+    Answer::error(error, api).with_status(503)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn code(readiness: Readiness, role: Role, method: Method) -> Option<u32> {
+        readiness
+            .specified_refusal(role, &method)
+            .map(|code| code.number)
+    }
+
+    #[test]
+    fn the_conditions_are_checked_in_the_specified_order() {
+        let mut readiness = Readiness {
+            ledger_connected: false,
+            ledger_synced: false,
+            crypto_ready: false,
+            mq_registered: false,
+            ..Readiness::READY
+        };
+        assert_eq!(code(readiness, Role::Rp, Method::GET), Some(10008));
+        readiness.ledger_connected = true;
+        assert_eq!(code(readiness, Role::Rp, Method::GET), Some(10007));
+        readiness.ledger_synced = true;
+        assert_eq!(code(readiness, Role::Rp, Method::GET), None);
+        assert_eq!(code(readiness, Role::Rp, Method::POST), Some(10029));
+        readiness.crypto_ready = true;
+        assert_eq!(code(readiness, Role::Rp, Method::POST), Some(10017));
+        assert_eq!(code(readiness, Role::Ndid, Method::POST), None);
+        readiness.mq_registered = true;
+        assert_eq!(code(readiness, Role::Rp, Method::POST), None);
+    }
+}
