@@ -2,6 +2,7 @@
 //! and return what is to be accepted. No I/O but reads (spec/flows.md).
 
 pub mod as_;
+pub mod identifier;
 pub mod idp;
 mod integrity;
 mod levels;
@@ -9,8 +10,12 @@ pub mod node;
 mod open_request;
 pub mod private_messages;
 pub mod reply;
+pub mod request_status;
+pub mod state;
 pub mod status;
 mod status_update;
+#[cfg(test)]
+pub(crate) mod testing;
 
 use serde::{Deserialize, Serialize};
 
