@@ -5,7 +5,7 @@
 use serde_json::Value;
 
 use crate::error::{Error, codes};
-use crate::flows::row;
+use crate::flows::{row, state};
 use crate::job::{Column, Table, Write};
 use crate::ledger::query;
 use crate::node::Context;
@@ -35,14 +35,9 @@ pub async fn find(
     if detail.is_none() {
         return Ok(None);
     }
-    let records = context
-        .state
-        .columns(Table::PrivateMessage, &row(node_id, request_id))
-        .await?;
-    let mut messages = records
-        .iter()
-        .map(|(_, record)| parse(record))
-        .collect::<Result<Vec<Value>, Error>>()?;
+    let record = row(node_id, request_id);
+    let records = state::load_columns(context, Table::PrivateMessage, &record).await?;
+    let mut messages: Vec<Value> = records.into_iter().map(|(_, message)| message).collect();
     messages.retain(|message| is_of_type(message, message_type));
     messages.sort_by_key(place);
     Ok(Some(messages))
@@ -89,14 +84,11 @@ async fn columns_of_type(
     row: &str,
     message_type: Option<&str>,
 ) -> Result<Vec<Column>, Error> {
-    let records = context.state.columns(Table::PrivateMessage, row).await?;
-    let mut columns = Vec::new();
-    for (column, record) in records {
-        if is_of_type(&parse(&record)?, message_type) {
-            columns.push(column);
-        }
-    }
-    Ok(columns)
+    let records = state::load_columns(context, Table::PrivateMessage, row).await?;
+    let of_type = records
+        .into_iter()
+        .filter(|(_, message)| is_of_type(message, message_type));
+    Ok(of_type.map(|(column, _)| column).collect())
 }
 
 fn check_type(message_type: Option<&str>) -> Result<(), Error> {
@@ -107,12 +99,6 @@ fn check_type(message_type: Option<&str>) -> Result<(), Error> {
         )),
         _ => Ok(()),
     }
-}
-
-fn parse(record: &[u8]) -> Result<Value, Error> {
-    serde_json::from_slice(record).map_err(|error| {
-        Error::with_message(codes::DB_ERROR, format!("stored private message: {error}"))
-    })
 }
 
 fn is_of_type(message: &Value, message_type: Option<&str>) -> bool {

@@ -2,7 +2,7 @@
 
 use crate::error::{Error, codes};
 use crate::flows::open_request::open_request;
-use crate::flows::row;
+use crate::flows::{row, state};
 use crate::job::Table;
 use crate::mq::message::{DataRequest, Message};
 use crate::node::Context;
@@ -40,18 +40,8 @@ pub async fn pending(
     if wanted > 0 && (answers >= wanted || answers + outstanding < wanted) {
         return Err(codes::ENOUGH_AS_RESPONSE.into());
     }
-    let request = context.state.get(Table::DataRequest, &record, "").await?;
-    parse(&request.ok_or(codes::UNKNOWN_DATA_REQUEST)?)
-}
-
-fn parse(record: &[u8]) -> Result<DataRequest, Error> {
-    let found = match serde_json::from_slice(record) {
-        Ok(Message::DataRequest(request)) => return Ok(request),
-        Ok(other) => format!("a {}", other.type_name()),
-        Err(error) => error.to_string(),
-    };
-    Err(Error::with_message(
-        codes::UNKNOWN_ERROR,
-        format!("stored data request: {found}"),
-    ))
+    match state::load(context, Table::DataRequest, &record, "").await? {
+        Some(Message::DataRequest(request)) => Ok(request),
+        _ => Err(codes::UNKNOWN_DATA_REQUEST.into()),
+    }
 }

@@ -12,8 +12,8 @@ use crate::crypto::{KeyUse, hash};
 use crate::delivery::transaction::{Continuation, Transact, transact};
 use crate::error::{Error, codes};
 use crate::flows::reply::Reply;
-use crate::flows::{accept, request_key, row};
-use crate::job::{Commit, JobId, Kind, Table, Write, codec};
+use crate::flows::{accept, request_key, row, state};
+use crate::job::{Commit, JobId, Kind, Table, codec};
 use crate::ledger::query;
 use crate::mq::message::PackedData;
 use crate::mq::packing;
@@ -96,8 +96,6 @@ pub(super) async fn answer(
     };
     let answer_id = format!("{request_id}/{service_id}/{}", JobId::generate());
     let answer_row = row(node_id, &answer_id);
-    let record = serde_json::to_vec(&data_answer)
-        .map_err(|error| Error::with_message(codes::UNKNOWN_ERROR, error.to_string()))?;
     let answered = Answered {
         node_id: node_id.to_owned(),
         request_id: request_id.to_owned(),
@@ -109,7 +107,7 @@ pub(super) async fn answer(
         report,
     };
     let mut commit = transaction(context, &answered, params).await?;
-    commit.write(Write::put(Table::DataAnswer, answer_row, record));
+    commit.write(state::put(Table::DataAnswer, answer_row, &data_answer));
     Ok(commit)
 }
 

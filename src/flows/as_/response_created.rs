@@ -8,7 +8,7 @@ use crate::delivery::callback::error_job;
 use crate::delivery::transaction::{Fate, Settled};
 use crate::error::{Error, codes};
 use crate::flows::reply::{Reply, refusal};
-use crate::flows::row;
+use crate::flows::{row, state};
 use crate::job::{Commit, Job, NewJob, Table, Write, codec};
 use crate::mq::message::{AsResponse, Message};
 use crate::mq::outbound;
@@ -128,15 +128,10 @@ async fn message(context: &Context, answered: &Answered, height: u64) -> Result<
 }
 
 async fn load(context: &Context, answer_row: &str) -> Result<DataAnswer, Error> {
-    let unreadable = |why: &str| {
-        Error::with_message(
-            codes::UNKNOWN_ERROR,
-            format!("stored answer {answer_row}: {why}"),
-        )
-    };
-    let record = context.state.get(Table::DataAnswer, answer_row, "").await?;
-    let record = record.ok_or_else(|| unreadable("missing"))?;
-    serde_json::from_slice(&record).map_err(|error| unreadable(&error.to_string()))
+    let answer = state::load(context, Table::DataAnswer, answer_row, "").await?;
+    answer.ok_or_else(|| {
+        Error::with_message(codes::DB_ERROR, format!("no stored answer {answer_row}"))
+    })
 }
 
 /// The data request stays open: the client application may try again.

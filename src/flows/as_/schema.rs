@@ -82,8 +82,8 @@ fn params(kind: &ValidationErrorKind) -> Value {
             let names: Vec<&str> = kinds.iter().map(|kind| kind.as_str()).collect();
             json!({"type": names})
         }
-        Kind::Enum { options } => json!({"allowedValues": options}),
-        Kind::Constant { expected_value } => json!({"allowedValue": expected_value}),
+        Kind::Enum { options } => json!({"allowedValues": options.as_ref()}),
+        Kind::Constant { expected_value } => json!({"allowedValue": expected_value.as_ref()}),
         Kind::AdditionalProperties { unexpected } => {
             json!({"additionalProperty": unexpected.first()})
         }

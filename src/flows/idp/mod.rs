@@ -12,7 +12,7 @@ pub mod response_created;
 mod tests;
 
 use crate::error::{Error, codes};
-use crate::flows::row;
+use crate::flows::{row, state};
 use crate::job::Table;
 use crate::mq::message::{ConsentRequest, Message};
 use crate::node::Context;
@@ -23,27 +23,15 @@ const ROLE: &str = "idp";
 /// The consent request as it was received.
 ///
 /// # Errors
-/// 20038 when this node never received it.
+/// 20038 when this node never received it; those of the store.
 async fn received_request(
     context: &Context,
     node_id: &str,
     request_id: &str,
 ) -> Result<ConsentRequest, Error> {
-    let record = context
-        .state
-        .get(Table::ConsentRequest, &row(node_id, request_id), "")
-        .await?
-        .ok_or(codes::UNKNOWN_CONSENT_REQUEST)?;
-    match serde_json::from_slice(&record) {
-        Ok(Message::ConsentRequest(request)) => Ok(request),
-        Ok(other) => Err(unreadable(format!("a {}", other.type_name()))),
-        Err(error) => Err(unreadable(error.to_string())),
+    let record = row(node_id, request_id);
+    match state::load(context, Table::ConsentRequest, &record, "").await? {
+        Some(Message::ConsentRequest(request)) => Ok(request),
+        _ => Err(codes::UNKNOWN_CONSENT_REQUEST.into()),
     }
-}
-
-fn unreadable(found: String) -> Error {
-    Error::with_message(
-        codes::UNKNOWN_ERROR,
-        format!("stored consent request: {found}"),
-    )
 }
