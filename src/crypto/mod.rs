@@ -2,7 +2,10 @@
 
 pub mod accessor;
 pub mod hash;
+pub mod public_key;
 pub mod signature;
+#[cfg(test)]
+pub(crate) mod test_key;
 
 use async_trait::async_trait;
 
