@@ -64,7 +64,9 @@ pub async fn remove(
     let mut accept = Accept::default();
     for name in rows {
         match message_type {
-            None => accept.writes.push(Write::delete(Table::PrivateMessage, name)),
+            None => accept
+                .writes
+                .push(Write::delete(Table::PrivateMessage, name)),
             Some(_) => {
                 for column in columns_of_type(context, &name, message_type).await? {
                     accept.writes.push(Write::DeleteColumn {

@@ -22,7 +22,10 @@ pub async fn callback(
     role: &str,
     update: &RequestUpdate,
 ) -> Result<Commit, Error> {
-    let url = context.state.get(Table::CallbackUrl, role, URL_NAME).await?;
+    let url = context
+        .state
+        .get(Table::CallbackUrl, role, URL_NAME)
+        .await?;
     let mut commit = Commit::nothing();
     if url.is_none() {
         return Ok(commit);

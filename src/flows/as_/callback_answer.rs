@@ -8,7 +8,7 @@ use crate::config::ApiVersion;
 use crate::delivery::callback::{DataRequestAnswer, DataRequestRef, error_job};
 use crate::error::{Error, codes};
 use crate::flows::reply::Reply;
-use crate::flows::row;
+use crate::flows::{error_code, row};
 use crate::job::{Commit, Job, Table, Write};
 use crate::node::Context;
 
@@ -20,10 +20,7 @@ enum Answer {
     /// Any other status than 200: this service can no longer be answered.
     Dropped,
     /// Data.
-    Data {
-        data: String,
-        reply: Option<Reply>,
-    },
+    Data { data: String, reply: Option<Reply> },
     /// An error code; `None` if it is not a whole number and so not a registered one.
     ErrorCode {
         error_code: Option<i64>,
@@ -96,7 +93,7 @@ fn read_body(body: &[u8]) -> Result<Answer, Error> {
     let reply = reply(&body);
     match (given(&body, "error_code"), given(&body, "data")) {
         (Some(Value::Number(number)), _) => Ok(Answer::ErrorCode {
-            error_code: whole(number),
+            error_code: error_code::whole(number),
             reply,
         }),
         (Some(_), _) => Err(codes::INVALID_ERROR_CODE_TYPE_IN_AS_RESPONSE.into()),
@@ -114,15 +111,6 @@ fn read_body(body: &[u8]) -> Result<Answer, Error> {
 
 fn given<'a>(body: &'a Map<String, Value>, name: &str) -> Option<&'a Value> {
     body.get(name).filter(|value| !value.is_null())
-}
-
-/// `10101` and `10101.0` are the same number in JSON.
-fn whole(number: &serde_json::Number) -> Option<i64> {
-    number.as_i64().or_else(|| {
-        let value = number.as_f64()?;
-        let is_whole = value.fract() == 0.0 && value.abs() < 9e15;
-        is_whole.then_some(value as i64)
-    })
 }
 
 fn reply(body: &Map<String, Value>) -> Option<Reply> {

@@ -104,7 +104,9 @@ async fn ask(
 }
 
 fn has_answered(node_id: &str, service_id: &str, detail: &RequestDetail) -> bool {
-    let answers = detail.service(service_id).map(|service| &service.response_list);
+    let answers = detail
+        .service(service_id)
+        .map(|service| &service.response_list);
     answers.is_some_and(|answers| answers.iter().any(|answer| answer.as_id == node_id))
 }
 
@@ -210,8 +212,16 @@ fn callback(
         .iter()
         .map(|response| response.signature.clone().into())
         .collect();
-    let max_aal = levels::highest(responses.iter().filter_map(|response| response.aal.as_ref()));
-    let max_ial = levels::highest(responses.iter().filter_map(|response| response.ial.as_ref()));
+    let max_aal = levels::highest(
+        responses
+            .iter()
+            .filter_map(|response| response.aal.as_ref()),
+    );
+    let max_ial = levels::highest(
+        responses
+            .iter()
+            .filter_map(|response| response.ial.as_ref()),
+    );
     let mut body = Map::new();
     let mut set = |name: &str, value: Value| body.insert(name.to_owned(), value);
     set("node_id", node_id.into());

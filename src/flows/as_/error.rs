@@ -3,14 +3,14 @@
 use serde::Deserialize;
 use serde_json::json;
 
+use super::ROLE;
 use super::pending::pending;
 use super::respond::transaction;
 use super::response_created::{Answered, Content, Report};
-use crate::error::{Error, codes};
-use crate::flows::accept;
+use crate::error::Error;
 use crate::flows::reply::Reply;
+use crate::flows::{accept, error_code};
 use crate::job::Commit;
-use crate::ledger::query;
 use crate::node::Context;
 use crate::store::Accept;
 
@@ -21,6 +21,7 @@ pub struct ErrorAnswer {
     #[serde(flatten)]
     pub reply: Reply,
     /// One of those NDID registered for ASes.
+    #[serde(deserialize_with = "error_code::deserialize")]
     pub error_code: i64,
 }
 
@@ -58,10 +59,7 @@ pub(super) async fn answer(
     report: Report,
 ) -> Result<Commit, Error> {
     let request = pending(context, node_id, request_id, service_id).await?;
-    let registered = query::error_codes(context.ledger.as_ref(), "as").await?;
-    if !registered.iter().any(|code| code.error_code == error_code) {
-        return Err(codes::INVALID_ERROR_CODE.into());
-    }
+    error_code::check_registered(context.ledger.as_ref(), ROLE, error_code).await?;
     let answered = Answered {
         node_id: node_id.to_owned(),
         request_id: request_id.to_owned(),

@@ -15,6 +15,9 @@ const NO_SCHEMA: &str = "n/a";
 /// Most mistakes listed in `details`.
 const MOST_ERRORS: usize = 100;
 
+/// Most characters of one text in `details`.
+const LONGEST_TEXT: usize = 1000;
+
 /// Checks data; services without schema or without its version take anything.
 ///
 /// # Errors
@@ -65,7 +68,7 @@ fn describe(error: &ValidationError<'_>) -> Value {
         "schemaPath": format!("#{}", error.schema_path().as_str()),
         "keyword": error.kind().keyword(),
         "params": params(error.kind()),
-        "message": error.masked().to_string(),
+        "message": error.masked().to_string().chars().take(LONGEST_TEXT).collect::<String>(),
     })
 }
 

@@ -56,11 +56,7 @@ async fn process(context: &Context, received: &Received) -> Result<Commit, Error
         received.message.clone().into_bytes(),
     ));
     let Some(detail) = detail else {
-        commit.job(failure(
-            node_id,
-            &request,
-            &codes::REQUEST_NOT_FOUND.into(),
-        ));
+        commit.job(failure(node_id, &request, &codes::REQUEST_NOT_FOUND.into()));
         return Ok(commit);
     };
     if let Err(error) = check(node_id, &request, &detail) {

@@ -131,7 +131,9 @@ async fn check_document(client: &reqwest::Client, url: Url) -> Result<(), Refusa
         hasher.update(&chunk);
     }
     let found = hex::encode(hasher.finish());
-    let expected = url.path_segments().and_then(|mut segments| segments.next_back());
+    let expected = url
+        .path_segments()
+        .and_then(|mut segments| segments.next_back());
     if expected.map(str::to_lowercase).as_deref() != Some(found.as_str()) {
         return Err(Refusal::Hash { url, found });
     }

@@ -2,12 +2,12 @@
 
 use serde::Deserialize;
 
+use super::ROLE;
 use super::respond::{answerable, error_params, transaction};
 use super::response_created::{Answered, Content};
-use crate::error::{Error, codes};
-use crate::flows::accept;
+use crate::error::Error;
 use crate::flows::reply::Reply;
-use crate::ledger::query;
+use crate::flows::{accept, error_code};
 use crate::node::Context;
 use crate::store::Accept;
 
@@ -20,6 +20,7 @@ pub struct ErrorAnswer {
     /// Which request.
     pub request_id: String,
     /// One of those NDID registered for IdPs.
+    #[serde(deserialize_with = "error_code::deserialize")]
     pub error_code: i64,
 }
 
@@ -34,13 +35,7 @@ pub async fn respond_with_error(
     answer: &ErrorAnswer,
 ) -> Result<Accept, Error> {
     let (_, request) = answerable(context, node_id, &answer.request_id).await?;
-    let registered = query::error_codes(context.ledger.as_ref(), "idp").await?;
-    if !registered
-        .iter()
-        .any(|code| code.error_code == answer.error_code)
-    {
-        return Err(codes::INVALID_ERROR_CODE.into());
-    }
+    error_code::check_registered(context.ledger.as_ref(), ROLE, answer.error_code).await?;
     let answered = Answered {
         node_id: node_id.to_owned(),
         request_id: answer.request_id.clone(),
