@@ -10,6 +10,8 @@ mod levels;
 pub mod node;
 mod open_request;
 pub mod private_messages;
+#[cfg(test)]
+mod replay;
 pub mod reply;
 pub mod request_status;
 pub mod state;
