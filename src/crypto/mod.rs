@@ -1,6 +1,8 @@
 //! Keys, signatures, encryption, hashes and salts (spec/messaging-and-crypto.md 5, 6).
 
 pub mod accessor;
+pub mod encryption;
+pub mod envelope;
 pub mod hash;
 pub mod public_key;
 pub mod signature;

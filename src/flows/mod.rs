@@ -3,6 +3,8 @@
 
 pub mod as_;
 mod error_code;
+pub mod block;
+pub mod dispatch;
 pub mod identifier;
 pub mod idp;
 mod integrity;
@@ -14,6 +16,7 @@ pub mod private_messages;
 mod replay;
 pub mod reply;
 pub mod request_status;
+pub mod rp;
 pub mod state;
 pub mod status;
 mod status_update;

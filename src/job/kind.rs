@@ -96,6 +96,8 @@ kinds! {
     DeliverMessage = "deliver.message", Delivery;
     /// POST a callback to a client application.
     DeliverCallback = "deliver.callback", Delivery;
+    /// RP: the client asks to close a request.
+    RpCloseRequest = "rp.close_request", Transactional;
     /// Does nothing; for benchmarks and tests of the cluster core.
     Noop = "bench.noop", Transactional;
 }

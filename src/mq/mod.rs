@@ -1,5 +1,9 @@
 //! Messages between nodes (spec/messaging-and-crypto.md).
 
+pub mod body;
+pub mod data_url;
+pub mod envelope;
+pub mod gzip;
 pub mod message;
 pub mod outbound;
 pub mod packing;

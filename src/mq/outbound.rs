@@ -1,13 +1,33 @@
 //! From a message to the jobs that send it (spec/messaging-and-crypto.md 3).
 
+use std::sync::LazyLock;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use bytes::Bytes;
+use rand::RngCore;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value, json};
+
+use super::{body, envelope, gzip};
+use crate::actors::Run;
+use crate::delivery::message::{OutboundMessage, SEND_TIMEOUT};
 use crate::error::{Error, codes};
-use crate::job::Commit;
+use crate::flows;
+use crate::job::{Commit, Job, JobId, Kind, Millis, NewJob, Table, Write};
+use crate::ledger::query;
 use crate::ledger::types::{MqAddress, NodeKey};
 use crate::mq::message::Message;
 use crate::node::Context;
+use crate::proto::wire::MqMessage;
+
+/// Largest message, in bytes after compression. A larger one would vanish at
+/// the receiver without a word (spec/messaging-and-crypto.md 3.6).
+pub const MAX_MESSAGE: usize = 3_200_000;
 
 /// The proxy a receiver lives behind.
-#[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ReceiverProxy {
     /// Its node id.
     pub node_id: String,
@@ -18,7 +38,7 @@ pub struct ReceiverProxy {
 }
 
 /// Who gets a message.
-#[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Receiver {
     /// The node it is for.
     pub node_id: String,
@@ -30,19 +50,68 @@ pub struct Receiver {
     pub proxy: Option<ReceiverProxy>,
 }
 
+/// Payload of `mq.send`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+struct Send {
+    sender_node_id: String,
+    receivers: Vec<Receiver>,
+    /// The message as JSON text.
+    message: String,
+}
+
 /// Signs, encrypts and records a message: returns the `deliver.message` jobs
 /// (one per receiver) and the private-message record, to be merged into a
 /// commit or an accept. With an external crypto service: one `mq.send` job.
+/// Without receivers: nothing.
 ///
 /// # Errors
 /// 10000 `message size larger than max length limit`; those of the ledger and of signing.
 pub async fn send(
-    _context: &Context,
-    _sender_node_id: &str,
-    _receivers: &[Receiver],
-    _message: &Message,
+    context: &Context,
+    sender_node_id: &str,
+    receivers: &[Receiver],
+    message: &Message,
 ) -> Result<Commit, Error> {
-    Err(codes::UNKNOWN_ERROR.into())
+    if receivers.is_empty() {
+        return Ok(Commit::nothing());
+    }
+    check_size(context, message)?;
+    if context.crypto.is_local() {
+        return seal(context, sender_node_id, receivers, message).await;
+    }
+    let payload = Send {
+        sender_node_id: sender_node_id.to_owned(),
+        receivers: receivers.to_vec(),
+        message: Value::Object(body::to_object(message)).to_string(),
+    };
+    let key = format!("send:{}", message.request_id());
+    let mut commit = Commit::nothing();
+    commit.job(NewJob::new(Kind::MqSend, key, &payload));
+    Ok(commit)
+}
+
+/// Handler of `mq.send`. A message that cannot be signed for good ends as failed.
+///
+/// # Errors
+/// Temporary ones only.
+pub async fn run_send(context: &Context, job: &Job) -> Result<Run, Error> {
+    let Send {
+        sender_node_id,
+        receivers,
+        message,
+    } = job.payload()?;
+    let message: Message = serde_json::from_str(&message).map_err(|error| {
+        Error::with_message(codes::UNKNOWN_ERROR, format!("stored message: {error}"))
+    })?;
+    match seal(context, &sender_node_id, &receivers, &message).await {
+        Ok(commit) => Ok(Run::Commit(commit)),
+        Err(error) if error.is_temporary() => Err(error),
+        Err(error) => Ok(Run::Commit(Commit::failed(format!(
+            "cannot send {} of request {}: {error}",
+            message.type_name(),
+            message.request_id()
+        )))),
+    }
 }
 
 /// Whether the message fits, measured before anything is put on the ledger
@@ -50,14 +119,143 @@ pub async fn send(
 ///
 /// # Errors
 /// 10000 `message size larger than max length limit`.
-pub fn check_size(_context: &Context, _message: &Message) -> Result<(), Error> {
+pub fn check_size(context: &Context, message: &Message) -> Result<(), Error> {
+    let (bytes, _) = compress(context, body::encode(message));
+    if bytes.len() > MAX_MESSAGE {
+        return Err(Error::with_message(
+            codes::UNKNOWN_ERROR,
+            "message size larger than max length limit",
+        ));
+    }
     Ok(())
+}
+
+/// The bytes and the name of their compression, empty without.
+fn compress(context: &Context, bytes: Vec<u8>) -> (Vec<u8>, &'static str) {
+    match context.config.mq.compress_from {
+        Some(from) if bytes.len() >= from => (gzip::compress(&bytes), gzip::NAME),
+        _ => (bytes, ""),
+    }
+}
+
+async fn seal(
+    context: &Context,
+    sender_node_id: &str,
+    receivers: &[Receiver],
+    message: &Message,
+) -> Result<Commit, Error> {
+    let (bytes, compression) = compress(context, body::encode(message));
+    let signature = envelope::sign(context, sender_node_id, &bytes).await?;
+    let signed = MqMessage {
+        version: envelope::VERSION,
+        message_type: message.type_name().to_owned(),
+        message: Bytes::from(bytes),
+        signature: Bytes::from(signature),
+        message_compression_algorithm: compression.to_owned(),
+        ..Default::default()
+    };
+    let now = Millis::now();
+    let mut commit = Commit::nothing();
+    commit.write(record(context, receivers, message, now));
+    for receiver in receivers {
+        let outbound = OutboundMessage {
+            message_id: next_message_id(),
+            sender_node_id: sender_node_id.to_owned(),
+            destination_node_id: receiver.node_id.clone(),
+            ip: receiver.address.ip.clone(),
+            port: receiver.address.port,
+            payload: envelope::seal(context, &signed, receiver).await?,
+            request_id: message.request_id().to_owned(),
+        };
+        let key = format!("message:{}:{}", receiver.node_id, message.request_id());
+        let job = NewJob::new(Kind::DeliverMessage, key, &outbound);
+        commit.job(job.deadline(now.after(SEND_TIMEOUT)));
+    }
+    Ok(commit)
+}
+
+/// Unique per process and, by its random part, per node.
+fn next_message_id() -> String {
+    static PREFIX: LazyLock<String> = LazyLock::new(|| {
+        let mut bytes = [0; 8];
+        rand::rng().fill_bytes(&mut bytes);
+        STANDARD.encode(bytes)
+    });
+    static COUNTER: AtomicU64 = AtomicU64::new(1);
+    let number = COUNTER.fetch_add(1, Ordering::Relaxed);
+    format!("{}_{number}", *PREFIX)
+}
+
+/// Name of the column of a message in table `PrivateMessage`: readers order by
+/// type, direction and time (spec/http-api.md 3.5).
+pub fn record_column(type_name: &str, direction: &str) -> String {
+    format!("{type_name}:{direction}:{}", JobId::generate())
+}
+
+/// The long-term record (spec/messaging-and-crypto.md 2.9), filed under this
+/// process's node.
+fn record(context: &Context, receivers: &[Receiver], message: &Message, now: Millis) -> Write {
+    let record = json!({
+        "message": body::to_object(message),
+        "direction": "outbound",
+        "destinations": receivers.iter().map(destination).collect::<Vec<_>>(),
+        "timestamp": now.0,
+    });
+    Write::put_column(
+        Table::PrivateMessage,
+        flows::row(context.node_id(), message.request_id()),
+        record_column(message.type_name(), "outbound"),
+        record.to_string().into_bytes(),
+    )
+}
+
+fn destination(receiver: &Receiver) -> Map<String, Value> {
+    let mut destination = Map::new();
+    destination.insert("node_id".into(), receiver.node_id.clone().into());
+    destination.insert(
+        "encryption_public_key".into(),
+        json!(receiver.encryption_key),
+    );
+    destination.insert("ip".into(), receiver.address.ip.clone().into());
+    destination.insert("port".into(), receiver.address.port.into());
+    if let Some(proxy) = &receiver.proxy {
+        destination.insert("proxy_node_id".into(), proxy.node_id.clone().into());
+        destination.insert(
+            "proxy_encryption_public_key".into(),
+            json!(proxy.encryption_key),
+        );
+        destination.insert("proxy_config".into(), proxy.config.clone().into());
+    }
+    destination
 }
 
 /// The receiver of an answer to `node_id`.
 ///
 /// # Errors
 /// 10032 unknown node; 10018 without message queue address.
-pub async fn receiver(_context: &Context, _node_id: &str) -> Result<Receiver, Error> {
-    Err(codes::NODE_INFO_NOT_FOUND.into())
+pub async fn receiver(context: &Context, node_id: &str) -> Result<Receiver, Error> {
+    let info = query::node_info(context.ledger.as_ref(), node_id)
+        .await?
+        .ok_or(codes::NODE_INFO_NOT_FOUND)?;
+    let (addresses, proxy) = match info.proxy {
+        None => (info.mq, None),
+        Some(proxy) => (
+            proxy.mq,
+            Some(ReceiverProxy {
+                node_id: proxy.node_id,
+                encryption_key: proxy.encryption_public_key,
+                config: proxy.config,
+            }),
+        ),
+    };
+    let address = addresses
+        .into_iter()
+        .next()
+        .ok_or(codes::MESSAGE_QUEUE_ADDRESS_NOT_FOUND)?;
+    Ok(Receiver {
+        node_id: node_id.to_owned(),
+        encryption_key: info.encryption_public_key,
+        address,
+        proxy,
+    })
 }

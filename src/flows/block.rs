@@ -1,0 +1,249 @@
+//! Which jobs a block leads to (spec/flows.md 1.7).
+
+use crate::error::Error;
+use crate::flows::{RequestUpdate, request_key, row};
+use crate::job::{Kind, NewJob, Row, Table};
+use crate::ledger::Block;
+use crate::node::{Context, Role};
+
+/// Makes the roles' jobs from blocks.
+#[derive(Clone)]
+pub struct RoleBlockJobs {
+    /// What it reads from.
+    pub context: Context,
+}
+
+/// A request that a block changed.
+#[derive(Debug, PartialEq)]
+struct Change {
+    request_id: String,
+    /// Whether its last transaction in the block ended it.
+    ended: bool,
+}
+
+impl RoleBlockJobs {
+    /// At most one job per request, node and kind, for the requests that this
+    /// node takes part in. Each job has a source, so that a block handled twice
+    /// makes its jobs once.
+    ///
+    /// # Errors
+    /// Temporary when the store does not answer.
+    pub async fn jobs(&self, block: &Block) -> Result<Vec<NewJob>, Error> {
+        let changes = changes(block);
+        let mut jobs = Vec::new();
+        if changes.is_empty() {
+            return Ok(jobs);
+        }
+        for node_id in self.node_ids() {
+            for (table, kind) in watched(self.context.role) {
+                let found = self.known(&node_id, *table, &changes).await?;
+                jobs.extend(
+                    found
+                        .into_iter()
+                        .map(|change| job(&node_id, *kind, block.height, change)),
+                );
+            }
+        }
+        Ok(jobs)
+    }
+
+    /// The nodes this process works for.
+    fn node_ids(&self) -> Vec<String> {
+        vec![self.context.node_id().to_owned()]
+    }
+
+    async fn known<'a>(
+        &self,
+        node_id: &str,
+        table: Table,
+        changes: &'a [Change],
+    ) -> Result<Vec<&'a Change>, Error> {
+        let rows: Vec<Row> = changes
+            .iter()
+            .map(|change| row(node_id, &change.request_id))
+            .collect();
+        let values = self.context.state.get_many(table, &rows).await?;
+        let known = changes.iter().zip(values);
+        Ok(known
+            .filter_map(|(change, value)| value.map(|_| change))
+            .collect())
+    }
+}
+
+/// The tables whose requests concern a role, and the jobs made for them.
+fn watched(role: Role) -> &'static [(Table, Kind)] {
+    const RP: (Table, Kind) = (Table::RequestData, Kind::RpRequestUpdate);
+    const IDP: (Table, Kind) = (Table::ConsentRequest, Kind::IdpRequestUpdate);
+    const AS: (Table, Kind) = (Table::DataRequest, Kind::AsRequestUpdate);
+    match role {
+        Role::Rp => &[RP],
+        Role::Idp => &[IDP],
+        Role::As => &[AS],
+        Role::Proxy => &[RP, IDP, AS],
+        Role::Ndid => &[],
+    }
+}
+
+/// The requests that the block's successful transactions name, in the order of
+/// their first one.
+fn changes(block: &Block) -> Vec<Change> {
+    let mut changes: Vec<Change> = Vec::new();
+    for transaction in block.successful() {
+        let Some(request_id) = transaction.params["request_id"].as_str() else {
+            continue;
+        };
+        let method = transaction.method.as_str();
+        let ended = matches!(method, "CloseRequest" | "TimeOutRequest");
+        match changes
+            .iter_mut()
+            .find(|change| change.request_id == request_id)
+        {
+            Some(change) => change.ended = ended,
+            None => changes.push(Change {
+                request_id: request_id.to_owned(),
+                ended,
+            }),
+        }
+    }
+    changes
+}
+
+fn job(node_id: &str, kind: Kind, height: u64, change: &Change) -> NewJob {
+    let request_id = &change.request_id;
+    let update = RequestUpdate {
+        node_id: node_id.to_owned(),
+        request_id: request_id.clone(),
+        height,
+        ended: change.ended,
+    };
+    let source = format!("block:{height}:{node_id}:{request_id}:{}", kind.name());
+    NewJob::new(kind, request_key(request_id), &update).source(source)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::flows::testing::{TestNode, job as accepted};
+    use crate::job::Write;
+    use crate::ledger::{BlockTransaction, Inclusion};
+
+    fn transaction(method: &str, params: Value, success: bool) -> BlockTransaction {
+        BlockTransaction {
+            hash: String::new(),
+            method: method.to_owned(),
+            params,
+            node_id: "rp1".to_owned(),
+            inclusion: Inclusion {
+                height: 60,
+                code: 0,
+                log: String::new(),
+            },
+            success,
+            reference_group_code: None,
+        }
+    }
+
+    fn on(request_id: &str, method: &str) -> BlockTransaction {
+        transaction(method, json!({"request_id": request_id}), true)
+    }
+
+    fn block(transactions: Vec<BlockTransaction>) -> Block {
+        Block {
+            height: 60,
+            app_hash: String::new(),
+            transactions,
+        }
+    }
+
+    async fn updates(role: Role, tables: &[Table], block: Block) -> Vec<(Kind, RequestUpdate)> {
+        let node = TestNode::new("rp1", role);
+        for table in tables {
+            for id in ["a", "b"] {
+                node.state
+                    .apply(&[Write::put(*table, row("rp1", id), b"{}".to_vec())]);
+            }
+        }
+        let makes = RoleBlockJobs {
+            context: node.context,
+        };
+        let jobs = makes.jobs(&block).await.unwrap();
+        jobs.into_iter()
+            .map(|job| {
+                let kind = job.kind;
+                let update: RequestUpdate = accepted(job.clone()).payload().unwrap();
+                assert_eq!(job.key, request_key(&update.request_id));
+                let id = &update.request_id;
+                assert_eq!(
+                    job.source,
+                    Some(format!("block:60:rp1:{id}:{}", kind.name()))
+                );
+                (kind, update)
+            })
+            .collect()
+    }
+
+    fn update(request_id: &str, ended: bool) -> RequestUpdate {
+        RequestUpdate {
+            node_id: "rp1".to_owned(),
+            request_id: request_id.to_owned(),
+            height: 60,
+            ended,
+        }
+    }
+
+    #[actix::test]
+    async fn a_request_gets_one_job_however_many_transactions_change_it() {
+        let block = block(vec![
+            on("a", "CreateIdpResponse"),
+            on("b", "CreateRequest"),
+            on("unknown", "CreateRequest"),
+            on("a", "CloseRequest"),
+        ]);
+        assert_eq!(
+            updates(Role::Rp, &[Table::RequestData], block).await,
+            [
+                (Kind::RpRequestUpdate, update("a", true)),
+                (Kind::RpRequestUpdate, update("b", false)),
+            ]
+        );
+    }
+
+    #[actix::test]
+    async fn failed_transactions_and_those_without_a_request_are_ignored() {
+        let block = block(vec![
+            transaction("CloseRequest", json!({"request_id": "a"}), false),
+            transaction("SetMqAddresses", json!({"addresses": []}), true),
+            transaction("Odd", Value::Null, true),
+            transaction("Odd", json!({"request_id": 5}), true),
+        ]);
+        assert!(
+            updates(Role::Rp, &[Table::RequestData], block)
+                .await
+                .is_empty()
+        );
+    }
+
+    #[actix::test]
+    async fn each_role_hears_of_its_own_requests() {
+        let all = [
+            Table::RequestData,
+            Table::ConsentRequest,
+            Table::DataRequest,
+        ];
+        for (role, kinds) in [
+            (Role::Rp, vec![Kind::RpRequestUpdate]),
+            (Role::Idp, vec![Kind::IdpRequestUpdate]),
+            (Role::As, vec![Kind::AsRequestUpdate]),
+            (Role::Ndid, vec![]),
+        ] {
+            let block = block(vec![on("a", "TimeOutRequest")]);
+            let expected: Vec<(Kind, RequestUpdate)> = kinds
+                .into_iter()
+                .map(|kind| (kind, update("a", true)))
+                .collect();
+            assert_eq!(updates(role, &all, block).await, expected);
+        }
+    }
+}

@@ -1,0 +1,119 @@
+//! From a job's kind to its handler, and from a handler's failure to what the
+//! client application hears.
+
+use crate::actors::Run;
+use crate::delivery::callback::error_job;
+use crate::delivery::transaction;
+use crate::error::{Error, codes};
+use crate::flows::{Received, RequestUpdate, rp};
+use crate::job::{Commit, Job, Kind};
+use crate::node::Context;
+
+const OF_REQUEST: &str = "request:";
+
+/// Runs a job of a flow. Failures that may pass are returned and the job is run
+/// again later; any other ends the job as failed and is told by an `error`
+/// callback to the role concerned (spec/flows.md 1.4).
+///
+/// # Errors
+/// Temporary ones only.
+pub async fn run(context: &Context, job: &Job) -> Result<Run, Error> {
+    match handle(context, job).await {
+        Ok(run) => Ok(run),
+        Err(error) if error.is_temporary() => Err(error),
+        Err(error) => Ok(Run::Commit(failed(context, job, &error))),
+    }
+}
+
+async fn handle(context: &Context, job: &Job) -> Result<Run, Error> {
+    let commit = match job.kind() {
+        Kind::RpRequestCreated => rp::request_created::handle(context, job).await?,
+        Kind::RpIdpResponse => rp::idp_response::handle(context, job).await?,
+        Kind::RpAsResponse => rp::as_response::handle(context, job).await?,
+        Kind::RpDataReceived => rp::data_received::handle(context, job).await?,
+        Kind::RpRequestUpdate => rp::request_update::handle(context, job).await?,
+        Kind::RpCloseRequest => rp::close_request::handle(context, job).await?,
+        Kind::RpRequestClosed => rp::close_request::handle_closed(context, job).await?,
+        Kind::RpTimeOut => rp::time_out::handle(context, job).await?,
+        Kind::RpRequestTimedOut => rp::time_out::handle_timed_out(context, job).await?,
+        Kind::LedgerTransact => return transaction::run_transact(context, job).await,
+        Kind::LedgerConfirm => return transaction::run_confirm(context, job).await,
+        Kind::DeliverTransaction => return transaction::run_deliver(context, job).await,
+        Kind::MqSend => return crate::mq::outbound::run_send(context, job).await,
+        kind => other_roles(context, job, kind).await?,
+    };
+    Ok(Run::Commit(commit))
+}
+
+/// Handlers of IdP, AS and node.
+async fn other_roles(_context: &Context, _job: &Job, kind: Kind) -> Result<Commit, Error> {
+    Err(Error::with_message(
+        codes::UNKNOWN_ERROR,
+        format!("no flow handles {}", kind.name()),
+    ))
+}
+
+fn failed(context: &Context, job: &Job, error: &Error) -> Commit {
+    let mut commit = Commit::failed(error.to_string());
+    if let Some((role, action)) = told_as(job.kind()) {
+        let node_id = node_id(context, job);
+        let request_id = job.key().strip_prefix(OF_REQUEST);
+        commit.job(error_job(role, Some(&node_id), action, request_id, error));
+    }
+    commit
+}
+
+/// Whose `error_url` hears of a failure, and under which action; `None` for
+/// work whose failure the flow itself has told, or which concerns no role.
+fn told_as(kind: Kind) -> Option<(&'static str, &'static str)> {
+    const BLOCK: &str = "handleTendermintNewBlock";
+    const RP: &str = "rp.processMessage";
+    const IDP: &str = "idp.processMessage";
+    const AS: &str = "as.processMessage";
+    match kind {
+        Kind::RpRequestUpdate => Some(("rp", BLOCK)),
+        Kind::IdpRequestUpdate => Some(("idp", BLOCK)),
+        Kind::AsRequestUpdate => Some(("as", BLOCK)),
+        Kind::RpAsResponse => Some(("rp", "processAsResponse")),
+        Kind::RpDataReceived => Some(("rp", rp::data_received::ACTION)),
+        Kind::AsCallbackAnswer => Some(("as", "afterGotDataFromCallback")),
+        Kind::RpIdpResponse
+        | Kind::RpRequestCreated
+        | Kind::RpCloseRequest
+        | Kind::RpRequestClosed
+        | Kind::RpTimeOut
+        | Kind::RpRequestTimedOut => Some(("rp", RP)),
+        Kind::IdpConsentRequest | Kind::IdpResponseCreated => Some(("idp", IDP)),
+        Kind::AsDataRequest | Kind::AsResponseCreated | Kind::AsServiceRegistered => {
+            Some(("as", AS))
+        }
+        Kind::NodeMqRegistered
+        | Kind::MqReceive
+        | Kind::MqSend
+        | Kind::LedgerTransact
+        | Kind::LedgerConfirm
+        | Kind::DeliverTransaction
+        | Kind::DeliverMessage
+        | Kind::DeliverCallback
+        | Kind::Noop => None,
+    }
+}
+
+/// The node concerned, which may live behind this proxy.
+fn node_id(context: &Context, job: &Job) -> String {
+    let named = match job.kind() {
+        Kind::RpRequestUpdate | Kind::IdpRequestUpdate | Kind::AsRequestUpdate => {
+            let update: Option<RequestUpdate> = job.payload().ok();
+            update.map(|update| update.node_id)
+        }
+        Kind::RpIdpResponse
+        | Kind::RpAsResponse
+        | Kind::IdpConsentRequest
+        | Kind::AsDataRequest => {
+            let received: Option<Received> = job.payload().ok();
+            received.map(|received| received.receiver_node_id)
+        }
+        _ => None,
+    };
+    named.unwrap_or_else(|| context.node_id().to_owned())
+}

@@ -1,0 +1,145 @@
+//! An AS says that its answer is on the ledger (spec/flows.md 2.5).
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+
+use super::stored::{RequestRef, Stored};
+use crate::crypto::signature;
+use crate::delivery::transaction::{Continuation, Transact, transact};
+use crate::error::{Error, codes};
+use crate::flows::{Received, request_key, state};
+use crate::job::{Commit, Job, Kind, Table, codec};
+use crate::ledger::query;
+use crate::mq::message::{AsResponse, Message};
+use crate::mq::packing;
+use crate::node::Context;
+
+/// Data of an AS as the client gets it (spec/http-api.md 3.1).
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct AsData {
+    /// Who answered.
+    pub source_node_id: String,
+    /// For which service.
+    pub service_id: String,
+    /// Base64.
+    pub source_signature: String,
+    /// How it was signed.
+    pub signature_signing_algorithm: String,
+    /// With which version of the AS's key.
+    pub signature_signing_key_version: u64,
+    /// Salt of the signature.
+    pub data_salt: String,
+    /// The data, unpacked.
+    pub data: String,
+}
+
+/// Handed to the continuation of SetDataReceived.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(super) struct DataRef {
+    /// Which request.
+    pub of: RequestRef,
+    /// Column in `PendingAsData` and `AsData`.
+    pub column: String,
+}
+
+/// Handler of `rp.as_response`: verifies data, keeps it, and acknowledges it on
+/// the ledger. An error answer is heard of from the block.
+pub async fn handle(context: &Context, job: &Job) -> Result<Commit, Error> {
+    let received: Received = job.payload()?;
+    let message = parse(&received)?;
+    if message.error_code.is_some() {
+        return Ok(Commit::nothing());
+    }
+    let of = RequestRef {
+        node_id: received.receiver_node_id,
+        request_id: message.request_id.clone(),
+    };
+    if Stored::load(context, of.clone()).await?.is_none() {
+        return Ok(Commit::nothing());
+    }
+    let Some(data) = verified(context, &message).await? else {
+        return Ok(Commit::nothing());
+    };
+    let column = column(&message);
+    let pending = state::put_column(Table::PendingAsData, of.row(), &column, &data);
+    let params = json!({
+        "request_id": of.request_id,
+        "service_id": message.service_id,
+        "as_id": message.as_id,
+    });
+    let then = Continuation {
+        kind: Kind::RpDataReceived,
+        key: request_key(&of.request_id),
+        context: codec::encode(&DataRef {
+            of: of.clone(),
+            column,
+        }),
+    };
+    let transaction = Transact::new(&of.node_id, "SetDataReceived", &params, Some(then))
+        .resend_when_disabled()
+        .retry_on_shortage();
+    let mut commit = transact(context, transaction).await?;
+    commit.write(pending);
+    Ok(commit)
+}
+
+fn parse(received: &Received) -> Result<AsResponse, Error> {
+    match serde_json::from_str(&received.message) {
+        Ok(Message::AsResponse(message)) => Ok(message),
+        Ok(_) => Err(codes::INVALID_MESSAGE_TYPE.into()),
+        Err(error) => Err(Error::with_message(
+            codes::MALFORMED_MESSAGE_FORMAT,
+            error.to_string(),
+        )),
+    }
+}
+
+/// A column per AS and service; JSON, so that no two pairs share one.
+fn column(message: &AsResponse) -> String {
+    json!([message.as_id, message.service_id]).to_string()
+}
+
+/// The data, if its signature is the one on the ledger and verifies
+/// (spec/messaging-and-crypto.md 4.4); `None` when the ledger has no answer.
+///
+/// # Errors
+/// 10033; those of unpacking and of the ledger.
+async fn verified(context: &Context, message: &AsResponse) -> Result<Option<AsData>, Error> {
+    let (Some(packed), Some(given), Some(salt)) =
+        (&message.packed_data, &message.signature, &message.data_salt)
+    else {
+        return Err(codes::MALFORMED_MESSAGE_FORMAT.into());
+    };
+    let ledger = context.ledger.as_ref();
+    let as_id = &message.as_id;
+    let on_ledger =
+        query::data_signature(ledger, as_id, &message.request_id, &message.service_id).await?;
+    let Some(on_ledger) = on_ledger else {
+        return Ok(None);
+    };
+    if on_ledger != *given {
+        return Err(codes::INVALID_DATA_RESPONSE_SIGNATURE.into());
+    }
+    let data = packing::unpack(packed)?;
+    let key = query::signing_key(ledger, as_id)
+        .await?
+        .ok_or(codes::NODE_INFO_NOT_FOUND)?;
+    let signed = [data.as_bytes(), salt.as_bytes()].concat();
+    let is_valid = STANDARD
+        .decode(given)
+        .is_ok_and(|bytes| signature::verify(&key.public_key, &key.algorithm, &signed, &bytes));
+    if !is_valid {
+        return Err(codes::INVALID_DATA_RESPONSE_SIGNATURE.into());
+    }
+    Ok(Some(AsData {
+        source_node_id: as_id.clone(),
+        service_id: message.service_id.clone(),
+        source_signature: given.clone(),
+        signature_signing_algorithm: key.algorithm,
+        signature_signing_key_version: key.version,
+        data_salt: salt.clone(),
+        data,
+    }))
+}

@@ -1,0 +1,142 @@
+//! `POST /rp/request_close` and what follows when a CloseRequest has settled
+//! (spec/flows.md 2.8).
+
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+
+use super::report::OperationResult;
+use super::stored::{RequestRef, Stored, load_validity};
+use crate::delivery::transaction::{Continuation, Fate, Settled, Transact, transact};
+use crate::error::Error;
+use crate::flows::request_key;
+use crate::flows::request_status::Validity;
+use crate::job::{Commit, Job, Kind, NewJob, codec};
+use crate::node::Context;
+use crate::store::Accept;
+
+/// Body of the call.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct CloseRequest {
+    /// The client's name for this call.
+    pub reference_id: String,
+    /// Where the result goes.
+    pub callback_url: String,
+    /// Which request.
+    pub request_id: String,
+}
+
+/// Payload of `rp.close_request`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+struct Close {
+    of: RequestRef,
+    call: CloseRequest,
+}
+
+/// Handed to the continuation.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+struct Closing {
+    of: RequestRef,
+    /// Set when a client asked; the node closes by itself without a callback.
+    call: Option<CloseRequest>,
+}
+
+/// The API call: nothing is checked, the ledger decides. The work is done in
+/// the request's turn, so that it sees every verdict that came before.
+pub fn close_request(node_id: &str, call: CloseRequest) -> Accept {
+    let key = request_key(&call.request_id);
+    let close = Close {
+        of: RequestRef {
+            node_id: node_id.to_owned(),
+            request_id: call.request_id.clone(),
+        },
+        call,
+    };
+    Accept {
+        jobs: vec![NewJob::new(Kind::RpCloseRequest, key, &close)],
+        ..Accept::default()
+    }
+}
+
+/// The transaction, with the verdicts on the answers.
+pub(super) fn transaction(
+    of: &RequestRef,
+    validity: &Validity,
+    call: Option<CloseRequest>,
+) -> Transact {
+    let params = json!({
+        "request_id": of.request_id,
+        "response_valid_list": validity.to_list(),
+    });
+    let closing = Closing {
+        of: of.clone(),
+        call,
+    };
+    let then = Continuation {
+        kind: Kind::RpRequestClosed,
+        key: request_key(&of.request_id),
+        context: codec::encode(&closing),
+    };
+    Transact::new(&of.node_id, "CloseRequest", &params, Some(then))
+}
+
+/// Handler of `rp.close_request`.
+pub async fn handle(context: &Context, job: &Job) -> Result<Commit, Error> {
+    let Close { of, call } = job.payload()?;
+    let validity = load_validity(context, &of).await?;
+    let transaction = transaction(&of, &validity, Some(call.clone()));
+    let mut commit = match transact(context, transaction).await {
+        Ok(commit) => commit,
+        Err(error) if error.is_temporary() => return Err(error),
+        Err(error) => {
+            let mut commit = Commit::failed(error.to_string());
+            commit.job(result(&of, &call, Some(error.to_json())));
+            return Ok(commit);
+        }
+    };
+    if let Some(mut stored) = Stored::load(context, of).await? {
+        stored.progress.closing = true;
+        commit.write(stored.save_progress());
+    }
+    Ok(commit)
+}
+
+/// Handler of `rp.request_closed`.
+pub async fn handle_closed(context: &Context, job: &Job) -> Result<Commit, Error> {
+    let settled: Settled = job.payload()?;
+    let Closing { of, call } = codec::decode(&settled.context)?;
+    let stored = Stored::load(context, of.clone()).await?;
+    let mut commit = Commit::nothing();
+    let error = match settled.fate {
+        Fate::Committed { .. } => {
+            commit
+                .cancel
+                .extend(stored.and_then(|stored| stored.progress.timer));
+            None
+        }
+        Fate::Refused { code, message } => {
+            // Still open, for all we know: a later answer may close it again.
+            if let Some(mut stored) = stored {
+                stored.progress.closing = false;
+                commit.write(stored.save_progress());
+            }
+            Some(json!({"code": code, "message": message}))
+        }
+    };
+    commit
+        .jobs
+        .extend(call.map(|call| result(&of, &call, error)));
+    Ok(commit)
+}
+
+fn result(of: &RequestRef, call: &CloseRequest, error: Option<serde_json::Value>) -> NewJob {
+    OperationResult {
+        kind: "close_request_result",
+        node_id: &of.node_id,
+        request_id: &of.request_id,
+        reference_id: &call.reference_id,
+        callback_url: &call.callback_url,
+        creation_block_height: None,
+        error,
+    }
+    .job()
+}

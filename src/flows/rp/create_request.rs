@@ -1,0 +1,405 @@
+//! `POST /rp/requests/:namespace/:identifier` (spec/flows.md 2.1,
+//! spec/http-api.md 3.1).
+
+use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::{Number, Value, json};
+
+use super::data_request::{self, Position};
+use super::idps::{self, Qualified};
+use super::request_created;
+use super::services::{self, Providers};
+use super::stored::{Creation, Request, RequestRef, Service};
+use crate::crypto::hash;
+use crate::delivery::transaction::{Continuation, Transact, transact};
+use crate::error::{Error, codes};
+use crate::flows::{identifier, request_key, row, state};
+use crate::job::{Commit, Guard, Kind, Millis, Table, codec};
+use crate::ledger::{Ledger, query};
+use crate::mq::message::ResponsePrivateData;
+use crate::mq::outbound;
+use crate::mq::packing;
+use crate::node::Context;
+use crate::store::Accept;
+
+/// Room left for the id of an accessor when a message is measured before it is known.
+const ACCESSOR_ID_LENGTH: usize = 128;
+
+/// A service that data is wanted of.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+pub struct RequestedData {
+    /// Which service.
+    pub service_id: String,
+    /// Who may answer; empty: everyone who qualifies.
+    #[serde(default)]
+    pub as_id_list: Vec<String>,
+    /// How many answers are wanted; 0: any number.
+    #[serde(deserialize_with = "whole_number")]
+    pub min_as: u64,
+    /// Only the AS sees them.
+    pub request_params: Option<String>,
+}
+
+/// Path and body of the call; the body has passed its JSON schema.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+pub struct CreateRequest {
+    /// From the path.
+    #[serde(skip)]
+    pub namespace: String,
+    /// From the path.
+    #[serde(skip)]
+    pub identifier: String,
+    /// The client's name for the request.
+    pub reference_id: String,
+    /// Where the client hears of it.
+    pub callback_url: String,
+    /// 1, 2 or 3.
+    #[serde(deserialize_with = "whole_number")]
+    pub mode: u64,
+    /// Who may answer; empty: everyone who qualifies (modes 2 and 3).
+    #[serde(default)]
+    pub idp_id_list: Vec<String>,
+    /// Services that data is wanted of.
+    #[serde(default)]
+    pub data_request_list: Vec<RequestedData>,
+    /// Text for the user; may be a data URL.
+    pub request_message: String,
+    /// Lowest IAL.
+    pub min_ial: Number,
+    /// Lowest AAL.
+    pub min_aal: Number,
+    /// How many IdPs must answer.
+    #[serde(deserialize_with = "whole_number")]
+    pub min_idp: u64,
+    /// Seconds.
+    #[serde(deserialize_with = "whole_number")]
+    pub request_timeout: u64,
+    /// Modes 2 and 3; of any type and without meaning in mode 1 (spec/http-api.md Q20).
+    #[serde(default)]
+    pub bypass_identity_check: Value,
+    /// At least 44 characters; generated when absent or empty.
+    pub initial_salt: Option<String>,
+    /// Registered with NDID.
+    pub request_type: Option<String>,
+}
+
+impl CreateRequest {
+    /// From the path and a body that has passed its JSON schema.
+    ///
+    /// # Errors
+    /// 20003 for numbers beyond what the ledger can hold.
+    pub fn new(namespace: &str, identifier: &str, body: Value) -> Result<Self, Error> {
+        let mut input: Self = serde_json::from_value(body).map_err(|error| {
+            let details = json!({"valid": false, "errors": [{
+                "instancePath": "", "keyword": "type", "message": error.to_string(),
+            }]});
+            Error::from(codes::BODY_VALIDATION_FAILED).with_details(details)
+        })?;
+        input.namespace = namespace.to_owned();
+        input.identifier = identifier.to_owned();
+        Ok(input)
+    }
+
+    /// Whether IdPs may be asked that do not know the identity.
+    pub(super) fn is_bypassed(&self) -> bool {
+        self.mode != 1 && self.bypass_identity_check == Value::Bool(true)
+    }
+}
+
+/// JSON has one kind of number: `1.0` is as whole as `1`.
+fn whole_number<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
+    const LARGEST: f64 = 9_007_199_254_740_991.0;
+    let number = Number::deserialize(deserializer)?;
+    let from_float = || {
+        let value = number.as_f64()?;
+        let is_whole = value.fract() == 0.0 && (0.0..=LARGEST).contains(&value);
+        is_whole.then_some(value as u64)
+    };
+    number
+        .as_u64()
+        .or_else(from_float)
+        .ok_or_else(|| serde::de::Error::custom(format!("{number} is not a whole number")))
+}
+
+/// Answer to the call.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct CreateRequestAnswer {
+    /// 64 hex digits.
+    pub request_id: String,
+    /// The client's, or a generated one.
+    pub initial_salt: String,
+}
+
+/// Checks a request and makes what is to be accepted. The first guard of the
+/// accept is the reference id: refused, the call is answered with 20045.
+///
+/// # Errors
+/// The client errors of spec/flows.md 2.1 in its order; those of the ledger,
+/// the store and of signing.
+pub async fn create_request(
+    context: &Context,
+    node_id: &str,
+    input: CreateRequest,
+) -> Result<(Accept, CreateRequestAnswer), Error> {
+    let ledger = context.ledger.as_ref();
+    check_levels(ledger, &input).await?;
+    check_identifier(context, &input)?;
+    check_reference(context, node_id, &input.reference_id).await?;
+    if packing::has_whitespace_in_base64_data_url(&input.request_message) {
+        return Err(codes::DATA_URL_BASE64_MUST_NOT_CONTAIN_WHITESPACES.into());
+    }
+    let idps = idps::qualify(ledger, node_id, &input).await?;
+    let providers = services::qualify(ledger, &input).await?;
+    let initial_salt = initial_salt(&input)?;
+    let request = request(input, initial_salt, idps, &providers);
+    let answer = CreateRequestAnswer {
+        request_id: request.request_id.clone(),
+        initial_salt: request.initial_salt.clone(),
+    };
+    let accept = match check_sizes(context, node_id, &request, providers) {
+        Ok(()) => accept(context, node_id, &request).await?,
+        Err(error) => accept_failure(node_id, &request, &error),
+    };
+    Ok((accept, answer))
+}
+
+async fn check_levels(ledger: &dyn Ledger, input: &CreateRequest) -> Result<(), Error> {
+    let modes = query::allowed_modes(ledger, "").await?;
+    if !modes.iter().any(|mode| u64::from(*mode) == input.mode) {
+        return Err(codes::UNSUPPORTED_MODE.into());
+    }
+    let request_type = input.request_type.as_ref();
+    if let Some(request_type) = request_type.filter(|text| !text.is_empty())
+        && !query::request_types(ledger).await?.contains(request_type)
+    {
+        return Err(codes::INVALID_REQUEST_TYPE.into());
+    }
+    if !contains(&query::supported_ials(ledger).await?, &input.min_ial) {
+        return Err(codes::UNSUPPORTED_IAL.into());
+    }
+    if !contains(&query::supported_aals(ledger).await?, &input.min_aal) {
+        return Err(codes::UNSUPPORTED_AAL.into());
+    }
+    Ok(())
+}
+
+fn contains(levels: &[Number], level: &Number) -> bool {
+    levels.iter().any(|known| known.as_f64() == level.as_f64())
+}
+
+fn check_identifier(context: &Context, input: &CreateRequest) -> Result<(), Error> {
+    let is_checked = context.config.validate_identifier && (input.mode == 1 || input.is_bypassed());
+    if is_checked && !identifier::is_acceptable(&input.namespace, &input.identifier) {
+        return Err(codes::INVALID_IDENTIFIER.into());
+    }
+    Ok(())
+}
+
+async fn check_reference(
+    context: &Context,
+    node_id: &str,
+    reference_id: &str,
+) -> Result<(), Error> {
+    let row = row(node_id, reference_id);
+    let state = context.state.as_ref();
+    match state.get(Table::RequestReference, &row, "").await? {
+        Some(_) => Err(codes::DUPLICATE_REFERENCE_ID.into()),
+        None => Ok(()),
+    }
+}
+
+fn initial_salt(input: &CreateRequest) -> Result<String, Error> {
+    match input.initial_salt.as_deref() {
+        None | Some("") => Ok(hash::generate_salt()),
+        Some(salt) if salt.encode_utf16().count() < hash::SALT_LENGTH => {
+            Err(codes::INITIAL_SALT_TOO_SHORT.into())
+        }
+        Some(salt) => Ok(salt.to_owned()),
+    }
+}
+
+fn request(
+    input: CreateRequest,
+    initial_salt: String,
+    idps: Qualified,
+    providers: &[Providers],
+) -> Request {
+    let request_id = hash::generate_id();
+    let data_request_list = input
+        .data_request_list
+        .into_iter()
+        .zip(providers)
+        .map(|(service, providers)| Service {
+            request_params_salt: hash::request_params_salt(
+                &request_id,
+                &service.service_id,
+                &initial_salt,
+            ),
+            service_id: service.service_id,
+            as_id_list: providers.as_id_list.clone(),
+            min_as: service.min_as,
+            request_params: service.request_params,
+        })
+        .collect();
+    Request {
+        reference_id: input.reference_id,
+        callback_url: input.callback_url,
+        // One of the modes that NDID allows, which are small numbers.
+        mode: input.mode as u8,
+        idp_id_list: idps.idp_id_list,
+        data_request_list,
+        request_message: input.request_message,
+        request_message_salt: hash::request_message_salt(
+            &input.namespace,
+            &input.identifier,
+            &initial_salt,
+        ),
+        namespace: input.namespace,
+        identifier: input.identifier,
+        min_ial: input.min_ial,
+        min_aal: input.min_aal,
+        min_idp: input.min_idp,
+        request_timeout: input.request_timeout,
+        initial_salt,
+        request_type: input.request_type.filter(|text| !text.is_empty()),
+        consent_groups: idps.groups,
+        request_id,
+    }
+}
+
+/// Measures every message that the request will need, with the longest values
+/// for what is not known yet (spec/http-api.md Q19).
+fn check_sizes(
+    context: &Context,
+    node_id: &str,
+    request: &Request,
+    providers: Vec<Providers>,
+) -> Result<(), Error> {
+    let chain_id = context.ledger.chain_id()?;
+    let creation = Creation {
+        time: Millis::now().0,
+        chain_id: chain_id.clone(),
+        height: u64::MAX,
+    };
+    for group in &request.consent_groups {
+        let message = request_created::consent_request(node_id, request, group, &creation);
+        outbound::check_size(context, &message)?;
+    }
+    let receivers: Vec<_> = providers
+        .into_iter()
+        .map(|providers| providers.receivers)
+        .collect();
+    for group in data_request::groups(&receivers) {
+        let position = Position {
+            chain_id: chain_id.clone(),
+            height: u64::MAX,
+        };
+        let message = data_request::message(
+            node_id,
+            request,
+            &group.services,
+            longest_private_data(request),
+            creation.time,
+            position,
+        );
+        outbound::check_size(context, &message)?;
+    }
+    Ok(())
+}
+
+fn longest_private_data(request: &Request) -> Vec<ResponsePrivateData> {
+    if request.mode == 1 {
+        return Vec::new();
+    }
+    request
+        .idp_id_list
+        .iter()
+        .map(|idp_id| ResponsePrivateData {
+            idp_id: idp_id.clone(),
+            accessor_id: Some("x".repeat(ACCESSOR_ID_LENGTH)),
+        })
+        .collect()
+}
+
+/// Request, reference id and transaction, together or not at all.
+async fn accept(context: &Context, node_id: &str, request: &Request) -> Result<Accept, Error> {
+    let of = RequestRef {
+        node_id: node_id.to_owned(),
+        request_id: request.request_id.clone(),
+    };
+    let reference = row(node_id, &request.reference_id);
+    let then = Continuation {
+        kind: Kind::RpRequestCreated,
+        key: request_key(&request.request_id),
+        context: codec::encode(&of),
+    };
+    let params = transaction_params(request);
+    let transaction = Transact::new(node_id, "CreateRequest", &params, Some(then));
+    let Commit { writes, jobs, .. } = transact(context, transaction).await?;
+    let mut accept = Accept {
+        guards: vec![reference_is_free(&reference)],
+        writes: vec![
+            state::put(Table::RequestData, of.row(), request),
+            state::put(Table::RequestReference, reference, &request.request_id),
+        ],
+        jobs,
+        epoch: None,
+    };
+    accept.writes.extend(writes);
+    Ok(accept)
+}
+
+/// Only the callback that tells the failure; the reference id stays free.
+fn accept_failure(node_id: &str, request: &Request, error: &Error) -> Accept {
+    let of = RequestRef {
+        node_id: node_id.to_owned(),
+        request_id: request.request_id.clone(),
+    };
+    let failed = request_created::result(&of, request, None, Some(error.to_json()));
+    Accept {
+        guards: vec![reference_is_free(&row(node_id, &request.reference_id))],
+        jobs: vec![failed],
+        ..Accept::default()
+    }
+}
+
+fn reference_is_free(row: &str) -> Guard {
+    Guard::Absent {
+        table: Table::RequestReference,
+        row: row.to_owned(),
+    }
+}
+
+/// Parameters of CreateRequest (spec/ledger.md 4.1).
+fn transaction_params(request: &Request) -> Value {
+    let services: Vec<Value> = request
+        .data_request_list
+        .iter()
+        .map(|service| {
+            let params = service.request_params.as_deref();
+            let params_hash = hash::request_params_hash(params, &service.request_params_salt);
+            json!({
+                "service_id": service.service_id,
+                "as_id_list": service.as_id_list,
+                "min_as": service.min_as,
+                "request_params_hash": params_hash,
+            })
+        })
+        .collect();
+    let message_hash =
+        hash::request_message_hash(&request.request_message, &request.request_message_salt);
+    let mut params = json!({
+        "mode": request.mode,
+        "request_id": request.request_id,
+        "min_idp": request.min_idp,
+        "min_aal": request.min_aal,
+        "min_ial": request.min_ial,
+        "request_timeout": request.request_timeout,
+        "data_request_list": services,
+        "request_message_hash": message_hash,
+        "idp_id_list": request.idp_id_list,
+    });
+    if let Some(request_type) = &request.request_type {
+        params["request_type"] = json!(request_type);
+    }
+    params
+}

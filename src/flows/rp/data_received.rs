@@ -1,0 +1,52 @@
+//! The acknowledgement of data has settled: only now does the client see it
+//! (spec/flows.md 2.5, 10.1-6).
+
+use super::as_response::{AsData, DataRef};
+use crate::delivery::callback::error_job;
+use crate::delivery::transaction::{Fate, Settled};
+use crate::error::{Error, codes};
+use crate::flows::state;
+use crate::job::{Commit, Job, Table, Write, codec};
+use crate::node::Context;
+
+/// Action of its `error` callback.
+pub const ACTION: &str = "processAsDataAfterSetDataReceived";
+
+/// Handler of `rp.data_received`.
+pub async fn handle(context: &Context, job: &Job) -> Result<Commit, Error> {
+    let settled: Settled = job.payload()?;
+    let DataRef { of, column } = codec::decode(&settled.context)?;
+    let row = of.row();
+    let pending: Option<AsData> = state::load(context, Table::PendingAsData, &row, &column).await?;
+    let mut commit = Commit::nothing();
+    commit.write(Write::DeleteColumn {
+        table: Table::PendingAsData,
+        row: row.clone(),
+        column: column.clone(),
+    });
+    match settled.fate {
+        Fate::Committed { .. } => {
+            let received = pending.map(|data| state::put_column(Table::AsData, row, column, &data));
+            commit.writes.extend(received);
+        }
+        Fate::Refused { code, message } => {
+            let error = refusal(code, message);
+            commit.job(error_job(
+                "rp",
+                Some(&of.node_id),
+                ACTION,
+                Some(&of.request_id),
+                &error,
+            ));
+        }
+    }
+    Ok(commit)
+}
+
+fn refusal(code: u32, message: String) -> Error {
+    let known = codes::ALL.iter().find(|known| known.number == code);
+    Error::with_message(
+        known.copied().unwrap_or(codes::TENDERMINT_TRANSACT_ERROR),
+        message,
+    )
+}

@@ -1,0 +1,171 @@
+//! An IdP says that its answer is on the ledger (spec/flows.md 2.3).
+
+use super::auto_close::{self, Cause};
+use super::data_request;
+use super::report::{self, PROCESS_MESSAGE};
+use super::stored::{PrivateData, RequestRef, Stored, load_validity, save_verdict};
+use super::validity;
+use crate::error::{Error, codes};
+use crate::flows::Received;
+use crate::flows::request_status::Validity;
+use crate::flows::status;
+use crate::job::{Commit, Job};
+use crate::ledger::query;
+use crate::ledger::types::RequestDetail;
+use crate::mq::message::{IdpResponse, Message, ResponsePrivateData};
+use crate::node::Context;
+
+/// Handler of `rp.idp_response`: judges the answer, tells the client, asks the
+/// ASes when the consent is complete, closes what has come to its end.
+pub async fn handle(context: &Context, job: &Job) -> Result<Commit, Error> {
+    let received: Received = job.payload()?;
+    let message = parse(&received)?;
+    let of = RequestRef {
+        node_id: received.receiver_node_id,
+        request_id: message.request_id.clone(),
+    };
+    let Some(mut stored) = Stored::load(context, of).await? else {
+        return Ok(Commit::nothing());
+    };
+    let mut commit = Commit::nothing();
+    let mut private_data = PrivateData::load(context, &stored.of).await?;
+    if stored.request.mode != 1 && message.error_code.is_none() {
+        let entry = ResponsePrivateData {
+            idp_id: message.idp_id.clone(),
+            accessor_id: message.accessor_id.clone(),
+        };
+        commit.write(private_data.add(&stored.of, message.height, entry));
+    }
+    let detail = detail_at(context, &stored, message.height).await?;
+    let answer = detail
+        .response_list
+        .iter()
+        .find(|answer| answer.idp_id == message.idp_id);
+    let Some(answer) = answer else {
+        tracing::warn!(
+            request_id = message.request_id,
+            idp_id = message.idp_id,
+            height = message.height,
+            "an IdP claims an answer that the ledger does not have"
+        );
+        return Ok(Commit::nothing());
+    };
+    if detail.has_ended() {
+        return Ok(commit);
+    }
+
+    let ledger = context.ledger.as_ref();
+    let accessor_id = message.accessor_id.as_deref();
+    let verdict = validity::judge(ledger, &stored.request, answer, accessor_id).await?;
+    let mut validity = load_validity(context, &stored.of).await?;
+    commit.write(save_verdict(&stored.of, &message.idp_id, &verdict));
+    validity.0.insert(message.idp_id.clone(), verdict);
+    if waits_for_another(context, &stored, &detail, &validity, message.height).await? {
+        return Ok(commit);
+    }
+
+    let status = report::status(context, &mut stored, &detail, message.height, &validity);
+    commit.jobs.extend(status);
+    // A message that was overtaken decides on what is known by now.
+    let newest = stored.progress.reported.last().copied();
+    let height = newest.unwrap_or(message.height).max(message.height);
+    let detail = if height == message.height {
+        detail
+    } else {
+        detail_at(context, &stored, height).await?
+    };
+    if is_data_wanted(&stored, &detail, &validity) {
+        let position = data_request::Position {
+            chain_id: message.chain_id,
+            height,
+        };
+        let sent = data_request::send(context, &stored, private_data.to_list(), position).await;
+        if let Some(messages) = or_report(sent, &stored, &mut commit)? {
+            commit.merge(messages);
+            stored.progress.data_requested = true;
+        }
+    }
+    let cause = Cause::IdpResponse;
+    let closed = auto_close::close(context, &mut stored, &detail, &validity, cause).await;
+    if let Some(close) = or_report(closed, &stored, &mut commit)? {
+        commit.merge(close);
+    }
+    commit.write(stored.save_progress());
+    Ok(commit)
+}
+
+fn parse(received: &Received) -> Result<IdpResponse, Error> {
+    match serde_json::from_str(&received.message) {
+        Ok(Message::IdpResponse(message)) => Ok(message),
+        Ok(_) => Err(codes::INVALID_MESSAGE_TYPE.into()),
+        Err(error) => Err(Error::with_message(
+            codes::MALFORMED_MESSAGE_FORMAT,
+            error.to_string(),
+        )),
+    }
+}
+
+async fn detail_at(
+    context: &Context,
+    stored: &Stored,
+    height: u64,
+) -> Result<RequestDetail, Error> {
+    let ledger = context.ledger.as_ref();
+    let detail = query::request_detail(ledger, &stored.of.request_id, Some(height)).await?;
+    Ok(detail.ok_or(codes::REQUEST_NOT_FOUND)?)
+}
+
+/// Whether another answer of the same block is still to be judged: its message
+/// then reports both, so that the client gets one status, and a complete one.
+/// An answer of an earlier block is not waited for.
+async fn waits_for_another(
+    context: &Context,
+    stored: &Stored,
+    detail: &RequestDetail,
+    validity: &Validity,
+    height: u64,
+) -> Result<bool, Error> {
+    let unjudged = validity::unjudged(detail, validity);
+    if unjudged.is_empty() || stored.progress.reported.contains(&height) {
+        return Ok(false);
+    }
+    let before = detail_at(context, stored, height.saturating_sub(1)).await?;
+    let was_there = |idp_id: &str| {
+        let mut answers = before.response_list.iter();
+        answers.any(|answer| answer.idp_id == idp_id)
+    };
+    Ok(unjudged.into_iter().any(|idp_id| !was_there(idp_id)))
+}
+
+/// Whether the consent is complete and the ASes have not been asked
+/// (spec/flows.md 2.3-6).
+fn is_data_wanted(stored: &Stored, detail: &RequestDetail, validity: &Validity) -> bool {
+    let nobody_answered = detail
+        .data_request_list
+        .iter()
+        .all(|service| service.response_list.is_empty());
+    !stored.progress.data_requested
+        && !detail.has_ended()
+        && !detail.data_request_list.is_empty()
+        && status::derive(detail) == status::CONFIRMED
+        && detail.answers().count() as u64 == detail.min_idp
+        && nobody_answered
+        && validity::all_valid(detail, validity)
+}
+
+/// What failed for good is told by an `error` callback; what the client has
+/// been told, and the verdict, stay.
+fn or_report(
+    result: Result<Commit, Error>,
+    stored: &Stored,
+    commit: &mut Commit,
+) -> Result<Option<Commit>, Error> {
+    match result {
+        Ok(done) => Ok(Some(done)),
+        Err(error) if error.is_temporary() => Err(error),
+        Err(error) => {
+            commit.job(report::error(stored, PROCESS_MESSAGE, &error));
+            Ok(None)
+        }
+    }
+}

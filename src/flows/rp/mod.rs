@@ -1,0 +1,20 @@
+//! What an RP does (spec/flows.md 2). Everything that touches the state of one
+//! request runs under its key, one job at a time (spec/flows.md 10.1).
+
+pub mod as_response;
+pub mod auto_close;
+pub mod close_request;
+pub mod create_request;
+pub mod data_received;
+pub mod data_request;
+pub mod idp_response;
+mod idps;
+pub mod look_ups;
+mod receivers;
+mod report;
+pub mod request_created;
+pub mod request_update;
+mod services;
+pub mod stored;
+pub mod time_out;
+mod validity;

@@ -1,0 +1,137 @@
+//! The transaction that creates a request has settled (spec/flows.md 2.1, 2.2).
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use super::report::{self, OperationResult, PROCESS_MESSAGE};
+use super::stored::{ConsentGroup, Creation, Request, RequestRef, Stored};
+use crate::delivery::transaction::{Fate, Settled};
+use crate::error::Error;
+use crate::flows::request_key;
+use crate::job::{Commit, Job, Kind, Millis, NewJob, codec};
+use crate::mq::message::{ConsentRequest, Message, RequestedService};
+use crate::mq::outbound;
+use crate::node::Context;
+
+/// The longest a timer waits; a longer `request_timeout` is as good as none.
+const LONGEST_TIMEOUT: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60);
+
+/// Handler of `rp.request_created`.
+pub async fn handle(context: &Context, job: &Job) -> Result<Commit, Error> {
+    let settled: Settled = job.payload()?;
+    let of: RequestRef = codec::decode(&settled.context)?;
+    let Some(stored) = Stored::load(context, of).await? else {
+        return Ok(Commit::nothing());
+    };
+    match settled.fate {
+        Fate::Committed { height } => created(context, stored, height).await,
+        Fate::Refused { code, message } => Ok(refused(&stored, code, &message)),
+    }
+}
+
+/// The request is on the ledger. Whatever fails from here on, it is remembered
+/// (spec/flows.md 2.1, MUST).
+async fn created(context: &Context, mut stored: Stored, height: u64) -> Result<Commit, Error> {
+    let creation = Creation {
+        time: Millis::now().0,
+        chain_id: context.ledger.chain_id()?,
+        height,
+    };
+    let mut commit = Commit::nothing();
+    for group in &stored.request.consent_groups {
+        let message = consent_request(&stored.of.node_id, &stored.request, group, &creation);
+        let node_id = &stored.of.node_id;
+        match outbound::send(context, node_id, &group.receivers, &message).await {
+            Ok(messages) => {
+                commit.merge(messages);
+            }
+            Err(error) if error.is_temporary() => return Err(error),
+            Err(error) => {
+                commit.job(report::error(&stored, PROCESS_MESSAGE, &error));
+            }
+        }
+    }
+    let timer = timer(&stored, &creation);
+    stored.progress.timer = Some(timer.id);
+    commit.job(timer);
+    let created = format!("{}:{height}", creation.chain_id);
+    stored.progress.creation = Some(creation);
+    commit.write(stored.save_progress());
+    commit.job(result(&stored.of, &stored.request, Some(created), None));
+    Ok(commit)
+}
+
+fn timer(stored: &Stored, creation: &Creation) -> NewJob {
+    let of = &stored.of;
+    let timeout = Duration::from_secs(stored.request.request_timeout).min(LONGEST_TIMEOUT);
+    let due = Millis(creation.time).after(timeout);
+    NewJob::new(Kind::RpTimeOut, request_key(&of.request_id), of).not_before(due)
+}
+
+fn refused(stored: &Stored, code: u32, message: &str) -> Commit {
+    let error = json!({"code": code, "message": message});
+    let mut commit = stored.clean_up();
+    commit.job(result(&stored.of, &stored.request, None, Some(error)));
+    commit
+}
+
+/// The `create_request_result` callback.
+pub(super) fn result(
+    of: &RequestRef,
+    request: &Request,
+    creation_block_height: Option<String>,
+    error: Option<Value>,
+) -> NewJob {
+    OperationResult {
+        kind: "create_request_result",
+        node_id: &of.node_id,
+        request_id: &of.request_id,
+        reference_id: &request.reference_id,
+        callback_url: &request.callback_url,
+        creation_block_height,
+        error,
+    }
+    .job()
+}
+
+/// The message for a group of IdPs (spec/messaging-and-crypto.md 4.1).
+pub(super) fn consent_request(
+    node_id: &str,
+    request: &Request,
+    group: &ConsentGroup,
+    creation: &Creation,
+) -> Message {
+    let services = &request.data_request_list;
+    let by_name = group.reference_group_code.is_none();
+    Message::ConsentRequest(ConsentRequest {
+        namespace: by_name.then(|| request.namespace.clone()),
+        identifier: by_name.then(|| request.identifier.clone()),
+        reference_group_code: group.reference_group_code.clone(),
+        mode: request.mode,
+        request_id: request.request_id.clone(),
+        min_aal: request.min_aal.clone(),
+        min_ial: request.min_ial.clone(),
+        request_timeout: request.request_timeout,
+        data_request_list: services
+            .iter()
+            .map(|service| RequestedService {
+                service_id: service.service_id.clone(),
+                as_id_list: Some(service.as_id_list.clone()),
+                min_as: Some(service.min_as),
+            })
+            .collect(),
+        data_request_params_salt_list: services
+            .iter()
+            .map(|service| service.request_params_salt.clone())
+            .collect(),
+        request_message: request.request_message.clone(),
+        rp_id: node_id.to_owned(),
+        request_message_salt: request.request_message_salt.clone(),
+        initial_salt: request.initial_salt.clone(),
+        request_type: request.request_type.clone(),
+        creation_time: creation.time,
+        chain_id: creation.chain_id.clone(),
+        height: creation.height,
+    })
+}

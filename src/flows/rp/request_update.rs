@@ -1,0 +1,57 @@
+//! A block changed one of our requests (spec/flows.md 2.6).
+
+use super::auto_close::{self, Cause};
+use super::report;
+use super::stored::{RequestRef, Stored, load_validity};
+use crate::error::{Error, codes};
+use crate::flows::RequestUpdate;
+use crate::job::{Commit, Job};
+use crate::ledger::query;
+use crate::ledger::types::RequestDetail;
+use crate::node::Context;
+
+/// Handler of `rp.request_update`: tells the client, closes what is complete,
+/// forgets what has ended.
+pub async fn handle(context: &Context, job: &Job) -> Result<Commit, Error> {
+    let update: RequestUpdate = job.payload()?;
+    let of = RequestRef {
+        node_id: update.node_id,
+        request_id: update.request_id,
+    };
+    let Some(mut stored) = Stored::load(context, of).await? else {
+        return Ok(Commit::nothing());
+    };
+    let ledger = context.ledger.as_ref();
+    let height = update.height;
+    let detail = query::request_detail(ledger, &stored.of.request_id, Some(height))
+        .await?
+        .ok_or(codes::REQUEST_NOT_FOUND)?;
+    if is_left_to_message(&stored, &detail) {
+        return Ok(Commit::nothing());
+    }
+    let validity = load_validity(context, &stored.of).await?;
+    let mut commit = Commit::nothing();
+    let status = report::status(context, &mut stored, &detail, height, &validity);
+    commit.jobs.extend(status);
+    if detail.has_ended() {
+        commit.merge(stored.clean_up());
+        return Ok(commit);
+    }
+    match auto_close::close(context, &mut stored, &detail, &validity, Cause::Block).await {
+        Ok(close) => {
+            commit.merge(close);
+        }
+        Err(error) if error.is_temporary() => return Err(error),
+        Err(error) => {
+            commit.job(report::error(&stored, "handleTendermintNewBlock", &error));
+        }
+    }
+    commit.write(stored.save_progress());
+    Ok(commit)
+}
+
+/// An IdP's answer is reported when its message has been judged, so that the
+/// client gets one status for it, and a complete one (spec/http-api.md Q10).
+fn is_left_to_message(stored: &Stored, detail: &RequestDetail) -> bool {
+    !detail.has_ended() && detail.response_list.len() > stored.progress.reported_answers
+}

@@ -1,0 +1,216 @@
+//! What an RP remembers of a request while it lives.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::{Deserialize, Serialize};
+use serde_json::Number;
+
+use crate::error::Error;
+use crate::flows::request_status::{Validity, Verdict};
+use crate::flows::{row, state};
+use crate::job::{Commit, JobId, Table, Write};
+use crate::mq::message::ResponsePrivateData;
+use crate::mq::outbound::Receiver;
+use crate::node::Context;
+
+/// Column of [`Progress`] in a row of `RequestData`; column `""` is [`Request`].
+const PROGRESS: &str = "progress";
+
+/// A request of a node (also behind this proxy): payload of `rp.time_out` and
+/// context of continuations.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RequestRef {
+    /// Whose request.
+    pub node_id: String,
+    /// Which.
+    pub request_id: String,
+}
+
+impl RequestRef {
+    /// Row of the request in every table.
+    pub fn row(&self) -> String {
+        row(&self.node_id, &self.request_id)
+    }
+}
+
+/// A service as the client asked for it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Service {
+    /// Which service.
+    pub service_id: String,
+    /// Who may answer; filled when the client left it open.
+    pub as_id_list: Vec<String>,
+    /// How many answers are wanted.
+    pub min_as: u64,
+    /// Only the AS sees them.
+    pub request_params: Option<String>,
+    /// Salt of their hash.
+    pub request_params_salt: String,
+}
+
+/// IdPs that get the same consent request (spec/flows.md 2.2).
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ConsentGroup {
+    /// Set: the message names the identity by it; else by namespace and identifier.
+    pub reference_group_code: Option<String>,
+    /// Who gets it.
+    pub receivers: Vec<Receiver>,
+}
+
+/// What the client asked, and what follows from it. Written once.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Request {
+    /// 64 hex digits.
+    pub request_id: String,
+    /// The client's name for it.
+    pub reference_id: String,
+    /// Where the client hears of it.
+    pub callback_url: String,
+    /// 1, 2 or 3.
+    pub mode: u8,
+    /// Of the identity.
+    pub namespace: String,
+    /// Of the identity.
+    pub identifier: String,
+    /// Who may answer; filled when the client left it open.
+    pub idp_id_list: Vec<String>,
+    /// Services asked for.
+    pub data_request_list: Vec<Service>,
+    /// Text for the user.
+    pub request_message: String,
+    /// Salt of its hash.
+    pub request_message_salt: String,
+    /// Lowest IAL.
+    pub min_ial: Number,
+    /// Lowest AAL.
+    pub min_aal: Number,
+    /// How many IdPs must answer.
+    pub min_idp: u64,
+    /// Seconds.
+    pub request_timeout: u64,
+    /// Salt all others derive from.
+    pub initial_salt: String,
+    /// Registered with NDID.
+    pub request_type: Option<String>,
+    /// Who is asked, and how the identity is named to them.
+    pub consent_groups: Vec<ConsentGroup>,
+}
+
+/// When and where a request came into being.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Creation {
+    /// Unix time in milliseconds.
+    pub time: u64,
+    /// Chain of CreateRequest.
+    pub chain_id: String,
+    /// Block of CreateRequest.
+    pub height: u64,
+}
+
+/// How far a request has come. Changed only by jobs under the request's key.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct Progress {
+    /// Set when CreateRequest has been committed.
+    pub creation: Option<Creation>,
+    /// The time-out timer.
+    pub timer: Option<JobId>,
+    /// Heights whose `request_status` the client has got: one each (spec/http-api.md Q10).
+    pub reported: BTreeSet<u64>,
+    /// How many IdP answers the newest of these showed.
+    pub reported_answers: usize,
+    /// Data requests are on their way; they are never sent twice.
+    pub data_requested: bool,
+    /// A CloseRequest is on its way.
+    pub closing: bool,
+}
+
+/// A request and how far it has come.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Stored {
+    /// Whose and which.
+    pub of: RequestRef,
+    /// What was asked.
+    pub request: Request,
+    /// How far it is.
+    pub progress: Progress,
+}
+
+impl Stored {
+    /// Reads a request; `None` if this node has none by that id, or it has ended.
+    ///
+    /// # Errors
+    /// Those of [`state::load`].
+    pub async fn load(context: &Context, of: RequestRef) -> Result<Option<Self>, Error> {
+        let row = of.row();
+        let Some(request) = state::load(context, Table::RequestData, &row, "").await? else {
+            return Ok(None);
+        };
+        let progress = state::load(context, Table::RequestData, &row, PROGRESS).await?;
+        Ok(Some(Self {
+            of,
+            request,
+            progress: progress.unwrap_or_default(),
+        }))
+    }
+
+    /// Stores how far the request has come.
+    pub fn save_progress(&self) -> Write {
+        state::put_column(Table::RequestData, self.of.row(), PROGRESS, &self.progress)
+    }
+
+    /// Forgets the request: its reference id is free again.
+    pub fn clean_up(&self) -> Commit {
+        let row = self.of.row();
+        let reference = crate::flows::row(&self.of.node_id, &self.request.reference_id);
+        let mut commit = Commit::nothing();
+        commit.write(Write::delete(Table::RequestData, &row));
+        commit.write(Write::delete(Table::RequestReference, reference));
+        commit.write(Write::delete(Table::ResponseValidity, &row));
+        commit.write(Write::delete(Table::ResponsePrivateData, &row));
+        commit.cancel.extend(self.progress.timer);
+        commit
+    }
+}
+
+/// The verdicts on the IdPs' answers that are known so far.
+///
+/// # Errors
+/// Those of [`state::load`].
+pub async fn load_validity(context: &Context, of: &RequestRef) -> Result<Validity, Error> {
+    let verdicts: Vec<(String, Verdict)> =
+        state::load_columns(context, Table::ResponseValidity, &of.row()).await?;
+    Ok(Validity(BTreeMap::from_iter(verdicts)))
+}
+
+/// Stores a verdict.
+pub fn save_verdict(of: &RequestRef, idp_id: &str, verdict: &Verdict) -> Write {
+    state::put_column(Table::ResponseValidity, of.row(), idp_id, verdict)
+}
+
+/// Accessors of the IdPs' answers, by the order of their blocks.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct PrivateData(BTreeMap<String, ResponsePrivateData>);
+
+impl PrivateData {
+    /// What is known so far.
+    ///
+    /// # Errors
+    /// Those of [`state::load`].
+    pub async fn load(context: &Context, of: &RequestRef) -> Result<Self, Error> {
+        let entries = state::load_columns(context, Table::ResponsePrivateData, &of.row()).await?;
+        Ok(Self(BTreeMap::from_iter(entries)))
+    }
+
+    /// Adds an answer; the same answer again changes nothing.
+    pub fn add(&mut self, of: &RequestRef, height: u64, entry: ResponsePrivateData) -> Write {
+        let column = format!("{height:020}:{}", entry.idp_id);
+        let write = state::put_column(Table::ResponsePrivateData, of.row(), &column, &entry);
+        self.0.insert(column, entry);
+        write
+    }
+
+    /// As an AS gets it.
+    pub fn to_list(&self) -> Vec<ResponsePrivateData> {
+        self.0.values().cloned().collect()
+    }
+}

@@ -1,0 +1,61 @@
+//! The end of a request's time (spec/flows.md 2.9).
+
+use serde_json::json;
+
+use super::stored::{RequestRef, Stored, load_validity};
+use crate::delivery::transaction::{Continuation, Fate, Settled, Transact, transact};
+use crate::error::Error;
+use crate::flows::request_key;
+use crate::job::{Commit, Job, Kind, codec};
+use crate::ledger::query;
+use crate::node::Context;
+
+/// Handler of `rp.time_out`: the timer fired. The client hears of it from the
+/// block.
+pub async fn handle(context: &Context, job: &Job) -> Result<Commit, Error> {
+    let of: RequestRef = job.payload()?;
+    let Some(stored) = Stored::load(context, of).await? else {
+        return Ok(Commit::nothing());
+    };
+    let of = &stored.of;
+    let ledger = context.ledger.as_ref();
+    let detail = query::request_detail(ledger, &of.request_id, None).await?;
+    let Some(detail) = detail else {
+        return Ok(Commit::failed("the ledger does not know the request"));
+    };
+    if detail.has_ended() {
+        return Ok(Commit::nothing());
+    }
+    let validity = load_validity(context, of).await?;
+    let params = json!({
+        "request_id": of.request_id,
+        "response_valid_list": validity.to_list(),
+    });
+    let then = Continuation {
+        kind: Kind::RpRequestTimedOut,
+        key: request_key(&of.request_id),
+        context: codec::encode(of),
+    };
+    let transaction = Transact::new(&of.node_id, "TimeOutRequest", &params, Some(then))
+        .resend_when_disabled()
+        .retry_on_shortage();
+    transact(context, transaction).await
+}
+
+/// Handler of `rp.request_timed_out`. A refusal because somebody closed the
+/// request first is as good.
+pub async fn handle_timed_out(context: &Context, job: &Job) -> Result<Commit, Error> {
+    let settled: Settled = job.payload()?;
+    let of: RequestRef = codec::decode(&settled.context)?;
+    let Fate::Refused { code, message } = settled.fate else {
+        return Ok(Commit::nothing());
+    };
+    let ledger = context.ledger.as_ref();
+    let detail = query::request_detail(ledger, &of.request_id, None).await?;
+    if detail.is_some_and(|detail| detail.has_ended()) {
+        return Ok(Commit::nothing());
+    }
+    Ok(Commit::failed(format!(
+        "TimeOutRequest was refused: {message} ({code})"
+    )))
+}
