@@ -3,7 +3,10 @@
 pub mod accessor;
 pub mod encryption;
 pub mod envelope;
+pub mod external;
 pub mod hash;
+pub mod key_files;
+pub mod keyring;
 pub mod public_key;
 pub mod signature;
 #[cfg(test)]

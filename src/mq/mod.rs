@@ -4,6 +4,8 @@ pub mod body;
 pub mod data_url;
 pub mod envelope;
 pub mod gzip;
+pub mod inbound;
 pub mod message;
 pub mod outbound;
 pub mod packing;
+pub mod schema;

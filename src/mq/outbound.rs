@@ -158,13 +158,27 @@ async fn seal(
     let mut commit = Commit::nothing();
     commit.write(record(context, receivers, message, now));
     for receiver in receivers {
+        let payload = match envelope::seal(context, &signed, receiver).await {
+            Ok(payload) => payload,
+            Err(error) if error.is_temporary() || receivers.len() == 1 => return Err(error),
+            // One receiver's unusable key must not keep the message from the others.
+            Err(error) => {
+                tracing::error!(
+                    receiver = receiver.node_id,
+                    request_id = message.request_id(),
+                    %error,
+                    "message cannot be encrypted for this receiver and is not sent to it"
+                );
+                continue;
+            }
+        };
         let outbound = OutboundMessage {
             message_id: next_message_id(),
             sender_node_id: sender_node_id.to_owned(),
             destination_node_id: receiver.node_id.clone(),
             ip: receiver.address.ip.clone(),
             port: receiver.address.port,
-            payload: envelope::seal(context, &signed, receiver).await?,
+            payload,
             request_id: message.request_id().to_owned(),
         };
         let key = format!("message:{}:{}", receiver.node_id, message.request_id());

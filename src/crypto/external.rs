@@ -1,0 +1,305 @@
+//! Private keys held by an external crypto service (KMS) behind callback URLs
+//! (spec/messaging-and-crypto.md 6).
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use openssl::hash::hash;
+use serde_json::{Value, json};
+
+use super::signature::Algorithm;
+use super::{Crypto, KeyUse, encryption, signature};
+use crate::config::ApiVersion;
+use crate::error::{Code, Error, codes};
+use crate::job::Table;
+use crate::ledger::{Ledger, query};
+use crate::store::State;
+
+/// Row of table `CallbackUrl` with the URLs (UTF-8 text in columns `sign_url`,
+/// `master_sign_url`, `decrypt_url`).
+const ROW: &str = "node";
+
+/// How long a service may take for one call.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// Largest answer read, in bytes; a signature needs about 700.
+const MAX_ANSWER: usize = 64 * 1024;
+
+/// What a URL is tested with when it is set.
+const TEST_TEXT: &[u8] = b"test";
+
+/// Signs and decrypts through the service's URLs, read anew at every call.
+pub struct ExternalCrypto {
+    state: Arc<dyn State>,
+    version: ApiVersion,
+    client: reqwest::Client,
+}
+
+impl ExternalCrypto {
+    /// Through `client`, with bodies of this version.
+    pub fn new(state: Arc<dyn State>, version: ApiVersion, client: reqwest::Client) -> Self {
+        Self {
+            state,
+            version,
+            client,
+        }
+    }
+
+    async fn url(&self, column: &str, unset: Code) -> Result<String, Error> {
+        let url = self.state.get(Table::CallbackUrl, ROW, column).await?;
+        url.and_then(|bytes| String::from_utf8(bytes).ok())
+            .ok_or_else(|| unset.into())
+    }
+}
+
+#[async_trait]
+impl Crypto for ExternalCrypto {
+    fn is_local(&self) -> bool {
+        false
+    }
+
+    async fn sign(
+        &self,
+        node_id: &str,
+        key_use: KeyUse,
+        algorithm: &str,
+        key_version: u64,
+        message: &[u8],
+    ) -> Result<Vec<u8>, Error> {
+        let url = match key_use {
+            KeyUse::Signing => {
+                self.url("sign_url", codes::EXTERNAL_SIGN_URL_NOT_SET)
+                    .await?
+            }
+            KeyUse::SigningMaster => {
+                self.url("master_sign_url", codes::EXTERNAL_SIGN_MASTER_URL_NOT_SET)
+                    .await?
+            }
+        };
+        let body = sign_body(self.version, node_id, algorithm, key_version, message)?;
+        let answer = post(&self.client, &url, &body).await.map_err(Error::from)?;
+        answer.bytes("signature")
+    }
+
+    async fn decrypt(
+        &self,
+        node_id: &str,
+        algorithm: &str,
+        key_version: u64,
+        encrypted: &[u8],
+    ) -> Result<Vec<u8>, Error> {
+        let url = self
+            .url("decrypt_url", codes::EXTERNAL_DECRYPT_URL_NOT_SET)
+            .await?;
+        let body = decrypt_body(self.version, node_id, algorithm, key_version, encrypted);
+        let answer = post(&self.client, &url, &body).await.map_err(Error::from)?;
+        answer.bytes("decrypted_message")
+    }
+}
+
+fn sign_body(
+    version: ApiVersion,
+    node_id: &str,
+    algorithm_name: &str,
+    key_version: u64,
+    message: &[u8],
+) -> Result<Value, Error> {
+    let algorithm = Algorithm::parse(algorithm_name).ok_or(codes::UNSUPPORTED_SIGNING_ALGORITHM)?;
+    let digest = match algorithm.hash() {
+        Some(algorithm) => hash(algorithm.digest(), message)
+            .map(|digest| Some(STANDARD.encode(digest)))
+            .map_err(|error| Error::with_message(codes::UNKNOWN_ERROR, error.to_string()))?,
+        None => None,
+    };
+    let hash_name = algorithm.hash().map(signature::Hash::as_str);
+    let message = STANDARD.encode(message);
+    Ok(match version {
+        ApiVersion::V6 => json!({
+            "node_id": node_id,
+            "request_message": message,
+            "request_message_hash": digest,
+            "hash_algorithm": hash_name,
+            "key_algorithm": algorithm.key_type(),
+            "signing_algorithm": algorithm_name,
+            "key_version": key_version,
+        }),
+        ApiVersion::V4 | ApiVersion::V5 => json!({
+            "node_id": node_id,
+            "request_message": message,
+            "request_message_hash": digest,
+            "hash_method": hash_name,
+            "key_type": algorithm.key_type(),
+            "sign_method": algorithm_name,
+        }),
+    })
+}
+
+fn decrypt_body(
+    version: ApiVersion,
+    node_id: &str,
+    algorithm: &str,
+    key_version: u64,
+    encrypted: &[u8],
+) -> Value {
+    let encrypted = STANDARD.encode(encrypted);
+    match version {
+        ApiVersion::V6 => json!({
+            "node_id": node_id,
+            "encrypted_message": encrypted,
+            "key_algorithm": "RSA",
+            "encryption_algorithm": algorithm,
+            "key_version": key_version,
+        }),
+        ApiVersion::V4 | ApiVersion::V5 => json!({
+            "node_id": node_id,
+            "encrypted_message": encrypted,
+            "key_type": "RSA",
+        }),
+    }
+}
+
+/// The service did not answer.
+struct Unreachable(String);
+
+impl From<Unreachable> for Error {
+    fn from(unreachable: Unreachable) -> Self {
+        let text = format!("external crypto service: {}", unreachable.0);
+        Error::with_message(codes::UNKNOWN_ERROR, text).temporary()
+    }
+}
+
+struct Answer {
+    status: u16,
+    body: Vec<u8>,
+}
+
+impl Answer {
+    fn json(&self) -> Option<Value> {
+        serde_json::from_slice(&self.body).ok()
+    }
+
+    /// Member `name`, which must be canonical base64, of a 200 answer.
+    fn bytes(&self, name: &str) -> Result<Vec<u8>, Error> {
+        if self.status != 200 {
+            return Err(refused(format!("HTTP status {}", self.status)));
+        }
+        let body = self
+            .json()
+            .ok_or_else(|| refused("answer is not JSON".to_owned()))?;
+        let text = body[name]
+            .as_str()
+            .ok_or_else(|| refused(format!("no text in member {name}")))?;
+        STANDARD
+            .decode(text)
+            .map_err(|_| refused(format!("{name} is not base64")))
+    }
+}
+
+fn refused(reason: String) -> Error {
+    Error::with_message(
+        codes::UNKNOWN_ERROR,
+        format!("external crypto service: {reason}"),
+    )
+}
+
+async fn post(client: &reqwest::Client, url: &str, body: &Value) -> Result<Answer, Unreachable> {
+    // The URL stays out of the text: it may carry credentials.
+    let unreachable = |error: reqwest::Error| Unreachable(error.without_url().to_string());
+    let mut response = client
+        .post(url)
+        .timeout(REQUEST_TIMEOUT)
+        .header("accept", "application/json")
+        .json(body)
+        .send()
+        .await
+        .map_err(unreachable)?;
+    let status = response.status().as_u16();
+    let mut body = Vec::new();
+    while let Some(chunk) = response.chunk().await.map_err(unreachable)? {
+        body.extend_from_slice(&chunk);
+        if body.len() > MAX_ANSWER {
+            // Not JSON of ours, and not worth more memory.
+            body.truncate(MAX_ANSWER);
+            break;
+        }
+    }
+    Ok(Answer { status, body })
+}
+
+/// Tries a `sign_url` or `master_sign_url` before it is stored: one call, the
+/// HTTP status does not matter.
+///
+/// # Errors
+/// 20008 / 20009 no key on the ledger; 20050 / 20053 unreachable; 20051 /
+/// 20054 not JSON; 20049 / 20052 wrong signature; temporary when the ledger
+/// cannot be reached.
+pub async fn test_sign_url(
+    client: &reqwest::Client,
+    ledger: &dyn Ledger,
+    version: ApiVersion,
+    node_id: &str,
+    key_use: KeyUse,
+    url: &str,
+) -> Result<(), Error> {
+    let (key, no_key, unreachable, not_json, invalid) = match key_use {
+        KeyUse::Signing => (
+            query::signing_key(ledger, node_id).await?,
+            codes::EXTERNAL_SIGN_TEST_FAILED_NO_PUB_KEY,
+            codes::EXTERNAL_SIGN_TEST_FAILED_CONNECTIVITY_ERROR,
+            codes::EXTERNAL_SIGN_TEST_FAILED_JSON_PARSING_ERROR,
+            codes::EXTERNAL_SIGN_TEST_FAILED_INVALID_SIGNATURE,
+        ),
+        KeyUse::SigningMaster => (
+            query::signing_master_key(ledger, node_id).await?,
+            codes::EXTERNAL_MASTER_SIGN_TEST_FAILED_NO_PUB_KEY,
+            codes::EXTERNAL_MASTER_SIGN_TEST_FAILED_CONNECTIVITY_ERROR,
+            codes::EXTERNAL_MASTER_SIGN_TEST_FAILED_JSON_PARSING_ERROR,
+            codes::EXTERNAL_MASTER_SIGN_TEST_FAILED_INVALID_SIGNATURE,
+        ),
+    };
+    let key = key.ok_or(no_key)?;
+    let body = sign_body(version, node_id, &key.algorithm, key.version, TEST_TEXT)?;
+    let answer = post(client, url, &body).await.map_err(|_| unreachable)?;
+    let answer = answer.json().ok_or(not_json)?;
+    let signature = answer["signature"]
+        .as_str()
+        .and_then(|text| STANDARD.decode(text).ok())
+        .ok_or(invalid)?;
+    if !signature::verify(&key.public_key, &key.algorithm, TEST_TEXT, &signature) {
+        return Err(invalid.into());
+    }
+    Ok(())
+}
+
+/// Tries a `decrypt_url` before it is stored: one call, the HTTP status does
+/// not matter.
+///
+/// # Errors
+/// 20010 no key on the ledger; 20047 unreachable; 20048 not JSON; 20046 wrong
+/// text; temporary when the ledger cannot be reached.
+pub async fn test_decrypt_url(
+    client: &reqwest::Client,
+    ledger: &dyn Ledger,
+    version: ApiVersion,
+    node_id: &str,
+    url: &str,
+) -> Result<(), Error> {
+    let key = query::encryption_key(ledger, node_id)
+        .await?
+        .ok_or(codes::EXTERNAL_DECRYPT_TEST_FAILED_NO_PUB_KEY)?;
+    let encrypted = encryption::encrypt(&key.public_key, &key.algorithm, TEST_TEXT)?;
+    let body = decrypt_body(version, node_id, &key.algorithm, key.version, &encrypted);
+    let answer = post(client, url, &body)
+        .await
+        .map_err(|_| codes::EXTERNAL_DECRYPT_TEST_FAILED_CONNECTIVITY_ERROR)?;
+    let answer = answer
+        .json()
+        .ok_or(codes::EXTERNAL_DECRYPT_TEST_FAILED_JSON_PARSING_ERROR)?;
+    if answer["decrypted_message"].as_str() != Some(STANDARD.encode(TEST_TEXT).as_str()) {
+        return Err(codes::EXTERNAL_DECRYPT_TEST_FAILED_MESSAGE_MISMATCH.into());
+    }
+    Ok(())
+}

@@ -1,0 +1,140 @@
+//! The private keys of this node and of the nodes behind it, from files
+//! (spec/messaging-and-crypto.md 5.7, 5.8).
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use parking_lot::RwLock;
+
+use super::envelope::KEY_LENGTH;
+use super::key_files::{self, KeyFileError, NodeKeys};
+use super::{Crypto, KeyUse, encryption, signature};
+use crate::config::{Config, Keys};
+use crate::error::{Error, codes};
+
+/// Keys by node id, and those they replaced: messages encrypted before a
+/// rotation arrive for minutes after it.
+#[derive(Clone, Default)]
+struct Held {
+    current: HashMap<String, Arc<NodeKeys>>,
+    previous: HashMap<String, Arc<NodeKeys>>,
+}
+
+/// Private keys held in memory.
+pub struct Keyring {
+    config: Arc<Config>,
+    held: RwLock<Held>,
+}
+
+impl Keyring {
+    /// Loads this node's keys and those of the nodes behind it (role proxy,
+    /// config `KEY_ON_PROXY`).
+    ///
+    /// # Errors
+    /// The first file that cannot be used.
+    pub fn load(config: Arc<Config>, behind_proxy: &[String]) -> Result<Self, KeyFileError> {
+        let current = load_all(&config, behind_proxy)?;
+        Ok(Self {
+            config,
+            held: RwLock::new(Held {
+                current,
+                previous: HashMap::new(),
+            }),
+        })
+    }
+
+    /// Reads all files again, for `GET /reinit_node_keys`. Either all of them
+    /// are usable and take effect together, or nothing changes. Keys that were
+    /// replaced go on decrypting until the next change.
+    ///
+    /// # Errors
+    /// The first file that cannot be used.
+    pub fn reload(&self, behind_proxy: &[String]) -> Result<(), KeyFileError> {
+        let current = load_all(&self.config, behind_proxy)?;
+        let mut held = self.held.write();
+        let before = std::mem::take(&mut held.current);
+        for (node_id, keys) in before {
+            let is_replaced = current
+                .get(&node_id)
+                .is_some_and(|now| !now.encryption.public_eq(&keys.encryption));
+            if is_replaced {
+                held.previous.insert(node_id, keys);
+            }
+        }
+        held.previous
+            .retain(|node_id, _| current.contains_key(node_id));
+        held.current = current;
+        Ok(())
+    }
+
+    fn current(&self, node_id: &str) -> Result<Arc<NodeKeys>, Error> {
+        let held = self.held.read();
+        let keys = held.current.get(node_id).cloned();
+        keys.ok_or_else(|| codes::NODE_KEY_NOT_FOUND.into())
+    }
+
+    fn previous(&self, node_id: &str) -> Option<Arc<NodeKeys>> {
+        self.held.read().previous.get(node_id).cloned()
+    }
+}
+
+fn load_all(
+    config: &Config,
+    behind_proxy: &[String],
+) -> Result<HashMap<String, Arc<NodeKeys>>, KeyFileError> {
+    let own = key_files::load_own(&config.keys)?;
+    let mut keys = HashMap::from([(config.node_id.clone(), Arc::new(own))]);
+    if let Keys::Files {
+        behind_proxy: directories,
+        ..
+    } = &config.keys
+    {
+        for node_id in behind_proxy {
+            let loaded = key_files::load_behind_proxy(directories, node_id)?;
+            keys.insert(node_id.clone(), Arc::new(loaded));
+        }
+    }
+    Ok(keys)
+}
+
+#[async_trait]
+impl Crypto for Keyring {
+    fn is_local(&self) -> bool {
+        true
+    }
+
+    async fn sign(
+        &self,
+        node_id: &str,
+        key_use: KeyUse,
+        algorithm: &str,
+        _key_version: u64,
+        message: &[u8],
+    ) -> Result<Vec<u8>, Error> {
+        let keys = self.current(node_id)?;
+        let key = match key_use {
+            KeyUse::Signing => &keys.signing,
+            KeyUse::SigningMaster => &keys.signing_master,
+        };
+        signature::sign(key, algorithm, message)
+    }
+
+    async fn decrypt(
+        &self,
+        node_id: &str,
+        algorithm: &str,
+        _key_version: u64,
+        encrypted: &[u8],
+    ) -> Result<Vec<u8>, Error> {
+        let keys = self.current(node_id)?;
+        let result = encryption::decrypt(&keys.encryption, algorithm, encrypted);
+        let is_key = result.as_ref().is_ok_and(|key| key.len() == KEY_LENGTH);
+        match self.previous(node_id) {
+            Some(previous) if !is_key => {
+                encryption::decrypt(&previous.encryption, algorithm, encrypted)
+            }
+            _ => result,
+        }
+    }
+}
