@@ -1,17 +1,32 @@
 //! What the roles do. Handlers read and return commits; API operations read
 //! and return what is to be accepted. No I/O but reads (spec/flows.md).
 
+pub mod as_;
+mod error_code;
 pub mod block;
 pub mod dispatch;
 pub mod identifier;
+pub mod idp;
+mod integrity;
+mod levels;
+pub mod node;
+mod open_request;
+pub mod private_messages;
+#[cfg(test)]
+mod replay;
+pub mod reply;
 pub mod request_status;
 pub mod rp;
 pub mod state;
 pub mod status;
+mod status_update;
 #[cfg(test)]
 pub(crate) mod testing;
 
 use serde::{Deserialize, Serialize};
+
+use crate::job::Commit;
+use crate::store::Accept;
 
 /// Payload of the jobs made from a verified message (`rp.idp_response`,
 /// `rp.as_response`, `idp.consent_request`, `as.data_request`).
@@ -47,4 +62,13 @@ pub fn request_key(request_id: &str) -> String {
 /// Row of a record that belongs to a node (which may be behind this proxy).
 pub fn row(node_id: &str, id: &str) -> String {
     format!("{node_id}/{id}")
+}
+
+/// What an API operation wants to happen, to be accepted as a whole.
+pub(crate) fn accept(commit: Commit) -> Accept {
+    Accept {
+        jobs: commit.jobs,
+        writes: commit.writes,
+        ..Accept::default()
+    }
 }

@@ -1,0 +1,148 @@
+//! The client application answered the `data_request` callback (spec/flows.md 4.4).
+
+use serde_json::{Map, Value};
+
+use super::response_created::Report;
+use super::{ACTION_AFTER_CALLBACK, ROLE, error, respond};
+use crate::config::ApiVersion;
+use crate::delivery::callback::{DataRequestAnswer, DataRequestRef, error_job};
+use crate::error::{Error, codes};
+use crate::flows::reply::Reply;
+use crate::flows::{error_code, row};
+use crate::job::{Commit, Job, Table, Write};
+use crate::node::Context;
+
+/// What the answer asks for.
+#[derive(Debug, Clone, PartialEq)]
+enum Answer {
+    /// 204: data or an error code will come by an API call.
+    Later,
+    /// Any other status than 200: this service can no longer be answered.
+    Dropped,
+    /// Data.
+    Data { data: String, reply: Option<Reply> },
+    /// An error code; `None` if it is not a whole number and so not a registered one.
+    ErrorCode {
+        error_code: Option<i64>,
+        reply: Option<Reply>,
+    },
+}
+
+/// Handler of `as.callback_answer`.
+///
+/// # Errors
+/// Temporary ones; those of the payload.
+pub async fn handle(context: &Context, job: &Job) -> Result<Commit, Error> {
+    let answer: DataRequestAnswer = job.payload()?;
+    let request = &answer.request;
+    match process(context, &answer).await {
+        Err(error) if !error.is_temporary() => Ok(failure(request, &error)),
+        other => other,
+    }
+}
+
+async fn process(context: &Context, answer: &DataRequestAnswer) -> Result<Commit, Error> {
+    let request = &answer.request;
+    let DataRequestRef {
+        node_id,
+        request_id,
+        service_id,
+    } = request;
+    match read(answer)? {
+        Answer::Later => Ok(Commit::nothing()),
+        Answer::Dropped => {
+            let status = codes::INVALID_HTTP_RESPONSE_STATUS_CODE.into();
+            let mut commit = failure(request, &status);
+            commit.write(Write::DeleteColumn {
+                table: Table::PendingDataRequest,
+                row: row(node_id, request_id),
+                column: service_id.clone(),
+            });
+            Ok(commit)
+        }
+        Answer::Data { data, reply } => {
+            let report = report(context, reply);
+            respond::answer(context, node_id, request_id, service_id, &data, report).await
+        }
+        Answer::ErrorCode { error_code, reply } => {
+            let error_code = error_code.ok_or(codes::INVALID_ERROR_CODE)?;
+            let report = report(context, reply);
+            error::answer(context, node_id, request_id, service_id, error_code, report).await
+        }
+    }
+}
+
+/// # Errors
+/// 20032 to 20036 and 20080.
+fn read(answer: &DataRequestAnswer) -> Result<Answer, Error> {
+    match answer.status {
+        200 => {
+            let body = answer.body.as_deref().ok_or(codes::BODY_TOO_LARGE)?;
+            read_body(body)
+        }
+        204 => Ok(Answer::Later),
+        _ => Ok(Answer::Dropped),
+    }
+}
+
+fn read_body(body: &[u8]) -> Result<Answer, Error> {
+    let body: Value = serde_json::from_slice(body).map_err(|_| codes::CANNOT_PARSE_JSON)?;
+    let Value::Object(body) = body else {
+        return Err(codes::MISSING_DATA_IN_AS_DATA_RESPONSE.into());
+    };
+    let reply = reply(&body);
+    match (given(&body, "error_code"), given(&body, "data")) {
+        (Some(Value::Number(number)), _) => Ok(Answer::ErrorCode {
+            error_code: error_code::whole(number),
+            reply,
+        }),
+        (Some(_), _) => Err(codes::INVALID_ERROR_CODE_TYPE_IN_AS_RESPONSE.into()),
+        (None, Some(Value::String(data))) if !data.is_empty() => Ok(Answer::Data {
+            data: data.clone(),
+            reply,
+        }),
+        // An empty text cannot be sent (spec/messaging-and-crypto.md 4.4).
+        (None, None | Some(Value::String(_))) => {
+            Err(codes::MISSING_DATA_IN_AS_DATA_RESPONSE.into())
+        }
+        (None, Some(_)) => Err(codes::INVALID_DATA_TYPE_IN_AS_DATA_RESPONSE.into()),
+    }
+}
+
+fn given<'a>(body: &'a Map<String, Value>, name: &str) -> Option<&'a Value> {
+    body.get(name).filter(|value| !value.is_null())
+}
+
+fn reply(body: &Map<String, Value>) -> Option<Reply> {
+    let text = |name: &str| body.get(name).and_then(Value::as_str).map(str::to_owned);
+    Some(Reply {
+        reference_id: text("reference_id").filter(|text| !text.is_empty())?,
+        callback_url: text("callback_url").filter(|text| !text.is_empty())?,
+    })
+}
+
+fn report(context: &Context, reply: Option<Reply>) -> Report {
+    let kind = match context.config.runtime.callback_version() {
+        ApiVersion::V4 => "send_data_result",
+        ApiVersion::V5 | ApiVersion::V6 => "response_result",
+    };
+    match reply {
+        Some(reply) => Report::Result {
+            reply,
+            kind: kind.to_owned(),
+        },
+        None => Report::FailureOnly,
+    }
+}
+
+fn failure(request: &DataRequestRef, error: &Error) -> Commit {
+    let mut commit = Commit::nothing();
+    commit.job(error_job(
+        ROLE,
+        Some(&request.node_id),
+        ACTION_AFTER_CALLBACK,
+        Some(&request.request_id),
+        error,
+    ));
+    commit
+}

@@ -1,0 +1,77 @@
+//! The client application cannot give the data (spec/flows.md 4.6).
+
+use serde::Deserialize;
+use serde_json::json;
+
+use super::ROLE;
+use super::pending::pending;
+use super::respond::transaction;
+use super::response_created::{Answered, Content, Report};
+use crate::error::Error;
+use crate::flows::reply::Reply;
+use crate::flows::{accept, error_code};
+use crate::job::Commit;
+use crate::node::Context;
+use crate::store::Accept;
+
+/// Body of `POST /as/error/{request_id}/{service_id}`.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+pub struct ErrorAnswer {
+    /// `reference_id` and `callback_url`.
+    #[serde(flatten)]
+    pub reply: Reply,
+    /// One of those NDID registered for ASes.
+    #[serde(deserialize_with = "error_code::deserialize")]
+    pub error_code: i64,
+}
+
+/// Checks an error answer and puts it on its way to the ledger.
+///
+/// # Errors
+/// 20012, 20025, 20026, 20039, 20037, 20082, 20078, in this order; those of
+/// ledger, store and signing.
+pub async fn respond_with_error(
+    context: &Context,
+    node_id: &str,
+    request_id: &str,
+    service_id: &str,
+    body: &ErrorAnswer,
+) -> Result<Accept, Error> {
+    let report = Report::Result {
+        reply: body.reply.clone(),
+        kind: "response_result".to_owned(),
+    };
+    let error_code = body.error_code;
+    let commit = answer(context, node_id, request_id, service_id, error_code, report).await?;
+    Ok(accept(commit))
+}
+
+/// The same for an error code from an API call and from a callback's answer.
+///
+/// # Errors
+/// As [`respond_with_error`].
+pub(super) async fn answer(
+    context: &Context,
+    node_id: &str,
+    request_id: &str,
+    service_id: &str,
+    error_code: i64,
+    report: Report,
+) -> Result<Commit, Error> {
+    let request = pending(context, node_id, request_id, service_id).await?;
+    error_code::check_registered(context.ledger.as_ref(), ROLE, error_code).await?;
+    let answered = Answered {
+        node_id: node_id.to_owned(),
+        request_id: request_id.to_owned(),
+        service_id: service_id.to_owned(),
+        rp_id: request.rp_id,
+        content: Content::Error(error_code),
+        report,
+    };
+    let params = json!({
+        "request_id": request_id,
+        "service_id": service_id,
+        "error_code": error_code,
+    });
+    transaction(context, &answered, params).await
+}

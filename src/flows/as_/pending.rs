@@ -1,0 +1,47 @@
+//! A data request that this AS can still answer (spec/flows.md 4.5).
+
+use crate::error::{Error, codes};
+use crate::flows::open_request::open_request;
+use crate::flows::{row, state};
+use crate::job::Table;
+use crate::mq::message::{DataRequest, Message};
+use crate::node::Context;
+
+/// The data request as it was received, if an answer for this service is still wanted.
+///
+/// # Errors
+/// 20012, 20025, 20026, 20039, 20037, 20082, in this order; those of ledger and store.
+pub async fn pending(
+    context: &Context,
+    node_id: &str,
+    request_id: &str,
+    service_id: &str,
+) -> Result<DataRequest, Error> {
+    let detail = open_request(context.ledger.as_ref(), request_id).await?;
+    let service = detail
+        .service(service_id)
+        .ok_or(codes::SERVICE_ID_NOT_FOUND_IN_REQUEST)?;
+    let record = row(node_id, request_id);
+    let asked = context
+        .state
+        .get(Table::PendingDataRequest, &record, service_id)
+        .await?;
+    if asked.is_none() {
+        return Err(codes::UNKNOWN_DATA_REQUEST.into());
+    }
+    let responses = &service.response_list;
+    let errors = responses
+        .iter()
+        .filter(|response| response.error_code.is_some())
+        .count();
+    let answers = (responses.len() - errors) as u64;
+    let outstanding = service.as_id_list.len().saturating_sub(responses.len()) as u64;
+    let wanted = service.min_as;
+    if wanted > 0 && (answers >= wanted || answers + outstanding < wanted) {
+        return Err(codes::ENOUGH_AS_RESPONSE.into());
+    }
+    match state::load(context, Table::DataRequest, &record, "").await? {
+        Some(Message::DataRequest(request)) => Ok(request),
+        _ => Err(codes::UNKNOWN_DATA_REQUEST.into()),
+    }
+}

@@ -1,0 +1,24 @@
+//! A block changed a request this AS was asked about (spec/flows.md 4.8).
+
+use super::ROLE;
+use crate::error::Error;
+use crate::flows::{RequestUpdate, row, status_update};
+use crate::job::{Commit, Job, Table, Write};
+use crate::node::Context;
+
+/// Handler of `as.request_update`: tells the client application, and forgets
+/// the request once it has ended. Answers on their way are removed by their own
+/// continuation.
+///
+/// # Errors
+/// Temporary ones; those of the payload.
+pub async fn handle(context: &Context, job: &Job) -> Result<Commit, Error> {
+    let update: RequestUpdate = job.payload()?;
+    let mut commit = status_update::callback(context, ROLE, &update).await?;
+    if update.ended {
+        let record = row(&update.node_id, &update.request_id);
+        commit.write(Write::delete(Table::DataRequest, &record));
+        commit.write(Write::delete(Table::PendingDataRequest, record));
+    }
+    Ok(commit)
+}

@@ -1,0 +1,154 @@
+//! The client application hands data over (spec/flows.md 4.5).
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use super::pending::pending;
+use super::response_created::{Answered, Content, Report};
+use super::schema;
+use crate::crypto::{KeyUse, hash};
+use crate::delivery::transaction::{Continuation, Transact, transact};
+use crate::error::{Error, codes};
+use crate::flows::reply::Reply;
+use crate::flows::{accept, request_key, row, state};
+use crate::job::{Commit, JobId, Kind, Table, codec};
+use crate::ledger::query;
+use crate::mq::message::PackedData;
+use crate::mq::packing;
+use crate::node::Context;
+use crate::store::Accept;
+
+/// Body of `POST /as/data/{request_id}/{service_id}`.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+pub struct Data {
+    /// `reference_id` and `callback_url`.
+    #[serde(flatten)]
+    pub reply: Reply,
+    /// The data.
+    pub data: String,
+}
+
+/// An answer until it is on the ledger (table `DataAnswer`, as JSON). Every
+/// answer has a row of its own: one that the ledger refuses does not disturb
+/// the one that it took.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(super) struct DataAnswer {
+    /// Base64, over data and salt.
+    pub signature: String,
+    /// Salt of the data.
+    pub data_salt: String,
+    /// The data.
+    pub packed_data: PackedData,
+}
+
+/// Checks data and puts its signature on its way to the ledger.
+///
+/// # Errors
+/// Those of spec/http-api.md 3.3, in its order; those of ledger, store and signing.
+pub async fn respond(
+    context: &Context,
+    node_id: &str,
+    request_id: &str,
+    service_id: &str,
+    body: &Data,
+) -> Result<Accept, Error> {
+    let report = Report::Result {
+        reply: body.reply.clone(),
+        kind: "response_result".to_owned(),
+    };
+    let commit = answer(context, node_id, request_id, service_id, &body.data, report).await?;
+    Ok(accept(commit))
+}
+
+/// The same for data from an API call and from a callback's answer.
+///
+/// # Errors
+/// As [`respond`].
+pub(super) async fn answer(
+    context: &Context,
+    node_id: &str,
+    request_id: &str,
+    service_id: &str,
+    data: &str,
+    report: Report,
+) -> Result<Commit, Error> {
+    let request = pending(context, node_id, request_id, service_id).await?;
+    schema::check(context, service_id, data).await?;
+    let packed_data = packing::pack(data, context.config.as_data_compress_from)?;
+    let data_salt = hash::data_salt(
+        request_id,
+        service_id,
+        context.node_id(),
+        &request.initial_salt,
+    );
+    let signature = sign(context, node_id, data, &data_salt).await?;
+    let params = json!({
+        "request_id": request_id,
+        "signature": signature,
+        "service_id": service_id,
+    });
+    let data_answer = DataAnswer {
+        signature,
+        data_salt,
+        packed_data,
+    };
+    let answer_id = format!("{request_id}/{service_id}/{}", JobId::generate());
+    let answer_row = row(node_id, &answer_id);
+    let answered = Answered {
+        node_id: node_id.to_owned(),
+        request_id: request_id.to_owned(),
+        service_id: service_id.to_owned(),
+        rp_id: request.rp_id,
+        content: Content::Data {
+            answer_row: answer_row.clone(),
+        },
+        report,
+    };
+    let mut commit = transaction(context, &answered, params).await?;
+    commit.write(state::put(Table::DataAnswer, answer_row, &data_answer));
+    Ok(commit)
+}
+
+/// Base64 signature over data and salt (spec/messaging-and-crypto.md 5.6).
+async fn sign(
+    context: &Context,
+    node_id: &str,
+    data: &str,
+    data_salt: &str,
+) -> Result<String, Error> {
+    let key = query::signing_key(context.ledger.as_ref(), node_id)
+        .await?
+        .ok_or(codes::NODE_KEY_NOT_FOUND)?;
+    let message = [data.as_bytes(), data_salt.as_bytes()].concat();
+    let signature = context
+        .crypto
+        .sign(
+            node_id,
+            KeyUse::Signing,
+            &key.algorithm,
+            key.version,
+            &message,
+        )
+        .await?;
+    Ok(STANDARD.encode(signature))
+}
+
+/// CreateAsResponse, and `as.response_created` once it has settled.
+///
+/// # Errors
+/// Those of signing.
+pub(super) async fn transaction(
+    context: &Context,
+    answered: &Answered,
+    params: Value,
+) -> Result<Commit, Error> {
+    let then = Continuation {
+        kind: Kind::AsResponseCreated,
+        key: request_key(&answered.request_id),
+        context: codec::encode(answered),
+    };
+    let create = Transact::new(&answered.node_id, "CreateAsResponse", &params, Some(then));
+    transact(context, create).await
+}

@@ -1,0 +1,153 @@
+//! The transaction of an AS's answer has settled (spec/flows.md 4.5).
+
+use serde::{Deserialize, Serialize};
+
+use super::respond::DataAnswer;
+use super::{ACTION_AFTER_CALLBACK, ROLE};
+use crate::delivery::callback::error_job;
+use crate::delivery::transaction::{Fate, Settled};
+use crate::error::{Error, codes};
+use crate::flows::reply::{Reply, refusal};
+use crate::flows::{row, state};
+use crate::job::{Commit, Job, NewJob, Table, Write, codec};
+use crate::mq::message::{AsResponse, Message};
+use crate::mq::outbound;
+use crate::node::Context;
+
+const ACTION_OF_ANSWER: &str = "as.afterCreateAsResponse";
+
+/// Handed through the transaction of an answer.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Answered {
+    /// The AS (behind a proxy: that node).
+    pub node_id: String,
+    /// Which request.
+    pub request_id: String,
+    /// For which service.
+    pub service_id: String,
+    /// Who gets the data.
+    pub rp_id: String,
+    /// What was answered.
+    pub content: Content,
+    /// Who is told what became of it.
+    pub report: Report,
+}
+
+/// What the RP is sent.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub enum Content {
+    /// Data.
+    Data {
+        /// Row in table `DataAnswer`.
+        answer_row: String,
+    },
+    /// The error code.
+    Error(i64),
+}
+
+/// How the client application learns what became of its answer.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub enum Report {
+    /// By a result callback.
+    Result {
+        /// Who.
+        reply: Reply,
+        /// `type` of the callback.
+        kind: String,
+    },
+    /// Only of a failure, by an `error` callback (answers to the `data_request`
+    /// callback without `reference_id` and `callback_url`).
+    FailureOnly,
+}
+
+/// Handler of `as.response_created`. Once the answer is on the ledger the
+/// result is success, even when the RP cannot be told: that is reported by an
+/// `error` callback of its own.
+///
+/// # Errors
+/// Temporary ones; those of the payload.
+pub async fn handle(context: &Context, job: &Job) -> Result<Commit, Error> {
+    let settled: Settled = job.payload()?;
+    let answered: Answered = codec::decode(&settled.context)?;
+    let mut commit = match settled.fate {
+        Fate::Committed { height } => tell(context, &answered, height).await?,
+        Fate::Refused { code, message } => refused(&answered, &refusal(code, &message)),
+    };
+    if let Content::Data { answer_row } = &answered.content {
+        commit.write(Write::delete(Table::DataAnswer, answer_row));
+    }
+    Ok(commit)
+}
+
+async fn tell(context: &Context, answered: &Answered, height: u64) -> Result<Commit, Error> {
+    let mut commit = match message(context, answered, height).await {
+        Err(error) if !error.is_temporary() => {
+            let mut commit = Commit::nothing();
+            commit.job(error_callback(answered, ACTION_OF_ANSWER, &error));
+            commit
+        }
+        other => other?,
+    };
+    commit.write(Write::DeleteColumn {
+        table: Table::PendingDataRequest,
+        row: row(&answered.node_id, &answered.request_id),
+        column: answered.service_id.clone(),
+    });
+    if let Report::Result { reply, kind } = &answered.report {
+        commit.job(reply.about_request(&answered.node_id, kind, &answered.request_id, None));
+    }
+    Ok(commit)
+}
+
+async fn message(context: &Context, answered: &Answered, height: u64) -> Result<Commit, Error> {
+    let (data, error_code) = match &answered.content {
+        Content::Data { answer_row } => (Some(load(context, answer_row).await?), None),
+        Content::Error(error_code) => (None, Some((*error_code).into())),
+    };
+    let (signature, data_salt, packed_data) = match data {
+        Some(data) => (
+            Some(data.signature),
+            Some(data.data_salt),
+            Some(data.packed_data),
+        ),
+        None => (None, None, None),
+    };
+    let response = Message::AsResponse(AsResponse {
+        request_id: answered.request_id.clone(),
+        as_id: answered.node_id.clone(),
+        service_id: answered.service_id.clone(),
+        signature,
+        data_salt,
+        packed_data,
+        error_code,
+        chain_id: context.ledger.chain_id()?,
+        height,
+    });
+    let receiver = outbound::receiver(context, &answered.rp_id).await?;
+    outbound::send(context, &answered.node_id, &[receiver], &response).await
+}
+
+async fn load(context: &Context, answer_row: &str) -> Result<DataAnswer, Error> {
+    let answer = state::load(context, Table::DataAnswer, answer_row, "").await?;
+    answer.ok_or_else(|| {
+        Error::with_message(codes::DB_ERROR, format!("no stored answer {answer_row}"))
+    })
+}
+
+/// The data request stays open: the client application may try again.
+fn refused(answered: &Answered, error: &Error) -> Commit {
+    let mut commit = Commit::nothing();
+    commit.job(match &answered.report {
+        Report::Result { reply, kind } => {
+            let request_id = &answered.request_id;
+            reply.about_request(&answered.node_id, kind, request_id, Some(error))
+        }
+        Report::FailureOnly => error_callback(answered, ACTION_AFTER_CALLBACK, error),
+    });
+    commit
+}
+
+fn error_callback(answered: &Answered, action: &str, error: &Error) -> NewJob {
+    let request_id = Some(answered.request_id.as_str());
+    error_job(ROLE, Some(&answered.node_id), action, request_id, error)
+}

@@ -1,0 +1,200 @@
+//! An AS offers a service or changes its offer (spec/flows.md 4.1).
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Number, Value};
+
+use crate::delivery::transaction::{Continuation, Fate, Settled, Transact, transact};
+use crate::error::{Error, codes};
+use crate::flows::reply::{Reply, refusal};
+use crate::flows::{accept, levels};
+use crate::job::{Commit, Job, Kind, Table, Write, codec};
+use crate::ledger::query;
+use crate::node::Context;
+use crate::store::Accept;
+
+const RESULT: &str = "add_or_update_service_result";
+
+/// Body of `POST /as/service/{service_id}`.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+pub struct Offer {
+    /// `reference_id` and `callback_url`.
+    #[serde(flatten)]
+    pub reply: Reply,
+    /// Lowest IAL of a request.
+    #[serde(default)]
+    pub min_ial: Option<Number>,
+    /// Lowest AAL of a request.
+    #[serde(default)]
+    pub min_aal: Option<Number>,
+    /// Where data requests go.
+    #[serde(default)]
+    pub url: Option<String>,
+    /// Namespaces served.
+    #[serde(default)]
+    pub supported_namespace_list: Option<Vec<String>>,
+}
+
+impl Offer {
+    fn is_complete(&self) -> bool {
+        let given = |level: &Option<Number>| {
+            level
+                .as_ref()
+                .is_some_and(|level| level.as_f64() != Some(0.0))
+        };
+        given(&self.min_ial)
+            && given(&self.min_aal)
+            && self.url.is_some()
+            && self.supported_namespace_list.is_some()
+    }
+}
+
+/// Handed through the transaction.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+struct Offered {
+    node_id: String,
+    service_id: String,
+    url: Option<String>,
+    reply: Reply,
+}
+
+/// Checks an offer and puts it on its way to the ledger. The URL changes only
+/// when the ledger has it.
+///
+/// # Errors
+/// 20023 when a first offer lacks something, 20094, 20095, 20013, in this
+/// order; those of ledger and signing.
+pub async fn offer(
+    context: &Context,
+    node_id: &str,
+    service_id: &str,
+    offer: &Offer,
+) -> Result<Accept, Error> {
+    let ledger = context.ledger.as_ref();
+    let providers = query::as_nodes(ledger, service_id).await?;
+    let is_new = !providers.iter().any(|provider| provider.node_id == node_id);
+    if is_new && !offer.is_complete() {
+        return Err(codes::MISSING_ARGUMENTS.into());
+    }
+    levels::check_supported(ledger, offer.min_ial.as_ref(), offer.min_aal.as_ref()).await?;
+    check_namespaces(context, offer).await?;
+    let method = if is_new {
+        "RegisterServiceDestination"
+    } else {
+        "UpdateServiceDestination"
+    };
+    let offered = Offered {
+        node_id: node_id.to_owned(),
+        service_id: service_id.to_owned(),
+        url: offer.url.clone(),
+        reply: offer.reply.clone(),
+    };
+    let then = Continuation {
+        kind: Kind::AsServiceRegistered,
+        key: format!("service:{node_id}/{service_id}"),
+        context: codec::encode(&offered),
+    };
+    let params = parameters(service_id, offer);
+    let register = Transact::new(node_id, method, &params, Some(then));
+    transact(context, register).await.map(accept)
+}
+
+async fn check_namespaces(context: &Context, offer: &Offer) -> Result<(), Error> {
+    let Some(wanted) = &offer.supported_namespace_list else {
+        return Ok(());
+    };
+    let registered = query::namespaces(context.ledger.as_ref()).await?;
+    let is_registered = |name: &String| registered.iter().any(|known| known.namespace == *name);
+    if wanted.iter().all(is_registered) {
+        Ok(())
+    } else {
+        Err(codes::INVALID_NAMESPACE.into())
+    }
+}
+
+fn parameters(service_id: &str, offer: &Offer) -> Value {
+    let mut params = Map::new();
+    params.insert("service_id".into(), service_id.into());
+    if let Some(min_aal) = &offer.min_aal {
+        params.insert("min_aal".into(), min_aal.clone().into());
+    }
+    if let Some(min_ial) = &offer.min_ial {
+        params.insert("min_ial".into(), min_ial.clone().into());
+    }
+    if let Some(namespaces) = &offer.supported_namespace_list {
+        params.insert("supported_namespace_list".into(), namespaces.clone().into());
+    }
+    Value::Object(params)
+}
+
+/// Handler of `as.service_registered`.
+///
+/// # Errors
+/// Those of the payload.
+pub async fn handle(_context: &Context, job: &Job) -> Result<Commit, Error> {
+    let settled: Settled = job.payload()?;
+    let offered: Offered = codec::decode(&settled.context)?;
+    let mut commit = Commit::nothing();
+    let failure = match settled.fate {
+        Fate::Committed { .. } => {
+            if let Some(url) = &offered.url {
+                commit.write(Write::put_column(
+                    Table::ServiceUrl,
+                    &offered.node_id,
+                    &offered.service_id,
+                    url.clone().into_bytes(),
+                ));
+            }
+            None
+        }
+        Fate::Refused { code, message } => Some(refusal(code, &message)),
+    };
+    let reply = &offered.reply;
+    commit.job(reply.about_node(&offered.node_id, RESULT, failure.as_ref()));
+    Ok(commit)
+}
+
+/// What `GET /as/service/{service_id}` shows; `None` if this AS does not offer it.
+///
+/// # Errors
+/// Those of ledger and store.
+pub async fn offered(
+    context: &Context,
+    node_id: &str,
+    service_id: &str,
+) -> Result<Option<Map<String, Value>>, Error> {
+    let services = query::provided_services(context.ledger.as_ref(), node_id).await?;
+    let Some(service) = services
+        .into_iter()
+        .find(|service| service.service_id == service_id)
+    else {
+        return Ok(None);
+    };
+    let url = url(context, node_id, service_id).await?;
+    let mut body = Map::new();
+    body.insert("url".into(), url.into());
+    body.insert(
+        "supported_namespace_list".into(),
+        service.supported_namespace_list.into(),
+    );
+    body.insert("min_ial".into(), service.min_ial.into());
+    body.insert("min_aal".into(), service.min_aal.into());
+    body.insert("active".into(), service.active.into());
+    body.insert("suspended".into(), service.suspended.into());
+    Ok(Some(body))
+}
+
+/// Where data requests for a service go.
+///
+/// # Errors
+/// Those of the store.
+pub(super) async fn url(
+    context: &Context,
+    node_id: &str,
+    service_id: &str,
+) -> Result<Option<String>, Error> {
+    let url = context
+        .state
+        .get(Table::ServiceUrl, node_id, service_id)
+        .await?;
+    Ok(url.map(|url| String::from_utf8_lossy(&url).into_owned()))
+}

@@ -1,0 +1,199 @@
+//! An RP asks for consent (spec/flows.md 3.1).
+
+use serde_json::{Map, Value};
+
+use super::response_created::{Answered, Content};
+use super::{ROLE, dcontract, respond};
+use crate::delivery::callback::{Persistence, Target, callback_job, error_job};
+use crate::error::{Error, codes};
+use crate::flows::integrity::{Consent, check_consent, require};
+use crate::flows::{Received, row};
+use crate::job::{Commit, Job, NewJob, Table, Write};
+use crate::ledger::query;
+use crate::ledger::types::RequestDetail;
+use crate::mq::message::{ConsentRequest, Message};
+use crate::node::Context;
+
+const ACTION: &str = "idp.processMessage";
+const URL_NAME: &str = "incoming_request_url";
+
+/// Handler of `idp.consent_request`. The request is kept whatever the checks
+/// find, until it ends; only a sound one is shown to the client application.
+///
+/// # Errors
+/// Temporary ones; those of the payload.
+pub async fn handle(context: &Context, job: &Job) -> Result<Commit, Error> {
+    let received: Received = job.payload()?;
+    match process(context, &received).await {
+        Err(error) if !error.is_temporary() => {
+            let mut commit = Commit::nothing();
+            commit.job(error_job(
+                ROLE,
+                Some(&received.receiver_node_id),
+                ACTION,
+                None,
+                &error,
+            ));
+            Ok(commit)
+        }
+        other => other,
+    }
+}
+
+async fn process(context: &Context, received: &Received) -> Result<Commit, Error> {
+    let node_id = received.receiver_node_id.as_str();
+    let Message::ConsentRequest(request) = parse(&received.message)? else {
+        return Ok(Commit::nothing());
+    };
+    let detail = query::request_detail(context.ledger.as_ref(), &request.request_id, None).await?;
+    if detail.as_ref().is_some_and(RequestDetail::has_ended) {
+        return Ok(Commit::nothing());
+    }
+    let mut commit = Commit::nothing();
+    commit.write(Write::put(
+        Table::ConsentRequest,
+        row(node_id, &request.request_id),
+        received.message.clone().into_bytes(),
+    ));
+    let Some(detail) = detail else {
+        commit.job(failure(node_id, &request, &codes::REQUEST_NOT_FOUND.into()));
+        return Ok(commit);
+    };
+    if let Err(error) = check(node_id, &request, &detail) {
+        commit.job(failure(node_id, &request, &error));
+        return Ok(commit);
+    }
+    if dcontract::applies(&context.config, &request)
+        && let Err(reason) = dcontract::check(&context.config, &request.request_message).await
+    {
+        tracing::warn!(request_id = %request.request_id, %reason, "contract of a request is refused");
+        commit.merge(refuse_contract(context, node_id, &request).await?);
+        let error = codes::REQUEST_INTEGRITY_CHECK_FAILED.into();
+        commit.job(failure(node_id, &request, &error));
+        return Ok(commit);
+    }
+    if context
+        .state
+        .get(Table::CallbackUrl, ROLE, URL_NAME)
+        .await?
+        .is_none()
+    {
+        tracing::warn!(request_id = %request.request_id, "no {URL_NAME} is set: nobody is told of this request");
+        return Ok(commit);
+    }
+    commit.job(incoming_request(node_id, &request, &detail));
+    Ok(commit)
+}
+
+fn parse(message: &str) -> Result<Message, Error> {
+    serde_json::from_str(message)
+        .map_err(|error| Error::with_message(codes::MALFORMED_MESSAGE_FORMAT, error.to_string()))
+}
+
+fn check(node_id: &str, request: &ConsentRequest, detail: &RequestDetail) -> Result<(), Error> {
+    let identity = request
+        .namespace
+        .as_deref()
+        .zip(request.identifier.as_deref());
+    let consent = Consent {
+        identity,
+        request_message: &request.request_message,
+        request_message_salt: &request.request_message_salt,
+        initial_salt: &request.initial_salt,
+    };
+    check_consent(detail, &consent)?;
+    require(detail.idp_id_list.iter().any(|idp_id| idp_id == node_id))
+}
+
+/// The node's own error answer to a request whose contract it could not verify.
+async fn refuse_contract(
+    context: &Context,
+    node_id: &str,
+    request: &ConsentRequest,
+) -> Result<Commit, Error> {
+    let answered = Answered {
+        node_id: node_id.to_owned(),
+        request_id: request.request_id.clone(),
+        rp_id: request.rp_id.clone(),
+        content: Content::Error(dcontract::ERROR_CODE),
+        reply: None,
+    };
+    match respond::transaction(context, &answered, respond::error_params(&answered)).await {
+        Err(error) if !error.is_temporary() => {
+            let mut commit = Commit::nothing();
+            commit.job(error_job(
+                ROLE,
+                Some(node_id),
+                "idp.createContractErrorResponse",
+                Some(&request.request_id),
+                &error,
+            ));
+            Ok(commit)
+        }
+        other => other,
+    }
+}
+
+fn failure(node_id: &str, request: &ConsentRequest, error: &Error) -> NewJob {
+    let request_id = Some(request.request_id.as_str());
+    error_job(ROLE, Some(node_id), ACTION, request_id, error)
+}
+
+/// spec/http-api.md 4.6
+fn incoming_request(node_id: &str, request: &ConsentRequest, detail: &RequestDetail) -> NewJob {
+    let mut body = Map::new();
+    let mut set = |name: &str, value: Value| body.insert(name.to_owned(), value);
+    let services: Vec<Value> = request.data_request_list.iter().map(service).collect();
+    set("node_id", node_id.into());
+    set("type", "incoming_request".into());
+    set("mode", request.mode.into());
+    set("request_id", request.request_id.as_str().into());
+    set("request_message", request.request_message.as_str().into());
+    set(
+        "request_message_hash",
+        detail.request_message_hash.as_str().into(),
+    );
+    set(
+        "request_message_salt",
+        request.request_message_salt.as_str().into(),
+    );
+    set("requester_node_id", request.rp_id.as_str().into());
+    set("min_ial", Value::Number(request.min_ial.clone()));
+    set("min_aal", Value::Number(request.min_aal.clone()));
+    set("data_request_list", services.into());
+    set("initial_salt", request.initial_salt.as_str().into());
+    set("request_type", request.request_type.clone().into());
+    set("creation_time", request.creation_time.into());
+    set(
+        "creation_block_height",
+        format!("{}:{}", request.chain_id, request.height).into(),
+    );
+    set("request_timeout", request.request_timeout.into());
+    match &request.reference_group_code {
+        Some(code) => {
+            set("reference_group_code", code.as_str().into());
+        }
+        None => {
+            set("namespace", request.namespace.clone().into());
+            set("identifier", request.identifier.clone().into());
+        }
+    }
+    let target = Target::Setting {
+        role: ROLE.to_owned(),
+        name: URL_NAME.to_owned(),
+    };
+    let scope = &request.request_id;
+    callback_job(target, scope, body, Persistence::Timed, None)
+}
+
+fn service(requested: &crate::mq::message::RequestedService) -> Value {
+    let mut service = Map::new();
+    service.insert("service_id".into(), requested.service_id.as_str().into());
+    if let Some(as_ids) = &requested.as_id_list {
+        service.insert("as_id_list".into(), as_ids.clone().into());
+    }
+    if let Some(min_as) = requested.min_as {
+        service.insert("min_as".into(), min_as.into());
+    }
+    Value::Object(service)
+}

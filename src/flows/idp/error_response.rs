@@ -1,0 +1,48 @@
+//! The client application cannot answer a request (spec/flows.md 3.4).
+
+use serde::Deserialize;
+
+use super::ROLE;
+use super::respond::{answerable, error_params, transaction};
+use super::response_created::{Answered, Content};
+use crate::error::Error;
+use crate::flows::reply::Reply;
+use crate::flows::{accept, error_code};
+use crate::node::Context;
+use crate::store::Accept;
+
+/// Body of `POST /idp/error_response`.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+pub struct ErrorAnswer {
+    /// `reference_id` and `callback_url`.
+    #[serde(flatten)]
+    pub reply: Reply,
+    /// Which request.
+    pub request_id: String,
+    /// One of those NDID registered for IdPs.
+    #[serde(deserialize_with = "error_code::deserialize")]
+    pub error_code: i64,
+}
+
+/// Checks an error answer and puts it on its way to the ledger.
+///
+/// # Errors
+/// 20012, 20025, 20026, 20081, 20038, 20078, in this order; those of ledger,
+/// store and signing.
+pub async fn respond_with_error(
+    context: &Context,
+    node_id: &str,
+    answer: &ErrorAnswer,
+) -> Result<Accept, Error> {
+    let (_, request) = answerable(context, node_id, &answer.request_id).await?;
+    error_code::check_registered(context.ledger.as_ref(), ROLE, answer.error_code).await?;
+    let answered = Answered {
+        node_id: node_id.to_owned(),
+        request_id: answer.request_id.clone(),
+        rp_id: request.rp_id,
+        content: Content::Error(answer.error_code),
+        reply: Some(answer.reply.clone()),
+    };
+    let params = error_params(&answered);
+    transaction(context, &answered, params).await.map(accept)
+}

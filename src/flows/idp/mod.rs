@@ -1,0 +1,37 @@
+//! What an IdP does (spec/flows.md 3).
+
+pub mod consent_request;
+mod dcontract;
+pub mod error_response;
+pub mod padded_hash;
+pub mod request_update;
+pub mod respond;
+pub mod response_created;
+
+#[cfg(test)]
+mod tests;
+
+use crate::error::{Error, codes};
+use crate::flows::{row, state};
+use crate::job::Table;
+use crate::mq::message::{ConsentRequest, Message};
+use crate::node::Context;
+
+/// Role of the callback settings used here; on a proxy too.
+const ROLE: &str = "idp";
+
+/// The consent request as it was received.
+///
+/// # Errors
+/// 20038 when this node never received it; those of the store.
+async fn received_request(
+    context: &Context,
+    node_id: &str,
+    request_id: &str,
+) -> Result<ConsentRequest, Error> {
+    let record = row(node_id, request_id);
+    match state::load(context, Table::ConsentRequest, &record, "").await? {
+        Some(Message::ConsentRequest(request)) => Ok(request),
+        _ => Err(codes::UNKNOWN_CONSENT_REQUEST.into()),
+    }
+}

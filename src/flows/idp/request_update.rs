@@ -1,0 +1,22 @@
+//! A block changed a request this IdP was asked about (spec/flows.md 3.5).
+
+use super::ROLE;
+use crate::error::Error;
+use crate::flows::{RequestUpdate, row, status_update};
+use crate::job::{Commit, Job, Table, Write};
+use crate::node::Context;
+
+/// Handler of `idp.request_update`: tells the client application, and forgets
+/// the request once it has ended.
+///
+/// # Errors
+/// Temporary ones; those of the payload.
+pub async fn handle(context: &Context, job: &Job) -> Result<Commit, Error> {
+    let update: RequestUpdate = job.payload()?;
+    let mut commit = status_update::callback(context, ROLE, &update).await?;
+    if update.ended {
+        let record = row(&update.node_id, &update.request_id);
+        commit.write(Write::delete(Table::ConsentRequest, record));
+    }
+    Ok(commit)
+}

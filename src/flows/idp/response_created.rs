@@ -1,0 +1,115 @@
+//! The transaction of an IdP's answer has settled (spec/flows.md 3.3).
+
+use serde::{Deserialize, Serialize};
+
+use super::ROLE;
+use crate::delivery::callback::error_job;
+use crate::delivery::transaction::{Fate, Settled};
+use crate::error::Error;
+use crate::flows::reply::{Reply, refusal};
+use crate::job::{Commit, Job, codec};
+use crate::mq::message::{IdpResponse, Message};
+use crate::mq::outbound;
+use crate::node::Context;
+
+const RESULT: &str = "response_result";
+const ACTION_OF_ANSWER: &str = "idp.afterCreateIdpResponse";
+const ACTION_OF_CONTRACT: &str = "idp.createContractErrorResponseAfterBlockchain";
+
+/// Handed through the transaction of an answer.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Answered {
+    /// The IdP (behind a proxy: that node).
+    pub node_id: String,
+    /// Which request.
+    pub request_id: String,
+    /// Who gets to know.
+    pub rp_id: String,
+    /// What was answered.
+    pub content: Content,
+    /// Who answered; `None`: the node itself (spec/flows.md 3.1, step 4).
+    pub reply: Option<Reply>,
+}
+
+/// What the RP is told of an answer.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub enum Content {
+    /// Accepted or rejected; which of the two is on the ledger.
+    Answer {
+        /// Of the request.
+        mode: u8,
+        /// Modes 2 and 3.
+        accessor_id: Option<String>,
+    },
+    /// The error code.
+    Error(i64),
+}
+
+/// Handler of `idp.response_created`. Once the answer is on the ledger the
+/// result is success, even when the RP cannot be told: that is reported by an
+/// `error` callback of its own.
+///
+/// # Errors
+/// Temporary ones; those of the payload.
+pub async fn handle(context: &Context, job: &Job) -> Result<Commit, Error> {
+    let settled: Settled = job.payload()?;
+    let answered: Answered = codec::decode(&settled.context)?;
+    match settled.fate {
+        Fate::Committed { height } => tell(context, &answered, height).await,
+        Fate::Refused { code, message } => Ok(refused(&answered, &refusal(code, &message))),
+    }
+}
+
+async fn tell(context: &Context, answered: &Answered, height: u64) -> Result<Commit, Error> {
+    let mut commit = match message(context, answered, height).await {
+        Err(error) if !error.is_temporary() => {
+            let mut commit = Commit::nothing();
+            commit.job(error_callback(answered, &error));
+            commit
+        }
+        other => other?,
+    };
+    if let Some(reply) = &answered.reply {
+        commit.job(reply.about_request(&answered.node_id, RESULT, &answered.request_id, None));
+    }
+    Ok(commit)
+}
+
+async fn message(context: &Context, answered: &Answered, height: u64) -> Result<Commit, Error> {
+    let (mode, accessor_id, error_code) = match answered.content.clone() {
+        Content::Answer { mode, accessor_id } => (Some(mode), accessor_id, None),
+        Content::Error(error_code) => (None, None, Some(error_code.into())),
+    };
+    let response = Message::IdpResponse(IdpResponse {
+        request_id: answered.request_id.clone(),
+        mode,
+        accessor_id,
+        idp_id: answered.node_id.clone(),
+        error_code,
+        chain_id: context.ledger.chain_id()?,
+        height,
+    });
+    let receiver = outbound::receiver(context, &answered.rp_id).await?;
+    outbound::send(context, &answered.node_id, &[receiver], &response).await
+}
+
+fn refused(answered: &Answered, error: &Error) -> Commit {
+    let mut commit = Commit::nothing();
+    commit.job(match &answered.reply {
+        Some(reply) => {
+            let request_id = &answered.request_id;
+            reply.about_request(&answered.node_id, RESULT, request_id, Some(error))
+        }
+        None => error_callback(answered, error),
+    });
+    commit
+}
+
+fn error_callback(answered: &Answered, error: &Error) -> crate::job::NewJob {
+    let action = match answered.reply {
+        Some(_) => ACTION_OF_ANSWER,
+        None => ACTION_OF_CONTRACT,
+    };
+    let request_id = Some(answered.request_id.as_str());
+    error_job(ROLE, Some(&answered.node_id), action, request_id, error)
+}

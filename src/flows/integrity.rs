@@ -1,0 +1,49 @@
+//! Whether a message tells the same as the ledger (spec/flows.md 3.1, 4.3).
+
+use crate::crypto::hash;
+use crate::error::{Error, codes};
+use crate::ledger::types::RequestDetail;
+
+/// What a message says about the text shown to the user.
+pub struct Consent<'a> {
+    /// Namespace and identifier, where the message must have them for the salt
+    /// to be checked (mode 1).
+    pub identity: Option<(&'a str, &'a str)>,
+    /// The text.
+    pub request_message: &'a str,
+    /// Salt of its hash.
+    pub request_message_salt: &'a str,
+    /// Salt of that salt.
+    pub initial_salt: &'a str,
+}
+
+/// Checks the text against its hash on the ledger, and in mode 1 the salt. In
+/// modes 2 and 3 the receiver may lack the identifier, so the salt is taken as
+/// given.
+///
+/// # Errors
+/// 10025.
+pub fn check_consent(detail: &RequestDetail, consent: &Consent<'_>) -> Result<(), Error> {
+    if detail.mode == 1 {
+        let (namespace, identifier) = consent
+            .identity
+            .ok_or(codes::REQUEST_INTEGRITY_CHECK_FAILED)?;
+        let salt = hash::request_message_salt(namespace, identifier, consent.initial_salt);
+        require(salt == consent.request_message_salt)?;
+    }
+    let message_hash =
+        hash::request_message_hash(consent.request_message, consent.request_message_salt);
+    require(message_hash == detail.request_message_hash)
+}
+
+/// Fails unless the condition holds.
+///
+/// # Errors
+/// 10025.
+pub fn require(condition: bool) -> Result<(), Error> {
+    if condition {
+        Ok(())
+    } else {
+        Err(codes::REQUEST_INTEGRITY_CHECK_FAILED.into())
+    }
+}

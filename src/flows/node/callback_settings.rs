@@ -1,0 +1,63 @@
+//! URLs set by `POST /<role>/callback` and `/node/callback` (spec/flows.md
+//! 1.4, 3.7). Table `CallbackUrl`: row = role, column = name, value = the URL
+//! as text. On a proxy one set serves all nodes behind it.
+
+use serde_json::{Map, Value};
+
+use crate::error::Error;
+use crate::job::{Table, Write};
+use crate::node::Context;
+use crate::store::Accept;
+
+/// The names of a role (`rp`, `idp`, `as`, `proxy` or `node`), in the order in
+/// which they are shown.
+fn names(role: &str) -> &'static [&'static str] {
+    match role {
+        "rp" | "proxy" => &["error_url"],
+        "idp" => &[
+            "incoming_request_url",
+            "incoming_request_status_update_url",
+            "identity_modification_notification_url",
+            "error_url",
+        ],
+        "as" => &["incoming_request_status_update_url", "error_url"],
+        "node" => &[
+            "sign_url",
+            "master_sign_url",
+            "decrypt_url",
+            "message_queue_send_success_url",
+        ],
+        _ => &[],
+    }
+}
+
+/// The URLs that are set; empty if none is.
+///
+/// # Errors
+/// Those of the store.
+pub async fn callback_urls(context: &Context, role: &str) -> Result<Map<String, Value>, Error> {
+    let stored = context.state.columns(Table::CallbackUrl, role).await?;
+    let mut urls = Map::new();
+    for name in names(role) {
+        if let Some((_, url)) = stored.iter().find(|(column, _)| column == name) {
+            let url = String::from_utf8_lossy(url).into_owned();
+            urls.insert((*name).to_owned(), url.into());
+        }
+    }
+    Ok(urls)
+}
+
+/// Sets the URLs given, leaving the others as they are. Members that the role
+/// does not have are ignored.
+pub fn set_callback_urls(role: &str, urls: &Map<String, Value>) -> Accept {
+    let mut accept = Accept::default();
+    for name in names(role) {
+        if let Some(url) = urls.get(*name).and_then(Value::as_str) {
+            let url = url.as_bytes().to_vec();
+            accept
+                .writes
+                .push(Write::put_column(Table::CallbackUrl, role, *name, url));
+        }
+    }
+    accept
+}

@@ -1,0 +1,112 @@
+//! The address other nodes send messages to (spec/messaging-and-crypto.md 2.6).
+//!
+//! Whether it is registered is read from the ledger, not remembered by a
+//! process: however many processes start together, and whichever of them made
+//! the transaction, all of them see the same answer.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+
+use crate::delivery::backoff;
+use crate::delivery::transaction::{Continuation, Fate, Settled, Transact};
+use crate::error::Error;
+use crate::job::{Commit, Job, Kind, Millis, NewJob, codec};
+use crate::ledger::query;
+use crate::node::{Context, Role};
+use crate::store::Accept;
+
+/// Processes that find the address missing within one slot make one
+/// transaction together.
+const SLOT: Duration = Duration::from_secs(60);
+
+const KEY: &str = "mq-address";
+
+/// Handed through the transaction.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+struct Registration {
+    ip: String,
+    port: u16,
+    failures: u32,
+}
+
+impl Registration {
+    fn configured(context: &Context) -> Self {
+        Self {
+            ip: context.config.mq.contact_ip.clone(),
+            port: context.config.mq.binding_port,
+            failures: 0,
+        }
+    }
+
+    fn job(&self, context: &Context, slot: &str) -> NewJob {
+        let params = json!({"addresses": [{"ip": self.ip, "port": self.port}]});
+        let then = Continuation {
+            kind: Kind::NodeMqRegistered,
+            key: KEY.to_owned(),
+            context: codec::encode(self),
+        };
+        let transact = Transact::new(context.node_id(), "SetMqAddresses", &params, Some(then));
+        let source = format!("{KEY}:{}:{}:{slot}", self.ip, self.port);
+        NewJob::new(Kind::LedgerTransact, KEY, &transact).source(source)
+    }
+}
+
+/// Whether other nodes can reach this one: the first address on the ledger is
+/// the configured one. True for nodes that do not register (NDID, or
+/// `REGISTER_MQ_AT_STARTUP=false`).
+///
+/// # Errors
+/// Those of the ledger.
+pub async fn is_registered(context: &Context) -> Result<bool, Error> {
+    if context.role == Role::Ndid || !context.config.mq.register_at_startup {
+        return Ok(true);
+    }
+    let addresses = query::mq_addresses(context.ledger.as_ref(), context.node_id()).await?;
+    let mq = &context.config.mq;
+    Ok(addresses.first().is_some_and(|address| {
+        address.ip == mq.contact_ip && address.port == i32::from(mq.binding_port)
+    }))
+}
+
+/// What a process accepts at its start, and may accept again as long as it is
+/// not registered; `None` when there is nothing to do.
+///
+/// # Errors
+/// Those of the ledger.
+pub async fn register(context: &Context, now: Millis) -> Result<Option<Accept>, Error> {
+    if is_registered(context).await? {
+        return Ok(None);
+    }
+    let slot = now.0 / SLOT.as_millis() as u64;
+    let job = Registration::configured(context).job(context, &slot.to_string());
+    Ok(Some(Accept {
+        jobs: vec![job],
+        ..Accept::default()
+    }))
+}
+
+/// Handler of `node.mq_registered`: a refused registration is tried again until
+/// the address is on the ledger or no longer the configured one.
+///
+/// # Errors
+/// Temporary ones; those of the payload.
+pub async fn handle(context: &Context, job: &Job) -> Result<Commit, Error> {
+    let settled: Settled = job.payload()?;
+    let mut registration: Registration = codec::decode(&settled.context)?;
+    let Fate::Refused { code, message } = &settled.fate else {
+        return Ok(Commit::nothing());
+    };
+    tracing::error!(code, %message, failures = registration.failures, "message queue address not registered");
+    let configured = Registration::configured(context);
+    let is_current = (&registration.ip, registration.port) == (&configured.ip, configured.port);
+    let mut commit = Commit::nothing();
+    if is_current && !is_registered(context).await? {
+        let start = Millis::now().after(backoff(registration.failures));
+        registration.failures += 1;
+        let again = registration.job(context, &format!("after {}", settled.hash));
+        commit.job(again.not_before(start));
+    }
+    Ok(commit)
+}

@@ -1,0 +1,116 @@
+//! The long-term record of messages received and sent (spec/flows.md 1.8,
+//! spec/http-api.md 3.5). Table `PrivateMessage`: a row per node and request,
+//! a column per message in order of time, JSON.
+
+use serde_json::Value;
+
+use crate::error::{Error, codes};
+use crate::flows::{row, state};
+use crate::job::{Column, Table, Write};
+use crate::ledger::query;
+use crate::node::Context;
+use crate::store::Accept;
+
+/// The message types, in the order in which they are shown.
+const TYPES: [&str; 4] = [
+    "idp_response",
+    "as_response",
+    "consent_request",
+    "data_request",
+];
+
+/// The messages of a request, of one type if given; `None` if the ledger does
+/// not know the request.
+///
+/// # Errors
+/// 10000 for an unknown type; those of ledger and store.
+pub async fn find(
+    context: &Context,
+    node_id: &str,
+    request_id: &str,
+    message_type: Option<&str>,
+) -> Result<Option<Vec<Value>>, Error> {
+    check_type(message_type)?;
+    let detail = query::request_detail(context.ledger.as_ref(), request_id, None).await?;
+    if detail.is_none() {
+        return Ok(None);
+    }
+    let record = row(node_id, request_id);
+    let records = state::load_columns(context, Table::PrivateMessage, &record).await?;
+    let mut messages: Vec<Value> = records.into_iter().map(|(_, message)| message).collect();
+    messages.retain(|message| is_of_type(message, message_type));
+    messages.sort_by_key(place);
+    Ok(Some(messages))
+}
+
+/// Removes the messages of a request, or of all requests of the node.
+///
+/// # Errors
+/// 10000 for an unknown type; those of the store.
+pub async fn remove(
+    context: &Context,
+    node_id: &str,
+    request_id: Option<&str>,
+    message_type: Option<&str>,
+) -> Result<Accept, Error> {
+    check_type(message_type)?;
+    let rows = match request_id {
+        Some(request_id) => vec![row(node_id, request_id)],
+        None => {
+            let prefix = row(node_id, "");
+            context.state.rows(Table::PrivateMessage, &prefix).await?
+        }
+    };
+    let mut accept = Accept::default();
+    for name in rows {
+        match message_type {
+            None => accept
+                .writes
+                .push(Write::delete(Table::PrivateMessage, name)),
+            Some(_) => {
+                for column in columns_of_type(context, &name, message_type).await? {
+                    accept.writes.push(Write::DeleteColumn {
+                        table: Table::PrivateMessage,
+                        row: name.clone(),
+                        column,
+                    });
+                }
+            }
+        }
+    }
+    Ok(accept)
+}
+
+async fn columns_of_type(
+    context: &Context,
+    row: &str,
+    message_type: Option<&str>,
+) -> Result<Vec<Column>, Error> {
+    let records = state::load_columns(context, Table::PrivateMessage, row).await?;
+    let of_type = records
+        .into_iter()
+        .filter(|(_, message)| is_of_type(message, message_type));
+    Ok(of_type.map(|(column, _)| column).collect())
+}
+
+fn check_type(message_type: Option<&str>) -> Result<(), Error> {
+    match message_type {
+        Some(name) if !TYPES.contains(&name) => Err(Error::with_message(
+            codes::UNKNOWN_ERROR,
+            format!("unknown message type {name}"),
+        )),
+        _ => Ok(()),
+    }
+}
+
+fn is_of_type(message: &Value, message_type: Option<&str>) -> bool {
+    message_type.is_none_or(|name| message["message"]["type"] == name)
+}
+
+/// By type, inbound first; what is equal stays in order of time.
+fn place(message: &Value) -> (usize, bool) {
+    let name = message["message"]["type"].as_str().unwrap_or_default();
+    let of_type = TYPES.iter().position(|known| *known == name);
+    let is_outbound = message["direction"] == "outbound";
+    (of_type.unwrap_or(TYPES.len()), is_outbound)
+}

@@ -1,0 +1,71 @@
+//! How the client application learns what became of its answer to a request
+//! (spec/http-api.md 4.5).
+
+use serde::{Deserialize, Serialize};
+use serde_json::Map;
+
+use crate::delivery::callback::{Persistence, Target, callback_job};
+use crate::error::{Error, codes};
+use crate::job::NewJob;
+
+/// Members of a call that started an asynchronous operation.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reply {
+    /// Chosen by the client, echoed.
+    pub reference_id: String,
+    /// Where the result goes.
+    pub callback_url: String,
+}
+
+impl Reply {
+    /// The callback `kind` (for example `response_result`) about a request:
+    /// success, or failure when there is an error.
+    pub fn about_request(
+        &self,
+        node_id: &str,
+        kind: &str,
+        request_id: &str,
+        failure: Option<&Error>,
+    ) -> NewJob {
+        self.job(node_id, kind, Some(request_id), failure)
+    }
+
+    /// The callback `kind` about something that is not a request.
+    pub fn about_node(&self, node_id: &str, kind: &str, failure: Option<&Error>) -> NewJob {
+        self.job(node_id, kind, None, failure)
+    }
+
+    fn job(
+        &self,
+        node_id: &str,
+        kind: &str,
+        request_id: Option<&str>,
+        failure: Option<&Error>,
+    ) -> NewJob {
+        let mut body = Map::new();
+        body.insert("node_id".into(), node_id.into());
+        body.insert("type".into(), kind.into());
+        body.insert("success".into(), failure.is_none().into());
+        body.insert("reference_id".into(), self.reference_id.as_str().into());
+        if let Some(request_id) = request_id {
+            body.insert("request_id".into(), request_id.into());
+        }
+        if let Some(error) = failure {
+            body.insert("error".into(), error.to_json());
+        }
+        callback_job(
+            Target::Url(self.callback_url.clone()),
+            request_id.unwrap_or(&self.reference_id),
+            body,
+            Persistence::Timed,
+            None,
+        )
+    }
+}
+
+/// The error that a refused transaction is reported as
+/// ([`crate::delivery::transaction::Fate::Refused`]).
+pub fn refusal(number: u32, message: &str) -> Error {
+    let code = codes::ALL.iter().find(|code| code.number == number);
+    Error::with_message(*code.unwrap_or(&codes::UNKNOWN_ERROR), message)
+}

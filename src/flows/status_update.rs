@@ -1,0 +1,62 @@
+//! The `request_status` callback of IdP and AS after a block that changed a
+//! request (spec/flows.md 3.5, 4.8; spec/http-api.md 4.4).
+
+use crate::delivery::callback::{Persistence, Target, callback_job, error_job};
+use crate::error::{Error, codes};
+use crate::flows::{RequestUpdate, request_status};
+use crate::job::{Commit, NewJob, Table};
+use crate::ledger::query;
+use crate::node::Context;
+
+const URL_NAME: &str = "incoming_request_status_update_url";
+const ACTION: &str = "handleTendermintNewBlock";
+
+/// The callback, if the client application wants it. An error that is not
+/// temporary becomes an `error` callback, so that it does not keep the caller
+/// from cleaning up.
+///
+/// # Errors
+/// Temporary ones.
+pub async fn callback(
+    context: &Context,
+    role: &str,
+    update: &RequestUpdate,
+) -> Result<Commit, Error> {
+    let url = context
+        .state
+        .get(Table::CallbackUrl, role, URL_NAME)
+        .await?;
+    let mut commit = Commit::nothing();
+    if url.is_none() {
+        return Ok(commit);
+    }
+    let job = match status(context, role, update).await {
+        Err(error) if !error.is_temporary() => error_job(
+            role,
+            Some(&update.node_id),
+            ACTION,
+            Some(&update.request_id),
+            &error,
+        ),
+        other => other?,
+    };
+    commit.job(job);
+    Ok(commit)
+}
+
+async fn status(context: &Context, role: &str, update: &RequestUpdate) -> Result<NewJob, Error> {
+    let detail = query::request_detail(
+        context.ledger.as_ref(),
+        &update.request_id,
+        Some(update.height),
+    )
+    .await?
+    .ok_or(codes::REQUEST_NOT_FOUND)?;
+    let body = request_status::body(context, &update.node_id, &detail, update.height, None);
+    let target = Target::Setting {
+        role: role.to_owned(),
+        name: URL_NAME.to_owned(),
+    };
+    let scope = &update.request_id;
+    Ok(callback_job(target, scope, body, Persistence::Timed, None))
+}
