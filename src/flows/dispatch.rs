@@ -3,9 +3,8 @@
 
 use crate::actors::Run;
 use crate::delivery::callback::error_job;
-use crate::delivery::transaction;
 use crate::error::{Error, codes};
-use crate::flows::{Received, RequestUpdate, rp};
+use crate::flows::{Received, RequestUpdate, as_, idp, node, rp};
 use crate::job::{Commit, Job, Kind};
 use crate::node::Context;
 
@@ -19,13 +18,13 @@ const OF_REQUEST: &str = "request:";
 /// Temporary ones only.
 pub async fn run(context: &Context, job: &Job) -> Result<Run, Error> {
     match handle(context, job).await {
-        Ok(run) => Ok(run),
+        Ok(commit) => Ok(Run::Commit(commit)),
         Err(error) if error.is_temporary() => Err(error),
         Err(error) => Ok(Run::Commit(failed(context, job, &error))),
     }
 }
 
-async fn handle(context: &Context, job: &Job) -> Result<Run, Error> {
+async fn handle(context: &Context, job: &Job) -> Result<Commit, Error> {
     let commit = match job.kind() {
         Kind::RpRequestCreated => rp::request_created::handle(context, job).await?,
         Kind::RpIdpResponse => rp::idp_response::handle(context, job).await?,
@@ -36,21 +35,21 @@ async fn handle(context: &Context, job: &Job) -> Result<Run, Error> {
         Kind::RpRequestClosed => rp::close_request::handle_closed(context, job).await?,
         Kind::RpTimeOut => rp::time_out::handle(context, job).await?,
         Kind::RpRequestTimedOut => rp::time_out::handle_timed_out(context, job).await?,
-        Kind::LedgerTransact => return transaction::run_transact(context, job).await,
-        Kind::LedgerConfirm => return transaction::run_confirm(context, job).await,
-        Kind::DeliverTransaction => return transaction::run_deliver(context, job).await,
-        Kind::MqSend => return crate::mq::outbound::run_send(context, job).await,
-        kind => other_roles(context, job, kind).await?,
+        Kind::IdpConsentRequest => idp::consent_request::handle(context, job).await?,
+        Kind::IdpRequestUpdate => idp::request_update::handle(context, job).await?,
+        Kind::IdpResponseCreated => idp::response_created::handle(context, job).await?,
+        Kind::AsDataRequest => as_::data_request::handle(context, job).await?,
+        Kind::AsCallbackAnswer => as_::callback_answer::handle(context, job).await?,
+        Kind::AsRequestUpdate => as_::request_update::handle(context, job).await?,
+        Kind::AsResponseCreated => as_::response_created::handle(context, job).await?,
+        Kind::AsServiceRegistered => as_::service::handle(context, job).await?,
+        Kind::NodeMqRegistered => node::mq_registration::handle(context, job).await?,
+        kind => {
+            let problem = format!("no flow handles {}", kind.name());
+            return Err(Error::with_message(codes::UNKNOWN_ERROR, problem));
+        }
     };
-    Ok(Run::Commit(commit))
-}
-
-/// Handlers of IdP, AS and node.
-async fn other_roles(_context: &Context, _job: &Job, kind: Kind) -> Result<Commit, Error> {
-    Err(Error::with_message(
-        codes::UNKNOWN_ERROR,
-        format!("no flow handles {}", kind.name()),
-    ))
+    Ok(commit)
 }
 
 fn failed(context: &Context, job: &Job, error: &Error) -> Commit {
