@@ -7,6 +7,8 @@ pub mod demo;
 pub mod genesis;
 pub mod keys;
 pub mod ledger;
+pub mod mq_service;
+mod mq_transport;
 pub mod network;
 pub mod process;
 pub mod redis_server;

@@ -1,6 +1,7 @@
 //! Messages between nodes (spec/messaging-and-crypto.md).
 
 pub mod body;
+pub mod client;
 pub mod data_url;
 pub mod envelope;
 pub mod gzip;
