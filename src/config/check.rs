@@ -40,11 +40,15 @@ impl Checker {
         value: Option<String>,
         fix: impl Into<String>,
     ) {
-        self.mistakes.push(Mistake {
+        let mistake = Mistake {
             variable,
             value,
             fix: fix.into(),
-        });
+        };
+        // A deprecated variable stands for several new ones.
+        if !self.mistakes.contains(&mistake) {
+            self.mistakes.push(mistake);
+        }
     }
 
     /// Notes what does not stop the start.

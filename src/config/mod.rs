@@ -2,7 +2,9 @@
 //! (spec/process-model-and-config.md 10).
 
 mod check;
+mod keys;
 mod load;
+mod network;
 mod summary;
 mod variables;
 
