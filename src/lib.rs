@@ -14,6 +14,7 @@ pub mod http;
 pub mod invariants;
 pub mod job;
 pub mod ledger;
+pub mod logging;
 pub mod mq;
 pub mod node;
 pub mod proto;

@@ -1,6 +1,19 @@
-//! Reading and checking the environment.
+//! Reading and checking the environment (spec/process-model-and-config.md 10).
 
-use super::Config;
+use std::collections::HashMap;
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::time::Duration;
+
+use parking_lot::RwLock;
+
+use super::check::{Checker, Variable, secret, variable};
+use super::keys::{external_crypto_version, keys};
+use super::network::{api, bytes, grpc, link, mq, prometheus, tendermint};
+use super::variables::{self, Database, Flow, Links, Logging, Process, Queue, Secrets};
+use super::*;
 
 /// One thing wrong with the environment.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -13,7 +26,271 @@ pub struct Mistake {
     pub fix: String,
 }
 
-/// Reads the process environment. Every mistake is reported, not only the first.
-pub fn load() -> Result<Config, Vec<Mistake>> {
-    Err(Vec::new())
+impl fmt::Display for Mistake {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.value {
+            Some(value) => write!(f, "{}={value:?}: must be {}", self.variable, self.fix),
+            None => write!(f, "{}: must be {}", self.variable, self.fix),
+        }
+    }
 }
+
+/// Everything wrong with the environment; shown one mistake per line.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub struct Mistakes(pub Vec<Mistake>);
+
+impl fmt::Display for Mistakes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, mistake) in self.0.iter().enumerate() {
+            if index > 0 {
+                writeln!(f)?;
+            }
+            write!(f, "{mistake}")?;
+        }
+        Ok(())
+    }
+}
+
+/// Reads `.env` of the working directory and the process environment, which wins.
+///
+/// # Errors
+/// Every mistake, not only the first.
+pub fn load() -> Result<Config, Mistakes> {
+    match variables::environment() {
+        Ok(environment) => load_from(&environment),
+        Err(error) => Err(Mistakes(vec![Mistake {
+            variable: ".env",
+            value: None,
+            fix: format!("a readable list of NAME=value lines: {error}"),
+        }])),
+    }
+}
+
+/// Reads the given environment.
+///
+/// # Errors
+/// Every mistake, not only the first.
+pub fn load_from(environment: &HashMap<String, String>) -> Result<Config, Mistakes> {
+    let mut checker = Checker::default();
+    let config = read(environment, &mut checker);
+    if checker.mistakes.is_empty() {
+        Ok(Config {
+            warnings: checker.warnings,
+            ..config
+        })
+    } else {
+        Err(Mistakes(checker.mistakes))
+    }
+}
+
+fn read(environment: &HashMap<String, String>, checker: &mut Checker) -> Config {
+    let process: Process = variables::read(environment);
+    let environment_kind = environment_kind(&process, checker);
+    let development = environment_kind == Environment::Development;
+    let mode = mode(&process, checker);
+    let serves_api = mode != Mode::Master;
+    let node_id = node_id(&process, checker);
+    let store = store(&process, checker);
+    let data_directory = PathBuf::from(
+        process
+            .data_directory_path
+            .as_deref()
+            .filter(|path| !path.is_empty())
+            .unwrap_or("data"),
+    );
+    if store == StoreChoice::Embedded && mode != Mode::Worker {
+        checker.writable("DATA_DIRECTORY_PATH", &data_directory);
+    }
+    let flow: Flow = variables::read(environment);
+    let callback_version = checker.version(
+        variable!("CALLBACK_API_VERSION", flow.callback_api_version),
+        ApiVersion::V6,
+    );
+    let secrets: Secrets = variables::read(environment);
+    let queue: Queue = variables::read(environment);
+    let links: Links = variables::read(environment);
+    checker.outdated(environment);
+    Config {
+        environment: environment_kind,
+        mode,
+        ndid_node: checker.flag(variable!("NDID_NODE", process.ndid_node), false),
+        store,
+        link: link(&links, checker),
+        grpc: grpc(&links, checker),
+        api: api(&variables::read(environment), serves_api, checker),
+        redis: redis(&variables::read(environment), checker),
+        log: log(&variables::read(environment), development, checker),
+        tendermint: tendermint(&variables::read(environment), checker),
+        mq: mq(&queue, serves_api, checker),
+        as_data_compress_from: bytes(
+            checker,
+            variable!(
+                "AS_DATA_COMPRESS_MIN_LENGTH",
+                queue.as_data_compress_min_length
+            ),
+        ),
+        keys: keys(
+            &secrets,
+            environment_kind,
+            &data_directory,
+            &node_id,
+            checker,
+        ),
+        external_crypto_version: external_crypto_version(&secrets, callback_version, checker),
+        callback_retry_timeout: Duration::from_secs(checker.number(
+            variable!("CALLBACK_RETRY_TIMEOUT", flow.callback_retry_timeout),
+            600,
+            0..=365 * 24 * 60 * 60,
+        )),
+        validate_identifier: checker
+            .on_unless_false(variable!("VALIDATE_IDENTIFIER", flow.validate_identifier)),
+        dcontract: dcontract(&flow, checker),
+        prometheus: prometheus(&variables::read(environment), checker),
+        runtime: Arc::new(runtime(&flow, callback_version, checker)),
+        shutdown_grace: checker.milliseconds(
+            variable!("SHUTDOWN_GRACE_MS", process.shutdown_grace_ms),
+            25_000,
+        ),
+        capacity: capacity(&process, checker),
+        node_id,
+        data_directory,
+        warnings: Vec::new(),
+    }
+}
+
+fn environment_kind(process: &Process, checker: &mut Checker) -> Environment {
+    let variable = variable!("NODE_ENV", process.node_env);
+    if variable.1.is_none() {
+        checker.warn("NODE_ENV is not set; it counts as development");
+    }
+    let words = [
+        ("development", Environment::Development),
+        ("production", Environment::Production),
+        ("test", Environment::Test),
+    ];
+    checker.choice(variable, &words, Environment::Development)
+}
+
+fn mode(process: &Process, checker: &mut Checker) -> Mode {
+    let words = [
+        ("standalone", Mode::Standalone),
+        ("master", Mode::Master),
+        ("worker", Mode::Worker),
+    ];
+    checker.choice(variable!("MODE", process.mode), &words, Mode::Standalone)
+}
+
+fn node_id(process: &Process, checker: &mut Checker) -> String {
+    let (name, value) = variable!("NODE_ID", process.node_id);
+    value.unwrap_or_else(|| {
+        checker.mistake(name, None, "the id of this node on the ledger");
+        String::new()
+    })
+}
+
+fn store(process: &Process, checker: &mut Checker) -> StoreChoice {
+    let words = [
+        ("redis", StoreChoice::Redis),
+        ("embedded", StoreChoice::Embedded),
+    ];
+    checker.choice(
+        variable!("STORE", process.store),
+        &words,
+        StoreChoice::Redis,
+    )
+}
+
+fn capacity(process: &Process, checker: &mut Checker) -> Capacity {
+    let mut read = |variable: Variable, default: u32| {
+        let number = checker.number(variable, u64::from(default), 1..=100_000);
+        u32::try_from(number).unwrap_or(default)
+    };
+    Capacity {
+        run: read(
+            variable!("WORKER_RUN_CAPACITY", process.worker_run_capacity),
+            64,
+        ),
+        delivery: read(
+            variable!("WORKER_DELIVERY_CAPACITY", process.worker_delivery_capacity),
+            512,
+        ),
+    }
+}
+
+fn redis(database: &Database, checker: &mut Checker) -> Redis {
+    Redis {
+        host: checker.host(variable!("DB_IP", database.db_ip), "localhost"),
+        port: checker.port(variable!("DB_PORT", database.db_port), 6379),
+        password: secret(variable!("DB_PASSWORD", database.db_password)),
+    }
+}
+
+fn log(logging: &Logging, development: bool, checker: &mut Checker) -> Log {
+    let levels = ["fatal", "error", "warn", "info", "debug", "trace", "silent"];
+    let level = checker.choice(
+        variable!("LOG_LEVEL", logging.log_level),
+        &levels.map(|level| (level, level)),
+        if development { "debug" } else { "info" },
+    );
+    Log {
+        level: level.to_owned(),
+        pretty: checker.flag(
+            variable!("LOG_PRETTY_PRINT", logging.log_pretty_print),
+            development,
+        ),
+        color: checker.flag(variable!("LOG_COLOR", logging.log_color), development),
+        one_line: checker.flag(variable!("LOG_ONE_LINE", logging.log_one_line), false),
+    }
+}
+
+fn dcontract(flow: &Flow, checker: &mut Checker) -> DContract {
+    let (_, request_type) = variable!("DCONTRACT_REQUEST_TYPE", flow.dcontract_request_type);
+    DContract {
+        request_type: request_type.unwrap_or_else(|| "dsign.dcontract".to_owned()),
+        validate: checker.on_unless_false(variable!("DCONTRACT_VALIDATE", flow.dcontract_validate)),
+        fetch_timeout: checker.milliseconds(
+            variable!("DCONTRACT_FETCH_TIMEOUT", flow.dcontract_fetch_timeout),
+            30_000,
+        ),
+    }
+}
+
+fn runtime(flow: &Flow, callback_version: ApiVersion, checker: &mut Checker) -> Runtime {
+    let mut flag =
+        |variable: Variable, default: bool| AtomicBool::new(checker.flag(variable, default));
+    Runtime {
+        callback_version: RwLock::new(callback_version),
+        auto_close_completed: flag(
+            variable!(
+                "AUTO_CLOSE_REQUEST_ON_COMPLETED",
+                flow.auto_close_request_on_completed
+            ),
+            true,
+        ),
+        auto_close_rejected: flag(
+            variable!(
+                "AUTO_CLOSE_REQUEST_ON_REJECTED",
+                flow.auto_close_request_on_rejected
+            ),
+            false,
+        ),
+        auto_close_complicated: flag(
+            variable!(
+                "AUTO_CLOSE_REQUEST_ON_COMPLICATED",
+                flow.auto_close_request_on_complicated
+            ),
+            false,
+        ),
+        auto_close_errored: flag(
+            variable!(
+                "AUTO_CLOSE_REQUEST_ON_ERRORED",
+                flow.auto_close_request_on_errored
+            ),
+            true,
+        ),
+    }
+}
+
+#[cfg(test)]
+#[path = "load_tests.rs"]
+mod tests;

@@ -1,9 +1,14 @@
 //! Every environment variable, one struct per concern, validated at start
 //! (spec/process-model-and-config.md 10).
 
+mod check;
+mod keys;
 mod load;
+mod network;
+mod summary;
+mod variables;
 
-pub use load::{Mistake, load};
+pub use load::{Mistake, Mistakes, load, load_from};
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -248,6 +253,15 @@ pub struct Prometheus {
     pub https: Option<TlsFiles>,
 }
 
+/// How many jobs of each pool run at a time in one process.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Capacity {
+    /// `WORKER_RUN_CAPACITY`
+    pub run: u32,
+    /// `WORKER_DELIVERY_CAPACITY`
+    pub delivery: u32,
+}
+
 /// Everything a process is told by its environment.
 #[derive(Debug, Clone)]
 pub struct Config {
@@ -293,8 +307,36 @@ pub struct Config {
     pub prometheus: Option<Prometheus>,
     /// What `POST /config/set` can change while the process runs.
     pub runtime: Arc<Runtime>,
+    /// `SHUTDOWN_GRACE_MS`: how long a stop may take.
+    pub shutdown_grace: Duration,
+    /// How much a worker (or the standalone process) does at a time.
+    pub capacity: Capacity,
     /// What an operator should know but does not stop the start.
     pub warnings: Vec<String>,
+}
+
+impl Config {
+    /// Defaults for tests: a standalone process of `node_id` with the embedded
+    /// store and an external crypto service, so that no file is needed.
+    pub fn for_test(node_id: &str) -> Self {
+        let data_directory = std::env::temp_dir().join("erawan-test");
+        let environment = [
+            ("NODE_ENV", "test"),
+            ("NODE_ID", node_id),
+            ("STORE", "redis"),
+            ("USE_EXTERNAL_CRYPTO_SERVICE", "true"),
+        ];
+        let environment = environment.map(|(name, value)| (name.to_owned(), value.to_owned()));
+        match load_from(&environment.into()) {
+            Ok(config) => Self {
+                store: StoreChoice::Embedded,
+                data_directory,
+                ..config
+            },
+            // Only an empty node id can be wrong here.
+            Err(mistakes) => panic!("{mistakes}"),
+        }
+    }
 }
 
 /// Settings that `POST /config/set` changes, for this process until its end

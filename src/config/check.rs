@@ -1,0 +1,265 @@
+//! Judging single variables. A wrong one is noted and replaced by its default,
+//! so that all mistakes are found in one go.
+
+use std::collections::HashMap;
+use std::fs::File;
+use std::ops::RangeInclusive;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use secrecy::SecretString;
+
+use super::{ApiVersion, Mistake, TlsFiles};
+
+/// A variable: its name and what it says.
+pub(super) type Variable = (&'static str, Option<String>);
+
+/// Names a raw field: `variable!(chain.tendermint_ip)` is
+/// `("TENDERMINT_IP", Some(..))`; empty text counts as unset.
+macro_rules! variable {
+    ($name:literal, $raw:expr) => {
+        ($name, $raw.clone().filter(|text| !text.is_empty()))
+    };
+}
+pub(super) use variable;
+
+const LONGEST_DURATION: u64 = 7 * 24 * 60 * 60 * 1000;
+
+/// Collects what is wrong.
+#[derive(Debug, Default)]
+pub(super) struct Checker {
+    pub mistakes: Vec<Mistake>,
+    pub warnings: Vec<String>,
+}
+
+impl Checker {
+    /// Notes a mistake.
+    pub fn mistake(
+        &mut self,
+        variable: &'static str,
+        value: Option<String>,
+        fix: impl Into<String>,
+    ) {
+        let mistake = Mistake {
+            variable,
+            value,
+            fix: fix.into(),
+        };
+        // A deprecated variable stands for several new ones.
+        if !self.mistakes.contains(&mistake) {
+            self.mistakes.push(mistake);
+        }
+    }
+
+    /// Notes what does not stop the start.
+    pub fn warn(&mut self, warning: impl Into<String>) {
+        self.warnings.push(warning.into());
+    }
+
+    /// `true` or false; anything else is false too, as in the replaced system.
+    pub fn flag(&mut self, (name, value): Variable, default: bool) -> bool {
+        match value.as_deref() {
+            None => default,
+            Some("true") => true,
+            Some("false") => false,
+            Some(other) => {
+                self.warn(format!(
+                    "{name}={other} counts as false; write true or false"
+                ));
+                false
+            }
+        }
+    }
+
+    /// On unless it says `false` in any case.
+    pub fn on_unless_false(&mut self, (_, value): Variable) -> bool {
+        value.is_none_or(|text| !text.eq_ignore_ascii_case("false"))
+    }
+
+    /// A whole number within a range.
+    pub fn number(
+        &mut self,
+        (name, value): Variable,
+        default: u64,
+        range: RangeInclusive<u64>,
+    ) -> u64 {
+        let Some(text) = value else { return default };
+        match text.trim().parse() {
+            Ok(number) if range.contains(&number) => number,
+            _ => {
+                let fix = format!("a whole number from {} to {}", range.start(), range.end());
+                self.mistake(name, Some(text), fix);
+                default
+            }
+        }
+    }
+
+    /// A TCP port.
+    pub fn port(&mut self, variable: Variable, default: u16) -> u16 {
+        let number = self.number(variable, u64::from(default), 1..=u64::from(u16::MAX));
+        u16::try_from(number).unwrap_or(default)
+    }
+
+    /// Milliseconds, at most a week.
+    pub fn milliseconds(&mut self, variable: Variable, default: u64) -> Duration {
+        Duration::from_millis(self.number(variable, default, 1..=LONGEST_DURATION))
+    }
+
+    /// One of a closed list of words.
+    pub fn choice<T: Copy>(
+        &mut self,
+        (name, value): Variable,
+        words: &[(&str, T)],
+        default: T,
+    ) -> T {
+        let Some(text) = value else { return default };
+        match words.iter().find(|(word, _)| *word == text) {
+            Some((_, choice)) => *choice,
+            None => {
+                let words: Vec<&str> = words.iter().map(|(word, _)| *word).collect();
+                self.mistake(name, Some(text), format!("one of {}", words.join(", ")));
+                default
+            }
+        }
+    }
+
+    /// A version of callbacks or paths.
+    pub fn version(&mut self, variable: Variable, default: ApiVersion) -> ApiVersion {
+        let words = [
+            ("4", ApiVersion::V4),
+            ("4.0", ApiVersion::V4),
+            ("5", ApiVersion::V5),
+            ("5.3", ApiVersion::V5),
+            ("6", ApiVersion::V6),
+            ("6.0", ApiVersion::V6),
+        ];
+        self.choice(variable, &words, default)
+    }
+
+    /// A host name or address.
+    pub fn host(&mut self, (name, value): Variable, default: &str) -> String {
+        let Some(text) = value else {
+            return default.to_owned();
+        };
+        if text.contains(|character: char| character.is_whitespace() || "/@?#".contains(character))
+        {
+            let fix = "a host name or address, without scheme, path or spaces";
+            self.mistake(name, Some(text), fix);
+            return default.to_owned();
+        }
+        text
+    }
+
+    /// A file that can be read.
+    pub fn file(&mut self, (name, value): Variable, purpose: &str) -> PathBuf {
+        let Some(text) = value else {
+            self.mistake(name, None, format!("path of {purpose}"));
+            return PathBuf::new();
+        };
+        let path = PathBuf::from(&text);
+        if let Err(problem) = readable_file(&path) {
+            self.mistake(name, Some(text), format!("path of {purpose}: {problem}"));
+        }
+        path
+    }
+
+    /// A directory, if it is named.
+    pub fn directory(&mut self, (name, value): Variable) -> Option<PathBuf> {
+        let text = value?;
+        let path = PathBuf::from(&text);
+        if let Err(error) = std::fs::read_dir(&path) {
+            self.mistake(
+                name,
+                Some(text),
+                format!("a directory that can be read: {error}"),
+            );
+        }
+        Some(path)
+    }
+
+    /// Key and certificate, where a flag asks for them.
+    pub fn tls(&mut self, key: Variable, certificate: Variable) -> TlsFiles {
+        TlsFiles {
+            key: self.file(key, "the private key (PEM)"),
+            certificate: self.file(certificate, "the certificate chain (PEM)"),
+        }
+    }
+
+    /// A directory this process can write to; made if it is missing.
+    pub fn writable(&mut self, name: &'static str, path: &Path) {
+        let attempt = std::fs::create_dir_all(path).and_then(|()| {
+            // Removed again when dropped.
+            tempfile::NamedTempFile::new_in(path).map(drop)
+        });
+        if let Err(error) = attempt {
+            let fix = format!("a directory that can be written (STORE=embedded): {error}");
+            self.mistake(name, Some(path.display().to_string()), fix);
+        }
+    }
+
+    /// Warns of variables that are set and have another name now, or none.
+    pub fn outdated(&mut self, environment: &HashMap<String, String>) {
+        const RENAMED: [(&str, &str); 6] = [
+            (
+                "PRIVATE_KEY_PATH",
+                "SIGNING_PRIVATE_KEY_PATH and ENCRYPTION_PRIVATE_KEY_PATH",
+            ),
+            (
+                "PRIVATE_KEY_PASSPHRASE",
+                "SIGNING_PRIVATE_KEY_PASSPHRASE and ENCRYPTION_PRIVATE_KEY_PASSPHRASE",
+            ),
+            ("MASTER_PRIVATE_KEY_PATH", "SIGNING_MASTER_PRIVATE_KEY_PATH"),
+            (
+                "MASTER_PRIVATE_KEY_PASSPHRASE",
+                "SIGNING_MASTER_PRIVATE_KEY_PASSPHRASE",
+            ),
+            (
+                "NODE_BEHIND_PROXY_PRIVATE_KEY_DIRECTORY_PATH",
+                "NODE_BEHIND_PROXY_SIGNING_PRIVATE_KEY_DIRECTORY_PATH and NODE_BEHIND_PROXY_ENCRYPTION_PRIVATE_KEY_DIRECTORY_PATH",
+            ),
+            (
+                "NODE_BEHIND_PROXY_MASTER_PRIVATE_KEY_DIRECTORY_PATH",
+                "NODE_BEHIND_PROXY_SIGNING_MASTER_PRIVATE_KEY_DIRECTORY_PATH",
+            ),
+        ];
+        const UNREAD: [&str; 5] = [
+            "CALL_TO_MASTER_RETRY_TIMEOUT_MS",
+            "GRPC_EXPECTED_CLIENT_PING_INTERVAL_MS",
+            "LOG_FORMAT",
+            "LOG_TARGET",
+            "LOG_DIRECTORY_PATH",
+        ];
+        let is_set = |name: &str| environment.get(name).is_some_and(|value| !value.is_empty());
+        for (name, instead) in RENAMED {
+            if is_set(name) {
+                self.warn(format!("{name} is deprecated; use {instead}"));
+            }
+        }
+        for name in UNREAD.into_iter().filter(|name| is_set(name)) {
+            self.warn(format!("{name} has no effect"));
+        }
+        if environment
+            .get("ENABLE_TELEMETRY_LOGGING")
+            .map(String::as_str)
+            == Some("true")
+        {
+            self.warn("ENABLE_TELEMETRY_LOGGING has no effect: telemetry is not collected");
+        }
+    }
+}
+
+/// Why a path is not a file that can be read, in words.
+pub(super) fn readable_file(path: &Path) -> Result<(), String> {
+    let file = File::open(path).map_err(|error| error.to_string())?;
+    let metadata = file.metadata().map_err(|error| error.to_string())?;
+    if metadata.is_file() {
+        Ok(())
+    } else {
+        Err("not a file".to_owned())
+    }
+}
+
+/// Hides a secret from logs.
+pub(super) fn secret((_, value): Variable) -> Option<SecretString> {
+    value.map(SecretString::from)
+}

@@ -1,0 +1,391 @@
+use super::*;
+
+use std::fs;
+
+/// An environment in which nothing is wrong, with key files in a directory of its own.
+struct Fixture {
+    directory: tempfile::TempDir,
+    environment: HashMap<String, String>,
+}
+
+impl Fixture {
+    fn new() -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let keys = directory.path().join("keys");
+        fs::create_dir(&keys).unwrap();
+        for part in ["signing", "master", "encryption"] {
+            fs::write(keys.join(format!("rp1.{part}.pem")), "PEM").unwrap();
+        }
+        let mut fixture = Self {
+            environment: HashMap::new(),
+            directory,
+        };
+        let data = fixture.path("");
+        fixture.set(&[("NODE_ID", "rp1"), ("DATA_DIRECTORY_PATH", &data)]);
+        fixture
+    }
+
+    fn with(variables: &[(&str, &str)]) -> Self {
+        let mut fixture = Self::new();
+        fixture.set(variables);
+        fixture
+    }
+
+    fn set(&mut self, variables: &[(&str, &str)]) {
+        for (name, value) in variables {
+            self.environment
+                .insert((*name).to_owned(), (*value).to_owned());
+        }
+    }
+
+    fn path(&self, name: &str) -> String {
+        self.directory.path().join(name).display().to_string()
+    }
+
+    fn load(&self) -> Config {
+        load_from(&self.environment).unwrap_or_else(|mistakes| panic!("{mistakes}"))
+    }
+
+    fn mistakes(&self) -> Vec<Mistake> {
+        load_from(&self.environment).expect_err("mistakes").0
+    }
+
+    fn wrong(&self) -> Vec<&'static str> {
+        self.mistakes()
+            .iter()
+            .map(|mistake| mistake.variable)
+            .collect()
+    }
+}
+
+#[test]
+fn defaults_are_those_of_the_replaced_system() {
+    let config = Fixture::new().load();
+    assert_eq!(config.environment, Environment::Development);
+    assert_eq!(config.mode, Mode::Standalone);
+    assert_eq!(config.store, StoreChoice::Redis);
+    assert_eq!((config.api.port, config.link.port), (8080, 7000));
+    assert_eq!(
+        (config.redis.host.as_str(), config.redis.port),
+        ("localhost", 6379)
+    );
+    assert_eq!(config.tendermint.port, 45000);
+    assert_eq!(config.tendermint.connections, 10);
+    assert_eq!(
+        (config.mq.binding_port, config.mq.service_port),
+        (5555, 50051)
+    );
+    assert_eq!(config.mq.compress_from, None);
+    assert_eq!(config.as_data_compress_from, 1000);
+    assert_eq!(
+        (
+            config.api.client_error_status,
+            config.api.server_error_status
+        ),
+        (400, 500)
+    );
+    assert_eq!(config.callback_retry_timeout, Duration::from_secs(600));
+    assert_eq!(config.grpc.ping_interval, Duration::from_secs(60));
+    assert_eq!(config.grpc.ping_timeout, Duration::from_secs(20));
+    assert_eq!(config.dcontract.request_type, "dsign.dcontract");
+    assert!(config.validate_identifier && config.dcontract.validate);
+    assert!(config.mq.register_at_startup);
+    assert!(config.prometheus.is_none() && config.grpc.tls.is_none() && config.api.https.is_none());
+    assert_eq!(config.shutdown_grace, Duration::from_secs(25));
+    assert_eq!((config.capacity.run, config.capacity.delivery), (64, 512));
+    assert_eq!(config.runtime.callback_version(), ApiVersion::V6);
+    assert!(Runtime::is_on(&config.runtime.auto_close_completed));
+    assert!(!Runtime::is_on(&config.runtime.auto_close_rejected));
+    assert!(!Runtime::is_on(&config.runtime.auto_close_complicated));
+    assert!(Runtime::is_on(&config.runtime.auto_close_errored));
+    assert_eq!(config.log.level, "debug");
+    assert!(config.log.pretty && config.log.color && !config.log.one_line);
+}
+
+#[test]
+fn production_logs_less_and_plainer() {
+    let mut fixture = Fixture::with(&[("NODE_ENV", "production")]);
+    let key = fixture.path("keys/rp1.signing.pem");
+    fixture.set(&[
+        ("PRIVATE_KEY_PATH", &key),
+        ("MASTER_PRIVATE_KEY_PATH", &key),
+    ]);
+    let log = fixture.load().log;
+    assert_eq!(
+        (log.level.as_str(), log.pretty, log.color),
+        ("info", false, false)
+    );
+}
+
+#[test]
+fn every_mistake_is_listed_at_once() {
+    let fixture = Fixture::with(&[
+        ("NODE_ENV", "prod"),
+        ("MODE", "Master"),
+        ("NODE_ID", ""),
+        ("STORE", "mysql"),
+        ("SERVER_PORT", "8080a"),
+        ("DB_PORT", "70000"),
+        ("TENDERMINT_IP", "ws://here"),
+        ("TENDERMINT_WS_CONNECTIONS", "0"),
+        ("CLIENT_HTTP_ERROR_CODE", "42"),
+        ("LOG_LEVEL", "verbose"),
+        ("DEFAULT_API_VERSION", "7"),
+        ("CALLBACK_API_VERSION", "x"),
+        ("EXTERNAL_CRYPTO_SERVICE_CALLBACK_API_VERSION", "4.0"),
+        ("USE_API_KEY", "true"),
+        ("HTTPS", "true"),
+        ("GRPC_SSL", "true"),
+        ("PROMETHEUS", "true"),
+        ("PROMETHEUS_HTTPS", "true"),
+        ("SIGNING_PRIVATE_KEY_PATH", "/nowhere/key.pem"),
+        ("NODE_BEHIND_PROXY_PRIVATE_KEY_DIRECTORY_PATH", "/nowhere"),
+        ("CALLBACK_RETRY_TIMEOUT", "-1"),
+        ("SHUTDOWN_GRACE_MS", "soon"),
+        ("WORKER_RUN_CAPACITY", "0"),
+    ]);
+    let mut wrong = fixture.wrong();
+    wrong.sort_unstable();
+    let mut expected = vec![
+        "NODE_ENV",
+        "MODE",
+        "NODE_ID",
+        "STORE",
+        "SERVER_PORT",
+        "DB_PORT",
+        "TENDERMINT_IP",
+        "TENDERMINT_WS_CONNECTIONS",
+        "CLIENT_HTTP_ERROR_CODE",
+        "LOG_LEVEL",
+        "DEFAULT_API_VERSION",
+        "CALLBACK_API_VERSION",
+        "EXTERNAL_CRYPTO_SERVICE_CALLBACK_API_VERSION",
+        "API_KEY_HASH",
+        "HTTPS_KEY_PATH",
+        "HTTPS_CERT_PATH",
+        "GRPC_SSL_ROOT_CERT_FILE_PATH",
+        "GRPC_SSL_KEY_FILE_PATH",
+        "GRPC_SSL_CERT_FILE_PATH",
+        "PROMETHEUS_HTTPS_KEY_PATH",
+        "PROMETHEUS_HTTPS_CERT_PATH",
+        "SIGNING_PRIVATE_KEY_PATH",
+        // Their keys are looked for under the node id, which is missing.
+        "SIGNING_MASTER_PRIVATE_KEY_PATH",
+        "ENCRYPTION_PRIVATE_KEY_PATH",
+        "NODE_BEHIND_PROXY_PRIVATE_KEY_DIRECTORY_PATH",
+        "CALLBACK_RETRY_TIMEOUT",
+        "SHUTDOWN_GRACE_MS",
+        "WORKER_RUN_CAPACITY",
+    ];
+    expected.sort_unstable();
+    assert_eq!(wrong, expected);
+}
+
+#[test]
+fn the_list_has_one_line_per_mistake_with_variable_value_and_fix() {
+    let fixture = Fixture::with(&[("DB_PORT", "70000"), ("MODE", "Master")]);
+    let text = load_from(&fixture.environment).unwrap_err().to_string();
+    let lines: Vec<&str> = text.lines().collect();
+    assert_eq!(lines.len(), 2);
+    assert!(lines.contains(&r#"DB_PORT="70000": must be a whole number from 1 to 65535"#));
+    assert!(lines.contains(&r#"MODE="Master": must be one of standalone, master, worker"#));
+}
+
+#[test]
+fn secrets_are_shown_nowhere() {
+    let mut fixture = Fixture::with(&[
+        ("DB_PASSWORD", "hidden-1"),
+        ("SIGNING_PRIVATE_KEY_PASSPHRASE", "hidden-2"),
+        ("PRIVATE_KEY_PASSPHRASE", "hidden-3"),
+        ("MASTER_PRIVATE_KEY_PASSPHRASE", "hidden-4"),
+        ("TELEMETRY_DB_PASSWORD", "hidden-5"),
+        ("USE_API_KEY", "true"),
+        ("API_KEY_HASH", &"ab".repeat(32)),
+    ]);
+    let config = fixture.load();
+    let shown = format!("{config:?} {:?} {:?}", config.summary(), config.warnings);
+    assert!(!shown.contains("hidden"), "{shown}");
+    let summary = config.summary();
+    assert!(summary.contains(&("DB_PASSWORD", "(set)".to_owned())));
+    assert!(!format!("{summary:?}").contains("abab"));
+
+    fixture.set(&[("API_KEY_HASH", "hidden-6"), ("MODE", "wrong")]);
+    let mistakes = load_from(&fixture.environment).unwrap_err();
+    assert_eq!(mistakes.0.len(), 2);
+    assert!(!format!("{mistakes} {mistakes:?}").contains("hidden"));
+}
+
+fn key_paths(config: &Config) -> [String; 3] {
+    let Keys::Files {
+        signing,
+        signing_master,
+        encryption,
+        ..
+    } = &config.keys
+    else {
+        panic!("keys in files");
+    };
+    [signing, signing_master, encryption].map(|key| key.path.display().to_string())
+}
+
+#[test]
+fn development_finds_keys_in_the_data_directory_and_production_does_not() {
+    let mut fixture = Fixture::new();
+    let kept = ["signing", "master", "encryption"]
+        .map(|part| fixture.path(&format!("keys/rp1.{part}.pem")));
+    assert_eq!(key_paths(&fixture.load()), kept);
+    fixture.set(&[("NODE_ENV", "production")]);
+    assert_eq!(
+        fixture.wrong(),
+        [
+            "SIGNING_PRIVATE_KEY_PATH",
+            "SIGNING_MASTER_PRIVATE_KEY_PATH",
+            "ENCRYPTION_PRIVATE_KEY_PATH"
+        ]
+    );
+}
+
+#[test]
+fn production_takes_new_and_deprecated_key_variables() {
+    let mut fixture = Fixture::with(&[("NODE_ENV", "production")]);
+    let [signing, master, encryption] = ["signing", "master", "encryption"]
+        .map(|part| fixture.path(&format!("keys/rp1.{part}.pem")));
+    fixture.set(&[
+        ("PRIVATE_KEY_PATH", &signing),
+        ("MASTER_PRIVATE_KEY_PATH", &master),
+    ]);
+    let config = fixture.load();
+    assert_eq!(
+        key_paths(&config),
+        [signing.clone(), master.clone(), signing.clone()]
+    );
+    let deprecated = |name: &str| {
+        let warnings = config.warnings.iter();
+        warnings
+            .filter(|text| text.starts_with(&format!("{name} is deprecated")))
+            .count()
+    };
+    assert_eq!(deprecated("PRIVATE_KEY_PATH"), 1);
+    assert_eq!(deprecated("MASTER_PRIVATE_KEY_PATH"), 1);
+
+    fixture.environment.remove("PRIVATE_KEY_PATH");
+    fixture.environment.remove("MASTER_PRIVATE_KEY_PATH");
+    fixture.set(&[
+        ("SIGNING_PRIVATE_KEY_PATH", &signing),
+        ("SIGNING_MASTER_PRIVATE_KEY_PATH", &master),
+        ("ENCRYPTION_PRIVATE_KEY_PATH", &encryption),
+    ]);
+    assert_eq!(key_paths(&fixture.load()), [signing, master, encryption]);
+}
+
+#[test]
+fn the_passphrase_of_the_encryption_key_counts_without_any_other_variable() {
+    use secrecy::ExposeSecret;
+    let fixture = Fixture::with(&[
+        ("PRIVATE_KEY_PASSPHRASE", "old"),
+        ("ENCRYPTION_PRIVATE_KEY_PASSPHRASE", "new"),
+    ]);
+    let Keys::Files {
+        signing,
+        encryption,
+        ..
+    } = fixture.load().keys
+    else {
+        panic!("keys in files");
+    };
+    assert_eq!(signing.passphrase.unwrap().expose_secret(), "old");
+    assert_eq!(encryption.passphrase.unwrap().expose_secret(), "new");
+}
+
+#[test]
+fn an_external_crypto_service_needs_no_keys() {
+    let fixture = Fixture::with(&[
+        ("NODE_ENV", "production"),
+        ("USE_EXTERNAL_CRYPTO_SERVICE", "true"),
+        ("CALLBACK_API_VERSION", "5"),
+    ]);
+    let config = fixture.load();
+    assert!(matches!(config.keys, Keys::External));
+    assert_eq!(config.external_crypto_version, ApiVersion::V5);
+    for (text, version) in [("5.3", ApiVersion::V5), ("6.0", ApiVersion::V6)] {
+        let mut environment = fixture.environment.clone();
+        let name = "EXTERNAL_CRYPTO_SERVICE_CALLBACK_API_VERSION".to_owned();
+        environment.insert(name, text.to_owned());
+        assert_eq!(
+            load_from(&environment).unwrap().external_crypto_version,
+            version
+        );
+    }
+}
+
+#[test]
+fn flags_are_true_only_by_that_very_word() {
+    let fixture = Fixture::with(&[
+        ("REGISTER_MQ_AT_STARTUP", "TRUE"),
+        ("AUTO_CLOSE_REQUEST_ON_REJECTED", "true"),
+        ("VALIDATE_IDENTIFIER", "FALSE"),
+        ("DCONTRACT_VALIDATE", "no"),
+        ("COMPRESS_MQ_MESSAGE", "true"),
+    ]);
+    let config = fixture.load();
+    assert!(!config.mq.register_at_startup);
+    assert!(Runtime::is_on(&config.runtime.auto_close_rejected));
+    assert!(!config.validate_identifier);
+    assert!(config.dcontract.validate);
+    assert_eq!(config.mq.compress_from, Some(1000));
+    assert!(
+        config
+            .warnings
+            .iter()
+            .any(|text| text.contains("REGISTER_MQ_AT_STARTUP=TRUE"))
+    );
+}
+
+#[test]
+fn what_is_not_set_but_should_be_is_warned_about() {
+    let warnings = Fixture::new().load().warnings;
+    for name in ["NODE_ENV", "TENDERMINT_IP", "MQ_CONTACT_IP"] {
+        assert!(warnings.iter().any(|text| text.starts_with(name)), "{name}");
+    }
+    let fixture = Fixture::with(&[
+        ("NODE_ENV", "test"),
+        ("TENDERMINT_IP", "ledger"),
+        ("MQ_CONTACT_IP", "10.0.0.1"),
+    ]);
+    assert_eq!(fixture.load().warnings, [] as [String; 0]);
+}
+
+#[test]
+fn the_embedded_store_needs_a_directory_to_write_to_but_not_for_a_worker() {
+    let mut fixture = Fixture::with(&[("STORE", "embedded")]);
+    let file = fixture.path("keys/rp1.signing.pem");
+    assert_eq!(fixture.load().store, StoreChoice::Embedded);
+    fixture.set(&[
+        ("DATA_DIRECTORY_PATH", &file),
+        ("USE_EXTERNAL_CRYPTO_SERVICE", "true"),
+    ]);
+    assert_eq!(fixture.wrong(), ["DATA_DIRECTORY_PATH"]);
+    fixture.set(&[("MODE", "worker")]);
+    assert_eq!(fixture.load().mode, Mode::Worker);
+}
+
+#[test]
+fn the_master_needs_no_certificate_for_an_api_it_does_not_serve() {
+    let fixture = Fixture::with(&[("HTTPS", "true"), ("MODE", "master")]);
+    assert!(fixture.load().api.https.is_none());
+}
+
+#[test]
+fn several_masters_are_separated_by_commas() {
+    let fixture = Fixture::with(&[("MASTER_SERVER_IP", "master-a, master-b")]);
+    assert_eq!(fixture.load().link.hosts, ["master-a", "master-b"]);
+}
+
+#[test]
+fn the_configuration_for_tests_can_be_made() {
+    let config = Config::for_test("idp1");
+    assert_eq!(
+        (config.node_id.as_str(), config.store),
+        ("idp1", StoreChoice::Embedded)
+    );
+}
