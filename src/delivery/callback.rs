@@ -1,5 +1,11 @@
 //! Callbacks to client applications (spec/http-api.md 4).
 
+mod client;
+mod deliver;
+
+pub use client::{CallbackClient, CallbackLimits};
+pub use deliver::run_deliver;
+
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 

@@ -1,0 +1,215 @@
+//! POSTs to client applications. A receiver that is slow or dead occupies its
+//! own places only: calls are counted per destination.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Once};
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use reqwest::header::{CONTENT_TYPE, HeaderName, HeaderValue};
+use reqwest::{Client, Response, Url, redirect};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use crate::config::{Config, Environment};
+use crate::error::{Error, codes};
+
+const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
+/// Largest answer that is read: 25 MiB (spec/http-api.md 4.1).
+const ANSWER_LIMIT: usize = 25 * 1024 * 1024;
+/// Shorter than the 5 s after which common servers close an idle connection,
+/// so that a call seldom meets one that is being closed.
+const IDLE_TIME: Duration = Duration::from_secs(4);
+const MOST_REDIRECTS: usize = 20;
+/// Destinations remembered before idle ones are forgotten.
+const MANY_DESTINATIONS: usize = 1024;
+
+/// How long and how many.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CallbackLimits {
+    /// Time for one try, from connecting to the end of the answer. The replaced
+    /// system waits for ever (spec/process-model-and-config.md 7.1, F36).
+    pub try_time: Duration,
+    /// Calls to one host and port at a time.
+    pub concurrent: usize,
+    /// How long a call waits for one of these places before it comes back later.
+    pub waiting_time: Duration,
+}
+
+impl Default for CallbackLimits {
+    fn default() -> Self {
+        Self {
+            try_time: Duration::from_secs(60),
+            concurrent: 64,
+            waiting_time: Duration::from_secs(2),
+        }
+    }
+}
+
+/// What a receiver answered.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Answer {
+    /// HTTP status.
+    pub status: u16,
+    /// Its body, empty if it was not asked for.
+    pub body: AnswerBody,
+}
+
+/// The body of an [`Answer`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum AnswerBody {
+    /// Read to its end.
+    Whole(Vec<u8>),
+    /// Above 25 MiB.
+    TooLarge,
+}
+
+/// Why there is no [`Answer`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum CallFailure {
+    /// All places for this destination are taken; nothing was sent.
+    Busy,
+    /// The URL can never be called.
+    Unusable(String),
+    /// No answer; it may have been received or not.
+    Transport(String),
+}
+
+/// Shared by all deliveries of a process: connections are kept and used again.
+#[derive(Debug)]
+pub struct CallbackClient {
+    http: Client,
+    limits: CallbackLimits,
+    places: Mutex<HashMap<String, Arc<Semaphore>>>,
+}
+
+impl CallbackClient {
+    /// A client with the default limits.
+    ///
+    /// # Errors
+    /// TLS cannot be set up, for example without certificates of authorities.
+    pub fn new(config: &Config) -> Result<Self, Error> {
+        Self::with_limits(config, CallbackLimits::default())
+    }
+
+    /// A client with limits of its own.
+    ///
+    /// # Errors
+    /// As [`new`](Self::new).
+    pub fn with_limits(config: &Config, limits: CallbackLimits) -> Result<Self, Error> {
+        install_tls_provider();
+        let http = Client::builder()
+            .redirect(redirect::Policy::limited(MOST_REDIRECTS))
+            .referer(false)
+            .no_proxy()
+            .pool_idle_timeout(IDLE_TIME)
+            .pool_max_idle_per_host(limits.concurrent)
+            .tls_danger_accept_invalid_certs(config.environment == Environment::Development)
+            .build()
+            .map_err(|error| {
+                let message = format!("client of callbacks: {}", with_causes(&error));
+                Error::with_message(codes::UNKNOWN_ERROR, message)
+            })?;
+        Ok(Self {
+            http,
+            limits,
+            places: Mutex::default(),
+        })
+    }
+
+    /// POSTs a JSON body. `keep_body`: whether the answer's body is wanted.
+    pub(super) async fn post(
+        &self,
+        url: &str,
+        id: &str,
+        body: String,
+        keep_body: bool,
+    ) -> Result<Answer, CallFailure> {
+        let unusable = |reason: String| CallFailure::Unusable(format!("{url}: {reason}"));
+        let parsed = Url::parse(url).map_err(|error| unusable(error.to_string()))?;
+        let id = HeaderValue::from_str(id).map_err(|error| unusable(error.to_string()))?;
+        let _place = self.place(&parsed).await?;
+        let request = self
+            .http
+            .post(parsed)
+            .header(CONTENT_TYPE, HeaderValue::from_static("application/json"))
+            .header(IDEMPOTENCY_KEY, id)
+            .body(body);
+        let deadline = tokio::time::Instant::now() + self.limits.try_time;
+        let silent = || CallFailure::Transport(format!("{url}: no answer in time"));
+        let response = tokio::time::timeout_at(deadline, request.send()).await;
+        let response = response.map_err(|_| silent())?.map_err(|error| {
+            if error.is_builder() {
+                unusable(with_causes(&error))
+            } else {
+                CallFailure::Transport(with_causes(&error))
+            }
+        })?;
+        let status = response.status().as_u16();
+        let reading = tokio::time::timeout_at(deadline, read(response, keep_body)).await;
+        let body = match reading {
+            Ok(Ok(body)) => body,
+            // The receiver has the callback: it has answered.
+            _ if !keep_body => AnswerBody::Whole(Vec::new()),
+            Ok(Err(error)) => return Err(CallFailure::Transport(with_causes(&error))),
+            Err(_) => return Err(silent()),
+        };
+        Ok(Answer { status, body })
+    }
+
+    async fn place(&self, url: &Url) -> Result<OwnedSemaphorePermit, CallFailure> {
+        let port = url.port_or_known_default().unwrap_or_default();
+        let destination = format!("{}:{port}", url.host_str().unwrap_or_default());
+        let places = self.places_of(destination);
+        let waiting = tokio::time::timeout(self.limits.waiting_time, places.acquire_owned());
+        match waiting.await {
+            Ok(Ok(place)) => Ok(place),
+            // The semaphore is never closed; anyhow the call can come back.
+            Ok(Err(_)) | Err(_) => Err(CallFailure::Busy),
+        }
+    }
+
+    fn places_of(&self, destination: String) -> Arc<Semaphore> {
+        let mut places = self.places.lock();
+        if places.len() >= MANY_DESTINATIONS {
+            // A place in use, or a call that waits, holds its semaphore too.
+            places.retain(|_, semaphore| Arc::strong_count(semaphore) > 1);
+        }
+        let new = || Arc::new(Semaphore::new(self.limits.concurrent));
+        places.entry(destination).or_insert_with(new).clone()
+    }
+}
+
+async fn read(mut response: Response, keep_body: bool) -> Result<AnswerBody, reqwest::Error> {
+    let mut kept = Vec::new();
+    let mut length = 0;
+    while let Some(chunk) = response.chunk().await? {
+        length += chunk.len();
+        if length > ANSWER_LIMIT {
+            return Ok(AnswerBody::TooLarge);
+        }
+        if keep_body {
+            kept.extend_from_slice(&chunk);
+        }
+    }
+    Ok(AnswerBody::Whole(kept))
+}
+
+/// rustls asks for one provider per process.
+fn install_tls_provider() {
+    static INSTALLED: Once = Once::new();
+    INSTALLED.call_once(|| {
+        // An error says that one is installed already, which is as good.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+    });
+}
+
+/// reqwest's own text leaves out why.
+fn with_causes(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text = format!("{text}: {error}");
+        cause = error.source();
+    }
+    text
+}

@@ -1,0 +1,153 @@
+//! Handler of `deliver.callback` (spec/http-api.md 4.1).
+
+use std::time::{Duration, Instant};
+
+use metrics::{counter, histogram};
+
+use super::client::{Answer, AnswerBody, CallFailure, CallbackClient};
+use super::{Callback, DataRequestAnswer, DataRequestRef, Persistence, Target};
+use crate::actors::Run;
+use crate::delivery::backoff;
+use crate::error::Error;
+use crate::flows::request_key;
+use crate::job::{Commit, Job, Kind, Millis, NewJob, Table};
+use crate::ledger::query;
+use crate::node::Context;
+
+/// When a callback comes back that found its destination busy.
+const BUSY_DELAY: Duration = Duration::from_secs(1);
+const STATUS_WITH_BODY: u16 = 200;
+
+/// Delivers a callback once. Any HTTP answer means delivered.
+///
+/// # Errors
+/// Temporary ones of the store, which has the receiver's URL.
+pub async fn run_deliver(
+    context: &Context,
+    client: &CallbackClient,
+    job: &Job,
+) -> Result<Run, Error> {
+    let callback: Callback = job.payload()?;
+    if job.tries > 0 && is_pointless(context, &callback.persistence).await {
+        tracing::info!(
+            callback = callback.id,
+            "callback dropped: its request has ended"
+        );
+        return Ok(Run::Commit(Commit::nothing()));
+    }
+    let Some(url) = url(context, &callback.target).await? else {
+        tracing::info!(callback = callback.id, target = ?callback.target, "no callback URL set");
+        return Ok(Run::Commit(Commit::nothing()));
+    };
+    let wants_answer = callback.answer_to.is_some();
+    let started = Instant::now();
+    let called = client
+        .post(&url, &callback.id, callback.body.clone(), wants_answer)
+        .await;
+    Ok(match called {
+        Ok(answer) => {
+            record_duration(started.elapsed(), answer.status, wants_answer);
+            Run::Commit(delivered(&callback, answer))
+        }
+        Err(CallFailure::Busy) => Run::Retry {
+            after: BUSY_DELAY,
+            reason: format!("{url}: too many calls at a time"),
+        },
+        Err(CallFailure::Unusable(reason)) => {
+            counter!("client_callback_fails_total").increment(1);
+            Run::Commit(Commit::failed(reason))
+        }
+        Err(CallFailure::Transport(reason)) => {
+            counter!("client_callback_fails_total").increment(1);
+            let limit = context.config.callback_retry_timeout;
+            try_again(&callback.persistence, job, limit, reason)
+        }
+    })
+}
+
+/// Where the callback goes now; `None` if the client application set no URL.
+async fn url(context: &Context, target: &Target) -> Result<Option<String>, Error> {
+    let stored = match target {
+        Target::Url(url) => return Ok(Some(url.clone())),
+        Target::Setting { role, name } => context.state.get(Table::CallbackUrl, role, name).await?,
+        Target::Service {
+            node_id,
+            service_id,
+        } => {
+            context
+                .state
+                .get(Table::ServiceUrl, node_id, service_id)
+                .await?
+        }
+    };
+    Ok(stored.map(|url| String::from_utf8_lossy(&url).into_owned()))
+}
+
+/// Whether a repeat is of no use: its request has ended. If that cannot be
+/// found out, the repeat goes on.
+async fn is_pointless(context: &Context, persistence: &Persistence) -> bool {
+    let Persistence::UntilRequestEnds { request_id } = persistence else {
+        return false;
+    };
+    let detail = query::request_detail(context.ledger.as_ref(), request_id, None).await;
+    matches!(detail, Ok(Some(detail)) if detail.has_ended())
+}
+
+fn delivered(callback: &Callback, answer: Answer) -> Commit {
+    let Some(request) = &callback.answer_to else {
+        return match answer.body {
+            AnswerBody::Whole(_) => Commit::nothing(),
+            AnswerBody::TooLarge => {
+                counter!("client_callback_fails_total").increment(1);
+                Commit::failed("the answer is above 25 MiB")
+            }
+        };
+    };
+    let mut commit = Commit::nothing();
+    commit.job(answer_job(&callback.id, request, answer));
+    commit
+}
+
+fn answer_job(callback_id: &str, request: &DataRequestRef, answer: Answer) -> NewJob {
+    let body = match answer.body {
+        // Only the body of a 200 says anything.
+        AnswerBody::Whole(body) if answer.status == STATUS_WITH_BODY => Some(body),
+        AnswerBody::Whole(_) => Some(Vec::new()),
+        AnswerBody::TooLarge => None,
+    };
+    let payload = DataRequestAnswer {
+        request: request.clone(),
+        status: answer.status,
+        body,
+    };
+    let key = request_key(&request.request_id);
+    NewJob::new(Kind::AsCallbackAnswer, key, &payload).source(format!("answer:{callback_id}"))
+}
+
+fn try_again(persistence: &Persistence, job: &Job, limit: Duration, reason: String) -> Run {
+    let after = backoff(job.tries);
+    match persistence {
+        Persistence::Single => Run::Commit(Commit::failed(reason)),
+        Persistence::UntilRequestEnds { .. } => Run::Retry { after, reason },
+        Persistence::Timed => {
+            let elapsed = job.accepted_at.until(Millis::now());
+            if elapsed + after > limit {
+                counter!("client_callback_timeouts_total").increment(1);
+                let seconds = elapsed.as_secs();
+                let tries = job.tries + 1;
+                let reason = format!("given up after {tries} tries in {seconds} s: {reason}");
+                return Run::Commit(Commit::failed(reason));
+            }
+            Run::Retry { after, reason }
+        }
+    }
+}
+
+fn record_duration(duration: Duration, status: u16, with_response_body: bool) {
+    histogram!(
+        "client_callback_duration_ms",
+        "code" => status.to_string(),
+        "with_response_body" => with_response_body.to_string(),
+    )
+    .record(duration.as_secs_f64() * 1000.0);
+}

@@ -1,0 +1,12 @@
+//! The HTTP API from outside, with fakes behind it; and callbacks to local receivers.
+
+mod admin;
+mod bodies;
+mod callbacks;
+mod fakes;
+mod network;
+mod pipeline;
+mod readiness;
+mod recordings;
+mod rubbish;
+mod storing;

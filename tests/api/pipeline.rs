@@ -1,0 +1,304 @@
+//! Paths, roles, keys, settings and acting nodes.
+
+use erawan::config::{ApiVersion, Environment, TlsFiles};
+use erawan::error::{Error, codes};
+use erawan::http::Outcome;
+use erawan::node::Role;
+use reqwest::Method;
+use serde_json::json;
+
+use crate::fakes::Node;
+use crate::network::{Answer, client, send};
+
+async fn get(node: &Node, path: &str) -> Answer {
+    send(client().get(node.url(path))).await
+}
+
+#[actix_web::test]
+async fn every_call_needs_the_api_key_when_there_is_one() {
+    let node = Node::start_with(Role::Rp, |config| {
+        let hash = "85DBE15D75EF9308C7AE0F33C7A324CC6F4BF519A2ED2F3027BD33C140A4F9AA";
+        config.api.key_hash = Some(hash.to_owned());
+    })
+    .await;
+    for path in ["/info", "/rp/callback", "/no/such/path"] {
+        let answer = get(&node, path).await;
+        assert_eq!(
+            (answer.status, answer.error_code()),
+            (400, Some(20092)),
+            "{path}"
+        );
+        let wrong = client()
+            .get(node.url(path))
+            .header("X-API-Key", "secret-kez");
+        assert_eq!(send(wrong).await.error_code(), Some(20092), "{path}");
+    }
+    assert_eq!(node.take_reached(), []);
+    let right = client()
+        .get(node.url("/info"))
+        .header("X-API-Key", "secret-key");
+    assert_eq!(send(right).await.status, 200);
+}
+
+#[actix_web::test]
+async fn head_answers_like_get_without_a_body() {
+    let node = Node::start(Role::Rp).await;
+    node.will_return(Ok(Outcome::Ok(json!({"error_url": "http://a"}))));
+    let got = get(&node, "/rp/callback").await;
+    let head = send(client().head(node.url("/rp/callback"))).await;
+    assert_eq!((got.status, head.status), (200, 200));
+    assert_eq!(got.content_length, head.content_length);
+    assert_eq!(head.text, "");
+    assert_eq!(
+        send(client().head(node.url("/rp/request_close")))
+            .await
+            .status,
+        404
+    );
+}
+
+#[actix_web::test]
+async fn options_lists_methods_and_other_methods_are_not_found() {
+    let node = Node::start(Role::Rp).await;
+    let options = |path: &str| client().request(Method::OPTIONS, node.url(path));
+    let answer = send(options("/v6/rp/callback/")).await;
+    assert_eq!(answer.status, 200);
+    assert_eq!(answer.text, "GET,HEAD,POST");
+    assert_eq!(answer.allow.as_deref(), Some("GET,HEAD,POST"));
+    assert_eq!(send(options("/idp/callback")).await.status, 404);
+    for method in [Method::PUT, Method::DELETE, Method::PATCH, Method::TRACE] {
+        let answer = send(client().request(method.clone(), node.url("/rp/callback"))).await;
+        assert_eq!((answer.status, answer.text.as_str()), (404, ""), "{method}");
+        assert_eq!(answer.content_length.as_deref(), Some("0"));
+        assert_eq!(answer.content_type, None);
+    }
+}
+
+#[actix_web::test]
+async fn path_parameters_are_decoded_once_after_splitting() {
+    let node = Node::start(Role::Rp).await;
+    get(&node, "/V6/Rp/Request_References/A%2Fb%2520%E0%B8%81/").await;
+    assert_eq!(node.take_reached()[0].arguments, ["A/b%20ก"]);
+    for invalid in ["%zz", "%", "a%4", "%ff"] {
+        let answer = get(&node, &format!("/rp/request_references/{invalid}")).await;
+        assert_eq!(
+            (answer.status, answer.error_code()),
+            (500, Some(10000)),
+            "{invalid}"
+        );
+    }
+    assert_eq!(node.take_reached(), []);
+}
+
+#[actix_web::test]
+async fn a_foreign_role_is_not_found_before_the_body_is_checked() {
+    let node = Node::start(Role::As).await;
+    for path in [
+        "/rp/request_close",
+        "/idp/response",
+        "/proxy/callback",
+        "/ndid/end_init",
+    ] {
+        let answer = send(client().post(node.url(path)).json(&json!({"a": 1}))).await;
+        assert_eq!((answer.status, answer.text.as_str()), (404, ""), "{path}");
+    }
+    assert_eq!(get(&node, "/utility/request_types").await.status, 200);
+}
+
+#[actix_web::test]
+async fn a_proxy_must_be_told_who_acts() {
+    let node = Node::start(Role::Proxy).await;
+    assert_eq!(
+        get(&node, "/rp/request_data/r").await.error_code(),
+        Some(20057)
+    );
+    get(&node, "/rp/request_data/r?node_id=rp4").await;
+    assert_eq!(node.take_reached()[0].node_id, "rp4");
+    let post = |body| {
+        client()
+            .post(node.url("/as/payment_received_log/r/s"))
+            .json(&body)
+    };
+    assert_eq!(send(post(json!({}))).await.error_code(), Some(20057));
+    send(post(json!({"node_id": "as4"}))).await;
+    assert_eq!(node.take_reached()[0].node_id, "as4");
+    assert_eq!(get(&node, "/proxy/callback").await.status, 204);
+    assert_eq!(get(&node, "/utility/namespaces").await.status, 200);
+}
+
+#[actix_web::test]
+async fn other_nodes_act_for_themselves_whatever_the_call_says() {
+    let node = Node::start(Role::Rp).await;
+    get(&node, "/rp/request_data/r?node_id=rp4").await;
+    assert_eq!(node.take_reached()[0].node_id, "rp1");
+    let repeated = get(&node, "/rp/request_data/r?node_id=a&node_id=b").await;
+    assert_eq!((repeated.status, repeated.error_code()), (400, Some(20002)));
+}
+
+#[actix_web::test]
+async fn the_query_is_checked_where_it_has_a_schema() {
+    let node = Node::start(Role::Idp).await;
+    let answer = get(&node, "/idp/request_message_padded_hash?request_id=r").await;
+    assert_eq!((answer.status, answer.error_code()), (400, Some(20002)));
+    assert_eq!(answer.json()["details"]["errors"][0]["keyword"], "required");
+    get(
+        &node,
+        "/idp/request_message_padded_hash?request_id=r&accessor_id=a%20b",
+    )
+    .await;
+    assert_eq!(node.take_reached()[0].arguments, ["r", "a b"]);
+    assert_eq!(
+        get(&node, "/utility/service_price_ceiling")
+            .await
+            .error_code(),
+        Some(20002)
+    );
+    assert_eq!(
+        get(&node, "/utility/idp?agent=maybe").await.error_code(),
+        Some(20002)
+    );
+}
+
+#[actix_web::test]
+async fn what_is_not_built_says_so() {
+    let node = Node::start(Role::Rp).await;
+    let answer = send(client().post(node.url("/v6/rp/messages")).json(&json!({}))).await;
+    assert_eq!(answer.status, 501);
+    assert!(answer.text.contains("POST /rp/messages"), "{}", answer.text);
+    for path in ["/v4/rp/requests", "/v5/utility/idp"] {
+        let answer = get(&node, path).await;
+        assert_eq!(answer.status, 501);
+        assert!(answer.text.contains("API version"), "{}", answer.text);
+    }
+}
+
+#[actix_web::test]
+async fn endorsement_is_unsupported_without_a_body_and_for_everybody() {
+    let node = Node::start(Role::Rp).await;
+    let answer = get(&node, "/identity/ns/id/endorsement").await;
+    assert_eq!((answer.status, answer.text.as_str()), (501, ""));
+    let idp = Node::start(Role::Idp).await;
+    let merge = |body| {
+        let path = "/identity/ns/id/reference_group_merge";
+        client().post(idp.url(path)).json(&body)
+    };
+    assert_eq!(send(merge(json!({}))).await.error_code(), Some(20003));
+    let whole = json!({
+        "reference_id": "a",
+        "callback_url": "http://a",
+        "namespace_to_merge": "n",
+        "identifier_to_merge": "i",
+    });
+    let answer = send(merge(whole)).await;
+    assert_eq!((answer.status, answer.text.as_str()), (501, ""));
+}
+
+#[actix_web::test]
+async fn another_default_version_leaves_version_6_under_its_prefix() {
+    let node = Node::start_with(Role::Rp, |config| {
+        config.api.default_version = ApiVersion::V5;
+    })
+    .await;
+    assert_eq!(get(&node, "/rp/callback").await.status, 501);
+    assert_eq!(get(&node, "/no/such/path").await.status, 404);
+    assert_eq!(get(&node, "/v6/rp/callback").await.status, 204);
+}
+
+#[actix_web::test]
+async fn error_statuses_are_those_of_the_configuration() {
+    let node = Node::start_with(Role::Rp, |config| {
+        config.api.client_error_status = 422;
+        config.api.server_error_status = 599;
+    })
+    .await;
+    let mut statuses = Vec::new();
+    for code in [
+        codes::REQUEST_IS_CLOSED,
+        codes::MISSING_ARGUMENTS,
+        codes::ABCI_UNAUTHORIZED,
+    ] {
+        node.will_return(Err(Error::from(code)));
+        statuses.push(get(&node, "/rp/request_data/r").await.status);
+    }
+    assert_eq!(statuses, [422, 599, 403]);
+}
+
+#[actix_web::test]
+async fn settings_can_be_changed_and_are_answered() {
+    let node = Node::start(Role::Rp).await;
+    let set = |body| client().post(node.url("/config/set")).json(&body);
+    let body = json!({"CALLBACK_API_VERSION": "4.0", "AUTO_CLOSE_REQUEST_ON_COMPLETED": false});
+    let answer = send(set(body)).await;
+    assert_eq!(answer.status, 200);
+    let shown = get(&node, "/config").await.json();
+    assert_eq!(shown, answer.json());
+    assert_eq!(shown["callbackApiVersion"], "4.0");
+    assert_eq!(shown["autoCloseRequestOnCompleted"], false);
+    assert_eq!(shown["autoCloseRequestOnErrored"], true);
+    let wrong = send(set(json!({"CALLBACK_API_VERSION": "7.0"}))).await;
+    assert_eq!((wrong.status, wrong.error_code()), (400, Some(20003)));
+    assert_eq!(
+        get(&node, "/config/telemetry/reissue_token").await.status,
+        404
+    );
+}
+
+#[actix_web::test]
+async fn settings_and_debug_routes_exist_only_where_they_are_switched_on() {
+    let closed = Node::start_with(Role::Rp, |config| config.api.config_routes = false).await;
+    assert_eq!(get(&closed, "/config").await.status, 404);
+    assert_eq!(get(&closed, "/debug/tmQuery/x").await.status, 404);
+    let development = Node::start_with(Role::Rp, |config| {
+        config.environment = Environment::Development;
+    })
+    .await;
+    assert_eq!(get(&development, "/debug/tmQuery/x").await.status, 501);
+}
+
+#[actix_web::test]
+async fn keys_are_read_again_on_request() {
+    let node = Node::start(Role::Rp).await;
+    assert_eq!(get(&node, "/reinit_node_keys").await.status, 204);
+    assert_eq!(node.take_reached()[0].operation, "reload_keys");
+}
+
+#[actix_web::test]
+async fn tls_is_served_with_the_configured_files() {
+    let directory = tempfile::tempdir().unwrap();
+    let files = TlsFiles {
+        key: directory.path().join("key.pem"),
+        certificate: directory.path().join("cert.pem"),
+    };
+    write_certificate(&files);
+    let node = Node::start_with(Role::Rp, |config| config.api.https = Some(files)).await;
+    let url = format!("https://{}/info", node.address);
+    assert_eq!(send(client().get(url)).await.status, 200);
+}
+
+/// A certificate of its own authority.
+fn write_certificate(files: &TlsFiles) {
+    use openssl::asn1::Asn1Time;
+    use openssl::ec::{EcGroup, EcKey};
+    use openssl::hash::MessageDigest;
+    use openssl::nid::Nid;
+    use openssl::pkey::PKey;
+    use openssl::x509::{X509Builder, X509NameBuilder};
+
+    let group = EcGroup::from_curve_name(Nid::X9_62_PRIME256V1).unwrap();
+    let key = PKey::from_ec_key(EcKey::generate(&group).unwrap()).unwrap();
+    let mut name = X509NameBuilder::new().unwrap();
+    name.append_entry_by_text("CN", "localhost").unwrap();
+    let name = name.build();
+    let mut certificate = X509Builder::new().unwrap();
+    certificate.set_version(2).unwrap();
+    certificate.set_subject_name(&name).unwrap();
+    certificate.set_issuer_name(&name).unwrap();
+    certificate.set_pubkey(&key).unwrap();
+    let (now, tomorrow) = (Asn1Time::days_from_now(0), Asn1Time::days_from_now(1));
+    certificate.set_not_before(&now.unwrap()).unwrap();
+    certificate.set_not_after(&tomorrow.unwrap()).unwrap();
+    certificate.sign(&key, MessageDigest::sha256()).unwrap();
+    let pem = certificate.build().to_pem().unwrap();
+    std::fs::write(&files.certificate, pem).unwrap();
+    std::fs::write(&files.key, key.private_key_to_pem_pkcs8().unwrap()).unwrap();
+}

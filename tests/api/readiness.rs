@@ -1,0 +1,103 @@
+//! The gate before the versioned API (spec/http-api.md 1.6).
+
+use erawan::http::Readiness;
+use erawan::node::Role;
+use serde_json::json;
+
+use crate::fakes::Node;
+use crate::network::{Answer, client, send};
+
+async fn get(node: &Node, path: &str) -> Answer {
+    send(client().get(node.url(path))).await
+}
+
+async fn post(node: &Node, path: &str) -> Answer {
+    send(client().post(node.url(path)).json(&json!({}))).await
+}
+
+#[actix_web::test]
+async fn without_a_ledger_only_information_is_served() {
+    let node = Node::start(Role::Rp).await;
+    node.readiness.lock().ledger_connected = false;
+    for path in ["/rp/callback", "/v6/utility/namespaces", "/no/such/path"] {
+        let answer = get(&node, path).await;
+        assert_eq!(
+            (answer.status, answer.error_code()),
+            (503, Some(10008)),
+            "{path}"
+        );
+    }
+    for path in ["/info", "/config", "/num_expected_txs", "/license"] {
+        assert_eq!(get(&node, path).await.status, 200, "{path}");
+    }
+    assert_eq!(get(&node, "/node/callback").await.status, 204);
+    assert_eq!(
+        get(&node, "/v6/utility/namespaces?x=/node/callback")
+            .await
+            .status,
+        200
+    );
+    let own_urls = client().post(node.url("/v6/node/callback"));
+    let own_urls = own_urls.json(&json!({"sign_url": "http://a"}));
+    assert_eq!(send(own_urls).await.status, 204);
+}
+
+#[actix_web::test]
+async fn an_address_that_is_not_registered_stops_posts_only() {
+    let node = Node::start(Role::Rp).await;
+    node.readiness.lock().mq_registered = false;
+    assert_eq!(get(&node, "/rp/callback").await.status, 204);
+    let answer = post(&node, "/rp/request_close").await;
+    assert_eq!((answer.status, answer.error_code()), (503, Some(10017)));
+}
+
+#[actix_web::test]
+async fn a_stopping_process_sends_its_clients_elsewhere() {
+    let node = Node::start(Role::Rp).await;
+    node.readiness.lock().draining = true;
+    let answer = get(&node, "/rp/callback").await;
+    assert_eq!(answer.status, 503);
+    assert_eq!(answer.connection.as_deref(), Some("close"));
+    assert_eq!(answer.retry_after.as_deref(), Some("1"));
+}
+
+#[actix_web::test]
+async fn a_full_queue_and_a_lost_store_stop_posts_with_retry_after() {
+    let node = Node::start(Role::Rp).await;
+    for (readiness, code) in [
+        (
+            Readiness {
+                queue_full: true,
+                ..Readiness::READY
+            },
+            10000,
+        ),
+        (
+            Readiness {
+                store_available: false,
+                ..Readiness::READY
+            },
+            10028,
+        ),
+    ] {
+        *node.readiness.lock() = readiness;
+        assert_eq!(get(&node, "/rp/callback").await.status, 204);
+        let answer = post(&node, "/rp/request_data_removal").await;
+        assert_eq!((answer.status, answer.error_code()), (503, Some(code)));
+        assert_eq!(answer.retry_after.as_deref(), Some("1"));
+    }
+    assert!(
+        node.take_reached()
+            .iter()
+            .all(|reached| reached.operation == "callback_urls")
+    );
+}
+
+#[actix_web::test]
+async fn a_stopped_server_ends_open_calls_and_takes_no_more() {
+    let node = Node::start(Role::Rp).await;
+    assert_eq!(get(&node, "/rp/callback").await.status, 204);
+    node.server.stop().await;
+    let refused = client().get(node.url("/rp/callback")).send().await;
+    assert!(refused.unwrap_err().is_connect());
+}

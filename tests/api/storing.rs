@@ -1,0 +1,91 @@
+//! What happens between an operation and its 202.
+
+use erawan::error::{Error, codes};
+use erawan::http::Outcome;
+use erawan::job::{Kind, NewJob, Table, Write};
+use erawan::node::Role;
+use erawan::store::{Accept, Accepted, StoreError};
+use serde_json::json;
+
+use crate::fakes::Node;
+use crate::network::{Answer, client, send};
+
+fn accepted() -> Outcome {
+    Outcome::Accepted {
+        accept: Accept {
+            jobs: vec![NewJob::new(Kind::Noop, "key", &())],
+            writes: vec![Write::put(Table::RequestData, "row", vec![1])],
+            ..Accept::default()
+        },
+        body: Some(json!({"request_id": "r"})),
+        refused: codes::DUPLICATE_REFERENCE_ID,
+    }
+}
+
+async fn close(node: &Node) -> Answer {
+    let body = json!({"reference_id": "a", "callback_url": "http://a", "request_id": "r"});
+    send(client().post(node.url("/rp/request_close")).json(&body)).await
+}
+
+#[actix_web::test]
+async fn jobs_are_stored_and_announced_before_the_client_hears_of_them() {
+    let node = Node::start(Role::Rp).await;
+    node.will_return(Ok(accepted()));
+    let answer = close(&node).await;
+    assert_eq!(
+        (answer.status, answer.json()),
+        (202, json!({"request_id": "r"}))
+    );
+    assert_eq!(node.store.accepted.lock().len(), 1);
+    assert_eq!(node.submitted.lock().len(), 1);
+}
+
+#[actix_web::test]
+async fn a_guard_that_does_not_hold_gives_the_code_of_the_operation() {
+    let node = Node::start(Role::Rp).await;
+    node.will_return(Ok(accepted()));
+    *node.store.refusal.lock() = Some(Ok(Accepted::Refused { guard: 0 }));
+    let answer = close(&node).await;
+    assert_eq!((answer.status, answer.error_code()), (400, Some(20045)));
+    assert_eq!(node.submitted.lock().len(), 0);
+}
+
+#[actix_web::test]
+async fn a_store_that_cannot_be_reached_gives_503_with_retry_after() {
+    let node = Node::start(Role::Rp).await;
+    node.will_return(Ok(accepted()));
+    *node.store.refusal.lock() = Some(Err(StoreError::Unavailable("down".to_owned())));
+    let answer = close(&node).await;
+    assert_eq!((answer.status, answer.error_code()), (503, Some(10028)));
+    assert_eq!(answer.retry_after.as_deref(), Some("1"));
+    *node.store.refusal.lock() = None;
+    assert_eq!(close(&node).await.status, 202);
+}
+
+#[actix_web::test]
+async fn a_store_that_cannot_be_read_gives_503_too() {
+    let node = Node::start(Role::Rp).await;
+    let error = Error::from(StoreError::Unavailable("down".to_owned()));
+    node.will_return(Err(error));
+    let answer = close(&node).await;
+    assert_eq!((answer.status, answer.error_code()), (503, Some(10028)));
+}
+
+#[actix_web::test]
+async fn outcomes_without_a_body_have_none() {
+    let node = Node::start(Role::Rp).await;
+    node.will_return(Ok(Outcome::Accepted {
+        accept: Accept::default(),
+        body: None,
+        refused: codes::DUPLICATE_REFERENCE_ID,
+    }));
+    let answer = close(&node).await;
+    assert_eq!(
+        (answer.status, answer.content_length.as_deref()),
+        (202, Some("0"))
+    );
+    assert_eq!(answer.content_type, None);
+    node.will_return(Ok(Outcome::Stored(Accept::default())));
+    let answer = close(&node).await;
+    assert_eq!((answer.status, answer.content_length), (204, None));
+}
