@@ -67,7 +67,7 @@ async fn a_silent_worker_is_given_up() {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("any port");
     let dead_port = listener.local_addr().expect("bound").port();
     let (freeze, frozen) = tokio::sync::watch::channel(false);
-    tokio::spawn(async move {
+    actix::spawn(async move {
         let (mut near, _) = listener.accept().await.expect("the worker connects");
         let mut far = TcpStream::connect(("127.0.0.1", port)).await.expect("up");
         let mut until_frozen = frozen.clone();

@@ -1,1 +1,539 @@
 //! Single cases, one rule each.
+
+use std::time::Duration;
+
+use erawan::actors::dispatcher::{Action, Core, Event, Options, SessionId};
+use erawan::cluster::message::{End, INLINE_PAYLOAD, Outcome, Running};
+use erawan::job::{Job, JobId, Kind, Millis, NewJob};
+use erawan::store::{Attempt, Released};
+
+const NOW: Millis = Millis(1_000_000);
+const ONE: SessionId = SessionId(1);
+const TWO: SessionId = SessionId(2);
+
+/// A core, and what it wants done.
+struct Desk {
+    core: Core,
+    now: Millis,
+    actions: Vec<Action>,
+}
+
+impl Desk {
+    /// A dispatcher that found these jobs at its start.
+    fn loaded(jobs: Vec<Job>) -> Self {
+        let mut desk = Self {
+            core: Core::new(Options::default()),
+            now: NOW,
+            actions: Vec::new(),
+        };
+        desk.happen(Event::Start);
+        desk.happen(Event::Loaded { jobs, full: false });
+        desk
+    }
+
+    fn happen(&mut self, event: Event) {
+        self.actions.extend(self.core.handle(self.now, event));
+    }
+
+    fn announce(&mut self, jobs: &[&Job]) {
+        let jobs = jobs.iter().map(|job| (*job).clone()).collect();
+        self.happen(Event::Announced(jobs));
+    }
+
+    fn pass(&mut self, duration: Duration) {
+        self.now = self.now.after(duration);
+        self.happen(Event::Wake);
+    }
+
+    fn connect(&mut self, session: SessionId, capacity: u32, running: &[(&Job, u32)]) {
+        let running = running.iter().map(|(job, number)| Running {
+            attempt: Attempt {
+                job: job.id(),
+                number: *number,
+            },
+            pool: job.kind().pool(),
+        });
+        self.happen(Event::SessionUp {
+            session,
+            worker: format!("worker{}", session.0),
+            run_capacity: capacity,
+            delivery_capacity: capacity,
+            running: running.collect(),
+        });
+    }
+
+    fn end(&mut self, session: SessionId, job: &Job, attempt: u32, end: End) {
+        let attempt = Attempt {
+            job: job.id(),
+            number: attempt,
+        };
+        self.happen(Event::Outcomes {
+            session,
+            outcomes: vec![Outcome { attempt, end }],
+        });
+    }
+
+    /// Assignments since the last look: session, `seq`, attempt.
+    fn assigned(&mut self) -> Vec<(SessionId, u64, u32)> {
+        let mut assigned = Vec::new();
+        self.actions.retain(|action| match action {
+            Action::Assign { session, jobs } => {
+                assigned.extend(jobs.iter().map(|job| (*session, job.seq, job.attempt)));
+                false
+            }
+            _ => true,
+        });
+        assigned
+    }
+
+    /// Ids whose attempts were to be raised since the last look.
+    fn released(&mut self) -> Vec<JobId> {
+        let mut released = Vec::new();
+        self.actions.retain(|action| match action {
+            Action::Release(ids) => {
+                released.extend(ids.iter().copied());
+                false
+            }
+            _ => true,
+        });
+        released
+    }
+
+    fn scans(&mut self) -> usize {
+        let before = self.actions.len();
+        self.actions
+            .retain(|action| !matches!(action, Action::Scan { .. }));
+        before - self.actions.len()
+    }
+
+    /// The store raised the attempt, and this is the job now.
+    fn raised(&mut self, job: &Job, attempt: u32) {
+        let job = Job {
+            attempt,
+            ..job.clone()
+        };
+        self.happen(Event::Released(vec![(
+            job.id(),
+            Released::Open { attempt },
+        )]));
+        self.happen(Event::Fetched(vec![(job.id(), Some(job))]));
+    }
+}
+
+fn job(seq: u64, prev: u64, key: &str) -> Job {
+    job_of(Kind::Noop, seq, prev, key)
+}
+
+fn job_of(kind: Kind, seq: u64, prev: u64, key: &str) -> Job {
+    Job {
+        new: NewJob::new(kind, key, &()),
+        seq,
+        prev,
+        attempt: 1,
+        tries: 0,
+        accepted_at: NOW,
+    }
+}
+
+fn done() -> End {
+    End::Committed {
+        failed: false,
+        jobs: Vec::new(),
+        cancelled: Vec::new(),
+    }
+}
+
+#[test]
+fn a_job_starts_only_when_its_predecessor_has_ended() {
+    let (first, second) = (job(1, 0, "key"), job(2, 1, "key"));
+    let mut desk = Desk::loaded(Vec::new());
+    desk.connect(ONE, 5, &[]);
+    desk.announce(&[&second]);
+    assert_eq!(desk.assigned(), [], "its predecessor may be open");
+    desk.announce(&[&first]);
+    assert_eq!(desk.assigned(), [(ONE, 1, 1)]);
+    desk.end(ONE, &first, 1, done());
+    assert_eq!(desk.assigned(), [(ONE, 2, 1)]);
+}
+
+#[test]
+fn a_scan_shows_that_an_unknown_predecessor_has_ended() {
+    let second = job(2, 1, "key");
+    let mut desk = Desk::loaded(Vec::new());
+    desk.happen(Event::Scanned {
+        ids: Vec::new(),
+        full: false,
+    });
+    desk.connect(ONE, 5, &[]);
+    desk.scans();
+    desk.announce(&[&second]);
+    assert_eq!(desk.assigned(), []);
+    desk.pass(Duration::from_millis(150));
+    assert_eq!(desk.scans(), 1, "it does not wait for the periodic scan");
+    desk.happen(Event::Scanned {
+        ids: vec![(2, second.id())],
+        full: false,
+    });
+    assert_eq!(desk.assigned(), [(ONE, 2, 1)]);
+}
+
+#[test]
+fn announcing_a_job_twice_or_after_its_end_changes_nothing() {
+    let first = job(1, 0, "key");
+    let mut desk = Desk::loaded(Vec::new());
+    desk.connect(ONE, 5, &[]);
+    desk.announce(&[&first, &first]);
+    desk.announce(&[&first]);
+    assert_eq!(desk.assigned(), [(ONE, 1, 1)]);
+    desk.end(ONE, &first, 1, done());
+    desk.announce(&[&first]);
+    assert_eq!(desk.assigned(), []);
+    assert_eq!(desk.core.snapshot(desk.now).jobs.total(), 0);
+}
+
+#[test]
+fn the_least_loaded_worker_gets_the_next_job_and_the_earliest_of_equals() {
+    let jobs: Vec<Job> = (1..=4)
+        .map(|seq| job(seq, 0, &format!("key{seq}")))
+        .collect();
+    let mut desk = Desk::loaded(Vec::new());
+    desk.connect(TWO, 2, &[]);
+    desk.connect(ONE, 5, &[]);
+    for job in &jobs {
+        desk.announce(&[job]);
+    }
+    let to: Vec<SessionId> = desk
+        .assigned()
+        .into_iter()
+        .map(|(session, ..)| session)
+        .collect();
+    assert_eq!(to, [ONE, TWO, ONE, TWO]);
+}
+
+#[test]
+fn keys_take_turns() {
+    let mut desk = Desk::loaded(Vec::new());
+    let busy = [job(1, 0, "busy"), job(2, 1, "busy"), job(3, 2, "busy")];
+    let other = job(4, 0, "other");
+    desk.announce(&[&busy[0], &busy[1], &busy[2], &other]);
+    desk.connect(ONE, 1, &[]);
+    desk.end(ONE, &busy[0], 1, done());
+    desk.end(ONE, &other, 1, done());
+    let order: Vec<u64> = desk.assigned().into_iter().map(|(_, seq, _)| seq).collect();
+    assert_eq!(order, [1, 4, 2]);
+}
+
+#[test]
+fn the_pools_have_separate_credit() {
+    let mut desk = Desk::loaded(Vec::new());
+    let jobs = [
+        job_of(Kind::DeliverMessage, 1, 0, "a"),
+        job_of(Kind::DeliverMessage, 2, 0, "b"),
+        job(3, 0, "c"),
+    ];
+    desk.connect(ONE, 1, &[]);
+    desk.announce(&[&jobs[0], &jobs[1], &jobs[2]]);
+    let mut seqs: Vec<u64> = desk.assigned().into_iter().map(|(_, seq, _)| seq).collect();
+    seqs.sort_unstable();
+    assert_eq!(seqs, [1, 3]);
+}
+
+#[test]
+fn a_timer_takes_its_place_when_it_comes_due() {
+    let (mut timer, first, second) = (job(1, 0, "key"), job(2, 0, "key"), job(3, 2, "key"));
+    timer.new.not_before = Some(NOW.after(Duration::from_secs(5)));
+    let mut desk = Desk::loaded(Vec::new());
+    desk.connect(ONE, 1, &[]);
+    desk.announce(&[&timer, &first, &second]);
+    assert_eq!(desk.assigned(), [(ONE, 2, 1)]);
+    desk.pass(Duration::from_secs(5));
+    desk.end(ONE, &first, 1, done());
+    assert_eq!(desk.assigned(), [(ONE, 3, 1)], "it was in line before");
+    desk.end(ONE, &second, 1, done());
+    assert_eq!(desk.assigned(), [(ONE, 1, 1)]);
+}
+
+#[test]
+fn a_job_waits_for_a_block_above_its_height() {
+    let mut held = job(1, 0, "key");
+    held.new.after_height = Some(7);
+    let mut desk = Desk::loaded(Vec::new());
+    desk.connect(ONE, 1, &[]);
+    desk.announce(&[&held]);
+    desk.happen(Event::Height(7));
+    assert_eq!(desk.assigned(), []);
+    desk.happen(Event::Height(8));
+    assert_eq!(desk.assigned(), [(ONE, 1, 1)]);
+}
+
+#[test]
+fn jobs_that_wait_for_a_block_come_due_when_the_chain_is_replaced() {
+    let mut held = job(1, 0, "key");
+    held.new.after_height = Some(1_000);
+    let mut desk = Desk::loaded(Vec::new());
+    desk.connect(ONE, 1, &[]);
+    desk.happen(Event::Height(1_000));
+    desk.announce(&[&held]);
+    assert_eq!(desk.assigned(), []);
+    desk.happen(Event::ChainChanged);
+    desk.happen(Event::Height(3));
+    assert_eq!(desk.assigned(), [(ONE, 1, 1)]);
+}
+
+#[test]
+fn a_failed_transactional_job_blocks_its_key_until_it_is_due() {
+    let (first, second) = (job(1, 0, "key"), job(2, 1, "key"));
+    let mut desk = Desk::loaded(Vec::new());
+    desk.connect(ONE, 5, &[]);
+    desk.announce(&[&first, &second]);
+    desk.assigned();
+    let not_before = NOW.after(Duration::from_secs(3));
+    desk.end(
+        ONE,
+        &first,
+        1,
+        End::Rescheduled {
+            not_before,
+            tries: 1,
+        },
+    );
+    assert_eq!(desk.assigned(), []);
+    assert_eq!(desk.core.snapshot(desk.now).jobs.blocked, 1);
+    desk.pass(Duration::from_secs(3));
+    assert_eq!(desk.assigned(), [(ONE, 1, 1)]);
+}
+
+#[test]
+fn a_failed_delivery_leaves_the_line() {
+    let first = job_of(Kind::DeliverMessage, 1, 0, "key");
+    let second = job_of(Kind::DeliverMessage, 2, 1, "key");
+    let mut desk = Desk::loaded(Vec::new());
+    desk.connect(ONE, 5, &[]);
+    desk.announce(&[&first, &second]);
+    desk.assigned();
+    let not_before = NOW.after(Duration::from_secs(3));
+    desk.end(
+        ONE,
+        &first,
+        1,
+        End::Rescheduled {
+            not_before,
+            tries: 1,
+        },
+    );
+    assert_eq!(desk.assigned(), [(ONE, 2, 1)]);
+    desk.end(ONE, &second, 1, done());
+    desk.pass(Duration::from_secs(3));
+    assert_eq!(desk.assigned(), [(ONE, 1, 1)]);
+}
+
+#[test]
+fn jobs_of_a_lost_worker_run_elsewhere_once_their_attempts_are_raised() {
+    let (first, second) = (job(1, 0, "key"), job(2, 1, "key"));
+    let mut desk = Desk::loaded(Vec::new());
+    desk.connect(ONE, 5, &[]);
+    desk.announce(&[&first, &second]);
+    desk.assigned();
+    desk.connect(TWO, 5, &[]);
+    desk.happen(Event::SessionDown(ONE));
+    assert_eq!(desk.released(), [first.id()]);
+    assert_eq!(desk.assigned(), [], "not before the store has answered");
+    desk.raised(&first, 2);
+    assert_eq!(desk.assigned(), [(TWO, 1, 2)]);
+    desk.end(TWO, &first, 1, done());
+    assert_eq!(desk.core.snapshot(desk.now).stale_outcomes, 1);
+    desk.end(TWO, &first, 2, done());
+    assert_eq!(desk.assigned(), [(TWO, 2, 1)]);
+}
+
+#[test]
+fn a_lost_workers_job_that_had_ended_leads_to_a_scan_for_its_follow_ups() {
+    let (first, second) = (job(1, 0, "key"), job(2, 1, "key"));
+    let mut desk = Desk::loaded(Vec::new());
+    desk.happen(Event::Scanned {
+        ids: Vec::new(),
+        full: false,
+    });
+    desk.connect(ONE, 5, &[]);
+    desk.connect(TWO, 5, &[]);
+    desk.announce(&[&first, &second]);
+    desk.happen(Event::SessionDown(ONE));
+    desk.happen(Event::ScanFailed);
+    desk.assigned();
+    desk.scans();
+    desk.happen(Event::Released(vec![(first.id(), Released::Ended)]));
+    assert_eq!(desk.assigned(), [(TWO, 2, 1)]);
+    assert_eq!(desk.scans(), 1);
+}
+
+#[test]
+fn a_worker_that_reconnects_keeps_what_it_runs_and_loses_what_never_reached_it() {
+    let (kept, lost) = (job(1, 0, "a"), job(2, 0, "b"));
+    let mut desk = Desk::loaded(Vec::new());
+    desk.connect(ONE, 5, &[]);
+    desk.announce(&[&kept, &lost]);
+    desk.assigned();
+    desk.happen(Event::SessionUp {
+        session: TWO,
+        worker: "worker1".to_owned(),
+        run_capacity: 5,
+        delivery_capacity: 5,
+        running: vec![Running {
+            attempt: Attempt {
+                job: kept.id(),
+                number: 1,
+            },
+            pool: kept.kind().pool(),
+        }],
+    });
+    assert!(desk.actions.contains(&Action::Close(ONE)));
+    assert_eq!(desk.released(), [lost.id()]);
+    desk.raised(&lost, 2);
+    assert_eq!(desk.assigned(), [(TWO, 2, 2)]);
+    desk.end(TWO, &kept, 1, done());
+    desk.end(TWO, &lost, 2, done());
+    let sessions = desk.core.snapshot(desk.now).sessions;
+    assert_eq!(sessions.len(), 1);
+    assert_eq!(sessions[0].run.in_use, 0);
+}
+
+#[test]
+fn after_a_start_claimed_jobs_are_adopted_and_others_raised_before_they_run() {
+    let (running, waiting, behind) = (job(1, 0, "a"), job(2, 0, "b"), job(3, 2, "b"));
+    let mut desk = Desk::loaded(vec![running.clone(), waiting.clone(), behind.clone()]);
+    desk.connect(ONE, 5, &[(&running, 1)]);
+    assert_eq!((desk.assigned().len(), desk.released().len()), (0, 0));
+    desk.pass(Duration::from_secs(2));
+    assert_eq!(
+        desk.released(),
+        [waiting.id()],
+        "only what may have been assigned"
+    );
+    assert_eq!(desk.assigned(), []);
+    desk.raised(&waiting, 2);
+    assert_eq!(desk.assigned(), [(ONE, 2, 2)]);
+    desk.end(ONE, &running, 1, done());
+    desk.end(ONE, &waiting, 2, done());
+    assert_eq!(desk.assigned(), [(ONE, 3, 1)]);
+}
+
+#[test]
+fn a_claimed_job_that_is_not_known_yet_is_adopted_when_it_is_found() {
+    let first = job(1, 0, "key");
+    let mut desk = Desk::loaded(Vec::new());
+    desk.connect(ONE, 5, &[(&first, 3)]);
+    let found = Job {
+        attempt: 3,
+        ..first.clone()
+    };
+    desk.announce(&[&found]);
+    assert_eq!(desk.assigned(), []);
+    assert_eq!(desk.core.snapshot(desk.now).jobs.assigned, 1);
+    desk.end(ONE, &first, 3, done());
+    assert_eq!(desk.core.snapshot(desk.now).jobs.total(), 0);
+}
+
+#[test]
+fn a_claimed_job_that_is_not_known_is_raised_when_its_worker_is_lost() {
+    let first = job(1, 0, "key");
+    let mut desk = Desk::loaded(Vec::new());
+    desk.connect(ONE, 5, &[(&first, 1)]);
+    desk.connect(TWO, 5, &[]);
+    desk.happen(Event::SessionDown(ONE));
+    assert_eq!(desk.released(), [first.id()]);
+    desk.announce(&[&first]);
+    assert_eq!(desk.assigned(), [], "the lost worker may still run it");
+    desk.raised(&first, 2);
+    assert_eq!(desk.assigned(), [(TWO, 1, 2)]);
+}
+
+#[test]
+fn a_job_that_loses_too_many_workers_is_parked_and_its_key_goes_on() {
+    let (first, second) = (job(1, 0, "key"), job(2, 1, "key"));
+    let mut desk = Desk::loaded(Vec::new());
+    desk.announce(&[&first, &second]);
+    for attempt in 1..=5 {
+        let session = SessionId(u64::from(attempt));
+        desk.connect(session, 5, &[]);
+        assert_eq!(desk.assigned(), [(session, 1, attempt)]);
+        desk.happen(Event::SessionDown(session));
+        desk.raised(&first, attempt + 1);
+    }
+    assert_eq!(desk.core.snapshot(desk.now).parked, [first.id()]);
+    desk.connect(SessionId(9), 5, &[]);
+    assert_eq!(desk.assigned(), [(SessionId(9), 2, 1)]);
+}
+
+#[test]
+fn a_fenced_outcome_asks_the_store_what_became_of_the_job() {
+    let (first, second) = (job(1, 0, "key"), job(2, 1, "key"));
+    let mut desk = Desk::loaded(Vec::new());
+    desk.connect(ONE, 5, &[]);
+    desk.announce(&[&first, &second]);
+    desk.assigned();
+    desk.end(ONE, &first, 1, End::Fenced);
+    assert_eq!(desk.released(), [first.id()]);
+    assert_eq!(desk.assigned(), []);
+    desk.happen(Event::Released(vec![(first.id(), Released::Ended)]));
+    assert_eq!(desk.assigned(), [(ONE, 2, 1)]);
+}
+
+#[test]
+fn a_job_handed_back_by_a_draining_worker_runs_elsewhere_first_in_its_key() {
+    let (first, second) = (job(1, 0, "key"), job(2, 1, "key"));
+    let mut desk = Desk::loaded(Vec::new());
+    desk.connect(ONE, 5, &[]);
+    desk.announce(&[&first, &second]);
+    desk.assigned();
+    desk.happen(Event::SessionDraining(ONE));
+    desk.end(ONE, &first, 1, End::HandedBack);
+    assert_eq!(desk.assigned(), []);
+    desk.connect(TWO, 5, &[]);
+    assert_eq!(desk.assigned(), [(TWO, 1, 1)]);
+}
+
+#[test]
+fn a_commit_makes_follow_ups_known_and_cancels_timers() {
+    let (first, follow_up, mut timer) = (job(1, 0, "a"), job(3, 0, "b"), job(2, 0, "a"));
+    timer.new.not_before = Some(NOW.after(Duration::from_secs(60)));
+    let mut desk = Desk::loaded(Vec::new());
+    desk.connect(ONE, 5, &[]);
+    desk.announce(&[&first, &timer]);
+    desk.assigned();
+    let end = End::Committed {
+        failed: false,
+        jobs: vec![follow_up.clone()],
+        cancelled: vec![timer.id()],
+    };
+    desk.end(ONE, &first, 1, end);
+    assert_eq!(desk.assigned(), [(ONE, 3, 1)]);
+    desk.end(ONE, &follow_up, 1, done());
+    assert_eq!(desk.core.snapshot(desk.now).jobs.total(), 0);
+}
+
+#[test]
+fn large_payloads_do_not_stay_in_memory() {
+    let mut large = job(1, 0, "key");
+    large.new.payload = vec![1; INLINE_PAYLOAD + 1];
+    let mut desk = Desk::loaded(Vec::new());
+    desk.connect(ONE, 5, &[]);
+    desk.announce(&[&large]);
+    let payload = desk.actions.iter().find_map(|action| match action {
+        Action::Assign { jobs, .. } => Some(jobs[0].new.payload.len()),
+        _ => None,
+    });
+    assert_eq!(payload, Some(0));
+}
+
+#[test]
+fn a_drained_dispatcher_assigns_nothing_and_still_listens() {
+    let (first, second) = (job(1, 0, "a"), job(2, 0, "b"));
+    let mut desk = Desk::loaded(Vec::new());
+    desk.connect(ONE, 1, &[]);
+    desk.announce(&[&first, &second]);
+    desk.assigned();
+    desk.happen(Event::Drain);
+    desk.end(ONE, &first, 1, done());
+    assert_eq!(desk.assigned(), []);
+    assert_eq!(desk.core.snapshot(desk.now).jobs.total(), 1);
+}
