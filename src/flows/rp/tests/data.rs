@@ -148,6 +148,19 @@ async fn data_with_a_wrong_signature_is_dropped_and_told() {
 }
 
 #[actix::test]
+async fn data_that_is_sent_again_is_acknowledged_once() {
+    let play = answered().await;
+    let commit = as_response(&play, as_message(&play)).await;
+    let acknowledge = transactions(&commit.writes).remove(0);
+    let pending = as_response(&play, as_message(&play)).await;
+    assert_eq!(pending, Commit::nothing());
+    let committed = Fate::Committed { height: 62 };
+    play.settle(&acknowledge, committed).await;
+    let received = as_response(&play, as_message(&play)).await;
+    assert_eq!(received, Commit::nothing());
+}
+
+#[actix::test]
 async fn data_without_an_answer_on_the_ledger_is_dropped_silently() {
     let play = answered().await;
     let params = json!({
