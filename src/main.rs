@@ -70,6 +70,8 @@ enum Command {
 
 fn main() -> ExitCode {
     let command = CommandLine::parse().command;
+    // Refused only if there is one already.
+    let _ = rustls::crypto::ring::default_provider().install_default();
     let runtime = || {
         tokio::runtime::Builder::new_multi_thread()
             .enable_all()
@@ -97,6 +99,7 @@ async fn run(command: Option<Command>) -> io::Result<ExitCode> {
                 chain_id,
                 directory,
                 block_interval: Duration::from_millis(block_interval_ms),
+                ..ledger::Options::default()
             };
             ledger::serve(options, stop()).await?;
             Ok(ExitCode::SUCCESS)

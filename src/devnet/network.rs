@@ -11,8 +11,9 @@ use tempfile::TempDir;
 use super::genesis::{self, Member, NDID};
 use super::keys::{NodeKeys, SigningKeys};
 use super::process::{Plan, Process};
-use super::redis_server::RedisServer;
-use crate::ledger::rpc::LedgerClient;
+use super::redis_server::{self, RedisServer};
+use crate::ledger::rpc::RpcOptions;
+use crate::ledger::{Ledger, LedgerClient};
 use crate::node::Role;
 
 const LOCAL: &str = "127.0.0.1";
@@ -255,14 +256,16 @@ impl Network {
                 keys: plan.keys.clone(),
             })
             .collect();
-        let client = LedgerClient::connect(LOCAL, port, 1).await.map_err(io::Error::other)?;
-        genesis::initialise(&client, &ndid, signing, &members).await
+        let client = LedgerClient::start(RpcOptions::new(LOCAL, port, 1));
+        wait_until_known(&client).await?;
+        genesis::initialise(client.as_ref(), &ndid, signing, &members).await
     }
 
     async fn start_redis(&mut self, options: &NetworkOptions) -> io::Result<()> {
         if options.store == StoreOption::Redis {
-            let directory = self.directory.join("redis");
-            self.redis = Some(RedisServer::start_in(directory).await?);
+            let start = || RedisServer::start(redis_server::Options::default());
+            let started = tokio::task::spawn_blocking(start).await;
+            self.redis = Some(started.map_err(io::Error::other)??);
         }
         Ok(())
     }
@@ -431,6 +434,18 @@ fn plan_nodes(
         });
     }
     Ok(plans)
+}
+
+/// Waits until the ledger has told its chain id.
+async fn wait_until_known(client: &LedgerClient) -> io::Result<()> {
+    let deadline = Instant::now() + START_PATIENCE;
+    while client.chain_id().is_err() {
+        if Instant::now() > deadline {
+            return Err(io::Error::other("the development ledger does not answer"));
+        }
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    Ok(())
 }
 
 async fn wait_for_port(port: u16, what: &str, processes: &mut [Process]) -> io::Result<()> {

@@ -1,9 +1,11 @@
 //! Which jobs a block leads to (spec/flows.md 1.7).
 
+use async_trait::async_trait;
+
 use crate::error::Error;
 use crate::flows::{RequestUpdate, request_key, row};
 use crate::job::{Kind, NewJob, Row, Table};
-use crate::ledger::Block;
+use crate::ledger::{Block, BlockJobs};
 use crate::node::{Context, Role};
 
 /// Makes the roles' jobs from blocks.
@@ -21,14 +23,15 @@ struct Change {
     ended: bool,
 }
 
-impl RoleBlockJobs {
+#[async_trait]
+impl BlockJobs for RoleBlockJobs {
     /// At most one job per request, node and kind, for the requests that this
     /// node takes part in. Each job has a source, so that a block handled twice
     /// makes its jobs once.
     ///
     /// # Errors
     /// Temporary when the store does not answer.
-    pub async fn jobs(&self, block: &Block) -> Result<Vec<NewJob>, Error> {
+    async fn jobs(&self, block: &Block) -> Result<Vec<NewJob>, Error> {
         let changes = changes(block);
         let mut jobs = Vec::new();
         if changes.is_empty() {

@@ -33,18 +33,18 @@ impl FlowOperations {
     /// Each URL of an external crypto service is tried before it is stored
     /// (spec/messaging-and-crypto.md 6).
     async fn test_crypto_urls(&self, urls: &Map<String, Value>) -> Result<(), Error> {
-        let context = &self.context;
-        let version = context.config.external_crypto_version;
+        let (ledger, node_id) = (self.context.ledger.as_ref(), self.context.node_id());
+        let version = self.context.config.external_crypto_version;
         let url = |name: &str| urls.get(name).and_then(Value::as_str);
         for (name, key_use) in
             [("sign_url", KeyUse::Signing), ("master_sign_url", KeyUse::SigningMaster)]
         {
             if let Some(url) = url(name) {
-                external::test_sign_url(context, &self.http, version, key_use, url).await?;
+                external::test_sign_url(&self.http, ledger, version, node_id, key_use, url).await?;
             }
         }
         if let Some(url) = url("decrypt_url") {
-            external::test_decrypt_url(context, &self.http, version, url).await?;
+            external::test_decrypt_url(&self.http, ledger, version, node_id, url).await?;
         }
         Ok(())
     }

@@ -1,6 +1,9 @@
 //! Which handler runs a job.
 
+use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
 
 use async_trait::async_trait;
 
@@ -14,17 +17,59 @@ use crate::job::{Commit, Job, Kind};
 use crate::mq::client::MqSender;
 use crate::mq::{inbound, outbound};
 
+/// How many jobs of each kind this process is running.
+#[derive(Debug)]
+pub struct Activity(HashMap<Kind, AtomicU64>);
+
+impl Default for Activity {
+    fn default() -> Self {
+        Self(Kind::ALL.iter().map(|kind| (*kind, AtomicU64::new(0))).collect())
+    }
+}
+
+impl Activity {
+    /// Jobs of this kind being run now.
+    pub fn running(&self, kind: Kind) -> u64 {
+        self.0.get(&kind).map_or(0, |count| count.load(Ordering::Relaxed))
+    }
+
+    fn begin(&self, kind: Kind) -> Running<'_> {
+        let count = self.0.get(&kind);
+        if let Some(count) = count {
+            count.fetch_add(1, Ordering::Relaxed);
+        }
+        Running(count)
+    }
+}
+
+/// Counts a job until it is dropped.
+struct Running<'a>(Option<&'a AtomicU64>);
+
+impl Drop for Running<'_> {
+    fn drop(&mut self) {
+        if let Some(count) = self.0 {
+            count.fetch_sub(1, Ordering::Relaxed);
+        }
+    }
+}
+
 /// Runs every kind of job of a node.
 pub struct NodeRunner {
     context: Context,
     mq: Arc<dyn MqSender>,
     callbacks: CallbackClient,
+    activity: Arc<Activity>,
 }
 
 impl NodeRunner {
     /// A runner that sends messages through `mq` and callbacks through `callbacks`.
-    pub fn new(context: Context, mq: Arc<dyn MqSender>, callbacks: CallbackClient) -> Self {
-        Self { context, mq, callbacks }
+    pub fn new(
+        context: Context,
+        mq: Arc<dyn MqSender>,
+        callbacks: CallbackClient,
+        activity: Arc<Activity>,
+    ) -> Self {
+        Self { context, mq, callbacks, activity }
     }
 
     async fn handle(&self, job: &Job) -> Result<Run, Error> {
@@ -44,6 +89,7 @@ impl NodeRunner {
             | Kind::RpRequestCreated
             | Kind::RpRequestClosed
             | Kind::RpTimeOut
+            | Kind::RpCloseRequest
             | Kind::RpRequestTimedOut
             | Kind::RpDataReceived
             | Kind::IdpConsentRequest
@@ -62,7 +108,14 @@ impl NodeRunner {
 #[async_trait]
 impl Runner for NodeRunner {
     async fn run(&self, job: &Job) -> Run {
-        match self.handle(job).await {
+        let kind = job.kind().name();
+        let _running = self.activity.begin(job.kind());
+        let started = Instant::now();
+        let outcome = self.handle(job).await;
+        metrics::counter!("erawan_jobs_total", "kind" => kind).increment(1);
+        metrics::histogram!("erawan_job_duration_ms", "kind" => kind)
+            .record(started.elapsed().as_secs_f64() * 1000.0);
+        match outcome {
             Ok(run) => run,
             Err(error) if error.is_temporary() => {
                 Run::Retry { after: reconnect_backoff(job.tries), reason: error.to_string() }

@@ -262,8 +262,9 @@ pub trait Store: State {
     async fn counts(&self) -> Result<Counts, StoreError>;
 
     /// Asks for, or renews, mastership for `ttl`. A holder that asks again
-    /// while its lease runs keeps its epoch; every change of holder, and every
-    /// take-over of an expired lease, raises it. Measured by the store's clock.
+    /// keeps its epoch, also after its lease ran out if nobody took it meanwhile
+    /// (nobody else was master); every change of holder raises it, which needs
+    /// a lease that was given up or ran out. Measured by the store's clock.
     /// The embedded store also takes a lease for expired when it is opened: the
     /// former holder had the file and is gone.
     async fn acquire_lease(&self, holder: &str, ttl: Duration) -> Result<Lease, StoreError>;

@@ -123,18 +123,17 @@ pub(super) fn acquire_lease(
     let current = tables
         .texts
         .get("lease_holder")?
-        .map(|text| text.value().to_owned())
-        .filter(|_| until > now);
+        .map(|text| text.value().to_owned());
     let mut epoch = tables.number("epoch")?;
     match current {
-        Some(current) if current != holder => {
+        Some(current) if current == holder => {}
+        Some(current) if until > now => {
             return Ok(Lease::HeldBy {
                 holder: current,
                 remaining: now.until(until),
             });
         }
-        Some(_) => {}
-        None => epoch += 1,
+        Some(_) | None => epoch += 1,
     }
     tables.texts.insert("lease_holder", holder)?;
     tables.set_number("lease_until", now.after(ttl).0)?;

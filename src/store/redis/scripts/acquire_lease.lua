@@ -7,6 +7,6 @@ local running = lease[1] and tonumber(lease[2]) > now
 if running and lease[1] ~= holder then
   return {1, {tonumber(lease[2]) - now}, {lease[1]}}
 end
-if not running then epoch = epoch + 1 end
+if lease[1] ~= holder then epoch = epoch + 1 end
 call('HSET', P .. 'lease', 'holder', holder, 'until', now + ttl, 'epoch', epoch)
 return {0, {epoch}, {}}

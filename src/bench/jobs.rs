@@ -1,0 +1,1 @@
+//! `erawan bench jobs`: to be written below.

@@ -1,0 +1,135 @@
+//! `erawan check`: the environment, and whether what it names can be reached.
+
+use std::io;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use tokio::time::timeout;
+
+use super::WRONG_ENVIRONMENT;
+use crate::config::{self, Config, Keys, Mode, StoreChoice};
+use crate::crypto::key_files;
+use crate::ledger::rpc::RpcOptions;
+use crate::ledger::{LedgerClient, query};
+use crate::mq::client::MqClient;
+use crate::store::redis::{self, RedisStore};
+
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// What became of one check.
+type Finding = Result<String, String>;
+
+/// Checks and says what it found, a line each. Exit code 64 for a wrong
+/// environment, 1 when something cannot be reached.
+///
+/// # Errors
+/// None of its own.
+pub async fn check() -> io::Result<ExitCode> {
+    let config = match config::load() {
+        Ok(config) => config,
+        Err(mistakes) => {
+            println!("{mistakes}");
+            return Ok(ExitCode::from(WRONG_ENVIRONMENT));
+        }
+    };
+    println!("ok      environment: {:?} of node {}", config.mode, config.node_id);
+    for warning in &config.warnings {
+        println!("note    {warning}");
+    }
+    let findings = [
+        ("keys", check_keys(&config)),
+        ("store", check_store(&config).await),
+        ("ledger", check_ledger(&config).await),
+        ("message queue service", check_mq(&config).await),
+    ];
+    let mut code = ExitCode::SUCCESS;
+    for (what, finding) in findings {
+        match finding {
+            Ok(found) => println!("ok      {what}: {found}"),
+            Err(problem) => {
+                println!("FAILED  {what}: {problem}");
+                code = ExitCode::FAILURE;
+            }
+        }
+    }
+    Ok(code)
+}
+
+fn check_keys(config: &Config) -> Finding {
+    match &config.keys {
+        Keys::External => Ok("an external crypto service".to_owned()),
+        keys @ Keys::Files { .. } => key_files::load_own(keys)
+            .map(|_| "key files can be used".to_owned())
+            .map_err(|error| error.to_string()),
+    }
+}
+
+async fn check_store(config: &Config) -> Finding {
+    match (config.store, config.mode) {
+        (StoreChoice::Redis, _) => {
+            let options = redis::Options {
+                host: config.redis.host.clone(),
+                port: config.redis.port,
+                password: config.redis.password.clone(),
+                node_id: config.node_id.clone(),
+            };
+            let address = format!("{}:{}", config.redis.host, config.redis.port);
+            let connected = timeout(PATIENCE, RedisStore::connect(options)).await;
+            match connected {
+                Ok(Ok(_)) => Ok(format!("Redis at {address} answers")),
+                Ok(Err(error)) => Err(format!("Redis at {address} (DB_IP, DB_PORT): {error}")),
+                Err(_) => Err(format!("Redis at {address} (DB_IP, DB_PORT) does not answer")),
+            }
+        }
+        (StoreChoice::Embedded, Mode::Worker) => {
+            Ok("embedded, at the master, which this command does not call".to_owned())
+        }
+        (StoreChoice::Embedded, _) => {
+            Ok(format!("embedded, in {}", config.data_directory.display()))
+        }
+    }
+}
+
+async fn check_ledger(config: &Config) -> Finding {
+    let tendermint = &config.tendermint;
+    let address = format!("{}:{}", tendermint.host, tendermint.port);
+    let client = LedgerClient::start(RpcOptions::new(tendermint.host.clone(), tendermint.port, 1));
+    let asked = timeout(PATIENCE, async {
+        loop {
+            match client.status().await {
+                Ok(status) => return status,
+                Err(_) => tokio::time::sleep(Duration::from_millis(100)).await,
+            }
+        }
+    });
+    let Ok(status) = asked.await else {
+        return Err(format!("{address} (TENDERMINT_IP, TENDERMINT_PORT) does not answer"));
+    };
+    let chain = format!("{address}: chain {} at height {}", status.chain_id, status.height);
+    if status.catching_up {
+        return Err(format!("{chain}, still catching up"));
+    }
+    match query::node_info(client.as_ref(), &config.node_id).await {
+        Ok(Some(node)) => Ok(format!("{chain}, this node is {}", node.role)),
+        Ok(None) if config.ndid_node => Ok(chain),
+        Ok(None) => Err(format!("{chain}, which does not know NODE_ID={}", config.node_id)),
+        Err(error) => Err(format!("{chain}: {error}")),
+    }
+}
+
+async fn check_mq(config: &Config) -> Finding {
+    let address = format!("{}:{}", config.mq.service_host, config.mq.service_port);
+    let variables = "MQ_SERVICE_SERVER_IP, MQ_SERVICE_SERVER_PORT";
+    let client = MqClient::new(config).map_err(|error| error.to_string())?;
+    match timeout(PATIENCE, client.get_info()).await {
+        Ok(Ok(info)) if info.node_id == config.node_id => {
+            Ok(format!("{address} serves {}, version {}", info.node_id, info.version))
+        }
+        Ok(Ok(info)) => Err(format!(
+            "{address} serves {:?}, not NODE_ID={} ({variables})",
+            info.node_id, config.node_id
+        )),
+        Ok(Err(error)) => Err(format!("{address} ({variables}): {}", error.message())),
+        Err(_) => Err(format!("{address} ({variables}) does not answer")),
+    }
+}

@@ -1,0 +1,214 @@
+//! What every process of a node opens first: store, ledger, keys.
+
+use std::fs;
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tonic::transport::{Channel, Endpoint};
+
+use super::{Context, Role};
+use crate::cluster::{self, Tls};
+use crate::config::{Config, GrpcTls, Keys, Mode, StoreChoice};
+use crate::crypto::Crypto;
+use crate::crypto::external::ExternalCrypto;
+use crate::crypto::keyring::Keyring;
+use crate::ledger::rpc::RpcOptions;
+use crate::ledger::{CachedLedger, LedgerClient, query};
+use crate::store::embedded::{self, EmbeddedStore};
+use crate::store::redis::{self, RedisStore};
+use crate::store::remote::RemoteStore;
+use crate::store::{SharedStore, StoreError};
+
+/// Between tries to reach something at the start.
+const START_RETRY: Duration = Duration::from_millis(500);
+const EXTERNAL_CRYPTO_TIMEOUT: Duration = Duration::from_secs(60);
+/// The store's file in `DATA_DIRECTORY_PATH`.
+const STORE_FILE: &str = "erawan.redb";
+
+/// Opened parts of a process.
+pub struct Parts {
+    /// The environment.
+    pub config: Arc<Config>,
+    /// Jobs and state.
+    pub store: SharedStore,
+    /// The ledger, asked directly.
+    pub client: Arc<LedgerClient>,
+    /// The ledger with its memory.
+    pub cached: Arc<CachedLedger>,
+    /// For handlers.
+    pub context: Context,
+    /// `None` with an external crypto service.
+    pub keyring: Option<Arc<Keyring>>,
+    /// For calls to an external crypto service.
+    pub http: reqwest::Client,
+}
+
+impl Parts {
+    /// Opens everything; waits for what is not there yet.
+    ///
+    /// # Errors
+    /// What waiting cannot mend: keys, a store file in use, an unregistered node.
+    pub async fn open(config: Arc<Config>) -> io::Result<Self> {
+        let http = reqwest::Client::builder()
+            .timeout(EXTERNAL_CRYPTO_TIMEOUT)
+            .build()
+            .map_err(io::Error::other)?;
+        let store = open_store(&config).await?;
+        let tendermint = &config.tendermint;
+        let client = LedgerClient::start(RpcOptions::new(
+            tendermint.host.clone(),
+            tendermint.port,
+            tendermint.connections,
+        ));
+        wait_for_ledger(&config, &client).await;
+        let cached = Arc::new(CachedLedger::new(client.clone()));
+        let role = role(&config, &client).await?;
+        let (crypto, keyring) = open_crypto(&config, &store, &http)?;
+        let context = Context {
+            config: config.clone(),
+            role,
+            ledger: cached.clone(),
+            state: store.clone(),
+            crypto,
+        };
+        Ok(Self { config, store, client, cached, context, keyring, http })
+    }
+}
+
+async fn open_store(config: &Config) -> io::Result<SharedStore> {
+    match (config.store, config.mode) {
+        (StoreChoice::Redis, _) => Ok(Arc::new(connect_redis(config).await?)),
+        (StoreChoice::Embedded, Mode::Worker) => {
+            Ok(Arc::new(RemoteStore::connect(master_channel(config)?)))
+        }
+        (StoreChoice::Embedded, _) => {
+            fs::create_dir_all(&config.data_directory)?;
+            let options = embedded::Options {
+                path: config.data_directory.join(STORE_FILE),
+                node_id: config.node_id.clone(),
+            };
+            let opened = tokio::task::spawn_blocking(|| EmbeddedStore::open(options)).await;
+            let store = opened.map_err(io::Error::other)?.map_err(io::Error::other)?;
+            Ok(Arc::new(store))
+        }
+    }
+}
+
+async fn connect_redis(config: &Config) -> io::Result<RedisStore> {
+    loop {
+        let options = redis::Options {
+            host: config.redis.host.clone(),
+            port: config.redis.port,
+            password: config.redis.password.clone(),
+            node_id: config.node_id.clone(),
+        };
+        match RedisStore::connect(options).await {
+            Ok(store) => return Ok(store),
+            Err(StoreError::Unavailable(reason)) => {
+                tracing::warn!(reason, "waiting for Redis");
+                tokio::time::sleep(START_RETRY).await;
+            }
+            Err(error) => return Err(io::Error::other(error)),
+        }
+    }
+}
+
+/// A channel to the master's store; it connects when it can.
+fn master_channel(config: &Config) -> io::Result<Channel> {
+    let host = config.link.hosts.first().map_or("localhost", String::as_str);
+    let scheme = if config.grpc.tls.is_some() { "https" } else { "http" };
+    let url = format!("{scheme}://{host}:{}", config.link.port);
+    let mut endpoint = Endpoint::from_shared(url)
+        .map_err(io::Error::other)?
+        .tcp_nodelay(true)
+        .connect_timeout(cluster::SILENCE)
+        .http2_keep_alive_interval(cluster::SILENCE)
+        .keep_alive_timeout(cluster::SILENCE)
+        .keep_alive_while_idle(true);
+    if let Some(tls) = read_tls(config.grpc.tls.as_ref())? {
+        endpoint = endpoint.tls_config(tls.client(host)).map_err(io::Error::other)?;
+    }
+    Ok(endpoint.connect_lazy())
+}
+
+/// The certificates of the gRPC links.
+///
+/// # Errors
+/// When a file cannot be read.
+pub fn read_tls(files: Option<&GrpcTls>) -> io::Result<Option<Tls>> {
+    let Some(files) = files else {
+        return Ok(None);
+    };
+    Ok(Some(Tls {
+        root: fs::read(&files.root)?,
+        certificate: fs::read(&files.own.certificate)?,
+        key: fs::read(&files.own.key)?,
+    }))
+}
+
+/// Waits until the ledger answers, has caught up and is initialised.
+async fn wait_for_ledger(config: &Config, client: &LedgerClient) {
+    let mut wait = START_RETRY;
+    loop {
+        let problem = match client.status().await {
+            Ok(status) if status.catching_up => "it is catching up".to_owned(),
+            Ok(_) if config.ndid_node => return,
+            Ok(_) => match query::is_init_ended(client).await {
+                Ok(true) => return,
+                Ok(false) => "NDID has not finished setting it up".to_owned(),
+                Err(error) => error.to_string(),
+            },
+            Err(error) => error.to_string(),
+        };
+        tracing::info!(problem, "waiting for the ledger");
+        tokio::time::sleep(wait).await;
+        wait = (wait * 2).min(config.tendermint.max_sync_check_interval);
+    }
+}
+
+async fn role(config: &Config, client: &LedgerClient) -> io::Result<Role> {
+    if config.ndid_node {
+        return Ok(Role::Ndid);
+    }
+    loop {
+        match query::node_info(client, &config.node_id).await {
+            Ok(Some(node)) => {
+                return Role::parse(&node.role).ok_or_else(|| {
+                    io::Error::other(format!("the ledger has an unknown role: {}", node.role))
+                });
+            }
+            Ok(None) => {
+                return Err(io::Error::other(format!(
+                    "NODE_ID={}: the ledger does not know this node; NDID has to register it first",
+                    config.node_id
+                )));
+            }
+            Err(error) if error.is_temporary() => {
+                tracing::warn!(%error, "asking the ledger for the role");
+                tokio::time::sleep(START_RETRY).await;
+            }
+            Err(error) => return Err(io::Error::other(error)),
+        }
+    }
+}
+
+type Opened = (Arc<dyn Crypto>, Option<Arc<Keyring>>);
+
+fn open_crypto(
+    config: &Arc<Config>,
+    store: &SharedStore,
+    http: &reqwest::Client,
+) -> io::Result<Opened> {
+    match config.keys {
+        Keys::External => {
+            let version = config.external_crypto_version;
+            let external = ExternalCrypto::new(store.clone(), version, http.clone());
+            Ok((Arc::new(external), None))
+        }
+        Keys::Files { .. } => {
+            let keyring = Arc::new(Keyring::load(config.clone(), &[]).map_err(io::Error::other)?);
+            Ok((keyring.clone(), Some(keyring)))
+        }
+    }
+}

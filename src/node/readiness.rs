@@ -1,0 +1,144 @@
+//! Whether this process can serve, as it is now (spec/http-api.md 1.6).
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use parking_lot::RwLock;
+use tokio::sync::watch;
+
+use super::parts::Parts;
+use super::{Context, Role};
+use crate::config::Keys;
+use crate::error::Error;
+use crate::flows::node::mq_registration;
+use crate::http::Readiness;
+use crate::job::Table;
+use crate::ledger::LedgerClient;
+use crate::store::SharedStore;
+
+const LOOK_WHILE_STARTING: Duration = Duration::from_millis(50);
+const LOOK: Duration = Duration::from_secs(1);
+/// Above this many open jobs a node takes no more calls.
+const MOST_OPEN_JOBS: u64 = 500_000;
+const CRYPTO_URLS: [&str; 3] = ["sign_url", "master_sign_url", "decrypt_url"];
+
+/// Looks at everything a call needs, again and again.
+#[derive(Clone)]
+pub struct ReadinessWatch {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    seen: RwLock<Seen>,
+    draining: AtomicBool,
+}
+
+struct Seen {
+    readiness: Readiness,
+    /// `None` until the ledger has told it.
+    role: Option<Role>,
+    sockets: Option<watch::Receiver<usize>>,
+}
+
+impl Default for ReadinessWatch {
+    fn default() -> Self {
+        let readiness = Readiness {
+            ledger_connected: false,
+            ledger_synced: false,
+            crypto_ready: false,
+            mq_registered: false,
+            store_available: false,
+            queue_full: false,
+            draining: false,
+        };
+        let seen = RwLock::new(Seen { readiness, role: None, sockets: None });
+        Self { inner: Arc::new(Inner { seen, draining: AtomicBool::new(false) }) }
+    }
+}
+
+impl ReadinessWatch {
+    /// Starts looking.
+    pub fn follow(&self, parts: &Parts) {
+        let look = Look {
+            context: parts.context.clone(),
+            client: parts.client.clone(),
+            store: parts.store.clone(),
+        };
+        {
+            let mut seen = self.inner.seen.write();
+            seen.role = Some(parts.context.role);
+            seen.sockets = Some(parts.client.connected());
+        }
+        let watch = Arc::downgrade(&self.inner);
+        tokio::spawn(async move {
+            while let Some(inner) = watch.upgrade() {
+                let before = inner.seen.read().readiness;
+                let readiness = look.now(before).await;
+                inner.seen.write().readiness = readiness;
+                drop(inner);
+                let ready = readiness.reasons(look.context.role).is_empty();
+                tokio::time::sleep(if ready { LOOK } else { LOOK_WHILE_STARTING }).await;
+            }
+        });
+    }
+
+    /// As it is now.
+    pub fn now(&self) -> Readiness {
+        let seen = self.inner.seen.read();
+        let sockets = seen.sockets.as_ref().map_or(0, |sockets| *sockets.borrow());
+        Readiness {
+            ledger_connected: sockets > 0,
+            draining: self.inner.draining.load(Ordering::Relaxed),
+            ..seen.readiness
+        }
+    }
+
+    /// No more calls, please.
+    pub fn drain(&self) {
+        self.inner.draining.store(true, Ordering::Relaxed);
+    }
+
+    /// Why the process is not ready, for operators; empty if it is.
+    pub fn reasons(&self) -> Vec<String> {
+        let role = self.inner.seen.read().role;
+        match role {
+            Some(role) => self.now().reasons(role).into_iter().map(str::to_owned).collect(),
+            None => vec!["the process is starting".to_owned()],
+        }
+    }
+}
+
+struct Look {
+    context: Context,
+    client: Arc<LedgerClient>,
+    store: SharedStore,
+}
+
+impl Look {
+    async fn now(&self, before: Readiness) -> Readiness {
+        let (synced, counts, registered, crypto) = tokio::join!(
+            self.client.status(),
+            self.store.counts(),
+            mq_registration::is_registered(&self.context),
+            self.is_crypto_ready(),
+        );
+        Readiness {
+            ledger_synced: synced.is_ok_and(|status| !status.catching_up),
+            store_available: counts.is_ok(),
+            queue_full: counts.is_ok_and(|counts| counts.open > MOST_OPEN_JOBS),
+            // Both stay as they were while they cannot be asked.
+            mq_registered: registered.unwrap_or(before.mq_registered),
+            crypto_ready: crypto.unwrap_or(before.crypto_ready),
+            ..before
+        }
+    }
+
+    async fn is_crypto_ready(&self) -> Result<bool, Error> {
+        if matches!(self.context.config.keys, Keys::Files { .. }) {
+            return Ok(true);
+        }
+        let urls = self.context.state.columns(Table::CallbackUrl, "node").await?;
+        Ok(CRYPTO_URLS.iter().all(|name| urls.iter().any(|(column, _)| column == name)))
+    }
+}

@@ -1,0 +1,214 @@
+//! What a worker does: serves the API and runs jobs.
+
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use parking_lot::RwLock;
+
+use super::operations::FlowOperations;
+use super::parts::{Parts, read_tls};
+use super::readiness::ReadinessWatch;
+use super::runner::{Activity, NodeRunner};
+use crate::actors::master_link::ChainHook;
+use crate::cluster::local::Port;
+use crate::cluster::message::Chain;
+use crate::cluster::{self, Worker, WorkerHandle, WorkerOptions};
+use crate::delivery::callback::CallbackClient;
+use crate::flows::node::mq_registration;
+use crate::http::{self, MessageQueueService, ServerHandle, ServerOptions, Status};
+use crate::job::{Job, Kind, Millis};
+use crate::ledger::{CachedLedger, ChainUpdate, LedgerClient};
+use crate::mq::client::MqClient;
+use crate::store::Accepted;
+
+const API_THREADS: usize = 2;
+const REGISTRATION_POLL: Duration = Duration::from_millis(250);
+const MQ_INFO_POLL: Duration = Duration::from_secs(5);
+const HTTP_STOP: Duration = Duration::from_secs(2);
+
+/// How the master is reached.
+pub enum Link {
+    /// As the environment says.
+    Grpc,
+    /// Inside this process.
+    Local(Port),
+}
+
+/// The running parts of a worker.
+pub struct WorkerSide {
+    worker: Arc<WorkerHandle>,
+    api: ServerHandle,
+}
+
+impl WorkerSide {
+    /// Starts running jobs and serving the API.
+    ///
+    /// # Errors
+    /// When the API's port cannot be had, or a certificate cannot be used.
+    pub async fn start(
+        parts: &Parts,
+        readiness: &ReadinessWatch,
+        link: Link,
+    ) -> io::Result<Self> {
+        let config = &parts.config;
+        let mq = Arc::new(MqClient::new(config).map_err(io::Error::other)?);
+        let callbacks = CallbackClient::new(config).map_err(io::Error::other)?;
+        let activity = Arc::new(Activity::default());
+        let runner = NodeRunner::new(
+            parts.context.clone(),
+            mq.clone(),
+            callbacks,
+            activity.clone(),
+        );
+        let link = match link {
+            Link::Local(port) => cluster::Link::Local(port),
+            Link::Grpc => cluster::Link::Grpc {
+                hosts: config.link.hosts.clone(),
+                port: config.link.port,
+                tls: read_tls(config.grpc.tls.as_ref())?,
+            },
+        };
+        let worker = Arc::new(Worker::start(WorkerOptions {
+            node_id: config.node_id.clone(),
+            worker_id: format!("{}-{}", config.node_id, uuid::Uuid::new_v4()),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            run_capacity: config.capacity.run,
+            delivery_capacity: config.capacity.delivery,
+            store: parts.store.clone(),
+            runner: Arc::new(runner),
+            link,
+            chain_hook: Arc::new(LedgerMemory {
+                client: parts.client.clone(),
+                cached: parts.cached.clone(),
+            }),
+        }));
+        distrust_memory_without_master(&worker, parts.cached.clone());
+        keep_registered(parts, &worker);
+        let api = start_api(parts, readiness, &worker, activity, mq).await?;
+        Ok(Self { worker, api })
+    }
+
+    /// Finishes or hands back what runs, within `grace`, and ends the API.
+    pub async fn stop(self, grace: Duration) {
+        if !self.worker.drain(grace).await {
+            tracing::warn!("jobs that still run are left to other workers");
+        }
+        if tokio::time::timeout(HTTP_STOP, self.api.stop()).await.is_err() {
+            tracing::warn!("API calls were still open");
+        }
+        if let Ok(worker) = Arc::try_unwrap(self.worker) {
+            worker.stop().await;
+        }
+    }
+}
+
+/// Keeps this process's memory of the ledger in step with what its master sees.
+struct LedgerMemory {
+    client: Arc<LedgerClient>,
+    cached: Arc<CachedLedger>,
+}
+
+impl ChainHook for LedgerMemory {
+    fn chain_changed(&self, chain: &Chain) {
+        let update = ChainUpdate {
+            chain_id: chain.chain_id.clone(),
+            height: chain.height,
+            ready: chain.ready,
+            methods: chain.methods.clone(),
+            reset: chain.reset,
+            new_chain: false,
+        };
+        self.client.apply(&update);
+        self.cached.apply(&update);
+    }
+}
+
+/// A worker that does not hear of blocks must not answer from memory.
+fn distrust_memory_without_master(worker: &WorkerHandle, cached: Arc<CachedLedger>) {
+    let mut state = worker.link_state();
+    tokio::spawn(async move {
+        while state.changed().await.is_ok() {
+            if !state.borrow_and_update().connected {
+                cached.set_live(false);
+            }
+        }
+    });
+}
+
+/// Registers the message queue address if the ledger has another one. Several
+/// processes may try at once: the jobs have one source.
+fn keep_registered(parts: &Parts, worker: &Arc<WorkerHandle>) {
+    let context = parts.context.clone();
+    let store = parts.store.clone();
+    let worker = worker.clone();
+    tokio::spawn(async move {
+        loop {
+            match mq_registration::register(&context, Millis::now()).await {
+                Ok(None) => return,
+                Ok(Some(accept)) => match store.accept(accept).await {
+                    Ok(Accepted::Stored { jobs, .. }) => worker.submit(jobs),
+                    Ok(Accepted::Refused { .. }) => {}
+                    Err(error) => tracing::warn!(%error, "registering the queue address"),
+                },
+                Err(error) => tracing::warn!(%error, "registering the queue address"),
+            }
+            tokio::time::sleep(REGISTRATION_POLL).await;
+        }
+    });
+}
+
+async fn start_api(
+    parts: &Parts,
+    readiness: &ReadinessWatch,
+    worker: &Arc<WorkerHandle>,
+    activity: Arc<Activity>,
+    mq: Arc<MqClient>,
+) -> io::Result<ServerHandle> {
+    let readiness = readiness.clone();
+    let announced = Arc::downgrade(worker);
+    let service = follow_mq_service(mq);
+    http::serve(ServerOptions {
+        context: parts.context.clone(),
+        store: parts.store.clone(),
+        operations: Arc::new(FlowOperations::new(
+            parts.context.clone(),
+            parts.keyring.clone(),
+            parts.http.clone(),
+        )),
+        readiness: Arc::new(move || readiness.now()),
+        status: Arc::new(move || Status {
+            message_queue_service: service.read().clone(),
+            pending_outbound_messages: activity.running(Kind::DeliverMessage),
+            pending_callbacks: activity.running(Kind::DeliverCallback),
+            processing_inbound_messages: activity.running(Kind::MqReceive),
+            ..Status::default()
+        }),
+        submit: Arc::new(move |jobs: Vec<Job>| {
+            if let Some(worker) = announced.upgrade() {
+                worker.submit(jobs);
+            }
+        }),
+        address: ([0, 0, 0, 0], parts.config.api.port).into(),
+        threads: API_THREADS,
+    })
+    .await
+}
+
+/// What the message queue service says of itself, for `/info`.
+fn follow_mq_service(mq: Arc<MqClient>) -> Arc<RwLock<Option<MessageQueueService>>> {
+    let latest = Arc::new(RwLock::new(None));
+    let shared = Arc::downgrade(&latest);
+    tokio::spawn(async move {
+        while let Some(latest) = shared.upgrade() {
+            let info = mq.get_info().await.ok().map(|info| MessageQueueService {
+                node_id: info.node_id,
+                message_queue_port: u16::try_from(info.mq_binding_port).unwrap_or_default(),
+            });
+            *latest.write() = info;
+            drop(latest);
+            tokio::time::sleep(MQ_INFO_POLL).await;
+        }
+    });
+    latest
+}
