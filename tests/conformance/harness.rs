@@ -4,7 +4,7 @@ use std::future::Future;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use erawan::devnet::redis_server::{self, Durability, RedisServer};
@@ -251,13 +251,11 @@ impl Harness for Remote {
 
 /// Waits until something is so, for at most 20 s.
 pub async fn eventually<F: Future<Output = bool>>(condition: impl Fn() -> F) {
-    for _ in 0..2000 {
-        if condition().await {
-            return;
-        }
+    let deadline = Instant::now() + Duration::from_secs(20);
+    while !condition().await {
+        assert!(Instant::now() < deadline, "it is not so after 20 s");
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
-    panic!("it did not become so within 20 s");
 }
 
 // What the tests say often.
