@@ -13,6 +13,7 @@ use metrics_exporter_prometheus::{BuildError, PrometheusBuilder, PrometheusHandl
 use serde_json::json;
 
 use super::answer::Answer;
+use super::process_metrics;
 use super::server::ServerHandle;
 use super::tls;
 use crate::config::TlsFiles;
@@ -31,6 +32,7 @@ const UPKEEP_INTERVAL: Duration = Duration::from_secs(5);
 /// # Errors
 /// Another recorder is installed.
 pub fn install_recorder() -> Result<PrometheusHandle, BuildError> {
+    process_metrics::note_start();
     PrometheusBuilder::new()
         .set_buckets(&BUCKETS)?
         .install_recorder()
@@ -92,7 +94,10 @@ async fn handle(request: HttpRequest, options: Data<AdminOptions>) -> HttpRespon
     let reads = request.method() == Method::GET || request.method() == Method::HEAD;
     let answer = match request.path() {
         _ if !reads => Answer::empty(404),
-        "/metrics" => Answer::text("text/plain; version=0.0.4", options.metrics.render()),
+        "/metrics" => {
+            process_metrics::record();
+            Answer::text("text/plain; version=0.0.4", options.metrics.render())
+        }
         "/health" => Answer::json(200, &json!({"live": true})),
         "/ready" => {
             let reasons = (options.reasons)();

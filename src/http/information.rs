@@ -115,9 +115,11 @@ async fn info(api: &Api, status: &Status) -> Value {
     put("version", env!("CARGO_PKG_VERSION").into());
     put("api_version", "6.0".into());
     put("node_id", context.node_id().into());
+    let readiness = (api.options.readiness)();
     // Without the ledger these two are left out.
-    let node = query::node_info(context.ledger.as_ref(), context.node_id()).await;
-    if let Ok(Some(node)) = node {
+    if readiness.ledger_connected
+        && let Ok(Some(node)) = query::node_info(context.ledger.as_ref(), context.node_id()).await
+    {
         put("node_name", node.node_name.into());
         put("role", node.role.into());
     }
@@ -143,7 +145,6 @@ async fn info(api: &Api, status: &Status) -> Value {
     let tendermint = &config.tendermint;
     let address = format!("{}:{}", tendermint.host, tendermint.port);
     put("tendermint_address", address.into());
-    let readiness = (api.options.readiness)();
     put(
         "tendermint_web_socket_connected",
         readiness.ledger_connected.into(),

@@ -15,6 +15,7 @@ mod identity;
 mod information;
 mod operations;
 mod pipeline;
+mod process_metrics;
 mod query_string;
 mod readiness;
 mod routes;

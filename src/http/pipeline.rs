@@ -49,9 +49,10 @@ pub(super) async fn handle(request: HttpRequest, payload: Payload, api: Data<Api
         "code" => status.to_string(),
     )
     .record(milliseconds);
+    // Not the path: it can hold the identifier of a person.
     tracing::debug!(
         method = %request.method(),
-        path = request.path(),
+        route = served.route,
         status,
         milliseconds,
         "API call"

@@ -34,6 +34,17 @@ async fn metrics_health_and_readiness_are_served() {
     );
     assert!(text.contains(line), "{text}");
 
+    for name in [
+        "process_cpu_seconds_total",
+        "process_resident_memory_bytes",
+        "process_open_fds",
+        "process_start_time_seconds",
+    ] {
+        let line = text.lines().find(|line| line.starts_with(name));
+        let value: f64 = line.unwrap().rsplit(' ').next().unwrap().parse().unwrap();
+        assert!(value > 0.0, "{name}");
+    }
+
     assert_eq!(send(client().get(url("/health"))).await.status, 200);
     let not_ready = send(client().get(url("/ready"))).await;
     assert_eq!(not_ready.status, 503);

@@ -129,13 +129,14 @@ async fn a_bomb_is_refused_as_too_large() {
 #[actix_web::test]
 async fn chunked_bodies_are_read_to_their_end() {
     let node = Node::start(Role::Rp).await;
-    let request = concat!(
+    let body = r#"{"reference_id":"a","callback_url":"http://a","request_id":"r"}"#;
+    let (first, second) = body.split_at(5);
+    let head = concat!(
         "POST /rp/request_close HTTP/1.1\r\nHost: x\r\nConnection: close\r\n",
-        "Content-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n",
-        "5\r\n{\"ref\r\n",
-        "49\r\nerence_id\":\"a\",\"callback_url\":\"http://a\",\"request_id\":\"r\",\"node_id\":\"n\"}  \r\n",
-        "0\r\n\r\n"
+        "Content-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n"
     );
+    let chunk = |text: &str| format!("{:x}\r\n{text}\r\n", text.len());
+    let request = format!("{head}{}{}{}", chunk(first), chunk(second), chunk(""));
     let answer = talk(node.address, request.as_bytes()).await;
     assert!(answer.starts_with("HTTP/1.1 204"), "{answer}");
     assert_eq!(node.take_reached()[0].body["request_id"], "r");
@@ -184,4 +185,33 @@ async fn whole_numbers_reach_operations_as_integers() {
     assert_eq!(send(request).await.status, 204);
     let reached: Value = node.take_reached()[0].body.clone();
     assert_eq!(reached["error_code"].as_u64(), Some(1));
+}
+
+#[actix_web::test]
+async fn a_body_of_too_many_small_values_is_too_large() {
+    let node = Node::start(Role::Rp).await;
+    let body = format!("[{}1]", "1,".repeat(10 * MIB));
+    let answer = post(&node, &[JSON], body).await;
+    assert_eq!((answer.status, answer.error_code()), (400, Some(20036)));
+    let text = json!({"data": "[1,2]{\"a\":[]},\\".repeat(MIB)}).to_string();
+    assert_eq!(post(&node, &[JSON], text).await.status, 204);
+}
+
+#[actix_web::test]
+async fn a_body_with_very_many_faults_is_answered_soon_and_in_short() {
+    let node = Node::start(Role::Rp).await;
+    let started = std::time::Instant::now();
+    let faulty: Vec<Value> = (0..60_000)
+        .map(|number| json!({"min_as": number}))
+        .collect();
+    let body = json!({"data_request_list": faulty});
+    let request = client().post(node.url("/rp/requests/a/b")).json(&body);
+    let answer = send(request).await;
+    assert_eq!((answer.status, answer.error_code()), (400, Some(20003)));
+    assert!(answer.text.len() < MIB, "{}", answer.text.len());
+    assert!(
+        started.elapsed() < std::time::Duration::from_secs(10),
+        "{:?}",
+        started.elapsed()
+    );
 }

@@ -439,3 +439,20 @@ async fn a_url_that_cannot_be_called_is_a_failure_at_once() {
         assert!(is_failed(&run), "{url}: {run:?}");
     }
 }
+
+#[actix_web::test]
+async fn clients_for_production_start_and_https_receivers_get_a_handshake() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("https://{}/", listener.local_addr().unwrap());
+    let production = config();
+    assert!(CallbackClient::new(&production).is_ok());
+    let sender = Sender::new();
+    tokio::spawn(async move {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        let mut hello = [0; 5];
+        stream.read_exact(&mut hello).await.unwrap();
+        assert_eq!(hello[0], 22, "a TLS handshake");
+    });
+    let run = sender.deliver(&job(&url, Persistence::Timed)).await;
+    assert!(matches!(run, Run::Retry { .. }), "{run:?}");
+}

@@ -4,6 +4,7 @@ mod admin;
 mod bodies;
 mod callbacks;
 mod fakes;
+mod look_ups;
 mod network;
 mod pipeline;
 mod readiness;

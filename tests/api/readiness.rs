@@ -101,3 +101,18 @@ async fn a_stopped_server_ends_open_calls_and_takes_no_more() {
     let refused = client().get(node.url("/rp/callback")).send().await;
     assert!(refused.unwrap_err().is_connect());
 }
+
+#[actix_web::test]
+async fn idle_connections_do_not_hold_up_the_stop() {
+    let node = Node::start(Role::Rp).await;
+    let keeping = reqwest::Client::builder().no_proxy().build().unwrap();
+    let answer = send(keeping.get(node.url("/rp/callback"))).await;
+    assert_eq!(answer.status, 204);
+    let started = std::time::Instant::now();
+    node.server.stop().await;
+    assert!(
+        started.elapsed() < std::time::Duration::from_secs(5),
+        "{:?}",
+        started.elapsed()
+    );
+}

@@ -24,7 +24,9 @@ fn records(text: &str) -> impl Iterator<Item = Value> + '_ {
 }
 
 /// Answers of the recorded ledger, by method and parameters, oldest first.
-fn recorded_queries() -> Arc<HashMap<(String, String), Vec<Option<Value>>>> {
+type RecordedQueries = HashMap<(String, String), Vec<Option<Value>>>;
+
+fn recorded_queries() -> Arc<RecordedQueries> {
     let mut queries: HashMap<_, Vec<_>> = HashMap::new();
     for record in records(QUERIES) {
         let method = record["method"].as_str().unwrap().to_owned();

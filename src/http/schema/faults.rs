@@ -5,13 +5,16 @@ use jsonschema::ValidationError;
 use jsonschema::error::{TypeKind, ValidationErrorKind};
 use serde_json::{Value, json};
 
-/// All faults of a value. `schema` is where the order of members is read from.
+/// Faults told at most.
+const MOST_FAULTS: usize = 1000;
+
+/// The faults of a value. `schema` is where the order of members is read from.
 pub fn describe<'i>(
     schema: &Value,
     errors: impl Iterator<Item = ValidationError<'i>>,
 ) -> Vec<Value> {
     let mut faults: Vec<Fault> = Vec::new();
-    for error in errors {
+    for error in errors.take(MOST_FAULTS) {
         add(schema, &error, &mut faults);
     }
     faults.sort_by(|one, other| one.place.cmp(&other.place));
@@ -26,7 +29,7 @@ struct Fault {
 
 fn add(schema: &Value, error: &ValidationError<'_>, faults: &mut Vec<Fault>) {
     if let ValidationErrorKind::AnyOf { context } = error.kind() {
-        for branch_error in context.iter().flatten() {
+        for branch_error in context.iter().flatten().take(MOST_FAULTS) {
             add(schema, branch_error, faults);
         }
     }
