@@ -5,7 +5,7 @@ use crate::actors::Run;
 use crate::delivery::callback::error_job;
 use crate::delivery::transaction;
 use crate::error::{Error, codes};
-use crate::flows::{Received, RequestUpdate, rp};
+use crate::flows::{Received, RequestUpdate, as_, idp, node, rp};
 use crate::job::{Commit, Job, Kind};
 use crate::node::Context;
 
@@ -40,17 +40,24 @@ async fn handle(context: &Context, job: &Job) -> Result<Run, Error> {
         Kind::LedgerConfirm => return transaction::run_confirm(context, job).await,
         Kind::DeliverTransaction => return transaction::run_deliver(context, job).await,
         Kind::MqSend => return crate::mq::outbound::run_send(context, job).await,
-        kind => other_roles(context, job, kind).await?,
+        Kind::IdpConsentRequest => idp::consent_request::handle(context, job).await?,
+        Kind::IdpRequestUpdate => idp::request_update::handle(context, job).await?,
+        Kind::IdpResponseCreated => idp::response_created::handle(context, job).await?,
+        Kind::AsDataRequest => as_::data_request::handle(context, job).await?,
+        Kind::AsCallbackAnswer => as_::callback_answer::handle(context, job).await?,
+        Kind::AsRequestUpdate => as_::request_update::handle(context, job).await?,
+        Kind::AsResponseCreated => as_::response_created::handle(context, job).await?,
+        Kind::AsServiceRegistered => as_::service::handle(context, job).await?,
+        Kind::NodeMqRegistered => node::mq_registration::handle(context, job).await?,
+        kind => return Err(nobody(kind)),
     };
     Ok(Run::Commit(commit))
 }
 
-/// Handlers of IdP, AS and node.
-async fn other_roles(_context: &Context, _job: &Job, kind: Kind) -> Result<Commit, Error> {
-    Err(Error::with_message(
-        codes::UNKNOWN_ERROR,
-        format!("no flow handles {}", kind.name()),
-    ))
+/// Deliveries, raw messages and benchmarks are not work of a flow.
+fn nobody(kind: Kind) -> Error {
+    let text = format!("no flow handles {}", kind.name());
+    Error::with_message(codes::UNKNOWN_ERROR, text)
 }
 
 fn failed(context: &Context, job: &Job, error: &Error) -> Commit {
