@@ -3,6 +3,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use openssl::rsa::Padding;
 use serde_json::{Map, Value, json};
 
 use super::testing::{
@@ -10,7 +13,7 @@ use super::testing::{
     transactions,
 };
 use super::{RequestUpdate, as_, idp, node, request_key, row};
-use crate::crypto::hash;
+use crate::crypto::{accessor, hash, test_key};
 use crate::delivery::callback::{Callback, DataRequestAnswer};
 use crate::delivery::transaction::{Fate, Transact};
 use crate::error::Error;
@@ -303,6 +306,22 @@ pub(crate) fn data_request(body: &Value, consent: &ConsentRequest, height: u64) 
         chain_id: CHAIN.to_owned(),
         height,
     }
+}
+
+/// What the user's accessor key (the test key) makes of a request's padded hash.
+pub(crate) fn user_signature(
+    request_message: &str,
+    initial_salt: &str,
+    request_id: &str,
+) -> String {
+    let pem = test_key::public_pem();
+    let padded = accessor::padded_hash(request_message, initial_salt, request_id, &pem).unwrap();
+    let key = test_key::private().rsa().unwrap();
+    let mut signature = vec![0; key.size() as usize];
+    let padded = STANDARD.decode(padded).unwrap();
+    key.private_encrypt(&padded, &mut signature, Padding::NONE)
+        .unwrap();
+    STANDARD.encode(signature)
 }
 
 #[derive(Default)]

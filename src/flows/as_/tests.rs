@@ -215,15 +215,43 @@ async fn the_accessors_of_mode_2_answers_are_verified() {
     );
     let mut detail = serde_json::to_value(detail.await.unwrap().unwrap()).unwrap();
     detail["mode"] = 2.into();
-    node.ledger.request_from(&request.request_id, 0, detail);
-    for accessor_id in [None, Some("a1"), Some("a2")] {
+    let mut answered = |accessor_id: Option<&str>, signature: &str| {
+        detail["response_list"][0]["signature"] = signature.into();
+        let request_id = &request.request_id;
+        node.ledger.request_from(request_id, 0, detail.clone());
         request.response_private_data_list = vec![ResponsePrivateData {
             idp_id: "idp1".to_owned(),
             accessor_id: accessor_id.map(str::to_owned),
         }];
-        // The recorded signature is not one of the accessor's key.
+        request.clone()
+    };
+    let signature = replay::user_signature(
+        &recorded_request().request_message,
+        &recorded_request().initial_salt,
+        &recorded_request().request_id,
+    );
+    for (accessor_id, signature) in [
+        (None, signature.as_str()),
+        (Some("a1"), "Some signature"),
+        (Some("a2"), &signature),
+    ] {
+        let request = answered(accessor_id, signature);
         assert_eq!(error_of(&receive(&node, &request).await), 10024);
     }
+    let request = answered(Some("a1"), &signature);
+    let commit = receive(&node, &request).await;
+    assert_eq!(callbacks(&commit.jobs)[0].1["type"], "data_request");
+}
+
+#[tokio::test]
+async fn a_request_to_other_ases_reaches_nobody() {
+    let node = an_as();
+    let request = recorded_request();
+    node.ledger.set_height(request.height);
+    let message = Message::DataRequest(request);
+    let job = message_job(Kind::AsDataRequest, "as2", &message);
+    let commit = data_request::handle(&node.context, &job).await.unwrap();
+    assert_eq!(error_of(&commit), 10025);
 }
 
 #[tokio::test]

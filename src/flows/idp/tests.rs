@@ -1,14 +1,13 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use openssl::rsa::Padding;
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
 
 use super::response_created::{Answered, Content};
 use super::*;
-use crate::crypto::{accessor, hash, test_key};
+use crate::crypto::{hash, test_key};
 use crate::delivery::callback::Target;
 use crate::delivery::transaction::{Continuation, Fate, Transact};
 use crate::flows::replay;
@@ -106,23 +105,12 @@ fn accessor_on_ledger(node: &TestNode, accessor_id: &str, group: &str, active: b
     );
 }
 
-/// What the user's key makes of the padded hash.
 fn user_signature(request: &ConsentRequest) -> String {
-    use base64::Engine as _;
-    use base64::engine::general_purpose::STANDARD;
-    let padded = accessor::padded_hash(
+    replay::user_signature(
         &request.request_message,
         &request.initial_salt,
         &request.request_id,
-        &test_key::public_pem(),
     )
-    .unwrap();
-    let key = test_key::private().rsa().unwrap();
-    let mut signature = vec![0; key.size() as usize];
-    let padded = STANDARD.decode(padded).unwrap();
-    key.private_encrypt(&padded, &mut signature, Padding::NONE)
-        .unwrap();
-    STANDARD.encode(signature)
 }
 
 fn answer(request: &ConsentRequest, members: Value) -> respond::Answer {
