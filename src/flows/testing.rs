@@ -233,10 +233,12 @@ impl Ledger for FakeLedger {
     }
 }
 
+type Columns = BTreeMap<Column, Vec<u8>>;
+
 /// Rows in memory.
 #[derive(Default)]
 pub(crate) struct MemoryState {
-    rows: Mutex<BTreeMap<(Table, Row), BTreeMap<Column, Vec<u8>>>>,
+    rows: Mutex<BTreeMap<(Table, Row), Columns>>,
 }
 
 impl MemoryState {

@@ -59,10 +59,13 @@ pub async fn handle(context: &Context, job: &Job) -> Result<Commit, Error> {
     if Stored::load(context, of.clone()).await?.is_none() {
         return Ok(Commit::nothing());
     }
+    let column = column(&message);
+    if is_known(context, &of, &column).await? {
+        return Ok(Commit::nothing());
+    }
     let Some(data) = verified(context, &message).await? else {
         return Ok(Commit::nothing());
     };
-    let column = column(&message);
     let pending = state::put_column(Table::PendingAsData, of.row(), &column, &data);
     let params = json!({
         "request_id": of.request_id,
@@ -99,6 +102,18 @@ fn parse(received: &Received) -> Result<AsResponse, Error> {
 /// A column per AS and service; JSON, so that no two pairs share one.
 fn column(message: &AsResponse) -> String {
     json!([message.as_id, message.service_id]).to_string()
+}
+
+/// Whether the answer came before: senders repeat themselves under new message
+/// ids, and the ledger refuses to have data acknowledged twice.
+async fn is_known(context: &Context, of: &RequestRef, column: &str) -> Result<bool, Error> {
+    for table in [Table::PendingAsData, Table::AsData] {
+        let found = context.state.get(table, &of.row(), column).await?;
+        if found.is_some() {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 /// The data, if its signature is the one on the ledger and verifies

@@ -18,3 +18,6 @@ mod services;
 pub mod stored;
 pub mod time_out;
 mod validity;
+
+#[cfg(test)]
+mod tests;
