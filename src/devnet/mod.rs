@@ -1,1 +1,4 @@
-//! To be written.
+//! A network on one machine for development.
+
+pub mod mq_service;
+mod mq_transport;

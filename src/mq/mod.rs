@@ -1,6 +1,7 @@
 //! Messages between nodes (spec/messaging-and-crypto.md).
 
 pub mod body;
+pub mod client;
 pub mod data_url;
 pub mod envelope;
 pub mod gzip;
@@ -9,3 +10,7 @@ pub mod message;
 pub mod outbound;
 pub mod packing;
 pub mod schema;
+#[cfg(test)]
+pub(crate) mod testing;
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,388 @@
+//! A message queue service for development (spec/messaging-and-crypto.md 1.8).
+//!
+//! Towards its node it speaks the real gRPC protocol, except that error
+//! numbers above 16 arrive as `UNKNOWN` with the real text. Between services
+//! it uses a transport of our own (`mq_transport`), so all nodes of a
+//! development network must use this service.
+
+use std::collections::HashMap;
+use std::future::Future;
+use std::io;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI32, AtomicU64, Ordering};
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::{Stream, StreamExt};
+use parking_lot::Mutex;
+use prost::Message as _;
+use tokio::net::TcpListener;
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+use tokio_stream::wrappers::{ReceiverStream, TcpListenerStream};
+use tonic::{Request, Response, Status};
+
+use super::mq_transport::{self, FrameSender, MAX_FRAME, VERSION};
+use crate::error::codes;
+use crate::proto::wire::message_queue_server::{MessageQueue, MessageQueueServer};
+use crate::proto::wire::{
+    Empty, InboundMessage, InboundMessageAck, MqError, MqProtocolMessage, OutboundMessage,
+    ServiceServerInfo,
+};
+
+/// How often a message that is not acknowledged is transmitted again.
+const RETRANSMIT: Duration = Duration::from_secs(60);
+
+/// When a message is given up.
+const GIVE_UP: Duration = Duration::from_secs(600);
+
+/// Messages waiting for a slow subscriber; more are dropped, and come again
+/// with the sender's next transmission.
+const SUBSCRIBER_QUEUE: usize = 256;
+
+const MAX_GRPC_MESSAGE: usize = 16 * 1024 * 1024;
+
+/// How long running calls may take at the end.
+const STOP_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// What a service is started with.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Options {
+    /// Whose service it is.
+    pub node_id: String,
+    /// Where its node connects (gRPC).
+    pub listen: SocketAddr,
+    /// Where other services connect, on the same interface.
+    pub mq_port: u16,
+}
+
+/// Serves until `stop` completes.
+///
+/// # Errors
+/// When a port cannot be bound.
+pub async fn serve(options: Options, stop: impl Future<Output = ()>) -> io::Result<()> {
+    let grpc = TcpListener::bind(options.listen).await?;
+    let mq_address = SocketAddr::new(options.listen.ip(), options.mq_port);
+    let mq = TcpListener::bind(mq_address).await?;
+    let service = Service::new(options);
+
+    let mut accepting = JoinSet::new();
+    accepting.spawn(accept_services(mq, service.clone()));
+
+    let (stopping, mut stopped) = watch::channel(false);
+    let server = tonic::transport::Server::builder()
+        .http2_keepalive_interval(Some(Duration::from_secs(300)))
+        .add_service(
+            MessageQueueServer::new(service.clone()).max_decoding_message_size(MAX_GRPC_MESSAGE),
+        )
+        .serve_with_incoming_shutdown(TcpListenerStream::new(grpc), async move {
+            // Its sender lives until the end of `serve`.
+            let _ = stopped.wait_for(|stopped| *stopped).await;
+        });
+    let mut server = std::pin::pin!(server);
+    tokio::select! {
+        result = &mut server => return result.map_err(io::Error::other),
+        () = stop => {}
+    }
+    stopping.send_replace(true);
+    service.end_subscriptions();
+    // A call that waits for an acknowledgement would hold the server for minutes.
+    match tokio::time::timeout(STOP_TIMEOUT, server).await {
+        Ok(result) => result.map_err(io::Error::other),
+        Err(_) => Ok(()),
+    }
+}
+
+async fn accept_services(listener: TcpListener, service: Arc<Service>) {
+    let mut connections = JoinSet::new();
+    loop {
+        match listener.accept().await {
+            Ok((stream, from)) => {
+                let service = service.clone();
+                connections.spawn(async move {
+                    let on_frame = |frame, answer: &FrameSender| service.received(frame, answer);
+                    let result = mq_transport::run_connection(stream, |_| {}, on_frame).await;
+                    tracing::debug!(%from, ?result, "connection from message queue service ended");
+                });
+            }
+            Err(error) => {
+                tracing::warn!(%error, "cannot accept a connection");
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
+        }
+        while connections.try_join_next().is_some() {}
+    }
+}
+
+/// The latest delivery of a message: where its acknowledgement goes.
+struct AckRoute {
+    answer: FrameSender,
+    seq_id: i32,
+    received_at: Instant,
+}
+
+/// A call of `sendMessage` that waits.
+struct Pending {
+    call: u64,
+    acknowledged: oneshot::Sender<()>,
+}
+
+type Connection = watch::Receiver<Option<FrameSender>>;
+
+struct Service {
+    options: Options,
+    subscribers: Mutex<Vec<mpsc::Sender<Result<InboundMessage, Status>>>>,
+    ack_routes: Mutex<HashMap<String, AckRoute>>,
+    pending: Mutex<HashMap<String, Pending>>,
+    connections: Mutex<HashMap<String, Connection>>,
+    /// Tasks that keep the connections; aborted with the service.
+    connecting: Mutex<JoinSet<()>>,
+    next_seq: AtomicI32,
+    next_call: AtomicU64,
+}
+
+impl Service {
+    fn new(options: Options) -> Arc<Self> {
+        Arc::new(Self {
+            options,
+            subscribers: Mutex::default(),
+            ack_routes: Mutex::default(),
+            pending: Mutex::default(),
+            connections: Mutex::default(),
+            connecting: Mutex::new(JoinSet::new()),
+            next_seq: AtomicI32::new(1),
+            next_call: AtomicU64::new(0),
+        })
+    }
+
+    fn end_subscriptions(&self) {
+        self.subscribers.lock().clear();
+    }
+
+    /// A frame from another service.
+    fn received(&self, frame: Bytes, answer: &FrameSender) {
+        let Ok(message) = MqProtocolMessage::decode(frame) else {
+            return self.push_error(codes::WRONG_MESSAGE_QUEUE_PROTOCOL);
+        };
+        if message.version != VERSION {
+            return self.push_error(codes::MQ_PROTOCOL_MESSAGE_VERSION_MISMATCH);
+        }
+        let route = AckRoute {
+            answer: answer.clone(),
+            seq_id: message.seq_id,
+            received_at: Instant::now(),
+        };
+        self.remember(&message.msg_id, route);
+        self.push(InboundMessage {
+            message: message.message,
+            message_id: message.msg_id,
+            sender_id: message.sender_id,
+            error: None,
+        });
+    }
+
+    fn remember(&self, message_id: &str, route: AckRoute) {
+        let mut routes = self.ack_routes.lock();
+        routes.retain(|_, route| route.received_at.elapsed() < GIVE_UP + RETRANSMIT);
+        routes.insert(message_id.to_owned(), route);
+    }
+
+    fn push_error(&self, code: crate::error::Code) {
+        self.push(InboundMessage {
+            error: Some(MqError {
+                code: code.number as i32,
+                message: code.message.to_owned(),
+            }),
+            ..Default::default()
+        });
+    }
+
+    fn push(&self, message: InboundMessage) {
+        self.subscribers.lock().retain(|subscriber| {
+            let result = subscriber.try_send(Ok(message.clone()));
+            !matches!(result, Err(mpsc::error::TrySendError::Closed(_)))
+        });
+    }
+
+    /// An acknowledgement from another service.
+    fn acknowledged(&self, frame: Bytes) {
+        let Ok(ack) = MqProtocolMessage::decode(frame) else {
+            return;
+        };
+        if let Some(pending) = self.pending.lock().remove(&ack.msg_id) {
+            // The call may have ended meanwhile.
+            let _ = pending.acknowledged.send(());
+        }
+    }
+
+    fn connection(self: &Arc<Self>, address: String) -> Connection {
+        let mut connections = self.connections.lock();
+        if let Some(connection) = connections.get(&address) {
+            return connection.clone();
+        }
+        let (sender, receiver) = watch::channel(None);
+        // Weak, or the tasks would keep the service that aborts them.
+        let service = Arc::downgrade(self);
+        let on_ack = move |frame| {
+            if let Some(service) = service.upgrade() {
+                service.acknowledged(frame);
+            }
+        };
+        let task = mq_transport::keep_connected(address.clone(), sender, on_ack);
+        self.connecting.lock().spawn(task);
+        connections.insert(address, receiver.clone());
+        receiver
+    }
+
+    async fn transmit(&self, connection: &FrameSender, message: &OutboundMessage) {
+        let frame = mq_transport::encode(&MqProtocolMessage {
+            version: VERSION,
+            msg_id: message.message_id.clone(),
+            seq_id: self.next_seq.fetch_add(1, Ordering::Relaxed),
+            message: message.payload.clone(),
+            sender_id: self.options.node_id.clone(),
+        });
+        // A connection that is closing is followed by another one.
+        let _ = connection.send(frame).await;
+    }
+
+    /// Transmits until acknowledged: at once, after every reconnect, and every minute.
+    async fn send_until_acknowledged(
+        &self,
+        message: &OutboundMessage,
+        mut connection: Connection,
+        mut acknowledged: oneshot::Receiver<()>,
+    ) -> Result<(), Status> {
+        let give_up = tokio::time::sleep(GIVE_UP);
+        let mut give_up = std::pin::pin!(give_up);
+        loop {
+            let current = connection.borrow_and_update().clone();
+            if let Some(current) = current {
+                self.transmit(&current, message).await;
+            }
+            tokio::select! {
+                result = &mut acknowledged => match result {
+                    Ok(()) => return Ok(()),
+                    // A later call with this id took over: this one never
+                    // gets an answer and runs into its own deadline.
+                    Err(_) => std::future::pending().await,
+                },
+                // Never fails: the service keeps the connection's task.
+                _ = connection.changed() => {}
+                () = tokio::time::sleep(RETRANSMIT) => {}
+                () = &mut give_up => {
+                    return Err(Status::unknown(codes::MQ_SEND_TIMEOUT.message));
+                }
+            }
+        }
+    }
+}
+
+/// Forgets a call when it ends, also when its client went away.
+struct Forget<'a> {
+    service: &'a Service,
+    message_id: &'a str,
+    call: u64,
+}
+
+impl Drop for Forget<'_> {
+    fn drop(&mut self) {
+        let mut pending = self.service.pending.lock();
+        if pending
+            .get(self.message_id)
+            .is_some_and(|pending| pending.call == self.call)
+        {
+            pending.remove(self.message_id);
+        }
+    }
+}
+
+/// The handle tonic serves; calls need the `Arc` to start connections.
+#[tonic::async_trait]
+impl MessageQueue for Arc<Service> {
+    type subscribeToRecvMessagesStream =
+        Pin<Box<dyn Stream<Item = Result<InboundMessage, Status>> + Send>>;
+
+    async fn subscribe_to_recv_messages(
+        &self,
+        _request: Request<Empty>,
+    ) -> Result<Response<Self::subscribeToRecvMessagesStream>, Status> {
+        let (sender, receiver) = mpsc::channel(SUBSCRIBER_QUEUE);
+        self.subscribers.lock().push(sender);
+        Ok(Response::new(ReceiverStream::new(receiver).boxed()))
+    }
+
+    async fn send_ack_for_recv_message(
+        &self,
+        request: Request<InboundMessageAck>,
+    ) -> Result<Response<Empty>, Status> {
+        let message_id = request.into_inner().message_id;
+        let route = self.ack_routes.lock().remove(&message_id);
+        let route =
+            route.ok_or_else(|| Status::unknown(codes::MQ_SEND_ACK_UNKNOWN_MESSAGE_ID.message))?;
+        let ack = mq_transport::encode(&MqProtocolMessage {
+            version: VERSION,
+            msg_id: message_id,
+            seq_id: route.seq_id,
+            message: Bytes::new(),
+            sender_id: self.options.node_id.clone(),
+        });
+        // A peer that vanished transmits again over its next connection.
+        let _ = route.answer.send(ack).await;
+        Ok(Response::new(Empty {}))
+    }
+
+    async fn send_message(
+        &self,
+        request: Request<OutboundMessage>,
+    ) -> Result<Response<Empty>, Status> {
+        let message = request.into_inner();
+        let address = match &message.mq_address {
+            Some(address) if !message.message_id.is_empty() => {
+                format!("{}:{}", address.ip, address.port)
+            }
+            _ => {
+                return Err(Status::unknown(
+                    "Server method handler threw error: incomplete message",
+                ));
+            }
+        };
+        if message.payload.len() + message.message_id.len() + self.options.node_id.len() + 64
+            > MAX_FRAME
+        {
+            return Err(Status::resource_exhausted("message is too large"));
+        }
+        let connection = self.connection(address);
+        let (acknowledge, acknowledged) = oneshot::channel();
+        let call = self.next_call.fetch_add(1, Ordering::Relaxed);
+        let _forget = Forget {
+            service: self,
+            message_id: &message.message_id,
+            call,
+        };
+        self.pending.lock().insert(
+            message.message_id.clone(),
+            Pending {
+                call,
+                acknowledged: acknowledge,
+            },
+        );
+        self.send_until_acknowledged(&message, connection, acknowledged)
+            .await?;
+        Ok(Response::new(Empty {}))
+    }
+
+    async fn get_info(
+        &self,
+        _request: Request<Empty>,
+    ) -> Result<Response<ServiceServerInfo>, Status> {
+        Ok(Response::new(ServiceServerInfo {
+            node_id: self.options.node_id.clone(),
+            mq_binding_port: i32::from(self.options.mq_port),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+        }))
+    }
+}

@@ -1,0 +1,192 @@
+//! Client of this node's own message queue service
+//! (spec/messaging-and-crypto.md 1).
+
+use std::future::Future;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint, Identity};
+use tonic::{Code, Status, Streaming};
+
+use crate::config::{Config, GrpcTls};
+use crate::delivery::message::OutboundMessage;
+use crate::error::codes;
+use crate::proto::wire;
+use crate::proto::wire::message_queue_client::MessageQueueClient;
+
+/// Largest gRPC message read, in bytes; a message is 3.3 MB at most.
+const MAX_RECEIVED: usize = 16 * 1024 * 1024;
+
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Why the client cannot be made.
+#[derive(Debug, thiserror::Error)]
+pub enum ClientError {
+    /// `MQ_SERVICE_SERVER_IP` or port is not an address, or the certificates
+    /// are not usable.
+    #[error("message queue service: {0}")]
+    Endpoint(#[from] tonic::transport::Error),
+    /// A certificate file that cannot be read.
+    #[error("cannot read {path}: {source}")]
+    File {
+        /// Which file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+}
+
+/// Why a message was not sent.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum SendError {
+    /// This node's own message queue service cannot be reached.
+    #[error("message queue service unreachable: {0}")]
+    Unreachable(String),
+    /// No acknowledgement; another try may get one.
+    #[error("not acknowledged: {0}")]
+    Retry(String),
+    /// No try will succeed.
+    #[error("refused: {0}")]
+    GiveUp(String),
+}
+
+/// Sends messages to other nodes. Implemented by [`MqClient`], and by fakes.
+#[async_trait]
+pub trait MqSender: Send + Sync {
+    /// Returns when the receiver has acknowledged the message. Dropping the
+    /// future stops the service's retransmissions.
+    ///
+    /// # Errors
+    /// See [`SendError`].
+    async fn send(&self, message: &OutboundMessage) -> Result<(), SendError>;
+}
+
+/// A cheap handle on one channel, connected when first used and again after a
+/// loss.
+#[derive(Debug, Clone)]
+pub struct MqClient {
+    inner: MessageQueueClient<Channel>,
+    call_timeout: Duration,
+}
+
+impl MqClient {
+    /// For the configured service. Needs a tokio runtime.
+    ///
+    /// # Errors
+    /// Unusable address or certificates.
+    pub fn new(config: &Config) -> Result<Self, ClientError> {
+        let scheme = match config.grpc.tls {
+            Some(_) => "https",
+            None => "http",
+        };
+        let address = format!(
+            "{scheme}://{}:{}",
+            config.mq.service_host, config.mq.service_port
+        );
+        let mut endpoint = Endpoint::from_shared(address)?
+            .connect_timeout(CONNECT_TIMEOUT)
+            .tcp_nodelay(true)
+            .http2_keep_alive_interval(config.grpc.ping_interval)
+            .keep_alive_timeout(config.grpc.ping_timeout)
+            .keep_alive_while_idle(true);
+        if let Some(files) = &config.grpc.tls {
+            endpoint = endpoint.tls_config(tls(files)?)?;
+        }
+        Ok(Self {
+            inner: MessageQueueClient::new(endpoint.connect_lazy())
+                .max_decoding_message_size(MAX_RECEIVED),
+            call_timeout: config.grpc.call_timeout,
+        })
+    }
+
+    /// Whose service it is.
+    ///
+    /// # Errors
+    /// Unreachable, or no answer within `GRPC_CALL_TIMEOUT_MS`.
+    pub async fn get_info(&self) -> Result<wire::ServiceServerInfo, Status> {
+        let mut client = self.inner.clone();
+        self.in_time(client.get_info(wire::Empty {})).await
+    }
+
+    /// Everything that arrives from now on.
+    ///
+    /// # Errors
+    /// Unreachable, or no answer within `GRPC_CALL_TIMEOUT_MS`.
+    pub async fn subscribe(&self) -> Result<Streaming<wire::InboundMessage>, Status> {
+        let mut client = self.inner.clone();
+        self.in_time(client.subscribe_to_recv_messages(wire::Empty {}))
+            .await
+    }
+
+    /// Tells the sender of a message that it has been stored.
+    ///
+    /// # Errors
+    /// 10042 as text for an id that is not waited for; unreachable.
+    pub async fn acknowledge(&self, message_id: &str) -> Result<(), Status> {
+        let mut client = self.inner.clone();
+        let ack = wire::InboundMessageAck {
+            message_id: message_id.to_owned(),
+        };
+        self.in_time(client.send_ack_for_recv_message(ack)).await?;
+        Ok(())
+    }
+
+    async fn in_time<T>(
+        &self,
+        call: impl Future<Output = Result<tonic::Response<T>, Status>>,
+    ) -> Result<T, Status> {
+        match tokio::time::timeout(self.call_timeout, call).await {
+            Ok(answer) => answer.map(tonic::Response::into_inner),
+            Err(_) => Err(Status::deadline_exceeded("no answer in time")),
+        }
+    }
+}
+
+#[async_trait]
+impl MqSender for MqClient {
+    async fn send(&self, message: &OutboundMessage) -> Result<(), SendError> {
+        let mut client = self.inner.clone();
+        let request = wire::OutboundMessage {
+            mq_address: Some(wire::MqAddress {
+                ip: message.ip.clone(),
+                port: message.port,
+            }),
+            payload: Bytes::from(message.payload.clone()),
+            message_id: message.message_id.clone(),
+        };
+        match client.send_message(request).await {
+            Ok(_) => Ok(()),
+            Err(status) => Err(send_error(&status)),
+        }
+    }
+}
+
+/// The service's own error numbers arrive as `Unknown` with their text.
+fn send_error(status: &Status) -> SendError {
+    let text = || format!("{:?}: {}", status.code(), status.message());
+    match status.code() {
+        Code::Unavailable => SendError::Unreachable(text()),
+        // Larger than the service takes.
+        Code::ResourceExhausted | Code::OutOfRange => SendError::GiveUp(text()),
+        _ if status.message() == codes::MQ_SEND_TIMEOUT.message => {
+            SendError::Retry(codes::MQ_SEND_TIMEOUT.message.to_owned())
+        }
+        _ => SendError::Retry(text()),
+    }
+}
+
+fn tls(files: &GrpcTls) -> Result<ClientTlsConfig, ClientError> {
+    let identity = Identity::from_pem(read(&files.own.certificate)?, read(&files.own.key)?);
+    Ok(ClientTlsConfig::new()
+        .ca_certificate(Certificate::from_pem(read(&files.root)?))
+        .identity(identity))
+}
+
+fn read(path: &Path) -> Result<Vec<u8>, ClientError> {
+    std::fs::read(path).map_err(|source| ClientError::File {
+        path: path.to_owned(),
+        source,
+    })
+}

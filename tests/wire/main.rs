@@ -1,0 +1,3 @@
+//! What goes over the wires, compared with recordings of a real network.
+
+mod mq_messages;
