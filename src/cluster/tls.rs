@@ -31,7 +31,7 @@ impl Tls {
     }
 
     /// `host` is the name the master's certificate must have.
-    pub(super) fn client(&self, host: &str) -> ClientTlsConfig {
+    pub(crate) fn client(&self, host: &str) -> ClientTlsConfig {
         ClientTlsConfig::new()
             .domain_name(host)
             .ca_certificate(Certificate::from_pem(&self.root))

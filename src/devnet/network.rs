@@ -454,9 +454,11 @@ async fn wait_for_port(port: u16, what: &str, processes: &mut [Process]) -> io::
         if tokio::net::TcpStream::connect((LOCAL, port)).await.is_ok() {
             return Ok(());
         }
-        if let Some(ended) = processes.iter_mut().find(|process| process.has_ended()) {
-            let log = ended.log().display();
-            return Err(io::Error::other(format!("{what} ended at once; see {log}")));
+        for process in processes.iter_mut() {
+            if process.has_ended() {
+                let log = process.log().display();
+                return Err(io::Error::other(format!("{what} ended at once; see {log}")));
+            }
         }
         if Instant::now() > deadline {
             return Err(io::Error::other(format!("{what} did not start on port {port}")));

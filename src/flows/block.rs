@@ -49,7 +49,9 @@ impl BlockJobs for RoleBlockJobs {
         }
         Ok(jobs)
     }
+}
 
+impl RoleBlockJobs {
     /// The nodes this process works for.
     fn node_ids(&self) -> Vec<String> {
         vec![self.context.node_id().to_owned()]

@@ -2,9 +2,9 @@
 //! and return what is to be accepted. No I/O but reads (spec/flows.md).
 
 pub mod as_;
-mod error_code;
 pub mod block;
 pub mod dispatch;
+mod error_code;
 pub mod identifier;
 pub mod idp;
 mod integrity;

@@ -114,3 +114,98 @@ fn place(message: &Value) -> (usize, bool) {
     let is_outbound = message["direction"] == "outbound";
     (of_type.unwrap_or(TYPES.len()), is_outbound)
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::flows::testing::{TestNode, recorded};
+    use crate::mq::outbound::record_column;
+    use crate::node::Role;
+
+    fn known_request() -> String {
+        let queries = recorded("queries.jsonl");
+        let detail = queries
+            .iter()
+            .find(|query| query["method"] == "GetRequestDetail");
+        let request_id = &detail.unwrap()["params"]["request_id"];
+        request_id.as_str().unwrap().to_owned()
+    }
+
+    fn store(node: &TestNode, request_id: &str, name: &str, direction: &str, number: u64) {
+        let record = json!({
+            "message": {"type": name}, "direction": direction, "timestamp": number,
+        });
+        node.state.apply(&[Write::put_column(
+            Table::PrivateMessage,
+            row("rp1", request_id),
+            record_column(name, direction),
+            record.to_string().into_bytes(),
+        )]);
+    }
+
+    fn stored() -> (TestNode, String) {
+        let node = TestNode::new("rp1", Role::Rp);
+        let request_id = known_request();
+        store(&node, &request_id, "data_request", "outbound", 1);
+        store(&node, &request_id, "idp_response", "inbound", 2);
+        store(&node, &request_id, "consent_request", "outbound", 3);
+        store(&node, &request_id, "consent_request", "inbound", 4);
+        store(&node, &request_id, "as_response", "inbound", 5);
+        store(&node, &request_id, "idp_response", "inbound", 6);
+        (node, request_id)
+    }
+
+    async fn shown(node: &TestNode, request_id: &str, name: Option<&str>) -> Vec<u64> {
+        let found = find(&node.context, "rp1", request_id, name).await.unwrap();
+        let found = found.unwrap();
+        found
+            .iter()
+            .map(|message| message["timestamp"].as_u64().unwrap())
+            .collect()
+    }
+
+    #[tokio::test]
+    async fn messages_are_shown_by_type_and_direction_then_oldest_first() {
+        let (node, request_id) = stored();
+        assert_eq!(shown(&node, &request_id, None).await, [2, 6, 5, 4, 3, 1]);
+        let of_type = shown(&node, &request_id, Some("consent_request")).await;
+        assert_eq!(of_type, [4, 3]);
+    }
+
+    #[tokio::test]
+    async fn an_unknown_request_or_type_has_none() {
+        let (node, request_id) = stored();
+        let unknown = json!({"request_id": "none"});
+        node.ledger.answer("GetRequestDetail", unknown, Value::Null);
+        let found = find(&node.context, "rp1", "none", None).await.unwrap();
+        assert_eq!(found, None);
+        let refused = find(&node.context, "rp1", &request_id, Some("x")).await;
+        assert_eq!(refused.unwrap_err().code().number, 10000);
+        let refused = remove(&node.context, "rp1", None, Some("x")).await;
+        assert_eq!(refused.unwrap_err().code().number, 10000);
+    }
+
+    #[tokio::test]
+    async fn removal_is_by_request_or_of_all_and_by_type() {
+        let (node, request_id) = stored();
+        store(&node, "another", "as_response", "inbound", 7);
+        let responses = Some("idp_response");
+        let removal = remove(&node.context, "rp1", Some(&request_id), responses).await;
+        assert!(node.accept(&removal.unwrap()));
+        assert_eq!(shown(&node, &request_id, None).await, [5, 4, 3, 1]);
+        let removal = remove(&node.context, "rp1", Some(&request_id), None).await;
+        assert!(node.accept(&removal.unwrap()));
+        assert_eq!(shown(&node, &request_id, None).await, Vec::<u64>::new());
+        assert_eq!(
+            node.state.names(Table::PrivateMessage),
+            [row("rp1", "another")]
+        );
+        let other = remove(&node.context, "rp", None, None).await.unwrap();
+        assert!(other.writes.is_empty(), "rp is not rp1");
+        let removal = remove(&node.context, "rp1", None, None).await;
+        assert!(node.accept(&removal.unwrap()));
+        assert!(node.state.names(Table::PrivateMessage).is_empty());
+    }
+}

@@ -1,16 +1,19 @@
 //! Everything the recorded IdP and AS were called with and called back with,
 //! done again by our flows and compared member for member.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use openssl::rsa::Padding;
 use serde_json::{Map, Value, json};
 
 use super::testing::{
     CHAIN, TestNode, callbacks, continuation, job, message_job, of_kind, params, recorded,
     transactions,
 };
-use super::{RequestUpdate, as_, idp, node, request_key};
-use crate::crypto::hash;
+use super::{RequestUpdate, as_, idp, node, request_key, row};
+use crate::crypto::{accessor, hash, test_key};
 use crate::delivery::callback::{Callback, DataRequestAnswer};
 use crate::delivery::transaction::{Fate, Transact};
 use crate::error::Error;
@@ -36,6 +39,13 @@ impl Replayed {
     fn new(node_id: &str, role: Role) -> Self {
         let node = TestNode::new(node_id, role);
         let ledger = &node.ledger;
+        let offers = json!({"as_id": "as1"});
+        ledger.answer("GetServicesByAsID", offers.clone(), json!({"services": []}));
+        let offered = json!({"services": [{
+            "service_id": "bank_statement", "min_ial": 1.1, "min_aal": 1, "active": true,
+            "suspended": false, "supported_namespace_list": ["citizen_id"],
+        }]});
+        ledger.answer_from("GetServicesByAsID", offers, 54, offered);
         let service = json!({"service_id": "bank_statement"});
         let listed = json!({"node": [{"node_id": "as1"}]});
         ledger.answer(
@@ -298,6 +308,22 @@ pub(crate) fn data_request(body: &Value, consent: &ConsentRequest, height: u64) 
     }
 }
 
+/// What the user's accessor key (the test key) makes of a request's padded hash.
+pub(crate) fn user_signature(
+    request_message: &str,
+    initial_salt: &str,
+    request_id: &str,
+) -> String {
+    let pem = test_key::public_pem();
+    let padded = accessor::padded_hash(request_message, initial_salt, request_id, &pem).unwrap();
+    let key = test_key::private().rsa().unwrap();
+    let mut signature = vec![0; key.size() as usize];
+    let padded = STANDARD.decode(padded).unwrap();
+    key.private_encrypt(&padded, &mut signature, Padding::NONE)
+        .unwrap();
+    STANDARD.encode(signature)
+}
+
 #[derive(Default)]
 struct Compared {
     calls: usize,
@@ -322,6 +348,7 @@ async fn every_recorded_call_and_callback_of_idp_and_as_is_reproduced() {
     ]);
     let mut height = 53;
     let mut consents: BTreeMap<String, ConsentRequest> = BTreeMap::new();
+    let mut ended_requests: BTreeSet<String> = BTreeSet::new();
     let mut compared = Compared::default();
     for record in recorded("http.jsonl") {
         if record["scenario"] == "look-ups" {
@@ -381,6 +408,9 @@ async fn every_recorded_call_and_callback_of_idp_and_as_is_reproduced() {
             "request_status" => {
                 let ended = body["closed"] == true || body["timed_out"] == true;
                 let block = height_of(&body["block_height"]);
+                if ended {
+                    ended_requests.insert(request_id.to_owned());
+                }
                 replayed.update(request_id, block, ended).await;
             }
             "add_or_update_service_result" => {
@@ -422,8 +452,12 @@ async fn every_recorded_call_and_callback_of_idp_and_as_is_reproduced() {
             replayed.transactions.is_empty(),
             "{node_id} made more transactions"
         );
+        let open = consents.keys().filter(|id| !ended_requests.contains(*id));
+        let open: Vec<String> = open.map(|id| row("idp1", id)).collect();
+        if *node_id == "idp1" {
+            assert_eq!(replayed.node.state.names(Table::ConsentRequest), open);
+        }
         for table in [
-            Table::ConsentRequest,
             Table::DataRequest,
             Table::PendingDataRequest,
             Table::DataAnswer,

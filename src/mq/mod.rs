@@ -10,3 +10,7 @@ pub mod message;
 pub mod outbound;
 pub mod packing;
 pub mod schema;
+#[cfg(test)]
+pub(crate) mod testing;
+#[cfg(test)]
+mod tests;

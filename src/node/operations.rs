@@ -195,7 +195,7 @@ impl Operations for FlowOperations {
     }
 
     async fn callback_urls(&self, owner: CallbackOwner) -> Result<Outcome, Error> {
-        let urls = node::callback_settings::callback_urls(&self.context, owner.row()).await?;
+        let urls = node::callback_urls(&self.context, owner.row()).await?;
         Ok(found((!urls.is_empty()).then_some(Value::Object(urls))))
     }
 
@@ -204,7 +204,7 @@ impl Operations for FlowOperations {
         if owner == CallbackOwner::Node {
             self.test_crypto_urls(&urls).await?;
         }
-        Ok(Outcome::Stored(node::callback_settings::set_callback_urls(owner.row(), &urls)))
+        Ok(Outcome::Stored(node::set_callback_urls(owner.row(), &urls)))
     }
 
     async fn private_messages(

@@ -4,3 +4,4 @@ mod ledger_keys;
 mod ledger_replay;
 mod ledger_rpc;
 mod ledger_rules;
+mod mq_messages;

@@ -20,20 +20,9 @@ const ACTION: &str = "as.processMessage";
 /// service, however often the RP sends the request.
 ///
 /// # Errors
-/// Temporary ones; those of the payload.
+/// Those of ledger and store; those of the payload.
 pub async fn handle(context: &Context, job: &Job) -> Result<Commit, Error> {
     let received: Received = job.payload()?;
-    match process(context, &received).await {
-        Err(error) if !error.is_temporary() => {
-            let mut commit = Commit::nothing();
-            commit.job(failure(&received.receiver_node_id, None, &error));
-            Ok(commit)
-        }
-        other => other,
-    }
-}
-
-async fn process(context: &Context, received: &Received) -> Result<Commit, Error> {
     let node_id = received.receiver_node_id.as_str();
     let message = serde_json::from_str(&received.message)
         .map_err(|error| Error::with_message(codes::MALFORMED_MESSAGE_FORMAT, error.to_string()))?;
@@ -58,13 +47,12 @@ async fn process(context: &Context, received: &Received) -> Result<Commit, Error
     match asked {
         Ok(asked) => commit.merge(asked),
         Err(error) if error.is_temporary() => return Err(error),
-        Err(error) => commit.job(failure(node_id, Some(request_id), &error)),
+        Err(error) => {
+            let request_id = Some(request_id);
+            commit.job(error_job(ROLE, Some(node_id), ACTION, request_id, &error))
+        }
     };
     Ok(commit)
-}
-
-fn failure(node_id: &str, request_id: Option<&str>, error: &Error) -> NewJob {
-    error_job(ROLE, Some(node_id), ACTION, request_id, error)
 }
 
 async fn ask(

@@ -21,26 +21,9 @@ const URL_NAME: &str = "incoming_request_url";
 /// find, until it ends; only a sound one is shown to the client application.
 ///
 /// # Errors
-/// Temporary ones; those of the payload.
+/// Those of ledger, store and signing; those of the payload.
 pub async fn handle(context: &Context, job: &Job) -> Result<Commit, Error> {
     let received: Received = job.payload()?;
-    match process(context, &received).await {
-        Err(error) if !error.is_temporary() => {
-            let mut commit = Commit::nothing();
-            commit.job(error_job(
-                ROLE,
-                Some(&received.receiver_node_id),
-                ACTION,
-                None,
-                &error,
-            ));
-            Ok(commit)
-        }
-        other => other,
-    }
-}
-
-async fn process(context: &Context, received: &Received) -> Result<Commit, Error> {
     let node_id = received.receiver_node_id.as_str();
     let Message::ConsentRequest(request) = parse(&received.message)? else {
         return Ok(Commit::nothing());

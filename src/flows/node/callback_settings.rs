@@ -61,3 +61,34 @@ pub fn set_callback_urls(role: &str, urls: &Map<String, Value>) -> Accept {
     }
     accept
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::flows::testing::TestNode;
+    use crate::node::Role;
+
+    #[tokio::test]
+    async fn only_given_urls_of_the_role_change() {
+        let node = TestNode::new("idp1", Role::Idp);
+        let shown = callback_urls(&node.context, "idp").await.unwrap();
+        assert!(shown.is_empty());
+        for (given, expected) in [
+            (
+                json!({"incoming_request_url": "http://a", "error_url": "http://b"}),
+                json!({"incoming_request_url": "http://a", "error_url": "http://b"}),
+            ),
+            (
+                json!({"error_url": "http://c", "sign_url": "http://d", "node_id": "x"}),
+                json!({"incoming_request_url": "http://a", "error_url": "http://c"}),
+            ),
+        ] {
+            node.accept(&set_callback_urls("idp", given.as_object().unwrap()));
+            let shown = callback_urls(&node.context, "idp").await.unwrap();
+            assert_eq!(Value::Object(shown), expected);
+        }
+        assert!(callback_urls(&node.context, "rp").await.unwrap().is_empty());
+    }
+}

@@ -110,3 +110,103 @@ pub async fn handle(context: &Context, job: &Job) -> Result<Commit, Error> {
     }
     Ok(commit)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::flows::testing::{TestNode, config, continuation, params};
+
+    fn address_on_ledger(node: &TestNode, addresses: serde_json::Value) {
+        let of_node = json!({"node_id": "rp1"});
+        node.ledger.answer("GetMqAddresses", of_node, addresses);
+    }
+
+    fn unregistered() -> TestNode {
+        let node = TestNode::new("rp1", Role::Rp);
+        address_on_ledger(&node, serde_json::Value::Null);
+        node
+    }
+
+    fn refused() -> Fate {
+        Fate::Refused {
+            code: 25007,
+            message: "Not enough token".to_owned(),
+        }
+    }
+
+    #[tokio::test]
+    async fn the_first_address_on_the_ledger_decides() {
+        let node = unregistered();
+        let here = json!({"ip": "127.0.0.1", "port": 5100});
+        for (addresses, registered) in [
+            (json!([here]), true),
+            (json!([{"ip": "127.0.0.1", "port": 5101}]), false),
+            (json!([{"ip": "127.0.0.2", "port": 5100}]), false),
+            (json!([{"ip": "127.0.0.2", "port": 5100}, here]), false),
+            (json!([]), false),
+        ] {
+            address_on_ledger(&node, addresses.clone());
+            let found = is_registered(&node.context).await.unwrap();
+            assert_eq!(found, registered, "{addresses}");
+            let accept = register(&node.context, Millis(0)).await.unwrap();
+            assert_eq!(accept.is_none(), registered, "{addresses}");
+        }
+    }
+
+    #[tokio::test]
+    async fn nodes_that_do_not_register_are_ready() {
+        let mut node = unregistered();
+        node.context.role = Role::Ndid;
+        assert!(is_registered(&node.context).await.unwrap());
+        let mut node = unregistered();
+        let mut settings = config("rp1");
+        settings.mq.register_at_startup = false;
+        node.context.config = Arc::new(settings);
+        assert!(is_registered(&node.context).await.unwrap());
+    }
+
+    #[tokio::test]
+    async fn processes_that_start_together_make_one_transaction() {
+        let (one, other) = (unregistered(), unregistered());
+        let first = register(&one.context, Millis(1_000)).await.unwrap();
+        let second = register(&other.context, Millis(9_000)).await.unwrap();
+        let (first, second) = (first.unwrap(), second.unwrap());
+        assert_eq!(first.jobs[0].source, second.jobs[0].source);
+        assert!(first.jobs[0].source.is_some());
+        let later = register(&one.context, Millis(61_000)).await.unwrap();
+        assert_ne!(later.unwrap().jobs[0].source, first.jobs[0].source);
+
+        let job = &first.jobs[0];
+        assert_eq!(job.kind, Kind::LedgerTransact);
+        let transact: Transact = codec::decode(&job.payload).unwrap();
+        let expected = json!({"addresses": [{"ip": "127.0.0.1", "port": 5100}]});
+        assert_eq!(transact.method, "SetMqAddresses");
+        assert_eq!(params(&transact), expected);
+        assert!(!transact.resend_when_disabled && !transact.retry_on_shortage);
+    }
+
+    #[tokio::test]
+    async fn a_refused_registration_is_tried_again_as_long_as_it_is_needed() {
+        let node = unregistered();
+        let accept = register(&node.context, Millis(0)).await.unwrap().unwrap();
+        let mut job = accept.jobs[0].clone();
+        for _ in 0..3 {
+            let transact: Transact = codec::decode(&job.payload).unwrap();
+            let settled = continuation(&transact, refused());
+            let commit = handle(&node.context, &settled).await.unwrap();
+            job = commit.jobs[0].clone();
+            assert!(job.not_before.unwrap() > Millis::now());
+        }
+        let transact: Transact = codec::decode(&job.payload).unwrap();
+        let settled = continuation(&transact, Fate::Committed { height: 3 });
+        let commit = handle(&node.context, &settled).await.unwrap();
+        assert_eq!(commit, Commit::nothing());
+
+        address_on_ledger(&node, json!([{"ip": "127.0.0.1", "port": 5100}]));
+        let settled = continuation(&transact, refused());
+        let commit = handle(&node.context, &settled).await.unwrap();
+        assert_eq!(commit, Commit::nothing(), "another process has done it");
+    }
+}

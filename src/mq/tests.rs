@@ -1,0 +1,467 @@
+//! Messages of the recorded network through the whole of this module.
+
+use std::sync::Arc;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use openssl::pkey::PKey;
+use openssl::rsa::Rsa;
+use prost::Message as _;
+use serde_json::{Value, json};
+
+use super::inbound::{RawMessage, run_receive};
+use super::message::{IdpResponse, Message};
+use super::testing::{self, CHAIN, FakeLedger};
+use super::{body, envelope, outbound};
+use crate::actors::Run;
+use crate::delivery::callback::Callback;
+use crate::delivery::message::OutboundMessage;
+use crate::flows::Received;
+use crate::job::{Commit, Kind, Millis, NewJob, Outcome, Table, Write};
+use crate::node::{Context, Role};
+use crate::proto::wire::MqMessage;
+
+fn role_of(node_id: &str) -> Role {
+    match &node_id[..2] {
+        "rp" => Role::Rp,
+        "id" => Role::Idp,
+        _ => Role::As,
+    }
+}
+
+fn decode<P: for<'de> serde::Deserialize<'de>>(job: &NewJob) -> P {
+    crate::job::codec::decode(&job.payload).unwrap()
+}
+
+fn raw(bytes: Vec<u8>) -> RawMessage {
+    RawMessage {
+        sender_id: "sender".to_owned(),
+        message_id: "id_1".to_owned(),
+        bytes,
+        received_at: Millis(1_732_000_000_000),
+    }
+}
+
+async fn receive(context: &Context, bytes: Vec<u8>) -> Commit {
+    let job = testing::job(Kind::MqReceive, &raw(bytes));
+    match run_receive(context, &job).await.unwrap() {
+        Run::Commit(commit) => commit,
+        Run::Retry { reason, .. } => panic!("{reason}"),
+    }
+}
+
+/// The code in the error callback of a rejected message.
+fn rejection(commit: &Commit) -> (String, u64) {
+    assert!(
+        matches!(commit.outcome, Outcome::Failed { .. }),
+        "{commit:?}"
+    );
+    let [job] = commit.jobs.as_slice() else {
+        panic!("{commit:?}");
+    };
+    let callback: Callback = decode(job);
+    let body: Value = serde_json::from_str(&callback.body).unwrap();
+    assert_eq!(body["type"], "error");
+    (
+        body["action"].as_str().unwrap().to_owned(),
+        body["error"]["code"].as_u64().unwrap(),
+    )
+}
+
+fn response(idp_id: &str, height: u64) -> Message {
+    Message::IdpResponse(IdpResponse {
+        request_id: "a".repeat(64),
+        mode: Some(1),
+        accessor_id: None,
+        idp_id: idp_id.to_owned(),
+        error_code: None,
+        chain_id: CHAIN.to_owned(),
+        height,
+    })
+}
+
+/// Bytes of a message made by hand: `body` signed by `signer`, for rp1.
+async fn forged(
+    ledger: &Arc<FakeLedger>,
+    signer: &str,
+    message_type: &str,
+    body: &[u8],
+) -> Vec<u8> {
+    let sender = testing::context(signer, role_of(signer), ledger.clone());
+    let message = MqMessage {
+        version: envelope::VERSION,
+        message_type: message_type.to_owned(),
+        message: body.to_vec().into(),
+        signature: envelope::sign(&sender, signer, body).await.unwrap().into(),
+        ..Default::default()
+    };
+    sealed(&sender, &message).await
+}
+
+async fn sealed(sender: &Context, message: &MqMessage) -> Vec<u8> {
+    let receiver = outbound::receiver(sender, "rp1").await.unwrap();
+    envelope::seal(sender, message, &receiver).await.unwrap()
+}
+
+#[tokio::test]
+async fn every_recorded_message_becomes_a_record_and_a_job_of_its_role() {
+    let ledger = FakeLedger::recorded();
+    let mut kinds = Vec::new();
+    for line in testing::lines("mq.jsonl") {
+        let Some(receiver) = line["receiver"].as_str() else {
+            continue;
+        };
+        let context = testing::context(receiver, role_of(receiver), ledger.clone());
+        let push = &line["push"];
+        let bytes = STANDARD.decode(push["message"].as_str().unwrap()).unwrap();
+        let commit = receive(&context, bytes).await;
+        assert_eq!(commit.outcome, Outcome::Done);
+
+        let [job] = commit.jobs.as_slice() else {
+            panic!("{commit:?}");
+        };
+        let received: Received = decode(job);
+        assert_eq!(received.receiver_node_id, receiver);
+        let message: Message = serde_json::from_str(&received.message).unwrap();
+        assert_eq!(message.sender(), push["sender_id"]);
+        assert_eq!(job.key, format!("request:{}", message.request_id()));
+        assert_eq!(job.after_height, Some(message.position().1));
+        kinds.push(job.kind.name());
+
+        let [
+            Write::Put {
+                table,
+                row,
+                column,
+                value,
+            },
+        ] = commit.writes.as_slice()
+        else {
+            panic!("{commit:?}");
+        };
+        assert_eq!(*table, Table::PrivateMessage);
+        assert_eq!(*row, format!("{receiver}/{}", message.request_id()));
+        assert!(column.starts_with(&format!("{}:inbound:", message.type_name())));
+        let record: Value = serde_json::from_slice(value).unwrap();
+        assert_eq!(record["direction"], "inbound");
+        assert_eq!(record["source"], json!({"node_id": message.sender()}));
+        assert_eq!(record["timestamp"], 1_732_000_000_000u64);
+        assert_eq!(record["message"]["request_id"], message.request_id());
+    }
+    kinds.sort_unstable();
+    kinds.dedup();
+    let expected = [
+        "as.data_request",
+        "idp.consent_request",
+        "rp.as_response",
+        "rp.idp_response",
+    ];
+    assert_eq!(kinds, expected);
+}
+
+#[tokio::test]
+async fn a_sent_message_is_recorded_delivered_and_understood() {
+    let ledger = FakeLedger::recorded();
+    let idp = testing::context("idp1", Role::Idp, ledger.clone());
+    let rp = testing::context("rp1", Role::Rp, ledger);
+    let receiver = outbound::receiver(&idp, "rp1").await.unwrap();
+    let message = response("idp1", 42);
+    let commit = outbound::send(&idp, "idp1", &[receiver.clone(), receiver], &message)
+        .await
+        .unwrap();
+
+    let [
+        Write::Put {
+            row, column, value, ..
+        },
+    ] = commit.writes.as_slice()
+    else {
+        panic!("{commit:?}");
+    };
+    assert_eq!(*row, format!("idp1/{}", message.request_id()));
+    assert!(column.starts_with("idp_response:outbound:"));
+    let record: Value = serde_json::from_slice(value).unwrap();
+    assert_eq!(record["message"], Value::Object(body::to_object(&message)));
+    assert_eq!(record["destinations"][1]["node_id"], "rp1");
+
+    let [first, second] = commit.jobs.as_slice() else {
+        panic!("{commit:?}");
+    };
+    assert_eq!(first.key, format!("message:rp1:{}", message.request_id()));
+    let in_600_seconds = Millis::now().until(first.deadline.unwrap()).as_secs();
+    assert!((595..=600).contains(&in_600_seconds));
+    let (first, second): (OutboundMessage, OutboundMessage) = (decode(first), decode(second));
+    assert_ne!(first.message_id, second.message_id);
+
+    let one = receive(&rp, first.payload).await;
+    let two = receive(&rp, second.payload).await;
+    let received: Received = decode(&one.jobs[0]);
+    let understood: Message = serde_json::from_str(&received.message).unwrap();
+    assert_eq!(understood, message);
+    // The same signed message under two ids is the same work.
+    assert_eq!(one.jobs[0].source, two.jobs[0].source);
+}
+
+#[tokio::test]
+async fn compressed_messages_are_understood() {
+    let ledger = FakeLedger::recorded();
+    let mut idp = testing::context("idp1", Role::Idp, ledger.clone());
+    let mut config = idp.config.as_ref().clone();
+    config.mq.compress_from = Some(10);
+    idp.config = Arc::new(config);
+    let receiver = outbound::receiver(&idp, "rp1").await.unwrap();
+    let commit = outbound::send(&idp, "idp1", &[receiver], &response("idp1", 42))
+        .await
+        .unwrap();
+    let sent: OutboundMessage = decode(&commit.jobs[0]);
+    let rp = testing::context("rp1", Role::Rp, ledger);
+    let opened = envelope::open(&rp, &sent.payload).await.unwrap();
+    assert_eq!(opened.message.message_compression_algorithm, "gzip");
+    let commit = receive(&rp, sent.payload).await;
+    assert_eq!(commit.outcome, Outcome::Done);
+}
+
+#[tokio::test]
+async fn a_message_that_does_not_fit_is_refused_before_it_is_signed() {
+    let rp = testing::context("rp1", Role::Rp, FakeLedger::recorded());
+    let Message::IdpResponse(mut content) = response("idp1", 1) else {
+        unreachable!();
+    };
+    content.accessor_id = Some("x".repeat(outbound::MAX_MESSAGE));
+    let error = outbound::check_size(&rp, &Message::IdpResponse(content)).unwrap_err();
+    assert_eq!(error.message(), "message size larger than max length limit");
+    assert!(outbound::check_size(&rp, &response("idp1", 1)).is_ok());
+}
+
+#[tokio::test]
+async fn a_ledger_that_cannot_be_reached_keeps_the_job() {
+    let ledger = FakeLedger::recorded();
+    let rp = testing::context("rp1", Role::Rp, ledger.clone());
+    let text = Value::Object(body::to_object(&response("idp1", 1))).to_string();
+    let bytes = forged(&ledger, "idp1", "idp_response", text.as_bytes()).await;
+    *ledger.unavailable.lock() = true;
+    let job = testing::job(Kind::MqReceive, &raw(bytes));
+    let error = run_receive(&rp, &job).await.unwrap_err();
+    assert!(error.is_temporary());
+    *ledger.unavailable.lock() = false;
+    assert!(run_receive(&rp, &job).await.is_ok());
+}
+
+#[tokio::test]
+async fn everything_wrong_with_a_message_is_final_and_reported_with_its_code() {
+    let ledger = FakeLedger::recorded();
+    let rp = testing::context("rp1", Role::Rp, ledger.clone());
+    let good = body::to_object(&response("idp1", 1));
+    let with = |member: &str, value: Value| {
+        let mut object = good.clone();
+        object.insert(member.to_owned(), value);
+        Value::Object(object).to_string()
+    };
+    let without = |member: &str| {
+        let mut object = good.clone();
+        object.shift_remove(member);
+        Value::Object(object).to_string()
+    };
+    let text = Value::Object(good.clone()).to_string();
+    let cases = [
+        (
+            "unknown node",
+            "idp1",
+            "idp_response",
+            with("idp_id", json!("nobody")),
+            10020,
+        ),
+        (
+            "no sender",
+            "idp1",
+            "idp_response",
+            without("idp_id"),
+            10020,
+        ),
+        (
+            "another's name",
+            "idp2",
+            "idp_response",
+            text.clone(),
+            10021,
+        ),
+        (
+            "another type outside",
+            "idp1",
+            "data_request",
+            text.clone(),
+            10043,
+        ),
+        (
+            "unknown type outside",
+            "idp1",
+            "greeting",
+            text.clone(),
+            10043,
+        ),
+        (
+            "unknown type inside",
+            "idp1",
+            "idp_response",
+            with("type", json!("x")),
+            10043,
+        ),
+        (
+            "missing member",
+            "idp1",
+            "idp_response",
+            without("request_id"),
+            10044,
+        ),
+        (
+            "null member",
+            "idp1",
+            "idp_response",
+            with("accessor_id", Value::Null),
+            10044,
+        ),
+        (
+            "height 0",
+            "idp1",
+            "idp_response",
+            with("height", json!(0)),
+            10044,
+        ),
+        ("not JSON", "idp1", "idp_response", "{".to_owned(), 10023),
+        (
+            "unknown chain",
+            "idp1",
+            "idp_response",
+            with("chain_id", json!("other")),
+            10047,
+        ),
+    ];
+    for (case, signer, message_type, body, code) in cases {
+        let bytes = forged(&ledger, signer, message_type, body.as_bytes()).await;
+        let commit = receive(&rp, bytes).await;
+        let (action, found) = rejection(&commit);
+        assert_eq!(found, code, "{case}");
+        let expected = match code {
+            10047 => "rp.handleMessageFromQueue",
+            _ => "onMessage",
+        };
+        assert_eq!(action, expected, "{case}");
+    }
+}
+
+#[tokio::test]
+async fn rubbish_wrong_keys_and_wrong_versions_are_rejected() {
+    let ledger = FakeLedger::recorded();
+    let rp = testing::context("rp1", Role::Rp, ledger.clone());
+    let idp2 = testing::context("idp2", Role::Idp, ledger.clone());
+    for bytes in [vec![], vec![0xff; 100], vec![0; 300]] {
+        assert_eq!(rejection(&receive(&rp, bytes).await).1, 10022);
+    }
+    let text = Value::Object(body::to_object(&response("idp1", 1))).to_string();
+    let for_rp = forged(&ledger, "idp1", "idp_response", text.as_bytes()).await;
+    assert_eq!(rejection(&receive(&idp2, for_rp.clone()).await).1, 10022);
+    let mut changed = for_rp;
+    let last = changed.len() - 1;
+    changed[last] ^= 1;
+    assert_eq!(rejection(&receive(&rp, changed).await).1, 10022);
+
+    let idp = testing::context("idp1", Role::Idp, ledger);
+    let version_3 = MqMessage {
+        version: 3,
+        ..Default::default()
+    };
+    let bytes = sealed(&idp, &version_3).await;
+    assert_eq!(rejection(&receive(&rp, bytes).await).1, 10052);
+    let empty = MqMessage {
+        version: 2,
+        ..Default::default()
+    };
+    let bytes = sealed(&idp, &empty).await;
+    assert_eq!(rejection(&receive(&rp, bytes).await).1, 10023);
+    let bomb = MqMessage {
+        version: 2,
+        message_type: "idp_response".to_owned(),
+        message: super::gzip::compress(&vec![0; 27_000_000]).into(),
+        signature: vec![0; 256].into(),
+        message_compression_algorithm: "gzip".to_owned(),
+        ..Default::default()
+    };
+    let bytes = sealed(&idp, &bomb).await;
+    assert_eq!(rejection(&receive(&rp, bytes).await).1, 10023);
+}
+
+#[tokio::test]
+async fn a_node_cannot_speak_for_another_with_an_added_member() {
+    let ledger = FakeLedger::recorded();
+    let rp = testing::context("rp1", Role::Rp, ledger.clone());
+    let object = json!({
+        "type": "as_response", "request_id": "r", "as_id": "as1", "service_id": "s",
+        "error_code": 1, "chain_id": CHAIN, "height": 1, "idp_id": "idp1",
+    });
+    let wrapped = crate::proto::wire::AsDataResponseMqMessage {
+        request_json: object.to_string(),
+        ..Default::default()
+    };
+    let bytes = forged(&ledger, "idp1", "as_response", &wrapped.encode_to_vec()).await;
+    assert_eq!(rejection(&receive(&rp, bytes).await).1, 10021);
+}
+
+#[tokio::test]
+async fn messages_of_an_earlier_chain_do_not_wait_for_a_height() {
+    let ledger = FakeLedger::recorded();
+    let rp = testing::context("rp1", Role::Rp, ledger.clone());
+    ledger.set(
+        "GetChainHistory",
+        &Value::Null,
+        json!({"chains": [{"chain_id": "before"}]}),
+    );
+    let mut object = body::to_object(&response("idp1", 99_999));
+    object.insert("chain_id".to_owned(), json!("before"));
+    let text = Value::Object(object).to_string();
+    let bytes = forged(&ledger, "idp1", "idp_response", text.as_bytes()).await;
+    let commit = receive(&rp, bytes).await;
+    assert_eq!(commit.outcome, Outcome::Done);
+    assert_eq!(commit.jobs[0].after_height, None);
+}
+
+#[tokio::test]
+async fn messages_for_another_role_are_recorded_and_fail_without_a_callback() {
+    let ledger = FakeLedger::recorded();
+    let mut context = testing::context("rp1", Role::Rp, ledger.clone());
+    context.role = Role::Idp;
+    let text = Value::Object(body::to_object(&response("idp1", 1))).to_string();
+    let bytes = forged(&ledger, "idp1", "idp_response", text.as_bytes()).await;
+    let commit = receive(&context, bytes).await;
+    assert!(matches!(commit.outcome, Outcome::Failed { .. }));
+    assert!(commit.jobs.is_empty());
+    assert_eq!(commit.writes.len(), 1);
+}
+
+#[tokio::test]
+async fn a_message_signed_before_a_rotation_is_taken_for_a_while() {
+    let ledger = FakeLedger::recorded();
+    let rp = testing::context("rp1", Role::Rp, ledger.clone());
+    let text = Value::Object(body::to_object(&response("idp1", 900))).to_string();
+    let bytes = forged(&ledger, "idp1", "idp_response", text.as_bytes()).await;
+
+    let new_key = PKey::from_rsa(Rsa::generate(2048).unwrap()).unwrap();
+    let pem = String::from_utf8(new_key.public_key_to_pem().unwrap()).unwrap();
+    let mut keys = Vec::new();
+    ledger.change_node("idp1", |info| {
+        let key = &mut info["signing_public_key"];
+        keys.push(key.clone());
+        key["public_key"] = pem.into();
+        key["version"] = json!(2);
+        key["creation_block_height"] = json!(950);
+        keys.push(key.clone());
+    });
+    ledger.set(
+        "GetNodePublicKeyList",
+        &json!({"node_id": "idp1"}),
+        json!({"signing_public_key_list": keys}),
+    );
+    assert_eq!(receive(&rp, bytes.clone()).await.outcome, Outcome::Done);
+
+    *ledger.height.lock() = 10_000;
+    assert_eq!(rejection(&receive(&rp, bytes).await).1, 10021);
+}
