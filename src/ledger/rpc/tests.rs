@@ -116,11 +116,12 @@ async fn rubbish_fails_the_call_and_nothing_else() {
         "\u{0}\u{1}",
         "{\"result\":",
     ] {
-        let mut script = ledger.script.lock();
-        script
+        let text = rubbish.to_owned();
+        ledger
+            .script
+            .lock()
             .rubbish
-            .insert("block".to_owned(), rubbish.to_owned());
-        drop(script);
+            .insert("block".to_owned(), text);
         assert!(client.block(1, None).await.is_err(), "{rubbish}");
     }
     ledger.script.lock().rubbish.clear();
