@@ -240,6 +240,8 @@ impl Watchdog {
 mod tests {
     use super::*;
 
+    use proptest::prelude::*;
+
     fn status(chain_id: &str, height: u64) -> Status {
         Status {
             chain_id: chain_id.to_owned(),
@@ -352,5 +354,62 @@ mod tests {
         assert_eq!(watchdog.polled(10, 10, now), Verdict::Fine);
         assert_eq!(watchdog.polled(3, 10, now), Verdict::Fine);
         assert_eq!(watchdog.polled(4, 10, now), Verdict::Lower);
+    }
+
+    #[derive(Debug, Clone)]
+    enum Step {
+        Sees(u64),
+        Works(u64),
+        Crashes,
+    }
+
+    fn steps() -> impl Strategy<Value = Vec<Step>> {
+        let step = prop_oneof![
+            (0u64..40).prop_map(Step::Sees),
+            (1u64..8).prop_map(Step::Works),
+            Just(Step::Crashes),
+        ];
+        prop::collection::vec(step, 0..80)
+    }
+
+    proptest! {
+        /// Whatever is seen and whenever the process dies, each block is
+        /// settled once and acted on once, in order, and never acted on before
+        /// the next one was seen.
+        #[test]
+        fn every_block_is_settled_and_acted_on_once_in_order(steps in steps()) {
+            let mut follow = Follow::new(saved(10));
+            let (mut settled, mut acted, mut seen) = (10, 9, 10);
+            for step in steps {
+                match step {
+                    Step::Sees(height) => {
+                        follow.saw(height);
+                        seen = seen.max(height);
+                    }
+                    Step::Crashes => follow = Follow::new(follow.progress().clone()),
+                    Step::Works(limit) => {
+                        let Some(plan) = follow.next(limit) else {
+                            prop_assert_eq!(follow.tip(), settled);
+                            continue;
+                        };
+                        let last = *plan.fetch.end();
+                        prop_assert!(last <= seen);
+                        for height in plan.fetch {
+                            if height >= plan.settle_from {
+                                prop_assert_eq!(height, settled + 1);
+                                settled = height;
+                            }
+                            if height < last {
+                                prop_assert_eq!(height, acted + 1);
+                                acted = height;
+                            }
+                        }
+                        let progress = follow.after(last, "");
+                        prop_assert_eq!((progress.settled, progress.processed), (settled, acted));
+                        follow.stored(progress);
+                    }
+                }
+            }
+        }
     }
 }
