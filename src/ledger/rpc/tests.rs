@@ -246,3 +246,18 @@ async fn a_silent_subscription_ends_after_the_limit() {
     let sighting = tokio::time::timeout(PATIENCE, subscription.changed()).await;
     assert!(sighting.unwrap().ended.unwrap().contains("silent"));
 }
+
+#[tokio::test]
+async fn pings_keep_a_subscription_alive_that_has_no_blocks_to_show() {
+    let ledger = FakeLedger::start(3).await;
+    let mut options = ledger.options();
+    options.silence_limit = Duration::from_millis(400);
+    let mut subscription = Subscription::open(&options).await.unwrap();
+    for _ in 0..10 {
+        ledger.ping_all();
+        let quiet = tokio::time::timeout(Duration::from_millis(80), subscription.changed()).await;
+        assert!(quiet.is_err(), "{quiet:?}");
+    }
+    ledger.add(vec![]);
+    assert_eq!(subscription.changed().await.newest.unwrap().height, 4);
+}
