@@ -144,7 +144,9 @@ impl Checker {
         if text.contains(|character: char| character.is_whitespace() || "/@?#".contains(character))
         {
             let fix = "a host name or address, without scheme, path or spaces";
-            self.mistake(name, Some(text), fix);
+            // `user:password@host` holds a secret.
+            let shown = Some(text).filter(|text| !text.contains('@'));
+            self.mistake(name, shown, fix);
             return default.to_owned();
         }
         text

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
@@ -56,7 +56,7 @@ impl fmt::Display for Mistakes {
 /// # Errors
 /// Every mistake, not only the first.
 pub fn load() -> Result<Config, Mistakes> {
-    match variables::environment() {
+    match variables::environment(Path::new(".env"), std::env::vars_os()) {
         Ok(environment) => load_from(&environment),
         Err(error) => Err(Mistakes(vec![Mistake {
             variable: ".env",

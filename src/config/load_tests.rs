@@ -209,9 +209,13 @@ fn secrets_are_shown_nowhere() {
     assert!(summary.contains(&("DB_PASSWORD", "(set)".to_owned())));
     assert!(!format!("{summary:?}").contains("abab"));
 
-    fixture.set(&[("API_KEY_HASH", "hidden-6"), ("MODE", "wrong")]);
+    fixture.set(&[
+        ("API_KEY_HASH", "hidden-6"),
+        ("MODE", "wrong"),
+        ("DB_IP", "redis://:hidden-7@db"),
+    ]);
     let mistakes = load_from(&fixture.environment).unwrap_err();
-    assert_eq!(mistakes.0.len(), 2);
+    assert_eq!(mistakes.0.len(), 3);
     assert!(!format!("{mistakes} {mistakes:?}").contains("hidden"));
 }
 

@@ -3,6 +3,8 @@
 //! A field's variable is its name in capitals.
 
 use std::collections::HashMap;
+use std::ffi::OsString;
+use std::path::Path;
 
 use envconfig::Envconfig;
 
@@ -82,24 +84,65 @@ pub(super) fn read<C: Envconfig + Default>(environment: &HashMap<String, String>
     C::init_from_hashmap(environment).unwrap_or_default()
 }
 
-/// The file `.env` of the working directory under the process's own
-/// environment, which wins. Text that is not UTF-8 is kept recognisable.
-pub(super) fn environment() -> Result<HashMap<String, String>, dotenvy::Error> {
+/// The variables of a file like `.env`, if it exists, under the process's own,
+/// which win. Text that is not UTF-8 is kept recognisable.
+///
+/// # Errors
+/// What is wrong with the file; never its content, which may be secret.
+pub(super) fn environment(
+    file: &Path,
+    own: impl IntoIterator<Item = (OsString, OsString)>,
+) -> Result<HashMap<String, String>, String> {
     let mut environment = HashMap::new();
-    match dotenvy::from_path_iter(".env") {
+    match dotenvy::from_path_iter(file) {
         Ok(lines) => {
-            for line in lines {
-                let (name, value) = line?;
+            for (index, line) in lines.enumerate() {
+                let unreadable = |_| format!("entry {} cannot be read", index + 1);
+                let (name, value) = line.map_err(unreadable)?;
                 environment.insert(name, value);
             }
         }
         Err(error) if error.not_found() => {}
-        Err(error) => return Err(error),
+        Err(error) => return Err(error.to_string()),
     }
-    let own = std::env::vars_os().map(|(name, value)| {
-        let text = |os: std::ffi::OsString| os.to_string_lossy().into_owned();
-        (text(name), text(value))
-    });
-    environment.extend(own);
+    let text = |os: OsString| os.to_string_lossy().into_owned();
+    environment.extend(
+        own.into_iter()
+            .map(|(name, value)| (text(name), text(value))),
+    );
     Ok(environment)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn own(variables: &[(&str, &str)]) -> Vec<(OsString, OsString)> {
+        let owned = variables.iter();
+        owned
+            .map(|(name, value)| (name.into(), value.into()))
+            .collect()
+    }
+
+    #[test]
+    fn the_process_environment_wins_over_the_file() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join(".env");
+        std::fs::write(&file, "NODE_ID=rp1\n# comment\nMODE='worker'\n").unwrap();
+        let both = environment(&file, own(&[("MODE", "master"), ("DB_IP", "db")])).unwrap();
+        assert_eq!(both["NODE_ID"], "rp1");
+        assert_eq!(both["MODE"], "master");
+        assert_eq!(both["DB_IP"], "db");
+        let without = environment(&directory.path().join("none"), own(&[("A", "1")])).unwrap();
+        assert_eq!(without.len(), 1);
+    }
+
+    #[test]
+    fn a_line_that_cannot_be_read_is_not_shown() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join(".env");
+        std::fs::write(&file, "NODE_ID=rp1\nDB_PASSWORD='hidden\n").unwrap();
+        let error = environment(&file, own(&[])).unwrap_err();
+        assert_eq!(error, "entry 2 cannot be read");
+    }
 }

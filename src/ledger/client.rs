@@ -165,8 +165,13 @@ async fn introduce(pool: Arc<Pool>, known: Arc<RwLock<Known>>) {
         if *connected.borrow_and_update() == 0 {
             known.write().chain = None;
         } else if let Err(error) = ask_status(&pool, &known).await {
-            tracing::debug!(%error, "asking the ledger for its status");
-            tokio::time::sleep(pool.options().first_reconnect).await;
+            let options = pool.options();
+            let delay = match &error {
+                RpcError::UnsupportedVersion(_) => options.longest_reconnect,
+                _ => options.first_reconnect,
+            };
+            tracing::warn!(%error, "asking the ledger for its chain");
+            tokio::time::sleep(delay).await;
             continue;
         }
         if connected.changed().await.is_err() {

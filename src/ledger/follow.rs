@@ -105,17 +105,6 @@ pub struct Plan {
     pub settle_from: u64,
 }
 
-/// What a height means to the follower.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Seen {
-    /// Higher than any before.
-    New,
-    /// Nothing new.
-    Known,
-    /// Lower than what was seen: the ledger may have been reset.
-    Lower,
-}
-
 /// Keeps track of what has been seen and what has been done.
 #[derive(Debug, Clone)]
 pub struct Follow {
@@ -141,15 +130,8 @@ impl Follow {
     }
 
     /// The ledger has shown a block (events) or told its height (`status`).
-    pub fn saw(&mut self, height: u64) -> Seen {
-        if height > self.tip {
-            self.tip = height;
-            return Seen::New;
-        }
-        if height < self.progress.settled {
-            return Seen::Lower;
-        }
-        Seen::Known
+    pub fn saw(&mut self, height: u64) {
+        self.tip = self.tip.max(height);
     }
 
     /// What to do next: at most `limit` blocks to settle. `None`: nothing.
@@ -198,22 +180,34 @@ impl Follow {
     }
 }
 
-/// Notices a subscription that shows no more blocks although `status` tells of
-/// higher ones.
+/// What a call of `status` says about the subscription and the ledger.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verdict {
+    /// All is well, or it is too early to tell.
+    Fine,
+    /// The subscription has shown no block for a while although there are some.
+    Silent,
+    /// The ledger is lower than what has been settled: it may have been reset.
+    Lower,
+}
+
+/// Judges the subscription and the ledger by repeated calls of `status`.
 #[derive(Debug)]
 pub struct Watchdog {
     patience: Duration,
     announced: u64,
     behind_since: Option<Instant>,
+    was_lower: bool,
 }
 
 impl Watchdog {
-    /// A new subscription; blocks up to `height` need not be announced by it.
+    /// For a new subscription; blocks up to `height` need not be announced by it.
     pub fn new(height: u64, patience: Duration) -> Self {
         Self {
             patience,
             announced: height,
             behind_since: None,
+            was_lower: false,
         }
     }
 
@@ -223,21 +217,30 @@ impl Watchdog {
         self.behind_since = None;
     }
 
-    /// `status` has told a height; true if the subscription has been behind
-    /// for longer than the patience.
-    pub fn polled(&mut self, height: u64, now: Instant) -> bool {
+    /// `status` has told `height` while every block up to `settled` was settled.
+    pub fn polled(&mut self, height: u64, settled: u64, now: Instant) -> Verdict {
+        // One low height may have been told before the newest block was settled.
+        let is_lower = height < settled;
+        if std::mem::replace(&mut self.was_lower, is_lower) && is_lower {
+            return Verdict::Lower;
+        }
         if height <= self.announced {
             self.behind_since = None;
-            return false;
+            return Verdict::Fine;
         }
         let since = *self.behind_since.get_or_insert(now);
-        now.duration_since(since) >= self.patience
+        if now.duration_since(since) >= self.patience {
+            return Verdict::Silent;
+        }
+        Verdict::Fine
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    use proptest::prelude::*;
 
     fn status(chain_id: &str, height: u64) -> Status {
         Status {
@@ -313,12 +316,11 @@ mod tests {
     }
 
     #[test]
-    fn heights_are_judged() {
+    fn a_height_told_late_is_no_step_back() {
         let mut follow = Follow::new(saved(10));
-        assert_eq!(follow.saw(10), Seen::Known);
-        assert_eq!(follow.saw(11), Seen::New);
-        assert_eq!(follow.saw(11), Seen::Known);
-        assert_eq!(follow.saw(9), Seen::Lower);
+        follow.saw(12);
+        follow.saw(11);
+        assert_eq!(follow.tip(), 12);
     }
 
     #[test]
@@ -336,11 +338,78 @@ mod tests {
         let start = Instant::now();
         let after = |seconds| start + Duration::from_secs(seconds);
         let mut watchdog = Watchdog::new(10, Duration::from_secs(2));
-        assert!(!watchdog.polled(10, after(0)));
-        assert!(!watchdog.polled(11, after(1)));
+        assert_eq!(watchdog.polled(10, 10, after(0)), Verdict::Fine);
+        assert_eq!(watchdog.polled(11, 10, after(1)), Verdict::Fine);
         watchdog.announced(11);
-        assert!(!watchdog.polled(12, after(5)));
-        assert!(!watchdog.polled(12, after(6)));
-        assert!(watchdog.polled(12, after(7)));
+        assert_eq!(watchdog.polled(12, 11, after(5)), Verdict::Fine);
+        assert_eq!(watchdog.polled(12, 12, after(6)), Verdict::Fine);
+        assert_eq!(watchdog.polled(12, 12, after(7)), Verdict::Silent);
+    }
+
+    #[test]
+    fn a_ledger_that_is_lower_twice_may_have_been_reset() {
+        let now = Instant::now();
+        let mut watchdog = Watchdog::new(10, Duration::from_secs(2));
+        assert_eq!(watchdog.polled(9, 10, now), Verdict::Fine);
+        assert_eq!(watchdog.polled(10, 10, now), Verdict::Fine);
+        assert_eq!(watchdog.polled(3, 10, now), Verdict::Fine);
+        assert_eq!(watchdog.polled(4, 10, now), Verdict::Lower);
+    }
+
+    #[derive(Debug, Clone)]
+    enum Step {
+        Sees(u64),
+        Works(u64),
+        Crashes,
+    }
+
+    fn steps() -> impl Strategy<Value = Vec<Step>> {
+        let step = prop_oneof![
+            (0u64..40).prop_map(Step::Sees),
+            (1u64..8).prop_map(Step::Works),
+            Just(Step::Crashes),
+        ];
+        prop::collection::vec(step, 0..80)
+    }
+
+    proptest! {
+        /// Whatever is seen and whenever the process dies, each block is
+        /// settled once and acted on once, in order, and never acted on before
+        /// the next one was seen.
+        #[test]
+        fn every_block_is_settled_and_acted_on_once_in_order(steps in steps()) {
+            let mut follow = Follow::new(saved(10));
+            let (mut settled, mut acted, mut seen) = (10, 9, 10);
+            for step in steps {
+                match step {
+                    Step::Sees(height) => {
+                        follow.saw(height);
+                        seen = seen.max(height);
+                    }
+                    Step::Crashes => follow = Follow::new(follow.progress().clone()),
+                    Step::Works(limit) => {
+                        let Some(plan) = follow.next(limit) else {
+                            prop_assert_eq!(follow.tip(), settled);
+                            continue;
+                        };
+                        let last = *plan.fetch.end();
+                        prop_assert!(last <= seen);
+                        for height in plan.fetch {
+                            if height >= plan.settle_from {
+                                prop_assert_eq!(height, settled + 1);
+                                settled = height;
+                            }
+                            if height < last {
+                                prop_assert_eq!(height, acted + 1);
+                                acted = height;
+                            }
+                        }
+                        let progress = follow.after(last, "");
+                        prop_assert_eq!((progress.settled, progress.processed), (settled, acted));
+                        follow.stored(progress);
+                    }
+                }
+            }
+        }
     }
 }

@@ -9,6 +9,7 @@
 
 mod blocks;
 mod session;
+mod status_poll;
 mod transactions;
 
 #[cfg(test)]

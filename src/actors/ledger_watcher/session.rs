@@ -7,10 +7,11 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep, sleep_until};
 
+use super::status_poll::StatusPoll;
 use super::{Trouble, WatcherEnd, WatcherOptions, WatcherState};
 use crate::job::codec;
 use crate::job::{Guard, Table, Write};
-use crate::ledger::follow::{self, Follow, Progress, Seen, Start, Watchdog};
+use crate::ledger::follow::{self, Follow, Progress, Start, Verdict, Watchdog};
 use crate::ledger::rpc::answers::{BlockBody, Status};
 use crate::ledger::rpc::{Sighting, Subscription};
 use crate::ledger::{Block, ChainUpdate, query};
@@ -226,8 +227,7 @@ impl Watcher {
     ) -> Result<std::convert::Infallible, Trouble> {
         let timing = self.options.timing.clone();
         let mut watchdog = Watchdog::new(follow.tip(), timing.watchdog_patience);
-        let mut poll = interval_at(Instant::now() + timing.poll, timing.poll);
-        poll.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut poll = StatusPoll::start(self.options.client.clone(), timing.poll);
         let mut confirm = interval_at(Instant::now() + timing.confirm, timing.confirm);
         confirm.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut newest: Option<Arc<BlockBody>> = None;
@@ -247,9 +247,9 @@ impl Watcher {
             }
             tokio::select! {
                 sighting = subscription.changed() => {
-                    newest = self.sighted(sighting, follow, &mut watchdog)?.or(newest);
+                    newest = sighted(sighting, follow, &mut watchdog)?.or(newest);
                 }
-                _ = poll.tick() => self.poll(follow, &mut watchdog).await?,
+                status = poll.next() => judge(&status, follow, &mut watchdog)?,
                 _ = confirm.tick() => self.owes_confirm = true,
                 () = sleep_until(retry_at), if retry_at > Instant::now() => {}
             }
@@ -274,48 +274,6 @@ impl Watcher {
         if self.owes_confirm {
             self.confirm_expected().await?;
             self.owes_confirm = false;
-        }
-        Ok(())
-    }
-
-    fn sighted(
-        &self,
-        sighting: Sighting,
-        follow: &mut Follow,
-        watchdog: &mut Watchdog,
-    ) -> Result<Option<Arc<BlockBody>>, Trouble> {
-        if let Some(block) = &sighting.newest {
-            watchdog.announced(block.height);
-            if follow.saw(block.height) == Seen::Lower {
-                return Err(Trouble::Restart(lower(block.height, follow)));
-            }
-        }
-        match sighting.ended {
-            Some(reason) => Err(Trouble::Restart(format!("subscription: {reason}"))),
-            None => Ok(sighting.newest),
-        }
-    }
-
-    /// The fall-back for a subscription that shows nothing. A call that fails is
-    /// no news: the next one may not.
-    async fn poll(&self, follow: &mut Follow, watchdog: &mut Watchdog) -> Result<(), Trouble> {
-        let status = match self.options.client.status().await {
-            Ok(status) => status,
-            Err(error) => {
-                tracing::debug!(%error, "status");
-                return Ok(());
-            }
-        };
-        if status.chain_id != follow.progress().chain_id {
-            let reason = format!("the chain is now {}", status.chain_id);
-            return Err(Trouble::Restart(reason));
-        }
-        if follow.saw(status.height) == Seen::Lower {
-            return Err(Trouble::Restart(lower(status.height, follow)));
-        }
-        if watchdog.polled(status.height, std::time::Instant::now()) {
-            let reason = "the subscription shows no blocks".to_owned();
-            return Err(Trouble::Restart(reason));
         }
         Ok(())
     }
@@ -375,9 +333,41 @@ impl Watcher {
     }
 }
 
-fn lower(height: u64, follow: &Follow) -> String {
+/// Takes over what the subscription has shown.
+fn sighted(
+    sighting: Sighting,
+    follow: &mut Follow,
+    watchdog: &mut Watchdog,
+) -> Result<Option<Arc<BlockBody>>, Trouble> {
+    if let Some(block) = &sighting.newest {
+        watchdog.announced(block.height);
+        follow.saw(block.height);
+    }
+    match sighting.ended {
+        Some(reason) => Err(Trouble::Restart(format!("subscription: {reason}"))),
+        None => Ok(sighting.newest),
+    }
+}
+
+/// Takes over what `status` has told.
+fn judge(status: &Status, follow: &mut Follow, watchdog: &mut Watchdog) -> Result<(), Trouble> {
+    if status.chain_id != follow.progress().chain_id {
+        let reason = format!("the chain is now {}", status.chain_id);
+        return Err(Trouble::Restart(reason));
+    }
+    follow.saw(status.height);
     let settled = follow.progress().settled;
-    format!("the ledger is at block {height} although block {settled} was seen")
+    match watchdog.polled(status.height, settled, std::time::Instant::now()) {
+        Verdict::Fine => Ok(()),
+        Verdict::Silent => {
+            let reason = "the subscription shows no blocks".to_owned();
+            Err(Trouble::Restart(reason))
+        }
+        Verdict::Lower => Err(Trouble::Restart(format!(
+            "the ledger is at block {} although block {settled} was seen",
+            status.height
+        ))),
+    }
 }
 
 fn report(start: &Start, progress: &Progress) {

@@ -28,6 +28,8 @@ struct MemoryStore {
     /// Accepts are stored and then reported as failed.
     forgets_to_answer: AtomicBool,
     deposed: AtomicBool,
+    /// Somebody else settles this transaction just before the next accept.
+    settled_elsewhere: Mutex<Option<Row>>,
 }
 
 impl MemoryStore {
@@ -115,6 +117,9 @@ impl Store for MemoryStore {
             return Err(StoreError::Deposed { current: Epoch(4) });
         }
         let mut rows = self.rows.lock();
+        if let Some(hash) = self.settled_elsewhere.lock().take() {
+            rows.remove(&(Table::ExpectedTransaction, hash));
+        }
         for (guard, condition) in accept.guards.iter().enumerate() {
             let Guard::Equals { table, row, value } = condition else {
                 return not_used();
@@ -471,6 +476,48 @@ async fn an_own_transaction_is_settled_with_its_block() {
     );
     assert_eq!(node.store.payloads(Kind::RpRequestClosed).len(), 1);
     assert_eq!(node.store.acted(), [10], "acted on one block behind");
+}
+
+#[tokio::test]
+async fn a_transaction_settled_elsewhere_in_the_same_moment_is_not_settled_again() {
+    let node = Node::started(10).await;
+    let own = transaction("CloseRequest");
+    let record = expected(&own.bytes, Millis::now());
+    node.store
+        .put(Table::ExpectedTransaction, &own.hash(), record);
+    *node.store.settled_elsewhere.lock() = Some(own.hash());
+    node.ledger.add(vec![own]);
+    node.until_settled(11).await;
+    assert_eq!(node.store.payloads(Kind::RpRequestClosed).len(), 0);
+    assert_eq!(node.store.acted(), [10]);
+    assert!(node.watcher().state().borrow().ready);
+}
+
+#[tokio::test]
+async fn a_transaction_refused_by_a_disabled_chain_is_kept_and_sent_again_later() {
+    let node = Node::started(10).await;
+    let mut own = transaction("CloseRequest");
+    own.code = 82;
+    own.log = "Chain is disabled".to_owned();
+    let record = expected(&own.bytes, Millis::now());
+    node.store
+        .put(Table::ExpectedTransaction, &own.hash(), record);
+    node.ledger.add(vec![own.clone()]);
+    node.until_settled(11).await;
+    assert!(
+        node.store
+            .value(Table::DisabledTransaction, &own.hash())
+            .is_some()
+    );
+    node.ledger.close_all();
+    until("sent again", || {
+        node.store.payloads(Kind::LedgerTransact).len() == 1
+    })
+    .await;
+    assert_eq!(
+        node.store.value(Table::DisabledTransaction, &own.hash()),
+        None
+    );
 }
 
 #[tokio::test]

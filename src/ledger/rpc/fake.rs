@@ -137,6 +137,7 @@ impl Script {
 enum Order {
     Show(u64),
     Close,
+    Ping,
     Send(String),
 }
 
@@ -220,6 +221,10 @@ impl FakeLedger {
         self.orders.send(Order::Close).ok();
     }
 
+    pub fn ping_all(&self) {
+        self.orders.send(Order::Ping).ok();
+    }
+
     /// Sends a text frame on every socket.
     pub fn send_to_all(&self, text: &str) {
         self.orders.send(Order::Send(text.to_owned())).ok();
@@ -274,6 +279,12 @@ async fn serve(
             },
             order = orders.recv() => match order {
                 Ok(Order::Close) | Err(_) => return,
+                Ok(Order::Ping) => {
+                    if socket.send(Message::Ping(Vec::new().into())).await.is_err() {
+                        return;
+                    }
+                    continue;
+                }
                 Ok(Order::Send(text)) => vec![text],
                 Ok(Order::Show(height)) => event(&script, height, subscribed),
             },

@@ -116,11 +116,12 @@ async fn rubbish_fails_the_call_and_nothing_else() {
         "\u{0}\u{1}",
         "{\"result\":",
     ] {
-        let mut script = ledger.script.lock();
-        script
+        let text = rubbish.to_owned();
+        ledger
+            .script
+            .lock()
             .rubbish
-            .insert("block".to_owned(), rubbish.to_owned());
-        drop(script);
+            .insert("block".to_owned(), text);
         assert!(client.block(1, None).await.is_err(), "{rubbish}");
     }
     ledger.script.lock().rubbish.clear();
@@ -244,4 +245,19 @@ async fn a_silent_subscription_ends_after_the_limit() {
     let mut subscription = Subscription::open(&options).await.unwrap();
     let sighting = tokio::time::timeout(PATIENCE, subscription.changed()).await;
     assert!(sighting.unwrap().ended.unwrap().contains("silent"));
+}
+
+#[tokio::test]
+async fn pings_keep_a_subscription_alive_that_has_no_blocks_to_show() {
+    let ledger = FakeLedger::start(3).await;
+    let mut options = ledger.options();
+    options.silence_limit = Duration::from_millis(400);
+    let mut subscription = Subscription::open(&options).await.unwrap();
+    for _ in 0..10 {
+        ledger.ping_all();
+        let quiet = tokio::time::timeout(Duration::from_millis(80), subscription.changed()).await;
+        assert!(quiet.is_err(), "{quiet:?}");
+    }
+    ledger.add(vec![]);
+    assert_eq!(subscription.changed().await.newest.unwrap().height, 4);
 }
