@@ -506,7 +506,7 @@ impl World {
             job: job.id(),
             number: job.attempt,
         };
-        let end = if how % 5 == 0 && !self.calm {
+        let end = if how.is_multiple_of(5) && !self.calm {
             let not_before = self.now.after(Duration::from_millis(u64::from(how) % 700));
             match self.store.reschedule(attempt, not_before) {
                 true => End::Rescheduled {
@@ -520,7 +520,7 @@ impl World {
         };
         // Sometimes the store's answer is lost, and the commit repeated.
         let end = match end {
-            End::Committed { .. } if how % 11 == 0 => End::Fenced,
+            End::Committed { .. } if how.is_multiple_of(11) => End::Fenced,
             end => end,
         };
         let outcome = Outcome { attempt, end };
@@ -541,7 +541,7 @@ impl World {
                 let job = self.new_job(how / 7 + n, how / 5, how / 3 + n);
                 commit.job(job);
             }
-            if how % 7 == 0
+            if how.is_multiple_of(7)
                 && let Some(timer) = self.store.open.values().find(|job| is_timer(job))
             {
                 commit.cancel(timer.id());
