@@ -6,3 +6,4 @@ mod handlers;
 #[path = "../support/memory_store.rs"]
 mod memory_store;
 mod support;
+mod tls;

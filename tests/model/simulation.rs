@@ -141,6 +141,9 @@ struct World {
     accepted: BTreeSet<JobId>,
     cancelled: BTreeSet<JobId>,
     assigned: usize,
+    /// The last place given out when a held job was first assigned: it had come
+    /// due by then, so jobs accepted later stand behind it.
+    timer_started: BTreeMap<JobId, u64>,
     /// Calm: no follow-up jobs any more.
     calm: bool,
 }
@@ -173,6 +176,7 @@ impl World {
             accepted: BTreeSet::new(),
             cancelled: BTreeSet::new(),
             assigned: 0,
+            timer_started: BTreeMap::new(),
             calm: false,
         };
         world.happen(Event::Start);
@@ -210,10 +214,12 @@ impl World {
             .expect("jobs go to sessions that are up");
         link.down.push_back(job.clone());
         let pool = job.kind().pool();
-        let under_way = link
-            .down
-            .iter()
-            .chain(self.workers[*worker].running.values());
+        // A connection that is dead, though the master does not know it yet, has
+        // nothing running behind it.
+        let worker = &self.workers[*worker];
+        let is_alive = worker.session == Some(session);
+        let running = worker.running.values().filter(|_| is_alive);
+        let under_way = link.down.iter().chain(running);
         let of_pool = under_way.filter(|job| job.kind().pool() == pool).count() as u32;
         assert!(of_pool <= capacity(pool), "credit exceeded");
     }
@@ -244,7 +250,7 @@ impl World {
         }
     }
 
-    fn check_order(&self, job: &Job) {
+    fn check_order(&mut self, job: &Job) {
         if self.store.job(job.id()).is_none() {
             return;
         }
@@ -257,15 +263,27 @@ impl World {
                 run.seq
             );
         }
-        if is_timer(job) || job.tries > 0 {
+        let is_timer = |job: &Job| self.store.held.contains(&job.id());
+        if is_timer(job) {
+            let last = self.store.last_seq;
+            self.timer_started.entry(job.id()).or_insert(last);
+            return;
+        }
+        if job.tries > 0 {
             return;
         }
         let earlier = self.store.open.range(..job.seq).map(|(_, other)| other);
         for other in earlier.filter(|other| other.key() == job.key()) {
-            let left_the_line = is_timer(other)
-                || other.attempt > MAX_ATTEMPTS
+            let started = self.timer_started.get(&other.id());
+            let stands_behind = is_timer(other) && started.is_none_or(|last| job.seq <= *last);
+            let left_the_line = other.attempt > MAX_ATTEMPTS
                 || (other.tries > 0 && other.kind().class() == Class::Delivery);
-            assert!(left_the_line, "seq {} overtakes {}", job.seq, other.seq);
+            assert!(
+                stands_behind || left_the_line,
+                "seq {} overtakes {}",
+                job.seq,
+                other.seq
+            );
         }
     }
 
@@ -506,7 +524,7 @@ impl World {
             job: job.id(),
             number: job.attempt,
         };
-        let end = if how % 5 == 0 && !self.calm {
+        let end = if how.is_multiple_of(5) && !self.calm {
             let not_before = self.now.after(Duration::from_millis(u64::from(how) % 700));
             match self.store.reschedule(attempt, not_before) {
                 true => End::Rescheduled {
@@ -520,7 +538,7 @@ impl World {
         };
         // Sometimes the store's answer is lost, and the commit repeated.
         let end = match end {
-            End::Committed { .. } if how % 11 == 0 => End::Fenced,
+            End::Committed { .. } if how.is_multiple_of(11) => End::Fenced,
             end => end,
         };
         let outcome = Outcome { attempt, end };
@@ -541,10 +559,14 @@ impl World {
                 let job = self.new_job(how / 7 + n, how / 5, how / 3 + n);
                 commit.job(job);
             }
-            if how % 7 == 0
-                && let Some(timer) = self.store.open.values().find(|job| is_timer(job))
+            if how.is_multiple_of(7)
+                && let Some(timer) = self
+                    .store
+                    .held
+                    .iter()
+                    .find(|id| self.store.job(**id).is_some())
             {
-                commit.cancel(timer.id());
+                commit.cancel(*timer);
             }
         }
         match self.store.commit(attempt, commit) {
@@ -654,10 +676,6 @@ impl World {
     }
 }
 
-fn is_timer(job: &Job) -> bool {
-    job.new.after_height.is_some() || (job.new.not_before.is_some() && job.tries == 0)
-}
-
 fn capacity(pool: Pool) -> u32 {
     match pool {
         Pool::Run => RUN_CAPACITY,
@@ -706,7 +724,7 @@ fn run(steps: &[Step]) -> World {
 
 proptest! {
     #![proptest_config(ProptestConfig {
-        cases: 400,
+        cases: 2000,
         max_shrink_iters: 20_000,
         failure_persistence: None,
         ..ProptestConfig::default()

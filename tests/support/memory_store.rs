@@ -23,6 +23,9 @@ pub struct StoreState {
     pub last_seq: u64,
     sources: BTreeSet<String>,
     claimed: BTreeSet<JobId>,
+    /// Accepted with `not_before` or `after_height`: nobody's predecessor, even
+    /// after they came due. (A job that was rescheduled has a `not_before` too.)
+    pub held: BTreeSet<JobId>,
     pub failed: Vec<FailedJob>,
     rows: BTreeMap<(Table, Row), BTreeMap<Column, Vec<u8>>>,
     lease: Option<(String, Epoch)>,
@@ -150,12 +153,15 @@ impl StoreState {
                 .open
                 .values()
                 .rev()
-                .find(|job| job.key() == new.key && !was_held(job));
+                .find(|job| job.key() == new.key && !self.held.contains(&job.id()));
             let prev = match last {
                 Some(job) if !held => job.seq,
                 _ => 0,
             };
             self.last_seq += 1;
+            if held {
+                self.held.insert(new.id);
+            }
             let job = Job {
                 new,
                 seq: self.last_seq,
@@ -215,12 +221,6 @@ impl StoreState {
         }
         Ok(())
     }
-}
-
-/// Accepted with `not_before` or `after_height`: nobody's predecessor. A job
-/// that was rescheduled has a `not_before` too, but stays a predecessor.
-fn was_held(job: &Job) -> bool {
-    job.new.after_height.is_some() || (job.new.not_before.is_some() && job.tries == 0)
 }
 
 #[derive(Default)]
