@@ -255,7 +255,7 @@ mod tests {
     #[tokio::test]
     async fn one_try_does_not_outlast_the_deadline() {
         let silent = Scripted::new(None);
-        let soon = job(Duration::from_millis(200), 0);
+        let soon = job(Duration::from_secs(1), 0);
         let result = run(&context(None), &silent, &soon).await;
         assert!(matches!(result, Run::Retry { .. }));
     }
