@@ -570,3 +570,81 @@ async fn messages_to_and_from_nodes_behind_a_proxy_go_through_it() {
     assert!(matches!(commit.outcome, Outcome::Failed { .. }));
     assert!(commit.jobs.is_empty());
 }
+
+/// Keys that count as somebody else's.
+struct Remote(Arc<dyn crate::crypto::Crypto>);
+
+#[async_trait::async_trait]
+impl crate::crypto::Crypto for Remote {
+    fn is_local(&self) -> bool {
+        false
+    }
+
+    async fn sign(
+        &self,
+        node_id: &str,
+        key_use: crate::crypto::KeyUse,
+        algorithm: &str,
+        key_version: u64,
+        message: &[u8],
+    ) -> Result<Vec<u8>, crate::error::Error> {
+        self.0
+            .sign(node_id, key_use, algorithm, key_version, message)
+            .await
+    }
+
+    async fn decrypt(
+        &self,
+        node_id: &str,
+        algorithm: &str,
+        key_version: u64,
+        encrypted: &[u8],
+    ) -> Result<Vec<u8>, crate::error::Error> {
+        self.0
+            .decrypt(node_id, algorithm, key_version, encrypted)
+            .await
+    }
+}
+
+#[tokio::test]
+async fn with_an_external_crypto_service_a_job_of_its_own_signs() {
+    let ledger = FakeLedger::recorded();
+    let mut idp = testing::context("idp1", Role::Idp, ledger.clone());
+    idp.crypto = Arc::new(Remote(idp.crypto.clone()));
+    let receiver = outbound::receiver(&idp, "rp1").await.unwrap();
+    *ledger.unavailable.lock() = true;
+    let commit = outbound::send(&idp, "idp1", &[receiver], &response("idp1", 42))
+        .await
+        .unwrap();
+    assert!(commit.writes.is_empty());
+    let [job] = commit.jobs.as_slice() else {
+        panic!("{commit:?}");
+    };
+    assert_eq!(job.kind, Kind::MqSend);
+    let job = testing::accepted(job.clone());
+    let error = outbound::run_send(&idp, &job).await.unwrap_err();
+    assert!(error.is_temporary());
+
+    *ledger.unavailable.lock() = false;
+    let Run::Commit(commit) = outbound::run_send(&idp, &job).await.unwrap() else {
+        panic!("not sent");
+    };
+    assert_eq!(commit.writes.len(), 1);
+    let sent: OutboundMessage = decode(&commit.jobs[0]);
+    let rp = testing::context("rp1", Role::Rp, ledger);
+    assert_eq!(receive(&rp, sent.payload).await.outcome, Outcome::Done);
+}
+
+#[tokio::test]
+async fn one_receiver_with_an_unusable_key_does_not_keep_the_message_from_others() {
+    let idp = testing::context("idp1", Role::Idp, FakeLedger::recorded());
+    let good = outbound::receiver(&idp, "rp1").await.unwrap();
+    let mut bad = outbound::receiver(&idp, "as1").await.unwrap();
+    bad.encryption_key.algorithm = "ROT13".to_owned();
+    let commit = outbound::send(&idp, "idp1", &[bad.clone(), good], &response("idp1", 42))
+        .await
+        .unwrap();
+    assert_eq!(commit.jobs.len(), 1);
+    let alone = outbound::send(&idp, "idp1", &[bad], &response("idp1", 42)).await;
+    assert!(alone.is_err());
+}
