@@ -6,6 +6,8 @@ pub mod dispatcher;
 pub mod ledger_watcher;
 pub mod master_link;
 pub mod mq_inbox;
+#[cfg(test)]
+mod mq_inbox_tests;
 pub mod request_handler;
 pub mod runner;
 pub mod worker_session;

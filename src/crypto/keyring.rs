@@ -138,3 +138,79 @@ impl Crypto for Keyring {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::net::SocketAddr;
+    use std::path::Path;
+
+    use openssl::pkey::PKey;
+    use openssl::rsa::Rsa;
+
+    use super::*;
+    use crate::mq::testing;
+
+    /// A new RSA key in this file; its public half.
+    fn write_key(path: &Path) -> String {
+        let key = PKey::from_rsa(Rsa::generate(2048).unwrap()).unwrap();
+        std::fs::write(path, key.private_key_to_pem_pkcs8().unwrap()).unwrap();
+        String::from_utf8(key.public_key_to_pem().unwrap()).unwrap()
+    }
+
+    fn config(directory: &Path) -> Arc<Config> {
+        let mut config = testing::config("rp1", SocketAddr::from(([127, 0, 0, 1], 1)));
+        let file = |name| crate::config::KeyFile {
+            path: directory.join(name),
+            passphrase: None,
+        };
+        config.keys = Keys::Files {
+            signing: file("signing"),
+            signing_master: file("master"),
+            encryption: file("encryption"),
+            behind_proxy: Default::default(),
+        };
+        Arc::new(config)
+    }
+
+    #[tokio::test]
+    async fn a_reload_changes_everything_or_nothing_and_old_messages_can_be_read() {
+        const SIGN: &str = "RSASSA_PKCS1_V1_5_SHA_256";
+        const WRAP: &str = "RSAES_OAEP_SHA_256";
+        let directory = tempfile::tempdir().unwrap();
+        let path = |name: &str| directory.path().join(name);
+        let signing_before = write_key(&path("signing"));
+        write_key(&path("master"));
+        let encryption_before = write_key(&path("encryption"));
+        let keyring =
+            Keyring::load(config(directory.path()), &[]).unwrap_or_else(|error| panic!("{error}"));
+        let signs_with = async |public_key: &str| {
+            let signature = keyring.sign("rp1", KeyUse::Signing, SIGN, 1, b"m").await;
+            signature::verify(public_key, SIGN, b"m", &signature.unwrap())
+        };
+        assert!(signs_with(&signing_before).await);
+
+        let signing_after = write_key(&path("signing"));
+        std::fs::write(path("encryption"), "broken").unwrap();
+        assert!(keyring.reload(&[]).is_err());
+        assert!(signs_with(&signing_before).await);
+
+        let encryption_after = write_key(&path("encryption"));
+        keyring
+            .reload(&[])
+            .unwrap_or_else(|error| panic!("{error}"));
+        assert!(signs_with(&signing_after).await);
+        for public_key in [encryption_before, encryption_after] {
+            let wrapped = encryption::encrypt(&public_key, WRAP, &[7; KEY_LENGTH]).unwrap();
+            let key = keyring.decrypt("rp1", WRAP, 1, &wrapped).await.unwrap();
+            assert_eq!(key, [7; KEY_LENGTH]);
+        }
+    }
+
+    #[tokio::test]
+    async fn keys_of_unknown_nodes_are_missing() {
+        let config = testing::config("rp1", SocketAddr::from(([127, 0, 0, 1], 1)));
+        let keyring = Keyring::load(Arc::new(config), &[]).unwrap_or_else(|e| panic!("{e}"));
+        let error = keyring.decrypt("idp1", "RSAES_PKCS1_V1_5", 1, &[0]).await;
+        assert_eq!(error.unwrap_err().code().number, 10034);
+    }
+}

@@ -4,6 +4,8 @@ pub mod accessor;
 pub mod encryption;
 pub mod envelope;
 pub mod external;
+#[cfg(test)]
+mod external_tests;
 pub mod hash;
 pub mod key_files;
 pub mod keyring;

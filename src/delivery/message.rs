@@ -114,3 +114,149 @@ fn success_callback(message: &OutboundMessage) -> NewJob {
     };
     callback_job(target, &message.request_id, body, Persistence::Single, None)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use async_trait::async_trait;
+    use parking_lot::Mutex;
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::delivery::callback::Callback;
+    use crate::job::{Kind, Outcome, codec};
+    use crate::mq::testing::{self, FakeLedger, MemoryState};
+    use crate::node::Role;
+
+    /// Answers the same every time; `None`: never.
+    struct Scripted {
+        answer: Option<Result<(), SendError>>,
+        sent: Mutex<Vec<String>>,
+    }
+
+    impl Scripted {
+        fn new(answer: Option<Result<(), SendError>>) -> Self {
+            Self {
+                answer,
+                sent: Mutex::default(),
+            }
+        }
+    }
+
+    #[async_trait]
+    impl MqSender for Scripted {
+        async fn send(&self, message: &OutboundMessage) -> Result<(), SendError> {
+            self.sent.lock().push(message.message_id.clone());
+            match &self.answer {
+                Some(answer) => answer.clone(),
+                None => std::future::pending().await,
+            }
+        }
+    }
+
+    fn job(remaining: Duration, tries: u32) -> Job {
+        let message = OutboundMessage {
+            message_id: "m_1".to_owned(),
+            sender_node_id: "rp1".to_owned(),
+            destination_node_id: "idp1".to_owned(),
+            ip: "127.0.0.1".to_owned(),
+            port: 5555,
+            payload: vec![1],
+            request_id: "r".to_owned(),
+        };
+        let new = NewJob::new(Kind::DeliverMessage, "key", &message);
+        let mut job = testing::accepted(new.deadline(Millis::now().after(remaining)));
+        job.tries = tries;
+        job
+    }
+
+    fn context(success_url: Option<&str>) -> Context {
+        let mut context = testing::context("rp1", Role::Rp, FakeLedger::recorded());
+        let state = MemoryState::default();
+        if let Some(url) = success_url {
+            let column = SUCCESS_URL_NAME;
+            state.put(Table::CallbackUrl, "node", column, url.as_bytes());
+        }
+        context.state = Arc::new(state);
+        context
+    }
+
+    async fn run(context: &Context, mq: &Scripted, job: &Job) -> Run {
+        run_deliver(context, mq, job).await.unwrap()
+    }
+
+    #[tokio::test]
+    async fn success_is_reported_only_where_a_url_is_set() {
+        let mq = Scripted::new(Some(Ok(())));
+        let job = job(SEND_TIMEOUT, 0);
+        let silent = run(&context(None), &mq, &job).await;
+        assert_eq!(silent, Run::Commit(Commit::nothing()));
+
+        let Run::Commit(commit) = run(&context(Some("http://app")), &mq, &job).await else {
+            panic!("not delivered");
+        };
+        let callback: Callback = codec::decode(&commit.jobs[0].payload).unwrap();
+        assert_eq!(callback.persistence, Persistence::Single);
+        let body: Value = serde_json::from_str(&callback.body).unwrap();
+        let expected = json!({
+            "node_id": "rp1",
+            "type": "message_queue_send_success",
+            "destination_node_id": "idp1",
+            "destination_ip": "127.0.0.1",
+            "destination_port": 5555,
+            "request_id": "r",
+        });
+        assert_eq!(body, expected);
+    }
+
+    #[tokio::test]
+    async fn a_failed_try_is_repeated_until_the_deadline() {
+        let context = context(None);
+        let retry = Scripted::new(Some(Err(SendError::Retry("no".to_owned()))));
+        let Run::Retry { after, .. } = run(&context, &retry, &job(SEND_TIMEOUT, 2)).await else {
+            panic!("given up");
+        };
+        assert!((19.0..=21.0).contains(&after.as_secs_f64()), "{after:?}");
+        let soon = Duration::from_secs(3);
+        let Run::Retry { after, .. } = run(&context, &retry, &job(soon, 9)).await else {
+            panic!("given up");
+        };
+        assert!(after <= soon);
+        let Run::Commit(commit) = run(&context, &retry, &job(Duration::ZERO, 10)).await else {
+            panic!("not given up");
+        };
+        assert!(matches!(commit.outcome, Outcome::Failed { .. }));
+        assert_eq!(retry.sent.lock().len(), 2);
+    }
+
+    #[tokio::test]
+    async fn an_own_service_that_is_down_is_tried_again_soon() {
+        let down = Scripted::new(Some(Err(SendError::Unreachable("no".to_owned()))));
+        let Run::Retry { after, .. } = run(&context(None), &down, &job(SEND_TIMEOUT, 0)).await
+        else {
+            panic!("given up");
+        };
+        assert!(after < Duration::from_secs(1));
+    }
+
+    #[tokio::test]
+    async fn what_the_service_refuses_for_good_fails() {
+        let refused = Scripted::new(Some(Err(SendError::GiveUp("too large".to_owned()))));
+        let Run::Commit(commit) = run(&context(None), &refused, &job(SEND_TIMEOUT, 0)).await else {
+            panic!("repeated");
+        };
+        let Outcome::Failed { reason } = commit.outcome else {
+            panic!("done");
+        };
+        assert!(reason.contains("too large"), "{reason}");
+    }
+
+    #[tokio::test]
+    async fn one_try_does_not_outlast_the_deadline() {
+        let silent = Scripted::new(None);
+        let soon = job(Duration::from_secs(1), 0);
+        let result = run(&context(None), &silent, &soon).await;
+        assert!(matches!(result, Run::Retry { .. }));
+    }
+}

@@ -8,6 +8,8 @@ pub mod genesis;
 pub mod keys;
 pub mod ledger;
 pub mod mq_service;
+#[cfg(test)]
+mod mq_service_tests;
 mod mq_transport;
 pub mod network;
 pub mod process;

@@ -33,11 +33,19 @@ use crate::proto::wire::{
     ServiceServerInfo,
 };
 
-/// How often a message that is not acknowledged is transmitted again.
-const RETRANSMIT: Duration = Duration::from_secs(60);
+/// How long things take; other values only in tests.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Timing {
+    /// How often a message that is not acknowledged is transmitted again.
+    pub(super) retransmit: Duration,
+    /// When a message is given up.
+    pub(super) give_up: Duration,
+}
 
-/// When a message is given up.
-const GIVE_UP: Duration = Duration::from_secs(600);
+const TIMING: Timing = Timing {
+    retransmit: Duration::from_secs(60),
+    give_up: Duration::from_secs(600),
+};
 
 /// Messages waiting for a slow subscriber; more are dropped, and come again
 /// with the sender's next transmission.
@@ -64,32 +72,38 @@ pub struct Options {
 /// # Errors
 /// When a port cannot be bound.
 pub async fn serve(options: Options, stop: impl Future<Output = ()>) -> io::Result<()> {
+    serve_with(options, TIMING, stop).await
+}
+
+pub(super) async fn serve_with(
+    options: Options,
+    timing: Timing,
+    stop: impl Future<Output = ()>,
+) -> io::Result<()> {
     let grpc = TcpListener::bind(options.listen).await?;
     let mq_address = SocketAddr::new(options.listen.ip(), options.mq_port);
     let mq = TcpListener::bind(mq_address).await?;
-    let service = Service::new(options);
+    let service = Service::new(options, timing);
 
     let mut accepting = JoinSet::new();
     accepting.spawn(accept_services(mq, service.clone()));
 
-    let (stopping, mut stopped) = watch::channel(false);
+    let mut stopping = service.stopping.subscribe();
     let server = tonic::transport::Server::builder()
         .http2_keepalive_interval(Some(Duration::from_secs(300)))
         .add_service(
             MessageQueueServer::new(service.clone()).max_decoding_message_size(MAX_GRPC_MESSAGE),
         )
         .serve_with_incoming_shutdown(TcpListenerStream::new(grpc), async move {
-            // Its sender lives until the end of `serve`.
-            let _ = stopped.wait_for(|stopped| *stopped).await;
+            stopped(&mut stopping).await
         });
     let mut server = std::pin::pin!(server);
     tokio::select! {
         result = &mut server => return result.map_err(io::Error::other),
         () = stop => {}
     }
-    stopping.send_replace(true);
-    service.end_subscriptions();
-    // A call that waits for an acknowledgement would hold the server for minutes.
+    service.stopping.send_replace(true);
+    service.subscribers.lock().clear();
     match tokio::time::timeout(STOP_TIMEOUT, server).await {
         Ok(result) => result.map_err(io::Error::other),
         Err(_) => Ok(()),
@@ -134,6 +148,7 @@ type Connection = watch::Receiver<Option<FrameSender>>;
 
 struct Service {
     options: Options,
+    timing: Timing,
     subscribers: Mutex<Vec<mpsc::Sender<Result<InboundMessage, Status>>>>,
     ack_routes: Mutex<HashMap<String, AckRoute>>,
     pending: Mutex<HashMap<String, Pending>>,
@@ -142,12 +157,15 @@ struct Service {
     connecting: Mutex<JoinSet<()>>,
     next_seq: AtomicI32,
     next_call: AtomicU64,
+    /// Set once, to end the calls that wait.
+    stopping: watch::Sender<bool>,
 }
 
 impl Service {
-    fn new(options: Options) -> Arc<Self> {
+    fn new(options: Options, timing: Timing) -> Arc<Self> {
         Arc::new(Self {
             options,
+            timing,
             subscribers: Mutex::default(),
             ack_routes: Mutex::default(),
             pending: Mutex::default(),
@@ -155,11 +173,8 @@ impl Service {
             connecting: Mutex::new(JoinSet::new()),
             next_seq: AtomicI32::new(1),
             next_call: AtomicU64::new(0),
+            stopping: watch::Sender::new(false),
         })
-    }
-
-    fn end_subscriptions(&self) {
-        self.subscribers.lock().clear();
     }
 
     /// A frame from another service.
@@ -185,8 +200,9 @@ impl Service {
     }
 
     fn remember(&self, message_id: &str, route: AckRoute) {
+        let lifetime = self.timing.give_up + self.timing.retransmit;
         let mut routes = self.ack_routes.lock();
-        routes.retain(|_, route| route.received_at.elapsed() < GIVE_UP + RETRANSMIT);
+        routes.retain(|_, route| route.received_at.elapsed() < lifetime);
         routes.insert(message_id.to_owned(), route);
     }
 
@@ -256,8 +272,9 @@ impl Service {
         mut connection: Connection,
         mut acknowledged: oneshot::Receiver<()>,
     ) -> Result<(), Status> {
-        let give_up = tokio::time::sleep(GIVE_UP);
+        let give_up = tokio::time::sleep(self.timing.give_up);
         let mut give_up = std::pin::pin!(give_up);
+        let mut stopping = self.stopping.subscribe();
         loop {
             let current = connection.borrow_and_update().clone();
             if let Some(current) = current {
@@ -268,17 +285,31 @@ impl Service {
                     Ok(()) => return Ok(()),
                     // A later call with this id took over: this one never
                     // gets an answer and runs into its own deadline.
-                    Err(_) => std::future::pending().await,
+                    Err(_) => {
+                        stopped(&mut stopping).await;
+                        return Err(stops());
+                    }
                 },
                 // Never fails: the service keeps the connection's task.
                 _ = connection.changed() => {}
-                () = tokio::time::sleep(RETRANSMIT) => {}
+                () = tokio::time::sleep(self.timing.retransmit) => {}
+                () = stopped(&mut stopping) => return Err(stops()),
                 () = &mut give_up => {
                     return Err(Status::unknown(codes::MQ_SEND_TIMEOUT.message));
                 }
             }
         }
     }
+}
+
+/// Completes when the service stops.
+async fn stopped(stopping: &mut watch::Receiver<bool>) {
+    // The service lives longer than its calls.
+    let _ = stopping.wait_for(|stopping| *stopping).await;
+}
+
+fn stops() -> Status {
+    Status::unavailable("the message queue service stops")
 }
 
 /// Forgets a call when it ends, also when its client went away.

@@ -1,13 +1,12 @@
 //! The encrypted envelope of a message and the second one around it for nodes
 //! behind a proxy (spec/messaging-and-crypto.md 2.3, 2.8, 3.5).
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use openssl::sha::sha256;
 use prost::Message as _;
 use serde_json::json;
-
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 
 use crate::crypto::{KeyUse, encryption, envelope, signature};
 use crate::error::{Error, codes};
@@ -164,4 +163,65 @@ async fn decrypt(context: &Context, node_id: &str, bytes: &[u8]) -> Result<MqMes
         return Err(Error::from(codes::MQ_MESSAGE_VERSION_MISMATCH).with_details(details));
     }
     Ok(message)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::crypto::test_key;
+
+    const SPECIFIED: &str = concat!(
+        "CoACCsgv6Grf20thtd5lesbbNNyvSUiledTbOuK6XIU5YExdDDLTC+M8ld1GuQUSwpeZqSgG5WLkCOhHw2MKIcZl",
+        "9vlKtVzLqisd2rmpjMYTEJ7j6r5zcPmOepK/9SOrjfv/ePH2D8JP++MFLDiNSPODWSLBC8Ass+H2EYS7AkGxK86b",
+        "zj/W04BbxggJvLioD0EFtKf0byXjpzufYpfG0bVGkNsT0m+/PltIGNgD/48ovAVOOuX4aDxXJbMZPD7XBy0v2h4s",
+        "WRnqAImqSxMRvTn3gLvmyfx4IOa5u3ofybXwdCf2t/Px9W9dZESDm6ITP5S48Em4MZZvuem1Ft7/S1ckTxLUBAAA",
+        "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAACgoaKj",
+        "pKWmp6ipqqusra6vFHFCY2esSRhQOOt9lCpOvCKhMbBxqb0psftswYJ6/vWYm0ICXEAo3JgwUJRwUVbYfvSVE/q9",
+        "zNjMJRLQfTPClWlO+AuwJ5cD1V9MB5gEl4tsr5IyPK+KXby1ZH9dzJfZy07cgit54dHVMkUOn2BKZOZjDsYXFUDV",
+        "gbSHGrmMlH9zHG8YeA/X0zVmz/jgfc2kzrF0nl6gYqjG8MkS3MWFrBxnCvvJGdAtbuCYqJ/HedWA55t3ZD9evMpc",
+        "mDhbQN0ApmXCJMqLM7xms52zrhp87FOAYr29O0SnVMaGEBJhCDkz1+S53iK5lR5l7jYNhozpjHSCoWrKysG0nQbU",
+        "54R4r/y6ZWsAz7/yQLHHxTE5svAoN41f4zMJvmfFWIFxPiKYvvFOVJ4bN+Ofrhw9R6mvQazL/t/pp0iP6HLMOKPD",
+        "3RQ3TbkNCHgjJxlgIBqM0Z1paBKSkGp4OvGl6nz9JQbaRAs5iAQbzf+ndnB0hwoBY5SoxFpK6zBe61qxBm3+F++d",
+        "iBdCtp5NtYIz+h3NAxphMe6tfEcBoUIXQlalBPEPBMdBWqRIEO9zLvN5OeKwMSP490Ht75BRiusmoopOhzSaKJQf",
+        "AjUzjj0bX2ZDVH62rTaQqf7jON9TjwYVAdrEM9n7ZbAAzSkzbBRcQrVYA6rzeXat/4bLcPYSqs8MM7E1BfxuSLzQ",
+    );
+    const SIGNATURE: &str = concat!(
+        "NR8JOqp/l0UGhS+Xk96txeBTkwcHOgaIXP/vYglbZgFm9FteyfOSnBiuQErmvm5SPk+99LLd4WTTmqGPPFnCByyL",
+        "8P2B0OEvyQBy8UlPZCdhdbwLHrdcJGUMthU7os/D7oLM4U+DTtO8ijswPH+pdSDa18ECRqHjTZdTZ3vfZsaR421/",
+        "r0djdl52oiTIYTYroYDQ2JGGf6O171IddRoDBlltcB8HFhImm4GAub5cdBzVDghvkZxf30imUPV/nFVGm7nBhNmT",
+        "gwDLKf2fQMZNfVBQ9EAdudykeYuFT7ZgxxmuPZCdA985/wjutdlrAfIcvsB6RKLskqDlkgexOvIw6w==",
+    );
+    const IDP_RESPONSE: &str = r#"{"type":"idp_response","request_id":"3f2c9a7be1d04c5588a6f0b1c2d3e4f5061728394a5b6c7d8e9fa0b1c2d3e4f5","mode":3,"accessor_id":"11267a29-2196-4400-8b67-7424519b87ec","idp_id":"idp1","chain_id":"test-chain-NDID","height":42}"#;
+
+    /// spec/messaging-and-crypto.md 10, "Whole envelope".
+    #[test]
+    fn the_specified_envelope_is_opened() {
+        let bytes = STANDARD.decode(SPECIFIED).unwrap();
+        assert_eq!(bytes.len(), 858);
+        let sealed = EncryptedMqMessage::decode(bytes.as_slice()).unwrap();
+        let key = encryption::decrypt(
+            &test_key::private(),
+            "RSAES_PKCS1_V1_5",
+            &sealed.encrypted_symmetric_key,
+        )
+        .unwrap();
+        assert_eq!(key, (0..32).collect::<Vec<u8>>());
+        let plaintext = envelope::decrypt(&key, &sealed.encrypted_mq_message).unwrap();
+        assert_eq!(
+            hex::encode(sha256(&plaintext)),
+            "9afffcc2ec33758c64948059c90e1a2a567205faeacde551bf5e20f22f1658d4"
+        );
+        let message = MqMessage::decode(plaintext.as_slice()).unwrap();
+        assert_eq!(message.encode_to_vec(), plaintext);
+        assert_eq!(message.version, VERSION);
+        assert_eq!(message.message_type, "idp_response");
+        assert_eq!(message.message, IDP_RESPONSE.as_bytes());
+        assert_eq!(STANDARD.encode(&message.signature), SIGNATURE);
+        assert!(signature::verify(
+            &test_key::public_pem(),
+            "RSASSA_PKCS1_V1_5_SHA_256",
+            &message.message,
+            &message.signature
+        ));
+    }
 }

@@ -205,3 +205,72 @@ fn as_response() -> Value {
     ]);
     schema
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The examples of spec/messaging-and-crypto.md 4.
+    const EXAMPLES: [&str; 7] = [
+        r##"{"type":"consent_request","namespace":"citizen_id","identifier":"1234567890123","mode":1,"request_id":"3f2c9a7be1d04c5588a6f0b1c2d3e4f5061728394a5b6c7d8e9fa0b1c2d3e4f5","min_aal":1,"min_ial":1.1,"request_timeout":86400,"data_request_list":[{"service_id":"001.cust_info_001","as_id_list":["as1"],"min_as":1}],"data_request_params_salt_list":["54ZxddvQGzzNAclM8CkSJWJ44KBx4ksKtmUQMXzcLuA="],"request_message":"please confirm","rp_id":"rp1","request_message_salt":"EOejeoqF+nqUbsD/ikixX4QeNgqllKizWDJO0amkAM0=","initial_salt":"ZXJhd2FuIHNwZWMgdGVzdCB2ZWN0b3Igc2FsdCAwMDE=","creation_time":1732000000000,"chain_id":"test-chain-NDID","height":40}"##,
+        r##"{"type":"consent_request","reference_group_code":"aaaaa-bbbbb-ccccc-ddddd","mode":3,"request_id":"3f2c9a7be1d04c5588a6f0b1c2d3e4f5061728394a5b6c7d8e9fa0b1c2d3e4f5","min_aal":2.1,"min_ial":2.3,"request_timeout":86400,"data_request_list":[],"data_request_params_salt_list":[],"request_message":"data:text/plain;charset=utf-8;base64,cGxlYXNlIGNvbmZpcm0=","rp_id":"rp1","request_message_salt":"EOejeoqF+nqUbsD/ikixX4QeNgqllKizWDJO0amkAM0=","initial_salt":"ZXJhd2FuIHNwZWMgdGVzdCB2ZWN0b3Igc2FsdCAwMDE=","request_type":"dsign.dcontract","creation_time":1732000000000,"chain_id":"test-chain-NDID","height":40}"##,
+        r##"{"type":"idp_response","request_id":"3f2c9a7be1d04c5588a6f0b1c2d3e4f5061728394a5b6c7d8e9fa0b1c2d3e4f5","mode":3,"accessor_id":"11267a29-2196-4400-8b67-7424519b87ec","idp_id":"idp1","chain_id":"test-chain-NDID","height":42}"##,
+        r##"{"type":"idp_response","request_id":"3f2c9a7be1d04c5588a6f0b1c2d3e4f5061728394a5b6c7d8e9fa0b1c2d3e4f5","idp_id":"idp1","error_code":30000,"chain_id":"test-chain-NDID","height":42}"##,
+        r##"{"type":"data_request","request_id":"3f2c9a7be1d04c5588a6f0b1c2d3e4f5061728394a5b6c7d8e9fa0b1c2d3e4f5","mode":3,"namespace":"citizen_id","identifier":"1234567890123","service_data_request_list":[{"service_id":"001.cust_info_001","request_params":"{\"format\":\"pdf\"}","request_params_salt":"54ZxddvQGzzNAclM8CkSJWJ44KBx4ksKtmUQMXzcLuA="}],"request_message":"please confirm","request_message_salt":"EOejeoqF+nqUbsD/ikixX4QeNgqllKizWDJO0amkAM0=","response_private_data_list":[{"idp_id":"idp1","accessor_id":"11267a29-2196-4400-8b67-7424519b87ec"}],"creation_time":1732000000000,"request_timeout":86400,"rp_id":"rp1","initial_salt":"ZXJhd2FuIHNwZWMgdGVzdCB2ZWN0b3Igc2FsdCAwMDE=","chain_id":"test-chain-NDID","height":42}"##,
+        r##"{"type":"as_response","request_id":"3f2c9a7be1d04c5588a6f0b1c2d3e4f5061728394a5b6c7d8e9fa0b1c2d3e4f5","as_id":"as1","service_id":"001.cust_info_001","signature":"JSYmx/B+qtQ53Ptf…(b64)…","data_salt":"oe1F+2x7KayjjySwyrK3l8UiwkNozFFptAYjMFwmoPs=","packed_data":{"buffer_base64":"eyJuYW1lIjoi4LiX4LiU4Liq4Lit4LiaIn0=","metadata":{"compression_algorithm":null}},"chain_id":"test-chain-NDID","height":45}"##,
+        r##"{"type":"as_response","request_id":"3f2c9a7be1d04c5588a6f0b1c2d3e4f5061728394a5b6c7d8e9fa0b1c2d3e4f5","as_id":"as1","service_id":"001.cust_info_001","error_code":40000,"chain_id":"test-chain-NDID","height":45}"##,
+    ];
+
+    fn code(message: &Value) -> u32 {
+        validate(message).unwrap_err().code().number
+    }
+
+    #[test]
+    fn the_specified_examples_are_valid_and_written_the_same() {
+        for text in EXAMPLES {
+            let value: Value = serde_json::from_str(text).unwrap();
+            let message = validate(&value).unwrap();
+            assert_eq!(serde_json::to_value(&message).unwrap(), value);
+        }
+    }
+
+    #[test]
+    fn unknown_members_are_allowed_and_wrong_ones_are_not() {
+        for text in EXAMPLES {
+            let valid: Value = serde_json::from_str(text).unwrap();
+            let mut more = valid.clone();
+            more["something_new"] = json!({"a": [1]});
+            assert!(validate(&more).is_ok());
+            for name in valid.as_object().unwrap().keys() {
+                let mut wrong = valid.clone();
+                wrong[name] = Value::Null;
+                let expected = if name == "type" { 10043 } else { 10044 };
+                assert_eq!(code(&wrong), expected, "{name} is null in {text}");
+            }
+        }
+        assert_eq!(code(&json!([])), 10043);
+        assert_eq!(code(&json!({"type": "toString"})), 10043);
+    }
+
+    #[test]
+    fn members_needed_together_are_needed() {
+        let consent: Value = serde_json::from_str(EXAMPLES[0]).unwrap();
+        let without = |message: &Value, name: &str| {
+            let mut message = message.clone();
+            message.as_object_mut().unwrap().shift_remove(name);
+            message
+        };
+        assert_eq!(code(&without(&consent, "identifier")), 10044);
+        let mut by_group = without(&consent, "identifier");
+        by_group["reference_group_code"] = json!("group");
+        assert_eq!(code(&by_group), 10044);
+        by_group["mode"] = json!(2);
+        assert!(validate(&by_group).is_ok());
+
+        let response: Value = serde_json::from_str(EXAMPLES[2]).unwrap();
+        assert_eq!(code(&without(&response, "accessor_id")), 10044);
+        assert_eq!(code(&without(&response, "mode")), 10044);
+        let data: Value = serde_json::from_str(EXAMPLES[5]).unwrap();
+        assert_eq!(code(&without(&data, "data_salt")), 10044);
+    }
+}

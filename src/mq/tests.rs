@@ -465,3 +465,186 @@ async fn a_message_signed_before_a_rotation_is_taken_for_a_while() {
     *ledger.height.lock() = 10_000;
     assert_eq!(rejection(&receive(&rp, bytes).await).1, 10021);
 }
+
+/// as1 as a proxy that holds the keys of idp2, and the directory of those keys.
+fn proxy(ledger: &Arc<FakeLedger>) -> (Context, tempfile::TempDir) {
+    let directory = tempfile::tempdir().unwrap();
+    for (from, to) in [("signing", "idp2"), ("master", "idp2_master")] {
+        let source = testing::recording("keys").join(format!("idp2.{from}.pem"));
+        std::fs::copy(source, directory.path().join(to)).unwrap();
+    }
+    let encryption = directory.path().join("encryption");
+    std::fs::create_dir(&encryption).unwrap();
+    let source = testing::recording("keys").join("idp2.encryption.pem");
+    std::fs::copy(source, encryption.join("idp2")).unwrap();
+
+    let mut context = testing::context("as1", Role::Proxy, ledger.clone());
+    let mut config = context.config.as_ref().clone();
+    if let crate::config::Keys::Files { behind_proxy, .. } = &mut config.keys {
+        behind_proxy.signing = Some(directory.path().to_owned());
+        behind_proxy.signing_master = Some(directory.path().to_owned());
+        behind_proxy.encryption = Some(encryption);
+    }
+    context.config = Arc::new(config);
+    let keyring = crate::crypto::keyring::Keyring::load(context.config.clone(), &["idp2".into()]);
+    context.crypto = Arc::new(keyring.unwrap_or_else(|error| panic!("{error}")));
+    (context, directory)
+}
+
+fn put_behind_proxy(ledger: &FakeLedger, config: &str) {
+    let mut as1 = Value::Null;
+    ledger.change_node("as1", |info| as1 = info.clone());
+    ledger.change_node("idp2", |info| {
+        info["mq"] = Value::Null;
+        info["proxy"] = json!({
+            "node_id": "as1",
+            "signing_public_key": as1["signing_public_key"],
+            "encryption_public_key": as1["encryption_public_key"],
+            "mq": as1["mq"],
+            "config": config,
+        });
+    });
+}
+
+fn consent_request() -> Message {
+    let text = r#"{"type":"consent_request","namespace":"citizen_id","identifier":"1","mode":1,"request_id":"r","min_aal":1,"min_ial":1.1,"request_timeout":86400,"data_request_list":[],"data_request_params_salt_list":[],"request_message":"data:text/plain;base64,SGVsbG8=","rp_id":"rp1","request_message_salt":"s","initial_salt":"s","creation_time":1732000000000,"chain_id":"test-chain-NDID","height":40}"#;
+    serde_json::from_str(text).unwrap()
+}
+
+#[tokio::test]
+async fn messages_to_and_from_nodes_behind_a_proxy_go_through_it() {
+    let ledger = FakeLedger::recorded();
+    put_behind_proxy(&ledger, "KEY_ON_PROXY");
+    let (proxy, _directory) = proxy(&ledger);
+    let rp = testing::context("rp1", Role::Rp, ledger.clone());
+
+    let receiver = outbound::receiver(&rp, "idp2").await.unwrap();
+    assert_eq!(receiver.proxy.as_ref().unwrap().node_id, "as1");
+    assert_eq!(receiver.address.port, 5200);
+    let commit = outbound::send(&rp, "rp1", &[receiver], &consent_request())
+        .await
+        .unwrap();
+    let sent: OutboundMessage = decode(&commit.jobs[0]);
+    let commit = receive(&proxy, sent.payload.clone()).await;
+    assert_eq!(commit.outcome, Outcome::Done);
+    assert_eq!(commit.jobs[0].kind, Kind::IdpConsentRequest);
+    let received: Received = decode(&commit.jobs[0]);
+    assert_eq!(received.receiver_node_id, "idp2");
+    let Write::Put { row, value, .. } = &commit.writes[0] else {
+        panic!("{commit:?}");
+    };
+    assert_eq!(row, "idp2/r");
+    let record: Value = serde_json::from_slice(value).unwrap();
+    assert!(record["signature_for_proxy"].is_string());
+
+    // The answer is signed by the node behind the proxy and filed under the proxy.
+    let receiver = outbound::receiver(&proxy, "rp1").await.unwrap();
+    let commit = outbound::send(&proxy, "idp2", &[receiver], &response("idp2", 1))
+        .await
+        .unwrap();
+    let answer: OutboundMessage = decode(&commit.jobs[0]);
+    let commit = receive(&rp, answer.payload.clone()).await;
+    assert_eq!(commit.outcome, Outcome::Done);
+    let Write::Put { value, .. } = &commit.writes[0] else {
+        panic!("{commit:?}");
+    };
+    let record: Value = serde_json::from_slice(value).unwrap();
+    let expected =
+        json!({"node_id": "idp2", "proxy_node_id": "as1", "proxy_config": "KEY_ON_PROXY"});
+    assert_eq!(record["source"], expected);
+
+    // A proxy takes every message as wrapped.
+    let as1 = outbound::receiver(&rp, "as1").await.unwrap();
+    let commit = outbound::send(&rp, "rp1", &[as1], &consent_request())
+        .await
+        .unwrap();
+    let unwrapped: OutboundMessage = decode(&commit.jobs[0]);
+    assert_eq!(
+        rejection(&receive(&proxy, unwrapped.payload).await).1,
+        10023
+    );
+
+    // Keys on the node itself are not served.
+    put_behind_proxy(&ledger, "KEY_ON_NODE");
+    let commit = receive(&proxy, sent.payload).await;
+    assert!(matches!(commit.outcome, Outcome::Failed { .. }));
+    assert!(commit.jobs.is_empty());
+}
+
+/// Keys that count as somebody else's.
+struct Remote(Arc<dyn crate::crypto::Crypto>);
+
+#[async_trait::async_trait]
+impl crate::crypto::Crypto for Remote {
+    fn is_local(&self) -> bool {
+        false
+    }
+
+    async fn sign(
+        &self,
+        node_id: &str,
+        key_use: crate::crypto::KeyUse,
+        algorithm: &str,
+        key_version: u64,
+        message: &[u8],
+    ) -> Result<Vec<u8>, crate::error::Error> {
+        self.0
+            .sign(node_id, key_use, algorithm, key_version, message)
+            .await
+    }
+
+    async fn decrypt(
+        &self,
+        node_id: &str,
+        algorithm: &str,
+        key_version: u64,
+        encrypted: &[u8],
+    ) -> Result<Vec<u8>, crate::error::Error> {
+        self.0
+            .decrypt(node_id, algorithm, key_version, encrypted)
+            .await
+    }
+}
+
+#[tokio::test]
+async fn with_an_external_crypto_service_a_job_of_its_own_signs() {
+    let ledger = FakeLedger::recorded();
+    let mut idp = testing::context("idp1", Role::Idp, ledger.clone());
+    idp.crypto = Arc::new(Remote(idp.crypto.clone()));
+    let receiver = outbound::receiver(&idp, "rp1").await.unwrap();
+    *ledger.unavailable.lock() = true;
+    let commit = outbound::send(&idp, "idp1", &[receiver], &response("idp1", 42))
+        .await
+        .unwrap();
+    assert!(commit.writes.is_empty());
+    let [job] = commit.jobs.as_slice() else {
+        panic!("{commit:?}");
+    };
+    assert_eq!(job.kind, Kind::MqSend);
+    let job = testing::accepted(job.clone());
+    let error = outbound::run_send(&idp, &job).await.unwrap_err();
+    assert!(error.is_temporary());
+
+    *ledger.unavailable.lock() = false;
+    let Run::Commit(commit) = outbound::run_send(&idp, &job).await.unwrap() else {
+        panic!("not sent");
+    };
+    assert_eq!(commit.writes.len(), 1);
+    let sent: OutboundMessage = decode(&commit.jobs[0]);
+    let rp = testing::context("rp1", Role::Rp, ledger);
+    assert_eq!(receive(&rp, sent.payload).await.outcome, Outcome::Done);
+}
+
+#[tokio::test]
+async fn one_receiver_with_an_unusable_key_does_not_keep_the_message_from_others() {
+    let idp = testing::context("idp1", Role::Idp, FakeLedger::recorded());
+    let good = outbound::receiver(&idp, "rp1").await.unwrap();
+    let mut bad = outbound::receiver(&idp, "as1").await.unwrap();
+    bad.encryption_key.algorithm = "ROT13".to_owned();
+    let commit = outbound::send(&idp, "idp1", &[bad.clone(), good], &response("idp1", 42))
+        .await
+        .unwrap();
+    assert_eq!(commit.jobs.len(), 1);
+    let alone = outbound::send(&idp, "idp1", &[bad], &response("idp1", 42)).await;
+    assert!(alone.is_err());
+}
