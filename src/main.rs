@@ -93,7 +93,12 @@ async fn run(command: Option<Command>) -> io::Result<ExitCode> {
         Some(Command::Demo(arguments)) => command::demo(arguments).await,
         Some(Command::Devnet(arguments)) => command::devnet(arguments).await,
         Some(Command::Bench(bench)) => bench::run(bench).await,
-        Some(Command::DevnetLedger { port, directory, chain_id, block_interval_ms }) => {
+        Some(Command::DevnetLedger {
+            port,
+            directory,
+            chain_id,
+            block_interval_ms,
+        }) => {
             let options = ledger::Options {
                 listen: SocketAddr::from((Ipv4Addr::LOCALHOST, port)),
                 chain_id,
@@ -104,9 +109,21 @@ async fn run(command: Option<Command>) -> io::Result<ExitCode> {
             ledger::serve(options, stop()).await?;
             Ok(ExitCode::SUCCESS)
         }
-        Some(Command::DevnetMq { node_id, port, mq_port }) => {
+        Some(Command::DevnetMq {
+            node_id,
+            port,
+            mq_port,
+        }) => {
             let listen = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
-            mq_service::serve(mq_service::Options { node_id, listen, mq_port }, stop()).await?;
+            mq_service::serve(
+                mq_service::Options {
+                    node_id,
+                    listen,
+                    mq_port,
+                },
+                stop(),
+            )
+            .await?;
             Ok(ExitCode::SUCCESS)
         }
         Some(Command::BenchNode(arguments)) => bench::jobs::run_node(arguments).await,

@@ -166,7 +166,9 @@ pub async fn interrupted() -> io::Result<Signal> {
 pub async fn demo(arguments: DemoArguments) -> io::Result<ExitCode> {
     if !arguments.rp.is_empty() {
         let base = |urls: &[Url]| {
-            urls.iter().map(|url| url.as_str().trim_end_matches('/').to_owned()).collect()
+            urls.iter()
+                .map(|url| url.as_str().trim_end_matches('/').to_owned())
+                .collect()
         };
         let targets = Targets {
             rp: base(&arguments.rp),
@@ -226,11 +228,7 @@ pub async fn demo(arguments: DemoArguments) -> io::Result<ExitCode> {
     Ok(code)
 }
 
-async fn run_apps(
-    arguments: &DemoArguments,
-    targets: Targets,
-    store: &str,
-) -> io::Result<Report> {
+async fn run_apps(arguments: &DemoArguments, targets: Targets, store: &str) -> io::Result<Report> {
     let apps = Apps::start(targets).await?;
     let took = demo::drive(&apps, arguments.requests, arguments.concurrency, false).await;
     let report = demo::report(arguments.requests, took, apps.totals(), store);
@@ -245,7 +243,11 @@ fn finish(arguments: &DemoArguments, report: &Report) -> ExitCode {
     } else {
         println!("{}", report.table());
     }
-    if report.is_success() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    if report.is_success() {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    }
 }
 
 fn stopped_by(signal: Signal) -> ExitCode {
@@ -268,7 +270,9 @@ pub async fn devnet(arguments: DevnetArguments) -> io::Result<ExitCode> {
     let ready = async {
         for node in &network.nodes {
             let client = super::apps::ApiClient::new(node.api_urls())?;
-            client.wait_until_ready(std::time::Duration::from_secs(60)).await?;
+            client
+                .wait_until_ready(std::time::Duration::from_secs(60))
+                .await?;
         }
         io::Result::Ok(())
     };
@@ -325,9 +329,15 @@ fn table(network: &Network) -> String {
     let mut lines = vec![
         format!("  ledger RPC   ws://{}/websocket", network.ledger),
         format!("  folder       {}", network.directory.display()),
-        format!("  keys         {}", network.directory.join("keys").display()),
+        format!(
+            "  keys         {}",
+            network.directory.join("keys").display()
+        ),
         String::new(),
-        format!("  {:<8} {:<5} {:<18} {:<28} log", "node", "role", "process", "API"),
+        format!(
+            "  {:<8} {:<5} {:<18} {:<28} log",
+            "node", "role", "process", "API"
+        ),
     ];
     for node in &network.nodes {
         for part in &node.processes {
@@ -346,7 +356,11 @@ fn table(network: &Network) -> String {
             "",
             "MQ service",
             node.mq,
-            network.directory.join("logs").join(format!("{}-mq.log", node.node_id)).display()
+            network
+                .directory
+                .join("logs")
+                .join(format!("{}-mq.log", node.node_id))
+                .display()
         ));
     }
     lines.join("\n")

@@ -38,7 +38,11 @@ pub fn targets_of(network: &Network, service: &str) -> io::Result<Targets> {
 /// every tenth part elsewhere, all on standard error.
 pub async fn drive(apps: &Apps, requests: u64, concurrency: usize, quiet: bool) -> Duration {
     let terminal = io::stderr().is_terminal() && !quiet;
-    let bar = if terminal { ProgressBar::new(requests) } else { ProgressBar::hidden() };
+    let bar = if terminal {
+        ProgressBar::new(requests)
+    } else {
+        ProgressBar::hidden()
+    };
     // The template is a constant of known form.
     let style = ProgressStyle::with_template("{bar:40} {pos}/{len}  {per_sec}  {msg}");
     bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
@@ -81,7 +85,9 @@ pub fn report(requests: u64, took: Duration, totals: Totals, store: &str) -> Rep
 /// CPU time of every node process so far, by process name.
 pub fn usage(network: &Network) -> HashMap<String, Usage> {
     let processes = network.nodes.iter().flat_map(|node| &node.processes);
-    processes.map(|node| (node.process.name().to_owned(), node.process.usage())).collect()
+    processes
+        .map(|node| (node.process.name().to_owned(), node.process.usage()))
+        .collect()
 }
 
 /// What each node's processes did since `before`.

@@ -50,10 +50,16 @@ pub async fn initialise(
     signing: SigningKeys,
     members: &[Member],
 ) -> io::Result<()> {
-    if query::is_init_ended(ledger).await.map_err(io::Error::other)? {
+    if query::is_init_ended(ledger)
+        .await
+        .map_err(io::Error::other)?
+    {
         return Ok(());
     }
-    let administrator = Administrator { ledger, key: NodeKeys::read(&ndid.signing)? };
+    let administrator = Administrator {
+        ledger,
+        key: NodeKeys::read(&ndid.signing)?,
+    };
     administrator.set_up_chain(ndid, signing).await?;
     for member in members {
         administrator.register(member, signing).await?;
@@ -71,7 +77,11 @@ impl Administrator<'_> {
         self.transact("SetSupportedIALList", ials).await?;
         let aals = json!({"supported_aal_list": [1, 2.1, 2.2, 3]});
         self.transact("SetSupportedAALList", aals).await?;
-        self.transact("AddAllowedNodeSupportedFeature", json!({"name": "on_the_fly"})).await
+        self.transact(
+            "AddAllowedNodeSupportedFeature",
+            json!({"name": "on_the_fly"}),
+        )
+        .await
     }
 
     async fn register(&self, member: &Member, signing: SigningKeys) -> io::Result<()> {
@@ -96,9 +106,10 @@ impl Administrator<'_> {
     }
 
     async fn set_up_services(&self, members: &[Member]) -> io::Result<()> {
-        for (namespace, description) in
-            [("citizen_id", "Thai citizen ID"), ("passport_num", "Passport Number")]
-        {
+        for (namespace, description) in [
+            ("citizen_id", "Thai citizen ID"),
+            ("passport_num", "Passport Number"),
+        ] {
             let params = json!({"namespace": namespace, "description": description});
             self.transact("AddNamespace", params).await?;
         }
@@ -107,7 +118,8 @@ impl Administrator<'_> {
             self.transact("AddService", params).await?;
             for member in members.iter().filter(|member| member.role == Role::As) {
                 let params = json!({"service_id": service_id, "node_id": member.node_id});
-                self.transact("RegisterServiceDestinationByNDID", params).await?;
+                self.transact("RegisterServiceDestinationByNDID", params)
+                    .await?;
             }
         }
         for role in ["idp", "as"] {
@@ -127,7 +139,11 @@ impl Administrator<'_> {
         let message = transaction::signed_message(method, &params, &chain_id, &nonce);
         let signature = self.sign(&message).map_err(io::Error::other)?;
         let signed = transaction::encode(method, &params, &nonce, &signature, NDID);
-        let answer = self.ledger.broadcast(&signed.bytes).await.map_err(io::Error::other)?;
+        let answer = self
+            .ledger
+            .broadcast(&signed.bytes)
+            .await
+            .map_err(io::Error::other)?;
         if answer.code != 0 {
             return Err(refused(method, answer.code, &answer.log));
         }

@@ -51,7 +51,11 @@ impl NodeKeys {
     /// Where a node's keys are.
     pub fn at(directory: &Path, node_id: &str) -> Self {
         let file = |purpose: &str| directory.join(format!("{node_id}.{purpose}.pem"));
-        Self { signing: file("signing"), master: file("master"), encryption: file("encryption") }
+        Self {
+            signing: file("signing"),
+            master: file("master"),
+            encryption: file("encryption"),
+        }
     }
 
     /// Makes the files that do not exist yet, readable by their owner only.
@@ -77,7 +81,9 @@ impl NodeKeys {
     /// # Errors
     /// As [`read`](Self::read).
     pub fn public_pem(path: &Path) -> io::Result<String> {
-        let pem = Self::read(path)?.public_key_to_pem().map_err(io::Error::other)?;
+        let pem = Self::read(path)?
+            .public_key_to_pem()
+            .map_err(io::Error::other)?;
         String::from_utf8(pem).map_err(io::Error::other)
     }
 }
@@ -94,7 +100,11 @@ fn write_key(path: &Path, kind: SigningKeys) -> io::Result<()> {
         .and_then(|key| key.private_key_to_pem_pkcs8())
         .map_err(io::Error::other)?;
     let mut options = fs::OpenOptions::new();
-    let mut file = options.write(true).create_new(true).mode(0o600).open(path)?;
+    let mut file = options
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(path)?;
     io::Write::write_all(&mut file, &pem)
 }
 

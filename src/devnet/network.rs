@@ -96,7 +96,10 @@ pub struct Node {
 impl Node {
     /// Base URLs of its API.
     pub fn api_urls(&self) -> Vec<String> {
-        self.processes.iter().filter_map(|process| process.api.clone()).collect()
+        self.processes
+            .iter()
+            .filter_map(|process| process.api.clone())
+            .collect()
     }
 }
 
@@ -177,7 +180,10 @@ impl Network {
         };
         std::fs::create_dir_all(directory.join("logs"))?;
         let directory = directory.canonicalize()?;
-        let mut ports = Ports { base: options.base_port, reserved: Vec::new() };
+        let mut ports = Ports {
+            base: options.base_port,
+            reserved: Vec::new(),
+        };
         let ledger_port = ports.pick(0)?;
         let plans = plan_nodes(&options, &directory, &mut ports)?;
         drop(ports);
@@ -190,7 +196,9 @@ impl Network {
             temporary,
         };
         network.start_ledger(ledger_port).await?;
-        network.initialise_chain(&options, &plans, ledger_port).await?;
+        network
+            .initialise_chain(&options, &plans, ledger_port)
+            .await?;
         network.start_redis(&options).await?;
         for plan in &plans {
             network.start_mq(plan)?;
@@ -242,9 +250,9 @@ impl Network {
         let mut all: Vec<NodeKeys> = plans.iter().map(|plan| plan.keys.clone()).collect();
         all.push(ndid.clone());
         let signing = options.signing;
-        let tasks = all.into_iter().map(|keys| {
-            tokio::task::spawn_blocking(move || keys.ensure(signing))
-        });
+        let tasks = all
+            .into_iter()
+            .map(|keys| tokio::task::spawn_blocking(move || keys.ensure(signing)));
         for made in futures_util::future::join_all(tasks).await {
             made.map_err(io::Error::other)??;
         }
@@ -303,7 +311,12 @@ impl Network {
                 set("SERVER_PORT", port.to_string());
             }
             let log = self.log(&name);
-            let process = Plan { name, arguments: Vec::new(), environment, log };
+            let process = Plan {
+                name,
+                arguments: Vec::new(),
+                environment,
+                log,
+            };
             processes.push(NodeProcess {
                 kind,
                 process: Process::start(process)?,
@@ -312,7 +325,12 @@ impl Network {
             });
         }
         let mq = format!("{LOCAL}:{}", plan.mq_grpc);
-        Ok(Node { node_id: plan.node_id, role: plan.role, mq, processes })
+        Ok(Node {
+            node_id: plan.node_id,
+            role: plan.role,
+            mq,
+            processes,
+        })
     }
 
     fn environment(
@@ -347,7 +365,14 @@ impl Network {
             ("STORE", options.store.name().to_owned()),
         ];
         match (&options.store, &self.redis) {
-            (StoreOption::RedisAt { host, port, password }, _) => {
+            (
+                StoreOption::RedisAt {
+                    host,
+                    port,
+                    password,
+                },
+                _,
+            ) => {
                 variables.push(("DB_IP", host.clone()));
                 variables.push(("DB_PORT", port.to_string()));
                 variables.extend(password.clone().map(|password| ("DB_PASSWORD", password)));
@@ -358,7 +383,10 @@ impl Network {
             }
             _ => {}
         }
-        variables.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
+        variables
+            .into_iter()
+            .map(|(name, value)| (name.to_owned(), value))
+            .collect()
     }
 
     /// The node with this role, the first one named.
@@ -369,7 +397,9 @@ impl Network {
     /// Names and log files of processes that have ended by themselves.
     pub fn ended(&mut self) -> Vec<(String, PathBuf)> {
         let nodes = self.nodes.iter_mut().flat_map(|node| &mut node.processes);
-        let all = nodes.map(|node| &mut node.process).chain(&mut self.services);
+        let all = nodes
+            .map(|node| &mut node.process)
+            .chain(&mut self.services);
         all.filter_map(|process| {
             let ended = process.has_ended();
             ended.then(|| (process.name().to_owned(), process.log().to_owned()))
@@ -382,7 +412,10 @@ impl Network {
         let nodes = self.nodes.into_iter().flat_map(|node| node.processes);
         let stops = nodes.map(|node| node.process.stop(STOP_GRACE));
         futures_util::future::join_all(stops).await;
-        let stops = self.services.into_iter().map(|process| process.stop(STOP_GRACE));
+        let stops = self
+            .services
+            .into_iter()
+            .map(|process| process.stop(STOP_GRACE));
         futures_util::future::join_all(stops).await;
         drop(self.redis);
         drop(self.temporary);
@@ -406,7 +439,9 @@ fn plan_nodes(
     let mut plans = Vec::new();
     for (index, node_id) in options.nodes.iter().enumerate() {
         if !names.insert(node_id) {
-            return Err(io::Error::other(format!("node id {node_id:?} is given twice")));
+            return Err(io::Error::other(format!(
+                "node id {node_id:?} is given twice"
+            )));
         }
         let role = role_of(node_id)?;
         let first = u16::try_from(index + 1)
@@ -415,7 +450,11 @@ fn plan_nodes(
             .ok_or_else(|| io::Error::other("too many nodes"))?;
         let mut processes = Vec::new();
         if options.workers == 0 {
-            processes.push(("standalone", Some(ports.pick(first)?), ports.pick(first + 50)?));
+            processes.push((
+                "standalone",
+                Some(ports.pick(first)?),
+                ports.pick(first + 50)?,
+            ));
         } else {
             processes.push(("master", None, ports.pick(first + 50)?));
             for worker in 0..u16::try_from(options.workers).unwrap_or(u16::MAX).min(40) {
@@ -461,7 +500,9 @@ async fn wait_for_port(port: u16, what: &str, processes: &mut [Process]) -> io::
             }
         }
         if Instant::now() > deadline {
-            return Err(io::Error::other(format!("{what} did not start on port {port}")));
+            return Err(io::Error::other(format!(
+                "{what} did not start on port {port}"
+            )));
         }
         tokio::time::sleep(Duration::from_millis(10)).await;
     }

@@ -63,7 +63,10 @@ impl Process {
             .stdout(log.try_clone()?)
             .stderr(log)
             .kill_on_drop(true);
-        Ok(Self { child: command.spawn()?, plan })
+        Ok(Self {
+            child: command.spawn()?,
+            plan,
+        })
     }
 
     /// Name in tables.

@@ -29,13 +29,17 @@ impl Default for Durations {
 impl Durations {
     /// Adds one.
     pub fn record(&mut self, duration: std::time::Duration) {
-        self.0.saturating_record((duration.as_micros() as u64).max(1));
+        self.0
+            .saturating_record((duration.as_micros() as u64).max(1));
     }
 
     /// Median and 99th percentile.
     pub fn percentiles(&self) -> Percentiles {
         let at = |quantile| (self.0.value_at_quantile(quantile) as f64 / 10.0).round() / 100.0;
-        Percentiles { p50: at(0.5), p99: at(0.99) }
+        Percentiles {
+            p50: at(0.5),
+            p99: at(0.99),
+        }
     }
 }
 
@@ -110,7 +114,10 @@ impl Report {
             let _ = writeln!(text, "  {name:<22} {value}");
         };
         line("requests", self.requests.to_string());
-        line("accepted / completed", format!("{} / {}", self.accepted, self.completed));
+        line(
+            "accepted / completed",
+            format!("{} / {}", self.accepted, self.completed),
+        );
         line("data verified", self.verified.to_string());
         line("seconds", format!("{:.2}", self.seconds));
         line("requests per second", format!("{:.1}", self.per_second));
@@ -141,7 +148,12 @@ impl Report {
                 let _ = writeln!(
                     text,
                     "  {:<8} {:<5} {:<10} {:<18} {:>8} {:>7} {:>8.1}",
-                    node.node_id, node.role, process.kind, process.id, process.jobs, share,
+                    node.node_id,
+                    node.role,
+                    process.kind,
+                    process.id,
+                    process.jobs,
+                    share,
                     process.rss_mb
                 );
             }

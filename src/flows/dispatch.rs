@@ -94,7 +94,8 @@ fn told_as(kind: Kind) -> Option<(&'static str, &'static str)> {
         | Kind::DeliverTransaction
         | Kind::DeliverMessage
         | Kind::DeliverCallback
-        | Kind::Noop => None,
+        | Kind::Noop
+        | Kind::NoopChain => None,
     }
 }
 

@@ -100,6 +100,8 @@ kinds! {
     RpCloseRequest = "rp.close_request", Transactional;
     /// Does nothing; for benchmarks and tests of the cluster core.
     Noop = "bench.noop", Transactional;
+    /// Does nothing but make its successor; for benchmarks.
+    NoopChain = "bench.noop_chain", Transactional;
 }
 
 impl Kind {

@@ -32,7 +32,10 @@ pub async fn check() -> io::Result<ExitCode> {
             return Ok(ExitCode::from(WRONG_ENVIRONMENT));
         }
     };
-    println!("ok      environment: {:?} of node {}", config.mode, config.node_id);
+    println!(
+        "ok      environment: {:?} of node {}",
+        config.mode, config.node_id
+    );
     for warning in &config.warnings {
         println!("note    {warning}");
     }
@@ -78,7 +81,9 @@ async fn check_store(config: &Config) -> Finding {
             match connected {
                 Ok(Ok(_)) => Ok(format!("Redis at {address} answers")),
                 Ok(Err(error)) => Err(format!("Redis at {address} (DB_IP, DB_PORT): {error}")),
-                Err(_) => Err(format!("Redis at {address} (DB_IP, DB_PORT) does not answer")),
+                Err(_) => Err(format!(
+                    "Redis at {address} (DB_IP, DB_PORT) does not answer"
+                )),
             }
         }
         (StoreChoice::Embedded, Mode::Worker) => {
@@ -103,16 +108,24 @@ async fn check_ledger(config: &Config) -> Finding {
         }
     });
     let Ok(status) = asked.await else {
-        return Err(format!("{address} (TENDERMINT_IP, TENDERMINT_PORT) does not answer"));
+        return Err(format!(
+            "{address} (TENDERMINT_IP, TENDERMINT_PORT) does not answer"
+        ));
     };
-    let chain = format!("{address}: chain {} at height {}", status.chain_id, status.height);
+    let chain = format!(
+        "{address}: chain {} at height {}",
+        status.chain_id, status.height
+    );
     if status.catching_up {
         return Err(format!("{chain}, still catching up"));
     }
     match query::node_info(client.as_ref(), &config.node_id).await {
         Ok(Some(node)) => Ok(format!("{chain}, this node is {}", node.role)),
         Ok(None) if config.ndid_node => Ok(chain),
-        Ok(None) => Err(format!("{chain}, which does not know NODE_ID={}", config.node_id)),
+        Ok(None) => Err(format!(
+            "{chain}, which does not know NODE_ID={}",
+            config.node_id
+        )),
         Err(error) => Err(format!("{chain}: {error}")),
     }
 }
@@ -122,9 +135,10 @@ async fn check_mq(config: &Config) -> Finding {
     let variables = "MQ_SERVICE_SERVER_IP, MQ_SERVICE_SERVER_PORT";
     let client = MqClient::new(config).map_err(|error| error.to_string())?;
     match timeout(PATIENCE, client.get_info()).await {
-        Ok(Ok(info)) if info.node_id == config.node_id => {
-            Ok(format!("{address} serves {}, version {}", info.node_id, info.version))
-        }
+        Ok(Ok(info)) if info.node_id == config.node_id => Ok(format!(
+            "{address} serves {}, version {}",
+            info.node_id, info.version
+        )),
         Ok(Ok(info)) => Err(format!(
             "{address} serves {:?}, not NODE_ID={} ({variables})",
             info.node_id, config.node_id

@@ -7,9 +7,9 @@ use std::time::Duration;
 use actix::Addr;
 use futures_util::FutureExt;
 
+use super::Role;
 use super::mastership::Mastership;
 use super::parts::{Parts, read_tls};
-use super::Role;
 use crate::actors::dispatcher::{self, Dispatcher, Submit};
 use crate::actors::ledger_watcher::{LedgerWatcher, Timing, WatcherOptions};
 use crate::actors::mq_inbox::{self, MqInbox};
@@ -62,7 +62,12 @@ impl MasterSide {
         let master = Master::start(options).await.map_err(io::Error::other)?;
         let watcher = start_watcher(parts, &mastership, master.dispatcher());
         let inbox = start_inbox(parts, &mastership, master.dispatcher())?;
-        Ok(Self { mastership, master, watcher, inbox })
+        Ok(Self {
+            mastership,
+            master,
+            watcher,
+            inbox,
+        })
     }
 
     /// Where the worker of a standalone process connects.
@@ -105,7 +110,9 @@ fn start_watcher(
         client: parts.client.clone(),
         store: parts.store.clone(),
         epoch: mastership.epoch(),
-        block_jobs: Arc::new(RoleBlockJobs { context: parts.context.clone() }),
+        block_jobs: Arc::new(RoleBlockJobs {
+            context: parts.context.clone(),
+        }),
         tell_chain: Arc::new(move |update: ChainUpdate| {
             cached.apply(&update);
             let chain = Chain {

@@ -45,7 +45,13 @@ impl Mastership {
         tracing::info!(epoch = epoch.0, "this process is the master");
         let (sender, lost) = watch::channel(None);
         let renewal = tokio::spawn(renew(store.clone(), holder.clone(), epoch, sender));
-        Self { holder, epoch, store, renewal, lost }
+        Self {
+            holder,
+            epoch,
+            store,
+            renewal,
+            lost,
+        }
     }
 
     /// Goes with every write of this master.

@@ -21,8 +21,8 @@ pub use context::{Context, Role};
 pub use stop::Stop;
 
 use crate::config::{self, Config, Mode};
-use crate::http::admin::{self, AdminOptions};
 use crate::http::ServerHandle;
+use crate::http::admin::{self, AdminOptions};
 use crate::logging;
 use master_side::MasterSide;
 use parts::Parts;

@@ -27,7 +27,11 @@ pub struct FlowOperations {
 impl FlowOperations {
     /// Operations on this context. `keyring` is what `/reinit_node_keys` reads again.
     pub fn new(context: Context, keyring: Option<Arc<Keyring>>, http: reqwest::Client) -> Self {
-        Self { context, keyring, http }
+        Self {
+            context,
+            keyring,
+            http,
+        }
     }
 
     /// Each URL of an external crypto service is tried before it is stored
@@ -36,9 +40,10 @@ impl FlowOperations {
         let (ledger, node_id) = (self.context.ledger.as_ref(), self.context.node_id());
         let version = self.context.config.external_crypto_version;
         let url = |name: &str| urls.get(name).and_then(Value::as_str);
-        for (name, key_use) in
-            [("sign_url", KeyUse::Signing), ("master_sign_url", KeyUse::SigningMaster)]
-        {
+        for (name, key_use) in [
+            ("sign_url", KeyUse::Signing),
+            ("master_sign_url", KeyUse::SigningMaster),
+        ] {
             if let Some(url) = url(name) {
                 external::test_sign_url(&self.http, ledger, version, node_id, key_use, url).await?;
             }
@@ -52,13 +57,16 @@ impl FlowOperations {
 
 /// A body that passed its schema, as the flow's input.
 fn input<T: DeserializeOwned>(body: Value) -> Result<T, Error> {
-    serde_json::from_value(body).map_err(|error| {
-        Error::with_message(codes::BODY_VALIDATION_FAILED, error.to_string())
-    })
+    serde_json::from_value(body)
+        .map_err(|error| Error::with_message(codes::BODY_VALIDATION_FAILED, error.to_string()))
 }
 
 fn accepted(accept: Accept, body: Option<Value>, refused: Code) -> Outcome {
-    Outcome::Accepted { accept, body, refused }
+    Outcome::Accepted {
+        accept,
+        body,
+        refused,
+    }
 }
 
 /// An operation whose accept has no guard that could refuse it.
@@ -89,11 +97,7 @@ impl Operations for FlowOperations {
         Ok(accepted(accept, Some(body), codes::DUPLICATE_REFERENCE_ID))
     }
 
-    async fn request_reference(
-        &self,
-        node_id: &str,
-        reference_id: &str,
-    ) -> Result<Outcome, Error> {
+    async fn request_reference(&self, node_id: &str, reference_id: &str) -> Result<Outcome, Error> {
         let id = rp::look_ups::request_reference(&self.context, node_id, reference_id).await?;
         Ok(found(id.map(|id| json!({"request_id": id}))))
     }
@@ -113,12 +117,17 @@ impl Operations for FlowOperations {
     }
 
     async fn close_request(&self, node_id: &str, body: Value) -> Result<Outcome, Error> {
-        Ok(started(rp::close_request::close_request(node_id, input(body)?)))
+        Ok(started(rp::close_request::close_request(
+            node_id,
+            input(body)?,
+        )))
     }
 
     async fn idp_response(&self, node_id: &str, body: Value) -> Result<Outcome, Error> {
         let answer = input(body)?;
-        Ok(started(idp::respond::respond(&self.context, node_id, &answer).await?))
+        Ok(started(
+            idp::respond::respond(&self.context, node_id, &answer).await?,
+        ))
     }
 
     async fn idp_error_response(&self, node_id: &str, body: Value) -> Result<Outcome, Error> {
@@ -145,7 +154,9 @@ impl Operations for FlowOperations {
         body: Value,
     ) -> Result<Outcome, Error> {
         let offer = input(body)?;
-        Ok(started(as_::service::offer(&self.context, node_id, service_id, &offer).await?))
+        Ok(started(
+            as_::service::offer(&self.context, node_id, service_id, &offer).await?,
+        ))
     }
 
     async fn offered_service(&self, node_id: &str, service_id: &str) -> Result<Outcome, Error> {
@@ -161,8 +172,7 @@ impl Operations for FlowOperations {
         body: Value,
     ) -> Result<Outcome, Error> {
         let data = input(body)?;
-        let accept =
-            as_::respond::respond(&self.context, node_id, request_id, service_id, &data);
+        let accept = as_::respond::respond(&self.context, node_id, request_id, service_id, &data);
         Ok(started(accept.await?))
     }
 
@@ -174,13 +184,8 @@ impl Operations for FlowOperations {
         body: Value,
     ) -> Result<Outcome, Error> {
         let answer = input(body)?;
-        let accept = as_::error::respond_with_error(
-            &self.context,
-            node_id,
-            request_id,
-            service_id,
-            &answer,
-        );
+        let accept =
+            as_::error::respond_with_error(&self.context, node_id, request_id, service_id, &answer);
         Ok(started(accept.await?))
     }
 

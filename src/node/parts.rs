@@ -72,7 +72,15 @@ impl Parts {
             state: store.clone(),
             crypto,
         };
-        Ok(Self { config, store, client, cached, context, keyring, http })
+        Ok(Self {
+            config,
+            store,
+            client,
+            cached,
+            context,
+            keyring,
+            http,
+        })
     }
 }
 
@@ -89,7 +97,9 @@ async fn open_store(config: &Config) -> io::Result<SharedStore> {
                 node_id: config.node_id.clone(),
             };
             let opened = tokio::task::spawn_blocking(|| EmbeddedStore::open(options)).await;
-            let store = opened.map_err(io::Error::other)?.map_err(io::Error::other)?;
+            let store = opened
+                .map_err(io::Error::other)?
+                .map_err(io::Error::other)?;
             Ok(Arc::new(store))
         }
     }
@@ -116,8 +126,16 @@ async fn connect_redis(config: &Config) -> io::Result<RedisStore> {
 
 /// A channel to the master's store; it connects when it can.
 fn master_channel(config: &Config) -> io::Result<Channel> {
-    let host = config.link.hosts.first().map_or("localhost", String::as_str);
-    let scheme = if config.grpc.tls.is_some() { "https" } else { "http" };
+    let host = config
+        .link
+        .hosts
+        .first()
+        .map_or("localhost", String::as_str);
+    let scheme = if config.grpc.tls.is_some() {
+        "https"
+    } else {
+        "http"
+    };
     let url = format!("{scheme}://{host}:{}", config.link.port);
     let mut endpoint = Endpoint::from_shared(url)
         .map_err(io::Error::other)?
@@ -127,7 +145,9 @@ fn master_channel(config: &Config) -> io::Result<Channel> {
         .keep_alive_timeout(cluster::SILENCE)
         .keep_alive_while_idle(true);
     if let Some(tls) = read_tls(config.grpc.tls.as_ref())? {
-        endpoint = endpoint.tls_config(tls.client(host)).map_err(io::Error::other)?;
+        endpoint = endpoint
+            .tls_config(tls.client(host))
+            .map_err(io::Error::other)?;
     }
     Ok(endpoint.connect_lazy())
 }

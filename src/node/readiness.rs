@@ -52,8 +52,17 @@ impl Default for ReadinessWatch {
             queue_full: false,
             draining: false,
         };
-        let seen = RwLock::new(Seen { readiness, role: None, sockets: None });
-        Self { inner: Arc::new(Inner { seen, draining: AtomicBool::new(false) }) }
+        let seen = RwLock::new(Seen {
+            readiness,
+            role: None,
+            sockets: None,
+        });
+        Self {
+            inner: Arc::new(Inner {
+                seen,
+                draining: AtomicBool::new(false),
+            }),
+        }
     }
 }
 
@@ -103,7 +112,12 @@ impl ReadinessWatch {
     pub fn reasons(&self) -> Vec<String> {
         let role = self.inner.seen.read().role;
         match role {
-            Some(role) => self.now().reasons(role).into_iter().map(str::to_owned).collect(),
+            Some(role) => self
+                .now()
+                .reasons(role)
+                .into_iter()
+                .map(str::to_owned)
+                .collect(),
             None => vec!["the process is starting".to_owned()],
         }
     }
@@ -138,7 +152,13 @@ impl Look {
         if matches!(self.context.config.keys, Keys::Files { .. }) {
             return Ok(true);
         }
-        let urls = self.context.state.columns(Table::CallbackUrl, "node").await?;
-        Ok(CRYPTO_URLS.iter().all(|name| urls.iter().any(|(column, _)| column == name)))
+        let urls = self
+            .context
+            .state
+            .columns(Table::CallbackUrl, "node")
+            .await?;
+        Ok(CRYPTO_URLS
+            .iter()
+            .all(|name| urls.iter().any(|(column, _)| column == name)))
     }
 }

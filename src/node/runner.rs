@@ -23,14 +23,21 @@ pub struct Activity(HashMap<Kind, AtomicU64>);
 
 impl Default for Activity {
     fn default() -> Self {
-        Self(Kind::ALL.iter().map(|kind| (*kind, AtomicU64::new(0))).collect())
+        Self(
+            Kind::ALL
+                .iter()
+                .map(|kind| (*kind, AtomicU64::new(0)))
+                .collect(),
+        )
     }
 }
 
 impl Activity {
     /// Jobs of this kind being run now.
     pub fn running(&self, kind: Kind) -> u64 {
-        self.0.get(&kind).map_or(0, |count| count.load(Ordering::Relaxed))
+        self.0
+            .get(&kind)
+            .map_or(0, |count| count.load(Ordering::Relaxed))
     }
 
     fn begin(&self, kind: Kind) -> Running<'_> {
@@ -69,7 +76,12 @@ impl NodeRunner {
         callbacks: CallbackClient,
         activity: Arc<Activity>,
     ) -> Self {
-        Self { context, mq, callbacks, activity }
+        Self {
+            context,
+            mq,
+            callbacks,
+            activity,
+        }
     }
 
     async fn handle(&self, job: &Job) -> Result<Run, Error> {
@@ -82,7 +94,7 @@ impl NodeRunner {
             Kind::DeliverTransaction => transaction::run_deliver(context, job).await,
             Kind::DeliverMessage => message::run_deliver(context, self.mq.as_ref(), job).await,
             Kind::DeliverCallback => callback::run_deliver(context, &self.callbacks, job).await,
-            Kind::Noop => Ok(Run::Commit(Commit::nothing())),
+            Kind::Noop | Kind::NoopChain => Ok(Run::Commit(Commit::nothing())),
             Kind::RpIdpResponse
             | Kind::RpAsResponse
             | Kind::RpRequestUpdate
@@ -117,9 +129,10 @@ impl Runner for NodeRunner {
             .record(started.elapsed().as_secs_f64() * 1000.0);
         match outcome {
             Ok(run) => run,
-            Err(error) if error.is_temporary() => {
-                Run::Retry { after: reconnect_backoff(job.tries), reason: error.to_string() }
-            }
+            Err(error) if error.is_temporary() => Run::Retry {
+                after: reconnect_backoff(job.tries),
+                reason: error.to_string(),
+            },
             Err(error) => {
                 tracing::error!(job = %job.id(), kind = job.kind().name(), %error, "job failed");
                 Run::Commit(Commit::failed(error.to_string()))

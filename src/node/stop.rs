@@ -42,7 +42,10 @@ impl Stop {
             tracing::warn!("told again to stop: ending at once");
             std::process::exit(IN_A_HURRY);
         });
-        Ok(Self { requested, started: Arc::new(watch::Sender::new(false)) })
+        Ok(Self {
+            requested,
+            started: Arc::new(watch::Sender::new(false)),
+        })
     }
 
     /// From now on a request leads to an orderly stop.

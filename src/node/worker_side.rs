@@ -46,11 +46,7 @@ impl WorkerSide {
     ///
     /// # Errors
     /// When the API's port cannot be had, or a certificate cannot be used.
-    pub async fn start(
-        parts: &Parts,
-        readiness: &ReadinessWatch,
-        link: Link,
-    ) -> io::Result<Self> {
+    pub async fn start(parts: &Parts, readiness: &ReadinessWatch, link: Link) -> io::Result<Self> {
         let config = &parts.config;
         let mq = Arc::new(MqClient::new(config).map_err(io::Error::other)?);
         let callbacks = CallbackClient::new(config).map_err(io::Error::other)?;
@@ -94,7 +90,10 @@ impl WorkerSide {
         if !self.worker.drain(grace).await {
             tracing::warn!("jobs that still run are left to other workers");
         }
-        if tokio::time::timeout(HTTP_STOP, self.api.stop()).await.is_err() {
+        if tokio::time::timeout(HTTP_STOP, self.api.stop())
+            .await
+            .is_err()
+        {
             tracing::warn!("API calls were still open");
         }
         if let Ok(worker) = Arc::try_unwrap(self.worker) {

@@ -36,7 +36,11 @@ impl ApiClient {
             .pool_max_idle_per_host(256)
             .build()
             .map_err(io::Error::other)?;
-        Ok(Self { http, urls: Arc::new(urls), next: Arc::new(AtomicUsize::new(0)) })
+        Ok(Self {
+            http,
+            urls: Arc::new(urls),
+            next: Arc::new(AtomicUsize::new(0)),
+        })
     }
 
     fn url(&self, path: &str) -> String {
@@ -63,7 +67,10 @@ impl ApiClient {
 
     /// A POST that changes nothing tells whether the readiness gate is open.
     async fn is_ready(&self, base: &str) -> bool {
-        let probe = self.http.post(format!("{base}/v6/node/update")).json(&serde_json::json!({}));
+        let probe = self
+            .http
+            .post(format!("{base}/v6/node/update"))
+            .json(&serde_json::json!({}));
         match probe.send().await {
             Ok(response) => response.status() != StatusCode::SERVICE_UNAVAILABLE,
             Err(_) => false,
@@ -102,7 +109,10 @@ impl ApiClient {
         let status = answer.status();
         let content: Value = answer.json().await.map_err(|error| error.to_string())?;
         if status == StatusCode::ACCEPTED {
-            return Ok(content["request_id"].as_str().unwrap_or_default().to_owned());
+            return Ok(content["request_id"]
+                .as_str()
+                .unwrap_or_default()
+                .to_owned());
         }
         if content["error"]["code"] == DUPLICATE_REFERENCE {
             let reference = format!("/v6/rp/request_references/{reference_id}");
@@ -123,7 +133,9 @@ impl ApiClient {
         }
         let got = answer.status();
         let text = answer.text().await.unwrap_or_default();
-        Err(io::Error::other(format!("POST {path} answered {got}: {text}")))
+        Err(io::Error::other(format!(
+            "POST {path} answered {got}: {text}"
+        )))
     }
 
     /// GETs JSON; refused connections and 503 are tried again.
@@ -132,7 +144,10 @@ impl ApiClient {
         loop {
             let problem = match self.http.get(self.url(path)).send().await {
                 Ok(answer) if answer.status().is_success() => {
-                    return answer.json().await.map_err(|error| format!("GET {path}: {error}"));
+                    return answer
+                        .json()
+                        .await
+                        .map_err(|error| format!("GET {path}: {error}"));
                 }
                 Ok(answer) if answer.status() != StatusCode::SERVICE_UNAVAILABLE => {
                     return Err(format!("GET {path} answered {}", answer.status()));

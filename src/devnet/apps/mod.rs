@@ -63,7 +63,13 @@ impl Apps {
             client.wait_until_ready(READY_PATIENCE).await?;
         }
         let receiver = Receiver::start(record.clone(), idp.clone(), as_.clone()).await?;
-        let apps = Self { targets, rp, as_, record, receiver };
+        let apps = Self {
+            targets,
+            rp,
+            as_,
+            record,
+            receiver,
+        };
         apps.set_up(&idp).await?;
         Ok(apps)
     }
@@ -76,8 +82,12 @@ impl Apps {
             "error_url": url("idp"),
         });
         idp.expect("/v6/idp/callback", &idp_urls, 204).await?;
-        self.rp.expect("/v6/rp/callback", &json!({"error_url": url("rp")}), 204).await?;
-        self.as_.expect("/v6/as/callback", &json!({"error_url": url("as")}), 204).await?;
+        self.rp
+            .expect("/v6/rp/callback", &json!({"error_url": url("rp")}), 204)
+            .await?;
+        self.as_
+            .expect("/v6/as/callback", &json!({"error_url": url("as")}), 204)
+            .await?;
         self.offer_service().await
     }
 
@@ -102,7 +112,9 @@ impl Apps {
         if result["success"] == json!(true) {
             return Ok(());
         }
-        Err(io::Error::other(format!("the AS could not offer its service: {result}")))
+        Err(io::Error::other(format!(
+            "the AS could not offer its service: {result}"
+        )))
     }
 
     /// Makes `requests` requests, `concurrency` at a time, and waits for all.
@@ -168,7 +180,10 @@ impl Apps {
     }
 
     async fn read_data(&self, request_id: &str) -> Result<(), String> {
-        let data = self.rp.get_json(&format!("/v6/rp/request_data/{request_id}")).await?;
+        let data = self
+            .rp
+            .get_json(&format!("/v6/rp/request_data/{request_id}"))
+            .await?;
         let entry = match data.as_array().map(Vec::as_slice) {
             Some([entry]) => entry,
             _ => return Err(format!("{request_id}: not exactly one answer: {data}")),
@@ -178,7 +193,9 @@ impl Apps {
             return Err(format!("{request_id}: other data than the AS sent"));
         }
         let node = self.as_node().await?;
-        let key = node["signing_public_key"]["public_key"].as_str().unwrap_or_default();
+        let key = node["signing_public_key"]["public_key"]
+            .as_str()
+            .unwrap_or_default();
         let signed = format!("{}{}", text("data"), text("data_salt"));
         let signature = base64::Engine::decode(
             &base64::engine::general_purpose::STANDARD,

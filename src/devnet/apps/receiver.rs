@@ -37,7 +37,12 @@ impl Receiver {
         let listener = TcpListener::bind(("127.0.0.1", 0))?;
         let address = listener.local_addr()?;
         let base = format!("http://{address}");
-        let shared = web::Data::new(Shared { record, idp, as_, base });
+        let shared = web::Data::new(Shared {
+            record,
+            idp,
+            as_,
+            base,
+        });
         let server = HttpServer::new(move || {
             App::new()
                 .app_data(shared.clone())
@@ -51,7 +56,10 @@ impl Receiver {
         .run();
         let handle = server.handle();
         tokio::spawn(server);
-        Ok(Self { address, server: handle })
+        Ok(Self {
+            address,
+            server: handle,
+        })
     }
 
     /// The callback URL of an application.
@@ -82,14 +90,18 @@ async fn callback(
 ) -> HttpResponse {
     let is_new = shared.record.callback(&identity(&request, &bytes));
     let Ok(body) = serde_json::from_slice::<Value>(&bytes) else {
-        shared.record.fail(format!("{role}: a callback that is no JSON"));
+        shared
+            .record
+            .fail(format!("{role}: a callback that is no JSON"));
         return HttpResponse::NoContent().finish();
     };
     let kind = body["type"].as_str().unwrap_or_default();
     let request_id = body["request_id"].as_str().unwrap_or_default().to_owned();
     match (role.as_str(), kind) {
         ("rp", "request_status") => status(&shared.record, &request_id, &body),
-        (_, "error") => shared.record.fail(format!("{role}: error callback: {body}")),
+        (_, "error") => shared
+            .record
+            .fail(format!("{role}: error callback: {body}")),
         ("idp", "incoming_request") if is_new => answer_consent(shared, request_id),
         ("as", "data_request") => return answer_data(shared, request_id, &body, is_new),
         (_, kind) if kind.ends_with("_result") => result(&shared.record, &request_id, body),

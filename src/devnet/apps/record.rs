@@ -123,7 +123,10 @@ impl Record {
     /// Resolves with the `*_result` callback of this reference id.
     pub fn expect_result(&self, reference_id: &str) -> oneshot::Receiver<Value> {
         let (sender, receiver) = oneshot::channel();
-        self.inner.lock().results.insert(reference_id.to_owned(), sender);
+        self.inner
+            .lock()
+            .results
+            .insert(reference_id.to_owned(), sender);
         receiver
     }
 
