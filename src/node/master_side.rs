@@ -124,11 +124,17 @@ fn start_watcher(
             };
             let told = told.send(dispatcher::ChainUpdate(chain));
             // An error means that the master stops.
-            async move { drop(told.await) }.boxed()
+            async move {
+                let _ = told.await;
+            }
+            .boxed()
         }),
         hand_over: Arc::new(move |jobs: Vec<Job>| {
             let handed = dispatcher.send(Submit(jobs));
-            async move { drop(handed.await) }.boxed()
+            async move {
+                let _ = handed.await;
+            }
+            .boxed()
         }),
         ndid_node: config.ndid_node,
         timing: Timing::new(config.tendermint.max_sync_check_interval),
@@ -153,7 +159,9 @@ fn start_inbox(
         client: MqClient::new(config).map_err(io::Error::other)?,
         on_accepted: Arc::new(move |jobs| {
             let handed = dispatcher.send(Submit(jobs));
-            tokio::spawn(async move { drop(handed.await) });
+            tokio::spawn(async move {
+                let _ = handed.await;
+            });
         }),
     });
     Ok(Some(inbox))
