@@ -3,6 +3,5 @@
 
 #[path = "../support/memory_store.rs"]
 mod memory_store;
-mod scale;
 mod simulation;
 mod tables;
