@@ -12,6 +12,10 @@ use erawan::devnet::command::{self, DemoArguments, DevnetArguments};
 use erawan::devnet::{ledger, mq_service, process};
 use erawan::node;
 
+/// Jobs are many small allocations, made in one thread and freed in another.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// One NDID node: one master and many workers, or one process.
 ///
 /// Without a command it runs as MODE (standalone, master or worker) says,

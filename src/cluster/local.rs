@@ -1,6 +1,7 @@
 //! Connections inside one process: channels in place of gRPC, the same actors
 //! at both ends.
 
+use actix::ArbiterHandle;
 use tokio::sync::mpsc;
 
 use super::CHANNEL;
@@ -41,13 +42,18 @@ pub fn join() -> (MasterEnd, WorkerEnd) {
 
 /// Where workers of the same process connect to their master.
 #[derive(Debug, Clone)]
-pub struct Port(pub(super) mpsc::Sender<MasterEnd>);
+pub struct Port {
+    pub(super) connections: mpsc::Sender<MasterEnd>,
+    /// The master's thread. A worker's link runs there too: what the two say to
+    /// each other then wakes nobody.
+    pub(super) arbiter: ArbiterHandle,
+}
 
 impl Port {
     /// A new connection; `None` when the master has stopped.
     pub async fn connect(&self) -> Option<WorkerEnd> {
         let (master, worker) = join();
-        self.0.send(master).await.ok()?;
+        self.connections.send(master).await.ok()?;
         Some(worker)
     }
 }

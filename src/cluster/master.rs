@@ -89,19 +89,18 @@ impl Master {
             .and_then(|listener| listener.local_addr().ok());
 
         let (deposed, is_deposed) = watch::channel(false);
-        let dispatching = Arbiter::new();
-        let dispatcher = Dispatcher::start_in_arbiter(&dispatching.handle(), {
+        let arbiter = Arbiter::new();
+        let dispatcher = Dispatcher::start_in_arbiter(&arbiter.handle(), {
             let (store, master_id) = (options.store, options.master_id);
             move |_| Dispatcher::new(options.dispatcher, store, master_id, options.epoch, deposed)
         });
-        let links = Arbiter::new();
         let reception = Reception {
             node_id: options.node_id,
             dispatcher: dispatcher.clone(),
-            arbiter: links.handle(),
+            arbiter: arbiter.handle(),
         };
         let (port, connections) = mpsc::channel(1);
-        links.spawn(accept_local(reception.clone(), connections));
+        arbiter.spawn(accept_local(reception.clone(), connections));
 
         let mut server = None;
         if let Some(listener) = listener {
@@ -111,7 +110,7 @@ impl Master {
                 reception,
                 store: options.store_service,
             };
-            links.spawn(async move {
+            arbiter.spawn(async move {
                 // Registered with the runtime that serves it.
                 let listener = match TcpListener::from_std(listener) {
                     Ok(listener) => listener,
@@ -142,10 +141,13 @@ impl Master {
         }
         Ok(MasterHandle {
             dispatcher,
-            port: Port(port),
+            port: Port {
+                connections: port,
+                arbiter: arbiter.handle(),
+            },
             address,
             is_deposed,
-            arbiters: [dispatching, links],
+            arbiter,
             server,
         })
     }
@@ -162,7 +164,7 @@ pub struct MasterHandle {
     port: Port,
     address: Option<SocketAddr>,
     is_deposed: watch::Receiver<bool>,
-    arbiters: [Arbiter; 2],
+    arbiter: Arbiter,
     server: Option<RunningServer>,
 }
 
@@ -220,12 +222,10 @@ impl MasterHandle {
             // Open streams keep a graceful stop waiting for ever.
             let _ = tokio::time::timeout(SERVER_STOP, server.ended).await;
         }
-        for arbiter in self.arbiters {
-            arbiter.stop();
-            // Its thread ends once it has seen the message; what it held, such
-            // as the listening socket, is closed then.
-            let _ = tokio::task::spawn_blocking(|| arbiter.join()).await;
-        }
+        self.arbiter.stop();
+        // Its thread ends once it has seen the message; what it held, such as
+        // the listening socket, is closed then.
+        let _ = tokio::task::spawn_blocking(|| self.arbiter.join()).await;
     }
 }
 

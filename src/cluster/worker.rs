@@ -71,7 +71,13 @@ impl Worker {
         let threads = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
         let handling: Vec<Arbiter> = (0..threads).map(|_| Arbiter::new()).collect();
         let handles: Vec<ArbiterHandle> = handling.iter().map(Arbiter::handle).collect();
-        let linking = Arbiter::new();
+        let (linking, own) = match &options.link {
+            Link::Grpc { .. } => {
+                let arbiter = Arbiter::new();
+                (arbiter.handle(), Some(arbiter))
+            }
+            Link::Local(port) => (port.arbiter.clone(), None),
+        };
         let (state, link_state) = watch::channel(LinkState::default());
         let identity = Identity {
             node_id: options.node_id,
@@ -82,7 +88,7 @@ impl Worker {
         };
         let execution = Arc::new(Execution::new(options.store, options.runner));
         let hook = options.chain_hook;
-        let link = MasterLink::start_in_arbiter(&linking.handle(), move |ctx| {
+        let link = MasterLink::start_in_arbiter(&linking, move |ctx| {
             let start = |pool: Pool, count: usize, share: usize| {
                 (0..count)
                     .map(|n| {
@@ -107,7 +113,7 @@ impl Worker {
         WorkerHandle {
             link,
             link_state,
-            linking,
+            own,
             handling,
         }
     }
@@ -117,7 +123,8 @@ impl Worker {
 pub struct WorkerHandle {
     link: Addr<MasterLink>,
     link_state: watch::Receiver<LinkState>,
-    linking: Arbiter,
+    /// Of the link over gRPC; a local one runs on the master's.
+    own: Option<Arbiter>,
     handling: Vec<Arbiter>,
 }
 
@@ -151,7 +158,7 @@ impl WorkerHandle {
 
     /// Stops now; what still runs is run elsewhere.
     pub async fn stop(self) {
-        for arbiter in std::iter::once(self.linking).chain(self.handling) {
+        for arbiter in self.own.into_iter().chain(self.handling) {
             arbiter.stop();
             // A handler that never yields cannot be stopped; its thread ends
             // with the process.

@@ -20,7 +20,8 @@ pub struct Stop {
 }
 
 impl Stop {
-    /// Listens for signals, and for the end of the parent of a development process.
+    /// Listens for signals. A process of a development network also ends, at
+    /// once, when its parent is gone.
     ///
     /// # Errors
     /// When the handlers cannot be installed.
@@ -33,13 +34,16 @@ impl Stop {
                 tokio::select! {
                     _ = terminate.recv() => {}
                     _ = interrupt.recv() => {}
-                    () = process::parent_gone() => {}
                 }
             };
             next().await;
             request.send_replace(true);
             next().await;
             tracing::warn!("told again to stop: ending at once");
+            std::process::exit(IN_A_HURRY);
+        });
+        tokio::spawn(async {
+            process::parent_gone().await;
             std::process::exit(IN_A_HURRY);
         });
         Ok(Self {
