@@ -144,11 +144,16 @@ pub async fn parent_gone() {
     if std::env::var_os(EXIT_WITH_PARENT).is_none() {
         std::future::pending::<()>().await;
     }
-    let mut input = tokio::io::stdin();
-    let mut buffer = [0; 64];
-    while let Ok(read) = tokio::io::AsyncReadExt::read(&mut input, &mut buffer).await {
-        if read == 0 {
-            return;
-        }
-    }
+    let (gone, is_gone) = tokio::sync::oneshot::channel();
+    // A thread of its own: a read that waits in the runtime's pool would keep
+    // the runtime, and with it the process, from ending.
+    std::thread::spawn(move || {
+        let mut buffer = [0; 64];
+        while !matches!(
+            io::Read::read(&mut io::stdin(), &mut buffer),
+            Ok(0) | Err(_)
+        ) {}
+        let _ = gone.send(());
+    });
+    let _ = is_gone.await;
 }
