@@ -185,6 +185,11 @@ impl Chain {
         !self.mempool.is_empty() || last.app_hash != self.app.app_hash()
     }
 
+    /// Whether the next block would be an empty one.
+    pub fn is_only_proof_due(&self) -> bool {
+        self.mempool.is_empty() && self.is_block_due()
+    }
+
     /// The transactions of the next block, in order of arrival.
     pub fn proposal(&self) -> Vec<Bytes> {
         let mut size = 0;
