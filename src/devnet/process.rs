@@ -21,7 +21,9 @@ pub const EXIT_WITH_PARENT: &str = "ERAWAN_EXIT_WITH_PARENT";
 pub struct Plan {
     /// Name in tables and of the log file.
     pub name: String,
-    /// Arguments of this same binary.
+    /// The program; `None`: this same binary.
+    pub binary: Option<PathBuf>,
+    /// Its arguments.
     pub arguments: Vec<String>,
     /// Environment beside the inherited `PATH`.
     pub environment: Vec<(String, String)>,
@@ -52,7 +54,11 @@ impl Process {
     /// When the log file or the process cannot be made.
     pub fn start(plan: Plan) -> io::Result<Self> {
         let log = File::options().create(true).append(true).open(&plan.log)?;
-        let mut command = Command::new(std::env::current_exe()?);
+        let binary = match &plan.binary {
+            Some(binary) => binary.clone(),
+            None => std::env::current_exe()?,
+        };
+        let mut command = Command::new(binary);
         command
             .args(&plan.arguments)
             .env_clear()
