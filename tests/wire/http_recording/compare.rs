@@ -11,7 +11,7 @@ const OF_THE_RUN: &[&str] = &[
     "port",
     "server_listen_port",
     "message_queue_port",
-    "message_queue_service_server_port",
+    "db_ip",
     "db_port",
     "tendermint_address",
     // Times and heights.
@@ -19,10 +19,55 @@ const OF_THE_RUN: &[&str] = &[
     "creation_block_height",
     "block_height",
     "last_known_block_height",
+    "height",
+    "timestamp",
     // Random, or made of what is.
     "request_params_hash",
     "source_signature",
     "data_salt",
+    "request_params_salt",
+    "data_request_params_salt_list",
+];
+/// Settings (`GET /config`) that say how a network was set up. Those that are
+/// unset with us are not shown.
+const OF_THE_SETUP: &[&str] = &[
+    "callToMasterRetryTimeout",
+    "dataDirectoryPath",
+    "dbIp",
+    "dbPort",
+    "encryptionPrivateKeyPath",
+    "grpcSslCertFilePath",
+    "grpcSslKeyFilePath",
+    "grpcSslRootCertFilePath",
+    "httpsCertPath",
+    "httpsKeyPath",
+    "logLevel",
+    "logPrettyPrint",
+    "masterServerIp",
+    "masterServerPort",
+    "mode",
+    "mqMessageCompressMinLength",
+    "mqPort",
+    "mqServiceServerIp",
+    "mqServiceServerPort",
+    "nodeBehindProxyEncryptionPrivateKeyDirectoryPath",
+    "nodeBehindProxySigningMasterPrivateKeyDirectoryPath",
+    "nodeBehindProxySigningPrivateKeyDirectoryPath",
+    "prometheusEnabled",
+    "prometheusHttpsCertPath",
+    "prometheusHttpsKeyPath",
+    "prometheusServerPort",
+    "serverPort",
+    "signingMasterPrivateKeyPath",
+    "signingPrivateKeyPath",
+    "telemetryDbHost",
+    "telemetryDbPort",
+    "telemetryTokenGenerationIntervalSec",
+    "tendermintAddress",
+    "tendermintBaseHttpUrl",
+    "tendermintBaseWsUrl",
+    "tendermintPort",
+    "tendermintWsConnections",
 ];
 /// Members of the development system only (spec/http-api.md 7, Q18).
 const LEFT_OUT: &[&str] = &["stack"];
@@ -48,6 +93,18 @@ pub fn comparable(value: &Value) -> Value {
     }
 }
 
+/// A stored message: the signatures of its sender and of its data are random,
+/// unlike that of an IdP application, which the script gives.
+fn stored_message(message: &Value) -> Value {
+    let mut message = comparable(message);
+    for signature in ["/signature", "/message/signature"] {
+        if let Some(signature) = message.pointer_mut(signature) {
+            *signature = kind(signature);
+        }
+    }
+    message
+}
+
 /// The type of a value; of a block height also its chain.
 fn kind(value: &Value) -> Value {
     match value {
@@ -56,6 +113,7 @@ fn kind(value: &Value) -> Value {
             _ => json!("<text>"),
         },
         Value::Number(_) => json!("<number>"),
+        Value::Array(items) => items.iter().map(kind).collect(),
         other => other.clone(),
     }
 }
@@ -73,6 +131,9 @@ pub fn body(path: &str, body: &Value) -> Value {
     match (path, body) {
         ("/info", Value::Object(members)) => information(members),
         ("/config", Value::Object(members)) => settings(members),
+        (path, Value::Array(messages)) if path.contains("/private_messages/") => {
+            messages.iter().map(stored_message).collect()
+        }
         _ => comparable(body),
     }
 }
@@ -80,11 +141,16 @@ pub fn body(path: &str, body: &Value) -> Value {
 fn information(members: &Map<String, Value>) -> Value {
     let mut members = members.clone();
     members.insert("version".to_owned(), json!("<text>"));
+    if let Some(service) = members.get_mut("message_queue_service_server") {
+        service["ip"] = json!("<text>");
+    }
     comparable(&Value::Object(members))
 }
 
 fn settings(members: &Map<String, Value>) -> Value {
-    comparable(&Value::Object(members.clone()))
+    let mut members = members.clone();
+    members.retain(|name, _| !OF_THE_SETUP.contains(&name.as_str()));
+    Value::Object(members)
 }
 
 /// The height a callback speaks of.
