@@ -15,7 +15,7 @@ use openssl::sign::Signer;
 use parking_lot::Mutex;
 use serde_json::Value;
 
-use crate::config::Config;
+use crate::config::{Config, Mq};
 use crate::crypto::{Crypto, KeyUse};
 use crate::delivery::callback::{Callback, Target};
 use crate::delivery::transaction::{Expected, Fate, Settled, Transact};
@@ -384,6 +384,19 @@ impl Crypto for RecordedKeys {
     }
 }
 
+/// The configuration of a node, with the recorded address of rp1's message queue.
+pub(crate) fn config(node_id: &str) -> Config {
+    let base = Config::for_test(node_id);
+    Config {
+        mq: Mq {
+            contact_ip: "127.0.0.1".to_owned(),
+            binding_port: 5100,
+            ..base.mq
+        },
+        ..base
+    }
+}
+
 /// A node whose handlers are tested.
 pub(crate) struct TestNode {
     /// Given to handlers.
@@ -400,7 +413,7 @@ impl TestNode {
         let ledger = Arc::new(FakeLedger::recorded());
         let state = Arc::new(MemoryState::default());
         let context = Context {
-            config: Arc::new(Config::for_test(node_id)),
+            config: Arc::new(config(node_id)),
             role,
             ledger: ledger.clone(),
             state: state.clone(),
