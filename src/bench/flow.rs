@@ -91,6 +91,7 @@ async fn measure(
 ) -> io::Result<FlowResult> {
     let store_name = store.name();
     let network = Network::start(NetworkOptions {
+        binary: None,
         nodes: vec!["rp1".to_owned(), "idp1".to_owned(), "as1".to_owned()],
         workers,
         store,

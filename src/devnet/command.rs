@@ -77,6 +77,7 @@ impl NetworkArguments {
     /// When an option does not fit.
     pub fn network(&self, nodes: Vec<String>) -> io::Result<NetworkOptions> {
         Ok(NetworkOptions {
+            binary: None,
             nodes,
             workers: self.workers,
             store: self.store()?,

@@ -1,4 +1,4 @@
-//! Starting and stopping a whole network as child processes of this binary.
+//! Starting and stopping a whole network as child processes.
 
 use std::collections::HashSet;
 use std::io;
@@ -53,6 +53,8 @@ impl StoreOption {
 /// What kind of network.
 #[derive(Debug, Clone)]
 pub struct NetworkOptions {
+    /// The program of every process; `None`: this same binary.
+    pub binary: Option<PathBuf>,
     /// Node ids; the role is in the name (`rp1`, `idp1`, `as1`).
     pub nodes: Vec<String>,
     /// Workers of each node; 0: standalone nodes.
@@ -111,6 +113,7 @@ pub struct Network {
     pub ledger: String,
     /// Where state, keys and logs are.
     pub directory: PathBuf,
+    binary: Option<PathBuf>,
     services: Vec<Process>,
     redis: Option<RedisServer>,
     temporary: Option<TempDir>,
@@ -191,6 +194,7 @@ impl Network {
             nodes: Vec::new(),
             ledger: format!("{LOCAL}:{ledger_port}"),
             directory,
+            binary: options.binary.clone(),
             services: Vec::new(),
             redis: None,
             temporary,
@@ -231,6 +235,7 @@ impl Network {
     fn start_service(&mut self, name: &str, arguments: Vec<String>) -> io::Result<()> {
         let plan = Plan {
             name: name.to_owned(),
+            binary: self.binary.clone(),
             arguments,
             environment: Vec::new(),
             log: self.log(name),
@@ -313,6 +318,7 @@ impl Network {
             let log = self.log(&name);
             let process = Plan {
                 name,
+                binary: self.binary.clone(),
                 arguments: Vec::new(),
                 environment,
                 log,

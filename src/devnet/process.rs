@@ -5,12 +5,12 @@
 use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
+use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::{Pid, SysconfVar, sysconf};
-use tokio::process::{Child, Command};
+use tokio::process::{Child, ChildStdin, Command};
 use tokio::time::timeout;
 
 /// Set for children: they end when their standard input closes.
@@ -21,7 +21,9 @@ pub const EXIT_WITH_PARENT: &str = "ERAWAN_EXIT_WITH_PARENT";
 pub struct Plan {
     /// Name in tables and of the log file.
     pub name: String,
-    /// Arguments of this same binary.
+    /// The program; `None`: this same binary.
+    pub binary: Option<PathBuf>,
+    /// Its arguments.
     pub arguments: Vec<String>,
     /// Environment beside the inherited `PATH`.
     pub environment: Vec<(String, String)>,
@@ -34,6 +36,9 @@ pub struct Plan {
 pub struct Process {
     plan: Plan,
     child: Child,
+    /// Kept apart from `child`, whose `wait` would close it and so tell the
+    /// process that its parent is gone.
+    _input: Option<ChildStdin>,
 }
 
 /// What a process has used.
@@ -52,7 +57,11 @@ impl Process {
     /// When the log file or the process cannot be made.
     pub fn start(plan: Plan) -> io::Result<Self> {
         let log = File::options().create(true).append(true).open(&plan.log)?;
-        let mut command = Command::new(std::env::current_exe()?);
+        let binary = match &plan.binary {
+            Some(binary) => binary.clone(),
+            None => std::env::current_exe()?,
+        };
+        let mut command = Command::new(binary);
         command
             .args(&plan.arguments)
             .env_clear()
@@ -63,9 +72,11 @@ impl Process {
             .stdout(log.try_clone()?)
             .stderr(log)
             .kill_on_drop(true);
+        let mut child = command.spawn()?;
         Ok(Self {
-            child: command.spawn()?,
             plan,
+            _input: child.stdin.take(),
+            child,
         })
     }
 
@@ -108,6 +119,14 @@ impl Process {
         if timeout(grace, self.child.wait()).await.is_err() {
             self.kill().await;
         }
+    }
+
+    /// Waits for its end.
+    ///
+    /// # Errors
+    /// When the system cannot tell.
+    pub async fn wait(&mut self) -> io::Result<ExitStatus> {
+        self.child.wait().await
     }
 
     /// Kills it (-9) and waits for its end.
