@@ -72,7 +72,7 @@ async fn with_redis_calls_are_accepted_while_every_master_is_away() {
         }
         let killed = Instant::now();
         let url = format!(
-            "{}/v6/rp/requests/citizen_id/1100000000018",
+            "{}/v6/rp/requests/citizen_id/1000000000017",
             net.api(Role::Rp)
         );
         for _ in 0..5 {

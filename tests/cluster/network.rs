@@ -6,7 +6,6 @@ use std::time::{Duration, Instant};
 
 use erawan::devnet::apps::{ApiClient, Apps, Totals};
 use erawan::devnet::demo;
-use erawan::devnet::keys::SigningKeys;
 use erawan::devnet::network::{Network, NetworkOptions, NodeProcess, StoreOption};
 use erawan::devnet::process::Process;
 use erawan::devnet::redis_server::{self, Durability, RedisServer};
@@ -18,6 +17,8 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 /// Longest wait for anything; only a test that fails waits this long.
 const PATIENCE: Duration = Duration::from_secs(60);
 const POLL: Duration = Duration::from_millis(20);
+/// How often messages that nobody received are repeated; every minute in life.
+const RETRANSMIT: Duration = Duration::from_secs(3);
 /// Networks at a time: each has ten processes.
 static PLACES: Semaphore = Semaphore::const_new(2);
 
@@ -60,7 +61,6 @@ impl Net {
         });
         let options = NetworkOptions {
             binary: Some(binary()),
-            nodes: ["rp1", "idp1", "as1"].map(str::to_owned).to_vec(),
             workers,
             store: match &redis {
                 None => StoreOption::Embedded,
@@ -70,10 +70,9 @@ impl Net {
                     password: None,
                 },
             },
-            directory: None,
-            base_port: None,
-            signing: SigningKeys::Rsa,
             log_level: "debug".to_owned(),
+            retransmit: RETRANSMIT,
+            ..NetworkOptions::default()
         };
         let mut network = Network::start(options).await.unwrap();
         network.keep_directory();
@@ -200,9 +199,8 @@ pub fn plain_client() -> Client {
 
 /// A call with a store write behind it that changes nothing of importance.
 pub async fn call_that_writes(api: &str) -> reqwest::Result<Response> {
-    let body = json!({"error_url": "http://127.0.0.1:1/nobody"});
-    let url = format!("{api}/v6/node/callback");
-    plain_client().post(url).json(&body).send().await
+    let url = format!("{api}/v6/utility/private_message_removal/unknown");
+    plain_client().post(url).json(&json!({})).send().await
 }
 
 /// Waits for a 503 with `Retry-After` to a call that writes.

@@ -44,7 +44,7 @@ async fn workers_started_at_the_same_moment_all_serve() {
     let apps = net.apps().await;
     for url in net.network.node(Role::Rp).unwrap().api_urls() {
         let (_, body) = unanswered_request();
-        let url = format!("{url}/v6/rp/requests/citizen_id/1100000000018");
+        let url = format!("{url}/v6/rp/requests/citizen_id/1000000000017");
         let answer = plain_client().post(url).json(&body).send().await.unwrap();
         let status = answer.status();
         assert_eq!(status, 202, "{}", answer.text().await.unwrap());

@@ -38,10 +38,7 @@ async fn no_request_is_lost_when_redis_is_killed_and_comes_back_after_five_secon
         verified(&apps, 5).await;
         let api = net.api(Role::Rp);
         net.redis.as_mut().unwrap().kill9().unwrap();
-        tokio::join!(
-            tokio::time::sleep(AWAY),
-            told_to_try_later(&api),
-        );
+        tokio::join!(tokio::time::sleep(AWAY), told_to_try_later(&api),);
         assert!(apps.totals().verified < REQUESTS, "killed too late");
         net.redis.as_mut().unwrap().restart().unwrap();
     };
@@ -116,7 +113,7 @@ async fn a_full_disk_makes_callers_wait_and_loses_nothing() {
 
 /// Makes large requests until one is refused for want of room.
 async fn fill(api: &str) {
-    let url = format!("{api}/v6/rp/requests/citizen_id/1100000000018");
+    let url = format!("{api}/v6/rp/requests/citizen_id/1000000000017");
     let client = plain_client();
     for _ in 0..200 {
         let (_, mut body) = unanswered_request();
