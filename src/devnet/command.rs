@@ -77,14 +77,12 @@ impl NetworkArguments {
     /// When an option does not fit.
     pub fn network(&self, nodes: Vec<String>) -> io::Result<NetworkOptions> {
         Ok(NetworkOptions {
-            binary: None,
             nodes,
             workers: self.workers,
             store: self.store()?,
-            directory: None,
-            base_port: None,
             signing: self.keys,
             log_level: self.log_level.clone(),
+            ..NetworkOptions::default()
         })
     }
 }

@@ -69,6 +69,25 @@ pub struct NetworkOptions {
     pub signing: SigningKeys,
     /// `LOG_LEVEL` of the nodes.
     pub log_level: String,
+    /// How often message queue services repeat what is not acknowledged.
+    pub retransmit: Duration,
+}
+
+/// The network of the demo.
+impl Default for NetworkOptions {
+    fn default() -> Self {
+        Self {
+            binary: None,
+            nodes: ["rp1", "idp1", "as1"].map(str::to_owned).to_vec(),
+            workers: 2,
+            store: StoreOption::Embedded,
+            directory: None,
+            base_port: None,
+            signing: SigningKeys::Rsa,
+            log_level: "info".to_owned(),
+            retransmit: Duration::from_secs(60),
+        }
+    }
 }
 
 /// A process of a node that serves metrics.
@@ -205,7 +224,7 @@ impl Network {
             .await?;
         network.start_redis(&options).await?;
         for plan in &plans {
-            network.start_mq(plan)?;
+            network.start_mq(&options, plan)?;
         }
         for plan in plans {
             let node = network.start_node(&options, plan, ledger_port)?;
@@ -283,7 +302,7 @@ impl Network {
         Ok(())
     }
 
-    fn start_mq(&mut self, plan: &NodePlan) -> io::Result<()> {
+    fn start_mq(&mut self, options: &NetworkOptions, plan: &NodePlan) -> io::Result<()> {
         let arguments = vec![
             "devnet-mq".to_owned(),
             "--node-id".to_owned(),
@@ -292,6 +311,8 @@ impl Network {
             plan.mq_grpc.to_string(),
             "--mq-port".to_owned(),
             plan.mq.to_string(),
+            "--retransmit-ms".to_owned(),
+            options.retransmit.as_millis().to_string(),
         ];
         self.start_service(&format!("{}-mq", plan.node_id), arguments)
     }

@@ -5,12 +5,14 @@
 use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
+use std::process::{ExitStatus, Stdio};
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::{Pid, SysconfVar, sysconf};
-use tokio::process::{Child, Command};
+use tokio::process::{Child, ChildStdin, Command};
+use tokio::sync::watch;
 use tokio::time::timeout;
 
 /// Set for children: they end when their standard input closes.
@@ -36,6 +38,9 @@ pub struct Plan {
 pub struct Process {
     plan: Plan,
     child: Child,
+    /// Kept apart from `child`, whose `wait` would close it and so tell the
+    /// process that its parent is gone.
+    _input: Option<ChildStdin>,
 }
 
 /// What a process has used.
@@ -69,9 +74,11 @@ impl Process {
             .stdout(log.try_clone()?)
             .stderr(log)
             .kill_on_drop(true);
+        let mut child = command.spawn()?;
         Ok(Self {
-            child: command.spawn()?,
             plan,
+            _input: child.stdin.take(),
+            child,
         })
     }
 
@@ -116,6 +123,14 @@ impl Process {
         }
     }
 
+    /// Waits for its end.
+    ///
+    /// # Errors
+    /// When the system cannot tell.
+    pub async fn wait(&mut self) -> io::Result<ExitStatus> {
+        self.child.wait().await
+    }
+
     /// Kills it (-9) and waits for its end.
     pub async fn kill(&mut self) {
         if let Err(error) = self.child.kill().await {
@@ -147,14 +162,23 @@ pub fn usage_of(pid: u32) -> Option<Usage> {
 /// Resolves when this process was started by [`Process`] and its parent is
 /// gone; never otherwise.
 pub async fn parent_gone() {
+    static GONE: OnceLock<watch::Receiver<bool>> = OnceLock::new();
     if std::env::var_os(EXIT_WITH_PARENT).is_none() {
         std::future::pending::<()>().await;
     }
-    let mut input = tokio::io::stdin();
-    let mut buffer = [0; 64];
-    while let Ok(read) = tokio::io::AsyncReadExt::read(&mut input, &mut buffer).await {
-        if read == 0 {
-            return;
-        }
-    }
+    let mut gone = GONE.get_or_init(watch_input).clone();
+    // The sender ends only after it has told.
+    let _ = gone.wait_for(|gone| *gone).await;
+}
+
+/// Reads standard input in a thread that nobody waits for: one of the runtime's
+/// own would keep the process from ending.
+fn watch_input() -> watch::Receiver<bool> {
+    let (tell, gone) = watch::channel(false);
+    std::thread::spawn(move || {
+        // An error means, like the end, that nobody can write there.
+        let _ = io::copy(&mut io::stdin(), &mut io::sink());
+        tell.send_replace(true);
+    });
+    gone
 }

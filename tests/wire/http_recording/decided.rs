@@ -66,13 +66,14 @@ fn without_source(mut record: Value) -> Value {
 
 /// A second answer to a consent or data request. The recorded client sent it
 /// while the first was on its way to the ledger, which then refused it; if the
-/// first is on the ledger already, the node itself refuses it (spec/flows.md
-/// 4.1, 5.2), and no callback follows. Both are right: which one it is depends
-/// on speed alone. Gives the error code of the early refusal.
-pub fn refused_at_once(record: &Value) -> Option<u64> {
+/// first has arrived there, the node itself refuses it (spec/flows.md 3.3, 4.5),
+/// and no callback follows. Both are right: which one it is depends on speed
+/// alone. Gives the error codes of the early refusal: enough answers, or the
+/// request is no longer waiting for this node.
+pub fn refused_at_once(record: &Value) -> &'static [u64] {
     match record["request"]["reference_id"].as_str() {
-        Some("idp-ref-44") => Some(20081),
-        Some("as-ref-49") => Some(20082),
-        _ => None,
+        Some("idp-ref-44") => &[20081, 20038],
+        Some("as-ref-49") => &[20082, 20037],
+        _ => &[],
     }
 }

@@ -7,9 +7,8 @@ use std::time::Duration;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use erawan::devnet::apps::ApiClient;
-use erawan::devnet::keys::SigningKeys;
 use erawan::devnet::ledger;
-use erawan::devnet::network::{Network, NetworkOptions, StoreOption};
+use erawan::devnet::network::{Network, NetworkOptions};
 use erawan::ledger::rpc::RpcOptions;
 use erawan::ledger::{Ledger, LedgerClient, transaction};
 use serde_json::Value;
@@ -40,11 +39,8 @@ impl Nodes {
             binary: Some(env!("CARGO_BIN_EXE_erawan").into()),
             nodes,
             workers: 2,
-            store: StoreOption::Embedded,
             directory: Some(directory.path().to_owned()),
-            base_port: None,
-            signing: SigningKeys::Rsa,
-            log_level: "info".to_owned(),
+            ..NetworkOptions::default()
         })
         .await
         .unwrap();
