@@ -66,6 +66,9 @@ enum Command {
         /// Port for the other services.
         #[arg(long)]
         mq_port: u16,
+        /// How often a message that is not acknowledged is transmitted again.
+        #[arg(long, default_value_t = 60_000)]
+        retransmit_ms: u64,
     },
     /// A process of `bench jobs`.
     #[command(hide = true)]
@@ -117,6 +120,7 @@ async fn run(command: Option<Command>) -> io::Result<ExitCode> {
             node_id,
             port,
             mq_port,
+            retransmit_ms,
         }) => {
             let listen = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
             mq_service::serve(
@@ -124,6 +128,7 @@ async fn run(command: Option<Command>) -> io::Result<ExitCode> {
                     node_id,
                     listen,
                     mq_port,
+                    retransmit: Duration::from_millis(retransmit_ms),
                 },
                 stop(),
             )

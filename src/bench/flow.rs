@@ -91,13 +91,11 @@ async fn measure(
 ) -> io::Result<FlowResult> {
     let store_name = store.name();
     let network = Network::start(NetworkOptions {
-        nodes: vec!["rp1".to_owned(), "idp1".to_owned(), "as1".to_owned()],
         workers,
         store,
-        directory: None,
-        base_port: None,
         signing: arguments.keys,
         log_level: "warn".to_owned(),
+        ..NetworkOptions::default()
     })
     .await?;
     let targets = demo::targets_of(&network, "bank_statement")?;

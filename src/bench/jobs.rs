@@ -150,6 +150,7 @@ impl Cluster {
             arguments.extend(["--mode".to_owned(), mode.to_owned()]);
             let log = directory.path().join(format!("{name}.log"));
             Process::start(Plan {
+                binary: None,
                 name,
                 arguments,
                 environment: Vec::new(),

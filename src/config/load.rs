@@ -107,6 +107,7 @@ fn read(environment: &HashMap<String, String>, checker: &mut Checker) -> Config 
         ApiVersion::V6,
     );
     let secrets: Secrets = variables::read(environment);
+    let crypto_version = external_crypto_version(&secrets, callback_version, checker);
     let queue: Queue = variables::read(environment);
     let links: Links = variables::read(environment);
     checker.outdated(environment);
@@ -136,7 +137,6 @@ fn read(environment: &HashMap<String, String>, checker: &mut Checker) -> Config 
             &node_id,
             checker,
         ),
-        external_crypto_version: external_crypto_version(&secrets, callback_version, checker),
         callback_retry_timeout: Duration::from_secs(checker.number(
             variable!("CALLBACK_RETRY_TIMEOUT", flow.callback_retry_timeout),
             600,
@@ -146,7 +146,7 @@ fn read(environment: &HashMap<String, String>, checker: &mut Checker) -> Config 
             .on_unless_false(variable!("VALIDATE_IDENTIFIER", flow.validate_identifier)),
         dcontract: dcontract(&flow, checker),
         prometheus: prometheus(&variables::read(environment), checker),
-        runtime: Arc::new(runtime(&flow, callback_version, checker)),
+        runtime: Arc::new(runtime(&flow, callback_version, crypto_version, checker)),
         shutdown_grace: checker.milliseconds(
             variable!("SHUTDOWN_GRACE_MS", process.shutdown_grace_ms),
             25_000,
@@ -255,11 +255,17 @@ fn dcontract(flow: &Flow, checker: &mut Checker) -> DContract {
     }
 }
 
-fn runtime(flow: &Flow, callback_version: ApiVersion, checker: &mut Checker) -> Runtime {
+fn runtime(
+    flow: &Flow,
+    callback_version: ApiVersion,
+    crypto_version: ApiVersion,
+    checker: &mut Checker,
+) -> Runtime {
     let mut flag =
         |variable: Variable, default: bool| AtomicBool::new(checker.flag(variable, default));
     Runtime {
         callback_version: RwLock::new(callback_version),
+        external_crypto_version: RwLock::new(crypto_version),
         auto_close_completed: flag(
             variable!(
                 "AUTO_CLOSE_REQUEST_ON_COMPLETED",

@@ -310,13 +310,16 @@ fn an_external_crypto_service_needs_no_keys() {
     ]);
     let config = fixture.load();
     assert!(matches!(config.keys, Keys::External));
-    assert_eq!(config.external_crypto_version, ApiVersion::V5);
+    assert_eq!(config.runtime.external_crypto_version(), ApiVersion::V5);
     for (text, version) in [("5.3", ApiVersion::V5), ("6.0", ApiVersion::V6)] {
         let mut environment = fixture.environment.clone();
         let name = "EXTERNAL_CRYPTO_SERVICE_CALLBACK_API_VERSION".to_owned();
         environment.insert(name, text.to_owned());
         assert_eq!(
-            load_from(&environment).unwrap().external_crypto_version,
+            load_from(&environment)
+                .unwrap()
+                .runtime
+                .external_crypto_version(),
             version
         );
     }

@@ -295,8 +295,6 @@ pub struct Config {
     pub as_data_compress_from: usize,
     /// Private keys.
     pub keys: Keys,
-    /// `EXTERNAL_CRYPTO_SERVICE_CALLBACK_API_VERSION`
-    pub external_crypto_version: ApiVersion,
     /// `CALLBACK_RETRY_TIMEOUT`
     pub callback_retry_timeout: Duration,
     /// `VALIDATE_IDENTIFIER`
@@ -345,6 +343,8 @@ impl Config {
 pub struct Runtime {
     /// `CALLBACK_API_VERSION`
     pub callback_version: RwLock<ApiVersion>,
+    /// `EXTERNAL_CRYPTO_SERVICE_CALLBACK_API_VERSION`
+    pub external_crypto_version: RwLock<ApiVersion>,
     /// `AUTO_CLOSE_REQUEST_ON_COMPLETED`
     pub auto_close_completed: AtomicBool,
     /// `AUTO_CLOSE_REQUEST_ON_REJECTED`
@@ -359,6 +359,7 @@ impl Default for Runtime {
     fn default() -> Self {
         Self {
             callback_version: RwLock::new(ApiVersion::V6),
+            external_crypto_version: RwLock::new(ApiVersion::V6),
             auto_close_completed: AtomicBool::new(true),
             auto_close_rejected: AtomicBool::new(false),
             auto_close_complicated: AtomicBool::new(false),
@@ -371,6 +372,11 @@ impl Runtime {
     /// The version of callback bodies.
     pub fn callback_version(&self) -> ApiVersion {
         *self.callback_version.read()
+    }
+
+    /// The version of calls to an external crypto service.
+    pub fn external_crypto_version(&self) -> ApiVersion {
+        *self.external_crypto_version.read()
     }
 
     /// Whether a flag is on.

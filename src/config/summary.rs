@@ -130,7 +130,7 @@ impl Config {
         let external = matches!(self.keys, Keys::External);
         lines.put("USE_EXTERNAL_CRYPTO_SERVICE", external).put(
             "EXTERNAL_CRYPTO_SERVICE_CALLBACK_API_VERSION",
-            self.external_crypto_version.as_str(),
+            self.runtime.external_crypto_version().as_str(),
         );
         let Keys::Files {
             signing,

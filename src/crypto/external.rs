@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 use super::signature::Algorithm;
 use super::{Crypto, KeyUse, encryption, signature};
-use crate::config::ApiVersion;
+use crate::config::{ApiVersion, Runtime};
 use crate::error::{Code, Error, codes};
 use crate::job::Table;
 use crate::ledger::{Ledger, query};
@@ -34,16 +34,16 @@ const TEST_TEXT: &[u8] = b"test";
 /// Signs and decrypts through the service's URLs, read anew at every call.
 pub struct ExternalCrypto {
     state: Arc<dyn State>,
-    version: ApiVersion,
+    runtime: Arc<Runtime>,
     client: reqwest::Client,
 }
 
 impl ExternalCrypto {
-    /// Through `client`, with bodies of this version.
-    pub fn new(state: Arc<dyn State>, version: ApiVersion, client: reqwest::Client) -> Self {
+    /// Through `client`, with bodies of the version that `runtime` has at each call.
+    pub fn new(state: Arc<dyn State>, runtime: Arc<Runtime>, client: reqwest::Client) -> Self {
         Self {
             state,
-            version,
+            runtime,
             client,
         }
     }
@@ -79,7 +79,8 @@ impl Crypto for ExternalCrypto {
                     .await?
             }
         };
-        let body = sign_body(self.version, node_id, algorithm, key_version, message)?;
+        let version = self.runtime.external_crypto_version();
+        let body = sign_body(version, node_id, algorithm, key_version, message)?;
         let answer = post(&self.client, &url, &body).await.map_err(Error::from)?;
         answer.bytes("signature")
     }
@@ -94,7 +95,8 @@ impl Crypto for ExternalCrypto {
         let url = self
             .url("decrypt_url", codes::EXTERNAL_DECRYPT_URL_NOT_SET)
             .await?;
-        let body = decrypt_body(self.version, node_id, algorithm, key_version, encrypted);
+        let version = self.runtime.external_crypto_version();
+        let body = decrypt_body(version, node_id, algorithm, key_version, encrypted);
         let answer = post(&self.client, &url, &body).await.map_err(Error::from)?;
         answer.bytes("decrypted_message")
     }

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 use super::external::{ExternalCrypto, test_decrypt_url, test_sign_url};
 use super::{Crypto, KeyUse, encryption, signature};
-use crate::config::ApiVersion;
+use crate::config::{ApiVersion, Runtime};
 use crate::job::Table;
 use crate::mq::testing::{self, FakeLedger, MemoryState};
 
@@ -86,11 +86,17 @@ impl Service {
     }
 
     fn crypto(&self, version: ApiVersion, sign: &str, decrypt: &str) -> ExternalCrypto {
+        let runtime = Runtime::default();
+        *runtime.external_crypto_version.write() = version;
+        self.crypto_with(Arc::new(runtime), sign, decrypt)
+    }
+
+    fn crypto_with(&self, runtime: Arc<Runtime>, sign: &str, decrypt: &str) -> ExternalCrypto {
         let state = MemoryState::default();
         state.put(Table::CallbackUrl, "node", "sign_url", sign.as_bytes());
         let column = "decrypt_url";
         state.put(Table::CallbackUrl, "node", column, decrypt.as_bytes());
-        ExternalCrypto::new(Arc::new(state), version, self.client.clone())
+        ExternalCrypto::new(Arc::new(state), runtime, self.client.clone())
     }
 }
 
@@ -162,6 +168,24 @@ async fn earlier_versions_have_other_bodies() {
         "sign_method": "RSASSA_PKCS1_V1_5_SHA_256",
     });
     assert_eq!(service.bodies.lock().pop().unwrap(), expected);
+}
+
+#[actix::test]
+async fn a_change_of_the_version_takes_effect_at_the_next_call() {
+    let service = Service::start();
+    let runtime = Arc::new(Runtime::default());
+    let crypto = service.crypto_with(runtime.clone(), &service.url("sign"), "");
+    for (version, member) in [
+        (ApiVersion::V6, "signing_algorithm"),
+        (ApiVersion::V5, "sign_method"),
+        (ApiVersion::V6, "signing_algorithm"),
+    ] {
+        *runtime.external_crypto_version.write() = version;
+        let signed = crypto.sign("rp1", KeyUse::Signing, SIGN, 3, b"test").await;
+        signed.unwrap();
+        let body = service.bodies.lock().pop().unwrap();
+        assert!(body.get(member).is_some(), "{body}");
+    }
 }
 
 #[actix::test]

@@ -36,7 +36,7 @@ pub enum Target {
 /// How long a callback is tried (spec/http-api.md 4.1).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Persistence {
-    /// Class R: until `CALLBACK_RETRY_TIMEOUT` has passed.
+    /// Class R: until `CALLBACK_RETRY_TIMEOUT` has passed while this node ran.
     Timed,
     /// Class C: until the request has ended.
     UntilRequestEnds {

@@ -12,15 +12,27 @@ use rand::Rng;
 
 const FIRST_DELAY: Duration = Duration::from_secs(5);
 const LONGEST_DELAY: Duration = Duration::from_secs(180);
+/// After so many the longest delay is reached.
+const DOUBLINGS: u32 = 6;
 
 /// Delay before the next try after `tries` failed ones: 5, 10, 20 ... 180 s,
 /// each give or take 5 % (spec/messaging-and-crypto.md 1.6).
 pub fn backoff(tries: u32) -> Duration {
-    let doubled = FIRST_DELAY.saturating_mul(1 << tries.min(6));
-    doubled
-        .min(LONGEST_DELAY)
+    nominal_delay(tries)
         .mul_f64(rand::rng().random_range(0.95..=1.05))
         .min(LONGEST_DELAY)
+}
+
+/// [`backoff`] without its chance.
+pub fn nominal_delay(tries: u32) -> Duration {
+    let doubled = FIRST_DELAY.saturating_mul(1 << tries.min(DOUBLINGS));
+    doubled.min(LONGEST_DELAY)
+}
+
+/// How long `tries` failed ones have taken by their nominal delays.
+pub fn nominal_time(tries: u32) -> Duration {
+    let growing: Duration = (0..tries.min(DOUBLINGS)).map(nominal_delay).sum();
+    growing + LONGEST_DELAY.saturating_mul(tries.saturating_sub(DOUBLINGS))
 }
 
 /// Delay before the next try when a service of our own (ledger, store, MQ
@@ -52,6 +64,8 @@ mod tests {
                 "{tries}: {delay}"
             );
         }
+        let times = [0, 1, 4, 6, 7, 9].map(|tries| nominal_time(tries).as_secs());
+        assert_eq!(times, [0, 5, 75, 315, 495, 855]);
         assert!(backoff(60) <= Duration::from_secs(180));
         assert!(backoff(60) >= Duration::from_secs(170));
     }

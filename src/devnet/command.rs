@@ -80,10 +80,9 @@ impl NetworkArguments {
             nodes,
             workers: self.workers,
             store: self.store()?,
-            directory: None,
-            base_port: None,
             signing: self.keys,
             log_level: self.log_level.clone(),
+            ..NetworkOptions::default()
         })
     }
 }

@@ -42,10 +42,8 @@ pub(super) struct Timing {
     pub(super) give_up: Duration,
 }
 
-const TIMING: Timing = Timing {
-    retransmit: Duration::from_secs(60),
-    give_up: Duration::from_secs(600),
-};
+/// When a message is given up.
+const GIVE_UP: Duration = Duration::from_secs(600);
 
 /// Messages waiting for a slow subscriber; more are dropped, and come again
 /// with the sender's next transmission.
@@ -65,6 +63,9 @@ pub struct Options {
     pub listen: SocketAddr,
     /// Where other services connect, on the same interface.
     pub mq_port: u16,
+    /// How often a message that is not acknowledged is transmitted again; real
+    /// services do so every minute.
+    pub retransmit: Duration,
 }
 
 /// Serves until `stop` completes.
@@ -72,7 +73,11 @@ pub struct Options {
 /// # Errors
 /// When a port cannot be bound.
 pub async fn serve(options: Options, stop: impl Future<Output = ()>) -> io::Result<()> {
-    serve_with(options, TIMING, stop).await
+    let timing = Timing {
+        retransmit: options.retransmit,
+        give_up: GIVE_UP,
+    };
+    serve_with(options, timing, stop).await
 }
 
 pub(super) async fn serve_with(

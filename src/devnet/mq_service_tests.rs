@@ -38,6 +38,7 @@ impl Service {
             node_id: node_id.to_owned(),
             listen: SocketAddr::from(([127, 0, 0, 1], free_port())),
             mq_port: free_port(),
+            retransmit: timing.retransmit,
         };
         Self::start_with(options, timing)
     }

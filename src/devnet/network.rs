@@ -1,4 +1,4 @@
-//! Starting and stopping a whole network as child processes of this binary.
+//! Starting and stopping a whole network as child processes.
 
 use std::collections::HashSet;
 use std::io;
@@ -53,6 +53,8 @@ impl StoreOption {
 /// What kind of network.
 #[derive(Debug, Clone)]
 pub struct NetworkOptions {
+    /// The program of every process; `None`: this same binary.
+    pub binary: Option<PathBuf>,
     /// Node ids; the role is in the name (`rp1`, `idp1`, `as1`).
     pub nodes: Vec<String>,
     /// Workers of each node; 0: standalone nodes.
@@ -67,6 +69,25 @@ pub struct NetworkOptions {
     pub signing: SigningKeys,
     /// `LOG_LEVEL` of the nodes.
     pub log_level: String,
+    /// How often message queue services repeat what is not acknowledged.
+    pub retransmit: Duration,
+}
+
+/// The network of the demo.
+impl Default for NetworkOptions {
+    fn default() -> Self {
+        Self {
+            binary: None,
+            nodes: ["rp1", "idp1", "as1"].map(str::to_owned).to_vec(),
+            workers: 2,
+            store: StoreOption::Embedded,
+            directory: None,
+            base_port: None,
+            signing: SigningKeys::Rsa,
+            log_level: "info".to_owned(),
+            retransmit: Duration::from_secs(60),
+        }
+    }
 }
 
 /// A process of a node that serves metrics.
@@ -111,6 +132,7 @@ pub struct Network {
     pub ledger: String,
     /// Where state, keys and logs are.
     pub directory: PathBuf,
+    binary: Option<PathBuf>,
     services: Vec<Process>,
     redis: Option<RedisServer>,
     temporary: Option<TempDir>,
@@ -191,6 +213,7 @@ impl Network {
             nodes: Vec::new(),
             ledger: format!("{LOCAL}:{ledger_port}"),
             directory,
+            binary: options.binary.clone(),
             services: Vec::new(),
             redis: None,
             temporary,
@@ -201,7 +224,7 @@ impl Network {
             .await?;
         network.start_redis(&options).await?;
         for plan in &plans {
-            network.start_mq(plan)?;
+            network.start_mq(&options, plan)?;
         }
         for plan in plans {
             let node = network.start_node(&options, plan, ledger_port)?;
@@ -231,6 +254,7 @@ impl Network {
     fn start_service(&mut self, name: &str, arguments: Vec<String>) -> io::Result<()> {
         let plan = Plan {
             name: name.to_owned(),
+            binary: self.binary.clone(),
             arguments,
             environment: Vec::new(),
             log: self.log(name),
@@ -278,7 +302,7 @@ impl Network {
         Ok(())
     }
 
-    fn start_mq(&mut self, plan: &NodePlan) -> io::Result<()> {
+    fn start_mq(&mut self, options: &NetworkOptions, plan: &NodePlan) -> io::Result<()> {
         let arguments = vec![
             "devnet-mq".to_owned(),
             "--node-id".to_owned(),
@@ -287,6 +311,8 @@ impl Network {
             plan.mq_grpc.to_string(),
             "--mq-port".to_owned(),
             plan.mq.to_string(),
+            "--retransmit-ms".to_owned(),
+            options.retransmit.as_millis().to_string(),
         ];
         self.start_service(&format!("{}-mq", plan.node_id), arguments)
     }
@@ -313,6 +339,7 @@ impl Network {
             let log = self.log(&name);
             let process = Plan {
                 name,
+                binary: self.binary.clone(),
                 arguments: Vec::new(),
                 environment,
                 log,

@@ -5,12 +5,14 @@
 use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
+use std::process::{ExitStatus, Stdio};
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::{Pid, SysconfVar, sysconf};
-use tokio::process::{Child, Command};
+use tokio::process::{Child, ChildStdin, Command};
+use tokio::sync::watch;
 use tokio::time::timeout;
 
 /// Set for children: they end when their standard input closes.
@@ -21,7 +23,9 @@ pub const EXIT_WITH_PARENT: &str = "ERAWAN_EXIT_WITH_PARENT";
 pub struct Plan {
     /// Name in tables and of the log file.
     pub name: String,
-    /// Arguments of this same binary.
+    /// The program; `None`: this same binary.
+    pub binary: Option<PathBuf>,
+    /// Its arguments.
     pub arguments: Vec<String>,
     /// Environment beside the inherited `PATH`.
     pub environment: Vec<(String, String)>,
@@ -34,6 +38,9 @@ pub struct Plan {
 pub struct Process {
     plan: Plan,
     child: Child,
+    /// Kept apart from `child`, whose `wait` would close it and so tell the
+    /// process that its parent is gone.
+    _input: Option<ChildStdin>,
 }
 
 /// What a process has used.
@@ -52,7 +59,11 @@ impl Process {
     /// When the log file or the process cannot be made.
     pub fn start(plan: Plan) -> io::Result<Self> {
         let log = File::options().create(true).append(true).open(&plan.log)?;
-        let mut command = Command::new(std::env::current_exe()?);
+        let binary = match &plan.binary {
+            Some(binary) => binary.clone(),
+            None => std::env::current_exe()?,
+        };
+        let mut command = Command::new(binary);
         command
             .args(&plan.arguments)
             .env_clear()
@@ -63,9 +74,11 @@ impl Process {
             .stdout(log.try_clone()?)
             .stderr(log)
             .kill_on_drop(true);
+        let mut child = command.spawn()?;
         Ok(Self {
-            child: command.spawn()?,
             plan,
+            _input: child.stdin.take(),
+            child,
         })
     }
 
@@ -110,6 +123,14 @@ impl Process {
         }
     }
 
+    /// Waits for its end.
+    ///
+    /// # Errors
+    /// When the system cannot tell.
+    pub async fn wait(&mut self) -> io::Result<ExitStatus> {
+        self.child.wait().await
+    }
+
     /// Kills it (-9) and waits for its end.
     pub async fn kill(&mut self) {
         if let Err(error) = self.child.kill().await {
@@ -141,19 +162,23 @@ pub fn usage_of(pid: u32) -> Option<Usage> {
 /// Resolves when this process was started by [`Process`] and its parent is
 /// gone; never otherwise.
 pub async fn parent_gone() {
+    static GONE: OnceLock<watch::Receiver<bool>> = OnceLock::new();
     if std::env::var_os(EXIT_WITH_PARENT).is_none() {
         std::future::pending::<()>().await;
     }
-    let (gone, is_gone) = tokio::sync::oneshot::channel();
-    // A thread of its own: a read that waits in the runtime's pool would keep
-    // the runtime, and with it the process, from ending.
+    let mut gone = GONE.get_or_init(watch_input).clone();
+    // The sender ends only after it has told.
+    let _ = gone.wait_for(|gone| *gone).await;
+}
+
+/// Reads standard input in a thread that nobody waits for: one of the runtime's
+/// own would keep the process from ending.
+fn watch_input() -> watch::Receiver<bool> {
+    let (tell, gone) = watch::channel(false);
     std::thread::spawn(move || {
-        let mut buffer = [0; 64];
-        while !matches!(
-            io::Read::read(&mut io::stdin(), &mut buffer),
-            Ok(0) | Err(_)
-        ) {}
-        let _ = gone.send(());
+        // An error means, like the end, that nobody can write there.
+        let _ = io::copy(&mut io::stdin(), &mut io::sink());
+        tell.send_replace(true);
     });
-    let _ = is_gone.await;
+    gone
 }

@@ -47,6 +47,8 @@ pub struct RedisServer {
     options: Options,
     port: u16,
     child: Option<Child>,
+    /// Kills the server when this process is gone.
+    guard: Option<Child>,
     directory: TempDir,
 }
 
@@ -64,6 +66,7 @@ impl RedisServer {
                 options: options.clone(),
                 port: free_port()?,
                 child: None,
+                guard: None,
                 directory: tempfile::tempdir()?,
             };
             match server.spawn() {
@@ -107,7 +110,7 @@ impl RedisServer {
             }
             std::thread::sleep(POLL);
         }
-        Ok(())
+        self.dismiss_guard()
     }
 
     /// Kills the server with SIGKILL, if it runs.
@@ -115,6 +118,15 @@ impl RedisServer {
         if let Some(mut child) = self.child.take() {
             child.kill()?;
             child.wait()?;
+        }
+        self.dismiss_guard()
+    }
+
+    /// Its server has ended, and the process id may be given to another one.
+    fn dismiss_guard(&mut self) -> io::Result<()> {
+        if let Some(mut guard) = self.guard.take() {
+            guard.kill()?;
+            guard.wait()?;
         }
         Ok(())
     }
@@ -150,6 +162,7 @@ impl RedisServer {
                 _ => error,
             })?;
         let child = self.child.insert(child);
+        self.guard = Some(guard(child.id())?);
         let deadline = Instant::now() + START_TIMEOUT;
         while !answers(self.port) {
             let ended = child.try_wait()?;
@@ -200,6 +213,17 @@ impl Drop for RedisServer {
 fn signal(child: &Child, signal: Signal) -> io::Result<()> {
     let pid = i32::try_from(child.id()).map_err(io::Error::other)?;
     kill(Pid::from_raw(pid), signal).map_err(io::Error::from)
+}
+
+/// A process that kills another one when its standard input closes, which
+/// happens when this process ends, in whatever way.
+fn guard(server: u32) -> io::Result<Child> {
+    Command::new("sh")
+        .args(["-c", &format!("read -r _; kill -9 {server}")])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
 }
 
 fn free_port() -> io::Result<u16> {

@@ -43,7 +43,7 @@ impl BlockJobs for RoleBlockJobs {
                 jobs.extend(
                     found
                         .into_iter()
-                        .map(|change| job(&node_id, *kind, block.height, change)),
+                        .map(|change| job(&node_id, *kind, block, change)),
                 );
             }
         }
@@ -113,15 +113,21 @@ fn changes(block: &Block) -> Vec<Change> {
     changes
 }
 
-fn job(node_id: &str, kind: Kind, height: u64, change: &Change) -> NewJob {
+fn job(node_id: &str, kind: Kind, block: &Block, change: &Change) -> NewJob {
+    let Block {
+        chain_id, height, ..
+    } = block;
     let request_id = &change.request_id;
     let update = RequestUpdate {
         node_id: node_id.to_owned(),
         request_id: request_id.clone(),
-        height,
+        height: *height,
         ended: change.ended,
     };
-    let source = format!("block:{height}:{node_id}:{request_id}:{}", kind.name());
+    let source = format!(
+        "block:{chain_id}:{height}:{node_id}:{request_id}:{}",
+        kind.name()
+    );
     NewJob::new(kind, request_key(request_id), &update).source(source)
 }
 
@@ -156,6 +162,7 @@ mod tests {
 
     fn block(transactions: Vec<BlockTransaction>) -> Block {
         Block {
+            chain_id: "chain-a".to_owned(),
             height: 60,
             app_hash: String::new(),
             transactions,
@@ -182,7 +189,7 @@ mod tests {
                 let id = &update.request_id;
                 assert_eq!(
                     job.source,
-                    Some(format!("block:60:rp1:{id}:{}", kind.name()))
+                    Some(format!("block:chain-a:60:rp1:{id}:{}", kind.name()))
                 );
                 (kind, update)
             })

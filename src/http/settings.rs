@@ -41,15 +41,12 @@ fn set(config: &Config, body: &Value) -> Answer {
         return Answer::error(&error, &config.api);
     }
     let version = |name: &str| body[name].as_str().and_then(ApiVersion::parse);
-    let external = version("EXTERNAL_CRYPTO_SERVICE_CALLBACK_API_VERSION");
-    if external.is_some_and(|version| version != config.external_crypto_version) {
-        return Answer::not_built(
-            "Changing EXTERNAL_CRYPTO_SERVICE_CALLBACK_API_VERSION through POST /config/set",
-        );
-    }
     let runtime = &config.runtime;
     if let Some(version) = version("CALLBACK_API_VERSION") {
         *runtime.callback_version.write() = version;
+    }
+    if let Some(version) = version("EXTERNAL_CRYPTO_SERVICE_CALLBACK_API_VERSION") {
+        *runtime.external_crypto_version.write() = version;
     }
     for (name, flag) in [
         (
@@ -142,7 +139,7 @@ fn api(config: &Config) -> Map<String, Value> {
         "useApiKey": api.key_hash.is_some(),
         "enableConfigHttpRoutePath": api.config_routes,
         "callbackApiVersion": runtime.callback_version().as_str(),
-        "externalCryptoServiceCallbackApiVersion": config.external_crypto_version.as_str(),
+        "externalCryptoServiceCallbackApiVersion": runtime.external_crypto_version().as_str(),
         "callbackRetryTimeout": config.callback_retry_timeout.as_secs(),
         "validateIdentifier": config.validate_identifier,
         "autoCloseRequestOnCompleted": Runtime::is_on(&runtime.auto_close_completed),

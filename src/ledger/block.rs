@@ -29,6 +29,7 @@ pub fn assemble(body: &BlockBody, results: Vec<TransactionResult>) -> Result<Blo
         .map(|(bytes, result)| join(body.height, bytes, result))
         .collect();
     Ok(Block {
+        chain_id: body.chain_id.clone(),
         height: body.height,
         app_hash: body.app_hash.clone(),
         transactions,
@@ -69,11 +70,13 @@ mod tests {
     fn transactions_are_joined_with_their_results_in_order() {
         let signed = transaction::encode("EndInit", b"{}", &[1; 32], &[2; 64], "ndid1");
         let body = BlockBody {
+            chain_id: "chain-a".to_owned(),
             height: 9,
             app_hash: "AB".to_owned(),
             transactions: vec![signed.bytes, b"rubbish".to_vec()],
         };
         let block = assemble(&body, vec![result("true"), result("false")]).unwrap();
+        assert_eq!(block.chain_id, "chain-a");
         assert_eq!(block.transactions[0].hash, signed.hash);
         assert_eq!(block.transactions[0].node_id, "ndid1");
         assert_eq!(block.transactions[0].inclusion.height, 9);
@@ -84,6 +87,7 @@ mod tests {
     #[test]
     fn a_missing_result_is_not_guessed() {
         let body = BlockBody {
+            chain_id: "chain-a".to_owned(),
             height: 9,
             app_hash: String::new(),
             transactions: vec![vec![]],

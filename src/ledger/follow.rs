@@ -197,7 +197,8 @@ pub struct Watchdog {
     patience: Duration,
     announced: u64,
     behind_since: Option<Instant>,
-    was_lower: bool,
+    /// What was settled when a lower height was told, if the last one was.
+    lower_than: Option<u64>,
 }
 
 impl Watchdog {
@@ -207,7 +208,7 @@ impl Watchdog {
             patience,
             announced: height,
             behind_since: None,
-            was_lower: false,
+            lower_than: None,
         }
     }
 
@@ -219,9 +220,11 @@ impl Watchdog {
 
     /// `status` has told `height` while every block up to `settled` was settled.
     pub fn polled(&mut self, height: u64, settled: u64, now: Instant) -> Verdict {
-        // One low height may have been told before the newest block was settled.
-        let is_lower = height < settled;
-        if std::mem::replace(&mut self.was_lower, is_lower) && is_lower {
+        // A low height may have been told before the newest blocks were settled;
+        // the next one is asked for after that.
+        let lower_than = (height < settled).then_some(settled);
+        let before = std::mem::replace(&mut self.lower_than, lower_than);
+        if before.is_some_and(|settled_before| height < settled_before) {
             return Verdict::Lower;
         }
         if height <= self.announced {

@@ -106,6 +106,8 @@ pub struct BlockTransaction {
 /// A block with its results.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Block {
+    /// The chain it belongs to: after a reset heights start again.
+    pub chain_id: String,
     /// From 1.
     pub height: u64,
     /// Hash of the state after the block before this one, hex.

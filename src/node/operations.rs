@@ -38,7 +38,7 @@ impl FlowOperations {
     /// (spec/messaging-and-crypto.md 6).
     async fn test_crypto_urls(&self, urls: &Map<String, Value>) -> Result<(), Error> {
         let (ledger, node_id) = (self.context.ledger.as_ref(), self.context.node_id());
-        let version = self.context.config.external_crypto_version;
+        let version = self.context.config.runtime.external_crypto_version();
         let url = |name: &str| urls.get(name).and_then(Value::as_str);
         for (name, key_use) in [
             ("sign_url", KeyUse::Signing),

@@ -222,8 +222,8 @@ fn open_crypto(
 ) -> io::Result<Opened> {
     match config.keys {
         Keys::External => {
-            let version = config.external_crypto_version;
-            let external = ExternalCrypto::new(store.clone(), version, http.clone());
+            let runtime = config.runtime.clone();
+            let external = ExternalCrypto::new(store.clone(), runtime, http.clone());
             Ok((Arc::new(external), None))
         }
         Keys::Files { .. } => {

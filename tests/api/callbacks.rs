@@ -277,12 +277,29 @@ async fn a_receiver_that_refuses_is_tried_again_with_backoff() {
             "{after:?}"
         );
     }
-    job.tries = 7;
-    job.accepted_at = Millis(Millis::now().0 - 599_000);
-    let run = sender.deliver(&job).await;
-    assert!(is_failed(&run), "{run:?}");
     let once = self::job(&closed, Persistence::Single);
     assert!(is_failed(&sender.deliver(&once).await));
+}
+
+#[actix_web::test]
+async fn neither_downtime_nor_a_busy_destination_uses_up_the_time_of_a_callback() {
+    let sender = Sender::new();
+    let mut job = job("http://127.0.0.1:1/", Persistence::Timed);
+    let now = Millis::now().0;
+    for (tries, accepted_ago, given_up) in [
+        // Tried once, then the node was down for a day.
+        (1, 86_400_000, false),
+        // Sixty times busy within a minute.
+        (60, 60_000, false),
+        // 5, 10, 20, 40, 80, 160 s, and 180 s more: still within 600 s.
+        (6, 320_000, false),
+        (7, 500_000, true),
+    ] {
+        job.tries = tries;
+        job.accepted_at = Millis(now - accepted_ago);
+        let run = sender.deliver(&job).await;
+        assert_eq!(is_failed(&run), given_up, "{tries} tries: {run:?}");
+    }
 }
 
 #[actix_web::test]

@@ -8,6 +8,8 @@ mod look_ups;
 mod network;
 mod pipeline;
 mod readiness;
+#[path = "../support/recorded_calls.rs"]
+mod recorded_calls;
 mod recordings;
 mod rubbish;
 mod storing;

@@ -227,12 +227,17 @@ async fn error_statuses_are_those_of_the_configuration() {
 async fn settings_can_be_changed_and_are_answered() {
     let node = Node::start(Role::Rp).await;
     let set = |body| client().post(node.url("/config/set")).json(&body);
-    let body = json!({"CALLBACK_API_VERSION": "4.0", "AUTO_CLOSE_REQUEST_ON_COMPLETED": false});
+    let body = json!({
+        "CALLBACK_API_VERSION": "4.0",
+        "EXTERNAL_CRYPTO_SERVICE_CALLBACK_API_VERSION": "5.3",
+        "AUTO_CLOSE_REQUEST_ON_COMPLETED": false,
+    });
     let answer = send(set(body)).await;
     assert_eq!(answer.status, 200);
     let shown = get(&node, "/config").await.json();
     assert_eq!(shown, answer.json());
     assert_eq!(shown["callbackApiVersion"], "4.0");
+    assert_eq!(shown["externalCryptoServiceCallbackApiVersion"], "5.3");
     assert_eq!(shown["autoCloseRequestOnCompleted"], false);
     assert_eq!(shown["autoCloseRequestOnErrored"], true);
     let wrong = send(set(json!({"CALLBACK_API_VERSION": "7.0"}))).await;

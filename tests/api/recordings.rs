@@ -15,20 +15,17 @@ use serde_json::{Value, json};
 
 use crate::fakes::Node;
 use crate::network::{Answer, client, send};
+use crate::recorded_calls::{expand, records, without_wording};
 
-const CALLS: &str = include_str!("../wire/vectors/mode1/http.jsonl");
 const QUERIES: &str = include_str!("../wire/vectors/mode1/queries.jsonl");
-
-fn records(text: &str) -> impl Iterator<Item = Value> + '_ {
-    text.lines().map(|line| serde_json::from_str(line).unwrap())
-}
 
 /// Answers of the recorded ledger, by method and parameters, oldest first.
 type RecordedQueries = HashMap<(String, String), Vec<Option<Value>>>;
 
 fn recorded_queries() -> Arc<RecordedQueries> {
     let mut queries: HashMap<_, Vec<_>> = HashMap::new();
-    for record in records(QUERIES) {
+    for line in QUERIES.lines() {
+        let record: Value = serde_json::from_str(line).unwrap();
         let method = record["method"].as_str().unwrap().to_owned();
         let found = !record["log"].as_str().unwrap().contains("not found");
         let value = record["value"].as_str().filter(|_| found);
@@ -68,25 +65,6 @@ fn outcome(record: &Value) -> Result<Outcome, Error> {
     }
 }
 
-/// `{"$repeat": "x", "times": n}` is a long text.
-fn expand(value: &Value) -> Value {
-    match value {
-        Value::Object(members) => match (members.get("$repeat"), members.get("times")) {
-            (Some(Value::String(text)), Some(times)) => {
-                Value::String(text.repeat(times.as_u64().unwrap() as usize))
-            }
-            _ => {
-                let members = members
-                    .iter()
-                    .map(|(name, value)| (name.clone(), expand(value)));
-                Value::Object(members.collect())
-            }
-        },
-        Value::Array(items) => items.iter().map(expand).collect(),
-        other => other.clone(),
-    }
-}
-
 async fn call(node: &Node, record: &Value) -> Answer {
     let method: Method = record["method"].as_str().unwrap().parse().unwrap();
     let url = node.url(record["path"].as_str().unwrap());
@@ -102,20 +80,14 @@ async fn call(node: &Node, record: &Value) -> Answer {
     send(request).await
 }
 
-fn without_texts(details: &Value) -> Vec<(Value, Value)> {
-    let errors = details["errors"].as_array().unwrap();
-    let shape = |error: &Value| (error["instancePath"].clone(), error["keyword"].clone());
-    errors.iter().map(shape).collect()
-}
-
 fn assert_body(record: &Value, answer: &Answer) {
     let (body, recorded) = (answer.json(), &record["response"]);
     let path = record["path"].as_str().unwrap();
     if recorded["details"].is_object() {
         assert_eq!(body["error"], recorded["error"], "{record}");
         assert_eq!(
-            without_texts(&body["details"]),
-            without_texts(&recorded["details"])
+            without_wording(&body["details"]),
+            without_wording(&recorded["details"])
         );
     } else if path == "/info" {
         let names =
@@ -186,7 +158,7 @@ async fn every_recorded_call_is_answered_as_recorded() {
         nodes.insert(name, Node::start(role).await);
     }
     let mut compared = 0;
-    for record in records(CALLS).filter(|record| record["kind"] == "call") {
+    for record in records().filter(|record| record["kind"] == "call") {
         let Some(node) = nodes.get(record["node"].as_str().unwrap()) else {
             continue;
         };
@@ -234,7 +206,7 @@ fn as_then(answers: Vec<Option<Value>>, told: &Value) -> Option<Value> {
 #[actix_web::test]
 async fn the_body_of_a_recorded_request_reaches_its_operation_unchanged() {
     let node = Node::start(Role::Rp).await;
-    let record = records(CALLS)
+    let record = records()
         .find(|record| record["status"] == 202 && record["node"] == "rp1")
         .unwrap();
     call(&node, &record).await;

@@ -7,7 +7,7 @@ use metrics::{counter, histogram};
 use super::client::{Answer, AnswerBody, CallFailure, CallbackClient};
 use super::{Callback, DataRequestAnswer, DataRequestRef, Persistence, Target};
 use crate::actors::Run;
-use crate::delivery::backoff;
+use crate::delivery::{backoff, nominal_delay, nominal_time};
 use crate::error::Error;
 use crate::flows::request_key;
 use crate::job::{Commit, Job, Kind, Millis, NewJob, Table};
@@ -130,10 +130,9 @@ fn try_again(persistence: &Persistence, job: &Job, limit: Duration, reason: Stri
         Persistence::Single => Run::Commit(Commit::failed(reason)),
         Persistence::UntilRequestEnds { .. } => Run::Retry { after, reason },
         Persistence::Timed => {
-            let elapsed = job.accepted_at.until(Millis::now());
-            if elapsed + after > limit {
+            if is_out_of_time(job, limit) {
                 counter!("client_callback_timeouts_total").increment(1);
-                let seconds = elapsed.as_secs();
+                let seconds = job.accepted_at.until(Millis::now()).as_secs();
                 let tries = job.tries + 1;
                 let reason = format!("given up after {tries} tries in {seconds} s: {reason}");
                 return Run::Commit(Commit::failed(reason));
@@ -141,6 +140,16 @@ fn try_again(persistence: &Persistence, job: &Job, limit: Duration, reason: Stri
             Run::Retry { after, reason }
         }
     }
+}
+
+/// Whether the next try would come after `limit`, by the delays of the tries so
+/// far and by the clock. By the clock alone, time in which this node was down
+/// would count; by the tries alone, those at which the destination was busy and
+/// nothing was sent.
+fn is_out_of_time(job: &Job, limit: Duration) -> bool {
+    let next = nominal_delay(job.tries);
+    let elapsed = job.accepted_at.until(Millis::now());
+    nominal_time(job.tries) + next > limit && elapsed + next > limit
 }
 
 fn record_duration(duration: Duration, status: u16, with_response_body: bool) {

@@ -80,6 +80,17 @@ impl ApiClient {
     /// POSTs until the node takes the call: refused connections and 503 are
     /// tried again at the next process, as a proxy would do.
     pub async fn post(&self, path: &str, body: &Value) -> Result<Response, String> {
+        self.post_telling(path, body, || {}).await
+    }
+
+    /// As [`post`](Self::post). `on_lost_answer` is told before a call is made
+    /// again that may have been taken: its repetition can be refused for that.
+    pub async fn post_telling(
+        &self,
+        path: &str,
+        body: &Value,
+        on_lost_answer: impl Fn(),
+    ) -> Result<Response, String> {
         let deadline = Instant::now() + RETRY_PATIENCE;
         loop {
             let attempt = self.http.post(self.url(path)).json(body).send().await;
@@ -88,7 +99,12 @@ impl ApiClient {
                     return Ok(answer);
                 }
                 Ok(answer) => answer.text().await.unwrap_or_default(),
-                Err(error) => error.to_string(),
+                Err(error) => {
+                    if !error.is_connect() {
+                        on_lost_answer();
+                    }
+                    error.to_string()
+                }
             };
             if Instant::now() > deadline {
                 return Err(format!("POST {path}: {problem}"));

@@ -124,14 +124,15 @@ fn status(record: &Record, request_id: &str, body: &Value) {
 }
 
 fn result(record: &Record, request_id: &str, body: Value) {
-    if body["success"] == json!(false) {
+    let reference = body["reference_id"].as_str().map(str::to_owned);
+    let is_repetition = reference.as_ref().is_some_and(|id| record.is_in_doubt(id));
+    if body["success"] == json!(false) && !is_repetition {
         record.fail(format!("failed: {body}"));
         if body["type"] == "create_request_result" {
             record.end(request_id, Ending::Failed("not created".to_owned()));
         }
     }
-    if let Some(reference) = body["reference_id"].as_str() {
-        let reference = reference.to_owned();
+    if let Some(reference) = reference {
         record.result(&reference, body);
     }
 }
@@ -180,8 +181,11 @@ fn answer_data(
 }
 
 async fn post_answer(client: &ApiClient, path: &str, body: &Value, record: &Record) {
-    match client.post(path, body).await {
+    let reference = body["reference_id"].as_str().unwrap_or_default();
+    let on_lost_answer = || record.put_in_doubt(reference);
+    match client.post_telling(path, body, on_lost_answer).await {
         Ok(answer) if answer.status().as_u16() == 202 => {}
+        Ok(answer) if answer.status().is_client_error() && record.is_in_doubt(reference) => {}
         Ok(answer) => {
             let status = answer.status();
             let text = answer.text().await.unwrap_or_default();

@@ -51,6 +51,7 @@ struct Inner {
     waiting: HashMap<String, oneshot::Sender<Ending>>,
     ended: HashMap<String, Ending>,
     results: HashMap<String, oneshot::Sender<Value>>,
+    in_doubt: HashSet<String>,
 }
 
 /// Shared by the three applications.
@@ -97,6 +98,17 @@ impl Record {
         if inner.totals.errors.len() < MOST_ERRORS {
             inner.totals.errors.push(problem);
         }
+    }
+
+    /// The answer to the call with this reference id was lost: the call is made
+    /// again and may be refused, because the node had taken it.
+    pub fn put_in_doubt(&self, reference_id: &str) {
+        self.inner.lock().in_doubt.insert(reference_id.to_owned());
+    }
+
+    /// Whether a call with this reference id was made again.
+    pub fn is_in_doubt(&self, reference_id: &str) -> bool {
+        self.inner.lock().in_doubt.contains(reference_id)
     }
 
     /// A request has ended; it may do so before its 202 has been read.

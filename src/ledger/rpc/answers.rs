@@ -27,6 +27,8 @@ pub struct Status {
 /// A block's header and transactions, without results.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BlockBody {
+    /// The chain it belongs to.
+    pub chain_id: String,
     /// From 1.
     pub height: u64,
     /// Upper-case hex.
@@ -142,6 +144,7 @@ pub fn block_body(method: &str, block: &Value) -> Result<BlockBody, RpcError> {
             .map_err(|_| RpcError::malformed(method, "transaction is not base64"))
     };
     Ok(BlockBody {
+        chain_id: text(method, &header["chain_id"], "chain id")?.to_owned(),
         height,
         app_hash: header["app_hash"].as_str().unwrap_or_default().to_owned(),
         transactions: encoded.iter().map(decode).collect::<Result<_, _>>()?,
@@ -273,9 +276,13 @@ mod tests {
         assert_eq!(block_results(&answer, Attributes::Plain), Ok(Vec::new()));
         let body = block_body(
             "block",
-            &json!({"header": {"height": "7"}, "data": {"txs": null}}),
+            &json!({"header": {"height": "7", "chain_id": "chain-a"}, "data": {"txs": null}}),
         );
-        assert_eq!(body.unwrap().transactions.len(), 0);
+        let body = body.unwrap();
+        assert_eq!(
+            (body.chain_id.as_str(), body.transactions.len()),
+            ("chain-a", 0)
+        );
     }
 
     #[test]

@@ -141,7 +141,8 @@ async fn rubbish_fails_the_call_and_nothing_else() {
 async fn a_block_of_another_height_is_not_taken() {
     let ledger = FakeLedger::start(3).await;
     let client = client_of(ledger.options()).await;
-    let block = json!({"block": {"header": {"height": "2"}, "data": {"txs": []}}});
+    let block =
+        json!({"block": {"header": {"height": "2", "chain_id": "chain-a"}, "data": {"txs": []}}});
     ledger
         .script
         .lock()

@@ -1,0 +1,99 @@
+//! `erawan devnet` with a folder of its own.
+
+use std::path::Path;
+use std::process::Stdio;
+
+use erawan::devnet::apps::{ApiClient, Apps, Targets};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use serde_json::Value;
+use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::process::{Child, Command};
+
+use crate::network::*;
+
+struct Devnet {
+    child: Child,
+    description: Value,
+}
+
+impl Devnet {
+    async fn start(directory: &Path, base_port: u16) -> Self {
+        let mut child = Command::new(binary())
+            .args(["devnet", "--nodes", "rp1,idp1,idp2,as1", "--workers", "1"])
+            .args(["--json", "--base-port", &base_port.to_string(), "--dir"])
+            .arg(directory)
+            .stdout(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()
+            .unwrap();
+        let output = BufReader::new(child.stdout.take().unwrap());
+        let line = output.lines().next_line().await.unwrap();
+        let description = serde_json::from_str(&line.expect("it starts")).unwrap();
+        Self { child, description }
+    }
+
+    fn api(&self, node_id: &str) -> Vec<String> {
+        let nodes = self.description["nodes"].as_array().unwrap();
+        let node = nodes.iter().find(|node| node["node_id"] == node_id);
+        serde_json::from_value(node.unwrap()["api"].clone()).unwrap()
+    }
+
+    async fn stop(mut self) {
+        let pid = i32::try_from(self.child.id().unwrap()).unwrap();
+        kill(Pid::from_raw(pid), Signal::SIGINT).unwrap();
+        assert_eq!(self.child.wait().await.unwrap().code(), Some(0));
+    }
+}
+
+/// The first of some hundreds of ports that are probably free.
+fn base_port() -> u16 {
+    loop {
+        let base = 20_000 + rand::random_range(0..100) * 100;
+        let is_free = |offset: u16| std::net::TcpListener::bind(("127.0.0.1", base + offset));
+        if [0, 100, 150, 197, 200, 298, 300, 399, 400, 499]
+            .map(is_free)
+            .iter()
+            .all(Result::is_ok)
+        {
+            return base;
+        }
+    }
+}
+
+#[actix_web::test]
+async fn what_a_devnet_knows_survives_its_restart() {
+    let _place = place().await;
+    let directory = tempfile::tempdir().unwrap();
+    let base_port = base_port();
+    let devnet = Devnet::start(directory.path(), base_port).await;
+    let rp = ApiClient::new(devnet.api("rp1")).unwrap();
+    let (reference, mut body) = unanswered_request();
+    body["idp_id_list"] = serde_json::json!(["idp2"]);
+    let path = "/v6/rp/requests/citizen_id/1000000000017";
+    let request_id = rp.create_request(path, &reference, &body).await.unwrap();
+    let by_id = format!("/v6/utility/requests/{request_id}");
+    let is_known = || async { rp.get_json(&by_id).await.is_ok() };
+    eventually("the request is on the ledger", is_known).await;
+    let before = rp.get_json(&by_id).await.unwrap();
+    devnet.stop().await;
+
+    let devnet = Devnet::start(directory.path(), base_port).await;
+    assert_eq!(rp.get_json(&by_id).await.unwrap(), before);
+    let by_reference = format!("/v6/rp/request_references/{reference}");
+    let found = rp.get_json(&by_reference).await.unwrap();
+    assert_eq!(found["request_id"], Value::from(request_id));
+    let apps = Apps::start(Targets {
+        rp: devnet.api("rp1"),
+        idp: devnet.api("idp2"),
+        as_: devnet.api("as1"),
+        idp_id: "idp2".to_owned(),
+        as_id: "as1".to_owned(),
+        service: "bank_statement".to_owned(),
+    });
+    let apps = apps.await.unwrap();
+    drive(&apps, 3).await;
+    assert_all_verified(&apps, 3);
+    apps.stop().await;
+    devnet.stop().await;
+}

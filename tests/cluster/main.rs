@@ -1,0 +1,14 @@
+//! Whole networks of real processes (and a real Redis), with everything that
+//! can be killed, stopped, filled up or fed with rubbish.
+
+mod check;
+mod demo;
+mod devnet;
+mod faults;
+mod ledger;
+mod messages;
+mod network;
+mod requests;
+mod rubbish;
+mod stops;
+mod stores;

@@ -1,0 +1,254 @@
+//! A network for one test, and what tests do with it.
+
+use std::future::Future;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use erawan::devnet::apps::{ApiClient, Apps, Totals};
+use erawan::devnet::demo;
+use erawan::devnet::network::{Network, NetworkOptions, NodeProcess, StoreOption};
+use erawan::devnet::process::Process;
+use erawan::devnet::redis_server::{self, Durability, RedisServer};
+use erawan::node::Role;
+use reqwest::{Client, Response};
+use serde_json::{Value, json};
+use tokio::sync::{Semaphore, SemaphorePermit};
+
+/// Longest wait for anything; only a test that fails waits this long.
+const PATIENCE: Duration = Duration::from_secs(60);
+const POLL: Duration = Duration::from_millis(20);
+/// How often messages that nobody received are repeated; every minute in life.
+const RETRANSMIT: Duration = Duration::from_secs(3);
+/// Networks at a time: each has ten processes.
+static PLACES: Semaphore = Semaphore::const_new(2);
+
+/// Waits for a place among the networks that may run.
+pub async fn place() -> SemaphorePermit<'static> {
+    // Fails if another test has done it.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    PLACES.acquire().await.unwrap()
+}
+
+/// The program under test.
+pub fn binary() -> PathBuf {
+    env!("CARGO_BIN_EXE_erawan").into()
+}
+
+/// Where nodes keep jobs and state.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Store {
+    Embedded,
+    Redis,
+}
+
+/// A running network. A test that fails leaves its folder behind.
+pub struct Net {
+    pub network: Network,
+    pub redis: Option<RedisServer>,
+    _place: SemaphorePermit<'static>,
+}
+
+impl Net {
+    /// `rp1`, `idp1` and `as1`; without workers they are standalone.
+    pub async fn start(store: Store, workers: usize) -> Self {
+        let place = place().await;
+        let redis = (store == Store::Redis).then(|| {
+            let options = redis_server::Options {
+                durability: Durability::Always,
+                ..Default::default()
+            };
+            RedisServer::start(options).unwrap()
+        });
+        let options = NetworkOptions {
+            binary: Some(binary()),
+            workers,
+            store: match &redis {
+                None => StoreOption::Embedded,
+                Some(redis) => StoreOption::RedisAt {
+                    host: "127.0.0.1".to_owned(),
+                    port: redis.port(),
+                    password: None,
+                },
+            },
+            log_level: "debug".to_owned(),
+            retransmit: RETRANSMIT,
+            ..NetworkOptions::default()
+        };
+        let mut network = Network::start(options).await.unwrap();
+        network.keep_directory();
+        Self {
+            network,
+            redis,
+            _place: place,
+        }
+    }
+
+    /// The applications, ready to make requests.
+    pub async fn apps(&self) -> Apps {
+        let targets = demo::targets_of(&self.network, "bank_statement").unwrap();
+        Apps::start(targets).await.unwrap()
+    }
+
+    /// Processes of a node: the master (or standalone) first.
+    pub fn processes(&mut self, role: Role) -> &mut Vec<NodeProcess> {
+        let mut nodes = self.network.nodes.iter_mut();
+        let node = nodes.find(|node| node.role == role);
+        &mut node.unwrap().processes
+    }
+
+    /// Base URL of one of a node's API processes.
+    pub fn api(&self, role: Role) -> String {
+        self.network.node(role).unwrap().api_urls().pop().unwrap()
+    }
+
+    /// Nothing has ended that was not told to; then stops everything.
+    pub async fn end(mut self, apps: Apps) {
+        apps.stop().await;
+        let ended = self.network.ended();
+        assert!(ended.is_empty(), "ended by themselves: {ended:?}");
+        let directory = self.network.directory.clone();
+        self.network.stop().await;
+        std::fs::remove_dir_all(directory).unwrap();
+    }
+}
+
+/// Every role with a node.
+pub const ROLES: [Role; 3] = [Role::Rp, Role::Idp, Role::As];
+
+/// Kills with SIGKILL.
+pub async fn kill(part: &mut NodeProcess) {
+    part.process.kill().await;
+}
+
+/// Starts a process again as it was.
+pub fn start_again(part: &mut NodeProcess) {
+    part.process = Process::start(part.process.plan().clone()).unwrap();
+}
+
+/// Another worker like this one, on ports of its own.
+pub fn another(worker: &NodeProcess, name: &str) -> NodeProcess {
+    let mut plan = worker.process.plan().clone();
+    let (api, metrics) = (free_port(), free_port());
+    for (variable, value) in &mut plan.environment {
+        match variable.as_str() {
+            "SERVER_PORT" => *value = api.to_string(),
+            "PROMETHEUS_SERVER_PORT" => *value = metrics.to_string(),
+            _ => {}
+        }
+    }
+    plan.log.set_file_name(format!("{name}.log"));
+    plan.name = name.to_owned();
+    NodeProcess {
+        kind: worker.kind,
+        process: Process::start(plan).unwrap(),
+        api: Some(format!("http://127.0.0.1:{api}")),
+        metrics: format!("http://127.0.0.1:{metrics}/metrics"),
+    }
+}
+
+pub fn free_port() -> u16 {
+    let listener = std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap();
+    listener.local_addr().unwrap().port()
+}
+
+/// Waits until something is so.
+pub async fn eventually<F: Future<Output = bool>>(what: &str, condition: impl FnMut() -> F) {
+    assert!(within(PATIENCE, condition).await, "never: {what}");
+}
+
+/// Whether something becomes so in time.
+pub async fn within<F: Future<Output = bool>>(
+    patience: Duration,
+    mut condition: impl FnMut() -> F,
+) -> bool {
+    let deadline = Instant::now() + patience;
+    while !condition().await {
+        if Instant::now() > deadline {
+            return false;
+        }
+        tokio::time::sleep(POLL).await;
+    }
+    true
+}
+
+/// Waits until so many requests have been verified.
+pub async fn verified(apps: &Apps, requests: u64) {
+    let enough = || async { apps.totals().verified >= requests };
+    eventually("enough requests are verified", enough).await;
+}
+
+/// Makes requests, ten at a time, and waits for all.
+pub async fn drive(apps: &Apps, requests: u64) {
+    apps.drive(requests, 10, |_| {}).await;
+}
+
+/// All of them came to their end as they should.
+pub fn assert_all_verified(apps: &Apps, requests: u64) -> Totals {
+    let totals = apps.totals();
+    assert_eq!(totals.errors, Vec::<String>::new());
+    let counts = (totals.accepted, totals.completed, totals.verified);
+    assert_eq!(counts, (requests, requests, requests));
+    totals
+}
+
+/// A client that neither repeats calls nor keeps connections.
+pub fn plain_client() -> Client {
+    let builder = Client::builder().pool_max_idle_per_host(0).no_proxy();
+    builder.timeout(Duration::from_secs(30)).build().unwrap()
+}
+
+/// A call with a store write behind it that changes nothing of importance.
+pub async fn call_that_writes(api: &str) -> reqwest::Result<Response> {
+    let url = format!("{api}/v6/utility/private_message_removal/unknown");
+    plain_client().post(url).json(&json!({})).send().await
+}
+
+/// Waits for a 503 with `Retry-After` to a call that writes.
+pub async fn told_to_try_later(api: &str) {
+    let is_told = || async {
+        let Ok(answer) = call_that_writes(api).await else {
+            return false;
+        };
+        let seconds = answer.headers().get("retry-after").cloned();
+        let seconds = seconds.and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
+        answer.status() == 503 && seconds.is_some_and(|seconds| seconds > 0)
+    };
+    eventually("503 with Retry-After", is_told).await;
+}
+
+/// Jobs a process has run, by its metrics; 0 while it cannot be asked.
+pub async fn jobs_run(part: &NodeProcess) -> u64 {
+    let Ok(page) = plain_client().get(&part.metrics).send().await else {
+        return 0;
+    };
+    let page = page.text().await.unwrap_or_default();
+    let lines = page
+        .lines()
+        .filter(|line| line.starts_with("erawan_jobs_total"));
+    let values = lines.filter_map(|line| line.rsplit_once(' ')?.1.parse::<f64>().ok());
+    values.sum::<f64>() as u64
+}
+
+/// A request of mode 1 that nobody answers: reference id and body.
+pub fn unanswered_request() -> (String, Value) {
+    let reference = format!("test-{}", uuid::Uuid::new_v4());
+    let body = json!({
+        "reference_id": reference,
+        "callback_url": "http://127.0.0.1:1/nobody",
+        "mode": 1,
+        "idp_id_list": ["idp1"],
+        "data_request_list": [],
+        "request_message": "please",
+        "min_ial": 1.1,
+        "min_aal": 1,
+        "min_idp": 1,
+        "request_timeout": 86400,
+    });
+    (reference, body)
+}
+
+/// Waits until every API process of this node takes calls.
+pub async fn ready(urls: Vec<String>) {
+    let client = ApiClient::new(urls).unwrap();
+    client.wait_until_ready(PATIENCE).await.unwrap();
+}

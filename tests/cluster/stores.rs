@@ -1,0 +1,128 @@
+//! Stores that vanish, freeze or fill up in the middle.
+
+use std::path::PathBuf;
+use std::process::Command;
+use std::time::Duration;
+
+use erawan::devnet::process::Process;
+use erawan::node::Role;
+
+use crate::network::*;
+
+const REQUESTS: u64 = 30;
+/// How long Redis is away.
+const AWAY: Duration = Duration::from_secs(5);
+
+#[actix_web::test]
+async fn no_request_is_lost_when_redis_freezes_for_five_seconds() {
+    let net = Net::start(Store::Redis, 2).await;
+    let apps = net.apps().await;
+    let freezes = async {
+        verified(&apps, 5).await;
+        let redis = net.redis.as_ref().unwrap();
+        redis.freeze().unwrap();
+        tokio::time::sleep(AWAY).await;
+        redis.thaw().unwrap();
+        assert!(apps.totals().verified < REQUESTS, "frozen too late");
+    };
+    tokio::join!(drive(&apps, REQUESTS), freezes);
+    assert_all_verified(&apps, REQUESTS);
+    net.end(apps).await;
+}
+
+#[actix_web::test]
+async fn no_request_is_lost_when_redis_is_killed_and_comes_back_after_five_seconds() {
+    let mut net = Net::start(Store::Redis, 2).await;
+    let apps = net.apps().await;
+    let kills = async {
+        verified(&apps, 5).await;
+        let api = net.api(Role::Rp);
+        net.redis.as_mut().unwrap().kill9().unwrap();
+        tokio::join!(tokio::time::sleep(AWAY), told_to_try_later(&api),);
+        assert!(apps.totals().verified < REQUESTS, "killed too late");
+        net.redis.as_mut().unwrap().restart().unwrap();
+    };
+    tokio::join!(drive(&apps, REQUESTS), kills);
+    assert_all_verified(&apps, REQUESTS);
+    net.end(apps).await;
+}
+
+#[actix_web::test]
+async fn a_full_redis_makes_callers_wait_and_loses_nothing() {
+    let net = Net::start(Store::Redis, 2).await;
+    let apps = net.apps().await;
+    let port = net.redis.as_ref().unwrap().port();
+    let client = redis::Client::open(("127.0.0.1", port)).unwrap();
+    let mut connection = client.get_multiplexed_async_connection().await.unwrap();
+    let limit = |bytes: u64| {
+        let mut command = redis::cmd("CONFIG");
+        command.arg("SET").arg("maxmemory").arg(bytes);
+        command
+    };
+    let fills = async {
+        verified(&apps, 5).await;
+        limit(1).exec_async(&mut connection).await.unwrap();
+        for role in ROLES {
+            told_to_try_later(&net.api(role)).await;
+        }
+        assert!(apps.totals().verified < REQUESTS, "filled too late");
+        limit(0).exec_async(&mut connection).await.unwrap();
+    };
+    tokio::join!(drive(&apps, REQUESTS), fills);
+    assert_all_verified(&apps, REQUESTS);
+    net.end(apps).await;
+}
+
+/// Limits the size of files that a process may write, as a full disk would.
+fn limit_files(process: &Process, bytes: &str) {
+    let pid = process.pid().unwrap().to_string();
+    let status = Command::new("prlimit")
+        .args(["--pid", &pid, &format!("--fsize={bytes}:unlimited")])
+        .status()
+        .unwrap();
+    assert!(status.success());
+}
+
+#[actix_web::test]
+async fn a_full_disk_makes_callers_wait_and_loses_nothing() {
+    let mut net = Net::start(Store::Embedded, 2).await;
+    let directory = net.network.directory.clone();
+    let master = &mut net.processes(Role::Rp)[0];
+    // Writing beyond the limit would end the process unless SIGXFSZ is ignored.
+    let mut plan = master.process.plan().clone();
+    let program = plan.binary.replace(PathBuf::from("/bin/sh")).unwrap();
+    let script = format!("trap '' XFSZ; exec '{}'", program.display());
+    plan.arguments = vec!["-c".to_owned(), script];
+    kill(master).await;
+    master.process = Process::start(plan).unwrap();
+    let apps = net.apps().await;
+    let file = directory.join("data/rp1/erawan.redb");
+    let fills = async {
+        verified(&apps, 3).await;
+        let size = std::fs::metadata(file).unwrap().len();
+        limit_files(&net.processes(Role::Rp)[0].process, &size.to_string());
+        let api = net.api(Role::Rp);
+        fill(&api).await;
+        told_to_try_later(&api).await;
+        limit_files(&net.processes(Role::Rp)[0].process, "unlimited");
+    };
+    tokio::join!(drive(&apps, REQUESTS), fills);
+    assert_all_verified(&apps, REQUESTS);
+    net.end(apps).await;
+}
+
+/// Makes large requests until one is refused for want of room.
+async fn fill(api: &str) {
+    let url = format!("{api}/v6/rp/requests/citizen_id/1000000000017");
+    let client = plain_client();
+    for _ in 0..200 {
+        let (_, mut body) = unanswered_request();
+        body["request_message"] = "m".repeat(300_000).into();
+        let answer = client.post(&url).json(&body).send().await.unwrap();
+        if answer.status() == 503 {
+            return;
+        }
+        assert_eq!(answer.status(), 202);
+    }
+    panic!("the limit has no effect");
+}
