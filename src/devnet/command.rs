@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use clap::{Args, ValueEnum};
 use nix::sys::signal::Signal;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{self, SignalKind};
 use url::Url;
 
 use super::apps::{Apps, Targets};
@@ -145,17 +145,40 @@ pub struct DevnetArguments {
     pub json: bool,
 }
 
-/// Resolves at SIGINT or SIGTERM.
+/// Listens for SIGINT and SIGTERM; none is missed while nobody waits.
+#[derive(Debug)]
+pub struct Interruption {
+    terminate: unix::Signal,
+    interrupt: unix::Signal,
+}
+
+impl Interruption {
+    /// Begins to listen.
+    ///
+    /// # Errors
+    /// When the handlers cannot be installed.
+    pub fn listen() -> io::Result<Self> {
+        Ok(Self {
+            terminate: unix::signal(SignalKind::terminate())?,
+            interrupt: unix::signal(SignalKind::interrupt())?,
+        })
+    }
+
+    /// The next signal.
+    pub async fn next(&mut self) -> Signal {
+        tokio::select! {
+            _ = self.terminate.recv() => Signal::SIGTERM,
+            _ = self.interrupt.recv() => Signal::SIGINT,
+        }
+    }
+}
+
+/// Resolves at a SIGINT or SIGTERM from now on.
 ///
 /// # Errors
 /// When the handlers cannot be installed.
 pub async fn interrupted() -> io::Result<Signal> {
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    tokio::select! {
-        _ = terminate.recv() => Ok(Signal::SIGTERM),
-        _ = interrupt.recv() => Ok(Signal::SIGINT),
-    }
+    Ok(Interruption::listen()?.next().await)
 }
 
 /// Runs `erawan demo`. Success only when every request completed with its data verified.
@@ -163,6 +186,7 @@ pub async fn interrupted() -> io::Result<Signal> {
 /// # Errors
 /// When the network cannot be started or an option does not fit.
 pub async fn demo(arguments: DemoArguments) -> io::Result<ExitCode> {
+    let mut interruption = Interruption::listen()?;
     if !arguments.rp.is_empty() {
         let base = |urls: &[Url]| {
             urls.iter()
@@ -177,7 +201,10 @@ pub async fn demo(arguments: DemoArguments) -> io::Result<ExitCode> {
             as_id: arguments.as_id.clone(),
             service: arguments.service.clone(),
         };
-        let report = run_apps(&arguments, targets, "unknown").await?;
+        let report = tokio::select! {
+            report = run_apps(&arguments, targets, "unknown") => report?,
+            signal = interruption.next() => return Ok(stopped_by(signal)),
+        };
         return Ok(finish(&arguments, &report));
     }
     let nodes = vec!["rp1".to_owned(), "idp1".to_owned(), "as1".to_owned()];
@@ -188,7 +215,7 @@ pub async fn demo(arguments: DemoArguments) -> io::Result<ExitCode> {
     let store = options.store.name();
     let mut network = tokio::select! {
         network = Network::start(options) => network?,
-        signal = interrupted() => return Ok(stopped_by(signal?)),
+        signal = interruption.next() => return Ok(stopped_by(signal)),
     };
     let run = async {
         let targets = demo::targets_of(&network, &arguments.service)?;
@@ -199,9 +226,9 @@ pub async fn demo(arguments: DemoArguments) -> io::Result<ExitCode> {
     };
     let outcome = tokio::select! {
         report = run => report,
-        signal = interrupted() => {
+        signal = interruption.next() => {
             network.stop().await;
-            return Ok(stopped_by(signal?));
+            return Ok(stopped_by(signal));
         }
     };
     for (name, log) in network.ended() {
@@ -221,7 +248,7 @@ pub async fn demo(arguments: DemoArguments) -> io::Result<ExitCode> {
     if arguments.keep {
         eprintln!("{}", table(&network));
         eprintln!("running until Ctrl-C");
-        interrupted().await?;
+        interruption.next().await;
     }
     network.stop().await;
     Ok(code)
@@ -258,13 +285,14 @@ fn stopped_by(signal: Signal) -> ExitCode {
 /// # Errors
 /// When the network cannot be started or an option does not fit.
 pub async fn devnet(arguments: DevnetArguments) -> io::Result<ExitCode> {
+    let mut interruption = Interruption::listen()?;
     let mut options = arguments.network.network(arguments.nodes.clone())?;
     options.directory = arguments.dir.clone();
     options.base_port = Some(arguments.base_port);
     eprintln!("starting ledger, message queues and nodes ...");
     let network = tokio::select! {
         network = Network::start(options) => network?,
-        signal = interrupted() => return Ok(stopped_by(signal?)),
+        signal = interruption.next() => return Ok(stopped_by(signal)),
     };
     let ready = async {
         for node in &network.nodes {
@@ -280,9 +308,9 @@ pub async fn devnet(arguments: DevnetArguments) -> io::Result<ExitCode> {
             network.stop().await;
             return Err(error);
         },
-        signal = interrupted() => {
+        signal = interruption.next() => {
             network.stop().await;
-            return Ok(stopped_by(signal?));
+            return Ok(stopped_by(signal));
         }
     }
     if arguments.json {
@@ -291,7 +319,7 @@ pub async fn devnet(arguments: DevnetArguments) -> io::Result<ExitCode> {
         println!("{}", table(&network));
         println!("running until Ctrl-C");
     }
-    interrupted().await?;
+    interruption.next().await;
     network.stop().await;
     Ok(ExitCode::SUCCESS)
 }

@@ -19,6 +19,8 @@ const PATIENCE: Duration = Duration::from_secs(60);
 const POLL: Duration = Duration::from_millis(20);
 /// How often messages that nobody received are repeated; every minute in life.
 const RETRANSMIT: Duration = Duration::from_secs(3);
+/// Namespace and identifier of a person.
+pub const IDENTITY: &str = "citizen_id/1000000000017";
 /// Networks at a time: each has ten processes.
 static PLACES: Semaphore = Semaphore::const_new(2);
 
@@ -197,13 +199,14 @@ pub fn plain_client() -> Client {
     builder.timeout(Duration::from_secs(30)).build().unwrap()
 }
 
-/// A call with a store write behind it that changes nothing of importance.
-pub async fn call_that_writes(api: &str) -> reqwest::Result<Response> {
-    let url = format!("{api}/v6/utility/private_message_removal/unknown");
-    plain_client().post(url).json(&json!({})).send().await
+/// A call to an RP's node with a store write behind it.
+async fn call_that_writes(api: &str) -> reqwest::Result<Response> {
+    let (_, body) = unanswered_request();
+    let url = format!("{api}/v6/rp/requests/{IDENTITY}");
+    plain_client().post(url).json(&body).send().await
 }
 
-/// Waits for a 503 with `Retry-After` to a call that writes.
+/// Waits for a 503 with `Retry-After` from an RP's node to a call that writes.
 pub async fn told_to_try_later(api: &str) {
     let is_told = || async {
         let Ok(answer) = call_that_writes(api).await else {

@@ -130,7 +130,13 @@ async fn wrong_values(caller: &Caller) {
         caller.post(Role::Rp, &path, &body).await.error()
     };
     let good = "citizen_id/1000000000017";
-    assert_eq!(create("nothing/1", |_| ()).await, (400, Some(20013)));
+    // A namespace has no check of its own, but no AS answers for an unknown one.
+    let with_data: fn(&mut Value) = |body| {
+        body["data_request_list"] = json!([{
+            "service_id": "bank_statement", "as_id_list": ["as1"], "min_as": 1,
+        }]);
+    };
+    assert_eq!(create("nothing/1", with_data).await, (400, Some(20024)));
     assert_eq!(
         create("citizen_id/1000000000018", |_| ()).await,
         (400, Some(20096))
@@ -160,6 +166,14 @@ async fn wrong_values(caller: &Caller) {
         .post(Role::Idp, "/idp/error_response", &refusal)
         .await;
     assert_eq!(answer.error(), (400, Some(20012)));
+    let offer = json!({
+        "reference_id": "r", "callback_url": "http://a", "url": "http://a",
+        "min_ial": 1.1, "min_aal": 1, "supported_namespace_list": ["nothing"],
+    });
+    let answer = caller
+        .post(Role::As, "/as/service/bank_statement", &offer)
+        .await;
+    assert_eq!(answer.error(), (400, Some(20013)));
     let data = json!({"reference_id": "r", "callback_url": "http://a", "data": "d"});
     let path = "/as/data/unknown/bank_statement";
     assert_eq!(caller.post(Role::As, path, &data).await.status, 400);

@@ -77,8 +77,8 @@ impl ApiClient {
         }
     }
 
-    /// POSTs until the node takes the call: refused connections and 503 are
-    /// tried again at the next process, as a proxy would do.
+    /// POSTs until the node takes the call: refused connections, 503 and 500
+    /// are tried again at the next process, as a proxy would do.
     pub async fn post(&self, path: &str, body: &Value) -> Result<Response, String> {
         self.post_telling(path, body, || {}).await
     }
@@ -95,10 +95,12 @@ impl ApiClient {
         loop {
             let attempt = self.http.post(self.url(path)).json(body).send().await;
             let problem = match attempt {
-                Ok(answer) if answer.status() != StatusCode::SERVICE_UNAVAILABLE => {
-                    return Ok(answer);
+                Ok(answer) if !is_trouble(&answer) => return Ok(answer),
+                // A store that answers too late may have taken the call.
+                Ok(answer) => {
+                    on_lost_answer();
+                    answer.text().await.unwrap_or_default()
                 }
-                Ok(answer) => answer.text().await.unwrap_or_default(),
                 Err(error) => {
                     if !error.is_connect() {
                         on_lost_answer();
@@ -154,7 +156,7 @@ impl ApiClient {
         )))
     }
 
-    /// GETs JSON; refused connections and 503 are tried again.
+    /// GETs JSON; refused connections, 503 and 500 are tried again.
     pub async fn get_json(&self, path: &str) -> Result<Value, String> {
         let deadline = Instant::now() + RETRY_PATIENCE;
         loop {
@@ -165,7 +167,7 @@ impl ApiClient {
                         .await
                         .map_err(|error| format!("GET {path}: {error}"));
                 }
-                Ok(answer) if answer.status() != StatusCode::SERVICE_UNAVAILABLE => {
+                Ok(answer) if !is_trouble(&answer) => {
                     return Err(format!("GET {path} answered {}", answer.status()));
                 }
                 Ok(answer) => answer.text().await.unwrap_or_default(),
@@ -177,4 +179,12 @@ impl ApiClient {
             tokio::time::sleep(RETRY_DELAY).await;
         }
     }
+}
+
+/// Whether a node says that it is in trouble, which may pass.
+fn is_trouble(answer: &Response) -> bool {
+    matches!(
+        answer.status(),
+        StatusCode::SERVICE_UNAVAILABLE | StatusCode::INTERNAL_SERVER_ERROR
+    )
 }
