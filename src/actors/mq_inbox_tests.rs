@@ -119,6 +119,7 @@ fn service_options(node_id: &str) -> mq_service::Options {
         node_id: node_id.to_owned(),
         listen: SocketAddr::from(([127, 0, 0, 1], free_port())),
         mq_port: free_port(),
+        retransmit: Duration::from_secs(60),
     }
 }
 
