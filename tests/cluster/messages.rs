@@ -79,7 +79,6 @@ async fn send(net: &Net, bytes: Vec<u8>) {
         }),
         message_id: uuid::Uuid::new_v4().to_string(),
         payload: Bytes::from(bytes),
-        ..Default::default()
     };
     sender.send_message(message).await.unwrap();
 }

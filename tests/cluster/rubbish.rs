@@ -34,7 +34,7 @@ const UNKNOWN: &[(Role, &str, u16)] = &[
     (Role::Rp, "/utility/nodes/unknown", 404),
     (Role::Rp, "/utility/services/unknown", 404),
     (Role::Rp, "/utility/accessors/unknown", 404),
-    (Role::Rp, "/utility/private_messages/unknown", 200),
+    (Role::Rp, "/utility/private_messages/unknown", 404),
     (Role::Idp, "/identity/citizen_id/1000000000017", 404),
     (Role::Idp, "/identity/citizen_id/1000000000017/ial", 404),
     (Role::As, "/as/service/unknown", 404),
@@ -136,22 +136,23 @@ async fn wrong_values(caller: &Caller) {
             "service_id": "bank_statement", "as_id_list": ["as1"], "min_as": 1,
         }]);
     };
-    assert_eq!(create("nothing/1", with_data).await, (400, Some(20024)));
+    assert_eq!(create("nothing/1", with_data).await, (400, Some(20022)));
     assert_eq!(
         create("citizen_id/1000000000018", |_| ()).await,
         (400, Some(20096))
     );
     assert_eq!(create("citizen_id/x", |_| ()).await, (400, Some(20096)));
     let unknown_idp: fn(&mut Value) = |body| body["idp_id_list"] = json!(["nobody"]);
-    assert_eq!(create(good, unknown_idp).await.0, 400);
+    assert_eq!(create(good, unknown_idp).await, (400, Some(20058)));
     let unknown_service: fn(&mut Value) = |body| {
         body["data_request_list"] = json!([{"service_id": "nothing", "min_as": 1}]);
     };
-    assert_eq!(create(good, unknown_service).await.0, 400);
+    assert_eq!(create(good, unknown_service).await, (400, Some(20022)));
 
     let unknown = json!({"reference_id": "r", "callback_url": "http://a", "request_id": "unknown"});
+    // Closing answers at once; its callback tells of the unknown request.
     let answer = caller.post(Role::Rp, "/rp/request_close", &unknown).await;
-    assert_eq!(answer.error(), (400, Some(20012)));
+    assert_eq!(answer.error(), (202, None));
     let mut response = unknown.clone();
     for (member, value) in [("ial", json!(2.3)), ("aal", json!(3))] {
         response[member] = value;
