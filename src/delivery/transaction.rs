@@ -269,7 +269,7 @@ fn settle_code(expected: &Expected, hash: &str, abci_code: u32) -> Commit {
         return commit;
     }
     if abci_code == ABCI_NOT_ENOUGH_TOKEN && transact.retry_on_shortage {
-        return settle(hash, Some(again(transact)));
+        return settle(hash, Some(again(transact, hash)));
     }
     let code = codes::from_abci(abci_code);
     let fate = Fate::Refused {
@@ -282,7 +282,7 @@ fn settle_code(expected: &Expected, hash: &str, abci_code: u32) -> Commit {
 fn settle_refused(expected: &Expected, hash: &str, error: &Error) -> Commit {
     let transact = &expected.transact;
     if error.code() == codes::TENDERMINT_MEMPOOL_FULL && transact.retry_on_shortage {
-        return settle(hash, Some(again(transact)));
+        return settle(hash, Some(again(transact, hash)));
     }
     let fate = Fate::Refused {
         code: error.code().number,
@@ -298,13 +298,16 @@ fn settle(hash: &str, next: Option<NewJob>) -> Commit {
     commit
 }
 
-/// Signs and sends a transaction again after a shortage.
-fn again(transact: &Transact) -> NewJob {
+/// Signs and sends a transaction again after a shortage. However often its fate
+/// is settled, it is signed again once.
+fn again(transact: &Transact, hash: &str) -> NewJob {
     let mut transact = transact.clone();
     let start = Millis::now().after(backoff(transact.shortages));
     transact.shortages += 1;
     let key = format!("sign:{}", crate::job::JobId::generate());
-    NewJob::new(Kind::LedgerTransact, key, &transact).not_before(start)
+    NewJob::new(Kind::LedgerTransact, key, &transact)
+        .not_before(start)
+        .source(format!("again:{hash}"))
 }
 
 fn continue_with(transact: &Transact, hash: &str, fate: Fate) -> Option<NewJob> {
@@ -316,4 +319,40 @@ fn continue_with(transact: &Transact, hash: &str, fate: Fate) -> Option<NewJob> 
     };
     let job = NewJob::new(then.kind, &then.key, &settled);
     Some(job.source(format!("transaction:{hash}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn expected() -> Expected {
+        let transact = Transact::new("rp1", "CreateRequest", &json!({}), None);
+        Expected {
+            transact: transact.retry_on_shortage(),
+            bytes: b"signed".to_vec(),
+            signed_at: Millis(1),
+        }
+    }
+
+    #[test]
+    fn a_shortage_learned_of_twice_signs_again_once() {
+        let from_broadcast = settle_code(&expected(), "aa", ABCI_NOT_ENOUGH_TOKEN);
+        let in_block = Inclusion {
+            height: 5,
+            code: ABCI_NOT_ENOUGH_TOKEN,
+            log: "not enough token".to_owned(),
+        };
+        let full = Error::from(codes::TENDERMINT_MEMPOOL_FULL);
+        for commit in [
+            from_broadcast,
+            settle_included(&expected(), "aa", &in_block),
+            settle_refused(&expected(), "aa", &full),
+        ] {
+            assert_eq!(commit.jobs.len(), 1);
+            assert_eq!(commit.jobs[0].kind, Kind::LedgerTransact);
+            assert_eq!(commit.jobs[0].source.as_deref(), Some("again:aa"));
+        }
+    }
 }
