@@ -6,7 +6,6 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::time::Duration;
 
 use async_trait::async_trait;
 use openssl::hash::MessageDigest;
@@ -16,10 +15,7 @@ use openssl::sign::Signer;
 use parking_lot::Mutex;
 use serde_json::Value;
 
-use crate::config::{
-    Api, ApiVersion, Config, DContract, Environment, Grpc, Keys, Link, Log, Mode, Mq, Redis,
-    Runtime, StoreChoice, Tendermint,
-};
+use crate::config::Config;
 use crate::crypto::{Crypto, KeyUse};
 use crate::delivery::callback::{Callback, Target};
 use crate::delivery::transaction::{Expected, Fate, Settled, Transact};
@@ -38,13 +34,13 @@ pub(crate) const CHAIN: &str = "test-chain-NDID";
 /// A recorded file of the mode 1 network.
 pub(crate) fn fixture(name: &str) -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))
-        .join("tests/fixtures/mode1")
+        .join("tests/wire/vectors/mode1")
         .join(name)
 }
 
 /// The lines of a recorded file.
 pub(crate) fn recorded(name: &str) -> Vec<Value> {
-    let text = std::fs::read_to_string(fixture(name)).expect("the fixture is in the repository");
+    let text = std::fs::read_to_string(fixture(name)).expect("the recording is in the repository");
     text.lines()
         .map(|line| serde_json::from_str(line).expect("recordings are JSON lines"))
         .collect()
@@ -388,75 +384,6 @@ impl Crypto for RecordedKeys {
     }
 }
 
-/// The configuration of a node in development.
-pub(crate) fn config(node_id: &str) -> Config {
-    Config {
-        environment: Environment::Test,
-        mode: Mode::Standalone,
-        node_id: node_id.to_owned(),
-        ndid_node: false,
-        store: StoreChoice::Embedded,
-        data_directory: PathBuf::from("unused"),
-        link: Link {
-            hosts: vec!["localhost".to_owned()],
-            port: 0,
-        },
-        grpc: Grpc {
-            ping_interval: Duration::from_secs(1),
-            ping_timeout: Duration::from_secs(1),
-            call_timeout: Duration::from_secs(1),
-            tls: None,
-        },
-        api: Api {
-            port: 0,
-            https: None,
-            client_error_status: 400,
-            server_error_status: 500,
-            default_version: ApiVersion::V6,
-            key_hash: None,
-            config_routes: false,
-        },
-        redis: Redis {
-            host: "localhost".to_owned(),
-            port: 0,
-            password: None,
-        },
-        log: Log {
-            level: "info".to_owned(),
-            pretty: false,
-            color: false,
-            one_line: true,
-        },
-        tendermint: Tendermint {
-            host: "localhost".to_owned(),
-            port: 0,
-            connections: 1,
-            max_sync_check_interval: Duration::from_secs(1),
-        },
-        mq: Mq {
-            contact_ip: "127.0.0.1".to_owned(),
-            binding_port: 5100,
-            service_host: "localhost".to_owned(),
-            service_port: 0,
-            register_at_startup: true,
-            compress_from: None,
-        },
-        as_data_compress_from: 1000,
-        keys: Keys::External,
-        external_crypto_version: ApiVersion::V6,
-        callback_retry_timeout: Duration::from_secs(600),
-        validate_identifier: true,
-        dcontract: DContract {
-            request_type: "dsign.dcontract".to_owned(),
-            validate: true,
-            fetch_timeout: Duration::from_secs(30),
-        },
-        prometheus: None,
-        runtime: Arc::new(Runtime::default()),
-        warnings: Vec::new(),
-    }
-}
-
 /// A node whose handlers are tested.
 pub(crate) struct TestNode {
     /// Given to handlers.
@@ -473,7 +400,7 @@ impl TestNode {
         let ledger = Arc::new(FakeLedger::recorded());
         let state = Arc::new(MemoryState::default());
         let context = Context {
-            config: Arc::new(config(node_id)),
+            config: Arc::new(Config::for_test(node_id)),
             role,
             ledger: ledger.clone(),
             state: state.clone(),

@@ -5,13 +5,12 @@ use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
 
 use async_trait::async_trait;
 use parking_lot::Mutex;
 use serde_json::{Value, json};
 
-use crate::config::*;
+use crate::config::{BehindProxyKeys, Config, KeyFile, Keys, Mq};
 use crate::crypto::keyring::Keyring;
 use crate::error::{Error, codes};
 use crate::job::{Column, Job, Kind, Millis, NewJob, Row, Table};
@@ -41,75 +40,20 @@ pub fn config(node_id: &str, mq_service: SocketAddr) -> Config {
         path: recording("keys").join(format!("{node_id}.{name}.pem")),
         passphrase: None,
     };
+    let base = Config::for_test(node_id);
     Config {
-        environment: Environment::Test,
-        mode: Mode::Master,
-        node_id: node_id.to_owned(),
-        ndid_node: false,
-        store: StoreChoice::Embedded,
-        data_directory: PathBuf::new(),
-        link: Link {
-            hosts: Vec::new(),
-            port: 0,
-        },
-        grpc: Grpc {
-            ping_interval: Duration::from_secs(60),
-            ping_timeout: Duration::from_secs(20),
-            call_timeout: Duration::from_secs(5),
-            tls: None,
-        },
-        api: Api {
-            port: 0,
-            https: None,
-            client_error_status: 400,
-            server_error_status: 500,
-            default_version: ApiVersion::V6,
-            key_hash: None,
-            config_routes: false,
-        },
-        redis: Redis {
-            host: String::new(),
-            port: 0,
-            password: None,
-        },
-        log: Log {
-            level: "silent".to_owned(),
-            pretty: false,
-            color: false,
-            one_line: false,
-        },
-        tendermint: Tendermint {
-            host: String::new(),
-            port: 0,
-            connections: 1,
-            max_sync_check_interval: Duration::ZERO,
-        },
         mq: Mq {
-            contact_ip: String::new(),
-            binding_port: 5555,
             service_host: mq_service.ip().to_string(),
             service_port: mq_service.port(),
-            register_at_startup: true,
-            compress_from: None,
+            ..base.mq
         },
-        as_data_compress_from: 1000,
         keys: Keys::Files {
             signing: key("signing"),
             signing_master: key("master"),
             encryption: key("encryption"),
             behind_proxy: BehindProxyKeys::default(),
         },
-        external_crypto_version: ApiVersion::V6,
-        callback_retry_timeout: Duration::from_secs(600),
-        validate_identifier: false,
-        dcontract: DContract {
-            request_type: "dsign.dcontract".to_owned(),
-            validate: false,
-            fetch_timeout: Duration::from_secs(30),
-        },
-        prometheus: None,
-        runtime: Arc::default(),
-        warnings: Vec::new(),
+        ..base
     }
 }
 

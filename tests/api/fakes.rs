@@ -25,75 +25,25 @@ pub fn config() -> Config {
         path: name.into(),
         passphrase: Some("a secret passphrase".to_owned().into()),
     };
+    let base = Config::for_test("rp1");
     Config {
         environment: Environment::Production,
-        mode: Mode::Standalone,
-        node_id: "rp1".to_owned(),
-        ndid_node: false,
-        store: StoreChoice::Redis,
-        data_directory: "data".into(),
-        link: Link {
-            hosts: vec!["localhost".to_owned()],
-            port: 7000,
-        },
-        grpc: Grpc {
-            ping_interval: Duration::from_secs(60),
-            ping_timeout: Duration::from_secs(20),
-            call_timeout: Duration::from_secs(60),
-            tls: None,
-        },
         api: Api {
             port: 0,
-            https: None,
-            client_error_status: 400,
-            server_error_status: 500,
-            default_version: ApiVersion::V6,
-            key_hash: None,
             config_routes: true,
+            ..base.api
         },
         redis: Redis {
-            host: "127.0.0.1".to_owned(),
-            port: 6379,
             password: Some("a secret password".to_owned().into()),
+            ..base.redis
         },
-        log: Log {
-            level: "error".to_owned(),
-            pretty: true,
-            color: true,
-            one_line: false,
-        },
-        tendermint: Tendermint {
-            host: "127.0.0.1".to_owned(),
-            port: 45000,
-            connections: 10,
-            max_sync_check_interval: Duration::from_secs(15),
-        },
-        mq: Mq {
-            contact_ip: "127.0.0.1".to_owned(),
-            binding_port: 5100,
-            service_host: "localhost".to_owned(),
-            service_port: 51000,
-            register_at_startup: true,
-            compress_from: Some(1000),
-        },
-        as_data_compress_from: 1000,
         keys: Keys::Files {
             signing: key("signing"),
             signing_master: key("master"),
             encryption: key("encryption"),
             behind_proxy: BehindProxyKeys::default(),
         },
-        external_crypto_version: ApiVersion::V6,
-        callback_retry_timeout: Duration::from_secs(600),
-        validate_identifier: true,
-        dcontract: DContract {
-            request_type: "dsign.dcontract".to_owned(),
-            validate: true,
-            fetch_timeout: Duration::from_secs(30),
-        },
-        prometheus: None,
-        runtime: Arc::default(),
-        warnings: Vec::new(),
+        ..base
     }
 }
 
