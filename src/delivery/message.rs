@@ -35,6 +35,10 @@ pub struct OutboundMessage {
     pub request_id: String,
 }
 
+/// A message is tried so often even when its time is up: the time may have
+/// passed while this node was down.
+const LEAST_TRIES: u32 = 4;
+
 /// How long one try waits for the acknowledgement. The message queue service
 /// goes on retransmitting while the call is open; the next try has the same id.
 const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(60);
@@ -50,7 +54,7 @@ pub async fn run_deliver(context: &Context, mq: &dyn MqSender, job: &Job) -> Res
     let message: OutboundMessage = job.payload()?;
     let deadline = job.new.deadline.unwrap_or(Millis(u64::MAX));
     let remaining = Millis::now().until(deadline);
-    if remaining.is_zero() {
+    if remaining.is_zero() && job.tries >= LEAST_TRIES {
         return Ok(Run::Commit(given_up(&message, job, "its time is up")));
     }
     // Read before sending: a store that fails now must not cause a second sending.
@@ -59,7 +63,11 @@ pub async fn run_deliver(context: &Context, mq: &dyn MqSender, job: &Job) -> Res
         .get(Table::CallbackUrl, SUCCESS_URL_ROLE, SUCCESS_URL_NAME)
         .await?
         .is_some();
-    let attempt = tokio::time::timeout(remaining.min(ATTEMPT_TIMEOUT), mq.send(&message));
+    let limit = match remaining {
+        Duration::ZERO => ATTEMPT_TIMEOUT,
+        remaining => remaining.min(ATTEMPT_TIMEOUT),
+    };
+    let attempt = tokio::time::timeout(limit, mq.send(&message));
     let (after, reason) = match attempt.await {
         Ok(Ok(())) => {
             let mut commit = Commit::nothing();
@@ -77,11 +85,12 @@ pub async fn run_deliver(context: &Context, mq: &dyn MqSender, job: &Job) -> Res
         Ok(Err(error @ SendError::Retry(_))) => (backoff(job.tries), error.to_string()),
         Err(_) => (backoff(job.tries), "not acknowledged in time".to_owned()),
     };
-    Ok(Run::Retry {
+    let after = match Millis::now().until(deadline) {
+        Duration::ZERO => after,
         // Not beyond the deadline, so that giving up is seen when it happens.
-        after: after.min(Millis::now().until(deadline)),
-        reason,
-    })
+        left => after.min(left),
+    };
+    Ok(Run::Retry { after, reason })
 }
 
 fn given_up(message: &OutboundMessage, job: &Job, reason: &str) -> Commit {
@@ -228,6 +237,20 @@ mod tests {
         };
         assert!(matches!(commit.outcome, Outcome::Failed { .. }));
         assert_eq!(retry.sent.lock().len(), 2);
+    }
+
+    #[tokio::test]
+    async fn a_message_whose_time_passed_while_the_node_was_down_is_still_tried() {
+        let context = context(None);
+        let mq = Scripted::new(Some(Ok(())));
+        let run_out = job(Duration::ZERO, 0);
+        let delivered = run(&context, &mq, &run_out).await;
+        assert_eq!(delivered, Run::Commit(Commit::nothing()));
+        let retry = Scripted::new(Some(Err(SendError::Retry("no".to_owned()))));
+        let Run::Retry { after, .. } = run(&context, &retry, &run_out).await else {
+            panic!("given up");
+        };
+        assert!(after >= Duration::from_secs(4), "{after:?}");
     }
 
     #[tokio::test]

@@ -19,12 +19,19 @@ use crate::job::{Commit, Job, Kind, Millis, NewJob, Table, Write};
 use crate::ledger::{Inclusion, TransactionHash, transaction};
 use crate::node::Context;
 
+#[cfg(test)]
+mod repeat_tests;
+
 const ABCI_NOT_ENOUGH_TOKEN: u32 = 13;
 const ABCI_CHAIN_DISABLED: u32 = 82;
 const ABCI_DUPLICATE_NONCE: u32 = 84;
 
 /// How old a transaction must be before its fate is looked up by hash.
 pub const CONFIRM_AFTER: Duration = Duration::from_secs(30);
+
+/// How long a transaction that the ledger has met before may stay out of every
+/// block until it counts as dropped.
+pub const DROPPED_AFTER: Duration = Duration::from_secs(5 * 60);
 
 /// The job that goes on when a transaction has settled.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -226,7 +233,7 @@ async fn broadcast(
     let answer = match context.ledger.broadcast(&expected.bytes).await {
         Ok(answer) => answer,
         Err(error) if error.code() == codes::TENDERMINT_MEMPOOL_FULL => {
-            return Ok(Run::Commit(settle_refused(expected, hash, &error)));
+            return no_room(context, job, hash, expected, &error).await;
         }
         Err(error) if error.is_temporary() => {
             let after = reconnect_backoff(job.tries);
@@ -239,13 +246,67 @@ async fn broadcast(
     };
     match answer.code {
         0 => Ok(Run::Commit(Commit::nothing())),
-        // The ledger knows these very bytes: an earlier try got through. A
-        // block will show them, or `ledger.confirm` will find out.
-        ABCI_DUPLICATE_NONCE => match context.ledger.transaction(hash).await? {
-            Some(inclusion) => Ok(Run::Commit(settle_included(expected, hash, &inclusion))),
-            None => Ok(Run::Commit(Commit::nothing())),
-        },
+        ABCI_DUPLICATE_NONCE => met_before(context, job, hash, expected).await,
         code => Ok(Run::Commit(settle_code(expected, hash, code))),
+    }
+}
+
+/// The mempool is full. That says what became of the transaction only if no
+/// earlier try can have got through: the mempool may be full with it.
+async fn no_room(
+    context: &Context,
+    job: &Job,
+    hash: &TransactionHash,
+    expected: &Expected,
+    error: &Error,
+) -> Result<Run, Error> {
+    let is_confirmation = job.kind() == Kind::LedgerConfirm;
+    if !is_confirmation && job.tries == 0 && job.attempt == 1 {
+        return Ok(Run::Commit(settle_refused(expected, hash, error)));
+    }
+    if let Some(inclusion) = context.ledger.transaction(hash).await? {
+        return Ok(Run::Commit(settle_included(expected, hash, &inclusion)));
+    }
+    if is_confirmation {
+        // There will be another.
+        return Ok(Run::Commit(Commit::nothing()));
+    }
+    Ok(Run::Retry {
+        after: backoff(job.tries),
+        reason: error.to_string(),
+    })
+}
+
+/// The ledger has met these very bytes: an earlier try got through. A block
+/// will show them, or `ledger.confirm` will find out. If none does and they
+/// wait nowhere, they were dropped after the nonce was noted (the mempool was
+/// full by then, or the check failed and its answer was lost), and no repeat
+/// can succeed (spec/ledger.md 2.8): the transaction is signed anew.
+async fn met_before(
+    context: &Context,
+    job: &Job,
+    hash: &TransactionHash,
+    expected: &Expected,
+) -> Result<Run, Error> {
+    let is_old = expected.signed_at.after(DROPPED_AFTER) <= Millis::now();
+    // Asked before the look-up: what left the mempool since is found by it. A
+    // chain that makes no blocks keeps its mempool, and is waited for.
+    let is_dropped = job.kind() == Kind::LedgerConfirm
+        && is_old
+        && context.ledger.waiting_transactions().await? == 0;
+    match context.ledger.transaction(hash).await? {
+        Some(inclusion) => Ok(Run::Commit(settle_included(expected, hash, &inclusion))),
+        None if is_dropped => {
+            let method = &expected.transact.method;
+            tracing::warn!(
+                hash,
+                method,
+                "the ledger dropped a transaction: signing it anew"
+            );
+            let next = anew(&expected.transact, hash);
+            Ok(Run::Commit(settle(hash, Some(next))))
+        }
+        None => Ok(Run::Commit(Commit::nothing())),
     }
 }
 
@@ -308,6 +369,12 @@ fn again(transact: &Transact, hash: &str) -> NewJob {
     NewJob::new(Kind::LedgerTransact, key, &transact)
         .not_before(start)
         .source(format!("again:{hash}"))
+}
+
+/// Signs and sends a dropped transaction again, once.
+fn anew(transact: &Transact, hash: &str) -> NewJob {
+    let key = format!("sign:{}", crate::job::JobId::generate());
+    NewJob::new(Kind::LedgerTransact, key, transact).source(format!("again:{hash}"))
 }
 
 fn continue_with(transact: &Transact, hash: &str, fate: Fate) -> Option<NewJob> {

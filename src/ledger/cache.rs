@@ -267,6 +267,10 @@ impl Ledger for CachedLedger {
         self.inner.transaction(hash).await
     }
 
+    async fn waiting_transactions(&self) -> Result<u64, Error> {
+        self.inner.waiting_transactions().await
+    }
+
     fn chain_id(&self) -> Result<String, Error> {
         self.inner.chain_id()
     }

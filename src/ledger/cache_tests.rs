@@ -61,6 +61,10 @@ impl Ledger for Counting {
         Ok(None)
     }
 
+    async fn waiting_transactions(&self) -> Result<u64, Error> {
+        Ok(0)
+    }
+
     fn chain_id(&self) -> Result<String, Error> {
         Ok("chain".to_owned())
     }

@@ -297,6 +297,11 @@ impl Ledger for LedgerClient {
         }
     }
 
+    async fn waiting_transactions(&self) -> Result<u64, Error> {
+        let answer = self.pool.call("num_unconfirmed_txs", json!([])).await?;
+        Ok(answers::waiting_transactions(&answer)?)
+    }
+
     fn chain_id(&self) -> Result<String, Error> {
         let known = self.known.read();
         let unknown = || Error::from(codes::TENDERMINT_NOT_CONNECTED).temporary();

@@ -74,6 +74,12 @@ pub trait Ledger: Send + Sync {
     /// Temporary when the ledger cannot be reached.
     async fn transaction(&self, hash: &TransactionHash) -> Result<Option<Inclusion>, Error>;
 
+    /// How many transactions wait for a block where this node asks.
+    ///
+    /// # Errors
+    /// Temporary when the ledger cannot be reached.
+    async fn waiting_transactions(&self) -> Result<u64, Error>;
+
     /// Id of the current chain, part of what a transaction's signature covers.
     ///
     /// # Errors

@@ -125,6 +125,10 @@ impl Ledger for FakeLedger {
         Err(codes::UNKNOWN_ERROR.into())
     }
 
+    async fn waiting_transactions(&self) -> Result<u64, Error> {
+        Ok(0)
+    }
+
     fn chain_id(&self) -> Result<String, Error> {
         Ok(CHAIN.to_owned())
     }

@@ -1,6 +1,7 @@
 //! Searching the store for jobs that nobody announced.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use crate::job::{JobId, Millis};
 
@@ -40,9 +41,11 @@ impl Scan {
         self.due = self.due.min(instant);
     }
 
-    /// Whether to start now.
-    pub(super) fn is_due(&self, now: Millis) -> bool {
-        self.next_instant().is_some_and(|due| due <= now)
+    /// Whether to start now. A scan that is due later than in `interval` was
+    /// planned by a clock that has been set back since.
+    pub(super) fn is_due(&self, now: Millis, interval: Duration) -> bool {
+        self.next_instant()
+            .is_some_and(|due| due <= now || due > now.after(interval))
     }
 
     /// A scan starts; the next one is at `next` unless it is wanted earlier.
@@ -64,5 +67,22 @@ impl Scan {
         let result = (*through, *full);
         self.stage = Stage::Idle;
         Some(result)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_clock_that_is_set_back_does_not_put_scans_off() {
+        let interval = Duration::from_secs(1);
+        let mut scan = Scan::default();
+        scan.start(0, Millis(10_000_000).after(interval));
+        scan.stage = Stage::Idle;
+        assert!(!scan.is_due(Millis(10_000_000), interval));
+        assert!(scan.is_due(Millis(10_001_000), interval));
+        let an_hour_earlier = Millis(10_001_000 - 3_600_000);
+        assert!(scan.is_due(an_hour_earlier, interval));
     }
 }

@@ -168,12 +168,16 @@ impl Watcher {
         let records = store.get_many(Table::ExpectedTransaction, &hashes).await?;
         for (transaction, record) in block.transactions.iter().zip(records) {
             let Some(record) = record else { continue };
-            let expected: Expected = codec::decode(&record).map_err(|error| {
-                Trouble::Later(format!(
-                    "expected transaction {}: {error}",
-                    transaction.hash
-                ))
-            })?;
+            let expected: Expected = match codec::decode(&record) {
+                Ok(expected) => expected,
+                // It must not keep every later block from being followed. The
+                // record stays, for a release that can read it.
+                Err(error) => {
+                    let hash = &transaction.hash;
+                    tracing::error!(hash, %error, "expected transaction cannot be read");
+                    continue;
+                }
+            };
             let Commit { writes, jobs, .. } =
                 settle_included(&expected, &transaction.hash, &transaction.inclusion);
             accept.guards.push(Guard::Equals {

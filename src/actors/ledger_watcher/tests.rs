@@ -479,6 +479,18 @@ async fn an_own_transaction_is_settled_with_its_block() {
 }
 
 #[tokio::test]
+async fn a_record_that_cannot_be_read_stops_neither_its_block_nor_others() {
+    let node = Node::started(10).await;
+    let own = transaction("CloseRequest");
+    node.store
+        .put(Table::ExpectedTransaction, &own.hash(), vec![9, 9]);
+    node.ledger.add(vec![own.clone()]);
+    node.until_settled(11).await;
+    let record = node.store.value(Table::ExpectedTransaction, &own.hash());
+    assert_eq!(record, Some(vec![9, 9]), "kept for a release that reads it");
+}
+
+#[tokio::test]
 async fn a_transaction_settled_elsewhere_in_the_same_moment_is_not_settled_again() {
     let node = Node::started(10).await;
     let own = transaction("CloseRequest");

@@ -31,8 +31,14 @@ impl Watcher {
     }
 
     async fn resend(&self, row: &str, record: Vec<u8>) -> Result<(), Trouble> {
-        let transact: Transact = codec::decode(&record)
-            .map_err(|error| Trouble::Later(format!("disabled transaction {row}: {error}")))?;
+        let transact: Transact = match codec::decode(&record) {
+            Ok(transact) => transact,
+            // It must not keep blocks from being followed.
+            Err(error) => {
+                tracing::error!(row, %error, "disabled transaction cannot be read");
+                return Ok(());
+            }
+        };
         let job = NewJob::new(Kind::LedgerTransact, format!("sign:{row}"), &transact)
             .source(format!("resend:{row}"));
         self.store_and_hand_over(Accept {

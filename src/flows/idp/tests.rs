@@ -545,7 +545,7 @@ async fn a_contract_that_cannot_be_verified_is_answered_by_the_node_itself() {
 async fn a_document_that_does_not_come_in_time_is_not_waited_for() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}/hash", listener.local_addr().unwrap());
-    let mut config = crate::flows::testing::config("idp1");
+    let mut config = crate::config::Config::for_test("idp1");
     config.dcontract.fetch_timeout = Duration::from_millis(50);
     assert!(dcontract::check(&config, &url).await.is_err());
 }

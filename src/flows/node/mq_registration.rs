@@ -116,7 +116,8 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::flows::testing::{TestNode, config, continuation, params};
+    use crate::config::Config;
+    use crate::flows::testing::{TestNode, continuation, params};
 
     fn address_on_ledger(node: &TestNode, addresses: serde_json::Value) {
         let of_node = json!({"node_id": "rp1"});
@@ -161,7 +162,7 @@ mod tests {
         node.context.role = Role::Ndid;
         assert!(is_registered(&node.context).await.unwrap());
         let mut node = unregistered();
-        let mut settings = config("rp1");
+        let mut settings = Config::for_test("rp1");
         settings.mq.register_at_startup = false;
         node.context.config = Arc::new(settings);
         assert!(is_registered(&node.context).await.unwrap());

@@ -242,6 +242,15 @@ pub fn broadcast(answer: &Value) -> Result<(u32, String), RpcError> {
     Ok((code(METHOD, &answer["code"])?, log))
 }
 
+/// Reads the answer to `num_unconfirmed_txs`: how many there are in all.
+///
+/// # Errors
+/// [`RpcError::Malformed`].
+pub fn waiting_transactions(answer: &Value) -> Result<u64, RpcError> {
+    number(&answer["total"])
+        .ok_or_else(|| RpcError::malformed("num_unconfirmed_txs", "total is not a number"))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -312,6 +321,7 @@ mod tests {
             assert!(transaction(&answer, Attributes::Plain).is_err(), "{answer}");
         }
         assert!(broadcast(&json!("x")).is_err());
+        assert!(waiting_transactions(&json!({"total": -1})).is_err());
         assert!(broadcast(&json!({"code": "x"})).is_err());
     }
 }

@@ -127,6 +127,7 @@ impl Script {
                 let text = json!({"init_ended": self.initialised}).to_string();
                 Some(json!({"response": {"log": "success", "value": BASE64.encode(text)}}))
             }
+            "num_unconfirmed_txs" => Some(json!({"n_txs": "0", "total": "0", "total_bytes": "0"})),
             "broadcast_tx_sync" => Some(json!({"code": 0, "log": "", "hash": "AB"})),
             _ => None,
         }

@@ -1,0 +1,161 @@
+//! Transactions of which an earlier try may have got through.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use serde_json::{Value, json};
+
+use super::*;
+use crate::ledger::{Broadcast, Ledger};
+use crate::mq::testing::{self, FakeLedger, MemoryState};
+use crate::node::Role;
+
+const HASH: &str = "aa";
+
+/// Answers a broadcast the same every time, and has no block with it.
+struct Scripted {
+    answer: Result<Broadcast, Error>,
+    waiting: u64,
+    included: Option<Inclusion>,
+}
+
+#[async_trait]
+impl Ledger for Scripted {
+    async fn query(&self, _: &str, _: Value, _: Option<u64>) -> Result<Option<Arc<Value>>, Error> {
+        Ok(None)
+    }
+
+    async fn broadcast(&self, _: &[u8]) -> Result<Broadcast, Error> {
+        self.answer.clone()
+    }
+
+    async fn transaction(&self, _: &TransactionHash) -> Result<Option<Inclusion>, Error> {
+        Ok(self.included.clone())
+    }
+
+    async fn waiting_transactions(&self) -> Result<u64, Error> {
+        Ok(self.waiting)
+    }
+
+    fn chain_id(&self) -> Result<String, Error> {
+        Ok("chain".to_owned())
+    }
+
+    fn height(&self) -> u64 {
+        7
+    }
+}
+
+fn met_before(waiting: u64) -> Scripted {
+    let log = String::new();
+    Scripted {
+        answer: Ok(Broadcast { code: 84, log }),
+        waiting,
+        included: None,
+    }
+}
+
+fn full() -> Scripted {
+    Scripted {
+        answer: Err(Error::from(codes::TENDERMINT_MEMPOOL_FULL).temporary()),
+        waiting: 5000,
+        included: None,
+    }
+}
+
+fn transact() -> Transact {
+    let then = Continuation {
+        kind: Kind::RpRequestCreated,
+        key: "request:r".to_owned(),
+        context: vec![1],
+    };
+    Transact::new("rp1", "CreateRequest", &json!({}), Some(then))
+}
+
+async fn run(ledger: Scripted, kind: Kind, tries: u32, age: Duration) -> Run {
+    let now = Millis::now();
+    let expected = Expected {
+        transact: transact(),
+        bytes: b"signed".to_vec(),
+        signed_at: Millis(now.0 - age.as_millis() as u64),
+    };
+    let state = MemoryState::default();
+    state.put(
+        Table::ExpectedTransaction,
+        HASH,
+        "",
+        &codec::encode(&expected),
+    );
+    let mut context = testing::context("rp1", Role::Rp, FakeLedger::recorded());
+    context.state = Arc::new(state);
+    context.ledger = Arc::new(ledger);
+    let mut job = testing::accepted(NewJob::new(kind, "transaction:aa", &HASH.to_owned()));
+    job.tries = tries;
+    let run = match kind {
+        Kind::LedgerConfirm => run_confirm(&context, &job).await,
+        _ => run_deliver(&context, &job).await,
+    };
+    run.unwrap()
+}
+
+fn committed(run: Run) -> Commit {
+    match run {
+        Run::Commit(commit) => commit,
+        Run::Retry { reason, .. } => panic!("repeated: {reason}"),
+    }
+}
+
+#[tokio::test]
+async fn a_transaction_that_the_ledger_dropped_is_signed_anew_once() {
+    let old = DROPPED_AFTER + Duration::from_secs(1);
+    let commit = committed(run(met_before(0), Kind::LedgerConfirm, 0, old).await);
+    let forgotten = Write::delete(Table::ExpectedTransaction, HASH);
+    assert_eq!(commit.writes, [forgotten]);
+    let [job] = &commit.jobs[..] else {
+        panic!("{:?}", commit.jobs);
+    };
+    assert_eq!(job.kind, Kind::LedgerTransact);
+    assert_eq!(job.source.as_deref(), Some("again:aa"));
+    assert_eq!(codec::decode::<Transact>(&job.payload).unwrap(), transact());
+}
+
+#[tokio::test]
+async fn one_that_may_still_come_into_a_block_is_waited_for() {
+    let old = DROPPED_AFTER + Duration::from_secs(1);
+    let young = DROPPED_AFTER - Duration::from_secs(60);
+    for (ledger, kind, age) in [
+        (met_before(0), Kind::LedgerConfirm, young),
+        // A chain that makes no blocks keeps what it has taken.
+        (met_before(1), Kind::LedgerConfirm, old),
+        (met_before(0), Kind::DeliverTransaction, old),
+    ] {
+        let commit = committed(run(ledger, kind, 0, age).await);
+        assert_eq!(commit, Commit::nothing());
+    }
+}
+
+#[tokio::test]
+async fn one_that_a_block_has_is_not_signed_anew() {
+    let ledger = Scripted {
+        included: Some(Inclusion {
+            height: 6,
+            code: 0,
+            log: "success".to_owned(),
+        }),
+        ..met_before(0)
+    };
+    let commit = committed(run(ledger, Kind::LedgerConfirm, 0, DROPPED_AFTER * 2).await);
+    assert_eq!(commit.jobs[0].kind, Kind::RpRequestCreated);
+}
+
+#[tokio::test]
+async fn a_full_mempool_refuses_only_what_cannot_be_in_it() {
+    let age = Duration::from_secs(60);
+    let first = committed(run(full(), Kind::DeliverTransaction, 0, age).await);
+    assert_eq!(first.jobs[0].kind, Kind::RpRequestCreated);
+    let repeat = run(full(), Kind::DeliverTransaction, 1, age).await;
+    assert!(matches!(repeat, Run::Retry { .. }), "{repeat:?}");
+    let confirmation = committed(run(full(), Kind::LedgerConfirm, 0, age).await);
+    assert_eq!(confirmation, Commit::nothing());
+}
