@@ -501,7 +501,7 @@ impl Core {
             let soon = step.now.after(self.options.gap_delay);
             self.scan.no_later_than(soon);
         }
-        if self.scan.is_due(step.now) {
+        if self.scan.is_due(step.now, self.options.scan_interval) {
             let next = step.now.after(self.options.scan_interval);
             self.scan.start(self.queue.horizon().top(), next);
             step.actions.push(Action::Scan {
