@@ -325,7 +325,9 @@ struct Deposed;
 async fn load(store: SharedStore, after: u64, limit: usize) -> Result<Event, Deposed> {
     match store.open_jobs(after, limit).await {
         Ok(jobs) => Ok(Event::Loaded {
-            full: jobs.len() >= limit,
+            // A page of large jobs ends before the limit: only an empty one is
+            // the last.
+            full: !jobs.is_empty(),
             jobs,
         }),
         Err(error) => failed(error, Event::LoadFailed),
@@ -378,5 +380,42 @@ where
         }
         tokio::time::sleep(pause).await;
         pause = longest.min(pause * 2);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::job::{Kind, NewJob};
+    use crate::store::Accept;
+    use crate::store::embedded::{EmbeddedStore, Options};
+
+    #[tokio::test]
+    async fn loading_goes_on_behind_a_page_that_large_jobs_cut_short() {
+        let directory = tempfile::tempdir().unwrap();
+        let store = EmbeddedStore::open(Options {
+            path: directory.path().join("store"),
+            node_id: "rp1".to_owned(),
+        });
+        let store: SharedStore = Arc::new(store.unwrap());
+        let large = vec![0u8; 9 * 1024 * 1024];
+        let jobs = (0..3).map(|n| NewJob::new(Kind::Noop, format!("key{n}"), &large));
+        let accept = Accept {
+            jobs: jobs.collect(),
+            ..Accept::default()
+        };
+        store.accept(accept).await.unwrap();
+        let mut core = Core::new(crate::actors::dispatcher::Options::default());
+        let now = Millis::now();
+        let mut actions = core.handle(now, Event::Start);
+        while let Some(Action::Load { after, limit }) = actions.pop() {
+            let Ok(event) = load(store.clone(), after, limit).await else {
+                panic!("deposed");
+            };
+            actions = core.handle(now, event);
+        }
+        assert_eq!(core.snapshot(now).jobs.total(), 3);
     }
 }
