@@ -115,6 +115,7 @@ fn start_watcher(
         }),
         tell_chain: Arc::new(move |update: ChainUpdate| {
             cached.apply(&update);
+            let is_replaced = update.new_chain;
             let chain = Chain {
                 chain_id: update.chain_id,
                 height: update.height,
@@ -122,10 +123,13 @@ fn start_watcher(
                 methods: update.methods,
                 reset: update.reset,
             };
-            let told = told.send(dispatcher::ChainUpdate(chain));
+            let told = told.clone();
             // An error means that the master stops.
             async move {
-                let _ = told.await;
+                if is_replaced {
+                    let _ = told.send(dispatcher::ChainReplaced).await;
+                }
+                let _ = told.send(dispatcher::ChainUpdate(chain)).await;
             }
             .boxed()
         }),

@@ -267,6 +267,22 @@ fn a_job_waits_for_a_block_above_its_height() {
 }
 
 #[test]
+fn jobs_loaded_after_the_chain_was_replaced_do_not_wait_for_its_heights() {
+    let mut held = job(1, 0, "key");
+    held.new.after_height = Some(1_000);
+    let mut desk = Desk::loaded(Vec::new());
+    desk.core = Core::new(Options::default());
+    desk.happen(Event::Start);
+    desk.happen(Event::ChainChanged);
+    desk.happen(Event::Height(3));
+    let jobs = vec![held];
+    desk.happen(Event::Loaded { jobs, full: false });
+    desk.connect(ONE, 1, &[]);
+    desk.pass(Duration::from_secs(5));
+    assert_eq!(desk.assigned(), [(ONE, 1, 1)]);
+}
+
+#[test]
 fn jobs_that_wait_for_a_block_come_due_when_the_chain_is_replaced() {
     let mut held = job(1, 0, "key");
     held.new.after_height = Some(1_000);

@@ -32,6 +32,12 @@ const FETCH_CHUNK: usize = 64;
 #[rtype(result = "()")]
 pub struct Submit(pub Vec<Job>);
 
+/// The ledger was replaced: heights of blocks that jobs wait for are of one
+/// that is gone. Sent before the [`ChainUpdate`] that tells of the new one.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub struct ChainReplaced;
+
 /// News of the ledger.
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
@@ -221,6 +227,14 @@ impl Handler<ChainUpdate> for Dispatcher {
             self.happen(Event::ChainChanged, ctx);
         }
         self.happen(Event::Height(self.chain.height), ctx);
+    }
+}
+
+impl Handler<ChainReplaced> for Dispatcher {
+    type Result = ();
+
+    fn handle(&mut self, _: ChainReplaced, ctx: &mut Self::Context) {
+        self.happen(Event::ChainChanged, ctx);
     }
 }
 

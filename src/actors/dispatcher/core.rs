@@ -69,6 +69,8 @@ pub struct Core {
     /// Given-up jobs the store is being asked about, known or not.
     unsettled: BTreeMap<JobId, Asked>,
     scan: Scan,
+    /// The chain was replaced before all jobs were loaded.
+    void_loaded: bool,
     wake_at: Option<Millis>,
     stale_outcomes: u64,
 }
@@ -84,6 +86,7 @@ impl Core {
             claims: BTreeMap::new(),
             unsettled: BTreeMap::new(),
             scan: Scan::default(),
+            void_loaded: false,
             wake_at: None,
             stale_outcomes: 0,
             options,
@@ -146,7 +149,7 @@ impl Core {
                 }
             }
             Event::Height(height) => self.queue.pass_height(height, step.now),
-            Event::ChainChanged => self.queue.forget_heights(),
+            Event::ChainChanged => self.forget_heights(),
             Event::SessionUp {
                 session,
                 worker,
@@ -204,10 +207,30 @@ impl Core {
         }
         if full && through.is_some() {
             self.load(step);
-        } else if self.queue.is_empty() {
+            return;
+        }
+        self.all_loaded(step);
+        if self.queue.is_empty() {
             self.begin(step);
         } else {
             self.stage = Stage::Adopting(step.now.after(self.options.adoption_window));
+        }
+    }
+
+    /// Jobs that are not loaded yet wait for heights of the old chain as well.
+    fn forget_heights(&mut self) {
+        self.queue.forget_heights();
+        self.void_loaded = matches!(
+            self.stage,
+            Stage::Created | Stage::Loading | Stage::LoadingAgain(_)
+        );
+    }
+
+    fn all_loaded(&mut self, step: &mut Step) {
+        if std::mem::take(&mut self.void_loaded) {
+            let height = self.queue.height();
+            self.queue.forget_heights();
+            self.queue.pass_height(height, step.now);
         }
     }
 
