@@ -16,7 +16,7 @@ use tokio::time::sleep;
 use tracing::{error, warn};
 
 use crate::cluster::message::{End, Outcome};
-use crate::job::{Commit, Job, JobId, Millis, Outcome as JobOutcome, Pool};
+use crate::job::{Commit, Job, JobId, Kind, Millis, Outcome as JobOutcome, Pool};
 use crate::store::{Attempt, Committed, SharedStore, StoreError};
 
 use super::master_link::{Finished, MasterLink};
@@ -121,7 +121,7 @@ impl Execution {
         };
         let end = match self.with_payload(job).await {
             Some(job) => match self.run(&job).await {
-                Run::Commit(commit) => self.commit(attempt, commit).await,
+                Run::Commit(commit) => self.commit(attempt, job.kind(), commit).await,
                 Run::Retry { after, reason } => {
                     self.reschedule(attempt, job.tries, after, reason).await
                 }
@@ -175,15 +175,23 @@ impl Execution {
 
     /// A commit whose answer was lost may have been applied; repeating it then
     /// says `Fenced`, and the dispatcher finds out from the store.
-    async fn commit(&self, attempt: Attempt, commit: Commit) -> End {
-        let failed = commit.outcome != JobOutcome::Done;
+    async fn commit(&self, attempt: Attempt, kind: Kind, commit: Commit) -> End {
+        let failure = match &commit.outcome {
+            JobOutcome::Done => None,
+            JobOutcome::Failed { reason } => Some(reason.clone()),
+        };
         let committed = persist("commit", || self.store.commit(attempt, commit.clone())).await;
         match committed {
-            Committed::Applied { jobs, cancelled } => End::Committed {
-                failed,
-                jobs,
-                cancelled,
-            },
+            Committed::Applied { jobs, cancelled } => {
+                if let Some(reason) = &failure {
+                    warn!(job = %attempt.job, kind = kind.name(), reason, "job ended as failed");
+                }
+                End::Committed {
+                    failed: failure.is_some(),
+                    jobs,
+                    cancelled,
+                }
+            }
             Committed::Fenced => End::Fenced,
         }
     }
@@ -233,4 +241,68 @@ fn message_of(panic: &(dyn std::any::Any + Send)) -> &str {
         .downcast_ref::<&str>()
         .copied()
         .unwrap_or("no message")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+
+    use async_trait::async_trait;
+    use tracing::instrument::WithSubscriber;
+
+    use super::*;
+    use crate::job::NewJob;
+    use crate::store::embedded::{EmbeddedStore, Options};
+    use crate::store::{Accept, Accepted};
+
+    struct Fails;
+
+    #[async_trait]
+    impl Runner for Fails {
+        async fn run(&self, _: &Job) -> Run {
+            Run::Commit(Commit::failed("nobody answered"))
+        }
+    }
+
+    #[derive(Clone, Default)]
+    struct Log(Arc<Mutex<Vec<u8>>>);
+
+    impl io::Write for Log {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().extend(bytes);
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[tokio::test]
+    async fn the_log_tells_why_a_job_failed() {
+        let directory = tempfile::tempdir().unwrap();
+        let store = EmbeddedStore::open(Options {
+            path: directory.path().join("store"),
+            node_id: "rp1".to_owned(),
+        });
+        let store: SharedStore = Arc::new(store.unwrap());
+        let accept = Accept {
+            jobs: vec![NewJob::new(Kind::DeliverMessage, "key", &())],
+            ..Accept::default()
+        };
+        let Ok(Accepted::Stored { jobs, .. }) = store.accept(accept).await else {
+            panic!("not stored");
+        };
+        let log = Log::default();
+        let writer = log.clone();
+        let subscriber = tracing_subscriber::fmt().with_writer(move || writer.clone());
+        let execution = Execution::new(store, Arc::new(Fails));
+        let job = Arc::new(jobs[0].clone());
+        let running = execution.execute(&job);
+        running.with_subscriber(subscriber.finish()).await;
+        let text = String::from_utf8(log.0.lock().clone()).unwrap();
+        assert!(text.contains("nobody answered"), "{text}");
+        assert!(text.contains("deliver.message"), "{text}");
+        assert!(text.contains(&job.id().to_string()), "{text}");
+    }
 }

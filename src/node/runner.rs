@@ -133,10 +133,7 @@ impl Runner for NodeRunner {
                 after: reconnect_backoff(job.tries),
                 reason: error.to_string(),
             },
-            Err(error) => {
-                tracing::error!(job = %job.id(), kind = job.kind().name(), %error, "job failed");
-                Run::Commit(Commit::failed(error.to_string()))
-            }
+            Err(error) => Run::Commit(Commit::failed(error.to_string())),
         }
     }
 }

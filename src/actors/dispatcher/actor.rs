@@ -6,13 +6,14 @@ use std::future::Future;
 use std::time::Duration;
 
 use actix::prelude::*;
+use futures_util::TryFutureExt;
 use tokio::sync::watch;
 use tracing::{error, info, warn};
 
 use crate::actors::worker_session::{Close, ToWorker, WorkerSession};
 use crate::cluster::message::{Chain, FromMaster, FromWorker, Hello};
 use crate::job::{Job, JobId, Millis};
-use crate::store::{Epoch, SharedStore, StoreError};
+use crate::store::{Epoch, Released, SharedStore, StoreError};
 
 use super::core::Core;
 use super::event::{Action, Event, Options, SessionId};
@@ -89,6 +90,7 @@ pub struct Dispatcher {
     store: SharedStore,
     master_id: String,
     epoch: Epoch,
+    max_attempts: u32,
     sessions: BTreeMap<SessionId, Addr<WorkerSession>>,
     next_session: u64,
     chain: Chain,
@@ -107,6 +109,7 @@ impl Dispatcher {
         deposed: watch::Sender<bool>,
     ) -> Self {
         Self {
+            max_attempts: options.max_attempts,
             core: Core::new(options),
             store,
             master_id,
@@ -128,10 +131,16 @@ impl Dispatcher {
     fn act(&mut self, action: Action, ctx: &mut Context<Self>) {
         let store = self.store.clone();
         match action {
-            Action::Load { after, limit } => self.ask(ctx, load(store, after, limit)),
+            Action::Load { after, limit } => {
+                let question = load(store, after, limit);
+                self.ask(ctx, question.inspect_ok(note_parked(self.max_attempts)));
+            }
             Action::Scan { after, limit } => self.ask(ctx, scan(store, after, limit)),
             Action::Fetch(ids) => self.ask(ctx, fetch(store, ids)),
-            Action::Release(ids) => self.ask(ctx, release(store, self.epoch, ids)),
+            Action::Release(ids) => {
+                let question = release(store, self.epoch, ids);
+                self.ask(ctx, question.inspect_ok(note_parked(self.max_attempts)));
+            }
             Action::Assign { session, jobs } => self.tell(session, FromMaster::Assign(jobs), ctx),
             Action::Close(session) => self.close(session),
             Action::WakeAt(instant) => self.wake_at(instant, ctx),
@@ -335,6 +344,31 @@ impl Handler<Stop> for Dispatcher {
 
 /// The store knows a later master.
 struct Deposed;
+
+/// Tells operators of jobs that are run no more because their workers were
+/// lost too often.
+fn note_parked(max_attempts: u32) -> impl FnOnce(&Event) {
+    move |event| {
+        let parked: Vec<JobId> = match event {
+            Event::Released(released) => released
+                .iter()
+                .filter(|(_, fate)| {
+                    matches!(fate, Released::Open { attempt } if *attempt > max_attempts)
+                })
+                .map(|(id, _)| *id)
+                .collect(),
+            Event::Loaded { jobs, .. } => jobs
+                .iter()
+                .filter(|job| job.attempt > max_attempts)
+                .map(Job::id)
+                .collect(),
+            _ => Vec::new(),
+        };
+        for job in parked {
+            error!(%job, "job parked: its workers were lost {max_attempts} times");
+        }
+    }
+}
 
 async fn load(store: SharedStore, after: u64, limit: usize) -> Result<Event, Deposed> {
     match store.open_jobs(after, limit).await {
