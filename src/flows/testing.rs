@@ -220,6 +220,10 @@ impl Ledger for FakeLedger {
         Ok(None)
     }
 
+    async fn waiting_transactions(&self) -> Result<u64, Error> {
+        Ok(0)
+    }
+
     fn chain_id(&self) -> Result<String, Error> {
         Ok(CHAIN.to_owned())
     }
