@@ -1,6 +1,8 @@
 //! Opening the file, and opening it again.
 
-use std::path::PathBuf;
+use std::fs::File;
+use std::io;
+use std::path::{Path, PathBuf};
 
 use redb::{Database, DatabaseError, ReadableTable};
 
@@ -17,7 +19,30 @@ pub(super) struct StoreFile {
 impl StoreFile {
     /// Opens the file, or creates it.
     pub fn create(&self) -> Result<Database, StoreError> {
+        if !self.path.exists() {
+            self.make()
+                .map_err(|error| StoreError::Unavailable(error.to_string()))?;
+        }
         Database::create(&self.path).map_err(|error| self.explain(error))
+    }
+
+    /// Makes an empty store under another name first: a file whose maker was
+    /// killed half-way would be refused at every later start.
+    fn make(&self) -> io::Result<()> {
+        let directory = match self.path.parent() {
+            Some(parent) if parent != Path::new("") => parent,
+            _ => Path::new("."),
+        };
+        let unfinished = tempfile::Builder::new()
+            .prefix("unfinished-")
+            .tempfile_in(directory)?;
+        drop(Database::create(unfinished.path()).map_err(io::Error::other)?);
+        match unfinished.persist_noclobber(&self.path) {
+            Ok(_) => File::open(directory)?.sync_all(),
+            // Another process was faster.
+            Err(error) if error.error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+            Err(error) => Err(error.error),
+        }
     }
 
     /// Opens the file, which must exist.
