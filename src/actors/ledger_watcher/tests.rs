@@ -12,11 +12,9 @@ use crate::error::Error;
 use crate::job::codec;
 use crate::job::{Column, Commit, Guard, JobId, Kind, Millis, NewJob, Row, Table, Write};
 use crate::ledger::follow::Progress;
-use crate::ledger::rpc::fake::{FakeLedger, FakeTransaction};
+use crate::ledger::rpc::fake::{FakeLedger, FakeTransaction, PATIENCE, until};
 use crate::ledger::{Block, Ledger};
 use crate::store::*;
-
-const PATIENCE: Duration = Duration::from_secs(15);
 
 /// As much of a store as the watcher uses.
 #[derive(Default)]
@@ -336,17 +334,6 @@ impl Node {
         });
         told.collect()
     }
-}
-
-async fn until(what: &str, mut condition: impl FnMut() -> bool) {
-    let waiting = async {
-        while !condition() {
-            tokio::time::sleep(Duration::from_millis(2)).await;
-        }
-    };
-    tokio::time::timeout(PATIENCE, waiting)
-        .await
-        .unwrap_or_else(|_| panic!("{what} in time"));
 }
 
 fn transaction(method: &str) -> FakeTransaction {

@@ -37,10 +37,7 @@ pub async fn respond_with_error(
     service_id: &str,
     body: &ErrorAnswer,
 ) -> Result<Accept, Error> {
-    let report = Report::Result {
-        reply: body.reply.clone(),
-        kind: "response_result".to_owned(),
-    };
+    let report = Report::of_call(&body.reply);
     let error_code = body.error_code;
     let commit = answer(context, node_id, request_id, service_id, error_code, report).await?;
     Ok(accept(commit))

@@ -54,10 +54,7 @@ pub async fn respond(
     service_id: &str,
     body: &Data,
 ) -> Result<Accept, Error> {
-    let report = Report::Result {
-        reply: body.reply.clone(),
-        kind: "response_result".to_owned(),
-    };
+    let report = Report::of_call(&body.reply);
     let commit = answer(context, node_id, request_id, service_id, &body.data, report).await?;
     Ok(accept(commit))
 }

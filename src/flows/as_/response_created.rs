@@ -60,6 +60,16 @@ pub enum Report {
     FailureOnly,
 }
 
+impl Report {
+    /// Of an answer by an API call.
+    pub(super) fn of_call(reply: &Reply) -> Self {
+        Self::Result {
+            reply: reply.clone(),
+            kind: "response_result".to_owned(),
+        }
+    }
+}
+
 /// Handler of `as.response_created`. Once the answer is on the ledger the
 /// result is success, even when the RP cannot be told: that is reported by an
 /// `error` callback of its own.

@@ -3,6 +3,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
@@ -17,6 +18,21 @@ use tokio_tungstenite::tungstenite::Message;
 
 use super::RpcOptions;
 use crate::ledger::transaction;
+
+/// How long tests wait for something that takes moments.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(15);
+
+/// Waits for a condition that another task brings about.
+pub(crate) async fn until(what: &str, mut condition: impl FnMut() -> bool) {
+    let waiting = async {
+        while !condition() {
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, waiting)
+        .await
+        .unwrap_or_else(|_| panic!("{what} in time"));
+}
 
 /// A transaction in a fake block.
 #[derive(Clone)]

@@ -5,12 +5,10 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use super::fake::{FakeLedger, FakeTransaction};
+use super::fake::{FakeLedger, FakeTransaction, PATIENCE, until};
 use super::{RpcOptions, Subscription};
 use crate::error::Error;
 use crate::ledger::{Ledger, LedgerClient};
-
-const PATIENCE: Duration = Duration::from_secs(10);
 
 async fn client_of(options: RpcOptions) -> Arc<LedgerClient> {
     let sockets = options.connections;
@@ -22,17 +20,6 @@ async fn client_of(options: RpcOptions) -> Arc<LedgerClient> {
         .expect("connected in time")
         .unwrap();
     client
-}
-
-async fn until(what: &str, mut condition: impl FnMut() -> bool) {
-    let waiting = async {
-        while !condition() {
-            tokio::time::sleep(Duration::from_millis(2)).await;
-        }
-    };
-    tokio::time::timeout(PATIENCE, waiting)
-        .await
-        .unwrap_or_else(|_| panic!("{what} in time"));
 }
 
 fn remote_error(data: &str) -> serde_json::Value {
