@@ -54,9 +54,7 @@ pub async fn run_deliver(context: &Context, mq: &dyn MqSender, job: &Job) -> Res
     let message: OutboundMessage = job.payload()?;
     let deadline = job.new.deadline.unwrap_or(Millis(u64::MAX));
     let remaining = Millis::now().until(deadline);
-    if remaining.is_zero() && job.tries >= LEAST_TRIES {
-        return Ok(Run::Commit(given_up(&message, job, "its time is up")));
-    }
+    let is_last = remaining.is_zero() && job.tries >= LEAST_TRIES;
     // Read before sending: a store that fails now must not cause a second sending.
     let reports_success = context
         .state
@@ -79,8 +77,16 @@ pub async fn run_deliver(context: &Context, mq: &dyn MqSender, job: &Job) -> Res
         Ok(Err(SendError::GiveUp(reason))) => {
             return Ok(Run::Commit(given_up(&message, job, &reason)));
         }
+        // Our own service is away, which says nothing about the receiver: the
+        // message waits, however long that takes.
         Ok(Err(error @ SendError::Unreachable(_))) => {
             (reconnect_backoff(job.tries), error.to_string())
+        }
+        Ok(Err(SendError::Retry(reason))) if is_last => {
+            return Ok(Run::Commit(given_up(&message, job, &reason)));
+        }
+        Err(_) if is_last => {
+            return Ok(Run::Commit(given_up(&message, job, "its time is up")));
         }
         Ok(Err(error @ SendError::Retry(_))) => (backoff(job.tries), error.to_string()),
         Err(_) => (backoff(job.tries), "not acknowledged in time".to_owned()),
@@ -236,7 +242,10 @@ mod tests {
             panic!("not given up");
         };
         assert!(matches!(commit.outcome, Outcome::Failed { .. }));
-        assert_eq!(retry.sent.lock().len(), 2);
+        assert_eq!(retry.sent.lock().len(), 3);
+        let away = Scripted::new(Some(Err(SendError::Unreachable("away".to_owned()))));
+        let waits = run(&context, &away, &job(Duration::ZERO, 10)).await;
+        assert!(matches!(waits, Run::Retry { .. }), "{waits:?}");
     }
 
     #[tokio::test]

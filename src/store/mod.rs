@@ -16,8 +16,9 @@ use serde::{Deserialize, Serialize};
 use crate::job::{Column, Commit, Guard, Job, JobId, Millis, NewJob, Row, Table, Write};
 
 /// How long a source is remembered after it was accepted. Longer than any
-/// sender goes on repeating itself (11 minutes for the message queue).
-pub const SOURCE_RETENTION: Duration = Duration::from_secs(24 * 60 * 60);
+/// sender goes on repeating itself (11 minutes for the message queue), and short
+/// enough that a busy node's store is not mostly sources.
+pub const SOURCE_RETENTION: Duration = Duration::from_secs(30 * 60);
 
 /// The most bytes of records in one page of [`Store::open_jobs`] or
 /// [`Store::failed_jobs`].

@@ -42,8 +42,9 @@ pub(super) fn apply(
     jobs: &[NewJob],
     accepted_at: Millis,
 ) {
-    command.arg(writes.len());
-    for change in writes {
+    let indexing: Vec<Write> = writes.iter().filter_map(index).collect();
+    command.arg(writes.len() + indexing.len());
+    for change in writes.iter().chain(&indexing) {
         write(command, change);
     }
     command.arg(cancels.len());
@@ -54,6 +55,31 @@ pub(super) fn apply(
     command.arg(jobs.len());
     for new in jobs {
         job(command, new, accepted_at);
+    }
+}
+
+/// Row whose columns are the rows of an indexed table.
+pub(super) const INDEX_ROW: &str = "#rows";
+
+/// Whether a table's rows are listed often enough that walking all keys of
+/// Redis for them would be a burden: those of transactions under way are
+/// looked through every half minute. They are rows of one value.
+pub(super) fn is_indexed(table: Table) -> bool {
+    table == Table::ExpectedTransaction
+}
+
+/// Keeps the index of an indexed table in step with a change.
+fn index(change: &Write) -> Option<Write> {
+    match change {
+        Write::Put { table, row, .. } if is_indexed(*table) => {
+            Some(Write::put_column(*table, INDEX_ROW, row, Vec::new()))
+        }
+        Write::Delete { table, row } if is_indexed(*table) => Some(Write::DeleteColumn {
+            table: *table,
+            row: INDEX_ROW.to_owned(),
+            column: row.clone(),
+        }),
+        _ => None,
     }
 }
 

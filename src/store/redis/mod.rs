@@ -28,7 +28,7 @@ use async_trait::async_trait;
 use redis::{Cmd, ErrorKind, FromRedisValue, RedisError, RedisResult, ServerErrorKind, Value};
 use secrecy::SecretString;
 
-use self::arguments::row_name;
+use self::arguments::{INDEX_ROW, is_indexed, row_name};
 use self::link::Link;
 use self::scripts::{LuaScript, Scripts};
 use super::{
@@ -199,6 +199,11 @@ impl State for RedisStore {
     }
 
     async fn rows(&self, table: Table, prefix: &str) -> Result<Vec<Row>, StoreError> {
+        if is_indexed(table) {
+            let columns = self.columns(table, INDEX_ROW).await?;
+            let rows = columns.into_iter().map(|(row, _)| row);
+            return Ok(rows.filter(|row| row.starts_with(prefix)).collect());
+        }
         let table_prefix = self.row_key(table, "");
         let pattern = format!("{}*", escape_glob(&self.row_key(table, prefix)));
         let mut rows = std::collections::HashSet::new();
