@@ -34,6 +34,9 @@ use chain::Chain;
 /// Between a block and the empty one that proves it.
 const PROOF_PAUSE: Duration = Duration::from_micros(500);
 
+/// Longest pause after a block, in intervals, however many transactions it has.
+const BUSY_INTERVALS: u32 = 4;
+
 /// How a ledger is run.
 #[derive(Debug, Clone)]
 pub struct Options {
@@ -155,7 +158,8 @@ pub async fn serve(options: Options, stop: impl Future<Output = ()>) -> io::Resu
 
 /// Makes a block whenever one is due: at most one with transactions per
 /// interval. The empty block that proves it follows sooner if nothing waits to
-/// share it, because nodes act on a block when they see the next.
+/// share it, because nodes act on a block when they see the next. A busy ledger
+/// makes fewer, larger blocks.
 async fn make_blocks(
     shared: &Shared,
     mut log: Option<BlockLog>,
@@ -165,8 +169,9 @@ async fn make_blocks(
         while !shared.chain.read().is_block_due() {
             shared.transaction_waits.notified().await;
         }
-        make_block(shared, log.as_mut())?;
-        let next_transactions = Instant::now() + interval;
+        let transactions = make_block(shared, log.as_mut())?;
+        let busy = u32::try_from(transactions).unwrap_or(u32::MAX);
+        let next_transactions = Instant::now() + interval * busy.clamp(1, BUSY_INTERVALS);
         tokio::time::sleep(interval.min(PROOF_PAUSE)).await;
         if shared.chain.read().is_only_proof_due() {
             make_block(shared, log.as_mut())?;
@@ -176,7 +181,8 @@ async fn make_blocks(
 }
 
 /// Writes the block, then commits it, then tells of it (spec/ledger.md 12.6).
-fn make_block(shared: &Shared, log: Option<&mut BlockLog>) -> io::Result<()> {
+/// Returns how many transactions it has.
+fn make_block(shared: &Shared, log: Option<&mut BlockLog>) -> io::Result<usize> {
     let record = {
         let chain = shared.chain.read();
         Record {
@@ -188,9 +194,10 @@ fn make_block(shared: &Shared, log: Option<&mut BlockLog>) -> io::Result<()> {
     if let Some(log) = log {
         log.append(&record)?;
     }
+    let transactions = record.transactions.len();
     let mut chain = shared.chain.write();
     let block = chain.commit(record.time, record.transactions);
     drop(chain);
     shared.height.send_replace(block.height);
-    Ok(())
+    Ok(transactions)
 }
