@@ -13,8 +13,9 @@ use erawan::devnet::{ledger, mq_service, process};
 use erawan::node;
 
 /// Jobs are many small allocations, made in one thread and freed in another.
+/// Measured against the system's allocator and mimalloc: docs/decisions.md.
 #[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
 /// One NDID node: one master and many workers, or one process.
 ///
