@@ -18,4 +18,5 @@ pub mod logging;
 pub mod mq;
 pub mod node;
 pub mod proto;
+pub mod simulation;
 pub mod store;

@@ -1,0 +1,317 @@
+//! What one dispatcher sees: what is on its workers, and what it gives them.
+//! Follows the events and actions of its core with nothing but this in memory:
+//! what each session was given and has not given back. That is bounded by the
+//! workers' credit.
+
+use std::collections::hash_map::DefaultHasher;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::hash::{Hash, Hasher};
+
+use crate::actors::dispatcher::{Action, Event, SessionId};
+use crate::cluster::message::{End, Outcome, Running};
+use crate::job::{Job, JobId, Pool};
+use crate::store::Released;
+
+use super::{Invariant, Violation};
+
+/// How many ended jobs are remembered, so that giving one out again is noticed.
+const ENDED_REMEMBERED: usize = 1024;
+
+/// An attempt that is on a worker, as far as the dispatcher knows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+struct Out {
+    attempt: u32,
+    session: SessionId,
+    /// Hash of its key; unknown if a worker brought it from another master.
+    key: Option<u64>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+struct Session {
+    worker: String,
+    capacities: [u32; 2],
+    in_use: [u32; 2],
+    has: BTreeMap<(JobId, u32), Pool>,
+}
+
+impl Session {
+    fn gets(&mut self, id: JobId, attempt: u32, pool: Pool) {
+        if self.has.insert((id, attempt), pool).is_none() {
+            self.in_use[index(pool)] += 1;
+        }
+    }
+
+    fn gives_back(&mut self, id: JobId, attempt: u32) {
+        if let Some(pool) = self.has.remove(&(id, attempt)) {
+            self.in_use[index(pool)] -= 1;
+        }
+    }
+}
+
+/// The check.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
+pub struct Assignments {
+    sessions: BTreeMap<SessionId, Session>,
+    out: BTreeMap<JobId, Out>,
+    /// Which job of a key is out.
+    keys: BTreeMap<u64, JobId>,
+    ended: BTreeSet<JobId>,
+    ended_order: VecDeque<JobId>,
+}
+
+impl Assignments {
+    /// Takes what the core is told; to be called before the core is.
+    pub fn told(&mut self, event: &Event) -> Option<Violation> {
+        match event {
+            Event::SessionUp {
+                session,
+                worker,
+                run_capacity,
+                delivery_capacity,
+                running,
+            } => {
+                let capacities = [*run_capacity, *delivery_capacity];
+                self.session_up(*session, worker, capacities, running);
+            }
+            Event::SessionDown(session) => self.session_down(*session),
+            Event::Outcomes { session, outcomes } => {
+                for outcome in outcomes {
+                    self.reported(*session, outcome);
+                }
+            }
+            Event::Released(released) => {
+                let mut seen = None;
+                for (id, fate) in released {
+                    seen = seen.or(self.released(*id, fate));
+                }
+                return seen;
+            }
+            _ => {}
+        }
+        None
+    }
+
+    /// Takes what the core wants done; the first thing that is wrong with it.
+    pub fn wants(&mut self, action: &Action) -> Option<Violation> {
+        let Action::Assign { session, jobs } = action else {
+            return None;
+        };
+        let mut seen = None;
+        for job in jobs {
+            seen = seen.or(self.assigned(*session, job));
+        }
+        seen
+    }
+
+    fn session_up(
+        &mut self,
+        session: SessionId,
+        worker: &str,
+        capacities: [u32; 2],
+        running: &[Running],
+    ) {
+        let earlier = self
+            .sessions
+            .iter()
+            .find(|(_, known)| known.worker == worker)
+            .map(|(id, _)| *id);
+        let mut known = Session {
+            worker: worker.to_owned(),
+            capacities,
+            in_use: [0; 2],
+            has: BTreeMap::new(),
+        };
+        for run in running {
+            let (id, attempt) = (run.attempt.job, run.attempt.number);
+            known.gets(id, attempt, run.pool);
+            self.brought(session, earlier, id, attempt);
+        }
+        self.sessions.insert(session, known);
+        if let Some(earlier) = earlier {
+            self.session_down(earlier);
+        }
+    }
+
+    /// A worker says at its connection that it has this attempt.
+    fn brought(
+        &mut self,
+        session: SessionId,
+        earlier: Option<SessionId>,
+        id: JobId,
+        attempt: u32,
+    ) {
+        match self.out.get_mut(&id) {
+            Some(out) if out.attempt > attempt => {}
+            Some(out) if Some(out.session) == earlier => {
+                out.session = session;
+                out.attempt = attempt;
+            }
+            Some(_) => {}
+            None => {
+                let key = None;
+                let out = Out {
+                    attempt,
+                    session,
+                    key,
+                };
+                self.out.insert(id, out);
+            }
+        }
+    }
+
+    /// What was assigned to a lost session stays out until its attempt has been
+    /// raised; what a worker only claimed to have is nobody's concern any more.
+    fn session_down(&mut self, session: SessionId) {
+        self.sessions.remove(&session);
+        self.out
+            .retain(|_, out| out.session != session || out.key.is_some());
+    }
+
+    fn reported(&mut self, session: SessionId, outcome: &Outcome) {
+        let (id, attempt) = (outcome.attempt.job, outcome.attempt.number);
+        if let Some(known) = self.sessions.get_mut(&session) {
+            known.gives_back(id, attempt);
+        }
+        let Some(out) = self.out.get(&id).copied() else {
+            return;
+        };
+        let committed = matches!(outcome.end, End::Committed { .. });
+        if committed && out.attempt <= attempt {
+            if let Some(holder) = self.sessions.get_mut(&out.session) {
+                holder.gives_back(id, attempt);
+            }
+            self.remember_ended(id);
+        } else if out.attempt != attempt || out.session != session {
+            return;
+        }
+        self.take_back(id);
+    }
+
+    fn released(&mut self, id: JobId, fate: &Released) -> Option<Violation> {
+        let out = self.take_back(id)?;
+        match fate {
+            Released::Open { attempt } if *attempt <= out.attempt => {
+                let detail = format!(
+                    "job {id} was given up with attempt {} and has attempt {attempt} now",
+                    out.attempt
+                );
+                Some(Violation::new(Invariant::AssignedOnce, detail))
+            }
+            Released::Open { .. } => None,
+            Released::Ended => {
+                self.remember_ended(id);
+                None
+            }
+        }
+    }
+
+    fn assigned(&mut self, session: SessionId, job: &Job) -> Option<Violation> {
+        let (id, attempt, pool) = (job.id(), job.attempt, job.kind().pool());
+        let key = hash(job.key());
+        let seen = self
+            .twice(job)
+            .or_else(|| self.beside(key, job))
+            .or_else(|| self.beyond_credit(session, job));
+        if let Some(known) = self.sessions.get_mut(&session) {
+            known.gets(id, attempt, pool);
+        }
+        self.take_back(id);
+        let key = Some(key);
+        self.out.insert(
+            id,
+            Out {
+                attempt,
+                session,
+                key,
+            },
+        );
+        if let Some(key) = key {
+            self.keys.insert(key, id);
+        }
+        seen
+    }
+
+    fn twice(&self, job: &Job) -> Option<Violation> {
+        let id = job.id();
+        if self.ended.contains(&id) {
+            let detail = format!("job {id} is assigned after it has ended");
+            return Some(Violation::new(Invariant::AssignedOnce, detail));
+        }
+        // An attempt that was assigned here is taken back, or raised in the
+        // store, before the job is assigned again; one that a worker brought
+        // along may have been raised by an earlier master.
+        let out = self.out.get(&id)?;
+        if out.key.is_none() && out.attempt < job.attempt {
+            return None;
+        }
+        let detail = format!(
+            "attempt {} of job {id} is assigned while attempt {} is on session {}",
+            job.attempt, out.attempt, out.session.0
+        );
+        Some(Violation::new(Invariant::AssignedOnce, detail))
+    }
+
+    fn beside(&self, key: u64, job: &Job) -> Option<Violation> {
+        let other = *self.keys.get(&key)?;
+        if other == job.id() {
+            return None;
+        }
+        let detail = format!(
+            "job {} is assigned while job {other} of its key {:?} is out",
+            job.id(),
+            job.key()
+        );
+        Some(Violation::new(Invariant::KeyAlone, detail))
+    }
+
+    fn beyond_credit(&self, session: SessionId, job: &Job) -> Option<Violation> {
+        let (id, pool) = (job.id(), job.kind().pool());
+        let Some(known) = self.sessions.get(&session) else {
+            let detail = format!("job {id} is assigned to session {}, which is gone", session.0);
+            return Some(Violation::new(Invariant::CreditKept, detail));
+        };
+        let (has, capacity) = (known.in_use[index(pool)], known.capacities[index(pool)]);
+        if has < capacity {
+            return None;
+        }
+        let detail = format!(
+            "job {id} is assigned to {}, which has {has} of {capacity} in pool {pool:?}",
+            known.worker
+        );
+        Some(Violation::new(Invariant::CreditKept, detail))
+    }
+
+    fn take_back(&mut self, id: JobId) -> Option<Out> {
+        let out = self.out.remove(&id)?;
+        if let Some(key) = out.key
+            && self.keys.get(&key) == Some(&id)
+        {
+            self.keys.remove(&key);
+        }
+        Some(out)
+    }
+
+    fn remember_ended(&mut self, id: JobId) {
+        if self.ended.insert(id) {
+            self.ended_order.push_back(id);
+        }
+        if self.ended_order.len() > ENDED_REMEMBERED
+            && let Some(oldest) = self.ended_order.pop_front()
+        {
+            self.ended.remove(&oldest);
+        }
+    }
+}
+
+fn index(pool: Pool) -> usize {
+    match pool {
+        Pool::Run => 0,
+        Pool::Delivery => 1,
+    }
+}
+
+fn hash(key: &str) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    key.hash(&mut hasher);
+    hasher.finish()
+}
