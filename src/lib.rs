@@ -15,6 +15,7 @@ pub mod invariants;
 pub mod job;
 pub mod ledger;
 pub mod logging;
+mod mistake;
 pub mod mq;
 pub mod node;
 pub mod proto;

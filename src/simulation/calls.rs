@@ -142,6 +142,13 @@ impl World {
         }
     }
 
+    /// The answer arrives at once, if whoever asked is up and not paused.
+    pub fn answer_if_heard(&mut self, no: CallNo) {
+        if self.is_running(no.0) {
+            self.answer(no);
+        }
+    }
+
     fn perform(&mut self, by: Process, call: &Call) -> Answer {
         let now = self.now;
         let latest = self.store.epoch();

@@ -341,10 +341,6 @@ impl World {
             (Ask::Operate(operation), Answer::Operated(Operated::Ended)) => {
                 self.dispatch(index, Event::Gone(operation.job));
             }
-            // An operator who gets no answer looks at what became of the job.
-            (Ask::Operate(operation), Answer::Failed) => {
-                self.dispatch(index, Event::Doubtful(operation.job));
-            }
             // Repeated until it is answered.
             (ask @ (Ask::Queue(_) | Ask::Accept(..)), Answer::Failed) => {
                 if let Ask::Accept(..) = ask {
