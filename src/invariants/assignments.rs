@@ -4,7 +4,7 @@
 //! workers' credit.
 
 use std::collections::hash_map::DefaultHasher;
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::hash::{Hash, Hasher};
 
 use crate::actors::dispatcher::{Action, Event, SessionId};
@@ -55,7 +55,9 @@ pub struct Assignments {
     out: BTreeMap<JobId, Out>,
     /// Which job of a key is out.
     keys: BTreeMap<u64, JobId>,
-    ended: BTreeSet<JobId>,
+    /// The attempt that each of the latest ended jobs ended with: an operator
+    /// may have a failed one run again, with a higher attempt.
+    ended: BTreeMap<JobId, u32>,
     ended_order: VecDeque<JobId>,
 }
 
@@ -85,6 +87,17 @@ impl Assignments {
                     seen = seen.or(self.released(*id, fate));
                 }
                 return seen;
+            }
+            Event::Changed(job) => self.heard_of(job),
+            Event::Announced(jobs) | Event::Loaded { jobs, .. } => {
+                jobs.iter().for_each(|job| self.heard_of(job));
+            }
+            Event::Fetched(found) => {
+                let jobs = found.iter().filter_map(|(_, job)| job.as_ref());
+                jobs.for_each(|job| self.heard_of(job));
+            }
+            Event::Gone(id) => {
+                self.take_back(*id);
             }
             _ => {}
         }
@@ -167,6 +180,14 @@ impl Assignments {
             .retain(|_, out| out.session != session || out.key.is_some());
     }
 
+    /// An operator can raise an attempt as well: of a job that failed, and whose
+    /// end may not have been reported yet.
+    fn heard_of(&mut self, job: &Job) {
+        if (self.out.get(&job.id())).is_some_and(|out| out.attempt < job.attempt) {
+            self.take_back(job.id());
+        }
+    }
+
     fn reported(&mut self, session: SessionId, outcome: &Outcome) {
         let (id, attempt) = (outcome.attempt.job, outcome.attempt.number);
         if let Some(known) = self.sessions.get_mut(&session) {
@@ -180,7 +201,7 @@ impl Assignments {
             if let Some(holder) = self.sessions.get_mut(&out.session) {
                 holder.gives_back(id, attempt);
             }
-            self.remember_ended(id);
+            self.remember_ended(id, attempt);
         } else if out.attempt != attempt || out.session != session {
             return;
         }
@@ -199,7 +220,7 @@ impl Assignments {
             }
             Released::Open { .. } => None,
             Released::Ended => {
-                self.remember_ended(id);
+                self.remember_ended(id, out.attempt);
                 None
             }
         }
@@ -233,17 +254,13 @@ impl Assignments {
 
     fn twice(&self, job: &Job) -> Option<Violation> {
         let id = job.id();
-        if self.ended.contains(&id) {
+        if (self.ended.get(&id)).is_some_and(|ended| *ended >= job.attempt) {
             let detail = format!("job {id} is assigned after it has ended");
             return Some(Violation::new(Invariant::AssignedOnce, detail));
         }
-        // An attempt that was assigned here is taken back, or raised in the
-        // store, before the job is assigned again; one that a worker brought
-        // along may have been raised by an earlier master.
-        let out = self.out.get(&id)?;
-        if out.key.is_none() && out.attempt < job.attempt {
-            return None;
-        }
+        // What is on a worker is taken back, or raised in the store, before the
+        // job is assigned again.
+        let out = (self.out.get(&id)).filter(|out| out.attempt >= job.attempt)?;
         let detail = format!(
             "attempt {} of job {id} is assigned while attempt {} is on session {}",
             job.attempt, out.attempt, out.session.0
@@ -291,8 +308,8 @@ impl Assignments {
         Some(out)
     }
 
-    fn remember_ended(&mut self, id: JobId) {
-        if self.ended.insert(id) {
+    fn remember_ended(&mut self, id: JobId, attempt: u32) {
+        if self.ended.insert(id, attempt).is_none() {
             self.ended_order.push_back(id);
         }
         if self.ended_order.len() > ENDED_REMEMBERED

@@ -27,12 +27,14 @@ pub struct History {
     accepted: BTreeSet<JobId>,
     sources: BTreeMap<String, JobId>,
     ended: BTreeSet<JobId>,
+    /// Ended as failed, and run again because an operator said so.
+    reopened: BTreeSet<JobId>,
     committed: u64,
     /// Accepted with a time or a height to wait for: they take their place in
     /// line when they come due, so nobody stands behind them before.
     held: BTreeSet<JobId>,
     /// For a held job, the last place given out when it first started: jobs
-    /// accepted later stand behind it.
+    /// accepted later stand behind it, while nobody forgets that it was due.
     held_started: BTreeMap<JobId, u64>,
     live: BTreeMap<RunId, String>,
     once_started: BTreeSet<JobId>,
@@ -119,7 +121,7 @@ impl History {
 
     /// Somebody is told that a job has ended.
     pub fn told_of_end(&self, id: JobId) -> Option<Violation> {
-        if self.ended.contains(&id) {
+        if self.ended.contains(&id) || self.reopened.contains(&id) {
             return None;
         }
         let detail = format!("the end of job {id} is told before the store knows it");
@@ -192,7 +194,7 @@ impl History {
         let overtaken = of_key.find(|other| {
             let is_behind = self.held.contains(&other.id())
                 && (self.held_started.get(&other.id())).is_none_or(|last| job.seq <= *last);
-            let left_the_line = other.tries > 0 && other.kind().class() == Class::Delivery;
+            let left_the_line = other.tries > 0 && other.kind().class() != Class::Transactional;
             !is_behind && !left_the_line
         })?;
         let detail = format!(
@@ -225,9 +227,16 @@ impl History {
         self.live.remove(&run);
     }
 
+    /// Another master begins, which may know the ledger's height only later, or
+    /// a clock is set back: what was due may have to come due again.
+    pub fn dues_forgotten(&mut self) {
+        self.held_started.clear();
+    }
+
     /// An operator lets a failed job run again.
     pub fn reopened(&mut self, id: JobId) {
         self.ended.remove(&id);
+        self.reopened.insert(id);
     }
 
     /// To be asked after every write of the store.

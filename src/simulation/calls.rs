@@ -72,6 +72,10 @@ impl Call {
     pub(super) fn is_answered(&self) -> bool {
         self.answer.is_some()
     }
+
+    pub(super) fn is_about_lease(&self) -> bool {
+        matches!(self.ask, Ask::Lease(_) | Ask::GiveUp)
+    }
 }
 
 impl World {
@@ -127,10 +131,10 @@ impl World {
 
     /// The answer arrives.
     pub(super) fn answer(&mut self, no: CallNo) {
-        let Some(call) = self.calls.remove(&no) else {
+        let Some(mut call) = self.calls.remove(&no) else {
             return;
         };
-        let Some(answer) = call.answer else {
+        let Some(answer) = call.answer.take() else {
             return;
         };
         if self.is_orphan(no, &call) {

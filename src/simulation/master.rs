@@ -172,6 +172,7 @@ impl World {
 
     fn begin_reign(&mut self, index: usize, epoch: Epoch) {
         self.figures.reigns += 1;
+        self.history.dues_forgotten();
         let seen = self.reigns.begins(epoch);
         self.found(seen);
         self.masters[index].reign = Some(Reign {
@@ -188,7 +189,7 @@ impl World {
     }
 
     /// Whether this process may act as the master at this instant.
-    fn leads(&self, index: usize) -> bool {
+    pub fn leads(&self, index: usize) -> bool {
         let core = self.masters[index].mastership.as_ref();
         core.is_some_and(|core| core.leads(self.now).is_some())
     }

@@ -3,7 +3,8 @@
 use crate::job::{JobId, Kind};
 use crate::store;
 
-use super::choice::{Choice, LinkNo, Process, RunPlan, Side};
+use super::calls::Call;
+use super::choice::{CallNo, Choice, LinkNo, Process, RunPlan, Side};
 use super::world::World;
 
 impl World {
@@ -205,6 +206,29 @@ impl World {
     pub(super) fn held(&self) -> Vec<JobId> {
         let held = self.store.open().map(|job| job.id());
         held.filter(|id| self.store.is_held(*id)).collect()
+    }
+
+    /// Whether it does not matter when this happens, so that a model need not
+    /// try every instant: a standby asks and is refused, a master renews its
+    /// lease or sees a block. Not what a master does whose lease has ended.
+    pub fn is_routine(&self, choice: &Choice) -> bool {
+        match choice {
+            Choice::SeeBlock(_) => true,
+            Choice::Tick(master) => !self.is_overdue(*master),
+            Choice::Work(call) | Choice::Answer(call) => {
+                let CallNo(Process::Master(master), _) = call else {
+                    return false;
+                };
+                let of_lease = self.calls.get(call).is_some_and(Call::is_about_lease);
+                of_lease && !self.is_overdue(*master)
+            }
+            _ => false,
+        }
+    }
+
+    /// Whether a master has outlived its lease and does not know it yet.
+    fn is_overdue(&self, master: usize) -> bool {
+        self.masters[master].epoch().is_some() && !self.leads(master)
     }
 
     /// When the next timer fires, if one does.

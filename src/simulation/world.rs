@@ -280,6 +280,7 @@ impl World {
             true => Fault::ClockForward,
             false => Fault::ClockBack,
         });
+        self.history.dues_forgotten();
         match process {
             Process::Master(index) => self.masters[index].ahead += by,
             Process::Worker(index) => self.workers[index].ahead += by,
