@@ -275,11 +275,41 @@ fn jobs_loaded_after_the_chain_was_replaced_do_not_wait_for_its_heights() {
     desk.happen(Event::Start);
     desk.happen(Event::ChainChanged);
     desk.happen(Event::Height(3));
-    let jobs = vec![held];
+    let jobs = vec![held.clone()];
     desk.happen(Event::Loaded { jobs, full: false });
     desk.connect(ONE, 1, &[]);
     desk.pass(Duration::from_secs(5));
-    assert_eq!(desk.assigned(), [(ONE, 1, 1)]);
+    // The earlier master may have seen that height, and assigned it.
+    assert_eq!(desk.released(), [held.id()]);
+    desk.raised(&held, 2);
+    assert_eq!(desk.assigned(), [(ONE, 1, 2)]);
+}
+
+#[test]
+fn after_a_takeover_only_jobs_that_may_be_running_wait_for_the_other_workers() {
+    let (suspect, behind, new) = (job(1, 0, "old"), job(2, 1, "old"), job(3, 0, "new"));
+    let mut desk = Desk::loaded(vec![suspect.clone(), behind]);
+    desk.pass(Duration::from_secs(60));
+    desk.connect(ONE, 4, &[]);
+    desk.announce(&[&new]);
+    assert_eq!(desk.assigned(), [(ONE, 3, 1)], "nobody can be running it");
+    desk.pass(Options::default().adoption_window - Duration::from_millis(1));
+    assert_eq!((desk.assigned(), desk.released()), (vec![], vec![]));
+    desk.pass(Duration::from_millis(1));
+    assert_eq!(desk.released(), [suspect.id()]);
+}
+
+#[test]
+fn a_job_that_waits_for_a_block_is_not_run_twice_after_a_takeover() {
+    let mut held = job(1, 0, "key");
+    held.new.after_height = Some(7);
+    let mut desk = Desk::loaded(vec![held.clone()]);
+    desk.connect(ONE, 1, &[]);
+    desk.happen(Event::Height(8));
+    assert_eq!(desk.assigned(), [], "another worker may be running it");
+    desk.connect(TWO, 1, &[(&held, 1)]);
+    desk.pass(Duration::from_secs(5));
+    assert_eq!((desk.assigned(), desk.released()), (vec![], vec![]));
 }
 
 #[test]
