@@ -99,11 +99,7 @@ impl Start {
 
 /// Compares the ledger with saved progress. `there`: the ledger's block of
 /// height `saved.settled`, if it can tell.
-pub fn start(
-    saved: Option<Progress>,
-    status: &Status,
-    there: Option<&Mark>,
-) -> (Start, Progress) {
+pub fn start(saved: Option<Progress>, status: &Status, there: Option<&Mark>) -> (Start, Progress) {
     let Some(saved) = saved else {
         return (Start::First, Progress::from_now(status, 0));
     };

@@ -450,7 +450,10 @@ async fn a_message_of_a_block_far_above_the_ledger_does_not_wait_for_it_for_ever
     let long_ago = Millis(now.0 - 12 * 60 * 1000);
     let refused = receive_ahead(1101, long_ago).await.unwrap();
     let (action, code) = rejection(&refused);
-    assert_eq!((action.as_str(), code), ("rp.handleMessageFromQueue", 10023));
+    assert_eq!(
+        (action.as_str(), code),
+        ("rp.handleMessageFromQueue", 10023)
+    );
 }
 
 #[tokio::test]

@@ -8,9 +8,9 @@ use parking_lot::RwLock;
 use tokio::sync::watch;
 
 use super::parts::Parts;
-use super::{Context, Role};
+use super::{Context, QueueLimit, Role};
 use crate::actors::ledger_watcher::WatcherState;
-use crate::config::Keys;
+use crate::config::{Keys, QueueLimits};
 use crate::error::Error;
 use crate::flows::node::mq_registration;
 use crate::http::Readiness;
@@ -20,8 +20,6 @@ use crate::store::SharedStore;
 
 const LOOK_WHILE_STARTING: Duration = Duration::from_millis(50);
 const LOOK: Duration = Duration::from_secs(1);
-/// Above this many open jobs a node takes no more calls.
-const MOST_OPEN_JOBS: u64 = 500_000;
 const CRYPTO_URLS: [&str; 3] = ["sign_url", "master_sign_url", "decrypt_url"];
 
 /// Looks at everything a call needs, again and again.
@@ -33,6 +31,7 @@ pub struct ReadinessWatch {
 struct Inner {
     seen: RwLock<Seen>,
     draining: AtomicBool,
+    queue: Arc<QueueLimit>,
 }
 
 struct Seen {
@@ -44,8 +43,9 @@ struct Seen {
     watcher: Option<watch::Receiver<WatcherState>>,
 }
 
-impl Default for ReadinessWatch {
-    fn default() -> Self {
+impl ReadinessWatch {
+    /// Nothing is known yet.
+    pub fn new(limits: QueueLimits) -> Self {
         let readiness = Readiness {
             ledger_connected: false,
             ledger_synced: false,
@@ -65,14 +65,19 @@ impl Default for ReadinessWatch {
             inner: Arc::new(Inner {
                 seen,
                 draining: AtomicBool::new(false),
+                queue: Arc::new(QueueLimit::new(limits)),
             }),
         }
     }
-}
 
-impl ReadinessWatch {
+    /// How much the node takes on.
+    pub fn queue(&self) -> &Arc<QueueLimit> {
+        &self.inner.queue
+    }
+
     /// Starts looking.
     pub fn follow(&self, parts: &Parts) {
+        QueueLimit::follow(&self.inner.queue, parts.store.clone());
         let look = Look {
             context: parts.context.clone(),
             client: parts.client.clone(),
@@ -118,6 +123,7 @@ impl ReadinessWatch {
         Readiness {
             ledger_connected: sockets > 0,
             draining: self.inner.draining.load(Ordering::Relaxed),
+            queue_full: self.inner.queue.is_full(),
             ..seen.readiness
         }
     }
@@ -149,16 +155,15 @@ struct Look {
 
 impl Look {
     async fn now(&self, before: Readiness) -> Readiness {
-        let (synced, counts, registered, crypto) = tokio::join!(
+        let (synced, store, registered, crypto) = tokio::join!(
             self.client.status(),
-            self.store.counts(),
+            self.store.ping(),
             mq_registration::is_registered(&self.context),
             self.is_crypto_ready(),
         );
         Readiness {
             ledger_synced: synced.is_ok_and(|status| !status.catching_up),
-            store_available: counts.is_ok(),
-            queue_full: counts.is_ok_and(|counts| counts.open > MOST_OPEN_JOBS),
+            store_available: store.is_ok(),
             // Both stay as they were while they cannot be asked.
             mq_registered: registered.unwrap_or(before.mq_registered),
             crypto_ready: crypto.unwrap_or(before.crypto_ready),

@@ -6,14 +6,14 @@ mod event;
 mod holds;
 mod horizon;
 mod queue;
+mod receivers;
 mod scan;
 mod sessions;
 mod snapshot;
 
 pub use self::core::Core;
 pub use actor::{
-    ChainUpdate, Dispatcher, Drain, FromSession, GetSnapshot, SessionDown,
-    SessionUp, Stop, Submit,
+    ChainUpdate, Dispatcher, Drain, FromSession, GetSnapshot, SessionDown, SessionUp, Stop, Submit,
 };
 pub use event::{Action, Event, Options, SessionId};
 pub use sessions::Load;

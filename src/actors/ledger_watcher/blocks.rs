@@ -1,9 +1,10 @@
 //! Fetching blocks and turning them into jobs.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use futures_util::{StreamExt, stream};
 use serde_json::Value;
+use tokio::time::timeout;
 
 use super::Trouble;
 use super::catch_up::CatchUp;
@@ -24,6 +25,8 @@ const PORTION_TRANSACTIONS: usize = 5000;
 const PORTION_BYTES: usize = 32 * 1024 * 1024;
 /// Blocks fetched at the same time.
 const FETCHES: usize = 8;
+/// How long blocks may wait for room before the node's memory is given up.
+const NO_ROOM: Duration = Duration::from_millis(100);
 /// How often a portion is made anew because one of its transactions was settled
 /// by somebody else in between.
 const RACES: usize = 10;
@@ -39,6 +42,7 @@ impl Watcher {
         while let Some(plan) = follow.next(PORTION_BLOCKS) {
             let started = Instant::now();
             catch_up.show(follow);
+            self.wait_for_room().await;
             let blocks = self.fetch(&plan, newest).await?;
             self.take(follow, plan.settle_from, blocks).await?;
             metrics::histogram!("block_process_duration_ms")
@@ -46,6 +50,19 @@ impl Watcher {
         }
         catch_up.end(follow);
         Ok(())
+    }
+
+    /// Blocks lead to jobs; they are taken over no faster than jobs end. What
+    /// waiting blocks may have changed must not be answered from memory.
+    async fn wait_for_room(&mut self) {
+        let room = (self.options.room)();
+        tokio::pin!(room);
+        if timeout(NO_ROOM, &mut room).await.is_ok() {
+            return;
+        }
+        tracing::warn!("too many jobs wait: blocks wait too");
+        self.go_dark().await;
+        room.await;
     }
 
     /// The blocks of a plan in order, fewer if they are large.

@@ -324,13 +324,7 @@ impl Watcher {
         self.tell(progress, ready, false, methods).await;
     }
 
-    async fn tell(
-        &mut self,
-        progress: &Progress,
-        ready: bool,
-        reset: bool,
-        methods: Vec<String>,
-    ) {
+    async fn tell(&mut self, progress: &Progress, ready: bool, reset: bool, methods: Vec<String>) {
         self.send(ChainUpdate {
             chain_id: progress.chain_id.clone(),
             height: progress.settled,
@@ -343,7 +337,7 @@ impl Watcher {
     }
 
     /// Blocks are no longer followed: nothing may be served from a cache.
-    async fn go_dark(&mut self) {
+    pub async fn go_dark(&mut self) {
         if !self.is_ready() {
             return;
         }
