@@ -141,6 +141,25 @@ impl NewJob {
     }
 }
 
+impl NewJob {
+    /// Whom a delivery is for; `None` for the node's own work.
+    pub fn receiver(&self) -> Option<&str> {
+        (self.kind.pool() == Pool::Delivery).then(|| receiver_of(&self.key))
+    }
+}
+
+/// The key of a delivery: what is delivered to whom, and within which order.
+/// Deliveries to one receiver share its part of the credit.
+pub fn delivery_key(what: &str, receiver: &str, order: &str) -> String {
+    format!("{what}:{} {order}", receiver.replace(' ', "%20"))
+}
+
+/// Whom a delivery with this key is for: what stands before the first space. A
+/// key without one is a receiver by itself.
+pub fn receiver_of(key: &str) -> &str {
+    key.split_once(' ').map_or(key, |(receiver, _)| receiver)
+}
+
 /// An accepted job, as the store and the dispatcher know it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Job {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use erawan::actors::dispatcher::{Action, Core, Event, Options, SessionId};
 use erawan::cluster::message::{End, INLINE_PAYLOAD, Outcome, Running};
-use erawan::job::{Job, JobId, Kind, Millis, NewJob};
+use erawan::job::{Job, JobId, Kind, Millis, NewJob, delivery_key};
 use erawan::store::{Attempt, Released};
 
 const NOW: Millis = Millis(1_000_000);
@@ -236,6 +236,71 @@ fn the_pools_have_separate_credit() {
     let mut seqs: Vec<u64> = desk.assigned().into_iter().map(|(_, seq, _)| seq).collect();
     seqs.sort_unstable();
     assert_eq!(seqs, [1, 3]);
+}
+
+/// `count` deliveries to a receiver, each with a key of its own.
+fn deliveries(first: u64, count: u64, receiver: &str) -> Vec<Job> {
+    (first..first + count)
+        .map(|seq| {
+            let key = delivery_key("callback", receiver, &seq.to_string());
+            job_of(Kind::DeliverCallback, seq, 0, &key)
+        })
+        .collect()
+}
+
+#[test]
+fn a_receiver_that_hangs_uses_its_share_and_those_to_others_go_on() {
+    let silent = deliveries(1, 100, "silent:80");
+    let others = deliveries(101, 50, "other:80");
+    let mut desk = Desk::loaded(Vec::new());
+    desk.connect(ONE, 64, &[]);
+    desk.announce(&silent.iter().collect::<Vec<_>>());
+    assert_eq!(desk.assigned().len(), 8, "an eighth of the credit");
+    for job in &others {
+        desk.announce(&[job]);
+        assert_eq!(desk.assigned(), [(ONE, job.seq, 1)], "at once");
+        desk.end(ONE, job, 1, done());
+        assert_eq!(desk.assigned(), []);
+    }
+}
+
+#[test]
+fn a_receiver_whose_last_delivery_failed_gets_one_try_at_a_time_until_one_succeeds() {
+    let jobs = deliveries(1, 100, "dead:80");
+    let mut desk = Desk::loaded(Vec::new());
+    desk.connect(ONE, 64, &[]);
+    desk.announce(&jobs.iter().collect::<Vec<_>>());
+    let mut running = desk.assigned().len() as u64;
+    assert_eq!(running, 8);
+    for job in &jobs[..8] {
+        let later = NOW.after(Duration::from_secs(60));
+        let end = End::Rescheduled {
+            not_before: later,
+            tries: 1,
+        };
+        desk.end(ONE, job, 1, end);
+        running = running - 1 + desk.assigned().len() as u64;
+    }
+    assert_eq!(running, 1);
+    desk.end(ONE, &jobs[8], 1, done());
+    assert_eq!(desk.assigned().len(), 8, "its whole share again");
+}
+
+#[test]
+fn of_many_receivers_each_gets_as_much_as_the_others() {
+    let mut desk = Desk::loaded(Vec::new());
+    let receivers: Vec<Vec<Job>> = (0..32)
+        .map(|n| deliveries(1 + n * 10, 10, &format!("receiver{n}:80")))
+        .collect();
+    for jobs in &receivers {
+        desk.announce(&jobs.iter().collect::<Vec<_>>());
+    }
+    desk.connect(ONE, 64, &[]);
+    let mut counts = [0; 32];
+    for (_, seq, _) in desk.assigned() {
+        counts[(seq as usize - 1) / 10] += 1;
+    }
+    assert_eq!(counts, [2; 32]);
 }
 
 #[test]

@@ -160,7 +160,10 @@ impl Core {
                 let capacities = [run_capacity, delivery_capacity];
                 self.session_up(step, session, worker, capacities, running);
             }
-            Event::SessionDraining(session) => self.sessions.drain(session),
+            Event::SessionDraining(session) => {
+                self.sessions.drain(session);
+                self.share_credit();
+            }
             Event::SessionDown(session) => self.session_down(step, session),
             Event::Outcomes { session, outcomes } => {
                 for outcome in outcomes {
@@ -275,6 +278,7 @@ impl Core {
     ) {
         let earlier = self.sessions.of_worker(&worker);
         self.sessions.add(session, worker, capacities);
+        self.share_credit();
         for run in running {
             let (id, attempt) = (run.attempt.job, run.attempt.number);
             self.sessions.occupy(session, id, attempt, run.pool);
@@ -327,8 +331,15 @@ impl Core {
                 }
             }
         }
+        self.share_credit();
         // Its last outcomes and announcements may be lost.
         self.scan.no_later_than(step.now);
+    }
+
+    /// Receivers of deliveries have shares of what all workers grant.
+    fn share_credit(&mut self) {
+        let credit = self.sessions.capacity(Pool::Delivery);
+        self.queue.set_delivery_credit(credit);
     }
 
     fn give_up(&mut self, step: &mut Step, seq: u64, id: JobId) {
@@ -367,6 +378,11 @@ impl Core {
             Phase::Assigned(holder) => Some(holder),
             _ => None,
         };
+        match &outcome.end {
+            End::Committed { failed, .. } => self.queue.judge(seq, *failed),
+            End::Rescheduled { .. } => self.queue.judge(seq, true),
+            End::Fenced | End::HandedBack => {}
+        }
         match outcome.end {
             End::Committed {
                 jobs, cancelled, ..

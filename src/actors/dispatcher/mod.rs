@@ -6,6 +6,7 @@ mod event;
 mod holds;
 mod horizon;
 mod queue;
+mod receivers;
 mod scan;
 mod sessions;
 mod snapshot;

@@ -10,11 +10,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::cluster::message::light;
-use crate::job::{Class, Job, JobId, Millis, Pool};
+use crate::job::{Class, Job, JobId, Millis, Pool, receiver_of};
 
 use super::event::SessionId;
 use super::holds::Holds;
 use super::horizon::Horizon;
+use super::receivers::Receivers;
 use super::snapshot::JobCounts;
 
 /// Where an open job is.
@@ -78,9 +79,11 @@ pub(super) struct Queue {
     lanes: BTreeMap<LaneNo, Lane>,
     lane_by_key: BTreeMap<Arc<str>, LaneNo>,
     line: BTreeMap<(LaneNo, Place), u64>,
-    /// Ready lanes by the pool of their first job, in the order they got ready.
+    /// Lanes whose first job is the node's own work and may start, in the order
+    /// they got ready.
     ready_run: BTreeMap<u64, LaneNo>,
-    ready_delivery: BTreeMap<u64, LaneNo>,
+    /// Lanes whose first job is a delivery and may start, by receiver.
+    deliveries: Receivers,
     /// Lanes whose first job waits for an unknown predecessor, by that one.
     awaiting: BTreeSet<(u64, LaneNo)>,
     /// Jobs an earlier master may have assigned, and nobody claimed yet.
@@ -150,6 +153,9 @@ impl Queue {
         if loaded && phase == Phase::InLine && self.may_have_run(&job) {
             self.suspects.insert((lane, seq));
         }
+        if let Some(receiver) = job.new.receiver() {
+            self.deliveries.add(receiver);
+        }
         self.seqs.insert(id, seq);
         self.jobs.insert(
             seq,
@@ -177,7 +183,24 @@ impl Queue {
         if let Some(lane) = self.lanes.get_mut(&entry.lane) {
             lane.jobs -= 1;
         }
+        if let Some(receiver) = entry.job.new.receiver() {
+            self.deliveries.remove(receiver);
+        }
         self.settle(entry.lane);
+    }
+
+    /// A delivery was tried; whether it failed.
+    pub(super) fn judge(&mut self, seq: u64, failed: bool) {
+        if let Some(entry) = self.jobs.get(&seq)
+            && let Some(receiver) = entry.job.new.receiver()
+        {
+            self.deliveries.judge(receiver, failed);
+        }
+    }
+
+    /// The workers grant this much credit for deliveries together.
+    pub(super) fn set_delivery_credit(&mut self, credit: u32) {
+        self.deliveries.set_credit(credit);
     }
 
     /// Moves a job to another phase.
@@ -257,9 +280,13 @@ impl Queue {
         }
     }
 
-    /// The first job of the lane that has been ready longest.
+    /// The first job of the lane that has been ready longest; of deliveries,
+    /// to the receiver whose turn it is.
     pub(super) fn first_ready(&self, pool: Pool) -> Option<(u64, &Entry)> {
-        let lane = *self.ready(pool).values().next()?;
+        let lane = match pool {
+            Pool::Run => *self.ready_run.values().next()?,
+            Pool::Delivery => self.deliveries.first()?,
+        };
         let seq = self.first_in_line(lane)?;
         self.jobs.get(&seq).map(|entry| (seq, entry))
     }
@@ -277,7 +304,7 @@ impl Queue {
     }
 
     pub(super) fn counts(&self) -> JobCounts {
-        let ready = self.ready_run.len() + self.ready_delivery.len();
+        let ready = self.ready_run.len() + self.deliveries.count();
         JobCounts {
             ready,
             waiting: self.counts.waiting - ready,
@@ -386,6 +413,9 @@ impl Queue {
         if is_active(phase) {
             self.active.insert(seq);
         }
+        if let Phase::Assigned(_) = phase {
+            self.on_worker(seq, true);
+        }
         *self.count(phase) += 1;
     }
 
@@ -409,7 +439,20 @@ impl Queue {
             self.holds.forget_instant(instant, seq);
         }
         self.active.remove(&seq);
+        if let Phase::Assigned(_) = phase {
+            self.on_worker(seq, false);
+        }
         *self.count(phase) -= 1;
+    }
+
+    /// Whether a job is on a worker counts for the receiver of a delivery.
+    fn on_worker(&mut self, seq: u64, is_on: bool) {
+        let entry = self.jobs.get(&seq);
+        match entry.and_then(|entry| entry.job.new.receiver()) {
+            Some(receiver) if is_on => self.deliveries.started(receiver),
+            Some(receiver) => self.deliveries.stopped(receiver),
+            None => {}
+        }
     }
 
     fn running(&mut self, lane: LaneNo, more: bool) {
@@ -447,17 +490,21 @@ impl Queue {
         };
         let current = lane.ready;
         if current.map(|(pool, _)| pool) != wanted {
-            if let Some((pool, turn)) = current {
-                self.ready_mut(pool).remove(&turn);
+            let key = lane.key.clone();
+            match current {
+                Some((Pool::Run, turn)) => drop(self.ready_run.remove(&turn)),
+                Some((Pool::Delivery, turn)) => self.deliveries.unready(receiver_of(&key), turn),
+                None => {}
             }
-            let ready = wanted.map(|pool| {
-                self.turn += 1;
-                let turn = self.turn;
-                self.ready_mut(pool).insert(turn, no);
-                (pool, turn)
-            });
+            self.turn += 1;
+            let turn = self.turn;
+            match wanted {
+                Some(Pool::Run) => drop(self.ready_run.insert(turn, no)),
+                Some(Pool::Delivery) => self.deliveries.ready(receiver_of(&key), turn, no),
+                None => {}
+            }
             if let Some(lane) = self.lanes.get_mut(&no) {
-                lane.ready = ready;
+                lane.ready = wanted.map(|pool| (pool, turn));
             }
         }
         if self.lanes.get(&no).is_some_and(|lane| lane.jobs == 0)
@@ -483,20 +530,6 @@ impl Queue {
         }
         self.awaiting.insert((prev, no));
         None
-    }
-
-    fn ready(&self, pool: Pool) -> &BTreeMap<u64, LaneNo> {
-        match pool {
-            Pool::Run => &self.ready_run,
-            Pool::Delivery => &self.ready_delivery,
-        }
-    }
-
-    fn ready_mut(&mut self, pool: Pool) -> &mut BTreeMap<u64, LaneNo> {
-        match pool {
-            Pool::Run => &mut self.ready_run,
-            Pool::Delivery => &mut self.ready_delivery,
-        }
     }
 }
 

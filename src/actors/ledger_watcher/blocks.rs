@@ -1,9 +1,10 @@
 //! Fetching blocks and turning them into jobs.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use futures_util::{StreamExt, stream};
 use serde_json::Value;
+use tokio::time::timeout;
 
 use super::Trouble;
 use super::session::{Watcher, progress_guard};
@@ -21,6 +22,8 @@ const PORTION_BLOCKS: u64 = 50;
 const PORTION_TRANSACTIONS: usize = 5000;
 /// Blocks fetched at the same time.
 const FETCHES: usize = 8;
+/// How long blocks may wait for room before the node's memory is given up.
+const NO_ROOM: Duration = Duration::from_millis(100);
 /// How often a portion is made anew because one of its transactions was settled
 /// by somebody else in between.
 const RACES: usize = 10;
@@ -36,6 +39,7 @@ impl Watcher {
             let started = Instant::now();
             metrics::gauge!("processing_blocks_total")
                 .set((follow.tip() - follow.progress().settled) as f64);
+            self.wait_for_room().await;
             let blocks = self.fetch(&plan, newest).await?;
             self.take(follow, plan.settle_from, blocks).await?;
             metrics::histogram!("block_process_duration_ms")
@@ -44,6 +48,19 @@ impl Watcher {
         metrics::gauge!("processing_blocks_total").set(0.0);
         metrics::gauge!("ledger_block_height").set(follow.progress().settled as f64);
         Ok(())
+    }
+
+    /// Blocks lead to jobs; they are taken over no faster than jobs end. What
+    /// waiting blocks may have changed must not be answered from memory.
+    async fn wait_for_room(&mut self) {
+        let room = (self.options.room)();
+        tokio::pin!(room);
+        if timeout(NO_ROOM, &mut room).await.is_ok() {
+            return;
+        }
+        tracing::warn!("too many jobs wait: blocks wait too");
+        self.go_dark().await;
+        room.await;
     }
 
     /// The blocks of a plan in order, fewer if they are large.

@@ -34,6 +34,9 @@ pub type TellChain = Arc<dyn Fn(ChainUpdate) -> BoxFuture<'static, ()> + Send + 
 /// of a crash are found in the store.
 pub type HandOver = Arc<dyn Fn(Vec<Job>) -> BoxFuture<'static, ()> + Send + Sync>;
 
+/// Ends when the node has room for what blocks lead to.
+pub type Room = Arc<dyn Fn() -> BoxFuture<'static, ()> + Send + Sync>;
+
 /// What the watcher works with.
 #[derive(Clone)]
 pub struct WatcherOptions {
@@ -49,6 +52,8 @@ pub struct WatcherOptions {
     pub tell_chain: TellChain,
     /// Towards the dispatcher.
     pub hand_over: HandOver,
+    /// Asked before blocks are taken over.
+    pub room: Room,
     /// `NDID_NODE`: does not wait until the chain is initialised.
     pub ndid_node: bool,
     /// Intervals.

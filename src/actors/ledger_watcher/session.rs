@@ -308,7 +308,7 @@ impl Watcher {
     }
 
     /// Blocks are no longer followed: nothing may be served from a cache.
-    async fn go_dark(&mut self) {
+    pub async fn go_dark(&mut self) {
         if !self.is_ready() {
             return;
         }

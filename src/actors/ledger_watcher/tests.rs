@@ -289,6 +289,7 @@ impl Node {
                 handed.lock().push(Event::Handed(jobs.len()));
                 Box::pin(async {})
             }),
+            room: Arc::new(|| Box::pin(async {})),
             ndid_node: false,
             timing: self.timing.clone(),
         }));
