@@ -395,6 +395,9 @@ async fn fetch(store: SharedStore, ids: Vec<JobId>) -> Result<Event, Deposed> {
 
 async fn release(store: SharedStore, epoch: Epoch, ids: Vec<JobId>) -> Result<Event, Deposed> {
     let released = persist("release jobs", || store.release(epoch, &ids)).await?;
+    let is_open = |released: &&Released| matches!(released, Released::Open { .. });
+    let rerun = released.iter().filter(is_open).count();
+    metrics::counter!("erawan_jobs_rerun_total").increment(rerun as u64);
     Ok(Event::Released(ids.into_iter().zip(released).collect()))
 }
 
