@@ -47,6 +47,8 @@ pub struct AdminOptions {
     /// What the process is to its node: `master`, `standby`, `worker` or
     /// `standalone`.
     pub role: Arc<dyn Fn() -> &'static str + Send + Sync>,
+    /// What operators should know although the process is ready.
+    pub notices: Arc<dyn Fn() -> Vec<String> + Send + Sync>,
     /// Where to listen; port 0 takes a free one.
     pub address: SocketAddr,
     /// `PROMETHEUS_HTTPS`
@@ -106,8 +108,9 @@ async fn handle(request: HttpRequest, options: Data<AdminOptions>) -> HttpRespon
             let reasons = (options.reasons)();
             let ready = reasons.is_empty();
             let status = if ready { 200 } else { 503 };
-            let role = (options.role)();
-            let body = json!({"ready": ready, "reasons": reasons, "role": role});
+            let (role, notices) = ((options.role)(), (options.notices)());
+            let body =
+                json!({"ready": ready, "reasons": reasons, "role": role, "notices": notices});
             Answer::json(status, &body)
         }
         _ => Answer::empty(404),

@@ -7,9 +7,10 @@ use std::time::Duration;
 use actix::Addr;
 use futures_util::FutureExt;
 
-use super::Role;
 use super::parts::{Parts, read_tls};
-use crate::actors::dispatcher::{self, Dispatcher, Submit};
+use super::readiness::ReadinessWatch;
+use super::{QueueLimit, Role};
+use crate::actors::dispatcher::{self, Dispatcher, GetSnapshot, Submit};
 use crate::actors::ledger_watcher::{LedgerWatcher, Timing, WatcherOptions};
 use crate::actors::mastership::Term;
 use crate::actors::mq_inbox::{self, MqInbox};
@@ -23,6 +24,8 @@ use crate::ledger::ChainUpdate;
 use crate::mq::client::MqClient;
 use crate::store::{Epoch, remote};
 
+/// Before the dispatcher is asked again whether there is room.
+const NO_ROOM: Duration = Duration::from_millis(20);
 const INBOX_STOP: Duration = Duration::from_secs(2);
 
 /// The running parts of a master, for one term.
@@ -48,6 +51,7 @@ impl MasterSide {
     /// When the gRPC port cannot be had or a certificate cannot be used.
     pub async fn start(
         parts: &Parts,
+        readiness: &ReadinessWatch,
         term: &Term,
         master_id: String,
         place: Option<Place>,
@@ -73,7 +77,9 @@ impl MasterSide {
         };
         let master = Master::start(options).await.map_err(io::Error::other)?;
         let watcher = start_watcher(parts, term.epoch(), master.dispatcher());
-        let inbox = start_inbox(parts, term.epoch(), master.dispatcher())?;
+        readiness.watch_blocks(watcher.state());
+        let queue = readiness.queue();
+        let inbox = start_inbox(parts, term.epoch(), queue, master.dispatcher())?;
         Ok(Self {
             master,
             watcher,
@@ -121,6 +127,7 @@ impl MasterSide {
 fn start_watcher(parts: &Parts, epoch: Epoch, dispatcher: Addr<Dispatcher>) -> LedgerWatcher {
     let config = &parts.config;
     let (cached, told) = (parts.cached.clone(), dispatcher.clone());
+    let (asked, limit) = (dispatcher.clone(), config.queue.jobs);
     LedgerWatcher::start(WatcherOptions {
         client: parts.client.clone(),
         store: parts.store.clone(),
@@ -130,20 +137,17 @@ fn start_watcher(parts: &Parts, epoch: Epoch, dispatcher: Addr<Dispatcher>) -> L
         }),
         tell_chain: Arc::new(move |update: ChainUpdate| {
             cached.apply(&update);
-            let is_replaced = update.new_chain;
             let chain = Chain {
                 chain_id: update.chain_id,
                 height: update.height,
                 ready: update.ready,
                 methods: update.methods,
                 reset: update.reset,
+                era: update.era,
             };
             let told = told.clone();
             // An error means that the master stops.
             async move {
-                if is_replaced {
-                    let _ = told.send(dispatcher::ChainReplaced).await;
-                }
                 let _ = told.send(dispatcher::ChainUpdate(chain)).await;
             }
             .boxed()
@@ -155,14 +159,27 @@ fn start_watcher(parts: &Parts, epoch: Epoch, dispatcher: Addr<Dispatcher>) -> L
             }
             .boxed()
         }),
+        room: Arc::new(move || room_for_blocks(asked.clone(), limit).boxed()),
         ndid_node: config.ndid_node,
         timing: Timing::new(config.tendermint.max_sync_check_interval),
     })
 }
 
+/// Waits while more jobs can run than the node should have open. Jobs that wait
+/// for an instant or a block do not count: they may need the next block to end.
+async fn room_for_blocks(dispatcher: Addr<Dispatcher>, limit: u64) {
+    // An error means that the master stops.
+    while let Ok(snapshot) = dispatcher.send(GetSnapshot).await
+        && snapshot.jobs.runnable() as u64 >= limit
+    {
+        tokio::time::sleep(NO_ROOM).await;
+    }
+}
+
 fn start_inbox(
     parts: &Parts,
     epoch: Epoch,
+    queue: &Arc<QueueLimit>,
     dispatcher: Addr<Dispatcher>,
 ) -> io::Result<Option<Addr<MqInbox>>> {
     if parts.context.role == Role::Ndid {
@@ -176,6 +193,7 @@ fn start_inbox(
         store: parts.store.clone(),
         epoch,
         client: MqClient::new(config).map_err(io::Error::other)?,
+        queue: queue.clone(),
         on_accepted: Arc::new(move |jobs| {
             let handed = dispatcher.send(Submit(jobs));
             tokio::spawn(async move {

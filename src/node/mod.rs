@@ -5,6 +5,7 @@ mod context;
 mod master_side;
 mod operations;
 mod parts;
+mod queue_limit;
 mod readiness;
 mod runner;
 mod standing;
@@ -22,6 +23,7 @@ use tokio::sync::watch;
 
 pub use check::check;
 pub use context::{Context, Role};
+pub use queue_limit::{Full, QueueLimit};
 pub use stop::Stop;
 
 use crate::cluster::local::Place;
@@ -85,7 +87,7 @@ async fn serve(config: Arc<Config>, stop: Stop) -> io::Result<()> {
         version = env!("CARGO_PKG_VERSION"),
         "starting"
     );
-    let readiness = ReadinessWatch::default();
+    let readiness = ReadinessWatch::new(config.queue);
     let standing = StandingWatch::new(config.mode);
     let admin = start_admin(&config, &readiness, &standing).await?;
     let parts = Parts::open(config.clone()).await?;
@@ -106,7 +108,7 @@ async fn serve(config: Arc<Config>, stop: Stop) -> io::Result<()> {
         match config.mode {
             Mode::Worker => std::future::pending().await,
             Mode::Standalone | Mode::Master => {
-                terms::serve(&parts, place, standing, stopping).await
+                terms::serve(&parts, &readiness, place, standing, stopping).await
             }
         }
     });
@@ -156,9 +158,11 @@ async fn start_admin(
         return Ok(None);
     };
     let (readiness, standing) = (readiness.clone(), standing.clone());
+    let noticed = readiness.clone();
     let options = AdminOptions {
         metrics: admin::install_recorder().map_err(io::Error::other)?,
         reasons: Arc::new(move || readiness.reasons()),
+        notices: Arc::new(move || noticed.notices()),
         role: Arc::new(move || standing.role()),
         address: ([0, 0, 0, 0], prometheus.port).into(),
         https: prometheus.https.clone(),

@@ -8,6 +8,7 @@ use tokio::sync::watch;
 
 use super::master_side::{Lost, MasterSide};
 use super::parts::Parts;
+use super::readiness::ReadinessWatch;
 use super::standing::StandingWatch;
 use crate::actors::mastership::{Mastership, OPTIONS, core};
 use crate::cluster::local::Place;
@@ -33,12 +34,13 @@ enum End {
 /// When it is the master and cannot start to work as one.
 pub async fn serve(
     parts: &Parts,
+    readiness: &ReadinessWatch,
     place: Option<Place>,
     standing: StandingWatch,
     mut stopping: watch::Receiver<bool>,
 ) -> io::Result<()> {
     loop {
-        match term(parts, place.clone(), &standing, &mut stopping).await? {
+        match term(parts, readiness, place.clone(), &standing, &mut stopping).await? {
             End::Stopping => return Ok(()),
             End::Lost(reason) => {
                 tracing::warn!(reason, "no longer the master: standing by");
@@ -62,6 +64,7 @@ async fn told(stopping: &mut watch::Receiver<bool>) {
 /// From standing by to the end of the term that follows.
 async fn term(
     parts: &Parts,
+    readiness: &ReadinessWatch,
     place: Option<Place>,
     standing: &StandingWatch,
     stopping: &mut watch::Receiver<bool>,
@@ -83,7 +86,7 @@ async fn term(
     let Some(term) = elected else {
         return Ok(End::Lost(mastership.lost().await));
     };
-    let mut side = match MasterSide::start(parts, &term, master_id, place).await {
+    let mut side = match MasterSide::start(parts, readiness, &term, master_id, place).await {
         Ok(side) => side,
         Err(error) => {
             mastership.end().await;

@@ -70,8 +70,6 @@ pub struct Core {
     /// Given-up jobs the store is being asked about, known or not.
     unsettled: BTreeMap<JobId, Asked>,
     scan: Scan,
-    /// The chain was replaced before all jobs were loaded.
-    void_loaded: bool,
     wake_at: Option<Millis>,
     stale_outcomes: u64,
 }
@@ -87,7 +85,6 @@ impl Core {
             claims: BTreeMap::new(),
             unsettled: BTreeMap::new(),
             scan: Scan::default(),
-            void_loaded: false,
             wake_at: None,
             stale_outcomes: 0,
             options,
@@ -150,7 +147,7 @@ impl Core {
                 }
             }
             Event::Height(height) => self.queue.pass_height(height, step.now),
-            Event::ChainChanged => self.forget_heights(),
+            Event::Era(era) => self.queue.enter_era(era, step.now),
             Event::SessionUp {
                 session,
                 worker,
@@ -161,7 +158,10 @@ impl Core {
                 let capacities = [run_capacity, delivery_capacity];
                 self.session_up(step, session, worker, capacities, running);
             }
-            Event::SessionDraining(session) => self.sessions.drain(session),
+            Event::SessionDraining(session) => {
+                self.sessions.drain(session);
+                self.share_credit();
+            }
             Event::SessionDown(session) => self.session_down(step, session),
             Event::Outcomes { session, outcomes } => {
                 for outcome in outcomes {
@@ -210,7 +210,6 @@ impl Core {
             self.load(step);
             return;
         }
-        self.all_loaded(step);
         if self.queue.is_empty() {
             self.begin(step);
             return;
@@ -219,23 +218,6 @@ impl Core {
         self.scan.no_later_than(step.now);
         self.queue.begin_adoption();
         self.count_down(step);
-    }
-
-    /// Jobs that are not loaded yet wait for heights of the old chain as well.
-    fn forget_heights(&mut self) {
-        self.queue.forget_heights();
-        self.void_loaded = matches!(
-            self.stage,
-            Stage::Created | Stage::Loading | Stage::LoadingAgain(_)
-        );
-    }
-
-    fn all_loaded(&mut self, step: &mut Step) {
-        if std::mem::take(&mut self.void_loaded) {
-            let height = self.queue.height();
-            self.queue.forget_heights();
-            self.queue.pass_height(height, step.now);
-        }
     }
 
     /// Workers that look for this master find it at about the same time: when
@@ -293,6 +275,7 @@ impl Core {
     ) {
         let earlier = self.sessions.of_worker(&worker);
         self.sessions.add(session, worker, capacities);
+        self.share_credit();
         for run in running {
             let (id, attempt) = (run.attempt.job, run.attempt.number);
             self.sessions.occupy(session, id, attempt, run.pool);
@@ -346,8 +329,15 @@ impl Core {
                 }
             }
         }
+        self.share_credit();
         // Its last outcomes and announcements may be lost.
         self.scan.no_later_than(step.now);
+    }
+
+    /// Receivers of deliveries have shares of what all workers grant.
+    fn share_credit(&mut self) {
+        let credit = self.sessions.capacity(Pool::Delivery);
+        self.queue.set_delivery_credit(credit);
     }
 
     fn give_up(&mut self, step: &mut Step, seq: u64, id: JobId) {
@@ -386,6 +376,11 @@ impl Core {
             Phase::Assigned(holder) => Some(holder),
             _ => None,
         };
+        match &outcome.end {
+            End::Committed { failed, .. } => self.queue.judge(seq, *failed),
+            End::Rescheduled { .. } => self.queue.judge(seq, true),
+            End::Fenced | End::HandedBack => {}
+        }
         match outcome.end {
             End::Committed {
                 jobs, cancelled, ..

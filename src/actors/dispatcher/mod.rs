@@ -6,14 +6,15 @@ mod event;
 mod holds;
 mod horizon;
 mod queue;
+mod receivers;
 mod scan;
 mod sessions;
 mod snapshot;
 
 pub use self::core::Core;
 pub use actor::{
-    ChainReplaced, ChainUpdate, Dispatcher, Drain, FromSession, GetSnapshot, LaterMaster,
-    SessionDown, SessionUp, Stop, Submit,
+    ChainUpdate, Dispatcher, Drain, FromSession, GetSnapshot, LaterMaster, SessionDown, SessionUp,
+    Stop, Submit,
 };
 pub use event::{Action, Event, Options, SessionId};
 pub use sessions::Load;
