@@ -52,6 +52,8 @@ pub struct Hello {
     pub delivery_capacity: u32,
     /// What it still runs, or has not reported yet.
     pub running: Vec<Running>,
+    /// The highest epoch it has seen; 0 before the first master.
+    pub seen: Epoch,
 }
 
 /// How an attempt ended on its worker.
@@ -101,6 +103,8 @@ pub struct Chain {
     pub methods: Vec<String>,
     /// Caches of query answers must be dropped as a whole.
     pub reset: bool,
+    /// Which of the ledger's histories `height` is a height of.
+    pub era: u64,
 }
 
 /// From a worker to its master.
@@ -272,6 +276,7 @@ impl From<Hello> for proto::Hello {
                     delivery: run.pool == Pool::Delivery,
                 })
                 .collect(),
+            seen_epoch: hello.seen.0,
         }
     }
 }
@@ -305,6 +310,7 @@ impl TryFrom<proto::Hello> for Hello {
                 .into_iter()
                 .map(running)
                 .collect::<Result<_, MessageError>>()?,
+            seen: Epoch(hello.seen_epoch),
         })
     }
 }
@@ -377,6 +383,7 @@ impl From<Chain> for proto::Chain {
             ready: chain.ready,
             methods: chain.methods,
             reset: chain.reset,
+            era: chain.era,
         }
     }
 }
@@ -389,6 +396,7 @@ impl From<proto::Chain> for Chain {
             ready: chain.ready,
             methods: chain.methods,
             reset: chain.reset,
+            era: chain.era,
         }
     }
 }
