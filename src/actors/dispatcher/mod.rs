@@ -5,6 +5,7 @@ mod core;
 mod event;
 mod holds;
 mod horizon;
+mod parked;
 mod queue;
 mod scan;
 mod sessions;
@@ -12,8 +13,8 @@ mod snapshot;
 
 pub use self::core::Core;
 pub use actor::{
-    ChainReplaced, ChainUpdate, Dispatcher, Drain, FromSession, GetSnapshot, SessionDown,
-    SessionUp, Stop, Submit,
+    ChainReplaced, ChainUpdate, Dispatcher, Drain, FromSession, GetSnapshot, JobChanged, JobGone,
+    SessionDown, SessionUp, Stop, Submit,
 };
 pub use event::{Action, Event, Options, SessionId};
 pub use sessions::Load;

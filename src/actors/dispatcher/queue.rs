@@ -10,11 +10,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::cluster::message::light;
-use crate::job::{Class, Job, JobId, Millis, Pool};
+use crate::job::{Class, Job, JobId, Millis};
 
 use super::event::SessionId;
 use super::holds::Holds;
 use super::horizon::Horizon;
+use super::sessions::Need;
 use super::snapshot::JobCounts;
 
 /// Where an open job is.
@@ -32,7 +33,7 @@ pub(super) enum Phase {
     Assigned(SessionId),
     /// Given up; the store is being asked what became of it.
     Unsettled,
-    /// Lost too many workers.
+    /// In its key's line, which it blocks until an operator has decided.
     Parked,
 }
 
@@ -66,21 +67,19 @@ struct Lane {
     jobs: usize,
     /// Jobs that are assigned or unsettled; nothing else may start.
     running: usize,
-    /// Its pool and turn in `ready`.
-    ready: Option<(Pool, u64)>,
+    /// What its first job needs, and its turn in `ready`.
+    ready: Option<(Need, u64)>,
 }
 
 #[derive(Debug, Clone, Default)]
 pub(super) struct Queue {
-    max_attempts: u32,
     jobs: BTreeMap<u64, Entry>,
     seqs: BTreeMap<JobId, u64>,
     lanes: BTreeMap<LaneNo, Lane>,
     lane_by_key: BTreeMap<Arc<str>, LaneNo>,
     line: BTreeMap<(LaneNo, Place), u64>,
-    /// Ready lanes by the pool of their first job, in the order they got ready.
-    ready_run: BTreeMap<u64, LaneNo>,
-    ready_delivery: BTreeMap<u64, LaneNo>,
+    /// Ready lanes by what their first job needs, in the order they got ready.
+    ready: BTreeMap<Need, BTreeMap<u64, LaneNo>>,
     /// Lanes whose first job waits for an unknown predecessor, by that one.
     awaiting: BTreeSet<(u64, LaneNo)>,
     /// Jobs an earlier master may have assigned, and nobody claimed yet.
@@ -98,13 +97,6 @@ pub(super) struct Queue {
 }
 
 impl Queue {
-    pub(super) fn new(max_attempts: u32) -> Self {
-        Self {
-            max_attempts,
-            ..Self::default()
-        }
-    }
-
     pub(super) fn horizon(&self) -> &Horizon {
         &self.horizon
     }
@@ -258,8 +250,8 @@ impl Queue {
     }
 
     /// The first job of the lane that has been ready longest.
-    pub(super) fn first_ready(&self, pool: Pool) -> Option<(u64, &Entry)> {
-        let lane = *self.ready(pool).values().next()?;
+    pub(super) fn first_ready(&self, need: Need) -> Option<(u64, &Entry)> {
+        let lane = *self.ready.get(&need)?.values().next()?;
         let seq = self.first_in_line(lane)?;
         self.jobs.get(&seq).map(|entry| (seq, entry))
     }
@@ -277,7 +269,7 @@ impl Queue {
     }
 
     pub(super) fn counts(&self) -> JobCounts {
-        let ready = self.ready_run.len() + self.ready_delivery.len();
+        let ready = self.ready.values().map(BTreeMap::len).sum();
         JobCounts {
             ready,
             waiting: self.counts.waiting - ready,
@@ -285,12 +277,11 @@ impl Queue {
         }
     }
 
-    /// Parked jobs, oldest first.
-    pub(super) fn parked(&self) -> impl Iterator<Item = JobId> {
+    /// Parked jobs with `seq > after`, oldest first.
+    pub(super) fn parked(&self, after: u64) -> impl Iterator<Item = (u64, JobId)> {
         self.parked
-            .iter()
-            .filter_map(|seq| self.jobs.get(seq))
-            .map(|entry| entry.job.id())
+            .range(after.saturating_add(1)..)
+            .filter_map(|seq| Some((*seq, self.jobs.get(seq)?.job.id())))
     }
 
     /// The oldest job that is neither held nor parked.
@@ -309,7 +300,7 @@ impl Queue {
             .filter(|above| counts && *above >= self.height);
         let failed_before = job.tries > 0 && job.kind().class() == Class::Transactional;
         match (later, above) {
-            _ if job.attempt > self.max_attempts => Phase::Parked,
+            _ if job.parked => Phase::Parked,
             (Some(instant), _) if failed_before => Phase::Blocked(instant),
             (Some(instant), _) => Phase::HeldUntil(instant),
             (None, Some(above)) => Phase::HeldAbove(above),
@@ -370,15 +361,15 @@ impl Queue {
         };
         let (lane, place, phase) = (entry.lane, entry.place, entry.phase);
         match phase {
-            Phase::InLine | Phase::Blocked(_) => {
+            Phase::InLine | Phase::Blocked(_) | Phase::Parked => {
                 self.line.insert((lane, place), seq);
             }
             Phase::Assigned(_) | Phase::Unsettled => self.running(lane, true),
             Phase::HeldAbove(height) => self.holds.hold_above(height, seq),
-            Phase::Parked => {
-                self.parked.insert(seq);
-            }
             Phase::HeldUntil(_) => {}
+        }
+        if phase == Phase::Parked {
+            self.parked.insert(seq);
         }
         if let Phase::Blocked(instant) | Phase::HeldUntil(instant) = phase {
             self.holds.hold_until(instant, seq);
@@ -395,16 +386,14 @@ impl Queue {
         };
         let (lane, place, phase) = (entry.lane, entry.place, entry.phase);
         match phase {
-            Phase::InLine | Phase::Blocked(_) => {
+            Phase::InLine | Phase::Blocked(_) | Phase::Parked => {
                 self.line.remove(&(lane, place));
             }
             Phase::Assigned(_) | Phase::Unsettled => self.running(lane, false),
             Phase::HeldAbove(height) => self.holds.forget_height(height, seq),
-            Phase::Parked => {
-                self.parked.remove(&seq);
-            }
             Phase::HeldUntil(_) => {}
         }
+        self.parked.remove(&seq);
         if let Phase::Blocked(instant) | Phase::HeldUntil(instant) = phase {
             self.holds.forget_instant(instant, seq);
         }
@@ -441,20 +430,21 @@ impl Queue {
 
     /// Finds out whether a lane is ready, and drops it when it is empty.
     fn settle(&mut self, no: LaneNo) {
-        let wanted = self.ready_pool(no);
+        let wanted = self.ready_for(no);
         let Some(lane) = self.lanes.get(&no) else {
             return;
         };
         let current = lane.ready;
-        if current.map(|(pool, _)| pool) != wanted {
-            if let Some((pool, turn)) = current {
-                self.ready_mut(pool).remove(&turn);
+        if current.map(|(need, _)| need) != wanted {
+            if let Some((need, turn)) = current
+                && let Some(ready) = self.ready.get_mut(&need)
+            {
+                ready.remove(&turn);
             }
-            let ready = wanted.map(|pool| {
+            let ready = wanted.map(|need| {
                 self.turn += 1;
-                let turn = self.turn;
-                self.ready_mut(pool).insert(turn, no);
-                (pool, turn)
+                self.ready.entry(need).or_default().insert(self.turn, no);
+                (need, self.turn)
             });
             if let Some(lane) = self.lanes.get_mut(&no) {
                 lane.ready = ready;
@@ -467,7 +457,8 @@ impl Queue {
         }
     }
 
-    fn ready_pool(&mut self, no: LaneNo) -> Option<Pool> {
+    /// What the first job of a lane needs, if the lane is ready.
+    fn ready_for(&mut self, no: LaneNo) -> Option<Need> {
         if self.lanes.get(&no)?.running > 0 {
             return None;
         }
@@ -479,24 +470,10 @@ impl Queue {
         // A known predecessor that is in the line stands before this one, and
         // one that is not in the line holds up nobody.
         if prev == 0 || self.knows(prev) {
-            return Some(entry.job.kind().pool());
+            return Some(Need::of(&entry.job));
         }
         self.awaiting.insert((prev, no));
         None
-    }
-
-    fn ready(&self, pool: Pool) -> &BTreeMap<u64, LaneNo> {
-        match pool {
-            Pool::Run => &self.ready_run,
-            Pool::Delivery => &self.ready_delivery,
-        }
-    }
-
-    fn ready_mut(&mut self, pool: Pool) -> &mut BTreeMap<u64, LaneNo> {
-        match pool {
-            Pool::Run => &mut self.ready_run,
-            Pool::Delivery => &mut self.ready_delivery,
-        }
     }
 }
 
