@@ -22,7 +22,7 @@ use crate::error::{Error, codes};
 use crate::job::{Job, Kind, Millis, NewJob};
 use crate::mq::client::MqClient;
 use crate::mq::inbound::RawMessage;
-use crate::node::Role;
+use crate::node::{QueueLimit, Role};
 use crate::proto::wire::{InboundMessage, MqError};
 use crate::store::{Accept, Accepted, Epoch, SharedStore, StoreError};
 
@@ -73,6 +73,8 @@ pub struct Options {
     pub epoch: Epoch,
     /// The message queue service.
     pub client: MqClient,
+    /// Messages wait with their senders while it has no room.
+    pub queue: Arc<QueueLimit>,
     /// Who hears of accepted jobs.
     pub on_accepted: OnAccepted,
 }
@@ -211,9 +213,13 @@ impl Receiving {
         *failures = 0;
         self.state.send_replace(InboxState::Ready);
         loop {
+            let next = async {
+                self.options.queue.room_for_messages().await;
+                next_batch(&mut stream).await
+            };
             let batch = tokio::select! {
                 () = stopped(&mut stop) => return None,
-                batch = next_batch(&mut stream) => batch,
+                batch = next => batch,
             };
             // Not cancelled by a stop: what is stored is acknowledged.
             if let Err(end) = self.take(batch.messages).await {
@@ -267,6 +273,7 @@ impl Receiving {
         if jobs.is_empty() {
             return Ok(());
         }
+        self.options.queue.note(&jobs);
         self.accept(jobs).await?;
         self.acknowledge(acknowledge).await;
         Ok(())

@@ -10,13 +10,14 @@ use parking_lot::Mutex;
 use tokio::sync::watch;
 
 use super::mq_inbox::{InboxState, MqInbox, Options, Stop};
+use crate::config::QueueLimits;
 use crate::delivery::message::OutboundMessage;
 use crate::devnet::mq_service;
-use crate::job::{Column, Commit, Job, JobId, Kind, Millis, Row, Table};
+use crate::job::{Column, Commit, Job, JobId, Kind, Millis, NewJob, Row, Table};
 use crate::mq::client::{MqClient, MqSender};
 use crate::mq::inbound::RawMessage;
 use crate::mq::testing;
-use crate::node::Role;
+use crate::node::{QueueLimit, Role};
 use crate::store::*;
 
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -120,7 +121,7 @@ impl Store for FakeStore {
         Err(unused())
     }
     async fn counts(&self) -> Result<Counts, StoreError> {
-        Err(unused())
+        Ok(Counts::default())
     }
     async fn acquire_lease(&self, _: &str, _: Duration) -> Result<Lease, StoreError> {
         Err(unused())
@@ -157,6 +158,7 @@ struct Node {
     inbox: Addr<MqInbox>,
     state: watch::Receiver<InboxState>,
     service: mq_service::Options,
+    queue: Arc<QueueLimit>,
 }
 
 impl Node {
@@ -169,6 +171,10 @@ impl Node {
             Arc::new(move |jobs: Vec<Job>| dispatched.lock().extend(jobs))
         };
         let config = testing::config("idp1", service.listen);
+        let queue = Arc::new(QueueLimit::new(QueueLimits {
+            jobs: 100,
+            bytes: 1_000_000,
+        }));
         let (inbox, state) = MqInbox::launch(Options {
             node_id: "idp1".to_owned(),
             role: Role::Idp,
@@ -176,6 +182,7 @@ impl Node {
             store: store.clone(),
             epoch: Epoch(7),
             client: MqClient::new(&config).unwrap(),
+            queue: queue.clone(),
             on_accepted,
         });
         Self {
@@ -184,6 +191,7 @@ impl Node {
             inbox,
             state,
             service,
+            queue,
         }
     }
 
@@ -279,6 +287,39 @@ async fn nothing_is_acknowledged_while_the_store_is_down() {
         .unwrap();
     assert_eq!(node.dispatched.lock().len(), 1);
     node.until(|state| *state == InboxState::Ready).await;
+}
+
+#[actix::test]
+async fn nothing_is_taken_while_the_queue_is_full() {
+    let service = service_options("idp1");
+    start_service(&service);
+    let mut node = Node::start(service);
+    node.until(|state| *state == InboxState::Ready).await;
+    let many = vec![NewJob::new(Kind::Noop, "key", &()); 125];
+    node.queue.note(&many);
+    let client = sender();
+    let messages: Vec<OutboundMessage> = (0..3)
+        .map(|number| node.message(&format!("m_{number}")))
+        .collect();
+    let sending = tokio::spawn(async move {
+        for message in &messages {
+            send(&client, message).await;
+        }
+    });
+    // Long enough for many messages; what was being waited for when the queue
+    // became full may still be taken.
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    assert!(!sending.is_finished());
+    assert!(node.dispatched.lock().len() <= 1);
+
+    // The store says that they have ended.
+    let store: SharedStore = node.store.clone();
+    QueueLimit::follow(&node.queue, store);
+    tokio::time::timeout(PATIENCE, sending)
+        .await
+        .unwrap()
+        .unwrap();
+    assert_eq!(node.dispatched.lock().len(), 3);
 }
 
 #[actix::test]

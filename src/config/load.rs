@@ -15,6 +15,8 @@ use super::network::{api, bytes, grpc, link, mq, prometheus, tendermint};
 use super::variables::{self, Database, Flow, Links, Logging, Process, Queue, Secrets};
 use super::*;
 
+const MIB: u64 = 1024 * 1024;
+
 /// One thing wrong with the environment.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Mistake {
@@ -152,6 +154,7 @@ fn read(environment: &HashMap<String, String>, checker: &mut Checker) -> Config 
             25_000,
         ),
         capacity: capacity(&process, checker),
+        queue: queue_limits(&process, checker),
         node_id,
         data_directory,
         warnings: Vec::new(),
@@ -213,6 +216,23 @@ fn capacity(process: &Process, checker: &mut Checker) -> Capacity {
         delivery: read(
             variable!("WORKER_DELIVERY_CAPACITY", process.worker_delivery_capacity),
             512,
+        ),
+    }
+}
+
+/// What half a million jobs and their payloads take of a master's memory is
+/// well below 1 GB (docs/bounds.md).
+fn queue_limits(process: &Process, checker: &mut Checker) -> QueueLimits {
+    QueueLimits {
+        jobs: checker.number(
+            variable!("QUEUE_LIMIT_JOBS", process.queue_limit_jobs),
+            500_000,
+            1..=100_000_000,
+        ),
+        bytes: checker.number(
+            variable!("QUEUE_LIMIT_BYTES", process.queue_limit_bytes),
+            256 * MIB,
+            MIB..=1024 * 1024 * MIB,
         ),
     }
 }

@@ -262,6 +262,15 @@ pub struct Capacity {
     pub delivery: u32,
 }
 
+/// How much a node takes on before it refuses calls.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct QueueLimits {
+    /// `QUEUE_LIMIT_JOBS`: open jobs.
+    pub jobs: u64,
+    /// `QUEUE_LIMIT_BYTES`: bytes of open jobs.
+    pub bytes: u64,
+}
+
 /// Everything a process is told by its environment.
 #[derive(Debug, Clone)]
 pub struct Config {
@@ -309,6 +318,8 @@ pub struct Config {
     pub shutdown_grace: Duration,
     /// How much a worker (or the standalone process) does at a time.
     pub capacity: Capacity,
+    /// How much the node takes on.
+    pub queue: QueueLimits,
     /// What an operator should know but does not stop the start.
     pub warnings: Vec<String>,
 }

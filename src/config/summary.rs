@@ -20,6 +20,8 @@ impl Config {
             .put("SHUTDOWN_GRACE_MS", self.shutdown_grace.as_millis())
             .put("WORKER_RUN_CAPACITY", self.capacity.run)
             .put("WORKER_DELIVERY_CAPACITY", self.capacity.delivery)
+            .put("QUEUE_LIMIT_JOBS", self.queue.jobs)
+            .put("QUEUE_LIMIT_BYTES", self.queue.bytes)
             .put("DB_IP", &self.redis.host)
             .put("DB_PORT", self.redis.port)
             .secret("DB_PASSWORD", self.redis.password.is_some());

@@ -22,7 +22,7 @@ concerns! {
     /// What this process is.
     Process {
         node_env, mode, node_id, ndid_node, store, data_directory_path, shutdown_grace_ms,
-        worker_run_capacity, worker_delivery_capacity,
+        worker_run_capacity, worker_delivery_capacity, queue_limit_jobs, queue_limit_bytes,
     }
     /// Master, workers and the message queue service.
     Links {

@@ -6,11 +6,13 @@ mod deliver;
 pub use client::{CallbackClient, CallbackLimits};
 pub use deliver::run_deliver;
 
+use reqwest::Url;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use self::client::destination;
 use crate::error::Error;
-use crate::job::{JobId, Kind, NewJob};
+use crate::job::{JobId, Kind, NewJob, delivery_key};
 
 /// Where a callback goes. Settings are looked up again at every try.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -95,7 +97,7 @@ pub fn callback_job(
     persistence: Persistence,
     answer_to: Option<DataRequestRef>,
 ) -> NewJob {
-    let receiver = match &target {
+    let order = match &target {
         Target::Url(url) => url.clone(),
         Target::Setting { role, name } => format!("{role}.{name}"),
         Target::Service {
@@ -103,6 +105,7 @@ pub fn callback_job(
             service_id,
         } => format!("{node_id}/{service_id}"),
     };
+    let receiver = receiver(&target);
     let callback = Callback {
         id: JobId::generate().to_string(),
         target,
@@ -110,11 +113,25 @@ pub fn callback_job(
         persistence,
         answer_to,
     };
-    NewJob::new(
-        Kind::DeliverCallback,
-        format!("callback:{scope}:{receiver}"),
-        &callback,
-    )
+    let key = delivery_key("callback", &receiver, &format!("{scope} {order}"));
+    NewJob::new(Kind::DeliverCallback, key, &callback)
+}
+
+/// Whose server the callback goes to, as far as is known when it is made: the
+/// URL behind a setting is looked up at every try.
+fn receiver(target: &Target) -> String {
+    match target {
+        Target::Url(url) => match Url::parse(url) {
+            Ok(url) => destination(&url),
+            // Its one try will say so.
+            Err(_) => "unusable".to_owned(),
+        },
+        Target::Setting { role, name } => format!("{role}.{name}"),
+        Target::Service {
+            node_id,
+            service_id,
+        } => format!("{node_id}/{service_id}"),
+    }
 }
 
 /// The `error` callback of a role (spec/http-api.md 4.6).

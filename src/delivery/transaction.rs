@@ -15,7 +15,7 @@ use super::{backoff, reconnect_backoff};
 use crate::actors::Run;
 use crate::error::{Error, codes};
 use crate::job::codec;
-use crate::job::{Commit, Job, Kind, Millis, NewJob, Table, Write};
+use crate::job::{Commit, Job, Kind, Millis, NewJob, Table, Write, delivery_key};
 use crate::ledger::{Inclusion, TransactionHash, transaction};
 use crate::node::Context;
 
@@ -170,7 +170,7 @@ async fn sign(context: &Context, transact: Transact) -> Result<Commit, Error> {
         &signed.hash,
         codec::encode(&expected),
     ));
-    let key = format!("transaction:{}", signed.hash);
+    let key = delivery_key("transaction", "ledger", &signed.hash);
     commit.job(NewJob::new(Kind::DeliverTransaction, key, &signed.hash));
     Ok(commit)
 }

@@ -7,6 +7,7 @@ use serde_json::{Map, Value};
 use super::answer::Answer;
 use super::endpoint::Endpoint;
 use super::operations::Outcome;
+use super::readiness::queue_full;
 use super::routes::Route;
 use super::server::Api;
 use super::{identity, schema, utility};
@@ -27,6 +28,10 @@ pub(super) async fn answer(api: &Api, route: &Route, parameters: &[&str], call: 
     let config = &api.options.context.config.api;
     if route.endpoint == Endpoint::NotBuilt {
         return Answer::not_built(&format!("{} {}", route.method, route.pattern));
+    }
+    // Before the call costs anything; what it really makes is counted later.
+    if route.endpoint.makes_jobs() && api.options.queue.is_full() {
+        return queue_full(config);
     }
     let result = match check(api, route, parameters, &call) {
         Ok(checked) => run(api, route.endpoint, checked, call).await,
@@ -181,6 +186,9 @@ async fn conclude(api: &Api, outcome: Outcome) -> Result<Answer, Error> {
             body,
             refused,
         } => {
+            if api.options.queue.admit(&accept.jobs).is_err() {
+                return Ok(queue_full(&api.options.context.config.api));
+            }
             if !store(api, accept).await? {
                 return Err(refused.into());
             }

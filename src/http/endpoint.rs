@@ -77,6 +77,20 @@ pub(super) enum UnsupportedBody {
 }
 
 impl Endpoint {
+    /// Whether a call that succeeds makes jobs.
+    pub fn makes_jobs(self) -> bool {
+        matches!(
+            self,
+            Endpoint::CreateRequest
+                | Endpoint::CloseRequest
+                | Endpoint::IdpResponse
+                | Endpoint::IdpErrorResponse
+                | Endpoint::OfferService
+                | Endpoint::AsData
+                | Endpoint::AsError
+        )
+    }
+
     /// Whether a proxy must be told which node behind it acts (20057).
     pub fn needs_acting_node(self) -> bool {
         !matches!(

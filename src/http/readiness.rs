@@ -75,10 +75,6 @@ impl Readiness {
         if !self.store_available {
             return Some(unavailable(&codes::DB_ERROR.into(), api).retry_after());
         }
-        if self.queue_full {
-            let error = Error::with_message(codes::UNKNOWN_ERROR, "Too many jobs are waiting");
-            return Some(unavailable(&error, api).retry_after());
-        }
         None
     }
 
@@ -101,6 +97,13 @@ impl Readiness {
         }
         None
     }
+}
+
+/// The answer to a call that would make jobs when too many are open.
+pub(super) fn queue_full(api: &Api) -> Answer {
+    metrics::counter!("erawan_calls_refused_total", "reason" => "queue_full").increment(1);
+    let error = Error::with_message(codes::UNKNOWN_ERROR, "Too many jobs are waiting");
+    unavailable(&error, api).retry_after()
 }
 
 fn unavailable(error: &Error, api: &Api) -> Answer {

@@ -13,7 +13,7 @@ use super::operations::Operations;
 use super::readiness::Readiness;
 use super::{pipeline, tls};
 use crate::job::Job;
-use crate::node::Context;
+use crate::node::{Context, QueueLimit};
 use crate::store::SharedStore;
 
 /// Idle connections are kept this long: longer than a reverse proxy's 60 s, so
@@ -40,6 +40,8 @@ pub struct ServerOptions {
     pub operations: Arc<dyn Operations>,
     /// Whether calls may be served now.
     pub readiness: Arc<dyn Fn() -> Readiness + Send + Sync>,
+    /// Refuses calls that would make jobs when the queue is full.
+    pub queue: Arc<QueueLimit>,
     /// What the process knows of its own work.
     pub status: Arc<dyn Fn() -> Status + Send + Sync>,
     /// Announces accepted jobs to the dispatcher; called before the client is answered.

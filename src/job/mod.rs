@@ -97,6 +97,10 @@ pub struct NewJob {
     /// Not before the node has seen a block above this height
     /// (spec/flows.md 1.5). It takes its place in its key's order then.
     pub after_height: Option<u64>,
+    /// Which of the ledger's histories `after_height` is a height of
+    /// ([`crate::ledger::follow::Progress::era`]): once the ledger has been
+    /// replaced, its old heights mean nothing and the job waits no longer.
+    pub era: u64,
     /// Given up when this instant has passed.
     pub deadline: Option<Millis>,
 }
@@ -112,6 +116,7 @@ impl NewJob {
             source: None,
             not_before: None,
             after_height: None,
+            era: 0,
             deadline: None,
         }
     }
@@ -134,11 +139,36 @@ impl NewJob {
         self
     }
 
+    /// Says of which of the ledger's histories the height is.
+    pub fn of_era(mut self, era: u64) -> Self {
+        self.era = era;
+        self
+    }
+
     /// Sets the instant after which the job is given up.
     pub fn deadline(mut self, instant: Millis) -> Self {
         self.deadline = Some(instant);
         self
     }
+}
+
+impl NewJob {
+    /// Whom a delivery is for; `None` for the node's own work.
+    pub fn receiver(&self) -> Option<&str> {
+        (self.kind.pool() == Pool::Delivery).then(|| receiver_of(&self.key))
+    }
+}
+
+/// The key of a delivery: what is delivered to whom, and within which order.
+/// Deliveries to one receiver share its part of the credit.
+pub fn delivery_key(what: &str, receiver: &str, order: &str) -> String {
+    format!("{what}:{} {order}", receiver.replace(' ', "%20"))
+}
+
+/// Whom a delivery with this key is for: what stands before the first space. A
+/// key without one is a receiver by itself.
+pub fn receiver_of(key: &str) -> &str {
+    key.split_once(' ').map_or(key, |(receiver, _)| receiver)
 }
 
 /// An accepted job, as the store and the dispatcher know it.

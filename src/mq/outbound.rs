@@ -15,7 +15,7 @@ use crate::actors::Run;
 use crate::delivery::message::{OutboundMessage, SEND_TIMEOUT};
 use crate::error::{Error, codes};
 use crate::flows;
-use crate::job::{Commit, Job, JobId, Kind, Millis, NewJob, Table, Write};
+use crate::job::{Commit, Job, JobId, Kind, Millis, NewJob, Table, Write, delivery_key};
 use crate::ledger::query;
 use crate::ledger::types::{MqAddress, NodeKey};
 use crate::mq::message::Message;
@@ -181,7 +181,10 @@ async fn seal(
             payload,
             request_id: message.request_id().to_owned(),
         };
-        let key = format!("message:{}:{}", receiver.node_id, message.request_id());
+        // By address: several nodes may be behind one proxy.
+        let address = format!("{}:{}", receiver.address.ip, receiver.address.port);
+        let order = format!("{} {}", receiver.node_id, message.request_id());
+        let key = delivery_key("message", &address, &order);
         let job = NewJob::new(Kind::DeliverMessage, key, &outbound);
         commit.job(job.deadline(now.after(SEND_TIMEOUT)));
     }

@@ -7,10 +7,11 @@ use std::time::Duration;
 use actix::Addr;
 use futures_util::FutureExt;
 
-use super::Role;
 use super::mastership::Mastership;
 use super::parts::{Parts, read_tls};
-use crate::actors::dispatcher::{self, Dispatcher, Submit};
+use super::readiness::ReadinessWatch;
+use super::{QueueLimit, Role};
+use crate::actors::dispatcher::{self, Dispatcher, GetSnapshot, Submit};
 use crate::actors::ledger_watcher::{LedgerWatcher, Timing, WatcherOptions};
 use crate::actors::mq_inbox::{self, MqInbox};
 use crate::cluster::local::Port;
@@ -23,6 +24,8 @@ use crate::ledger::ChainUpdate;
 use crate::mq::client::MqClient;
 use crate::store::remote;
 
+/// Before the dispatcher is asked again whether there is room.
+const NO_ROOM: Duration = Duration::from_millis(20);
 const INBOX_STOP: Duration = Duration::from_secs(2);
 
 /// The running parts of a master.
@@ -38,7 +41,8 @@ impl MasterSide {
     ///
     /// # Errors
     /// When the gRPC port cannot be had or a certificate cannot be used.
-    pub async fn start(parts: &Parts) -> io::Result<Self> {
+    pub async fn start(parts: &Parts, readiness: &ReadinessWatch) -> io::Result<Self> {
+        let queue = readiness.queue();
         let config = &parts.config;
         let master_id = format!("{}-{}", config.node_id, uuid::Uuid::new_v4());
         let mastership = Mastership::acquire(parts.store.clone(), master_id.clone()).await;
@@ -61,7 +65,8 @@ impl MasterSide {
         };
         let master = Master::start(options).await.map_err(io::Error::other)?;
         let watcher = start_watcher(parts, &mastership, master.dispatcher());
-        let inbox = start_inbox(parts, &mastership, master.dispatcher())?;
+        readiness.watch_blocks(watcher.state());
+        let inbox = start_inbox(parts, &mastership, queue, master.dispatcher())?;
         Ok(Self {
             mastership,
             master,
@@ -106,6 +111,7 @@ fn start_watcher(
 ) -> LedgerWatcher {
     let config = &parts.config;
     let (cached, told) = (parts.cached.clone(), dispatcher.clone());
+    let (asked, limit) = (dispatcher.clone(), config.queue.jobs);
     LedgerWatcher::start(WatcherOptions {
         client: parts.client.clone(),
         store: parts.store.clone(),
@@ -115,20 +121,17 @@ fn start_watcher(
         }),
         tell_chain: Arc::new(move |update: ChainUpdate| {
             cached.apply(&update);
-            let is_replaced = update.new_chain;
             let chain = Chain {
                 chain_id: update.chain_id,
                 height: update.height,
                 ready: update.ready,
                 methods: update.methods,
                 reset: update.reset,
+                era: update.era,
             };
             let told = told.clone();
             // An error means that the master stops.
             async move {
-                if is_replaced {
-                    let _ = told.send(dispatcher::ChainReplaced).await;
-                }
                 let _ = told.send(dispatcher::ChainUpdate(chain)).await;
             }
             .boxed()
@@ -140,14 +143,27 @@ fn start_watcher(
             }
             .boxed()
         }),
+        room: Arc::new(move || room_for_blocks(asked.clone(), limit).boxed()),
         ndid_node: config.ndid_node,
         timing: Timing::new(config.tendermint.max_sync_check_interval),
     })
 }
 
+/// Waits while more jobs can run than the node should have open. Jobs that wait
+/// for an instant or a block do not count: they may need the next block to end.
+async fn room_for_blocks(dispatcher: Addr<Dispatcher>, limit: u64) {
+    // An error means that the master stops.
+    while let Ok(snapshot) = dispatcher.send(GetSnapshot).await
+        && snapshot.jobs.runnable() as u64 >= limit
+    {
+        tokio::time::sleep(NO_ROOM).await;
+    }
+}
+
 fn start_inbox(
     parts: &Parts,
     mastership: &Mastership,
+    queue: &Arc<QueueLimit>,
     dispatcher: Addr<Dispatcher>,
 ) -> io::Result<Option<Addr<MqInbox>>> {
     if parts.context.role == Role::Ndid {
@@ -161,6 +177,7 @@ fn start_inbox(
         store: parts.store.clone(),
         epoch: mastership.epoch(),
         client: MqClient::new(config).map_err(io::Error::other)?,
+        queue: queue.clone(),
         on_accepted: Arc::new(move |jobs| {
             let handed = dispatcher.send(Submit(jobs));
             tokio::spawn(async move {

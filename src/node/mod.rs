@@ -6,6 +6,7 @@ mod master_side;
 mod mastership;
 mod operations;
 mod parts;
+mod queue_limit;
 mod readiness;
 mod runner;
 mod stop;
@@ -18,6 +19,7 @@ use std::time::Duration;
 
 pub use check::check;
 pub use context::{Context, Role};
+pub use queue_limit::{Full, QueueLimit};
 pub use stop::Stop;
 
 use crate::config::{self, Config, Mode};
@@ -78,13 +80,13 @@ async fn serve(config: Arc<Config>, stop: Stop) -> io::Result<()> {
         version = env!("CARGO_PKG_VERSION"),
         "starting"
     );
-    let readiness = ReadinessWatch::default();
+    let readiness = ReadinessWatch::new(config.queue);
     let admin = start_admin(&config, &readiness).await?;
     let parts = Parts::open(config.clone()).await?;
     readiness.follow(&parts);
     let master = match config.mode {
         Mode::Worker => None,
-        Mode::Standalone | Mode::Master => Some(MasterSide::start(&parts).await?),
+        Mode::Standalone | Mode::Master => Some(MasterSide::start(&parts, &readiness).await?),
     };
     let worker = match (config.mode, &master) {
         (Mode::Master, _) => None,
@@ -129,10 +131,11 @@ async fn start_admin(
     let Some(prometheus) = &config.prometheus else {
         return Ok(None);
     };
-    let readiness = readiness.clone();
+    let (readiness, noticed) = (readiness.clone(), readiness.clone());
     let options = AdminOptions {
         metrics: admin::install_recorder().map_err(io::Error::other)?,
         reasons: Arc::new(move || readiness.reasons()),
+        notices: Arc::new(move || noticed.notices()),
         address: ([0, 0, 0, 0], prometheus.port).into(),
         https: prometheus.https.clone(),
     };

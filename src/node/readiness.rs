@@ -8,8 +8,9 @@ use parking_lot::RwLock;
 use tokio::sync::watch;
 
 use super::parts::Parts;
-use super::{Context, Role};
-use crate::config::Keys;
+use super::{Context, QueueLimit, Role};
+use crate::actors::ledger_watcher::WatcherState;
+use crate::config::{Keys, QueueLimits};
 use crate::error::Error;
 use crate::flows::node::mq_registration;
 use crate::http::Readiness;
@@ -19,8 +20,6 @@ use crate::store::SharedStore;
 
 const LOOK_WHILE_STARTING: Duration = Duration::from_millis(50);
 const LOOK: Duration = Duration::from_secs(1);
-/// Above this many open jobs a node takes no more calls.
-const MOST_OPEN_JOBS: u64 = 500_000;
 const CRYPTO_URLS: [&str; 3] = ["sign_url", "master_sign_url", "decrypt_url"];
 
 /// Looks at everything a call needs, again and again.
@@ -32,6 +31,7 @@ pub struct ReadinessWatch {
 struct Inner {
     seen: RwLock<Seen>,
     draining: AtomicBool,
+    queue: Arc<QueueLimit>,
 }
 
 struct Seen {
@@ -39,10 +39,13 @@ struct Seen {
     /// `None` until the ledger has told it.
     role: Option<Role>,
     sockets: Option<watch::Receiver<usize>>,
+    /// Set where blocks are followed.
+    watcher: Option<watch::Receiver<WatcherState>>,
 }
 
-impl Default for ReadinessWatch {
-    fn default() -> Self {
+impl ReadinessWatch {
+    /// Nothing is known yet.
+    pub fn new(limits: QueueLimits) -> Self {
         let readiness = Readiness {
             ledger_connected: false,
             ledger_synced: false,
@@ -56,19 +59,25 @@ impl Default for ReadinessWatch {
             readiness,
             role: None,
             sockets: None,
+            watcher: None,
         });
         Self {
             inner: Arc::new(Inner {
                 seen,
                 draining: AtomicBool::new(false),
+                queue: Arc::new(QueueLimit::new(limits)),
             }),
         }
     }
-}
 
-impl ReadinessWatch {
+    /// How much the node takes on.
+    pub fn queue(&self) -> &Arc<QueueLimit> {
+        &self.inner.queue
+    }
+
     /// Starts looking.
     pub fn follow(&self, parts: &Parts) {
+        QueueLimit::follow(&self.inner.queue, parts.store.clone());
         let look = Look {
             context: parts.context.clone(),
             client: parts.client.clone(),
@@ -92,6 +101,21 @@ impl ReadinessWatch {
         });
     }
 
+    /// Where what is known of the ledger's blocks can be seen.
+    pub fn watch_blocks(&self, watcher: watch::Receiver<WatcherState>) {
+        self.inner.seen.write().watcher = Some(watcher);
+    }
+
+    fn watcher(&self) -> Option<WatcherState> {
+        let seen = self.inner.seen.read();
+        seen.watcher.as_ref().map(|state| state.borrow().clone())
+    }
+
+    /// What operators should know although the process is ready.
+    pub fn notices(&self) -> Vec<String> {
+        self.watcher().map_or(Vec::new(), |state| state.notices())
+    }
+
     /// As it is now.
     pub fn now(&self) -> Readiness {
         let seen = self.inner.seen.read();
@@ -99,6 +123,7 @@ impl ReadinessWatch {
         Readiness {
             ledger_connected: sockets > 0,
             draining: self.inner.draining.load(Ordering::Relaxed),
+            queue_full: self.inner.queue.is_full(),
             ..seen.readiness
         }
     }
@@ -112,12 +137,11 @@ impl ReadinessWatch {
     pub fn reasons(&self) -> Vec<String> {
         let role = self.inner.seen.read().role;
         match role {
-            Some(role) => self
-                .now()
-                .reasons(role)
-                .into_iter()
-                .map(str::to_owned)
-                .collect(),
+            Some(role) => {
+                let own = self.now().reasons(role).into_iter().map(str::to_owned);
+                let of_blocks = self.watcher().map_or(Vec::new(), |state| state.reasons());
+                own.chain(of_blocks).collect()
+            }
             None => vec!["the process is starting".to_owned()],
         }
     }
@@ -131,16 +155,15 @@ struct Look {
 
 impl Look {
     async fn now(&self, before: Readiness) -> Readiness {
-        let (synced, counts, registered, crypto) = tokio::join!(
+        let (synced, store, registered, crypto) = tokio::join!(
             self.client.status(),
-            self.store.counts(),
+            self.store.ping(),
             mq_registration::is_registered(&self.context),
             self.is_crypto_ready(),
         );
         Readiness {
             ledger_synced: synced.is_ok_and(|status| !status.catching_up),
-            store_available: counts.is_ok(),
-            queue_full: counts.is_ok_and(|counts| counts.open > MOST_OPEN_JOBS),
+            store_available: store.is_ok(),
             // Both stay as they were while they cannot be asked.
             mq_registered: registered.unwrap_or(before.mq_registered),
             crypto_ready: crypto.unwrap_or(before.crypto_ready),

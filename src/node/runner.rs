@@ -96,7 +96,8 @@ impl NodeRunner {
             Kind::DeliverCallback => callback::run_deliver(context, &self.callbacks, job).await,
             Kind::Noop | Kind::NoopChain | Kind::NoopOnce => Ok(Run::Commit(Commit::nothing())),
             Kind::Unreadable => Ok(Run::Commit(Commit::failed("the job cannot be read"))),
-            Kind::RpIdpResponse
+            Kind::LedgerReplaced
+            | Kind::RpIdpResponse
             | Kind::RpAsResponse
             | Kind::RpRequestUpdate
             | Kind::RpRequestCreated

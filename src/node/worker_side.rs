@@ -116,7 +116,7 @@ impl ChainHook for LedgerMemory {
             ready: chain.ready,
             methods: chain.methods.clone(),
             reset: chain.reset,
-            new_chain: false,
+            era: chain.era,
         };
         self.client.apply(&update);
         self.cached.apply(&update);
@@ -164,6 +164,7 @@ async fn start_api(
     activity: Arc<Activity>,
     mq: Arc<MqClient>,
 ) -> io::Result<ServerHandle> {
+    let queue = readiness.queue().clone();
     let readiness = readiness.clone();
     let announced = Arc::downgrade(worker);
     let service = follow_mq_service(mq);
@@ -176,6 +177,7 @@ async fn start_api(
             parts.http.clone(),
         )),
         readiness: Arc::new(move || readiness.now()),
+        queue,
         status: Arc::new(move || Status {
             message_queue_service: service.read().clone(),
             pending_outbound_messages: activity.running(Kind::DeliverMessage),

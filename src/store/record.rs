@@ -62,6 +62,7 @@ struct DescriptionRef<'a> {
     kind: Kind,
     source: Option<&'a str>,
     after_height: Option<u64>,
+    era: u64,
     deadline: Option<Millis>,
     accepted_at: Millis,
 }
@@ -72,6 +73,7 @@ struct Description {
     kind: Kind,
     source: Option<String>,
     after_height: Option<u64>,
+    era: u64,
     deadline: Option<Millis>,
     accepted_at: Millis,
 }
@@ -149,6 +151,7 @@ pub(super) fn unnumbered(job: &NewJob, accepted_at: Millis) -> Vec<u8> {
         kind: job.kind,
         source: job.source.as_deref(),
         after_height: job.after_height,
+        era: job.era,
         deadline: job.deadline,
         accepted_at,
     });
@@ -256,6 +259,7 @@ fn unreadable(id: JobId, head: Head, record: &[u8]) -> Job {
         source: None,
         not_before: None,
         after_height: None,
+        era: 0,
         deadline: None,
     };
     Job {
@@ -281,6 +285,7 @@ fn description(record: &[u8]) -> Result<(NewJob, Millis), StoreError> {
         source: description.source,
         not_before: None,
         after_height: description.after_height,
+        era: description.era,
         deadline: description.deadline,
     };
     Ok((new, description.accepted_at))

@@ -14,7 +14,7 @@ use erawan::http::{
 };
 use erawan::job::{Column, Commit, Job, JobId, Millis, Row, Table};
 use erawan::ledger::{Broadcast, Inclusion, Ledger, TransactionHash};
-use erawan::node::{Context, Role};
+use erawan::node::{Context, QueueLimit, Role};
 use erawan::store::*;
 use parking_lot::Mutex;
 use serde_json::Value;
@@ -102,6 +102,10 @@ impl Ledger for FakeLedger {
 
     fn height(&self) -> u64 {
         181
+    }
+
+    fn era(&self) -> Result<u64, Error> {
+        Ok(0)
     }
 }
 
@@ -403,6 +407,7 @@ impl Node {
         });
         let readiness = Arc::new(Mutex::new(Readiness::READY));
         let submitted = Arc::new(Mutex::new(Vec::new()));
+        let queue = Arc::new(QueueLimit::new(config.queue));
         let context = Context {
             config: Arc::new(config),
             role,
@@ -416,6 +421,7 @@ impl Node {
             store: store.clone(),
             operations: operations.clone(),
             readiness: Arc::new(move || *gate.lock()),
+            queue,
             status: Arc::new(Status::default),
             submit: Arc::new(move |jobs| announced.lock().extend(jobs)),
             address: "127.0.0.1:0".parse().unwrap(),

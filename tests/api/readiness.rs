@@ -1,7 +1,10 @@
 //! The gate before the versioned API (spec/http-api.md 1.6).
 
-use erawan::http::Readiness;
+use erawan::error::codes;
+use erawan::http::Outcome;
+use erawan::job::{Kind, NewJob};
 use erawan::node::Role;
+use erawan::store::Accept;
 use serde_json::json;
 
 use crate::fakes::Node;
@@ -62,35 +65,59 @@ async fn a_stopping_process_sends_its_clients_elsewhere() {
 }
 
 #[actix_web::test]
-async fn a_full_queue_and_a_lost_store_stop_posts_with_retry_after() {
+async fn a_lost_store_stops_posts_with_retry_after() {
     let node = Node::start(Role::Rp).await;
-    for (readiness, code) in [
-        (
-            Readiness {
-                queue_full: true,
-                ..Readiness::READY
-            },
-            10000,
-        ),
-        (
-            Readiness {
-                store_available: false,
-                ..Readiness::READY
-            },
-            10028,
-        ),
-    ] {
-        *node.readiness.lock() = readiness;
-        assert_eq!(get(&node, "/rp/callback").await.status, 204);
-        let answer = post(&node, "/rp/request_data_removal").await;
-        assert_eq!((answer.status, answer.error_code()), (503, Some(code)));
-        assert_eq!(answer.retry_after.as_deref(), Some("1"));
-    }
+    node.readiness.lock().store_available = false;
+    assert_eq!(get(&node, "/rp/callback").await.status, 204);
+    let answer = post(&node, "/rp/request_data_removal").await;
+    assert_eq!((answer.status, answer.error_code()), (503, Some(10028)));
+    assert_eq!(answer.retry_after.as_deref(), Some("1"));
     assert!(
         node.take_reached()
             .iter()
             .all(|reached| reached.operation == "callback_urls")
     );
+}
+
+#[actix_web::test]
+async fn a_full_queue_refuses_calls_that_make_jobs_before_anything_is_stored() {
+    let limit = 10;
+    let node = Node::start_with(Role::Rp, |config| config.queue.jobs = limit).await;
+    let makes_a_job = Outcome::Accepted {
+        accept: Accept {
+            jobs: vec![NewJob::new(Kind::RpCloseRequest, "key", &())],
+            ..Accept::default()
+        },
+        body: None,
+        refused: codes::UNKNOWN_ERROR,
+    };
+    node.will_return(Ok(makes_a_job));
+    let close = || async {
+        let body = json!({
+            "reference_id": "r", "callback_url": "http://a", "request_id": "q",
+        });
+        let call = client().post(node.url("/rp/request_close"));
+        send(call.json(&body)).await
+    };
+    for number in 0..limit {
+        assert_eq!(close().await.status, 202, "{number}");
+    }
+    node.take_reached();
+    for _ in 0..3 {
+        let answer = close().await;
+        assert_eq!((answer.status, answer.error_code()), (503, Some(10000)));
+        assert_eq!(answer.retry_after.as_deref(), Some("1"));
+    }
+    assert!(
+        node.take_reached().is_empty(),
+        "refused before it cost anything"
+    );
+    assert_eq!(node.submitted.lock().len() as u64, limit);
+    // What makes no job goes on: reads, and what makes room.
+    node.will_return(Ok(Outcome::NoContent));
+    assert_eq!(get(&node, "/rp/callback").await.status, 204);
+    let removal = post(&node, "/rp/request_data_removal").await;
+    assert_eq!(removal.status, 204);
 }
 
 #[actix_web::test]

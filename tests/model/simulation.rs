@@ -606,7 +606,7 @@ impl World {
         let not_before = self.now.after(Duration::from_millis(u64::from(how) % 700));
         let end = if self.calm {
             self.commit(attempt, how)
-        } else if how % 5 == 0 {
+        } else if how.is_multiple_of(5) {
             self.reschedule(attempt, not_before, job.tries)
         } else if how % 5 < 3 {
             self.panic(attempt, not_before)

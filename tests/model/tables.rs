@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use erawan::actors::dispatcher::{Action, Core, Event, Options, SessionId};
 use erawan::cluster::message::{End, INLINE_PAYLOAD, Outcome, Running};
-use erawan::job::{Job, JobId, Kind, Millis, NewJob};
+use erawan::job::{Job, JobId, Kind, Millis, NewJob, delivery_key};
 use erawan::store::{Attempt, Released};
 
 const NOW: Millis = Millis(1_000_000);
@@ -278,6 +278,71 @@ fn the_pools_have_separate_credit() {
     assert_eq!(seqs, [1, 3]);
 }
 
+/// `count` deliveries to a receiver, each with a key of its own.
+fn deliveries(first: u64, count: u64, receiver: &str) -> Vec<Job> {
+    (first..first + count)
+        .map(|seq| {
+            let key = delivery_key("callback", receiver, &seq.to_string());
+            job_of(Kind::DeliverCallback, seq, 0, &key)
+        })
+        .collect()
+}
+
+#[test]
+fn a_receiver_that_hangs_uses_its_share_and_those_to_others_go_on() {
+    let silent = deliveries(1, 100, "silent:80");
+    let others = deliveries(101, 50, "other:80");
+    let mut desk = Desk::loaded(Vec::new());
+    desk.connect(ONE, 64, &[]);
+    desk.announce(&silent.iter().collect::<Vec<_>>());
+    assert_eq!(desk.assigned().len(), 8, "an eighth of the credit");
+    for job in &others {
+        desk.announce(&[job]);
+        assert_eq!(desk.assigned(), [(ONE, job.seq, 1)], "at once");
+        desk.end(ONE, job, 1, done());
+        assert_eq!(desk.assigned(), []);
+    }
+}
+
+#[test]
+fn a_receiver_whose_last_delivery_failed_gets_one_try_at_a_time_until_one_succeeds() {
+    let jobs = deliveries(1, 100, "dead:80");
+    let mut desk = Desk::loaded(Vec::new());
+    desk.connect(ONE, 64, &[]);
+    desk.announce(&jobs.iter().collect::<Vec<_>>());
+    let mut running = desk.assigned().len() as u64;
+    assert_eq!(running, 8);
+    for job in &jobs[..8] {
+        let later = NOW.after(Duration::from_secs(60));
+        let end = End::Rescheduled {
+            not_before: later,
+            tries: 1,
+        };
+        desk.end(ONE, job, 1, end);
+        running = running - 1 + desk.assigned().len() as u64;
+    }
+    assert_eq!(running, 1);
+    desk.end(ONE, &jobs[8], 1, done());
+    assert_eq!(desk.assigned().len(), 8, "its whole share again");
+}
+
+#[test]
+fn of_many_receivers_each_gets_as_much_as_the_others() {
+    let mut desk = Desk::loaded(Vec::new());
+    let receivers: Vec<Vec<Job>> = (0..32)
+        .map(|n| deliveries(1 + n * 10, 10, &format!("receiver{n}:80")))
+        .collect();
+    for jobs in &receivers {
+        desk.announce(&jobs.iter().collect::<Vec<_>>());
+    }
+    desk.connect(ONE, 64, &[]);
+    let mut counts = [0; 32];
+    for (_, seq, _) in desk.assigned() {
+        counts[(seq as usize - 1) / 10] += 1;
+    }
+    assert_eq!(counts, [2; 32]);
+}
+
 #[test]
 fn a_timer_takes_its_place_when_it_comes_due() {
     let (mut timer, first, second) = (job(1, 0, "key"), job(2, 0, "key"), job(3, 2, "key"));
@@ -313,13 +378,32 @@ fn jobs_loaded_after_the_chain_was_replaced_do_not_wait_for_its_heights() {
     let mut desk = Desk::loaded(Vec::new());
     desk.core = Core::new(Options::default());
     desk.happen(Event::Start);
-    desk.happen(Event::ChainChanged);
+    desk.happen(Event::Era(1));
     desk.happen(Event::Height(3));
-    let jobs = vec![held];
+    let jobs = vec![held.clone()];
     desk.happen(Event::Loaded { jobs, full: false });
     desk.connect(ONE, 1, &[]);
     desk.pass(Duration::from_secs(5));
-    assert_eq!(desk.assigned(), [(ONE, 1, 1)]);
+    // The master before may have assigned it for the same reason.
+    assert_eq!(desk.released(), [held.id()]);
+    desk.raised(&held, 2);
+    assert_eq!(desk.assigned(), [(ONE, 1, 2)]);
+}
+
+#[test]
+fn a_second_restart_after_the_ledger_was_replaced_forgets_nothing() {
+    let (mut before, mut after) = (job(1, 0, "key"), job(2, 0, "other"));
+    (before.new.after_height, before.new.era) = (Some(1_000), 1);
+    (after.new.after_height, after.new.era) = (Some(3), 2);
+    let mut desk = Desk::loaded(vec![before, after]);
+    desk.connect(ONE, 2, &[]);
+    desk.pass(Duration::from_secs(5));
+    assert_eq!(desk.assigned(), [], "it has not been told of the ledger");
+    desk.happen(Event::Era(2));
+    desk.happen(Event::Height(3));
+    assert_eq!(desk.assigned(), [(ONE, 1, 1)], "its ledger is gone");
+    desk.happen(Event::Height(4));
+    assert_eq!(desk.assigned(), [(ONE, 2, 1)]);
 }
 
 #[test]
@@ -331,7 +415,7 @@ fn jobs_that_wait_for_a_block_come_due_when_the_chain_is_replaced() {
     desk.happen(Event::Height(1_000));
     desk.announce(&[&held]);
     assert_eq!(desk.assigned(), []);
-    desk.happen(Event::ChainChanged);
+    desk.happen(Event::Era(1));
     desk.happen(Event::Height(3));
     assert_eq!(desk.assigned(), [(ONE, 1, 1)]);
 }

@@ -12,7 +12,7 @@ use tracing::{error, info, warn};
 use crate::actors::worker_session::{Close, ToWorker, WorkerSession};
 use crate::cluster::message::{Chain, FromMaster, FromWorker, Hello};
 use crate::job::{Job, JobId, Millis};
-use crate::store::{Epoch, Release, SharedStore, StoreError};
+use crate::store::{Epoch, Release, Released, SharedStore, StoreError};
 
 use super::core::Core;
 use super::event::{Action, Event, Options, SessionId};
@@ -41,12 +41,6 @@ pub struct JobChanged(pub Job);
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
 pub struct JobGone(pub JobId);
-
-/// The ledger was replaced: heights of blocks that jobs wait for are of one
-/// that is gone. Sent before the [`ChainUpdate`] that tells of the new one.
-#[derive(Debug, Message)]
-#[rtype(result = "()")]
-pub struct ChainReplaced;
 
 /// News of the ledger.
 #[derive(Debug, Message)]
@@ -270,19 +264,9 @@ impl Handler<ChainUpdate> for Dispatcher {
         for session in sessions {
             self.tell(session, FromMaster::Chain(chain.clone()), ctx);
         }
-        let before = std::mem::replace(&mut self.chain, chain);
-        if !before.chain_id.is_empty() && before.chain_id != self.chain.chain_id {
-            self.happen(Event::ChainChanged, ctx);
-        }
+        self.chain = chain;
+        self.happen(Event::Era(self.chain.era), ctx);
         self.happen(Event::Height(self.chain.height), ctx);
-    }
-}
-
-impl Handler<ChainReplaced> for Dispatcher {
-    type Result = ();
-
-    fn handle(&mut self, _: ChainReplaced, ctx: &mut Self::Context) {
-        self.happen(Event::ChainChanged, ctx);
     }
 }
 
@@ -425,6 +409,9 @@ async fn fetch(store: SharedStore, ids: Vec<JobId>) -> Result<Event, Deposed> {
 
 async fn release(store: SharedStore, epoch: Epoch, jobs: Vec<Release>) -> Result<Event, Deposed> {
     let released = persist("release jobs", || store.release(epoch, &jobs)).await?;
+    let is_open = |released: &&Released| matches!(released, Released::Open { .. });
+    let rerun = released.iter().filter(is_open).count();
+    metrics::counter!("erawan_jobs_rerun_total").increment(rerun as u64);
     let ids = jobs.iter().map(|release| release.job);
     Ok(Event::Released(ids.zip(released).collect()))
 }

@@ -94,8 +94,6 @@ pub struct Core {
     unsettled: BTreeMap<JobId, Asked>,
     scan: Scan,
     parked_look: ParkedLook,
-    /// The chain was replaced before all jobs were loaded.
-    void_loaded: bool,
     wake_at: Option<Millis>,
     stale_outcomes: u64,
 }
@@ -112,7 +110,6 @@ impl Core {
             unsettled: BTreeMap::new(),
             scan: Scan::default(),
             parked_look: ParkedLook::default(),
-            void_loaded: false,
             wake_at: None,
             stale_outcomes: 0,
             options,
@@ -187,7 +184,7 @@ impl Core {
                 }
             }
             Event::Height(height) => self.queue.pass_height(height, step.now),
-            Event::ChainChanged => self.forget_heights(),
+            Event::Era(era) => self.queue.enter_era(era, step.now),
             Event::SessionUp {
                 session,
                 worker,
@@ -198,7 +195,10 @@ impl Core {
                 let capacities = [run_capacity, delivery_capacity];
                 self.session_up(step, session, worker, capacities, running);
             }
-            Event::SessionDraining(session) => self.sessions.drain(session),
+            Event::SessionDraining(session) => {
+                self.sessions.drain(session);
+                self.share_credit();
+            }
             Event::SessionDown(session) => self.session_down(step, session, true),
             Event::Outcomes { session, outcomes } => {
                 for outcome in outcomes {
@@ -249,28 +249,10 @@ impl Core {
             self.load(step);
             return;
         }
-        self.all_loaded(step);
         if self.queue.is_empty() {
             self.begin(step);
         } else {
             self.stage = Stage::Adopting(step.now.after(self.options.adoption_window));
-        }
-    }
-
-    /// Jobs that are not loaded yet wait for heights of the old chain as well.
-    fn forget_heights(&mut self) {
-        self.queue.forget_heights();
-        self.void_loaded = matches!(
-            self.stage,
-            Stage::Created | Stage::Loading | Stage::LoadingAgain(_)
-        );
-    }
-
-    fn all_loaded(&mut self, step: &mut Step) {
-        if std::mem::take(&mut self.void_loaded) {
-            let height = self.queue.height();
-            self.queue.forget_heights();
-            self.queue.pass_height(height, step.now);
         }
     }
 
@@ -315,6 +297,7 @@ impl Core {
     ) {
         let earlier = self.sessions.of_worker(&worker);
         self.sessions.add(session, worker, capacities);
+        self.share_credit();
         for run in running {
             let (id, attempt) = (run.attempt.job, run.attempt.number);
             let known = self.queue.find(id).map(|(_, entry)| entry.job());
@@ -377,8 +360,15 @@ impl Core {
                 }
             }
         }
+        self.share_credit();
         // Its last outcomes and announcements may be lost.
         self.scan.no_later_than(step.now);
+    }
+
+    /// Receivers of deliveries have shares of what all workers grant.
+    fn share_credit(&mut self) {
+        let credit = self.sessions.capacity(Pool::Delivery);
+        self.queue.set_delivery_credit(credit);
     }
 
     fn give_up(&mut self, step: &mut Step, seq: u64, id: JobId, strike: Option<String>) {
@@ -424,6 +414,11 @@ impl Core {
             Phase::Assigned(holder) => Some(holder),
             _ => None,
         };
+        match &outcome.end {
+            End::Committed { failed, .. } => self.queue.judge(seq, *failed),
+            End::Rescheduled { .. } | End::Parked => self.queue.judge(seq, true),
+            End::Fenced | End::HandedBack => {}
+        }
         match outcome.end {
             End::Committed {
                 jobs, cancelled, ..

@@ -7,14 +7,15 @@ mod holds;
 mod horizon;
 mod parked;
 mod queue;
+mod receivers;
 mod scan;
 mod sessions;
 mod snapshot;
 
 pub use self::core::Core;
 pub use actor::{
-    ChainReplaced, ChainUpdate, Dispatcher, Drain, FromSession, GetSnapshot, JobChanged, JobGone,
-    SessionDown, SessionUp, Stop, Submit,
+    ChainUpdate, Dispatcher, Drain, FromSession, GetSnapshot, JobChanged, JobGone, SessionDown,
+    SessionUp, Stop, Submit,
 };
 pub use event::{Action, Event, Options, SessionId};
 pub use sessions::Load;

@@ -10,11 +10,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::cluster::message::light;
-use crate::job::{Class, Job, JobId, Millis};
+use crate::job::{Class, Job, JobId, Millis, Pool, receiver_of};
 
 use super::event::SessionId;
 use super::holds::Holds;
 use super::horizon::Horizon;
+use super::receivers::Receivers;
 use super::sessions::Need;
 use super::snapshot::JobCounts;
 
@@ -27,8 +28,13 @@ pub(super) enum Phase {
     Blocked(Millis),
     /// Out of the line until the instant.
     HeldUntil(Millis),
-    /// Out of the line until a block above the height.
-    HeldAbove(u64),
+    /// Out of the line until a block above the height, in this era of the ledger.
+    HeldAbove {
+        /// Which of the ledger's histories.
+        era: u64,
+        /// Height in it.
+        height: u64,
+    },
     /// On a worker.
     Assigned(SessionId),
     /// Given up; the store is being asked what became of it.
@@ -78,8 +84,13 @@ pub(super) struct Queue {
     lanes: BTreeMap<LaneNo, Lane>,
     lane_by_key: BTreeMap<Arc<str>, LaneNo>,
     line: BTreeMap<(LaneNo, Place), u64>,
-    /// Ready lanes by what their first job needs, in the order they got ready.
-    ready: BTreeMap<Need, BTreeMap<u64, LaneNo>>,
+    /// Lanes whose first job is the node's own work and may start, in the order
+    /// they got ready.
+    ready_run: BTreeMap<u64, LaneNo>,
+    /// Lanes whose first job is a delivery and may start, by receiver.
+    deliveries: Receivers,
+    /// Lanes whose first job may start, but apart from others that were struck.
+    ready_apart: BTreeMap<Pool, BTreeMap<u64, LaneNo>>,
     /// Lanes whose first job waits for an unknown predecessor, by that one.
     awaiting: BTreeSet<(u64, LaneNo)>,
     /// Jobs an earlier master may have assigned, and nobody claimed yet.
@@ -89,9 +100,9 @@ pub(super) struct Queue {
     /// Jobs that are neither held nor parked.
     active: BTreeSet<u64>,
     horizon: Horizon,
+    /// Which of the ledger's histories is followed, and how far.
+    era: u64,
     height: u64,
-    /// Heights that jobs accepted up to here wait for are of a chain that is gone.
-    void_heights: u64,
     turn: u64,
     counts: JobCounts,
 }
@@ -142,6 +153,9 @@ impl Queue {
         if loaded && phase == Phase::InLine && self.may_have_run(&job) {
             self.suspects.insert((lane, seq));
         }
+        if let Some(receiver) = job.new.receiver() {
+            self.deliveries.add(receiver);
+        }
         self.seqs.insert(id, seq);
         self.jobs.insert(
             seq,
@@ -169,7 +183,24 @@ impl Queue {
         if let Some(lane) = self.lanes.get_mut(&entry.lane) {
             lane.jobs -= 1;
         }
+        if let Some(receiver) = entry.job.new.receiver() {
+            self.deliveries.remove(receiver);
+        }
         self.settle(entry.lane);
+    }
+
+    /// A delivery was tried; whether it failed.
+    pub(super) fn judge(&mut self, seq: u64, failed: bool) {
+        if let Some(entry) = self.jobs.get(&seq)
+            && let Some(receiver) = entry.job.new.receiver()
+        {
+            self.deliveries.judge(receiver, failed);
+        }
+    }
+
+    /// The workers grant this much credit for deliveries together.
+    pub(super) fn set_delivery_credit(&mut self, credit: u32) {
+        self.deliveries.set_credit(credit);
     }
 
     /// Moves a job to another phase.
@@ -225,19 +256,18 @@ impl Queue {
     /// Lets jobs come due that waited for a block below `height`.
     pub(super) fn pass_height(&mut self, height: u64, now: Millis) {
         self.height = height;
-        while let Some(seq) = self.holds.above(height) {
+        while let Some(seq) = self.holds.above(self.era, height) {
             self.come_due(seq, now);
         }
     }
 
-    /// The chain was replaced: lets all jobs come due that wait for a block.
-    pub(super) fn forget_heights(&mut self) {
-        self.void_heights = self.horizon.top();
-        while let Some(seq) = self.holds.any_height() {
-            self.take_place_now(seq);
-            self.enter(seq, Phase::InLine);
+    /// The ledger is in this era: lets jobs come due that wait for a block of
+    /// an earlier one, which will never come.
+    pub(super) fn enter_era(&mut self, era: u64, now: Millis) {
+        if era > self.era {
+            self.era = era;
+            self.pass_height(0, now);
         }
-        self.height = 0;
     }
 
     /// Everything open up to `through` is known now.
@@ -249,9 +279,14 @@ impl Queue {
         }
     }
 
-    /// The first job of the lane that has been ready longest.
+    /// The first job of the lane that has been ready longest; of deliveries,
+    /// to the receiver whose turn it is.
     pub(super) fn first_ready(&self, need: Need) -> Option<(u64, &Entry)> {
-        let lane = *self.ready.get(&need)?.values().next()?;
+        let lane = match need.pool {
+            pool if need.apart => *self.ready_apart.get(&pool)?.values().next()?,
+            Pool::Run => *self.ready_run.values().next()?,
+            Pool::Delivery => self.deliveries.first()?,
+        };
         let seq = self.first_in_line(lane)?;
         self.jobs.get(&seq).map(|entry| (seq, entry))
     }
@@ -269,7 +304,8 @@ impl Queue {
     }
 
     pub(super) fn counts(&self) -> JobCounts {
-        let ready = self.ready.values().map(BTreeMap::len).sum();
+        let apart: usize = self.ready_apart.values().map(BTreeMap::len).sum();
+        let ready = self.ready_run.len() + self.deliveries.count() + apart;
         JobCounts {
             ready,
             waiting: self.counts.waiting - ready,
@@ -293,17 +329,21 @@ impl Queue {
     fn phase_by_itself(&self, job: &Job, now: Millis) -> Phase {
         let later = job.new.not_before.filter(|instant| *instant > now);
         // A job that has run before has seen its block.
-        let counts = job.tries == 0 && job.seq > self.void_heights;
+        let never_ran = job.tries == 0;
+        let of = |height| (job.new.era, height);
         let above = job
             .new
             .after_height
-            .filter(|above| counts && *above >= self.height);
+            .filter(|above| never_ran && of(*above) >= (self.era, self.height));
         let failed_before = job.tries > 0 && job.kind().class() == Class::Transactional;
         match (later, above) {
             _ if job.parked => Phase::Parked,
             (Some(instant), _) if failed_before => Phase::Blocked(instant),
             (Some(instant), _) => Phase::HeldUntil(instant),
-            (None, Some(above)) => Phase::HeldAbove(above),
+            (None, Some(height)) => Phase::HeldAbove {
+                era: job.new.era,
+                height,
+            },
             (None, None) => Phase::InLine,
         }
     }
@@ -365,7 +405,7 @@ impl Queue {
                 self.line.insert((lane, place), seq);
             }
             Phase::Assigned(_) | Phase::Unsettled => self.running(lane, true),
-            Phase::HeldAbove(height) => self.holds.hold_above(height, seq),
+            Phase::HeldAbove { era, height } => self.holds.hold_above(era, height, seq),
             Phase::HeldUntil(_) => {}
         }
         if phase == Phase::Parked {
@@ -376,6 +416,9 @@ impl Queue {
         }
         if is_active(phase) {
             self.active.insert(seq);
+        }
+        if let Phase::Assigned(_) = phase {
+            self.on_worker(seq, true);
         }
         *self.count(phase) += 1;
     }
@@ -390,7 +433,7 @@ impl Queue {
                 self.line.remove(&(lane, place));
             }
             Phase::Assigned(_) | Phase::Unsettled => self.running(lane, false),
-            Phase::HeldAbove(height) => self.holds.forget_height(height, seq),
+            Phase::HeldAbove { era, height } => self.holds.forget_height(era, height, seq),
             Phase::HeldUntil(_) => {}
         }
         self.parked.remove(&seq);
@@ -398,7 +441,20 @@ impl Queue {
             self.holds.forget_instant(instant, seq);
         }
         self.active.remove(&seq);
+        if let Phase::Assigned(_) = phase {
+            self.on_worker(seq, false);
+        }
         *self.count(phase) -= 1;
+    }
+
+    /// Whether a job is on a worker counts for the receiver of a delivery.
+    fn on_worker(&mut self, seq: u64, is_on: bool) {
+        let entry = self.jobs.get(&seq);
+        match entry.and_then(|entry| entry.job.new.receiver()) {
+            Some(receiver) if is_on => self.deliveries.started(receiver),
+            Some(receiver) => self.deliveries.stopped(receiver),
+            None => {}
+        }
     }
 
     fn running(&mut self, lane: LaneNo, more: bool) {
@@ -416,7 +472,7 @@ impl Queue {
             Phase::InLine => &mut self.counts.waiting,
             Phase::Blocked(_) => &mut self.counts.blocked,
             Phase::HeldUntil(_) => &mut self.counts.held_until,
-            Phase::HeldAbove(_) => &mut self.counts.held_above,
+            Phase::HeldAbove { .. } => &mut self.counts.held_above,
             Phase::Assigned(_) => &mut self.counts.assigned,
             Phase::Unsettled => &mut self.counts.unsettled,
             Phase::Parked => &mut self.counts.parked,
@@ -436,24 +492,48 @@ impl Queue {
         };
         let current = lane.ready;
         if current.map(|(need, _)| need) != wanted {
-            if let Some((need, turn)) = current
-                && let Some(ready) = self.ready.get_mut(&need)
-            {
-                ready.remove(&turn);
+            let key = lane.key.clone();
+            if let Some((need, turn)) = current {
+                self.is_ready_no_more(need, &key, turn);
             }
-            let ready = wanted.map(|need| {
-                self.turn += 1;
-                self.ready.entry(need).or_default().insert(self.turn, no);
-                (need, self.turn)
-            });
+            self.turn += 1;
+            let turn = self.turn;
+            if let Some(need) = wanted {
+                self.is_ready(need, &key, turn, no);
+            }
             if let Some(lane) = self.lanes.get_mut(&no) {
-                lane.ready = ready;
+                lane.ready = wanted.map(|need| (need, turn));
             }
         }
         if self.lanes.get(&no).is_some_and(|lane| lane.jobs == 0)
             && let Some(lane) = self.lanes.remove(&no)
         {
             self.lane_by_key.remove(&lane.key);
+        }
+    }
+
+    fn is_ready(&mut self, need: Need, key: &str, turn: u64, no: LaneNo) {
+        if need.apart {
+            let lanes = self.ready_apart.entry(need.pool).or_default();
+            lanes.insert(turn, no);
+            return;
+        }
+        match need.pool {
+            Pool::Run => drop(self.ready_run.insert(turn, no)),
+            Pool::Delivery => self.deliveries.ready(receiver_of(key), turn, no),
+        }
+    }
+
+    fn is_ready_no_more(&mut self, need: Need, key: &str, turn: u64) {
+        if need.apart {
+            if let Some(lanes) = self.ready_apart.get_mut(&need.pool) {
+                lanes.remove(&turn);
+            }
+            return;
+        }
+        match need.pool {
+            Pool::Run => drop(self.ready_run.remove(&turn)),
+            Pool::Delivery => self.deliveries.unready(receiver_of(key), turn),
         }
     }
 
@@ -480,6 +560,6 @@ impl Queue {
 fn is_active(phase: Phase) -> bool {
     !matches!(
         phase,
-        Phase::HeldUntil(_) | Phase::HeldAbove(_) | Phase::Parked
+        Phase::HeldUntil(_) | Phase::HeldAbove { .. } | Phase::Parked
     )
 }

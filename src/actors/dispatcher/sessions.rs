@@ -112,6 +112,13 @@ impl Sessions {
         self.change(id, |session| session.draining = true);
     }
 
+    /// Credit granted by all workers that take jobs.
+    pub(super) fn capacity(&self, pool: Pool) -> u32 {
+        let taking = self.sessions.values().filter(|session| !session.draining);
+        let capacities = taking.map(|session| session.load(pool).capacity);
+        capacities.fold(0, u32::saturating_add)
+    }
+
     /// Counts an attempt as running; harmless when it is counted already.
     pub(super) fn occupy(&mut self, id: SessionId, job: JobId, attempt: u32, need: Need) {
         self.change(id, |session| {

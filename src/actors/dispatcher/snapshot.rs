@@ -29,6 +29,12 @@ pub struct JobCounts {
 }
 
 impl JobCounts {
+    /// Those that workers can end without waiting for time, a block or an
+    /// operator.
+    pub fn runnable(&self) -> usize {
+        self.ready + self.waiting + self.assigned + self.unsettled
+    }
+
     /// All open jobs that are known.
     pub fn total(&self) -> usize {
         self.ready

@@ -8,6 +8,7 @@
 //! spec/process-model-and-config.md 5.3, F08, F26-F31).
 
 mod blocks;
+mod catch_up;
 mod session;
 mod status_poll;
 mod transactions;
@@ -22,7 +23,7 @@ use futures_util::future::BoxFuture;
 use tokio::sync::watch;
 use tokio::task::{JoinHandle, JoinSet};
 
-use crate::job::Job;
+use crate::job::{Job, Millis};
 use crate::ledger::{BlockJobs, ChainUpdate, LedgerClient};
 use crate::store::{Epoch, SharedStore, StoreError};
 
@@ -33,6 +34,9 @@ pub type TellChain = Arc<dyn Fn(ChainUpdate) -> BoxFuture<'static, ()> + Send + 
 /// Hands stored jobs to the dispatcher. Jobs that are not handed over because
 /// of a crash are found in the store.
 pub type HandOver = Arc<dyn Fn(Vec<Job>) -> BoxFuture<'static, ()> + Send + Sync>;
+
+/// Ends when the node has room for what blocks lead to.
+pub type Room = Arc<dyn Fn() -> BoxFuture<'static, ()> + Send + Sync>;
 
 /// What the watcher works with.
 #[derive(Clone)]
@@ -49,6 +53,8 @@ pub struct WatcherOptions {
     pub tell_chain: TellChain,
     /// Towards the dispatcher.
     pub hand_over: HandOver,
+    /// Asked before blocks are taken over.
+    pub room: Room,
     /// `NDID_NODE`: does not wait until the chain is initialised.
     pub ndid_node: bool,
     /// Intervals.
@@ -99,8 +105,40 @@ pub struct WatcherState {
     pub chain_id: Option<String>,
     /// Newest block that has been settled.
     pub height: u64,
+    /// Newest block that is known to exist.
+    pub tip: u64,
     /// Every new block is being followed.
     pub ready: bool,
+    /// The ledger is lower than what was seen of it: its height, and what was
+    /// seen. Whether it is behind or was replaced is not decided yet.
+    pub lower: Option<(u64, u64)>,
+    /// When this process noticed that the ledger had been replaced, last.
+    pub replaced_at: Option<Millis>,
+}
+
+impl WatcherState {
+    /// Why a process that follows the ledger is not ready, for operators.
+    pub fn reasons(&self) -> Vec<String> {
+        let lower = self.lower.map(|(height, seen)| {
+            format!("the ledger is at block {height}, although block {seen} was seen")
+        });
+        lower.into_iter().collect()
+    }
+
+    /// What else operators should know.
+    pub fn notices(&self) -> Vec<String> {
+        let behind = (self.tip > self.height).then(|| {
+            let Self { height, tip, .. } = self;
+            format!("catching up with the ledger: block {height} of {tip}")
+        });
+        let replaced = self.replaced_at.map(|at| {
+            format!(
+                "the ledger was replaced; noticed at {} (Unix time, ms)",
+                at.0
+            )
+        });
+        behind.into_iter().chain(replaced).collect()
+    }
 }
 
 /// Why the watcher stopped by itself.

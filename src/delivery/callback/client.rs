@@ -157,9 +157,7 @@ impl CallbackClient {
     }
 
     async fn place(&self, url: &Url) -> Result<OwnedSemaphorePermit, CallFailure> {
-        let port = url.port_or_known_default().unwrap_or_default();
-        let destination = format!("{}:{port}", url.host_str().unwrap_or_default());
-        let places = self.places_of(destination);
+        let places = self.places_of(destination(url));
         let waiting = tokio::time::timeout(self.limits.waiting_time, places.acquire_owned());
         match waiting.await {
             Ok(Ok(place)) => Ok(place),
@@ -177,6 +175,12 @@ impl CallbackClient {
         let new = || Arc::new(Semaphore::new(self.limits.concurrent));
         places.entry(destination).or_insert_with(new).clone()
     }
+}
+
+/// Host and port of a URL.
+pub(super) fn destination(url: &Url) -> String {
+    let port = url.port_or_known_default().unwrap_or_default();
+    format!("{}:{port}", url.host_str().unwrap_or_default())
 }
 
 async fn read(mut response: Response, keep_body: bool) -> Result<AnswerBody, reqwest::Error> {
