@@ -27,7 +27,7 @@ pub fn light(mut job: Job) -> Job {
 }
 
 /// An attempt a worker is running.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Running {
     /// Which attempt of which job.
     pub attempt: Attempt,
@@ -36,7 +36,7 @@ pub struct Running {
 }
 
 /// The first message of a worker.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Hello {
     /// [`PROTOCOL_VERSION`] of the worker.
     pub protocol_version: u32,
@@ -57,7 +57,7 @@ pub struct Hello {
 }
 
 /// How an attempt ended on its worker.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Outcome {
     /// Which attempt of which job.
     pub attempt: Attempt,
@@ -66,7 +66,7 @@ pub struct Outcome {
 }
 
 /// The ways an attempt ends.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum End {
     /// Committed: the job is over.
     Committed {
@@ -84,6 +84,8 @@ pub enum End {
         /// How often it has been rescheduled now.
         tries: u32,
     },
+    /// Still open, but not to be run before an operator has decided.
+    Parked,
     /// The store refused: the job has ended, or another attempt owns it.
     Fenced,
     /// Not run; to be assigned elsewhere at once.
@@ -91,7 +93,7 @@ pub enum End {
 }
 
 /// What a master knows of the ledger.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
 pub struct Chain {
     /// Which chain; empty while unknown.
     pub chain_id: String,
@@ -108,7 +110,7 @@ pub struct Chain {
 }
 
 /// From a worker to its master.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum FromWorker {
     /// Always first.
     Hello(Hello),
@@ -123,7 +125,7 @@ pub enum FromWorker {
 }
 
 /// From a master to its worker.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum FromMaster {
     /// The worker is taken on.
     Welcome {
@@ -333,6 +335,7 @@ impl From<Outcome> for proto::Outcome {
                     tries,
                 })
             }
+            End::Parked => proto::outcome::End::Parked(proto::Parked {}),
             End::Fenced => proto::outcome::End::Fenced(proto::Fenced {}),
             End::HandedBack => proto::outcome::End::HandedBack(proto::HandedBack {}),
         };
@@ -362,6 +365,7 @@ impl TryFrom<proto::Outcome> for Outcome {
                 not_before: Millis(rescheduled.not_before_ms),
                 tries: rescheduled.tries,
             },
+            proto::outcome::End::Parked(_) => End::Parked,
             proto::outcome::End::Fenced(_) => End::Fenced,
             proto::outcome::End::HandedBack(_) => End::HandedBack,
         };

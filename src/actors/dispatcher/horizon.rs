@@ -5,7 +5,7 @@
 use std::collections::BTreeSet;
 
 /// Which places in the order of acceptance are known.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
 pub(super) struct Horizon {
     /// Every job up to here that is open in the store is known.
     complete: u64,

@@ -8,7 +8,7 @@ use super::event::SessionId;
 use super::sessions::Load;
 
 /// How many jobs are in which state.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub struct JobCounts {
     /// May be assigned as soon as there is credit.
     pub ready: usize,
@@ -24,7 +24,7 @@ pub struct JobCounts {
     pub assigned: usize,
     /// Given up; the store is being asked what became of them.
     pub unsettled: usize,
-    /// Lost too many workers; wait for an operator.
+    /// Wait for an operator, and block their key.
     pub parked: usize,
 }
 

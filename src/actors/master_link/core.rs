@@ -36,7 +36,7 @@ pub struct Identity {
 }
 
 /// Something that happened.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Event {
     /// A master welcomes this worker.
     Connected {
@@ -60,7 +60,7 @@ pub enum Event {
 }
 
 /// Something to be done.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Action {
     /// Run it, and answer with [`Event::Finished`] or [`Event::NotBegun`].
     Run(Arc<Job>),
@@ -74,14 +74,14 @@ pub enum Action {
 }
 
 /// An attempt that runs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 struct Ongoing {
     pool: Pool,
     class: Class,
 }
 
 /// The state.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Core {
     identity: Identity,
     running: BTreeMap<(JobId, u32), Ongoing>,
