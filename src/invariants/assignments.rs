@@ -146,13 +146,7 @@ impl Assignments {
     }
 
     /// A worker says at its connection that it has this attempt.
-    fn brought(
-        &mut self,
-        session: SessionId,
-        earlier: Option<SessionId>,
-        id: JobId,
-        attempt: u32,
-    ) {
+    fn brought(&mut self, session: SessionId, earlier: Option<SessionId>, id: JobId, attempt: u32) {
         match self.out.get_mut(&id) {
             Some(out) if out.attempt > attempt => {}
             Some(out) if Some(out.session) == earlier => {
@@ -284,7 +278,10 @@ impl Assignments {
     fn beyond_credit(&self, session: SessionId, job: &Job) -> Option<Violation> {
         let (id, pool) = (job.id(), job.kind().pool());
         let Some(known) = self.sessions.get(&session) else {
-            let detail = format!("job {id} is assigned to session {}, which is gone", session.0);
+            let detail = format!(
+                "job {id} is assigned to session {}, which is gone",
+                session.0
+            );
             return Some(Violation::new(Invariant::CreditKept, detail));
         };
         let (has, capacity) = (known.in_use[index(pool)], known.capacities[index(pool)]);

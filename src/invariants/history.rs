@@ -138,7 +138,10 @@ impl History {
     /// The store has applied a write that names `epoch`, and knows `latest`.
     pub fn written(&self, epoch: Epoch, latest: Epoch) -> Option<Violation> {
         (epoch < latest).then(|| {
-            let detail = format!("a write of epoch {} is applied in epoch {}", epoch.0, latest.0);
+            let detail = format!(
+                "a write of epoch {} is applied in epoch {}",
+                epoch.0, latest.0
+            );
             Violation::new(Invariant::DeposedWritesNothing, detail)
         })
     }

@@ -70,7 +70,9 @@ impl MasterProcess {
     }
 
     pub(super) fn unannounced(&self) -> usize {
-        self.reign.as_ref().map_or(0, |reign| reign.unannounced.len())
+        self.reign
+            .as_ref()
+            .map_or(0, |reign| reign.unannounced.len())
     }
 
     /// The height its dispatcher knows, while it leads.
@@ -210,21 +212,35 @@ impl World {
         let Some(reign) = &mut self.masters[index].reign else {
             return;
         };
-        // As in production, before every event: a term that has ended without
-        // anybody saying so (the process was stopped) assigns nothing.
-        let mut actions = Vec::new();
-        if !may_assign {
-            actions.extend(reign.core.handle(wall, Event::Drain));
-        }
         let mut seen = reign.seen.told(&event);
-        actions.extend(reign.core.handle(wall, event));
+        let actions = reign.core.handle(wall, event);
         for action in &actions {
             seen = seen.or(reign.seen.wants(action));
         }
         self.found(seen);
+        let mut is_over = false;
         for action in actions {
             self.trace.effect(&action);
+            if let Action::Assign { session, .. } = action
+                && !may_assign
+            {
+                self.refrain(index, session);
+                is_over = true;
+                continue;
+            }
             self.act(index, action, wall);
+        }
+        if is_over {
+            self.dispatch(index, Event::Drain);
+        }
+    }
+
+    /// As in production: nothing leaves after the end of the term, whatever the
+    /// core believes; the process may have been stopped since it was master.
+    fn refrain(&mut self, index: usize, session: SessionId) {
+        let reign = self.masters[index].reign.as_mut();
+        if let Some(link) = reign.and_then(|reign| reign.sessions.remove(&session)) {
+            self.network.close(link, Side::Master);
         }
     }
 
@@ -343,12 +359,14 @@ impl World {
                 self.dispatch(index, Event::Gone(operation.job));
             }
             // Repeated until it is answered.
-            (ask @ (Ask::Queue(_) | Ask::Accept(..)), Answer::Failed) => {
-                if let Ask::Accept(..) = ask {
+            (Ask::Accept(accept, plan), Answer::Failed) => {
+                // In production everything a master repeats has a source.
+                if plan.source.is_some() {
                     self.figures.count(Fault::AcceptRepeated);
+                    self.ask(Process::Master(index), Ask::Accept(accept, plan));
                 }
-                self.ask(Process::Master(index), ask);
             }
+            (ask @ Ask::Queue(_), Answer::Failed) => self.ask(Process::Master(index), ask),
             _ => {}
         }
     }

@@ -9,6 +9,7 @@ use crate::actors::master_link::core::{Action, Core, Event, Identity};
 use crate::cluster::message::{End, FromMaster, FromWorker, Outcome};
 use crate::invariants::{Epochs, Invariant, RunId, Violation};
 use crate::job::{Class, Commit, Job, JobId, Millis, Pool};
+use crate::mistake::{self, Mistake};
 use crate::store::{Accept, Accepted, Attempt, Committed, Struck};
 
 use super::calls::{Answer, Ask};
@@ -304,9 +305,18 @@ impl World {
                 Ask::Strike(attempt, wall.after(Duration::from_millis(100)))
             }
         };
-        if let Some(run) = self.workers[index].runs.get_mut(&(id, number)) {
-            run.stage = Stage::Writing;
-            self.ask(Process::Worker(index), ask);
+        let Some(run) = self.workers[index].runs.get_mut(&(id, number)) else {
+            return;
+        };
+        run.stage = Stage::Writing;
+        self.ask(Process::Worker(index), ask);
+        if mistake::made(Mistake::ToldBeforeWritten) {
+            let end = End::Committed {
+                failed: false,
+                jobs: Vec::new(),
+                cancelled: Vec::new(),
+            };
+            self.ends(index, attempt, end);
         }
     }
 

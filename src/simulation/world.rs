@@ -325,6 +325,7 @@ impl World {
             not_before: None,
             after_height: None,
             deadline: None,
+            era: 0,
         };
         match plan.hold {
             Hold::Nothing => {}

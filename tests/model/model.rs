@@ -72,8 +72,11 @@ impl Scenario {
         }
         world.pass(600);
         settle(&mut world);
-        for (key, by) in [(0, Process::Worker(0)), (0, Process::Master(0)), (1, Process::Worker(1))]
-        {
+        for (key, by) in [
+            (0, Process::Worker(0)),
+            (0, Process::Master(0)),
+            (1, Process::Worker(1)),
+        ] {
             let plan = JobPlan {
                 key,
                 kind: Kind::Noop,
@@ -152,7 +155,12 @@ impl Model for Scenario {
             }));
         }
         let mut choices = progress;
-        choices.extend(world.faults().into_iter().filter(|fault| left.allows(fault)));
+        choices.extend(
+            world
+                .faults()
+                .into_iter()
+                .filter(|fault| left.allows(fault)),
+        );
         if left.timers > 0 && is_still {
             choices.extend(world.next_timer().map(Choice::Pass));
         }

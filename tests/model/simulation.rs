@@ -22,7 +22,10 @@ fn one_seed_is_one_run_to_the_last_byte_of_its_trace() {
     for seed in [1, 42, 4711] {
         let (first, second) = (run(seed, STEPS, true), run(seed, STEPS, true));
         assert!(first.trace.len() > 10_000, "{}", first.trace);
-        assert!(first.trace == second.trace, "seed {seed} differs from itself");
+        assert!(
+            first.trace == second.trace,
+            "seed {seed} differs from itself"
+        );
     }
     assert_ne!(run(1, STEPS, true).trace, run(2, STEPS, true).trace);
 }

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::job::{Job, JobId, Pool};
+use crate::mistake::{self, Mistake};
 
 use super::event::SessionId;
 
@@ -51,7 +52,8 @@ impl Session {
 
     fn has_room(&self, pool: Pool) -> bool {
         let load = self.load(pool);
-        !self.draining && load.in_use < load.capacity
+        let has_credit = load.in_use < load.capacity || mistake::made(Mistake::CreditIgnored);
+        !self.draining && has_credit
     }
 }
 

@@ -15,6 +15,7 @@ use crate::cluster::message::{
     Chain, End, FromMaster, FromWorker, Hello, Outcome, PROTOCOL_VERSION, Running, light,
 };
 use crate::job::{Class, Job, JobId, Pool};
+use crate::mistake::{self, Mistake};
 use crate::store::{Attempt, Epoch};
 
 /// Most outcomes in one message.
@@ -136,7 +137,9 @@ impl Core {
     /// Takes what happened; says what to do.
     pub fn handle(&mut self, event: Event) -> Vec<Action> {
         match event {
-            Event::Connected { epoch } if epoch < self.seen => {
+            Event::Connected { epoch }
+                if epoch < self.seen && !mistake::made(Mistake::DeposedFollowed) =>
+            {
                 return vec![Action::Refuse { seen: self.seen }];
             }
             Event::Connected { epoch } => {
@@ -256,6 +259,8 @@ impl Core {
         if let End::Committed { jobs, .. } = &mut outcome.end {
             *jobs = std::mem::take(jobs).into_iter().map(light).collect();
         }
-        self.unsent.push_back((ongoing.pool, outcome));
+        if self.is_connected || !mistake::made(Mistake::OutcomeForgotten) {
+            self.unsent.push_back((ongoing.pool, outcome));
+        }
     }
 }
