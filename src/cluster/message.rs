@@ -52,6 +52,8 @@ pub struct Hello {
     pub delivery_capacity: u32,
     /// What it still runs, or has not reported yet.
     pub running: Vec<Running>,
+    /// The highest epoch it has seen; 0 before the first master.
+    pub seen: Epoch,
 }
 
 /// How an attempt ended on its worker.
@@ -276,6 +278,7 @@ impl From<Hello> for proto::Hello {
                     delivery: run.pool == Pool::Delivery,
                 })
                 .collect(),
+            seen_epoch: hello.seen.0,
         }
     }
 }
@@ -309,6 +312,7 @@ impl TryFrom<proto::Hello> for Hello {
                 .into_iter()
                 .map(running)
                 .collect::<Result<_, MessageError>>()?,
+            seen: Epoch(hello.seen_epoch),
         })
     }
 }

@@ -3,12 +3,14 @@
 
 use std::collections::BTreeMap;
 use std::future::Future;
+use std::sync::Arc;
 use std::time::Duration;
 
 use actix::prelude::*;
 use tokio::sync::watch;
 use tracing::{error, info, warn};
 
+use crate::actors::mastership::Term;
 use crate::actors::worker_session::{Close, ToWorker, WorkerSession};
 use crate::cluster::message::{Chain, FromMaster, FromWorker, Hello};
 use crate::job::{Job, JobId, Millis};
@@ -82,39 +84,45 @@ pub struct GetSnapshot;
 #[rtype(result = "()")]
 pub struct Drain;
 
-/// Tell every worker that the master stops.
+/// Assign nothing any more, tell every worker that the master stops, and end
+/// all sessions. The dispatcher is gone afterwards.
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
 pub struct Stop;
+
+/// A worker has seen a master with this epoch.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub struct LaterMaster(pub Epoch);
 
 /// The actor.
 pub struct Dispatcher {
     core: Core,
     store: SharedStore,
     master_id: String,
-    epoch: Epoch,
+    term: Term,
     sessions: BTreeMap<SessionId, Addr<WorkerSession>>,
     next_session: u64,
     chain: Chain,
     wake: Option<SpawnHandle>,
-    deposed: watch::Sender<bool>,
+    deposed: watch::Sender<Option<Epoch>>,
 }
 
 impl Dispatcher {
-    /// A dispatcher for one master process. `deposed` turns true when the store
-    /// refuses this epoch.
+    /// A dispatcher for one term of a master. `deposed` is told the epoch of a
+    /// later master when the store or a worker knows one.
     pub fn new(
         options: Options,
         store: SharedStore,
         master_id: String,
-        epoch: Epoch,
-        deposed: watch::Sender<bool>,
+        term: Term,
+        deposed: watch::Sender<Option<Epoch>>,
     ) -> Self {
         Self {
             core: Core::new(options),
             store,
             master_id,
-            epoch,
+            term,
             sessions: BTreeMap::new(),
             next_session: 0,
             chain: Chain::default(),
@@ -135,8 +143,8 @@ impl Dispatcher {
             Action::Load { after, limit } => self.ask(ctx, load(store, after, limit)),
             Action::Scan { after, limit } => self.ask(ctx, scan(store, after, limit)),
             Action::Fetch(ids) => self.ask(ctx, fetch(store, ids)),
-            Action::Release(jobs) => self.ask(ctx, release(store, self.epoch, jobs)),
-            Action::Assign { session, jobs } => self.tell(session, FromMaster::Assign(jobs), ctx),
+            Action::Release(jobs) => self.ask(ctx, release(store, self.term.epoch(), jobs)),
+            Action::Assign { session, jobs } => self.assign(session, jobs, ctx),
             Action::Close(session) => self.close(session),
             Action::WakeAt(instant) => self.wake_at(instant, ctx),
         }
@@ -154,7 +162,7 @@ impl Dispatcher {
                     actor.note_parked(&event);
                     actor.happen(event, ctx);
                 }
-                Err(Deposed) => actor.depose(ctx),
+                Err(Deposed(later)) => actor.depose(later, ctx),
             });
         ctx.spawn(answered);
     }
@@ -178,13 +186,27 @@ impl Dispatcher {
         }
     }
 
+    /// Nothing leaves after the end of the term, whatever the core believes: the
+    /// process may have been stopped since it was master.
+    fn assign(&mut self, session: SessionId, jobs: Vec<Arc<Job>>, ctx: &mut Context<Self>) {
+        if self.term.holds() {
+            self.tell(session, FromMaster::Assign(jobs), ctx);
+            return;
+        }
+        warn!("the lease has run out: nothing is assigned any more");
+        ctx.notify(Drain);
+        self.close(session);
+    }
+
     /// A later master exists: nothing may be assigned any more.
-    fn depose(&mut self, ctx: &mut Context<Self>) {
+    fn depose(&mut self, later: Epoch, ctx: &mut Context<Self>) {
         error!(
-            epoch = self.epoch.0,
+            epoch = self.term.epoch().0,
+            later = later.0,
             "a later master exists; this one stops"
         );
-        self.deposed.send_replace(true);
+        self.term.end();
+        self.deposed.send_replace(Some(later));
         self.happen(Event::Drain, ctx);
     }
 
@@ -286,7 +308,7 @@ impl Handler<SessionUp> for Dispatcher {
         self.sessions.insert(session, up.address);
         let welcome = FromMaster::Welcome {
             master_id: self.master_id.clone(),
-            epoch: self.epoch,
+            epoch: self.term.epoch(),
             // It may have missed blocks.
             chain: Chain {
                 reset: true,
@@ -358,15 +380,26 @@ impl Handler<Stop> for Dispatcher {
 
     fn handle(&mut self, _: Stop, ctx: &mut Self::Context) {
         self.happen(Event::Drain, ctx);
-        let sessions: Vec<SessionId> = self.sessions.keys().copied().collect();
-        for session in sessions {
-            self.tell(session, FromMaster::Stopping, ctx);
+        for (_, session) in std::mem::take(&mut self.sessions) {
+            // One whose mailbox is full or closed ends when its worker leaves,
+            // or is silent.
+            let _ = session.try_send(ToWorker(FromMaster::Stopping));
+            let _ = session.try_send(Close);
         }
+        ctx.stop();
+    }
+}
+
+impl Handler<LaterMaster> for Dispatcher {
+    type Result = ();
+
+    fn handle(&mut self, LaterMaster(epoch): LaterMaster, ctx: &mut Self::Context) {
+        self.depose(epoch, ctx);
     }
 }
 
 /// The store knows a later master.
-struct Deposed;
+struct Deposed(Epoch);
 
 async fn load(store: SharedStore, after: u64, limit: usize) -> Result<Event, Deposed> {
     match store.open_jobs(after, limit).await {
@@ -391,8 +424,8 @@ async fn scan(store: SharedStore, after: u64, limit: usize) -> Result<Event, Dep
 }
 
 fn failed(error: StoreError, event: Event) -> Result<Event, Deposed> {
-    if let StoreError::Deposed { .. } = error {
-        return Err(Deposed);
+    if let StoreError::Deposed { current } = error {
+        return Err(Deposed(current));
     }
     warn!(%error, "cannot look for open jobs");
     Ok(event)
@@ -425,7 +458,7 @@ where
     loop {
         match ask().await {
             Ok(answer) => return Ok(answer),
-            Err(StoreError::Deposed { .. }) => return Err(Deposed),
+            Err(StoreError::Deposed { current }) => return Err(Deposed(current)),
             Err(error) => warn!(%error, "cannot {what}; trying again"),
         }
         tokio::time::sleep(pause).await;
