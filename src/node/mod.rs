@@ -19,7 +19,7 @@ use std::time::Duration;
 
 pub use check::check;
 pub use context::{Context, Role};
-pub use queue_limit::{Full, QueueLimit};
+pub use queue_limit::{Full, Purpose, QueueLimit};
 pub use stop::Stop;
 
 use crate::config::{self, Config, Mode};
