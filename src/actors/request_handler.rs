@@ -192,7 +192,10 @@ impl Execution {
                     cancelled,
                 }
             }
-            Committed::Fenced => End::Fenced,
+            Committed::Fenced => {
+                metrics::counter!("erawan_commits_fenced_total").increment(1);
+                End::Fenced
+            }
         }
     }
 

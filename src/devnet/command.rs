@@ -10,6 +10,7 @@ use tokio::signal::unix::{self, SignalKind};
 use url::Url;
 
 use super::apps::{Apps, Targets};
+use super::chaos;
 use super::demo;
 use super::keys::SigningKeys;
 use super::network::{Network, NetworkOptions, StoreOption};
@@ -27,6 +28,10 @@ pub enum StoreArgument {
 /// Options that every network has.
 #[derive(Debug, Clone, Args)]
 pub struct NetworkArguments {
+    /// Masters of each node: one works, the others stand by (needs `--store
+    /// redis`). Without it: 1, or 2 with `--chaos --store redis`.
+    #[arg(long)]
+    pub masters: Option<usize>,
     /// Workers of each node; 0: standalone nodes.
     #[arg(long, default_value_t = 2)]
     pub workers: usize,
@@ -78,6 +83,7 @@ impl NetworkArguments {
     pub fn network(&self, nodes: Vec<String>) -> io::Result<NetworkOptions> {
         Ok(NetworkOptions {
             nodes,
+            masters: self.masters.unwrap_or(1),
             workers: self.workers,
             store: self.store()?,
             signing: self.keys,
@@ -103,8 +109,19 @@ pub struct DemoArguments {
     #[arg(long)]
     pub json: bool,
     /// Leave the network running at the end and print its URLs.
-    #[arg(long, conflicts_with = "rp")]
+    #[arg(long, conflicts_with_all = ["rp", "chaos"])]
     pub keep: bool,
+    /// Kill, stop, terminate and restart processes while the requests run, and
+    /// judge afterwards whether anything was lost, stuck or done twice. Requests
+    /// go on as long as the faults do.
+    #[arg(long, conflicts_with = "rp")]
+    pub chaos: bool,
+    /// With `--chaos`: gives the same faults again. Without it: any.
+    #[arg(long, requires = "chaos")]
+    pub seed: Option<u64>,
+    /// With `--chaos`: how many faults.
+    #[arg(long, default_value_t = 12)]
+    pub kills: usize,
     /// API URL of an RP's node that somebody else runs; repeat it for several processes.
     #[arg(long, requires_all = ["idp", "as_"])]
     pub rp: Vec<Url>,
@@ -208,7 +225,12 @@ pub async fn demo(arguments: DemoArguments) -> io::Result<ExitCode> {
         return Ok(finish(&arguments, &report));
     }
     let nodes = vec!["rp1".to_owned(), "idp1".to_owned(), "as1".to_owned()];
-    let options = arguments.network.network(nodes)?;
+    let mut options = arguments.network.network(nodes)?;
+    let chaos = arguments.chaos.then(|| chaos_options(&arguments));
+    if chaos.is_some() {
+        chaos::prepare(&mut options, arguments.network.masters);
+    }
+    options.check()?;
     if !arguments.json {
         eprintln!("starting ledger, message queues and nodes ...");
     }
@@ -219,6 +241,9 @@ pub async fn demo(arguments: DemoArguments) -> io::Result<ExitCode> {
     };
     let run = async {
         let targets = demo::targets_of(&network, &arguments.service)?;
+        if let Some(chaos) = &chaos {
+            return chaos::run(&mut network, targets, chaos).await;
+        }
         let before = demo::usage(&network);
         let mut report = run_apps(&arguments, targets, store).await?;
         report.nodes = demo::node_reports(&network, &before).await;
@@ -245,6 +270,10 @@ pub async fn demo(arguments: DemoArguments) -> io::Result<ExitCode> {
         }
     };
     let code = finish(&arguments, &report);
+    if chaos.is_some() && !report.is_success() {
+        network.keep_directory();
+        eprintln!("logs are in {}", network.directory.join("logs").display());
+    }
     if arguments.keep {
         eprintln!("{}", table(&network));
         eprintln!("running until Ctrl-C");
@@ -252,6 +281,16 @@ pub async fn demo(arguments: DemoArguments) -> io::Result<ExitCode> {
     }
     network.stop().await;
     Ok(code)
+}
+
+fn chaos_options(arguments: &DemoArguments) -> chaos::Options {
+    chaos::Options {
+        // Any number does; it is told, so that the run can be repeated.
+        seed: arguments.seed.unwrap_or_else(rand::random),
+        faults: arguments.kills,
+        requests: arguments.requests,
+        concurrency: arguments.concurrency,
+    }
 }
 
 async fn run_apps(arguments: &DemoArguments, targets: Targets, store: &str) -> io::Result<Report> {

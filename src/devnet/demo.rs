@@ -79,6 +79,7 @@ pub fn report(requests: u64, took: Duration, totals: Totals, store: &str) -> Rep
         errors: totals.errors,
         store: store.to_owned(),
         nodes: Vec::new(),
+        chaos: None,
     }
 }
 

@@ -2,6 +2,7 @@
 //! and client applications, for development, demonstration and measurement.
 
 pub mod apps;
+pub mod chaos;
 pub mod command;
 pub mod demo;
 pub mod genesis;
@@ -12,6 +13,8 @@ pub mod mq_service;
 mod mq_service_tests;
 mod mq_transport;
 pub mod network;
+pub mod ports;
 pub mod process;
 pub mod redis_server;
 pub mod report;
+pub mod verdict;

@@ -117,10 +117,34 @@ impl Process {
 
     /// Asks it to stop, and kills it after `grace`.
     pub async fn stop(mut self, grace: Duration) {
-        self.signal(Signal::SIGTERM);
-        if timeout(grace, self.child.wait()).await.is_err() {
-            self.kill().await;
+        if let Err(error) = self.terminate(grace).await {
+            tracing::debug!(%error, process = self.name(), "had ended before it was stopped");
         }
+    }
+
+    /// Asks it to stop, and kills it after `grace`. How it ended; `None`: it
+    /// had to be killed.
+    ///
+    /// # Errors
+    /// When the system cannot tell.
+    pub async fn terminate(&mut self, grace: Duration) -> io::Result<Option<ExitStatus>> {
+        self.signal(Signal::SIGTERM);
+        match timeout(grace, self.child.wait()).await {
+            Ok(status) => status.map(Some),
+            Err(_) => {
+                self.kill().await;
+                Ok(None)
+            }
+        }
+    }
+
+    /// Starts it again as it was; if it still runs it is killed.
+    ///
+    /// # Errors
+    /// When the log file or the process cannot be made.
+    pub fn start_again(&mut self) -> io::Result<()> {
+        *self = Self::start(self.plan.clone())?;
+        Ok(())
     }
 
     /// Waits for its end.

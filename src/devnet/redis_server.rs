@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::io::{self, Read, Write};
-use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::net::{Ipv4Addr, TcpStream};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -10,6 +10,8 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use tempfile::TempDir;
+
+use super::ports;
 
 const START_TIMEOUT: Duration = Duration::from_secs(20);
 const STOP_TIMEOUT: Duration = Duration::from_secs(10);
@@ -67,7 +69,7 @@ impl RedisServer {
         for _ in 0..START_ATTEMPTS {
             let mut server = Self {
                 options: options.clone(),
-                port: free_port()?,
+                port: ports::free()?,
                 child: None,
                 guard: None,
                 directory: tempfile::tempdir()?,
@@ -247,14 +249,9 @@ fn guard(server: u32) -> io::Result<Child> {
         .spawn()
 }
 
-fn free_port() -> io::Result<u16> {
-    Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?
-        .local_addr()?
-        .port())
-}
-
-/// Whether the server takes commands; one that still loads its files does not.
-fn answers(port: u16) -> bool {
+/// Whether a server on this port of the loopback interface takes commands; one
+/// that still loads its files does not. Blocks for up to a second.
+pub fn answers(port: u16) -> bool {
     let ping = || -> io::Result<bool> {
         let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port))?;
         stream.set_read_timeout(Some(Duration::from_secs(1)))?;

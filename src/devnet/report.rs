@@ -5,6 +5,8 @@ use std::fmt::Write as _;
 use hdrhistogram::Histogram;
 use serde::Serialize;
 
+use super::chaos::ChaosReport;
+
 /// Two points of a distribution, in milliseconds.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize)]
 pub struct Percentiles {
@@ -98,12 +100,17 @@ pub struct Report {
     pub store: String,
     /// The nodes this command started.
     pub nodes: Vec<NodeReport>,
+    /// What `--chaos` adds.
+    #[serde(flatten, skip_serializing_if = "Option::is_none")]
+    pub chaos: Option<ChaosReport>,
 }
 
 impl Report {
-    /// Whether every request completed with its data verified.
+    /// Whether every request completed with its data verified, and nothing
+    /// broke.
     pub fn is_success(&self) -> bool {
-        self.requests == self.verified && self.errors.is_empty()
+        let held = self.chaos.as_ref().is_none_or(ChaosReport::is_success);
+        self.requests == self.verified && self.errors.is_empty() && held
     }
 
     /// The table for people.
@@ -158,6 +165,7 @@ impl Report {
                 );
             }
         }
+        text.extend(self.chaos.as_ref().map(ChaosReport::table));
         text
     }
 }

@@ -2,18 +2,20 @@
 //! source's) that know nothing of a node but its HTTP API v6.
 
 mod client;
+mod event;
 mod receiver;
 mod record;
 
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use tokio::sync::Semaphore;
 
 pub use client::ApiClient;
-pub use record::{Ending, Record, Totals};
+pub use record::{Ending, Record, Seen, Totals};
 
 use crate::crypto::signature;
 use receiver::Receiver;
@@ -47,6 +49,7 @@ pub struct Apps {
     as_: ApiClient,
     record: Arc<Record>,
     receiver: Receiver,
+    begun: AtomicU64,
 }
 
 impl Apps {
@@ -69,6 +72,7 @@ impl Apps {
             as_,
             record,
             receiver,
+            begun: AtomicU64::new(0),
         };
         apps.set_up(&idp).await?;
         Ok(apps)
@@ -127,24 +131,61 @@ impl Apps {
     ) -> Duration {
         let started = Instant::now();
         let places = Semaphore::new(concurrency.max(1));
-        let run_one = |number: u64| {
-            let places = &places;
-            let progress = &progress;
-            async move {
-                // The semaphore lives as long as this future and is never closed.
-                let _place = places.acquire().await.expect("semaphore is open");
-                if let Err(error) = self.request(number).await {
-                    self.record.fail(format!("request {number}: {error}"));
-                }
-                progress(&self.record.totals());
-            }
+        let run_one = async || {
+            // The semaphore lives as long as this future and is never closed.
+            let _place = places.acquire().await.expect("semaphore is open");
+            // A failure is in the record.
+            self.request().await;
+            progress(&self.record.totals());
         };
-        futures_util::future::join_all((0..requests).map(run_one)).await;
+        futures_util::future::join_all((0..requests).map(|_| run_one())).await;
         started.elapsed()
     }
 
-    /// One request from the call to its data read back.
-    async fn request(&self, number: u64) -> Result<(), String> {
+    /// Makes requests as long as `is_over` says no, `concurrency` at a time and
+    /// no more than `pace` a second in all, and waits for those under way.
+    /// `is_over` is asked with the number of requests begun.
+    pub async fn drive_while(
+        &self,
+        concurrency: usize,
+        pace: f64,
+        is_over: impl Fn(u64) -> bool,
+        progress: impl Fn(&Totals),
+    ) -> Duration {
+        let started = Instant::now();
+        let interval = Duration::from_secs_f64(concurrency.max(1) as f64 / pace);
+        let lane = async || {
+            while !is_over(self.begun.load(Ordering::Relaxed)) {
+                let next = tokio::time::Instant::now() + interval;
+                // A failure is in the record.
+                self.request().await;
+                progress(&self.record.totals());
+                tokio::time::sleep_until(next).await;
+            }
+        };
+        futures_util::future::join_all((0..concurrency.max(1)).map(|_| lane())).await;
+        started.elapsed()
+    }
+
+    /// How many requests have been begun.
+    pub fn begun(&self) -> u64 {
+        self.begun.load(Ordering::Relaxed)
+    }
+
+    /// One request from the call to its data read back. False: it failed, and
+    /// the record says why.
+    pub async fn request(&self) -> bool {
+        let number = self.begun.fetch_add(1, Ordering::Relaxed);
+        match self.attempt(number).await {
+            Ok(()) => true,
+            Err(error) => {
+                self.record.fail(format!("request {number}: {error}"));
+                false
+            }
+        }
+    }
+
+    async fn attempt(&self, number: u64) -> Result<(), String> {
         let started = Instant::now();
         let reference = format!("demo-{number}-{}", uuid::Uuid::new_v4());
         let body = json!({
@@ -166,7 +207,7 @@ impl Apps {
         });
         let path = format!("/v6/rp/requests/citizen_id/{}", citizen_id(number));
         let request_id = self.rp.create_request(&path, &reference, &body).await?;
-        self.record.accepted(started.elapsed());
+        self.record.accepted(&request_id, started.elapsed());
         let ending = self.record.ending_of(&request_id);
         match tokio::time::timeout(REQUEST_PATIENCE, ending).await {
             Err(_) => return Err(format!("{request_id} has not ended")),
@@ -175,7 +216,7 @@ impl Apps {
             Ok(Ok(Ending::Completed)) => self.record.completed(),
         }
         self.read_data(&request_id).await?;
-        self.record.verified(started.elapsed());
+        self.record.verified(&request_id, started.elapsed());
         Ok(())
     }
 
@@ -213,6 +254,11 @@ impl Apps {
     async fn as_node(&self) -> Result<Value, String> {
         let path = format!("/v6/utility/nodes/{}", self.targets.as_id);
         self.record.once_asked(|| self.rp.get_json(&path)).await
+    }
+
+    /// What can be compared with the ledger and the stores afterwards.
+    pub fn seen(&self) -> Seen {
+        self.record.seen()
     }
 
     /// What the applications saw so far.

@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 
 use super::client::ApiClient;
 use super::data_of;
+use super::event::event_of;
 use super::record::{Ending, Record};
 
 const BODY_LIMIT: usize = 32 * 1024 * 1024;
@@ -88,13 +89,15 @@ async fn callback(
     bytes: web::Bytes,
     shared: web::Data<Shared>,
 ) -> HttpResponse {
-    let is_new = shared.record.callback(&identity(&request, &bytes));
+    let id = identity(&request, &bytes);
+    let is_new = shared.record.callback(&id);
     let Ok(body) = serde_json::from_slice::<Value>(&bytes) else {
         shared
             .record
             .fail(format!("{role}: a callback that is no JSON"));
         return HttpResponse::NoContent().finish();
     };
+    shared.record.event(event_of(&role, &body), &id);
     let kind = body["type"].as_str().unwrap_or_default();
     let request_id = body["request_id"].as_str().unwrap_or_default().to_owned();
     match (role.as_str(), kind) {

@@ -1,6 +1,6 @@
 //! What the applications saw.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::future::Future;
 use std::time::Duration;
 
@@ -19,6 +19,18 @@ pub enum Ending {
     Completed,
     /// Anything else that is final.
     Failed(String),
+}
+
+/// What can be compared with the ledger and the stores afterwards.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Seen {
+    /// Request ids the RP's node gave with its 202.
+    pub accepted: BTreeSet<String>,
+    /// Those whose data was read back and verified.
+    pub verified: BTreeSet<String>,
+    /// Every event an application was told of, with the identities under which
+    /// it came.
+    pub events: BTreeMap<String, BTreeSet<String>>,
 }
 
 /// Sums so far.
@@ -45,6 +57,7 @@ pub struct Totals {
 #[derive(Default)]
 struct Inner {
     totals: Totals,
+    story: Seen,
     accept: Durations,
     complete: Durations,
     seen: HashSet<String>,
@@ -73,9 +86,17 @@ impl Record {
         is_new
     }
 
-    /// A request was answered 202.
-    pub fn accepted(&self, took: Duration) {
+    /// An application was told of an event under this identity.
+    pub fn event(&self, event: String, id: &str) {
         let mut inner = self.inner.lock();
+        let ids = inner.story.events.entry(event).or_default();
+        ids.insert(id.to_owned());
+    }
+
+    /// A request was answered 202.
+    pub fn accepted(&self, request_id: &str, took: Duration) {
+        let mut inner = self.inner.lock();
+        inner.story.accepted.insert(request_id.to_owned());
         inner.totals.accepted += 1;
         inner.accept.record(took);
     }
@@ -86,8 +107,9 @@ impl Record {
     }
 
     /// A request's data was read back and verified.
-    pub fn verified(&self, took: Duration) {
+    pub fn verified(&self, request_id: &str, took: Duration) {
         let mut inner = self.inner.lock();
+        inner.story.verified.insert(request_id.to_owned());
         inner.totals.verified += 1;
         inner.complete.record(took);
     }
@@ -166,5 +188,10 @@ impl Record {
             complete_ms: inner.complete.percentiles(),
             ..inner.totals.clone()
         }
+    }
+
+    /// What can be compared with the ledger and the stores afterwards.
+    pub fn seen(&self) -> Seen {
+        self.inner.lock().story.clone()
     }
 }

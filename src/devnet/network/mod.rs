@@ -1,15 +1,21 @@
 //! Starting and stopping a whole network as child processes.
 
-use std::collections::HashSet;
+mod options;
+mod plan;
+mod stores;
+
 use std::io;
-use std::net::TcpListener;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
+use std::process::ExitStatus;
 use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
+pub use options::{NetworkOptions, StoreOption};
+use plan::{NodePlan, Ports, Surroundings, environment, plan_nodes};
+
 use super::genesis::{self, Member, NDID};
-use super::keys::{NodeKeys, SigningKeys};
+use super::keys::NodeKeys;
 use super::process::{Plan, Process};
 use super::redis_server::{self, RedisServer};
 use crate::ledger::rpc::RpcOptions;
@@ -19,76 +25,8 @@ use crate::node::Role;
 const LOCAL: &str = "127.0.0.1";
 const START_PATIENCE: Duration = Duration::from_secs(30);
 const STOP_GRACE: Duration = Duration::from_secs(10);
-/// Ports a node takes when they are counted from a base port.
-const PORTS_PER_NODE: u16 = 100;
-
-/// Where the nodes keep jobs and state.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum StoreOption {
-    /// A file per node.
-    Embedded,
-    /// A Redis server started for the network.
-    Redis,
-    /// A Redis server that somebody else runs.
-    RedisAt {
-        /// Host name or address.
-        host: String,
-        /// Port.
-        port: u16,
-        /// Password, if it wants one.
-        password: Option<String>,
-    },
-}
-
-impl StoreOption {
-    /// `embedded` or `redis`.
-    pub fn name(&self) -> &'static str {
-        match self {
-            StoreOption::Embedded => "embedded",
-            StoreOption::Redis | StoreOption::RedisAt { .. } => "redis",
-        }
-    }
-}
-
-/// What kind of network.
-#[derive(Debug, Clone)]
-pub struct NetworkOptions {
-    /// The program of every process; `None`: this same binary.
-    pub binary: Option<PathBuf>,
-    /// Node ids; the role is in the name (`rp1`, `idp1`, `as1`).
-    pub nodes: Vec<String>,
-    /// Workers of each node; 0: standalone nodes.
-    pub workers: usize,
-    /// Where the nodes keep jobs and state.
-    pub store: StoreOption,
-    /// State of the network; `None`: a temporary folder.
-    pub directory: Option<PathBuf>,
-    /// First port; `None`: free ones.
-    pub base_port: Option<u16>,
-    /// What the nodes sign with.
-    pub signing: SigningKeys,
-    /// `LOG_LEVEL` of the nodes.
-    pub log_level: String,
-    /// How often message queue services repeat what is not acknowledged.
-    pub retransmit: Duration,
-}
-
-/// The network of the demo.
-impl Default for NetworkOptions {
-    fn default() -> Self {
-        Self {
-            binary: None,
-            nodes: ["rp1", "idp1", "as1"].map(str::to_owned).to_vec(),
-            workers: 2,
-            store: StoreOption::Embedded,
-            directory: None,
-            base_port: None,
-            signing: SigningKeys::Rsa,
-            log_level: "info".to_owned(),
-            retransmit: Duration::from_secs(60),
-        }
-    }
-}
+/// More than `SHUTDOWN_GRACE_MS`.
+const NODE_STOP_GRACE: Duration = Duration::from_secs(35);
 
 /// A process of a node that serves metrics.
 pub struct NodeProcess {
@@ -110,7 +48,9 @@ pub struct Node {
     pub role: Role,
     /// Address of its MQ service (gRPC).
     pub mq: String,
-    /// Master or standalone first.
+    /// Addresses of its masters (gRPC); none of a standalone node.
+    pub masters: Vec<String>,
+    /// Masters or standalone first.
     pub processes: Vec<NodeProcess>,
 }
 
@@ -124,17 +64,39 @@ impl Node {
     }
 }
 
+/// What a service of the network is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ServiceKind {
+    /// The development ledger.
+    Ledger,
+    /// A node's message queue service.
+    MessageQueue,
+}
+
+/// What the nodes use, beside Redis.
+pub struct Service {
+    /// What it is.
+    pub kind: ServiceKind,
+    /// `host:port` where it listens.
+    pub address: String,
+    /// The process; it keeps what it must under the network's folder.
+    pub process: Process,
+}
+
 /// A running network. Dropping it kills what still runs.
 pub struct Network {
     /// The nodes.
     pub nodes: Vec<Node>,
+    /// Ledger and message queue services.
+    pub services: Vec<Service>,
+    /// The Redis server started for the network.
+    pub redis: Option<RedisServer>,
     /// `host:port` of the ledger's RPC.
     pub ledger: String,
     /// Where state, keys and logs are.
     pub directory: PathBuf,
     binary: Option<PathBuf>,
-    services: Vec<Process>,
-    redis: Option<RedisServer>,
+    store: StoreOption,
     temporary: Option<TempDir>,
 }
 
@@ -152,38 +114,6 @@ pub fn role_of(node_id: &str) -> io::Result<Role> {
     }
 }
 
-/// Ports of one network, all chosen before anything listens.
-struct Ports {
-    base: Option<u16>,
-    /// Kept open until all are chosen, so that no port is given twice.
-    reserved: Vec<TcpListener>,
-}
-
-impl Ports {
-    fn pick(&mut self, offset: u16) -> io::Result<u16> {
-        if let Some(base) = self.base {
-            return base
-                .checked_add(offset)
-                .ok_or_else(|| io::Error::other("base port too high for this many nodes"));
-        }
-        let listener = TcpListener::bind((LOCAL, 0))?;
-        let port = listener.local_addr()?.port();
-        self.reserved.push(listener);
-        Ok(port)
-    }
-}
-
-struct NodePlan {
-    node_id: String,
-    role: Role,
-    keys: NodeKeys,
-    mq_grpc: u16,
-    mq: u16,
-    master: u16,
-    /// `(kind, api port, metrics port)`
-    processes: Vec<(&'static str, Option<u16>, u16)>,
-}
-
 impl Network {
     /// Starts everything and waits until the ledger and the message queue
     /// services answer; the nodes' APIs may still be starting.
@@ -191,6 +121,7 @@ impl Network {
     /// # Errors
     /// When something cannot be started; whatever had been started is stopped.
     pub async fn start(options: NetworkOptions) -> io::Result<Self> {
+        options.check()?;
         let temporary = match options.directory {
             Some(_) => None,
             None => Some(tempfile::Builder::new().prefix("erawan-").tempdir()?),
@@ -202,10 +133,7 @@ impl Network {
         };
         std::fs::create_dir_all(directory.join("logs"))?;
         let directory = directory.canonicalize()?;
-        let mut ports = Ports {
-            base: options.base_port,
-            reserved: Vec::new(),
-        };
+        let mut ports = Ports::counted_from(options.base_port);
         let ledger_port = ports.pick(0)?;
         let plans = plan_nodes(&options, &directory, &mut ports)?;
         drop(ports);
@@ -214,6 +142,7 @@ impl Network {
             ledger: format!("{LOCAL}:{ledger_port}"),
             directory,
             binary: options.binary.clone(),
+            store: options.store.clone(),
             services: Vec::new(),
             redis: None,
             temporary,
@@ -247,11 +176,17 @@ impl Network {
             "--directory".to_owned(),
             directory.display().to_string(),
         ];
-        self.start_service("ledger", arguments)?;
+        self.start_service(ServiceKind::Ledger, "ledger", port, arguments)?;
         wait_for_port(port, "the development ledger", &mut self.services).await
     }
 
-    fn start_service(&mut self, name: &str, arguments: Vec<String>) -> io::Result<()> {
+    fn start_service(
+        &mut self,
+        kind: ServiceKind,
+        name: &str,
+        port: u16,
+        arguments: Vec<String>,
+    ) -> io::Result<()> {
         let plan = Plan {
             name: name.to_owned(),
             binary: self.binary.clone(),
@@ -259,7 +194,11 @@ impl Network {
             environment: Vec::new(),
             log: self.log(name),
         };
-        self.services.push(Process::start(plan)?);
+        self.services.push(Service {
+            kind,
+            address: format!("{LOCAL}:{port}"),
+            process: Process::start(plan)?,
+        });
         Ok(())
     }
 
@@ -295,7 +234,11 @@ impl Network {
 
     async fn start_redis(&mut self, options: &NetworkOptions) -> io::Result<()> {
         if options.store == StoreOption::Redis {
-            let start = || RedisServer::start(redis_server::Options::default());
+            let options = redis_server::Options {
+                durability: options.durability,
+                ..redis_server::Options::default()
+            };
+            let start = || RedisServer::start(options);
             let started = tokio::task::spawn_blocking(start).await;
             self.redis = Some(started.map_err(io::Error::other)??);
         }
@@ -314,7 +257,8 @@ impl Network {
             "--retransmit-ms".to_owned(),
             options.retransmit.as_millis().to_string(),
         ];
-        self.start_service(&format!("{}-mq", plan.node_id), arguments)
+        let name = format!("{}-mq", plan.node_id);
+        self.start_service(ServiceKind::MessageQueue, &name, plan.mq_grpc, arguments)
     }
 
     fn start_node(
@@ -323,97 +267,36 @@ impl Network {
         plan: NodePlan,
         ledger_port: u16,
     ) -> io::Result<Node> {
+        let surroundings = Surroundings {
+            directory: &self.directory,
+            ledger_port,
+            redis_port: self.redis.as_ref().map(RedisServer::port),
+        };
         let mut processes = Vec::new();
-        for (index, (kind, api_port, metrics_port)) in plan.processes.iter().enumerate() {
-            let name = match *kind {
-                "worker" => format!("{}-worker{index}", plan.node_id),
-                kind => format!("{}-{kind}", plan.node_id),
-            };
-            let mut environment = self.environment(options, &plan, ledger_port);
-            let mut set = |name: &str, value: String| environment.push((name.to_owned(), value));
-            set("MODE", (*kind).to_owned());
-            set("PROMETHEUS_SERVER_PORT", metrics_port.to_string());
-            if let Some(port) = api_port {
-                set("SERVER_PORT", port.to_string());
-            }
-            let log = self.log(&name);
+        for part in &plan.processes {
             let process = Plan {
-                name,
+                name: part.name.clone(),
                 binary: self.binary.clone(),
                 arguments: Vec::new(),
-                environment,
-                log,
+                environment: environment(options, &plan, part, &surroundings),
+                log: self.log(&part.name),
             };
             processes.push(NodeProcess {
-                kind,
+                kind: part.kind,
                 process: Process::start(process)?,
-                api: api_port.map(|port| format!("http://{LOCAL}:{port}")),
-                metrics: format!("http://{LOCAL}:{metrics_port}/metrics"),
+                api: part.api.map(|port| format!("http://{LOCAL}:{port}")),
+                metrics: format!("http://{LOCAL}:{}/metrics", part.metrics),
             });
         }
-        let mq = format!("{LOCAL}:{}", plan.mq_grpc);
+        let masters = plan.processes.iter().filter(|part| part.kind == "master");
+        let masters = masters.filter_map(|part| part.master);
         Ok(Node {
+            masters: masters.map(|port| format!("{LOCAL}:{port}")).collect(),
+            mq: format!("{LOCAL}:{}", plan.mq_grpc),
             node_id: plan.node_id,
             role: plan.role,
-            mq,
             processes,
         })
-    }
-
-    fn environment(
-        &self,
-        options: &NetworkOptions,
-        plan: &NodePlan,
-        ledger_port: u16,
-    ) -> Vec<(String, String)> {
-        let path = |path: &Path| path.display().to_string();
-        let data = self.directory.join("data").join(&plan.node_id);
-        let mut variables = vec![
-            ("NODE_ENV", "development".to_owned()),
-            ("NODE_ID", plan.node_id.clone()),
-            ("LOG_LEVEL", options.log_level.clone()),
-            ("LOG_PRETTY_PRINT", "false".to_owned()),
-            ("TENDERMINT_IP", LOCAL.to_owned()),
-            ("TENDERMINT_PORT", ledger_port.to_string()),
-            ("TENDERMINT_WS_CONNECTIONS", "2".to_owned()),
-            ("MQ_CONTACT_IP", LOCAL.to_owned()),
-            ("MQ_BINDING_PORT", plan.mq.to_string()),
-            ("MQ_SERVICE_SERVER_IP", LOCAL.to_owned()),
-            ("MQ_SERVICE_SERVER_PORT", plan.mq_grpc.to_string()),
-            ("MASTER_SERVER_IP", LOCAL.to_owned()),
-            ("MASTER_SERVER_PORT", plan.master.to_string()),
-            ("DATA_DIRECTORY_PATH", path(&data)),
-            ("SIGNING_PRIVATE_KEY_PATH", path(&plan.keys.signing)),
-            ("SIGNING_MASTER_PRIVATE_KEY_PATH", path(&plan.keys.master)),
-            ("ENCRYPTION_PRIVATE_KEY_PATH", path(&plan.keys.encryption)),
-            ("PROMETHEUS", "true".to_owned()),
-            ("ENABLE_CONFIG_HTTP_ROUTE_PATH", "true".to_owned()),
-            ("ENABLE_TELEMETRY_LOGGING", "false".to_owned()),
-            ("STORE", options.store.name().to_owned()),
-        ];
-        match (&options.store, &self.redis) {
-            (
-                StoreOption::RedisAt {
-                    host,
-                    port,
-                    password,
-                },
-                _,
-            ) => {
-                variables.push(("DB_IP", host.clone()));
-                variables.push(("DB_PORT", port.to_string()));
-                variables.extend(password.clone().map(|password| ("DB_PASSWORD", password)));
-            }
-            (_, Some(redis)) => {
-                variables.push(("DB_IP", LOCAL.to_owned()));
-                variables.push(("DB_PORT", redis.port().to_string()));
-            }
-            _ => {}
-        }
-        variables
-            .into_iter()
-            .map(|(name, value)| (name.to_owned(), value))
-            .collect()
     }
 
     /// The node with this role, the first one named.
@@ -426,12 +309,28 @@ impl Network {
         let nodes = self.nodes.iter_mut().flat_map(|node| &mut node.processes);
         let all = nodes
             .map(|node| &mut node.process)
-            .chain(&mut self.services);
+            .chain(self.services.iter_mut().map(|service| &mut service.process));
         all.filter_map(|process| {
             let ended = process.has_ended();
             ended.then(|| (process.name().to_owned(), process.log().to_owned()))
         })
         .collect()
+    }
+
+    /// Stops the processes of all nodes and leaves the rest running. Returns
+    /// those that did not end as they should, and how.
+    pub async fn stop_nodes(&mut self) -> Vec<(String, io::Result<Option<ExitStatus>>)> {
+        let nodes = self
+            .nodes
+            .iter_mut()
+            .flat_map(|node| node.processes.drain(..));
+        let stops = nodes.map(async |mut node| {
+            let name = node.process.name().to_owned();
+            (name, node.process.terminate(NODE_STOP_GRACE).await)
+        });
+        let ends = futures_util::future::join_all(stops).await;
+        let is_good = |end: &io::Result<Option<ExitStatus>>| matches!(end, Ok(Some(status)) if status.success());
+        ends.into_iter().filter(|(_, end)| !is_good(end)).collect()
     }
 
     /// Stops every process, nodes first; a temporary folder is removed.
@@ -442,7 +341,7 @@ impl Network {
         let stops = self
             .services
             .into_iter()
-            .map(|process| process.stop(STOP_GRACE));
+            .map(|service| service.process.stop(STOP_GRACE));
         futures_util::future::join_all(stops).await;
         drop(self.redis);
         drop(self.temporary);
@@ -457,51 +356,6 @@ impl Network {
     }
 }
 
-fn plan_nodes(
-    options: &NetworkOptions,
-    directory: &Path,
-    ports: &mut Ports,
-) -> io::Result<Vec<NodePlan>> {
-    let mut names = HashSet::new();
-    let mut plans = Vec::new();
-    for (index, node_id) in options.nodes.iter().enumerate() {
-        if !names.insert(node_id) {
-            return Err(io::Error::other(format!(
-                "node id {node_id:?} is given twice"
-            )));
-        }
-        let role = role_of(node_id)?;
-        let first = u16::try_from(index + 1)
-            .ok()
-            .and_then(|number| number.checked_mul(PORTS_PER_NODE))
-            .ok_or_else(|| io::Error::other("too many nodes"))?;
-        let mut processes = Vec::new();
-        if options.workers == 0 {
-            processes.push((
-                "standalone",
-                Some(ports.pick(first)?),
-                ports.pick(first + 50)?,
-            ));
-        } else {
-            processes.push(("master", None, ports.pick(first + 50)?));
-            for worker in 0..u16::try_from(options.workers).unwrap_or(u16::MAX).min(40) {
-                let api = ports.pick(first + worker)?;
-                processes.push(("worker", Some(api), ports.pick(first + 51 + worker)?));
-            }
-        }
-        plans.push(NodePlan {
-            node_id: node_id.clone(),
-            role,
-            keys: NodeKeys::at(&directory.join("keys"), node_id),
-            mq_grpc: ports.pick(first + 97)?,
-            mq: ports.pick(first + 98)?,
-            master: ports.pick(first + 99)?,
-            processes,
-        });
-    }
-    Ok(plans)
-}
-
 /// Waits until the ledger has told its chain id.
 async fn wait_until_known(client: &LedgerClient) -> io::Result<()> {
     let deadline = Instant::now() + START_PATIENCE;
@@ -514,13 +368,13 @@ async fn wait_until_known(client: &LedgerClient) -> io::Result<()> {
     Ok(())
 }
 
-async fn wait_for_port(port: u16, what: &str, processes: &mut [Process]) -> io::Result<()> {
+async fn wait_for_port(port: u16, what: &str, services: &mut [Service]) -> io::Result<()> {
     let deadline = Instant::now() + START_PATIENCE;
     loop {
         if tokio::net::TcpStream::connect((LOCAL, port)).await.is_ok() {
             return Ok(());
         }
-        for process in processes.iter_mut() {
+        for Service { process, .. } in services.iter_mut() {
             if process.has_ended() {
                 let log = process.log().display();
                 return Err(io::Error::other(format!("{what} ended at once; see {log}")));

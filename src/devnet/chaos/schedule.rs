@@ -1,0 +1,252 @@
+//! What is hit, how and when: a pure function of the seed and of the names of
+//! what there is. Nothing here looks at a clock or a process.
+
+use std::time::Duration;
+
+use serde::Serialize;
+
+/// What a process is, as far as it matters for hitting it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// Runs jobs and serves the API.
+    Worker,
+    /// Owns the queue of its node, or stands by to do so.
+    Master,
+    /// Master and worker in one.
+    Standalone,
+    /// A node's message queue service.
+    MessageQueue,
+    /// The development ledger.
+    Ledger,
+    /// The server with all stores.
+    Redis,
+}
+
+/// Something that can be hit.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Target {
+    /// Its name in logs and tables.
+    pub name: String,
+    /// What it is.
+    pub kind: Kind,
+}
+
+/// What is done to it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Action {
+    /// SIGKILL; started again after a while.
+    Kill,
+    /// SIGSTOP for so long that it is given up, then SIGCONT.
+    Stop,
+    /// SIGTERM; started again a while after it has ended.
+    Terminate,
+    /// SIGTERM; started again the moment it has ended.
+    Restart,
+}
+
+impl Action {
+    /// The name in tables.
+    pub fn name(self) -> &'static str {
+        match self {
+            Action::Kill => "kill",
+            Action::Stop => "stop",
+            Action::Terminate => "terminate",
+            Action::Restart => "restart",
+        }
+    }
+}
+
+/// One line of a schedule.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fault {
+    /// Since the fault before (or the beginning).
+    pub pause: Duration,
+    /// Name of what is hit.
+    pub target: String,
+    /// What is done to it.
+    pub action: Action,
+    /// How long it is kept away.
+    pub away: Duration,
+}
+
+/// How often each kind is chosen, against the others. Masters and workers are
+/// what this program is; the rest is what they must put up with.
+fn weight(kind: Kind) -> u64 {
+    match kind {
+        Kind::Master | Kind::Standalone => 4,
+        Kind::Worker => 3,
+        Kind::MessageQueue => 2,
+        Kind::Ledger | Kind::Redis => 5,
+    }
+}
+
+/// Killing is the hardest test, so it is the most frequent.
+const ACTIONS: [(Action, u64); 4] = [
+    (Action::Kill, 4),
+    (Action::Stop, 3),
+    (Action::Terminate, 2),
+    (Action::Restart, 1),
+];
+
+/// Milliseconds, least and most.
+type Span = (u64, u64);
+
+const PAUSE: Span = (1_500, 6_500);
+/// One of this many faults follows the one before almost at once, so that two
+/// processes are away together.
+const TOGETHER: u64 = 4;
+const PAUSE_TOGETHER: Span = (0, 300);
+const AWAY: Span = (100, 3_000);
+/// Longer than a silent worker is waited for, and than a lease lasts
+/// (2.5 s and 2 s).
+const STOPPED: Span = (4_000, 9_000);
+
+/// The faults of a seed. The same seed, number and targets give the same list.
+pub fn schedule(seed: u64, faults: usize, targets: &[Target]) -> Vec<Fault> {
+    let mut dice = Dice(seed);
+    let mut plan = Vec::with_capacity(faults);
+    while plan.len() < faults {
+        let Some(target) = dice.weighted(targets, |target| weight(target.kind)) else {
+            break;
+        };
+        let Some((action, _)) = dice.weighted(&ACTIONS, |(_, weight)| *weight) else {
+            break;
+        };
+        let pause = match dice.below(TOGETHER) {
+            0 => PAUSE_TOGETHER,
+            _ => PAUSE,
+        };
+        let away = match action {
+            Action::Kill | Action::Terminate => AWAY,
+            Action::Stop => STOPPED,
+            Action::Restart => (0, 0),
+        };
+        plan.push(Fault {
+            pause: dice.within(pause),
+            target: target.name.clone(),
+            action: *action,
+            away: dice.within(away),
+        });
+    }
+    plan
+}
+
+/// SplitMix64: a few lines that will give the same numbers for a seed in every
+/// later release, which no library promises.
+struct Dice(u64);
+
+impl Dice {
+    fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        z ^ (z >> 31)
+    }
+
+    /// From 0, less than `bound` (0 if that is 0). The bias is far below
+    /// anything that matters here.
+    fn below(&mut self, bound: u64) -> u64 {
+        self.next() % bound.max(1)
+    }
+
+    fn within(&mut self, (least, most): Span) -> Duration {
+        Duration::from_millis(least + self.below(most - least + 1))
+    }
+
+    /// One of them, each as often as its weight says; `None` if there is none.
+    fn weighted<'a, T>(&mut self, all: &'a [T], weight: impl Fn(&T) -> u64) -> Option<&'a T> {
+        let mut left = self.below(all.iter().map(&weight).sum());
+        all.iter().find(|one| {
+            let weight = weight(one);
+            let is_it = left < weight;
+            left = left.saturating_sub(weight);
+            is_it
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    fn targets() -> Vec<Target> {
+        [
+            ("ledger", Kind::Ledger),
+            ("redis", Kind::Redis),
+            ("rp1-mq", Kind::MessageQueue),
+            ("rp1-master", Kind::Master),
+            ("rp1-master2", Kind::Master),
+            ("rp1-worker1", Kind::Worker),
+            ("rp1-worker2", Kind::Worker),
+        ]
+        .map(|(name, kind)| Target {
+            name: name.to_owned(),
+            kind,
+        })
+        .to_vec()
+    }
+
+    #[test]
+    fn a_seed_always_gives_the_same_faults() {
+        let plan = schedule(7, 12, &targets());
+        assert_eq!(plan.len(), 12);
+        assert_eq!(plan, schedule(7, 12, &targets()));
+        assert_ne!(plan, schedule(8, 12, &targets()));
+    }
+
+    /// A release that gave other faults for a seed would make the seeds in
+    /// docs/bugs-found.md worthless.
+    #[test]
+    fn the_faults_of_a_seed_never_change() {
+        let plan = schedule(1, 3, &targets());
+        let told: Vec<_> = plan
+            .iter()
+            .map(|fault| (fault.target.as_str(), fault.action, fault.pause.as_millis()))
+            .collect();
+        assert_eq!(
+            told,
+            [
+                ("rp1-master2", Action::Restart, 4799),
+                ("ledger", Action::Stop, 4605),
+                ("redis", Action::Kill, 202)
+            ]
+        );
+    }
+
+    #[test]
+    fn more_faults_of_a_seed_begin_with_the_fewer() {
+        let more = schedule(7, 20, &targets());
+        assert_eq!(more[..12], schedule(7, 12, &targets()));
+    }
+
+    #[test]
+    fn every_target_and_every_action_comes_up() {
+        let plan = schedule(3, 400, &targets());
+        let hit: BTreeSet<&str> = plan.iter().map(|fault| fault.target.as_str()).collect();
+        assert_eq!(hit.len(), targets().len());
+        let actions: BTreeSet<Action> = plan.iter().map(|fault| fault.action).collect();
+        assert_eq!(actions.len(), ACTIONS.len());
+    }
+
+    #[test]
+    fn what_is_stopped_stays_so_until_it_is_given_up_and_a_restart_waits_for_nothing() {
+        for fault in schedule(5, 400, &targets()) {
+            match fault.action {
+                Action::Stop => assert!(fault.away >= Duration::from_secs(4)),
+                Action::Restart => assert_eq!(fault.away, Duration::ZERO),
+                Action::Kill | Action::Terminate => {
+                    assert!(fault.away >= Duration::from_millis(100));
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn without_targets_there_are_no_faults() {
+        assert_eq!(schedule(1, 5, &[]), []);
+    }
+}

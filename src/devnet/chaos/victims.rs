@@ -1,0 +1,222 @@
+//! The processes of a network as something that can be hit.
+
+use std::io;
+use std::time::Duration;
+
+use nix::sys::signal::Signal;
+use reqwest::{Client, StatusCode};
+use tokio::net::TcpStream;
+use tokio::sync::Mutex;
+
+use super::schedule::{Kind, Target};
+use crate::devnet::network::{Network, ServiceKind};
+use crate::devnet::process::Process;
+use crate::devnet::redis_server::{self, RedisServer};
+
+/// Longer than any `SHUTDOWN_GRACE_MS`.
+const END_PATIENCE: Duration = Duration::from_secs(35);
+const PROBE_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// What can be hit, by the name of its [`Target`].
+pub(super) struct Victim<'a> {
+    pub target: Target,
+    /// Held while it is being hit: nothing is hit twice at a time.
+    pub body: Mutex<Body<'a>>,
+    probe: Probe,
+}
+
+/// The running thing.
+pub(super) enum Body<'a> {
+    Process(&'a mut Process),
+    /// `None` only while another thread has it.
+    Redis(&'a mut Option<RedisServer>),
+}
+
+/// How to find out whether it serves.
+enum Probe {
+    /// A call of the API that changes nothing is not answered 503.
+    Api(String),
+    /// This URL answers.
+    Url(String),
+    /// This address accepts connections.
+    Address(String),
+    Redis(u16),
+}
+
+/// Everything in the network that can be hit.
+pub(super) fn of(network: &mut Network) -> Vec<Victim<'_>> {
+    let redis_port = network.redis.as_ref().map(RedisServer::port);
+    let mut victims = Vec::new();
+    for service in &mut network.services {
+        let (kind, probe) = match service.kind {
+            ServiceKind::Ledger => (
+                Kind::Ledger,
+                Probe::Url(format!("http://{}/status", service.address)),
+            ),
+            ServiceKind::MessageQueue => {
+                (Kind::MessageQueue, Probe::Address(service.address.clone()))
+            }
+        };
+        victims.push(Victim::new(kind, probe, &mut service.process));
+    }
+    for part in network
+        .nodes
+        .iter_mut()
+        .flat_map(|node| &mut node.processes)
+    {
+        let kind = match part.kind {
+            "master" => Kind::Master,
+            "worker" => Kind::Worker,
+            _ => Kind::Standalone,
+        };
+        let probe = match &part.api {
+            Some(base) => Probe::Api(format!("{base}/v6/node/update")),
+            None => Probe::Url(part.metrics.clone()),
+        };
+        victims.push(Victim::new(kind, probe, &mut part.process));
+    }
+    if let Some(port) = redis_port {
+        victims.push(Victim {
+            target: Target {
+                name: "redis".to_owned(),
+                kind: Kind::Redis,
+            },
+            body: Mutex::new(Body::Redis(&mut network.redis)),
+            probe: Probe::Redis(port),
+        });
+    }
+    victims
+}
+
+impl<'a> Victim<'a> {
+    fn new(kind: Kind, probe: Probe, process: &'a mut Process) -> Self {
+        let name = process.name().to_owned();
+        Self {
+            target: Target { name, kind },
+            body: Mutex::new(Body::Process(process)),
+            probe,
+        }
+    }
+
+    /// Whether it does its work for others.
+    pub async fn serves(&self, http: &Client) -> bool {
+        match &self.probe {
+            Probe::Api(url) => {
+                let call = http.post(url).json(&serde_json::json!({}));
+                match call.timeout(PROBE_TIMEOUT).send().await {
+                    Ok(answer) => answer.status() != StatusCode::SERVICE_UNAVAILABLE,
+                    Err(_) => false,
+                }
+            }
+            Probe::Url(url) => {
+                let answer = http.get(url).timeout(PROBE_TIMEOUT).send().await;
+                answer.is_ok_and(|answer| answer.status().is_success())
+            }
+            Probe::Address(address) => {
+                let connected = TcpStream::connect(address);
+                matches!(
+                    tokio::time::timeout(PROBE_TIMEOUT, connected).await,
+                    Ok(Ok(_))
+                )
+            }
+            Probe::Redis(port) => {
+                let port = *port;
+                let asked = tokio::task::spawn_blocking(move || redis_server::answers(port));
+                asked.await.unwrap_or(false)
+            }
+        }
+    }
+}
+
+impl Body<'_> {
+    /// Its process id; `None` for Redis, whose memory nobody judges.
+    pub fn pid(&self) -> Option<u32> {
+        match self {
+            Body::Process(process) => process.pid(),
+            Body::Redis(_) => None,
+        }
+    }
+
+    /// Whether it has ended by itself.
+    pub fn has_ended(&mut self) -> bool {
+        match self {
+            Body::Process(process) => process.has_ended(),
+            Body::Redis(_) => false,
+        }
+    }
+
+    /// SIGKILL.
+    pub async fn kill(&mut self) -> io::Result<()> {
+        match self {
+            Body::Process(process) => {
+                process.kill().await;
+                Ok(())
+            }
+            Body::Redis(server) => with_redis(server, RedisServer::kill9).await,
+        }
+    }
+
+    /// SIGSTOP.
+    pub fn freeze(&self) -> io::Result<()> {
+        match self {
+            Body::Process(process) => {
+                process.signal(Signal::SIGSTOP);
+                Ok(())
+            }
+            Body::Redis(server) => server.as_ref().map_or(Ok(()), RedisServer::freeze),
+        }
+    }
+
+    /// SIGCONT.
+    pub fn thaw(&self) -> io::Result<()> {
+        match self {
+            Body::Process(process) => {
+                process.signal(Signal::SIGCONT);
+                Ok(())
+            }
+            Body::Redis(server) => server.as_ref().map_or(Ok(()), RedisServer::thaw),
+        }
+    }
+
+    /// SIGTERM, and waits for its end. Returns what was wrong with it.
+    pub async fn terminate(&mut self) -> io::Result<Option<String>> {
+        match self {
+            Body::Process(process) => {
+                let problem = match process.terminate(END_PATIENCE).await? {
+                    Some(status) if status.success() => return Ok(None),
+                    Some(status) => format!("ended with {status} at SIGTERM"),
+                    None => format!("had not ended {} s after SIGTERM", END_PATIENCE.as_secs()),
+                };
+                Ok(Some(format!("{} {problem}", process.name())))
+            }
+            Body::Redis(server) => {
+                with_redis(server, RedisServer::stop).await?;
+                Ok(None)
+            }
+        }
+    }
+
+    /// Starts it again where it was, with what it had on disk.
+    pub async fn start_again(&mut self) -> io::Result<()> {
+        match self {
+            Body::Process(process) => process.start_again(),
+            Body::Redis(server) => with_redis(server, RedisServer::restart).await,
+        }
+    }
+}
+
+/// Redis is handled by calls that block.
+async fn with_redis(
+    slot: &mut Option<RedisServer>,
+    act: impl FnOnce(&mut RedisServer) -> io::Result<()> + Send + 'static,
+) -> io::Result<()> {
+    let gone = || io::Error::other("the Redis server is gone");
+    let mut server = slot.take().ok_or_else(gone)?;
+    let acted = tokio::task::spawn_blocking(move || {
+        let result = act(&mut server);
+        (server, result)
+    });
+    let (server, result) = acted.await.map_err(io::Error::other)?;
+    *slot = Some(server);
+    result
+}

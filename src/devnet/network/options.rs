@@ -1,0 +1,136 @@
+//! What kind of network.
+
+use std::io;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::devnet::keys::SigningKeys;
+use crate::devnet::redis_server::Durability;
+
+/// Most masters of a node: their ports are counted down from a base.
+const MOST_MASTERS: usize = 5;
+
+/// Where the nodes keep jobs and state.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum StoreOption {
+    /// A file per node.
+    Embedded,
+    /// A Redis server started for the network.
+    Redis,
+    /// A Redis server that somebody else runs.
+    RedisAt {
+        /// Host name or address.
+        host: String,
+        /// Port.
+        port: u16,
+        /// Password, if it wants one.
+        password: Option<String>,
+    },
+}
+
+impl StoreOption {
+    /// `embedded` or `redis`.
+    pub fn name(&self) -> &'static str {
+        match self {
+            StoreOption::Embedded => "embedded",
+            StoreOption::Redis | StoreOption::RedisAt { .. } => "redis",
+        }
+    }
+}
+
+/// What kind of network.
+#[derive(Debug, Clone)]
+pub struct NetworkOptions {
+    /// The program of every process; `None`: this same binary.
+    pub binary: Option<PathBuf>,
+    /// Node ids; the role is in the name (`rp1`, `idp1`, `as1`).
+    pub nodes: Vec<String>,
+    /// Masters of each node: one that works, the others stand by. More than one
+    /// needs Redis and workers.
+    pub masters: usize,
+    /// Workers of each node; 0: standalone nodes.
+    pub workers: usize,
+    /// Where the nodes keep jobs and state.
+    pub store: StoreOption,
+    /// What a Redis server started for the network keeps.
+    pub durability: Durability,
+    /// State of the network; `None`: a temporary folder.
+    pub directory: Option<PathBuf>,
+    /// First port; `None`: free ones.
+    pub base_port: Option<u16>,
+    /// What the nodes sign with.
+    pub signing: SigningKeys,
+    /// `LOG_LEVEL` of the nodes.
+    pub log_level: String,
+    /// How often message queue services repeat what is not acknowledged.
+    pub retransmit: Duration,
+}
+
+/// The network of the demo.
+impl Default for NetworkOptions {
+    fn default() -> Self {
+        Self {
+            binary: None,
+            nodes: ["rp1", "idp1", "as1"].map(str::to_owned).to_vec(),
+            masters: 1,
+            workers: 2,
+            store: StoreOption::Embedded,
+            durability: Durability::default(),
+            directory: None,
+            base_port: None,
+            signing: SigningKeys::Rsa,
+            log_level: "info".to_owned(),
+            retransmit: Duration::from_secs(60),
+        }
+    }
+}
+
+impl NetworkOptions {
+    /// Whether these options can be had together.
+    ///
+    /// # Errors
+    /// With what to change.
+    pub fn check(&self) -> io::Result<()> {
+        let problem = match self.masters {
+            1 => return Ok(()),
+            0 => "a node needs a master: --masters 1 or more".to_owned(),
+            masters if masters > MOST_MASTERS => {
+                format!("--masters {masters}: at most {MOST_MASTERS} of a node")
+            }
+            masters if self.workers == 0 => {
+                format!("--masters {masters} needs --workers: a standalone node is its own master")
+            }
+            masters if self.store == StoreOption::Embedded => format!(
+                "--masters {masters} needs --store redis: the file of an embedded store has one master"
+            ),
+            _ => return Ok(()),
+        };
+        Err(io::Error::other(problem))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_standby_needs_redis_and_workers() {
+        let check = |masters, workers, store| {
+            let options = NetworkOptions {
+                masters,
+                workers,
+                store,
+                ..NetworkOptions::default()
+            };
+            options.check().map_err(|error| error.to_string())
+        };
+        assert_eq!(check(1, 0, StoreOption::Embedded), Ok(()));
+        assert_eq!(check(2, 2, StoreOption::Redis), Ok(()));
+        let refused = check(2, 2, StoreOption::Embedded).unwrap_err();
+        assert!(refused.contains("--store redis"), "{refused}");
+        let refused = check(2, 0, StoreOption::Redis).unwrap_err();
+        assert!(refused.contains("--workers"), "{refused}");
+        assert!(check(0, 2, StoreOption::Redis).is_err());
+        assert!(check(6, 2, StoreOption::Redis).is_err());
+    }
+}

@@ -1,0 +1,241 @@
+//! Whether the guarantees held, judged from outside: by the ledger's blocks,
+//! by what the client applications saw, and by the stores after the nodes have
+//! stopped. What a node says of itself proves nothing here; it can only be
+//! used against it.
+
+mod ledger;
+mod stores;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::{Serialize, Serializer};
+
+use super::apps::Seen;
+use crate::ledger::BlockTransaction;
+
+pub use ledger::read_transactions;
+pub use stores::{Left, read_store};
+
+/// Resident memory a process of a node may use in a demo, in MB (10^6 bytes).
+/// An idle one uses some 25, one with a million queued jobs 750.
+const MOST_MEMORY_MB: f64 = 500.0;
+
+const PROMISES: [(&str, &str); 6] = [
+    ("G1", "accepted once"),
+    ("G2", "never two at once, in order"),
+    ("G3", "committed at most once"),
+    ("G4", "never lost, never stuck"),
+    ("G5", "one master per node"),
+    ("G6", "bounded"),
+];
+
+/// What was found.
+#[derive(Debug, Clone, Default)]
+pub struct Evidence {
+    /// Id of the RP's node.
+    pub rp_id: String,
+    /// Every transaction in every block, in order.
+    pub transactions: Vec<BlockTransaction>,
+    /// What the applications saw.
+    pub seen: Seen,
+    /// What the applications complained of.
+    pub complaints: Vec<String>,
+    /// What each node's store holds after the node has stopped.
+    pub left: BTreeMap<String, Left>,
+    /// Most resident memory of each process, in MB (10^6 bytes).
+    pub memory: BTreeMap<String, f64>,
+    /// Times at which two processes of a node believed to be its master.
+    pub contradictions: BTreeSet<String>,
+    /// Violations of invariants that the nodes noticed themselves.
+    pub violations: u64,
+    /// What could not be looked at, and so cannot have been found right.
+    pub unseen: Vec<String>,
+}
+
+/// What broke of each guarantee; nothing: it held. As JSON an object with
+/// `G1` to `G6`, each `held` or the findings as one text.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Guarantees([Vec<String>; 6]);
+
+impl Guarantees {
+    /// Whether all of them held.
+    pub fn all_held(&self) -> bool {
+        self.0.iter().all(Vec::is_empty)
+    }
+
+    /// Name, promise, and what broke.
+    pub fn all(&self) -> impl Iterator<Item = (&'static str, &'static str, &[String])> {
+        let promises = PROMISES.iter().zip(&self.0);
+        promises.map(|((name, promise), findings)| (*name, *promise, findings.as_slice()))
+    }
+}
+
+impl Serialize for Guarantees {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let verdict = |findings: &[String]| match findings {
+            [] => "held".to_owned(),
+            findings => findings.join("; "),
+        };
+        serializer.collect_map(
+            self.all()
+                .map(|(name, _, findings)| (name, verdict(findings))),
+        )
+    }
+}
+
+/// Judges.
+pub fn judge(evidence: &Evidence) -> Guarantees {
+    let transactions = evidence.transactions.as_slice();
+    Guarantees([
+        accepted_once(evidence),
+        ledger::out_of_order(transactions),
+        committed_once(evidence),
+        nothing_lost(evidence),
+        evidence.contradictions.iter().cloned().collect(),
+        bounded(evidence),
+    ])
+}
+
+/// Every request on the ledger is one that a client was told of: a call that
+/// was repeated made no second one.
+fn accepted_once(evidence: &Evidence) -> Vec<String> {
+    ledger::requests_of(&evidence.transactions, &evidence.rp_id)
+        .filter(|request_id| !evidence.seen.accepted.contains(*request_id))
+        .map(|request_id| format!("request {request_id} is on the ledger, but no client has it"))
+        .collect()
+}
+
+fn committed_once(evidence: &Evidence) -> Vec<String> {
+    let mut findings = ledger::twice(&evidence.transactions);
+    for (event, ids) in &evidence.seen.events {
+        if ids.len() > 1 {
+            findings.push(format!("{event} came under {} identities", ids.len()));
+        }
+    }
+    if evidence.violations > 0 {
+        let count = evidence.violations;
+        findings.push(format!(
+            "the nodes noticed {count} violations of invariants"
+        ));
+    }
+    findings
+}
+
+fn nothing_lost(evidence: &Evidence) -> Vec<String> {
+    let seen = &evidence.seen;
+    let mut findings: Vec<String> = seen
+        .accepted
+        .difference(&seen.verified)
+        .map(|request_id| format!("request {request_id} was accepted and never verified"))
+        .collect();
+    findings.extend(evidence.complaints.iter().cloned());
+    for (node_id, left) in &evidence.left {
+        findings.extend(
+            left.findings()
+                .map(|finding| format!("{node_id}: {finding}")),
+        );
+    }
+    findings.extend(evidence.unseen.iter().cloned());
+    findings
+}
+
+fn bounded(evidence: &Evidence) -> Vec<String> {
+    let large = evidence
+        .memory
+        .iter()
+        .filter(|(_, mb)| **mb > MOST_MEMORY_MB);
+    large
+        .map(|(process, mb)| format!("{process} used {mb:.0} MB"))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn strings(all: &[&str]) -> BTreeSet<String> {
+        all.iter().map(|one| (*one).to_owned()).collect()
+    }
+
+    /// A run in which nothing went wrong.
+    fn good() -> Evidence {
+        Evidence {
+            rp_id: "rp1".to_owned(),
+            transactions: ledger::testing::a_request("r1"),
+            seen: Seen {
+                accepted: strings(&["r1"]),
+                verified: strings(&["r1"]),
+                events: BTreeMap::from([("rp: request_status".to_owned(), strings(&["id1"]))]),
+            },
+            left: BTreeMap::from([("rp1".to_owned(), Left::default())]),
+            memory: BTreeMap::from([("rp1-master".to_owned(), 30.0)]),
+            ..Evidence::default()
+        }
+    }
+
+    fn broken(spoil: impl FnOnce(&mut Evidence)) -> Vec<&'static str> {
+        let mut evidence = good();
+        spoil(&mut evidence);
+        let guarantees = judge(&evidence);
+        let broken = guarantees
+            .all()
+            .filter(|(_, _, findings)| !findings.is_empty());
+        broken.map(|(name, _, _)| name).collect()
+    }
+
+    #[test]
+    fn a_run_in_which_nothing_went_wrong_keeps_every_promise() {
+        let guarantees = judge(&good());
+        assert!(guarantees.all_held(), "{guarantees:?}");
+        let json = serde_json::to_value(&guarantees).unwrap();
+        for name in ["G1", "G2", "G3", "G4", "G5", "G6"] {
+            assert_eq!(json[name], "held");
+        }
+    }
+
+    #[test]
+    fn each_kind_of_fault_breaks_its_promise() {
+        let spoiled = broken(|evidence| {
+            let other = ledger::testing::a_request("r2");
+            evidence.transactions.extend(other);
+        });
+        assert_eq!(spoiled, ["G1"]);
+        let spoiled = broken(|evidence| evidence.transactions.reverse());
+        assert_eq!(spoiled, ["G2"]);
+        let spoiled = broken(|evidence| {
+            let again = evidence.transactions[1].clone();
+            evidence.transactions.push(again);
+        });
+        assert!(spoiled.contains(&"G3"), "{spoiled:?}");
+        let spoiled = broken(|evidence| {
+            let ids = evidence.seen.events.values_mut().next().unwrap();
+            ids.insert("id2".to_owned());
+        });
+        assert_eq!(spoiled, ["G3"]);
+        assert_eq!(broken(|evidence| evidence.violations = 1), ["G3"]);
+        let spoiled = broken(|evidence| {
+            evidence.seen.accepted.insert("r3".to_owned());
+        });
+        assert_eq!(spoiled, ["G4"]);
+        let spoiled = broken(|evidence| evidence.complaints.push("no answer".to_owned()));
+        assert_eq!(spoiled, ["G4"]);
+        let spoiled = broken(|evidence| evidence.unseen.push("store unreadable".to_owned()));
+        assert_eq!(spoiled, ["G4"]);
+        let spoiled = broken(|evidence| {
+            evidence.contradictions.insert("two masters".to_owned());
+        });
+        assert_eq!(spoiled, ["G5"]);
+        let spoiled = broken(|evidence| {
+            evidence.memory.insert("rp1-worker1".to_owned(), 501.0);
+        });
+        assert_eq!(spoiled, ["G6"]);
+    }
+
+    #[test]
+    fn what_broke_is_told_in_the_json() {
+        let mut evidence = good();
+        evidence.contradictions = strings(&["a", "b"]);
+        let json = serde_json::to_value(judge(&evidence)).unwrap();
+        assert_eq!(json["G5"], "a; b");
+    }
+}

@@ -1,0 +1,126 @@
+//! What the stores hold when the nodes have stopped.
+
+use std::io;
+
+use crate::job::{Job, Millis};
+use crate::store::{FailedJob, Store};
+
+/// Jobs told one by one; more are only counted.
+const MOST_TOLD: usize = 20;
+const PAGE: usize = 500;
+
+/// What is left in a store.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Left {
+    /// Accepted and not ended.
+    pub open: Vec<Job>,
+    /// Ended as failed.
+    pub failed: Vec<FailedJob>,
+}
+
+impl Left {
+    /// What should not be there: anything at all.
+    pub(super) fn findings(&self) -> impl Iterator<Item = String> {
+        let now = Millis::now();
+        let open = self.open.iter().map(move |job| open_job(job, now));
+        let failed = self.failed.iter().map(|failed| {
+            let (kind, key) = (failed.job.kind().name(), failed.job.key());
+            format!("{kind} of {key} failed: {}", failed.reason)
+        });
+        let mut all: Vec<String> = open.chain(failed).collect();
+        let untold = all.len().saturating_sub(MOST_TOLD);
+        all.truncate(MOST_TOLD);
+        if untold > 0 {
+            all.push(format!("{untold} more jobs are left"));
+        }
+        all.into_iter()
+    }
+}
+
+fn open_job(job: &Job, now: Millis) -> String {
+    let (kind, key) = (job.kind().name(), job.key());
+    let mut text = format!("{kind} of {key} is open");
+    let mut add = |more: String| {
+        text.push_str(", ");
+        text.push_str(&more);
+    };
+    if job.attempt > 1 {
+        add(format!("attempt {}", job.attempt));
+    }
+    if job.tries > 0 {
+        add(format!("tried {} times", job.tries));
+    }
+    if let Some(start) = job.new.not_before.filter(|start| *start > now) {
+        add(format!(
+            "not before {} s from now",
+            now.until(start).as_secs()
+        ));
+    }
+    if let Some(height) = job.new.after_height {
+        add(format!("waits for a block above {height}"));
+    }
+    text
+}
+
+/// Reads a store whose node has stopped.
+///
+/// # Errors
+/// When it cannot be read.
+pub async fn read_store(store: &dyn Store) -> io::Result<Left> {
+    let mut left = Left {
+        open: Vec::new(),
+        failed: store.failed_jobs(PAGE).await.map_err(io::Error::other)?,
+    };
+    loop {
+        let after = left.open.last().map_or(0, |job| job.seq);
+        let page = store.open_jobs(after, PAGE).await;
+        let page = page.map_err(io::Error::other)?;
+        if page.is_empty() {
+            return Ok(left);
+        }
+        left.open.extend(page);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::job::{Commit, Kind, NewJob};
+    use crate::store::embedded::{EmbeddedStore, Options};
+    use crate::store::{Accept, Accepted, Attempt};
+
+    #[tokio::test]
+    async fn whatever_is_left_in_a_store_is_found() {
+        let directory = tempfile::tempdir().unwrap();
+        let store = EmbeddedStore::open(Options {
+            path: directory.path().join("store"),
+            node_id: "rp1".to_owned(),
+        })
+        .unwrap();
+        let empty = read_store(&store).await.unwrap();
+        assert_eq!(empty.findings().count(), 0);
+
+        let timer = NewJob::new(Kind::RpTimeOut, "request:a", &());
+        let timer = timer.not_before(Millis::now().after(std::time::Duration::from_secs(90)));
+        let fails = NewJob::new(Kind::Noop, "request:b", &());
+        let accept = Accept {
+            jobs: vec![timer, fails],
+            ..Accept::default()
+        };
+        let Accepted::Stored { jobs, .. } = store.accept(accept).await.unwrap() else {
+            panic!("refused");
+        };
+        let attempt = Attempt {
+            job: jobs[1].id(),
+            number: 1,
+        };
+        let commit = Commit::failed("no such luck");
+        store.commit(attempt, commit).await.unwrap();
+
+        let left = read_store(&store).await.unwrap();
+        let findings: Vec<String> = left.findings().collect();
+        assert_eq!(findings.len(), 2);
+        assert!(findings[0].contains("rp.time_out of request:a is open, not before 8"));
+        assert_eq!(findings[1], "bench.noop of request:b failed: no such luck");
+    }
+}
