@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use erawan::devnet::process::Process;
 use erawan::node::Role;
@@ -27,16 +28,16 @@ async fn restart_rp(net: &mut Net, settings: &[(&str, &str)]) {
     ready(vec![api]).await;
 }
 
-async fn post(api: &str, path: &str, body: &Value) -> Response {
+async fn post(api: &str, path: &str, body: Value) -> Response {
     let url = format!("{api}/v6/rp/{path}");
-    plain_client().post(url).json(body).send().await.unwrap()
+    plain_client().post(url).json(&body).send().await.unwrap()
 }
 
 /// A request whose callbacks go to this address.
 async fn request_for(api: &str, callback: &str) -> String {
     let (reference, mut body) = unanswered_request();
     body["callback_url"] = callback.into();
-    let answer = post(api, &format!("requests/{IDENTITY}"), &body).await;
+    let answer = post(api, &format!("requests/{IDENTITY}"), body).await;
     assert_eq!(answer.status(), 202);
     reference
 }
@@ -44,7 +45,7 @@ async fn request_for(api: &str, callback: &str) -> String {
 /// A client application that takes calls; `answers` or not.
 struct Receiver {
     url: String,
-    /// Reference ids it was called back about.
+    /// Reference ids it was called back about ("" for callbacks without one).
     references: Arc<Mutex<HashSet<String>>>,
     open: Arc<AtomicUsize>,
     most_open: Arc<AtomicUsize>,
@@ -121,10 +122,9 @@ async fn a_client_application_that_stays_silent_does_not_hold_up_the_others() {
     for _ in 0..LIVELY {
         expected.insert(request_for(&api, &lively.url).await);
     }
-    let all = || async { *lively.references.lock() == expected };
+    let all = || async { lively.references.lock().is_superset(&expected) };
     eventually("everybody else is called back", all).await;
     // A try lasts 60 s: in all that time nothing of the silent one's has ended.
-    assert_eq!(silent.references.lock().len(), SHARE);
     assert_eq!(silent.most_open.load(Ordering::SeqCst), SHARE);
     let apps = net.apps().await;
     drive(&apps, 10).await;
@@ -143,36 +143,39 @@ async fn reasons(net: &mut Net) -> Vec<String> {
 
 #[actix_web::test]
 async fn a_full_queue_refuses_what_is_new_and_is_emptied_by_what_ends() {
-    const LIMIT: usize = 20;
+    const LIMIT: usize = 40;
     let mut net = Net::start(Store::Embedded, 0).await;
     let limit = LIMIT.to_string();
     restart_rp(&mut net, &[("QUEUE_LIMIT_JOBS", limit.as_str())]).await;
     let api = net.api(Role::Rp);
+    let receiver = Receiver::start(true).await;
     let requests = format!("requests/{IDENTITY}");
-
-    let mut made = Vec::new();
-    let refused = loop {
-        let (_, body) = unanswered_request();
-        let answer = post(&api, &requests, &body).await;
-        if answer.status() != 202 {
-            break answer;
-        }
-        let body: Value = answer.json().await.unwrap();
-        made.push(body["request_id"].as_str().unwrap().to_owned());
-        assert!(made.len() < 3 * LIMIT, "the limit has no effect");
+    let new_request = || {
+        let (_, mut body) = unanswered_request();
+        body["callback_url"] = receiver.url.clone().into();
+        post(&api, &requests, body)
     };
-    assert_eq!(refused.status(), 503);
-    assert_eq!(refused.headers()["retry-after"], "1");
+
+    // Each request keeps one job open, its time-out; those that end at once may
+    // make room for some more.
+    let (mut made, mut refusals) = (Vec::new(), 0);
+    while refusals < 50 {
+        let answer = new_request().await;
+        if answer.status() == 202 {
+            let body: Value = answer.json().await.unwrap();
+            made.push(body["request_id"].as_str().unwrap().to_owned());
+            refusals = 0;
+            continue;
+        }
+        assert_eq!(answer.status(), 503);
+        assert_eq!(answer.headers()["retry-after"], "1");
+        refusals += 1;
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    assert!((LIMIT / 2..=LIMIT).contains(&made.len()), "{}", made.len());
+    assert_eq!(reasons(&mut net).await, ["the queue is full"]);
     let read = plain_client().get(format!("{api}/v6/utility/namespaces"));
     assert_eq!(read.send().await.unwrap().status(), 200);
-    // Each request keeps a job open: its time-out.
-    let stays_full = || async {
-        let (_, body) = unanswered_request();
-        made.len() >= LIMIT / 2 && post(&api, &requests, &body).await.status() == 503
-    };
-    if within(std::time::Duration::from_secs(2), stays_full).await {
-        assert_eq!(reasons(&mut net).await, ["the queue is full"]);
-    }
 
     // Closing them ends those jobs, and then there is room again.
     for request in &made {
@@ -180,27 +183,17 @@ async fn a_full_queue_refuses_what_is_new_and_is_emptied_by_what_ends() {
             let (reference, _) = unanswered_request();
             let body = json!({
                 "reference_id": reference,
-                "callback_url": "http://127.0.0.1:1/nobody",
+                "callback_url": receiver.url,
                 "request_id": request,
             });
             // 503 only while too much is open; other refusals mean that the
             // request is not on the ledger yet.
-            post(&api, "request_close", &body).await.status() == 202
+            post(&api, "request_close", body).await.status() == 202
         };
         eventually("a request can be closed", is_taken).await;
     }
-    let has_room = || async {
-        let (_, body) = unanswered_request();
-        post(&api, &requests, &body).await.status() == 202
-    };
+    let has_room = || async { new_request().await.status() == 202 };
     eventually("there is room again", has_room).await;
-    let is_ready = || async { plain_ready(&api).await };
-    eventually("ready", is_ready).await;
     let apps = net.apps().await;
     net.end(apps).await;
-}
-
-async fn plain_ready(api: &str) -> bool {
-    let read = plain_client().get(format!("{api}/v6/utility/namespaces"));
-    read.send().await.is_ok_and(|answer| answer.status() == 200)
 }

@@ -53,13 +53,12 @@ async fn a_full_redis_makes_callers_wait_and_loses_nothing() {
     let net = Net::start(Store::Redis, 2).await;
     let apps = net.apps().await;
     let redis = net.redis.as_ref().unwrap();
-    let limit = |bytes: &'static str| tell(redis, "CONFIG", &["SET", "maxmemory", bytes]);
     let fills = async {
         verified(&apps, 5).await;
-        limit("1").await;
+        tell(redis, "CONFIG", &["SET", "maxmemory", "1"]).await;
         told_to_try_later(&net.api(Role::Rp)).await;
         assert!(apps.totals().verified < REQUESTS, "filled too late");
-        limit("0").await;
+        tell(redis, "CONFIG", &["SET", "maxmemory", "0"]).await;
     };
     tokio::join!(drive(&apps, REQUESTS), fills);
     assert_all_verified(&apps, REQUESTS);
