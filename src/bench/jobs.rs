@@ -13,8 +13,10 @@ use clap::{Args, ValueEnum};
 use serde::Serialize;
 
 use super::print;
+use crate::actors::mastership::Term;
 use crate::actors::{Run, Runner, dispatcher};
 use crate::cluster::{self, Link, Master, MasterOptions, Worker, WorkerOptions};
+use crate::config::MasterAddress;
 use crate::devnet::command::{StoreArgument, interrupted};
 use crate::devnet::process::{self, Plan, Process};
 use crate::devnet::redis_server::{self, RedisServer};
@@ -367,13 +369,14 @@ pub async fn run_node(arguments: NodeArguments) -> io::Result<ExitCode> {
             let master = Master::start(MasterOptions {
                 node_id: NODE.to_owned(),
                 master_id: "bench".to_owned(),
-                epoch,
+                term: Term::without_end(epoch),
                 listen: Some(([127, 0, 0, 1], arguments.port).into()),
                 tls: None,
                 store,
                 store_service: Some(Arc::new(move |calls| {
                     Box::pin(remote::serve_stream(served.clone(), calls))
                 })),
+                place: None,
                 dispatcher: dispatcher::Options::default(),
             })
             .await
@@ -392,8 +395,7 @@ pub async fn run_node(arguments: NodeArguments) -> io::Result<ExitCode> {
                 store,
                 runner: Arc::new(NoopRunner),
                 link: Link::Grpc {
-                    hosts: vec![LOCAL.to_owned()],
-                    port: arguments.port,
+                    masters: vec![MasterAddress::new(LOCAL, arguments.port)],
                     tls: None::<cluster::Tls>,
                 },
                 chain_hook: Arc::new(()),
