@@ -64,9 +64,7 @@ fn note_dropped(failed_jobs: u64) {
 
 /// Proof of mastership: every write of a master carries it, and a store that
 /// knows a later one refuses.
-#[derive(
-    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize,
-)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
 pub struct Epoch(pub u64);
 
 /// Which attempt of which job.
@@ -339,8 +337,10 @@ pub trait Store: State {
 
     /// Asks for, or renews, mastership for `ttl`. A holder that asks again
     /// keeps its epoch, also after its lease ran out if nobody took it meanwhile
-    /// (nobody else was master); every change of holder raises it, which needs
-    /// a lease that was given up or ran out. Measured by the store's clock.
+    /// (nobody else was master), unless the store was interrupted meanwhile and
+    /// may have forgotten something: then what the holder knows is worth nothing
+    /// any more. Every change of holder raises it, which needs a lease that was
+    /// given up or ran out. Measured by the store's clock.
     /// The embedded store also takes a lease for expired when it is opened: the
     /// former holder had the file and is gone.
     async fn acquire_lease(&self, holder: &str, ttl: Duration) -> Result<Lease, StoreError>;

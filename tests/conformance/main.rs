@@ -8,6 +8,7 @@ mod accept;
 mod commit;
 mod crash;
 mod durability;
+mod forgetting;
 mod harness;
 mod jobs;
 mod lease;

@@ -531,7 +531,7 @@ impl Core {
 
     /// Operators may have decided when nobody could tell.
     fn look_at_parked(&mut self, step: &mut Step) {
-        if self.stage != Stage::Running || !self.parked_look.is_due(step.now) {
+        if !self.is_open() || !self.parked_look.is_due(step.now) {
             return;
         }
         let next = step.now.after(self.options.parked_interval);
@@ -724,7 +724,7 @@ impl Core {
             Stage::Running | Stage::Created | Stage::Loading => None,
         };
         let look = match self.queue.parked(0).next() {
-            Some(_) if self.stage == Stage::Running => Some(self.parked_look.due()),
+            Some(_) if self.is_open() => Some(self.parked_look.due()),
             _ => None,
         };
         let scan = self.is_open().then(|| self.scan.next_instant()).flatten();
