@@ -101,6 +101,8 @@ pub struct Chain {
     pub methods: Vec<String>,
     /// Caches of query answers must be dropped as a whole.
     pub reset: bool,
+    /// Which of the ledger's histories `height` is a height of.
+    pub era: u64,
 }
 
 /// From a worker to its master.
@@ -377,6 +379,7 @@ impl From<Chain> for proto::Chain {
             ready: chain.ready,
             methods: chain.methods,
             reset: chain.reset,
+            era: chain.era,
         }
     }
 }
@@ -389,6 +392,7 @@ impl From<proto::Chain> for Chain {
             ready: chain.ready,
             methods: chain.methods,
             reset: chain.reset,
+            era: chain.era,
         }
     }
 }

@@ -76,7 +76,7 @@ impl RoleBlockJobs {
 }
 
 /// The tables whose requests concern a role, and the jobs made for them.
-fn watched(role: Role) -> &'static [(Table, Kind)] {
+pub(super) fn watched(role: Role) -> &'static [(Table, Kind)] {
     const RP: (Table, Kind) = (Table::RequestData, Kind::RpRequestUpdate);
     const IDP: (Table, Kind) = (Table::ConsentRequest, Kind::IdpRequestUpdate);
     const AS: (Table, Kind) = (Table::DataRequest, Kind::AsRequestUpdate);
@@ -138,7 +138,7 @@ mod tests {
     use super::*;
     use crate::flows::testing::{TestNode, job as accepted};
     use crate::job::Write;
-    use crate::ledger::{BlockTransaction, Inclusion};
+    use crate::ledger::{BlockTransaction, Inclusion, Mark};
 
     fn transaction(method: &str, params: Value, success: bool) -> BlockTransaction {
         BlockTransaction {
@@ -164,8 +164,9 @@ mod tests {
         Block {
             chain_id: "chain-a".to_owned(),
             height: 60,
-            app_hash: String::new(),
+            mark: Mark::default(),
             transactions,
+            bytes: 0,
         }
     }
 

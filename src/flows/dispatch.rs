@@ -4,7 +4,7 @@
 use crate::actors::Run;
 use crate::delivery::callback::error_job;
 use crate::error::{Error, codes};
-use crate::flows::{Received, RequestUpdate, as_, idp, node, rp};
+use crate::flows::{Received, RequestUpdate, as_, idp, node, replaced, rp};
 use crate::job::{Commit, Job, Kind};
 use crate::node::Context;
 
@@ -26,6 +26,7 @@ pub async fn run(context: &Context, job: &Job) -> Result<Run, Error> {
 
 async fn handle(context: &Context, job: &Job) -> Result<Commit, Error> {
     let commit = match job.kind() {
+        Kind::LedgerReplaced => replaced::handle(context, job).await?,
         Kind::RpRequestCreated => rp::request_created::handle(context, job).await?,
         Kind::RpIdpResponse => rp::idp_response::handle(context, job).await?,
         Kind::RpAsResponse => rp::as_response::handle(context, job).await?,
@@ -91,6 +92,7 @@ fn told_as(kind: Kind) -> Option<(&'static str, &'static str)> {
         | Kind::MqSend
         | Kind::LedgerTransact
         | Kind::LedgerConfirm
+        | Kind::LedgerReplaced
         | Kind::DeliverTransaction
         | Kind::DeliverMessage
         | Kind::DeliverCallback

@@ -12,6 +12,7 @@ mod levels;
 pub mod node;
 mod open_request;
 pub mod private_messages;
+pub mod replaced;
 #[cfg(test)]
 mod replay;
 pub mod reply;

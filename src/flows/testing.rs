@@ -241,6 +241,10 @@ impl Ledger for FakeLedger {
     fn height(&self) -> u64 {
         self.height.load(Ordering::SeqCst)
     }
+
+    fn era(&self) -> Result<u64, Error> {
+        Ok(0)
+    }
 }
 
 type Columns = BTreeMap<Column, Vec<u8>>;

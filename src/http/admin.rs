@@ -44,6 +44,8 @@ pub struct AdminOptions {
     pub metrics: PrometheusHandle,
     /// Why the process is not ready; empty: it is.
     pub reasons: Arc<dyn Fn() -> Vec<String> + Send + Sync>,
+    /// What operators should know although the process is ready.
+    pub notices: Arc<dyn Fn() -> Vec<String> + Send + Sync>,
     /// Where to listen; port 0 takes a free one.
     pub address: SocketAddr,
     /// `PROMETHEUS_HTTPS`
@@ -103,7 +105,9 @@ async fn handle(request: HttpRequest, options: Data<AdminOptions>) -> HttpRespon
             let reasons = (options.reasons)();
             let ready = reasons.is_empty();
             let status = if ready { 200 } else { 503 };
-            Answer::json(status, &json!({"ready": ready, "reasons": reasons}))
+            let notices = (options.notices)();
+            let body = json!({"ready": ready, "reasons": reasons, "notices": notices});
+            Answer::json(status, &body)
         }
         _ => Answer::empty(404),
     };

@@ -88,6 +88,8 @@ kinds! {
     LedgerTransact = "ledger.transact", Transactional;
     /// Find out what became of a transaction that no block has shown yet.
     LedgerConfirm = "ledger.confirm", Transactional;
+    /// The ledger was replaced: look at every request this node knows.
+    LedgerReplaced = "ledger.replaced", Transactional;
     /// Sign and encrypt a message with an external crypto service, then hand it to `deliver.message`.
     MqSend = "mq.send", Transactional;
     /// Broadcast a signed transaction.

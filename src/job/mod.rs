@@ -97,6 +97,10 @@ pub struct NewJob {
     /// Not before the node has seen a block above this height
     /// (spec/flows.md 1.5). It takes its place in its key's order then.
     pub after_height: Option<u64>,
+    /// Which of the ledger's histories `after_height` is a height of
+    /// ([`crate::ledger::follow::Progress::era`]): once the ledger has been
+    /// replaced, its old heights mean nothing and the job waits no longer.
+    pub era: u64,
     /// Given up when this instant has passed.
     pub deadline: Option<Millis>,
 }
@@ -112,6 +116,7 @@ impl NewJob {
             source: None,
             not_before: None,
             after_height: None,
+            era: 0,
             deadline: None,
         }
     }
@@ -131,6 +136,12 @@ impl NewJob {
     /// Holds the job until a block above `height` has been seen.
     pub fn after_height(mut self, height: u64) -> Self {
         self.after_height = Some(height);
+        self
+    }
+
+    /// Says of which of the ledger's histories the height is.
+    pub fn of_era(mut self, era: u64) -> Self {
+        self.era = era;
         self
     }
 

@@ -31,8 +31,9 @@ pub fn assemble(body: &BlockBody, results: Vec<TransactionResult>) -> Result<Blo
     Ok(Block {
         chain_id: body.chain_id.clone(),
         height: body.height,
-        app_hash: body.app_hash.clone(),
+        mark: body.mark.clone(),
         transactions,
+        bytes: body.transactions.iter().map(Vec::len).sum(),
     })
 }
 
@@ -57,6 +58,7 @@ fn join(height: u64, bytes: &[u8], result: TransactionResult) -> BlockTransactio
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ledger::Mark;
 
     fn result(success: &str) -> TransactionResult {
         TransactionResult {
@@ -72,7 +74,7 @@ mod tests {
         let body = BlockBody {
             chain_id: "chain-a".to_owned(),
             height: 9,
-            app_hash: "AB".to_owned(),
+            mark: Mark::default(),
             transactions: vec![signed.bytes, b"rubbish".to_vec()],
         };
         let block = assemble(&body, vec![result("true"), result("false")]).unwrap();
@@ -89,7 +91,7 @@ mod tests {
         let body = BlockBody {
             chain_id: "chain-a".to_owned(),
             height: 9,
-            app_hash: String::new(),
+            mark: Mark::default(),
             transactions: vec![vec![]],
         };
         assert!(assemble(&body, Vec::new()).is_err());

@@ -278,6 +278,10 @@ impl Ledger for CachedLedger {
     fn height(&self) -> u64 {
         self.inner.height()
     }
+
+    fn era(&self) -> Result<u64, Error> {
+        self.inner.era()
+    }
 }
 
 #[cfg(test)]

@@ -72,6 +72,10 @@ impl Ledger for Counting {
     fn height(&self) -> u64 {
         0
     }
+
+    fn era(&self) -> Result<u64, Error> {
+        Ok(0)
+    }
 }
 
 fn live(inner: &Arc<Counting>) -> Arc<CachedLedger> {
@@ -278,7 +282,7 @@ fn an_update_of_the_master_sets_everything() {
         ready: true,
         methods: Vec::new(),
         reset: true,
-        new_chain: false,
+        era: 0,
     };
     cache.apply(&update);
     assert!(cache.state.lock().live);

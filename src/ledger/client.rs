@@ -27,6 +27,8 @@ const ABCI_DUPLICATE_NONCE: u32 = 84;
 struct Known {
     chain: Option<Chain>,
     height: u64,
+    /// Chain and era that the master has told last.
+    told: Option<(String, u64)>,
 }
 
 #[derive(Debug, Clone)]
@@ -124,6 +126,7 @@ impl LedgerClient {
     /// Takes over what the master has seen of the chain.
     pub fn apply(&self, update: &ChainUpdate) {
         let mut known = self.known.write();
+        known.told = Some((update.chain_id.clone(), update.era));
         let same_chain = known
             .chain
             .as_ref()
@@ -314,6 +317,14 @@ impl Ledger for LedgerClient {
 
     fn height(&self) -> u64 {
         self.known.read().height
+    }
+
+    fn era(&self) -> Result<u64, Error> {
+        let known = self.known.read();
+        let unknown = || Error::from(codes::TENDERMINT_NOT_CONNECTED).temporary();
+        let chain = known.chain.as_ref().ok_or_else(unknown)?;
+        let told = known.told.as_ref().filter(|(id, _)| *id == chain.id);
+        told.map(|(_, era)| *era).ok_or_else(unknown)
     }
 }
 

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 
+use super::Mark;
 use super::rpc::answers::Status;
 
 /// How far the ledger has been followed (table `Progress`, row
@@ -22,9 +23,12 @@ pub struct Progress {
     pub settled: u64,
     /// Every block up to here is acted on; never above `settled`.
     pub processed: u64,
-    /// `app_hash` in the header of block `settled`, to recognise a ledger that
-    /// was reset under the same chain id; empty if unknown.
-    pub app_hash: String,
+    /// Of block `settled`, to recognise a ledger that was replaced under the
+    /// same chain id; its default if unknown.
+    pub mark: Mark,
+    /// How often the ledger has been replaced, as far as this node has seen.
+    /// Heights are compared within one era only.
+    pub era: u64,
 }
 
 impl Progress {
@@ -32,23 +36,37 @@ impl Progress {
     pub const ROW: &'static str = "ledger";
 
     /// Starts at the ledger's newest block: it is acted on when the next is seen.
-    fn from_now(status: &Status) -> Self {
+    fn from_now(status: &Status, era: u64) -> Self {
         Self {
             chain_id: status.chain_id.clone(),
             settled: status.height,
             processed: status.height.saturating_sub(1),
-            app_hash: status.app_hash.clone(),
+            mark: status.mark.clone(),
+            era,
         }
     }
 
     /// Starts before block 1.
-    fn from_genesis(status: &Status) -> Self {
+    fn from_genesis(status: &Status, era: u64) -> Self {
         Self {
             chain_id: status.chain_id.clone(),
             settled: 0,
             processed: 0,
-            app_hash: String::new(),
+            mark: Mark::default(),
+            era,
         }
+    }
+
+    /// Whether the ledger is lower than what was settled, under the same id: it
+    /// may be a ledger node that is still behind, or another history.
+    pub fn is_above(&self, status: &Status) -> bool {
+        self.chain_id == status.chain_id && status.height < self.settled
+    }
+
+    /// Whether a lower ledger is certainly another history: its newest block is
+    /// younger than one that was higher.
+    pub fn is_contradicted_by(&self, status: &Status) -> bool {
+        self.is_above(status) && status.mark.is_later_than(&self.mark)
     }
 }
 
@@ -72,25 +90,30 @@ pub enum Start {
     },
 }
 
-/// Compares the ledger with saved progress. `app_hash_there`: what the ledger
-/// has as `app_hash` in the header of block `saved.settled`, if it can tell.
-pub fn start(
-    saved: Option<Progress>,
-    status: &Status,
-    app_hash_there: Option<&str>,
-) -> (Start, Progress) {
+impl Start {
+    /// Whether the ledger is another one than before.
+    pub fn is_replaced(&self) -> bool {
+        matches!(self, Start::NewChain { .. } | Start::LedgerReset { .. })
+    }
+}
+
+/// Compares the ledger with saved progress. `there`: the ledger's block of
+/// height `saved.settled`, if it can tell.
+pub fn start(saved: Option<Progress>, status: &Status, there: Option<&Mark>) -> (Start, Progress) {
     let Some(saved) = saved else {
-        return (Start::First, Progress::from_now(status));
+        return (Start::First, Progress::from_now(status, 0));
     };
+    let next_era = saved.era + 1;
     if saved.chain_id != status.chain_id {
         let old = saved.chain_id;
-        return (Start::NewChain { old }, Progress::from_genesis(status));
+        let progress = Progress::from_genesis(status, next_era);
+        return (Start::NewChain { old }, progress);
     }
-    let other_block =
-        app_hash_there.is_some_and(|there| !saved.app_hash.is_empty() && there != saved.app_hash);
-    if status.height < saved.settled || other_block {
+    let other_block = there.is_some_and(|there| saved.mark.is_known() && *there != saved.mark);
+    if saved.is_above(status) || other_block {
         let saved = saved.settled;
-        return (Start::LedgerReset { saved }, Progress::from_now(status));
+        let progress = Progress::from_now(status, next_era);
+        return (Start::LedgerReset { saved }, progress);
     }
     (Start::Resumed, saved)
 }
@@ -149,14 +172,15 @@ impl Follow {
         })
     }
 
-    /// The progress to store when the blocks up to `height`, whose header says
-    /// `app_hash`, are settled and those before it acted on.
-    pub fn after(&self, height: u64, app_hash: &str) -> Progress {
+    /// The progress to store when the blocks up to `height`, which has this
+    /// mark, are settled and those before it acted on.
+    pub fn after(&self, height: u64, mark: &Mark) -> Progress {
         Progress {
             chain_id: self.progress.chain_id.clone(),
             settled: height,
             processed: height.saturating_sub(1).max(self.progress.processed),
-            app_hash: app_hash.to_owned(),
+            mark: mark.clone(),
+            era: self.progress.era,
         }
     }
 
@@ -251,7 +275,7 @@ mod tests {
             version: "0.38.6".to_owned(),
             catching_up: false,
             height,
-            app_hash: format!("H{height}"),
+            mark: mark(height),
             earliest_height: 1,
         }
     }
@@ -261,7 +285,17 @@ mod tests {
             chain_id: "a".to_owned(),
             settled,
             processed: settled - 1,
-            app_hash: format!("H{settled}"),
+            mark: mark(settled),
+            era: 4,
+        }
+    }
+
+    /// Of a block that was made `height` seconds after midnight.
+    fn mark(height: u64) -> Mark {
+        let (minutes, seconds) = (height / 60, height % 60);
+        Mark {
+            app_hash: format!("H{height}"),
+            time: format!("2026-01-01T00:{minutes:02}:{seconds:02}.5Z"),
         }
     }
 
@@ -292,9 +326,13 @@ mod tests {
         let (lower, progress) = start(Some(saved(100)), &status("a", 7), None);
         assert_eq!(lower, Start::LedgerReset { saved: 100 });
         assert_eq!((progress.settled, progress.processed), (7, 6));
-        let (other, _) = start(Some(saved(100)), &status("a", 120), Some("X"));
+        assert_eq!(progress.era, saved(100).era + 1);
+        let mut another = mark(100);
+        another.time.push('x');
+        let (other, progress) = start(Some(saved(100)), &status("a", 120), Some(&another));
         assert_eq!(other, Start::LedgerReset { saved: 100 });
-        let (same, progress) = start(Some(saved(100)), &status("a", 120), Some("H100"));
+        assert_eq!(progress.era, saved(100).era + 1);
+        let (same, progress) = start(Some(saved(100)), &status("a", 120), Some(&mark(100)));
         assert_eq!((same, progress), (Start::Resumed, saved(100)));
         let (unknown, _) = start(Some(saved(100)), &status("a", 120), None);
         assert_eq!(unknown, Start::Resumed);
@@ -311,7 +349,7 @@ mod tests {
                 settled.extend((height >= plan.settle_from).then_some(height));
                 acted.extend((height < last).then_some(height));
             }
-            let progress = follow.after(last, "");
+            let progress = follow.after(last, &Mark::default());
             follow.stored(progress);
         }
         assert_eq!(settled, (11..=137).collect::<Vec<_>>());
@@ -334,6 +372,18 @@ mod tests {
         assert_eq!(follow.skip_pruned(60), Some(10..=59));
         let plan = follow.next(1000).unwrap();
         assert_eq!((plan.fetch, plan.settle_from), (60..=100, 60));
+    }
+
+    #[test]
+    fn a_lower_ledger_with_younger_blocks_is_certainly_another_one() {
+        let behind = status("a", 90);
+        assert!(saved(100).is_above(&behind) && !saved(100).is_contradicted_by(&behind));
+        let mut reset = status("a", 7);
+        reset.mark = mark(200);
+        assert!(saved(100).is_contradicted_by(&reset));
+        reset.mark.time = "rubbish".to_owned();
+        assert!(!saved(100).is_contradicted_by(&reset), "it cannot be told");
+        assert!(!saved(100).is_above(&status("b", 7)));
     }
 
     #[test]
@@ -407,7 +457,7 @@ mod tests {
                                 acted = height;
                             }
                         }
-                        let progress = follow.after(last, "");
+                        let progress = follow.after(last, &Mark::default());
                         prop_assert_eq!((progress.settled, progress.processed), (settled, acted));
                         follow.stored(progress);
                     }

@@ -18,6 +18,8 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
 
 use crate::error::Error;
 use crate::job::NewJob;
@@ -88,6 +90,38 @@ pub trait Ledger: Send + Sync {
 
     /// Height of the newest block this node knows of; 0 if none yet.
     fn height(&self) -> u64;
+
+    /// Which of the ledger's histories the node follows: raised whenever the
+    /// ledger was replaced ([`follow::Progress::era`]).
+    ///
+    /// # Errors
+    /// Temporary until the master has told it of the chain that
+    /// [`chain_id`](Self::chain_id) names.
+    fn era(&self) -> Result<u64, Error>;
+}
+
+/// What tells a block from another of the same height: from its header.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Mark {
+    /// Hash of the state after the block before this one, upper-case hex.
+    pub app_hash: String,
+    /// When it was made, as RFC 3339 with nanoseconds.
+    pub time: String,
+}
+
+impl Mark {
+    /// Whether anything is known.
+    pub fn is_known(&self) -> bool {
+        *self != Self::default()
+    }
+
+    /// Whether this block was made later than the other; false if unknown.
+    pub fn is_later_than(&self, other: &Mark) -> bool {
+        let moment = |mark: &Mark| OffsetDateTime::parse(&mark.time, &Rfc3339).ok();
+        moment(self)
+            .zip(moment(other))
+            .is_some_and(|(this, other)| this > other)
+    }
 }
 
 /// A transaction in a block.
@@ -116,10 +150,12 @@ pub struct Block {
     pub chain_id: String,
     /// From 1.
     pub height: u64,
-    /// Hash of the state after the block before this one, hex.
-    pub app_hash: String,
+    /// From its header.
+    pub mark: Mark,
     /// In order of execution.
     pub transactions: Vec<BlockTransaction>,
+    /// Size of its transactions together.
+    pub bytes: usize,
 }
 
 impl Block {
@@ -159,6 +195,7 @@ pub struct ChainUpdate {
     /// Blocks may have been missed, or `height` may have gone down: everything
     /// cached is to be dropped.
     pub reset: bool,
-    /// Heights seen so far belong to another chain (id change or ledger reset).
-    pub new_chain: bool,
+    /// Which of the ledger's histories this is; heights told under another era
+    /// mean nothing.
+    pub era: u64,
 }

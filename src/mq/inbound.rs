@@ -7,6 +7,7 @@
 //! final and reported to the role's `error_url`.
 
 use std::borrow::Cow;
+use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -55,6 +56,14 @@ impl RawMessage {
         format!("{}:{}", self.sender_id, self.message_id)
     }
 }
+
+/// How many blocks a message may be ahead of the ledger as this node sees it.
+/// Its sender's node of the ledger may be faster than ours by some blocks.
+const MOST_AHEAD: u64 = 100;
+
+/// How long a message that is further ahead waits for our node of the ledger to
+/// come nearer; then it is refused. Senders repeat themselves for 11 minutes.
+const AHEAD_PATIENCE: Duration = Duration::from_secs(11 * 60);
 
 /// A message whose sender is known.
 struct Verified {
@@ -134,14 +143,13 @@ async fn receive(context: &Context, raw: &RawMessage) -> Result<Commit, Rejected
             return Ok(commit);
         }
     };
-    let is_current_chain = is_current_chain(context, &verified.message)
-        .await
-        .map_err(|error| Rejected {
-            action: format!("{}.handleMessageFromQueue", role.as_str()).into(),
-            request_id: Some(verified.message.request_id().to_owned()),
-            error,
-        })?;
-    commit.job(role_job(kind, &verified, raw, is_current_chain));
+    let waits = waits_for_block(context, &verified.message, raw.received_at).await;
+    let waits = waits.map_err(|error| Rejected {
+        action: format!("{}.handleMessageFromQueue", role.as_str()).into(),
+        request_id: Some(verified.message.request_id().to_owned()),
+        error,
+    })?;
+    commit.job(role_job(kind, &verified, raw, waits));
     Ok(commit)
 }
 
@@ -306,9 +314,43 @@ async fn is_current_chain(context: &Context, message: &Message) -> Result<bool, 
     Err(codes::UNRECOGNIZED_MESSAGE_CHAIN_ID.into())
 }
 
-/// The job of the role. It waits for a block above the message's height;
-/// heights of an earlier chain say nothing about this one.
-fn role_job(kind: Kind, verified: &Verified, raw: &RawMessage, is_current_chain: bool) -> NewJob {
+/// The block that the role must have seen the successor of: its height and era.
+/// `None` for messages of an earlier chain, whose heights say nothing about
+/// this one.
+///
+/// # Errors
+/// As [`is_current_chain`]; for a height far above the ledger's temporary ones,
+/// and 10023 when that has lasted too long: nothing waits for a block that may
+/// never come.
+async fn waits_for_block(
+    context: &Context,
+    message: &Message,
+    received_at: Millis,
+) -> Result<Option<(u64, u64)>, Error> {
+    if !is_current_chain(context, message).await? {
+        return Ok(None);
+    }
+    let era = context.ledger.era()?;
+    let (_, height) = message.position();
+    let known = context.ledger.height();
+    if height <= known.saturating_add(MOST_AHEAD) {
+        return Ok(Some((height, era)));
+    }
+    let text = format!("The message belongs to block {height}, the ledger is at block {known}");
+    let error = Error::with_message(codes::MALFORMED_MESSAGE_FORMAT, text);
+    if received_at.after(AHEAD_PATIENCE) > Millis::now() {
+        return Err(error.temporary());
+    }
+    Err(error)
+}
+
+/// The job of the role. It waits for a block above the message's height.
+fn role_job(
+    kind: Kind,
+    verified: &Verified,
+    raw: &RawMessage,
+    waits: Option<(u64, u64)>,
+) -> NewJob {
     let message = &verified.message;
     let received = Received {
         receiver_node_id: verified.receiver_node_id.clone(),
@@ -324,11 +366,10 @@ fn role_job(kind: Kind, verified: &Verified, raw: &RawMessage, is_current_chain:
         message.sender()
     );
     let job = NewJob::new(kind, flows::request_key(message.request_id()), &received).source(source);
-    if !is_current_chain {
-        return job;
+    match waits {
+        Some((height, era)) => job.after_height(height).of_era(era),
+        None => job,
     }
-    let (_, height) = message.position();
-    job.after_height(height)
 }
 
 /// The long-term record (spec/messaging-and-crypto.md 2.9), filed under the

@@ -18,6 +18,9 @@ use crate::ledger::{Broadcast, Inclusion, Ledger, TransactionHash};
 use crate::node::{Context, Role};
 use crate::store::{State, StoreError};
 
+/// Which of the ledger's histories it is.
+pub(super) const ERA: u64 = 3;
+
 pub const CHAIN: &str = "test-chain-NDID";
 
 /// A file of the recordings.
@@ -135,6 +138,10 @@ impl Ledger for FakeLedger {
 
     fn height(&self) -> u64 {
         *self.height.lock()
+    }
+
+    fn era(&self) -> Result<u64, Error> {
+        Ok(ERA)
     }
 }
 

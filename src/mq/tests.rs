@@ -424,6 +424,38 @@ async fn messages_of_an_earlier_chain_do_not_wait_for_a_height() {
     assert_eq!(commit.jobs[0].after_height, None);
 }
 
+/// A message of block `height`, come at `received_at`, with our ledger at 1000.
+async fn receive_ahead(height: u64, received_at: Millis) -> Result<Commit, crate::error::Error> {
+    let ledger = FakeLedger::recorded();
+    let rp = testing::context("rp1", Role::Rp, ledger.clone());
+    let text = Value::Object(body::to_object(&response("idp1", height))).to_string();
+    let bytes = forged(&ledger, "idp1", "idp_response", text.as_bytes()).await;
+    let mut raw = raw(bytes);
+    raw.received_at = received_at;
+    let job = testing::job(Kind::MqReceive, &raw);
+    match run_receive(&rp, &job).await? {
+        Run::Commit(commit) => Ok(commit),
+        Run::Retry { reason, .. } => panic!("{reason}"),
+    }
+}
+
+#[tokio::test]
+async fn a_message_of_a_block_far_above_the_ledger_does_not_wait_for_it_for_ever() {
+    let now = Millis::now();
+    let near = receive_ahead(1100, now).await.unwrap();
+    assert_eq!(near.jobs[0].after_height, Some(1100));
+    assert_eq!(near.jobs[0].era, testing::ERA);
+    let far = receive_ahead(u64::MAX, now).await.unwrap_err();
+    assert!(far.is_temporary(), "our ledger's node may be behind: {far}");
+    let long_ago = Millis(now.0 - 12 * 60 * 1000);
+    let refused = receive_ahead(1101, long_ago).await.unwrap();
+    let (action, code) = rejection(&refused);
+    assert_eq!(
+        (action.as_str(), code),
+        ("rp.handleMessageFromQueue", 10023)
+    );
+}
+
 #[tokio::test]
 async fn messages_for_another_role_are_recorded_and_fail_without_a_callback() {
     let ledger = FakeLedger::recorded();

@@ -9,6 +9,7 @@ use futures_util::FutureExt;
 
 use super::mastership::Mastership;
 use super::parts::{Parts, read_tls};
+use super::readiness::ReadinessWatch;
 use super::{QueueLimit, Role};
 use crate::actors::dispatcher::{self, Dispatcher, GetSnapshot, Submit};
 use crate::actors::ledger_watcher::{LedgerWatcher, Timing, WatcherOptions};
@@ -40,7 +41,8 @@ impl MasterSide {
     ///
     /// # Errors
     /// When the gRPC port cannot be had or a certificate cannot be used.
-    pub async fn start(parts: &Parts, queue: &Arc<QueueLimit>) -> io::Result<Self> {
+    pub async fn start(parts: &Parts, readiness: &ReadinessWatch) -> io::Result<Self> {
+        let queue = readiness.queue();
         let config = &parts.config;
         let master_id = format!("{}-{}", config.node_id, uuid::Uuid::new_v4());
         let mastership = Mastership::acquire(parts.store.clone(), master_id.clone()).await;
@@ -63,6 +65,7 @@ impl MasterSide {
         };
         let master = Master::start(options).await.map_err(io::Error::other)?;
         let watcher = start_watcher(parts, &mastership, master.dispatcher());
+        readiness.watch_blocks(watcher.state());
         let inbox = start_inbox(parts, &mastership, queue, master.dispatcher())?;
         Ok(Self {
             mastership,
@@ -118,20 +121,17 @@ fn start_watcher(
         }),
         tell_chain: Arc::new(move |update: ChainUpdate| {
             cached.apply(&update);
-            let is_replaced = update.new_chain;
             let chain = Chain {
                 chain_id: update.chain_id,
                 height: update.height,
                 ready: update.ready,
                 methods: update.methods,
                 reset: update.reset,
+                era: update.era,
             };
             let told = told.clone();
             // An error means that the master stops.
             async move {
-                if is_replaced {
-                    let _ = told.send(dispatcher::ChainReplaced).await;
-                }
                 let _ = told.send(dispatcher::ChainUpdate(chain)).await;
             }
             .boxed()

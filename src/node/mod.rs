@@ -86,9 +86,7 @@ async fn serve(config: Arc<Config>, stop: Stop) -> io::Result<()> {
     readiness.follow(&parts);
     let master = match config.mode {
         Mode::Worker => None,
-        Mode::Standalone | Mode::Master => {
-            Some(MasterSide::start(&parts, readiness.queue()).await?)
-        }
+        Mode::Standalone | Mode::Master => Some(MasterSide::start(&parts, &readiness).await?),
     };
     let worker = match (config.mode, &master) {
         (Mode::Master, _) => None,
@@ -133,10 +131,11 @@ async fn start_admin(
     let Some(prometheus) = &config.prometheus else {
         return Ok(None);
     };
-    let readiness = readiness.clone();
+    let (readiness, noticed) = (readiness.clone(), readiness.clone());
     let options = AdminOptions {
         metrics: admin::install_recorder().map_err(io::Error::other)?,
         reasons: Arc::new(move || readiness.reasons()),
+        notices: Arc::new(move || noticed.notices()),
         address: ([0, 0, 0, 0], prometheus.port).into(),
         https: prometheus.https.clone(),
     };

@@ -9,6 +9,7 @@ use tokio::sync::watch;
 
 use super::parts::Parts;
 use super::{Context, QueueLimit, Role};
+use crate::actors::ledger_watcher::WatcherState;
 use crate::config::{Keys, QueueLimits};
 use crate::error::Error;
 use crate::flows::node::mq_registration;
@@ -38,6 +39,8 @@ struct Seen {
     /// `None` until the ledger has told it.
     role: Option<Role>,
     sockets: Option<watch::Receiver<usize>>,
+    /// Set where blocks are followed.
+    watcher: Option<watch::Receiver<WatcherState>>,
 }
 
 impl ReadinessWatch {
@@ -56,6 +59,7 @@ impl ReadinessWatch {
             readiness,
             role: None,
             sockets: None,
+            watcher: None,
         });
         Self {
             inner: Arc::new(Inner {
@@ -97,6 +101,21 @@ impl ReadinessWatch {
         });
     }
 
+    /// Where what is known of the ledger's blocks can be seen.
+    pub fn watch_blocks(&self, watcher: watch::Receiver<WatcherState>) {
+        self.inner.seen.write().watcher = Some(watcher);
+    }
+
+    fn watcher(&self) -> Option<WatcherState> {
+        let seen = self.inner.seen.read();
+        seen.watcher.as_ref().map(|state| state.borrow().clone())
+    }
+
+    /// What operators should know although the process is ready.
+    pub fn notices(&self) -> Vec<String> {
+        self.watcher().map_or(Vec::new(), |state| state.notices())
+    }
+
     /// As it is now.
     pub fn now(&self) -> Readiness {
         let seen = self.inner.seen.read();
@@ -118,12 +137,11 @@ impl ReadinessWatch {
     pub fn reasons(&self) -> Vec<String> {
         let role = self.inner.seen.read().role;
         match role {
-            Some(role) => self
-                .now()
-                .reasons(role)
-                .into_iter()
-                .map(str::to_owned)
-                .collect(),
+            Some(role) => {
+                let own = self.now().reasons(role).into_iter().map(str::to_owned);
+                let of_blocks = self.watcher().map_or(Vec::new(), |state| state.reasons());
+                own.chain(of_blocks).collect()
+            }
             None => vec!["the process is starting".to_owned()],
         }
     }

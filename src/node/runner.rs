@@ -95,7 +95,8 @@ impl NodeRunner {
             Kind::DeliverMessage => message::run_deliver(context, self.mq.as_ref(), job).await,
             Kind::DeliverCallback => callback::run_deliver(context, &self.callbacks, job).await,
             Kind::Noop | Kind::NoopChain => Ok(Run::Commit(Commit::nothing())),
-            Kind::RpIdpResponse
+            Kind::LedgerReplaced
+            | Kind::RpIdpResponse
             | Kind::RpAsResponse
             | Kind::RpRequestUpdate
             | Kind::RpRequestCreated

@@ -116,7 +116,7 @@ impl ChainHook for LedgerMemory {
             ready: chain.ready,
             methods: chain.methods.clone(),
             reset: chain.reset,
-            new_chain: false,
+            era: chain.era,
         };
         self.client.apply(&update);
         self.cached.apply(&update);

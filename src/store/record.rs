@@ -55,6 +55,7 @@ struct DescriptionRef<'a> {
     kind: Kind,
     source: Option<&'a str>,
     after_height: Option<u64>,
+    era: u64,
     deadline: Option<Millis>,
     accepted_at: Millis,
 }
@@ -65,6 +66,7 @@ struct Description {
     kind: Kind,
     source: Option<String>,
     after_height: Option<u64>,
+    era: u64,
     deadline: Option<Millis>,
     accepted_at: Millis,
 }
@@ -138,6 +140,7 @@ pub(super) fn unnumbered(job: &NewJob, accepted_at: Millis) -> Vec<u8> {
         kind: job.kind,
         source: job.source.as_deref(),
         after_height: job.after_height,
+        era: job.era,
         deadline: job.deadline,
         accepted_at,
     });
@@ -214,6 +217,7 @@ pub(super) fn read(record: &[u8]) -> Result<Job, StoreError> {
             source: description.source,
             not_before: head.not_before,
             after_height: description.after_height,
+            era: description.era,
             deadline: description.deadline,
         },
         seq: head.seq,

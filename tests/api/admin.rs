@@ -17,6 +17,7 @@ async fn metrics_health_and_readiness_are_served() {
     let shown = reasons.clone();
     let server = admin::serve(AdminOptions {
         metrics,
+        notices: Arc::new(Vec::new),
         reasons: Arc::new(move || shown.lock().clone()),
         address: "127.0.0.1:0".parse().unwrap(),
         https: None,

@@ -103,6 +103,10 @@ impl Ledger for FakeLedger {
     fn height(&self) -> u64 {
         181
     }
+
+    fn era(&self) -> Result<u64, Error> {
+        Ok(0)
+    }
 }
 
 /// A store in memory that takes what it is given, unless told otherwise.

@@ -33,12 +33,6 @@ const FETCH_CHUNK: usize = 64;
 #[rtype(result = "()")]
 pub struct Submit(pub Vec<Job>);
 
-/// The ledger was replaced: heights of blocks that jobs wait for are of one
-/// that is gone. Sent before the [`ChainUpdate`] that tells of the new one.
-#[derive(Debug, Message)]
-#[rtype(result = "()")]
-pub struct ChainReplaced;
-
 /// News of the ledger.
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
@@ -231,19 +225,9 @@ impl Handler<ChainUpdate> for Dispatcher {
         for session in sessions {
             self.tell(session, FromMaster::Chain(chain.clone()), ctx);
         }
-        let before = std::mem::replace(&mut self.chain, chain);
-        if !before.chain_id.is_empty() && before.chain_id != self.chain.chain_id {
-            self.happen(Event::ChainChanged, ctx);
-        }
+        self.chain = chain;
+        self.happen(Event::Era(self.chain.era), ctx);
         self.happen(Event::Height(self.chain.height), ctx);
-    }
-}
-
-impl Handler<ChainReplaced> for Dispatcher {
-    type Result = ();
-
-    fn handle(&mut self, _: ChainReplaced, ctx: &mut Self::Context) {
-        self.happen(Event::ChainChanged, ctx);
     }
 }
 

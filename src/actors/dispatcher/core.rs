@@ -69,8 +69,6 @@ pub struct Core {
     /// Given-up jobs the store is being asked about, known or not.
     unsettled: BTreeMap<JobId, Asked>,
     scan: Scan,
-    /// The chain was replaced before all jobs were loaded.
-    void_loaded: bool,
     wake_at: Option<Millis>,
     stale_outcomes: u64,
 }
@@ -86,7 +84,6 @@ impl Core {
             claims: BTreeMap::new(),
             unsettled: BTreeMap::new(),
             scan: Scan::default(),
-            void_loaded: false,
             wake_at: None,
             stale_outcomes: 0,
             options,
@@ -149,7 +146,7 @@ impl Core {
                 }
             }
             Event::Height(height) => self.queue.pass_height(height, step.now),
-            Event::ChainChanged => self.forget_heights(),
+            Event::Era(era) => self.queue.enter_era(era, step.now),
             Event::SessionUp {
                 session,
                 worker,
@@ -212,28 +209,10 @@ impl Core {
             self.load(step);
             return;
         }
-        self.all_loaded(step);
         if self.queue.is_empty() {
             self.begin(step);
         } else {
             self.stage = Stage::Adopting(step.now.after(self.options.adoption_window));
-        }
-    }
-
-    /// Jobs that are not loaded yet wait for heights of the old chain as well.
-    fn forget_heights(&mut self) {
-        self.queue.forget_heights();
-        self.void_loaded = matches!(
-            self.stage,
-            Stage::Created | Stage::Loading | Stage::LoadingAgain(_)
-        );
-    }
-
-    fn all_loaded(&mut self, step: &mut Step) {
-        if std::mem::take(&mut self.void_loaded) {
-            let height = self.queue.height();
-            self.queue.forget_heights();
-            self.queue.pass_height(height, step.now);
         }
     }
 

@@ -64,8 +64,9 @@ pub enum Event {
     Announced(Vec<Job>),
     /// The node has seen the block of this height.
     Height(u64),
-    /// The chain was replaced: heights that jobs wait for mean nothing any more.
-    ChainChanged,
+    /// Which of its histories the ledger is in, told before its height: heights
+    /// that jobs of an earlier era wait for mean nothing any more.
+    Era(u64),
     /// A worker connected.
     SessionUp {
         /// Its new session.

@@ -8,7 +8,8 @@ use crate::job::Millis;
 #[derive(Debug, Clone, Default)]
 pub(super) struct Holds {
     by_time: BTreeSet<(Millis, u64)>,
-    by_height: BTreeSet<(u64, u64)>,
+    /// Era of the ledger, height, job.
+    by_height: BTreeSet<(u64, u64, u64)>,
 }
 
 impl Holds {
@@ -20,12 +21,12 @@ impl Holds {
         self.by_time.remove(&(instant, seq));
     }
 
-    pub(super) fn hold_above(&mut self, height: u64, seq: u64) {
-        self.by_height.insert((height, seq));
+    pub(super) fn hold_above(&mut self, era: u64, height: u64, seq: u64) {
+        self.by_height.insert((era, height, seq));
     }
 
-    pub(super) fn forget_height(&mut self, height: u64, seq: u64) {
-        self.by_height.remove(&(height, seq));
+    pub(super) fn forget_height(&mut self, era: u64, height: u64, seq: u64) {
+        self.by_height.remove(&(era, height, seq));
     }
 
     /// The next instant at which a job comes due.
@@ -41,17 +42,12 @@ impl Holds {
             .map(|(_, seq)| *seq)
     }
 
-    /// A job that waited for a block below `height`. It stays held until it is
-    /// forgotten.
-    pub(super) fn above(&self, height: u64) -> Option<u64> {
+    /// A job that waited for a block below `height` of this era, or for any of
+    /// an era before it. It stays held until it is forgotten.
+    pub(super) fn above(&self, era: u64, height: u64) -> Option<u64> {
         self.by_height
             .first()
-            .filter(|(above, _)| *above < height)
-            .map(|(_, seq)| *seq)
-    }
-
-    /// Any job that waits for a block.
-    pub(super) fn any_height(&self) -> Option<u64> {
-        self.by_height.first().map(|(_, seq)| *seq)
+            .filter(|(of_era, above, _)| (*of_era, *above) < (era, height))
+            .map(|(_, _, seq)| *seq)
     }
 }

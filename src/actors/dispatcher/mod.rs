@@ -13,8 +13,7 @@ mod snapshot;
 
 pub use self::core::Core;
 pub use actor::{
-    ChainReplaced, ChainUpdate, Dispatcher, Drain, FromSession, GetSnapshot, SessionDown,
-    SessionUp, Stop, Submit,
+    ChainUpdate, Dispatcher, Drain, FromSession, GetSnapshot, SessionDown, SessionUp, Stop, Submit,
 };
 pub use event::{Action, Event, Options, SessionId};
 pub use sessions::Load;

@@ -27,8 +27,13 @@ pub(super) enum Phase {
     Blocked(Millis),
     /// Out of the line until the instant.
     HeldUntil(Millis),
-    /// Out of the line until a block above the height.
-    HeldAbove(u64),
+    /// Out of the line until a block above the height, in this era of the ledger.
+    HeldAbove {
+        /// Which of the ledger's histories.
+        era: u64,
+        /// Height in it.
+        height: u64,
+    },
     /// On a worker.
     Assigned(SessionId),
     /// Given up; the store is being asked what became of it.
@@ -93,9 +98,9 @@ pub(super) struct Queue {
     /// Jobs that are neither held nor parked.
     active: BTreeSet<u64>,
     horizon: Horizon,
+    /// Which of the ledger's histories is followed, and how far.
+    era: u64,
     height: u64,
-    /// Heights that jobs accepted up to here wait for are of a chain that is gone.
-    void_heights: u64,
     turn: u64,
     counts: JobCounts,
 }
@@ -256,19 +261,18 @@ impl Queue {
     /// Lets jobs come due that waited for a block below `height`.
     pub(super) fn pass_height(&mut self, height: u64, now: Millis) {
         self.height = height;
-        while let Some(seq) = self.holds.above(height) {
+        while let Some(seq) = self.holds.above(self.era, height) {
             self.come_due(seq, now);
         }
     }
 
-    /// The chain was replaced: lets all jobs come due that wait for a block.
-    pub(super) fn forget_heights(&mut self) {
-        self.void_heights = self.horizon.top();
-        while let Some(seq) = self.holds.any_height() {
-            self.take_place_now(seq);
-            self.enter(seq, Phase::InLine);
+    /// The ledger is in this era: lets jobs come due that wait for a block of
+    /// an earlier one, which will never come.
+    pub(super) fn enter_era(&mut self, era: u64, now: Millis) {
+        if era > self.era {
+            self.era = era;
+            self.pass_height(0, now);
         }
-        self.height = 0;
     }
 
     /// Everything open up to `through` is known now.
@@ -329,17 +333,21 @@ impl Queue {
     fn phase_by_itself(&self, job: &Job, now: Millis) -> Phase {
         let later = job.new.not_before.filter(|instant| *instant > now);
         // A job that has run before has seen its block.
-        let counts = job.tries == 0 && job.seq > self.void_heights;
+        let never_ran = job.tries == 0;
+        let of = |height| (job.new.era, height);
         let above = job
             .new
             .after_height
-            .filter(|above| counts && *above >= self.height);
+            .filter(|above| never_ran && of(*above) >= (self.era, self.height));
         let failed_before = job.tries > 0 && job.kind().class() == Class::Transactional;
         match (later, above) {
             _ if job.attempt > self.max_attempts => Phase::Parked,
             (Some(instant), _) if failed_before => Phase::Blocked(instant),
             (Some(instant), _) => Phase::HeldUntil(instant),
-            (None, Some(above)) => Phase::HeldAbove(above),
+            (None, Some(height)) => Phase::HeldAbove {
+                era: job.new.era,
+                height,
+            },
             (None, None) => Phase::InLine,
         }
     }
@@ -401,7 +409,7 @@ impl Queue {
                 self.line.insert((lane, place), seq);
             }
             Phase::Assigned(_) | Phase::Unsettled => self.running(lane, true),
-            Phase::HeldAbove(height) => self.holds.hold_above(height, seq),
+            Phase::HeldAbove { era, height } => self.holds.hold_above(era, height, seq),
             Phase::Parked => {
                 self.parked.insert(seq);
             }
@@ -429,7 +437,7 @@ impl Queue {
                 self.line.remove(&(lane, place));
             }
             Phase::Assigned(_) | Phase::Unsettled => self.running(lane, false),
-            Phase::HeldAbove(height) => self.holds.forget_height(height, seq),
+            Phase::HeldAbove { era, height } => self.holds.forget_height(era, height, seq),
             Phase::Parked => {
                 self.parked.remove(&seq);
             }
@@ -470,7 +478,7 @@ impl Queue {
             Phase::InLine => &mut self.counts.waiting,
             Phase::Blocked(_) => &mut self.counts.blocked,
             Phase::HeldUntil(_) => &mut self.counts.held_until,
-            Phase::HeldAbove(_) => &mut self.counts.held_above,
+            Phase::HeldAbove { .. } => &mut self.counts.held_above,
             Phase::Assigned(_) => &mut self.counts.assigned,
             Phase::Unsettled => &mut self.counts.unsettled,
             Phase::Parked => &mut self.counts.parked,
@@ -536,6 +544,6 @@ impl Queue {
 fn is_active(phase: Phase) -> bool {
     !matches!(
         phase,
-        Phase::HeldUntil(_) | Phase::HeldAbove(_) | Phase::Parked
+        Phase::HeldUntil(_) | Phase::HeldAbove { .. } | Phase::Parked
     )
 }

@@ -7,6 +7,7 @@ use serde_json::Value;
 use tokio::time::timeout;
 
 use super::Trouble;
+use super::catch_up::CatchUp;
 use super::session::{Watcher, progress_guard};
 use crate::delivery::transaction::{Expected, settle_included};
 use crate::job::codec;
@@ -20,6 +21,8 @@ use crate::store::{Accept, Accepted};
 const PORTION_BLOCKS: u64 = 50;
 /// A portion ends early when it has this many transactions.
 const PORTION_TRANSACTIONS: usize = 5000;
+/// ... or so many bytes of them; a block alone may have more.
+const PORTION_BYTES: usize = 32 * 1024 * 1024;
 /// Blocks fetched at the same time.
 const FETCHES: usize = 8;
 /// How long blocks may wait for room before the node's memory is given up.
@@ -35,18 +38,17 @@ impl Watcher {
         follow: &mut Follow,
         newest: Option<&BlockBody>,
     ) -> Result<(), Trouble> {
+        let mut catch_up = CatchUp::begin(follow);
         while let Some(plan) = follow.next(PORTION_BLOCKS) {
             let started = Instant::now();
-            metrics::gauge!("processing_blocks_total")
-                .set((follow.tip() - follow.progress().settled) as f64);
+            catch_up.show(follow);
             self.wait_for_room().await;
             let blocks = self.fetch(&plan, newest).await?;
             self.take(follow, plan.settle_from, blocks).await?;
             metrics::histogram!("block_process_duration_ms")
                 .record(started.elapsed().as_secs_f64() * 1000.0);
         }
-        metrics::gauge!("processing_blocks_total").set(0.0);
-        metrics::gauge!("ledger_block_height").set(follow.progress().settled as f64);
+        catch_up.end(follow);
         Ok(())
     }
 
@@ -73,7 +75,7 @@ impl Watcher {
         let held = self.held.take().filter(|block| block.height == first);
         let rest = first + u64::from(held.is_some())..=*plan.fetch.end();
         let mut blocks: Vec<Block> = held.into_iter().collect();
-        let mut transactions = 0;
+        let (mut transactions, mut bytes) = (0, 0);
         let client = &self.options.client;
         let mut fetching = stream::iter(rest)
             .map(|height| client.block(height, newest))
@@ -81,9 +83,10 @@ impl Watcher {
         while let Some(block) = fetching.next().await {
             let block = block?;
             transactions += block.transactions.len();
+            bytes += block.bytes;
             let settled = block.height >= plan.settle_from;
             blocks.push(block);
-            if settled && transactions >= PORTION_TRANSACTIONS {
+            if settled && (transactions >= PORTION_TRANSACTIONS || bytes >= PORTION_BYTES) {
                 break;
             }
         }
@@ -101,7 +104,7 @@ impl Watcher {
         let Some(last) = blocks.last() else {
             return Ok(());
         };
-        let progress = follow.after(last.height, &last.app_hash);
+        let progress = follow.after(last.height, &last.mark);
         let new_blocks = || blocks.iter().filter(|block| block.height >= settle_from);
         let methods = new_blocks()
             .flat_map(Block::successful)

@@ -8,6 +8,7 @@
 //! spec/process-model-and-config.md 5.3, F08, F26-F31).
 
 mod blocks;
+mod catch_up;
 mod session;
 mod status_poll;
 mod transactions;
@@ -22,7 +23,7 @@ use futures_util::future::BoxFuture;
 use tokio::sync::watch;
 use tokio::task::{JoinHandle, JoinSet};
 
-use crate::job::Job;
+use crate::job::{Job, Millis};
 use crate::ledger::{BlockJobs, ChainUpdate, LedgerClient};
 use crate::store::{Epoch, SharedStore, StoreError};
 
@@ -104,8 +105,40 @@ pub struct WatcherState {
     pub chain_id: Option<String>,
     /// Newest block that has been settled.
     pub height: u64,
+    /// Newest block that is known to exist.
+    pub tip: u64,
     /// Every new block is being followed.
     pub ready: bool,
+    /// The ledger is lower than what was seen of it: its height, and what was
+    /// seen. Whether it is behind or was replaced is not decided yet.
+    pub lower: Option<(u64, u64)>,
+    /// When this process noticed that the ledger had been replaced, last.
+    pub replaced_at: Option<Millis>,
+}
+
+impl WatcherState {
+    /// Why a process that follows the ledger is not ready, for operators.
+    pub fn reasons(&self) -> Vec<String> {
+        let lower = self.lower.map(|(height, seen)| {
+            format!("the ledger is at block {height}, although block {seen} was seen")
+        });
+        lower.into_iter().collect()
+    }
+
+    /// What else operators should know.
+    pub fn notices(&self) -> Vec<String> {
+        let behind = (self.tip > self.height).then(|| {
+            let Self { height, tip, .. } = self;
+            format!("catching up with the ledger: block {height} of {tip}")
+        });
+        let replaced = self.replaced_at.map(|at| {
+            format!(
+                "the ledger was replaced; noticed at {} (Unix time, ms)",
+                at.0
+            )
+        });
+        behind.into_iter().chain(replaced).collect()
+    }
 }
 
 /// Why the watcher stopped by itself.

@@ -9,12 +9,13 @@ use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep, sleep_until};
 
 use super::status_poll::StatusPoll;
 use super::{Trouble, WatcherEnd, WatcherOptions, WatcherState};
+use crate::flows::replaced::Replaced;
 use crate::job::codec;
-use crate::job::{Guard, Table, Write};
+use crate::job::{Guard, Millis, Table, Write};
 use crate::ledger::follow::{self, Follow, Progress, Start, Verdict, Watchdog};
 use crate::ledger::rpc::answers::{BlockBody, Status};
 use crate::ledger::rpc::{Sighting, Subscription};
-use crate::ledger::{Block, ChainUpdate, query};
+use crate::ledger::{Block, ChainUpdate, Mark, query};
 use crate::store::{Accept, Accepted};
 
 /// First delay of everything that is tried again; doubles.
@@ -40,6 +41,8 @@ pub(super) struct Watcher {
     pub owes_resend: bool,
     /// Transactions that no block has shown are to be looked up.
     owes_confirm: bool,
+    /// All of them, however young: the ledger was replaced.
+    owes_full_confirm: bool,
     /// What the processes of the node were told last.
     told: Option<ChainUpdate>,
     failures: u32,
@@ -54,6 +57,7 @@ pub(super) async fn run(options: WatcherOptions, state: watch::Sender<WatcherSta
         held: None,
         owes_resend: false,
         owes_confirm: false,
+        owes_full_confirm: false,
         told: None,
         failures: 0,
     };
@@ -145,14 +149,13 @@ impl Watcher {
             None => None,
         };
         let status = self.wait_for_height(saved.as_ref(), status).await?;
-        let app_hash = self.app_hash_at(saved.as_ref(), &status).await?;
-        let (start, progress) = follow::start(saved, &status, app_hash.as_deref());
+        let there = self.mark_at(saved.as_ref(), &status).await?;
+        let (start, progress) = follow::start(saved, &status, there.as_ref());
         report(&start, &progress);
-        let new_chain = matches!(start, Start::NewChain { .. } | Start::LedgerReset { .. });
-        self.tell(&progress, false, true, new_chain, Vec::new())
-            .await;
+        metrics::gauge!("erawan_ledger_era").set(progress.era as f64);
+        self.tell(&progress, false, true, Vec::new()).await;
         if start != Start::Resumed {
-            self.store_start(&progress).await?;
+            self.store_start(&start, &progress, status.height).await?;
         }
         let mut follow = Follow::new(progress);
         if let Some(lost) = follow.skip_pruned(status.earliest_height) {
@@ -163,35 +166,51 @@ impl Watcher {
             );
         }
         follow.saw(status.height);
+        let tip = follow.tip();
+        self.publish(|state| state.tip = tip);
         Ok(follow)
     }
 
     /// A ledger that is lower than what was saved may be a node that is still
-    /// catching up: gives it some time.
+    /// catching up: gives it some time, unless it is certainly another history.
     async fn wait_for_height(
         &self,
         saved: Option<&Progress>,
         mut status: Status,
     ) -> Result<Status, Trouble> {
-        let deadline = Instant::now() + self.options.timing.reset_patience;
-        let lower = |status: &Status| {
-            saved.is_some_and(|saved| {
-                saved.chain_id == status.chain_id && status.height < saved.settled
-            })
+        let Some(saved) = saved else {
+            return Ok(status);
         };
-        while lower(&status) && Instant::now() < deadline {
+        let deadline = Instant::now() + self.options.timing.reset_patience;
+        let may_be_behind =
+            |status: &Status| saved.is_above(status) && !saved.is_contradicted_by(status);
+        while may_be_behind(&status) && Instant::now() < deadline {
+            self.is_lower(Some((status.height, saved.settled)));
             sleep(FIRST_RETRY).await;
             status = self.options.client.status().await?;
         }
+        self.is_lower(None);
         Ok(status)
     }
 
-    /// What the ledger has as app hash where `saved` ends; `None` if it cannot tell.
-    async fn app_hash_at(
+    /// Says that the ledger is lower than what was seen of it, or is no longer.
+    fn is_lower(&self, heights: Option<(u64, u64)>) {
+        metrics::gauge!("erawan_ledger_is_lower").set(f64::from(u8::from(heights.is_some())));
+        let before = self.state.borrow().lower;
+        if let (Some((height, seen)), None) = (heights, before) {
+            tracing::warn!(height, seen, "the ledger is lower than what was seen of it");
+        }
+        if before != heights {
+            self.publish(|state| state.lower = heights);
+        }
+    }
+
+    /// The ledger's block where `saved` ends; `None` if it cannot tell.
+    async fn mark_at(
         &self,
         saved: Option<&Progress>,
         status: &Status,
-    ) -> Result<Option<String>, Trouble> {
+    ) -> Result<Option<Mark>, Trouble> {
         let Some(saved) = saved else {
             return Ok(None);
         };
@@ -200,20 +219,35 @@ impl Watcher {
             return Ok(None);
         }
         let body = self.options.client.block_body(saved.settled).await?;
-        Ok(Some(body.app_hash))
+        Ok(Some(body.mark))
     }
 
-    async fn store_start(&mut self, progress: &Progress) -> Result<(), Trouble> {
+    /// Stores where to begin. If the ledger was replaced, what was known of the
+    /// old one is looked up in the new one, whose newest block is `height`.
+    async fn store_start(
+        &mut self,
+        start: &Start,
+        progress: &Progress,
+        height: u64,
+    ) -> Result<(), Trouble> {
         let bytes = codec::encode(progress);
+        let Progress { chain_id, era, .. } = progress;
+        let look = || Replaced::job(chain_id, *era, height);
         let accept = Accept {
             guards: vec![progress_guard(self.stored.clone())],
             writes: vec![Write::put(Table::Progress, Progress::ROW, bytes.clone())],
-            jobs: Vec::new(),
+            jobs: start.is_replaced().then(look).into_iter().collect(),
             epoch: Some(self.options.epoch),
         };
         match self.options.store.accept(accept).await? {
-            Accepted::Stored { .. } => {
+            Accepted::Stored { jobs, .. } => {
                 self.stored = Some(bytes);
+                (self.options.hand_over)(jobs).await;
+                if start.is_replaced() {
+                    metrics::counter!("erawan_ledger_replaced_total").increment(1);
+                    self.owes_full_confirm = true;
+                    self.publish(|state| state.replaced_at = Some(Millis::now()));
+                }
                 Ok(())
             }
             Accepted::Refused { .. } => Err(Trouble::Restart("progress has changed".to_owned())),
@@ -265,15 +299,17 @@ impl Watcher {
         self.advance(follow, newest).await?;
         if !self.is_ready() {
             let progress = follow.progress().clone();
-            self.tell(&progress, true, true, false, Vec::new()).await;
+            self.tell(&progress, true, true, Vec::new()).await;
         }
         if self.owes_resend {
             self.resend_disabled().await?;
             self.owes_resend = false;
         }
-        if self.owes_confirm {
-            self.confirm_expected().await?;
+        if self.owes_confirm || self.owes_full_confirm {
+            let replaced = self.owes_full_confirm.then_some(follow.progress().era);
+            self.confirm_expected(replaced).await?;
             self.owes_confirm = false;
+            self.owes_full_confirm = false;
         }
         Ok(())
     }
@@ -285,24 +321,17 @@ impl Watcher {
     /// Keeps the readiness told last.
     pub async fn tell_block(&mut self, progress: &Progress, methods: Vec<String>) {
         let ready = self.is_ready();
-        self.tell(progress, ready, false, false, methods).await;
+        self.tell(progress, ready, false, methods).await;
     }
 
-    async fn tell(
-        &mut self,
-        progress: &Progress,
-        ready: bool,
-        reset: bool,
-        new_chain: bool,
-        methods: Vec<String>,
-    ) {
+    async fn tell(&mut self, progress: &Progress, ready: bool, reset: bool, methods: Vec<String>) {
         self.send(ChainUpdate {
             chain_id: progress.chain_id.clone(),
             height: progress.settled,
             ready,
             methods,
             reset,
-            new_chain,
+            era: progress.era,
         })
         .await;
     }
@@ -315,7 +344,6 @@ impl Watcher {
         if let Some(mut update) = self.told.clone() {
             update.ready = false;
             update.reset = true;
-            update.new_chain = false;
             update.methods.clear();
             self.send(update).await;
         }
@@ -327,6 +355,10 @@ impl Watcher {
         self.publish(|state| {
             state.ready = update.ready;
             state.height = update.height;
+            state.tip = state.tip.max(update.height);
+            if update.reset {
+                state.tip = update.height;
+            }
             state.chain_id = Some(update.chain_id.clone());
         });
         (self.options.tell_chain)(update).await;
@@ -355,6 +387,11 @@ fn judge(status: &Status, follow: &mut Follow, watchdog: &mut Watchdog) -> Resul
         let reason = format!("the chain is now {}", status.chain_id);
         return Err(Trouble::Restart(reason));
     }
+    if follow.progress().is_contradicted_by(status) {
+        let height = status.height;
+        let reason = format!("block {height} of the ledger is younger than a higher one was");
+        return Err(Trouble::Restart(reason));
+    }
     follow.saw(status.height);
     let settled = follow.progress().settled;
     match watchdog.polled(status.height, settled, std::time::Instant::now()) {
@@ -379,11 +416,12 @@ fn report(start: &Start, progress: &Progress) {
         }
         Start::Resumed => tracing::info!(%chain_id, height, "following the ledger again"),
         Start::NewChain { old } => tracing::warn!(
-            %old, new = %chain_id, "the chain has another id; starting at its first block"
+            %old, new = %chain_id, era = progress.era,
+            "the chain has another id; starting at its first block"
         ),
         Start::LedgerReset { saved } => tracing::error!(
-            %chain_id, saved, height,
-            "the ledger was reset under the same chain id; starting at its current height"
+            %chain_id, saved, height, era = progress.era,
+            "the ledger was replaced under the same chain id; starting at its current height"
         ),
     }
 }

@@ -383,7 +383,7 @@ async fn a_block_is_told_then_stored_then_handed_over() {
         ready: true,
         methods: vec!["UpdateNode".to_owned()],
         reset: false,
-        new_chain: false,
+        era: 0,
     };
     assert_eq!(events[..2], [Event::Told(update), Event::Handed(1)]);
     assert_eq!(node.client.as_ref().unwrap().height(), 11);
@@ -592,7 +592,7 @@ async fn another_chain_id_starts_at_the_first_block_of_the_new_chain() {
     assert_eq!(node.store.acted(), [1, 2, 3]);
     assert_eq!(node.store.progress().unwrap().chain_id, "chain-b");
     let first = &node.told()[0];
-    assert!(first.new_chain && first.reset && !first.ready, "{first:?}");
+    assert!(first.era == 1 && first.reset && !first.ready, "{first:?}");
     assert_eq!((first.chain_id.as_str(), first.height), ("chain-b", 0));
 }
 
@@ -616,7 +616,7 @@ async fn a_ledger_reset_under_the_same_id_is_noticed_when_it_is_lower() {
     until("told", || {
         let told = node.told();
         told.iter()
-            .any(|update| update.new_chain && update.height == 3)
+            .any(|update| update.era == 1 && update.height == 3)
     })
     .await;
     node.until_ready().await;
@@ -634,7 +634,7 @@ async fn a_ledger_reset_under_the_same_id_is_noticed_when_it_is_higher() {
     node.events.lock().clear();
     node.start();
     node.until_settled(25).await;
-    assert!(node.told()[0].new_chain);
+    assert_eq!(node.told()[0].era, 1);
     assert_eq!(node.store.acted(), [] as [u64; 0]);
 }
 
@@ -649,7 +649,7 @@ async fn a_node_that_is_briefly_behind_does_not_count_as_reset() {
     until("looked", || node.ledger.called("status") > 20).await;
     node.ledger.script.lock().blocks.push(last);
     node.until_ready().await;
-    assert!(node.told().iter().all(|update| !update.new_chain));
+    assert!(node.told().iter().all(|update| update.era == 0));
     assert_eq!(node.store.settled(), 10);
 }
 

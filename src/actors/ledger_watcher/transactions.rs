@@ -55,8 +55,9 @@ impl Watcher {
     }
 
     /// Has every transaction looked up that has been on its way for a while
-    /// without any block showing it (F26).
-    pub async fn confirm_expected(&self) -> Result<(), Trouble> {
+    /// without any block showing it (F26). `replaced`: every one of them,
+    /// because the ledger was replaced and this era began.
+    pub async fn confirm_expected(&self, replaced: Option<u64>) -> Result<(), Trouble> {
         let store = &self.options.store;
         let rows = store.rows(Table::ExpectedTransaction, "").await?;
         metrics::gauge!("expected_txs_total").set(rows.len() as f64);
@@ -66,7 +67,7 @@ impl Watcher {
             let jobs: Vec<NewJob> = portion
                 .iter()
                 .zip(records)
-                .filter_map(|(hash, record)| confirm_job(hash, &record?, now))
+                .filter_map(|(hash, record)| confirm_job(hash, &record?, now, replaced))
                 .collect();
             if !jobs.is_empty() {
                 let epoch = Some(self.options.epoch);
@@ -89,8 +90,9 @@ impl Watcher {
     }
 }
 
-/// The job that looks a transaction up, if it is time; once in each period.
-fn confirm_job(hash: &str, record: &[u8], now: Millis) -> Option<NewJob> {
+/// The job that looks a transaction up, if it is time; once in each period, and
+/// once in each era of the ledger.
+fn confirm_job(hash: &str, record: &[u8], now: Millis, replaced: Option<u64>) -> Option<NewJob> {
     let expected: Expected = match codec::decode(record) {
         Ok(expected) => expected,
         Err(error) => {
@@ -98,10 +100,11 @@ fn confirm_job(hash: &str, record: &[u8], now: Millis) -> Option<NewJob> {
             return None;
         }
     };
-    if expected.signed_at.after(CONFIRM_AFTER) > now {
-        return None;
-    }
-    let period = now.0 / CONFIRM_AFTER.as_millis() as u64;
+    let period = match replaced {
+        Some(era) => format!("era {era}"),
+        None if expected.signed_at.after(CONFIRM_AFTER) > now => return None,
+        None => (now.0 / CONFIRM_AFTER.as_millis() as u64).to_string(),
+    };
     let job = NewJob::new(
         Kind::LedgerConfirm,
         format!("transaction:{hash}"),

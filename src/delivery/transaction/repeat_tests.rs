@@ -45,6 +45,10 @@ impl Ledger for Scripted {
     fn height(&self) -> u64 {
         7
     }
+
+    fn era(&self) -> Result<u64, Error> {
+        Ok(0)
+    }
 }
 
 fn met_before(waiting: u64) -> Scripted {

@@ -23,9 +23,10 @@ pub async fn handle(context: &Context, job: &Job) -> Result<Commit, Error> {
     };
     let ledger = context.ledger.as_ref();
     let height = update.height;
-    let detail = query::request_detail(ledger, &stored.of.request_id, Some(height))
-        .await?
-        .ok_or(codes::REQUEST_NOT_FOUND)?;
+    let detail = query::request_detail(ledger, &stored.of.request_id, Some(height)).await?;
+    let Some(detail) = detail else {
+        return Ok(gone(&stored));
+    };
     if is_left_to_message(&stored, &detail) {
         return Ok(Commit::nothing());
     }
@@ -48,6 +49,20 @@ pub async fn handle(context: &Context, job: &Job) -> Result<Commit, Error> {
     }
     commit.write(stored.save_progress());
     Ok(commit)
+}
+
+/// The ledger was replaced by one that does not know the request: nobody can
+/// answer, close or time it out any more. One whose creation is still on its
+/// way is left to that transaction.
+fn gone(stored: &Stored) -> Commit {
+    if stored.progress.creation.is_none() {
+        return Commit::nothing();
+    }
+    let error = Error::from(codes::REQUEST_NOT_FOUND);
+    let mut commit = Commit::failed("the ledger no longer knows the request");
+    commit.job(report::error(stored, "handleTendermintNewBlock", &error));
+    commit.merge(stored.clean_up());
+    commit
 }
 
 /// An IdP's answer is reported when its message has been judged, so that the

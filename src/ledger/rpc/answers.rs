@@ -6,6 +6,7 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 use serde_json::Value;
 
 use super::RpcError;
+use crate::ledger::Mark;
 
 /// `status`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -18,8 +19,8 @@ pub struct Status {
     pub catching_up: bool,
     /// Newest block.
     pub height: u64,
-    /// `app_hash` in the header of the newest block.
-    pub app_hash: String,
+    /// Of the newest block.
+    pub mark: Mark,
     /// Oldest block that is kept.
     pub earliest_height: u64,
 }
@@ -31,8 +32,8 @@ pub struct BlockBody {
     pub chain_id: String,
     /// From 1.
     pub height: u64,
-    /// Upper-case hex.
-    pub app_hash: String,
+    /// From its header.
+    pub mark: Mark,
     /// Encoded `Tx` messages.
     pub transactions: Vec<Vec<u8>>,
 }
@@ -98,6 +99,14 @@ fn text<'a>(method: &str, value: &'a Value, name: &str) -> Result<&'a str, RpcEr
         .ok_or_else(|| RpcError::malformed(method, format!("{name} is not a text")))
 }
 
+fn mark(app_hash: &Value, time: &Value) -> Mark {
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    Mark {
+        app_hash: text(app_hash),
+        time: text(time),
+    }
+}
+
 /// Reads the answer to `status`.
 ///
 /// # Errors
@@ -116,10 +125,7 @@ pub fn status(answer: &Value) -> Result<Status, RpcError> {
         version: node["version"].as_str().unwrap_or_default().to_owned(),
         catching_up,
         height,
-        app_hash: sync["latest_app_hash"]
-            .as_str()
-            .unwrap_or_default()
-            .to_owned(),
+        mark: mark(&sync["latest_app_hash"], &sync["latest_block_time"]),
         earliest_height: number(&sync["earliest_block_height"]).unwrap_or(1),
     })
 }
@@ -146,7 +152,7 @@ pub fn block_body(method: &str, block: &Value) -> Result<BlockBody, RpcError> {
     Ok(BlockBody {
         chain_id: text(method, &header["chain_id"], "chain id")?.to_owned(),
         height,
-        app_hash: header["app_hash"].as_str().unwrap_or_default().to_owned(),
+        mark: mark(&header["app_hash"], &header["time"]),
         transactions: encoded.iter().map(decode).collect::<Result<_, _>>()?,
     })
 }
