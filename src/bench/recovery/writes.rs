@@ -17,10 +17,10 @@ const WARM_UP: u64 = 200;
 type Calls = BTreeMap<String, u64>;
 
 /// Every job is accepted by a call of its own. Every operation that changes
-/// anything is one script (`evalsha`); a write that ends a job removes it from
-/// the index of open jobs (`zrem` within the script), one that accepts it adds
-/// it there (`zadd`). Idle scripts (looking for unannounced jobs, the lease)
-/// of the same time are taken off.
+/// anything is one script (`evalsha`). Within it, an accept adds the job to two
+/// sorted sets (`zadd`: the open jobs, the line of its key) and a commit takes
+/// it out of them (`zrem`). What an idle cluster does in the same time (looking
+/// for unannounced jobs, the lease) is taken off.
 pub(super) async fn measure(jobs: u64, n: usize) -> io::Result<Vec<Series>> {
     let cluster = Cluster::start(ClusterOptions {
         store: StoreArgument::Redis,
