@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::future::Future;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use actix::prelude::*;
@@ -40,7 +41,24 @@ const PANICS_REMEMBERED: usize = 10_000;
 /// Runs a job.
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
-pub struct Handle(pub Arc<Job>);
+pub struct Handle {
+    /// The job.
+    pub job: Arc<Job>,
+    /// Taken when it begins.
+    pub ticket: Ticket,
+}
+
+/// Whoever takes it decides: the handler that a job begins, or the link that it
+/// does not.
+#[derive(Debug, Clone, Default)]
+pub struct Ticket(Arc<AtomicBool>);
+
+impl Ticket {
+    /// True for the first one.
+    pub fn take(&self) -> bool {
+        !self.0.swap(true, Ordering::AcqRel)
+    }
+}
 
 /// The actor.
 pub struct RequestHandler {
@@ -78,7 +96,10 @@ impl Actor for RequestHandler {
 impl Handler<Handle> for RequestHandler {
     type Result = ();
 
-    fn handle(&mut self, Handle(job): Handle, ctx: &mut Self::Context) {
+    fn handle(&mut self, Handle { job, ticket }: Handle, ctx: &mut Self::Context) {
+        if !ticket.take() {
+            return;
+        }
         let (execution, link) = (self.execution.clone(), self.link.clone());
         let work = async move {
             let outcome = execution.execute(&job).await;

@@ -13,15 +13,16 @@ use clap::{Args, ValueEnum};
 use parking_lot::Mutex;
 
 use super::cluster::{LOCAL, NODE, open};
+use crate::actors::mastership::{self, Mastership, Term, core};
 use crate::actors::{Run, Runner, dispatcher};
-use crate::cluster::{self, Link, Master, MasterOptions, Worker, WorkerOptions};
+use crate::cluster::{self, Link, Master, MasterHandle, MasterOptions, Worker, WorkerOptions};
+use crate::config::MasterAddress;
 use crate::devnet::command::interrupted;
 use crate::devnet::process;
 use crate::job::{Commit, Job, Kind, NewJob};
-use crate::store::{Lease, SharedStore, remote};
+use crate::store::{SharedStore, remote};
 
 const RUN_CAPACITY: u32 = 256;
-const LEASE: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// Options of a process.
 #[derive(Debug, Clone, Args)]
@@ -156,40 +157,61 @@ async fn stop() {
     }
 }
 
+/// Stands by until it is the master; ends when it no longer is.
 async fn run_master(arguments: &NodeArguments) -> io::Result<()> {
     let port = arguments.port.first().copied().unwrap_or_default();
     let store = open(arguments.redis_port, arguments.file.clone(), port).await?;
-    let lease = store
-        .acquire_lease("bench", LEASE)
-        .await
-        .map_err(io::Error::other)?;
-    let Lease::Held { epoch } = lease else {
-        return Err(io::Error::other("another benchmark uses this store"));
+    let master_id = format!("bench-{}", uuid::Uuid::new_v4());
+    let options = core::Options {
+        exclusive: arguments.file.is_some(),
+        ..mastership::OPTIONS
     };
-    let served: SharedStore = store.clone();
+    let mastership = Mastership::stand(store.clone(), master_id.clone(), options);
+    let term = tokio::select! {
+        term = mastership.elected() => term,
+        () = stop() => None,
+    };
+    if let Some(term) = term {
+        let master = start_master(port, master_id, term, store).await?;
+        tokio::select! {
+            _ = mastership.lost() => {}
+            () = stop() => {}
+        }
+        master.stop().await;
+    }
+    mastership.end().await;
+    Ok(())
+}
+
+async fn start_master(
+    port: u16,
+    master_id: String,
+    term: Term,
+    store: SharedStore,
+) -> io::Result<MasterHandle> {
+    let served = store.clone();
     let master = Master::start(MasterOptions {
         node_id: NODE.to_owned(),
-        master_id: "bench".to_owned(),
-        epoch,
+        master_id,
+        term,
         listen: Some(([127, 0, 0, 1], port).into()),
         tls: None,
         store,
         store_service: Some(Arc::new(move |calls| {
             Box::pin(remote::serve_stream(served.clone(), calls))
         })),
+        place: None,
         dispatcher: dispatcher::Options::default(),
-    })
-    .await
-    .map_err(io::Error::other)?;
-    stop().await;
-    master.stop().await;
-    Ok(())
+    });
+    master.await.map_err(io::Error::other)
 }
 
 async fn run_worker(arguments: &NodeArguments) -> io::Result<()> {
     let port = arguments.port.first().copied().unwrap_or_default();
     let store = open(arguments.redis_port, None, port).await?;
     let hold = Duration::from_millis(arguments.hold_ms);
+    let masters = arguments.port.iter();
+    let masters = masters.map(|port| MasterAddress::new(LOCAL, *port));
     let worker = Worker::start(WorkerOptions {
         node_id: NODE.to_owned(),
         worker_id: uuid::Uuid::new_v4().to_string(),
@@ -199,8 +221,7 @@ async fn run_worker(arguments: &NodeArguments) -> io::Result<()> {
         store,
         runner: Arc::new(NodeRunner::open(hold, arguments.starts.as_deref())?),
         link: Link::Grpc {
-            hosts: vec![LOCAL.to_owned()],
-            port,
+            masters: masters.collect(),
             tls: None::<cluster::Tls>,
         },
         chain_hook: Arc::new(()),

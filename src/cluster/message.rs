@@ -52,6 +52,8 @@ pub struct Hello {
     pub delivery_capacity: u32,
     /// What it still runs, or has not reported yet.
     pub running: Vec<Running>,
+    /// The highest epoch it has seen; 0 before the first master.
+    pub seen: Epoch,
 }
 
 /// How an attempt ended on its worker.
@@ -274,6 +276,7 @@ impl From<Hello> for proto::Hello {
                     delivery: run.pool == Pool::Delivery,
                 })
                 .collect(),
+            seen_epoch: hello.seen.0,
         }
     }
 }
@@ -307,6 +310,7 @@ impl TryFrom<proto::Hello> for Hello {
                 .into_iter()
                 .map(running)
                 .collect::<Result<_, MessageError>>()?,
+            seen: Epoch(hello.seen_epoch),
         })
     }
 }

@@ -351,19 +351,51 @@ fn jobs_loaded_after_the_chain_was_replaced_do_not_wait_for_its_heights() {
 }
 
 #[test]
+fn after_a_takeover_only_jobs_that_may_be_running_wait_for_the_other_workers() {
+    let (suspect, behind, new) = (job(1, 0, "old"), job(2, 1, "old"), job(3, 0, "new"));
+    let mut desk = Desk::loaded(vec![suspect.clone(), behind]);
+    desk.pass(Duration::from_secs(60));
+    desk.connect(ONE, 4, &[]);
+    desk.announce(&[&new]);
+    assert_eq!(desk.assigned(), [(ONE, 3, 1)], "nobody can be running it");
+    desk.pass(Options::default().adoption_window - Duration::from_millis(1));
+    assert_eq!((desk.assigned(), desk.released()), (vec![], vec![]));
+    desk.pass(Duration::from_millis(1));
+    assert_eq!(desk.released(), [suspect.id()]);
+}
+
+#[test]
+fn a_job_that_waits_for_a_block_is_not_run_twice_after_a_takeover() {
+    let mut held = job(1, 0, "key");
+    held.new.after_height = Some(7);
+    let mut desk = Desk::loaded(vec![held.clone()]);
+    desk.connect(ONE, 1, &[]);
+    desk.happen(Event::Height(8));
+    assert_eq!(desk.assigned(), [], "another worker may be running it");
+    desk.connect(TWO, 1, &[(&held, 1)]);
+    desk.pass(Duration::from_secs(5));
+    assert_eq!((desk.assigned(), desk.released()), (vec![], vec![]));
+}
+
+#[test]
 fn a_second_restart_after_the_ledger_was_replaced_forgets_nothing() {
     let (mut before, mut after) = (job(1, 0, "key"), job(2, 0, "other"));
     (before.new.after_height, before.new.era) = (Some(1_000), 1);
     (after.new.after_height, after.new.era) = (Some(3), 2);
-    let mut desk = Desk::loaded(vec![before, after]);
+    let mut desk = Desk::loaded(vec![before.clone(), after.clone()]);
     desk.connect(ONE, 2, &[]);
     desk.pass(Duration::from_secs(5));
     assert_eq!(desk.assigned(), [], "it has not been told of the ledger");
     desk.happen(Event::Era(2));
     desk.happen(Event::Height(3));
-    assert_eq!(desk.assigned(), [(ONE, 1, 1)], "its ledger is gone");
+    // Both may have been assigned by the master before.
+    assert_eq!(desk.released(), [before.id()], "its ledger is gone");
+    desk.raised(&before, 2);
+    assert_eq!(desk.assigned(), [(ONE, 1, 2)]);
     desk.happen(Event::Height(4));
-    assert_eq!(desk.assigned(), [(ONE, 2, 1)]);
+    assert_eq!(desk.released(), [after.id()]);
+    desk.raised(&after, 2);
+    assert_eq!(desk.assigned(), [(ONE, 2, 2)]);
 }
 
 #[test]

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::future::Future;
+use std::sync::Arc;
 use std::time::Duration;
 
 use actix::prelude::*;
@@ -10,6 +11,7 @@ use futures_util::TryFutureExt;
 use tokio::sync::watch;
 use tracing::{error, info, warn};
 
+use crate::actors::mastership::Term;
 use crate::actors::worker_session::{Close, ToWorker, WorkerSession};
 use crate::cluster::message::{Chain, FromMaster, FromWorker, Hello};
 use crate::job::{Job, JobId, Millis};
@@ -73,41 +75,47 @@ pub struct GetSnapshot;
 #[rtype(result = "()")]
 pub struct Drain;
 
-/// Tell every worker that the master stops.
+/// Assign nothing any more, tell every worker that the master stops, and end
+/// all sessions. The dispatcher is gone afterwards.
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
 pub struct Stop;
+
+/// A worker has seen a master with this epoch.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub struct LaterMaster(pub Epoch);
 
 /// The actor.
 pub struct Dispatcher {
     core: Core,
     store: SharedStore,
     master_id: String,
-    epoch: Epoch,
+    term: Term,
     max_attempts: u32,
     sessions: BTreeMap<SessionId, Addr<WorkerSession>>,
     next_session: u64,
     chain: Chain,
     wake: Option<SpawnHandle>,
-    deposed: watch::Sender<bool>,
+    deposed: watch::Sender<Option<Epoch>>,
 }
 
 impl Dispatcher {
-    /// A dispatcher for one master process. `deposed` turns true when the store
-    /// refuses this epoch.
+    /// A dispatcher for one term of a master. `deposed` is told the epoch of a
+    /// later master when the store or a worker knows one.
     pub fn new(
         options: Options,
         store: SharedStore,
         master_id: String,
-        epoch: Epoch,
-        deposed: watch::Sender<bool>,
+        term: Term,
+        deposed: watch::Sender<Option<Epoch>>,
     ) -> Self {
         Self {
             max_attempts: options.max_attempts,
             core: Core::new(options),
             store,
             master_id,
-            epoch,
+            term,
             sessions: BTreeMap::new(),
             next_session: 0,
             chain: Chain::default(),
@@ -132,10 +140,10 @@ impl Dispatcher {
             Action::Scan { after, limit } => self.ask(ctx, scan(store, after, limit)),
             Action::Fetch(ids) => self.ask(ctx, fetch(store, ids)),
             Action::Release(ids) => {
-                let question = release(store, self.epoch, ids);
+                let question = release(store, self.term.epoch(), ids);
                 self.ask(ctx, question.inspect_ok(note_parked(self.max_attempts)));
             }
-            Action::Assign { session, jobs } => self.tell(session, FromMaster::Assign(jobs), ctx),
+            Action::Assign { session, jobs } => self.assign(session, jobs, ctx),
             Action::Close(session) => self.close(session),
             Action::WakeAt(instant) => self.wake_at(instant, ctx),
         }
@@ -150,18 +158,32 @@ impl Dispatcher {
             .into_actor(self)
             .map(|answer, actor, ctx| match answer {
                 Ok(event) => actor.happen(event, ctx),
-                Err(Deposed) => actor.depose(ctx),
+                Err(Deposed(later)) => actor.depose(later, ctx),
             });
         ctx.spawn(answered);
     }
 
+    /// Nothing leaves after the end of the term, whatever the core believes: the
+    /// process may have been stopped since it was master.
+    fn assign(&mut self, session: SessionId, jobs: Vec<Arc<Job>>, ctx: &mut Context<Self>) {
+        if self.term.holds() {
+            self.tell(session, FromMaster::Assign(jobs), ctx);
+            return;
+        }
+        warn!("the lease has run out: nothing is assigned any more");
+        ctx.notify(Drain);
+        self.close(session);
+    }
+
     /// A later master exists: nothing may be assigned any more.
-    fn depose(&mut self, ctx: &mut Context<Self>) {
+    fn depose(&mut self, later: Epoch, ctx: &mut Context<Self>) {
         error!(
-            epoch = self.epoch.0,
+            epoch = self.term.epoch().0,
+            later = later.0,
             "a later master exists; this one stops"
         );
-        self.deposed.send_replace(true);
+        self.term.end();
+        self.deposed.send_replace(Some(later));
         self.happen(Event::Drain, ctx);
     }
 
@@ -247,7 +269,7 @@ impl Handler<SessionUp> for Dispatcher {
         self.sessions.insert(session, up.address);
         let welcome = FromMaster::Welcome {
             master_id: self.master_id.clone(),
-            epoch: self.epoch,
+            epoch: self.term.epoch(),
             // It may have missed blocks.
             chain: Chain {
                 reset: true,
@@ -319,15 +341,26 @@ impl Handler<Stop> for Dispatcher {
 
     fn handle(&mut self, _: Stop, ctx: &mut Self::Context) {
         self.happen(Event::Drain, ctx);
-        let sessions: Vec<SessionId> = self.sessions.keys().copied().collect();
-        for session in sessions {
-            self.tell(session, FromMaster::Stopping, ctx);
+        for (_, session) in std::mem::take(&mut self.sessions) {
+            // One whose mailbox is full or closed ends when its worker leaves,
+            // or is silent.
+            let _ = session.try_send(ToWorker(FromMaster::Stopping));
+            let _ = session.try_send(Close);
         }
+        ctx.stop();
+    }
+}
+
+impl Handler<LaterMaster> for Dispatcher {
+    type Result = ();
+
+    fn handle(&mut self, LaterMaster(epoch): LaterMaster, ctx: &mut Self::Context) {
+        self.depose(epoch, ctx);
     }
 }
 
 /// The store knows a later master.
-struct Deposed;
+struct Deposed(Epoch);
 
 /// Tells operators of jobs that are run no more because their workers were
 /// lost too often.
@@ -377,8 +410,8 @@ async fn scan(store: SharedStore, after: u64, limit: usize) -> Result<Event, Dep
 }
 
 fn failed(error: StoreError, event: Event) -> Result<Event, Deposed> {
-    if let StoreError::Deposed { .. } = error {
-        return Err(Deposed);
+    if let StoreError::Deposed { current } = error {
+        return Err(Deposed(current));
     }
     warn!(%error, "cannot look for open jobs");
     Ok(event)
@@ -410,7 +443,7 @@ where
     loop {
         match ask().await {
             Ok(answer) => return Ok(answer),
-            Err(StoreError::Deposed { .. }) => return Err(Deposed),
+            Err(StoreError::Deposed { current }) => return Err(Deposed(current)),
             Err(error) => warn!(%error, "cannot {what}; trying again"),
         }
         tokio::time::sleep(pause).await;

@@ -41,9 +41,10 @@ enum Stage {
     Loading,
     /// The store did not answer; ask again then.
     LoadingAgain(Millis),
-    /// Waiting for workers to claim what they run.
-    Adopting(Millis),
-    /// Assigning.
+    /// Waiting, until then if a worker is there, for workers to claim what they
+    /// run. What nobody can be running is assigned meanwhile.
+    Adopting(Option<Millis>),
+    /// Everything is assigned.
     Running,
 }
 
@@ -211,20 +212,37 @@ impl Core {
         }
         if self.queue.is_empty() {
             self.begin(step);
-        } else {
-            self.stage = Stage::Adopting(step.now.after(self.options.adoption_window));
+            return;
+        }
+        self.stage = Stage::Adopting(None);
+        self.scan.no_later_than(step.now);
+        self.queue.begin_adoption();
+        self.count_down(step);
+    }
+
+    /// Workers that look for this master find it at about the same time: when
+    /// the first is there, the others have a moment.
+    fn count_down(&mut self, step: &Step) {
+        if self.stage == Stage::Adopting(None) && !self.sessions.is_empty() {
+            self.stage = Stage::Adopting(Some(step.now.after(self.options.adoption_window)));
         }
     }
 
     fn begin(&mut self, step: &mut Step) {
         self.stage = Stage::Running;
+        self.queue.end_adoption();
         self.scan.no_later_than(step.now);
     }
 
     fn move_on(&mut self, step: &mut Step) {
         match self.stage {
             Stage::LoadingAgain(instant) if instant <= step.now => self.load(step),
-            Stage::Adopting(until) if until <= step.now => self.begin(step),
+            // Later than ever planned: the clock has been set back.
+            Stage::Adopting(Some(until))
+                if until <= step.now || until > step.now.after(self.options.adoption_window) =>
+            {
+                self.begin(step);
+            }
             _ => {}
         }
     }
@@ -232,7 +250,7 @@ impl Core {
     /// An open job, from wherever. Known and ended ones change nothing.
     fn learn(&mut self, step: &mut Step, job: Job) {
         let (id, seq, attempt) = (job.id(), job.seq, job.attempt);
-        let loaded = !matches!(self.stage, Stage::Adopting(_) | Stage::Running);
+        let loaded = !self.is_open();
         if !self.queue.insert(job, loaded, step.now) {
             return;
         }
@@ -268,6 +286,7 @@ impl Core {
             self.session_down(step, earlier);
             step.actions.push(Action::Close(earlier));
         }
+        self.count_down(step);
     }
 
     /// A worker says that it still runs this attempt.
@@ -481,8 +500,13 @@ impl Core {
 
     // ---- what follows from it
 
+    /// Whether all jobs that were open at the start are known.
+    fn is_open(&self) -> bool {
+        matches!(self.stage, Stage::Adopting(_) | Stage::Running)
+    }
+
     fn dispatch(&mut self, step: &mut Step) {
-        if self.stage != Stage::Running || self.draining {
+        if !self.is_open() || self.draining {
             return;
         }
         let mut batches: BTreeMap<SessionId, Vec<Arc<Job>>> = BTreeMap::new();
@@ -512,7 +536,7 @@ impl Core {
     }
 
     fn start_scan(&mut self, step: &mut Step) {
-        if self.stage != Stage::Running {
+        if !self.is_open() {
             return;
         }
         if self.queue.has_gap() {
@@ -538,11 +562,12 @@ impl Core {
 
     fn set_wake(&mut self, step: &mut Step) {
         let stage = match self.stage {
-            Stage::LoadingAgain(instant) | Stage::Adopting(instant) => Some(instant),
-            Stage::Running => self.scan.next_instant(),
-            Stage::Created | Stage::Loading => None,
+            Stage::LoadingAgain(instant) => Some(instant),
+            Stage::Adopting(until) => until,
+            Stage::Running | Stage::Created | Stage::Loading => None,
         };
-        let next = [stage, self.queue.next_instant()]
+        let scan = self.is_open().then(|| self.scan.next_instant()).flatten();
+        let next = [stage, scan, self.queue.next_instant()]
             .into_iter()
             .flatten()
             .min();

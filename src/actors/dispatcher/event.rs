@@ -15,8 +15,9 @@ pub struct SessionId(pub u64);
 /// What can be chosen about a dispatcher.
 #[derive(Debug, Clone)]
 pub struct Options {
-    /// How long after a start with open jobs nothing is assigned, so that
-    /// workers can reconnect and claim what they still run.
+    /// How long after the first worker has come to a new master the jobs that
+    /// an earlier one may have assigned wait, so that the other workers can
+    /// come and claim what they still run. Other jobs do not wait.
     pub adoption_window: Duration,
     /// How often the store is searched for jobs nobody announced.
     pub scan_interval: Duration,
@@ -35,7 +36,7 @@ pub struct Options {
 impl Default for Options {
     fn default() -> Self {
         Self {
-            adoption_window: Duration::from_secs(2),
+            adoption_window: Duration::from_millis(500),
             scan_interval: Duration::from_secs(1),
             gap_delay: Duration::from_millis(100),
             page: 500,

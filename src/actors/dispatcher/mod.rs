@@ -13,7 +13,8 @@ mod snapshot;
 
 pub use self::core::Core;
 pub use actor::{
-    ChainUpdate, Dispatcher, Drain, FromSession, GetSnapshot, SessionDown, SessionUp, Stop, Submit,
+    ChainUpdate, Dispatcher, Drain, FromSession, GetSnapshot, LaterMaster, SessionDown, SessionUp,
+    Stop, Submit,
 };
 pub use event::{Action, Event, Options, SessionId};
 pub use sessions::Load;

@@ -93,6 +93,8 @@ pub(super) struct Queue {
     awaiting: BTreeSet<(u64, LaneNo)>,
     /// Jobs an earlier master may have assigned, and nobody claimed yet.
     suspects: BTreeSet<(LaneNo, u64)>,
+    /// Lanes with suspects wait until workers have had time to claim them.
+    is_adopting: bool,
     holds: Holds,
     parked: BTreeSet<u64>,
     /// Jobs that are neither held nor parked.
@@ -155,7 +157,9 @@ impl Queue {
         let lane = self.lane_for(job.key());
         let job = Arc::new(light(job));
         let phase = self.phase_by_itself(&job, now);
-        if loaded && phase == Phase::InLine && self.may_have_run(&job) {
+        // How far the chain had come for the earlier master is not known.
+        let may_be_due = matches!(phase, Phase::InLine | Phase::HeldAbove { .. });
+        if loaded && may_be_due && self.may_have_run(&job) {
             self.suspects.insert((lane, seq));
         }
         if let Some(receiver) = job.new.receiver() {
@@ -305,6 +309,30 @@ impl Queue {
             .range((lane, 0)..(lane + 1, 0))
             .filter_map(|(_, seq)| Some((*seq, self.jobs.get(seq)?.job.id())))
             .collect()
+    }
+
+    /// From now until [`Queue::end_adoption`] lanes with suspects are not ready.
+    pub(super) fn begin_adoption(&mut self) {
+        self.is_adopting = true;
+        self.settle_suspects();
+    }
+
+    /// What is still suspected is not claimed by anybody.
+    pub(super) fn end_adoption(&mut self) {
+        self.is_adopting = false;
+        self.settle_suspects();
+    }
+
+    fn settle_suspects(&mut self) {
+        let lanes: BTreeSet<LaneNo> = self.suspects.iter().map(|(lane, _)| *lane).collect();
+        for lane in lanes {
+            self.settle(lane);
+        }
+    }
+
+    fn is_suspect(&self, lane: LaneNo) -> bool {
+        let mut suspects = self.suspects.range((lane, 0)..(lane + 1, 0));
+        suspects.next().is_some()
     }
 
     pub(super) fn counts(&self) -> JobCounts {
@@ -523,7 +551,7 @@ impl Queue {
     }
 
     fn ready_pool(&mut self, no: LaneNo) -> Option<Pool> {
-        if self.lanes.get(&no)?.running > 0 {
+        if self.lanes.get(&no)?.running > 0 || (self.is_adopting && self.is_suspect(no)) {
             return None;
         }
         let entry = self.jobs.get(&self.first_in_line(no)?)?;

@@ -58,6 +58,10 @@ impl Sessions {
         self.sessions.iter().map(|(id, session)| (*id, session))
     }
 
+    pub(super) fn is_empty(&self) -> bool {
+        self.sessions.is_empty()
+    }
+
     pub(super) fn of_worker(&self, worker: &str) -> Option<SessionId> {
         self.by_worker.get(worker).copied()
     }
