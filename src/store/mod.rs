@@ -64,7 +64,9 @@ fn note_dropped(failed_jobs: u64) {
 
 /// Proof of mastership: every write of a master carries it, and a store that
 /// knows a later one refuses.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize,
+)]
 pub struct Epoch(pub u64);
 
 /// Which attempt of which job.
