@@ -20,7 +20,7 @@ pub struct Arguments {
     pub seed: u64,
     /// Steps with faults in each run; as many without follow as it takes until
     /// every job has ended.
-    #[arg(long, default_value_t = 400)]
+    #[arg(long, default_value_t = 500)]
     pub steps: u64,
     /// How many seeds, from the first on. From 100 on, a kind of fault that
     /// never fired is an error.

@@ -8,7 +8,7 @@ use super::run::run;
 use crate::mistake::{self, Mistake};
 
 /// Steps with faults in each run.
-const STEPS: u64 = 400;
+const STEPS: u64 = 500;
 
 /// A mistake that is not found in so many seeds is not found.
 const SEEDS: u64 = 3000;

@@ -219,7 +219,7 @@ impl World {
     }
 
     /// Whether a process is up and not paused.
-    pub(super) fn is_running(&self, process: Process) -> bool {
+    pub fn is_running(&self, process: Process) -> bool {
         match process {
             Process::Master(index) => self.masters[index].is_running(),
             Process::Worker(index) => self.workers[index].is_running(),

@@ -7,7 +7,7 @@ use erawan::simulation::{run, sweep};
 use crate::figure;
 
 /// Steps with faults in each life.
-const STEPS: u64 = 400;
+const STEPS: u64 = 500;
 
 #[test]
 fn ten_thousand_seeds_keep_every_invariant_and_end_every_job() {
@@ -33,7 +33,13 @@ fn one_seed_is_one_run_to_the_last_byte_of_its_trace() {
 /// Seeds that showed a bug once; see docs/bugs-found.md.
 #[test]
 fn seeds_that_found_bugs_pass_now() {
-    for (seed, steps) in [(1, STEPS)] {
+    for (seed, steps) in [
+        (404, 500),
+        (1046, 500),
+        (3651, 500),
+        (3656, 500),
+        (4047, 500),
+    ] {
         let run = run(seed, steps, false);
         assert_eq!(run.violation, None, "seed {seed}, {steps} steps");
     }
