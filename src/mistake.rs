@@ -20,10 +20,8 @@ pub(crate) enum Mistake {
     ClaimIgnored,
     /// A worker reports a commit before the store has it.
     ToldBeforeWritten,
-    /// A worker forgets how a run ended if it has no master at that moment.
+    /// A worker does not report how a run ended.
     OutcomeForgotten,
-    /// A worker follows a master that was deposed.
-    DeposedFollowed,
     /// Jobs of a lost worker are not given to another.
     LostSessionForgotten,
     /// A key is free as soon as its job is on a worker.
@@ -69,7 +67,6 @@ mod switch {
         Mistake::ClaimIgnored,
         Mistake::ToldBeforeWritten,
         Mistake::OutcomeForgotten,
-        Mistake::DeposedFollowed,
         Mistake::LostSessionForgotten,
         Mistake::KeyReleasedEarly,
         Mistake::PredecessorIgnored,

@@ -146,6 +146,17 @@ impl History {
         })
     }
 
+    /// A master of `epoch` assigns jobs, and the store knows `latest`.
+    pub fn assigns(&self, epoch: Epoch, latest: Epoch) -> Option<Violation> {
+        (epoch < latest).then(|| {
+            let detail = format!(
+                "a master of epoch {} assigns in epoch {}",
+                epoch.0, latest.0
+            );
+            Violation::new(Invariant::OneMaster, detail)
+        })
+    }
+
     /// A worker starts a run.
     pub fn starts(&mut self, run: RunId, job: &Job, store: &StoreState) -> Option<Violation> {
         self.live.insert(run, job.key().to_owned());

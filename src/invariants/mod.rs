@@ -59,6 +59,8 @@ invariants! {
     NothingLost = "nothing_lost";
     /// A write of a master that a later one has deposed changes nothing.
     DeposedWritesNothing = "deposed_writes_nothing";
+    /// A master assigns nothing any more once a later one exists.
+    OneMaster = "one_master";
     /// Every master has an epoch of its own, higher than all before.
     EpochRises = "epoch_rises";
     /// A worker gets no more than it granted credit for, and nothing before it

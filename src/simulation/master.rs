@@ -246,6 +246,10 @@ impl World {
 
     fn act(&mut self, index: usize, action: Action, wall: Millis) {
         let now = self.now;
+        if let (Action::Assign { .. }, Some(epoch)) = (&action, self.masters[index].epoch()) {
+            let seen = self.history.assigns(epoch, self.store.epoch());
+            self.found(seen);
+        }
         let Some(reign) = &mut self.masters[index].reign else {
             return;
         };
@@ -359,12 +363,10 @@ impl World {
                 self.dispatch(index, Event::Gone(operation.job));
             }
             // Repeated until it is answered.
-            (Ask::Accept(accept, plan), Answer::Failed) => {
-                // In production everything a master repeats has a source.
-                if plan.source.is_some() {
-                    self.figures.count(Fault::AcceptRepeated);
-                    self.ask(Process::Master(index), Ask::Accept(accept, plan));
-                }
+            // In production everything a master repeats has a source.
+            (Ask::Accept(accept, plan), Answer::Failed) if plan.source.is_some() => {
+                self.figures.count(Fault::AcceptRepeated);
+                self.ask(Process::Master(index), Ask::Accept(accept, plan));
             }
             (ask @ Ask::Queue(_), Answer::Failed) => self.ask(Process::Master(index), ask),
             _ => {}

@@ -137,9 +137,7 @@ impl Core {
     /// Takes what happened; says what to do.
     pub fn handle(&mut self, event: Event) -> Vec<Action> {
         match event {
-            Event::Connected { epoch }
-                if epoch < self.seen && !mistake::made(Mistake::DeposedFollowed) =>
-            {
+            Event::Connected { epoch } if epoch < self.seen => {
                 return vec![Action::Refuse { seen: self.seen }];
             }
             Event::Connected { epoch } => {
@@ -259,7 +257,7 @@ impl Core {
         if let End::Committed { jobs, .. } = &mut outcome.end {
             *jobs = std::mem::take(jobs).into_iter().map(light).collect();
         }
-        if self.is_connected || !mistake::made(Mistake::OutcomeForgotten) {
+        if !mistake::made(Mistake::OutcomeForgotten) {
             self.unsent.push_back((ongoing.pool, outcome));
         }
     }
