@@ -1,5 +1,6 @@
 //! `erawan bench`: speed and size, several set-ups side by side in one run.
 
+mod cpu;
 pub mod flow;
 pub mod jobs;
 
