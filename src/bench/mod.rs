@@ -1,8 +1,11 @@
 //! `erawan bench`: speed and size, several set-ups side by side in one run.
 
+mod cluster;
 mod cpu;
 pub mod flow;
 pub mod jobs;
+pub mod node;
+pub mod recovery;
 
 use std::io;
 use std::process::ExitCode;
@@ -16,6 +19,8 @@ pub enum Bench {
     Flow(flow::FlowArguments),
     /// No-op jobs accepted, dispatched, run and committed through one master and its workers.
     Jobs(jobs::JobsArguments),
+    /// How long it takes to recover from a death, and what durability costs.
+    Recovery(recovery::RecoveryArguments),
 }
 
 /// Runs a benchmark.
@@ -26,6 +31,7 @@ pub async fn run(bench: Bench) -> io::Result<ExitCode> {
     match bench {
         Bench::Flow(arguments) => flow::run(arguments).await,
         Bench::Jobs(arguments) => jobs::run(arguments).await,
+        Bench::Recovery(arguments) => recovery::run(arguments).await,
     }
 }
 

@@ -2,6 +2,7 @@
 //! can be killed, stopped, filled up or fed with rubbish.
 
 mod bounds;
+mod chaos;
 mod check;
 mod demo;
 mod devnet;
