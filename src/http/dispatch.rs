@@ -189,7 +189,8 @@ async fn conclude(api: &Api, outcome: Outcome) -> Result<Answer, Error> {
             if api.options.queue.admit(&accept.jobs).is_err() {
                 return Ok(queue_full(&api.options.context.config.api));
             }
-            if !store(api, accept).await? {
+            let is_stored = store(api, accept).await?;
+            if let Some(refused) = refused.filter(|_| !is_stored) {
                 return Err(refused.into());
             }
             Ok(match body {

@@ -100,6 +100,7 @@ async fn refuse_contract(
         rp_id: request.rp_id.clone(),
         content: Content::Error(dcontract::ERROR_CODE),
         reply: None,
+        call: None,
     };
     match respond::transaction(context, &answered, respond::error_params(&answered)).await {
         Err(error) if !error.is_temporary() => {

@@ -370,6 +370,7 @@ fn settled(content: Content, rp_id: &str, fate: Fate, reply: Option<Reply>) -> c
         rp_id: rp_id.to_owned(),
         content,
         reply,
+        call: None,
     };
     let then = Continuation {
         kind: Kind::IdpResponseCreated,
