@@ -30,7 +30,11 @@ async fn restart_ledger(net: &mut Net, empty_blocks: u64, between: impl FnOnce()
     process.kill().await;
     between();
     let mut plan = process.plan().clone();
-    let more = ["--empty-blocks".to_owned(), empty_blocks.to_string()];
+    let option = "--empty-blocks";
+    let earlier = plan.arguments.iter().position(|one| one == option);
+    plan.arguments
+        .truncate(earlier.unwrap_or(plan.arguments.len()));
+    let more = [option.to_owned(), empty_blocks.to_string()];
     plan.arguments.extend(more);
     *process = Process::start(plan).unwrap();
 }

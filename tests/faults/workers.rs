@@ -57,6 +57,15 @@ async fn f01d_f01e_f01f_what_killed_workers_owed_is_done_by_those_that_come_afte
     for part in &mut net.processes(Role::Rp)[1..] {
         start_again(part);
     }
+    let seen = |member: &str, value: serde_json::Value| {
+        let statuses = client.got("request_status");
+        statuses
+            .iter()
+            .filter(|got| got.body[member] == value)
+            .count()
+    };
+    let is_timed_out = || async { seen("timed_out", json!(true)) == 1 };
+    eventually("the brief request is timed out", is_timed_out).await;
     queue.heal();
     let results = client.wait("create_request_result", 2 + CALLS).await;
     let mut references: Vec<_> = results
@@ -70,15 +79,6 @@ async fn f01d_f01e_f01f_what_killed_workers_owed_is_done_by_those_that_come_afte
         assert_eq!(got.body["success"], json!(true), "{}", got.body);
     }
     late_client.wait("create_request_result", 1).await;
-    let seen = |member: &str, value: serde_json::Value| {
-        let statuses = client.got("request_status");
-        statuses
-            .iter()
-            .filter(|got| got.body[member] == value)
-            .count()
-    };
-    let is_timed_out = || async { seen("timed_out", json!(true)) == 1 };
-    eventually("the brief request is timed out", is_timed_out).await;
     let completed = || async { seen("status", json!("completed")) > CALLS };
     eventually("the others are answered", completed).await;
     client.stop().await;
