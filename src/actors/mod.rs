@@ -1,10 +1,11 @@
 //! The actors of a node: the dispatcher and its worker sessions, the ledger
 //! watcher and the message queue inbox on the master; the master link and its
-//! request handlers on a worker.
+//! request handlers on a worker; mastership, which decides who is the master.
 
 pub mod dispatcher;
 pub mod ledger_watcher;
 pub mod master_link;
+pub mod mastership;
 pub mod mq_inbox;
 #[cfg(test)]
 mod mq_inbox_tests;

@@ -8,6 +8,8 @@ use tokio::sync::mpsc;
 
 use crate::cluster::message::FromMaster;
 
+use super::mastership::Term;
+
 /// Most messages that wait for the worker's channel; more, and the session is
 /// given up. Jobs are bounded by the worker's credit, so what piles up here is
 /// news of the ledger.
@@ -26,15 +28,18 @@ pub struct Close;
 /// The actor; it ends when the channel is closed, or by [`Close`].
 pub struct WorkerSession {
     channel: mpsc::Sender<FromMaster>,
+    term: Term,
     outbox: VecDeque<FromMaster>,
     is_waiting: bool,
 }
 
 impl WorkerSession {
-    /// A session that writes to `channel`.
-    pub fn new(channel: mpsc::Sender<FromMaster>) -> Self {
+    /// A session that writes to `channel`. It ends in place of assigning
+    /// anything after `term`.
+    pub fn new(channel: mpsc::Sender<FromMaster>, term: Term) -> Self {
         Self {
             channel,
+            term,
             outbox: VecDeque::new(),
             is_waiting: false,
         }
@@ -54,6 +59,10 @@ impl WorkerSession {
         while !self.is_waiting
             && let Some(message) = self.outbox.pop_front()
         {
+            if matches!(message, FromMaster::Assign(_)) && !self.term.holds() {
+                ctx.stop();
+                return;
+            }
             match self.channel.try_send(message) {
                 Ok(()) => {}
                 Err(mpsc::error::TrySendError::Full(message)) => {
@@ -72,9 +81,7 @@ impl WorkerSession {
             session.is_waiting = false;
             match permit {
                 Ok(permit) => {
-                    if let Some(message) = session.outbox.pop_front() {
-                        permit.send(message);
-                    }
+                    drop(permit);
                     session.flush(ctx);
                 }
                 Err(_) => ctx.stop(),

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use futures_util::StreamExt;
 use tokio::sync::mpsc;
+use tokio::time::timeout;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::Streaming;
 use tonic::transport::{Channel, Endpoint};
@@ -13,20 +14,26 @@ use tracing::{debug, warn};
 use crate::proto::cluster as proto;
 use crate::proto::cluster::cluster_client::ClusterClient;
 
+use crate::config::MasterAddress;
+
 use super::local::{self, WorkerEnd};
 use super::message::FromMaster;
 use super::{MESSAGE_LIMIT, SILENCE, Tls};
 
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
+/// A process that is there answers a connection at once; one that is stopped,
+/// or whose machine is gone, must not keep a worker from trying it again.
+const CONNECT_TIMEOUT: Duration = Duration::from_millis(1500);
 
-/// Where a master listens.
+/// From the connection to the beginning of the master's stream, TLS included.
+const OPEN_TIMEOUT: Duration = Duration::from_secs(3);
+
+const RESOLVE_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// Where masters may listen.
 #[derive(Debug, Clone)]
 pub struct Target {
-    /// `MASTER_SERVER_IP`: names or addresses, tried in order; a name may stand
-    /// for several addresses.
-    pub hosts: Vec<String>,
-    /// `MASTER_SERVER_PORT`.
-    pub port: u16,
+    /// `MASTER_SERVER_IP`; one of them is the master at a time.
+    pub masters: Vec<MasterAddress>,
     /// Plaintext without.
     pub tls: Option<Tls>,
 }
@@ -46,46 +53,59 @@ pub enum ConnectError {
     #[error("cannot connect to {address}: {reason}")]
     Connect {
         /// Which.
-        address: String,
+        address: SocketAddr,
         /// Why.
         reason: String,
     },
-    /// There is no host.
-    #[error("no host configured")]
-    NoHost,
 }
 
 impl Target {
-    /// Connects to the first address that answers.
-    pub async fn dial(&self) -> Result<Channel, ConnectError> {
-        let mut last = ConnectError::NoHost;
-        for host in &self.hosts {
-            let addresses = match tokio::net::lookup_host((host.as_str(), self.port)).await {
-                Ok(addresses) => addresses,
-                Err(error) => {
-                    last = ConnectError::Resolve {
-                        host: host.clone(),
-                        reason: error.to_string(),
-                    };
-                    continue;
-                }
-            };
-            for address in addresses {
-                match self.dial_address(host, address).await {
-                    Ok(channel) => return Ok(channel),
-                    Err(error) => {
-                        last = ConnectError::Connect {
-                            address: address.to_string(),
-                            reason: with_sources(&error),
-                        };
-                    }
-                }
-            }
-        }
-        Err(last)
+    /// All addresses a host stands for.
+    pub(super) async fn resolve(master: &MasterAddress) -> Result<Vec<SocketAddr>, ConnectError> {
+        let found = tokio::net::lookup_host((master.host.as_str(), master.port));
+        let reason = match timeout(RESOLVE_TIMEOUT, found).await {
+            Ok(Ok(addresses)) => return Ok(addresses.collect()),
+            Ok(Err(error)) => error.to_string(),
+            Err(_) => "no answer in time".to_owned(),
+        };
+        Err(ConnectError::Resolve {
+            host: master.host.clone(),
+            reason,
+        })
     }
 
-    async fn dial_address(
+    /// Opens a session with the process at one address of `host`; nothing has
+    /// been said yet.
+    pub(super) async fn open(
+        &self,
+        host: &str,
+        address: SocketAddr,
+    ) -> Result<WorkerEnd, ConnectError> {
+        let opened = timeout(OPEN_TIMEOUT, self.open_session(host, address)).await;
+        let reason = match opened {
+            Ok(Ok(end)) => return Ok(end),
+            Ok(Err(reason)) => reason,
+            Err(_) => "no answer in time".to_owned(),
+        };
+        Err(ConnectError::Connect { address, reason })
+    }
+
+    async fn open_session(&self, host: &str, address: SocketAddr) -> Result<WorkerEnd, String> {
+        let channel = self.dial(host, address).await;
+        let channel = channel.map_err(|error| with_sources(&error))?;
+        let (master, worker) = local::join();
+        let outbound = ReceiverStream::new(master.receiver).map(proto::FromWorker::from);
+        let response = ClusterClient::new(channel)
+            .max_decoding_message_size(MESSAGE_LIMIT)
+            .max_encoding_message_size(MESSAGE_LIMIT)
+            .session(outbound)
+            .await
+            .map_err(|status| status.to_string())?;
+        tokio::spawn(receive(response.into_inner(), master.sender));
+        Ok(worker)
+    }
+
+    async fn dial(
         &self,
         host: &str,
         address: SocketAddr,
@@ -101,24 +121,6 @@ impl Target {
             endpoint = endpoint.tls_config(tls.client(host))?;
         }
         endpoint.connect().await
-    }
-
-    /// Opens a session; nothing has been said yet.
-    pub(super) async fn open(&self) -> Result<WorkerEnd, ConnectError> {
-        let channel = self.dial().await?;
-        let (master, worker) = local::join();
-        let outbound = ReceiverStream::new(master.receiver).map(proto::FromWorker::from);
-        let response = ClusterClient::new(channel)
-            .max_decoding_message_size(MESSAGE_LIMIT)
-            .max_encoding_message_size(MESSAGE_LIMIT)
-            .session(outbound)
-            .await
-            .map_err(|status| ConnectError::Connect {
-                address: self.hosts.join(","),
-                reason: status.to_string(),
-            })?;
-        tokio::spawn(receive(response.into_inner(), master.sender));
-        Ok(worker)
     }
 }
 

@@ -3,19 +3,16 @@
 use std::time::Duration;
 
 use actix::prelude::*;
-use rand::Rng;
 use tokio::time::{Instant, interval, sleep, sleep_until, timeout};
-use tracing::{debug, error, info};
+use tracing::{error, info};
 
 use crate::actors::master_link::{Connected, Disconnected, Greet, MasterLink, Received, Refused};
 
 use super::client::Target;
 use super::local::{Port, WorkerEnd};
 use super::message::{FromMaster, FromWorker};
+use super::search::{Search, pause};
 use super::{HEARTBEAT, SILENCE};
-
-/// First and longest pause between two attempts to connect.
-const BACKOFF: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(2));
 
 /// Pause after the master has refused us: somebody has to change something.
 const REFUSED_PAUSE: Duration = Duration::from_secs(5);
@@ -26,61 +23,76 @@ pub(super) enum Connector {
     Local(Port),
 }
 
-impl Connector {
-    async fn open(&self) -> Result<WorkerEnd, String> {
-        match self {
-            Self::Grpc(target) => target.open().await.map_err(|error| error.to_string()),
-            Self::Local(port) => {
-                let end = port.connect().await;
-                end.ok_or_else(|| "the master has stopped".to_owned())
-            }
-        }
-    }
-}
-
-/// How a session ended.
-enum Ended {
-    /// The master did not take us on.
-    Refused,
-    /// It never came about.
+/// What became of an introduction.
+enum Greeting {
+    /// The master has taken us on.
+    Met(WorkerEnd),
+    /// It went away, or was deposed.
     NotMet,
-    /// It was up, and was lost.
-    Lost,
+    /// It does not take us on.
+    Refused,
     /// This worker has stopped.
     Stopped,
 }
 
-/// Connects again whenever the connection is lost.
+/// This worker has stopped.
+struct Stopped;
+
+/// Connects again whenever the connection is lost, for ever.
 pub(super) async fn keep_connected(connector: Connector, link: Addr<MasterLink>) {
-    let (first, longest) = BACKOFF;
-    let mut pause = first;
     loop {
-        let ended = match connector.open().await {
-            Ok(end) => session(end, &link).await,
-            Err(reason) => {
-                debug!(reason, "cannot reach the master");
-                Ended::NotMet
-            }
+        let met = match &connector {
+            Connector::Grpc(target) => find(target, &link).await,
+            Connector::Local(port) => meet(port, &link).await,
         };
-        match ended {
-            Ended::Stopped => return,
-            Ended::Lost => pause = first,
-            Ended::NotMet => {}
-            Ended::Refused => pause = REFUSED_PAUSE,
+        let Ok(mut end) = met else {
+            return;
+        };
+        listen(&mut end, &link).await;
+        info!("connection to the master lost");
+        drop(end);
+        if link.send(Disconnected).await.is_err() {
+            return;
         }
-        // So that workers do not all come at once.
-        let jitter = rand::rng().random_range(0.75..1.25);
-        sleep(pause.mul_f64(jitter)).await;
-        pause = longest.min(pause * 2);
     }
 }
 
-async fn session(mut end: WorkerEnd, link: &Addr<MasterLink>) -> Ended {
+/// Looks for a master that takes us on.
+async fn find(target: &Target, link: &Addr<MasterLink>) -> Result<WorkerEnd, Stopped> {
+    let mut search = Search::new(target);
+    loop {
+        match greet(search.next().await, link).await {
+            Greeting::Met(end) => return Ok(end),
+            Greeting::NotMet => sleep(pause()).await,
+            Greeting::Refused => sleep(REFUSED_PAUSE).await,
+            Greeting::Stopped => return Err(Stopped),
+        }
+    }
+}
+
+/// Waits for a master of this process.
+async fn meet(port: &Port, link: &Addr<MasterLink>) -> Result<WorkerEnd, Stopped> {
+    loop {
+        if let Some(end) = port.connect().await {
+            match greet(end, link).await {
+                Greeting::Met(end) => return Ok(end),
+                Greeting::NotMet | Greeting::Refused => {}
+                Greeting::Stopped => return Err(Stopped),
+            }
+        }
+        if !link.connected() {
+            return Err(Stopped);
+        }
+        sleep(pause()).await;
+    }
+}
+
+async fn greet(mut end: WorkerEnd, link: &Addr<MasterLink>) -> Greeting {
     let Ok(hello) = link.send(Greet).await else {
-        return Ended::Stopped;
+        return Greeting::Stopped;
     };
     if end.sender.send(FromWorker::Hello(hello)).await.is_err() {
-        return Ended::NotMet;
+        return Greeting::NotMet;
     }
     let patience = SILENCE + Duration::from_secs(1);
     match timeout(patience, end.receiver.recv()).await {
@@ -93,25 +105,22 @@ async fn session(mut end: WorkerEnd, link: &Addr<MasterLink>) -> Ended {
             let connected = Connected {
                 sender: end.sender.clone(),
                 master_id,
+                epoch,
                 chain,
             };
-            if link.send(connected).await.is_err() {
-                return Ended::Stopped;
+            match link.send(connected).await {
+                Ok(true) => Greeting::Met(end),
+                Ok(false) => Greeting::NotMet,
+                Err(_) => Greeting::Stopped,
             }
         }
         Ok(Some(FromMaster::Refused { reason })) => {
             error!(reason, "the master refuses this worker");
             // Only the state shown to operators is missing if the worker stops now.
             let _ = link.send(Refused(reason)).await;
-            return Ended::Refused;
+            Greeting::Refused
         }
-        _ => return Ended::NotMet,
-    }
-    listen(&mut end, link).await;
-    info!("connection to the master lost");
-    match link.send(Disconnected).await {
-        Ok(()) => Ended::Lost,
-        Err(_) => Ended::Stopped,
+        _ => Greeting::NotMet,
     }
 }
 

@@ -1,8 +1,10 @@
 //! Connections inside one process: channels in place of gRPC, the same actors
 //! at both ends.
 
+use std::sync::Arc;
+
 use actix::ArbiterHandle;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 
 use super::CHANNEL;
 use super::message::{FromMaster, FromWorker};
@@ -40,20 +42,55 @@ pub fn join() -> (MasterEnd, WorkerEnd) {
     (master, worker)
 }
 
+/// Where the masters of one process, one after the other, meet its worker.
+#[derive(Debug, Clone)]
+pub struct Place {
+    /// The thread of both. What they say to each other then wakes nobody.
+    pub(super) arbiter: ArbiterHandle,
+    current: Arc<watch::Sender<Option<mpsc::Sender<MasterEnd>>>>,
+}
+
+impl Place {
+    /// A place in this thread, which has to outlive it.
+    pub fn new(arbiter: ArbiterHandle) -> Self {
+        Self {
+            arbiter,
+            current: Arc::new(watch::Sender::new(None)),
+        }
+    }
+
+    /// Where workers of the same process connect.
+    pub fn port(&self) -> Port {
+        Port {
+            connections: self.current.subscribe(),
+            arbiter: self.arbiter.clone(),
+        }
+    }
+
+    /// A master is there.
+    pub(super) fn open(&self, connections: mpsc::Sender<MasterEnd>) {
+        self.current.send_replace(Some(connections));
+    }
+
+    /// There is none any more.
+    pub(super) fn close(&self) {
+        self.current.send_replace(None);
+    }
+}
+
 /// Where workers of the same process connect to their master.
 #[derive(Debug, Clone)]
 pub struct Port {
-    pub(super) connections: mpsc::Sender<MasterEnd>,
-    /// The master's thread. A worker's link runs there too: what the two say to
-    /// each other then wakes nobody.
+    connections: watch::Receiver<Option<mpsc::Sender<MasterEnd>>>,
     pub(super) arbiter: ArbiterHandle,
 }
 
 impl Port {
-    /// A new connection; `None` when the master has stopped.
+    /// A new connection; `None` while there is no master.
     pub async fn connect(&self) -> Option<WorkerEnd> {
+        let connections = self.connections.borrow().clone()?;
         let (master, worker) = join();
-        self.connections.send(master).await.ok()?;
+        connections.send(master).await.ok()?;
         Some(worker)
     }
 }

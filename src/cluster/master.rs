@@ -6,27 +6,26 @@ use std::time::Duration;
 use actix::prelude::*;
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, oneshot, watch};
+use tokio::time::timeout;
 use tonic::transport::Server;
 use tonic::transport::server::TcpIncoming;
-use tracing::{error, info};
+use tracing::{error, info, warn};
 
 use crate::actors::dispatcher::{
     ChainUpdate, Dispatcher, Drain, GetSnapshot, Options, Snapshot, Stop, Submit,
 };
+use crate::actors::mastership::Term;
 use crate::job::Job;
 use crate::store::{Epoch, SharedStore};
 
-use super::local::Port;
+use super::local::{Place, Port};
 use super::message::Chain;
 use super::server::{ClusterService, StoreService};
 use super::session::Reception;
 use super::{SILENCE, Tls};
 
-/// How long workers get to take notice that the master stops.
-const STOP_GRACE: Duration = Duration::from_millis(200);
-
-/// Longest wait for the gRPC server to end.
-const SERVER_STOP: Duration = Duration::from_secs(1);
+/// Longest wait for each step of a stop.
+const STEP: Duration = Duration::from_secs(1);
 
 /// What a master is made of.
 pub struct MasterOptions {
@@ -34,8 +33,8 @@ pub struct MasterOptions {
     pub node_id: String,
     /// Unique for this process.
     pub master_id: String,
-    /// Proof of mastership.
-    pub epoch: Epoch,
+    /// Proof of mastership; without it nothing is assigned.
+    pub term: Term,
     /// Where workers connect over gRPC; `None` in a standalone process.
     pub listen: Option<SocketAddr>,
     /// Plaintext without.
@@ -46,6 +45,9 @@ pub struct MasterOptions {
     pub store_service: Option<StoreService>,
     /// Timing of the dispatcher.
     pub dispatcher: Options,
+    /// Where a worker of this process connects; `None`: a place, and a thread,
+    /// that end with this master.
+    pub place: Option<Place>,
 }
 
 /// Why a master does not start or answer.
@@ -88,19 +90,29 @@ impl Master {
             .as_ref()
             .and_then(|listener| listener.local_addr().ok());
 
-        let (deposed, is_deposed) = watch::channel(false);
-        let arbiter = Arbiter::new();
-        let dispatcher = Dispatcher::start_in_arbiter(&arbiter.handle(), {
-            let (store, master_id) = (options.store, options.master_id);
-            move |_| Dispatcher::new(options.dispatcher, store, master_id, options.epoch, deposed)
+        let (deposed, is_deposed) = watch::channel(None);
+        let own = options.place.is_none().then(Arbiter::new);
+        let place = match (options.place, &own) {
+            (None, Some(own)) => Place::new(own.handle()),
+            (Some(place), _) => place,
+            // One of the two is there.
+            (None, None) => Place::new(Arbiter::current()),
+        };
+        let arbiter = place.arbiter.clone();
+        let term = options.term;
+        let dispatcher = Dispatcher::start_in_arbiter(&arbiter, {
+            let (store, master_id, term) = (options.store, options.master_id, term.clone());
+            move |_| Dispatcher::new(options.dispatcher, store, master_id, term, deposed)
         });
         let reception = Reception {
             node_id: options.node_id,
             dispatcher: dispatcher.clone(),
-            arbiter: arbiter.handle(),
+            arbiter: arbiter.clone(),
+            term: term.clone(),
         };
-        let (port, connections) = mpsc::channel(1);
-        arbiter.spawn(accept_local(reception.clone(), connections));
+        let (connections, connecting) = mpsc::channel(1);
+        arbiter.spawn(accept_local(reception.clone(), connecting));
+        place.open(connections);
 
         let mut server = None;
         if let Some(listener) = listener {
@@ -146,13 +158,10 @@ impl Master {
         }
         Ok(MasterHandle {
             dispatcher,
-            port: Port {
-                connections: port,
-                arbiter: arbiter.handle(),
-            },
+            place,
             address,
             is_deposed,
-            arbiter,
+            own,
             server,
         })
     }
@@ -166,10 +175,11 @@ struct RunningServer {
 /// A running master.
 pub struct MasterHandle {
     dispatcher: Addr<Dispatcher>,
-    port: Port,
+    place: Place,
     address: Option<SocketAddr>,
-    is_deposed: watch::Receiver<bool>,
-    arbiter: Arbiter,
+    is_deposed: watch::Receiver<Option<Epoch>>,
+    /// The thread, if it ends with this master.
+    own: Option<Arbiter>,
     server: Option<RunningServer>,
 }
 
@@ -208,29 +218,43 @@ impl MasterHandle {
 
     /// Where workers of this process connect.
     pub fn port(&self) -> Port {
-        self.port.clone()
+        self.place.port()
     }
 
-    /// Turns true when the store knows a later master; this one then assigns
-    /// nothing more and must be stopped.
-    pub fn deposed(&self) -> watch::Receiver<bool> {
+    /// The epoch of a later master, once the store or a worker knows one; this
+    /// one then assigns nothing more and must be stopped.
+    pub fn deposed(&self) -> watch::Receiver<Option<Epoch>> {
         self.is_deposed.clone()
     }
 
-    /// Stops within about a second. Jobs stay with their workers, which report
-    /// to the next master.
-    pub async fn stop(self) {
-        let _ = self.dispatcher.send(Stop).await;
-        tokio::time::sleep(STOP_GRACE).await;
-        if let Some(server) = self.server {
-            let _ = server.stop.send(());
-            // Open streams keep a graceful stop waiting for ever.
-            let _ = tokio::time::timeout(SERVER_STOP, server.ended).await;
+    /// Assigns nothing any more, and sends workers away to look for the next
+    /// master. They go on with what they run, and tell that one.
+    pub async fn dismiss(&self) {
+        self.place.close();
+        if timeout(STEP, self.dispatcher.send(Stop)).await.is_err() {
+            warn!("the dispatcher is busy");
         }
-        self.arbiter.stop();
-        // Its thread ends once it has seen the message; what it held, such as
-        // the listening socket, is closed then.
-        let _ = tokio::task::spawn_blocking(|| self.arbiter.join()).await;
+    }
+
+    /// Stops; each step takes a second at most. Jobs stay with their workers,
+    /// which report to the next master.
+    pub async fn stop(self) {
+        self.dismiss().await;
+        if let Some(server) = self.server {
+            // It is gone already if nobody listens.
+            let _ = server.stop.send(());
+            // A stream that its worker keeps open holds up a graceful stop.
+            let _ = timeout(STEP, server.ended).await;
+        }
+        if let Some(own) = self.own {
+            own.stop();
+            // Its thread ends once it has seen the message; what it held, such as
+            // the listening socket, is closed then.
+            let joined = tokio::task::spawn_blocking(|| own.join());
+            if timeout(STEP, joined).await.is_err() {
+                warn!("the master's thread does not end");
+            }
+        }
     }
 }
 

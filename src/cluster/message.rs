@@ -52,6 +52,8 @@ pub struct Hello {
     pub delivery_capacity: u32,
     /// What it still runs, or has not reported yet.
     pub running: Vec<Running>,
+    /// The highest epoch it has seen; 0 before the first master.
+    pub seen: Epoch,
 }
 
 /// How an attempt ended on its worker.
@@ -82,6 +84,8 @@ pub enum End {
         /// How often it has been rescheduled now.
         tries: u32,
     },
+    /// Still open, but not to be run before an operator has decided.
+    Parked,
     /// The store refused: the job has ended, or another attempt owns it.
     Fenced,
     /// Not run; to be assigned elsewhere at once.
@@ -274,6 +278,7 @@ impl From<Hello> for proto::Hello {
                     delivery: run.pool == Pool::Delivery,
                 })
                 .collect(),
+            seen_epoch: hello.seen.0,
         }
     }
 }
@@ -307,6 +312,7 @@ impl TryFrom<proto::Hello> for Hello {
                 .into_iter()
                 .map(running)
                 .collect::<Result<_, MessageError>>()?,
+            seen: Epoch(hello.seen_epoch),
         })
     }
 }
@@ -329,6 +335,7 @@ impl From<Outcome> for proto::Outcome {
                     tries,
                 })
             }
+            End::Parked => proto::outcome::End::Parked(proto::Parked {}),
             End::Fenced => proto::outcome::End::Fenced(proto::Fenced {}),
             End::HandedBack => proto::outcome::End::HandedBack(proto::HandedBack {}),
         };
@@ -358,6 +365,7 @@ impl TryFrom<proto::Outcome> for Outcome {
                 not_before: Millis(rescheduled.not_before_ms),
                 tries: rescheduled.tries,
             },
+            proto::outcome::End::Parked(_) => End::Parked,
             proto::outcome::End::Fenced(_) => End::Fenced,
             proto::outcome::End::HandedBack(_) => End::HandedBack,
         };

@@ -6,6 +6,7 @@ mod link;
 pub mod local;
 mod master;
 pub mod message;
+mod search;
 pub mod server;
 mod session;
 mod tls;

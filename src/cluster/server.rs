@@ -14,7 +14,7 @@ use crate::proto::cluster::cluster_server::{Cluster, ClusterServer};
 
 use super::MESSAGE_LIMIT;
 use super::local;
-use super::message::FromWorker;
+use super::message::{FromMaster, FromWorker};
 use super::session::Reception;
 
 /// Answers of the master's store to one worker.
@@ -48,8 +48,16 @@ impl Cluster for ClusterService {
         let (master, worker) = local::join();
         tokio::spawn(receive(request.into_inner(), worker.sender));
         tokio::spawn(self.reception.clone().serve(master));
-        let messages = ReceiverStream::new(worker.receiver).map(|message| Ok(message.into()));
-        Ok(Response::new(Box::pin(messages)))
+        // Whatever waited here while the process was stopped is not sent.
+        let term = self.reception.term.clone();
+        let admitted = move |message: &FromMaster| {
+            let is_admitted = term.holds() || !matches!(message, FromMaster::Assign(_));
+            std::future::ready(is_admitted)
+        };
+        let messages = ReceiverStream::new(worker.receiver).take_while(admitted);
+        Ok(Response::new(Box::pin(
+            messages.map(|message| Ok(message.into())),
+        )))
     }
 
     async fn store(

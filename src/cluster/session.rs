@@ -7,7 +7,10 @@ use actix::prelude::*;
 use tokio::time::{Instant, interval, sleep_until, timeout};
 use tracing::{info, warn};
 
-use crate::actors::dispatcher::{Dispatcher, FromSession, SessionDown, SessionId, SessionUp};
+use crate::actors::dispatcher::{
+    Dispatcher, FromSession, LaterMaster, SessionDown, SessionId, SessionUp,
+};
+use crate::actors::mastership::Term;
 use crate::actors::worker_session::{Close, ToWorker, WorkerSession};
 
 use super::local::MasterEnd;
@@ -21,6 +24,8 @@ pub(super) struct Reception {
     pub(super) dispatcher: Addr<Dispatcher>,
     /// Where worker sessions run.
     pub(super) arbiter: ArbiterHandle,
+    /// Of this master.
+    pub(super) term: Term,
 }
 
 impl Reception {
@@ -35,9 +40,21 @@ impl Reception {
             let _ = end.sender.send(FromMaster::Refused { reason }).await;
             return;
         }
+        if hello.seen > self.term.epoch() {
+            warn!(
+                worker = hello.worker_id,
+                seen = hello.seen.0,
+                "a worker has seen a later master"
+            );
+            // The dispatcher is gone only when the master has stopped.
+            let _ = self.dispatcher.send(LaterMaster(hello.seen)).await;
+            return;
+        }
         let MasterEnd { sender, receiver } = end;
-        let address =
-            WorkerSession::start_in_arbiter(&self.arbiter, move |_| WorkerSession::new(sender));
+        let term = self.term.clone();
+        let address = WorkerSession::start_in_arbiter(&self.arbiter, move |_| {
+            WorkerSession::new(sender, term)
+        });
         let up = SessionUp {
             hello,
             address: address.clone(),

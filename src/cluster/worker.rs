@@ -5,14 +5,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actix::prelude::*;
+use parking_lot::Mutex;
 use tokio::sync::watch;
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, timeout};
 
 use crate::actors::master_link::{
-    Announce, ChainHook, Drain, Identity, Left, LinkState, MasterLink,
+    Abandoned, Announce, ChainHook, Drain, Identity, Left, LinkState, MasterLink, Rest,
 };
 use crate::actors::request_handler::{Execution, RequestHandler};
 use crate::actors::runner::Runner;
+use crate::config::MasterAddress;
 use crate::job::{Job, Pool};
 use crate::store::SharedStore;
 
@@ -24,14 +26,15 @@ use super::local::Port;
 /// How often a draining worker looks whether it is done.
 const DRAIN_POLL: Duration = Duration::from_millis(20);
 
+/// Longest wait for one step of a stop.
+const STEP: Duration = Duration::from_secs(1);
+
 /// How a worker reaches its master.
 pub enum Link {
     /// Over gRPC.
     Grpc {
-        /// `MASTER_SERVER_IP`: names or addresses, tried in order.
-        hosts: Vec<String>,
-        /// `MASTER_SERVER_PORT`.
-        port: u16,
+        /// Where the master may be: all are tried at once.
+        masters: Vec<MasterAddress>,
         /// Plaintext without.
         tls: Option<Tls>,
     },
@@ -106,7 +109,7 @@ impl Worker {
             MasterLink::new(identity, run, delivery, state, hook)
         });
         let connector = match options.link {
-            Link::Grpc { hosts, port, tls } => Connector::Grpc(Target { hosts, port, tls }),
+            Link::Grpc { masters, tls } => Connector::Grpc(Target { masters, tls }),
             Link::Local(port) => Connector::Local(port),
         };
         linking.spawn(keep_connected(connector, link.clone()));
@@ -114,7 +117,7 @@ impl Worker {
             link,
             link_state,
             own,
-            handling,
+            handling: Mutex::new(handling),
         }
     }
 }
@@ -125,7 +128,7 @@ pub struct WorkerHandle {
     link_state: watch::Receiver<LinkState>,
     /// Of the link over gRPC; a local one runs on the master's.
     own: Option<Arbiter>,
-    handling: Vec<Arbiter>,
+    handling: Mutex<Vec<Arbiter>>,
 }
 
 impl WorkerHandle {
@@ -140,17 +143,42 @@ impl WorkerHandle {
         self.link_state.clone()
     }
 
-    /// Takes no more jobs and waits for those that run, at most `grace`. True
-    /// if all have ended and are reported.
+    /// Takes no more jobs, hands back those that have not begun, and waits for
+    /// those that run, at most `grace`. True if all have ended, and are reported
+    /// if there is a master.
     pub async fn drain(&self, grace: Duration) -> bool {
         let until = Instant::now() + grace;
-        if self.link.send(Drain).await.is_err() {
+        if !self.tell(Drain).await {
             return false;
         }
+        self.left_until(until, |left| left.running == 0 && left.is_reported())
+            .await
+    }
+
+    /// Stops what still runs, and hands it back, so that it starts elsewhere
+    /// at once. A job that must not be repeated is left to the master to judge.
+    pub async fn abandon(&self) {
+        let handling = std::mem::take(&mut *self.handling.lock());
+        join_all(handling).await;
+        if self.tell(Abandoned).await {
+            let until = Instant::now() + STEP;
+            self.left_until(until, |left| left.is_reported()).await;
+        }
+    }
+
+    async fn tell<M>(&self, message: M) -> bool
+    where
+        M: Message<Result = ()> + Send + 'static,
+        MasterLink: Handler<M>,
+    {
+        matches!(timeout(STEP, self.link.send(message)).await, Ok(Ok(())))
+    }
+
+    async fn left_until(&self, until: Instant, is_enough: impl Fn(Rest) -> bool) -> bool {
         loop {
-            match self.link.send(Left).await {
-                Ok(0) => return true,
-                Ok(_) if Instant::now() < until => sleep(DRAIN_POLL).await,
+            match timeout(STEP, self.link.send(Left)).await {
+                Ok(Ok(left)) if is_enough(left) => return true,
+                Ok(Ok(_)) if Instant::now() < until => sleep(DRAIN_POLL).await,
                 _ => return false,
             }
         }
@@ -158,12 +186,19 @@ impl WorkerHandle {
 
     /// Stops now; what still runs is run elsewhere.
     pub async fn stop(self) {
-        for arbiter in self.own.into_iter().chain(self.handling) {
-            arbiter.stop();
-            // A handler that never yields cannot be stopped; its thread ends
-            // with the process.
-            let joined = tokio::task::spawn_blocking(|| arbiter.join());
-            let _ = tokio::time::timeout(Duration::from_secs(1), joined).await;
-        }
+        let handling = self.handling.into_inner();
+        join_all(self.own.into_iter().chain(handling)).await;
     }
+}
+
+/// Ends threads, all at once and within about a second. A handler that never
+/// yields cannot be stopped; its thread ends with the process.
+async fn join_all(arbiters: impl IntoIterator<Item = Arbiter>) {
+    let joined = arbiters.into_iter().map(|arbiter| {
+        arbiter.stop();
+        tokio::task::spawn_blocking(|| arbiter.join())
+    });
+    let joined: Vec<_> = joined.collect();
+    // What is not joined in time is not waited for.
+    let _ = timeout(STEP, futures_util::future::join_all(joined)).await;
 }

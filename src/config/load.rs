@@ -118,7 +118,7 @@ fn read(environment: &HashMap<String, String>, checker: &mut Checker) -> Config 
         mode,
         ndid_node: checker.flag(variable!("NDID_NODE", process.ndid_node), false),
         store,
-        link: link(&links, checker),
+        link: masters(&links, mode, store, checker),
         grpc: grpc(&links, checker),
         api: api(&variables::read(environment), serves_api, checker),
         redis: redis(&variables::read(environment), checker),
@@ -189,6 +189,17 @@ fn node_id(process: &Process, checker: &mut Checker) -> String {
         checker.mistake(name, None, "the id of this node on the ledger");
         String::new()
     })
+}
+
+fn masters(links: &Links, mode: Mode, store: StoreChoice, checker: &mut Checker) -> Link {
+    let link = link(links, checker);
+    if mode == Mode::Worker && store == StoreChoice::Embedded && link.masters.len() > 1 {
+        checker.warn(
+            "MASTER_SERVER_IP lists several masters, but with STORE=embedded there is one: \
+             the first is used for the store; for a standby use STORE=redis",
+        );
+    }
+    link
 }
 
 fn store(process: &Process, checker: &mut Checker) -> StoreChoice {

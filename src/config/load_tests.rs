@@ -386,8 +386,44 @@ fn the_master_needs_no_certificate_for_an_api_it_does_not_serve() {
 
 #[test]
 fn several_masters_are_separated_by_commas() {
-    let fixture = Fixture::with(&[("MASTER_SERVER_IP", "master-a, master-b")]);
-    assert_eq!(fixture.load().link.hosts, ["master-a", "master-b"]);
+    let fixture = Fixture::with(&[
+        ("MASTER_SERVER_IP", "master-a, 10.0.0.2:7001,::1,[::2]:7002"),
+        ("MASTER_SERVER_PORT", "7100"),
+    ]);
+    let link = fixture.load().link;
+    let masters = [
+        MasterAddress::new("master-a", 7100),
+        MasterAddress::new("10.0.0.2", 7001),
+        MasterAddress::new("::1", 7100),
+        MasterAddress::new("::2", 7002),
+    ];
+    assert_eq!(link.masters, masters);
+    let text = "master-a,10.0.0.2:7001,::1,[::2]:7002";
+    assert_eq!(link.masters_text(), text);
+}
+
+#[test]
+fn a_wrong_address_of_a_master_is_named_with_the_fix() {
+    for wrong in [
+        "a:b",
+        "a:0",
+        "a:70000",
+        "a,,b",
+        "http://a",
+        "a b",
+        "[x]:1",
+        ":7000",
+        "[::1]7000",
+    ] {
+        let fixture = Fixture::with(&[("MASTER_SERVER_IP", wrong)]);
+        let mistakes = fixture.mistakes();
+        let [mistake] = &mistakes[..] else {
+            panic!("{wrong}: {mistakes:?}");
+        };
+        assert_eq!(mistake.variable, "MASTER_SERVER_IP");
+        assert_eq!(mistake.value.as_deref(), Some(wrong));
+        assert!(mistake.fix.contains("host"), "{mistake}");
+    }
 }
 
 #[test]

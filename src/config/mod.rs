@@ -10,6 +10,7 @@ mod variables;
 
 pub use load::{Mistake, Mistakes, load, load_from};
 
+use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -99,13 +100,53 @@ pub struct KeyFile {
     pub passphrase: Option<SecretString>,
 }
 
-/// The master's address as workers use it, and the port it listens on.
+/// Where masters are as workers see them, and the port a master listens on.
 #[derive(Debug, Clone)]
 pub struct Link {
-    /// `MASTER_SERVER_IP`: host names or addresses, separated by commas.
-    pub hosts: Vec<String>,
+    /// `MASTER_SERVER_IP`: at least one.
+    pub masters: Vec<MasterAddress>,
     /// `MASTER_SERVER_PORT`.
     pub port: u16,
+}
+
+/// Where a master may be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MasterAddress {
+    /// Name or address; a name may stand for several addresses.
+    pub host: String,
+    /// TCP port.
+    pub port: u16,
+}
+
+impl MasterAddress {
+    /// A host and a port.
+    pub fn new(host: impl Into<String>, port: u16) -> Self {
+        let host = host.into();
+        Self { host, port }
+    }
+}
+
+/// For logs: `host:port`.
+impl fmt::Display for MasterAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.host.contains(':') {
+            write!(f, "[{}]:{}", self.host, self.port)
+        } else {
+            write!(f, "{}:{}", self.host, self.port)
+        }
+    }
+}
+
+impl Link {
+    /// The addresses as `MASTER_SERVER_IP` lists them: without the port where
+    /// it is `MASTER_SERVER_PORT`.
+    pub fn masters_text(&self) -> String {
+        let text = |master: &MasterAddress| match master.port == self.port {
+            true => master.host.clone(),
+            false => master.to_string(),
+        };
+        self.masters.iter().map(text).collect::<Vec<_>>().join(",")
+    }
 }
 
 /// Keepalive, deadlines and TLS of gRPC.

@@ -1,23 +1,61 @@
 //! What this process listens on and connects to.
 
+use std::net::Ipv6Addr;
+
 use super::check::{Checker, Variable, variable};
 use super::variables::{Chain, Http, Links, Metrics, Queue};
-use super::{Api, ApiVersion, Grpc, GrpcTls, Link, Mq, Prometheus, Tendermint};
+use super::{Api, ApiVersion, Grpc, GrpcTls, Link, MasterAddress, Mq, Prometheus, Tendermint};
 
 pub(super) fn link(links: &Links, checker: &mut Checker) -> Link {
-    let (name, hosts) = variable!("MASTER_SERVER_IP", links.master_server_ip);
-    let hosts = hosts.unwrap_or_else(|| "localhost".to_owned());
-    Link {
-        hosts: hosts
-            .split(',')
-            .map(|host| checker.host((name, Some(host.trim().to_owned())), "localhost"))
-            .filter(|host| !host.is_empty())
-            .collect(),
-        port: checker.port(
-            variable!("MASTER_SERVER_PORT", links.master_server_port),
-            7000,
-        ),
+    let port = checker.port(
+        variable!("MASTER_SERVER_PORT", links.master_server_port),
+        7000,
+    );
+    let (name, entries) = variable!("MASTER_SERVER_IP", links.master_server_ip);
+    let entries = entries.unwrap_or_else(|| "localhost".to_owned());
+    let mut masters = Vec::new();
+    for entry in entries.split(',').map(str::trim) {
+        match master_address(entry, port) {
+            Some(master) => masters.push(master),
+            None => checker.mistake(
+                name,
+                Some(entries.clone()).filter(|text| !text.contains('@')),
+                format!(
+                    "host names or addresses separated by commas, each with or without a port \
+                     (master-a,10.0.0.2:7001,[::1]:7000), which {entry:?} is not"
+                ),
+            ),
+        }
     }
+    Link { masters, port }
+}
+
+/// `host`, `host:port`, `[IPv6]:port` or a bare IPv6 address.
+fn master_address(entry: &str, default_port: u16) -> Option<MasterAddress> {
+    let (host, port) = if entry.parse::<Ipv6Addr>().is_ok() {
+        (entry, None)
+    } else if let Some(rest) = entry.strip_prefix('[') {
+        let (host, port) = rest.split_once(']')?;
+        host.parse::<Ipv6Addr>().ok()?;
+        match port {
+            "" => (host, None),
+            port => (host, Some(port.strip_prefix(':')?)),
+        }
+    } else {
+        match entry.split_once(':') {
+            Some((host, port)) => (host, Some(port)),
+            None => (entry, None),
+        }
+    };
+    let is_strange = |character: char| character.is_whitespace() || "/@?#:[]".contains(character);
+    if host.is_empty() || (host.contains(is_strange) && host.parse::<Ipv6Addr>().is_err()) {
+        return None;
+    }
+    let port = match port {
+        Some(port) => port.parse().ok().filter(|port| *port > 0)?,
+        None => default_port,
+    };
+    Some(MasterAddress::new(host, port))
 }
 
 pub(super) fn grpc(links: &Links, checker: &mut Checker) -> Grpc {

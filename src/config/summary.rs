@@ -33,7 +33,7 @@ impl Config {
 
     fn summarise_links(&self, lines: &mut Lines) {
         lines
-            .put("MASTER_SERVER_IP", self.link.hosts.join(","))
+            .put("MASTER_SERVER_IP", self.link.masters_text())
             .put("MASTER_SERVER_PORT", self.link.port)
             .put("GRPC_PING_INTERVAL_MS", self.grpc.ping_interval.as_millis())
             .put("GRPC_PING_TIMEOUT_MS", self.grpc.ping_timeout.as_millis())

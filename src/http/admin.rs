@@ -44,6 +44,9 @@ pub struct AdminOptions {
     pub metrics: PrometheusHandle,
     /// Why the process is not ready; empty: it is.
     pub reasons: Arc<dyn Fn() -> Vec<String> + Send + Sync>,
+    /// What the process is to its node: `master`, `standby`, `worker` or
+    /// `standalone`.
+    pub role: Arc<dyn Fn() -> &'static str + Send + Sync>,
     /// What operators should know although the process is ready.
     pub notices: Arc<dyn Fn() -> Vec<String> + Send + Sync>,
     /// Where to listen; port 0 takes a free one.
@@ -100,13 +103,14 @@ async fn handle(request: HttpRequest, options: Data<AdminOptions>) -> HttpRespon
             process_metrics::record();
             Answer::text("text/plain; version=0.0.4", options.metrics.render())
         }
-        "/health" => Answer::json(200, &json!({"live": true})),
+        "/health" => Answer::json(200, &json!({"live": true, "role": (options.role)()})),
         "/ready" => {
             let reasons = (options.reasons)();
             let ready = reasons.is_empty();
             let status = if ready { 200 } else { 503 };
-            let notices = (options.notices)();
-            let body = json!({"ready": ready, "reasons": reasons, "notices": notices});
+            let (role, notices) = ((options.role)(), (options.notices)());
+            let body =
+                json!({"ready": ready, "reasons": reasons, "role": role, "notices": notices});
             Answer::json(status, &body)
         }
         _ => Answer::empty(404),

@@ -162,7 +162,7 @@ fn links(config: &Config) -> Map<String, Value> {
     members(json!({
         "dbIp": config.redis.host,
         "dbPort": config.redis.port,
-        "masterServerIp": config.link.hosts.join(","),
+        "masterServerIp": config.link.masters_text(),
         "masterServerPort": config.link.port,
         "grpcPingInterval": config.grpc.ping_interval.as_millis() as u64,
         "grpcPingTimeout": config.grpc.ping_timeout.as_millis() as u64,

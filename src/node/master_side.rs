@@ -7,14 +7,14 @@ use std::time::Duration;
 use actix::Addr;
 use futures_util::FutureExt;
 
-use super::mastership::Mastership;
 use super::parts::{Parts, read_tls};
 use super::readiness::ReadinessWatch;
 use super::{QueueLimit, Role};
 use crate::actors::dispatcher::{self, Dispatcher, GetSnapshot, Submit};
 use crate::actors::ledger_watcher::{LedgerWatcher, Timing, WatcherOptions};
+use crate::actors::mastership::Term;
 use crate::actors::mq_inbox::{self, MqInbox};
-use crate::cluster::local::Port;
+use crate::cluster::local::Place;
 use crate::cluster::message::Chain;
 use crate::cluster::{Master, MasterHandle, MasterOptions};
 use crate::config::{Mode, StoreChoice};
@@ -22,30 +22,41 @@ use crate::flows::block::RoleBlockJobs;
 use crate::job::Job;
 use crate::ledger::ChainUpdate;
 use crate::mq::client::MqClient;
-use crate::store::remote;
+use crate::store::{Epoch, remote};
 
 /// Before the dispatcher is asked again whether there is room.
 const NO_ROOM: Duration = Duration::from_millis(20);
 const INBOX_STOP: Duration = Duration::from_secs(2);
 
-/// The running parts of a master.
+/// The running parts of a master, for one term.
 pub struct MasterSide {
-    mastership: Mastership,
     master: MasterHandle,
     watcher: LedgerWatcher,
     inbox: Option<Addr<MqInbox>>,
 }
 
+/// Why a term ended.
+#[derive(Debug)]
+pub enum Lost {
+    /// A later master has this epoch.
+    Deposed(Epoch),
+    /// Something this process does as a master does not go on.
+    Failed(String),
+}
+
 impl MasterSide {
-    /// Becomes the master (waits while another is) and starts its work.
+    /// Starts a master's work.
     ///
     /// # Errors
     /// When the gRPC port cannot be had or a certificate cannot be used.
-    pub async fn start(parts: &Parts, readiness: &ReadinessWatch) -> io::Result<Self> {
-        let queue = readiness.queue();
+    pub async fn start(
+        parts: &Parts,
+        readiness: &ReadinessWatch,
+        term: &Term,
+        master_id: String,
+        place: Option<Place>,
+    ) -> io::Result<Self> {
         let config = &parts.config;
-        let master_id = format!("{}-{}", config.node_id, uuid::Uuid::new_v4());
-        let mastership = Mastership::acquire(parts.store.clone(), master_id.clone()).await;
         let is_cluster = config.mode == Mode::Master;
         let served = parts.store.clone();
         let store_service = (config.store == StoreChoice::Embedded).then(|| {
@@ -56,66 +67,71 @@ impl MasterSide {
         let options = MasterOptions {
             node_id: config.node_id.clone(),
             master_id,
-            epoch: mastership.epoch(),
+            term: term.clone(),
             listen: is_cluster.then(|| ([0, 0, 0, 0], config.link.port).into()),
             tls: read_tls(config.grpc.tls.as_ref())?,
             store: parts.store.clone(),
             store_service,
             dispatcher: dispatcher::Options::default(),
+            place,
         };
         let master = Master::start(options).await.map_err(io::Error::other)?;
-        let watcher = start_watcher(parts, &mastership, master.dispatcher());
+        let watcher = start_watcher(parts, term.epoch(), master.dispatcher());
         readiness.watch_blocks(watcher.state());
-        let inbox = start_inbox(parts, &mastership, queue, master.dispatcher())?;
+        let queue = readiness.queue();
+        let inbox = start_inbox(parts, term.epoch(), queue, master.dispatcher())?;
         Ok(Self {
-            mastership,
             master,
             watcher,
             inbox,
         })
     }
 
-    /// Where the worker of a standalone process connects.
-    pub fn port(&self) -> Port {
-        self.master.port()
-    }
-
-    /// Resolves when this process is no longer the master.
-    pub async fn lost(&self) -> io::Error {
+    /// Resolves when this term is over.
+    pub async fn lost(&self) -> Lost {
         let mut deposed = self.master.deposed();
-        let reason = tokio::select! {
-            reason = self.mastership.lost() => reason,
-            _ = deposed.wait_for(|deposed| *deposed) => "a later master exists".to_owned(),
-            end = self.watcher.ended() => format!("the ledger is no longer followed: {end:?}"),
-        };
-        io::Error::other(format!("no longer the master: {reason}"))
+        tokio::select! {
+            Ok(later) = deposed.wait_for(Option::is_some) => {
+                Lost::Deposed((*later).unwrap_or_default())
+            }
+            end = self.watcher.ended() => {
+                Lost::Failed(format!("the ledger is no longer followed: {end:?}"))
+            }
+        }
     }
 
-    /// Stops; jobs stay with their workers, which report to the next master.
-    pub async fn stop(self) {
+    /// Does nothing as a master any more: assigns nothing, sends workers away,
+    /// stores no message and follows no block. What the message queue has
+    /// delivered is stored and acknowledged first, if the lease lasts.
+    pub async fn hand_over(&mut self) {
+        let inbox = self.inbox.take();
+        let stop_inbox = async {
+            if let Some(inbox) = inbox {
+                // An error means that it has stopped already.
+                let _ = tokio::time::timeout(INBOX_STOP, inbox.send(mq_inbox::Stop)).await;
+            }
+        };
+        tokio::join!(self.master.dismiss(), stop_inbox);
+    }
+
+    /// Frees the port and the rest.
+    pub async fn stop(mut self) {
         drop(self.watcher);
-        if let Some(inbox) = self.inbox {
-            // An error means that it has stopped already.
-            let _ = tokio::time::timeout(INBOX_STOP, inbox.send(mq_inbox::Stop)).await;
+        if let Some(inbox) = self.inbox.take() {
+            inbox.do_send(mq_inbox::Stop);
         }
-        self.master.drain().await;
         self.master.stop().await;
-        self.mastership.release().await;
     }
 }
 
-fn start_watcher(
-    parts: &Parts,
-    mastership: &Mastership,
-    dispatcher: Addr<Dispatcher>,
-) -> LedgerWatcher {
+fn start_watcher(parts: &Parts, epoch: Epoch, dispatcher: Addr<Dispatcher>) -> LedgerWatcher {
     let config = &parts.config;
     let (cached, told) = (parts.cached.clone(), dispatcher.clone());
     let (asked, limit) = (dispatcher.clone(), config.queue.jobs);
     LedgerWatcher::start(WatcherOptions {
         client: parts.client.clone(),
         store: parts.store.clone(),
-        epoch: mastership.epoch(),
+        epoch,
         block_jobs: Arc::new(RoleBlockJobs {
             context: parts.context.clone(),
         }),
@@ -162,7 +178,7 @@ async fn room_for_blocks(dispatcher: Addr<Dispatcher>, limit: u64) {
 
 fn start_inbox(
     parts: &Parts,
-    mastership: &Mastership,
+    epoch: Epoch,
     queue: &Arc<QueueLimit>,
     dispatcher: Addr<Dispatcher>,
 ) -> io::Result<Option<Addr<MqInbox>>> {
@@ -175,7 +191,7 @@ fn start_inbox(
         role: parts.context.role,
         binding_port: config.mq.binding_port,
         store: parts.store.clone(),
-        epoch: mastership.epoch(),
+        epoch,
         client: MqClient::new(config).map_err(io::Error::other)?,
         queue: queue.clone(),
         on_accepted: Arc::new(move |jobs| {

@@ -3,13 +3,14 @@
 mod check;
 mod context;
 mod master_side;
-mod mastership;
 mod operations;
 mod parts;
 mod queue_limit;
 mod readiness;
 mod runner;
+mod standing;
 mod stop;
+mod terms;
 mod worker_side;
 
 use std::io;
@@ -17,24 +18,30 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
+use actix::Arbiter;
+use tokio::sync::watch;
+
 pub use check::check;
 pub use context::{Context, Role};
-pub use queue_limit::{Full, QueueLimit};
+pub use queue_limit::{Full, Purpose, QueueLimit};
 pub use stop::Stop;
 
+use crate::cluster::local::Place;
 use crate::config::{self, Config, Mode};
 use crate::http::ServerHandle;
 use crate::http::admin::{self, AdminOptions};
 use crate::logging;
-use master_side::MasterSide;
 use parts::Parts;
 use readiness::ReadinessWatch;
+use standing::StandingWatch;
 use worker_side::{Link, WorkerSide};
 
 /// Exit code for a wrong environment (`EX_USAGE`).
 const WRONG_ENVIRONMENT: u8 = 64;
 /// Part of the stop that is kept for what comes after the jobs have ended.
-const LAST_STEPS: Duration = Duration::from_secs(3);
+const LAST_STEPS: Duration = Duration::from_secs(6);
+/// Longest wait for readers of metrics.
+const ADMIN_STOP: Duration = Duration::from_secs(1);
 
 /// Runs a node as the environment says, until it is told to stop.
 ///
@@ -81,61 +88,82 @@ async fn serve(config: Arc<Config>, stop: Stop) -> io::Result<()> {
         "starting"
     );
     let readiness = ReadinessWatch::new(config.queue);
-    let admin = start_admin(&config, &readiness).await?;
+    let standing = StandingWatch::new(config.mode);
+    let admin = start_admin(&config, &readiness, &standing).await?;
     let parts = Parts::open(config.clone()).await?;
     readiness.follow(&parts);
-    let master = match config.mode {
-        Mode::Worker => None,
-        Mode::Standalone | Mode::Master => Some(MasterSide::start(&parts, &readiness).await?),
-    };
-    let worker = match (config.mode, &master) {
+    let own_thread = (config.mode == Mode::Standalone).then(Arbiter::new);
+    let place = own_thread
+        .as_ref()
+        .map(|thread| Place::new(thread.handle()));
+    let worker = match (config.mode, &place) {
         (Mode::Master, _) => None,
-        (_, Some(master)) => {
-            Some(WorkerSide::start(&parts, &readiness, Link::Local(master.port())).await?)
+        (_, Some(place)) => {
+            Some(WorkerSide::start(&parts, &readiness, Link::Local(place.port())).await?)
         }
         (_, None) => Some(WorkerSide::start(&parts, &readiness, Link::Grpc).await?),
     };
+    let (stop_terms, stopping) = watch::channel(false);
+    let mut terms = std::pin::pin!(async {
+        match config.mode {
+            Mode::Worker => std::future::pending().await,
+            Mode::Standalone | Mode::Master => {
+                terms::serve(&parts, &readiness, place, standing, stopping).await
+            }
+        }
+    });
     tracing::info!("initialised");
     stop.has_started();
-    let reason = tokio::select! {
-        () = stop.requested() => Ok(()),
-        problem = lost(master.as_ref()) => Err(problem),
+    let ended = tokio::select! {
+        () = stop.requested() => None,
+        ended = &mut terms => Some(ended),
     };
     tracing::info!("stopping");
     readiness.drain();
     let grace = config.shutdown_grace.saturating_sub(LAST_STEPS);
-    if let Some(worker) = worker {
-        worker.stop(grace).await;
+    let stop_worker = async {
+        if let Some(worker) = worker {
+            worker.stop(grace).await;
+        }
+        stop_terms.send_replace(true);
+    };
+    let outcome = match ended {
+        Some(ended) => {
+            stop_worker.await;
+            ended
+        }
+        None if config.mode == Mode::Worker => {
+            stop_worker.await;
+            Ok(())
+        }
+        // A standalone worker finishes while its master is still there.
+        None => tokio::join!(stop_worker, terms).1,
+    };
+    if let Some(admin) = admin
+        && tokio::time::timeout(ADMIN_STOP, admin.stop())
+            .await
+            .is_err()
+    {
+        tracing::warn!("somebody is still reading the metrics");
     }
-    if let Some(master) = master {
-        master.stop().await;
-    }
-    if let Some(admin) = admin {
-        admin.stop().await;
-    }
-    reason
-}
-
-/// Resolves when this process is no longer the master.
-async fn lost(master: Option<&MasterSide>) -> io::Error {
-    match master {
-        Some(master) => master.lost().await,
-        None => std::future::pending().await,
-    }
+    outcome
 }
 
 async fn start_admin(
     config: &Config,
     readiness: &ReadinessWatch,
+    standing: &StandingWatch,
 ) -> io::Result<Option<ServerHandle>> {
     let Some(prometheus) = &config.prometheus else {
         return Ok(None);
     };
-    let (readiness, noticed) = (readiness.clone(), readiness.clone());
+    let (readiness, standing) = (readiness.clone(), standing.clone());
+    let noticed = readiness.clone();
     let options = AdminOptions {
         metrics: admin::install_recorder().map_err(io::Error::other)?,
         reasons: Arc::new(move || readiness.reasons()),
         notices: Arc::new(move || noticed.notices()),
+        role: Arc::new(move || standing.role()),
         address: ([0, 0, 0, 0], prometheus.port).into(),
         https: prometheus.https.clone(),
     };

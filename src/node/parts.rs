@@ -126,17 +126,14 @@ async fn connect_redis(config: &Config) -> io::Result<RedisStore> {
 
 /// A channel to the master's store; it connects when it can.
 fn master_channel(config: &Config) -> io::Result<Channel> {
-    let host = config
-        .link
-        .hosts
-        .first()
-        .map_or("localhost", String::as_str);
+    let master = config.link.masters.first();
+    let master = master.ok_or_else(|| io::Error::other("MASTER_SERVER_IP is empty"))?;
     let scheme = if config.grpc.tls.is_some() {
         "https"
     } else {
         "http"
     };
-    let url = format!("{scheme}://{host}:{}", config.link.port);
+    let url = format!("{scheme}://{master}");
     let mut endpoint = Endpoint::from_shared(url)
         .map_err(io::Error::other)?
         .tcp_nodelay(true)
@@ -146,7 +143,7 @@ fn master_channel(config: &Config) -> io::Result<Channel> {
         .keep_alive_while_idle(true);
     if let Some(tls) = read_tls(config.grpc.tls.as_ref())? {
         endpoint = endpoint
-            .tls_config(tls.client(host))
+            .tls_config(tls.client(&master.host))
             .map_err(io::Error::other)?;
     }
     Ok(endpoint.connect_lazy())

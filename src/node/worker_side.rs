@@ -14,6 +14,7 @@ use crate::actors::master_link::ChainHook;
 use crate::cluster::local::Port;
 use crate::cluster::message::Chain;
 use crate::cluster::{self, Worker, WorkerHandle, WorkerOptions};
+use crate::config::{Mode, StoreChoice};
 use crate::delivery::callback::CallbackClient;
 use crate::flows::node::mq_registration;
 use crate::http::{self, MessageQueueService, ServerHandle, ServerOptions, Status};
@@ -26,6 +27,8 @@ const API_THREADS: usize = 2;
 const REGISTRATION_POLL: Duration = Duration::from_millis(250);
 const MQ_INFO_POLL: Duration = Duration::from_secs(5);
 const HTTP_STOP: Duration = Duration::from_secs(2);
+/// How long a stopping worker waits for a master that is away.
+const STORE_PATIENCE: Duration = Duration::from_secs(3);
 
 /// How the master is reached.
 pub enum Link {
@@ -39,6 +42,8 @@ pub enum Link {
 pub struct WorkerSide {
     worker: Arc<WorkerHandle>,
     api: ServerHandle,
+    /// `STORE=embedded` behind a master.
+    is_store_remote: bool,
 }
 
 impl WorkerSide {
@@ -60,8 +65,7 @@ impl WorkerSide {
         let link = match link {
             Link::Local(port) => cluster::Link::Local(port),
             Link::Grpc => cluster::Link::Grpc {
-                hosts: config.link.hosts.clone(),
-                port: config.link.port,
+                masters: config.link.masters.clone(),
                 tls: read_tls(config.grpc.tls.as_ref())?,
             },
         };
@@ -82,13 +86,21 @@ impl WorkerSide {
         distrust_memory_without_master(&worker, parts.cached.clone());
         keep_registered(parts, &worker);
         let api = start_api(parts, readiness, &worker, activity, mq).await?;
-        Ok(Self { worker, api })
+        Ok(Self {
+            worker,
+            api,
+            is_store_remote: config.store == StoreChoice::Embedded && config.mode == Mode::Worker,
+        })
     }
 
     /// Finishes or hands back what runs, within `grace`, and ends the API.
     pub async fn stop(self, grace: Duration) {
-        if !self.worker.drain(grace).await {
-            tracing::warn!("jobs that still run are left to other workers");
+        let has_ended = tokio::select! {
+            has_ended = self.worker.drain(grace) => has_ended,
+            () = self.store_is_lost() => false,
+        };
+        if !has_ended {
+            tracing::warn!("jobs that still run are handed back");
         }
         if tokio::time::timeout(HTTP_STOP, self.api.stop())
             .await
@@ -96,8 +108,28 @@ impl WorkerSide {
         {
             tracing::warn!("API calls were still open");
         }
+        if !has_ended {
+            self.worker.abandon().await;
+        }
         if let Ok(worker) = Arc::try_unwrap(self.worker) {
             worker.stop().await;
+        }
+    }
+
+    /// Resolves when the master, and with it the store it serves, has been away
+    /// for so long that it will not come back in time: nothing can be finished.
+    async fn store_is_lost(&self) {
+        if !self.is_store_remote {
+            return std::future::pending().await;
+        }
+        let mut state = self.worker.link_state();
+        loop {
+            // An error means that the worker has stopped, which is as good.
+            let _ = state.wait_for(|state| !state.connected).await;
+            let back = state.wait_for(|state| state.connected);
+            if tokio::time::timeout(STORE_PATIENCE, back).await.is_err() {
+                return;
+            }
         }
     }
 }
@@ -140,9 +172,9 @@ fn distrust_memory_without_master(worker: &WorkerHandle, cached: Arc<CachedLedge
 fn keep_registered(parts: &Parts, worker: &Arc<WorkerHandle>) {
     let context = parts.context.clone();
     let store = parts.store.clone();
-    let worker = worker.clone();
+    let worker = Arc::downgrade(worker);
     tokio::spawn(async move {
-        loop {
+        while let Some(worker) = worker.upgrade() {
             match mq_registration::register(&context, Millis::now()).await {
                 Ok(None) => return,
                 Ok(Some(accept)) => match store.accept(accept).await {
@@ -152,6 +184,7 @@ fn keep_registered(parts: &Parts, worker: &Arc<WorkerHandle>) {
                 },
                 Err(error) => tracing::warn!(%error, "registering the queue address"),
             }
+            drop(worker);
             tokio::time::sleep(REGISTRATION_POLL).await;
         }
     });

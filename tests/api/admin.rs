@@ -19,6 +19,7 @@ async fn metrics_health_and_readiness_are_served() {
         metrics,
         notices: Arc::new(Vec::new),
         reasons: Arc::new(move || shown.lock().clone()),
+        role: Arc::new(|| "standby"),
         address: "127.0.0.1:0".parse().unwrap(),
         https: None,
     })
@@ -46,13 +47,16 @@ async fn metrics_health_and_readiness_are_served() {
         assert!(value > 0.0, "{name}");
     }
 
-    assert_eq!(send(client().get(url("/health"))).await.status, 200);
+    let health = send(client().get(url("/health"))).await;
+    assert_eq!(health.status, 200);
+    assert_eq!(health.json(), json!({"live": true, "role": "standby"}));
     let not_ready = send(client().get(url("/ready"))).await;
     assert_eq!(not_ready.status, 503);
     assert_eq!(
         not_ready.json()["reasons"],
         json!(["the ledger is not connected"])
     );
+    assert_eq!(not_ready.json()["role"], "standby");
     reasons.lock().clear();
     assert_eq!(
         send(client().get(url("/ready"))).await.json()["ready"],

@@ -1,6 +1,8 @@
 //! Whole networks of real processes (and a real Redis), with everything that
 //! can be killed, stopped, filled up or fed with rubbish.
 
+mod bounds;
+mod chaos;
 mod check;
 mod demo;
 mod devnet;

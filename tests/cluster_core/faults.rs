@@ -3,8 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use erawan::actors::mastership::Term;
 use erawan::cluster::{Master, Worker};
-use erawan::job::Commit;
+use erawan::job::{Commit, Millis};
 use erawan::store::{Attempt, Committed, Epoch, Store};
 use tokio::io::copy_bidirectional;
 use tokio::net::{TcpListener, TcpStream};
@@ -52,7 +53,7 @@ async fn a_job_of_a_worker_cut_off_runs_elsewhere_and_the_first_attempt_is_fence
     let refused = store.commit(late, Commit::nothing()).await;
     assert_eq!(refused, Ok(Committed::Fenced));
     slow.open();
-    assert_eq!(store.state.lock().commits[&id], 1);
+    assert_eq!(store.commits.lock()[&id], 1);
     first.stop().await;
     second.stop().await;
     master.stop().await;
@@ -112,7 +113,7 @@ async fn a_restarted_master_adopts_what_runs_and_reruns_nothing() {
 
     first_master.stop().await;
     let mut options = master_options(&store, Some(address));
-    options.epoch = Epoch(2);
+    options.term = Term::without_end(Epoch(2));
     let second_master = Master::start(options)
         .await
         .expect("the port is free again");
@@ -143,7 +144,7 @@ async fn what_ended_while_there_was_no_master_is_reported_to_the_next() {
     recorder.open();
     all_ended(&store).await;
     let mut options = master_options(&store, Some(address));
-    options.epoch = Epoch(2);
+    options.term = Term::without_end(Epoch(2));
     let second_master = Master::start(options)
         .await
         .expect("the port is free again");
@@ -200,6 +201,7 @@ async fn a_worker_of_another_protocol_version_is_refused_and_told_why() {
         run_capacity: 1,
         delivery_capacity: 1,
         running: Vec::new(),
+        seen: Epoch(0),
     };
     end.sender
         .send(FromWorker::Hello(hello))
@@ -222,7 +224,10 @@ async fn a_worker_of_another_protocol_version_is_refused_and_told_why() {
 #[actix::test]
 async fn a_deposed_master_says_so() {
     let store = Arc::new(MemoryStore::default());
-    store.state.lock().epoch = 9;
+    let (now, ttl) = (Millis::now(), Duration::from_secs(60));
+    store.state.lock().acquire_lease(now, "first", ttl);
+    store.state.lock().release_lease("first");
+    store.state.lock().acquire_lease(now, "later", ttl);
     accept(&store, noops(1, 1)).await;
     let master = master(&store).await;
     let port = master.address().expect("it listens").port();
@@ -230,7 +235,7 @@ async fn a_deposed_master_says_so() {
     let worker = worker("worker", &store, recorder.clone(), grpc(port));
     // What was open at its start it may assign only after raising the attempt.
     let mut deposed = master.deposed();
-    let told = tokio::time::timeout(Duration::from_secs(10), deposed.wait_for(|is| *is));
+    let told = tokio::time::timeout(Duration::from_secs(10), deposed.wait_for(Option::is_some));
     told.await.expect("in time").expect("it lives");
     assert_eq!(recorder.count(), 0);
     worker.stop().await;

@@ -9,10 +9,12 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use erawan::actors::dispatcher::{Options, Snapshot};
+use erawan::actors::mastership::Term;
 use erawan::actors::runner::{Run, Runner};
 use erawan::cluster::{
     Link, Master, MasterHandle, MasterOptions, Worker, WorkerHandle, WorkerOptions,
 };
+use erawan::config::MasterAddress;
 use erawan::job::{Commit, Job, JobId, Kind, NewJob};
 use erawan::store::{Accept, Accepted, Attempt, Epoch, Store};
 use parking_lot::Mutex;
@@ -99,11 +101,12 @@ pub fn master_options(store: &Arc<MemoryStore>, listen: Option<SocketAddr>) -> M
     MasterOptions {
         node_id: NODE.to_owned(),
         master_id: uuid::Uuid::new_v4().to_string(),
-        epoch: Epoch(1),
+        term: Term::without_end(Epoch(1)),
         listen,
         tls: None,
         store: store.clone(),
         store_service: None,
+        place: None,
         dispatcher: Options {
             adoption_window: Duration::from_millis(1500),
             scan_interval: Duration::from_millis(200),
@@ -140,8 +143,7 @@ pub fn worker_options(
 
 pub fn grpc(port: u16) -> Link {
     Link::Grpc {
-        hosts: vec!["127.0.0.1".to_owned()],
-        port,
+        masters: vec![MasterAddress::new("127.0.0.1", port)],
         tls: None,
     }
 }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use erawan::cluster::{Link, Master, Tls};
+use erawan::config::MasterAddress;
 use openssl::asn1::Asn1Time;
 use openssl::ec::{EcGroup, EcKey};
 use openssl::hash::MessageDigest;
@@ -76,8 +77,7 @@ async fn workers_connect_over_tls_and_trust_only_their_authority() {
     let master = Master::start(options).await.expect("starts");
     let port = master.address().expect("it listens").port();
     let link = |tls: Option<Tls>| Link::Grpc {
-        hosts: vec!["localhost".to_owned()],
-        port,
+        masters: vec![MasterAddress::new("localhost", port)],
         tls,
     };
     let recorder = Recorder::new(true);

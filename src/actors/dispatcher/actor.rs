@@ -3,17 +3,18 @@
 
 use std::collections::BTreeMap;
 use std::future::Future;
+use std::sync::Arc;
 use std::time::Duration;
 
 use actix::prelude::*;
-use futures_util::TryFutureExt;
 use tokio::sync::watch;
 use tracing::{error, info, warn};
 
+use crate::actors::mastership::Term;
 use crate::actors::worker_session::{Close, ToWorker, WorkerSession};
 use crate::cluster::message::{Chain, FromMaster, FromWorker, Hello};
 use crate::job::{Job, JobId, Millis};
-use crate::store::{Epoch, Released, SharedStore, StoreError};
+use crate::store::{Epoch, Release, Released, SharedStore, StoreError};
 
 use super::core::Core;
 use super::event::{Action, Event, Options, SessionId};
@@ -32,6 +33,16 @@ const FETCH_CHUNK: usize = 64;
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
 pub struct Submit(pub Vec<Job>);
+
+/// An operator changed this job in the store; it is open (again).
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub struct JobChanged(pub Job);
+
+/// An operator ended this job in the store.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub struct JobGone(pub JobId);
 
 /// News of the ledger.
 #[derive(Debug, Message)]
@@ -73,41 +84,45 @@ pub struct GetSnapshot;
 #[rtype(result = "()")]
 pub struct Drain;
 
-/// Tell every worker that the master stops.
+/// Assign nothing any more, tell every worker that the master stops, and end
+/// all sessions. The dispatcher is gone afterwards.
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
 pub struct Stop;
+
+/// A worker has seen a master with this epoch.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub struct LaterMaster(pub Epoch);
 
 /// The actor.
 pub struct Dispatcher {
     core: Core,
     store: SharedStore,
     master_id: String,
-    epoch: Epoch,
-    max_attempts: u32,
+    term: Term,
     sessions: BTreeMap<SessionId, Addr<WorkerSession>>,
     next_session: u64,
     chain: Chain,
     wake: Option<SpawnHandle>,
-    deposed: watch::Sender<bool>,
+    deposed: watch::Sender<Option<Epoch>>,
 }
 
 impl Dispatcher {
-    /// A dispatcher for one master process. `deposed` turns true when the store
-    /// refuses this epoch.
+    /// A dispatcher for one term of a master. `deposed` is told the epoch of a
+    /// later master when the store or a worker knows one.
     pub fn new(
         options: Options,
         store: SharedStore,
         master_id: String,
-        epoch: Epoch,
-        deposed: watch::Sender<bool>,
+        term: Term,
+        deposed: watch::Sender<Option<Epoch>>,
     ) -> Self {
         Self {
-            max_attempts: options.max_attempts,
             core: Core::new(options),
             store,
             master_id,
-            epoch,
+            term,
             sessions: BTreeMap::new(),
             next_session: 0,
             chain: Chain::default(),
@@ -125,17 +140,11 @@ impl Dispatcher {
     fn act(&mut self, action: Action, ctx: &mut Context<Self>) {
         let store = self.store.clone();
         match action {
-            Action::Load { after, limit } => {
-                let question = load(store, after, limit);
-                self.ask(ctx, question.inspect_ok(note_parked(self.max_attempts)));
-            }
+            Action::Load { after, limit } => self.ask(ctx, load(store, after, limit)),
             Action::Scan { after, limit } => self.ask(ctx, scan(store, after, limit)),
             Action::Fetch(ids) => self.ask(ctx, fetch(store, ids)),
-            Action::Release(ids) => {
-                let question = release(store, self.epoch, ids);
-                self.ask(ctx, question.inspect_ok(note_parked(self.max_attempts)));
-            }
-            Action::Assign { session, jobs } => self.tell(session, FromMaster::Assign(jobs), ctx),
+            Action::Release(jobs) => self.ask(ctx, release(store, self.term.epoch(), jobs)),
+            Action::Assign { session, jobs } => self.assign(session, jobs, ctx),
             Action::Close(session) => self.close(session),
             Action::WakeAt(instant) => self.wake_at(instant, ctx),
         }
@@ -149,19 +158,55 @@ impl Dispatcher {
         let answered = question
             .into_actor(self)
             .map(|answer, actor, ctx| match answer {
-                Ok(event) => actor.happen(event, ctx),
-                Err(Deposed) => actor.depose(ctx),
+                Ok(event) => {
+                    actor.note_parked(&event);
+                    actor.happen(event, ctx);
+                }
+                Err(Deposed(later)) => actor.depose(later, ctx),
             });
         ctx.spawn(answered);
     }
 
+    /// Tells operators of jobs that nobody runs any more.
+    fn note_parked(&self, event: &Event) {
+        let jobs: Vec<&Job> = match event {
+            Event::Loaded { jobs, .. } => jobs.iter().collect(),
+            Event::Fetched(found) => found.iter().filter_map(|(_, job)| job.as_ref()).collect(),
+            _ => return,
+        };
+        let parked = jobs.into_iter().filter(|job| job.parked);
+        for job in parked.filter(|job| !self.core.is_parked(job.id())) {
+            error!(
+                job = %job.id(),
+                kind = job.kind().name(),
+                key = job.key(),
+                strikes = job.strikes,
+                "job parked: an operator has to decide (erawan jobs show)"
+            );
+        }
+    }
+
+    /// Nothing leaves after the end of the term, whatever the core believes: the
+    /// process may have been stopped since it was master.
+    fn assign(&mut self, session: SessionId, jobs: Vec<Arc<Job>>, ctx: &mut Context<Self>) {
+        if self.term.holds() {
+            self.tell(session, FromMaster::Assign(jobs), ctx);
+            return;
+        }
+        warn!("the lease has run out: nothing is assigned any more");
+        ctx.notify(Drain);
+        self.close(session);
+    }
+
     /// A later master exists: nothing may be assigned any more.
-    fn depose(&mut self, ctx: &mut Context<Self>) {
+    fn depose(&mut self, later: Epoch, ctx: &mut Context<Self>) {
         error!(
-            epoch = self.epoch.0,
+            epoch = self.term.epoch().0,
+            later = later.0,
             "a later master exists; this one stops"
         );
-        self.deposed.send_replace(true);
+        self.term.end();
+        self.deposed.send_replace(Some(later));
         self.happen(Event::Drain, ctx);
     }
 
@@ -216,6 +261,22 @@ impl Handler<Submit> for Dispatcher {
     }
 }
 
+impl Handler<JobChanged> for Dispatcher {
+    type Result = ();
+
+    fn handle(&mut self, JobChanged(job): JobChanged, ctx: &mut Self::Context) {
+        self.happen(Event::Changed(job), ctx);
+    }
+}
+
+impl Handler<JobGone> for Dispatcher {
+    type Result = ();
+
+    fn handle(&mut self, JobGone(id): JobGone, ctx: &mut Self::Context) {
+        self.happen(Event::Gone(id), ctx);
+    }
+}
+
 impl Handler<ChainUpdate> for Dispatcher {
     type Result = ();
 
@@ -247,7 +308,7 @@ impl Handler<SessionUp> for Dispatcher {
         self.sessions.insert(session, up.address);
         let welcome = FromMaster::Welcome {
             master_id: self.master_id.clone(),
-            epoch: self.epoch,
+            epoch: self.term.epoch(),
             // It may have missed blocks.
             chain: Chain {
                 reset: true,
@@ -319,40 +380,26 @@ impl Handler<Stop> for Dispatcher {
 
     fn handle(&mut self, _: Stop, ctx: &mut Self::Context) {
         self.happen(Event::Drain, ctx);
-        let sessions: Vec<SessionId> = self.sessions.keys().copied().collect();
-        for session in sessions {
-            self.tell(session, FromMaster::Stopping, ctx);
+        for (_, session) in std::mem::take(&mut self.sessions) {
+            // One whose mailbox is full or closed ends when its worker leaves,
+            // or is silent.
+            let _ = session.try_send(ToWorker(FromMaster::Stopping));
+            let _ = session.try_send(Close);
         }
+        ctx.stop();
+    }
+}
+
+impl Handler<LaterMaster> for Dispatcher {
+    type Result = ();
+
+    fn handle(&mut self, LaterMaster(epoch): LaterMaster, ctx: &mut Self::Context) {
+        self.depose(epoch, ctx);
     }
 }
 
 /// The store knows a later master.
-struct Deposed;
-
-/// Tells operators of jobs that are run no more because their workers were
-/// lost too often.
-fn note_parked(max_attempts: u32) -> impl FnOnce(&Event) {
-    move |event| {
-        let parked: Vec<JobId> = match event {
-            Event::Released(released) => released
-                .iter()
-                .filter(|(_, fate)| {
-                    matches!(fate, Released::Open { attempt } if *attempt > max_attempts)
-                })
-                .map(|(id, _)| *id)
-                .collect(),
-            Event::Loaded { jobs, .. } => jobs
-                .iter()
-                .filter(|job| job.attempt > max_attempts)
-                .map(Job::id)
-                .collect(),
-            _ => Vec::new(),
-        };
-        for job in parked {
-            error!(%job, "job parked: its workers were lost {max_attempts} times");
-        }
-    }
-}
+struct Deposed(Epoch);
 
 async fn load(store: SharedStore, after: u64, limit: usize) -> Result<Event, Deposed> {
     match store.open_jobs(after, limit).await {
@@ -377,8 +424,8 @@ async fn scan(store: SharedStore, after: u64, limit: usize) -> Result<Event, Dep
 }
 
 fn failed(error: StoreError, event: Event) -> Result<Event, Deposed> {
-    if let StoreError::Deposed { .. } = error {
-        return Err(Deposed);
+    if let StoreError::Deposed { current } = error {
+        return Err(Deposed(current));
     }
     warn!(%error, "cannot look for open jobs");
     Ok(event)
@@ -393,12 +440,13 @@ async fn fetch(store: SharedStore, ids: Vec<JobId>) -> Result<Event, Deposed> {
     Ok(Event::Fetched(found))
 }
 
-async fn release(store: SharedStore, epoch: Epoch, ids: Vec<JobId>) -> Result<Event, Deposed> {
-    let released = persist("release jobs", || store.release(epoch, &ids)).await?;
+async fn release(store: SharedStore, epoch: Epoch, jobs: Vec<Release>) -> Result<Event, Deposed> {
+    let released = persist("release jobs", || store.release(epoch, &jobs)).await?;
     let is_open = |released: &&Released| matches!(released, Released::Open { .. });
     let rerun = released.iter().filter(is_open).count();
     metrics::counter!("erawan_jobs_rerun_total").increment(rerun as u64);
-    Ok(Event::Released(ids.into_iter().zip(released).collect()))
+    let ids = jobs.iter().map(|release| release.job);
+    Ok(Event::Released(ids.zip(released).collect()))
 }
 
 /// Asks until the store answers.
@@ -410,7 +458,7 @@ where
     loop {
         match ask().await {
             Ok(answer) => return Ok(answer),
-            Err(StoreError::Deposed { .. }) => return Err(Deposed),
+            Err(StoreError::Deposed { current }) => return Err(Deposed(current)),
             Err(error) => warn!(%error, "cannot {what}; trying again"),
         }
         tokio::time::sleep(pause).await;

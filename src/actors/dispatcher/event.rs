@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::cluster::message::{Outcome, Running};
 use crate::job::{Job, JobId, Millis};
-use crate::store::Released;
+use crate::store::{Release, Released};
 
 /// One connection of one worker; a worker that reconnects gets a new one.
 /// Later sessions have higher numbers.
@@ -15,8 +15,9 @@ pub struct SessionId(pub u64);
 /// What can be chosen about a dispatcher.
 #[derive(Debug, Clone)]
 pub struct Options {
-    /// How long after a start with open jobs nothing is assigned, so that
-    /// workers can reconnect and claim what they still run.
+    /// How long after the first worker has come to a new master the jobs that
+    /// an earlier one may have assigned wait, so that the other workers can
+    /// come and claim what they still run. Other jobs do not wait.
     pub adoption_window: Duration,
     /// How often the store is searched for jobs nobody announced.
     pub scan_interval: Duration,
@@ -27,20 +28,20 @@ pub struct Options {
     pub page: usize,
     /// Most jobs loaded at the start whose attempts are raised at once.
     pub release_batch: usize,
-    /// A job whose attempt is above this has lost so many workers that it is
-    /// parked for an operator.
-    pub max_attempts: u32,
+    /// How often parked jobs are looked at in the store, where an operator may
+    /// have changed them while this master could not be told.
+    pub parked_interval: Duration,
 }
 
 impl Default for Options {
     fn default() -> Self {
         Self {
-            adoption_window: Duration::from_secs(2),
+            adoption_window: Duration::from_millis(500),
             scan_interval: Duration::from_secs(1),
             gap_delay: Duration::from_millis(100),
             page: 500,
             release_batch: 256,
-            max_attempts: 5,
+            parked_interval: Duration::from_secs(10),
         }
     }
 }
@@ -102,6 +103,10 @@ pub enum Event {
     ScanFailed,
     /// Answer to [`Action::Fetch`]; `None`: not open.
     Fetched(Vec<(JobId, Option<Job>)>),
+    /// An operator changed a job, which is open (again).
+    Changed(Job),
+    /// An operator ended a job.
+    Gone(JobId),
     /// Answer to [`Action::Release`].
     Released(Vec<(JobId, Released)>),
     /// The instant of [`Action::WakeAt`] has come.
@@ -130,8 +135,8 @@ pub enum Action {
     },
     /// `Store::jobs(ids)`.
     Fetch(Vec<JobId>),
-    /// `Store::release(epoch, ids)`.
-    Release(Vec<JobId>),
+    /// `Store::release(epoch, jobs)`.
+    Release(Vec<Release>),
     /// Hands jobs to a worker.
     Assign {
         /// To whom.

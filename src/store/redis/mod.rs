@@ -13,15 +13,23 @@
 //! | `seq` | integer | the last seq given |
 //! | `source:<source>` | string | present while the source is remembered |
 //! | `s:<table>:<row>` | hash | columns |
-//! | `failed`, `failed_bytes` | list, integer | failed jobs, oldest first, and their size |
+//! | `open_bytes` | integer | size of the records of open jobs |
+//! | `parked` | sorted set | ids of the parked jobs by seq |
+//! | `errors` | hash | last error of the jobs whose head says that there is one |
+//! | `failed`, `failed_seq` | sorted set, integer | ids of failed jobs by the order in which they failed |
+//! | `failures`, `failed_bytes` | hash, integer | reason and record of each, and their size |
+//! | `audit` | list | what operators did, oldest first |
 //! | `lease` | hash | `holder`, `until` (ms by Redis' clock), `epoch` |
 //!
 //! Ids are the 16 raw bytes.
 
 mod arguments;
+mod history;
 mod link;
+mod operate;
 mod scripts;
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -29,13 +37,17 @@ use redis::{Cmd, ErrorKind, FromRedisValue, RedisError, RedisResult, ServerError
 use secrecy::SecretString;
 
 use self::arguments::{INDEX_ROW, is_indexed, row_name};
+use self::history::History;
 use self::link::Link;
 use self::scripts::{LuaScript, Scripts};
+use super::operation::outcome_unknown;
+use super::record::{self, Place};
 use super::{
-    Accept, Accepted, Attempt, Committed, Counts, Epoch, FailedJob, FailedLimits, Lease,
-    PAGE_BYTES, Released, State, Store, StoreError, record,
+    Accept, Accepted, Attempt, Audited, Committed, Counts, Epoch, FailedJob, FailedLimits,
+    LastError, Lease, MAX_STRIKES, Operated, Operation, PAGE_BYTES, Release, Released, State,
+    Store, StoreError, Struck,
 };
-use crate::job::{Column, Commit, Job, JobId, Millis, NewJob, Outcome, Row, Table};
+use crate::job::{Column, Commit, Job, JobId, Millis, NewJob, Outcome, Row, Table, codec};
 
 /// Where Redis is and whose data is meant.
 #[derive(Debug, Clone)]
@@ -56,6 +68,10 @@ pub struct RedisStore {
     scripts: Scripts,
     prefix: String,
     failed_limits: FailedLimits,
+    history: History,
+    /// The server's interruptions when this process last became or stayed the
+    /// master.
+    term: AtomicU64,
 }
 
 /// What most scripts answer: what happened, and numbers and ids that depend on it.
@@ -80,6 +96,8 @@ impl RedisStore {
             scripts: Scripts::assemble(),
             prefix: format!("{{erawan:{}}}:", options.node_id),
             failed_limits: FailedLimits::default(),
+            history: History::default(),
+            term: AtomicU64::new(0),
         };
         store.ping().await?;
         store.warn_of_volatility().await;
@@ -90,6 +108,55 @@ impl RedisStore {
     pub fn with_failed_limits(mut self, limits: FailedLimits) -> Self {
         self.failed_limits = limits;
         self
+    }
+
+    /// How often Redis was found to know less than it had acknowledged to this
+    /// process (`erawan_store_setbacks_total`).
+    pub fn setbacks(&self) -> u64 {
+        self.history.setbacks()
+    }
+
+    /// Restarts of the server, and losses that were noticed. After either, what
+    /// a master knows of the queue may be wrong.
+    fn interruptions(&self) -> u64 {
+        self.link.restarts() + self.history.setbacks()
+    }
+
+    async fn check_history(&self) -> Result<(), StoreError> {
+        let before = self.history.seq();
+        let mut command = redis::cmd("GET");
+        command.arg(self.key("seq"));
+        let seq: Option<u64> = self.read(&command).await?;
+        self.history.last(before, seq.unwrap_or(0));
+        Ok(())
+    }
+
+    async fn ask_for_lease(
+        &self,
+        holder: &str,
+        ttl: Duration,
+        interruptions: u64,
+    ) -> Result<Lease, StoreError> {
+        let script = &self.scripts.acquire_lease;
+        let mut command = script.call(&self.prefix);
+        let before = self.history.seq();
+        let anew = self.term.load(Ordering::Acquire) != interruptions;
+        command.arg(holder).arg(ttl.as_millis() as u64);
+        command.arg(u8::from(anew));
+        match self.run::<Answer>(script, &command).await? {
+            (DONE, numbers, _) => {
+                self.term.store(interruptions, Ordering::Release);
+                self.history.last(before, last(&numbers)?);
+                Ok(Lease::Held {
+                    epoch: Epoch(first(&numbers)?),
+                })
+            }
+            (REFUSED, numbers, holders) => Ok(Lease::HeldBy {
+                holder: String::from_utf8_lossy(&holders.concat()).into_owned(),
+                remaining: Duration::from_millis(first(&numbers)?),
+            }),
+            answer => Err(refusal(answer)),
+        }
     }
 
     async fn warn_of_volatility(&self) {
@@ -238,8 +305,10 @@ impl Store for RedisStore {
         };
         arguments::guards(&mut command, &accept.guards);
         arguments::apply(&mut command, &accept.writes, &[], &accept.jobs, now);
+        let before = self.history.seq();
         match self.run::<Answer>(script, &command).await? {
             (DONE, numbers, _) => {
+                self.history.given(before, seqs(&numbers));
                 let (jobs, duplicates) = stored_jobs(accept.jobs, now, &numbers)?;
                 Ok(Accepted::Stored { jobs, duplicates })
             }
@@ -268,9 +337,11 @@ impl Store for RedisStore {
             &commit.jobs,
             now,
         );
+        let before = self.history.seq();
         match self.run::<Answer>(script, &command).await? {
             (DONE, mut numbers, ids) => {
                 super::note_dropped(numbers.pop().unwrap_or(0));
+                self.history.given(before, seqs(&numbers));
                 let (jobs, _) = stored_jobs(commit.jobs, now, &numbers)?;
                 let cancelled = ids.iter().map(|id| job_id(id)).collect::<Result<_, _>>()?;
                 Ok(Committed::Applied { jobs, cancelled })
@@ -286,19 +357,53 @@ impl Store for RedisStore {
         not_before: Millis,
         reason: &str,
     ) -> Result<bool, StoreError> {
-        tracing::debug!(job = %attempt.job, reason, "job rescheduled");
         let script = &self.scripts.reschedule;
         let mut command = self.attempt_call(script, attempt);
         command.arg(&record::held_bytes(Some(not_before))[..]);
+        command.arg(record::error_note(reason, Millis::now()));
         self.run(script, &command).await
     }
 
-    async fn release(&self, epoch: Epoch, jobs: &[JobId]) -> Result<Vec<Released>, StoreError> {
+    async fn strike(
+        &self,
+        attempt: Attempt,
+        not_before: Millis,
+        reason: &str,
+    ) -> Result<Struck, StoreError> {
+        let script = &self.scripts.strike;
+        let now = Millis::now();
+        let mut command = self.attempt_call(script, attempt);
+        command.arg(&record::held_bytes(Some(not_before))[..]);
+        command.arg(record::error_note(reason, now));
+        command.arg(record::error_note(&outcome_unknown(Some(reason)), now));
+        command.arg(MAX_STRIKES);
+        match self.run::<Answer>(script, &command).await? {
+            (DONE, tries, _) => Ok(Struck::Rescheduled {
+                tries: first(&tries)? as u32,
+            }),
+            (REFUSED, _, _) => Ok(Struck::Parked),
+            (FENCED, _, _) => Ok(Struck::Fenced),
+            answer => Err(refusal(answer)),
+        }
+    }
+
+    async fn park(&self, attempt: Attempt, reason: &str) -> Result<bool, StoreError> {
+        let script = &self.scripts.park;
+        let mut command = self.attempt_call(script, attempt);
+        command.arg(record::error_note(reason, Millis::now()));
+        self.run(script, &command).await
+    }
+
+    async fn release(&self, epoch: Epoch, jobs: &[Release]) -> Result<Vec<Released>, StoreError> {
         let script = &self.scripts.release;
+        let now = Millis::now();
         let mut command = script.call(&self.prefix);
-        command.arg(epoch.0).arg(jobs.len());
-        for id in jobs {
-            command.arg(&id.as_bytes()[..]);
+        command.arg(epoch.0).arg(MAX_STRIKES).arg(jobs.len());
+        for Release { job, strike } in jobs {
+            let strike = strike.as_deref();
+            command.arg(&job.as_bytes()[..]);
+            command.arg(strike.map_or_else(Vec::new, |why| record::error_note(why, now)));
+            command.arg(record::error_note(&outcome_unknown(strike), now));
         }
         match self.run::<Answer>(script, &command).await? {
             (DONE, attempts, _) => Ok(attempts
@@ -319,12 +424,58 @@ impl Store for RedisStore {
         self.run(script, &self.attempt_call(script, attempt)).await
     }
 
+    async fn operate(&self, operation: Operation) -> Result<Operated, StoreError> {
+        self.operate_on_what_is_seen(operation).await
+    }
+
+    async fn audit(&self, limit: usize) -> Result<Vec<Audited>, StoreError> {
+        if limit == 0 {
+            return Ok(Vec::new());
+        }
+        let mut command = redis::cmd("LRANGE");
+        command.arg(self.key("audit")).arg(-signed(limit)).arg(-1);
+        let entries: Vec<Vec<u8>> = self.read(&command).await?;
+        entries
+            .iter()
+            .map(|bytes| {
+                codec::decode(bytes).map_err(|error| StoreError::Corrupt(error.to_string()))
+            })
+            .collect()
+    }
+
+    async fn last_errors(&self, ids: &[JobId]) -> Result<Vec<Option<LastError>>, StoreError> {
+        if ids.is_empty() {
+            return Ok(Vec::new());
+        }
+        let mut command = redis::cmd("HMGET");
+        command.arg(self.key("errors"));
+        for id in ids {
+            command.arg(&id.as_bytes()[..]);
+        }
+        let errors: Vec<Option<Vec<u8>>> = self.read(&command).await?;
+        errors
+            .into_iter()
+            .map(|bytes| bytes.map(|bytes| record::read_error(&bytes)).transpose())
+            .collect()
+    }
+
+    async fn parked_ids(&self, limit: usize) -> Result<Vec<JobId>, StoreError> {
+        let mut command = redis::cmd("ZRANGEBYSCORE");
+        command.arg(self.key("parked")).arg("-inf").arg("+inf");
+        command.arg("LIMIT").arg(0).arg(signed(limit));
+        let ids: Vec<Vec<u8>> = self.read(&command).await?;
+        ids.iter().map(|id| job_id(id)).collect()
+    }
+
     async fn open_jobs(&self, after: u64, limit: usize) -> Result<Vec<Job>, StoreError> {
         let script = &self.scripts.open_jobs;
         let mut command = script.call(&self.prefix);
         command.arg(after).arg(signed(limit)).arg(PAGE_BYTES);
-        let records: Vec<Vec<u8>> = self.run(script, &command).await?;
-        records.iter().map(|bytes| record::read(bytes)).collect()
+        let found: Vec<(Vec<u8>, Vec<u8>)> = self.run(script, &command).await?;
+        found
+            .iter()
+            .map(|(id, bytes)| record::read(job_id(id)?, bytes))
+            .collect()
     }
 
     async fn open_ids(&self, after: u64, limit: usize) -> Result<Vec<(u64, JobId)>, StoreError> {
@@ -351,9 +502,9 @@ impl Store for RedisStore {
             command.arg(key);
         }
         let records: Vec<Option<Vec<u8>>> = self.read(&command).await?;
-        records
-            .into_iter()
-            .map(|bytes| bytes.map(|bytes| record::read(&bytes)).transpose())
+        ids.iter()
+            .zip(records)
+            .map(|(id, bytes)| bytes.map(|bytes| record::read(*id, &bytes)).transpose())
             .collect()
     }
 
@@ -361,35 +512,44 @@ impl Store for RedisStore {
         let script = &self.scripts.failed_jobs;
         let mut command = script.call(&self.prefix);
         command.arg(signed(limit)).arg(PAGE_BYTES);
-        let entries: Vec<Vec<u8>> = self.run(script, &command).await?;
-        entries
+        let found: Vec<(Vec<u8>, Vec<u8>)> = self.run(script, &command).await?;
+        found
             .iter()
-            .map(|bytes| record::read_failed(bytes))
+            .map(|(id, entry)| record::read_failed(job_id(id)?, entry))
             .collect()
     }
 
     async fn counts(&self) -> Result<Counts, StoreError> {
-        let mut open = redis::cmd("ZCARD");
-        open.arg(self.key("open"));
-        let mut failed = redis::cmd("LLEN");
-        failed.arg(self.key("failed"));
-        let (open, failed) = tokio::try_join!(self.read(&open), self.read(&failed))?;
-        Ok(Counts { open, failed })
+        self.check_history().await?;
+        let of = |command: &str, key: &str| {
+            let mut command = redis::cmd(command);
+            command.arg(self.key(key));
+            command
+        };
+        let (open, open_bytes) = (of("ZCARD", "open"), of("GET", "open_bytes"));
+        let (parked, failed) = (of("ZCARD", "parked"), of("ZCARD", "failed"));
+        let (open, open_bytes, parked, failed) = tokio::try_join!(
+            self.read(&open),
+            self.read::<Option<u64>>(&open_bytes),
+            self.read(&parked),
+            self.read(&failed)
+        )?;
+        Ok(Counts {
+            open,
+            open_bytes: open_bytes.unwrap_or(0),
+            parked,
+            failed,
+        })
     }
 
     async fn acquire_lease(&self, holder: &str, ttl: Duration) -> Result<Lease, StoreError> {
-        let script = &self.scripts.acquire_lease;
-        let mut command = script.call(&self.prefix);
-        command.arg(holder).arg(ttl.as_millis() as u64);
-        match self.run::<Answer>(script, &command).await? {
-            (DONE, numbers, _) => Ok(Lease::Held {
-                epoch: Epoch(first(&numbers)?),
-            }),
-            (REFUSED, numbers, holders) => Ok(Lease::HeldBy {
-                holder: String::from_utf8_lossy(&holders.concat()).into_owned(),
-                remaining: Duration::from_millis(first(&numbers)?),
-            }),
-            answer => Err(refusal(answer)),
+        loop {
+            let interruptions = self.interruptions();
+            let lease = self.ask_for_lease(holder, ttl, interruptions).await?;
+            // Its very answer may have shown that something was lost.
+            if self.interruptions() == interruptions {
+                return Ok(lease);
+            }
         }
     }
 
@@ -418,7 +578,14 @@ fn stored_jobs(
     for (job, place) in jobs.into_iter().zip(numbers.chunks_exact(2)) {
         match place {
             [0, _] => duplicates.push(job.id),
-            [seq, prev] => stored.push(record::accepted(job, accepted_at, *seq, *prev)),
+            [seq, prev] => {
+                let place = Place {
+                    seq: *seq,
+                    prev: *prev,
+                    attempt: 1,
+                };
+                stored.push(record::accepted(job, accepted_at, place));
+            }
             _ => return Err(unexpected()),
         }
     }
@@ -427,6 +594,15 @@ fn stored_jobs(
 
 fn first(numbers: &[u64]) -> Result<u64, StoreError> {
     numbers.first().copied().ok_or_else(unexpected)
+}
+
+/// Every other number of those that go with stored jobs.
+fn seqs(numbers: &[u64]) -> impl Iterator<Item = u64> {
+    numbers.iter().step_by(2).copied()
+}
+
+fn last(numbers: &[u64]) -> Result<u64, StoreError> {
+    numbers.last().copied().ok_or_else(unexpected)
 }
 
 fn refusal(answer: Answer) -> StoreError {
@@ -476,6 +652,9 @@ fn store_error(error: RedisError) -> StoreError {
     let wrong_type = error.code() == Some("WRONGTYPE");
     match error.kind() {
         ErrorKind::Parse | ErrorKind::UnexpectedReturnType => {
+            StoreError::Corrupt(error.to_string())
+        }
+        _ if error.to_string().contains("unreadable job record") => {
             StoreError::Corrupt(error.to_string())
         }
         _ if wrong_type => StoreError::Corrupt(error.to_string()),

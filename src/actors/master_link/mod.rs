@@ -1,42 +1,27 @@
-//! A worker's side of the connection to its master: knows what the worker runs,
-//! keeps outcomes until they can be sent, and hands jobs to request handlers.
-//! It outlives every connection.
+//! A worker's side of the connection to its master: hands jobs to request
+//! handlers and messages to the connection, as the core decides. It outlives
+//! every connection.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+pub mod core;
+#[cfg(test)]
+mod core_tests;
+
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use actix::prelude::*;
 use tokio::sync::{mpsc, watch};
-use tracing::warn;
 
-use crate::cluster::message::{
-    Chain, End, FromMaster, FromWorker, Hello, Outcome, PROTOCOL_VERSION, Running, light,
-};
+use crate::cluster::message::{Chain, FromMaster, FromWorker, Hello, Outcome, light};
 use crate::job::{Job, JobId, Pool};
-use crate::store::Attempt;
+use crate::store::{Attempt, Epoch};
 
-use super::request_handler::{Handle, RequestHandler};
+pub use self::core::Identity;
+use self::core::{Action, Core, Event};
+use super::request_handler::{Handle, RequestHandler, Ticket};
 
 /// Most messages that wait for the link; request handlers wait when it is full.
 const MAILBOX: usize = 1024;
-
-/// Most outcomes in one message.
-const OUTCOME_BATCH: usize = 64;
-
-/// How the worker introduces itself.
-#[derive(Debug, Clone)]
-pub struct Identity {
-    /// The node it works for.
-    pub node_id: String,
-    /// Unique for the life of this process.
-    pub worker_id: String,
-    /// Release, for operators.
-    pub version: String,
-    /// Most jobs of `Pool::Run` at a time.
-    pub run_capacity: u32,
-    /// Most jobs of `Pool::Delivery` at a time.
-    pub delivery_capacity: u32,
-}
 
 /// The connection to the master as the rest of the worker sees it.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -45,6 +30,8 @@ pub struct LinkState {
     pub connected: bool,
     /// Which; empty before the first.
     pub master_id: String,
+    /// Its epoch.
+    pub epoch: Epoch,
     /// Why the last one did not take it on.
     pub refused: Option<String>,
     /// The last news of the ledger.
@@ -63,20 +50,22 @@ impl ChainHook for () {
     fn chain_changed(&self, _: &Chain) {}
 }
 
-/// A connection begins; answered with the introduction. Nothing of an earlier
-/// connection may be delivered after this.
+/// A connection begins; answered with [`Core::greet`].
 #[derive(Debug, Message)]
 #[rtype(result = "Hello")]
 pub struct Greet;
 
-/// The master has taken us on.
+/// The master has taken us on. Answered with false if it was deposed by one
+/// this worker has seen: the connection must end then.
 #[derive(Debug, Message)]
-#[rtype(result = "()")]
+#[rtype(result = "bool")]
 pub struct Connected {
     /// To the master.
     pub sender: mpsc::Sender<FromWorker>,
     /// Which master.
     pub master_id: String,
+    /// Its epoch.
+    pub epoch: Epoch,
     /// What it knows of the ledger.
     pub chain: Chain,
 }
@@ -106,15 +95,39 @@ pub struct Finished(pub Outcome);
 #[rtype(result = "()")]
 pub struct Announce(pub Vec<Job>);
 
-/// Take no more jobs.
+/// Take no more jobs, and hand back those that have not begun.
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
 pub struct Drain;
 
-/// How many attempts run or are not reported yet, plus messages not yet sent.
+/// The handlers were stopped, whatever they were doing.
 #[derive(Debug, Message)]
-#[rtype(result = "usize")]
+#[rtype(result = "()")]
+pub struct Abandoned;
+
+/// Asks what is left to be done before the worker can go.
+#[derive(Debug, Message)]
+#[rtype(result = "Rest")]
 pub struct Left;
+
+/// What is left to be done before the worker can go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, MessageResponse)]
+pub struct Rest {
+    /// Attempts that run.
+    pub running: usize,
+    /// Ended attempts and messages that have not been sent.
+    pub unsent: usize,
+    /// There is a master to send them to.
+    pub is_connected: bool,
+}
+
+impl Rest {
+    /// Nothing is left to be told, or nobody is there to hear it: the store
+    /// knows it all, and the next master asks the store.
+    pub fn is_reported(self) -> bool {
+        self.unsent == 0 || !self.is_connected
+    }
+}
 
 /// The handlers of one pool, and what each has.
 struct Handlers {
@@ -132,21 +145,22 @@ impl Handlers {
     }
 
     /// Gives a job to the handler that has its key, otherwise to the one with
-    /// the fewest. False if that one takes no more.
-    fn give(&mut self, job: Arc<Job>) -> bool {
+    /// the fewest. `None` if that one takes no more.
+    fn give(&mut self, job: Arc<Job>) -> Option<Ticket> {
         let idle = || (0..self.handlers.len()).min_by_key(|index| self.handlers[*index].1);
         let with_key = self.keys.get(job.key()).map(|(index, _)| *index);
-        let Some(index) = with_key.or_else(idle) else {
-            return false;
-        };
+        let index = with_key.or_else(idle)?;
         let key = job.key().to_owned();
         let (address, count) = &mut self.handlers[index];
-        if address.try_send(Handle(job)).is_err() {
-            return false;
-        }
+        let ticket = Ticket::default();
+        let handle = Handle {
+            job,
+            ticket: ticket.clone(),
+        };
+        address.try_send(handle).ok()?;
         *count += 1;
         self.keys.entry(key).or_insert((index, 0)).1 += 1;
-        true
+        Some(ticket)
     }
 
     fn done(&mut self, key: &str) {
@@ -160,21 +174,22 @@ impl Handlers {
     }
 }
 
+/// A job that a handler has.
+struct Given {
+    job: Arc<Job>,
+    ticket: Ticket,
+}
+
 /// The actor.
 pub struct MasterLink {
-    identity: Identity,
+    core: Core,
     run: Handlers,
     delivery: Handlers,
-    /// What runs, with its pool and key.
-    running: BTreeMap<(JobId, u32), (Pool, String)>,
-    /// What has ended and is not reported; bounded by the credit.
-    unsent: VecDeque<(Pool, Outcome)>,
+    given: HashMap<(JobId, u32), Given>,
     sender: Option<mpsc::Sender<FromWorker>>,
     is_waiting: bool,
     /// Which connection `is_waiting` is about.
     connection: u64,
-    draining: bool,
-    must_tell_draining: bool,
     state: watch::Sender<LinkState>,
     hook: Arc<dyn ChainHook>,
 }
@@ -189,16 +204,13 @@ impl MasterLink {
         hook: Arc<dyn ChainHook>,
     ) -> Self {
         Self {
-            identity,
+            core: Core::new(identity),
             run: Handlers::new(run),
             delivery: Handlers::new(delivery),
-            running: BTreeMap::new(),
-            unsent: VecDeque::new(),
+            given: HashMap::new(),
             sender: None,
             is_waiting: false,
             connection: 0,
-            draining: false,
-            must_tell_draining: false,
             state,
             hook,
         }
@@ -211,24 +223,55 @@ impl MasterLink {
         }
     }
 
-    fn assigned(&mut self, job: Arc<Job>) {
+    /// False if the master must be left.
+    fn happen(&mut self, event: Event) -> bool {
+        let mut is_welcome = true;
+        for action in self.core.handle(event) {
+            match action {
+                Action::Run(job) => self.give(job),
+                Action::News(chain) => self.news(chain),
+                Action::Refuse { seen } => {
+                    tracing::warn!(
+                        seen = seen.0,
+                        "this master was deposed; looking for the other"
+                    );
+                    is_welcome = false;
+                }
+            }
+        }
+        is_welcome
+    }
+
+    fn give(&mut self, job: Arc<Job>) {
         let attempt = Attempt {
             job: job.id(),
             number: job.attempt,
         };
-        let is_unsent = |(_, outcome): &(Pool, Outcome)| outcome.attempt == attempt;
-        let run = (attempt.job, attempt.number);
-        if self.running.contains_key(&run) || self.unsent.iter().any(is_unsent) {
-            warn!(job = %attempt.job, attempt = attempt.number, "assigned twice; runs once");
-            return;
+        match self.handlers(job.kind().pool()).give(job.clone()) {
+            Some(ticket) => {
+                let run = (attempt.job, attempt.number);
+                self.given.insert(run, Given { job, ticket });
+            }
+            None => {
+                self.happen(Event::NotBegun(attempt));
+            }
         }
-        let (pool, key) = (job.kind().pool(), job.key().to_owned());
-        if self.draining || !self.handlers(pool).give(job) {
-            let end = End::HandedBack;
-            self.unsent.push_back((pool, Outcome { attempt, end }));
-            return;
+    }
+
+    /// Takes back what no handler has begun.
+    fn take_back(&mut self) {
+        let unbegun = self.given.iter().filter(|(_, given)| given.ticket.take());
+        let unbegun: Vec<(JobId, u32)> = unbegun.map(|(run, _)| *run).collect();
+        for (job, number) in unbegun {
+            self.forget((job, number));
+            self.happen(Event::NotBegun(Attempt { job, number }));
         }
-        self.running.insert(run, (pool, key));
+    }
+
+    fn forget(&mut self, run: (JobId, u32)) {
+        if let Some(given) = self.given.remove(&run) {
+            self.handlers(given.job.kind().pool()).done(given.job.key());
+        }
     }
 
     fn news(&mut self, chain: Chain) {
@@ -239,17 +282,21 @@ impl MasterLink {
     /// Sends what waits, as far as there is room.
     fn flush(&mut self, ctx: &mut Context<Self>) {
         while !self.is_waiting
-            && (self.must_tell_draining || !self.unsent.is_empty())
+            && self.core.has_message()
             && let Some(sender) = self.sender.clone()
         {
             match sender.try_reserve_owned() {
-                Ok(permit) => {
-                    permit.send(self.next_message());
-                }
+                Ok(permit) => self.send(permit),
                 Err(mpsc::error::TrySendError::Full(sender)) => self.wait(sender, ctx),
                 // `Disconnected` follows.
                 Err(mpsc::error::TrySendError::Closed(_)) => return,
             }
+        }
+    }
+
+    fn send(&mut self, permit: mpsc::OwnedPermit<FromWorker>) {
+        if let Some(message) = self.core.next_message() {
+            permit.send(message);
         }
     }
 
@@ -263,20 +310,11 @@ impl MasterLink {
             }
             link.is_waiting = false;
             if let Ok(permit) = permit {
-                permit.send(link.next_message());
+                link.send(permit);
                 link.flush(ctx);
             }
         });
         ctx.spawn(resumed);
-    }
-
-    fn next_message(&mut self) -> FromWorker {
-        if std::mem::take(&mut self.must_tell_draining) {
-            return FromWorker::Draining;
-        }
-        let count = self.unsent.len().min(OUTCOME_BATCH);
-        let outcomes = self.unsent.drain(..count);
-        FromWorker::Outcomes(outcomes.map(|(_, outcome)| outcome).collect())
     }
 }
 
@@ -292,44 +330,30 @@ impl Handler<Greet> for MasterLink {
     type Result = MessageResult<Greet>;
 
     fn handle(&mut self, _: Greet, _: &mut Self::Context) -> Self::Result {
-        let running = self.running.iter().map(|((job, number), (pool, _))| {
-            let (job, number) = (*job, *number);
-            Running {
-                attempt: Attempt { job, number },
-                pool: *pool,
-            }
-        });
-        let unsent = self.unsent.iter().map(|(pool, outcome)| Running {
-            attempt: outcome.attempt,
-            pool: *pool,
-        });
-        MessageResult(Hello {
-            protocol_version: PROTOCOL_VERSION,
-            node_id: self.identity.node_id.clone(),
-            worker_id: self.identity.worker_id.clone(),
-            version: self.identity.version.clone(),
-            run_capacity: self.identity.run_capacity,
-            delivery_capacity: self.identity.delivery_capacity,
-            running: running.chain(unsent).collect(),
-        })
+        MessageResult(self.core.greet())
     }
 }
 
 impl Handler<Connected> for MasterLink {
-    type Result = ();
+    type Result = bool;
 
-    fn handle(&mut self, connected: Connected, ctx: &mut Self::Context) {
+    fn handle(&mut self, connected: Connected, ctx: &mut Self::Context) -> bool {
+        let epoch = connected.epoch;
+        if !self.happen(Event::Connected { epoch }) {
+            return false;
+        }
         self.connection += 1;
         self.is_waiting = false;
-        self.must_tell_draining = self.draining;
         self.sender = Some(connected.sender);
         self.news(connected.chain);
         self.state.send_modify(|state| {
             state.connected = true;
             state.master_id = connected.master_id;
+            state.epoch = epoch;
             state.refused = None;
         });
         self.flush(ctx);
+        true
     }
 }
 
@@ -345,6 +369,7 @@ impl Handler<Disconnected> for MasterLink {
     type Result = ();
 
     fn handle(&mut self, _: Disconnected, _: &mut Self::Context) {
+        self.happen(Event::Disconnected);
         self.connection += 1;
         self.is_waiting = false;
         self.sender = None;
@@ -356,36 +381,17 @@ impl Handler<Received> for MasterLink {
     type Result = ();
 
     fn handle(&mut self, Received(message): Received, ctx: &mut Self::Context) {
-        match message {
-            FromMaster::Assign(jobs) => {
-                for job in jobs {
-                    self.assigned(job);
-                }
-                self.flush(ctx);
-            }
-            FromMaster::Chain(chain) => self.news(chain),
-            // Part of the greeting, or of no concern to running jobs.
-            FromMaster::Welcome { .. }
-            | FromMaster::Refused { .. }
-            | FromMaster::Heartbeat
-            | FromMaster::Stopping => {}
-        }
+        self.happen(Event::Received(message));
+        self.flush(ctx);
     }
 }
 
 impl Handler<Finished> for MasterLink {
     type Result = ();
 
-    fn handle(&mut self, Finished(mut outcome): Finished, ctx: &mut Self::Context) {
-        let run = (outcome.attempt.job, outcome.attempt.number);
-        let Some((pool, key)) = self.running.remove(&run) else {
-            return;
-        };
-        self.handlers(pool).done(&key);
-        if let End::Committed { jobs, .. } = &mut outcome.end {
-            *jobs = std::mem::take(jobs).into_iter().map(light).collect();
-        }
-        self.unsent.push_back((pool, outcome));
+    fn handle(&mut self, Finished(outcome): Finished, ctx: &mut Self::Context) {
+        self.forget((outcome.attempt.job, outcome.attempt.number));
+        self.happen(Event::Finished(outcome));
         self.flush(ctx);
     }
 }
@@ -406,22 +412,33 @@ impl Handler<Drain> for MasterLink {
     type Result = ();
 
     fn handle(&mut self, _: Drain, ctx: &mut Self::Context) {
-        if !self.draining {
-            self.draining = true;
-            self.must_tell_draining = self.sender.is_some();
-            self.flush(ctx);
-        }
+        self.happen(Event::Drain);
+        self.take_back();
+        self.flush(ctx);
+    }
+}
+
+impl Handler<Abandoned> for MasterLink {
+    type Result = ();
+
+    fn handle(&mut self, _: Abandoned, ctx: &mut Self::Context) {
+        self.happen(Event::Abandoned);
+        self.flush(ctx);
     }
 }
 
 impl Handler<Left> for MasterLink {
-    type Result = MessageResult<Left>;
+    type Result = Rest;
 
-    fn handle(&mut self, _: Left, _: &mut Self::Context) -> Self::Result {
+    fn handle(&mut self, _: Left, _: &mut Self::Context) -> Rest {
         let on_the_way = self
             .sender
             .as_ref()
             .map_or(0, |sender| sender.max_capacity() - sender.capacity());
-        MessageResult(self.running.len() + self.unsent.len() + on_the_way)
+        Rest {
+            running: self.core.running(),
+            unsent: self.core.unsent() + on_the_way,
+            is_connected: self.core.is_connected(),
+        }
     }
 }

@@ -1,0 +1,133 @@
+use std::sync::Arc;
+
+use super::core::{Action, Core, Event, Identity};
+use crate::cluster::message::{End, FromMaster, FromWorker, Outcome};
+use crate::job::{Job, Kind, Millis, NewJob};
+use crate::store::{Attempt, Epoch};
+
+fn worker() -> Core {
+    Core::new(Identity {
+        node_id: "node1".to_owned(),
+        worker_id: "worker".to_owned(),
+        version: "test".to_owned(),
+        run_capacity: 4,
+        delivery_capacity: 4,
+    })
+}
+
+fn job(attempt: u32) -> Arc<Job> {
+    Arc::new(Job {
+        new: NewJob::new(Kind::Noop, "key", &()),
+        seq: 1,
+        prev: 0,
+        attempt,
+        tries: 0,
+        strikes: 0,
+        parked: false,
+        accepted_at: Millis(0),
+    })
+}
+
+fn attempt_of(job: &Job) -> Attempt {
+    Attempt {
+        job: job.id(),
+        number: job.attempt,
+    }
+}
+
+fn assign(job: &Arc<Job>) -> Event {
+    Event::Received(FromMaster::Assign(vec![job.clone()]))
+}
+
+fn finished(job: &Job) -> Event {
+    Event::Finished(Outcome {
+        attempt: attempt_of(job),
+        end: End::Rescheduled {
+            not_before: Millis(1),
+            tries: 1,
+        },
+    })
+}
+
+fn outcomes(core: &mut Core) -> Vec<Outcome> {
+    match core.next_message() {
+        Some(FromWorker::Outcomes(outcomes)) => outcomes,
+        other => panic!("no outcomes: {other:?}"),
+    }
+}
+
+#[test]
+fn an_attempt_that_is_assigned_twice_runs_once() {
+    let mut core = worker();
+    core.handle(Event::Connected { epoch: Epoch(1) });
+    let job = job(1);
+    assert_eq!(core.handle(assign(&job)), [Action::Run(job.clone())]);
+    assert_eq!(core.handle(assign(&job)), []);
+    core.handle(Event::Disconnected);
+    core.handle(finished(&job));
+    assert_eq!(core.handle(assign(&job)), [], "its outcome is not told yet");
+    core.handle(Event::Connected { epoch: Epoch(2) });
+    assert_eq!(outcomes(&mut core)[0].attempt, attempt_of(&job));
+    assert_eq!(core.next_message(), None);
+    core.handle(finished(&job));
+    assert_eq!(core.next_message(), None, "an outcome is told once");
+}
+
+#[test]
+fn what_runs_and_what_is_not_told_is_named_to_the_next_master() {
+    let mut core = worker();
+    core.handle(Event::Connected { epoch: Epoch(1) });
+    let (running, ended) = (job(1), job(3));
+    core.handle(assign(&running));
+    core.handle(assign(&ended));
+    core.handle(Event::Disconnected);
+    core.handle(finished(&ended));
+    let named: Vec<Attempt> = core.greet().running.iter().map(|run| run.attempt).collect();
+    assert_eq!(named, [attempt_of(&running), attempt_of(&ended)]);
+}
+
+#[test]
+fn a_master_that_was_deposed_is_refused_and_told_of_the_later_epoch() {
+    let mut core = worker();
+    assert_eq!(core.greet().seen, Epoch(0));
+    assert_eq!(core.handle(Event::Connected { epoch: Epoch(5) }), []);
+    core.handle(Event::Disconnected);
+    assert_eq!(core.greet().seen, Epoch(5));
+    let refusal = Action::Refuse { seen: Epoch(5) };
+    assert_eq!(core.handle(Event::Connected { epoch: Epoch(4) }), [refusal]);
+    assert!(!core.is_connected());
+    assert_eq!(core.handle(Event::Connected { epoch: Epoch(5) }), []);
+}
+
+#[test]
+fn a_draining_worker_says_so_to_every_master_and_hands_back_what_comes() {
+    let mut core = worker();
+    core.handle(Event::Connected { epoch: Epoch(1) });
+    core.handle(Event::Drain);
+    assert_eq!(core.next_message(), Some(FromWorker::Draining));
+    let job = job(1);
+    assert_eq!(core.handle(assign(&job)), []);
+    assert_eq!(outcomes(&mut core)[0].end, End::HandedBack);
+    core.handle(Event::Disconnected);
+    core.handle(Event::Connected { epoch: Epoch(2) });
+    assert_eq!(core.next_message(), Some(FromWorker::Draining));
+    assert_eq!(core.next_message(), None);
+}
+
+#[test]
+fn a_job_that_has_not_begun_or_was_stopped_half_way_is_handed_back_once() {
+    let mut core = worker();
+    core.handle(Event::Connected { epoch: Epoch(1) });
+    let (unbegun, begun) = (job(1), job(1));
+    core.handle(assign(&unbegun));
+    core.handle(assign(&begun));
+    core.handle(Event::NotBegun(attempt_of(&unbegun)));
+    assert_eq!(core.running(), 1);
+    core.handle(Event::Abandoned);
+    assert_eq!(core.running(), 0);
+    core.handle(finished(&begun));
+    let told = outcomes(&mut core);
+    assert!(told.iter().all(|outcome| outcome.end == End::HandedBack));
+    assert_eq!(told.len(), 2);
+    assert!(!core.has_message());
+}

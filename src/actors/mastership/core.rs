@@ -1,0 +1,251 @@
+//! What mastership decides. A pure state machine: events in, actions out; no
+//! clock, no I/O, so that it can be model-checked and simulated.
+//!
+//! All instants are those of one monotonic clock that goes on while the process
+//! is stopped. A master believes in its lease until `asked_at + trust` and not
+//! a moment longer, where `asked_at` is when it asked, not when it was answered:
+//! whatever delays the answer, the store's lease began later than that and so
+//! ends later. No clock value is compared with another process's; what must hold
+//! is that the two clocks run about equally fast.
+
+use std::time::Duration;
+
+use crate::job::Millis;
+use crate::store::{Epoch, Lease, StoreError};
+
+/// What can be chosen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Options {
+    /// How long after it asked a master believes in the lease it was given: a
+    /// little less than the lease, by as much as clocks may differ in rate.
+    pub trust: Duration,
+    /// A master asks for more this long after it last asked.
+    pub renewal: Duration,
+    /// A standby asks this often at least, so that a lease that is given up is
+    /// found at once.
+    pub poll: Duration,
+    /// After a question the store did not answer.
+    pub retry: Duration,
+    /// The store itself admits one process only (an embedded one, whose file is
+    /// locked): a lease that cannot be renewed is then not lost.
+    pub exclusive: bool,
+}
+
+/// Something that happened.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Event {
+    /// Stand for mastership. After [`Action::StepDown`] only when everything
+    /// the master did has stopped.
+    Start,
+    /// The store's answer to [`Action::Ask`].
+    Answered {
+        /// When it was asked.
+        asked_at: Millis,
+        /// What it said.
+        answer: Result<Lease, StoreError>,
+    },
+    /// The instant of [`Action::WakeAt`] has come.
+    Wake,
+    /// The store or a worker knows a later master.
+    Refused(Epoch),
+    /// Do not want to be master any more.
+    Stop,
+}
+
+/// Something to be done.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Action {
+    /// `Store::acquire_lease`; one at a time.
+    Ask,
+    /// This process is the master from now on.
+    Lead {
+        /// Goes with every write.
+        epoch: Epoch,
+    },
+    /// This process is no longer the master; it must do nothing as one any more.
+    StepDown {
+        /// Why, for operators.
+        reason: String,
+    },
+    /// `Store::release_lease`: somebody else may have it at once.
+    GiveUp,
+    /// Call again with [`Event::Wake`] at this instant; replaces the one before.
+    WakeAt(Millis),
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+enum Stage {
+    /// Not standing for mastership.
+    Idle,
+    /// Wants to be the master.
+    Standby,
+    /// Is the master, and trusts its lease until then.
+    Leading { epoch: Epoch, until: Millis },
+}
+
+/// The state.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Core {
+    options: Options,
+    stage: Stage,
+    /// When the question was asked that has no answer yet.
+    asked_at: Option<Millis>,
+    /// When to ask next.
+    ask_at: Millis,
+}
+
+impl Core {
+    /// Neither master nor standby; give it [`Event::Start`].
+    pub fn new(options: Options) -> Self {
+        Self {
+            options,
+            stage: Stage::Idle,
+            asked_at: None,
+            ask_at: Millis(0),
+        }
+    }
+
+    /// Takes what happened; says what to do. A master whose lease has run out
+    /// steps down whatever the event is.
+    pub fn handle(&mut self, now: Millis, event: Event) -> Vec<Action> {
+        let mut actions = Vec::new();
+        if let Stage::Leading { until, .. } = self.stage
+            && until <= now
+        {
+            let reason = "the lease was not renewed in time".to_owned();
+            self.step_down(&mut actions, reason, true);
+        }
+        self.take(&mut actions, now, event);
+        self.go_on(&mut actions, now);
+        actions
+    }
+
+    /// The epoch, if this process is the master at this instant.
+    pub fn leads(&self, now: Millis) -> Option<Epoch> {
+        match self.stage {
+            Stage::Leading { epoch, until } if now < until => Some(epoch),
+            _ => None,
+        }
+    }
+
+    /// Until when this process may believe that it is the master, unless it
+    /// hears otherwise.
+    pub fn trusted_until(&self) -> Option<Millis> {
+        match self.stage {
+            Stage::Leading { until, .. } => Some(until),
+            Stage::Idle | Stage::Standby => None,
+        }
+    }
+
+    fn take(&mut self, actions: &mut Vec<Action>, now: Millis, event: Event) {
+        match event {
+            Event::Start => {
+                if self.stage == Stage::Idle {
+                    self.stage = Stage::Standby;
+                    self.ask_at = now;
+                }
+            }
+            Event::Answered { asked_at, answer } => {
+                if self.asked_at == Some(asked_at) {
+                    self.asked_at = None;
+                    self.answered(actions, now, asked_at, answer);
+                }
+            }
+            Event::Wake => {}
+            Event::Refused(current) => {
+                if let Stage::Leading { epoch, .. } = self.stage
+                    && epoch < current
+                {
+                    let reason = format!("a later master exists (epoch {})", current.0);
+                    // What the store holds may be ours all the same (a worker's
+                    // memory is older than a store that was restored).
+                    self.step_down(actions, reason, true);
+                }
+            }
+            Event::Stop => {
+                if let Stage::Leading { .. } = self.stage {
+                    self.step_down(actions, "told to stop".to_owned(), true);
+                }
+                self.stage = Stage::Idle;
+            }
+        }
+    }
+
+    fn answered(
+        &mut self,
+        actions: &mut Vec<Action>,
+        now: Millis,
+        asked_at: Millis,
+        answer: Result<Lease, StoreError>,
+    ) {
+        match (self.stage, answer) {
+            (Stage::Idle, Ok(Lease::Held { .. })) => actions.push(Action::GiveUp),
+            (Stage::Idle, _) => {}
+            (Stage::Standby, Ok(Lease::Held { epoch })) => {
+                let until = self.trusted_from(asked_at);
+                self.ask_at = asked_at.after(self.options.renewal);
+                // An answer that comes too late is no lease; the next one is.
+                if now < until {
+                    self.stage = Stage::Leading { epoch, until };
+                    actions.push(Action::Lead { epoch });
+                }
+            }
+            (Stage::Standby, Ok(Lease::HeldBy { remaining, .. })) => {
+                self.ask_at = now.after(remaining.min(self.options.poll));
+            }
+            (Stage::Leading { epoch, .. }, Ok(Lease::Held { epoch: held })) if epoch == held => {
+                let until = self.trusted_from(asked_at);
+                self.stage = Stage::Leading { epoch, until };
+                self.ask_at = asked_at.after(self.options.renewal);
+            }
+            (Stage::Leading { .. }, Ok(Lease::Held { .. })) => {
+                let reason = "another process was the master in between".to_owned();
+                self.step_down(actions, reason, true);
+            }
+            (Stage::Leading { .. }, Ok(Lease::HeldBy { holder, .. })) => {
+                self.step_down(actions, format!("{holder} is the master"), false);
+            }
+            (Stage::Leading { .. }, Err(StoreError::Deposed { current })) => {
+                let reason = format!("a later master exists (epoch {})", current.0);
+                self.step_down(actions, reason, false);
+            }
+            (Stage::Standby | Stage::Leading { .. }, Err(_)) => {
+                self.ask_at = now.after(self.options.retry);
+            }
+        }
+    }
+
+    fn trusted_from(&self, asked_at: Millis) -> Millis {
+        if self.options.exclusive {
+            return Millis(u64::MAX);
+        }
+        asked_at.after(self.options.trust)
+    }
+
+    fn step_down(&mut self, actions: &mut Vec<Action>, reason: String, give_up: bool) {
+        self.stage = Stage::Idle;
+        actions.push(Action::StepDown { reason });
+        if give_up {
+            actions.push(Action::GiveUp);
+        }
+    }
+
+    /// Asks when it is time, and says when to be called again.
+    fn go_on(&mut self, actions: &mut Vec<Action>, now: Millis) {
+        let until = match self.stage {
+            Stage::Idle => return,
+            Stage::Standby => None,
+            Stage::Leading { until, .. } => Some(until),
+        };
+        if self.asked_at.is_none() && self.ask_at <= now {
+            self.asked_at = Some(now);
+            actions.push(Action::Ask);
+        }
+        let ask_at = self.asked_at.is_none().then_some(self.ask_at);
+        if let Some(instant) = [until, ask_at].into_iter().flatten().min()
+            && instant < Millis(u64::MAX)
+        {
+            actions.push(Action::WakeAt(instant));
+        }
+    }
+}

@@ -1,0 +1,63 @@
+//! What this process is to its node now, for operators.
+
+use std::sync::Arc;
+
+use parking_lot::RwLock;
+use tokio::sync::watch;
+
+use crate::actors::mastership::Standing;
+use crate::config::Mode;
+
+/// Answers what the process is: `worker`, `standby`, `master` or `standalone`.
+#[derive(Debug, Clone)]
+pub struct StandingWatch {
+    mode: Mode,
+    current: Arc<RwLock<Option<watch::Receiver<Standing>>>>,
+}
+
+impl StandingWatch {
+    /// Of a process that has not begun to stand for mastership.
+    pub fn new(mode: Mode) -> Self {
+        Self {
+            mode,
+            current: Arc::default(),
+        }
+    }
+
+    /// Follows a candidacy, in place of the one before.
+    pub fn follow(&self, standing: watch::Receiver<Standing>) {
+        *self.current.write() = Some(standing.clone());
+        tokio::spawn(show(standing));
+    }
+
+    /// In a word. A standalone process that is not the master is a standby.
+    pub fn role(&self) -> &'static str {
+        let is_leading = self.current.read().as_ref().is_some_and(
+            |standing| matches!(&*standing.borrow(), Standing::Leading(term) if term.holds()),
+        );
+        match (self.mode, is_leading) {
+            (Mode::Worker, _) => "worker",
+            (Mode::Standalone, true) => "standalone",
+            (Mode::Master, true) => "master",
+            (Mode::Standalone | Mode::Master, false) => "standby",
+        }
+    }
+}
+
+/// Keeps the metrics until the candidacy is over.
+async fn show(mut standing: watch::Receiver<Standing>) {
+    let is_master = metrics::gauge!("erawan_is_master");
+    loop {
+        match &*standing.borrow_and_update() {
+            Standing::Leading(term) => {
+                is_master.set(1.0);
+                metrics::gauge!("erawan_epoch").set(term.epoch().0 as f64);
+            }
+            Standing::Standby { .. } | Standing::Over { .. } => is_master.set(0.0),
+        }
+        if standing.changed().await.is_err() {
+            break;
+        }
+    }
+    is_master.set(0.0);
+}
