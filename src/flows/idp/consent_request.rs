@@ -166,8 +166,12 @@ fn incoming_request(node_id: &str, request: &ConsentRequest, detail: &RequestDet
         role: ROLE.to_owned(),
         name: URL_NAME.to_owned(),
     };
-    let scope = &request.request_id;
-    callback_job(target, scope, body, Persistence::Timed, None)
+    // As long as the user can still answer (F39): the replaced system means to,
+    // and gives up after ten minutes.
+    let persistence = Persistence::UntilRequestEnds {
+        request_id: request.request_id.clone(),
+    };
+    callback_job(target, &request.request_id, body, persistence, None)
 }
 
 fn service(requested: &crate::mq::message::RequestedService) -> Value {
