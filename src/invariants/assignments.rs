@@ -329,3 +329,99 @@ fn hash(key: &str) -> u64 {
     key.hash(&mut hasher);
     hasher.finish()
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::time::Instant;
+
+    use super::*;
+    use crate::job::{Kind, Millis, NewJob};
+    use crate::store::Attempt;
+
+    const SESSION: SessionId = SessionId(1);
+
+    fn job(seq: u64) -> Arc<Job> {
+        Arc::new(Job {
+            new: NewJob::new(Kind::Noop, format!("key{seq}"), &()),
+            seq,
+            prev: 0,
+            attempt: 1,
+            tries: 0,
+            strikes: 0,
+            parked: false,
+            accepted_at: Millis(0),
+        })
+    }
+
+    fn with_worker() -> Assignments {
+        let mut seen = Assignments::default();
+        let up = Event::SessionUp {
+            session: SESSION,
+            worker: "worker".to_owned(),
+            run_capacity: 2,
+            delivery_capacity: 2,
+            running: Vec::new(),
+        };
+        assert_eq!(seen.told(&up), None);
+        seen
+    }
+
+    fn assign(job: &Arc<Job>) -> Action {
+        Action::Assign {
+            session: SESSION,
+            jobs: vec![job.clone()],
+        }
+    }
+
+    fn committed(job: &Job) -> Event {
+        let attempt = Attempt {
+            job: job.id(),
+            number: job.attempt,
+        };
+        let end = End::Committed {
+            failed: false,
+            jobs: Vec::new(),
+            cancelled: Vec::new(),
+        };
+        Event::Outcomes {
+            session: SESSION,
+            outcomes: vec![Outcome { attempt, end }],
+        }
+    }
+
+    fn broken(seen: Option<Violation>) -> Option<Invariant> {
+        seen.map(|violation| violation.invariant)
+    }
+
+    #[test]
+    fn what_must_not_be_assigned_is_noticed() {
+        let mut seen = with_worker();
+        let (one, two, three) = (job(1), job(2), job(3));
+        assert_eq!(seen.wants(&assign(&one)), None);
+        let again = seen.wants(&assign(&one));
+        assert_eq!(broken(again), Some(Invariant::AssignedOnce));
+        assert_eq!(seen.wants(&assign(&two)), None);
+        let beyond = seen.wants(&assign(&three));
+        assert_eq!(broken(beyond), Some(Invariant::CreditKept));
+        assert_eq!(seen.told(&committed(&one)), None);
+        let ended = seen.wants(&assign(&one));
+        assert_eq!(broken(ended), Some(Invariant::AssignedOnce));
+    }
+
+    #[test]
+    fn ten_thousand_jobs_leave_little_in_memory_and_cost_little() {
+        let mut seen = with_worker();
+        let jobs: Vec<Arc<Job>> = (1..=10_000).map(job).collect();
+        let started = Instant::now();
+        for job in &jobs {
+            assert_eq!(seen.wants(&assign(job)), None);
+            assert_eq!(seen.told(&committed(job)), None);
+        }
+        let each = started.elapsed() / 10_000;
+        println!("{each:?} for each job, with the making of its events");
+        assert!(seen.out.is_empty() && seen.keys.is_empty());
+        assert_eq!(seen.ended.len(), ENDED_REMEMBERED);
+        assert_eq!(seen.ended_order.len(), ENDED_REMEMBERED);
+    }
+}
