@@ -13,7 +13,7 @@ use erawan::job::{Job, Kind, NewJob};
 use erawan::node::Role;
 use erawan::store::embedded::{self, EmbeddedStore};
 use erawan::store::redis::{self, RedisStore};
-use erawan::store::{Accept, Accepted, Attempt, SharedStore, Store as _};
+use erawan::store::{Accept, Accepted, Attempt, SharedStore};
 use serde_json::Value;
 
 use crate::network::*;
@@ -158,7 +158,7 @@ async fn operators_decide(store: Store, workers: usize, answers: &str) {
     assert_eq!(shown["job"]["last_error"], "for the test");
     let refused = erawan_jobs(
         &environment,
-        &["retry", &next.as_str().unwrap(), "--why", "?"],
+        &["retry", next.as_str().unwrap(), "--why", "?"],
     )
     .await;
     assert_eq!(refused.status.code(), Some(2), "it is not parked");
