@@ -18,6 +18,7 @@ pub mod logging;
 mod mistake;
 pub mod mq;
 pub mod node;
+pub mod operator;
 pub mod proto;
 pub mod simulation;
 pub mod store;

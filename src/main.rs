@@ -11,6 +11,8 @@ use erawan::bench::{self, Bench};
 use erawan::devnet::command::{self, DemoArguments, DevnetArguments};
 use erawan::devnet::{ledger, mq_service, process};
 use erawan::node;
+
+use erawan::operator;
 use erawan::simulation;
 
 /// Jobs are many small allocations, made in one thread and freed in another.
@@ -39,6 +41,8 @@ enum Command {
     Devnet(DevnetArguments),
     /// Simulate a cluster under faults, by seed.
     Simulate(simulation::Arguments),
+    /// See the node's jobs and decide about parked and failed ones.
+    Jobs(operator::Jobs),
     /// Measure speed and size.
     #[command(subcommand)]
     Bench(Bench),
@@ -99,6 +103,7 @@ async fn run(command: Option<Command>) -> io::Result<ExitCode> {
     match command {
         None => node::run().await,
         Some(Command::Check) => node::check().await,
+        Some(Command::Jobs(jobs)) => operator::run(jobs).await,
         Some(Command::Demo(arguments)) => command::demo(arguments).await,
         Some(Command::Devnet(arguments)) => command::devnet(arguments).await,
         Some(Command::Simulate(arguments)) => Ok(simulation::simulate(&arguments)),
