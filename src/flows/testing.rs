@@ -467,6 +467,8 @@ pub(crate) fn job(new: NewJob) -> Job {
         prev: 0,
         attempt: 1,
         tries: 0,
+        strikes: 0,
+        parked: false,
         accepted_at: Millis::now(),
     }
 }
