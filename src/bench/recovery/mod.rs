@@ -169,9 +169,16 @@ async fn measure(
 }
 
 fn line(result: &Recovery) -> String {
+    let want = result.want.map(|want| format!("want <= {want}"));
     format!(
         "recovery  {:<9} {:<62} n {:>3}  median {:>9.2}  worst {:>9.2} {:<6}  {}",
-        result.store, result.what, result.n, result.median, result.worst, result.unit, result.want
+        result.store,
+        result.what,
+        result.n,
+        result.median,
+        result.worst,
+        result.unit,
+        want.unwrap_or_default()
     )
 }
 
