@@ -54,6 +54,9 @@ enum Command {
         /// Shortest time between blocks with transactions.
         #[arg(long, default_value_t = 5)]
         block_interval_ms: u64,
+        /// Empty blocks to make at once at the start.
+        #[arg(long, default_value_t = 0)]
+        empty_blocks: u64,
     },
     /// A development network's message queue service.
     #[command(hide = true)]
@@ -80,14 +83,9 @@ fn main() -> ExitCode {
     let command = CommandLine::parse().command;
     // Refused only if there is one already.
     let _ = rustls::crypto::ring::default_provider().install_default();
-    let runtime = || {
-        tokio::runtime::Builder::new_multi_thread()
-            .enable_all()
-            .build()
-            // Without threads or timers there is nothing left to try.
-            .expect("the runtime can be started")
-    };
-    let outcome = actix_rt::System::with_tokio_rt(runtime).block_on(run(command));
+    // One thread: what is computed has threads of its own, and tasks that mostly
+    // wait for sockets cost least where none has to wake another.
+    let outcome = actix_rt::System::new().block_on(run(command));
     outcome.unwrap_or_else(|error| {
         eprintln!("erawan: {error}");
         ExitCode::FAILURE
@@ -106,12 +104,14 @@ async fn run(command: Option<Command>) -> io::Result<ExitCode> {
             directory,
             chain_id,
             block_interval_ms,
+            empty_blocks,
         }) => {
             let options = ledger::Options {
                 listen: SocketAddr::from((Ipv4Addr::LOCALHOST, port)),
                 chain_id,
                 directory,
                 block_interval: Duration::from_millis(block_interval_ms),
+                empty_blocks,
                 ..ledger::Options::default()
             };
             ledger::serve(options, stop()).await?;

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{JobId, NewJob};
+use super::{JobId, NewJob, codec};
 
 macro_rules! tables {
     ($($(#[$doc:meta])* $variant:ident = $name:literal;)*) => {
@@ -54,6 +54,9 @@ tables! {
     ExpectedTransaction = "expected_transaction";
     /// Transactions to be signed anew once the chain takes them again.
     DisabledTransaction = "disabled_transaction";
+    /// Calls of clients that must not be accepted twice, by what they ask
+    /// (`flows::call`).
+    Call = "call";
     /// How far the ledger has been followed.
     Progress = "progress";
 }
@@ -77,6 +80,7 @@ pub enum Write {
         /// Which column.
         column: Column,
         /// The value (codec or JSON, as the table's owner says).
+        #[serde(with = "codec::bytes")]
         value: Vec<u8>,
     },
     /// Deletes a whole row.

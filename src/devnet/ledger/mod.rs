@@ -21,7 +21,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use parking_lot::RwLock;
+use parking_lot::{Mutex, RwLock};
 use time::OffsetDateTime;
 use tokio::net::TcpListener;
 use tokio::sync::{Notify, watch};
@@ -51,6 +51,8 @@ pub struct Options {
     pub block_interval: Duration,
     /// Whether each block is forced to the disk before it counts.
     pub fsync: bool,
+    /// Empty blocks made at once at the start, for tests of catching up.
+    pub empty_blocks: u64,
 }
 
 impl Default for Options {
@@ -62,6 +64,7 @@ impl Default for Options {
             directory: None,
             block_interval: Duration::from_millis(5),
             fsync: false,
+            empty_blocks: 0,
         }
     }
 }
@@ -72,6 +75,8 @@ struct Shared {
     /// Height of the last block that is stored and answered for.
     height: watch::Sender<i64>,
     transaction_waits: Notify,
+    /// Height of a new block and what its event says.
+    newest_event: Mutex<Option<(i64, Arc<str>)>>,
 }
 
 /// A development ledger.
@@ -92,7 +97,7 @@ impl Ledger {
     /// If the address is taken or the blocks on disk cannot be used.
     pub async fn start(options: Options) -> io::Result<Running> {
         let mut chain = Chain::new(&options.chain_id)?;
-        let log = match &options.directory {
+        let mut log = match &options.directory {
             None => None,
             Some(directory) => Some(BlockLog::open(
                 directory,
@@ -103,6 +108,9 @@ impl Ledger {
                 },
             )?),
         };
+        for _ in 0..options.empty_blocks {
+            add_empty_block(&mut chain, log.as_mut())?;
+        }
         let listener = TcpListener::bind(options.listen).await?;
         let address = listener.local_addr()?;
         let (height, _) = watch::channel(chain.height());
@@ -110,6 +118,7 @@ impl Ledger {
             chain: RwLock::new(chain),
             height,
             transaction_waits: Notify::new(),
+            newest_event: Mutex::new(None),
         });
         let (stop, mut stopped) = watch::channel(false);
         let task = tokio::spawn(async move {
@@ -178,6 +187,19 @@ async fn make_blocks(
         }
         tokio::time::sleep_until(next_transactions).await;
     }
+}
+
+fn add_empty_block(chain: &mut Chain, log: Option<&mut BlockLog>) -> io::Result<()> {
+    let record = Record {
+        height: chain.height() + 1,
+        time: chain.next_time(OffsetDateTime::now_utc()),
+        transactions: Vec::new(),
+    };
+    if let Some(log) = log {
+        log.append(&record)?;
+    }
+    chain.commit(record.time, record.transactions);
+    Ok(())
 }
 
 /// Writes the block, then commits it, then tells of it (spec/ledger.md 12.6).
