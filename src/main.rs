@@ -11,7 +11,6 @@ use erawan::bench::{self, Bench};
 use erawan::devnet::command::{self, DemoArguments, DevnetArguments};
 use erawan::devnet::{ledger, mq_service, process};
 use erawan::node;
-
 use erawan::operator;
 use erawan::simulation;
 
