@@ -1,11 +1,14 @@
 //! Whole networks of real processes (and a real Redis), with everything that
 //! can be killed, stopped, filled up or fed with rubbish.
 
+mod cable;
 mod check;
 mod demo;
 mod devnet;
+mod failover;
 mod faults;
 mod ledger;
+mod mastership;
 mod messages;
 mod network;
 mod requests;
