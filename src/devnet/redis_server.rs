@@ -40,6 +40,9 @@ pub struct Options {
     pub password: Option<String>,
     /// Bytes of memory; writes are refused beyond.
     pub max_memory: Option<u64>,
+    /// A limit of the size of its files (`RLIMIT_FSIZE`) is met as a full disk,
+    /// not as a signal that ends the server.
+    pub survives_file_limit: bool,
 }
 
 /// A running `redis-server` on a free port of the loopback interface, with a
@@ -85,9 +88,19 @@ impl RedisServer {
         self.port
     }
 
+    /// Its process, while it runs.
+    pub fn pid(&self) -> Option<u32> {
+        self.child.as_ref().map(Child::id)
+    }
+
     /// The directory with its files.
     pub fn directory(&self) -> &Path {
         self.directory.path()
+    }
+
+    /// Another password, from the next start.
+    pub fn set_password(&mut self, password: Option<String>) {
+        self.options.password = password;
     }
 
     /// Stops the server in good order (if it runs) and starts it again with
@@ -181,7 +194,15 @@ impl RedisServer {
     }
 
     fn command(&self) -> Command {
-        let mut command = Command::new("redis-server");
+        let mut command = match self.options.survives_file_limit {
+            false => Command::new("redis-server"),
+            true => {
+                let mut shell = Command::new("sh");
+                let script = "trap '' XFSZ; exec redis-server \"$@\"";
+                shell.args(["-c", script, "redis-server"]);
+                shell
+            }
+        };
         command
             .current_dir(self.directory.path())
             .args(["--bind", "127.0.0.1", "--save", ""])

@@ -12,7 +12,7 @@ use super::routes::Route;
 use super::server::Api;
 use super::{identity, schema, utility};
 use crate::error::{Error, codes};
-use crate::node::{Context, Role};
+use crate::node::{Context, Purpose, Role};
 use crate::store::{Accept, Accepted, StoreError};
 
 /// What a call brought besides its path.
@@ -30,7 +30,8 @@ pub(super) async fn answer(api: &Api, route: &Route, parameters: &[&str], call: 
         return Answer::not_built(&format!("{} {}", route.method, route.pattern));
     }
     // Before the call costs anything; what it really makes is counted later.
-    if route.endpoint.makes_jobs() && api.options.queue.is_full() {
+    let purpose = route.endpoint.purpose();
+    if purpose.is_some_and(|purpose| api.options.queue.is_full_for(purpose)) {
         return queue_full(config);
     }
     let result = match check(api, route, parameters, &call) {
@@ -111,7 +112,8 @@ async fn run(api: &Api, endpoint: Endpoint, checked: Checked, call: Call) -> Res
         return Ok(Answer::empty(501));
     }
     let outcome = operate(api, endpoint, &checked, call).await?;
-    conclude(api, outcome).await
+    let purpose = endpoint.purpose().unwrap_or(Purpose::Begin);
+    conclude(api, purpose, outcome).await
 }
 
 async fn operate(
@@ -179,14 +181,14 @@ async fn operate(
     }
 }
 
-async fn conclude(api: &Api, outcome: Outcome) -> Result<Answer, Error> {
+async fn conclude(api: &Api, purpose: Purpose, outcome: Outcome) -> Result<Answer, Error> {
     match outcome {
         Outcome::Accepted {
             accept,
             body,
             refused,
         } => {
-            if api.options.queue.admit(&accept.jobs).is_err() {
+            if api.options.queue.admit(&accept.jobs, purpose).is_err() {
                 return Ok(queue_full(&api.options.context.config.api));
             }
             if !store(api, accept).await? {

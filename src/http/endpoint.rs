@@ -1,6 +1,7 @@
 //! The endpoints that are built.
 
 use super::operations::CallbackOwner;
+use crate::node::Purpose;
 
 /// What a route leads to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -77,18 +78,17 @@ pub(super) enum UnsupportedBody {
 }
 
 impl Endpoint {
-    /// Whether a call that succeeds makes jobs.
-    pub fn makes_jobs(self) -> bool {
-        matches!(
-            self,
-            Endpoint::CreateRequest
-                | Endpoint::CloseRequest
-                | Endpoint::IdpResponse
-                | Endpoint::IdpErrorResponse
-                | Endpoint::OfferService
-                | Endpoint::AsData
-                | Endpoint::AsError
-        )
+    /// What a call makes jobs for; `None` if it makes none.
+    pub fn purpose(self) -> Option<Purpose> {
+        match self {
+            Endpoint::CreateRequest | Endpoint::OfferService => Some(Purpose::Begin),
+            Endpoint::CloseRequest
+            | Endpoint::IdpResponse
+            | Endpoint::IdpErrorResponse
+            | Endpoint::AsData
+            | Endpoint::AsError => Some(Purpose::End),
+            _ => None,
+        }
     }
 
     /// Whether a proxy must be told which node behind it acts (20057).

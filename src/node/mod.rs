@@ -23,7 +23,7 @@ use tokio::sync::watch;
 
 pub use check::check;
 pub use context::{Context, Role};
-pub use queue_limit::{Full, QueueLimit};
+pub use queue_limit::{Full, Purpose, QueueLimit};
 pub use stop::Stop;
 
 use crate::cluster::local::Place;

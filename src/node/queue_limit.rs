@@ -7,9 +7,10 @@
 //! exceeds the limit by one call at most; with several workers, by what the
 //! others have accepted since the last look.
 //!
-//! Follow-up jobs are not limited: they end what has begun. Messages from other
-//! nodes have a quarter more room than API calls, because they end what this
-//! node's own clients have begun.
+//! Follow-up jobs are not limited: they end what has begun. What comes from
+//! outside and ends it (messages from other nodes, answers to a request, closing
+//! one) has a quarter more room than what begins something new, so that a full
+//! node can get empty again.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -69,6 +70,25 @@ impl Amount {
     }
 }
 
+/// What a call is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Purpose {
+    /// Something new.
+    Begin,
+    /// To end, or bring nearer to its end, what has begun.
+    End,
+}
+
+impl Purpose {
+    /// Part of the limits at which it is refused, in percent.
+    fn percent(self) -> u64 {
+        match self {
+            Purpose::Begin => 100,
+            Purpose::End => 125,
+        }
+    }
+}
+
 /// A call was not taken on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Full;
@@ -118,19 +138,31 @@ impl QueueLimit {
         }
     }
 
-    /// Whether calls that would make jobs are refused now.
+    /// Whether nothing new is begun now.
     pub fn is_full(&self) -> bool {
-        self.state.lock().full
+        self.is_full_for(Purpose::Begin)
+    }
+
+    /// Whether calls that would make jobs for this purpose are refused now.
+    pub fn is_full_for(&self, purpose: Purpose) -> bool {
+        self.refuses(&self.state.lock(), purpose)
+    }
+
+    fn refuses(&self, state: &State, purpose: Purpose) -> bool {
+        match purpose {
+            Purpose::Begin => state.full,
+            Purpose::End => state.fill().reaches(purpose.percent(), self.limits),
+        }
     }
 
     /// Takes on the jobs of a call, or refuses it.
     ///
     /// # Errors
-    /// When the limit was reached before this call. Stays so until the queue is
-    /// down to nine tenths.
-    pub fn admit(&self, jobs: &[NewJob]) -> Result<(), Full> {
+    /// When the limit was reached before this call. What begins something is
+    /// refused until the queue is down to nine tenths.
+    pub fn admit(&self, jobs: &[NewJob], purpose: Purpose) -> Result<(), Full> {
         let mut state = self.state.lock();
-        if state.full && !jobs.is_empty() {
+        if !jobs.is_empty() && self.refuses(&state, purpose) {
             return Err(Full);
         }
         self.count(&mut state, jobs);
@@ -140,7 +172,7 @@ impl QueueLimit {
     /// Waits until messages may be taken, then counts those that are.
     pub async fn room_for_messages(&self) {
         let mut waits = false;
-        while self.state.lock().fill().reaches(125, self.limits) {
+        while self.is_full_for(Purpose::End) {
             if !std::mem::replace(&mut waits, true) {
                 tracing::warn!("the queue is full: messages wait with their senders");
                 metrics::gauge!("erawan_messages_held_back").set(1.0);
@@ -160,7 +192,7 @@ impl QueueLimit {
 
     fn count(&self, state: &mut State, jobs: &[NewJob]) {
         state.accepted = state.accepted.plus(Amount::of(jobs));
-        if state.fill().reaches(100, self.limits) {
+        if state.fill().reaches(Purpose::Begin.percent(), self.limits) {
             self.set_full(state, true);
         }
         let since = state.accepted_since();
@@ -250,6 +282,7 @@ async fn drop_after(limit: Arc<QueueLimit>, pause: Duration) {
 
 #[cfg(test)]
 mod tests {
+    use super::Purpose::{Begin, End};
     use super::*;
     use crate::job::Kind;
 
@@ -275,18 +308,18 @@ mod tests {
         let limit = limit(100, 1_000_000);
         limit.looked(limit.begin_look(), &counts(90, 0));
         for _ in 0..10 {
-            assert_eq!(limit.admit(&jobs(1, 1)), Ok(()));
+            assert_eq!(limit.admit(&jobs(1, 1), Begin), Ok(()));
         }
         assert!(limit.is_full());
-        assert_eq!(limit.admit(&jobs(1, 1)), Err(Full));
-        assert_eq!(limit.admit(&[]), Ok(()), "a call that makes no jobs");
+        assert_eq!(limit.admit(&jobs(1, 1), Begin), Err(Full));
+        assert_eq!(limit.admit(&[], Begin), Ok(()), "a call that makes no jobs");
     }
 
     #[test]
     fn bytes_are_limited_too_and_one_large_call_is_taken_by_an_empty_queue() {
         let limit = limit(100, 1000);
-        assert_eq!(limit.admit(&jobs(1, 5000)), Ok(()));
-        assert_eq!(limit.admit(&jobs(1, 1)), Err(Full));
+        assert_eq!(limit.admit(&jobs(1, 5000), Begin), Ok(()));
+        assert_eq!(limit.admit(&jobs(1, 1), Begin), Err(Full));
     }
 
     #[test]
@@ -308,17 +341,18 @@ mod tests {
         let limit = limit(100, 1_000_000);
         limit.looked(limit.begin_look(), &counts(50, 0));
         let look = limit.begin_look();
-        limit.admit(&jobs(49, 1)).unwrap();
+        limit.admit(&jobs(49, 1), Begin).unwrap();
         limit.looked(look, &counts(50, 0));
-        assert_eq!(limit.admit(&jobs(1, 1)), Ok(()));
-        assert_eq!(limit.admit(&jobs(1, 1)), Err(Full));
+        assert_eq!(limit.admit(&jobs(1, 1), Begin), Ok(()));
+        assert_eq!(limit.admit(&jobs(1, 1), Begin), Err(Full));
     }
 
     #[tokio::test]
-    async fn messages_have_a_quarter_more_room_than_calls() {
+    async fn what_ends_something_has_a_quarter_more_room_than_what_begins_it() {
         let limit = Arc::new(limit(100, 1_000_000));
         limit.looked(limit.begin_look(), &counts(124, 0));
         assert!(limit.is_full());
+        assert!(!limit.is_full_for(End));
         limit.room_for_messages().await;
         limit.note(&jobs(1, 1));
         let waiting = tokio::spawn({
@@ -327,6 +361,7 @@ mod tests {
         });
         sleep(4 * HELD_BACK).await;
         assert!(!waiting.is_finished());
+        assert_eq!(limit.admit(&jobs(1, 1), End), Err(Full));
         limit.looked(limit.begin_look(), &counts(124, 0));
         waiting.await.unwrap();
     }

@@ -266,8 +266,10 @@ pub trait Store: State {
 
     /// Asks for, or renews, mastership for `ttl`. A holder that asks again
     /// keeps its epoch, also after its lease ran out if nobody took it meanwhile
-    /// (nobody else was master); every change of holder raises it, which needs
-    /// a lease that was given up or ran out. Measured by the store's clock.
+    /// (nobody else was master), unless the store was interrupted meanwhile and
+    /// may have forgotten something: then what the holder knows is worth nothing
+    /// any more. Every change of holder raises it, which needs a lease that was
+    /// given up or ran out. Measured by the store's clock.
     /// The embedded store also takes a lease for expired when it is opened: the
     /// former holder had the file and is gone.
     async fn acquire_lease(&self, holder: &str, ttl: Duration) -> Result<Lease, StoreError>;

@@ -82,29 +82,29 @@ async fn a_lost_store_stops_posts_with_retry_after() {
 #[actix_web::test]
 async fn a_full_queue_refuses_calls_that_make_jobs_before_anything_is_stored() {
     let limit = 10;
-    let node = Node::start_with(Role::Rp, |config| config.queue.jobs = limit).await;
+    let node = Node::start_with(Role::As, |config| config.queue.jobs = limit).await;
     let makes_a_job = Outcome::Accepted {
         accept: Accept {
-            jobs: vec![NewJob::new(Kind::RpCloseRequest, "key", &())],
+            jobs: vec![NewJob::new(Kind::Noop, "key", &())],
             ..Accept::default()
         },
         body: None,
         refused: codes::UNKNOWN_ERROR,
     };
     node.will_return(Ok(makes_a_job));
-    let close = || async {
+    let offer = || async {
         let body = json!({
-            "reference_id": "r", "callback_url": "http://a", "request_id": "q",
+            "reference_id": "r", "callback_url": "http://a", "min_ial": 1.1, "min_aal": 1,
+            "url": "http://a", "supported_namespace_list": ["citizen_id"],
         });
-        let call = client().post(node.url("/rp/request_close"));
-        send(call.json(&body)).await
+        send(client().post(node.url("/as/service/s")).json(&body)).await
     };
     for number in 0..limit {
-        assert_eq!(close().await.status, 202, "{number}");
+        assert_eq!(offer().await.status, 202, "{number}");
     }
     node.take_reached();
     for _ in 0..3 {
-        let answer = close().await;
+        let answer = offer().await;
         assert_eq!((answer.status, answer.error_code()), (503, Some(10000)));
         assert_eq!(answer.retry_after.as_deref(), Some("1"));
     }
@@ -113,10 +113,19 @@ async fn a_full_queue_refuses_calls_that_make_jobs_before_anything_is_stored() {
         "refused before it cost anything"
     );
     assert_eq!(node.submitted.lock().len() as u64, limit);
+    // What ends something begun has a quarter more room.
+    let refuse = || async {
+        let body = json!({"reference_id": "r", "callback_url": "http://a", "error_code": 1});
+        send(client().post(node.url("/as/error/q/s")).json(&body)).await
+    };
+    for status in [202, 202, 202, 503] {
+        assert_eq!(refuse().await.status, status);
+    }
+    node.take_reached();
     // What makes no job goes on: reads, and what makes room.
     node.will_return(Ok(Outcome::NoContent));
-    assert_eq!(get(&node, "/rp/callback").await.status, 204);
-    let removal = post(&node, "/rp/request_data_removal").await;
+    assert_eq!(get(&node, "/as/callback").await.status, 204);
+    let removal = post(&node, "/utility/private_message_removal").await;
     assert_eq!(removal.status, 204);
 }
 

@@ -1,6 +1,7 @@
 //! Whole networks of real processes (and a real Redis), with everything that
 //! can be killed, stopped, filled up or fed with rubbish.
 
+mod bounds;
 mod cable;
 mod check;
 mod demo;

@@ -5,6 +5,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use erawan::devnet::process::Process;
+use erawan::devnet::redis_server::RedisServer;
 use erawan::node::Role;
 
 use crate::network::*;
@@ -51,22 +52,56 @@ async fn no_request_is_lost_when_redis_is_killed_and_comes_back_after_five_secon
 async fn a_full_redis_makes_callers_wait_and_loses_nothing() {
     let net = Net::start(Store::Redis, 2).await;
     let apps = net.apps().await;
-    let port = net.redis.as_ref().unwrap().port();
-    let client = redis::Client::open(("127.0.0.1", port)).unwrap();
-    let mut connection = client.get_multiplexed_async_connection().await.unwrap();
-    let limit = |bytes: u64| {
-        let mut command = redis::cmd("CONFIG");
-        command.arg("SET").arg("maxmemory").arg(bytes);
-        command
-    };
+    let redis = net.redis.as_ref().unwrap();
     let fills = async {
         verified(&apps, 5).await;
-        limit(1).exec_async(&mut connection).await.unwrap();
+        tell(redis, "CONFIG", &["SET", "maxmemory", "1"]).await;
         told_to_try_later(&net.api(Role::Rp)).await;
         assert!(apps.totals().verified < REQUESTS, "filled too late");
-        limit(0).exec_async(&mut connection).await.unwrap();
+        tell(redis, "CONFIG", &["SET", "maxmemory", "0"]).await;
     };
     tokio::join!(drive(&apps, REQUESTS), fills);
+    assert_all_verified(&apps, REQUESTS);
+    net.end(apps).await;
+}
+
+async fn tell(redis: &RedisServer, command: &str, arguments: &[&str]) {
+    let client = redis::Client::open(("127.0.0.1", redis.port())).unwrap();
+    let mut connection = client.get_multiplexed_async_connection().await.unwrap();
+    let mut command = redis::cmd(command);
+    command.arg(arguments);
+    command.exec_async(&mut connection).await.unwrap();
+}
+
+#[actix_web::test]
+async fn a_redis_that_becomes_a_replica_makes_callers_wait_and_loses_nothing() {
+    let net = Net::start(Store::Redis, 2).await;
+    let apps = net.apps().await;
+    let redis = net.redis.as_ref().unwrap();
+    let turns = async {
+        verified(&apps, 5).await;
+        tell(redis, "REPLICAOF", &["127.0.0.1", "1"]).await;
+        told_to_try_later(&net.api(Role::Rp)).await;
+        assert!(apps.totals().verified < REQUESTS, "too late");
+        tell(redis, "REPLICAOF", &["NO", "ONE"]).await;
+    };
+    tokio::join!(drive(&apps, REQUESTS), turns);
+    assert_all_verified(&apps, REQUESTS);
+    net.end(apps).await;
+}
+
+#[actix_web::test]
+async fn flushed_scripts_are_loaded_again_and_nobody_notices() {
+    let net = Net::start(Store::Redis, 2).await;
+    let apps = net.apps().await;
+    let redis = net.redis.as_ref().unwrap();
+    let flushes = async {
+        for _ in 0..10 {
+            tell(redis, "SCRIPT", &["FLUSH"]).await;
+            tokio::time::sleep(Duration::from_millis(200)).await;
+        }
+    };
+    tokio::join!(drive(&apps, REQUESTS), flushes);
     assert_all_verified(&apps, REQUESTS);
     net.end(apps).await;
 }

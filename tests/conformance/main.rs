@@ -7,6 +7,7 @@ mod accept;
 mod commit;
 mod crash;
 mod durability;
+mod forgetting;
 mod harness;
 mod jobs;
 mod lease;

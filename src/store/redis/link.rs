@@ -5,6 +5,7 @@
 //! if the failure was an answer (`LOADING`, a wrong password), and keeps a
 //! connection on which answers have stopped coming.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use redis::aio::MultiplexedConnection;
@@ -31,6 +32,7 @@ pub(super) struct Link {
     client: Client,
     config: AsyncConnectionConfig,
     current: Mutex<Current>,
+    restarts: AtomicU64,
 }
 
 #[derive(Default)]
@@ -39,6 +41,8 @@ struct Current {
     /// Counts connections, so that a failure gives up only the one it was met on.
     generation: u64,
     last_failure: Option<(Instant, RedisError)>,
+    /// Which run of the server the last connection led to, if it says.
+    run: Option<String>,
 }
 
 impl Link {
@@ -56,7 +60,14 @@ impl Link {
                 .set_response_timeout(Some(RESPONSE_TIMEOUT))
                 .set_pipeline_buffer_size(QUEUED_COMMANDS),
             current: Mutex::default(),
+            restarts: AtomicU64::new(0),
         })
+    }
+
+    /// How often a new connection has led to a server that was started anew, or
+    /// to another one.
+    pub fn restarts(&self) -> u64 {
+        self.restarts.load(Ordering::Acquire)
     }
 
     /// Sends a command once. When it fails for want of an answer, Redis may or
@@ -98,7 +109,13 @@ impl Link {
             .await
             .unwrap_or_else(|_| Err(too_late("cannot connect")));
         match attempt {
-            Ok(connection) => {
+            Ok(mut connection) => {
+                let run = run_of(&mut connection).await;
+                if run.is_some() && current.run.is_some() && run != current.run {
+                    self.restarts.fetch_add(1, Ordering::AcqRel);
+                    tracing::warn!("Redis was restarted, or is another server now");
+                }
+                current.run = run.or(current.run.take());
                 current.generation += 1;
                 current.connection = Some(connection.clone());
                 Ok((connection, current.generation))
@@ -116,6 +133,17 @@ impl Link {
             current.connection = None;
         }
     }
+}
+
+/// Which run of the server this is; `None` if it does not say (some hosted
+/// servers refuse INFO).
+async fn run_of(connection: &mut MultiplexedConnection) -> Option<String> {
+    let mut command = redis::cmd("INFO");
+    command.arg("server");
+    let asked = timeout(CONNECT_TIMEOUT, command.query_async::<String>(connection));
+    let info = asked.await.ok()?.ok()?;
+    let run = info.lines().find_map(|line| line.strip_prefix("run_id:"))?;
+    Some(run.to_owned())
 }
 
 fn too_late(what: &str) -> RedisError {

@@ -19,9 +19,11 @@
 //! Ids are the 16 raw bytes.
 
 mod arguments;
+mod history;
 mod link;
 mod scripts;
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -29,6 +31,7 @@ use redis::{Cmd, ErrorKind, FromRedisValue, RedisError, RedisResult, ServerError
 use secrecy::SecretString;
 
 use self::arguments::{INDEX_ROW, is_indexed, row_name};
+use self::history::History;
 use self::link::Link;
 use self::scripts::{LuaScript, Scripts};
 use super::{
@@ -56,6 +59,10 @@ pub struct RedisStore {
     scripts: Scripts,
     prefix: String,
     failed_limits: FailedLimits,
+    history: History,
+    /// The server's interruptions when this process last became or stayed the
+    /// master.
+    term: AtomicU64,
 }
 
 /// What most scripts answer: what happened, and numbers and ids that depend on it.
@@ -80,6 +87,8 @@ impl RedisStore {
             scripts: Scripts::assemble(),
             prefix: format!("{{erawan:{}}}:", options.node_id),
             failed_limits: FailedLimits::default(),
+            history: History::default(),
+            term: AtomicU64::new(0),
         };
         store.ping().await?;
         store.warn_of_volatility().await;
@@ -90,6 +99,55 @@ impl RedisStore {
     pub fn with_failed_limits(mut self, limits: FailedLimits) -> Self {
         self.failed_limits = limits;
         self
+    }
+
+    /// How often Redis was found to know less than it had acknowledged to this
+    /// process (`erawan_store_setbacks_total`).
+    pub fn setbacks(&self) -> u64 {
+        self.history.setbacks()
+    }
+
+    /// Restarts of the server, and losses that were noticed. After either, what
+    /// a master knows of the queue may be wrong.
+    fn interruptions(&self) -> u64 {
+        self.link.restarts() + self.history.setbacks()
+    }
+
+    async fn check_history(&self) -> Result<(), StoreError> {
+        let before = self.history.seq();
+        let mut command = redis::cmd("GET");
+        command.arg(self.key("seq"));
+        let seq: Option<u64> = self.read(&command).await?;
+        self.history.last(before, seq.unwrap_or(0));
+        Ok(())
+    }
+
+    async fn ask_for_lease(
+        &self,
+        holder: &str,
+        ttl: Duration,
+        interruptions: u64,
+    ) -> Result<Lease, StoreError> {
+        let script = &self.scripts.acquire_lease;
+        let mut command = script.call(&self.prefix);
+        let before = self.history.seq();
+        let anew = self.term.load(Ordering::Acquire) != interruptions;
+        command.arg(holder).arg(ttl.as_millis() as u64);
+        command.arg(u8::from(anew));
+        match self.run::<Answer>(script, &command).await? {
+            (DONE, numbers, _) => {
+                self.term.store(interruptions, Ordering::Release);
+                self.history.last(before, last(&numbers)?);
+                Ok(Lease::Held {
+                    epoch: Epoch(first(&numbers)?),
+                })
+            }
+            (REFUSED, numbers, holders) => Ok(Lease::HeldBy {
+                holder: String::from_utf8_lossy(&holders.concat()).into_owned(),
+                remaining: Duration::from_millis(first(&numbers)?),
+            }),
+            answer => Err(refusal(answer)),
+        }
     }
 
     async fn warn_of_volatility(&self) {
@@ -238,8 +296,10 @@ impl Store for RedisStore {
         };
         arguments::guards(&mut command, &accept.guards);
         arguments::apply(&mut command, &accept.writes, &[], &accept.jobs, now);
+        let before = self.history.seq();
         match self.run::<Answer>(script, &command).await? {
             (DONE, numbers, _) => {
+                self.history.given(before, seqs(&numbers));
                 let (jobs, duplicates) = stored_jobs(accept.jobs, now, &numbers)?;
                 Ok(Accepted::Stored { jobs, duplicates })
             }
@@ -268,9 +328,11 @@ impl Store for RedisStore {
             &commit.jobs,
             now,
         );
+        let before = self.history.seq();
         match self.run::<Answer>(script, &command).await? {
             (DONE, mut numbers, ids) => {
                 super::note_dropped(numbers.pop().unwrap_or(0));
+                self.history.given(before, seqs(&numbers));
                 let (jobs, _) = stored_jobs(commit.jobs, now, &numbers)?;
                 let cancelled = ids.iter().map(|id| job_id(id)).collect::<Result<_, _>>()?;
                 Ok(Committed::Applied { jobs, cancelled })
@@ -369,6 +431,7 @@ impl Store for RedisStore {
     }
 
     async fn counts(&self) -> Result<Counts, StoreError> {
+        self.check_history().await?;
         let mut open = redis::cmd("ZCARD");
         open.arg(self.key("open"));
         let mut failed = redis::cmd("LLEN");
@@ -378,18 +441,13 @@ impl Store for RedisStore {
     }
 
     async fn acquire_lease(&self, holder: &str, ttl: Duration) -> Result<Lease, StoreError> {
-        let script = &self.scripts.acquire_lease;
-        let mut command = script.call(&self.prefix);
-        command.arg(holder).arg(ttl.as_millis() as u64);
-        match self.run::<Answer>(script, &command).await? {
-            (DONE, numbers, _) => Ok(Lease::Held {
-                epoch: Epoch(first(&numbers)?),
-            }),
-            (REFUSED, numbers, holders) => Ok(Lease::HeldBy {
-                holder: String::from_utf8_lossy(&holders.concat()).into_owned(),
-                remaining: Duration::from_millis(first(&numbers)?),
-            }),
-            answer => Err(refusal(answer)),
+        loop {
+            let interruptions = self.interruptions();
+            let lease = self.ask_for_lease(holder, ttl, interruptions).await?;
+            // Its very answer may have shown that something was lost.
+            if self.interruptions() == interruptions {
+                return Ok(lease);
+            }
         }
     }
 
@@ -427,6 +485,15 @@ fn stored_jobs(
 
 fn first(numbers: &[u64]) -> Result<u64, StoreError> {
     numbers.first().copied().ok_or_else(unexpected)
+}
+
+/// Every other number of those that go with stored jobs.
+fn seqs(numbers: &[u64]) -> impl Iterator<Item = u64> {
+    numbers.iter().step_by(2).copied()
+}
+
+fn last(numbers: &[u64]) -> Result<u64, StoreError> {
+    numbers.last().copied().ok_or_else(unexpected)
 }
 
 fn refusal(answer: Answer) -> StoreError {

@@ -1,0 +1,199 @@
+//! More than a node takes, and receivers that never answer.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use erawan::devnet::process::Process;
+use erawan::node::Role;
+use parking_lot::Mutex;
+use reqwest::Response;
+use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+
+use crate::network::*;
+
+/// Starts the RP's only process again with other settings.
+async fn restart_rp(net: &mut Net, settings: &[(&str, &str)]) {
+    let part = &mut net.processes(Role::Rp)[0];
+    let mut plan = part.process.plan().clone();
+    let settings = settings.iter();
+    plan.environment
+        .extend(settings.map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
+    kill(part).await;
+    part.process = Process::start(plan).unwrap();
+    let api = net.api(Role::Rp);
+    ready(vec![api]).await;
+}
+
+async fn post(api: &str, path: &str, body: Value) -> Response {
+    let url = format!("{api}/v6/rp/{path}");
+    plain_client().post(url).json(&body).send().await.unwrap()
+}
+
+/// A request whose callbacks go to this address.
+async fn request_for(api: &str, callback: &str) -> String {
+    let (reference, mut body) = unanswered_request();
+    body["callback_url"] = callback.into();
+    let answer = post(api, &format!("requests/{IDENTITY}"), body).await;
+    assert_eq!(answer.status(), 202);
+    reference
+}
+
+/// A client application that takes calls; `answers` or not.
+struct Receiver {
+    url: String,
+    /// Reference ids it was called back about ("" for callbacks without one).
+    references: Arc<Mutex<HashSet<String>>>,
+    open: Arc<AtomicUsize>,
+    most_open: Arc<AtomicUsize>,
+}
+
+impl Receiver {
+    async fn start(answers: bool) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let receiver = Self {
+            url: format!("http://{}/callback", listener.local_addr().unwrap()),
+            references: Arc::default(),
+            open: Arc::default(),
+            most_open: Arc::default(),
+        };
+        let references = receiver.references.clone();
+        let (open, most_open) = (receiver.open.clone(), receiver.most_open.clone());
+        tokio::spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                let now = open.fetch_add(1, Ordering::SeqCst) + 1;
+                most_open.fetch_max(now, Ordering::SeqCst);
+                let (references, open) = (references.clone(), open.clone());
+                tokio::spawn(async move {
+                    serve(stream, &references, answers).await;
+                    open.fetch_sub(1, Ordering::SeqCst);
+                });
+            }
+        });
+        receiver
+    }
+}
+
+/// Reads calls of one connection until it is closed.
+async fn serve(mut stream: TcpStream, references: &Mutex<HashSet<String>>, answers: bool) {
+    let (mut received, mut chunk) = (Vec::new(), [0; 4096]);
+    loop {
+        match stream.read(&mut chunk).await {
+            Ok(count) if count > 0 => received.extend_from_slice(&chunk[..count]),
+            _ => return,
+        }
+        let text = String::from_utf8_lossy(&received).into_owned();
+        let Some((_, body)) = text.split_once("\r\n\r\n") else {
+            continue;
+        };
+        let Ok(body) = serde_json::from_str::<Value>(body) else {
+            continue;
+        };
+        received.clear();
+        let reference = body["reference_id"].as_str().unwrap_or_default();
+        references.lock().insert(reference.to_owned());
+        let no_content = b"HTTP/1.1 204 No Content\r\n\r\n";
+        if answers && stream.write_all(no_content).await.is_err() {
+            return;
+        }
+    }
+}
+
+#[actix_web::test]
+async fn a_client_application_that_stays_silent_does_not_hold_up_the_others() {
+    const SILENT: usize = 60;
+    const LIVELY: usize = 20;
+    // A share of two: two calls to the silent one, while it holds them.
+    const SHARE: usize = 2;
+    let mut net = Net::start(Store::Embedded, 0).await;
+    restart_rp(&mut net, &[("WORKER_DELIVERY_CAPACITY", "16")]).await;
+    let api = net.api(Role::Rp);
+    let (silent, lively) = (Receiver::start(false).await, Receiver::start(true).await);
+    for _ in 0..SILENT {
+        request_for(&api, &silent.url).await;
+    }
+    let holds = || async { silent.open.load(Ordering::SeqCst) == SHARE };
+    eventually("the silent one holds its share", holds).await;
+
+    let mut expected = HashSet::new();
+    for _ in 0..LIVELY {
+        expected.insert(request_for(&api, &lively.url).await);
+    }
+    let all = || async { lively.references.lock().is_superset(&expected) };
+    eventually("everybody else is called back", all).await;
+    // A try lasts 60 s: in all that time nothing of the silent one's has ended.
+    assert_eq!(silent.most_open.load(Ordering::SeqCst), SHARE);
+    let apps = net.apps().await;
+    drive(&apps, 10).await;
+    assert_all_verified(&apps, 10);
+    net.end(apps).await;
+}
+
+/// Why a process says that it is not ready.
+async fn reasons(net: &mut Net) -> Vec<String> {
+    let metrics = net.processes(Role::Rp)[0].metrics.clone();
+    let url = metrics.replace("/metrics", "/ready");
+    let answer = plain_client().get(url).send().await.unwrap();
+    let body: Value = answer.json().await.unwrap();
+    serde_json::from_value(body["reasons"].clone()).unwrap()
+}
+
+#[actix_web::test]
+async fn a_full_queue_refuses_what_is_new_and_is_emptied_by_what_ends() {
+    const LIMIT: usize = 40;
+    let mut net = Net::start(Store::Embedded, 0).await;
+    let limit = LIMIT.to_string();
+    restart_rp(&mut net, &[("QUEUE_LIMIT_JOBS", limit.as_str())]).await;
+    let api = net.api(Role::Rp);
+    let receiver = Receiver::start(true).await;
+    let requests = format!("requests/{IDENTITY}");
+    let new_request = || {
+        let (_, mut body) = unanswered_request();
+        body["callback_url"] = receiver.url.clone().into();
+        post(&api, &requests, body)
+    };
+
+    // Each request keeps one job open, its time-out; those that end at once may
+    // make room for some more.
+    let (mut made, mut refusals) = (Vec::new(), 0);
+    while refusals < 50 {
+        let answer = new_request().await;
+        if answer.status() == 202 {
+            let body: Value = answer.json().await.unwrap();
+            made.push(body["request_id"].as_str().unwrap().to_owned());
+            refusals = 0;
+            continue;
+        }
+        assert_eq!(answer.status(), 503);
+        assert_eq!(answer.headers()["retry-after"], "1");
+        refusals += 1;
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    assert!((LIMIT / 2..=LIMIT).contains(&made.len()), "{}", made.len());
+    assert_eq!(reasons(&mut net).await, ["the queue is full"]);
+    let read = plain_client().get(format!("{api}/v6/utility/namespaces"));
+    assert_eq!(read.send().await.unwrap().status(), 200);
+
+    // Closing them ends those jobs, and then there is room again.
+    for request in &made {
+        let is_taken = || async {
+            let (reference, _) = unanswered_request();
+            let body = json!({
+                "reference_id": reference,
+                "callback_url": receiver.url,
+                "request_id": request,
+            });
+            // 503 only while too much is open; other refusals mean that the
+            // request is not on the ledger yet.
+            post(&api, "request_close", body).await.status() == 202
+        };
+        eventually("a request can be closed", is_taken).await;
+    }
+    let has_room = || async { new_request().await.status() == 202 };
+    eventually("there is room again", has_room).await;
+    let apps = net.apps().await;
+    net.end(apps).await;
+}
