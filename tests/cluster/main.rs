@@ -3,6 +3,7 @@
 
 mod bounds;
 mod cable;
+mod chaos;
 mod check;
 mod demo;
 mod devnet;
