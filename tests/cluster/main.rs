@@ -9,6 +9,7 @@ mod demo;
 mod devnet;
 mod failover;
 mod faults;
+mod jobs;
 mod ledger;
 mod mastership;
 mod messages;

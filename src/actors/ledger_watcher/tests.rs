@@ -224,6 +224,10 @@ impl Store for MemoryStore {
         not_used()
     }
 
+    async fn failed_job(&self, _: JobId) -> Result<Option<FailedJob>, StoreError> {
+        not_used()
+    }
+
     async fn counts(&self) -> Result<Counts, StoreError> {
         not_used()
     }
@@ -662,6 +666,21 @@ async fn a_ledger_reset_under_the_same_id_is_noticed_when_it_is_higher() {
     node.until_settled(25).await;
     assert_eq!(node.told()[0].era, 1);
     assert_eq!(node.store.acted(), [] as [u64; 0]);
+}
+
+#[tokio::test]
+async fn every_transaction_is_looked_up_at_once_when_the_ledger_was_replaced() {
+    let mut node = Node::started(10).await;
+    node.stop();
+    let young = expected(b"1", Millis::now());
+    node.store.put(Table::ExpectedTransaction, "aa", young);
+    node.ledger.become_chain("chain-a", 25);
+    node.start();
+    until("looked up", || {
+        !node.store.payloads(Kind::LedgerConfirm).is_empty()
+    })
+    .await;
+    assert_eq!(node.store.payloads(Kind::LedgerReplaced).len(), 1);
 }
 
 #[tokio::test]
