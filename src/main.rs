@@ -71,9 +71,9 @@ enum Command {
         #[arg(long, default_value_t = 60_000)]
         retransmit_ms: u64,
     },
-    /// A process of `bench jobs`.
+    /// A process of `bench jobs` and `bench recovery`.
     #[command(hide = true)]
-    BenchNode(bench::jobs::NodeArguments),
+    BenchNode(bench::node::NodeArguments),
 }
 
 fn main() -> ExitCode {
@@ -136,7 +136,7 @@ async fn run(command: Option<Command>) -> io::Result<ExitCode> {
             .await?;
             Ok(ExitCode::SUCCESS)
         }
-        Some(Command::BenchNode(arguments)) => bench::jobs::run_node(arguments).await,
+        Some(Command::BenchNode(arguments)) => bench::node::run_node(arguments).await,
     }
 }
 

@@ -78,7 +78,31 @@ impl Store for FakeStore {
     async fn reschedule(&self, _: Attempt, _: Millis, _: &str) -> Result<bool, StoreError> {
         Err(unused())
     }
-    async fn release(&self, _: Epoch, _: &[JobId]) -> Result<Vec<Released>, StoreError> {
+    async fn strike(&self, _: Attempt, _: Millis, _: &str) -> Result<Struck, StoreError> {
+        Err(unused())
+    }
+
+    async fn park(&self, _: Attempt, _: &str) -> Result<bool, StoreError> {
+        Err(unused())
+    }
+
+    async fn operate(&self, _: Operation) -> Result<Operated, StoreError> {
+        Err(unused())
+    }
+
+    async fn audit(&self, _: usize) -> Result<Vec<Audited>, StoreError> {
+        Err(unused())
+    }
+
+    async fn last_errors(&self, _: &[JobId]) -> Result<Vec<Option<LastError>>, StoreError> {
+        Err(unused())
+    }
+
+    async fn parked_ids(&self, _: usize) -> Result<Vec<JobId>, StoreError> {
+        Err(unused())
+    }
+
+    async fn release(&self, _: Epoch, _: &[Release]) -> Result<Vec<Released>, StoreError> {
         Err(unused())
     }
     async fn claim(&self, _: Attempt) -> Result<bool, StoreError> {

@@ -3,7 +3,6 @@
 //! worker's deliveries under way. A run that has finished is never lost: its
 //! commit is repeated until the store has applied or refused it.
 
-use std::collections::BTreeMap;
 use std::future::Future;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
@@ -12,13 +11,12 @@ use std::time::Duration;
 
 use actix::prelude::*;
 use futures_util::FutureExt;
-use parking_lot::Mutex;
 use tokio::time::sleep;
 use tracing::{error, warn};
 
 use crate::cluster::message::{End, Outcome};
-use crate::job::{Commit, Job, JobId, Kind, Millis, Outcome as JobOutcome, Pool};
-use crate::store::{Attempt, Committed, SharedStore, StoreError};
+use crate::job::{Commit, Job, Kind, Millis, Outcome as JobOutcome, Pool};
+use crate::store::{Attempt, Committed, SharedStore, StoreError, Struck};
 
 use super::master_link::{Finished, MasterLink};
 use super::runner::{Run, Runner};
@@ -31,12 +29,6 @@ const STORE_RETRY: (Duration, Duration) = (Duration::from_millis(50), Duration::
 
 /// First and longest pause before a job that panicked is run again.
 const PANIC_RETRY: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(60));
-
-/// A job that panics this often on one worker has failed.
-const MAX_PANICS: u32 = 5;
-
-/// Most jobs whose panics are remembered.
-const PANICS_REMEMBERED: usize = 10_000;
 
 /// Runs a job.
 #[derive(Debug, Message)]
@@ -121,17 +113,12 @@ impl Handler<Handle> for RequestHandler {
 pub struct Execution {
     store: SharedStore,
     runner: Arc<dyn Runner>,
-    panics: Mutex<BTreeMap<JobId, u32>>,
 }
 
 impl Execution {
     /// What all handlers of a worker share.
     pub fn new(store: SharedStore, runner: Arc<dyn Runner>) -> Self {
-        Self {
-            store,
-            runner,
-            panics: Mutex::new(BTreeMap::new()),
-        }
+        Self { store, runner }
     }
 
     /// Runs an attempt to its end, whatever happens to the store meanwhile.
@@ -142,10 +129,11 @@ impl Execution {
         };
         let end = match self.with_payload(job).await {
             Some(job) => match self.run(&job).await {
-                Run::Commit(commit) => self.commit(attempt, job.kind(), commit).await,
-                Run::Retry { after, reason } => {
+                Ok(Run::Commit(commit)) => self.commit(attempt, job.kind(), commit).await,
+                Ok(Run::Retry { after, reason }) => {
                     self.reschedule(attempt, job.tries, after, reason).await
                 }
+                Err(panic) => self.strike(attempt, &job, &panic).await,
             },
             None => End::Fenced,
         };
@@ -164,33 +152,29 @@ impl Execution {
         (found.attempt == job.attempt).then(|| Arc::new(found))
     }
 
-    async fn run(&self, job: &Job) -> Run {
-        match AssertUnwindSafe(self.runner.run(job)).catch_unwind().await {
-            Ok(run) => {
-                self.panics.lock().remove(&job.id());
-                run
-            }
-            Err(panic) => self.panicked(job, message_of(panic.as_ref())),
-        }
+    /// Runs the handler; `Err`: the text of its panic.
+    async fn run(&self, job: &Job) -> Result<Run, String> {
+        let run = AssertUnwindSafe(self.runner.run(job)).catch_unwind().await;
+        run.map_err(|panic| message_of(panic.as_ref()).to_owned())
     }
 
-    fn panicked(&self, job: &Job, message: &str) -> Run {
+    /// A panic counts against the job, durably.
+    async fn strike(&self, attempt: Attempt, job: &Job, message: &str) -> End {
         error!(job = %job.id(), kind = job.kind().name(), message, "a handler panicked");
-        let mut panics = self.panics.lock();
-        if panics.len() >= PANICS_REMEMBERED {
-            panics.clear();
-        }
-        let count = panics.entry(job.id()).or_default();
-        *count += 1;
         let reason = format!("the handler panicked: {message}");
-        if *count >= MAX_PANICS {
-            panics.remove(&job.id());
-            return Run::Commit(Commit::failed(reason));
-        }
         let (first, longest) = PANIC_RETRY;
-        Run::Retry {
-            after: longest.min(first * 2u32.pow(*count - 1)),
-            reason,
+        let pause = longest.min(first * 2u32.saturating_pow(job.strikes));
+        let not_before = Millis::now().after(pause);
+        let struck = persist("strike a job", || {
+            self.store.strike(attempt, not_before, &reason)
+        });
+        match struck.await {
+            Struck::Rescheduled { tries } => End::Rescheduled { not_before, tries },
+            Struck::Parked => {
+                error!(job = %job.id(), kind = job.kind().name(), reason, "job parked");
+                End::Parked
+            }
+            Struck::Fenced => End::Fenced,
         }
     }
 
@@ -272,6 +256,7 @@ mod tests {
     use std::io;
 
     use async_trait::async_trait;
+    use parking_lot::Mutex;
     use tracing::instrument::WithSubscriber;
 
     use super::*;

@@ -1,7 +1,10 @@
 //! `erawan bench`: speed and size, several set-ups side by side in one run.
 
+mod cluster;
 pub mod flow;
 pub mod jobs;
+pub mod node;
+pub mod recovery;
 
 use std::io;
 use std::process::ExitCode;
@@ -15,6 +18,8 @@ pub enum Bench {
     Flow(flow::FlowArguments),
     /// No-op jobs accepted, dispatched, run and committed through one master and its workers.
     Jobs(jobs::JobsArguments),
+    /// How long it takes to recover from a death, and what durability costs.
+    Recovery(recovery::RecoveryArguments),
 }
 
 /// Runs a benchmark.
@@ -25,6 +30,7 @@ pub async fn run(bench: Bench) -> io::Result<ExitCode> {
     match bench {
         Bench::Flow(arguments) => flow::run(arguments).await,
         Bench::Jobs(arguments) => jobs::run(arguments).await,
+        Bench::Recovery(arguments) => recovery::run(arguments).await,
     }
 }
 

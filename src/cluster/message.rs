@@ -84,6 +84,8 @@ pub enum End {
         /// How often it has been rescheduled now.
         tries: u32,
     },
+    /// Still open, but not to be run before an operator has decided.
+    Parked,
     /// The store refused: the job has ended, or another attempt owns it.
     Fenced,
     /// Not run; to be assigned elsewhere at once.
@@ -333,6 +335,7 @@ impl From<Outcome> for proto::Outcome {
                     tries,
                 })
             }
+            End::Parked => proto::outcome::End::Parked(proto::Parked {}),
             End::Fenced => proto::outcome::End::Fenced(proto::Fenced {}),
             End::HandedBack => proto::outcome::End::HandedBack(proto::HandedBack {}),
         };
@@ -362,6 +365,7 @@ impl TryFrom<proto::Outcome> for Outcome {
                 not_before: Millis(rescheduled.not_before_ms),
                 tries: rescheduled.tries,
             },
+            proto::outcome::End::Parked(_) => End::Parked,
             proto::outcome::End::Fenced(_) => End::Fenced,
             proto::outcome::End::HandedBack(_) => End::HandedBack,
         };

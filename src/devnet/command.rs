@@ -25,6 +25,16 @@ pub enum StoreArgument {
     Redis,
 }
 
+impl StoreArgument {
+    /// `embedded` or `redis`.
+    pub fn name(self) -> &'static str {
+        match self {
+            StoreArgument::Embedded => "embedded",
+            StoreArgument::Redis => "redis",
+        }
+    }
+}
+
 /// Options that every network has.
 #[derive(Debug, Clone, Args)]
 pub struct NetworkArguments {

@@ -7,7 +7,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
 use std::sync::OnceLock;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::{Pid, SysconfVar, sysconf};
@@ -37,6 +37,7 @@ pub struct Plan {
 #[derive(Debug)]
 pub struct Process {
     plan: Plan,
+    started: Instant,
     child: Child,
     /// Kept apart from `child`, whose `wait` would close it and so tell the
     /// process that its parent is gone.
@@ -77,6 +78,7 @@ impl Process {
         let mut child = command.spawn()?;
         Ok(Self {
             plan,
+            started: Instant::now(),
             _input: child.stdin.take(),
             child,
         })
@@ -100,6 +102,11 @@ impl Process {
     /// Its process id, while it runs.
     pub fn pid(&self) -> Option<u32> {
         self.child.id()
+    }
+
+    /// How long ago it was started.
+    pub fn age(&self) -> Duration {
+        self.started.elapsed()
     }
 
     /// Whether it has ended by itself.

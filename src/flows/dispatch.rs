@@ -97,7 +97,9 @@ fn told_as(kind: Kind) -> Option<(&'static str, &'static str)> {
         | Kind::DeliverMessage
         | Kind::DeliverCallback
         | Kind::Noop
-        | Kind::NoopChain => None,
+        | Kind::NoopChain
+        | Kind::NoopOnce
+        | Kind::Unreadable => None,
     }
 }
 

@@ -84,6 +84,7 @@ pub(crate) struct Asked {
 pub(crate) struct FakeLedger {
     height: AtomicU64,
     unavailable: AtomicBool,
+    without_chain: AtomicBool,
     recorded: Vec<RecordedAnswer>,
     scripted: Mutex<Vec<ScriptedAnswer>>,
     asked: Mutex<Vec<Asked>>,
@@ -120,6 +121,12 @@ impl FakeLedger {
     /// Makes every question fail as if the ledger could not be reached.
     pub(crate) fn set_unavailable(&self, unavailable: bool) {
         self.unavailable.store(unavailable, Ordering::SeqCst);
+    }
+
+    /// Questions are answered (from the cache), but the chain is not known: the
+    /// connection to the ledger is gone.
+    pub(crate) fn set_without_chain(&self, without_chain: bool) {
+        self.without_chain.store(without_chain, Ordering::SeqCst);
     }
 
     /// Answers a question, at any height; `Null`: not found.
@@ -225,6 +232,9 @@ impl Ledger for FakeLedger {
     }
 
     fn chain_id(&self) -> Result<String, Error> {
+        if self.without_chain.load(Ordering::SeqCst) {
+            return Err(Error::from(codes::TENDERMINT_NOT_CONNECTED).temporary());
+        }
         Ok(CHAIN.to_owned())
     }
 
@@ -457,6 +467,8 @@ pub(crate) fn job(new: NewJob) -> Job {
         prev: 0,
         attempt: 1,
         tries: 0,
+        strikes: 0,
+        parked: false,
         accepted_at: Millis::now(),
     }
 }

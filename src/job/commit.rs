@@ -66,7 +66,7 @@ pub type Row = String;
 pub type Column = String;
 
 /// A change of state.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Write {
     /// Sets one column.
     Put {
@@ -133,7 +133,7 @@ impl Write {
 }
 
 /// What must hold for an accept to take effect; otherwise nothing of it does.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Guard {
     /// The row has no column at all.
     Absent {
@@ -155,7 +155,7 @@ pub enum Guard {
 }
 
 /// How a job ended.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 pub enum Outcome {
     /// As it should.
     #[default]
@@ -168,7 +168,7 @@ pub enum Outcome {
 }
 
 /// What a handler returns: applied with the end of its job in one atomic step.
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 pub struct Commit {
     /// State changes, in order.
     pub writes: Vec<Write>,

@@ -16,7 +16,7 @@ pub enum Class {
 
 /// Which credit a job uses up on a worker. Deliveries mostly wait for somebody
 /// else's answer and must not hold up the node's own work.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Pool {
     /// Handlers of the node's own work.
     Run,
@@ -104,6 +104,12 @@ kinds! {
     Noop = "bench.noop", Transactional;
     /// Does nothing but make its successor; for benchmarks.
     NoopChain = "bench.noop_chain", Transactional;
+    /// Does nothing, at most once; for tests of the class, which no flow of
+    /// the API needs today (docs/decisions.md).
+    NoopOnce = "bench.noop_once", Once;
+    /// Stands for a job whose record cannot be read. It is never accepted and
+    /// never run: it shows as parked, blocks its key, and an operator drops it.
+    Unreadable = "unreadable", Once;
 }
 
 impl Kind {

@@ -78,7 +78,7 @@ impl Millis {
 }
 
 /// A job that a handler, an API call or the master wants accepted.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct NewJob {
     /// Unique id; chosen by the maker so that a timer can be cancelled by it.
     pub id: JobId,
@@ -172,7 +172,7 @@ pub fn receiver_of(key: &str) -> &str {
 }
 
 /// An accepted job, as the store and the dispatcher know it.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Job {
     /// What was accepted.
     pub new: NewJob,
@@ -184,10 +184,18 @@ pub struct Job {
     /// `after_height` have none and are nobody's predecessor.
     pub prev: u64,
     /// The fence: a commit that names a lower attempt than the stored one is
-    /// refused. 1 when accepted; raised only when a worker is given up.
+    /// refused. 1 when accepted; raised only when a worker is given up or an
+    /// operator has a parked or failed job run again.
     pub attempt: u32,
-    /// How often the job was rescheduled after a failure.
+    /// How often the job was rescheduled after a failure or a panic.
     pub tries: u32,
+    /// Panics of its handler and losses of its worker in a row
+    /// ([`crate::store::MAX_STRIKES`] of them park the job); a reschedule that
+    /// its handler asked for sets them back.
+    pub strikes: u32,
+    /// Nobody runs it until an operator decides. It keeps its place and blocks
+    /// its own key only.
+    pub parked: bool,
     /// When it was accepted.
     pub accepted_at: Millis,
 }
@@ -206,6 +214,13 @@ impl Job {
     /// The ordering key.
     pub fn key(&self) -> &str {
         &self.new.key
+    }
+
+    /// Whether it is run on a worker that runs no other such job: it was lost
+    /// with its worker, or panicked, more than once. So a job that kills its
+    /// workers does not get others parked that were only beside it.
+    pub fn runs_apart(&self) -> bool {
+        self.strikes > 1
     }
 
     /// Decodes the payload.

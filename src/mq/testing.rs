@@ -209,6 +209,8 @@ pub fn accepted(new: NewJob) -> Job {
         prev: 0,
         attempt: 1,
         tries: 0,
+        strikes: 0,
+        parked: false,
         accepted_at: Millis::now(),
     }
 }

@@ -94,7 +94,8 @@ impl NodeRunner {
             Kind::DeliverTransaction => transaction::run_deliver(context, job).await,
             Kind::DeliverMessage => message::run_deliver(context, self.mq.as_ref(), job).await,
             Kind::DeliverCallback => callback::run_deliver(context, &self.callbacks, job).await,
-            Kind::Noop | Kind::NoopChain => Ok(Run::Commit(Commit::nothing())),
+            Kind::Noop | Kind::NoopChain | Kind::NoopOnce => Ok(Run::Commit(Commit::nothing())),
+            Kind::Unreadable => Ok(Run::Commit(Commit::failed("the job cannot be read"))),
             Kind::LedgerReplaced
             | Kind::RpIdpResponse
             | Kind::RpAsResponse

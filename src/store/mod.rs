@@ -3,15 +3,19 @@
 //! them pass the suite in `tests/conformance`.
 
 pub mod embedded;
+mod operation;
 mod record;
 pub mod redis;
 pub mod remote;
+pub mod semantics;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
+
+pub use operation::{Action, Audited, LastError, Operated, Operation, Was};
 
 use crate::job::{Column, Commit, Guard, Job, JobId, Millis, NewJob, Row, Table, Write};
 
@@ -23,6 +27,13 @@ pub const SOURCE_RETENTION: Duration = Duration::from_secs(30 * 60);
 /// The most bytes of records in one page of [`Store::open_jobs`] or
 /// [`Store::failed_jobs`].
 pub const PAGE_BYTES: u64 = 16 * 1024 * 1024;
+
+/// A job that panicked, or lost its worker, so often in a row is parked for an
+/// operator.
+pub const MAX_STRIKES: u32 = 5;
+
+/// Operations of operators kept in the record of them; older ones are dropped.
+pub const AUDIT_KEPT: usize = 10_000;
 
 /// How many failed jobs are kept for operators; the oldest are dropped first
 /// (and counted in `erawan_failed_jobs_dropped_total`).
@@ -68,7 +79,7 @@ pub struct Attempt {
 }
 
 /// State, jobs and conditions to be accepted together or not at all.
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 pub struct Accept {
     /// All must hold.
     pub guards: Vec<Guard>,
@@ -113,10 +124,20 @@ pub enum Committed {
     Fenced,
 }
 
+/// An attempt to be given up.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Release {
+    /// Of which job.
+    pub job: JobId,
+    /// Why it counts against the job; `None` if the job may well never have
+    /// been started, or nobody but its master was lost.
+    pub strike: Option<String>,
+}
+
 /// What became of a job whose worker was given up.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Released {
-    /// Still open; now with this attempt number.
+    /// Still open, parked or not; now with this attempt number.
     Open {
         /// The new, higher attempt.
         attempt: u32,
@@ -125,8 +146,22 @@ pub enum Released {
     Ended,
 }
 
+/// What became of a job that panicked.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum Struck {
+    /// It is run again.
+    Rescheduled {
+        /// How often it was rescheduled now.
+        tries: u32,
+    },
+    /// Not before an operator has decided.
+    Parked,
+    /// Refused: the job has ended or is parked, or another attempt owns it.
+    Fenced,
+}
+
 /// A job that ended as failed, for operators.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct FailedJob {
     /// The job.
     pub job: Job,
@@ -141,6 +176,10 @@ pub struct FailedJob {
 pub struct Counts {
     /// Accepted and not ended.
     pub open: u64,
+    /// Size of their records.
+    pub open_bytes: u64,
+    /// Those of them that wait for an operator.
+    pub parked: u64,
     /// Ended as failed and kept for operators.
     pub failed: u64,
 }
@@ -225,12 +264,15 @@ pub trait Store: State {
     /// follow-up job has its maker or a cancelled job for `prev`, and a commit
     /// does not cancel a job of its own.
     ///
-    /// An attempt owns a job if its number is not lower than the stored one.
+    /// An attempt owns a job if its number is not lower than the stored one and
+    /// the job is not parked.
     async fn commit(&self, attempt: Attempt, commit: Commit) -> Result<Committed, StoreError>;
 
-    /// Keeps an open job for later: sets `not_before` and adds one to `tries`.
-    /// False if the attempt no longer owns the job. `reason` is for the log.
-    /// The job keeps its place: those accepted later have it for `prev`.
+    /// Keeps an open job for later, because its handler wants to try again:
+    /// sets `not_before`, adds one to `tries`, keeps `reason` as the last error,
+    /// sets the strikes back and gives a claim up. False if the attempt no
+    /// longer owns the job. The job keeps its place: those accepted later have
+    /// it for `prev`.
     async fn reschedule(
         &self,
         attempt: Attempt,
@@ -238,13 +280,44 @@ pub trait Store: State {
         reason: &str,
     ) -> Result<bool, StoreError>;
 
+    /// The handler panicked: one more strike, with `reason` as the last error.
+    /// Parked if that was the last one it may have ([`MAX_STRIKES`]), or if the
+    /// job is claimed: nobody knows what it did. Otherwise rescheduled.
+    async fn strike(
+        &self,
+        attempt: Attempt,
+        not_before: Millis,
+        reason: &str,
+    ) -> Result<Struck, StoreError>;
+
+    /// Parks a job that cannot be run at all (its payload, or what it writes
+    /// to, is unreadable). False if the attempt no longer owns it.
+    async fn park(&self, attempt: Attempt, reason: &str) -> Result<bool, StoreError>;
+
     /// Gives up the attempts of a lost worker: raises the attempt of each job
-    /// that is still open. In the order asked.
-    async fn release(&self, epoch: Epoch, jobs: &[JobId]) -> Result<Vec<Released>, StoreError>;
+    /// that is still open, and parks it if it has been struck too often or is
+    /// claimed (its outcome is unknown). In the order asked.
+    async fn release(&self, epoch: Epoch, jobs: &[Release]) -> Result<Vec<Released>, StoreError>;
 
     /// Marks a job of class `Once` as started by this attempt. False if it was
     /// claimed before, by whichever attempt, or the attempt no longer owns it.
     async fn claim(&self, attempt: Attempt) -> Result<bool, StoreError>;
+
+    /// Does what an operator decided about a parked or failed job, and records
+    /// that they did. Retrying raises the attempt: a failed job is accepted
+    /// again, behind those of its key that are open, with as much time to its
+    /// deadline as it had.
+    async fn operate(&self, operation: Operation) -> Result<Operated, StoreError>;
+
+    /// What operators did, oldest first: the latest `limit` of the
+    /// [`AUDIT_KEPT`] that are kept.
+    async fn audit(&self, limit: usize) -> Result<Vec<Audited>, StoreError>;
+
+    /// Why these open jobs last failed; `None` for those that did not.
+    async fn last_errors(&self, ids: &[JobId]) -> Result<Vec<Option<LastError>>, StoreError>;
+
+    /// Ids of parked jobs, oldest first, at most `limit`.
+    async fn parked_ids(&self, limit: usize) -> Result<Vec<JobId>, StoreError>;
 
     /// Open jobs with `seq > after`, lowest first, at most `limit`; fewer if
     /// they are large ([`PAGE_BYTES`]), but none only if there are none.

@@ -9,10 +9,11 @@
 //! | 9 | 8 | prev |
 //! | 17 | 4 | attempt |
 //! | 21 | 4 | tries |
-//! | 25 | 8 | not_before (0 unless [`HELD`]) |
-//! | 33 | 1 | flags |
-//! | 34 | 4 | length of the key |
-//! | 38 | | key |
+//! | 25 | 4 | strikes |
+//! | 29 | 8 | not_before (0 unless [`HELD`]) |
+//! | 37 | 1 | flags |
+//! | 38 | 4 | length of the key |
+//! | 42 | | key |
 //! | | 4 | length of the description |
 //! | | | description (codec) |
 //! | | | payload, to the end |
@@ -21,21 +22,24 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{FailedJob, StoreError};
+use super::{FailedJob, LastError, StoreError};
 use crate::job::{Job, JobId, Kind, Millis, NewJob, codec};
 
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
 const PATCH_OFFSET: usize = 17;
-const HELD_OFFSET: usize = 25;
-const KEY_OFFSET: usize = 38;
+const HELD_OFFSET: usize = 29;
+const KEY_OFFSET: usize = 42;
 
 /// Flag: `not_before` is set.
 const HELD: u8 = 1;
 /// Flag: an attempt has claimed the job.
 const CLAIMED: u8 = 2;
-/// Flag: the job takes part in its key's order. The highest flag, so that a
-/// script can test it with `>=`.
-const IN_LINE: u8 = 4;
+/// Flag: nobody runs the job until an operator decides.
+const PARKED: u8 = 4;
+/// Flag: a last error is kept for the job.
+const NOTED: u8 = 8;
+/// Flag: the job takes part in its key's order.
+const IN_LINE: u8 = 16;
 
 /// What of a stored job can change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,8 +48,11 @@ pub(super) struct Head {
     pub prev: u64,
     pub attempt: u32,
     pub tries: u32,
+    pub strikes: u32,
     pub not_before: Option<Millis>,
     pub claimed: bool,
+    pub parked: bool,
+    pub noted: bool,
     pub in_line: bool,
 }
 
@@ -78,17 +85,16 @@ pub(super) fn is_in_line(job: &NewJob) -> bool {
 
 impl Head {
     fn flags(&self) -> u8 {
-        let mut flags = 0;
-        if self.not_before.is_some() {
-            flags |= HELD;
-        }
-        if self.claimed {
-            flags |= CLAIMED;
-        }
-        if self.in_line {
-            flags |= IN_LINE;
-        }
-        flags
+        [
+            (self.not_before.is_some(), HELD),
+            (self.claimed, CLAIMED),
+            (self.parked, PARKED),
+            (self.noted, NOTED),
+            (self.in_line, IN_LINE),
+        ]
+        .into_iter()
+        .filter_map(|(is_set, flag)| is_set.then_some(flag))
+        .sum()
     }
 
     /// Reads the head of a record.
@@ -101,7 +107,7 @@ impl Head {
             )));
         }
         let (seq, prev) = (reader.u64()?, reader.u64()?);
-        let (attempt, tries) = (reader.u32()?, reader.u32()?);
+        let (attempt, tries, strikes) = (reader.u32()?, reader.u32()?, reader.u32()?);
         let not_before = Millis(reader.u64()?);
         let flags = reader.byte()?;
         Ok(Self {
@@ -109,8 +115,11 @@ impl Head {
             prev,
             attempt,
             tries,
+            strikes,
             not_before: (flags & HELD != 0).then_some(not_before),
             claimed: flags & CLAIMED != 0,
+            parked: flags & PARKED != 0,
+            noted: flags & NOTED != 0,
             in_line: flags & IN_LINE != 0,
         })
     }
@@ -121,6 +130,7 @@ impl Head {
         let mut changeable = Vec::with_capacity(KEY_OFFSET - PATCH_OFFSET);
         changeable.extend(self.attempt.to_be_bytes());
         changeable.extend(self.tries.to_be_bytes());
+        changeable.extend(self.strikes.to_be_bytes());
         changeable.extend(held_bytes(self.not_before));
         changeable.push(self.flags());
         record[PATCH_OFFSET..PATCH_OFFSET + changeable.len()].copy_from_slice(&changeable);
@@ -133,7 +143,8 @@ pub(super) fn held_bytes(not_before: Option<Millis>) -> [u8; 8] {
 }
 
 /// A new record from its `not_before` on; before it come version, seq, prev,
-/// attempt and tries, which the engine knows only when it stores the job.
+/// attempt, tries and strikes, which the engine knows only when it stores the
+/// job.
 pub(super) fn unnumbered(job: &NewJob, accepted_at: Millis) -> Vec<u8> {
     let description = codec::encode(&DescriptionRef {
         id: job.id,
@@ -149,8 +160,11 @@ pub(super) fn unnumbered(job: &NewJob, accepted_at: Millis) -> Vec<u8> {
         prev: 0,
         attempt: 1,
         tries: 0,
+        strikes: 0,
         not_before: job.not_before,
         claimed: false,
+        parked: false,
+        noted: false,
         in_line: is_in_line(job),
     };
     let mut bytes = Vec::with_capacity(
@@ -166,27 +180,38 @@ pub(super) fn unnumbered(job: &NewJob, accepted_at: Millis) -> Vec<u8> {
     bytes
 }
 
+/// Where a job stands when it is stored, and how often it was given up before.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Place {
+    pub seq: u64,
+    pub prev: u64,
+    pub attempt: u32,
+}
+
 /// A complete new record.
-pub(super) fn numbered(job: &NewJob, accepted_at: Millis, seq: u64, prev: u64) -> Vec<u8> {
+pub(super) fn numbered(job: &NewJob, accepted_at: Millis, place: Place) -> Vec<u8> {
     let rest = unnumbered(job, accepted_at);
     let mut record = Vec::with_capacity(HELD_OFFSET + rest.len());
     record.push(VERSION);
-    record.extend(seq.to_be_bytes());
-    record.extend(prev.to_be_bytes());
-    record.extend(1u32.to_be_bytes());
+    record.extend(place.seq.to_be_bytes());
+    record.extend(place.prev.to_be_bytes());
+    record.extend(place.attempt.to_be_bytes());
+    record.extend(0u32.to_be_bytes());
     record.extend(0u32.to_be_bytes());
     record.extend(rest);
     record
 }
 
 /// The job as its acceptance returns it.
-pub(super) fn accepted(new: NewJob, accepted_at: Millis, seq: u64, prev: u64) -> Job {
+pub(super) fn accepted(new: NewJob, accepted_at: Millis, place: Place) -> Job {
     Job {
         new,
-        seq,
-        prev,
-        attempt: 1,
+        seq: place.seq,
+        prev: place.prev,
+        attempt: place.attempt,
         tries: 0,
+        strikes: 0,
+        parked: false,
         accepted_at,
     }
 }
@@ -198,9 +223,53 @@ pub(super) fn key(record: &[u8]) -> Result<&str, StoreError> {
     reader.text()
 }
 
-/// Reads a whole record.
-pub(super) fn read(record: &[u8]) -> Result<Job, StoreError> {
+/// Reads the record of the job with this id. What is behind a readable head and
+/// cannot be understood makes it a parked job of [`Kind::Unreadable`], so that
+/// it blocks its own key and nothing else, and an operator sees it.
+pub(super) fn read(id: JobId, record: &[u8]) -> Result<Job, StoreError> {
     let head = Head::read(record)?;
+    match description(record) {
+        Ok((new, accepted_at)) if new.id == id => Ok(job(head, new, accepted_at)),
+        _ => Ok(unreadable(id, head, record)),
+    }
+}
+
+fn job(head: Head, new: NewJob, accepted_at: Millis) -> Job {
+    Job {
+        new: NewJob {
+            not_before: head.not_before,
+            ..new
+        },
+        seq: head.seq,
+        prev: head.prev,
+        attempt: head.attempt,
+        tries: head.tries,
+        strikes: head.strikes,
+        parked: head.parked,
+        accepted_at,
+    }
+}
+
+fn unreadable(id: JobId, head: Head, record: &[u8]) -> Job {
+    let new = NewJob {
+        id,
+        kind: Kind::Unreadable,
+        key: key(record).map_or_else(|_| format!("unreadable:{id}"), str::to_owned),
+        payload: record.get(KEY_OFFSET..).unwrap_or_default().to_vec(),
+        source: None,
+        not_before: None,
+        after_height: None,
+        era: 0,
+        deadline: None,
+    };
+    Job {
+        parked: true,
+        ..job(head, new, Millis::default())
+    }
+}
+
+/// The part that never changes.
+fn description(record: &[u8]) -> Result<(NewJob, Millis), StoreError> {
     let mut reader = Reader(record);
     reader.take(KEY_OFFSET - 4)?;
     let key = reader.text()?.to_owned();
@@ -208,24 +277,31 @@ pub(super) fn read(record: &[u8]) -> Result<Job, StoreError> {
         let length = reader.u32()? as usize;
         codec::decode(reader.take(length)?).map_err(corrupt)?
     };
-    Ok(Job {
-        new: NewJob {
-            id: description.id,
-            kind: description.kind,
-            key,
-            payload: reader.0.to_vec(),
-            source: description.source,
-            not_before: head.not_before,
-            after_height: description.after_height,
-            era: description.era,
-            deadline: description.deadline,
-        },
-        seq: head.seq,
-        prev: head.prev,
-        attempt: head.attempt,
-        tries: head.tries,
-        accepted_at: description.accepted_at,
-    })
+    let new = NewJob {
+        id: description.id,
+        kind: description.kind,
+        key,
+        payload: reader.0.to_vec(),
+        source: description.source,
+        not_before: None,
+        after_height: description.after_height,
+        era: description.era,
+        deadline: description.deadline,
+    };
+    Ok((new, description.accepted_at))
+}
+
+/// A last error as it is stored.
+pub(super) fn error_note(reason: &str, at: Millis) -> Vec<u8> {
+    failure(reason, at)
+}
+
+/// Reads an [`error_note`].
+pub(super) fn read_error(bytes: &[u8]) -> Result<LastError, StoreError> {
+    let mut reader = Reader(bytes);
+    let at = Millis(reader.u64()?);
+    let reason = reader.text()?.to_owned();
+    Ok(LastError { reason, at })
 }
 
 /// What is written before the record of a job that failed.
@@ -237,13 +313,13 @@ pub(super) fn failure(reason: &str, failed_at: Millis) -> Vec<u8> {
     bytes
 }
 
-/// Reads a [`failure`] and the record behind it.
-pub(super) fn read_failed(bytes: &[u8]) -> Result<FailedJob, StoreError> {
+/// Reads a [`failure`] and the record of the job with this id behind it.
+pub(super) fn read_failed(id: JobId, bytes: &[u8]) -> Result<FailedJob, StoreError> {
     let mut reader = Reader(bytes);
     let failed_at = Millis(reader.u64()?);
     let reason = reader.text()?.to_owned();
     Ok(FailedJob {
-        job: read(reader.0)?,
+        job: read(id, reader.0)?,
         reason,
         failed_at,
     })
@@ -302,34 +378,43 @@ mod tests {
         job
     }
 
+    const PLACE: Place = Place {
+        seq: 11,
+        prev: 10,
+        attempt: 1,
+    };
+
     #[test]
     fn a_record_is_read_back_as_the_job_it_was_made_of() {
         let job = new_job();
-        let record = numbered(&job, Millis(3), 11, 10);
-        assert_eq!(read(&record).unwrap(), accepted(job, Millis(3), 11, 10));
+        let record = numbered(&job, Millis(3), PLACE);
+        let read = read(job.id, &record).unwrap();
+        assert_eq!(read, accepted(job, Millis(3), PLACE));
         assert_eq!(key(&record).unwrap(), "key");
     }
 
     #[test]
     fn a_patched_head_leaves_the_rest_as_it_was() {
         let job = new_job();
-        let mut record = numbered(&job, Millis(3), 11, 10);
+        let mut record = numbered(&job, Millis(3), PLACE);
         let mut head = Head::read(&record).unwrap();
         head.attempt = 4;
         head.tries = 2;
+        head.strikes = 3;
         head.not_before = Some(Millis(u64::MAX));
-        head.claimed = true;
+        (head.claimed, head.parked, head.noted) = (true, true, true);
         head.patch(&mut record);
         assert_eq!(Head::read(&record).unwrap(), head);
-        let patched = read(&record).unwrap();
-        assert_eq!((patched.attempt, patched.tries), (4, 2));
+        let patched = read(job.id, &record).unwrap();
+        assert_eq!((patched.attempt, patched.tries, patched.strikes), (4, 2, 3));
+        assert!(patched.parked);
         assert_eq!(patched.new.not_before, Some(Millis(u64::MAX)));
         assert_eq!(patched.new.payload, job.payload);
     }
 
     #[test]
     fn only_jobs_that_need_not_wait_are_in_line() {
-        let record = |job: &NewJob| numbered(job, Millis(0), 1, 0);
+        let record = |job: &NewJob| numbered(job, Millis(0), PLACE);
         let immediate = NewJob::new(Kind::Noop, "key", &());
         let held = immediate.clone().not_before(Millis(1));
         assert!(Head::read(&record(&immediate)).unwrap().in_line);
@@ -338,25 +423,56 @@ mod tests {
     }
 
     #[test]
-    fn a_truncated_record_is_corrupt_whatever_its_length() {
-        let record = numbered(&new_job(), Millis(3), 11, 10);
-        let payload = codec::encode(&7u32).len();
-        for length in 0..record.len() - payload {
-            assert!(matches!(
-                read(&record[..length]),
-                Err(StoreError::Corrupt(_))
-            ));
+    fn a_truncated_head_is_corrupt_whatever_its_length() {
+        let job = new_job();
+        let record = numbered(&job, Millis(3), PLACE);
+        for length in 0..KEY_OFFSET - 4 {
+            let read = read(job.id, &record[..length]);
+            assert!(matches!(read, Err(StoreError::Corrupt(_))), "{length}");
         }
     }
 
     #[test]
+    fn another_layout_is_corrupt_and_says_so() {
+        let job = new_job();
+        let mut record = numbered(&job, Millis(3), PLACE);
+        record[0] = 1;
+        let refused = read(job.id, &record).unwrap_err().to_string();
+        assert!(refused.contains("layout 1"), "{refused}");
+    }
+
+    #[test]
+    fn what_cannot_be_read_behind_the_head_makes_a_parked_job_that_keeps_its_place() {
+        let job = new_job();
+        let record = numbered(&job, Millis(3), PLACE);
+        let payload = codec::encode(&7u32).len();
+        for length in KEY_OFFSET - 4..record.len() - payload {
+            let read = read(job.id, &record[..length]).unwrap();
+            assert_eq!(read.kind(), Kind::Unreadable);
+            assert!(read.parked);
+            assert_eq!((read.id(), read.seq, read.prev), (job.id, 11, 10));
+        }
+        let other = JobId::generate();
+        let read = read(other, &record).unwrap();
+        assert_eq!((read.id(), read.key()), (other, "key"));
+        assert!(read.parked, "the record is another job's");
+    }
+
+    #[test]
     fn a_failed_job_is_read_back_with_its_reason() {
-        let record = numbered(&new_job(), Millis(3), 11, 10);
+        let job = new_job();
+        let record = numbered(&job, Millis(3), PLACE);
         let mut bytes = failure("no luck", Millis(8));
         bytes.extend(&record);
-        let failed = read_failed(&bytes).unwrap();
+        let failed = read_failed(job.id, &bytes).unwrap();
         assert_eq!(failed.reason, "no luck");
         assert_eq!(failed.failed_at, Millis(8));
-        assert_eq!(failed.job, read(&record).unwrap());
+        assert_eq!(failed.job, read(job.id, &record).unwrap());
+    }
+
+    #[test]
+    fn a_last_error_is_read_back() {
+        let error = read_error(&error_note("why", Millis(4))).unwrap();
+        assert_eq!((error.reason.as_str(), error.at), ("why", Millis(4)));
     }
 }

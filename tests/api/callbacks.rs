@@ -154,6 +154,8 @@ fn job_of(new: NewJob, tries: u32) -> Job {
         prev: 0,
         attempt: 1,
         tries,
+        strikes: 0,
+        parked: false,
         accepted_at: Millis::now(),
     }
 }

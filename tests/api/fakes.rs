@@ -163,6 +163,8 @@ impl Store for FakeStore {
             prev: 0,
             attempt: 1,
             tries: 0,
+            strikes: 0,
+            parked: false,
             accepted_at: Millis::now(),
         });
         let jobs = jobs.collect();
@@ -181,7 +183,31 @@ impl Store for FakeStore {
         not_asked()
     }
 
-    async fn release(&self, _: Epoch, _: &[JobId]) -> Result<Vec<Released>, StoreError> {
+    async fn strike(&self, _: Attempt, _: Millis, _: &str) -> Result<Struck, StoreError> {
+        not_asked()
+    }
+
+    async fn park(&self, _: Attempt, _: &str) -> Result<bool, StoreError> {
+        not_asked()
+    }
+
+    async fn operate(&self, _: Operation) -> Result<Operated, StoreError> {
+        not_asked()
+    }
+
+    async fn audit(&self, _: usize) -> Result<Vec<Audited>, StoreError> {
+        not_asked()
+    }
+
+    async fn last_errors(&self, _: &[JobId]) -> Result<Vec<Option<LastError>>, StoreError> {
+        not_asked()
+    }
+
+    async fn parked_ids(&self, _: usize) -> Result<Vec<JobId>, StoreError> {
+        not_asked()
+    }
+
+    async fn release(&self, _: Epoch, _: &[Release]) -> Result<Vec<Released>, StoreError> {
         not_asked()
     }
 

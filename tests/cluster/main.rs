@@ -4,6 +4,7 @@
 #[path = "../support/append_only_files.rs"]
 mod append_only_files;
 mod bounds;
+mod chaos;
 mod check;
 mod demo;
 mod devnet;

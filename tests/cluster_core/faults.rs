@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use erawan::actors::mastership::Term;
 use erawan::cluster::{Master, Worker};
-use erawan::job::Commit;
+use erawan::job::{Commit, Millis};
 use erawan::store::{Attempt, Committed, Epoch, Store};
 use tokio::io::copy_bidirectional;
 use tokio::net::{TcpListener, TcpStream};
@@ -53,7 +53,7 @@ async fn a_job_of_a_worker_cut_off_runs_elsewhere_and_the_first_attempt_is_fence
     let refused = store.commit(late, Commit::nothing()).await;
     assert_eq!(refused, Ok(Committed::Fenced));
     slow.open();
-    assert_eq!(store.state.lock().commits[&id], 1);
+    assert_eq!(store.commits.lock()[&id], 1);
     first.stop().await;
     second.stop().await;
     master.stop().await;
@@ -224,7 +224,10 @@ async fn a_worker_of_another_protocol_version_is_refused_and_told_why() {
 #[actix::test]
 async fn a_deposed_master_says_so() {
     let store = Arc::new(MemoryStore::default());
-    store.state.lock().epoch = 9;
+    let (now, ttl) = (Millis::now(), Duration::from_secs(60));
+    store.state.lock().acquire_lease(now, "first", ttl);
+    store.state.lock().release_lease("first");
+    store.state.lock().acquire_lease(now, "later", ttl);
     accept(&store, noops(1, 1)).await;
     let master = master(&store).await;
     let port = master.address().expect("it listens").port();

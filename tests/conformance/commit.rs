@@ -59,7 +59,10 @@ pub async fn a_lower_attempt_is_fenced_and_leaves_nothing<H: Harness>() {
     let store = harness.store();
     let timer = accept_job(&*store, job("t").not_before(Millis(9))).await;
     let run = accept_job(&*store, job("k")).await;
-    let released = harness.master().release(Epoch(0), &[run.id()]).await;
+    let released = harness
+        .master()
+        .release(Epoch(0), &releases(&[run.id()]))
+        .await;
     assert_eq!(released.unwrap(), [Released::Open { attempt: 2 }]);
 
     let mut late = Commit::failed("late");

@@ -15,7 +15,8 @@ use erawan::store::embedded::{self, EmbeddedStore};
 use erawan::store::redis::{self, RedisStore};
 use erawan::store::remote::{MESSAGE_BYTES, RemoteStore, serve_stream};
 use erawan::store::{
-    Accept, Accepted, Attempt, Committed, FailedLimits, SharedStore, Store, StoreError,
+    Accept, Accepted, Attempt, Committed, Epoch, FailedLimits, Release, Released, SharedStore,
+    Store, StoreError,
 };
 use futures_util::Stream;
 use tokio::net::TcpListener;
@@ -23,6 +24,8 @@ use tokio::runtime::Runtime;
 use tokio_stream::wrappers::TcpListenerStream;
 use tonic::transport::{Endpoint, Server};
 use tonic::{Request, Response, Status, Streaming};
+
+use crate::memory_store::MemoryStore;
 
 /// An engine with a fresh, empty store.
 #[async_trait]
@@ -134,6 +137,31 @@ impl Harness for Embedded {
         let alone = Arc::into_inner(self.store);
         drop(alone.expect("nobody else has the store"));
         Self::in_directory(self.directory, self.limits)
+    }
+}
+
+/// The contract itself. It has nothing to be restarted.
+pub struct Memory(Arc<MemoryStore>);
+
+#[async_trait]
+impl Harness for Memory {
+    async fn start_with(limits: FailedLimits) -> Self {
+        Self(Arc::new(MemoryStore {
+            failed_limits: limits,
+            ..MemoryStore::default()
+        }))
+    }
+
+    fn store(&self) -> SharedStore {
+        Arc::clone(&self.0) as SharedStore
+    }
+
+    fn master(&self) -> SharedStore {
+        self.store()
+    }
+
+    async fn restart(self) -> Self {
+        self
     }
 }
 
@@ -302,6 +330,41 @@ pub async fn apply(store: &dyn Store, attempt: Attempt, commit: Commit) -> (Vec<
 /// Ends a job.
 pub async fn end(store: &dyn Store, job: &Job) {
     apply(store, attempt(job), Commit::nothing()).await;
+}
+
+/// Raises the attempts of jobs, without a strike.
+pub fn releases(ids: &[JobId]) -> Vec<Release> {
+    let release = |id: &JobId| Release {
+        job: *id,
+        strike: None,
+    };
+    ids.iter().map(release).collect()
+}
+
+/// Raises the attempt of a job whose worker was lost; the job as it is then.
+pub async fn lose_worker(master: &dyn Store, job: &Job, why: &str) -> Job {
+    let release = Release {
+        job: job.id(),
+        strike: Some(why.to_owned()),
+    };
+    let epoch = Epoch(u64::MAX);
+    let released = master.release(epoch, &[release]).await.expect("release");
+    let attempt = job.attempt + 1;
+    assert_eq!(released, [Released::Open { attempt }]);
+    stored(master, job).await
+}
+
+/// An open job as it is stored.
+pub async fn stored(store: &dyn Store, job: &Job) -> Job {
+    let found = store.jobs(&[job.id()]).await.expect("jobs");
+    found.into_iter().next().flatten().expect("it is open")
+}
+
+pub async fn last_error(store: &dyn Store, job: &Job) -> Option<String> {
+    let errors = store.last_errors(&[job.id()]).await.expect("last_errors");
+    let error = errors.into_iter().next().flatten()?;
+    assert!(error.at >= job.accepted_at);
+    Some(error.reason)
 }
 
 pub async fn open_ids(store: &dyn Store) -> Vec<JobId> {

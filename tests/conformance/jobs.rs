@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use erawan::job::{Commit, JobId, Kind, Millis, NewJob};
-use erawan::store::{Attempt, Epoch, Released, StoreError};
+use erawan::store::{Epoch, Released, StoreError};
 
 use crate::harness::*;
 
@@ -90,7 +90,10 @@ pub async fn a_rescheduled_job_stays_open_with_one_more_try<H: Harness>() {
     }
     assert_eq!(accept_job(&*store, job("k")).await.prev, run.seq);
 
-    let released = harness.master().release(Epoch(0), &[run.id()]).await;
+    let released = harness
+        .master()
+        .release(Epoch(0), &releases(&[run.id()]))
+        .await;
     assert_eq!(released.unwrap(), [Released::Open { attempt: 2 }]);
     let late = store.reschedule(attempt(&run), Millis(5), "late").await;
     assert!(!late.unwrap());
@@ -112,26 +115,6 @@ pub async fn a_job_is_claimed_once<H: Harness>() {
     assert_eq!(accept_job(&*store, job("k")).await.prev, 0);
 }
 
-pub async fn a_claim_outlives_a_release<H: Harness>() {
-    let harness = H::start().await;
-    let store = harness.store();
-    let claimed = accept_job(&*store, job("k").not_before(Millis(3))).await;
-    let unclaimed = accept_job(&*store, job("k")).await;
-    assert!(store.claim(attempt(&claimed)).await.unwrap());
-    let later = store.reschedule(attempt(&claimed), Millis(4), "later");
-    assert!(later.await.unwrap());
-    let ids = [claimed.id(), unclaimed.id()];
-    harness.master().release(Epoch(0), &ids).await.unwrap();
-    for (job, may_claim) in [(&claimed, false), (&unclaimed, true)] {
-        assert!(!store.claim(attempt(job)).await.unwrap(), "fenced");
-        let second = Attempt {
-            number: 2,
-            ..attempt(job)
-        };
-        assert_eq!(store.claim(second).await.unwrap(), may_claim);
-    }
-}
-
 pub async fn released_jobs_get_a_higher_attempt_and_ended_ones_none<H: Harness>() {
     let harness = H::start().await;
     let (store, master) = (harness.store(), harness.master());
@@ -142,7 +125,7 @@ pub async fn released_jobs_get_a_higher_attempt_and_ended_ones_none<H: Harness>(
     let ids = [two.id(), ended.id(), one.id(), JobId::generate()];
     for attempt in 2..4 {
         let open = Released::Open { attempt };
-        let released = master.release(Epoch(0), &ids).await.unwrap();
+        let released = master.release(Epoch(0), &releases(&ids)).await.unwrap();
         let expected = [open.clone(), Released::Ended, open, Released::Ended];
         assert_eq!(released, expected);
     }
@@ -157,7 +140,7 @@ pub async fn a_former_master_releases_nothing<H: Harness>() {
     let run = accept_job(&*store, job("k")).await;
     let lease = master.acquire_lease("a", Duration::from_secs(9)).await;
     lease.unwrap();
-    let refused = master.release(Epoch(0), &[run.id()]).await;
+    let refused = master.release(Epoch(0), &releases(&[run.id()])).await;
     let current = Epoch(1);
     assert_eq!(refused, Err(StoreError::Deposed { current }));
     end(&*store, &run).await;

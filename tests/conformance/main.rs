@@ -1,5 +1,6 @@
 //! What every store must do, tried on each engine with real servers and files:
-//! Redis, the embedded file, and a worker's view of a master's file.
+//! Redis, the embedded file, and a worker's view of a master's file; and on the
+//! contract itself (`store::semantics`), on which everything is simulated.
 //!
 //! `redis-server` must be on the `PATH`.
 
@@ -13,7 +14,11 @@ mod forgetting;
 mod harness;
 mod jobs;
 mod lease;
+#[path = "../support/memory_store.rs"]
+mod memory_store;
+mod operate;
 mod outage;
+mod parking;
 mod speed;
 mod state;
 
@@ -21,6 +26,7 @@ macro_rules! on_every_engine {
     ($($module:ident: $($case:ident),+;)+) => {
         mod redis { on_every_engine!(@engine crate::harness::Redis; $($module: $($case),+;)+); }
         mod embedded { on_every_engine!(@engine crate::harness::Embedded; $($module: $($case),+;)+); }
+        mod memory { on_every_engine!(@engine crate::harness::Memory; $($module: $($case),+;)+); }
         mod remote { on_every_engine!(@engine crate::harness::Remote; $($module: $($case),+;)+); }
     };
     (@engine $harness:ty; $($module:ident: $($case:ident),+;)+) => {
@@ -62,13 +68,30 @@ on_every_engine! {
         a_follow_up_job_does_not_wait_for_the_job_that_made_it,
         a_rescheduled_job_stays_open_with_one_more_try,
         a_job_is_claimed_once,
-        a_claim_outlives_a_release,
         released_jobs_get_a_higher_attempt_and_ended_ones_none,
         a_former_master_releases_nothing,
         open_jobs_come_in_pages_in_order,
         large_jobs_come_in_smaller_pages,
         jobs_are_found_by_id_in_the_order_asked,
         long_keys_and_odd_characters_are_kept_apart;
+    parking:
+        five_strikes_in_a_row_park_a_job,
+        a_reschedule_sets_the_strikes_back_and_a_release_alone_adds_none,
+        lost_workers_strike_and_park_with_the_reason,
+        a_claimed_job_whose_worker_is_lost_is_parked_as_outcome_unknown,
+        a_panic_after_a_claim_parks_at_once,
+        a_reschedule_gives_a_claim_up,
+        a_parked_job_is_owned_by_nobody_and_keeps_its_place,
+        a_former_master_strikes_nothing,
+        counts_follow_what_is_open_and_parked,
+        the_last_error_goes_with_its_job;
+    operate:
+        a_retried_parked_job_is_open_with_a_higher_attempt,
+        a_retried_failed_job_is_accepted_again_behind_its_key,
+        resolve_and_drop_end_parked_and_failed_jobs_and_free_their_key,
+        a_job_in_another_state_is_refused_and_an_unknown_one_not_found,
+        what_operators_did_is_recorded_in_order,
+        of_a_hundred_operators_one_has_its_way;
     state:
         writes_are_applied_in_order,
         columns_come_in_byte_order,

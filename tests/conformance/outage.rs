@@ -219,7 +219,7 @@ async fn a_worker_cannot_take_part_in_mastership() {
     let lease = store.acquire_lease("a", Duration::from_secs(1)).await;
     assert!(is_unavailable_error(lease));
     assert!(is_unavailable_error(store.release_lease("a").await));
-    let released = store.release(Epoch(9), &[run.id()]).await;
+    let released = store.release(Epoch(9), &releases(&[run.id()])).await;
     assert!(is_unavailable_error(released));
     let stored = store.jobs(&[run.id()]).await.unwrap();
     assert_eq!(stored, [Some(run)]);

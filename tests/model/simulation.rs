@@ -1,6 +1,7 @@
 //! A master's core, a store and workers, driven by a list of random steps:
 //! announcements late, twice or never; messages lost with their connection;
-//! store answers delayed; workers and masters killed. After every step the
+//! store answers delayed; handlers that panic; workers and masters killed;
+//! operators who decide about parked and failed jobs. After every step the
 //! guarantees of docs/architecture.md must hold; in the end, when the faults
 //! stop, every job must end.
 
@@ -11,16 +12,17 @@ use std::time::Duration;
 use erawan::actors::dispatcher::{Action, Core, Event, Options, SessionId};
 use erawan::cluster::message::{End, Outcome, Running};
 use erawan::job::{Class, Commit, Job, JobId, Kind, Millis, NewJob, Pool};
-use erawan::store::{Accept, Accepted, Attempt, Committed, Released};
+use erawan::store::semantics::StoreState;
+use erawan::store::{
+    Accept, Accepted, Action as Decision, Attempt, Committed, Epoch, MAX_STRIKES, Operated,
+    Operation, Struck,
+};
 use proptest::prelude::*;
-
-use super::memory_store::StoreState;
 
 const WORKERS: usize = 3;
 const RUN_CAPACITY: u32 = 2;
 const DELIVERY_CAPACITY: u32 = 3;
 const KEYS: u16 = 4;
-const MAX_ATTEMPTS: u32 = 5;
 
 /// A step of the world; the numbers choose among what is possible.
 #[derive(Debug, Clone)]
@@ -73,6 +75,12 @@ enum Step {
     },
     Height,
     RestartMaster,
+    /// An operator decides about a parked or failed job; the master hears of
+    /// it, or does not.
+    Operate {
+        which: u16,
+        how: u16,
+    },
 }
 
 fn step() -> impl Strategy<Value = Step> {
@@ -93,6 +101,7 @@ fn step() -> impl Strategy<Value = Step> {
         6 => n().prop_map(|millis| Step::Pass { millis }),
         1 => Just(Step::Height),
         1 => Just(Step::RestartMaster),
+        2 => (n(), n()).prop_map(|(which, how)| Step::Operate { which, how }),
     ]
 }
 
@@ -140,6 +149,13 @@ struct World {
     wake_at: Option<Millis>,
     accepted: BTreeSet<JobId>,
     cancelled: BTreeSet<JobId>,
+    /// Ended by an operator.
+    ended: BTreeSet<JobId>,
+    /// How often each job was committed, beside once for each time an operator
+    /// had it accepted again.
+    commits: BTreeMap<JobId, i64>,
+    panics: usize,
+    parkings: usize,
     assigned: usize,
     /// The last place given out when a held job was first assigned: it had come
     /// due by then, so jobs accepted later stand behind it.
@@ -153,7 +169,7 @@ fn options() -> Options {
         adoption_window: Duration::from_millis(500),
         page: 5,
         release_batch: 4,
-        max_attempts: MAX_ATTEMPTS,
+        parked_interval: Duration::from_secs(2),
         ..Options::default()
     }
 }
@@ -175,6 +191,10 @@ impl World {
             wake_at: None,
             accepted: BTreeSet::new(),
             cancelled: BTreeSet::new(),
+            ended: BTreeSet::new(),
+            commits: BTreeMap::new(),
+            panics: 0,
+            parkings: 0,
             assigned: 0,
             timer_started: BTreeMap::new(),
             calm: false,
@@ -263,21 +283,20 @@ impl World {
                 run.seq
             );
         }
-        let is_timer = |job: &Job| self.store.held.contains(&job.id());
+        let is_timer = |job: &Job| self.store.is_held(job.id());
         if is_timer(job) {
-            let last = self.store.last_seq;
+            let last = self.store.last_seq();
             self.timer_started.entry(job.id()).or_insert(last);
             return;
         }
         if job.tries > 0 {
             return;
         }
-        let earlier = self.store.open.range(..job.seq).map(|(_, other)| other);
+        let earlier = self.store.open().filter(|other| other.seq < job.seq);
         for other in earlier.filter(|other| other.key() == job.key()) {
             let started = self.timer_started.get(&other.id());
             let stands_behind = is_timer(other) && started.is_none_or(|last| job.seq <= *last);
-            let left_the_line = other.attempt > MAX_ATTEMPTS
-                || (other.tries > 0 && other.kind().class() == Class::Delivery);
+            let left_the_line = other.tries > 0 && other.kind().class() == Class::Delivery;
             assert!(
                 stands_behind || left_the_line,
                 "seq {} overtakes {}",
@@ -317,14 +336,19 @@ impl World {
                 announce,
             } => {
                 let job = self.new_job(key, kind, held);
-                let accepted = self.store.accept(Accept {
+                let accept = Accept {
                     jobs: vec![job],
                     ..Accept::default()
-                });
+                };
+                let accepted = self.store.accept(self.now, accept);
                 let Ok(Accepted::Stored { jobs, .. }) = accepted else {
                     panic!("nothing refuses it");
                 };
                 self.accepted.extend(jobs.iter().map(Job::id));
+                let jobs = match held % 5 {
+                    0 => self.wound(jobs),
+                    _ => jobs,
+                };
                 match announce % 4 {
                     0 => {}
                     1 => self.unannounced.extend(jobs),
@@ -395,7 +419,7 @@ impl World {
                 if let Some(index) = pick(which, count) {
                     let call = self.calls.iter_mut().filter(waiting).nth(index);
                     let call = call.expect("counted before");
-                    call.answer = Some(perform(&mut self.store, &call.action));
+                    call.answer = Some(perform(&mut self.store, self.now, &call.action));
                 }
             }
             Step::StoreAnswers { which, fails } => self.answer(which, fails),
@@ -405,6 +429,61 @@ impl World {
                 self.happen(Event::Height(self.height));
             }
             Step::RestartMaster => self.restart_master(),
+            Step::Operate { which, how } => self.operate(which, how),
+        }
+    }
+
+    /// Jobs that have one strike left, from a time before this one.
+    fn wound(&mut self, jobs: Vec<Job>) -> Vec<Job> {
+        for job in &jobs {
+            let attempt = Attempt {
+                job: job.id(),
+                number: job.attempt,
+            };
+            for _ in 1..MAX_STRIKES {
+                self.store.strike(self.now, attempt, self.now, "before");
+            }
+        }
+        let stored = jobs.iter().filter_map(|job| self.store.job(job.id()));
+        stored.cloned().collect()
+    }
+
+    fn operate(&mut self, which: u16, how: u16) {
+        let parked = self.store.parked_ids(usize::MAX);
+        let failed = self.store.failed_jobs(usize::MAX);
+        let failed = failed.into_iter().map(|failed| failed.job.id());
+        let all: Vec<JobId> = parked.into_iter().chain(failed).collect();
+        let Some(index) = pick(which, all.len()) else {
+            return;
+        };
+        let decision = [Decision::Retry, Decision::Resolve, Decision::Drop][usize::from(how) % 3];
+        self.decide(all[index], decision, !how.is_multiple_of(5));
+    }
+
+    fn decide(&mut self, job: JobId, action: Decision, is_told: bool) {
+        let was_failed = self.store.job(job).is_none();
+        let operated = self.store.operate(Operation {
+            job,
+            action,
+            who: "operator".to_owned(),
+            why: "to see what happens".to_owned(),
+            at: self.now,
+        });
+        if was_failed && action == Decision::Retry {
+            *self.commits.entry(job).or_default() -= 1;
+        }
+        let news = match operated {
+            Operated::Open(job) => Event::Changed(job),
+            Operated::Ended => {
+                if !was_failed {
+                    self.ended.insert(job);
+                }
+                Event::Gone(job)
+            }
+            operated => panic!("{operated:?}"),
+        };
+        if is_told {
+            self.happen(news);
         }
     }
 
@@ -524,15 +603,13 @@ impl World {
             job: job.id(),
             number: job.attempt,
         };
-        let end = if how.is_multiple_of(5) && !self.calm {
-            let not_before = self.now.after(Duration::from_millis(u64::from(how) % 700));
-            match self.store.reschedule(attempt, not_before) {
-                true => End::Rescheduled {
-                    not_before,
-                    tries: job.tries + 1,
-                },
-                false => End::Fenced,
-            }
+        let not_before = self.now.after(Duration::from_millis(u64::from(how) % 700));
+        let end = if self.calm {
+            self.commit(attempt, how)
+        } else if how.is_multiple_of(5) {
+            self.reschedule(attempt, not_before, job.tries)
+        } else if how % 5 < 3 {
+            self.panic(attempt, not_before)
         } else {
             self.commit(attempt, how)
         };
@@ -552,8 +629,36 @@ impl World {
         }
     }
 
+    fn reschedule(&mut self, attempt: Attempt, not_before: Millis, tries: u32) -> End {
+        let kept = self
+            .store
+            .reschedule(self.now, attempt, not_before, "later");
+        match kept {
+            true => End::Rescheduled {
+                not_before,
+                tries: tries + 1,
+            },
+            false => End::Fenced,
+        }
+    }
+
+    fn panic(&mut self, attempt: Attempt, not_before: Millis) -> End {
+        self.panics += 1;
+        match self.store.strike(self.now, attempt, not_before, "panic") {
+            Struck::Rescheduled { tries } => End::Rescheduled { not_before, tries },
+            Struck::Parked => {
+                self.parkings += 1;
+                End::Parked
+            }
+            Struck::Fenced => End::Fenced,
+        }
+    }
+
     fn commit(&mut self, attempt: Attempt, how: u16) -> End {
-        let mut commit = Commit::nothing();
+        let mut commit = match how % 13 {
+            0 if !self.calm => Commit::failed("refused for good"),
+            _ => Commit::nothing(),
+        };
         if !self.calm {
             for n in 0..how % 3 {
                 let job = self.new_job(how / 7 + n, how / 5, how / 3 + n);
@@ -562,15 +667,16 @@ impl World {
             if how.is_multiple_of(7)
                 && let Some(timer) = self
                     .store
-                    .held
-                    .iter()
-                    .find(|id| self.store.job(**id).is_some())
+                    .open()
+                    .map(Job::id)
+                    .find(|id| self.store.is_held(*id) && *id != attempt.job)
             {
-                commit.cancel(*timer);
+                commit.cancel(timer);
             }
         }
-        match self.store.commit(attempt, commit) {
+        match self.store.commit(self.now, attempt, commit) {
             Committed::Applied { jobs, cancelled } => {
+                *self.commits.entry(attempt.job).or_default() += 1;
                 self.accepted.extend(jobs.iter().map(Job::id));
                 self.cancelled.extend(cancelled.iter().copied());
                 End::Committed {
@@ -634,8 +740,12 @@ impl World {
                 self.run(&Step::Height);
             }
             self.pass(100);
-            let open = self.store.open.values();
-            if open.clone().all(|job| job.attempt > MAX_ATTEMPTS)
+            // Operators have everything that is parked run again; not every
+            // time is the master told.
+            for id in self.store.parked_ids(usize::MAX) {
+                self.decide(id, Decision::Retry, round % 2 == 0);
+            }
+            if self.store.counts().open == 0
                 && self.workers.iter().all(|worker| worker.running.is_empty())
             {
                 break;
@@ -661,18 +771,16 @@ impl World {
     }
 
     fn check_end(&self) {
-        for (id, times) in &self.store.commits {
-            assert_eq!(*times, 1, "{id} was committed {times} times");
+        for (id, times) in &self.commits {
+            assert!((0..=1).contains(times), "{id} was committed {times} times");
         }
         for id in &self.accepted {
-            let ways = u32::from(self.store.commits.contains_key(id))
-                + u32::from(self.cancelled.contains(id))
-                + u32::from(self.store.job(*id).is_some());
-            assert_eq!(
-                ways, 1,
-                "{id} was committed, cancelled or parked {ways} times"
-            );
+            let ways = self.commits.get(id).copied().unwrap_or(0)
+                + i64::from(self.cancelled.contains(id))
+                + i64::from(self.ended.contains(id));
+            assert_eq!(ways, 1, "{id} came to {ways} ends");
         }
+        assert_eq!(self.core.snapshot(self.now).jobs.parked, 0);
     }
 }
 
@@ -687,7 +795,7 @@ fn pick(which: u16, count: usize) -> Option<usize> {
     (count > 0).then(|| usize::from(which) % count)
 }
 
-fn perform(store: &mut StoreState, action: &Action) -> Event {
+fn perform(store: &mut StoreState, now: Millis, action: &Action) -> Event {
     match action {
         Action::Load { after, limit } => {
             let jobs = store.open_jobs(*after, *limit);
@@ -704,9 +812,10 @@ fn perform(store: &mut StoreState, action: &Action) -> Event {
             }
         }
         Action::Fetch(ids) => Event::Fetched(ids.iter().copied().zip(store.jobs(ids)).collect()),
-        Action::Release(ids) => {
-            let released: Vec<Released> = store.release(ids);
-            Event::Released(ids.iter().copied().zip(released).collect())
+        Action::Release(jobs) => {
+            let released = store.release(now, Epoch(1), jobs).expect("the only master");
+            let ids = jobs.iter().map(|release| release.job);
+            Event::Released(ids.zip(released).collect())
         }
         other => panic!("not a store call: {other:?}"),
     }
@@ -744,15 +853,22 @@ fn the_simulation_does_what_it_claims() {
     use proptest::test_runner::TestRunner;
     let mut runner = TestRunner::deterministic();
     let (mut accepted, mut committed, mut rerun) = (0, 0, 0);
+    let (mut panics, mut parkings, mut decisions) = (0, 0, 0);
     for _ in 0..50 {
         let steps = prop::collection::vec(step(), 300).new_tree(&mut runner);
         let world = run(&steps.expect("always generates").current());
         accepted += world.accepted.len();
-        committed += world.store.commits.len();
-        rerun += usize::from(world.assigned > world.store.commits.len());
+        committed += world.commits.len();
+        rerun += usize::from(world.assigned > world.commits.len());
+        panics += world.panics;
+        parkings += world.parkings;
+        decisions += world.store.audit(usize::MAX).len();
     }
     let told = format!("{accepted} accepted, {committed} committed");
     assert!(committed * 10 > accepted * 8, "most jobs end well: {told}");
     assert!(committed > 1000, "{told}");
     assert!(rerun > 25, "attempts were given up in {rerun} of 50 worlds");
+    let told = format!("{panics} panics, {parkings} parked, {decisions} decisions");
+    println!("{told}");
+    assert!(panics > 10 && parkings > 0 && decisions > 5, "{told}");
 }

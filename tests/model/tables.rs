@@ -90,13 +90,51 @@ impl Desk {
     fn released(&mut self) -> Vec<JobId> {
         let mut released = Vec::new();
         self.actions.retain(|action| match action {
-            Action::Release(ids) => {
-                released.extend(ids.iter().copied());
+            Action::Release(jobs) => {
+                released.extend(jobs.iter().map(|release| release.job));
                 false
             }
             _ => true,
         });
         released
+    }
+
+    /// The same, with whether it counts against the job.
+    fn struck(&mut self) -> Vec<(JobId, bool)> {
+        let mut released = Vec::new();
+        self.actions.retain(|action| match action {
+            Action::Release(jobs) => {
+                released.extend(jobs.iter().map(|r| (r.job, r.strike.is_some())));
+                false
+            }
+            _ => true,
+        });
+        released
+    }
+
+    /// Ids that were to be read since the last look.
+    fn fetched(&mut self) -> Vec<JobId> {
+        let mut fetched = Vec::new();
+        self.actions.retain(|action| match action {
+            Action::Fetch(ids) => {
+                fetched.extend(ids.iter().copied());
+                false
+            }
+            _ => true,
+        });
+        fetched
+    }
+
+    /// The store says this of a job that is being read.
+    fn found(&mut self, job: &Job) {
+        self.happen(Event::Fetched(vec![(job.id(), Some(job.clone()))]));
+    }
+
+    /// Raises the attempt of a job if that was asked for.
+    fn raised_if_asked(&mut self, job: &Job) {
+        if self.released().contains(&job.id()) {
+            self.raised(job, job.attempt + 1);
+        }
     }
 
     fn scans(&mut self) -> usize {
@@ -131,6 +169,8 @@ fn job_of(kind: Kind, seq: u64, prev: u64, key: &str) -> Job {
         prev,
         attempt: 1,
         tries: 0,
+        strikes: 0,
+        parked: false,
         accepted_at: NOW,
     }
 }
@@ -579,21 +619,238 @@ fn a_claimed_job_that_is_not_known_is_raised_when_its_worker_is_lost() {
     assert_eq!(desk.assigned(), [(TWO, 1, 2)]);
 }
 
+/// A job that its fifth lost worker got parked.
+fn parked(job: &Job) -> Job {
+    Job {
+        attempt: job.attempt + 1,
+        strikes: 5,
+        parked: true,
+        ..job.clone()
+    }
+}
+
+/// What an operator makes of it.
+fn retried(job: &Job) -> Job {
+    Job {
+        attempt: job.attempt + 1,
+        strikes: 0,
+        parked: false,
+        ..job.clone()
+    }
+}
+
 #[test]
-fn a_job_that_loses_too_many_workers_is_parked_and_its_key_goes_on() {
+fn a_parked_job_keeps_its_place_and_blocks_its_own_key_only() {
+    let (first, second, other) = (job(1, 0, "key"), job(2, 1, "key"), job(3, 0, "other"));
+    let mut desk = Desk::loaded(Vec::new());
+    desk.announce(&[&first, &second, &other]);
+    desk.connect(ONE, 5, &[]);
+    assert_eq!(desk.assigned(), [(ONE, 1, 1), (ONE, 3, 1)]);
+    desk.happen(Event::SessionDown(ONE));
+    let (lost, other_now) = (parked(&first), raised_to(&other, 2));
+    for now in [&lost, &other_now] {
+        let attempt = now.attempt;
+        let released = Released::Open { attempt };
+        desk.happen(Event::Released(vec![(now.id(), released)]));
+        desk.found(now);
+    }
+    let snapshot = desk.core.snapshot(desk.now);
+    assert_eq!(snapshot.parked, [first.id()]);
+    assert_eq!((snapshot.jobs.parked, snapshot.jobs.waiting), (1, 1));
+    desk.connect(TWO, 5, &[]);
+    assert_eq!(desk.assigned(), [(TWO, 3, 2)], "the second waits behind it");
+
+    desk.happen(Event::Changed(retried(&lost)));
+    assert_eq!(desk.assigned(), [(TWO, 1, 3)], "at once, at its old place");
+    desk.end(TWO, &first, 3, done());
+    assert_eq!(desk.assigned(), [(TWO, 2, 1)]);
+}
+
+fn raised_to(job: &Job, attempt: u32) -> Job {
+    Job {
+        attempt,
+        ..job.clone()
+    }
+}
+
+#[test]
+fn a_parked_job_that_an_operator_ends_gives_its_key_back() {
+    let (first, second) = (parked(&job(1, 0, "key")), job(2, 1, "key"));
+    let mut desk = Desk::loaded(vec![first.clone(), second.clone()]);
+    desk.connect(ONE, 5, &[]);
+    desk.pass(Duration::from_secs(3));
+    assert_eq!(desk.assigned(), []);
+    desk.happen(Event::Gone(first.id()));
+    desk.raised_if_asked(&second);
+    assert_eq!(desk.assigned().len(), 1);
+}
+
+#[test]
+fn a_lost_worker_counts_against_its_jobs_and_a_lost_master_does_not() {
+    let (first, second) = (job(1, 0, "a"), job(2, 0, "b"));
+    let mut desk = Desk::loaded(vec![first.clone(), second.clone()]);
+    desk.connect(ONE, 5, &[(&first, 1)]);
+    desk.pass(Duration::from_secs(3));
+    assert_eq!(desk.struck(), [(second.id(), false)], "a master was lost");
+    desk.raised(&second, 2);
+    assert_eq!(desk.assigned(), [(ONE, 2, 2)]);
+    desk.happen(Event::SessionDown(ONE));
+    let struck = [(first.id(), true), (second.id(), true)];
+    assert_eq!(desk.struck(), struck, "a worker was lost");
+}
+
+#[test]
+fn a_worker_that_reconnects_does_not_count_against_jobs_it_never_got() {
+    let first = job(1, 0, "key");
+    let mut desk = Desk::loaded(Vec::new());
+    desk.connect(ONE, 5, &[]);
+    desk.announce(&[&first]);
+    desk.assigned();
+    desk.happen(Event::SessionUp {
+        session: TWO,
+        worker: "worker1".to_owned(),
+        run_capacity: 5,
+        delivery_capacity: 5,
+        running: Vec::new(),
+    });
+    assert_eq!(desk.struck(), [(first.id(), false)]);
+}
+
+#[test]
+fn a_job_that_its_worker_parked_is_read_so_that_no_decision_is_missed() {
     let (first, second) = (job(1, 0, "key"), job(2, 1, "key"));
     let mut desk = Desk::loaded(Vec::new());
+    desk.connect(ONE, 5, &[]);
     desk.announce(&[&first, &second]);
-    for attempt in 1..=5 {
-        let session = SessionId(u64::from(attempt));
-        desk.connect(session, 5, &[]);
-        assert_eq!(desk.assigned(), [(session, 1, attempt)]);
-        desk.happen(Event::SessionDown(session));
-        desk.raised(&first, attempt + 1);
-    }
+    desk.assigned();
+    desk.end(ONE, &first, 1, End::Parked);
+    assert_eq!(desk.fetched(), [first.id()]);
+    assert_eq!(desk.assigned(), []);
+    desk.found(&Job {
+        parked: true,
+        ..first.clone()
+    });
     assert_eq!(desk.core.snapshot(desk.now).parked, [first.id()]);
-    desk.connect(SessionId(9), 5, &[]);
-    assert_eq!(desk.assigned(), [(SessionId(9), 2, 1)]);
+    assert_eq!(desk.assigned(), []);
+}
+
+#[test]
+fn an_operator_who_is_faster_than_the_workers_outcome_is_not_missed() {
+    let first = job(1, 0, "key");
+    let stored = Job {
+        parked: true,
+        ..first.clone()
+    };
+    for ends in [false, true] {
+        let mut desk = Desk::loaded(Vec::new());
+        desk.connect(ONE, 5, &[]);
+        desk.announce(&[&first]);
+        desk.assigned();
+        if ends {
+            desk.happen(Event::Gone(first.id()));
+            desk.end(ONE, &first, 1, End::Parked);
+            assert_eq!(desk.fetched(), [first.id()]);
+            desk.happen(Event::Fetched(vec![(first.id(), None)]));
+            assert_eq!(desk.core.snapshot(desk.now).jobs.total(), 0);
+        } else {
+            desk.happen(Event::Changed(retried(&stored)));
+            assert_eq!(desk.assigned(), [(ONE, 1, 2)]);
+            desk.end(ONE, &first, 1, End::Parked);
+            assert_eq!(desk.core.snapshot(desk.now).jobs.assigned, 1);
+        }
+    }
+}
+
+#[test]
+fn an_operator_who_is_faster_than_the_stores_answer_is_not_missed() {
+    let first = job(1, 0, "key");
+    let stored = Job {
+        parked: true,
+        ..first.clone()
+    };
+    for ends in [false, true] {
+        let mut desk = Desk::loaded(Vec::new());
+        desk.connect(ONE, 5, &[]);
+        desk.announce(&[&first]);
+        desk.assigned();
+        desk.end(ONE, &first, 1, End::Parked);
+        assert_eq!(desk.fetched(), [first.id()]);
+        let news = match ends {
+            true => Event::Gone(first.id()),
+            false => Event::Changed(retried(&stored)),
+        };
+        desk.happen(news);
+        // Read before the operator decided.
+        desk.found(&stored);
+        let expected = match ends {
+            true => vec![],
+            false => vec![(ONE, 1, 2)],
+        };
+        assert_eq!(desk.assigned(), expected);
+        assert_eq!(desk.core.snapshot(desk.now).parked, []);
+    }
+}
+
+#[test]
+fn a_failed_job_that_is_retried_before_its_end_is_known_runs_again() {
+    let first = job(1, 0, "key");
+    let mut desk = Desk::loaded(Vec::new());
+    desk.connect(ONE, 5, &[]);
+    desk.announce(&[&first]);
+    desk.assigned();
+    let again = Job {
+        seq: 2,
+        attempt: 2,
+        ..first.clone()
+    };
+    desk.happen(Event::Changed(again.clone()));
+    assert_eq!(desk.assigned(), [(ONE, 2, 2)]);
+    desk.end(ONE, &first, 1, done());
+    assert_eq!(desk.core.snapshot(desk.now).jobs.assigned, 1);
+    desk.end(ONE, &again, 2, done());
+    assert_eq!(desk.core.snapshot(desk.now).jobs.total(), 0);
+}
+
+#[test]
+fn decisions_made_behind_the_masters_back_are_found() {
+    let (dropped, again) = (parked(&job(1, 0, "a")), parked(&job(2, 0, "b")));
+    let still = parked(&job(3, 0, "c"));
+    let mut desk = Desk::loaded(vec![dropped.clone(), again.clone(), still.clone()]);
+    desk.connect(ONE, 5, &[]);
+    desk.pass(Duration::from_secs(3));
+    let ids = [dropped.id(), again.id(), still.id()];
+    assert_eq!(desk.fetched(), ids);
+    desk.happen(Event::Fetched(vec![
+        (dropped.id(), None),
+        (again.id(), Some(retried(&again))),
+        (still.id(), Some(still.clone())),
+    ]));
+    assert_eq!(desk.assigned(), [(ONE, 2, 3)]);
+    assert_eq!(desk.core.snapshot(desk.now).parked, [still.id()]);
+    for _ in 0..2 {
+        desk.pass(Duration::from_secs(10));
+    }
+    assert_eq!(desk.fetched(), [still.id()], "again, page after page");
+}
+
+#[test]
+fn jobs_that_were_struck_twice_run_on_different_workers() {
+    let struck = |seq: u64, key: &str| Job {
+        strikes: 2,
+        ..job(seq, 0, key)
+    };
+    let (first, second, innocent) = (struck(1, "a"), struck(2, "b"), job(3, 0, "c"));
+    let mut desk = Desk::loaded(Vec::new());
+    desk.connect(ONE, 5, &[]);
+    desk.announce(&[&first, &second, &innocent]);
+    assert_eq!(desk.assigned(), [(ONE, 1, 1), (ONE, 3, 1)]);
+    desk.connect(TWO, 5, &[]);
+    assert_eq!(desk.assigned(), [(TWO, 2, 1)]);
+    let third = struck(4, "d");
+    desk.announce(&[&third]);
+    assert_eq!(desk.assigned(), []);
+    desk.end(ONE, &first, 1, done());
+    assert_eq!(desk.assigned(), [(ONE, 4, 1)]);
 }
 
 #[test]

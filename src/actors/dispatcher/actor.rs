@@ -7,7 +7,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actix::prelude::*;
-use futures_util::TryFutureExt;
 use tokio::sync::watch;
 use tracing::{error, info, warn};
 
@@ -15,7 +14,7 @@ use crate::actors::mastership::Term;
 use crate::actors::worker_session::{Close, ToWorker, WorkerSession};
 use crate::cluster::message::{Chain, FromMaster, FromWorker, Hello};
 use crate::job::{Job, JobId, Millis};
-use crate::store::{Epoch, Released, SharedStore, StoreError};
+use crate::store::{Epoch, Release, Released, SharedStore, StoreError};
 
 use super::core::Core;
 use super::event::{Action, Event, Options, SessionId};
@@ -34,6 +33,16 @@ const FETCH_CHUNK: usize = 64;
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
 pub struct Submit(pub Vec<Job>);
+
+/// An operator changed this job in the store; it is open (again).
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub struct JobChanged(pub Job);
+
+/// An operator ended this job in the store.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub struct JobGone(pub JobId);
 
 /// News of the ledger.
 #[derive(Debug, Message)]
@@ -92,7 +101,6 @@ pub struct Dispatcher {
     store: SharedStore,
     master_id: String,
     term: Term,
-    max_attempts: u32,
     sessions: BTreeMap<SessionId, Addr<WorkerSession>>,
     next_session: u64,
     chain: Chain,
@@ -111,7 +119,6 @@ impl Dispatcher {
         deposed: watch::Sender<Option<Epoch>>,
     ) -> Self {
         Self {
-            max_attempts: options.max_attempts,
             core: Core::new(options),
             store,
             master_id,
@@ -133,16 +140,10 @@ impl Dispatcher {
     fn act(&mut self, action: Action, ctx: &mut Context<Self>) {
         let store = self.store.clone();
         match action {
-            Action::Load { after, limit } => {
-                let question = load(store, after, limit);
-                self.ask(ctx, question.inspect_ok(note_parked(self.max_attempts)));
-            }
+            Action::Load { after, limit } => self.ask(ctx, load(store, after, limit)),
             Action::Scan { after, limit } => self.ask(ctx, scan(store, after, limit)),
             Action::Fetch(ids) => self.ask(ctx, fetch(store, ids)),
-            Action::Release(ids) => {
-                let question = release(store, self.term.epoch(), ids);
-                self.ask(ctx, question.inspect_ok(note_parked(self.max_attempts)));
-            }
+            Action::Release(jobs) => self.ask(ctx, release(store, self.term.epoch(), jobs)),
             Action::Assign { session, jobs } => self.assign(session, jobs, ctx),
             Action::Close(session) => self.close(session),
             Action::WakeAt(instant) => self.wake_at(instant, ctx),
@@ -157,10 +158,32 @@ impl Dispatcher {
         let answered = question
             .into_actor(self)
             .map(|answer, actor, ctx| match answer {
-                Ok(event) => actor.happen(event, ctx),
+                Ok(event) => {
+                    actor.note_parked(&event);
+                    actor.happen(event, ctx);
+                }
                 Err(Deposed(later)) => actor.depose(later, ctx),
             });
         ctx.spawn(answered);
+    }
+
+    /// Tells operators of jobs that nobody runs any more.
+    fn note_parked(&self, event: &Event) {
+        let jobs: Vec<&Job> = match event {
+            Event::Loaded { jobs, .. } => jobs.iter().collect(),
+            Event::Fetched(found) => found.iter().filter_map(|(_, job)| job.as_ref()).collect(),
+            _ => return,
+        };
+        let parked = jobs.into_iter().filter(|job| job.parked);
+        for job in parked.filter(|job| !self.core.is_parked(job.id())) {
+            error!(
+                job = %job.id(),
+                kind = job.kind().name(),
+                key = job.key(),
+                strikes = job.strikes,
+                "job parked: an operator has to decide (erawan jobs show)"
+            );
+        }
     }
 
     /// Nothing leaves after the end of the term, whatever the core believes: the
@@ -235,6 +258,22 @@ impl Handler<Submit> for Dispatcher {
 
     fn handle(&mut self, Submit(jobs): Submit, ctx: &mut Self::Context) {
         self.happen(Event::Announced(jobs), ctx);
+    }
+}
+
+impl Handler<JobChanged> for Dispatcher {
+    type Result = ();
+
+    fn handle(&mut self, JobChanged(job): JobChanged, ctx: &mut Self::Context) {
+        self.happen(Event::Changed(job), ctx);
+    }
+}
+
+impl Handler<JobGone> for Dispatcher {
+    type Result = ();
+
+    fn handle(&mut self, JobGone(id): JobGone, ctx: &mut Self::Context) {
+        self.happen(Event::Gone(id), ctx);
     }
 }
 
@@ -362,31 +401,6 @@ impl Handler<LaterMaster> for Dispatcher {
 /// The store knows a later master.
 struct Deposed(Epoch);
 
-/// Tells operators of jobs that are run no more because their workers were
-/// lost too often.
-fn note_parked(max_attempts: u32) -> impl FnOnce(&Event) {
-    move |event| {
-        let parked: Vec<JobId> = match event {
-            Event::Released(released) => released
-                .iter()
-                .filter(|(_, fate)| {
-                    matches!(fate, Released::Open { attempt } if *attempt > max_attempts)
-                })
-                .map(|(id, _)| *id)
-                .collect(),
-            Event::Loaded { jobs, .. } => jobs
-                .iter()
-                .filter(|job| job.attempt > max_attempts)
-                .map(Job::id)
-                .collect(),
-            _ => Vec::new(),
-        };
-        for job in parked {
-            error!(%job, "job parked: its workers were lost {max_attempts} times");
-        }
-    }
-}
-
 async fn load(store: SharedStore, after: u64, limit: usize) -> Result<Event, Deposed> {
     match store.open_jobs(after, limit).await {
         Ok(jobs) => Ok(Event::Loaded {
@@ -426,12 +440,13 @@ async fn fetch(store: SharedStore, ids: Vec<JobId>) -> Result<Event, Deposed> {
     Ok(Event::Fetched(found))
 }
 
-async fn release(store: SharedStore, epoch: Epoch, ids: Vec<JobId>) -> Result<Event, Deposed> {
-    let released = persist("release jobs", || store.release(epoch, &ids)).await?;
+async fn release(store: SharedStore, epoch: Epoch, jobs: Vec<Release>) -> Result<Event, Deposed> {
+    let released = persist("release jobs", || store.release(epoch, &jobs)).await?;
     let is_open = |released: &&Released| matches!(released, Released::Open { .. });
     let rerun = released.iter().filter(is_open).count();
     metrics::counter!("erawan_jobs_rerun_total").increment(rerun as u64);
-    Ok(Event::Released(ids.into_iter().zip(released).collect()))
+    let ids = jobs.iter().map(|release| release.job);
+    Ok(Event::Released(ids.zip(released).collect()))
 }
 
 /// Asks until the store answers.

@@ -9,6 +9,9 @@
 //!   includes jobs that were open when the master started: another master may
 //!   have assigned them, so each is either claimed by a worker that reconnects
 //!   (adopted) or raised before it is assigned.
+//! - Only the loss of a worker's session counts against the jobs it was running
+//!   (a strike): the loss of a master says nothing about them, nor does the
+//!   reconnection of a worker that lives.
 //! - What the store says is true; announcements and outcomes only make it known
 //!   sooner. Where they may be missing something, the store is asked.
 
@@ -18,12 +21,13 @@ use std::time::Duration;
 
 use crate::cluster::message::{End, Outcome, Running};
 use crate::job::{Job, JobId, Millis, Pool};
-use crate::store::Released;
+use crate::store::{Release, Released};
 
 use super::event::{Action, Event, Options, SessionId};
+use super::parked::ParkedLook;
 use super::queue::{Phase, Queue};
 use super::scan::{self, Scan};
-use super::sessions::Sessions;
+use super::sessions::{Need, Sessions};
 use super::snapshot::{SessionSnapshot, Snapshot};
 
 /// How long to wait before asking a store again that did not answer.
@@ -31,6 +35,26 @@ const LOAD_RETRY: Duration = Duration::from_millis(200);
 
 /// How many parked jobs a snapshot names.
 const PARKED_SHOWN: usize = 100;
+
+/// What jobs may need, in the order in which they are looked after.
+const NEEDS: [Need; 4] = [
+    Need {
+        pool: Pool::Run,
+        apart: true,
+    },
+    Need {
+        pool: Pool::Run,
+        apart: false,
+    },
+    Need {
+        pool: Pool::Delivery,
+        apart: true,
+    },
+    Need {
+        pool: Pool::Delivery,
+        apart: false,
+    },
+];
 
 /// How far the start has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -70,6 +94,7 @@ pub struct Core {
     /// Given-up jobs the store is being asked about, known or not.
     unsettled: BTreeMap<JobId, Asked>,
     scan: Scan,
+    parked_look: ParkedLook,
     wake_at: Option<Millis>,
     stale_outcomes: u64,
 }
@@ -80,11 +105,12 @@ impl Core {
         Self {
             stage: Stage::Created,
             draining: false,
-            queue: Queue::new(options.max_attempts),
+            queue: Queue::default(),
             sessions: Sessions::default(),
             claims: BTreeMap::new(),
             unsettled: BTreeMap::new(),
             scan: Scan::default(),
+            parked_look: ParkedLook::default(),
             wake_at: None,
             stale_outcomes: 0,
             options,
@@ -104,6 +130,7 @@ impl Core {
         self.move_on(&mut step);
         self.dispatch(&mut step);
         self.start_scan(&mut step);
+        self.look_at_parked(&mut step);
         self.release(&mut step);
         self.set_wake(&mut step);
         step.actions
@@ -129,11 +156,22 @@ impl Core {
                     draining: session.draining,
                 })
                 .collect(),
-            parked: self.queue.parked().take(PARKED_SHOWN).collect(),
+            parked: self
+                .queue
+                .parked(0)
+                .map(|(_, id)| id)
+                .take(PARKED_SHOWN)
+                .collect(),
             stale_outcomes: self.stale_outcomes,
             complete_seq: self.queue.horizon().complete(),
             height: self.queue.height(),
         }
+    }
+
+    /// Whether a job is known to be parked.
+    pub fn is_parked(&self, id: JobId) -> bool {
+        let found = self.queue.find(id);
+        found.is_some_and(|(_, entry)| entry.phase() == Phase::Parked)
     }
 
     fn take(&mut self, step: &mut Step, event: Event) {
@@ -162,7 +200,7 @@ impl Core {
                 self.sessions.drain(session);
                 self.share_credit();
             }
-            Event::SessionDown(session) => self.session_down(step, session),
+            Event::SessionDown(session) => self.session_down(step, session, true),
             Event::Outcomes { session, outcomes } => {
                 for outcome in outcomes {
                     self.outcome(step, session, outcome);
@@ -180,6 +218,8 @@ impl Core {
                 }
             }
             Event::Released(released) => self.released(step, released),
+            Event::Changed(job) => self.changed(step, job),
+            Event::Gone(id) => self.gone(step, id),
             Event::Wake => self.wake_at = None,
             Event::Drain => self.draining = true,
         }
@@ -278,12 +318,18 @@ impl Core {
         self.share_credit();
         for run in running {
             let (id, attempt) = (run.attempt.job, run.attempt.number);
-            self.sessions.occupy(session, id, attempt, run.pool);
+            let known = self.queue.find(id).map(|(_, entry)| entry.job());
+            let need = Need {
+                pool: run.pool,
+                apart: known.is_some_and(|job| job.runs_apart()),
+            };
+            self.sessions.occupy(session, id, attempt, need);
             self.claim(session, earlier, id, attempt);
         }
         if let Some(earlier) = earlier {
-            // What the worker did not claim never reached it, or has ended.
-            self.session_down(step, earlier);
+            // What the worker did not claim never reached it, or has ended; the
+            // worker lives.
+            self.session_down(step, earlier, false);
             step.actions.push(Action::Close(earlier));
         }
         self.count_down(step);
@@ -313,18 +359,22 @@ impl Core {
         }
     }
 
-    fn session_down(&mut self, step: &mut Step, session: SessionId) {
-        for (id, attempt) in self.sessions.remove(session) {
+    fn session_down(&mut self, step: &mut Step, session: SessionId, is_lost: bool) {
+        let Some((worker, running)) = self.sessions.remove(session) else {
+            return;
+        };
+        let strike = is_lost.then(|| format!("its worker {worker} was lost while it had the job"));
+        for (id, attempt) in running {
             match self.queue.find(id) {
                 Some((seq, entry)) => {
                     if entry.phase() == Phase::Assigned(session) && attempt >= entry.job().attempt {
-                        self.give_up(step, seq, id);
+                        self.give_up(step, seq, id, strike.clone());
                     }
                 }
                 None => {
                     if self.claims.get(&id) == Some(&(session, attempt)) {
                         self.claims.remove(&id);
-                        self.ask(step, id);
+                        self.ask(step, id, strike.clone());
                     }
                 }
             }
@@ -340,15 +390,22 @@ impl Core {
         self.queue.set_delivery_credit(credit);
     }
 
-    fn give_up(&mut self, step: &mut Step, seq: u64, id: JobId) {
+    fn give_up(&mut self, step: &mut Step, seq: u64, id: JobId, strike: Option<String>) {
         self.queue.enter(seq, Phase::Unsettled);
-        self.ask(step, id);
+        self.ask(step, id, strike);
     }
 
-    fn ask(&mut self, step: &mut Step, id: JobId) {
+    fn ask(&mut self, step: &mut Step, id: JobId, strike: Option<String>) {
         if self.unsettled.insert(id, Asked::Releasing).is_none() {
-            step.release.push(id);
+            step.release.push(Release { job: id, strike });
         }
+    }
+
+    /// Asks the store what became of a job whose attempt needs no raising.
+    fn read(&mut self, step: &mut Step, seq: u64, id: JobId, attempt: u32) {
+        self.queue.enter(seq, Phase::Unsettled);
+        self.unsettled.insert(id, Asked::Reading(attempt));
+        step.actions.push(Action::Fetch(vec![id]));
     }
 
     // ---- outcomes
@@ -378,7 +435,7 @@ impl Core {
         };
         match &outcome.end {
             End::Committed { failed, .. } => self.queue.judge(seq, *failed),
-            End::Rescheduled { .. } => self.queue.judge(seq, true),
+            End::Rescheduled { .. } | End::Parked => self.queue.judge(seq, true),
             End::Fenced | End::HandedBack => {}
         }
         match outcome.end {
@@ -397,7 +454,9 @@ impl Core {
             End::Rescheduled { not_before, tries } => {
                 self.queue.reschedule(seq, not_before, tries, step.now);
             }
-            End::Fenced => self.give_up(step, seq, id),
+            // An operator may have decided meanwhile.
+            End::Parked => self.read(step, seq, id, attempt),
+            End::Fenced => self.give_up(step, seq, id, None),
             End::HandedBack => self.queue.requeue(seq, step.now),
         }
     }
@@ -413,6 +472,57 @@ impl Core {
             {
                 self.queue.remove(seq);
             }
+        }
+    }
+
+    // ---- operators
+
+    fn changed(&mut self, step: &mut Step, job: Job) {
+        let id = job.id();
+        let Some((seq, entry)) = self.queue.find(id) else {
+            return self.learn(step, job);
+        };
+        if seq != job.seq {
+            // It has ended as failed, which its worker is about to say, and was
+            // accepted again.
+            self.unsettled.remove(&id);
+            self.queue.remove(seq);
+            self.scan.no_later_than(step.now);
+            return self.learn(step, job);
+        }
+        let is_news = match (entry.phase(), self.unsettled.get(&id)) {
+            // The answer will tell.
+            (Phase::Unsettled, Some(Asked::Releasing) | None) => false,
+            (Phase::Unsettled, Some(Asked::Reading(attempt))) => job.attempt > *attempt,
+            _ => job.attempt > entry.job().attempt,
+        };
+        if is_news {
+            self.unsettled.remove(&id);
+            self.queue.refresh(job, step.now);
+        }
+    }
+
+    fn gone(&mut self, step: &mut Step, id: JobId) {
+        let phase = self.queue.find(id).map(|(_, entry)| entry.phase());
+        match (phase, self.unsettled.get(&id)) {
+            // Its worker, or the store, is about to tell.
+            (Some(Phase::Assigned(_)), _) | (_, Some(Asked::Releasing)) => {}
+            _ => self.found_ended(step, id),
+        }
+    }
+
+    /// Operators may have decided when nobody could tell.
+    fn look_at_parked(&mut self, step: &mut Step) {
+        if !self.is_open() || !self.parked_look.is_due(step.now) {
+            return;
+        }
+        let next = step.now.after(self.options.parked_interval);
+        let page = self.queue.parked(self.parked_look.after());
+        let page: Vec<_> = page.take(self.options.page).collect();
+        self.parked_look.start(&page, next);
+        if !page.is_empty() {
+            let ids = page.into_iter().map(|(_, id)| id).collect();
+            step.actions.push(Action::Fetch(ids));
         }
     }
 
@@ -444,6 +554,10 @@ impl Core {
     }
 
     fn fetched(&mut self, step: &mut Step, id: JobId, job: Option<Job>) {
+        let looked_at = self.parked_look.answered(id);
+        if self.is_parked(id) && !self.unsettled.contains_key(&id) {
+            return self.looked_at(step, id, looked_at, job);
+        }
         match (self.unsettled.get(&id), job) {
             (Some(Asked::Reading(_)), None) => self.found_ended(step, id),
             (Some(Asked::Reading(attempt)), Some(job)) if job.attempt >= *attempt => {
@@ -462,6 +576,17 @@ impl Core {
         }
         if let Some((through, full)) = self.scan.found(id) {
             self.complete(step, through, full);
+        }
+    }
+
+    /// The store told of a job that is parked here; it was asked for the one
+    /// accepted at `seq`.
+    fn looked_at(&mut self, step: &mut Step, id: JobId, seq: Option<u64>, job: Option<Job>) {
+        let known = self.queue.find(id).map(|(seq, _)| seq);
+        match job {
+            Some(job) if Some(job.seq) == known => self.changed(step, job),
+            None if seq.is_some() && seq == known => self.found_ended(step, id),
+            _ => {}
         }
     }
 
@@ -510,9 +635,9 @@ impl Core {
             return;
         }
         let mut batches: BTreeMap<SessionId, Vec<Arc<Job>>> = BTreeMap::new();
-        for pool in [Pool::Run, Pool::Delivery] {
-            while let Some(session) = self.sessions.freest(pool)
-                && let Some((seq, entry)) = self.queue.first_ready(pool)
+        for need in NEEDS {
+            while let Some(session) = self.sessions.freest(need)
+                && let Some((seq, entry)) = self.queue.first_ready(need)
             {
                 let job = entry.job().clone();
                 let suspects = self.queue.suspects_beside(seq);
@@ -521,12 +646,12 @@ impl Core {
                         break;
                     }
                     for (seq, id) in suspects {
-                        self.give_up(step, seq, id);
+                        self.give_up(step, seq, id, None);
                     }
                     continue;
                 }
                 self.queue.enter(seq, Phase::Assigned(session));
-                self.sessions.occupy(session, job.id(), job.attempt, pool);
+                self.sessions.occupy(session, job.id(), job.attempt, need);
                 batches.entry(session).or_default().push(job);
             }
         }
@@ -555,8 +680,8 @@ impl Core {
 
     fn release(&mut self, step: &mut Step) {
         if !step.release.is_empty() {
-            let ids = std::mem::take(&mut step.release);
-            step.actions.push(Action::Release(ids));
+            let jobs = std::mem::take(&mut step.release);
+            step.actions.push(Action::Release(jobs));
         }
     }
 
@@ -567,7 +692,11 @@ impl Core {
             Stage::Running | Stage::Created | Stage::Loading => None,
         };
         let scan = self.is_open().then(|| self.scan.next_instant()).flatten();
-        let next = [stage, scan, self.queue.next_instant()]
+        let look = match self.queue.parked(0).next() {
+            Some(_) if self.is_open() => Some(self.parked_look.due()),
+            _ => None,
+        };
+        let next = [stage, scan, look, self.queue.next_instant()]
             .into_iter()
             .flatten()
             .min();
@@ -584,5 +713,5 @@ impl Core {
 struct Step {
     now: Millis,
     actions: Vec<Action>,
-    release: Vec<JobId>,
+    release: Vec<Release>,
 }

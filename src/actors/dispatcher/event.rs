@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::cluster::message::{Outcome, Running};
 use crate::job::{Job, JobId, Millis};
-use crate::store::Released;
+use crate::store::{Release, Released};
 
 /// One connection of one worker; a worker that reconnects gets a new one.
 /// Later sessions have higher numbers.
@@ -28,9 +28,9 @@ pub struct Options {
     pub page: usize,
     /// Most jobs loaded at the start whose attempts are raised at once.
     pub release_batch: usize,
-    /// A job whose attempt is above this has lost so many workers that it is
-    /// parked for an operator.
-    pub max_attempts: u32,
+    /// How often parked jobs are looked at in the store, where an operator may
+    /// have changed them while this master could not be told.
+    pub parked_interval: Duration,
 }
 
 impl Default for Options {
@@ -41,7 +41,7 @@ impl Default for Options {
             gap_delay: Duration::from_millis(100),
             page: 500,
             release_batch: 256,
-            max_attempts: 5,
+            parked_interval: Duration::from_secs(10),
         }
     }
 }
@@ -103,6 +103,10 @@ pub enum Event {
     ScanFailed,
     /// Answer to [`Action::Fetch`]; `None`: not open.
     Fetched(Vec<(JobId, Option<Job>)>),
+    /// An operator changed a job, which is open (again).
+    Changed(Job),
+    /// An operator ended a job.
+    Gone(JobId),
     /// Answer to [`Action::Release`].
     Released(Vec<(JobId, Released)>),
     /// The instant of [`Action::WakeAt`] has come.
@@ -131,8 +135,8 @@ pub enum Action {
     },
     /// `Store::jobs(ids)`.
     Fetch(Vec<JobId>),
-    /// `Store::release(epoch, ids)`.
-    Release(Vec<JobId>),
+    /// `Store::release(epoch, jobs)`.
+    Release(Vec<Release>),
     /// Hands jobs to a worker.
     Assign {
         /// To whom.

@@ -5,6 +5,7 @@ mod core;
 mod event;
 mod holds;
 mod horizon;
+mod parked;
 mod queue;
 mod receivers;
 mod scan;
@@ -13,8 +14,8 @@ mod snapshot;
 
 pub use self::core::Core;
 pub use actor::{
-    ChainUpdate, Dispatcher, Drain, FromSession, GetSnapshot, LaterMaster, SessionDown, SessionUp,
-    Stop, Submit,
+    ChainUpdate, Dispatcher, Drain, FromSession, GetSnapshot, JobChanged, JobGone, LaterMaster,
+    SessionDown, SessionUp, Stop, Submit,
 };
 pub use event::{Action, Event, Options, SessionId};
 pub use sessions::Load;

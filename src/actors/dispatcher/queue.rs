@@ -16,6 +16,7 @@ use super::event::SessionId;
 use super::holds::Holds;
 use super::horizon::Horizon;
 use super::receivers::Receivers;
+use super::sessions::Need;
 use super::snapshot::JobCounts;
 
 /// Where an open job is.
@@ -38,7 +39,7 @@ pub(super) enum Phase {
     Assigned(SessionId),
     /// Given up; the store is being asked what became of it.
     Unsettled,
-    /// Lost too many workers.
+    /// In its key's line, which it blocks until an operator has decided.
     Parked,
 }
 
@@ -72,13 +73,12 @@ struct Lane {
     jobs: usize,
     /// Jobs that are assigned or unsettled; nothing else may start.
     running: usize,
-    /// Its pool and turn in `ready`.
-    ready: Option<(Pool, u64)>,
+    /// What its first job needs, and its turn in `ready`.
+    ready: Option<(Need, u64)>,
 }
 
 #[derive(Debug, Clone, Default)]
 pub(super) struct Queue {
-    max_attempts: u32,
     jobs: BTreeMap<u64, Entry>,
     seqs: BTreeMap<JobId, u64>,
     lanes: BTreeMap<LaneNo, Lane>,
@@ -89,6 +89,8 @@ pub(super) struct Queue {
     ready_run: BTreeMap<u64, LaneNo>,
     /// Lanes whose first job is a delivery and may start, by receiver.
     deliveries: Receivers,
+    /// Lanes whose first job may start, but apart from others that were struck.
+    ready_apart: BTreeMap<Pool, BTreeMap<u64, LaneNo>>,
     /// Lanes whose first job waits for an unknown predecessor, by that one.
     awaiting: BTreeSet<(u64, LaneNo)>,
     /// Jobs an earlier master may have assigned, and nobody claimed yet.
@@ -108,13 +110,6 @@ pub(super) struct Queue {
 }
 
 impl Queue {
-    pub(super) fn new(max_attempts: u32) -> Self {
-        Self {
-            max_attempts,
-            ..Self::default()
-        }
-    }
-
     pub(super) fn horizon(&self) -> &Horizon {
         &self.horizon
     }
@@ -290,8 +285,9 @@ impl Queue {
 
     /// The first job of the lane that has been ready longest; of deliveries,
     /// to the receiver whose turn it is.
-    pub(super) fn first_ready(&self, pool: Pool) -> Option<(u64, &Entry)> {
-        let lane = match pool {
+    pub(super) fn first_ready(&self, need: Need) -> Option<(u64, &Entry)> {
+        let lane = match need.pool {
+            pool if need.apart => *self.ready_apart.get(&pool)?.values().next()?,
             Pool::Run => *self.ready_run.values().next()?,
             Pool::Delivery => self.deliveries.first()?,
         };
@@ -336,7 +332,8 @@ impl Queue {
     }
 
     pub(super) fn counts(&self) -> JobCounts {
-        let ready = self.ready_run.len() + self.deliveries.count();
+        let apart: usize = self.ready_apart.values().map(BTreeMap::len).sum();
+        let ready = self.ready_run.len() + self.deliveries.count() + apart;
         JobCounts {
             ready,
             waiting: self.counts.waiting - ready,
@@ -344,12 +341,11 @@ impl Queue {
         }
     }
 
-    /// Parked jobs, oldest first.
-    pub(super) fn parked(&self) -> impl Iterator<Item = JobId> {
+    /// Parked jobs with `seq > after`, oldest first.
+    pub(super) fn parked(&self, after: u64) -> impl Iterator<Item = (u64, JobId)> {
         self.parked
-            .iter()
-            .filter_map(|seq| self.jobs.get(seq))
-            .map(|entry| entry.job.id())
+            .range(after.saturating_add(1)..)
+            .filter_map(|seq| Some((*seq, self.jobs.get(seq)?.job.id())))
     }
 
     /// The oldest job that is neither held nor parked.
@@ -369,7 +365,7 @@ impl Queue {
             .filter(|above| never_ran && of(*above) >= (self.era, self.height));
         let failed_before = job.tries > 0 && job.kind().class() == Class::Transactional;
         match (later, above) {
-            _ if job.attempt > self.max_attempts => Phase::Parked,
+            _ if job.parked => Phase::Parked,
             (Some(instant), _) if failed_before => Phase::Blocked(instant),
             (Some(instant), _) => Phase::HeldUntil(instant),
             (None, Some(height)) => Phase::HeldAbove {
@@ -433,15 +429,15 @@ impl Queue {
         };
         let (lane, place, phase) = (entry.lane, entry.place, entry.phase);
         match phase {
-            Phase::InLine | Phase::Blocked(_) => {
+            Phase::InLine | Phase::Blocked(_) | Phase::Parked => {
                 self.line.insert((lane, place), seq);
             }
             Phase::Assigned(_) | Phase::Unsettled => self.running(lane, true),
             Phase::HeldAbove { era, height } => self.holds.hold_above(era, height, seq),
-            Phase::Parked => {
-                self.parked.insert(seq);
-            }
             Phase::HeldUntil(_) => {}
+        }
+        if phase == Phase::Parked {
+            self.parked.insert(seq);
         }
         if let Phase::Blocked(instant) | Phase::HeldUntil(instant) = phase {
             self.holds.hold_until(instant, seq);
@@ -461,16 +457,14 @@ impl Queue {
         };
         let (lane, place, phase) = (entry.lane, entry.place, entry.phase);
         match phase {
-            Phase::InLine | Phase::Blocked(_) => {
+            Phase::InLine | Phase::Blocked(_) | Phase::Parked => {
                 self.line.remove(&(lane, place));
             }
             Phase::Assigned(_) | Phase::Unsettled => self.running(lane, false),
             Phase::HeldAbove { era, height } => self.holds.forget_height(era, height, seq),
-            Phase::Parked => {
-                self.parked.remove(&seq);
-            }
             Phase::HeldUntil(_) => {}
         }
+        self.parked.remove(&seq);
         if let Phase::Blocked(instant) | Phase::HeldUntil(instant) = phase {
             self.holds.forget_instant(instant, seq);
         }
@@ -520,27 +514,23 @@ impl Queue {
 
     /// Finds out whether a lane is ready, and drops it when it is empty.
     fn settle(&mut self, no: LaneNo) {
-        let wanted = self.ready_pool(no);
+        let wanted = self.ready_for(no);
         let Some(lane) = self.lanes.get(&no) else {
             return;
         };
         let current = lane.ready;
-        if current.map(|(pool, _)| pool) != wanted {
+        if current.map(|(need, _)| need) != wanted {
             let key = lane.key.clone();
-            match current {
-                Some((Pool::Run, turn)) => drop(self.ready_run.remove(&turn)),
-                Some((Pool::Delivery, turn)) => self.deliveries.unready(receiver_of(&key), turn),
-                None => {}
+            if let Some((need, turn)) = current {
+                self.is_ready_no_more(need, &key, turn);
             }
             self.turn += 1;
             let turn = self.turn;
-            match wanted {
-                Some(Pool::Run) => drop(self.ready_run.insert(turn, no)),
-                Some(Pool::Delivery) => self.deliveries.ready(receiver_of(&key), turn, no),
-                None => {}
+            if let Some(need) = wanted {
+                self.is_ready(need, &key, turn, no);
             }
             if let Some(lane) = self.lanes.get_mut(&no) {
-                lane.ready = wanted.map(|pool| (pool, turn));
+                lane.ready = wanted.map(|need| (need, turn));
             }
         }
         if self.lanes.get(&no).is_some_and(|lane| lane.jobs == 0)
@@ -550,7 +540,33 @@ impl Queue {
         }
     }
 
-    fn ready_pool(&mut self, no: LaneNo) -> Option<Pool> {
+    fn is_ready(&mut self, need: Need, key: &str, turn: u64, no: LaneNo) {
+        if need.apart {
+            let lanes = self.ready_apart.entry(need.pool).or_default();
+            lanes.insert(turn, no);
+            return;
+        }
+        match need.pool {
+            Pool::Run => drop(self.ready_run.insert(turn, no)),
+            Pool::Delivery => self.deliveries.ready(receiver_of(key), turn, no),
+        }
+    }
+
+    fn is_ready_no_more(&mut self, need: Need, key: &str, turn: u64) {
+        if need.apart {
+            if let Some(lanes) = self.ready_apart.get_mut(&need.pool) {
+                lanes.remove(&turn);
+            }
+            return;
+        }
+        match need.pool {
+            Pool::Run => drop(self.ready_run.remove(&turn)),
+            Pool::Delivery => self.deliveries.unready(receiver_of(key), turn),
+        }
+    }
+
+    /// What the first job of a lane needs, if the lane is ready.
+    fn ready_for(&mut self, no: LaneNo) -> Option<Need> {
         if self.lanes.get(&no)?.running > 0 || (self.is_adopting && self.is_suspect(no)) {
             return None;
         }
@@ -562,7 +578,7 @@ impl Queue {
         // A known predecessor that is in the line stands before this one, and
         // one that is not in the line holds up nobody.
         if prev == 0 || self.knows(prev) {
-            return Some(entry.job.kind().pool());
+            return Some(Need::of(&entry.job));
         }
         self.awaiting.insert((prev, no));
         None

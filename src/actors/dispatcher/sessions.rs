@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::job::{JobId, Pool};
+use crate::job::{Job, JobId, Pool};
 
 use super::event::SessionId;
 
@@ -20,8 +20,28 @@ pub(super) struct Session {
     pub(super) worker: String,
     pub(super) draining: bool,
     loads: [Load; 2],
-    /// Attempts it runs, with the pool each uses up.
-    running: BTreeMap<(JobId, u32), Pool>,
+    /// Attempts it runs, with what each needs.
+    running: BTreeMap<(JobId, u32), Need>,
+    /// How many of them run apart.
+    apart: u32,
+}
+
+/// What a job needs of a session.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Need {
+    /// Credit of this pool.
+    pub(super) pool: Pool,
+    /// That no other such job runs there ([`Job::runs_apart`]).
+    pub(super) apart: bool,
+}
+
+impl Need {
+    pub(super) fn of(job: &Job) -> Self {
+        Self {
+            pool: job.kind().pool(),
+            apart: job.runs_apart(),
+        }
+    }
 }
 
 impl Session {
@@ -76,21 +96,20 @@ impl Sessions {
                 capacity,
             }),
             running: BTreeMap::new(),
+            apart: 0,
         };
         self.sessions.insert(id, session);
         self.change(id, |_| ());
     }
 
-    /// Forgets a session; the attempts it was running.
-    pub(super) fn remove(&mut self, id: SessionId) -> Vec<(JobId, u32)> {
+    /// Forgets a session; its worker, and the attempts it was running.
+    pub(super) fn remove(&mut self, id: SessionId) -> Option<(String, Vec<(JobId, u32)>)> {
         self.change(id, |session| session.draining = true);
-        let Some(session) = self.sessions.remove(&id) else {
-            return Vec::new();
-        };
+        let session = self.sessions.remove(&id)?;
         if self.by_worker.get(&session.worker) == Some(&id) {
             self.by_worker.remove(&session.worker);
         }
-        session.running.into_keys().collect()
+        Some((session.worker, session.running.into_keys().collect()))
     }
 
     pub(super) fn drain(&mut self, id: SessionId) {
@@ -105,10 +124,11 @@ impl Sessions {
     }
 
     /// Counts an attempt as running; harmless when it is counted already.
-    pub(super) fn occupy(&mut self, id: SessionId, job: JobId, attempt: u32, pool: Pool) {
+    pub(super) fn occupy(&mut self, id: SessionId, job: JobId, attempt: u32, need: Need) {
         self.change(id, |session| {
-            if session.running.insert((job, attempt), pool).is_none() {
-                session.loads[index(pool)].in_use += 1;
+            if session.running.insert((job, attempt), need).is_none() {
+                session.loads[index(need.pool)].in_use += 1;
+                session.apart += u32::from(need.apart);
             }
         });
     }
@@ -116,15 +136,18 @@ impl Sessions {
     /// The attempt runs no more; harmless when it did not.
     pub(super) fn vacate(&mut self, id: SessionId, job: JobId, attempt: u32) {
         self.change(id, |session| {
-            if let Some(pool) = session.running.remove(&(job, attempt)) {
-                session.loads[index(pool)].in_use -= 1;
+            if let Some(need) = session.running.remove(&(job, attempt)) {
+                session.loads[index(need.pool)].in_use -= 1;
+                session.apart -= u32::from(need.apart);
             }
         });
     }
 
-    /// The least loaded session with free credit, the earliest of several.
-    pub(super) fn freest(&self, pool: Pool) -> Option<SessionId> {
-        self.free[index(pool)].first().map(|(_, id)| *id)
+    /// The least loaded session that has what is needed, the earliest of several.
+    pub(super) fn freest(&self, need: Need) -> Option<SessionId> {
+        let fits = |id: &SessionId| !need.apart || self.sessions[id].apart == 0;
+        let mut free = self.free[index(need.pool)].iter().map(|(_, id)| *id);
+        free.find(fits)
     }
 
     fn change(&mut self, id: SessionId, how: impl FnOnce(&mut Session)) {

@@ -24,7 +24,7 @@ pub struct JobCounts {
     pub assigned: usize,
     /// Given up; the store is being asked what became of them.
     pub unsettled: usize,
-    /// Lost too many workers; wait for an operator.
+    /// Wait for an operator, and block their key.
     pub parked: usize,
 }
 

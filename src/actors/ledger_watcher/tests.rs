@@ -152,6 +152,8 @@ impl Store for MemoryStore {
                 prev: 0,
                 attempt: 1,
                 tries: 0,
+                strikes: 0,
+                parked: false,
                 accepted_at: Millis::now(),
             };
             jobs.push(job.clone());
@@ -174,7 +176,31 @@ impl Store for MemoryStore {
         not_used()
     }
 
-    async fn release(&self, _: Epoch, _: &[JobId]) -> Result<Vec<Released>, StoreError> {
+    async fn strike(&self, _: Attempt, _: Millis, _: &str) -> Result<Struck, StoreError> {
+        not_used()
+    }
+
+    async fn park(&self, _: Attempt, _: &str) -> Result<bool, StoreError> {
+        not_used()
+    }
+
+    async fn operate(&self, _: Operation) -> Result<Operated, StoreError> {
+        not_used()
+    }
+
+    async fn audit(&self, _: usize) -> Result<Vec<Audited>, StoreError> {
+        not_used()
+    }
+
+    async fn last_errors(&self, _: &[JobId]) -> Result<Vec<Option<LastError>>, StoreError> {
+        not_used()
+    }
+
+    async fn parked_ids(&self, _: usize) -> Result<Vec<JobId>, StoreError> {
+        not_used()
+    }
+
+    async fn release(&self, _: Epoch, _: &[Release]) -> Result<Vec<Released>, StoreError> {
         not_used()
     }
 

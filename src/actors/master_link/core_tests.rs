@@ -22,6 +22,8 @@ fn job(attempt: u32) -> Arc<Job> {
         prev: 0,
         attempt,
         tries: 0,
+        strikes: 0,
+        parked: false,
         accepted_at: Millis(0),
     })
 }

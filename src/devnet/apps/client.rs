@@ -3,7 +3,7 @@
 
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use reqwest::{Client, Response, StatusCode};
@@ -14,12 +14,45 @@ const RETRY_DELAY: Duration = Duration::from_millis(100);
 const RETRY_PATIENCE: Duration = Duration::from_secs(60);
 const DUPLICATE_REFERENCE: u64 = 20045;
 
+/// What became of calls that were not answered as they should: each was tried
+/// again.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct CallCounts {
+    /// Nobody listened.
+    pub refused: u64,
+    /// Answered 503.
+    pub later: u64,
+    /// Answered 500, or not at all.
+    pub failed: u64,
+}
+
+#[derive(Debug, Default)]
+struct Counting {
+    refused: AtomicU64,
+    later: AtomicU64,
+    failed: AtomicU64,
+}
+
+impl Counting {
+    fn note(&self, call: &Result<Response, reqwest::Error>) {
+        let counter = match call {
+            Ok(answer) if answer.status() == StatusCode::SERVICE_UNAVAILABLE => &self.later,
+            Ok(answer) if is_trouble(answer) => &self.failed,
+            Ok(_) => return,
+            Err(error) if error.is_connect() => &self.refused,
+            Err(_) => &self.failed,
+        };
+        counter.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
 /// A client of one node.
 #[derive(Debug, Clone)]
 pub struct ApiClient {
     http: Client,
     urls: Arc<Vec<String>>,
     next: Arc<AtomicUsize>,
+    counting: Arc<Counting>,
 }
 
 impl ApiClient {
@@ -40,7 +73,18 @@ impl ApiClient {
             http,
             urls: Arc::new(urls),
             next: Arc::new(AtomicUsize::new(0)),
+            counting: Arc::default(),
         })
+    }
+
+    /// What became of calls so far.
+    pub fn counts(&self) -> CallCounts {
+        let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        CallCounts {
+            refused: read(&self.counting.refused),
+            later: read(&self.counting.later),
+            failed: read(&self.counting.failed),
+        }
     }
 
     fn url(&self, path: &str) -> String {
@@ -94,6 +138,7 @@ impl ApiClient {
         let deadline = Instant::now() + RETRY_PATIENCE;
         loop {
             let attempt = self.http.post(self.url(path)).json(body).send().await;
+            self.counting.note(&attempt);
             let problem = match attempt {
                 Ok(answer) if !is_trouble(&answer) => return Ok(answer),
                 // A store that answers too late may have taken the call.
@@ -160,7 +205,9 @@ impl ApiClient {
     pub async fn get_json(&self, path: &str) -> Result<Value, String> {
         let deadline = Instant::now() + RETRY_PATIENCE;
         loop {
-            let problem = match self.http.get(self.url(path)).send().await {
+            let attempt = self.http.get(self.url(path)).send().await;
+            self.counting.note(&attempt);
+            let problem = match attempt {
                 Ok(answer) if answer.status().is_success() => {
                     return answer
                         .json()

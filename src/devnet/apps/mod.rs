@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 use tokio::sync::Semaphore;
 
-pub use client::ApiClient;
+pub use client::{ApiClient, CallCounts};
 pub use record::{Ending, Record, Seen, Totals};
 
 use crate::crypto::signature;
@@ -46,6 +46,7 @@ const READY_PATIENCE: Duration = Duration::from_secs(120);
 pub struct Apps {
     targets: Targets,
     rp: ApiClient,
+    idp: ApiClient,
     as_: ApiClient,
     record: Arc<Record>,
     receiver: Receiver,
@@ -69,23 +70,24 @@ impl Apps {
         let apps = Self {
             targets,
             rp,
+            idp,
             as_,
             record,
             receiver,
             begun: AtomicU64::new(0),
         };
-        apps.set_up(&idp).await?;
+        apps.set_up().await?;
         Ok(apps)
     }
 
-    async fn set_up(&self, idp: &ApiClient) -> io::Result<()> {
+    async fn set_up(&self) -> io::Result<()> {
         let url = |path: &str| self.receiver.url(path);
         let idp_urls = json!({
             "incoming_request_url": url("idp"),
             "incoming_request_status_update_url": url("idp"),
             "error_url": url("idp"),
         });
-        idp.expect("/v6/idp/callback", &idp_urls, 204).await?;
+        self.idp.expect("/v6/idp/callback", &idp_urls, 204).await?;
         self.rp
             .expect("/v6/rp/callback", &json!({"error_url": url("rp")}), 204)
             .await?;
@@ -254,6 +256,16 @@ impl Apps {
     async fn as_node(&self) -> Result<Value, String> {
         let path = format!("/v6/utility/nodes/{}", self.targets.as_id);
         self.record.once_asked(|| self.rp.get_json(&path)).await
+    }
+
+    /// What became of the calls of all three applications so far.
+    pub fn call_counts(&self) -> CallCounts {
+        let all = [&self.rp, &self.idp, &self.as_].map(ApiClient::counts);
+        CallCounts {
+            refused: all.iter().map(|counts| counts.refused).sum(),
+            later: all.iter().map(|counts| counts.later).sum(),
+            failed: all.iter().map(|counts| counts.failed).sum(),
+        }
     }
 
     /// What can be compared with the ledger and the stores afterwards.

@@ -1,6 +1,8 @@
 //! The processes of a network as something that can be hit.
 
 use std::io;
+use std::os::unix::process::ExitStatusExt;
+use std::process::ExitStatus;
 use std::time::Duration;
 
 use nix::sys::signal::Signal;
@@ -15,6 +17,9 @@ use crate::devnet::redis_server::{self, RedisServer};
 
 /// Longer than any `SHUTDOWN_GRACE_MS`.
 const END_PATIENCE: Duration = Duration::from_secs(35);
+/// A process younger than this may not have come to the point where it listens
+/// for signals.
+const STARTING: Duration = Duration::from_secs(5);
 const PROBE_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// What can be hit, by the name of its [`Target`].
@@ -182,8 +187,13 @@ impl Body<'_> {
     pub async fn terminate(&mut self) -> io::Result<Option<String>> {
         match self {
             Body::Process(process) => {
+                let may_be_deaf = process.age() < STARTING;
                 let problem = match process.terminate(END_PATIENCE).await? {
                     Some(status) if status.success() => return Ok(None),
+                    // It did not listen for signals yet.
+                    Some(status) if may_be_deaf && is_end_by(status, Signal::SIGTERM) => {
+                        return Ok(None);
+                    }
                     Some(status) => format!("ended with {status} at SIGTERM"),
                     None => format!("had not ended {} s after SIGTERM", END_PATIENCE.as_secs()),
                 };
@@ -203,6 +213,10 @@ impl Body<'_> {
             Body::Redis(server) => with_redis(server, RedisServer::restart).await,
         }
     }
+}
+
+fn is_end_by(status: ExitStatus, signal: Signal) -> bool {
+    status.signal() == Some(signal as i32)
 }
 
 /// Redis is handled by calls that block.

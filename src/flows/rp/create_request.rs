@@ -157,6 +157,8 @@ pub async fn create_request(
     };
     let accept = match check_sizes(context, node_id, &request, providers) {
         Ok(()) => accept(context, node_id, &request).await?,
+        // The ledger is away: nothing is known of the sizes yet.
+        Err(error) if error.is_temporary() => return Err(error),
         Err(error) => accept_failure(node_id, &request, &error),
     };
     Ok((accept, answer))

@@ -4,6 +4,8 @@
 
 mod failure;
 mod file;
+mod jobs;
+mod operate;
 mod operations;
 mod tables;
 mod writer;
@@ -21,10 +23,11 @@ use self::file::StoreFile;
 use self::tables::Tables;
 use self::writer::{Shared, Writer};
 use super::{
-    Accept, Accepted, Attempt, Committed, Counts, Epoch, FailedJob, FailedLimits, Lease,
-    PAGE_BYTES, Released, State, Store, StoreError, record,
+    Accept, Accepted, Attempt, Audited, Committed, Counts, Epoch, FailedJob, FailedLimits,
+    LastError, Lease, Operated, Operation, PAGE_BYTES, Release, Released, State, Store, StoreError,
+    Struck, record,
 };
-use crate::job::{Column, Commit, Job, JobId, Millis, Row, Table};
+use crate::job::{Column, Commit, Job, JobId, Millis, Row, Table, codec};
 
 /// Which file, and whose data is in it.
 #[derive(Debug, Clone)]
@@ -176,13 +179,32 @@ impl Store for EmbeddedStore {
         not_before: Millis,
         reason: &str,
     ) -> Result<bool, StoreError> {
-        tracing::debug!(job = %attempt.job, reason, "job rescheduled");
-        let run =
-            move |tables: &mut Tables<'_>| operations::reschedule(tables, attempt, not_before);
+        let reason = reason.to_owned();
+        let run = move |tables: &mut Tables<'_>| {
+            operations::reschedule(tables, attempt, not_before, &reason)
+        };
         self.writer.write(run).await
     }
 
-    async fn release(&self, epoch: Epoch, jobs: &[JobId]) -> Result<Vec<Released>, StoreError> {
+    async fn strike(
+        &self,
+        attempt: Attempt,
+        not_before: Millis,
+        reason: &str,
+    ) -> Result<Struck, StoreError> {
+        let reason = reason.to_owned();
+        let run =
+            move |tables: &mut Tables<'_>| operations::strike(tables, attempt, not_before, &reason);
+        self.writer.write(run).await
+    }
+
+    async fn park(&self, attempt: Attempt, reason: &str) -> Result<bool, StoreError> {
+        let reason = reason.to_owned();
+        let run = move |tables: &mut Tables<'_>| operations::park(tables, attempt, &reason);
+        self.writer.write(run).await
+    }
+
+    async fn release(&self, epoch: Epoch, jobs: &[Release]) -> Result<Vec<Released>, StoreError> {
         let jobs = jobs.to_vec();
         let run = move |tables: &mut Tables<'_>| operations::release(tables, epoch, &jobs);
         self.writer.write(run).await
@@ -191,6 +213,51 @@ impl Store for EmbeddedStore {
     async fn claim(&self, attempt: Attempt) -> Result<bool, StoreError> {
         let run = move |tables: &mut Tables<'_>| operations::claim(tables, attempt);
         self.writer.write(run).await
+    }
+
+    async fn operate(&self, operation: Operation) -> Result<Operated, StoreError> {
+        let run = move |tables: &mut Tables<'_>| operate::operate(tables, &operation);
+        self.writer.write(run).await
+    }
+
+    async fn audit(&self, limit: usize) -> Result<Vec<Audited>, StoreError> {
+        self.walk(move |transaction| {
+            let audit = transaction.open_table(tables::AUDIT)?;
+            let mut found = Vec::new();
+            for entry in audit.range(0..)?.rev().take(limit) {
+                let (_, entry) = entry?;
+                let audited: Audited = codec::decode(entry.value())
+                    .map_err(|error| Failure::Corrupt(error.to_string()))?;
+                found.push(audited);
+            }
+            found.reverse();
+            Ok(found)
+        })
+        .await
+    }
+
+    async fn last_errors(&self, ids: &[JobId]) -> Result<Vec<Option<LastError>>, StoreError> {
+        self.read(|transaction| {
+            let errors = transaction.open_table(tables::ERRORS)?;
+            ids.iter()
+                .map(|id| match errors.get(id.as_bytes())? {
+                    Some(error) => Ok(Some(record::read_error(error.value())?)),
+                    None => Ok(None),
+                })
+                .collect()
+        })
+    }
+
+    async fn parked_ids(&self, limit: usize) -> Result<Vec<JobId>, StoreError> {
+        self.walk(move |transaction| {
+            let parked = transaction.open_table(tables::PARKED)?;
+            let mut ids = Vec::new();
+            for entry in parked.range(0..)?.take(limit) {
+                ids.push(tables::job_id(entry?.1.value())?);
+            }
+            Ok(ids)
+        })
+        .await
     }
 
     async fn open_jobs(&self, after: u64, limit: usize) -> Result<Vec<Job>, StoreError> {
@@ -207,7 +274,7 @@ impl Store for EmbeddedStore {
                 if bytes > PAGE_BYTES && !jobs.is_empty() {
                     break;
                 }
-                jobs.push(record::read(record.value())?);
+                jobs.push(record::read(tables::job_id(id.value())?, record.value())?);
             }
             Ok(jobs)
         })
@@ -220,9 +287,7 @@ impl Store for EmbeddedStore {
             let mut ids = Vec::new();
             for entry in open.range(after.saturating_add(1)..)?.take(limit) {
                 let (seq, id) = entry?;
-                let id = JobId::from_slice(id.value())
-                    .ok_or_else(|| Failure::Corrupt("job id".to_owned()))?;
-                ids.push((seq.value(), id));
+                ids.push((seq.value(), tables::job_id(id.value())?));
             }
             Ok(ids)
         })
@@ -234,7 +299,7 @@ impl Store for EmbeddedStore {
             let records = transaction.open_table(tables::JOBS)?;
             ids.iter()
                 .map(|id| match records.get(id.as_bytes())? {
-                    Some(record) => Ok(Some(record::read(record.value())?)),
+                    Some(record) => Ok(Some(record::read(*id, record.value())?)),
                     None => Ok(None),
                 })
                 .collect()
@@ -244,14 +309,19 @@ impl Store for EmbeddedStore {
     async fn failed_jobs(&self, limit: usize) -> Result<Vec<FailedJob>, StoreError> {
         self.walk(move |transaction| {
             let failed = transaction.open_table(tables::FAILED)?;
+            let failures = transaction.open_table(tables::FAILURES)?;
             let (mut jobs, mut bytes) = (Vec::new(), 0);
             for entry in failed.range(0..)?.take(limit) {
-                let (_, entry) = entry?;
-                bytes += entry.value().len() as u64;
+                let (_, id) = entry?;
+                let Some(entry) = failures.get(id.value())? else {
+                    return Err(Failure::Corrupt("failed job without a record".to_owned()));
+                };
+                let (_, entry) = entry.value();
+                bytes += entry.len() as u64;
                 if bytes > PAGE_BYTES && !jobs.is_empty() {
                     break;
                 }
-                jobs.push(record::read_failed(entry.value())?);
+                jobs.push(record::read_failed(tables::job_id(id.value())?, entry)?);
             }
             Ok(jobs)
         })
@@ -260,8 +330,12 @@ impl Store for EmbeddedStore {
 
     async fn counts(&self) -> Result<Counts, StoreError> {
         self.read(|transaction| {
+            let numbers = transaction.open_table(tables::NUMBERS)?;
+            let open_bytes = numbers.get("open_bytes")?;
             Ok(Counts {
                 open: tables::length(&transaction.open_table(tables::OPEN)?)?,
+                open_bytes: open_bytes.map_or(0, |number| number.value()),
+                parked: tables::length(&transaction.open_table(tables::PARKED)?)?,
                 failed: tables::length(&transaction.open_table(tables::FAILED)?)?,
             })
         })

@@ -6,11 +6,13 @@ use std::time::Duration;
 use redb::ReadableTable;
 
 use super::Failure;
+use super::jobs::{self, OpenJob};
 use super::tables::{self, Tables};
 use crate::job::{Commit, Guard, Job, JobId, Millis, NewJob, Outcome, Write};
-use crate::store::record::{self, Head};
+use crate::store::operation::outcome_unknown;
 use crate::store::{
-    Accept, Accepted, Attempt, Committed, Epoch, FailedLimits, Lease, Released, SOURCE_RETENTION,
+    Accept, Accepted, Attempt, Committed, Epoch, FailedLimits, Lease, MAX_STRIKES, Release,
+    Released, SOURCE_RETENTION, Struck,
 };
 
 /// Sources forgotten at most by one [`forget_sources`].
@@ -38,19 +40,22 @@ pub(super) fn commit(
     commit: &Commit,
     limits: FailedLimits,
 ) -> Result<(Committed, u64), Failure> {
-    let Some((_, record)) = owned(tables, attempt)? else {
+    let Some(job) = OpenJob::owned(tables, attempt)? else {
         return Ok((Committed::Fenced, 0));
     };
     let dropped = match &commit.outcome {
         Outcome::Done => 0,
-        Outcome::Failed { reason } => keep_failed(tables, reason, &record, limits)?,
+        Outcome::Failed { reason } => {
+            jobs::keep_failure(tables, attempt.job, reason, &job.record, limits)?
+        }
     };
-    finish(tables, attempt.job, &record)?;
+    job.finish(tables)?;
     apply_writes(tables, &commit.writes)?;
     let mut cancelled = Vec::new();
     for id in &commit.cancel {
-        if let Some(record) = open_record(tables, *id)? {
-            finish(tables, *id, &record)?;
+        // One that cannot be read stays for an operator.
+        if let Ok(Some(job)) = OpenJob::find(tables, *id) {
+            job.finish(tables)?;
             cancelled.push(*id);
         }
     }
@@ -63,14 +68,60 @@ pub(super) fn reschedule(
     tables: &mut Tables<'_>,
     attempt: Attempt,
     not_before: Millis,
+    reason: &str,
 ) -> Result<bool, Failure> {
-    let Some((mut head, mut record)) = owned(tables, attempt)? else {
+    let Some(mut job) = OpenJob::owned(tables, attempt)? else {
         return Ok(false);
     };
-    head.not_before = Some(not_before);
-    head.tries = head.tries.saturating_add(1);
-    head.patch(&mut record);
-    tables.jobs.insert(attempt.job.as_bytes(), &record[..])?;
+    job.head.not_before = Some(not_before);
+    job.head.tries = job.head.tries.saturating_add(1);
+    job.head.strikes = 0;
+    job.head.claimed = false;
+    job.note(tables, reason)?;
+    job.save(tables)?;
+    Ok(true)
+}
+
+/// [`crate::store::Store::strike`].
+pub(super) fn strike(
+    tables: &mut Tables<'_>,
+    attempt: Attempt,
+    not_before: Millis,
+    reason: &str,
+) -> Result<Struck, Failure> {
+    let Some(mut job) = OpenJob::owned(tables, attempt)? else {
+        return Ok(Struck::Fenced);
+    };
+    job.head.strikes = job.head.strikes.saturating_add(1);
+    let struck = if job.head.claimed {
+        job.park(tables, &outcome_unknown(Some(reason)))?;
+        Struck::Parked
+    } else if job.head.strikes >= MAX_STRIKES {
+        job.park(tables, reason)?;
+        Struck::Parked
+    } else {
+        job.head.not_before = Some(not_before);
+        job.head.tries = job.head.tries.saturating_add(1);
+        job.note(tables, reason)?;
+        Struck::Rescheduled {
+            tries: job.head.tries,
+        }
+    };
+    job.save(tables)?;
+    Ok(struck)
+}
+
+/// [`crate::store::Store::park`].
+pub(super) fn park(
+    tables: &mut Tables<'_>,
+    attempt: Attempt,
+    reason: &str,
+) -> Result<bool, Failure> {
+    let Some(mut job) = OpenJob::owned(tables, attempt)? else {
+        return Ok(false);
+    };
+    job.park(tables, reason)?;
+    job.save(tables)?;
     Ok(true)
 }
 
@@ -78,37 +129,47 @@ pub(super) fn reschedule(
 pub(super) fn release(
     tables: &mut Tables<'_>,
     epoch: Epoch,
-    ids: &[JobId],
+    jobs: &[Release],
 ) -> Result<Vec<Released>, Failure> {
     check_epoch(tables, epoch)?;
-    let mut released = Vec::with_capacity(ids.len());
-    for id in ids {
-        let Some(mut record) = open_record(tables, *id)? else {
-            released.push(Released::Ended);
-            continue;
-        };
-        let mut head = Head::read(&record)?;
-        head.attempt = head.attempt.saturating_add(1);
-        head.patch(&mut record);
-        tables.jobs.insert(id.as_bytes(), &record[..])?;
-        released.push(Released::Open {
-            attempt: head.attempt,
-        });
+    jobs.iter()
+        .map(|release| release_one(tables, release))
+        .collect()
+}
+
+fn release_one(tables: &mut Tables<'_>, release: &Release) -> Result<Released, Failure> {
+    let Some(mut job) = OpenJob::find(tables, release.job)? else {
+        return Ok(Released::Ended);
+    };
+    job.head.attempt = job.head.attempt.saturating_add(1);
+    let strike = release.strike.as_deref();
+    if !job.head.parked {
+        if let Some(reason) = strike {
+            job.head.strikes = job.head.strikes.saturating_add(1);
+            job.note(tables, reason)?;
+        }
+        if job.head.claimed {
+            job.park(tables, &outcome_unknown(strike))?;
+        } else if job.head.strikes >= MAX_STRIKES {
+            job.park(tables, strike.unwrap_or_default())?;
+        }
     }
-    Ok(released)
+    job.save(tables)?;
+    Ok(Released::Open {
+        attempt: job.head.attempt,
+    })
 }
 
 /// [`crate::store::Store::claim`].
 pub(super) fn claim(tables: &mut Tables<'_>, attempt: Attempt) -> Result<bool, Failure> {
-    let Some((mut head, mut record)) = owned(tables, attempt)? else {
+    let Some(mut job) = OpenJob::owned(tables, attempt)? else {
         return Ok(false);
     };
-    if head.claimed {
+    if job.head.claimed {
         return Ok(false);
     }
-    head.claimed = true;
-    head.patch(&mut record);
-    tables.jobs.insert(attempt.job.as_bytes(), &record[..])?;
+    job.head.claimed = true;
+    job.save(tables)?;
     Ok(true)
 }
 
@@ -232,28 +293,16 @@ fn apply_writes(tables: &mut Tables<'_>, writes: &[Write]) -> Result<(), Failure
 }
 
 /// Stores jobs; returns them, and the ids of those left out as duplicates.
-fn store_jobs(tables: &mut Tables<'_>, jobs: &[NewJob]) -> Result<(Vec<Job>, Vec<JobId>), Failure> {
+fn store_jobs(tables: &mut Tables<'_>, new: &[NewJob]) -> Result<(Vec<Job>, Vec<JobId>), Failure> {
     let now = Millis::now();
-    let (mut stored, mut duplicates) = (Vec::with_capacity(jobs.len()), Vec::new());
-    for job in jobs {
+    let (mut stored, mut duplicates) = (Vec::with_capacity(new.len()), Vec::new());
+    for job in new {
         let is_open = tables.jobs.get(job.id.as_bytes())?.is_some();
         if is_open || !note_source(tables, job, now)? {
             duplicates.push(job.id);
             continue;
         }
-        let seq = tables.number("seq")? + 1;
-        tables.set_number("seq", seq)?;
-        let mut prev = 0;
-        if record::is_in_line(job) {
-            let key = job.key.as_str();
-            let last = tables.line.range((key, 0)..=(key, u64::MAX))?.next_back();
-            prev = last.transpose()?.map_or(0, |(place, _)| place.value().1);
-            tables.line.insert((key, seq), ())?;
-        }
-        let bytes = record::numbered(job, now, seq, prev);
-        tables.jobs.insert(job.id.as_bytes(), &bytes[..])?;
-        tables.open.insert(seq, job.id.as_bytes())?;
-        stored.push(record::accepted(job.clone(), now, seq, prev));
+        stored.push(jobs::open(tables, job.clone(), now, 1)?);
     }
     Ok((stored, duplicates))
 }
@@ -274,56 +323,4 @@ fn note_source(tables: &mut Tables<'_>, job: &NewJob, now: Millis) -> Result<boo
     tables.sources.insert(source, now.0)?;
     tables.sources_by_time.insert((now.0, source), ())?;
     Ok(true)
-}
-
-fn open_record(tables: &Tables<'_>, id: JobId) -> Result<Option<Vec<u8>>, Failure> {
-    let record = tables.jobs.get(id.as_bytes())?;
-    Ok(record.map(|record| record.value().to_vec()))
-}
-
-/// The record of an open job, if this attempt owns it.
-fn owned(tables: &Tables<'_>, attempt: Attempt) -> Result<Option<(Head, Vec<u8>)>, Failure> {
-    let Some(record) = open_record(tables, attempt.job)? else {
-        return Ok(None);
-    };
-    let head = Head::read(&record)?;
-    Ok((attempt.number >= head.attempt).then_some((head, record)))
-}
-
-/// Ends an open job.
-fn finish(tables: &mut Tables<'_>, id: JobId, record: &[u8]) -> Result<(), Failure> {
-    let head = Head::read(record)?;
-    if head.in_line {
-        tables.line.remove((record::key(record)?, head.seq))?;
-    }
-    tables.jobs.remove(id.as_bytes())?;
-    tables.open.remove(head.seq)?;
-    Ok(())
-}
-
-/// Keeps a failed job for operators; returns how many older ones made room.
-fn keep_failed(
-    tables: &mut Tables<'_>,
-    reason: &str,
-    record: &[u8],
-    limits: FailedLimits,
-) -> Result<u64, Failure> {
-    let mut entry = record::failure(reason, Millis::now());
-    entry.extend(record);
-    let place = tables.number("failed_seq")? + 1;
-    tables.set_number("failed_seq", place)?;
-    tables.failed.insert(place, &entry[..])?;
-    let mut bytes = tables.number("failed_bytes")? + entry.len() as u64;
-    let mut kept = tables::length(&tables.failed)?;
-    let mut dropped = 0;
-    while kept > 1 && (kept > limits.jobs || bytes > limits.bytes) {
-        let Some((_, oldest)) = tables.failed.pop_first()? else {
-            break;
-        };
-        bytes = bytes.saturating_sub(oldest.value().len() as u64);
-        kept -= 1;
-        dropped += 1;
-    }
-    tables.set_number("failed_bytes", bytes)?;
-    Ok(dropped)
 }

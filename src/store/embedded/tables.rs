@@ -6,8 +6,10 @@ use redb::{
 };
 
 use super::Failure;
+use crate::job::JobId;
 
-/// Numbers: `seq`, `failed_seq`, `failed_bytes`, `epoch`, `lease_until`.
+/// Numbers: `seq`, `open_bytes`, `failed_seq`, `failed_bytes`, `audit_seq`,
+/// `epoch`, `lease_until`.
 pub(super) const NUMBERS: TableDefinition<&str, u64> = TableDefinition::new("numbers");
 /// Texts: `node_id`, `lease_holder`.
 pub(super) const TEXTS: TableDefinition<&str, &str> = TableDefinition::new("texts");
@@ -24,8 +26,17 @@ pub(super) const SOURCES_BY_TIME: TableDefinition<(u64, &str), ()> =
     TableDefinition::new("sources_by_time");
 /// State by table name, row and column.
 pub(super) const STATE: TableDefinition<(&str, &str, &str), &[u8]> = TableDefinition::new("state");
-/// Failed jobs, oldest first.
-pub(super) const FAILED: TableDefinition<u64, &[u8]> = TableDefinition::new("failed");
+/// Ids of the parked jobs by seq.
+pub(super) const PARKED: TableDefinition<u64, &[u8; 16]> = TableDefinition::new("parked");
+/// Last error of the open jobs whose head says that there is one.
+pub(super) const ERRORS: TableDefinition<&[u8; 16], &[u8]> = TableDefinition::new("errors");
+/// Ids of failed jobs, oldest first.
+pub(super) const FAILED: TableDefinition<u64, &[u8; 16]> = TableDefinition::new("failed");
+/// Place in [`FAILED`], reason and record of each failed job.
+pub(super) const FAILURES: TableDefinition<&[u8; 16], (u64, &[u8])> =
+    TableDefinition::new("failures");
+/// What operators did (codec), oldest first.
+pub(super) const AUDIT: TableDefinition<u64, &[u8]> = TableDefinition::new("audit");
 
 macro_rules! tables {
     ($($field:ident: $definition:ident, $key:ty, $value:ty;)*) => {
@@ -49,7 +60,11 @@ tables! {
     sources: SOURCES, &'static str, u64;
     sources_by_time: SOURCES_BY_TIME, (u64, &'static str), ();
     state: STATE, (&'static str, &'static str, &'static str), &'static [u8];
-    failed: FAILED, u64, &'static [u8];
+    parked: PARKED, u64, &'static [u8; 16];
+    errors: ERRORS, &'static [u8; 16], &'static [u8];
+    failed: FAILED, u64, &'static [u8; 16];
+    failures: FAILURES, &'static [u8; 16], (u64, &'static [u8]);
+    audit: AUDIT, u64, &'static [u8];
 }
 
 impl Tables<'_> {
@@ -119,4 +134,9 @@ pub(super) fn begin_read(database: &Database) -> Result<ReadTransaction, Failure
 /// Number of entries.
 pub(super) fn length(table: &impl ReadableTableMetadata) -> Result<u64, Failure> {
     Ok(table.len()?)
+}
+
+/// A stored id.
+pub(super) fn job_id(bytes: &[u8; 16]) -> Result<JobId, Failure> {
+    JobId::from_slice(bytes).ok_or_else(|| Failure::Corrupt("job id".to_owned()))
 }

@@ -108,10 +108,15 @@ fn job(command: &mut Cmd, new: &NewJob, accepted_at: Millis) {
         Some(source) => format!("source:{source}"),
         None => String::new(),
     };
-    let line = match record::is_in_line(new) {
+    command.arg(&new.id.as_bytes()[..]).arg(source);
+    command.arg(line_name(new));
+    command.arg(record::unnumbered(new, accepted_at));
+}
+
+/// Name of the key of a job's line; empty if it is in none.
+pub(super) fn line_name(new: &NewJob) -> String {
+    match record::is_in_line(new) {
         true => format!("line:{}", new.key),
         false => String::new(),
-    };
-    command.arg(&new.id.as_bytes()[..]).arg(source).arg(line);
-    command.arg(record::unnumbered(new, accepted_at));
+    }
 }

@@ -13,7 +13,12 @@
 //! | `seq` | integer | the last seq given |
 //! | `source:<source>` | string | present while the source is remembered |
 //! | `s:<table>:<row>` | hash | columns |
-//! | `failed`, `failed_bytes` | list, integer | failed jobs, oldest first, and their size |
+//! | `open_bytes` | integer | size of the records of open jobs |
+//! | `parked` | sorted set | ids of the parked jobs by seq |
+//! | `errors` | hash | last error of the jobs whose head says that there is one |
+//! | `failed`, `failed_seq` | sorted set, integer | ids of failed jobs by the order in which they failed |
+//! | `failures`, `failed_bytes` | hash, integer | reason and record of each, and their size |
+//! | `audit` | list | what operators did, oldest first |
 //! | `lease` | hash | `holder`, `until` (ms by Redis' clock), `epoch` |
 //!
 //! Ids are the 16 raw bytes.
@@ -21,6 +26,7 @@
 mod arguments;
 mod history;
 mod link;
+mod operate;
 mod scripts;
 
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -34,11 +40,14 @@ use self::arguments::{INDEX_ROW, is_indexed, row_name};
 use self::history::History;
 use self::link::Link;
 use self::scripts::{LuaScript, Scripts};
+use super::operation::outcome_unknown;
+use super::record::{self, Place};
 use super::{
-    Accept, Accepted, Attempt, Committed, Counts, Epoch, FailedJob, FailedLimits, Lease,
-    PAGE_BYTES, Released, State, Store, StoreError, record,
+    Accept, Accepted, Attempt, Audited, Committed, Counts, Epoch, FailedJob, FailedLimits,
+    LastError, Lease, MAX_STRIKES, Operated, Operation, PAGE_BYTES, Release, Released, State,
+    Store, StoreError, Struck,
 };
-use crate::job::{Column, Commit, Job, JobId, Millis, NewJob, Outcome, Row, Table};
+use crate::job::{Column, Commit, Job, JobId, Millis, NewJob, Outcome, Row, Table, codec};
 
 /// Where Redis is and whose data is meant.
 #[derive(Debug, Clone)]
@@ -348,19 +357,53 @@ impl Store for RedisStore {
         not_before: Millis,
         reason: &str,
     ) -> Result<bool, StoreError> {
-        tracing::debug!(job = %attempt.job, reason, "job rescheduled");
         let script = &self.scripts.reschedule;
         let mut command = self.attempt_call(script, attempt);
         command.arg(&record::held_bytes(Some(not_before))[..]);
+        command.arg(record::error_note(reason, Millis::now()));
         self.run(script, &command).await
     }
 
-    async fn release(&self, epoch: Epoch, jobs: &[JobId]) -> Result<Vec<Released>, StoreError> {
+    async fn strike(
+        &self,
+        attempt: Attempt,
+        not_before: Millis,
+        reason: &str,
+    ) -> Result<Struck, StoreError> {
+        let script = &self.scripts.strike;
+        let now = Millis::now();
+        let mut command = self.attempt_call(script, attempt);
+        command.arg(&record::held_bytes(Some(not_before))[..]);
+        command.arg(record::error_note(reason, now));
+        command.arg(record::error_note(&outcome_unknown(Some(reason)), now));
+        command.arg(MAX_STRIKES);
+        match self.run::<Answer>(script, &command).await? {
+            (DONE, tries, _) => Ok(Struck::Rescheduled {
+                tries: first(&tries)? as u32,
+            }),
+            (REFUSED, _, _) => Ok(Struck::Parked),
+            (FENCED, _, _) => Ok(Struck::Fenced),
+            answer => Err(refusal(answer)),
+        }
+    }
+
+    async fn park(&self, attempt: Attempt, reason: &str) -> Result<bool, StoreError> {
+        let script = &self.scripts.park;
+        let mut command = self.attempt_call(script, attempt);
+        command.arg(record::error_note(reason, Millis::now()));
+        self.run(script, &command).await
+    }
+
+    async fn release(&self, epoch: Epoch, jobs: &[Release]) -> Result<Vec<Released>, StoreError> {
         let script = &self.scripts.release;
+        let now = Millis::now();
         let mut command = script.call(&self.prefix);
-        command.arg(epoch.0).arg(jobs.len());
-        for id in jobs {
-            command.arg(&id.as_bytes()[..]);
+        command.arg(epoch.0).arg(MAX_STRIKES).arg(jobs.len());
+        for Release { job, strike } in jobs {
+            let strike = strike.as_deref();
+            command.arg(&job.as_bytes()[..]);
+            command.arg(strike.map_or_else(Vec::new, |why| record::error_note(why, now)));
+            command.arg(record::error_note(&outcome_unknown(strike), now));
         }
         match self.run::<Answer>(script, &command).await? {
             (DONE, attempts, _) => Ok(attempts
@@ -381,12 +424,58 @@ impl Store for RedisStore {
         self.run(script, &self.attempt_call(script, attempt)).await
     }
 
+    async fn operate(&self, operation: Operation) -> Result<Operated, StoreError> {
+        self.operate_on_what_is_seen(operation).await
+    }
+
+    async fn audit(&self, limit: usize) -> Result<Vec<Audited>, StoreError> {
+        if limit == 0 {
+            return Ok(Vec::new());
+        }
+        let mut command = redis::cmd("LRANGE");
+        command.arg(self.key("audit")).arg(-signed(limit)).arg(-1);
+        let entries: Vec<Vec<u8>> = self.read(&command).await?;
+        entries
+            .iter()
+            .map(|bytes| {
+                codec::decode(bytes).map_err(|error| StoreError::Corrupt(error.to_string()))
+            })
+            .collect()
+    }
+
+    async fn last_errors(&self, ids: &[JobId]) -> Result<Vec<Option<LastError>>, StoreError> {
+        if ids.is_empty() {
+            return Ok(Vec::new());
+        }
+        let mut command = redis::cmd("HMGET");
+        command.arg(self.key("errors"));
+        for id in ids {
+            command.arg(&id.as_bytes()[..]);
+        }
+        let errors: Vec<Option<Vec<u8>>> = self.read(&command).await?;
+        errors
+            .into_iter()
+            .map(|bytes| bytes.map(|bytes| record::read_error(&bytes)).transpose())
+            .collect()
+    }
+
+    async fn parked_ids(&self, limit: usize) -> Result<Vec<JobId>, StoreError> {
+        let mut command = redis::cmd("ZRANGEBYSCORE");
+        command.arg(self.key("parked")).arg("-inf").arg("+inf");
+        command.arg("LIMIT").arg(0).arg(signed(limit));
+        let ids: Vec<Vec<u8>> = self.read(&command).await?;
+        ids.iter().map(|id| job_id(id)).collect()
+    }
+
     async fn open_jobs(&self, after: u64, limit: usize) -> Result<Vec<Job>, StoreError> {
         let script = &self.scripts.open_jobs;
         let mut command = script.call(&self.prefix);
         command.arg(after).arg(signed(limit)).arg(PAGE_BYTES);
-        let records: Vec<Vec<u8>> = self.run(script, &command).await?;
-        records.iter().map(|bytes| record::read(bytes)).collect()
+        let found: Vec<(Vec<u8>, Vec<u8>)> = self.run(script, &command).await?;
+        found
+            .iter()
+            .map(|(id, bytes)| record::read(job_id(id)?, bytes))
+            .collect()
     }
 
     async fn open_ids(&self, after: u64, limit: usize) -> Result<Vec<(u64, JobId)>, StoreError> {
@@ -413,9 +502,9 @@ impl Store for RedisStore {
             command.arg(key);
         }
         let records: Vec<Option<Vec<u8>>> = self.read(&command).await?;
-        records
-            .into_iter()
-            .map(|bytes| bytes.map(|bytes| record::read(&bytes)).transpose())
+        ids.iter()
+            .zip(records)
+            .map(|(id, bytes)| bytes.map(|bytes| record::read(*id, &bytes)).transpose())
             .collect()
     }
 
@@ -423,21 +512,34 @@ impl Store for RedisStore {
         let script = &self.scripts.failed_jobs;
         let mut command = script.call(&self.prefix);
         command.arg(signed(limit)).arg(PAGE_BYTES);
-        let entries: Vec<Vec<u8>> = self.run(script, &command).await?;
-        entries
+        let found: Vec<(Vec<u8>, Vec<u8>)> = self.run(script, &command).await?;
+        found
             .iter()
-            .map(|bytes| record::read_failed(bytes))
+            .map(|(id, entry)| record::read_failed(job_id(id)?, entry))
             .collect()
     }
 
     async fn counts(&self) -> Result<Counts, StoreError> {
         self.check_history().await?;
-        let mut open = redis::cmd("ZCARD");
-        open.arg(self.key("open"));
-        let mut failed = redis::cmd("LLEN");
-        failed.arg(self.key("failed"));
-        let (open, failed) = tokio::try_join!(self.read(&open), self.read(&failed))?;
-        Ok(Counts { open, failed })
+        let of = |command: &str, key: &str| {
+            let mut command = redis::cmd(command);
+            command.arg(self.key(key));
+            command
+        };
+        let (open, open_bytes) = (of("ZCARD", "open"), of("GET", "open_bytes"));
+        let (parked, failed) = (of("ZCARD", "parked"), of("ZCARD", "failed"));
+        let (open, open_bytes, parked, failed) = tokio::try_join!(
+            self.read(&open),
+            self.read::<Option<u64>>(&open_bytes),
+            self.read(&parked),
+            self.read(&failed)
+        )?;
+        Ok(Counts {
+            open,
+            open_bytes: open_bytes.unwrap_or(0),
+            parked,
+            failed,
+        })
     }
 
     async fn acquire_lease(&self, holder: &str, ttl: Duration) -> Result<Lease, StoreError> {
@@ -476,7 +578,14 @@ fn stored_jobs(
     for (job, place) in jobs.into_iter().zip(numbers.chunks_exact(2)) {
         match place {
             [0, _] => duplicates.push(job.id),
-            [seq, prev] => stored.push(record::accepted(job, accepted_at, *seq, *prev)),
+            [seq, prev] => {
+                let place = Place {
+                    seq: *seq,
+                    prev: *prev,
+                    attempt: 1,
+                };
+                stored.push(record::accepted(job, accepted_at, place));
+            }
             _ => return Err(unexpected()),
         }
     }
@@ -543,6 +652,9 @@ fn store_error(error: RedisError) -> StoreError {
     let wrong_type = error.code() == Some("WRONGTYPE");
     match error.kind() {
         ErrorKind::Parse | ErrorKind::UnexpectedReturnType => {
+            StoreError::Corrupt(error.to_string())
+        }
+        _ if error.to_string().contains("unreadable job record") => {
             StoreError::Corrupt(error.to_string())
         }
         _ if wrong_type => StoreError::Corrupt(error.to_string()),

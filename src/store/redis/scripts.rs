@@ -26,11 +26,14 @@ macro_rules! scripts {
 }
 
 scripts! {
-    accept: "apply", "accept";
-    commit: "apply", "commit";
-    reschedule: "reschedule";
-    release: "release";
-    claim: "claim";
+    accept: "job", "apply", "accept";
+    commit: "job", "apply", "failures", "commit";
+    reschedule: "job", "reschedule";
+    strike: "job", "strike";
+    park: "job", "park";
+    release: "job", "release";
+    claim: "job", "claim";
+    operate: "job", "apply", "failures", "operate";
     open_jobs: "open_jobs";
     failed_jobs: "failed_jobs";
     get_many: "get_many";

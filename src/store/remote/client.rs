@@ -13,8 +13,8 @@ use super::{Call, MESSAGE_BYTES, Reply};
 use crate::job::{Column, Commit, Job, JobId, Millis, Row, Table, codec};
 use crate::proto::cluster::StoreCall;
 use crate::store::{
-    Accept, Accepted, Attempt, Committed, Counts, Epoch, FailedJob, Lease, Released, State, Store,
-    StoreError,
+    Accept, Accepted, Attempt, Audited, Committed, Counts, Epoch, FailedJob, LastError, Lease,
+    Operated, Operation, Release, Released, State, Store, StoreError, Struck,
 };
 
 /// Calls without an answer; further ones wait.
@@ -179,13 +179,51 @@ impl Store for RemoteStore {
         exchange!(self, call, Reply::Reschedule(kept) => kept)
     }
 
+    async fn strike(
+        &self,
+        attempt: Attempt,
+        not_before: Millis,
+        reason: &str,
+    ) -> Result<Struck, StoreError> {
+        let call = Call::Strike {
+            attempt,
+            not_before,
+            reason: reason.to_owned(),
+        };
+        exchange!(self, call, Reply::Strike(struck) => struck)
+    }
+
+    async fn park(&self, attempt: Attempt, reason: &str) -> Result<bool, StoreError> {
+        let reason = reason.to_owned();
+        exchange!(self, Call::Park { attempt, reason }, Reply::Park(parked) => parked)
+    }
+
     /// Always refused: only a master gives attempts up.
-    async fn release(&self, _: Epoch, _: &[JobId]) -> Result<Vec<Released>, StoreError> {
+    async fn release(&self, _: Epoch, _: &[Release]) -> Result<Vec<Released>, StoreError> {
         Err(not_for_workers())
     }
 
     async fn claim(&self, attempt: Attempt) -> Result<bool, StoreError> {
         exchange!(self, Call::Claim(attempt), Reply::Claim(claimed) => claimed)
+    }
+
+    async fn operate(&self, operation: Operation) -> Result<Operated, StoreError> {
+        exchange!(self, Call::Operate(operation), Reply::Operate(operated) => operated)
+    }
+
+    async fn audit(&self, limit: usize) -> Result<Vec<Audited>, StoreError> {
+        let limit = limit as u64;
+        exchange!(self, Call::Audit { limit }, Reply::Audit(audited) => audited)
+    }
+
+    async fn last_errors(&self, ids: &[JobId]) -> Result<Vec<Option<LastError>>, StoreError> {
+        let ids = ids.to_vec();
+        exchange!(self, Call::LastErrors(ids), Reply::LastErrors(errors) => errors)
+    }
+
+    async fn parked_ids(&self, limit: usize) -> Result<Vec<JobId>, StoreError> {
+        let limit = limit as u64;
+        exchange!(self, Call::ParkedIds { limit }, Reply::ParkedIds(ids) => ids)
     }
 
     async fn open_jobs(&self, after: u64, limit: usize) -> Result<Vec<Job>, StoreError> {

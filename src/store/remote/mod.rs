@@ -14,7 +14,10 @@ use serde::{Deserialize, Serialize};
 pub use client::RemoteStore;
 pub use server::serve_stream;
 
-use super::{Accept, Accepted, Attempt, Committed, Counts, FailedJob, Store, StoreError};
+use super::{
+    Accept, Accepted, Attempt, Audited, Committed, Counts, FailedJob, LastError, Operated,
+    Operation, Store, StoreError, Struck,
+};
 use crate::job::{Column, Commit, Job, JobId, Millis, Row, Table};
 
 /// Limit of a gRPC message in both directions; for `ClusterServer` and
@@ -67,8 +70,38 @@ pub enum Call {
         /// Why.
         reason: String,
     },
+    /// [`Store::strike`].
+    Strike {
+        /// Who asks.
+        attempt: Attempt,
+        /// Until when.
+        not_before: Millis,
+        /// Why.
+        reason: String,
+    },
+    /// [`Store::park`].
+    Park {
+        /// Who asks.
+        attempt: Attempt,
+        /// Why.
+        reason: String,
+    },
     /// [`Store::claim`].
     Claim(Attempt),
+    /// [`Store::operate`].
+    Operate(Operation),
+    /// [`Store::audit`].
+    Audit {
+        /// At most so many.
+        limit: u64,
+    },
+    /// [`Store::last_errors`].
+    LastErrors(Vec<JobId>),
+    /// [`Store::parked_ids`].
+    ParkedIds {
+        /// At most so many.
+        limit: u64,
+    },
     /// [`Store::open_jobs`].
     OpenJobs {
         /// The last seq of the page before.
@@ -113,8 +146,20 @@ pub enum Reply {
     Commit(Committed),
     /// To [`Call::Reschedule`].
     Reschedule(bool),
+    /// To [`Call::Strike`].
+    Strike(Struck),
+    /// To [`Call::Park`].
+    Park(bool),
     /// To [`Call::Claim`].
     Claim(bool),
+    /// To [`Call::Operate`].
+    Operate(Operated),
+    /// To [`Call::Audit`].
+    Audit(Vec<Audited>),
+    /// To [`Call::LastErrors`].
+    LastErrors(Vec<Option<LastError>>),
+    /// To [`Call::ParkedIds`].
+    ParkedIds(Vec<JobId>),
     /// To [`Call::OpenJobs`].
     OpenJobs(Vec<Job>),
     /// To [`Call::OpenIds`].
@@ -149,6 +194,22 @@ pub async fn answer(store: &dyn Store, call: Call) -> Reply {
         } => {
             let kept = store.reschedule(attempt, not_before, &reason).await;
             kept.map(Reply::Reschedule)
+        }
+        Call::Strike {
+            attempt,
+            not_before,
+            reason,
+        } => {
+            let struck = store.strike(attempt, not_before, &reason).await;
+            struck.map(Reply::Strike)
+        }
+        Call::Park { attempt, reason } => store.park(attempt, &reason).await.map(Reply::Park),
+        Call::Operate(operation) => store.operate(operation).await.map(Reply::Operate),
+        Call::Audit { limit } => store.audit(to_usize(limit)).await.map(Reply::Audit),
+        Call::LastErrors(ids) => store.last_errors(&ids).await.map(Reply::LastErrors),
+        Call::ParkedIds { limit } => {
+            let ids = store.parked_ids(to_usize(limit)).await;
+            ids.map(Reply::ParkedIds)
         }
         Call::Claim(attempt) => store.claim(attempt).await.map(Reply::Claim),
         Call::OpenJobs { after, limit } => {

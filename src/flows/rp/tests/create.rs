@@ -214,6 +214,17 @@ async fn a_message_that_cannot_be_sent_never_reaches_the_ledger() {
 }
 
 #[actix::test]
+async fn a_call_while_the_ledger_is_away_is_refused_for_now_and_not_for_good() {
+    let node = rp();
+    node.ledger.set_without_chain(true);
+    let error = create(&node, body()).await.unwrap_err();
+    assert_eq!(error.code(), codes::TENDERMINT_NOT_CONNECTED);
+    assert!(error.is_temporary());
+    node.ledger.set_without_chain(false);
+    create(&node, body()).await.unwrap();
+}
+
+#[actix::test]
 async fn whole_numbers_may_be_written_with_a_fraction_of_zero() {
     let node = rp();
     let body = with(json!({"mode": 1.0, "min_idp": 1.0, "request_timeout": 3.0}));

@@ -1,14 +1,17 @@
--- What accept and commit have in common.
-local function finish(id, head)
-  local job = P .. 'job:' .. id
-  if head:byte(34) >= 4 then
-    local length = struct.unpack('>I4', head, 35)
-    local key = head:sub(39, 38 + length)
-    if #key < length then key = call('GETRANGE', job, 38, 37 + length) end
-    call('ZREM', P .. 'line:' .. key, (numbers_of(head)))
+-- What accept, commit and operate have in common.
+
+-- Opens a job; returns its seq and prev.
+local function store_job(id, line, attempt, rest)
+  local seq, prev = call('INCR', P .. 'seq'), 0
+  if line ~= '' then
+    prev = tonumber(call('ZRANGE', P .. line, -1, -1)[1] or 0)
+    call('ZADD', P .. line, seq, seq)
   end
-  call('DEL', job)
-  call('ZREM', P .. 'open', id)
+  local record = struct.pack('>BI8I8I4I4I4', 2, seq, prev, attempt, 0, 0) .. rest
+  call('SET', P .. 'job:' .. id, record)
+  call('INCRBY', P .. 'open_bytes', #record)
+  call('ZADD', P .. 'open', seq, id)
+  return seq, prev
 end
 
 -- Takes writes, cancels and jobs. Returns seq and prev of each job (0, 0 for
@@ -28,25 +31,20 @@ local function apply()
   local cancelled = {}
   for _ = 1, count() do
     local id = take()
-    local head = head_of(id)
-    if head ~= '' then
-      finish(id, head)
+    -- One that cannot be read stays for an operator.
+    local readable, job = pcall(open_job, id)
+    if readable and job then
+      finish(job)
       cancelled[#cancelled + 1] = id
     end
   end
   local retention, stored = take(), {}
   for _ = 1, count() do
     local id, source, line, record = take(), take(), take(), take()
-    local job, seq, prev = P .. 'job:' .. id, 0, 0
-    if call('EXISTS', job) == 0
+    local seq, prev = 0, 0
+    if call('EXISTS', P .. 'job:' .. id) == 0
       and (source == '' or call('SET', P .. source, '', 'NX', 'PX', retention)) then
-      seq = call('INCR', P .. 'seq')
-      if line ~= '' then
-        prev = tonumber(call('ZRANGE', P .. line, -1, -1)[1] or 0)
-        call('ZADD', P .. line, seq, seq)
-      end
-      call('SET', job, struct.pack('>BI8I8I4I4', 1, seq, prev, 1, 0) .. record)
-      call('ZADD', P .. 'open', seq, id)
+      seq, prev = store_job(id, line, 1, record)
     end
     stored[#stored + 1] = seq
     stored[#stored + 1] = prev

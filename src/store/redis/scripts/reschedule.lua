@@ -1,10 +1,8 @@
-local id, attempt, held = take(), count(), take()
-local head = head_of(id)
-if head == '' then return 0 end
-local _, _, owner, tries = numbers_of(head)
-if attempt < owner then return 0 end
-local flags = head:byte(34)
-if flags % 2 == 0 then flags = flags + 1 end
-call('SETRANGE', P .. 'job:' .. id, 21,
-  struct.pack('>I4', tries + 1) .. held .. string.char(flags))
+local job, held, reason = owned(take(), count()), take(), take()
+if not job then return 0 end
+job.tries, job.strikes, job.held = job.tries + 1, 0, held
+set(job, HELD)
+clear(job, CLAIMED)
+note(job, reason)
+save(job)
 return 1

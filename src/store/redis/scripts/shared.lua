@@ -1,7 +1,6 @@
 -- Put before every script. KEYS[1] is the prefix of all keys of the node; the
--- arguments are taken one after the other. A record is laid out as
--- store/record.rs says. Nothing may be written before all conditions hold:
--- a script that fails half-way is not undone.
+-- arguments are taken one after the other. Nothing may be written before all
+-- conditions hold: a script that fails half-way is not undone.
 local call, P, at = redis.call, KEYS[1], 0
 
 local function take()
@@ -11,17 +10,6 @@ end
 
 local function count()
   return tonumber(take())
-end
-
--- The fixed part of an open job's record with its key (if not longer than 256
--- bytes); '' if the job is not open.
-local function head_of(id)
-  return call('GETRANGE', P .. 'job:' .. id, 0, 293)
-end
-
--- seq, prev, attempt, tries
-local function numbers_of(head)
-  return struct.unpack('>I8I8I4I4', head, 2)
 end
 
 local function deposed()

@@ -1,0 +1,84 @@
+//! Waiting for jobs to start, by what the workers write down.
+
+use std::fs::File;
+use std::io::{self, Read, Seek, SeekFrom};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use crate::bench::node::Start;
+
+const POLL: Duration = Duration::from_millis(1);
+/// Far longer than anything measured.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+/// Reads what workers start, from where it was opened.
+pub(super) struct Starts {
+    path: PathBuf,
+    offset: u64,
+    torn: String,
+}
+
+impl Starts {
+    /// From now on.
+    pub fn from_now(path: &Path) -> Self {
+        let length = std::fs::metadata(path).map(|metadata| metadata.len());
+        Self {
+            path: path.to_owned(),
+            // A file that is not there yet is empty.
+            offset: length.unwrap_or(0),
+            torn: String::new(),
+        }
+    }
+
+    /// The next start that is wanted.
+    ///
+    /// # Errors
+    /// When it does not come, or the file cannot be read.
+    pub async fn next(&mut self, is_wanted: impl Fn(&Start) -> bool) -> io::Result<Start> {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            if let Some(start) = self.read()?.into_iter().find(&is_wanted) {
+                return Ok(start);
+            }
+            if Instant::now() > deadline {
+                return Err(io::Error::other("a job did not start"));
+            }
+            tokio::time::sleep(POLL).await;
+        }
+    }
+
+    fn read(&mut self) -> io::Result<Vec<Start>> {
+        let mut file = match File::open(&self.path) {
+            Ok(file) => file,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(error) => return Err(error),
+        };
+        file.seek(SeekFrom::Start(self.offset))?;
+        let mut text = std::mem::take(&mut self.torn);
+        self.offset += file.read_to_string(&mut text)? as u64;
+        let end = text.rfind('\n').map_or(0, |index| index + 1);
+        self.torn = text.split_off(end);
+        Ok(text.lines().filter_map(Start::parse).collect())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn starts_are_read_from_now_on_and_torn_lines_later() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("starts");
+        std::fs::write(&path, "1 10 old\n").unwrap();
+        let mut starts = Starts::from_now(&path);
+        let mut file = File::options().append(true).open(&path).unwrap();
+        file.write_all(b"2 20 a\n3 3").unwrap();
+        assert_eq!(starts.read().unwrap().len(), 1);
+        file.write_all(b"0 b\n").unwrap();
+        let start = starts.next(|start| start.key == "b").await.unwrap();
+        assert_eq!((start.pid, start.at), (3, 30));
+    }
+}

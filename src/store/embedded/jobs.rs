@@ -1,0 +1,150 @@
+//! Open and failed jobs, and the tables that must agree about them.
+
+use redb::ReadableTable;
+
+use super::Failure;
+use super::tables::{self, Tables};
+use crate::job::{Job, JobId, Millis, NewJob};
+use crate::store::record::{self, Head, Place};
+use crate::store::{Attempt, FailedLimits};
+
+/// An open job, as it is changed.
+pub(super) struct OpenJob {
+    id: JobId,
+    pub head: Head,
+    pub record: Vec<u8>,
+}
+
+impl OpenJob {
+    /// An open job, whoever owns it.
+    pub fn find(tables: &Tables<'_>, id: JobId) -> Result<Option<Self>, Failure> {
+        let Some(record) = tables.jobs.get(id.as_bytes())? else {
+            return Ok(None);
+        };
+        let record = record.value().to_vec();
+        let head = Head::read(&record)?;
+        Ok(Some(Self { id, head, record }))
+    }
+
+    /// An open job, if this attempt owns it.
+    pub fn owned(tables: &Tables<'_>, attempt: Attempt) -> Result<Option<Self>, Failure> {
+        let job = Self::find(tables, attempt.job)?;
+        Ok(job.filter(|job| attempt.number >= job.head.attempt && !job.head.parked))
+    }
+
+    /// Writes the head back.
+    pub fn save(&mut self, tables: &mut Tables<'_>) -> Result<(), Failure> {
+        self.head.patch(&mut self.record);
+        tables.jobs.insert(self.id.as_bytes(), &self.record[..])?;
+        Ok(())
+    }
+
+    /// Writes down why it failed; to be followed by [`Self::save`].
+    pub fn note(&mut self, tables: &mut Tables<'_>, reason: &str) -> Result<(), Failure> {
+        self.head.noted = true;
+        let note = record::error_note(reason, Millis::now());
+        tables.errors.insert(self.id.as_bytes(), &note[..])?;
+        Ok(())
+    }
+
+    /// Parks it; to be followed by [`Self::save`].
+    pub fn park(&mut self, tables: &mut Tables<'_>, reason: &str) -> Result<(), Failure> {
+        self.head.parked = true;
+        tables.parked.insert(self.head.seq, self.id.as_bytes())?;
+        self.note(tables, reason)
+    }
+
+    /// Ends it.
+    pub fn finish(self, tables: &mut Tables<'_>) -> Result<(), Failure> {
+        let (id, head) = (self.id.as_bytes(), self.head);
+        // A key that cannot be read is in no line.
+        if head.in_line
+            && let Ok(key) = record::key(&self.record)
+        {
+            tables.line.remove((key, head.seq))?;
+        }
+        if head.noted {
+            tables.errors.remove(id)?;
+        }
+        if head.parked {
+            tables.parked.remove(head.seq)?;
+        }
+        tables.jobs.remove(id)?;
+        tables.open.remove(head.seq)?;
+        let open_bytes = tables.number("open_bytes")?;
+        let left = open_bytes.saturating_sub(self.record.len() as u64);
+        tables.set_number("open_bytes", left)
+    }
+}
+
+/// Opens a job.
+pub(super) fn open(
+    tables: &mut Tables<'_>,
+    new: NewJob,
+    now: Millis,
+    attempt: u32,
+) -> Result<Job, Failure> {
+    let seq = tables.number("seq")? + 1;
+    tables.set_number("seq", seq)?;
+    let mut prev = 0;
+    if record::is_in_line(&new) {
+        let key = new.key.as_str();
+        let last = tables.line.range((key, 0)..=(key, u64::MAX))?.next_back();
+        prev = last.transpose()?.map_or(0, |(place, _)| place.value().1);
+        tables.line.insert((key, seq), ())?;
+    }
+    let place = Place { seq, prev, attempt };
+    let bytes = record::numbered(&new, now, place);
+    let open_bytes = tables.number("open_bytes")? + bytes.len() as u64;
+    tables.set_number("open_bytes", open_bytes)?;
+    tables.jobs.insert(new.id.as_bytes(), &bytes[..])?;
+    tables.open.insert(seq, new.id.as_bytes())?;
+    Ok(record::accepted(new, now, place))
+}
+
+/// Keeps a failed job for operators; returns how many older ones made room.
+pub(super) fn keep_failure(
+    tables: &mut Tables<'_>,
+    id: JobId,
+    reason: &str,
+    record: &[u8],
+    limits: FailedLimits,
+) -> Result<u64, Failure> {
+    let mut entry = record::failure(reason, Millis::now());
+    entry.extend(record);
+    let place = tables.number("failed_seq")? + 1;
+    tables.set_number("failed_seq", place)?;
+    tables.failed.insert(place, id.as_bytes())?;
+    tables.failures.insert(id.as_bytes(), (place, &entry[..]))?;
+    let bytes = tables.number("failed_bytes")? + entry.len() as u64;
+    tables.set_number("failed_bytes", bytes)?;
+    let mut kept = tables::length(&tables.failed)?;
+    let mut dropped = 0;
+    while kept > 1 && (kept > limits.jobs || tables.number("failed_bytes")? > limits.bytes) {
+        let oldest = match tables.failed.first()? {
+            Some((_, id)) => tables::job_id(id.value())?,
+            None => break,
+        };
+        forget_failure(tables, oldest)?;
+        kept -= 1;
+        dropped += 1;
+    }
+    Ok(dropped)
+}
+
+/// The entry of a failed job: reason and record.
+pub(super) fn failure(tables: &Tables<'_>, id: JobId) -> Result<Option<Vec<u8>>, Failure> {
+    let entry = tables.failures.get(id.as_bytes())?;
+    Ok(entry.map(|entry| entry.value().1.to_vec()))
+}
+
+/// Forgets a failed job.
+pub(super) fn forget_failure(tables: &mut Tables<'_>, id: JobId) -> Result<(), Failure> {
+    let (place, size) = match tables.failures.remove(id.as_bytes())? {
+        Some(entry) => (entry.value().0, entry.value().1.len() as u64),
+        None => return Ok(()),
+    };
+    tables.failed.remove(place)?;
+    let bytes = tables.number("failed_bytes")?.saturating_sub(size);
+    tables.set_number("failed_bytes", bytes)
+}

@@ -1,0 +1,94 @@
+//! What operators do.
+
+use redb::{ReadableTable, ReadableTableMetadata};
+
+use super::Failure;
+use super::jobs::{self, OpenJob};
+use super::tables::Tables;
+use crate::job::{Kind, codec};
+use crate::store::operation::again;
+use crate::store::{AUDIT_KEPT, Action, Audited, Operated, Operation, Was, record};
+
+/// [`crate::store::Store::operate`].
+pub(super) fn operate(tables: &mut Tables<'_>, operation: &Operation) -> Result<Operated, Failure> {
+    if let Some(job) = OpenJob::find(tables, operation.job)? {
+        return operate_open(tables, operation, job);
+    }
+    match jobs::failure(tables, operation.job)? {
+        Some(entry) => operate_failed(tables, operation, &entry),
+        None => Ok(Operated::NotFound),
+    }
+}
+
+fn operate_open(
+    tables: &mut Tables<'_>,
+    operation: &Operation,
+    mut open: OpenJob,
+) -> Result<Operated, Failure> {
+    let mut job = record::read(operation.job, &open.record)?;
+    if !job.parked {
+        return Ok(Operated::not_parked());
+    }
+    let reason = match tables.errors.get(operation.job.as_bytes())? {
+        Some(error) => record::read_error(error.value())?.reason,
+        None => String::new(),
+    };
+    let audited = Audited::new(operation.clone(), &job, Was::Parked, &reason);
+    let operated = match operation.action {
+        Action::Retry if job.kind() == Kind::Unreadable => return Ok(Operated::unreadable()),
+        Action::Retry => {
+            let head = &mut open.head;
+            head.attempt = head.attempt.saturating_add(1);
+            head.strikes = 0;
+            head.not_before = None;
+            (head.claimed, head.parked) = (false, false);
+            tables.parked.remove(head.seq)?;
+            job.attempt = head.attempt;
+            (job.strikes, job.parked, job.new.not_before) = (0, false, None);
+            open.save(tables)?;
+            Operated::Open(job)
+        }
+        Action::Resolve | Action::Drop => {
+            open.finish(tables)?;
+            Operated::Ended
+        }
+    };
+    keep_audited(tables, &audited)?;
+    Ok(operated)
+}
+
+fn operate_failed(
+    tables: &mut Tables<'_>,
+    operation: &Operation,
+    entry: &[u8],
+) -> Result<Operated, Failure> {
+    let failed = record::read_failed(operation.job, entry)?;
+    let is_unreadable = failed.job.kind() == Kind::Unreadable;
+    if is_unreadable && operation.action == Action::Retry {
+        return Ok(Operated::unreadable());
+    }
+    jobs::forget_failure(tables, operation.job)?;
+    let operated = match operation.action {
+        Action::Retry => {
+            let (new, attempt) = again(&failed.job, operation.at);
+            Operated::Open(jobs::open(tables, new, operation.at, attempt.number)?)
+        }
+        Action::Resolve | Action::Drop => Operated::Ended,
+    };
+    let audited = Audited::new(operation.clone(), &failed.job, Was::Failed, &failed.reason);
+    keep_audited(tables, &audited)?;
+    Ok(operated)
+}
+
+fn keep_audited(tables: &mut Tables<'_>, audited: &Audited) -> Result<(), Failure> {
+    let place = tables.number("audit_seq")? + 1;
+    tables.set_number("audit_seq", place)?;
+    tables.audit.insert(place, &codec::encode(audited)[..])?;
+    while tables.audit.len()? > AUDIT_KEPT as u64 {
+        let oldest = tables.audit.first()?.map(|(place, _)| place.value());
+        if let Some(oldest) = oldest {
+            tables.audit.remove(oldest)?;
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,141 @@
+//! What operators do: the job is read first, because a script cannot, and the
+//! script does it only if the job is still as it was read.
+
+use super::{DONE, REFUSED as CHANGED, RedisStore, arguments, first, refusal, unexpected};
+use crate::job::{Job, JobId, Kind, codec};
+use crate::store::operation::again;
+use crate::store::record::{self, Place};
+use crate::store::{
+    AUDIT_KEPT, Action, Audited, FailedJob, Operated, Operation, Store, StoreError, Was,
+};
+
+/// Looks at a job that changes meanwhile, at most.
+const LOOKS: usize = 8;
+
+/// A job as it was read.
+enum Seen {
+    Open(Job, String),
+    Failed(FailedJob),
+    Nothing,
+}
+
+impl RedisStore {
+    /// [`Store::operate`].
+    pub(super) async fn operate_on_what_is_seen(
+        &self,
+        operation: Operation,
+    ) -> Result<Operated, StoreError> {
+        for _ in 0..LOOKS {
+            let done = match self.look(operation.job).await? {
+                Seen::Nothing => return Ok(Operated::NotFound),
+                Seen::Open(job, _) if !job.parked => return Ok(Operated::not_parked()),
+                Seen::Open(job, _)
+                    if job.kind() == Kind::Unreadable && operation.action == Action::Retry =>
+                {
+                    return Ok(Operated::unreadable());
+                }
+                Seen::Open(job, reason) => self.operate_parked(&operation, job, &reason).await?,
+                Seen::Failed(failed) => self.operate_failed(&operation, failed).await?,
+            };
+            if let Some(operated) = done {
+                return Ok(operated);
+            }
+        }
+        Err(StoreError::Unavailable("the job keeps changing".to_owned()))
+    }
+
+    async fn look(&self, id: JobId) -> Result<Seen, StoreError> {
+        if let Some(job) = self.jobs(&[id]).await?.into_iter().next().flatten() {
+            let error = self.last_errors(&[id]).await?.into_iter().next().flatten();
+            return Ok(Seen::Open(
+                job,
+                error.map_or_else(String::new, |error| error.reason),
+            ));
+        }
+        let mut command = redis::cmd("HGET");
+        command.arg(self.key("failures")).arg(&id.as_bytes()[..]);
+        let entry: Option<Vec<u8>> = self.read(&command).await?;
+        match entry {
+            Some(entry) => Ok(Seen::Failed(record::read_failed(id, &entry)?)),
+            None => Ok(Seen::Nothing),
+        }
+    }
+
+    /// `None`: the job is not as it was read any more.
+    async fn operate_parked(
+        &self,
+        operation: &Operation,
+        job: Job,
+        reason: &str,
+    ) -> Result<Option<Operated>, StoreError> {
+        let audited = Audited::new(operation.clone(), &job, Was::Parked, reason);
+        let seen = match job.kind() {
+            Kind::Unreadable => "unreadable",
+            _ => "parked",
+        };
+        let mut command = self.operate_call(&audited);
+        command.arg(seen).arg("").arg(0).arg("");
+        let Some(numbers) = self.operate_unless_changed(&command).await? else {
+            return Ok(None);
+        };
+        if operation.action != Action::Retry {
+            return Ok(Some(Operated::Ended));
+        }
+        let mut job = job;
+        job.attempt = first(&numbers)? as u32;
+        (job.strikes, job.parked, job.new.not_before) = (0, false, None);
+        Ok(Some(Operated::Open(job)))
+    }
+
+    /// `None`: the job is not as it was read any more.
+    async fn operate_failed(
+        &self,
+        operation: &Operation,
+        failed: FailedJob,
+    ) -> Result<Option<Operated>, StoreError> {
+        if failed.job.kind() == Kind::Unreadable && operation.action == Action::Retry {
+            return Ok(Some(Operated::unreadable()));
+        }
+        let audited = Audited::new(operation.clone(), &failed.job, Was::Failed, &failed.reason);
+        let (new, attempt) = again(&failed.job, operation.at);
+        let mut command = self.operate_call(&audited);
+        command.arg(&failed.failed_at.0.to_be_bytes()[..]);
+        command.arg(arguments::line_name(&new)).arg(attempt.number);
+        command.arg(record::unnumbered(&new, operation.at));
+        let Some(numbers) = self.operate_unless_changed(&command).await? else {
+            return Ok(None);
+        };
+        match (operation.action, &numbers[..]) {
+            (Action::Retry, [seq, prev]) => {
+                let place = Place {
+                    seq: *seq,
+                    prev: *prev,
+                    attempt: attempt.number,
+                };
+                let job = record::accepted(new, operation.at, place);
+                Ok(Some(Operated::Open(job)))
+            }
+            (Action::Retry, _) => Err(unexpected()),
+            (Action::Resolve | Action::Drop, _) => Ok(Some(Operated::Ended)),
+        }
+    }
+
+    fn operate_call(&self, audited: &Audited) -> redis::Cmd {
+        let mut command = self.scripts.operate.call(&self.prefix);
+        command.arg(&audited.operation.job.as_bytes()[..]);
+        command.arg(audited.operation.action.name());
+        command.arg(codec::encode(audited)).arg(AUDIT_KEPT);
+        command
+    }
+
+    async fn operate_unless_changed(
+        &self,
+        command: &redis::Cmd,
+    ) -> Result<Option<Vec<u64>>, StoreError> {
+        match self.run(&self.scripts.operate, command).await? {
+            (DONE, numbers, _) => Ok(Some(numbers)),
+            (CHANGED, _, _) => Ok(None),
+            answer => Err(refusal(answer)),
+        }
+    }
+}

@@ -1,0 +1,63 @@
+-- Open jobs, whose records are laid out as store/record.rs says.
+local HELD, CLAIMED, PARKED, NOTED, IN_LINE = 1, 2, 4, 8, 16
+
+-- The fixed part of an open job's record, with its key if that is not longer
+-- than 256 bytes; nil if the job is not open.
+local function open_job(id)
+  local name = P .. 'job:' .. id
+  local head = call('GETRANGE', name, 0, 297)
+  if head == '' then return nil end
+  if #head < 42 or head:byte(1) ~= 2 then error('unreadable job record') end
+  local job = {id = id, name = name, head = head}
+  job.seq, job.prev, job.attempt, job.tries, job.strikes, job.held, job.flags =
+    struct.unpack('>I8I8I4I4I4c8B', head, 2)
+  return job
+end
+
+local function has(job, flag)
+  return job.flags % (2 * flag) >= flag
+end
+
+local function set(job, flag)
+  if not has(job, flag) then job.flags = job.flags + flag end
+end
+
+local function clear(job, flag)
+  if has(job, flag) then job.flags = job.flags - flag end
+end
+
+-- The job, if this attempt owns it.
+local function owned(id, attempt)
+  local job = open_job(id)
+  if job and attempt >= job.attempt and not has(job, PARKED) then return job end
+end
+
+local function save(job)
+  call('SETRANGE', job.name, 17, struct.pack('>I4I4I4', job.attempt, job.tries, job.strikes)
+    .. job.held .. string.char(job.flags))
+end
+
+local function note(job, reason)
+  set(job, NOTED)
+  call('HSET', P .. 'errors', job.id, reason)
+end
+
+local function park(job, reason)
+  set(job, PARKED)
+  note(job, reason)
+  call('ZADD', P .. 'parked', job.seq, job.id)
+end
+
+local function finish(job)
+  if has(job, IN_LINE) then
+    local length = struct.unpack('>I4', job.head, 39)
+    local key = job.head:sub(43, 42 + length)
+    if #key < length then key = call('GETRANGE', job.name, 42, 41 + length) end
+    call('ZREM', P .. 'line:' .. key, job.seq)
+  end
+  if has(job, NOTED) then call('HDEL', P .. 'errors', job.id) end
+  if has(job, PARKED) then call('ZREM', P .. 'parked', job.id) end
+  call('DECRBY', P .. 'open_bytes', call('STRLEN', job.name))
+  call('DEL', job.name)
+  call('ZREM', P .. 'open', job.id)
+end

@@ -1,0 +1,30 @@
+-- `seen`: 'parked', 'unreadable', or the first 8 bytes of the failed job's
+-- entry; if that is not how it is, nothing is done and the caller looks again.
+local id, action, audited, kept = take(), take(), take(), count()
+local seen, line, attempt, record = take(), take(), take(), take()
+local job, numbers = open_job(id), {}
+if job then
+  local is_seen = seen == 'unreadable' or (seen == 'parked' and has(job, PARKED))
+  if not is_seen then return {1, {}, {}} end
+  if action == 'retry' then
+    job.attempt, job.strikes, job.held = job.attempt + 1, 0, string.rep('\0', 8)
+    clear(job, HELD)
+    clear(job, CLAIMED)
+    clear(job, PARKED)
+    call('ZREM', P .. 'parked', id)
+    save(job)
+    numbers = {job.attempt}
+  else
+    finish(job)
+  end
+else
+  local entry = call('HGET', P .. 'failures', id)
+  if not entry or entry:sub(1, 8) ~= seen then return {1, {}, {}} end
+  forget_failure(id)
+  if action == 'retry' then
+    numbers = {store_job(id, line, attempt, record)}
+  end
+end
+call('RPUSH', P .. 'audit', audited)
+call('LTRIM', P .. 'audit', -kept, -1)
+return {0, numbers, {}}

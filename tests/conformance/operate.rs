@@ -1,0 +1,194 @@
+//! What operators do.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use erawan::job::{Commit, Job, JobId, Millis};
+use erawan::store::{Action, Attempt, Audited, Committed, Operated, Operation, Store, Was};
+
+use crate::harness::*;
+
+fn operation(job: JobId, action: Action) -> Operation {
+    Operation {
+        job,
+        action,
+        who: "somebody@host".to_owned(),
+        why: "because".to_owned(),
+        at: Millis::now(),
+    }
+}
+
+async fn operate(store: &dyn Store, job: &Job, action: Action) -> Operated {
+    let operated = store.operate(operation(job.id(), action)).await;
+    operated.expect("operate")
+}
+
+async fn park(store: &dyn Store, job: &Job) {
+    let parked = store.park(attempt(job), "unreadable payload").await;
+    assert!(parked.expect("park"));
+}
+
+async fn fail(store: &dyn Store, job: &Job) {
+    apply(store, attempt(job), Commit::failed("refused")).await;
+}
+
+pub async fn a_retried_parked_job_is_open_with_a_higher_attempt<H: Harness>() {
+    let harness = H::start().await;
+    let store = harness.store();
+    let run = accept_job(&*store, job("k").not_before(Millis(5))).await;
+    assert!(store.claim(attempt(&run)).await.unwrap());
+    let struck = store.strike(attempt(&run), Millis(9), "half-way").await;
+    assert_eq!(struck.unwrap(), erawan::store::Struck::Parked);
+    let Operated::Open(open) = operate(&*store, &run, Action::Retry).await else {
+        panic!("refused");
+    };
+    assert_eq!((open.attempt, open.strikes, open.parked), (2, 0, false));
+    assert_eq!(open.new.not_before, None);
+    assert_eq!(stored(&*store, &run).await, open);
+    assert_eq!(store.counts().await.unwrap().parked, 0);
+    let late = store.commit(attempt(&run), Commit::nothing()).await;
+    assert_eq!(late.unwrap(), Committed::Fenced);
+    assert!(store.claim(attempt(&open)).await.unwrap());
+    let reason = last_error(&*store, &open).await.unwrap();
+    assert!(reason.contains("half-way"), "kept until it ends: {reason}");
+    end(&*store, &open).await;
+    assert_eq!(store.last_errors(&[run.id()]).await.unwrap(), [None]);
+}
+
+pub async fn a_retried_failed_job_is_accepted_again_behind_its_key<H: Harness>() {
+    let harness = H::start().await;
+    let store = harness.store();
+    let start = Millis::now();
+    let deadline = start.after(Duration::from_secs(60));
+    let new = job("k").source("s").after_height(7).deadline(deadline);
+    let run = accept_job(&*store, new).await;
+    let before = accept_job(&*store, job("k")).await;
+    fail(&*store, &run).await;
+    tokio::time::sleep(Duration::from_millis(20)).await;
+    let Operated::Open(open) = operate(&*store, &run, Action::Retry).await else {
+        panic!("refused");
+    };
+    assert_eq!(stored(&*store, &open).await, open);
+    assert_eq!((open.id(), open.attempt, open.tries), (run.id(), 2, 0));
+    assert_eq!((open.seq, open.prev), (3, before.seq));
+    assert_eq!(open.new.after_height, None);
+    assert_eq!(open.new.payload, run.new.payload);
+    assert_eq!(open.new.source, run.new.source);
+    assert!(open.accepted_at > run.accepted_at);
+    let (was, is) = (run.new.deadline.unwrap(), open.new.deadline.unwrap());
+    assert_eq!(
+        run.accepted_at.until(was),
+        open.accepted_at.until(is),
+        "it has as much time as it had"
+    );
+    assert_eq!(store.failed_jobs(9).await.unwrap(), []);
+    let late = store.commit(attempt(&run), Commit::nothing()).await;
+    assert_eq!(late.unwrap(), Committed::Fenced);
+    let next = accept_job(&*store, job("k")).await;
+    assert_eq!(next.prev, open.seq);
+    fail(&*store, &open).await;
+    let failed = store.failed_jobs(9).await.unwrap();
+    assert_eq!(failed.len(), 1);
+    assert_eq!(failed[0].job, open);
+}
+
+pub async fn resolve_and_drop_end_parked_and_failed_jobs_and_free_their_key<H: Harness>() {
+    let harness = H::start().await;
+    let store = harness.store();
+    for action in [Action::Resolve, Action::Drop] {
+        let parked = accept_job(&*store, job("k")).await;
+        let failed = accept_job(&*store, job("k")).await;
+        park(&*store, &parked).await;
+        fail(&*store, &failed).await;
+        for run in [&parked, &failed] {
+            assert_eq!(operate(&*store, run, action).await, Operated::Ended);
+            assert_eq!(operate(&*store, run, action).await, Operated::NotFound);
+            let higher = Attempt {
+                number: 9,
+                ..attempt(run)
+            };
+            let late = store.commit(higher, Commit::nothing()).await;
+            assert_eq!(late.unwrap(), Committed::Fenced);
+        }
+        let counts = store.counts().await.unwrap();
+        assert_eq!(counts, erawan::store::Counts::default());
+        let next = accept_job(&*store, job("k")).await;
+        assert_eq!(next.prev, 0);
+        end(&*store, &next).await;
+    }
+}
+
+pub async fn a_job_in_another_state_is_refused_and_an_unknown_one_not_found<H: Harness>() {
+    let harness = H::start().await;
+    let store = harness.store();
+    let open = accept_job(&*store, job("k")).await;
+    let ended = accept_job(&*store, job("k")).await;
+    end(&*store, &ended).await;
+    for action in [Action::Retry, Action::Resolve, Action::Drop] {
+        let refused = operate(&*store, &open, action).await;
+        assert!(matches!(refused, Operated::Refused(_)), "{refused:?}");
+        assert_eq!(operate(&*store, &ended, action).await, Operated::NotFound);
+    }
+    assert_eq!(stored(&*store, &open).await, open);
+    assert_eq!(store.audit(9).await.unwrap(), [], "nothing was done");
+}
+
+pub async fn what_operators_did_is_recorded_in_order<H: Harness>() {
+    let harness = H::start().await;
+    let store = harness.store();
+    let parked = accept_job(&*store, job("a")).await;
+    let failed = accept_job(&*store, job("b")).await;
+    park(&*store, &parked).await;
+    fail(&*store, &failed).await;
+    let mut expected = Vec::new();
+    for (run, action, was, reason) in [
+        (&parked, Action::Drop, Was::Parked, "unreadable payload"),
+        (&failed, Action::Retry, Was::Failed, "refused"),
+    ] {
+        let operation = operation(run.id(), action);
+        store.operate(operation.clone()).await.unwrap();
+        expected.push(Audited {
+            operation,
+            kind: run.kind(),
+            key: run.key().to_owned(),
+            attempt: run.attempt,
+            was,
+            reason: reason.to_owned(),
+        });
+    }
+    drop(store);
+    let harness = harness.restart().await;
+    let store = harness.store();
+    assert_eq!(store.audit(9).await.unwrap(), expected);
+    assert_eq!(store.audit(1).await.unwrap(), expected[1..]);
+    assert_eq!(store.audit(0).await.unwrap(), []);
+}
+
+pub async fn of_a_hundred_operators_one_has_its_way<H: Harness>() {
+    let harness = H::start().await;
+    let store = harness.store();
+    for is_parked in [true, false] {
+        let run = accept_job(&*store, job("k")).await;
+        match is_parked {
+            true => park(&*store, &run).await,
+            false => fail(&*store, &run).await,
+        }
+        let mut operators = tokio::task::JoinSet::new();
+        for number in 0..100 {
+            let (store, id) = (harness.store(), run.id());
+            operators.spawn(async move {
+                let action = [Action::Retry, Action::Drop][number % 2];
+                let operated = store.operate(operation(id, action)).await.unwrap();
+                matches!(operated, Operated::Open(_) | Operated::Ended)
+            });
+        }
+        let had_their_way: Vec<bool> = operators.join_all().await;
+        assert_eq!(had_their_way.iter().filter(|way| **way).count(), 1);
+        let recorded = store.audit(100).await.unwrap();
+        let jobs: BTreeSet<_> = recorded.iter().map(|done| done.operation.job).collect();
+        assert_eq!(jobs.len(), recorded.len());
+        for open in store.open_jobs(0, 9).await.unwrap() {
+            end(&*store, &open).await;
+        }
+    }
+}
