@@ -232,7 +232,7 @@ impl QueueLimit {
         let mut state = self.state.lock();
         state.seen = Amount {
             jobs: counts.open,
-            bytes: open_bytes(counts),
+            bytes: counts.open_bytes,
         };
         state.accepted_before = look.accepted_before;
         let fill = state.fill();
@@ -268,10 +268,6 @@ impl QueueLimit {
     }
 }
 
-fn open_bytes(_: &Counts) -> u64 {
-    0
-}
-
 /// Waits for the time of the next look.
 async fn drop_after(limit: Arc<QueueLimit>, pause: Duration) {
     sleep(CLOSE_LOOK).await;
@@ -296,9 +292,10 @@ mod tests {
         QueueLimit::new(QueueLimits { jobs, bytes })
     }
 
-    fn counts(open: u64, _: u64) -> Counts {
+    fn counts(open: u64, open_bytes: u64) -> Counts {
         Counts {
             open,
+            open_bytes,
             ..Counts::default()
         }
     }
@@ -326,7 +323,7 @@ mod tests {
     fn a_full_queue_has_room_again_only_well_below_its_limit() {
         let limit = limit(100, 1000);
         limit.looked(limit.begin_look(), &counts(100, 0));
-        for (open, open_bytes, full) in [(99, 0, true), (90, 0, true)] {
+        for (open, open_bytes, full) in [(99, 0, true), (90, 0, true), (89, 900, true)] {
             limit.looked(limit.begin_look(), &counts(open, open_bytes));
             assert_eq!(limit.is_full(), full, "{open} {open_bytes}");
         }
