@@ -80,14 +80,9 @@ fn main() -> ExitCode {
     let command = CommandLine::parse().command;
     // Refused only if there is one already.
     let _ = rustls::crypto::ring::default_provider().install_default();
-    let runtime = || {
-        tokio::runtime::Builder::new_multi_thread()
-            .enable_all()
-            .build()
-            // Without threads or timers there is nothing left to try.
-            .expect("the runtime can be started")
-    };
-    let outcome = actix_rt::System::with_tokio_rt(runtime).block_on(run(command));
+    // One thread: what is computed has threads of its own, and tasks that mostly
+    // wait for sockets cost least where none has to wake another.
+    let outcome = actix_rt::System::new().block_on(run(command));
     outcome.unwrap_or_else(|error| {
         eprintln!("erawan: {error}");
         ExitCode::FAILURE

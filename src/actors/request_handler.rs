@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use actix::prelude::*;
 use futures_util::FutureExt;
+use tokio::sync::watch;
 use tokio::time::sleep;
 use tracing::{error, warn};
 
@@ -58,21 +59,25 @@ pub struct RequestHandler {
     share: usize,
     link: Addr<MasterLink>,
     execution: Arc<Execution>,
+    halted: watch::Receiver<bool>,
 }
 
 impl RequestHandler {
-    /// A handler that reports to `link`. `share`: most jobs under way.
+    /// A handler that reports to `link`. `share`: most jobs under way. Once
+    /// `halted` turns true it lets go of what it runs and reports nothing.
     pub fn new(
         pool: Pool,
         share: usize,
         link: Addr<MasterLink>,
         execution: Arc<Execution>,
+        halted: watch::Receiver<bool>,
     ) -> Self {
         Self {
             pool,
             share,
             link,
             execution,
+            halted,
         }
     }
 }
@@ -93,19 +98,32 @@ impl Handler<Handle> for RequestHandler {
             return;
         }
         let (execution, link) = (self.execution.clone(), self.link.clone());
+        let mut halted = self.halted.clone();
         let work = async move {
-            let outcome = execution.execute(&job).await;
-            // The link is gone only when the worker stops.
-            let _ = link.send(Finished(outcome)).await;
-        }
-        .into_actor(self);
+            tokio::select! {
+                biased;
+                () = told(&mut halted) => {}
+                // Waits for nothing to be sent: there is at most one outcome
+                // for each job that the link has given out.
+                outcome = execution.execute(&job) => link.do_send(Finished(outcome)),
+            }
+        };
         match self.pool {
             // Nothing else is taken from the mailbox until it is done.
-            Pool::Run => ctx.wait(work),
+            Pool::Run => ctx.wait(work.into_actor(self)),
+            // As a task of its own: an actor looks after all its futures
+            // whenever one of them has something to do.
             Pool::Delivery => {
-                ctx.spawn(work);
+                actix::spawn(work);
             }
         }
+    }
+}
+
+/// Resolves when the handlers are told to stop; never if nobody can tell any more.
+async fn told(halted: &mut watch::Receiver<bool>) {
+    if halted.wait_for(|halted| *halted).await.is_err() {
+        std::future::pending::<()>().await;
     }
 }
 

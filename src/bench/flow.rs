@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use clap::Args;
 use serde::Serialize;
 
+use super::cpu::Cpu;
 use super::{print, set_ups};
 use crate::devnet::apps::Apps;
 use crate::devnet::command::{StoreArgument, interrupted};
@@ -55,6 +56,8 @@ struct FlowResult {
     p50_ms: f64,
     p99_ms: f64,
     cpu_ms_per_request: f64,
+    cpu_ms_all_per_request: f64,
+    cpu_ms: Cpu,
     errors: usize,
 }
 
@@ -103,16 +106,16 @@ async fn measure(
     demo::drive(&warm, WARM_UP, 4, true).await;
     warm.stop().await;
     let apps = Apps::start(targets).await?;
-    let before = demo::usage(&network);
+    let before = Cpu::now(&network);
     let took = demo::drive(&apps, arguments.n, arguments.concurrency, arguments.json).await;
-    let nodes = demo::node_reports(&network, &before).await;
+    let after = Cpu::now(&network);
     let totals = apps.totals();
     apps.stop().await;
     network.stop().await;
     for error in totals.errors.iter().take(5) {
         eprintln!("{error}");
     }
-    let cpu_ms: u64 = nodes.iter().map(|node| node.cpu_ms).sum();
+    let cpu_ms = after.per_request(before, totals.verified);
     let seconds = took.as_secs_f64();
     Ok(FlowResult {
         bench: "flow",
@@ -127,7 +130,9 @@ async fn measure(
         accept_p50_ms: totals.accept_ms.p50,
         p50_ms: totals.complete_ms.p50,
         p99_ms: totals.complete_ms.p99,
-        cpu_ms_per_request: cpu_ms as f64 / totals.verified.max(1) as f64,
+        cpu_ms_per_request: cpu_ms.nodes,
+        cpu_ms_all_per_request: cpu_ms.total(),
+        cpu_ms,
         errors: totals.errors.len(),
     })
 }
@@ -138,13 +143,14 @@ fn line(result: &FlowResult) -> String {
         workers => format!("master + {workers} workers"),
     };
     format!(
-        "flow  {:<9} {set_up:<20} {:>7.1} requests/s  p50 {:>7.1} ms  p99 {:>7.1} ms  accept p50 {:>6.1} ms  {:>6.2} CPU-ms/request  {} of {}",
+        "flow  {:<9} {set_up:<20} {:>7.1} requests/s  p50 {:>7.1} ms  p99 {:>7.1} ms  accept p50 {:>6.1} ms  {:>6.2} CPU-ms/request ({:.2} of all processes)  {} of {}",
         result.store,
         result.per_second,
         result.p50_ms,
         result.p99_ms,
         result.accept_p50_ms,
         result.cpu_ms_per_request,
+        result.cpu_ms_all_per_request,
         result.verified,
         result.n
     )

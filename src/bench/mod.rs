@@ -1,6 +1,7 @@
 //! `erawan bench`: speed and size, several set-ups side by side in one run.
 
 mod cluster;
+mod cpu;
 pub mod flow;
 pub mod jobs;
 pub mod node;

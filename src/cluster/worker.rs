@@ -1,5 +1,6 @@
 //! Assembly of a worker's side of the cluster.
 
+use std::iter;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::Duration;
@@ -71,9 +72,6 @@ impl Worker {
     /// Starts the request handlers and begins to look for the master. To be
     /// called inside an actix system.
     pub fn start(options: WorkerOptions) -> WorkerHandle {
-        let threads = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
-        let handling: Vec<Arbiter> = (0..threads).map(|_| Arbiter::new()).collect();
-        let handles: Vec<ArbiterHandle> = handling.iter().map(Arbiter::handle).collect();
         let (linking, own) = match &options.link {
             Link::Grpc { .. } => {
                 let arbiter = Arbiter::new();
@@ -81,6 +79,11 @@ impl Worker {
             }
             Link::Local(port) => (port.arbiter.clone(), None),
         };
+        let handling: Vec<Arbiter> = (0..further_threads()).map(|_| Arbiter::new()).collect();
+        let handles: Vec<ArbiterHandle> = iter::once(linking.clone())
+            .chain(handling.iter().map(Arbiter::handle))
+            .collect();
+        let (halt, halted) = watch::channel(false);
         let (state, link_state) = watch::channel(LinkState::default());
         let identity = Identity {
             node_id: options.node_id,
@@ -96,8 +99,9 @@ impl Worker {
                 (0..count)
                     .map(|n| {
                         let (link, execution) = (ctx.address(), execution.clone());
+                        let halted = halted.clone();
                         RequestHandler::start_in_arbiter(&handles[n % handles.len()], move |_| {
-                            RequestHandler::new(pool, share, link, execution)
+                            RequestHandler::new(pool, share, link, execution, halted)
                         })
                     })
                     .collect()
@@ -116,16 +120,27 @@ impl Worker {
         WorkerHandle {
             link,
             link_state,
+            halt,
             own,
             handling: Mutex::new(handling),
         }
     }
 }
 
+/// Threads of request handlers beside the link's own, where the first ones run:
+/// what the link and those say to each other wakes nobody. One core is left to
+/// the API.
+fn further_threads() -> usize {
+    let cores = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
+    cores.saturating_sub(2)
+}
+
 /// A running worker.
 pub struct WorkerHandle {
     link: Addr<MasterLink>,
     link_state: watch::Receiver<LinkState>,
+    /// Tells the handlers to let go of what they run.
+    halt: watch::Sender<bool>,
     /// Of the link over gRPC; a local one runs on the master's.
     own: Option<Arbiter>,
     handling: Mutex<Vec<Arbiter>>,
@@ -158,6 +173,7 @@ impl WorkerHandle {
     /// Stops what still runs, and hands it back, so that it starts elsewhere
     /// at once. A job that must not be repeated is left to the master to judge.
     pub async fn abandon(&self) {
+        self.halt.send_replace(true);
         let handling = std::mem::take(&mut *self.handling.lock());
         join_all(handling).await;
         if self.tell(Abandoned).await {
@@ -186,6 +202,7 @@ impl WorkerHandle {
 
     /// Stops now; what still runs is run elsewhere.
     pub async fn stop(self) {
+        self.halt.send_replace(true);
         let handling = self.handling.into_inner();
         join_all(self.own.into_iter().chain(handling)).await;
     }

@@ -9,7 +9,7 @@ use super::callback::{Persistence, Target, callback_job};
 use super::{backoff, reconnect_backoff};
 use crate::actors::Run;
 use crate::error::Error;
-use crate::job::{Commit, Job, Millis, NewJob, Table};
+use crate::job::{Commit, Job, Millis, NewJob, Table, codec};
 use crate::mq::client::{MqSender, SendError};
 use crate::node::Context;
 
@@ -30,6 +30,7 @@ pub struct OutboundMessage {
     /// Port of it.
     pub port: i32,
     /// Encoded `EncryptedMqMessage`.
+    #[serde(with = "codec::bytes")]
     pub payload: Vec<u8>,
     /// Request it belongs to.
     pub request_id: String,

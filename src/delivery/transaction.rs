@@ -41,6 +41,7 @@ pub struct Continuation {
     /// Its ordering key.
     pub key: String,
     /// Handed through, in the form the kind expects.
+    #[serde(with = "codec::bytes")]
     pub context: Vec<u8>,
 }
 
@@ -69,6 +70,7 @@ pub struct Settled {
     /// What became of it.
     pub fate: Fate,
     /// From [`Continuation::context`].
+    #[serde(with = "codec::bytes")]
     pub context: Vec<u8>,
 }
 
@@ -124,6 +126,7 @@ pub struct Expected {
     /// What was asked for.
     pub transact: Transact,
     /// The signed bytes.
+    #[serde(with = "codec::bytes")]
     pub bytes: Vec<u8>,
     /// When it was signed.
     pub signed_at: Millis,

@@ -49,12 +49,12 @@ pub async fn drive(apps: &Apps, requests: u64, concurrency: usize, quiet: bool) 
     let ended = AtomicU64::new(0);
     let step = (requests / 10).max(1);
     let took = apps
-        .drive(requests, concurrency, |totals: &Totals| {
+        .drive(requests, concurrency, |errors| {
             let done = ended.fetch_add(1, Ordering::Relaxed) + 1;
             bar.set_position(done);
-            bar.set_message(format!("{} errors", totals.errors.len()));
+            bar.set_message(format!("{errors} errors"));
             if !terminal && !quiet && done.is_multiple_of(step) {
-                eprintln!("{done}/{requests} requests, {} errors", totals.errors.len());
+                eprintln!("{done}/{requests} requests, {errors} errors");
             }
         })
         .await;

@@ -49,6 +49,8 @@ pub struct Process {
 pub struct Usage {
     /// CPU time of user and system, in milliseconds.
     pub cpu_ms: u64,
+    /// Of that, in the system.
+    pub system_ms: u64,
     /// Resident memory in MB (10^6 bytes).
     pub rss_mb: f64,
 }
@@ -180,12 +182,14 @@ pub fn usage_of(pid: u32) -> Option<Usage> {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
     // The command name is in parentheses and may hold blanks; fields follow it.
     let fields: Vec<&str> = stat.rsplit_once(')')?.1.split_whitespace().collect();
-    let ticks: u64 = fields.get(11)?.parse::<u64>().ok()? + fields.get(12)?.parse::<u64>().ok()?;
+    let ticks = |field: usize| fields.get(field)?.parse::<u64>().ok();
+    let (user, system) = (ticks(11)?, ticks(12)?);
     let pages: u64 = fields.get(21)?.parse().ok()?;
     let ticks_per_second = sysconf(SysconfVar::CLK_TCK).ok()??.max(1) as u64;
     let page_size = sysconf(SysconfVar::PAGE_SIZE).ok()?? as u64;
     Some(Usage {
-        cpu_ms: ticks * 1000 / ticks_per_second,
+        cpu_ms: (user + system) * 1000 / ticks_per_second,
+        system_ms: system * 1000 / ticks_per_second,
         rss_mb: (pages * page_size) as f64 / 1e6,
     })
 }

@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 
 use crate::error::Error;
-use crate::flows::{RequestUpdate, request_key, row};
+use crate::flows::{RequestUpdate, as_, idp, request_key, row, status_update};
 use crate::job::{Kind, NewJob, Row, Table};
 use crate::ledger::{Block, BlockJobs};
 use crate::node::{Context, Role};
@@ -39,7 +39,10 @@ impl BlockJobs for RoleBlockJobs {
         }
         for node_id in self.node_ids() {
             for (table, kind) in watched(self.context.role) {
-                let found = self.known(&node_id, *table, &changes).await?;
+                let mut found = self.known(&node_id, *table, &changes).await?;
+                if !self.is_told(*kind).await? {
+                    found.retain(|change| change.ended);
+                }
                 jobs.extend(
                     found
                         .into_iter()
@@ -55,6 +58,16 @@ impl RoleBlockJobs {
     /// The nodes this process works for.
     fn node_ids(&self) -> Vec<String> {
         vec![self.context.node_id().to_owned()]
+    }
+
+    /// Whether a client application hears of every change; if not, only the
+    /// end of a request leaves something to do.
+    async fn is_told(&self, kind: Kind) -> Result<bool, Error> {
+        match kind {
+            Kind::IdpRequestUpdate => status_update::is_wanted(&self.context, idp::ROLE).await,
+            Kind::AsRequestUpdate => status_update::is_wanted(&self.context, as_::ROLE).await,
+            _ => Ok(true),
+        }
     }
 
     async fn known<'a>(
@@ -257,6 +270,31 @@ mod tests {
                 .map(|kind| (kind, update("a", true)))
                 .collect();
             assert_eq!(updates(role, &all, block).await, expected);
+        }
+    }
+
+    #[actix::test]
+    async fn without_a_url_for_status_updates_only_the_end_of_a_request_is_a_job() {
+        for (url, method, jobs) in [
+            (false, "CreateAsResponse", 0),
+            (false, "CloseRequest", 1),
+            (true, "CreateAsResponse", 1),
+        ] {
+            let node = TestNode::new("idp1", Role::Idp);
+            let known = row("idp1", "a");
+            node.state
+                .apply(&[Write::put(Table::ConsentRequest, known, b"{}".to_vec())]);
+            if url {
+                let name = "incoming_request_status_update_url";
+                let value = b"http://app".to_vec();
+                node.state
+                    .apply(&[Write::put_column(Table::CallbackUrl, "idp", name, value)]);
+            }
+            let makes = RoleBlockJobs {
+                context: node.context,
+            };
+            let made = makes.jobs(&block(vec![on("a", method)])).await.unwrap();
+            assert_eq!(made.len(), jobs, "{url} {method}");
         }
     }
 }

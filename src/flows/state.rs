@@ -4,7 +4,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::error::{Error, codes};
-use crate::job::{Table, Write};
+use crate::job::{Column, Table, Write};
 use crate::node::Context;
 
 /// One column of a row; `""` where the row is one value.
@@ -19,6 +19,33 @@ pub async fn load<T: DeserializeOwned>(
 ) -> Result<Option<T>, Error> {
     let bytes = context.state.get(table, row, column).await?;
     bytes.map(|bytes| parse(table, &bytes)).transpose()
+}
+
+/// The columns of a row whose columns are of different types, read at once.
+pub struct Columns {
+    table: Table,
+    columns: Vec<(Column, Vec<u8>)>,
+}
+
+impl Columns {
+    /// One of them; `None` if it is absent.
+    ///
+    /// # Errors
+    /// 10028 when it is unreadable.
+    pub fn parse<T: DeserializeOwned>(&self, column: &str) -> Result<Option<T>, Error> {
+        let mut columns = self.columns.iter();
+        let found = columns.find(|(name, _)| name == column);
+        found.map(|(_, bytes)| parse(self.table, bytes)).transpose()
+    }
+}
+
+/// Reads a row; without columns if it is absent.
+///
+/// # Errors
+/// Temporary when the store does not answer.
+pub async fn row(context: &Context, table: Table, row: &str) -> Result<Columns, Error> {
+    let columns = context.state.columns(table, row).await?;
+    Ok(Columns { table, columns })
 }
 
 /// All columns of a row in byte order of their names; empty if absent.

@@ -22,12 +22,8 @@ pub async fn callback(
     role: &str,
     update: &RequestUpdate,
 ) -> Result<Commit, Error> {
-    let url = context
-        .state
-        .get(Table::CallbackUrl, role, URL_NAME)
-        .await?;
     let mut commit = Commit::nothing();
-    if url.is_none() {
+    if !is_wanted(context, role).await? {
         return Ok(commit);
     }
     let job = match status(context, role, update).await {
@@ -42,6 +38,16 @@ pub async fn callback(
     };
     commit.job(job);
     Ok(commit)
+}
+
+/// Whether the client application has set a URL for it.
+///
+/// # Errors
+/// Temporary when the store does not answer.
+pub async fn is_wanted(context: &Context, role: &str) -> Result<bool, Error> {
+    let state = context.state.as_ref();
+    let url = state.get(Table::CallbackUrl, role, URL_NAME).await?;
+    Ok(url.is_some())
 }
 
 async fn status(context: &Context, role: &str, update: &RequestUpdate) -> Result<NewJob, Error> {

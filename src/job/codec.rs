@@ -49,9 +49,75 @@ pub fn decode<T: for<'de> Deserialize<'de>>(bytes: &[u8]) -> Result<T, DecodeErr
     }
 }
 
+/// For a member that is bytes (`#[serde(with = "codec::bytes")]`): it is written
+/// and read as a whole, not one by one; what is written is the same.
+pub mod bytes {
+    use std::fmt;
+
+    use serde::de::{SeqAccess, Visitor};
+    use serde::{Deserializer, Serializer};
+
+    /// Writes the bytes.
+    ///
+    /// # Errors
+    /// Those of the serializer.
+    pub fn serialize<S: Serializer>(bytes: &[u8], serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_bytes(bytes)
+    }
+
+    /// Reads the bytes.
+    ///
+    /// # Errors
+    /// Those of the deserializer.
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<u8>, D::Error> {
+        deserializer.deserialize_byte_buf(Bytes)
+    }
+
+    struct Bytes;
+
+    impl<'de> Visitor<'de> for Bytes {
+        type Value = Vec<u8>;
+
+        fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+            formatter.write_str("bytes")
+        }
+
+        fn visit_bytes<E>(self, bytes: &[u8]) -> Result<Vec<u8>, E> {
+            Ok(bytes.to_vec())
+        }
+
+        fn visit_byte_buf<E>(self, bytes: Vec<u8>) -> Result<Vec<u8>, E> {
+            Ok(bytes)
+        }
+
+        fn visit_seq<A: SeqAccess<'de>>(self, mut sequence: A) -> Result<Vec<u8>, A::Error> {
+            let mut bytes = Vec::new();
+            while let Some(byte) = sequence.next_element()? {
+                bytes.push(byte);
+            }
+            Ok(bytes)
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[derive(Debug, PartialEq, Serialize, Deserialize)]
+    struct Whole(#[serde(with = "bytes")] Vec<u8>);
+
+    #[test]
+    fn bytes_are_written_the_same_as_a_whole_and_one_by_one() {
+        let values: Vec<u8> = (0..=255).cycle().take(1000).collect();
+        let one_by_one = encode(&(values.clone(), 7u32));
+        assert_eq!(encode(&(Whole(values.clone()), 7u32)), one_by_one);
+        let read: (Whole, u32) = decode(&one_by_one).unwrap();
+        assert_eq!(read, (Whole(values.clone()), 7));
+        let text = serde_json::to_string(&Whole(vec![1, 2])).unwrap();
+        let read: Whole = serde_json::from_str(&text).unwrap();
+        assert_eq!(read, Whole(vec![1, 2]));
+    }
 
     #[test]
     fn what_is_written_is_read_back() {

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{JobId, NewJob};
+use super::{JobId, NewJob, codec};
 
 macro_rules! tables {
     ($($(#[$doc:meta])* $variant:ident = $name:literal;)*) => {
@@ -77,6 +77,7 @@ pub enum Write {
         /// Which column.
         column: Column,
         /// The value (codec or JSON, as the table's owner says).
+        #[serde(with = "codec::bytes")]
         value: Vec<u8>,
     },
     /// Deletes a whole row.

@@ -87,6 +87,7 @@ pub struct NewJob {
     /// Jobs of one key run one at a time, in the order accepted.
     pub key: String,
     /// The kind's payload in the form of [`codec`].
+    #[serde(with = "codec::bytes")]
     pub payload: Vec<u8>,
     /// Idempotency key: the same source is accepted once within the store's
     /// retention ([`crate::store::SOURCE_RETENTION`]).

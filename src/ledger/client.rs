@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
-use super::rpc::answers::{self, Attributes, BlockBody, Status};
+use super::rpc::answers::{self, Announced, Attributes, BlockBody, Status, TransactionResult};
 use super::rpc::{Pool, RpcError, RpcOptions, Subscription};
 use super::{Block, Broadcast, ChainUpdate, Inclusion, Ledger, TransactionHash, block};
 use crate::error::{Error, codes};
@@ -98,21 +98,33 @@ impl LedgerClient {
         Ok(body)
     }
 
-    /// A block with its results. `body`: if it is at hand already.
+    /// A block with its results. `announced`: what is at hand of it.
     ///
     /// # Errors
     /// Those of [`Self::block_body`].
-    pub async fn block(&self, height: u64, body: Option<&BlockBody>) -> Result<Block, Error> {
-        let results = self.pool.call("block_results", json!([height.to_string()]));
-        let (body, results) = match body.filter(|body| body.height == height) {
-            Some(body) => (body.clone(), results.await?),
+    pub async fn block(&self, height: u64, announced: Option<&Announced>) -> Result<Block, Error> {
+        let block = match announced {
+            Some(Announced {
+                body,
+                results: Some(results),
+            }) => block::assemble(body, results.clone()),
+            Some(Announced { body, .. }) => {
+                block::assemble(body, self.block_results(height).await?)
+            }
             None => {
-                let (body, results) = tokio::join!(self.block_body(height), results);
-                (body?, results?)
+                let (body, results) =
+                    tokio::join!(self.block_body(height), self.block_results(height));
+                block::assemble(&body?, results?)
             }
         };
-        let results = answers::block_results(&results, self.attributes().await?)?;
-        Ok(block::assemble(&body, results)?)
+        Ok(block?)
+    }
+
+    async fn block_results(&self, height: u64) -> Result<Vec<TransactionResult>, Error> {
+        let params = json!([height.to_string()]);
+        let results = self.pool.call("block_results", params).await?;
+        let attributes = self.attributes().await?;
+        Ok(answers::block_results(&results, attributes)?)
     }
 
     /// Subscribes to new blocks, on a socket of its own.

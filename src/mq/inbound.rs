@@ -24,7 +24,7 @@ use crate::crypto::signature;
 use crate::delivery::callback;
 use crate::error::{Error, codes};
 use crate::flows::{self, Received};
-use crate::job::{Commit, Job, Kind, Millis, NewJob, Outcome, Table, Write};
+use crate::job::{Commit, Job, Kind, Millis, NewJob, Outcome, Table, Write, codec};
 use crate::ledger::query;
 use crate::ledger::types::{NodeInfo, NodeKey};
 use crate::node::{Context, Role};
@@ -45,6 +45,7 @@ pub struct RawMessage {
     /// Unique per sender.
     pub message_id: String,
     /// Encoded `EncryptedMqMessage`.
+    #[serde(with = "codec::bytes")]
     pub bytes: Vec<u8>,
     /// When it came.
     pub received_at: Millis,

@@ -92,10 +92,9 @@ async fn serve(config: Arc<Config>, stop: Stop) -> io::Result<()> {
     let admin = start_admin(&config, &readiness, &standing).await?;
     let parts = Parts::open(config.clone()).await?;
     readiness.follow(&parts);
-    let own_thread = (config.mode == Mode::Standalone).then(Arbiter::new);
-    let place = own_thread
-        .as_ref()
-        .map(|thread| Place::new(thread.handle()));
+    // In this thread: what waits for sockets here and what those jobs run for
+    // need not wake each other.
+    let place = (config.mode == Mode::Standalone).then(|| Place::new(Arbiter::current()));
     let worker = match (config.mode, &place) {
         (Mode::Master, _) => None,
         (_, Some(place)) => {

@@ -13,7 +13,7 @@ use crate::delivery::transaction::{Expected, settle_included};
 use crate::job::codec;
 use crate::job::{Commit, Guard, NewJob, Table, Write};
 use crate::ledger::follow::{Follow, Plan, Progress};
-use crate::ledger::rpc::answers::BlockBody;
+use crate::ledger::rpc::Sighting;
 use crate::ledger::{Block, TransactionHash};
 use crate::store::{Accept, Accepted};
 
@@ -36,14 +36,14 @@ impl Watcher {
     pub async fn advance(
         &mut self,
         follow: &mut Follow,
-        newest: Option<&BlockBody>,
+        sighting: &Sighting,
     ) -> Result<(), Trouble> {
         let mut catch_up = CatchUp::begin(follow);
         while let Some(plan) = follow.next(PORTION_BLOCKS) {
             let started = Instant::now();
             catch_up.show(follow);
             self.wait_for_room().await;
-            let blocks = self.fetch(&plan, newest).await?;
+            let blocks = self.fetch(&plan, sighting).await?;
             self.take(follow, plan.settle_from, blocks).await?;
             metrics::histogram!("block_process_duration_ms")
                 .record(started.elapsed().as_secs_f64() * 1000.0);
@@ -66,11 +66,7 @@ impl Watcher {
     }
 
     /// The blocks of a plan in order, fewer if they are large.
-    async fn fetch(
-        &mut self,
-        plan: &Plan,
-        newest: Option<&BlockBody>,
-    ) -> Result<Vec<Block>, Trouble> {
+    async fn fetch(&mut self, plan: &Plan, sighting: &Sighting) -> Result<Vec<Block>, Trouble> {
         let first = *plan.fetch.start();
         let held = self.held.take().filter(|block| block.height == first);
         let rest = first + u64::from(held.is_some())..=*plan.fetch.end();
@@ -78,7 +74,7 @@ impl Watcher {
         let (mut transactions, mut bytes) = (0, 0);
         let client = &self.options.client;
         let mut fetching = stream::iter(rest)
-            .map(|height| client.block(height, newest))
+            .map(|height| client.block(height, sighting.block(height)))
             .buffered(FETCHES);
         while let Some(block) = fetching.next().await {
             let block = block?;

@@ -1,7 +1,6 @@
 //! From one (re)connect to the next: subscribe, wait until the ledger is
 //! usable, find out where to go on, then follow.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::watch;
@@ -13,7 +12,7 @@ use crate::flows::replaced::Replaced;
 use crate::job::codec;
 use crate::job::{Guard, Millis, Table, Write};
 use crate::ledger::follow::{self, Follow, Progress, Start, Verdict, Watchdog};
-use crate::ledger::rpc::answers::{BlockBody, Status};
+use crate::ledger::rpc::answers::Status;
 use crate::ledger::rpc::{Sighting, Subscription};
 use crate::ledger::{Block, ChainUpdate, Mark, query};
 use crate::store::{Accept, Accepted};
@@ -264,11 +263,11 @@ impl Watcher {
         let mut poll = StatusPoll::start(self.options.client.clone(), timing.poll);
         let mut confirm = interval_at(Instant::now() + timing.confirm, timing.confirm);
         confirm.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut newest: Option<Arc<BlockBody>> = None;
+        let mut seen = Sighting::default();
         let mut retry_at = Instant::now();
         loop {
             if retry_at <= Instant::now() {
-                match self.work(follow, newest.as_deref()).await {
+                match self.work(follow, &seen).await {
                     Ok(()) => self.failures = 0,
                     Err(Trouble::Later(reason)) => {
                         metrics::counter!("block_process_fails_total").increment(1);
@@ -281,7 +280,7 @@ impl Watcher {
             }
             tokio::select! {
                 sighting = subscription.changed() => {
-                    newest = sighted(sighting, follow, &mut watchdog)?.or(newest);
+                    seen = sighted(sighting, follow, &mut watchdog)?;
                 }
                 status = poll.next() => judge(&status, follow, &mut watchdog)?,
                 _ = confirm.tick() => self.owes_confirm = true,
@@ -291,12 +290,8 @@ impl Watcher {
     }
 
     /// Everything there is to do now. Ends at once when there is nothing.
-    async fn work(
-        &mut self,
-        follow: &mut Follow,
-        newest: Option<&BlockBody>,
-    ) -> Result<(), Trouble> {
-        self.advance(follow, newest).await?;
+    async fn work(&mut self, follow: &mut Follow, sighting: &Sighting) -> Result<(), Trouble> {
+        self.advance(follow, sighting).await?;
         if !self.is_ready() {
             let progress = follow.progress().clone();
             self.tell(&progress, true, true, Vec::new()).await;
@@ -370,14 +365,14 @@ fn sighted(
     sighting: Sighting,
     follow: &mut Follow,
     watchdog: &mut Watchdog,
-) -> Result<Option<Arc<BlockBody>>, Trouble> {
-    if let Some(block) = &sighting.newest {
-        watchdog.announced(block.height);
-        follow.saw(block.height);
+) -> Result<Sighting, Trouble> {
+    if let Some(block) = sighting.newest() {
+        watchdog.announced(block.body.height);
+        follow.saw(block.body.height);
     }
     match sighting.ended {
         Some(reason) => Err(Trouble::Restart(format!("subscription: {reason}"))),
-        None => Ok(sighting.newest),
+        None => Ok(sighting),
     }
 }
 

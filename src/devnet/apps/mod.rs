@@ -135,12 +135,12 @@ impl Apps {
     }
 
     /// Makes `requests` requests, `concurrency` at a time, and waits for all.
-    /// `progress` is told of each that ended.
+    /// `progress` is told of each that ended, with the errors so far.
     pub async fn drive(
         &self,
         requests: u64,
         concurrency: usize,
-        progress: impl Fn(&Totals) + Send + Sync,
+        progress: impl Fn(usize) + Send + Sync,
     ) -> Duration {
         let started = Instant::now();
         let places = Semaphore::new(concurrency.max(1));
@@ -149,7 +149,7 @@ impl Apps {
             let _place = places.acquire().await.expect("semaphore is open");
             // A failure is in the record.
             self.request().await;
-            progress(&self.record.totals());
+            progress(self.record.errors());
         };
         futures_util::future::join_all((0..requests).map(|_| run_one())).await;
         started.elapsed()

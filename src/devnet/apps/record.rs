@@ -180,6 +180,11 @@ impl Record {
         self.as_node.get_or_try_init(ask).await.cloned()
     }
 
+    /// How many things went wrong so far.
+    pub fn errors(&self) -> usize {
+        self.inner.lock().totals.errors.len()
+    }
+
     /// Sums so far.
     pub fn totals(&self) -> Totals {
         let inner = self.inner.lock();

@@ -21,7 +21,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use parking_lot::RwLock;
+use parking_lot::{Mutex, RwLock};
 use time::OffsetDateTime;
 use tokio::net::TcpListener;
 use tokio::sync::{Notify, watch};
@@ -72,6 +72,8 @@ struct Shared {
     /// Height of the last block that is stored and answered for.
     height: watch::Sender<i64>,
     transaction_waits: Notify,
+    /// Height of a new block and what its event says.
+    newest_event: Mutex<Option<(i64, Arc<str>)>>,
 }
 
 /// A development ledger.
@@ -110,6 +112,7 @@ impl Ledger {
             chain: RwLock::new(chain),
             height,
             transaction_waits: Notify::new(),
+            newest_event: Mutex::new(None),
         });
         let (stop, mut stopped) = watch::channel(false);
         let task = tokio::spawn(async move {

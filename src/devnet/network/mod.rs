@@ -73,6 +73,17 @@ pub enum ServiceKind {
     MessageQueue,
 }
 
+/// What a process of the network is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Part {
+    /// Masters, workers, standalone nodes.
+    Nodes,
+    /// What the nodes use.
+    Service(ServiceKind),
+    /// A Redis server started for the network.
+    Redis,
+}
+
 /// What the nodes use, beside Redis.
 pub struct Service {
     /// What it is.
@@ -297,6 +308,20 @@ impl Network {
             role: plan.role,
             processes,
         })
+    }
+
+    /// Process ids of everything that runs, by what it is for.
+    pub fn pids(&self) -> Vec<(Part, u32)> {
+        let nodes = self.nodes.iter().flat_map(|node| &node.processes);
+        let nodes = nodes.map(|node| (Part::Nodes, node.process.pid()));
+        let services = self.services.iter();
+        let services = services.map(|service| (Part::Service(service.kind), service.process.pid()));
+        let redis = self.redis.iter().map(|redis| (Part::Redis, redis.pid()));
+        nodes
+            .chain(services)
+            .chain(redis)
+            .filter_map(|(part, pid)| Some((part, pid?)))
+            .collect()
     }
 
     /// The node with this role, the first one named.

@@ -15,7 +15,7 @@ pub mod service;
 mod tests;
 
 /// Role of the callback settings used here; on a proxy too.
-const ROLE: &str = "as";
+pub(super) const ROLE: &str = "as";
 
 /// `action` of errors met after the client application answered a data request.
 const ACTION_AFTER_CALLBACK: &str = "afterGotDataFromCallback";

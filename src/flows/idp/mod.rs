@@ -18,7 +18,7 @@ use crate::mq::message::{ConsentRequest, Message};
 use crate::node::Context;
 
 /// Role of the callback settings used here; on a proxy too.
-const ROLE: &str = "idp";
+pub(super) const ROLE: &str = "idp";
 
 /// The consent request as it was received.
 ///

@@ -141,11 +141,11 @@ impl Stored {
     /// # Errors
     /// Those of [`state::load`].
     pub async fn load(context: &Context, of: RequestRef) -> Result<Option<Self>, Error> {
-        let row = of.row();
-        let Some(request) = state::load(context, Table::RequestData, &row, "").await? else {
+        let columns = state::row(context, Table::RequestData, &of.row()).await?;
+        let Some(request) = columns.parse("")? else {
             return Ok(None);
         };
-        let progress = state::load(context, Table::RequestData, &row, PROGRESS).await?;
+        let progress = columns.parse(PROGRESS)?;
         Ok(Some(Self {
             of,
             request,

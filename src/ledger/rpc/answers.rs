@@ -57,6 +57,16 @@ impl TransactionResult {
     }
 }
 
+/// A block as the event NewBlock shows it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Announced {
+    /// The block.
+    pub body: BlockBody,
+    /// What its transactions did, if the event says so: from 0.38 on, and of a
+    /// block without transactions.
+    pub results: Option<Vec<TransactionResult>>,
+}
+
 /// How a version writes event attributes (spec/ledger.md 1.4).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Attributes {
@@ -155,6 +165,32 @@ pub fn block_body(method: &str, block: &Value) -> Result<BlockBody, RpcError> {
         mark: mark(&header["app_hash"], &header["time"]),
         transactions: encoded.iter().map(decode).collect::<Result<_, _>>()?,
     })
+}
+
+/// Reads `data.value` of the event NewBlock.
+///
+/// # Errors
+/// [`RpcError::Malformed`] without a block.
+pub fn announced(value: &Value) -> Result<Announced, RpcError> {
+    let body = block_body("subscribe", &value["block"])?;
+    let results = if body.transactions.is_empty() {
+        Some(Vec::new())
+    } else {
+        let results = &value["result_finalize_block"]["tx_results"];
+        announced_results(results).filter(|results| results.len() == body.transactions.len())
+    };
+    Ok(Announced { body, results })
+}
+
+/// Versions with this member write attributes as plain text. Results that leave
+/// out what [`TransactionResult`] has are asked for instead.
+fn announced_results(results: &Value) -> Option<Vec<TransactionResult>> {
+    let read = |result: &Value| {
+        result["log"].as_str()?;
+        let result = transaction_result("subscribe", result, Attributes::Plain).ok()?;
+        result.attribute("success").is_some().then_some(result)
+    };
+    results.as_array()?.iter().map(read).collect()
 }
 
 /// Reads the answer to `block_results`.
@@ -283,6 +319,32 @@ mod tests {
             Attributes::of_version("0.32.9"),
             Err(RpcError::UnsupportedVersion(_))
         ));
+    }
+
+    #[test]
+    fn an_announced_block_has_its_results_where_they_are_complete() {
+        let result = json!({"code": 0, "log": "success", "events": [
+            {"type": "did.result", "attributes": [{"key": "success", "value": "true"}]}]});
+        let event = |txs: Value, results: Value| {
+            let header = json!({"height": "7", "chain_id": "chain-a"});
+            let event = json!({
+                "block": {"header": header, "data": {"txs": txs}},
+                "result_finalize_block": {"tx_results": results},
+            });
+            announced(&event).unwrap().results
+        };
+        let results = event(json!(["AA=="]), json!([result])).unwrap();
+        assert_eq!(results[0].attribute("success"), Some("true"));
+        assert_eq!(event(json!([]), Value::Null), Some(Vec::new()));
+        for incomplete in [
+            Value::Null,
+            json!([]),
+            json!([result, result]),
+            json!([{"code": 0, "log": "success"}]),
+            json!([{"code": 0, "events": result["events"]}]),
+        ] {
+            assert_eq!(event(json!(["AA=="]), incomplete), None);
+        }
     }
 
     #[test]

@@ -10,11 +10,16 @@ use super::{RpcError, RpcOptions};
 /// Largest message and frame taken from the ledger.
 const LARGEST_FRAME: usize = 64 << 20;
 
+/// Bytes read at once. The library fills so many with zeros before each read,
+/// and its own 128 KiB cost more than most answers.
+const READ_BUFFER: usize = 16 << 10;
+
 pub(super) type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
 
 /// Opens a socket within the time of a call.
 pub(super) async fn open(options: &RpcOptions) -> Result<Socket, RpcError> {
     let limits = WebSocketConfig::default()
+        .read_buffer_size(READ_BUFFER)
         .max_message_size(Some(LARGEST_FRAME))
         .max_frame_size(Some(LARGEST_FRAME));
     let opening = connect_async_with_config(options.address(), Some(limits), true);

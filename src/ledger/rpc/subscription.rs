@@ -1,8 +1,9 @@
 //! The socket on which the ledger announces new blocks (spec/ledger.md 1.5).
 //! A task of its own reads it, so that pings are answered however long the
-//! receiver works on a block; of several blocks only the newest is kept, since
-//! blocks are fetched by height anyway.
+//! receiver works on a block; of the blocks that come meanwhile the last few
+//! are kept, and the others fetched by height.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use futures_util::{SinkExt, StreamExt};
@@ -12,20 +13,51 @@ use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout_at};
 use tokio_tungstenite::tungstenite::Message;
 
-use super::answers::{BlockBody, block_body};
+use super::answers::{self, Announced};
 use super::socket::{self, Socket};
 use super::{RpcError, RpcOptions, envelope};
 
 const ID: &str = "newBlock_event";
 const QUERY: &str = "tm.event = 'NewBlock'";
 
+/// Announced blocks that are kept, and bytes of their transactions together;
+/// the newest is kept however large it is.
+const KEPT_BLOCKS: usize = 16;
+const KEPT_BYTES: usize = 16 << 20;
+
 /// What a subscription has shown so far.
 #[derive(Debug, Clone, Default)]
 pub struct Sighting {
-    /// The newest block announced.
-    pub newest: Option<Arc<BlockBody>>,
+    /// The last blocks announced, oldest first.
+    pub blocks: VecDeque<Arc<Announced>>,
     /// Why it ended, if it has.
     pub ended: Option<String>,
+}
+
+impl Sighting {
+    /// The newest block announced.
+    pub fn newest(&self) -> Option<&Announced> {
+        self.blocks.back().map(Arc::as_ref)
+    }
+
+    /// The block of this height, if it is kept.
+    pub fn block(&self, height: u64) -> Option<&Announced> {
+        let mut blocks = self.blocks.iter();
+        let found = blocks.find(|block| block.body.height == height);
+        found.map(Arc::as_ref)
+    }
+
+    fn add(&mut self, block: Announced) {
+        self.blocks.push_back(Arc::new(block));
+        let mut bytes: usize = self.blocks.iter().map(|block| size(block)).sum();
+        while self.blocks.len() > 1 && (self.blocks.len() > KEPT_BLOCKS || bytes > KEPT_BYTES) {
+            bytes -= self.blocks.pop_front().map_or(0, |oldest| size(&oldest));
+        }
+    }
+}
+
+fn size(block: &Announced) -> usize {
+    block.body.transactions.iter().map(Vec::len).sum()
 }
 
 /// A live subscription to new blocks. Its socket closes when it is dropped.
@@ -65,8 +97,8 @@ impl Subscription {
         if self.sightings.changed().await.is_err() {
             let ended = Some("the reader of the subscription ended".to_owned());
             return Sighting {
-                newest: None,
                 ended,
+                ..Sighting::default()
             };
         }
         self.sightings.borrow_and_update().clone()
@@ -88,10 +120,8 @@ async fn read(mut socket: Socket, sightings: watch::Sender<Sighting>, options: R
             Ok(None) => continue,
             Err(error) => break error.to_string(),
         };
-        match new_block(&event) {
-            Ok(block) => {
-                sightings.send_modify(|sighting| sighting.newest = Some(Arc::new(block)));
-            }
+        match answers::announced(&event["data"]["value"]) {
+            Ok(block) => sightings.send_modify(|sighting| sighting.add(block)),
             Err(error) => break error.to_string(),
         }
     };
@@ -120,6 +150,36 @@ async fn next_answer(
     Ok(ours.then_some(answer.outcome))
 }
 
-fn new_block(event: &Value) -> Result<BlockBody, RpcError> {
-    block_body("subscribe", &event["data"]["value"]["block"])
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ledger::rpc::answers::BlockBody;
+
+    fn block(height: u64, bytes: usize) -> Announced {
+        let body = BlockBody {
+            chain_id: "chain-a".to_owned(),
+            height,
+            mark: crate::ledger::Mark::default(),
+            transactions: vec![vec![0; bytes]],
+        };
+        let results = None;
+        Announced { body, results }
+    }
+
+    #[test]
+    fn the_last_blocks_are_kept_within_their_limits() {
+        let mut sighting = Sighting::default();
+        let kept = |sighting: &Sighting| {
+            let heights = sighting.blocks.iter().map(|block| block.body.height);
+            heights.collect::<Vec<_>>()
+        };
+        for height in 1..=20 {
+            sighting.add(block(height, 1));
+        }
+        assert_eq!(kept(&sighting), (5..=20).collect::<Vec<_>>());
+        sighting.add(block(21, KEPT_BYTES - 2));
+        assert_eq!(kept(&sighting), [19, 20, 21]);
+        sighting.add(block(22, KEPT_BYTES + 1));
+        assert_eq!(kept(&sighting), [22]);
+    }
 }

@@ -204,7 +204,8 @@ async fn a_subscription_shows_new_blocks_and_says_why_it_ended() {
     let ledger = FakeLedger::start(3).await;
     let mut subscription = Subscription::open(&ledger.options()).await.unwrap();
     ledger.add(vec![FakeTransaction::successful("A", json!({}), "rp1")]);
-    let newest = subscription.changed().await.newest.unwrap();
+    let sighting = subscription.changed().await;
+    let newest = &sighting.newest().unwrap().body;
     assert_eq!((newest.height, newest.transactions.len()), (4, 1));
     ledger.close_all();
     assert!(subscription.changed().await.ended.is_some());
@@ -247,5 +248,6 @@ async fn pings_keep_a_subscription_alive_that_has_no_blocks_to_show() {
         assert!(quiet.is_err(), "{quiet:?}");
     }
     ledger.add(vec![]);
-    assert_eq!(subscription.changed().await.newest.unwrap().height, 4);
+    let sighting = subscription.changed().await;
+    assert_eq!(sighting.newest().unwrap().body.height, 4);
 }

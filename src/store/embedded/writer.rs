@@ -20,6 +20,11 @@ use crate::store::StoreError;
 const WAITING: usize = 1024;
 /// Operations in one transaction at most.
 const AT_ONCE: usize = 512;
+/// What a transaction costs hardly depends on how many operations it has. When
+/// so many came while the last one was written, more are on their way, and it is
+/// worth waiting this long for them.
+const BUSY: usize = 4;
+const GATHER: Duration = Duration::from_millis(2);
 /// How often expired sources are looked for.
 const FORGET_EVERY: Duration = Duration::from_secs(60);
 /// Pause between attempts to open the file again after it failed.
@@ -122,13 +127,18 @@ impl Drop for Writer {
 
 fn run(shared: &Shared, file: &StoreFile, mut waiting: mpsc::Receiver<Box<dyn Operation>>) {
     let mut forgot_at = None;
+    let mut last_batch = 0;
     while let Some(first) = waiting.blocking_recv() {
+        if last_batch >= BUSY {
+            std::thread::sleep(GATHER);
+        }
         let mut batch = vec![first];
         while batch.len() < AT_ONCE
             && let Ok(next) = waiting.try_recv()
         {
             batch.push(next);
         }
+        last_batch = batch.len();
         let forget = forgot_at.is_none_or(|at: Instant| at.elapsed() >= FORGET_EVERY);
         let database = shared.read().clone();
         let outcome = match &database {

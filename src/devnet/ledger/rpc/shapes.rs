@@ -237,24 +237,29 @@ pub fn transaction(included: &Included, hash: &[u8]) -> Value {
     })
 }
 
-/// The result of the event NewBlock.
-pub fn new_block(chain: &Chain, block: &Block, query: &str) -> Value {
+/// Member `data` of the event NewBlock.
+pub fn new_block(chain: &Chain, block: &Block) -> Value {
     json!({
-        "query": query,
-        "data": {
-            "type": "tendermint/event/NewBlock",
-            "value": {
-                "block": block_body(chain, block),
-                "block_id": block_id(Some(&block.hash)),
-                "result_finalize_block": {
-                    "events": [],
-                    "tx_results": results(block),
-                    "validator_updates": validator_updates(block),
-                    "consensus_param_updates": null,
-                    "app_hash": STANDARD.encode(block.app_hash_after),
-                },
+        "type": "tendermint/event/NewBlock",
+        "value": {
+            "block": block_body(chain, block),
+            "block_id": block_id(Some(&block.hash)),
+            "result_finalize_block": {
+                "events": [],
+                "tx_results": results(block),
+                "validator_updates": validator_updates(block),
+                "consensus_param_updates": null,
+                "app_hash": STANDARD.encode(block.app_hash_after),
             },
         },
-        "events": {"tm.event": ["NewBlock"]},
     })
+}
+
+/// The event NewBlock as a subscription gets it. `data`: the text of
+/// [`new_block`], the same for all subscriptions.
+pub fn event(id: &Value, query: &str, data: &str) -> String {
+    let query = json!(query);
+    format!(
+        r#"{{"jsonrpc":"2.0","id":{id},"result":{{"query":{query},"data":{data},"events":{{"tm.event":["NewBlock"]}}}}}}"#
+    )
 }

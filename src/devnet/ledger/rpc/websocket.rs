@@ -23,6 +23,8 @@ use super::{MAX_REQUEST_BYTES, shapes};
 use crate::devnet::ledger::Shared;
 
 const PING_INTERVAL: Duration = Duration::from_secs(27);
+/// Bytes read at once; the library fills so many with zeros before each read.
+const READ_BUFFER: usize = 16 * 1024;
 /// CometBFT's limit for one client.
 const MAX_SUBSCRIPTIONS: usize = 5;
 /// A client that takes nothing for so long is given up.
@@ -51,6 +53,7 @@ pub async fn run(shared: Arc<Shared>, upgrade: OnUpgrade) {
         }
     };
     let configuration = WebSocketConfig::default()
+        .read_buffer_size(READ_BUFFER)
         .max_message_size(Some(MAX_REQUEST_BYTES))
         .max_frame_size(Some(MAX_REQUEST_BYTES));
     let stream = TokioIo::new(upgraded);
@@ -169,12 +172,28 @@ impl Connection {
 
     fn next_event(&mut self, index: usize) -> Option<String> {
         let subscription = self.subscriptions.get_mut(index)?;
-        let chain = self.shared.chain.read();
-        let block = chain.block(subscription.next_height)?;
-        let event = shapes::new_block(&chain, block, &subscription.query);
+        let data = event_data(&self.shared, subscription.next_height)?;
         subscription.next_height += 1;
-        Some(methods::success(&subscription.id, event).to_string())
+        Some(shapes::event(&subscription.id, &subscription.query, &data))
     }
+}
+
+/// What the event of a block says; of the newest block it is written once for
+/// all subscriptions.
+fn event_data(shared: &Shared, height: i64) -> Option<Arc<str>> {
+    let mut newest = shared.newest_event.lock();
+    if let Some((of, data)) = newest.as_ref()
+        && *of == height
+    {
+        return Some(data.clone());
+    }
+    let chain = shared.chain.read();
+    let block = chain.block(height)?;
+    let data: Arc<str> = shapes::new_block(&chain, block).to_string().into();
+    if newest.as_ref().is_none_or(|(of, _)| *of < height) {
+        *newest = Some((height, data.clone()));
+    }
+    Some(data)
 }
 
 /// The query of a subscription: only that for new blocks is known.
