@@ -9,6 +9,7 @@ mod accept;
 mod append_only_files;
 mod commit;
 mod crash;
+mod crash_points;
 mod durability;
 mod forgetting;
 mod harness;
