@@ -222,7 +222,7 @@ fn keep(state: &mut State, question: Question, answer: &Answer, parts: Parts) {
     if answer.is_none() && question.height.is_some() {
         return;
     }
-    let answer_bytes = answer.as_ref().map_or(0, |value| value.to_string().len());
+    let answer_bytes = answer.as_ref().map_or(0, |value| size(value));
     let bytes = ENTRY_BYTES + question.params.len() + answer_bytes;
     let answer = answer.clone();
     let kept = Kept {
@@ -231,6 +231,20 @@ fn keep(state: &mut State, question: Question, answer: &Answer, parts: Parts) {
         bytes,
     };
     state.answers.put(question, kept);
+}
+
+/// About as many bytes as the value has as text.
+fn size(value: &Value) -> usize {
+    const SMALL: usize = 8;
+    match value {
+        Value::Null | Value::Bool(_) | Value::Number(_) => SMALL,
+        Value::String(text) => SMALL + text.len(),
+        Value::Array(values) => values.iter().map(size).sum(),
+        Value::Object(members) => members
+            .iter()
+            .map(|(name, value)| SMALL + name.len() + size(value))
+            .sum(),
+    }
 }
 
 #[async_trait]
