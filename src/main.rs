@@ -54,6 +54,9 @@ enum Command {
         /// Shortest time between blocks with transactions.
         #[arg(long, default_value_t = 5)]
         block_interval_ms: u64,
+        /// Empty blocks to make at once at the start.
+        #[arg(long, default_value_t = 0)]
+        empty_blocks: u64,
     },
     /// A development network's message queue service.
     #[command(hide = true)]
@@ -101,12 +104,14 @@ async fn run(command: Option<Command>) -> io::Result<ExitCode> {
             directory,
             chain_id,
             block_interval_ms,
+            empty_blocks,
         }) => {
             let options = ledger::Options {
                 listen: SocketAddr::from((Ipv4Addr::LOCALHOST, port)),
                 chain_id,
                 directory,
                 block_interval: Duration::from_millis(block_interval_ms),
+                empty_blocks,
                 ..ledger::Options::default()
             };
             ledger::serve(options, stop()).await?;

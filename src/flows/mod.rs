@@ -3,6 +3,7 @@
 
 pub mod as_;
 pub mod block;
+mod call;
 pub mod dispatch;
 mod error_code;
 pub mod identifier;

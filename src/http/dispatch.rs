@@ -191,7 +191,8 @@ async fn conclude(api: &Api, purpose: Purpose, outcome: Outcome) -> Result<Answe
             if api.options.queue.admit(&accept.jobs, purpose).is_err() {
                 return Ok(queue_full(&api.options.context.config.api));
             }
-            if !store(api, accept).await? {
+            let is_stored = store(api, accept).await?;
+            if let Some(refused) = refused.filter(|_| !is_stored) {
                 return Err(refused.into());
             }
             Ok(match body {

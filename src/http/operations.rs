@@ -43,8 +43,9 @@ pub enum Outcome {
         accept: Accept,
         /// Body of the answer; `None`: empty.
         body: Option<Value>,
-        /// The answer when a guard of `accept` does not hold.
-        refused: Code,
+        /// The answer when a guard of `accept` does not hold; `None`: the same
+        /// call was accepted before, and is answered as it was then.
+        refused: Option<Code>,
     },
     /// Store this, then answer 204. No guards.
     Stored(Accept),

@@ -54,6 +54,9 @@ tables! {
     ExpectedTransaction = "expected_transaction";
     /// Transactions to be signed anew once the chain takes them again.
     DisabledTransaction = "disabled_transaction";
+    /// Calls of clients that must not be accepted twice, by what they ask
+    /// (`flows::call`).
+    Call = "call";
     /// How far the ledger has been followed.
     Progress = "progress";
 }

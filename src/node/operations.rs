@@ -61,7 +61,7 @@ fn input<T: DeserializeOwned>(body: Value) -> Result<T, Error> {
         .map_err(|error| Error::with_message(codes::BODY_VALIDATION_FAILED, error.to_string()))
 }
 
-fn accepted(accept: Accept, body: Option<Value>, refused: Code) -> Outcome {
+fn accepted(accept: Accept, body: Option<Value>, refused: Option<Code>) -> Outcome {
     Outcome::Accepted {
         accept,
         body,
@@ -69,9 +69,9 @@ fn accepted(accept: Accept, body: Option<Value>, refused: Code) -> Outcome {
     }
 }
 
-/// An operation whose accept has no guard that could refuse it.
+/// An operation whose accept is refused only if it was accepted before.
 fn started(accept: Accept) -> Outcome {
-    accepted(accept, None, codes::UNKNOWN_ERROR)
+    accepted(accept, None, None)
 }
 
 fn found(body: Option<Value>) -> Outcome {
@@ -94,7 +94,8 @@ impl Operations for FlowOperations {
             "request_id": answer.request_id,
             "initial_salt": answer.initial_salt,
         });
-        Ok(accepted(accept, Some(body), codes::DUPLICATE_REFERENCE_ID))
+        let refused = Some(codes::DUPLICATE_REFERENCE_ID);
+        Ok(accepted(accept, Some(body), refused))
     }
 
     async fn request_reference(&self, node_id: &str, reference_id: &str) -> Result<Outcome, Error> {

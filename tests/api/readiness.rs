@@ -89,7 +89,7 @@ async fn a_full_queue_refuses_calls_that_make_jobs_before_anything_is_stored() {
             ..Accept::default()
         },
         body: None,
-        refused: codes::UNKNOWN_ERROR,
+        refused: Some(codes::UNKNOWN_ERROR),
     };
     node.will_return(Ok(makes_a_job));
     let offer = || async {

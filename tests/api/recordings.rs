@@ -58,7 +58,7 @@ fn outcome(record: &Value) -> Result<Outcome, Error> {
                 ..Accept::default()
             },
             body: Some(response.clone()).filter(|body| !body.is_null()),
-            refused: codes::DUPLICATE_REFERENCE_ID,
+            refused: Some(codes::DUPLICATE_REFERENCE_ID),
         }),
         204 => Ok(Outcome::Stored(Accept::default())),
         _ => Ok(Outcome::NotFound),

@@ -18,7 +18,7 @@ fn accepted() -> Outcome {
             ..Accept::default()
         },
         body: Some(json!({"request_id": "r"})),
-        refused: codes::DUPLICATE_REFERENCE_ID,
+        refused: Some(codes::DUPLICATE_REFERENCE_ID),
     }
 }
 
@@ -77,7 +77,7 @@ async fn outcomes_without_a_body_have_none() {
     node.will_return(Ok(Outcome::Accepted {
         accept: Accept::default(),
         body: None,
-        refused: codes::DUPLICATE_REFERENCE_ID,
+        refused: Some(codes::DUPLICATE_REFERENCE_ID),
     }));
     let answer = close(&node).await;
     assert_eq!(

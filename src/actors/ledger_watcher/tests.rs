@@ -665,6 +665,21 @@ async fn a_ledger_reset_under_the_same_id_is_noticed_when_it_is_higher() {
 }
 
 #[tokio::test]
+async fn every_transaction_is_looked_up_at_once_when_the_ledger_was_replaced() {
+    let mut node = Node::started(10).await;
+    node.stop();
+    let young = expected(b"1", Millis::now());
+    node.store.put(Table::ExpectedTransaction, "aa", young);
+    node.ledger.become_chain("chain-a", 25);
+    node.start();
+    until("looked up", || {
+        !node.store.payloads(Kind::LedgerConfirm).is_empty()
+    })
+    .await;
+    assert_eq!(node.store.payloads(Kind::LedgerReplaced).len(), 1);
+}
+
+#[tokio::test]
 async fn a_node_that_is_briefly_behind_does_not_count_as_reset() {
     let mut node = Node::started(10).await;
     node.stop();

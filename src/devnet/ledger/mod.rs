@@ -51,6 +51,8 @@ pub struct Options {
     pub block_interval: Duration,
     /// Whether each block is forced to the disk before it counts.
     pub fsync: bool,
+    /// Empty blocks made at once at the start, for tests of catching up.
+    pub empty_blocks: u64,
 }
 
 impl Default for Options {
@@ -62,6 +64,7 @@ impl Default for Options {
             directory: None,
             block_interval: Duration::from_millis(5),
             fsync: false,
+            empty_blocks: 0,
         }
     }
 }
@@ -94,7 +97,7 @@ impl Ledger {
     /// If the address is taken or the blocks on disk cannot be used.
     pub async fn start(options: Options) -> io::Result<Running> {
         let mut chain = Chain::new(&options.chain_id)?;
-        let log = match &options.directory {
+        let mut log = match &options.directory {
             None => None,
             Some(directory) => Some(BlockLog::open(
                 directory,
@@ -105,6 +108,9 @@ impl Ledger {
                 },
             )?),
         };
+        for _ in 0..options.empty_blocks {
+            add_empty_block(&mut chain, log.as_mut())?;
+        }
         let listener = TcpListener::bind(options.listen).await?;
         let address = listener.local_addr()?;
         let (height, _) = watch::channel(chain.height());
@@ -181,6 +187,19 @@ async fn make_blocks(
         }
         tokio::time::sleep_until(next_transactions).await;
     }
+}
+
+fn add_empty_block(chain: &mut Chain, log: Option<&mut BlockLog>) -> io::Result<()> {
+    let record = Record {
+        height: chain.height() + 1,
+        time: chain.next_time(OffsetDateTime::now_utc()),
+        transactions: Vec::new(),
+    };
+    if let Some(log) = log {
+        log.append(&record)?;
+    }
+    chain.commit(record.time, record.transactions);
+    Ok(())
 }
 
 /// Writes the block, then commits it, then tells of it (spec/ledger.md 12.6).

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value};
 
-use super::response_created::Report;
+use super::response_created::{Report, Source};
 use super::{ACTION_AFTER_CALLBACK, ROLE, error, respond};
 use crate::config::ApiVersion;
 use crate::delivery::callback::{DataRequestAnswer, DataRequestRef, error_job};
@@ -61,13 +61,13 @@ async fn process(context: &Context, answer: &DataRequestAnswer) -> Result<Commit
             Ok(commit)
         }
         Answer::Data { data, reply } => {
-            let report = report(context, reply);
-            respond::answer(context, node_id, request_id, service_id, &data, report).await
+            let from = Source::of_callback(report(context, reply));
+            respond::answer(context, node_id, request_id, service_id, &data, from).await
         }
         Answer::ErrorCode { error_code, reply } => {
             let error_code = error_code.ok_or(codes::INVALID_ERROR_CODE)?;
-            let report = report(context, reply);
-            error::answer(context, node_id, request_id, service_id, error_code, report).await
+            let from = Source::of_callback(report(context, reply));
+            error::answer(context, node_id, request_id, service_id, error_code, from).await
         }
     }
 }

@@ -6,13 +6,16 @@ use serde_json::json;
 use super::ROLE;
 use super::pending::pending;
 use super::respond::transaction;
-use super::response_created::{Answered, Content, Report};
+use super::response_created::{Answered, Content, Source};
 use crate::error::Error;
+use crate::flows::call::Call;
 use crate::flows::reply::Reply;
 use crate::flows::{accept, error_code};
 use crate::job::Commit;
 use crate::node::Context;
 use crate::store::Accept;
+
+const OPERATION: &str = "as_error";
 
 /// Body of `POST /as/error/{request_id}/{service_id}`.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
@@ -37,10 +40,12 @@ pub async fn respond_with_error(
     service_id: &str,
     body: &ErrorAnswer,
 ) -> Result<Accept, Error> {
-    let report = Report::of_call(&body.reply);
     let error_code = body.error_code;
-    let commit = answer(context, node_id, request_id, service_id, error_code, report).await?;
-    Ok(accept(commit))
+    let content = json!([service_id, error_code]);
+    let call = Call::new(node_id, request_id, OPERATION, &body.reply, &content);
+    let from = Source::of_call(&body.reply, call.clone());
+    let commit = answer(context, node_id, request_id, service_id, error_code, from).await?;
+    Ok(call.once(accept(commit)))
 }
 
 /// The same for an error code from an API call and from a callback's answer.
@@ -53,7 +58,7 @@ pub(super) async fn answer(
     request_id: &str,
     service_id: &str,
     error_code: i64,
-    report: Report,
+    from: Source,
 ) -> Result<Commit, Error> {
     let request = pending(context, node_id, request_id, service_id).await?;
     error_code::check_registered(context.ledger.as_ref(), ROLE, error_code).await?;
@@ -63,7 +68,8 @@ pub(super) async fn answer(
         service_id: service_id.to_owned(),
         rp_id: request.rp_id,
         content: Content::Error(error_code),
-        report,
+        report: from.report,
+        call: from.call,
     };
     let params = json!({
         "request_id": request_id,

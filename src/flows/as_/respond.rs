@@ -6,11 +6,12 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::pending::pending;
-use super::response_created::{Answered, Content, Report};
+use super::response_created::{Answered, Content, Source};
 use super::schema;
 use crate::crypto::{KeyUse, hash};
 use crate::delivery::transaction::{Continuation, Transact, transact};
 use crate::error::{Error, codes};
+use crate::flows::call::Call;
 use crate::flows::reply::Reply;
 use crate::flows::{accept, request_key, row, state};
 use crate::job::{Commit, JobId, Kind, Table, codec};
@@ -19,6 +20,8 @@ use crate::mq::message::PackedData;
 use crate::mq::packing;
 use crate::node::Context;
 use crate::store::Accept;
+
+const OPERATION: &str = "as_data";
 
 /// Body of `POST /as/data/{request_id}/{service_id}`.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
@@ -54,9 +57,11 @@ pub async fn respond(
     service_id: &str,
     body: &Data,
 ) -> Result<Accept, Error> {
-    let report = Report::of_call(&body.reply);
-    let commit = answer(context, node_id, request_id, service_id, &body.data, report).await?;
-    Ok(accept(commit))
+    let content = json!([service_id, body.data]);
+    let call = Call::new(node_id, request_id, OPERATION, &body.reply, &content);
+    let from = Source::of_call(&body.reply, call.clone());
+    let commit = answer(context, node_id, request_id, service_id, &body.data, from).await?;
+    Ok(call.once(accept(commit)))
 }
 
 /// The same for data from an API call and from a callback's answer.
@@ -69,7 +74,7 @@ pub(super) async fn answer(
     request_id: &str,
     service_id: &str,
     data: &str,
-    report: Report,
+    from: Source,
 ) -> Result<Commit, Error> {
     let request = pending(context, node_id, request_id, service_id).await?;
     schema::check(context, service_id, data).await?;
@@ -101,7 +106,8 @@ pub(super) async fn answer(
         content: Content::Data {
             answer_row: answer_row.clone(),
         },
-        report,
+        report: from.report,
+        call: from.call,
     };
     let mut commit = transaction(context, &answered, params).await?;
     commit.write(state::put(Table::DataAnswer, answer_row, &data_answer));

@@ -7,6 +7,7 @@ use super::{ACTION_AFTER_CALLBACK, ROLE};
 use crate::delivery::callback::error_job;
 use crate::delivery::transaction::{Fate, Settled};
 use crate::error::{Error, codes};
+use crate::flows::call::Call;
 use crate::flows::reply::{Reply, refusal};
 use crate::flows::{row, state};
 use crate::job::{Commit, Job, NewJob, Table, Write, codec};
@@ -31,6 +32,8 @@ pub struct Answered {
     pub content: Content,
     /// Who is told what became of it.
     pub report: Report,
+    /// The call that brought the answer; `None`: the answer to a callback.
+    pub call: Option<Call>,
 }
 
 /// What the RP is sent.
@@ -60,13 +63,30 @@ pub enum Report {
     FailureOnly,
 }
 
-impl Report {
-    /// Of an answer by an API call.
-    pub(super) fn of_call(reply: &Reply) -> Self {
-        Self::Result {
+/// Where an answer came from.
+pub(super) struct Source {
+    /// Who is told what became of it.
+    pub report: Report,
+    /// Set if it came by an API call.
+    pub call: Option<Call>,
+}
+
+impl Source {
+    /// An API call.
+    pub fn of_call(reply: &Reply, call: Call) -> Self {
+        let report = Report::Result {
             reply: reply.clone(),
             kind: "response_result".to_owned(),
+        };
+        Self {
+            report,
+            call: Some(call),
         }
+    }
+
+    /// The answer to the `data_request` callback.
+    pub fn of_callback(report: Report) -> Self {
+        Self { report, call: None }
     }
 }
 
@@ -79,9 +99,20 @@ impl Report {
 pub async fn handle(context: &Context, job: &Job) -> Result<Commit, Error> {
     let settled: Settled = job.payload()?;
     let answered: Answered = codec::decode(&settled.context)?;
+    let call = answered.call.as_ref();
     let mut commit = match settled.fate {
-        Fate::Committed { height } => tell(context, &answered, height).await?,
-        Fate::Refused { code, message } => refused(&answered, &refusal(code, &message)),
+        Fate::Committed { height } => {
+            let mut commit = tell(context, &answered, height).await?;
+            if let Some(call) = call {
+                commit.write(call.keep(context, Table::DataRequest).await?);
+            }
+            commit
+        }
+        Fate::Refused { code, message } => {
+            let mut commit = refused(&answered, &refusal(code, &message));
+            commit.writes.extend(call.map(Call::forget));
+            commit
+        }
     };
     if let Content::Data { answer_row } = &answered.content {
         commit.write(Write::delete(Table::DataAnswer, answer_row));

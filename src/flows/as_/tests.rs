@@ -496,7 +496,8 @@ async fn data_must_fit_the_schema_of_its_service() {
     assert_eq!(refusal_of(&node, &request, "{}").await.code().number, 10037);
     for (text, version) in [("n/a", "1"), (object, "n/a"), (object, ""), ("", "1")] {
         with(text, version);
-        hand_over(&node, &request, &data("ref", "not JSON")).await;
+        let another = uuid::Uuid::new_v4().to_string();
+        hand_over(&node, &request, &data(&another, "not JSON")).await;
     }
     schema(&node, Value::Null);
     assert_eq!(refusal_of(&node, &request, "{}").await.code().number, 10036);
@@ -537,7 +538,8 @@ async fn no_more_answers_are_taken_than_can_count() {
         node.ledger
             .request_from(&request.request_id, 0, detail.clone());
         if taken {
-            hand_over(&node, &request, &data("ref", DATA)).await;
+            let another = uuid::Uuid::new_v4().to_string();
+            hand_over(&node, &request, &data(&another, DATA)).await;
         } else {
             let refused = refusal_of(&node, &request, DATA).await;
             assert_eq!(refused.code().number, 20082, "{min_as} {answers}");

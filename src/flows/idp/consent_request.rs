@@ -100,6 +100,7 @@ async fn refuse_contract(
         rp_id: request.rp_id.clone(),
         content: Content::Error(dcontract::ERROR_CODE),
         reply: None,
+        call: None,
     };
     match respond::transaction(context, &answered, respond::error_params(&answered)).await {
         Err(error) if !error.is_temporary() => {
@@ -165,8 +166,12 @@ fn incoming_request(node_id: &str, request: &ConsentRequest, detail: &RequestDet
         role: ROLE.to_owned(),
         name: URL_NAME.to_owned(),
     };
-    let scope = &request.request_id;
-    callback_job(target, scope, body, Persistence::Timed, None)
+    // As long as the user can still answer (F39): the replaced system means to,
+    // and gives up after ten minutes.
+    let persistence = Persistence::UntilRequestEnds {
+        request_id: request.request_id.clone(),
+    };
+    callback_job(target, &request.request_id, body, persistence, None)
 }
 
 fn service(requested: &crate::mq::message::RequestedService) -> Value {

@@ -1,15 +1,19 @@
 //! The client application cannot answer a request (spec/flows.md 3.4).
 
 use serde::Deserialize;
+use serde_json::json;
 
 use super::ROLE;
 use super::respond::{answerable, error_params, transaction};
 use super::response_created::{Answered, Content};
 use crate::error::Error;
+use crate::flows::call::Call;
 use crate::flows::reply::Reply;
 use crate::flows::{accept, error_code};
 use crate::node::Context;
 use crate::store::Accept;
+
+const OPERATION: &str = "idp_error_response";
 
 /// Body of `POST /idp/error_response`.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
@@ -36,13 +40,23 @@ pub async fn respond_with_error(
 ) -> Result<Accept, Error> {
     let (_, request) = answerable(context, node_id, &answer.request_id).await?;
     error_code::check_registered(context.ledger.as_ref(), ROLE, answer.error_code).await?;
+    let content = json!(answer.error_code);
+    let call = Call::new(
+        node_id,
+        &answer.request_id,
+        OPERATION,
+        &answer.reply,
+        &content,
+    );
     let answered = Answered {
         node_id: node_id.to_owned(),
         request_id: answer.request_id.clone(),
         rp_id: request.rp_id,
         content: Content::Error(answer.error_code),
         reply: Some(answer.reply.clone()),
+        call: Some(call.clone()),
     };
     let params = error_params(&answered);
-    transaction(context, &answered, params).await.map(accept)
+    let commit = transaction(context, &answered, params).await?;
+    Ok(call.once(accept(commit)))
 }

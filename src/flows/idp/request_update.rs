@@ -2,7 +2,7 @@
 
 use super::ROLE;
 use crate::error::Error;
-use crate::flows::{RequestUpdate, row, status_update};
+use crate::flows::{RequestUpdate, call, row, status_update};
 use crate::job::{Commit, Job, Table, Write};
 use crate::node::Context;
 
@@ -16,6 +16,8 @@ pub async fn handle(context: &Context, job: &Job) -> Result<Commit, Error> {
     let mut commit = status_update::callback(context, ROLE, &update).await?;
     if update.ended {
         let record = row(&update.node_id, &update.request_id);
+        let calls = call::forget_all(context, Table::ConsentRequest, &record).await?;
+        commit.writes.extend(calls);
         commit.write(Write::delete(Table::ConsentRequest, record));
     }
     Ok(commit)

@@ -8,6 +8,7 @@ use super::response_created::{Answered, Content};
 use crate::crypto::{accessor, hash};
 use crate::delivery::transaction::{Continuation, Transact, transact};
 use crate::error::{Error, codes};
+use crate::flows::call::Call;
 use crate::flows::levels;
 use crate::flows::open_request::open_request;
 use crate::flows::reply::Reply;
@@ -18,6 +19,8 @@ use crate::ledger::types::RequestDetail;
 use crate::mq::message::ConsentRequest;
 use crate::node::Context;
 use crate::store::Accept;
+
+const OPERATION: &str = "idp_response";
 
 /// What the user decided.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -62,6 +65,21 @@ pub async fn respond(context: &Context, node_id: &str, answer: &Answer) -> Resul
     if detail.mode != 1 {
         check_identity(context, node_id, &detail, &request, answer).await?;
     }
+    let params = json!({
+        "request_id": answer.request_id,
+        "aal": answer.aal,
+        "ial": answer.ial,
+        "status": answer.status,
+        "signature": answer.signature,
+    });
+    let content = json!([params, answer.accessor_id]);
+    let call = Call::new(
+        node_id,
+        &answer.request_id,
+        OPERATION,
+        &answer.reply,
+        &content,
+    );
     let answered = Answered {
         node_id: node_id.to_owned(),
         request_id: answer.request_id.clone(),
@@ -71,15 +89,10 @@ pub async fn respond(context: &Context, node_id: &str, answer: &Answer) -> Resul
             accessor_id: answer.accessor_id.clone(),
         },
         reply: Some(answer.reply.clone()),
+        call: Some(call.clone()),
     };
-    let params = json!({
-        "request_id": answer.request_id,
-        "aal": answer.aal,
-        "ial": answer.ial,
-        "status": answer.status,
-        "signature": answer.signature,
-    });
-    transaction(context, &answered, params).await.map(accept)
+    let commit = transaction(context, &answered, params).await?;
+    Ok(call.once(accept(commit)))
 }
 
 /// The request, if an answer of this node is still wanted.

@@ -6,8 +6,9 @@ use super::ROLE;
 use crate::delivery::callback::error_job;
 use crate::delivery::transaction::{Fate, Settled};
 use crate::error::Error;
+use crate::flows::call::Call;
 use crate::flows::reply::{Reply, refusal};
-use crate::job::{Commit, Job, codec};
+use crate::job::{Commit, Job, Table, codec};
 use crate::mq::message::{IdpResponse, Message};
 use crate::mq::outbound;
 use crate::node::Context;
@@ -29,6 +30,8 @@ pub struct Answered {
     pub content: Content,
     /// Who answered; `None`: the node itself (spec/flows.md 3.1, step 4).
     pub reply: Option<Reply>,
+    /// The call that brought the answer, unless it is the node's own.
+    pub call: Option<Call>,
 }
 
 /// What the RP is told of an answer.
@@ -54,9 +57,20 @@ pub enum Content {
 pub async fn handle(context: &Context, job: &Job) -> Result<Commit, Error> {
     let settled: Settled = job.payload()?;
     let answered: Answered = codec::decode(&settled.context)?;
+    let call = answered.call.as_ref();
     match settled.fate {
-        Fate::Committed { height } => tell(context, &answered, height).await,
-        Fate::Refused { code, message } => Ok(refused(&answered, &refusal(code, &message))),
+        Fate::Committed { height } => {
+            let mut commit = tell(context, &answered, height).await?;
+            if let Some(call) = call {
+                commit.write(call.keep(context, Table::ConsentRequest).await?);
+            }
+            Ok(commit)
+        }
+        Fate::Refused { code, message } => {
+            let mut commit = refused(&answered, &refusal(code, &message));
+            commit.writes.extend(call.map(Call::forget));
+            Ok(commit)
+        }
     }
 }
 

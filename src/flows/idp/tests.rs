@@ -8,14 +8,14 @@ use tokio::net::TcpListener;
 use super::response_created::{Answered, Content};
 use super::*;
 use crate::crypto::{hash, test_key};
-use crate::delivery::callback::Target;
+use crate::delivery::callback::{Callback, Persistence, Target};
 use crate::delivery::transaction::{Continuation, Fate, Transact};
 use crate::flows::replay;
 use crate::flows::reply::Reply;
 use crate::flows::testing::{
     TestNode, callbacks, continuation, message_job, of_kind, params, scenario, transactions,
 };
-use crate::job::{Commit, Kind, codec};
+use crate::job::{Commit, Kind, Table, Write, codec};
 use crate::node::Role;
 
 const GROUP: &str = "aaaaa-bbbbb";
@@ -238,6 +238,31 @@ async fn a_known_identity_is_shown_as_its_group() {
 }
 
 #[tokio::test]
+async fn f39_f40_the_client_is_told_of_a_request_as_long_as_it_can_be_answered() {
+    let node = idp();
+    let request = mode_2_request(&node);
+    let commit = receive(&node, &request).await;
+    // F40: request and callback are stored in one step.
+    let stored = |write: &Write| {
+        matches!(
+            write,
+            Write::Put {
+                table: Table::ConsentRequest,
+                ..
+            }
+        )
+    };
+    assert!(commit.writes.iter().any(stored), "{commit:?}");
+    let job = of_kind(&commit.jobs, Kind::DeliverCallback).remove(0);
+    let callback: Callback = codec::decode(&job.payload).unwrap();
+    let request_id = request.request_id.clone();
+    assert_eq!(
+        callback.persistence,
+        Persistence::UntilRequestEnds { request_id }
+    );
+}
+
+#[tokio::test]
 async fn an_answer_in_mode_2_needs_the_users_signature() {
     let node = idp();
     let request = mode_2_request(&node);
@@ -370,6 +395,7 @@ fn settled(content: Content, rp_id: &str, fate: Fate, reply: Option<Reply>) -> c
         rp_id: rp_id.to_owned(),
         content,
         reply,
+        call: None,
     };
     let then = Continuation {
         kind: Kind::IdpResponseCreated,

@@ -2,17 +2,21 @@
 //! (spec/flows.md 2.8).
 
 use serde::{Deserialize, Serialize};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::report::OperationResult;
 use super::stored::{RequestRef, Stored, load_validity};
 use crate::delivery::transaction::{Continuation, Fate, Settled, Transact, transact};
 use crate::error::Error;
+use crate::flows::call::Call;
+use crate::flows::reply::Reply;
 use crate::flows::request_key;
 use crate::flows::request_status::Validity;
-use crate::job::{Commit, Job, Kind, NewJob, codec};
+use crate::job::{Commit, Job, Kind, NewJob, Table, codec};
 use crate::node::Context;
 use crate::store::Accept;
+
+const OPERATION: &str = "request_close";
 
 /// Body of the call.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -30,6 +34,7 @@ pub struct CloseRequest {
 struct Close {
     of: RequestRef,
     call: CloseRequest,
+    once: Call,
 }
 
 /// Handed to the continuation.
@@ -37,31 +42,37 @@ struct Close {
 struct Closing {
     of: RequestRef,
     /// Set when a client asked; the node closes by itself without a callback.
-    call: Option<CloseRequest>,
+    call: Option<(CloseRequest, Call)>,
 }
 
 /// The API call: nothing is checked, the ledger decides. The work is done in
 /// the request's turn, so that it sees every verdict that came before.
 pub fn close_request(node_id: &str, call: CloseRequest) -> Accept {
     let key = request_key(&call.request_id);
+    let reply = Reply {
+        reference_id: call.reference_id.clone(),
+        callback_url: call.callback_url.clone(),
+    };
+    let once = Call::new(node_id, &call.request_id, OPERATION, &reply, &Value::Null);
     let close = Close {
         of: RequestRef {
             node_id: node_id.to_owned(),
             request_id: call.request_id.clone(),
         },
         call,
+        once: once.clone(),
     };
-    Accept {
+    once.once(Accept {
         jobs: vec![NewJob::new(Kind::RpCloseRequest, key, &close)],
         ..Accept::default()
-    }
+    })
 }
 
 /// The transaction, with the verdicts on the answers.
 pub(super) fn transaction(
     of: &RequestRef,
     validity: &Validity,
-    call: Option<CloseRequest>,
+    call: Option<(CloseRequest, Call)>,
 ) -> Transact {
     let params = json!({
         "request_id": of.request_id,
@@ -81,15 +92,16 @@ pub(super) fn transaction(
 
 /// Handler of `rp.close_request`.
 pub async fn handle(context: &Context, job: &Job) -> Result<Commit, Error> {
-    let Close { of, call } = job.payload()?;
+    let Close { of, call, once } = job.payload()?;
     let validity = load_validity(context, &of).await?;
-    let transaction = transaction(&of, &validity, Some(call.clone()));
+    let transaction = transaction(&of, &validity, Some((call.clone(), once.clone())));
     let mut commit = match transact(context, transaction).await {
         Ok(commit) => commit,
         Err(error) if error.is_temporary() => return Err(error),
         Err(error) => {
             let mut commit = Commit::failed(error.to_string());
             commit.job(result(&of, &call, Some(error.to_json())));
+            commit.write(once.forget());
             return Ok(commit);
         }
     };
@@ -122,9 +134,13 @@ pub async fn handle_closed(context: &Context, job: &Job) -> Result<Commit, Error
             Some(json!({"code": code, "message": message}))
         }
     };
-    commit
-        .jobs
-        .extend(call.map(|call| result(&of, &call, error)));
+    if let Some((call, once)) = call {
+        commit.write(match &error {
+            None => once.keep(context, Table::RequestData).await?,
+            Some(_) => once.forget(),
+        });
+        commit.job(result(&of, &call, error));
+    }
     Ok(commit)
 }
 

@@ -4,8 +4,8 @@ use super::auto_close::{self, Cause};
 use super::report;
 use super::stored::{RequestRef, Stored, load_validity};
 use crate::error::{Error, codes};
-use crate::flows::RequestUpdate;
-use crate::job::{Commit, Job};
+use crate::flows::{RequestUpdate, call};
+use crate::job::{Commit, Job, Table};
 use crate::ledger::query;
 use crate::ledger::types::RequestDetail;
 use crate::node::Context;
@@ -25,7 +25,7 @@ pub async fn handle(context: &Context, job: &Job) -> Result<Commit, Error> {
     let height = update.height;
     let detail = query::request_detail(ledger, &stored.of.request_id, Some(height)).await?;
     let Some(detail) = detail else {
-        return Ok(gone(&stored));
+        return gone(context, &stored).await;
     };
     if is_left_to_message(&stored, &detail) {
         return Ok(Commit::nothing());
@@ -35,7 +35,7 @@ pub async fn handle(context: &Context, job: &Job) -> Result<Commit, Error> {
     let status = report::status(context, &mut stored, &detail, height, &validity);
     commit.jobs.extend(status);
     if detail.has_ended() {
-        commit.merge(stored.clean_up());
+        commit.merge(clean_up(context, &stored).await?);
         return Ok(commit);
     }
     match auto_close::close(context, &mut stored, &detail, &validity, Cause::Block).await {
@@ -54,15 +54,22 @@ pub async fn handle(context: &Context, job: &Job) -> Result<Commit, Error> {
 /// The ledger was replaced by one that does not know the request: nobody can
 /// answer, close or time it out any more. One whose creation is still on its
 /// way is left to that transaction.
-fn gone(stored: &Stored) -> Commit {
+async fn gone(context: &Context, stored: &Stored) -> Result<Commit, Error> {
     if stored.progress.creation.is_none() {
-        return Commit::nothing();
+        return Ok(Commit::nothing());
     }
     let error = Error::from(codes::REQUEST_NOT_FOUND);
     let mut commit = Commit::failed("the ledger no longer knows the request");
     commit.job(report::error(stored, "handleTendermintNewBlock", &error));
-    commit.merge(stored.clean_up());
-    commit
+    commit.merge(clean_up(context, stored).await?);
+    Ok(commit)
+}
+
+async fn clean_up(context: &Context, stored: &Stored) -> Result<Commit, Error> {
+    let mut commit = stored.clean_up();
+    let calls = call::forget_all(context, Table::RequestData, &stored.of.row()).await?;
+    commit.writes.extend(calls);
+    Ok(commit)
 }
 
 /// An IdP's answer is reported when its message has been judged, so that the

@@ -16,7 +16,8 @@ fn call(play: &Play, index: usize) -> CloseRequest {
 
 async fn close(play: &Play, call: CloseRequest) -> Transact {
     let accept = close_request("rp1", call);
-    assert!(accept.guards.is_empty() && accept.writes.is_empty());
+    assert!(play.node.accept(&accept));
+    assert!(!play.node.accept(&accept), "the same call again");
     let job = testing::job(accept.jobs[0].clone());
     assert_eq!(job.key(), request_key(&play.of.request_id));
     let commit = play.apply(&job).await;

@@ -1,0 +1,62 @@
+//! (h) The link to the node's own message queue service drops.
+
+use std::time::Duration;
+
+use crate::network::*;
+use crate::proxy::{Proxy, restart_with};
+
+const REQUESTS: u64 = 40;
+
+/// F32: the service cannot be reached when messages are to be sent. F34, F10:
+/// acknowledgements do not get through, and the node is killed before its
+/// senders repeat themselves. F35: the stream of messages ends.
+#[actix_web::test]
+async fn f10_f32_f34_f35_a_queue_link_that_breaks_loses_and_doubles_nothing() {
+    let mut net = Net::start(Store::Embedded, 0).await;
+    let mut queues = Vec::new();
+    for role in ROLES {
+        let queue = Proxy::start(net.network.node(role).unwrap().mq.clone()).await;
+        let port = queue.port.to_string();
+        restart_with(
+            &mut net.processes(role)[0],
+            &[("MQ_SERVICE_SERVER_PORT", port)],
+        )
+        .await;
+        queues.push(queue);
+    }
+    let apps = net.apps().await;
+    let every = |what: fn(&Proxy)| queues.iter().for_each(what);
+    let breaks = async {
+        verified(&apps, 3).await;
+        for _ in 0..6 {
+            every(Proxy::cut);
+            tokio::time::sleep(Duration::from_millis(200)).await;
+        }
+        every(Proxy::take_down);
+        tokio::time::sleep(Duration::from_secs(2)).await;
+        every(Proxy::heal);
+        tokio::time::sleep(Duration::from_millis(800)).await;
+
+        every(Proxy::swallow_questions);
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        for role in ROLES {
+            kill(&mut net.processes(role)[0]).await;
+        }
+        every(Proxy::cut);
+        every(Proxy::heal);
+        for role in ROLES {
+            start_again(&mut net.processes(role)[0]);
+        }
+        assert!(apps.totals().verified < REQUESTS, "broken too late");
+    };
+    tokio::join!(drive(&apps, REQUESTS), breaks);
+    assert_all_verified(&apps, REQUESTS);
+    // A message taken twice would show the user a request twice.
+    let events = apps.seen().events;
+    let doubled: Vec<_> = events.iter().filter(|(_, ids)| ids.len() > 1).collect();
+    assert!(
+        doubled.is_empty(),
+        "one event under several identities: {doubled:?}"
+    );
+    net.end(apps).await;
+}
