@@ -334,7 +334,11 @@ async fn a_worker_finds_the_master_beside_addresses_that_are_silent_or_closed() 
     ];
     drop(closed);
     let begun = std::time::Instant::now();
-    let link = Link::Grpc { masters, tls: None };
+    let link = Link::Grpc {
+        masters,
+        tls: None,
+        thread: None,
+    };
     let worker = worker("worker", &store, Recorder::new(true), link);
     connected(&worker).await;
     println!("found after {:?}", begun.elapsed());
