@@ -1,14 +1,19 @@
 //! Whole networks of real processes (and a real Redis), with everything that
 //! can be killed, stopped, filled up or fed with rubbish.
 
+#[path = "../support/append_only_files.rs"]
+mod append_only_files;
 mod bounds;
+mod cable;
 mod chaos;
 mod check;
 mod demo;
 mod devnet;
+mod failover;
 mod faults;
 mod jobs;
 mod ledger;
+mod mastership;
 mod messages;
 mod network;
 mod requests;
