@@ -100,6 +100,17 @@ async fn store_of(environment: &Environment, redis: Option<&RedisServer>) -> Sha
     }
 }
 
+/// Whether the master, or the standalone node, is there to be asked.
+async fn listens(environment: &Environment) -> bool {
+    let variables: BTreeMap<_, _> = environment.iter().cloned().collect();
+    if variables["MODE"] == "standalone" {
+        let path = Path::new(&variables["DATA_DIRECTORY_PATH"]).join("erawan.sock");
+        return tokio::net::UnixStream::connect(path).await.is_ok();
+    }
+    let address = format!("127.0.0.1:{}", variables["MASTER_SERVER_PORT"]);
+    tokio::net::TcpStream::connect(address).await.is_ok()
+}
+
 async fn operators_decide(store: Store, workers: usize, answers: &str) {
     let mut net = Net::start(store, workers).await;
     let apps = net.apps().await;
@@ -133,6 +144,8 @@ async fn operators_decide(store: Store, workers: usize, answers: &str) {
     for part in net.processes(Role::Rp) {
         start_again(part);
     }
+    // Before that, a command would open the store's file itself.
+    eventually("the node listens to operators", || listens(&environment)).await;
     // Through the node: a parked job holds up its own key and nothing else.
     let is_blocked = || async {
         let open = erawan_jobs(&environment, &["list", "--key", "test:", "--json"]).await;
@@ -288,6 +301,16 @@ impl Core {
             ("DB_PORT", self.redis.port().to_string()),
             ("MASTER_SERVER_IP", "127.0.0.1".to_owned()),
             ("MASTER_SERVER_PORT", self.port.to_string()),
+            // Not looked into by `erawan jobs`.
+            ("SIGNING_PRIVATE_KEY_PATH", binary().display().to_string()),
+            (
+                "SIGNING_MASTER_PRIVATE_KEY_PATH",
+                binary().display().to_string(),
+            ),
+            (
+                "ENCRYPTION_PRIVATE_KEY_PATH",
+                binary().display().to_string(),
+            ),
         ]
         .map(|(name, value)| (name.to_owned(), value))
         .to_vec()
