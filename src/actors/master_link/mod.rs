@@ -13,6 +13,7 @@ use actix::prelude::*;
 use tokio::sync::{mpsc, watch};
 
 use crate::cluster::message::{Chain, FromMaster, FromWorker, Hello, Outcome, light};
+use crate::invariants::{self, Epochs};
 use crate::job::{Job, JobId, Pool};
 use crate::store::{Attempt, Epoch};
 
@@ -183,6 +184,8 @@ struct Given {
 /// The actor.
 pub struct MasterLink {
     core: Core,
+    /// The masters it has followed.
+    seen: Epochs,
     run: Handlers,
     delivery: Handlers,
     given: HashMap<(JobId, u32), Given>,
@@ -205,6 +208,7 @@ impl MasterLink {
     ) -> Self {
         Self {
             core: Core::new(identity),
+            seen: Epochs::default(),
             run: Handlers::new(run),
             delivery: Handlers::new(delivery),
             given: HashMap::new(),
@@ -341,6 +345,9 @@ impl Handler<Connected> for MasterLink {
         let epoch = connected.epoch;
         if !self.happen(Event::Connected { epoch }) {
             return false;
+        }
+        if let Some(violation) = self.seen.follows(epoch) {
+            invariants::report(&violation);
         }
         self.connection += 1;
         self.is_waiting = false;

@@ -74,7 +74,7 @@ pub(super) async fn worker_killed(store: StoreArgument, n: usize) -> io::Result<
         figure: Figure::WorkerKilled,
         what: "worker kill -9 to the start of its job elsewhere",
         unit: "ms",
-        want: 500.0,
+        want: Some(500.0),
         values,
     })
 }
@@ -98,7 +98,7 @@ pub(super) async fn worker_silent(store: StoreArgument, n: usize) -> io::Result<
         figure: Figure::WorkerSilent,
         what: "worker SIGSTOP to the start of its job elsewhere",
         unit: "ms",
-        want: 3000.0,
+        want: Some(3000.0),
         values,
     })
 }
@@ -138,7 +138,7 @@ pub(super) async fn standby_takes_over(n: usize) -> io::Result<Series> {
         figure: Figure::StandbyTakesOver,
         what: "master kill -9 to the first start by the standby",
         unit: "ms",
-        want: 3000.0,
+        want: Some(3000.0),
         values,
     })
 }

@@ -45,7 +45,7 @@ pub(super) async fn measure(store: StoreArgument, queued: u64) -> io::Result<Vec
         figure: Figure::QueuedMemory,
         what,
         unit: "MB",
-        want: WANT_MB,
+        want: Some(WANT_MB),
         values: vec![mb],
     };
     Ok(vec![

@@ -88,8 +88,8 @@ struct Recovery {
     unit: &'static str,
     median: f64,
     worst: f64,
-    /// What is hoped for: at most this.
-    want: f64,
+    /// What is hoped for: at most this; `None`: it is only told.
+    want: Option<f64>,
 }
 
 /// Measurements of one thing.
@@ -97,7 +97,7 @@ struct Series {
     figure: Figure,
     what: &'static str,
     unit: &'static str,
-    want: f64,
+    want: Option<f64>,
     values: Vec<f64>,
 }
 
@@ -169,9 +169,16 @@ async fn measure(
 }
 
 fn line(result: &Recovery) -> String {
+    let want = result.want.map(|want| format!("want <= {want}"));
     format!(
-        "recovery  {:<9} {:<62} n {:>3}  median {:>9.2}  worst {:>9.2} {:<6}  want <= {}",
-        result.store, result.what, result.n, result.median, result.worst, result.unit, result.want
+        "recovery  {:<9} {:<62} n {:>3}  median {:>9.2}  worst {:>9.2} {:<6}  {}",
+        result.store,
+        result.what,
+        result.n,
+        result.median,
+        result.worst,
+        result.unit,
+        want.unwrap_or_default()
     )
 }
 
@@ -185,7 +192,7 @@ mod tests {
             figure: Figure::WorkerKilled,
             what: "test",
             unit: "ms",
-            want: 1.0,
+            want: Some(1.0),
             values: vec![3.0, 1.0, 2.0, 9.0, 4.0],
         };
         let summary = series.summary(StoreArgument::Redis);

@@ -2,8 +2,8 @@
 
 use std::io;
 
-use crate::job::{Job, Millis};
-use crate::store::{FailedJob, Store};
+use crate::job::{Job, JobId, Millis};
+use crate::store::{FailedJob, LastError, Store};
 
 /// Jobs told one by one; more are only counted.
 const MOST_TOLD: usize = 20;
@@ -12,8 +12,8 @@ const PAGE: usize = 500;
 /// What is left in a store.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Left {
-    /// Accepted and not ended.
-    pub open: Vec<Job>,
+    /// Accepted and not ended (parked ones too), with what went wrong last.
+    pub open: Vec<(Job, Option<LastError>)>,
     /// Ended as failed.
     pub failed: Vec<FailedJob>,
 }
@@ -37,9 +37,10 @@ impl Left {
     }
 }
 
-fn open_job(job: &Job, now: Millis) -> String {
+fn open_job((job, error): &(Job, Option<LastError>), now: Millis) -> String {
     let (kind, key) = (job.kind().name(), job.key());
-    let mut text = format!("{kind} of {key} is open");
+    let state = if job.parked { "parked" } else { "open" };
+    let mut text = format!("{kind} of {key} is {state}");
     let mut add = |more: String| {
         text.push_str(", ");
         text.push_str(&more);
@@ -59,6 +60,9 @@ fn open_job(job: &Job, now: Millis) -> String {
     if let Some(height) = job.new.after_height {
         add(format!("waits for a block above {height}"));
     }
+    if let Some(error) = error {
+        add(error.reason.clone());
+    }
     text
 }
 
@@ -72,13 +76,15 @@ pub async fn read_store(store: &dyn Store) -> io::Result<Left> {
         failed: store.failed_jobs(PAGE).await.map_err(io::Error::other)?,
     };
     loop {
-        let after = left.open.last().map_or(0, |job| job.seq);
+        let after = left.open.last().map_or(0, |(job, _)| job.seq);
         let page = store.open_jobs(after, PAGE).await;
         let page = page.map_err(io::Error::other)?;
         if page.is_empty() {
             return Ok(left);
         }
-        left.open.extend(page);
+        let ids: Vec<JobId> = page.iter().map(Job::id).collect();
+        let errors = store.last_errors(&ids).await.map_err(io::Error::other)?;
+        left.open.extend(page.into_iter().zip(errors));
     }
 }
 
