@@ -106,6 +106,12 @@ pub struct Drain;
 #[rtype(result = "()")]
 pub struct Abandoned;
 
+/// Send what waits: to itself, behind everything that waits in the mailbox, so
+/// that what has ended together is reported together.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+struct Flush;
+
 /// Asks what is left to be done before the worker can go.
 #[derive(Debug, Message)]
 #[rtype(result = "Rest")]
@@ -191,6 +197,7 @@ pub struct MasterLink {
     given: HashMap<(JobId, u32), Given>,
     sender: Option<mpsc::Sender<FromWorker>>,
     is_waiting: bool,
+    is_flush_planned: bool,
     /// Which connection `is_waiting` is about.
     connection: u64,
     state: watch::Sender<LinkState>,
@@ -214,6 +221,7 @@ impl MasterLink {
             given: HashMap::new(),
             sender: None,
             is_waiting: false,
+            is_flush_planned: false,
             connection: 0,
             state,
             hook,
@@ -399,6 +407,17 @@ impl Handler<Finished> for MasterLink {
     fn handle(&mut self, Finished(outcome): Finished, ctx: &mut Self::Context) {
         self.forget((outcome.attempt.job, outcome.attempt.number));
         self.happen(Event::Finished(outcome));
+        if !std::mem::replace(&mut self.is_flush_planned, true) {
+            ctx.notify(Flush);
+        }
+    }
+}
+
+impl Handler<Flush> for MasterLink {
+    type Result = ();
+
+    fn handle(&mut self, _: Flush, ctx: &mut Self::Context) {
+        self.is_flush_planned = false;
         self.flush(ctx);
     }
 }
