@@ -136,6 +136,7 @@ fn job(node_id: &str, kind: Kind, block: &Block, change: &Change) -> NewJob {
         request_id: request_id.clone(),
         height: *height,
         ended: change.ended,
+        is_new_history: false,
     };
     let source = format!(
         "block:{chain_id}:{height}:{node_id}:{request_id}:{}",
@@ -216,6 +217,7 @@ mod tests {
             request_id: request_id.to_owned(),
             height: 60,
             ended,
+            is_new_history: false,
         }
     }
 

@@ -54,6 +54,8 @@ pub struct RequestUpdate {
     pub height: u64,
     /// Whether the last transaction on it in that block closed it or timed it out.
     pub ended: bool,
+    /// The ledger was replaced: what was known of the request's heights is void.
+    pub is_new_history: bool,
 }
 
 /// Key under which all work on a request runs, one job at a time.

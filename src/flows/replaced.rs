@@ -107,6 +107,7 @@ async fn look(
         request_id: request_id.to_owned(),
         height: replaced.height,
         ended: detail.is_none_or(|detail| detail.has_ended()),
+        is_new_history: true,
     };
     let Replaced { chain_id, era, .. } = replaced;
     let source = format!("replaced:{chain_id}:{era}:{row}:{}", kind.name());

@@ -183,6 +183,7 @@ impl Replayed {
             request_id: request_id.to_owned(),
             height,
             ended,
+            is_new_history: false,
         };
         let context = self.node.context.clone();
         let key = request_key(request_id);

@@ -440,6 +440,7 @@ async fn an_answer_reaches_the_rp_though_the_request_has_ended_meanwhile() {
         request_id: request.request_id.clone(),
         height: 64,
         ended: true,
+        is_new_history: false,
     };
     let key = request_key(&request.request_id);
     let job = job(NewJob::new(Kind::AsRequestUpdate, key, &update));

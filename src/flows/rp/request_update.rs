@@ -27,6 +27,11 @@ pub async fn handle(context: &Context, job: &Job) -> Result<Commit, Error> {
     let Some(detail) = detail else {
         return gone(context, &stored).await;
     };
+    if update.is_new_history {
+        // Heights come again, and the answers that were counted may be gone.
+        stored.progress.reported.clear();
+        stored.progress.reported_answers = detail.response_list.len();
+    }
     if is_left_to_message(&stored, &detail) {
         return Ok(Commit::nothing());
     }

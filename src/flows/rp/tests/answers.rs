@@ -264,6 +264,29 @@ async fn an_unreachable_ledger_is_waited_for() {
 }
 
 #[actix::test]
+async fn after_the_ledger_was_replaced_the_client_hears_of_the_request_as_it_is_now() {
+    let play = Play::created("no data requested").await;
+    let height = play.heights()[0];
+    assert_eq!(bodies(&play.block(height, false).await).len(), 1);
+    assert_eq!(bodies(&play.block(height, false).await).len(), 0);
+    let again = play.update(height, false, true).await;
+    assert_eq!(bodies(&again), [play.recorded_statuses()[0].clone()]);
+}
+
+#[actix::test]
+async fn a_request_that_a_replaced_ledger_does_not_know_is_given_up() {
+    let play = Play::created(ACCEPTED).await;
+    let params = json!({"request_id": play.of.request_id});
+    let ledger = &play.node.ledger;
+    ledger.answer("GetRequestDetail", params, Value::Null);
+    let timer = play.stored().await.unwrap().progress.timer.unwrap();
+    let commit = play.update(58, true, true).await;
+    assert_eq!(callbacks(&commit.jobs).len(), 1, "the client is told");
+    assert_eq!(commit.cancel, [timer]);
+    assert_eq!(play.stored().await, None);
+}
+
+#[actix::test]
 async fn an_update_of_an_unknown_request_is_told_as_a_failed_block() {
     let play = Play::created(ACCEPTED).await;
     let params = json!({"request_id": play.of.request_id});

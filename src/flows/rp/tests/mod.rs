@@ -102,11 +102,16 @@ impl Play {
     }
 
     async fn block(&self, height: u64, ended: bool) -> Commit {
+        self.update(height, ended, false).await
+    }
+
+    async fn update(&self, height: u64, ended: bool, is_new_history: bool) -> Commit {
         let update = RequestUpdate {
             node_id: "rp1".to_owned(),
             request_id: self.of.request_id.clone(),
             height,
             ended,
+            is_new_history,
         };
         let key = request_key(&self.of.request_id);
         let new = NewJob::new(Kind::RpRequestUpdate, key, &update);
