@@ -17,5 +17,6 @@ pub mod ledger;
 pub mod logging;
 pub mod mq;
 pub mod node;
+pub mod operator;
 pub mod proto;
 pub mod store;

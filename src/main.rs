@@ -11,6 +11,7 @@ use erawan::bench::{self, Bench};
 use erawan::devnet::command::{self, DemoArguments, DevnetArguments};
 use erawan::devnet::{ledger, mq_service, process};
 use erawan::node;
+use erawan::operator;
 
 /// Jobs are many small allocations, made in one thread and freed in another.
 /// Measured against the system's allocator and mimalloc: docs/decisions.md.
@@ -36,6 +37,8 @@ enum Command {
     Demo(DemoArguments),
     /// Start a whole network and leave it running for developers.
     Devnet(DevnetArguments),
+    /// See the node's jobs and decide about parked and failed ones.
+    Jobs(operator::Jobs),
     /// Measure speed and size.
     #[command(subcommand)]
     Bench(Bench),
@@ -96,6 +99,7 @@ async fn run(command: Option<Command>) -> io::Result<ExitCode> {
     match command {
         None => node::run().await,
         Some(Command::Check) => node::check().await,
+        Some(Command::Jobs(jobs)) => operator::run(jobs).await,
         Some(Command::Demo(arguments)) => command::demo(arguments).await,
         Some(Command::Devnet(arguments)) => command::devnet(arguments).await,
         Some(Command::Bench(bench)) => bench::run(bench).await,

@@ -120,6 +120,10 @@ impl Store for FakeStore {
     async fn failed_jobs(&self, _: usize) -> Result<Vec<FailedJob>, StoreError> {
         Err(unused())
     }
+    async fn failed_job(&self, _: JobId) -> Result<Option<FailedJob>, StoreError> {
+        Err(unused())
+    }
+
     async fn counts(&self) -> Result<Counts, StoreError> {
         Ok(Counts::default())
     }

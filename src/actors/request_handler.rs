@@ -16,7 +16,7 @@ use tokio::time::sleep;
 use tracing::{error, warn};
 
 use crate::cluster::message::{End, Outcome};
-use crate::job::{Commit, Job, Kind, Millis, Outcome as JobOutcome, Pool};
+use crate::job::{Class, Commit, Job, Kind, Millis, Outcome as JobOutcome, Pool};
 use crate::store::{Attempt, Committed, SharedStore, StoreError, Struck};
 
 use super::master_link::{Finished, MasterLink};
@@ -145,29 +145,65 @@ impl Execution {
             job: job.id(),
             number: job.attempt,
         };
-        let end = match self.with_payload(job).await {
-            Some(job) => match self.run(&job).await {
-                Ok(Run::Commit(commit)) => self.commit(attempt, job.kind(), commit).await,
-                Ok(Run::Retry { after, reason }) => {
-                    self.reschedule(attempt, job.tries, after, reason).await
-                }
-                Err(panic) => self.strike(attempt, &job, &panic).await,
-            },
-            None => End::Fenced,
+        let end = match self.attempt(attempt, job).await {
+            Ok(end) => end,
+            Err(Unreadable(reason)) => self.park(attempt, job.kind(), reason).await,
         };
         Outcome { attempt, end }
     }
 
+    async fn attempt(&self, attempt: Attempt, job: &Arc<Job>) -> Result<End, Unreadable> {
+        let Some(job) = self.with_payload(job).await? else {
+            return Ok(End::Fenced);
+        };
+        if job.kind().class() == Class::Once && !self.claim(attempt).await? {
+            // Started before by a run of which nothing is known any more: the
+            // store parks it when the dispatcher gives this attempt up.
+            return Ok(End::Fenced);
+        }
+        match self.run(&job).await {
+            Ok(Run::Commit(commit)) => self.commit(attempt, job.kind(), commit).await,
+            Ok(Run::Retry { after, reason }) => {
+                self.reschedule(attempt, job.tries, after, reason).await
+            }
+            Ok(Run::Park { reason }) => Err(Unreadable(reason)),
+            Err(panic) => self.strike(attempt, &job, &panic).await,
+        }
+    }
+
     /// A job that came without its payload is read from the store; `None` if it
     /// is not open any more, or not this attempt's.
-    async fn with_payload(&self, job: &Arc<Job>) -> Option<Arc<Job>> {
+    async fn with_payload(&self, job: &Arc<Job>) -> Result<Option<Arc<Job>>, Unreadable> {
         if !job.new.payload.is_empty() {
-            return Some(job.clone());
+            return Ok(Some(job.clone()));
         }
         let ids = [job.id()];
-        let found = persist("read a job", || self.store.jobs(&ids)).await;
-        let found = found.into_iter().next().flatten()?;
-        (found.attempt == job.attempt).then(|| Arc::new(found))
+        let found = persist("read a job", || self.store.jobs(&ids)).await?;
+        let found = found.into_iter().next().flatten();
+        let own = found.filter(|found| found.attempt == job.attempt && !found.parked);
+        Ok(own.map(Arc::new))
+    }
+
+    /// From here on the job must not be run again by itself.
+    async fn claim(&self, attempt: Attempt) -> Result<bool, Unreadable> {
+        persist("claim a job", || self.store.claim(attempt)).await
+    }
+
+    /// What trying again cannot mend waits for an operator; if not even that
+    /// can be written down with the job, it ends as failed.
+    async fn park(&self, attempt: Attempt, kind: Kind, reason: String) -> End {
+        error!(job = %attempt.job, kind = kind.name(), reason, "job parked");
+        match persist("park a job", || self.store.park(attempt, &reason)).await {
+            Ok(true) => End::Parked,
+            Ok(false) => End::Fenced,
+            Err(_) => {
+                let failed = self.commit(attempt, kind, Commit::failed(reason)).await;
+                failed.unwrap_or_else(|Unreadable(error)| {
+                    error!(job = %attempt.job, error, "the job can be neither parked nor ended");
+                    End::Fenced
+                })
+            }
+        }
     }
 
     /// Runs the handler; `Err`: the text of its panic.
@@ -177,7 +213,7 @@ impl Execution {
     }
 
     /// A panic counts against the job, durably.
-    async fn strike(&self, attempt: Attempt, job: &Job, message: &str) -> End {
+    async fn strike(&self, attempt: Attempt, job: &Job, message: &str) -> Result<End, Unreadable> {
         error!(job = %job.id(), kind = job.kind().name(), message, "a handler panicked");
         let reason = format!("the handler panicked: {message}");
         let (first, longest) = PANIC_RETRY;
@@ -186,25 +222,30 @@ impl Execution {
         let struck = persist("strike a job", || {
             self.store.strike(attempt, not_before, &reason)
         });
-        match struck.await {
+        Ok(match struck.await? {
             Struck::Rescheduled { tries } => End::Rescheduled { not_before, tries },
             Struck::Parked => {
                 error!(job = %job.id(), kind = job.kind().name(), reason, "job parked");
                 End::Parked
             }
             Struck::Fenced => End::Fenced,
-        }
+        })
     }
 
     /// A commit whose answer was lost may have been applied; repeating it then
     /// says `Fenced`, and the dispatcher finds out from the store.
-    async fn commit(&self, attempt: Attempt, kind: Kind, commit: Commit) -> End {
+    async fn commit(
+        &self,
+        attempt: Attempt,
+        kind: Kind,
+        commit: Commit,
+    ) -> Result<End, Unreadable> {
         let failure = match &commit.outcome {
             JobOutcome::Done => None,
             JobOutcome::Failed { reason } => Some(reason.clone()),
         };
-        let committed = persist("commit", || self.store.commit(attempt, commit.clone())).await;
-        match committed {
+        let committed = persist("commit", || self.store.commit(attempt, commit.clone()));
+        Ok(match committed.await? {
             Committed::Applied { jobs, cancelled } => {
                 if let Some(reason) = &failure {
                     warn!(job = %attempt.job, kind = kind.name(), reason, "job ended as failed");
@@ -219,7 +260,7 @@ impl Execution {
                 metrics::counter!("erawan_commits_fenced_total").increment(1);
                 End::Fenced
             }
-        }
+        })
     }
 
     async fn reschedule(
@@ -228,30 +269,34 @@ impl Execution {
         tries: u32,
         after: Duration,
         reason: String,
-    ) -> End {
+    ) -> Result<End, Unreadable> {
         let not_before = Millis::now().after(after);
         let rescheduled = persist("reschedule", || {
             self.store.reschedule(attempt, not_before, &reason)
         });
-        match rescheduled.await {
+        Ok(match rescheduled.await? {
             true => End::Rescheduled {
                 not_before,
                 tries: tries + 1,
             },
             false => End::Fenced,
-        }
+        })
     }
 }
 
+/// Something stored cannot be understood; asking again does not help.
+struct Unreadable(String);
+
 /// Asks until the store answers.
-async fn persist<T, F>(what: &str, mut ask: impl FnMut() -> F) -> T
+async fn persist<T, F>(what: &str, mut ask: impl FnMut() -> F) -> Result<T, Unreadable>
 where
     F: Future<Output = Result<T, StoreError>>,
 {
     let (mut pause, longest) = STORE_RETRY;
     loop {
         match ask().await {
-            Ok(answer) => return answer,
+            Ok(answer) => return Ok(answer),
+            Err(error @ StoreError::Corrupt(_)) => return Err(Unreadable(error.to_string())),
             Err(error) => warn!(%error, "cannot {what}; trying again"),
         }
         sleep(pause).await;

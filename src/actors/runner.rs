@@ -18,6 +18,11 @@ pub enum Run {
         /// Why, for operators.
         reason: String,
     },
+    /// It cannot be run as it is; an operator has to decide.
+    Park {
+        /// Why.
+        reason: String,
+    },
 }
 
 /// Runs jobs: picks the handler by kind. Has no effect on the node's state but

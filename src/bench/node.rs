@@ -121,6 +121,12 @@ impl Runner for NodeRunner {
         if let Err(error) = self.note_start(job) {
             return Run::Commit(Commit::failed(error.to_string()));
         }
+        // Poison, for tests of what becomes of it.
+        match (job.kind(), job.key()) {
+            (Kind::Noop, key) if key.starts_with("panic") => panic!("poison: {key}"),
+            (Kind::Noop, key) if key.starts_with("kill") => std::process::abort(),
+            _ => {}
+        }
         if self.hold > Duration::ZERO {
             tokio::time::sleep(self.hold).await;
         }

@@ -27,6 +27,9 @@ const CONNECT_TIMEOUT: Duration = Duration::from_millis(1500);
 /// From the connection to the beginning of the master's stream, TLS included.
 const OPEN_TIMEOUT: Duration = Duration::from_secs(3);
 
+/// An answer to an operator may need a walk through the whole store.
+const OPERATE_TIMEOUT: Duration = Duration::from_secs(60);
+
 const RESOLVE_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Where masters may listen.
@@ -61,7 +64,7 @@ pub enum ConnectError {
 
 impl Target {
     /// All addresses a host stands for.
-    pub(super) async fn resolve(master: &MasterAddress) -> Result<Vec<SocketAddr>, ConnectError> {
+    pub(crate) async fn resolve(master: &MasterAddress) -> Result<Vec<SocketAddr>, ConnectError> {
         let found = tokio::net::lookup_host((master.host.as_str(), master.port));
         let reason = match timeout(RESOLVE_TIMEOUT, found).await {
             Ok(Ok(addresses)) => return Ok(addresses.collect()),
@@ -72,6 +75,34 @@ impl Target {
             host: master.host.clone(),
             reason,
         })
+    }
+
+    /// Asks the process at one address of `host` what an operator wants to know
+    /// or done.
+    pub(crate) async fn operate(
+        &self,
+        host: &str,
+        address: SocketAddr,
+        question: proto::OperatorQuestion,
+    ) -> Result<bytes::Bytes, ConnectError> {
+        let asking = async {
+            let channel = self.dial(host, address).await;
+            let channel = channel.map_err(|error| with_sources(&error))?;
+            let answer = ClusterClient::new(channel)
+                .max_decoding_message_size(MESSAGE_LIMIT)
+                .max_encoding_message_size(MESSAGE_LIMIT)
+                .operate(question)
+                .await;
+            let answer = answer.map_err(|status| status.message().to_owned())?;
+            Ok(answer.into_inner().answer)
+        };
+        let asked = timeout(OPERATE_TIMEOUT, asking).await;
+        let reason = match asked {
+            Ok(Ok(answer)) => return Ok(answer),
+            Ok(Err(reason)) => reason,
+            Err(_) => "no answer in time".to_owned(),
+        };
+        Err(ConnectError::Connect { address, reason })
     }
 
     /// Opens a session with the process at one address of `host`; nothing has

@@ -16,6 +16,7 @@ use crate::actors::dispatcher::{
 };
 use crate::actors::mastership::Term;
 use crate::job::Job;
+use crate::operator::Desk;
 use crate::store::{Epoch, SharedStore};
 
 use super::local::{Place, Port};
@@ -100,10 +101,12 @@ impl Master {
         };
         let arbiter = place.arbiter.clone();
         let term = options.term;
+        let operated = options.store.clone();
         let dispatcher = Dispatcher::start_in_arbiter(&arbiter, {
             let (store, master_id, term) = (options.store, options.master_id, term.clone());
             move |_| Dispatcher::new(options.dispatcher, store, master_id, term, deposed)
         });
+        let desk = Desk::of_master(operated, dispatcher.clone());
         let reception = Reception {
             node_id: options.node_id,
             dispatcher: dispatcher.clone(),
@@ -121,6 +124,7 @@ impl Master {
             let service = ClusterService {
                 reception,
                 store: options.store_service,
+                desk: desk.clone(),
             };
             arbiter.spawn(async move {
                 // Registered with the runtime that serves it.
@@ -163,6 +167,7 @@ impl Master {
             is_deposed,
             own,
             server,
+            desk,
         })
     }
 }
@@ -181,6 +186,7 @@ pub struct MasterHandle {
     /// The thread, if it ends with this master.
     own: Option<Arbiter>,
     server: Option<RunningServer>,
+    desk: Desk,
 }
 
 impl MasterHandle {
@@ -204,6 +210,11 @@ impl MasterHandle {
     /// The dispatcher's address, for actors of the same process.
     pub fn dispatcher(&self) -> Addr<Dispatcher> {
         self.dispatcher.clone()
+    }
+
+    /// Where operators' questions are answered.
+    pub fn desk(&self) -> Desk {
+        self.desk.clone()
     }
 
     /// Assigns nothing any more.

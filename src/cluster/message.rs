@@ -10,7 +10,7 @@ use crate::proto::cluster as proto;
 use crate::store::{Attempt, Epoch};
 
 /// Version of the link; master and workers must have the same.
-pub const PROTOCOL_VERSION: u32 = 1;
+pub const PROTOCOL_VERSION: u32 = 2;
 
 /// Payloads above this many bytes neither travel over the link nor stay in the
 /// dispatcher's memory: the job goes without its payload, and the worker that

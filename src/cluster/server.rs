@@ -9,12 +9,13 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
 use tracing::{debug, warn};
 
+use crate::operator::Desk;
 use crate::proto::cluster as proto;
 use crate::proto::cluster::cluster_server::{Cluster, ClusterServer};
 
 use super::MESSAGE_LIMIT;
 use super::local;
-use super::message::{FromMaster, FromWorker};
+use super::message::{FromMaster, FromWorker, PROTOCOL_VERSION};
 use super::session::Reception;
 
 /// Answers of the master's store to one worker.
@@ -26,6 +27,7 @@ pub type StoreService = Arc<dyn Fn(Streaming<proto::StoreCall>) -> StoreReplies 
 pub(super) struct ClusterService {
     pub(super) reception: Reception,
     pub(super) store: Option<StoreService>,
+    pub(super) desk: Desk,
 }
 
 impl ClusterService {
@@ -68,6 +70,23 @@ impl Cluster for ClusterService {
             Status::unimplemented("this node's store is Redis; workers must use it directly")
         })?;
         Ok(Response::new(service(request.into_inner())))
+    }
+
+    async fn operate(
+        &self,
+        request: Request<proto::OperatorQuestion>,
+    ) -> Result<Response<proto::OperatorAnswer>, Status> {
+        let asked = request.into_inner();
+        let ours = (PROTOCOL_VERSION, self.reception.node_id.as_str());
+        if (asked.protocol_version, asked.node_id.as_str()) != ours {
+            let (version, node_id) = ours;
+            let reason = format!("this is node {node_id}, protocol version {version}");
+            return Err(Status::failed_precondition(reason));
+        }
+        let answer = self.desk.answer_bytes(&asked.question).await;
+        Ok(Response::new(proto::OperatorAnswer {
+            answer: answer.into(),
+        }))
     }
 }
 

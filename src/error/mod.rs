@@ -35,6 +35,7 @@ pub struct Error {
     message: String,
     details: Option<Box<Value>>,
     temporary: bool,
+    unreadable: bool,
 }
 
 impl Error {
@@ -45,6 +46,7 @@ impl Error {
             message: message.into(),
             details: None,
             temporary: false,
+            unreadable: false,
         }
     }
 
@@ -64,6 +66,18 @@ impl Error {
     /// Whether trying again later can help.
     pub fn is_temporary(&self) -> bool {
         self.temporary
+    }
+
+    /// Marks that something stored cannot be understood: trying again does not
+    /// help, but a later release, or an operator, may. Jobs that meet it are parked.
+    pub fn unreadable(mut self) -> Self {
+        self.unreadable = true;
+        self
+    }
+
+    /// Whether something stored cannot be understood.
+    pub fn is_unreadable(&self) -> bool {
+        self.unreadable
     }
 
     /// The row of the code table.
@@ -94,6 +108,7 @@ impl From<Code> for Error {
             message: code.message.to_owned(),
             details: None,
             temporary: false,
+            unreadable: false,
         }
     }
 }

@@ -19,7 +19,7 @@ const OF_REQUEST: &str = "request:";
 pub async fn run(context: &Context, job: &Job) -> Result<Run, Error> {
     match handle(context, job).await {
         Ok(commit) => Ok(Run::Commit(commit)),
-        Err(error) if error.is_temporary() => Err(error),
+        Err(error) if error.is_temporary() || error.is_unreadable() => Err(error),
         Err(error) => Ok(Run::Commit(failed(context, job, &error))),
     }
 }

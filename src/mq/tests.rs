@@ -46,7 +46,7 @@ async fn receive(context: &Context, bytes: Vec<u8>) -> Commit {
     let job = testing::job(Kind::MqReceive, &raw(bytes));
     match run_receive(context, &job).await.unwrap() {
         Run::Commit(commit) => commit,
-        Run::Retry { reason, .. } => panic!("{reason}"),
+        Run::Retry { reason, .. } | Run::Park { reason } => panic!("{reason}"),
     }
 }
 
@@ -440,7 +440,7 @@ async fn receive_ahead(height: u64, received_at: Millis) -> Result<Commit, crate
     let job = testing::job(Kind::MqReceive, &raw);
     match run_receive(&rp, &job).await? {
         Run::Commit(commit) => Ok(commit),
-        Run::Retry { reason, .. } => panic!("{reason}"),
+        Run::Retry { reason, .. } | Run::Park { reason } => panic!("{reason}"),
     }
 }
 

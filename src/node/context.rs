@@ -76,13 +76,13 @@ impl From<StoreError> for Error {
         let error_of_code = Error::with_message(codes::DB_ERROR, text);
         match error {
             StoreError::Unavailable(_) | StoreError::Deposed { .. } => error_of_code.temporary(),
-            StoreError::Corrupt(_) => error_of_code,
+            StoreError::Corrupt(_) => error_of_code.unreadable(),
         }
     }
 }
 
 impl From<crate::job::codec::DecodeError> for Error {
     fn from(error: crate::job::codec::DecodeError) -> Self {
-        Error::with_message(codes::UNKNOWN_ERROR, format!("stored record: {error}"))
+        Error::with_message(codes::UNKNOWN_ERROR, format!("stored record: {error}")).unreadable()
     }
 }

@@ -17,11 +17,12 @@ use crate::actors::mq_inbox::{self, MqInbox};
 use crate::cluster::local::Place;
 use crate::cluster::message::Chain;
 use crate::cluster::{Master, MasterHandle, MasterOptions};
-use crate::config::{Mode, StoreChoice};
+use crate::config::{Config, Mode, StoreChoice};
 use crate::flows::block::RoleBlockJobs;
 use crate::job::Job;
 use crate::ledger::ChainUpdate;
 use crate::mq::client::MqClient;
+use crate::operator::OperatorSocket;
 use crate::store::{Epoch, remote};
 
 /// Before the dispatcher is asked again whether there is room.
@@ -33,6 +34,8 @@ pub struct MasterSide {
     master: MasterHandle,
     watcher: LedgerWatcher,
     inbox: Option<Addr<MqInbox>>,
+    /// Of a standalone node, until this is dropped.
+    _operators: Option<OperatorSocket>,
 }
 
 /// Why a term ended.
@@ -76,6 +79,9 @@ impl MasterSide {
             place,
         };
         let master = Master::start(options).await.map_err(io::Error::other)?;
+        let operators = (config.mode == Mode::Standalone)
+            .then(|| serve_operators(config, &master))
+            .flatten();
         let watcher = start_watcher(parts, term.epoch(), master.dispatcher());
         readiness.watch_blocks(watcher.state());
         let queue = readiness.queue();
@@ -84,6 +90,7 @@ impl MasterSide {
             master,
             watcher,
             inbox,
+            _operators: operators,
         })
     }
 
@@ -121,6 +128,17 @@ impl MasterSide {
             inbox.do_send(mq_inbox::Stop);
         }
         self.master.stop().await;
+    }
+}
+
+/// A node that cannot be asked by operators still does its work.
+fn serve_operators(config: &Config, master: &MasterHandle) -> Option<OperatorSocket> {
+    match OperatorSocket::serve(master.desk(), &config.data_directory) {
+        Ok(socket) => Some(socket),
+        Err(error) => {
+            tracing::warn!(%error, "operators cannot use `erawan jobs` while this node runs");
+            None
+        }
     }
 }
 

@@ -23,6 +23,7 @@ use tokio::sync::watch;
 
 pub use check::check;
 pub use context::{Context, Role};
+pub(crate) use parts::{open_store_now, read_tls};
 pub use queue_limit::{Full, Purpose, QueueLimit};
 pub use stop::Stop;
 

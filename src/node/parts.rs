@@ -105,15 +105,42 @@ async fn open_store(config: &Config) -> io::Result<SharedStore> {
     }
 }
 
+/// Opens the store for an operator, when nothing of the node runs: it waits for
+/// nothing and makes nothing.
+///
+/// # Errors
+/// When it is not there, or another process has it open.
+pub async fn open_store_now(config: &Config) -> io::Result<SharedStore> {
+    if config.store == StoreChoice::Redis {
+        let store = RedisStore::connect(redis_options(config)).await;
+        return Ok(Arc::new(store.map_err(io::Error::other)?));
+    }
+    let path = config.data_directory.join(STORE_FILE);
+    if !path.exists() {
+        let problem = format!("there is no store at {}", path.display());
+        return Err(io::Error::new(io::ErrorKind::NotFound, problem));
+    }
+    let node_id = config.node_id.clone();
+    let options = embedded::Options { path, node_id };
+    let opened = tokio::task::spawn_blocking(|| EmbeddedStore::open(options)).await;
+    let store = opened
+        .map_err(io::Error::other)?
+        .map_err(io::Error::other)?;
+    Ok(Arc::new(store))
+}
+
+fn redis_options(config: &Config) -> redis::Options {
+    redis::Options {
+        host: config.redis.host.clone(),
+        port: config.redis.port,
+        password: config.redis.password.clone(),
+        node_id: config.node_id.clone(),
+    }
+}
+
 async fn connect_redis(config: &Config) -> io::Result<RedisStore> {
     loop {
-        let options = redis::Options {
-            host: config.redis.host.clone(),
-            port: config.redis.port,
-            password: config.redis.password.clone(),
-            node_id: config.node_id.clone(),
-        };
-        match RedisStore::connect(options).await {
+        match RedisStore::connect(redis_options(config)).await {
             Ok(store) => return Ok(store),
             Err(StoreError::Unavailable(reason)) => {
                 tracing::warn!(reason, "waiting for Redis");

@@ -268,8 +268,8 @@ impl QueueLimit {
     }
 }
 
-fn open_bytes(_: &Counts) -> u64 {
-    0
+fn open_bytes(counts: &Counts) -> u64 {
+    counts.open_bytes
 }
 
 /// Waits for the time of the next look.
@@ -296,9 +296,10 @@ mod tests {
         QueueLimit::new(QueueLimits { jobs, bytes })
     }
 
-    fn counts(open: u64, _: u64) -> Counts {
+    fn counts(open: u64, open_bytes: u64) -> Counts {
         Counts {
             open,
+            open_bytes,
             ..Counts::default()
         }
     }

@@ -135,6 +135,9 @@ impl Runner for NodeRunner {
                 after: reconnect_backoff(job.tries),
                 reason: error.to_string(),
             },
+            Err(error) if error.is_unreadable() => Run::Park {
+                reason: error.to_string(),
+            },
             Err(error) => Run::Commit(Commit::failed(error.to_string())),
         }
     }

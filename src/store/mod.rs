@@ -334,6 +334,9 @@ pub trait Store: State {
     /// are large ([`PAGE_BYTES`]).
     async fn failed_jobs(&self, limit: usize) -> Result<Vec<FailedJob>, StoreError>;
 
+    /// A job that ended as failed and is kept; `None` if there is none.
+    async fn failed_job(&self, id: JobId) -> Result<Option<FailedJob>, StoreError>;
+
     /// How many jobs there are.
     async fn counts(&self) -> Result<Counts, StoreError>;
 

@@ -240,6 +240,12 @@ impl StoreState {
         self.failed.iter().take(limit).cloned().collect()
     }
 
+    /// [`super::Store::failed_job`].
+    pub fn failed_job(&self, id: JobId) -> Option<FailedJob> {
+        let mut failed = self.failed.iter();
+        failed.find(|failed| failed.job.id() == id).cloned()
+    }
+
     /// [`super::Store::parked_ids`].
     pub fn parked_ids(&self, limit: usize) -> Vec<JobId> {
         let parked = self.open().filter(|job| job.parked);

@@ -231,6 +231,10 @@ impl Store for FakeStore {
         not_asked()
     }
 
+    async fn failed_job(&self, _: JobId) -> Result<Option<FailedJob>, StoreError> {
+        not_asked()
+    }
+
     async fn counts(&self) -> Result<Counts, StoreError> {
         not_asked()
     }

@@ -7,6 +7,7 @@ mod check;
 mod demo;
 mod devnet;
 mod faults;
+mod jobs;
 mod ledger;
 mod messages;
 mod network;

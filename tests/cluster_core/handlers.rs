@@ -8,8 +8,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use erawan::actors::runner::{Run, Runner};
 use erawan::cluster::{Link, Master, MasterHandle, WorkerHandle};
-use erawan::job::{Commit, Job, Kind, NewJob};
-use erawan::store::Store;
+use erawan::job::{Commit, Job, Kind, Millis, NewJob};
+use erawan::store::{Attempt, MAX_STRIKES, Store, Struck};
 
 use super::memory_store::MemoryStore;
 use super::support::*;
@@ -77,6 +77,96 @@ async fn a_panic_ends_neither_the_handler_nor_the_job() {
     all_ended(&store).await;
     assert_eq!(runner.runs.load(Ordering::SeqCst), 2);
     assert_eq!(store.counts().await.expect("up").failed, 0);
+    worker.stop().await;
+    master.stop().await;
+}
+
+#[actix::test]
+async fn the_fifth_panic_parks_a_job_with_its_text_and_the_worker_lives_on() {
+    let store = Arc::new(MemoryStore::default());
+    let runner = Arc::new(Fails {
+        times: 1,
+        runs: AtomicU32::new(0),
+        panics: true,
+    });
+    let mut wounded = accept(&store, noops(2, 2)).await;
+    let innocent = wounded.pop().expect("two");
+    let attempt = Attempt {
+        job: wounded[0].id(),
+        number: 1,
+    };
+    for _ in 1..MAX_STRIKES {
+        let struck = store.strike(attempt, Millis(1), "before").await;
+        assert!(matches!(struck, Ok(Struck::Rescheduled { .. })));
+    }
+    let found = store.jobs(&[attempt.job]).await.expect("up");
+    let wounded: Vec<Job> = found.into_iter().flatten().collect();
+    assert_eq!(wounded[0].strikes, 4);
+    let (master, worker) = standalone(&store, runner.clone()).await;
+    until("it is parked", || async {
+        store.counts().await.is_ok_and(|counts| counts.parked == 1)
+    })
+    .await;
+    until("the other one has run", || async {
+        store.counts().await.is_ok_and(|counts| counts.open == 1)
+    })
+    .await;
+    let ids = store.parked_ids(9).await.expect("up");
+    let errors = store.last_errors(&ids).await.expect("up");
+    let error = errors[0].as_ref().expect("kept");
+    assert!(error.reason.contains("a fault in a handler"), "{error:?}");
+    assert_ne!(ids, [innocent.id()]);
+    assert_eq!(runner.runs.load(Ordering::SeqCst), 2);
+    worker.stop().await;
+    master.stop().await;
+}
+
+/// What cannot be read is parked by whoever meets it.
+struct MeetsRubbish;
+
+#[async_trait]
+impl Runner for MeetsRubbish {
+    async fn run(&self, _: &Job) -> Run {
+        Run::Park {
+            reason: "stored record: rubbish".to_owned(),
+        }
+    }
+}
+
+#[actix::test]
+async fn a_job_that_meets_something_unreadable_is_parked_with_that_reason() {
+    let store = Arc::new(MemoryStore::default());
+    accept(&store, noops(1, 1)).await;
+    let (master, worker) = standalone(&store, Arc::new(MeetsRubbish)).await;
+    until("it is parked", || async {
+        store.counts().await.is_ok_and(|counts| counts.parked == 1)
+    })
+    .await;
+    until("the dispatcher knows", || async {
+        snapshot(&master).await.jobs.parked == 1
+    })
+    .await;
+    let ids = store.parked_ids(9).await.expect("up");
+    let errors = store.last_errors(&ids).await.expect("up");
+    assert!(errors[0].as_ref().expect("kept").reason.contains("rubbish"));
+    worker.stop().await;
+    master.stop().await;
+}
+
+#[actix::test]
+async fn a_job_of_class_once_is_claimed_before_it_starts() {
+    let store = Arc::new(MemoryStore::default());
+    let recorder = Recorder::new(false);
+    let (master, worker) = standalone(&store, recorder.clone()).await;
+    let once = NewJob::new(Kind::NoopOnce, "key", &());
+    let jobs = accept(&store, vec![once, noops(1, 1).remove(0)]).await;
+    let ids: Vec<_> = jobs.iter().map(Job::id).collect();
+    master.submit(jobs).await;
+    until("both run", || async { recorder.count() == 2 }).await;
+    let claimed = [0, 1].map(|n| store.state.lock().is_claimed(ids[n]));
+    assert_eq!(claimed, [true, false]);
+    recorder.open();
+    all_ended(&store).await;
     worker.stop().await;
     master.stop().await;
 }

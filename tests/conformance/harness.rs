@@ -10,7 +10,9 @@ use async_trait::async_trait;
 use erawan::devnet::redis_server::{self, Durability, RedisServer};
 use erawan::job::{Commit, Job, JobId, Kind, NewJob, Write};
 use erawan::proto::cluster::cluster_server::{Cluster, ClusterServer};
-use erawan::proto::cluster::{FromMaster, FromWorker, StoreCall, StoreReply};
+use erawan::proto::cluster::{
+    FromMaster, FromWorker, OperatorAnswer, OperatorQuestion, StoreCall, StoreReply,
+};
 use erawan::store::embedded::{self, EmbeddedStore};
 use erawan::store::redis::{self, RedisStore};
 use erawan::store::remote::{MESSAGE_BYTES, RemoteStore, serve_stream};
@@ -219,6 +221,13 @@ impl Cluster for StoreService {
         &self,
         _: Request<Streaming<FromWorker>>,
     ) -> Result<Response<Self::SessionStream>, Status> {
+        Err(Status::unimplemented("only the store is tested here"))
+    }
+
+    async fn operate(
+        &self,
+        _: Request<OperatorQuestion>,
+    ) -> Result<Response<OperatorAnswer>, Status> {
         Err(Status::unimplemented("only the store is tested here"))
     }
 

@@ -7,6 +7,7 @@
 mod accept;
 mod commit;
 mod crash;
+mod crash_points;
 mod durability;
 mod forgetting;
 mod harness;

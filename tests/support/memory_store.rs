@@ -165,6 +165,10 @@ impl Store for MemoryStore {
         Ok(page(self.up()?.failed_jobs(limit), |failed| &failed.job))
     }
 
+    async fn failed_job(&self, id: JobId) -> Result<Option<FailedJob>, StoreError> {
+        Ok(self.up()?.failed_job(id))
+    }
+
     async fn counts(&self) -> Result<Counts, StoreError> {
         Ok(self.up()?.counts())
     }

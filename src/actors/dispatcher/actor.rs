@@ -434,14 +434,44 @@ fn failed(error: StoreError, event: Event) -> Result<Event, Deposed> {
 async fn fetch(store: SharedStore, ids: Vec<JobId>) -> Result<Event, Deposed> {
     let mut found = Vec::with_capacity(ids.len());
     for ids in ids.chunks(FETCH_CHUNK) {
-        let jobs = persist("read jobs", || store.jobs(ids)).await?;
-        found.extend(ids.iter().copied().zip(jobs));
+        match persist("read jobs", || store.jobs(ids)).await {
+            Ok(jobs) => found.extend(ids.iter().copied().zip(jobs)),
+            Err(Given::Up(later)) => return Err(later),
+            Err(Given::Unreadable) => {
+                for id in ids {
+                    let job = fetch_one(&store, *id).await?;
+                    found.push((*id, job));
+                }
+            }
+        }
     }
     Ok(Event::Fetched(found))
 }
 
+/// One of which nothing can be read is left alone: it holds up nobody.
+async fn fetch_one(store: &SharedStore, id: JobId) -> Result<Option<Job>, Deposed> {
+    match persist("read a job", || store.jobs(std::slice::from_ref(&id))).await {
+        Ok(jobs) => Ok(jobs.into_iter().next().flatten()),
+        Err(Given::Up(later)) => Err(later),
+        Err(Given::Unreadable) => {
+            error!(job = %id, "nothing of the job can be read: it is not run");
+            Ok(None)
+        }
+    }
+}
+
 async fn release(store: SharedStore, epoch: Epoch, jobs: Vec<Release>) -> Result<Event, Deposed> {
-    let released = persist("release jobs", || store.release(epoch, &jobs)).await?;
+    let released = match persist("release jobs", || store.release(epoch, &jobs)).await {
+        Ok(released) => released,
+        Err(Given::Up(later)) => return Err(later),
+        Err(Given::Unreadable) => {
+            let mut released = Vec::with_capacity(jobs.len());
+            for job in &jobs {
+                released.push(release_one(&store, epoch, job).await?);
+            }
+            released
+        }
+    };
     let is_open = |released: &&Released| matches!(released, Released::Open { .. });
     let rerun = released.iter().filter(is_open).count();
     metrics::counter!("erawan_jobs_rerun_total").increment(rerun as u64);
@@ -449,8 +479,33 @@ async fn release(store: SharedStore, epoch: Epoch, jobs: Vec<Release>) -> Result
     Ok(Event::Released(ids.zip(released).collect()))
 }
 
+/// One of which nothing can be read is left alone, as if it had ended.
+async fn release_one(
+    store: &SharedStore,
+    epoch: Epoch,
+    job: &Release,
+) -> Result<Released, Deposed> {
+    let release = std::slice::from_ref(job);
+    match persist("release a job", || store.release(epoch, release)).await {
+        Ok(released) => Ok(released.into_iter().next().unwrap_or(Released::Ended)),
+        Err(Given::Up(later)) => Err(later),
+        Err(Given::Unreadable) => {
+            error!(job = %job.job, "nothing of the job can be read: it is not run");
+            Ok(Released::Ended)
+        }
+    }
+}
+
+/// Why asking the store came to nothing.
+enum Given {
+    /// A later master exists.
+    Up(Deposed),
+    /// Something stored cannot be understood; asking again does not help.
+    Unreadable,
+}
+
 /// Asks until the store answers.
-async fn persist<T, F>(what: &str, mut ask: impl FnMut() -> F) -> Result<T, Deposed>
+async fn persist<T, F>(what: &str, mut ask: impl FnMut() -> F) -> Result<T, Given>
 where
     F: Future<Output = Result<T, StoreError>>,
 {
@@ -458,7 +513,11 @@ where
     loop {
         match ask().await {
             Ok(answer) => return Ok(answer),
-            Err(StoreError::Deposed { current }) => return Err(Deposed(current)),
+            Err(StoreError::Deposed { current }) => return Err(Given::Up(Deposed(current))),
+            Err(StoreError::Corrupt(problem)) => {
+                error!(problem, "cannot {what}");
+                return Err(Given::Unreadable);
+            }
             Err(error) => warn!(%error, "cannot {what}; trying again"),
         }
         tokio::time::sleep(pause).await;

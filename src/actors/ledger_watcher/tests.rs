@@ -224,6 +224,10 @@ impl Store for MemoryStore {
         not_used()
     }
 
+    async fn failed_job(&self, _: JobId) -> Result<Option<FailedJob>, StoreError> {
+        not_used()
+    }
+
     async fn counts(&self) -> Result<Counts, StoreError> {
         not_used()
     }

@@ -106,7 +106,7 @@ async fn run(ledger: Scripted, kind: Kind, tries: u32, age: Duration) -> Run {
 fn committed(run: Run) -> Commit {
     match run {
         Run::Commit(commit) => commit,
-        Run::Retry { reason, .. } => panic!("repeated: {reason}"),
+        Run::Retry { reason, .. } | Run::Park { reason } => panic!("repeated: {reason}"),
     }
 }
 

@@ -328,6 +328,16 @@ impl Store for EmbeddedStore {
         .await
     }
 
+    async fn failed_job(&self, id: JobId) -> Result<Option<FailedJob>, StoreError> {
+        self.read(|transaction| {
+            let failures = transaction.open_table(tables::FAILURES)?;
+            match failures.get(id.as_bytes())? {
+                Some(entry) => Ok(Some(record::read_failed(id, entry.value().1)?)),
+                None => Ok(None),
+            }
+        })
+    }
+
     async fn counts(&self) -> Result<Counts, StoreError> {
         self.read(|transaction| {
             let numbers = transaction.open_table(tables::NUMBERS)?;

@@ -519,6 +519,15 @@ impl Store for RedisStore {
             .collect()
     }
 
+    async fn failed_job(&self, id: JobId) -> Result<Option<FailedJob>, StoreError> {
+        let mut command = redis::cmd("HGET");
+        command.arg(self.key("failures")).arg(&id.as_bytes()[..]);
+        let entry: Option<Vec<u8>> = self.read(&command).await?;
+        entry
+            .map(|entry| record::read_failed(id, &entry))
+            .transpose()
+    }
+
     async fn counts(&self) -> Result<Counts, StoreError> {
         self.check_history().await?;
         let of = |command: &str, key: &str| {

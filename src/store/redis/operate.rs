@@ -52,13 +52,8 @@ impl RedisStore {
                 error.map_or_else(String::new, |error| error.reason),
             ));
         }
-        let mut command = redis::cmd("HGET");
-        command.arg(self.key("failures")).arg(&id.as_bytes()[..]);
-        let entry: Option<Vec<u8>> = self.read(&command).await?;
-        match entry {
-            Some(entry) => Ok(Seen::Failed(record::read_failed(id, &entry)?)),
-            None => Ok(Seen::Nothing),
-        }
+        let failed = self.failed_job(id).await?;
+        Ok(failed.map_or(Seen::Nothing, Seen::Failed))
     }
 
     /// `None`: the job is not as it was read any more.

@@ -256,6 +256,10 @@ impl Store for RemoteStore {
         exchange!(self, Call::FailedJobs { limit }, Reply::FailedJobs(jobs) => jobs)
     }
 
+    async fn failed_job(&self, id: JobId) -> Result<Option<FailedJob>, StoreError> {
+        exchange!(self, Call::FailedJob(id), Reply::FailedJob(job) => job)
+    }
+
     async fn counts(&self) -> Result<Counts, StoreError> {
         exchange!(self, Call::Counts, Reply::Counts(counts) => counts)
     }

@@ -123,6 +123,8 @@ pub enum Call {
         /// At most so many.
         limit: u64,
     },
+    /// [`Store::failed_job`].
+    FailedJob(JobId),
     /// [`Store::counts`].
     Counts,
     /// [`Store::ping`].
@@ -168,6 +170,8 @@ pub enum Reply {
     Jobs(Vec<Option<Job>>),
     /// To [`Call::FailedJobs`].
     FailedJobs(Vec<FailedJob>),
+    /// To [`Call::FailedJob`].
+    FailedJob(Option<FailedJob>),
     /// To [`Call::Counts`].
     Counts(Counts),
     /// To [`Call::Ping`].
@@ -225,6 +229,7 @@ pub async fn answer(store: &dyn Store, call: Call) -> Reply {
             let jobs = store.failed_jobs(to_usize(limit)).await;
             jobs.map(Reply::FailedJobs)
         }
+        Call::FailedJob(id) => store.failed_job(id).await.map(Reply::FailedJob),
         Call::Counts => store.counts().await.map(Reply::Counts),
         Call::Ping => store.ping().await.map(|()| Reply::Ping),
     };

@@ -88,7 +88,9 @@ impl Play {
     async fn run(&self, job: &Job) -> Commit {
         match dispatch::run(&self.node.context, job).await.unwrap() {
             Run::Commit(commit) => commit,
-            Run::Retry { reason, .. } => panic!("wants to run again: {reason}"),
+            Run::Retry { reason, .. } | Run::Park { reason } => {
+                panic!("wants to run again: {reason}")
+            }
         }
     }
 

@@ -1,0 +1,213 @@
+//! The command line of `erawan jobs`.
+
+use std::io;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::{Args, Subcommand};
+
+use super::message::{Answer, Filter, Outcome, Question, State};
+use super::{reach, view};
+use crate::config;
+use crate::job::{JobId, Kind, Millis};
+use crate::store::{Action, Operation};
+
+/// Exit code for a wrong environment (`EX_USAGE`).
+const WRONG_ENVIRONMENT: u8 = 64;
+/// Exit code when a job is not there, or in no state for what was asked.
+const REFUSED: u8 = 2;
+
+/// See the jobs of this node and decide about them.
+///
+/// It uses the node's own environment: through the running master or standalone
+/// node if there is one, otherwise directly on the store. Exit codes: 0 done;
+/// 1 nobody could be asked; 2 a job is not there, or in no state for what was
+/// asked; 64 the environment is wrong.
+#[derive(Debug, Args)]
+pub struct Jobs {
+    /// JSON in place of tables.
+    #[arg(long, global = true)]
+    json: bool,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Jobs, oldest first; open and failed ones unless a state is given.
+    List {
+        /// Only those in this state.
+        #[arg(long)]
+        state: Option<State>,
+        /// Only those of this kind (deliver.callback, rp.time_out, ...).
+        #[arg(long, value_parser = kind)]
+        kind: Option<Kind>,
+        /// Only those whose key contains this.
+        #[arg(long)]
+        key: Option<String>,
+        /// Only those accepted longer ago (30s, 15m, 4h, 2d).
+        #[arg(long, value_parser = age)]
+        older_than: Option<Duration>,
+        /// At most so many.
+        #[arg(long, default_value_t = 100)]
+        limit: u64,
+    },
+    /// Everything that may be shown of a job.
+    Show {
+        /// Which.
+        id: JobId,
+    },
+    /// Run parked or failed jobs again.
+    Retry(Decision),
+    /// End parked or failed jobs that were done by other means.
+    Resolve(Decision),
+    /// Give parked or failed jobs up.
+    Drop(Decision),
+    /// What operators did.
+    Audit {
+        /// The latest so many.
+        #[arg(long, default_value_t = 100)]
+        limit: u64,
+    },
+}
+
+#[derive(Debug, Args)]
+struct Decision {
+    /// Which jobs.
+    #[arg(required = true)]
+    ids: Vec<JobId>,
+    /// Why, for the record.
+    #[arg(long)]
+    why: String,
+    /// Who, for the record; otherwise $USER at this machine.
+    #[arg(long)]
+    who: Option<String>,
+}
+
+impl Decision {
+    fn question(self, action: Action) -> Question {
+        let (who, why) = (self.who.unwrap_or_else(who), self.why);
+        let at = Millis::now();
+        let operation = |job| Operation {
+            job,
+            action,
+            who: who.clone(),
+            why: why.clone(),
+            at,
+        };
+        Question::Operate(self.ids.into_iter().map(operation).collect())
+    }
+}
+
+/// Runs the command.
+///
+/// # Errors
+/// When nobody can be asked.
+pub async fn run(jobs: Jobs) -> io::Result<ExitCode> {
+    let config = match config::load() {
+        Ok(config) => config,
+        Err(mistakes) => {
+            eprintln!("erawan jobs needs the node's environment:\n{mistakes}");
+            return Ok(ExitCode::from(WRONG_ENVIRONMENT));
+        }
+    };
+    let reached = reach::ask(&config, question(jobs.command)).await?;
+    if let Answer::Failed(reason) = reached.answer {
+        return Err(io::Error::other(reason));
+    }
+    match jobs.json {
+        true => println!("{}", view::json(&reached.answer, &reached.by)),
+        false => print!("{}", view::text(&reached.answer)),
+    }
+    Ok(exit_code(&reached.answer))
+}
+
+fn question(command: Command) -> Question {
+    match command {
+        Command::List {
+            state,
+            kind,
+            key,
+            older_than,
+            limit,
+        } => Question::List(Filter {
+            state,
+            kind,
+            key,
+            before: older_than.map(|age| {
+                let age = u64::try_from(age.as_millis()).unwrap_or(u64::MAX);
+                Millis(Millis::now().0.saturating_sub(age))
+            }),
+            limit,
+        }),
+        Command::Show { id } => Question::Show(id),
+        Command::Retry(decision) => decision.question(Action::Retry),
+        Command::Resolve(decision) => decision.question(Action::Resolve),
+        Command::Drop(decision) => decision.question(Action::Drop),
+        Command::Audit { limit } => Question::Audit { limit },
+    }
+}
+
+fn exit_code(answer: &Answer) -> ExitCode {
+    let is_done = match answer {
+        Answer::Show(job) => job.is_some(),
+        Answer::Operate(done) => done
+            .iter()
+            .all(|done| matches!(done.result, Outcome::Open | Outcome::Ended)),
+        Answer::List(_) | Answer::Audit(_) | Answer::Failed(_) => true,
+    };
+    match is_done {
+        true => ExitCode::SUCCESS,
+        false => ExitCode::from(REFUSED),
+    }
+}
+
+fn who() -> String {
+    let user = std::env::var("USER").unwrap_or_else(|_| "unknown".to_owned());
+    let host = std::fs::read_to_string("/proc/sys/kernel/hostname");
+    let host = host.unwrap_or_else(|_| "unknown".to_owned());
+    format!("{user}@{}", host.trim())
+}
+
+fn kind(name: &str) -> Result<Kind, String> {
+    Kind::from_name(name).ok_or_else(|| {
+        let known: Vec<&str> = Kind::ALL.iter().map(|kind| kind.name()).collect();
+        format!("no such kind; there are {}", known.join(", "))
+    })
+}
+
+fn age(text: &str) -> Result<Duration, String> {
+    let (number, unit) =
+        text.split_at(text.len() - text.chars().next_back().map_or(0, char::len_utf8));
+    let seconds = match unit {
+        "s" => 1,
+        "m" => 60,
+        "h" => 3600,
+        "d" => 86_400,
+        _ => return Err("a number and s, m, h or d: 30s, 15m, 4h, 2d".to_owned()),
+    };
+    let number: u64 = number
+        .parse()
+        .map_err(|error| format!("{number}: {error}"))?;
+    Ok(Duration::from_secs(number.saturating_mul(seconds)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ages_are_numbers_with_a_unit() {
+        assert_eq!(age("90s"), Ok(Duration::from_secs(90)));
+        assert_eq!(age("2d"), Ok(Duration::from_secs(172_800)));
+        for wrong in ["", "5", "m", "5 m", "5ม"] {
+            assert!(age(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn kinds_go_by_their_names() {
+        assert_eq!(kind("deliver.callback"), Ok(Kind::DeliverCallback));
+        assert!(kind("deliver").unwrap_err().contains("mq.receive"));
+    }
+}

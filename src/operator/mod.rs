@@ -1,0 +1,14 @@
+//! What operators see of jobs and decide about them: `erawan jobs`.
+
+mod command;
+mod desk;
+mod message;
+mod reach;
+mod socket;
+mod summary;
+mod view;
+
+pub use command::{Jobs, run};
+pub use desk::Desk;
+pub use message::{Answer, Done, Field, Filter, Outcome, Question, Shown, State};
+pub use socket::OperatorSocket;

@@ -1,0 +1,99 @@
+//! Finds whom to ask: the master, the standalone node, or, when nothing runs,
+//! the store itself.
+
+use std::io;
+
+use super::desk::Desk;
+use super::message::{Answer, Question};
+use super::socket;
+use crate::cluster::client::Target;
+use crate::cluster::message::PROTOCOL_VERSION;
+use crate::config::{Config, MasterAddress, Mode, StoreChoice};
+use crate::job::codec;
+use crate::node;
+use crate::proto::cluster::OperatorQuestion;
+
+/// The answer, and who gave it.
+pub(super) struct Reached {
+    pub answer: Answer,
+    pub by: String,
+}
+
+/// Asks whoever there is.
+///
+/// # Errors
+/// When nobody answers and the store cannot be opened either.
+pub(super) async fn ask(config: &Config, question: Question) -> io::Result<Reached> {
+    let asked = codec::encode(&question);
+    let running = match config.mode {
+        Mode::Standalone => ask_standalone(config, &asked).await,
+        Mode::Master | Mode::Worker => ask_masters(config, &asked).await?,
+    };
+    if let Some((answer, by)) = running {
+        let answer = codec::decode(&answer).map_err(io::Error::other)?;
+        return Ok(Reached { answer, by });
+    }
+    if (config.mode, config.store) == (Mode::Worker, StoreChoice::Embedded) {
+        return Err(io::Error::other(
+            "no master answers, and the store is a file of its machine: run this there",
+        ));
+    }
+    let store = node::open_store_now(config).await?;
+    Ok(Reached {
+        answer: Desk::alone(store).answer(question).await,
+        by: "the store (nothing runs)".to_owned(),
+    })
+}
+
+async fn ask_standalone(config: &Config, question: &[u8]) -> Option<(Vec<u8>, String)> {
+    let path = config.data_directory.join(socket::SOCKET_FILE);
+    match socket::ask(&path, question).await {
+        Ok(answer) => Some((answer, format!("the node ({})", path.display()))),
+        Err(error) => {
+            tracing::debug!(%error, "the node does not answer");
+            None
+        }
+    }
+}
+
+async fn ask_masters(config: &Config, question: &[u8]) -> io::Result<Option<(Vec<u8>, String)>> {
+    let target = Target {
+        masters: masters(config),
+        tls: node::read_tls(config.grpc.tls.as_ref())?,
+    };
+    for master in &target.masters {
+        let addresses = match Target::resolve(master).await {
+            Ok(addresses) => addresses,
+            Err(error) => {
+                tracing::debug!(%error, "no master there");
+                continue;
+            }
+        };
+        for address in addresses {
+            let question = OperatorQuestion {
+                protocol_version: PROTOCOL_VERSION,
+                node_id: config.node_id.clone(),
+                question: question.to_vec().into(),
+            };
+            match target.operate(&master.host, address, question).await {
+                Ok(answer) => {
+                    return Ok(Some((answer.to_vec(), format!("the master ({address})"))));
+                }
+                Err(error) => tracing::debug!(%error, "no master there"),
+            }
+        }
+    }
+    Ok(None)
+}
+
+/// A master's own environment may not say where masters are.
+fn masters(config: &Config) -> Vec<MasterAddress> {
+    let mut masters = config.link.masters.clone();
+    if config.mode == Mode::Master {
+        let own = MasterAddress::new("127.0.0.1", config.link.port);
+        if !masters.contains(&own) {
+            masters.push(own);
+        }
+    }
+    masters
+}

@@ -1,0 +1,93 @@
+//! The Unix socket of a standalone node: questions of `erawan jobs` on the same
+//! machine. Only the node's own user may use it (mode 0600). A question and its
+//! answer are each four bytes of length and the codec's bytes.
+
+use std::fs::{self, Permissions};
+use std::io;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{UnixListener, UnixStream};
+use tokio::task::JoinHandle;
+
+use super::desk::Desk;
+use crate::cluster::MESSAGE_LIMIT;
+
+/// The socket in `DATA_DIRECTORY_PATH`.
+pub(super) const SOCKET_FILE: &str = "erawan.sock";
+
+/// A socket that is served until this is dropped.
+#[derive(Debug)]
+pub struct OperatorSocket {
+    serving: JoinHandle<()>,
+    path: PathBuf,
+}
+
+impl OperatorSocket {
+    /// Serves a desk.
+    ///
+    /// # Errors
+    /// When the directory cannot be written.
+    pub fn serve(desk: Desk, directory: &Path) -> io::Result<Self> {
+        fs::create_dir_all(directory)?;
+        let path = directory.join(SOCKET_FILE);
+        // It gets its name when nobody else can use it any more.
+        let unnamed = directory.join(format!("{SOCKET_FILE}.{}", std::process::id()));
+        let _ = fs::remove_file(&unnamed);
+        let listener = UnixListener::bind(&unnamed)?;
+        fs::set_permissions(&unnamed, Permissions::from_mode(0o600))?;
+        fs::rename(&unnamed, &path)?;
+        let serving = tokio::spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                let desk = desk.clone();
+                tokio::spawn(async move {
+                    if let Err(error) = converse(desk, stream).await {
+                        tracing::debug!(%error, "an operator's connection broke");
+                    }
+                });
+            }
+        });
+        Ok(Self { serving, path })
+    }
+}
+
+impl Drop for OperatorSocket {
+    fn drop(&mut self) {
+        self.serving.abort();
+        // It may have been replaced or removed by others.
+        let _ = fs::remove_file(&self.path);
+    }
+}
+
+async fn converse(desk: Desk, mut stream: UnixStream) -> io::Result<()> {
+    let question = receive(&mut stream).await?;
+    let answer = desk.answer_bytes(&question).await;
+    send(&mut stream, &answer).await
+}
+
+/// Asks the node whose socket this is.
+///
+/// # Errors
+/// When nobody listens, or the connection breaks.
+pub(super) async fn ask(path: &Path, question: &[u8]) -> io::Result<Vec<u8>> {
+    let mut stream = UnixStream::connect(path).await?;
+    send(&mut stream, question).await?;
+    receive(&mut stream).await
+}
+
+async fn send(stream: &mut UnixStream, bytes: &[u8]) -> io::Result<()> {
+    let length = u32::try_from(bytes.len()).map_err(io::Error::other)?;
+    stream.write_u32(length).await?;
+    stream.write_all(bytes).await
+}
+
+async fn receive(stream: &mut UnixStream) -> io::Result<Vec<u8>> {
+    let length = stream.read_u32().await? as usize;
+    if length > MESSAGE_LIMIT {
+        return Err(io::Error::other("more than fits a message"));
+    }
+    let mut bytes = vec![0; length];
+    stream.read_exact(&mut bytes).await?;
+    Ok(bytes)
+}

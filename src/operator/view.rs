@@ -1,0 +1,163 @@
+//! Answers as operators read them.
+
+use std::fmt::Write;
+
+use serde_json::{Value, json};
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+
+use super::message::{Answer, Done, Outcome, Shown};
+use crate::store::{Audited, Was};
+
+/// Longest error in a table; `show` has it all.
+const ERROR_WIDTH: usize = 60;
+
+/// For programs.
+pub(super) fn json(answer: &Answer, by: &str) -> Value {
+    let (name, content) = match answer {
+        Answer::List(jobs) => ("jobs", json!(jobs)),
+        Answer::Show(job) => ("job", json!(job)),
+        Answer::Operate(done) => ("operations", json!(done)),
+        Answer::Audit(audit) => ("audit", audit.iter().map(audited).collect()),
+        Answer::Failed(reason) => ("error", json!(reason)),
+    };
+    json!({ "answered_by": by, name: content })
+}
+
+fn audited(audited: &Audited) -> Value {
+    let operation = &audited.operation;
+    json!({
+        "at": operation.at.0,
+        "who": operation.who,
+        "why": operation.why,
+        "action": operation.action.name(),
+        "id": operation.job.to_string(),
+        "kind": audited.kind.name(),
+        "key": audited.key,
+        "attempt": audited.attempt,
+        "was": was(audited.was),
+        "reason": audited.reason,
+    })
+}
+
+fn was(was: Was) -> &'static str {
+    match was {
+        Was::Parked => "parked",
+        Was::Failed => "failed",
+    }
+}
+
+/// For people.
+pub(super) fn text(answer: &Answer) -> String {
+    match answer {
+        Answer::List(jobs) => list(jobs),
+        Answer::Show(Some(job)) => show(job),
+        Answer::Show(None) => "no such job, open or failed\n".to_owned(),
+        Answer::Operate(done) => done.iter().map(operation).collect(),
+        Answer::Audit(audit) => audit.iter().map(audit_line).collect(),
+        Answer::Failed(reason) => format!("{reason}\n"),
+    }
+}
+
+fn list(jobs: &[Shown]) -> String {
+    if jobs.is_empty() {
+        return "no such jobs\n".to_owned();
+    }
+    let mut text = String::from(
+        "ID                                    STATE    KIND                 ATTEMPT  STRIKES  ACCEPTED              KEY / LAST ERROR\n",
+    );
+    for job in jobs {
+        let error = job.last_error.as_deref().unwrap_or_default();
+        let error: String = error.chars().take(ERROR_WIDTH).collect();
+        // Writing to a String cannot fail.
+        let _ = writeln!(
+            text,
+            "{}  {:<7}  {:<19}  {:>7}  {:>7}  {}  {}{}{error}",
+            job.id,
+            state(job),
+            job.kind,
+            job.attempt,
+            job.strikes,
+            time(job.accepted_at),
+            job.key,
+            if error.is_empty() { "" } else { " / " },
+        );
+    }
+    text
+}
+
+fn state(job: &Shown) -> String {
+    let name = json!(job.state);
+    name.as_str().unwrap_or_default().to_owned()
+}
+
+fn show(job: &Shown) -> String {
+    let mut lines = vec![
+        ("id", job.id.clone()),
+        ("state", state(job)),
+        ("kind", job.kind.clone()),
+        ("key", job.key.clone()),
+        ("attempt", job.attempt.to_string()),
+        ("tries", job.tries.to_string()),
+        ("strikes", job.strikes.to_string()),
+        ("place", job.seq.to_string()),
+        ("accepted", time(job.accepted_at)),
+    ];
+    let times = [
+        ("not before", job.not_before),
+        ("deadline", job.deadline),
+        ("failed", job.failed_at),
+    ];
+    lines.extend(
+        times
+            .iter()
+            .filter_map(|(name, at)| Some((*name, time((*at)?)))),
+    );
+    lines.extend(
+        job.after_height
+            .map(|height| ("after block", height.to_string())),
+    );
+    lines.extend(job.source.clone().map(|source| ("source", source)));
+    lines.extend(job.last_error.clone().map(|error| ("last error", error)));
+    lines.push(("payload", format!("{} bytes", job.payload_bytes)));
+    let fields = job.payload.iter();
+    lines.extend(fields.map(|field| (field.name.as_str(), field.value.clone())));
+    lines
+        .into_iter()
+        .map(|(name, value)| format!("{name:<12} {value}\n"))
+        .collect()
+}
+
+fn operation(done: &Done) -> String {
+    let result = match done.result {
+        Outcome::Open => "open: it may run",
+        Outcome::Ended => "ended",
+        Outcome::NotFound => "no such job, open or failed",
+        Outcome::Refused => "refused",
+    };
+    let reason = done.reason.as_ref();
+    let reason = reason.map_or_else(String::new, |reason| format!(": {reason}"));
+    format!("{} {result}{reason}\n", done.id)
+}
+
+fn audit_line(audited: &Audited) -> String {
+    let operation = &audited.operation;
+    format!(
+        "{} {} {} {} (was {}, {}, {}): {}\n",
+        time(operation.at.0),
+        operation.who,
+        operation.action.name(),
+        operation.job,
+        was(audited.was),
+        audited.kind.name(),
+        audited.key,
+        operation.why,
+    )
+}
+
+fn time(millis: u64) -> String {
+    let seconds = i64::try_from(millis / 1000).ok();
+    let instant = seconds.and_then(|seconds| OffsetDateTime::from_unix_timestamp(seconds).ok());
+    let text = instant.and_then(|instant| instant.format(&Rfc3339).ok());
+    text.unwrap_or_default()
+}
