@@ -197,6 +197,7 @@ mod tests {
                 accepted: strings(&["r1"]),
                 verified: strings(&["r1"]),
                 events: BTreeMap::from([("rp: request_status".to_owned(), strings(&["id1"]))]),
+                ..Seen::default()
             },
             left: BTreeMap::from([("rp1".to_owned(), Left::default())]),
             memory: BTreeMap::from([("rp1-master".to_owned(), 30.0)]),
