@@ -12,6 +12,7 @@ use erawan::devnet::command::{self, DemoArguments, DevnetArguments};
 use erawan::devnet::{ledger, mq_service, process};
 use erawan::node;
 use erawan::operator;
+use erawan::simulation;
 
 /// Jobs are many small allocations, made in one thread and freed in another.
 /// Measured against the system's allocator and mimalloc: docs/decisions.md.
@@ -37,6 +38,8 @@ enum Command {
     Demo(DemoArguments),
     /// Start a whole network and leave it running for developers.
     Devnet(DevnetArguments),
+    /// Simulate a cluster under faults, by seed.
+    Simulate(simulation::Arguments),
     /// See the node's jobs and decide about parked and failed ones.
     Jobs(operator::Jobs),
     /// Measure speed and size.
@@ -102,6 +105,7 @@ async fn run(command: Option<Command>) -> io::Result<ExitCode> {
         Some(Command::Jobs(jobs)) => operator::run(jobs).await,
         Some(Command::Demo(arguments)) => command::demo(arguments).await,
         Some(Command::Devnet(arguments)) => command::devnet(arguments).await,
+        Some(Command::Simulate(arguments)) => Ok(simulation::simulate(&arguments)),
         Some(Command::Bench(bench)) => bench::run(bench).await,
         Some(Command::DevnetLedger {
             port,

@@ -103,9 +103,7 @@ impl Handler<Handle> for RequestHandler {
             tokio::select! {
                 biased;
                 () = told(&mut halted) => {}
-                // Waits for nothing to be sent: there is at most one outcome
-                // for each job that the link has given out.
-                outcome = execution.execute(&job) => link.do_send(Finished(outcome)),
+                outcome = execution.execute(&job) => tell(&link, outcome),
             }
         };
         match self.pool {
@@ -118,6 +116,16 @@ impl Handler<Handle> for RequestHandler {
             }
         }
     }
+}
+
+/// Waits for nothing to be sent: there is at most one outcome for each job that
+/// the link has given out.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the credit of the worker bounds it"
+)]
+fn tell(link: &Addr<MasterLink>, outcome: Outcome) {
+    link.do_send(Finished(outcome));
 }
 
 /// Resolves when the handlers are told to stop; never if nobody can tell any more.

@@ -6,6 +6,7 @@ pub mod flow;
 pub mod jobs;
 pub mod node;
 pub mod recovery;
+pub mod soak;
 
 use std::io;
 use std::process::ExitCode;
@@ -19,6 +20,8 @@ pub enum Bench {
     Flow(flow::FlowArguments),
     /// No-op jobs accepted, dispatched, run and committed through one master and its workers.
     Jobs(jobs::JobsArguments),
+    /// Twice the load the nodes carry: is memory flat, does what was accepted complete?
+    Soak(soak::SoakArguments),
     /// How long it takes to recover from a death, and what durability costs.
     Recovery(recovery::RecoveryArguments),
 }
@@ -31,6 +34,7 @@ pub async fn run(bench: Bench) -> io::Result<ExitCode> {
     match bench {
         Bench::Flow(arguments) => flow::run(arguments).await,
         Bench::Jobs(arguments) => jobs::run(arguments).await,
+        Bench::Soak(arguments) => soak::run(arguments).await,
         Bench::Recovery(arguments) => recovery::run(arguments).await,
     }
 }

@@ -8,6 +8,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use actix::Arbiter;
 use async_trait::async_trait;
 use clap::{Args, ValueEnum};
 use parking_lot::Mutex;
@@ -229,6 +230,7 @@ async fn run_worker(arguments: &NodeArguments) -> io::Result<()> {
         link: Link::Grpc {
             masters: masters.collect(),
             tls: None::<cluster::Tls>,
+            thread: Some(Arbiter::current()),
         },
         chain_hook: Arc::new(()),
     });

@@ -27,7 +27,7 @@ pub fn light(mut job: Job) -> Job {
 }
 
 /// An attempt a worker is running.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Running {
     /// Which attempt of which job.
     pub attempt: Attempt,
@@ -36,7 +36,7 @@ pub struct Running {
 }
 
 /// The first message of a worker.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Hello {
     /// [`PROTOCOL_VERSION`] of the worker.
     pub protocol_version: u32,
@@ -57,7 +57,7 @@ pub struct Hello {
 }
 
 /// How an attempt ended on its worker.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Outcome {
     /// Which attempt of which job.
     pub attempt: Attempt,
@@ -66,7 +66,7 @@ pub struct Outcome {
 }
 
 /// The ways an attempt ends.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum End {
     /// Committed: the job is over.
     Committed {
@@ -93,7 +93,7 @@ pub enum End {
 }
 
 /// What a master knows of the ledger.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
 pub struct Chain {
     /// Which chain; empty while unknown.
     pub chain_id: String,
@@ -110,7 +110,7 @@ pub struct Chain {
 }
 
 /// From a worker to its master.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum FromWorker {
     /// Always first.
     Hello(Hello),
@@ -125,7 +125,7 @@ pub enum FromWorker {
 }
 
 /// From a master to its worker.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum FromMaster {
     /// The worker is taken on.
     Welcome {

@@ -38,6 +38,9 @@ pub enum Link {
         masters: Vec<MasterAddress>,
         /// Plaintext without.
         tls: Option<Tls>,
+        /// The thread of the link and of the first handlers; `None`: one of
+        /// their own, which ends with the worker.
+        thread: Option<ArbiterHandle>,
     },
     /// Inside the same process.
     Local(Port),
@@ -73,7 +76,11 @@ impl Worker {
     /// called inside an actix system.
     pub fn start(options: WorkerOptions) -> WorkerHandle {
         let (linking, own) = match &options.link {
-            Link::Grpc { .. } => {
+            Link::Grpc {
+                thread: Some(thread),
+                ..
+            } => (thread.clone(), None),
+            Link::Grpc { thread: None, .. } => {
                 let arbiter = Arbiter::new();
                 (arbiter.handle(), Some(arbiter))
             }
@@ -113,7 +120,7 @@ impl Worker {
             MasterLink::new(identity, run, delivery, state, hook)
         });
         let connector = match options.link {
-            Link::Grpc { masters, tls } => Connector::Grpc(Target { masters, tls }),
+            Link::Grpc { masters, tls, .. } => Connector::Grpc(Target { masters, tls }),
             Link::Local(port) => Connector::Local(port),
         };
         linking.spawn(keep_connected(connector, link.clone()));
@@ -141,7 +148,7 @@ pub struct WorkerHandle {
     link_state: watch::Receiver<LinkState>,
     /// Tells the handlers to let go of what they run.
     halt: watch::Sender<bool>,
-    /// Of the link over gRPC; a local one runs on the master's.
+    /// Of the link, if it ends with this worker.
     own: Option<Arbiter>,
     handling: Mutex<Vec<Arbiter>>,
 }

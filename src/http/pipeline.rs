@@ -12,6 +12,7 @@ use serde_json::Value;
 
 use super::answer::Answer;
 use super::dispatch::{self, Call};
+use super::readiness::too_many_calls;
 use super::routes::{self, Found};
 use super::server::Api;
 use super::{body, information, query_string, settings};
@@ -91,6 +92,9 @@ async fn serve(request: &HttpRequest, payload: Payload, api: &Api) -> Served {
     if let Some(refusal) = refusal.filter(|_| !exempt) {
         return refusal.into();
     }
+    let Ok(_place) = api.calls.try_acquire() else {
+        return too_many_calls(&config.api).into();
+    };
     versioned(request, api, &path, body).await
 }
 

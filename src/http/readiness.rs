@@ -106,6 +106,13 @@ pub(super) fn queue_full(api: &Api) -> Answer {
     unavailable(&error, api).retry_after()
 }
 
+/// The answer to a call while too many others are worked on.
+pub(super) fn too_many_calls(api: &Api) -> Answer {
+    metrics::counter!("erawan_calls_refused_total", "reason" => "too_many_calls").increment(1);
+    let error = Error::with_message(codes::UNKNOWN_ERROR, "Too many calls at once");
+    unavailable(&error, api).retry_after()
+}
+
 fn unavailable(error: &Error, api: &Api) -> Answer {
     Answer::error(error, api).with_status(503)
 }

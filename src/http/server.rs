@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actix_web::{App, HttpServer, web};
+use tokio::sync::Semaphore;
 
 use super::body::Budget;
 use super::information::Status;
@@ -27,6 +28,8 @@ const BACKLOG: u32 = 1024;
 const MOST_CONNECTIONS: usize = 8192;
 /// Bytes of all bodies being read at one time.
 const BODY_MEMORY: usize = 256 * 1024 * 1024;
+/// Calls that are worked on at one time, beyond reading their bodies.
+const MOST_CALLS: usize = 2048;
 /// Open requests have this long to end when the server stops.
 const STOP_TIME_LIMIT: u64 = 30;
 
@@ -56,6 +59,8 @@ pub struct ServerOptions {
 pub(super) struct Api {
     pub(super) options: ServerOptions,
     pub(super) bodies: Budget,
+    /// Places for calls that are worked on.
+    pub(super) calls: Semaphore,
 }
 
 /// A server that runs.
@@ -94,6 +99,7 @@ pub async fn serve(options: ServerOptions) -> io::Result<ServerHandle> {
     let api = web::Data::new(Api {
         options,
         bodies: Budget::new(BODY_MEMORY),
+        calls: Semaphore::new(MOST_CALLS),
     });
     let server = HttpServer::new(move || {
         App::new()

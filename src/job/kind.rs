@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 /// How often a job may take effect (docs/guarantees.md).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Class {
     /// Effects exist only in the commit; rerun until one attempt commits.
     Transactional,

@@ -21,10 +21,15 @@ use super::dependence::{Parts, is_versioned, parts_of_query, parts_of_transactio
 use super::{Broadcast, ChainUpdate, Inclusion, Ledger, TransactionHash};
 use crate::error::Error;
 
-/// Total size of questions and answers in one of the two halves of [`Halves`].
-const HALF_BYTES: usize = 32 << 20;
-/// What a stored answer costs beside its text.
+/// Memory of questions and answers in one of the two halves of [`Halves`].
+const HALF_BYTES: usize = 16 << 20;
+/// What a stored answer costs beside its question and its content.
 const ENTRY_BYTES: usize = 256;
+/// What an allocation costs beside its content.
+const ALLOCATION_BYTES: usize = 16;
+/// What a member of an object costs beside its name and value: its place in the
+/// order, in the table, and room for growth.
+const MEMBER_BYTES: usize = 64;
 
 type Answer = Option<Arc<Value>>;
 
@@ -222,7 +227,7 @@ fn keep(state: &mut State, question: Question, answer: &Answer, parts: Parts) {
     if answer.is_none() && question.height.is_some() {
         return;
     }
-    let answer_bytes = answer.as_ref().map_or(0, |value| value.to_string().len());
+    let answer_bytes = answer.as_ref().map_or(0, |value| memory_of(value));
     let bytes = ENTRY_BYTES + question.params.len() + answer_bytes;
     let answer = answer.clone();
     let kept = Kept {
@@ -231,6 +236,22 @@ fn keep(state: &mut State, question: Question, answer: &Answer, parts: Parts) {
         bytes,
     };
     state.answers.put(question, kept);
+}
+
+/// About how much memory a value takes, several times its text.
+fn memory_of(value: &Value) -> usize {
+    let inside = match value {
+        Value::Null | Value::Bool(_) | Value::Number(_) => 0,
+        Value::String(text) => ALLOCATION_BYTES + text.len(),
+        Value::Array(values) => ALLOCATION_BYTES + values.iter().map(memory_of).sum::<usize>(),
+        Value::Object(members) => {
+            let member = |(name, value): (&String, &Value)| {
+                MEMBER_BYTES + ALLOCATION_BYTES + name.len() + memory_of(value)
+            };
+            ALLOCATION_BYTES + members.iter().map(member).sum::<usize>()
+        }
+    };
+    size_of::<Value>() + inside
 }
 
 #[async_trait]

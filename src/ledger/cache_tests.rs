@@ -291,3 +291,14 @@ fn an_update_of_the_master_sets_everything() {
     cache.apply(&update);
     assert!(!cache.state.lock().live);
 }
+
+#[test]
+fn the_memory_of_answers_is_counted_not_their_text() {
+    let answer = serde_json::json!({"list": [{"a": 1, "b": "text"}, {"a": 2, "b": "text"}]});
+    let text = answer.to_string().len();
+    let counted = memory_of(&answer);
+    // Six values of an object or array, five names.
+    let least = 9 * size_of::<Value>();
+    assert!(counted > least && counted > 4 * text, "{counted} {text}");
+    assert_eq!(memory_of(&Value::Null), size_of::<Value>());
+}

@@ -125,7 +125,8 @@ impl MasterSide {
     pub async fn stop(mut self) {
         drop(self.watcher);
         if let Some(inbox) = self.inbox.take() {
-            inbox.do_send(mq_inbox::Stop);
+            // Its mailbox is full only of the same.
+            let _ = inbox.try_send(mq_inbox::Stop);
         }
         self.master.stop().await;
     }

@@ -232,7 +232,7 @@ impl QueueLimit {
         let mut state = self.state.lock();
         state.seen = Amount {
             jobs: counts.open,
-            bytes: open_bytes(counts),
+            bytes: counts.open_bytes,
         };
         state.accepted_before = look.accepted_before;
         let fill = state.fill();
@@ -266,10 +266,6 @@ impl QueueLimit {
             LOOK
         }
     }
-}
-
-fn open_bytes(counts: &Counts) -> u64 {
-    counts.open_bytes
 }
 
 /// Waits for the time of the next look.
@@ -327,7 +323,7 @@ mod tests {
     fn a_full_queue_has_room_again_only_well_below_its_limit() {
         let limit = limit(100, 1000);
         limit.looked(limit.begin_look(), &counts(100, 0));
-        for (open, open_bytes, full) in [(99, 0, true), (90, 0, true)] {
+        for (open, open_bytes, full) in [(99, 0, true), (90, 0, true), (89, 900, true)] {
             limit.looked(limit.begin_look(), &counts(open, open_bytes));
             assert_eq!(limit.is_full(), full, "{open} {open_bytes}");
         }

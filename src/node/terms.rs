@@ -13,6 +13,7 @@ use super::standing::StandingWatch;
 use crate::actors::mastership::{Mastership, OPTIONS, core};
 use crate::cluster::local::Place;
 use crate::config::StoreChoice;
+use crate::invariants::{self, Epochs};
 
 /// Pause before a process that failed as a master stands again: whoever stands
 /// by is to have its turn.
@@ -39,8 +40,18 @@ pub async fn serve(
     standing: StandingWatch,
     mut stopping: watch::Receiver<bool>,
 ) -> io::Result<()> {
+    // Looks on, and tells if a term is not later than the one before.
+    let mut seen = Epochs::default();
     loop {
-        match term(parts, readiness, place.clone(), &standing, &mut stopping).await? {
+        let ended = term(
+            parts,
+            readiness,
+            place.clone(),
+            &standing,
+            &mut seen,
+            &mut stopping,
+        );
+        match ended.await? {
             End::Stopping => return Ok(()),
             End::Lost(reason) => {
                 tracing::warn!(reason, "no longer the master: standing by");
@@ -67,6 +78,7 @@ async fn term(
     readiness: &ReadinessWatch,
     place: Option<Place>,
     standing: &StandingWatch,
+    seen: &mut Epochs,
     stopping: &mut watch::Receiver<bool>,
 ) -> io::Result<End> {
     let master_id = format!("{}-{}", parts.config.node_id, uuid::Uuid::new_v4());
@@ -86,6 +98,9 @@ async fn term(
     let Some(term) = elected else {
         return Ok(End::Lost(mastership.lost().await));
     };
+    if let Some(violation) = seen.begins(term.epoch()) {
+        invariants::report(&violation);
+    }
     let mut side = match MasterSide::start(parts, readiness, &term, master_id, place).await {
         Ok(side) => side,
         Err(error) => {

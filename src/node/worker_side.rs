@@ -4,6 +4,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
+use actix::Arbiter;
 use parking_lot::RwLock;
 
 use super::operations::FlowOperations;
@@ -67,6 +68,8 @@ impl WorkerSide {
             Link::Grpc => cluster::Link::Grpc {
                 masters: config.link.masters.clone(),
                 tls: read_tls(config.grpc.tls.as_ref())?,
+                // This one, where what jobs read and send comes from.
+                thread: Some(Arbiter::current()),
             },
         };
         let worker = Arc::new(Worker::start(WorkerOptions {

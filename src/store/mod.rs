@@ -93,7 +93,7 @@ pub struct Accept {
 }
 
 /// What became of an [`Accept`].
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Accepted {
     /// Stored. The accepted jobs; `duplicates` were left out.
     Stored {
@@ -111,7 +111,7 @@ pub enum Accepted {
 }
 
 /// What became of a commit.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Committed {
     /// Applied.
     Applied {
@@ -172,7 +172,7 @@ pub struct FailedJob {
 }
 
 /// How many jobs of which kind are open, and how many failed.
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 pub struct Counts {
     /// Accepted and not ended.
     pub open: u64,
@@ -185,7 +185,7 @@ pub struct Counts {
 }
 
 /// Result of asking for mastership.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Lease {
     /// Ours until `ttl` from now.
     Held {

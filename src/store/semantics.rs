@@ -13,6 +13,7 @@ use super::{
     SOURCE_RETENTION, StoreError, Struck, Was,
 };
 use crate::job::{Column, Commit, Guard, Job, JobId, Millis, NewJob, Outcome, Row, Table, Write};
+use crate::mistake::{self, Mistake};
 
 /// An open job with what the store knows beside it.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -191,7 +192,9 @@ impl StoreState {
         let Some(open) = self.find_mut(release.job) else {
             return Released::Ended;
         };
-        open.job.attempt += 1;
+        if !mistake::made(Mistake::AttemptNotRaised) {
+            open.job.attempt += 1;
+        }
         let strike = release.strike.as_deref();
         if let Some(reason) = strike
             && !open.job.parked
@@ -200,7 +203,8 @@ impl StoreState {
             open.note(reason, now);
         }
         let struck_out = open.job.strikes >= MAX_STRIKES;
-        if open.claimed && !open.job.parked {
+        let is_doubtful = open.claimed && !mistake::made(Mistake::ClaimIgnored);
+        if is_doubtful && !open.job.parked {
             open.park(&outcome_unknown(strike), now);
         } else if struck_out {
             open.job.parked = true;
@@ -212,8 +216,10 @@ impl StoreState {
 
     /// [`super::Store::claim`].
     pub fn claim(&mut self, attempt: Attempt) -> bool {
-        self.owned(attempt)
-            .is_some_and(|open| !std::mem::replace(&mut open.claimed, true))
+        self.owned(attempt).is_some_and(|open| {
+            let was_claimed = std::mem::replace(&mut open.claimed, true);
+            !was_claimed || mistake::made(Mistake::ClaimIgnored)
+        })
     }
 
     /// [`super::Store::open_jobs`], but for the limit in bytes.
@@ -317,8 +323,10 @@ impl StoreState {
     }
 
     fn owned(&mut self, attempt: Attempt) -> Option<&mut Open> {
-        self.find_mut(attempt.job)
-            .filter(|open| attempt.number >= open.job.attempt && !open.job.parked)
+        self.find_mut(attempt.job).filter(|open| {
+            let is_fenced = attempt.number < open.job.attempt;
+            (!is_fenced || mistake::made(Mistake::FenceIgnored)) && !open.job.parked
+        })
     }
 
     fn end(&mut self, seq: u64) -> Option<Open> {
@@ -372,6 +380,7 @@ impl StoreState {
             return true;
         };
         let known = self.sources.get(source);
+        let known = known.filter(|_| !mistake::made(Mistake::SourceIgnored));
         if known.is_some_and(|at| at.until(now) < SOURCE_RETENTION) {
             return false;
         }
@@ -511,7 +520,7 @@ impl StoreState {
     }
 
     fn check(&self, epoch: Epoch) -> Result<(), StoreError> {
-        if epoch.0 < self.epoch {
+        if epoch.0 < self.epoch && !mistake::made(Mistake::EpochIgnored) {
             let current = Epoch(self.epoch);
             return Err(StoreError::Deposed { current });
         }

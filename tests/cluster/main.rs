@@ -1,6 +1,8 @@
 //! Whole networks of real processes (and a real Redis), with everything that
 //! can be killed, stopped, filled up or fed with rubbish.
 
+#[path = "../support/append_only_files.rs"]
+mod append_only_files;
 mod bounds;
 mod chaos;
 mod check;

@@ -200,7 +200,7 @@ pub fn plain_client() -> Client {
 }
 
 /// A call to an RP's node with a store write behind it.
-async fn call_that_writes(api: &str) -> reqwest::Result<Response> {
+pub async fn call_that_writes(api: &str) -> reqwest::Result<Response> {
     let (_, body) = unanswered_request();
     let url = format!("{api}/v6/rp/requests/{IDENTITY}");
     plain_client().post(url).json(&body).send().await

@@ -4,10 +4,12 @@ use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
 
+use erawan::devnet::network::NodeProcess;
 use erawan::devnet::process::Process;
 use erawan::devnet::redis_server::RedisServer;
 use erawan::node::Role;
 
+use crate::append_only_files::Files;
 use crate::network::*;
 
 const REQUESTS: u64 = 30;
@@ -103,6 +105,53 @@ async fn flushed_scripts_are_loaded_again_and_nobody_notices() {
     };
     tokio::join!(drive(&apps, REQUESTS), flushes);
     assert_all_verified(&apps, REQUESTS);
+    net.end(apps).await;
+}
+
+/// The sum of a counter's or gauge's lines on a process's metrics page.
+async fn metric(part: &NodeProcess, name: &str) -> f64 {
+    let page = plain_client().get(&part.metrics).send().await.unwrap();
+    let page = page.text().await.unwrap();
+    let lines = page.lines().filter(|line| line.starts_with(name));
+    lines
+        .filter_map(|line| line.rsplit_once(' ')?.1.parse::<f64>().ok())
+        .sum()
+}
+
+#[actix_web::test]
+async fn nodes_go_on_when_redis_lost_its_last_seconds_and_say_so() {
+    const LOST: usize = 10;
+    let mut net = Net::start(Store::Redis, 2).await;
+    let apps = net.apps().await;
+    drive(&apps, 5).await;
+    let files = Files::of(net.redis.as_ref().unwrap());
+    // Answered 202, and then forgotten by Redis: nobody can bring them back.
+    let api = net.api(Role::Rp);
+    for _ in 0..LOST {
+        let answer = call_that_writes(&api).await.unwrap();
+        assert_eq!(answer.status(), 202);
+    }
+    // Other nodes and the ledger have met some of them by now.
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let redis = net.redis.as_mut().unwrap();
+    redis.kill9().unwrap();
+    files.put_back();
+    redis.restart().unwrap();
+
+    ready(vec![net.api(Role::Rp)]).await;
+    for role in ROLES {
+        let master = &net.processes(role)[0];
+        let began_anew = || async { metric(master, "erawan_epoch").await > 1e12 };
+        eventually("the master began anew", began_anew).await;
+    }
+    let rp = net.processes(Role::Rp);
+    let mut setbacks = 0.0;
+    for part in rp.iter() {
+        setbacks += metric(part, "erawan_store_setbacks_total").await;
+    }
+    assert!(setbacks >= 1.0, "nobody noticed");
+    drive(&apps, REQUESTS).await;
+    assert_all_verified(&apps, 5 + REQUESTS);
     net.end(apps).await;
 }
 

@@ -145,6 +145,7 @@ pub fn grpc(port: u16) -> Link {
     Link::Grpc {
         masters: vec![MasterAddress::new("127.0.0.1", port)],
         tls: None,
+        thread: None,
     }
 }
 

@@ -79,6 +79,7 @@ async fn workers_connect_over_tls_and_trust_only_their_authority() {
     let link = |tls: Option<Tls>| Link::Grpc {
         masters: vec![MasterAddress::new("localhost", port)],
         tls,
+        thread: None,
     };
     let recorder = Recorder::new(true);
     let stranger = worker("stranger", &store, recorder.clone(), link(Some(theirs)));

@@ -30,7 +30,7 @@ enum Done {
 
 /// Accepts a job with a row, commits it with another row and another job, and
 /// tells of both, until the store fails.
-async fn work(store: SharedStore, writer: String, done: mpsc::UnboundedSender<Done>) {
+async fn work(store: SharedStore, writer: String, done: mpsc::Sender<Done>) {
     for number in 0.. {
         let name = format!("{writer}-{number}");
         let accept = Accept {
@@ -41,14 +41,14 @@ async fn work(store: SharedStore, writer: String, done: mpsc::UnboundedSender<Do
         let Ok(erawan::store::Accepted::Stored { jobs, .. }) = store.accept(accept).await else {
             return;
         };
-        let _ = done.send(Done::Accepted(name.clone()));
+        let _ = done.try_send(Done::Accepted(name.clone()));
         let mut commit = Commit::nothing();
         commit.write(put(&format!("committed {name}"), "v"));
         commit.job(NewJob::new(Kind::Noop, format!("second {name}"), &()));
         if store.commit(attempt(&jobs[0]), commit).await.is_err() {
             return;
         }
-        let _ = done.send(Done::Committed(name));
+        let _ = done.try_send(Done::Committed(name));
     }
 }
 
@@ -93,7 +93,7 @@ async fn a_killed_redis_loses_and_halves_nothing() {
     let mut redis = Redis::start().await;
     let mut acknowledged = HashSet::new();
     for round in 0..ROUNDS {
-        let (done, mut told) = mpsc::unbounded_channel();
+        let (done, mut told) = mpsc::channel(100_000);
         let mut writers = tokio::task::JoinSet::new();
         for writer in 0..WRITERS {
             let name = format!("{round}-{writer}");
@@ -179,7 +179,7 @@ async fn writing_until_killed() {
         return;
     };
     let store: SharedStore = Arc::new(open(Path::new(&path)));
-    let (done, mut told) = mpsc::unbounded_channel();
+    let (done, mut told) = mpsc::channel(100_000);
     for writer in 0..WRITERS {
         let name = format!("{round}-{writer}");
         tokio::spawn(work(Arc::clone(&store), name, done.clone()));

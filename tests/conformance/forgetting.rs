@@ -1,6 +1,5 @@
 //! A Redis that forgets what it acknowledged, or is not itself for a while.
 
-use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
@@ -9,6 +8,7 @@ use erawan::job::Commit;
 use erawan::store::redis::{self as redis_store, RedisStore};
 use erawan::store::{Accept, Committed, Epoch, Lease, SharedStore, Store, StoreError};
 
+use crate::append_only_files::Files;
 use crate::harness::*;
 
 const LEASE: Duration = Duration::from_secs(60);
@@ -20,36 +20,6 @@ fn server(durability: Durability) -> RedisServer {
         ..Default::default()
     })
     .unwrap()
-}
-
-/// The append-only files, as a machine that loses power would find them again.
-struct Files {
-    copy: tempfile::TempDir,
-    original: PathBuf,
-}
-
-impl Files {
-    fn of(server: &RedisServer) -> Self {
-        let files = Self {
-            copy: tempfile::tempdir().unwrap(),
-            original: server.directory().join("appendonlydir"),
-        };
-        copy(&files.original, files.copy.path());
-        files
-    }
-
-    fn put_back(&self) {
-        std::fs::remove_dir_all(&self.original).unwrap();
-        std::fs::create_dir(&self.original).unwrap();
-        copy(self.copy.path(), &self.original);
-    }
-}
-
-fn copy(from: &Path, to: &Path) {
-    for entry in std::fs::read_dir(from).unwrap() {
-        let entry = entry.unwrap();
-        std::fs::copy(entry.path(), to.join(entry.file_name())).unwrap();
-    }
 }
 
 async fn epoch_of(store: &dyn Store, holder: &str) -> Epoch {

@@ -5,6 +5,8 @@
 //! `redis-server` must be on the `PATH`.
 
 mod accept;
+#[path = "../support/append_only_files.rs"]
+mod append_only_files;
 mod commit;
 mod crash;
 mod crash_points;

@@ -13,6 +13,7 @@ use tracing::{error, info, warn};
 use crate::actors::mastership::Term;
 use crate::actors::worker_session::{Close, ToWorker, WorkerSession};
 use crate::cluster::message::{Chain, FromMaster, FromWorker, Hello};
+use crate::invariants::{self, Assignments};
 use crate::job::{Job, JobId, Millis};
 use crate::store::{Epoch, Release, Released, SharedStore, StoreError};
 
@@ -98,6 +99,8 @@ pub struct LaterMaster(pub Epoch);
 /// The actor.
 pub struct Dispatcher {
     core: Core,
+    /// Looks on, and tells if something happens that never must.
+    seen: Assignments,
     store: SharedStore,
     master_id: String,
     term: Term,
@@ -120,6 +123,7 @@ impl Dispatcher {
     ) -> Self {
         Self {
             core: Core::new(options),
+            seen: Assignments::default(),
             store,
             master_id,
             term,
@@ -132,7 +136,13 @@ impl Dispatcher {
     }
 
     fn happen(&mut self, event: Event, ctx: &mut Context<Self>) {
-        for action in self.core.handle(Millis::now(), event) {
+        let told = self.seen.told(&event);
+        let actions = self.core.handle(Millis::now(), event);
+        let wanted = actions.iter().filter_map(|action| self.seen.wants(action));
+        for violation in told.into_iter().chain(wanted) {
+            invariants::report(&violation);
+        }
+        for action in actions {
             self.act(action, ctx);
         }
     }
@@ -167,6 +177,18 @@ impl Dispatcher {
         ctx.spawn(answered);
     }
 
+    /// Nothing leaves after the end of the term, whatever the core believes: the
+    /// process may have been stopped since it was master.
+    fn assign(&mut self, session: SessionId, jobs: Vec<Arc<Job>>, ctx: &mut Context<Self>) {
+        if self.term.holds() {
+            self.tell(session, FromMaster::Assign(jobs), ctx);
+            return;
+        }
+        warn!("the lease has run out: nothing is assigned any more");
+        ctx.notify(Drain);
+        self.close(session);
+    }
+
     /// Tells operators of jobs that nobody runs any more.
     fn note_parked(&self, event: &Event) {
         let jobs: Vec<&Job> = match event {
@@ -184,18 +206,6 @@ impl Dispatcher {
                 "job parked: an operator has to decide (erawan jobs show)"
             );
         }
-    }
-
-    /// Nothing leaves after the end of the term, whatever the core believes: the
-    /// process may have been stopped since it was master.
-    fn assign(&mut self, session: SessionId, jobs: Vec<Arc<Job>>, ctx: &mut Context<Self>) {
-        if self.term.holds() {
-            self.tell(session, FromMaster::Assign(jobs), ctx);
-            return;
-        }
-        warn!("the lease has run out: nothing is assigned any more");
-        ctx.notify(Drain);
-        self.close(session);
     }
 
     /// A later master exists: nothing may be assigned any more.

@@ -21,8 +21,10 @@ use std::time::Duration;
 
 use crate::cluster::message::{End, Outcome, Running};
 use crate::job::{Job, JobId, Millis, Pool};
+use crate::mistake::{self, Mistake};
 use crate::store::{Release, Released};
 
+use super::ended::Ended;
 use super::event::{Action, Event, Options, SessionId};
 use super::parked::ParkedLook;
 use super::queue::{Phase, Queue};
@@ -57,7 +59,7 @@ const NEEDS: [Need; 4] = [
 ];
 
 /// How far the start has come.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 enum Stage {
     /// Before `Start`.
     Created,
@@ -73,16 +75,19 @@ enum Stage {
 }
 
 /// What is being asked about a job that was given up.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 enum Asked {
     /// Its attempt is being raised.
     Releasing,
     /// It has this attempt now and is being read.
     Reading(u32),
+    /// It was given up, has ended as failed, and was accepted again: the answer
+    /// that is on its way is about what it was.
+    Overtaken,
 }
 
 /// The dispatcher's state.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Core {
     options: Options,
     stage: Stage,
@@ -97,6 +102,7 @@ pub struct Core {
     parked_look: ParkedLook,
     wake_at: Option<Millis>,
     stale_outcomes: u64,
+    ended: Ended,
 }
 
 impl Core {
@@ -113,6 +119,7 @@ impl Core {
             parked_look: ParkedLook::default(),
             wake_at: None,
             stale_outcomes: 0,
+            ended: Ended::default(),
             options,
         }
     }
@@ -290,6 +297,11 @@ impl Core {
     /// An open job, from wherever. Known and ended ones change nothing.
     fn learn(&mut self, step: &mut Step, job: Job) {
         let (id, seq, attempt) = (job.id(), job.seq, job.attempt);
+        if self.ended.has(id, attempt) {
+            self.queue.has_ended(seq);
+            return;
+        }
+        self.replace_earlier(step, id, seq);
         let loaded = !self.is_open();
         if !self.queue.insert(job, loaded, step.now) {
             return;
@@ -300,6 +312,19 @@ impl Core {
             && claimed >= attempt
         {
             self.queue.enter(seq, Phase::Assigned(session));
+        }
+    }
+
+    /// A job that is known at an earlier place has ended as failed, which its
+    /// worker is about to say, and was accepted again.
+    fn replace_earlier(&mut self, step: &mut Step, id: JobId, seq: u64) {
+        let known = self.queue.find(id).map(|(seq, _)| seq);
+        if let Some(earlier) = known.filter(|earlier| *earlier < seq) {
+            if let Some(asked) = self.unsettled.get_mut(&id) {
+                *asked = Asked::Overtaken;
+            }
+            self.queue.remove(earlier);
+            self.scan.no_later_than(step.now);
         }
     }
 
@@ -367,7 +392,10 @@ impl Core {
         for (id, attempt) in running {
             match self.queue.find(id) {
                 Some((seq, entry)) => {
-                    if entry.phase() == Phase::Assigned(session) && attempt >= entry.job().attempt {
+                    if entry.phase() == Phase::Assigned(session)
+                        && attempt >= entry.job().attempt
+                        && !mistake::made(Mistake::LostSessionForgotten)
+                    {
                         self.give_up(step, seq, id, strike.clone());
                     }
                 }
@@ -401,13 +429,6 @@ impl Core {
         }
     }
 
-    /// Asks the store what became of a job whose attempt needs no raising.
-    fn read(&mut self, step: &mut Step, seq: u64, id: JobId, attempt: u32) {
-        self.queue.enter(seq, Phase::Unsettled);
-        self.unsettled.insert(id, Asked::Reading(attempt));
-        step.actions.push(Action::Fetch(vec![id]));
-    }
-
     // ---- outcomes
 
     fn outcome(&mut self, step: &mut Step, session: SessionId, outcome: Outcome) {
@@ -421,6 +442,7 @@ impl Core {
                 jobs, cancelled, ..
             } = outcome.end
             {
+                self.ended.note(id, attempt);
                 self.follow_up(step, jobs, cancelled);
             }
             return;
@@ -454,8 +476,9 @@ impl Core {
             End::Rescheduled { not_before, tries } => {
                 self.queue.reschedule(seq, not_before, tries, step.now);
             }
-            // An operator may have decided meanwhile.
-            End::Parked => self.read(step, seq, id, attempt),
+            // Not asked for: an answer that is on its way may be older. What an
+            // operator decides meanwhile is told, or looked up with the others.
+            End::Parked => self.queue.park(seq, step.now),
             End::Fenced => self.give_up(step, seq, id, None),
             End::HandedBack => self.queue.requeue(seq, step.now),
         }
@@ -483,16 +506,11 @@ impl Core {
             return self.learn(step, job);
         };
         if seq != job.seq {
-            // It has ended as failed, which its worker is about to say, and was
-            // accepted again.
-            self.unsettled.remove(&id);
-            self.queue.remove(seq);
-            self.scan.no_later_than(step.now);
             return self.learn(step, job);
         }
         let is_news = match (entry.phase(), self.unsettled.get(&id)) {
             // The answer will tell.
-            (Phase::Unsettled, Some(Asked::Releasing) | None) => false,
+            (Phase::Unsettled, Some(Asked::Releasing | Asked::Overtaken) | None) => false,
             (Phase::Unsettled, Some(Asked::Reading(attempt))) => job.attempt > *attempt,
             _ => job.attempt > entry.job().attempt,
         };
@@ -506,7 +524,7 @@ impl Core {
         let phase = self.queue.find(id).map(|(_, entry)| entry.phase());
         match (phase, self.unsettled.get(&id)) {
             // Its worker, or the store, is about to tell.
-            (Some(Phase::Assigned(_)), _) | (_, Some(Asked::Releasing)) => {}
+            (Some(Phase::Assigned(_)), _) | (_, Some(Asked::Releasing | Asked::Overtaken)) => {}
             _ => self.found_ended(step, id),
         }
     }
@@ -531,6 +549,11 @@ impl Core {
     fn released(&mut self, step: &mut Step, released: Vec<(JobId, Released)>) {
         let mut read = Vec::new();
         for (id, fate) in released {
+            if self.unsettled.get(&id) == Some(&Asked::Overtaken) {
+                self.unsettled.remove(&id);
+                self.ask(step, id, None);
+                continue;
+            }
             match fate {
                 Released::Open { attempt } => {
                     self.unsettled.insert(id, Asked::Reading(attempt));
@@ -559,15 +582,20 @@ impl Core {
             return self.looked_at(step, id, looked_at, job);
         }
         match (self.unsettled.get(&id), job) {
+            (Some(Asked::Overtaken), _) => {
+                self.unsettled.remove(&id);
+                self.ask(step, id, None);
+            }
             (Some(Asked::Reading(_)), None) => self.found_ended(step, id),
             (Some(Asked::Reading(attempt)), Some(job)) if job.attempt >= *attempt => {
                 self.unsettled.remove(&id);
                 match self.queue.find(id) {
-                    Some((_, entry)) if entry.phase() == Phase::Unsettled => {
-                        self.queue.refresh(job, step.now);
+                    Some((seq, entry)) if seq == job.seq => {
+                        if entry.phase() == Phase::Unsettled {
+                            self.queue.refresh(job, step.now);
+                        }
                     }
-                    Some(_) => {}
-                    None => self.learn(step, job),
+                    _ => self.learn(step, job),
                 }
             }
             // An older answer: read before the attempt was raised, for a scan.
@@ -650,7 +678,9 @@ impl Core {
                     }
                     continue;
                 }
-                self.queue.enter(seq, Phase::Assigned(session));
+                if !mistake::made(Mistake::AssignedTwice) {
+                    self.queue.enter(seq, Phase::Assigned(session));
+                }
                 self.sessions.occupy(session, job.id(), job.attempt, need);
                 batches.entry(session).or_default().push(job);
             }
@@ -668,7 +698,9 @@ impl Core {
             let soon = step.now.after(self.options.gap_delay);
             self.scan.no_later_than(soon);
         }
-        if self.scan.is_due(step.now, self.options.scan_interval) {
+        if self.scan.is_due(step.now, self.options.scan_interval)
+            && !mistake::made(Mistake::ScanForgotten)
+        {
             let next = step.now.after(self.options.scan_interval);
             self.scan.start(self.queue.horizon().top(), next);
             step.actions.push(Action::Scan {
@@ -691,11 +723,11 @@ impl Core {
             Stage::Adopting(until) => until,
             Stage::Running | Stage::Created | Stage::Loading => None,
         };
-        let scan = self.is_open().then(|| self.scan.next_instant()).flatten();
         let look = match self.queue.parked(0).next() {
             Some(_) if self.is_open() => Some(self.parked_look.due()),
             _ => None,
         };
+        let scan = self.is_open().then(|| self.scan.next_instant()).flatten();
         let next = [stage, scan, look, self.queue.next_instant()]
             .into_iter()
             .flatten()

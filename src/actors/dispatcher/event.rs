@@ -13,7 +13,7 @@ use crate::store::{Release, Released};
 pub struct SessionId(pub u64);
 
 /// What can be chosen about a dispatcher.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Options {
     /// How long after the first worker has come to a new master the jobs that
     /// an earlier one may have assigned wait, so that the other workers can
@@ -47,7 +47,7 @@ impl Default for Options {
 }
 
 /// Something that happened.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Event {
     /// The master starts; asks for everything that is open.
     Start,
@@ -117,7 +117,7 @@ pub enum Event {
 
 /// Something to be done. `Load` and `Scan` are answered by their event or its
 /// failure; `Fetch` and `Release` are repeated until they succeed.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Action {
     /// `Store::open_jobs(after, limit)`.
     Load {

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use crate::job::Millis;
 
 /// Jobs by what they wait for, named by `seq`.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
 pub(super) struct Holds {
     by_time: BTreeSet<(Millis, u64)>,
     /// Era of the ledger, height, job.

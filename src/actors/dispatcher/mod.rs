@@ -2,6 +2,7 @@
 
 mod actor;
 mod core;
+mod ended;
 mod event;
 mod holds;
 mod horizon;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::job::{JobId, Millis};
 
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
 pub(super) struct ParkedLook {
     due: Millis,
     /// The last seq of the page before; 0 to begin anew.

@@ -12,6 +12,8 @@ use std::sync::Arc;
 use crate::cluster::message::light;
 use crate::job::{Class, Job, JobId, Millis, Pool, receiver_of};
 
+use crate::mistake::{self, Mistake};
+
 use super::event::SessionId;
 use super::holds::Holds;
 use super::horizon::Horizon;
@@ -20,7 +22,7 @@ use super::sessions::Need;
 use super::snapshot::JobCounts;
 
 /// Where an open job is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) enum Phase {
     /// In its key's line.
     InLine,
@@ -48,7 +50,7 @@ type LaneNo = u64;
 /// Place in a line: a `seq`, then the turn for those that came due later.
 type Place = (u64, u64);
 
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) struct Entry {
     job: Arc<Job>,
     lane: LaneNo,
@@ -66,7 +68,7 @@ impl Entry {
     }
 }
 
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 struct Lane {
     key: Arc<str>,
     /// Open jobs of the key, in whatever phase.
@@ -77,7 +79,7 @@ struct Lane {
     ready: Option<(Need, u64)>,
 }
 
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
 pub(super) struct Queue {
     jobs: BTreeMap<u64, Entry>,
     seqs: BTreeMap<JobId, u64>,
@@ -152,9 +154,13 @@ impl Queue {
         let lane = self.lane_for(job.key());
         let job = Arc::new(light(job));
         let phase = self.phase_by_itself(&job, now);
-        // How far the chain had come for the earlier master is not known.
-        let may_be_due = matches!(phase, Phase::InLine | Phase::HeldAbove { .. });
-        if loaded && may_be_due && self.may_have_run(&job) {
+        // How far the chain had come for the earlier master is not known, nor
+        // what its clock said.
+        if loaded
+            && phase != Phase::Parked
+            && self.may_have_run(&job)
+            && !mistake::made(Mistake::SuspectsTrusted)
+        {
             self.suspects.insert((lane, seq));
         }
         if let Some(receiver) = job.new.receiver() {
@@ -205,6 +211,26 @@ impl Queue {
     /// The workers grant this much credit for deliveries together.
     pub(super) fn set_delivery_credit(&mut self, credit: u32) {
         self.deliveries.set_credit(credit);
+    }
+
+    /// A job that is not known here has ended.
+    pub(super) fn has_ended(&mut self, seq: u64) {
+        self.horizon.saw(seq);
+        self.horizon.has_ended(seq);
+        let waiting = self.awaiting.range((seq, 0)..(seq + 1, 0));
+        let waiting: Vec<(u64, LaneNo)> = waiting.copied().collect();
+        for wait in waiting {
+            self.awaiting.remove(&wait);
+            self.settle(wait.1);
+        }
+    }
+
+    /// The store has parked a job.
+    pub(super) fn park(&mut self, seq: u64, now: Millis) {
+        if let Some(entry) = self.jobs.get_mut(&seq) {
+            Arc::make_mut(&mut entry.job).parked = true;
+            self.requeue(seq, now);
+        }
     }
 
     /// Moves a job to another phase.
@@ -429,6 +455,7 @@ impl Queue {
         };
         let (lane, place, phase) = (entry.lane, entry.place, entry.phase);
         match phase {
+            Phase::Parked if mistake::made(Mistake::ParkedFreesKey) => {}
             Phase::InLine | Phase::Blocked(_) | Phase::Parked => {
                 self.line.insert((lane, place), seq);
             }
@@ -567,7 +594,9 @@ impl Queue {
 
     /// What the first job of a lane needs, if the lane is ready.
     fn ready_for(&mut self, no: LaneNo) -> Option<Need> {
-        if self.lanes.get(&no)?.running > 0 || (self.is_adopting && self.is_suspect(no)) {
+        let is_running = self.lanes.get(&no)?.running > 0;
+        let is_running = is_running && !mistake::made(Mistake::KeyReleasedEarly);
+        if is_running || (self.is_adopting && self.is_suspect(no)) {
             return None;
         }
         let entry = self.jobs.get(&self.first_in_line(no)?)?;
@@ -577,7 +606,7 @@ impl Queue {
         let prev = entry.job.prev;
         // A known predecessor that is in the line stands before this one, and
         // one that is not in the line holds up nobody.
-        if prev == 0 || self.knows(prev) {
+        if prev == 0 || self.knows(prev) || mistake::made(Mistake::PredecessorIgnored) {
             return Some(Need::of(&entry.job));
         }
         self.awaiting.insert((prev, no));

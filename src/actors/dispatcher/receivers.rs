@@ -10,7 +10,7 @@ const SHARE: u32 = 8;
 /// One whose last delivery failed gets this part, until one succeeds.
 const DOUBTED_SHARE: u32 = 64;
 
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
 struct Receiver {
     /// Open deliveries, in whatever phase.
     jobs: usize,
@@ -28,7 +28,7 @@ impl Receiver {
 }
 
 /// All receivers with open deliveries.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
 pub(super) struct Receivers {
     /// Delivery credit of all workers together.
     credit: u32,

@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::job::{JobId, Millis};
 
 /// The one scan that may be under way.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
 pub(super) enum Stage {
     /// None.
     #[default]
@@ -24,7 +24,7 @@ pub(super) enum Stage {
 }
 
 /// When to scan, and how far a scan has come.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
 pub(super) struct Scan {
     pub(super) stage: Stage,
     due: Millis,

@@ -3,11 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::job::{Job, JobId, Pool};
+use crate::mistake::{self, Mistake};
 
 use super::event::SessionId;
 
 /// Use of one pool of one session.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub struct Load {
     /// Jobs it runs.
     pub in_use: u32,
@@ -15,7 +16,7 @@ pub struct Load {
     pub capacity: u32,
 }
 
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) struct Session {
     pub(super) worker: String,
     pub(super) draining: bool,
@@ -27,7 +28,7 @@ pub(super) struct Session {
 }
 
 /// What a job needs of a session.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(super) struct Need {
     /// Credit of this pool.
     pub(super) pool: Pool,
@@ -51,7 +52,8 @@ impl Session {
 
     fn has_room(&self, pool: Pool) -> bool {
         let load = self.load(pool);
-        !self.draining && load.in_use < load.capacity
+        let has_credit = load.in_use < load.capacity || mistake::made(Mistake::CreditIgnored);
+        !self.draining && has_credit
     }
 }
 
@@ -65,7 +67,7 @@ fn index(pool: Pool) -> usize {
 const POOLS: [Pool; 2] = [Pool::Run, Pool::Delivery];
 
 /// All sessions.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
 pub(super) struct Sessions {
     sessions: BTreeMap<SessionId, Session>,
     by_worker: BTreeMap<String, SessionId>,

@@ -8,7 +8,7 @@ use super::event::SessionId;
 use super::sessions::Load;
 
 /// How many jobs are in which state.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub struct JobCounts {
     /// May be assigned as soon as there is credit.
     pub ready: usize,

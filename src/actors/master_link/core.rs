@@ -15,6 +15,7 @@ use crate::cluster::message::{
     Chain, End, FromMaster, FromWorker, Hello, Outcome, PROTOCOL_VERSION, Running, light,
 };
 use crate::job::{Class, Job, JobId, Pool};
+use crate::mistake::{self, Mistake};
 use crate::store::{Attempt, Epoch};
 
 /// Most outcomes in one message.
@@ -36,7 +37,7 @@ pub struct Identity {
 }
 
 /// Something that happened.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Event {
     /// A master welcomes this worker.
     Connected {
@@ -60,7 +61,7 @@ pub enum Event {
 }
 
 /// Something to be done.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Action {
     /// Run it, and answer with [`Event::Finished`] or [`Event::NotBegun`].
     Run(Arc<Job>),
@@ -74,14 +75,14 @@ pub enum Action {
 }
 
 /// An attempt that runs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 struct Ongoing {
     pool: Pool,
     class: Class,
 }
 
 /// The state.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Core {
     identity: Identity,
     running: BTreeMap<(JobId, u32), Ongoing>,
@@ -256,6 +257,8 @@ impl Core {
         if let End::Committed { jobs, .. } = &mut outcome.end {
             *jobs = std::mem::take(jobs).into_iter().map(light).collect();
         }
-        self.unsent.push_back((ongoing.pool, outcome));
+        if !mistake::made(Mistake::OutcomeForgotten) {
+            self.unsent.push_back((ongoing.pool, outcome));
+        }
     }
 }

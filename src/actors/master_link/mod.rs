@@ -13,6 +13,7 @@ use actix::prelude::*;
 use tokio::sync::{mpsc, watch};
 
 use crate::cluster::message::{Chain, FromMaster, FromWorker, Hello, Outcome, light};
+use crate::invariants::{self, Epochs};
 use crate::job::{Job, JobId, Pool};
 use crate::store::{Attempt, Epoch};
 
@@ -105,6 +106,12 @@ pub struct Drain;
 #[rtype(result = "()")]
 pub struct Abandoned;
 
+/// Send what waits: to itself, behind everything that waits in the mailbox, so
+/// that what has ended together is reported together.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+struct Flush;
+
 /// Asks what is left to be done before the worker can go.
 #[derive(Debug, Message)]
 #[rtype(result = "Rest")]
@@ -183,11 +190,14 @@ struct Given {
 /// The actor.
 pub struct MasterLink {
     core: Core,
+    /// The masters it has followed.
+    seen: Epochs,
     run: Handlers,
     delivery: Handlers,
     given: HashMap<(JobId, u32), Given>,
     sender: Option<mpsc::Sender<FromWorker>>,
     is_waiting: bool,
+    is_flush_planned: bool,
     /// Which connection `is_waiting` is about.
     connection: u64,
     state: watch::Sender<LinkState>,
@@ -205,11 +215,13 @@ impl MasterLink {
     ) -> Self {
         Self {
             core: Core::new(identity),
+            seen: Epochs::default(),
             run: Handlers::new(run),
             delivery: Handlers::new(delivery),
             given: HashMap::new(),
             sender: None,
             is_waiting: false,
+            is_flush_planned: false,
             connection: 0,
             state,
             hook,
@@ -342,6 +354,9 @@ impl Handler<Connected> for MasterLink {
         if !self.happen(Event::Connected { epoch }) {
             return false;
         }
+        if let Some(violation) = self.seen.follows(epoch) {
+            invariants::report(&violation);
+        }
         self.connection += 1;
         self.is_waiting = false;
         self.sender = Some(connected.sender);
@@ -392,6 +407,17 @@ impl Handler<Finished> for MasterLink {
     fn handle(&mut self, Finished(outcome): Finished, ctx: &mut Self::Context) {
         self.forget((outcome.attempt.job, outcome.attempt.number));
         self.happen(Event::Finished(outcome));
+        if !std::mem::replace(&mut self.is_flush_planned, true) {
+            ctx.notify(Flush);
+        }
+    }
+}
+
+impl Handler<Flush> for MasterLink {
+    type Result = ();
+
+    fn handle(&mut self, _: Flush, ctx: &mut Self::Context) {
+        self.is_flush_planned = false;
         self.flush(ctx);
     }
 }

@@ -11,6 +11,7 @@
 use std::time::Duration;
 
 use crate::job::Millis;
+use crate::mistake::{self, Mistake};
 use crate::store::{Epoch, Lease, StoreError};
 
 /// What can be chosen.
@@ -216,7 +217,7 @@ impl Core {
     }
 
     fn trusted_from(&self, asked_at: Millis) -> Millis {
-        if self.options.exclusive {
+        if self.options.exclusive || mistake::made(Mistake::LeaseTrustedForEver) {
             return Millis(u64::MAX);
         }
         asked_at.after(self.options.trust)

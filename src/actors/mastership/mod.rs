@@ -66,6 +66,10 @@ impl Mastership {
     /// Stands for mastership under a name nobody has had before, so that its
     /// term has an epoch of its own. To be called within a tokio runtime.
     pub fn stand(store: SharedStore, holder: String, options: Options) -> Self {
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "told by this process only, a few times a term"
+        )]
         let (events, told) = mpsc::unbounded_channel();
         let (tell, standing) = watch::channel(Standing::Standby { holder: None });
         let keeper = Keeper {

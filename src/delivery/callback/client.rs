@@ -16,6 +16,8 @@ use crate::error::{Error, codes};
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 /// Largest answer that is read: 25 MiB (spec/http-api.md 4.1).
 const ANSWER_LIMIT: usize = 25 * 1024 * 1024;
+/// Bytes of all answers that are being read and kept at one time.
+const ANSWER_MEMORY: usize = 8 * ANSWER_LIMIT;
 /// Shorter than the 5 s after which common servers close an idle connection,
 /// so that a call seldom meets one that is being closed.
 const IDLE_TIME: Duration = Duration::from_secs(4);
@@ -66,7 +68,8 @@ pub(super) enum AnswerBody {
 /// Why there is no [`Answer`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum CallFailure {
-    /// All places for this destination are taken; nothing was sent.
+    /// All places for this destination are taken and nothing was sent, or there
+    /// is no memory for the answer.
     Busy,
     /// The URL can never be called.
     Unusable(String),
@@ -80,6 +83,8 @@ pub struct CallbackClient {
     http: Client,
     limits: CallbackLimits,
     places: Mutex<HashMap<String, Arc<Semaphore>>>,
+    /// Bytes that answers may take.
+    memory: Semaphore,
 }
 
 impl CallbackClient {
@@ -113,6 +118,7 @@ impl CallbackClient {
             http,
             limits,
             places: Mutex::default(),
+            memory: Semaphore::new(ANSWER_MEMORY),
         })
     }
 
@@ -145,9 +151,12 @@ impl CallbackClient {
             }
         })?;
         let status = response.status().as_u16();
-        let reading = tokio::time::timeout_at(deadline, read(response, keep_body)).await;
+        let reading =
+            tokio::time::timeout_at(deadline, read(response, keep_body, &self.memory)).await;
         let body = match reading {
-            Ok(Ok(body)) => body,
+            Ok(Ok(Some(body))) => body,
+            // Told again later, under the same id.
+            Ok(Ok(None)) => return Err(CallFailure::Busy),
             // The receiver has the callback: it has answered.
             _ if !keep_body => AnswerBody::Whole(Vec::new()),
             Ok(Err(error)) => return Err(CallFailure::Transport(with_causes(&error))),
@@ -183,19 +192,29 @@ pub(super) fn destination(url: &Url) -> String {
     format!("{}:{port}", url.host_str().unwrap_or_default())
 }
 
-async fn read(mut response: Response, keep_body: bool) -> Result<AnswerBody, reqwest::Error> {
+/// `None` while other answers fill the memory set aside for them.
+async fn read(
+    mut response: Response,
+    keep_body: bool,
+    memory: &Semaphore,
+) -> Result<Option<AnswerBody>, reqwest::Error> {
+    let mut taken = Vec::new();
     let mut kept = Vec::new();
     let mut length = 0;
     while let Some(chunk) = response.chunk().await? {
         length += chunk.len();
         if length > ANSWER_LIMIT {
-            return Ok(AnswerBody::TooLarge);
+            return Ok(Some(AnswerBody::TooLarge));
         }
         if keep_body {
+            let Ok(part) = memory.try_acquire_many(chunk.len() as u32) else {
+                return Ok(None);
+            };
+            taken.push(part);
             kept.extend_from_slice(&chunk);
         }
     }
-    Ok(AnswerBody::Whole(kept))
+    Ok(Some(AnswerBody::Whole(kept)))
 }
 
 /// rustls asks for one provider per process.

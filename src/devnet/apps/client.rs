@@ -185,6 +185,26 @@ impl ApiClient {
         Err(format!("refused with {status}: {content}"))
     }
 
+    /// Creates a request with one call; `None`: told to try later.
+    ///
+    /// # Errors
+    /// Anything but 202 and 503.
+    pub async fn create_request_once(
+        &self,
+        path: &str,
+        body: &Value,
+    ) -> Result<Option<String>, String> {
+        let call = self.http.post(self.url(path)).json(body).send().await;
+        let answer = call.map_err(|error| error.to_string())?;
+        match answer.status() {
+            StatusCode::SERVICE_UNAVAILABLE => return Ok(None),
+            StatusCode::ACCEPTED => {}
+            status => return Err(format!("POST {path} answered {status}")),
+        }
+        let content: Value = answer.json().await.map_err(|error| error.to_string())?;
+        Ok(content["request_id"].as_str().map(str::to_owned))
+    }
+
     /// POSTs and insists on a status.
     ///
     /// # Errors

@@ -53,6 +53,17 @@ pub struct Apps {
     begun: AtomicU64,
 }
 
+/// What became of a request that was tried once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Attempted {
+    /// Its data was read back.
+    Verified,
+    /// Not taken: 503.
+    Refused,
+    /// The record says why.
+    Failed,
+}
+
 impl Apps {
     /// Starts the applications' HTTP server and tells the nodes its URLs.
     ///
@@ -187,8 +198,35 @@ impl Apps {
         }
     }
 
+    /// As [`request`](Self::request), but a node that says it has no room is
+    /// taken at its word.
+    pub async fn request_once(&self) -> Attempted {
+        let number = self.begun.fetch_add(1, Ordering::Relaxed);
+        let started = Instant::now();
+        let (path, _, body) = self.call(number);
+        let ended = match self.rp.create_request_once(&path, &body).await {
+            Ok(None) => return Attempted::Refused,
+            Ok(Some(request_id)) => self.follow(&request_id, started).await,
+            Err(error) => Err(error),
+        };
+        match ended {
+            Ok(()) => Attempted::Verified,
+            Err(error) => {
+                self.record.fail(format!("request {number}: {error}"));
+                Attempted::Failed
+            }
+        }
+    }
+
     async fn attempt(&self, number: u64) -> Result<(), String> {
         let started = Instant::now();
+        let (path, reference, body) = self.call(number);
+        let request_id = self.rp.create_request(&path, &reference, &body).await?;
+        self.follow(&request_id, started).await
+    }
+
+    /// Path, reference id and body of the call that makes a request.
+    fn call(&self, number: u64) -> (String, String, Value) {
         let reference = format!("demo-{number}-{}", uuid::Uuid::new_v4());
         let body = json!({
             "reference_id": reference,
@@ -208,17 +246,21 @@ impl Apps {
             "request_timeout": 86400,
         });
         let path = format!("/v6/rp/requests/citizen_id/{}", citizen_id(number));
-        let request_id = self.rp.create_request(&path, &reference, &body).await?;
-        self.record.accepted(&request_id, started.elapsed());
-        let ending = self.record.ending_of(&request_id);
+        (path, reference, body)
+    }
+
+    /// From its 202 to its data read back.
+    async fn follow(&self, request_id: &str, started: Instant) -> Result<(), String> {
+        self.record.accepted(request_id, started.elapsed());
+        let ending = self.record.ending_of(request_id);
         match tokio::time::timeout(REQUEST_PATIENCE, ending).await {
             Err(_) => return Err(format!("{request_id} has not ended")),
             Ok(Err(_)) => return Err(format!("{request_id} was forgotten")),
             Ok(Ok(Ending::Failed(reason))) => return Err(format!("{request_id}: {reason}")),
             Ok(Ok(Ending::Completed)) => self.record.completed(),
         }
-        self.read_data(&request_id).await?;
-        self.record.verified(&request_id, started.elapsed());
+        self.read_data(request_id).await?;
+        self.record.verified(request_id, started.elapsed());
         Ok(())
     }
 

@@ -62,6 +62,8 @@ pub struct NetworkOptions {
     pub signing: SigningKeys,
     /// `LOG_LEVEL` of the nodes.
     pub log_level: String,
+    /// More environment variables of the nodes' processes.
+    pub settings: Vec<(String, String)>,
     /// How often message queue services repeat what is not acknowledged.
     pub retransmit: Duration,
 }
@@ -80,6 +82,7 @@ impl Default for NetworkOptions {
             base_port: None,
             signing: SigningKeys::Rsa,
             log_level: "info".to_owned(),
+            settings: Vec::new(),
             retransmit: Duration::from_secs(60),
         }
     }

@@ -204,6 +204,7 @@ pub(super) fn environment(
     variables
         .into_iter()
         .map(|(name, value)| (name.to_owned(), value))
+        .chain(options.settings.clone())
         .collect()
 }
 

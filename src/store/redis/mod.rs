@@ -77,6 +77,9 @@ pub struct RedisStore {
 /// What most scripts answer: what happened, and numbers and ids that depend on it.
 type Answer = (u8, Vec<u64>, Vec<Vec<u8>>);
 
+/// How often a script is loaded for one call.
+const SCRIPT_LOADS: usize = 3;
+
 const DONE: u8 = 0;
 const REFUSED: u8 = 1;
 const DEPOSED: u8 = 2;
@@ -208,9 +211,13 @@ impl RedisStore {
         script: &LuaScript,
         command: &Cmd,
     ) -> Result<T, StoreError> {
-        let mut result = self.link.send(command).await;
         let unknown = ErrorKind::Server(ServerErrorKind::NoScript);
-        if result.as_ref().is_err_and(|error| error.kind() == unknown) {
+        let mut result = self.link.send(command).await;
+        // Again, if somebody flushes the scripts in between.
+        for _ in 0..SCRIPT_LOADS {
+            if result.as_ref().err().map(RedisError::kind) != Some(unknown) {
+                break;
+            }
             self.write::<String>(&script.load()).await?;
             result = self.link.send(command).await;
         }

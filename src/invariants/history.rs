@@ -1,0 +1,276 @@
+//! What only somebody sees who sees the store and all workers at once: the
+//! history of a whole cluster. Grows with the jobs it is told of, so it is for
+//! models and simulations, not for a running node.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::job::{Class, Job, JobId};
+use crate::store::semantics::StoreState;
+use crate::store::{Accepted, Attempt, Committed, Epoch};
+
+use super::{Invariant, Violation};
+
+/// A run of an attempt, of one of the workers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct RunId {
+    /// Whose life, numbered by the observer.
+    pub worker: u64,
+    /// The attempt's job.
+    pub job: JobId,
+    /// The attempt's number.
+    pub number: u32,
+}
+
+/// The check.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
+pub struct History {
+    accepted: BTreeSet<JobId>,
+    sources: BTreeMap<String, JobId>,
+    ended: BTreeSet<JobId>,
+    /// Ended as failed, and run again because an operator said so.
+    reopened: BTreeSet<JobId>,
+    committed: u64,
+    /// Accepted with a time or a height to wait for: they take their place in
+    /// line when they come due, so nobody stands behind them before.
+    held: BTreeSet<JobId>,
+    /// For a held job, the last place given out when it first started: jobs
+    /// accepted later stand behind it, while nobody forgets that it was due.
+    held_started: BTreeMap<JobId, u64>,
+    live: BTreeMap<RunId, String>,
+    once_started: BTreeSet<JobId>,
+}
+
+impl History {
+    /// How many jobs were accepted.
+    pub fn accepted_jobs(&self) -> u64 {
+        self.accepted.len() as u64
+    }
+
+    /// How many jobs were committed.
+    pub fn committed_jobs(&self) -> u64 {
+        self.committed
+    }
+
+    /// The store has answered an accept.
+    pub fn accepted(&mut self, accepted: &Accepted) -> Option<Violation> {
+        match accepted {
+            Accepted::Stored { jobs, .. } => self.stored(jobs),
+            Accepted::Refused { .. } => None,
+        }
+    }
+
+    fn stored(&mut self, jobs: &[Job]) -> Option<Violation> {
+        let mut seen = None;
+        for job in jobs {
+            let id = job.id();
+            if !self.accepted.insert(id) {
+                let detail = format!("job {id} is accepted a second time");
+                seen = Some(Violation::new(Invariant::AcceptedOnce, detail));
+            }
+            if job.new.not_before.is_some() || job.new.after_height.is_some() {
+                self.held.insert(id);
+            }
+            if let Some(source) = &job.new.source
+                && let Some(first) = self.sources.insert(source.clone(), id)
+            {
+                let detail = format!("source {source:?} is accepted as {first} and as {id}");
+                seen = Some(Violation::new(Invariant::AcceptedOnce, detail));
+            }
+        }
+        seen
+    }
+
+    /// The store has answered the commit of `attempt`. `stored`: the job as it
+    /// was before; `None`: not open.
+    pub fn committed(
+        &mut self,
+        attempt: Attempt,
+        stored: Option<&Job>,
+        answer: &Committed,
+    ) -> Option<Violation> {
+        let Committed::Applied { jobs, cancelled } = answer else {
+            return None;
+        };
+        let (id, number) = (attempt.job, attempt.number);
+        let mut seen = None;
+        match stored {
+            Some(job) if job.attempt == number => {}
+            Some(job) => {
+                let detail = format!("attempt {number} of {id} commits, {} owns it", job.attempt);
+                seen = Some(Violation::new(Invariant::CommittedOnce, detail));
+            }
+            None => {
+                let detail = format!("attempt {number} of {id} commits, which is not open");
+                seen = Some(Violation::new(Invariant::CommittedOnce, detail));
+            }
+        }
+        self.committed += 1;
+        seen.or(self.ended(id))
+            .or_else(|| cancelled.iter().find_map(|id| self.ended(*id)))
+            .or(self.stored(jobs))
+    }
+
+    /// A job has ended: by its commit, or because it was cancelled or dropped.
+    pub fn ended(&mut self, id: JobId) -> Option<Violation> {
+        if self.ended.insert(id) {
+            return None;
+        }
+        let detail = format!("job {id} ends a second time");
+        Some(Violation::new(Invariant::CommittedOnce, detail))
+    }
+
+    /// Somebody is told that a job has ended.
+    pub fn told_of_end(&self, id: JobId) -> Option<Violation> {
+        if self.ended.contains(&id) || self.reopened.contains(&id) {
+            return None;
+        }
+        let detail = format!("the end of job {id} is told before the store knows it");
+        Some(Violation::new(Invariant::WrittenBeforeTold, detail))
+    }
+
+    /// Somebody is told that jobs are accepted.
+    pub fn told_of_acceptance(&self, jobs: &[Job]) -> Option<Violation> {
+        let unknown = jobs.iter().find(|job| !self.accepted.contains(&job.id()))?;
+        let detail = format!("job {} is told of before it is accepted", unknown.id());
+        Some(Violation::new(Invariant::WrittenBeforeTold, detail))
+    }
+
+    /// The store has applied a write that names `epoch`, and knows `latest`.
+    pub fn written(&self, epoch: Epoch, latest: Epoch) -> Option<Violation> {
+        (epoch < latest).then(|| {
+            let detail = format!(
+                "a write of epoch {} is applied in epoch {}",
+                epoch.0, latest.0
+            );
+            Violation::new(Invariant::DeposedWritesNothing, detail)
+        })
+    }
+
+    /// A master of `epoch` assigns jobs, and the store knows `latest`.
+    pub fn assigns(&self, epoch: Epoch, latest: Epoch) -> Option<Violation> {
+        (epoch < latest).then(|| {
+            let detail = format!(
+                "a master of epoch {} assigns in epoch {}",
+                epoch.0, latest.0
+            );
+            Violation::new(Invariant::OneMaster, detail)
+        })
+    }
+
+    /// A worker starts a run.
+    pub fn starts(&mut self, run: RunId, job: &Job, store: &StoreState) -> Option<Violation> {
+        self.live.insert(run, job.key().to_owned());
+        // What the fence keeps from committing may run: nobody can know of it.
+        let stored = store.job(run.job).filter(|of| of.attempt <= run.number)?;
+        if stored.parked {
+            let detail = format!("attempt {} of {} starts: it is parked", run.number, run.job);
+            return Some(Violation::new(Invariant::ParkedRests, detail));
+        }
+        let seen = self
+            .beside(run, job, store)
+            .or_else(|| self.overtakes(stored, store));
+        if self.held.contains(&run.job) {
+            let last = store.last_seq();
+            self.held_started.entry(run.job).or_insert(last);
+        }
+        seen
+    }
+
+    fn beside(&self, run: RunId, job: &Job, store: &StoreState) -> Option<Violation> {
+        for (other, key) in &self.live {
+            let can_commit = || {
+                let stored = store.job(other.job);
+                stored.is_some_and(|of| of.attempt <= other.number && !of.parked)
+            };
+            if *other == run || key != job.key() || !can_commit() {
+                continue;
+            }
+            let (invariant, what) = match other.job == run.job {
+                true => (Invariant::NeverTwoAtOnce, "starts while"),
+                false => (Invariant::KeyAlone, "starts while, of its key,"),
+            };
+            let detail = format!(
+                "attempt {} of {} {what} attempt {} of {} runs",
+                run.number, run.job, other.number, other.job
+            );
+            return Some(Violation::new(invariant, detail));
+        }
+        None
+    }
+
+    fn overtakes(&self, job: &Job, store: &StoreState) -> Option<Violation> {
+        // What was held, or runs again, has its place from its first start.
+        if self.held.contains(&job.id()) || job.tries > 0 {
+            return None;
+        }
+        let earlier = store.open().take_while(|other| other.seq < job.seq);
+        let mut of_key = earlier.filter(|other| other.key() == job.key());
+        let overtaken = of_key.find(|other| {
+            let is_behind = self.held.contains(&other.id())
+                && (self.held_started.get(&other.id())).is_none_or(|last| job.seq <= *last);
+            let left_the_line = other.tries > 0 && other.kind().class() != Class::Transactional;
+            !is_behind && !left_the_line
+        })?;
+        let detail = format!(
+            "job {} (seq {}) starts before {} (seq {}) of its key has ended",
+            job.id(),
+            job.seq,
+            overtaken.id(),
+            overtaken.seq
+        );
+        Some(Violation::new(Invariant::KeyInOrder, detail))
+    }
+
+    /// The store has let a run of a job of class `Once` begin.
+    pub fn claimed(&mut self, id: JobId) -> Option<Violation> {
+        if self.once_started.insert(id) {
+            return None;
+        }
+        let detail = format!("job {id}, to be run once, is begun a second time");
+        Some(Violation::new(Invariant::OnceStartsOnce, detail))
+    }
+
+    /// An operator, or a handler that said it has done nothing, lets a job of
+    /// class `Once` begin again.
+    pub fn unclaimed(&mut self, id: JobId) {
+        self.once_started.remove(&id);
+    }
+
+    /// A run is over, or its worker dead.
+    pub fn stops(&mut self, run: RunId) {
+        self.live.remove(&run);
+    }
+
+    /// Another master begins, which may know the ledger's height only later, or
+    /// a clock is set back: what was due may have to come due again.
+    pub fn dues_forgotten(&mut self) {
+        self.held_started.clear();
+    }
+
+    /// An operator lets a failed job run again.
+    pub fn reopened(&mut self, id: JobId) {
+        self.ended.remove(&id);
+        self.reopened.insert(id);
+    }
+
+    /// To be asked after every write of the store.
+    pub fn nothing_lost(&self, store: &StoreState) -> Option<Violation> {
+        let (accepted, ended) = (self.accepted.len(), self.ended.len());
+        let open = store.open().count();
+        if accepted == ended + open {
+            return None;
+        }
+        let detail =
+            format!("{accepted} jobs were accepted, {ended} have ended and {open} are open");
+        Some(Violation::new(Invariant::NothingLost, detail))
+    }
+
+    /// To be asked in the end: nothing is both open and ended, or neither.
+    pub fn all_accounted_for(&self, store: &StoreState) -> Option<Violation> {
+        let is_open = |id: &JobId| store.job(*id).is_some();
+        let wrong = |id: &&JobId| is_open(id) == self.ended.contains(*id);
+        let id = self.accepted.iter().find(wrong)?;
+        let detail = format!("job {id} is neither open nor ended, or both");
+        Some(Violation::new(Invariant::NothingLost, detail))
+    }
+}

@@ -1,0 +1,29 @@
+//! A whole cluster under chance: the real cores of dispatcher, mastership and
+//! link, and the contract of the store, with a simulated network, clock,
+//! processes and handlers. One seed is one run, the same to the last byte of
+//! its trace every time. `erawan simulate` runs seeds; `tests/model` runs ten
+//! thousand of them, and lets a model checker choose where here it is chance.
+
+mod calls;
+mod calm;
+mod chance;
+mod choice;
+mod command;
+mod fault;
+mod master;
+#[cfg(test)]
+mod mistake_tests;
+mod network;
+mod possible;
+mod run;
+mod setting;
+mod trace;
+mod worker;
+mod world;
+
+pub use choice::{CallNo, Choice, Hold, JobPlan, LinkNo, Process, RunPlan, Side};
+pub use command::{Arguments, Summary, simulate, sweep};
+pub use fault::{Fault, Figures};
+pub use run::{Run, calm_down, run};
+pub use setting::Setting;
+pub use world::World;
