@@ -28,8 +28,6 @@ pub(crate) enum Mistake {
     KeyReleasedEarly,
     /// A job starts though its predecessor is not known to have ended.
     PredecessorIgnored,
-    /// A job stays in line when it is assigned.
-    AssignedTwice,
     /// A new master assigns what an earlier one may have assigned.
     SuspectsTrusted,
     /// A worker gets more than it granted credit for.
@@ -70,7 +68,6 @@ mod switch {
         Mistake::LostSessionForgotten,
         Mistake::KeyReleasedEarly,
         Mistake::PredecessorIgnored,
-        Mistake::AssignedTwice,
         Mistake::SuspectsTrusted,
         Mistake::CreditIgnored,
         Mistake::ScanForgotten,

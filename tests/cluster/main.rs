@@ -4,13 +4,16 @@
 #[path = "../support/append_only_files.rs"]
 mod append_only_files;
 mod bounds;
+mod cable;
 mod chaos;
 mod check;
 mod demo;
 mod devnet;
+mod failover;
 mod faults;
 mod jobs;
 mod ledger;
+mod mastership;
 mod messages;
 mod network;
 mod requests;

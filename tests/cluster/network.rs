@@ -53,6 +53,20 @@ pub struct Net {
 impl Net {
     /// `rp1`, `idp1` and `as1`; without workers they are standalone.
     pub async fn start(store: Store, workers: usize) -> Self {
+        Self::with(store, workers, |_| {}).await
+    }
+
+    /// The same with a standby for every master.
+    pub async fn with_standbys() -> Self {
+        Self::with(Store::Redis, 2, |options| options.masters = 2).await
+    }
+
+    /// The same with other options.
+    pub async fn with(
+        store: Store,
+        workers: usize,
+        change: impl FnOnce(&mut NetworkOptions),
+    ) -> Self {
         let place = place().await;
         let redis = (store == Store::Redis).then(|| {
             let options = redis_server::Options {
@@ -61,7 +75,7 @@ impl Net {
             };
             RedisServer::start(options).unwrap()
         });
-        let options = NetworkOptions {
+        let mut options = NetworkOptions {
             binary: Some(binary()),
             workers,
             store: match &redis {
@@ -76,6 +90,7 @@ impl Net {
             retransmit: RETRANSMIT,
             ..NetworkOptions::default()
         };
+        change(&mut options);
         let mut network = Network::start(options).await.unwrap();
         network.keep_directory();
         Self {
@@ -219,17 +234,32 @@ pub async fn told_to_try_later(api: &str) {
     eventually("503 with Retry-After", is_told).await;
 }
 
+/// What a process says of itself under `/health` or `/ready`; null while it
+/// cannot be asked.
+pub async fn ask(part: &NodeProcess, path: &str) -> Value {
+    let url = part.metrics.replace("/metrics", path);
+    match plain_client().get(url).send().await {
+        Ok(answer) => answer.json().await.unwrap_or_default(),
+        Err(_) => Value::Null,
+    }
+}
+
+/// Sum of a metric of a process; `None` while it cannot be asked.
+pub async fn metric(part: &NodeProcess, name: &str) -> Option<f64> {
+    let page = plain_client().get(&part.metrics).send().await.ok()?;
+    let page = page.text().await.ok()?;
+    let is_it = |line: &&str| {
+        let rest = line.strip_prefix(name);
+        rest.is_some_and(|rest| rest.starts_with([' ', '{']))
+    };
+    let values = page.lines().filter(is_it);
+    let values = values.filter_map(|line| line.rsplit_once(' ')?.1.parse::<f64>().ok());
+    Some(values.sum())
+}
+
 /// Jobs a process has run, by its metrics; 0 while it cannot be asked.
 pub async fn jobs_run(part: &NodeProcess) -> u64 {
-    let Ok(page) = plain_client().get(&part.metrics).send().await else {
-        return 0;
-    };
-    let page = page.text().await.unwrap_or_default();
-    let lines = page
-        .lines()
-        .filter(|line| line.starts_with("erawan_jobs_total"));
-    let values = lines.filter_map(|line| line.rsplit_once(' ')?.1.parse::<f64>().ok());
-    values.sum::<f64>() as u64
+    metric(part, "erawan_jobs_total").await.unwrap_or(0.0) as u64
 }
 
 /// A request of mode 1 that nobody answers: reference id and body.

@@ -1,8 +1,10 @@
-//! Processes told to stop under load.
+//! Processes told to stop, in every order, under load and idle.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use erawan::devnet::network::NodeProcess;
+use erawan::node::Role;
+use futures_util::future::join_all;
 use nix::sys::signal::Signal;
 
 use crate::network::*;
@@ -11,24 +13,67 @@ const REQUESTS: u64 = 40;
 /// More than `SHUTDOWN_GRACE_MS`.
 const GRACE: Duration = Duration::from_secs(28);
 
-async fn stops_in_good_order(part: &mut NodeProcess) {
+/// Tells it to stop, and waits; how long it took.
+async fn stops_in_good_order(part: &mut NodeProcess) -> Duration {
+    let told = Instant::now();
     part.process.signal(Signal::SIGTERM);
     let status = tokio::time::timeout(GRACE, part.process.wait()).await;
     let status = status.expect("it stops").unwrap();
     assert_eq!(status.code(), Some(0), "{}", part.process.name());
+    told.elapsed()
 }
 
-async fn a_worker_and_the_master_are_stopped(store: Store) {
+/// Waits until a process does its work (again).
+async fn works(part: &NodeProcess) {
+    if let Some(api) = &part.api {
+        ready(vec![api.clone()]).await;
+        return;
+    }
+    eventually("it is the master or stands by", || async {
+        let answer = ask(part, "/ready").await;
+        answer["ready"] == true
+    })
+    .await;
+}
+
+#[derive(Clone, Copy)]
+enum Order {
+    WorkerFirst,
+    MasterFirst,
+    AllAtOnce,
+}
+
+/// Stops a node's processes in an order and starts them again.
+async fn node_is_stopped(order: Order, processes: &mut [NodeProcess]) {
+    match order {
+        Order::WorkerFirst => {
+            for part in processes.iter_mut().rev() {
+                stops_in_good_order(part).await;
+            }
+        }
+        Order::MasterFirst => {
+            for part in processes.iter_mut() {
+                stops_in_good_order(part).await;
+            }
+        }
+        Order::AllAtOnce => {
+            join_all(processes.iter_mut().map(stops_in_good_order)).await;
+        }
+    }
+    for part in processes.iter_mut() {
+        start_again(part);
+    }
+}
+
+/// One node stops in each order, and all go on.
+async fn nodes_are_stopped(store: Store) {
     let mut net = Net::start(store, 2).await;
     let apps = net.apps().await;
+    let orders = [Order::WorkerFirst, Order::MasterFirst, Order::AllAtOnce];
     let stops = async {
-        for (index, role) in ROLES.into_iter().enumerate() {
+        for (index, (role, order)) in ROLES.into_iter().zip(orders).enumerate() {
             verified(&apps, 5 + 8 * index as u64).await;
-            let mut worker = net.processes(role).pop().unwrap();
-            stops_in_good_order(&mut worker).await;
-            let master = &mut net.processes(role)[0];
-            stops_in_good_order(master).await;
-            start_again(master);
+            node_is_stopped(order, net.processes(role)).await;
         }
         assert!(apps.totals().verified < REQUESTS, "stopped too late");
     };
@@ -38,11 +83,123 @@ async fn a_worker_and_the_master_are_stopped(store: Store) {
 }
 
 #[actix_web::test]
-async fn workers_and_masters_stop_in_good_order_under_load_with_the_embedded_store() {
-    a_worker_and_the_master_are_stopped(Store::Embedded).await;
+async fn a_node_stops_in_any_order_under_load_with_the_embedded_store() {
+    nodes_are_stopped(Store::Embedded).await;
 }
 
 #[actix_web::test]
-async fn workers_and_masters_stop_in_good_order_under_load_with_redis() {
-    a_worker_and_the_master_are_stopped(Store::Redis).await;
+async fn a_node_stops_in_any_order_under_load_with_redis() {
+    nodes_are_stopped(Store::Redis).await;
+}
+
+#[actix_web::test]
+async fn an_idle_node_stops_in_any_order_without_waiting() {
+    for store in [Store::Embedded, Store::Redis] {
+        let mut net = Net::start(store, 2).await;
+        let apps = net.apps().await;
+        drive(&apps, 3).await;
+        for order in [Order::WorkerFirst, Order::MasterFirst, Order::AllAtOnce] {
+            let told = Instant::now();
+            node_is_stopped(order, net.processes(Role::Rp)).await;
+            println!("{store:?}: an idle node stops in {:?}", told.elapsed());
+            for part in net.processes(Role::Rp) {
+                works(part).await;
+            }
+        }
+        drive(&apps, 3).await;
+        assert_all_verified(&apps, 6);
+        net.end(apps).await;
+    }
+}
+
+#[actix_web::test]
+async fn a_second_signal_ends_a_process_at_once_and_loses_nothing() {
+    let mut net = Net::start(Store::Redis, 2).await;
+    let apps = net.apps().await;
+    let stops = async {
+        for (index, role) in ROLES.into_iter().enumerate() {
+            verified(&apps, 5 + 8 * index as u64).await;
+            for part in net.processes(role) {
+                part.process.signal(Signal::SIGTERM);
+                tokio::time::sleep(Duration::from_millis(5)).await;
+                part.process.signal(Signal::SIGTERM);
+                let told = Instant::now();
+                let status = part.process.wait().await.unwrap();
+                // It may have come to its end before the second one.
+                assert!(matches!(status.code(), Some(0 | 1)), "{status}");
+                println!(
+                    "{}: {status} after {:?}",
+                    part.process.name(),
+                    told.elapsed()
+                );
+                start_again(part);
+            }
+        }
+        assert!(apps.totals().verified < REQUESTS, "stopped too late");
+    };
+    tokio::join!(drive(&apps, REQUESTS), stops);
+    assert_all_verified(&apps, REQUESTS);
+    net.end(apps).await;
+}
+
+#[actix_web::test]
+async fn a_stopping_worker_hands_back_what_it_cannot_finish_and_it_goes_on_elsewhere() {
+    let mut net = Net::start(Store::Redis, 2).await;
+    let apps = net.apps().await;
+    // A callback that its receiver never answers runs for a minute.
+    let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = silent.local_addr().unwrap();
+    let (_, mut body) = unanswered_request();
+    body["callback_url"] = format!("http://{address}/silent").into();
+    let api = net.api(Role::Rp);
+    let url = format!("{api}/v6/rp/requests/{IDENTITY}");
+    let answer = plain_client().post(url).json(&body).send().await.unwrap();
+    assert_eq!(answer.status(), 202);
+    let (first, _) = silent.accept().await.unwrap();
+    let workers = &mut net.processes(Role::Rp)[1..];
+    let stops = join_all(workers.iter_mut().map(stops_in_good_order)).await;
+    println!("workers with a callback under way stop in {stops:?}");
+    for worker in workers {
+        start_again(worker);
+    }
+    let again = tokio::time::timeout(Duration::from_secs(60), silent.accept()).await;
+    let (second, _) = again.expect("the callback is tried again").unwrap();
+    drop((first, second));
+    net.end(apps).await;
+}
+
+/// Every process one after the other, each when the one before works again.
+async fn a_rolling_restart(mut net: Net) {
+    let apps = net.apps().await;
+    let is_over = std::cell::Cell::new(false);
+    let restarts = async {
+        verified(&apps, 5).await;
+        for role in ROLES {
+            for index in 0..net.processes(role).len() {
+                let part = &mut net.processes(role)[index];
+                stops_in_good_order(part).await;
+                start_again(part);
+                works(part).await;
+            }
+        }
+        is_over.set(true);
+    };
+    let load = apps.drive_while(8, 20.0, |_| is_over.get(), |_| {});
+    tokio::join!(load, restarts);
+    let totals = assert_all_verified(&apps, apps.begun());
+    println!(
+        "rolling restart: {} requests, none failed, {} callbacks came again",
+        totals.verified, totals.repeated
+    );
+    net.end(apps).await;
+}
+
+#[actix_web::test]
+async fn a_rolling_restart_with_standbys_fails_no_call_and_no_request() {
+    a_rolling_restart(Net::with_standbys().await).await;
+}
+
+#[actix_web::test]
+async fn a_rolling_restart_with_the_embedded_store_fails_no_request() {
+    a_rolling_restart(Net::start(Store::Embedded, 2).await).await;
 }

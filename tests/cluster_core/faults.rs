@@ -4,7 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use erawan::actors::mastership::Term;
-use erawan::cluster::{Master, Worker};
+use erawan::cluster::message::{FromMaster, FromWorker, Hello, PROTOCOL_VERSION};
+use erawan::cluster::{Link, Master, Worker};
+use erawan::config::MasterAddress;
 use erawan::job::{Commit, Millis};
 use erawan::store::{Attempt, Committed, Epoch, Store};
 use tokio::io::copy_bidirectional;
@@ -189,7 +191,6 @@ async fn a_worker_of_another_node_is_refused_and_told_why() {
 
 #[actix::test]
 async fn a_worker_of_another_protocol_version_is_refused_and_told_why() {
-    use erawan::cluster::message::{FromMaster, FromWorker, Hello, PROTOCOL_VERSION};
     let store = Arc::new(MemoryStore::default());
     let master = master(&store).await;
     let mut end = master.port().connect().await.expect("it lives");
@@ -239,5 +240,133 @@ async fn a_deposed_master_says_so() {
     told.await.expect("in time").expect("it lives");
     assert_eq!(recorder.count(), 0);
     worker.stop().await;
+    master.stop().await;
+}
+
+#[actix::test]
+async fn a_master_learns_from_a_worker_that_it_was_deposed() {
+    let store = Arc::new(MemoryStore::default());
+    let earlier = master(&store).await;
+    let any = "127.0.0.1:0".parse().expect("an address");
+    let mut options = master_options(&store, Some(any));
+    options.term = Term::without_end(Epoch(2));
+    let later = Master::start(options).await.expect("any port is free");
+    let later_port = later.address().expect("it listens").port();
+    let recorder = Recorder::new(true);
+    let worker = worker("worker", &store, recorder, grpc(later_port));
+    connected(&worker).await;
+    assert_eq!(worker.link_state().borrow().epoch, Epoch(2));
+    let mut end = earlier.port().connect().await.expect("it lives");
+    let hello = Hello {
+        protocol_version: PROTOCOL_VERSION,
+        node_id: NODE.to_owned(),
+        worker_id: "another".to_owned(),
+        version: "test".to_owned(),
+        run_capacity: 1,
+        delivery_capacity: 1,
+        running: Vec::new(),
+        seen: Epoch(2),
+    };
+    let sent = end.sender.send(FromWorker::Hello(hello)).await;
+    sent.expect("it listens");
+    let mut deposed = earlier.deposed();
+    let told = tokio::time::timeout(Duration::from_secs(10), deposed.wait_for(Option::is_some));
+    assert_eq!(
+        *told.await.expect("in time").expect("it lives"),
+        Some(Epoch(2))
+    );
+    assert_eq!(end.receiver.recv().await, None, "no welcome");
+    assert!(snapshot(&earlier).await.sessions.is_empty());
+    worker.stop().await;
+    earlier.stop().await;
+    later.stop().await;
+}
+
+#[actix::test]
+async fn a_master_whose_term_is_over_assigns_nothing() {
+    let store = Arc::new(MemoryStore::default());
+    let any = "127.0.0.1:0".parse().expect("an address");
+    let options = master_options(&store, Some(any));
+    let term = options.term.clone();
+    let master = Master::start(options).await.expect("any port is free");
+    let port = master.address().expect("it listens").port();
+    let recorder = Recorder::new(true);
+    let worker = worker("worker", &store, recorder.clone(), grpc(port));
+    connected(&worker).await;
+    worker.submit(accept(&store, noops(1, 1)).await);
+    all_ended(&store).await;
+    // As the clock ends it while the process is stopped: nobody says anything.
+    term.end();
+    let jobs = accept(&store, noops(1, 1)).await;
+    let ids = [jobs[0].id()];
+    worker.submit(jobs);
+    until(
+        "the job is taken back from the worker that did not get it",
+        || async {
+            let found = store.jobs(&ids).await.expect("the store is up");
+            found[0].as_ref().is_some_and(|job| job.attempt == 2)
+        },
+    )
+    .await;
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    assert_eq!(recorder.count(), 1);
+    worker.stop().await;
+    master.stop().await;
+}
+
+#[actix::test]
+async fn a_worker_finds_the_master_beside_addresses_that_are_silent_or_closed() {
+    let store = Arc::new(MemoryStore::default());
+    let master = master(&store).await;
+    let port = master.address().expect("it listens").port();
+    // Takes connections and says nothing, as a process that is stopped.
+    let silent = TcpListener::bind("127.0.0.1:0").await.expect("any port");
+    let closed = TcpListener::bind("127.0.0.1:0").await.expect("any port");
+    let address = |listener: &TcpListener| {
+        let port = listener.local_addr().expect("bound").port();
+        MasterAddress::new("127.0.0.1", port)
+    };
+    let masters = vec![
+        address(&silent),
+        address(&closed),
+        MasterAddress::new("no-such-host.invalid", 1),
+        MasterAddress::new("127.0.0.1", port),
+    ];
+    drop(closed);
+    let begun = std::time::Instant::now();
+    let link = Link::Grpc {
+        masters,
+        tls: None,
+        thread: None,
+    };
+    let worker = worker("worker", &store, Recorder::new(true), link);
+    connected(&worker).await;
+    println!("found after {:?}", begun.elapsed());
+    worker.stop().await;
+    master.stop().await;
+}
+
+#[actix::test]
+async fn what_a_worker_cannot_finish_is_handed_back_and_starts_elsewhere() {
+    let store = Arc::new(MemoryStore::default());
+    let master = master(&store).await;
+    let port = master.address().expect("it listens").port();
+    let (stuck, free) = (Recorder::new(false), Recorder::new(true));
+    let first = worker("first", &store, stuck.clone(), grpc(port));
+    connected(&first).await;
+    let jobs = accept(&store, noops(3, 3)).await;
+    let ids: Vec<_> = jobs.iter().map(|job| job.id()).collect();
+    first.submit(jobs);
+    until("three run", || async { stuck.count() == 3 }).await;
+    let second = worker("second", &store, free.clone(), grpc(port));
+    connected(&second).await;
+    assert!(!first.drain(Duration::from_millis(50)).await);
+    first.abandon().await;
+    all_ended(&store).await;
+    for id in ids {
+        assert_eq!(free.attempts(id), [1], "nobody was lost");
+    }
+    first.stop().await;
+    second.stop().await;
     master.stop().await;
 }

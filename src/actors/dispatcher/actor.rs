@@ -109,6 +109,7 @@ pub struct Dispatcher {
     chain: Chain,
     wake: Option<SpawnHandle>,
     deposed: watch::Sender<Option<Epoch>>,
+    assigned: metrics::Counter,
 }
 
 impl Dispatcher {
@@ -132,6 +133,7 @@ impl Dispatcher {
             chain: Chain::default(),
             wake: None,
             deposed,
+            assigned: metrics::counter!("erawan_jobs_assigned_total"),
         }
     }
 
@@ -181,6 +183,7 @@ impl Dispatcher {
     /// process may have been stopped since it was master.
     fn assign(&mut self, session: SessionId, jobs: Vec<Arc<Job>>, ctx: &mut Context<Self>) {
         if self.term.holds() {
+            self.assigned.increment(jobs.len() as u64);
             self.tell(session, FromMaster::Assign(jobs), ctx);
             return;
         }

@@ -678,9 +678,7 @@ impl Core {
                     }
                     continue;
                 }
-                if !mistake::made(Mistake::AssignedTwice) {
-                    self.queue.enter(seq, Phase::Assigned(session));
-                }
+                self.queue.enter(seq, Phase::Assigned(session));
                 self.sessions.occupy(session, job.id(), job.attempt, need);
                 batches.entry(session).or_default().push(job);
             }

@@ -200,7 +200,9 @@ impl Core {
                 self.ask_at = asked_at.after(self.options.renewal);
             }
             (Stage::Leading { .. }, Ok(Lease::Held { .. })) => {
-                let reason = "another process was the master in between".to_owned();
+                let reason = "the store has begun a new epoch: it was restarted, or another \
+                              process was the master in between"
+                    .to_owned();
                 self.step_down(actions, reason, true);
             }
             (Stage::Leading { .. }, Ok(Lease::HeldBy { holder, .. })) => {

@@ -54,7 +54,10 @@ impl StoreFile {
         let path = self.path.display();
         match error {
             DatabaseError::DatabaseAlreadyOpen | DatabaseError::LockProtocolMismatch => {
-                StoreError::Unavailable(format!("{path}: another process has it open"))
+                StoreError::Unavailable(format!(
+                    "{path}: another process has it open. With STORE=embedded a node has one \
+                     master (or standalone process); for one that stands by, use STORE=redis"
+                ))
             }
             DatabaseError::UpgradeRequired(version) => StoreError::Corrupt(format!(
                 "{path}: written by an older release (file format {version})"

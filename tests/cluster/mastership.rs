@@ -1,0 +1,261 @@
+//! Masters that die, freeze and lose their store, and standbys that take over.
+
+use std::cell::Cell;
+use std::time::{Duration, Instant};
+
+use erawan::devnet::network::NodeProcess;
+use erawan::devnet::process::Process;
+use erawan::node::Role;
+use nix::sys::signal::Signal;
+
+use crate::cable::Cable;
+use crate::network::*;
+
+const REQUESTS: u64 = 40;
+/// More than a lease lasts.
+const FROZEN: Duration = Duration::from_secs(6);
+/// How many masters a node has here; they come first among its processes.
+const MASTERS: usize = 2;
+
+async fn role_of(part: &NodeProcess) -> String {
+    let health = ask(part, "/health").await;
+    health["role"].as_str().unwrap_or_default().to_owned()
+}
+
+/// Waits until one process is the master and the other stands by; which is.
+async fn settled(net: &mut Net, role: Role) -> usize {
+    let master = Cell::new(None);
+    let masters = &net.processes(role)[..MASTERS];
+    eventually("one master and one standby", || async {
+        let roles = [role_of(&masters[0]).await, role_of(&masters[1]).await];
+        master.set(roles.iter().position(|role| role == "master"));
+        master.get().is_some() && roles.iter().any(|role| role == "standby")
+    })
+    .await;
+    master.get().unwrap()
+}
+
+/// Waits until this process is the master; how long it took.
+async fn leads(part: &NodeProcess) -> Duration {
+    let since = Instant::now();
+    eventually("it is the master", || async {
+        role_of(part).await == "master"
+    })
+    .await;
+    since.elapsed()
+}
+
+async fn stands_by(part: &NodeProcess) {
+    eventually("it stands by", || async {
+        role_of(part).await == "standby"
+    })
+    .await;
+}
+
+/// Waits until workers run more jobs than before; how long it took.
+async fn work_goes_on(workers: &[NodeProcess]) -> Duration {
+    let since = Instant::now();
+    let all = || async {
+        let mut all = 0;
+        for worker in workers {
+            all += jobs_run(worker).await;
+        }
+        all
+    };
+    let before = all().await;
+    eventually("workers have work", || async { all().await > before }).await;
+    since.elapsed()
+}
+
+fn log_of(part: &NodeProcess) -> String {
+    std::fs::read_to_string(part.process.log()).unwrap()
+}
+
+#[actix_web::test]
+async fn a_standby_says_what_it_is_and_takes_over_when_the_master_is_killed() {
+    let mut net = Net::with_standbys().await;
+    let apps = net.apps().await;
+    let master = settled(&mut net, Role::Rp).await;
+    let standby = &net.processes(Role::Rp)[1 - master];
+    assert!(log_of(standby).contains("standing by"));
+    let ready = ask(standby, "/ready").await;
+    assert_eq!(
+        (&ready["ready"], &ready["role"]),
+        (&true.into(), &"standby".into())
+    );
+    assert_eq!(metric(standby, "erawan_is_master").await, Some(0.0));
+    let first = &net.processes(Role::Rp)[master];
+    assert_eq!(metric(first, "erawan_is_master").await, Some(1.0));
+    let epoch = metric(first, "erawan_epoch").await.unwrap();
+    let kills = async {
+        verified(&apps, 8).await;
+        let processes = net.processes(Role::Rp);
+        let killed = Instant::now();
+        kill(&mut processes[master]).await;
+        let took = leads(&processes[1 - master]).await;
+        work_goes_on(&processes[MASTERS..]).await;
+        println!(
+            "kill -9: the standby is the master after {took:?}, its workers work after {:?}",
+            killed.elapsed()
+        );
+        assert!(apps.totals().verified < REQUESTS, "killed too late");
+        let later = metric(&processes[1 - master], "erawan_epoch").await;
+        assert!(later.unwrap() > epoch);
+        start_again(&mut processes[master]);
+        stands_by(&processes[master]).await;
+    };
+    tokio::join!(drive(&apps, REQUESTS), kills);
+    assert_all_verified(&apps, REQUESTS);
+    net.end(apps).await;
+}
+
+#[actix_web::test]
+async fn a_standby_takes_over_when_the_master_stops_in_good_order() {
+    let mut net = Net::with_standbys().await;
+    let apps = net.apps().await;
+    let stops = async {
+        for (index, role) in ROLES.into_iter().enumerate() {
+            verified(&apps, 5 + 8 * index as u64).await;
+            let master = settled(&mut net, role).await;
+            let processes = net.processes(role);
+            let told = Instant::now();
+            processes[master].process.signal(Signal::SIGTERM);
+            leads(&processes[1 - master]).await;
+            println!(
+                "SIGTERM: the standby is the master after {:?}",
+                told.elapsed()
+            );
+            let status = processes[master].process.wait().await.unwrap();
+            assert_eq!(status.code(), Some(0));
+            start_again(&mut processes[master]);
+        }
+        assert!(apps.totals().verified < REQUESTS, "stopped too late");
+    };
+    tokio::join!(drive(&apps, REQUESTS), stops);
+    assert_all_verified(&apps, REQUESTS);
+    net.end(apps).await;
+}
+
+#[actix_web::test]
+async fn a_master_that_was_frozen_for_longer_than_its_lease_assigns_nothing_and_stands_by() {
+    let mut net = Net::with_standbys().await;
+    let apps = net.apps().await;
+    let master = settled(&mut net, Role::Rp).await;
+    let processes = net.processes(Role::Rp);
+    // Nothing is going on, so that the count is the last before the freeze.
+    let assigned = async |part: &NodeProcess| metric(part, "erawan_jobs_assigned_total").await;
+    let before = Cell::new(None);
+    eventually("it is idle", || async {
+        let last = before.replace(assigned(&processes[master]).await);
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        last.is_some() && last == before.get()
+    })
+    .await;
+    let (frozen, other) = (&processes[master], &processes[1 - master]);
+    frozen.process.signal(Signal::SIGSTOP);
+    let thaws = async {
+        leads(other).await;
+        verified(&apps, 5).await;
+        tokio::time::sleep(FROZEN).await;
+        frozen.process.signal(Signal::SIGCONT);
+        stands_by(frozen).await;
+        let says_so = || async { log_of(frozen).contains("no longer the master: standing by") };
+        eventually("it says so", says_so).await;
+        work_goes_on(&processes[MASTERS..]).await;
+        assert_eq!(
+            assigned(frozen).await,
+            before.get(),
+            "it assigned something"
+        );
+        assert!(apps.totals().verified < 2 * REQUESTS, "thawed too late");
+    };
+    tokio::join!(drive(&apps, 2 * REQUESTS), thaws);
+    assert_all_verified(&apps, 2 * REQUESTS);
+    // It can be the master again.
+    let processes = net.processes(Role::Rp);
+    kill(&mut processes[1 - master]).await;
+    leads(&processes[master]).await;
+    drive(&apps, 5).await;
+    assert_all_verified(&apps, 2 * REQUESTS + 5);
+    start_again(&mut net.processes(Role::Rp)[1 - master]);
+    net.end(apps).await;
+}
+
+#[actix_web::test]
+async fn a_master_that_is_cut_off_from_redis_stands_by_when_it_is_back() {
+    let mut net = Net::with_standbys().await;
+    let apps = net.apps().await;
+    let redis = net.redis.as_ref().unwrap().port();
+    let cable = Cable::to(redis).await;
+    let first = settled(&mut net, Role::Rp).await;
+    let processes = net.processes(Role::Rp);
+    // The standby gets the cable, and then becomes the master.
+    let cut = 1 - first;
+    processes[cut].process.kill().await;
+    let mut plan = processes[cut].process.plan().clone();
+    for (variable, value) in &mut plan.environment {
+        if variable == "DB_PORT" {
+            *value = cable.port.to_string();
+        }
+    }
+    processes[cut].process = Process::start(plan).unwrap();
+    stands_by(&processes[cut]).await;
+    processes[first].process.signal(Signal::SIGTERM);
+    processes[first].process.wait().await.unwrap();
+    leads(&processes[cut]).await;
+    start_again(&mut processes[first]);
+    stands_by(&processes[first]).await;
+    let cuts = async {
+        verified(&apps, 5).await;
+        cable.cut();
+        leads(&processes[first]).await;
+        stands_by(&processes[cut]).await;
+        work_goes_on(&processes[MASTERS..]).await;
+        assert!(apps.totals().verified < REQUESTS, "cut too late");
+        cable.lead_to(redis);
+    };
+    tokio::join!(drive(&apps, REQUESTS), cuts);
+    assert_all_verified(&apps, REQUESTS);
+    let processes = net.processes(Role::Rp);
+    kill(&mut processes[first]).await;
+    leads(&processes[cut]).await;
+    drive(&apps, 5).await;
+    assert_all_verified(&apps, REQUESTS + 5);
+    start_again(&mut net.processes(Role::Rp)[first]);
+    net.end(apps).await;
+}
+
+#[actix_web::test]
+async fn of_two_masters_started_at_the_same_moment_one_leads() {
+    let mut net = Net::with_standbys().await;
+    let apps = net.apps().await;
+    for _ in 0..3 {
+        let processes = net.processes(Role::Rp);
+        for part in &mut processes[..MASTERS] {
+            kill(part).await;
+        }
+        for part in &mut processes[..MASTERS] {
+            start_again(part);
+        }
+        settled(&mut net, Role::Rp).await;
+    }
+    drive(&apps, 5).await;
+    assert_all_verified(&apps, 5);
+    net.end(apps).await;
+}
+
+#[actix_web::test]
+async fn a_second_master_of_an_embedded_store_says_why_it_stops() {
+    let mut net = Net::start(Store::Embedded, 1).await;
+    let apps = net.apps().await;
+    let mut second = another(&net.processes(Role::Rp)[0], "rp1-second");
+    let status = second.process.wait().await.unwrap();
+    assert_ne!(status.code(), Some(0));
+    let log = log_of(&second);
+    for part in ["erawan.redb", "another process has it open", "STORE=redis"] {
+        assert!(log.contains(part), "{part}: {log}");
+    }
+    drive(&apps, 3).await;
+    assert_all_verified(&apps, 3);
+    net.end(apps).await;
+}
