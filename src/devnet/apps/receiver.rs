@@ -136,6 +136,9 @@ fn result(record: &Record, request_id: &str, body: Value) {
         }
     }
     if let Some(reference) = reference {
+        if body["type"] == "create_request_result" {
+            record.created(request_id, &reference);
+        }
         record.result(&reference, body);
     }
 }

@@ -28,6 +28,9 @@ pub struct Seen {
     pub accepted: BTreeSet<String>,
     /// Those whose data was read back and verified.
     pub verified: BTreeSet<String>,
+    /// Reference id of each request whose creation the RP's application was told
+    /// of, by request id.
+    pub references: BTreeMap<String, String>,
     /// Every event an application was told of, with the identities under which
     /// it came.
     pub events: BTreeMap<String, BTreeSet<String>>,
@@ -91,6 +94,13 @@ impl Record {
         let mut inner = self.inner.lock();
         let ids = inner.story.events.entry(event).or_default();
         ids.insert(id.to_owned());
+    }
+
+    /// A request was created for the call with this reference id.
+    pub fn created(&self, request_id: &str, reference_id: &str) {
+        let mut inner = self.inner.lock();
+        let references = &mut inner.story.references;
+        references.insert(request_id.to_owned(), reference_id.to_owned());
     }
 
     /// A request was answered 202.

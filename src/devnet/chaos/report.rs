@@ -27,6 +27,9 @@ pub struct ChaosReport {
     pub reruns: u64,
     /// Commits the store refused because another attempt owned the job.
     pub fenced_commits: u64,
+    /// Requests of calls whose answer was lost, that had ended before the call
+    /// was made again: the repeated call made another (docs/guarantees.md).
+    pub ended_before_repeat: u64,
     /// What was promised, and what became of it.
     pub guarantees: Guarantees,
 }
@@ -63,6 +66,8 @@ impl ChaosReport {
         let _ = writeln!(text, "\n  {:<22} {}", "seed", self.chaos.seed);
         let _ = writeln!(text, "  {:<22} {}", "jobs rerun", self.reruns);
         let _ = writeln!(text, "  {:<22} {}", "commits fenced", self.fenced_commits);
+        let repeated = self.ended_before_repeat;
+        let _ = writeln!(text, "  {:<22} {repeated}", "ended before repeat");
         for problem in &self.chaos.problems {
             let _ = writeln!(text, "    {problem}");
         }

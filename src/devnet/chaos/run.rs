@@ -17,7 +17,9 @@ use crate::devnet::demo;
 use crate::devnet::network::{Network, NetworkOptions, StoreOption};
 use crate::devnet::redis_server::Durability;
 use crate::devnet::report::Report;
-use crate::devnet::verdict::{Evidence, judge, read_store, read_transactions};
+use crate::devnet::verdict::{
+    Evidence, ended_before_the_repeat, judge, read_store, read_transactions,
+};
 use crate::store::SharedStore;
 
 /// Most requests a second, so that the machine is busy with faults and not
@@ -109,6 +111,7 @@ pub async fn run(network: &mut Network, targets: Targets, options: &Options) -> 
         },
         reruns: tally.reruns(),
         fenced_commits: tally.fenced_commits(),
+        ended_before_repeat: ended_before_the_repeat(&evidence),
         guarantees: judge(&evidence),
     });
     Ok(report)

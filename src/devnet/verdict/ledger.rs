@@ -101,6 +101,17 @@ pub(super) fn requests_of<'a>(
         .filter_map(|transaction| transaction.params["request_id"].as_str())
 }
 
+/// Where in the order of the ledger a request's transaction of this method is.
+pub(super) fn place_of(
+    transactions: &[BlockTransaction],
+    method: &str,
+    request_id: &str,
+) -> Option<usize> {
+    transactions.iter().position(|transaction| {
+        transaction.method == method && transaction.params["request_id"] == request_id
+    })
+}
+
 /// The steps of a request, as they follow one another.
 const STEPS: [&str; 5] = [
     "CreateRequest",

@@ -97,12 +97,43 @@ pub fn judge(evidence: &Evidence) -> Guarantees {
 }
 
 /// Every request on the ledger is one that a client was told of: a call that
-/// was repeated made no second one.
+/// was repeated made no second one while the first lived.
 fn accepted_once(evidence: &Evidence) -> Vec<String> {
-    ledger::requests_of(&evidence.transactions, &evidence.rp_id)
-        .filter(|request_id| !evidence.seen.accepted.contains(*request_id))
+    unknown_requests(evidence)
+        .filter(|request_id| !has_ended_before_the_next(evidence, request_id))
         .map(|request_id| format!("request {request_id} is on the ledger, but no client has it"))
         .collect()
+}
+
+/// Requests of calls whose answer was lost, and that had ended before the
+/// call was made again: a reference id is remembered as long as its request
+/// lives (spec/flows.md 2.1), so the repeated call made another one.
+pub fn ended_before_the_repeat(evidence: &Evidence) -> u64 {
+    unknown_requests(evidence)
+        .filter(|request_id| has_ended_before_the_next(evidence, request_id))
+        .count() as u64
+}
+
+fn unknown_requests(evidence: &Evidence) -> impl Iterator<Item = &str> {
+    ledger::requests_of(&evidence.transactions, &evidence.rp_id)
+        .filter(|request_id| !evidence.seen.accepted.contains(*request_id))
+}
+
+/// Whether the client has a request of the same reference id that was created
+/// after this one had ended.
+fn has_ended_before_the_next(evidence: &Evidence, request_id: &str) -> bool {
+    let (transactions, seen) = (&evidence.transactions, &evidence.seen);
+    let Some(reference) = seen.references.get(request_id) else {
+        return false;
+    };
+    let Some(end) = ledger::place_of(transactions, "CloseRequest", request_id) else {
+        return false;
+    };
+    seen.accepted
+        .iter()
+        .filter(|other| seen.references.get(*other) == Some(reference))
+        .filter_map(|other| ledger::place_of(transactions, "CreateRequest", other))
+        .any(|creation| creation > end)
 }
 
 fn committed_once(evidence: &Evidence) -> Vec<String> {
@@ -166,6 +197,7 @@ mod tests {
                 accepted: strings(&["r1"]),
                 verified: strings(&["r1"]),
                 events: BTreeMap::from([("rp: request_status".to_owned(), strings(&["id1"]))]),
+                ..Seen::default()
             },
             left: BTreeMap::from([("rp1".to_owned(), Left::default())]),
             memory: BTreeMap::from([("rp1-master".to_owned(), 30.0)]),
@@ -229,6 +261,22 @@ mod tests {
             evidence.memory.insert("rp1-worker1".to_owned(), 501.0);
         });
         assert_eq!(spoiled, ["G6"]);
+    }
+
+    #[test]
+    fn a_second_request_of_a_reference_counts_only_if_the_first_lived() {
+        let mut evidence = good();
+        let first = ledger::testing::a_request("r0");
+        evidence.transactions.splice(0..0, first);
+        assert!(!judge(&evidence).all_held());
+        let same = |id: &str| (id.to_owned(), "reference".to_owned());
+        evidence.seen.references = BTreeMap::from([same("r0"), same("r1")]);
+        assert!(judge(&evidence).all_held());
+        assert_eq!(ended_before_the_repeat(&evidence), 1);
+        // The end of the first behind the beginning of the second.
+        evidence.transactions.swap(4, 5);
+        assert!(!judge(&evidence).all_held());
+        assert_eq!(ended_before_the_repeat(&evidence), 0);
     }
 
     #[test]

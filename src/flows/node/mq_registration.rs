@@ -12,14 +12,14 @@ use serde_json::json;
 use crate::delivery::backoff;
 use crate::delivery::transaction::{Continuation, Fate, Settled, Transact};
 use crate::error::Error;
-use crate::job::{Commit, Job, Kind, Millis, NewJob, codec};
+use crate::job::{Commit, Guard, Job, Kind, Millis, NewJob, Table, Write, codec};
 use crate::ledger::query;
 use crate::node::{Context, Role};
 use crate::store::Accept;
 
-/// Processes that find the address missing within one slot make one
-/// transaction together.
-const SLOT: Duration = Duration::from_secs(60);
+/// Processes that find the address missing within this time after the first
+/// make one transaction together.
+const TOGETHER: Duration = Duration::from_secs(60);
 
 const KEY: &str = "mq-address";
 
@@ -31,6 +31,21 @@ struct Registration {
     failures: u32,
 }
 
+/// A registration that was begun (table `Progress`, row `mq-address`).
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+struct Begun {
+    ip: String,
+    port: u16,
+    at: Millis,
+}
+
+impl Begun {
+    fn is_of(&self, registration: &Registration, now: Millis) -> bool {
+        let is_recent = self.at <= now && now < self.at.after(TOGETHER);
+        is_recent && (&self.ip, self.port) == (&registration.ip, registration.port)
+    }
+}
+
 impl Registration {
     fn configured(context: &Context) -> Self {
         Self {
@@ -40,7 +55,7 @@ impl Registration {
         }
     }
 
-    fn job(&self, context: &Context, slot: &str) -> NewJob {
+    fn job(&self, context: &Context, occasion: &str) -> NewJob {
         let params = json!({"addresses": [{"ip": self.ip, "port": self.port}]});
         let then = Continuation {
             kind: Kind::NodeMqRegistered,
@@ -48,7 +63,7 @@ impl Registration {
             context: codec::encode(self),
         };
         let transact = Transact::new(context.node_id(), "SetMqAddresses", &params, Some(then));
-        let source = format!("{KEY}:{}:{}:{slot}", self.ip, self.port);
+        let source = format!("{KEY}:{}:{}:{occasion}", self.ip, self.port);
         NewJob::new(Kind::LedgerTransact, KEY, &transact).source(source)
     }
 }
@@ -79,10 +94,29 @@ pub async fn register(context: &Context, now: Millis) -> Result<Option<Accept>, 
     if is_registered(context).await? {
         return Ok(None);
     }
-    let slot = now.0 / SLOT.as_millis() as u64;
-    let job = Registration::configured(context).job(context, &slot.to_string());
+    let record = context.state.get(Table::Progress, KEY, "").await?;
+    let begun: Option<Begun> = record.as_deref().map(codec::decode).transpose()?;
+    let registration = Registration::configured(context);
+    if let Some(begun) = begun.filter(|begun| begun.is_of(&registration, now)) {
+        // Accepted already: the source says so.
+        return Ok(Some(Accept {
+            jobs: vec![registration.job(context, &begun.at.0.to_string())],
+            ..Accept::default()
+        }));
+    }
+    let begun = Begun {
+        ip: registration.ip.clone(),
+        port: registration.port,
+        at: now,
+    };
     Ok(Some(Accept {
-        jobs: vec![job],
+        guards: vec![Guard::Equals {
+            table: Table::Progress,
+            row: KEY.to_owned(),
+            value: record,
+        }],
+        jobs: vec![registration.job(context, &now.0.to_string())],
+        writes: vec![Write::put(Table::Progress, KEY, codec::encode(&begun))],
         ..Accept::default()
     }))
 }
@@ -170,14 +204,19 @@ mod tests {
 
     #[tokio::test]
     async fn processes_that_start_together_make_one_transaction() {
-        let (one, other) = (unregistered(), unregistered());
-        let first = register(&one.context, Millis(1_000)).await.unwrap();
-        let second = register(&other.context, Millis(9_000)).await.unwrap();
-        let (first, second) = (first.unwrap(), second.unwrap());
-        assert_eq!(first.jobs[0].source, second.jobs[0].source);
+        let node = unregistered();
+        let begin = async |at| register(&node.context, Millis(at)).await.unwrap().unwrap();
+        // Two that do not know of each other.
+        let (first, second) = (begin(59_900).await, begin(59_950).await);
+        assert!(node.accept(&first));
+        assert!(!node.accept(&second));
+        // One a little later; the minute of the clock has changed.
+        let third = begin(60_100).await;
+        assert_eq!(third.jobs[0].source, first.jobs[0].source);
         assert!(first.jobs[0].source.is_some());
-        let later = register(&one.context, Millis(61_000)).await.unwrap();
-        assert_ne!(later.unwrap().jobs[0].source, first.jobs[0].source);
+        let later = begin(121_000).await;
+        assert_ne!(later.jobs[0].source, first.jobs[0].source);
+        assert!(node.accept(&later));
 
         let job = &first.jobs[0];
         assert_eq!(job.kind, Kind::LedgerTransact);
