@@ -25,6 +25,8 @@ const START_RETRY: Duration = Duration::from_millis(500);
 const EXTERNAL_CRYPTO_TIMEOUT: Duration = Duration::from_secs(60);
 /// The store's file in `DATA_DIRECTORY_PATH`.
 const STORE_FILE: &str = "erawan.redb";
+/// How long a starting node waits for a file that another process has open.
+const FILE_PATIENCE: Duration = Duration::from_secs(5);
 
 /// Opened parts of a process.
 pub struct Parts {
@@ -96,11 +98,26 @@ async fn open_store(config: &Config) -> io::Result<SharedStore> {
                 path: config.data_directory.join(STORE_FILE),
                 node_id: config.node_id.clone(),
             };
-            let opened = tokio::task::spawn_blocking(|| EmbeddedStore::open(options)).await;
-            let store = opened
-                .map_err(io::Error::other)?
-                .map_err(io::Error::other)?;
-            Ok(Arc::new(store))
+            open_file(options, FILE_PATIENCE).await
+        }
+    }
+}
+
+/// Opens the store's file. `erawan jobs` opens it too while no node runs, for a
+/// moment: a file that another process has is asked for again until `patience`
+/// is over.
+async fn open_file(options: embedded::Options, patience: Duration) -> io::Result<SharedStore> {
+    let deadline = tokio::time::Instant::now() + patience;
+    loop {
+        let wanted = options.clone();
+        let opened = tokio::task::spawn_blocking(|| EmbeddedStore::open(wanted)).await;
+        match opened.map_err(io::Error::other)? {
+            Ok(store) => return Ok(Arc::new(store)),
+            Err(StoreError::Unavailable(reason)) if tokio::time::Instant::now() < deadline => {
+                tracing::info!(reason, "waiting for the store's file");
+                tokio::time::sleep(START_RETRY).await;
+            }
+            Err(error) => return Err(io::Error::other(error)),
         }
     }
 }
@@ -121,12 +138,7 @@ pub async fn open_store_now(config: &Config) -> io::Result<SharedStore> {
         return Err(io::Error::new(io::ErrorKind::NotFound, problem));
     }
     let node_id = config.node_id.clone();
-    let options = embedded::Options { path, node_id };
-    let opened = tokio::task::spawn_blocking(|| EmbeddedStore::open(options)).await;
-    let store = opened
-        .map_err(io::Error::other)?
-        .map_err(io::Error::other)?;
-    Ok(Arc::new(store))
+    open_file(embedded::Options { path, node_id }, Duration::ZERO).await
 }
 
 fn redis_options(config: &Config) -> redis::Options {
