@@ -716,20 +716,32 @@ fn a_worker_that_reconnects_does_not_count_against_jobs_it_never_got() {
     assert_eq!(desk.struck(), [(first.id(), false)]);
 }
 
+/// How long until parked jobs are looked at in the store again.
+const LOOK: Duration = Duration::from_secs(10);
+
+/// As its worker parks it: under the attempt that ran.
+fn struck_out(job: &Job) -> Job {
+    Job {
+        parked: true,
+        ..job.clone()
+    }
+}
+
 #[test]
-fn a_job_that_its_worker_parked_is_read_so_that_no_decision_is_missed() {
+fn a_job_that_its_worker_parked_rests_and_is_looked_at_so_that_no_decision_is_missed() {
     let (first, second) = (job(1, 0, "key"), job(2, 1, "key"));
     let mut desk = Desk::loaded(Vec::new());
     desk.connect(ONE, 5, &[]);
     desk.announce(&[&first, &second]);
     desk.assigned();
     desk.end(ONE, &first, 1, End::Parked);
+    assert_eq!(desk.core.snapshot(desk.now).parked, [first.id()]);
+    // Read before it was parked, and on its way since.
+    desk.found(&first);
+    assert_eq!(desk.core.snapshot(desk.now).parked, [first.id()]);
+    desk.pass(LOOK);
     assert_eq!(desk.fetched(), [first.id()]);
-    assert_eq!(desk.assigned(), []);
-    desk.found(&Job {
-        parked: true,
-        ..first.clone()
-    });
+    desk.found(&struck_out(&first));
     assert_eq!(desk.core.snapshot(desk.now).parked, [first.id()]);
     assert_eq!(desk.assigned(), []);
 }
@@ -737,10 +749,6 @@ fn a_job_that_its_worker_parked_is_read_so_that_no_decision_is_missed() {
 #[test]
 fn an_operator_who_is_faster_than_the_workers_outcome_is_not_missed() {
     let first = job(1, 0, "key");
-    let stored = Job {
-        parked: true,
-        ..first.clone()
-    };
     for ends in [false, true] {
         let mut desk = Desk::loaded(Vec::new());
         desk.connect(ONE, 5, &[]);
@@ -749,11 +757,12 @@ fn an_operator_who_is_faster_than_the_workers_outcome_is_not_missed() {
         if ends {
             desk.happen(Event::Gone(first.id()));
             desk.end(ONE, &first, 1, End::Parked);
+            desk.pass(LOOK);
             assert_eq!(desk.fetched(), [first.id()]);
             desk.happen(Event::Fetched(vec![(first.id(), None)]));
             assert_eq!(desk.core.snapshot(desk.now).jobs.total(), 0);
         } else {
-            desk.happen(Event::Changed(retried(&stored)));
+            desk.happen(Event::Changed(retried(&struck_out(&first))));
             assert_eq!(desk.assigned(), [(ONE, 1, 2)]);
             desk.end(ONE, &first, 1, End::Parked);
             assert_eq!(desk.core.snapshot(desk.now).jobs.assigned, 1);
@@ -764,24 +773,21 @@ fn an_operator_who_is_faster_than_the_workers_outcome_is_not_missed() {
 #[test]
 fn an_operator_who_is_faster_than_the_stores_answer_is_not_missed() {
     let first = job(1, 0, "key");
-    let stored = Job {
-        parked: true,
-        ..first.clone()
-    };
     for ends in [false, true] {
         let mut desk = Desk::loaded(Vec::new());
         desk.connect(ONE, 5, &[]);
         desk.announce(&[&first]);
         desk.assigned();
         desk.end(ONE, &first, 1, End::Parked);
+        desk.pass(LOOK);
         assert_eq!(desk.fetched(), [first.id()]);
         let news = match ends {
             true => Event::Gone(first.id()),
-            false => Event::Changed(retried(&stored)),
+            false => Event::Changed(retried(&struck_out(&first))),
         };
         desk.happen(news);
         // Read before the operator decided.
-        desk.found(&stored);
+        desk.found(&struck_out(&first));
         let expected = match ends {
             true => vec![],
             false => vec![(ONE, 1, 2)],
