@@ -41,7 +41,9 @@ struct Begun {
 
 impl Begun {
     fn is_of(&self, registration: &Registration, now: Millis) -> bool {
-        let is_recent = self.at <= now && now < self.at.after(TOGETHER);
+        // Before or after: `now` was read before the other process began, or by
+        // another clock.
+        let is_recent = self.at.0.abs_diff(now.0) < TOGETHER.as_millis() as u64;
         is_recent && (&self.ip, self.port) == (&registration.ip, registration.port)
     }
 }
@@ -214,6 +216,9 @@ mod tests {
         let third = begin(60_100).await;
         assert_eq!(third.jobs[0].source, first.jobs[0].source);
         assert!(first.jobs[0].source.is_some());
+        // One whose look at the clock was earlier, or whose clock is behind.
+        let fourth = begin(59_800).await;
+        assert_eq!(fourth.jobs[0].source, first.jobs[0].source);
         let later = begin(121_000).await;
         assert_ne!(later.jobs[0].source, first.jobs[0].source);
         assert!(node.accept(&later));
