@@ -15,7 +15,8 @@ use tokio::net::{TcpListener, TcpStream};
 
 use crate::network::*;
 
-/// Starts the RP's only process again with other settings.
+/// Starts the RP's only process again with other settings; the others are ready
+/// then, so that a request can be made of them.
 async fn restart_rp(net: &mut Net, settings: &[(&str, &str)]) {
     let part = &mut net.processes(Role::Rp)[0];
     let mut plan = part.process.plan().clone();
@@ -24,8 +25,9 @@ async fn restart_rp(net: &mut Net, settings: &[(&str, &str)]) {
         .extend(settings.map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
     kill(part).await;
     part.process = Process::start(plan).unwrap();
-    let api = net.api(Role::Rp);
-    ready(vec![api]).await;
+    for role in ROLES {
+        ready(vec![net.api(role)]).await;
+    }
 }
 
 async fn post(api: &str, path: &str, body: Value) -> Response {
