@@ -16,6 +16,16 @@ pub(super) struct StoreFile {
     pub path: PathBuf,
 }
 
+/// Most memory that pages of the file may take, in bytes; redb's own default is
+/// 1 GiB. What is not there is read from the system's cache of the file.
+const PAGE_CACHE: usize = 128 * 1024 * 1024;
+
+fn builder() -> redb::Builder {
+    let mut builder = Database::builder();
+    builder.set_cache_size(PAGE_CACHE);
+    builder
+}
+
 impl StoreFile {
     /// Opens the file, or creates it.
     pub fn create(&self) -> Result<Database, StoreError> {
@@ -23,7 +33,9 @@ impl StoreFile {
             self.make()
                 .map_err(|error| StoreError::Unavailable(error.to_string()))?;
         }
-        Database::create(&self.path).map_err(|error| self.explain(error))
+        builder()
+            .create(&self.path)
+            .map_err(|error| self.explain(error))
     }
 
     /// Makes an empty store under another name first: a file whose maker was
@@ -47,7 +59,9 @@ impl StoreFile {
 
     /// Opens the file, which must exist.
     pub fn open(&self) -> Result<Database, StoreError> {
-        Database::open(&self.path).map_err(|error| self.explain(error))
+        builder()
+            .open(&self.path)
+            .map_err(|error| self.explain(error))
     }
 
     fn explain(&self, error: DatabaseError) -> StoreError {
