@@ -1,5 +1,6 @@
 //! A network for one test, and what tests do with it.
 
+use std::cell::Cell;
 use std::future::Future;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -17,6 +18,11 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 /// Longest wait for anything; only a test that fails waits this long.
 const PATIENCE: Duration = Duration::from_secs(60);
 const POLL: Duration = Duration::from_millis(20);
+/// Requests a second, at most, while something is broken: however fast the
+/// machine, the load lasts as long as the fault.
+const PACE: f64 = 15.0;
+/// Requests made after a fault, to see that it is over.
+const AFTERWARDS: u64 = 15;
 /// How often messages that nobody received are repeated; every minute in life.
 const RETRANSMIT: Duration = Duration::from_secs(3);
 /// Namespace and identifier of a person.
@@ -197,6 +203,25 @@ pub async fn verified(apps: &Apps, requests: u64) {
 /// Makes requests, ten at a time, and waits for all.
 pub async fn drive(apps: &Apps, requests: u64) {
     apps.drive(requests, 10, |_| {}).await;
+}
+
+/// Makes requests, ten at a time, for as long as the faults go on and a few
+/// more; all of them must end as they should.
+pub async fn under_load(apps: &Apps, faults: impl Future<Output = ()>) {
+    let requests = load_during(apps, faults).await;
+    assert_all_verified(apps, requests);
+}
+
+/// The same without a look at the ends; how many requests were made in all.
+pub async fn load_during(apps: &Apps, faults: impl Future<Output = ()>) -> u64 {
+    let last = Cell::new(u64::MAX);
+    let load = apps.drive_while(10, PACE, |begun| begun >= last.get(), |_| {});
+    let faults = async {
+        faults.await;
+        last.set(apps.begun() + AFTERWARDS);
+    };
+    tokio::join!(load, faults);
+    apps.begun()
 }
 
 /// All of them came to their end as they should.

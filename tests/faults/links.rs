@@ -7,7 +7,6 @@ use erawan::node::Role;
 use crate::network::*;
 use crate::proxy::{Proxy, restart_with};
 
-const REQUESTS: u64 = 60;
 /// Longer than a silent worker is waited for.
 const SILENCE: Duration = Duration::from_secs(5);
 
@@ -43,15 +42,7 @@ async fn f18_f19_f20_a_worker_whose_link_breaks_lives_on_and_nothing_is_lost_or_
             tokio::time::sleep(Duration::from_millis(500)).await;
         }
     };
-    let requests = async {
-        // So that there is work all the time.
-        for _ in 0..REQUESTS / 10 {
-            drive(&apps, 10).await;
-            tokio::time::sleep(Duration::from_secs(2)).await;
-        }
-    };
-    tokio::join!(requests, breaks);
-    assert_all_verified(&apps, REQUESTS);
+    under_load(&apps, breaks).await;
 
     let worker = &net.processes(Role::Rp)[1];
     assert_eq!(worker.process.pid(), pid);
