@@ -4,7 +4,6 @@
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::sync::Arc;
-use std::time::Duration;
 
 use actix::prelude::*;
 use tokio::sync::watch;
@@ -12,89 +11,21 @@ use tracing::{error, info, warn};
 
 use crate::actors::mastership::Term;
 use crate::actors::worker_session::{Close, ToWorker, WorkerSession};
-use crate::cluster::message::{Chain, FromMaster, FromWorker, Hello};
+use crate::cluster::message::{Chain, FromMaster, FromWorker};
 use crate::invariants::{self, Assignments};
-use crate::job::{Job, JobId, Millis};
-use crate::store::{Epoch, Release, Released, SharedStore, StoreError};
+use crate::job::{Job, Millis};
+use crate::store::{Epoch, SharedStore};
 
 use super::core::Core;
 use super::event::{Action, Event, Options, SessionId};
-use super::snapshot::Snapshot;
+use super::messages::{
+    ChainUpdate, Drain, FromSession, GetSnapshot, JobChanged, JobGone, LaterMaster, SessionDown,
+    SessionUp, Stop, Submit,
+};
+use super::questions::{Deposed, fetch, load, release, scan};
 
 /// Most messages that wait for the dispatcher; senders wait when it is full.
 const MAILBOX: usize = 1024;
-
-/// First and longest pause before the store is asked again.
-const STORE_RETRY: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(2));
-
-/// Most jobs read from the store in one call, because each has its payload.
-const FETCH_CHUNK: usize = 64;
-
-/// Jobs that were accepted by whoever sends this.
-#[derive(Debug, Message)]
-#[rtype(result = "()")]
-pub struct Submit(pub Vec<Job>);
-
-/// An operator changed this job in the store; it is open (again).
-#[derive(Debug, Message)]
-#[rtype(result = "()")]
-pub struct JobChanged(pub Job);
-
-/// An operator ended this job in the store.
-#[derive(Debug, Message)]
-#[rtype(result = "()")]
-pub struct JobGone(pub JobId);
-
-/// News of the ledger.
-#[derive(Debug, Message)]
-#[rtype(result = "()")]
-pub struct ChainUpdate(pub Chain);
-
-/// A worker connected; answered with its session's number.
-#[derive(Message)]
-#[rtype(result = "SessionId")]
-pub struct SessionUp {
-    /// How it introduced itself.
-    pub hello: Hello,
-    /// Its session.
-    pub address: Addr<WorkerSession>,
-}
-
-/// A message from a worker, other than its `Hello`.
-#[derive(Debug, Message)]
-#[rtype(result = "()")]
-pub struct FromSession {
-    /// Whose.
-    pub session: SessionId,
-    /// What.
-    pub message: FromWorker,
-}
-
-/// A worker is lost.
-#[derive(Debug, Message)]
-#[rtype(result = "()")]
-pub struct SessionDown(pub SessionId);
-
-/// Asks for the dispatcher's state.
-#[derive(Debug, Message)]
-#[rtype(result = "Snapshot")]
-pub struct GetSnapshot;
-
-/// Assign nothing any more.
-#[derive(Debug, Message)]
-#[rtype(result = "()")]
-pub struct Drain;
-
-/// Assign nothing any more, tell every worker that the master stops, and end
-/// all sessions. The dispatcher is gone afterwards.
-#[derive(Debug, Message)]
-#[rtype(result = "()")]
-pub struct Stop;
-
-/// A worker has seen a master with this epoch.
-#[derive(Debug, Message)]
-#[rtype(result = "()")]
-pub struct LaterMaster(pub Epoch);
 
 /// The actor.
 pub struct Dispatcher {
@@ -408,169 +339,5 @@ impl Handler<LaterMaster> for Dispatcher {
 
     fn handle(&mut self, LaterMaster(epoch): LaterMaster, ctx: &mut Self::Context) {
         self.depose(epoch, ctx);
-    }
-}
-
-/// The store knows a later master.
-struct Deposed(Epoch);
-
-async fn load(store: SharedStore, after: u64, limit: usize) -> Result<Event, Deposed> {
-    match store.open_jobs(after, limit).await {
-        Ok(jobs) => Ok(Event::Loaded {
-            // A page of large jobs ends before the limit: only an empty one is
-            // the last.
-            full: !jobs.is_empty(),
-            jobs,
-        }),
-        Err(error) => failed(error, Event::LoadFailed),
-    }
-}
-
-async fn scan(store: SharedStore, after: u64, limit: usize) -> Result<Event, Deposed> {
-    match store.open_ids(after, limit).await {
-        Ok(ids) => Ok(Event::Scanned {
-            full: ids.len() >= limit,
-            ids,
-        }),
-        Err(error) => failed(error, Event::ScanFailed),
-    }
-}
-
-fn failed(error: StoreError, event: Event) -> Result<Event, Deposed> {
-    if let StoreError::Deposed { current } = error {
-        return Err(Deposed(current));
-    }
-    warn!(%error, "cannot look for open jobs");
-    Ok(event)
-}
-
-async fn fetch(store: SharedStore, ids: Vec<JobId>) -> Result<Event, Deposed> {
-    let mut found = Vec::with_capacity(ids.len());
-    for ids in ids.chunks(FETCH_CHUNK) {
-        match persist("read jobs", || store.jobs(ids)).await {
-            Ok(jobs) => found.extend(ids.iter().copied().zip(jobs)),
-            Err(Given::Up(later)) => return Err(later),
-            Err(Given::Unreadable) => {
-                for id in ids {
-                    let job = fetch_one(&store, *id).await?;
-                    found.push((*id, job));
-                }
-            }
-        }
-    }
-    Ok(Event::Fetched(found))
-}
-
-/// One of which nothing can be read is left alone: it holds up nobody.
-async fn fetch_one(store: &SharedStore, id: JobId) -> Result<Option<Job>, Deposed> {
-    match persist("read a job", || store.jobs(std::slice::from_ref(&id))).await {
-        Ok(jobs) => Ok(jobs.into_iter().next().flatten()),
-        Err(Given::Up(later)) => Err(later),
-        Err(Given::Unreadable) => {
-            error!(job = %id, "nothing of the job can be read: it is not run");
-            Ok(None)
-        }
-    }
-}
-
-async fn release(store: SharedStore, epoch: Epoch, jobs: Vec<Release>) -> Result<Event, Deposed> {
-    let released = match persist("release jobs", || store.release(epoch, &jobs)).await {
-        Ok(released) => released,
-        Err(Given::Up(later)) => return Err(later),
-        Err(Given::Unreadable) => {
-            let mut released = Vec::with_capacity(jobs.len());
-            for job in &jobs {
-                released.push(release_one(&store, epoch, job).await?);
-            }
-            released
-        }
-    };
-    let is_open = |released: &&Released| matches!(released, Released::Open { .. });
-    let rerun = released.iter().filter(is_open).count();
-    metrics::counter!("erawan_jobs_rerun_total").increment(rerun as u64);
-    let ids = jobs.iter().map(|release| release.job);
-    Ok(Event::Released(ids.zip(released).collect()))
-}
-
-/// One of which nothing can be read is left alone, as if it had ended.
-async fn release_one(
-    store: &SharedStore,
-    epoch: Epoch,
-    job: &Release,
-) -> Result<Released, Deposed> {
-    let release = std::slice::from_ref(job);
-    match persist("release a job", || store.release(epoch, release)).await {
-        Ok(released) => Ok(released.into_iter().next().unwrap_or(Released::Ended)),
-        Err(Given::Up(later)) => Err(later),
-        Err(Given::Unreadable) => {
-            error!(job = %job.job, "nothing of the job can be read: it is not run");
-            Ok(Released::Ended)
-        }
-    }
-}
-
-/// Why asking the store came to nothing.
-enum Given {
-    /// A later master exists.
-    Up(Deposed),
-    /// Something stored cannot be understood; asking again does not help.
-    Unreadable,
-}
-
-/// Asks until the store answers.
-async fn persist<T, F>(what: &str, mut ask: impl FnMut() -> F) -> Result<T, Given>
-where
-    F: Future<Output = Result<T, StoreError>>,
-{
-    let (mut pause, longest) = STORE_RETRY;
-    loop {
-        match ask().await {
-            Ok(answer) => return Ok(answer),
-            Err(StoreError::Deposed { current }) => return Err(Given::Up(Deposed(current))),
-            Err(StoreError::Corrupt(problem)) => {
-                error!(problem, "cannot {what}");
-                return Err(Given::Unreadable);
-            }
-            Err(error) => warn!(%error, "cannot {what}; trying again"),
-        }
-        tokio::time::sleep(pause).await;
-        pause = longest.min(pause * 2);
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::sync::Arc;
-
-    use super::*;
-    use crate::job::{Kind, NewJob};
-    use crate::store::Accept;
-    use crate::store::embedded::{EmbeddedStore, Options};
-
-    #[tokio::test]
-    async fn loading_goes_on_behind_a_page_that_large_jobs_cut_short() {
-        let directory = tempfile::tempdir().unwrap();
-        let store = EmbeddedStore::open(Options {
-            path: directory.path().join("store"),
-            node_id: "rp1".to_owned(),
-        });
-        let store: SharedStore = Arc::new(store.unwrap());
-        let large = vec![0u8; 9 * 1024 * 1024];
-        let jobs = (0..3).map(|n| NewJob::new(Kind::Noop, format!("key{n}"), &large));
-        let accept = Accept {
-            jobs: jobs.collect(),
-            ..Accept::default()
-        };
-        store.accept(accept).await.unwrap();
-        let mut core = Core::new(crate::actors::dispatcher::Options::default());
-        let now = Millis::now();
-        let mut actions = core.handle(now, Event::Start);
-        while let Some(Action::Load { after, limit }) = actions.pop() {
-            let Ok(event) = load(store.clone(), after, limit).await else {
-                panic!("deposed");
-            };
-            actions = core.handle(now, event);
-        }
-        assert_eq!(core.snapshot(now).jobs.total(), 3);
     }
 }

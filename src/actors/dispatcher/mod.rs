@@ -6,7 +6,9 @@ mod ended;
 mod event;
 mod holds;
 mod horizon;
+mod messages;
 mod parked;
+mod questions;
 mod queue;
 mod receivers;
 mod scan;
@@ -14,10 +16,11 @@ mod sessions;
 mod snapshot;
 
 pub use self::core::Core;
-pub use actor::{
-    ChainUpdate, Dispatcher, Drain, FromSession, GetSnapshot, JobChanged, JobGone, LaterMaster,
-    SessionDown, SessionUp, Stop, Submit,
-};
+pub use actor::Dispatcher;
 pub use event::{Action, Event, Options, SessionId};
+pub use messages::{
+    ChainUpdate, Drain, FromSession, GetSnapshot, JobChanged, JobGone, LaterMaster, SessionDown,
+    SessionUp, Stop, Submit,
+};
 pub use sessions::Load;
 pub use snapshot::{JobCounts, SessionSnapshot, Snapshot};

@@ -1,0 +1,52 @@
+//! What operators decided.
+
+use super::{Asked, Core, Step};
+use crate::actors::dispatcher::event::Action;
+use crate::actors::dispatcher::queue::Phase;
+use crate::job::{Job, JobId};
+
+impl Core {
+    pub(super) fn changed(&mut self, step: &mut Step, job: Job) {
+        let id = job.id();
+        let Some((seq, entry)) = self.queue.find(id) else {
+            return self.learn(step, job);
+        };
+        if seq != job.seq {
+            return self.learn(step, job);
+        }
+        let is_news = match (entry.phase(), self.unsettled.get(&id)) {
+            // The answer will tell.
+            (Phase::Unsettled, Some(Asked::Releasing | Asked::Overtaken) | None) => false,
+            (Phase::Unsettled, Some(Asked::Reading(attempt))) => job.attempt > *attempt,
+            _ => job.attempt > entry.job().attempt,
+        };
+        if is_news {
+            self.unsettled.remove(&id);
+            self.queue.refresh(job, step.now);
+        }
+    }
+
+    pub(super) fn gone(&mut self, step: &mut Step, id: JobId) {
+        let phase = self.queue.find(id).map(|(_, entry)| entry.phase());
+        match (phase, self.unsettled.get(&id)) {
+            // Its worker, or the store, is about to tell.
+            (Some(Phase::Assigned(_)), _) | (_, Some(Asked::Releasing | Asked::Overtaken)) => {}
+            _ => self.found_ended(step, id),
+        }
+    }
+
+    /// Operators may have decided when nobody could tell.
+    pub(super) fn look_at_parked(&mut self, step: &mut Step) {
+        if !self.is_open() || !self.parked_look.is_due(step.now) {
+            return;
+        }
+        let next = step.now.after(self.options.parked_interval);
+        let page = self.queue.parked(self.parked_look.after());
+        let page: Vec<_> = page.take(self.options.page).collect();
+        self.parked_look.start(&page, next);
+        if !page.is_empty() {
+            let ids = page.into_iter().map(|(_, id)| id).collect();
+            step.actions.push(Action::Fetch(ids));
+        }
+    }
+}

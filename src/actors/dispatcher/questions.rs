@@ -1,0 +1,186 @@
+//! What the dispatcher asks the store, asked until it answers.
+
+use std::future::Future;
+use std::time::Duration;
+
+use tracing::{error, warn};
+
+use crate::job::{Job, JobId};
+use crate::store::{Epoch, Release, Released, SharedStore, StoreError};
+
+use super::event::Event;
+
+/// First and longest pause before the store is asked again.
+const STORE_RETRY: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(2));
+
+/// Most jobs read from the store in one call, because each has its payload.
+const FETCH_CHUNK: usize = 64;
+
+/// The store knows a later master.
+pub(super) struct Deposed(pub(super) Epoch);
+
+pub(super) async fn load(store: SharedStore, after: u64, limit: usize) -> Result<Event, Deposed> {
+    match store.open_jobs(after, limit).await {
+        Ok(jobs) => Ok(Event::Loaded {
+            // A page of large jobs ends before the limit: only an empty one is
+            // the last.
+            full: !jobs.is_empty(),
+            jobs,
+        }),
+        Err(error) => failed(error, Event::LoadFailed),
+    }
+}
+
+pub(super) async fn scan(store: SharedStore, after: u64, limit: usize) -> Result<Event, Deposed> {
+    match store.open_ids(after, limit).await {
+        Ok(ids) => Ok(Event::Scanned {
+            full: ids.len() >= limit,
+            ids,
+        }),
+        Err(error) => failed(error, Event::ScanFailed),
+    }
+}
+
+fn failed(error: StoreError, event: Event) -> Result<Event, Deposed> {
+    if let StoreError::Deposed { current } = error {
+        return Err(Deposed(current));
+    }
+    warn!(%error, "cannot look for open jobs");
+    Ok(event)
+}
+
+pub(super) async fn fetch(store: SharedStore, ids: Vec<JobId>) -> Result<Event, Deposed> {
+    let mut found = Vec::with_capacity(ids.len());
+    for ids in ids.chunks(FETCH_CHUNK) {
+        match persist("read jobs", || store.jobs(ids)).await {
+            Ok(jobs) => found.extend(ids.iter().copied().zip(jobs)),
+            Err(Given::Up(later)) => return Err(later),
+            Err(Given::Unreadable) => {
+                for id in ids {
+                    let job = fetch_one(&store, *id).await?;
+                    found.push((*id, job));
+                }
+            }
+        }
+    }
+    Ok(Event::Fetched(found))
+}
+
+/// One of which nothing can be read is left alone: it holds up nobody.
+async fn fetch_one(store: &SharedStore, id: JobId) -> Result<Option<Job>, Deposed> {
+    match persist("read a job", || store.jobs(std::slice::from_ref(&id))).await {
+        Ok(jobs) => Ok(jobs.into_iter().next().flatten()),
+        Err(Given::Up(later)) => Err(later),
+        Err(Given::Unreadable) => {
+            error!(job = %id, "nothing of the job can be read: it is not run");
+            Ok(None)
+        }
+    }
+}
+
+pub(super) async fn release(
+    store: SharedStore,
+    epoch: Epoch,
+    jobs: Vec<Release>,
+) -> Result<Event, Deposed> {
+    let released = match persist("release jobs", || store.release(epoch, &jobs)).await {
+        Ok(released) => released,
+        Err(Given::Up(later)) => return Err(later),
+        Err(Given::Unreadable) => {
+            let mut released = Vec::with_capacity(jobs.len());
+            for job in &jobs {
+                released.push(release_one(&store, epoch, job).await?);
+            }
+            released
+        }
+    };
+    let is_open = |released: &&Released| matches!(released, Released::Open { .. });
+    let rerun = released.iter().filter(is_open).count();
+    metrics::counter!("erawan_jobs_rerun_total").increment(rerun as u64);
+    let ids = jobs.iter().map(|release| release.job);
+    Ok(Event::Released(ids.zip(released).collect()))
+}
+
+/// One of which nothing can be read is left alone, as if it had ended.
+async fn release_one(
+    store: &SharedStore,
+    epoch: Epoch,
+    job: &Release,
+) -> Result<Released, Deposed> {
+    let release = std::slice::from_ref(job);
+    match persist("release a job", || store.release(epoch, release)).await {
+        Ok(released) => Ok(released.into_iter().next().unwrap_or(Released::Ended)),
+        Err(Given::Up(later)) => Err(later),
+        Err(Given::Unreadable) => {
+            error!(job = %job.job, "nothing of the job can be read: it is not run");
+            Ok(Released::Ended)
+        }
+    }
+}
+
+/// Why asking the store came to nothing.
+enum Given {
+    /// A later master exists.
+    Up(Deposed),
+    /// Something stored cannot be understood; asking again does not help.
+    Unreadable,
+}
+
+/// Asks until the store answers.
+async fn persist<T, F>(what: &str, mut ask: impl FnMut() -> F) -> Result<T, Given>
+where
+    F: Future<Output = Result<T, StoreError>>,
+{
+    let (mut pause, longest) = STORE_RETRY;
+    loop {
+        match ask().await {
+            Ok(answer) => return Ok(answer),
+            Err(StoreError::Deposed { current }) => return Err(Given::Up(Deposed(current))),
+            Err(StoreError::Corrupt(problem)) => {
+                error!(problem, "cannot {what}");
+                return Err(Given::Unreadable);
+            }
+            Err(error) => warn!(%error, "cannot {what}; trying again"),
+        }
+        tokio::time::sleep(pause).await;
+        pause = longest.min(pause * 2);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::actors::dispatcher::{Action, Core};
+    use crate::job::{Kind, Millis, NewJob};
+    use crate::store::Accept;
+    use crate::store::embedded::{EmbeddedStore, Options};
+
+    #[tokio::test]
+    async fn loading_goes_on_behind_a_page_that_large_jobs_cut_short() {
+        let directory = tempfile::tempdir().unwrap();
+        let store = EmbeddedStore::open(Options {
+            path: directory.path().join("store"),
+            node_id: "rp1".to_owned(),
+        });
+        let store: SharedStore = Arc::new(store.unwrap());
+        let large = vec![0u8; 9 * 1024 * 1024];
+        let jobs = (0..3).map(|n| NewJob::new(Kind::Noop, format!("key{n}"), &large));
+        let accept = Accept {
+            jobs: jobs.collect(),
+            ..Accept::default()
+        };
+        store.accept(accept).await.unwrap();
+        let mut core = Core::new(crate::actors::dispatcher::Options::default());
+        let now = Millis::now();
+        let mut actions = core.handle(now, Event::Start);
+        while let Some(Action::Load { after, limit }) = actions.pop() {
+            let Ok(event) = load(store.clone(), after, limit).await else {
+                panic!("deposed");
+            };
+            actions = core.handle(now, event);
+        }
+        assert_eq!(core.snapshot(now).jobs.total(), 3);
+    }
+}
