@@ -6,11 +6,14 @@
 //! or, for jobs that were held, the highest `seq` known when they came due. A
 //! lane is ready when nothing of it runs and its first job may start.
 
+mod indexes;
+mod lanes;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::cluster::message::light;
-use crate::job::{Class, Job, JobId, Millis, Pool, receiver_of};
+use crate::job::{Class, Job, JobId, Millis, Pool};
 
 use crate::mistake::{self, Mistake};
 
@@ -309,54 +312,6 @@ impl Queue {
         }
     }
 
-    /// The first job of the lane that has been ready longest; of deliveries,
-    /// to the receiver whose turn it is.
-    pub(super) fn first_ready(&self, need: Need) -> Option<(u64, &Entry)> {
-        let lane = match need.pool {
-            pool if need.apart => *self.ready_apart.get(&pool)?.values().next()?,
-            Pool::Run => *self.ready_run.values().next()?,
-            Pool::Delivery => self.deliveries.first()?,
-        };
-        let seq = self.first_in_line(lane)?;
-        self.jobs.get(&seq).map(|entry| (seq, entry))
-    }
-
-    /// Jobs of the same lane as `seq` that an earlier master may have assigned.
-    /// Nothing of the lane may start before their attempts are raised.
-    pub(super) fn suspects_beside(&self, seq: u64) -> Vec<(u64, JobId)> {
-        let Some(lane) = self.jobs.get(&seq).map(|entry| entry.lane) else {
-            return Vec::new();
-        };
-        self.suspects
-            .range((lane, 0)..(lane + 1, 0))
-            .filter_map(|(_, seq)| Some((*seq, self.jobs.get(seq)?.job.id())))
-            .collect()
-    }
-
-    /// From now until [`Queue::end_adoption`] lanes with suspects are not ready.
-    pub(super) fn begin_adoption(&mut self) {
-        self.is_adopting = true;
-        self.settle_suspects();
-    }
-
-    /// What is still suspected is not claimed by anybody.
-    pub(super) fn end_adoption(&mut self) {
-        self.is_adopting = false;
-        self.settle_suspects();
-    }
-
-    fn settle_suspects(&mut self) {
-        let lanes: BTreeSet<LaneNo> = self.suspects.iter().map(|(lane, _)| *lane).collect();
-        for lane in lanes {
-            self.settle(lane);
-        }
-    }
-
-    fn is_suspect(&self, lane: LaneNo) -> bool {
-        let mut suspects = self.suspects.range((lane, 0)..(lane + 1, 0));
-        suspects.next().is_some()
-    }
-
     pub(super) fn counts(&self) -> JobCounts {
         let apart: usize = self.ready_apart.values().map(BTreeMap::len).sum();
         let ready = self.ready_run.len() + self.deliveries.count() + apart;
@@ -428,195 +383,4 @@ impl Queue {
             entry.place = place;
         }
     }
-
-    fn lane_for(&mut self, key: &str) -> LaneNo {
-        if let Some(no) = self.lane_by_key.get(key) {
-            if let Some(lane) = self.lanes.get_mut(no) {
-                lane.jobs += 1;
-            }
-            return *no;
-        }
-        self.turn += 1;
-        let (no, key) = (self.turn, Arc::<str>::from(key));
-        self.lane_by_key.insert(key.clone(), no);
-        let lane = Lane {
-            key,
-            jobs: 1,
-            running: 0,
-            ready: None,
-        };
-        self.lanes.insert(no, lane);
-        no
-    }
-
-    fn index(&mut self, seq: u64) {
-        let Some(entry) = self.jobs.get(&seq) else {
-            return;
-        };
-        let (lane, place, phase) = (entry.lane, entry.place, entry.phase);
-        match phase {
-            Phase::Parked if mistake::made(Mistake::ParkedFreesKey) => {}
-            Phase::InLine | Phase::Blocked(_) | Phase::Parked => {
-                self.line.insert((lane, place), seq);
-            }
-            Phase::Assigned(_) | Phase::Unsettled => self.running(lane, true),
-            Phase::HeldAbove { era, height } => self.holds.hold_above(era, height, seq),
-            Phase::HeldUntil(_) => {}
-        }
-        if phase == Phase::Parked {
-            self.parked.insert(seq);
-        }
-        if let Phase::Blocked(instant) | Phase::HeldUntil(instant) = phase {
-            self.holds.hold_until(instant, seq);
-        }
-        if is_active(phase) {
-            self.active.insert(seq);
-        }
-        if let Phase::Assigned(_) = phase {
-            self.on_worker(seq, true);
-        }
-        *self.count(phase) += 1;
-    }
-
-    fn unindex(&mut self, seq: u64) {
-        let Some(entry) = self.jobs.get(&seq) else {
-            return;
-        };
-        let (lane, place, phase) = (entry.lane, entry.place, entry.phase);
-        match phase {
-            Phase::InLine | Phase::Blocked(_) | Phase::Parked => {
-                self.line.remove(&(lane, place));
-            }
-            Phase::Assigned(_) | Phase::Unsettled => self.running(lane, false),
-            Phase::HeldAbove { era, height } => self.holds.forget_height(era, height, seq),
-            Phase::HeldUntil(_) => {}
-        }
-        self.parked.remove(&seq);
-        if let Phase::Blocked(instant) | Phase::HeldUntil(instant) = phase {
-            self.holds.forget_instant(instant, seq);
-        }
-        self.active.remove(&seq);
-        if let Phase::Assigned(_) = phase {
-            self.on_worker(seq, false);
-        }
-        *self.count(phase) -= 1;
-    }
-
-    /// Whether a job is on a worker counts for the receiver of a delivery.
-    fn on_worker(&mut self, seq: u64, is_on: bool) {
-        let entry = self.jobs.get(&seq);
-        match entry.and_then(|entry| entry.job.new.receiver()) {
-            Some(receiver) if is_on => self.deliveries.started(receiver),
-            Some(receiver) => self.deliveries.stopped(receiver),
-            None => {}
-        }
-    }
-
-    fn running(&mut self, lane: LaneNo, more: bool) {
-        if let Some(lane) = self.lanes.get_mut(&lane) {
-            if more {
-                lane.running += 1;
-            } else {
-                lane.running -= 1;
-            }
-        }
-    }
-
-    fn count(&mut self, phase: Phase) -> &mut usize {
-        match phase {
-            Phase::InLine => &mut self.counts.waiting,
-            Phase::Blocked(_) => &mut self.counts.blocked,
-            Phase::HeldUntil(_) => &mut self.counts.held_until,
-            Phase::HeldAbove { .. } => &mut self.counts.held_above,
-            Phase::Assigned(_) => &mut self.counts.assigned,
-            Phase::Unsettled => &mut self.counts.unsettled,
-            Phase::Parked => &mut self.counts.parked,
-        }
-    }
-
-    fn first_in_line(&self, lane: LaneNo) -> Option<u64> {
-        let (_, seq) = self.line.range((lane, (0, 0))..(lane + 1, (0, 0))).next()?;
-        Some(*seq)
-    }
-
-    /// Finds out whether a lane is ready, and drops it when it is empty.
-    fn settle(&mut self, no: LaneNo) {
-        let wanted = self.ready_for(no);
-        let Some(lane) = self.lanes.get(&no) else {
-            return;
-        };
-        let current = lane.ready;
-        if current.map(|(need, _)| need) != wanted {
-            let key = lane.key.clone();
-            if let Some((need, turn)) = current {
-                self.is_ready_no_more(need, &key, turn);
-            }
-            self.turn += 1;
-            let turn = self.turn;
-            if let Some(need) = wanted {
-                self.is_ready(need, &key, turn, no);
-            }
-            if let Some(lane) = self.lanes.get_mut(&no) {
-                lane.ready = wanted.map(|need| (need, turn));
-            }
-        }
-        if self.lanes.get(&no).is_some_and(|lane| lane.jobs == 0)
-            && let Some(lane) = self.lanes.remove(&no)
-        {
-            self.lane_by_key.remove(&lane.key);
-        }
-    }
-
-    fn is_ready(&mut self, need: Need, key: &str, turn: u64, no: LaneNo) {
-        if need.apart {
-            let lanes = self.ready_apart.entry(need.pool).or_default();
-            lanes.insert(turn, no);
-            return;
-        }
-        match need.pool {
-            Pool::Run => drop(self.ready_run.insert(turn, no)),
-            Pool::Delivery => self.deliveries.ready(receiver_of(key), turn, no),
-        }
-    }
-
-    fn is_ready_no_more(&mut self, need: Need, key: &str, turn: u64) {
-        if need.apart {
-            if let Some(lanes) = self.ready_apart.get_mut(&need.pool) {
-                lanes.remove(&turn);
-            }
-            return;
-        }
-        match need.pool {
-            Pool::Run => drop(self.ready_run.remove(&turn)),
-            Pool::Delivery => self.deliveries.unready(receiver_of(key), turn),
-        }
-    }
-
-    /// What the first job of a lane needs, if the lane is ready.
-    fn ready_for(&mut self, no: LaneNo) -> Option<Need> {
-        let is_running = self.lanes.get(&no)?.running > 0;
-        let is_running = is_running && !mistake::made(Mistake::KeyReleasedEarly);
-        if is_running || (self.is_adopting && self.is_suspect(no)) {
-            return None;
-        }
-        let entry = self.jobs.get(&self.first_in_line(no)?)?;
-        if entry.phase != Phase::InLine {
-            return None;
-        }
-        let prev = entry.job.prev;
-        // A known predecessor that is in the line stands before this one, and
-        // one that is not in the line holds up nobody.
-        if prev == 0 || self.knows(prev) || mistake::made(Mistake::PredecessorIgnored) {
-            return Some(Need::of(&entry.job));
-        }
-        self.awaiting.insert((prev, no));
-        None
-    }
-}
-
-fn is_active(phase: Phase) -> bool {
-    !matches!(
-        phase,
-        Phase::HeldUntil(_) | Phase::HeldAbove { .. } | Phase::Parked
-    )
 }

@@ -1,0 +1,98 @@
+//! What the queue keeps beside its jobs, by their phase.
+
+use super::{LaneNo, Phase, Queue};
+use crate::mistake::{self, Mistake};
+
+impl Queue {
+    pub(super) fn index(&mut self, seq: u64) {
+        let Some(entry) = self.jobs.get(&seq) else {
+            return;
+        };
+        let (lane, place, phase) = (entry.lane, entry.place, entry.phase);
+        match phase {
+            Phase::Parked if mistake::made(Mistake::ParkedFreesKey) => {}
+            Phase::InLine | Phase::Blocked(_) | Phase::Parked => {
+                self.line.insert((lane, place), seq);
+            }
+            Phase::Assigned(_) | Phase::Unsettled => self.running(lane, true),
+            Phase::HeldAbove { era, height } => self.holds.hold_above(era, height, seq),
+            Phase::HeldUntil(_) => {}
+        }
+        if phase == Phase::Parked {
+            self.parked.insert(seq);
+        }
+        if let Phase::Blocked(instant) | Phase::HeldUntil(instant) = phase {
+            self.holds.hold_until(instant, seq);
+        }
+        if is_active(phase) {
+            self.active.insert(seq);
+        }
+        if let Phase::Assigned(_) = phase {
+            self.on_worker(seq, true);
+        }
+        *self.count(phase) += 1;
+    }
+
+    pub(super) fn unindex(&mut self, seq: u64) {
+        let Some(entry) = self.jobs.get(&seq) else {
+            return;
+        };
+        let (lane, place, phase) = (entry.lane, entry.place, entry.phase);
+        match phase {
+            Phase::InLine | Phase::Blocked(_) | Phase::Parked => {
+                self.line.remove(&(lane, place));
+            }
+            Phase::Assigned(_) | Phase::Unsettled => self.running(lane, false),
+            Phase::HeldAbove { era, height } => self.holds.forget_height(era, height, seq),
+            Phase::HeldUntil(_) => {}
+        }
+        self.parked.remove(&seq);
+        if let Phase::Blocked(instant) | Phase::HeldUntil(instant) = phase {
+            self.holds.forget_instant(instant, seq);
+        }
+        self.active.remove(&seq);
+        if let Phase::Assigned(_) = phase {
+            self.on_worker(seq, false);
+        }
+        *self.count(phase) -= 1;
+    }
+
+    /// Whether a job is on a worker counts for the receiver of a delivery.
+    fn on_worker(&mut self, seq: u64, is_on: bool) {
+        let entry = self.jobs.get(&seq);
+        match entry.and_then(|entry| entry.job.new.receiver()) {
+            Some(receiver) if is_on => self.deliveries.started(receiver),
+            Some(receiver) => self.deliveries.stopped(receiver),
+            None => {}
+        }
+    }
+
+    fn running(&mut self, lane: LaneNo, more: bool) {
+        if let Some(lane) = self.lanes.get_mut(&lane) {
+            if more {
+                lane.running += 1;
+            } else {
+                lane.running -= 1;
+            }
+        }
+    }
+
+    fn count(&mut self, phase: Phase) -> &mut usize {
+        match phase {
+            Phase::InLine => &mut self.counts.waiting,
+            Phase::Blocked(_) => &mut self.counts.blocked,
+            Phase::HeldUntil(_) => &mut self.counts.held_until,
+            Phase::HeldAbove { .. } => &mut self.counts.held_above,
+            Phase::Assigned(_) => &mut self.counts.assigned,
+            Phase::Unsettled => &mut self.counts.unsettled,
+            Phase::Parked => &mut self.counts.parked,
+        }
+    }
+}
+
+fn is_active(phase: Phase) -> bool {
+    !matches!(
+        phase,
+        Phase::HeldUntil(_) | Phase::HeldAbove { .. } | Phase::Parked
+    )
+}

@@ -1,0 +1,158 @@
+//! Lanes: which of them are ready, and for what.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use super::{Entry, Lane, LaneNo, Phase, Queue};
+use crate::actors::dispatcher::sessions::Need;
+use crate::job::{JobId, Pool, receiver_of};
+use crate::mistake::{self, Mistake};
+
+impl Queue {
+    /// The first job of the lane that has been ready longest; of deliveries,
+    /// to the receiver whose turn it is.
+    pub(in crate::actors::dispatcher) fn first_ready(&self, need: Need) -> Option<(u64, &Entry)> {
+        let lane = match need.pool {
+            pool if need.apart => *self.ready_apart.get(&pool)?.values().next()?,
+            Pool::Run => *self.ready_run.values().next()?,
+            Pool::Delivery => self.deliveries.first()?,
+        };
+        let seq = self.first_in_line(lane)?;
+        self.jobs.get(&seq).map(|entry| (seq, entry))
+    }
+
+    /// Jobs of the same lane as `seq` that an earlier master may have assigned.
+    /// Nothing of the lane may start before their attempts are raised.
+    pub(in crate::actors::dispatcher) fn suspects_beside(&self, seq: u64) -> Vec<(u64, JobId)> {
+        let Some(lane) = self.jobs.get(&seq).map(|entry| entry.lane) else {
+            return Vec::new();
+        };
+        self.suspects
+            .range((lane, 0)..(lane + 1, 0))
+            .filter_map(|(_, seq)| Some((*seq, self.jobs.get(seq)?.job.id())))
+            .collect()
+    }
+
+    /// From now until [`Queue::end_adoption`] lanes with suspects are not ready.
+    pub(in crate::actors::dispatcher) fn begin_adoption(&mut self) {
+        self.is_adopting = true;
+        self.settle_suspects();
+    }
+
+    /// What is still suspected is not claimed by anybody.
+    pub(in crate::actors::dispatcher) fn end_adoption(&mut self) {
+        self.is_adopting = false;
+        self.settle_suspects();
+    }
+
+    fn settle_suspects(&mut self) {
+        let lanes: BTreeSet<LaneNo> = self.suspects.iter().map(|(lane, _)| *lane).collect();
+        for lane in lanes {
+            self.settle(lane);
+        }
+    }
+
+    fn is_suspect(&self, lane: LaneNo) -> bool {
+        let mut suspects = self.suspects.range((lane, 0)..(lane + 1, 0));
+        suspects.next().is_some()
+    }
+
+    pub(super) fn lane_for(&mut self, key: &str) -> LaneNo {
+        if let Some(no) = self.lane_by_key.get(key) {
+            if let Some(lane) = self.lanes.get_mut(no) {
+                lane.jobs += 1;
+            }
+            return *no;
+        }
+        self.turn += 1;
+        let (no, key) = (self.turn, Arc::<str>::from(key));
+        self.lane_by_key.insert(key.clone(), no);
+        let lane = Lane {
+            key,
+            jobs: 1,
+            running: 0,
+            ready: None,
+        };
+        self.lanes.insert(no, lane);
+        no
+    }
+
+    fn first_in_line(&self, lane: LaneNo) -> Option<u64> {
+        let (_, seq) = self.line.range((lane, (0, 0))..(lane + 1, (0, 0))).next()?;
+        Some(*seq)
+    }
+
+    /// Finds out whether a lane is ready, and drops it when it is empty.
+    pub(super) fn settle(&mut self, no: LaneNo) {
+        let wanted = self.ready_for(no);
+        let Some(lane) = self.lanes.get(&no) else {
+            return;
+        };
+        let current = lane.ready;
+        if current.map(|(need, _)| need) != wanted {
+            let key = lane.key.clone();
+            if let Some((need, turn)) = current {
+                self.is_ready_no_more(need, &key, turn);
+            }
+            self.turn += 1;
+            let turn = self.turn;
+            if let Some(need) = wanted {
+                self.is_ready(need, &key, turn, no);
+            }
+            if let Some(lane) = self.lanes.get_mut(&no) {
+                lane.ready = wanted.map(|need| (need, turn));
+            }
+        }
+        if self.lanes.get(&no).is_some_and(|lane| lane.jobs == 0)
+            && let Some(lane) = self.lanes.remove(&no)
+        {
+            self.lane_by_key.remove(&lane.key);
+        }
+    }
+
+    fn is_ready(&mut self, need: Need, key: &str, turn: u64, no: LaneNo) {
+        if need.apart {
+            let lanes = self.ready_apart.entry(need.pool).or_default();
+            lanes.insert(turn, no);
+            return;
+        }
+        match need.pool {
+            Pool::Run => drop(self.ready_run.insert(turn, no)),
+            Pool::Delivery => self.deliveries.ready(receiver_of(key), turn, no),
+        }
+    }
+
+    fn is_ready_no_more(&mut self, need: Need, key: &str, turn: u64) {
+        if need.apart {
+            if let Some(lanes) = self.ready_apart.get_mut(&need.pool) {
+                lanes.remove(&turn);
+            }
+            return;
+        }
+        match need.pool {
+            Pool::Run => drop(self.ready_run.remove(&turn)),
+            Pool::Delivery => self.deliveries.unready(receiver_of(key), turn),
+        }
+    }
+
+    /// What the first job of a lane needs, if the lane is ready.
+    fn ready_for(&mut self, no: LaneNo) -> Option<Need> {
+        let is_running = self.lanes.get(&no)?.running > 0;
+        let is_running = is_running && !mistake::made(Mistake::KeyReleasedEarly);
+        if is_running || (self.is_adopting && self.is_suspect(no)) {
+            return None;
+        }
+        let entry = self.jobs.get(&self.first_in_line(no)?)?;
+        if entry.phase != Phase::InLine {
+            return None;
+        }
+        let prev = entry.job.prev;
+        // A known predecessor that is in the line stands before this one, and
+        // one that is not in the line holds up nobody.
+        if prev == 0 || self.knows(prev) || mistake::made(Mistake::PredecessorIgnored) {
+            return Some(Need::of(&entry.job));
+        }
+        self.awaiting.insert((prev, no));
+        None
+    }
+}
