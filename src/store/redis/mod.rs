@@ -23,31 +23,37 @@
 //!
 //! Ids are the 16 raw bytes.
 
+mod answers;
 mod arguments;
 mod history;
 mod link;
 mod operate;
 mod scripts;
+mod tables;
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use redis::{Cmd, ErrorKind, FromRedisValue, RedisError, RedisResult, ServerErrorKind, Value};
+use redis::{Cmd, ErrorKind, FromRedisValue, RedisError, ServerErrorKind};
 use secrecy::SecretString;
 
-use self::arguments::{INDEX_ROW, is_indexed, row_name};
+use self::answers::{
+    Answer, DONE, FENCED, REFUSED, first, job_id, last, refusal, seqs, signed, store_error,
+    stored_jobs, typed,
+};
+use self::arguments::row_name;
 use self::history::History;
 use self::link::Link;
 use self::scripts::{LuaScript, Scripts};
 use super::operation::outcome_unknown;
-use super::record::{self, Place};
+use super::record;
 use super::{
     Accept, Accepted, Attempt, Audited, Committed, Counts, Epoch, FailedJob, FailedLimits,
-    LastError, Lease, MAX_STRIKES, Operated, Operation, PAGE_BYTES, Release, Released, State,
-    Store, StoreError, Struck,
+    LastError, Lease, MAX_STRIKES, Operated, Operation, PAGE_BYTES, Release, Released, Store,
+    StoreError, Struck,
 };
-use crate::job::{Column, Commit, Job, JobId, Millis, NewJob, Outcome, Row, Table, codec};
+use crate::job::{Commit, Job, JobId, Millis, Outcome, Table, codec};
 
 /// Where Redis is and whose data is meant.
 #[derive(Debug, Clone)]
@@ -74,16 +80,8 @@ pub struct RedisStore {
     term: AtomicU64,
 }
 
-/// What most scripts answer: what happened, and numbers and ids that depend on it.
-type Answer = (u8, Vec<u64>, Vec<Vec<u8>>);
-
 /// How often a script is loaded for one call.
 const SCRIPT_LOADS: usize = 3;
-
-const DONE: u8 = 0;
-const REFUSED: u8 = 1;
-const DEPOSED: u8 = 2;
-const FENCED: u8 = 3;
 
 impl RedisStore {
     /// Connects, and warns if Redis is set up so that it could forget.
@@ -236,67 +234,6 @@ impl RedisStore {
         let mut command = script.call(&self.prefix);
         command.arg(&attempt.job.as_bytes()[..]).arg(attempt.number);
         command
-    }
-}
-
-#[async_trait]
-impl State for RedisStore {
-    async fn get(
-        &self,
-        table: Table,
-        row: &str,
-        column: &str,
-    ) -> Result<Option<Vec<u8>>, StoreError> {
-        let mut command = redis::cmd("HGET");
-        command.arg(self.row_key(table, row)).arg(column);
-        self.read(&command).await
-    }
-
-    async fn columns(&self, table: Table, row: &str) -> Result<Vec<(Column, Vec<u8>)>, StoreError> {
-        let mut command = redis::cmd("HGETALL");
-        command.arg(self.row_key(table, row));
-        let mut columns: Vec<(Column, Vec<u8>)> = self.read(&command).await?;
-        columns.sort_unstable();
-        Ok(columns)
-    }
-
-    async fn get_many(
-        &self,
-        table: Table,
-        rows: &[Row],
-    ) -> Result<Vec<Option<Vec<u8>>>, StoreError> {
-        let mut command = self.scripts.get_many.call(&self.prefix);
-        for row in rows {
-            command.arg(row_name(table, row));
-        }
-        self.run(&self.scripts.get_many, &command).await
-    }
-
-    async fn rows(&self, table: Table, prefix: &str) -> Result<Vec<Row>, StoreError> {
-        if is_indexed(table) {
-            let columns = self.columns(table, INDEX_ROW).await?;
-            let rows = columns.into_iter().map(|(row, _)| row);
-            return Ok(rows.filter(|row| row.starts_with(prefix)).collect());
-        }
-        let table_prefix = self.row_key(table, "");
-        let pattern = format!("{}*", escape_glob(&self.row_key(table, prefix)));
-        let mut rows = std::collections::HashSet::new();
-        let mut cursor = 0u64;
-        loop {
-            let mut command = redis::cmd("SCAN");
-            command.arg(cursor).arg("MATCH").arg(&pattern);
-            command.arg("COUNT").arg(1000);
-            let (next, keys): (u64, Vec<String>) = self.read(&command).await?;
-            rows.extend(
-                keys.iter()
-                    .filter_map(|key| key.strip_prefix(&table_prefix))
-                    .map(str::to_owned),
-            );
-            if next == 0 {
-                return Ok(rows.into_iter().collect());
-            }
-            cursor = next;
-        }
     }
 }
 
@@ -578,102 +515,5 @@ impl Store for RedisStore {
 
     async fn ping(&self) -> Result<(), StoreError> {
         self.read::<String>(&redis::cmd("PING")).await.map(|_| ())
-    }
-}
-
-/// The accepted jobs and the ids of those left out, from `seq, prev` of each.
-fn stored_jobs(
-    jobs: Vec<NewJob>,
-    accepted_at: Millis,
-    numbers: &[u64],
-) -> Result<(Vec<Job>, Vec<JobId>), StoreError> {
-    if numbers.len() != 2 * jobs.len() {
-        return Err(unexpected());
-    }
-    let (mut stored, mut duplicates) = (Vec::with_capacity(jobs.len()), Vec::new());
-    for (job, place) in jobs.into_iter().zip(numbers.chunks_exact(2)) {
-        match place {
-            [0, _] => duplicates.push(job.id),
-            [seq, prev] => {
-                let place = Place {
-                    seq: *seq,
-                    prev: *prev,
-                    attempt: 1,
-                };
-                stored.push(record::accepted(job, accepted_at, place));
-            }
-            _ => return Err(unexpected()),
-        }
-    }
-    Ok((stored, duplicates))
-}
-
-fn first(numbers: &[u64]) -> Result<u64, StoreError> {
-    numbers.first().copied().ok_or_else(unexpected)
-}
-
-/// Every other number of those that go with stored jobs.
-fn seqs(numbers: &[u64]) -> impl Iterator<Item = u64> {
-    numbers.iter().step_by(2).copied()
-}
-
-fn last(numbers: &[u64]) -> Result<u64, StoreError> {
-    numbers.last().copied().ok_or_else(unexpected)
-}
-
-fn refusal(answer: Answer) -> StoreError {
-    match answer {
-        (DEPOSED, numbers, _) => match first(&numbers) {
-            Ok(epoch) => StoreError::Deposed {
-                current: Epoch(epoch),
-            },
-            Err(error) => error,
-        },
-        _ => unexpected(),
-    }
-}
-
-fn unexpected() -> StoreError {
-    StoreError::Corrupt("unexpected answer of a script".to_owned())
-}
-
-fn job_id(bytes: &[u8]) -> Result<JobId, StoreError> {
-    JobId::from_slice(bytes).ok_or_else(|| StoreError::Corrupt("job id".to_owned()))
-}
-
-/// Redis reads counts as signed.
-fn signed(limit: usize) -> i64 {
-    i64::try_from(limit).unwrap_or(i64::MAX)
-}
-
-/// Takes away the meaning that `SCAN MATCH` gives to some characters.
-fn escape_glob(text: &str) -> String {
-    let mut escaped = String::with_capacity(text.len());
-    for character in text.chars() {
-        if matches!(character, '*' | '?' | '[' | ']' | '^' | '-' | '\\') {
-            escaped.push('\\');
-        }
-        escaped.push(character);
-    }
-    escaped
-}
-
-fn typed<T: FromRedisValue>(value: Value) -> RedisResult<T> {
-    redis::from_redis_value(value).map_err(RedisError::from)
-}
-
-/// Whatever keeps Redis from answering (down, LOADING, OOM, READONLY, MISCONF,
-/// ...) may pass; an answer of the wrong form does not.
-fn store_error(error: RedisError) -> StoreError {
-    let wrong_type = error.code() == Some("WRONGTYPE");
-    match error.kind() {
-        ErrorKind::Parse | ErrorKind::UnexpectedReturnType => {
-            StoreError::Corrupt(error.to_string())
-        }
-        _ if error.to_string().contains("unreadable job record") => {
-            StoreError::Corrupt(error.to_string())
-        }
-        _ if wrong_type => StoreError::Corrupt(error.to_string()),
-        _ => StoreError::Unavailable(error.to_string()),
     }
 }

@@ -1,7 +1,8 @@
 //! What operators do: the job is read first, because a script cannot, and the
 //! script does it only if the job is still as it was read.
 
-use super::{DONE, REFUSED as CHANGED, RedisStore, arguments, first, refusal, unexpected};
+use super::answers::{DONE, REFUSED as CHANGED, first, refusal, unexpected};
+use super::{RedisStore, arguments};
 use crate::job::{Job, JobId, Kind, codec};
 use crate::store::operation::again;
 use crate::store::record::{self, Place};

@@ -1,0 +1,100 @@
+//! What Redis' answers mean.
+
+use redis::{ErrorKind, FromRedisValue, RedisError, RedisResult, Value};
+
+use crate::job::{Job, JobId, Millis, NewJob};
+use crate::store::record::{self, Place};
+use crate::store::{Epoch, StoreError};
+
+/// What most scripts answer: what happened, and numbers and ids that depend on it.
+pub(super) type Answer = (u8, Vec<u64>, Vec<Vec<u8>>);
+
+pub(super) const DONE: u8 = 0;
+pub(super) const REFUSED: u8 = 1;
+pub(super) const DEPOSED: u8 = 2;
+pub(super) const FENCED: u8 = 3;
+
+/// The accepted jobs and the ids of those left out, from `seq, prev` of each.
+pub(super) fn stored_jobs(
+    jobs: Vec<NewJob>,
+    accepted_at: Millis,
+    numbers: &[u64],
+) -> Result<(Vec<Job>, Vec<JobId>), StoreError> {
+    if numbers.len() != 2 * jobs.len() {
+        return Err(unexpected());
+    }
+    let (mut stored, mut duplicates) = (Vec::with_capacity(jobs.len()), Vec::new());
+    for (job, place) in jobs.into_iter().zip(numbers.chunks_exact(2)) {
+        match place {
+            [0, _] => duplicates.push(job.id),
+            [seq, prev] => {
+                let place = Place {
+                    seq: *seq,
+                    prev: *prev,
+                    attempt: 1,
+                };
+                stored.push(record::accepted(job, accepted_at, place));
+            }
+            _ => return Err(unexpected()),
+        }
+    }
+    Ok((stored, duplicates))
+}
+
+pub(super) fn first(numbers: &[u64]) -> Result<u64, StoreError> {
+    numbers.first().copied().ok_or_else(unexpected)
+}
+
+/// Every other number of those that go with stored jobs.
+pub(super) fn seqs(numbers: &[u64]) -> impl Iterator<Item = u64> {
+    numbers.iter().step_by(2).copied()
+}
+
+pub(super) fn last(numbers: &[u64]) -> Result<u64, StoreError> {
+    numbers.last().copied().ok_or_else(unexpected)
+}
+
+pub(super) fn refusal(answer: Answer) -> StoreError {
+    match answer {
+        (DEPOSED, numbers, _) => match first(&numbers) {
+            Ok(epoch) => StoreError::Deposed {
+                current: Epoch(epoch),
+            },
+            Err(error) => error,
+        },
+        _ => unexpected(),
+    }
+}
+
+pub(super) fn unexpected() -> StoreError {
+    StoreError::Corrupt("unexpected answer of a script".to_owned())
+}
+
+pub(super) fn job_id(bytes: &[u8]) -> Result<JobId, StoreError> {
+    JobId::from_slice(bytes).ok_or_else(|| StoreError::Corrupt("job id".to_owned()))
+}
+
+/// Redis reads counts as signed.
+pub(super) fn signed(limit: usize) -> i64 {
+    i64::try_from(limit).unwrap_or(i64::MAX)
+}
+
+pub(super) fn typed<T: FromRedisValue>(value: Value) -> RedisResult<T> {
+    redis::from_redis_value(value).map_err(RedisError::from)
+}
+
+/// Whatever keeps Redis from answering (down, LOADING, OOM, READONLY, MISCONF,
+/// ...) may pass; an answer of the wrong form does not.
+pub(super) fn store_error(error: RedisError) -> StoreError {
+    let wrong_type = error.code() == Some("WRONGTYPE");
+    match error.kind() {
+        ErrorKind::Parse | ErrorKind::UnexpectedReturnType => {
+            StoreError::Corrupt(error.to_string())
+        }
+        _ if error.to_string().contains("unreadable job record") => {
+            StoreError::Corrupt(error.to_string())
+        }
+        _ if wrong_type => StoreError::Corrupt(error.to_string()),
+        _ => StoreError::Unavailable(error.to_string()),
+    }
+}
