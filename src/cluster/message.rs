@@ -21,18 +21,19 @@ pub const INLINE_PAYLOAD: usize = 32 * 1024;
 /// link, so that no message is too large whatever workers grant or commit.
 pub const MESSAGE_JOBS: usize = 4 * 1024 * 1024;
 
-/// About how many bytes a job takes in a message.
+/// About how many bytes a job takes in a message, when it is [`light`].
 pub fn size(job: &Job) -> usize {
-    let source = job.new.source.as_ref().map_or(0, String::len);
-    job.new.payload.len() + job.new.key.len() + source + 128
+    job.new.payload.len() + job.new.key.len() + 128
 }
 
-/// The job as it travels: without its payload if that is large. The codec never
-/// writes an empty payload, so empty always means "in the store".
+/// The job as it travels: without its payload if that is large, and without its
+/// source, which only the store looks at. The codec never writes an empty
+/// payload, so empty always means "in the store".
 pub fn light(mut job: Job) -> Job {
     if job.new.payload.len() > INLINE_PAYLOAD {
         job.new.payload = Vec::new();
     }
+    job.new.source = None;
     job
 }
 

@@ -21,6 +21,8 @@
 //! Numbers are big-endian. A later layout keeps the version and the key where
 //! they are, so that an earlier release parks such a job in its key's order.
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 
 use super::{FailedJob, LastError, StoreError};
@@ -283,7 +285,7 @@ fn unreadable(id: JobId, head: Head, record: &[u8]) -> Job {
     let new = NewJob {
         id,
         kind: Kind::Unreadable,
-        key: key.map_or_else(|| format!("unreadable:{id}"), str::to_owned),
+        key: key.map_or_else(|| format!("unreadable:{id}").into(), Arc::from),
         payload: record.get(KEY_OFFSET..).unwrap_or_default().to_vec(),
         source: None,
         not_before: None,
@@ -301,7 +303,7 @@ fn unreadable(id: JobId, head: Head, record: &[u8]) -> Job {
 fn description(record: &[u8]) -> Result<(NewJob, Millis), StoreError> {
     let mut reader = Reader(record);
     reader.take(KEY_OFFSET - 4)?;
-    let key = reader.text()?.to_owned();
+    let key = Arc::from(reader.text()?);
     let description: Description = {
         let length = reader.u32()? as usize;
         codec::decode(reader.take(length)?).map_err(corrupt)?

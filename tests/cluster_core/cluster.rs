@@ -128,7 +128,7 @@ async fn a_payload_too_large_for_the_link_is_read_from_the_store() {
 fn another(job: &NewJob, key: &str) -> NewJob {
     NewJob {
         id: JobId::generate(),
-        key: key.to_owned(),
+        key: key.into(),
         ..job.clone()
     }
 }

@@ -6,7 +6,7 @@ local function finish_lost(id, line)
   if line ~= '' then call('ZREM', P .. line, seq) end
   call('HDEL', P .. 'errors', id)
   call('ZREM', P .. 'parked', id)
-  call('DECRBY', P .. 'open_bytes', call('STRLEN', P .. 'job:' .. id))
+  growth = growth - call('STRLEN', P .. 'job:' .. id)
   call('DEL', P .. 'job:' .. id)
   call('ZREM', P .. 'open', id)
   return true
@@ -44,9 +44,12 @@ else
   if not entry or entry:sub(1, 8) ~= seen then return {1, {}, {}} end
   forget_failure(id)
   if action == 'retry' then
-    numbers = {store_job(id, line, attempt, record)}
+    local seq = call('INCR', P .. 'seq')
+    numbers = {seq, place(seq, id, line, attempt, record)}
+    call('ZADD', P .. 'open', seq, id)
   end
 end
+note_growth()
 call('RPUSH', P .. 'audit', audited)
 call('LTRIM', P .. 'audit', -kept, -1)
 return {0, numbers, {}}
