@@ -29,7 +29,7 @@ fn idp() -> TestNode {
         "error_url": "http://127.0.0.1:9800/idp",
     });
     let urls = crate::flows::node::set_callback_urls("idp", url.as_object().unwrap());
-    assert!(node.accept(&urls));
+    node.state.apply(&urls);
     node
 }
 
