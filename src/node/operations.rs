@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
 
-use super::Context;
+use super::{Context, Role};
 use crate::crypto::keyring::Keyring;
 use crate::crypto::{KeyUse, external};
 use crate::error::{Code, Error, codes};
@@ -250,8 +250,12 @@ impl Operations for FlowOperations {
         let Some(keyring) = &self.keyring else {
             return Ok(());
         };
+        let behind_proxy = match self.context.role {
+            Role::Proxy => self.context.served_nodes().await?,
+            _ => Vec::new(),
+        };
         keyring
-            .reload(&[])
+            .reload(&behind_proxy)
             .map_err(|error| Error::with_message(codes::UNKNOWN_ERROR, error.to_string()))
     }
 }
@@ -262,7 +266,6 @@ mod tests {
     use crate::crypto::external_tests::Service;
     use crate::job::{Table, Write};
     use crate::mq::testing::{self, FakeLedger};
-    use crate::node::Role;
 
     #[actix::test]
     async fn urls_of_a_crypto_service_before_the_first_that_fails_stay_set() {

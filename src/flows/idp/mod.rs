@@ -3,6 +3,7 @@
 pub mod consent_request;
 mod dcontract;
 pub mod error_response;
+pub mod identity_modified;
 pub mod padded_hash;
 pub mod request_update;
 pub mod respond;
