@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::look::received;
 use crate::network::*;
 use crate::proxy::{Proxy, restart_with};
 
@@ -35,15 +36,18 @@ async fn f10_f32_f34_f35_a_queue_link_that_breaks_loses_and_doubles_nothing() {
         every(Proxy::heal);
         tokio::time::sleep(Duration::from_millis(800)).await;
 
-        every(Proxy::swallow_questions);
-        tokio::time::sleep(Duration::from_millis(500)).await;
-        for role in ROLES {
-            kill(&mut net.processes(role)[0]).await;
-        }
-        every(Proxy::cut);
-        every(Proxy::heal);
-        for role in ROLES {
-            start_again(&mut net.processes(role)[0]);
+        // One after the other: a node that cannot send leaves the others
+        // without messages to acknowledge.
+        for (role, queue) in ROLES.into_iter().zip(&queues) {
+            let node = &mut net.processes(role)[0];
+            queue.swallow_questions();
+            let (before, silent) = (received(node).await, queue.held_back());
+            let is_taken = || async { received(node).await > before && queue.held_back() > silent };
+            eventually("a message is taken and not acknowledged", is_taken).await;
+            kill(node).await;
+            queue.cut();
+            queue.heal();
+            start_again(node);
         }
     };
     under_load(&apps, breaks).await;
