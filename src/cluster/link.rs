@@ -144,6 +144,9 @@ async fn listen(end: &mut WorkerEnd, link: &Addr<MasterLink>) {
                 silent_at = Instant::now() + SILENCE;
             }
             _ = heartbeat.tick() => {
+                if !link.connected() {
+                    return;
+                }
                 // A full channel holds messages that show life as well.
                 if let Err(tokio::sync::mpsc::error::TrySendError::Closed(_)) =
                     end.sender.try_send(FromWorker::Heartbeat)

@@ -1,5 +1,6 @@
 //! Assembly of a master's side of the cluster.
 
+use std::future::pending;
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -120,7 +121,7 @@ impl Master {
         let mut server = None;
         if let Some(listener) = listener {
             let (stop, stopped) = oneshot::channel();
-            let (ended, has_ended) = oneshot::channel();
+            let (runs, ended) = watch::channel(());
             let service = ClusterService {
                 reception,
                 store: options.store_service,
@@ -152,12 +153,10 @@ impl Master {
                 if let Err(error) = serving.await {
                     error!(%error, "the server for workers failed");
                 }
-                let _ = ended.send(());
+                // Dropped by a panic as well: nobody is served any more.
+                drop(runs);
             });
-            server = Some(RunningServer {
-                stop,
-                ended: has_ended,
-            });
+            server = Some(RunningServer { stop, ended });
             info!(?address, "waiting for workers");
         }
         Ok(MasterHandle {
@@ -174,7 +173,17 @@ impl Master {
 
 struct RunningServer {
     stop: oneshot::Sender<()>,
-    ended: oneshot::Receiver<()>,
+    /// Nothing is ever sent; closed when nobody is served any more.
+    ended: watch::Receiver<()>,
+}
+
+/// Why a master does not go on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Over {
+    /// The store or a worker knows a later one.
+    Deposed(Epoch),
+    /// This part of it has ended, by a defect.
+    Ended(&'static str),
 }
 
 /// A running master.
@@ -238,6 +247,29 @@ impl MasterHandle {
         self.is_deposed.clone()
     }
 
+    /// Resolves when this master does not go on, although nobody has stopped it;
+    /// it must be stopped then.
+    pub async fn over(&self) -> Over {
+        let mut deposed = self.is_deposed.clone();
+        let mut served = self.server.as_ref().map(|server| server.ended.clone());
+        let unserved = async {
+            match &mut served {
+                // It is only ever closed.
+                Some(served) => {
+                    let _ = served.changed().await;
+                }
+                None => pending().await,
+            }
+        };
+        tokio::select! {
+            later = deposed.wait_for(Option::is_some) => match later.as_deref() {
+                Ok(later) => Over::Deposed(later.unwrap_or_default()),
+                Err(_) => Over::Ended("the dispatcher"),
+            },
+            () = unserved => Over::Ended("the server for workers"),
+        }
+    }
+
     /// Assigns nothing any more, and sends workers away to look for the next
     /// master. They go on with what they run, and tell that one.
     pub async fn dismiss(&self) {
@@ -251,11 +283,11 @@ impl MasterHandle {
     /// which report to the next master.
     pub async fn stop(self) {
         self.dismiss().await;
-        if let Some(server) = self.server {
+        if let Some(mut server) = self.server {
             // It is gone already if nobody listens.
             let _ = server.stop.send(());
             // A stream that its worker keeps open holds up a graceful stop.
-            let _ = timeout(STEP, server.ended).await;
+            let _ = timeout(STEP, server.ended.changed()).await;
         }
         if let Some(own) = self.own {
             own.stop();

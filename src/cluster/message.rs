@@ -10,7 +10,7 @@ use crate::proto::cluster as proto;
 use crate::store::{Attempt, Epoch};
 
 /// Version of the link; master and workers must have the same.
-pub const PROTOCOL_VERSION: u32 = 2;
+pub const PROTOCOL_VERSION: u32 = 3;
 
 /// Payloads above this many bytes neither travel over the link nor stay in the
 /// dispatcher's memory: the job goes without its payload, and the worker that
@@ -83,6 +83,8 @@ pub enum End {
         not_before: Millis,
         /// How often it has been rescheduled now.
         tries: u32,
+        /// How often it has been struck in a row now.
+        strikes: u32,
     },
     /// Still open, but not to be run before an operator has decided.
     Parked,
@@ -329,12 +331,15 @@ impl From<Outcome> for proto::Outcome {
                 jobs: encode_jobs(&jobs),
                 cancelled: cancelled.into_iter().map(encode_id).collect(),
             }),
-            End::Rescheduled { not_before, tries } => {
-                proto::outcome::End::Rescheduled(proto::Rescheduled {
-                    not_before_ms: not_before.0,
-                    tries,
-                })
-            }
+            End::Rescheduled {
+                not_before,
+                tries,
+                strikes,
+            } => proto::outcome::End::Rescheduled(proto::Rescheduled {
+                not_before_ms: not_before.0,
+                tries,
+                strikes,
+            }),
             End::Parked => proto::outcome::End::Parked(proto::Parked {}),
             End::Fenced => proto::outcome::End::Fenced(proto::Fenced {}),
             End::HandedBack => proto::outcome::End::HandedBack(proto::HandedBack {}),
@@ -364,6 +369,7 @@ impl TryFrom<proto::Outcome> for Outcome {
             proto::outcome::End::Rescheduled(rescheduled) => End::Rescheduled {
                 not_before: Millis(rescheduled.not_before_ms),
                 tries: rescheduled.tries,
+                strikes: rescheduled.strikes,
             },
             proto::outcome::End::Parked(_) => End::Parked,
             proto::outcome::End::Fenced(_) => End::Fenced,

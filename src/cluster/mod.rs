@@ -12,7 +12,7 @@ mod session;
 mod tls;
 mod worker;
 
-pub use master::{Master, MasterError, MasterHandle, MasterOptions};
+pub use master::{Master, MasterError, MasterHandle, MasterOptions, Over};
 pub use tls::Tls;
 pub use worker::{Link, Worker, WorkerHandle, WorkerOptions};
 

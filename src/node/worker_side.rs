@@ -96,6 +96,11 @@ impl WorkerSide {
         })
     }
 
+    /// Resolves when this worker will not run anything any more.
+    pub async fn ended(&self) {
+        self.worker.ended().await;
+    }
+
     /// Finishes or hands back what runs, within `grace`, and ends the API.
     pub async fn stop(self, grace: Duration) {
         let has_ended = tokio::select! {

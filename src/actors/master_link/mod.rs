@@ -91,6 +91,12 @@ pub struct Disconnected;
 #[rtype(result = "()")]
 pub struct Finished(pub Outcome);
 
+/// A request handler cannot say what became of an attempt: what runs jobs is
+/// broken, not the job. This says why.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub struct Broken(pub String);
+
 /// Jobs this worker accepted into the store.
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
@@ -410,6 +416,16 @@ impl Handler<Finished> for MasterLink {
         if !std::mem::replace(&mut self.is_flush_planned, true) {
             ctx.notify(Flush);
         }
+    }
+}
+
+impl Handler<Broken> for MasterLink {
+    type Result = ();
+
+    /// The worker ends, so that its jobs run elsewhere.
+    fn handle(&mut self, Broken(message): Broken, ctx: &mut Self::Context) {
+        tracing::error!(message, "a job ended in a way nobody expected");
+        ctx.stop();
     }
 }
 

@@ -136,6 +136,7 @@ impl RedisStore {
         &self,
         holder: &str,
         ttl: Duration,
+        above: Epoch,
         interruptions: u64,
     ) -> Result<Lease, StoreError> {
         let script = &self.scripts.acquire_lease;
@@ -143,7 +144,7 @@ impl RedisStore {
         let before = self.history.seq();
         let anew = self.term.load(Ordering::Acquire) != interruptions;
         command.arg(holder).arg(ttl.as_millis() as u64);
-        command.arg(u8::from(anew));
+        command.arg(above.0).arg(u8::from(anew));
         match self.run::<Answer>(script, &command).await? {
             (DONE, numbers, _) => {
                 self.term.store(interruptions, Ordering::Release);
@@ -322,8 +323,9 @@ impl Store for RedisStore {
         command.arg(record::error_note(&outcome_unknown(Some(reason)), now));
         command.arg(MAX_STRIKES);
         match self.run::<Answer>(script, &command).await? {
-            (DONE, tries, _) => Ok(Struck::Rescheduled {
-                tries: first(&tries)? as u32,
+            (DONE, numbers, _) => Ok(Struck::Rescheduled {
+                tries: first(&numbers)? as u32,
+                strikes: last(&numbers)? as u32,
             }),
             (REFUSED, _, _) => Ok(Struck::Parked),
             (FENCED, _, _) => Ok(Struck::Fenced),
@@ -495,10 +497,16 @@ impl Store for RedisStore {
         })
     }
 
-    async fn acquire_lease(&self, holder: &str, ttl: Duration) -> Result<Lease, StoreError> {
+    async fn acquire_lease(
+        &self,
+        holder: &str,
+        ttl: Duration,
+        above: Epoch,
+    ) -> Result<Lease, StoreError> {
         loop {
             let interruptions = self.interruptions();
-            let lease = self.ask_for_lease(holder, ttl, interruptions).await?;
+            let asked = self.ask_for_lease(holder, ttl, above, interruptions);
+            let lease = asked.await?;
             // Its very answer may have shown that something was lost.
             if self.interruptions() == interruptions {
                 return Ok(lease);

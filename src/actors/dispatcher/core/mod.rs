@@ -155,6 +155,11 @@ impl Core {
         }
     }
 
+    /// Whether a scan waits for what the store says.
+    pub fn is_scanning(&self) -> bool {
+        self.scan.stage != scan::Stage::Idle
+    }
+
     /// Whether a job is known to be parked.
     pub fn is_parked(&self, id: JobId) -> bool {
         let found = self.queue.find(id);

@@ -59,10 +59,12 @@ impl Queue {
 
     /// Whether a job is on a worker counts for the receiver of a delivery.
     fn on_worker(&mut self, seq: u64, is_on: bool) {
-        let entry = self.jobs.get(&seq);
-        match entry.and_then(|entry| entry.job.new.receiver()) {
-            Some(receiver) if is_on => self.deliveries.started(receiver),
-            Some(receiver) => self.deliveries.stopped(receiver),
+        let Some(job) = self.jobs.get(&seq).map(|entry| &entry.job) else {
+            return;
+        };
+        match job.new.receiver() {
+            Some(receiver) if is_on => self.deliveries.started(receiver, job.runs_apart()),
+            Some(receiver) => self.deliveries.stopped(receiver, job.runs_apart()),
             None => {}
         }
     }
