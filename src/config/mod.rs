@@ -26,8 +26,16 @@ pub enum Environment {
     Development,
     /// Everything must be given.
     Production,
-    /// Like development.
+    /// Like development, but certificates are verified.
     Test,
+}
+
+impl Environment {
+    /// Whether the certificates of servers that the node calls over HTTPS are
+    /// verified (spec/process-model-and-config.md 10.1).
+    pub fn verifies_certificates(self) -> bool {
+        self != Self::Development
+    }
 }
 
 /// `MODE`: what this process is.
@@ -429,6 +437,22 @@ impl Runtime {
     /// The version of calls to an external crypto service.
     pub fn external_crypto_version(&self) -> ApiVersion {
         *self.external_crypto_version.read()
+    }
+
+    /// When requests are closed by themselves: each flag and its variable.
+    pub fn auto_close(&self) -> [(&'static str, &AtomicBool); 4] {
+        [
+            (
+                "AUTO_CLOSE_REQUEST_ON_COMPLETED",
+                &self.auto_close_completed,
+            ),
+            ("AUTO_CLOSE_REQUEST_ON_REJECTED", &self.auto_close_rejected),
+            (
+                "AUTO_CLOSE_REQUEST_ON_COMPLICATED",
+                &self.auto_close_complicated,
+            ),
+            ("AUTO_CLOSE_REQUEST_ON_ERRORED", &self.auto_close_errored),
+        ]
     }
 
     /// Whether a flag is on.

@@ -40,7 +40,7 @@ pub struct World {
     pub(super) announced: VecDeque<Job>,
     next_job: u64,
     pub(super) history: History,
-    pub(super) reigns: Epochs,
+    pub(super) terms: Epochs,
     violation: Option<Violation>,
     /// The faults have stopped.
     pub(super) is_calm: bool,
@@ -66,7 +66,7 @@ impl World {
             announced: VecDeque::new(),
             next_job: 0,
             history: History::default(),
-            reigns: Epochs::default(),
+            terms: Epochs::default(),
             violation: None,
             is_calm: false,
             figures: Figures::default(),
@@ -318,7 +318,7 @@ impl World {
         let mut job = NewJob {
             id,
             kind: plan.kind,
-            key: format!("key{}", plan.key % self.setting.keys),
+            key: format!("key{}", plan.key % self.setting.keys).into(),
             // An empty payload means that it is to be read from the store.
             payload: vec![0],
             source: plan.source.map(|source| format!("source{source}")),

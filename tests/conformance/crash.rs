@@ -61,7 +61,7 @@ async fn check(store: &dyn Store, acknowledged: &HashSet<Done>) {
         let page = store.open_jobs(after, 500).await.unwrap();
         let Some(last) = page.last() else { break };
         after = last.seq;
-        keys.extend(page.into_iter().map(|job| job.new.key));
+        keys.extend(page.iter().map(|job| job.key().to_owned()));
     }
     let mut names: HashSet<&str> = HashSet::new();
     for text in rows.iter().chain(&keys) {
@@ -172,6 +172,8 @@ fn note(line: &str, acknowledged: &mut HashSet<Done>) -> bool {
     }
 }
 
+/// The child process of [`a_killed_process_loses_and_halves_nothing_of_its_file`];
+/// by itself it does nothing.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "run and killed by a_killed_process_loses_and_halves_nothing_of_its_file"]
 async fn writing_until_killed() {

@@ -9,8 +9,9 @@ use super::response_created::{Answered, Content};
 use super::*;
 use crate::crypto::{hash, test_key};
 use crate::delivery::callback::{Callback, Persistence, Target};
+use crate::delivery::message::OutboundMessage;
 use crate::delivery::transaction::{Continuation, Fate, Transact};
-use crate::flows::replay;
+use crate::flows::replay_tests;
 use crate::flows::reply::Reply;
 use crate::flows::testing::{
     TestNode, callbacks, continuation, message_job, of_kind, params, scenario, transactions,
@@ -28,7 +29,7 @@ fn idp() -> TestNode {
         "error_url": "http://127.0.0.1:9800/idp",
     });
     let urls = crate::flows::node::set_callback_urls("idp", url.as_object().unwrap());
-    assert!(node.accept(&urls));
+    node.state.apply(&urls);
     node
 }
 
@@ -38,7 +39,7 @@ fn recorded_request() -> ConsentRequest {
     let incoming = records
         .iter()
         .find(|record| record["body"]["type"] == "incoming_request");
-    replay::consent_request(&incoming.unwrap()["body"])
+    replay_tests::consent_request(&incoming.unwrap()["body"])
 }
 
 async fn receive(node: &TestNode, request: &ConsentRequest) -> Commit {
@@ -106,7 +107,7 @@ fn accessor_on_ledger(node: &TestNode, accessor_id: &str, group: &str, active: b
 }
 
 fn user_signature(request: &ConsentRequest) -> String {
-    replay::user_signature(
+    replay_tests::user_signature(
         &request.request_message,
         &request.initial_salt,
         &request.request_id,
@@ -165,6 +166,52 @@ async fn a_request_that_does_not_match_the_ledger_is_kept_but_not_shown() {
         );
         assert_eq!(node.state.names(Table::ConsentRequest).len(), 1, "{what}");
     }
+}
+
+#[tokio::test]
+async fn a_request_of_somebody_else_than_the_requester_is_not_kept() {
+    let node = idp();
+    let mut forged = recorded_request();
+    forged.rp_id = "as1".to_owned();
+    let commit = receive(&node, &forged).await;
+    let body = &callbacks(&commit.jobs)[0].1;
+    assert!(is_error(
+        body,
+        "idp.processMessage",
+        &forged.request_id,
+        10025
+    ));
+    assert_eq!(
+        node.state.names(Table::ConsentRequest),
+        Vec::<String>::new()
+    );
+}
+
+#[tokio::test]
+async fn an_answer_goes_to_the_requester_whatever_is_received_after_its_request() {
+    let node = idp();
+    let request = recorded_request();
+    receive(&node, &request).await;
+    let mut sent_on = request.clone();
+    sent_on.rp_id = "as1".to_owned();
+    let mut another_text = request.clone();
+    another_text.request_message.push('!');
+    for forged in [sent_on, another_text] {
+        let commit = receive(&node, &forged).await;
+        assert_eq!(callbacks(&commit.jobs)[0].1["error"]["code"], 10025);
+    }
+    let record = row("idp1", &request.request_id);
+    let kept = state::load(&node.context, Table::ConsentRequest, &record, "").await;
+    let kept: Option<Message> = kept.unwrap();
+    assert_eq!(kept, Some(Message::ConsentRequest(request.clone())));
+
+    let accept = respond::respond(&node.context, "idp1", &answer(&request, json!({}))).await;
+    let transact = transactions(&accept.unwrap().writes).remove(0);
+    let job = continuation(&transact, Fate::Committed { height: 58 });
+    let commit = response_created::handle(&node.context, &job).await.unwrap();
+    let sent = of_kind(&commit.jobs, Kind::DeliverMessage).remove(0);
+    let sent: OutboundMessage = codec::decode(&sent.payload).unwrap();
+    assert_eq!(sent.destination_node_id, "rp1");
 }
 
 #[tokio::test]

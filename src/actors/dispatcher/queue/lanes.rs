@@ -57,7 +57,7 @@ impl Queue {
         suspects.next().is_some()
     }
 
-    pub(super) fn lane_for(&mut self, key: &str) -> LaneNo {
+    pub(super) fn lane_for(&mut self, key: &Arc<str>) -> LaneNo {
         if let Some(no) = self.lane_by_key.get(key) {
             if let Some(lane) = self.lanes.get_mut(no) {
                 lane.jobs += 1;
@@ -65,7 +65,7 @@ impl Queue {
             return *no;
         }
         self.turn += 1;
-        let (no, key) = (self.turn, Arc::<str>::from(key));
+        let (no, key) = (self.turn, key.clone());
         self.lane_by_key.insert(key.clone(), no);
         let lane = Lane {
             key,

@@ -75,9 +75,9 @@ impl Entry {
 struct Lane {
     key: Arc<str>,
     /// Open jobs of the key, in whatever phase.
-    jobs: usize,
+    jobs: u32,
     /// Jobs that are assigned or unsettled; nothing else may start.
-    running: usize,
+    running: u32,
     /// What its first job needs, and its turn in `ready`.
     ready: Option<(Need, u64)>,
 }
@@ -154,7 +154,7 @@ impl Queue {
             return false;
         }
         self.horizon.saw(seq);
-        let lane = self.lane_for(job.key());
+        let lane = self.lane_for(&job.new.key);
         let job = Arc::new(light(job));
         let phase = self.phase_by_itself(&job, now);
         // How far the chain had come for the earlier master is not known, nor
