@@ -49,14 +49,14 @@ async fn wrong() -> HttpResponse {
 }
 
 /// A service, the bodies it got, and a client.
-struct Service {
+pub(crate) struct Service {
     address: SocketAddr,
     bodies: Bodies,
-    client: reqwest::Client,
+    pub client: reqwest::Client,
 }
 
 impl Service {
-    fn start() -> Self {
+    pub fn start() -> Self {
         let bodies: Bodies = web::Data::new(Mutex::default());
         let shared = bodies.clone();
         let server = HttpServer::new(move || {
@@ -81,7 +81,7 @@ impl Service {
         }
     }
 
-    fn url(&self, path: &str) -> String {
+    pub fn url(&self, path: &str) -> String {
         format!("http://{}/{path}", self.address)
     }
 
@@ -206,6 +206,7 @@ async fn failures_are_temporary_only_when_the_service_cannot_be_reached() {
         .await
         .unwrap_err();
     assert_eq!(error.code().number, 10011);
+    assert!(error.is_temporary(), "it will be set");
 }
 
 #[actix::test]

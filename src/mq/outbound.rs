@@ -12,6 +12,7 @@ use serde_json::{Map, Value, json};
 
 use super::{body, envelope, gzip};
 use crate::actors::Run;
+use crate::delivery::callback::error_job;
 use crate::delivery::message::{OutboundMessage, SEND_TIMEOUT};
 use crate::error::{Error, codes};
 use crate::flows;
@@ -19,7 +20,7 @@ use crate::job::{Commit, Job, JobId, Kind, Millis, NewJob, Table, Write, deliver
 use crate::ledger::query;
 use crate::ledger::types::{MqAddress, NodeKey};
 use crate::mq::message::Message;
-use crate::node::Context;
+use crate::node::{Context, Role};
 use crate::proto::wire::MqMessage;
 
 /// Largest message, in bytes after compression. A larger one would vanish at
@@ -90,7 +91,8 @@ pub async fn send(
     Ok(commit)
 }
 
-/// Handler of `mq.send`. A message that cannot be signed for good ends as failed.
+/// Handler of `mq.send`. A message that can never be signed or encrypted ends
+/// as failed, and the role that sent it is told by an `error` callback.
 ///
 /// # Errors
 /// Temporary ones only.
@@ -106,11 +108,42 @@ pub async fn run_send(context: &Context, job: &Job) -> Result<Run, Error> {
     match seal(context, &sender_node_id, &receivers, &message).await {
         Ok(commit) => Ok(Run::Commit(commit)),
         Err(error) if error.is_temporary() => Err(error),
-        Err(error) => Ok(Run::Commit(Commit::failed(format!(
-            "cannot send {} of request {}: {error}",
-            message.type_name(),
-            message.request_id()
-        )))),
+        Err(error) => Ok(Run::Commit(unsendable(
+            context,
+            &sender_node_id,
+            &message,
+            &error,
+        ))),
+    }
+}
+
+fn unsendable(context: &Context, sender_node_id: &str, message: &Message, error: &Error) -> Commit {
+    let request_id = message.request_id();
+    let mut commit = Commit::failed(format!(
+        "cannot send {} of request {request_id}: {error}",
+        message.type_name()
+    ));
+    let role = sender_role(context, message).as_str();
+    commit.job(error_job(
+        role,
+        Some(sender_node_id),
+        &format!("{role}.processMessage"),
+        Some(request_id),
+        error,
+    ));
+    commit
+}
+
+/// Role of the node that sends a message. Behind a proxy: the one whose message
+/// it is.
+fn sender_role(context: &Context, message: &Message) -> Role {
+    if context.role != Role::Proxy {
+        return context.role;
+    }
+    match message {
+        Message::ConsentRequest(_) | Message::DataRequest(_) => Role::Rp,
+        Message::IdpResponse(_) => Role::Idp,
+        Message::AsResponse(_) => Role::As,
     }
 }
 

@@ -49,9 +49,9 @@ pub async fn run_deliver(
             record_duration(started.elapsed(), answer.status, wants_answer);
             Run::Commit(delivered(&callback, answer))
         }
-        Err(CallFailure::Busy) => Run::Retry {
+        Err(CallFailure::Busy(receiver)) => Run::Retry {
             after: BUSY_DELAY,
-            reason: format!("{url}: too many calls at a time"),
+            reason: format!("{receiver}: too many calls at a time"),
         },
         Err(CallFailure::Unusable(reason)) => {
             counter!("client_callback_fails_total").increment(1);
