@@ -2,6 +2,7 @@
 //! inside a standalone process.
 
 pub mod client;
+pub mod introduction;
 mod link;
 pub mod local;
 mod master;

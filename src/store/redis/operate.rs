@@ -13,6 +13,9 @@ use crate::store::{
 /// Looks at a job that changes meanwhile, at most.
 const LOOKS: usize = 8;
 
+/// How the script is told of a job that cannot be read.
+const UNREADABLE: &str = "unreadable";
+
 /// A job as it was read.
 enum Seen {
     Open(Job, String),
@@ -66,14 +69,17 @@ impl RedisStore {
         audited: &Audited,
         mut job: Job,
     ) -> Result<Option<Operated>, StoreError> {
-        let held = record::held_bytes(job.new.not_before);
-        let (seen, held) = match (job.kind(), audited.was) {
-            (Kind::Unreadable, _) => ("unreadable", &[][..]),
-            (_, Was::Waiting) => ("waiting", &held[..]),
-            _ => ("parked", &[][..]),
+        let (line, held) = (
+            format!("line:{}", job.key()),
+            record::held_bytes(job.new.not_before),
+        );
+        let (seen, line, held) = match (job.kind(), audited.was) {
+            (Kind::Unreadable, _) => (UNREADABLE, &line[..], &[][..]),
+            (_, Was::Waiting) => ("waiting", "", &held[..]),
+            _ => ("parked", "", &[][..]),
         };
         let mut command = self.operate_call(audited);
-        command.arg(seen).arg("").arg(0).arg(held);
+        command.arg(seen).arg(line).arg(0).arg(held);
         let Some(numbers) = self.operate_unless_changed(&command).await? else {
             return Ok(None);
         };
@@ -100,7 +106,10 @@ impl RedisStore {
         let audited = Audited::new(operation.clone(), &failed.job, Was::Failed, &failed.reason);
         let (new, attempt) = again(&failed.job, operation.at);
         let mut command = self.operate_call(&audited);
-        command.arg(&failed.failed_at.0.to_be_bytes()[..]);
+        match failed.job.kind() {
+            Kind::Unreadable => command.arg(UNREADABLE),
+            _ => command.arg(&failed.failed_at.0.to_be_bytes()[..]),
+        };
         command.arg(arguments::line_name(&new)).arg(attempt.number);
         command.arg(record::unnumbered(&new, operation.at));
         let Some(numbers) = self.operate_unless_changed(&command).await? else {
