@@ -50,7 +50,7 @@ impl WorkerSession {
         match (self.outbox.back_mut(), message) {
             (Some(FromMaster::Assign(waiting)), FromMaster::Assign(jobs)) => waiting.extend(jobs),
             // Whatever is waiting shows life as well.
-            (Some(_), FromMaster::Heartbeat) => {}
+            (Some(_), FromMaster::Heartbeat(_)) => {}
             (_, message) => self.outbox.push_back(message),
         }
     }

@@ -49,14 +49,14 @@ async fn wrong() -> HttpResponse {
 }
 
 /// A service, the bodies it got, and a client.
-struct Service {
+pub(crate) struct Service {
     address: SocketAddr,
     bodies: Bodies,
-    client: reqwest::Client,
+    pub client: reqwest::Client,
 }
 
 impl Service {
-    fn start() -> Self {
+    pub fn start() -> Self {
         let bodies: Bodies = web::Data::new(Mutex::default());
         let shared = bodies.clone();
         let server = HttpServer::new(move || {
@@ -81,7 +81,7 @@ impl Service {
         }
     }
 
-    fn url(&self, path: &str) -> String {
+    pub fn url(&self, path: &str) -> String {
         format!("http://{}/{path}", self.address)
     }
 

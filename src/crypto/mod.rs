@@ -5,7 +5,7 @@ pub mod encryption;
 pub mod envelope;
 pub mod external;
 #[cfg(test)]
-mod external_tests;
+pub(crate) mod external_tests;
 pub mod hash;
 pub mod key_files;
 pub mod keyring;
@@ -34,6 +34,11 @@ pub trait Crypto: Send + Sync {
     /// True when operations are done in this process: cheap enough for an API
     /// call to do them before it answers.
     fn is_local(&self) -> bool;
+
+    /// Calls of an external service that this process waits for.
+    fn calls_under_way(&self) -> u64 {
+        0
+    }
 
     /// Signs with the named algorithm (spec/messaging-and-crypto.md 5.4).
     ///

@@ -110,6 +110,9 @@ kinds! {
     /// Stands for a job whose record cannot be read. It is never accepted and
     /// never run: it shows as parked, blocks its key, and an operator drops it.
     Unreadable = "unreadable", Once;
+    /// AS: sign data with an external crypto service, then put it on its way to
+    /// the ledger.
+    AsSignData = "as.sign_data", Transactional;
 }
 
 impl Kind {
@@ -119,6 +122,15 @@ impl Kind {
             Class::Transactional => Pool::Run,
             Class::Delivery | Class::Once => Pool::Delivery,
         }
+    }
+
+    /// Whether its handler signs or decrypts, and so calls the external crypto
+    /// service if there is one.
+    pub fn calls_crypto(self) -> bool {
+        matches!(
+            self,
+            Kind::LedgerTransact | Kind::MqSend | Kind::MqReceive | Kind::AsSignData
+        )
     }
 
     /// The kind with this [`name`](Self::name).

@@ -12,6 +12,8 @@ use serde_json::{Map, Value, json};
 
 use super::{body, envelope, gzip};
 use crate::actors::Run;
+use crate::delivery::callback::error_job;
+use crate::delivery::crypto_service::given_up_in_time;
 use crate::delivery::message::{OutboundMessage, SEND_TIMEOUT};
 use crate::error::{Error, codes};
 use crate::flows;
@@ -90,7 +92,9 @@ pub async fn send(
     Ok(commit)
 }
 
-/// Handler of `mq.send`. A message that cannot be signed for good ends as failed.
+/// Handler of `mq.send`. A message that cannot be signed for good ends as
+/// failed, and the sender's `error_url` hears of it, as it does when the message
+/// is signed by its maker.
 ///
 /// # Errors
 /// Temporary ones only.
@@ -103,14 +107,29 @@ pub async fn run_send(context: &Context, job: &Job) -> Result<Run, Error> {
     let message: Message = serde_json::from_str(&message).map_err(|error| {
         Error::with_message(codes::UNKNOWN_ERROR, format!("stored message: {error}"))
     })?;
-    match seal(context, &sender_node_id, &receivers, &message).await {
+    let sealed = seal(context, &sender_node_id, &receivers, &message).await;
+    match sealed.map_err(|error| given_up_in_time(context, job, error)) {
         Ok(commit) => Ok(Run::Commit(commit)),
         Err(error) if error.is_temporary() => Err(error),
-        Err(error) => Ok(Run::Commit(Commit::failed(format!(
-            "cannot send {} of request {}: {error}",
-            message.type_name(),
-            message.request_id()
-        )))),
+        Err(error) => {
+            let request_id = message.request_id();
+            let name = message.type_name();
+            let reason = format!("cannot send {name} of request {request_id}: {error}");
+            let mut commit = Commit::failed(reason);
+            let (role, action) = sender_of(&message);
+            let (node_id, request_id) = (Some(sender_node_id.as_str()), Some(request_id));
+            commit.job(error_job(role, node_id, action, request_id, &error));
+            Ok(Run::Commit(commit))
+        }
+    }
+}
+
+/// Whose `error_url` hears that a message is not sent, and as what.
+fn sender_of(message: &Message) -> (&'static str, &'static str) {
+    match message {
+        Message::ConsentRequest(_) | Message::DataRequest(_) => ("rp", "rp.processMessage"),
+        Message::IdpResponse(_) => ("idp", "idp.afterCreateIdpResponse"),
+        Message::AsResponse(_) => ("as", "as.afterCreateAsResponse"),
     }
 }
 

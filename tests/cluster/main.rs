@@ -15,6 +15,7 @@ mod jobs;
 mod ledger;
 mod mastership;
 mod messages;
+mod metrics;
 mod network;
 mod requests;
 mod rubbish;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::{Entry, Lane, LaneNo, Phase, Queue};
 use crate::actors::dispatcher::sessions::Need;
+use crate::flows::dispatch::is_of_request;
 use crate::job::{JobId, Pool, receiver_of};
 use crate::mistake::{self, Mistake};
 
@@ -68,6 +69,8 @@ impl Queue {
         let (no, key) = (self.turn, Arc::<str>::from(key));
         self.lane_by_key.insert(key.clone(), no);
         let lane = Lane {
+            is_of_request: is_of_request(&key),
+            of_request: 0,
             key,
             jobs: 1,
             running: 0,

@@ -23,6 +23,7 @@ use super::horizon::Horizon;
 use super::receivers::Receivers;
 use super::sessions::Need;
 use super::snapshot::JobCounts;
+use super::tally::Tally;
 
 /// Where an open job is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -78,6 +79,10 @@ struct Lane {
     jobs: usize,
     /// Jobs that are assigned or unsettled; nothing else may start.
     running: usize,
+    /// Its key is that of a request; and then, how many of its jobs are in line,
+    /// assigned or unsettled.
+    is_of_request: bool,
+    of_request: usize,
     /// What its first job needs, and its turn in `ready`.
     ready: Option<(Need, u64)>,
 }
@@ -112,6 +117,7 @@ pub(super) struct Queue {
     height: u64,
     turn: u64,
     counts: JobCounts,
+    tally: Tally,
 }
 
 impl Queue {
@@ -320,6 +326,10 @@ impl Queue {
             waiting: self.counts.waiting - ready,
             ..self.counts
         }
+    }
+
+    pub(super) fn tally(&self) -> Tally {
+        self.tally
     }
 
     /// Parked jobs with `seq > after`, oldest first.
