@@ -81,9 +81,11 @@ impl ExternalCrypto {
                 pending: gauge!("pending_external_crypto_callbacks_total"),
             },
             durations: Labelled::new(|(asked, status)| {
-                let code = status.to_string();
-                let name = "external_crypto_callback_duration_ms";
-                histogram!(name, "type" => *asked, "code" => code)
+                histogram!(
+                    "external_crypto_callback_duration_ms",
+                    "type" => *asked,
+                    "code" => status.to_string(),
+                )
             }),
         }
     }

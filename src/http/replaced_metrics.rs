@@ -2,7 +2,7 @@
 //! described, and there from the start, so that a dashboard shows 0 and not
 //! nothing. Those whose labels say what happened appear when it has.
 
-use metrics::{counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram};
+use metrics::{IntoLabels, Key, Level, Metadata, Recorder, with_recorder};
 
 type Labels = &'static [(&'static str, &'static str)];
 
@@ -174,22 +174,30 @@ const METRICS: &[(&str, Form, &str)] = &[
 
 /// Makes them known to the recorder.
 pub(super) fn announce() {
-    for (name, form, help) in METRICS {
-        match form {
-            Counter => {
-                describe_counter!(*name, *help);
-                counter!(*name).increment(0);
-            }
-            Gauge => {
-                describe_gauge!(*name, *help);
-                gauge!(*name).increment(0.0);
-            }
-            Histogram(series) => {
-                describe_histogram!(*name, *help);
-                for labels in *series {
-                    // A series is there as soon as it has a handle.
-                    let _ = histogram!(*name, *labels);
-                }
+    with_recorder(|recorder| {
+        for (name, form, help) in METRICS {
+            make(recorder, name, form, help);
+        }
+    });
+}
+
+/// A series is there as soon as it has a handle.
+fn make(recorder: &dyn Recorder, name: &'static str, form: &Form, help: &'static str) {
+    let metadata = Metadata::new(module_path!(), Level::INFO, None);
+    match form {
+        Counter => {
+            recorder.describe_counter(name.into(), None, help.into());
+            let _ = recorder.register_counter(&Key::from_name(name), &metadata);
+        }
+        Gauge => {
+            recorder.describe_gauge(name.into(), None, help.into());
+            let _ = recorder.register_gauge(&Key::from_name(name), &metadata);
+        }
+        Histogram(series) => {
+            recorder.describe_histogram(name.into(), None, help.into());
+            for labels in *series {
+                let key = Key::from_parts(name, labels.into_labels());
+                let _ = recorder.register_histogram(&key, &metadata);
             }
         }
     }

@@ -32,15 +32,16 @@ struct OfKind {
 
 impl OfKind {
     fn new(kind: Kind) -> Self {
+        let pending = match kind {
+            Kind::DeliverMessage | Kind::MqSend => gauge!("pending_outbound_mq_messages_total"),
+            Kind::MqReceive => gauge!("processing_inbound_mq_messages_total"),
+            Kind::DeliverCallback => gauge!("pending_client_callbacks_total"),
+            _ => Gauge::noop(),
+        };
         let name = kind.name();
         Self {
             running: AtomicU64::new(0),
-            pending: match kind {
-                Kind::DeliverMessage | Kind::MqSend => gauge!("pending_outbound_mq_messages_total"),
-                Kind::MqReceive => gauge!("processing_inbound_mq_messages_total"),
-                Kind::DeliverCallback => gauge!("pending_client_callbacks_total"),
-                _ => Gauge::noop(),
-            },
+            pending,
             total: counter!("erawan_jobs_total", "kind" => name),
             duration: histogram!("erawan_job_duration_ms", "kind" => name),
         }
