@@ -19,12 +19,14 @@ pub const PROTOCOL_VERSION: u32 = 2;
 /// runs it reads it from the store.
 pub const INLINE_PAYLOAD: usize = 32 * 1024;
 
-/// The job as it travels: without its payload if that is large. The codec never
-/// writes an empty payload, so empty always means "in the store".
+/// The job as it travels: without its payload if that is large, and without its
+/// source, which only the store looks at. The codec never writes an empty
+/// payload, so empty always means "in the store".
 pub fn light(mut job: Job) -> Job {
     if job.new.payload.len() > INLINE_PAYLOAD {
         job.new.payload = Vec::new();
     }
+    job.new.source = None;
     job
 }
 

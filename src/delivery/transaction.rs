@@ -412,7 +412,7 @@ fn continue_with(transact: &Transact, hash: &str, fate: Fate) -> Option<NewJob> 
         fate,
         context: then.context.clone(),
     };
-    let job = NewJob::new(then.kind, &then.key, &settled);
+    let job = NewJob::new(then.kind, then.key.as_str(), &settled);
     Some(job.source(format!("transaction:{hash}")))
 }
 

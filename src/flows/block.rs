@@ -200,7 +200,7 @@ mod tests {
             .map(|job| {
                 let kind = job.kind;
                 let update: RequestUpdate = accepted(job.clone()).payload().unwrap();
-                assert_eq!(job.key, request_key(&update.request_id));
+                assert_eq!(*job.key, *request_key(&update.request_id));
                 let id = &update.request_id;
                 assert_eq!(
                     job.source,

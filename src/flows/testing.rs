@@ -492,7 +492,7 @@ pub(crate) fn continuation(transact: &Transact, fate: Fate) -> Job {
         fate,
         context: then.context.clone(),
     };
-    job(NewJob::new(then.kind, &then.key, &settled))
+    job(NewJob::new(then.kind, then.key.as_str(), &settled))
 }
 
 /// The transactions that these writes would send.

@@ -28,8 +28,6 @@ const BACKLOG: u32 = 1024;
 const MOST_CONNECTIONS: usize = 8192;
 /// Bytes of all bodies being read at one time.
 const BODY_MEMORY: usize = 256 * 1024 * 1024;
-/// Calls that are worked on at one time, beyond reading their bodies.
-const MOST_CALLS: usize = 2048;
 /// Open requests have this long to end when the server stops.
 const STOP_TIME_LIMIT: u64 = 30;
 
@@ -53,6 +51,9 @@ pub struct ServerOptions {
     pub address: SocketAddr,
     /// Threads that serve connections; 2 are enough for a node.
     pub threads: usize,
+    /// Calls that are worked on at one time, beyond reading their bodies; others
+    /// are told to come later.
+    pub most_calls: usize,
 }
 
 /// What every request is served with.
@@ -97,9 +98,9 @@ pub async fn serve(options: ServerOptions) -> io::Result<ServerHandle> {
     let address = options.address;
     let threads = options.threads;
     let api = web::Data::new(Api {
-        options,
         bodies: Budget::new(BODY_MEMORY),
-        calls: Semaphore::new(MOST_CALLS),
+        calls: Semaphore::new(options.most_calls),
+        options,
     });
     let server = HttpServer::new(move || {
         App::new()

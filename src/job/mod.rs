@@ -11,6 +11,7 @@ pub use commit::{Column, Commit, Guard, Outcome, Row, Table, Write};
 pub use kind::{Class, Kind, Pool};
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
@@ -85,7 +86,7 @@ pub struct NewJob {
     /// Which handler runs it.
     pub kind: Kind,
     /// Jobs of one key run one at a time, in the order accepted.
-    pub key: String,
+    pub key: Arc<str>,
     /// The kind's payload in the form of [`codec`].
     #[serde(with = "codec::bytes")]
     pub payload: Vec<u8>,
@@ -108,7 +109,7 @@ pub struct NewJob {
 
 impl NewJob {
     /// A job that may run at once.
-    pub fn new<P: Serialize>(kind: Kind, key: impl Into<String>, payload: &P) -> Self {
+    pub fn new<P: Serialize>(kind: Kind, key: impl Into<Arc<str>>, payload: &P) -> Self {
         Self {
             id: JobId::generate(),
             kind,

@@ -124,7 +124,7 @@ async fn every_recorded_message_becomes_a_record_and_a_job_of_its_role() {
         assert_eq!(received.receiver_node_id, receiver);
         let message: Message = serde_json::from_str(&received.message).unwrap();
         assert_eq!(message.sender(), push["sender_id"]);
-        assert_eq!(job.key, format!("request:{}", message.request_id()));
+        assert_eq!(*job.key, *format!("request:{}", message.request_id()));
         assert_eq!(job.after_height, Some(message.position().1));
         kinds.push(job.kind.name());
 

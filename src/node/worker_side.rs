@@ -27,6 +27,8 @@ use crate::mq::client::MqClient;
 use crate::store::Accepted;
 
 const API_THREADS: usize = 2;
+/// API calls that are worked on at one time.
+const MOST_CALLS: usize = 2048;
 const REGISTRATION_POLL: Duration = Duration::from_millis(250);
 const MQ_INFO_POLL: Duration = Duration::from_secs(5);
 const HTTP_STOP: Duration = Duration::from_secs(2);
@@ -252,6 +254,7 @@ async fn start_api(
         }),
         address: ([0, 0, 0, 0], parts.config.api.port).into(),
         threads: API_THREADS,
+        most_calls: MOST_CALLS,
     })
     .await
 }

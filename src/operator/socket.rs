@@ -4,7 +4,7 @@
 
 use std::fs::{self, Permissions};
 use std::io;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -22,6 +22,7 @@ pub(super) const SOCKET_FILE: &str = "erawan.sock";
 pub struct OperatorSocket {
     serving: JoinHandle<()>,
     path: PathBuf,
+    inode: u64,
 }
 
 impl OperatorSocket {
@@ -37,6 +38,7 @@ impl OperatorSocket {
         let _ = fs::remove_file(&unnamed);
         let listener = UnixListener::bind(&unnamed)?;
         fs::set_permissions(&unnamed, Permissions::from_mode(0o600))?;
+        let inode = fs::metadata(&unnamed)?.ino();
         fs::rename(&unnamed, &path)?;
         let serving = tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
@@ -48,15 +50,22 @@ impl OperatorSocket {
                 });
             }
         });
-        Ok(Self { serving, path })
+        Ok(Self {
+            serving,
+            path,
+            inode,
+        })
     }
 }
 
 impl Drop for OperatorSocket {
     fn drop(&mut self) {
         self.serving.abort();
-        // It may have been replaced or removed by others.
-        let _ = fs::remove_file(&self.path);
+        // A later master that shares the directory may have put its own there.
+        if fs::metadata(&self.path).is_ok_and(|found| found.ino() == self.inode) {
+            // Nobody listens any more, which is all that matters.
+            let _ = fs::remove_file(&self.path);
+        }
     }
 }
 

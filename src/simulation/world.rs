@@ -318,7 +318,7 @@ impl World {
         let mut job = NewJob {
             id,
             kind: plan.kind,
-            key: format!("key{}", plan.key % self.setting.keys),
+            key: format!("key{}", plan.key % self.setting.keys).into(),
             // An empty payload means that it is to be read from the store.
             payload: vec![0],
             source: plan.source.map(|source| format!("source{source}")),

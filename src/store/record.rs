@@ -20,6 +20,8 @@
 //!
 //! Numbers are big-endian.
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 
 use super::{FailedJob, LastError, StoreError};
@@ -254,7 +256,7 @@ fn unreadable(id: JobId, head: Head, record: &[u8]) -> Job {
     let new = NewJob {
         id,
         kind: Kind::Unreadable,
-        key: key(record).map_or_else(|_| format!("unreadable:{id}"), str::to_owned),
+        key: key(record).map_or_else(|_| format!("unreadable:{id}").into(), Arc::from),
         payload: record.get(KEY_OFFSET..).unwrap_or_default().to_vec(),
         source: None,
         not_before: None,
@@ -272,7 +274,7 @@ fn unreadable(id: JobId, head: Head, record: &[u8]) -> Job {
 fn description(record: &[u8]) -> Result<(NewJob, Millis), StoreError> {
     let mut reader = Reader(record);
     reader.take(KEY_OFFSET - 4)?;
-    let key = reader.text()?.to_owned();
+    let key = Arc::from(reader.text()?);
     let description: Description = {
         let length = reader.u32()? as usize;
         codec::decode(reader.take(length)?).map_err(corrupt)?

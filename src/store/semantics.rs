@@ -349,7 +349,7 @@ impl StoreState {
 
     fn put(&mut self, now: Millis, new: NewJob, attempt: u32) -> Job {
         let in_line = is_in_line(&new);
-        let of_key = |open: &&Open| open.in_line && open.job.key() == new.key;
+        let of_key = |open: &&Open| open.in_line && open.job.new.key == new.key;
         let last = self.open.values().rev().find(of_key);
         let prev = last.filter(|_| in_line).map_or(0, |open| open.job.seq);
         self.last_seq += 1;

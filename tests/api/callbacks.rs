@@ -205,7 +205,7 @@ fn handed_on(run: &Run) -> (Option<String>, DataRequestAnswer) {
     assert_eq!(commit.jobs.len(), 1);
     let new = &commit.jobs[0];
     assert_eq!(new.kind, Kind::AsCallbackAnswer);
-    assert_eq!(new.key, erawan::flows::request_key("r"));
+    assert_eq!(*new.key, *erawan::flows::request_key("r"));
     let source = new.source.clone();
     (source, job_of(new.clone(), 0).payload().unwrap())
 }

@@ -18,6 +18,10 @@ use erawan::node::{Context, QueueLimit, Role};
 use erawan::store::*;
 use parking_lot::Mutex;
 use serde_json::Value;
+use tokio::sync::watch;
+
+/// Calls that an API works on at one time.
+pub const MOST_CALLS: usize = 3;
 
 /// A configuration for tests; the API listens on a free port.
 pub fn config() -> Config {
@@ -114,6 +118,8 @@ impl Ledger for FakeLedger {
 pub struct FakeStore {
     /// What `accept` was given.
     pub accepted: Mutex<Vec<Accept>>,
+    /// While true, `accept` does not answer.
+    pub is_silent: watch::Sender<bool>,
     /// What `accept` answers in place of storing.
     pub refusal: Mutex<Option<Result<Accepted, StoreError>>>,
     /// Columns of rows.
@@ -154,6 +160,8 @@ fn not_asked<T>() -> Result<T, StoreError> {
 #[async_trait]
 impl Store for FakeStore {
     async fn accept(&self, accept: Accept) -> Result<Accepted, StoreError> {
+        let mut is_silent = self.is_silent.subscribe();
+        is_silent.wait_for(|is_silent| !is_silent).await.unwrap();
         if let Some(refusal) = self.refusal.lock().clone() {
             return refusal;
         }
@@ -430,6 +438,7 @@ impl Node {
             submit: Arc::new(move |jobs| announced.lock().extend(jobs)),
             address: "127.0.0.1:0".parse().unwrap(),
             threads: 1,
+            most_calls: MOST_CALLS,
         })
         .await
         .unwrap();

@@ -1,13 +1,16 @@
 //! What happens between an operation and its 202.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use erawan::error::{Error, codes};
 use erawan::http::Outcome;
 use erawan::job::{Kind, NewJob, Table, Write};
 use erawan::node::Role;
 use erawan::store::{Accept, Accepted, StoreError};
+use futures_util::future::join_all;
 use serde_json::json;
 
-use crate::fakes::Node;
+use crate::fakes::{MOST_CALLS, Node};
 use crate::network::{Answer, client, send};
 
 fn accepted() -> Outcome {
@@ -88,4 +91,34 @@ async fn outcomes_without_a_body_have_none() {
     node.will_return(Ok(Outcome::Stored(Accept::default())));
     let answer = close(&node).await;
     assert_eq!((answer.status, answer.content_length), (204, None));
+}
+
+#[actix_web::test]
+async fn calls_beyond_those_that_can_be_worked_on_are_told_to_come_later() {
+    let node = Node::start(Role::Rp).await;
+    node.will_return(Ok(accepted()));
+    node.store.is_silent.send_replace(true);
+    let answered = AtomicUsize::new(0);
+    let call = async || {
+        let answer = close(&node).await;
+        answered.fetch_add(1, Ordering::Relaxed);
+        answer
+    };
+    let calls = join_all((0..MOST_CALLS).map(|_| call()));
+    let one_more = async {
+        while node.store.is_silent.receiver_count() < MOST_CALLS {
+            tokio::task::yield_now().await;
+        }
+        let refused = close(&node).await;
+        assert_eq!(refused.status, 503);
+        assert_eq!(refused.retry_after.as_deref(), Some("1"));
+        assert_eq!(answered.load(Ordering::Relaxed), 0);
+        // What needs no work is answered all the same.
+        let information = send(client().get(node.url("/info"))).await;
+        assert_eq!(information.status, 200);
+        node.store.is_silent.send_replace(false);
+    };
+    let (calls, ()) = tokio::join!(calls, one_more);
+    assert!(calls.iter().all(|answer| answer.status == 202));
+    assert_eq!(close(&node).await.status, 202);
 }

@@ -250,3 +250,36 @@ async fn a_second_master_of_an_embedded_store_says_why_it_stops() {
     assert_all_verified(&apps, 3);
     net.end(apps).await;
 }
+
+/// They share a data directory, as two processes on one machine do.
+#[actix_web::test]
+async fn of_two_standalone_processes_of_a_node_one_leads_and_the_other_takes_over() {
+    let mut net = Net::start(Store::Redis, 0).await;
+    let second = another(&net.processes(Role::Rp)[0], "rp1-second");
+    stands_by(&second).await;
+    net.processes(Role::Rp).push(second);
+    let apps = net.apps().await;
+    let socket = net.network.directory.join("data/rp1/erawan.sock");
+    let operators_are_heard = || async { tokio::net::UnixStream::connect(&socket).await.is_ok() };
+    eventually("operators are heard", operators_are_heard).await;
+    let processes = net.processes(Role::Rp);
+    let dies_and_stops = async {
+        verified(&apps, 5).await;
+        kill(&mut processes[0]).await;
+        let leads = || async { role_of(&processes[1]).await == "standalone" };
+        eventually("the second leads", leads).await;
+        eventually("operators are heard", operators_are_heard).await;
+        start_again(&mut processes[0]);
+        stands_by(&processes[0]).await;
+        // And back, in good order: whoever leaves takes away only its own socket.
+        processes[1].process.signal(Signal::SIGTERM);
+        let leads = || async { role_of(&processes[0]).await == "standalone" };
+        eventually("the first leads again", leads).await;
+        let status = processes[1].process.wait().await.unwrap();
+        assert_eq!(status.code(), Some(0));
+        eventually("operators are heard", operators_are_heard).await;
+    };
+    under_load(&apps, dies_and_stops).await;
+    start_again(&mut net.processes(Role::Rp)[1]);
+    net.end(apps).await;
+}

@@ -151,8 +151,10 @@ async fn a_stopping_worker_hands_back_what_it_cannot_finish_and_it_goes_on_elsew
     let answer = plain_client().post(url).json(&body).send().await.unwrap();
     assert_eq!(answer.status(), 202);
     let (first, _) = silent.accept().await.unwrap();
+    let apis: Vec<_> = net.network.node(Role::Rp).unwrap().api_urls();
     let workers = &mut net.processes(Role::Rp)[1..];
-    let stops = join_all(workers.iter_mut().map(stops_in_good_order)).await;
+    let stops = join_all(workers.iter_mut().map(stops_in_good_order));
+    let (stops, ()) = tokio::join!(stops, turn_callers_away(&apis));
     println!("workers with a callback under way stop in {stops:?}");
     for worker in workers {
         start_again(worker);
@@ -161,6 +163,23 @@ async fn a_stopping_worker_hands_back_what_it_cannot_finish_and_it_goes_on_elsew
     let (second, _) = again.expect("the callback is tried again").unwrap();
     drop((first, second));
     net.end(apps).await;
+}
+
+/// Waits until one of these refuses a call because it is stopping, and ends the
+/// connection with it, so that the caller's next call goes elsewhere.
+async fn turn_callers_away(apis: &[String]) {
+    let turns_away = |api: String| async move {
+        let Ok(answer) = call_that_writes(&api).await else {
+            return false;
+        };
+        let header = |name: &str| answer.headers().get(name)?.to_str().ok();
+        answer.status() == 503 && header("connection") == Some("close")
+    };
+    eventually("503 and Connection: close", || async {
+        let answers = apis.iter().cloned().map(turns_away);
+        join_all(answers).await.contains(&true)
+    })
+    .await;
 }
 
 /// Every process one after the other, each when the one before works again.

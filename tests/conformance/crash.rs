@@ -61,7 +61,7 @@ async fn check(store: &dyn Store, acknowledged: &HashSet<Done>) {
         let page = store.open_jobs(after, 500).await.unwrap();
         let Some(last) = page.last() else { break };
         after = last.seq;
-        keys.extend(page.into_iter().map(|job| job.new.key));
+        keys.extend(page.iter().map(|job| job.key().to_owned()));
     }
     let mut names: HashSet<&str> = HashSet::new();
     for text in rows.iter().chain(&keys) {

@@ -121,6 +121,23 @@ async fn a_restart_without_loss_begins_a_new_term_and_is_no_setback() {
     assert_eq!(store.setbacks(), 0);
 }
 
+/// As some hosted ones do.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_redis_that_refuses_info_serves_and_its_restart_begins_a_new_term() {
+    let mut server = server(Durability::Always);
+    ask(&server, "ACL", &["SETUSER", "default", "-info"]).await;
+    let store = connect_redis(&server).await.unwrap();
+    let before = epoch_of(&store, "master").await;
+    let kept = accept_job(&store, job("k")).await;
+    assert_eq!(epoch_of(&store, "master").await, before);
+    server.restart().unwrap();
+    ask(&server, "ACL", &["SETUSER", "default", "-info"]).await;
+    works_again(&store).await;
+    assert!(epoch_of(&store, "master").await > before);
+    apply(&store, attempt(&kept), Commit::nothing()).await;
+    assert_eq!(store.setbacks(), 0);
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_loss_without_a_restart_is_noticed_too() {
     let server = server(Durability::Volatile);

@@ -51,7 +51,7 @@ impl Tally {
     }
 
     /// A job of a request does. `jobs`: of its request, in line or running.
-    pub(super) fn count_of_request(&mut self, phase: Phase, jobs: &mut usize, enters: bool) {
+    pub(super) fn count_of_request(&mut self, phase: Phase, jobs: &mut u32, enters: bool) {
         match phase {
             Phase::InLine | Phase::Blocked(_) => step(&mut self.request_jobs_in_line, enters),
             Phase::Assigned(_) | Phase::Unsettled => {
@@ -60,7 +60,7 @@ impl Tally {
             Phase::HeldUntil(_) | Phase::HeldAbove { .. } | Phase::Parked => return,
         }
         let before = *jobs;
-        step(jobs, enters);
+        *jobs = if enters { before + 1 } else { before - 1 };
         if before == 0 || *jobs == 0 {
             step(&mut self.requests, enters);
         }

@@ -37,7 +37,7 @@ async fn cluster(store: StoreArgument, masters: usize, hold: Duration) -> io::Re
 /// Accepts one job; returns its key.
 async fn accept(cluster: &Cluster, number: usize) -> io::Result<String> {
     let job = noop(number as u64);
-    let key = job.key.clone();
+    let key = job.key.to_string();
     let accept = Accept {
         jobs: vec![job],
         ..Accept::default()

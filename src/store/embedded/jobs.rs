@@ -88,7 +88,7 @@ pub(super) fn open(
     tables.set_number("seq", seq)?;
     let mut prev = 0;
     if record::is_in_line(&new) {
-        let key = new.key.as_str();
+        let key = &*new.key;
         let last = tables.line.range((key, 0)..=(key, u64::MAX))?.next_back();
         prev = last.transpose()?.map_or(0, |(place, _)| place.value().1);
         tables.line.insert((key, seq), ())?;

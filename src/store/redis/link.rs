@@ -65,7 +65,7 @@ impl Link {
     }
 
     /// How often a new connection has led to a server that was started anew, or
-    /// to another one.
+    /// to another one, as far as it says.
     pub fn restarts(&self) -> u64 {
         self.restarts.load(Ordering::Acquire)
     }
@@ -111,11 +111,14 @@ impl Link {
         match attempt {
             Ok(mut connection) => {
                 let run = run_of(&mut connection).await;
-                if run.is_some() && current.run.is_some() && run != current.run {
+                // One that does not say is taken for another: a master that reads
+                // everything anew does so once too often rather than never.
+                let is_the_same = run.is_some() && run == current.run;
+                if current.generation > 0 && !is_the_same {
                     self.restarts.fetch_add(1, Ordering::AcqRel);
                     tracing::warn!("Redis was restarted, or is another server now");
                 }
-                current.run = run.or(current.run.take());
+                current.run = run;
                 current.generation += 1;
                 current.connection = Some(connection.clone());
                 Ok((connection, current.generation))

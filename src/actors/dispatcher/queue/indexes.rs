@@ -1,6 +1,7 @@
 //! What the queue keeps beside its jobs, by their phase.
 
 use super::{LaneNo, Phase, Queue};
+use crate::flows::dispatch::is_of_request;
 use crate::mistake::{self, Mistake};
 
 impl Queue {
@@ -66,7 +67,7 @@ impl Queue {
         };
         self.tally.count(entry.job.kind(), entry.phase, enters);
         if let Some(lane) = self.lanes.get_mut(&entry.lane)
-            && lane.is_of_request
+            && is_of_request(&lane.key)
         {
             self.tally
                 .count_of_request(entry.phase, &mut lane.of_request, enters);

@@ -5,7 +5,6 @@ use std::sync::Arc;
 
 use super::{Entry, Lane, LaneNo, Phase, Queue};
 use crate::actors::dispatcher::sessions::Need;
-use crate::flows::dispatch::is_of_request;
 use crate::job::{JobId, Pool, receiver_of};
 use crate::mistake::{self, Mistake};
 
@@ -58,7 +57,7 @@ impl Queue {
         suspects.next().is_some()
     }
 
-    pub(super) fn lane_for(&mut self, key: &str) -> LaneNo {
+    pub(super) fn lane_for(&mut self, key: &Arc<str>) -> LaneNo {
         if let Some(no) = self.lane_by_key.get(key) {
             if let Some(lane) = self.lanes.get_mut(no) {
                 lane.jobs += 1;
@@ -66,10 +65,9 @@ impl Queue {
             return *no;
         }
         self.turn += 1;
-        let (no, key) = (self.turn, Arc::<str>::from(key));
+        let (no, key) = (self.turn, key.clone());
         self.lane_by_key.insert(key.clone(), no);
         let lane = Lane {
-            is_of_request: is_of_request(&key),
             of_request: 0,
             key,
             jobs: 1,

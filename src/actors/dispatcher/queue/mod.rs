@@ -76,13 +76,11 @@ impl Entry {
 struct Lane {
     key: Arc<str>,
     /// Open jobs of the key, in whatever phase.
-    jobs: usize,
+    jobs: u32,
     /// Jobs that are assigned or unsettled; nothing else may start.
-    running: usize,
-    /// Its key is that of a request; and then, how many of its jobs are in line,
-    /// assigned or unsettled.
-    is_of_request: bool,
-    of_request: usize,
+    running: u32,
+    /// If it is that of a request: its jobs in line, assigned or unsettled.
+    of_request: u32,
     /// What its first job needs, and its turn in `ready`.
     ready: Option<(Need, u64)>,
 }
@@ -160,7 +158,7 @@ impl Queue {
             return false;
         }
         self.horizon.saw(seq);
-        let lane = self.lane_for(job.key());
+        let lane = self.lane_for(&job.new.key);
         let job = Arc::new(light(job));
         let phase = self.phase_by_itself(&job, now);
         // How far the chain had come for the earlier master is not known, nor

@@ -267,7 +267,7 @@ async fn the_settled_transaction_starts_everything() {
     assert!(message.get("min_idp").is_none() && message.get("callback_url").is_none());
 
     let timer = of_kind(&commit.jobs, Kind::RpTimeOut)[0].clone();
-    assert_eq!(timer.key, request_key(&play.of.request_id));
+    assert_eq!(*timer.key, *request_key(&play.of.request_id));
     let creation_time = message["creation_time"].as_u64().unwrap();
     let due = Millis(creation_time).after(Duration::from_secs(86400));
     assert_eq!(timer.not_before, Some(due));

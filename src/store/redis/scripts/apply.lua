@@ -1,17 +1,34 @@
 -- What accept, commit and operate have in common.
 
--- Opens a job; returns its seq and prev.
-local function store_job(id, line, attempt, rest)
-  local seq, prev = call('INCR', P .. 'seq'), 0
+-- Stores a job's record and puts it in its line; returns its prev.
+local function place(seq, id, line, attempt, rest)
+  local prev = 0
   if line ~= '' then
     prev = tonumber(call('ZRANGE', P .. line, -1, -1)[1] or 0)
     call('ZADD', P .. line, seq, seq)
   end
   local record = struct.pack('>BI8I8I4I4I4', 2, seq, prev, attempt, 0, 0) .. rest
   call('SET', P .. 'job:' .. id, record)
-  call('INCRBY', P .. 'open_bytes', #record)
-  call('ZADD', P .. 'open', seq, id)
-  return seq, prev
+  growth = growth + #record
+  return prev
+end
+
+-- Opens new jobs; `places` takes seq and prev of each. One command for what
+-- they have in common: a command from a script costs more than what it does.
+local function open_all(jobs, places)
+  local seq, opened = call('INCRBY', P .. 'seq', #jobs) - #jobs, {}
+  for index, job in ipairs(jobs) do
+    seq = seq + 1
+    places[job.at] = seq
+    places[job.at + 1] = place(seq, job.id, job.line, 1, job.record)
+    opened[#opened + 1] = seq
+    opened[#opened + 1] = job.id
+    -- Lua passes no more than some thousand arguments.
+    if #opened == 2000 or index == #jobs then
+      call('ZADD', P .. 'open', unpack(opened))
+      opened = {}
+    end
+  end
 end
 
 -- Takes writes, cancels and jobs. Returns seq and prev of each job (0, 0 for
@@ -38,16 +55,18 @@ local function apply()
       cancelled[#cancelled + 1] = id
     end
   end
-  local retention, stored = take(), {}
-  for _ = 1, count() do
+  local retention, places, new, is_new = take(), {}, {}, {}
+  for index = 1, count() do
     local id, source, line, record = take(), take(), take(), take()
-    local seq, prev = 0, 0
-    if call('EXISTS', P .. 'job:' .. id) == 0
+    local at = 2 * index - 1
+    places[at], places[at + 1] = 0, 0
+    if not is_new[id] and call('EXISTS', P .. 'job:' .. id) == 0
       and (source == '' or call('SET', P .. source, '', 'NX', 'PX', retention)) then
-      seq, prev = store_job(id, line, 1, record)
+      is_new[id] = true
+      new[#new + 1] = {at = at, id = id, line = line, record = record}
     end
-    stored[#stored + 1] = seq
-    stored[#stored + 1] = prev
   end
-  return stored, cancelled
+  if #new > 0 then open_all(new, places) end
+  note_growth()
+  return places, cancelled
 end

@@ -3,9 +3,10 @@ local HELD, CLAIMED, PARKED, NOTED, IN_LINE = 1, 2, 4, 8, 16
 
 -- The fixed part of an open job's record, with its key if that is not longer
 -- than 256 bytes; nil if the job is not open.
+local HEAD = 298
 local function open_job(id)
   local name = P .. 'job:' .. id
-  local head = call('GETRANGE', name, 0, 297)
+  local head = call('GETRANGE', name, 0, HEAD - 1)
   if head == '' then return nil end
   if #head < 42 or head:byte(1) ~= 2 then error('unreadable job record') end
   local job = {id = id, name = name, head = head}
@@ -48,6 +49,13 @@ local function park(job, reason)
   call('ZADD', P .. 'parked', job.seq, job.id)
 end
 
+-- By how much the script changes the size of all open records together.
+local growth = 0
+
+local function note_growth()
+  if growth ~= 0 then call('INCRBY', P .. 'open_bytes', growth) end
+end
+
 local function finish(job)
   if has(job, IN_LINE) then
     local length = struct.unpack('>I4', job.head, 39)
@@ -57,7 +65,7 @@ local function finish(job)
   end
   if has(job, NOTED) then call('HDEL', P .. 'errors', job.id) end
   if has(job, PARKED) then call('ZREM', P .. 'parked', job.id) end
-  call('DECRBY', P .. 'open_bytes', call('STRLEN', job.name))
+  growth = growth - (#job.head < HEAD and #job.head or call('STRLEN', job.name))
   call('DEL', job.name)
   call('ZREM', P .. 'open', job.id)
 end

@@ -22,9 +22,12 @@ else
   if not entry or entry:sub(1, 8) ~= seen then return {1, {}, {}} end
   forget_failure(id)
   if action == 'retry' then
-    numbers = {store_job(id, line, attempt, record)}
+    local seq = call('INCR', P .. 'seq')
+    numbers = {seq, place(seq, id, line, attempt, record)}
+    call('ZADD', P .. 'open', seq, id)
   end
 end
+note_growth()
 call('RPUSH', P .. 'audit', audited)
 call('LTRIM', P .. 'audit', -kept, -1)
 return {0, numbers, {}}
