@@ -85,8 +85,14 @@ enum Command {
     BenchNode(bench::node::NodeArguments),
 }
 
+/// Exit code for wrong arguments (`EX_USAGE`), as for a wrong environment.
+const WRONG_ARGUMENTS: u8 = 64;
+
 fn main() -> ExitCode {
-    let command = CommandLine::parse().command;
+    let command = match CommandLine::try_parse() {
+        Ok(line) => line.command,
+        Err(answer) => return tell(&answer),
+    };
     // Refused only if there is one already.
     let _ = rustls::crypto::ring::default_provider().install_default();
     // One thread: what is computed has threads of its own, and tasks that mostly
@@ -96,6 +102,18 @@ fn main() -> ExitCode {
         eprintln!("erawan: {error}");
         ExitCode::FAILURE
     })
+}
+
+/// Shows help, the version, or what is wrong. clap would exit with 2, by which
+/// `erawan jobs` says something else.
+fn tell(answer: &clap::Error) -> ExitCode {
+    // Fails if nobody reads it.
+    let _ = answer.print();
+    if answer.use_stderr() {
+        ExitCode::from(WRONG_ARGUMENTS)
+    } else {
+        ExitCode::SUCCESS
+    }
 }
 
 async fn run(command: Option<Command>) -> io::Result<ExitCode> {

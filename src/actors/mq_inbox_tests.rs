@@ -299,8 +299,13 @@ async fn nothing_is_taken_while_the_queue_is_full() {
     start_service(&service);
     let mut node = Node::start(service);
     node.until(|state| *state == InboxState::Ready).await;
-    let many = vec![NewJob::new(Kind::Noop, "key", &()); 125];
+    // Room for one message.
+    let many = vec![NewJob::new(Kind::Noop, "key", &()); 124];
     node.queue.note(&many);
+    // The service hands each message to every subscriber.
+    let config = testing::config("idp1", node.service.listen);
+    let beside = MqClient::new(&config).unwrap();
+    let mut beside = beside.subscribe().await.unwrap();
     let client = sender();
     let messages: Vec<OutboundMessage> = (0..3)
         .map(|number| node.message(&format!("m_{number}")))
@@ -310,11 +315,14 @@ async fn nothing_is_taken_while_the_queue_is_full() {
             send(&client, message).await;
         }
     });
-    // Long enough for many messages; what was being waited for when the queue
-    // became full may still be taken.
-    tokio::time::sleep(Duration::from_millis(500)).await;
+    let second_arrives =
+        async { while beside.message().await.unwrap().unwrap().message_id != "m_1" {} };
+    tokio::time::timeout(PATIENCE, second_arrives)
+        .await
+        .unwrap();
+    tokio::time::sleep(Duration::from_millis(200)).await;
     assert!(!sending.is_finished());
-    assert!(node.dispatched.lock().len() <= 1);
+    assert_eq!(node.dispatched.lock().len(), 1);
 
     // The store says that they have ended.
     let store: SharedStore = node.store.clone();

@@ -14,8 +14,8 @@ use super::{ApiVersion, Mistake, TlsFiles};
 /// A variable: its name and what it says.
 pub(super) type Variable = (&'static str, Option<String>);
 
-/// Names a raw field: `variable!(chain.tendermint_ip)` is
-/// `("TENDERMINT_IP", Some(..))`; empty text counts as unset.
+/// A variable and its raw field: `variable!("TENDERMINT_IP", chain.tendermint_ip)`
+/// is `("TENDERMINT_IP", Some(..))`; empty text counts as unset.
 macro_rules! variable {
     ($name:literal, $raw:expr) => {
         ($name, $raw.clone().filter(|text| !text.is_empty()))

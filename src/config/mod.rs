@@ -431,6 +431,22 @@ impl Runtime {
         *self.external_crypto_version.read()
     }
 
+    /// When requests are closed by themselves: each flag and its variable.
+    pub fn auto_close(&self) -> [(&'static str, &AtomicBool); 4] {
+        [
+            (
+                "AUTO_CLOSE_REQUEST_ON_COMPLETED",
+                &self.auto_close_completed,
+            ),
+            ("AUTO_CLOSE_REQUEST_ON_REJECTED", &self.auto_close_rejected),
+            (
+                "AUTO_CLOSE_REQUEST_ON_COMPLICATED",
+                &self.auto_close_complicated,
+            ),
+            ("AUTO_CLOSE_REQUEST_ON_ERRORED", &self.auto_close_errored),
+        ]
+    }
+
     /// Whether a flag is on.
     pub fn is_on(flag: &AtomicBool) -> bool {
         flag.load(Ordering::Relaxed)

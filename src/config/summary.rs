@@ -81,21 +81,7 @@ impl Config {
                 "CALLBACK_RETRY_TIMEOUT",
                 self.callback_retry_timeout.as_secs(),
             );
-        for (name, flag) in [
-            (
-                "AUTO_CLOSE_REQUEST_ON_COMPLETED",
-                &runtime.auto_close_completed,
-            ),
-            (
-                "AUTO_CLOSE_REQUEST_ON_REJECTED",
-                &runtime.auto_close_rejected,
-            ),
-            (
-                "AUTO_CLOSE_REQUEST_ON_COMPLICATED",
-                &runtime.auto_close_complicated,
-            ),
-            ("AUTO_CLOSE_REQUEST_ON_ERRORED", &runtime.auto_close_errored),
-        ] {
+        for (name, flag) in runtime.auto_close() {
             lines.put(name, Runtime::is_on(flag));
         }
         lines

@@ -72,13 +72,14 @@ impl Drop for Call<'_> {
 impl ExternalCrypto {
     /// Through `client`, with bodies of the version that `runtime` has at each call.
     pub fn new(state: Arc<dyn State>, runtime: Arc<Runtime>, client: reqwest::Client) -> Self {
+        let pending = gauge!("pending_external_crypto_callbacks_total");
         Self {
             state,
             runtime,
             client,
             under_way: UnderWay {
                 count: AtomicU64::new(0),
-                pending: gauge!("pending_external_crypto_callbacks_total"),
+                pending,
             },
             durations: Labelled::new(|(asked, status)| {
                 histogram!(

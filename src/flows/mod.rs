@@ -15,7 +15,7 @@ mod open_request;
 pub mod private_messages;
 pub mod replaced;
 #[cfg(test)]
-mod replay;
+mod replay_tests;
 pub mod reply;
 pub mod request_status;
 pub mod rp;

@@ -21,8 +21,6 @@ pub struct Readiness {
     pub mq_registered: bool,
     /// The store answers.
     pub store_available: bool,
-    /// The node has more open jobs than it should take.
-    pub queue_full: bool,
     /// The process is stopping.
     pub draining: bool,
 }
@@ -35,7 +33,6 @@ impl Readiness {
         crypto_ready: true,
         mq_registered: true,
         store_available: true,
-        queue_full: false,
         draining: false,
     };
 
@@ -54,7 +51,6 @@ impl Readiness {
                 "the message queue address is not registered yet",
             ),
             (!self.store_available, "the store is not available"),
-            (self.queue_full, "the queue is full"),
         ];
         let true_ones = conditions.into_iter().filter(|(holds, _)| *holds);
         true_ones.map(|(_, reason)| reason).collect()

@@ -48,21 +48,7 @@ fn set(config: &Config, body: &Value) -> Answer {
     if let Some(version) = version("EXTERNAL_CRYPTO_SERVICE_CALLBACK_API_VERSION") {
         *runtime.external_crypto_version.write() = version;
     }
-    for (name, flag) in [
-        (
-            "AUTO_CLOSE_REQUEST_ON_COMPLETED",
-            &runtime.auto_close_completed,
-        ),
-        (
-            "AUTO_CLOSE_REQUEST_ON_REJECTED",
-            &runtime.auto_close_rejected,
-        ),
-        (
-            "AUTO_CLOSE_REQUEST_ON_COMPLICATED",
-            &runtime.auto_close_complicated,
-        ),
-        ("AUTO_CLOSE_REQUEST_ON_ERRORED", &runtime.auto_close_errored),
-    ] {
+    for (name, flag) in runtime.auto_close() {
         if let Some(on) = body[name].as_bool() {
             flag.store(on, Ordering::Relaxed);
         }

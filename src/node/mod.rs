@@ -48,7 +48,8 @@ const ADMIN_STOP: Duration = Duration::from_secs(1);
 /// Runs a node as the environment says, until it is told to stop.
 ///
 /// # Errors
-/// When it cannot start, or cannot go on (deposed, a listener that fails).
+/// When it cannot start, or cannot listen once it leads. A master that is deposed
+/// stands by again.
 pub async fn run() -> io::Result<ExitCode> {
     let config = match config::load() {
         Ok(config) => Arc::new(config),

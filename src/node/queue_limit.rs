@@ -241,6 +241,8 @@ impl QueueLimit {
         metrics::gauge!("erawan_queue_jobs").set(fill.jobs as f64);
         metrics::gauge!("erawan_queue_bytes").set(fill.bytes as f64);
         metrics::gauge!("erawan_queue_full").set(f64::from(u8::from(full)));
+        metrics::gauge!("erawan_jobs_parked").set(counts.parked as f64);
+        metrics::gauge!("erawan_jobs_failed").set(counts.failed as f64);
     }
 
     fn set_full(&self, state: &mut State, full: bool) {
@@ -278,6 +280,8 @@ async fn drop_after(limit: Arc<QueueLimit>, pause: Duration) {
 
 #[cfg(test)]
 mod tests {
+    use metrics_exporter_prometheus::PrometheusBuilder;
+
     use super::Purpose::{Begin, End};
     use super::*;
     use crate::job::Kind;
@@ -342,6 +346,32 @@ mod tests {
         limit.looked(look, &counts(50, 0));
         assert_eq!(limit.admit(&jobs(1, 1), Begin), Ok(()));
         assert_eq!(limit.admit(&jobs(1, 1), Begin), Err(Full));
+    }
+
+    #[test]
+    fn a_look_shows_what_is_open_parked_and_failed() {
+        let recorder = PrometheusBuilder::new().build_recorder();
+        let page = recorder.handle();
+        metrics::with_local_recorder(&recorder, || {
+            let limit = limit(100, 1_000_000);
+            let counts = Counts {
+                open: 9,
+                open_bytes: 900,
+                parked: 3,
+                failed: 5,
+            };
+            limit.looked(limit.begin_look(), &counts);
+        });
+        let page = page.render();
+        for line in [
+            "erawan_queue_jobs 9",
+            "erawan_queue_bytes 900",
+            "erawan_queue_full 0",
+            "erawan_jobs_parked 3",
+            "erawan_jobs_failed 5",
+        ] {
+            assert!(page.lines().any(|shown| shown == line), "{line}: {page}");
+        }
     }
 
     #[tokio::test]

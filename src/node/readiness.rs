@@ -52,7 +52,6 @@ impl ReadinessWatch {
             crypto_ready: false,
             mq_registered: false,
             store_available: false,
-            queue_full: false,
             draining: false,
         };
         let seen = RwLock::new(Seen {
@@ -113,7 +112,12 @@ impl ReadinessWatch {
 
     /// What operators should know although the process is ready.
     pub fn notices(&self) -> Vec<String> {
-        self.watcher().map_or(Vec::new(), |state| state.notices())
+        let of_blocks = self.watcher().map_or(Vec::new(), |state| state.notices());
+        // No reason: all processes of a node are full at once, and a node that
+        // nobody reaches serves no reads and no call that would empty it.
+        let full = self.inner.queue.is_full();
+        let of_queue = full.then(|| "the queue is full".to_owned());
+        of_blocks.into_iter().chain(of_queue).collect()
     }
 
     /// As it is now.
@@ -123,7 +127,6 @@ impl ReadinessWatch {
         Readiness {
             ledger_connected: sockets > 0,
             draining: self.inner.draining.load(Ordering::Relaxed),
-            queue_full: self.inner.queue.is_full(),
             ..seen.readiness
         }
     }

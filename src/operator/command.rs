@@ -22,7 +22,7 @@ const REFUSED: u8 = 2;
 /// It uses the node's own environment: through the running master or standalone
 /// node if there is one, otherwise directly on the store. Exit codes: 0 done;
 /// 1 nobody could be asked; 2 a job is not there, or in no state for what was
-/// asked; 64 the environment is wrong.
+/// asked; 64 the environment or an argument is wrong.
 #[derive(Debug, Args)]
 pub struct Jobs {
     /// JSON in place of tables.

@@ -89,7 +89,7 @@ impl Summary {
             "committed": figures.committed,
             "parked": figures.parked,
             "rerun": figures.rerun,
-            "reigns": figures.reigns,
+            "terms": figures.terms,
             "operations": figures.operations,
             "faults": faults.collect::<Map<String, Value>>(),
             "complaints": self.complaints(),
@@ -113,7 +113,7 @@ impl fmt::Display for Summary {
         writeln!(
             f,
             "masters that began: {}; operations: {}",
-            figures.reigns, figures.operations
+            figures.terms, figures.operations
         )?;
         for fault in Fault::ALL {
             let times = figures.faults.get(fault).copied().unwrap_or_default();

@@ -90,7 +90,7 @@ pub struct Figures {
     /// Assignments of a job that had been assigned before.
     pub rerun: u64,
     /// Masters that began.
-    pub reigns: u64,
+    pub terms: u64,
     /// Things operators did.
     pub operations: u64,
     /// How often each kind of fault fired.
@@ -110,7 +110,7 @@ impl Figures {
         self.committed += other.committed;
         self.parked += other.parked;
         self.rerun += other.rerun;
-        self.reigns += other.reigns;
+        self.terms += other.terms;
         self.operations += other.operations;
         for (fault, times) in &other.faults {
             *self.faults.entry(*fault).or_default() += times;

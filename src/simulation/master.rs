@@ -27,12 +27,12 @@ pub(super) struct MasterProcess {
     candidacy: u64,
     mastership: Option<mastership::Core>,
     tick_at: Option<Millis>,
-    reign: Option<Reign>,
+    term: Option<Term>,
 }
 
 /// What a master has while it leads.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(super) struct Reign {
+pub(super) struct Term {
     epoch: Epoch,
     core: Core,
     seen: Assignments,
@@ -50,7 +50,7 @@ impl MasterProcess {
     }
 
     pub(super) fn epoch(&self) -> Option<Epoch> {
-        self.reign.as_ref().map(|reign| reign.epoch)
+        self.term.as_ref().map(|term| term.epoch)
     }
 
     pub(super) fn caller(&self) -> Caller {
@@ -66,23 +66,21 @@ impl MasterProcess {
     }
 
     pub(super) fn wake_at(&self) -> Option<Millis> {
-        self.reign.as_ref()?.wake_at
+        self.term.as_ref()?.wake_at
     }
 
     pub(super) fn unannounced(&self) -> usize {
-        self.reign
-            .as_ref()
-            .map_or(0, |reign| reign.unannounced.len())
+        self.term.as_ref().map_or(0, |term| term.unannounced.len())
     }
 
     /// The height its dispatcher knows, while it leads.
     pub(super) fn height(&self) -> Option<u64> {
-        self.reign.as_ref().map(|reign| reign.height)
+        self.term.as_ref().map(|term| term.height)
     }
 
     pub(super) fn lose_announcement(&mut self) {
-        if let Some(reign) = &mut self.reign {
-            reign.unannounced.pop_front();
+        if let Some(term) = &mut self.term {
+            term.unannounced.pop_front();
         }
     }
 }
@@ -115,7 +113,7 @@ impl World {
         master.is_paused = false;
         master.life += 1;
         master.mastership = None;
-        master.reign = None;
+        master.term = None;
         self.hang_up(index);
     }
 
@@ -155,10 +153,10 @@ impl World {
             self.trace.effect(&action);
             match action {
                 mastership::Action::Ask => self.ask(Process::Master(index), Ask::Lease(now)),
-                mastership::Action::Lead { epoch } => self.begin_reign(index, epoch),
+                mastership::Action::Lead { epoch } => self.begin_term(index, epoch),
                 mastership::Action::StepDown { .. } => {
                     is_over = true;
-                    self.masters[index].reign = None;
+                    self.masters[index].term = None;
                     self.hang_up(index);
                 }
                 mastership::Action::GiveUp => self.ask(Process::Master(index), Ask::GiveUp),
@@ -172,12 +170,12 @@ impl World {
         }
     }
 
-    fn begin_reign(&mut self, index: usize, epoch: Epoch) {
-        self.figures.reigns += 1;
+    fn begin_term(&mut self, index: usize, epoch: Epoch) {
+        self.figures.terms += 1;
         self.history.dues_forgotten();
-        let seen = self.reigns.begins(epoch);
+        let seen = self.terms.begins(epoch);
         self.found(seen);
-        self.masters[index].reign = Some(Reign {
+        self.masters[index].term = Some(Term {
             epoch,
             core: Core::new(setting::dispatcher()),
             seen: Assignments::default(),
@@ -200,8 +198,8 @@ impl World {
 // The dispatcher.
 impl World {
     pub(super) fn wake(&mut self, index: usize) {
-        if let Some(reign) = &mut self.masters[index].reign {
-            reign.wake_at = None;
+        if let Some(term) = &mut self.masters[index].term {
+            term.wake_at = None;
         }
         self.dispatch(index, Event::Wake);
     }
@@ -209,13 +207,13 @@ impl World {
     fn dispatch(&mut self, index: usize, event: Event) {
         let wall = self.wall(self.masters[index].ahead);
         let may_assign = self.leads(index);
-        let Some(reign) = &mut self.masters[index].reign else {
+        let Some(term) = &mut self.masters[index].term else {
             return;
         };
-        let mut seen = reign.seen.told(&event);
-        let actions = reign.core.handle(wall, event);
+        let mut seen = term.seen.told(&event);
+        let actions = term.core.handle(wall, event);
         for action in &actions {
-            seen = seen.or(reign.seen.wants(action));
+            seen = seen.or(term.seen.wants(action));
         }
         self.found(seen);
         let mut is_over = false;
@@ -238,8 +236,8 @@ impl World {
     /// As in production: nothing leaves after the end of the term, whatever the
     /// core believes; the process may have been stopped since it was master.
     fn refrain(&mut self, index: usize, session: SessionId) {
-        let reign = self.masters[index].reign.as_mut();
-        if let Some(link) = reign.and_then(|reign| reign.sessions.remove(&session)) {
+        let term = self.masters[index].term.as_mut();
+        if let Some(link) = term.and_then(|term| term.sessions.remove(&session)) {
             self.network.close(link, Side::Master);
         }
     }
@@ -250,38 +248,38 @@ impl World {
             let seen = self.history.assigns(epoch, self.store.epoch());
             self.found(seen);
         }
-        let Some(reign) = &mut self.masters[index].reign else {
+        let Some(term) = &mut self.masters[index].term else {
             return;
         };
         match action {
             Action::Assign { session, jobs } => {
                 let again = |job: &&std::sync::Arc<Job>| job.attempt > 1;
                 self.figures.rerun += jobs.iter().filter(again).count() as u64;
-                if let Some(link) = reign.sessions.get(&session) {
+                if let Some(link) = term.sessions.get(&session) {
                     self.network.send_down(*link, FromMaster::Assign(jobs));
                 }
             }
             Action::Close(session) => {
-                if let Some(link) = reign.sessions.remove(&session) {
+                if let Some(link) = term.sessions.remove(&session) {
                     self.network.close(link, Side::Master);
                 }
             }
-            Action::WakeAt(instant) => reign.wake_at = Some(now.after(wall.until(instant))),
+            Action::WakeAt(instant) => term.wake_at = Some(now.after(wall.until(instant))),
             question => self.ask(Process::Master(index), Ask::Queue(question)),
         }
     }
 
     pub(super) fn see_block(&mut self, index: usize) {
         let height = self.height;
-        if let Some(reign) = &mut self.masters[index].reign {
-            reign.height = height;
+        if let Some(term) = &mut self.masters[index].term {
+            term.height = height;
         }
         self.dispatch(index, Event::Height(height));
     }
 
     pub(super) fn announce(&mut self, index: usize) {
-        let reign = self.masters[index].reign.as_mut();
-        if let Some(jobs) = reign.and_then(|reign| reign.unannounced.pop_front()) {
+        let term = self.masters[index].term.as_mut();
+        if let Some(jobs) = term.and_then(|term| term.unannounced.pop_front()) {
             self.keep_announced(&jobs);
             self.dispatch(index, Event::Announced(jobs));
         }
@@ -352,8 +350,8 @@ impl World {
             }
             (Ask::Queue(_), Answer::Queue(event)) => self.dispatch(index, event),
             (Ask::Accept(..), Answer::Accepted(Accepted::Stored { jobs, .. })) => {
-                if let Some(reign) = &mut self.masters[index].reign {
-                    reign.unannounced.push_back(jobs);
+                if let Some(term) = &mut self.masters[index].term {
+                    term.unannounced.push_back(jobs);
                 }
             }
             (Ask::Operate(_), Answer::Operated(Operated::Open(job))) => {
@@ -413,16 +411,16 @@ impl World {
             self.trace.effect(&(epoch, hello.seen));
             self.candidate(index, mastership::Event::Refused(hello.seen));
         }
-        let Some(reign) = (self.masters[index].reign.as_mut()).filter(|_| leads) else {
+        let Some(term) = (self.masters[index].term.as_mut()).filter(|_| leads) else {
             self.network.close(no, Side::Master);
             return;
         };
-        reign.next_session += 1;
-        let session = SessionId(reign.next_session);
-        reign.sessions.insert(session, no);
+        term.next_session += 1;
+        let session = SessionId(term.next_session);
+        term.sessions.insert(session, no);
         let welcome = FromMaster::Welcome {
             master_id: String::new(),
-            epoch: reign.epoch,
+            epoch: term.epoch,
             chain: Chain::default(),
         };
         if let Some(link) = self.network.links.get_mut(&no) {
@@ -447,8 +445,8 @@ impl World {
         let (index, session) = (link.master, link.session);
         self.network.close(no, Side::Master);
         if let Some(session) = session
-            && let Some(reign) = &mut self.masters[index].reign
-            && reign.sessions.remove(&session).is_some()
+            && let Some(term) = &mut self.masters[index].term
+            && term.sessions.remove(&session).is_some()
         {
             self.dispatch(index, Event::SessionDown(session));
         }
@@ -461,6 +459,6 @@ pub(super) type Snapshot = dispatcher::Snapshot;
 impl MasterProcess {
     /// The dispatcher's state, while it leads.
     pub(super) fn snapshot(&self, wall: Millis) -> Option<Snapshot> {
-        Some(self.reign.as_ref()?.core.snapshot(wall))
+        Some(self.term.as_ref()?.core.snapshot(wall))
     }
 }

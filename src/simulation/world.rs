@@ -40,7 +40,7 @@ pub struct World {
     pub(super) announced: VecDeque<Job>,
     next_job: u64,
     pub(super) history: History,
-    pub(super) reigns: Epochs,
+    pub(super) terms: Epochs,
     violation: Option<Violation>,
     /// The faults have stopped.
     pub(super) is_calm: bool,
@@ -66,7 +66,7 @@ impl World {
             announced: VecDeque::new(),
             next_job: 0,
             history: History::default(),
-            reigns: Epochs::default(),
+            terms: Epochs::default(),
             violation: None,
             is_calm: false,
             figures: Figures::default(),

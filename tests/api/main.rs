@@ -5,6 +5,7 @@ mod bodies;
 mod callbacks;
 mod fakes;
 mod look_ups;
+mod metrics;
 mod network;
 mod pipeline;
 mod readiness;

@@ -134,13 +134,14 @@ async fn a_client_application_that_stays_silent_does_not_hold_up_the_others() {
     net.end(apps).await;
 }
 
-/// Why a process says that it is not ready.
-async fn reasons(net: &mut Net) -> Vec<String> {
+/// What a process that is ready says besides.
+async fn notices(net: &mut Net) -> Vec<String> {
     let metrics = net.processes(Role::Rp)[0].metrics.clone();
     let url = metrics.replace("/metrics", "/ready");
     let answer = plain_client().get(url).send().await.unwrap();
+    assert_eq!(answer.status(), 200);
     let body: Value = answer.json().await.unwrap();
-    serde_json::from_value(body["reasons"].clone()).unwrap()
+    serde_json::from_value(body["notices"].clone()).unwrap()
 }
 
 #[actix_web::test]
@@ -176,7 +177,8 @@ async fn a_full_queue_refuses_what_is_new_and_is_emptied_by_what_ends() {
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
     assert!((LIMIT / 2..=LIMIT).contains(&made.len()), "{}", made.len());
-    assert_eq!(reasons(&mut net).await, ["the queue is full"]);
+    let full = "the queue is full".to_owned();
+    assert!(notices(&mut net).await.contains(&full));
     let read = plain_client().get(format!("{api}/v6/utility/namespaces"));
     assert_eq!(read.send().await.unwrap().status(), 200);
 

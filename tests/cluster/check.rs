@@ -40,6 +40,23 @@ fn a_wrong_environment_is_refused_with_every_mistake_at_once() {
     }
 }
 
+#[test]
+fn wrong_arguments_exit_with_64_and_help_with_0() {
+    let code = |arguments: &[&str]| run(arguments, &[]).status.code();
+    for wrong in [
+        &["no-such-command"][..],
+        &["check", "--no-such-option"],
+        &["jobs"],
+        &["jobs", "drop", "0"],
+        &["simulate", "--seed", "many"],
+    ] {
+        assert_eq!(code(wrong), Some(64), "{wrong:?}");
+    }
+    for right in [&["--help"][..], &["--version"], &["jobs", "--help"]] {
+        assert_eq!(code(right), Some(0), "{right:?}");
+    }
+}
+
 /// What `check` says with the environment of a running process, changed.
 fn check(net: &mut Net, change: &[(&str, &str)]) -> (Option<i32>, String) {
     let plan = net.processes(Role::Rp)[0].process.plan().clone();

@@ -166,6 +166,10 @@ async fn operators_decide(store: Store, workers: usize, answers: &str) {
     assert_eq!(states, [(&id, &parked), (&next, &waits)]);
     assert_ne!(next, Value::from(after_dropped.id().to_string()));
 
+    let part = &net.processes(Role::Rp)[0];
+    let is_counted = || async { metric(part, "erawan_jobs_parked").await == Some(1.0) };
+    eventually("the metrics count the parked job", is_counted).await;
+
     let id = retried.id().to_string();
     let shown = asked(&environment, &["show", &id]).await;
     assert_eq!(shown["job"]["last_error"], "for the test");
@@ -179,6 +183,8 @@ async fn operators_decide(store: Store, workers: usize, answers: &str) {
     assert_eq!(done["operations"][0]["result"], "open");
     let all_ended = || async { listed(&environment, &["--key", "test:"]).await.is_empty() };
     eventually("both have run", all_ended).await;
+    let is_counted = || async { metric(part, "erawan_jobs_parked").await == Some(0.0) };
+    eventually("the metrics count no parked job", is_counted).await;
 
     let audit = asked(&environment, &["audit"]).await;
     let audit = audit["audit"].as_array().unwrap();

@@ -4,7 +4,6 @@ use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
 
-use erawan::devnet::network::NodeProcess;
 use erawan::devnet::process::Process;
 use erawan::devnet::redis_server::RedisServer;
 use erawan::node::Role;
@@ -99,14 +98,14 @@ async fn flushed_scripts_are_loaded_again_and_nobody_notices() {
     net.end(apps).await;
 }
 
-/// The sum of a counter's or gauge's lines on a process's metrics page.
-async fn metric(part: &NodeProcess, name: &str) -> f64 {
-    let page = plain_client().get(&part.metrics).send().await.unwrap();
-    let page = page.text().await.unwrap();
-    let lines = page.lines().filter(|line| line.starts_with(name));
-    lines
-        .filter_map(|line| line.rsplit_once(' ')?.1.parse::<f64>().ok())
-        .sum()
+/// Messages that the IdP's node has received so far.
+async fn messages_received(net: &Net) -> f64 {
+    let mut received = 0.0;
+    for part in &net.network.node(Role::Idp).unwrap().processes {
+        let name = "erawan_jobs_total{kind=\"mq.receive\"}";
+        received += metric(part, name).await.unwrap_or(0.0);
+    }
+    received
 }
 
 #[actix_web::test]
@@ -117,13 +116,15 @@ async fn nodes_go_on_when_redis_lost_its_last_seconds_and_say_so() {
     drive(&apps, 5).await;
     let files = Files::of(net.redis.as_ref().unwrap());
     // Answered 202, and then forgotten by Redis: nobody can bring them back.
+    let before = messages_received(&net).await;
     let api = net.api(Role::Rp);
     for _ in 0..LOST {
         let answer = call_that_writes(&api).await.unwrap();
         assert_eq!(answer.status(), 202);
     }
-    // Other nodes and the ledger have met some of them by now.
-    tokio::time::sleep(Duration::from_secs(1)).await;
+    // The ledger and another node have met some of them.
+    let is_heard_of = || async { messages_received(&net).await > before };
+    eventually("the IdP hears of one", is_heard_of).await;
     let redis = net.redis.as_mut().unwrap();
     redis.kill9().unwrap();
     files.put_back();
@@ -132,13 +133,14 @@ async fn nodes_go_on_when_redis_lost_its_last_seconds_and_say_so() {
     ready(vec![net.api(Role::Rp)]).await;
     for role in ROLES {
         let master = &net.processes(role)[0];
-        let began_anew = || async { metric(master, "erawan_epoch").await > 1e12 };
+        let began_anew = || async { metric(master, "erawan_epoch").await > Some(1e12) };
         eventually("the master began anew", began_anew).await;
     }
     let rp = net.processes(Role::Rp);
     let mut setbacks = 0.0;
     for part in rp.iter() {
-        setbacks += metric(part, "erawan_store_setbacks_total").await;
+        let noticed = metric(part, "erawan_store_setbacks_total").await;
+        setbacks += noticed.unwrap_or(0.0);
     }
     assert!(setbacks >= 1.0, "nobody noticed");
     drive(&apps, REQUESTS).await;

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use erawan::actors::dispatcher::SessionSnapshot;
 use erawan::actors::mastership::Term;
 use erawan::cluster::message::{FromMaster, FromWorker, Hello, PROTOCOL_VERSION};
 use erawan::cluster::{Link, Master, Worker};
@@ -308,7 +309,13 @@ async fn a_master_whose_term_is_over_assigns_nothing() {
         },
     )
     .await;
-    tokio::time::sleep(Duration::from_millis(300)).await;
+    // The worker comes back, and nothing but the term stands between the two.
+    until("the worker is free and the job is ready", || async {
+        let seen = snapshot(&master).await;
+        let is_free = |session: &SessionSnapshot| !session.draining && session.run.in_use == 0;
+        seen.sessions.iter().any(is_free) && seen.jobs.ready == 1
+    })
+    .await;
     assert_eq!(recorder.count(), 1);
     worker.stop().await;
     master.stop().await;

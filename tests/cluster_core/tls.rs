@@ -1,7 +1,7 @@
 //! The link over TLS.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use erawan::cluster::{Link, Master, Tls};
 use erawan::config::MasterAddress;
@@ -12,6 +12,8 @@ use openssl::nid::Nid;
 use openssl::pkey::{PKey, Private};
 use openssl::x509::extension::{BasicConstraints, SubjectAlternativeName};
 use openssl::x509::{X509, X509Builder, X509NameBuilder};
+use tokio::io::copy_bidirectional;
+use tokio::net::{TcpListener, TcpStream};
 
 use super::memory_store::MemoryStore;
 use super::support::*;
@@ -67,6 +69,27 @@ fn certificates() -> Tls {
     }
 }
 
+/// A port that leads to `port`, and how many connections through it have ended.
+async fn relay(port: u16) -> (u16, Arc<AtomicUsize>) {
+    let listener = TcpListener::bind(("127.0.0.1", 0)).await.expect("any port");
+    let own = listener.local_addr().expect("bound").port();
+    let ended = Arc::new(AtomicUsize::new(0));
+    let counter = ended.clone();
+    tokio::spawn(async move {
+        while let Ok((mut worker, _)) = listener.accept().await {
+            let counter = counter.clone();
+            tokio::spawn(async move {
+                if let Ok(mut master) = TcpStream::connect(("127.0.0.1", port)).await {
+                    // However it ends.
+                    let _ = copy_bidirectional(&mut worker, &mut master).await;
+                    counter.fetch_add(1, Ordering::Relaxed);
+                }
+            });
+        }
+    });
+    (own, ended)
+}
+
 #[actix::test]
 async fn workers_connect_over_tls_and_trust_only_their_authority() {
     let (ours, theirs) = (certificates(), certificates());
@@ -76,19 +99,26 @@ async fn workers_connect_over_tls_and_trust_only_their_authority() {
     options.tls = Some(ours.clone());
     let master = Master::start(options).await.expect("starts");
     let port = master.address().expect("it listens").port();
-    let link = |tls: Option<Tls>| Link::Grpc {
+    let link = |tls: Option<Tls>, port: u16| Link::Grpc {
         masters: vec![MasterAddress::new("localhost", port)],
         tls,
         thread: None,
     };
     let recorder = Recorder::new(true);
-    let stranger = worker("stranger", &store, recorder.clone(), link(Some(theirs)));
-    let plain = worker("plain", &store, recorder.clone(), link(None));
-    let friend = worker("friend", &store, recorder.clone(), link(Some(ours)));
+    let (stranger_port, stranger_tries) = relay(port).await;
+    let (plain_port, plain_tries) = relay(port).await;
+    let strange = link(Some(theirs), stranger_port);
+    let stranger = worker("stranger", &store, recorder.clone(), strange);
+    let plain = worker("plain", &store, recorder.clone(), link(None, plain_port));
+    let friend = worker("friend", &store, recorder.clone(), link(Some(ours), port));
     connected(&friend).await;
     friend.submit(accept(&store, noops(10, 10)).await);
     all_ended(&store).await;
-    tokio::time::sleep(Duration::from_millis(500)).await;
+    let have_failed = || async {
+        let tries = [&stranger_tries, &plain_tries];
+        tries.iter().all(|ended| ended.load(Ordering::Relaxed) > 1)
+    };
+    until("both strangers have tried and failed twice", have_failed).await;
     assert!(!stranger.link_state().borrow().connected);
     assert!(!plain.link_state().borrow().connected);
     for worker in [friend, stranger, plain] {

@@ -172,6 +172,8 @@ fn note(line: &str, acknowledged: &mut HashSet<Done>) -> bool {
     }
 }
 
+/// The child process of [`a_killed_process_loses_and_halves_nothing_of_its_file`];
+/// by itself it does nothing.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "run and killed by a_killed_process_loses_and_halves_nothing_of_its_file"]
 async fn writing_until_killed() {

@@ -7,6 +7,7 @@ mod callbacks;
 mod calls;
 mod ledger;
 mod links;
+mod look;
 // Shared with tests/cluster, which uses all of it.
 #[allow(dead_code)]
 #[path = "../cluster/network.rs"]

@@ -42,6 +42,7 @@ pub struct Proxy {
     pub port: u16,
     weather: Arc<watch::Sender<Weather>>,
     accepted: Arc<AtomicUsize>,
+    held_back: Arc<AtomicUsize>,
 }
 
 impl Proxy {
@@ -53,12 +54,14 @@ impl Proxy {
         let weather = Arc::new(watch::Sender::new(Weather::default()));
         let shared = weather.clone();
         let accepted = Arc::new(AtomicUsize::new(0));
-        let counter = accepted.clone();
+        let held_back = Arc::new(AtomicUsize::new(0));
+        let (counter, held) = (accepted.clone(), held_back.clone());
         tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
                 counter.fetch_add(1, Ordering::Relaxed);
                 if !shared.borrow().is_down {
-                    tokio::spawn(connection(client, target.clone(), shared.clone()));
+                    let (shared, held) = (shared.clone(), held.clone());
+                    tokio::spawn(connection(client, target.clone(), shared, held));
                 }
             }
         });
@@ -66,7 +69,13 @@ impl Proxy {
             port,
             weather,
             accepted,
+            held_back,
         }
+    }
+
+    /// How many chunks a silence has met.
+    pub fn held_back(&self) -> usize {
+        self.held_back.load(Ordering::Relaxed)
     }
 
     /// How many connections have been tried.
@@ -132,7 +141,12 @@ impl Proxy {
     }
 }
 
-async fn connection(client: TcpStream, target: String, weather: Arc<watch::Sender<Weather>>) {
+async fn connection(
+    client: TcpStream,
+    target: String,
+    weather: Arc<watch::Sender<Weather>>,
+    held_back: Arc<AtomicUsize>,
+) {
     let age = weather.borrow().age;
     let Ok(target) = TcpStream::connect(target).await else {
         return;
@@ -144,9 +158,12 @@ async fn connection(client: TcpStream, target: String, weather: Arc<watch::Sende
     let (target_back, target_out) = target.into_split();
     let mut ending = weather.subscribe();
     tokio::select! {
-        () = pump(client_out, target_out, &weather, Direction::Out) => {}
-        () = pump(target_back, client_back, &weather, Direction::Back) => {}
+        // What was held back when the connection is cut is lost, even if all is
+        // well again by now.
+        biased;
         _ = ending.wait_for(|weather| weather.age != age) => {}
+        () = pump(client_out, target_out, &weather, &held_back, Direction::Out) => {}
+        () = pump(target_back, client_back, &weather, &held_back, Direction::Back) => {}
     }
 }
 
@@ -155,6 +172,7 @@ async fn pump(
     mut from: OwnedReadHalf,
     mut to: OwnedWriteHalf,
     weather: &watch::Sender<Weather>,
+    held_back: &AtomicUsize,
     direction: Direction,
 ) {
     let mut told = weather.subscribe();
@@ -166,10 +184,14 @@ async fn pump(
         if let Direction::Out = direction {
             trip(weather, &buffer[..length]);
         }
-        let open = told.wait_for(|weather| match direction {
-            Direction::Out => !weather.silent_out,
-            Direction::Back => !weather.silent_back,
-        });
+        let is_silent = |weather: &Weather| match direction {
+            Direction::Out => weather.silent_out,
+            Direction::Back => weather.silent_back,
+        };
+        if is_silent(&weather.borrow()) {
+            held_back.fetch_add(1, Ordering::Relaxed);
+        }
+        let open = told.wait_for(|weather| !is_silent(weather));
         let Ok(delay) = open.await.map(|weather| weather.delay) else {
             return;
         };
@@ -225,6 +247,7 @@ async fn the_proxy_delivers_holds_back_and_cuts() {
     client.write_all(b"hello").await.unwrap();
     client.read_exact(&mut answer).await.unwrap();
 
+    let mut held = 0;
     for silence in [
         Proxy::swallow,
         Proxy::swallow_answers,
@@ -235,6 +258,8 @@ async fn the_proxy_delivers_holds_back_and_cuts() {
         let early =
             tokio::time::timeout(Duration::from_millis(100), client.read_exact(&mut answer));
         assert!(early.await.is_err(), "nothing may come through");
+        held += 1;
+        assert_eq!(proxy.held_back(), held);
         proxy.heal();
         client.read_exact(&mut answer).await.unwrap();
         assert_eq!(&answer, b"later");

@@ -10,6 +10,7 @@ use erawan::node::Role;
 use serde_json::{Value, json};
 
 use crate::application::{Application, REQUESTS, get, post, request};
+use crate::look::height;
 use crate::network::*;
 
 /// Blocks that a node misses.
@@ -37,20 +38,6 @@ async fn restart_ledger(net: &mut Net, empty_blocks: u64, between: impl FnOnce()
     let more = [option.to_owned(), empty_blocks.to_string()];
     plan.arguments.extend(more);
     *process = Process::start(plan).unwrap();
-}
-
-async fn status(net: &Net) -> Option<Value> {
-    let url = format!("http://{}/status", net.network.ledger);
-    plain_client().get(url).send().await.ok()?.json().await.ok()
-}
-
-/// Height of the ledger, once it answers.
-async fn height(net: &Net) -> u64 {
-    let told = || async { status(net).await.is_some() };
-    eventually("the ledger answers", told).await;
-    let status = status(net).await.unwrap();
-    let height = &status["result"]["sync_info"]["latest_block_height"];
-    height.as_str().unwrap().parse().unwrap()
 }
 
 /// A metric of a process; `None` while it has none.

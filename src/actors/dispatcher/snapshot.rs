@@ -1,4 +1,5 @@
-//! What operators and metrics see of the dispatcher.
+//! The dispatcher at one instant: for who must wait until its jobs have ended,
+//! and for tests.
 
 use std::time::Duration;
 

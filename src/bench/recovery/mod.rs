@@ -47,6 +47,7 @@ pub struct RecoveryArguments {
 /// What is measured.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ValueEnum)]
 #[serde(rename_all = "snake_case")]
+#[value(rename_all = "snake_case")]
 pub enum Figure {
     /// A worker is killed: until its job starts elsewhere.
     WorkerKilled,
@@ -184,7 +185,17 @@ fn line(result: &Recovery) -> String {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
+
+    #[test]
+    fn figures_are_chosen_by_the_names_they_are_reported_under() {
+        for figure in Figure::value_variants() {
+            let chosen = figure.to_possible_value().unwrap();
+            assert_eq!(json!(figure), chosen.get_name());
+        }
+    }
 
     #[test]
     fn median_and_worst_are_of_the_sorted_values() {

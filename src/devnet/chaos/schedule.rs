@@ -7,7 +7,7 @@ use serde::Serialize;
 
 /// What a process is, as far as it matters for hitting it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
+pub enum TargetKind {
     /// Runs jobs and serves the API.
     Worker,
     /// Owns the queue of its node, or stands by to do so.
@@ -28,7 +28,7 @@ pub struct Target {
     /// Its name in logs and tables.
     pub name: String,
     /// What it is.
-    pub kind: Kind,
+    pub kind: TargetKind,
 }
 
 /// What is done to it.
@@ -72,12 +72,12 @@ pub struct Fault {
 
 /// How often each kind is chosen, against the others. Masters and workers are
 /// what this program is; the rest is what they must put up with.
-fn weight(kind: Kind) -> u64 {
+fn weight(kind: TargetKind) -> u64 {
     match kind {
-        Kind::Master | Kind::Standalone => 4,
-        Kind::Worker => 3,
-        Kind::MessageQueue => 2,
-        Kind::Ledger | Kind::Redis => 5,
+        TargetKind::Master | TargetKind::Standalone => 4,
+        TargetKind::Worker => 3,
+        TargetKind::MessageQueue => 2,
+        TargetKind::Ledger | TargetKind::Redis => 5,
     }
 }
 
@@ -175,13 +175,13 @@ mod tests {
 
     fn targets() -> Vec<Target> {
         [
-            ("ledger", Kind::Ledger),
-            ("redis", Kind::Redis),
-            ("rp1-mq", Kind::MessageQueue),
-            ("rp1-master", Kind::Master),
-            ("rp1-master2", Kind::Master),
-            ("rp1-worker1", Kind::Worker),
-            ("rp1-worker2", Kind::Worker),
+            ("ledger", TargetKind::Ledger),
+            ("redis", TargetKind::Redis),
+            ("rp1-mq", TargetKind::MessageQueue),
+            ("rp1-master", TargetKind::Master),
+            ("rp1-master2", TargetKind::Master),
+            ("rp1-worker1", TargetKind::Worker),
+            ("rp1-worker2", TargetKind::Worker),
         ]
         .map(|(name, kind)| Target {
             name: name.to_owned(),

@@ -10,7 +10,7 @@ use reqwest::{Client, StatusCode};
 use tokio::net::TcpStream;
 use tokio::sync::Mutex;
 
-use super::schedule::{Kind, Target};
+use super::schedule::{Target, TargetKind};
 use crate::devnet::network::{Network, ServiceKind};
 use crate::devnet::process::Process;
 use crate::devnet::redis_server::{self, RedisServer};
@@ -55,12 +55,13 @@ pub(super) fn of(network: &mut Network) -> Vec<Victim<'_>> {
     for service in &mut network.services {
         let (kind, probe) = match service.kind {
             ServiceKind::Ledger => (
-                Kind::Ledger,
+                TargetKind::Ledger,
                 Probe::Url(format!("http://{}/status", service.address)),
             ),
-            ServiceKind::MessageQueue => {
-                (Kind::MessageQueue, Probe::Address(service.address.clone()))
-            }
+            ServiceKind::MessageQueue => (
+                TargetKind::MessageQueue,
+                Probe::Address(service.address.clone()),
+            ),
         };
         victims.push(Victim::new(kind, probe, &mut service.process));
     }
@@ -70,9 +71,9 @@ pub(super) fn of(network: &mut Network) -> Vec<Victim<'_>> {
         .flat_map(|node| &mut node.processes)
     {
         let kind = match part.kind {
-            "master" => Kind::Master,
-            "worker" => Kind::Worker,
-            _ => Kind::Standalone,
+            "master" => TargetKind::Master,
+            "worker" => TargetKind::Worker,
+            _ => TargetKind::Standalone,
         };
         let probe = match &part.api {
             Some(base) => Probe::Api(format!("{base}/v6/node/update")),
@@ -84,7 +85,7 @@ pub(super) fn of(network: &mut Network) -> Vec<Victim<'_>> {
         victims.push(Victim {
             target: Target {
                 name: "redis".to_owned(),
-                kind: Kind::Redis,
+                kind: TargetKind::Redis,
             },
             body: Mutex::new(Body::Redis(&mut network.redis)),
             probe: Probe::Redis(port),
@@ -94,7 +95,7 @@ pub(super) fn of(network: &mut Network) -> Vec<Victim<'_>> {
 }
 
 impl<'a> Victim<'a> {
-    fn new(kind: Kind, probe: Probe, process: &'a mut Process) -> Self {
+    fn new(kind: TargetKind, probe: Probe, process: &'a mut Process) -> Self {
         let name = process.name().to_owned();
         Self {
             target: Target { name, kind },

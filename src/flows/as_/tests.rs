@@ -13,7 +13,7 @@ use crate::delivery::transaction::{Fate, Transact};
 use crate::flows::testing::{
     TestNode, callbacks, continuation, job, message_job, of_kind, params, scenario, transactions,
 };
-use crate::flows::{replay, request_key, row};
+use crate::flows::{replay_tests, request_key, row};
 use crate::job::{Commit, Kind, Millis, NewJob, Table, Write, codec};
 use crate::mq::message::{DataRequest, Message, ResponsePrivateData};
 use crate::node::Role;
@@ -42,8 +42,8 @@ fn recorded_request() -> DataRequest {
         let record = records.iter().find(|record| record["body"]["type"] == kind);
         record.unwrap()["body"].clone()
     };
-    let consent = replay::consent_request(&body("incoming_request"));
-    replay::data_request(&body("data_request"), &consent, 58)
+    let consent = replay_tests::consent_request(&body("incoming_request"));
+    replay_tests::data_request(&body("data_request"), &consent, 58)
 }
 
 async fn receive(node: &TestNode, request: &DataRequest) -> Commit {
@@ -231,7 +231,7 @@ async fn the_accessors_of_mode_2_answers_are_verified() {
         }];
         request.clone()
     };
-    let signature = replay::user_signature(
+    let signature = replay_tests::user_signature(
         &recorded_request().request_message,
         &recorded_request().initial_salt,
         &recorded_request().request_id,

@@ -10,7 +10,7 @@ use super::*;
 use crate::crypto::{hash, test_key};
 use crate::delivery::callback::{Callback, Persistence, Target};
 use crate::delivery::transaction::{Continuation, Fate, Transact};
-use crate::flows::replay;
+use crate::flows::replay_tests;
 use crate::flows::reply::Reply;
 use crate::flows::testing::{
     TestNode, callbacks, continuation, message_job, of_kind, params, scenario, transactions,
@@ -38,7 +38,7 @@ fn recorded_request() -> ConsentRequest {
     let incoming = records
         .iter()
         .find(|record| record["body"]["type"] == "incoming_request");
-    replay::consent_request(&incoming.unwrap()["body"])
+    replay_tests::consent_request(&incoming.unwrap()["body"])
 }
 
 async fn receive(node: &TestNode, request: &ConsentRequest) -> Commit {
@@ -106,7 +106,7 @@ fn accessor_on_ledger(node: &TestNode, accessor_id: &str, group: &str, active: b
 }
 
 fn user_signature(request: &ConsentRequest) -> String {
-    replay::user_signature(
+    replay_tests::user_signature(
         &request.request_message,
         &request.initial_salt,
         &request.request_id,
