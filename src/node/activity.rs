@@ -38,12 +38,13 @@ impl OfKind {
             Kind::DeliverCallback => gauge!("pending_client_callbacks_total"),
             _ => Gauge::noop(),
         };
-        let name = kind.name();
+        let total = counter!("erawan_jobs_total", "kind" => kind.name());
+        let duration = histogram!("erawan_job_duration_ms", "kind" => kind.name());
         Self {
             running: AtomicU64::new(0),
             pending,
-            total: counter!("erawan_jobs_total", "kind" => name),
-            duration: histogram!("erawan_job_duration_ms", "kind" => name),
+            total,
+            duration,
         }
     }
 }
