@@ -2,6 +2,13 @@ use super::*;
 
 use std::fs;
 
+#[test]
+fn certificates_are_not_verified_in_development_only() {
+    assert!(!Environment::Development.verifies_certificates());
+    assert!(Environment::Test.verifies_certificates());
+    assert!(Environment::Production.verifies_certificates());
+}
+
 /// An environment in which nothing is wrong, with key files in a directory of its own.
 struct Fixture {
     directory: tempfile::TempDir,

@@ -26,8 +26,16 @@ pub enum Environment {
     Development,
     /// Everything must be given.
     Production,
-    /// Like development.
+    /// Like development, but certificates are verified.
     Test,
+}
+
+impl Environment {
+    /// Whether the certificates of servers that the node calls over HTTPS are
+    /// verified (spec/process-model-and-config.md 10.1).
+    pub fn verifies_certificates(self) -> bool {
+        self != Self::Development
+    }
 }
 
 /// `MODE`: what this process is.

@@ -100,10 +100,12 @@ impl ExternalCrypto {
         Ok(answer)
     }
 
+    /// A URL that is not set yet will be: until then jobs wait (spec/process-model-and-config.md 2,
+    /// step 15). Messages come in all the while, and are not rejected for it.
     async fn url(&self, column: &str, unset: Code) -> Result<String, Error> {
         let url = self.state.get(Table::CallbackUrl, ROW, column).await?;
         url.and_then(|bytes| String::from_utf8(bytes).ok())
-            .ok_or_else(|| unset.into())
+            .ok_or_else(|| Error::from(unset).temporary())
     }
 }
 

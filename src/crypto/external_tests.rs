@@ -206,6 +206,7 @@ async fn failures_are_temporary_only_when_the_service_cannot_be_reached() {
         .await
         .unwrap_err();
     assert_eq!(error.code().number, 10011);
+    assert!(error.is_temporary(), "it will be set");
 }
 
 #[actix::test]

@@ -21,7 +21,8 @@ struct Held {
     previous: HashMap<String, Arc<NodeKeys>>,
 }
 
-/// Private keys held in memory.
+/// Private keys held in memory. Those of a node that is put behind this proxy
+/// later are loaded when they are first needed.
 pub struct Keyring {
     config: Arc<Config>,
     held: RwLock<Held>,
@@ -69,9 +70,35 @@ impl Keyring {
     }
 
     fn current(&self, node_id: &str) -> Result<Arc<NodeKeys>, Error> {
-        let held = self.held.read();
-        let keys = held.current.get(node_id).cloned();
+        let held = self.held.read().current.get(node_id).cloned();
+        let keys = held.or_else(|| self.load_late(node_id));
         keys.ok_or_else(|| codes::NODE_KEY_NOT_FOUND.into())
+    }
+
+    /// Keys of a node that was put behind this proxy after the start.
+    fn load_late(&self, node_id: &str) -> Option<Arc<NodeKeys>> {
+        let Keys::Files { behind_proxy, .. } = &self.config.keys else {
+            return None;
+        };
+        match key_files::load_behind_proxy(behind_proxy, node_id) {
+            Ok(keys) => {
+                tracing::info!(node_id, "keys of a node behind this proxy are loaded");
+                let keys = Arc::new(keys);
+                let mut held = self.held.write();
+                Some(
+                    held.current
+                        .entry(node_id.to_owned())
+                        .or_insert(keys)
+                        .clone(),
+                )
+            }
+            // Nothing is behind this node.
+            Err(KeyFileError::Unset(_)) => None,
+            Err(error) => {
+                tracing::warn!(node_id, %error, "no keys of this node");
+                None
+            }
+        }
     }
 
     fn previous(&self, node_id: &str) -> Option<Arc<NodeKeys>> {
@@ -204,6 +231,39 @@ mod tests {
             let key = keyring.decrypt("rp1", WRAP, 1, &wrapped).await.unwrap();
             assert_eq!(key, [7; KEY_LENGTH]);
         }
+    }
+
+    #[tokio::test]
+    async fn a_node_that_is_put_behind_the_proxy_later_is_served_with_its_keys() {
+        const SIGN: &str = "RSASSA_PKCS1_V1_5_SHA_256";
+        let directory = tempfile::tempdir().unwrap();
+        let path = |name: &str| directory.path().join(name);
+        let own = ["signing", "master", "encryption"];
+        for name in own {
+            write_key(&path(name));
+        }
+        let mut config = config(directory.path()).as_ref().clone();
+        let behind = path("behind");
+        std::fs::create_dir(&behind).unwrap();
+        if let Keys::Files { behind_proxy, .. } = &mut config.keys {
+            behind_proxy.signing = Some(behind.clone());
+            behind_proxy.signing_master = Some(behind.clone());
+            behind_proxy.encryption = Some(behind.clone());
+        }
+        let config = Arc::new(config);
+        let missing = Keyring::load(config.clone(), &["idp4".to_owned()]);
+        assert!(missing.is_err(), "its keys are needed at the start");
+        let keyring = Keyring::load(config, &[]).unwrap_or_else(|error| panic!("{error}"));
+        let sign = async || keyring.sign("idp4", KeyUse::Signing, SIGN, 1, b"m").await;
+        assert_eq!(sign().await.unwrap_err().code().number, 10034);
+        write_key(&behind.join("idp4_master"));
+        let public_key = write_key(&behind.join("idp4"));
+        let signature = sign().await.unwrap();
+        assert!(signature::verify(&public_key, SIGN, b"m", &signature));
+        keyring
+            .reload(&["idp4".to_owned()])
+            .unwrap_or_else(|error| panic!("{error}"));
+        assert!(sign().await.is_ok());
     }
 
     #[tokio::test]

@@ -43,8 +43,8 @@ pub trait Crypto: Send + Sync {
     /// Signs with the named algorithm (spec/messaging-and-crypto.md 5.4).
     ///
     /// # Errors
-    /// 10034 without such a key; 10010, 10011 without a service URL; temporary
-    /// when the external service cannot be reached.
+    /// 10034 without such a key; temporary when the external service cannot be
+    /// reached, or has no URL yet (10010, 10011).
     async fn sign(
         &self,
         node_id: &str,

@@ -224,6 +224,7 @@ pub async fn demo(arguments: DemoArguments) -> io::Result<ExitCode> {
             rp: base(&arguments.rp),
             idp: base(&arguments.idp),
             as_: base(&arguments.as_),
+            rp_id: None,
             idp_id: arguments.idp_id.clone(),
             as_id: arguments.as_id.clone(),
             service: arguments.service.clone(),

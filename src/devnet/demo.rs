@@ -18,18 +18,20 @@ use crate::node::Role;
 /// # Errors
 /// When a role is missing.
 pub fn targets_of(network: &Network, service: &str) -> io::Result<Targets> {
-    let node = |role: Role| {
+    let place = |role: Role| {
         network
-            .node(role)
+            .place(role)
             .ok_or_else(|| io::Error::other(format!("the network has no {}", role.as_str())))
     };
-    let (rp, idp, as_) = (node(Role::Rp)?, node(Role::Idp)?, node(Role::As)?);
+    let ((rp_id, rp), (idp_id, idp), (as_id, as_)) =
+        (place(Role::Rp)?, place(Role::Idp)?, place(Role::As)?);
     Ok(Targets {
-        rp: rp.api_urls(),
-        idp: idp.api_urls(),
-        as_: as_.api_urls(),
-        idp_id: idp.node_id.clone(),
-        as_id: as_.node_id.clone(),
+        rp,
+        idp,
+        as_,
+        rp_id: Some(rp_id.to_owned()),
+        idp_id: idp_id.to_owned(),
+        as_id: as_id.to_owned(),
         service: service.to_owned(),
     })
 }

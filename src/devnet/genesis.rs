@@ -32,6 +32,8 @@ pub struct Member {
     pub role: Role,
     /// Its keys.
     pub keys: NodeKeys,
+    /// The proxy that works for it.
+    pub proxy: Option<String>,
 }
 
 /// NDID's hand on the chain.
@@ -63,6 +65,9 @@ pub async fn initialise(
     administrator.set_up_chain(ndid, signing).await?;
     for member in members {
         administrator.register(member, signing).await?;
+    }
+    for member in members {
+        administrator.put_behind_proxy(member).await?;
     }
     administrator.set_up_services(members).await
 }
@@ -103,6 +108,16 @@ impl Administrator<'_> {
         self.transact("RegisterNode", node).await?;
         let token = json!({"node_id": node_id, "amount": TOKENS});
         self.transact("SetNodeToken", token).await
+    }
+
+    async fn put_behind_proxy(&self, member: &Member) -> io::Result<()> {
+        let Some(proxy) = &member.proxy else {
+            return Ok(());
+        };
+        let params = json!({
+            "node_id": member.node_id, "proxy_node_id": proxy, "config": "KEY_ON_PROXY",
+        });
+        self.transact("AddNodeToProxyNode", params).await
     }
 
     async fn set_up_services(&self, members: &[Member]) -> io::Result<()> {

@@ -58,6 +58,22 @@ impl NodeKeys {
         }
     }
 
+    /// Where a proxy finds the keys of a node behind it.
+    pub fn behind_proxy(directory: &Path, node_id: &str) -> Self {
+        let [signing, master, encryption] = Self::directories_behind_proxy(directory);
+        Self {
+            signing: signing.join(node_id),
+            master: master.join(format!("{node_id}_master")),
+            encryption: encryption.join(node_id),
+        }
+    }
+
+    /// The folders of [`behind_proxy`](Self::behind_proxy): signing, master, encryption.
+    pub fn directories_behind_proxy(directory: &Path) -> [PathBuf; 3] {
+        let behind = directory.join("behind_proxy");
+        ["signing", "master", "encryption"].map(|purpose| behind.join(purpose))
+    }
+
     /// Makes the files that do not exist yet, readable by their owner only.
     ///
     /// # Errors

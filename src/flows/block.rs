@@ -3,6 +3,7 @@
 use async_trait::async_trait;
 
 use crate::error::Error;
+use crate::flows::idp::identity_modified;
 use crate::flows::{RequestUpdate, as_, idp, request_key, row, status_update};
 use crate::job::{Kind, NewJob, Row, Table};
 use crate::ledger::{Block, BlockJobs};
@@ -30,14 +31,18 @@ impl BlockJobs for RoleBlockJobs {
     /// makes its jobs once.
     ///
     /// # Errors
-    /// Temporary when the store does not answer.
+    /// Temporary when the store does not answer; on a proxy those of the ledger.
     async fn jobs(&self, block: &Block) -> Result<Vec<NewJob>, Error> {
         let changes = changes(block);
         let mut jobs = Vec::new();
-        if changes.is_empty() {
+        let tells_identities = self.tells_identities(block).await?;
+        if changes.is_empty() && !tells_identities {
             return Ok(jobs);
         }
-        for node_id in self.node_ids() {
+        for node_id in self.context.served_nodes().await? {
+            if tells_identities {
+                jobs.extend(identity_modified::jobs(&node_id, block));
+            }
             for (table, kind) in watched(self.context.role) {
                 let mut found = self.known(&node_id, *table, &changes).await?;
                 if !self.is_told(*kind).await? {
@@ -55,9 +60,13 @@ impl BlockJobs for RoleBlockJobs {
 }
 
 impl RoleBlockJobs {
-    /// The nodes this process works for.
-    fn node_ids(&self) -> Vec<String> {
-        vec![self.context.node_id().to_owned()]
+    /// Whether there is somebody to tell of identities that this block changed.
+    async fn tells_identities(&self, block: &Block) -> Result<bool, Error> {
+        if !matches!(self.context.role, Role::Idp | Role::Proxy) {
+            return Ok(false);
+        }
+        let changes_any = block.successful().any(identity_modified::is_change);
+        Ok(changes_any && identity_modified::is_wanted(&self.context).await?)
     }
 
     /// Whether a client application hears of every change; if not, only the
@@ -273,6 +282,87 @@ mod tests {
                 .collect();
             assert_eq!(updates(role, &all, block).await, expected);
         }
+    }
+
+    #[actix::test]
+    async fn a_proxy_hears_of_the_requests_of_the_nodes_it_holds_keys_of() {
+        let node = TestNode::new("proxy1", Role::Proxy);
+        let behind = json!({"nodes": [
+            {"node_id": "rp4", "role": "RP", "config": "KEY_ON_PROXY"},
+            {"node_id": "idp4", "role": "IdP", "config": "KEY_ON_PROXY"},
+            {"node_id": "as4", "role": "AS", "config": "KEY_ON_NODE"},
+        ]});
+        let asked = json!({"proxy_node_id": "proxy1"});
+        node.ledger.answer("GetNodesBehindProxyNode", asked, behind);
+        for (table, node_id) in [
+            (Table::RequestData, "rp4"),
+            (Table::ConsentRequest, "idp4"),
+            (Table::DataRequest, "as4"),
+            (Table::RequestData, "proxy1"),
+        ] {
+            let known = row(node_id, "a");
+            node.state
+                .apply(&[Write::put(table, known, b"{}".to_vec())]);
+        }
+        let makes = RoleBlockJobs {
+            context: node.context,
+        };
+        let jobs = makes.jobs(&block(vec![on("a", "CloseRequest")])).await;
+        let made: Vec<(Kind, String)> = jobs
+            .unwrap()
+            .into_iter()
+            .map(|job| {
+                let update: RequestUpdate = accepted(job.clone()).payload().unwrap();
+                (job.kind, update.node_id)
+            })
+            .collect();
+        let expected = [
+            (Kind::RpRequestUpdate, "rp4".to_owned()),
+            (Kind::IdpRequestUpdate, "idp4".to_owned()),
+        ];
+        assert_eq!(made, expected);
+    }
+
+    #[actix::test]
+    async fn an_idp_whose_application_asks_for_it_hears_of_identities_that_others_change() {
+        let node = TestNode::new("idp1", Role::Idp);
+        let change = |method: &str, actor: &str, group: Option<&str>| BlockTransaction {
+            hash: format!("{method} {actor}"),
+            node_id: actor.to_owned(),
+            reference_group_code: group.map(str::to_owned),
+            ..transaction(method, Value::Null, true)
+        };
+        let block = block(vec![
+            change("AddAccessor", "idp2", Some("group")),
+            change("AddAccessor", "idp1", Some("group")),
+            change("UpdateIdentity", "idp2", Some("group")),
+            change("RegisterIdentity", "idp2", None),
+        ]);
+        let url = |name: &str| {
+            let url = b"http://app".to_vec();
+            node.state
+                .apply(&[Write::put_column(Table::CallbackUrl, "idp", name, url)]);
+        };
+        let makes = RoleBlockJobs {
+            context: node.context.clone(),
+        };
+        url("error_url");
+        assert!(makes.jobs(&block).await.unwrap().is_empty());
+        url("identity_modification_notification_url");
+        let jobs = makes.jobs(&block).await.unwrap();
+        let [job] = jobs.as_slice() else {
+            panic!("{jobs:?}");
+        };
+        let modified: identity_modified::Modified = accepted(job.clone()).payload().unwrap();
+        let expected = identity_modified::Modified {
+            node_id: "idp1".to_owned(),
+            reference_group_code: "group".to_owned(),
+            action: "add_accessor".to_owned(),
+            actor_node_id: "idp2".to_owned(),
+        };
+        assert_eq!(modified, expected);
+        let again = makes.jobs(&block).await.unwrap();
+        assert!(job.source.is_some() && again[0].source == job.source);
     }
 
     #[actix::test]

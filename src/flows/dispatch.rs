@@ -44,6 +44,7 @@ async fn handle(context: &Context, job: &Job) -> Result<Commit, Error> {
         Kind::IdpConsentRequest => idp::consent_request::handle(context, job).await?,
         Kind::IdpRequestUpdate => idp::request_update::handle(context, job).await?,
         Kind::IdpResponseCreated => idp::response_created::handle(context, job).await?,
+        Kind::IdpIdentityModified => idp::identity_modified::handle(context, job).await?,
         Kind::AsDataRequest => as_::data_request::handle(context, job).await?,
         Kind::AsCallbackAnswer => as_::callback_answer::handle(context, job).await?,
         Kind::AsRequestUpdate => as_::request_update::handle(context, job).await?,
@@ -78,7 +79,7 @@ fn told_as(kind: Kind) -> Option<(&'static str, &'static str)> {
     const AS: &str = "as.processMessage";
     match kind {
         Kind::RpRequestUpdate => Some(("rp", BLOCK)),
-        Kind::IdpRequestUpdate => Some(("idp", BLOCK)),
+        Kind::IdpRequestUpdate | Kind::IdpIdentityModified => Some(("idp", BLOCK)),
         Kind::AsRequestUpdate => Some(("as", BLOCK)),
         Kind::RpAsResponse => Some(("rp", "processAsResponse")),
         Kind::RpDataReceived => Some(("rp", rp::data_received::ACTION)),
@@ -116,6 +117,10 @@ fn node_id(context: &Context, job: &Job) -> String {
         Kind::RpRequestUpdate | Kind::IdpRequestUpdate | Kind::AsRequestUpdate => {
             let update: Option<RequestUpdate> = job.payload().ok();
             update.map(|update| update.node_id)
+        }
+        Kind::IdpIdentityModified => {
+            let modified: Option<idp::identity_modified::Modified> = job.payload().ok();
+            modified.map(|modified| modified.node_id)
         }
         Kind::RpIdpResponse
         | Kind::RpAsResponse

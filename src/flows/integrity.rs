@@ -36,6 +36,16 @@ pub fn check_consent(detail: &RequestDetail, consent: &Consent<'_>) -> Result<()
     require(message_hash == detail.request_message_hash)
 }
 
+/// Checks that the message is from the node that made the request. Its
+/// receivers know everything that the hashes on the ledger cover, so any of them
+/// could send it on under its own name and be sent the answer.
+///
+/// # Errors
+/// 10025.
+pub fn check_requester(detail: &RequestDetail, rp_id: &str) -> Result<(), Error> {
+    require(rp_id == detail.requester_node_id)
+}
+
 /// Fails unless the condition holds.
 ///
 /// # Errors

@@ -9,7 +9,6 @@ use crate::flows::{row, state};
 use crate::job::{Column, Table, Write};
 use crate::ledger::query;
 use crate::node::Context;
-use crate::store::Accept;
 
 /// The message types, in the order in which they are shown.
 const TYPES: [&str; 4] = [
@@ -43,7 +42,7 @@ pub async fn find(
     Ok(Some(messages))
 }
 
-/// Removes the messages of a request, or of all requests of the node.
+/// What removes the messages of a request, or of all requests of the node.
 ///
 /// # Errors
 /// 10000 for an unknown type; those of the store.
@@ -52,7 +51,7 @@ pub async fn remove(
     node_id: &str,
     request_id: Option<&str>,
     message_type: Option<&str>,
-) -> Result<Accept, Error> {
+) -> Result<Vec<Write>, Error> {
     check_type(message_type)?;
     let rows = match request_id {
         Some(request_id) => vec![row(node_id, request_id)],
@@ -61,15 +60,13 @@ pub async fn remove(
             context.state.rows(Table::PrivateMessage, &prefix).await?
         }
     };
-    let mut accept = Accept::default();
+    let mut removals = Vec::new();
     for name in rows {
         match message_type {
-            None => accept
-                .writes
-                .push(Write::delete(Table::PrivateMessage, name)),
+            None => removals.push(Write::delete(Table::PrivateMessage, name)),
             Some(_) => {
                 for column in columns_of_type(context, &name, message_type).await? {
-                    accept.writes.push(Write::DeleteColumn {
+                    removals.push(Write::DeleteColumn {
                         table: Table::PrivateMessage,
                         row: name.clone(),
                         column,
@@ -78,7 +75,7 @@ pub async fn remove(
             }
         }
     }
-    Ok(accept)
+    Ok(removals)
 }
 
 async fn columns_of_type(
@@ -193,19 +190,19 @@ mod tests {
         store(&node, "another", "as_response", "inbound", 7);
         let responses = Some("idp_response");
         let removal = remove(&node.context, "rp1", Some(&request_id), responses).await;
-        assert!(node.accept(&removal.unwrap()));
+        node.state.apply(&removal.unwrap());
         assert_eq!(shown(&node, &request_id, None).await, [5, 4, 3, 1]);
         let removal = remove(&node.context, "rp1", Some(&request_id), None).await;
-        assert!(node.accept(&removal.unwrap()));
+        node.state.apply(&removal.unwrap());
         assert_eq!(shown(&node, &request_id, None).await, Vec::<u64>::new());
         assert_eq!(
             node.state.names(Table::PrivateMessage),
             [row("rp1", "another")]
         );
         let other = remove(&node.context, "rp", None, None).await.unwrap();
-        assert!(other.writes.is_empty(), "rp is not rp1");
+        assert!(other.is_empty(), "rp is not rp1");
         let removal = remove(&node.context, "rp1", None, None).await;
-        assert!(node.accept(&removal.unwrap()));
+        node.state.apply(&removal.unwrap());
         assert!(node.state.names(Table::PrivateMessage).is_empty());
     }
 }

@@ -107,7 +107,8 @@ impl Replayed {
                 return found((!urls.is_empty()).then_some(urls));
             }
             ("POST", [role, "callback"]) => {
-                self.accept(&node::set_callback_urls(role, body.as_object().unwrap()));
+                let urls = node::set_callback_urls(role, body.as_object().unwrap());
+                self.node.state.apply(&urls);
                 return (204, Value::Null);
             }
             ("GET", ["as", "service", service_id]) => {

@@ -12,8 +12,12 @@ use super::routes::Route;
 use super::server::Api;
 use super::{identity, schema, utility};
 use crate::error::{Error, codes};
+use crate::job::Write;
 use crate::node::{Context, Purpose, Role};
 use crate::store::{Accept, Accepted, StoreError};
+
+/// Writes stored in one step by a call that makes many.
+const PORTION: usize = 500;
 
 /// What a call brought besides its path.
 pub(super) struct Call {
@@ -191,7 +195,7 @@ async fn conclude(api: &Api, purpose: Purpose, outcome: Outcome) -> Result<Answe
             if api.options.queue.admit(&accept.jobs, purpose).is_err() {
                 return Ok(queue_full(&api.options.context.config.api));
             }
-            let is_stored = store(api, accept).await?;
+            let is_stored = store(api, vec![accept]).await?;
             if let Some(refused) = refused.filter(|_| !is_stored) {
                 return Err(refused.into());
             }
@@ -200,12 +204,13 @@ async fn conclude(api: &Api, purpose: Purpose, outcome: Outcome) -> Result<Answe
                 None => Answer::empty(202),
             })
         }
-        Outcome::Stored(accept) => {
-            if !store(api, accept).await? {
-                let message = "A guard refused an operation that has none";
-                return Err(Error::with_message(codes::UNKNOWN_ERROR, message));
-            }
+        Outcome::Stored(writes) => {
+            store(api, portions(writes)).await?;
             Ok(Answer::empty(204))
+        }
+        Outcome::StoredBefore(writes, error) => {
+            store(api, portions(writes)).await?;
+            Err(error)
         }
         Outcome::Ok(body) => Ok(Answer::json(200, &body)),
         Outcome::NoContent => Ok(Answer::empty(204)),
@@ -213,19 +218,29 @@ async fn conclude(api: &Api, purpose: Purpose, outcome: Outcome) -> Result<Answe
     }
 }
 
-/// Stores what a call wants and announces its jobs; false if a guard refused.
-/// Both happen even if the client hangs up meanwhile.
-async fn store(api: &Api, accept: Accept) -> Result<bool, Error> {
+/// Writes that need not be made in one step, so that none holds the store up
+/// for long.
+fn portions(writes: Vec<Write>) -> Vec<Accept> {
+    let portions = writes.chunks(PORTION).map(|portion| Accept {
+        writes: portion.to_vec(),
+        ..Accept::default()
+    });
+    portions.collect()
+}
+
+/// Stores what a call wants, one after the other, and announces its jobs; false
+/// if a guard refused. All of it happens even if the client hangs up meanwhile.
+async fn store(api: &Api, accepts: Vec<Accept>) -> Result<bool, Error> {
     let store = api.options.store.clone();
     let submit = api.options.submit.clone();
     let storing = actix_web::rt::spawn(async move {
-        match store.accept(accept).await? {
-            Accepted::Stored { jobs, .. } => {
-                submit(jobs);
-                Ok::<bool, StoreError>(true)
+        for accept in accepts {
+            match store.accept(accept).await? {
+                Accepted::Stored { jobs, .. } => submit(jobs),
+                Accepted::Refused { .. } => return Ok(false),
             }
-            Accepted::Refused { .. } => Ok(false),
         }
+        Ok::<bool, StoreError>(true)
     });
     match storing.await {
         Ok(result) => Ok(result?),

@@ -4,6 +4,7 @@ use async_trait::async_trait;
 use serde_json::Value;
 
 use crate::error::{Code, Error};
+use crate::job::Write;
 use crate::store::Accept;
 
 /// Whose callback URLs: the row in table `CallbackUrl`.
@@ -47,8 +48,11 @@ pub enum Outcome {
         /// call was accepted before, and is answered as it was then.
         refused: Option<Code>,
     },
-    /// Store this, then answer 204. No guards.
-    Stored(Accept),
+    /// Store these writes, in portions if there are many, then answer 204. No
+    /// guards, no jobs.
+    Stored(Vec<Write>),
+    /// Store these writes, then answer the error that came after them.
+    StoredBefore(Vec<Write>, Error),
     /// 200 with this body.
     Ok(Value),
     /// 204.

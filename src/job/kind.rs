@@ -110,6 +110,8 @@ kinds! {
     /// Stands for a job whose record cannot be read. It is never accepted and
     /// never run: it shows as parked, blocks its key, and an operator drops it.
     Unreadable = "unreadable", Once;
+    /// IdP: another node changed an identity that this one may hold too.
+    IdpIdentityModified = "idp.identity_modified", Transactional;
     /// AS: sign data with an external crypto service, then put it on its way to
     /// the ledger.
     AsSignData = "as.sign_data", Transactional;

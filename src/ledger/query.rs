@@ -51,6 +51,24 @@ pub async fn node_info(ledger: &dyn Ledger, node_id: &str) -> Result<Option<Node
     ask(ledger, "GetNodeInfo", json!({"node_id": node_id}), None).await
 }
 
+/// The nodes behind a proxy that it works for: those whose keys it holds.
+pub async fn nodes_served_by(
+    ledger: &dyn Ledger,
+    proxy_node_id: &str,
+) -> Result<Vec<String>, Error> {
+    let nodes: Vec<NodeBehindProxy> = ask_list(
+        ledger,
+        "GetNodesBehindProxyNode",
+        json!({"proxy_node_id": proxy_node_id}),
+        "nodes",
+    )
+    .await?;
+    let served = nodes
+        .into_iter()
+        .filter(|node| node.config == "KEY_ON_PROXY");
+    Ok(served.map(|node| node.node_id).collect())
+}
+
 /// A node's current signing key.
 pub async fn signing_key(ledger: &dyn Ledger, node_id: &str) -> Result<Option<NodeKey>, Error> {
     ask(
@@ -289,6 +307,13 @@ pub async fn identity_info(
     let mut params = identity;
     params["node_id"] = json!(idp_id);
     ask(ledger, "GetIdentityInfo", params, None).await
+}
+
+/// Whether NDID wants nobody told of the identities that a node changes.
+pub async fn is_suppressed(ledger: &dyn Ledger, node_id: &str) -> Result<bool, Error> {
+    let method = "IsSuppressedIdentityModificationNotificationNode";
+    let answer: Option<Value> = ask(ledger, method, json!({"node_id": node_id}), None).await?;
+    Ok(answer.is_some_and(|answer| answer["suppressed"] == json!(true)))
 }
 
 /// Ids of this chain's predecessors; empty if none were recorded.

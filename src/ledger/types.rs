@@ -87,6 +87,15 @@ pub struct NodeInfo {
     pub active: bool,
 }
 
+/// An entry of `GetNodesBehindProxyNode`.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+pub struct NodeBehindProxy {
+    /// Node id.
+    pub node_id: String,
+    /// `KEY_ON_PROXY` or `KEY_ON_NODE`.
+    pub config: String,
+}
+
 /// An entry of `GetIdpNodesInfo`.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 pub struct IdpNodeInfo {

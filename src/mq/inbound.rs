@@ -79,16 +79,24 @@ struct Verified {
 
 /// Why a message is not handled.
 struct Rejected {
-    action: Cow<'static, str>,
-    request_id: Option<String>,
+    /// What is known of the message; `None` while nothing in it can be believed.
+    addressed: Option<Addressed>,
     error: Error,
+}
+
+/// Whose message it is.
+struct Addressed {
+    /// Node the message is for (behind a proxy: that node).
+    node_id: String,
+    /// Role of that node.
+    role: Role,
+    request_id: String,
 }
 
 impl From<Error> for Rejected {
     fn from(error: Error) -> Self {
         Self {
-            action: "onMessage".into(),
-            request_id: None,
+            addressed: None,
             error,
         }
     }
@@ -108,20 +116,21 @@ pub async fn run_receive(context: &Context, job: &Job) -> Result<Run, Error> {
 }
 
 fn reject(context: &Context, raw: &RawMessage, rejected: Rejected) -> Commit {
-    let Rejected {
-        action,
-        request_id,
-        error,
-    } = rejected;
+    let Rejected { addressed, error } = rejected;
     tracing::warn!(message_id = raw.id(), %error, "message rejected");
     let mut commit = Commit::failed(format!("message {} rejected: {error}", raw.id()));
-    commit.job(callback::error_job(
-        context.role.as_str(),
-        None,
-        &action,
-        request_id.as_deref(),
-        &error,
-    ));
+    commit.job(match addressed {
+        None => callback::error_job(context.role.as_str(), None, "onMessage", None, &error),
+        Some(Addressed {
+            node_id,
+            role,
+            request_id,
+        }) => {
+            let role = role.as_str();
+            let action = format!("{role}.handleMessageFromQueue");
+            callback::error_job(role, Some(&node_id), &action, Some(&request_id), &error)
+        }
+    });
     commit
 }
 
@@ -146,8 +155,11 @@ async fn receive(context: &Context, raw: &RawMessage) -> Result<Commit, Rejected
     };
     let waits = waits_for_block(context, &verified.message, raw.received_at).await;
     let waits = waits.map_err(|error| Rejected {
-        action: format!("{}.handleMessageFromQueue", role.as_str()).into(),
-        request_id: Some(verified.message.request_id().to_owned()),
+        addressed: Some(Addressed {
+            node_id: verified.receiver_node_id.clone(),
+            role,
+            request_id: verified.message.request_id().to_owned(),
+        }),
         error,
     })?;
     commit.job(role_job(kind, &verified, raw, waits));

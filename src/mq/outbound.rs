@@ -21,7 +21,7 @@ use crate::job::{Commit, Job, JobId, Kind, Millis, NewJob, Table, Write, deliver
 use crate::ledger::query;
 use crate::ledger::types::{MqAddress, NodeKey};
 use crate::mq::message::Message;
-use crate::node::Context;
+use crate::node::{Context, Role};
 use crate::proto::wire::MqMessage;
 
 /// Largest message, in bytes after compression. A larger one would vanish at
@@ -92,9 +92,8 @@ pub async fn send(
     Ok(commit)
 }
 
-/// Handler of `mq.send`. A message that cannot be signed for good ends as
-/// failed, and the sender's `error_url` hears of it, as it does when the message
-/// is signed by its maker.
+/// Handler of `mq.send`. A message that can never be signed or encrypted ends
+/// as failed, and the role that sent it is told by an `error` callback.
 ///
 /// # Errors
 /// Temporary ones only.
@@ -111,25 +110,42 @@ pub async fn run_send(context: &Context, job: &Job) -> Result<Run, Error> {
     match sealed.map_err(|error| given_up_in_time(context, job, error)) {
         Ok(commit) => Ok(Run::Commit(commit)),
         Err(error) if error.is_temporary() => Err(error),
-        Err(error) => {
-            let request_id = message.request_id();
-            let name = message.type_name();
-            let reason = format!("cannot send {name} of request {request_id}: {error}");
-            let mut commit = Commit::failed(reason);
-            let (role, action) = sender_of(&message);
-            let (node_id, request_id) = (Some(sender_node_id.as_str()), Some(request_id));
-            commit.job(error_job(role, node_id, action, request_id, &error));
-            Ok(Run::Commit(commit))
-        }
+        Err(error) => Ok(Run::Commit(unsendable(
+            context,
+            &sender_node_id,
+            &message,
+            &error,
+        ))),
     }
 }
 
-/// Whose `error_url` hears that a message is not sent, and as what.
-fn sender_of(message: &Message) -> (&'static str, &'static str) {
+fn unsendable(context: &Context, sender_node_id: &str, message: &Message, error: &Error) -> Commit {
+    let request_id = message.request_id();
+    let mut commit = Commit::failed(format!(
+        "cannot send {} of request {request_id}: {error}",
+        message.type_name()
+    ));
+    let role = sender_role(context, message).as_str();
+    commit.job(error_job(
+        role,
+        Some(sender_node_id),
+        &format!("{role}.processMessage"),
+        Some(request_id),
+        error,
+    ));
+    commit
+}
+
+/// Role of the node that sends a message. Behind a proxy: the one whose message
+/// it is.
+fn sender_role(context: &Context, message: &Message) -> Role {
+    if context.role != Role::Proxy {
+        return context.role;
+    }
     match message {
-        Message::ConsentRequest(_) | Message::DataRequest(_) => ("rp", "rp.processMessage"),
-        Message::IdpResponse(_) => ("idp", "idp.afterCreateIdpResponse"),
-        Message::AsResponse(_) => ("as", "as.afterCreateAsResponse"),
+        Message::ConsentRequest(_) | Message::DataRequest(_) => Role::Rp,
+        Message::IdpResponse(_) => Role::Idp,
+        Message::AsResponse(_) => Role::As,
     }
 }
 

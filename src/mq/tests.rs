@@ -14,7 +14,7 @@ use super::message::{IdpResponse, Message};
 use super::testing::{self, CHAIN, FakeLedger};
 use super::{body, envelope, outbound};
 use crate::actors::Run;
-use crate::delivery::callback::Callback;
+use crate::delivery::callback::{Callback, Target};
 use crate::delivery::message::OutboundMessage;
 use crate::flows::Received;
 use crate::job::{Commit, Kind, Millis, NewJob, Outcome, Table, Write};
@@ -689,10 +689,106 @@ async fn a_message_that_nobody_signs_is_given_up_in_time_and_told() {
     };
     assert!(matches!(commit.outcome, Outcome::Failed { .. }));
     let (action, code) = rejection(&commit);
-    assert_eq!(
-        (action.as_str(), code),
-        ("idp.afterCreateIdpResponse", 10000)
-    );
+    assert_eq!((action.as_str(), code), ("idp.processMessage", 10000));
+}
+
+#[tokio::test]
+async fn messages_wait_until_the_external_crypto_service_has_its_urls() {
+    let ledger = FakeLedger::recorded();
+    let idp = testing::context("idp1", Role::Idp, ledger.clone());
+    let receiver = outbound::receiver(&idp, "rp1").await.unwrap();
+    let receivers = [receiver];
+    let commit = outbound::send(&idp, "idp1", &receivers, &response("idp1", 42))
+        .await
+        .unwrap();
+    let sent: OutboundMessage = decode(&commit.jobs[0]);
+
+    let mut rp = testing::context("rp1", Role::Rp, ledger);
+    // Another test of this process may have been first.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    rp.crypto = Arc::new(crate::crypto::external::ExternalCrypto::new(
+        rp.state.clone(),
+        Arc::default(),
+        reqwest::Client::new(),
+    ));
+    let job = testing::job(Kind::MqReceive, &raw(sent.payload));
+    let error = run_receive(&rp, &job).await.unwrap_err();
+    assert_eq!(error.code().number, 10012);
+    assert!(error.is_temporary());
+
+    let commit = outbound::send(&rp, "rp1", &receivers, &consent_request())
+        .await
+        .unwrap();
+    let job = testing::accepted(commit.jobs[0].clone());
+    let error = outbound::run_send(&rp, &job).await.unwrap_err();
+    assert_eq!(error.code().number, 10010);
+    assert!(error.is_temporary());
+}
+
+/// The error callback in a commit: whose `error_url`, and its body.
+fn error_callback(commit: &Commit) -> (String, Value) {
+    let [job] = commit.jobs.as_slice() else {
+        panic!("{commit:?}");
+    };
+    let callback: Callback = decode(job);
+    let Target::Setting { role, name } = callback.target else {
+        panic!("{:?}", callback.target);
+    };
+    assert_eq!(name, "error_url");
+    (role, serde_json::from_str(&callback.body).unwrap())
+}
+
+#[tokio::test]
+async fn a_message_that_an_external_crypto_service_cannot_sign_is_reported() {
+    let ledger = FakeLedger::recorded();
+    for role in [Role::Idp, Role::Proxy] {
+        let mut sender = testing::context("as1", role, ledger.clone());
+        sender.crypto = Arc::new(Remote(sender.crypto.clone()));
+        let receiver = outbound::receiver(&sender, "rp1").await.unwrap();
+        // Of which it has no key.
+        let commit = outbound::send(&sender, "idp2", &[receiver], &response("idp2", 42))
+            .await
+            .unwrap();
+        let job = testing::accepted(commit.jobs[0].clone());
+        let Run::Commit(commit) = outbound::run_send(&sender, &job).await.unwrap() else {
+            panic!("not ended");
+        };
+        assert!(matches!(commit.outcome, Outcome::Failed { .. }));
+        let (role, body) = error_callback(&commit);
+        assert_eq!(role, "idp");
+        assert_eq!(
+            body,
+            json!({
+                "node_id": "idp2", "type": "error", "action": "idp.processMessage",
+                "request_id": "a".repeat(64),
+                "error": {"code": 10034, "message": body["error"]["message"]},
+            })
+        );
+    }
+}
+
+#[tokio::test]
+async fn what_is_wrong_with_a_message_behind_a_proxy_is_told_to_the_role_it_is_for() {
+    let ledger = FakeLedger::recorded();
+    put_behind_proxy(&ledger, "KEY_ON_PROXY");
+    let (proxy, _directory) = proxy(&ledger);
+    let rp = testing::context("rp1", Role::Rp, ledger.clone());
+    let receiver = outbound::receiver(&rp, "idp2").await.unwrap();
+    let Message::ConsentRequest(mut request) = consent_request() else {
+        unreachable!();
+    };
+    request.chain_id = "other".to_owned();
+    let message = Message::ConsentRequest(request);
+    let commit = outbound::send(&rp, "rp1", &[receiver], &message)
+        .await
+        .unwrap();
+    let sent: OutboundMessage = decode(&commit.jobs[0]);
+    let (role, body) = error_callback(&receive(&proxy, sent.payload).await);
+    assert_eq!(role, "idp");
+    assert_eq!(body["action"], "idp.handleMessageFromQueue");
+    assert_eq!(body["node_id"], "idp2");
+    assert_eq!(body["request_id"], "r");
+    assert_eq!(body["error"]["code"], 10047);
 }
 
 #[tokio::test]

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::config::Config;
 use crate::crypto::Crypto;
 use crate::error::{Error, codes};
-use crate::ledger::Ledger;
+use crate::ledger::{Ledger, query};
 use crate::store::{State, StoreError};
 
 /// Role of a node on the ledger.
@@ -67,6 +67,18 @@ impl Context {
     /// This process's `NODE_ID`.
     pub fn node_id(&self) -> &str {
         &self.config.node_id
+    }
+
+    /// The nodes this process works for: its own, or on a proxy those behind it
+    /// whose keys it holds, as the ledger has them now.
+    ///
+    /// # Errors
+    /// Those of the ledger.
+    pub async fn served_nodes(&self) -> Result<Vec<String>, Error> {
+        match self.role {
+            Role::Proxy => query::nodes_served_by(self.ledger.as_ref(), self.node_id()).await,
+            _ => Ok(vec![self.node_id().to_owned()]),
+        }
     }
 }
 

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
 
-use super::Context;
+use super::{Context, Role};
 use crate::crypto::keyring::Keyring;
 use crate::crypto::{KeyUse, external};
 use crate::error::{Code, Error, codes};
@@ -34,24 +34,36 @@ impl FlowOperations {
         }
     }
 
-    /// Each URL of an external crypto service is tried before it is stored
+    /// Each URL of an external crypto service is tried before it is stored. The
+    /// first failure stops, and those before it are stored
     /// (spec/messaging-and-crypto.md 6).
-    async fn test_crypto_urls(&self, urls: &Map<String, Value>) -> Result<(), Error> {
-        let (ledger, node_id) = (self.context.ledger.as_ref(), self.context.node_id());
-        let version = self.context.config.runtime.external_crypto_version();
-        let url = |name: &str| urls.get(name).and_then(Value::as_str);
-        for (name, key_use) in [
-            ("sign_url", KeyUse::Signing),
-            ("master_sign_url", KeyUse::SigningMaster),
-        ] {
-            if let Some(url) = url(name) {
-                external::test_sign_url(&self.http, ledger, version, node_id, key_use, url).await?;
+    async fn set_node_urls(&self, urls: &Map<String, Value>) -> Outcome {
+        let row = CallbackOwner::Node.row();
+        let mut tested = Map::new();
+        for name in ["sign_url", "master_sign_url", "decrypt_url"] {
+            let Some(url) = urls.get(name).and_then(Value::as_str) else {
+                continue;
+            };
+            if let Err(error) = self.test_crypto_url(name, url).await {
+                return Outcome::StoredBefore(node::set_callback_urls(row, &tested), error);
             }
+            tested.insert(name.to_owned(), url.into());
         }
-        if let Some(url) = url("decrypt_url") {
-            external::test_decrypt_url(&self.http, ledger, version, node_id, url).await?;
-        }
-        Ok(())
+        Outcome::Stored(node::set_callback_urls(row, urls))
+    }
+
+    async fn test_crypto_url(&self, name: &str, url: &str) -> Result<(), Error> {
+        let (http, ledger) = (&self.http, self.context.ledger.as_ref());
+        let node_id = self.context.node_id();
+        let version = self.context.config.runtime.external_crypto_version();
+        let key_use = match name {
+            "sign_url" => KeyUse::Signing,
+            "master_sign_url" => KeyUse::SigningMaster,
+            _ => {
+                return external::test_decrypt_url(http, ledger, version, node_id, url).await;
+            }
+        };
+        external::test_sign_url(http, ledger, version, node_id, key_use, url).await
     }
 }
 
@@ -208,7 +220,7 @@ impl Operations for FlowOperations {
     async fn set_callback_urls(&self, owner: CallbackOwner, body: Value) -> Result<Outcome, Error> {
         let urls: Map<String, Value> = input(body)?;
         if owner == CallbackOwner::Node {
-            self.test_crypto_urls(&urls).await?;
+            return Ok(self.set_node_urls(&urls).await);
         }
         Ok(Outcome::Stored(node::set_callback_urls(owner.row(), &urls)))
     }
@@ -238,8 +250,60 @@ impl Operations for FlowOperations {
         let Some(keyring) = &self.keyring else {
             return Ok(());
         };
+        let behind_proxy = match self.context.role {
+            Role::Proxy => self.context.served_nodes().await?,
+            _ => Vec::new(),
+        };
         keyring
-            .reload(&[])
+            .reload(&behind_proxy)
             .map_err(|error| Error::with_message(codes::UNKNOWN_ERROR, error.to_string()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::crypto::external_tests::Service;
+    use crate::job::{Table, Write};
+    use crate::mq::testing::{self, FakeLedger};
+
+    #[actix::test]
+    async fn urls_of_a_crypto_service_before_the_first_that_fails_stay_set() {
+        let service = Service::start();
+        let context = testing::context("rp1", Role::Rp, FakeLedger::recorded());
+        let operations = FlowOperations::new(context, None, service.client.clone());
+        let (good, wrong) = (service.url("sign"), service.url("wrong"));
+        let set = async |body: Value| {
+            let outcome = operations.set_callback_urls(CallbackOwner::Node, body);
+            outcome.await.unwrap()
+        };
+        let stored = |name: &str, url: &str| {
+            Write::put_column(Table::CallbackUrl, "node", name, url.as_bytes().to_vec())
+        };
+        let outcome = set(json!({
+            "message_queue_send_success_url": "http://app", "decrypt_url": wrong, "sign_url": good,
+        }));
+        let Outcome::StoredBefore(writes, error) = outcome.await else {
+            panic!("the decrypt_url is wrong");
+        };
+        assert_eq!(error.code().number, 20046);
+        assert_eq!(writes, [stored("sign_url", &good)]);
+
+        let outcome = set(json!({"sign_url": wrong, "decrypt_url": service.url("decrypt")}));
+        let Outcome::StoredBefore(writes, error) = outcome.await else {
+            panic!("the sign_url is wrong");
+        };
+        assert_eq!(error.code().number, 20049);
+        assert_eq!(writes, []);
+
+        let outcome = set(json!({"sign_url": good, "decrypt_url": service.url("decrypt")}));
+        let decrypt = service.url("decrypt");
+        assert_eq!(
+            outcome.await,
+            Outcome::Stored(vec![
+                stored("sign_url", &good),
+                stored("decrypt_url", &decrypt)
+            ])
+        );
     }
 }

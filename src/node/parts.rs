@@ -54,10 +54,7 @@ impl Parts {
     /// # Errors
     /// What waiting cannot mend: keys, a store file in use, an unregistered node.
     pub async fn open(config: Arc<Config>) -> io::Result<Self> {
-        let http = reqwest::Client::builder()
-            .timeout(EXTERNAL_CRYPTO_TIMEOUT)
-            .build()
-            .map_err(io::Error::other)?;
+        let http = external_crypto_client(&config).map_err(io::Error::other)?;
         let store = open_store(&config).await?;
         let tendermint = &config.tendermint;
         let client = LedgerClient::start(RpcOptions::new(
@@ -68,7 +65,8 @@ impl Parts {
         wait_for_ledger(&config, &client).await;
         let cached = Arc::new(CachedLedger::new(client.clone()));
         let role = role(&config, &client).await?;
-        let (crypto, keyring) = open_crypto(&config, &store, &http)?;
+        let behind_proxy = behind_proxy(&config, role, &client).await?;
+        let (crypto, keyring) = open_crypto(&config, &store, &http, &behind_proxy)?;
         let context = Context {
             config: config.clone(),
             role,
@@ -87,6 +85,14 @@ impl Parts {
             backlog: Arc::default(),
         })
     }
+}
+
+fn external_crypto_client(config: &Config) -> reqwest::Result<reqwest::Client> {
+    reqwest::Client::builder()
+        .timeout(EXTERNAL_CRYPTO_TIMEOUT)
+        .no_proxy()
+        .tls_danger_accept_invalid_certs(!config.environment.verifies_certificates())
+        .build()
 }
 
 async fn open_store(config: &Config) -> io::Result<SharedStore> {
@@ -252,12 +258,34 @@ async fn role(config: &Config, client: &LedgerClient) -> io::Result<Role> {
     }
 }
 
+/// The nodes behind this proxy whose keys are needed; none for other roles.
+async fn behind_proxy(
+    config: &Config,
+    role: Role,
+    client: &LedgerClient,
+) -> io::Result<Vec<String>> {
+    if role != Role::Proxy {
+        return Ok(Vec::new());
+    }
+    loop {
+        match query::nodes_served_by(client, &config.node_id).await {
+            Ok(nodes) => return Ok(nodes),
+            Err(error) if error.is_temporary() => {
+                tracing::warn!(%error, "asking the ledger for the nodes behind this proxy");
+                tokio::time::sleep(START_RETRY).await;
+            }
+            Err(error) => return Err(io::Error::other(error)),
+        }
+    }
+}
+
 type Opened = (Arc<dyn Crypto>, Option<Arc<Keyring>>);
 
 fn open_crypto(
     config: &Arc<Config>,
     store: &SharedStore,
     http: &reqwest::Client,
+    behind_proxy: &[String],
 ) -> io::Result<Opened> {
     match config.keys {
         Keys::External => {
@@ -266,7 +294,8 @@ fn open_crypto(
             Ok((Arc::new(external), None))
         }
         Keys::Files { .. } => {
-            let keyring = Arc::new(Keyring::load(config.clone(), &[]).map_err(io::Error::other)?);
+            let keyring = Keyring::load(config.clone(), behind_proxy).map_err(io::Error::other)?;
+            let keyring = Arc::new(keyring);
             Ok((keyring.clone(), Some(keyring)))
         }
     }

@@ -65,6 +65,7 @@ impl NodeRunner {
             | Kind::IdpConsentRequest
             | Kind::IdpRequestUpdate
             | Kind::IdpResponseCreated
+            | Kind::IdpIdentityModified
             | Kind::AsDataRequest
             | Kind::AsCallbackAnswer
             | Kind::AsRequestUpdate

@@ -60,7 +60,7 @@ fn outcome(record: &Value) -> Result<Outcome, Error> {
             body: Some(response.clone()).filter(|body| !body.is_null()),
             refused: Some(codes::DUPLICATE_REFERENCE_ID),
         }),
-        204 => Ok(Outcome::Stored(Accept::default())),
+        204 => Ok(Outcome::Stored(Vec::new())),
         _ => Ok(Outcome::NotFound),
     }
 }

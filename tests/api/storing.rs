@@ -88,9 +88,35 @@ async fn outcomes_without_a_body_have_none() {
         (202, Some("0"))
     );
     assert_eq!(answer.content_type, None);
-    node.will_return(Ok(Outcome::Stored(Accept::default())));
+    node.will_return(Ok(Outcome::Stored(Vec::new())));
     let answer = close(&node).await;
     assert_eq!((answer.status, answer.content_length), (204, None));
+}
+
+#[actix_web::test]
+async fn many_writes_are_stored_in_portions() {
+    let node = Node::start(Role::Rp).await;
+    let writes: Vec<Write> = (0..1200)
+        .map(|number| Write::delete(Table::AsData, format!("rp1/{number}")))
+        .collect();
+    node.will_return(Ok(Outcome::Stored(writes.clone())));
+    assert_eq!(close(&node).await.status, 204);
+    let accepted = node.store.accepted.lock();
+    let sizes: Vec<usize> = accepted.iter().map(|accept| accept.writes.len()).collect();
+    assert_eq!(sizes, [500, 500, 200]);
+    let stored = accepted.iter().flat_map(|accept| accept.writes.clone());
+    assert_eq!(stored.collect::<Vec<Write>>(), writes);
+}
+
+#[actix_web::test]
+async fn what_was_done_before_an_error_is_stored_and_the_error_answered() {
+    let node = Node::start(Role::Rp).await;
+    let error = codes::EXTERNAL_SIGN_TEST_FAILED_INVALID_SIGNATURE.into();
+    let writes = vec![Write::delete(Table::AsData, "row")];
+    node.will_return(Ok(Outcome::StoredBefore(writes, error)));
+    let answer = close(&node).await;
+    assert_eq!(answer.error_code(), Some(20049));
+    assert_eq!(node.store.accepted.lock().len(), 1);
 }
 
 #[actix_web::test]

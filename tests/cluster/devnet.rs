@@ -87,6 +87,7 @@ async fn what_a_devnet_knows_survives_its_restart() {
         rp: devnet.api("rp1"),
         idp: devnet.api("idp2"),
         as_: devnet.api("as1"),
+        rp_id: None,
         idp_id: "idp2".to_owned(),
         as_id: "as1".to_owned(),
         service: "bank_statement".to_owned(),

@@ -34,6 +34,19 @@ async fn a_hundred_requests_complete_on_standalone_nodes() {
 }
 
 #[actix_web::test]
+async fn requests_between_nodes_behind_a_proxy_complete() {
+    let nodes = ["proxy1", "proxy1_rp4", "proxy1_idp4", "proxy1_as4"];
+    let net = Net::with(Store::Embedded, 2, |options| {
+        options.nodes = nodes.map(str::to_owned).to_vec();
+    })
+    .await;
+    let apps = net.apps().await;
+    drive(&apps, 20).await;
+    assert_all_verified(&apps, 20);
+    net.end(apps).await;
+}
+
+#[actix_web::test]
 async fn workers_started_at_the_same_moment_all_serve() {
     let mut net = Net::start(Store::Redis, 2).await;
     let workers = net.processes(Role::Rp);

@@ -10,7 +10,7 @@ use reqwest::header::{CONTENT_TYPE, HeaderName, HeaderValue};
 use reqwest::{Client, Response, Url, redirect};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use crate::config::{Config, Environment};
+use crate::config::Config;
 use crate::error::{Error, codes};
 
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
@@ -69,8 +69,8 @@ pub(super) enum AnswerBody {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum CallFailure {
     /// All places for this destination are taken and nothing was sent, or there
-    /// is no memory for the answer.
-    Busy,
+    /// is no memory for the answer. Which host and port.
+    Busy(String),
     /// The URL can never be called.
     Unusable(String),
     /// No answer; it may have been received or not.
@@ -108,7 +108,7 @@ impl CallbackClient {
             .no_proxy()
             .pool_idle_timeout(IDLE_TIME)
             .pool_max_idle_per_host(limits.concurrent)
-            .tls_danger_accept_invalid_certs(config.environment == Environment::Development)
+            .tls_danger_accept_invalid_certs(!config.environment.verifies_certificates())
             .build()
             .map_err(|error| {
                 let message = format!("client of callbacks: {}", with_causes(&error));
@@ -123,6 +123,8 @@ impl CallbackClient {
     }
 
     /// POSTs a JSON body. `keep_body`: whether the answer's body is wanted.
+    /// Failures name host and port only: a URL may carry credentials, and a
+    /// failure is stored, logged and shown to operators.
     pub(super) async fn post(
         &self,
         url: &str,
@@ -130,24 +132,30 @@ impl CallbackClient {
         body: String,
         keep_body: bool,
     ) -> Result<Answer, CallFailure> {
-        let unusable = |reason: String| CallFailure::Unusable(format!("{url}: {reason}"));
-        let parsed = Url::parse(url).map_err(|error| unusable(error.to_string()))?;
+        let url = Url::parse(url)
+            .map_err(|error| CallFailure::Unusable(format!("callback URL: {error}")))?;
+        let receiver = destination(&url);
+        let unusable = |reason: String| CallFailure::Unusable(format!("{receiver}: {reason}"));
+        let transport = |error: reqwest::Error| {
+            let reason = with_causes(&error.without_url());
+            CallFailure::Transport(format!("{receiver}: {reason}"))
+        };
         let id = HeaderValue::from_str(id).map_err(|error| unusable(error.to_string()))?;
-        let _place = self.place(&parsed).await?;
+        let _place = self.place(&receiver).await?;
         let request = self
             .http
-            .post(parsed)
+            .post(url)
             .header(CONTENT_TYPE, HeaderValue::from_static("application/json"))
             .header(IDEMPOTENCY_KEY, id)
             .body(body);
         let deadline = tokio::time::Instant::now() + self.limits.try_time;
-        let silent = || CallFailure::Transport(format!("{url}: no answer in time"));
+        let silent = || CallFailure::Transport(format!("{receiver}: no answer in time"));
         let response = tokio::time::timeout_at(deadline, request.send()).await;
         let response = response.map_err(|_| silent())?.map_err(|error| {
             if error.is_builder() {
-                unusable(with_causes(&error))
+                unusable(with_causes(&error.without_url()))
             } else {
-                CallFailure::Transport(with_causes(&error))
+                transport(error)
             }
         })?;
         let status = response.status().as_u16();
@@ -156,22 +164,22 @@ impl CallbackClient {
         let body = match reading {
             Ok(Ok(Some(body))) => body,
             // Told again later, under the same id.
-            Ok(Ok(None)) => return Err(CallFailure::Busy),
+            Ok(Ok(None)) => return Err(CallFailure::Busy(receiver)),
             // The receiver has the callback: it has answered.
             _ if !keep_body => AnswerBody::Whole(Vec::new()),
-            Ok(Err(error)) => return Err(CallFailure::Transport(with_causes(&error))),
+            Ok(Err(error)) => return Err(transport(error)),
             Err(_) => return Err(silent()),
         };
         Ok(Answer { status, body })
     }
 
-    async fn place(&self, url: &Url) -> Result<OwnedSemaphorePermit, CallFailure> {
-        let places = self.places_of(destination(url));
+    async fn place(&self, receiver: &str) -> Result<OwnedSemaphorePermit, CallFailure> {
+        let places = self.places_of(receiver.to_owned());
         let waiting = tokio::time::timeout(self.limits.waiting_time, places.acquire_owned());
         match waiting.await {
             Ok(Ok(place)) => Ok(place),
             // The semaphore is never closed; anyhow the call can come back.
-            Ok(Err(_)) | Err(_) => Err(CallFailure::Busy),
+            Ok(Err(_)) | Err(_) => Err(CallFailure::Busy(receiver.to_owned())),
         }
     }
 
@@ -235,4 +243,30 @@ fn with_causes(error: &dyn std::error::Error) -> String {
         cause = error.source();
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn failures_name_the_receiver_and_none_of_its_secrets() {
+        let config = Config::for_test("rp1");
+        let client = CallbackClient::new(&config).unwrap();
+        let post = async |url: &str| {
+            let called = client.post(url, "id", String::new(), false).await;
+            match called.unwrap_err() {
+                CallFailure::Busy(reason)
+                | CallFailure::Unusable(reason)
+                | CallFailure::Transport(reason) => reason,
+            }
+        };
+        let refused = post("http://user:secret@127.0.0.1:1/secret?token=secret").await;
+        assert!(refused.starts_with("127.0.0.1:1: "), "{refused}");
+        for url in ["ftp://user:secret@host/secret", "http://user:secret@"] {
+            let unusable = post(url).await;
+            assert!(!unusable.contains("secret"), "{unusable}");
+        }
+        assert!(!refused.contains("secret"), "{refused}");
+    }
 }

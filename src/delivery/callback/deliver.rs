@@ -63,9 +63,9 @@ pub async fn run_deliver(
             DURATIONS.record(&(answer.status, wants_answer), duration);
             Run::Commit(delivered(&callback, answer))
         }
-        Err(CallFailure::Busy) => Run::Retry {
+        Err(CallFailure::Busy(receiver)) => Run::Retry {
             after: BUSY_DELAY,
-            reason: format!("{url}: too many calls at a time"),
+            reason: format!("{receiver}: too many calls at a time"),
         },
         Err(CallFailure::Unusable(reason)) => {
             counter!("client_callback_fails_total").increment(1);

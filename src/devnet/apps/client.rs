@@ -51,6 +51,8 @@ impl Counting {
 pub struct ApiClient {
     http: Client,
     urls: Arc<Vec<String>>,
+    /// Told in every call, for proxies; other nodes ignore it.
+    node_id: Option<String>,
     next: Arc<AtomicUsize>,
     counting: Arc<Counting>,
 }
@@ -72,9 +74,23 @@ impl ApiClient {
         Ok(Self {
             http,
             urls: Arc::new(urls),
+            node_id: None,
             next: Arc::new(AtomicUsize::new(0)),
             counting: Arc::default(),
         })
+    }
+
+    /// For this node, which may be behind a proxy.
+    pub fn acting(self, node_id: Option<String>) -> Self {
+        Self { node_id, ..self }
+    }
+
+    fn body(&self, body: &Value) -> Value {
+        let mut body = body.clone();
+        if let Some(node_id) = &self.node_id {
+            body["node_id"] = node_id.as_str().into();
+        }
+        body
     }
 
     /// What became of calls so far.
@@ -136,8 +152,9 @@ impl ApiClient {
         on_lost_answer: impl Fn(),
     ) -> Result<Response, String> {
         let deadline = Instant::now() + RETRY_PATIENCE;
+        let body = self.body(body);
         loop {
-            let attempt = self.http.post(self.url(path)).json(body).send().await;
+            let attempt = self.http.post(self.url(path)).json(&body).send().await;
             self.counting.note(&attempt);
             let problem = match attempt {
                 Ok(answer) if !is_trouble(&answer) => return Ok(answer),
@@ -194,7 +211,8 @@ impl ApiClient {
         path: &str,
         body: &Value,
     ) -> Result<Option<String>, String> {
-        let call = self.http.post(self.url(path)).json(body).send().await;
+        let body = self.body(body);
+        let call = self.http.post(self.url(path)).json(&body).send().await;
         let answer = call.map_err(|error| error.to_string())?;
         match answer.status() {
             StatusCode::SERVICE_UNAVAILABLE => return Ok(None),
@@ -224,8 +242,10 @@ impl ApiClient {
     /// GETs JSON; refused connections, 503 and 500 are tried again.
     pub async fn get_json(&self, path: &str) -> Result<Value, String> {
         let deadline = Instant::now() + RETRY_PATIENCE;
+        let query: Vec<(&str, &String)> = self.node_id.iter().map(|id| ("node_id", id)).collect();
         loop {
-            let attempt = self.http.get(self.url(path)).send().await;
+            let call = self.http.get(self.url(path)).query(&query);
+            let attempt = call.send().await;
             self.counting.note(&attempt);
             let problem = match attempt {
                 Ok(answer) if answer.status().is_success() => {

@@ -29,6 +29,8 @@ pub struct Targets {
     pub idp: Vec<String>,
     /// API URLs of the AS's node.
     pub as_: Vec<String>,
+    /// Node id of the RP, if it is known: a proxy must be told.
+    pub rp_id: Option<String>,
     /// Node id of the IdP.
     pub idp_id: String,
     /// Node id of the AS.
@@ -71,9 +73,9 @@ impl Apps {
     /// When a node does not become ready or refuses the set-up.
     pub async fn start(targets: Targets) -> io::Result<Self> {
         let record = Arc::new(Record::default());
-        let rp = ApiClient::new(targets.rp.clone())?;
-        let idp = ApiClient::new(targets.idp.clone())?;
-        let as_ = ApiClient::new(targets.as_.clone())?;
+        let rp = ApiClient::new(targets.rp.clone())?.acting(targets.rp_id.clone());
+        let idp = ApiClient::new(targets.idp.clone())?.acting(Some(targets.idp_id.clone()));
+        let as_ = ApiClient::new(targets.as_.clone())?.acting(Some(targets.as_id.clone()));
         for client in [&rp, &idp, &as_] {
             client.wait_until_ready(READY_PATIENCE).await?;
         }

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
 pub use options::{NetworkOptions, StoreOption};
-use plan::{NodePlan, Ports, Surroundings, environment, plan_nodes};
+use plan::{NodePlan, Plans, Ports, Surroundings, environment, plan_nodes};
 
 use super::genesis::{self, Member, NDID};
 use super::keys::NodeKeys;
@@ -64,6 +64,16 @@ impl Node {
     }
 }
 
+/// A node without processes of its own: a proxy works for it.
+pub struct NodeBehindProxy {
+    /// Its id.
+    pub node_id: String,
+    /// Its role.
+    pub role: Role,
+    /// Id of the proxy.
+    pub proxy: String,
+}
+
 /// What a service of the network is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ServiceKind {
@@ -98,6 +108,8 @@ pub struct Service {
 pub struct Network {
     /// The nodes.
     pub nodes: Vec<Node>,
+    /// The nodes that proxies work for.
+    pub behind: Vec<NodeBehindProxy>,
     /// Ledger and message queue services.
     pub services: Vec<Service>,
     /// The Redis server started for the network.
@@ -114,13 +126,19 @@ pub struct Network {
 /// Role of a development node, from its id.
 ///
 /// # Errors
-/// When the id does not begin with `rp`, `idp` or `as`.
+/// When the id does not begin with `rp`, `idp`, `as` or `proxy`.
 pub fn role_of(node_id: &str) -> io::Result<Role> {
-    let letters = node_id.trim_end_matches(|c: char| c.is_ascii_digit());
-    match Role::parse(letters) {
-        Some(role @ (Role::Rp | Role::Idp | Role::As)) => Ok(role),
+    let (proxy, own) = match node_id.split_once('_') {
+        Some((proxy, own)) => (Some(proxy), own),
+        None => (None, node_id),
+    };
+    let named = |name: &str| Role::parse(name.trim_end_matches(|c: char| c.is_ascii_digit()));
+    match (named(own), proxy.map(named)) {
+        (Some(role @ (Role::Rp | Role::Idp | Role::As)), None | Some(Some(Role::Proxy)))
+        | (Some(role @ Role::Proxy), None) => Ok(role),
         _ => Err(io::Error::other(format!(
-            "node id {node_id:?}: use rp, idp or as followed by a number, for example idp2"
+            "node id {node_id:?}: use rp, idp, as or proxy followed by a number, for example \
+             idp2, or proxy1_idp4 for a node behind proxy1"
         ))),
     }
 }
@@ -150,6 +168,7 @@ impl Network {
         drop(ports);
         let mut network = Network {
             nodes: Vec::new(),
+            behind: Vec::new(),
             ledger: format!("{LOCAL}:{ledger_port}"),
             directory,
             binary: options.binary.clone(),
@@ -163,10 +182,17 @@ impl Network {
             .initialise_chain(&options, &plans, ledger_port)
             .await?;
         network.start_redis(&options).await?;
-        for plan in &plans {
+        for plan in &plans.nodes {
             network.start_mq(&options, plan)?;
         }
-        for plan in plans {
+        for plan in plans.behind {
+            network.behind.push(NodeBehindProxy {
+                node_id: plan.node_id,
+                role: plan.role,
+                proxy: plan.proxy,
+            });
+        }
+        for plan in plans.nodes {
             let node = network.start_node(&options, plan, ledger_port)?;
             network.nodes.push(node);
         }
@@ -216,12 +242,25 @@ impl Network {
     async fn initialise_chain(
         &mut self,
         options: &NetworkOptions,
-        plans: &[NodePlan],
+        plans: &Plans,
         port: u16,
     ) -> io::Result<()> {
         let keys_directory = self.directory.join("keys");
         let ndid = NodeKeys::at(&keys_directory, NDID);
-        let mut all: Vec<NodeKeys> = plans.iter().map(|plan| plan.keys.clone()).collect();
+        let of_nodes = plans.nodes.iter().map(|plan| Member {
+            node_id: plan.node_id.clone(),
+            role: plan.role,
+            keys: plan.keys.clone(),
+            proxy: None,
+        });
+        let behind_proxies = plans.behind.iter().map(|plan| Member {
+            node_id: plan.node_id.clone(),
+            role: plan.role,
+            keys: plan.keys.clone(),
+            proxy: Some(plan.proxy.clone()),
+        });
+        let members: Vec<Member> = of_nodes.chain(behind_proxies).collect();
+        let mut all: Vec<NodeKeys> = members.iter().map(|member| member.keys.clone()).collect();
         all.push(ndid.clone());
         let signing = options.signing;
         let tasks = all
@@ -230,14 +269,6 @@ impl Network {
         for made in futures_util::future::join_all(tasks).await {
             made.map_err(io::Error::other)??;
         }
-        let members: Vec<Member> = plans
-            .iter()
-            .map(|plan| Member {
-                node_id: plan.node_id.clone(),
-                role: plan.role,
-                keys: plan.keys.clone(),
-            })
-            .collect();
         let client = LedgerClient::start(RpcOptions::new(LOCAL, port, 1));
         wait_until_known(&client).await?;
         genesis::initialise(client.as_ref(), &ndid, signing, &members).await
@@ -327,6 +358,20 @@ impl Network {
     /// The node with this role, the first one named.
     pub fn node(&self, role: Role) -> Option<&Node> {
         self.nodes.iter().find(|node| node.role == role)
+    }
+
+    /// Id of the first node with this role, also behind a proxy, and base URLs
+    /// of the API that serves it.
+    pub fn place(&self, role: Role) -> Option<(&str, Vec<String>)> {
+        if let Some(node) = self.node(role) {
+            return Some((&node.node_id, node.api_urls()));
+        }
+        let behind = self.behind.iter().find(|node| node.role == role)?;
+        let proxy = self
+            .nodes
+            .iter()
+            .find(|node| node.node_id == behind.proxy)?;
+        Some((&behind.node_id, proxy.api_urls()))
     }
 
     /// Names and log files of processes that have ended by themselves.

@@ -43,7 +43,8 @@ impl StoreOption {
 pub struct NetworkOptions {
     /// The program of every process; `None`: this same binary.
     pub binary: Option<PathBuf>,
-    /// Node ids; the role is in the name (`rp1`, `idp1`, `as1`).
+    /// Node ids; the role is in the name (`rp1`, `idp1`, `as1`, `proxy1`).
+    /// `proxy1_rp4` is a node behind `proxy1`, without processes of its own.
     pub nodes: Vec<String>,
     /// Masters of each node: one that works, the others stand by. More than one
     /// needs Redis and workers.

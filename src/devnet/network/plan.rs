@@ -63,6 +63,21 @@ pub(super) struct NodePlan {
     pub processes: Vec<ProcessPlan>,
 }
 
+/// A node without processes: a proxy works for it.
+pub(super) struct BehindPlan {
+    pub node_id: String,
+    pub role: Role,
+    pub proxy: String,
+    pub keys: NodeKeys,
+}
+
+/// Every node of a network.
+#[derive(Default)]
+pub(super) struct Plans {
+    pub nodes: Vec<NodePlan>,
+    pub behind: Vec<BehindPlan>,
+}
+
 /// A plan for every node.
 ///
 /// # Errors
@@ -71,23 +86,33 @@ pub(super) fn plan_nodes(
     options: &NetworkOptions,
     directory: &Path,
     ports: &mut Ports,
-) -> io::Result<Vec<NodePlan>> {
+) -> io::Result<Plans> {
+    let keys = directory.join("keys");
     let mut names = HashSet::new();
-    let mut plans = Vec::new();
+    let mut plans = Plans::default();
     for (index, node_id) in options.nodes.iter().enumerate() {
         if !names.insert(node_id) {
             return Err(io::Error::other(format!(
                 "node id {node_id:?} is given twice"
             )));
         }
+        if let Some((proxy, _)) = node_id.split_once('_') {
+            plans.behind.push(BehindPlan {
+                node_id: node_id.clone(),
+                role: role_of(node_id)?,
+                proxy: proxy.to_owned(),
+                keys: NodeKeys::behind_proxy(&keys, node_id),
+            });
+            continue;
+        }
         let first = u16::try_from(index + 1)
             .ok()
             .and_then(|number| number.checked_mul(PORTS_PER_NODE))
             .ok_or_else(|| io::Error::other("too many nodes"))?;
-        plans.push(NodePlan {
+        plans.nodes.push(NodePlan {
             node_id: node_id.clone(),
             role: role_of(node_id)?,
-            keys: NodeKeys::at(&directory.join("keys"), node_id),
+            keys: NodeKeys::at(&keys, node_id),
             mq_grpc: ports.pick(first + 97)?,
             mq: ports.pick(first + 98)?,
             processes: plan_processes(options, node_id, first, ports)?,
@@ -181,6 +206,19 @@ pub(super) fn environment(
         ("ENABLE_TELEMETRY_LOGGING", "false".to_owned()),
         ("STORE", options.store.name().to_owned()),
     ];
+    if node.role == Role::Proxy {
+        let keys = surroundings.directory.join("keys");
+        let names = [
+            "NODE_BEHIND_PROXY_SIGNING_PRIVATE_KEY_DIRECTORY_PATH",
+            "NODE_BEHIND_PROXY_SIGNING_MASTER_PRIVATE_KEY_DIRECTORY_PATH",
+            "NODE_BEHIND_PROXY_ENCRYPTION_PRIVATE_KEY_DIRECTORY_PATH",
+        ];
+        let directories = NodeKeys::directories_behind_proxy(&keys);
+        let given = names.into_iter().zip(directories);
+        // Without nodes behind it there are no folders.
+        let given = given.filter(|(_, directory)| directory.is_dir());
+        variables.extend(given.map(|(name, directory)| (name, path(&directory))));
+    }
     variables.extend(process.api.map(|port| ("SERVER_PORT", port.to_string())));
     match (&options.store, surroundings.redis_port) {
         (

@@ -6,7 +6,7 @@ use super::{ROLE, service};
 use crate::crypto::{accessor, hash};
 use crate::delivery::callback::{DataRequestRef, Persistence, Target, callback_job, error_job};
 use crate::error::{Error, codes};
-use crate::flows::integrity::{Consent, check_consent, require};
+use crate::flows::integrity::{Consent, check_consent, check_requester, require};
 use crate::flows::{Received, levels, row};
 use crate::job::{Commit, Job, NewJob, Table, Write};
 use crate::ledger::query;
@@ -17,7 +17,9 @@ use crate::node::Context;
 const ACTION: &str = "as.processMessage";
 
 /// Handler of `as.data_request`. The client application is asked once per
-/// service, however often the RP sends the request.
+/// service, however often the RP sends the request. A request that fails its
+/// checks is kept until it ends, but never in place of another one: what is
+/// pending is answered with what is kept.
 ///
 /// # Errors
 /// Those of ledger and store; those of the payload.
@@ -31,28 +33,44 @@ pub async fn handle(context: &Context, job: &Job) -> Result<Commit, Error> {
     };
     let request_id = request.request_id.as_str();
     let detail = query::request_detail(context.ledger.as_ref(), request_id, None).await?;
-    if detail.as_ref().is_some_and(RequestDetail::has_ended) {
+    let Some(detail) = detail else {
+        return Ok(failure(
+            node_id,
+            request_id,
+            &codes::REQUEST_NOT_FOUND.into(),
+        ));
+    };
+    if detail.has_ended() {
         return Ok(Commit::nothing());
     }
-    let mut commit = Commit::nothing();
-    commit.write(Write::put(
-        Table::DataRequest,
-        row(node_id, request_id),
-        received.message.clone().into_bytes(),
-    ));
-    let asked = match detail {
-        Some(detail) => ask(context, node_id, &request, &detail).await,
-        None => Err(codes::REQUEST_NOT_FOUND.into()),
-    };
-    match asked {
-        Ok(asked) => commit.merge(asked),
+    if let Err(error) = check_requester(&detail, &request.rp_id) {
+        return Ok(failure(node_id, request_id, &error));
+    }
+    let record = row(node_id, request_id);
+    let asked = ask(context, node_id, &request, &detail).await;
+    let is_kept = asked.is_ok() || is_new(context, &record).await?;
+    let mut commit = match asked {
+        Ok(asked) => asked,
         Err(error) if error.is_temporary() => return Err(error),
-        Err(error) => {
-            let request_id = Some(request_id);
-            commit.job(error_job(ROLE, Some(node_id), ACTION, request_id, &error))
-        }
+        Err(error) => failure(node_id, request_id, &error),
     };
+    if is_kept {
+        let message = received.message.into_bytes();
+        commit.write(Write::put(Table::DataRequest, record, message));
+    }
     Ok(commit)
+}
+
+fn failure(node_id: &str, request_id: &str, error: &Error) -> Commit {
+    let mut commit = Commit::nothing();
+    let request_id = Some(request_id);
+    commit.job(error_job(ROLE, Some(node_id), ACTION, request_id, error));
+    commit
+}
+
+async fn is_new(context: &Context, record: &str) -> Result<bool, Error> {
+    let kept = context.state.get(Table::DataRequest, record, "").await?;
+    Ok(kept.is_none())
 }
 
 async fn ask(

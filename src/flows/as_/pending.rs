@@ -4,10 +4,19 @@ use crate::error::{Error, codes};
 use crate::flows::open_request::open_request;
 use crate::flows::{row, state};
 use crate::job::Table;
-use crate::mq::message::{DataRequest, Message};
+use crate::mq::message::Message;
 use crate::node::Context;
 
-/// The data request as it was received, if an answer for this service is still wanted.
+/// What an answer needs of the data request it belongs to.
+pub struct Pending {
+    /// Who asked, and gets the answer.
+    pub rp_id: String,
+    /// Part of the data's salt.
+    pub initial_salt: String,
+}
+
+/// The data request that passed its checks, if an answer for this service is
+/// still wanted.
 ///
 /// # Errors
 /// 20012, 20025, 20026, 20039, 20037, 20082, in this order; those of ledger and store.
@@ -16,7 +25,7 @@ pub async fn pending(
     node_id: &str,
     request_id: &str,
     service_id: &str,
-) -> Result<DataRequest, Error> {
+) -> Result<Pending, Error> {
     let detail = open_request(context.ledger.as_ref(), request_id).await?;
     let service = detail
         .service(service_id)
@@ -26,9 +35,10 @@ pub async fn pending(
         .state
         .get(Table::PendingDataRequest, &record, service_id)
         .await?;
-    if asked.is_none() {
-        return Err(codes::UNKNOWN_DATA_REQUEST.into());
-    }
+    let rp_id = asked
+        .filter(|rp_id| *rp_id == detail.requester_node_id.as_bytes())
+        .map(|_| detail.requester_node_id.clone())
+        .ok_or(codes::UNKNOWN_DATA_REQUEST)?;
     let responses = &service.response_list;
     let errors = responses
         .iter()
@@ -41,7 +51,10 @@ pub async fn pending(
         return Err(codes::ENOUGH_AS_RESPONSE.into());
     }
     match state::load(context, Table::DataRequest, &record, "").await? {
-        Some(Message::DataRequest(request)) => Ok(request),
+        Some(Message::DataRequest(request)) => Ok(Pending {
+            rp_id,
+            initial_salt: request.initial_salt,
+        }),
         _ => Err(codes::UNKNOWN_DATA_REQUEST.into()),
     }
 }

@@ -9,6 +9,7 @@ use crate::crypto::external::ExternalCrypto;
 use crate::crypto::external_tests::Service;
 use crate::crypto::hash;
 use crate::delivery::callback::{Callback, DataRequestAnswer, DataRequestRef, Persistence, Target};
+use crate::delivery::message::OutboundMessage;
 use crate::delivery::transaction::{Fate, Transact};
 use crate::flows::testing::{
     TestNode, callbacks, continuation, job, message_job, of_kind, params, scenario, transactions,
@@ -155,6 +156,17 @@ fn sent_messages(commit: &Commit) -> Vec<Value> {
     sent
 }
 
+/// Who the messages of a commit go to.
+fn receivers(commit: &Commit) -> Vec<String> {
+    of_kind(&commit.jobs, Kind::DeliverMessage)
+        .iter()
+        .map(|job| {
+            let sent: OutboundMessage = codec::decode(&job.payload).unwrap();
+            sent.destination_node_id
+        })
+        .collect()
+}
+
 #[tokio::test]
 async fn a_request_that_does_not_match_the_ledger_reaches_nobody() {
     type Change = fn(&mut DataRequest);
@@ -247,6 +259,61 @@ async fn the_accessors_of_mode_2_answers_are_verified() {
     let request = answered(Some("a1"), &signature);
     let commit = receive(&node, &request).await;
     assert_eq!(callbacks(&commit.jobs)[0].1["type"], "data_request");
+}
+
+/// What a node that has received the request could send on under its own name.
+fn sent_on_by(node_id: &str, request: &DataRequest) -> DataRequest {
+    DataRequest {
+        rp_id: node_id.to_owned(),
+        ..request.clone()
+    }
+}
+
+#[tokio::test]
+async fn a_request_of_somebody_else_than_the_requester_is_not_kept() {
+    let node = an_as();
+    let forged = sent_on_by("idp1", &recorded_request());
+    assert_eq!(error_of(&receive(&node, &forged).await), 10025);
+    assert!(!is_pending(&node));
+    assert_eq!(node.state.names(Table::DataRequest), Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn data_goes_to_the_requester_whatever_is_received_after_its_request() {
+    let (node, request) = asked().await;
+    let another_salt = DataRequest {
+        initial_salt: "another".to_owned(),
+        ..request.clone()
+    };
+    for forged in [sent_on_by("idp1", &request), another_salt] {
+        assert_eq!(error_of(&receive(&node, &forged).await), 10025);
+    }
+    let transact = hand_over(&node, &request, &data("ref", DATA)).await;
+    let commit = settle(&node, &transact, Fate::Committed { height: 60 }).await;
+    assert_eq!(receivers(&commit), ["rp1"]);
+    let salt = hash::data_salt(&request.request_id, SERVICE, "as1", &request.initial_salt);
+    assert_eq!(sent_messages(&commit)[0]["data_salt"], salt.as_str());
+
+    let (node, request) = asked().await;
+    receive(&node, &sent_on_by("idp1", &request)).await;
+    let error = r#"{"error_code":10101}"#;
+    let commit = answer_callback(&node, &request, 200, Some(error)).await;
+    let transact = transactions(&commit.writes).remove(0);
+    let commit = settle(&node, &transact, Fate::Committed { height: 60 }).await;
+    assert_eq!(receivers(&commit), ["rp1"]);
+}
+
+#[tokio::test]
+async fn a_request_that_fails_its_checks_is_replaced_by_one_that_passes() {
+    let node = an_as();
+    let request = recorded_request();
+    let mut wrong = request.clone();
+    wrong.request_message.push('!');
+    receive(&node, &wrong).await;
+    let record = row("as1", &request.request_id);
+    assert_eq!(node.state.names(Table::DataRequest), [record]);
+    receive(&node, &request).await;
+    hand_over(&node, &request, &data("ref", DATA)).await;
 }
 
 #[tokio::test]

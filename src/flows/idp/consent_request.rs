@@ -6,7 +6,7 @@ use super::response_created::{Answered, Content};
 use super::{ROLE, dcontract, respond};
 use crate::delivery::callback::{Persistence, Target, callback_job, error_job};
 use crate::error::{Error, codes};
-use crate::flows::integrity::{Consent, check_consent, require};
+use crate::flows::integrity::{Consent, check_consent, check_requester, require};
 use crate::flows::{Received, row};
 use crate::job::{Commit, Job, NewJob, Table, Write};
 use crate::ledger::query;
@@ -17,8 +17,9 @@ use crate::node::Context;
 const ACTION: &str = "idp.processMessage";
 const URL_NAME: &str = "incoming_request_url";
 
-/// Handler of `idp.consent_request`. The request is kept whatever the checks
-/// find, until it ends; only a sound one is shown to the client application.
+/// Handler of `idp.consent_request`. A request that fails its checks is kept
+/// until it ends, but never in place of another one, and not shown to the
+/// client application.
 ///
 /// # Errors
 /// Those of ledger, store and signing; those of the payload.
@@ -29,20 +30,25 @@ pub async fn handle(context: &Context, job: &Job) -> Result<Commit, Error> {
         return Ok(Commit::nothing());
     };
     let detail = query::request_detail(context.ledger.as_ref(), &request.request_id, None).await?;
-    if detail.as_ref().is_some_and(RequestDetail::has_ended) {
-        return Ok(Commit::nothing());
-    }
     let mut commit = Commit::nothing();
-    commit.write(Write::put(
-        Table::ConsentRequest,
-        row(node_id, &request.request_id),
-        received.message.clone().into_bytes(),
-    ));
     let Some(detail) = detail else {
         commit.job(failure(node_id, &request, &codes::REQUEST_NOT_FOUND.into()));
         return Ok(commit);
     };
-    if let Err(error) = check(node_id, &request, &detail) {
+    if detail.has_ended() {
+        return Ok(commit);
+    }
+    if let Err(error) = check_requester(&detail, &request.rp_id) {
+        commit.job(failure(node_id, &request, &error));
+        return Ok(commit);
+    }
+    let record = row(node_id, &request.request_id);
+    let checked = check(node_id, &request, &detail);
+    if checked.is_ok() || is_new(context, &record).await? {
+        let message = received.message.clone().into_bytes();
+        commit.write(Write::put(Table::ConsentRequest, record, message));
+    }
+    if let Err(error) = checked {
         commit.job(failure(node_id, &request, &error));
         return Ok(commit);
     }
@@ -66,6 +72,11 @@ pub async fn handle(context: &Context, job: &Job) -> Result<Commit, Error> {
     }
     commit.job(incoming_request(node_id, &request, &detail));
     Ok(commit)
+}
+
+async fn is_new(context: &Context, record: &str) -> Result<bool, Error> {
+    let kept = context.state.get(Table::ConsentRequest, record, "").await?;
+    Ok(kept.is_none())
 }
 
 fn parse(message: &str) -> Result<Message, Error> {

@@ -3,6 +3,7 @@
 pub mod consent_request;
 mod dcontract;
 pub mod error_response;
+pub mod identity_modified;
 pub mod padded_hash;
 pub mod request_update;
 pub mod respond;
@@ -14,24 +15,27 @@ mod tests;
 use crate::error::{Error, codes};
 use crate::flows::{row, state};
 use crate::job::Table;
+use crate::ledger::types::RequestDetail;
 use crate::mq::message::{ConsentRequest, Message};
 use crate::node::Context;
 
 /// Role of the callback settings used here; on a proxy too.
 pub(super) const ROLE: &str = "idp";
 
-/// The consent request as it was received.
+/// The consent request as it was received from the node that made the request.
 ///
 /// # Errors
 /// 20038 when this node never received it; those of the store.
 async fn received_request(
     context: &Context,
     node_id: &str,
-    request_id: &str,
+    detail: &RequestDetail,
 ) -> Result<ConsentRequest, Error> {
-    let record = row(node_id, request_id);
+    let record = row(node_id, &detail.request_id);
     match state::load(context, Table::ConsentRequest, &record, "").await? {
-        Some(Message::ConsentRequest(request)) => Ok(request),
+        Some(Message::ConsentRequest(request)) if request.rp_id == detail.requester_node_id => {
+            Ok(request)
+        }
         _ => Err(codes::UNKNOWN_CONSENT_REQUEST.into()),
     }
 }

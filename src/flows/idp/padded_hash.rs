@@ -22,7 +22,7 @@ pub async fn padded_hash(
     if detail.mode == 1 {
         return Err(codes::NOT_MODE_2_OR_3_REQUEST.into());
     }
-    let request = received_request(context, node_id, request_id).await?;
+    let request = received_request(context, node_id, &detail).await?;
     let key = active_accessor_key(context, accessor_id).await?;
     accessor::padded_hash(
         &request.request_message,

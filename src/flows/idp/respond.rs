@@ -111,7 +111,7 @@ pub(super) async fn answerable(
     if answers >= detail.min_idp || answers + outstanding < detail.min_idp {
         return Err(codes::ENOUGH_IDP_RESPONSE.into());
     }
-    let request = received_request(context, node_id, request_id).await?;
+    let request = received_request(context, node_id, &detail).await?;
     Ok((detail, request))
 }
 

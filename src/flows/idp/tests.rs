@@ -9,6 +9,7 @@ use super::response_created::{Answered, Content};
 use super::*;
 use crate::crypto::{hash, test_key};
 use crate::delivery::callback::{Callback, Persistence, Target};
+use crate::delivery::message::OutboundMessage;
 use crate::delivery::transaction::{Continuation, Fate, Transact};
 use crate::flows::replay_tests;
 use crate::flows::reply::Reply;
@@ -28,7 +29,7 @@ fn idp() -> TestNode {
         "error_url": "http://127.0.0.1:9800/idp",
     });
     let urls = crate::flows::node::set_callback_urls("idp", url.as_object().unwrap());
-    assert!(node.accept(&urls));
+    node.state.apply(&urls);
     node
 }
 
@@ -165,6 +166,52 @@ async fn a_request_that_does_not_match_the_ledger_is_kept_but_not_shown() {
         );
         assert_eq!(node.state.names(Table::ConsentRequest).len(), 1, "{what}");
     }
+}
+
+#[tokio::test]
+async fn a_request_of_somebody_else_than_the_requester_is_not_kept() {
+    let node = idp();
+    let mut forged = recorded_request();
+    forged.rp_id = "as1".to_owned();
+    let commit = receive(&node, &forged).await;
+    let body = &callbacks(&commit.jobs)[0].1;
+    assert!(is_error(
+        body,
+        "idp.processMessage",
+        &forged.request_id,
+        10025
+    ));
+    assert_eq!(
+        node.state.names(Table::ConsentRequest),
+        Vec::<String>::new()
+    );
+}
+
+#[tokio::test]
+async fn an_answer_goes_to_the_requester_whatever_is_received_after_its_request() {
+    let node = idp();
+    let request = recorded_request();
+    receive(&node, &request).await;
+    let mut sent_on = request.clone();
+    sent_on.rp_id = "as1".to_owned();
+    let mut another_text = request.clone();
+    another_text.request_message.push('!');
+    for forged in [sent_on, another_text] {
+        let commit = receive(&node, &forged).await;
+        assert_eq!(callbacks(&commit.jobs)[0].1["error"]["code"], 10025);
+    }
+    let record = row("idp1", &request.request_id);
+    let kept = state::load(&node.context, Table::ConsentRequest, &record, "").await;
+    let kept: Option<Message> = kept.unwrap();
+    assert_eq!(kept, Some(Message::ConsentRequest(request.clone())));
+
+    let accept = respond::respond(&node.context, "idp1", &answer(&request, json!({}))).await;
+    let transact = transactions(&accept.unwrap().writes).remove(0);
+    let job = continuation(&transact, Fate::Committed { height: 58 });
+    let commit = response_created::handle(&node.context, &job).await.unwrap();
+    let sent = of_kind(&commit.jobs, Kind::DeliverMessage).remove(0);
+    let sent: OutboundMessage = codec::decode(&sent.payload).unwrap();
+    assert_eq!(sent.destination_node_id, "rp1");
 }
 
 #[tokio::test]

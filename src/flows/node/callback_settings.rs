@@ -7,7 +7,6 @@ use serde_json::{Map, Value};
 use crate::error::Error;
 use crate::job::{Table, Write};
 use crate::node::Context;
-use crate::store::Accept;
 
 /// The names of a role (`rp`, `idp`, `as`, `proxy` or `node`), in the order in
 /// which they are shown.
@@ -49,17 +48,15 @@ pub async fn callback_urls(context: &Context, role: &str) -> Result<Map<String, 
 
 /// Sets the URLs given, leaving the others as they are. Members that the role
 /// does not have are ignored.
-pub fn set_callback_urls(role: &str, urls: &Map<String, Value>) -> Accept {
-    let mut accept = Accept::default();
-    for name in names(role) {
-        if let Some(url) = urls.get(*name).and_then(Value::as_str) {
-            let url = url.as_bytes().to_vec();
-            accept
-                .writes
-                .push(Write::put_column(Table::CallbackUrl, role, *name, url));
-        }
-    }
-    accept
+pub fn set_callback_urls(role: &str, urls: &Map<String, Value>) -> Vec<Write> {
+    let given = names(role)
+        .iter()
+        .filter_map(|name| Some((*name, urls.get(*name)?.as_str()?)));
+    given
+        .map(|(name, url)| {
+            Write::put_column(Table::CallbackUrl, role, name, url.as_bytes().to_vec())
+        })
+        .collect()
 }
 
 #[cfg(test)]
@@ -85,7 +82,8 @@ mod tests {
                 json!({"incoming_request_url": "http://a", "error_url": "http://c"}),
             ),
         ] {
-            node.accept(&set_callback_urls("idp", given.as_object().unwrap()));
+            node.state
+                .apply(&set_callback_urls("idp", given.as_object().unwrap()));
             let shown = callback_urls(&node.context, "idp").await.unwrap();
             assert_eq!(Value::Object(shown), expected);
         }

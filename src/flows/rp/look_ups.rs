@@ -6,7 +6,6 @@ use crate::flows::{row, state};
 use crate::job::{Table, Write};
 use crate::ledger::query;
 use crate::node::Context;
-use crate::store::Accept;
 
 /// Id of the request that a reference id stands for while it lives.
 ///
@@ -40,7 +39,7 @@ pub async fn request_data(
     Ok(Some(columns.into_iter().map(|(_, data)| data).collect()))
 }
 
-/// Removes the data of one request, or of all of the node's requests.
+/// What removes the data of one request, or of all of the node's requests.
 ///
 /// # Errors
 /// Those of the store.
@@ -48,16 +47,13 @@ pub async fn request_data_removal(
     context: &Context,
     node_id: &str,
     request_id: Option<&str>,
-) -> Result<Accept, Error> {
+) -> Result<Vec<Write>, Error> {
     let rows = match request_id {
         Some(request_id) => vec![row(node_id, request_id)],
         None => context.state.rows(Table::AsData, &row(node_id, "")).await?,
     };
-    Ok(Accept {
-        writes: rows
-            .into_iter()
-            .map(|row| Write::delete(Table::AsData, row))
-            .collect(),
-        ..Accept::default()
-    })
+    let removals = rows
+        .into_iter()
+        .map(|row| Write::delete(Table::AsData, row));
+    Ok(removals.collect())
 }
