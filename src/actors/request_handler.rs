@@ -292,7 +292,8 @@ impl Execution {
     }
 }
 
-/// Something stored cannot be understood; asking again does not help.
+/// Something stored cannot be understood, or is too large for the store; asking
+/// again does not help.
 struct Unreadable(String);
 
 /// Asks until the store answers.
@@ -304,7 +305,9 @@ where
     loop {
         match ask().await {
             Ok(answer) => return Ok(answer),
-            Err(error @ StoreError::Corrupt(_)) => return Err(Unreadable(error.to_string())),
+            Err(error @ (StoreError::Corrupt(_) | StoreError::TooLarge(_))) => {
+                return Err(Unreadable(error.to_string()));
+            }
             Err(error) => warn!(%error, "cannot {what}; trying again"),
         }
         sleep(pause).await;

@@ -2,11 +2,13 @@
 //! one slow worker holds up nobody.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 
 use actix::prelude::*;
 use tokio::sync::mpsc;
 
-use crate::cluster::message::FromMaster;
+use crate::cluster::message::{self, FromMaster, MESSAGE_JOBS};
+use crate::job::Job;
 
 use super::mastership::Term;
 
@@ -30,6 +32,8 @@ pub struct WorkerSession {
     channel: mpsc::Sender<FromMaster>,
     term: Term,
     outbox: VecDeque<FromMaster>,
+    /// Of the jobs in the last message of the outbox, if it has any.
+    bytes: usize,
     is_waiting: bool,
 }
 
@@ -41,17 +45,35 @@ impl WorkerSession {
             channel,
             term,
             outbox: VecDeque::new(),
+            bytes: 0,
             is_waiting: false,
         }
     }
 
-    /// Assignments that wait behind each other become one message.
     fn put(&mut self, message: FromMaster) {
-        match (self.outbox.back_mut(), message) {
-            (Some(FromMaster::Assign(waiting)), FromMaster::Assign(jobs)) => waiting.extend(jobs),
+        match (self.outbox.back(), message) {
+            (_, FromMaster::Assign(jobs)) => self.put_jobs(jobs),
             // Whatever is waiting shows life as well.
             (Some(_), FromMaster::Heartbeat(_)) => {}
             (_, message) => self.outbox.push_back(message),
+        }
+    }
+
+    /// Assignments that wait behind each other become one message, as long as
+    /// that is not too large.
+    fn put_jobs(&mut self, jobs: Vec<Arc<Job>>) {
+        for job in jobs {
+            let size = message::size(&job);
+            match self.outbox.back_mut() {
+                Some(FromMaster::Assign(waiting)) if self.bytes + size <= MESSAGE_JOBS => {
+                    waiting.push(job);
+                    self.bytes += size;
+                }
+                _ => {
+                    self.outbox.push_back(FromMaster::Assign(vec![job]));
+                    self.bytes = size;
+                }
+            }
         }
     }
 
@@ -116,5 +138,70 @@ impl Handler<Close> for WorkerSession {
 
     fn handle(&mut self, _: Close, ctx: &mut Self::Context) {
         ctx.stop();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::job::{Kind, Millis, NewJob};
+    use crate::store::Epoch;
+
+    fn jobs(count: u64, bytes: usize) -> Vec<Arc<Job>> {
+        let job = |seq| {
+            let payload = vec![7u8; bytes];
+            Arc::new(Job {
+                new: NewJob::new(Kind::DeliverMessage, format!("key{seq}"), &payload),
+                seq,
+                prev: 0,
+                attempt: 1,
+                tries: 0,
+                strikes: 0,
+                parked: false,
+                accepted_at: Millis(1),
+            })
+        };
+        (1..=count).map(job).collect()
+    }
+
+    fn sent(session: &WorkerSession) -> Vec<Vec<u64>> {
+        let jobs = session.outbox.iter().map(|message| match message {
+            FromMaster::Assign(jobs) => jobs.iter().map(|job| job.seq).collect(),
+            _ => Vec::new(),
+        });
+        jobs.collect()
+    }
+
+    #[test]
+    fn however_much_credit_there_is_no_message_is_too_large() {
+        let (channel, _receiver) = mpsc::channel(1);
+        let term = Term::without_end(Epoch(1));
+        let mut session = WorkerSession::new(channel, term);
+        let all = jobs(4096, 20_000);
+        let (first, second) = all.split_at(1000);
+        session.put(FromMaster::Assign(first.to_vec()));
+        session.put(FromMaster::Assign(second.to_vec()));
+        for message in &session.outbox {
+            let encoded = crate::proto::cluster::FromMaster::from(message.clone());
+            let length = prost::Message::encoded_len(&encoded);
+            assert!(length < crate::cluster::MESSAGE_LIMIT / 8, "{length}");
+        }
+        let sent = sent(&session);
+        assert!(sent.len() > 10 && sent.len() < 30, "{}", sent.len());
+        let order: Vec<u64> = sent.concat();
+        assert_eq!(order, (1..=4096).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn small_assignments_that_wait_become_one_message() {
+        let (channel, _receiver) = mpsc::channel(1);
+        let mut session = WorkerSession::new(channel, Term::without_end(Epoch(1)));
+        let all = jobs(3, 10);
+        session.put(FromMaster::Assign(all[..1].to_vec()));
+        session.put(FromMaster::Heartbeat(None));
+        session.put(FromMaster::Assign(all[1..2].to_vec()));
+        session.put(FromMaster::Stopping);
+        session.put(FromMaster::Assign(all[2..].to_vec()));
+        assert_eq!(sent(&session), [vec![1, 2], vec![], vec![3]]);
     }
 }

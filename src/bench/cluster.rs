@@ -230,7 +230,7 @@ pub(super) async fn open(
             let endpoint =
                 tonic::transport::Endpoint::from_shared(url).map_err(io::Error::other)?;
             let channel = endpoint.tcp_nodelay(true).connect_lazy();
-            Ok(Arc::new(RemoteStore::connect(channel)))
+            Ok(Arc::new(RemoteStore::connect(channel, NODE)))
         }
     }
 }

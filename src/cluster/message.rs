@@ -12,12 +12,21 @@ use crate::store::{Attempt, Epoch};
 use super::backlog::{Backlog, Blocks, OpenJobs};
 
 /// Version of the link; master and workers must have the same.
-pub const PROTOCOL_VERSION: u32 = 2;
+pub const PROTOCOL_VERSION: u32 = 3;
 
 /// Payloads above this many bytes neither travel over the link nor stay in the
 /// dispatcher's memory: the job goes without its payload, and the worker that
 /// runs it reads it from the store.
 pub const INLINE_PAYLOAD: usize = 32 * 1024;
+
+/// About the most bytes of the jobs in one message: far below the limit of the
+/// link, so that no message is too large whatever workers grant or commit.
+pub const MESSAGE_JOBS: usize = 4 * 1024 * 1024;
+
+/// About how many bytes a job takes in a message, when it is [`light`].
+pub fn size(job: &Job) -> usize {
+    job.new.payload.len() + job.new.key.len() + 128
+}
 
 /// The job as it travels: without its payload if that is large, and without its
 /// source, which only the store looks at. The codec never writes an empty
@@ -28,6 +37,20 @@ pub fn light(mut job: Job) -> Job {
     }
     job.new.source = None;
     job
+}
+
+/// Jobs of one message: those that would make it too large go without their
+/// payloads as well.
+pub fn light_together(jobs: Vec<Job>) -> Vec<Job> {
+    let mut bytes = 0;
+    let mut jobs: Vec<Job> = jobs.into_iter().map(light).collect();
+    for job in &mut jobs {
+        if bytes + size(job) > MESSAGE_JOBS {
+            job.new.payload = Vec::new();
+        }
+        bytes += size(job);
+    }
+    jobs
 }
 
 /// An attempt a worker is running.

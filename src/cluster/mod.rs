@@ -3,6 +3,7 @@
 
 mod backlog;
 pub mod client;
+pub mod introduction;
 mod link;
 pub mod local;
 mod master;

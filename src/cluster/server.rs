@@ -13,16 +13,15 @@ use crate::operator::Desk;
 use crate::proto::cluster as proto;
 use crate::proto::cluster::cluster_server::{Cluster, ClusterServer};
 
-use super::MESSAGE_LIMIT;
-use super::local;
 use super::message::{FromMaster, FromWorker, PROTOCOL_VERSION};
 use super::session::Reception;
+use super::{MESSAGE_LIMIT, introduction, local};
 
 /// Answers of the master's store to one worker.
-pub type StoreReplies = Pin<Box<dyn Stream<Item = Result<proto::StoreReply, Status>> + Send>>;
+pub type StoreReplies = Pin<Box<dyn Stream<Item = Result<proto::StoreFrame, Status>> + Send>>;
 
 /// Serves the master's store to one worker (`STORE=embedded`).
-pub type StoreService = Arc<dyn Fn(Streaming<proto::StoreCall>) -> StoreReplies + Send + Sync>;
+pub type StoreService = Arc<dyn Fn(Streaming<proto::StoreFrame>) -> StoreReplies + Send + Sync>;
 
 pub(super) struct ClusterService {
     pub(super) reception: Reception,
@@ -64,11 +63,14 @@ impl Cluster for ClusterService {
 
     async fn store(
         &self,
-        request: Request<Streaming<proto::StoreCall>>,
+        request: Request<Streaming<proto::StoreFrame>>,
     ) -> Result<Response<Self::StoreStream>, Status> {
         let service = self.store.as_ref().ok_or_else(|| {
             Status::unimplemented("this node's store is Redis; workers must use it directly")
         })?;
+        let node_id = &self.reception.node_id;
+        introduction::check(request.metadata(), node_id)
+            .inspect_err(|status| warn!(reason = status.message(), "worker refused"))?;
         Ok(Response::new(service(request.into_inner())))
     }
 

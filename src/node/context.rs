@@ -88,7 +88,7 @@ impl From<StoreError> for Error {
         let error_of_code = Error::with_message(codes::DB_ERROR, text);
         match error {
             StoreError::Unavailable(_) | StoreError::Deposed { .. } => error_of_code.temporary(),
-            StoreError::Corrupt(_) => error_of_code.unreadable(),
+            StoreError::Corrupt(_) | StoreError::TooLarge(_) => error_of_code.unreadable(),
         }
     }
 }

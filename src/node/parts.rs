@@ -99,7 +99,8 @@ async fn open_store(config: &Config) -> io::Result<SharedStore> {
     match (config.store, config.mode) {
         (StoreChoice::Redis, _) => Ok(Arc::new(connect_redis(config).await?)),
         (StoreChoice::Embedded, Mode::Worker) => {
-            Ok(Arc::new(RemoteStore::connect(master_channel(config)?)))
+            let channel = master_channel(config)?;
+            Ok(Arc::new(RemoteStore::connect(channel, &config.node_id)))
         }
         (StoreChoice::Embedded, _) => {
             fs::create_dir_all(&config.data_directory)?;

@@ -6,11 +6,15 @@ use actix::Addr;
 use super::message::{Answer, Done, Filter, Outcome, Question, Shown, State};
 use super::summary;
 use crate::actors::dispatcher::{Dispatcher, JobChanged, JobGone};
-use crate::job::{Job, JobId, Millis, codec};
+use crate::job::{Job, JobId, Kind, Millis, codec};
 use crate::store::{FailedJob, LastError, Operated, Operation, SharedStore, StoreError};
 
 /// Jobs read from the store at once.
 const PAGE: usize = 500;
+
+/// Why a job is parked that nobody parked.
+const UNREADABLE: &str = "its record is lost or cannot be read: it was damaged, or stored by \
+                          another release";
 
 /// See the module.
 #[derive(Clone)]
@@ -62,12 +66,8 @@ impl Desk {
     async fn list(&self, filter: &Filter) -> Result<Vec<Shown>, StoreError> {
         let limit = usize::try_from(filter.limit).unwrap_or(usize::MAX);
         let mut found = Vec::new();
-        match filter.state {
-            Some(State::Parked) => self.list_parked(filter, limit, &mut found).await?,
-            Some(State::Failed) => {}
-            Some(State::Open | State::Waiting) | None => {
-                self.list_open(filter, limit, &mut found).await?;
-            }
+        if filter.state != Some(State::Failed) {
+            self.list_open(filter, limit, &mut found).await?;
         }
         if matches!(filter.state, None | Some(State::Failed)) {
             let failed = self.store.failed_jobs(usize::MAX).await?;
@@ -78,6 +78,8 @@ impl Desk {
         Ok(found)
     }
 
+    /// Parked ones too are looked for among all: the index of them does not have
+    /// those that cannot be read.
     async fn list_open(
         &self,
         filter: &Filter,
@@ -93,30 +95,14 @@ impl Desk {
             after = last.seq;
             let is_asked_for = |job: &Job| {
                 let state = state_of(job, now);
-                fits(filter, job)
-                    && (filter.state != Some(State::Waiting) || state == State::Waiting)
+                let fits_state = match filter.state {
+                    Some(wanted @ (State::Waiting | State::Parked)) => state == wanted,
+                    _ => true,
+                };
+                fits_state && fits(filter, job)
             };
             let page = page.into_iter().filter(is_asked_for).collect();
             self.add(page, found).await?;
-        }
-        Ok(())
-    }
-
-    async fn list_parked(
-        &self,
-        filter: &Filter,
-        limit: usize,
-        found: &mut Vec<Shown>,
-    ) -> Result<(), StoreError> {
-        let ids = self.store.parked_ids(usize::MAX).await?;
-        for ids in ids.chunks(PAGE) {
-            let jobs = self.store.jobs(ids).await?;
-            let jobs = jobs.into_iter().flatten();
-            let jobs = jobs.filter(|job| fits(filter, job)).collect();
-            self.add(jobs, found).await?;
-            if found.len() >= limit {
-                break;
-            }
         }
         Ok(())
     }
@@ -202,6 +188,8 @@ fn state_of(job: &Job, now: Millis) -> State {
 fn shown_open(job: &Job, error: Option<LastError>) -> Shown {
     let state = state_of(job, Millis::now());
     let (reason, at) = error.map(|error| (error.reason, error.at.0)).unzip();
+    let is_unreadable = job.kind() == Kind::Unreadable;
+    let reason = reason.or_else(|| is_unreadable.then(|| UNREADABLE.to_owned()));
     shown(job, state, reason, at)
 }
 

@@ -24,9 +24,13 @@ use crate::job::{Column, Commit, Guard, Job, JobId, Millis, NewJob, Row, Table, 
 /// enough that a busy node's store is not mostly sources.
 pub const SOURCE_RETENTION: Duration = Duration::from_secs(30 * 60);
 
-/// The most bytes of records in one page of [`Store::open_jobs`] or
-/// [`Store::failed_jobs`].
+/// The most bytes of records in one page of [`Store::open_jobs`],
+/// [`Store::jobs`] or [`Store::failed_jobs`].
 pub const PAGE_BYTES: u64 = 16 * 1024 * 1024;
+
+/// The most bytes of one [`Store::accept`] or [`Store::commit`], where it has to
+/// travel: to Redis, or to the master whose file it is.
+pub const LARGEST_WRITE: usize = 256 * 1024 * 1024;
 
 /// A job that panicked, or lost its worker, so often in a row is parked for an
 /// operator.
@@ -217,6 +221,10 @@ pub enum StoreError {
     /// What is stored cannot be understood.
     #[error("store holds something unreadable: {0}")]
     Corrupt(String),
+    /// What was to be written, or was asked for, is larger than this store
+    /// carries ([`LARGEST_WRITE`]). Asking again does not help.
+    #[error("too large for the store: {0}")]
+    TooLarge(String),
 }
 
 /// Reads of state; all a handler may do with the store.
@@ -320,14 +328,18 @@ pub trait Store: State {
     async fn parked_ids(&self, limit: usize) -> Result<Vec<JobId>, StoreError>;
 
     /// Open jobs with `seq > after`, lowest first, at most `limit`; fewer if
-    /// they are large ([`PAGE_BYTES`]), but none only if there are none.
+    /// they are large ([`PAGE_BYTES`]), but none only if there are none. One
+    /// whose record is lost or cannot be read is a parked job of
+    /// [`crate::job::Kind::Unreadable`].
     async fn open_jobs(&self, after: u64, limit: usize) -> Result<Vec<Job>, StoreError>;
 
     /// `seq` and id of open jobs with `seq > after`, lowest first, at most
     /// `limit`: what the dispatcher compares with what it knows.
     async fn open_ids(&self, after: u64, limit: usize) -> Result<Vec<(u64, JobId)>, StoreError>;
 
-    /// These jobs, in the order asked; `None` for those that are not open.
+    /// The first of these jobs, in the order asked; `None` for those that are
+    /// not open. Fewer than asked if they are large ([`PAGE_BYTES`]), but none
+    /// only if none are asked for. Unreadable ones as in [`Store::open_jobs`].
     async fn jobs(&self, ids: &[JobId]) -> Result<Vec<Option<Job>>, StoreError>;
 
     /// Jobs that ended as failed, oldest first, at most `limit`; fewer if they

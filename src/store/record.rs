@@ -18,7 +18,8 @@
 //! | | | description (codec) |
 //! | | | payload, to the end |
 //!
-//! Numbers are big-endian.
+//! Numbers are big-endian. A later layout keeps the version and the key where
+//! they are, so that an earlier release parks such a job in its key's order.
 
 use std::sync::Arc;
 
@@ -252,11 +253,39 @@ fn job(head: Head, new: NewJob, accepted_at: Millis) -> Job {
     }
 }
 
+/// Reads the record of the open job with this id and place, whatever is in it:
+/// see [`read`] and [`lost`].
+pub(super) fn read_at(seq: u64, id: JobId, record: &[u8]) -> Job {
+    match read(id, record) {
+        Ok(job) => Job { seq, ..job },
+        Err(_) => lost(seq, id, record),
+    }
+}
+
+/// The open job with this id and place, of whose record not even the head can
+/// be read, if it is there at all.
+pub(super) fn lost(seq: u64, id: JobId, record: &[u8]) -> Job {
+    let head = Head {
+        seq,
+        prev: 0,
+        attempt: 1,
+        tries: 0,
+        strikes: 0,
+        not_before: None,
+        claimed: false,
+        parked: true,
+        noted: false,
+        in_line: false,
+    };
+    unreadable(id, head, record)
+}
+
 fn unreadable(id: JobId, head: Head, record: &[u8]) -> Job {
+    let key = key(record).ok().filter(|key| !key.is_empty());
     let new = NewJob {
         id,
         kind: Kind::Unreadable,
-        key: key(record).map_or_else(|_| format!("unreadable:{id}").into(), Arc::from),
+        key: key.map_or_else(|| format!("unreadable:{id}").into(), Arc::from),
         payload: record.get(KEY_OFFSET..).unwrap_or_default().to_vec(),
         source: None,
         not_before: None,
@@ -315,16 +344,20 @@ pub(super) fn failure(reason: &str, failed_at: Millis) -> Vec<u8> {
     bytes
 }
 
-/// Reads a [`failure`] and the record of the job with this id behind it.
-pub(super) fn read_failed(id: JobId, bytes: &[u8]) -> Result<FailedJob, StoreError> {
+/// Reads a [`failure`] and the record of the job with this id behind it,
+/// whatever is in them.
+pub(super) fn read_failed(id: JobId, bytes: &[u8]) -> FailedJob {
     let mut reader = Reader(bytes);
-    let failed_at = Millis(reader.u64()?);
-    let reason = reader.text()?.to_owned();
-    Ok(FailedJob {
-        job: read(id, reader.0)?,
+    let failed_at = reader.u64().map_or_else(|_| Millis::default(), Millis);
+    let (reason, record) = match reader.text() {
+        Ok(reason) => (reason.to_owned(), reader.0),
+        Err(error) => (error.to_string(), &[][..]),
+    };
+    FailedJob {
+        job: read(id, record).unwrap_or_else(|_| lost(0, id, record)),
         reason,
         failed_at,
-    })
+    }
 }
 
 fn corrupt(error: impl std::fmt::Display) -> StoreError {
@@ -461,12 +494,48 @@ mod tests {
     }
 
     #[test]
+    fn whatever_is_stored_for_an_open_job_is_a_job_at_its_place() {
+        let job = new_job();
+        let record = numbered(&job, Millis(3), PLACE);
+        let whole = read_at(PLACE.seq, job.id, &record);
+        assert_eq!(whole, accepted(job.clone(), Millis(3), PLACE));
+        let mut later = record.clone();
+        later[0] = VERSION + 1;
+        let own_key = format!("unreadable:{}", job.id);
+        let cases = [
+            (&b""[..], own_key.as_str()),
+            (b"rubbish", own_key.as_str()),
+            (&record[..KEY_OFFSET - 5], own_key.as_str()),
+            (&later, "key"),
+        ];
+        for (record, key) in cases {
+            let read = read_at(8, job.id, record);
+            assert_eq!((read.seq, read.prev, read.id()), (8, 0, job.id));
+            assert_eq!((read.kind(), read.key()), (Kind::Unreadable, key));
+            assert!(read.parked);
+        }
+    }
+
+    #[test]
+    fn whatever_is_stored_for_a_failed_job_is_a_failed_job() {
+        let job = new_job();
+        let mut whole = failure("no luck", Millis(8));
+        whole.extend(numbered(&job, Millis(3), PLACE));
+        for length in 0..whole.len() {
+            let read = read_failed(job.id, &whole[..length]);
+            assert_eq!(read.job.id(), job.id, "{length}");
+        }
+        let read = read_failed(job.id, b"rubbish, but longer than its head");
+        assert_eq!(read.job.kind(), Kind::Unreadable);
+    }
+
+    #[test]
     fn a_failed_job_is_read_back_with_its_reason() {
         let job = new_job();
         let record = numbered(&job, Millis(3), PLACE);
         let mut bytes = failure("no luck", Millis(8));
         bytes.extend(&record);
-        let failed = read_failed(job.id, &bytes).unwrap();
+        let failed = read_failed(job.id, &bytes);
         assert_eq!(failed.reason, "no luck");
         assert_eq!(failed.failed_at, Millis(8));
         assert_eq!(failed.job, read(job.id, &record).unwrap());

@@ -236,7 +236,7 @@ impl StoreState {
         ids.take(limit).collect()
     }
 
-    /// [`super::Store::jobs`].
+    /// [`super::Store::jobs`], but for the limit in bytes.
     pub fn jobs(&self, ids: &[JobId]) -> Vec<Option<Job>> {
         ids.iter().map(|id| self.job(*id).cloned()).collect()
     }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use erawan::actors::master_link::ChainHook;
 use erawan::cluster::message::Chain;
 use erawan::cluster::{Link, Master, Worker};
-use erawan::job::{Kind, NewJob};
+use erawan::job::{JobId, Kind, NewJob};
 use erawan::store::Store;
 use parking_lot::Mutex;
 
@@ -120,6 +120,73 @@ async fn a_payload_too_large_for_the_link_is_read_from_the_store() {
     worker.submit(accept(&store, vec![large]).await);
     all_ended(&store).await;
     assert_eq!(*reader.0.lock(), [5_000_000]);
+    worker.stop().await;
+    master.stop().await;
+}
+
+/// The same under another id, without encoding it again.
+fn another(job: &NewJob, key: &str) -> NewJob {
+    NewJob {
+        id: JobId::generate(),
+        key: key.into(),
+        ..job.clone()
+    }
+}
+
+/// 80 MB, assigned at once.
+#[actix::test]
+async fn more_than_a_message_holds_is_assigned_in_several() {
+    let store = Arc::new(MemoryStore::default());
+    let master = master(&store).await;
+    let port = master.address().expect("it listens").port();
+    let recorder = Recorder::new(true);
+    let mut options = worker_options("worker", &store, recorder.clone(), grpc(port));
+    options.delivery_capacity = 4096;
+    let worker = Worker::start(options);
+    connected(&worker).await;
+    let delivery = NewJob::new(Kind::DeliverMessage, "key", &vec![7u8; 20_000]);
+    let deliveries = (0..4096).map(|n| another(&delivery, &format!("key{n}")));
+    let jobs = accept(&store, deliveries.collect()).await;
+    master.submit(jobs).await;
+    all_ended(&store).await;
+    assert_eq!(recorder.count(), 4096, "each ran once");
+    worker.stop().await;
+    master.stop().await;
+}
+
+/// 3,000 follow-up jobs of 30 KB from one job: 90 MB.
+#[actix::test]
+async fn more_follow_up_jobs_than_a_message_holds_are_reported() {
+    struct Maker;
+    #[async_trait::async_trait]
+    impl erawan::actors::runner::Runner for Maker {
+        async fn run(&self, job: &erawan::job::Job) -> erawan::actors::runner::Run {
+            let mut commit = erawan::job::Commit::nothing();
+            if job.kind() == Kind::Noop {
+                // They wait for ever, so that nobody has to run them.
+                let held = NewJob::new(Kind::NoopChain, "key", &vec![7u8; 30_000])
+                    .not_before(erawan::job::Millis(u64::MAX));
+                for _ in 0..3000 {
+                    commit.job(another(&held, "key"));
+                }
+            }
+            erawan::actors::runner::Run::Commit(commit)
+        }
+    }
+    let store = Arc::new(MemoryStore::default());
+    let any = "127.0.0.1:0".parse().expect("an address");
+    let mut options = master_options(&store, Some(any));
+    // So that only what is reported becomes known.
+    options.dispatcher.scan_interval = Duration::from_secs(600);
+    let master = Master::start(options).await.expect("any port is free");
+    let port = master.address().expect("it listens").port();
+    let worker = worker("worker", &store, Arc::new(Maker), grpc(port));
+    connected(&worker).await;
+    worker.submit(accept(&store, noops(1, 1)).await);
+    until("all are known", || async {
+        snapshot(&master).await.jobs.held_until == 3000
+    })
+    .await;
     worker.stop().await;
     master.stop().await;
 }

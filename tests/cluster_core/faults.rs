@@ -9,9 +9,13 @@ use erawan::cluster::message::{FromMaster, FromWorker, Hello, PROTOCOL_VERSION};
 use erawan::cluster::{Link, Master, Worker};
 use erawan::config::MasterAddress;
 use erawan::job::{Commit, Millis};
-use erawan::store::{Attempt, Committed, Epoch, Store};
+use erawan::proto::cluster::StoreFrame;
+use erawan::proto::cluster::cluster_client::ClusterClient;
+use erawan::store::remote::{self, RemoteStore};
+use erawan::store::{Attempt, Committed, Epoch, SharedStore, Store};
 use tokio::io::copy_bidirectional;
 use tokio::net::{TcpListener, TcpStream};
+use tonic::transport::Endpoint;
 
 use super::memory_store::MemoryStore;
 use super::support::*;
@@ -220,6 +224,37 @@ async fn a_worker_of_another_protocol_version_is_refused_and_told_why() {
         reason.contains(&ours) && reason.contains(&theirs),
         "{reason}"
     );
+    master.stop().await;
+}
+
+#[actix::test]
+async fn a_worker_of_another_node_or_version_does_not_get_the_store_and_is_told_why() {
+    let store = Arc::new(MemoryStore::default());
+    let any = "127.0.0.1:0".parse().expect("an address");
+    let mut options = master_options(&store, Some(any));
+    let served: SharedStore = store.clone();
+    options.store_service = Some(Arc::new(move |calls| {
+        Box::pin(remote::serve_stream(served.clone(), calls))
+    }));
+    let master = Master::start(options).await.expect("any port is free");
+    let address = master.address().expect("it listens");
+    let endpoint = Endpoint::from_shared(format!("http://{address}")).expect("a URI");
+    let channel = endpoint.connect_lazy();
+    let own = RemoteStore::connect(channel.clone(), NODE);
+    until("it is let in", || async { own.ping().await.is_ok() }).await;
+    let stranger = RemoteStore::connect(channel.clone(), "stranger");
+    until("it is told", || async {
+        let told = stranger.ping().await.expect_err("not let in").to_string();
+        told.contains("stranger") && told.contains(NODE)
+    })
+    .await;
+    // An earlier release says nothing of itself.
+    let calls = tokio_stream::empty::<StoreFrame>();
+    let refused = ClusterClient::new(channel).store(calls).await;
+    let refused = refused.expect_err("not let in");
+    let ours = format!("protocol version {PROTOCOL_VERSION}");
+    assert_eq!(refused.code(), tonic::Code::FailedPrecondition);
+    assert!(refused.message().contains(&ours), "{refused}");
     master.stop().await;
 }
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use erawan::actors::runner::{Run, Runner};
 use erawan::cluster::{Link, Master, MasterHandle, WorkerHandle};
-use erawan::job::{Commit, Job, Kind, Millis, NewJob};
+use erawan::job::{Commit, Job, Kind, Millis, NewJob, Table, Write};
 use erawan::store::{Attempt, MAX_STRIKES, Store, Struck};
 
 use super::memory_store::MemoryStore;
@@ -149,6 +149,36 @@ async fn a_job_that_meets_something_unreadable_is_parked_with_that_reason() {
     let ids = store.parked_ids(9).await.expect("up");
     let errors = store.last_errors(&ids).await.expect("up");
     assert!(errors[0].as_ref().expect("kept").reason.contains("rubbish"));
+    worker.stop().await;
+    master.stop().await;
+}
+
+/// Its commit writes something.
+struct Writes;
+
+#[async_trait]
+impl Runner for Writes {
+    async fn run(&self, _: &Job) -> Run {
+        let mut commit = Commit::nothing();
+        commit.write(Write::put(Table::RequestData, "r", vec![7]));
+        Run::Commit(commit)
+    }
+}
+
+#[actix::test]
+async fn a_job_whose_commit_is_too_large_for_the_store_is_parked_with_that_reason() {
+    let store = Arc::new(MemoryStore::default());
+    store.takes_no_writes.store(true, Ordering::SeqCst);
+    accept(&store, noops(1, 1)).await;
+    let (master, worker) = standalone(&store, Arc::new(Writes)).await;
+    until("it is parked", || async {
+        store.counts().await.is_ok_and(|counts| counts.parked == 1)
+    })
+    .await;
+    let ids = store.parked_ids(9).await.expect("up");
+    let errors = store.last_errors(&ids).await.expect("up");
+    let reason = &errors[0].as_ref().expect("kept").reason;
+    assert!(reason.contains("too large"), "{reason}");
     worker.stop().await;
     master.stop().await;
 }

@@ -1,6 +1,6 @@
 //! `Store::commit`.
 
-use erawan::job::{Commit, JobId, Millis};
+use erawan::job::{Commit, JobId, Millis, Table, Write};
 use erawan::store::{Attempt, Committed, Epoch, FailedLimits, Released};
 
 use crate::harness::*;
@@ -24,6 +24,23 @@ pub async fn a_commit_takes_effect_as_a_whole<H: Harness>() {
     assert_eq!(open_ids(&*store).await, [follow_up.id]);
     assert_eq!(value(&*store, "r").await.as_deref(), Some("v"));
     assert_eq!(store.open_jobs(0, 10).await.unwrap(), jobs);
+}
+
+/// As one that unpacks a message of 25 MiB: it is kept twice.
+pub async fn a_large_commit_is_applied<H: Harness>() {
+    let harness = H::start().await;
+    let store = harness.store();
+    let run = accept_job(&*store, job("k")).await;
+    let mut follow_up = job("k");
+    follow_up.payload = vec![7; 35_000_000];
+    let mut commit = Commit::nothing();
+    let value = vec![8; 35_000_000];
+    commit.write(Write::put(Table::RequestData, "r", value.clone()));
+    commit.job(follow_up.clone());
+    let (jobs, _) = apply(&*store, attempt(&run), commit).await;
+    assert!(jobs[0].new == follow_up, "the job is as it was");
+    let stored = store.get(Table::RequestData, "r", "").await.unwrap();
+    assert!(stored == Some(value), "the value is as it was");
 }
 
 pub async fn a_second_commit_is_fenced<H: Harness>() {

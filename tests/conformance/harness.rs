@@ -11,11 +11,11 @@ use erawan::devnet::redis_server::{self, Durability, RedisServer};
 use erawan::job::{Commit, Job, JobId, Kind, NewJob, Write};
 use erawan::proto::cluster::cluster_server::{Cluster, ClusterServer};
 use erawan::proto::cluster::{
-    FromMaster, FromWorker, OperatorAnswer, OperatorQuestion, StoreCall, StoreReply,
+    FromMaster, FromWorker, OperatorAnswer, OperatorQuestion, StoreFrame,
 };
 use erawan::store::embedded::{self, EmbeddedStore};
 use erawan::store::redis::{self, RedisStore};
-use erawan::store::remote::{MESSAGE_BYTES, RemoteStore, serve_stream};
+use erawan::store::remote::{RemoteStore, serve_stream};
 use erawan::store::{
     Accept, Accepted, Attempt, Committed, Epoch, FailedLimits, Release, Released, SharedStore,
     Store, StoreError,
@@ -181,9 +181,7 @@ impl Master {
         let listener = std::net::TcpListener::bind(address).expect("a port");
         listener.set_nonblocking(true).expect("a socket");
         let address = listener.local_addr().expect("an address");
-        let service = ClusterServer::new(StoreService(store))
-            .max_decoding_message_size(MESSAGE_BYTES)
-            .max_encoding_message_size(MESSAGE_BYTES);
+        let service = ClusterServer::new(StoreService(store));
         let runtime = Runtime::new().expect("a runtime");
         runtime.spawn(async move {
             let listener = TcpListener::from_std(listener).expect("a listener");
@@ -215,7 +213,7 @@ type Replies<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
 #[tonic::async_trait]
 impl Cluster for StoreService {
     type SessionStream = Replies<FromMaster>;
-    type StoreStream = Replies<StoreReply>;
+    type StoreStream = Replies<StoreFrame>;
 
     async fn session(
         &self,
@@ -233,7 +231,7 @@ impl Cluster for StoreService {
 
     async fn store(
         &self,
-        request: Request<Streaming<StoreCall>>,
+        request: Request<Streaming<StoreFrame>>,
     ) -> Result<Response<Self::StoreStream>, Status> {
         let replies = serve_stream(Arc::clone(&self.0), request.into_inner());
         Ok(Response::new(Box::pin(replies)))
@@ -248,7 +246,7 @@ pub struct Remote {
 
 pub fn connect_remote(address: SocketAddr) -> RemoteStore {
     let endpoint = Endpoint::from_shared(format!("http://{address}")).expect("a URI");
-    RemoteStore::connect(endpoint.connect_lazy())
+    RemoteStore::connect(endpoint.connect_lazy(), "node")
 }
 
 impl Remote {
@@ -277,12 +275,7 @@ impl Harness for Remote {
     }
 
     async fn restart(self) -> Self {
-        drop(self.master);
-        drop(self.store);
-        let embedded = self.embedded;
-        // The tasks of the server let go of the store by and by.
-        eventually(|| async { Arc::strong_count(&embedded.store) == 1 }).await;
-        Self::over(embedded.restart().await).await
+        Self::over(self.without_master().await.restart().await).await
     }
 }
 
@@ -292,6 +285,133 @@ pub async fn eventually<F: Future<Output = bool>>(condition: impl Fn() -> F) {
     while !condition().await {
         assert!(Instant::now() < deadline, "it is not so after 20 s");
         tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
+
+/// What happens to the record of a job.
+#[derive(Debug, Clone, Copy)]
+pub enum Spoil {
+    /// Rubbish stands in its place.
+    Rubbish,
+    /// It is gone.
+    Lost,
+    /// Another release has written it.
+    OtherLayout,
+}
+
+/// An engine whose records can be damaged.
+#[async_trait]
+pub trait Spoils: Harness {
+    /// Damages the record of an open job.
+    async fn spoil(self, id: JobId, how: Spoil) -> Self;
+
+    /// Puts rubbish in place of the record of a failed job.
+    async fn spoil_failed(self, id: JobId) -> Self;
+}
+
+const RUBBISH: &[u8] = b"rubbish that is longer than the fixed head of any record";
+
+impl Redis {
+    async fn raw(&self, command: &str, key: &str, id: JobId, arguments: &[&[u8]]) {
+        let client = ::redis::Client::open(("127.0.0.1", self.server.port())).expect("a client");
+        let connection = client.get_multiplexed_async_connection().await;
+        let mut name = format!("{{erawan:node*[1]}}:{key}").into_bytes();
+        let mut command = ::redis::cmd(command);
+        if key == "job:" {
+            name.extend(id.as_bytes());
+            command.arg(name);
+        } else {
+            command.arg(name).arg(&id.as_bytes()[..]);
+        }
+        for argument in arguments {
+            command.arg(*argument);
+        }
+        let done = command.exec_async(&mut connection.expect("it is up")).await;
+        done.expect("it is done");
+    }
+}
+
+#[async_trait]
+impl Spoils for Redis {
+    async fn spoil(self, id: JobId, how: Spoil) -> Self {
+        match how {
+            Spoil::Rubbish => self.raw("SET", "job:", id, &[RUBBISH]).await,
+            Spoil::Lost => self.raw("DEL", "job:", id, &[]).await,
+            Spoil::OtherLayout => self.raw("SETRANGE", "job:", id, &[b"0", b"\x09"]).await,
+        }
+        self
+    }
+
+    async fn spoil_failed(self, id: JobId) -> Self {
+        self.raw("HSET", "failures", id, &[RUBBISH]).await;
+        self
+    }
+}
+
+impl Embedded {
+    async fn changed(self, change: impl FnOnce(&redb::WriteTransaction)) -> Self {
+        let alone = Arc::into_inner(self.store);
+        drop(alone.expect("nobody else has the store"));
+        let database = redb::Database::open(self.directory.path().join("store.redb"));
+        let database = database.expect("it opens");
+        let transaction = database.begin_write().expect("it can be written");
+        change(&transaction);
+        transaction.commit().expect("it is written");
+        drop(database);
+        Self::in_directory(self.directory, self.limits)
+    }
+}
+
+#[async_trait]
+impl Spoils for Embedded {
+    async fn spoil(self, id: JobId, how: Spoil) -> Self {
+        const JOBS: redb::TableDefinition<&[u8; 16], &[u8]> = redb::TableDefinition::new("jobs");
+        self.changed(|transaction| {
+            let mut jobs = transaction.open_table(JOBS).expect("a table");
+            let record = jobs.remove(id.as_bytes()).expect("it is removed");
+            let mut record = record.expect("it is there").value().to_vec();
+            record[0] = 9;
+            let record = match how {
+                Spoil::Rubbish => RUBBISH,
+                Spoil::Lost => return,
+                Spoil::OtherLayout => &record[..],
+            };
+            jobs.insert(id.as_bytes(), record).expect("it is written");
+        })
+        .await
+    }
+
+    async fn spoil_failed(self, id: JobId) -> Self {
+        const FAILURES: redb::TableDefinition<&[u8; 16], (u64, &[u8])> =
+            redb::TableDefinition::new("failures");
+        self.changed(|transaction| {
+            let mut failures = transaction.open_table(FAILURES).expect("a table");
+            let written = failures.insert(id.as_bytes(), (1, RUBBISH));
+            drop(written.expect("it is written"));
+        })
+        .await
+    }
+}
+
+impl Remote {
+    async fn without_master(self) -> Embedded {
+        drop(self.master);
+        drop(self.store);
+        let embedded = self.embedded;
+        // The tasks of the server let go of the store by and by.
+        eventually(|| async { Arc::strong_count(&embedded.store) == 1 }).await;
+        embedded
+    }
+}
+
+#[async_trait]
+impl Spoils for Remote {
+    async fn spoil(self, id: JobId, how: Spoil) -> Self {
+        Self::over(self.without_master().await.spoil(id, how).await).await
+    }
+
+    async fn spoil_failed(self, id: JobId) -> Self {
+        Self::over(self.without_master().await.spoil_failed(id).await).await
     }
 }
 

@@ -193,6 +193,29 @@ pub async fn large_jobs_come_in_smaller_pages<H: Harness>() {
     assert_eq!(rest[0].new.payload, vec![7; 6_000_000]);
 }
 
+pub async fn large_jobs_are_found_some_at_a_time<H: Harness>() {
+    let harness = H::start().await;
+    let store = harness.store();
+    let mut ids = Vec::new();
+    for _ in 0..3 {
+        let mut large = NewJob::new(Kind::Noop, "k", &());
+        large.payload = vec![7; 6_000_000];
+        ids.push(accept_job(&*store, large).await.id());
+    }
+    ids.insert(1, JobId::generate());
+    let found = store.jobs(&ids).await.unwrap();
+    let are_open: Vec<_> = found.iter().map(Option::is_some).collect();
+    assert_eq!(are_open, [true, false, true]);
+    let rest = store.jobs(&ids[3..]).await.unwrap();
+    let payload = rest[0].as_ref().map(|job| job.new.payload.len());
+    assert_eq!((rest.len(), payload), (1, Some(6_000_000)));
+    let mut huge = NewJob::new(Kind::Noop, "k", &());
+    huge.payload = vec![7; 20_000_000];
+    let huge = accept_job(&*store, huge).await;
+    let found = store.jobs(&[huge.id(), ids[0]]).await.unwrap();
+    assert!(found == [Some(huge)], "one is given however large it is");
+}
+
 pub async fn jobs_are_found_by_id_in_the_order_asked<H: Harness>() {
     let harness = H::start().await;
     let store = harness.store();

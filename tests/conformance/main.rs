@@ -22,6 +22,7 @@ mod outage;
 mod parking;
 mod speed;
 mod state;
+mod unreadable;
 
 macro_rules! on_every_engine {
     ($($module:ident: $($case:ident),+;)+) => {
@@ -58,6 +59,7 @@ on_every_engine! {
         a_lower_attempt_is_fenced_and_leaves_nothing,
         a_higher_attempt_may_commit,
         follow_up_jobs_with_a_known_source_are_left_out,
+        a_large_commit_is_applied,
         a_failed_job_is_kept_for_operators,
         only_so_many_failed_jobs_are_kept,
         of_a_hundred_commits_of_one_attempt_one_is_applied;
@@ -73,6 +75,7 @@ on_every_engine! {
         a_former_master_releases_nothing,
         open_jobs_come_in_pages_in_order,
         large_jobs_come_in_smaller_pages,
+        large_jobs_are_found_some_at_a_time,
         jobs_are_found_by_id_in_the_order_asked,
         long_keys_and_odd_characters_are_kept_apart;
     parking:
@@ -96,6 +99,7 @@ on_every_engine! {
     state:
         writes_are_applied_in_order,
         columns_come_in_byte_order,
+        large_columns_are_read_together,
         many_rows_are_read_in_the_order_asked,
         rows_are_found_by_prefix,
         deleting_the_last_column_makes_a_row_absent,

@@ -10,7 +10,7 @@ use erawan::devnet::redis_server::{self, RedisServer};
 use erawan::job::{Commit, Table, Write};
 use erawan::store::embedded::{self, EmbeddedStore};
 use erawan::store::redis::{self as redis_store, RedisStore};
-use erawan::store::{Accept, Attempt, Epoch, State, Store, StoreError};
+use erawan::store::{Accept, Attempt, Epoch, LARGEST_WRITE, State, Store, StoreError};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
 use crate::harness::*;
@@ -240,6 +240,61 @@ async fn an_answer_too_large_for_one_message_comes_in_several() {
     let values = store.get_many(Table::AsData, &rows).await.unwrap();
     let sizes: Vec<_> = values.iter().flatten().map(Vec::len).collect();
     assert_eq!(sizes, [30_000_000; 3]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_large_call_does_not_hold_up_small_ones() {
+    let remote = Remote::start().await;
+    let store = remote.store();
+    let large = Accept {
+        writes: vec![Write::put(Table::AsData, "r", vec![200; 200_000_000])],
+        ..Accept::default()
+    };
+    let other = remote.store();
+    let large = tokio::spawn(async move { other.accept(large).await });
+    let mut pings = 0;
+    while !large.is_finished() {
+        let started = Instant::now();
+        store.ping().await.unwrap();
+        assert!(started.elapsed() < Duration::from_secs(5), "held up");
+        pings += 1;
+    }
+    large.await.unwrap().unwrap();
+    assert!(pings > 1, "{pings}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_caller_that_goes_away_leaves_no_half_of_a_call() {
+    let remote = Remote::start().await;
+    let store = remote.store();
+    for number in 0..20 {
+        let accept = Accept {
+            writes: vec![Write::put(Table::AsData, "r", vec![200; 20_000_000])],
+            jobs: vec![job("k").source(format!("{number}"))],
+            ..Accept::default()
+        };
+        let patience = Duration::from_millis(number);
+        let _ = tokio::time::timeout(patience, store.accept(accept)).await;
+    }
+    accept_job(&*store, job("k")).await;
+    eventually(|| async { store.ping().await.is_ok() }).await;
+}
+
+/// Nobody asks again: a job whose commit it is would never end.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_too_large_to_travel_is_refused_for_good() {
+    let (redis, remote) = (Redis::start().await, Remote::start().await);
+    for store in [redis.store(), remote.store()] {
+        let run = accept_job(&*store, job("k")).await;
+        let mut commit = Commit::nothing();
+        commit.write(Write::put(Table::AsData, "r", vec![7; LARGEST_WRITE]));
+        let refused = store.commit(attempt(&run), commit).await;
+        assert!(
+            matches!(refused, Err(StoreError::TooLarge(_))),
+            "{refused:?}"
+        );
+        assert!(store.park(attempt(&run), "too large").await.unwrap());
+    }
 }
 
 const FULL_DISK: &str = "ERAWAN_TEST_FULL_DISK";

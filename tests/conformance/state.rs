@@ -59,6 +59,22 @@ pub async fn columns_come_in_byte_order<H: Harness>() {
     assert_eq!(store.columns(TABLE, "absent").await.unwrap(), []);
 }
 
+/// As an RP's client that asks for the data of seven ASs.
+pub async fn large_columns_are_read_together<H: Harness>() {
+    let harness = H::start().await;
+    let store = harness.store();
+    let names: Vec<String> = (0..7).map(|number| format!("as{number}")).collect();
+    for name in &names {
+        let value = vec![200; 10 * 1024 * 1024];
+        write(&*store, vec![Write::put_column(TABLE, "r", name, value)]).await;
+    }
+    let found = store.columns(TABLE, "r").await.unwrap();
+    let sizes: Vec<_> = found.iter().map(|(_, value)| value.len()).collect();
+    assert_eq!(sizes, [10 * 1024 * 1024; 7]);
+    let found: Vec<_> = found.into_iter().map(|(name, _)| name).collect();
+    assert_eq!(found, names);
+}
+
 pub async fn many_rows_are_read_in_the_order_asked<H: Harness>() {
     let harness = H::start().await;
     let store = harness.store();

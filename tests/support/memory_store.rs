@@ -25,6 +25,8 @@ pub struct MemoryStore {
     pub commits: Mutex<BTreeMap<JobId, u32>>,
     /// Everything fails while set.
     pub down: AtomicBool,
+    /// Commits that write anything are refused as too large while set.
+    pub takes_no_writes: AtomicBool,
     /// The next commit is applied, but its answer is lost.
     pub lose_next_commit_answer: AtomicBool,
 }
@@ -43,10 +45,10 @@ impl MemoryStore {
 }
 
 /// The first of these that make a page; their sizes are those of the payloads.
-fn page<T>(jobs: Vec<T>, job: impl Fn(&T) -> &Job) -> Vec<T> {
+fn page<T>(jobs: Vec<T>, job: impl Fn(&T) -> Option<&Job>) -> Vec<T> {
     let mut bytes = 0;
-    let mut fits = |job: &Job| {
-        bytes += job.new.payload.len() as u64;
+    let mut fits = |job: Option<&Job>| {
+        bytes += job.map_or(0, |job| job.new.payload.len() as u64);
         bytes <= PAGE_BYTES
     };
     let count = jobs.iter().take_while(|item| fits(job(item))).count();
@@ -89,6 +91,9 @@ impl Store for MemoryStore {
     }
 
     async fn commit(&self, attempt: Attempt, commit: Commit) -> Result<Committed, StoreError> {
+        if !commit.writes.is_empty() && self.takes_no_writes.load(Ordering::SeqCst) {
+            return Err(StoreError::TooLarge("for the test".to_owned()));
+        }
         let committed =
             self.up()?
                 .commit_within(Millis::now(), attempt, commit, self.failed_limits);
@@ -150,7 +155,7 @@ impl Store for MemoryStore {
     }
 
     async fn open_jobs(&self, after: u64, limit: usize) -> Result<Vec<Job>, StoreError> {
-        Ok(page(self.up()?.open_jobs(after, limit), |job| job))
+        Ok(page(self.up()?.open_jobs(after, limit), |job| Some(job)))
     }
 
     async fn open_ids(&self, after: u64, limit: usize) -> Result<Vec<(u64, JobId)>, StoreError> {
@@ -158,11 +163,13 @@ impl Store for MemoryStore {
     }
 
     async fn jobs(&self, ids: &[JobId]) -> Result<Vec<Option<Job>>, StoreError> {
-        Ok(self.up()?.jobs(ids))
+        Ok(page(self.up()?.jobs(ids), Option::as_ref))
     }
 
     async fn failed_jobs(&self, limit: usize) -> Result<Vec<FailedJob>, StoreError> {
-        Ok(page(self.up()?.failed_jobs(limit), |failed| &failed.job))
+        Ok(page(self.up()?.failed_jobs(limit), |failed| {
+            Some(&failed.job)
+        }))
     }
 
     async fn failed_job(&self, id: JobId) -> Result<Option<FailedJob>, StoreError> {

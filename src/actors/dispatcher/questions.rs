@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use tracing::{error, warn};
 
+use crate::cluster::message::light;
 use crate::job::{Job, JobId};
 use crate::store::{Epoch, Release, Released, SharedStore, StoreError};
 
@@ -49,19 +50,26 @@ fn failed(error: StoreError, event: Event) -> Result<Event, Deposed> {
     Ok(event)
 }
 
+/// Asks for so many at a time as the store gives at once; of what it gives, large
+/// payloads are dropped before the next are read.
 pub(super) async fn fetch(store: SharedStore, ids: Vec<JobId>) -> Result<Event, Deposed> {
     let mut found = Vec::with_capacity(ids.len());
-    for ids in ids.chunks(FETCH_CHUNK) {
-        match persist("read jobs", || store.jobs(ids)).await {
-            Ok(jobs) => found.extend(ids.iter().copied().zip(jobs)),
+    let mut left = &ids[..];
+    while !left.is_empty() {
+        let asked = &left[..left.len().min(FETCH_CHUNK)];
+        let jobs = match persist("read jobs", || store.jobs(asked)).await {
+            Ok(jobs) => jobs,
             Err(Given::Up(later)) => return Err(later),
             Err(Given::Unreadable) => {
-                for id in ids {
-                    let job = fetch_one(&store, *id).await?;
-                    found.push((*id, job));
-                }
+                // Held up are only those of which nothing can be read.
+                vec![fetch_one(&store, asked[0]).await?]
             }
-        }
+        };
+        let count = jobs.len().clamp(1, asked.len());
+        let jobs = jobs.into_iter().chain([None]);
+        let jobs = jobs.map(|job| job.map(light));
+        found.extend(asked[..count].iter().copied().zip(jobs));
+        left = &left[count..];
     }
     Ok(Event::Fetched(found))
 }
@@ -101,7 +109,8 @@ pub(super) async fn release(
     Ok(Event::Released(ids.zip(released).collect()))
 }
 
-/// One of which nothing can be read is left alone, as if it had ended.
+/// One whose head cannot be read belongs to no attempt any more; that it is
+/// parked is seen when it is read.
 async fn release_one(
     store: &SharedStore,
     epoch: Epoch,
@@ -112,8 +121,8 @@ async fn release_one(
         Ok(released) => Ok(released.into_iter().next().unwrap_or(Released::Ended)),
         Err(Given::Up(later)) => Err(later),
         Err(Given::Unreadable) => {
-            error!(job = %job.job, "nothing of the job can be read: it is not run");
-            Ok(Released::Ended)
+            error!(job = %job.job, "the job cannot be read: it is not run again");
+            Ok(Released::Open { attempt: 0 })
         }
     }
 }
@@ -122,7 +131,8 @@ async fn release_one(
 enum Given {
     /// A later master exists.
     Up(Deposed),
-    /// Something stored cannot be understood; asking again does not help.
+    /// Something stored cannot be understood or carried; asking again does not
+    /// help.
     Unreadable,
 }
 
@@ -136,7 +146,7 @@ where
         match ask().await {
             Ok(answer) => return Ok(answer),
             Err(StoreError::Deposed { current }) => return Err(Given::Up(Deposed(current))),
-            Err(StoreError::Corrupt(problem)) => {
+            Err(StoreError::Corrupt(problem) | StoreError::TooLarge(problem)) => {
                 error!(problem, "cannot {what}");
                 return Err(Given::Unreadable);
             }
@@ -182,5 +192,35 @@ mod tests {
             actions = core.handle(now, event);
         }
         assert_eq!(core.snapshot(now).jobs.total(), 3);
+    }
+    #[tokio::test]
+    async fn large_jobs_are_fetched_in_several_calls_and_without_their_payloads() {
+        let directory = tempfile::tempdir().unwrap();
+        let store = EmbeddedStore::open(Options {
+            path: directory.path().join("store"),
+            node_id: "rp1".to_owned(),
+        });
+        let store: SharedStore = Arc::new(store.unwrap());
+        let large = vec![0u8; 9 * 1024 * 1024];
+        let jobs = (0..5).map(|n| NewJob::new(Kind::Noop, format!("key{n}"), &large));
+        let mut ids: Vec<JobId> = Vec::new();
+        for new in jobs {
+            ids.push(new.id);
+            let accept = Accept {
+                jobs: vec![new],
+                ..Accept::default()
+            };
+            store.accept(accept).await.unwrap();
+        }
+        ids.insert(2, JobId::generate());
+        let Ok(Event::Fetched(found)) = fetch(store, ids.clone()).await else {
+            panic!("not fetched");
+        };
+        let found_ids: Vec<JobId> = found.iter().map(|(id, _)| *id).collect();
+        assert_eq!(found_ids, ids);
+        for (id, job) in found {
+            assert_eq!(job.is_some(), id != ids[2]);
+            assert!(job.is_none_or(|job| job.id() == id && job.new.payload.is_empty()));
+        }
     }
 }

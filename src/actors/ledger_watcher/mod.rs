@@ -218,7 +218,7 @@ impl From<StoreError> for Trouble {
     fn from(error: StoreError) -> Self {
         match error {
             StoreError::Deposed { .. } => Trouble::Deposed,
-            StoreError::Unavailable(_) | StoreError::Corrupt(_) => {
+            StoreError::Unavailable(_) | StoreError::Corrupt(_) | StoreError::TooLarge(_) => {
                 Trouble::Later(error.to_string())
             }
         }

@@ -12,7 +12,8 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use crate::cluster::message::{
-    Chain, End, FromMaster, FromWorker, Hello, Outcome, PROTOCOL_VERSION, Running, light,
+    Chain, End, FromMaster, FromWorker, Hello, MESSAGE_JOBS, Outcome, PROTOCOL_VERSION, Running,
+    light_together, size,
 };
 use crate::job::{Class, Job, JobId, Pool};
 use crate::mistake::{self, Mistake};
@@ -20,6 +21,15 @@ use crate::store::{Attempt, Epoch};
 
 /// Most outcomes in one message.
 const OUTCOME_BATCH: usize = 64;
+
+fn size_of_outcome(outcome: &Outcome) -> usize {
+    match &outcome.end {
+        End::Committed {
+            jobs, cancelled, ..
+        } => jobs.iter().map(size).sum::<usize>() + 32 * cancelled.len(),
+        _ => 0,
+    }
+}
 
 /// How the worker introduces itself.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -183,10 +193,21 @@ impl Core {
         if self.unsent.is_empty() {
             return None;
         }
-        let count = self.unsent.len().min(OUTCOME_BATCH);
+        let count = self.next_count();
         let outcomes = self.unsent.drain(..count);
         let outcomes = outcomes.map(|(_, outcome)| outcome).collect();
         Some(FromWorker::Outcomes(outcomes))
+    }
+
+    /// How many outcomes fit the next message; at least one.
+    fn next_count(&self) -> usize {
+        let mut bytes = 0;
+        let fits = |outcome: &&(Pool, Outcome)| {
+            bytes += size_of_outcome(&outcome.1);
+            bytes <= MESSAGE_JOBS
+        };
+        let fitting = self.unsent.iter().take(OUTCOME_BATCH).take_while(fits);
+        fitting.count().max(1)
     }
 
     /// Whether [`Core::next_message`] has one.
@@ -255,7 +276,7 @@ impl Core {
             return;
         };
         if let End::Committed { jobs, .. } = &mut outcome.end {
-            *jobs = std::mem::take(jobs).into_iter().map(light).collect();
+            *jobs = light_together(std::mem::take(jobs));
         }
         if !mistake::made(Mistake::OutcomeForgotten) {
             self.unsent.push_back((ongoing.pool, outcome));

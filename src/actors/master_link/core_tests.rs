@@ -1,7 +1,7 @@
 use std::sync::Arc;
 
 use super::core::{Action, Core, Event, Identity};
-use crate::cluster::message::{End, FromMaster, FromWorker, Outcome};
+use crate::cluster::message::{End, FromMaster, FromWorker, MESSAGE_JOBS, Outcome};
 use crate::job::{Job, Kind, Millis, NewJob};
 use crate::store::{Attempt, Epoch};
 
@@ -130,4 +130,46 @@ fn a_job_that_has_not_begun_or_was_stopped_half_way_is_handed_back_once() {
     assert!(told.iter().all(|outcome| outcome.end == End::HandedBack));
     assert_eq!(told.len(), 2);
     assert!(!core.has_message());
+}
+
+#[test]
+fn outcomes_with_many_follow_up_jobs_go_in_several_messages() {
+    let mut core = worker();
+    core.handle(Event::Connected { epoch: Epoch(1) });
+    let mut ended = Vec::new();
+    for _ in 0..20 {
+        let job = job(1);
+        core.handle(assign(&job));
+        let payload = vec![7u8; 30_000];
+        let follow_up = |seq| Job {
+            new: NewJob::new(Kind::Noop, "key", &payload),
+            seq,
+            ..(*job).clone()
+        };
+        let end = End::Committed {
+            failed: false,
+            // 1.5 MB, and 6 MB from one of them.
+            jobs: (0..if ended.len() == 9 { 200 } else { 50 })
+                .map(follow_up)
+                .collect(),
+            cancelled: Vec::new(),
+        };
+        let attempt = attempt_of(&job);
+        core.handle(Event::Finished(Outcome { attempt, end }));
+        ended.push(attempt);
+    }
+    let mut told = Vec::new();
+    let mut messages = 0;
+    while let Some(message) = core.next_message() {
+        let FromWorker::Outcomes(outcomes) = message.clone() else {
+            panic!("no outcomes: {message:?}");
+        };
+        let encoded = crate::proto::cluster::FromWorker::from(message);
+        let length = prost::Message::encoded_len(&encoded);
+        assert!(length <= MESSAGE_JOBS, "{length}");
+        told.extend(outcomes.into_iter().map(|outcome| outcome.attempt));
+        messages += 1;
+    }
+    assert_eq!(told, ended);
+    assert!((8..20).contains(&messages), "{messages}");
 }

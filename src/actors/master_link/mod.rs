@@ -13,7 +13,7 @@ use actix::prelude::*;
 use tokio::sync::{mpsc, watch};
 
 use crate::cluster::Backlog;
-use crate::cluster::message::{Chain, FromMaster, FromWorker, Hello, Outcome, light};
+use crate::cluster::message::{Chain, FromMaster, FromWorker, Hello, Outcome, light_together};
 use crate::invariants::{self, Epochs};
 use crate::job::{Job, JobId, Pool};
 use crate::store::{Attempt, Epoch};
@@ -435,7 +435,7 @@ impl Handler<Announce> for MasterLink {
 
     fn handle(&mut self, Announce(jobs): Announce, _: &mut Self::Context) {
         if let Some(sender) = &self.sender {
-            let jobs = jobs.into_iter().map(light).collect();
+            let jobs = light_together(jobs);
             // If there is no room the master's scan finds them.
             let _ = sender.try_send(FromWorker::Submitted(jobs));
         }

@@ -29,7 +29,7 @@ impl Network {
             (StoreOption::Embedded, Some(master)) => {
                 let endpoint = tonic::transport::Endpoint::from_shared(format!("http://{master}"));
                 let channel = endpoint.map_err(io::Error::other)?.connect_lazy();
-                Ok(Some(Arc::new(RemoteStore::connect(channel))))
+                Ok(Some(Arc::new(RemoteStore::connect(channel, &node.node_id))))
             }
             _ => self.redis_store(node).await.map(Some),
         }

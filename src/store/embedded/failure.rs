@@ -28,7 +28,7 @@ impl From<StoreError> for Failure {
     fn from(error: StoreError) -> Self {
         match error {
             StoreError::Unavailable(error) => Failure::File(error),
-            StoreError::Corrupt(error) => Failure::Corrupt(error),
+            StoreError::Corrupt(error) | StoreError::TooLarge(error) => Failure::Corrupt(error),
             StoreError::Deposed { current } => Failure::Deposed(current),
         }
     }

@@ -1,12 +1,106 @@
 //! Open and failed jobs, and the tables that must agree about them.
 
-use redb::ReadableTable;
+use std::collections::BTreeMap;
+
+use redb::{ReadTransaction, ReadableTable};
 
 use super::Failure;
 use super::tables::{self, Tables};
 use crate::job::{Job, JobId, Millis, NewJob};
 use crate::store::record::{self, Head, Place};
-use crate::store::{Attempt, FailedLimits};
+use crate::store::{Attempt, FailedLimits, PAGE_BYTES};
+
+/// [`crate::store::Store::jobs`].
+pub(super) fn first_of(
+    transaction: &ReadTransaction,
+    ids: &[JobId],
+) -> Result<Vec<Option<Job>>, Failure> {
+    let records = transaction.open_table(tables::JOBS)?;
+    let open = transaction.open_table(tables::OPEN)?;
+    let are_all_there = tables::length(&open)? == tables::length(&records)?;
+    let (mut found, mut bytes) = (Vec::with_capacity(ids.len()), 0);
+    let mut places = None;
+    for id in ids {
+        let record = records.get(id.as_bytes())?;
+        let record = record.as_ref().map(|record| record.value());
+        bytes += record.map_or(0, |record| record.len() as u64);
+        if bytes > PAGE_BYTES && !found.is_empty() {
+            break;
+        }
+        if record.is_none() && are_all_there {
+            found.push(None);
+            continue;
+        }
+        let record = record.unwrap_or_default();
+        if let Ok(job) = record::read(*id, record) {
+            found.push(Some(job));
+            continue;
+        }
+        let places = match &mut places {
+            Some(places) => places,
+            none => none.insert(places_of(&open, ids)?),
+        };
+        let seq = places.get(id);
+        found.push(seq.map(|seq| record::lost(*seq, *id, record)));
+    }
+    Ok(found)
+}
+
+/// The seqs of those of these jobs that are open. It walks through all that
+/// are, which only a store with lost or unreadable records needs.
+fn places_of(
+    open: &impl ReadableTable<u64, &'static [u8; 16]>,
+    ids: &[JobId],
+) -> Result<BTreeMap<JobId, u64>, Failure> {
+    let mut places = BTreeMap::new();
+    for entry in open.range(0..)? {
+        let (seq, id) = entry?;
+        let id = tables::job_id(id.value())?;
+        if ids.contains(&id) {
+            places.insert(id, seq.value());
+        }
+    }
+    Ok(places)
+}
+
+/// An open job whose record is lost or cannot be read.
+pub(super) struct LostJob {
+    id: JobId,
+    seq: u64,
+    record: Vec<u8>,
+}
+
+impl LostJob {
+    /// The job, if it is open; not to be asked for one that can be read.
+    pub fn find(tables: &Tables<'_>, id: JobId) -> Result<Option<Self>, Failure> {
+        let record = tables.jobs.get(id.as_bytes())?;
+        let are_all_there = tables::length(&tables.open)? == tables::length(&tables.jobs)?;
+        if record.is_none() && are_all_there {
+            return Ok(None);
+        }
+        let record = record.map_or_else(Vec::new, |record| record.value().to_vec());
+        let seq = places_of(&tables.open, &[id])?.remove(&id);
+        Ok(seq.map(|seq| Self { id, seq, record }))
+    }
+
+    /// As operators see it.
+    pub fn job(&self) -> Job {
+        record::lost(self.seq, self.id, &self.record)
+    }
+
+    /// Ends it, by id and seq alone.
+    pub fn finish(self, tables: &mut Tables<'_>) -> Result<(), Failure> {
+        let id = self.id.as_bytes();
+        tables.line.retain(|(_, seq), ()| seq != self.seq)?;
+        tables.errors.remove(id)?;
+        tables.parked.remove(self.seq)?;
+        tables.jobs.remove(id)?;
+        tables.open.remove(self.seq)?;
+        let open_bytes = tables.number("open_bytes")?;
+        let left = open_bytes.saturating_sub(self.record.len() as u64);
+        tables.set_number("open_bytes", left)
+    }
+}
 
 /// An open job, as it is changed.
 pub(super) struct OpenJob {

@@ -266,15 +266,15 @@ impl Store for EmbeddedStore {
             let records = transaction.open_table(tables::JOBS)?;
             let (mut jobs, mut bytes) = (Vec::new(), 0);
             for entry in open.range(after.saturating_add(1)..)?.take(limit) {
-                let (_, id) = entry?;
-                let Some(record) = records.get(id.value())? else {
-                    return Err(Failure::Corrupt("open job without a record".to_owned()));
-                };
-                bytes += record.value().len() as u64;
+                let (seq, id) = entry?;
+                let record = records.get(id.value())?;
+                let record = record.as_ref().map_or(&[][..], |record| record.value());
+                bytes += record.len() as u64;
                 if bytes > PAGE_BYTES && !jobs.is_empty() {
                     break;
                 }
-                jobs.push(record::read(tables::job_id(id.value())?, record.value())?);
+                let id = tables::job_id(id.value())?;
+                jobs.push(record::read_at(seq.value(), id, record));
             }
             Ok(jobs)
         })
@@ -295,15 +295,7 @@ impl Store for EmbeddedStore {
     }
 
     async fn jobs(&self, ids: &[JobId]) -> Result<Vec<Option<Job>>, StoreError> {
-        self.read(|transaction| {
-            let records = transaction.open_table(tables::JOBS)?;
-            ids.iter()
-                .map(|id| match records.get(id.as_bytes())? {
-                    Some(record) => Ok(Some(record::read(*id, record.value())?)),
-                    None => Ok(None),
-                })
-                .collect()
-        })
+        self.read(|transaction| jobs::first_of(transaction, ids))
     }
 
     async fn failed_jobs(&self, limit: usize) -> Result<Vec<FailedJob>, StoreError> {
@@ -313,15 +305,13 @@ impl Store for EmbeddedStore {
             let (mut jobs, mut bytes) = (Vec::new(), 0);
             for entry in failed.range(0..)?.take(limit) {
                 let (_, id) = entry?;
-                let Some(entry) = failures.get(id.value())? else {
-                    return Err(Failure::Corrupt("failed job without a record".to_owned()));
-                };
-                let (_, entry) = entry.value();
+                let entry = failures.get(id.value())?;
+                let entry = entry.as_ref().map_or(&[][..], |entry| entry.value().1);
                 bytes += entry.len() as u64;
                 if bytes > PAGE_BYTES && !jobs.is_empty() {
                     break;
                 }
-                jobs.push(record::read_failed(tables::job_id(id.value())?, entry)?);
+                jobs.push(record::read_failed(tables::job_id(id.value())?, entry));
             }
             Ok(jobs)
         })
@@ -331,10 +321,8 @@ impl Store for EmbeddedStore {
     async fn failed_job(&self, id: JobId) -> Result<Option<FailedJob>, StoreError> {
         self.read(|transaction| {
             let failures = transaction.open_table(tables::FAILURES)?;
-            match failures.get(id.as_bytes())? {
-                Some(entry) => Ok(Some(record::read_failed(id, entry.value().1)?)),
-                None => Ok(None),
-            }
+            let entry = failures.get(id.as_bytes())?;
+            Ok(entry.map(|entry| record::read_failed(id, entry.value().1)))
         })
     }
 

@@ -3,7 +3,7 @@
 use redb::{ReadableTable, ReadableTableMetadata};
 
 use super::Failure;
-use super::jobs::{self, OpenJob};
+use super::jobs::{self, LostJob, OpenJob};
 use super::tables::Tables;
 use crate::job::{Kind, codec};
 use crate::store::operation::again;
@@ -11,8 +11,13 @@ use crate::store::{AUDIT_KEPT, Action, Audited, Operated, Operation, Was, record
 
 /// [`crate::store::Store::operate`].
 pub(super) fn operate(tables: &mut Tables<'_>, operation: &Operation) -> Result<Operated, Failure> {
-    if let Some(job) = OpenJob::find(tables, operation.job)? {
-        return operate_open(tables, operation, job);
+    match OpenJob::find(tables, operation.job) {
+        Ok(Some(job)) => return operate_open(tables, operation, job),
+        Ok(None) | Err(Failure::Corrupt(_)) => {}
+        Err(failure) => return Err(failure),
+    }
+    if let Some(job) = LostJob::find(tables, operation.job)? {
+        return operate_lost(tables, operation, job);
     }
     match jobs::failure(tables, operation.job)? {
         Some(entry) => operate_failed(tables, operation, &entry),
@@ -57,12 +62,26 @@ fn operate_open(
     Ok(operated)
 }
 
+fn operate_lost(
+    tables: &mut Tables<'_>,
+    operation: &Operation,
+    lost: LostJob,
+) -> Result<Operated, Failure> {
+    if operation.action == Action::Retry {
+        return Ok(Operated::unreadable());
+    }
+    let audited = Audited::new(operation.clone(), &lost.job(), Was::Parked, "");
+    lost.finish(tables)?;
+    keep_audited(tables, &audited)?;
+    Ok(Operated::Ended)
+}
+
 fn operate_failed(
     tables: &mut Tables<'_>,
     operation: &Operation,
     entry: &[u8],
 ) -> Result<Operated, Failure> {
-    let failed = record::read_failed(operation.job, entry)?;
+    let failed = record::read_failed(operation.job, entry);
     let is_unreadable = failed.job.kind() == Kind::Unreadable;
     if is_unreadable && operation.action == Action::Retry {
         return Ok(Operated::unreadable());

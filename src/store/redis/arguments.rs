@@ -1,9 +1,25 @@
 //! Writes operations as the arguments that the scripts take.
 
-use redis::Cmd;
+use redis::{Arg, Cmd};
 
 use crate::job::{Guard, JobId, Millis, NewJob, Table, Write};
-use crate::store::{SOURCE_RETENTION, record};
+use crate::store::{LARGEST_WRITE, SOURCE_RETENTION, StoreError, record};
+
+/// Refuses a command that Redis would end the connection for, sooner or later:
+/// it takes values of 512 MB and commands of 1 GB.
+pub(super) fn check_size(command: &Cmd) -> Result<(), StoreError> {
+    let sizes = command.args_iter().map(|argument| match argument {
+        Arg::Simple(bytes) => bytes.len(),
+        _ => 0,
+    });
+    let size: usize = sizes.sum();
+    match size > LARGEST_WRITE {
+        true => Err(StoreError::TooLarge(format!(
+            "{size} bytes, of {LARGEST_WRITE} at most"
+        ))),
+        false => Ok(()),
+    }
+}
 
 /// Name of a row's key behind `<prefix>s:`.
 pub(super) fn row_name(table: Table, row: &str) -> String {

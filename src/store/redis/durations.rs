@@ -28,6 +28,6 @@ macro_rules! reads {
 }
 
 reads! {
-    get, columns, rows, jobs, open_ids, parked_ids, failed_job, last_errors, audit, counts, info,
+    get, columns, rows, open_ids, parked_ids, failed_job, last_errors, audit, counts, info,
     ping,
 }

@@ -262,6 +262,7 @@ impl Store for RedisStore {
         };
         arguments::guards(&mut command, &accept.guards);
         arguments::apply(&mut command, &accept.writes, &[], &accept.jobs, now);
+        arguments::check_size(&command)?;
         let before = self.history.seq();
         match self.run::<Answer>(script, &command).await? {
             (DONE, numbers, _) => {
@@ -294,6 +295,7 @@ impl Store for RedisStore {
             &commit.jobs,
             now,
         );
+        arguments::check_size(&command)?;
         let before = self.history.seq();
         match self.run::<Answer>(script, &command).await? {
             (DONE, mut numbers, ids) => {
@@ -428,10 +430,10 @@ impl Store for RedisStore {
         let script = &self.scripts.open_jobs;
         let mut command = script.call(&self.prefix);
         command.arg(after).arg(signed(limit)).arg(PAGE_BYTES);
-        let found: Vec<(Vec<u8>, Vec<u8>)> = self.run(script, &command).await?;
+        let found: Vec<(u64, Vec<u8>, Vec<u8>)> = self.run(script, &command).await?;
         found
             .iter()
-            .map(|(id, bytes)| record::read(job_id(id)?, bytes))
+            .map(|(seq, id, bytes)| Ok(record::read_at(*seq, job_id(id)?, bytes)))
             .collect()
     }
 
@@ -452,17 +454,18 @@ impl Store for RedisStore {
         if ids.is_empty() {
             return Ok(Vec::new());
         }
-        let mut command = redis::cmd("MGET");
+        let script = &self.scripts.jobs;
+        let mut command = script.call(&self.prefix);
+        command.arg(PAGE_BYTES);
         for id in ids {
-            let mut key = self.key("job:").into_bytes();
-            key.extend(id.as_bytes());
-            command.arg(key);
+            command.arg(&id.as_bytes()[..]);
         }
-        let records: Vec<Option<Vec<u8>>> = self.read(&self.reads.jobs, &command).await?;
-        ids.iter()
-            .zip(records)
-            .map(|(id, bytes)| bytes.map(|bytes| record::read(*id, &bytes)).transpose())
-            .collect()
+        let found: Vec<(u64, Vec<u8>)> = self.run(script, &command).await?;
+        let job = |(id, (seq, bytes)): (&JobId, (u64, Vec<u8>))| match record::read(*id, &bytes) {
+            Ok(job) => Some(job),
+            Err(_) => (seq > 0).then(|| record::lost(seq, *id, &bytes)),
+        };
+        Ok(ids.iter().zip(found).map(job).collect())
     }
 
     async fn failed_jobs(&self, limit: usize) -> Result<Vec<FailedJob>, StoreError> {
@@ -472,7 +475,7 @@ impl Store for RedisStore {
         let found: Vec<(Vec<u8>, Vec<u8>)> = self.run(script, &command).await?;
         found
             .iter()
-            .map(|(id, entry)| record::read_failed(job_id(id)?, entry))
+            .map(|(id, entry)| Ok(record::read_failed(job_id(id)?, entry)))
             .collect()
     }
 
@@ -480,9 +483,7 @@ impl Store for RedisStore {
         let mut command = redis::cmd("HGET");
         command.arg(self.key("failures")).arg(&id.as_bytes()[..]);
         let entry: Option<Vec<u8>> = self.read(&self.reads.failed_job, &command).await?;
-        entry
-            .map(|entry| record::read_failed(id, &entry))
-            .transpose()
+        Ok(entry.map(|entry| record::read_failed(id, &entry)))
     }
 
     async fn counts(&self) -> Result<Counts, StoreError> {

@@ -13,6 +13,9 @@ use crate::store::{
 /// Looks at a job that changes meanwhile, at most.
 const LOOKS: usize = 8;
 
+/// How the script is told of a job that cannot be read.
+const UNREADABLE: &str = "unreadable";
+
 /// A job as it was read.
 enum Seen {
     Open(Job, String),
@@ -65,12 +68,12 @@ impl RedisStore {
         reason: &str,
     ) -> Result<Option<Operated>, StoreError> {
         let audited = Audited::new(operation.clone(), &job, Was::Parked, reason);
-        let seen = match job.kind() {
-            Kind::Unreadable => "unreadable",
-            _ => "parked",
+        let (seen, line) = match job.kind() {
+            Kind::Unreadable => (UNREADABLE, format!("line:{}", job.key())),
+            _ => ("parked", String::new()),
         };
         let mut command = self.operate_call(&audited);
-        command.arg(seen).arg("").arg(0).arg("");
+        command.arg(seen).arg(line).arg(0).arg("");
         let Some(numbers) = self.operate_unless_changed(&command).await? else {
             return Ok(None);
         };
@@ -95,7 +98,10 @@ impl RedisStore {
         let audited = Audited::new(operation.clone(), &failed.job, Was::Failed, &failed.reason);
         let (new, attempt) = again(&failed.job, operation.at);
         let mut command = self.operate_call(&audited);
-        command.arg(&failed.failed_at.0.to_be_bytes()[..]);
+        match failed.job.kind() {
+            Kind::Unreadable => command.arg(UNREADABLE),
+            _ => command.arg(&failed.failed_at.0.to_be_bytes()[..]),
+        };
         command.arg(arguments::line_name(&new)).arg(attempt.number);
         command.arg(record::unnumbered(&new, operation.at));
         let Some(numbers) = self.operate_unless_changed(&command).await? else {

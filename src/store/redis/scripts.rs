@@ -40,6 +40,7 @@ scripts! {
     claim: "job", "claim";
     operate: "job", "apply", "failures", "operate";
     open_jobs: "open_jobs";
+    jobs: "jobs";
     failed_jobs: "failed_jobs";
     get_many: "get_many";
     acquire_lease: "acquire_lease";

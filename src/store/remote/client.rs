@@ -4,14 +4,14 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use bytes::Bytes;
 use tokio::sync::{Semaphore, watch};
 use tokio::time::timeout;
 use tonic::transport::Channel;
 
-use super::link::{Link, keep_open};
-use super::{Call, MESSAGE_BYTES, Reply};
+use super::link::{Current, Link, keep_open};
+use super::{CALL_BYTES, Call, Reply};
 use crate::job::{Column, Commit, Job, JobId, Millis, Row, Table, codec};
-use crate::proto::cluster::StoreCall;
 use crate::store::{
     Accept, Accepted, Attempt, Audited, Committed, Counts, Epoch, FailedJob, LastError, Lease,
     Operated, Operation, Release, Released, State, Store, StoreError, Struck,
@@ -21,23 +21,26 @@ use crate::store::{
 const AT_ONCE: usize = 1024;
 /// How long a call waits for the master to be there, and for its turn.
 const PATIENCE: Duration = Duration::from_secs(1);
-/// How long a call waits for its answer.
+/// How long a call waits for its answer, and for more of one that has begun.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
+/// A large call has a second more for so many bytes.
+const BYTES_A_SECOND: usize = 4 * 1024 * 1024;
 
 /// See the module.
 pub struct RemoteStore {
-    link: watch::Receiver<Option<Link>>,
+    link: watch::Receiver<Current>,
     turns: Semaphore,
     last_id: AtomicU64,
 }
 
 impl RemoteStore {
-    /// Connects when it can, and again whenever the connection breaks; until
-    /// then calls fail with [`StoreError::Unavailable`] after about a second.
-    /// To be called within a tokio runtime. Keepalive is that of the channel.
-    pub fn connect(channel: Channel) -> Self {
-        let (sender, link) = watch::channel(None);
-        tokio::spawn(keep_open(channel, sender));
+    /// Connects when it can, as a worker of this node, and again whenever the
+    /// connection breaks; until then calls fail with
+    /// [`StoreError::Unavailable`] after about a second. To be called within a
+    /// tokio runtime. Keepalive is that of the channel.
+    pub fn connect(channel: Channel, node_id: impl Into<String>) -> Self {
+        let (sender, link) = watch::channel(Current::not_there());
+        tokio::spawn(keep_open(channel, node_id.into(), sender));
         Self {
             link,
             turns: Semaphore::new(AT_ONCE),
@@ -46,40 +49,57 @@ impl RemoteStore {
     }
 
     async fn call(&self, call: &Call) -> Result<Reply, StoreError> {
-        let bytes = codec::encode(call);
-        if bytes.len() >= MESSAGE_BYTES {
-            return Err(too_large());
+        let call = Bytes::from(codec::encode(call));
+        if call.len() > CALL_BYTES {
+            return Err(StoreError::TooLarge(format!(
+                "{} bytes, of {CALL_BYTES} at most",
+                call.len()
+            )));
         }
         let ready = async {
             let turn = self.turns.acquire().await.ok()?;
             let mut link = self.link.clone();
-            let link = link.wait_for(Option::is_some).await.ok()?.clone()?;
+            let link = link.wait_for(|current| current.link().is_some()).await;
+            let link = link.ok()?.link()?.clone();
             Some((turn, link))
         };
         let ready = timeout(PATIENCE, ready).await.ok().flatten();
-        let (_turn, link) = ready.ok_or_else(|| unavailable("the master is not there"))?;
+        let Some((_turn, link)) = ready else {
+            let current = self.link.borrow();
+            return Err(unavailable(current.why_away().unwrap_or("too many calls")));
+        };
 
         let id = self.last_id.fetch_add(1, Ordering::Relaxed);
-        let answer = link.waiting.register(id);
-        let exchange = async {
-            let call = StoreCall {
-                id,
-                call: bytes.into(),
-            };
-            link.calls.send(call).await.ok()?;
-            answer.await.ok()
-        };
-        let reply = timeout(ANSWER_TIMEOUT, exchange).await;
-        if reply.is_err() {
-            link.waiting.forget(id);
-        }
-        let reply = reply
-            .map_err(|_| unavailable("the master did not answer in time"))?
-            .ok_or_else(|| unavailable("lost the connection to the master"))?;
-        match codec::decode(&reply.reply) {
+        let answered = exchange_frames(&link, id, call).await;
+        link.waiting.forget(id);
+        match codec::decode(&answered?) {
             Ok(Reply::Failed(error)) => Err(error),
             Ok(reply) => Ok(reply),
             Err(error) => Err(StoreError::Corrupt(format!("reply of the master: {error}"))),
+        }
+    }
+}
+
+/// Sends a call and waits for its answer.
+async fn exchange_frames(link: &Link, id: u64, call: Bytes) -> Result<Bytes, StoreError> {
+    let lost = || unavailable("lost the connection to the master");
+    let late = || unavailable("the master did not answer in time");
+    let extra = Duration::from_secs((call.len() / BYTES_A_SECOND) as u64);
+    let mut answer = link.waiting.register(id);
+    let mut patience = ANSWER_TIMEOUT + extra;
+    let sent = timeout(patience, link.send(id, call)).await;
+    sent.map_err(|_| late())?.ok_or_else(lost)?;
+    let mut arrived = 0;
+    loop {
+        match timeout(patience, &mut answer).await {
+            Ok(answer) => return answer.map_err(|_| lost()),
+            Err(_) => {
+                let before = std::mem::replace(&mut arrived, link.waiting.arrived(id));
+                if arrived == before {
+                    return Err(late());
+                }
+                patience = ANSWER_TIMEOUT;
+            }
         }
     }
 }
@@ -89,7 +109,7 @@ fn unavailable(why: &str) -> StoreError {
 }
 
 fn too_large() -> StoreError {
-    StoreError::Unavailable(format!("more than {MESSAGE_BYTES} bytes in one message"))
+    StoreError::TooLarge("the answer does not fit".to_owned())
 }
 
 fn not_for_workers() -> StoreError {
@@ -121,12 +141,21 @@ impl State for RemoteStore {
         column: &str,
     ) -> Result<Option<Vec<u8>>, StoreError> {
         let (row, column) = (row.to_owned(), column.to_owned());
-        exchange!(self, Call::Get { table, row, column }, Reply::Get(value) => value)
+        exchange!(self, Call::Get { table, row, column }, Reply::Get(value) => value.map(Vec::from))
     }
 
+    /// Asks for one column at a time when they are too large together; those
+    /// that are deleted meanwhile are left out.
     async fn columns(&self, table: Table, row: &str) -> Result<Vec<(Column, Vec<u8>)>, StoreError> {
-        let row = row.to_owned();
-        exchange!(self, Call::Columns { table, row }, Reply::Columns(columns) => columns)
+        let of = row.to_owned();
+        match self.call(&Call::Columns { table, row: of }).await? {
+            Reply::Columns(columns) => Ok(columns
+                .into_iter()
+                .map(|(column, value)| (column, value.into()))
+                .collect()),
+            Reply::TooLarge => self.columns_one_by_one(table, row).await,
+            other => Err(mismatch(&other)),
+        }
     }
 
     /// Asks for half of the rows at a time when the answer is too large.
@@ -143,7 +172,10 @@ impl State for RemoteStore {
                 values.extend(self.get_many(table, right).await?);
                 Ok(values)
             }
-            Reply::GetMany(values) => Ok(values),
+            Reply::GetMany(values) => Ok(values
+                .into_iter()
+                .map(|value| value.map(Vec::from))
+                .collect()),
             Reply::TooLarge => Err(too_large()),
             other => Err(mismatch(&other)),
         }
@@ -152,6 +184,24 @@ impl State for RemoteStore {
     async fn rows(&self, table: Table, prefix: &str) -> Result<Vec<Row>, StoreError> {
         let prefix = prefix.to_owned();
         exchange!(self, Call::Rows { table, prefix }, Reply::Rows(rows) => rows)
+    }
+}
+
+impl RemoteStore {
+    async fn columns_one_by_one(
+        &self,
+        table: Table,
+        row: &str,
+    ) -> Result<Vec<(Column, Vec<u8>)>, StoreError> {
+        let of = row.to_owned();
+        let names = Call::ColumnNames { table, row: of };
+        let names = exchange!(self, names, Reply::ColumnNames(names) => names)?;
+        let mut columns = Vec::with_capacity(names.len());
+        for name in names {
+            let value = self.get(table, row, &name).await?;
+            columns.extend(value.map(|value| (name, value)));
+        }
+        Ok(columns)
     }
 }
 
@@ -236,19 +286,8 @@ impl Store for RemoteStore {
         exchange!(self, Call::OpenIds { after, limit }, Reply::OpenIds(ids) => ids)
     }
 
-    /// Asks for half of the jobs at a time when the answer is too large.
     async fn jobs(&self, ids: &[JobId]) -> Result<Vec<Option<Job>>, StoreError> {
-        match self.call(&Call::Jobs(ids.to_vec())).await? {
-            Reply::TooLarge if ids.len() > 1 => {
-                let (left, right) = ids.split_at(ids.len() / 2);
-                let mut jobs = self.jobs(left).await?;
-                jobs.extend(self.jobs(right).await?);
-                Ok(jobs)
-            }
-            Reply::Jobs(jobs) => Ok(jobs),
-            Reply::TooLarge => Err(too_large()),
-            other => Err(mismatch(&other)),
-        }
+        exchange!(self, Call::Jobs(ids.to_vec()), Reply::Jobs(jobs) => jobs)
     }
 
     async fn failed_jobs(&self, limit: usize) -> Result<Vec<FailedJob>, StoreError> {

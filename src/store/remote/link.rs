@@ -5,97 +5,196 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use parking_lot::Mutex;
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 use tokio::time::{sleep, timeout};
 use tokio_stream::wrappers::ReceiverStream;
-use tonic::Streaming;
 use tonic::transport::Channel;
+use tonic::{Code, Request, Status, Streaming};
 
-use super::MESSAGE_BYTES;
+use super::ANSWER_BYTES;
+use super::frame::{FRAME_BYTES, Overlong, Part, cut};
+use crate::cluster::introduction::introduce;
+use crate::proto::cluster::StoreFrame;
 use crate::proto::cluster::cluster_client::ClusterClient;
-use crate::proto::cluster::{StoreCall, StoreReply};
 
-/// Calls that wait to be written to the stream.
-const QUEUED_CALLS: usize = 64;
+/// Frames that wait to be written to the stream.
+const QUEUED_FRAMES: usize = 64;
+/// Calls of more than one frame that are being written to the stream.
+const LARGE_AT_ONCE: usize = 4;
 const OPEN_TIMEOUT: Duration = Duration::from_secs(2);
 /// A stream on which calls are open and nothing arrives for so long is dead.
 const SILENCE: Duration = Duration::from_secs(10);
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
+/// The stream, as it is now.
+#[derive(Clone)]
+pub(super) enum Current {
+    /// Open.
+    Open(Link),
+    /// There is none; why.
+    Away(String),
+}
+
+impl Current {
+    /// Before anything more is known.
+    pub fn not_there() -> Self {
+        Self::Away("the master is not there".to_owned())
+    }
+
+    pub fn link(&self) -> Option<&Link> {
+        match self {
+            Self::Open(link) => Some(link),
+            Self::Away(_) => None,
+        }
+    }
+
+    pub fn why_away(&self) -> Option<&str> {
+        match self {
+            Self::Open(_) => None,
+            Self::Away(why) => Some(why),
+        }
+    }
+}
+
 /// An open stream.
 #[derive(Clone)]
 pub(super) struct Link {
     /// To the master.
-    pub calls: mpsc::Sender<StoreCall>,
+    frames: mpsc::Sender<StoreFrame>,
+    large: Arc<Semaphore>,
     /// Who waits for which answer.
     pub waiting: Arc<Waiting>,
 }
 
-/// The calls without an answer; `None` once the stream has ended.
-pub(super) struct Waiting(Mutex<Option<HashMap<u64, oneshot::Sender<StoreReply>>>>);
+impl Link {
+    /// Writes a call to the stream; `None` if that has ended. Whoever goes away
+    /// meanwhile leaves no half of a call behind.
+    pub async fn send(&self, id: u64, content: Bytes) -> Option<()> {
+        let is_large = content.len() > FRAME_BYTES;
+        let mut frames = cut(id, content);
+        if !is_large {
+            return self.frames.send(frames.next()?).await.ok();
+        }
+        let turn = Arc::clone(&self.large).acquire_owned().await.ok()?;
+        let (link, waiting) = (self.frames.clone(), Arc::clone(&self.waiting));
+        let sending = tokio::spawn(async move {
+            for frame in frames {
+                link.send(frame).await.ok()?;
+                waiting.lock().sent += 1;
+            }
+            drop(turn);
+            Some(())
+        });
+        sending.await.ok().flatten()
+    }
+}
+
+/// The calls without an answer.
+#[derive(Default)]
+pub(super) struct Waiting(Mutex<State>);
+
+#[derive(Default)]
+struct State {
+    callers: HashMap<u64, Caller>,
+    /// Frames of large calls written so far: a stream on which they move lives.
+    sent: u64,
+    has_ended: bool,
+}
+
+struct Caller {
+    answer: oneshot::Sender<Bytes>,
+    part: Part,
+}
 
 impl Waiting {
     /// Registers a call. The receiver fails when the stream ends, at once if
     /// it has.
-    pub fn register(&self, id: u64) -> oneshot::Receiver<StoreReply> {
-        let (caller, answer) = oneshot::channel();
-        if let Some(waiting) = self.0.lock().as_mut() {
-            waiting.insert(id, caller);
+    pub fn register(&self, id: u64) -> oneshot::Receiver<Bytes> {
+        let (answer, receiver) = oneshot::channel();
+        let mut state = self.lock();
+        if !state.has_ended {
+            let part = Part::default();
+            state.callers.insert(id, Caller { answer, part });
         }
-        answer
+        receiver
+    }
+
+    /// Bytes of the answer that have come.
+    pub fn arrived(&self, id: u64) -> usize {
+        let state = self.lock();
+        state.callers.get(&id).map_or(0, |caller| caller.part.len())
     }
 
     /// Forgets a call whose caller has given up.
     pub fn forget(&self, id: u64) {
-        if let Some(waiting) = self.0.lock().as_mut() {
-            waiting.remove(&id);
-        }
+        self.lock().callers.remove(&id);
     }
 
-    fn deliver(&self, reply: StoreReply) {
-        let caller = self.0.lock().as_mut().and_then(|map| map.remove(&reply.id));
-        if let Some(caller) = caller {
-            // A caller that has gone away does not want the answer.
-            let _ = caller.send(reply);
+    fn deliver(&self, frame: StoreFrame) -> Result<(), Overlong> {
+        let id = frame.id;
+        let mut state = self.lock();
+        let Some(caller) = state.callers.get_mut(&id) else {
+            return Ok(());
+        };
+        // A caller that has gone away does not want the rest of its answer.
+        if caller.answer.is_closed() {
+            state.callers.remove(&id);
+            return Ok(());
         }
+        if let Some(content) = caller.part.add(frame, ANSWER_BYTES)?
+            && let Some(caller) = state.callers.remove(&id)
+        {
+            // It may have gone away just now.
+            let _ = caller.answer.send(content);
+        }
+        Ok(())
     }
 
     fn is_empty(&self) -> bool {
-        self.0.lock().as_ref().is_none_or(HashMap::is_empty)
+        self.lock().callers.is_empty()
+    }
+
+    fn sent(&self) -> u64 {
+        self.lock().sent
     }
 
     fn end(&self) {
-        *self.0.lock() = None;
+        let mut state = self.lock();
+        state.has_ended = true;
+        state.callers.clear();
+    }
+
+    fn lock(&self) -> parking_lot::MutexGuard<'_, State> {
+        self.0.lock()
     }
 }
 
 /// Keeps a stream open until nobody looks at `current` any more.
-pub(super) async fn keep_open(channel: Channel, current: watch::Sender<Option<Link>>) {
-    let client = ClusterClient::new(channel)
-        .max_decoding_message_size(MESSAGE_BYTES)
-        .max_encoding_message_size(MESSAGE_BYTES);
+pub(super) async fn keep_open(channel: Channel, node_id: String, current: watch::Sender<Current>) {
+    let client = ClusterClient::new(channel);
     let mut pause = FIRST_PAUSE;
     loop {
         let opened = tokio::select! {
-            opened = timeout(OPEN_TIMEOUT, open(client.clone())) => opened,
+            opened = timeout(OPEN_TIMEOUT, open(client.clone(), &node_id)) => opened,
             () = current.closed() => return,
         };
         match opened {
-            Ok(Ok((link, replies))) => {
+            Ok(Ok((link, frames))) => {
                 pause = FIRST_PAUSE;
                 let waiting = Arc::clone(&link.waiting);
-                current.send_replace(Some(link));
+                current.send_replace(Current::Open(link));
                 let why = tokio::select! {
-                    why = receive(replies, &waiting) => why,
+                    why = receive(frames, &waiting) => why,
                     () = current.closed() => return,
                 };
-                current.send_replace(None);
+                current.send_replace(Current::not_there());
                 waiting.end();
                 tracing::warn!(why, "lost the master's store");
             }
-            Ok(Err(status)) => tracing::debug!(%status, "the master's store is not there"),
+            Ok(Err(status)) => refused(&status, &current),
             Err(_) => tracing::debug!("the master's store does not answer"),
         }
         tokio::select! {
@@ -106,25 +205,54 @@ pub(super) async fn keep_open(channel: Channel, current: watch::Sender<Option<Li
     }
 }
 
+/// Tells a master that is not there yet from one that does not let us in:
+/// somebody has to change something then.
+fn refused(status: &Status, current: &watch::Sender<Current>) {
+    if status.code() != Code::FailedPrecondition {
+        tracing::debug!(%status, "the master's store is not there");
+        current.send_replace(Current::not_there());
+        return;
+    }
+    let reason = format!("refused by the master: {}", status.message());
+    let is_news = current.borrow().why_away() != Some(&reason);
+    if is_news {
+        tracing::error!(reason, "no access to the master's store");
+        current.send_replace(Current::Away(reason));
+    }
+}
+
 async fn open(
     mut client: ClusterClient<Channel>,
-) -> Result<(Link, Streaming<StoreReply>), tonic::Status> {
-    let (calls, outgoing) = mpsc::channel(QUEUED_CALLS);
-    let replies = client.store(ReceiverStream::new(outgoing)).await?;
-    let waiting = Arc::new(Waiting(Mutex::new(Some(HashMap::new()))));
-    Ok((Link { calls, waiting }, replies.into_inner()))
+    node_id: &str,
+) -> Result<(Link, Streaming<StoreFrame>), Status> {
+    let (frames, outgoing) = mpsc::channel(QUEUED_FRAMES);
+    let mut request = Request::new(ReceiverStream::new(outgoing));
+    introduce(request.metadata_mut(), node_id);
+    let incoming = client.store(request).await?.into_inner();
+    let link = Link {
+        frames,
+        large: Arc::new(Semaphore::new(LARGE_AT_ONCE)),
+        waiting: Arc::default(),
+    };
+    Ok((link, incoming))
 }
 
 /// Delivers answers until the stream ends; returns why it did.
-async fn receive(mut replies: Streaming<StoreReply>, waiting: &Waiting) -> String {
+async fn receive(mut frames: Streaming<StoreFrame>, waiting: &Waiting) -> String {
+    let mut sent = 0;
     loop {
         let idle = waiting.is_empty();
-        match timeout(SILENCE, replies.message()).await {
-            Ok(Ok(Some(reply))) => waiting.deliver(reply),
+        match timeout(SILENCE, frames.message()).await {
+            Ok(Ok(Some(frame))) => {
+                if waiting.deliver(frame).is_err() {
+                    return "an answer without an end".to_owned();
+                }
+            }
             Ok(Ok(None)) => return "the master ended the stream".to_owned(),
             Ok(Err(status)) => return status.to_string(),
-            Err(_) if idle => {}
+            Err(_) if idle || waiting.sent() != sent => {}
             Err(_) => return "no answer any more".to_owned(),
         }
+        sent = waiting.sent();
     }
 }

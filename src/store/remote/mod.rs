@@ -1,11 +1,13 @@
 //! A worker's view of its master's embedded store: every operation is a
-//! [`Call`] on the stream `Cluster.Store`, answered by a [`Reply`].
+//! [`Call`] on the stream `Cluster.Store`, answered by a [`Reply`]; both travel
+//! in frames.
 //!
 //! Mastership is not for workers: leases and the release of attempts belong to
 //! the process that has the file open, so there are no calls for them and
 //! [`RemoteStore`] refuses them.
 
 mod client;
+mod frame;
 mod link;
 mod server;
 
@@ -15,14 +17,32 @@ pub use client::RemoteStore;
 pub use server::serve_stream;
 
 use super::{
-    Accept, Accepted, Attempt, Audited, Committed, Counts, FailedJob, LastError, Operated,
-    Operation, Store, StoreError, Struck,
+    Accept, Accepted, Attempt, Audited, Committed, Counts, FailedJob, LARGEST_WRITE, LastError,
+    Operated, Operation, Store, StoreError, Struck,
 };
-use crate::job::{Column, Commit, Job, JobId, Millis, Row, Table};
+use crate::job::{Column, Commit, Job, JobId, Millis, Row, Table, codec};
 
-/// Limit of a gRPC message in both directions; for `ClusterServer` and
-/// `ClusterClient`.
-pub const MESSAGE_BYTES: usize = 64 * 1024 * 1024;
+/// The most bytes of a call.
+const CALL_BYTES: usize = LARGEST_WRITE;
+/// The most bytes of an answer. That to an accept or commit has its jobs, as
+/// they are stored, so it is larger than the call.
+const ANSWER_BYTES: usize = 2 * CALL_BYTES;
+
+/// A value on its way: written and read as a whole.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Value(#[serde(with = "codec::bytes")] Vec<u8>);
+
+impl From<Vec<u8>> for Value {
+    fn from(value: Vec<u8>) -> Self {
+        Self(value)
+    }
+}
+
+impl From<Value> for Vec<u8> {
+    fn from(value: Value) -> Self {
+        value.0
+    }
+}
 
 /// An operation of [`Store`] or [`super::State`].
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -38,6 +58,13 @@ pub enum Call {
     },
     /// [`super::State::columns`].
     Columns {
+        /// Where.
+        table: Table,
+        /// Which row.
+        row: Row,
+    },
+    /// The names of what [`super::State::columns`] returns.
+    ColumnNames {
         /// Where.
         table: Table,
         /// Which row.
@@ -135,11 +162,13 @@ pub enum Call {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub enum Reply {
     /// To [`Call::Get`].
-    Get(Option<Vec<u8>>),
+    Get(Option<Value>),
     /// To [`Call::Columns`].
-    Columns(Vec<(Column, Vec<u8>)>),
+    Columns(Vec<(Column, Value)>),
+    /// To [`Call::ColumnNames`].
+    ColumnNames(Vec<Column>),
     /// To [`Call::GetMany`].
-    GetMany(Vec<Option<Vec<u8>>>),
+    GetMany(Vec<Option<Value>>),
     /// To [`Call::Rows`].
     Rows(Vec<Row>),
     /// To [`Call::Accept`].
@@ -185,9 +214,25 @@ pub enum Reply {
 /// Does what a call asks for.
 pub async fn answer(store: &dyn Store, call: Call) -> Reply {
     let reply = match call {
-        Call::Get { table, row, column } => store.get(table, &row, &column).await.map(Reply::Get),
-        Call::Columns { table, row } => store.columns(table, &row).await.map(Reply::Columns),
-        Call::GetMany { table, rows } => store.get_many(table, &rows).await.map(Reply::GetMany),
+        Call::Get { table, row, column } => {
+            let value = store.get(table, &row, &column).await;
+            value.map(|value| Reply::Get(value.map(Value)))
+        }
+        Call::Columns { table, row } => {
+            let columns = store.columns(table, &row).await;
+            let value = |(column, value)| (column, Value(value));
+            columns.map(|columns| Reply::Columns(columns.into_iter().map(value).collect()))
+        }
+        Call::ColumnNames { table, row } => {
+            let columns = store.columns(table, &row).await;
+            let name = |(column, _)| column;
+            columns.map(|columns| Reply::ColumnNames(columns.into_iter().map(name).collect()))
+        }
+        Call::GetMany { table, rows } => {
+            let values = store.get_many(table, &rows).await;
+            let value = |value: Option<Vec<u8>>| value.map(Value);
+            values.map(|values| Reply::GetMany(values.into_iter().map(value).collect()))
+        }
         Call::Rows { table, prefix } => store.rows(table, &prefix).await.map(Reply::Rows),
         Call::Accept(accept) => store.accept(accept).await.map(Reply::Accept),
         Call::Commit(attempt, commit) => store.commit(attempt, commit).await.map(Reply::Commit),

@@ -1,10 +1,13 @@
 local after, limit, budget = take(), take(), count()
-local ids = call('ZRANGEBYSCORE', P .. 'open', '(' .. after, '+inf', 'LIMIT', 0, limit)
+local ids = call('ZRANGEBYSCORE', P .. 'open', '(' .. after, '+inf', 'WITHSCORES',
+  'LIMIT', 0, limit)
 local found = {}
-for _, id in ipairs(ids) do
+for place = 1, #ids, 2 do
+  local id, seq = ids[place], ids[place + 1]
   local job = P .. 'job:' .. id
   budget = budget - call('STRLEN', job)
   if budget < 0 and #found > 0 then break end
+  found[#found + 1] = seq
   found[#found + 1] = id
   found[#found + 1] = call('GET', job) or ''
 end

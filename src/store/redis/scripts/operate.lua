@@ -1,9 +1,31 @@
+-- Ends a job whose record is lost or cannot be read, by its id alone; false if
+-- it is not open. `line`: its key's, if that is known.
+local function finish_lost(id, line)
+  local seq = call('ZSCORE', P .. 'open', id)
+  if not seq then return false end
+  if line ~= '' then call('ZREM', P .. line, seq) end
+  call('HDEL', P .. 'errors', id)
+  call('ZREM', P .. 'parked', id)
+  growth = growth - call('STRLEN', P .. 'job:' .. id)
+  call('DEL', P .. 'job:' .. id)
+  call('ZREM', P .. 'open', id)
+  return true
+end
+
 -- `seen`: 'parked', 'unreadable', or the first 8 bytes of the failed job's
 -- entry; if that is not how it is, nothing is done and the caller looks again.
 local id, action, audited, kept = take(), take(), take(), count()
 local seen, line, attempt, record = take(), take(), take(), take()
-local job, numbers = open_job(id), {}
-if job then
+local readable, job = pcall(open_job, id)
+local numbers = {}
+if seen == 'unreadable' and not (readable and job) then
+  if not finish_lost(id, line) then
+    if call('HEXISTS', P .. 'failures', id) == 0 then return {1, {}, {}} end
+    forget_failure(id)
+  end
+elseif not readable then
+  return {1, {}, {}}
+elseif job then
   local is_seen = seen == 'unreadable' or (seen == 'parked' and has(job, PARKED))
   if not is_seen then return {1, {}, {}} end
   if action == 'retry' then

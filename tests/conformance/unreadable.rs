@@ -1,0 +1,189 @@
+//! Records of jobs that are lost, damaged, or of another release: such a job is
+//! parked at its place, blocks its own key, and an operator can see and drop it;
+//! everything else goes on.
+
+use erawan::job::{Commit, JobId, Kind, Millis};
+use erawan::operator::{Answer, Desk, Filter, Question, Shown, State};
+use erawan::store::{Action, Epoch, Operated, Operation, Released, StoreError};
+
+use crate::harness::*;
+
+macro_rules! on_engines_with_records {
+    ($($engine:ident: $harness:ty;)+) => {
+        $(mod $engine {
+            on_engines_with_records!(@cases $harness;
+                an_open_job_that_cannot_be_read_is_parked_at_its_place,
+                it_can_be_seen_and_dropped_and_frees_its_key,
+                a_worker_that_has_it_cannot_end_it,
+                a_failed_job_that_cannot_be_read_can_be_seen_and_dropped
+            );
+        })+
+    };
+    (@cases $harness:ty; $($case:ident),+) => {
+        $(
+            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $case() {
+                super::$case::<$harness>().await;
+            }
+        )+
+    };
+}
+
+on_engines_with_records! {
+    redis: crate::harness::Redis;
+    embedded: crate::harness::Embedded;
+    remote: crate::harness::Remote;
+}
+
+const WAYS: [Spoil; 3] = [Spoil::Rubbish, Spoil::Lost, Spoil::OtherLayout];
+
+fn operation(job: JobId, action: Action) -> Operation {
+    Operation {
+        job,
+        action,
+        who: "somebody@host".to_owned(),
+        why: "because".to_owned(),
+        at: Millis::now(),
+    }
+}
+
+async fn listed(desk: &Desk, state: Option<State>) -> Vec<Shown> {
+    let filter = Filter {
+        state,
+        limit: 100,
+        ..Filter::default()
+    };
+    match desk.answer(Question::List(filter)).await {
+        Answer::List(shown) => shown,
+        other => panic!("{other:?}"),
+    }
+}
+
+async fn an_open_job_that_cannot_be_read_is_parked_at_its_place<H: Spoils>() {
+    for how in WAYS {
+        let harness = H::start().await;
+        let store = harness.store();
+        let before = accept_job(&*store, job("a")).await;
+        let spoilt = accept_job(&*store, job("k")).await;
+        let next = accept_job(&*store, job("k")).await;
+        drop(store);
+        let harness = harness.spoil(spoilt.id(), how).await;
+        let store = harness.store();
+
+        // In pages of one, as in one page.
+        let mut open = Vec::new();
+        while let Some(job) = {
+            let after = open.last().map_or(0, |job: &erawan::job::Job| job.seq);
+            store.open_jobs(after, 1).await.unwrap().pop()
+        } {
+            open.push(job);
+        }
+        assert_eq!(store.open_jobs(0, 9).await.unwrap(), open, "{how:?}");
+        let parked = open[1].clone();
+        assert_eq!(open, [before.clone(), parked.clone(), next.clone()]);
+        assert_eq!((parked.id(), parked.seq), (spoilt.id(), spoilt.seq));
+        assert_eq!((parked.kind(), parked.parked), (Kind::Unreadable, true));
+        let key = match how {
+            Spoil::OtherLayout => "k".to_owned(),
+            Spoil::Rubbish | Spoil::Lost => format!("unreadable:{}", spoilt.id()),
+        };
+        assert_eq!(parked.key(), key);
+        let ids = [next.id(), spoilt.id(), JobId::generate(), before.id()];
+        let found = store.jobs(&ids).await.unwrap();
+        let expected = [Some(next), Some(parked), None, Some(before.clone())];
+        assert_eq!(found, expected, "{how:?}");
+        end(&*store, &before).await;
+        assert_eq!(store.jobs(&[before.id()]).await.unwrap(), [None]);
+    }
+}
+
+async fn it_can_be_seen_and_dropped_and_frees_its_key<H: Spoils>() {
+    for how in WAYS {
+        let harness = H::start().await;
+        let store = harness.store();
+        let spoilt = accept_job(&*store, job("k")).await;
+        let other = accept_job(&*store, job("other")).await;
+        drop(store);
+        let harness = harness.spoil(spoilt.id(), how).await;
+        let store = harness.store();
+        let desk = Desk::alone(store.clone());
+        let id = spoilt.id();
+        for state in [None, Some(State::Open), Some(State::Parked)] {
+            let listed = listed(&desk, state).await;
+            let shown = listed.iter().find(|shown| shown.id == id.to_string());
+            let shown = shown.expect("it is listed");
+            assert_eq!(shown.state, State::Parked);
+            assert!(shown.last_error.is_some(), "it says why");
+        }
+        let shown = desk.answer(Question::Show(id)).await;
+        assert!(matches!(shown, Answer::Show(Some(_))), "{shown:?}");
+
+        let refused = store.operate(operation(id, Action::Retry)).await.unwrap();
+        assert!(matches!(refused, Operated::Refused(_)), "{refused:?}");
+        let dropped = store.operate(operation(id, Action::Drop)).await.unwrap();
+        assert_eq!(dropped, Operated::Ended, "{how:?}");
+        let again = store.operate(operation(id, Action::Drop)).await.unwrap();
+        assert_eq!(again, Operated::NotFound);
+        let audited = store.audit(9).await.unwrap();
+        let recorded: Vec<_> = audited.iter().map(|done| done.kind).collect();
+        assert_eq!(recorded, [Kind::Unreadable]);
+        assert_eq!(store.open_jobs(0, 9).await.unwrap(), [other]);
+        assert_eq!(store.jobs(&[id]).await.unwrap(), [None]);
+        assert_eq!(store.counts().await.unwrap().open, 1);
+        let next = accept_job(&*store, job("k")).await;
+        let is_known = matches!(how, Spoil::OtherLayout);
+        if is_known {
+            assert_eq!(next.prev, 0, "its place in its key's order is free");
+        }
+        end(&*store, &next).await;
+    }
+}
+
+async fn a_worker_that_has_it_cannot_end_it<H: Spoils>() {
+    for how in [Spoil::Rubbish, Spoil::OtherLayout] {
+        let harness = H::start().await;
+        let store = harness.store();
+        let spoilt = accept_job(&*store, job("k")).await;
+        let other = accept_job(&*store, job("k")).await;
+        drop(store);
+        let harness = harness.spoil(spoilt.id(), how).await;
+        let (store, master) = (harness.store(), harness.master());
+        let committed = store.commit(attempt(&spoilt), Commit::nothing()).await;
+        assert!(
+            matches!(committed, Err(StoreError::Corrupt(_))),
+            "{committed:?}"
+        );
+        let released = master.release(Epoch(0), &releases(&[spoilt.id()])).await;
+        assert!(
+            matches!(released, Err(StoreError::Corrupt(_))),
+            "{released:?}"
+        );
+        let released = master.release(Epoch(0), &releases(&[other.id()])).await;
+        assert_eq!(released.unwrap(), [Released::Open { attempt: 2 }]);
+        let ids = open_ids(&*store).await;
+        assert_eq!(ids, [spoilt.id(), other.id()], "{how:?}");
+    }
+}
+
+async fn a_failed_job_that_cannot_be_read_can_be_seen_and_dropped<H: Spoils>() {
+    let harness = H::start().await;
+    let store = harness.store();
+    let spoilt = accept_job(&*store, job("k")).await;
+    let other = accept_job(&*store, job("k")).await;
+    for run in [&spoilt, &other] {
+        apply(&*store, attempt(run), Commit::failed("no luck")).await;
+    }
+    drop(store);
+    let harness = harness.spoil_failed(spoilt.id()).await;
+    let store = harness.store();
+    let failed = listed(&Desk::alone(store.clone()), Some(State::Failed)).await;
+    let ids: Vec<_> = failed.iter().map(|shown| shown.id.clone()).collect();
+    assert_eq!(ids, [spoilt.id().to_string(), other.id().to_string()]);
+    let id = spoilt.id();
+    let refused = store.operate(operation(id, Action::Retry)).await.unwrap();
+    assert!(matches!(refused, Operated::Refused(_)), "{refused:?}");
+    let dropped = store.operate(operation(id, Action::Drop)).await.unwrap();
+    assert_eq!(dropped, Operated::Ended);
+    assert_eq!(store.failed_job(id).await.unwrap(), None);
+    assert_eq!(store.failed_jobs(9).await.unwrap().len(), 1);
+}
