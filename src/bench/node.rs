@@ -209,6 +209,7 @@ async fn start_master(
         })),
         place: None,
         dispatcher: dispatcher::Options::default(),
+        backlog: Arc::default(),
     });
     master.await.map_err(io::Error::other)
 }

@@ -133,7 +133,7 @@ async fn listen(end: &mut WorkerEnd, link: &Addr<MasterLink>) {
             message = end.receiver.recv() => {
                 match message {
                     None => return,
-                    Some(FromMaster::Heartbeat) => {}
+                    Some(FromMaster::Heartbeat(None)) => {}
                     Some(FromMaster::Stopping) => info!("the master stops"),
                     Some(message) => {
                         if link.send(Received(message)).await.is_err() {

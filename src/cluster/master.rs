@@ -2,6 +2,7 @@
 
 use std::future::pending;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use actix::prelude::*;
@@ -20,6 +21,7 @@ use crate::job::Job;
 use crate::operator::Desk;
 use crate::store::{Epoch, SharedStore};
 
+use super::backlog::BacklogBoard;
 use super::local::{Place, Port};
 use super::message::Chain;
 use super::server::{ClusterService, StoreService};
@@ -50,6 +52,8 @@ pub struct MasterOptions {
     /// Where a worker of this process connects; `None`: a place, and a thread,
     /// that end with this master.
     pub place: Option<Place>,
+    /// Where the dispatcher shows what is open.
+    pub backlog: Arc<BacklogBoard>,
 }
 
 /// Why a master does not start or answer.
@@ -105,7 +109,8 @@ impl Master {
         let operated = options.store.clone();
         let dispatcher = Dispatcher::start_in_arbiter(&arbiter, {
             let (store, master_id, term) = (options.store, options.master_id, term.clone());
-            move |_| Dispatcher::new(options.dispatcher, store, master_id, term, deposed)
+            let backlog = options.backlog.clone();
+            move |_| Dispatcher::new(options.dispatcher, store, master_id, term, deposed, backlog)
         });
         let desk = Desk::of_master(operated, dispatcher.clone());
         let reception = Reception {
@@ -113,6 +118,7 @@ impl Master {
             dispatcher: dispatcher.clone(),
             arbiter: arbiter.clone(),
             term: term.clone(),
+            backlog: options.backlog,
         };
         let (connections, connecting) = mpsc::channel(1);
         arbiter.spawn(accept_local(reception.clone(), connecting));

@@ -12,12 +12,12 @@ use super::parts::{Parts, read_tls};
 use super::readiness::ReadinessWatch;
 use super::{QueueLimit, Role};
 use crate::actors::dispatcher::{self, Dispatcher, GetSnapshot, Submit};
-use crate::actors::ledger_watcher::{LedgerWatcher, Timing, WatcherOptions};
+use crate::actors::ledger_watcher::{LedgerWatcher, Timing, WatcherOptions, WatcherState};
 use crate::actors::mastership::Term;
 use crate::actors::mq_inbox::{self, InboxState, MqInbox};
 use crate::cluster::local::Place;
 use crate::cluster::message::Chain;
-use crate::cluster::{Master, MasterHandle, MasterOptions, Over};
+use crate::cluster::{BacklogBoard, Master, MasterHandle, MasterOptions, Over};
 use crate::config::{Config, Mode, StoreChoice};
 use crate::flows::block::RoleBlockJobs;
 use crate::job::Job;
@@ -79,8 +79,12 @@ impl MasterSide {
             tls: read_tls(config.grpc.tls.as_ref())?,
             store: parts.store.clone(),
             store_service,
-            dispatcher: dispatcher::Options::default(),
+            dispatcher: dispatcher::Options {
+                crypto_is_external: !parts.context.crypto.is_local(),
+                ..dispatcher::Options::default()
+            },
             place,
+            backlog: parts.backlog.clone(),
         };
         let master = Master::start(options).await.map_err(io::Error::other)?;
         let operators = (config.mode == Mode::Standalone)
@@ -88,6 +92,7 @@ impl MasterSide {
             .flatten();
         let watcher = start_watcher(parts, term.epoch(), master.dispatcher());
         readiness.watch_blocks(watcher.state());
+        tokio::spawn(show_blocks(watcher.state(), parts.backlog.clone()));
         let queue = readiness.queue();
         let inbox = start_inbox(parts, term.epoch(), queue, master.dispatcher())?;
         Ok(Self {
@@ -199,6 +204,17 @@ fn start_watcher(parts: &Parts, epoch: Epoch, dispatcher: Addr<Dispatcher>) -> L
         ndid_node: config.ndid_node,
         timing: Timing::new(config.tendermint.max_sync_check_interval),
     })
+}
+
+/// Shows the blocks that are being worked on, until the watcher ends.
+async fn show_blocks(mut state: watch::Receiver<WatcherState>, backlog: Arc<BacklogBoard>) {
+    loop {
+        backlog.set_blocks(state.borrow_and_update().unsettled);
+        if state.changed().await.is_err() {
+            break;
+        }
+    }
+    backlog.set_blocks(None);
 }
 
 /// Waits while more jobs can run than the node should have open. Jobs that wait

@@ -1,5 +1,6 @@
 //! Assembly of the processes: start, stop, and what every handler gets.
 
+mod activity;
 mod check;
 mod context;
 mod master_side;

@@ -12,6 +12,7 @@ use std::sync::Arc;
 use actix::prelude::*;
 use tokio::sync::{mpsc, watch};
 
+use crate::cluster::Backlog;
 use crate::cluster::message::{Chain, FromMaster, FromWorker, Hello, Outcome, light_together};
 use crate::invariants::{self, Epochs};
 use crate::job::{Job, JobId, Pool};
@@ -44,6 +45,9 @@ pub struct LinkState {
 pub trait ChainHook: Send + Sync {
     /// A block was seen, or the ledger's state has changed.
     fn chain_changed(&self, chain: &Chain);
+
+    /// The master tells how much of the node's work is open.
+    fn backlog_told(&self, _: Backlog) {}
 }
 
 /// A hook that does nothing.
@@ -402,6 +406,10 @@ impl Handler<Received> for MasterLink {
     type Result = ();
 
     fn handle(&mut self, Received(message): Received, ctx: &mut Self::Context) {
+        if let FromMaster::Heartbeat(Some(backlog)) = message {
+            self.hook.backlog_told(backlog);
+            return;
+        }
         self.happen(Event::Received(message));
         self.flush(ctx);
     }

@@ -68,6 +68,7 @@ impl Queue {
         let (no, key) = (self.turn, key.clone());
         self.lane_by_key.insert(key.clone(), no);
         let lane = Lane {
+            of_request: 0,
             key,
             jobs: 1,
             running: 0,

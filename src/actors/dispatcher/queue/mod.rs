@@ -23,6 +23,7 @@ use super::horizon::Horizon;
 use super::receivers::Receivers;
 use super::sessions::Need;
 use super::snapshot::JobCounts;
+use super::tally::Tally;
 
 /// Where an open job is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -78,6 +79,8 @@ struct Lane {
     jobs: u32,
     /// Jobs that are assigned or unsettled; nothing else may start.
     running: u32,
+    /// If it is that of a request: its jobs in line, assigned or unsettled.
+    of_request: u32,
     /// What its first job needs, and its turn in `ready`.
     ready: Option<(Need, u64)>,
 }
@@ -112,6 +115,7 @@ pub(super) struct Queue {
     height: u64,
     turn: u64,
     counts: JobCounts,
+    tally: Tally,
 }
 
 impl Queue {
@@ -321,6 +325,10 @@ impl Queue {
             waiting: self.counts.waiting - ready,
             ..self.counts
         }
+    }
+
+    pub(super) fn tally(&self) -> Tally {
+        self.tally
     }
 
     /// Parked jobs with `seq > after`, oldest first.
