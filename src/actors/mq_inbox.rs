@@ -164,6 +164,13 @@ struct Receiving {
     stop: watch::Receiver<bool>,
 }
 
+/// However it ends, by a panic as well, whoever watches is told.
+impl Drop for Receiving {
+    fn drop(&mut self) {
+        self.state.send_replace(InboxState::Stopped);
+    }
+}
+
 impl Receiving {
     async fn run(mut self) {
         let mut failures = 0;
@@ -196,7 +203,6 @@ impl Receiving {
                 () = stopped(&mut self.stop) => {}
             }
         }
-        self.state.send_replace(InboxState::Stopped);
     }
 
     /// From the check of the service to the end of the stream; `None` when

@@ -2,6 +2,7 @@
 
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use actix::Addr;
@@ -27,6 +28,7 @@ const PATIENCE: Duration = Duration::from_secs(20);
 struct FakeStore {
     accepted: Mutex<Vec<Job>>,
     failure: Mutex<Option<StoreError>>,
+    panics: AtomicBool,
 }
 
 fn unused() -> StoreError {
@@ -53,6 +55,7 @@ impl State for FakeStore {
 impl Store for FakeStore {
     async fn accept(&self, accept: Accept) -> Result<Accepted, StoreError> {
         assert_eq!(accept.epoch, Some(Epoch(7)));
+        assert!(!self.panics.load(Ordering::SeqCst), "a defect");
         if let Some(failure) = self.failure.lock().clone() {
             return Err(failure);
         }
@@ -127,7 +130,7 @@ impl Store for FakeStore {
     async fn counts(&self) -> Result<Counts, StoreError> {
         Ok(Counts::default())
     }
-    async fn acquire_lease(&self, _: &str, _: Duration) -> Result<Lease, StoreError> {
+    async fn acquire_lease(&self, _: &str, _: Duration, _: Epoch) -> Result<Lease, StoreError> {
         Err(unused())
     }
     async fn release_lease(&self, _: &str) -> Result<(), StoreError> {
@@ -367,6 +370,20 @@ async fn a_deposed_master_takes_nothing_more() {
     let sending = tokio::spawn(async move { send(&client, &message).await });
     node.until(|state| *state == InboxState::Stopped).await;
     assert!(!sending.is_finished());
+    sending.abort();
+}
+
+#[actix::test]
+async fn an_inbox_that_ends_by_a_defect_says_that_it_has_ended() {
+    let service = service_options("idp1");
+    start_service(&service);
+    let mut node = Node::start(service);
+    node.until(|state| *state == InboxState::Ready).await;
+    node.store.panics.store(true, Ordering::SeqCst);
+    let client = sender();
+    let message = node.message("m_1");
+    let sending = tokio::spawn(async move { send(&client, &message).await });
+    node.until(|state| *state == InboxState::Stopped).await;
     sending.abort();
 }
 

@@ -19,7 +19,7 @@ use crate::cluster::message::{End, Outcome};
 use crate::job::{Class, Commit, Job, Kind, Millis, Outcome as JobOutcome, Pool};
 use crate::store::{Attempt, Committed, SharedStore, StoreError, Struck};
 
-use super::master_link::{Finished, MasterLink};
+use super::master_link::{Broken, Finished, MasterLink};
 use super::runner::{Run, Runner};
 
 /// Jobs that may wait in a mailbox beyond those that run.
@@ -103,7 +103,12 @@ impl Handler<Handle> for RequestHandler {
             tokio::select! {
                 biased;
                 () = told(&mut halted) => {}
-                outcome = execution.execute(&job) => tell(&link, outcome),
+                outcome = AssertUnwindSafe(execution.execute(&job)).catch_unwind() => {
+                    match outcome {
+                        Ok(outcome) => tell(&link, Finished(outcome)),
+                        Err(panic) => tell(&link, Broken(message_of(panic.as_ref()).to_owned())),
+                    }
+                }
             }
         };
         match self.pool {
@@ -118,14 +123,18 @@ impl Handler<Handle> for RequestHandler {
     }
 }
 
-/// Waits for nothing to be sent: there is at most one outcome for each job that
+/// Waits for nothing to be sent: there is at most one message for each job that
 /// the link has given out.
 #[expect(
     clippy::disallowed_methods,
     reason = "the credit of the worker bounds it"
 )]
-fn tell(link: &Addr<MasterLink>, outcome: Outcome) {
-    link.do_send(Finished(outcome));
+fn tell<M>(link: &Addr<MasterLink>, message: M)
+where
+    M: Message<Result = ()> + Send + 'static,
+    MasterLink: Handler<M>,
+{
+    link.do_send(message);
 }
 
 /// Resolves when the handlers are told to stop; never if nobody can tell any more.
@@ -231,7 +240,11 @@ impl Execution {
             self.store.strike(attempt, not_before, &reason)
         });
         Ok(match struck.await? {
-            Struck::Rescheduled { tries } => End::Rescheduled { not_before, tries },
+            Struck::Rescheduled { tries, strikes } => End::Rescheduled {
+                not_before,
+                tries,
+                strikes,
+            },
             Struck::Parked => {
                 error!(job = %job.id(), kind = job.kind().name(), reason, "job parked");
                 End::Parked
@@ -286,6 +299,7 @@ impl Execution {
             true => End::Rescheduled {
                 not_before,
                 tries: tries + 1,
+                strikes: 0,
             },
             false => End::Fenced,
         })

@@ -54,7 +54,7 @@ impl WorkerSession {
         match (self.outbox.back(), message) {
             (_, FromMaster::Assign(jobs)) => self.put_jobs(jobs),
             // Whatever is waiting shows life as well.
-            (Some(_), FromMaster::Heartbeat) => {}
+            (Some(_), FromMaster::Heartbeat(_)) => {}
             (_, message) => self.outbox.push_back(message),
         }
     }
@@ -198,7 +198,7 @@ mod tests {
         let mut session = WorkerSession::new(channel, Term::without_end(Epoch(1)));
         let all = jobs(3, 10);
         session.put(FromMaster::Assign(all[..1].to_vec()));
-        session.put(FromMaster::Heartbeat);
+        session.put(FromMaster::Heartbeat(None));
         session.put(FromMaster::Assign(all[1..2].to_vec()));
         session.put(FromMaster::Stopping);
         session.put(FromMaster::Assign(all[2..].to_vec()));

@@ -21,7 +21,7 @@ use crate::config::MasterAddress;
 use crate::devnet::command::interrupted;
 use crate::devnet::process;
 use crate::job::{Commit, Job, Kind, NewJob};
-use crate::store::{SharedStore, remote};
+use crate::store::{Epoch, SharedStore, remote};
 
 const RUN_CAPACITY: u32 = 256;
 
@@ -173,7 +173,7 @@ async fn run_master(arguments: &NodeArguments) -> io::Result<()> {
         exclusive: arguments.file.is_some(),
         ..mastership::OPTIONS
     };
-    let mastership = Mastership::stand(store.clone(), master_id.clone(), options);
+    let mastership = Mastership::stand(store.clone(), master_id.clone(), options, Epoch::default());
     let term = tokio::select! {
         term = mastership.elected() => term,
         () = stop() => None,
@@ -209,6 +209,7 @@ async fn start_master(
         })),
         place: None,
         dispatcher: dispatcher::Options::default(),
+        backlog: Arc::default(),
     });
     master.await.map_err(io::Error::other)
 }

@@ -133,7 +133,7 @@ async fn listen(end: &mut WorkerEnd, link: &Addr<MasterLink>) {
             message = end.receiver.recv() => {
                 match message {
                     None => return,
-                    Some(FromMaster::Heartbeat) => {}
+                    Some(FromMaster::Heartbeat(None)) => {}
                     Some(FromMaster::Stopping) => info!("the master stops"),
                     Some(message) => {
                         if link.send(Received(message)).await.is_err() {
@@ -144,6 +144,9 @@ async fn listen(end: &mut WorkerEnd, link: &Addr<MasterLink>) {
                 silent_at = Instant::now() + SILENCE;
             }
             _ = heartbeat.tick() => {
+                if !link.connected() {
+                    return;
+                }
                 // A full channel holds messages that show life as well.
                 if let Err(tokio::sync::mpsc::error::TrySendError::Closed(_)) =
                     end.sender.try_send(FromWorker::Heartbeat)

@@ -1,6 +1,8 @@
 //! Assembly of a master's side of the cluster.
 
+use std::future::pending;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use actix::prelude::*;
@@ -19,6 +21,7 @@ use crate::job::Job;
 use crate::operator::Desk;
 use crate::store::{Epoch, SharedStore};
 
+use super::backlog::BacklogBoard;
 use super::local::{Place, Port};
 use super::message::Chain;
 use super::server::{ClusterService, StoreService};
@@ -49,6 +52,8 @@ pub struct MasterOptions {
     /// Where a worker of this process connects; `None`: a place, and a thread,
     /// that end with this master.
     pub place: Option<Place>,
+    /// Where the dispatcher shows what is open.
+    pub backlog: Arc<BacklogBoard>,
 }
 
 /// Why a master does not start or answer.
@@ -104,7 +109,8 @@ impl Master {
         let operated = options.store.clone();
         let dispatcher = Dispatcher::start_in_arbiter(&arbiter, {
             let (store, master_id, term) = (options.store, options.master_id, term.clone());
-            move |_| Dispatcher::new(options.dispatcher, store, master_id, term, deposed)
+            let backlog = options.backlog.clone();
+            move |_| Dispatcher::new(options.dispatcher, store, master_id, term, deposed, backlog)
         });
         let desk = Desk::of_master(operated, dispatcher.clone());
         let reception = Reception {
@@ -112,6 +118,7 @@ impl Master {
             dispatcher: dispatcher.clone(),
             arbiter: arbiter.clone(),
             term: term.clone(),
+            backlog: options.backlog,
         };
         let (connections, connecting) = mpsc::channel(1);
         arbiter.spawn(accept_local(reception.clone(), connecting));
@@ -120,7 +127,7 @@ impl Master {
         let mut server = None;
         if let Some(listener) = listener {
             let (stop, stopped) = oneshot::channel();
-            let (ended, has_ended) = oneshot::channel();
+            let (runs, ended) = watch::channel(());
             let service = ClusterService {
                 reception,
                 store: options.store_service,
@@ -152,12 +159,10 @@ impl Master {
                 if let Err(error) = serving.await {
                     error!(%error, "the server for workers failed");
                 }
-                let _ = ended.send(());
+                // Dropped by a panic as well: nobody is served any more.
+                drop(runs);
             });
-            server = Some(RunningServer {
-                stop,
-                ended: has_ended,
-            });
+            server = Some(RunningServer { stop, ended });
             info!(?address, "waiting for workers");
         }
         Ok(MasterHandle {
@@ -174,7 +179,17 @@ impl Master {
 
 struct RunningServer {
     stop: oneshot::Sender<()>,
-    ended: oneshot::Receiver<()>,
+    /// Nothing is ever sent; closed when nobody is served any more.
+    ended: watch::Receiver<()>,
+}
+
+/// Why a master does not go on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Over {
+    /// The store or a worker knows a later one.
+    Deposed(Epoch),
+    /// This part of it has ended, by a defect.
+    Ended(&'static str),
 }
 
 /// A running master.
@@ -238,6 +253,29 @@ impl MasterHandle {
         self.is_deposed.clone()
     }
 
+    /// Resolves when this master does not go on, although nobody has stopped it;
+    /// it must be stopped then.
+    pub async fn over(&self) -> Over {
+        let mut deposed = self.is_deposed.clone();
+        let mut served = self.server.as_ref().map(|server| server.ended.clone());
+        let unserved = async {
+            match &mut served {
+                // It is only ever closed.
+                Some(served) => {
+                    let _ = served.changed().await;
+                }
+                None => pending().await,
+            }
+        };
+        tokio::select! {
+            later = deposed.wait_for(Option::is_some) => match later.as_deref() {
+                Ok(later) => Over::Deposed(later.unwrap_or_default()),
+                Err(_) => Over::Ended("the dispatcher"),
+            },
+            () = unserved => Over::Ended("the server for workers"),
+        }
+    }
+
     /// Assigns nothing any more, and sends workers away to look for the next
     /// master. They go on with what they run, and tell that one.
     pub async fn dismiss(&self) {
@@ -251,11 +289,11 @@ impl MasterHandle {
     /// which report to the next master.
     pub async fn stop(self) {
         self.dismiss().await;
-        if let Some(server) = self.server {
+        if let Some(mut server) = self.server {
             // It is gone already if nobody listens.
             let _ = server.stop.send(());
             // A stream that its worker keeps open holds up a graceful stop.
-            let _ = timeout(STEP, server.ended).await;
+            let _ = timeout(STEP, server.ended.changed()).await;
         }
         if let Some(own) = self.own {
             own.stop();

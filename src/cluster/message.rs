@@ -9,6 +9,8 @@ use crate::job::{Job, JobId, Millis, Pool};
 use crate::proto::cluster as proto;
 use crate::store::{Attempt, Epoch};
 
+use super::backlog::{Backlog, Blocks, OpenJobs};
+
 /// Version of the link; master and workers must have the same.
 pub const PROTOCOL_VERSION: u32 = 3;
 
@@ -108,6 +110,8 @@ pub enum End {
         not_before: Millis,
         /// How often it has been rescheduled now.
         tries: u32,
+        /// How often it has been struck in a row now.
+        strikes: u32,
     },
     /// Still open, but not to be run before an operator has decided.
     Parked,
@@ -170,8 +174,8 @@ pub enum FromMaster {
     Assign(Vec<Arc<Job>>),
     /// News of the ledger; precedes the jobs that depend on it.
     Chain(Chain),
-    /// Still there.
-    Heartbeat,
+    /// Still there; and what is open of the node's work.
+    Heartbeat(Option<Backlog>),
     /// The master stops; the worker goes on with what it runs and reconnects.
     Stopping,
 }
@@ -202,7 +206,7 @@ impl From<FromWorker> for proto::FromWorker {
                 jobs: encode_jobs(&jobs),
             }),
             FromWorker::Draining => Message::Draining(proto::Draining {}),
-            FromWorker::Heartbeat => Message::Heartbeat(heartbeat()),
+            FromWorker::Heartbeat => Message::Heartbeat(heartbeat(None)),
         };
         Self {
             message: Some(message),
@@ -249,7 +253,7 @@ impl From<FromMaster> for proto::FromMaster {
                 jobs: encode_jobs(jobs.iter().map(Arc::as_ref)),
             }),
             FromMaster::Chain(chain) => Message::Chain(chain.into()),
-            FromMaster::Heartbeat => Message::Heartbeat(heartbeat()),
+            FromMaster::Heartbeat(backlog) => Message::Heartbeat(heartbeat(backlog)),
             FromMaster::Stopping => Message::Stopping(proto::Stopping {}),
         };
         Self {
@@ -279,7 +283,7 @@ impl TryFrom<proto::FromMaster> for FromMaster {
                     .collect(),
             ),
             Message::Chain(chain) => Self::Chain(chain.into()),
-            Message::Heartbeat(_) => Self::Heartbeat,
+            Message::Heartbeat(heartbeat) => Self::Heartbeat(heartbeat.backlog.map(Into::into)),
             Message::Stopping(_) => Self::Stopping,
         })
     }
@@ -354,12 +358,15 @@ impl From<Outcome> for proto::Outcome {
                 jobs: encode_jobs(&jobs),
                 cancelled: cancelled.into_iter().map(encode_id).collect(),
             }),
-            End::Rescheduled { not_before, tries } => {
-                proto::outcome::End::Rescheduled(proto::Rescheduled {
-                    not_before_ms: not_before.0,
-                    tries,
-                })
-            }
+            End::Rescheduled {
+                not_before,
+                tries,
+                strikes,
+            } => proto::outcome::End::Rescheduled(proto::Rescheduled {
+                not_before_ms: not_before.0,
+                tries,
+                strikes,
+            }),
             End::Parked => proto::outcome::End::Parked(proto::Parked {}),
             End::Fenced => proto::outcome::End::Fenced(proto::Fenced {}),
             End::HandedBack => proto::outcome::End::HandedBack(proto::HandedBack {}),
@@ -389,6 +396,7 @@ impl TryFrom<proto::Outcome> for Outcome {
             proto::outcome::End::Rescheduled(rescheduled) => End::Rescheduled {
                 not_before: Millis(rescheduled.not_before_ms),
                 tries: rescheduled.tries,
+                strikes: rescheduled.strikes,
             },
             proto::outcome::End::Parked(_) => End::Parked,
             proto::outcome::End::Fenced(_) => End::Fenced,
@@ -430,9 +438,41 @@ impl From<proto::Chain> for Chain {
     }
 }
 
-fn heartbeat() -> proto::Heartbeat {
+fn heartbeat(backlog: Option<Backlog>) -> proto::Heartbeat {
     proto::Heartbeat {
         sent_ms: Millis::now().0,
+        backlog: backlog.map(Into::into),
+    }
+}
+
+impl From<Backlog> for proto::Backlog {
+    fn from(Backlog { jobs, blocks }: Backlog) -> Self {
+        Self {
+            outbound_messages: jobs.outbound_messages,
+            inbound_messages: jobs.inbound_messages,
+            callbacks: jobs.callbacks,
+            crypto_retries: jobs.crypto_retries,
+            first_block: blocks.map_or(0, |blocks| blocks.first),
+            last_block: blocks.map_or(0, |blocks| blocks.last),
+        }
+    }
+}
+
+impl From<proto::Backlog> for Backlog {
+    fn from(backlog: proto::Backlog) -> Self {
+        let blocks = Blocks {
+            first: backlog.first_block,
+            last: backlog.last_block,
+        };
+        Self {
+            jobs: OpenJobs {
+                outbound_messages: backlog.outbound_messages,
+                inbound_messages: backlog.inbound_messages,
+                callbacks: backlog.callbacks,
+                crypto_retries: backlog.crypto_retries,
+            },
+            blocks: (blocks.first > 0).then_some(blocks),
+        }
     }
 }
 

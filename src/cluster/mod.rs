@@ -1,6 +1,7 @@
 //! The link between one master and its workers: over gRPC, or through channels
 //! inside a standalone process.
 
+mod backlog;
 pub mod client;
 pub mod introduction;
 mod link;
@@ -13,7 +14,8 @@ mod session;
 mod tls;
 mod worker;
 
-pub use master::{Master, MasterError, MasterHandle, MasterOptions};
+pub use backlog::{Backlog, BacklogBoard, Blocks, OpenJobs};
+pub use master::{Master, MasterError, MasterHandle, MasterOptions, Over};
 pub use tls::Tls;
 pub use worker::{Link, Worker, WorkerHandle, WorkerOptions};
 

@@ -1,6 +1,7 @@
 //! One connection on the master's side, whatever carries it: the greeting, then
 //! everything the worker says goes to the dispatcher in order.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use actix::prelude::*;
@@ -13,6 +14,7 @@ use crate::actors::dispatcher::{
 use crate::actors::mastership::Term;
 use crate::actors::worker_session::{Close, ToWorker, WorkerSession};
 
+use super::backlog::BacklogBoard;
 use super::local::MasterEnd;
 use super::message::{FromMaster, FromWorker, Hello, PROTOCOL_VERSION};
 use super::{HEARTBEAT, SILENCE};
@@ -26,6 +28,8 @@ pub(super) struct Reception {
     pub(super) arbiter: ArbiterHandle,
     /// Of this master.
     pub(super) term: Term,
+    /// What workers are told of the node's open work.
+    pub(super) backlog: Arc<BacklogBoard>,
 }
 
 impl Reception {
@@ -109,7 +113,8 @@ impl Reception {
                         return;
                     }
                     // A full mailbox holds messages that show life as well.
-                    let _ = address.try_send(ToWorker(FromMaster::Heartbeat));
+                    let heartbeat = FromMaster::Heartbeat(self.backlog.latest());
+                    let _ = address.try_send(ToWorker(heartbeat));
                 }
                 () = sleep_until(silent_at) => {
                     info!(session = session.0, "worker is silent");

@@ -123,10 +123,17 @@ impl Worker {
             Link::Grpc { masters, tls, .. } => Connector::Grpc(Target { masters, tls }),
             Link::Local(port) => Connector::Local(port),
         };
-        linking.spawn(keep_connected(connector, link.clone()));
+        let (connects, connecting) = watch::channel(());
+        let connection = keep_connected(connector, link.clone());
+        linking.spawn(async move {
+            connection.await;
+            // Dropped by a panic as well: nobody connects any more.
+            drop(connects);
+        });
         WorkerHandle {
             link,
             link_state,
+            connecting,
             halt,
             own,
             handling: Mutex::new(handling),
@@ -146,6 +153,8 @@ fn further_threads() -> usize {
 pub struct WorkerHandle {
     link: Addr<MasterLink>,
     link_state: watch::Receiver<LinkState>,
+    /// Nothing is ever sent; closed when nobody connects any more.
+    connecting: watch::Receiver<()>,
     /// Tells the handlers to let go of what they run.
     halt: watch::Sender<bool>,
     /// Of the link, if it ends with this worker.
@@ -163,6 +172,18 @@ impl WorkerHandle {
     /// The connection to the master, and what it says of the ledger.
     pub fn link_state(&self) -> watch::Receiver<LinkState> {
         self.link_state.clone()
+    }
+
+    /// Resolves when the link to the master has ended, although nobody has
+    /// stopped it: this worker will not run anything any more.
+    pub async fn ended(&self) {
+        let (mut state, mut connecting) = (self.link_state.clone(), self.connecting.clone());
+        let link = async { while state.changed().await.is_ok() {} };
+        tokio::select! {
+            () = link => {}
+            // It is only ever closed.
+            _ = connecting.changed() => {}
+        }
     }
 
     /// Takes no more jobs, hands back those that have not begun, and waits for

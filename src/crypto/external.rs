@@ -2,11 +2,13 @@
 //! (spec/messaging-and-crypto.md 6).
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use metrics::{Gauge, gauge, histogram};
 use openssl::hash::hash;
 use serde_json::{Value, json};
 
@@ -15,6 +17,7 @@ use super::{Crypto, KeyUse, encryption, signature};
 use crate::config::{ApiVersion, Runtime};
 use crate::error::{Code, Error, codes};
 use crate::job::Table;
+use crate::labelled::Labelled;
 use crate::ledger::{Ledger, query};
 use crate::store::State;
 
@@ -36,16 +39,65 @@ pub struct ExternalCrypto {
     state: Arc<dyn State>,
     runtime: Arc<Runtime>,
     client: reqwest::Client,
+    under_way: UnderWay,
+    /// By what was asked (`sign`, `decrypt`) and the status of the answer.
+    durations: Labelled<(&'static str, u16)>,
+}
+
+/// Calls that have no answer yet.
+struct UnderWay {
+    count: AtomicU64,
+    /// The master adds the jobs that wait to call again.
+    pending: Gauge,
+}
+
+impl UnderWay {
+    fn begin(&self) -> Call<'_> {
+        self.count.fetch_add(1, Ordering::Relaxed);
+        self.pending.increment(1.0);
+        Call(self)
+    }
+}
+
+/// Counts a call until it is dropped.
+struct Call<'a>(&'a UnderWay);
+
+impl Drop for Call<'_> {
+    fn drop(&mut self) {
+        self.0.count.fetch_sub(1, Ordering::Relaxed);
+        self.0.pending.decrement(1.0);
+    }
 }
 
 impl ExternalCrypto {
     /// Through `client`, with bodies of the version that `runtime` has at each call.
     pub fn new(state: Arc<dyn State>, runtime: Arc<Runtime>, client: reqwest::Client) -> Self {
+        let pending = gauge!("pending_external_crypto_callbacks_total");
         Self {
             state,
             runtime,
             client,
+            under_way: UnderWay {
+                count: AtomicU64::new(0),
+                pending,
+            },
+            durations: Labelled::new(|(asked, status)| {
+                histogram!(
+                    "external_crypto_callback_duration_ms",
+                    "type" => *asked,
+                    "code" => status.to_string(),
+                )
+            }),
         }
+    }
+
+    async fn call(&self, asked: &'static str, url: &str, body: &Value) -> Result<Answer, Error> {
+        let _call = self.under_way.begin();
+        let started = Instant::now();
+        let answer = post(&self.client, url, body).await?;
+        let duration = started.elapsed().as_secs_f64() * 1000.0;
+        self.durations.record(&(asked, answer.status), duration);
+        Ok(answer)
     }
 
     /// A URL that is not set yet will be: until then jobs wait (spec/process-model-and-config.md 2,
@@ -61,6 +113,10 @@ impl ExternalCrypto {
 impl Crypto for ExternalCrypto {
     fn is_local(&self) -> bool {
         false
+    }
+
+    fn calls_under_way(&self) -> u64 {
+        self.under_way.count.load(Ordering::Relaxed)
     }
 
     async fn sign(
@@ -83,8 +139,7 @@ impl Crypto for ExternalCrypto {
         };
         let version = self.runtime.external_crypto_version();
         let body = sign_body(version, node_id, algorithm, key_version, message)?;
-        let answer = post(&self.client, &url, &body).await.map_err(Error::from)?;
-        answer.bytes("signature")
+        self.call("sign", &url, &body).await?.bytes("signature")
     }
 
     async fn decrypt(
@@ -99,7 +154,7 @@ impl Crypto for ExternalCrypto {
             .await?;
         let version = self.runtime.external_crypto_version();
         let body = decrypt_body(version, node_id, algorithm, key_version, encrypted);
-        let answer = post(&self.client, &url, &body).await.map_err(Error::from)?;
+        let answer = self.call("decrypt", &url, &body).await?;
         answer.bytes("decrypted_message")
     }
 }
@@ -171,7 +226,8 @@ struct Unreachable(String);
 impl From<Unreachable> for Error {
     fn from(unreachable: Unreachable) -> Self {
         let text = format!("external crypto service: {}", unreachable.0);
-        Error::with_message(codes::UNKNOWN_ERROR, text).temporary()
+        let error = Error::with_message(codes::UNKNOWN_ERROR, text);
+        error.temporary().of_crypto_service()
     }
 }
 

@@ -35,6 +35,11 @@ pub trait Crypto: Send + Sync {
     /// call to do them before it answers.
     fn is_local(&self) -> bool;
 
+    /// Calls of an external service that this process waits for.
+    fn calls_under_way(&self) -> u64 {
+        0
+    }
+
     /// Signs with the named algorithm (spec/messaging-and-crypto.md 5.4).
     ///
     /// # Errors

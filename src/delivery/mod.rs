@@ -3,12 +3,15 @@
 //! refused for good, or is past its deadline.
 
 pub mod callback;
+pub mod crypto_service;
 pub mod message;
 pub mod transaction;
 
 use std::time::Duration;
 
 use rand::Rng;
+
+use crate::job::{Job, Millis};
 
 const FIRST_DELAY: Duration = Duration::from_secs(5);
 const LONGEST_DELAY: Duration = Duration::from_secs(180);
@@ -33,6 +36,15 @@ pub fn nominal_delay(tries: u32) -> Duration {
 pub fn nominal_time(tries: u32) -> Duration {
     let growing: Duration = (0..tries.min(DOUBLINGS)).map(nominal_delay).sum();
     growing + LONGEST_DELAY.saturating_mul(tries.saturating_sub(DOUBLINGS))
+}
+
+/// Whether the next try would come after `limit`, by the delays of the tries so
+/// far and by the clock. By the clock alone, time in which this node was down
+/// would count; by the tries alone, those at which nothing was sent.
+pub fn is_out_of_time(job: &Job, limit: Duration) -> bool {
+    let next = nominal_delay(job.tries);
+    let elapsed = job.accepted_at.until(Millis::now());
+    nominal_time(job.tries) + next > limit && elapsed + next > limit
 }
 
 /// Delay before the next try when a service of our own (ledger, store, MQ

@@ -6,16 +6,19 @@
 //! broadcast, the look-up by hash) settles it: one atomic step deletes the
 //! record and accepts the continuation.
 
+use std::sync::LazyLock;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::crypto_service::given_up_in_time;
 use super::{backoff, reconnect_backoff};
 use crate::actors::Run;
 use crate::error::{Error, codes};
 use crate::job::codec;
 use crate::job::{Commit, Job, Kind, Millis, NewJob, Table, Write, delivery_key};
+use crate::labelled::Labelled;
 use crate::ledger::{Inclusion, TransactionHash, transaction};
 use crate::node::Context;
 
@@ -181,7 +184,8 @@ async fn sign(context: &Context, transact: Transact) -> Result<Commit, Error> {
 /// Handler of `ledger.transact`. A transaction that cannot be signed for good is refused.
 pub async fn run_transact(context: &Context, job: &Job) -> Result<Run, Error> {
     let request: Transact = job.payload()?;
-    match sign(context, request.clone()).await {
+    let signed = sign(context, request.clone()).await;
+    match signed.map_err(|error| given_up_in_time(context, job, error)) {
         Ok(commit) => Ok(Run::Commit(commit)),
         Err(error) if error.is_temporary() => Err(error),
         Err(error) => {
@@ -189,10 +193,13 @@ pub async fn run_transact(context: &Context, job: &Job) -> Result<Run, Error> {
                 code: error.code().number,
                 message: error.message().to_owned(),
             };
-            let mut commit = Commit::nothing();
-            commit
-                .jobs
-                .extend(continue_with(&request, &job.id().to_string(), fate));
+            let next = continue_with(&request, &job.id().to_string(), fate);
+            let mut commit = match next {
+                Some(_) => Commit::nothing(),
+                // Nobody but operators hears of it.
+                None => Commit::failed(format!("{} cannot be signed: {error}", request.method)),
+            };
+            commit.jobs.extend(next);
             Ok(Run::Commit(commit))
         }
     }
@@ -233,7 +240,12 @@ async fn broadcast(
     hash: &TransactionHash,
     expected: &Expected,
 ) -> Result<Run, Error> {
-    let answer = match context.ledger.broadcast(&expected.bytes).await {
+    let answer = context.ledger.broadcast(&expected.bytes).await;
+    let is_taken = matches!(&answer, Ok(answer) if matches!(answer.code, 0 | ABCI_DUPLICATE_NONCE));
+    if !is_taken {
+        metrics::counter!("tx_transact_fails_total").increment(1);
+    }
+    let answer = match answer {
         Ok(answer) => answer,
         Err(error) if error.code() == codes::TENDERMINT_MEMPOOL_FULL => {
             return no_room(context, job, hash, expected, &error).await;
@@ -311,6 +323,19 @@ async fn met_before(
         }
         None => Ok(Run::Commit(Commit::nothing())),
     }
+}
+
+/// From the signing of a transaction to the block that has it, by method.
+static COMMIT_DURATIONS: LazyLock<Labelled<String>> = LazyLock::new(|| {
+    Labelled::new(
+        |method| metrics::histogram!("tx_commit_duration_ms", "function_name" => method.clone()),
+    )
+});
+
+/// Notes how long a transaction of this method was on its way to a block.
+pub fn note_commit(method: &str, signed_at: Millis) {
+    let duration = signed_at.until(Millis::now());
+    COMMIT_DURATIONS.record(method, duration.as_millis() as f64);
 }
 
 /// Settles a transaction that a block has.

@@ -36,6 +36,7 @@ pub struct Error {
     details: Option<Box<Value>>,
     temporary: bool,
     unreadable: bool,
+    of_crypto_service: bool,
 }
 
 impl Error {
@@ -47,6 +48,7 @@ impl Error {
             details: None,
             temporary: false,
             unreadable: false,
+            of_crypto_service: false,
         }
     }
 
@@ -66,6 +68,19 @@ impl Error {
     /// Whether trying again later can help.
     pub fn is_temporary(&self) -> bool {
         self.temporary
+    }
+
+    /// Marks that an external crypto service could not be reached: such a
+    /// failure has a back-off and a limit of its own
+    /// ([`crate::delivery::crypto_service`]).
+    pub fn of_crypto_service(mut self) -> Self {
+        self.of_crypto_service = true;
+        self
+    }
+
+    /// Whether an external crypto service could not be reached.
+    pub fn is_of_crypto_service(&self) -> bool {
+        self.of_crypto_service
     }
 
     /// Marks that something stored cannot be understood: trying again does not
@@ -109,6 +124,7 @@ impl From<Code> for Error {
             details: None,
             temporary: false,
             unreadable: false,
+            of_crypto_service: false,
         }
     }
 }

@@ -10,6 +10,11 @@ use crate::node::Context;
 
 const OF_REQUEST: &str = "request:";
 
+/// Whether jobs of this key are those of a request.
+pub(crate) fn is_of_request(key: &str) -> bool {
+    key.starts_with(OF_REQUEST)
+}
+
 /// Runs a job of a flow. Failures that may pass are returned and the job is run
 /// again later; any other ends the job as failed and is told by an `error`
 /// callback to the role concerned (spec/flows.md 1.4).
@@ -45,6 +50,7 @@ async fn handle(context: &Context, job: &Job) -> Result<Commit, Error> {
         Kind::AsRequestUpdate => as_::request_update::handle(context, job).await?,
         Kind::AsResponseCreated => as_::response_created::handle(context, job).await?,
         Kind::AsServiceRegistered => as_::service::handle(context, job).await?,
+        Kind::AsSignData => as_::sign_data::handle(context, job).await?,
         Kind::NodeMqRegistered => node::mq_registration::handle(context, job).await?,
         kind => {
             let problem = format!("no flow handles {}", kind.name());
@@ -85,9 +91,10 @@ fn told_as(kind: Kind) -> Option<(&'static str, &'static str)> {
         | Kind::RpTimeOut
         | Kind::RpRequestTimedOut => Some(("rp", RP)),
         Kind::IdpConsentRequest | Kind::IdpResponseCreated => Some(("idp", IDP)),
-        Kind::AsDataRequest | Kind::AsResponseCreated | Kind::AsServiceRegistered => {
-            Some(("as", AS))
-        }
+        Kind::AsDataRequest
+        | Kind::AsResponseCreated
+        | Kind::AsServiceRegistered
+        | Kind::AsSignData => Some(("as", AS)),
         Kind::NodeMqRegistered
         | Kind::MqReceive
         | Kind::MqSend

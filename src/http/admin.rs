@@ -13,9 +13,9 @@ use metrics_exporter_prometheus::{BuildError, PrometheusBuilder, PrometheusHandl
 use serde_json::json;
 
 use super::answer::Answer;
-use super::process_metrics;
 use super::server::ServerHandle;
 use super::tls;
+use super::{process_metrics, replaced_metrics};
 use crate::config::TlsFiles;
 
 /// Upper limits of the buckets of every histogram, in milliseconds: those of
@@ -33,9 +33,11 @@ const UPKEEP_INTERVAL: Duration = Duration::from_secs(5);
 /// Another recorder is installed.
 pub fn install_recorder() -> Result<PrometheusHandle, BuildError> {
     process_metrics::note_start();
-    PrometheusBuilder::new()
+    let handle = PrometheusBuilder::new()
         .set_buckets(&BUCKETS)?
-        .install_recorder()
+        .install_recorder()?;
+    replaced_metrics::announce();
+    Ok(handle)
 }
 
 /// What the server needs.

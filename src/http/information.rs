@@ -5,6 +5,7 @@ use serde_json::{Map, Value, json};
 
 use super::answer::Answer;
 use super::server::Api;
+use crate::cluster::Blocks;
 use crate::config::Environment;
 use crate::error::Error;
 use crate::job::Table;
@@ -27,7 +28,10 @@ pub struct MessageQueueService {
     pub message_queue_port: u16,
 }
 
-/// What a process knows of its own work.
+/// Most blocks that are named; a node that has much to catch up with has millions.
+const BLOCKS_NAMED: usize = 1000;
+
+/// What a process knows of the node's work.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Status {
     /// `None` while it cannot be reached.
@@ -39,7 +43,7 @@ pub struct Status {
     /// Calls of the external crypto service without an answer yet.
     pub pending_external_crypto_calls: u64,
     /// Blocks whose effects are being worked out.
-    pub processing_blocks: Vec<u64>,
+    pub processing_blocks: Option<Blocks>,
     /// Messages being worked on.
     pub processing_inbound_messages: u64,
 }
@@ -73,11 +77,14 @@ pub(super) async fn answer(api: &Api, path: &[&str]) -> Option<Answer> {
             status.pending_external_crypto_calls,
         ),
         "num_processing_blocks" => {
-            count("n_processing_blocks", status.processing_blocks.len() as u64)
+            let blocks = status.processing_blocks;
+            count("n_processing_blocks", blocks.map_or(0, Blocks::count))
         }
         "processing_blocks" => {
-            let blocks = status.processing_blocks.iter().map(u64::to_string);
-            Ok(json!({"processing_blocks": blocks.collect::<Vec<_>>()}))
+            let blocks = status.processing_blocks.into_iter();
+            let heights = blocks.flat_map(|blocks| blocks.first..=blocks.last);
+            let names = heights.take(BLOCKS_NAMED).map(|height| height.to_string());
+            Ok(json!({"processing_blocks": names.collect::<Vec<_>>()}))
         }
         "num_processing_inbound_messages" => count(
             "n_processing_inbound_messages",

@@ -18,6 +18,7 @@ mod pipeline;
 mod process_metrics;
 mod query_string;
 mod readiness;
+mod replaced_metrics;
 mod routes;
 mod schema;
 mod server;

@@ -112,6 +112,9 @@ kinds! {
     Unreadable = "unreadable", Once;
     /// IdP: another node changed an identity that this one may hold too.
     IdpIdentityModified = "idp.identity_modified", Transactional;
+    /// AS: sign data with an external crypto service, then put it on its way to
+    /// the ledger.
+    AsSignData = "as.sign_data", Transactional;
 }
 
 impl Kind {
@@ -121,6 +124,15 @@ impl Kind {
             Class::Transactional => Pool::Run,
             Class::Delivery | Class::Once => Pool::Delivery,
         }
+    }
+
+    /// Whether its handler signs or decrypts, and so calls the external crypto
+    /// service if there is one.
+    pub fn calls_crypto(self) -> bool {
+        matches!(
+            self,
+            Kind::LedgerTransact | Kind::MqSend | Kind::MqReceive | Kind::AsSignData
+        )
     }
 
     /// The kind with this [`name`](Self::name).

@@ -76,6 +76,12 @@ impl Millis {
     pub fn until(self, later: Millis) -> Duration {
         Duration::from_millis(later.0.saturating_sub(self.0))
     }
+
+    /// Whether this instant, which was planned to be `pause` away, has come. If
+    /// it is further away than that, the clock has been set back since.
+    pub fn has_come(self, now: Millis, pause: Duration) -> bool {
+        self <= now || self > now.after(pause)
+    }
 }
 
 /// A job that a handler, an API call or the master wants accepted.

@@ -13,6 +13,7 @@ use serde_json::{Map, Value, json};
 use super::{body, envelope, gzip};
 use crate::actors::Run;
 use crate::delivery::callback::error_job;
+use crate::delivery::crypto_service::given_up_in_time;
 use crate::delivery::message::{OutboundMessage, SEND_TIMEOUT};
 use crate::error::{Error, codes};
 use crate::flows;
@@ -105,7 +106,8 @@ pub async fn run_send(context: &Context, job: &Job) -> Result<Run, Error> {
     let message: Message = serde_json::from_str(&message).map_err(|error| {
         Error::with_message(codes::UNKNOWN_ERROR, format!("stored message: {error}"))
     })?;
-    match seal(context, &sender_node_id, &receivers, &message).await {
+    let sealed = seal(context, &sender_node_id, &receivers, &message).await;
+    match sealed.map_err(|error| given_up_in_time(context, job, error)) {
         Ok(commit) => Ok(Run::Commit(commit)),
         Err(error) if error.is_temporary() => Err(error),
         Err(error) => Ok(Run::Commit(unsendable(

@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 
 use crate::config::{BehindProxyKeys, Config, KeyFile, Keys, Mq};
 use crate::crypto::keyring::Keyring;
+use crate::crypto::{Crypto, KeyUse};
 use crate::error::{Error, codes};
 use crate::job::{Column, Job, Kind, Millis, NewJob, Row, Table};
 use crate::ledger::{Broadcast, Inclusion, Ledger, TransactionHash};
@@ -180,6 +181,28 @@ impl State for MemoryState {
 
     async fn rows(&self, _: Table, _: &str) -> Result<Vec<Row>, StoreError> {
         Err(StoreError::Unavailable("not needed here".to_owned()))
+    }
+}
+
+/// A crypto service that cannot be reached.
+pub struct Away;
+
+#[async_trait]
+impl Crypto for Away {
+    fn is_local(&self) -> bool {
+        false
+    }
+
+    async fn sign(&self, _: &str, _: KeyUse, _: &str, _: u64, _: &[u8]) -> Result<Vec<u8>, Error> {
+        Err(Error::from(codes::UNKNOWN_ERROR)
+            .temporary()
+            .of_crypto_service())
+    }
+
+    async fn decrypt(&self, _: &str, _: &str, _: u64, _: &[u8]) -> Result<Vec<u8>, Error> {
+        Err(Error::from(codes::UNKNOWN_ERROR)
+            .temporary()
+            .of_crypto_service())
     }
 }
 

@@ -673,6 +673,26 @@ async fn with_an_external_crypto_service_a_job_of_its_own_signs() {
 }
 
 #[tokio::test]
+async fn a_message_that_nobody_signs_is_given_up_in_time_and_told() {
+    let mut idp = testing::context("idp1", Role::Idp, FakeLedger::recorded());
+    let receiver = outbound::receiver(&idp, "rp1").await.unwrap();
+    idp.crypto = Arc::new(testing::Away);
+    let commit = outbound::send(&idp, "idp1", &[receiver], &response("idp1", 42)).await;
+    let mut job = testing::accepted(commit.unwrap().jobs[0].clone());
+    let error = outbound::run_send(&idp, &job).await.unwrap_err();
+    assert!(error.is_of_crypto_service());
+
+    job.accepted_at = Millis(Millis::now().0 - 599_000);
+    job.tries = 8;
+    let Run::Commit(commit) = outbound::run_send(&idp, &job).await.unwrap() else {
+        panic!("tried again");
+    };
+    assert!(matches!(commit.outcome, Outcome::Failed { .. }));
+    let (action, code) = rejection(&commit);
+    assert_eq!((action.as_str(), code), ("idp.processMessage", 10000));
+}
+
+#[tokio::test]
 async fn messages_wait_until_the_external_crypto_service_has_its_urls() {
     let ledger = FakeLedger::recorded();
     let idp = testing::context("idp1", Role::Idp, ledger.clone());

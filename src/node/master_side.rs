@@ -6,17 +6,18 @@ use std::time::Duration;
 
 use actix::Addr;
 use futures_util::FutureExt;
+use tokio::sync::watch;
 
 use super::parts::{Parts, read_tls};
 use super::readiness::ReadinessWatch;
 use super::{QueueLimit, Role};
 use crate::actors::dispatcher::{self, Dispatcher, GetSnapshot, Submit};
-use crate::actors::ledger_watcher::{LedgerWatcher, Timing, WatcherOptions};
+use crate::actors::ledger_watcher::{LedgerWatcher, Timing, WatcherOptions, WatcherState};
 use crate::actors::mastership::Term;
-use crate::actors::mq_inbox::{self, MqInbox};
+use crate::actors::mq_inbox::{self, InboxState, MqInbox};
 use crate::cluster::local::Place;
 use crate::cluster::message::Chain;
-use crate::cluster::{Master, MasterHandle, MasterOptions};
+use crate::cluster::{BacklogBoard, Master, MasterHandle, MasterOptions, Over};
 use crate::config::{Config, Mode, StoreChoice};
 use crate::flows::block::RoleBlockJobs;
 use crate::job::Job;
@@ -33,10 +34,13 @@ const INBOX_STOP: Duration = Duration::from_secs(2);
 pub struct MasterSide {
     master: MasterHandle,
     watcher: LedgerWatcher,
-    inbox: Option<Addr<MqInbox>>,
+    inbox: Option<Inbox>,
     /// Of a standalone node, until this is dropped.
     _operators: Option<OperatorSocket>,
 }
+
+/// The inbox, and its state.
+type Inbox = (Addr<MqInbox>, watch::Receiver<InboxState>);
 
 /// Why a term ended.
 #[derive(Debug)]
@@ -75,8 +79,12 @@ impl MasterSide {
             tls: read_tls(config.grpc.tls.as_ref())?,
             store: parts.store.clone(),
             store_service,
-            dispatcher: dispatcher::Options::default(),
+            dispatcher: dispatcher::Options {
+                crypto_is_external: !parts.context.crypto.is_local(),
+                ..dispatcher::Options::default()
+            },
             place,
+            backlog: parts.backlog.clone(),
         };
         let master = Master::start(options).await.map_err(io::Error::other)?;
         let operators = (config.mode == Mode::Standalone)
@@ -84,6 +92,7 @@ impl MasterSide {
             .flatten();
         let watcher = start_watcher(parts, term.epoch(), master.dispatcher());
         readiness.watch_blocks(watcher.state());
+        tokio::spawn(show_blocks(watcher.state(), parts.backlog.clone()));
         let queue = readiness.queue();
         let inbox = start_inbox(parts, term.epoch(), queue, master.dispatcher())?;
         Ok(Self {
@@ -96,13 +105,16 @@ impl MasterSide {
 
     /// Resolves when this term is over.
     pub async fn lost(&self) -> Lost {
-        let mut deposed = self.master.deposed();
         tokio::select! {
-            Ok(later) = deposed.wait_for(Option::is_some) => {
-                Lost::Deposed((*later).unwrap_or_default())
-            }
+            over = self.master.over() => match over {
+                Over::Deposed(later) => Lost::Deposed(later),
+                Over::Ended(part) => Lost::Failed(format!("{part} has ended")),
+            },
             end = self.watcher.ended() => {
                 Lost::Failed(format!("the ledger is no longer followed: {end:?}"))
+            }
+            () = inbox_ended(self.inbox.as_ref()) => {
+                Lost::Failed("messages are no longer taken".to_owned())
             }
         }
     }
@@ -113,7 +125,7 @@ impl MasterSide {
     pub async fn hand_over(&mut self) {
         let inbox = self.inbox.take();
         let stop_inbox = async {
-            if let Some(inbox) = inbox {
+            if let Some((inbox, _)) = inbox {
                 // An error means that it has stopped already.
                 let _ = tokio::time::timeout(INBOX_STOP, inbox.send(mq_inbox::Stop)).await;
             }
@@ -124,12 +136,22 @@ impl MasterSide {
     /// Frees the port and the rest.
     pub async fn stop(mut self) {
         drop(self.watcher);
-        if let Some(inbox) = self.inbox.take() {
+        if let Some((inbox, _)) = self.inbox.take() {
             // Its mailbox is full only of the same.
             let _ = inbox.try_send(mq_inbox::Stop);
         }
         self.master.stop().await;
     }
+}
+
+/// Resolves when an inbox takes no more messages, although nobody told it to.
+async fn inbox_ended(inbox: Option<&Inbox>) {
+    let Some((_, state)) = inbox else {
+        return std::future::pending().await;
+    };
+    let mut state = state.clone();
+    // An error means the same.
+    let _ = state.wait_for(|state| *state == InboxState::Stopped).await;
 }
 
 /// A node that cannot be asked by operators still does its work.
@@ -184,6 +206,17 @@ fn start_watcher(parts: &Parts, epoch: Epoch, dispatcher: Addr<Dispatcher>) -> L
     })
 }
 
+/// Shows the blocks that are being worked on, until the watcher ends.
+async fn show_blocks(mut state: watch::Receiver<WatcherState>, backlog: Arc<BacklogBoard>) {
+    loop {
+        backlog.set_blocks(state.borrow_and_update().unsettled);
+        if state.changed().await.is_err() {
+            break;
+        }
+    }
+    backlog.set_blocks(None);
+}
+
 /// Waits while more jobs can run than the node should have open. Jobs that wait
 /// for an instant or a block do not count: they may need the next block to end.
 async fn room_for_blocks(dispatcher: Addr<Dispatcher>, limit: u64) {
@@ -200,12 +233,12 @@ fn start_inbox(
     epoch: Epoch,
     queue: &Arc<QueueLimit>,
     dispatcher: Addr<Dispatcher>,
-) -> io::Result<Option<Addr<MqInbox>>> {
+) -> io::Result<Option<Inbox>> {
     if parts.context.role == Role::Ndid {
         return Ok(None);
     }
     let config = &parts.config;
-    let (inbox, _) = MqInbox::launch(mq_inbox::Options {
+    let inbox = MqInbox::launch(mq_inbox::Options {
         node_id: config.node_id.clone(),
         role: parts.context.role,
         binding_port: config.mq.binding_port,

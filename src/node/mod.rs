@@ -1,5 +1,6 @@
 //! Assembly of the processes: start, stop, and what every handler gets.
 
+mod activity;
 mod check;
 mod context;
 mod master_side;
@@ -81,6 +82,16 @@ pub async fn run() -> io::Result<ExitCode> {
     }
 }
 
+/// Why a process stops.
+enum Why {
+    /// It is told to.
+    Told,
+    /// It does not stand for mastership any more.
+    NoMaster(io::Result<()>),
+    /// It runs no jobs any more.
+    NoWorker,
+}
+
 async fn serve(config: Arc<Config>, stop: Stop) -> io::Result<()> {
     tracing::info!(
         node_id = config.node_id,
@@ -115,10 +126,18 @@ async fn serve(config: Arc<Config>, stop: Stop) -> io::Result<()> {
     });
     tracing::info!("initialised");
     stop.has_started();
-    let ended = tokio::select! {
-        () = stop.requested() => None,
-        ended = &mut terms => Some(ended),
+    let worker_ended = async {
+        match &worker {
+            Some(worker) => worker.ended().await,
+            None => std::future::pending().await,
+        }
     };
+    let why = tokio::select! {
+        () = stop.requested() => Why::Told,
+        ended = &mut terms => Why::NoMaster(ended),
+        () = worker_ended => Why::NoWorker,
+    };
+    let is_broken = matches!(why, Why::NoWorker);
     tracing::info!("stopping");
     readiness.drain();
     let grace = config.shutdown_grace.saturating_sub(LAST_STEPS);
@@ -128,17 +147,17 @@ async fn serve(config: Arc<Config>, stop: Stop) -> io::Result<()> {
         }
         stop_terms.send_replace(true);
     };
-    let outcome = match ended {
-        Some(ended) => {
+    let outcome = match why {
+        Why::NoMaster(ended) => {
             stop_worker.await;
             ended
         }
-        None if config.mode == Mode::Worker => {
+        Why::Told | Why::NoWorker if config.mode == Mode::Worker => {
             stop_worker.await;
             Ok(())
         }
         // A standalone worker finishes while its master is still there.
-        None => tokio::join!(stop_worker, terms).1,
+        Why::Told | Why::NoWorker => tokio::join!(stop_worker, terms).1,
     };
     if let Some(admin) = admin
         && tokio::time::timeout(ADMIN_STOP, admin.stop())
@@ -147,7 +166,11 @@ async fn serve(config: Arc<Config>, stop: Stop) -> io::Result<()> {
     {
         tracing::warn!("somebody is still reading the metrics");
     }
-    outcome
+    match is_broken {
+        // Whoever started it starts it again.
+        true => Err(io::Error::other("the link to the master has ended")),
+        false => outcome,
+    }
 }
 
 async fn start_admin(

@@ -8,7 +8,7 @@ use std::time::Duration;
 use tonic::transport::{Channel, Endpoint};
 
 use super::{Context, Role};
-use crate::cluster::{self, Tls};
+use crate::cluster::{self, BacklogBoard, Tls};
 use crate::config::{Config, GrpcTls, Keys, Mode, StoreChoice};
 use crate::crypto::Crypto;
 use crate::crypto::external::ExternalCrypto;
@@ -44,6 +44,8 @@ pub struct Parts {
     pub keyring: Option<Arc<Keyring>>,
     /// For calls to an external crypto service.
     pub http: reqwest::Client,
+    /// What is open of the node's work, as far as this process knows.
+    pub backlog: Arc<BacklogBoard>,
 }
 
 impl Parts {
@@ -80,6 +82,7 @@ impl Parts {
             context,
             keyring,
             http,
+            backlog: Arc::default(),
         })
     }
 }

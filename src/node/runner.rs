@@ -1,64 +1,20 @@
 //! Which handler runs a job.
 
-use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
 use async_trait::async_trait;
 
 use super::Context;
+use super::activity::Activity;
 use crate::actors::{Run, Runner};
 use crate::delivery::callback::CallbackClient;
-use crate::delivery::{callback, message, reconnect_backoff, transaction};
+use crate::delivery::{backoff, callback, message, reconnect_backoff, transaction};
 use crate::error::Error;
 use crate::flows;
 use crate::job::{Commit, Job, Kind};
 use crate::mq::client::MqSender;
 use crate::mq::{inbound, outbound};
-
-/// How many jobs of each kind this process is running.
-#[derive(Debug)]
-pub struct Activity(HashMap<Kind, AtomicU64>);
-
-impl Default for Activity {
-    fn default() -> Self {
-        Self(
-            Kind::ALL
-                .iter()
-                .map(|kind| (*kind, AtomicU64::new(0)))
-                .collect(),
-        )
-    }
-}
-
-impl Activity {
-    /// Jobs of this kind being run now.
-    pub fn running(&self, kind: Kind) -> u64 {
-        self.0
-            .get(&kind)
-            .map_or(0, |count| count.load(Ordering::Relaxed))
-    }
-
-    fn begin(&self, kind: Kind) -> Running<'_> {
-        let count = self.0.get(&kind);
-        if let Some(count) = count {
-            count.fetch_add(1, Ordering::Relaxed);
-        }
-        Running(count)
-    }
-}
-
-/// Counts a job until it is dropped.
-struct Running<'a>(Option<&'a AtomicU64>);
-
-impl Drop for Running<'_> {
-    fn drop(&mut self) {
-        if let Some(count) = self.0 {
-            count.fetch_sub(1, Ordering::Relaxed);
-        }
-    }
-}
 
 /// Runs every kind of job of a node.
 pub struct NodeRunner {
@@ -115,6 +71,7 @@ impl NodeRunner {
             | Kind::AsRequestUpdate
             | Kind::AsResponseCreated
             | Kind::AsServiceRegistered
+            | Kind::AsSignData
             | Kind::NodeMqRegistered => flows::dispatch::run(context, job).await,
         }
     }
@@ -123,17 +80,20 @@ impl NodeRunner {
 #[async_trait]
 impl Runner for NodeRunner {
     async fn run(&self, job: &Job) -> Run {
-        let kind = job.kind().name();
         let _running = self.activity.begin(job.kind());
         let started = Instant::now();
         let outcome = self.handle(job).await;
-        metrics::counter!("erawan_jobs_total", "kind" => kind).increment(1);
-        metrics::histogram!("erawan_job_duration_ms", "kind" => kind)
-            .record(started.elapsed().as_secs_f64() * 1000.0);
+        let height = self.context.ledger.height();
+        self.activity
+            .ended(job, started.elapsed(), &outcome, height);
         match outcome {
             Ok(run) => run,
             Err(error) if error.is_temporary() => Run::Retry {
-                after: reconnect_backoff(job.tries),
+                after: if error.is_of_crypto_service() {
+                    backoff(job.tries)
+                } else {
+                    reconnect_backoff(job.tries)
+                },
                 reason: error.to_string(),
             },
             Err(error) if error.is_unreadable() => Run::Park {

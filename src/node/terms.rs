@@ -14,6 +14,7 @@ use crate::actors::mastership::{Mastership, OPTIONS, core};
 use crate::cluster::local::Place;
 use crate::config::StoreChoice;
 use crate::invariants::{self, Epochs};
+use crate::store::Epoch;
 
 /// Pause before a process that failed as a master stands again: whoever stands
 /// by is to have its turn.
@@ -29,10 +30,24 @@ enum End {
     Failed(String),
 }
 
+/// What one term leaves to those after it.
+struct Past {
+    /// Nobody has been seen to be the master since this process started.
+    is_new: bool,
+    /// Looks on, and tells if a term is not later than the one before.
+    seen: Epochs,
+    /// The highest epoch that this process was deposed by. It is remembered
+    /// here because the store may have forgotten it, and workers have not.
+    refused: Epoch,
+}
+
 /// Is master or standby until `stopping` turns true.
 ///
 /// # Errors
-/// When it is the master and cannot start to work as one.
+/// When it is the first master since it started, and cannot start to work as
+/// one: somebody has to change something. Later it only waits and stands again,
+/// because what is in the way may go away by itself (a port that is still held,
+/// a certificate that is being replaced).
 pub async fn serve(
     parts: &Parts,
     readiness: &ReadinessWatch,
@@ -40,18 +55,23 @@ pub async fn serve(
     standing: StandingWatch,
     mut stopping: watch::Receiver<bool>,
 ) -> io::Result<()> {
-    // Looks on, and tells if a term is not later than the one before.
-    let mut seen = Epochs::default();
+    let mut past = Past {
+        is_new: true,
+        seen: Epochs::default(),
+        refused: Epoch::default(),
+    };
     loop {
         let ended = term(
             parts,
             readiness,
             place.clone(),
             &standing,
-            &mut seen,
+            &mut past,
             &mut stopping,
         );
-        match ended.await? {
+        let ended = ended.await?;
+        past.is_new = false;
+        match ended {
             End::Stopping => return Ok(()),
             End::Lost(reason) => {
                 tracing::warn!(reason, "no longer the master: standing by");
@@ -78,7 +98,7 @@ async fn term(
     readiness: &ReadinessWatch,
     place: Option<Place>,
     standing: &StandingWatch,
-    seen: &mut Epochs,
+    past: &mut Past,
     stopping: &mut watch::Receiver<bool>,
 ) -> io::Result<End> {
     let master_id = format!("{}-{}", parts.config.node_id, uuid::Uuid::new_v4());
@@ -86,10 +106,15 @@ async fn term(
         exclusive: parts.config.store == StoreChoice::Embedded,
         ..OPTIONS
     };
-    let mastership = Mastership::stand(parts.store.clone(), master_id.clone(), options);
+    let store = parts.store.clone();
+    let mastership = Mastership::stand(store, master_id.clone(), options, past.refused);
     standing.follow(mastership.standing());
+    let election = async {
+        past.is_new &= !mastership.has_rival().await;
+        mastership.elected().await
+    };
     let elected = tokio::select! {
-        elected = mastership.elected() => elected,
+        elected = election => elected,
         () = told(stopping) => {
             mastership.end().await;
             return Ok(End::Stopping);
@@ -98,14 +123,17 @@ async fn term(
     let Some(term) = elected else {
         return Ok(End::Lost(mastership.lost().await));
     };
-    if let Some(violation) = seen.begins(term.epoch()) {
+    if let Some(violation) = past.seen.begins(term.epoch()) {
         invariants::report(&violation);
     }
     let mut side = match MasterSide::start(parts, readiness, &term, master_id, place).await {
         Ok(side) => side,
         Err(error) => {
             mastership.end().await;
-            return Err(error);
+            return match past.is_new {
+                true => Err(error),
+                false => Ok(End::Failed(error.to_string())),
+            };
         }
     };
     let end = tokio::select! {
@@ -113,6 +141,7 @@ async fn term(
         lost = side.lost() => match lost {
             Lost::Deposed(epoch) => {
                 mastership.refused(epoch);
+                past.refused = past.refused.max(epoch);
                 End::Lost(format!("a later master exists (epoch {})", epoch.0))
             }
             Lost::Failed(reason) => End::Failed(reason),

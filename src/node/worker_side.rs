@@ -7,15 +7,17 @@ use std::time::Duration;
 use actix::Arbiter;
 use parking_lot::RwLock;
 
+use super::activity::Activity;
 use super::operations::FlowOperations;
 use super::parts::{Parts, read_tls};
 use super::readiness::ReadinessWatch;
-use super::runner::{Activity, NodeRunner};
+use super::runner::NodeRunner;
 use crate::actors::master_link::ChainHook;
 use crate::cluster::local::Port;
 use crate::cluster::message::Chain;
-use crate::cluster::{self, Worker, WorkerHandle, WorkerOptions};
+use crate::cluster::{self, Backlog, BacklogBoard, OpenJobs, Worker, WorkerHandle, WorkerOptions};
 use crate::config::{Mode, StoreChoice};
+use crate::crypto::Crypto;
 use crate::delivery::callback::CallbackClient;
 use crate::flows::node::mq_registration;
 use crate::http::{self, MessageQueueService, ServerHandle, ServerOptions, Status};
@@ -65,6 +67,8 @@ impl WorkerSide {
             callbacks,
             activity.clone(),
         );
+        // In one process with its master it reads what that one writes.
+        let told = matches!(link, Link::Grpc).then(|| parts.backlog.clone());
         let link = match link {
             Link::Local(port) => cluster::Link::Local(port),
             Link::Grpc => cluster::Link::Grpc {
@@ -83,12 +87,13 @@ impl WorkerSide {
             store: parts.store.clone(),
             runner: Arc::new(runner),
             link,
-            chain_hook: Arc::new(LedgerMemory {
+            chain_hook: Arc::new(MasterNews {
                 client: parts.client.clone(),
                 cached: parts.cached.clone(),
+                backlog: told.clone(),
             }),
         }));
-        distrust_memory_without_master(&worker, parts.cached.clone());
+        distrust_memory_without_master(&worker, parts.cached.clone(), told);
         keep_registered(parts, &worker);
         let api = start_api(parts, readiness, &worker, activity, mq).await?;
         Ok(Self {
@@ -96,6 +101,11 @@ impl WorkerSide {
             api,
             is_store_remote: config.store == StoreChoice::Embedded && config.mode == Mode::Worker,
         })
+    }
+
+    /// Resolves when this worker will not run anything any more.
+    pub async fn ended(&self) {
+        self.worker.ended().await;
     }
 
     /// Finishes or hands back what runs, within `grace`, and ends the API.
@@ -139,13 +149,16 @@ impl WorkerSide {
     }
 }
 
-/// Keeps this process's memory of the ledger in step with what its master sees.
-struct LedgerMemory {
+/// Keeps what this process knows of the ledger and of the node's work in step
+/// with what its master sees.
+struct MasterNews {
     client: Arc<LedgerClient>,
     cached: Arc<CachedLedger>,
+    /// `None` in one process with the master.
+    backlog: Option<Arc<BacklogBoard>>,
 }
 
-impl ChainHook for LedgerMemory {
+impl ChainHook for MasterNews {
     fn chain_changed(&self, chain: &Chain) {
         let update = ChainUpdate {
             chain_id: chain.chain_id.clone(),
@@ -158,15 +171,29 @@ impl ChainHook for LedgerMemory {
         self.client.apply(&update);
         self.cached.apply(&update);
     }
+
+    fn backlog_told(&self, backlog: Backlog) {
+        if let Some(board) = &self.backlog {
+            board.tell(Some(backlog));
+        }
+    }
 }
 
-/// A worker that does not hear of blocks must not answer from memory.
-fn distrust_memory_without_master(worker: &WorkerHandle, cached: Arc<CachedLedger>) {
+/// A worker that does not hear of blocks must not answer from memory, nor tell
+/// how much work its master once had.
+fn distrust_memory_without_master(
+    worker: &WorkerHandle,
+    cached: Arc<CachedLedger>,
+    backlog: Option<Arc<BacklogBoard>>,
+) {
     let mut state = worker.link_state();
     tokio::spawn(async move {
         while state.changed().await.is_ok() {
             if !state.borrow_and_update().connected {
                 cached.set_live(false);
+                if let Some(board) = &backlog {
+                    board.tell(None);
+                }
             }
         }
     });
@@ -206,6 +233,11 @@ async fn start_api(
     let readiness = readiness.clone();
     let announced = Arc::downgrade(worker);
     let service = follow_mq_service(mq);
+    let work = Work {
+        backlog: parts.backlog.clone(),
+        activity,
+        crypto: parts.context.crypto.clone(),
+    };
     http::serve(ServerOptions {
         context: parts.context.clone(),
         store: parts.store.clone(),
@@ -218,10 +250,7 @@ async fn start_api(
         queue,
         status: Arc::new(move || Status {
             message_queue_service: service.read().clone(),
-            pending_outbound_messages: activity.running(Kind::DeliverMessage),
-            pending_callbacks: activity.running(Kind::DeliverCallback),
-            processing_inbound_messages: activity.running(Kind::MqReceive),
-            ..Status::default()
+            ..work.status()
         }),
         submit: Arc::new(move |jobs: Vec<Job>| {
             if let Some(worker) = announced.upgrade() {
@@ -233,6 +262,43 @@ async fn start_api(
         most_calls: MOST_CALLS,
     })
     .await
+}
+
+/// What this process knows of the node's work.
+struct Work {
+    backlog: Arc<BacklogBoard>,
+    activity: Arc<Activity>,
+    crypto: Arc<dyn Crypto>,
+}
+
+impl Work {
+    /// The node's, as the dispatcher counts it. A worker without a master knows
+    /// only what it runs itself; and of calls of the crypto service that are
+    /// under way, every process knows only its own.
+    fn status(&self) -> Status {
+        let Backlog { jobs, blocks } = self.backlog.latest().unwrap_or_else(|| Backlog {
+            jobs: self.own(),
+            blocks: None,
+        });
+        Status {
+            message_queue_service: None,
+            pending_outbound_messages: jobs.outbound_messages,
+            pending_callbacks: jobs.callbacks,
+            pending_external_crypto_calls: jobs.crypto_retries + self.crypto.calls_under_way(),
+            processing_blocks: blocks,
+            processing_inbound_messages: jobs.inbound_messages,
+        }
+    }
+
+    fn own(&self) -> OpenJobs {
+        let running = |kind| self.activity.running(kind);
+        OpenJobs {
+            outbound_messages: running(Kind::DeliverMessage) + running(Kind::MqSend),
+            inbound_messages: running(Kind::MqReceive),
+            callbacks: running(Kind::DeliverCallback),
+            crypto_retries: 0,
+        }
+    }
 }
 
 /// What the message queue service says of itself, for `/info`.

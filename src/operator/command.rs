@@ -57,7 +57,7 @@ enum Command {
         /// Which.
         id: JobId,
     },
-    /// Run parked or failed jobs again.
+    /// Run parked or failed jobs again; at once those that wait to be tried again.
     Retry(Decision),
     /// End parked or failed jobs that were done by other means.
     Resolve(Decision),

@@ -44,6 +44,7 @@ fn was(was: Was) -> &'static str {
     match was {
         Was::Parked => "parked",
         Was::Failed => "failed",
+        Was::Waiting => "waiting",
     }
 }
 

@@ -16,8 +16,8 @@ use super::world::World;
 /// What is asked.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) enum Ask {
-    /// `acquire_lease`, asked at this instant.
-    Lease(Millis),
+    /// `acquire_lease`, asked at this instant, for an epoch above this one.
+    Lease(Millis, Epoch),
     /// `release_lease`.
     GiveUp,
     /// What a dispatcher wants to know.
@@ -74,7 +74,7 @@ impl Call {
     }
 
     pub(super) fn is_about_lease(&self) -> bool {
-        matches!(self.ask, Ask::Lease(_) | Ask::GiveUp)
+        matches!(self.ask, Ask::Lease(..) | Ask::GiveUp)
     }
 }
 
@@ -157,9 +157,9 @@ impl World {
         let now = self.now;
         let latest = self.store.epoch();
         let answer = match &call.ask {
-            Ask::Lease(_) => {
+            Ask::Lease(_, above) => {
                 let holder = holder(by, call.by);
-                let lease = self.store.acquire_lease(now, &holder, LEASE);
+                let lease = self.store.acquire_lease(now, &holder, LEASE, *above);
                 Answer::Lease(lease)
             }
             Ask::GiveUp => {
@@ -224,7 +224,7 @@ impl World {
                 }
             }
         }
-        if !matches!(call.ask, Ask::Lease(_)) {
+        if !matches!(call.ask, Ask::Lease(..)) {
             let seen = self.history.nothing_lost(&self.store);
             self.found(seen);
         }
@@ -232,12 +232,15 @@ impl World {
     }
 
     fn operate(&mut self, operation: &Operation) -> Answer {
-        let was_open = self.store.job(operation.job).is_some();
+        let was = self.store.job(operation.job);
+        let (was_open, was_waiting) = (was.is_some(), was.is_some_and(|job| !job.parked));
         let operated = self.store.operate(operation.clone());
         match &operated {
             Operated::Open(job) => {
                 self.figures.operations += 1;
-                self.history.unclaimed(job.id());
+                if !was_waiting {
+                    self.history.unclaimed(job.id());
+                }
                 if !was_open {
                     self.history.reopened(job.id());
                 }

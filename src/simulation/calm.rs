@@ -2,7 +2,9 @@
 
 use std::collections::BTreeSet;
 
+use super::choice::Process;
 use super::world::World;
+use crate::invariants::{Invariant, Violation};
 
 impl World {
     /// The faults have stopped for good.
@@ -20,7 +22,17 @@ impl World {
     /// To be asked when nothing is open: everything is accounted for.
     pub fn check_end(&mut self) {
         let seen = self.history.all_accounted_for(&self.store);
-        self.found(seen);
+        self.found(seen.or_else(|| self.waits_for_nothing()));
+    }
+
+    /// A scan that waits although nothing is on its way to its master is the
+    /// last one: jobs that nobody announces are not found any more.
+    fn waits_for_nothing(&self) -> Option<Violation> {
+        let asks = |index| self.calls.keys().any(|no| no.0 == Process::Master(index));
+        let mut masters = self.masters.iter().enumerate();
+        let (index, _) = masters.find(|(index, master)| master.is_scanning() && !asks(*index))?;
+        let detail = format!("the scan of master {index} never ends");
+        Some(Violation::new(Invariant::EveryJobEnds, detail))
     }
 
     /// What is still open, and what the masters think of it.

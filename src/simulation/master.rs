@@ -26,6 +26,8 @@ pub(super) struct MasterProcess {
     pub(super) ahead: i64,
     candidacy: u64,
     mastership: Option<mastership::Core>,
+    /// The highest epoch it was refused with.
+    above: Epoch,
     tick_at: Option<Millis>,
     term: Option<Term>,
 }
@@ -145,14 +147,21 @@ impl World {
 
     fn candidate(&mut self, index: usize, event: mastership::Event) {
         let now = self.now;
-        let Some(core) = &mut self.masters[index].mastership else {
+        let master = &mut self.masters[index];
+        if let mastership::Event::Refused(later) = event {
+            master.above = master.above.max(later);
+        }
+        let above = master.above;
+        let Some(core) = &mut master.mastership else {
             return;
         };
         let mut is_over = false;
         for action in core.handle(now, event) {
             self.trace.effect(&action);
             match action {
-                mastership::Action::Ask => self.ask(Process::Master(index), Ask::Lease(now)),
+                mastership::Action::Ask => {
+                    self.ask(Process::Master(index), Ask::Lease(now, above));
+                }
                 mastership::Action::Lead { epoch } => self.begin_term(index, epoch),
                 mastership::Action::StepDown { .. } => {
                     is_over = true;
@@ -326,7 +335,7 @@ impl World {
 // Answers of the store.
 impl World {
     pub(super) fn master_answered(&mut self, index: usize, by: Caller, ask: Ask, answer: Answer) {
-        if let Ask::Lease(asked_at) = ask {
+        if let Ask::Lease(asked_at, _) = ask {
             let answer = match answer {
                 Answer::Lease(lease) => Ok(lease),
                 _ => Err(store::StoreError::Unavailable("simulated".to_owned())),
@@ -457,6 +466,12 @@ impl World {
 pub(super) type Snapshot = dispatcher::Snapshot;
 
 impl MasterProcess {
+    /// Whether its dispatcher waits for what it asked of the store to find jobs.
+    pub(super) fn is_scanning(&self) -> bool {
+        let term = self.term.as_ref();
+        term.is_some_and(|term| term.core.is_scanning())
+    }
+
     /// The dispatcher's state, while it leads.
     pub(super) fn snapshot(&self, wall: Millis) -> Option<Snapshot> {
         Some(self.term.as_ref()?.core.snapshot(wall))

@@ -1,6 +1,6 @@
 //! What can happen next.
 
-use crate::job::{JobId, Kind};
+use crate::job::{Job, JobId, Kind};
 use crate::store;
 
 use super::calls::Call;
@@ -186,7 +186,8 @@ impl World {
         choices
     }
 
-    /// What an operator can decide, of each job that waits for one.
+    /// What an operator can decide, of each job that waits for one, and of those
+    /// that wait to be tried again.
     pub fn operations(&self) -> Vec<Choice> {
         let parked = self.store.open().filter(|job| job.parked);
         let parked: Vec<JobId> = parked.map(|job| job.id()).collect();
@@ -198,8 +199,14 @@ impl World {
             store::Action::Drop,
         ];
         let all = parked.into_iter().chain(failed);
-        all.flat_map(|job| actions.map(|action| Choice::Operate(job, action)))
-            .collect()
+        let decided = all.flat_map(|job| actions.map(|action| Choice::Operate(job, action)));
+        let waits = |job: &&Job| {
+            let later = job.new.not_before.is_some_and(|instant| instant > self.now);
+            later && job.tries > 0 && !job.parked
+        };
+        let waiting = self.store.open().filter(waits);
+        let hurried = waiting.map(|job| Choice::Operate(job.id(), store::Action::Retry));
+        decided.chain(hurried).collect()
     }
 
     /// Open jobs of this kind that wait for a time or a block.

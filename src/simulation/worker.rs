@@ -371,14 +371,22 @@ impl World {
             }
             (Ask::Reschedule(attempt, _), Answer::Rescheduled(kept)) => {
                 let end = match kept {
-                    Some((not_before, tries)) => End::Rescheduled { not_before, tries },
+                    Some((not_before, tries)) => End::Rescheduled {
+                        not_before,
+                        tries,
+                        strikes: 0,
+                    },
                     None => End::Fenced,
                 };
                 self.ends(index, attempt, end);
             }
             (Ask::Strike(attempt, _), Answer::Struck(struck, not_before)) => {
                 let end = match struck {
-                    Struck::Rescheduled { tries } => End::Rescheduled { not_before, tries },
+                    Struck::Rescheduled { tries, strikes } => End::Rescheduled {
+                        not_before,
+                        tries,
+                        strikes,
+                    },
                     Struck::Parked => End::Parked,
                     Struck::Fenced => End::Fenced,
                 };

@@ -157,6 +157,8 @@ pub enum Struck {
     Rescheduled {
         /// How often it was rescheduled now.
         tries: u32,
+        /// How often it was struck in a row now.
+        strikes: u32,
     },
     /// Not before an operator has decided.
     Parked,
@@ -193,7 +195,7 @@ pub struct Counts {
 pub enum Lease {
     /// Ours until `ttl` from now.
     Held {
-        /// Higher than every epoch before.
+        /// Higher than every epoch before that the store remembers.
         epoch: Epoch,
     },
     /// Somebody else's.
@@ -314,7 +316,8 @@ pub trait Store: State {
     /// Does what an operator decided about a parked or failed job, and records
     /// that they did. Retrying raises the attempt: a failed job is accepted
     /// again, behind those of its key that are open, with as much time to its
-    /// deadline as it had.
+    /// deadline as it had. A rescheduled job that still waits can be retried too:
+    /// it does not wait any more, and nothing else about it changes.
     async fn operate(&self, operation: Operation) -> Result<Operated, StoreError>;
 
     /// What operators did, oldest first: the latest `limit` of the
@@ -356,11 +359,22 @@ pub trait Store: State {
     /// keeps its epoch, also after its lease ran out if nobody took it meanwhile
     /// (nobody else was master), unless the store was interrupted meanwhile and
     /// may have forgotten something: then what the holder knows is worth nothing
-    /// any more. Every change of holder raises it, which needs a lease that was
-    /// given up or ran out. Measured by the store's clock.
+    /// any more. Every change of holder raises it, above `above` as well, which
+    /// needs a lease that was given up or ran out: a process that was refused
+    /// with an epoch this store has forgotten asks for a higher one.
+    ///
+    /// Measured by the store's clock. A lease that ends later than `ttl` from now
+    /// was given by a clock that has been set back since, and counts as run out;
+    /// two masters may then overlap, which the epoch makes harmless.
+    ///
     /// The embedded store also takes a lease for expired when it is opened: the
     /// former holder had the file and is gone.
-    async fn acquire_lease(&self, holder: &str, ttl: Duration) -> Result<Lease, StoreError>;
+    async fn acquire_lease(
+        &self,
+        holder: &str,
+        ttl: Duration,
+        above: Epoch,
+    ) -> Result<Lease, StoreError>;
 
     /// Gives mastership up, if `holder` has it.
     async fn release_lease(&self, holder: &str) -> Result<(), StoreError>;

@@ -42,6 +42,18 @@ pub struct Operation {
     pub at: Millis,
 }
 
+impl Operation {
+    /// In which state it finds an open job; `None` if that is none to decide in.
+    pub(super) fn finds(&self, job: &Job) -> Option<Was> {
+        let later = job.new.not_before.is_some_and(|instant| instant > self.at);
+        match self.action {
+            _ if job.parked => Some(Was::Parked),
+            Action::Retry if later && job.tries > 0 => Some(Was::Waiting),
+            Action::Retry | Action::Resolve | Action::Drop => None,
+        }
+    }
+}
+
 /// What became of an [`Operation`].
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Operated {
@@ -56,7 +68,7 @@ pub enum Operated {
 }
 
 impl Operated {
-    /// What operators read about a job that is neither parked nor failed.
+    /// What operators read about a job that nobody has to decide about.
     pub(super) fn not_parked() -> Self {
         Self::Refused("the job is open and not parked: the node runs it by itself".to_owned())
     }
@@ -74,6 +86,8 @@ pub enum Was {
     Parked,
     /// Ended as failed.
     Failed,
+    /// Waiting to be tried again.
+    Waiting,
 }
 
 /// An operation in the record of them.

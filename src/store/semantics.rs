@@ -161,6 +161,7 @@ impl StoreState {
         open.note(reason, now);
         Struck::Rescheduled {
             tries: open.job.tries,
+            strikes: open.job.strikes,
         }
     }
 
@@ -404,12 +405,12 @@ impl StoreState {
     /// [`super::Store::operate`].
     pub fn operate(&mut self, operation: Operation) -> Operated {
         if let Some(open) = self.find(operation.job) {
-            if !open.job.parked {
+            let Some(was) = operation.finds(&open.job) else {
                 return Operated::not_parked();
-            }
+            };
             let reason = open.last_error.as_ref().map_or("", |error| &error.reason);
-            let audited = Audited::new(operation, &open.job, Was::Parked, reason);
-            return self.operate_parked(audited);
+            let audited = Audited::new(operation, &open.job, was, reason);
+            return self.operate_open(audited);
         }
         let id = operation.job;
         let Some(place) = self.failed.iter().position(|failed| failed.job.id() == id) else {
@@ -431,10 +432,14 @@ impl StoreState {
         operated
     }
 
-    fn operate_parked(&mut self, audited: Audited) -> Operated {
+    fn operate_open(&mut self, audited: Audited) -> Operated {
         let Operation { job, action, .. } = audited.operation;
         let operated = match (action, self.find_mut(job)) {
             (_, None) => return Operated::NotFound,
+            (Action::Retry, Some(open)) if audited.was == Was::Waiting => {
+                open.job.new.not_before = None;
+                Operated::Open(open.job.clone())
+            }
             (Action::Retry, Some(open)) => {
                 open.job.attempt += 1;
                 open.job.strikes = 0;
@@ -490,16 +495,22 @@ impl StoreState {
     }
 
     /// [`super::Store::acquire_lease`].
-    pub fn acquire_lease(&mut self, now: Millis, holder: &str, ttl: Duration) -> Lease {
+    pub fn acquire_lease(
+        &mut self,
+        now: Millis,
+        holder: &str,
+        ttl: Duration,
+        above: Epoch,
+    ) -> Lease {
         match &self.lease {
             Some((current, _)) if current == holder => {}
-            Some((current, until)) if *until > now => {
+            Some((current, until)) if !until.has_come(now, ttl) => {
                 return Lease::HeldBy {
                     holder: current.clone(),
                     remaining: now.until(*until),
                 };
             }
-            Some(_) | None => self.epoch += 1,
+            Some(_) | None => self.epoch = self.epoch.max(above.0).saturating_add(1),
         }
         self.lease = Some((holder.to_owned(), now.after(ttl)));
         Lease::Held {

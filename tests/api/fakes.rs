@@ -247,7 +247,7 @@ impl Store for FakeStore {
         not_asked()
     }
 
-    async fn acquire_lease(&self, _: &str, _: Duration) -> Result<Lease, StoreError> {
+    async fn acquire_lease(&self, _: &str, _: Duration, _: Epoch) -> Result<Lease, StoreError> {
         not_asked()
     }
 

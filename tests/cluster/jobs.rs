@@ -373,7 +373,8 @@ async fn poison_is_parked_with_its_last_error_and_blocks_only_its_own_key() {
     eventually("everything else has run", only_their_keys).await;
     assert!(killed >= 4, "workers died of it {killed} times");
     assert_eq!(core.started("kill a"), 5);
-    assert_eq!(core.started("panic b"), 5);
+    // It may have been struck on a worker that died before it began.
+    assert!(core.started("panic b") <= 5);
 
     let environment = core.environment();
     let parked = core.parked().await;

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use erawan::devnet::network::NodeProcess;
 use erawan::devnet::process::Process;
+use erawan::devnet::redis_server::RedisServer;
 use erawan::node::Role;
 use nix::sys::signal::Signal;
 
@@ -217,6 +218,35 @@ async fn a_master_that_is_cut_off_from_redis_stands_by_when_it_is_back() {
 }
 
 #[actix_web::test]
+async fn a_standby_whose_port_is_held_when_it_takes_over_waits_for_it() {
+    let mut net = Net::with_standbys().await;
+    let apps = net.apps().await;
+    let master = settled(&mut net, Role::Rp).await;
+    let processes = net.processes(Role::Rp);
+    let standby = 1 - master;
+    let environment = &processes[standby].process.plan().environment;
+    let port = environment
+        .iter()
+        .find_map(|(name, value)| (name == "MASTER_SERVER_PORT").then(|| value.parse::<u16>()))
+        .unwrap()
+        .unwrap();
+    let held = std::net::TcpListener::bind(("0.0.0.0", port)).unwrap();
+    let takes_over = async {
+        verified(&apps, 5).await;
+        kill(&mut processes[master]).await;
+        let has_tried = || async { log_of(&processes[standby]).contains("cannot listen on") };
+        eventually("it has tried", has_tried).await;
+        drop(held);
+        let took = leads(&processes[standby]).await;
+        println!("the standby is the master {took:?} after its port is free");
+        work_goes_on(&processes[MASTERS..]).await;
+    };
+    under_load(&apps, takes_over).await;
+    start_again(&mut net.processes(Role::Rp)[master]);
+    net.end(apps).await;
+}
+
+#[actix_web::test]
 async fn of_two_masters_started_at_the_same_moment_one_leads() {
     let mut net = Net::with_standbys().await;
     let apps = net.apps().await;
@@ -249,6 +279,43 @@ async fn a_second_master_of_an_embedded_store_says_why_it_stops() {
     drive(&apps, 3).await;
     assert_all_verified(&apps, 3);
     net.end(apps).await;
+}
+
+#[actix_web::test]
+async fn a_new_master_of_a_redis_that_has_forgotten_its_epochs_leads_soon() {
+    let mut net = Net::start(Store::Redis, 1).await;
+    let apps = net.apps().await;
+    drive(&apps, 3).await;
+    // After a restart of Redis epochs go by its clock, and workers see one.
+    net.redis.as_mut().unwrap().restart().unwrap();
+    let master = &net.processes(Role::Rp)[0];
+    eventually("the master has begun anew", || async {
+        metric(master, "erawan_epoch").await > Some(1e12)
+    })
+    .await;
+    drive(&apps, 3).await;
+    kill(&mut net.processes(Role::Rp)[0]).await;
+    // As in a backup from before.
+    forget_epochs(net.redis.as_ref().unwrap(), "rp1").await;
+    let processes = net.processes(Role::Rp);
+    start_again(&mut processes[0]);
+    let begun = Instant::now();
+    let goes_on = async {
+        work_goes_on(&net.processes(Role::Rp)[1..]).await;
+        println!("its workers work after {:?}", begun.elapsed());
+    };
+    under_load(&apps, goes_on).await;
+    assert!(metric(&net.processes(Role::Rp)[0], "erawan_epoch").await > Some(1e12));
+    net.end(apps).await;
+}
+
+async fn forget_epochs(server: &RedisServer, node_id: &str) {
+    let client = redis::Client::open(("127.0.0.1", server.port())).unwrap();
+    let mut connection = client.get_multiplexed_async_connection().await.unwrap();
+    let mut command = redis::cmd("HSET");
+    command.arg(format!("{{erawan:{node_id}}}:lease"));
+    command.arg("epoch").arg(1);
+    command.exec_async(&mut connection).await.unwrap();
 }
 
 /// They share a data directory, as two processes on one machine do.

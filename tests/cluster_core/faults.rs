@@ -1,12 +1,14 @@
 //! What is lost, and what must come of it.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use erawan::actors::dispatcher::SessionSnapshot;
+use erawan::actors::dispatcher::{SessionSnapshot, Stop};
+use erawan::actors::master_link::ChainHook;
 use erawan::actors::mastership::Term;
-use erawan::cluster::message::{FromMaster, FromWorker, Hello, PROTOCOL_VERSION};
-use erawan::cluster::{Link, Master, Worker};
+use erawan::cluster::message::{Chain, FromMaster, FromWorker, Hello, PROTOCOL_VERSION};
+use erawan::cluster::{Link, Master, Over, Worker};
 use erawan::config::MasterAddress;
 use erawan::job::{Commit, Millis};
 use erawan::proto::cluster::StoreFrame;
@@ -262,9 +264,15 @@ async fn a_worker_of_another_node_or_version_does_not_get_the_store_and_is_told_
 async fn a_deposed_master_says_so() {
     let store = Arc::new(MemoryStore::default());
     let (now, ttl) = (Millis::now(), Duration::from_secs(60));
-    store.state.lock().acquire_lease(now, "first", ttl);
+    store
+        .state
+        .lock()
+        .acquire_lease(now, "first", ttl, Epoch(0));
     store.state.lock().release_lease("first");
-    store.state.lock().acquire_lease(now, "later", ttl);
+    store
+        .state
+        .lock()
+        .acquire_lease(now, "later", ttl, Epoch(0));
     accept(&store, noops(1, 1)).await;
     let master = master(&store).await;
     let port = master.address().expect("it listens").port();
@@ -408,6 +416,67 @@ async fn what_a_worker_cannot_finish_is_handed_back_and_starts_elsewhere() {
     for id in ids {
         assert_eq!(free.attempts(id), [1], "nobody was lost");
     }
+    first.stop().await;
+    second.stop().await;
+    master.stop().await;
+}
+
+#[actix::test]
+async fn a_master_whose_dispatcher_has_ended_does_not_go_on() {
+    let store = Arc::new(MemoryStore::default());
+    let master = master(&store).await;
+    let over = master.over();
+    let stopped = master.dispatcher().send(Stop);
+    stopped.await.expect("it lives until then");
+    let over = tokio::time::timeout(Duration::from_secs(10), over).await;
+    assert_eq!(over.expect("in time"), Over::Ended("the dispatcher"));
+    master.stop().await;
+}
+
+/// Ends the actor that tells it of the ledger.
+struct Panics;
+
+impl ChainHook for Panics {
+    fn chain_changed(&self, _: &Chain) {
+        panic!("a defect in an actor");
+    }
+}
+
+#[actix::test]
+async fn a_worker_whose_link_has_ended_by_a_defect_does_not_go_on() {
+    let store = Arc::new(MemoryStore::default());
+    let master = master(&store).await;
+    let port = master.address().expect("it listens").port();
+    let mut options = worker_options("worker", &store, Recorder::new(true), grpc(port));
+    options.chain_hook = Arc::new(Panics);
+    let worker = Worker::start(options);
+    let ended = tokio::time::timeout(Duration::from_secs(10), worker.ended());
+    ended.await.expect("in time");
+    until("the master has no worker", || async {
+        snapshot(&master).await.sessions.is_empty()
+    })
+    .await;
+    worker.stop().await;
+    master.stop().await;
+}
+
+#[actix::test]
+async fn a_worker_that_cannot_say_what_became_of_a_job_ends_and_the_job_runs_elsewhere() {
+    let store = Arc::new(MemoryStore::default());
+    let master = master(&store).await;
+    let port = master.address().expect("it listens").port();
+    let first = worker("first", &store, Recorder::new(true), grpc(port));
+    connected(&first).await;
+    store.panic_at_next_commit.store(true, Ordering::SeqCst);
+    let jobs = accept(&store, noops(1, 1)).await;
+    let id = jobs[0].id();
+    first.submit(jobs);
+    let ended = tokio::time::timeout(Duration::from_secs(10), first.ended());
+    ended.await.expect("in time");
+    let recorder = Recorder::new(true);
+    let second = worker("second", &store, recorder.clone(), grpc(port));
+    all_ended(&store).await;
+    assert_eq!(recorder.attempts(id), [2]);
     first.stop().await;
     second.stop().await;
     master.stop().await;

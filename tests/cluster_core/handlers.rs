@@ -3,13 +3,15 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use erawan::actors::runner::{Run, Runner};
 use erawan::cluster::{Link, Master, MasterHandle, WorkerHandle};
 use erawan::job::{Commit, Job, Kind, Millis, NewJob, Table, Write};
 use erawan::store::{Attempt, MAX_STRIKES, Store, Struck};
+
+use parking_lot::Mutex;
 
 use super::memory_store::MemoryStore;
 use super::support::*;
@@ -77,6 +79,38 @@ async fn a_panic_ends_neither_the_handler_nor_the_job() {
     all_ended(&store).await;
     assert_eq!(runner.runs.load(Ordering::SeqCst), 2);
     assert_eq!(store.counts().await.expect("up").failed, 0);
+    worker.stop().await;
+    master.stop().await;
+}
+
+/// Panics twice; knows how often the job had been struck each time.
+#[derive(Default)]
+struct PanicsTwice(Mutex<Vec<(u32, Instant)>>);
+
+#[async_trait]
+impl Runner for PanicsTwice {
+    async fn run(&self, job: &Job) -> Run {
+        let mut runs = self.0.lock();
+        runs.push((job.strikes, Instant::now()));
+        let enough = runs.len() > 2;
+        drop(runs);
+        assert!(enough, "a fault in a handler");
+        Run::Commit(Commit::nothing())
+    }
+}
+
+#[actix::test]
+async fn a_job_that_panics_again_waits_longer() {
+    let store = Arc::new(MemoryStore::default());
+    let runner = Arc::new(PanicsTwice::default());
+    let (master, worker) = standalone(&store, runner.clone()).await;
+    master.submit(accept(&store, noops(1, 1)).await).await;
+    all_ended(&store).await;
+    let runs = runner.0.lock().clone();
+    let strikes: Vec<u32> = runs.iter().map(|(strikes, _)| *strikes).collect();
+    assert_eq!(strikes, [0, 1, 2]);
+    let pauses = [1, 2].map(|n| runs[n].1.duration_since(runs[n - 1].1));
+    assert!(pauses[1] > pauses[0].mul_f64(1.5), "{pauses:?}");
     worker.stop().await;
     master.stop().await;
 }

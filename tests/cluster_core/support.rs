@@ -107,6 +107,7 @@ pub fn master_options(store: &Arc<MemoryStore>, listen: Option<SocketAddr>) -> M
         store: store.clone(),
         store_service: None,
         place: None,
+        backlog: Arc::default(),
         dispatcher: Options {
             adoption_window: Duration::from_millis(1500),
             scan_interval: Duration::from_millis(200),

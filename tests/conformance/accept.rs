@@ -134,7 +134,11 @@ pub async fn a_former_master_accepts_nothing<H: Harness>() {
     };
     let ttl = Duration::from_secs(60);
     for name in ["a", "b"] {
-        let lease = harness.master().acquire_lease(name, ttl).await.unwrap();
+        let lease = harness
+            .master()
+            .acquire_lease(name, ttl, ANY)
+            .await
+            .unwrap();
         assert!(matches!(lease, Lease::Held { .. }));
         harness.master().release_lease(name).await.unwrap();
     }

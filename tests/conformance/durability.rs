@@ -12,7 +12,7 @@ pub async fn everything_is_there_after_a_restart<H: Harness>() {
     let store = harness.store();
     let lease = harness
         .master()
-        .acquire_lease("a", Duration::from_millis(1))
+        .acquire_lease("a", Duration::from_millis(1), ANY)
         .await;
     assert_eq!(lease.unwrap(), Lease::Held { epoch: Epoch(1) });
     let ended = accept_job(&*store, job("k").source("s1")).await;
@@ -50,7 +50,7 @@ pub async fn everything_is_there_after_a_restart<H: Harness>() {
 
     // The lease of 1 ms runs out.
     let master = harness.master();
-    let ask = || master.acquire_lease("b", Duration::from_secs(9));
+    let ask = || master.acquire_lease("b", Duration::from_secs(9), ANY);
     eventually(|| async { ask().await.unwrap() == Lease::Held { epoch: Epoch(2) } }).await;
     let former = Accept {
         epoch: Some(Epoch(1)),

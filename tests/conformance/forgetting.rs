@@ -23,7 +23,7 @@ fn server(durability: Durability) -> RedisServer {
 }
 
 async fn epoch_of(store: &dyn Store, holder: &str) -> Epoch {
-    match store.acquire_lease(holder, LEASE).await.unwrap() {
+    match store.acquire_lease(holder, LEASE, ANY).await.unwrap() {
         Lease::Held { epoch } => epoch,
         lease => panic!("{lease:?}"),
     }

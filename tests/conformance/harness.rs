@@ -417,6 +417,9 @@ impl Spoils for Remote {
 
 // What the tests say often.
 
+/// Above which epoch a term is to begin, if that is no matter.
+pub const ANY: Epoch = Epoch(0);
+
 pub fn job(key: &str) -> NewJob {
     NewJob::new(Kind::Noop, key, &())
 }

@@ -138,7 +138,7 @@ pub async fn a_former_master_releases_nothing<H: Harness>() {
     let harness = H::start().await;
     let (store, master) = (harness.store(), harness.master());
     let run = accept_job(&*store, job("k")).await;
-    let lease = master.acquire_lease("a", Duration::from_secs(9)).await;
+    let lease = master.acquire_lease("a", Duration::from_secs(9), ANY).await;
     lease.unwrap();
     let refused = master.release(Epoch(0), &releases(&[run.id()])).await;
     let current = Epoch(1);

@@ -92,6 +92,7 @@ on_every_engine! {
     operate:
         a_retried_parked_job_is_open_with_a_higher_attempt,
         a_retried_failed_job_is_accepted_again_behind_its_key,
+        a_job_that_waits_to_be_tried_again_is_hurried_by_a_retry,
         resolve_and_drop_end_parked_and_failed_jobs_and_free_their_key,
         a_job_in_another_state_is_refused_and_an_unknown_one_not_found,
         what_operators_did_is_recorded_in_order,
@@ -108,7 +109,9 @@ on_every_engine! {
     lease:
         mastership_is_one_holders_at_a_time,
         an_expired_lease_is_taken_over_with_a_higher_epoch,
-        a_lease_given_up_is_free_at_once;
+        a_lease_given_up_is_free_at_once,
+        a_lease_made_long_by_a_clock_that_was_set_back_has_run_out,
+        a_term_begins_above_the_epoch_its_holder_was_refused_with;
     durability:
         everything_is_there_after_a_restart;
 }

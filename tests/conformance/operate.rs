@@ -92,6 +92,42 @@ pub async fn a_retried_failed_job_is_accepted_again_behind_its_key<H: Harness>()
     assert_eq!(failed[0].job, open);
 }
 
+pub async fn a_job_that_waits_to_be_tried_again_is_hurried_by_a_retry<H: Harness>() {
+    let harness = H::start().await;
+    let store = harness.store();
+    let later = Millis::now().after(Duration::from_secs(3600));
+    let run = accept_job(&*store, job("k")).await;
+    let timer = accept_job(&*store, job("k").not_before(later)).await;
+    for waits in [false, true] {
+        if waits {
+            let moved = store.reschedule(attempt(&run), later, "nobody answers");
+            assert!(moved.await.unwrap());
+        }
+        for action in [Action::Resolve, Action::Drop] {
+            let refused = operate(&*store, &run, action).await;
+            assert!(matches!(refused, Operated::Refused(_)), "{refused:?}");
+        }
+    }
+    let Operated::Open(open) = operate(&*store, &run, Action::Retry).await else {
+        panic!("refused");
+    };
+    let mut expected = run.clone();
+    expected.tries = 1;
+    assert_eq!(open, expected, "nothing else has changed");
+    assert_eq!(stored(&*store, &run).await, open);
+    for run in [&run, &timer] {
+        let refused = operate(&*store, run, Action::Retry).await;
+        assert!(matches!(refused, Operated::Refused(_)), "{refused:?}");
+    }
+    let audit = store.audit(9).await.unwrap();
+    assert_eq!(audit.len(), 1);
+    assert_eq!(
+        (audit[0].was, audit[0].reason.as_str()),
+        (Was::Waiting, "nobody answers")
+    );
+    end(&*store, &run).await;
+}
+
 pub async fn resolve_and_drop_end_parked_and_failed_jobs_and_free_their_key<H: Harness>() {
     let harness = H::start().await;
     let store = harness.store();

@@ -189,10 +189,14 @@ async fn a_file_is_open_once_and_belongs_to_one_node() {
 async fn whoever_opens_the_file_is_master_at_once() {
     let embedded = Embedded::start().await;
     let long = Duration::from_secs(600);
-    let lease = embedded.master().acquire_lease("killed", long).await;
+    let lease = embedded.master().acquire_lease("killed", long, ANY).await;
     lease.unwrap();
     let embedded = embedded.restart().await;
-    let lease = embedded.master().acquire_lease("next", long).await.unwrap();
+    let lease = embedded
+        .master()
+        .acquire_lease("next", long, ANY)
+        .await
+        .unwrap();
     let epoch = Epoch(2);
     assert_eq!(lease, erawan::store::Lease::Held { epoch });
 }
@@ -216,7 +220,7 @@ async fn a_worker_cannot_take_part_in_mastership() {
     let remote = Remote::start().await;
     let store = remote.store();
     let run = accept_job(&*store, job("k")).await;
-    let lease = store.acquire_lease("a", Duration::from_secs(1)).await;
+    let lease = store.acquire_lease("a", Duration::from_secs(1), ANY).await;
     assert!(is_unavailable_error(lease));
     assert!(is_unavailable_error(store.release_lease("a").await));
     let released = store.release(Epoch(9), &releases(&[run.id()])).await;

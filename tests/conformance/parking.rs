@@ -20,7 +20,8 @@ pub async fn five_strikes_in_a_row_park_a_job<H: Harness>() {
     let run = accept_job(&*store, job("k")).await;
     for tries in 1..MAX_STRIKES {
         let struck = panic(&*store, &run, &format!("panic {tries}")).await;
-        assert_eq!(struck, Struck::Rescheduled { tries });
+        let strikes = tries;
+        assert_eq!(struck, Struck::Rescheduled { tries, strikes });
         let stored = stored(&*store, &run).await;
         assert_eq!((stored.tries, stored.strikes), (tries, tries));
         assert_eq!(stored.new.not_before, Some(LATER));
@@ -165,7 +166,9 @@ pub async fn a_former_master_strikes_nothing<H: Harness>() {
     let harness = H::start().await;
     let (store, master) = (harness.store(), harness.master());
     let run = accept_job(&*store, job("k")).await;
-    let lease = master.acquire_lease("later", Duration::from_secs(9)).await;
+    let lease = master
+        .acquire_lease("later", Duration::from_secs(9), ANY)
+        .await;
     lease.unwrap();
     let release = erawan::store::Release {
         job: run.id(),

@@ -60,8 +60,14 @@ async fn f04_f06_f07_f09_masters_killed_while_messages_wait_for_blocks_lose_noth
     let apps = net.apps().await;
     let idp = store_of(&net, Role::Idp).await;
     let kills = async {
-        for round in 0..3 {
-            verified(&apps, 3 + 8 * round).await;
+        for _ in 0..3 {
+            // The masters of the round before are back.
+            for role in ROLES {
+                let master = &net.processes(role)[0];
+                let leads = || async { metric(master, "erawan_is_master").await == Some(1.0) };
+                eventually("the master leads", leads).await;
+            }
+            verified(&apps, apps.totals().verified + 3).await;
             to_others.swallow();
             // The RP goes on for now, so that its message reaches the IdP.
             assert_eq!(

@@ -218,6 +218,25 @@ fn a_scan_shows_that_an_unknown_predecessor_has_ended() {
 }
 
 #[test]
+fn a_scan_goes_on_when_what_it_found_was_parked_before_it_was_read() {
+    let first = job(1, 0, "key");
+    let mut desk = Desk::loaded(Vec::new());
+    desk.connect(ONE, 5, &[]);
+    assert_eq!(desk.scans(), 1);
+    desk.happen(Event::Scanned {
+        ids: vec![(1, first.id())],
+        full: false,
+    });
+    assert_eq!(desk.fetched(), [first.id()]);
+    desk.announce(&[&first]);
+    desk.end(ONE, &first, 1, End::Parked);
+    desk.found(&first);
+    assert_eq!(desk.core.snapshot(desk.now).parked, [first.id()]);
+    desk.pass(Duration::from_secs(1));
+    assert_eq!(desk.scans(), 1, "the next one");
+}
+
+#[test]
 fn announcing_a_job_twice_or_after_its_end_changes_nothing() {
     let first = job(1, 0, "key");
     let mut desk = Desk::loaded(Vec::new());
@@ -317,6 +336,7 @@ fn a_receiver_whose_last_delivery_failed_gets_one_try_at_a_time_until_one_succee
         let end = End::Rescheduled {
             not_before: later,
             tries: 1,
+            strikes: 0,
         };
         desk.end(ONE, job, 1, end);
         running = running - 1 + desk.assigned().len() as u64;
@@ -467,6 +487,7 @@ fn a_failed_transactional_job_blocks_its_key_until_it_is_due() {
         End::Rescheduled {
             not_before,
             tries: 1,
+            strikes: 0,
         },
     );
     assert_eq!(desk.assigned(), []);
@@ -491,6 +512,7 @@ fn a_failed_delivery_leaves_the_line() {
         End::Rescheduled {
             not_before,
             tries: 1,
+            strikes: 0,
         },
     );
     assert_eq!(desk.assigned(), [(ONE, 2, 1)]);
@@ -747,6 +769,34 @@ fn a_job_that_its_worker_parked_rests_and_is_looked_at_so_that_no_decision_is_mi
 }
 
 #[test]
+fn an_operator_can_hurry_a_job_that_waits_to_be_tried_again() {
+    for kind in [Kind::Noop, Kind::DeliverMessage] {
+        let first = job_of(kind, 1, 0, "key");
+        let mut desk = Desk::loaded(Vec::new());
+        desk.connect(ONE, 5, &[]);
+        desk.announce(&[&first]);
+        desk.assigned();
+        let mut hurried = first.clone();
+        hurried.tries = 1;
+        // A decision that is older than what is known changes nothing.
+        desk.happen(Event::Changed(hurried.clone()));
+        let end = End::Rescheduled {
+            not_before: NOW.after(Duration::from_secs(600)),
+            tries: 1,
+            strikes: 0,
+        };
+        desk.end(ONE, &first, 1, end);
+        assert_eq!(desk.assigned(), []);
+        desk.announce(&[&hurried]);
+        assert_eq!(desk.assigned(), [], "only what an operator did counts");
+        desk.happen(Event::Changed(hurried));
+        assert_eq!(desk.assigned(), [(ONE, 1, 1)]);
+        desk.end(ONE, &first, 1, done());
+        assert_eq!(desk.core.snapshot(desk.now).jobs.total(), 0);
+    }
+}
+
+#[test]
 fn an_operator_who_is_faster_than_the_workers_outcome_is_not_missed() {
     let first = job(1, 0, "key");
     for ends in [false, true] {
@@ -839,6 +889,36 @@ fn decisions_made_behind_the_masters_back_are_found() {
     assert_eq!(desk.fetched(), [still.id()], "again, page after page");
 }
 
+/// Somebody sets the master's clock right.
+const SET_BACK: u64 = 7 * 3600 * 1000;
+
+#[test]
+fn a_clock_that_is_set_back_while_the_store_is_away_puts_the_start_off_by_a_moment() {
+    let mut desk = Desk::loaded(Vec::new());
+    desk.core = Core::new(Options::default());
+    desk.now = Millis(NOW.0 + SET_BACK);
+    desk.happen(Event::Start);
+    desk.happen(Event::LoadFailed);
+    desk.actions.clear();
+    desk.now = NOW;
+    desk.happen(Event::Wake);
+    let loads = |action: &Action| matches!(action, Action::Load { .. });
+    assert!(desk.actions.iter().any(loads), "{:?}", desk.actions);
+}
+
+#[test]
+fn a_clock_that_is_set_back_does_not_hide_what_operators_decided() {
+    let first = parked(&job(1, 0, "key"));
+    let mut desk = Desk::loaded(Vec::new());
+    desk.now = Millis(NOW.0 + SET_BACK);
+    desk.announce(&[&first]);
+    desk.pass(LOOK);
+    desk.fetched();
+    desk.now = NOW;
+    desk.happen(Event::Wake);
+    assert_eq!(desk.fetched(), [first.id()]);
+}
+
 #[test]
 fn jobs_that_were_struck_twice_run_on_different_workers() {
     let struck = |seq: u64, key: &str| Job {
@@ -857,6 +937,46 @@ fn jobs_that_were_struck_twice_run_on_different_workers() {
     assert_eq!(desk.assigned(), []);
     desk.end(ONE, &first, 1, done());
     assert_eq!(desk.assigned(), [(ONE, 4, 1)]);
+}
+
+#[test]
+fn strikes_that_a_worker_reports_decide_whether_a_job_runs_apart() {
+    let (first, second) = (job(1, 0, "a"), job(2, 0, "b"));
+    let mut desk = Desk::loaded(Vec::new());
+    desk.connect(ONE, 5, &[]);
+    desk.announce(&[&first, &second]);
+    desk.assigned();
+    let ends = |strikes| End::Rescheduled {
+        not_before: NOW,
+        tries: 2,
+        strikes,
+    };
+    desk.end(ONE, &first, 1, ends(2));
+    desk.end(ONE, &second, 1, ends(2));
+    let apart = [(ONE, 1, 1)];
+    assert_eq!(desk.assigned(), apart, "the second waits for a worker");
+    desk.end(ONE, &first, 1, ends(0));
+    let beside = [(ONE, 2, 1), (ONE, 1, 1)];
+    assert_eq!(desk.assigned(), beside, "the first is innocent again");
+}
+
+#[test]
+fn struck_deliveries_to_one_receiver_leave_workers_for_others() {
+    let struck = |jobs: Vec<Job>| -> Vec<Job> {
+        let jobs = jobs.into_iter();
+        jobs.map(|job| Job { strikes: 2, ..job }).collect()
+    };
+    let hanging = struck(deliveries(1, 4, "silent:80"));
+    let other = struck(deliveries(5, 1, "other:80"));
+    let mut desk = Desk::loaded(Vec::new());
+    desk.connect(ONE, 64, &[]);
+    desk.connect(TWO, 64, &[]);
+    desk.announce(&hanging.iter().collect::<Vec<_>>());
+    assert_eq!(desk.assigned(), [(ONE, 1, 1)]);
+    desk.announce(&[&other[0]]);
+    assert_eq!(desk.assigned(), [(TWO, 5, 1)]);
+    desk.end(ONE, &hanging[0], 1, done());
+    assert_eq!(desk.assigned(), [(ONE, 2, 1)]);
 }
 
 #[test]

@@ -29,6 +29,8 @@ pub struct MemoryStore {
     pub takes_no_writes: AtomicBool,
     /// The next commit is applied, but its answer is lost.
     pub lose_next_commit_answer: AtomicBool,
+    /// The next commit meets a defect of the store.
+    pub panic_at_next_commit: AtomicBool,
 }
 
 impl MemoryStore {
@@ -91,6 +93,8 @@ impl Store for MemoryStore {
     }
 
     async fn commit(&self, attempt: Attempt, commit: Commit) -> Result<Committed, StoreError> {
+        let panics = self.panic_at_next_commit.swap(false, Ordering::SeqCst);
+        assert!(!panics, "a defect of the store");
         if !commit.writes.is_empty() && self.takes_no_writes.load(Ordering::SeqCst) {
             return Err(StoreError::TooLarge("for the test".to_owned()));
         }
@@ -180,8 +184,14 @@ impl Store for MemoryStore {
         Ok(self.up()?.counts())
     }
 
-    async fn acquire_lease(&self, holder: &str, ttl: Duration) -> Result<Lease, StoreError> {
-        Ok(self.up()?.acquire_lease(Millis::now(), holder, ttl))
+    async fn acquire_lease(
+        &self,
+        holder: &str,
+        ttl: Duration,
+        above: Epoch,
+    ) -> Result<Lease, StoreError> {
+        let now = Millis::now();
+        Ok(self.up()?.acquire_lease(now, holder, ttl, above))
     }
 
     async fn release_lease(&self, holder: &str) -> Result<(), StoreError> {

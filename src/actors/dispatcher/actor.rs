@@ -11,6 +11,7 @@ use tracing::{error, info, warn};
 
 use crate::actors::mastership::Term;
 use crate::actors::worker_session::{Close, ToWorker, WorkerSession};
+use crate::cluster::BacklogBoard;
 use crate::cluster::message::{Chain, FromMaster, FromWorker};
 use crate::invariants::{self, Assignments};
 use crate::job::{Job, Millis};
@@ -22,6 +23,7 @@ use super::messages::{
     ChainUpdate, Drain, FromSession, GetSnapshot, JobChanged, JobGone, LaterMaster, SessionDown,
     SessionUp, Stop, Submit,
 };
+use super::meter::Meter;
 use super::questions::{Deposed, fetch, load, release, scan};
 
 /// Most messages that wait for the dispatcher; senders wait when it is full.
@@ -41,19 +43,23 @@ pub struct Dispatcher {
     wake: Option<SpawnHandle>,
     deposed: watch::Sender<Option<Epoch>>,
     assigned: metrics::Counter,
+    meter: Meter,
 }
 
 impl Dispatcher {
     /// A dispatcher for one term of a master. `deposed` is told the epoch of a
-    /// later master when the store or a worker knows one.
+    /// later master when the store or a worker knows one; `backlog` shows what
+    /// is open.
     pub fn new(
         options: Options,
         store: SharedStore,
         master_id: String,
         term: Term,
         deposed: watch::Sender<Option<Epoch>>,
+        backlog: Arc<BacklogBoard>,
     ) -> Self {
         Self {
+            meter: Meter::new(backlog, options.crypto_is_external),
             core: Core::new(options),
             seen: Assignments::default(),
             store,
@@ -70,7 +76,11 @@ impl Dispatcher {
 
     fn happen(&mut self, event: Event, ctx: &mut Context<Self>) {
         let told = self.seen.told(&event);
+        if let Event::Outcomes { outcomes, .. } = &event {
+            self.meter.ended(outcomes);
+        }
         let actions = self.core.handle(Millis::now(), event);
+        self.meter.show(self.core.tally());
         let wanted = actions.iter().filter_map(|action| self.seen.wants(action));
         for violation in told.into_iter().chain(wanted) {
             invariants::report(&violation);
@@ -86,7 +96,10 @@ impl Dispatcher {
             Action::Load { after, limit } => self.ask(ctx, load(store, after, limit)),
             Action::Scan { after, limit } => self.ask(ctx, scan(store, after, limit)),
             Action::Fetch(ids) => self.ask(ctx, fetch(store, ids)),
-            Action::Release(jobs) => self.ask(ctx, release(store, self.term.epoch(), jobs)),
+            Action::Release(jobs) => {
+                self.meter.gives_up(&jobs);
+                self.ask(ctx, release(store, self.term.epoch(), jobs));
+            }
             Action::Assign { session, jobs } => self.assign(session, jobs, ctx),
             Action::Close(session) => self.close(session),
             Action::WakeAt(instant) => self.wake_at(instant, ctx),
@@ -115,6 +128,7 @@ impl Dispatcher {
     fn assign(&mut self, session: SessionId, jobs: Vec<Arc<Job>>, ctx: &mut Context<Self>) {
         if self.term.holds() {
             self.assigned.increment(jobs.len() as u64);
+            self.meter.assigns(&jobs);
             self.tell(session, FromMaster::Assign(jobs), ctx);
             return;
         }
@@ -229,6 +243,9 @@ impl Handler<ChainUpdate> for Dispatcher {
         let sessions: Vec<SessionId> = self.sessions.keys().copied().collect();
         for session in sessions {
             self.tell(session, FromMaster::Chain(chain.clone()), ctx);
+        }
+        if chain.height != self.chain.height {
+            self.meter.saw_block();
         }
         self.chain = chain;
         self.happen(Event::Era(self.chain.era), ctx);

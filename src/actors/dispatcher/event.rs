@@ -31,6 +31,8 @@ pub struct Options {
     /// How often parked jobs are looked at in the store, where an operator may
     /// have changed them while this master could not be told.
     pub parked_interval: Duration,
+    /// Jobs that sign or decrypt call an external crypto service.
+    pub crypto_is_external: bool,
 }
 
 impl Default for Options {
@@ -42,6 +44,7 @@ impl Default for Options {
             page: 500,
             release_batch: 256,
             parked_interval: Duration::from_secs(10),
+            crypto_is_external: false,
         }
     }
 }

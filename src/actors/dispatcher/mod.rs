@@ -7,6 +7,7 @@ mod event;
 mod holds;
 mod horizon;
 mod messages;
+mod meter;
 mod parked;
 mod questions;
 mod queue;
@@ -14,6 +15,7 @@ mod receivers;
 mod scan;
 mod sessions;
 mod snapshot;
+mod tally;
 
 pub use self::core::Core;
 pub use actor::Dispatcher;

@@ -1,6 +1,7 @@
 //! When parked jobs are looked at in the store, a page at a time.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use crate::job::{JobId, Millis};
 
@@ -18,8 +19,8 @@ impl ParkedLook {
         self.due
     }
 
-    pub(super) fn is_due(&self, now: Millis) -> bool {
-        self.due <= now
+    pub(super) fn is_due(&self, now: Millis, interval: Duration) -> bool {
+        self.due.has_come(now, interval)
     }
 
     pub(super) fn after(&self) -> u64 {

@@ -16,16 +16,40 @@ struct Receiver {
     jobs: usize,
     /// Deliveries on a worker.
     running: u32,
+    /// Those of them that run apart.
+    apart: u32,
     doubted: bool,
     /// Lanes whose first job may start, in the order they got ready.
     ready: BTreeMap<u64, u64>,
+    /// Lanes whose first job may start, but apart.
+    ready_apart: BTreeMap<u64, u64>,
 }
 
 impl Receiver {
     fn is_gone(&self) -> bool {
-        self.jobs == 0 && self.running == 0 && self.ready.is_empty()
+        let has_ready = !(self.ready.is_empty() && self.ready_apart.is_empty());
+        self.jobs == 0 && self.running == 0 && !has_ready
+    }
+
+    fn ready(&self, apart: bool) -> &BTreeMap<u64, u64> {
+        match apart {
+            true => &self.ready_apart,
+            false => &self.ready,
+        }
+    }
+
+    /// Its place among those that may go on, if it has one. A worker runs one
+    /// job apart at a time: a receiver has one such worker, not all of them.
+    fn place(&self, credit: u32, apart: bool) -> Option<(u32, u64)> {
+        let (turn, _) = self.ready(apart).first_key_value()?;
+        let has_room = self.running < share(credit, self.doubted) && !(apart && self.apart > 0);
+        has_room.then_some((self.running, *turn))
     }
 }
+
+/// Those with a ready lane and room: the one with the fewest running first, then
+/// the one whose lane has been ready longest.
+type Open = BTreeSet<(u32, u64, Arc<str>)>;
 
 /// All receivers with open deliveries.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
@@ -33,9 +57,9 @@ pub(super) struct Receivers {
     /// Delivery credit of all workers together.
     credit: u32,
     receivers: BTreeMap<Arc<str>, Receiver>,
-    /// Those with a ready lane and room: the one with the fewest running first,
-    /// then the one whose lane has been ready longest.
-    open: BTreeSet<(u32, u64, Arc<str>)>,
+    open: Open,
+    /// The same, of lanes whose first job runs apart.
+    open_apart: Open,
     ready: usize,
 }
 
@@ -51,10 +75,14 @@ impl Receivers {
     }
 
     /// A lane's first job may start.
-    pub(super) fn ready(&mut self, name: &str, turn: u64, lane: u64) {
+    pub(super) fn ready(&mut self, name: &str, apart: bool, turn: u64, lane: u64) {
         self.ready += 1;
         self.change(name, |receiver| {
-            receiver.ready.insert(turn, lane);
+            let lanes = match apart {
+                true => &mut receiver.ready_apart,
+                false => &mut receiver.ready,
+            };
+            lanes.insert(turn, lane);
         });
     }
 
@@ -63,17 +91,24 @@ impl Receivers {
         self.ready -= 1;
         self.change(name, |receiver| {
             receiver.ready.remove(&turn);
+            receiver.ready_apart.remove(&turn);
         });
     }
 
     /// A delivery is on a worker.
-    pub(super) fn started(&mut self, name: &str) {
-        self.change(name, |receiver| receiver.running += 1);
+    pub(super) fn started(&mut self, name: &str, apart: bool) {
+        self.change(name, |receiver| {
+            receiver.running += 1;
+            receiver.apart += u32::from(apart);
+        });
     }
 
     /// A delivery is on a worker no more.
-    pub(super) fn stopped(&mut self, name: &str) {
-        self.change(name, |receiver| receiver.running -= 1);
+    pub(super) fn stopped(&mut self, name: &str, apart: bool) {
+        self.change(name, |receiver| {
+            receiver.running -= 1;
+            receiver.apart -= u32::from(apart);
+        });
     }
 
     /// How the last delivery went.
@@ -95,9 +130,14 @@ impl Receivers {
     }
 
     /// The lane that comes next.
-    pub(super) fn first(&self) -> Option<u64> {
-        let (_, turn, name) = self.open.first()?;
-        self.receivers.get(name)?.ready.get(turn).copied()
+    pub(super) fn first(&self, apart: bool) -> Option<u64> {
+        let open = match apart {
+            true => &self.open_apart,
+            false => &self.open,
+        };
+        let (_, turn, name) = open.first()?;
+        let receiver = self.receivers.get(name)?;
+        receiver.ready(apart).get(turn).copied()
     }
 
     /// How many lanes are ready, with room or without.
@@ -110,21 +150,20 @@ impl Receivers {
             Some((name, _)) => name.clone(),
             None => Arc::from(name),
         };
-        let credit = self.credit;
         let receiver = self.receivers.entry(name.clone()).or_default();
-        let place = |receiver: &Receiver| {
-            let (turn, _) = receiver.ready.first_key_value()?;
-            let has_room = receiver.running < share(credit, receiver.doubted);
-            has_room.then_some((receiver.running, *turn))
-        };
-        // Looked up under the credit of this moment or the one before: removing
-        // a place that is not there changes nothing.
-        if let Some((turn, _)) = receiver.ready.first_key_value() {
-            self.open.remove(&(receiver.running, *turn, name.clone()));
+        let mut opens = [(false, &mut self.open), (true, &mut self.open_apart)];
+        for (apart, open) in &mut opens {
+            // Whether it had room under the credit of then does not matter:
+            // removing a place that is not there changes nothing.
+            if let Some((turn, _)) = receiver.ready(*apart).first_key_value() {
+                open.remove(&(receiver.running, *turn, name.clone()));
+            }
         }
         how(receiver);
-        if let Some((running, turn)) = place(receiver) {
-            self.open.insert((running, turn, name.clone()));
+        for (apart, open) in opens {
+            if let Some((running, turn)) = receiver.place(self.credit, apart) {
+                open.insert((running, turn, name.clone()));
+            }
         }
         if receiver.is_gone() {
             self.receivers.remove(&name);
@@ -146,25 +185,25 @@ mod tests {
         receivers.set_credit(16);
         for (name, lane) in lanes {
             receivers.add(name);
-            receivers.ready(name, *lane, *lane);
+            receivers.ready(name, false, *lane, *lane);
         }
         receivers
     }
 
     fn start(receivers: &mut Receivers, name: &str) {
-        let lane = receivers.first().unwrap();
+        let lane = receivers.first(false).unwrap();
         receivers.unready(name, lane);
-        receivers.started(name);
+        receivers.started(name, false);
     }
 
     #[test]
     fn the_receiver_with_the_fewest_running_comes_first() {
         let mut receivers = with_ready(&[("a", 1), ("a", 2), ("b", 3)]);
-        assert_eq!(receivers.first(), Some(1));
+        assert_eq!(receivers.first(false), Some(1));
         start(&mut receivers, "a");
-        assert_eq!(receivers.first(), Some(3));
+        assert_eq!(receivers.first(false), Some(3));
         start(&mut receivers, "b");
-        assert_eq!(receivers.first(), Some(2));
+        assert_eq!(receivers.first(false), Some(2));
     }
 
     #[test]
@@ -172,23 +211,42 @@ mod tests {
         let mut receivers = with_ready(&[("a", 1), ("a", 2), ("a", 3)]);
         start(&mut receivers, "a");
         start(&mut receivers, "a");
-        assert_eq!(receivers.first(), None, "two of sixteen");
-        receivers.stopped("a");
+        assert_eq!(receivers.first(false), None, "two of sixteen");
+        receivers.stopped("a", false);
         receivers.judge("a", true);
-        assert_eq!(receivers.first(), None, "one of sixteen");
+        assert_eq!(receivers.first(false), None, "one of sixteen");
         receivers.judge("a", false);
-        assert_eq!(receivers.first(), Some(3));
+        assert_eq!(receivers.first(false), Some(3));
         receivers.set_credit(1);
-        assert_eq!(receivers.first(), None);
+        assert_eq!(receivers.first(false), None);
         receivers.set_credit(16);
-        assert_eq!(receivers.first(), Some(3));
+        assert_eq!(receivers.first(false), Some(3));
+    }
+
+    #[test]
+    fn of_deliveries_that_run_apart_a_receiver_has_one_under_way() {
+        let mut receivers = with_ready(&[("a", 1), ("b", 2)]);
+        for (name, lane) in [("a", 3), ("a", 4), ("b", 5)] {
+            receivers.add(name);
+            receivers.ready(name, true, lane, lane);
+        }
+        assert_eq!(receivers.first(true), Some(3));
+        receivers.unready("a", 3);
+        receivers.started("a", true);
+        assert_eq!(receivers.first(true), Some(5));
+        receivers.unready("b", 5);
+        receivers.started("b", true);
+        assert_eq!(receivers.first(true), None);
+        assert_eq!(receivers.first(false), Some(1), "others go on");
+        receivers.stopped("a", true);
+        assert_eq!(receivers.first(true), Some(4));
     }
 
     #[test]
     fn a_receiver_without_deliveries_is_forgotten() {
         let mut receivers = with_ready(&[("a", 1)]);
         start(&mut receivers, "a");
-        receivers.stopped("a");
+        receivers.stopped("a", false);
         receivers.judge("a", true);
         receivers.remove("a");
         assert!(receivers.receivers.is_empty() && receivers.open.is_empty());

@@ -41,11 +41,10 @@ impl Scan {
         self.due = self.due.min(instant);
     }
 
-    /// Whether to start now. A scan that is due later than in `interval` was
-    /// planned by a clock that has been set back since.
+    /// Whether to start now.
     pub(super) fn is_due(&self, now: Millis, interval: Duration) -> bool {
         self.next_instant()
-            .is_some_and(|due| due <= now || due > now.after(interval))
+            .is_some_and(|due| due.has_come(now, interval))
     }
 
     /// A scan starts; the next one is at `next` unless it is wanted earlier.

@@ -9,9 +9,9 @@ use tokio::time::timeout;
 use super::Trouble;
 use super::catch_up::CatchUp;
 use super::session::{Watcher, progress_guard};
-use crate::delivery::transaction::{Expected, settle_included};
+use crate::delivery::transaction::{Expected, note_commit, settle_included};
 use crate::job::codec;
-use crate::job::{Commit, Guard, NewJob, Table, Write};
+use crate::job::{Commit, Guard, Millis, NewJob, Table, Write};
 use crate::ledger::follow::{Follow, Plan, Progress};
 use crate::ledger::rpc::Sighting;
 use crate::ledger::{Block, TransactionHash};
@@ -27,6 +27,9 @@ const PORTION_BYTES: usize = 32 * 1024 * 1024;
 const FETCHES: usize = 8;
 /// How long blocks may wait for room before the node's memory is given up.
 const NO_ROOM: Duration = Duration::from_millis(100);
+/// Own transactions that a block has: their methods, and when they were signed.
+type Own = Vec<(String, Millis)>;
+
 /// How often a portion is made anew because one of its transactions was settled
 /// by somebody else in between.
 const RACES: usize = 10;
@@ -42,6 +45,7 @@ impl Watcher {
         while let Some(plan) = follow.next(PORTION_BLOCKS) {
             let started = Instant::now();
             catch_up.show(follow);
+            self.publish_blocks(follow);
             self.wait_for_room().await;
             let blocks = self.fetch(&plan, sighting).await?;
             self.take(follow, plan.settle_from, blocks).await?;
@@ -49,6 +53,7 @@ impl Watcher {
                 .record(started.elapsed().as_secs_f64() * 1000.0);
         }
         catch_up.end(follow);
+        self.publish_blocks(follow);
         Ok(())
     }
 
@@ -122,10 +127,13 @@ impl Watcher {
         progress: &Progress,
     ) -> Result<(), Trouble> {
         for _ in 0..RACES {
-            let accept = self.accept_of(blocks, settle_from, progress).await?;
+            let (accept, own) = self.accept_of(blocks, settle_from, progress).await?;
             match self.options.store.accept(accept).await? {
                 Accepted::Stored { jobs, .. } => {
                     self.stored = Some(codec::encode(progress));
+                    for (method, signed_at) in own {
+                        note_commit(&method, signed_at);
+                    }
                     (self.options.hand_over)(jobs).await;
                     return Ok(());
                 }
@@ -146,7 +154,8 @@ impl Watcher {
         blocks: &[Block],
         settle_from: u64,
         progress: &Progress,
-    ) -> Result<Accept, Trouble> {
+    ) -> Result<(Accept, Own), Trouble> {
+        let mut own = Own::new();
         let mut accept = Accept {
             guards: vec![progress_guard(self.stored.clone())],
             epoch: Some(self.options.epoch),
@@ -155,7 +164,7 @@ impl Watcher {
         let mut before: Option<&Block> = None;
         for block in blocks {
             if block.height >= settle_from {
-                self.settle(block, &mut accept).await?;
+                own.extend(self.settle(block, &mut accept).await?);
             }
             if let Some(before) = before {
                 let jobs: Vec<NewJob> = self.options.block_jobs.jobs(before).await?;
@@ -166,19 +175,20 @@ impl Watcher {
         let bytes = codec::encode(progress);
         let write = Write::put(Table::Progress, Progress::ROW, bytes);
         accept.writes.push(write);
-        Ok(accept)
+        Ok((accept, own))
     }
 
     /// Any transaction of the block may be ours: the key of a node behind a
     /// proxy, or of a node updated on its behalf, may have signed it.
-    async fn settle(&self, block: &Block, accept: &mut Accept) -> Result<(), Trouble> {
+    async fn settle(&self, block: &Block, accept: &mut Accept) -> Result<Own, Trouble> {
+        let mut own = Own::new();
         let hashes: Vec<TransactionHash> = block
             .transactions
             .iter()
             .map(|transaction| transaction.hash.clone())
             .collect();
         if hashes.is_empty() {
-            return Ok(());
+            return Ok(own);
         }
         let store = &self.options.store;
         let records = store.get_many(Table::ExpectedTransaction, &hashes).await?;
@@ -203,8 +213,9 @@ impl Watcher {
             });
             accept.writes.extend(writes);
             accept.jobs.extend(jobs);
+            own.push((expected.transact.method, expected.signed_at));
         }
-        Ok(())
+        Ok(own)
     }
 }
 

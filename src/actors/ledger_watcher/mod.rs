@@ -23,6 +23,7 @@ use futures_util::future::BoxFuture;
 use tokio::sync::watch;
 use tokio::task::{JoinHandle, JoinSet};
 
+use crate::cluster::Blocks;
 use crate::job::{Job, Millis};
 use crate::ledger::{BlockJobs, ChainUpdate, LedgerClient};
 use crate::store::{Epoch, SharedStore, StoreError};
@@ -107,6 +108,8 @@ pub struct WatcherState {
     pub height: u64,
     /// Newest block that is known to exist.
     pub tip: u64,
+    /// Blocks that were seen and have not led to jobs yet.
+    pub unsettled: Option<Blocks>,
     /// Every new block is being followed.
     pub ready: bool,
     /// The ledger is lower than what was seen of it: its height, and what was

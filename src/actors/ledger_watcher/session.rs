@@ -8,6 +8,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep, sleep_until};
 
 use super::status_poll::StatusPoll;
 use super::{Trouble, WatcherEnd, WatcherOptions, WatcherState};
+use crate::cluster::Blocks;
 use crate::flows::replaced::Replaced;
 use crate::job::codec;
 use crate::job::{Guard, Millis, Table, Write};
@@ -66,6 +67,7 @@ pub(super) async fn run(options: WatcherOptions, state: watch::Sender<WatcherSta
         watcher.publish(|state| {
             state.connected = false;
             state.syncing = None;
+            state.unsettled = None;
         });
         match trouble {
             Trouble::Deposed => return WatcherEnd::Deposed,
@@ -88,6 +90,18 @@ impl Watcher {
         self.state.send_modify(change);
         let connected = self.state.borrow().connected;
         metrics::gauge!("main_websocket_connection_status").set(f64::from(u8::from(connected)));
+    }
+
+    /// Says which blocks are being worked on.
+    pub fn publish_blocks(&self, follow: &Follow) {
+        let (settled, tip) = (follow.progress().settled, follow.tip());
+        let unsettled = (settled < tip).then_some(Blocks {
+            first: settled + 1,
+            last: tip,
+        });
+        if self.state.borrow().unsettled != unsettled {
+            self.publish(|state| state.unsettled = unsettled);
+        }
     }
 
     async fn session(&mut self) -> Trouble {

@@ -232,7 +232,7 @@ impl Store for MemoryStore {
         not_used()
     }
 
-    async fn acquire_lease(&self, _: &str, _: Duration) -> Result<Lease, StoreError> {
+    async fn acquire_lease(&self, _: &str, _: Duration, _: Epoch) -> Result<Lease, StoreError> {
         not_used()
     }
 

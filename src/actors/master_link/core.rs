@@ -240,7 +240,7 @@ impl Core {
             // Part of the greeting, or of no concern to running jobs.
             FromMaster::Welcome { .. }
             | FromMaster::Refused { .. }
-            | FromMaster::Heartbeat
+            | FromMaster::Heartbeat(_)
             | FromMaster::Stopping => Vec::new(),
         }
     }

@@ -45,6 +45,7 @@ fn finished(job: &Job) -> Event {
         end: End::Rescheduled {
             not_before: Millis(1),
             tries: 1,
+            strikes: 0,
         },
     })
 }

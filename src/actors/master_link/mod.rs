@@ -12,6 +12,7 @@ use std::sync::Arc;
 use actix::prelude::*;
 use tokio::sync::{mpsc, watch};
 
+use crate::cluster::Backlog;
 use crate::cluster::message::{Chain, FromMaster, FromWorker, Hello, Outcome, light_together};
 use crate::invariants::{self, Epochs};
 use crate::job::{Job, JobId, Pool};
@@ -44,6 +45,9 @@ pub struct LinkState {
 pub trait ChainHook: Send + Sync {
     /// A block was seen, or the ledger's state has changed.
     fn chain_changed(&self, chain: &Chain);
+
+    /// The master tells how much of the node's work is open.
+    fn backlog_told(&self, _: Backlog) {}
 }
 
 /// A hook that does nothing.
@@ -90,6 +94,12 @@ pub struct Disconnected;
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
 pub struct Finished(pub Outcome);
+
+/// A request handler cannot say what became of an attempt: what runs jobs is
+/// broken, not the job. This says why.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub struct Broken(pub String);
 
 /// Jobs this worker accepted into the store.
 #[derive(Debug, Message)]
@@ -396,6 +406,10 @@ impl Handler<Received> for MasterLink {
     type Result = ();
 
     fn handle(&mut self, Received(message): Received, ctx: &mut Self::Context) {
+        if let FromMaster::Heartbeat(Some(backlog)) = message {
+            self.hook.backlog_told(backlog);
+            return;
+        }
         self.happen(Event::Received(message));
         self.flush(ctx);
     }
@@ -410,6 +424,16 @@ impl Handler<Finished> for MasterLink {
         if !std::mem::replace(&mut self.is_flush_planned, true) {
             ctx.notify(Flush);
         }
+    }
+}
+
+impl Handler<Broken> for MasterLink {
+    type Result = ();
+
+    /// The worker ends, so that its jobs run elsewhere.
+    fn handle(&mut self, Broken(message): Broken, ctx: &mut Self::Context) {
+        tracing::error!(message, "a job ended in a way nobody expected");
+        ctx.stop();
     }
 }
 

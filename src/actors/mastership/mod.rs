@@ -64,8 +64,10 @@ pub struct Mastership {
 
 impl Mastership {
     /// Stands for mastership under a name nobody has had before, so that its
-    /// term has an epoch of its own. To be called within a tokio runtime.
-    pub fn stand(store: SharedStore, holder: String, options: Options) -> Self {
+    /// term has an epoch of its own, above `above`: the highest that this process
+    /// knows of, which the store may have forgotten. To be called within a tokio
+    /// runtime.
+    pub fn stand(store: SharedStore, holder: String, options: Options, above: Epoch) -> Self {
         #[expect(
             clippy::disallowed_methods,
             reason = "told by this process only, a few times a term"
@@ -76,6 +78,7 @@ impl Mastership {
             core: Core::new(options),
             store,
             holder,
+            above,
             told,
             tell,
             question: None,
@@ -91,6 +94,15 @@ impl Mastership {
     /// Where it stands; changes are announced.
     pub fn standing(&self) -> watch::Receiver<Standing> {
         self.standing.clone()
+    }
+
+    /// Waits until the store has said who the master is; whether it is another
+    /// process.
+    pub async fn has_rival(&self) -> bool {
+        let mut standing = self.standing.clone();
+        let unknown = |standing: &Standing| matches!(standing, Standing::Standby { holder: None });
+        let known = standing.wait_for(|standing| !unknown(standing));
+        matches!(known.await.as_deref(), Ok(Standing::Standby { .. }))
     }
 
     /// Waits until this process is the master; `None` if that will not be.
@@ -144,6 +156,7 @@ struct Keeper {
     core: Core,
     store: SharedStore,
     holder: String,
+    above: Epoch,
     told: mpsc::UnboundedReceiver<Event>,
     tell: watch::Sender<Standing>,
     question: Option<Question>,
@@ -213,7 +226,8 @@ impl Keeper {
     async fn act(&mut self, action: Action, now: Millis) {
         match action {
             Action::Ask => {
-                self.question = Some(ask(self.store.clone(), self.holder.clone(), now));
+                let (store, holder) = (self.store.clone(), self.holder.clone());
+                self.question = Some(ask(store, holder, self.above, now));
             }
             Action::Lead { epoch } => {
                 tracing::info!(epoch = epoch.0, "this process is the master");
@@ -266,9 +280,9 @@ impl Keeper {
 }
 
 /// An answer that takes longer than a lease is worth nothing.
-fn ask(store: SharedStore, holder: String, asked_at: Millis) -> Question {
+fn ask(store: SharedStore, holder: String, above: Epoch, asked_at: Millis) -> Question {
     async move {
-        let answer = timeout(LEASE, store.acquire_lease(&holder, LEASE)).await;
+        let answer = timeout(LEASE, store.acquire_lease(&holder, LEASE, above)).await;
         let answer =
             answer.unwrap_or_else(|_| Err(StoreError::Unavailable("no answer in time".to_owned())));
         Event::Answered { asked_at, answer }

@@ -1,5 +1,6 @@
 //! Handler of `deliver.callback` (spec/http-api.md 4.1).
 
+use std::sync::LazyLock;
 use std::time::{Duration, Instant};
 
 use metrics::{counter, histogram};
@@ -7,16 +8,28 @@ use metrics::{counter, histogram};
 use super::client::{Answer, AnswerBody, CallFailure, CallbackClient};
 use super::{Callback, DataRequestAnswer, DataRequestRef, Persistence, Target};
 use crate::actors::Run;
-use crate::delivery::{backoff, nominal_delay, nominal_time};
+use crate::delivery::{backoff, is_out_of_time};
 use crate::error::Error;
 use crate::flows::request_key;
 use crate::job::{Commit, Job, Kind, Millis, NewJob, Table};
+use crate::labelled::Labelled;
 use crate::ledger::query;
 use crate::node::Context;
 
 /// When a callback comes back that found its destination busy.
 const BUSY_DELAY: Duration = Duration::from_secs(1);
 const STATUS_WITH_BODY: u16 = 200;
+
+/// By status and whether the answer's body was wanted.
+static DURATIONS: LazyLock<Labelled<(u16, bool)>> = LazyLock::new(|| {
+    Labelled::new(|(status, with_response_body)| {
+        histogram!(
+            "client_callback_duration_ms",
+            "code" => status.to_string(),
+            "with_response_body" => with_response_body.to_string(),
+        )
+    })
+});
 
 /// Delivers a callback once. Any HTTP answer means delivered.
 ///
@@ -46,7 +59,8 @@ pub async fn run_deliver(
         .await;
     Ok(match called {
         Ok(answer) => {
-            record_duration(started.elapsed(), answer.status, wants_answer);
+            let duration = started.elapsed().as_secs_f64() * 1000.0;
+            DURATIONS.record(&(answer.status, wants_answer), duration);
             Run::Commit(delivered(&callback, answer))
         }
         Err(CallFailure::Busy(receiver)) => Run::Retry {
@@ -140,23 +154,4 @@ fn try_again(persistence: &Persistence, job: &Job, limit: Duration, reason: Stri
             Run::Retry { after, reason }
         }
     }
-}
-
-/// Whether the next try would come after `limit`, by the delays of the tries so
-/// far and by the clock. By the clock alone, time in which this node was down
-/// would count; by the tries alone, those at which the destination was busy and
-/// nothing was sent.
-fn is_out_of_time(job: &Job, limit: Duration) -> bool {
-    let next = nominal_delay(job.tries);
-    let elapsed = job.accepted_at.until(Millis::now());
-    nominal_time(job.tries) + next > limit && elapsed + next > limit
-}
-
-fn record_duration(duration: Duration, status: u16, with_response_body: bool) {
-    histogram!(
-        "client_callback_duration_ms",
-        "code" => status.to_string(),
-        "with_response_body" => with_response_body.to_string(),
-    )
-    .record(duration.as_secs_f64() * 1000.0);
 }

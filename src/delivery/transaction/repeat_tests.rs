@@ -7,6 +7,7 @@ use async_trait::async_trait;
 use serde_json::{Value, json};
 
 use super::*;
+use crate::job::Outcome;
 use crate::ledger::{Broadcast, Ledger};
 use crate::mq::testing::{self, FakeLedger, MemoryState};
 use crate::node::Role;
@@ -162,4 +163,30 @@ async fn a_full_mempool_refuses_only_what_cannot_be_in_it() {
     assert!(matches!(repeat, Run::Retry { .. }), "{repeat:?}");
     let confirmation = committed(run(full(), Kind::LedgerConfirm, 0, age).await);
     assert_eq!(confirmation, Commit::nothing());
+}
+
+#[tokio::test]
+async fn one_that_cannot_be_signed_is_refused_when_its_time_is_up() {
+    let mut context = testing::context("rp1", Role::Rp, FakeLedger::recorded());
+    context.crypto = Arc::new(testing::Away);
+    let mut job = testing::job(Kind::LedgerTransact, &transact());
+    let error = run_transact(&context, &job).await.unwrap_err();
+    assert!(error.is_of_crypto_service());
+
+    job.accepted_at = Millis(Millis::now().0 - 599_000);
+    job.tries = 8;
+    let refused = committed(run_transact(&context, &job).await.unwrap());
+    assert_eq!(refused.outcome, Outcome::Done);
+    let settled: Settled = codec::decode(&refused.jobs[0].payload).unwrap();
+    let Fate::Refused { code, message } = settled.fate else {
+        panic!("{:?}", settled.fate);
+    };
+    assert_eq!(code, 10000);
+    assert!(message.contains("retry timed out"), "{message}");
+
+    let mut silent = transact();
+    silent.then = None;
+    job.new.payload = codec::encode(&silent);
+    let failed = committed(run_transact(&context, &job).await.unwrap());
+    assert!(matches!(failed.outcome, Outcome::Failed { .. }));
 }

@@ -10,6 +10,7 @@ pub mod respond;
 pub mod response_created;
 mod schema;
 pub mod service;
+pub mod sign_data;
 
 #[cfg(test)]
 mod tests;

@@ -14,7 +14,7 @@ use crate::error::{Error, codes};
 use crate::flows::call::Call;
 use crate::flows::reply::Reply;
 use crate::flows::{accept, request_key, row, state};
-use crate::job::{Commit, JobId, Kind, Table, codec};
+use crate::job::{Commit, JobId, Kind, NewJob, Row, Table, codec};
 use crate::ledger::query;
 use crate::mq::message::PackedData;
 use crate::mq::packing;
@@ -64,7 +64,8 @@ pub async fn respond(
     Ok(call.once(accept(commit)))
 }
 
-/// The same for data from an API call and from a callback's answer.
+/// The same for data from an API call and from a callback's answer. An external
+/// crypto service signs in a job: nobody waits for it.
 ///
 /// # Errors
 /// As [`respond`].
@@ -85,17 +86,6 @@ pub(super) async fn answer(
         context.node_id(),
         &request.initial_salt,
     );
-    let signature = sign(context, node_id, data, &data_salt).await?;
-    let params = json!({
-        "request_id": request_id,
-        "signature": signature,
-        "service_id": service_id,
-    });
-    let data_answer = DataAnswer {
-        signature,
-        data_salt,
-        packed_data,
-    };
     let answer_id = format!("{request_id}/{service_id}/{}", JobId::generate());
     let answer_row = row(node_id, &answer_id);
     let answered = Answered {
@@ -109,9 +99,62 @@ pub(super) async fn answer(
         report: from.report,
         call: from.call,
     };
-    let mut commit = transaction(context, &answered, params).await?;
-    commit.write(state::put(Table::DataAnswer, answer_row, &data_answer));
+    let unsigned = Unsigned {
+        answered,
+        answer_row,
+        data: data.to_owned(),
+        data_salt,
+    };
+    if context.crypto.is_local() {
+        return unsigned.sign(context, packed_data).await;
+    }
+    let key = format!("sign:{}", JobId::generate());
+    let mut commit = Commit::nothing();
+    commit.job(NewJob::new(Kind::AsSignData, key, &unsigned));
     Ok(commit)
+}
+
+/// Checked data that nobody has signed yet (payload of `as.sign_data`).
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(super) struct Unsigned {
+    pub answered: Answered,
+    answer_row: Row,
+    data: String,
+    data_salt: String,
+}
+
+impl Unsigned {
+    /// Packs and signs it, and puts the signature on its way to the ledger.
+    ///
+    /// # Errors
+    /// Those of ledger and signing.
+    pub async fn pack_and_sign(self, context: &Context) -> Result<Commit, Error> {
+        let packed_data = packing::pack(&self.data, context.config.as_data_compress_from)?;
+        self.sign(context, packed_data).await
+    }
+
+    async fn sign(self, context: &Context, packed_data: PackedData) -> Result<Commit, Error> {
+        let Answered {
+            node_id,
+            request_id,
+            service_id,
+            ..
+        } = &self.answered;
+        let signature = sign(context, node_id, &self.data, &self.data_salt).await?;
+        let params = json!({
+            "request_id": request_id,
+            "signature": signature,
+            "service_id": service_id,
+        });
+        let data_answer = DataAnswer {
+            signature,
+            data_salt: self.data_salt,
+            packed_data,
+        };
+        let mut commit = transaction(context, &self.answered, params).await?;
+        commit.write(state::put(Table::DataAnswer, self.answer_row, &data_answer));
+        Ok(commit)
+    }
 }
 
 /// Base64 signature over data and salt (spec/messaging-and-crypto.md 5.6).

@@ -176,7 +176,7 @@ async fn load(context: &Context, answer_row: &str) -> Result<DataAnswer, Error> 
 }
 
 /// The data request stays open: the client application may try again.
-fn refused(answered: &Answered, error: &Error) -> Commit {
+pub(super) fn refused(answered: &Answered, error: &Error) -> Commit {
     let mut commit = Commit::nothing();
     commit.job(match &answered.report {
         Report::Result { reply, kind } => {

@@ -339,9 +339,15 @@ impl Store for EmbeddedStore {
         })
     }
 
-    async fn acquire_lease(&self, holder: &str, ttl: Duration) -> Result<Lease, StoreError> {
+    async fn acquire_lease(
+        &self,
+        holder: &str,
+        ttl: Duration,
+        above: Epoch,
+    ) -> Result<Lease, StoreError> {
         let holder = holder.to_owned();
-        let run = move |tables: &mut Tables<'_>| operations::acquire_lease(tables, &holder, ttl);
+        let run =
+            move |tables: &mut Tables<'_>| operations::acquire_lease(tables, &holder, ttl, above);
         self.writer.write(run).await
     }
 

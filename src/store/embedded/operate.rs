@@ -31,16 +31,22 @@ fn operate_open(
     mut open: OpenJob,
 ) -> Result<Operated, Failure> {
     let mut job = record::read(operation.job, &open.record)?;
-    if !job.parked {
+    let Some(was) = operation.finds(&job) else {
         return Ok(Operated::not_parked());
-    }
+    };
     let reason = match tables.errors.get(operation.job.as_bytes())? {
         Some(error) => record::read_error(error.value())?.reason,
         None => String::new(),
     };
-    let audited = Audited::new(operation.clone(), &job, Was::Parked, &reason);
+    let audited = Audited::new(operation.clone(), &job, was, &reason);
     let operated = match operation.action {
         Action::Retry if job.kind() == Kind::Unreadable => return Ok(Operated::unreadable()),
+        Action::Retry if was == Was::Waiting => {
+            open.head.not_before = None;
+            job.new.not_before = None;
+            open.save(tables)?;
+            Operated::Open(job)
+        }
         Action::Retry => {
             let head = &mut open.head;
             head.attempt = head.attempt.saturating_add(1);

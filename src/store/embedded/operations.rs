@@ -105,6 +105,7 @@ pub(super) fn strike(
         job.note(tables, reason)?;
         Struck::Rescheduled {
             tries: job.head.tries,
+            strikes: job.head.strikes,
         }
     };
     job.save(tables)?;
@@ -178,6 +179,7 @@ pub(super) fn acquire_lease(
     tables: &mut Tables<'_>,
     holder: &str,
     ttl: Duration,
+    above: Epoch,
 ) -> Result<Lease, Failure> {
     let now = Millis::now();
     let until = Millis(tables.number("lease_until")?);
@@ -188,13 +190,13 @@ pub(super) fn acquire_lease(
     let mut epoch = tables.number("epoch")?;
     match current {
         Some(current) if current == holder => {}
-        Some(current) if until > now => {
+        Some(current) if !until.has_come(now, ttl) => {
             return Ok(Lease::HeldBy {
                 holder: current,
                 remaining: now.until(until),
             });
         }
-        Some(_) | None => epoch += 1,
+        Some(_) | None => epoch = epoch.max(above.0).saturating_add(1),
     }
     tables.texts.insert("lease_holder", holder)?;
     tables.set_number("lease_until", now.after(ttl).0)?;

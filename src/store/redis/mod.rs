@@ -25,6 +25,7 @@
 
 mod answers;
 mod arguments;
+mod durations;
 mod history;
 mod link;
 mod operate;
@@ -32,9 +33,10 @@ mod scripts;
 mod tables;
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
+use metrics::Histogram;
 use redis::{Cmd, ErrorKind, FromRedisValue, RedisError, ServerErrorKind};
 use secrecy::SecretString;
 
@@ -43,6 +45,7 @@ use self::answers::{
     stored_jobs, typed,
 };
 use self::arguments::row_name;
+use self::durations::Reads;
 use self::history::History;
 use self::link::Link;
 use self::scripts::{LuaScript, Scripts};
@@ -72,6 +75,7 @@ pub struct Options {
 pub struct RedisStore {
     link: Link,
     scripts: Scripts,
+    reads: Reads,
     prefix: String,
     failed_limits: FailedLimits,
     history: History,
@@ -95,6 +99,7 @@ impl RedisStore {
         let store = Self {
             link: Link::new(&options).map_err(store_error)?,
             scripts: Scripts::assemble(),
+            reads: Reads::new(),
             prefix: format!("{{erawan:{}}}:", options.node_id),
             failed_limits: FailedLimits::default(),
             history: History::default(),
@@ -127,7 +132,7 @@ impl RedisStore {
         let before = self.history.seq();
         let mut command = redis::cmd("GET");
         command.arg(self.key("seq"));
-        let seq: Option<u64> = self.read(&command).await?;
+        let seq: Option<u64> = self.read(&self.reads.counts, &command).await?;
         self.history.last(before, seq.unwrap_or(0));
         Ok(())
     }
@@ -136,6 +141,7 @@ impl RedisStore {
         &self,
         holder: &str,
         ttl: Duration,
+        above: Epoch,
         interruptions: u64,
     ) -> Result<Lease, StoreError> {
         let script = &self.scripts.acquire_lease;
@@ -143,7 +149,7 @@ impl RedisStore {
         let before = self.history.seq();
         let anew = self.term.load(Ordering::Acquire) != interruptions;
         command.arg(holder).arg(ttl.as_millis() as u64);
-        command.arg(u8::from(anew));
+        command.arg(above.0).arg(u8::from(anew));
         match self.run::<Answer>(script, &command).await? {
             (DONE, numbers, _) => {
                 self.term.store(interruptions, Ordering::Release);
@@ -164,7 +170,7 @@ impl RedisStore {
         let mut command = redis::cmd("INFO");
         command.arg("everything");
         // Some hosted servers refuse INFO; the warning is only a help.
-        let Ok(info) = self.read::<String>(&command).await else {
+        let Ok(info) = self.read::<String>(&self.reads.info, &command).await else {
             return;
         };
         if info.lines().any(|line| line == "aof_enabled:0") {
@@ -191,7 +197,12 @@ impl RedisStore {
     }
 
     /// Runs a command that only reads; sent again if the connection broke.
-    async fn read<T: FromRedisValue>(&self, command: &Cmd) -> Result<T, StoreError> {
+    async fn read<T: FromRedisValue>(
+        &self,
+        duration: &Histogram,
+        command: &Cmd,
+    ) -> Result<T, StoreError> {
+        let began = Instant::now();
         let mut result = self.link.send(command).await;
         if result
             .as_ref()
@@ -199,6 +210,7 @@ impl RedisStore {
         {
             result = self.link.send(command).await;
         }
+        durations::note(duration, began);
         result.and_then(typed).map_err(store_error)
     }
 
@@ -209,6 +221,7 @@ impl RedisStore {
         script: &LuaScript,
         command: &Cmd,
     ) -> Result<T, StoreError> {
+        let began = Instant::now();
         let unknown = ErrorKind::Server(ServerErrorKind::NoScript);
         let mut result = self.link.send(command).await;
         // Again, if somebody flushes the scripts in between.
@@ -219,6 +232,7 @@ impl RedisStore {
             self.write::<String>(&script.load()).await?;
             result = self.link.send(command).await;
         }
+        durations::note(&script.duration, began);
         result.and_then(typed).map_err(store_error)
     }
 
@@ -324,8 +338,9 @@ impl Store for RedisStore {
         command.arg(record::error_note(&outcome_unknown(Some(reason)), now));
         command.arg(MAX_STRIKES);
         match self.run::<Answer>(script, &command).await? {
-            (DONE, tries, _) => Ok(Struck::Rescheduled {
-                tries: first(&tries)? as u32,
+            (DONE, numbers, _) => Ok(Struck::Rescheduled {
+                tries: first(&numbers)? as u32,
+                strikes: last(&numbers)? as u32,
             }),
             (REFUSED, _, _) => Ok(Struck::Parked),
             (FENCED, _, _) => Ok(Struck::Fenced),
@@ -380,7 +395,7 @@ impl Store for RedisStore {
         }
         let mut command = redis::cmd("LRANGE");
         command.arg(self.key("audit")).arg(-signed(limit)).arg(-1);
-        let entries: Vec<Vec<u8>> = self.read(&command).await?;
+        let entries: Vec<Vec<u8>> = self.read(&self.reads.audit, &command).await?;
         entries
             .iter()
             .map(|bytes| {
@@ -398,7 +413,7 @@ impl Store for RedisStore {
         for id in ids {
             command.arg(&id.as_bytes()[..]);
         }
-        let errors: Vec<Option<Vec<u8>>> = self.read(&command).await?;
+        let errors: Vec<Option<Vec<u8>>> = self.read(&self.reads.last_errors, &command).await?;
         errors
             .into_iter()
             .map(|bytes| bytes.map(|bytes| record::read_error(&bytes)).transpose())
@@ -409,7 +424,7 @@ impl Store for RedisStore {
         let mut command = redis::cmd("ZRANGEBYSCORE");
         command.arg(self.key("parked")).arg("-inf").arg("+inf");
         command.arg("LIMIT").arg(0).arg(signed(limit));
-        let ids: Vec<Vec<u8>> = self.read(&command).await?;
+        let ids: Vec<Vec<u8>> = self.read(&self.reads.parked_ids, &command).await?;
         ids.iter().map(|id| job_id(id)).collect()
     }
 
@@ -430,7 +445,7 @@ impl Store for RedisStore {
         command.arg(format!("({after}")).arg("+inf");
         command.arg("WITHSCORES");
         command.arg("LIMIT").arg(0).arg(signed(limit));
-        let found: Vec<(Vec<u8>, u64)> = self.read(&command).await?;
+        let found: Vec<(Vec<u8>, u64)> = self.read(&self.reads.open_ids, &command).await?;
         found
             .into_iter()
             .map(|(id, seq)| Ok((seq, job_id(&id)?)))
@@ -469,7 +484,7 @@ impl Store for RedisStore {
     async fn failed_job(&self, id: JobId) -> Result<Option<FailedJob>, StoreError> {
         let mut command = redis::cmd("HGET");
         command.arg(self.key("failures")).arg(&id.as_bytes()[..]);
-        let entry: Option<Vec<u8>> = self.read(&command).await?;
+        let entry: Option<Vec<u8>> = self.read(&self.reads.failed_job, &command).await?;
         Ok(entry.map(|entry| record::read_failed(id, &entry)))
     }
 
@@ -483,10 +498,10 @@ impl Store for RedisStore {
         let (open, open_bytes) = (of("ZCARD", "open"), of("GET", "open_bytes"));
         let (parked, failed) = (of("ZCARD", "parked"), of("ZCARD", "failed"));
         let (open, open_bytes, parked, failed) = tokio::try_join!(
-            self.read(&open),
-            self.read::<Option<u64>>(&open_bytes),
-            self.read(&parked),
-            self.read(&failed)
+            self.read(&self.reads.counts, &open),
+            self.read::<Option<u64>>(&self.reads.counts, &open_bytes),
+            self.read(&self.reads.counts, &parked),
+            self.read(&self.reads.counts, &failed)
         )?;
         Ok(Counts {
             open,
@@ -496,10 +511,16 @@ impl Store for RedisStore {
         })
     }
 
-    async fn acquire_lease(&self, holder: &str, ttl: Duration) -> Result<Lease, StoreError> {
+    async fn acquire_lease(
+        &self,
+        holder: &str,
+        ttl: Duration,
+        above: Epoch,
+    ) -> Result<Lease, StoreError> {
         loop {
             let interruptions = self.interruptions();
-            let lease = self.ask_for_lease(holder, ttl, interruptions).await?;
+            let asked = self.ask_for_lease(holder, ttl, above, interruptions);
+            let lease = asked.await?;
             // Its very answer may have shown that something was lost.
             if self.interruptions() == interruptions {
                 return Ok(lease);
@@ -515,6 +536,8 @@ impl Store for RedisStore {
     }
 
     async fn ping(&self) -> Result<(), StoreError> {
-        self.read::<String>(&redis::cmd("PING")).await.map(|_| ())
+        self.read::<String>(&self.reads.ping, &redis::cmd("PING"))
+            .await
+            .map(|_| ())
     }
 }

@@ -32,13 +32,16 @@ impl RedisStore {
         for _ in 0..LOOKS {
             let done = match self.look(operation.job).await? {
                 Seen::Nothing => return Ok(Operated::NotFound),
-                Seen::Open(job, _) if !job.parked => return Ok(Operated::not_parked()),
-                Seen::Open(job, _)
-                    if job.kind() == Kind::Unreadable && operation.action == Action::Retry =>
-                {
-                    return Ok(Operated::unreadable());
+                Seen::Open(job, reason) => {
+                    let Some(was) = operation.finds(&job) else {
+                        return Ok(Operated::not_parked());
+                    };
+                    if job.kind() == Kind::Unreadable && operation.action == Action::Retry {
+                        return Ok(Operated::unreadable());
+                    }
+                    let audited = Audited::new(operation.clone(), &job, was, &reason);
+                    self.operate_open(&audited, job).await?
                 }
-                Seen::Open(job, reason) => self.operate_parked(&operation, job, &reason).await?,
                 Seen::Failed(failed) => self.operate_failed(&operation, failed).await?,
             };
             if let Some(operated) = done {
@@ -61,28 +64,33 @@ impl RedisStore {
     }
 
     /// `None`: the job is not as it was read any more.
-    async fn operate_parked(
+    async fn operate_open(
         &self,
-        operation: &Operation,
-        job: Job,
-        reason: &str,
+        audited: &Audited,
+        mut job: Job,
     ) -> Result<Option<Operated>, StoreError> {
-        let audited = Audited::new(operation.clone(), &job, Was::Parked, reason);
-        let (seen, line) = match job.kind() {
-            Kind::Unreadable => (UNREADABLE, format!("line:{}", job.key())),
-            _ => ("parked", String::new()),
+        let (line, held) = (
+            format!("line:{}", job.key()),
+            record::held_bytes(job.new.not_before),
+        );
+        let (seen, line, held) = match (job.kind(), audited.was) {
+            (Kind::Unreadable, _) => (UNREADABLE, &line[..], &[][..]),
+            (_, Was::Waiting) => ("waiting", "", &held[..]),
+            _ => ("parked", "", &[][..]),
         };
-        let mut command = self.operate_call(&audited);
-        command.arg(seen).arg(line).arg(0).arg("");
+        let mut command = self.operate_call(audited);
+        command.arg(seen).arg(line).arg(0).arg(held);
         let Some(numbers) = self.operate_unless_changed(&command).await? else {
             return Ok(None);
         };
-        if operation.action != Action::Retry {
+        if audited.operation.action != Action::Retry {
             return Ok(Some(Operated::Ended));
         }
-        let mut job = job;
-        job.attempt = first(&numbers)? as u32;
-        (job.strikes, job.parked, job.new.not_before) = (0, false, None);
+        job.new.not_before = None;
+        if audited.was == Was::Parked {
+            job.attempt = first(&numbers)? as u32;
+            (job.strikes, job.parked) = (0, false);
+        }
         Ok(Some(Operated::Open(job)))
     }
 

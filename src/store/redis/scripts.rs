@@ -1,12 +1,17 @@
 //! The Lua scripts: each operation that changes anything, or reads more than
 //! one thing, is one of them and so is atomic.
 
+use metrics::Histogram;
 use redis::{Cmd, Script};
+
+use super::durations;
 
 /// A script and the SHA-1 that Redis knows it by.
 pub(super) struct LuaScript {
     pub code: String,
     pub hash: String,
+    /// Of its runs.
+    pub duration: Histogram,
 }
 
 macro_rules! scripts {
@@ -16,7 +21,7 @@ macro_rules! scripts {
 
         impl Scripts {
             pub fn assemble() -> Self {
-                Self { $($name: LuaScript::new(concat!(
+                Self { $($name: LuaScript::new(stringify!($name), concat!(
                     include_str!("scripts/shared.lua"),
                     $(include_str!(concat!("scripts/", $piece, ".lua")),)+
                 )),)* }
@@ -43,10 +48,11 @@ scripts! {
 }
 
 impl LuaScript {
-    fn new(code: &str) -> Self {
+    fn new(name: &'static str, code: &str) -> Self {
         Self {
             code: code.to_owned(),
             hash: Script::new(code).get_hash().to_owned(),
+            duration: durations::of(name),
         }
     }
 

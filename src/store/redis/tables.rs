@@ -19,13 +19,13 @@ impl State for RedisStore {
     ) -> Result<Option<Vec<u8>>, StoreError> {
         let mut command = redis::cmd("HGET");
         command.arg(self.row_key(table, row)).arg(column);
-        self.read(&command).await
+        self.read(&self.reads.get, &command).await
     }
 
     async fn columns(&self, table: Table, row: &str) -> Result<Vec<(Column, Vec<u8>)>, StoreError> {
         let mut command = redis::cmd("HGETALL");
         command.arg(self.row_key(table, row));
-        let mut columns: Vec<(Column, Vec<u8>)> = self.read(&command).await?;
+        let mut columns: Vec<(Column, Vec<u8>)> = self.read(&self.reads.columns, &command).await?;
         columns.sort_unstable();
         Ok(columns)
     }
@@ -56,7 +56,7 @@ impl State for RedisStore {
             let mut command = redis::cmd("SCAN");
             command.arg(cursor).arg("MATCH").arg(&pattern);
             command.arg("COUNT").arg(1000);
-            let (next, keys): (u64, Vec<String>) = self.read(&command).await?;
+            let (next, keys): (u64, Vec<String>) = self.read(&self.reads.rows, &command).await?;
             rows.extend(
                 keys.iter()
                     .filter_map(|key| key.strip_prefix(&table_prefix))

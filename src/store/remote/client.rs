@@ -304,7 +304,7 @@ impl Store for RemoteStore {
     }
 
     /// Always refused.
-    async fn acquire_lease(&self, _: &str, _: Duration) -> Result<Lease, StoreError> {
+    async fn acquire_lease(&self, _: &str, _: Duration, _: Epoch) -> Result<Lease, StoreError> {
         Err(not_for_workers())
     }
 

@@ -38,11 +38,21 @@ impl Core {
         self.scan.no_later_than(step.now);
     }
 
+    /// Whatever the answer leads to, the scan that may have asked for the job has
+    /// it: a scan that waits for an answer that has come would be the last one.
     pub(super) fn fetched(&mut self, step: &mut Step, id: JobId, job: Option<Job>) {
         let looked_at = self.parked_look.answered(id);
         if self.is_parked(id) && !self.unsettled.contains_key(&id) {
-            return self.looked_at(step, id, looked_at, job);
+            self.looked_at(step, id, looked_at, job);
+        } else {
+            self.read(step, id, job);
         }
+        if let Some((through, full)) = self.scan.found(id) {
+            self.complete(step, through, full);
+        }
+    }
+
+    fn read(&mut self, step: &mut Step, id: JobId, job: Option<Job>) {
         match (self.unsettled.get(&id), job) {
             (Some(Asked::Overtaken), _) => {
                 self.unsettled.remove(&id);
@@ -64,9 +74,6 @@ impl Core {
             (_, Some(job)) => self.learn(step, job),
             (_, None) => {}
         }
-        if let Some((through, full)) = self.scan.found(id) {
-            self.complete(step, through, full);
-        }
     }
 
     /// The store told of a job that is parked here; it was asked for the one
@@ -74,9 +81,9 @@ impl Core {
     fn looked_at(&mut self, step: &mut Step, id: JobId, seq: Option<u64>, job: Option<Job>) {
         let known = self.queue.find(id).map(|(seq, _)| seq);
         match job {
-            Some(job) if Some(job.seq) == known => self.changed(step, job),
+            Some(job) => self.changed(step, job),
             None if seq.is_some() && seq == known => self.found_ended(step, id),
-            _ => {}
+            None => {}
         }
     }
 

@@ -34,6 +34,7 @@ use super::queue::{Phase, Queue};
 use super::scan::{self, Scan};
 use super::sessions::Sessions;
 use super::snapshot::{SessionSnapshot, Snapshot};
+use super::tally::Tally;
 
 /// How many parked jobs a snapshot names.
 const PARKED_SHOWN: usize = 100;
@@ -153,6 +154,16 @@ impl Core {
             complete_seq: self.queue.horizon().complete(),
             height: self.queue.height(),
         }
+    }
+
+    /// Whether a scan waits for what the store says.
+    pub fn is_scanning(&self) -> bool {
+        self.scan.stage != scan::Stage::Idle
+    }
+
+    /// How much is open of what operators ask for.
+    pub(super) fn tally(&self) -> Tally {
+        self.queue.tally()
     }
 
     /// Whether a job is known to be parked.

@@ -2,7 +2,7 @@
 
 use super::{Asked, Core, Step};
 use crate::actors::dispatcher::event::Action;
-use crate::actors::dispatcher::queue::Phase;
+use crate::actors::dispatcher::queue::{Entry, Phase};
 use crate::job::{Job, JobId};
 
 impl Core {
@@ -18,7 +18,7 @@ impl Core {
             // The answer will tell.
             (Phase::Unsettled, Some(Asked::Releasing | Asked::Overtaken) | None) => false,
             (Phase::Unsettled, Some(Asked::Reading(attempt))) => job.attempt > *attempt,
-            _ => job.attempt > entry.job().attempt,
+            _ => job.attempt > entry.job().attempt || is_hurried(entry, &job),
         };
         if is_news {
             self.unsettled.remove(&id);
@@ -37,10 +37,11 @@ impl Core {
 
     /// Operators may have decided when nobody could tell.
     pub(super) fn look_at_parked(&mut self, step: &mut Step) {
-        if !self.is_open() || !self.parked_look.is_due(step.now) {
+        let interval = self.options.parked_interval;
+        if !self.is_open() || !self.parked_look.is_due(step.now, interval) {
             return;
         }
-        let next = step.now.after(self.options.parked_interval);
+        let next = step.now.after(interval);
         let page = self.queue.parked(self.parked_look.after());
         let page: Vec<_> = page.take(self.options.page).collect();
         self.parked_look.start(&page, next);
@@ -49,4 +50,11 @@ impl Core {
             step.actions.push(Action::Fetch(ids));
         }
     }
+}
+
+/// Whether an operator has made a job that waits to be tried again wait no more.
+fn is_hurried(known: &Entry, job: &Job) -> bool {
+    let waits = matches!(known.phase(), Phase::Blocked(_) | Phase::HeldUntil(_));
+    let of = |job: &Job| (job.attempt, job.tries);
+    waits && job.tries > 0 && of(known.job()) == of(job) && job.new.not_before.is_none()
 }

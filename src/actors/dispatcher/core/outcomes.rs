@@ -49,8 +49,17 @@ impl Core {
             // The store is being asked already, or will be when the other
             // session of this worker is lost.
             _ if holder != Some(session) => self.stale_outcomes += 1,
-            End::Rescheduled { not_before, tries } => {
-                self.queue.reschedule(seq, not_before, tries, step.now);
+            End::Rescheduled {
+                not_before,
+                tries,
+                strikes,
+            } => {
+                let again = |job: &mut Job| {
+                    job.new.not_before = Some(not_before);
+                    job.tries = tries;
+                    job.strikes = strikes;
+                };
+                self.queue.change(seq, step.now, again);
             }
             // Not asked for: an answer that is on its way may be older. What an
             // operator decides meanwhile is told, or looked up with the others.

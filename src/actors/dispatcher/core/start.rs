@@ -63,12 +63,12 @@ impl Core {
     }
 
     pub(super) fn move_on(&mut self, step: &mut Step) {
+        let window = self.options.adoption_window;
         match self.stage {
-            Stage::LoadingAgain(instant) if instant <= step.now => self.load(step),
-            // Later than ever planned: the clock has been set back.
-            Stage::Adopting(Some(until))
-                if until <= step.now || until > step.now.after(self.options.adoption_window) =>
-            {
+            Stage::LoadingAgain(instant) if instant.has_come(step.now, LOAD_RETRY) => {
+                self.load(step);
+            }
+            Stage::Adopting(Some(until)) if until.has_come(step.now, window) => {
                 self.begin(step);
             }
             _ => {}

@@ -1,6 +1,7 @@
 //! What the queue keeps beside its jobs, by their phase.
 
 use super::{LaneNo, Phase, Queue};
+use crate::flows::dispatch::is_of_request;
 use crate::mistake::{self, Mistake};
 
 impl Queue {
@@ -31,6 +32,7 @@ impl Queue {
             self.on_worker(seq, true);
         }
         *self.count(phase) += 1;
+        self.tell_tally(seq, true);
     }
 
     pub(super) fn unindex(&mut self, seq: u64) {
@@ -55,14 +57,31 @@ impl Queue {
             self.on_worker(seq, false);
         }
         *self.count(phase) -= 1;
+        self.tell_tally(seq, false);
+    }
+
+    /// A job enters its phase, or leaves it.
+    fn tell_tally(&mut self, seq: u64, enters: bool) {
+        let Some(entry) = self.jobs.get(&seq) else {
+            return;
+        };
+        self.tally.count(entry.job.kind(), entry.phase, enters);
+        if let Some(lane) = self.lanes.get_mut(&entry.lane)
+            && is_of_request(&lane.key)
+        {
+            self.tally
+                .count_of_request(entry.phase, &mut lane.of_request, enters);
+        }
     }
 
     /// Whether a job is on a worker counts for the receiver of a delivery.
     fn on_worker(&mut self, seq: u64, is_on: bool) {
-        let entry = self.jobs.get(&seq);
-        match entry.and_then(|entry| entry.job.new.receiver()) {
-            Some(receiver) if is_on => self.deliveries.started(receiver),
-            Some(receiver) => self.deliveries.stopped(receiver),
+        let Some(job) = self.jobs.get(&seq).map(|entry| &entry.job) else {
+            return;
+        };
+        match job.new.receiver() {
+            Some(receiver) if is_on => self.deliveries.started(receiver, job.runs_apart()),
+            Some(receiver) => self.deliveries.stopped(receiver, job.runs_apart()),
             None => {}
         }
     }

@@ -13,9 +13,9 @@ impl Queue {
     /// to the receiver whose turn it is.
     pub(in crate::actors::dispatcher) fn first_ready(&self, need: Need) -> Option<(u64, &Entry)> {
         let lane = match need.pool {
-            pool if need.apart => *self.ready_apart.get(&pool)?.values().next()?,
+            Pool::Run if need.apart => *self.ready_run_apart.values().next()?,
             Pool::Run => *self.ready_run.values().next()?,
-            Pool::Delivery => self.deliveries.first()?,
+            Pool::Delivery => self.deliveries.first(need.apart)?,
         };
         let seq = self.first_in_line(lane)?;
         self.jobs.get(&seq).map(|entry| (seq, entry))
@@ -68,6 +68,7 @@ impl Queue {
         let (no, key) = (self.turn, key.clone());
         self.lane_by_key.insert(key.clone(), no);
         let lane = Lane {
+            of_request: 0,
             key,
             jobs: 1,
             running: 0,
@@ -111,25 +112,19 @@ impl Queue {
     }
 
     fn is_ready(&mut self, need: Need, key: &str, turn: u64, no: LaneNo) {
-        if need.apart {
-            let lanes = self.ready_apart.entry(need.pool).or_default();
-            lanes.insert(turn, no);
-            return;
-        }
         match need.pool {
+            Pool::Run if need.apart => drop(self.ready_run_apart.insert(turn, no)),
             Pool::Run => drop(self.ready_run.insert(turn, no)),
-            Pool::Delivery => self.deliveries.ready(receiver_of(key), turn, no),
+            Pool::Delivery => {
+                let receiver = receiver_of(key);
+                self.deliveries.ready(receiver, need.apart, turn, no);
+            }
         }
     }
 
     fn is_ready_no_more(&mut self, need: Need, key: &str, turn: u64) {
-        if need.apart {
-            if let Some(lanes) = self.ready_apart.get_mut(&need.pool) {
-                lanes.remove(&turn);
-            }
-            return;
-        }
         match need.pool {
+            Pool::Run if need.apart => drop(self.ready_run_apart.remove(&turn)),
             Pool::Run => drop(self.ready_run.remove(&turn)),
             Pool::Delivery => self.deliveries.unready(receiver_of(key), turn),
         }

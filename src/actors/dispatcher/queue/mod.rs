@@ -1,7 +1,7 @@
 //! All open jobs, and for each key the line in which they wait.
 //!
-//! A job is in exactly one [`Phase`], and [`Queue::enter`] is the only place
-//! that changes it, so that every index agrees with every other. Each key has a
+//! A job is in exactly one [`Phase`], and [`Queue::put`] is the only place that
+//! changes it, so that every index agrees with every other. Each key has a
 //! *lane*. The jobs in its line are ordered by their place: the store's `seq`,
 //! or, for jobs that were held, the highest `seq` known when they came due. A
 //! lane is ready when nothing of it runs and its first job may start.
@@ -13,7 +13,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::cluster::message::light;
-use crate::job::{Class, Job, JobId, Millis, Pool};
+use crate::job::{Class, Job, JobId, Millis};
 
 use crate::mistake::{self, Mistake};
 
@@ -23,6 +23,7 @@ use super::horizon::Horizon;
 use super::receivers::Receivers;
 use super::sessions::Need;
 use super::snapshot::JobCounts;
+use super::tally::Tally;
 
 /// Where an open job is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -78,6 +79,8 @@ struct Lane {
     jobs: u32,
     /// Jobs that are assigned or unsettled; nothing else may start.
     running: u32,
+    /// If it is that of a request: its jobs in line, assigned or unsettled.
+    of_request: u32,
     /// What its first job needs, and its turn in `ready`.
     ready: Option<(Need, u64)>,
 }
@@ -92,10 +95,10 @@ pub(super) struct Queue {
     /// Lanes whose first job is the node's own work and may start, in the order
     /// they got ready.
     ready_run: BTreeMap<u64, LaneNo>,
+    /// The same, if it runs apart from others that were struck.
+    ready_run_apart: BTreeMap<u64, LaneNo>,
     /// Lanes whose first job is a delivery and may start, by receiver.
     deliveries: Receivers,
-    /// Lanes whose first job may start, but apart from others that were struck.
-    ready_apart: BTreeMap<Pool, BTreeMap<u64, LaneNo>>,
     /// Lanes whose first job waits for an unknown predecessor, by that one.
     awaiting: BTreeSet<(u64, LaneNo)>,
     /// Jobs an earlier master may have assigned, and nobody claimed yet.
@@ -112,6 +115,7 @@ pub(super) struct Queue {
     height: u64,
     turn: u64,
     counts: JobCounts,
+    tally: Tally,
 }
 
 impl Queue {
@@ -230,15 +234,17 @@ impl Queue {
 
     /// The store has parked a job.
     pub(super) fn park(&mut self, seq: u64, now: Millis) {
-        if let Some(entry) = self.jobs.get_mut(&seq) {
-            Arc::make_mut(&mut entry.job).parked = true;
-            self.requeue(seq, now);
-        }
+        self.change(seq, now, |job| job.parked = true);
     }
 
     /// Moves a job to another phase.
     pub(super) fn enter(&mut self, seq: u64, phase: Phase) {
         self.unindex(seq);
+        self.put(seq, phase);
+    }
+
+    /// Puts a job that no index has where its phase says.
+    fn put(&mut self, seq: u64, phase: Phase) {
         let Some(entry) = self.jobs.get_mut(&seq) else {
             return;
         };
@@ -253,22 +259,21 @@ impl Queue {
 
     /// Takes what the store says of a known job, and puts it where that says.
     pub(super) fn refresh(&mut self, job: Job, now: Millis) {
-        let seq = job.seq;
-        if let Some(entry) = self.jobs.get_mut(&seq) {
-            entry.job = Arc::new(light(job));
-            self.requeue(seq, now);
-        }
+        self.change(job.seq, now, |known| *known = light(job));
     }
 
-    /// A worker rescheduled a job: a transactional one keeps its place and
-    /// blocks its key, others leave the line.
-    pub(super) fn reschedule(&mut self, seq: u64, not_before: Millis, tries: u32, now: Millis) {
-        if let Some(entry) = self.jobs.get_mut(&seq) {
-            let job = Arc::make_mut(&mut entry.job);
-            job.new.not_before = Some(not_before);
-            job.tries = tries;
-            self.requeue(seq, now);
-        }
+    /// Changes what is known of a job, and puts it where that says. (One that was
+    /// rescheduled keeps its place and blocks its key if it is transactional, and
+    /// leaves the line otherwise.)
+    pub(super) fn change(&mut self, seq: u64, now: Millis, how: impl FnOnce(&mut Job)) {
+        // Some indexes go by the job itself: it changes while none has it.
+        self.unindex(seq);
+        let Some(entry) = self.jobs.get_mut(&seq) else {
+            return;
+        };
+        how(Arc::make_mut(&mut entry.job));
+        let job = entry.job.clone();
+        self.put(seq, self.phase_by_itself(&job, now));
     }
 
     /// Puts a job back where it belongs by itself, at its old place.
@@ -313,13 +318,17 @@ impl Queue {
     }
 
     pub(super) fn counts(&self) -> JobCounts {
-        let apart: usize = self.ready_apart.values().map(BTreeMap::len).sum();
-        let ready = self.ready_run.len() + self.deliveries.count() + apart;
+        let run = self.ready_run.len() + self.ready_run_apart.len();
+        let ready = run + self.deliveries.count();
         JobCounts {
             ready,
             waiting: self.counts.waiting - ready,
             ..self.counts
         }
+    }
+
+    pub(super) fn tally(&self) -> Tally {
+        self.tally
     }
 
     /// Parked jobs with `seq > after`, oldest first.

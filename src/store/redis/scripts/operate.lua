@@ -12,8 +12,9 @@ local function finish_lost(id, line)
   return true
 end
 
--- `seen`: 'parked', 'unreadable', or the first 8 bytes of the failed job's
--- entry; if that is not how it is, nothing is done and the caller looks again.
+-- `seen`: 'parked', 'waiting' (until `record`), 'unreadable', or the first 8
+-- bytes of the failed job's entry; if that is not how it is, nothing is done and
+-- the caller looks again.
 local id, action, audited, kept = take(), take(), take(), count()
 local seen, line, attempt, record = take(), take(), take(), take()
 local readable, job = pcall(open_job, id)
@@ -27,8 +28,13 @@ elseif not readable then
   return {1, {}, {}}
 elseif job then
   local is_seen = seen == 'unreadable' or (seen == 'parked' and has(job, PARKED))
+    or (seen == 'waiting' and job.held == record and not has(job, PARKED))
   if not is_seen then return {1, {}, {}} end
-  if action == 'retry' then
+  if seen == 'waiting' then
+    job.held = string.rep('\0', 8)
+    clear(job, HELD)
+    save(job)
+  elseif action == 'retry' then
     job.attempt, job.strikes, job.held = job.attempt + 1, 0, string.rep('\0', 8)
     clear(job, HELD)
     clear(job, CLAIMED)

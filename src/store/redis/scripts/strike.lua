@@ -13,4 +13,4 @@ else
   note(job, reason)
 end
 save(job)
-return {parks and 1 or 0, {job.tries}, {}}
+return {parks and 1 or 0, {job.tries, job.strikes}, {}}

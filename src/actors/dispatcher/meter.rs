@@ -1,0 +1,181 @@
+//! What metrics and operators see of the queue (spec/process-model-and-config.md
+//! 11). The gauges of what a node has pending are shared out: the dispatcher
+//! shows what no worker has, and each worker what it runs, so that the sum over
+//! the processes is the node's.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Instant;
+
+use metrics::{Counter, Gauge, Histogram, counter, gauge, histogram};
+
+use crate::cluster::message::{End, Outcome};
+use crate::cluster::{BacklogBoard, OpenJobs};
+use crate::flows::dispatch::is_of_request;
+use crate::job::{Job, JobId, Millis};
+use crate::store::Release;
+
+use super::tally::Tally;
+
+/// Shows the tally for as long as it lives.
+pub(super) struct Meter {
+    board: Arc<BacklogBoard>,
+    crypto_is_external: bool,
+    shown: Tally,
+    outbound_messages: Gauge,
+    inbound_messages: Gauge,
+    callbacks: Gauge,
+    crypto_retries: Gauge,
+    requests: Gauge,
+    in_line: Gauge,
+    running: Gauge,
+    waited: Histogram,
+    ran: Histogram,
+    failures: Counter,
+    /// When jobs of requests were assigned, and under which attempt. Bounded by
+    /// the credit of the workers.
+    assigned: HashMap<JobId, (u32, Instant)>,
+    /// When the last block was seen.
+    block_at: Millis,
+}
+
+impl Meter {
+    pub(super) fn new(board: Arc<BacklogBoard>, crypto_is_external: bool) -> Self {
+        board.set_jobs(Some(OpenJobs::default()));
+        Self {
+            board,
+            crypto_is_external,
+            shown: Tally::default(),
+            outbound_messages: gauge!("pending_outbound_mq_messages_total"),
+            inbound_messages: gauge!("processing_inbound_mq_messages_total"),
+            callbacks: gauge!("pending_client_callbacks_total"),
+            crypto_retries: gauge!("pending_external_crypto_callbacks_total"),
+            requests: gauge!("requests_in_request_process_queue_total"),
+            in_line: gauge!("pending_tasks_in_request_process_queue_total"),
+            running: gauge!("processing_tasks_in_request_process_queue_total"),
+            waited: histogram!("tasks_in_request_process_queue_pending_duration_ms"),
+            ran: histogram!("tasks_in_request_process_queue_process_duration_ms"),
+            failures: counter!("tasks_in_request_process_queue_fails_total"),
+            assigned: HashMap::new(),
+            block_at: Millis::default(),
+        }
+    }
+
+    /// Shows what is open now.
+    pub(super) fn show(&mut self, mut tally: Tally) {
+        if !self.crypto_is_external {
+            tally.crypto_retries = 0;
+        }
+        if tally == self.shown {
+            return;
+        }
+        self.move_gauges(tally);
+        self.board.set_jobs(Some(OpenJobs {
+            outbound_messages: tally.outbound_messages.open as u64,
+            inbound_messages: tally.inbound_messages.open as u64,
+            callbacks: tally.callbacks.open as u64,
+            crypto_retries: tally.crypto_retries as u64,
+        }));
+    }
+
+    fn move_gauges(&mut self, tally: Tally) {
+        let old = std::mem::replace(&mut self.shown, tally);
+        let step = |gauge: &Gauge, old: usize, new: usize| {
+            if old != new {
+                gauge.increment(new as f64 - old as f64);
+            }
+        };
+        step(
+            &self.outbound_messages,
+            old.outbound_messages.waiting,
+            tally.outbound_messages.waiting,
+        );
+        step(
+            &self.inbound_messages,
+            old.inbound_messages.waiting,
+            tally.inbound_messages.waiting,
+        );
+        step(
+            &self.callbacks,
+            old.callbacks.waiting,
+            tally.callbacks.waiting,
+        );
+        step(
+            &self.crypto_retries,
+            old.crypto_retries,
+            tally.crypto_retries,
+        );
+        step(&self.requests, old.requests, tally.requests);
+        step(
+            &self.in_line,
+            old.request_jobs_in_line,
+            tally.request_jobs_in_line,
+        );
+        step(
+            &self.running,
+            old.request_jobs_running,
+            tally.request_jobs_running,
+        );
+    }
+
+    /// A block was seen: jobs that waited for it come due.
+    pub(super) fn saw_block(&mut self) {
+        self.block_at = Millis::now();
+    }
+
+    /// These jobs are handed to a worker.
+    pub(super) fn assigns(&mut self, jobs: &[Arc<Job>]) {
+        let (now, instant) = (Millis::now(), Instant::now());
+        for job in jobs.iter().filter(|job| is_of_request(job.key())) {
+            self.assigned.insert(job.id(), (job.attempt, instant));
+            let waited = self.due_at(job).until(now);
+            self.waited.record(waited.as_millis() as f64);
+        }
+    }
+
+    /// Since when a job could be assigned. One that was held for a block came
+    /// due at the last one or, if the queue is long, at one before it.
+    fn due_at(&self, job: &Job) -> Millis {
+        let block = match job.new.after_height {
+            Some(_) if job.tries == 0 => self.block_at,
+            _ => Millis::default(),
+        };
+        let held_until = job.new.not_before.unwrap_or_default();
+        job.accepted_at.max(held_until).max(block)
+    }
+
+    /// Workers report. Of jobs that were assigned by an earlier master nothing
+    /// is known, and they are left out.
+    pub(super) fn ended(&mut self, outcomes: &[Outcome]) {
+        for Outcome { attempt, end } in outcomes {
+            let Some((number, since)) = self.assigned.get(&attempt.job) else {
+                continue;
+            };
+            if *number != attempt.number {
+                continue;
+            }
+            match end {
+                End::Committed { failed: false, .. } => {
+                    self.ran.record(since.elapsed().as_secs_f64() * 1000.0);
+                }
+                End::Committed { failed: true, .. } | End::Parked => self.failures.increment(1),
+                End::Rescheduled { .. } | End::Fenced | End::HandedBack => {}
+            }
+            self.assigned.remove(&attempt.job);
+        }
+    }
+
+    /// These are given up.
+    pub(super) fn gives_up(&mut self, jobs: &[Release]) {
+        for release in jobs {
+            self.assigned.remove(&release.job);
+        }
+    }
+}
+
+impl Drop for Meter {
+    fn drop(&mut self) {
+        self.move_gauges(Tally::default());
+        self.board.set_jobs(None);
+    }
+}

@@ -1,0 +1,83 @@
+//! How much of a node's work is open, for operators. The master's dispatcher
+//! knows it; workers are told with the master's heartbeats.
+
+use parking_lot::Mutex;
+
+/// Open jobs, by what operators ask for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub struct OpenJobs {
+    /// Messages to other nodes that are not acknowledged.
+    pub outbound_messages: u64,
+    /// Messages of other nodes that no role has been given yet.
+    pub inbound_messages: u64,
+    /// Callbacks that are not delivered.
+    pub callbacks: u64,
+    /// Jobs that call the external crypto service, have failed for a reason
+    /// that may pass, and wait to try again.
+    pub crypto_retries: u64,
+}
+
+/// Blocks that were seen and have not led to jobs yet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Blocks {
+    /// Height of the first.
+    pub first: u64,
+    /// Height of the last.
+    pub last: u64,
+}
+
+impl Blocks {
+    /// How many.
+    pub fn count(self) -> u64 {
+        (self.last + 1).saturating_sub(self.first)
+    }
+}
+
+/// What is open of a node's work.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub struct Backlog {
+    /// Jobs.
+    pub jobs: OpenJobs,
+    /// Blocks, if there are any.
+    pub blocks: Option<Blocks>,
+}
+
+/// Where a process keeps the backlog as it knows it now.
+#[derive(Debug, Default)]
+pub struct BacklogBoard(Mutex<Known>);
+
+#[derive(Debug, Default)]
+struct Known {
+    /// `None`: there is no dispatcher here, and no master has told.
+    jobs: Option<OpenJobs>,
+    blocks: Option<Blocks>,
+}
+
+impl BacklogBoard {
+    /// What is known; `None` if nobody is there who knows.
+    pub fn latest(&self) -> Option<Backlog> {
+        let known = self.0.lock();
+        known.jobs.map(|jobs| Backlog {
+            jobs,
+            blocks: known.blocks,
+        })
+    }
+
+    /// The dispatcher's count; `None` when it ends.
+    pub fn set_jobs(&self, jobs: Option<OpenJobs>) {
+        self.0.lock().jobs = jobs;
+    }
+
+    /// Those that are being followed.
+    pub fn set_blocks(&self, blocks: Option<Blocks>) {
+        self.0.lock().blocks = blocks;
+    }
+
+    /// What the master told; `None` when it is gone.
+    pub fn tell(&self, backlog: Option<Backlog>) {
+        *self.0.lock() = Known {
+            jobs: backlog.map(|backlog| backlog.jobs),
+            blocks: backlog.and_then(|backlog| backlog.blocks),
+        };
+    }
+}

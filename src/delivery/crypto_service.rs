@@ -1,0 +1,60 @@
+//! Jobs whose external crypto service cannot be reached (spec/http-api.md 4.7).
+//! They are tried again as callbacks are, and as long; then they fail, and the
+//! client is told as of any other failure. Messages of other nodes are the
+//! exception: they wait to be opened for as long as it takes.
+
+use metrics::counter;
+
+use super::is_out_of_time;
+use crate::error::{Error, codes};
+use crate::job::Job;
+use crate::node::Context;
+
+/// What a run of `job` that met this error has to make of it: the same, or the
+/// end of its tries.
+pub fn given_up_in_time(context: &Context, job: &Job, error: Error) -> Error {
+    let limit = context.config.callback_retry_timeout;
+    if !error.is_of_crypto_service() || !is_out_of_time(job, limit) {
+        return error;
+    }
+    counter!("external_crypto_callback_timeouts_total").increment(1);
+    let text = format!("callback retry timed out: {}", error.message());
+    Error::with_message(codes::UNKNOWN_ERROR, text)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::flows::testing::{TestNode, job};
+    use crate::job::{Kind, Millis, NewJob};
+    use crate::node::Role;
+
+    fn old_job(age: Duration, tries: u32) -> Job {
+        let mut job = job(NewJob::new(Kind::LedgerTransact, "key", &()));
+        job.accepted_at = Millis(Millis::now().0 - age.as_millis() as u64);
+        job.tries = tries;
+        job
+    }
+
+    #[tokio::test]
+    async fn only_the_crypto_service_is_given_up_and_only_after_its_time() {
+        let context = TestNode::new("rp1", Role::Rp).context;
+        let away = || {
+            let error = Error::with_message(codes::UNKNOWN_ERROR, "no connection");
+            error.temporary().of_crypto_service()
+        };
+        let minutes = |minutes: u64| Duration::from_secs(60 * minutes);
+        let given_up = |age, tries, error| {
+            let error = given_up_in_time(&context, &old_job(age, tries), error);
+            !error.is_temporary()
+        };
+        assert!(!given_up(minutes(1), 2, away()));
+        assert!(!given_up(minutes(60), 1, away()), "the node was down");
+        assert!(!given_up(minutes(1), 20, away()), "the ledger was down");
+        assert!(given_up(minutes(9), 8, away()));
+        let ledger = Error::from(codes::TENDERMINT_NOT_CONNECTED).temporary();
+        assert!(!given_up(minutes(60), 20, ledger));
+    }
+}

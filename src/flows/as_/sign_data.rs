@@ -1,0 +1,30 @@
+//! An external crypto service signs the data of an AS (spec/flows.md 4.5).
+
+use super::respond::Unsigned;
+use super::response_created::refused;
+use crate::delivery::crypto_service::given_up_in_time;
+use crate::error::Error;
+use crate::flows::call::Call;
+use crate::job::{Commit, Job};
+use crate::node::Context;
+
+/// Handler of `as.sign_data`. Data that cannot be signed is reported as the
+/// ledger's refusal is, and the data request stays open.
+///
+/// # Errors
+/// Temporary ones; those of the payload.
+pub async fn handle(context: &Context, job: &Job) -> Result<Commit, Error> {
+    let unsigned: Unsigned = job.payload()?;
+    let answered = unsigned.answered.clone();
+    let signed = unsigned.pack_and_sign(context).await;
+    match signed.map_err(|error| given_up_in_time(context, job, error)) {
+        Err(error) if !error.is_temporary() && !error.is_unreadable() => {
+            let mut commit = refused(&answered, &error);
+            commit
+                .writes
+                .extend(answered.call.as_ref().map(Call::forget));
+            Ok(commit)
+        }
+        other => other,
+    }
+}

@@ -1,0 +1,150 @@
+//! What a process runs, and what metrics tell of it
+//! (spec/process-model-and-config.md 11).
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use metrics::{Counter, Gauge, Histogram, counter, gauge, histogram};
+
+use crate::actors::Run;
+use crate::error::Error;
+use crate::job::{Commit, Job, Kind, Millis, Outcome};
+
+/// The jobs this process is running, and what became of those it has run. Made
+/// once, so that a run costs no look-up of a metric by its name.
+pub struct Activity {
+    kinds: HashMap<Kind, OfKind>,
+    not_waiting: Histogram,
+    waiting: Histogram,
+    acknowledged: Histogram,
+}
+
+/// Of one kind.
+struct OfKind {
+    running: AtomicU64,
+    /// Of the replaced system, if it has one for what these jobs stand for. The
+    /// master adds those that no worker has.
+    pending: Gauge,
+    total: Counter,
+    duration: Histogram,
+}
+
+impl OfKind {
+    fn new(kind: Kind) -> Self {
+        let pending = match kind {
+            Kind::DeliverMessage | Kind::MqSend => gauge!("pending_outbound_mq_messages_total"),
+            Kind::MqReceive => gauge!("processing_inbound_mq_messages_total"),
+            Kind::DeliverCallback => gauge!("pending_client_callbacks_total"),
+            _ => Gauge::noop(),
+        };
+        let total = counter!("erawan_jobs_total", "kind" => kind.name());
+        let duration = histogram!("erawan_job_duration_ms", "kind" => kind.name());
+        Self {
+            running: AtomicU64::new(0),
+            pending,
+            total,
+            duration,
+        }
+    }
+}
+
+impl Default for Activity {
+    fn default() -> Self {
+        let received = |waits: &'static str| histogram!("inbound_mq_message_process_duration_ms", "type" => waits);
+        let kinds = Kind::ALL.iter();
+        Self {
+            kinds: kinds.map(|kind| (*kind, OfKind::new(*kind))).collect(),
+            not_waiting: received("does_not_wait_for_block"),
+            waiting: received("wait_for_block"),
+            acknowledged: histogram!("outbound_mq_message_duration_ms"),
+        }
+    }
+}
+
+impl Activity {
+    /// Jobs of this kind being run now.
+    pub fn running(&self, kind: Kind) -> u64 {
+        let of_kind = self.kinds.get(&kind);
+        of_kind.map_or(0, |of_kind| of_kind.running.load(Ordering::Relaxed))
+    }
+
+    /// Counts a job as running until the answer is dropped.
+    pub(super) fn begin(&self, kind: Kind) -> Running<'_> {
+        let of_kind = self.kinds.get(&kind);
+        if let Some(of_kind) = of_kind {
+            of_kind.running.fetch_add(1, Ordering::Relaxed);
+            of_kind.pending.increment(1.0);
+        }
+        Running(of_kind)
+    }
+
+    /// A run has ended. `height`: that of the newest block.
+    pub(super) fn ended(
+        &self,
+        job: &Job,
+        duration: Duration,
+        outcome: &Result<Run, Error>,
+        height: u64,
+    ) {
+        if let Some(of_kind) = self.kinds.get(&job.kind()) {
+            of_kind.total.increment(1);
+            of_kind.duration.record(duration.as_secs_f64() * 1000.0);
+        }
+        if let Ok(Run::Commit(commit)) = outcome {
+            match job.kind() {
+                Kind::MqReceive => self.received(job, commit, height),
+                Kind::MqSend | Kind::DeliverMessage => self.sent(job, commit),
+                _ => {}
+            }
+        }
+    }
+
+    /// From its acceptance until its role has it, or waits for a block with it.
+    fn received(&self, job: &Job, commit: &Commit, height: u64) {
+        if is_failed(commit) {
+            counter!("inbound_mq_message_process_fails_total").increment(1);
+            return;
+        }
+        let waits = |block: u64| block >= height;
+        let waits = commit
+            .jobs
+            .iter()
+            .any(|job| job.after_height.is_some_and(waits));
+        let histogram = if waits {
+            &self.waiting
+        } else {
+            &self.not_waiting
+        };
+        histogram.record(age(job));
+    }
+
+    fn sent(&self, job: &Job, commit: &Commit) {
+        if is_failed(commit) {
+            counter!("outbound_mq_message_fails_total").increment(1);
+        } else if job.kind() == Kind::DeliverMessage {
+            self.acknowledged.record(age(job));
+        }
+    }
+}
+
+fn is_failed(commit: &Commit) -> bool {
+    matches!(commit.outcome, Outcome::Failed { .. })
+}
+
+/// Milliseconds since the job was accepted, its retries included.
+fn age(job: &Job) -> f64 {
+    job.accepted_at.until(Millis::now()).as_millis() as f64
+}
+
+/// Counts a job until it is dropped.
+pub(super) struct Running<'a>(Option<&'a OfKind>);
+
+impl Drop for Running<'_> {
+    fn drop(&mut self) {
+        if let Some(of_kind) = self.0 {
+            of_kind.running.fetch_sub(1, Ordering::Relaxed);
+            of_kind.pending.decrement(1.0);
+        }
+    }
+}

@@ -1,0 +1,163 @@
+//! Nodes whose private keys are with an external crypto service.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix_web::dev::ServerHandle;
+use actix_web::web::{Data, Json};
+use actix_web::{App, HttpResponse, HttpServer, web};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use erawan::crypto::{encryption, signature};
+use erawan::devnet::keys::NodeKeys;
+use erawan::node::Role;
+use parking_lot::Mutex;
+use serde_json::{Value, json};
+
+use crate::network::*;
+
+/// A crypto service with the keys of every node.
+struct CryptoService {
+    address: SocketAddr,
+    keys: PathBuf,
+    running: Option<ServerHandle>,
+}
+
+impl CryptoService {
+    fn start(keys: PathBuf) -> Self {
+        let mut service = Self {
+            address: ([127, 0, 0, 1], free_port()).into(),
+            keys,
+            running: None,
+        };
+        service.come_back();
+        service
+    }
+
+    fn come_back(&mut self) {
+        let keys = Data::new(self.keys.clone());
+        let server = HttpServer::new(move || {
+            App::new()
+                .app_data(keys.clone())
+                .app_data(web::JsonConfig::default().limit(16 * 1024 * 1024))
+                .route("/sign", web::post().to(sign))
+                .route("/master_sign", web::post().to(master_sign))
+                .route("/decrypt", web::post().to(decrypt))
+        });
+        let server = server.workers(1).disable_signals();
+        let server = server.bind(self.address).unwrap().run();
+        self.running = Some(server.handle());
+        actix_web::rt::spawn(server);
+    }
+
+    async fn go_away(&mut self) {
+        self.running.take().unwrap().stop(false).await;
+    }
+
+    /// Tells a node where it is.
+    async fn introduce(&self, api: &str) {
+        let url = |path: &str| format!("http://{}/{path}", self.address);
+        let urls = json!({
+            "sign_url": url("sign"),
+            "master_sign_url": url("master_sign"),
+            "decrypt_url": url("decrypt"),
+        });
+        let is_told = || async {
+            let call = plain_client().post(format!("{api}/v6/node/callback"));
+            let answer = call.json(&urls).send().await;
+            answer.is_ok_and(|answer| answer.status() == 204)
+        };
+        eventually("the node takes the URLs", is_told).await;
+    }
+}
+
+fn member(body: &Value, name: &str) -> Vec<u8> {
+    STANDARD.decode(body[name].as_str().unwrap()).unwrap()
+}
+
+fn keys_of(keys: &Data<PathBuf>, body: &Value) -> NodeKeys {
+    NodeKeys::at(keys, body["node_id"].as_str().unwrap())
+}
+
+fn signed(key: &Path, body: &Value) -> HttpResponse {
+    let key = NodeKeys::read(key).unwrap();
+    let algorithm = body["signing_algorithm"].as_str().unwrap();
+    let signature = signature::sign(&key, algorithm, &member(body, "request_message")).unwrap();
+    HttpResponse::Ok().json(json!({"signature": STANDARD.encode(signature)}))
+}
+
+async fn sign(keys: Data<PathBuf>, body: Json<Value>) -> HttpResponse {
+    signed(&keys_of(&keys, &body).signing, &body)
+}
+
+async fn master_sign(keys: Data<PathBuf>, body: Json<Value>) -> HttpResponse {
+    signed(&keys_of(&keys, &body).master, &body)
+}
+
+async fn decrypt(keys: Data<PathBuf>, body: Json<Value>) -> HttpResponse {
+    let key = NodeKeys::read(&keys_of(&keys, &body).encryption).unwrap();
+    let algorithm = body["encryption_algorithm"].as_str().unwrap();
+    let decrypted = encryption::decrypt(&key, algorithm, &member(&body, "encrypted_message"));
+    HttpResponse::Ok().json(json!({"decrypted_message": STANDARD.encode(decrypted.unwrap())}))
+}
+
+type Told = Arc<Mutex<Vec<Value>>>;
+
+/// A client that writes down the callbacks it gets.
+fn client_application() -> (String, Told) {
+    let told = Told::default();
+    let noted = Data::new(told.clone());
+    let server = HttpServer::new(move || {
+        let note = async |told: Data<Told>, body: Json<Value>| {
+            told.lock().push(body.into_inner());
+            HttpResponse::NoContent().finish()
+        };
+        App::new()
+            .app_data(noted.clone())
+            .default_service(web::to(note))
+    });
+    let server = server.workers(1).bind(("127.0.0.1", 0)).unwrap();
+    let url = format!("http://{}/callback", server.addrs()[0]);
+    actix_web::rt::spawn(server.disable_signals().run());
+    (url, told)
+}
+
+#[actix_web::test]
+async fn an_external_crypto_service_signs_and_its_absence_is_told_in_time() {
+    let net = Net::with(Store::Redis, 2, |options| {
+        options.settings = vec![
+            ("USE_EXTERNAL_CRYPTO_SERVICE".to_owned(), "true".to_owned()),
+            ("CALLBACK_RETRY_TIMEOUT".to_owned(), "1".to_owned()),
+        ];
+    })
+    .await;
+    let mut service = CryptoService::start(net.network.directory.join("keys"));
+    for role in ROLES {
+        service.introduce(&net.api(role)).await;
+        ready(net.network.node(role).unwrap().api_urls()).await;
+    }
+    let apps = net.apps().await;
+    drive(&apps, 5).await;
+    assert_all_verified(&apps, 5);
+
+    service.go_away().await;
+    let (callback_url, told) = client_application();
+    let (reference, mut body) = unanswered_request();
+    body["callback_url"] = callback_url.into();
+    let url = format!("{}/v6/rp/requests/{IDENTITY}", net.api(Role::Rp));
+    let called = plain_client().post(url).json(&body);
+    let answer = called.timeout(Duration::from_secs(5)).send().await.unwrap();
+    assert_eq!(answer.status(), 202);
+    eventually("a result", || async { !told.lock().is_empty() }).await;
+    let result = told.lock()[0].clone();
+    assert_eq!(result["type"], "create_request_result");
+    assert_eq!(result["reference_id"], reference);
+    assert_eq!(result["success"], false);
+
+    service.come_back();
+    drive(&apps, 5).await;
+    assert_all_verified(&apps, 10);
+    net.end(apps).await;
+}
