@@ -4,17 +4,24 @@
 //! client that tries to reach it could even connect to itself), and the server
 //! could not come back.
 
+use std::collections::BTreeSet;
 use std::io;
 use std::net::{Ipv4Addr, TcpListener};
 use std::ops::Range;
 
+use parking_lot::Mutex;
 use rand::Rng;
 
 /// Linux gives outgoing connections 32768 and above.
 const RANGE: Range<u16> = 12_000..32_000;
 const ATTEMPTS: usize = 1000;
 
-/// A port of the loopback interface, kept until the listener is dropped.
+/// What this process has given away. Another of its networks gets none of these:
+/// the server that has it may be down for a moment only.
+static GIVEN: Mutex<BTreeSet<u16>> = Mutex::new(BTreeSet::new());
+
+/// A port of the loopback interface that this process has not given away before,
+/// kept until the listener is dropped.
 ///
 /// # Errors
 /// When none can be had.
@@ -22,8 +29,14 @@ pub fn reserve() -> io::Result<TcpListener> {
     let mut last_error = None;
     for _ in 0..ATTEMPTS {
         let port = rand::rng().random_range(RANGE);
+        if GIVEN.lock().contains(&port) {
+            continue;
+        }
         match TcpListener::bind((Ipv4Addr::LOCALHOST, port)) {
-            Ok(listener) => return Ok(listener),
+            Ok(listener) => {
+                GIVEN.lock().insert(port);
+                return Ok(listener);
+            }
             Err(error) => last_error = Some(error),
         }
     }
@@ -49,5 +62,10 @@ mod tests {
         let text = std::fs::read_to_string("/proc/sys/net/ipv4/ip_local_port_range").unwrap();
         let lowest: u16 = text.split_whitespace().next().unwrap().parse().unwrap();
         assert!(RANGE.end <= lowest);
+    }
+    #[test]
+    fn no_port_is_given_away_twice() {
+        let given: BTreeSet<u16> = (0..500).map(|_| free().unwrap()).collect();
+        assert_eq!(given.len(), 500);
     }
 }

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use erawan::devnet::apps::{ApiClient, Apps, Totals};
 use erawan::devnet::demo;
 use erawan::devnet::network::{Network, NetworkOptions, NodeProcess, StoreOption};
+use erawan::devnet::ports;
 use erawan::devnet::process::Process;
 use erawan::devnet::redis_server::{self, Durability, RedisServer};
 use erawan::node::Role;
@@ -170,8 +171,7 @@ pub fn another(worker: &NodeProcess, name: &str) -> NodeProcess {
 }
 
 pub fn free_port() -> u16 {
-    let listener = std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap();
-    listener.local_addr().unwrap().port()
+    ports::free().unwrap()
 }
 
 /// Waits until something is so.
