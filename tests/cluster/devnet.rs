@@ -71,7 +71,11 @@ async fn what_a_devnet_knows_survives_its_restart() {
     let (reference, mut body) = unanswered_request();
     body["idp_id_list"] = serde_json::json!(["idp2"]);
     let path = "/v6/rp/requests/citizen_id/1000000000017";
-    let request_id = rp.create_request(path, &reference, &body).await.unwrap();
+    let request_id = rp
+        .create_request(path, &reference, &body)
+        .await
+        .unwrap()
+        .unwrap();
     let by_id = format!("/v6/utility/requests/{request_id}");
     let is_known = || async { rp.get_json(&by_id).await.is_ok() };
     eventually("the request is on the ledger", is_known).await;

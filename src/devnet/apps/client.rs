@@ -178,26 +178,25 @@ impl ApiClient {
     }
 
     /// Creates a request. When an answer was lost the reference id tells
-    /// whether the node had taken the call.
+    /// whether the node had taken the call. `None`: it had, and the request has
+    /// ended since, so that the node has forgotten the reference id.
     pub async fn create_request(
         &self,
         path: &str,
         reference_id: &str,
         body: &Value,
-    ) -> Result<String, String> {
+    ) -> Result<Option<String>, String> {
+        let request_id = |content: &Value| content["request_id"].as_str().map(str::to_owned);
         let answer = self.post(path, body).await?;
         let status = answer.status();
         let content: Value = answer.json().await.map_err(|error| error.to_string())?;
         if status == StatusCode::ACCEPTED {
-            return Ok(content["request_id"]
-                .as_str()
-                .unwrap_or_default()
-                .to_owned());
+            return Ok(request_id(&content));
         }
         if content["error"]["code"] == DUPLICATE_REFERENCE {
             let reference = format!("/v6/rp/request_references/{reference_id}");
-            let found = self.get_json(&reference).await?;
-            return Ok(found["request_id"].as_str().unwrap_or_default().to_owned());
+            let found = self.find_json(&reference).await?;
+            return Ok(found.as_ref().and_then(request_id));
         }
         Err(format!("refused with {status}: {content}"))
     }
@@ -241,6 +240,12 @@ impl ApiClient {
 
     /// GETs JSON; refused connections, 503 and 500 are tried again.
     pub async fn get_json(&self, path: &str) -> Result<Value, String> {
+        let found = self.find_json(path).await?;
+        found.ok_or_else(|| format!("GET {path} answered {}", StatusCode::NOT_FOUND))
+    }
+
+    /// The same; `None`: 404.
+    async fn find_json(&self, path: &str) -> Result<Option<Value>, String> {
         let deadline = Instant::now() + RETRY_PATIENCE;
         let query: Vec<(&str, &String)> = self.node_id.iter().map(|id| ("node_id", id)).collect();
         loop {
@@ -252,8 +257,10 @@ impl ApiClient {
                     return answer
                         .json()
                         .await
+                        .map(Some)
                         .map_err(|error| format!("GET {path}: {error}"));
                 }
+                Ok(answer) if answer.status() == StatusCode::NOT_FOUND => return Ok(None),
                 Ok(answer) if !is_trouble(&answer) => {
                     return Err(format!("GET {path} answered {}", answer.status()));
                 }

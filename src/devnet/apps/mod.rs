@@ -223,7 +223,11 @@ impl Apps {
     async fn attempt(&self, number: u64) -> Result<(), String> {
         let started = Instant::now();
         let (path, reference, body) = self.call(number);
-        let request_id = self.rp.create_request(&path, &reference, &body).await?;
+        let created = self.rp.create_request(&path, &reference, &body).await?;
+        // One that has ended was told of before.
+        let request_id = created
+            .or_else(|| self.record.request_of(&reference))
+            .ok_or_else(|| format!("taken, and not known by its reference id {reference}"))?;
         self.follow(&request_id, started).await
     }
 

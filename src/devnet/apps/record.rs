@@ -103,6 +103,14 @@ impl Record {
         references.insert(request_id.to_owned(), reference_id.to_owned());
     }
 
+    /// The request that was created for the call with this reference id.
+    pub fn request_of(&self, reference_id: &str) -> Option<String> {
+        let inner = self.inner.lock();
+        let mut created = inner.story.references.iter();
+        let found = created.find(|(_, reference)| *reference == reference_id);
+        found.map(|(request_id, _)| request_id.clone())
+    }
+
     /// A request was answered 202.
     pub fn accepted(&self, request_id: &str, took: Duration) {
         let mut inner = self.inner.lock();
