@@ -167,16 +167,25 @@ mod tests {
     use crate::store::Accept;
     use crate::store::embedded::{EmbeddedStore, Options};
 
-    #[tokio::test]
-    async fn loading_goes_on_behind_a_page_that_large_jobs_cut_short() {
-        let directory = tempfile::tempdir().unwrap();
+    fn store_in(directory: &tempfile::TempDir) -> SharedStore {
         let store = EmbeddedStore::open(Options {
             path: directory.path().join("store"),
             node_id: "rp1".to_owned(),
         });
-        let store: SharedStore = Arc::new(store.unwrap());
+        Arc::new(store.unwrap())
+    }
+
+    /// Two of them do not fit one page.
+    fn large_job(number: u64) -> NewJob {
         let large = vec![0u8; 9 * 1024 * 1024];
-        let jobs = (0..3).map(|n| NewJob::new(Kind::Noop, format!("key{n}"), &large));
+        NewJob::new(Kind::Noop, format!("key{number}"), &large)
+    }
+
+    #[tokio::test]
+    async fn loading_goes_on_behind_a_page_that_large_jobs_cut_short() {
+        let directory = tempfile::tempdir().unwrap();
+        let store = store_in(&directory);
+        let jobs = (0..3).map(large_job);
         let accept = Accept {
             jobs: jobs.collect(),
             ..Accept::default()
@@ -193,16 +202,12 @@ mod tests {
         }
         assert_eq!(core.snapshot(now).jobs.total(), 3);
     }
+
     #[tokio::test]
     async fn large_jobs_are_fetched_in_several_calls_and_without_their_payloads() {
         let directory = tempfile::tempdir().unwrap();
-        let store = EmbeddedStore::open(Options {
-            path: directory.path().join("store"),
-            node_id: "rp1".to_owned(),
-        });
-        let store: SharedStore = Arc::new(store.unwrap());
-        let large = vec![0u8; 9 * 1024 * 1024];
-        let jobs = (0..5).map(|n| NewJob::new(Kind::Noop, format!("key{n}"), &large));
+        let store = store_in(&directory);
+        let jobs = (0..5).map(large_job);
         let mut ids: Vec<JobId> = Vec::new();
         for new in jobs {
             ids.push(new.id);
