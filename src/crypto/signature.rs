@@ -128,6 +128,11 @@ fn verify_with<T: HasPublic>(
     let Some(hash) = algorithm.hash() else {
         return Verifier::new_without_digest(key)?.verify_oneshot(signature, message);
     };
+    // RFC 8017 8.1.2 and 8.2.2, step 1: an RSA signature is as long as its key. OpenSSL
+    // lets PSS signatures pass that lost zeros in front.
+    if key.id() == Id::RSA && signature.len() != key.size() {
+        return Ok(false);
+    }
     let mut verifier = Verifier::new(hash.digest(), key)?;
     if matches!(algorithm, Algorithm::RsaPss(_)) {
         verifier.set_rsa_padding(Padding::PKCS1_PSS)?;
@@ -256,6 +261,19 @@ mod tests {
                 );
             }
         }
+    }
+
+    /// One signature in 256 begins with a zero, without which it is the same number.
+    #[test]
+    fn a_signature_that_lost_a_zero_in_front_is_none() {
+        let key = test_key::private();
+        let algorithm = "RSASSA_PSS_SHA_256";
+        let signature = (0..100_000)
+            .map(|_| sign(&key, algorithm, b"message").unwrap())
+            .find(|signature| signature[0] == 0)
+            .unwrap();
+        assert!(verify(&pem(&key), algorithm, b"message", &signature));
+        assert!(!verify(&pem(&key), algorithm, b"message", &signature[1..]));
     }
 
     #[test]
