@@ -1,9 +1,9 @@
-//! Deterministic tests of the pure cores: tables of single cases, ten thousand
+//! Deterministic tests of the pure cores: single cases, ten thousand
 //! simulated lives of a whole cluster, and a model checker over the same world.
 
+mod dispatcher;
 mod model;
 mod simulation;
-mod tables;
 
 use std::io::Write;
 

@@ -1,19 +1,21 @@
-//! The contract of [`super::Store`] as a plain value with plain functions: no
+//! The contract of [`crate::store::Store`] as a plain value with plain functions: no
 //! clock, no I/O, no chance. The conformance suite runs over it as over the
 //! engines, so that what a simulation on it shows is true of them.
 
-use std::collections::{BTreeMap, VecDeque};
-use std::time::Duration;
+mod lease;
+mod operators;
+mod tables;
 
-use super::operation::{again, outcome_unknown};
-use super::record::{self, Place, is_in_line};
-use super::{
-    AUDIT_KEPT, Accept, Accepted, Action, Attempt, Audited, Committed, Counts, Epoch, FailedJob,
-    FailedLimits, LastError, Lease, MAX_STRIKES, Operated, Operation, Release, Released,
-    SOURCE_RETENTION, StoreError, Struck, Was,
-};
-use crate::job::{Column, Commit, Guard, Job, JobId, Millis, NewJob, Outcome, Row, Table, Write};
+use std::collections::{BTreeMap, VecDeque};
+
+use crate::job::{Column, Commit, Job, JobId, Millis, NewJob, Outcome, Row, Table};
 use crate::mistake::{self, Mistake};
+use crate::store::operation::outcome_unknown;
+use crate::store::record::{self, Place, is_in_line};
+use crate::store::{
+    Accept, Accepted, Attempt, Audited, Committed, Counts, Epoch, FailedJob, FailedLimits,
+    LastError, MAX_STRIKES, Release, Released, SOURCE_RETENTION, StoreError, Struck,
+};
 
 /// An open job with what the store knows beside it.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -55,9 +57,8 @@ pub struct StoreState {
     audit: VecDeque<Audited>,
 }
 
-// Jobs.
 impl StoreState {
-    /// [`super::Store::accept`].
+    /// [`crate::store::Store::accept`].
     ///
     /// # Errors
     /// [`StoreError::Deposed`].
@@ -77,7 +78,7 @@ impl StoreState {
         Ok(Accepted::Stored { jobs, duplicates })
     }
 
-    /// [`super::Store::commit`].
+    /// [`crate::store::Store::commit`].
     pub fn commit(&mut self, now: Millis, attempt: Attempt, commit: Commit) -> Committed {
         self.commit_within(now, attempt, commit, FailedLimits::default())
     }
@@ -117,7 +118,7 @@ impl StoreState {
         Committed::Applied { jobs, cancelled }
     }
 
-    /// [`super::Store::reschedule`].
+    /// [`crate::store::Store::reschedule`].
     pub fn reschedule(
         &mut self,
         now: Millis,
@@ -136,7 +137,7 @@ impl StoreState {
         true
     }
 
-    /// [`super::Store::strike`].
+    /// [`crate::store::Store::strike`].
     pub fn strike(
         &mut self,
         now: Millis,
@@ -165,7 +166,7 @@ impl StoreState {
         }
     }
 
-    /// [`super::Store::park`].
+    /// [`crate::store::Store::park`].
     pub fn park(&mut self, now: Millis, attempt: Attempt, reason: &str) -> bool {
         let Some(open) = self.owned(attempt) else {
             return false;
@@ -174,7 +175,7 @@ impl StoreState {
         true
     }
 
-    /// [`super::Store::release`].
+    /// [`crate::store::Store::release`].
     ///
     /// # Errors
     /// [`StoreError::Deposed`].
@@ -215,7 +216,7 @@ impl StoreState {
         }
     }
 
-    /// [`super::Store::claim`].
+    /// [`crate::store::Store::claim`].
     pub fn claim(&mut self, attempt: Attempt) -> bool {
         self.owned(attempt).is_some_and(|open| {
             let was_claimed = std::mem::replace(&mut open.claimed, true);
@@ -223,43 +224,43 @@ impl StoreState {
         })
     }
 
-    /// [`super::Store::open_jobs`], but for the limit in bytes.
+    /// [`crate::store::Store::open_jobs`], but for the limit in bytes.
     pub fn open_jobs(&self, after: u64, limit: usize) -> Vec<Job> {
         let after = self.open.range(after.saturating_add(1)..);
         let jobs = after.map(|(_, open)| open.job.clone());
         jobs.take(limit).collect()
     }
 
-    /// [`super::Store::open_ids`].
+    /// [`crate::store::Store::open_ids`].
     pub fn open_ids(&self, after: u64, limit: usize) -> Vec<(u64, JobId)> {
         let after = self.open.range(after.saturating_add(1)..);
         let ids = after.map(|(seq, open)| (*seq, open.job.id()));
         ids.take(limit).collect()
     }
 
-    /// [`super::Store::jobs`], but for the limit in bytes.
+    /// [`crate::store::Store::jobs`], but for the limit in bytes.
     pub fn jobs(&self, ids: &[JobId]) -> Vec<Option<Job>> {
         ids.iter().map(|id| self.job(*id).cloned()).collect()
     }
 
-    /// [`super::Store::failed_jobs`], but for the limit in bytes.
+    /// [`crate::store::Store::failed_jobs`], but for the limit in bytes.
     pub fn failed_jobs(&self, limit: usize) -> Vec<FailedJob> {
         self.failed.iter().take(limit).cloned().collect()
     }
 
-    /// [`super::Store::failed_job`].
+    /// [`crate::store::Store::failed_job`].
     pub fn failed_job(&self, id: JobId) -> Option<FailedJob> {
         let mut failed = self.failed.iter();
         failed.find(|failed| failed.job.id() == id).cloned()
     }
 
-    /// [`super::Store::parked_ids`].
+    /// [`crate::store::Store::parked_ids`].
     pub fn parked_ids(&self, limit: usize) -> Vec<JobId> {
         let parked = self.open().filter(|job| job.parked);
         parked.map(Job::id).take(limit).collect()
     }
 
-    /// [`super::Store::counts`].
+    /// [`crate::store::Store::counts`].
     pub fn counts(&self) -> Counts {
         Counts {
             open: self.open.len() as u64,
@@ -269,7 +270,7 @@ impl StoreState {
         }
     }
 
-    /// [`super::Store::last_errors`].
+    /// [`crate::store::Store::last_errors`].
     pub fn last_errors(&self, ids: &[JobId]) -> Vec<Option<LastError>> {
         let error = |id: &JobId| self.find(*id)?.last_error.clone();
         ids.iter().map(error).collect()
@@ -398,186 +399,4 @@ fn record_size(job: &Job) -> u64 {
         attempt: job.attempt,
     };
     record::numbered(&job.new, job.accepted_at, place).len() as u64
-}
-
-// Operators.
-impl StoreState {
-    /// [`super::Store::operate`].
-    pub fn operate(&mut self, operation: Operation) -> Operated {
-        if let Some(open) = self.find(operation.job) {
-            let Some(was) = operation.finds(&open.job) else {
-                return Operated::not_parked();
-            };
-            let reason = open.last_error.as_ref().map_or("", |error| &error.reason);
-            let audited = Audited::new(operation, &open.job, was, reason);
-            return self.operate_open(audited);
-        }
-        let id = operation.job;
-        let Some(place) = self.failed.iter().position(|failed| failed.job.id() == id) else {
-            return Operated::NotFound;
-        };
-        let Some(failed) = self.failed.remove(place) else {
-            return Operated::NotFound;
-        };
-        let audited = Audited::new(operation, &failed.job, Was::Failed, &failed.reason);
-        let operated = match audited.operation.action {
-            Action::Retry => {
-                let at = audited.operation.at;
-                let (new, attempt) = again(&failed.job, at);
-                Operated::Open(self.put(at, new, attempt.number))
-            }
-            Action::Resolve | Action::Drop => Operated::Ended,
-        };
-        self.record(audited);
-        operated
-    }
-
-    fn operate_open(&mut self, audited: Audited) -> Operated {
-        let Operation { job, action, .. } = audited.operation;
-        let operated = match (action, self.find_mut(job)) {
-            (_, None) => return Operated::NotFound,
-            (Action::Retry, Some(open)) if audited.was == Was::Waiting => {
-                open.job.new.not_before = None;
-                Operated::Open(open.job.clone())
-            }
-            (Action::Retry, Some(open)) => {
-                open.job.attempt += 1;
-                open.job.strikes = 0;
-                open.job.parked = false;
-                open.job.new.not_before = None;
-                open.claimed = false;
-                Operated::Open(open.job.clone())
-            }
-            (Action::Resolve | Action::Drop, Some(open)) => {
-                let seq = open.job.seq;
-                self.end(seq);
-                Operated::Ended
-            }
-        };
-        self.record(audited);
-        operated
-    }
-
-    fn record(&mut self, audited: Audited) {
-        self.audit.push_back(audited);
-        while self.audit.len() > AUDIT_KEPT {
-            self.audit.pop_front();
-        }
-    }
-
-    /// [`super::Store::audit`].
-    pub fn audit(&self, limit: usize) -> Vec<Audited> {
-        let older = self.audit.len().saturating_sub(limit);
-        self.audit.iter().skip(older).cloned().collect()
-    }
-}
-
-// State and mastership.
-impl StoreState {
-    /// [`super::State::get`].
-    pub fn get(&self, table: Table, row: &str, column: &str) -> Option<Vec<u8>> {
-        let columns = self.rows.get(&(table, row.to_owned()))?;
-        columns.get(column).cloned()
-    }
-
-    /// [`super::State::columns`].
-    pub fn columns(&self, table: Table, row: &str) -> Vec<(Column, Vec<u8>)> {
-        let columns = self.rows.get(&(table, row.to_owned()));
-        columns.cloned().unwrap_or_default().into_iter().collect()
-    }
-
-    /// [`super::State::rows`].
-    pub fn rows(&self, table: Table, prefix: &str) -> Vec<Row> {
-        let rows = self.rows.keys().filter(|(of, _)| *of == table);
-        let names = rows.map(|(_, row)| row);
-        let names = names.filter(|row| row.starts_with(prefix));
-        names.cloned().collect()
-    }
-
-    /// [`super::Store::acquire_lease`].
-    pub fn acquire_lease(
-        &mut self,
-        now: Millis,
-        holder: &str,
-        ttl: Duration,
-        above: Epoch,
-    ) -> Lease {
-        match &self.lease {
-            Some((current, _)) if current == holder => {}
-            Some((current, until)) if !until.has_come(now, ttl) => {
-                return Lease::HeldBy {
-                    holder: current.clone(),
-                    remaining: now.until(*until),
-                };
-            }
-            Some(_) | None => self.epoch = self.epoch.max(above.0).saturating_add(1),
-        }
-        self.lease = Some((holder.to_owned(), now.after(ttl)));
-        Lease::Held {
-            epoch: Epoch(self.epoch),
-        }
-    }
-
-    /// [`super::Store::release_lease`].
-    pub fn release_lease(&mut self, holder: &str) {
-        if self.lease.as_ref().is_some_and(|(by, _)| by == holder) {
-            self.lease = None;
-        }
-    }
-
-    /// The latest epoch.
-    pub fn epoch(&self) -> Epoch {
-        Epoch(self.epoch)
-    }
-
-    fn check(&self, epoch: Epoch) -> Result<(), StoreError> {
-        if epoch.0 < self.epoch && !mistake::made(Mistake::EpochIgnored) {
-            let current = Epoch(self.epoch);
-            return Err(StoreError::Deposed { current });
-        }
-        Ok(())
-    }
-
-    fn holds(&self, guard: &Guard) -> bool {
-        let row = |table: &Table, row: &Row| self.rows.get(&(*table, row.clone()));
-        match guard {
-            Guard::Absent { table, row: name }
-            | Guard::Equals {
-                table,
-                row: name,
-                value: None,
-            } => row(table, name).is_none(),
-            Guard::Equals {
-                table,
-                row: name,
-                value: Some(value),
-            } => row(table, name)
-                .is_some_and(|columns| columns.len() == 1 && columns.get("") == Some(value)),
-        }
-    }
-
-    fn write(&mut self, write: Write) {
-        match write {
-            Write::Put {
-                table,
-                row,
-                column,
-                value,
-            } => {
-                let columns = self.rows.entry((table, row)).or_default();
-                columns.insert(column, value);
-            }
-            Write::Delete { table, row } => {
-                self.rows.remove(&(table, row));
-            }
-            Write::DeleteColumn { table, row, column } => {
-                if let Some(columns) = self.rows.get_mut(&(table, row.clone())) {
-                    columns.remove(&column);
-                    if columns.is_empty() {
-                        self.rows.remove(&(table, row));
-                    }
-                }
-            }
-        }
-    }
 }

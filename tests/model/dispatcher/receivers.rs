@@ -1,0 +1,93 @@
+//! Deliveries share the credit fairly between their receivers.
+
+use std::time::Duration;
+
+use erawan::cluster::message::End;
+use erawan::job::{Job, Kind, delivery_key};
+
+use super::desk::{Desk, NOW, ONE, TWO, done, job_of};
+
+/// `count` deliveries to a receiver, each with a key of its own.
+fn deliveries(first: u64, count: u64, receiver: &str) -> Vec<Job> {
+    (first..first + count)
+        .map(|seq| {
+            let key = delivery_key("callback", receiver, &seq.to_string());
+            job_of(Kind::DeliverCallback, seq, 0, &key)
+        })
+        .collect()
+}
+
+#[test]
+fn a_receiver_that_hangs_uses_its_share_and_those_to_others_go_on() {
+    let silent = deliveries(1, 100, "silent:80");
+    let others = deliveries(101, 50, "other:80");
+    let mut desk = Desk::loaded(Vec::new());
+    desk.connect(ONE, 64, &[]);
+    desk.announce(&silent.iter().collect::<Vec<_>>());
+    assert_eq!(desk.assigned().len(), 8, "an eighth of the credit");
+    for job in &others {
+        desk.announce(&[job]);
+        assert_eq!(desk.assigned(), [(ONE, job.seq, 1)], "at once");
+        desk.end(ONE, job, 1, done());
+        assert_eq!(desk.assigned(), []);
+    }
+}
+
+#[test]
+fn a_receiver_whose_last_delivery_failed_gets_one_try_at_a_time_until_one_succeeds() {
+    let jobs = deliveries(1, 100, "dead:80");
+    let mut desk = Desk::loaded(Vec::new());
+    desk.connect(ONE, 64, &[]);
+    desk.announce(&jobs.iter().collect::<Vec<_>>());
+    let mut running = desk.assigned().len() as u64;
+    assert_eq!(running, 8);
+    for job in &jobs[..8] {
+        let later = NOW.after(Duration::from_secs(60));
+        let end = End::Rescheduled {
+            not_before: later,
+            tries: 1,
+            strikes: 0,
+        };
+        desk.end(ONE, job, 1, end);
+        running = running - 1 + desk.assigned().len() as u64;
+    }
+    assert_eq!(running, 1);
+    desk.end(ONE, &jobs[8], 1, done());
+    assert_eq!(desk.assigned().len(), 8, "its whole share again");
+}
+
+#[test]
+fn of_many_receivers_each_gets_as_much_as_the_others() {
+    let mut desk = Desk::loaded(Vec::new());
+    let receivers: Vec<Vec<Job>> = (0..32)
+        .map(|n| deliveries(1 + n * 10, 10, &format!("receiver{n}:80")))
+        .collect();
+    for jobs in &receivers {
+        desk.announce(&jobs.iter().collect::<Vec<_>>());
+    }
+    desk.connect(ONE, 64, &[]);
+    let mut counts = [0; 32];
+    for (_, seq, _) in desk.assigned() {
+        counts[(seq as usize - 1) / 10] += 1;
+    }
+    assert_eq!(counts, [2; 32]);
+}
+
+#[test]
+fn struck_deliveries_to_one_receiver_leave_workers_for_others() {
+    let struck = |jobs: Vec<Job>| -> Vec<Job> {
+        let jobs = jobs.into_iter();
+        jobs.map(|job| Job { strikes: 2, ..job }).collect()
+    };
+    let hanging = struck(deliveries(1, 4, "silent:80"));
+    let other = struck(deliveries(5, 1, "other:80"));
+    let mut desk = Desk::loaded(Vec::new());
+    desk.connect(ONE, 64, &[]);
+    desk.connect(TWO, 64, &[]);
+    desk.announce(&hanging.iter().collect::<Vec<_>>());
+    assert_eq!(desk.assigned(), [(ONE, 1, 1)]);
+    desk.announce(&[&other[0]]);
+    assert_eq!(desk.assigned(), [(TWO, 5, 1)]);
+    desk.end(ONE, &hanging[0], 1, done());
+    assert_eq!(desk.assigned(), [(ONE, 2, 1)]);
+}
