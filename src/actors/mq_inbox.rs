@@ -51,8 +51,10 @@ pub enum InboxState {
     },
     /// Messages are received.
     Ready,
-    /// Stopped, or this process is no longer the master.
+    /// Stopped, or ended by a defect.
     Stopped,
+    /// Stopped because there is a later master.
+    Deposed,
 }
 
 /// Hands accepted jobs to the dispatcher.
@@ -167,7 +169,11 @@ struct Receiving {
 /// However it ends, by a panic as well, whoever watches is told.
 impl Drop for Receiving {
     fn drop(&mut self) {
-        self.state.send_replace(InboxState::Stopped);
+        self.state.send_modify(|state| {
+            if *state != InboxState::Deposed {
+                *state = InboxState::Stopped;
+            }
+        });
     }
 }
 
@@ -180,6 +186,7 @@ impl Receiving {
                 None => break,
                 Some(End::Deposed) => {
                     tracing::warn!("a later master exists: no more messages are taken");
+                    self.state.send_replace(InboxState::Deposed);
                     break;
                 }
                 Some(End::Mismatch(found)) => {

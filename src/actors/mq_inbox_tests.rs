@@ -368,7 +368,7 @@ async fn a_deposed_master_takes_nothing_more() {
     let client = sender();
     let message = node.message("m_1");
     let sending = tokio::spawn(async move { send(&client, &message).await });
-    node.until(|state| *state == InboxState::Stopped).await;
+    node.until(|state| *state == InboxState::Deposed).await;
     assert!(!sending.is_finished());
     sending.abort();
 }

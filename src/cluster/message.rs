@@ -117,8 +117,11 @@ pub enum End {
     Parked,
     /// The store refused: the job has ended, or another attempt owns it.
     Fenced,
-    /// Not run; to be assigned elsewhere at once.
+    /// Not begun; to be assigned elsewhere at once.
     HandedBack,
+    /// Begun and stopped half-way: what it did outside is not known, and it may
+    /// go on for a moment. To be run elsewhere under a higher attempt.
+    Abandoned,
 }
 
 /// What a master knows of the ledger.
@@ -370,6 +373,7 @@ impl From<Outcome> for proto::Outcome {
             End::Parked => proto::outcome::End::Parked(proto::Parked {}),
             End::Fenced => proto::outcome::End::Fenced(proto::Fenced {}),
             End::HandedBack => proto::outcome::End::HandedBack(proto::HandedBack {}),
+            End::Abandoned => proto::outcome::End::Abandoned(proto::Abandoned {}),
         };
         Self {
             job_id: encode_id(outcome.attempt.job),
@@ -401,6 +405,7 @@ impl TryFrom<proto::Outcome> for Outcome {
             proto::outcome::End::Parked(_) => End::Parked,
             proto::outcome::End::Fenced(_) => End::Fenced,
             proto::outcome::End::HandedBack(_) => End::HandedBack,
+            proto::outcome::End::Abandoned(_) => End::Abandoned,
         };
         Ok(Self {
             attempt: Attempt {

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use self::client::destination;
+use crate::crypto::hash::sha256;
 use crate::error::Error;
 use crate::job::{JobId, Kind, NewJob, delivery_key};
 
@@ -98,7 +99,8 @@ pub fn callback_job(
     answer_to: Option<DataRequestRef>,
 ) -> NewJob {
     let order = match &target {
-        Target::Url(url) => url.clone(),
+        // Keys are logged and shown to operators; a URL may hold a password.
+        Target::Url(url) => hex::encode(&sha256(&[url])[..16]),
         Target::Setting { role, name } => format!("{role}.{name}"),
         Target::Service {
             node_id,
@@ -163,4 +165,30 @@ pub fn error_job(
         Persistence::Single,
         None,
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn key(url: &str, scope: &str) -> String {
+        let target = Target::Url(url.to_owned());
+        let job = callback_job(target, scope, Map::new(), Persistence::Timed, None);
+        job.key.to_string()
+    }
+
+    #[test]
+    fn keys_hold_no_secret_of_a_url() {
+        let key = key("https://bank:secret@app.example/secret?token=secret", "r1");
+        assert!(!key.contains("secret"), "{key}");
+        assert!(key.starts_with("callback:app.example:443 r1 "), "{key}");
+    }
+
+    #[test]
+    fn one_url_and_scope_is_one_order() {
+        let first = key("https://app.example/a", "r1");
+        assert_eq!(first, key("https://app.example/a", "r1"));
+        assert_ne!(first, key("https://app.example/b", "r1"));
+        assert_ne!(first, key("https://app.example/a", "r2"));
+    }
 }

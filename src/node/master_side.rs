@@ -12,7 +12,9 @@ use super::parts::{Parts, read_tls};
 use super::readiness::ReadinessWatch;
 use super::{QueueLimit, Role};
 use crate::actors::dispatcher::{self, Dispatcher, GetSnapshot, Submit};
-use crate::actors::ledger_watcher::{LedgerWatcher, Timing, WatcherOptions, WatcherState};
+use crate::actors::ledger_watcher::{
+    LedgerWatcher, Timing, WatcherEnd, WatcherOptions, WatcherState,
+};
 use crate::actors::mastership::Term;
 use crate::actors::mq_inbox::{self, InboxState, MqInbox};
 use crate::cluster::local::Place;
@@ -47,6 +49,8 @@ type Inbox = (Addr<MqInbox>, watch::Receiver<InboxState>);
 pub enum Lost {
     /// A later master has this epoch.
     Deposed(Epoch),
+    /// The store has refused a write, because there is a later master.
+    Refused,
     /// Something this process does as a master does not go on.
     Failed(String),
 }
@@ -110,12 +114,13 @@ impl MasterSide {
                 Over::Deposed(later) => Lost::Deposed(later),
                 Over::Ended(part) => Lost::Failed(format!("{part} has ended")),
             },
-            end = self.watcher.ended() => {
-                Lost::Failed(format!("the ledger is no longer followed: {end:?}"))
-            }
-            () = inbox_ended(self.inbox.as_ref()) => {
-                Lost::Failed("messages are no longer taken".to_owned())
-            }
+            end = self.watcher.ended() => match end {
+                WatcherEnd::Deposed => Lost::Refused,
+                WatcherEnd::Failed(reason) => {
+                    Lost::Failed(format!("the ledger is no longer followed: {reason}"))
+                }
+            },
+            lost = inbox_ended(self.inbox.as_ref()) => lost,
         }
     }
 
@@ -145,13 +150,17 @@ impl MasterSide {
 }
 
 /// Resolves when an inbox takes no more messages, although nobody told it to.
-async fn inbox_ended(inbox: Option<&Inbox>) {
+async fn inbox_ended(inbox: Option<&Inbox>) -> Lost {
     let Some((_, state)) = inbox else {
         return std::future::pending().await;
     };
     let mut state = state.clone();
-    // An error means the same.
-    let _ = state.wait_for(|state| *state == InboxState::Stopped).await;
+    let is_over = |state: &InboxState| matches!(state, InboxState::Stopped | InboxState::Deposed);
+    match state.wait_for(is_over).await.as_deref() {
+        Ok(InboxState::Deposed) => Lost::Refused,
+        // An error means that it has stopped.
+        Ok(_) | Err(_) => Lost::Failed("messages are no longer taken".to_owned()),
+    }
 }
 
 /// A node that cannot be asked by operators still does its work.

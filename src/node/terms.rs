@@ -144,6 +144,7 @@ async fn term(
                 past.refused = past.refused.max(epoch);
                 End::Lost(format!("a later master exists (epoch {})", epoch.0))
             }
+            Lost::Refused => End::Lost("a later master exists".to_owned()),
             Lost::Failed(reason) => End::Failed(reason),
         },
         () = told(stopping) => End::Stopping,

@@ -115,7 +115,7 @@ impl WorkerSide {
             () = self.store_is_lost() => false,
         };
         if !has_ended {
-            tracing::warn!("jobs that still run are handed back");
+            tracing::warn!("jobs that still run are stopped and given up");
         }
         if tokio::time::timeout(HTTP_STOP, self.api.stop())
             .await

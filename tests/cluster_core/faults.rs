@@ -397,7 +397,7 @@ async fn a_worker_finds_the_master_beside_addresses_that_are_silent_or_closed() 
 }
 
 #[actix::test]
-async fn what_a_worker_cannot_finish_is_handed_back_and_starts_elsewhere() {
+async fn what_a_worker_cannot_finish_starts_elsewhere_under_a_higher_attempt() {
     let store = Arc::new(MemoryStore::default());
     let master = master(&store).await;
     let port = master.address().expect("it listens").port();
@@ -414,7 +414,8 @@ async fn what_a_worker_cannot_finish_is_handed_back_and_starts_elsewhere() {
     first.abandon().await;
     all_ended(&store).await;
     for id in ids {
-        assert_eq!(free.attempts(id), [1], "nobody was lost");
+        // The first may have had its effect outside, and may go on for a moment.
+        assert_eq!(free.attempts(id), [2]);
     }
     first.stop().await;
     second.stop().await;

@@ -159,7 +159,7 @@ impl Meter {
                     self.ran.record(since.elapsed().as_secs_f64() * 1000.0);
                 }
                 End::Committed { failed: true, .. } | End::Parked => self.failures.increment(1),
-                End::Rescheduled { .. } | End::Fenced | End::HandedBack => {}
+                End::Rescheduled { .. } | End::Fenced | End::HandedBack | End::Abandoned => {}
             }
             self.assigned.remove(&attempt.job);
         }

@@ -65,7 +65,7 @@ pub enum Event {
     /// Take no more jobs.
     Drain,
     /// Everything that ran was stopped half-way. What may be run again is
-    /// handed back; what must not be is left to the dispatcher, which finds its
+    /// given up; what must not be is left to the dispatcher, which finds its
     /// worker lost.
     Abandoned,
 }
@@ -158,7 +158,7 @@ impl Core {
             Event::Disconnected => self.is_connected = false,
             Event::Received(message) => return self.received(message),
             Event::Finished(outcome) => self.finished(outcome),
-            Event::NotBegun(attempt) => self.hand_back(attempt),
+            Event::NotBegun(attempt) => self.ended(attempt, End::HandedBack),
             Event::Drain => {
                 if !self.is_draining {
                     self.is_draining = true;
@@ -175,7 +175,7 @@ impl Core {
                     })
                     .collect();
                 for attempt in repeatable {
-                    self.hand_back(attempt);
+                    self.ended(attempt, End::Abandoned);
                 }
             }
         }
@@ -259,14 +259,13 @@ impl Core {
         let (pool, class) = (job.kind().pool(), job.kind().class());
         self.running.insert(run, Ongoing { pool, class });
         if self.is_draining {
-            self.hand_back(attempt);
+            self.ended(attempt, End::HandedBack);
             return None;
         }
         Some(Action::Run(job))
     }
 
-    fn hand_back(&mut self, attempt: Attempt) {
-        let end = End::HandedBack;
+    fn ended(&mut self, attempt: Attempt, end: End) {
         self.finished(Outcome { attempt, end });
     }
 

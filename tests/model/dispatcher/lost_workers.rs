@@ -170,3 +170,18 @@ fn a_job_handed_back_by_a_draining_worker_runs_elsewhere_first_in_its_key() {
     desk.connect(TWO, 5, &[]);
     assert_eq!(desk.assigned(), [(TWO, 1, 1)]);
 }
+
+#[test]
+fn a_job_that_was_stopped_half_way_runs_elsewhere_under_a_higher_attempt_without_a_strike() {
+    let first = job(1, 0, "key");
+    let mut desk = Desk::loaded(Vec::new());
+    desk.connect(ONE, 5, &[]);
+    desk.announce(&[&first]);
+    desk.assigned();
+    desk.happen(Event::SessionDraining(ONE));
+    desk.end(ONE, &first, 1, End::Abandoned);
+    assert_eq!(desk.struck(), [(first.id(), false)]);
+    desk.raised(&first, 2);
+    desk.connect(TWO, 5, &[]);
+    assert_eq!(desk.assigned(), [(TWO, 1, 2)]);
+}

@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
+use erawan::actors::dispatcher::Event;
 use erawan::cluster::message::End;
 use erawan::job::{Job, Kind, delivery_key};
 
-use super::desk::{Desk, NOW, ONE, TWO, done, job_of};
+use super::desk::{Desk, NOW, ONE, TWO, done, job_of, raised_to};
 
 /// `count` deliveries to a receiver, each with a key of its own.
 fn deliveries(first: u64, count: u64, receiver: &str) -> Vec<Job> {
@@ -90,4 +91,29 @@ fn struck_deliveries_to_one_receiver_leave_workers_for_others() {
     assert_eq!(desk.assigned(), [(TWO, 5, 1)]);
     desk.end(ONE, &hanging[0], 1, done());
     assert_eq!(desk.assigned(), [(ONE, 2, 1)]);
+}
+
+/// A job whose record was damaged while its node ran, as it is read then.
+#[test]
+fn a_known_job_that_cannot_be_read_any_more_counts_for_its_receiver_until_it_ends() {
+    for kind in [Kind::Noop, Kind::DeliverCallback] {
+        let whole = job_of(kind, 1, 0, "callback:a 1");
+        let mut damaged = job_of(Kind::Unreadable, 1, 0, "unreadable:1");
+        damaged.new.id = whole.id();
+        damaged.parked = true;
+        let mut desk = Desk::loaded(Vec::new());
+        desk.announce(&[&whole]);
+        desk.happen(Event::Changed(raised_to(&damaged, 2)));
+        assert_eq!(desk.core.snapshot(desk.now).parked, [whole.id()]);
+        desk.happen(Event::Gone(whole.id()));
+        assert_eq!(desk.core.snapshot(desk.now).jobs.total(), 0);
+
+        // The other way round: mended by hand, and retried then.
+        let mut desk = Desk::loaded(vec![damaged]);
+        desk.happen(Event::Changed(raised_to(&whole, 2)));
+        desk.connect(ONE, 5, &[]);
+        assert_eq!(desk.assigned(), [(ONE, 1, 2)]);
+        desk.end(ONE, &whole, 2, done());
+        assert_eq!(desk.core.snapshot(desk.now).jobs.total(), 0);
+    }
 }

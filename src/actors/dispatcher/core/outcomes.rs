@@ -34,7 +34,7 @@ impl Core {
         match &outcome.end {
             End::Committed { failed, .. } => self.queue.judge(seq, *failed),
             End::Rescheduled { .. } | End::Parked => self.queue.judge(seq, true),
-            End::Fenced | End::HandedBack => {}
+            End::Fenced | End::HandedBack | End::Abandoned => {}
         }
         match outcome.end {
             End::Committed {
@@ -64,7 +64,8 @@ impl Core {
             // Not asked for: an answer that is on its way may be older. What an
             // operator decides meanwhile is told, or looked up with the others.
             End::Parked => self.queue.park(seq, step.now),
-            End::Fenced => self.give_up(step, seq, id, None),
+            // Not the job's fault, so no strike.
+            End::Fenced | End::Abandoned => self.give_up(step, seq, id, None),
             End::HandedBack => self.queue.requeue(seq, step.now),
         }
     }

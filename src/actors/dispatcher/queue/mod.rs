@@ -271,8 +271,16 @@ impl Queue {
         let Some(entry) = self.jobs.get_mut(&seq) else {
             return;
         };
+        let receiver = entry.job.new.receiver().map(str::to_owned);
         how(Arc::make_mut(&mut entry.job));
         let job = entry.job.clone();
+        // A record that cannot be read (again) may have lost its kind and key.
+        if job.new.receiver() != receiver.as_deref() {
+            receiver.inspect(|receiver| self.deliveries.remove(receiver));
+            job.new
+                .receiver()
+                .inspect(|receiver| self.deliveries.add(receiver));
+        }
         self.put(seq, self.phase_by_itself(&job, now));
     }
 
