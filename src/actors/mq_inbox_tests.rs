@@ -1,6 +1,6 @@
 //! The inbox between a real development service and a store of the test.
 
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -13,7 +13,7 @@ use tokio::sync::watch;
 use super::mq_inbox::{InboxState, MqInbox, Options, Stop};
 use crate::config::QueueLimits;
 use crate::delivery::message::OutboundMessage;
-use crate::devnet::mq_service;
+use crate::devnet::{mq_service, ports};
 use crate::job::{Column, Commit, Job, JobId, Kind, Millis, NewJob, Row, Table};
 use crate::mq::client::{MqClient, MqSender};
 use crate::mq::inbound::RawMessage;
@@ -142,8 +142,7 @@ impl Store for FakeStore {
 }
 
 fn free_port() -> u16 {
-    let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
-    listener.local_addr().unwrap().port()
+    ports::free().unwrap()
 }
 
 fn service_options(node_id: &str) -> mq_service::Options {

@@ -1,6 +1,6 @@
 //! Two services, and the clients of their two nodes.
 
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use tokio::sync::oneshot;
@@ -8,6 +8,7 @@ use tokio::task::JoinHandle;
 use tonic::Streaming;
 
 use super::mq_service::{Options, Timing, serve_with};
+use super::ports;
 use crate::delivery::message::OutboundMessage;
 use crate::error::codes;
 use crate::mq::client::{MqClient, MqSender, SendError};
@@ -22,8 +23,7 @@ const TIMING: Timing = Timing {
 };
 
 fn free_port() -> u16 {
-    let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
-    listener.local_addr().unwrap().port()
+    ports::free().unwrap()
 }
 
 struct Service {

@@ -4,9 +4,8 @@
 //! client that tries to reach it could even connect to itself), and the server
 //! could not come back.
 
-use std::collections::BTreeSet;
 use std::io;
-use std::net::{Ipv4Addr, TcpListener};
+use std::net::{Ipv4Addr, TcpListener, UdpSocket};
 use std::ops::Range;
 
 use parking_lot::Mutex;
@@ -14,33 +13,59 @@ use rand::Rng;
 
 /// Linux gives outgoing connections 32768 and above.
 const RANGE: Range<u16> = 12_000..32_000;
-const ATTEMPTS: usize = 1000;
+/// Ports that a process sets aside for itself at a time.
+const BLOCK: u16 = 500;
+const BLOCKS: u16 = (RANGE.end - RANGE.start) / BLOCK;
 
-/// What this process has given away. Another of its networks gets none of these:
-/// the server that has it may be down for a moment only.
-static GIVEN: Mutex<BTreeSet<u16>> = Mutex::new(BTreeSet::new());
+/// The blocks of this process; it gives ports away from the last. None is given
+/// twice: the server that has it may be down for a moment only.
+static OWN: Mutex<Vec<Block>> = Mutex::new(Vec::new());
 
-/// A port of the loopback interface that this process has not given away before,
-/// kept until the listener is dropped.
+/// Ports that nobody else gives away: neither another network of this process
+/// nor another process of this machine (`erawan demo` beside a test, say).
+struct Block {
+    left: Range<u16>,
+    /// UDP is in the way of none of the servers, and the system takes it back
+    /// however this process ends.
+    _claim: UdpSocket,
+}
+
+impl Block {
+    /// One that nobody has; the search begins anywhere.
+    fn claim() -> io::Result<Self> {
+        let begin = rand::rng().random_range(0..BLOCKS);
+        let blocks = (0..BLOCKS).map(|index| (begin + index) % BLOCKS);
+        let mut firsts = blocks.map(|block| RANGE.start + block * BLOCK);
+        let claimed = firsts.find_map(|first| {
+            let claim = UdpSocket::bind((Ipv4Addr::LOCALHOST, first)).ok()?;
+            Some(Self {
+                left: first..first + BLOCK,
+                _claim: claim,
+            })
+        });
+        claimed.ok_or_else(|| io::Error::other("other processes have every port"))
+    }
+
+    /// The next that nobody listens on; `None`: none is left.
+    fn next(&mut self) -> Option<TcpListener> {
+        let left = self.left.by_ref();
+        left.find_map(|port| TcpListener::bind((Ipv4Addr::LOCALHOST, port)).ok())
+    }
+}
+
+/// A port of the loopback interface that this process has not given away before
+/// and no other process does, kept until the listener is dropped.
 ///
 /// # Errors
 /// When none can be had.
 pub fn reserve() -> io::Result<TcpListener> {
-    let mut last_error = None;
-    for _ in 0..ATTEMPTS {
-        let port = rand::rng().random_range(RANGE);
-        if GIVEN.lock().contains(&port) {
-            continue;
+    let mut own = OWN.lock();
+    loop {
+        if let Some(listener) = own.last_mut().and_then(Block::next) {
+            return Ok(listener);
         }
-        match TcpListener::bind((Ipv4Addr::LOCALHOST, port)) {
-            Ok(listener) => {
-                GIVEN.lock().insert(port);
-                return Ok(listener);
-            }
-            Err(error) => last_error = Some(error),
-        }
+        own.push(Block::claim()?);
     }
-    Err(last_error.unwrap_or_else(|| io::Error::other("no port was tried")))
 }
 
 /// A port of the loopback interface that is free now.
@@ -53,6 +78,8 @@ pub fn free() -> io::Result<u16> {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
 
     #[test]
@@ -63,9 +90,22 @@ mod tests {
         let lowest: u16 = text.split_whitespace().next().unwrap().parse().unwrap();
         assert!(RANGE.end <= lowest);
     }
+
     #[test]
     fn no_port_is_given_away_twice() {
         let given: BTreeSet<u16> = (0..500).map(|_| free().unwrap()).collect();
         assert_eq!(given.len(), 500);
+    }
+
+    /// A block that is claimed is claimed for every process.
+    #[test]
+    fn no_two_blocks_have_a_port_in_common() {
+        let blocks = [(); 3].map(|()| Block::claim().unwrap());
+        let firsts: BTreeSet<u16> = blocks.iter().map(|block| block.left.start).collect();
+        assert_eq!(firsts.len(), blocks.len());
+        for Block { left, .. } in blocks {
+            assert!(RANGE.start <= left.start && left.end <= RANGE.end);
+            assert_eq!((left.start - RANGE.start) % BLOCK, 0);
+        }
     }
 }

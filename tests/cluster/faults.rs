@@ -35,6 +35,8 @@ async fn no_request_is_lost_when_a_worker_of_each_node_is_killed_with_redis() {
     a_worker_is_killed(Store::Redis).await;
 }
 
+/// Two seconds, counted in requests: where the machine is slow at everything,
+/// fewer are begun.
 #[actix_web::test]
 async fn a_worker_added_under_load_has_work_within_two_seconds() {
     let mut net = Net::start(Store::Embedded, 1).await;
@@ -44,10 +46,11 @@ async fn a_worker_added_under_load_has_work_within_two_seconds() {
         let workers = net.processes(Role::Rp);
         let added = another(&workers[1], "rp1-worker9");
         ready(vec![added.api.clone().unwrap()]).await;
-        let works = within(Duration::from_secs(2), || async {
-            jobs_run(&added).await > 0
-        });
-        assert!(works.await, "two seconds without work");
+        let before = apps.begun();
+        let works = || async { jobs_run(&added).await > 0 };
+        eventually("the added worker has work", works).await;
+        let meanwhile = apps.begun() - before;
+        assert!(meanwhile as f64 <= 2.0 * PACE, "after {meanwhile} requests");
         workers.push(added);
     };
     under_load(&apps, adds).await;

@@ -21,7 +21,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 const POLL: Duration = Duration::from_millis(20);
 /// Requests a second, at most, while something is broken: however fast the
 /// machine, the load lasts as long as the fault.
-const PACE: f64 = 15.0;
+pub const PACE: f64 = 15.0;
 /// Requests made after a fault, to see that it is over.
 const AFTERWARDS: u64 = 15;
 /// How often messages that nobody received are repeated; every minute in life.

@@ -10,6 +10,7 @@ use erawan::actors::mastership::Term;
 use erawan::cluster::message::{Chain, FromMaster, FromWorker, Hello, PROTOCOL_VERSION};
 use erawan::cluster::{Link, Master, Over, Worker};
 use erawan::config::MasterAddress;
+use erawan::devnet::ports;
 use erawan::job::{Commit, Millis};
 use erawan::proto::cluster::StoreFrame;
 use erawan::proto::cluster::cluster_client::ClusterClient;
@@ -22,9 +23,11 @@ use tonic::transport::Endpoint;
 use super::memory_store::MemoryStore;
 use super::support::*;
 
-/// A connection to `port` that can be cut.
+/// A connection to `port` that can be cut; nobody else gets its own port then.
 async fn cable(port: u16) -> (u16, tokio::task::JoinHandle<()>) {
-    let listener = TcpListener::bind("127.0.0.1:0").await.expect("any port");
+    let listener = ports::reserve().expect("a port");
+    listener.set_nonblocking(true).expect("a socket");
+    let listener = TcpListener::from_std(listener).expect("a listener");
     let own = listener.local_addr().expect("bound").port();
     let task = tokio::spawn(async move {
         let mut connections = tokio::task::JoinSet::new();

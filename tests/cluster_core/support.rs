@@ -15,6 +15,7 @@ use erawan::cluster::{
     Link, Master, MasterHandle, MasterOptions, Worker, WorkerHandle, WorkerOptions,
 };
 use erawan::config::MasterAddress;
+use erawan::devnet::ports;
 use erawan::job::{Commit, Job, JobId, Kind, NewJob};
 use erawan::store::{Accept, Accepted, Attempt, Epoch, Store};
 use parking_lot::Mutex;
@@ -116,11 +117,13 @@ pub fn master_options(store: &Arc<MemoryStore>, listen: Option<SocketAddr>) -> M
     }
 }
 
+/// A master whose port is given to nobody else while it is away.
 pub async fn master(store: &Arc<MemoryStore>) -> MasterHandle {
-    let any = "127.0.0.1:0".parse().expect("an address");
-    Master::start(master_options(store, Some(any)))
+    let port = ports::free().expect("a port");
+    let own = SocketAddr::from(([127, 0, 0, 1], port));
+    Master::start(master_options(store, Some(own)))
         .await
-        .expect("any port is free")
+        .expect("the port is free")
 }
 
 pub fn worker_options(

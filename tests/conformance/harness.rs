@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
+use erawan::devnet::ports;
 use erawan::devnet::redis_server::{self, Durability, RedisServer};
 use erawan::job::{Commit, Job, JobId, Kind, NewJob, Write};
 use erawan::proto::cluster::cluster_server::{Cluster, ClusterServer};
@@ -175,10 +176,13 @@ pub struct Master {
 }
 
 impl Master {
-    /// Listens on this address, or on a free port.
+    /// Listens on this address, or on a port that is given to nobody else while
+    /// the master is away.
     pub fn start(store: SharedStore, address: Option<SocketAddr>) -> Self {
-        let address = address.unwrap_or(SocketAddr::from(([127, 0, 0, 1], 0)));
-        let listener = std::net::TcpListener::bind(address).expect("a port");
+        let listener = match address {
+            None => ports::reserve().expect("a port"),
+            Some(address) => listen_again(address),
+        };
         listener.set_nonblocking(true).expect("a socket");
         let address = listener.local_addr().expect("an address");
         let service = ClusterServer::new(StoreService(store));
@@ -195,6 +199,18 @@ impl Master {
             address,
             runtime: Some(runtime),
         }
+    }
+}
+
+/// As soon as the runtime of the master before has let go of the address.
+fn listen_again(address: SocketAddr) -> std::net::TcpListener {
+    let deadline = Instant::now() + Duration::from_secs(20);
+    loop {
+        match std::net::TcpListener::bind(address) {
+            Ok(listener) => return listener,
+            Err(error) => assert!(Instant::now() < deadline, "{address}: {error}"),
+        }
+        std::thread::sleep(Duration::from_millis(10));
     }
 }
 

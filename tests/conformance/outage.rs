@@ -15,6 +15,11 @@ use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
 use crate::harness::*;
 
+/// Less than two tries of an operation on Redis, each of which may take 5 s.
+const SOON: Duration = Duration::from_secs(9);
+/// Less than a master that does not answer is waited for (10 s).
+const SOON_WITHOUT_MASTER: Duration = Duration::from_secs(8);
+
 /// Every operation fails as unavailable, and soon enough.
 async fn is_unavailable(store: &dyn Store, within: Duration) {
     let attempt = Attempt {
@@ -62,7 +67,7 @@ async fn without_redis_operations_fail_soon_and_work_again_when_it_is_back() {
     let before = accept_job(&*store, job("k")).await;
     for _ in 0..2 {
         redis.server.kill9().unwrap();
-        is_unavailable(&*store, Duration::from_secs(6)).await;
+        is_unavailable(&*store, SOON).await;
         redis.server.restart().unwrap();
         works_again(&*store).await;
     }
@@ -74,8 +79,8 @@ async fn a_redis_that_stops_answering_is_noticed_and_comes_back() {
     let redis = Redis::start().await;
     let store = redis.store();
     redis.server.freeze().unwrap();
-    is_unavailable(&*store, Duration::from_secs(6)).await;
-    is_unavailable(&*store, Duration::from_secs(6)).await;
+    is_unavailable(&*store, SOON).await;
+    is_unavailable(&*store, SOON).await;
     redis.server.thaw().unwrap();
     works_again(&*store).await;
 }
@@ -210,7 +215,7 @@ async fn without_its_master_a_worker_is_told_soon_and_goes_on_when_it_is_back() 
     works_again(&store).await;
     drop(master);
     eventually(|| async { is_unavailable_error(store.ping().await) }).await;
-    is_unavailable(&store, Duration::from_secs(3)).await;
+    is_unavailable(&store, SOON_WITHOUT_MASTER).await;
     let _master = Master::start(embedded.master(), Some(address));
     works_again(&store).await;
 }

@@ -37,12 +37,18 @@ enum Direction {
     Back,
 }
 
+#[derive(Default)]
+struct Counts {
+    accepted: AtomicUsize,
+    held_back: AtomicUsize,
+    answered: AtomicUsize,
+}
+
 /// Stands between two processes.
 pub struct Proxy {
     pub port: u16,
     weather: Arc<watch::Sender<Weather>>,
-    accepted: Arc<AtomicUsize>,
-    held_back: Arc<AtomicUsize>,
+    counts: Arc<Counts>,
 }
 
 impl Proxy {
@@ -53,34 +59,37 @@ impl Proxy {
         let port = listener.local_addr().unwrap().port();
         let weather = Arc::new(watch::Sender::new(Weather::default()));
         let shared = weather.clone();
-        let accepted = Arc::new(AtomicUsize::new(0));
-        let held_back = Arc::new(AtomicUsize::new(0));
-        let (counter, held) = (accepted.clone(), held_back.clone());
+        let counts = Arc::new(Counts::default());
+        let counting = counts.clone();
         tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
-                counter.fetch_add(1, Ordering::Relaxed);
+                counting.accepted.fetch_add(1, Ordering::Relaxed);
                 if !shared.borrow().is_down {
-                    let (shared, held) = (shared.clone(), held.clone());
-                    tokio::spawn(connection(client, target.clone(), shared, held));
+                    let (shared, counting) = (shared.clone(), counting.clone());
+                    tokio::spawn(connection(client, target.clone(), shared, counting));
                 }
             }
         });
         Self {
             port,
             weather,
-            accepted,
-            held_back,
+            counts,
         }
     }
 
     /// How many chunks a silence has met.
     pub fn held_back(&self) -> usize {
-        self.held_back.load(Ordering::Relaxed)
+        self.counts.held_back.load(Ordering::Relaxed)
+    }
+
+    /// How many chunks from the target have been passed on.
+    pub fn answered(&self) -> usize {
+        self.counts.answered.load(Ordering::Relaxed)
     }
 
     /// How many connections have been tried.
     pub fn accepted(&self) -> usize {
-        self.accepted.load(Ordering::Relaxed)
+        self.counts.accepted.load(Ordering::Relaxed)
     }
 
     /// Closes every connection; new ones are possible.
@@ -145,7 +154,7 @@ async fn connection(
     client: TcpStream,
     target: String,
     weather: Arc<watch::Sender<Weather>>,
-    held_back: Arc<AtomicUsize>,
+    counts: Arc<Counts>,
 ) {
     let age = weather.borrow().age;
     let Ok(target) = TcpStream::connect(target).await else {
@@ -162,8 +171,8 @@ async fn connection(
         // well again by now.
         biased;
         _ = ending.wait_for(|weather| weather.age != age) => {}
-        () = pump(client_out, target_out, &weather, &held_back, Direction::Out) => {}
-        () = pump(target_back, client_back, &weather, &held_back, Direction::Back) => {}
+        () = pump(client_out, target_out, &weather, &counts, Direction::Out) => {}
+        () = pump(target_back, client_back, &weather, &counts, Direction::Back) => {}
     }
 }
 
@@ -172,7 +181,7 @@ async fn pump(
     mut from: OwnedReadHalf,
     mut to: OwnedWriteHalf,
     weather: &watch::Sender<Weather>,
-    held_back: &AtomicUsize,
+    counts: &Counts,
     direction: Direction,
 ) {
     let mut told = weather.subscribe();
@@ -189,7 +198,7 @@ async fn pump(
             Direction::Back => weather.silent_back,
         };
         if is_silent(&weather.borrow()) {
-            held_back.fetch_add(1, Ordering::Relaxed);
+            counts.held_back.fetch_add(1, Ordering::Relaxed);
         }
         let open = told.wait_for(|weather| !is_silent(weather));
         let Ok(delay) = open.await.map(|weather| weather.delay) else {
@@ -198,6 +207,9 @@ async fn pump(
         tokio::time::sleep(delay).await;
         if to.write_all(&buffer[..length]).await.is_err() {
             return;
+        }
+        if let Direction::Back = direction {
+            counts.answered.fetch_add(1, Ordering::Relaxed);
         }
     }
 }

@@ -2,6 +2,9 @@
 
 use std::time::Duration;
 
+use erawan::node::Role;
+use nix::sys::signal::Signal;
+
 use crate::look::received;
 use crate::network::*;
 use crate::proxy::{Proxy, restart_with};
@@ -10,6 +13,15 @@ use crate::proxy::{Proxy, restart_with};
 const SILENCE: Duration = Duration::from_secs(2);
 /// How often it is tried whether one is.
 const TRIES: usize = 20;
+
+/// Stops the IdP, and waits until its queue has a message for it, which it will
+/// answer when it goes on.
+async fn hold_up_the_idp(net: &mut Net, queue: &Proxy) {
+    net.processes(Role::Idp)[0].process.signal(Signal::SIGSTOP);
+    let before = queue.answered();
+    let is_there = || async { queue.answered() > before };
+    eventually("a message waits for the IdP", is_there).await;
+}
 
 /// F32: the service cannot be reached when messages are to be sent. F34, F10:
 /// acknowledgements do not get through, and the node is killed before its
@@ -44,15 +56,25 @@ async fn f10_f32_f34_f35_a_queue_link_that_breaks_loses_and_doubles_nothing() {
         // One after the other: a node that cannot send leaves the others
         // without messages to acknowledge.
         for (role, queue) in ROLES.into_iter().zip(&queues) {
-            let node = &mut net.processes(role)[0];
             let mut is_owed = false;
             // It depends on where the messages are just then.
             for _ in 0..TRIES {
+                let node = &net.processes(role)[0];
                 let before = received(node).await;
                 let arrive = || async { received(node).await > before };
                 eventually("messages arrive", arrive).await;
+                // Without its queue the RP begins nothing: what comes to it then
+                // must be on its way, on a fast machine too.
+                if role == Role::Rp {
+                    hold_up_the_idp(&mut net, &queues[1]).await;
+                }
+                let silent = queue.held_back();
                 queue.swallow_questions();
-                let (before, silent) = (received(node).await, queue.held_back());
+                let before = received(&net.processes(role)[0]).await;
+                if role == Role::Rp {
+                    net.processes(Role::Idp)[0].process.signal(Signal::SIGCONT);
+                }
+                let node = &net.processes(role)[0];
                 let taken =
                     || async { received(node).await > before && queue.held_back() > silent };
                 is_owed = within(SILENCE, taken).await;
@@ -62,6 +84,7 @@ async fn f10_f32_f34_f35_a_queue_link_that_breaks_loses_and_doubles_nothing() {
                 queue.heal();
             }
             assert!(is_owed, "no message was taken and not acknowledged");
+            let node = &mut net.processes(role)[0];
             kill(node).await;
             queue.cut();
             queue.heal();

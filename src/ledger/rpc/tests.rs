@@ -82,7 +82,7 @@ async fn a_call_without_any_socket_fails_at_once() {
     options.call_timeout = PATIENCE;
     let client = LedgerClient::start(options);
     let asking = client.query("GetNodeInfo", json!({}), None);
-    let error: Error = tokio::time::timeout(Duration::from_secs(2), asking)
+    let error: Error = tokio::time::timeout(PATIENCE / 2, asking)
         .await
         .expect("at once")
         .unwrap_err();
@@ -121,7 +121,16 @@ async fn rubbish_fails_the_call_and_nothing_else() {
         assert!(client.block(1, None).await.is_err());
     }
     ledger.script.lock().answers.clear();
-    assert_eq!(client.block(1, None).await.unwrap().height, 1);
+    // On a machine that is very busy 100 ms may be too short for this one, too.
+    let answered = async {
+        loop {
+            if let Ok(block) = client.block(1, None).await {
+                return block.height;
+            }
+        }
+    };
+    let height = tokio::time::timeout(PATIENCE, answered).await;
+    assert_eq!(height.expect("it goes on"), 1);
 }
 
 #[tokio::test]
@@ -240,11 +249,11 @@ async fn a_silent_subscription_ends_after_the_limit() {
 async fn pings_keep_a_subscription_alive_that_has_no_blocks_to_show() {
     let ledger = FakeLedger::start(3).await;
     let mut options = ledger.options();
-    options.silence_limit = Duration::from_millis(400);
+    options.silence_limit = Duration::from_millis(1500);
     let mut subscription = Subscription::open(&options).await.unwrap();
     for _ in 0..10 {
         ledger.ping_all();
-        let quiet = tokio::time::timeout(Duration::from_millis(80), subscription.changed()).await;
+        let quiet = tokio::time::timeout(Duration::from_millis(300), subscription.changed()).await;
         assert!(quiet.is_err(), "{quiet:?}");
     }
     ledger.add(vec![]);
