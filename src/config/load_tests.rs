@@ -112,6 +112,14 @@ fn defaults_are_those_of_the_replaced_system() {
 }
 
 #[test]
+fn a_master_is_not_told_the_address_its_workers_register() {
+    for (mode, is_told) in [("standalone", true), ("worker", true), ("master", false)] {
+        let config = Fixture::with(&[("MODE", mode)]).load();
+        assert_eq!(config.has_mq_address(), is_told, "{mode}");
+    }
+}
+
+#[test]
 fn production_logs_less_and_plainer() {
     let mut fixture = Fixture::with(&[("NODE_ENV", "production")]);
     let key = fixture.path("keys/rp1.signing.pem");
