@@ -40,7 +40,7 @@ struct Seen {
     /// `None` until the ledger has told it.
     role: Option<Role>,
     sockets: Option<watch::Receiver<usize>>,
-    /// Set where blocks are followed.
+    /// Set where blocks are followed, or were.
     watcher: Option<watch::Receiver<WatcherState>>,
 }
 
@@ -114,9 +114,13 @@ impl ReadinessWatch {
         self.inner.seen.write().watcher = Some(watcher);
     }
 
+    /// `None` also when blocks are no longer followed, as on a master that stands
+    /// by again: what was last known says nothing of the ledger as it is now.
     fn watcher(&self) -> Option<WatcherState> {
         let seen = self.inner.seen.read();
-        seen.watcher.as_ref().map(|state| state.borrow().clone())
+        let watcher = seen.watcher.as_ref();
+        let going_on = watcher.filter(|state| state.has_changed().is_ok());
+        going_on.map(|state| state.borrow().clone())
     }
 
     /// What operators should know although the process is ready.
@@ -207,5 +211,30 @@ impl Look {
         Ok(CRYPTO_URLS
             .iter()
             .all(|name| urls.iter().any(|(column, _)| column == name)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Config;
+
+    #[test]
+    fn what_an_ended_watcher_knew_of_the_ledger_is_not_shown() {
+        let readiness = ReadinessWatch::new(Config::for_test("rp1").queue);
+        readiness.inner.seen.write().role = Some(Role::Rp);
+        let without_blocks = readiness.reasons();
+        let (watcher, state) = watch::channel(WatcherState {
+            lower: Some((3, 7)),
+            height: 3,
+            tip: 7,
+            ..WatcherState::default()
+        });
+        readiness.watch_blocks(state);
+        assert_eq!(readiness.reasons().len(), without_blocks.len() + 1);
+        assert_eq!(readiness.notices().len(), 1);
+        drop(watcher);
+        assert_eq!(readiness.reasons(), without_blocks);
+        assert_eq!(readiness.notices(), Vec::<String>::new());
     }
 }
