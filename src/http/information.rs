@@ -48,11 +48,35 @@ pub struct Status {
     pub processing_inbound_messages: u64,
 }
 
+/// Paths that are answered here.
+const NAMES: [&str; 11] = [
+    "license",
+    "source",
+    "info",
+    "num_expected_txs",
+    "expected_txs",
+    "num_pending_outbound_mq_messages",
+    "num_pending_client_callbacks",
+    "num_pending_external_crypto_callbacks",
+    "num_processing_blocks",
+    "processing_blocks",
+    "num_processing_inbound_messages",
+];
+
+/// Whether a path is one of these.
+pub(super) fn is_known(path: &[&str]) -> bool {
+    let is_name = |name: &&str| NAMES.iter().any(|known| known.eq_ignore_ascii_case(name));
+    matches!(path, [name] if is_name(name))
+}
+
 /// The answer to a GET, if the path is one of these.
 pub(super) async fn answer(api: &Api, path: &[&str]) -> Option<Answer> {
     let [name] = path else {
         return None;
     };
+    if !is_known(path) {
+        return None;
+    }
     let count = |name: &str, number: u64| Ok(json!({name: number}));
     let status = (api.options.status)();
     let body = match name.to_ascii_lowercase().as_str() {
