@@ -50,7 +50,7 @@ pub async fn run_deliver(
         return Ok(Run::Commit(Commit::nothing()));
     }
     let Some(url) = url(context, &callback.target).await? else {
-        tracing::info!(callback = callback.id, target = ?callback.target, "no callback URL set");
+        tracing::info!(callback = callback.id, receiver = ?callback.target, "no callback URL set");
         return Ok(Run::Commit(Commit::nothing()));
     };
     let wants_answer = callback.answer_to.is_some();

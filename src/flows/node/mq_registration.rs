@@ -136,7 +136,7 @@ pub async fn handle(context: &Context, job: &Job) -> Result<Commit, Error> {
     let Fate::Refused { code, message } = &settled.fate else {
         return Ok(Commit::nothing());
     };
-    tracing::error!(code, %message, failures = registration.failures, "message queue address not registered");
+    tracing::error!(code, reason = %message, failures = registration.failures, "message queue address not registered");
     let configured = Registration::configured(context);
     let is_current = (&registration.ip, registration.port) == (&configured.ip, configured.port);
     let mut commit = Commit::nothing();
