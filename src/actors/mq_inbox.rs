@@ -67,8 +67,9 @@ pub struct Options {
     pub node_id: String,
     /// This node's role, whose `error_url` hears of errors of the queue.
     pub role: Role,
-    /// `MQ_BINDING_PORT`, compared with the service's.
-    pub binding_port: u16,
+    /// `MQ_BINDING_PORT`, compared with the service's; `None` where this process
+    /// is not told it.
+    pub binding_port: Option<u16>,
     /// Where jobs go.
     pub store: SharedStore,
     /// Proof of mastership.
@@ -249,10 +250,12 @@ impl Receiving {
         if info.node_id != self.options.node_id {
             return Err(End::Mismatch(info.node_id));
         }
-        if info.mq_binding_port != i32::from(self.options.binding_port) {
+        if let Some(registered) = self.options.binding_port
+            && info.mq_binding_port != i32::from(registered)
+        {
             tracing::warn!(
                 service = info.mq_binding_port,
-                registered = self.options.binding_port,
+                registered,
                 "the message queue service listens on another port than MQ_BINDING_PORT"
             );
         }

@@ -184,7 +184,7 @@ impl Node {
         let (inbox, state) = MqInbox::launch(Options {
             node_id: "idp1".to_owned(),
             role: Role::Idp,
-            binding_port: service.mq_port,
+            binding_port: Some(service.mq_port),
             store: store.clone(),
             epoch: Epoch(7),
             client: MqClient::new(&config).unwrap(),

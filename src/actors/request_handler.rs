@@ -231,7 +231,7 @@ impl Execution {
 
     /// A panic counts against the job, durably.
     async fn strike(&self, attempt: Attempt, job: &Job, message: &str) -> Result<End, Unreadable> {
-        error!(job = %job.id(), kind = job.kind().name(), message, "a handler panicked");
+        error!(job = %job.id(), kind = job.kind().name(), panic = message, "a handler panicked");
         let reason = format!("the handler panicked: {message}");
         let (first, longest) = PANIC_RETRY;
         let pause = longest.min(first * 2u32.saturating_pow(job.strikes));

@@ -112,6 +112,28 @@ fn defaults_are_those_of_the_replaced_system() {
 }
 
 #[test]
+fn a_master_is_not_told_the_address_its_workers_register() {
+    for (mode, is_told) in [("standalone", true), ("worker", true), ("master", false)] {
+        let config = Fixture::with(&[("MODE", mode)]).load();
+        assert_eq!(config.has_mq_address(), is_told, "{mode}");
+    }
+}
+
+#[test]
+fn an_empty_least_length_switches_compression_of_messages_off() {
+    let mut fixture = Fixture::with(&[
+        ("COMPRESS_MQ_MESSAGE", "true"),
+        ("MQ_MESSAGE_COMPRESS_MIN_LENGTH", ""),
+    ]);
+    let config = fixture.load();
+    assert_eq!(config.mq.compress_from, None);
+    let says_so = |warning: &String| warning.contains("MQ_MESSAGE_COMPRESS_MIN_LENGTH");
+    assert!(config.warnings.iter().any(says_so));
+    fixture.set(&[("MQ_MESSAGE_COMPRESS_MIN_LENGTH", "5")]);
+    assert_eq!(fixture.load().mq.compress_from, Some(5));
+}
+
+#[test]
 fn production_logs_less_and_plainer() {
     let mut fixture = Fixture::with(&[("NODE_ENV", "production")]);
     let key = fixture.path("keys/rp1.signing.pem");

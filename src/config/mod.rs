@@ -374,6 +374,13 @@ pub struct Config {
 }
 
 impl Config {
+    /// Whether this process is told the address other nodes send to
+    /// (`MQ_CONTACT_IP`, `MQ_BINDING_PORT`): a master is not, its workers
+    /// register it.
+    pub fn has_mq_address(&self) -> bool {
+        self.mode != Mode::Master
+    }
+
     /// Defaults for tests: a standalone process of `node_id` with the embedded
     /// store and an external crypto service, so that no file is needed.
     pub fn for_test(node_id: &str) -> Self {

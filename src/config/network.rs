@@ -200,17 +200,7 @@ pub(super) fn mq(queue: &Queue, serves_api: bool, checker: &mut Checker) -> Mq {
     if contact.1.is_none() && serves_api {
         checker.warn("MQ_CONTACT_IP is not set; other nodes will be told to send to localhost");
     }
-    let compress = checker.flag(
-        variable!("COMPRESS_MQ_MESSAGE", queue.compress_mq_message),
-        false,
-    );
-    let compress_from = bytes(
-        checker,
-        variable!(
-            "MQ_MESSAGE_COMPRESS_MIN_LENGTH",
-            queue.mq_message_compress_min_length
-        ),
-    );
+    let compress_from = compress_from(queue, checker);
     Mq {
         contact_ip: checker.host(contact, "localhost"),
         binding_port: checker.port(variable!("MQ_BINDING_PORT", queue.mq_binding_port), 5555),
@@ -226,6 +216,20 @@ pub(super) fn mq(queue: &Queue, serves_api: bool, checker: &mut Checker) -> Mq {
             variable!("REGISTER_MQ_AT_STARTUP", queue.register_mq_at_startup),
             true,
         ),
-        compress_from: compress.then_some(compress_from),
+        compress_from,
     }
+}
+
+/// From how many bytes messages are compressed, if at all. Unlike elsewhere an
+/// empty length is not an unset one (spec/messaging-and-crypto.md 3.3).
+fn compress_from(queue: &Queue, checker: &mut Checker) -> Option<usize> {
+    let length = &queue.mq_message_compress_min_length;
+    let is_empty = length.as_ref().is_some_and(String::is_empty);
+    let compress = variable!("COMPRESS_MQ_MESSAGE", queue.compress_mq_message);
+    let compress = checker.flag(compress, false);
+    let from = bytes(checker, variable!("MQ_MESSAGE_COMPRESS_MIN_LENGTH", length));
+    if compress && is_empty {
+        checker.warn("MQ_MESSAGE_COMPRESS_MIN_LENGTH is empty: messages are not compressed");
+    }
+    (compress && !is_empty).then_some(from)
 }

@@ -4,13 +4,13 @@ mod client;
 mod deliver;
 
 pub use client::{CallbackClient, CallbackLimits};
+pub(crate) use client::{destination, with_causes};
 pub use deliver::run_deliver;
 
 use reqwest::Url;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use self::client::destination;
 use crate::crypto::hash::sha256;
 use crate::error::Error;
 use crate::job::{JobId, Kind, NewJob, delivery_key};

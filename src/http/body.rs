@@ -258,6 +258,13 @@ mod tests {
     }
 
     #[test]
+    fn the_proxy_of_deploy_lets_pass_what_is_read_here() {
+        let proxy = include_str!("../../deploy/nginx/nginx.conf");
+        let passes = format!("client_max_body_size {}m;", DISCARD_LIMIT / (1024 * 1024));
+        assert!(proxy.contains(&passes), "{passes}");
+    }
+
+    #[test]
     fn the_budget_is_given_back() {
         let budget = Budget::new(10);
         let mut share = budget.share();

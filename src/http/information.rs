@@ -48,16 +48,40 @@ pub struct Status {
     pub processing_inbound_messages: u64,
 }
 
+/// Paths that are answered here.
+const NAMES: [&str; 11] = [
+    "license",
+    "source",
+    "info",
+    "num_expected_txs",
+    "expected_txs",
+    "num_pending_outbound_mq_messages",
+    "num_pending_client_callbacks",
+    "num_pending_external_crypto_callbacks",
+    "num_processing_blocks",
+    "processing_blocks",
+    "num_processing_inbound_messages",
+];
+
+/// Whether a path is one of these.
+pub(super) fn is_known(path: &[&str]) -> bool {
+    let is_name = |name: &&str| NAMES.iter().any(|known| known.eq_ignore_ascii_case(name));
+    matches!(path, [name] if is_name(name))
+}
+
 /// The answer to a GET, if the path is one of these.
 pub(super) async fn answer(api: &Api, path: &[&str]) -> Option<Answer> {
     let [name] = path else {
         return None;
     };
+    if !is_known(path) {
+        return None;
+    }
     let count = |name: &str, number: u64| Ok(json!({name: number}));
     let status = (api.options.status)();
     let body = match name.to_ascii_lowercase().as_str() {
         "license" => return Some(Answer::text("text/plain; charset=utf-8", LICENSE)),
-        "source" => return Some(source()),
+        "source" => return Some(source(env!("CARGO_PKG_REPOSITORY"))),
         "info" => Ok(info(api, &status).await),
         "num_expected_txs" => expected(api)
             .await
@@ -98,9 +122,10 @@ pub(super) async fn answer(api: &Api, path: &[&str]) -> Option<Answer> {
     })
 }
 
-/// Where the program comes from: `repository` of the package, if it has one.
-fn source() -> Answer {
-    match env!("CARGO_PKG_REPOSITORY") {
+/// Where the program comes from: `repository` in Cargo.toml of whoever built it;
+/// 404 where that is not set, since there is nothing true to say.
+fn source(repository: &'static str) -> Answer {
+    match repository {
         "" => Answer::empty(404),
         repository => Answer::text("text/html; charset=utf-8", repository),
     }
@@ -168,5 +193,19 @@ pub(super) fn environment(environment: Environment) -> &'static str {
         Environment::Development => "development",
         Environment::Production => "production",
         Environment::Test => "test",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_source_is_told_where_the_build_knows_it() {
+        let url = "https://git.bank.example/erawan";
+        let told = Answer::text("text/html; charset=utf-8", url);
+        assert_eq!(source(url), told);
+        assert_eq!(told.status(), 200);
+        assert_eq!(source(""), Answer::empty(404));
     }
 }

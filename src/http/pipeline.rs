@@ -16,7 +16,7 @@ use super::readiness::too_many_calls;
 use super::routes::{self, Found};
 use super::server::Api;
 use super::{body, information, query_string, settings};
-use crate::config::{ApiVersion, Environment};
+use crate::config::{ApiVersion, Config, Environment};
 use crate::error::codes;
 
 /// Label of metrics for paths that are no route.
@@ -124,6 +124,9 @@ async fn outside_of_versions(
     if first.eq_ignore_ascii_case("debug") && config.environment == Environment::Development {
         return Some(Answer::not_built("/debug"));
     }
+    if method == Method::OPTIONS {
+        return methods_outside_of_versions(config, path).map(Answer::options);
+    }
     if reads && let Some(answer) = information::answer(api, path).await {
         return Some(answer);
     }
@@ -132,13 +135,24 @@ async fn outside_of_versions(
     {
         return Some(answer);
     }
-    if reads && path.len() == 1 && first.eq_ignore_ascii_case("reinit_node_keys") {
+    if reads && reloads_keys(path) {
         return Some(match api.options.operations.reload_keys().await {
             Ok(()) => Answer::empty(204),
             Err(error) => Answer::error(&error, &config.api),
         });
     }
     None
+}
+
+fn methods_outside_of_versions(config: &Config, path: &[&str]) -> Option<&'static str> {
+    if information::is_known(path) || reloads_keys(path) {
+        return Some("GET,HEAD");
+    }
+    settings::methods(path).filter(|_| config.api.config_routes)
+}
+
+fn reloads_keys(path: &[&str]) -> bool {
+    matches!(path, [name] if name.eq_ignore_ascii_case("reinit_node_keys"))
 }
 
 /// The URLs a node needs to become ready are set through this path.

@@ -16,8 +16,8 @@ pub struct Readiness {
     pub ledger_synced: bool,
     /// Keys are local, or all three URLs of the external crypto service are set.
     pub crypto_ready: bool,
-    /// Our message queue address is on the ledger, or is not to be registered
-    /// by this process.
+    /// This process has seen its message queue address on the ledger, now or
+    /// before, or is not to register it.
     pub mq_registered: bool,
     /// The store answers.
     pub store_available: bool,

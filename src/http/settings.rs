@@ -18,20 +18,24 @@ pub(super) fn answer(
     path: &[&str],
     body: &Value,
 ) -> Option<Answer> {
-    let path: Vec<String> = path
-        .iter()
-        .map(|segment| segment.to_ascii_lowercase())
-        .collect();
-    let path: Vec<&str> = path.iter().map(String::as_str).collect();
     let reads = method == Method::GET || method == Method::HEAD;
-    match path.as_slice() {
-        ["config"] if reads => Some(Answer::json(200, &show(config))),
-        ["config", "set"] if method == Method::POST => Some(set(config, body)),
+    match path.join("/").to_ascii_lowercase().as_str() {
+        "config" if reads => Some(Answer::json(200, &show(config))),
+        "config/set" if method == Method::POST => Some(set(config, body)),
         // Telemetry does not exist here, so its token cannot be issued again.
-        ["config", "telemetry", "reissue_token"] if reads => {
+        "config/telemetry/reissue_token" if reads => {
             let message = "Telemetry logging is not enabled";
             Some(Answer::json(404, &json!({"message": message})))
         }
+        _ => None,
+    }
+}
+
+/// For OPTIONS: the methods of a path, if it is one of these.
+pub(super) fn methods(path: &[&str]) -> Option<&'static str> {
+    match path.join("/").to_ascii_lowercase().as_str() {
+        "config" | "config/telemetry/reissue_token" => Some("GET,HEAD"),
+        "config/set" => Some("POST"),
         _ => None,
     }
 }

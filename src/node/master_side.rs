@@ -250,7 +250,7 @@ fn start_inbox(
     let inbox = MqInbox::launch(mq_inbox::Options {
         node_id: config.node_id.clone(),
         role: parts.context.role,
-        binding_port: config.mq.binding_port,
+        binding_port: config.has_mq_address().then_some(config.mq.binding_port),
         store: parts.store.clone(),
         epoch,
         client: MqClient::new(config).map_err(io::Error::other)?,

@@ -8,6 +8,7 @@ mod operations;
 mod parts;
 mod queue_limit;
 mod readiness;
+mod registration;
 mod runner;
 mod standing;
 mod stop;

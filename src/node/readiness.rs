@@ -8,11 +8,11 @@ use parking_lot::RwLock;
 use tokio::sync::watch;
 
 use super::parts::Parts;
+use super::registration::Registration;
 use super::{Context, QueueLimit, Role};
 use crate::actors::ledger_watcher::WatcherState;
 use crate::config::{Keys, QueueLimits};
 use crate::error::Error;
-use crate::flows::node::mq_registration;
 use crate::http::Readiness;
 use crate::job::Table;
 use crate::ledger::LedgerClient;
@@ -36,10 +36,11 @@ struct Inner {
 
 struct Seen {
     readiness: Readiness,
+    registration: Registration,
     /// `None` until the ledger has told it.
     role: Option<Role>,
     sockets: Option<watch::Receiver<usize>>,
-    /// Set where blocks are followed.
+    /// Set where blocks are followed, or were.
     watcher: Option<watch::Receiver<WatcherState>>,
 }
 
@@ -56,6 +57,7 @@ impl ReadinessWatch {
         };
         let seen = RwLock::new(Seen {
             readiness,
+            registration: Registration::default(),
             role: None,
             sockets: None,
             watcher: None,
@@ -90,9 +92,16 @@ impl ReadinessWatch {
         let watch = Arc::downgrade(&self.inner);
         tokio::spawn(async move {
             while let Some(inner) = watch.upgrade() {
-                let before = inner.seen.read().readiness;
-                let readiness = look.now(before).await;
-                inner.seen.write().readiness = readiness;
+                let (before, registration) = {
+                    let seen = inner.seen.read();
+                    (seen.readiness, seen.registration)
+                };
+                let (readiness, registration) = look.now(before, registration).await;
+                {
+                    let mut seen = inner.seen.write();
+                    seen.readiness = readiness;
+                    seen.registration = registration;
+                }
                 drop(inner);
                 let ready = readiness.reasons(look.context.role).is_empty();
                 tokio::time::sleep(if ready { LOOK } else { LOOK_WHILE_STARTING }).await;
@@ -105,9 +114,13 @@ impl ReadinessWatch {
         self.inner.seen.write().watcher = Some(watcher);
     }
 
+    /// `None` also when blocks are no longer followed, as on a master that stands
+    /// by again: what was last known says nothing of the ledger as it is now.
     fn watcher(&self) -> Option<WatcherState> {
         let seen = self.inner.seen.read();
-        seen.watcher.as_ref().map(|state| state.borrow().clone())
+        let watcher = seen.watcher.as_ref();
+        let going_on = watcher.filter(|state| state.has_changed().is_ok());
+        going_on.map(|state| state.borrow().clone())
     }
 
     /// What operators should know although the process is ready.
@@ -117,7 +130,14 @@ impl ReadinessWatch {
         // nobody reaches serves no reads and no call that would empty it.
         let full = self.inner.queue.is_full();
         let of_queue = full.then(|| "the queue is full".to_owned());
-        of_blocks.into_iter().chain(of_queue).collect()
+        let of_address = self.inner.seen.read().registration.notice();
+        let others = of_queue.into_iter().chain(of_address);
+        of_blocks.into_iter().chain(others).collect()
+    }
+
+    /// Whether this process has seen its message queue address on the ledger.
+    pub fn is_registered(&self) -> bool {
+        self.inner.seen.read().registration.was_seen
     }
 
     /// As it is now.
@@ -157,21 +177,26 @@ struct Look {
 }
 
 impl Look {
-    async fn now(&self, before: Readiness) -> Readiness {
-        let (synced, store, registered, crypto) = tokio::join!(
+    async fn now(
+        &self,
+        before: Readiness,
+        registration: Registration,
+    ) -> (Readiness, Registration) {
+        let (synced, store, registration, crypto) = tokio::join!(
             self.client.status(),
             self.store.ping(),
-            mq_registration::is_registered(&self.context),
+            registration.look(&self.context),
             self.is_crypto_ready(),
         );
-        Readiness {
+        let readiness = Readiness {
             ledger_synced: synced.is_ok_and(|status| !status.catching_up),
             store_available: store.is_ok(),
-            // Both stay as they were while they cannot be asked.
-            mq_registered: registered.unwrap_or(before.mq_registered),
+            mq_registered: registration.was_seen,
+            // As it was while it cannot be asked.
             crypto_ready: crypto.unwrap_or(before.crypto_ready),
             ..before
-        }
+        };
+        (readiness, registration)
     }
 
     async fn is_crypto_ready(&self) -> Result<bool, Error> {
@@ -186,5 +211,30 @@ impl Look {
         Ok(CRYPTO_URLS
             .iter()
             .all(|name| urls.iter().any(|(column, _)| column == name)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Config;
+
+    #[test]
+    fn what_an_ended_watcher_knew_of_the_ledger_is_not_shown() {
+        let readiness = ReadinessWatch::new(Config::for_test("rp1").queue);
+        readiness.inner.seen.write().role = Some(Role::Rp);
+        let without_blocks = readiness.reasons();
+        let (watcher, state) = watch::channel(WatcherState {
+            lower: Some((3, 7)),
+            height: 3,
+            tip: 7,
+            ..WatcherState::default()
+        });
+        readiness.watch_blocks(state);
+        assert_eq!(readiness.reasons().len(), without_blocks.len() + 1);
+        assert_eq!(readiness.notices().len(), 1);
+        drop(watcher);
+        assert_eq!(readiness.reasons(), without_blocks);
+        assert_eq!(readiness.notices(), Vec::<String>::new());
     }
 }

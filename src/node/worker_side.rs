@@ -94,7 +94,7 @@ impl WorkerSide {
             }),
         }));
         distrust_memory_without_master(&worker, parts.cached.clone(), told);
-        keep_registered(parts, &worker);
+        keep_registered(parts, readiness, &worker);
         let api = start_api(parts, readiness, &worker, activity, mq).await?;
         Ok(Self {
             worker,
@@ -199,16 +199,22 @@ fn distrust_memory_without_master(
     });
 }
 
-/// Registers the message queue address if the ledger has another one. Several
-/// processes may try at once: the jobs have one source.
-fn keep_registered(parts: &Parts, worker: &Arc<WorkerHandle>) {
+/// Registers the message queue address if the ledger has another one, until this
+/// process has seen it there; never again after that, lest two processes with
+/// different addresses take turns. Several may try at once: the jobs have one
+/// source.
+fn keep_registered(parts: &Parts, readiness: &ReadinessWatch, worker: &Arc<WorkerHandle>) {
+    let readiness = readiness.clone();
     let context = parts.context.clone();
     let store = parts.store.clone();
     let worker = Arc::downgrade(worker);
     tokio::spawn(async move {
-        while let Some(worker) = worker.upgrade() {
+        while !readiness.is_registered()
+            && let Some(worker) = worker.upgrade()
+        {
             match mq_registration::register(&context, Millis::now()).await {
-                Ok(None) => return,
+                // `readiness` is about to see it.
+                Ok(None) => {}
                 Ok(Some(accept)) => match store.accept(accept).await {
                     Ok(Accepted::Stored { jobs, .. }) => worker.submit(jobs),
                     Ok(Accepted::Refused { .. }) => {}

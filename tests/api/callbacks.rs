@@ -152,6 +152,16 @@ impl Sender {
             .lock()
             .insert(key, url.as_bytes().to_vec());
     }
+
+    /// Keeps, or forgets, the request `r` of `as1`.
+    fn know_request(&self, is_known: bool) {
+        let key = (Table::DataRequest, "as1/r".to_owned(), String::new());
+        let mut columns = self.store.columns.lock();
+        columns.remove(&key);
+        if is_known {
+            columns.insert(key, b"{}".to_vec());
+        }
+    }
 }
 
 fn job_of(new: NewJob, tries: u32) -> Job {
@@ -189,7 +199,9 @@ fn data_request(tries: u32) -> Job {
     let persistence = Persistence::UntilRequestEnds {
         request_id: "r".to_owned(),
     };
-    let new = callback_job(target, "r", Map::new(), persistence, Some(reference));
+    let mut body = Map::new();
+    body.insert("node_id".into(), "as1".into());
+    let new = callback_job(target, "r", body, persistence, Some(reference));
     job_of(new, tries)
 }
 
@@ -400,6 +412,7 @@ async fn a_changed_url_takes_effect_at_the_next_try() {
     let silent = Receiver::silent().await;
     let receiver = Receiver::answering(answer("204 No Content", "")).await;
     let sender = Sender::impatient();
+    sender.know_request(true);
     sender.set_service_url(&silent.url());
     let mut job = data_request(0);
     assert!(matches!(sender.deliver(&job).await, Run::Retry { .. }));
@@ -447,6 +460,21 @@ async fn a_data_request_is_repeated_until_its_request_ends() {
     });
     handed_on(&sender.deliver(&data_request(1)).await);
     assert_eq!(receiver.calls().len(), 2);
+}
+
+#[actix_web::test]
+async fn a_data_request_ends_when_neither_the_ledger_nor_the_node_knows_its_request() {
+    let receiver = Receiver::answering(answer("204 No Content", "")).await;
+    let sender = Sender::new();
+    sender.set_service_url(&receiver.url());
+    // A ledger's node that has not come to the block of the request.
+    sender.know_request(true);
+    handed_on(&sender.deliver(&data_request(1)).await);
+    assert_eq!(receiver.calls().len(), 1);
+    // After a ledger was replaced, and the node has looked at what it knew.
+    sender.know_request(false);
+    assert_eq!(sender.deliver(&data_request(1)).await, done());
+    assert_eq!(receiver.calls().len(), 1);
 }
 
 #[actix_web::test]

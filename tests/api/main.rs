@@ -4,6 +4,7 @@ mod admin;
 mod bodies;
 mod callbacks;
 mod fakes;
+mod log_fields;
 mod look_ups;
 mod metrics;
 mod network;

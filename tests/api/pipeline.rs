@@ -75,6 +75,43 @@ async fn options_lists_methods_and_other_methods_are_not_found() {
 }
 
 #[actix_web::test]
+async fn options_lists_the_methods_of_paths_without_a_version() {
+    const READ: [&str; 14] = [
+        "/license",
+        "/source",
+        "/info",
+        "/num_expected_txs",
+        "/expected_txs",
+        "/num_pending_outbound_mq_messages",
+        "/num_pending_client_callbacks",
+        "/num_pending_external_crypto_callbacks",
+        "/num_processing_blocks",
+        "/processing_blocks",
+        "/num_processing_inbound_messages",
+        "/reinit_node_keys/",
+        "/config",
+        "/Config/telemetry/reissue_token",
+    ];
+    let node = Node::start(Role::Rp).await;
+    // As the paths themselves, whether the node is ready or not.
+    node.readiness.lock().ledger_connected = false;
+    let options = async |node: &Node, path: &str| {
+        let answer = send(client().request(Method::OPTIONS, node.url(path))).await;
+        (answer.status, answer.allow, answer.text)
+    };
+    let listed = |methods: &str| (200, Some(methods.to_owned()), methods.to_owned());
+    for path in READ {
+        assert_eq!(options(&node, path).await, listed("GET,HEAD"), "{path}");
+    }
+    assert_eq!(options(&node, "/config/set").await, listed("POST"));
+    assert_eq!(node.take_reached(), []);
+    let closed = Node::start_with(Role::Rp, |config| config.api.config_routes = false).await;
+    for path in ["/config", "/config/set", "/info/more", "/nothing"] {
+        assert_eq!(options(&closed, path).await.0, 404, "{path}");
+    }
+}
+
+#[actix_web::test]
 async fn path_parameters_are_decoded_once_after_splitting() {
     let node = Node::start(Role::Rp).await;
     get(&node, "/V6/Rp/Request_References/A%2Fb%2520%E0%B8%81/").await;

@@ -26,7 +26,12 @@ impl CatchUp {
         let missing = follow.tip() - catch_up.from;
         if missing >= WORTH_TELLING {
             let (height, target) = (catch_up.from, follow.tip());
-            tracing::info!(height, target, missing, "catching up with the ledger");
+            tracing::info!(
+                height,
+                target_height = target,
+                missing,
+                "catching up with the ledger"
+            );
             catch_up.told = Some(catch_up.began);
         }
         catch_up
@@ -46,7 +51,7 @@ impl CatchUp {
         let seconds_left = ((target - height) as f64 / per_second.max(1.0)).ceil() as u64;
         tracing::info!(
             height,
-            target,
+            target_height = target,
             blocks_per_second = per_second as u64,
             seconds_left,
             "catching up with the ledger"

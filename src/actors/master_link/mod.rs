@@ -432,7 +432,7 @@ impl Handler<Broken> for MasterLink {
 
     /// The worker ends, so that its jobs run elsewhere.
     fn handle(&mut self, Broken(message): Broken, ctx: &mut Self::Context) {
-        tracing::error!(message, "a job ended in a way nobody expected");
+        tracing::error!(cause = message, "a job ended in a way nobody expected");
         ctx.stop();
     }
 }

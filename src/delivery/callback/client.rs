@@ -195,7 +195,7 @@ impl CallbackClient {
 }
 
 /// Host and port of a URL.
-pub(super) fn destination(url: &Url) -> String {
+pub(crate) fn destination(url: &Url) -> String {
     let port = url.port_or_known_default().unwrap_or_default();
     format!("{}:{port}", url.host_str().unwrap_or_default())
 }
@@ -234,8 +234,8 @@ fn install_tls_provider() {
     });
 }
 
-/// reqwest's own text leaves out why.
-fn with_causes(error: &dyn std::error::Error) -> String {
+/// An error and its causes; reqwest's own text leaves out why.
+pub(crate) fn with_causes(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(error) = cause {

@@ -4,13 +4,14 @@ use std::sync::LazyLock;
 use std::time::{Duration, Instant};
 
 use metrics::{counter, histogram};
+use serde_json::Value;
 
 use super::client::{Answer, AnswerBody, CallFailure, CallbackClient};
 use super::{Callback, DataRequestAnswer, DataRequestRef, Persistence, Target};
 use crate::actors::Run;
 use crate::delivery::{backoff, is_out_of_time};
 use crate::error::Error;
-use crate::flows::request_key;
+use crate::flows::{request_key, row};
 use crate::job::{Commit, Job, Kind, Millis, NewJob, Table};
 use crate::labelled::Labelled;
 use crate::ledger::query;
@@ -41,7 +42,7 @@ pub async fn run_deliver(
     job: &Job,
 ) -> Result<Run, Error> {
     let callback: Callback = job.payload()?;
-    if job.tries > 0 && is_pointless(context, &callback.persistence).await {
+    if job.tries > 0 && is_pointless(context, &callback).await {
         tracing::info!(
             callback = callback.id,
             "callback dropped: its request has ended"
@@ -49,7 +50,7 @@ pub async fn run_deliver(
         return Ok(Run::Commit(Commit::nothing()));
     }
     let Some(url) = url(context, &callback.target).await? else {
-        tracing::info!(callback = callback.id, target = ?callback.target, "no callback URL set");
+        tracing::info!(callback = callback.id, receiver = ?callback.target, "no callback URL set");
         return Ok(Run::Commit(Commit::nothing()));
     };
     let wants_answer = callback.answer_to.is_some();
@@ -99,12 +100,31 @@ async fn url(context: &Context, target: &Target) -> Result<Option<String>, Error
 
 /// Whether a repeat is of no use: its request has ended. If that cannot be
 /// found out, the repeat goes on.
-async fn is_pointless(context: &Context, persistence: &Persistence) -> bool {
-    let Persistence::UntilRequestEnds { request_id } = persistence else {
+async fn is_pointless(context: &Context, callback: &Callback) -> bool {
+    let Persistence::UntilRequestEnds { request_id } = &callback.persistence else {
         return false;
     };
-    let detail = query::request_detail(context.ledger.as_ref(), request_id, None).await;
-    matches!(detail, Ok(Some(detail)) if detail.has_ended())
+    match query::request_detail(context.ledger.as_ref(), request_id, None).await {
+        Ok(Some(detail)) => detail.has_ended(),
+        // The ledger was replaced, or its node has not come to the block yet.
+        Ok(None) => is_forgotten(context, callback, request_id).await,
+        Err(_) => false,
+    }
+}
+
+/// Whether this node, too, has no record of the request any more. It is written
+/// with the callback and deleted when the request is seen to have ended.
+async fn is_forgotten(context: &Context, callback: &Callback, request_id: &str) -> bool {
+    let Ok(body) = serde_json::from_str::<Value>(&callback.body) else {
+        return false;
+    };
+    let Some(node_id) = body["node_id"].as_str() else {
+        return false;
+    };
+    let record = row(node_id, request_id);
+    let consent = context.state.get(Table::ConsentRequest, &record, "");
+    let data = context.state.get(Table::DataRequest, &record, "");
+    matches!(tokio::join!(consent, data), (Ok(None), Ok(None)))
 }
 
 fn delivered(callback: &Callback, answer: Answer) -> Commit {

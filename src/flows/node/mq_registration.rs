@@ -71,17 +71,19 @@ impl Registration {
 }
 
 /// Whether other nodes can reach this one: the first address on the ledger is
-/// the configured one. True for nodes that do not register (NDID, or
-/// `REGISTER_MQ_AT_STARTUP=false`).
+/// the configured one. True for processes that do not register (a master, NDID,
+/// or `REGISTER_MQ_AT_STARTUP=false`).
 ///
 /// # Errors
 /// Those of the ledger.
 pub async fn is_registered(context: &Context) -> Result<bool, Error> {
-    if context.role == Role::Ndid || !context.config.mq.register_at_startup {
+    let config = &context.config;
+    let registers = config.has_mq_address() && config.mq.register_at_startup;
+    if context.role == Role::Ndid || !registers {
         return Ok(true);
     }
     let addresses = query::mq_addresses(context.ledger.as_ref(), context.node_id()).await?;
-    let mq = &context.config.mq;
+    let mq = &config.mq;
     Ok(addresses.first().is_some_and(|address| {
         address.ip == mq.contact_ip && address.port == i32::from(mq.binding_port)
     }))
@@ -134,7 +136,7 @@ pub async fn handle(context: &Context, job: &Job) -> Result<Commit, Error> {
     let Fate::Refused { code, message } = &settled.fate else {
         return Ok(Commit::nothing());
     };
-    tracing::error!(code, %message, failures = registration.failures, "message queue address not registered");
+    tracing::error!(code, reason = %message, failures = registration.failures, "message queue address not registered");
     let configured = Registration::configured(context);
     let is_current = (&registration.ip, registration.port) == (&configured.ip, configured.port);
     let mut commit = Commit::nothing();
@@ -152,7 +154,7 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::config::Config;
+    use crate::config::{Config, Mode};
     use crate::flows::testing::{TestNode, continuation, params};
 
     fn address_on_ledger(node: &TestNode, addresses: serde_json::Value) {
@@ -193,13 +195,18 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn nodes_that_do_not_register_are_ready() {
+    async fn processes_that_do_not_register_are_ready() {
         let mut node = unregistered();
         node.context.role = Role::Ndid;
         assert!(is_registered(&node.context).await.unwrap());
         let mut node = unregistered();
         let mut settings = Config::for_test("rp1");
         settings.mq.register_at_startup = false;
+        node.context.config = Arc::new(settings);
+        assert!(is_registered(&node.context).await.unwrap());
+        let mut node = unregistered();
+        let mut settings = Config::for_test("rp1");
+        settings.mode = Mode::Master;
         node.context.config = Arc::new(settings);
         assert!(is_registered(&node.context).await.unwrap());
     }
