@@ -126,10 +126,7 @@ fn changes(block: &Block) -> Vec<Change> {
             .find(|change| change.request_id == request_id)
         {
             Some(change) => change.ended = ended,
-            None => changes.push(Change {
-                request_id,
-                ended,
-            }),
+            None => changes.push(Change { request_id, ended }),
         }
     }
     changes
