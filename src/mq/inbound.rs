@@ -2,7 +2,7 @@
 //! (spec/messaging-and-crypto.md 2).
 //!
 //! The bytes were stored and acknowledged before; here they are opened,
-//! verified, checked and recorded. A ledger or crypto service that cannot be
+//! verified and checked, and recorded if a role takes them. A ledger or crypto service that cannot be
 //! reached keeps the job; everything else that is wrong with a message is
 //! final and reported to the role's `error_url`.
 
@@ -140,7 +140,6 @@ async fn receive(context: &Context, job: &Job, raw: &RawMessage) -> Result<Commi
     let opened = envelope::open(context, &raw.bytes).await?;
     let verified = verify(context, opened).await?;
     let mut commit = Commit::nothing();
-    commit.write(record(&verified, raw.received_at));
     let role = match receiver_role(context, &verified.receiver_node_id).await? {
         Ok(role) => role,
         Err(reason) => {
@@ -171,6 +170,8 @@ async fn receive(context: &Context, job: &Job, raw: &RawMessage) -> Result<Commi
     {
         return Ok(as_it_came(job, raw, place));
     }
+    // Kept until a client removes it: only what the node has a use for.
+    commit.write(record(&verified, raw.received_at));
     commit.job(role_job(kind, &verified, raw, place));
     Ok(commit)
 }
