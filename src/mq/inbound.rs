@@ -2,9 +2,9 @@
 //! (spec/messaging-and-crypto.md 2).
 //!
 //! The bytes were stored and acknowledged before; here they are opened,
-//! verified and checked, and recorded if a role takes them. A ledger or crypto service that cannot be
-//! reached keeps the job; everything else that is wrong with a message is
-//! final and reported to the role's `error_url`.
+//! verified and checked, and recorded if a role takes them. A ledger or crypto
+//! service that cannot be reached keeps the job; everything else that is wrong
+//! with a message is final and reported to the role's `error_url`.
 
 use std::borrow::Cow;
 use std::time::Duration;
