@@ -13,6 +13,7 @@ pub mod flows;
 pub mod http;
 pub mod invariants;
 pub mod job;
+pub mod json;
 mod labelled;
 pub mod ledger;
 pub mod logging;

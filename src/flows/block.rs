@@ -116,7 +116,7 @@ pub(super) fn watched(role: Role) -> &'static [(Table, Kind)] {
 fn changes(block: &Block) -> Vec<Change> {
     let mut changes: Vec<Change> = Vec::new();
     for transaction in block.successful() {
-        let Some(request_id) = transaction.params["request_id"].as_str() else {
+        let Some(request_id) = transaction.param::<String>("request_id") else {
             continue;
         };
         let method = transaction.method.as_str();
@@ -126,10 +126,7 @@ fn changes(block: &Block) -> Vec<Change> {
             .find(|change| change.request_id == request_id)
         {
             Some(change) => change.ended = ended,
-            None => changes.push(Change {
-                request_id: request_id.to_owned(),
-                ended,
-            }),
+            None => changes.push(Change { request_id, ended }),
         }
     }
     changes
@@ -167,7 +164,7 @@ mod tests {
         BlockTransaction {
             hash: String::new(),
             method: method.to_owned(),
-            params,
+            params: params.to_string().into(),
             node_id: "rp1".to_owned(),
             inclusion: Inclusion {
                 height: 60,

@@ -1,7 +1,6 @@
 //! A block and its results put together.
 
 use prost::Message;
-use serde_json::Value;
 
 use super::rpc::RpcError;
 use super::rpc::answers::{BlockBody, TransactionResult};
@@ -43,7 +42,7 @@ fn join(height: u64, bytes: &[u8], result: TransactionResult) -> BlockTransactio
     BlockTransaction {
         hash: transaction::hash(bytes),
         method: decoded.method,
-        params: serde_json::from_slice(&decoded.params).unwrap_or(Value::Null),
+        params: decoded.params,
         node_id: decoded.node_id,
         success: result.attribute("success") == Some("true"),
         reference_group_code: result.attribute("reference_group_code").map(str::to_owned),
@@ -84,6 +83,26 @@ mod tests {
         assert_eq!(block.transactions[0].inclusion.height, 9);
         assert_eq!(block.transactions[1].method, "");
         assert_eq!(block.successful().count(), 1);
+    }
+
+    #[test]
+    fn of_the_parameters_only_what_is_asked_for_is_read() {
+        let of = |params: &[u8]| {
+            let signed = transaction::encode("EndInit", params, &[1; 32], &[2; 64], "ndid1");
+            join(9, &signed.bytes, result("true"))
+        };
+        let transaction = of(br#"{"values":[0,0],"request_id":"r","block_height":-1}"#);
+        assert_eq!(
+            transaction.param::<String>("request_id").as_deref(),
+            Some("r")
+        );
+        assert_eq!(transaction.param::<i64>("block_height"), Some(-1));
+        assert_eq!(transaction.param::<String>("block_height"), None);
+        assert_eq!(transaction.param::<String>("as_id"), None);
+        assert_eq!(of(b"rubbish").param::<String>("request_id"), None);
+        // Kept as they were written, not as values of many times the size.
+        let zeros = format!(r#"{{"request_id":"r","values":[{}0]}}"#, "0,".repeat(1000));
+        assert_eq!(of(zeros.as_bytes()).params.len(), zeros.len());
     }
 
     #[test]

@@ -16,6 +16,8 @@ pub use client::LedgerClient;
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use bytes::Bytes;
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use time::OffsetDateTime;
@@ -23,6 +25,7 @@ use time::format_description::well_known::Rfc3339;
 
 use crate::error::Error;
 use crate::job::NewJob;
+use crate::json;
 
 /// SHA-256 of a transaction's bytes, as lower-case hex (spec/ledger.md 2.5).
 pub type TransactionHash = String;
@@ -131,8 +134,8 @@ pub struct BlockTransaction {
     pub hash: TransactionHash,
     /// Method name.
     pub method: String,
-    /// Its parameters; `Null` when they are not JSON.
-    pub params: Value,
+    /// Its parameters as they are in the block, usually JSON.
+    pub params: Bytes,
     /// Who signed it.
     pub node_id: String,
     /// Its result.
@@ -141,6 +144,16 @@ pub struct BlockTransaction {
     pub success: bool,
     /// Attribute `reference_group_code`, on identity methods.
     pub reference_group_code: Option<String>,
+}
+
+impl BlockTransaction {
+    /// One of its parameters; `None` if it has none of that name and type.
+    ///
+    /// The others are not kept: every node reads the transactions of all, and
+    /// their signer decides how much is in them.
+    pub fn param<T: DeserializeOwned>(&self, name: &str) -> Option<T> {
+        json::member(&self.params, name)
+    }
 }
 
 /// A block with its results.

@@ -9,6 +9,7 @@ use serde_json::{Map, Value};
 use super::data_url;
 use super::message::Message;
 use crate::error::{Error, codes};
+use crate::json;
 use crate::proto::wire;
 
 /// A message as a JSON object, members in the order of creation.
@@ -113,7 +114,11 @@ pub fn decode(type_name: &str, bytes: &[u8]) -> Result<Map<String, Value>, Error
     }
 }
 
+/// Nobody has signed for these bytes yet: what parsing them takes is bounded.
 fn parse_object(bytes: &[u8]) -> Result<Map<String, Value>, Error> {
+    if json::has_too_many_values(bytes) {
+        return Err(malformed("too many values"));
+    }
     serde_json::from_slice(bytes).map_err(malformed)
 }
 
@@ -167,6 +172,31 @@ mod tests {
             decode("as_response", &bytes).unwrap()["packed_data"],
             packed
         );
+    }
+
+    #[test]
+    fn more_values_than_any_message_has_are_refused_before_they_take_memory() {
+        let zeros = |count| format!("{{\"a\":[{}0]}}", "0,".repeat(count));
+        let wrapped = |text: &str| wire::ConsentRequestMqMessage {
+            request_json: text.to_owned(),
+            ..Default::default()
+        };
+        let packed = |metadata: &str| wire::AsDataResponseMqMessage {
+            request_json: "{}".to_owned(),
+            packed_data_metadata: metadata.to_owned(),
+            ..Default::default()
+        };
+        let many = zeros(json::MOST_VALUES);
+        for (type_name, bytes) in [
+            ("idp_response", many.clone().into_bytes()),
+            ("data_request", many.clone().into_bytes()),
+            ("consent_request", wrapped(&many).encode_to_vec()),
+            ("as_response", packed(&many).encode_to_vec()),
+        ] {
+            let error = decode(type_name, &bytes).unwrap_err();
+            assert_eq!(error.code().number, 10023, "{type_name}");
+        }
+        assert!(decode("idp_response", zeros(1000).as_bytes()).is_ok());
     }
 
     #[test]

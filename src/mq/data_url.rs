@@ -88,6 +88,9 @@ fn parse(text: &str) -> Option<Parts<'_>> {
     if !mime_type.is_empty() && !is_mime_type(mime_type) {
         return None;
     }
+    if marker.is_some() && !is_forgiving_base64(body) {
+        return None;
+    }
     Some(Parts {
         mime_type,
         parameters,
@@ -95,6 +98,51 @@ fn parse(text: &str) -> Option<Parts<'_>> {
         is_lower_case_base64: marker == Some("base64"),
         body,
     })
+}
+
+/// Whether a body decodes as WHATWG's "forgiving base64": blanks and percent
+/// escapes may be in it, padding may be missing, a fragment does not count.
+fn is_forgiving_base64(body: &str) -> bool {
+    let body = body.split_once('#').map_or(body, |(body, _)| body);
+    let (mut symbols, mut padding) = (0_usize, 0_usize);
+    for byte in percent_decoded(body.as_bytes()) {
+        match byte {
+            byte if byte.is_ascii_whitespace() => {}
+            b'=' => padding += 1,
+            _ if padding > 0 => return false,
+            b'+' | b'/' => symbols += 1,
+            byte if byte.is_ascii_alphanumeric() => symbols += 1,
+            _ => return false,
+        }
+    }
+    match padding {
+        0 => symbols % 4 != 1,
+        1 | 2 => (symbols + padding).is_multiple_of(4),
+        _ => false,
+    }
+}
+
+fn percent_decoded(mut text: &[u8]) -> impl Iterator<Item = u8> {
+    std::iter::from_fn(move || {
+        let (byte, rest) = text.split_first()?;
+        let escaped = match (byte, rest) {
+            (b'%', [high, low, rest @ ..]) => {
+                hex_digit(*high).zip(hex_digit(*low)).map(|(high, low)| {
+                    let byte = 16 * high + low;
+                    (byte, rest)
+                })
+            }
+            _ => None,
+        };
+        let (byte, rest) = escaped.unwrap_or((*byte, rest));
+        text = rest;
+        Some(byte)
+    })
+}
+
+fn hex_digit(digit: u8) -> Option<u8> {
+    // A hex digit is below 16.
+    char::from(digit).to_digit(16).map(|value| value as u8)
 }
 
 fn is_mime_type(text: &str) -> bool {
@@ -183,6 +231,53 @@ mod tests {
         ] {
             assert_eq!(mime_type(text).as_deref(), expected, "{text}");
         }
+    }
+
+    #[test]
+    fn a_base64_body_that_does_not_decode_makes_a_plain_text() {
+        for body in [
+            "",
+            "eA==",
+            "eA",
+            "eHh4",
+            " e A = = ",
+            "e%41==",
+            "eA%3D%3d",
+            "eHh4eA",
+            "eB==",
+            "+/+/",
+            "eA==#not base64",
+        ] {
+            let text = format!("data:a/b;base64,{body}");
+            assert_eq!(mime_type(&text).as_deref(), Some("a/b"), "{text}");
+        }
+        for body in [
+            "e",
+            "eHh4e",
+            "=",
+            "===",
+            "eA=",
+            "eA===",
+            "eHh4=",
+            "e=A=",
+            "eA==eA==",
+            "<>",
+            "e-_A",
+            "e%4",
+            "e%zz",
+            "ข้อความ",
+            "SGVs\u{a0}bG8=",
+        ] {
+            for marker in ["base64", "BASE64"] {
+                let text = format!("data:a/b;{marker},{body}");
+                assert_eq!(mime_type(&text), None, "{text}");
+                assert!(!has_whitespace_in_base64_body(&text), "{text}");
+            }
+        }
+        assert!(!has_whitespace_in_base64_body(
+            "data:a/b;base64,not base64!"
+        ));
+        assert_eq!(mime_type("data:a/b,<>").as_deref(), Some("a/b"));
     }
 
     #[test]

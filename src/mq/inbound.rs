@@ -2,9 +2,9 @@
 //! (spec/messaging-and-crypto.md 2).
 //!
 //! The bytes were stored and acknowledged before; here they are opened,
-//! verified, checked and recorded. A ledger or crypto service that cannot be
-//! reached keeps the job; everything else that is wrong with a message is
-//! final and reported to the role's `error_url`.
+//! verified and checked, and recorded if a role takes them. A ledger or crypto
+//! service that cannot be reached keeps the job; everything else that is wrong
+//! with a message is final and reported to the role's `error_url`.
 
 use std::borrow::Cow;
 use std::time::Duration;
@@ -16,6 +16,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use super::envelope::Opened;
+use super::held::Waiting;
 use super::message::Message;
 use super::outbound::record_column;
 use super::{body, envelope, gzip, schema};
@@ -60,10 +61,11 @@ impl RawMessage {
 
 /// How many blocks a message may be ahead of the ledger as this node sees it.
 /// Its sender's node of the ledger may be faster than ours by some blocks.
-const MOST_AHEAD: u64 = 100;
+const MOST_AHEAD: u64 = 10;
 
 /// How long a message that is further ahead waits for our node of the ledger to
-/// come nearer; then it is refused. Senders repeat themselves for 11 minutes.
+/// come nearer; then it is refused. Its sender will not repeat it: it was
+/// acknowledged.
 const AHEAD_PATIENCE: Duration = Duration::from_secs(11 * 60);
 
 /// A message whose sender is known.
@@ -108,7 +110,7 @@ impl From<Error> for Rejected {
 /// Temporary ones, and an unreadable payload.
 pub async fn run_receive(context: &Context, job: &Job) -> Result<Run, Error> {
     let raw: RawMessage = job.payload()?;
-    match receive(context, &raw).await {
+    match receive(context, job, &raw).await {
         Ok(commit) => Ok(Run::Commit(commit)),
         Err(rejected) if rejected.error.is_temporary() => Err(rejected.error),
         Err(rejected) => Ok(Run::Commit(reject(context, &raw, rejected))),
@@ -134,11 +136,10 @@ fn reject(context: &Context, raw: &RawMessage, rejected: Rejected) -> Commit {
     commit
 }
 
-async fn receive(context: &Context, raw: &RawMessage) -> Result<Commit, Rejected> {
+async fn receive(context: &Context, job: &Job, raw: &RawMessage) -> Result<Commit, Rejected> {
     let opened = envelope::open(context, &raw.bytes).await?;
     let verified = verify(context, opened).await?;
     let mut commit = Commit::nothing();
-    commit.write(record(&verified, raw.received_at));
     let role = match receiver_role(context, &verified.receiver_node_id).await? {
         Ok(role) => role,
         Err(reason) => {
@@ -153,8 +154,8 @@ async fn receive(context: &Context, raw: &RawMessage) -> Result<Commit, Rejected
             return Ok(commit);
         }
     };
-    let waits = waits_for_block(context, &verified.message, raw.received_at).await;
-    let waits = waits.map_err(|error| Rejected {
+    let place = place(context, job, raw, &verified.message).await;
+    let place = place.map_err(|error| Rejected {
         addressed: Some(Addressed {
             node_id: verified.receiver_node_id.clone(),
             role,
@@ -162,8 +163,28 @@ async fn receive(context: &Context, raw: &RawMessage) -> Result<Commit, Rejected
         }),
         error,
     })?;
-    commit.job(role_job(kind, &verified, raw, waits));
+    if let Some(place) = place
+        && place.height >= context.ledger.height()
+        && !verified.signed.message_compression_algorithm.is_empty()
+        && job.new.after_height.is_none()
+    {
+        return Ok(as_it_came(job, raw, place));
+    }
+    // Kept until a client removes it: only what the node has a use for.
+    commit.write(record(&verified, raw.received_at));
+    commit.job(role_job(kind, &verified, raw, place));
     Ok(commit)
+}
+
+/// A compressed message waits for its block as it came and is opened again
+/// then: what waits takes no more room than its sender has sent.
+fn as_it_came(job: &Job, raw: &RawMessage, place: Place) -> Commit {
+    let waiting = NewJob::new(job.kind(), job.key(), raw)
+        .after_height(place.height)
+        .of_era(place.era);
+    let mut commit = Commit::nothing();
+    commit.job(waiting);
+    commit
 }
 
 /// Establishes who sent the message and that it is what it says.
@@ -327,19 +348,26 @@ async fn is_current_chain(context: &Context, message: &Message) -> Result<bool, 
     Err(codes::UNRECOGNIZED_MESSAGE_CHAIN_ID.into())
 }
 
-/// The block that the role must have seen the successor of: its height and era.
-/// `None` for messages of an earlier chain, whose heights say nothing about
-/// this one.
+/// The block that the role must have seen the successor of.
+#[derive(Debug, Clone, Copy)]
+struct Place {
+    height: u64,
+    era: u64,
+}
+
+/// Where in the ledger the message belongs; `None` for messages of an earlier
+/// chain, whose heights say nothing about this one.
 ///
 /// # Errors
 /// As [`is_current_chain`]; for a height far above the ledger's temporary ones,
-/// and 10023 when that has lasted too long: nothing waits for a block that may
-/// never come.
-async fn waits_for_block(
+/// and 10023 when that has lasted too long, or when too much of its sender
+/// waits already: nothing waits for a block that may never come.
+async fn place(
     context: &Context,
+    job: &Job,
+    raw: &RawMessage,
     message: &Message,
-    received_at: Millis,
-) -> Result<Option<(u64, u64)>, Error> {
+) -> Result<Option<Place>, Error> {
     if !is_current_chain(context, message).await? {
         return Ok(None);
     }
@@ -347,23 +375,27 @@ async fn waits_for_block(
     let (_, height) = message.position();
     let known = context.ledger.height();
     if height <= known.saturating_add(MOST_AHEAD) {
-        return Ok(Some((height, era)));
+        context.held.release(message.sender(), job.seq);
+        return Ok(Some(Place { height, era }));
     }
     let text = format!("The message belongs to block {height}, the ledger is at block {known}");
     let error = Error::with_message(codes::MALFORMED_MESSAGE_FORMAT, text);
-    if received_at.after(AHEAD_PATIENCE) > Millis::now() {
+    let waiting = Waiting {
+        job: job.seq,
+        bytes: raw.bytes.len() as u64,
+        until: raw.received_at.after(AHEAD_PATIENCE),
+    };
+    let is_in_time = waiting.until > Millis::now();
+    let sender = message.sender();
+    if is_in_time && context.held.admit(sender, waiting, context.config.queue) {
         return Err(error.temporary());
     }
+    context.held.release(sender, job.seq);
     Err(error)
 }
 
 /// The job of the role. It waits for a block above the message's height.
-fn role_job(
-    kind: Kind,
-    verified: &Verified,
-    raw: &RawMessage,
-    waits: Option<(u64, u64)>,
-) -> NewJob {
+fn role_job(kind: Kind, verified: &Verified, raw: &RawMessage, place: Option<Place>) -> NewJob {
     let message = &verified.message;
     let received = Received {
         receiver_node_id: verified.receiver_node_id.clone(),
@@ -379,8 +411,8 @@ fn role_job(
         message.sender()
     );
     let job = NewJob::new(kind, flows::request_key(message.request_id()), &received).source(source);
-    match waits {
-        Some((height, era)) => job.after_height(height).of_era(era),
+    match place {
+        Some(Place { height, era }) => job.after_height(height).of_era(era),
         None => job,
     }
 }

@@ -152,7 +152,7 @@ pub struct ServiceDataRequest {
 }
 
 /// An IdP answer's private part, modes 2 and 3.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct ResponsePrivateData {
     /// Who answered.
     pub idp_id: String,

@@ -5,6 +5,7 @@ pub mod client;
 pub mod data_url;
 pub mod envelope;
 pub mod gzip;
+pub mod held;
 pub mod inbound;
 pub mod message;
 pub mod outbound;

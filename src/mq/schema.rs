@@ -5,6 +5,7 @@
 use std::sync::LazyLock;
 
 use jsonschema::Validator;
+use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::message::Message;
@@ -54,7 +55,8 @@ pub fn validate(message: &Value) -> Result<Message, Error> {
     if !problems.is_empty() {
         return Err(mismatch(json!(problems)));
     }
-    serde_json::from_value(message.clone()).map_err(|error| mismatch(json!(error.to_string())))
+    // Out of the value, without a copy of it: a message may be large.
+    Message::deserialize(message).map_err(|error| mismatch(json!(error.to_string())))
 }
 
 fn mismatch(problems: Value) -> Error {

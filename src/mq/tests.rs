@@ -433,12 +433,24 @@ async fn messages_of_an_earlier_chain_do_not_wait_for_a_height() {
 async fn receive_ahead(height: u64, received_at: Millis) -> Result<Commit, crate::error::Error> {
     let ledger = FakeLedger::recorded();
     let rp = testing::context("rp1", Role::Rp, ledger.clone());
-    let text = Value::Object(body::to_object(&response("idp1", height))).to_string();
-    let bytes = forged(&ledger, "idp1", "idp_response", text.as_bytes()).await;
-    let mut raw = raw(bytes);
+    try_ahead(&rp, &ledger, "idp1", height, received_at, 1).await
+}
+
+/// The same by `sender`, as job `seq` of `rp`.
+async fn try_ahead(
+    rp: &Context,
+    ledger: &Arc<FakeLedger>,
+    sender: &str,
+    height: u64,
+    received_at: Millis,
+    seq: u64,
+) -> Result<Commit, crate::error::Error> {
+    let text = Value::Object(body::to_object(&response(sender, height))).to_string();
+    let mut raw = raw(forged(ledger, sender, "idp_response", text.as_bytes()).await);
     raw.received_at = received_at;
-    let job = testing::job(Kind::MqReceive, &raw);
-    match run_receive(&rp, &job).await? {
+    let mut job = testing::job(Kind::MqReceive, &raw);
+    job.seq = seq;
+    match run_receive(rp, &job).await? {
         Run::Commit(commit) => Ok(commit),
         Run::Retry { reason, .. } | Run::Park { reason } => panic!("{reason}"),
     }
@@ -447,13 +459,13 @@ async fn receive_ahead(height: u64, received_at: Millis) -> Result<Commit, crate
 #[tokio::test]
 async fn a_message_of_a_block_far_above_the_ledger_does_not_wait_for_it_for_ever() {
     let now = Millis::now();
-    let near = receive_ahead(1100, now).await.unwrap();
-    assert_eq!(near.jobs[0].after_height, Some(1100));
+    let near = receive_ahead(1010, now).await.unwrap();
+    assert_eq!(near.jobs[0].after_height, Some(1010));
     assert_eq!(near.jobs[0].era, testing::ERA);
     let far = receive_ahead(u64::MAX, now).await.unwrap_err();
     assert!(far.is_temporary(), "our ledger's node may be behind: {far}");
     let long_ago = Millis(now.0 - 12 * 60 * 1000);
-    let refused = receive_ahead(1101, long_ago).await.unwrap();
+    let refused = receive_ahead(1011, long_ago).await.unwrap();
     let (action, code) = rejection(&refused);
     assert_eq!(
         (action.as_str(), code),
@@ -462,7 +474,73 @@ async fn a_message_of_a_block_far_above_the_ledger_does_not_wait_for_it_for_ever
 }
 
 #[tokio::test]
-async fn messages_for_another_role_are_recorded_and_fail_without_a_callback() {
+async fn of_messages_far_above_the_ledger_a_sender_has_only_its_share_waiting() {
+    let ledger = FakeLedger::recorded();
+    let mut rp = testing::context("rp1", Role::Rp, ledger.clone());
+    let mut config = rp.config.as_ref().clone();
+    config.queue.jobs = 16;
+    rp.config = Arc::new(config);
+    let now = Millis::now();
+    let run = |sender, height, seq| try_ahead(&rp, &ledger, sender, height, now, seq);
+    for seq in [1, 2, 1, 2] {
+        let waits = run("idp1", 100_000, seq).await.unwrap_err();
+        assert!(waits.is_temporary());
+    }
+    let refused = run("idp1", 100_000, 3).await.unwrap();
+    assert_eq!(
+        rejection(&refused),
+        ("rp.handleMessageFromQueue".to_owned(), 10023)
+    );
+    assert!(refused.writes.is_empty());
+    let of_another = run("idp2", 100_000, 4).await.unwrap_err();
+    assert!(of_another.is_temporary());
+    assert_eq!(run("idp1", 1010, 5).await.unwrap().jobs.len(), 1);
+    // Once the ledger has come nearer there is room again.
+    *ledger.height.lock() = 100_000;
+    assert_eq!(run("idp1", 100_000, 1).await.unwrap().jobs.len(), 1);
+    *ledger.height.lock() = 1000;
+    assert!(run("idp1", 100_000, 6).await.unwrap_err().is_temporary());
+}
+
+#[tokio::test]
+async fn a_compressed_message_waits_for_its_block_as_it_came() {
+    let ledger = FakeLedger::recorded();
+    let mut idp = testing::context("idp1", Role::Idp, ledger.clone());
+    let mut config = idp.config.as_ref().clone();
+    config.mq.compress_from = Some(10);
+    idp.config = Arc::new(config);
+    let Message::IdpResponse(mut content) = response("idp1", 1001) else {
+        unreachable!();
+    };
+    content.accessor_id = Some("x".repeat(1_000_000));
+    let message = Message::IdpResponse(content);
+    let receiver = outbound::receiver(&idp, "rp1").await.unwrap();
+    let commit = outbound::send(&idp, "idp1", &[receiver], &message).await;
+    let sent: OutboundMessage = decode(&commit.unwrap().jobs[0]);
+    let rp = testing::context("rp1", Role::Rp, ledger.clone());
+    let commit = receive(&rp, sent.payload).await;
+    let [waiting] = commit.jobs.as_slice() else {
+        panic!("{commit:?}");
+    };
+    assert!(commit.writes.is_empty());
+    assert_eq!(waiting.kind, Kind::MqReceive);
+    assert_eq!(waiting.after_height, Some(1001));
+    assert_eq!(waiting.era, testing::ERA);
+    assert!(waiting.payload.len() < 10_000);
+
+    *ledger.height.lock() = 1002;
+    let job = testing::accepted(waiting.clone());
+    let Run::Commit(commit) = run_receive(&rp, &job).await.unwrap() else {
+        panic!("not received");
+    };
+    let received: Received = decode(&commit.jobs[0]);
+    let understood: Message = serde_json::from_str(&received.message).unwrap();
+    assert_eq!(understood, message);
+    assert_eq!(commit.writes.len(), 1);
+}
+
+#[tokio::test]
+async fn messages_for_another_role_fail_without_a_record_or_a_callback() {
     let ledger = FakeLedger::recorded();
     let mut context = testing::context("rp1", Role::Rp, ledger.clone());
     context.role = Role::Idp;
@@ -471,7 +549,7 @@ async fn messages_for_another_role_are_recorded_and_fail_without_a_callback() {
     let commit = receive(&context, bytes).await;
     assert!(matches!(commit.outcome, Outcome::Failed { .. }));
     assert!(commit.jobs.is_empty());
-    assert_eq!(commit.writes.len(), 1);
+    assert!(commit.writes.is_empty());
 }
 
 #[tokio::test]
@@ -605,7 +683,7 @@ async fn messages_to_and_from_nodes_behind_a_proxy_go_through_it() {
     put_behind_proxy(&ledger, "KEY_ON_NODE");
     let commit = receive(&proxy, sent.payload).await;
     assert!(matches!(commit.outcome, Outcome::Failed { .. }));
-    assert!(commit.jobs.is_empty());
+    assert!(commit.jobs.is_empty() && commit.writes.is_empty());
 }
 
 /// Keys that count as somebody else's.

@@ -6,6 +6,7 @@ use crate::config::Config;
 use crate::crypto::Crypto;
 use crate::error::{Error, codes};
 use crate::ledger::{Ledger, query};
+use crate::mq::held::Held;
 use crate::store::{State, StoreError};
 
 /// Role of a node on the ledger.
@@ -61,6 +62,8 @@ pub struct Context {
     pub state: Arc<dyn State>,
     /// Private keys.
     pub crypto: Arc<dyn Crypto>,
+    /// Messages that wait for a block far above the ledger, in this process.
+    pub held: Arc<Held>,
 }
 
 impl Context {

@@ -73,6 +73,7 @@ impl Parts {
             ledger: cached.clone(),
             state: store.clone(),
             crypto,
+            held: Arc::default(),
         };
         Ok(Self {
             config,

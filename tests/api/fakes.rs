@@ -426,6 +426,7 @@ impl Node {
             ledger: ledger.clone(),
             state: store.clone(),
             crypto: Arc::new(NoKeys),
+            held: Arc::default(),
         };
         let (gate, announced) = (readiness.clone(), submitted.clone());
         let server = serve(ServerOptions {

@@ -3,7 +3,6 @@
 use std::time::{Duration, Instant};
 
 use futures_util::{StreamExt, stream};
-use serde_json::Value;
 use tokio::time::timeout;
 
 use super::Trouble;
@@ -221,14 +220,11 @@ impl Watcher {
 
 /// Whether NDID has enabled a disabled chain in this block (spec/ledger.md 1.6).
 fn enables_chain(block: &Block, height: u64) -> bool {
-    block.successful().any(|transaction| {
-        let last_block = &transaction.params["block_height"];
-        let enables = match last_block {
-            Value::Null => false,
-            value => value
-                .as_i64()
-                .is_some_and(|value| value == -1 || value > height as i64),
-        };
-        transaction.method == "SetLastBlock" && enables
+    let mut settings = block
+        .successful()
+        .filter(|transaction| transaction.method == "SetLastBlock");
+    settings.any(|transaction| {
+        let last_block = transaction.param::<i64>("block_height");
+        last_block.is_some_and(|last| last == -1 || last > height as i64)
     })
 }

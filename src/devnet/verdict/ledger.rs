@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 use std::io;
 
 use futures_util::{StreamExt, TryStreamExt};
-use serde_json::Value;
 
 use crate::ledger::rpc::RpcOptions;
 use crate::ledger::{BlockTransaction, LedgerClient};
@@ -42,8 +41,7 @@ pub async fn read_transactions(address: &str) -> io::Result<Vec<BlockTransaction
 /// Of which job a transaction is: no job may have two, whatever the ledger
 /// said to them.
 fn job_of(transaction: &BlockTransaction) -> String {
-    let params = &transaction.params;
-    let text = |member: &str| params[member].as_str().unwrap_or_default();
+    let text = |member: &str| transaction.param::<String>(member).unwrap_or_default();
     let request_id = text("request_id");
     let signer = &transaction.node_id;
     match transaction.method.as_str() {
@@ -59,7 +57,10 @@ fn job_of(transaction: &BlockTransaction) -> String {
         }
         // A request ends once.
         "CloseRequest" | "TimeOutRequest" => format!("end of {request_id}"),
-        method => format!("{method} {params} of {signer}"),
+        method => {
+            let params = String::from_utf8_lossy(&transaction.params);
+            format!("{method} {params} of {signer}")
+        }
     }
 }
 
@@ -92,13 +93,13 @@ pub(super) fn twice(transactions: &[BlockTransaction]) -> Vec<String> {
 pub(super) fn requests_of<'a>(
     transactions: &'a [BlockTransaction],
     node_id: &'a str,
-) -> impl Iterator<Item = &'a str> {
+) -> impl Iterator<Item = String> {
     transactions
         .iter()
         .filter(move |transaction| {
             transaction.method == "CreateRequest" && transaction.node_id == node_id
         })
-        .filter_map(|transaction| transaction.params["request_id"].as_str())
+        .filter_map(|transaction| transaction.param("request_id"))
 }
 
 /// Where in the order of the ledger a request's transaction of this method is.
@@ -108,7 +109,8 @@ pub(super) fn place_of(
     request_id: &str,
 ) -> Option<usize> {
     transactions.iter().position(|transaction| {
-        transaction.method == method && transaction.params["request_id"] == request_id
+        transaction.method == method
+            && transaction.param::<String>("request_id").as_deref() == Some(request_id)
     })
 }
 
@@ -123,17 +125,17 @@ const STEPS: [&str; 5] = [
 
 /// Requests whose steps are not in their order.
 pub(super) fn out_of_order(transactions: &[BlockTransaction]) -> Vec<String> {
-    let mut last: BTreeMap<&str, usize> = BTreeMap::new();
+    let mut last: BTreeMap<String, usize> = BTreeMap::new();
     let mut findings = Vec::new();
     for transaction in transactions {
         let step = STEPS
             .iter()
             .position(|method| *method == transaction.method);
-        let request_id = transaction.params.get("request_id").and_then(Value::as_str);
+        let request_id = transaction.param::<String>("request_id");
         let (Some(step), Some(request_id)) = (step, request_id) else {
             continue;
         };
-        let before = last.insert(request_id, step).unwrap_or_default();
+        let before = last.insert(request_id.clone(), step).unwrap_or_default();
         if before > step {
             let (method, before) = (STEPS[step], STEPS[before]);
             findings.push(format!("{method} of {request_id} came after its {before}"));
@@ -145,7 +147,7 @@ pub(super) fn out_of_order(transactions: &[BlockTransaction]) -> Vec<String> {
 /// Transactions for tests.
 #[cfg(test)]
 pub(super) mod testing {
-    use serde_json::json;
+    use serde_json::{Value, json};
 
     use super::*;
     use crate::ledger::Inclusion;
@@ -155,7 +157,7 @@ pub(super) mod testing {
         BlockTransaction {
             hash: String::new(),
             method: method.to_owned(),
-            params,
+            params: params.to_string().into(),
             node_id: node_id.to_owned(),
             inclusion: Inclusion {
                 height: 1,

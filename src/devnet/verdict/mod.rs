@@ -114,9 +114,9 @@ pub fn ended_before_the_repeat(evidence: &Evidence) -> u64 {
         .count() as u64
 }
 
-fn unknown_requests(evidence: &Evidence) -> impl Iterator<Item = &str> {
+fn unknown_requests(evidence: &Evidence) -> impl Iterator<Item = String> {
     ledger::requests_of(&evidence.transactions, &evidence.rp_id)
-        .filter(|request_id| !evidence.seen.accepted.contains(*request_id))
+        .filter(|request_id| !evidence.seen.accepted.contains(request_id))
 }
 
 /// Whether the client has a request of the same reference id that was created

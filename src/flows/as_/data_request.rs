@@ -1,5 +1,7 @@
 //! An RP asks for data (spec/flows.md 4.3).
 
+use std::collections::HashSet;
+
 use serde_json::{Map, Value};
 
 use super::{ROLE, service};
@@ -87,9 +89,12 @@ async fn ask(
         .columns(Table::PendingDataRequest, &record)
         .await?;
     let mut commit = Commit::nothing();
+    // The RP's list may name a service more than once.
+    let mut seen = HashSet::new();
     for wanted in &request.service_data_request_list {
         let service_id = wanted.service_id.as_str();
-        if pending.iter().any(|(column, _)| column == service_id)
+        if !seen.insert(service_id)
+            || pending.iter().any(|(column, _)| column == service_id)
             || has_answered(node_id, service_id, detail)
         {
             continue;
@@ -162,8 +167,11 @@ async fn check_answers(
         &identifier_hash,
     )
     .await?;
+    let mut seen = HashSet::new();
     for answer in &request.response_private_data_list {
-        if !is_valid(context, request, detail, answer, group.as_deref()).await? {
+        if seen.insert(answer)
+            && !is_valid(context, request, detail, answer, group.as_deref()).await?
+        {
             return Err(codes::INVALID_RESPONSES.into());
         }
     }

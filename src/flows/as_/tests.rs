@@ -256,9 +256,20 @@ async fn the_accessors_of_mode_2_answers_are_verified() {
         let request = answered(accessor_id, signature);
         assert_eq!(error_of(&receive(&node, &request).await), 10024);
     }
-    let request = answered(Some("a1"), &signature);
+    let mut request = answered(Some("a1"), &signature);
+    let looked_at = || {
+        let asked = node.ledger.asked();
+        let keys = asked
+            .iter()
+            .filter(|asked| asked.method == "GetAccessorKey");
+        keys.count()
+    };
+    let before = looked_at();
+    let answer = request.response_private_data_list[0].clone();
+    request.response_private_data_list = vec![answer; 500];
     let commit = receive(&node, &request).await;
     assert_eq!(callbacks(&commit.jobs)[0].1["type"], "data_request");
+    assert_eq!(looked_at() - before, 1, "the same answer is verified once");
 }
 
 /// What a node that has received the request could send on under its own name.
@@ -348,6 +359,17 @@ async fn the_application_is_asked_once_however_often_the_rp_asks() {
     late.height = 60;
     assert_eq!(receive(&node, &late).await.jobs, vec![]);
     assert!(!is_pending(&node));
+}
+
+#[tokio::test]
+async fn the_application_is_asked_once_for_a_service_that_is_named_many_times() {
+    let node = an_as();
+    let mut request = recorded_request();
+    let wanted = request.service_data_request_list[0].clone();
+    request.service_data_request_list = vec![wanted; 500];
+    let commit = receive(&node, &request).await;
+    assert_eq!(of_kind(&commit.jobs, Kind::DeliverCallback).len(), 1);
+    assert!(is_pending(&node));
 }
 
 #[tokio::test]

@@ -4,10 +4,8 @@ use bytes::Bytes;
 use serde_json::{Map, Number, Value};
 
 use super::BodyError;
+use crate::json;
 
-/// Most values (numbers, texts, members, items) in a body. Each takes many
-/// times the memory of its text; no operation needs nearly as many.
-const MOST_VALUES: usize = 200_000;
 /// Whole numbers up to here are the same as integers and as doubles.
 const EXACT: f64 = 9_007_199_254_740_992.0;
 
@@ -77,31 +75,12 @@ pub(super) fn parse(text: &[u8]) -> Result<Value, BodyError> {
     if !matches!(first, Some(b'{' | b'[')) {
         return Err(BodyError::Malformed);
     }
-    if count_values(text) > MOST_VALUES {
+    if json::has_too_many_values(text) {
         return Err(BodyError::TooLarge);
     }
     let mut value = serde_json::from_slice(text).map_err(|_| BodyError::Malformed)?;
     make_whole_numbers_integers(&mut value);
     Ok(value)
-}
-
-/// At least as many as a JSON text has values: its commas, colons and opening
-/// brackets outside of strings.
-fn count_values(text: &[u8]) -> usize {
-    let mut values = 0;
-    let mut in_string = false;
-    let mut bytes = text.iter();
-    while let Some(byte) = bytes.next() {
-        match byte {
-            b'"' => in_string = !in_string,
-            b'\\' if in_string => {
-                bytes.next();
-            }
-            b',' | b':' | b'[' | b'{' if !in_string => values += 1,
-            _ => {}
-        }
-    }
-    values
 }
 
 /// `1.0` and `1e3` are the integers 1 and 1000, as they are for every other
