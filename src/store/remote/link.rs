@@ -312,6 +312,7 @@ mod tests {
             assert!(waits.await.is_err(), "it would wait for ever");
             let open = seen.wait_for(|current| current.link().is_some()).await;
             assert!(open.is_ok());
+            drop(open);
             assert!(has_panicked.load(Ordering::Relaxed));
             drop(seen);
         };
