@@ -17,4 +17,5 @@ mod proxy;
 mod queue;
 mod redis;
 mod restored;
+mod slow_redis;
 mod workers;

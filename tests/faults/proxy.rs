@@ -1,5 +1,5 @@
-//! A small TCP proxy whose connections can be cut, delayed or made to fall
-//! silent in one or both directions, as a network does.
+//! A small TCP proxy whose connections can be cut, delayed, slowed down or made
+//! to fall silent in one or both directions, as a network does.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -25,10 +25,22 @@ struct Weather {
     silent_back: bool,
     /// Every chunk is this late.
     delay: Duration,
+    /// So many bytes pass in a second, of each connection in each direction.
+    bytes_a_second: Option<u32>,
     /// Raised by a cut: connections of an earlier age are closed.
     age: u64,
+    /// Connections of an earlier era are silent until they are cut.
+    era: u64,
     /// When the client says this, the answers of the target are lost.
     tripwire: Option<String>,
+}
+
+impl Weather {
+    /// How long a chunk of this length is on its way.
+    fn lateness(&self, length: usize) -> Duration {
+        let pace = |rate| Duration::from_secs(length as u64) / rate;
+        self.delay + self.bytes_a_second.map_or(Duration::ZERO, pace)
+    }
 }
 
 #[derive(Clone, Copy)]
@@ -113,6 +125,12 @@ impl Proxy {
         });
     }
 
+    /// Nothing comes through on the connections there are, whatever becomes of
+    /// new ones: they are half-open.
+    pub fn swallow_present(&self) {
+        self.weather.send_modify(|weather| weather.era += 1);
+    }
+
     /// The target hears the client, the client no longer the target.
     pub fn swallow_answers(&self) {
         self.weather
@@ -137,13 +155,21 @@ impl Proxy {
         self.weather.send_modify(|weather| weather.delay = delay);
     }
 
+    /// Lets so many bytes through in a second, of each connection in each
+    /// direction.
+    pub fn throttle(&self, bytes_a_second: u32) {
+        self.weather
+            .send_modify(|weather| weather.bytes_a_second = Some(bytes_a_second));
+    }
+
     /// All is well again. What a silent network held back is delivered now, as
     /// TCP would.
     pub fn heal(&self) {
         self.weather.send_modify(|weather| {
-            let age = weather.age;
+            let (age, era) = (weather.age, weather.era);
             *weather = Weather {
                 age,
+                era,
                 ..Weather::default()
             };
         });
@@ -156,7 +182,7 @@ async fn connection(
     weather: Arc<watch::Sender<Weather>>,
     counts: Arc<Counts>,
 ) {
-    let age = weather.borrow().age;
+    let Weather { age, era, .. } = *weather.borrow();
     let Ok(target) = TcpStream::connect(target).await else {
         return;
     };
@@ -171,8 +197,8 @@ async fn connection(
         // well again by now.
         biased;
         _ = ending.wait_for(|weather| weather.age != age) => {}
-        () = pump(client_out, target_out, &weather, &counts, Direction::Out) => {}
-        () = pump(target_back, client_back, &weather, &counts, Direction::Back) => {}
+        () = pump(client_out, target_out, &weather, &counts, (era, Direction::Out)) => {}
+        () = pump(target_back, client_back, &weather, &counts, (era, Direction::Back)) => {}
     }
 }
 
@@ -182,7 +208,7 @@ async fn pump(
     mut to: OwnedWriteHalf,
     weather: &watch::Sender<Weather>,
     counts: &Counts,
-    direction: Direction,
+    (era, direction): (u64, Direction),
 ) {
     let mut told = weather.subscribe();
     let mut buffer = vec![0; 64 * 1024];
@@ -194,6 +220,7 @@ async fn pump(
             trip(weather, &buffer[..length]);
         }
         let is_silent = |weather: &Weather| match direction {
+            _ if weather.era > era => true,
             Direction::Out => weather.silent_out,
             Direction::Back => weather.silent_back,
         };
@@ -201,7 +228,7 @@ async fn pump(
             counts.held_back.fetch_add(1, Ordering::Relaxed);
         }
         let open = told.wait_for(|weather| !is_silent(weather));
-        let Ok(delay) = open.await.map(|weather| weather.delay) else {
+        let Ok(delay) = open.await.map(|weather| weather.lateness(length)) else {
             return;
         };
         tokio::time::sleep(delay).await;

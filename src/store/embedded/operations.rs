@@ -225,18 +225,19 @@ pub(super) fn end_lease(tables: &mut Tables<'_>) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Forgets sources older than the retention, as many as fit one transaction.
-pub(super) fn forget_sources(tables: &mut Tables<'_>, now: Millis) -> Result<(), Failure> {
+/// Forgets sources older than the retention, as many as fit one transaction;
+/// true if that were so many that there may be more.
+pub(super) fn forget_sources(tables: &mut Tables<'_>, now: Millis) -> Result<bool, Failure> {
     let oldest_kept = now.0.saturating_sub(SOURCE_RETENTION.as_millis() as u64);
     for _ in 0..FORGET_AT_ONCE {
         let source = match tables.sources_by_time.first()? {
             Some((key, _)) if key.value().0 < oldest_kept => key.value().1.to_owned(),
-            _ => break,
+            _ => return Ok(false),
         };
         tables.sources_by_time.pop_first()?;
         tables.sources.remove(source.as_str())?;
     }
-    Ok(())
+    Ok(true)
 }
 
 fn check_epoch(tables: &Tables<'_>, epoch: Epoch) -> Result<(), Failure> {

@@ -1,7 +1,12 @@
 //! The one thread that writes. It takes all operations that wait and applies
 //! them in one transaction, so that they share one sync of the disk, and
 //! answers them when it is done.
+//!
+//! A panic does not end the thread: of an operation, it is that operation's
+//! failure; of anything else, it is a failure of the file, which is opened anew.
 
+use std::any::Any;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -25,7 +30,7 @@ const AT_ONCE: usize = 512;
 /// worth waiting this long for them.
 const BUSY: usize = 4;
 const GATHER: Duration = Duration::from_millis(2);
-/// How often expired sources are looked for.
+/// How often expired sources are looked for, when all there were are forgotten.
 const FORGET_EVERY: Duration = Duration::from_secs(60);
 /// Pause between attempts to open the file again after it failed.
 const REOPEN_PAUSE: Duration = Duration::from_millis(200);
@@ -87,7 +92,7 @@ impl Writer {
         let (queue, waiting) = mpsc::channel(WAITING);
         let thread = std::thread::Builder::new()
             .name("store-writer".to_owned())
-            .spawn(move || run(&shared, &file, waiting))
+            .spawn(move || run_for_ever(&shared, &file, waiting))
             .map_err(|error| StoreError::Unavailable(error.to_string()))?;
         Ok(Self {
             queue: Some(queue),
@@ -101,6 +106,8 @@ impl Writer {
         run: impl Fn(&mut Tables<'_>) -> Result<T, Failure> + Send + 'static,
     ) -> Result<T, StoreError> {
         let gone = || StoreError::Unavailable("the store is closed".to_owned());
+        // The thread panicked beside the operation, or the store was closed.
+        let lost = || StoreError::Unavailable("the store gave no answer".to_owned());
         let (caller, answer) = oneshot::channel();
         let operation = Box::new(Pending {
             run,
@@ -109,7 +116,7 @@ impl Writer {
         });
         let queue = self.queue.as_ref().ok_or_else(gone)?;
         queue.send(operation).await.map_err(|_| gone())?;
-        answer.await.map_err(|_| gone())?
+        answer.await.map_err(|_| lost())?
     }
 }
 
@@ -125,7 +132,41 @@ impl Drop for Writer {
     }
 }
 
-fn run(shared: &Shared, file: &StoreFile, mut waiting: mpsc::Receiver<Box<dyn Operation>>) {
+/// Works until nobody can hand over anything any more. After a panic what redb
+/// has in memory may be wrong, so the file is opened anew.
+fn run_for_ever(
+    shared: &Shared,
+    file: &StoreFile,
+    mut waiting: mpsc::Receiver<Box<dyn Operation>>,
+) {
+    let mut failure = None;
+    loop {
+        // What was under way is dropped, and with it whoever waits for it told.
+        let lived = catch_unwind(AssertUnwindSafe(|| {
+            if let Some(failure) = failure.take() {
+                recover(shared, file, &mut waiting, &failure);
+            }
+            run(shared, file, &mut waiting);
+        }));
+        match lived {
+            Ok(()) => break,
+            Err(panic) => {
+                failure = Some(Failure::File(defect(&*panic)));
+                std::thread::sleep(REOPEN_PAUSE);
+            }
+        }
+    }
+    *shared.write() = None;
+}
+
+/// What a panic is called in errors.
+fn defect(panic: &(dyn Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().copied();
+    let text = text.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+    format!("a defect: {}", text.unwrap_or("a panic"))
+}
+
+fn run(shared: &Shared, file: &StoreFile, waiting: &mut mpsc::Receiver<Box<dyn Operation>>) {
     let mut forgot_at = None;
     let mut last_batch = 0;
     while let Some(first) = waiting.blocking_recv() {
@@ -151,30 +192,38 @@ fn run(shared: &Shared, file: &StoreFile, mut waiting: mpsc::Receiver<Box<dyn Op
         };
         drop(database);
         match outcome {
-            Ok(()) if forget => forgot_at = Some(Instant::now()),
-            Ok(()) => {}
-            Err(failure) => recover(shared, file, &mut waiting, &failure),
+            Ok(Sources::Forgotten) => forgot_at = Some(Instant::now()),
+            // The next batch goes on.
+            Ok(Sources::Left) => {}
+            Err(failure) => recover(shared, file, waiting, &failure),
         }
     }
-    *shared.write() = None;
+}
+
+/// What is known of expired sources after a batch.
+enum Sources {
+    /// There are none any more.
+    Forgotten,
+    /// Nobody looked, or there may be more.
+    Left,
 }
 
 /// Applies a batch in one transaction and answers it. An operation that meets
-/// something unreadable may have written part of its changes: the transaction
+/// something unreadable, or panics, may have written part of its changes: the transaction
 /// is given up and the others are applied anew without it. `Err` only if the
 /// file failed; all have been told.
 fn write_batch(
     database: &Database,
     mut batch: Vec<Box<dyn Operation>>,
     forget: bool,
-) -> Result<(), Failure> {
+) -> Result<Sources, Failure> {
     loop {
         match try_batch(database, &mut batch, forget) {
-            Ok(()) => {
+            Ok(sources) => {
                 batch
                     .into_iter()
                     .for_each(|operation| operation.answer(None));
-                return Ok(());
+                return Ok(sources);
             }
             Err((_, failure @ Failure::File(_))) => {
                 answer_all(batch, &failure);
@@ -184,7 +233,7 @@ fn write_batch(
             // Not an operation's fault, but the forgetting of sources.
             Err((None, failure)) => {
                 answer_all(batch, &failure);
-                return Ok(());
+                return Ok(Sources::Left);
             }
         }
     }
@@ -195,29 +244,44 @@ fn try_batch(
     database: &Database,
     batch: &mut [Box<dyn Operation>],
     forget: bool,
-) -> Result<(), (Option<usize>, Failure)> {
+) -> Result<Sources, (Option<usize>, Failure)> {
     let nobody = |failure: Failure| (None, failure);
     let transaction = tables::begin_write(database).map_err(nobody)?;
     let applied = Tables::open(&transaction)
         .map_err(nobody)
         .and_then(|mut tables| {
             for (index, operation) in batch.iter_mut().enumerate() {
-                operation
-                    .apply(&mut tables)
-                    .map_err(|failure| (Some(index), failure))?;
+                apply(&mut **operation, &mut tables).map_err(|failure| (Some(index), failure))?;
             }
-            if forget {
-                operations::forget_sources(&mut tables, Millis::now()).map_err(nobody)?;
+            if !forget {
+                return Ok(Sources::Left);
             }
-            Ok(())
+            match operations::forget_sources(&mut tables, Millis::now()).map_err(nobody)? {
+                true => Ok(Sources::Left),
+                false => Ok(Sources::Forgotten),
+            }
         });
     match applied {
-        Ok(()) => transaction.commit().map_err(|error| nobody(error.into())),
+        Ok(sources) => {
+            transaction.commit().map_err(|error| nobody(error.into()))?;
+            Ok(sources)
+        }
         Err(failure) => {
             transaction.abort().map_err(|error| nobody(error.into()))?;
             Err(failure)
         }
     }
+}
+
+/// Applies an operation. One that panics is not tried again, as it is with one
+/// that meets something unreadable.
+fn apply(operation: &mut dyn Operation, tables: &mut Tables<'_>) -> Result<(), Failure> {
+    // Neither is used again: the operation is answered, the transaction given up.
+    catch_unwind(AssertUnwindSafe(|| operation.apply(tables))).unwrap_or_else(|panic| {
+        let defect = defect(&*panic);
+        tracing::error!(defect, "an operation of the store panicked");
+        Err(Failure::Corrupt(defect))
+    })
 }
 
 fn answer_all(batch: Vec<Box<dyn Operation>>, failure: &Failure) {
@@ -257,3 +321,6 @@ fn recover(
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,127 +1,242 @@
-//! The connection to Redis: one, shared by all operations (so they are
-//! pipelined), made anew by the operation that finds it broken.
+//! The connections to Redis: one for each [`Lane`], shared by all operations
+//! of its kind (so they are pipelined), made anew by the operation that finds it
+//! broken.
 //!
 //! Not `redis::aio::ConnectionManager`: that one keeps a failed attempt for ever
 //! if the failure was an answer (`LOADING`, a wrong password), and keeps a
 //! connection on which answers have stopped coming.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use redis::aio::MultiplexedConnection;
-use redis::io::tcp::TcpSettings;
 use redis::{
-    AsyncConnectionConfig, Client, Cmd, ErrorKind, IntoConnectionInfo, RedisError, RedisResult,
-    ServerErrorKind, Value,
+    Arg, Cmd, ErrorKind, RedisConnectionInfo, RedisError, RedisResult, ServerErrorKind, Value,
 };
 use secrecy::ExposeSecret;
 use tokio::sync::Mutex;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 use super::Options;
+use super::connection::{Connection, SILENCE, Signs, too_late};
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
-const RESPONSE_TIMEOUT: Duration = Duration::from_secs(4);
-/// Longest an operation takes, connecting included.
+/// Longest a small operation takes, connecting included, when Redis is silent.
 const OPERATION_TIMEOUT: Duration = Duration::from_secs(5);
-/// Commands that wait for their turn to be written to the socket.
-const QUEUED_COMMANDS: usize = 1024;
+/// Bytes of a command that is not to hold up others.
+const LARGE: usize = 256 * 1024;
 
-/// The shared connection.
-pub(super) struct Link {
-    client: Client,
-    config: AsyncConnectionConfig,
-    current: Mutex<Current>,
-    restarts: AtomicU64,
+/// Commands with a connection of their own, so that those of another kind do
+/// not wait for them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Lane {
+    /// Questions of mastership and pings: no commit and no answer is so large
+    /// that it ends a term.
+    Mastership,
+    /// Commands of little to write, and their answers of any size.
+    Ordinary,
+    /// Commands of much to write.
+    Large,
 }
 
-#[derive(Default)]
-struct Current {
-    connection: Option<MultiplexedConnection>,
-    /// Counts connections, so that a failure gives up only the one it was met on.
-    generation: u64,
-    last_failure: Option<(Instant, RedisError)>,
-    /// Which run of the server the last connection led to, if it says.
-    run: Option<String>,
+impl Lane {
+    /// The lane for a command of this size.
+    pub fn of(command: &Cmd) -> Self {
+        match size(command) > LARGE {
+            true => Self::Large,
+            false => Self::Ordinary,
+        }
+    }
+
+    fn signs(self) -> Signs {
+        match self {
+            Self::Mastership | Self::Ordinary => Signs::Answers,
+            Self::Large => Signs::Both,
+        }
+    }
+}
+
+/// All connections to one Redis.
+pub(super) struct Link {
+    server: Server,
+    mastership: Line,
+    ordinary: Line,
+    large: Line,
 }
 
 impl Link {
-    pub fn new(options: &Options) -> RedisResult<Self> {
-        let mut info = (options.host.as_str(), options.port).into_connection_info()?;
+    pub fn new(options: &Options) -> Self {
+        let mut login = RedisConnectionInfo::default();
         if let Some(password) = &options.password {
-            let settings = info.redis_settings().clone();
-            info = info.set_redis_settings(settings.set_password(password.expose_secret()));
+            login = login.set_password(password.expose_secret());
         }
-        let info = info.set_tcp_settings(TcpSettings::default().set_nodelay(true));
-        Ok(Self {
-            client: Client::open(info)?,
-            config: AsyncConnectionConfig::new()
-                .set_connection_timeout(Some(CONNECT_TIMEOUT))
-                .set_response_timeout(Some(RESPONSE_TIMEOUT))
-                .set_pipeline_buffer_size(QUEUED_COMMANDS),
-            current: Mutex::default(),
-            restarts: AtomicU64::new(0),
-        })
+        Self {
+            server: Server {
+                host: options.host.clone(),
+                port: options.port,
+                login,
+                seen: parking_lot::Mutex::default(),
+                age: AtomicU64::new(0),
+                restarts: AtomicU64::new(0),
+            },
+            mastership: Line::new(Lane::Mastership),
+            ordinary: Line::new(Lane::Ordinary),
+            large: Line::new(Lane::Large),
+        }
     }
 
     /// How often a new connection has led to a server that was started anew, or
     /// to another one, as far as it says.
     pub fn restarts(&self) -> u64 {
-        self.restarts.load(Ordering::Acquire)
+        self.server.restarts.load(Ordering::Acquire)
     }
 
     /// Sends a command once. When it fails for want of an answer, Redis may or
     /// may not have run it.
-    pub async fn send(&self, command: &Cmd) -> RedisResult<Value> {
+    pub async fn send(&self, lane: Lane, command: &Cmd) -> RedisResult<Value> {
+        let line = match lane {
+            Lane::Mastership => &self.mastership,
+            Lane::Ordinary => &self.ordinary,
+            Lane::Large => &self.large,
+        };
+        line.send(&self.server, command).await
+    }
+}
+
+/// Bytes of a command's arguments.
+fn size(command: &Cmd) -> usize {
+    let sizes = command.args_iter().map(|argument| match argument {
+        Arg::Simple(bytes) => bytes.len(),
+        _ => 0,
+    });
+    sizes.sum()
+}
+
+/// Where Redis is, and what is known of it.
+struct Server {
+    host: String,
+    port: u16,
+    login: RedisConnectionInfo,
+    seen: parking_lot::Mutex<Seen>,
+    /// Connections of an earlier age may lead to a server that is gone or has
+    /// become a replica.
+    age: AtomicU64,
+    restarts: AtomicU64,
+}
+
+#[derive(Default)]
+struct Seen {
+    /// There was a connection before.
+    is_known: bool,
+    /// Which run of the server the last connection led to, if one has said so.
+    run: Option<String>,
+}
+
+impl Server {
+    /// Notes which run a new connection leads to. `replaces`: the lane had a
+    /// connection before.
+    fn note_run(&self, run: Option<String>, lane: Lane, replaces: bool) {
+        let mut seen = self.seen.lock();
+        // One that does not say is taken for another: a master that reads
+        // everything anew does so once too often rather than never. (Once for
+        // all lanes: a restart breaks each connection.)
+        let is_another = match &run {
+            None => replaces && lane == Lane::Mastership,
+            Some(_) => seen.is_known && seen.run != run,
+        };
+        seen.is_known = true;
+        seen.run = run.or_else(|| seen.run.take());
+        if is_another {
+            self.restarts.fetch_add(1, Ordering::AcqRel);
+            self.age.fetch_add(1, Ordering::AcqRel);
+            tracing::warn!("Redis was restarted, or is another server now");
+        }
+    }
+
+    /// A connection of this age led to a replica: all of them are replaced.
+    fn became_replica(&self, age: u64) {
+        // Those of a later age have been replaced already.
+        let _ = self
+            .age
+            .compare_exchange(age, age + 1, Ordering::AcqRel, Ordering::Acquire);
+    }
+}
+
+/// The connection of a lane.
+struct Line {
+    lane: Lane,
+    current: Mutex<Current>,
+}
+
+#[derive(Default)]
+struct Current {
+    connection: Option<(Arc<Connection>, u64)>,
+    has_been_open: bool,
+    last_failure: Option<(Instant, RedisError)>,
+}
+
+impl Line {
+    fn new(lane: Lane) -> Self {
+        Self {
+            lane,
+            current: Mutex::default(),
+        }
+    }
+
+    async fn send(&self, server: &Server, command: &Cmd) -> RedisResult<Value> {
         let started = Instant::now();
-        let (mut connection, generation) = timeout(OPERATION_TIMEOUT, self.connection(started))
+        let (connection, age) = timeout(OPERATION_TIMEOUT, self.connection(server, started))
             .await
             .map_err(|_| too_late("no connection"))??;
         let left = OPERATION_TIMEOUT.saturating_sub(started.elapsed());
-        let result = timeout(left, connection.send_packed_command(command))
+        let result = connection
+            .ask(command, size(command), SILENCE.min(left))
             .await
-            .unwrap_or_else(|_| Err(too_late("no answer")))
             .and_then(Value::extract_error);
-        if let Err(error) = &result
-            && is_of_no_more_use(error)
-        {
-            self.give_up(generation).await;
+        if let Err(error) = &result {
+            if leads_to_a_replica(error) {
+                server.became_replica(age);
+            }
+            if is_broken(error) {
+                self.give_up(&connection).await;
+            }
         }
         result
     }
 
-    /// The connection, made by the first operation that needs it. Those that
-    /// waited for a failed attempt share its failure.
-    async fn connection(&self, asked: Instant) -> RedisResult<(MultiplexedConnection, u64)> {
+    /// The connection and its age, made by the first operation that needs it.
+    /// Those that waited for a failed attempt share its failure.
+    async fn connection(
+        &self,
+        server: &Server,
+        asked: Instant,
+    ) -> RedisResult<(Arc<Connection>, u64)> {
         let mut current = self.current.lock().await;
-        if let Some(connection) = &current.connection {
-            return Ok((connection.clone(), current.generation));
+        if let Some((connection, age)) = &current.connection {
+            if *age == server.age.load(Ordering::Acquire) && !connection.is_dead() {
+                return Ok((Arc::clone(connection), *age));
+            }
+            current.connection = None;
         }
         if let Some((at, error)) = &current.last_failure
             && *at > asked
         {
             return Err(error.clone());
         }
-        let attempt = self
-            .client
-            .get_multiplexed_async_connection_with_config(&self.config);
+        let signs = self.lane.signs();
+        let attempt = Connection::open(&server.host, server.port, &server.login, signs);
         let attempt = timeout(CONNECT_TIMEOUT, attempt)
             .await
             .unwrap_or_else(|_| Err(too_late("cannot connect")));
         match attempt {
-            Ok(mut connection) => {
-                let run = run_of(&mut connection).await;
-                // One that does not say is taken for another: a master that reads
-                // everything anew does so once too often rather than never.
-                let is_the_same = run.is_some() && run == current.run;
-                if current.generation > 0 && !is_the_same {
-                    self.restarts.fetch_add(1, Ordering::AcqRel);
-                    tracing::warn!("Redis was restarted, or is another server now");
-                }
-                current.run = run;
-                current.generation += 1;
-                current.connection = Some(connection.clone());
-                Ok((connection, current.generation))
+            Ok(connection) => {
+                let run = run_of(&connection).await;
+                server.note_run(run, self.lane, current.has_been_open);
+                current.has_been_open = true;
+                let age = server.age.load(Ordering::Acquire);
+                let connection = Arc::new(connection);
+                current.connection = Some((Arc::clone(&connection), age));
+                Ok((connection, age))
             }
             Err(error) => {
                 current.last_failure = Some((Instant::now(), error.clone()));
@@ -130,9 +245,11 @@ impl Link {
         }
     }
 
-    async fn give_up(&self, generation: u64) {
+    /// Has the next operation make another, unless one has done so already.
+    async fn give_up(&self, broken: &Arc<Connection>) {
         let mut current = self.current.lock().await;
-        if current.generation == generation {
+        let is_current = |(connection, _): &(Arc<Connection>, u64)| Arc::ptr_eq(connection, broken);
+        if current.connection.as_ref().is_some_and(is_current) {
             current.connection = None;
         }
     }
@@ -140,26 +257,26 @@ impl Link {
 
 /// Which run of the server this is; `None` if it does not say (some hosted
 /// servers refuse INFO).
-async fn run_of(connection: &mut MultiplexedConnection) -> Option<String> {
+async fn run_of(connection: &Connection) -> Option<String> {
     let mut command = redis::cmd("INFO");
     command.arg("server");
-    let asked = timeout(CONNECT_TIMEOUT, command.query_async::<String>(connection));
-    let info = asked.await.ok()?.ok()?;
+    let answer = connection.ask(&command, 0, CONNECT_TIMEOUT).await;
+    let answer = answer.and_then(Value::extract_error).ok()?;
+    let info: String = redis::from_redis_value(answer).ok()?;
     let run = info.lines().find_map(|line| line.strip_prefix("run_id:"))?;
     Some(run.to_owned())
 }
 
-fn too_late(what: &str) -> RedisError {
-    std::io::Error::new(std::io::ErrorKind::TimedOut, format!("{what} in time")).into()
+/// A connection is replaced when it is broken or silent.
+fn is_broken(error: &RedisError) -> bool {
+    error.is_unrecoverable_error() || error.kind() == ErrorKind::Io
 }
 
-/// A connection is replaced when it is broken or silent, and when the server
-/// behind it has become a replica: its name may lead to another one by now.
-fn is_of_no_more_use(error: &RedisError) -> bool {
-    error.is_unrecoverable_error()
-        || matches!(
-            error.kind(),
-            ErrorKind::Io
-                | ErrorKind::Server(ServerErrorKind::ReadOnly | ServerErrorKind::MasterDown)
-        )
+/// The server behind the connection has become a replica: its name may lead to
+/// another one by now.
+fn leads_to_a_replica(error: &RedisError) -> bool {
+    matches!(
+        error.kind(),
+        ErrorKind::Server(ServerErrorKind::ReadOnly | ServerErrorKind::MasterDown)
+    )
 }

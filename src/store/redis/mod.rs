@@ -25,6 +25,7 @@
 
 mod answers;
 mod arguments;
+mod connection;
 mod durations;
 mod history;
 mod link;
@@ -47,7 +48,7 @@ use self::answers::{
 use self::arguments::row_name;
 use self::durations::Reads;
 use self::history::History;
-use self::link::Link;
+use self::link::{Lane, Link};
 use self::scripts::{LuaScript, Scripts};
 use super::operation::outcome_unknown;
 use super::record;
@@ -94,10 +95,12 @@ impl RedisStore {
     /// [`StoreError::Unavailable`] if Redis cannot be reached now. Once
     /// connected, the store reconnects by itself for ever, and operations fail
     /// with that error at once or within 5 s (a read that met a broken
-    /// connection and was sent again: 10 s).
+    /// connection and was sent again: 10 s). What is large takes as long as its
+    /// bytes move; a large command that Redis does not answer fails a second
+    /// later for every 4 MiB of those on their way.
     pub async fn connect(options: Options) -> Result<Self, StoreError> {
         let store = Self {
-            link: Link::new(&options).map_err(store_error)?,
+            link: Link::new(&options),
             scripts: Scripts::assemble(),
             reads: Reads::new(),
             prefix: format!("{{erawan:{}}}:", options.node_id),
@@ -150,7 +153,8 @@ impl RedisStore {
         let anew = self.term.load(Ordering::Acquire) != interruptions;
         command.arg(holder).arg(ttl.as_millis() as u64);
         command.arg(above.0).arg(u8::from(anew));
-        match self.run::<Answer>(script, &command).await? {
+        let asked = self.run_over::<Answer>(Lane::Mastership, script, &command);
+        match asked.await? {
             (DONE, numbers, _) => {
                 self.term.store(interruptions, Ordering::Release);
                 self.history.last(before, last(&numbers)?);
@@ -187,50 +191,61 @@ impl RedisStore {
         }
     }
 
-    /// Runs a command that changes something: never sent twice.
-    async fn write<T: FromRedisValue>(&self, command: &Cmd) -> Result<T, StoreError> {
-        self.link
-            .send(command)
-            .await
-            .and_then(typed)
-            .map_err(store_error)
-    }
-
     /// Runs a command that only reads; sent again if the connection broke.
     async fn read<T: FromRedisValue>(
         &self,
         duration: &Histogram,
         command: &Cmd,
     ) -> Result<T, StoreError> {
+        self.read_over(Lane::of(command), duration, command).await
+    }
+
+    async fn read_over<T: FromRedisValue>(
+        &self,
+        lane: Lane,
+        duration: &Histogram,
+        command: &Cmd,
+    ) -> Result<T, StoreError> {
         let began = Instant::now();
-        let mut result = self.link.send(command).await;
+        let mut result = self.link.send(lane, command).await;
         if result
             .as_ref()
             .is_err_and(RedisError::is_connection_dropped)
         {
-            result = self.link.send(command).await;
+            result = self.link.send(lane, command).await;
         }
         durations::note(duration, began);
         result.and_then(typed).map_err(store_error)
     }
 
     /// Runs a script, which is loaded first if Redis does not know it. (A
-    /// script that Redis does not know has not run, so sending it again is safe.)
+    /// script that Redis does not know has not run, so sending it again is
+    /// safe; nothing else is sent twice.)
     async fn run<T: FromRedisValue>(
         &self,
         script: &LuaScript,
         command: &Cmd,
     ) -> Result<T, StoreError> {
+        self.run_over(Lane::of(command), script, command).await
+    }
+
+    async fn run_over<T: FromRedisValue>(
+        &self,
+        lane: Lane,
+        script: &LuaScript,
+        command: &Cmd,
+    ) -> Result<T, StoreError> {
         let began = Instant::now();
         let unknown = ErrorKind::Server(ServerErrorKind::NoScript);
-        let mut result = self.link.send(command).await;
+        let mut result = self.link.send(lane, command).await;
         // Again, if somebody flushes the scripts in between.
         for _ in 0..SCRIPT_LOADS {
             if result.as_ref().err().map(RedisError::kind) != Some(unknown) {
                 break;
             }
-            self.write::<String>(&script.load()).await?;
-            result = self.link.send(command).await;
+            let loaded = self.link.send(lane, &script.load()).await;
+            loaded.map_err(store_error)?;
+            result = self.link.send(lane, command).await;
         }
         durations::note(&script.duration, began);
         result.and_then(typed).map_err(store_error)
@@ -532,12 +547,13 @@ impl Store for RedisStore {
         let script = &self.scripts.release_lease;
         let mut command = script.call(&self.prefix);
         command.arg(holder);
-        self.run::<u64>(script, &command).await.map(|_| ())
+        let released = self.run_over::<u64>(Lane::Mastership, script, &command);
+        released.await.map(|_| ())
     }
 
     async fn ping(&self) -> Result<(), StoreError> {
-        self.read::<String>(&self.reads.ping, &redis::cmd("PING"))
-            .await
-            .map(|_| ())
+        let command = redis::cmd("PING");
+        let answer = self.read_over::<String>(Lane::Mastership, &self.reads.ping, &command);
+        answer.await.map(|_| ())
     }
 }

@@ -2,10 +2,12 @@
 //! ever when it breaks.
 
 use std::collections::HashMap;
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures_util::FutureExt;
 use parking_lot::Mutex;
 use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 use tokio::time::{sleep, timeout};
@@ -172,13 +174,38 @@ impl Waiting {
     }
 }
 
-/// Keeps a stream open until nobody looks at `current` any more.
+/// Keeps a stream open until nobody looks at `current` any more, also after a
+/// defect: a worker whose calls all fail would look like one that waits for its
+/// master.
 pub(super) async fn keep_open(channel: Channel, node_id: String, current: watch::Sender<Current>) {
+    again_after_panics(&current, || {
+        keep_stream(channel.clone(), &node_id, &current)
+    })
+    .await;
+}
+
+/// Runs something that ends only by a panic or when nobody looks at `current`
+/// any more; after a panic the stream is ended, and it runs again.
+async fn again_after_panics<F: Future<Output = ()>>(
+    current: &watch::Sender<Current>,
+    run: impl Fn() -> F,
+) {
+    // What it has in memory is dropped; what others see is replaced below.
+    while AssertUnwindSafe(run()).catch_unwind().await.is_err() {
+        tracing::error!("the link to the master's store panicked; opening it again");
+        if let Current::Open(link) = current.send_replace(Current::not_there()) {
+            link.waiting.end();
+        }
+        sleep(LONGEST_PAUSE).await;
+    }
+}
+
+async fn keep_stream(channel: Channel, node_id: &str, current: &watch::Sender<Current>) {
     let client = ClusterClient::new(channel);
     let mut pause = FIRST_PAUSE;
     loop {
         let opened = tokio::select! {
-            opened = timeout(OPEN_TIMEOUT, open(client.clone(), &node_id)) => opened,
+            opened = timeout(OPEN_TIMEOUT, open(client.clone(), node_id)) => opened,
             () = current.closed() => return,
         };
         match opened {
@@ -194,7 +221,7 @@ pub(super) async fn keep_open(channel: Channel, node_id: String, current: watch:
                 waiting.end();
                 tracing::warn!(why, "lost the master's store");
             }
-            Ok(Err(status)) => refused(&status, &current),
+            Ok(Err(status)) => refused(&status, current),
             Err(_) => tracing::debug!("the master's store does not answer"),
         }
         tokio::select! {
@@ -254,5 +281,41 @@ async fn receive(mut frames: Streaming<StoreFrame>, waiting: &Waiting) -> String
             Err(_) => return "no answer any more".to_owned(),
         }
         sent = waiting.sent();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_link_that_panics_lets_its_callers_go_and_is_opened_again() {
+        let (current, mut seen) = watch::channel(Current::not_there());
+        let (frames, _written) = mpsc::channel(1);
+        let link = Link {
+            frames,
+            large: Arc::new(Semaphore::new(1)),
+            waiting: Arc::default(),
+        };
+        let waits = link.waiting.register(1);
+        let has_panicked = AtomicBool::new(false);
+        let run = || async {
+            current.send_replace(Current::Open(link.clone()));
+            if !has_panicked.swap(true, Ordering::Relaxed) {
+                panic!("as a defect would");
+            }
+            current.closed().await;
+        };
+        let others = async {
+            assert!(waits.await.is_err(), "it would wait for ever");
+            let open = seen.wait_for(|current| current.link().is_some()).await;
+            assert!(open.is_ok());
+            drop(open);
+            assert!(has_panicked.load(Ordering::Relaxed));
+            drop(seen);
+        };
+        tokio::join!(again_after_panics(&current, run), others);
     }
 }

@@ -1,0 +1,240 @@
+//! One connection to Redis, whose bytes are watched: a large command or answer
+//! may take as long as it needs while its bytes move, and a connection on which
+//! nothing moves any more is noticed soon.
+
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use futures_util::future::select_ok;
+use parking_lot::Mutex;
+use redis::aio::MultiplexedConnection;
+use redis::{AsyncConnectionConfig, Cmd, RedisConnectionInfo, RedisError, RedisResult, Value};
+use tokio::io::{self, AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::{TcpStream, lookup_host};
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, timeout_at};
+
+/// How long nothing may move while an answer is due.
+pub(super) const SILENCE: Duration = Duration::from_secs(4);
+/// What is on its way may be silent for a second more for so many bytes: the
+/// systems in between hold some of them back, and Redis takes time to write them.
+const BYTES_A_SECOND: usize = 4 * 1024 * 1024;
+/// Commands that wait for their turn to be written to the socket.
+const QUEUED_COMMANDS: usize = 1024;
+
+/// What counts as a sign that a connection lives.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Signs {
+    /// Bytes that come. Those of small commands can be written for a while
+    /// though nobody reads them.
+    Answers,
+    /// Bytes that come or go: those of a large command go only as fast as
+    /// somebody takes them.
+    Both,
+}
+
+/// An open connection; closed when the last that has it lets it go.
+pub(super) struct Connection {
+    commands: MultiplexedConnection,
+    traffic: Arc<Traffic>,
+    /// Bytes of the commands that have no answer yet.
+    owed: AtomicUsize,
+    driver: JoinHandle<()>,
+}
+
+impl Connection {
+    /// Connects and logs in.
+    pub async fn open(
+        host: &str,
+        port: u16,
+        login: &RedisConnectionInfo,
+        signs: Signs,
+    ) -> RedisResult<Self> {
+        let addresses = lookup_host((host, port)).await?;
+        let attempts: Vec<_> = addresses
+            .map(|address| Box::pin(TcpStream::connect(address)))
+            .collect();
+        if attempts.is_empty() {
+            let nowhere = io::Error::new(io::ErrorKind::NotFound, "the host has no address");
+            return Err(nowhere.into());
+        }
+        let (stream, _) = select_ok(attempts).await?;
+        stream.set_nodelay(true)?;
+        let traffic = Arc::new(Traffic::new());
+        let stream = Watched {
+            stream,
+            traffic: Arc::clone(&traffic),
+            signs,
+        };
+        let config = AsyncConnectionConfig::new()
+            .set_connection_timeout(None)
+            .set_response_timeout(None)
+            .set_pipeline_buffer_size(QUEUED_COMMANDS);
+        let opened = MultiplexedConnection::new_with_config(login, stream, config).await?;
+        let (commands, driver) = opened;
+        Ok(Self {
+            commands,
+            traffic,
+            owed: AtomicUsize::new(0),
+            driver: tokio::spawn(driver),
+        })
+    }
+
+    /// Sends a command of this size and waits for its answer until nothing has
+    /// moved for too long: `silence`, and more for large commands.
+    pub async fn ask(&self, command: &Cmd, size: usize, silence: Duration) -> RedisResult<Value> {
+        let asked = Instant::now();
+        let _owed = Owed::add(&self.owed, size);
+        self.traffic.question(asked);
+        let mut commands = self.commands.clone();
+        let mut answer = pin!(commands.send_packed_command(command));
+        loop {
+            let until = self.traffic.last_sign().max(asked) + silence + self.extra();
+            match timeout_at(until, &mut answer).await {
+                Ok(answer) => return answer,
+                // Something has moved meanwhile.
+                Err(_) if self.traffic.last_sign() + silence + self.extra() > until => {}
+                Err(_) => return Err(too_late("no answer")),
+            }
+        }
+    }
+
+    /// Whether it has been closed, or owes an answer for too long to somebody
+    /// who may have gone away before saying so.
+    pub fn is_dead(&self) -> bool {
+        self.traffic.is_silent(SILENCE + self.extra())
+    }
+
+    fn extra(&self) -> Duration {
+        let owed = self.owed.load(Ordering::Relaxed);
+        Duration::from_secs((owed / BYTES_A_SECOND) as u64)
+    }
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        self.driver.abort();
+    }
+}
+
+/// Bytes that are owed until this is dropped.
+struct Owed<'a>(&'a AtomicUsize, usize);
+
+impl<'a> Owed<'a> {
+    fn add(owed: &'a AtomicUsize, size: usize) -> Self {
+        owed.fetch_add(size, Ordering::Relaxed);
+        Self(owed, size)
+    }
+}
+
+impl Drop for Owed<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(self.1, Ordering::Relaxed);
+    }
+}
+
+pub(super) fn too_late(what: &str) -> RedisError {
+    io::Error::new(io::ErrorKind::TimedOut, format!("{what} in time")).into()
+}
+
+/// What moves on a connection.
+struct Traffic(Mutex<Moves>);
+
+struct Moves {
+    last_sign: Instant,
+    /// The first question since something came.
+    asked: Option<Instant>,
+    has_ended: bool,
+}
+
+impl Traffic {
+    fn new() -> Self {
+        Self(Mutex::new(Moves {
+            last_sign: Instant::now(),
+            asked: None,
+            has_ended: false,
+        }))
+    }
+
+    fn last_sign(&self) -> Instant {
+        self.0.lock().last_sign
+    }
+
+    fn question(&self, asked: Instant) {
+        self.0.lock().asked.get_or_insert(asked);
+    }
+
+    fn came(&self) {
+        let mut moves = self.0.lock();
+        moves.last_sign = Instant::now();
+        moves.asked = None;
+    }
+
+    fn went(&self) {
+        self.0.lock().last_sign = Instant::now();
+    }
+
+    fn end(&self) {
+        self.0.lock().has_ended = true;
+    }
+
+    fn is_silent(&self, longest: Duration) -> bool {
+        let moves = self.0.lock();
+        let too_long = |asked: Instant| asked.max(moves.last_sign).elapsed() > longest;
+        moves.has_ended || moves.asked.is_some_and(too_long)
+    }
+}
+
+/// A socket that notes what moves.
+struct Watched {
+    stream: TcpStream,
+    traffic: Arc<Traffic>,
+    signs: Signs,
+}
+
+impl AsyncRead for Watched {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let before = buffer.filled().len();
+        let read = ready!(Pin::new(&mut self.stream).poll_read(context, buffer));
+        match read.is_ok() && buffer.filled().len() > before {
+            true => self.traffic.came(),
+            false => self.traffic.end(),
+        }
+        Poll::Ready(read)
+    }
+}
+
+impl AsyncWrite for Watched {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let written = ready!(Pin::new(&mut self.stream).poll_write(context, bytes));
+        if self.signs == Signs::Both && written.is_ok() {
+            self.traffic.went();
+        }
+        Poll::Ready(written)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(context)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(context)
+    }
+}
+
+impl Drop for Watched {
+    fn drop(&mut self) {
+        self.traffic.end();
+    }
+}
