@@ -11,8 +11,8 @@ use std::time::{Duration, Instant};
 use redis::aio::MultiplexedConnection;
 use redis::io::tcp::TcpSettings;
 use redis::{
-    AsyncConnectionConfig, Client, Cmd, ErrorKind, IntoConnectionInfo, RedisError, RedisResult,
-    ServerErrorKind, Value,
+    Arg, AsyncConnectionConfig, Client, Cmd, ErrorKind, IntoConnectionInfo, RedisError,
+    RedisResult, ServerErrorKind, Value,
 };
 use secrecy::ExposeSecret;
 use tokio::sync::Mutex;
@@ -24,6 +24,9 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 const RESPONSE_TIMEOUT: Duration = Duration::from_secs(4);
 /// Longest an operation takes, connecting included.
 const OPERATION_TIMEOUT: Duration = Duration::from_secs(5);
+/// A large command has a second more for so many bytes. Without it, one that
+/// takes longer on its way would be begun again for ever.
+const BYTES_A_SECOND: usize = 4 * 1024 * 1024;
 /// Commands that wait for their turn to be written to the socket.
 const QUEUED_COMMANDS: usize = 1024;
 
@@ -77,7 +80,9 @@ impl Link {
         let (mut connection, generation) = timeout(OPERATION_TIMEOUT, self.connection(started))
             .await
             .map_err(|_| too_late("no connection"))??;
-        let left = OPERATION_TIMEOUT.saturating_sub(started.elapsed());
+        let extra = Duration::from_secs((size_of(command) / BYTES_A_SECOND) as u64);
+        connection.set_response_timeout(RESPONSE_TIMEOUT + extra);
+        let left = (OPERATION_TIMEOUT + extra).saturating_sub(started.elapsed());
         let result = timeout(left, connection.send_packed_command(command))
             .await
             .unwrap_or_else(|_| Err(too_late("no answer")))
@@ -136,6 +141,16 @@ impl Link {
             current.connection = None;
         }
     }
+}
+
+/// Bytes of a command's arguments.
+fn size_of(command: &Cmd) -> usize {
+    let size = |argument: Arg<&[u8]>| match argument {
+        Arg::Simple(bytes) => bytes.len(),
+        // Only in scans: a number.
+        _ => 0,
+    };
+    command.args_iter().map(size).sum()
 }
 
 /// Which run of the server this is; `None` if it does not say (some hosted
