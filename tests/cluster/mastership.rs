@@ -142,8 +142,9 @@ async fn a_master_that_was_frozen_for_longer_than_its_lease_assigns_nothing_and_
     let assigned = async |part: &NodeProcess| metric(part, "erawan_jobs_assigned_total").await;
     let before = Cell::new(None);
     eventually("it is idle", || async {
-        let last = before.replace(assigned(&processes[master]).await);
+        let last = assigned(&processes[master]).await;
         tokio::time::sleep(Duration::from_millis(500)).await;
+        before.set(assigned(&processes[master]).await);
         last.is_some() && last == before.get()
     })
     .await;

@@ -23,7 +23,7 @@ use erawan::store::{
 };
 use futures_util::Stream;
 use tokio::net::TcpListener;
-use tokio::runtime::Runtime;
+use tokio::runtime::{Builder, Runtime};
 use tokio_stream::wrappers::TcpListenerStream;
 use tonic::transport::{Endpoint, Server};
 use tonic::{Request, Response, Status, Streaming};
@@ -186,7 +186,10 @@ impl Master {
         listener.set_nonblocking(true).expect("a socket");
         let address = listener.local_addr().expect("an address");
         let service = ClusterServer::new(StoreService(store));
-        let runtime = Runtime::new().expect("a runtime");
+        let mut runtime = Builder::new_multi_thread();
+        // However many cores there are: every test has masters of its own.
+        let runtime = runtime.worker_threads(2).enable_all().build();
+        let runtime = runtime.expect("a runtime");
         runtime.spawn(async move {
             let listener = TcpListener::from_std(listener).expect("a listener");
             Server::builder()
