@@ -3,7 +3,7 @@
 use std::io;
 
 use crate::job::{Job, JobId, Millis};
-use crate::store::{FailedJob, LastError, Store};
+use crate::store::{FailedJob, LastError, Store, StoreError};
 
 /// Jobs told one by one; more are only counted.
 const MOST_TOLD: usize = 20;
@@ -71,20 +71,34 @@ fn open_job((job, error): &(Job, Option<LastError>), now: Millis) -> String {
 /// # Errors
 /// When it cannot be read.
 pub async fn read_store(store: &dyn Store) -> io::Result<Left> {
-    let mut left = Left {
-        open: Vec::new(),
-        failed: store.failed_jobs(PAGE).await.map_err(io::Error::other)?,
-    };
+    let open = open_jobs(store).await.map_err(io::Error::other)?;
+    let failed = failed_jobs(store).await.map_err(io::Error::other)?;
+    Ok(Left { open, failed })
+}
+
+async fn open_jobs(store: &dyn Store) -> Result<Vec<(Job, Option<LastError>)>, StoreError> {
+    let mut open: Vec<(Job, Option<LastError>)> = Vec::new();
     loop {
-        let after = left.open.last().map_or(0, |(job, _)| job.seq);
-        let page = store.open_jobs(after, PAGE).await;
-        let page = page.map_err(io::Error::other)?;
+        let after = open.last().map_or(0, |(job, _)| job.seq);
+        let page = store.open_jobs(after, PAGE).await?;
         if page.is_empty() {
-            return Ok(left);
+            return Ok(open);
         }
         let ids: Vec<JobId> = page.iter().map(Job::id).collect();
-        let errors = store.last_errors(&ids).await.map_err(io::Error::other)?;
-        left.open.extend(page.into_iter().zip(errors));
+        let errors = store.last_errors(&ids).await?;
+        open.extend(page.into_iter().zip(errors));
+    }
+}
+
+async fn failed_jobs(store: &dyn Store) -> Result<Vec<FailedJob>, StoreError> {
+    let (mut failed, mut after) = (Vec::new(), 0);
+    loop {
+        let page = store.failed_jobs(after, PAGE).await?;
+        let Some((last, _)) = page.last() else {
+            return Ok(failed);
+        };
+        after = *last;
+        failed.extend(page.into_iter().map(|(_, failed)| failed));
     }
 }
 
