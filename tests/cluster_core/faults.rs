@@ -267,11 +267,13 @@ async fn a_worker_that_looks_for_the_file_of_a_master_with_redis_is_told_what_to
     let address = master.address().expect("it listens");
     let endpoint = Endpoint::from_shared(format!("http://{address}")).expect("a URI");
     let worker = RemoteStore::connect(endpoint.connect_lazy(), NODE);
-    until("it is told", || async {
+    let is_told = until("it is told", || async {
         let told = worker.ping().await.expect_err("nothing is served");
         told.to_string().contains("set STORE=redis")
-    })
-    .await;
+    });
+    // Each call waits a second for the master.
+    let in_time = tokio::time::timeout(Duration::from_secs(20), is_told).await;
+    in_time.expect("it is told");
     master.stop().await;
 }
 

@@ -143,4 +143,30 @@ mod tests {
         assert!(findings[0].contains("rp.time_out of request:a is open, not before 8"));
         assert_eq!(findings[1], "bench.noop of request:b failed: no such luck");
     }
+
+    #[tokio::test]
+    async fn failed_jobs_behind_a_page_of_large_ones_are_found() {
+        let directory = tempfile::tempdir().unwrap();
+        let store = EmbeddedStore::open(Options {
+            path: directory.path().join("store"),
+            node_id: "rp1".to_owned(),
+        })
+        .unwrap();
+        for _ in 0..3 {
+            let mut large = NewJob::new(Kind::Noop, "k", &());
+            large.payload = vec![7; 9 * 1024 * 1024];
+            let attempt = Attempt {
+                job: large.id,
+                number: 1,
+            };
+            let accept = Accept {
+                jobs: vec![large],
+                ..Accept::default()
+            };
+            store.accept(accept).await.unwrap();
+            store.commit(attempt, Commit::failed("x")).await.unwrap();
+        }
+        let left = read_store(&store).await.unwrap();
+        assert_eq!(left.failed.len(), 3);
+    }
 }
