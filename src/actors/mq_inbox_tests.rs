@@ -120,7 +120,7 @@ impl Store for FakeStore {
     async fn jobs(&self, _: &[JobId]) -> Result<Vec<Option<Job>>, StoreError> {
         Err(unused())
     }
-    async fn failed_jobs(&self, _: usize) -> Result<Vec<FailedJob>, StoreError> {
+    async fn failed_jobs(&self, _: u64, _: usize) -> Result<Vec<(u64, FailedJob)>, StoreError> {
         Err(unused())
     }
     async fn failed_job(&self, _: JobId) -> Result<Option<FailedJob>, StoreError> {

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use clap::{Args, Subcommand};
 
-use super::message::{Answer, Filter, Outcome, Question, State};
+use super::message::{Answer, Done, Filter, Outcome, Question, State};
 use super::{reach, view};
 use crate::config;
 use crate::job::{JobId, Kind, Millis};
@@ -16,12 +16,14 @@ use crate::store::{Action, Operation};
 const WRONG_ENVIRONMENT: u8 = 64;
 /// Exit code when a job is not there, or in no state for what was asked.
 const REFUSED: u8 = 2;
+/// Exit code when the store was away before all was done.
+const NOT_ALL_TRIED: u8 = 1;
 
 /// See the jobs of this node and decide about them.
 ///
 /// It uses the node's own environment: through the running master or standalone
 /// node if there is one, otherwise directly on the store. Exit codes: 0 done;
-/// 1 nobody could be asked; 2 a job is not there, or in no state for what was
+/// 1 nobody could be asked, or not about all; 2 a job is not there, or in no state for what was
 /// asked; 64 the environment or an argument is wrong.
 #[derive(Debug, Args)]
 pub struct Jobs {
@@ -149,16 +151,23 @@ fn question(command: Command) -> Question {
 }
 
 fn exit_code(answer: &Answer) -> ExitCode {
-    let is_done = match answer {
-        Answer::Show(job) => job.is_some(),
-        Answer::Operate(done) => done
-            .iter()
-            .all(|done| matches!(done.result, Outcome::Open | Outcome::Ended)),
-        Answer::List(_) | Answer::Audit(_) | Answer::Failed(_) => true,
-    };
-    match is_done {
-        true => ExitCode::SUCCESS,
-        false => ExitCode::from(REFUSED),
+    match answer {
+        Answer::Show(None) => ExitCode::from(REFUSED),
+        Answer::Operate(done) => exit_code_of(done),
+        Answer::Show(_) | Answer::List(_) | Answer::Audit(_) | Answer::Failed(_) => {
+            ExitCode::SUCCESS
+        }
+    }
+}
+
+fn exit_code_of(all: &[Done]) -> ExitCode {
+    let has = |outcomes: &[Outcome]| all.iter().any(|done| outcomes.contains(&done.result));
+    if has(&[Outcome::Unknown, Outcome::NotTried]) {
+        return ExitCode::from(NOT_ALL_TRIED);
+    }
+    match has(&[Outcome::NotFound, Outcome::Refused]) {
+        true => ExitCode::from(REFUSED),
+        false => ExitCode::SUCCESS,
     }
 }
 

@@ -3,8 +3,21 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::cluster::MESSAGE_LIMIT;
 use crate::job::{JobId, Kind, Millis};
 use crate::store::{Audited, Operation};
+
+/// The most bytes of an answer: that of a message, less its wrapping.
+pub(super) const ANSWER_BYTES: usize = MESSAGE_LIMIT - 1024;
+
+/// What the operator is told in place of a larger one.
+pub(super) fn too_large() -> String {
+    format!(
+        "the answer would have more than {} MiB: ask for fewer with --limit, or list only some \
+         with --state, --kind, --key or --older-than",
+        MESSAGE_LIMIT / (1024 * 1024)
+    )
+}
 
 /// States of jobs as operators see them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
@@ -122,7 +135,7 @@ pub struct Done {
     pub id: String,
     /// What became of it.
     pub result: Outcome,
-    /// Why it was refused.
+    /// Why it was refused, or what is known of it.
     pub reason: Option<String>,
 }
 
@@ -138,4 +151,8 @@ pub enum Outcome {
     NotFound,
     /// The job is in no state for it.
     Refused,
+    /// The store did not say whether it was done.
+    Unknown,
+    /// Not done, because the store was away.
+    NotTried,
 }

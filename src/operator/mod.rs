@@ -2,8 +2,10 @@
 
 mod command;
 mod desk;
+mod listing;
 mod message;
 mod reach;
+mod shown;
 mod socket;
 mod summary;
 mod view;

@@ -135,6 +135,8 @@ fn operation(done: &Done) -> String {
         Outcome::Ended => "ended",
         Outcome::NotFound => "no such job, open or failed",
         Outcome::Refused => "refused",
+        Outcome::Unknown => "not known whether it was done; look at it with `erawan jobs show`",
+        Outcome::NotTried => "not tried: the store was away",
     };
     let reason = done.reason.as_ref();
     let reason = reason.map_or_else(String::new, |reason| format!(": {reason}"));

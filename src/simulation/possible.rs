@@ -191,8 +191,8 @@ impl World {
     pub fn operations(&self) -> Vec<Choice> {
         let parked = self.store.open().filter(|job| job.parked);
         let parked: Vec<JobId> = parked.map(|job| job.id()).collect();
-        let failed = self.store.failed_jobs(2);
-        let failed = failed.into_iter().map(|failed| failed.job.id());
+        let failed = self.store.failed_jobs(0, 2);
+        let failed = failed.into_iter().map(|(_, failed)| failed.job.id());
         let actions = [
             store::Action::Retry,
             store::Action::Resolve,

@@ -345,9 +345,15 @@ pub trait Store: State {
     /// only if none are asked for. Unreadable ones as in [`Store::open_jobs`].
     async fn jobs(&self, ids: &[JobId]) -> Result<Vec<Option<Job>>, StoreError>;
 
-    /// Jobs that ended as failed, oldest first, at most `limit`; fewer if they
-    /// are large ([`PAGE_BYTES`]).
-    async fn failed_jobs(&self, limit: usize) -> Result<Vec<FailedJob>, StoreError>;
+    /// Jobs that ended as failed, each with its place in the order in which they
+    /// failed: those with a place above `after`, lowest first, at most `limit`;
+    /// fewer if they are large ([`PAGE_BYTES`]), but none only if there are none.
+    /// No place is given twice, and those of dropped ones stay empty.
+    async fn failed_jobs(
+        &self,
+        after: u64,
+        limit: usize,
+    ) -> Result<Vec<(u64, FailedJob)>, StoreError>;
 
     /// A job that ended as failed and is kept; `None` if there is none.
     async fn failed_job(&self, id: JobId) -> Result<Option<FailedJob>, StoreError>;

@@ -235,7 +235,7 @@ impl Store for FakeStore {
         not_asked()
     }
 
-    async fn failed_jobs(&self, _: usize) -> Result<Vec<FailedJob>, StoreError> {
+    async fn failed_jobs(&self, _: u64, _: usize) -> Result<Vec<(u64, FailedJob)>, StoreError> {
         not_asked()
     }
 

@@ -264,6 +264,23 @@ async fn a_worker_of_another_node_or_version_does_not_get_the_store_and_is_told_
 }
 
 #[actix::test]
+async fn a_worker_that_looks_for_the_file_of_a_master_with_redis_is_told_what_to_set() {
+    let store = Arc::new(MemoryStore::default());
+    let master = master(&store).await;
+    let address = master.address().expect("it listens");
+    let endpoint = Endpoint::from_shared(format!("http://{address}")).expect("a URI");
+    let worker = RemoteStore::connect(endpoint.connect_lazy(), NODE);
+    let is_told = until("it is told", || async {
+        let told = worker.ping().await.expect_err("nothing is served");
+        told.to_string().contains("set STORE=redis")
+    });
+    // Each call waits a second for the master.
+    let in_time = tokio::time::timeout(Duration::from_secs(20), is_told).await;
+    in_time.expect("it is told");
+    master.stop().await;
+}
+
+#[actix::test]
 async fn a_deposed_master_says_so() {
     let store = Arc::new(MemoryStore::default());
     let (now, ttl) = (Millis::now(), Duration::from_secs(60));

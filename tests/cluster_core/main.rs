@@ -5,5 +5,6 @@ mod faults;
 mod handlers;
 #[path = "../support/memory_store.rs"]
 mod memory_store;
+mod operators;
 mod support;
 mod tls;

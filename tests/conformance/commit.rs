@@ -137,13 +137,36 @@ pub async fn a_failed_job_is_kept_for_operators<H: Harness>() {
     }
     let counts = store.counts().await.unwrap();
     assert_eq!((counts.open, counts.failed), (0, 20));
-    let kept = store.failed_jobs(100).await.unwrap();
+    let kept = failed_jobs(&*store, 7).await;
     let kept_jobs: Vec<_> = kept.iter().map(|failed| failed.job.clone()).collect();
     assert_eq!(kept_jobs, failed);
     assert_eq!(kept[3].reason, "reason 3");
     assert!(kept[3].failed_at >= kept[3].job.accepted_at);
-    assert_eq!(store.failed_jobs(18).await.unwrap(), kept[..18]);
+    assert_eq!(failed_jobs(&*store, 100).await, kept);
+    assert_eq!(store.failed_jobs(u64::MAX, 100).await.unwrap(), []);
+    let all = store.failed_jobs(0, usize::MAX).await.unwrap();
+    assert_eq!(all.len(), 20);
+    assert_eq!(store.failed_jobs(0, 18).await.unwrap(), all[..18]);
     assert!(value(&*store, "r").await.is_some());
+}
+
+pub async fn large_failed_jobs_come_in_smaller_pages<H: Harness>() {
+    let harness = H::start().await;
+    let store = harness.store();
+    let mut large = job("k");
+    large.payload = vec![7; 9 * 1024 * 1024];
+    let mut failed = Vec::new();
+    for new in [another(&large), another(&large), another(&large), job("k")] {
+        let run = accept_job(&*store, new).await;
+        apply(&*store, attempt(&run), Commit::failed("no luck")).await;
+        failed.push(run.id());
+    }
+    let page = store.failed_jobs(0, 100).await.unwrap();
+    assert_eq!(page.len(), 1, "two are larger than a page");
+    let all = failed_jobs(&*store, 100).await;
+    let ids: Vec<_> = all.iter().map(|failed| failed.job.id()).collect();
+    assert_eq!(ids, failed);
+    assert_eq!(all[2].job.new.payload, large.payload);
 }
 
 pub async fn only_so_many_failed_jobs_are_kept<H: Harness>() {
@@ -165,7 +188,7 @@ pub async fn only_so_many_failed_jobs_are_kept<H: Harness>() {
             apply(&*store, attempt(&run), Commit::failed(reason)).await;
         }
         assert_eq!(store.counts().await.unwrap().failed, 3);
-        let kept = store.failed_jobs(100).await.unwrap();
+        let kept = failed_jobs(&*store, 100).await;
         let reasons: Vec<_> = kept.iter().map(|failed| failed.reason.trim()).collect();
         assert_eq!(reasons, ["2", "3", "4"]);
     }

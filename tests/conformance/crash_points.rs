@@ -118,10 +118,10 @@ async fn told(store: &dyn Store) -> String {
         .map(|error| error.map(|error| error.reason))
         .collect();
     let open: Vec<Job> = open.into_iter().map(timeless).collect();
-    let failed = store.failed_jobs(99).await.unwrap();
+    let failed = store.failed_jobs(0, 99).await.unwrap();
     let failed: Vec<_> = failed
         .into_iter()
-        .map(|failed| (timeless(failed.job), failed.reason))
+        .map(|(place, failed)| (place, timeless(failed.job), failed.reason))
         .collect();
     let parked = store.parked_ids(99).await.unwrap();
     let (counts, audit) = (

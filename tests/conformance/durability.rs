@@ -30,7 +30,7 @@ pub async fn everything_is_there_after_a_restart<H: Harness>() {
         .await
         .unwrap();
     let open = store.open_jobs(0, 9).await.unwrap();
-    let failed = store.failed_jobs(9).await.unwrap();
+    let failed = store.failed_jobs(0, 9).await.unwrap();
     drop(store);
 
     let harness = harness.restart().await;
@@ -38,7 +38,7 @@ pub async fn everything_is_there_after_a_restart<H: Harness>() {
     assert_eq!(open.len(), 2);
     assert_eq!(store.open_jobs(0, 9).await.unwrap(), open);
     assert_eq!(failed.len(), 1);
-    assert_eq!(store.failed_jobs(9).await.unwrap(), failed);
+    assert_eq!(store.failed_jobs(0, 9).await.unwrap(), failed);
     assert_eq!(value(&*store, "r").await.as_deref(), Some("v"));
     let (jobs, _) = accept_all(&*store, accept_of(vec![job("k").source("s1")])).await;
     assert_eq!(jobs, [], "the source is still known");

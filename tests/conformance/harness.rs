@@ -18,8 +18,8 @@ use erawan::store::embedded::{self, EmbeddedStore};
 use erawan::store::redis::{self, RedisStore};
 use erawan::store::remote::{RemoteStore, serve_stream};
 use erawan::store::{
-    Accept, Accepted, Attempt, Committed, Epoch, FailedLimits, Release, Released, SharedStore,
-    Store, StoreError,
+    Accept, Accepted, Attempt, Committed, Epoch, FailedJob, FailedLimits, Release, Released,
+    SharedStore, Store, StoreError,
 };
 use futures_util::Stream;
 use tokio::net::TcpListener;
@@ -516,6 +516,32 @@ pub async fn last_error(store: &dyn Store, job: &Job) -> Option<String> {
     let error = errors.into_iter().next().flatten()?;
     assert!(error.at >= job.accepted_at);
     Some(error.reason)
+}
+
+/// Another one that differs in its id only.
+pub fn another(job: &NewJob) -> NewJob {
+    NewJob {
+        id: JobId::generate(),
+        ..job.clone()
+    }
+}
+
+/// All failed jobs, read so many at a time.
+pub async fn failed_jobs(store: &dyn Store, at_a_time: usize) -> Vec<FailedJob> {
+    let (mut failed, mut after) = (Vec::new(), 0);
+    loop {
+        let page = store.failed_jobs(after, at_a_time).await;
+        let page = page.expect("failed_jobs");
+        assert!(page.len() <= at_a_time);
+        if page.is_empty() {
+            return failed;
+        }
+        for (place, job) in page {
+            assert!(place > after, "in order");
+            after = place;
+            failed.push(job);
+        }
+    }
 }
 
 pub async fn open_ids(store: &dyn Store) -> Vec<JobId> {

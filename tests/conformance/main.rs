@@ -61,6 +61,7 @@ on_every_engine! {
         follow_up_jobs_with_a_known_source_are_left_out,
         a_large_commit_is_applied,
         a_failed_job_is_kept_for_operators,
+        large_failed_jobs_come_in_smaller_pages,
         only_so_many_failed_jobs_are_kept,
         of_a_hundred_commits_of_one_attempt_one_is_applied;
     jobs:
@@ -96,6 +97,8 @@ on_every_engine! {
         resolve_and_drop_end_parked_and_failed_jobs_and_free_their_key,
         a_job_in_another_state_is_refused_and_an_unknown_one_not_found,
         what_operators_did_is_recorded_in_order,
+        the_place_of_a_failed_job_that_is_gone_stays_empty,
+        failed_jobs_behind_large_ones_are_listed,
         of_a_hundred_operators_one_has_its_way;
     state:
         writes_are_applied_in_order,

@@ -3,7 +3,8 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use erawan::job::{Commit, Job, JobId, Millis};
+use erawan::job::{Commit, Job, JobId, Kind, Millis, NewJob};
+use erawan::operator::{Answer, Desk, Filter, Question};
 use erawan::store::{Action, Attempt, Audited, Committed, Operated, Operation, Store, Was};
 
 use crate::harness::*;
@@ -81,13 +82,13 @@ pub async fn a_retried_failed_job_is_accepted_again_behind_its_key<H: Harness>()
         open.accepted_at.until(is),
         "it has as much time as it had"
     );
-    assert_eq!(store.failed_jobs(9).await.unwrap(), []);
+    assert_eq!(failed_jobs(&*store, 9).await, []);
     let late = store.commit(attempt(&run), Commit::nothing()).await;
     assert_eq!(late.unwrap(), Committed::Fenced);
     let next = accept_job(&*store, job("k")).await;
     assert_eq!(next.prev, open.seq);
     fail(&*store, &open).await;
-    let failed = store.failed_jobs(9).await.unwrap();
+    let failed = failed_jobs(&*store, 9).await;
     assert_eq!(failed.len(), 1);
     assert_eq!(failed[0].job, open);
 }
@@ -227,4 +228,49 @@ pub async fn of_a_hundred_operators_one_has_its_way<H: Harness>() {
             end(&*store, &open).await;
         }
     }
+}
+
+pub async fn the_place_of_a_failed_job_that_is_gone_stays_empty<H: Harness>() {
+    let harness = H::start().await;
+    let store = harness.store();
+    let mut seen = 0;
+    for _ in 0..3 {
+        let run = accept_job(&*store, job("k")).await;
+        fail(&*store, &run).await;
+        let page = store.failed_jobs(seen, 9).await.unwrap();
+        assert_eq!(page.len(), 1, "whoever goes on misses none");
+        assert_eq!(page[0].1.job, run);
+        seen = page[0].0;
+        assert_eq!(operate(&*store, &run, Action::Drop).await, Operated::Ended);
+    }
+}
+
+pub async fn failed_jobs_behind_large_ones_are_listed<H: Harness>() {
+    let harness = H::start().await;
+    let store = harness.store();
+    let mut large = job("large");
+    large.payload = vec![7; 9 * 1024 * 1024];
+    let small = NewJob::new(Kind::NoopChain, "small", &0u64);
+    let small_id = small.id;
+    for new in [another(&large), another(&large), another(&large), small] {
+        let run = accept_job(&*store, new).await;
+        fail(&*store, &run).await;
+    }
+    let desk = Desk::alone(harness.store());
+    let listed = async |kind, limit| {
+        let filter = Filter {
+            kind,
+            limit,
+            ..Filter::default()
+        };
+        match desk.answer(Question::List(filter)).await {
+            Answer::List(shown) => shown,
+            other => panic!("{other:?}"),
+        }
+    };
+    let of_kind = listed(Some(Kind::NoopChain), 100).await;
+    let ids: Vec<_> = of_kind.iter().map(|shown| shown.id.clone()).collect();
+    assert_eq!(ids, [small_id.to_string()]);
+    assert_eq!(listed(None, 100).await.len(), 4);
+    assert_eq!(listed(None, 3).await.len(), 3);
 }

@@ -2,9 +2,13 @@
 //! parked at its place, blocks its own key, and an operator can see and drop it;
 //! everything else goes on.
 
+use std::pin::pin;
+use std::sync::mpsc;
+
 use erawan::job::{Commit, JobId, Kind, Millis};
 use erawan::operator::{Answer, Desk, Filter, Question, Shown, State};
-use erawan::store::{Action, Epoch, Operated, Operation, Released, StoreError};
+use erawan::store::{Action, Counts, Epoch, Operated, Operation, Released, StoreError};
+use futures_util::poll;
 
 use crate::harness::*;
 
@@ -15,6 +19,7 @@ macro_rules! on_engines_with_records {
                 an_open_job_that_cannot_be_read_is_parked_at_its_place,
                 it_can_be_seen_and_dropped_and_frees_its_key,
                 a_worker_that_has_it_cannot_end_it,
+                when_nothing_is_open_any_more_no_bytes_are_counted,
                 a_failed_job_that_cannot_be_read_can_be_seen_and_dropped
             );
         })+
@@ -165,6 +170,31 @@ async fn a_worker_that_has_it_cannot_end_it<H: Spoils>() {
     }
 }
 
+async fn when_nothing_is_open_any_more_no_bytes_are_counted<H: Spoils>() {
+    for (how, is_dropped_last) in WAYS.into_iter().flat_map(|how| [(how, false), (how, true)]) {
+        let harness = H::start().await;
+        let store = harness.store();
+        let spoilt = accept_job(&*store, job("k")).await;
+        let other = accept_job(&*store, job("other")).await;
+        drop(store);
+        let harness = harness.spoil(spoilt.id(), how).await;
+        let store = harness.store();
+        if is_dropped_last {
+            end(&*store, &other).await;
+        }
+        let dropped = store.operate(operation(spoilt.id(), Action::Drop)).await;
+        assert_eq!(dropped.unwrap(), Operated::Ended);
+        if !is_dropped_last {
+            end(&*store, &other).await;
+        }
+        let counts = store.counts().await.unwrap();
+        assert_eq!(counts, Counts::default(), "{how:?}, {is_dropped_last}");
+        let next = accept_job(&*store, job("k")).await;
+        assert!(store.counts().await.unwrap().open_bytes > 0);
+        end(&*store, &next).await;
+    }
+}
+
 async fn a_failed_job_that_cannot_be_read_can_be_seen_and_dropped<H: Spoils>() {
     let harness = H::start().await;
     let store = harness.store();
@@ -185,5 +215,35 @@ async fn a_failed_job_that_cannot_be_read_can_be_seen_and_dropped<H: Spoils>() {
     let dropped = store.operate(operation(id, Action::Drop)).await.unwrap();
     assert_eq!(dropped, Operated::Ended);
     assert_eq!(store.failed_job(id).await.unwrap(), None);
-    assert_eq!(store.failed_jobs(9).await.unwrap().len(), 1);
+    assert_eq!(store.failed_jobs(0, 9).await.unwrap().len(), 1);
+}
+
+/// Who asks for a lost job makes the store walk through all that are open, which
+/// no thread of the runtime may do.
+#[test]
+fn a_lost_job_is_looked_for_on_a_thread_that_may_block() {
+    let mut runtime = tokio::runtime::Builder::new_current_thread();
+    let runtime = runtime.max_blocking_threads(1).build().unwrap();
+    runtime.block_on(async {
+        let harness = Embedded::start().await;
+        let store = harness.store();
+        let lost = accept_job(&*store, job("k")).await.id();
+        let other = accept_job(&*store, job("other")).await;
+        drop(store);
+        let store = harness.spoil(lost, Spoil::Lost).await.store();
+
+        // The only such thread is taken.
+        let (give_back, taken) = mpsc::channel::<()>();
+        let taking = tokio::task::spawn_blocking(move || taken.recv());
+        let readable = store.jobs(&[other.id()]).await.unwrap();
+        assert_eq!(readable, [Some(other.clone())]);
+        let ids = [lost, other.id()];
+        let mut asked = pin!(store.jobs(&ids));
+        assert!(poll!(&mut asked).is_pending());
+        drop(give_back);
+        assert!(taking.await.unwrap().is_err(), "nothing was sent");
+        let found = asked.await.unwrap();
+        let kinds: Vec<_> = found.iter().flatten().map(|job| job.kind()).collect();
+        assert_eq!(kinds, [Kind::Unreadable, other.kind()]);
+    });
 }

@@ -29,6 +29,8 @@ pub struct MemoryStore {
     pub takes_no_writes: AtomicBool,
     /// The next commit is applied, but its answer is lost.
     pub lose_next_commit_answer: AtomicBool,
+    /// What an operator decides about this job is done, but its answer is lost.
+    pub lose_operate_answer: Mutex<Option<JobId>>,
     /// The next commit meets a defect of the store.
     pub panic_at_next_commit: AtomicBool,
 }
@@ -143,7 +145,12 @@ impl Store for MemoryStore {
     }
 
     async fn operate(&self, operation: Operation) -> Result<Operated, StoreError> {
-        Ok(self.up()?.operate(operation))
+        let is_lost = *self.lose_operate_answer.lock() == Some(operation.job);
+        let operated = self.up()?.operate(operation);
+        match is_lost {
+            true => Err(StoreError::Unavailable("answer lost".to_owned())),
+            false => Ok(operated),
+        }
     }
 
     async fn audit(&self, limit: usize) -> Result<Vec<Audited>, StoreError> {
@@ -170,10 +177,13 @@ impl Store for MemoryStore {
         Ok(page(self.up()?.jobs(ids), Option::as_ref))
     }
 
-    async fn failed_jobs(&self, limit: usize) -> Result<Vec<FailedJob>, StoreError> {
-        Ok(page(self.up()?.failed_jobs(limit), |failed| {
-            Some(&failed.job)
-        }))
+    async fn failed_jobs(
+        &self,
+        after: u64,
+        limit: usize,
+    ) -> Result<Vec<(u64, FailedJob)>, StoreError> {
+        let failed = self.up()?.failed_jobs(after, limit);
+        Ok(page(failed, |(_, failed)| Some(&failed.job)))
     }
 
     async fn failed_job(&self, id: JobId) -> Result<Option<FailedJob>, StoreError> {

@@ -220,7 +220,7 @@ impl Store for MemoryStore {
         not_used()
     }
 
-    async fn failed_jobs(&self, _: usize) -> Result<Vec<FailedJob>, StoreError> {
+    async fn failed_jobs(&self, _: u64, _: usize) -> Result<Vec<(u64, FailedJob)>, StoreError> {
         not_used()
     }
 

@@ -3,7 +3,7 @@
 use std::io;
 
 use crate::job::{Job, JobId, Millis};
-use crate::store::{FailedJob, LastError, Store};
+use crate::store::{FailedJob, LastError, Store, StoreError};
 
 /// Jobs told one by one; more are only counted.
 const MOST_TOLD: usize = 20;
@@ -71,20 +71,34 @@ fn open_job((job, error): &(Job, Option<LastError>), now: Millis) -> String {
 /// # Errors
 /// When it cannot be read.
 pub async fn read_store(store: &dyn Store) -> io::Result<Left> {
-    let mut left = Left {
-        open: Vec::new(),
-        failed: store.failed_jobs(PAGE).await.map_err(io::Error::other)?,
-    };
+    let open = open_jobs(store).await.map_err(io::Error::other)?;
+    let failed = failed_jobs(store).await.map_err(io::Error::other)?;
+    Ok(Left { open, failed })
+}
+
+async fn open_jobs(store: &dyn Store) -> Result<Vec<(Job, Option<LastError>)>, StoreError> {
+    let mut open: Vec<(Job, Option<LastError>)> = Vec::new();
     loop {
-        let after = left.open.last().map_or(0, |(job, _)| job.seq);
-        let page = store.open_jobs(after, PAGE).await;
-        let page = page.map_err(io::Error::other)?;
+        let after = open.last().map_or(0, |(job, _)| job.seq);
+        let page = store.open_jobs(after, PAGE).await?;
         if page.is_empty() {
-            return Ok(left);
+            return Ok(open);
         }
         let ids: Vec<JobId> = page.iter().map(Job::id).collect();
-        let errors = store.last_errors(&ids).await.map_err(io::Error::other)?;
-        left.open.extend(page.into_iter().zip(errors));
+        let errors = store.last_errors(&ids).await?;
+        open.extend(page.into_iter().zip(errors));
+    }
+}
+
+async fn failed_jobs(store: &dyn Store) -> Result<Vec<FailedJob>, StoreError> {
+    let (mut failed, mut after) = (Vec::new(), 0);
+    loop {
+        let page = store.failed_jobs(after, PAGE).await?;
+        let Some((last, _)) = page.last() else {
+            return Ok(failed);
+        };
+        after = *last;
+        failed.extend(page.into_iter().map(|(_, failed)| failed));
     }
 }
 
@@ -128,5 +142,31 @@ mod tests {
         assert_eq!(findings.len(), 2);
         assert!(findings[0].contains("rp.time_out of request:a is open, not before 8"));
         assert_eq!(findings[1], "bench.noop of request:b failed: no such luck");
+    }
+
+    #[tokio::test]
+    async fn failed_jobs_behind_a_page_of_large_ones_are_found() {
+        let directory = tempfile::tempdir().unwrap();
+        let store = EmbeddedStore::open(Options {
+            path: directory.path().join("store"),
+            node_id: "rp1".to_owned(),
+        })
+        .unwrap();
+        for _ in 0..3 {
+            let mut large = NewJob::new(Kind::Noop, "k", &());
+            large.payload = vec![7; 9 * 1024 * 1024];
+            let attempt = Attempt {
+                job: large.id,
+                number: 1,
+            };
+            let accept = Accept {
+                jobs: vec![large],
+                ..Accept::default()
+            };
+            store.accept(accept).await.unwrap();
+            store.commit(attempt, Commit::failed("x")).await.unwrap();
+        }
+        let left = read_store(&store).await.unwrap();
+        assert_eq!(left.failed.len(), 3);
     }
 }

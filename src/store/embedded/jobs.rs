@@ -1,6 +1,6 @@
 //! Open and failed jobs, and the tables that must agree about them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use redb::{ReadTransaction, ReadableTable};
 
@@ -10,16 +10,41 @@ use crate::job::{Job, JobId, Millis, NewJob};
 use crate::store::record::{self, Head, Place};
 use crate::store::{Attempt, FailedLimits, PAGE_BYTES};
 
-/// [`crate::store::Store::jobs`].
-pub(super) fn first_of(
+/// [`crate::store::Store::jobs`], a read of a few values; `None` if one of them
+/// is lost or unreadable, or may be: [`first_with_lost`] tells.
+pub(super) fn first_if_readable(
     transaction: &ReadTransaction,
     ids: &[JobId],
+) -> Result<Option<Vec<Option<Job>>>, Failure> {
+    let mut are_readable = true;
+    let found = first_of(transaction, ids, |_| {
+        are_readable = false;
+        None
+    })?;
+    Ok(are_readable.then_some(found))
+}
+
+/// [`crate::store::Store::jobs`], whatever has become of their records. Takes a
+/// while: it walks through all open jobs.
+pub(super) fn first_with_lost(
+    transaction: &ReadTransaction,
+    ids: &[JobId],
+) -> Result<Vec<Option<Job>>, Failure> {
+    let places = places_of(&transaction.open_table(tables::OPEN)?, ids)?;
+    first_of(transaction, ids, |id| places.get(id).copied())
+}
+
+/// `seq_of_lost` is asked for the place of those whose record is lost or cannot
+/// be read; it has none of those that are not open.
+fn first_of(
+    transaction: &ReadTransaction,
+    ids: &[JobId],
+    mut seq_of_lost: impl FnMut(&JobId) -> Option<u64>,
 ) -> Result<Vec<Option<Job>>, Failure> {
     let records = transaction.open_table(tables::JOBS)?;
     let open = transaction.open_table(tables::OPEN)?;
     let are_all_there = tables::length(&open)? == tables::length(&records)?;
     let (mut found, mut bytes) = (Vec::with_capacity(ids.len()), 0);
-    let mut places = None;
     for id in ids {
         let record = records.get(id.as_bytes())?;
         let record = record.as_ref().map(|record| record.value());
@@ -36,12 +61,8 @@ pub(super) fn first_of(
             found.push(Some(job));
             continue;
         }
-        let places = match &mut places {
-            Some(places) => places,
-            none => none.insert(places_of(&open, ids)?),
-        };
-        let seq = places.get(id);
-        found.push(seq.map(|seq| record::lost(*seq, *id, record)));
+        let seq = seq_of_lost(id);
+        found.push(seq.map(|seq| record::lost(seq, *id, record)));
     }
     Ok(found)
 }
@@ -52,6 +73,7 @@ fn places_of(
     open: &impl ReadableTable<u64, &'static [u8; 16]>,
     ids: &[JobId],
 ) -> Result<BTreeMap<JobId, u64>, Failure> {
+    let ids: HashSet<&JobId> = ids.iter().collect();
     let mut places = BTreeMap::new();
     for entry in open.range(0..)? {
         let (seq, id) = entry?;
@@ -94,11 +116,7 @@ impl LostJob {
         tables.line.retain(|(_, seq), ()| seq != self.seq)?;
         tables.errors.remove(id)?;
         tables.parked.remove(self.seq)?;
-        tables.jobs.remove(id)?;
-        tables.open.remove(self.seq)?;
-        let open_bytes = tables.number("open_bytes")?;
-        let left = open_bytes.saturating_sub(self.record.len() as u64);
-        tables.set_number("open_bytes", left)
+        close(tables, self.id, self.seq, &self.record)
     }
 }
 
@@ -163,12 +181,23 @@ impl OpenJob {
         if head.parked {
             tables.parked.remove(head.seq)?;
         }
-        tables.jobs.remove(id)?;
-        tables.open.remove(head.seq)?;
-        let open_bytes = tables.number("open_bytes")?;
-        let left = open_bytes.saturating_sub(self.record.len() as u64);
-        tables.set_number("open_bytes", left)
+        close(tables, self.id, head.seq, &self.record)
     }
+}
+
+/// Takes a job off the open ones.
+fn close(tables: &mut Tables<'_>, id: JobId, seq: u64, record: &[u8]) -> Result<(), Failure> {
+    tables.jobs.remove(id.as_bytes())?;
+    tables.open.remove(seq)?;
+    // Nobody knows the size of a record that was lost or damaged; that of none
+    // is known again.
+    let left = match tables::length(&tables.open)? {
+        0 => 0,
+        _ => tables
+            .number("open_bytes")?
+            .saturating_sub(record.len() as u64),
+    };
+    tables.set_number("open_bytes", left)
 }
 
 /// Opens a job.

@@ -295,23 +295,34 @@ impl Store for EmbeddedStore {
     }
 
     async fn jobs(&self, ids: &[JobId]) -> Result<Vec<Option<Job>>, StoreError> {
-        self.read(|transaction| jobs::first_of(transaction, ids))
+        let found = self.read(|transaction| jobs::first_if_readable(transaction, ids))?;
+        if let Some(found) = found {
+            return Ok(found);
+        }
+        let ids = ids.to_vec();
+        self.walk(move |transaction| jobs::first_with_lost(transaction, &ids))
+            .await
     }
 
-    async fn failed_jobs(&self, limit: usize) -> Result<Vec<FailedJob>, StoreError> {
+    async fn failed_jobs(
+        &self,
+        after: u64,
+        limit: usize,
+    ) -> Result<Vec<(u64, FailedJob)>, StoreError> {
         self.walk(move |transaction| {
             let failed = transaction.open_table(tables::FAILED)?;
             let failures = transaction.open_table(tables::FAILURES)?;
             let (mut jobs, mut bytes) = (Vec::new(), 0);
-            for entry in failed.range(0..)?.take(limit) {
-                let (_, id) = entry?;
+            for entry in failed.range(after.saturating_add(1)..)?.take(limit) {
+                let (place, id) = entry?;
                 let entry = failures.get(id.value())?;
                 let entry = entry.as_ref().map_or(&[][..], |entry| entry.value().1);
                 bytes += entry.len() as u64;
                 if bytes > PAGE_BYTES && !jobs.is_empty() {
                     break;
                 }
-                jobs.push(record::read_failed(tables::job_id(id.value())?, entry));
+                let failed = record::read_failed(tables::job_id(id.value())?, entry);
+                jobs.push((place.value(), failed));
             }
             Ok(jobs)
         })

@@ -485,14 +485,18 @@ impl Store for RedisStore {
         Ok(ids.iter().zip(found).map(job).collect())
     }
 
-    async fn failed_jobs(&self, limit: usize) -> Result<Vec<FailedJob>, StoreError> {
+    async fn failed_jobs(
+        &self,
+        after: u64,
+        limit: usize,
+    ) -> Result<Vec<(u64, FailedJob)>, StoreError> {
         let script = &self.scripts.failed_jobs;
         let mut command = script.call(&self.prefix);
-        command.arg(signed(limit)).arg(PAGE_BYTES);
-        let found: Vec<(Vec<u8>, Vec<u8>)> = self.run(script, &command).await?;
+        command.arg(after).arg(signed(limit)).arg(PAGE_BYTES);
+        let found: Vec<(u64, Vec<u8>, Vec<u8>)> = self.run(script, &command).await?;
         found
             .iter()
-            .map(|(id, entry)| Ok(record::read_failed(job_id(id)?, entry)))
+            .map(|(place, id, entry)| Ok((*place, record::read_failed(job_id(id)?, entry))))
             .collect()
     }
 

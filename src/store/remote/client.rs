@@ -290,9 +290,13 @@ impl Store for RemoteStore {
         exchange!(self, Call::Jobs(ids.to_vec()), Reply::Jobs(jobs) => jobs)
     }
 
-    async fn failed_jobs(&self, limit: usize) -> Result<Vec<FailedJob>, StoreError> {
+    async fn failed_jobs(
+        &self,
+        after: u64,
+        limit: usize,
+    ) -> Result<Vec<(u64, FailedJob)>, StoreError> {
         let limit = limit as u64;
-        exchange!(self, Call::FailedJobs { limit }, Reply::FailedJobs(jobs) => jobs)
+        exchange!(self, Call::FailedJobs { after, limit }, Reply::FailedJobs(jobs) => jobs)
     }
 
     async fn failed_job(&self, id: JobId) -> Result<Option<FailedJob>, StoreError> {

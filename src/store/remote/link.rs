@@ -235,12 +235,20 @@ async fn keep_stream(channel: Channel, node_id: &str, current: &watch::Sender<Cu
 /// Tells a master that is not there yet from one that does not let us in:
 /// somebody has to change something then.
 fn refused(status: &Status, current: &watch::Sender<Current>) {
-    if status.code() != Code::FailedPrecondition {
-        tracing::debug!(%status, "the master's store is not there");
-        current.send_replace(Current::not_there());
-        return;
-    }
-    let reason = format!("refused by the master: {}", status.message());
+    let message = status.message();
+    let reason = match status.code() {
+        Code::FailedPrecondition => format!("refused by the master: {message}"),
+        Code::Unimplemented => format!(
+            "the master has no store for workers with STORE=embedded ({message}): set STORE=redis \
+             for this worker, with the master's DB_IP, DB_PORT and DB_PASSWORD, or STORE=embedded \
+             for the master"
+        ),
+        _ => {
+            tracing::debug!(%status, "the master's store is not there");
+            current.send_replace(Current::not_there());
+            return;
+        }
+    };
     let is_news = current.borrow().why_away() != Some(&reason);
     if is_news {
         tracing::error!(reason, "no access to the master's store");

@@ -147,7 +147,9 @@ pub enum Call {
     Jobs(Vec<JobId>),
     /// [`Store::failed_jobs`].
     FailedJobs {
-        /// At most so many.
+        /// The last place of the page before.
+        after: u64,
+        /// Jobs in this page at most.
         limit: u64,
     },
     /// [`Store::failed_job`].
@@ -198,7 +200,7 @@ pub enum Reply {
     /// To [`Call::Jobs`].
     Jobs(Vec<Option<Job>>),
     /// To [`Call::FailedJobs`].
-    FailedJobs(Vec<FailedJob>),
+    FailedJobs(Vec<(u64, FailedJob)>),
     /// To [`Call::FailedJob`].
     FailedJob(Option<FailedJob>),
     /// To [`Call::Counts`].
@@ -270,8 +272,8 @@ pub async fn answer(store: &dyn Store, call: Call) -> Reply {
             ids.map(Reply::OpenIds)
         }
         Call::Jobs(ids) => store.jobs(&ids).await.map(Reply::Jobs),
-        Call::FailedJobs { limit } => {
-            let jobs = store.failed_jobs(to_usize(limit)).await;
+        Call::FailedJobs { after, limit } => {
+            let jobs = store.failed_jobs(after, to_usize(limit)).await;
             jobs.map(Reply::FailedJobs)
         }
         Call::FailedJob(id) => store.failed_job(id).await.map(Reply::FailedJob),

@@ -48,8 +48,9 @@ pub struct StoreState {
     last_seq: u64,
     /// When each was accepted.
     sources: BTreeMap<String, Millis>,
-    /// By the order in which they failed.
-    failed: VecDeque<FailedJob>,
+    /// By their places in the order in which they failed.
+    failed: BTreeMap<u64, FailedJob>,
+    last_failed: u64,
     rows: BTreeMap<(Table, Row), BTreeMap<Column, Vec<u8>>>,
     /// Holder, and when it ends by the clock of the caller.
     lease: Option<(String, Millis)>,
@@ -97,11 +98,13 @@ impl StoreState {
         if let Some(ended) = self.end(seq)
             && let Outcome::Failed { reason } = commit.outcome
         {
-            self.failed.push_back(FailedJob {
+            let failed = FailedJob {
                 job: ended.job,
                 reason,
                 failed_at: now,
-            });
+            };
+            self.last_failed += 1;
+            self.failed.insert(self.last_failed, failed);
             self.drop_failed_beyond(limits);
         }
         for write in commit.writes {
@@ -244,13 +247,15 @@ impl StoreState {
     }
 
     /// [`crate::store::Store::failed_jobs`], but for the limit in bytes.
-    pub fn failed_jobs(&self, limit: usize) -> Vec<FailedJob> {
-        self.failed.iter().take(limit).cloned().collect()
+    pub fn failed_jobs(&self, after: u64, limit: usize) -> Vec<(u64, FailedJob)> {
+        let after = self.failed.range(after.saturating_add(1)..);
+        let failed = after.map(|(place, failed)| (*place, failed.clone()));
+        failed.take(limit).collect()
     }
 
     /// [`crate::store::Store::failed_job`].
     pub fn failed_job(&self, id: JobId) -> Option<FailedJob> {
-        let mut failed = self.failed.iter();
+        let mut failed = self.failed.values();
         failed.find(|failed| failed.job.id() == id).cloned()
     }
 
@@ -308,11 +313,12 @@ impl StoreState {
             let note = record::failure(&failed.reason, failed.failed_at);
             note.len() as u64 + record_size(&failed.job)
         };
-        let mut bytes: u64 = self.failed.iter().map(size).sum();
+        let mut bytes: u64 = self.failed.values().map(size).sum();
         while self.failed.len() > 1
             && (self.failed.len() as u64 > limits.jobs || bytes > limits.bytes)
         {
-            bytes -= self.failed.pop_front().map_or(0, |failed| size(&failed));
+            let oldest = self.failed.pop_first();
+            bytes -= oldest.map_or(0, |(_, failed)| size(&failed));
         }
     }
 

@@ -16,10 +16,9 @@ impl StoreState {
             return self.operate_open(audited);
         }
         let id = operation.job;
-        let Some(place) = self.failed.iter().position(|failed| failed.job.id() == id) else {
-            return Operated::NotFound;
-        };
-        let Some(failed) = self.failed.remove(place) else {
+        let mut failed = self.failed.iter();
+        let place = failed.find_map(|(place, failed)| (failed.job.id() == id).then_some(*place));
+        let Some(failed) = place.and_then(|place| self.failed.remove(&place)) else {
             return Operated::NotFound;
         };
         let audited = Audited::new(operation, &failed.job, Was::Failed, &failed.reason);

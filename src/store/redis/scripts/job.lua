@@ -49,11 +49,25 @@ local function park(job, reason)
   call('ZADD', P .. 'parked', job.seq, job.id)
 end
 
--- By how much the script changes the size of all open records together.
-local growth = 0
+-- By how much the script changes the size of all open records together, and
+-- whether it has ended a job.
+local growth, has_ended = 0, false
 
+-- Nobody knows the size of a record that was lost or damaged; that of none is
+-- known again.
 local function note_growth()
-  if growth ~= 0 then call('INCRBY', P .. 'open_bytes', growth) end
+  if growth == 0 and not has_ended then return end
+  local bytes = call('INCRBY', P .. 'open_bytes', growth)
+  if has_ended and bytes ~= 0 and call('EXISTS', P .. 'open') == 0 then
+    call('SET', P .. 'open_bytes', 0)
+  end
+end
+
+-- Takes a job off the open ones.
+local function close(id, size)
+  growth, has_ended = growth - size, true
+  call('DEL', P .. 'job:' .. id)
+  call('ZREM', P .. 'open', id)
 end
 
 local function finish(job)
@@ -65,7 +79,5 @@ local function finish(job)
   end
   if has(job, NOTED) then call('HDEL', P .. 'errors', job.id) end
   if has(job, PARKED) then call('ZREM', P .. 'parked', job.id) end
-  growth = growth - (#job.head < HEAD and #job.head or call('STRLEN', job.name))
-  call('DEL', job.name)
-  call('ZREM', P .. 'open', job.id)
+  close(job.id, #job.head < HEAD and #job.head or call('STRLEN', job.name))
 end

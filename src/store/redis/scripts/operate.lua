@@ -6,9 +6,7 @@ local function finish_lost(id, line)
   if line ~= '' then call('ZREM', P .. line, seq) end
   call('HDEL', P .. 'errors', id)
   call('ZREM', P .. 'parked', id)
-  growth = growth - call('STRLEN', P .. 'job:' .. id)
-  call('DEL', P .. 'job:' .. id)
-  call('ZREM', P .. 'open', id)
+  close(id, call('STRLEN', P .. 'job:' .. id))
   return true
 end
 
