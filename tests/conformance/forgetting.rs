@@ -245,6 +245,27 @@ async fn a_redis_whose_disk_is_full_is_unavailable_reads_go_on_and_nothing_is_lo
     assert_eq!(store.setbacks(), 0);
 }
 
+/// Somebody deleted it, or it was evicted.
+#[tokio::test]
+async fn a_lost_count_of_bytes_hides_nothing_and_is_right_again_when_nothing_is_open() {
+    let server = server(Durability::EverySecond);
+    let store = connect_redis(&server).await.unwrap();
+    let first = accept_job(&store, job("first")).await;
+    let second = accept_job(&store, job("second")).await;
+    ask(&server, "DEL", &["{erawan:node*[1]}:open_bytes"]).await;
+    let mut open = Vec::new();
+    for ended in [first, second] {
+        let commit = store.commit(attempt(&ended), Commit::nothing()).await;
+        assert!(matches!(commit.unwrap(), Committed::Applied { .. }));
+        let counts = store.counts().await.unwrap();
+        assert_eq!(counts.open_bytes, 0);
+        open.push(counts.open);
+    }
+    assert_eq!(open, [1, 0]);
+    accept_job(&store, job("third")).await;
+    assert!(store.counts().await.unwrap().open_bytes > 0);
+}
+
 fn limit_files(server: &RedisServer, bytes: &str) {
     let status = Command::new("prlimit")
         .args(["--pid", &server.pid().unwrap().to_string()])

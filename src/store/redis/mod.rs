@@ -518,13 +518,14 @@ impl Store for RedisStore {
         let (parked, failed) = (of("ZCARD", "parked"), of("ZCARD", "failed"));
         let (open, open_bytes, parked, failed) = tokio::try_join!(
             self.read(&self.reads.counts, &open),
-            self.read::<Option<u64>>(&self.reads.counts, &open_bytes),
+            self.read::<Option<i64>>(&self.reads.counts, &open_bytes),
             self.read(&self.reads.counts, &parked),
             self.read(&self.reads.counts, &failed)
         )?;
         Ok(Counts {
             open,
-            open_bytes: open_bytes.unwrap_or(0),
+            // A counter that was lost goes on from nothing, and below it.
+            open_bytes: open_bytes.unwrap_or(0).try_into().unwrap_or(0),
             parked,
             failed,
         })
