@@ -8,17 +8,23 @@ use crate::store::{LARGEST_WRITE, SOURCE_RETENTION, StoreError, record};
 /// Refuses a command that Redis would end the connection for, sooner or later:
 /// it takes values of 512 MB and commands of 1 GB.
 pub(super) fn check_size(command: &Cmd) -> Result<(), StoreError> {
-    let sizes = command.args_iter().map(|argument| match argument {
-        Arg::Simple(bytes) => bytes.len(),
-        _ => 0,
-    });
-    let size: usize = sizes.sum();
+    let size = size(command);
     match size > LARGEST_WRITE {
         true => Err(StoreError::TooLarge(format!(
             "{size} bytes, of {LARGEST_WRITE} at most"
         ))),
         false => Ok(()),
     }
+}
+
+/// Bytes of a command's arguments.
+pub(super) fn size(command: &Cmd) -> usize {
+    let sizes = command.args_iter().map(|argument| match argument {
+        Arg::Simple(bytes) => bytes.len(),
+        // Only in scans: a number.
+        _ => 0,
+    });
+    sizes.sum()
 }
 
 /// Name of a row's key behind `<prefix>s:`.

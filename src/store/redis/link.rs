@@ -10,14 +10,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use redis::{
-    Arg, Cmd, ErrorKind, RedisConnectionInfo, RedisError, RedisResult, ServerErrorKind, Value,
-};
+use redis::{Cmd, ErrorKind, RedisConnectionInfo, RedisError, RedisResult, ServerErrorKind, Value};
 use secrecy::ExposeSecret;
 use tokio::sync::Mutex;
 use tokio::time::{Instant, timeout};
 
 use super::Options;
+use super::arguments::size;
 use super::connection::{Connection, SILENCE, Signs, too_late};
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
@@ -101,15 +100,6 @@ impl Link {
         };
         line.send(&self.server, command).await
     }
-}
-
-/// Bytes of a command's arguments.
-fn size(command: &Cmd) -> usize {
-    let sizes = command.args_iter().map(|argument| match argument {
-        Arg::Simple(bytes) => bytes.len(),
-        _ => 0,
-    });
-    sizes.sum()
 }
 
 /// Where Redis is, and what is known of it.

@@ -31,6 +31,15 @@ impl Desk {
         desk
     }
 
+    /// One whose only worker runs what it can of these jobs.
+    pub fn at_work(jobs: &[&Job]) -> Self {
+        let mut desk = Self::loaded(Vec::new());
+        desk.connect(ONE, 5, &[]);
+        desk.announce(jobs);
+        desk.assigned();
+        desk
+    }
+
     pub fn happen(&mut self, event: Event) {
         self.actions.extend(self.core.handle(self.now, event));
     }
@@ -73,56 +82,52 @@ impl Desk {
         });
     }
 
-    /// Assignments since the last look: session, `seq`, attempt.
-    pub fn assigned(&mut self) -> Vec<(SessionId, u64, u32)> {
-        let mut assigned = Vec::new();
-        self.actions.retain(|action| match action {
-            Action::Assign { session, jobs } => {
-                assigned.extend(jobs.iter().map(|job| (*session, job.seq, job.attempt)));
+    /// What was wanted since the last look, of one kind: it is taken off the rest.
+    fn take<T>(&mut self, wanted: impl Fn(&Action) -> Option<Vec<T>>) -> Vec<T> {
+        let mut taken = Vec::new();
+        self.actions.retain(|action| match wanted(action) {
+            Some(wanted) => {
+                taken.extend(wanted);
                 false
             }
-            _ => true,
+            None => true,
         });
-        assigned
+        taken
+    }
+
+    /// Assignments since the last look: session, `seq`, attempt.
+    pub fn assigned(&mut self) -> Vec<(SessionId, u64, u32)> {
+        self.take(|action| match action {
+            Action::Assign { session, jobs } => {
+                let assigned = jobs.iter().map(|job| (*session, job.seq, job.attempt));
+                Some(assigned.collect())
+            }
+            _ => None,
+        })
     }
 
     /// Ids whose attempts were to be raised since the last look.
     pub fn released(&mut self) -> Vec<JobId> {
-        let mut released = Vec::new();
-        self.actions.retain(|action| match action {
-            Action::Release(jobs) => {
-                released.extend(jobs.iter().map(|release| release.job));
-                false
-            }
-            _ => true,
-        });
-        released
+        self.struck().into_iter().map(|(job, _)| job).collect()
     }
 
     /// The same, with whether it counts against the job.
     pub fn struck(&mut self) -> Vec<(JobId, bool)> {
-        let mut released = Vec::new();
-        self.actions.retain(|action| match action {
+        self.take(|action| match action {
             Action::Release(jobs) => {
-                released.extend(jobs.iter().map(|r| (r.job, r.strike.is_some())));
-                false
+                let released = jobs.iter().map(|job| (job.job, job.strike.is_some()));
+                Some(released.collect())
             }
-            _ => true,
-        });
-        released
+            _ => None,
+        })
     }
 
     /// Ids that were to be read since the last look.
     pub fn fetched(&mut self) -> Vec<JobId> {
-        let mut fetched = Vec::new();
-        self.actions.retain(|action| match action {
-            Action::Fetch(ids) => {
-                fetched.extend(ids.iter().copied());
-                false
-            }
-            _ => true,
-        });
-        fetched
+        self.take(|action| match action {
+            Action::Fetch(ids) => Some(ids.clone()),
+            _ => None,
+        })
     }
 
     /// The store says this of a job that is being read.

@@ -26,10 +26,7 @@ fn after_a_takeover_only_jobs_that_may_be_running_wait_for_the_other_workers() {
 #[test]
 fn jobs_of_a_lost_worker_run_elsewhere_once_their_attempts_are_raised() {
     let (first, second) = (job(1, 0, "key"), job(2, 1, "key"));
-    let mut desk = Desk::loaded(Vec::new());
-    desk.connect(ONE, 5, &[]);
-    desk.announce(&[&first, &second]);
-    desk.assigned();
+    let mut desk = Desk::at_work(&[&first, &second]);
     desk.connect(TWO, 5, &[]);
     desk.happen(Event::SessionDown(ONE));
     assert_eq!(desk.released(), [first.id()]);
@@ -65,10 +62,7 @@ fn a_lost_workers_job_that_had_ended_leads_to_a_scan_for_its_follow_ups() {
 #[test]
 fn a_worker_that_reconnects_keeps_what_it_runs_and_loses_what_never_reached_it() {
     let (kept, lost) = (job(1, 0, "a"), job(2, 0, "b"));
-    let mut desk = Desk::loaded(Vec::new());
-    desk.connect(ONE, 5, &[]);
-    desk.announce(&[&kept, &lost]);
-    desk.assigned();
+    let mut desk = Desk::at_work(&[&kept, &lost]);
     desk.happen(Event::SessionUp {
         session: TWO,
         worker: "worker1".to_owned(),
@@ -146,10 +140,7 @@ fn a_claimed_job_that_is_not_known_is_raised_when_its_worker_is_lost() {
 #[test]
 fn a_fenced_outcome_asks_the_store_what_became_of_the_job() {
     let (first, second) = (job(1, 0, "key"), job(2, 1, "key"));
-    let mut desk = Desk::loaded(Vec::new());
-    desk.connect(ONE, 5, &[]);
-    desk.announce(&[&first, &second]);
-    desk.assigned();
+    let mut desk = Desk::at_work(&[&first, &second]);
     desk.end(ONE, &first, 1, End::Fenced);
     assert_eq!(desk.released(), [first.id()]);
     assert_eq!(desk.assigned(), []);
@@ -160,10 +151,7 @@ fn a_fenced_outcome_asks_the_store_what_became_of_the_job() {
 #[test]
 fn a_job_handed_back_by_a_draining_worker_runs_elsewhere_first_in_its_key() {
     let (first, second) = (job(1, 0, "key"), job(2, 1, "key"));
-    let mut desk = Desk::loaded(Vec::new());
-    desk.connect(ONE, 5, &[]);
-    desk.announce(&[&first, &second]);
-    desk.assigned();
+    let mut desk = Desk::at_work(&[&first, &second]);
     desk.happen(Event::SessionDraining(ONE));
     desk.end(ONE, &first, 1, End::HandedBack);
     assert_eq!(desk.assigned(), []);
@@ -174,10 +162,7 @@ fn a_job_handed_back_by_a_draining_worker_runs_elsewhere_first_in_its_key() {
 #[test]
 fn a_job_that_was_stopped_half_way_runs_elsewhere_under_a_higher_attempt_without_a_strike() {
     let first = job(1, 0, "key");
-    let mut desk = Desk::loaded(Vec::new());
-    desk.connect(ONE, 5, &[]);
-    desk.announce(&[&first]);
-    desk.assigned();
+    let mut desk = Desk::at_work(&[&first]);
     desk.happen(Event::SessionDraining(ONE));
     desk.end(ONE, &first, 1, End::Abandoned);
     assert_eq!(desk.struck(), [(first.id(), false)]);

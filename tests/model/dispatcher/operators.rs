@@ -75,10 +75,7 @@ fn a_parked_job_that_an_operator_ends_gives_its_key_back() {
 #[test]
 fn a_job_that_its_worker_parked_rests_and_is_looked_at_so_that_no_decision_is_missed() {
     let (first, second) = (job(1, 0, "key"), job(2, 1, "key"));
-    let mut desk = Desk::loaded(Vec::new());
-    desk.connect(ONE, 5, &[]);
-    desk.announce(&[&first, &second]);
-    desk.assigned();
+    let mut desk = Desk::at_work(&[&first, &second]);
     desk.end(ONE, &first, 1, End::Parked);
     assert_eq!(desk.core.snapshot(desk.now).parked, [first.id()]);
     // Read before it was parked, and on its way since.
@@ -95,10 +92,7 @@ fn a_job_that_its_worker_parked_rests_and_is_looked_at_so_that_no_decision_is_mi
 fn an_operator_can_hurry_a_job_that_waits_to_be_tried_again() {
     for kind in [Kind::Noop, Kind::DeliverMessage] {
         let first = job_of(kind, 1, 0, "key");
-        let mut desk = Desk::loaded(Vec::new());
-        desk.connect(ONE, 5, &[]);
-        desk.announce(&[&first]);
-        desk.assigned();
+        let mut desk = Desk::at_work(&[&first]);
         let mut hurried = first.clone();
         hurried.tries = 1;
         // A decision that is older than what is known changes nothing.
@@ -123,10 +117,7 @@ fn an_operator_can_hurry_a_job_that_waits_to_be_tried_again() {
 fn an_operator_who_is_faster_than_the_workers_outcome_is_not_missed() {
     let first = job(1, 0, "key");
     for ends in [false, true] {
-        let mut desk = Desk::loaded(Vec::new());
-        desk.connect(ONE, 5, &[]);
-        desk.announce(&[&first]);
-        desk.assigned();
+        let mut desk = Desk::at_work(&[&first]);
         if ends {
             desk.happen(Event::Gone(first.id()));
             desk.end(ONE, &first, 1, End::Parked);
@@ -147,10 +138,7 @@ fn an_operator_who_is_faster_than_the_workers_outcome_is_not_missed() {
 fn an_operator_who_is_faster_than_the_stores_answer_is_not_missed() {
     let first = job(1, 0, "key");
     for ends in [false, true] {
-        let mut desk = Desk::loaded(Vec::new());
-        desk.connect(ONE, 5, &[]);
-        desk.announce(&[&first]);
-        desk.assigned();
+        let mut desk = Desk::at_work(&[&first]);
         desk.end(ONE, &first, 1, End::Parked);
         desk.pass(LOOK);
         assert_eq!(desk.fetched(), [first.id()]);
@@ -173,10 +161,7 @@ fn an_operator_who_is_faster_than_the_stores_answer_is_not_missed() {
 #[test]
 fn a_failed_job_that_is_retried_before_its_end_is_known_runs_again() {
     let first = job(1, 0, "key");
-    let mut desk = Desk::loaded(Vec::new());
-    desk.connect(ONE, 5, &[]);
-    desk.announce(&[&first]);
-    desk.assigned();
+    let mut desk = Desk::at_work(&[&first]);
     let again = Job {
         seq: 2,
         attempt: 2,

@@ -125,10 +125,7 @@ fn the_pools_have_separate_credit() {
 #[test]
 fn a_failed_transactional_job_blocks_its_key_until_it_is_due() {
     let (first, second) = (job(1, 0, "key"), job(2, 1, "key"));
-    let mut desk = Desk::loaded(Vec::new());
-    desk.connect(ONE, 5, &[]);
-    desk.announce(&[&first, &second]);
-    desk.assigned();
+    let mut desk = Desk::at_work(&[&first, &second]);
     let not_before = NOW.after(Duration::from_secs(3));
     desk.end(
         ONE,
@@ -150,10 +147,7 @@ fn a_failed_transactional_job_blocks_its_key_until_it_is_due() {
 fn a_failed_delivery_leaves_the_line() {
     let first = job_of(Kind::DeliverMessage, 1, 0, "key");
     let second = job_of(Kind::DeliverMessage, 2, 1, "key");
-    let mut desk = Desk::loaded(Vec::new());
-    desk.connect(ONE, 5, &[]);
-    desk.announce(&[&first, &second]);
-    desk.assigned();
+    let mut desk = Desk::at_work(&[&first, &second]);
     let not_before = NOW.after(Duration::from_secs(3));
     desk.end(
         ONE,
@@ -175,10 +169,7 @@ fn a_failed_delivery_leaves_the_line() {
 fn a_commit_makes_follow_ups_known_and_cancels_timers() {
     let (first, follow_up, mut timer) = (job(1, 0, "a"), job(3, 0, "b"), job(2, 0, "a"));
     timer.new.not_before = Some(NOW.after(Duration::from_secs(60)));
-    let mut desk = Desk::loaded(Vec::new());
-    desk.connect(ONE, 5, &[]);
-    desk.announce(&[&first, &timer]);
-    desk.assigned();
+    let mut desk = Desk::at_work(&[&first, &timer]);
     let end = End::Committed {
         failed: false,
         jobs: vec![follow_up.clone()],

@@ -25,10 +25,7 @@ fn a_lost_worker_counts_against_its_jobs_and_a_lost_master_does_not() {
 #[test]
 fn a_worker_that_reconnects_does_not_count_against_jobs_it_never_got() {
     let first = job(1, 0, "key");
-    let mut desk = Desk::loaded(Vec::new());
-    desk.connect(ONE, 5, &[]);
-    desk.announce(&[&first]);
-    desk.assigned();
+    let mut desk = Desk::at_work(&[&first]);
     desk.happen(Event::SessionUp {
         session: TWO,
         worker: "worker1".to_owned(),
@@ -62,10 +59,7 @@ fn jobs_that_were_struck_twice_run_on_different_workers() {
 #[test]
 fn strikes_that_a_worker_reports_decide_whether_a_job_runs_apart() {
     let (first, second) = (job(1, 0, "a"), job(2, 0, "b"));
-    let mut desk = Desk::loaded(Vec::new());
-    desk.connect(ONE, 5, &[]);
-    desk.announce(&[&first, &second]);
-    desk.assigned();
+    let mut desk = Desk::at_work(&[&first, &second]);
     let ends = |strikes| End::Rescheduled {
         not_before: NOW,
         tries: 2,
