@@ -2,6 +2,7 @@
 //! Start reading at `docs/architecture.md`.
 
 pub mod actors;
+pub mod api;
 pub mod bench;
 pub mod cluster;
 pub mod config;

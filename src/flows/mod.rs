@@ -5,12 +5,15 @@ pub mod as_;
 pub mod block;
 mod call;
 pub mod dispatch;
+pub mod endpoints;
 mod error_code;
 pub mod identifier;
+mod identity;
 pub mod idp;
 mod integrity;
 mod levels;
 pub mod node;
+mod not_built;
 mod open_request;
 pub mod private_messages;
 pub mod replaced;
@@ -24,6 +27,7 @@ pub mod status;
 mod status_update;
 #[cfg(test)]
 pub(crate) mod testing;
+mod utility;
 
 use serde::{Deserialize, Serialize};
 

@@ -1,19 +1,23 @@
 //! How the client application learns what became of its answer to a request
 //! (spec/http-api.md 4.5).
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Map;
 
+use crate::api;
 use crate::delivery::callback::{Persistence, Target, callback_job};
 use crate::error::{Error, codes};
 use crate::job::NewJob;
 
 /// Members of a call that started an asynchronous operation.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Reply {
     /// Chosen by the client, echoed.
+    #[schemars(length(min = 1))]
     pub reference_id: String,
     /// Where the result goes.
+    #[schemars(schema_with = "api::url")]
     pub callback_url: String,
 }
 

@@ -436,6 +436,7 @@ impl TestNode {
             ledger: ledger.clone(),
             state: state.clone(),
             crypto: Arc::new(RecordedKeys),
+            http: reqwest::Client::new(),
             held: Arc::default(),
         };
         Self {

@@ -11,7 +11,7 @@ use openssl::sha::sha256;
 use serde_json::Value;
 
 use super::answer::Answer;
-use super::dispatch::{self, Call};
+use super::dispatch::{self, Input};
 use super::readiness::too_many_calls;
 use super::routes::{self, Found};
 use super::server::Api;
@@ -136,7 +136,7 @@ async fn outside_of_versions(
         return Some(answer);
     }
     if reads && reloads_keys(path) {
-        return Some(match api.options.operations.reload_keys().await {
+        return Some(match (api.options.reload_keys)().await {
             Ok(()) => Answer::empty(204),
             Err(error) => Answer::error(&error, &config.api),
         });
@@ -173,7 +173,7 @@ async fn versioned(request: &HttpRequest, api: &Api, path: &[&str], body: Value)
         Some("v4") => Answer::not_built("API version 4 (paths below /v4)").into(),
         Some("v5") => Answer::not_built("API version 5 (paths below /v5)").into(),
         _ if default_version == ApiVersion::V6 => version_6(request, api, path, body).await,
-        _ if routes::is_known(path) => {
+        _ if api.routes.is_known(path) => {
             let version = default_version.as_str();
             let what = format!("API version {version} (DEFAULT_API_VERSION; use paths below /v6)");
             Answer::not_built(&what).into()
@@ -184,13 +184,14 @@ async fn versioned(request: &HttpRequest, api: &Api, path: &[&str], body: Value)
 
 async fn version_6(request: &HttpRequest, api: &Api, path: &[&str], body: Value) -> Served {
     let role = api.options.context.role;
-    let (route, parameters) = match routes::find(request.method(), path, role) {
+    let (route, parameters) = match api.routes.find(request.method(), path, role) {
         Found::Route(route, parameters) => (route, parameters),
         Found::Options(methods) => return Answer::options(&methods).into(),
         Found::Nothing => return Answer::empty(404).into(),
     };
     let query = query_string::parse(request.query_string());
-    let answer = dispatch::answer(api, route, &parameters, Call { query, body }).await;
+    let input = Input { query, body };
+    let answer = dispatch::answer(api, &route.endpoint, &parameters, input).await;
     Served {
         answer,
         route: route.label(),

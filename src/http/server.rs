@@ -6,13 +6,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actix_web::{App, HttpServer, web};
+use futures_util::future::BoxFuture;
 use tokio::sync::Semaphore;
 
 use super::body::Budget;
 use super::information::Status;
-use super::operations::Operations;
 use super::readiness::Readiness;
+use super::routes::Routes;
 use super::{pipeline, tls};
+use crate::api::Endpoint;
+use crate::error::Error;
 use crate::job::Job;
 use crate::node::{Context, QueueLimit};
 use crate::store::SharedStore;
@@ -31,14 +34,19 @@ const BODY_MEMORY: usize = 256 * 1024 * 1024;
 /// Open requests have this long to end when the server stops.
 const STOP_TIME_LIMIT: u64 = 30;
 
+/// Reads key files again.
+pub type ReloadKeys = Arc<dyn Fn() -> BoxFuture<'static, Result<(), Error>> + Send + Sync>;
+
 /// What a server needs.
 pub struct ServerOptions {
     /// Configuration, ledger and state.
     pub context: Context,
     /// Takes what calls want stored.
     pub store: SharedStore,
-    /// What the calls mean.
-    pub operations: Arc<dyn Operations>,
+    /// What is served below `/v6`.
+    pub endpoints: Vec<Endpoint>,
+    /// Reads the key files again (`GET /reinit_node_keys`).
+    pub reload_keys: ReloadKeys,
     /// Whether calls may be served now.
     pub readiness: Arc<dyn Fn() -> Readiness + Send + Sync>,
     /// Refuses calls that would make jobs when the queue is full.
@@ -59,6 +67,7 @@ pub struct ServerOptions {
 /// What every request is served with.
 pub(super) struct Api {
     pub(super) options: ServerOptions,
+    pub(super) routes: Routes,
     pub(super) bodies: Budget,
     /// Places for calls that are worked on.
     pub(super) calls: Semaphore,
@@ -93,11 +102,12 @@ impl ServerHandle {
 ///
 /// # Errors
 /// The address is taken, or the TLS files cannot be used.
-pub async fn serve(options: ServerOptions) -> io::Result<ServerHandle> {
+pub async fn serve(mut options: ServerOptions) -> io::Result<ServerHandle> {
     let https = options.context.config.api.https.clone();
     let address = options.address;
     let threads = options.threads;
     let api = web::Data::new(Api {
+        routes: Routes::new(std::mem::take(&mut options.endpoints)),
         bodies: Budget::new(BODY_MEMORY),
         calls: Semaphore::new(options.most_calls),
         options,

@@ -216,6 +216,7 @@ pub fn context(node_id: &str, role: Role, ledger: Arc<FakeLedger>) -> Context {
         ledger,
         state: Arc::new(MemoryState::default()),
         crypto: Arc::new(keyring),
+        http: reqwest::Client::new(),
         held: Arc::default(),
     }
 }

@@ -4,7 +4,6 @@ mod activity;
 mod check;
 mod context;
 mod master_side;
-mod operations;
 mod parts;
 mod queue_limit;
 mod readiness;

@@ -42,8 +42,6 @@ pub struct Parts {
     pub context: Context,
     /// `None` with an external crypto service.
     pub keyring: Option<Arc<Keyring>>,
-    /// For calls to an external crypto service.
-    pub http: reqwest::Client,
     /// What is open of the node's work, as far as this process knows.
     pub backlog: Arc<BacklogBoard>,
 }
@@ -73,6 +71,7 @@ impl Parts {
             ledger: cached.clone(),
             state: store.clone(),
             crypto,
+            http,
             held: Arc::default(),
         };
         Ok(Self {
@@ -82,7 +81,6 @@ impl Parts {
             cached,
             context,
             keyring,
-            http,
             backlog: Arc::default(),
         })
     }

@@ -5,11 +5,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actix::Arbiter;
+use futures_util::FutureExt;
 use parking_lot::RwLock;
 
 use super::activity::Activity;
-use super::operations::FlowOperations;
 use super::parts::{Parts, read_tls};
+use super::Role;
 use super::readiness::ReadinessWatch;
 use super::runner::NodeRunner;
 use crate::actors::master_link::ChainHook;
@@ -19,8 +20,10 @@ use crate::cluster::{self, Backlog, BacklogBoard, OpenJobs, Worker, WorkerHandle
 use crate::config::{Mode, StoreChoice};
 use crate::crypto::Crypto;
 use crate::delivery::callback::CallbackClient;
+use crate::error::{Error, codes};
+use crate::flows;
 use crate::flows::node::mq_registration;
-use crate::http::{self, MessageQueueService, ServerHandle, ServerOptions, Status};
+use crate::http::{self, MessageQueueService, ReloadKeys, ServerHandle, ServerOptions, Status};
 use crate::job::{Job, Kind, Millis};
 use crate::ledger::{CachedLedger, ChainUpdate, LedgerClient};
 use crate::mq::client::MqClient;
@@ -247,11 +250,8 @@ async fn start_api(
     http::serve(ServerOptions {
         context: parts.context.clone(),
         store: parts.store.clone(),
-        operations: Arc::new(FlowOperations::new(
-            parts.context.clone(),
-            parts.keyring.clone(),
-            parts.http.clone(),
-        )),
+        endpoints: flows::endpoints::all(),
+        reload_keys: key_reload(parts),
         readiness: Arc::new(move || readiness.now()),
         queue,
         status: Arc::new(move || Status {
@@ -268,6 +268,26 @@ async fn start_api(
         most_calls: MOST_CALLS,
     })
     .await
+}
+
+/// What reads the key files again; nothing with an external crypto service.
+fn key_reload(parts: &Parts) -> ReloadKeys {
+    let (context, keyring) = (parts.context.clone(), parts.keyring.clone());
+    Arc::new(move || {
+        let (context, keyring) = (context.clone(), keyring.clone());
+        let reload = async move {
+            let Some(keyring) = keyring else {
+                return Ok(());
+            };
+            let behind_proxy = match context.role {
+                Role::Proxy => context.served_nodes().await?,
+                _ => Vec::new(),
+            };
+            let reloaded = keyring.reload(&behind_proxy);
+            reloaded.map_err(|error| Error::with_message(codes::UNKNOWN_ERROR, error.to_string()))
+        };
+        reload.boxed()
+    })
 }
 
 /// What this process knows of the node's work.

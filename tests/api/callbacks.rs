@@ -132,6 +132,7 @@ impl Sender {
             ledger: ledger.clone(),
             state: store.clone(),
             crypto: Arc::new(NoKeys),
+            http: reqwest::Client::new(),
             held: Arc::default(),
         };
         Self {

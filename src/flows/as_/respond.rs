@@ -2,12 +2,15 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use super::Wanted;
 use super::pending::pending;
 use super::response_created::{Answered, Content, Source};
 use super::schema;
+use crate::api::{self, Audience, Endpoint, Outcome, Texts};
 use crate::crypto::{KeyUse, hash};
 use crate::delivery::transaction::{Continuation, Transact, transact};
 use crate::error::{Error, codes};
@@ -23,13 +26,33 @@ use crate::store::Accept;
 
 const OPERATION: &str = "as_data";
 
-/// Body of `POST /as/data/{request_id}/{service_id}`.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
+/// The table entry.
+pub fn endpoint() -> Endpoint {
+    Endpoint::post("/as/data/:request_id/:service_id", Audience::As)
+        .ends()
+        .path::<Wanted>()
+        .body::<Data>()
+        .run(run)
+}
+
+async fn run(call: api::Call<Wanted, Texts, Data>) -> Result<Outcome, Error> {
+    let Wanted {
+        request_id,
+        service_id,
+    } = &call.path;
+    let (context, node_id) = (&call.context, &call.node_id);
+    let accept = respond(context, node_id, request_id, service_id, &call.body).await?;
+    Ok(Outcome::started(accept))
+}
+
+/// Body of the call.
+#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
 pub struct Data {
     /// `reference_id` and `callback_url`.
     #[serde(flatten)]
     pub reply: Reply,
     /// The data.
+    #[schemars(length(min = 1))]
     pub data: String,
 }
 

@@ -1,8 +1,10 @@
 //! An AS offers a service or changes its offer (spec/flows.md 4.1).
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Number, Value};
 
+use crate::api::{self, Audience, Call, Endpoint, Outcome, Texts};
 use crate::delivery::transaction::{Continuation, Fate, Settled, Transact, transact};
 use crate::error::{Error, codes};
 use crate::flows::reply::{Reply, refusal};
@@ -14,8 +16,40 @@ use crate::store::Accept;
 
 const RESULT: &str = "add_or_update_service_result";
 
-/// Body of `POST /as/service/{service_id}`.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
+/// The table entry of an offer.
+pub fn offer_endpoint() -> Endpoint {
+    Endpoint::post("/as/service/:service_id", Audience::As)
+        .begins()
+        .path::<Path>()
+        .body::<Offer>()
+        .run(run_offer)
+}
+
+/// The table entry of the look-up.
+pub fn offered_endpoint() -> Endpoint {
+    Endpoint::get("/as/service/:service_id", Audience::As)
+        .path::<Path>()
+        .run(run_offered)
+}
+
+#[derive(Deserialize)]
+struct Path {
+    service_id: String,
+}
+
+async fn run_offer(call: Call<Path, Texts, Offer>) -> Result<Outcome, Error> {
+    let service_id = &call.path.service_id;
+    let accept = offer(&call.context, &call.node_id, service_id, &call.body).await?;
+    Ok(Outcome::started(accept))
+}
+
+async fn run_offered(call: Call<Path>) -> Result<Outcome, Error> {
+    let service = offered(&call.context, &call.node_id, &call.path.service_id).await?;
+    Ok(Outcome::found(service.map(Value::Object)))
+}
+
+/// Body of an offer.
+#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
 pub struct Offer {
     /// `reference_id` and `callback_url`.
     #[serde(flatten)]
@@ -28,9 +62,15 @@ pub struct Offer {
     pub min_aal: Option<Number>,
     /// Where data requests go.
     #[serde(default)]
+    #[schemars(schema_with = "api::url")]
     pub url: Option<String>,
     /// Namespaces served.
     #[serde(default)]
+    #[schemars(
+        length(min = 1),
+        inner(length(min = 1)),
+        extend("uniqueItems" = true)
+    )]
     pub supported_namespace_list: Option<Vec<String>>,
 }
 

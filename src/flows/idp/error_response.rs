@@ -1,11 +1,13 @@
 //! The client application cannot answer a request (spec/flows.md 3.4).
 
+use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::json;
 
 use super::ROLE;
 use super::respond::{answerable, error_params, transaction};
 use super::response_created::{Answered, Content};
+use crate::api::{self, Audience, Endpoint, NoPath, Outcome, Texts};
 use crate::error::Error;
 use crate::flows::call::Call;
 use crate::flows::reply::Reply;
@@ -15,16 +17,31 @@ use crate::store::Accept;
 
 const OPERATION: &str = "idp_error_response";
 
-/// Body of `POST /idp/error_response`.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
+/// The table entry.
+pub fn endpoint() -> Endpoint {
+    Endpoint::post("/idp/error_response", Audience::Idp)
+        .ends()
+        .body::<ErrorAnswer>()
+        .run(run)
+}
+
+async fn run(call: api::Call<NoPath, Texts, ErrorAnswer>) -> Result<Outcome, Error> {
+    let accept = respond_with_error(&call.context, &call.node_id, &call.body).await?;
+    Ok(Outcome::started(accept))
+}
+
+/// Body of the call.
+#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
 pub struct ErrorAnswer {
     /// `reference_id` and `callback_url`.
     #[serde(flatten)]
     pub reply: Reply,
     /// Which request.
+    #[schemars(length(min = 1))]
     pub request_id: String,
     /// One of those NDID registered for IdPs.
     #[serde(deserialize_with = "error_code::deserialize")]
+    #[schemars(range(min = 1))]
     pub error_code: i64,
 }
 

@@ -1,10 +1,12 @@
 //! The client application answers a request (spec/flows.md 3.3).
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Number, Value, json};
 
 use super::received_request;
 use super::response_created::{Answered, Content};
+use crate::api::{self, Audience, Endpoint, NoPath, Outcome, Texts};
 use crate::crypto::{accessor, hash};
 use crate::delivery::transaction::{Continuation, Transact, transact};
 use crate::error::{Error, codes};
@@ -22,8 +24,21 @@ use crate::store::Accept;
 
 const OPERATION: &str = "idp_response";
 
+/// The table entry.
+pub fn endpoint() -> Endpoint {
+    Endpoint::post("/idp/response", Audience::Idp)
+        .ends()
+        .body::<Answer>()
+        .run(run)
+}
+
+async fn run(call: api::Call<NoPath, Texts, Answer>) -> Result<Outcome, Error> {
+    let accept = respond(&call.context, &call.node_id, &call.body).await?;
+    Ok(Outcome::started(accept))
+}
+
 /// What the user decided.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Decision {
     /// Consent.
@@ -33,12 +48,13 @@ pub enum Decision {
 }
 
 /// Body of `POST /idp/response`.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
 pub struct Answer {
     /// `reference_id` and `callback_url`.
     #[serde(flatten)]
     pub reply: Reply,
     /// Which request.
+    #[schemars(length(min = 1))]
     pub request_id: String,
     /// Of the identity.
     pub ial: Number,
@@ -46,11 +62,12 @@ pub struct Answer {
     pub aal: Number,
     /// What the user decided.
     pub status: Decision,
-    /// Made with the accessor's key; any text in mode 1.
-    pub signature: String,
     /// Needed in modes 2 and 3.
     #[serde(default)]
     pub accessor_id: Option<String>,
+    /// Made with the accessor's key; any text in mode 1.
+    #[schemars(length(min = 1))]
+    pub signature: String,
 }
 
 /// Checks an answer and puts it on its way to the ledger. `node_id`: this node,

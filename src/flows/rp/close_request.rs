@@ -1,11 +1,13 @@
 //! `POST /rp/request_close` and what follows when a CloseRequest has settled
 //! (spec/flows.md 2.8).
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::report::OperationResult;
 use super::stored::{RequestRef, Stored, load_validity};
+use crate::api::{self, Audience, Endpoint, NoPath, Outcome, Texts};
 use crate::delivery::transaction::{Continuation, Fate, Settled, Transact, transact};
 use crate::error::Error;
 use crate::flows::call::Call;
@@ -18,14 +20,29 @@ use crate::store::Accept;
 
 const OPERATION: &str = "request_close";
 
+/// The table entry.
+pub fn endpoint() -> Endpoint {
+    Endpoint::post("/rp/request_close", Audience::Rp)
+        .ends()
+        .body::<CloseRequest>()
+        .run(run)
+}
+
+async fn run(call: api::Call<NoPath, Texts, CloseRequest>) -> Result<Outcome, Error> {
+    Ok(Outcome::started(close_request(&call.node_id, call.body)))
+}
+
 /// Body of the call.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct CloseRequest {
     /// The client's name for this call.
+    #[schemars(length(min = 1))]
     pub reference_id: String,
     /// Where the result goes.
+    #[schemars(schema_with = "api::url")]
     pub callback_url: String,
     /// Which request.
+    #[schemars(length(min = 1))]
     pub request_id: String,
 }
 

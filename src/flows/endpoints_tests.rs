@@ -1,19 +1,56 @@
-use serde_json::Value;
+use std::collections::HashSet;
+
+use serde_json::{Value, json};
 
 use super::*;
-use crate::http::routes;
+use crate::api::{Method, Schema};
+use crate::error::{Error, codes};
+
+/// The endpoint with this path.
+fn endpoint(method: Method, path: &str) -> Endpoint {
+    let mut all = all().into_iter();
+    let found = all.find(|endpoint| endpoint.method == method && endpoint.path == path);
+    found.unwrap_or_else(|| panic!("there is no {path}"))
+}
+
+fn body_schema(path: &str) -> Schema {
+    let endpoint = endpoint(Method::Post, path);
+    endpoint.body.unwrap_or_else(|| panic!("{path} has no body"))
+}
+
+fn check_body(path: &str, body: &Value) -> Result<(), Error> {
+    body_schema(path).check(body, codes::BODY_VALIDATION_FAILED)
+}
+
+fn check_query(path: &str, query: &Value) -> Result<(), Error> {
+    let endpoint = endpoint(Method::Get, path);
+    endpoint
+        .query
+        .check(query, codes::QUERY_STRING_VALIDATION_FAILED)
+}
 
 #[test]
-fn every_schema_compiles() {
-    assert!(!all().is_empty());
-    for route in routes::all() {
-        let body = check_body(route.endpoint, &json!([]));
-        assert!(body.is_ok() || body.is_err_and(|error| error.details().is_some()));
-        assert!(
-            check_query(route.endpoint, &json!({"node_id": "x"})).is_ok()
-                || route.endpoint == Endpoint::PaddedHash
-                || route.endpoint == Endpoint::Utility(Utility::ServicePriceCeiling)
-        );
+fn every_endpoint_of_the_specification_is_there_once() {
+    let all = all();
+    assert_eq!(all.len(), 9 + 5 + 8 + 4 + 26 + 20 + 2 + 41);
+    let distinct: HashSet<_> = all.iter().map(|entry| (entry.method, entry.path)).collect();
+    assert_eq!(distinct.len(), all.len());
+    for entry in &all {
+        assert_eq!(entry.path, entry.path.to_ascii_lowercase());
+    }
+}
+
+#[test]
+fn every_schema_compiles_and_refuses_what_is_no_object() {
+    for entry in all() {
+        let Some(schema) = &entry.body else {
+            continue;
+        };
+        let error = schema.check(&json!([]), codes::BODY_VALIDATION_FAILED);
+        assert!(error.unwrap_err().details().is_some(), "{}", entry.path);
+        let repeated = json!({"node_id": ["a", "b"], "prefix": ["a", "b"]});
+        let code = codes::QUERY_STRING_VALIDATION_FAILED;
+        assert!(entry.query.check(&repeated, code).is_err(), "{}", entry.path);
     }
 }
 
@@ -35,7 +72,7 @@ fn shape(details: &Value) -> Vec<(String, String, String)> {
 
 #[test]
 fn faults_are_those_of_the_recordings() {
-    let recordings = include_str!("../../../tests/wire/vectors/mode1/http.jsonl");
+    let recordings = include_str!("../../tests/wire/vectors/mode1/http.jsonl");
     let mut compared = 0;
     for line in recordings.lines() {
         let record: Value = serde_json::from_str(line).unwrap();
@@ -44,12 +81,17 @@ fn faults_are_those_of_the_recordings() {
         let Some(path) = path.strip_prefix("/v6").filter(|_| code == Some(20003)) else {
             continue;
         };
-        let method = actix_web::http::Method::POST;
-        let segments = routes::segments(path);
-        let roles = [crate::node::Role::Proxy];
-        let routes::Found::Route(route, _) = routes::find(&method, &segments, roles[0]) else {
-            panic!("{path} is not a route");
-        };
+        let mut segments: Vec<&str> = path.split('/').collect();
+        let all = all();
+        let entry = all.iter().find(|entry| {
+            let pattern = entry.path.split('/');
+            segments.len() == pattern.clone().count()
+                && entry.method == Method::Post
+                && pattern
+                    .zip(&mut segments)
+                    .all(|(wanted, given)| wanted.starts_with(':') || wanted == *given)
+        });
+        let entry = entry.unwrap_or_else(|| panic!("{path} is no endpoint"));
         let is_json = record["content_type"] == "application/json";
         let body = match &record["request"] {
             Value::String(_) if !is_json => json!({}),
@@ -57,7 +99,10 @@ fn faults_are_those_of_the_recordings() {
             Value::String(text) => serde_json::from_str(text).unwrap(),
             body => body.clone(),
         };
-        let error = check_body(route.endpoint, &body).expect_err(line);
+        let schema = entry.body.as_ref().unwrap();
+        let error = schema
+            .check(&body, codes::BODY_VALIDATION_FAILED)
+            .expect_err(line);
         let recorded = &record["response"];
         assert_eq!(error.to_json(), recorded["error"], "{line}");
         let details = error.details().unwrap();
@@ -81,8 +126,7 @@ fn faults_are_those_of_the_recordings() {
 #[test]
 fn urls_are_judged_by_scheme_and_form() {
     let keywords = |url: Value| -> Vec<String> {
-        let endpoint = Endpoint::SetCallbackUrls(CallbackOwner::Rp);
-        match check_body(endpoint, &json!({"error_url": url})) {
+        match check_body("/rp/callback", &json!({"error_url": url})) {
             Ok(()) => Vec::new(),
             Err(error) => {
                 let shape = shape(error.details().unwrap());
@@ -111,19 +155,19 @@ fn urls_are_judged_by_scheme_and_form() {
 #[test]
 fn repeated_parameters_are_refused() {
     let repeated = json!({"node_id": ["a", "b"]});
-    let error = check_query(Endpoint::RequestData, &repeated).unwrap_err();
+    let error = check_query("/rp/request_data/:request_id", &repeated).unwrap_err();
     assert_eq!(error.code().number, 20002);
     let mode = json!({"mode": "1"});
-    assert!(check_query(Endpoint::Utility(Utility::IdpsOfIdentity), &mode).is_err());
+    assert!(check_query("/utility/idp/:namespace/:identifier", &mode).is_err());
     let agent = json!({"agent": "true"});
-    assert!(check_query(Endpoint::Utility(Utility::Idps), &agent).is_ok());
+    assert!(check_query("/utility/idp", &agent).is_ok());
 }
 
 #[test]
 fn one_callback_url_of_the_node_is_enough_and_needed() {
-    let endpoint = Endpoint::SetCallbackUrls(CallbackOwner::Node);
-    assert!(check_body(endpoint, &json!({"sign_url": "http://a"})).is_ok());
-    let error = check_body(endpoint, &json!({})).unwrap_err();
+    let path = "/node/callback";
+    assert!(check_body(path, &json!({"sign_url": "http://a"})).is_ok());
+    let error = check_body(path, &json!({})).unwrap_err();
     let keywords: Vec<_> = shape(error.details().unwrap())
         .into_iter()
         .map(|(_, keyword, _)| keyword)
