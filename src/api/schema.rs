@@ -31,7 +31,11 @@ impl Schema {
     pub fn with_node_id<T: JsonSchema>() -> Self {
         let mut source = derived::<T>();
         match source.get_mut("anyOf").and_then(Value::as_array_mut) {
-            Some(branches) if branches.iter().all(|branch| branch["properties"].is_object()) => {
+            Some(branches)
+                if branches
+                    .iter()
+                    .all(|branch| branch["properties"].is_object()) =>
+            {
                 branches.iter_mut().for_each(put_node_id_first);
             }
             _ => put_node_id_first(&mut source),
@@ -190,7 +194,9 @@ mod tests {
                 "count": {"type": "integer", "minimum": 1},
                 "names": {"type": "array", "items": {"type": "string"}, "uniqueItems": true},
                 "choice": {"type": "string", "enum": ["first", "second"]},
-                "callback_url": {"type": "string", "pattern": "^(https?)://", "format": "uri"},
+                "callback_url": {
+                    "type": "string", "pattern": "^(https?)://", "format": "uri", "default": null,
+                },
                 "level": {"type": "number"},
             },
             "required": ["name", "count", "level"],

@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 
 use super::signature::Algorithm;
 use super::{Crypto, KeyUse, encryption, signature};
-use crate::config::{ApiVersion, Runtime};
+use crate::config::{ApiVersion, Environment, Runtime};
 use crate::error::{Code, Error, codes};
 use crate::job::Table;
 use crate::labelled::Labelled;
@@ -33,6 +33,20 @@ const MAX_ANSWER: usize = 64 * 1024;
 
 /// What a URL is tested with when it is set.
 const TEST_TEXT: &[u8] = b"test";
+
+/// The client for calls of a crypto service.
+///
+/// # Errors
+/// When TLS cannot be set up.
+pub fn client(environment: Environment) -> reqwest::Result<reqwest::Client> {
+    // Fails where it was installed before, as in every call but the first.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    reqwest::Client::builder()
+        .timeout(REQUEST_TIMEOUT)
+        .no_proxy()
+        .tls_danger_accept_invalid_certs(!environment.verifies_certificates())
+        .build()
+}
 
 /// Signs and decrypts through the service's URLs, read anew at every call.
 pub struct ExternalCrypto {

@@ -15,7 +15,9 @@ fn endpoint(method: Method, path: &str) -> Endpoint {
 
 fn body_schema(path: &str) -> Schema {
     let endpoint = endpoint(Method::Post, path);
-    endpoint.body.unwrap_or_else(|| panic!("{path} has no body"))
+    endpoint
+        .body
+        .unwrap_or_else(|| panic!("{path} has no body"))
 }
 
 fn check_body(path: &str, body: &Value) -> Result<(), Error> {
@@ -50,7 +52,11 @@ fn every_schema_compiles_and_refuses_what_is_no_object() {
         assert!(error.unwrap_err().details().is_some(), "{}", entry.path);
         let repeated = json!({"node_id": ["a", "b"], "prefix": ["a", "b"]});
         let code = codes::QUERY_STRING_VALIDATION_FAILED;
-        assert!(entry.query.check(&repeated, code).is_err(), "{}", entry.path);
+        assert!(
+            entry.query.check(&repeated, code).is_err(),
+            "{}",
+            entry.path
+        );
     }
 }
 

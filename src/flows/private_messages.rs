@@ -26,12 +26,9 @@ pub fn endpoints() -> [Endpoint; 3] {
     let removal = "/utility/private_message_removal";
     let removal_of_request = "/utility/private_message_removal/:request_id";
     [
-        Endpoint::get(
-            "/utility/private_messages/:request_id",
-            Audience::Everybody,
-        )
-        .path::<OfRequest>()
-        .run(run_find),
+        Endpoint::get("/utility/private_messages/:request_id", Audience::Everybody)
+            .path::<OfRequest>()
+            .run(run_find),
         Endpoint::post(removal, Audience::Everybody).run(run_remove_all),
         Endpoint::post(removal_of_request, Audience::Everybody)
             .path::<OfRequest>()

@@ -15,7 +15,8 @@ use openssl::sign::Signer;
 use parking_lot::Mutex;
 use serde_json::Value;
 
-use crate::config::{Config, Mq};
+use crate::config::{Config, Environment, Mq};
+use crate::crypto::external;
 use crate::crypto::{Crypto, KeyUse};
 use crate::delivery::callback::{Callback, Target};
 use crate::delivery::transaction::{Expected, Fate, Settled, Transact};
@@ -436,7 +437,7 @@ impl TestNode {
             ledger: ledger.clone(),
             state: state.clone(),
             crypto: Arc::new(RecordedKeys),
-            http: reqwest::Client::new(),
+            http: external::client(Environment::Test).unwrap(),
             held: Arc::default(),
         };
         Self {

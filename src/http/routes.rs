@@ -204,7 +204,10 @@ mod tests {
             at("/utility/as/service_price/bank"),
             "/utility/as/service_price/:service_id"
         );
-        assert_eq!(at("/utility/nodes/a/token"), "/utility/nodes/:node_id/token");
+        assert_eq!(
+            at("/utility/nodes/a/token"),
+            "/utility/nodes/:node_id/token"
+        );
     }
 
     #[test]

@@ -48,7 +48,10 @@ static SETTINGS: LazyLock<Schema> = LazyLock::new(Schema::of::<Settings>);
 
 #[derive(JsonSchema)]
 #[schemars(rename_all = "SCREAMING_SNAKE_CASE")]
-#[expect(dead_code, reason = "only its schema is used: members are read by name")]
+#[expect(
+    dead_code,
+    reason = "only its schema is used: members are read by name"
+)]
 struct Settings {
     #[schemars(extend("enum" = ["4.0", "5.3", "6.0"]))]
     callback_api_version: Option<String>,

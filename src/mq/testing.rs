@@ -10,7 +10,8 @@ use async_trait::async_trait;
 use parking_lot::Mutex;
 use serde_json::{Value, json};
 
-use crate::config::{BehindProxyKeys, Config, KeyFile, Keys, Mq};
+use crate::config::{BehindProxyKeys, Config, Environment, KeyFile, Keys, Mq};
+use crate::crypto::external;
 use crate::crypto::keyring::Keyring;
 use crate::crypto::{Crypto, KeyUse};
 use crate::error::{Error, codes};
@@ -216,7 +217,7 @@ pub fn context(node_id: &str, role: Role, ledger: Arc<FakeLedger>) -> Context {
         ledger,
         state: Arc::new(MemoryState::default()),
         crypto: Arc::new(keyring),
-        http: reqwest::Client::new(),
+        http: external::client(Environment::Test).unwrap(),
         held: Arc::default(),
     }
 }

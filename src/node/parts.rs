@@ -11,7 +11,7 @@ use super::{Context, Role};
 use crate::cluster::{self, BacklogBoard, Tls};
 use crate::config::{Config, GrpcTls, Keys, Mode, StoreChoice};
 use crate::crypto::Crypto;
-use crate::crypto::external::ExternalCrypto;
+use crate::crypto::external::{self, ExternalCrypto};
 use crate::crypto::keyring::Keyring;
 use crate::ledger::rpc::RpcOptions;
 use crate::ledger::{CachedLedger, LedgerClient, query};
@@ -22,7 +22,6 @@ use crate::store::{SharedStore, StoreError};
 
 /// Between tries to reach something at the start.
 const START_RETRY: Duration = Duration::from_millis(500);
-const EXTERNAL_CRYPTO_TIMEOUT: Duration = Duration::from_secs(60);
 /// The store's file in `DATA_DIRECTORY_PATH`.
 const STORE_FILE: &str = "erawan.redb";
 /// How long a starting node waits for a file that another process has open.
@@ -52,7 +51,7 @@ impl Parts {
     /// # Errors
     /// What waiting cannot mend: keys, a store file in use, an unregistered node.
     pub async fn open(config: Arc<Config>) -> io::Result<Self> {
-        let http = external_crypto_client(&config).map_err(io::Error::other)?;
+        let http = external::client(config.environment).map_err(io::Error::other)?;
         let store = open_store(&config).await?;
         let tendermint = &config.tendermint;
         let client = LedgerClient::start(RpcOptions::new(
@@ -84,14 +83,6 @@ impl Parts {
             backlog: Arc::default(),
         })
     }
-}
-
-fn external_crypto_client(config: &Config) -> reqwest::Result<reqwest::Client> {
-    reqwest::Client::builder()
-        .timeout(EXTERNAL_CRYPTO_TIMEOUT)
-        .no_proxy()
-        .tls_danger_accept_invalid_certs(!config.environment.verifies_certificates())
-        .build()
 }
 
 async fn open_store(config: &Config) -> io::Result<SharedStore> {

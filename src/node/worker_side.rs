@@ -8,9 +8,9 @@ use actix::Arbiter;
 use futures_util::FutureExt;
 use parking_lot::RwLock;
 
+use super::Role;
 use super::activity::Activity;
 use super::parts::{Parts, read_tls};
-use super::Role;
 use super::readiness::ReadinessWatch;
 use super::runner::NodeRunner;
 use crate::actors::master_link::ChainHook;

@@ -132,7 +132,7 @@ impl Sender {
             ledger: ledger.clone(),
             state: store.clone(),
             crypto: Arc::new(NoKeys),
-            http: reqwest::Client::new(),
+            http: crate::network::client(),
             held: Arc::default(),
         };
         Self {

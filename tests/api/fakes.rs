@@ -409,7 +409,7 @@ impl Node {
             ledger: ledger.clone(),
             state: store.clone(),
             crypto: Arc::new(NoKeys),
-            http: reqwest::Client::new(),
+            http: crate::network::client(),
             held: Arc::default(),
         };
         let (gate, announced) = (readiness.clone(), submitted.clone());

@@ -1,8 +1,8 @@
 //! Paths, roles, keys, settings and acting nodes.
 
+use erawan::api::Outcome;
 use erawan::config::{ApiVersion, Environment, TlsFiles};
 use erawan::error::{Error, codes};
-use erawan::api::Outcome;
 use erawan::node::Role;
 use reqwest::Method;
 use serde_json::json;

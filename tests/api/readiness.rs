@@ -1,7 +1,7 @@
 //! The gate before the versioned API (spec/http-api.md 1.6).
 
-use erawan::error::codes;
 use erawan::api::Outcome;
+use erawan::error::codes;
 use erawan::job::{Kind, NewJob};
 use erawan::node::Role;
 use erawan::store::Accept;

@@ -9,9 +9,7 @@ use crate::node::Context;
 /// The table entry.
 pub fn endpoint() -> Endpoint {
     let path = "/as/payment_received_log/:request_id/:service_id";
-    Endpoint::post(path, Audience::As)
-        .path::<Wanted>()
-        .run(run)
+    Endpoint::post(path, Audience::As).path::<Wanted>().run(run)
 }
 
 async fn run(call: Call<Wanted>) -> Result<Outcome, Error> {

@@ -69,10 +69,7 @@ async fn run(call: Call<NoPath, Query>) -> Result<Outcome, Error> {
 }
 
 /// The IdPs that match parameters of the ledger's query.
-pub(super) async fn nodes(
-    context: &Context,
-    params: Map<String, Value>,
-) -> Result<Outcome, Error> {
+pub(super) async fn nodes(context: &Context, params: Map<String, Value>) -> Result<Outcome, Error> {
     let answer = ask(context, "GetIdpNodes", Value::Object(params)).await?;
     Ok(Outcome::Ok(member_list(answer, "node")))
 }

@@ -9,10 +9,13 @@ use crate::error::Error;
 
 /// The table entry.
 pub fn endpoint() -> Endpoint {
-    Endpoint::get("/utility/service_price_min_effective_datetime_delay", Audience::Everybody)
-        .without_acting_node()
-        .query::<Query>()
-        .run(run)
+    Endpoint::get(
+        "/utility/service_price_min_effective_datetime_delay",
+        Audience::Everybody,
+    )
+    .without_acting_node()
+    .query::<Query>()
+    .run(run)
 }
 
 #[derive(Deserialize, JsonSchema)]

@@ -9,10 +9,13 @@ use crate::error::Error;
 
 /// The table entry.
 pub fn endpoint() -> Endpoint {
-    Endpoint::get("/utility/suppressed_identity_modification_notification_node_ids/:node_id", Audience::Everybody)
-        .without_acting_node()
-        .path::<Path>()
-        .run(run)
+    Endpoint::get(
+        "/utility/suppressed_identity_modification_notification_node_ids/:node_id",
+        Audience::Everybody,
+    )
+    .without_acting_node()
+    .path::<Path>()
+    .run(run)
 }
 
 #[derive(Deserialize)]

@@ -6,9 +6,12 @@ use crate::error::Error;
 
 /// The table entry.
 pub fn endpoint() -> Endpoint {
-    Endpoint::get("/utility/suppressed_identity_modification_notification_node_ids", Audience::Everybody)
-        .without_acting_node()
-        .run(run)
+    Endpoint::get(
+        "/utility/suppressed_identity_modification_notification_node_ids",
+        Audience::Everybody,
+    )
+    .without_acting_node()
+    .run(run)
 }
 
 async fn run(call: Call) -> Result<Outcome, Error> {
