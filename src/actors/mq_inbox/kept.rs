@@ -75,6 +75,12 @@ impl Kept {
         self.next_place += 1;
     }
 
+    /// How many are kept.
+    #[cfg(test)]
+    pub fn len(&self) -> usize {
+        self.messages.len()
+    }
+
     /// Keeps an error of the queue, one of each code.
     pub fn add_error(&mut self, error: MqError) {
         if self.errors.len() < ERRORS {

@@ -137,6 +137,8 @@ pub struct Inbox {
     actor: Addr<MqInbox>,
     standing: Arc<watch::Sender<Standing>>,
     state: watch::Receiver<InboxState>,
+    #[cfg(test)]
+    shared: Arc<Shared>,
 }
 
 impl Inbox {
@@ -198,6 +200,8 @@ impl MqInbox {
             task: None,
         };
         Inbox {
+            #[cfg(test)]
+            shared: inbox.shared.clone(),
             actor: inbox.start(),
             standing: Arc::new(standing),
             state: told,
