@@ -79,6 +79,9 @@ enum Command {
         /// How often a message that is not acknowledged is transmitted again.
         #[arg(long, default_value_t = 60_000)]
         retransmit_ms: u64,
+        /// Where to write down what came and what became of it.
+        #[arg(long)]
+        record: Option<PathBuf>,
     },
     /// A process of `bench jobs` and `bench recovery`.
     #[command(hide = true)]
@@ -148,6 +151,7 @@ async fn run(command: Option<Command>) -> io::Result<ExitCode> {
             port,
             mq_port,
             retransmit_ms,
+            record,
         }) => {
             let listen = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
             mq_service::serve(
@@ -156,6 +160,7 @@ async fn run(command: Option<Command>) -> io::Result<ExitCode> {
                     listen,
                     mq_port,
                     retransmit: Duration::from_millis(retransmit_ms),
+                    record,
                 },
                 stop(),
             )

@@ -12,7 +12,7 @@ use crate::store::{Attempt, Epoch};
 use super::backlog::{Backlog, Blocks, OpenJobs};
 
 /// Version of the link; master and workers must have the same.
-pub const PROTOCOL_VERSION: u32 = 3;
+pub const PROTOCOL_VERSION: u32 = 4;
 
 /// Payloads above this many bytes neither travel over the link nor stay in the
 /// dispatcher's memory: the job goes without its payload, and the worker that

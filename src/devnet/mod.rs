@@ -8,6 +8,7 @@ pub mod demo;
 pub mod genesis;
 pub mod keys;
 pub mod ledger;
+pub mod mq_record;
 pub mod mq_service;
 #[cfg(test)]
 mod mq_service_tests;

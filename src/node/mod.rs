@@ -3,6 +3,7 @@
 mod activity;
 mod check;
 mod context;
+mod inbox;
 mod master_side;
 mod parts;
 mod queue_limit;
@@ -115,12 +116,13 @@ async fn serve(config: Arc<Config>, stop: Stop) -> io::Result<()> {
         }
         (_, None) => Some(WorkerSide::start(&parts, &readiness, Link::Grpc).await?),
     };
+    let inbox = inbox::start(&parts, &readiness, worker.as_ref())?;
     let (stop_terms, stopping) = watch::channel(false);
     let mut terms = std::pin::pin!(async {
         match config.mode {
             Mode::Worker => std::future::pending().await,
             Mode::Standalone | Mode::Master => {
-                terms::serve(&parts, &readiness, place, standing, stopping).await
+                terms::serve(&parts, &readiness, &inbox, place, standing, stopping).await
             }
         }
     });
@@ -159,6 +161,9 @@ async fn serve(config: Arc<Config>, stop: Stop) -> io::Result<()> {
         // A standalone worker finishes while its master is still there.
         Why::Told | Why::NoWorker => tokio::join!(stop_worker, terms).1,
     };
+    if let Some(inbox) = &inbox {
+        inbox.stop().await;
+    }
     if let Some(admin) = admin
         && tokio::time::timeout(ADMIN_STOP, admin.stop())
             .await

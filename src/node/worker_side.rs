@@ -7,13 +7,14 @@ use std::time::Duration;
 use actix::Arbiter;
 use futures_util::FutureExt;
 use parking_lot::RwLock;
+use tokio::sync::watch;
 
 use super::Role;
 use super::activity::Activity;
 use super::parts::{Parts, read_tls};
 use super::readiness::ReadinessWatch;
 use super::runner::NodeRunner;
-use crate::actors::master_link::ChainHook;
+use crate::actors::master_link::{ChainHook, LinkState};
 use crate::cluster::local::Port;
 use crate::cluster::message::Chain;
 use crate::cluster::{self, Backlog, BacklogBoard, OpenJobs, Worker, WorkerHandle, WorkerOptions};
@@ -104,6 +105,21 @@ impl WorkerSide {
             api,
             is_store_remote: config.store == StoreChoice::Embedded && config.mode == Mode::Worker,
         })
+    }
+
+    /// Announces jobs that this process has accepted.
+    pub fn announcer(&self) -> Arc<dyn Fn(Vec<Job>) + Send + Sync> {
+        let worker = Arc::downgrade(&self.worker);
+        Arc::new(move |jobs| {
+            if let Some(worker) = worker.upgrade() {
+                worker.submit(jobs);
+            }
+        })
+    }
+
+    /// The connection to the master.
+    pub fn link_state(&self) -> watch::Receiver<LinkState> {
+        self.worker.link_state()
     }
 
     /// Resolves when this worker will not run anything any more.

@@ -358,6 +358,10 @@ pub trait Store: State {
     /// A job that ended as failed and is kept; `None` if there is none.
     async fn failed_job(&self, id: JobId) -> Result<Option<FailedJob>, StoreError>;
 
+    /// Which of these sources are remembered, in the order asked: a job that has
+    /// one of them would be left out of an [`Store::accept`].
+    async fn known_sources(&self, sources: &[String]) -> Result<Vec<bool>, StoreError>;
+
     /// How many jobs there are.
     async fn counts(&self) -> Result<Counts, StoreError>;
 

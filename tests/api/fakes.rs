@@ -244,6 +244,10 @@ impl Store for FakeStore {
         not_asked()
     }
 
+    async fn known_sources(&self, _: &[String]) -> Result<Vec<bool>, StoreError> {
+        not_asked()
+    }
+
     async fn counts(&self) -> Result<Counts, StoreError> {
         not_asked()
     }

@@ -45,6 +45,7 @@ on_every_engine! {
     accept:
         a_source_is_accepted_once,
         a_source_is_known_within_one_accept_and_to_commits,
+        sources_are_known_from_their_accept_on,
         a_job_that_is_open_is_not_accepted_again,
         an_accept_without_a_source_is_never_a_duplicate,
         a_guard_that_does_not_hold_leaves_nothing,

@@ -228,6 +228,10 @@ impl Store for MemoryStore {
         not_used()
     }
 
+    async fn known_sources(&self, _: &[String]) -> Result<Vec<bool>, StoreError> {
+        not_used()
+    }
+
     async fn counts(&self) -> Result<Counts, StoreError> {
         not_used()
     }

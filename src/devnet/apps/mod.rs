@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 use tokio::sync::Semaphore;
 
 pub use client::{ApiClient, CallCounts};
-pub use record::{Ending, Record, Seen, Totals};
+pub use record::{Ending, Record, Seen, Took, Totals};
 
 use crate::crypto::signature;
 use receiver::Receiver;

@@ -22,6 +22,9 @@ const END_PATIENCE: Duration = Duration::from_secs(35);
 const STARTING: Duration = Duration::from_secs(5);
 const PROBE_TIMEOUT: Duration = Duration::from_secs(2);
 
+/// Name of the server with all stores.
+pub(super) const REDIS: &str = "redis";
+
 /// What can be hit, by the name of its [`Target`].
 pub(super) struct Victim<'a> {
     pub target: Target,
@@ -84,7 +87,7 @@ pub(super) fn of(network: &mut Network) -> Vec<Victim<'_>> {
     if let Some(port) = redis_port {
         victims.push(Victim {
             target: Target {
-                name: "redis".to_owned(),
+                name: REDIS.to_owned(),
                 kind: TargetKind::Redis,
             },
             body: Mutex::new(Body::Redis(&mut network.redis)),

@@ -199,6 +199,12 @@ impl Network {
         Ok(network)
     }
 
+    /// Where a node's message queue service writes down what came, if it does.
+    pub fn message_record(&self, node_id: &str) -> PathBuf {
+        let folder = self.directory.join("logs");
+        folder.join(format!("{node_id}-mq.messages.jsonl"))
+    }
+
     fn log(&self, name: &str) -> PathBuf {
         self.directory.join("logs").join(format!("{name}.log"))
     }
@@ -288,7 +294,7 @@ impl Network {
     }
 
     fn start_mq(&mut self, options: &NetworkOptions, plan: &NodePlan) -> io::Result<()> {
-        let arguments = vec![
+        let mut arguments = vec![
             "devnet-mq".to_owned(),
             "--node-id".to_owned(),
             plan.node_id.clone(),
@@ -299,6 +305,10 @@ impl Network {
             "--retransmit-ms".to_owned(),
             options.retransmit.as_millis().to_string(),
         ];
+        if options.record_messages {
+            let record = self.message_record(&plan.node_id);
+            arguments.extend(["--record".to_owned(), record.display().to_string()]);
+        }
         let name = format!("{}-mq", plan.node_id);
         self.start_service(ServiceKind::MessageQueue, &name, plan.mq_grpc, arguments)
     }

@@ -67,6 +67,8 @@ pub struct NetworkOptions {
     pub settings: Vec<(String, String)>,
     /// How often message queue services repeat what is not acknowledged.
     pub retransmit: Duration,
+    /// Whether they write down what came and what became of it.
+    pub record_messages: bool,
 }
 
 /// The network of the demo.
@@ -85,6 +87,7 @@ impl Default for NetworkOptions {
             log_level: "info".to_owned(),
             settings: Vec::new(),
             retransmit: Duration::from_secs(60),
+            record_messages: false,
         }
     }
 }

@@ -127,12 +127,17 @@ fn write(command: &mut Cmd, change: &Write) {
 
 fn job(command: &mut Cmd, new: &NewJob, accepted_at: Millis) {
     let source = match &new.source {
-        Some(source) => format!("source:{source}"),
+        Some(source) => source_name(source),
         None => String::new(),
     };
     command.arg(&new.id.as_bytes()[..]).arg(source);
     command.arg(line_name(new));
     command.arg(record::unnumbered(new, accepted_at));
+}
+
+/// Name of the key that is there while a source is remembered.
+pub(super) fn source_name(source: &str) -> String {
+    format!("source:{source}")
 }
 
 /// Name of the key of a job's line; empty if it is in none.

@@ -507,6 +507,18 @@ impl Store for RedisStore {
         Ok(entry.map(|entry| record::read_failed(id, &entry)))
     }
 
+    async fn known_sources(&self, sources: &[String]) -> Result<Vec<bool>, StoreError> {
+        if sources.is_empty() {
+            return Ok(Vec::new());
+        }
+        let mut command = redis::cmd("MGET");
+        for source in sources {
+            command.arg(self.key(&arguments::source_name(source)));
+        }
+        let found: Vec<Option<Vec<u8>>> = self.read(&self.reads.known_sources, &command).await?;
+        Ok(found.iter().map(Option::is_some).collect())
+    }
+
     async fn counts(&self) -> Result<Counts, StoreError> {
         self.check_history().await?;
         let of = |command: &str, key: &str| {

@@ -303,6 +303,11 @@ impl Store for RemoteStore {
         exchange!(self, Call::FailedJob(id), Reply::FailedJob(job) => job)
     }
 
+    async fn known_sources(&self, sources: &[String]) -> Result<Vec<bool>, StoreError> {
+        let call = Call::KnownSources(sources.to_vec());
+        exchange!(self, call, Reply::KnownSources(known) => known)
+    }
+
     async fn counts(&self) -> Result<Counts, StoreError> {
         exchange!(self, Call::Counts, Reply::Counts(counts) => counts)
     }

@@ -2,16 +2,16 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
-use actix::Addr;
 use async_trait::async_trait;
+use futures_util::FutureExt;
 use parking_lot::Mutex;
 use tokio::sync::watch;
 
-use super::mq_inbox::{InboxState, MqInbox, Options, Stop};
-use crate::config::QueueLimits;
+use super::{Duty, Inbox, InboxState, Lead, MqInbox, OnAccepted, Options};
+use crate::config::{Config, QueueLimits};
 use crate::delivery::message::OutboundMessage;
 use crate::devnet::{mq_service, ports};
 use crate::job::{Column, Commit, Job, JobId, Kind, Millis, NewJob, Row, Table};
@@ -23,12 +23,16 @@ use crate::store::*;
 
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// Remembers what it accepted; can be down, or know a later master.
+/// Remembers what it accepted; can be down.
 #[derive(Default)]
 struct FakeStore {
     accepted: Mutex<Vec<Job>>,
     failure: Mutex<Option<StoreError>>,
+    /// An accept that has a job of this key meets something unreadable.
+    unreadable: Mutex<Option<String>>,
     panics: AtomicBool,
+    accepts: AtomicUsize,
+    questions: AtomicUsize,
 }
 
 fn unused() -> StoreError {
@@ -54,10 +58,16 @@ impl State for FakeStore {
 #[async_trait]
 impl Store for FakeStore {
     async fn accept(&self, accept: Accept) -> Result<Accepted, StoreError> {
-        assert_eq!(accept.epoch, Some(Epoch(7)));
-        assert!(!self.panics.load(Ordering::SeqCst), "a defect");
+        assert_eq!(accept.epoch, None, "any process of the node may");
+        self.accepts.fetch_add(1, Ordering::SeqCst);
+        assert!(!self.panics.swap(false, Ordering::SeqCst), "a defect");
         if let Some(failure) = self.failure.lock().clone() {
             return Err(failure);
+        }
+        let unreadable = self.unreadable.lock().clone();
+        let mut keys = accept.jobs.iter().map(|job| &*job.key);
+        if keys.any(|key| Some(key) == unreadable.as_deref()) {
+            return Err(StoreError::Corrupt("its line".to_owned()));
         }
         let mut accepted = self.accepted.lock();
         let (mut jobs, mut duplicates) = (Vec::new(), Vec::new());
@@ -127,6 +137,19 @@ impl Store for FakeStore {
         Err(unused())
     }
 
+    async fn known_sources(&self, sources: &[String]) -> Result<Vec<bool>, StoreError> {
+        self.questions.fetch_add(1, Ordering::SeqCst);
+        if let Some(failure) = self.failure.lock().clone() {
+            return Err(failure);
+        }
+        let accepted = self.accepted.lock();
+        let is_known = |source: &String| {
+            let mut known = accepted.iter().map(|job| job.new.source.as_ref());
+            known.any(|known| known == Some(source))
+        };
+        Ok(sources.iter().map(is_known).collect())
+    }
+
     async fn counts(&self) -> Result<Counts, StoreError> {
         Ok(Counts::default())
     }
@@ -151,6 +174,7 @@ fn service_options(node_id: &str) -> mq_service::Options {
         listen: SocketAddr::from(([127, 0, 0, 1], free_port())),
         mq_port: free_port(),
         retransmit: Duration::from_secs(60),
+        record: None,
     }
 }
 
@@ -160,42 +184,53 @@ fn start_service(options: &mq_service::Options) {
 
 struct Node {
     store: Arc<FakeStore>,
+    /// What its dispatcher was told, as the master.
     dispatched: Arc<Mutex<Vec<Job>>>,
-    inbox: Addr<MqInbox>,
+    /// What it announced otherwise.
+    announced: Arc<Mutex<Vec<Job>>>,
+    inbox: Inbox,
+    lead: Option<Lead>,
     state: watch::Receiver<InboxState>,
     service: mq_service::Options,
     queue: Arc<QueueLimit>,
 }
 
 impl Node {
-    /// An inbox of idp1 at this service, which is started separately.
+    /// The inbox of idp1's master at this service, which is started separately.
     fn start(service: mq_service::Options) -> Self {
-        let store = Arc::new(FakeStore::default());
-        let dispatched = Arc::new(Mutex::new(Vec::new()));
-        let on_accepted = {
-            let dispatched = dispatched.clone();
-            Arc::new(move |jobs: Vec<Job>| dispatched.lock().extend(jobs))
-        };
+        let mut node = Self::second(service, Arc::default());
+        node.lead = Some(node.inbox.lead(told(&node.dispatched)));
+        node
+    }
+
+    /// The inbox of another process of idp1.
+    fn second(service: mq_service::Options, store: Arc<FakeStore>) -> Self {
         let config = testing::config("idp1", service.listen);
+        Self::with(service, store, &config)
+    }
+
+    fn with(service: mq_service::Options, store: Arc<FakeStore>, config: &Config) -> Self {
+        let announced = Arc::default();
         let queue = Arc::new(QueueLimit::new(QueueLimits {
             jobs: 100,
             bytes: 1_000_000,
         }));
-        let (inbox, state) = MqInbox::launch(Options {
+        let inbox = MqInbox::launch(Options {
             node_id: "idp1".to_owned(),
             role: Role::Idp,
             binding_port: Some(service.mq_port),
             store: store.clone(),
-            epoch: Epoch(7),
-            client: MqClient::new(&config).unwrap(),
+            client: MqClient::new(config).unwrap(),
             queue: queue.clone(),
-            on_accepted,
+            on_accepted: told(&announced),
         });
         Self {
             store,
-            dispatched,
+            dispatched: Arc::default(),
+            announced,
+            state: inbox.state(),
             inbox,
-            state,
+            lead: None,
             service,
             queue,
         }
@@ -209,6 +244,11 @@ impl Node {
             .unwrap();
     }
 
+    /// How many messages are kept by its inbox.
+    fn inbox_keeps(&self) -> usize {
+        self.inbox.shared.kept.lock().len()
+    }
+
     fn message(&self, message_id: &str) -> OutboundMessage {
         OutboundMessage {
             message_id: message_id.to_owned(),
@@ -220,6 +260,22 @@ impl Node {
             request_id: "request".to_owned(),
         }
     }
+}
+
+fn told(jobs: &Arc<Mutex<Vec<Job>>>) -> OnAccepted {
+    let jobs = jobs.clone();
+    Arc::new(move |more| jobs.lock().extend(more))
+}
+
+/// Waits until something is so.
+async fn eventually(what: &str, condition: impl Fn() -> bool) {
+    let waiting = async {
+        while !condition() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    let waited = tokio::time::timeout(PATIENCE, waiting).await;
+    assert!(waited.is_ok(), "never: {what}");
 }
 
 /// A client of rp1's service.
@@ -279,12 +335,14 @@ async fn nothing_is_acknowledged_while_the_store_is_down() {
     let client = sender();
     let message = node.message("m_1");
     let sending = tokio::spawn(async move { send(&client, &message).await });
-    node.until(
-        |state| matches!(state, InboxState::Connecting { reason } if reason.contains("down")),
-    )
+    let store = node.store.clone();
+    eventually("it tries again", || {
+        store.accepts.load(Ordering::SeqCst) > 2
+    })
     .await;
     assert!(!sending.is_finished());
     assert!(node.dispatched.lock().is_empty());
+    assert_eq!(*node.state.borrow(), InboxState::Ready);
 
     *node.store.failure.lock() = None;
     tokio::time::timeout(PATIENCE, sending)
@@ -292,7 +350,6 @@ async fn nothing_is_acknowledged_while_the_store_is_down() {
         .unwrap()
         .unwrap();
     assert_eq!(node.dispatched.lock().len(), 1);
-    node.until(|state| *state == InboxState::Ready).await;
 }
 
 #[actix::test]
@@ -307,7 +364,8 @@ async fn nothing_is_taken_while_the_queue_is_full() {
     // The service hands each message to every subscriber.
     let config = testing::config("idp1", node.service.listen);
     let beside = MqClient::new(&config).unwrap();
-    let mut beside = beside.subscribe().await.unwrap();
+    let mut beside = beside.subscribe();
+    assert!(beside.message().now_or_never().is_none());
     let client = sender();
     let messages: Vec<OutboundMessage> = (0..3)
         .map(|number| node.message(&format!("m_{number}")))
@@ -358,22 +416,7 @@ async fn a_service_that_comes_later_is_found() {
 }
 
 #[actix::test]
-async fn a_deposed_master_takes_nothing_more() {
-    let service = service_options("idp1");
-    start_service(&service);
-    let mut node = Node::start(service);
-    node.until(|state| *state == InboxState::Ready).await;
-    *node.store.failure.lock() = Some(StoreError::Deposed { current: Epoch(8) });
-    let client = sender();
-    let message = node.message("m_1");
-    let sending = tokio::spawn(async move { send(&client, &message).await });
-    node.until(|state| *state == InboxState::Deposed).await;
-    assert!(!sending.is_finished());
-    sending.abort();
-}
-
-#[actix::test]
-async fn an_inbox_that_ends_by_a_defect_says_that_it_has_ended() {
+async fn an_inbox_goes_on_after_a_defect() {
     let service = service_options("idp1");
     start_service(&service);
     let mut node = Node::start(service);
@@ -382,8 +425,14 @@ async fn an_inbox_that_ends_by_a_defect_says_that_it_has_ended() {
     let client = sender();
     let message = node.message("m_1");
     let sending = tokio::spawn(async move { send(&client, &message).await });
-    node.until(|state| *state == InboxState::Stopped).await;
+    node.until(
+        |state| matches!(state, InboxState::Connecting { reason } if reason.contains("defect")),
+    )
+    .await;
+    node.until(|state| *state == InboxState::Ready).await;
     sending.abort();
+    send(&sender(), &node.message("m_2")).await;
+    assert_eq!(node.dispatched.lock().len(), 1);
 }
 
 #[actix::test]
@@ -392,11 +441,7 @@ async fn it_stops_when_asked() {
     start_service(&service);
     let mut node = Node::start(service);
     node.until(|state| *state == InboxState::Ready).await;
-    let stopping = node.inbox.send(Stop);
-    tokio::time::timeout(PATIENCE, stopping)
-        .await
-        .unwrap()
-        .unwrap();
+    node.inbox.stop().await;
     assert_eq!(*node.state.borrow(), InboxState::Stopped);
 }
 
@@ -425,4 +470,151 @@ async fn errors_of_the_queue_reach_the_error_callback() {
     let body: serde_json::Value = serde_json::from_str(&callback.body).unwrap();
     assert_eq!(body["action"], "onMessage");
     assert_eq!(body["error"]["code"], 10027);
+}
+
+/// The service sends the headers of its answer only with the first message.
+#[actix::test]
+async fn a_quiet_subscription_is_left_alone_whatever_the_time_limit_of_calls() {
+    let service = service_options("idp1");
+    start_service(&service);
+    let limit = Duration::from_millis(100);
+    let mut config = testing::config("idp1", service.listen);
+    config.grpc.call_timeout = limit;
+    let mut node = Node::with(service, Arc::default(), &config);
+    node.lead = Some(node.inbox.lead(told(&node.dispatched)));
+    node.until(|state| *state == InboxState::Ready).await;
+    node.state.borrow_and_update();
+    let changed = tokio::time::timeout(20 * limit, node.state.changed()).await;
+    assert!(changed.is_err(), "{:?}", node.state.borrow());
+    // At once, and not when its sender repeats it.
+    send(&sender(), &node.message("m_1")).await;
+    assert_eq!(node.dispatched.lock().len(), 1);
+}
+
+#[actix::test]
+async fn what_the_master_stores_costs_the_others_a_question_and_nothing_else() {
+    let service = service_options("idp1");
+    start_service(&service);
+    let mut master = Node::start(service.clone());
+    let mut worker = Node::second(service, master.store.clone());
+    master.until(|state| *state == InboxState::Ready).await;
+    worker.until(|state| *state == InboxState::Ready).await;
+    let client = sender();
+    for number in 0..5 {
+        send(&client, &master.message(&format!("m_{number}"))).await;
+    }
+    assert_eq!(master.dispatched.lock().len(), 5);
+    let accepts = master.store.accepts.load(Ordering::SeqCst);
+    let worker_has_kept = || worker.inbox_keeps();
+    eventually("the worker lets go of them", || worker_has_kept() == 0).await;
+    let questions = master.store.questions.load(Ordering::SeqCst);
+    assert!((1..=5).contains(&questions), "{questions}");
+    assert_eq!(master.store.accepts.load(Ordering::SeqCst), accepts);
+    assert_eq!(worker.announced.lock().len(), 0);
+}
+
+#[actix::test]
+async fn what_no_master_stores_is_stored_by_another_process_and_made_once() {
+    let service = service_options("idp1");
+    start_service(&service);
+    let store = Arc::<FakeStore>::default();
+    let mut second = Node::second(service.clone(), store.clone());
+    let mut alone = Node::second(service, store.clone());
+    alone.inbox.take(Duty::Alone);
+    second.until(|state| *state == InboxState::Ready).await;
+    alone.until(|state| *state == InboxState::Ready).await;
+    let client = sender();
+    send(&client, &second.message("m_1")).await;
+    assert_eq!(alone.announced.lock().len(), 1, "it sees no master");
+    eventually("the other one lets go", || second.inbox_keeps() == 0).await;
+    assert_eq!(store.accepted.lock().len(), 1);
+
+    // Also if it sees a master who does nothing.
+    alone.inbox.stop().await;
+    send(&client, &second.message("m_2")).await;
+    assert_eq!(second.announced.lock().len(), 1);
+    assert_eq!(store.accepted.lock().len(), 2);
+}
+
+/// The master died between storing and acknowledging.
+#[actix::test]
+async fn what_is_stored_and_not_acknowledged_is_acknowledged_by_another_process() {
+    let service = service_options("idp1");
+    start_service(&service);
+    let mut worker = Node::second(service, Arc::default());
+    worker.until(|state| *state == InboxState::Ready).await;
+    let client = sender();
+    send(&client, &worker.message("m_1")).await;
+    assert_eq!(worker.announced.lock().len(), 1);
+    worker.inbox.take(Duty::Alone);
+    // Known to the store, and new to the service.
+    send(&client, &worker.message("m_1")).await;
+    assert_eq!(worker.announced.lock().len(), 1);
+    worker.inbox.take(Duty::Second);
+    let message = worker.message("m_1");
+    let sending = tokio::spawn(async move { send(&client, &message).await });
+    eventually("it came", || worker.inbox_keeps() == 1).await;
+    worker.inbox.take(Duty::Alone);
+    tokio::time::timeout(PATIENCE, sending)
+        .await
+        .unwrap()
+        .unwrap();
+}
+
+#[actix::test]
+async fn what_came_while_the_store_was_away_is_stored_when_it_is_back() {
+    let service = service_options("idp1");
+    start_service(&service);
+    let mut worker = Node::second(service, Arc::default());
+    worker.inbox.take(Duty::Alone);
+    worker.until(|state| *state == InboxState::Ready).await;
+    *worker.store.failure.lock() = Some(StoreError::Unavailable("its master is away".to_owned()));
+    let client = sender();
+    let messages: Vec<_> = (0..3).map(|n| worker.message(&format!("m_{n}"))).collect();
+    let sending = tokio::spawn(async move {
+        let sent = messages.iter().map(|message| send(&client, message));
+        futures_util::future::join_all(sent).await;
+    });
+    eventually("they came", || worker.inbox_keeps() == 3).await;
+    assert_eq!(worker.store.accepted.lock().len(), 0);
+    *worker.store.failure.lock() = None;
+    worker.inbox.take(Duty::Second);
+    tokio::time::timeout(PATIENCE, sending)
+        .await
+        .unwrap()
+        .unwrap();
+    assert_eq!(worker.announced.lock().len(), 3);
+    assert_eq!(worker.inbox_keeps(), 0);
+}
+
+#[actix::test]
+async fn a_message_that_cannot_be_stored_does_not_hold_up_the_others() {
+    let service = service_options("idp1");
+    start_service(&service);
+    let mut node = Node::start(service);
+    node.until(|state| *state == InboxState::Ready).await;
+    *node.store.unreadable.lock() = Some("receive:rp1:m_bad".to_owned());
+    // All of them come in one batch.
+    *node.store.failure.lock() = Some(StoreError::Unavailable("down".to_owned()));
+    let client = sender();
+    let refused = tokio::spawn({
+        let (client, message) = (client.clone(), node.message("m_bad"));
+        async move { send(&client, &message).await }
+    });
+    let messages: Vec<_> = (0..3).map(|n| node.message(&format!("m_{n}"))).collect();
+    let sending = tokio::spawn(async move {
+        let sent = messages.iter().map(|message| send(&client, message));
+        futures_util::future::join_all(sent).await;
+    });
+    let came = || node.inbox_keeps() + node.store.accepted.lock().len();
+    eventually("they came", || came() >= 3).await;
+    *node.store.failure.lock() = None;
+    tokio::time::timeout(PATIENCE, sending)
+        .await
+        .unwrap()
+        .unwrap();
+    assert_eq!(node.dispatched.lock().len(), 3);
+    eventually("it is given up", || node.inbox_keeps() == 0).await;
+    assert!(!refused.is_finished(), "its sender must know");
+    refused.abort();
 }
