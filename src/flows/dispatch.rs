@@ -107,6 +107,7 @@ fn told_as(kind: Kind) -> Option<(&'static str, &'static str)> {
         | Kind::Noop
         | Kind::NoopChain
         | Kind::NoopOnce
+        | Kind::NoopStuck
         | Kind::Unreadable => None,
     }
 }

@@ -115,6 +115,10 @@ kinds! {
     /// AS: sign data with an external crypto service, then put it on its way to
     /// the ledger.
     AsSignData = "as.sign_data", Transactional;
+    /// Computes for so many milliseconds without yielding, as no handler should;
+    /// for `erawan bench exam`. Nothing but a tool with access to the store makes
+    /// one.
+    NoopStuck = "bench.noop_stuck", Transactional;
 }
 
 impl Kind {

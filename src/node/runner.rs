@@ -1,7 +1,7 @@
 //! Which handler runs a job.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 
@@ -51,6 +51,7 @@ impl NodeRunner {
             Kind::DeliverMessage => message::run_deliver(context, self.mq.as_ref(), job).await,
             Kind::DeliverCallback => callback::run_deliver(context, &self.callbacks, job).await,
             Kind::Noop | Kind::NoopChain | Kind::NoopOnce => Ok(Run::Commit(Commit::nothing())),
+            Kind::NoopStuck => Ok(stuck(job.payload()?)),
             Kind::Unreadable => Ok(Run::Commit(Commit::failed("the job cannot be read"))),
             Kind::LedgerReplaced
             | Kind::RpIdpResponse
@@ -75,6 +76,18 @@ impl NodeRunner {
             | Kind::NodeMqRegistered => flows::dispatch::run(context, job).await,
         }
     }
+}
+
+/// Longest time that a `bench.noop_stuck` computes.
+const MOST_STUCK: Duration = Duration::from_secs(60);
+
+/// What a defective handler would do.
+fn stuck(milliseconds: u64) -> Run {
+    let until = Instant::now() + Duration::from_millis(milliseconds).min(MOST_STUCK);
+    while Instant::now() < until {
+        std::hint::spin_loop();
+    }
+    Run::Commit(Commit::nothing())
 }
 
 #[async_trait]
