@@ -94,11 +94,11 @@ impl MasterSide {
         let operators = (config.mode == Mode::Standalone)
             .then(|| serve_operators(config, &master))
             .flatten();
-        let watcher = start_watcher(parts, term.epoch(), master.dispatcher());
+        let watcher = start_watcher(parts, term.epoch(), master.dispatcher()).await?;
         readiness.watch_blocks(watcher.state());
         tokio::spawn(show_blocks(watcher.state(), parts.backlog.clone()));
         let queue = readiness.queue();
-        let inbox = start_inbox(parts, term.epoch(), queue, master.dispatcher())?;
+        let inbox = start_inbox(parts, term.epoch(), queue, master.dispatcher()).await?;
         Ok(Self {
             master,
             watcher,
@@ -174,11 +174,15 @@ fn serve_operators(config: &Config, master: &MasterHandle) -> Option<OperatorSoc
     }
 }
 
-fn start_watcher(parts: &Parts, epoch: Epoch, dispatcher: Addr<Dispatcher>) -> LedgerWatcher {
+async fn start_watcher(
+    parts: &Parts,
+    epoch: Epoch,
+    dispatcher: Addr<Dispatcher>,
+) -> io::Result<LedgerWatcher> {
     let config = &parts.config;
     let (cached, told) = (parts.cached.clone(), dispatcher.clone());
     let (asked, limit) = (dispatcher.clone(), config.queue.jobs);
-    LedgerWatcher::start(WatcherOptions {
+    let options = WatcherOptions {
         client: parts.client.clone(),
         store: parts.store.clone(),
         epoch,
@@ -212,7 +216,9 @@ fn start_watcher(parts: &Parts, epoch: Epoch, dispatcher: Addr<Dispatcher>) -> L
         room: Arc::new(move || room_for_blocks(asked.clone(), limit).boxed()),
         ndid_node: config.ndid_node,
         timing: Timing::new(config.tendermint.max_sync_check_interval),
-    })
+    };
+    // Blocks are foreign.
+    parts.intake.make(|| LedgerWatcher::start(options)).await
 }
 
 /// Shows the blocks that are being worked on, until the watcher ends.
@@ -237,7 +243,7 @@ async fn room_for_blocks(dispatcher: Addr<Dispatcher>, limit: u64) {
     }
 }
 
-fn start_inbox(
+async fn start_inbox(
     parts: &Parts,
     epoch: Epoch,
     queue: &Arc<QueueLimit>,
@@ -246,14 +252,16 @@ fn start_inbox(
     if parts.context.role == Role::Ndid {
         return Ok(None);
     }
+    let config = parts.config.clone();
+    let client = parts.intake.make(move || MqClient::new(&config)).await?;
     let config = &parts.config;
-    let inbox = MqInbox::launch(mq_inbox::Options {
+    let options = mq_inbox::Options {
         node_id: config.node_id.clone(),
         role: parts.context.role,
         binding_port: config.has_mq_address().then_some(config.mq.binding_port),
         store: parts.store.clone(),
         epoch,
-        client: MqClient::new(config).map_err(io::Error::other)?,
+        client: client.map_err(io::Error::other)?,
         queue: queue.clone(),
         on_accepted: Arc::new(move |jobs| {
             let handed = dispatcher.send(Submit(jobs));
@@ -261,6 +269,8 @@ fn start_inbox(
                 let _ = handed.await;
             });
         }),
-    });
+    };
+    // Messages are foreign.
+    let inbox = parts.intake.make(|| MqInbox::launch(options)).await?;
     Ok(Some(inbox))
 }

@@ -58,7 +58,9 @@ impl WorkerSide {
     /// When the API's port cannot be had, or a certificate cannot be used.
     pub async fn start(parts: &Parts, readiness: &ReadinessWatch, link: Link) -> io::Result<Self> {
         let config = &parts.config;
-        let mq = Arc::new(MqClient::new(config).map_err(io::Error::other)?);
+        let of_client = config.clone();
+        let mq = parts.intake.make(move || MqClient::new(&of_client)).await?;
+        let mq = Arc::new(mq.map_err(io::Error::other)?);
         let callbacks = CallbackClient::new(config).map_err(io::Error::other)?;
         let activity = Arc::new(Activity::default());
         let runner = NodeRunner::new(
@@ -74,7 +76,7 @@ impl WorkerSide {
             Link::Grpc => cluster::Link::Grpc {
                 masters: config.link.masters.clone(),
                 tls: read_tls(config.grpc.tls.as_ref())?,
-                // This one, where what jobs read and send comes from.
+                // This one: the pulse.
                 thread: Some(Arbiter::current()),
             },
         };
@@ -94,7 +96,8 @@ impl WorkerSide {
             }),
         }));
         distrust_memory_without_master(&worker, parts.cached.clone(), told);
-        keep_registered(parts, readiness, &worker);
+        let registering = keep_registered(parts, readiness, &worker);
+        parts.intake.make(|| tokio::spawn(registering)).await?;
         let api = start_api(parts, readiness, &worker, activity, mq).await?;
         Ok(Self {
             worker,
@@ -203,12 +206,16 @@ fn distrust_memory_without_master(
 /// process has seen it there; never again after that, lest two processes with
 /// different addresses take turns. Several may try at once: the jobs have one
 /// source.
-fn keep_registered(parts: &Parts, readiness: &ReadinessWatch, worker: &Arc<WorkerHandle>) {
+fn keep_registered(
+    parts: &Parts,
+    readiness: &ReadinessWatch,
+    worker: &Arc<WorkerHandle>,
+) -> impl Future<Output = ()> + use<> {
     let readiness = readiness.clone();
     let context = parts.context.clone();
     let store = parts.store.clone();
     let worker = Arc::downgrade(worker);
-    tokio::spawn(async move {
+    async move {
         while !readiness.is_registered()
             && let Some(worker) = worker.upgrade()
         {
@@ -225,7 +232,7 @@ fn keep_registered(parts: &Parts, readiness: &ReadinessWatch, worker: &Arc<Worke
             drop(worker);
             tokio::time::sleep(REGISTRATION_POLL).await;
         }
-    });
+    }
 }
 
 async fn start_api(
@@ -238,7 +245,7 @@ async fn start_api(
     let queue = readiness.queue().clone();
     let readiness = readiness.clone();
     let announced = Arc::downgrade(worker);
-    let service = follow_mq_service(mq);
+    let service = parts.intake.make(|| follow_mq_service(mq)).await?;
     let work = Work {
         backlog: parts.backlog.clone(),
         activity,
