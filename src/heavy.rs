@@ -4,6 +4,7 @@
 //! does waits for more than the processor's next turn. What is known to be small
 //! is done where it is needed; [`SMALL`] says what that is.
 
+use std::cell::Cell;
 use std::num::NonZeroUsize;
 use std::sync::LazyLock;
 
@@ -59,7 +60,12 @@ impl Heavy {
     }
 }
 
+thread_local! {
+    static IS_HEAVY: Cell<bool> = const { Cell::new(false) };
+}
+
 fn stand_back() {
+    IS_HEAVY.set(true);
     if let Err(error) = rustix::process::nice(STAND_BACK) {
         tracing::warn!(%error, "heavy work has the priority of everything else");
     }
@@ -67,12 +73,15 @@ fn stand_back() {
 
 /// Does some work there, when its turn comes. `bytes`: most memory that it
 /// takes. A caller that goes away before its turn has come takes none; a panic
-/// is the caller's.
+/// is the caller's. Heavy work that has more of it does that at once.
 pub async fn run<T: Send + 'static>(
     whose: Whose,
     bytes: usize,
     work: impl Future<Output = T> + Send + 'static,
 ) -> T {
+    if IS_HEAVY.get() {
+        return work.await;
+    }
     let heavy = &*HEAVY;
     // What is larger than everything has it to itself.
     let units = u32::try_from(bytes.div_ceil(UNIT)).map_or(MEMORY, |units| units.min(MEMORY));
@@ -99,6 +108,18 @@ pub async fn compute<T: Send + 'static>(
     work: impl FnOnce() -> T + Send + 'static,
 ) -> T {
     run(whose, bytes, async move { work() }).await
+}
+
+/// The same for what takes so many bytes, unless that is [`SMALL`].
+pub async fn compute_if_large<T: Send + 'static>(
+    whose: Whose,
+    bytes: usize,
+    work: impl FnOnce() -> T + Send + 'static,
+) -> T {
+    match bytes <= SMALL {
+        true => work(),
+        false => compute(whose, bytes, work).await,
+    }
 }
 
 /// Whoever waits no longer has no use for the rest of it.
@@ -139,7 +160,6 @@ mod tests {
         // All places of strangers are taken, and others do not notice.
         assert_eq!(compute(Whose::Nodes, 1, || 7).await, 7);
         assert_eq!(compute(Whose::Calls, usize::MAX, || 8).await, 8);
-        let each = HEAVY.places.len();
         for work in works {
             release.notify_one();
             // Whoever runs may take the permit of another.
@@ -149,7 +169,6 @@ mod tests {
             }
         }
         let cores = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
-        assert_eq!(each, 3);
         assert!(most.load(Ordering::SeqCst) <= (cores - 1).div_ceil(3).max(1));
     }
 
@@ -162,6 +181,12 @@ mod tests {
             assert_eq!(panic.downcast_ref::<&str>(), Some(&"poison"));
         }
         assert_eq!(compute(Whose::Nodes, 1, || 7).await, 7);
+    }
+
+    #[tokio::test]
+    async fn work_within_work_does_not_wait_for_itself() {
+        let inner = || compute(Whose::Strangers, 1, || 7);
+        assert_eq!(run(Whose::Strangers, 1, async move { inner().await }).await, 7);
     }
 
     #[tokio::test]

@@ -19,7 +19,7 @@ use tonic::{Status, Streaming};
 
 use crate::delivery::{callback, reconnect_backoff};
 use crate::error::{Error, codes};
-use crate::job::{Job, Kind, Millis, NewJob};
+use crate::job::{Job, Kind, Millis, NewJob, message_key};
 use crate::mq::client::MqClient;
 use crate::mq::inbound::RawMessage;
 use crate::node::{QueueLimit, Role};
@@ -396,7 +396,8 @@ fn receive_job(message: InboundMessage, received_at: Millis) -> NewJob {
     let id = raw.id();
     // With a digest: whoever guesses an id cannot suppress the message that has it.
     let digest = hex::encode(&sha256(&raw.bytes)[..8]);
-    NewJob::new(Kind::MqReceive, format!("receive:{id}"), &raw).source(format!("mq:{id}:{digest}"))
+    let key = message_key(&raw.sender_id, &raw.message_id);
+    NewJob::new(Kind::MqReceive, key, &raw).source(format!("mq:{id}:{digest}"))
 }
 
 fn error_job(role: Role, error: &MqError) -> NewJob {

@@ -150,9 +150,7 @@ impl Unparsed {
 
     /// The body as JSON.
     pub fn parse(mut self) -> Result<Value, BodyError> {
-        if !self.is_small() {
-            pulse::keep_off("parsing a body");
-        }
+        pulse::keep_off("parsing a body");
         let bytes = inflate(self.packed, self.encoding, &mut self.share)?;
         parse(&decode(bytes, self.charset))
     }

@@ -119,6 +119,8 @@ kinds! {
     /// for `erawan bench exam`. Nothing but a tool with access to the store makes
     /// one.
     NoopStuck = "bench.noop_stuck", Transactional;
+    /// A message has waited too long for a block far above the ledger.
+    MqGiveUp = "mq.give_up", Transactional;
 }
 
 impl Kind {

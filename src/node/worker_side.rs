@@ -24,6 +24,7 @@ use crate::http::{self, MessageQueueService, ServerHandle, ServerOptions, Status
 use crate::job::{Job, Kind, Millis};
 use crate::ledger::{CachedLedger, ChainUpdate, LedgerClient};
 use crate::mq::client::MqClient;
+use crate::mq::held::Held;
 use crate::store::Accepted;
 
 const API_THREADS: usize = 2;
@@ -93,6 +94,7 @@ impl WorkerSide {
                 client: parts.client.clone(),
                 cached: parts.cached.clone(),
                 backlog: told.clone(),
+                held: parts.context.held.clone(),
             }),
         }));
         distrust_memory_without_master(&worker, parts.cached.clone(), told);
@@ -159,6 +161,7 @@ struct MasterNews {
     cached: Arc<CachedLedger>,
     /// `None` in one process with the master.
     backlog: Option<Arc<BacklogBoard>>,
+    held: Arc<Held>,
 }
 
 impl ChainHook for MasterNews {
@@ -176,6 +179,7 @@ impl ChainHook for MasterNews {
     }
 
     fn backlog_told(&self, backlog: Backlog) {
+        self.held.share_among(backlog.workers);
         if let Some(board) = &self.backlog {
             board.tell(Some(backlog));
         }
@@ -289,9 +293,9 @@ impl Work {
     /// only what it runs itself; and of calls of the crypto service that are
     /// under way, every process knows only its own.
     fn status(&self) -> Status {
-        let Backlog { jobs, blocks } = self.backlog.latest().unwrap_or_else(|| Backlog {
+        let Backlog { jobs, blocks, .. } = self.backlog.latest().unwrap_or_else(|| Backlog {
             jobs: self.own(),
-            blocks: None,
+            ..Backlog::default()
         });
         Status {
             message_queue_service: None,
