@@ -2,6 +2,7 @@
 
 mod cluster;
 mod cpu;
+pub mod exam;
 pub mod flow;
 pub mod jobs;
 pub mod node;
@@ -24,6 +25,8 @@ pub enum Bench {
     Soak(soak::SoakArguments),
     /// How long it takes to recover from a death, and what durability costs.
     Recovery(recovery::RecoveryArguments),
+    /// What strangers and a stuck handler do to a node.
+    Exam(exam::ExamArguments),
 }
 
 /// Runs a benchmark.
@@ -36,6 +39,7 @@ pub async fn run(bench: Bench) -> io::Result<ExitCode> {
         Bench::Jobs(arguments) => jobs::run(arguments).await,
         Bench::Soak(arguments) => soak::run(arguments).await,
         Bench::Recovery(arguments) => recovery::run(arguments).await,
+        Bench::Exam(arguments) => exam::run(arguments).await,
     }
 }
 

@@ -451,7 +451,12 @@ fn heartbeat(backlog: Option<Backlog>) -> proto::Heartbeat {
 }
 
 impl From<Backlog> for proto::Backlog {
-    fn from(Backlog { jobs, blocks }: Backlog) -> Self {
+    fn from(backlog: Backlog) -> Self {
+        let Backlog {
+            jobs,
+            blocks,
+            workers,
+        } = backlog;
         Self {
             outbound_messages: jobs.outbound_messages,
             inbound_messages: jobs.inbound_messages,
@@ -459,6 +464,7 @@ impl From<Backlog> for proto::Backlog {
             crypto_retries: jobs.crypto_retries,
             first_block: blocks.map_or(0, |blocks| blocks.first),
             last_block: blocks.map_or(0, |blocks| blocks.last),
+            workers,
         }
     }
 }
@@ -477,6 +483,7 @@ impl From<proto::Backlog> for Backlog {
                 crypto_retries: backlog.crypto_retries,
             },
             blocks: (blocks.first > 0).then_some(blocks),
+            workers: backlog.workers,
         }
     }
 }

@@ -97,6 +97,7 @@ fn told_as(kind: Kind) -> Option<(&'static str, &'static str)> {
         | Kind::AsSignData => Some(("as", AS)),
         Kind::NodeMqRegistered
         | Kind::MqReceive
+        | Kind::MqGiveUp
         | Kind::MqSend
         | Kind::LedgerTransact
         | Kind::LedgerConfirm
@@ -107,6 +108,7 @@ fn told_as(kind: Kind) -> Option<(&'static str, &'static str)> {
         | Kind::Noop
         | Kind::NoopChain
         | Kind::NoopOnce
+        | Kind::NoopStuck
         | Kind::Unreadable => None,
     }
 }

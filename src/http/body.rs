@@ -14,12 +14,13 @@ use actix_web::web::Payload;
 use bytes::{Bytes, BytesMut};
 use flate2::read::{MultiGzDecoder, ZlibDecoder};
 use futures_util::StreamExt;
-use serde_json::{Map, Value};
+use serde_json::Value;
 
-use self::text::{charset, decode, parse};
+use self::text::{Charset, charset, decode, parse};
 use super::answer::Answer;
 use crate::config::Api;
 use crate::error::{Error, codes};
+use crate::{heavy, pulse};
 
 /// Largest body, after inflation: 25 MiB.
 pub(super) const LIMIT: usize = 25 * 1024 * 1024;
@@ -122,12 +123,45 @@ enum Encoding {
     Deflate,
 }
 
+/// A body that has been read and not been looked at.
+pub(super) struct Unparsed {
+    packed: Bytes,
+    encoding: Encoding,
+    charset: Charset,
+    share: Share,
+}
+
+impl Unparsed {
+    /// Whether it costs so little that no other call on this thread will notice.
+    pub fn is_small(&self) -> bool {
+        match self.encoding {
+            Encoding::Identity => self.packed.len() <= heavy::SMALL,
+            Encoding::Gzip | Encoding::Deflate => self.packed.is_empty(),
+        }
+    }
+
+    /// What it takes to parse it and to work with it: its text twice, and values.
+    pub fn most_memory(&self) -> usize {
+        match self.encoding {
+            Encoding::Identity => 4 * self.packed.len(),
+            Encoding::Gzip | Encoding::Deflate => 4 * LIMIT,
+        }
+    }
+
+    /// The body as JSON.
+    pub fn parse(mut self) -> Result<Value, BodyError> {
+        pulse::keep_off("parsing a body");
+        let bytes = inflate(self.packed, self.encoding, &mut self.share)?;
+        parse(&decode(bytes, self.charset))
+    }
+}
+
 /// Reads the body of a call as JSON. No body, or one of another media type, is `{}`.
 pub(super) async fn read(
     request: &HttpRequest,
     mut payload: Payload,
     budget: &Budget,
-) -> Result<Value, BodyError> {
+) -> Result<Unparsed, BodyError> {
     let reading = read_in_time(request, &mut payload, budget);
     let result = match tokio::time::timeout(TIME_LIMIT, reading).await {
         Ok(result) => result,
@@ -144,14 +178,19 @@ async fn read_in_time(
     request: &HttpRequest,
     payload: &mut Payload,
     budget: &Budget,
-) -> Result<Value, BodyError> {
+) -> Result<Unparsed, BodyError> {
     let header = |name| {
         let value = request.headers().get(name);
         value.and_then(|value| value.to_str().ok())
     };
     let Some(parameters) = header(CONTENT_TYPE).and_then(json_parameters) else {
         discard(payload).await;
-        return Ok(Value::Object(Map::new()));
+        return Ok(Unparsed {
+            packed: Bytes::from_static(b"{}"),
+            encoding: Encoding::Identity,
+            charset: Charset::Utf8,
+            share: budget.share(),
+        });
     };
     let charset = charset(parameters)?;
     let encoding = encoding(header(CONTENT_ENCODING))?;
@@ -161,8 +200,12 @@ async fn read_in_time(
     }
     let mut share = budget.share();
     let packed = collect(payload, &mut share).await?;
-    let bytes = inflate(packed, encoding, &mut share)?;
-    parse(&decode(bytes, charset))
+    Ok(Unparsed {
+        packed,
+        encoding,
+        charset,
+        share,
+    })
 }
 
 async fn collect(payload: &mut Payload, share: &mut Share) -> Result<Bytes, BodyError> {

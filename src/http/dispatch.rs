@@ -176,7 +176,7 @@ fn portions(writes: Vec<Write>) -> Vec<Accept> {
 async fn store(api: &Api, accepts: Vec<Accept>) -> Result<bool, Error> {
     let store = api.options.store.clone();
     let submit = api.options.submit.clone();
-    let storing = actix_web::rt::spawn(async move {
+    let storing = tokio::spawn(async move {
         for accept in accepts {
             match store.accept(accept).await? {
                 Accepted::Stored { jobs, .. } => submit(jobs),

@@ -18,8 +18,9 @@ use crate::mq::client::MqClient;
 /// no messages.
 ///
 /// # Errors
-/// When the certificates for the service cannot be used.
-pub fn start(
+/// When the certificates for the service cannot be used, or the thread of the
+/// intake has ended.
+pub async fn start(
     parts: &Parts,
     readiness: &ReadinessWatch,
     worker: Option<&WorkerSide>,
@@ -27,21 +28,25 @@ pub fn start(
     if parts.context.role == Role::Ndid {
         return Ok(None);
     }
+    let of_client = parts.config.clone();
+    let client = parts.intake.make(move || MqClient::new(&of_client)).await?;
     let config = &parts.config;
     let on_accepted: OnAccepted = match worker {
         Some(worker) => worker.announcer(),
         // A standby knows no dispatcher; the next master's finds them.
         None => Arc::new(|_| {}),
     };
-    let inbox = MqInbox::launch(mq_inbox::Options {
+    let options = mq_inbox::Options {
         node_id: config.node_id.clone(),
         role: parts.context.role,
         binding_port: config.has_mq_address().then_some(config.mq.binding_port),
         store: parts.store.clone(),
-        client: MqClient::new(config).map_err(io::Error::other)?,
+        client: client.map_err(io::Error::other)?,
         queue: readiness.queue().clone(),
         on_accepted,
-    });
+    };
+    // Messages are foreign.
+    let inbox = parts.intake.make(|| MqInbox::launch(options)).await?;
     if let Some(worker) = worker
         && config.mode == Mode::Worker
     {

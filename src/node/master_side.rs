@@ -90,7 +90,7 @@ impl MasterSide {
         let operators = (config.mode == Mode::Standalone)
             .then(|| serve_operators(config, &master))
             .flatten();
-        let watcher = start_watcher(parts, term.epoch(), master.dispatcher());
+        let watcher = start_watcher(parts, term.epoch(), master.dispatcher()).await?;
         readiness.watch_blocks(watcher.state());
         tokio::spawn(show_blocks(watcher.state(), parts.backlog.clone()));
         let lead = inbox
@@ -146,11 +146,15 @@ fn serve_operators(config: &Config, master: &MasterHandle) -> Option<OperatorSoc
     }
 }
 
-fn start_watcher(parts: &Parts, epoch: Epoch, dispatcher: Addr<Dispatcher>) -> LedgerWatcher {
+async fn start_watcher(
+    parts: &Parts,
+    epoch: Epoch,
+    dispatcher: Addr<Dispatcher>,
+) -> io::Result<LedgerWatcher> {
     let config = &parts.config;
     let (cached, told) = (parts.cached.clone(), dispatcher.clone());
     let (asked, limit) = (dispatcher.clone(), config.queue.jobs);
-    LedgerWatcher::start(WatcherOptions {
+    let options = WatcherOptions {
         client: parts.client.clone(),
         store: parts.store.clone(),
         epoch,
@@ -184,7 +188,9 @@ fn start_watcher(parts: &Parts, epoch: Epoch, dispatcher: Addr<Dispatcher>) -> L
         room: Arc::new(move || room_for_blocks(asked.clone(), limit).boxed()),
         ndid_node: config.ndid_node,
         timing: Timing::new(config.tendermint.max_sync_check_interval),
-    })
+    };
+    // Blocks are foreign.
+    parts.intake.make(|| LedgerWatcher::start(options)).await
 }
 
 /// Shows the blocks that are being worked on, until the watcher ends.

@@ -13,6 +13,7 @@ mod runner;
 mod standing;
 mod stop;
 mod terms;
+mod threads;
 mod worker_side;
 
 use std::io;
@@ -34,6 +35,7 @@ use crate::config::{self, Config, Mode};
 use crate::http::ServerHandle;
 use crate::http::admin::{self, AdminOptions};
 use crate::logging;
+use crate::pulse;
 use parts::Parts;
 use readiness::ReadinessWatch;
 use standing::StandingWatch;
@@ -105,9 +107,14 @@ async fn serve(config: Arc<Config>, stop: Stop) -> io::Result<()> {
     let standing = StandingWatch::new(config.mode);
     let admin = start_admin(&config, &readiness, &standing).await?;
     let parts = Parts::open(config.clone()).await?;
-    readiness.follow(&parts);
-    // In this thread: what waits for sockets here and what those jobs run for
-    // need not wake each other.
+    let (watched, looked_after) = (readiness.clone(), parts.clone());
+    parts
+        .intake
+        .make(move || watched.follow(&looked_after))
+        .await?;
+    // This thread is the pulse from here on. Master and worker of a standalone
+    // node share it: what they say to each other wakes nobody.
+    pulse::begin();
     let place = (config.mode == Mode::Standalone).then(|| Place::new(Arbiter::current()));
     let worker = match (config.mode, &place) {
         (Mode::Master, _) => None,
@@ -116,7 +123,7 @@ async fn serve(config: Arc<Config>, stop: Stop) -> io::Result<()> {
         }
         (_, None) => Some(WorkerSide::start(&parts, &readiness, Link::Grpc).await?),
     };
-    let inbox = inbox::start(&parts, &readiness, worker.as_ref())?;
+    let inbox = inbox::start(&parts, &readiness, worker.as_ref()).await?;
     let (stop_terms, stopping) = watch::channel(false);
     let mut terms = std::pin::pin!(async {
         match config.mode {

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use tonic::transport::{Channel, Endpoint};
 
+use super::threads::{Intake, Threads};
 use super::{Context, Role};
 use crate::cluster::{self, BacklogBoard, Tls};
 use crate::config::{Config, GrpcTls, Keys, Mode, StoreChoice};
@@ -28,6 +29,7 @@ const STORE_FILE: &str = "erawan.redb";
 const FILE_PATIENCE: Duration = Duration::from_secs(5);
 
 /// Opened parts of a process.
+#[derive(Clone)]
 pub struct Parts {
     /// The environment.
     pub config: Arc<Config>,
@@ -43,6 +45,9 @@ pub struct Parts {
     pub keyring: Option<Arc<Keyring>>,
     /// What is open of the node's work, as far as this process knows.
     pub backlog: Arc<BacklogBoard>,
+    /// Where what talks to ledger and message queue service is started.
+    pub intake: Intake,
+    _threads: Arc<Threads>,
 }
 
 impl Parts {
@@ -52,13 +57,16 @@ impl Parts {
     /// What waiting cannot mend: keys, a store file in use, an unregistered node.
     pub async fn open(config: Arc<Config>) -> io::Result<Self> {
         let http = external::client(config.environment).map_err(io::Error::other)?;
-        let store = open_store(&config).await?;
+        let threads = Arc::new(Threads::start());
+        let intake = threads.intake();
+        let store = open_store(&config, &intake).await?;
         let tendermint = &config.tendermint;
-        let client = LedgerClient::start(RpcOptions::new(
+        let rpc = RpcOptions::new(
             tendermint.host.clone(),
             tendermint.port,
             tendermint.connections,
-        ));
+        );
+        let client = intake.make(|| LedgerClient::start(rpc)).await?;
         wait_for_ledger(&config, &client).await;
         let cached = Arc::new(CachedLedger::new(client.clone()));
         let role = role(&config, &client).await?;
@@ -81,13 +89,15 @@ impl Parts {
             context,
             keyring,
             backlog: Arc::default(),
+            intake,
+            _threads: threads,
         })
     }
 }
 
-async fn open_store(config: &Config) -> io::Result<SharedStore> {
+async fn open_store(config: &Config, intake: &Intake) -> io::Result<SharedStore> {
     match (config.store, config.mode) {
-        (StoreChoice::Redis, _) => Ok(Arc::new(connect_redis(config).await?)),
+        (StoreChoice::Redis, _) => Ok(Arc::new(connect_redis(config, intake).await?)),
         (StoreChoice::Embedded, Mode::Worker) => {
             let channel = master_channel(config)?;
             Ok(Arc::new(RemoteStore::connect(channel, &config.node_id)))
@@ -150,9 +160,13 @@ fn redis_options(config: &Config) -> redis::Options {
     }
 }
 
-async fn connect_redis(config: &Config) -> io::Result<RedisStore> {
+/// The connections live on this thread, which becomes the pulse: mastership needs
+/// one of them, and handlers, who need another, must not hold it up. What is
+/// large is written and read on another thread.
+async fn connect_redis(config: &Config, intake: &Intake) -> io::Result<RedisStore> {
+    let large = intake.runtime().await?;
     loop {
-        match RedisStore::connect(redis_options(config)).await {
+        match RedisStore::connect_apart(redis_options(config), large.clone()).await {
             Ok(store) => return Ok(store),
             Err(StoreError::Unavailable(reason)) => {
                 tracing::warn!(reason, "waiting for Redis");

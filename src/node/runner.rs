@@ -1,7 +1,7 @@
 //! Which handler runs a job.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 
@@ -12,16 +12,21 @@ use crate::delivery::callback::CallbackClient;
 use crate::delivery::{backoff, callback, message, reconnect_backoff, transaction};
 use crate::error::Error;
 use crate::flows;
-use crate::job::{Commit, Job, Kind};
+use crate::heavy::{self, Whose};
+use crate::job::{Commit, Job, Kind, Pool};
 use crate::mq::client::MqSender;
-use crate::mq::{inbound, outbound};
+use crate::mq::{far, inbound, outbound};
 
 /// Runs every kind of job of a node.
 pub struct NodeRunner {
+    handlers: Arc<Handlers>,
+    activity: Arc<Activity>,
+}
+
+struct Handlers {
     context: Context,
     mq: Arc<dyn MqSender>,
     callbacks: CallbackClient,
-    activity: Arc<Activity>,
 }
 
 impl NodeRunner {
@@ -32,18 +37,42 @@ impl NodeRunner {
         callbacks: CallbackClient,
         activity: Arc<Activity>,
     ) -> Self {
-        Self {
+        let handlers = Handlers {
             context,
             mq,
             callbacks,
+        };
+        Self {
+            handlers: Arc::new(handlers),
             activity,
         }
     }
 
+    /// What has much to work with does so where it keeps nobody waiting: no
+    /// handler of the node's own work waits for others while it has such a place,
+    /// unless it calls a crypto service, or is a message's, which sees to that
+    /// itself.
+    async fn handle(&self, job: &Job) -> Result<Run, Error> {
+        let size = job.new.payload.len();
+        let (kind, handlers) = (job.kind(), self.handlers.clone());
+        let is_heavy = size > heavy::SMALL && kind.pool() == Pool::Run && !kind.calls_crypto();
+        if !is_heavy {
+            return handlers.handle(job).await;
+        }
+        let job = job.clone();
+        heavy::run(Whose::Nodes, WORKING_COPIES * size, async move {
+            handlers.handle(&job).await
+        })
+        .await
+    }
+}
+
+impl Handlers {
     async fn handle(&self, job: &Job) -> Result<Run, Error> {
         let context = &self.context;
         match job.kind() {
             Kind::MqReceive => inbound::run_receive(context, job).await,
+            Kind::MqGiveUp => far::run_give_up(context, job),
             Kind::MqSend => outbound::run_send(context, job).await,
             Kind::LedgerTransact => transaction::run_transact(context, job).await,
             Kind::LedgerConfirm => transaction::run_confirm(context, job).await,
@@ -51,6 +80,7 @@ impl NodeRunner {
             Kind::DeliverMessage => message::run_deliver(context, self.mq.as_ref(), job).await,
             Kind::DeliverCallback => callback::run_deliver(context, &self.callbacks, job).await,
             Kind::Noop | Kind::NoopChain | Kind::NoopOnce => Ok(Run::Commit(Commit::nothing())),
+            Kind::NoopStuck => Ok(stuck(job.payload()?)),
             Kind::Unreadable => Ok(Run::Commit(Commit::failed("the job cannot be read"))),
             Kind::LedgerReplaced
             | Kind::RpIdpResponse
@@ -77,13 +107,29 @@ impl NodeRunner {
     }
 }
 
+/// How often a handler has the content of a large job in memory: as it came, as
+/// values, and as what follows from it.
+const WORKING_COPIES: usize = 4;
+
+/// Longest time that a `bench.noop_stuck` computes.
+const MOST_STUCK: Duration = Duration::from_secs(60);
+
+/// What a defective handler would do.
+fn stuck(milliseconds: u64) -> Run {
+    let until = Instant::now() + Duration::from_millis(milliseconds).min(MOST_STUCK);
+    while Instant::now() < until {
+        std::hint::spin_loop();
+    }
+    Run::Commit(Commit::nothing())
+}
+
 #[async_trait]
 impl Runner for NodeRunner {
     async fn run(&self, job: &Job) -> Run {
         let _running = self.activity.begin(job.kind());
         let started = Instant::now();
         let outcome = self.handle(job).await;
-        let height = self.context.ledger.height();
+        let height = self.handlers.context.ledger.height();
         self.activity
             .ended(job, started.elapsed(), &outcome, height);
         match outcome {

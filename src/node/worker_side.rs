@@ -28,6 +28,7 @@ use crate::http::{self, MessageQueueService, ReloadKeys, ServerHandle, ServerOpt
 use crate::job::{Job, Kind, Millis};
 use crate::ledger::{CachedLedger, ChainUpdate, LedgerClient};
 use crate::mq::client::MqClient;
+use crate::mq::held::Held;
 use crate::store::Accepted;
 
 const API_THREADS: usize = 2;
@@ -62,7 +63,9 @@ impl WorkerSide {
     /// When the API's port cannot be had, or a certificate cannot be used.
     pub async fn start(parts: &Parts, readiness: &ReadinessWatch, link: Link) -> io::Result<Self> {
         let config = &parts.config;
-        let mq = Arc::new(MqClient::new(config).map_err(io::Error::other)?);
+        let of_client = config.clone();
+        let mq = parts.intake.make(move || MqClient::new(&of_client)).await?;
+        let mq = Arc::new(mq.map_err(io::Error::other)?);
         let callbacks = CallbackClient::new(config).map_err(io::Error::other)?;
         let activity = Arc::new(Activity::default());
         let runner = NodeRunner::new(
@@ -78,7 +81,7 @@ impl WorkerSide {
             Link::Grpc => cluster::Link::Grpc {
                 masters: config.link.masters.clone(),
                 tls: read_tls(config.grpc.tls.as_ref())?,
-                // This one, where what jobs read and send comes from.
+                // This one: the pulse.
                 thread: Some(Arbiter::current()),
             },
         };
@@ -95,10 +98,12 @@ impl WorkerSide {
                 client: parts.client.clone(),
                 cached: parts.cached.clone(),
                 backlog: told.clone(),
+                held: parts.context.held.clone(),
             }),
         }));
         distrust_memory_without_master(&worker, parts.cached.clone(), told);
-        keep_registered(parts, readiness, &worker);
+        let registering = keep_registered(parts, readiness, &worker);
+        parts.intake.make(|| tokio::spawn(registering)).await?;
         let api = start_api(parts, readiness, &worker, activity, mq).await?;
         Ok(Self {
             worker,
@@ -175,6 +180,7 @@ struct MasterNews {
     cached: Arc<CachedLedger>,
     /// `None` in one process with the master.
     backlog: Option<Arc<BacklogBoard>>,
+    held: Arc<Held>,
 }
 
 impl ChainHook for MasterNews {
@@ -192,6 +198,7 @@ impl ChainHook for MasterNews {
     }
 
     fn backlog_told(&self, backlog: Backlog) {
+        self.held.share_among(backlog.workers);
         if let Some(board) = &self.backlog {
             board.tell(Some(backlog));
         }
@@ -222,12 +229,16 @@ fn distrust_memory_without_master(
 /// process has seen it there; never again after that, lest two processes with
 /// different addresses take turns. Several may try at once: the jobs have one
 /// source.
-fn keep_registered(parts: &Parts, readiness: &ReadinessWatch, worker: &Arc<WorkerHandle>) {
+fn keep_registered(
+    parts: &Parts,
+    readiness: &ReadinessWatch,
+    worker: &Arc<WorkerHandle>,
+) -> impl Future<Output = ()> + use<> {
     let readiness = readiness.clone();
     let context = parts.context.clone();
     let store = parts.store.clone();
     let worker = Arc::downgrade(worker);
-    tokio::spawn(async move {
+    async move {
         while !readiness.is_registered()
             && let Some(worker) = worker.upgrade()
         {
@@ -244,7 +255,7 @@ fn keep_registered(parts: &Parts, readiness: &ReadinessWatch, worker: &Arc<Worke
             drop(worker);
             tokio::time::sleep(REGISTRATION_POLL).await;
         }
-    });
+    }
 }
 
 async fn start_api(
@@ -257,7 +268,7 @@ async fn start_api(
     let queue = readiness.queue().clone();
     let readiness = readiness.clone();
     let announced = Arc::downgrade(worker);
-    let service = follow_mq_service(mq);
+    let service = parts.intake.make(|| follow_mq_service(mq)).await?;
     let work = Work {
         backlog: parts.backlog.clone(),
         activity,
@@ -318,9 +329,9 @@ impl Work {
     /// only what it runs itself; and of calls of the crypto service that are
     /// under way, every process knows only its own.
     fn status(&self) -> Status {
-        let Backlog { jobs, blocks } = self.backlog.latest().unwrap_or_else(|| Backlog {
+        let Backlog { jobs, blocks, .. } = self.backlog.latest().unwrap_or_else(|| Backlog {
             jobs: self.own(),
-            blocks: None,
+            ..Backlog::default()
         });
         Status {
             message_queue_service: None,

@@ -12,7 +12,7 @@ use super::{Duty, OnAccepted, Shared, Standing, stopped};
 use crate::actors::mastership::monotonic_now;
 use crate::delivery::callback;
 use crate::error::{Error, codes};
-use crate::job::{Kind, NewJob};
+use crate::job::{Kind, NewJob, message_key};
 use crate::mq::inbound::RawMessage;
 use crate::node::Role;
 use crate::proto::wire::MqError;
@@ -369,8 +369,8 @@ fn receive_job(received: &Received) -> NewJob {
         bytes: received.bytes.to_vec(),
         received_at: received.received_at,
     };
-    NewJob::new(Kind::MqReceive, format!("receive:{}", raw.id()), &raw)
-        .source(received.source.clone())
+    let key = message_key(&raw.sender_id, &raw.message_id);
+    NewJob::new(Kind::MqReceive, key, &raw).source(received.source.clone())
 }
 
 fn error_job(role: Role, error: &MqError) -> NewJob {

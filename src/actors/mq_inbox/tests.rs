@@ -14,7 +14,7 @@ use super::{Duty, Inbox, InboxState, Lead, MqInbox, OnAccepted, Options};
 use crate::config::{Config, QueueLimits};
 use crate::delivery::message::OutboundMessage;
 use crate::devnet::{mq_service, ports};
-use crate::job::{Column, Commit, Job, JobId, Kind, Millis, NewJob, Row, Table};
+use crate::job::{Column, Commit, Job, JobId, Kind, Millis, NewJob, Row, Table, message_key};
 use crate::mq::client::{MqClient, MqSender};
 use crate::mq::inbound::RawMessage;
 use crate::mq::testing;
@@ -309,7 +309,7 @@ async fn a_message_is_stored_dispatched_and_then_acknowledged() {
     assert_eq!(*node.dispatched.lock(), stored);
     let job = &stored[0];
     assert_eq!(job.kind(), Kind::MqReceive);
-    assert_eq!(job.key(), "receive:rp1:m_1");
+    assert_eq!(job.key(), message_key("rp1", "m_1"));
     let source = job.new.source.clone().unwrap();
     assert!(source.starts_with("mq:rp1:m_1:"), "{source}");
     let raw: RawMessage = job.payload().unwrap();
@@ -593,7 +593,7 @@ async fn a_message_that_cannot_be_stored_does_not_hold_up_the_others() {
     start_service(&service);
     let mut node = Node::start(service);
     node.until(|state| *state == InboxState::Ready).await;
-    *node.store.unreadable.lock() = Some("receive:rp1:m_bad".to_owned());
+    *node.store.unreadable.lock() = Some(message_key("rp1", "m_bad"));
     // All of them come in one batch.
     *node.store.failure.lock() = Some(StoreError::Unavailable("down".to_owned()));
     let client = sender();

@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use redis::{Cmd, ErrorKind, RedisConnectionInfo, RedisError, RedisResult, ServerErrorKind, Value};
 use secrecy::ExposeSecret;
+use tokio::runtime::Handle;
 use tokio::sync::Mutex;
 use tokio::time::{Instant, timeout};
 
@@ -64,7 +65,10 @@ pub(super) struct Link {
 }
 
 impl Link {
-    pub fn new(options: &Options) -> Self {
+    /// Connections live on the runtime of the caller, that for large commands on
+    /// `large`.
+    pub fn new(options: &Options, large: Handle) -> Self {
+        let home = Handle::current();
         let mut login = RedisConnectionInfo::default();
         if let Some(password) = &options.password {
             login = login.set_password(password.expose_secret());
@@ -78,9 +82,9 @@ impl Link {
                 age: AtomicU64::new(0),
                 restarts: AtomicU64::new(0),
             },
-            mastership: Line::new(Lane::Mastership),
-            ordinary: Line::new(Lane::Ordinary),
-            large: Line::new(Lane::Large),
+            mastership: Line::new(Lane::Mastership, home.clone()),
+            ordinary: Line::new(Lane::Ordinary, home),
+            large: Line::new(Lane::Large, large),
         }
     }
 
@@ -155,6 +159,8 @@ impl Server {
 /// The connection of a lane.
 struct Line {
     lane: Lane,
+    /// Where the connection's tasks run, whoever sends the command that opens it.
+    home: Handle,
     current: Mutex<Current>,
 }
 
@@ -166,9 +172,10 @@ struct Current {
 }
 
 impl Line {
-    fn new(lane: Lane) -> Self {
+    fn new(lane: Lane, home: Handle) -> Self {
         Self {
             lane,
+            home,
             current: Mutex::default(),
         }
     }
@@ -214,10 +221,17 @@ impl Line {
             return Err(error.clone());
         }
         let signs = self.lane.signs();
-        let attempt = Connection::open(&server.host, server.port, &server.login, signs);
-        let attempt = timeout(CONNECT_TIMEOUT, attempt)
-            .await
-            .unwrap_or_else(|_| Err(too_late("cannot connect")));
+        let (host, port, login) = (server.host.clone(), server.port, server.login.clone());
+        // It ends by itself in time, also when nobody waits for it any more.
+        let attempt = self.home.spawn(async move {
+            let attempt = Connection::open(&host, port, &login, signs);
+            let attempt = timeout(CONNECT_TIMEOUT, attempt).await;
+            attempt.unwrap_or_else(|_| Err(too_late("cannot connect")))
+        });
+        let attempt = attempt.await.unwrap_or_else(|ended| {
+            let ended = std::io::Error::other(ended);
+            Err(ended.into())
+        });
         match attempt {
             Ok(connection) => {
                 let run = run_of(&connection).await;

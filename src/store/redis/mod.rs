@@ -40,6 +40,7 @@ use async_trait::async_trait;
 use metrics::Histogram;
 use redis::{Cmd, ErrorKind, FromRedisValue, RedisError, ServerErrorKind};
 use secrecy::SecretString;
+use tokio::runtime::Handle;
 
 use self::answers::{
     Answer, DONE, FENCED, REFUSED, first, job_id, last, refusal, seqs, signed, store_error,
@@ -99,8 +100,17 @@ impl RedisStore {
     /// bytes move; a large command that Redis does not answer fails a second
     /// later for every 4 MiB of those on their way.
     pub async fn connect(options: Options) -> Result<Self, StoreError> {
+        Self::connect_apart(options, Handle::current()).await
+    }
+
+    /// The same; the connection for large commands lives on the runtime `large`,
+    /// the others on that of the caller, whoever sends commands by them.
+    ///
+    /// # Errors
+    /// As [`connect`](Self::connect).
+    pub async fn connect_apart(options: Options, large: Handle) -> Result<Self, StoreError> {
         let store = Self {
-            link: Link::new(&options),
+            link: Link::new(&options, large),
             scripts: Scripts::assemble(),
             reads: Reads::new(),
             prefix: format!("{{erawan:{}}}:", options.node_id),
