@@ -220,6 +220,7 @@ impl Ledger for FakeLedger {
         Ok(Broadcast {
             code: 0,
             log: String::new(),
+            is_premature: false,
         })
     }
 

@@ -22,7 +22,7 @@ use crate::delivery::callback::CallbackClient;
 use crate::flows::node::mq_registration;
 use crate::http::{self, MessageQueueService, ServerHandle, ServerOptions, Status};
 use crate::job::{Job, Kind, Millis};
-use crate::ledger::{CachedLedger, ChainUpdate, LedgerClient};
+use crate::ledger::{CachedLedger, ChainUpdate, LedgerClient, TolerantLedger};
 use crate::mq::client::MqClient;
 use crate::store::Accepted;
 
@@ -244,11 +244,13 @@ async fn start_api(
         activity,
         crypto: parts.context.crypto.clone(),
     };
+    let mut context = parts.context.clone();
+    context.ledger = Arc::new(TolerantLedger::new(context.ledger, parts.client.clone()));
     http::serve(ServerOptions {
-        context: parts.context.clone(),
+        context: context.clone(),
         store: parts.store.clone(),
         operations: Arc::new(FlowOperations::new(
-            parts.context.clone(),
+            context,
             parts.keyring.clone(),
             parts.http.clone(),
         )),

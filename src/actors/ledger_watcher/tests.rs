@@ -287,7 +287,6 @@ impl Node {
         let mut timing = Timing::new(Duration::from_millis(200));
         timing.poll = Duration::from_millis(30);
         timing.watchdog_patience = Duration::from_millis(60);
-        timing.reset_patience = Duration::from_millis(50);
         timing.confirm = Duration::from_millis(100);
         Self {
             ledger: FakeLedger::start(height).await,
@@ -683,19 +682,87 @@ async fn every_transaction_is_looked_up_at_once_when_the_ledger_was_replaced() {
     assert_eq!(node.store.payloads(Kind::LedgerReplaced).len(), 1);
 }
 
+/// The gravest mistake would be to take it for another history: requests would
+/// be given up that the ledger knows.
 #[tokio::test]
-async fn a_node_that_is_briefly_behind_does_not_count_as_reset() {
+async fn a_ledger_that_is_behind_is_waited_for_however_long_it_takes() {
     let mut node = Node::started(10).await;
+    for _ in 0..2 {
+        node.ledger.add(vec![]);
+    }
+    node.until_settled(12).await;
+    for restarts in [false, true] {
+        node.events.lock().clear();
+        let behind = node.ledger.fall_behind(2);
+        if restarts {
+            node.stop();
+            node.start();
+        }
+        let mut state = node.watcher().state();
+        let lower = state.wait_for(|state| state.lower == Some((10, 12)));
+        let lower = tokio::time::timeout(PATIENCE, lower).await;
+        lower.expect("it says so").unwrap();
+        // As often as it likes: nothing is decided by counting or by a clock.
+        let asked = node.ledger.called("status");
+        until("looked", || node.ledger.called("status") > asked + 20).await;
+        assert!(!state.borrow().ready);
+        assert!(node.watcher().state().borrow().reasons()[0].contains("block 10"));
+        let client = node.client.as_ref().unwrap();
+        let answer = client.query("GetRequestDetail", json!({}), None).await;
+        assert!(answer.unwrap_err().is_temporary(), "it is not believed");
+        node.ledger.catch_up(behind);
+        node.until_ready().await;
+        assert_eq!(node.watcher().state().borrow().lower, None);
+        assert!(node.told().iter().all(|update| update.era == 0));
+        assert_eq!(node.store.settled(), 12);
+        assert_eq!(node.store.payloads(Kind::LedgerReplaced).len(), 0);
+    }
+}
+
+/// As a restored ledger does whose machines have a clock that was set back.
+#[tokio::test]
+async fn a_ledger_that_comes_to_a_known_height_with_another_block_was_replaced() {
+    let mut node = Node::started(10).await;
+    for _ in 0..2 {
+        node.ledger.add(vec![]);
+    }
+    node.until_settled(12).await;
     node.stop();
-    node.timing.reset_patience = PATIENCE;
-    let last = node.ledger.script.lock().blocks.pop().unwrap();
-    node.events.lock().clear();
+    node.ledger.fall_behind(2);
+    node.ledger.script.lock().second -= 3600;
     node.start();
-    until("looked", || node.ledger.called("status") > 20).await;
-    node.ledger.script.lock().blocks.push(last);
+    let mut state = node.watcher().state();
+    let lower = state.wait_for(|state| state.lower.is_some());
+    tokio::time::timeout(PATIENCE, lower).await.unwrap().unwrap();
+    node.ledger.add(vec![]);
+    until("noticed", || {
+        node.store.payloads(Kind::LedgerReplaced).len() == 1
+    })
+    .await;
     node.until_ready().await;
-    assert!(node.told().iter().all(|update| update.era == 0));
-    assert_eq!(node.store.settled(), 10);
+    assert_eq!(node.store.progress().unwrap().era, 1);
+    assert_eq!(node.store.settled(), 11);
+}
+
+/// A block is known to exist before the ledger's node has stored what it did.
+#[tokio::test]
+async fn results_that_come_late_are_waited_for_in_silence() {
+    let node = Node::started(10).await;
+    let own = transaction("CloseRequest");
+    let record = expected(&own.bytes, Millis::now());
+    node.store
+        .put(Table::ExpectedTransaction, &own.hash(), record);
+    node.events.lock().clear();
+    node.ledger.script.lock().late_results = 5;
+    node.ledger.add(vec![own]);
+    node.until_settled(11).await;
+    assert_eq!(node.store.payloads(Kind::RpRequestClosed).len(), 1);
+    assert_eq!(node.ledger.script.lock().late_results, 0);
+    assert!(
+        node.told().iter().all(|update| update.ready),
+        "nothing was wrong: {:?}",
+        node.told()
+    );
 }
 
 #[tokio::test]
