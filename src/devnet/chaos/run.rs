@@ -55,6 +55,7 @@ pub struct Options {
 pub fn prepare(network: &mut NetworkOptions, masters: Option<usize>) {
     network.durability = Durability::Always;
     network.retransmit = RETRANSMIT;
+    network.ledger_switches = true;
     if masters.is_none() && network.workers > 0 && network.store != StoreOption::Embedded {
         network.masters = 2;
     }

@@ -67,6 +67,11 @@ pub struct NetworkOptions {
     pub settings: Vec<(String, String)>,
     /// How often message queue services repeat what is not acknowledged.
     pub retransmit: Duration,
+    /// A second full node of the chain, so many blocks behind the first.
+    pub second_ledger: Option<u64>,
+    /// Each node reaches the ledger through a switch, which can be turned to the
+    /// second one.
+    pub ledger_switches: bool,
 }
 
 /// The network of the demo.
@@ -85,6 +90,8 @@ impl Default for NetworkOptions {
             log_level: "info".to_owned(),
             settings: Vec::new(),
             retransmit: Duration::from_secs(60),
+            second_ledger: None,
+            ledger_switches: false,
         }
     }
 }
