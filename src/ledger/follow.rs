@@ -477,6 +477,16 @@ mod tests {
     }
 
     #[test]
+    fn a_ledger_that_makes_no_blocks_is_rightly_silent() {
+        let start = Instant::now();
+        let mut watchdog = Watchdog::new(10, Duration::from_secs(2));
+        for second in 0..3600 {
+            let now = start + Duration::from_secs(second);
+            assert_eq!(watchdog.polled(10, 10, now), Verdict::Fine);
+        }
+    }
+
+    #[test]
     fn a_ledger_that_is_lower_twice_is_to_be_looked_at() {
         let now = Instant::now();
         let mut watchdog = Watchdog::new(10, Duration::from_secs(2));

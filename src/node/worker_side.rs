@@ -29,6 +29,8 @@ use crate::store::Accepted;
 const API_THREADS: usize = 2;
 /// API calls that are worked on at one time.
 const MOST_CALLS: usize = 2048;
+/// Between looks whether the keys of an external service can be used.
+const KEYS_POLL: Duration = Duration::from_millis(20);
 const REGISTRATION_POLL: Duration = Duration::from_millis(250);
 const MQ_INFO_POLL: Duration = Duration::from_secs(5);
 const HTTP_STOP: Duration = Duration::from_secs(2);
@@ -212,6 +214,12 @@ fn keep_registered(parts: &Parts, readiness: &ReadinessWatch, worker: &Arc<Worke
         while !readiness.is_registered()
             && let Some(worker) = worker.upgrade()
         {
+            if !readiness.now().crypto_ready {
+                // Nobody could sign it, and a job that fails comes back ever later.
+                drop(worker);
+                tokio::time::sleep(KEYS_POLL).await;
+                continue;
+            }
             match mq_registration::register(&context, Millis::now()).await {
                 // `readiness` is about to see it.
                 Ok(None) => {}
@@ -236,7 +244,7 @@ async fn start_api(
     mq: Arc<MqClient>,
 ) -> io::Result<ServerHandle> {
     let queue = readiness.queue().clone();
-    let readiness = readiness.clone();
+    let (readiness, accepted) = (readiness.clone(), readiness.clone());
     let announced = Arc::downgrade(worker);
     let service = follow_mq_service(mq);
     let work = Work {
@@ -261,6 +269,7 @@ async fn start_api(
             ..work.status()
         }),
         submit: Arc::new(move |jobs: Vec<Job>| {
+            accepted.look_again();
             if let Some(worker) = announced.upgrade() {
                 worker.submit(jobs);
             }

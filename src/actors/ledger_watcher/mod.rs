@@ -14,6 +14,8 @@ mod status_poll;
 mod transactions;
 
 #[cfg(test)]
+mod idle_tests;
+#[cfg(test)]
 mod tests;
 
 use std::sync::Arc;

@@ -300,7 +300,13 @@ impl Watcher {
                 sighting = subscription.changed() => {
                     seen = sighted(sighting, follow, &mut watchdog)?;
                 }
-                status = poll.next() => judge(&status, follow, &mut watchdog)?,
+                status = poll.next() => {
+                    // What came while a block was worked on was no silence.
+                    if let Some(sighting) = subscription.newest() {
+                        seen = sighted(sighting, follow, &mut watchdog)?;
+                    }
+                    judge(&status, follow, &mut watchdog)?;
+                }
                 _ = confirm.tick() => self.owes_confirm = true,
                 () = sleep_until(retry_at), if retry_at > Instant::now() => {}
             }

@@ -12,6 +12,7 @@ use crate::error::Error;
 use crate::job::codec;
 use crate::job::{Column, Commit, Guard, JobId, Kind, Millis, NewJob, Row, Table, Write};
 use crate::ledger::follow::Progress;
+use crate::ledger::rpc::RpcOptions;
 use crate::ledger::rpc::fake::{FakeLedger, FakeTransaction, PATIENCE, until};
 use crate::ledger::{Block, Ledger};
 use crate::store::*;
@@ -272,24 +273,27 @@ enum Event {
     Handed(usize),
 }
 
-struct Node {
-    ledger: FakeLedger,
+pub(super) struct Node {
+    pub(super) ledger: FakeLedger,
     store: Arc<MemoryStore>,
     block_jobs: Arc<OneJobPerBlock>,
     events: Arc<Mutex<Vec<Event>>>,
-    timing: Timing,
+    pub(super) timing: Timing,
+    options: RpcOptions,
     watcher: Option<LedgerWatcher>,
     client: Option<Arc<LedgerClient>>,
 }
 
 impl Node {
-    async fn new(height: u64) -> Self {
+    pub(super) async fn new(height: u64) -> Self {
         let mut timing = Timing::new(Duration::from_millis(200));
         timing.poll = Duration::from_millis(30);
         timing.watchdog_patience = Duration::from_millis(60);
         timing.confirm = Duration::from_millis(100);
+        let ledger = FakeLedger::start(height).await;
         Self {
-            ledger: FakeLedger::start(height).await,
+            options: ledger.options(),
+            ledger,
             store: Arc::default(),
             block_jobs: Arc::default(),
             events: Arc::default(),
@@ -300,8 +304,8 @@ impl Node {
     }
 
     /// (Re)starts the watcher; the store stays.
-    fn start(&mut self) {
-        let client = LedgerClient::start(self.ledger.options());
+    pub(super) fn start(&mut self) {
+        let client = LedgerClient::start(self.options.clone());
         let told = self.events.clone();
         let handed = self.events.clone();
         self.client = Some(client.clone());
@@ -324,6 +328,23 @@ impl Node {
         }));
     }
 
+    /// The intervals and limits of life, so many times faster.
+    pub(super) fn hurry(&mut self, haste: u32) {
+        let life = Timing::new(Duration::from_secs(15));
+        self.timing = Timing {
+            longest_sync_check: life.longest_sync_check / haste,
+            poll: life.poll / haste,
+            watchdog_patience: life.watchdog_patience / haste,
+            confirm: life.confirm / haste,
+        };
+        self.options = RpcOptions::new("127.0.0.1", self.ledger.port, 2);
+        self.options.silence_limit /= haste;
+    }
+
+    pub(super) fn is_ready(&self) -> bool {
+        self.watcher().state().borrow().ready
+    }
+
     fn stop(&mut self) {
         self.watcher = None;
         self.client = None;
@@ -333,7 +354,7 @@ impl Node {
         self.watcher.as_ref().expect("started")
     }
 
-    async fn until_ready(&self) {
+    pub(super) async fn until_ready(&self) {
         let mut state = self.watcher().state();
         let waiting = state.wait_for(|state| state.ready);
         tokio::time::timeout(PATIENCE, waiting)
@@ -349,7 +370,7 @@ impl Node {
         node
     }
 
-    async fn until_settled(&self, height: u64) {
+    pub(super) async fn until_settled(&self, height: u64) {
         until(&format!("block {height} settled"), || {
             self.store.settled() == height
         })
