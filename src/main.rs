@@ -63,6 +63,12 @@ enum Command {
         /// Empty blocks to make at once at the start.
         #[arg(long, default_value_t = 0)]
         empty_blocks: u64,
+        /// Make no blocks, but take those of the ledger at this port.
+        #[arg(long)]
+        follow_port: Option<u16>,
+        /// With `--follow-port`: stay so many blocks behind.
+        #[arg(long, default_value_t = 0)]
+        lag: u64,
     },
     /// A development network's message queue service.
     #[command(hide = true)]
@@ -134,6 +140,8 @@ async fn run(command: Option<Command>) -> io::Result<ExitCode> {
             chain_id,
             block_interval_ms,
             empty_blocks,
+            follow_port,
+            lag,
         }) => {
             let options = ledger::Options {
                 listen: SocketAddr::from((Ipv4Addr::LOCALHOST, port)),
@@ -141,6 +149,11 @@ async fn run(command: Option<Command>) -> io::Result<ExitCode> {
                 directory,
                 block_interval: Duration::from_millis(block_interval_ms),
                 empty_blocks,
+                follows: follow_port.map(|port| ledger::Leader {
+                    host: Ipv4Addr::LOCALHOST.to_string(),
+                    port,
+                    lag,
+                }),
                 ..ledger::Options::default()
             };
             ledger::serve(options, stop()).await?;

@@ -11,7 +11,8 @@ use crate::store::{Attempt, Epoch};
 
 use super::backlog::{Backlog, Blocks, OpenJobs};
 
-/// Version of the link; master and workers must have the same.
+/// Version of the link; master and workers must have the same. It is raised also
+/// when all of them must keep something in the store that earlier ones do not.
 pub const PROTOCOL_VERSION: u32 = 4;
 
 /// Payloads above this many bytes neither travel over the link nor stay in the

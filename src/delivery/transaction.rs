@@ -262,7 +262,26 @@ async fn broadcast(
     match answer.code {
         0 => Ok(Run::Commit(Commit::nothing())),
         ABCI_DUPLICATE_NONCE => met_before(context, job, hash, expected).await,
+        code if answer.is_premature => Ok(premature(job, hash, expected, code)),
         code => Ok(Run::Commit(settle_code(expected, hash, code))),
+    }
+}
+
+/// A node of the ledger that is behind has refused what others may take: the
+/// refusal says nothing. It will not take these bytes any more (spec/ledger.md
+/// 2.8), so the transaction is signed anew, unless an earlier try of it can have
+/// got through.
+fn premature(job: &Job, hash: &TransactionHash, expected: &Expected, code: u32) -> Run {
+    if job.kind() == Kind::LedgerConfirm {
+        // There will be another.
+        return Run::Commit(Commit::nothing());
+    }
+    if job.tries == 0 && job.attempt == 1 {
+        return Run::Commit(settle(hash, Some(again(&expected.transact, hash))));
+    }
+    Run::Retry {
+        after: backoff(job.tries),
+        reason: format!("refused ({code}) by a node of the ledger that is behind"),
     }
 }
 
@@ -387,7 +406,7 @@ fn settle(hash: &str, next: Option<NewJob>) -> Commit {
     commit
 }
 
-/// Signs and sends a transaction again after a shortage. However often its fate
+/// Signs and sends a transaction again after a while. However often its fate
 /// is settled, it is signed again once.
 fn again(transact: &Transact, hash: &str) -> NewJob {
     let mut transact = transact.clone();

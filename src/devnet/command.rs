@@ -35,6 +35,9 @@ impl StoreArgument {
     }
 }
 
+/// How many blocks the second full node of the ledger is behind.
+const LAG: u64 = 2;
+
 /// Options that every network has.
 #[derive(Debug, Clone, Args)]
 pub struct NetworkArguments {
@@ -98,6 +101,7 @@ impl NetworkArguments {
             store: self.store()?,
             signing: self.keys,
             log_level: self.log_level.clone(),
+            second_ledger: Some(LAG),
             ..NetworkOptions::default()
         })
     }
@@ -396,6 +400,7 @@ fn description(network: &Network) -> serde_json::Value {
         .collect();
     serde_json::json!({
         "ledger": network.ledger,
+        "second_ledger": network.second_ledger,
         "directory": network.directory,
         "keys": network.directory.join("keys"),
         "nodes": nodes,
@@ -405,6 +410,10 @@ fn description(network: &Network) -> serde_json::Value {
 fn table(network: &Network) -> String {
     let mut lines = vec![
         format!("  ledger RPC   ws://{}/websocket", network.ledger),
+        format!(
+            "  behind it    {}",
+            network.second_ledger.as_deref().unwrap_or("-")
+        ),
         format!("  folder       {}", network.directory.display()),
         format!(
             "  keys         {}",

@@ -18,4 +18,5 @@ pub mod ports;
 pub mod process;
 pub mod redis_server;
 pub mod report;
+pub mod switch;
 pub mod verdict;

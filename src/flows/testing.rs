@@ -221,6 +221,7 @@ impl Ledger for FakeLedger {
         Ok(Broadcast {
             code: 0,
             log: String::new(),
+            is_premature: false,
         })
     }
 

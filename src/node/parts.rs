@@ -14,6 +14,8 @@ use crate::config::{Config, GrpcTls, Keys, Mode, StoreChoice};
 use crate::crypto::Crypto;
 use crate::crypto::external::{self, ExternalCrypto};
 use crate::crypto::keyring::Keyring;
+use crate::job::Table;
+use crate::ledger::follow::Progress;
 use crate::ledger::rpc::RpcOptions;
 use crate::ledger::{CachedLedger, LedgerClient, query};
 use crate::store::embedded::{self, EmbeddedStore};
@@ -23,6 +25,8 @@ use crate::store::{SharedStore, StoreError};
 
 /// Between tries to reach something at the start.
 const START_RETRY: Duration = Duration::from_millis(500);
+/// How long a starting process waits for a store that a master serves.
+const PROGRESS_PATIENCE: Duration = Duration::from_secs(1);
 /// The store's file in `DATA_DIRECTORY_PATH`.
 const STORE_FILE: &str = "erawan.redb";
 /// How long a starting node waits for a file that another process has open.
@@ -71,6 +75,7 @@ impl Parts {
         let cached = Arc::new(CachedLedger::new(client.clone()));
         let role = role(&config, &client).await?;
         let behind_proxy = behind_proxy(&config, role, &client).await?;
+        remember_progress(&store, &client).await;
         let (crypto, keyring) = open_crypto(&config, &store, &http, &behind_proxy)?;
         let context = Context {
             config: config.clone(),
@@ -234,6 +239,23 @@ async fn wait_for_ledger(config: &Config, client: &LedgerClient) {
         tracing::info!(problem, "waiting for the ledger");
         tokio::time::sleep(wait).await;
         wait = (wait * 2).min(config.tendermint.max_sync_check_interval);
+    }
+}
+
+/// Answers from below what the node has seen of the ledger are not believed, also
+/// before the master has told how far it is. Without it the master's word counts.
+async fn remember_progress(store: &SharedStore, client: &LedgerClient) {
+    let read = store.get(Table::Progress, Progress::ROW, "");
+    let stored = match tokio::time::timeout(PROGRESS_PATIENCE, read).await {
+        Ok(Ok(stored)) => stored,
+        Ok(Err(error)) => return tracing::debug!(%error, "reading how far the ledger was seen"),
+        Err(_) => return tracing::debug!("the store does not say how far the ledger was seen"),
+    };
+    match stored.map(|bytes| Progress::decode(&bytes)) {
+        Some(Ok(progress)) => client.remember(&progress.chain_id, progress.settled),
+        // The watcher says so, loudly.
+        Some(Err(error)) => tracing::debug!(%error, "stored progress"),
+        None => {}
     }
 }
 

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use parking_lot::RwLock;
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 
 use super::parts::Parts;
 use super::registration::Registration;
@@ -18,7 +18,7 @@ use crate::job::Table;
 use crate::ledger::LedgerClient;
 use crate::store::SharedStore;
 
-const LOOK_WHILE_STARTING: Duration = Duration::from_millis(50);
+const LOOK_WHILE_STARTING: Duration = Duration::from_millis(20);
 const LOOK: Duration = Duration::from_secs(1);
 const CRYPTO_URLS: [&str; 3] = ["sign_url", "master_sign_url", "decrypt_url"];
 
@@ -32,6 +32,8 @@ struct Inner {
     seen: RwLock<Seen>,
     draining: AtomicBool,
     queue: Arc<QueueLimit>,
+    /// Something was set that may make the process ready.
+    again: Arc<Notify>,
 }
 
 struct Seen {
@@ -67,6 +69,7 @@ impl ReadinessWatch {
                 seen,
                 draining: AtomicBool::new(false),
                 queue: Arc::new(QueueLimit::new(limits)),
+                again: Arc::default(),
             }),
         }
     }
@@ -74,6 +77,18 @@ impl ReadinessWatch {
     /// How much the node takes on.
     pub fn queue(&self) -> &Arc<QueueLimit> {
         &self.inner.queue
+    }
+
+    /// A call was accepted: if the process was not ready before, looks at once
+    /// whether it is now.
+    pub fn look_again(&self) {
+        let is_ready = {
+            let seen = self.inner.seen.read();
+            seen.role.is_some_and(|role| seen.readiness.reasons(role).is_empty())
+        };
+        if !is_ready {
+            self.inner.again.notify_one();
+        }
     }
 
     /// Starts looking.
@@ -90,6 +105,7 @@ impl ReadinessWatch {
             seen.sockets = Some(parts.client.connected());
         }
         let watch = Arc::downgrade(&self.inner);
+        let again = self.inner.again.clone();
         tokio::spawn(async move {
             while let Some(inner) = watch.upgrade() {
                 let (before, registration) = {
@@ -104,7 +120,9 @@ impl ReadinessWatch {
                 }
                 drop(inner);
                 let ready = readiness.reasons(look.context.role).is_empty();
-                tokio::time::sleep(if ready { LOOK } else { LOOK_WHILE_STARTING }).await;
+                let pause = if ready { LOOK } else { LOOK_WHILE_STARTING };
+                // Its time, or sooner.
+                let _ = tokio::time::timeout(pause, again.notified()).await;
             }
         });
     }

@@ -26,7 +26,7 @@ use crate::flows;
 use crate::flows::node::mq_registration;
 use crate::http::{self, MessageQueueService, ReloadKeys, ServerHandle, ServerOptions, Status};
 use crate::job::{Job, Kind, Millis};
-use crate::ledger::{CachedLedger, ChainUpdate, LedgerClient};
+use crate::ledger::{CachedLedger, ChainUpdate, LedgerClient, TolerantLedger};
 use crate::mq::client::MqClient;
 use crate::mq::held::Held;
 use crate::store::Accepted;
@@ -34,6 +34,8 @@ use crate::store::Accepted;
 const API_THREADS: usize = 2;
 /// API calls that are worked on at one time.
 const MOST_CALLS: usize = 2048;
+/// Between looks whether the keys of an external service can be used.
+const KEYS_POLL: Duration = Duration::from_millis(20);
 const REGISTRATION_POLL: Duration = Duration::from_millis(250);
 const MQ_INFO_POLL: Duration = Duration::from_secs(5);
 const HTTP_STOP: Duration = Duration::from_secs(2);
@@ -242,6 +244,12 @@ fn keep_registered(
         while !readiness.is_registered()
             && let Some(worker) = worker.upgrade()
         {
+            if !readiness.now().crypto_ready {
+                // Nobody could sign it, and a job that fails comes back ever later.
+                drop(worker);
+                tokio::time::sleep(KEYS_POLL).await;
+                continue;
+            }
             match mq_registration::register(&context, Millis::now()).await {
                 // `readiness` is about to see it.
                 Ok(None) => {}
@@ -266,7 +274,7 @@ async fn start_api(
     mq: Arc<MqClient>,
 ) -> io::Result<ServerHandle> {
     let queue = readiness.queue().clone();
-    let readiness = readiness.clone();
+    let (readiness, accepted) = (readiness.clone(), readiness.clone());
     let announced = Arc::downgrade(worker);
     let service = parts.intake.make(|| follow_mq_service(mq)).await?;
     let work = Work {
@@ -274,8 +282,10 @@ async fn start_api(
         activity,
         crypto: parts.context.crypto.clone(),
     };
+    let mut context = parts.context.clone();
+    context.ledger = Arc::new(TolerantLedger::new(context.ledger, parts.client.clone()));
     http::serve(ServerOptions {
-        context: parts.context.clone(),
+        context,
         store: parts.store.clone(),
         endpoints: flows::endpoints::all(),
         reload_keys: key_reload(parts),
@@ -286,6 +296,7 @@ async fn start_api(
             ..work.status()
         }),
         submit: Arc::new(move |jobs: Vec<Job>| {
+            accepted.look_again();
             if let Some(worker) = announced.upgrade() {
                 worker.submit(jobs);
             }

@@ -251,7 +251,8 @@ pub trait State: Send + Sync {
     ) -> Result<Vec<Option<Vec<u8>>>, StoreError>;
 
     /// Names of all rows that start with `prefix`, in any order. For rare
-    /// operations: it walks the table (with Redis, all keys there are). Rows
+    /// operations: it walks the table (with Redis, all keys there are, unless
+    /// the table has an index). Rows
     /// that are made or deleted meanwhile may or may not be among them.
     async fn rows(&self, table: Table, prefix: &str) -> Result<Vec<Row>, StoreError>;
 }

@@ -13,6 +13,7 @@ mod crash_points;
 mod durability;
 mod forgetting;
 mod harness;
+mod index;
 mod jobs;
 mod lease;
 #[path = "../support/memory_store.rs"]
@@ -107,6 +108,7 @@ on_every_engine! {
         large_columns_are_read_together,
         many_rows_are_read_in_the_order_asked,
         rows_are_found_by_prefix,
+        rows_of_tables_that_are_often_listed_are_found,
         deleting_the_last_column_makes_a_row_absent,
         tables_rows_and_columns_do_not_mix,
         binary_and_large_values_survive;

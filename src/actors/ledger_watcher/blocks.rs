@@ -129,7 +129,7 @@ impl Watcher {
             let (accept, own) = self.accept_of(blocks, settle_from, progress).await?;
             match self.options.store.accept(accept).await? {
                 Accepted::Stored { jobs, .. } => {
-                    self.stored = Some(codec::encode(progress));
+                    self.stored = Some(progress.encode());
                     for (method, signed_at) in own {
                         note_commit(&method, signed_at);
                     }
@@ -171,7 +171,7 @@ impl Watcher {
             }
             before = Some(block);
         }
-        let bytes = codec::encode(progress);
+        let bytes = progress.encode();
         let write = Write::put(Table::Progress, Progress::ROW, bytes);
         accept.writes.push(write);
         Ok((accept, own))

@@ -168,13 +168,16 @@ impl Range<'_> {
             Action::Kill => body.kill().await?,
             Action::Stop => body.freeze()?,
             Action::Terminate | Action::Restart => problems.extend(body.terminate().await?),
+            Action::Divert | Action::Delay => body.misbehave(&self.http, true).await?,
         }
         tokio::time::sleep(fault.away).await;
-        if fault.action == Action::Stop {
-            body.thaw()?;
-        } else {
-            body.start_again().await?;
-            self.watch.started_again(&fault.target, body.pid());
+        match fault.action {
+            Action::Stop => body.thaw()?,
+            Action::Divert | Action::Delay => body.misbehave(&self.http, false).await?,
+            Action::Kill | Action::Terminate | Action::Restart => {
+                body.start_again().await?;
+                self.watch.started_again(&fault.target, body.pid());
+            }
         }
         Ok(at.elapsed())
     }

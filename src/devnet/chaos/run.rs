@@ -58,6 +58,7 @@ pub fn prepare(network: &mut NetworkOptions, masters: Option<usize>) {
     network.durability = Durability::Always;
     network.retransmit = RETRANSMIT;
     network.record_messages = true;
+    network.ledger_switches = true;
     if masters.is_none() && network.workers > 0 && network.store != StoreOption::Embedded {
         network.masters = 2;
     }

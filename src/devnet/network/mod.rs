@@ -18,6 +18,7 @@ use super::genesis::{self, Member, NDID};
 use super::keys::NodeKeys;
 use super::process::{Plan, Process};
 use super::redis_server::{self, RedisServer};
+use super::switch::Switch;
 use crate::ledger::rpc::RpcOptions;
 use crate::ledger::{Ledger, LedgerClient};
 use crate::node::Role;
@@ -116,6 +117,10 @@ pub struct Network {
     pub redis: Option<RedisServer>,
     /// `host:port` of the ledger's RPC.
     pub ledger: String,
+    /// `host:port` of a second full node of the same chain, which is behind.
+    pub second_ledger: Option<String>,
+    /// Node ids, and what leads their processes to the ledger.
+    pub ledger_switches: Vec<(String, Switch)>,
     /// Where state, keys and logs are.
     pub directory: PathBuf,
     binary: Option<PathBuf>,
@@ -164,12 +169,15 @@ impl Network {
         let directory = directory.canonicalize()?;
         let mut ports = Ports::counted_from(options.base_port);
         let ledger_port = ports.pick(0)?;
+        let second_port = ports.pick(1)?;
         let plans = plan_nodes(&options, &directory, &mut ports)?;
         drop(ports);
         let mut network = Network {
             nodes: Vec::new(),
             behind: Vec::new(),
             ledger: format!("{LOCAL}:{ledger_port}"),
+            second_ledger: None,
+            ledger_switches: Vec::new(),
             directory,
             binary: options.binary.clone(),
             store: options.store.clone(),
@@ -181,6 +189,11 @@ impl Network {
         network
             .initialise_chain(&options, &plans, ledger_port)
             .await?;
+        if let Some(lag) = options.second_ledger {
+            network
+                .start_second_ledger(ledger_port, second_port, lag)
+                .await?;
+        }
         network.start_redis(&options).await?;
         for plan in &plans.nodes {
             network.start_mq(&options, plan)?;
@@ -193,7 +206,11 @@ impl Network {
             });
         }
         for plan in plans.nodes {
-            let node = network.start_node(&options, plan, ledger_port)?;
+            let port = match options.ledger_switches {
+                true => network.start_switch(&plan.node_id).await?,
+                false => ledger_port,
+            };
+            let node = network.start_node(&options, plan, port)?;
             network.nodes.push(node);
         }
         Ok(network)
@@ -221,6 +238,29 @@ impl Network {
         ];
         self.start_service(ServiceKind::Ledger, "ledger", port, arguments)?;
         wait_for_port(port, "the development ledger", &mut self.services).await
+    }
+
+    async fn start_second_ledger(&mut self, first: u16, port: u16, lag: u64) -> io::Result<()> {
+        let arguments = vec![
+            "devnet-ledger".to_owned(),
+            "--port".to_owned(),
+            port.to_string(),
+            "--follow-port".to_owned(),
+            first.to_string(),
+            "--lag".to_owned(),
+            lag.to_string(),
+        ];
+        self.start_service(ServiceKind::Ledger, "ledger2", port, arguments)?;
+        self.second_ledger = Some(format!("{LOCAL}:{port}"));
+        wait_for_port(port, "the second ledger", &mut self.services).await
+    }
+
+    /// Returns the port that leads to the ledger.
+    async fn start_switch(&mut self, node_id: &str) -> io::Result<u16> {
+        let switch = Switch::start(0, self.ledger.clone()).await?;
+        let port = switch.port();
+        self.ledger_switches.push((node_id.to_owned(), switch));
+        Ok(port)
     }
 
     fn start_service(

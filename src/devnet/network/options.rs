@@ -69,6 +69,11 @@ pub struct NetworkOptions {
     pub retransmit: Duration,
     /// Whether they write down what came and what became of it.
     pub record_messages: bool,
+    /// A second full node of the chain, so many blocks behind the first.
+    pub second_ledger: Option<u64>,
+    /// Each node reaches the ledger through a switch, which can be turned to the
+    /// second one.
+    pub ledger_switches: bool,
 }
 
 /// The network of the demo.
@@ -88,6 +93,8 @@ impl Default for NetworkOptions {
             settings: Vec::new(),
             retransmit: Duration::from_secs(60),
             record_messages: false,
+            second_ledger: None,
+            ledger_switches: false,
         }
     }
 }

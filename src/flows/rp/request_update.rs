@@ -25,7 +25,12 @@ pub async fn handle(context: &Context, job: &Job) -> Result<Commit, Error> {
     let height = update.height;
     let detail = query::request_detail(ledger, &stored.of.request_id, Some(height)).await?;
     let Some(detail) = detail else {
-        return gone(context, &stored).await;
+        // Only a ledger that was replaced forgets, and then every request is
+        // looked at: that decides.
+        return match update.is_new_history {
+            true => gone(context, &stored).await,
+            false => Ok(Commit::failed("the ledger does not know the request")),
+        };
     };
     if update.is_new_history {
         // Heights come again, and the answers that were counted may be gone.

@@ -80,14 +80,24 @@ pub(super) fn apply(
     }
 }
 
-/// Row whose columns are the rows of an indexed table.
+/// Row whose columns are the rows of an indexed table, and [`INDEX_COMPLETE`].
 pub(super) const INDEX_ROW: &str = "#rows";
+/// Column of [`INDEX_ROW`]: rows that an earlier release wrote are in it too.
+pub(super) const INDEX_COMPLETE: &str = "";
 
-/// Whether a table's rows are listed often enough that walking all keys of
-/// Redis for them would be a burden: those of transactions under way are
-/// looked through every half minute. They are rows of one value.
+/// Whether a table's rows are listed where walking all keys of Redis for them
+/// would be a burden: those of transactions under way are looked through every
+/// half minute, disabled ones at every reconnect of the ledger, and requests
+/// when the ledger was replaced. Their rows are deleted as a whole.
 pub(super) fn is_indexed(table: Table) -> bool {
-    table == Table::ExpectedTransaction
+    matches!(
+        table,
+        Table::ExpectedTransaction
+            | Table::DisabledTransaction
+            | Table::RequestData
+            | Table::ConsentRequest
+            | Table::DataRequest
+    )
 }
 
 /// Keeps the index of an indexed table in step with a change.
