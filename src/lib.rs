@@ -1,6 +1,9 @@
 //! erawan: one NDID node as one master and many workers, or as one process.
 //! Start reading at `docs/architecture.md`.
 
+// They panic when nobody reads any more: `output` says what is to be said.
+#![deny(clippy::print_stdout, clippy::print_stderr)]
+
 pub mod actors;
 pub mod bench;
 pub mod cluster;
@@ -21,6 +24,7 @@ mod mistake;
 pub mod mq;
 pub mod node;
 pub mod operator;
+pub mod output;
 pub mod proto;
 pub mod simulation;
 pub mod store;

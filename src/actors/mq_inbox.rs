@@ -18,7 +18,7 @@ use tokio::task::JoinHandle;
 use tonic::{Status, Streaming};
 
 use crate::delivery::{callback, reconnect_backoff};
-use crate::error::{Error, codes};
+use crate::error::{Refusal, codes};
 use crate::job::{Job, Kind, Millis, NewJob};
 use crate::mq::client::MqClient;
 use crate::mq::inbound::RawMessage;
@@ -403,8 +403,8 @@ fn error_job(role: Role, error: &MqError) -> NewJob {
     let number = u32::try_from(error.code).unwrap_or_default();
     let code = codes::ALL.iter().find(|code| code.number == number);
     let error = match code {
-        Some(code) => Error::from(*code),
-        None => Error::with_message(codes::UNKNOWN_ERROR, error.message.clone()),
+        Some(code) => Refusal::from(*code),
+        None => Refusal::with_message(codes::UNKNOWN_ERROR, error.message.clone()),
     };
     callback::error_job(role.as_str(), None, "onMessage", None, &error)
 }

@@ -20,7 +20,7 @@ use crate::job::{Job, Pool};
 use crate::store::SharedStore;
 
 use super::Tls;
-use super::client::Target;
+use super::client::{FoundMaster, Target};
 use super::link::{Connector, keep_connected};
 use super::local::Port;
 
@@ -38,6 +38,8 @@ pub enum Link {
         masters: Vec<MasterAddress>,
         /// Plaintext without.
         tls: Option<Tls>,
+        /// Told where the master is.
+        found: FoundMaster,
         /// The thread of the link and of the first handlers; `None`: one of
         /// their own, which ends with the worker.
         thread: Option<ArbiterHandle>,
@@ -120,7 +122,12 @@ impl Worker {
             MasterLink::new(identity, run, delivery, state, hook)
         });
         let connector = match options.link {
-            Link::Grpc { masters, tls, .. } => Connector::Grpc(Target { masters, tls }),
+            Link::Grpc {
+                masters,
+                tls,
+                found,
+                ..
+            } => Connector::Grpc(Target { masters, tls }, found),
             Link::Local(port) => Connector::Local(port),
         };
         let (connects, connecting) = watch::channel(());

@@ -54,6 +54,9 @@ impl Answer {
     /// An error object with the status its code asks for (spec/http-api.md 1.5).
     /// The store being away is no fault of anybody's call: 503 with `Retry-After`.
     pub fn error(error: &Error, api: &Api) -> Self {
+        if error.is_unreadable() {
+            tracing::error!(%error, "a call met something stored that cannot be read");
+        }
         let mut body = Map::new();
         body.insert("error".into(), error.to_json());
         if let Some(details) = error.details() {

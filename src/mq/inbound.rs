@@ -15,7 +15,7 @@ use openssl::sha::sha256;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
-use super::envelope::Opened;
+use super::envelope::{NotServed, Opened};
 use super::held::Waiting;
 use super::message::Message;
 use super::outbound::record_column;
@@ -23,7 +23,7 @@ use super::{body, envelope, gzip, schema};
 use crate::actors::Run;
 use crate::crypto::signature;
 use crate::delivery::callback;
-use crate::error::{Error, codes};
+use crate::error::{Error, Refusal, codes};
 use crate::flows::{self, Received};
 use crate::job::{Commit, Job, Kind, Millis, NewJob, Outcome, Table, Write, codec};
 use crate::ledger::query;
@@ -107,22 +107,28 @@ impl From<Error> for Rejected {
 /// Handler of `mq.receive`.
 ///
 /// # Errors
-/// Temporary ones, and an unreadable payload.
+/// Those that are not final.
 pub async fn run_receive(context: &Context, job: &Job) -> Result<Run, Error> {
     let raw: RawMessage = job.payload()?;
     match receive(context, job, &raw).await {
         Ok(commit) => Ok(Run::Commit(commit)),
-        Err(rejected) if rejected.error.is_temporary() => Err(rejected.error),
-        Err(rejected) => Ok(Run::Commit(reject(context, &raw, rejected))),
+        Err(Rejected { addressed, error }) => {
+            let refusal = error.settle()?;
+            Ok(Run::Commit(reject(context, &raw, addressed, &refusal)))
+        }
     }
 }
 
-fn reject(context: &Context, raw: &RawMessage, rejected: Rejected) -> Commit {
-    let Rejected { addressed, error } = rejected;
+fn reject(
+    context: &Context,
+    raw: &RawMessage,
+    addressed: Option<Addressed>,
+    error: &Refusal,
+) -> Commit {
     tracing::warn!(message_id = raw.id(), %error, "message rejected");
     let mut commit = Commit::failed(format!("message {} rejected: {error}", raw.id()));
     commit.job(match addressed {
-        None => callback::error_job(context.role.as_str(), None, "onMessage", None, &error),
+        None => callback::error_job(context.role.as_str(), None, "onMessage", None, error),
         Some(Addressed {
             node_id,
             role,
@@ -130,22 +136,22 @@ fn reject(context: &Context, raw: &RawMessage, rejected: Rejected) -> Commit {
         }) => {
             let role = role.as_str();
             let action = format!("{role}.handleMessageFromQueue");
-            callback::error_job(role, Some(&node_id), &action, Some(&request_id), &error)
+            callback::error_job(role, Some(&node_id), &action, Some(&request_id), error)
         }
     });
     commit
 }
 
 async fn receive(context: &Context, job: &Job, raw: &RawMessage) -> Result<Commit, Rejected> {
-    let opened = envelope::open(context, &raw.bytes).await?;
+    let opened = match envelope::open(context, &raw.bytes).await? {
+        Ok(opened) => opened,
+        Err(stranger) => return Ok(not_served(&stranger)),
+    };
     let verified = verify(context, opened).await?;
     let mut commit = Commit::nothing();
     let role = match receiver_role(context, &verified.receiver_node_id).await? {
         Ok(role) => role,
-        Err(reason) => {
-            commit.outcome = Outcome::Failed { reason };
-            return Ok(commit);
-        }
+        Err(stranger) => return Ok(not_served(&stranger)),
     };
     let kind = match handler(role, &verified.message) {
         Ok(kind) => kind,
@@ -174,6 +180,11 @@ async fn receive(context: &Context, job: &Job, raw: &RawMessage) -> Result<Commi
     commit.write(record(&verified, raw.received_at));
     commit.job(role_job(kind, &verified, raw, place));
     Ok(commit)
+}
+
+/// Nobody but operators hears of a message for a node of somebody else.
+fn not_served(NotServed { node_id }: &NotServed) -> Commit {
+    Commit::failed(format!("node {node_id} is not served by this proxy"))
 }
 
 /// A compressed message waits for its block as it came and is opened again
@@ -294,12 +305,11 @@ async fn is_signed_before_rotation(
         .is_some_and(|key| is_signed_with(key, message)))
 }
 
-/// Role of the node the message is for; `Err` with the reason when it is not
-/// ours to serve.
+/// Role of the node the message is for.
 async fn receiver_role(
     context: &Context,
     receiver_node_id: &str,
-) -> Result<Result<Role, String>, Error> {
+) -> Result<Result<Role, NotServed>, Error> {
     if context.role != Role::Proxy {
         return Ok(Ok(context.role));
     }
@@ -310,7 +320,9 @@ async fn receiver_role(
         })
     });
     let role = served.and_then(|info| Role::parse(&info.role));
-    Ok(role.ok_or_else(|| format!("node {receiver_node_id} is not served by this proxy")))
+    Ok(role.ok_or_else(|| NotServed {
+        node_id: receiver_node_id.to_owned(),
+    }))
 }
 
 /// Which handler takes a message (spec/messaging-and-crypto.md 2.7).

@@ -220,7 +220,7 @@ async fn compressed_messages_are_understood() {
         .unwrap();
     let sent: OutboundMessage = decode(&commit.jobs[0]);
     let rp = testing::context("rp1", Role::Rp, ledger);
-    let opened = envelope::open(&rp, &sent.payload).await.unwrap();
+    let opened = envelope::open(&rp, &sent.payload).await.unwrap().unwrap();
     assert_eq!(opened.message.message_compression_algorithm, "gzip");
     let commit = receive(&rp, sent.payload).await;
     assert_eq!(commit.outcome, Outcome::Done);

@@ -5,12 +5,12 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tonic::transport::{Channel, Endpoint};
-
 use super::{Context, Role};
-use crate::cluster::{self, BacklogBoard, Tls};
+use crate::cluster::client::{FoundMaster, Target};
+use crate::cluster::{BacklogBoard, Tls};
 use crate::config::{Config, GrpcTls, Keys, Mode, StoreChoice};
 use crate::crypto::Crypto;
+use crate::crypto::behalf::OnBehalf;
 use crate::crypto::external::ExternalCrypto;
 use crate::crypto::keyring::Keyring;
 use crate::ledger::rpc::RpcOptions;
@@ -44,6 +44,8 @@ pub struct Parts {
     pub keyring: Option<Arc<Keyring>>,
     /// For calls to an external crypto service.
     pub http: reqwest::Client,
+    /// Where the link has found the master.
+    pub master: FoundMaster,
     /// What is open of the node's work, as far as this process knows.
     pub backlog: Arc<BacklogBoard>,
 }
@@ -55,7 +57,8 @@ impl Parts {
     /// What waiting cannot mend: keys, a store file in use, an unregistered node.
     pub async fn open(config: Arc<Config>) -> io::Result<Self> {
         let http = external_crypto_client(&config).map_err(io::Error::other)?;
-        let store = open_store(&config).await?;
+        let master = FoundMaster::default();
+        let store = open_store(&config, &master).await?;
         let tendermint = &config.tendermint;
         let client = LedgerClient::start(RpcOptions::new(
             tendermint.host.clone(),
@@ -67,12 +70,14 @@ impl Parts {
         let role = role(&config, &client).await?;
         let behind_proxy = behind_proxy(&config, role, &client).await?;
         let (crypto, keyring) = open_crypto(&config, &store, &http, &behind_proxy)?;
+        let is_proxy = role == Role::Proxy;
+        let crypto = OnBehalf::new(crypto, cached.clone(), &config.node_id, is_proxy);
         let context = Context {
             config: config.clone(),
             role,
             ledger: cached.clone(),
             state: store.clone(),
-            crypto,
+            crypto: Arc::new(crypto),
             held: Arc::default(),
         };
         Ok(Self {
@@ -83,6 +88,7 @@ impl Parts {
             context,
             keyring,
             http,
+            master,
             backlog: Arc::default(),
         })
     }
@@ -96,12 +102,16 @@ fn external_crypto_client(config: &Config) -> reqwest::Result<reqwest::Client> {
         .build()
 }
 
-async fn open_store(config: &Config) -> io::Result<SharedStore> {
+async fn open_store(config: &Config, master: &FoundMaster) -> io::Result<SharedStore> {
     match (config.store, config.mode) {
         (StoreChoice::Redis, _) => Ok(Arc::new(connect_redis(config).await?)),
         (StoreChoice::Embedded, Mode::Worker) => {
-            let channel = master_channel(config)?;
-            Ok(Arc::new(RemoteStore::connect(channel, &config.node_id)))
+            let target = Target {
+                masters: config.link.masters.clone(),
+                tls: read_tls(config.grpc.tls.as_ref())?,
+            };
+            let found = master.subscribe();
+            Ok(Arc::new(RemoteStore::follow(target, found, &config.node_id)))
         }
         (StoreChoice::Embedded, _) => {
             fs::create_dir_all(&config.data_directory)?;
@@ -172,31 +182,6 @@ async fn connect_redis(config: &Config) -> io::Result<RedisStore> {
             Err(error) => return Err(io::Error::other(error)),
         }
     }
-}
-
-/// A channel to the master's store; it connects when it can.
-fn master_channel(config: &Config) -> io::Result<Channel> {
-    let master = config.link.masters.first();
-    let master = master.ok_or_else(|| io::Error::other("MASTER_SERVER_IP is empty"))?;
-    let scheme = if config.grpc.tls.is_some() {
-        "https"
-    } else {
-        "http"
-    };
-    let url = format!("{scheme}://{master}");
-    let mut endpoint = Endpoint::from_shared(url)
-        .map_err(io::Error::other)?
-        .tcp_nodelay(true)
-        .connect_timeout(cluster::SILENCE)
-        .http2_keep_alive_interval(cluster::SILENCE)
-        .keep_alive_timeout(cluster::SILENCE)
-        .keep_alive_while_idle(true);
-    if let Some(tls) = read_tls(config.grpc.tls.as_ref())? {
-        endpoint = endpoint
-            .tls_config(tls.client(&master.host))
-            .map_err(io::Error::other)?;
-    }
-    Ok(endpoint.connect_lazy())
 }
 
 /// The certificates of the gRPC links.

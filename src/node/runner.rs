@@ -88,18 +88,24 @@ impl Runner for NodeRunner {
             .ended(job, started.elapsed(), &outcome, height);
         match outcome {
             Ok(run) => run,
-            Err(error) if error.is_temporary() => Run::Retry {
-                after: if error.is_of_crypto_service() {
-                    backoff(job.tries)
-                } else {
-                    reconnect_backoff(job.tries)
-                },
-                reason: error.to_string(),
-            },
-            Err(error) if error.is_unreadable() => Run::Park {
-                reason: error.to_string(),
-            },
-            Err(error) => Run::Commit(Commit::failed(error.to_string())),
+            Err(error) => ended(job, error),
         }
     }
+}
+
+/// What becomes of a job whose handler met an error.
+fn ended(job: &Job, error: Error) -> Run {
+    let error = match error.settle() {
+        Ok(refusal) => return Run::Commit(Commit::failed(refusal.to_string())),
+        Err(error) => error,
+    };
+    let reason = error.to_string();
+    if error.is_unreadable() {
+        return Run::Park { reason };
+    }
+    let after = match error.is_of_crypto_service() {
+        true => backoff(job.tries),
+        false => reconnect_backoff(job.tries),
+    };
+    Run::Retry { after, reason }
 }

@@ -74,6 +74,7 @@ impl WorkerSide {
             Link::Grpc => cluster::Link::Grpc {
                 masters: config.link.masters.clone(),
                 tls: read_tls(config.grpc.tls.as_ref())?,
+                found: parts.master.clone(),
                 // This one, where what jobs read and send comes from.
                 thread: Some(Arbiter::current()),
             },

@@ -6,6 +6,7 @@ use serde_json::json;
 use super::ROLE;
 use super::pending::pending;
 use super::respond::transaction;
+use crate::delivery::transaction::transact_for_call;
 use super::response_created::{Answered, Content, Source};
 use crate::error::Error;
 use crate::flows::call::Call;
@@ -76,5 +77,5 @@ pub(super) async fn answer(
         "service_id": service_id,
         "error_code": error_code,
     });
-    transaction(context, &answered, params).await
+    transact_for_call(context, transaction(&answered, &params)).await
 }

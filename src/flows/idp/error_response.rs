@@ -6,6 +6,7 @@ use serde_json::json;
 use super::ROLE;
 use super::respond::{answerable, error_params, transaction};
 use super::response_created::{Answered, Content};
+use crate::delivery::transaction::transact_for_call;
 use crate::error::Error;
 use crate::flows::call::Call;
 use crate::flows::reply::Reply;
@@ -56,7 +57,7 @@ pub async fn respond_with_error(
         reply: Some(answer.reply.clone()),
         call: Some(call.clone()),
     };
-    let params = error_params(&answered);
-    let commit = transaction(context, &answered, params).await?;
+    let create = transaction(&answered, &error_params(&answered));
+    let commit = transact_for_call(context, create).await?;
     Ok(call.once(accept(commit)))
 }

@@ -28,6 +28,7 @@ mod arguments;
 mod connection;
 mod durations;
 mod history;
+mod limits;
 mod link;
 mod operate;
 mod scripts;
@@ -48,7 +49,7 @@ use self::answers::{
 use self::arguments::row_name;
 use self::durations::Reads;
 use self::history::History;
-use self::link::{Lane, Link};
+use self::link::{Lane, Link, SendError};
 use self::scripts::{LuaScript, Scripts};
 use super::operation::outcome_unknown;
 use super::record;
@@ -210,12 +211,12 @@ impl RedisStore {
         let mut result = self.link.send(lane, command).await;
         if result
             .as_ref()
-            .is_err_and(RedisError::is_connection_dropped)
+            .is_err_and(|error| error.of_redis().is_some_and(RedisError::is_connection_dropped))
         {
             result = self.link.send(lane, command).await;
         }
         durations::note(duration, began);
-        result.and_then(typed).map_err(store_error)
+        typed(result?).map_err(store_error)
     }
 
     /// Runs a script, which is loaded first if Redis does not know it. (A
@@ -240,15 +241,15 @@ impl RedisStore {
         let mut result = self.link.send(lane, command).await;
         // Again, if somebody flushes the scripts in between.
         for _ in 0..SCRIPT_LOADS {
-            if result.as_ref().err().map(RedisError::kind) != Some(unknown) {
+            let error = result.as_ref().err().and_then(SendError::of_redis);
+            if error.map(RedisError::kind) != Some(unknown) {
                 break;
             }
-            let loaded = self.link.send(lane, &script.load()).await;
-            loaded.map_err(store_error)?;
+            self.link.send(lane, &script.load()).await?;
             result = self.link.send(lane, command).await;
         }
         durations::note(&script.duration, began);
-        result.and_then(typed).map_err(store_error)
+        typed(result?).map_err(store_error)
     }
 
     fn key(&self, name: &str) -> String {
