@@ -607,6 +607,9 @@ fn proxy(ledger: &Arc<FakeLedger>) -> (Context, tempfile::TempDir) {
 }
 
 fn put_behind_proxy(ledger: &FakeLedger, config: &str) {
+    let behind = json!({"nodes": [{"node_id": "idp2", "config": config}]});
+    let of_proxy = json!({"proxy_node_id": "as1"});
+    ledger.set("GetNodesBehindProxyNode", &of_proxy, behind);
     let mut as1 = Value::Null;
     ledger.change_node("as1", |info| as1 = info.clone());
     ledger.change_node("idp2", |info| {

@@ -15,6 +15,7 @@ mod forgetting;
 mod harness;
 mod jobs;
 mod lease;
+mod limits;
 #[path = "../support/memory_store.rs"]
 mod memory_store;
 mod operate;
