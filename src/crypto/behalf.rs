@@ -141,9 +141,7 @@ mod tests {
         assert_eq!(unwrapped.unwrap_err().code().number, 10034);
         assert_eq!(refused(&keys(false), "as1").await, Some(10034));
         node.ledger.set_unavailable(true);
-        let unknown = proxy
-            .sign("as1", KeyUse::Signing, ALGORITHM, 1, b"m")
-            .await;
+        let unknown = proxy.sign("as1", KeyUse::Signing, ALGORITHM, 1, b"m").await;
         assert!(unknown.unwrap_err().is_temporary(), "nobody knows");
     }
 }

@@ -248,7 +248,9 @@ async fn load(context: &Context, hash: &str) -> Result<Option<Expected>, Error> 
         .state
         .get(Table::ExpectedTransaction, hash, "")
         .await?;
-    record.map(|bytes| state::decode(Table::ExpectedTransaction, hash, &bytes)).transpose()
+    record
+        .map(|bytes| state::decode(Table::ExpectedTransaction, hash, &bytes))
+        .transpose()
 }
 
 async fn broadcast(

@@ -269,7 +269,10 @@ pub async fn demo(arguments: DemoArguments) -> io::Result<ExitCode> {
         }
     };
     for (name, log) in network.ended() {
-        output::note(format_args!("{name} has ended by itself; see {}", log.display()));
+        output::note(format_args!(
+            "{name} has ended by itself; see {}",
+            log.display()
+        ));
         network.keep_directory();
     }
     let report = match outcome {
@@ -288,9 +291,9 @@ pub async fn demo(arguments: DemoArguments) -> io::Result<ExitCode> {
     if chaos.is_some() && !report.is_success() {
         network.keep_directory();
         output::note(format_args!(
-                "logs are in {}",
-                network.directory.join("logs").display()
-            ));
+            "logs are in {}",
+            network.directory.join("logs").display()
+        ));
     }
     if arguments.keep {
         output::note(table(&network));

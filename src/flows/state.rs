@@ -34,7 +34,9 @@ pub async fn load_text(
     column: &str,
 ) -> Result<Option<String>, Error> {
     let bytes = context.state.get(table, row, column).await?;
-    bytes.map(|bytes| text(table, row, column, bytes)).transpose()
+    bytes
+        .map(|bytes| text(table, row, column, bytes))
+        .transpose()
 }
 
 /// UTF-8 text that was read.

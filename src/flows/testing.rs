@@ -543,7 +543,7 @@ impl TestNode {
                         assert_eq!(commit.outcome, sound.outcome, "{kind}, read {read}");
                         assert_eq!(told(&commit), told(&sound), "{kind}, read {read}");
                     }
-                    Ok(other) => panic!("{kind}, read {read}, {how:?}: {other:?}"),
+                    Ok(_) => panic!("{kind} is ended by read {read} ({how:?})"),
                 }
             }
         }

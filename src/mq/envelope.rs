@@ -104,10 +104,7 @@ pub struct NotServed {
 /// 10022 cannot be decrypted; 10052 another version; on a proxy 10023 without
 /// receiver or sender, 10020 unknown sender, 10021 wrong outer signature.
 /// Temporary when ledger or crypto service cannot be reached.
-pub async fn open(
-    context: &Context,
-    bytes: &[u8],
-) -> Result<Result<Opened, NotServed>, Error> {
+pub async fn open(context: &Context, bytes: &[u8]) -> Result<Result<Opened, NotServed>, Error> {
     let message = decrypt(context, context.node_id(), bytes).await?;
     if context.role != Role::Proxy {
         return Ok(Ok(Opened {

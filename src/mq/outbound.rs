@@ -114,7 +114,12 @@ pub async fn run_send(context: &Context, job: &Job) -> Result<Run, Error> {
     }))
 }
 
-fn unsendable(context: &Context, sender_node_id: &str, message: &Message, error: &Refusal) -> Commit {
+fn unsendable(
+    context: &Context,
+    sender_node_id: &str,
+    message: &Message,
+    error: &Refusal,
+) -> Commit {
     let request_id = message.request_id();
     let mut commit = Commit::failed(format!(
         "cannot send {} of request {request_id}: {error}",

@@ -57,7 +57,9 @@ pub async fn run() -> io::Result<ExitCode> {
     let config = match config::load() {
         Ok(config) => Arc::new(config),
         Err(mistakes) => {
-            output::note(format_args!("erawan cannot start with this environment:\n{mistakes}"));
+            output::note(format_args!(
+                "erawan cannot start with this environment:\n{mistakes}"
+            ));
             return Ok(ExitCode::from(WRONG_ENVIRONMENT));
         }
     };

@@ -111,7 +111,11 @@ async fn open_store(config: &Config, master: &FoundMaster) -> io::Result<SharedS
                 tls: read_tls(config.grpc.tls.as_ref())?,
             };
             let found = master.subscribe();
-            Ok(Arc::new(RemoteStore::follow(target, found, &config.node_id)))
+            Ok(Arc::new(RemoteStore::follow(
+                target,
+                found,
+                &config.node_id,
+            )))
         }
         (StoreChoice::Embedded, _) => {
             fs::create_dir_all(&config.data_directory)?;

@@ -129,7 +129,10 @@ mod tests {
         let away = of_store(StoreError::Unavailable("down".to_owned()));
         assert!(matches!(away, Run::Retry { .. }));
         let wrong_payload = job.payload::<String>().unwrap_err();
-        assert!(matches!(ended(&job, wrong_payload.into()), Run::Park { .. }));
+        assert!(matches!(
+            ended(&job, wrong_payload.into()),
+            Run::Park { .. }
+        ));
         let refused = ended(&job, codes::REQUEST_NOT_FOUND.into());
         assert!(matches!(refused, Run::Commit(_)));
     }

@@ -110,7 +110,9 @@ pub async fn run(jobs: Jobs) -> io::Result<ExitCode> {
     let config = match config::load() {
         Ok(config) => config,
         Err(mistakes) => {
-            output::note(format_args!("erawan jobs needs the node's environment:\n{mistakes}"));
+            output::note(format_args!(
+                "erawan jobs needs the node's environment:\n{mistakes}"
+            ));
             return Ok(ExitCode::from(WRONG_ENVIRONMENT));
         }
     };
@@ -125,7 +127,9 @@ pub async fn run(jobs: Jobs) -> io::Result<ExitCode> {
     match (&reached.answer, said) {
         // What was decided is done, and the exit code tells what became of it.
         (Answer::Operate(_), Err(error)) => {
-            output::note(format_args!("erawan: the answer cannot be written: {error}"));
+            output::note(format_args!(
+                "erawan: the answer cannot be written: {error}"
+            ));
         }
         (_, said) => said?,
     }

@@ -35,7 +35,7 @@ fn a_command_that_nobody_listens_to_ends_quietly_with_its_own_exit_code() {
         (&["jobs", "list"], 64),
         (&["no-such-command"], 64),
         (&[], 64),
-        (&["demo", "--rp", "http://127.0.0.1:9"], 1),
+        (&["devnet", "--dir", "/proc/nowhere"], 1),
     ] {
         assert_eq!(unheard(arguments, &[]), Some(code), "{arguments:?}");
     }

@@ -282,7 +282,7 @@ async fn a_workers_store_is_that_of_the_master_its_link_has_found_and_of_the_nex
         let port = ports::free().expect("a port");
         SocketAddr::from(([127, 0, 0, last], port))
     });
-    let addresses = places.map(|place| MasterAddress::new(&place.ip().to_string(), place.port()));
+    let addresses = places.map(|place| MasterAddress::new(place.ip().to_string(), place.port()));
     let mut masters = vec![MasterAddress::new("127.0.0.1", nobody)];
     masters.extend(addresses);
     let target = Target {
@@ -303,7 +303,11 @@ async fn a_workers_store_is_that_of_the_master_its_link_has_found_and_of_the_nex
     let worker = worker("worker", &stores[0], Recorder::new(true), link);
     for (name, (store, place)) in ["first", "second"].iter().zip(stores.iter().zip(places)) {
         let own_row = Accept {
-            writes: vec![Write::put(Table::Progress, "whose", name.as_bytes().to_vec())],
+            writes: vec![Write::put(
+                Table::Progress,
+                "whose",
+                name.as_bytes().to_vec(),
+            )],
             ..Accept::default()
         };
         store.accept(own_row).await.expect("the store is up");

@@ -506,6 +506,8 @@ async fn a_record_that_cannot_be_read_stops_neither_its_block_nor_others() {
     node.until_settled(11).await;
     let record = node.store.value(Table::ExpectedTransaction, &own.hash());
     assert_eq!(record, Some(vec![9, 9]), "kept for a release that reads it");
+    let parked_by_it = node.store.payloads(Kind::LedgerConfirm);
+    assert_eq!(parked_by_it.len(), 1, "an operator can see it");
 }
 
 #[tokio::test]

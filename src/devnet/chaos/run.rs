@@ -183,7 +183,10 @@ impl Teller {
         self.bar.inc(1);
         self.bar.set_message(text.to_owned());
         if !self.is_terminal {
-            output::note(format_args!("{:>6.1} s  {text}", self.started.elapsed().as_secs_f64()));
+            output::note(format_args!(
+                "{:>6.1} s  {text}",
+                self.started.elapsed().as_secs_f64()
+            ));
         }
     }
 

@@ -57,8 +57,4 @@ impl From<redb::StorageError> for Failure {
     }
 }
 
-file_failures!(
-    redb::TableError,
-    redb::TransactionError,
-    redb::CommitError
-);
+file_failures!(redb::TableError, redb::TransactionError, redb::CommitError);

@@ -2,9 +2,9 @@
 
 use redis::{ErrorKind, FromRedisValue, RedisError, RedisResult, Value};
 
+use super::link::SendError;
 use crate::job::{Job, JobId, Millis, NewJob};
 use crate::store::record::{self, Place};
-use super::link::SendError;
 use crate::store::{Epoch, StoreError};
 
 /// What most scripts answer: what happened, and numbers and ids that depend on it.

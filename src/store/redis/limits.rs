@@ -19,7 +19,8 @@ const LOWEST: usize = 1024 * 1024;
 /// the command is taken for the cause.
 const BREAKS: usize = 3;
 
-const VALUE: &str = "proto-max-bulk-len";
+/// The largest value that a server takes.
+pub(super) const VALUE: &str = "proto-max-bulk-len";
 const COMMAND: &str = "client-query-buffer-limit";
 const MEMORY: &str = "maxmemory";
 
@@ -134,7 +135,9 @@ async fn breaks_connections(server: &Server, command: &Cmd) -> Option<Breaks> {
 /// The answer to a command on a connection of its own.
 async fn answer(server: &Server, command: &Cmd) -> Result<Value, RedisError> {
     let connection = server.open().await?;
-    let answer = connection.ask(command, size(command), CONNECT_TIMEOUT).await;
+    let answer = connection
+        .ask(command, size(command), CONNECT_TIMEOUT)
+        .await;
     answer.and_then(Value::extract_error)
 }
 
@@ -145,7 +148,10 @@ async fn setting(connection: &Connection, name: &str) -> Option<usize> {
     let answer = answer.and_then(Value::extract_error).ok()?;
     let found: Vec<(String, usize)> = redis::from_redis_value(answer).ok()?;
     // 0 is how a limit is switched off.
-    found.first().map(|(_, value)| *value).filter(|value| *value > 0)
+    found
+        .first()
+        .map(|(_, value)| *value)
+        .filter(|value| *value > 0)
 }
 
 fn sizes(command: &Cmd) -> impl Iterator<Item = usize> + '_ {

@@ -212,9 +212,10 @@ impl Line {
 
     async fn send(&self, server: &Server, command: &Cmd) -> Result<Value, SendError> {
         let started = Instant::now();
-        let (connection, age, limits) = timeout(OPERATION_TIMEOUT, self.connection(server, started))
-            .await
-            .map_err(|_| too_late("no connection"))??;
+        let (connection, age, limits) =
+            timeout(OPERATION_TIMEOUT, self.connection(server, started))
+                .await
+                .map_err(|_| too_late("no connection"))??;
         if let Some(why) = limits.refuse(command) {
             return Err(SendError::TooLarge(why));
         }

@@ -55,8 +55,8 @@ use super::operation::outcome_unknown;
 use super::record;
 use super::{
     Accept, Accepted, Attempt, Audited, Committed, Counts, Epoch, FailedJob, FailedLimits,
-    LastError, Lease, MAX_STRIKES, Operated, Operation, PAGE_BYTES, Release, Released, Store,
-    StoreError, Struck,
+    LARGEST_WRITE, LastError, Lease, MAX_STRIKES, Operated, Operation, PAGE_BYTES, Release,
+    Released, Store, StoreError, Struck,
 };
 use crate::job::{Commit, Job, JobId, Millis, Outcome, Table, codec};
 
@@ -111,6 +111,7 @@ impl RedisStore {
         };
         store.ping().await?;
         store.warn_of_volatility().await;
+        store.warn_of_limits().await;
         Ok(store)
     }
 
@@ -171,6 +172,23 @@ impl RedisStore {
         }
     }
 
+    async fn warn_of_limits(&self) {
+        let mut command = redis::cmd("CONFIG");
+        command.arg("GET").arg(limits::VALUE);
+        // Where that is not allowed, a value that is refused tells.
+        let settings = self.read::<Vec<(String, usize)>>(&self.reads.info, &command);
+        if let Ok(settings) = settings.await
+            && let Some((setting, bytes)) = settings.first()
+            && *bytes < LARGEST_WRITE
+        {
+            tracing::warn!(
+                setting,
+                bytes,
+                "Redis takes no larger values: jobs that have one are parked, and calls refused"
+            );
+        }
+    }
+
     async fn warn_of_volatility(&self) {
         let mut command = redis::cmd("INFO");
         command.arg("everything");
@@ -209,10 +227,11 @@ impl RedisStore {
     ) -> Result<T, StoreError> {
         let began = Instant::now();
         let mut result = self.link.send(lane, command).await;
-        if result
-            .as_ref()
-            .is_err_and(|error| error.of_redis().is_some_and(RedisError::is_connection_dropped))
-        {
+        if result.as_ref().is_err_and(|error| {
+            error
+                .of_redis()
+                .is_some_and(RedisError::is_connection_dropped)
+        }) {
             result = self.link.send(lane, command).await;
         }
         durations::note(duration, began);

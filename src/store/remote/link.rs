@@ -178,10 +178,7 @@ impl Waiting {
 /// defect: a worker whose calls all fail would look like one that waits for its
 /// master.
 pub(super) async fn keep_open(way: Way, node_id: String, current: watch::Sender<Current>) {
-    again_after_panics(&current, || {
-        keep_stream(way.clone(), &node_id, &current)
-    })
-    .await;
+    again_after_panics(&current, || keep_stream(way.clone(), &node_id, &current)).await;
 }
 
 /// Runs something that ends only by a panic or when nobody looks at `current`

@@ -350,10 +350,16 @@ async fn a_proxy_creates_nothing_for_a_node_that_is_not_behind_it_and_says_so_in
     };
     let result = bodies(&commit).remove(0);
     assert_eq!(result["type"], "create_request_result");
-    assert_eq!((&result["node_id"], &result["success"]), (&json!("rp1"), &json!(false)));
+    assert_eq!(
+        (&result["node_id"], &result["success"]),
+        (&json!("rp1"), &json!(false))
+    );
     assert_eq!(result["error"]["code"], 10034);
     node.commit(&commit);
-    assert!(node.state.names(Table::RequestReference).is_empty(), "it is free again");
+    assert!(
+        node.state.names(Table::RequestReference).is_empty(),
+        "it is free again"
+    );
 
     behind(json!([{"node_id": "rp1", "config": "KEY_ON_PROXY"}]));
     let accept = create(&node, body()).await.unwrap();
