@@ -1,6 +1,9 @@
 //! erawan: one NDID node as one master and many workers, or as one process.
 //! Start reading at `docs/architecture.md`.
 
+// They panic when nobody reads any more: `output` says what is to be said.
+#![deny(clippy::print_stdout, clippy::print_stderr)]
+
 pub mod actors;
 pub mod api;
 pub mod bench;
@@ -23,6 +26,7 @@ mod mistake;
 pub mod mq;
 pub mod node;
 pub mod operator;
+pub mod output;
 pub mod proto;
 pub mod pulse;
 pub mod simulation;

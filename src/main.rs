@@ -1,5 +1,7 @@
 //! Command line of erawan. Without a command it is a node, as `MODE` says.
 
+#![deny(clippy::print_stdout, clippy::print_stderr)]
+
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
@@ -12,6 +14,7 @@ use erawan::devnet::command::{self, DemoArguments, DevnetArguments};
 use erawan::devnet::{ledger, mq_service, process};
 use erawan::node;
 use erawan::operator;
+use erawan::output;
 use erawan::simulation;
 
 /// Jobs are many small allocations, made in one thread and freed in another.
@@ -108,7 +111,7 @@ fn main() -> ExitCode {
     // wait for sockets cost least where none has to wake another.
     let outcome = actix_rt::System::new().block_on(run(command));
     outcome.unwrap_or_else(|error| {
-        eprintln!("erawan: {error}");
+        output::note(format_args!("erawan: {error}"));
         ExitCode::FAILURE
     })
 }
@@ -132,7 +135,7 @@ async fn run(command: Option<Command>) -> io::Result<ExitCode> {
         Some(Command::Jobs(jobs)) => operator::run(jobs).await,
         Some(Command::Demo(arguments)) => command::demo(arguments).await,
         Some(Command::Devnet(arguments)) => command::devnet(arguments).await,
-        Some(Command::Simulate(arguments)) => Ok(simulation::simulate(&arguments)),
+        Some(Command::Simulate(arguments)) => simulation::simulate(&arguments),
         Some(Command::Bench(bench)) => bench::run(bench).await,
         Some(Command::DevnetLedger {
             port,

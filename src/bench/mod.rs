@@ -14,6 +14,8 @@ use std::process::ExitCode;
 
 use clap::Subcommand;
 
+use crate::output;
+
 /// What to measure.
 #[derive(Debug, Clone, Subcommand)]
 pub enum Bench {
@@ -49,11 +51,14 @@ fn set_ups(workers: Option<usize>) -> Vec<usize> {
 }
 
 /// Prints a result: one JSON object a line, or a line for people.
-fn print<R: serde::Serialize>(json: bool, result: &R, line: impl FnOnce() -> String) {
-    if json {
+fn print<R: serde::Serialize>(
+    json: bool,
+    result: &R,
+    line: impl FnOnce() -> String,
+) -> io::Result<()> {
+    match json {
         // Results are plain data; writing them as JSON cannot fail.
-        println!("{}", serde_json::to_string(result).unwrap_or_default());
-    } else {
-        println!("{}", line());
+        true => output::say(serde_json::to_string(result).unwrap_or_default()),
+        false => output::say(line()),
     }
 }

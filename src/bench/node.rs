@@ -138,7 +138,10 @@ impl Runner for NodeRunner {
                 Ok(left) => {
                     commit.job(NewJob::new(Kind::NoopChain, job.key(), &(left - 1)));
                 }
-                Err(error) => return Run::Commit(Commit::failed(error.to_string())),
+                Err(error) => {
+                    let reason = error.to_string();
+                    return Run::Park { reason };
+                }
             }
         }
         Run::Commit(commit)
@@ -231,6 +234,7 @@ async fn run_worker(arguments: &NodeArguments) -> io::Result<()> {
         link: Link::Grpc {
             masters: masters.collect(),
             tls: None::<cluster::Tls>,
+            found: cluster::client::FoundMaster::default(),
             thread: Some(Arbiter::current()),
         },
         chain_hook: Arc::new(()),

@@ -19,7 +19,7 @@ use crate::error::{Code, Error, codes};
 use crate::job::Table;
 use crate::labelled::Labelled;
 use crate::ledger::{Ledger, query};
-use crate::store::State;
+use crate::store::{State, StoreError};
 
 /// Row of table `CallbackUrl` with the URLs (UTF-8 text in columns `sign_url`,
 /// `master_sign_url`, `decrypt_url`).
@@ -118,8 +118,11 @@ impl ExternalCrypto {
     /// step 15). Messages come in all the while, and are not rejected for it.
     async fn url(&self, column: &str, unset: Code) -> Result<String, Error> {
         let url = self.state.get(Table::CallbackUrl, ROW, column).await?;
-        url.and_then(|bytes| String::from_utf8(bytes).ok())
-            .ok_or_else(|| Error::from(unset).temporary())
+        let url = url.ok_or_else(|| Error::from(unset).temporary())?;
+        String::from_utf8(url).map_err(|error| {
+            let table = Table::CallbackUrl.name();
+            StoreError::Corrupt(format!("{table} {ROW}, column {column}: {error}")).into()
+        })
     }
 }
 

@@ -1,6 +1,7 @@
 //! Keys, signatures, encryption, hashes and salts (spec/messaging-and-crypto.md 5, 6).
 
 pub mod accessor;
+pub mod behalf;
 pub mod encryption;
 pub mod envelope;
 pub mod external;

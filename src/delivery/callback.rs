@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::crypto::hash::sha256;
-use crate::error::Error;
+use crate::error::Refusal;
 use crate::job::{JobId, Kind, NewJob, delivery_key};
 
 /// Where a callback goes. Settings are looked up again at every try.
@@ -142,7 +142,7 @@ pub fn error_job(
     node_id: Option<&str>,
     action: &str,
     request_id: Option<&str>,
-    error: &Error,
+    error: &Refusal,
 ) -> NewJob {
     let mut body = Map::new();
     if let Some(node_id) = node_id {

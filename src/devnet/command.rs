@@ -15,6 +15,7 @@ use super::demo;
 use super::keys::SigningKeys;
 use super::network::{Network, NetworkOptions, StoreOption};
 use super::report::Report;
+use crate::output;
 
 /// Where the nodes keep jobs and state.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -247,7 +248,7 @@ pub async fn demo(arguments: DemoArguments) -> io::Result<ExitCode> {
     }
     options.check()?;
     if !arguments.json {
-        eprintln!("starting ledger, message queues and nodes ...");
+        output::note("starting ledger, message queues and nodes ...");
     }
     let store = options.store.name();
     let mut network = tokio::select! {
@@ -272,14 +273,20 @@ pub async fn demo(arguments: DemoArguments) -> io::Result<ExitCode> {
         }
     };
     for (name, log) in network.ended() {
-        eprintln!("{name} has ended by itself; see {}", log.display());
+        output::note(format_args!(
+            "{name} has ended by itself; see {}",
+            log.display()
+        ));
         network.keep_directory();
     }
     let report = match outcome {
         Ok(report) => report,
         Err(error) => {
             network.keep_directory();
-            eprintln!("logs are in {}", network.directory.join("logs").display());
+            output::note(format_args!(
+                "logs are in {}",
+                network.directory.join("logs").display()
+            ));
             network.stop().await;
             return Err(error);
         }
@@ -287,11 +294,14 @@ pub async fn demo(arguments: DemoArguments) -> io::Result<ExitCode> {
     let code = finish(&arguments, &report);
     if chaos.is_some() && !report.is_success() {
         network.keep_directory();
-        eprintln!("logs are in {}", network.directory.join("logs").display());
+        output::note(format_args!(
+            "logs are in {}",
+            network.directory.join("logs").display()
+        ));
     }
     if arguments.keep {
-        eprintln!("{}", table(&network));
-        eprintln!("running until Ctrl-C");
+        output::note(table(&network));
+        output::note("running until Ctrl-C");
         interruption.next().await;
     }
     network.stop().await;
@@ -317,11 +327,15 @@ async fn run_apps(arguments: &DemoArguments, targets: Targets, store: &str) -> i
 }
 
 fn finish(arguments: &DemoArguments, report: &Report) -> ExitCode {
-    if arguments.json {
+    let said = if arguments.json {
         // A report is plain data; writing it as JSON cannot fail.
-        println!("{}", serde_json::to_string(report).unwrap_or_default());
+        output::say(serde_json::to_string(report).unwrap_or_default())
     } else {
-        println!("{}", report.table());
+        output::say(report.table())
+    };
+    if let Err(error) = said {
+        output::note(format_args!("the report cannot be written: {error}"));
+        return ExitCode::FAILURE;
     }
     if report.is_success() {
         ExitCode::SUCCESS
@@ -343,7 +357,7 @@ pub async fn devnet(arguments: DevnetArguments) -> io::Result<ExitCode> {
     let mut options = arguments.network.network(arguments.nodes.clone())?;
     options.directory = arguments.dir.clone();
     options.base_port = Some(arguments.base_port);
-    eprintln!("starting ledger, message queues and nodes ...");
+    output::note("starting ledger, message queues and nodes ...");
     let network = tokio::select! {
         network = Network::start(options) => network?,
         signal = interruption.next() => return Ok(stopped_by(signal)),
@@ -367,15 +381,16 @@ pub async fn devnet(arguments: DevnetArguments) -> io::Result<ExitCode> {
             return Ok(stopped_by(signal));
         }
     }
-    if arguments.json {
-        println!("{}", description(&network));
+    let said = if arguments.json {
+        output::say(description(&network))
     } else {
-        println!("{}", table(&network));
-        println!("running until Ctrl-C");
+        output::say(format_args!("{}\nrunning until Ctrl-C", table(&network)))
+    };
+    if said.is_ok() {
+        interruption.next().await;
     }
-    interruption.next().await;
     network.stop().await;
-    Ok(ExitCode::SUCCESS)
+    said.map(|()| ExitCode::SUCCESS)
 }
 
 fn description(network: &Network) -> serde_json::Value {

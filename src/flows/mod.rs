@@ -31,7 +31,9 @@ mod utility;
 
 use serde::{Deserialize, Serialize};
 
+use crate::error::{Error, codes};
 use crate::job::Commit;
+use crate::mq::message::Message;
 use crate::store::Accept;
 
 /// Payload of the jobs made from a verified message (`rp.idp_response`,
@@ -44,6 +46,19 @@ pub struct Received {
     pub message_id: String,
     /// The message as JSON text ([`crate::mq::message::Message`]).
     pub message: String,
+}
+
+impl Received {
+    /// The message. It had passed its checks when it was stored.
+    ///
+    /// # Errors
+    /// When it is unreadable all the same.
+    pub fn message(&self) -> Result<Message, Error> {
+        serde_json::from_str(&self.message).map_err(|error| {
+            let text = format!("stored message {}: {error}", self.message_id);
+            Error::with_message(codes::UNKNOWN_ERROR, text).unreadable()
+        })
+    }
 }
 
 /// Payload of the jobs made from a block (`rp.request_update`,

@@ -7,7 +7,7 @@ use serde_json::Map;
 
 use crate::api;
 use crate::delivery::callback::{Persistence, Target, callback_job};
-use crate::error::{Error, codes};
+use crate::error::{Refusal, codes};
 use crate::job::NewJob;
 
 /// Members of a call that started an asynchronous operation.
@@ -29,13 +29,13 @@ impl Reply {
         node_id: &str,
         kind: &str,
         request_id: &str,
-        failure: Option<&Error>,
+        failure: Option<&Refusal>,
     ) -> NewJob {
         self.job(node_id, kind, Some(request_id), failure)
     }
 
     /// The callback `kind` about something that is not a request.
-    pub fn about_node(&self, node_id: &str, kind: &str, failure: Option<&Error>) -> NewJob {
+    pub fn about_node(&self, node_id: &str, kind: &str, failure: Option<&Refusal>) -> NewJob {
         self.job(node_id, kind, None, failure)
     }
 
@@ -44,7 +44,7 @@ impl Reply {
         node_id: &str,
         kind: &str,
         request_id: Option<&str>,
-        failure: Option<&Error>,
+        failure: Option<&Refusal>,
     ) -> NewJob {
         let mut body = Map::new();
         body.insert("node_id".into(), node_id.into());
@@ -69,7 +69,7 @@ impl Reply {
 
 /// The error that a refused transaction is reported as
 /// ([`crate::delivery::transaction::Fate::Refused`]).
-pub fn refusal(number: u32, message: &str) -> Error {
+pub fn refusal(number: u32, message: &str) -> Refusal {
     let code = codes::ALL.iter().find(|code| code.number == number);
-    Error::with_message(*code.unwrap_or(&codes::UNKNOWN_ERROR), message)
+    Refusal::with_message(*code.unwrap_or(&codes::UNKNOWN_ERROR), message)
 }

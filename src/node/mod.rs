@@ -35,6 +35,8 @@ use crate::config::{self, Config, Mode};
 use crate::http::ServerHandle;
 use crate::http::admin::{self, AdminOptions};
 use crate::logging;
+use crate::operator;
+use crate::output;
 use crate::pulse;
 use parts::Parts;
 use readiness::ReadinessWatch;
@@ -57,7 +59,9 @@ pub async fn run() -> io::Result<ExitCode> {
     let config = match config::load() {
         Ok(config) => Arc::new(config),
         Err(mistakes) => {
-            eprintln!("erawan cannot start with this environment:\n{mistakes}");
+            output::note(format_args!(
+                "erawan cannot start with this environment:\n{mistakes}"
+            ));
             return Ok(ExitCode::from(WRONG_ENVIRONMENT));
         }
     };
@@ -103,6 +107,9 @@ async fn serve(config: Arc<Config>, stop: Stop) -> io::Result<()> {
         version = env!("CARGO_PKG_VERSION"),
         "starting"
     );
+    if config.mode == Mode::Standalone {
+        operator::check_socket(&config.data_directory)?;
+    }
     let readiness = ReadinessWatch::new(config.queue);
     let standing = StandingWatch::new(config.mode);
     let admin = start_admin(&config, &readiness, &standing).await?;

@@ -5,13 +5,13 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tonic::transport::{Channel, Endpoint};
-
 use super::threads::{Intake, Threads};
 use super::{Context, Role};
-use crate::cluster::{self, BacklogBoard, Tls};
+use crate::cluster::client::{FoundMaster, Target};
+use crate::cluster::{BacklogBoard, Tls};
 use crate::config::{Config, GrpcTls, Keys, Mode, StoreChoice};
 use crate::crypto::Crypto;
+use crate::crypto::behalf::OnBehalf;
 use crate::crypto::external::{self, ExternalCrypto};
 use crate::crypto::keyring::Keyring;
 use crate::job::Table;
@@ -47,6 +47,8 @@ pub struct Parts {
     pub context: Context,
     /// `None` with an external crypto service.
     pub keyring: Option<Arc<Keyring>>,
+    /// Where the link has found the master.
+    pub master: FoundMaster,
     /// What is open of the node's work, as far as this process knows.
     pub backlog: Arc<BacklogBoard>,
     /// Where what talks to ledger and message queue service is started.
@@ -63,7 +65,8 @@ impl Parts {
         let http = external::client(config.environment).map_err(io::Error::other)?;
         let threads = Arc::new(Threads::start());
         let intake = threads.intake();
-        let store = open_store(&config, &intake).await?;
+        let master = FoundMaster::default();
+        let store = open_store(&config, &master, &intake).await?;
         let tendermint = &config.tendermint;
         let rpc = RpcOptions::new(
             tendermint.host.clone(),
@@ -77,12 +80,14 @@ impl Parts {
         let behind_proxy = behind_proxy(&config, role, &client).await?;
         remember_progress(&store, &client).await;
         let (crypto, keyring) = open_crypto(&config, &store, &http, &behind_proxy)?;
+        let is_proxy = role == Role::Proxy;
+        let crypto = OnBehalf::new(crypto, cached.clone(), &config.node_id, is_proxy);
         let context = Context {
             config: config.clone(),
             role,
             ledger: cached.clone(),
             state: store.clone(),
-            crypto,
+            crypto: Arc::new(crypto),
             http,
             held: Arc::default(),
         };
@@ -93,6 +98,7 @@ impl Parts {
             cached,
             context,
             keyring,
+            master,
             backlog: Arc::default(),
             intake,
             _threads: threads,
@@ -100,12 +106,24 @@ impl Parts {
     }
 }
 
-async fn open_store(config: &Config, intake: &Intake) -> io::Result<SharedStore> {
+async fn open_store(
+    config: &Config,
+    master: &FoundMaster,
+    intake: &Intake,
+) -> io::Result<SharedStore> {
     match (config.store, config.mode) {
         (StoreChoice::Redis, _) => Ok(Arc::new(connect_redis(config, intake).await?)),
         (StoreChoice::Embedded, Mode::Worker) => {
-            let channel = master_channel(config)?;
-            Ok(Arc::new(RemoteStore::connect(channel, &config.node_id)))
+            let target = Target {
+                masters: config.link.masters.clone(),
+                tls: read_tls(config.grpc.tls.as_ref())?,
+            };
+            let found = master.subscribe();
+            Ok(Arc::new(RemoteStore::follow(
+                target,
+                found,
+                &config.node_id,
+            )))
         }
         (StoreChoice::Embedded, _) => {
             fs::create_dir_all(&config.data_directory)?;
@@ -180,31 +198,6 @@ async fn connect_redis(config: &Config, intake: &Intake) -> io::Result<RedisStor
             Err(error) => return Err(io::Error::other(error)),
         }
     }
-}
-
-/// A channel to the master's store; it connects when it can.
-fn master_channel(config: &Config) -> io::Result<Channel> {
-    let master = config.link.masters.first();
-    let master = master.ok_or_else(|| io::Error::other("MASTER_SERVER_IP is empty"))?;
-    let scheme = if config.grpc.tls.is_some() {
-        "https"
-    } else {
-        "http"
-    };
-    let url = format!("{scheme}://{master}");
-    let mut endpoint = Endpoint::from_shared(url)
-        .map_err(io::Error::other)?
-        .tcp_nodelay(true)
-        .connect_timeout(cluster::SILENCE)
-        .http2_keep_alive_interval(cluster::SILENCE)
-        .keep_alive_timeout(cluster::SILENCE)
-        .keep_alive_while_idle(true);
-    if let Some(tls) = read_tls(config.grpc.tls.as_ref())? {
-        endpoint = endpoint
-            .tls_config(tls.client(&master.host))
-            .map_err(io::Error::other)?;
-    }
-    Ok(endpoint.connect_lazy())
 }
 
 /// The certificates of the gRPC links.

@@ -134,18 +134,52 @@ impl Runner for NodeRunner {
             .ended(job, started.elapsed(), &outcome, height);
         match outcome {
             Ok(run) => run,
-            Err(error) if error.is_temporary() => Run::Retry {
-                after: if error.is_of_crypto_service() {
-                    backoff(job.tries)
-                } else {
-                    reconnect_backoff(job.tries)
-                },
-                reason: error.to_string(),
-            },
-            Err(error) if error.is_unreadable() => Run::Park {
-                reason: error.to_string(),
-            },
-            Err(error) => Run::Commit(Commit::failed(error.to_string())),
+            Err(error) => ended(job, error),
         }
+    }
+}
+
+/// What becomes of a job whose handler met an error.
+fn ended(job: &Job, error: Error) -> Run {
+    let error = match error.settle() {
+        Ok(refusal) => return Run::Commit(Commit::failed(refusal.to_string())),
+        Err(error) => error,
+    };
+    let reason = error.to_string();
+    if error.is_unreadable() {
+        return Run::Park { reason };
+    }
+    let after = match error.is_of_crypto_service() {
+        true => backoff(job.tries),
+        false => reconnect_backoff(job.tries),
+    };
+    Run::Retry { after, reason }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::codes;
+    use crate::flows::testing::job;
+    use crate::job::NewJob;
+    use crate::store::StoreError;
+
+    #[test]
+    fn only_what_is_final_ends_a_job() {
+        let job = job(NewJob::new(Kind::RpTimeOut, "key", &()));
+        let of_store = |error: StoreError| ended(&job, error.into());
+        let corrupt = of_store(StoreError::Corrupt("request_data rp1/r".to_owned()));
+        assert!(matches!(&corrupt, Run::Park { reason } if reason.contains("request_data rp1/r")));
+        let too_large = of_store(StoreError::TooLarge("2 MB".to_owned()));
+        assert!(matches!(too_large, Run::Park { .. }));
+        let away = of_store(StoreError::Unavailable("down".to_owned()));
+        assert!(matches!(away, Run::Retry { .. }));
+        let wrong_payload = job.payload::<String>().unwrap_err();
+        assert!(matches!(
+            ended(&job, wrong_payload.into()),
+            Run::Park { .. }
+        ));
+        let refused = ended(&job, codes::REQUEST_NOT_FOUND.into());
+        assert!(matches!(refused, Run::Commit(_)));
     }
 }

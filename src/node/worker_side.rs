@@ -83,6 +83,7 @@ impl WorkerSide {
             Link::Grpc => cluster::Link::Grpc {
                 masters: config.link.masters.clone(),
                 tls: read_tls(config.grpc.tls.as_ref())?,
+                found: parts.master.clone(),
                 // This one: the pulse.
                 thread: Some(Arbiter::current()),
             },

@@ -229,6 +229,16 @@ pub enum StoreError {
     TooLarge(String),
 }
 
+impl StoreError {
+    /// Names the row that something unreadable was met in.
+    fn in_row(self, table: Table, row: &str) -> Self {
+        match self {
+            Self::Corrupt(what) => Self::Corrupt(format!("{} {row}: {what}", table.name())),
+            other => other,
+        }
+    }
+}
+
 /// Reads of state; all a handler may do with the store.
 #[async_trait]
 pub trait State: Send + Sync {

@@ -18,6 +18,7 @@ mod mastership;
 mod messages;
 mod metrics;
 mod network;
+mod output;
 mod quiet;
 mod requests;
 mod rubbish;

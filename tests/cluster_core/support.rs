@@ -11,6 +11,7 @@ use async_trait::async_trait;
 use erawan::actors::dispatcher::{Options, Snapshot};
 use erawan::actors::mastership::Term;
 use erawan::actors::runner::{Run, Runner};
+use erawan::cluster::client::FoundMaster;
 use erawan::cluster::{
     Link, Master, MasterHandle, MasterOptions, Worker, WorkerHandle, WorkerOptions,
 };
@@ -149,6 +150,7 @@ pub fn grpc(port: u16) -> Link {
     Link::Grpc {
         masters: vec![MasterAddress::new("127.0.0.1", port)],
         tls: None,
+        found: FoundMaster::default(),
         thread: None,
     }
 }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use erawan::cluster::client::FoundMaster;
 use erawan::cluster::{Link, Master, Tls};
 use erawan::config::MasterAddress;
 use openssl::asn1::Asn1Time;
@@ -102,6 +103,7 @@ async fn workers_connect_over_tls_and_trust_only_their_authority() {
     let link = |tls: Option<Tls>, port: u16| Link::Grpc {
         masters: vec![MasterAddress::new("localhost", port)],
         tls,
+        found: FoundMaster::default(),
         thread: None,
     };
     let recorder = Recorder::new(true);

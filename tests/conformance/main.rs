@@ -16,6 +16,7 @@ mod harness;
 mod index;
 mod jobs;
 mod lease;
+mod limits;
 #[path = "../support/memory_store.rs"]
 mod memory_store;
 mod operate;

@@ -530,6 +530,8 @@ async fn a_record_that_cannot_be_read_stops_neither_its_block_nor_others() {
     node.until_settled(11).await;
     let record = node.store.value(Table::ExpectedTransaction, &own.hash());
     assert_eq!(record, Some(vec![9, 9]), "kept for a release that reads it");
+    let parked_by_it = node.store.payloads(Kind::LedgerConfirm);
+    assert_eq!(parked_by_it.len(), 1, "an operator can see it");
 }
 
 #[tokio::test]
@@ -758,7 +760,10 @@ async fn a_ledger_that_comes_to_a_known_height_with_another_block_was_replaced()
     node.start();
     let mut state = node.watcher().state();
     let lower = state.wait_for(|state| state.lower.is_some());
-    tokio::time::timeout(PATIENCE, lower).await.unwrap().unwrap();
+    tokio::time::timeout(PATIENCE, lower)
+        .await
+        .unwrap()
+        .unwrap();
     node.ledger.add(vec![]);
     until("noticed", || {
         node.store.payloads(Kind::LedgerReplaced).len() == 1

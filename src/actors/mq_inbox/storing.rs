@@ -11,7 +11,7 @@ use super::kept::Received;
 use super::{Duty, OnAccepted, Shared, Standing, stopped};
 use crate::actors::mastership::monotonic_now;
 use crate::delivery::callback;
-use crate::error::{Error, codes};
+use crate::error::{Refusal, codes};
 use crate::job::{Kind, NewJob, message_key};
 use crate::mq::inbound::RawMessage;
 use crate::node::Role;
@@ -377,8 +377,8 @@ fn error_job(role: Role, error: &MqError) -> NewJob {
     let number = u32::try_from(error.code).unwrap_or_default();
     let code = codes::ALL.iter().find(|code| code.number == number);
     let error = match code {
-        Some(code) => Error::from(*code),
-        None => Error::with_message(codes::UNKNOWN_ERROR, error.message.clone()),
+        Some(code) => Refusal::from(*code),
+        None => Refusal::with_message(codes::UNKNOWN_ERROR, error.message.clone()),
     };
     callback::error_job(role.as_str(), None, "onMessage", None, &error)
 }

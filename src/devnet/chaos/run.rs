@@ -22,6 +22,7 @@ use crate::devnet::verdict::{
     Evidence, Place, Slowest, ended_before_the_repeat, judge, message_counts, read_store,
     read_transactions,
 };
+use crate::output;
 use crate::store::SharedStore;
 
 /// Most requests a second, so that the machine is busy with faults and not
@@ -193,7 +194,10 @@ impl Teller {
         self.bar.inc(1);
         self.bar.set_message(text.to_owned());
         if !self.is_terminal {
-            eprintln!("{:>6.1} s  {text}", self.started.elapsed().as_secs_f64());
+            output::note(format_args!(
+                "{:>6.1} s  {text}",
+                self.started.elapsed().as_secs_f64()
+            ));
         }
     }
 

@@ -10,6 +10,7 @@ use super::pending::pending;
 use super::respond::transaction;
 use super::response_created::{Answered, Content, Source};
 use crate::api::{self, Audience, Endpoint, Outcome, Texts};
+use crate::delivery::transaction::transact_for_call;
 use crate::error::Error;
 use crate::flows::call::Call;
 use crate::flows::reply::Reply;
@@ -99,5 +100,5 @@ pub(super) async fn answer(
         "service_id": service_id,
         "error_code": error_code,
     });
-    transaction(context, &answered, params).await
+    transact_for_call(context, transaction(&answered, &params)).await
 }

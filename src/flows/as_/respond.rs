@@ -12,8 +12,8 @@ use super::response_created::{Answered, Content, Source};
 use super::schema;
 use crate::api::{self, Audience, Endpoint, Outcome, Texts};
 use crate::crypto::{KeyUse, hash};
-use crate::delivery::transaction::{Continuation, Transact, transact};
-use crate::error::{Error, codes};
+use crate::delivery::transaction::{Continuation, Transact, refused, transact};
+use crate::error::{Error, codes, settled};
 use crate::flows::call::Call;
 use crate::flows::reply::Reply;
 use crate::flows::{accept, request_key, row, state};
@@ -129,7 +129,11 @@ pub(super) async fn answer(
         data_salt,
     };
     if context.crypto.is_local() {
-        return unsigned.sign(context, packed_data).await;
+        let create = transaction(&unsigned.answered, &Value::Null);
+        let signed = settled(unsigned.sign(context, packed_data).await)?;
+        // As `as.sign_data` tells it: the call is answered before it is signed.
+        let name = JobId::generate().to_string();
+        return Ok(signed.unwrap_or_else(|refusal| refused(&create, &name, &refusal)));
     }
     let key = format!("sign:{}", JobId::generate());
     let mut commit = Commit::nothing();
@@ -174,7 +178,7 @@ impl Unsigned {
             data_salt: self.data_salt,
             packed_data,
         };
-        let mut commit = transaction(context, &self.answered, params).await?;
+        let mut commit = transact(context, transaction(&self.answered, &params)).await?;
         commit.write(state::put(Table::DataAnswer, self.answer_row, &data_answer));
         Ok(commit)
     }
@@ -205,19 +209,11 @@ async fn sign(
 }
 
 /// CreateAsResponse, and `as.response_created` once it has settled.
-///
-/// # Errors
-/// Those of signing.
-pub(super) async fn transaction(
-    context: &Context,
-    answered: &Answered,
-    params: Value,
-) -> Result<Commit, Error> {
+pub(super) fn transaction(answered: &Answered, params: &Value) -> Transact {
     let then = Continuation {
         kind: Kind::AsResponseCreated,
         key: request_key(&answered.request_id),
         context: codec::encode(answered),
     };
-    let create = Transact::new(&answered.node_id, "CreateAsResponse", &params, Some(then));
-    transact(context, create).await
+    Transact::new(&answered.node_id, "CreateAsResponse", params, Some(then))
 }

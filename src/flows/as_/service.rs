@@ -5,10 +5,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Number, Value};
 
 use crate::api::{self, Audience, Call, Endpoint, Outcome, Texts};
-use crate::delivery::transaction::{Continuation, Fate, Settled, Transact, transact};
+use crate::delivery::transaction::{Continuation, Fate, Settled, Transact, transact_for_call};
 use crate::error::{Error, codes};
 use crate::flows::reply::{Reply, refusal};
-use crate::flows::{accept, levels};
+use crate::flows::{accept, levels, state};
 use crate::job::{Commit, Job, Kind, Table, Write, codec};
 use crate::ledger::query;
 use crate::node::Context;
@@ -102,7 +102,7 @@ struct Offered {
 ///
 /// # Errors
 /// 20023 when a first offer lacks something, 20094, 20095, 20013, in this
-/// order; those of ledger and signing.
+/// order; those of the ledger.
 pub async fn offer(
     context: &Context,
     node_id: &str,
@@ -135,7 +135,7 @@ pub async fn offer(
     };
     let params = parameters(service_id, offer);
     let register = Transact::new(node_id, method, &params, Some(then));
-    transact(context, register).await.map(accept)
+    transact_for_call(context, register).await.map(accept)
 }
 
 async fn check_namespaces(context: &Context, offer: &Offer) -> Result<(), Error> {
@@ -232,9 +232,5 @@ pub(super) async fn url(
     node_id: &str,
     service_id: &str,
 ) -> Result<Option<String>, Error> {
-    let url = context
-        .state
-        .get(Table::ServiceUrl, node_id, service_id)
-        .await?;
-    Ok(url.map(|url| String::from_utf8_lossy(&url).into_owned()))
+    state::load_text(context, Table::ServiceUrl, node_id, service_id).await
 }

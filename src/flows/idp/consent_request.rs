@@ -5,7 +5,8 @@ use serde_json::{Map, Value};
 use super::response_created::{Answered, Content};
 use super::{ROLE, dcontract, respond};
 use crate::delivery::callback::{Persistence, Target, callback_job, error_job};
-use crate::error::{Error, codes};
+use crate::delivery::transaction::transact;
+use crate::error::{Error, Refusal, codes, settled};
 use crate::flows::integrity::{Consent, check_consent, check_requester, require};
 use crate::flows::{Received, row};
 use crate::job::{Commit, Job, NewJob, Table, Write};
@@ -26,7 +27,7 @@ const URL_NAME: &str = "incoming_request_url";
 pub async fn handle(context: &Context, job: &Job) -> Result<Commit, Error> {
     let received: Received = job.payload()?;
     let node_id = received.receiver_node_id.as_str();
-    let Message::ConsentRequest(request) = parse(&received.message)? else {
+    let Message::ConsentRequest(request) = received.message()? else {
         return Ok(Commit::nothing());
     };
     let detail = query::request_detail(context.ledger.as_ref(), &request.request_id, None).await?;
@@ -38,18 +39,18 @@ pub async fn handle(context: &Context, job: &Job) -> Result<Commit, Error> {
     if detail.has_ended() {
         return Ok(commit);
     }
-    if let Err(error) = check_requester(&detail, &request.rp_id) {
-        commit.job(failure(node_id, &request, &error));
+    if let Err(refusal) = settled(check_requester(&detail, &request.rp_id))? {
+        commit.job(failure(node_id, &request, &refusal));
         return Ok(commit);
     }
     let record = row(node_id, &request.request_id);
-    let checked = check(node_id, &request, &detail);
+    let checked = settled(check(node_id, &request, &detail))?;
     if checked.is_ok() || is_new(context, &record).await? {
         let message = received.message.clone().into_bytes();
         commit.write(Write::put(Table::ConsentRequest, record, message));
     }
-    if let Err(error) = checked {
-        commit.job(failure(node_id, &request, &error));
+    if let Err(refusal) = checked {
+        commit.job(failure(node_id, &request, &refusal));
         return Ok(commit);
     }
     if dcontract::applies(&context.config, &request)
@@ -77,11 +78,6 @@ pub async fn handle(context: &Context, job: &Job) -> Result<Commit, Error> {
 async fn is_new(context: &Context, record: &str) -> Result<bool, Error> {
     let kept = context.state.get(Table::ConsentRequest, record, "").await?;
     Ok(kept.is_none())
-}
-
-fn parse(message: &str) -> Result<Message, Error> {
-    serde_json::from_str(message)
-        .map_err(|error| Error::with_message(codes::MALFORMED_MESSAGE_FORMAT, error.to_string()))
 }
 
 fn check(node_id: &str, request: &ConsentRequest, detail: &RequestDetail) -> Result<(), Error> {
@@ -113,23 +109,24 @@ async fn refuse_contract(
         reply: None,
         call: None,
     };
-    match respond::transaction(context, &answered, respond::error_params(&answered)).await {
-        Err(error) if !error.is_temporary() => {
+    let create = respond::transaction(&answered, &respond::error_params(&answered));
+    Ok(match settled(transact(context, create).await)? {
+        Ok(commit) => commit,
+        Err(refusal) => {
             let mut commit = Commit::nothing();
             commit.job(error_job(
                 ROLE,
                 Some(node_id),
                 "idp.createContractErrorResponse",
                 Some(&request.request_id),
-                &error,
+                &refusal,
             ));
-            Ok(commit)
+            commit
         }
-        other => other,
-    }
+    })
 }
 
-fn failure(node_id: &str, request: &ConsentRequest, error: &Error) -> NewJob {
+fn failure(node_id: &str, request: &ConsentRequest, error: &Refusal) -> NewJob {
     let request_id = Some(request.request_id.as_str());
     error_job(ROLE, Some(node_id), ACTION, request_id, error)
 }

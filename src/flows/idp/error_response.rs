@@ -8,6 +8,7 @@ use super::ROLE;
 use super::respond::{answerable, error_params, transaction};
 use super::response_created::{Answered, Content};
 use crate::api::{self, Audience, Endpoint, NoPath, Outcome, Texts};
+use crate::delivery::transaction::transact_for_call;
 use crate::error::Error;
 use crate::flows::call::Call;
 use crate::flows::reply::Reply;
@@ -73,7 +74,7 @@ pub async fn respond_with_error(
         reply: Some(answer.reply.clone()),
         call: Some(call.clone()),
     };
-    let params = error_params(&answered);
-    let commit = transaction(context, &answered, params).await?;
+    let create = transaction(&answered, &error_params(&answered));
+    let commit = transact_for_call(context, create).await?;
     Ok(call.once(accept(commit)))
 }

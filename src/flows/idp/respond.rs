@@ -8,14 +8,14 @@ use super::received_request;
 use super::response_created::{Answered, Content};
 use crate::api::{self, Audience, Endpoint, NoPath, Outcome, Texts};
 use crate::crypto::{accessor, hash};
-use crate::delivery::transaction::{Continuation, Transact, transact};
+use crate::delivery::transaction::{Continuation, Transact, transact_for_call};
 use crate::error::{Error, codes};
 use crate::flows::call::Call;
 use crate::flows::levels;
 use crate::flows::open_request::open_request;
 use crate::flows::reply::Reply;
 use crate::flows::{accept, request_key};
-use crate::job::{Commit, Kind, codec};
+use crate::job::{Kind, codec};
 use crate::ledger::query;
 use crate::ledger::types::RequestDetail;
 use crate::mq::message::ConsentRequest;
@@ -108,7 +108,7 @@ pub async fn respond(context: &Context, node_id: &str, answer: &Answer) -> Resul
         reply: Some(answer.reply.clone()),
         call: Some(call.clone()),
     };
-    let commit = transaction(context, &answered, params).await?;
+    let commit = transact_for_call(context, transaction(&answered, &params)).await?;
     Ok(call.once(accept(commit)))
 }
 
@@ -229,19 +229,11 @@ pub(super) fn error_params(answered: &Answered) -> Value {
 }
 
 /// CreateIdpResponse, and `idp.response_created` once it has settled.
-///
-/// # Errors
-/// Those of signing.
-pub(super) async fn transaction(
-    context: &Context,
-    answered: &Answered,
-    params: Value,
-) -> Result<Commit, Error> {
+pub(super) fn transaction(answered: &Answered, params: &Value) -> Transact {
     let then = Continuation {
         kind: Kind::IdpResponseCreated,
         key: request_key(&answered.request_id),
         context: codec::encode(answered),
     };
-    let create = Transact::new(&answered.node_id, "CreateIdpResponse", &params, Some(then));
-    transact(context, create.resend_when_disabled()).await
+    Transact::new(&answered.node_id, "CreateIdpResponse", params, Some(then)).resend_when_disabled()
 }

@@ -2,6 +2,8 @@
 //! 1.4, 3.7). Table `CallbackUrl`: row = role, column = name, value = the URL
 //! as text. On a proxy one set serves all nodes behind it.
 
+use std::collections::HashMap;
+
 use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -10,6 +12,7 @@ use serde_json::{Map, Value, json};
 use super::crypto_service;
 use crate::api::{self, Audience, Call, Endpoint, NoPath, Outcome, Texts};
 use crate::error::Error;
+use crate::flows::state;
 use crate::job::{Table, Write};
 use crate::node::Context;
 
@@ -142,11 +145,16 @@ fn names(role: &str) -> &'static [&'static str] {
 /// # Errors
 /// Those of the store.
 pub async fn callback_urls(context: &Context, role: &str) -> Result<Map<String, Value>, Error> {
-    let stored = context.state.columns(Table::CallbackUrl, role).await?;
+    let mut stored: HashMap<_, _> = context
+        .state
+        .columns(Table::CallbackUrl, role)
+        .await?
+        .into_iter()
+        .collect();
     let mut urls = Map::new();
     for name in names(role) {
-        if let Some((_, url)) = stored.iter().find(|(column, _)| column == name) {
-            let url = String::from_utf8_lossy(url).into_owned();
+        if let Some(url) = stored.remove(*name) {
+            let url = state::text(Table::CallbackUrl, role, name, url)?;
             urls.insert((*name).to_owned(), url.into());
         }
     }

@@ -9,7 +9,7 @@ use super::report::OperationResult;
 use super::stored::{RequestRef, Stored, load_validity};
 use crate::api::{self, Audience, Endpoint, NoPath, Outcome, Texts};
 use crate::delivery::transaction::{Continuation, Fate, Settled, Transact, transact};
-use crate::error::Error;
+use crate::error::{Error, Refusal, settled};
 use crate::flows::call::Call;
 use crate::flows::reply::Reply;
 use crate::flows::request_key;
@@ -112,12 +112,11 @@ pub async fn handle(context: &Context, job: &Job) -> Result<Commit, Error> {
     let Close { of, call, once } = job.payload()?;
     let validity = load_validity(context, &of).await?;
     let transaction = transaction(&of, &validity, Some((call.clone(), once.clone())));
-    let mut commit = match transact(context, transaction).await {
+    let mut commit = match settled(transact(context, transaction).await)? {
         Ok(commit) => commit,
-        Err(error) if error.is_temporary() => return Err(error),
-        Err(error) => {
-            let mut commit = Commit::failed(error.to_string());
-            commit.job(result(&of, &call, Some(error.to_json())));
+        Err(refusal) => {
+            let mut commit = Commit::failed(refusal.to_string());
+            commit.job(result(&of, &call, Some(&refusal)));
             commit.write(once.forget());
             return Ok(commit);
         }
@@ -148,7 +147,7 @@ pub async fn handle_closed(context: &Context, job: &Job) -> Result<Commit, Error
                 stored.progress.closing = false;
                 commit.write(stored.save_progress());
             }
-            Some(json!({"code": code, "message": message}))
+            Some(Refusal::of_ledger(code, message))
         }
     };
     if let Some((call, once)) = call {
@@ -156,12 +155,12 @@ pub async fn handle_closed(context: &Context, job: &Job) -> Result<Commit, Error
             None => once.keep(context, Table::RequestData).await?,
             Some(_) => once.forget(),
         });
-        commit.job(result(&of, &call, error));
+        commit.job(result(&of, &call, error.as_ref()));
     }
     Ok(commit)
 }
 
-fn result(of: &RequestRef, call: &CloseRequest, error: Option<serde_json::Value>) -> NewJob {
+fn result(of: &RequestRef, call: &CloseRequest, error: Option<&Refusal>) -> NewJob {
     OperationResult {
         kind: "close_request_result",
         node_id: &of.node_id,

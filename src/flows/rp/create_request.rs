@@ -12,8 +12,8 @@ use super::services::{self, Providers};
 use super::stored::{Creation, Request, RequestRef, Service};
 use crate::api::{self, Audience, Call, Endpoint, Outcome, Texts};
 use crate::crypto::hash;
-use crate::delivery::transaction::{Continuation, Transact, transact};
-use crate::error::{Error, codes};
+use crate::delivery::transaction::{Continuation, Transact, transact_for_call};
+use crate::error::{Error, Refusal, codes, settled};
 use crate::flows::{identifier, request_key, row, state};
 use crate::job::{Commit, Guard, Kind, Millis, Table, codec};
 use crate::ledger::{Ledger, query};
@@ -221,11 +221,10 @@ pub async fn create_request(
         request_id: request.request_id.clone(),
         initial_salt: request.initial_salt.clone(),
     };
-    let accept = match check_sizes(context, node_id, &request, providers) {
+    // When the ledger is away nothing is known of the sizes yet.
+    let accept = match settled(check_sizes(context, node_id, &request, providers))? {
         Ok(()) => accept(context, node_id, &request).await?,
-        // The ledger is away: nothing is known of the sizes yet.
-        Err(error) if error.is_temporary() => return Err(error),
-        Err(error) => accept_failure(node_id, &request, &error),
+        Err(refusal) => accept_failure(node_id, &request, &refusal),
     };
     Ok((accept, answer))
 }
@@ -402,7 +401,7 @@ async fn accept(context: &Context, node_id: &str, request: &Request) -> Result<A
     };
     let params = transaction_params(request);
     let transaction = Transact::new(node_id, "CreateRequest", &params, Some(then));
-    let Commit { writes, jobs, .. } = transact(context, transaction).await?;
+    let Commit { writes, jobs, .. } = transact_for_call(context, transaction).await?;
     let mut accept = Accept {
         guards: vec![reference_is_free(&reference)],
         writes: vec![
@@ -417,12 +416,12 @@ async fn accept(context: &Context, node_id: &str, request: &Request) -> Result<A
 }
 
 /// Only the callback that tells the failure; the reference id stays free.
-fn accept_failure(node_id: &str, request: &Request, error: &Error) -> Accept {
+fn accept_failure(node_id: &str, request: &Request, error: &Refusal) -> Accept {
     let of = RequestRef {
         node_id: node_id.to_owned(),
         request_id: request.request_id.clone(),
     };
-    let failed = request_created::result(&of, request, None, Some(error.to_json()));
+    let failed = request_created::result(&of, request, None, Some(error));
     Accept {
         guards: vec![reference_is_free(&row(node_id, &request.reference_id))],
         jobs: vec![failed],

@@ -5,8 +5,9 @@ use redis::{Arg, Cmd};
 use crate::job::{Guard, JobId, Millis, NewJob, Table, Write};
 use crate::store::{LARGEST_WRITE, SOURCE_RETENTION, StoreError, record};
 
-/// Refuses a command that Redis would end the connection for, sooner or later:
-/// it takes values of 512 MB and commands of 1 GB.
+/// Refuses a command that even a Redis without lower limits of its own
+/// ([`super::limits`]) would end the connection for, sooner or later: it takes
+/// values of 512 MB and commands of 1 GB.
 pub(super) fn check_size(command: &Cmd) -> Result<(), StoreError> {
     let size = size(command);
     match size > LARGEST_WRITE {

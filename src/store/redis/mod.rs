@@ -28,6 +28,7 @@ mod arguments;
 mod connection;
 mod durations;
 mod history;
+mod limits;
 mod link;
 mod operate;
 mod scripts;
@@ -49,14 +50,14 @@ use self::answers::{
 use self::arguments::row_name;
 use self::durations::Reads;
 use self::history::History;
-use self::link::{Lane, Link};
+use self::link::{Lane, Link, SendError};
 use self::scripts::{LuaScript, Scripts};
 use super::operation::outcome_unknown;
 use super::record;
 use super::{
     Accept, Accepted, Attempt, Audited, Committed, Counts, Epoch, FailedJob, FailedLimits,
-    LastError, Lease, MAX_STRIKES, Operated, Operation, PAGE_BYTES, Release, Released, Store,
-    StoreError, Struck,
+    LARGEST_WRITE, LastError, Lease, MAX_STRIKES, Operated, Operation, PAGE_BYTES, Release,
+    Released, Store, StoreError, Struck,
 };
 use crate::job::{Commit, Job, JobId, Millis, Outcome, Table, codec};
 
@@ -120,6 +121,7 @@ impl RedisStore {
         };
         store.ping().await?;
         store.warn_of_volatility().await;
+        store.warn_of_limits().await;
         Ok(store)
     }
 
@@ -180,6 +182,23 @@ impl RedisStore {
         }
     }
 
+    async fn warn_of_limits(&self) {
+        let mut command = redis::cmd("CONFIG");
+        command.arg("GET").arg(limits::VALUE);
+        // Where that is not allowed, a value that is refused tells.
+        let settings = self.read::<Vec<(String, usize)>>(&self.reads.info, &command);
+        if let Ok(settings) = settings.await
+            && let Some((setting, bytes)) = settings.first()
+            && *bytes < LARGEST_WRITE
+        {
+            tracing::warn!(
+                setting,
+                bytes,
+                "Redis takes no larger values: jobs that have one are parked, and calls refused"
+            );
+        }
+    }
+
     async fn warn_of_volatility(&self) {
         let mut command = redis::cmd("INFO");
         command.arg("everything");
@@ -218,14 +237,15 @@ impl RedisStore {
     ) -> Result<T, StoreError> {
         let began = Instant::now();
         let mut result = self.link.send(lane, command).await;
-        if result
-            .as_ref()
-            .is_err_and(RedisError::is_connection_dropped)
-        {
+        if result.as_ref().is_err_and(|error| {
+            error
+                .of_redis()
+                .is_some_and(RedisError::is_connection_dropped)
+        }) {
             result = self.link.send(lane, command).await;
         }
         durations::note(duration, began);
-        result.and_then(typed).map_err(store_error)
+        typed(result?).map_err(store_error)
     }
 
     /// Runs a script, which is loaded first if Redis does not know it. (A
@@ -250,15 +270,15 @@ impl RedisStore {
         let mut result = self.link.send(lane, command).await;
         // Again, if somebody flushes the scripts in between.
         for _ in 0..SCRIPT_LOADS {
-            if result.as_ref().err().map(RedisError::kind) != Some(unknown) {
+            let error = result.as_ref().err().and_then(SendError::of_redis);
+            if error.map(RedisError::kind) != Some(unknown) {
                 break;
             }
-            let loaded = self.link.send(lane, &script.load()).await;
-            loaded.map_err(store_error)?;
+            self.link.send(lane, &script.load()).await?;
             result = self.link.send(lane, command).await;
         }
         durations::note(&script.duration, began);
-        result.and_then(typed).map_err(store_error)
+        typed(result?).map_err(store_error)
     }
 
     fn key(&self, name: &str) -> String {

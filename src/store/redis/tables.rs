@@ -22,13 +22,16 @@ impl State for RedisStore {
     ) -> Result<Option<Vec<u8>>, StoreError> {
         let mut command = redis::cmd("HGET");
         command.arg(self.row_key(table, row)).arg(column);
-        self.read(&self.reads.get, &command).await
+        let value = self.read(&self.reads.get, &command).await;
+        value.map_err(|error: StoreError| error.in_row(table, row))
     }
 
     async fn columns(&self, table: Table, row: &str) -> Result<Vec<(Column, Vec<u8>)>, StoreError> {
         let mut command = redis::cmd("HGETALL");
         command.arg(self.row_key(table, row));
-        let mut columns: Vec<(Column, Vec<u8>)> = self.read(&self.reads.columns, &command).await?;
+        let columns = self.read(&self.reads.columns, &command).await;
+        let mut columns: Vec<(Column, Vec<u8>)> =
+            columns.map_err(|error: StoreError| error.in_row(table, row))?;
         columns.sort_unstable();
         Ok(columns)
     }

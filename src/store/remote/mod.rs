@@ -10,6 +10,7 @@ mod client;
 mod frame;
 mod link;
 mod server;
+mod way;
 
 use serde::{Deserialize, Serialize};
 
