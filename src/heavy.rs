@@ -15,8 +15,8 @@ use tokio::sync::Semaphore;
 /// tenths of a millisecond, less than two changes of threads under load cost.
 pub const SMALL: usize = 64 * 1024;
 
-/// Memory of all that is worked on at one time, in [`UNIT`]s.
-const MEMORY: u32 = 256 * 1024;
+/// Memory of what is worked on at one time for each of [`Whose`], in [`UNIT`]s.
+const MEMORY: u32 = 128 * 1024;
 const UNIT: usize = 1024;
 /// How much the threads stand back behind all others (`nice`).
 const STAND_BACK: i32 = 10;
@@ -35,7 +35,7 @@ pub enum Whose {
 struct Heavy {
     runtime: Runtime,
     places: [Semaphore; 3],
-    memory: Semaphore,
+    memory: [Semaphore; 3],
 }
 
 static HEAVY: LazyLock<Heavy> = LazyLock::new(Heavy::start);
@@ -55,7 +55,7 @@ impl Heavy {
             // As starting an arbiter does.
             runtime: built.unwrap_or_else(|error| panic!("no threads for heavy work: {error}")),
             places: [each; 3].map(Semaphore::new),
-            memory: Semaphore::new(MEMORY as usize),
+            memory: [MEMORY as usize; 3].map(Semaphore::new),
         }
     }
 }
@@ -86,7 +86,7 @@ pub async fn run<T: Send + 'static>(
     // What is larger than everything has it to itself.
     let units = u32::try_from(bytes.div_ceil(UNIT)).map_or(MEMORY, |units| units.min(MEMORY));
     let place = heavy.places[whose as usize].acquire().await;
-    let memory = heavy.memory.acquire_many(units).await;
+    let memory = heavy.memory[whose as usize].acquire_many(units).await;
     // They are never closed.
     let (Ok(_place), Ok(_memory)) = (place, memory) else {
         unreachable!("places for heavy work are closed");

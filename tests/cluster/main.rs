@@ -10,6 +10,7 @@ mod check;
 mod crypto_service;
 mod demo;
 mod devnet;
+mod exam;
 mod failover;
 mod faults;
 mod jobs;

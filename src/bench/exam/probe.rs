@@ -86,8 +86,8 @@ impl Call {
             ),
             Call::Write => (
                 client
-                    .post(format!("{base}/v6/node/callback"))
-                    .json(&json!({"sign_url": "http://127.0.0.1:9/sign"})),
+                    .post(format!("{base}/v6/rp/callback"))
+                    .json(&json!({"error_url": "http://127.0.0.1:9/nobody"})),
                 StatusCode::NO_CONTENT,
             ),
         };
