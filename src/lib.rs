@@ -11,6 +11,7 @@ pub mod devnet;
 pub mod error;
 pub mod flows;
 pub mod http;
+mod http_client;
 pub mod invariants;
 pub mod job;
 pub mod json;

@@ -16,6 +16,7 @@ use super::signature::Algorithm;
 use super::{Crypto, KeyUse, encryption, signature};
 use crate::config::{ApiVersion, Runtime};
 use crate::error::{Code, Error, codes};
+use crate::http_client;
 use crate::job::Table;
 use crate::labelled::Labelled;
 use crate::ledger::{Ledger, query};
@@ -277,6 +278,7 @@ async fn post(client: &reqwest::Client, url: &str, body: &Value) -> Result<Answe
         .await
         .map_err(unreachable)?;
     let status = response.status().as_u16();
+    let headers = response.headers().clone();
     let mut body = Vec::new();
     while let Some(chunk) = response.chunk().await.map_err(unreachable)? {
         body.extend_from_slice(&chunk);
@@ -286,6 +288,7 @@ async fn post(client: &reqwest::Client, url: &str, body: &Value) -> Result<Answe
             break;
         }
     }
+    let body = http_client::text(&headers, body);
     Ok(Answer { status, body })
 }
 

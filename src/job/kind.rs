@@ -115,6 +115,10 @@ kinds! {
     /// AS: sign data with an external crypto service, then put it on its way to
     /// the ledger.
     AsSignData = "as.sign_data", Transactional;
+    /// IdP: download the documents of a contract from one of their hosts.
+    FetchContract = "fetch.contract", Delivery;
+    /// IdP: the documents of a contract have been verified, or could not be.
+    IdpContractChecked = "idp.contract_checked", Transactional;
 }
 
 impl Kind {
@@ -123,6 +127,16 @@ impl Kind {
         match self.class() {
             Class::Transactional => Pool::Run,
             Class::Delivery | Class::Once => Pool::Delivery,
+        }
+    }
+
+    /// Whether a job that failed for a reason that may pass keeps its place and
+    /// blocks its key until it is tried again. Other deliveries leave the line.
+    pub fn keeps_its_place(self) -> bool {
+        match self {
+            // The later ones tell the client what came after it.
+            Kind::DeliverCallback => true,
+            kind => kind.class() == Class::Transactional,
         }
     }
 

@@ -13,6 +13,7 @@ use crate::config::{Config, GrpcTls, Keys, Mode, StoreChoice};
 use crate::crypto::Crypto;
 use crate::crypto::external::ExternalCrypto;
 use crate::crypto::keyring::Keyring;
+use crate::http_client;
 use crate::ledger::rpc::RpcOptions;
 use crate::ledger::{CachedLedger, LedgerClient, query};
 use crate::store::embedded::{self, EmbeddedStore};
@@ -89,10 +90,8 @@ impl Parts {
 }
 
 fn external_crypto_client(config: &Config) -> reqwest::Result<reqwest::Client> {
-    reqwest::Client::builder()
+    http_client::builder(config)
         .timeout(EXTERNAL_CRYPTO_TIMEOUT)
-        .no_proxy()
-        .tls_danger_accept_invalid_certs(!config.environment.verifies_certificates())
         .build()
 }
 

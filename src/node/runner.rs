@@ -9,7 +9,8 @@ use super::Context;
 use super::activity::Activity;
 use crate::actors::{Run, Runner};
 use crate::delivery::callback::CallbackClient;
-use crate::delivery::{backoff, callback, message, reconnect_backoff, transaction};
+use crate::delivery::contract::ContractClient;
+use crate::delivery::{backoff, callback, contract, message, reconnect_backoff, transaction};
 use crate::error::Error;
 use crate::flows;
 use crate::job::{Commit, Job, Kind};
@@ -21,21 +22,25 @@ pub struct NodeRunner {
     context: Context,
     mq: Arc<dyn MqSender>,
     callbacks: CallbackClient,
+    contracts: ContractClient,
     activity: Arc<Activity>,
 }
 
 impl NodeRunner {
-    /// A runner that sends messages through `mq` and callbacks through `callbacks`.
+    /// A runner that sends messages through `mq` and callbacks through `callbacks`,
+    /// and downloads contracts through `contracts`.
     pub fn new(
         context: Context,
         mq: Arc<dyn MqSender>,
         callbacks: CallbackClient,
+        contracts: ContractClient,
         activity: Arc<Activity>,
     ) -> Self {
         Self {
             context,
             mq,
             callbacks,
+            contracts,
             activity,
         }
     }
@@ -50,6 +55,7 @@ impl NodeRunner {
             Kind::DeliverTransaction => transaction::run_deliver(context, job).await,
             Kind::DeliverMessage => message::run_deliver(context, self.mq.as_ref(), job).await,
             Kind::DeliverCallback => callback::run_deliver(context, &self.callbacks, job).await,
+            Kind::FetchContract => contract::run_fetch(context, &self.contracts, job).await,
             Kind::Noop | Kind::NoopChain | Kind::NoopOnce => Ok(Run::Commit(Commit::nothing())),
             Kind::Unreadable => Ok(Run::Commit(Commit::failed("the job cannot be read"))),
             Kind::LedgerReplaced
@@ -63,6 +69,7 @@ impl NodeRunner {
             | Kind::RpRequestTimedOut
             | Kind::RpDataReceived
             | Kind::IdpConsentRequest
+            | Kind::IdpContractChecked
             | Kind::IdpRequestUpdate
             | Kind::IdpResponseCreated
             | Kind::IdpIdentityModified

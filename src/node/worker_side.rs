@@ -19,6 +19,7 @@ use crate::cluster::{self, Backlog, BacklogBoard, OpenJobs, Worker, WorkerHandle
 use crate::config::{Mode, StoreChoice};
 use crate::crypto::Crypto;
 use crate::delivery::callback::CallbackClient;
+use crate::delivery::contract::ContractClient;
 use crate::flows::node::mq_registration;
 use crate::http::{self, MessageQueueService, ServerHandle, ServerOptions, Status};
 use crate::job::{Job, Kind, Millis};
@@ -60,11 +61,13 @@ impl WorkerSide {
         let config = &parts.config;
         let mq = Arc::new(MqClient::new(config).map_err(io::Error::other)?);
         let callbacks = CallbackClient::new(config).map_err(io::Error::other)?;
+        let contracts = ContractClient::new(config).map_err(io::Error::other)?;
         let activity = Arc::new(Activity::default());
         let runner = NodeRunner::new(
             parts.context.clone(),
             mq.clone(),
             callbacks,
+            contracts,
             activity.clone(),
         );
         // In one process with its master it reads what that one writes.

@@ -13,7 +13,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::cluster::message::light;
-use crate::job::{Class, Job, JobId, Millis};
+use crate::job::{Job, JobId, Millis};
 
 use crate::mistake::{self, Mistake};
 
@@ -263,8 +263,8 @@ impl Queue {
     }
 
     /// Changes what is known of a job, and puts it where that says. (One that was
-    /// rescheduled keeps its place and blocks its key if it is transactional, and
-    /// leaves the line otherwise.)
+    /// rescheduled keeps its place and blocks its key, or leaves the line, as its
+    /// kind says.)
     pub(super) fn change(&mut self, seq: u64, now: Millis, how: impl FnOnce(&mut Job)) {
         // Some indexes go by the job itself: it changes while none has it.
         self.unindex(seq);
@@ -361,10 +361,12 @@ impl Queue {
             .new
             .after_height
             .filter(|above| never_ran && of(*above) >= (self.era, self.height));
-        let failed_before = job.tries > 0 && job.kind().class() == Class::Transactional;
+        let keeps_its_place = job.tries > 0
+            && job.kind().keeps_its_place()
+            && !mistake::made(Mistake::RetryFreesKey);
         match (later, above) {
             _ if job.parked => Phase::Parked,
-            (Some(instant), _) if failed_before => Phase::Blocked(instant),
+            (Some(instant), _) if keeps_its_place => Phase::Blocked(instant),
             (Some(instant), _) => Phase::HeldUntil(instant),
             (None, Some(height)) => Phase::HeldAbove {
                 era: job.new.era,
