@@ -101,7 +101,7 @@ async fn serve(config: Arc<Config>, stop: Stop) -> io::Result<()> {
         version = env!("CARGO_PKG_VERSION"),
         "starting"
     );
-    let readiness = ReadinessWatch::new(config.queue);
+    let readiness = ReadinessWatch::new(config.queue, config.dormant);
     let standing = StandingWatch::new(config.mode);
     let admin = start_admin(&config, &readiness, &standing).await?;
     let parts = Parts::open(config.clone()).await?;

@@ -10,6 +10,7 @@ use super::activity::Activity;
 use crate::actors::{Run, Runner};
 use crate::delivery::callback::CallbackClient;
 use crate::delivery::contract::ContractClient;
+use crate::delivery::failing::Failing;
 use crate::delivery::{backoff, callback, contract, message, reconnect_backoff, transaction};
 use crate::error::Error;
 use crate::flows;
@@ -23,6 +24,8 @@ pub struct NodeRunner {
     mq: Arc<dyn MqSender>,
     callbacks: CallbackClient,
     contracts: ContractClient,
+    /// Other nodes that do not take messages.
+    failing: Failing,
     activity: Arc<Activity>,
 }
 
@@ -41,6 +44,7 @@ impl NodeRunner {
             mq,
             callbacks,
             contracts,
+            failing: Failing::default(),
             activity,
         }
     }
@@ -53,7 +57,9 @@ impl NodeRunner {
             Kind::LedgerTransact => transaction::run_transact(context, job).await,
             Kind::LedgerConfirm => transaction::run_confirm(context, job).await,
             Kind::DeliverTransaction => transaction::run_deliver(context, job).await,
-            Kind::DeliverMessage => message::run_deliver(context, self.mq.as_ref(), job).await,
+            Kind::DeliverMessage => {
+                message::run_deliver(context, self.mq.as_ref(), &self.failing, job).await
+            }
             Kind::DeliverCallback => callback::run_deliver(context, &self.callbacks, job).await,
             Kind::FetchContract => contract::run_fetch(context, &self.contracts, job).await,
             Kind::Noop | Kind::NoopChain | Kind::NoopOnce => Ok(Run::Commit(Commit::nothing())),

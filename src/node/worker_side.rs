@@ -306,6 +306,7 @@ impl Work {
             inbound_messages: running(Kind::MqReceive),
             callbacks: running(Kind::DeliverCallback),
             crypto_retries: 0,
+            dormant: None,
         }
     }
 }

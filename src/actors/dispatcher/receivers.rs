@@ -5,6 +5,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use super::amount::Amount;
+
 /// A receiver gets at most this part of all delivery credit, but at least one.
 const SHARE: u32 = 8;
 /// One whose last delivery failed gets this part, until one succeeds.
@@ -23,12 +25,24 @@ struct Receiver {
     ready: BTreeMap<u64, u64>,
     /// Lanes whose first job may start, but apart.
     ready_apart: BTreeMap<u64, u64>,
+    /// Deliveries in line.
+    waiting: Amount,
+    /// Those of them that are counted as held up.
+    held_up: Amount,
 }
 
 impl Receiver {
     fn is_gone(&self) -> bool {
         let has_ready = !(self.ready.is_empty() && self.ready_apart.is_empty());
-        self.jobs == 0 && self.running == 0 && !has_ready
+        self.jobs == 0 && self.running == 0 && !has_ready && self.waiting.jobs == 0
+    }
+
+    /// Those in line that no worker may start, however much credit there is.
+    fn held_up(&self, credit: u32) -> Amount {
+        match self.doubted || self.running >= share(credit, false) {
+            true => self.waiting,
+            false => Amount::default(),
+        }
     }
 
     fn ready(&self, apart: bool) -> &BTreeMap<u64, u64> {
@@ -61,6 +75,8 @@ pub(super) struct Receivers {
     /// The same, of lanes whose first job runs apart.
     open_apart: Open,
     ready: usize,
+    /// Deliveries in line whose receiver takes no more.
+    held_up: Amount,
 }
 
 impl Receivers {
@@ -140,6 +156,17 @@ impl Receivers {
         receiver.ready(apart).get(turn).copied()
     }
 
+    /// Deliveries to this receiver join those in line, or leave them.
+    pub(super) fn waiting(&mut self, name: &str, amount: Amount, comes: bool) {
+        self.change(name, |receiver| receiver.waiting.step(amount, comes));
+    }
+
+    /// Deliveries in line that wait for their receiver and not for a worker: it
+    /// has its share under way, or the last one failed.
+    pub(super) fn held_up(&self) -> Amount {
+        self.held_up
+    }
+
     /// How many lanes are ready, with room or without.
     pub(super) fn count(&self) -> usize {
         self.ready
@@ -160,6 +187,9 @@ impl Receivers {
             }
         }
         how(receiver);
+        self.held_up.step(receiver.held_up, false);
+        receiver.held_up = receiver.held_up(self.credit);
+        self.held_up.step(receiver.held_up, true);
         for (apart, open) in opens {
             if let Some((running, turn)) = receiver.place(self.credit, apart) {
                 open.insert((running, turn, name.clone()));

@@ -11,6 +11,7 @@ use reqwest::{Client, Response, Url};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::config::Config;
+use crate::delivery::failing::Failing;
 use crate::error::{Error, codes};
 use crate::http_client::{self, destination, with_causes};
 
@@ -85,6 +86,8 @@ pub struct CallbackClient {
     places: Mutex<HashMap<String, Arc<Semaphore>>>,
     /// Bytes that answers may take.
     memory: Semaphore,
+    /// Receivers as the dispatcher knows them.
+    pub(super) failing: Failing,
 }
 
 impl CallbackClient {
@@ -114,6 +117,7 @@ impl CallbackClient {
             limits,
             places: Mutex::default(),
             memory: Semaphore::new(ANSWER_MEMORY),
+            failing: Failing::default(),
         })
     }
 

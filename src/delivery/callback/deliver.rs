@@ -12,7 +12,7 @@ use crate::actors::Run;
 use crate::delivery::{backoff, is_out_of_time, nominal_delay};
 use crate::error::Error;
 use crate::flows::{request_key, row};
-use crate::job::{Commit, Job, Kind, Millis, NewJob, Table};
+use crate::job::{Commit, Job, Kind, Millis, NewJob, Table, receiver_of};
 use crate::labelled::Labelled;
 use crate::ledger::query;
 use crate::node::Context;
@@ -51,6 +51,19 @@ pub async fn run_deliver(
         );
         return Ok(Run::Commit(Commit::nothing()));
     }
+    let limit = context.config.callback_retry_timeout;
+    let receiver = receiver_of(job.key());
+    if callback.persistence == Persistence::Timed
+        && client.failing.has_failed_for(receiver, limit)
+        && job.accepted_at.until(Millis::now()) > limit
+    {
+        counter!("client_callback_timeouts_total").increment(1);
+        let reason = format!(
+            "given up after {} tries: its receiver has failed all the while",
+            job.tries
+        );
+        return Ok(Run::Commit(Commit::failed(reason)));
+    }
     let Some(url) = url(context, &callback.target).await? else {
         tracing::info!(callback = callback.id, receiver = ?callback.target, "no callback URL set");
         return Ok(Run::Commit(Commit::nothing()));
@@ -62,6 +75,7 @@ pub async fn run_deliver(
         .await;
     Ok(match called {
         Ok(answer) => {
+            client.failing.succeeded(receiver);
             let duration = started.elapsed().as_secs_f64() * 1000.0;
             DURATIONS.record(&(answer.status, wants_answer), duration);
             Run::Commit(delivered(&callback, answer))
@@ -75,8 +89,8 @@ pub async fn run_deliver(
             Run::Commit(Commit::failed(reason))
         }
         Err(CallFailure::Transport(reason)) => {
+            client.failing.failed(receiver);
             counter!("client_callback_fails_total").increment(1);
-            let limit = context.config.callback_retry_timeout;
             try_again(&callback.persistence, job, limit, reason)
         }
     })

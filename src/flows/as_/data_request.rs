@@ -106,7 +106,11 @@ async fn ask(
         }
         let asked = format!("{ASKED}{service_id}");
         let state = context.state.as_ref();
-        if state.get(Table::DataRequest, &record, &asked).await?.is_some() {
+        if state
+            .get(Table::DataRequest, &record, &asked)
+            .await?
+            .is_some()
+        {
             continue;
         }
         if service::url(context, node_id, service_id).await?.is_none() {

@@ -2,10 +2,10 @@
 
 use serde_json::{Map, Value};
 
+use super::ROLE;
 use super::contract_checked::refuse;
 use super::dcontract::{self, Contract};
 use super::told::Told;
-use super::ROLE;
 use crate::delivery::callback::{Persistence, Target, callback_job, error_job};
 use crate::error::{Error, codes};
 use crate::flows::integrity::{Consent, check_consent, check_requester, require};
@@ -98,7 +98,10 @@ pub(super) async fn show(
     detail: &RequestDetail,
 ) -> Result<Commit, Error> {
     let mut commit = Commit::nothing();
-    let url = context.state.get(Table::CallbackUrl, ROLE, URL_NAME).await?;
+    let url = context
+        .state
+        .get(Table::CallbackUrl, ROLE, URL_NAME)
+        .await?;
     if url.is_none() {
         tracing::warn!(request_id = %request.request_id, "no {URL_NAME} is set: nobody is told of this request");
         return Ok(commit);
