@@ -11,6 +11,7 @@ use base64::engine::general_purpose::STANDARD;
 use metrics::{Gauge, gauge, histogram};
 use openssl::hash::hash;
 use serde_json::{Value, json};
+use tokio::sync::Semaphore;
 
 use super::signature::Algorithm;
 use super::{Crypto, KeyUse, encryption, signature};
@@ -29,6 +30,12 @@ const ROW: &str = "node";
 /// How long a service may take for one call.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(60);
 
+/// Calls at a time, unless its owner says otherwise.
+const MOST_CALLS: usize = 32;
+
+/// How long a call waits for its place before its job comes back later.
+const PLACE_PATIENCE: Duration = Duration::from_secs(1);
+
 /// Largest answer read, in bytes; a signature needs about 700.
 const MAX_ANSWER: usize = 64 * 1024;
 
@@ -41,6 +48,9 @@ pub struct ExternalCrypto {
     runtime: Arc<Runtime>,
     client: reqwest::Client,
     under_way: UnderWay,
+    /// Calls at a time. Whoever calls holds a place of the node's own work: a
+    /// service that hangs must not have them all.
+    places: Semaphore,
     /// By what was asked (`sign`, `decrypt`) and the status of the answer.
     durations: Labelled<(&'static str, u16)>,
 }
@@ -82,6 +92,7 @@ impl ExternalCrypto {
                 count: AtomicU64::new(0),
                 pending,
             },
+            places: Semaphore::new(MOST_CALLS),
             durations: Labelled::new(|(asked, status)| {
                 histogram!(
                     "external_crypto_callback_duration_ms",
@@ -92,7 +103,18 @@ impl ExternalCrypto {
         }
     }
 
+    /// With so many calls at a time.
+    pub fn with_places(self, places: usize) -> Self {
+        let places = Semaphore::new(places.max(1));
+        Self { places, ..self }
+    }
+
     async fn call(&self, asked: &'static str, url: &str, body: &Value) -> Result<Answer, Error> {
+        let waiting = tokio::time::timeout(PLACE_PATIENCE, self.places.acquire());
+        // The semaphore is never closed: what fails is the patience.
+        let Ok(Ok(_place)) = waiting.await else {
+            return Err(Unreachable("too many calls wait for it".to_owned()).into());
+        };
         let _call = self.under_way.begin();
         let started = Instant::now();
         let answer = post(&self.client, url, body).await?;

@@ -291,7 +291,9 @@ fn open_crypto(
     match config.keys {
         Keys::External => {
             let runtime = config.runtime.clone();
-            let external = ExternalCrypto::new(store.clone(), runtime, http.clone());
+            let external = ExternalCrypto::new(store.clone(), runtime, http.clone())
+                // The other half of the node's own work goes on.
+                .with_places(config.capacity.run as usize / 2);
             Ok((Arc::new(external), None))
         }
         Keys::Files { .. } => {

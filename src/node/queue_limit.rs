@@ -449,7 +449,7 @@ mod tests {
         assert!(!limit.is_full());
         limit.looked(limit.begin_look(), &counts(400, 40_000), None);
         assert!(limit.is_full(), "100 can run");
-        limit.looked(limit.begin_look(), &counts(400, 40_000), told(399));
+        limit.looked(limit.begin_look(), &counts(400, 40_000), told(350));
         assert!(!limit.is_full());
         limit.looked(limit.begin_look(), &counts(401, 40_100), told(400));
         assert!(limit.is_full(), "400 wait");
