@@ -5,6 +5,7 @@
 //! text in whatever charset it comes.
 
 use std::borrow::Cow;
+use std::error::Error as _;
 use std::sync::Once;
 
 use encoding_rs::{Encoding, UTF_8};
@@ -28,6 +29,19 @@ pub fn builder(config: &Config) -> ClientBuilder {
         .deflate(true)
         .brotli(true)
         .tls_danger_accept_invalid_certs(!config.environment.verifies_certificates())
+}
+
+/// Whether a body came as it was sent and is not what its `Content-Encoding` says.
+pub fn cannot_be_unpacked(error: &reqwest::Error) -> bool {
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        // The connection broke.
+        if error.is::<hyper::Error>() {
+            return false;
+        }
+        cause = error.source();
+    }
+    error.is_decode()
 }
 
 /// A body as UTF-8, from the charset its headers name. Without a charset it is

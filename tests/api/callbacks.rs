@@ -361,6 +361,16 @@ async fn an_answer_that_cannot_be_unpacked_says_nothing_and_is_not_asked_for_aga
 }
 
 #[actix_web::test]
+async fn a_compressed_answer_that_breaks_off_is_asked_for_again() {
+    let whole = answer_with("Content-Encoding: gzip\r\n", &gzip(&[b'x'; 1000]));
+    let receiver = Receiver::answering(&whole[..whole.len() - 3]).await;
+    let sender = Sender::new();
+    sender.set_service_url(&receiver.url());
+    let run = sender.deliver(&data_request(0)).await;
+    assert!(matches!(run, Run::Retry { .. }), "{run:?}");
+}
+
+#[actix_web::test]
 async fn answers_are_read_in_the_charset_they_name() {
     let text = "{\"data\":\"สวัสดี\"}";
     let utf_16: Vec<u8> = text.encode_utf16().flat_map(u16::to_le_bytes).collect();

@@ -210,7 +210,9 @@ async fn read(
         let chunk = match response.chunk().await {
             Ok(Some(chunk)) => chunk,
             Ok(None) => break,
-            Err(error) if error.is_decode() => return Ok(Some(AnswerBody::Whole(Vec::new()))),
+            Err(error) if http_client::cannot_be_unpacked(&error) => {
+                return Ok(Some(AnswerBody::Whole(Vec::new())));
+            }
             Err(error) => return Err(error),
         };
         length += chunk.len();

@@ -158,7 +158,10 @@ fn what_stands_behind_one_that_waits_is_dormant_with_it() {
     let jobs: Vec<Job> = (1..=5)
         .map(|seq| job_of(Kind::DeliverCallback, seq, seq - 1, key))
         .collect();
-    let mut desk = Desk::at_work(&jobs.iter().collect::<Vec<_>>());
+    let mut desk = Desk::loaded(Vec::new());
+    desk.connect(ONE, 64, &[]);
+    desk.announce(&jobs.iter().collect::<Vec<_>>());
+    assert_eq!(desk.assigned().len(), 1);
     let before = dormant(&desk);
     let failed = End::Rescheduled {
         not_before: NOW.after(Duration::from_secs(3)),
