@@ -16,6 +16,7 @@ pub mod error;
 pub mod flows;
 pub mod heavy;
 pub mod http;
+mod http_client;
 pub mod invariants;
 pub mod job;
 pub mod json;

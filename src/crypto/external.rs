@@ -11,11 +11,13 @@ use base64::engine::general_purpose::STANDARD;
 use metrics::{Gauge, gauge, histogram};
 use openssl::hash::hash;
 use serde_json::{Value, json};
+use tokio::sync::Semaphore;
 
 use super::signature::Algorithm;
 use super::{Crypto, KeyUse, encryption, signature};
-use crate::config::{ApiVersion, Environment, Runtime};
+use crate::config::{ApiVersion, Config, Runtime};
 use crate::error::{Code, Error, codes};
+use crate::http_client;
 use crate::job::Table;
 use crate::labelled::Labelled;
 use crate::ledger::{Ledger, query};
@@ -28,6 +30,12 @@ const ROW: &str = "node";
 /// How long a service may take for one call.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(60);
 
+/// Calls at a time, unless its owner says otherwise.
+const MOST_CALLS: usize = 32;
+
+/// How long a call waits for its place before its job comes back later.
+const PLACE_PATIENCE: Duration = Duration::from_secs(1);
+
 /// Largest answer read, in bytes; a signature needs about 700.
 const MAX_ANSWER: usize = 64 * 1024;
 
@@ -38,14 +46,8 @@ const TEST_TEXT: &[u8] = b"test";
 ///
 /// # Errors
 /// When TLS cannot be set up.
-pub fn client(environment: Environment) -> reqwest::Result<reqwest::Client> {
-    // Fails where it was installed before, as in every call but the first.
-    let _ = rustls::crypto::ring::default_provider().install_default();
-    reqwest::Client::builder()
-        .timeout(REQUEST_TIMEOUT)
-        .no_proxy()
-        .tls_danger_accept_invalid_certs(!environment.verifies_certificates())
-        .build()
+pub fn client(config: &Config) -> reqwest::Result<reqwest::Client> {
+    http_client::builder(config).timeout(REQUEST_TIMEOUT).build()
 }
 
 /// Signs and decrypts through the service's URLs, read anew at every call.
@@ -54,6 +56,9 @@ pub struct ExternalCrypto {
     runtime: Arc<Runtime>,
     client: reqwest::Client,
     under_way: UnderWay,
+    /// Calls at a time. Whoever calls holds a place of the node's own work: a
+    /// service that hangs must not have them all.
+    places: Semaphore,
     /// By what was asked (`sign`, `decrypt`) and the status of the answer.
     durations: Labelled<(&'static str, u16)>,
 }
@@ -95,6 +100,7 @@ impl ExternalCrypto {
                 count: AtomicU64::new(0),
                 pending,
             },
+            places: Semaphore::new(MOST_CALLS),
             durations: Labelled::new(|(asked, status)| {
                 histogram!(
                     "external_crypto_callback_duration_ms",
@@ -105,7 +111,18 @@ impl ExternalCrypto {
         }
     }
 
+    /// With so many calls at a time.
+    pub fn with_places(self, places: usize) -> Self {
+        let places = Semaphore::new(places.max(1));
+        Self { places, ..self }
+    }
+
     async fn call(&self, asked: &'static str, url: &str, body: &Value) -> Result<Answer, Error> {
+        let waiting = tokio::time::timeout(PLACE_PATIENCE, self.places.acquire());
+        // The semaphore is never closed: what fails is the patience.
+        let Ok(Ok(_place)) = waiting.await else {
+            return Err(Unreachable("too many calls wait for it".to_owned()).into());
+        };
         let _call = self.under_way.begin();
         let started = Instant::now();
         let answer = post(&self.client, url, body).await?;
@@ -294,6 +311,7 @@ async fn post(client: &reqwest::Client, url: &str, body: &Value) -> Result<Answe
         .await
         .map_err(unreachable)?;
     let status = response.status().as_u16();
+    let headers = response.headers().clone();
     let mut body = Vec::new();
     while let Some(chunk) = response.chunk().await.map_err(unreachable)? {
         body.extend_from_slice(&chunk);
@@ -303,6 +321,7 @@ async fn post(client: &reqwest::Client, url: &str, body: &Value) -> Result<Answe
             break;
         }
     }
+    let body = http_client::text(&headers, body);
     Ok(Answer { status, body })
 }
 

@@ -9,7 +9,7 @@ use nix::sys::signal::Signal;
 use tokio::signal::unix::{self, SignalKind};
 use url::Url;
 
-use super::apps::{Apps, Targets};
+use super::apps::{Apps, Manners, Targets};
 use super::chaos;
 use super::demo;
 use super::keys::SigningKeys;
@@ -319,7 +319,8 @@ fn chaos_options(arguments: &DemoArguments) -> chaos::Options {
 }
 
 async fn run_apps(arguments: &DemoArguments, targets: Targets, store: &str) -> io::Result<Report> {
-    let apps = Apps::start(targets).await?;
+    let manners = Manners::Harmless { seed: 0 };
+    let apps = Apps::start_with(targets, manners).await?;
     let took = demo::drive(&apps, arguments.requests, arguments.concurrency, false).await;
     let report = demo::report(arguments.requests, took, apps.totals(), store);
     apps.stop().await;

@@ -42,6 +42,7 @@ async fn handle(context: &Context, job: &Job) -> Result<Commit, Error> {
         Kind::RpTimeOut => rp::time_out::handle(context, job).await?,
         Kind::RpRequestTimedOut => rp::time_out::handle_timed_out(context, job).await?,
         Kind::IdpConsentRequest => idp::consent_request::handle(context, job).await?,
+        Kind::IdpContractChecked => idp::contract_checked::handle(context, job).await?,
         Kind::IdpRequestUpdate => idp::request_update::handle(context, job).await?,
         Kind::IdpResponseCreated => idp::response_created::handle(context, job).await?,
         Kind::IdpIdentityModified => idp::identity_modified::handle(context, job).await?,
@@ -90,7 +91,9 @@ fn told_as(kind: Kind) -> Option<(&'static str, &'static str)> {
         | Kind::RpRequestClosed
         | Kind::RpTimeOut
         | Kind::RpRequestTimedOut => Some(("rp", RP)),
-        Kind::IdpConsentRequest | Kind::IdpResponseCreated => Some(("idp", IDP)),
+        Kind::IdpConsentRequest | Kind::IdpContractChecked | Kind::IdpResponseCreated => {
+            Some(("idp", IDP))
+        }
         Kind::AsDataRequest
         | Kind::AsResponseCreated
         | Kind::AsServiceRegistered
@@ -105,6 +108,7 @@ fn told_as(kind: Kind) -> Option<(&'static str, &'static str)> {
         | Kind::DeliverTransaction
         | Kind::DeliverMessage
         | Kind::DeliverCallback
+        | Kind::FetchContract
         | Kind::Noop
         | Kind::NoopChain
         | Kind::NoopOnce
@@ -119,6 +123,10 @@ fn node_id(context: &Context, job: &Job) -> String {
         Kind::RpRequestUpdate | Kind::IdpRequestUpdate | Kind::AsRequestUpdate => {
             let update: Option<RequestUpdate> = job.payload().ok();
             update.map(|update| update.node_id)
+        }
+        Kind::IdpContractChecked => {
+            let checked: Option<idp::contract_checked::Checked> = job.payload().ok();
+            checked.map(|checked| checked.contract.node_id)
         }
         Kind::IdpIdentityModified => {
             let modified: Option<idp::identity_modified::Modified> = job.payload().ok();

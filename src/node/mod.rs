@@ -110,7 +110,7 @@ async fn serve(config: Arc<Config>, stop: Stop) -> io::Result<()> {
     if config.mode == Mode::Standalone {
         operator::check_socket(&config.data_directory)?;
     }
-    let readiness = ReadinessWatch::new(config.queue);
+    let readiness = ReadinessWatch::new(config.queue, config.dormant);
     let standing = StandingWatch::new(config.mode);
     let admin = start_admin(&config, &readiness, &standing).await?;
     let parts = Parts::open(config.clone()).await?;

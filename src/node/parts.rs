@@ -62,7 +62,7 @@ impl Parts {
     /// # Errors
     /// What waiting cannot mend: keys, a store file in use, an unregistered node.
     pub async fn open(config: Arc<Config>) -> io::Result<Self> {
-        let http = external::client(config.environment).map_err(io::Error::other)?;
+        let http = external::client(&config).map_err(io::Error::other)?;
         let threads = Arc::new(Threads::start());
         let intake = threads.intake();
         let master = FoundMaster::default();
@@ -310,7 +310,9 @@ fn open_crypto(
     match config.keys {
         Keys::External => {
             let runtime = config.runtime.clone();
-            let external = ExternalCrypto::new(store.clone(), runtime, http.clone());
+            let external = ExternalCrypto::new(store.clone(), runtime, http.clone())
+                // The other half of the node's own work goes on.
+                .with_places(config.capacity.run as usize / 2);
             Ok((Arc::new(external), None))
         }
         Keys::Files { .. } => {

@@ -48,7 +48,7 @@ struct Seen {
 
 impl ReadinessWatch {
     /// Nothing is known yet.
-    pub fn new(limits: QueueLimits) -> Self {
+    pub fn new(running: QueueLimits, dormant: QueueLimits) -> Self {
         let readiness = Readiness {
             ledger_connected: false,
             ledger_synced: false,
@@ -68,7 +68,7 @@ impl ReadinessWatch {
             inner: Arc::new(Inner {
                 seen,
                 draining: AtomicBool::new(false),
-                queue: Arc::new(QueueLimit::new(limits)),
+                queue: Arc::new(QueueLimit::new(running, dormant)),
                 again: Arc::default(),
             }),
         }
@@ -94,7 +94,8 @@ impl ReadinessWatch {
 
     /// Starts looking.
     pub fn follow(&self, parts: &Parts) {
-        QueueLimit::follow(&self.inner.queue, parts.store.clone());
+        let board = parts.backlog.clone();
+        QueueLimit::follow(&self.inner.queue, parts.store.clone(), board);
         let look = Look {
             context: parts.context.clone(),
             client: parts.client.clone(),
@@ -240,7 +241,8 @@ mod tests {
 
     #[test]
     fn what_an_ended_watcher_knew_of_the_ledger_is_not_shown() {
-        let readiness = ReadinessWatch::new(Config::for_test("rp1").queue);
+        let config = Config::for_test("rp1");
+        let readiness = ReadinessWatch::new(config.queue, config.dormant);
         readiness.inner.seen.write().role = Some(Role::Rp);
         let without_blocks = readiness.reasons();
         let (watcher, state) = watch::channel(WatcherState {

@@ -9,7 +9,9 @@ use super::Context;
 use super::activity::Activity;
 use crate::actors::{Run, Runner};
 use crate::delivery::callback::CallbackClient;
-use crate::delivery::{backoff, callback, message, reconnect_backoff, transaction};
+use crate::delivery::contract::ContractClient;
+use crate::delivery::failing::Failing;
+use crate::delivery::{backoff, callback, contract, message, reconnect_backoff, transaction};
 use crate::error::Error;
 use crate::flows;
 use crate::heavy::{self, Whose};
@@ -27,20 +29,27 @@ struct Handlers {
     context: Context,
     mq: Arc<dyn MqSender>,
     callbacks: CallbackClient,
+    contracts: ContractClient,
+    /// Other nodes that do not take messages.
+    failing: Failing,
 }
 
 impl NodeRunner {
-    /// A runner that sends messages through `mq` and callbacks through `callbacks`.
+    /// A runner that sends messages through `mq` and callbacks through `callbacks`,
+    /// and downloads contracts through `contracts`.
     pub fn new(
         context: Context,
         mq: Arc<dyn MqSender>,
         callbacks: CallbackClient,
+        contracts: ContractClient,
         activity: Arc<Activity>,
     ) -> Self {
         let handlers = Handlers {
             context,
             mq,
             callbacks,
+            contracts,
+            failing: Failing::default(),
         };
         Self {
             handlers: Arc::new(handlers),
@@ -77,8 +86,11 @@ impl Handlers {
             Kind::LedgerTransact => transaction::run_transact(context, job).await,
             Kind::LedgerConfirm => transaction::run_confirm(context, job).await,
             Kind::DeliverTransaction => transaction::run_deliver(context, job).await,
-            Kind::DeliverMessage => message::run_deliver(context, self.mq.as_ref(), job).await,
+            Kind::DeliverMessage => {
+                message::run_deliver(context, self.mq.as_ref(), &self.failing, job).await
+            }
             Kind::DeliverCallback => callback::run_deliver(context, &self.callbacks, job).await,
+            Kind::FetchContract => contract::run_fetch(context, &self.contracts, job).await,
             Kind::Noop | Kind::NoopChain | Kind::NoopOnce => Ok(Run::Commit(Commit::nothing())),
             Kind::NoopStuck => Ok(stuck(job.payload()?)),
             Kind::Unreadable => Ok(Run::Commit(Commit::failed("the job cannot be read"))),
@@ -93,6 +105,7 @@ impl Handlers {
             | Kind::RpRequestTimedOut
             | Kind::RpDataReceived
             | Kind::IdpConsentRequest
+            | Kind::IdpContractChecked
             | Kind::IdpRequestUpdate
             | Kind::IdpResponseCreated
             | Kind::IdpIdentityModified

@@ -21,6 +21,7 @@ use crate::cluster::{self, Backlog, BacklogBoard, OpenJobs, Worker, WorkerHandle
 use crate::config::{Mode, StoreChoice};
 use crate::crypto::Crypto;
 use crate::delivery::callback::CallbackClient;
+use crate::delivery::contract::ContractClient;
 use crate::error::{Error, codes};
 use crate::flows;
 use crate::flows::node::mq_registration;
@@ -69,11 +70,13 @@ impl WorkerSide {
         let mq = parts.intake.make(move || MqClient::new(&of_client)).await?;
         let mq = Arc::new(mq.map_err(io::Error::other)?);
         let callbacks = CallbackClient::new(config).map_err(io::Error::other)?;
+        let contracts = ContractClient::new(config).map_err(io::Error::other)?;
         let activity = Arc::new(Activity::default());
         let runner = NodeRunner::new(
             parts.context.clone(),
             mq.clone(),
             callbacks,
+            contracts,
             activity.clone(),
         );
         // In one process with its master it reads what that one writes.
@@ -362,6 +365,7 @@ impl Work {
             inbound_messages: running(Kind::MqReceive),
             callbacks: running(Kind::DeliverCallback),
             crypto_retries: 0,
+            dormant: None,
         }
     }
 }

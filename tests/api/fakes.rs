@@ -406,7 +406,7 @@ impl Node {
         let operations = FakeOperations::new();
         let readiness = Arc::new(Mutex::new(Readiness::READY));
         let submitted = Arc::new(Mutex::new(Vec::new()));
-        let queue = Arc::new(QueueLimit::new(config.queue));
+        let queue = Arc::new(QueueLimit::new(config.queue, config.dormant));
         let context = Context {
             config: Arc::new(config),
             role,

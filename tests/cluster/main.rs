@@ -7,6 +7,7 @@ mod bounds;
 mod cable;
 mod chaos;
 mod check;
+mod contracts;
 mod crypto_service;
 mod demo;
 mod devnet;

@@ -145,6 +145,21 @@ pub async fn kill(part: &mut NodeProcess) {
 }
 
 /// Starts a process again as it was.
+/// Starts the only process of a node again with other settings; all nodes are
+/// ready then.
+pub async fn restart_one(net: &mut Net, role: Role, settings: &[(&str, &str)]) {
+    let part = &mut net.processes(role)[0];
+    let mut plan = part.process.plan().clone();
+    let settings = settings.iter();
+    plan.environment
+        .extend(settings.map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
+    kill(part).await;
+    part.process = Process::start(plan).unwrap();
+    for role in ROLES {
+        ready(vec![net.api(role)]).await;
+    }
+}
+
 pub fn start_again(part: &mut NodeProcess) {
     part.process = Process::start(part.process.plan().clone()).unwrap();
 }

@@ -211,10 +211,11 @@ impl Node {
 
     fn with(service: mq_service::Options, store: Arc<FakeStore>, config: &Config) -> Self {
         let announced = Arc::default();
-        let queue = Arc::new(QueueLimit::new(QueueLimits {
+        let limits = QueueLimits {
             jobs: 100,
             bytes: 1_000_000,
-        }));
+        };
+        let queue = Arc::new(QueueLimit::new(limits, limits));
         let inbox = MqInbox::launch(Options {
             node_id: "idp1".to_owned(),
             role: Role::Idp,
@@ -386,7 +387,7 @@ async fn nothing_is_taken_while_the_queue_is_full() {
 
     // The store says that they have ended.
     let store: SharedStore = node.store.clone();
-    QueueLimit::follow(&node.queue, store);
+    QueueLimit::follow(&node.queue, store, Arc::default());
     tokio::time::timeout(PATIENCE, sending)
         .await
         .unwrap()

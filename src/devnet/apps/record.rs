@@ -37,6 +37,9 @@ pub struct Seen {
     pub events: BTreeMap<String, BTreeSet<String>>,
     /// When each verified request had been, and how long that took.
     pub took: BTreeMap<String, Took>,
+    /// Requests that the AS's application answered twice, in different ways: the
+    /// ledger refuses one of the answers.
+    pub answered_twice: BTreeSet<String>,
 }
 
 /// The time of a request from its call to its data read back.
@@ -80,6 +83,7 @@ struct Inner {
     ended: HashMap<String, Ending>,
     results: HashMap<String, oneshot::Sender<Value>>,
     in_doubt: HashSet<String>,
+    told_of_end: HashSet<String>,
 }
 
 /// Shared by the three applications.
@@ -164,6 +168,27 @@ impl Record {
     /// Whether a call with this reference id was made again.
     pub fn is_in_doubt(&self, reference_id: &str) -> bool {
         self.inner.lock().in_doubt.contains(reference_id)
+    }
+
+    /// The AS's application answers this request twice.
+    pub fn answers_twice(&self, request_id: &str) {
+        let mut inner = self.inner.lock();
+        inner.story.answered_twice.insert(request_id.to_owned());
+    }
+
+    /// Whether it has done so.
+    pub fn is_answered_twice(&self, request_id: &str) -> bool {
+        self.inner.lock().story.answered_twice.contains(request_id)
+    }
+
+    /// The RP's application was told that this request has ended.
+    pub fn heard_of_the_end(&self, request_id: &str) {
+        self.inner.lock().told_of_end.insert(request_id.to_owned());
+    }
+
+    /// Whether it was: nothing new may be told of the request after that.
+    pub fn has_heard_of_the_end(&self, request_id: &str) -> bool {
+        self.inner.lock().told_of_end.contains(request_id)
     }
 
     /// A request has ended; it may do so before its 202 has been read.

@@ -12,7 +12,7 @@ use super::report::{ChaosReport, Faults};
 use super::schedule::{Target, schedule};
 use super::victims;
 use super::watch::Watch;
-use crate::devnet::apps::{Apps, Targets, Totals};
+use crate::devnet::apps::{Apps, Manners, Targets, Totals};
 use crate::devnet::demo;
 use crate::devnet::mq_record;
 use crate::devnet::network::{Network, NetworkOptions, Node, NodeProcess, StoreOption};
@@ -73,7 +73,8 @@ pub async fn run(network: &mut Network, targets: Targets, options: &Options) -> 
     let store = network.store_name();
     let places = places_of(network);
     let rp_id = network.nodes.first().map(|node| node.node_id.clone());
-    let apps = Apps::start(targets).await?;
+    let manners = Manners::Bad { seed: options.seed };
+    let apps = Apps::start_with(targets, manners).await?;
     let before = demo::usage(network);
     let watch = Watch::of(network);
     let (took, hits) = tokio::select! {

@@ -97,11 +97,12 @@ impl Serialize for Guarantees {
 
 /// Judges.
 pub fn judge(evidence: &Evidence) -> Guarantees {
-    let transactions = evidence.transactions.as_slice();
+    let twice = &evidence.seen.answered_twice;
+    let transactions = ledger::without_second_answers(&evidence.transactions, twice);
     Guarantees([
         accepted_once(evidence),
-        ledger::out_of_order(transactions),
-        committed_once(evidence),
+        ledger::out_of_order(&transactions),
+        committed_once(evidence, &transactions),
         nothing_lost(evidence),
         evidence.contradictions.iter().cloned().collect(),
         bounded(evidence),
@@ -148,8 +149,8 @@ fn has_ended_before_the_next(evidence: &Evidence, request_id: &str) -> bool {
         .any(|creation| creation > end)
 }
 
-fn committed_once(evidence: &Evidence) -> Vec<String> {
-    let mut findings = ledger::twice(&evidence.transactions);
+fn committed_once(evidence: &Evidence, transactions: &[BlockTransaction]) -> Vec<String> {
+    let mut findings = ledger::twice(transactions);
     for (event, ids) in &evidence.seen.events {
         if ids.len() > 1 {
             findings.push(format!("{event} came under {} identities", ids.len()));

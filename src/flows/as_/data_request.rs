@@ -18,6 +18,11 @@ use crate::node::Context;
 
 const ACTION: &str = "as.processMessage";
 
+/// Columns of a request's row that name the services its client application was
+/// asked for start with this. They stay until the request ends: an application
+/// that refused is not asked again.
+const ASKED: &str = "asked:";
+
 /// Handler of `as.data_request`. The client application is asked once per
 /// service, however often the RP sends the request. A request that fails its
 /// checks is kept until it ends, but never in place of another one: what is
@@ -96,6 +101,15 @@ async fn ask(
         {
             continue;
         }
+        let asked = format!("{ASKED}{service_id}");
+        let state = context.state.as_ref();
+        if state
+            .get(Table::DataRequest, &record, &asked)
+            .await?
+            .is_some()
+        {
+            continue;
+        }
         if service::url(context, node_id, service_id).await?.is_none() {
             tracing::warn!(request_id = %request.request_id, service_id, "no URL is set: nobody is asked for the data");
             continue;
@@ -105,6 +119,12 @@ async fn ask(
             &record,
             service_id,
             request.rp_id.clone().into_bytes(),
+        ));
+        commit.write(Write::put_column(
+            Table::DataRequest,
+            &record,
+            asked,
+            Vec::new(),
         ));
         commit.job(callback(node_id, request, wanted, detail));
     }

@@ -5,6 +5,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
+use super::data_received::received_column;
 use super::stored::{RequestRef, Stored};
 use crate::crypto::signature;
 use crate::delivery::transaction::{Continuation, Transact, transact};
@@ -103,9 +104,13 @@ fn column(message: &AsResponse) -> String {
 /// Whether the answer came before: senders repeat themselves under new message
 /// ids, and the ledger refuses to have data acknowledged twice.
 async fn is_known(context: &Context, of: &RequestRef, column: &str) -> Result<bool, Error> {
-    for table in [Table::PendingAsData, Table::AsData] {
-        let found = context.state.get(table, &of.row(), column).await?;
-        if found.is_some() {
+    let (row, received) = (of.row(), received_column(column));
+    for (table, column) in [
+        (Table::PendingAsData, column),
+        (Table::AsData, column),
+        (Table::RequestData, received.as_str()),
+    ] {
+        if context.state.get(table, &row, column).await?.is_some() {
             return Ok(true);
         }
     }
