@@ -47,7 +47,9 @@ const TEST_TEXT: &[u8] = b"test";
 /// # Errors
 /// When TLS cannot be set up.
 pub fn client(config: &Config) -> reqwest::Result<reqwest::Client> {
-    http_client::builder(config).timeout(REQUEST_TIMEOUT).build()
+    http_client::builder(config)
+        .timeout(REQUEST_TIMEOUT)
+        .build()
 }
 
 /// Signs and decrypts through the service's URLs, read anew at every call.

@@ -16,13 +16,13 @@ use parking_lot::Mutex;
 use serde_json::Value;
 
 use crate::actors::Run;
-use crate::config::{Config, Environment, Mq};
-use crate::crypto::external;
+use crate::config::{Config, Mq};
 use crate::crypto::{Crypto, KeyUse};
 use crate::delivery::callback::{Callback, Target};
 use crate::delivery::transaction::{Expected, Fate, Settled, Transact};
 use crate::error::{Error, codes};
 use crate::flows::Received;
+use crate::http_client;
 use crate::job::codec;
 use crate::job::{Column, Commit, Guard, Job, Kind, Millis, NewJob, Row, Table, Write};
 use crate::ledger::{Broadcast, Inclusion, Ledger, TransactionHash};
@@ -493,13 +493,14 @@ impl TestNode {
     pub(crate) fn new(node_id: &str, role: Role) -> Self {
         let ledger = Arc::new(FakeLedger::recorded());
         let state = Arc::new(MemoryState::default());
+        let config = Arc::new(config(node_id));
         let context = Context {
-            config: Arc::new(config(node_id)),
+            http: http_client::builder(&config).build().unwrap(),
+            config,
             role,
             ledger: ledger.clone(),
             state: state.clone(),
             crypto: Arc::new(RecordedKeys),
-            http: external::client(Environment::Test).unwrap(),
             held: Arc::default(),
         };
         Self {
