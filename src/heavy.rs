@@ -186,7 +186,10 @@ mod tests {
     #[tokio::test]
     async fn work_within_work_does_not_wait_for_itself() {
         let inner = || compute(Whose::Strangers, 1, || 7);
-        assert_eq!(run(Whose::Strangers, 1, async move { inner().await }).await, 7);
+        assert_eq!(
+            run(Whose::Strangers, 1, async move { inner().await }).await,
+            7
+        );
     }
 
     #[tokio::test]

@@ -230,7 +230,8 @@ mod tests {
 
     #[test]
     fn a_member_of_the_top_level_is_found_wherever_it_stands() {
-        let text = r#"{"a":{"rp_id":"no"},"b":["rp_id","no"],"c":"rp_id", "rp_id" : "rp1" ,"h":42}"#;
+        let text =
+            r#"{"a":{"rp_id":"no"},"b":["rp_id","no"],"c":"rp_id", "rp_id" : "rp1" ,"h":42}"#;
         assert_eq!(found(text, "rp_id"), Some(json!("rp1")));
         assert_eq!(found(text, "h"), Some(json!(42)));
         assert_eq!(found(text, "c"), Some(json!("rp_id")));
@@ -238,11 +239,22 @@ mod tests {
         assert_eq!(found(text, "x"), None);
         let quoted = r#"{"m":"\"rp_id\":\"no\"\\","rp_id":"a\u0062c"}"#;
         assert_eq!(found(quoted, "rp_id"), Some(json!("abc")));
-        assert_eq!(found(r#"{"rp_id":"first","rp_id":"last"}"#, "rp_id"), Some(json!("first")));
+        assert_eq!(
+            found(r#"{"rp_id":"first","rp_id":"last"}"#, "rp_id"),
+            Some(json!("first"))
+        );
         let long = format!(r#"{{"x":"{}","rp_id":"rp1"}}"#, "x".repeat(3000));
         assert_eq!(found(&long, "rp_id"), Some(json!("rp1")));
         assert_eq!(found(&long, "x"), None, "too long to be a name");
-        for text in ["", "{", "[]", "null", r#"{"rp_id":"rp1"#, r#"{"rp_id":}"#, "}}}{"] {
+        for text in [
+            "",
+            "{",
+            "[]",
+            "null",
+            r#"{"rp_id":"rp1"#,
+            r#"{"rp_id":}"#,
+            "}}}{",
+        ] {
             assert_eq!(found(text, "rp_id"), None, "{text}");
         }
     }
@@ -282,7 +294,10 @@ mod tests {
 
     #[test]
     fn a_bomb_is_read_to_its_limit_and_no_further() {
-        let text = format!("{{\"x\":\"{}\",\"idp_id\":\"idp1\"}}", "a".repeat(1_000_000));
+        let text = format!(
+            "{{\"x\":\"{}\",\"idp_id\":\"idp1\"}}",
+            "a".repeat(1_000_000)
+        );
         let bomb = of("idp_response", text.into_bytes(), true);
         assert!(bomb.message.len() < 2000);
         assert_eq!(member(&bomb, "idp_id", 2_000_000), Some(json!("idp1")));

@@ -138,6 +138,7 @@ pub(super) async fn is_signed_before_rotation(
     };
     let message = message.clone();
     let size = message.message.len();
-    let signed = heavy::compute_if_large(Whose::Nodes, size, move || is_signed_with(&key, &message));
+    let signed =
+        heavy::compute_if_large(Whose::Nodes, size, move || is_signed_with(&key, &message));
     Ok(signed.await)
 }

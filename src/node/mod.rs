@@ -108,7 +108,10 @@ async fn serve(config: Arc<Config>, stop: Stop) -> io::Result<()> {
     let admin = start_admin(&config, &readiness, &standing).await?;
     let parts = Parts::open(config.clone()).await?;
     let (watched, looked_after) = (readiness.clone(), parts.clone());
-    parts.intake.make(move || watched.follow(&looked_after)).await?;
+    parts
+        .intake
+        .make(move || watched.follow(&looked_after))
+        .await?;
     // This thread is the pulse from here on. Master and worker of a standalone
     // node share it: what they say to each other wakes nobody.
     pulse::begin();

@@ -76,8 +76,7 @@ mod tests {
         let threads = Threads::start();
         let here = std::thread::current().id();
         let intake = threads.intake();
-        let task = intake
-            .make(|| tokio::spawn(async { std::thread::current().id() }));
+        let task = intake.make(|| tokio::spawn(async { std::thread::current().id() }));
         assert_ne!(task.await.unwrap().await.unwrap(), here);
     }
 }

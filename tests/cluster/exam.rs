@@ -14,7 +14,11 @@ async fn passes(store: Store, workers: usize, attacks: &[Attack]) {
     let net = Net::with(store, workers, |_| {}).await;
     let results = exam::sit(&net.network, workers, attacks, LEAST).await;
     let results = results.unwrap();
-    assert_eq!(results.len(), attacks.len() + 1, "the calm and every attack");
+    assert_eq!(
+        results.len(),
+        attacks.len() + 1,
+        "the calm and every attack"
+    );
     for result in results {
         assert!(result.is_whole(), "{result:#?}");
     }

@@ -352,7 +352,11 @@ async fn a_handler_that_does_not_yield_holds_up_its_own_key_only_and_its_worker_
     }
     runner.may_end.store(true, Ordering::SeqCst);
     all_ended(&store).await;
-    assert_eq!(runner.began.load(Ordering::SeqCst), 2, "neither began again");
+    assert_eq!(
+        runner.began.load(Ordering::SeqCst),
+        2,
+        "neither began again"
+    );
     assert!(worker.link_state().borrow().connected);
     worker.stop().await;
     master.stop().await;

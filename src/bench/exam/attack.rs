@@ -238,7 +238,9 @@ async fn stick(store: &SharedStore) -> io::Result<()> {
 
 fn in_time(deadline: Instant, what: &str) -> io::Result<()> {
     if Instant::now() > deadline {
-        return Err(io::Error::other(format!("the node is not done with {what}")));
+        return Err(io::Error::other(format!(
+            "the node is not done with {what}"
+        )));
     }
     Ok(())
 }

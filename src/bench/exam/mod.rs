@@ -206,10 +206,19 @@ async fn examine(
         is_over.store(true, Ordering::Relaxed);
         made.map(|()| took)
     };
-    let flowing = apps.drive_while(FLOWS, FLOW_PACE, |_| is_over.load(Ordering::Relaxed), |_| {});
+    let flowing = apps.drive_while(
+        FLOWS,
+        FLOW_PACE,
+        |_| is_over.load(Ordering::Relaxed),
+        |_| {},
+    );
     let measuring = async {
         let (took, most_mb) = tokio::join!(attacking, most_memory(node, &is_over));
-        (took, most_mb, tokio::task::spawn_blocking(|| probes.stop()).await)
+        (
+            took,
+            most_mb,
+            tokio::task::spawn_blocking(|| probes.stop()).await,
+        )
     };
     let ((took, most_mb, calls), _) = tokio::join!(measuring, flowing);
     tokio::time::sleep(AFTERWARDS).await;
@@ -245,7 +254,10 @@ async fn examine(
 async fn most_memory(node: &Node, is_over: &AtomicBool) -> f64 {
     let mut most: f64 = 0.0;
     while !is_over.load(Ordering::Relaxed) {
-        let used = node.processes.iter().map(|part| part.process.usage().rss_mb);
+        let used = node
+            .processes
+            .iter()
+            .map(|part| part.process.usage().rss_mb);
         most = used.fold(most, f64::max);
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
@@ -273,6 +285,10 @@ fn line(result: &ExamResult) -> String {
         result.complete_p99_ms,
         result.signs,
         result.most_mb,
-        if result.is_passed() { "passed" } else { "FAILED" },
+        if result.is_passed() {
+            "passed"
+        } else {
+            "FAILED"
+        },
     )
 }

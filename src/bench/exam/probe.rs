@@ -153,7 +153,10 @@ mod tests {
         let times = (1..=100).map(|n| (f64::from(n), n != 3)).collect();
         let calls = summary(times);
         assert_eq!((calls.count, calls.failed), (100, 1));
-        assert_eq!((calls.p50_ms, calls.p99_ms, calls.worst_ms), (50.0, 99.0, 100.0));
+        assert_eq!(
+            (calls.p50_ms, calls.p99_ms, calls.worst_ms),
+            (50.0, 99.0, 100.0)
+        );
         assert_eq!(summary(Vec::new()).p99_ms, 0.0);
     }
 }

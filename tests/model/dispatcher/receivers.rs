@@ -151,7 +151,11 @@ fn one_sender_keeps_neither_others_nor_the_nodes_own_work_waiting() {
     for message in &flood[..8] {
         desk.end(ONE, message, 1, failed.clone());
     }
-    assert_eq!(desk.assigned().len(), 1, "one at a time, as its last was bad");
+    assert_eq!(
+        desk.assigned().len(),
+        1,
+        "one at a time, as its last was bad"
+    );
 }
 
 #[test]
