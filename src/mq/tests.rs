@@ -402,8 +402,22 @@ async fn rubbish_wrong_keys_and_wrong_versions_are_rejected() {
         message_compression_algorithm: "gzip".to_owned(),
         ..Default::default()
     };
+    // Nobody's name is in it, as far as it is read.
     let bytes = sealed(&idp, &bomb).await;
-    assert_eq!(rejection(&receive(&rp, bytes).await).1, 10023);
+    assert_eq!(rejection(&receive(&rp, bytes).await).1, 10020);
+    // One that its sender has signed is inflated, to its limit.
+    let signature = envelope::sign(&idp, "idp1", &bomb.message).await.unwrap();
+    let signed = MqMessage {
+        signature: signature.into(),
+        ..bomb
+    };
+    let mut sent = raw(sealed(&idp, &signed).await);
+    sent.sender_id = "idp1".to_owned();
+    let job = testing::job(Kind::MqReceive, &sent);
+    let Run::Commit(commit) = run_receive(&rp, &job).await.unwrap() else {
+        panic!("not received");
+    };
+    assert_eq!(rejection(&commit).1, 10023);
 }
 
 #[tokio::test]
