@@ -119,18 +119,16 @@ impl From<Error> for Rejected {
 /// Those that are not final.
 pub async fn run_receive(context: &Context, job: &Job) -> Result<Run, Error> {
     let raw: RawMessage = job.payload()?;
-    match receive(context, job, &raw).await {
-        Ok(commit) => Ok(Run::Commit(commit)),
-        Err(Rejected { addressed, error }) => {
-            let error = error.settle()?;
-            Ok(Run::Commit(reject(context, job, &raw, addressed, &error)))
-        }
-    }
+    let mut commit = match receive(context, job, &raw).await {
+        Ok(commit) => commit,
+        Err(Rejected { addressed, error }) => reject(context, &raw, addressed, &error.settle()?),
+    };
+    far::has_waited(context, job, &mut commit);
+    Ok(Run::Commit(commit))
 }
 
 fn reject(
     context: &Context,
-    job: &Job,
     raw: &RawMessage,
     addressed: Option<Addressed>,
     error: &Refusal,
@@ -139,7 +137,6 @@ fn reject(
     let (reason, report) = refusal(context, raw, addressed, error);
     let mut commit = Commit::failed(reason);
     commit.job(report);
-    far::has_waited(context, job, &mut commit);
     commit
 }
 
@@ -177,19 +174,25 @@ async fn receive(context: &Context, job: &Job, raw: &RawMessage) -> Result<Commi
         Ok(opened) => opened,
         Err(stranger) => return Ok(not_served(&stranger)),
     };
-    let verified = if is_small(&opened.message) {
-        verify(context, opened).await?
-    } else if is_strangers {
+    if is_small(&opened.message) {
+        return receive_opened(context, job, raw, opened).await;
+    }
+    if is_strangers {
         sender::check(context, &opened.message).await?;
-        verify_large(context, opened).await?
-    } else if sender::is_as_named(context, raw, &opened).await? {
-        verify_large(context, opened).await?
-    } else {
+    } else if !sender::is_as_named(context, raw, &opened).await? {
         return Ok(among_strangers(job, raw));
+    }
+    let text = match opened.message.message_compression_algorithm.is_empty() {
+        true => opened.message.message.len(),
+        false => MAX_DECOMPRESSED,
     };
-    let mut commit = receive_verified(context, job, raw, &verified).await?;
-    far::has_waited(context, job, &mut commit);
-    Ok(commit)
+    // The text, its values, and the record and the job that are made of them.
+    let memory = 3 * text;
+    let (context, job, raw) = (context.clone(), job.clone(), raw.clone());
+    heavy::run(Whose::Nodes, memory, async move {
+        receive_opened(&context, &job, &raw, opened).await
+    })
+    .await
 }
 
 /// Whether all of it may be worked on at once, whoever has sent it.
@@ -212,27 +215,13 @@ fn among_strangers(job: &Job, raw: &RawMessage) -> Commit {
     commit
 }
 
-/// As [`verify`], with the heavy work: the sender is known already.
-async fn verify_large(context: &Context, opened: Opened) -> Result<Verified, Error> {
-    let context = context.clone();
-    let bytes = match opened.message.message_compression_algorithm.is_empty() {
-        true => opened.message.message.len(),
-        false => MAX_DECOMPRESSED,
-    };
-    // The text, its values, and the record and the job that are made of them.
-    let memory = 3 * bytes;
-    heavy::run(Whose::Nodes, memory, async move {
-        verify(&context, opened).await
-    })
-    .await
-}
-
-async fn receive_verified(
+async fn receive_opened(
     context: &Context,
     job: &Job,
     raw: &RawMessage,
-    verified: &Verified,
+    opened: Opened,
 ) -> Result<Commit, Rejected> {
+    let verified = verify(context, opened).await?;
     let mut commit = Commit::nothing();
     let role = match receiver_role(context, &verified.receiver_node_id).await? {
         Ok(role) => role,
@@ -277,8 +266,8 @@ async fn receive_verified(
         return Ok(commit);
     }
     // Kept until a client removes it: only what the node has a use for.
-    commit.write(record(verified, raw.received_at));
-    commit.job(role_job(kind, verified, raw, place));
+    commit.write(record(&verified, raw.received_at));
+    commit.job(role_job(kind, &verified, raw, place));
     Ok(commit)
 }
 

@@ -228,7 +228,8 @@ async fn stick(store: &SharedStore) -> io::Result<()> {
     let deadline = Instant::now() + PATIENCE;
     loop {
         let open = store.jobs(&ids).await.map_err(io::Error::other)?;
-        if open.iter().all(Option::is_none) {
+        // Parked: it was given up with its workers.
+        if open.iter().flatten().all(|job| job.parked) {
             return Ok(());
         }
         in_time(deadline, "the stuck job")?;
