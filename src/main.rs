@@ -8,8 +8,10 @@ use std::time::Duration;
 
 use clap::{Parser, Subcommand};
 use erawan::bench::{self, Bench};
+use erawan::descriptors::Limit;
 use erawan::devnet::command::{self, DemoArguments, DevnetArguments};
 use erawan::devnet::{ledger, mq_service, process};
+use erawan::logging;
 use erawan::node;
 use erawan::operator;
 use erawan::simulation;
@@ -63,6 +65,9 @@ enum Command {
         /// Empty blocks to make at once at the start.
         #[arg(long, default_value_t = 0)]
         empty_blocks: u64,
+        /// Makes an empty block when none has come for this long.
+        #[arg(long)]
+        empty_every_ms: Option<u64>,
     },
     /// A development network's message queue service.
     #[command(hide = true)]
@@ -93,15 +98,28 @@ fn main() -> ExitCode {
         Ok(line) => line.command,
         Err(answer) => return tell(&answer),
     };
+    if let Err(error) = Limit::raise() {
+        logging::last_words(format!("erawan: the limit of open files stays: {error}"));
+    }
     // Refused only if there is one already.
     let _ = rustls::crypto::ring::default_provider().install_default();
     // One thread: what is computed has threads of its own, and tasks that mostly
     // wait for sockets cost least where none has to wake another.
+    let _last_lines = LastLines;
     let outcome = actix_rt::System::new().block_on(run(command));
     outcome.unwrap_or_else(|error| {
-        eprintln!("erawan: {error}");
+        logging::last_words(format!("erawan: {error}"));
         ExitCode::FAILURE
     })
+}
+
+/// Has the log written when this process ends, by a panic as well.
+struct LastLines;
+
+impl Drop for LastLines {
+    fn drop(&mut self) {
+        logging::finish();
+    }
 }
 
 /// Shows help, the version, or what is wrong. clap would exit with 2, by which
@@ -131,6 +149,7 @@ async fn run(command: Option<Command>) -> io::Result<ExitCode> {
             chain_id,
             block_interval_ms,
             empty_blocks,
+            empty_every_ms,
         }) => {
             let options = ledger::Options {
                 listen: SocketAddr::from((Ipv4Addr::LOCALHOST, port)),
@@ -138,6 +157,7 @@ async fn run(command: Option<Command>) -> io::Result<ExitCode> {
                 directory,
                 block_interval: Duration::from_millis(block_interval_ms),
                 empty_blocks,
+                empty_every: empty_every_ms.map(Duration::from_millis),
                 ..ledger::Options::default()
             };
             ledger::serve(options, stop()).await?;

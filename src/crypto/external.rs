@@ -10,6 +10,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use metrics::{Gauge, gauge, histogram};
 use openssl::hash::hash;
+use parking_lot::RwLock;
 use serde_json::{Value, json};
 
 use super::signature::Algorithm;
@@ -40,6 +41,8 @@ pub struct ExternalCrypto {
     runtime: Arc<Runtime>,
     client: reqwest::Client,
     under_way: UnderWay,
+    /// Why the last call failed, if it did.
+    trouble: RwLock<Option<String>>,
     /// By what was asked (`sign`, `decrypt`) and the status of the answer.
     durations: Labelled<(&'static str, u16)>,
 }
@@ -81,6 +84,7 @@ impl ExternalCrypto {
                 count: AtomicU64::new(0),
                 pending,
             },
+            trouble: RwLock::default(),
             durations: Labelled::new(|(asked, status)| {
                 histogram!(
                     "external_crypto_callback_duration_ms",
@@ -94,7 +98,13 @@ impl ExternalCrypto {
     async fn call(&self, asked: &'static str, url: &str, body: &Value) -> Result<Answer, Error> {
         let _call = self.under_way.begin();
         let started = Instant::now();
-        let answer = post(&self.client, url, body).await?;
+        let answer = post(&self.client, url, body).await;
+        *self.trouble.write() = match &answer {
+            Ok(answer) if answer.status == 200 => None,
+            Ok(answer) => Some(format!("HTTP status {}", answer.status)),
+            Err(Unreachable(reason)) => Some(reason.clone()),
+        };
+        let answer = answer?;
         let duration = started.elapsed().as_secs_f64() * 1000.0;
         self.durations.record(&(asked, answer.status), duration);
         Ok(answer)
@@ -113,6 +123,12 @@ impl ExternalCrypto {
 impl Crypto for ExternalCrypto {
     fn is_local(&self) -> bool {
         false
+    }
+
+    fn trouble(&self) -> Option<String> {
+        let trouble = self.trouble.read();
+        let reason = trouble.as_ref()?;
+        Some(format!("the external crypto service failed last: {reason}"))
     }
 
     fn calls_under_way(&self) -> u64 {

@@ -13,6 +13,7 @@ mod dispatch;
 mod endpoint;
 mod identity;
 mod information;
+mod listening;
 mod operations;
 mod pipeline;
 mod process_metrics;
@@ -27,6 +28,7 @@ mod tls;
 mod utility;
 
 pub use information::{MessageQueueService, Status};
+pub use listening::ServerHandle;
 pub use operations::{CallbackOwner, Operations, Outcome};
 pub use readiness::Readiness;
-pub use server::{ServerHandle, ServerOptions, serve};
+pub use server::{ServerOptions, serve};

@@ -8,6 +8,7 @@ use actix::Addr;
 use futures_util::FutureExt;
 use tokio::sync::watch;
 
+use super::notices;
 use super::parts::{Parts, read_tls};
 use super::readiness::ReadinessWatch;
 use super::{QueueLimit, Role};
@@ -80,6 +81,7 @@ impl MasterSide {
             master_id,
             term: term.clone(),
             listen: is_cluster.then(|| ([0, 0, 0, 0], config.link.port).into()),
+            most_links: parts.shares.links,
             tls: read_tls(config.grpc.tls.as_ref())?,
             store: parts.store.clone(),
             store_service,
@@ -99,6 +101,10 @@ impl MasterSide {
         tokio::spawn(show_blocks(watcher.state(), parts.backlog.clone()));
         let queue = readiness.queue();
         let inbox = start_inbox(parts, term.epoch(), queue, master.dispatcher())?;
+        if let Some((_, state)) = &inbox {
+            let state = state.clone();
+            readiness.watch("messages", move || notices::of_inbox(&state));
+        }
         Ok(Self {
             master,
             watcher,

@@ -13,6 +13,7 @@ use crate::config::{Config, GrpcTls, Keys, Mode, StoreChoice};
 use crate::crypto::Crypto;
 use crate::crypto::external::ExternalCrypto;
 use crate::crypto::keyring::Keyring;
+use crate::descriptors::Shares;
 use crate::ledger::rpc::RpcOptions;
 use crate::ledger::{CachedLedger, LedgerClient, query};
 use crate::store::embedded::{self, EmbeddedStore};
@@ -46,6 +47,8 @@ pub struct Parts {
     pub http: reqwest::Client,
     /// What is open of the node's work, as far as this process knows.
     pub backlog: Arc<BacklogBoard>,
+    /// Connections that may be open at each port.
+    pub shares: Shares,
 }
 
 impl Parts {
@@ -53,7 +56,7 @@ impl Parts {
     ///
     /// # Errors
     /// What waiting cannot mend: keys, a store file in use, an unregistered node.
-    pub async fn open(config: Arc<Config>) -> io::Result<Self> {
+    pub async fn open(config: Arc<Config>, shares: Shares) -> io::Result<Self> {
         let http = external_crypto_client(&config).map_err(io::Error::other)?;
         let store = open_store(&config).await?;
         let tendermint = &config.tendermint;
@@ -84,6 +87,7 @@ impl Parts {
             keyring,
             http,
             backlog: Arc::default(),
+            shares,
         })
     }
 }

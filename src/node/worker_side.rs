@@ -5,9 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actix::Arbiter;
-use parking_lot::RwLock;
-
 use super::activity::Activity;
+use super::mq_service::MqServiceWatch;
+use super::notices;
 use super::operations::FlowOperations;
 use super::parts::{Parts, read_tls};
 use super::readiness::ReadinessWatch;
@@ -20,7 +20,7 @@ use crate::config::{Mode, StoreChoice};
 use crate::crypto::Crypto;
 use crate::delivery::callback::CallbackClient;
 use crate::flows::node::mq_registration;
-use crate::http::{self, MessageQueueService, ServerHandle, ServerOptions, Status};
+use crate::http::{self, ServerHandle, ServerOptions, Status};
 use crate::job::{Job, Kind, Millis};
 use crate::ledger::{CachedLedger, ChainUpdate, LedgerClient};
 use crate::mq::client::MqClient;
@@ -30,7 +30,6 @@ const API_THREADS: usize = 2;
 /// API calls that are worked on at one time.
 const MOST_CALLS: usize = 2048;
 const REGISTRATION_POLL: Duration = Duration::from_millis(250);
-const MQ_INFO_POLL: Duration = Duration::from_secs(5);
 const HTTP_STOP: Duration = Duration::from_secs(2);
 /// How long a stopping worker waits for a master that is away.
 const STORE_PATIENCE: Duration = Duration::from_secs(3);
@@ -238,7 +237,12 @@ async fn start_api(
     let queue = readiness.queue().clone();
     let readiness = readiness.clone();
     let announced = Arc::downgrade(worker);
-    let service = follow_mq_service(mq);
+    let service = MqServiceWatch::follow(mq);
+    let (noticed, link) = (service.clone(), worker.link_state());
+    readiness.watch("message queue service", move || noticed.notice());
+    readiness.watch("master", move || notices::of_link(&link));
+    let crypto = parts.context.crypto.clone();
+    readiness.watch("crypto service", move || crypto.trouble());
     let work = Work {
         backlog: parts.backlog.clone(),
         activity,
@@ -255,7 +259,7 @@ async fn start_api(
         readiness: Arc::new(move || readiness.now()),
         queue,
         status: Arc::new(move || Status {
-            message_queue_service: service.read().clone(),
+            message_queue_service: service.latest(),
             ..work.status()
         }),
         submit: Arc::new(move |jobs: Vec<Job>| {
@@ -266,6 +270,7 @@ async fn start_api(
         address: ([0, 0, 0, 0], parts.config.api.port).into(),
         threads: API_THREADS,
         most_calls: MOST_CALLS,
+        most_connections: parts.shares.api,
     })
     .await
 }
@@ -305,22 +310,4 @@ impl Work {
             crypto_retries: 0,
         }
     }
-}
-
-/// What the message queue service says of itself, for `/info`.
-fn follow_mq_service(mq: Arc<MqClient>) -> Arc<RwLock<Option<MessageQueueService>>> {
-    let latest = Arc::new(RwLock::new(None));
-    let shared = Arc::downgrade(&latest);
-    tokio::spawn(async move {
-        while let Some(latest) = shared.upgrade() {
-            let info = mq.get_info().await.ok().map(|info| MessageQueueService {
-                node_id: info.node_id,
-                message_queue_port: u16::try_from(info.mq_binding_port).unwrap_or_default(),
-            });
-            *latest.write() = info;
-            drop(latest);
-            tokio::time::sleep(MQ_INFO_POLL).await;
-        }
-    });
-    latest
 }

@@ -1,18 +1,28 @@
 //! The Unix socket of a standalone node: questions of `erawan jobs` on the same
 //! machine. Only the node's own user may use it (mode 0600). A question and its
-//! answer are each four bytes of length and the codec's bytes.
+//! answer are each four bytes of length and the codec's bytes. Whoever asks has
+//! some seconds to do so, and to take the answer.
 
 use std::fs::{self, Permissions};
 use std::io;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{UnixListener, UnixStream};
+use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
+use tokio::time::timeout;
 
 use super::desk::Desk;
 use crate::cluster::MESSAGE_LIMIT;
+use crate::descriptors;
+use crate::listener::{Trouble, keep_trying};
+
+/// Longest time for a question to come, and for its answer to be taken.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// The socket in `DATA_DIRECTORY_PATH`.
 pub(super) const SOCKET_FILE: &str = "erawan.sock";
@@ -41,12 +51,17 @@ impl OperatorSocket {
         let inode = fs::metadata(&unnamed)?.ino();
         fs::rename(&unnamed, &path)?;
         let serving = tokio::spawn(async move {
-            while let Ok((stream, _)) = listener.accept().await {
+            let places = Arc::new(Semaphore::new(descriptors::OPERATORS));
+            let mut trouble = Trouble::at("operators");
+            // It is never closed.
+            while let Ok(place) = places.clone().acquire_owned().await {
+                let (stream, _) = keep_trying(|| listener.accept(), &mut trouble).await;
                 let desk = desk.clone();
                 tokio::spawn(async move {
                     if let Err(error) = converse(desk, stream).await {
                         tracing::debug!(%error, "an operator's connection broke");
                     }
+                    drop(place);
                 });
             }
         });
@@ -70,9 +85,9 @@ impl Drop for OperatorSocket {
 }
 
 async fn converse(desk: Desk, mut stream: UnixStream) -> io::Result<()> {
-    let question = receive(&mut stream).await?;
+    let question = timeout(PATIENCE, receive(&mut stream)).await??;
     let answer = desk.answer_bytes(&question).await;
-    send(&mut stream, &answer).await
+    timeout(PATIENCE, send(&mut stream, &answer)).await?
 }
 
 /// Asks the node whose socket this is.

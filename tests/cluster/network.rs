@@ -126,8 +126,13 @@ impl Net {
     }
 
     /// Nothing has ended that was not told to; then stops everything.
-    pub async fn end(mut self, apps: Apps) {
+    pub async fn end(self, apps: Apps) {
         apps.stop().await;
+        self.close().await;
+    }
+
+    /// The same without applications.
+    pub async fn close(mut self) {
         let ended = self.network.ended();
         assert!(ended.is_empty(), "ended by themselves: {ended:?}");
         let directory = self.network.directory.clone();

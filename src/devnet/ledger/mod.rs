@@ -53,6 +53,9 @@ pub struct Options {
     pub fsync: bool,
     /// Empty blocks made at once at the start, for tests of catching up.
     pub empty_blocks: u64,
+    /// Makes an empty block when none has come for this long; `None`: only
+    /// transactions make blocks.
+    pub empty_every: Option<Duration>,
 }
 
 impl Default for Options {
@@ -65,6 +68,7 @@ impl Default for Options {
             block_interval: Duration::from_millis(5),
             fsync: false,
             empty_blocks: 0,
+            empty_every: None,
         }
     }
 }
@@ -123,7 +127,7 @@ impl Ledger {
         let (stop, mut stopped) = watch::channel(false);
         let task = tokio::spawn(async move {
             tokio::select! {
-                result = make_blocks(&shared, log, options.block_interval) => result,
+                result = make_blocks(&shared, log, options.block_interval, options.empty_every) => result,
                 result = rpc::serve(listener, Arc::clone(&shared)) => result,
                 // An error means that `Running` is gone, which stops us too.
                 _ = stopped.wait_for(|stop| *stop) => Ok(()),
@@ -173,10 +177,18 @@ async fn make_blocks(
     shared: &Shared,
     mut log: Option<BlockLog>,
     interval: Duration,
+    empty_every: Option<Duration>,
 ) -> io::Result<()> {
     loop {
-        while !shared.chain.read().is_block_due() {
-            shared.transaction_waits.notified().await;
+        let empty = async {
+            match empty_every {
+                Some(pause) => tokio::time::sleep(pause).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            () = empty => {}
+            () = block_due(shared) => {}
         }
         let transactions = make_block(shared, log.as_mut())?;
         let busy = u32::try_from(transactions).unwrap_or(u32::MAX);
@@ -186,6 +198,12 @@ async fn make_blocks(
             make_block(shared, log.as_mut())?;
         }
         tokio::time::sleep_until(next_transactions).await;
+    }
+}
+
+async fn block_due(shared: &Shared) {
+    while !shared.chain.read().is_block_due() {
+        shared.transaction_waits.notified().await;
     }
 }
 

@@ -67,6 +67,9 @@ pub struct NetworkOptions {
     pub settings: Vec<(String, String)>,
     /// How often message queue services repeat what is not acknowledged.
     pub retransmit: Duration,
+    /// The ledger makes an empty block when none has come for this long; `None`:
+    /// only transactions make blocks.
+    pub empty_blocks_every: Option<Duration>,
 }
 
 /// The network of the demo.
@@ -85,6 +88,7 @@ impl Default for NetworkOptions {
             log_level: "info".to_owned(),
             settings: Vec::new(),
             retransmit: Duration::from_secs(60),
+            empty_blocks_every: None,
         }
     }
 }
