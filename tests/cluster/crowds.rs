@@ -109,8 +109,7 @@ async fn idle_links_cost_a_master_nothing_and_leave_room_for_workers() {
     let parts = net.processes(Role::Rp);
     restart_after(&mut parts[0], "ulimit -n 256").await;
     let api = parts[1].api.clone().unwrap();
-    let connected = || async { ask(&parts[1], "/ready").await["notices"] == serde_json::json!([]) };
-    eventually("the worker has found it", connected).await;
+    is_well(&parts[1]).await;
     let mut links = crowd(&master, 300, b"").await;
     links.extend(crowd(&master, 300, PREFACE).await);
 
@@ -125,7 +124,7 @@ async fn idle_links_cost_a_master_nothing_and_leave_room_for_workers() {
     let again = parts[1].process.plan().clone();
     kill(&mut parts[1]).await;
     parts[1].process = Process::start(again).unwrap();
-    eventually("a worker finds it in the crowd", connected).await;
+    is_well(&parts[1]).await;
     assert_eq!(ask(&parts[0], "/ready").await["role"], "master");
     assert_eq!(call_that_writes(&api).await.unwrap().status(), 202);
 

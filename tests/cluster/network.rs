@@ -274,6 +274,31 @@ pub async fn ask(part: &NodeProcess, path: &str) -> Value {
     }
 }
 
+/// Whether a list of an answer has a line with these words.
+pub fn has_line(answer: &Value, list: &str, words: &str) -> bool {
+    let lines = answer[list].as_array().into_iter().flatten();
+    lines.filter_map(Value::as_str).any(|line| line.contains(words))
+}
+
+/// Waits until `/ready` gives this reason against itself.
+pub async fn is_unready(part: &NodeProcess, words: &str) {
+    let so = || async {
+        let answer = ask(part, "/ready").await;
+        answer["ready"] == false && has_line(&answer, "reasons", words)
+    };
+    let name = part.process.name();
+    eventually(&format!("{name} is not ready: {words}"), so).await;
+}
+
+/// Waits until it is ready and has nothing to say.
+pub async fn is_well(part: &NodeProcess) {
+    let so = || async {
+        let answer = ask(part, "/ready").await;
+        answer["ready"] == true && answer["notices"] == json!([])
+    };
+    eventually(&format!("{} is well", part.process.name()), so).await;
+}
+
 /// Sum of a metric of a process; `None` while it cannot be asked.
 pub async fn metric(part: &NodeProcess, name: &str) -> Option<f64> {
     let page = plain_client().get(&part.metrics).send().await.ok()?;

@@ -3,42 +3,17 @@
 use erawan::devnet::network::NodeProcess;
 use erawan::devnet::process::Process;
 use erawan::node::Role;
-use serde_json::Value;
 
 use crate::network::*;
-
-fn has(answer: &Value, list: &str, words: &str) -> bool {
-    let lines = answer[list].as_array().into_iter().flatten();
-    lines.filter_map(Value::as_str).any(|line| line.contains(words))
-}
-
-/// Waits until `/ready` gives this reason against itself.
-async fn is_unready(part: &NodeProcess, words: &str) {
-    let so = || async {
-        let answer = ask(part, "/ready").await;
-        answer["ready"] == false && has(&answer, "reasons", words)
-    };
-    let name = part.process.name();
-    eventually(&format!("{name} is not ready: {words}"), so).await;
-}
 
 /// Waits until it is ready and says this all the same.
 async fn notices(part: &NodeProcess, words: &str) {
     let so = || async {
         let answer = ask(part, "/ready").await;
-        answer["ready"] == true && has(&answer, "notices", words)
+        answer["ready"] == true && has_line(&answer, "notices", words)
     };
     let name = part.process.name();
     eventually(&format!("{name} notices: {words}"), so).await;
-}
-
-/// Waits until it is ready and has nothing to say.
-async fn is_well(part: &NodeProcess) {
-    let so = || async {
-        let answer = ask(part, "/ready").await;
-        answer["ready"] == true && answer["notices"] == serde_json::json!([])
-    };
-    eventually(&format!("{} is well", part.process.name()), so).await;
 }
 
 fn service<'n>(net: &'n mut Net, address: &str) -> &'n mut Process {
@@ -94,52 +69,4 @@ async fn a_node_says_what_it_does_without() {
     start_again(&mut parts[0]);
     is_well(&parts[1]).await;
     net.close().await;
-}
-
-/// A file that may not grow stands for a disk that is full.
-#[actix_web::test]
-async fn a_node_whose_file_cannot_grow_is_not_ready() {
-    let mut net = Net::start(Store::Embedded, 0).await;
-    let directory = net.network.directory.clone();
-    let rp = &mut net.processes(Role::Rp)[0];
-    is_well(rp).await;
-    let api = rp.api.clone().unwrap();
-    kill(rp).await;
-    let found = walk(&directory).into_iter().find(|path| {
-        let path = path.to_string_lossy();
-        path.ends_with("erawan.redb") && path.contains("rp1")
-    });
-    let size = found.unwrap().metadata().unwrap().len();
-    let mut plan = rp.process.plan().clone();
-    let blocks = size.div_ceil(512);
-    plan.arguments = vec![
-        "-c".to_owned(),
-        // Ignored signals stay so: the system answers EFBIG in place of killing.
-        format!("trap '' XFSZ; ulimit -f {blocks}; exec \"$0\" >/dev/null 2>&1"),
-        binary().display().to_string(),
-    ];
-    plan.binary = Some("/bin/sh".into());
-    rp.process = Process::start(plan).unwrap();
-    ready(vec![api.clone()]).await;
-    let mut refused = 0;
-    let mut calls = 0;
-    while refused < 20 {
-        let answer = call_that_writes(&api).await.unwrap();
-        match answer.status().as_u16() {
-            202 => refused = 0,
-            503 => refused += 1,
-            other => panic!("{other}"),
-        }
-        calls += 1;
-        assert!(calls < 20_000, "the file never ends");
-    }
-    is_unready(rp, "takes no writes").await;
-    net.close().await;
-}
-
-fn walk(directory: &std::path::Path) -> Vec<std::path::PathBuf> {
-    let entries = std::fs::read_dir(directory).unwrap().flatten();
-    let paths = entries.map(|entry| entry.path());
-    let of = |path: std::path::PathBuf| if path.is_dir() { walk(&path) } else { vec![path] };
-    paths.flat_map(of).collect()
 }
