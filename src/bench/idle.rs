@@ -62,8 +62,12 @@ pub async fn run(arguments: IdleArguments) -> io::Result<ExitCode> {
         Some(StoreArgument::Redis) => vec![StoreOption::Redis],
         None => vec![StoreOption::Embedded, StoreOption::Redis],
     };
-    let workers = arguments.workers.map_or_else(|| vec![0, 1], |workers| vec![workers]);
-    let blocks = arguments.block_every_ms.map_or_else(|| vec![1000, 0], |every| vec![every]);
+    let workers = arguments
+        .workers
+        .map_or_else(|| vec![0, 1], |workers| vec![workers]);
+    let blocks = arguments
+        .block_every_ms
+        .map_or_else(|| vec![1000, 0], |every| vec![every]);
     for store in &stores {
         for &workers in &workers {
             for &every in &blocks {

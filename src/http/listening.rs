@@ -71,7 +71,10 @@ impl ServerHandle {
     pub async fn stop(&self) {
         self.stop.send_replace(true);
         if timeout(STOP_TIME_LIMIT, self.room.empty()).await.is_err() {
-            tracing::warn!(open = self.room.guests(), "calls that do not end are dropped");
+            tracing::warn!(
+                open = self.room.guests(),
+                "calls that do not end are dropped"
+            );
         }
         for thread in self.threads.iter() {
             thread.stop();
@@ -95,7 +98,11 @@ where
     Args: FromRequest + 'static,
     H::Output: Responder + 'static,
 {
-    let tls = listening.https.as_ref().map(tls::server_config).transpose()?;
+    let tls = listening
+        .https
+        .as_ref()
+        .map(tls::server_config)
+        .transpose()?;
     let tls = tls.map(|config| TlsAcceptor::from(Arc::new(config)));
     let socket = listener::bind(listening.address)?;
     let address = socket.local_addr()?;

@@ -50,7 +50,10 @@ impl Readiness {
                 !self.mq_registered && role != Role::Ndid,
                 "the message queue address is not registered yet",
             ),
-            (!self.store_available, "the store does not answer or takes no writes"),
+            (
+                !self.store_available,
+                "the store does not answer or takes no writes",
+            ),
         ];
         let true_ones = conditions.into_iter().filter(|(holds, _)| *holds);
         true_ones.map(|(_, reason)| reason).collect()

@@ -92,7 +92,9 @@ impl Guest {
     }
 
     fn silent_for(&self) -> Duration {
-        let silent = self.elapsed().saturating_sub(self.last.load(Ordering::Relaxed));
+        let silent = self
+            .elapsed()
+            .saturating_sub(self.last.load(Ordering::Relaxed));
         Duration::from_millis(silent)
     }
 
@@ -167,7 +169,11 @@ impl Room {
                     return;
                 }
                 let idle = |guest: &&Arc<Guest>| guest.idle_for() >= Some(RECENT);
-                guests.present.values().filter(idle).for_each(|guest| guest.send_away());
+                guests
+                    .present
+                    .values()
+                    .filter(idle)
+                    .for_each(|guest| guest.send_away());
             }
             let _ = timeout(LOOK, left).await;
         }
@@ -196,7 +202,10 @@ impl Inner {
     /// False if all are served, or on their way out.
     fn send_oldest_away(&self) -> bool {
         let guests = self.guests.lock();
-        let stays = guests.present.values().filter(|guest| !guest.must_go.load(Ordering::Acquire));
+        let stays = guests
+            .present
+            .values()
+            .filter(|guest| !guest.must_go.load(Ordering::Acquire));
         let idle = stays.filter_map(|guest| Some((guest.idle_for()?, guest)));
         let oldest = idle.max_by_key(|(idle, _)| *idle);
         match oldest {

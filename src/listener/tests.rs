@@ -135,7 +135,11 @@ async fn want_of_descriptors_is_no_reason_to_spin_or_to_give_up() {
     let mut trouble = Trouble::at("test");
     let accepted = keep_trying(accept, &mut trouble).await;
     assert_eq!((accepted, tries.get()), (7, 7));
-    assert!(started.elapsed() > 60 * FIRST_PAUSE, "{:?}", started.elapsed());
+    assert!(
+        started.elapsed() > 60 * FIRST_PAUSE,
+        "{:?}",
+        started.elapsed()
+    );
 }
 
 #[tokio::test]

@@ -78,7 +78,12 @@ impl Output {
         let deadline = Instant::now() + patience;
         let mut state = self.shared.state.lock();
         while state.is_writing || !state.waiting.is_empty() {
-            if self.shared.written.wait_until(&mut state, deadline).timed_out() {
+            if self
+                .shared
+                .written
+                .wait_until(&mut state, deadline)
+                .timed_out()
+            {
                 return false;
             }
         }

@@ -11,7 +11,9 @@ pub(super) fn log_them() {
 }
 
 fn log(info: &PanicHookInfo<'_>) {
-    let message = info.payload_as_str().unwrap_or("a panic without a text");
+    let message = info.payload().downcast_ref::<&str>().copied();
+    let message = message.or_else(|| info.payload().downcast_ref::<String>().map(String::as_str));
+    let message = message.unwrap_or("without a text");
     let location = info.location().map(ToString::to_string).unwrap_or_default();
     let thread = thread::current();
     let thread = thread.name().unwrap_or("unnamed");

@@ -189,7 +189,10 @@ fn share_descriptors(config: &Config) -> io::Result<Shares> {
     let (open_files, api, links) = (limit.soft, shares.api, shares.links);
     tracing::info!(open_files, api, links, "connections that may be open");
     if shares.is_scarce(config.mode) {
-        tracing::warn!(open_files, "few connections are let in: raise the hard limit of open files");
+        tracing::warn!(
+            open_files,
+            "few connections are let in: raise the hard limit of open files"
+        );
     }
     Ok(shares)
 }

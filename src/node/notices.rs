@@ -23,9 +23,9 @@ pub(super) fn of_inbox(state: &watch::Receiver<InboxState>) -> Option<String> {
     match &*state.borrow() {
         InboxState::Ready | InboxState::Stopped | InboxState::Deposed => None,
         InboxState::Connecting { reason } if reason.is_empty() => None,
-        InboxState::Connecting { reason } => {
-            Some(format!("messages of other nodes are not received: {reason}"))
-        }
+        InboxState::Connecting { reason } => Some(format!(
+            "messages of other nodes are not received: {reason}"
+        )),
         InboxState::NodeIdMismatch { found } => Some(format!(
             "the message queue service belongs to another node ({found})"
         )),

@@ -271,6 +271,7 @@ impl Look {
 mod tests {
     use super::*;
     use crate::config::Config;
+    use crate::ledger::rpc::fake::{FakeLedger, until};
 
     #[test]
     fn what_an_ended_watcher_knew_of_the_ledger_is_not_shown() {
@@ -289,5 +290,27 @@ mod tests {
         drop(watcher);
         assert_eq!(readiness.reasons(), without_blocks);
         assert_eq!(readiness.notices(), Vec::<String>::new());
+    }
+
+    #[tokio::test]
+    async fn a_ledger_that_tells_how_it_is_and_answers_nothing_else_is_a_reason() {
+        let ledger = FakeLedger::start(3).await;
+        let client = LedgerClient::start(ledger.options());
+        let readiness = ReadinessWatch::new(Config::for_test("rp1").queue);
+        {
+            let mut seen = readiness.inner.seen.write();
+            seen.role = Some(Role::Rp);
+            seen.sockets = Some(client.connected());
+        }
+        let is_deaf = || {
+            let reasons = readiness.reasons();
+            reasons.iter().any(|reason| reason.contains("questions"))
+        };
+        ledger.script.lock().mute.push("abci_query".to_owned());
+        readiness.follow_queries(client.clone());
+        until("it is noticed", is_deaf).await;
+        assert!(client.status().await.is_ok());
+        ledger.script.lock().mute.clear();
+        until("it is well again", || !is_deaf()).await;
     }
 }

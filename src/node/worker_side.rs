@@ -4,7 +4,6 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use actix::Arbiter;
 use super::activity::Activity;
 use super::mq_service::MqServiceWatch;
 use super::notices;
@@ -25,6 +24,7 @@ use crate::job::{Job, Kind, Millis};
 use crate::ledger::{CachedLedger, ChainUpdate, LedgerClient};
 use crate::mq::client::MqClient;
 use crate::store::Accepted;
+use actix::Arbiter;
 
 const API_THREADS: usize = 2;
 /// API calls that are worked on at one time.

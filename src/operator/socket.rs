@@ -41,6 +41,10 @@ impl OperatorSocket {
     /// # Errors
     /// When the directory cannot be written.
     pub fn serve(desk: Desk, directory: &Path) -> io::Result<Self> {
+        Self::serve_with(desk, directory, PATIENCE)
+    }
+
+    fn serve_with(desk: Desk, directory: &Path, patience: Duration) -> io::Result<Self> {
         fs::create_dir_all(directory)?;
         let path = directory.join(SOCKET_FILE);
         // It gets its name when nobody else can use it any more.
@@ -58,7 +62,7 @@ impl OperatorSocket {
                 let (stream, _) = keep_trying(|| listener.accept(), &mut trouble).await;
                 let desk = desk.clone();
                 tokio::spawn(async move {
-                    if let Err(error) = converse(desk, stream).await {
+                    if let Err(error) = converse(desk, stream, patience).await {
                         tracing::debug!(%error, "an operator's connection broke");
                     }
                     drop(place);
@@ -84,10 +88,10 @@ impl Drop for OperatorSocket {
     }
 }
 
-async fn converse(desk: Desk, mut stream: UnixStream) -> io::Result<()> {
-    let question = timeout(PATIENCE, receive(&mut stream)).await??;
+async fn converse(desk: Desk, mut stream: UnixStream, patience: Duration) -> io::Result<()> {
+    let question = timeout(patience, receive(&mut stream)).await??;
     let answer = desk.answer_bytes(&question).await;
-    timeout(PATIENCE, send(&mut stream, &answer)).await?
+    timeout(patience, send(&mut stream, &answer)).await?
 }
 
 /// Asks the node whose socket this is.
@@ -114,4 +118,31 @@ async fn receive(stream: &mut UnixStream) -> io::Result<Vec<u8>> {
     let mut bytes = vec![0; length];
     stream.read_exact(&mut bytes).await?;
     Ok(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::embedded::{self, EmbeddedStore};
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn whoever_asks_nothing_keeps_nobody_out() {
+        let directory = tempfile::tempdir().unwrap();
+        let options = embedded::Options {
+            path: directory.path().join("store.redb"),
+            node_id: "node".to_owned(),
+        };
+        let desk = Desk::alone(Arc::new(EmbeddedStore::open(options).unwrap()));
+        let patience = Duration::from_millis(300);
+        let _socket = OperatorSocket::serve_with(desk, directory.path(), patience).unwrap();
+        let path = directory.path().join(SOCKET_FILE);
+        let mut silent = Vec::new();
+        for _ in 0..2 * descriptors::OPERATORS {
+            silent.push(UnixStream::connect(&path).await.unwrap());
+        }
+        // Half a question is none.
+        silent[0].write_u32(1000).await.unwrap();
+        let asked = timeout(Duration::from_secs(20), ask(&path, b"rubbish")).await;
+        assert!(!asked.expect("it is answered").unwrap().is_empty());
+    }
 }

@@ -9,6 +9,7 @@ use erawan::node::Role;
 use futures_util::future::join_all;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
+use tokio::time::timeout;
 
 use crate::network::*;
 
@@ -23,7 +24,7 @@ async fn restart_after(part: &mut NodeProcess, first: &str) {
     plan.arguments = vec![
         "-c".to_owned(),
         format!("{first}; exec \"$0\""),
-        plan.binary.take().unwrap().display().to_string(),
+        binary().display().to_string(),
     ];
     plan.binary = Some("/bin/sh".into());
     kill(part).await;
@@ -33,7 +34,9 @@ async fn restart_after(part: &mut NodeProcess, first: &str) {
 /// Connects and says this much.
 async fn crowd(address: &str, size: usize, says: &[u8]) -> Vec<TcpStream> {
     let connect = async |_| {
-        let mut stream = TcpStream::connect(address).await.ok()?;
+        // A port that takes nobody holds the test up for minutes otherwise.
+        let connecting = timeout(Duration::from_secs(5), TcpStream::connect(address));
+        let mut stream = connecting.await.ok()?.ok()?;
         // It may have been sent away already.
         let _ = stream.write_all(says).await;
         Some(stream)
@@ -96,9 +99,7 @@ async fn idle_connections_stop_neither_the_api_nor_health() {
 /// Whether the peer closes a connection in time.
 async fn is_closed(mut stream: TcpStream) -> bool {
     let closed = async { while matches!(stream.read(&mut [0; 256]).await, Ok(1..)) {} };
-    tokio::time::timeout(Duration::from_secs(60), closed)
-        .await
-        .is_ok()
+    timeout(Duration::from_secs(60), closed).await.is_ok()
 }
 
 #[actix_web::test]

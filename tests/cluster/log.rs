@@ -23,15 +23,13 @@ async fn restart_unread(part: &mut NodeProcess) -> std::path::PathBuf {
     let mut plan = part.process.plan().clone();
     let pipe = plan.log.with_extension("pipe");
     let script = "rm -f \"$1\"; mkfifo \"$1\"; exec 3<>\"$1\"; exec \"$0\" >&3 2>&3";
-    if plan.binary.as_deref() == Some(binary().as_path()) {
-        plan.arguments = vec![
-            "-c".to_owned(),
-            script.to_owned(),
-            binary().display().to_string(),
-            pipe.display().to_string(),
-        ];
-        plan.binary = Some("/bin/sh".into());
-    }
+    plan.arguments = vec![
+        "-c".to_owned(),
+        script.to_owned(),
+        binary().display().to_string(),
+        pipe.display().to_string(),
+    ];
+    plan.binary = Some("/bin/sh".into());
     kill(part).await;
     part.process = Process::start(plan).unwrap();
     pipe

@@ -277,7 +277,9 @@ pub async fn ask(part: &NodeProcess, path: &str) -> Value {
 /// Whether a list of an answer has a line with these words.
 pub fn has_line(answer: &Value, list: &str, words: &str) -> bool {
     let lines = answer[list].as_array().into_iter().flatten();
-    lines.filter_map(Value::as_str).any(|line| line.contains(words))
+    lines
+        .filter_map(Value::as_str)
+        .any(|line| line.contains(words))
 }
 
 /// Waits until `/ready` gives this reason against itself.

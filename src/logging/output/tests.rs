@@ -95,7 +95,9 @@ fn what_nobody_reads_is_dropped_and_a_line_tells_how_much() {
     assert!(lost >= 1000 - numbers.len() as u64, "{lost}");
     let is_last = |line: &serde_json::Value| line["message"] == "afterwards";
     let last = lines.iter().position(is_last).unwrap();
-    let before = lines.iter().position(|line| line["number"] == numbers.len() as u64 - 1);
+    let before = lines
+        .iter()
+        .position(|line| line["number"] == numbers.len() as u64 - 1);
     assert!(before.unwrap() < told && told < last);
 }
 
