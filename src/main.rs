@@ -10,11 +10,12 @@ use std::time::Duration;
 
 use clap::{Parser, Subcommand};
 use erawan::bench::{self, Bench};
+use erawan::descriptors::Limit;
 use erawan::devnet::command::{self, DemoArguments, DevnetArguments};
 use erawan::devnet::{ledger, mq_service, process};
+use erawan::logging;
 use erawan::node;
 use erawan::operator;
-use erawan::output;
 use erawan::simulation;
 
 /// Jobs are many small allocations, made in one thread and freed in another.
@@ -72,6 +73,9 @@ enum Command {
         /// With `--follow-port`: stay so many blocks behind.
         #[arg(long, default_value_t = 0)]
         lag: u64,
+        /// Makes an empty block when none has come for this long.
+        #[arg(long)]
+        empty_every_ms: Option<u64>,
     },
     /// A development network's message queue service.
     #[command(hide = true)]
@@ -105,15 +109,28 @@ fn main() -> ExitCode {
         Ok(line) => line.command,
         Err(answer) => return tell(&answer),
     };
+    if let Err(error) = Limit::raise() {
+        logging::last_words(format!("erawan: the limit of open files stays: {error}"));
+    }
     // Refused only if there is one already.
     let _ = rustls::crypto::ring::default_provider().install_default();
     // One thread: what is computed has threads of its own, and tasks that mostly
     // wait for sockets cost least where none has to wake another.
+    let _last_lines = LastLines;
     let outcome = actix_rt::System::new().block_on(run(command));
     outcome.unwrap_or_else(|error| {
-        output::note(format_args!("erawan: {error}"));
+        logging::last_words(format!("erawan: {error}"));
         ExitCode::FAILURE
     })
+}
+
+/// Has the log written when this process ends, by a panic as well.
+struct LastLines;
+
+impl Drop for LastLines {
+    fn drop(&mut self) {
+        logging::finish();
+    }
 }
 
 /// Shows help, the version, or what is wrong. clap would exit with 2, by which
@@ -145,6 +162,7 @@ async fn run(command: Option<Command>) -> io::Result<ExitCode> {
             empty_blocks,
             follow_port,
             lag,
+            empty_every_ms,
         }) => {
             let options = ledger::Options {
                 listen: SocketAddr::from((Ipv4Addr::LOCALHOST, port)),
@@ -157,6 +175,7 @@ async fn run(command: Option<Command>) -> io::Result<ExitCode> {
                     port,
                     lag,
                 }),
+                empty_every: empty_every_ms.map(Duration::from_millis),
                 ..ledger::Options::default()
             };
             ledger::serve(options, stop()).await?;

@@ -4,6 +4,7 @@ mod cluster;
 mod cpu;
 pub mod exam;
 pub mod flow;
+pub mod idle;
 pub mod jobs;
 pub mod node;
 pub mod recovery;
@@ -21,6 +22,8 @@ use crate::output;
 pub enum Bench {
     /// Full mode 1 requests with data through three nodes.
     Flow(flow::FlowArguments),
+    /// CPU of nodes that have nothing to do.
+    Idle(idle::IdleArguments),
     /// No-op jobs accepted, dispatched, run and committed through one master and its workers.
     Jobs(jobs::JobsArguments),
     /// Twice the load the nodes carry: is memory flat, does what was accepted complete?
@@ -38,6 +41,7 @@ pub enum Bench {
 pub async fn run(bench: Bench) -> io::Result<ExitCode> {
     match bench {
         Bench::Flow(arguments) => flow::run(arguments).await,
+        Bench::Idle(arguments) => idle::run(arguments).await,
         Bench::Jobs(arguments) => jobs::run(arguments).await,
         Bench::Soak(arguments) => soak::run(arguments).await,
         Bench::Recovery(arguments) => recovery::run(arguments).await,

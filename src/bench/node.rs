@@ -193,6 +193,9 @@ async fn run_master(arguments: &NodeArguments) -> io::Result<()> {
     Ok(())
 }
 
+/// More than a benchmark has workers.
+const MOST_LINKS: usize = 1024;
+
 async fn start_master(
     port: u16,
     master_id: String,
@@ -205,6 +208,7 @@ async fn start_master(
         master_id,
         term,
         listen: Some(([127, 0, 0, 1], port).into()),
+        most_links: MOST_LINKS,
         tls: None,
         store,
         store_service: Some(Arc::new(move |calls| {

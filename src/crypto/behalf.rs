@@ -60,6 +60,10 @@ impl Crypto for OnBehalf {
         self.keys.is_local()
     }
 
+    fn trouble(&self) -> Option<String> {
+        self.keys.trouble()
+    }
+
     fn calls_under_way(&self) -> u64 {
         self.keys.calls_under_way()
     }

@@ -10,6 +10,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use metrics::{Gauge, gauge, histogram};
 use openssl::hash::hash;
+use parking_lot::RwLock;
 use serde_json::{Value, json};
 use tokio::sync::Semaphore;
 
@@ -61,6 +62,8 @@ pub struct ExternalCrypto {
     /// Calls at a time. Whoever calls holds a place of the node's own work: a
     /// service that hangs must not have them all.
     places: Semaphore,
+    /// Why the last call failed, if it did.
+    trouble: RwLock<Option<String>>,
     /// By what was asked (`sign`, `decrypt`) and the status of the answer.
     durations: Labelled<(&'static str, u16)>,
 }
@@ -103,6 +106,7 @@ impl ExternalCrypto {
                 pending,
             },
             places: Semaphore::new(MOST_CALLS),
+            trouble: RwLock::default(),
             durations: Labelled::new(|(asked, status)| {
                 histogram!(
                     "external_crypto_callback_duration_ms",
@@ -127,7 +131,13 @@ impl ExternalCrypto {
         };
         let _call = self.under_way.begin();
         let started = Instant::now();
-        let answer = post(&self.client, url, body).await?;
+        let answer = post(&self.client, url, body).await;
+        *self.trouble.write() = match &answer {
+            Ok(answer) if answer.status == 200 => None,
+            Ok(answer) => Some(format!("HTTP status {}", answer.status)),
+            Err(Unreachable(reason)) => Some(reason.clone()),
+        };
+        let answer = answer?;
         let duration = started.elapsed().as_secs_f64() * 1000.0;
         self.durations.record(&(asked, answer.status), duration);
         Ok(answer)
@@ -149,6 +159,12 @@ impl ExternalCrypto {
 impl Crypto for ExternalCrypto {
     fn is_local(&self) -> bool {
         false
+    }
+
+    fn trouble(&self) -> Option<String> {
+        let trouble = self.trouble.read();
+        let reason = trouble.as_ref()?;
+        Some(format!("the external crypto service failed last: {reason}"))
     }
 
     fn calls_under_way(&self) -> u64 {

@@ -41,6 +41,11 @@ pub trait Crypto: Send + Sync {
         0
     }
 
+    /// Why an external service did not do what it was last asked for.
+    fn trouble(&self) -> Option<String> {
+        None
+    }
+
     /// Signs with the named algorithm (spec/messaging-and-crypto.md 5.4).
     ///
     /// # Errors

@@ -11,6 +11,7 @@ mod answer;
 mod body;
 mod dispatch;
 mod information;
+mod listening;
 mod pipeline;
 mod process_metrics;
 mod query_string;
@@ -22,5 +23,6 @@ mod settings;
 mod tls;
 
 pub use information::{MessageQueueService, Status};
+pub use listening::ServerHandle;
 pub use readiness::Readiness;
-pub use server::{ReloadKeys, ServerHandle, ServerOptions, serve};
+pub use server::{ReloadKeys, ServerOptions, serve};

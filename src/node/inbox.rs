@@ -6,6 +6,7 @@ use std::sync::Arc;
 use tokio::sync::watch;
 
 use super::Role;
+use super::notices;
 use super::parts::Parts;
 use super::readiness::ReadinessWatch;
 use super::worker_side::WorkerSide;
@@ -47,6 +48,8 @@ pub async fn start(
     };
     // Messages are foreign.
     let inbox = parts.intake.make(|| MqInbox::launch(options)).await?;
+    let state = inbox.state();
+    readiness.watch("messages", move || notices::of_inbox(&state));
     if let Some(worker) = worker
         && config.mode == Mode::Worker
     {

@@ -76,6 +76,7 @@ impl MasterSide {
             master_id,
             term: term.clone(),
             listen: is_cluster.then(|| ([0, 0, 0, 0], config.link.port).into()),
+            most_links: parts.shares.links,
             tls: read_tls(config.grpc.tls.as_ref())?,
             store: parts.store.clone(),
             store_service,

@@ -14,6 +14,7 @@ use crate::crypto::Crypto;
 use crate::crypto::behalf::OnBehalf;
 use crate::crypto::external::{self, ExternalCrypto};
 use crate::crypto::keyring::Keyring;
+use crate::descriptors::Shares;
 use crate::job::Table;
 use crate::ledger::follow::Progress;
 use crate::ledger::rpc::RpcOptions;
@@ -51,6 +52,8 @@ pub struct Parts {
     pub master: FoundMaster,
     /// What is open of the node's work, as far as this process knows.
     pub backlog: Arc<BacklogBoard>,
+    /// Connections that may be open at each port.
+    pub shares: Shares,
     /// Where what talks to ledger and message queue service is started.
     pub intake: Intake,
     _threads: Arc<Threads>,
@@ -61,7 +64,7 @@ impl Parts {
     ///
     /// # Errors
     /// What waiting cannot mend: keys, a store file in use, an unregistered node.
-    pub async fn open(config: Arc<Config>) -> io::Result<Self> {
+    pub async fn open(config: Arc<Config>, shares: Shares) -> io::Result<Self> {
         let http = external::client(&config).map_err(io::Error::other)?;
         let threads = Arc::new(Threads::start());
         let intake = threads.intake();
@@ -100,6 +103,7 @@ impl Parts {
             keyring,
             master,
             backlog: Arc::default(),
+            shares,
             intake,
             _threads: threads,
         })

@@ -1,11 +1,13 @@
 //! Whether this process can serve, as it is now (spec/http-api.md 1.6).
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use parking_lot::RwLock;
 use tokio::sync::{Notify, watch};
+use tokio::time::timeout;
 
 use super::parts::Parts;
 use super::registration::Registration;
@@ -15,10 +17,14 @@ use crate::config::{Keys, QueueLimits};
 use crate::error::Error;
 use crate::http::Readiness;
 use crate::job::Table;
-use crate::ledger::LedgerClient;
+use crate::ledger::{LedgerClient, query};
 use crate::store::SharedStore;
 
 const LOOK_WHILE_STARTING: Duration = Duration::from_millis(20);
+/// Between questions that a ledger which answers is asked for no other reason.
+const QUERY: Duration = Duration::from_secs(5);
+/// A ledger that takes longer does not answer.
+const QUERY_PATIENCE: Duration = Duration::from_secs(5);
 const LOOK: Duration = Duration::from_secs(1);
 const CRYPTO_URLS: [&str; 3] = ["sign_url", "master_sign_url", "decrypt_url"];
 
@@ -30,14 +36,21 @@ pub struct ReadinessWatch {
 
 struct Inner {
     seen: RwLock<Seen>,
+    /// What else may be said, by what it is about.
+    notices: RwLock<BTreeMap<&'static str, Notice>>,
     draining: AtomicBool,
     queue: Arc<QueueLimit>,
     /// Something was set that may make the process ready.
     again: Arc<Notify>,
 }
 
+/// Says what is wrong with something, if anything is.
+type Notice = Box<dyn Fn() -> Option<String> + Send + Sync>;
+
 struct Seen {
     readiness: Readiness,
+    /// The ledger answers questions, not only how it is.
+    ledger_answers: bool,
     registration: Registration,
     /// `None` until the ledger has told it.
     role: Option<Role>,
@@ -59,6 +72,7 @@ impl ReadinessWatch {
         };
         let seen = RwLock::new(Seen {
             readiness,
+            ledger_answers: true,
             registration: Registration::default(),
             role: None,
             sockets: None,
@@ -67,6 +81,7 @@ impl ReadinessWatch {
         Self {
             inner: Arc::new(Inner {
                 seen,
+                notices: RwLock::default(),
                 draining: AtomicBool::new(false),
                 queue: Arc::new(QueueLimit::new(running, dormant)),
                 again: Arc::default(),
@@ -106,6 +121,7 @@ impl ReadinessWatch {
             seen.role = Some(parts.context.role);
             seen.sockets = Some(parts.client.connected());
         }
+        self.follow_queries(parts.client.clone());
         let watch = Arc::downgrade(&self.inner);
         let again = self.inner.again.clone();
         tokio::spawn(async move {
@@ -127,6 +143,34 @@ impl ReadinessWatch {
                 let _ = tokio::time::timeout(pause, again.notified()).await;
             }
         });
+    }
+
+    /// Asks the ledger a question now and then: one whose node tells how it is
+    /// may yet answer nothing else.
+    fn follow_queries(&self, client: Arc<LedgerClient>) {
+        let watch = Arc::downgrade(&self.inner);
+        tokio::spawn(async move {
+            loop {
+                let asked = timeout(QUERY_PATIENCE, query::is_init_ended(&*client)).await;
+                let answers = matches!(asked, Ok(Ok(_)));
+                let Some(inner) = watch.upgrade() else {
+                    return;
+                };
+                inner.seen.write().ledger_answers = answers;
+                drop(inner);
+                tokio::time::sleep(if answers { QUERY } else { LOOK }).await;
+            }
+        });
+    }
+
+    /// Has `notice` say what operators should know of `about`, in place of what
+    /// did so before.
+    pub fn watch(
+        &self,
+        about: &'static str,
+        notice: impl Fn() -> Option<String> + Send + Sync + 'static,
+    ) {
+        self.inner.notices.write().insert(about, Box::new(notice));
     }
 
     /// Where what is known of the ledger's blocks can be seen.
@@ -151,7 +195,9 @@ impl ReadinessWatch {
         let full = self.inner.queue.is_full();
         let of_queue = full.then(|| "the queue is full".to_owned());
         let of_address = self.inner.seen.read().registration.notice();
-        let others = of_queue.into_iter().chain(of_address);
+        let notices = self.inner.notices.read();
+        let told = notices.values().filter_map(|notice| notice());
+        let others = of_queue.into_iter().chain(of_address).chain(told);
         of_blocks.into_iter().chain(others).collect()
     }
 
@@ -178,12 +224,19 @@ impl ReadinessWatch {
 
     /// Why the process is not ready, for operators; empty if it is.
     pub fn reasons(&self) -> Vec<String> {
-        let role = self.inner.seen.read().role;
+        let (role, answers) = {
+            let seen = self.inner.seen.read();
+            (seen.role, seen.ledger_answers)
+        };
         match role {
             Some(role) => {
-                let own = self.now().reasons(role).into_iter().map(str::to_owned);
+                let now = self.now();
+                let own = now.reasons(role).into_iter().map(str::to_owned);
                 let of_blocks = self.watcher().map_or(Vec::new(), |state| state.reasons());
-                own.chain(of_blocks).collect()
+                // Not of the gate: a call is answered with what the ledger says.
+                let deaf = now.ledger_connected && !answers;
+                let of_queries = deaf.then(|| "the ledger does not answer questions".to_owned());
+                own.chain(of_queries).chain(of_blocks).collect()
             }
             None => vec!["the process is starting".to_owned()],
         }
@@ -238,6 +291,7 @@ impl Look {
 mod tests {
     use super::*;
     use crate::config::Config;
+    use crate::ledger::rpc::fake::{FakeLedger, until};
 
     #[test]
     fn what_an_ended_watcher_knew_of_the_ledger_is_not_shown() {
@@ -257,5 +311,28 @@ mod tests {
         drop(watcher);
         assert_eq!(readiness.reasons(), without_blocks);
         assert_eq!(readiness.notices(), Vec::<String>::new());
+    }
+
+    #[tokio::test]
+    async fn a_ledger_that_tells_how_it_is_and_answers_nothing_else_is_a_reason() {
+        let ledger = FakeLedger::start(3).await;
+        let client = LedgerClient::start(ledger.options());
+        let config = Config::for_test("rp1");
+        let readiness = ReadinessWatch::new(config.queue, config.dormant);
+        {
+            let mut seen = readiness.inner.seen.write();
+            seen.role = Some(Role::Rp);
+            seen.sockets = Some(client.connected());
+        }
+        let is_deaf = || {
+            let reasons = readiness.reasons();
+            reasons.iter().any(|reason| reason.contains("questions"))
+        };
+        ledger.script.lock().mute.push("abci_query".to_owned());
+        readiness.follow_queries(client.clone());
+        until("it is noticed", is_deaf).await;
+        assert!(client.status().await.is_ok());
+        ledger.script.lock().mute.clear();
+        until("it is well again", || !is_deaf()).await;
     }
 }

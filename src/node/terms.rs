@@ -10,7 +10,7 @@ use super::master_side::{Lost, MasterSide};
 use super::parts::Parts;
 use super::readiness::ReadinessWatch;
 use super::standing::StandingWatch;
-use crate::actors::mastership::{Mastership, OPTIONS, core};
+use crate::actors::mastership::{EXCLUSIVE, Mastership, OPTIONS};
 use crate::actors::mq_inbox::Inbox;
 use crate::cluster::local::Place;
 use crate::config::StoreChoice;
@@ -106,9 +106,9 @@ async fn term(
     stopping: &mut watch::Receiver<bool>,
 ) -> io::Result<End> {
     let master_id = format!("{}-{}", parts.config.node_id, uuid::Uuid::new_v4());
-    let options = core::Options {
-        exclusive: parts.config.store == StoreChoice::Embedded,
-        ..OPTIONS
+    let options = match parts.config.store {
+        StoreChoice::Embedded => EXCLUSIVE,
+        StoreChoice::Redis => OPTIONS,
     };
     let store = parts.store.clone();
     let mastership = Mastership::stand(store, master_id.clone(), options, past.refused);

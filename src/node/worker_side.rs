@@ -6,11 +6,12 @@ use std::time::Duration;
 
 use actix::Arbiter;
 use futures_util::FutureExt;
-use parking_lot::RwLock;
 use tokio::sync::watch;
 
 use super::Role;
 use super::activity::Activity;
+use super::mq_service::MqServiceWatch;
+use super::notices;
 use super::parts::{Parts, read_tls};
 use super::readiness::ReadinessWatch;
 use super::runner::NodeRunner;
@@ -25,7 +26,7 @@ use crate::delivery::contract::ContractClient;
 use crate::error::{Error, codes};
 use crate::flows;
 use crate::flows::node::mq_registration;
-use crate::http::{self, MessageQueueService, ReloadKeys, ServerHandle, ServerOptions, Status};
+use crate::http::{self, ReloadKeys, ServerHandle, ServerOptions, Status};
 use crate::job::{Job, Kind, Millis};
 use crate::ledger::{CachedLedger, ChainUpdate, LedgerClient, TolerantLedger};
 use crate::mq::client::MqClient;
@@ -38,7 +39,6 @@ const MOST_CALLS: usize = 2048;
 /// Between looks whether the keys of an external service can be used.
 const KEYS_POLL: Duration = Duration::from_millis(20);
 const REGISTRATION_POLL: Duration = Duration::from_millis(250);
-const MQ_INFO_POLL: Duration = Duration::from_secs(5);
 const HTTP_STOP: Duration = Duration::from_secs(2);
 /// How long a stopping worker waits for a master that is away.
 const STORE_PATIENCE: Duration = Duration::from_secs(3);
@@ -280,7 +280,12 @@ async fn start_api(
     let queue = readiness.queue().clone();
     let (readiness, accepted) = (readiness.clone(), readiness.clone());
     let announced = Arc::downgrade(worker);
-    let service = parts.intake.make(|| follow_mq_service(mq)).await?;
+    let service = parts.intake.make(|| MqServiceWatch::follow(mq)).await?;
+    let (noticed, link) = (service.clone(), worker.link_state());
+    readiness.watch("message queue service", move || noticed.notice());
+    readiness.watch("master", move || notices::of_link(&link));
+    let crypto = parts.context.crypto.clone();
+    readiness.watch("crypto service", move || crypto.trouble());
     let work = Work {
         backlog: parts.backlog.clone(),
         activity,
@@ -296,7 +301,7 @@ async fn start_api(
         readiness: Arc::new(move || readiness.now()),
         queue,
         status: Arc::new(move || Status {
-            message_queue_service: service.read().clone(),
+            message_queue_service: service.latest(),
             ..work.status()
         }),
         submit: Arc::new(move |jobs: Vec<Job>| {
@@ -308,6 +313,7 @@ async fn start_api(
         address: ([0, 0, 0, 0], parts.config.api.port).into(),
         threads: API_THREADS,
         most_calls: MOST_CALLS,
+        most_connections: parts.shares.api,
     })
     .await
 }
@@ -368,22 +374,4 @@ impl Work {
             dormant: None,
         }
     }
-}
-
-/// What the message queue service says of itself, for `/info`.
-fn follow_mq_service(mq: Arc<MqClient>) -> Arc<RwLock<Option<MessageQueueService>>> {
-    let latest = Arc::new(RwLock::new(None));
-    let shared = Arc::downgrade(&latest);
-    tokio::spawn(async move {
-        while let Some(latest) = shared.upgrade() {
-            let info = mq.get_info().await.ok().map(|info| MessageQueueService {
-                node_id: info.node_id,
-                message_queue_port: u16::try_from(info.mq_binding_port).unwrap_or_default(),
-            });
-            *latest.write() = info;
-            drop(latest);
-            tokio::time::sleep(MQ_INFO_POLL).await;
-        }
-    });
-    latest
 }

@@ -1,6 +1,7 @@
 //! The Unix socket of a standalone node: questions of `erawan jobs` on the same
 //! machine. Only the node's own user may use it (mode 0600). A question and its
-//! answer are each four bytes of length and the codec's bytes.
+//! answer are each four bytes of length and the codec's bytes. Whoever asks has
+//! some seconds to do so, and to take the answer.
 
 use std::fs::{self, File, Permissions};
 use std::io;
@@ -8,13 +9,22 @@ use std::os::fd::AsRawFd;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::os::unix::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{UnixListener, UnixStream};
+use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
+use tokio::time::timeout;
 
 use super::desk::Desk;
 use crate::cluster::MESSAGE_LIMIT;
+use crate::descriptors;
+use crate::listener::{Trouble, keep_trying};
+
+/// Longest time for a question to come, and for its answer to be taken.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// The socket in `DATA_DIRECTORY_PATH`.
 pub(super) const SOCKET_FILE: &str = "erawan.sock";
@@ -33,17 +43,26 @@ impl OperatorSocket {
     /// # Errors
     /// When the directory cannot be written. [`check`] says so before.
     pub fn serve(desk: Desk, directory: &Path) -> io::Result<Self> {
+        Self::serve_with(desk, directory, PATIENCE)
+    }
+
+    fn serve_with(desk: Desk, directory: &Path, patience: Duration) -> io::Result<Self> {
         let path = directory.join(SOCKET_FILE);
         let (listener, unnamed) = listen(directory)?;
         let inode = fs::metadata(&unnamed)?.ino();
         fs::rename(&unnamed, &path)?;
         let serving = tokio::spawn(async move {
-            while let Ok((stream, _)) = listener.accept().await {
+            let places = Arc::new(Semaphore::new(descriptors::OPERATORS));
+            let mut trouble = Trouble::at("operators");
+            // It is never closed.
+            while let Ok(place) = places.clone().acquire_owned().await {
+                let (stream, _) = keep_trying(|| listener.accept(), &mut trouble).await;
                 let desk = desk.clone();
                 tokio::spawn(async move {
-                    if let Err(error) = converse(desk, stream).await {
+                    if let Err(error) = converse(desk, stream, patience).await {
                         tracing::debug!(%error, "an operator's connection broke");
                     }
+                    drop(place);
                 });
             }
         });
@@ -128,10 +147,10 @@ impl Drop for OperatorSocket {
     }
 }
 
-async fn converse(desk: Desk, mut stream: UnixStream) -> io::Result<()> {
-    let question = receive(&mut stream).await?;
+async fn converse(desk: Desk, mut stream: UnixStream, patience: Duration) -> io::Result<()> {
+    let question = timeout(patience, receive(&mut stream)).await??;
     let answer = desk.answer_bytes(&question).await;
-    send(&mut stream, &answer).await
+    timeout(patience, send(&mut stream, &answer)).await?
 }
 
 /// Asks the node whose socket this is.
@@ -166,7 +185,7 @@ mod tests {
     use super::*;
     use crate::job::codec;
     use crate::operator::{Answer, Question};
-    use crate::store::embedded::{EmbeddedStore, Options};
+    use crate::store::embedded::{self, EmbeddedStore};
 
     /// A directory whose path no socket can have, nor any file in it.
     fn far_down() -> (tempfile::TempDir, PathBuf) {
@@ -182,7 +201,7 @@ mod tests {
     async fn operators_reach_a_node_however_long_the_path_of_its_directory_is() {
         let (_top, directory) = far_down();
         check(&directory).unwrap();
-        let store = EmbeddedStore::open(Options {
+        let store = EmbeddedStore::open(embedded::Options {
             path: directory.join("store"),
             node_id: "rp1".to_owned(),
         });
@@ -214,5 +233,26 @@ mod tests {
         let refused = check(&directory).unwrap_err().to_string();
         let named = format!("DATA_DIRECTORY_PATH={}", directory.display());
         assert!(refused.starts_with(&named), "{refused}");
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn whoever_asks_nothing_keeps_nobody_out() {
+        let directory = tempfile::tempdir().unwrap();
+        let options = embedded::Options {
+            path: directory.path().join("store.redb"),
+            node_id: "node".to_owned(),
+        };
+        let desk = Desk::alone(Arc::new(EmbeddedStore::open(options).unwrap()));
+        let patience = Duration::from_millis(300);
+        let _socket = OperatorSocket::serve_with(desk, directory.path(), patience).unwrap();
+        let path = directory.path().join(SOCKET_FILE);
+        let mut silent = Vec::new();
+        for _ in 0..2 * descriptors::OPERATORS {
+            silent.push(UnixStream::connect(&path).await.unwrap());
+        }
+        // Half a question is none.
+        silent[0].write_u32(1000).await.unwrap();
+        let asked = timeout(Duration::from_secs(20), ask(&path, b"rubbish")).await;
+        assert!(!asked.expect("it is answered").unwrap().is_empty());
     }
 }

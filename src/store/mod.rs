@@ -400,7 +400,8 @@ pub trait Store: State {
     /// Gives mastership up, if `holder` has it.
     async fn release_lease(&self, holder: &str) -> Result<(), StoreError>;
 
-    /// Whether the store answers.
+    /// Whether the store answers and takes writes: it tries one that nobody
+    /// sees, unless another has just succeeded.
     async fn ping(&self) -> Result<(), StoreError>;
 }
 

@@ -24,6 +24,9 @@ use tokio::sync::watch;
 /// Calls that an API works on at one time.
 pub const MOST_CALLS: usize = 3;
 
+/// Connections that an API has open at one time.
+pub const MOST_CONNECTIONS: usize = 24;
+
 /// A configuration for tests; the API listens on a free port.
 pub fn config() -> Config {
     let key = |name: &str| KeyFile {
@@ -429,10 +432,11 @@ impl Node {
             address: "127.0.0.1:0".parse().unwrap(),
             threads: 1,
             most_calls: MOST_CALLS,
+            most_connections: MOST_CONNECTIONS,
         })
         .await
         .unwrap();
-        let address = server.addresses()[0];
+        let address = server.address();
         Self {
             ledger,
             store,

@@ -99,12 +99,16 @@ impl Runner for Recorder {
     }
 }
 
+/// Connections at a master's port.
+pub const MOST_LINKS: usize = 32;
+
 pub fn master_options(store: &Arc<MemoryStore>, listen: Option<SocketAddr>) -> MasterOptions {
     MasterOptions {
         node_id: NODE.to_owned(),
         master_id: uuid::Uuid::new_v4().to_string(),
         term: Term::without_end(Epoch(1)),
         listen,
+        most_links: MOST_LINKS,
         tls: None,
         store: store.clone(),
         store_service: None,

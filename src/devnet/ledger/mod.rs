@@ -65,6 +65,9 @@ pub struct Options {
     pub results_delay: Duration,
     /// Makes no blocks but takes those of another ledger, in memory.
     pub follows: Option<Leader>,
+    /// Makes an empty block when none has come for this long; `None`: only
+    /// transactions make blocks.
+    pub empty_every: Option<Duration>,
 }
 
 impl Default for Options {
@@ -79,6 +82,7 @@ impl Default for Options {
             empty_blocks: 0,
             results_delay: RESULTS_DELAY,
             follows: None,
+            empty_every: None,
         }
     }
 }
@@ -146,7 +150,10 @@ impl Ledger {
             let blocks = async {
                 match options.follows {
                     Some(leader) => follower::follow(&shared, &leader, relayed).await,
-                    None => make_blocks(&shared, log, options.block_interval).await,
+                    None => {
+                        let (interval, empty) = (options.block_interval, options.empty_every);
+                        make_blocks(&shared, log, interval, empty).await
+                    }
                 }
             };
             tokio::select! {
@@ -200,10 +207,18 @@ async fn make_blocks(
     shared: &Shared,
     mut log: Option<BlockLog>,
     interval: Duration,
+    empty_every: Option<Duration>,
 ) -> io::Result<()> {
     loop {
-        while !shared.chain.read().is_block_due() {
-            shared.transaction_waits.notified().await;
+        let empty = async {
+            match empty_every {
+                Some(pause) => tokio::time::sleep(pause).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            () = empty => {}
+            () = block_due(shared) => {}
         }
         let transactions = make_block(shared, log.as_mut()).await?;
         let busy = u32::try_from(transactions).unwrap_or(u32::MAX);
@@ -213,6 +228,12 @@ async fn make_blocks(
             make_block(shared, log.as_mut()).await?;
         }
         tokio::time::sleep_until(next_transactions).await;
+    }
+}
+
+async fn block_due(shared: &Shared) {
+    while !shared.chain.read().is_block_due() {
+        shared.transaction_waits.notified().await;
     }
 }
 

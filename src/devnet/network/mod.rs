@@ -185,7 +185,7 @@ impl Network {
             redis: None,
             temporary,
         };
-        network.start_ledger(ledger_port).await?;
+        network.start_ledger(&options, ledger_port).await?;
         network
             .initialise_chain(&options, &plans, ledger_port)
             .await?;
@@ -226,16 +226,19 @@ impl Network {
         self.directory.join("logs").join(format!("{name}.log"))
     }
 
-    async fn start_ledger(&mut self, port: u16) -> io::Result<()> {
+    async fn start_ledger(&mut self, options: &NetworkOptions, port: u16) -> io::Result<()> {
         let directory = self.directory.join("ledger");
         std::fs::create_dir_all(&directory)?;
-        let arguments = vec![
+        let mut arguments = vec![
             "devnet-ledger".to_owned(),
             "--port".to_owned(),
             port.to_string(),
             "--directory".to_owned(),
             directory.display().to_string(),
         ];
+        if let Some(pause) = options.empty_blocks_every {
+            arguments.extend(["--empty-every-ms".to_owned(), pause.as_millis().to_string()]);
+        }
         self.start_service(ServiceKind::Ledger, "ledger", port, arguments)?;
         wait_for_port(port, "the development ledger", &mut self.services).await
     }

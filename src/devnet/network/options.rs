@@ -74,6 +74,9 @@ pub struct NetworkOptions {
     /// Each node reaches the ledger through a switch, which can be turned to the
     /// second one.
     pub ledger_switches: bool,
+    /// The ledger makes an empty block when none has come for this long; `None`:
+    /// only transactions make blocks.
+    pub empty_blocks_every: Option<Duration>,
 }
 
 /// The network of the demo.
@@ -95,6 +98,7 @@ impl Default for NetworkOptions {
             record_messages: false,
             second_ledger: None,
             ledger_switches: false,
+            empty_blocks_every: None,
         }
     }
 }

@@ -18,6 +18,7 @@
 //! | `errors` | hash | last error of the jobs whose head says that there is one |
 //! | `failed`, `failed_seq` | sorted set, integer | ids of failed jobs by the order in which they failed |
 //! | `failures`, `failed_bytes` | hash, integer | reason and record of each, and their size |
+//! | `ping` | string | written for nothing but to see whether that can be done; expires |
 //! | `audit` | list | what operators did, oldest first |
 //! | `lease` | hash | `holder`, `until` (ms by Redis' clock), `epoch` |
 //!
@@ -86,6 +87,9 @@ pub struct RedisStore {
     /// master.
     term: AtomicU64,
 }
+
+/// How long what a ping writes is kept.
+const PING_KEPT: Duration = Duration::from_secs(10);
 
 /// How often a script is loaded for one call.
 const SCRIPT_LOADS: usize = 3;
@@ -599,7 +603,10 @@ impl Store for RedisStore {
     }
 
     async fn ping(&self) -> Result<(), StoreError> {
-        let command = redis::cmd("PING");
+        let mut command = redis::cmd("SET");
+        command.arg(self.key("ping")).arg("");
+        command.arg("PX").arg(PING_KEPT.as_millis() as u64);
+        // Sent again if the connection broke, as a read is: it does nothing.
         let answer = self.read_over::<String>(Lane::Mastership, &self.reads.ping, &command);
         answer.await.map(|_| ())
     }

@@ -1,26 +1,80 @@
 //! The process's log: JSON lines or readable text, to standard output
-//! (`LOG_*`, spec/process-model-and-config.md 10.1).
+//! (`LOG_*`, spec/process-model-and-config.md 10.1). Nothing that logs ever waits
+//! for whoever reads it.
+
+mod output;
+mod panics;
+
+use std::fs::File;
+use std::io::{self, Write};
+use std::os::fd::AsFd;
+use std::sync::OnceLock;
+use std::sync::mpsc;
+use std::thread;
+use std::time::Duration;
 
 use tracing::level_filters::LevelFilter;
 use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::layer::SubscriberExt;
-use tracing_subscriber::util::{SubscriberInitExt, TryInitError};
+use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{EnvFilter, Layer, Registry};
 
+use self::output::Output;
 use crate::config::Log;
 
 /// Libraries whose own chatter helps nobody below `warn`.
 const QUIET: &str = "h2=warn,hyper=warn,hyper_util=warn,tungstenite=warn,tokio_tungstenite=warn,\
                      rustls=warn,actix_server=warn,actix_http=warn,mio=warn,reqwest=warn,tower=warn";
 
-/// Starts logging for the whole process.
+/// How long an ending process waits for its last lines to be read.
+const LAST_LINES: Duration = Duration::from_secs(1);
+
+/// Of this process, once it has started.
+static OUTPUT: OnceLock<Output> = OnceLock::new();
+
+/// Starts logging for the whole process. Panics are logged from then on: a
+/// message to standard error waits for whoever reads that.
 ///
 /// # Errors
-/// When logging was started before.
-pub fn start(log: &Log) -> Result<(), TryInitError> {
+/// When logging was started before, or standard output is closed.
+pub fn start(log: &Log) -> io::Result<()> {
+    // Past the buffer of the standard library, whose lock and rest an ending
+    // process would wait for.
+    let target = File::from(io::stdout().as_fd().try_clone_to_owned()?);
+    let output = Output::start(target)?;
     tracing_subscriber::registry()
-        .with(layer(log, std::io::stdout))
+        .with(layer(log, output.clone()))
         .try_init()
+        .map_err(io::Error::other)?;
+    // Set once: a second start has failed above.
+    let _ = OUTPUT.set(output);
+    panics::log_them();
+    Ok(())
+}
+
+/// Before the process ends: waits until the log is written, or until it is clear
+/// that nobody reads it.
+pub fn finish() {
+    finish_within(LAST_LINES);
+}
+
+/// The same for one that is in a hurry.
+pub fn finish_within(patience: Duration) {
+    if let Some(output) = OUTPUT.get() {
+        output.flush(patience);
+    }
+}
+
+/// Says on standard error why the process ends, unless nobody reads that.
+pub fn last_words(words: String) {
+    let (tell, told) = mpsc::sync_channel(1);
+    thread::spawn(move || {
+        // Fails if nobody can read it.
+        let _ = writeln!(io::stderr(), "{words}");
+        let _ = tell.send(());
+    });
+    // An error means that it took too long, or that there was no thread.
+    let _ = told.recv_timeout(LAST_LINES);
 }
 
 /// `fatal` has no counterpart and shows errors; `silent` shows nothing.
