@@ -110,7 +110,7 @@ pub struct Builder<P = NoPath, Q = Texts, B = NoBody> {
     needs_acting_node: bool,
     query: Schema,
     body: Option<Schema>,
-    input: PhantomData<fn() -> (P, Q, B)>,
+    input: PhantomData<(P, Q, B)>,
 }
 
 impl Builder {

@@ -25,6 +25,7 @@ const LOOK_WHILE_STARTING: Duration = Duration::from_millis(20);
 const QUERY: Duration = Duration::from_secs(5);
 /// A ledger that takes longer does not answer.
 const QUERY_PATIENCE: Duration = Duration::from_secs(5);
+const LOOK_WHILE_UNREADY: Duration = Duration::from_millis(200);
 const LOOK: Duration = Duration::from_secs(1);
 const CRYPTO_URLS: [&str; 3] = ["sign_url", "master_sign_url", "decrypt_url"];
 
@@ -39,6 +40,7 @@ struct Inner {
     /// What else may be said, by what it is about.
     notices: RwLock<BTreeMap<&'static str, Notice>>,
     draining: AtomicBool,
+    has_been_ready: AtomicBool,
     queue: Arc<QueueLimit>,
     /// Something was set that may make the process ready.
     again: Arc<Notify>,
@@ -57,6 +59,31 @@ struct Seen {
     sockets: Option<watch::Receiver<usize>>,
     /// Set where blocks are followed, or were.
     watcher: Option<watch::Receiver<WatcherState>>,
+}
+
+impl Inner {
+    fn now(&self) -> Readiness {
+        let seen = self.seen.read();
+        let sockets = seen.sockets.as_ref().map_or(0, |sockets| *sockets.borrow());
+        Readiness {
+            ledger_connected: sockets > 0,
+            draining: self.draining.load(Ordering::Relaxed),
+            ..seen.readiness
+        }
+    }
+
+    /// Until the next look. Not by what the last one saw alone: it does not look
+    /// at everything.
+    fn pause(&self, role: Role) -> Duration {
+        if self.now().reasons(role).is_empty() {
+            self.has_been_ready.store(true, Ordering::Relaxed);
+            LOOK
+        } else if self.has_been_ready.load(Ordering::Relaxed) {
+            LOOK_WHILE_UNREADY
+        } else {
+            LOOK_WHILE_STARTING
+        }
+    }
 }
 
 impl ReadinessWatch {
@@ -83,6 +110,7 @@ impl ReadinessWatch {
                 seen,
                 notices: RwLock::default(),
                 draining: AtomicBool::new(false),
+                has_been_ready: AtomicBool::new(false),
                 queue: Arc::new(QueueLimit::new(running, dormant)),
                 again: Arc::default(),
             }),
@@ -136,9 +164,8 @@ impl ReadinessWatch {
                     seen.readiness = readiness;
                     seen.registration = registration;
                 }
+                let pause = inner.pause(look.context.role);
                 drop(inner);
-                let ready = readiness.reasons(look.context.role).is_empty();
-                let pause = if ready { LOOK } else { LOOK_WHILE_STARTING };
                 // Its time, or sooner.
                 let _ = tokio::time::timeout(pause, again.notified()).await;
             }
@@ -208,13 +235,7 @@ impl ReadinessWatch {
 
     /// As it is now.
     pub fn now(&self) -> Readiness {
-        let seen = self.inner.seen.read();
-        let sockets = seen.sockets.as_ref().map_or(0, |sockets| *sockets.borrow());
-        Readiness {
-            ledger_connected: sockets > 0,
-            draining: self.inner.draining.load(Ordering::Relaxed),
-            ..seen.readiness
-        }
+        self.inner.now()
     }
 
     /// No more calls, please.
@@ -334,5 +355,25 @@ mod tests {
         assert!(client.status().await.is_ok());
         ledger.script.lock().mute.clear();
         until("it is well again", || !is_deaf()).await;
+    }
+
+    #[test]
+    fn a_process_that_is_ready_is_looked_at_once_a_second() {
+        let readiness = ReadinessWatch::new(Config::for_test("rp1").queue);
+        let pause = || readiness.inner.pause(Role::Rp);
+        assert_eq!(pause(), LOOK_WHILE_STARTING);
+        // A look does not see the ledger's sockets.
+        let (sockets, connected) = watch::channel(1);
+        {
+            let mut seen = readiness.inner.seen.write();
+            seen.readiness = Readiness {
+                ledger_connected: false,
+                ..Readiness::READY
+            };
+            seen.sockets = Some(connected);
+        }
+        assert_eq!(pause(), LOOK);
+        sockets.send_replace(0);
+        assert_eq!(pause(), LOOK_WHILE_UNREADY);
     }
 }
