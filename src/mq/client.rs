@@ -155,7 +155,7 @@ pub struct Subscription(Answer);
 
 enum Answer {
     Awaited(Fuse<BoxFuture<'static, Result<Streaming<wire::InboundMessage>, Status>>>),
-    Begun(Streaming<wire::InboundMessage>),
+    Begun(Box<Streaming<wire::InboundMessage>>),
 }
 
 impl Subscription {
@@ -167,7 +167,7 @@ impl Subscription {
     /// any more.
     pub async fn message(&mut self) -> Result<Option<wire::InboundMessage>, Status> {
         if let Answer::Awaited(call) = &mut self.0 {
-            self.0 = Answer::Begun(call.await?);
+            self.0 = Answer::Begun(Box::new(call.await?));
         }
         match &mut self.0 {
             Answer::Begun(stream) => stream.message().await,

@@ -32,8 +32,8 @@ const ASK_AGAIN: Duration = Duration::from_secs(1);
 
 /// Pauses between tries to subscribe, doubled from the first to the longest.
 /// What comes in a pause is dropped by the service, so even the longest is short.
-const FIRST_PAUSE: Duration = Duration::from_millis(50);
-const LONGEST_PAUSE: Duration = Duration::from_millis(400);
+const FIRST_PAUSE: Duration = Duration::from_millis(25);
+const LONGEST_PAUSE: Duration = Duration::from_millis(100);
 /// Pause while the service is another node's.
 const MISMATCH_PAUSE: Duration = Duration::from_secs(5);
 
@@ -178,7 +178,7 @@ impl Reader {
             (InboxState::Connecting { reason: before }, InboxState::Connecting { reason })
                 if !before.is_empty() =>
             {
-                tracing::debug!(reason, "messages are still not received");
+                tracing::trace!(reason, "messages are still not received");
             }
             (_, InboxState::Connecting { reason }) => {
                 tracing::warn!(
