@@ -213,7 +213,10 @@ mod tests {
         assert_eq!(jobs.len(), LISTED / PORTION + 1);
         let last: Replaced = codec::decode(&jobs.last().unwrap().payload).unwrap();
         assert_eq!(last.part, Part::After(all[LISTED - 1].clone()));
-        assert_eq!(list(&replaced, all[..LISTED].to_vec()).jobs.len(), LISTED / PORTION);
+        assert_eq!(
+            list(&replaced, all[..LISTED].to_vec()).jobs.len(),
+            LISTED / PORTION
+        );
     }
 
     #[test]

@@ -6,7 +6,6 @@ use std::time::Duration;
 use serde_json::json;
 use tokio::sync::Semaphore;
 
-
 /// Answers every query with a running number, once it is allowed to.
 struct Counting {
     asked: AtomicUsize,

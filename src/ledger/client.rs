@@ -13,8 +13,8 @@ use serde_json::{Value, json};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
-use super::rpc::answers::{self, Announced, Attributes, BlockBody, Status, TransactionResult};
 use super::freshness::{self, Freshness, Old};
+use super::rpc::answers::{self, Announced, Attributes, BlockBody, Status, TransactionResult};
 use super::rpc::{Lane, Pool, RpcError, RpcOptions, Subscription};
 use super::{Block, Broadcast, ChainUpdate, Inclusion, Ledger, TransactionHash, block};
 use crate::error::{Error, codes};

@@ -84,7 +84,8 @@ impl ReadinessWatch {
     pub fn look_again(&self) {
         let is_ready = {
             let seen = self.inner.seen.read();
-            seen.role.is_some_and(|role| seen.readiness.reasons(role).is_empty())
+            seen.role
+                .is_some_and(|role| seen.readiness.reasons(role).is_empty())
         };
         if !is_ready {
             self.inner.again.notify_one();

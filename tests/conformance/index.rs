@@ -17,7 +17,9 @@ async fn scans(connection: &mut redis::aio::MultiplexedConnection) -> usize {
         .exec_async(connection)
         .await;
     reset.expect("RESETSTAT");
-    let scans = text.lines().filter(|line| line.starts_with("cmdstat_scan:"));
+    let scans = text
+        .lines()
+        .filter(|line| line.starts_with("cmdstat_scan:"));
     scans.count()
 }
 
@@ -44,10 +46,16 @@ async fn an_index_is_completed_once_and_then_nothing_is_walked_through() {
         ..Accept::default()
     };
     accept_all(&store, after).await;
-    assert_eq!(store.rows(Table::RequestData, "").await.unwrap().len(), 2501);
+    assert_eq!(
+        store.rows(Table::RequestData, "").await.unwrap().len(),
+        2501
+    );
     assert_eq!(scans(&mut connection).await, 1, "it was looked for once");
     for _ in 0..3 {
-        assert_eq!(store.rows(Table::RequestData, "").await.unwrap().len(), 2501);
+        assert_eq!(
+            store.rows(Table::RequestData, "").await.unwrap().len(),
+            2501
+        );
     }
     assert_eq!(scans(&mut connection).await, 0);
 }

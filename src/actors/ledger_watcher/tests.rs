@@ -754,7 +754,10 @@ async fn a_ledger_that_comes_to_a_known_height_with_another_block_was_replaced()
     node.start();
     let mut state = node.watcher().state();
     let lower = state.wait_for(|state| state.lower.is_some());
-    tokio::time::timeout(PATIENCE, lower).await.unwrap().unwrap();
+    tokio::time::timeout(PATIENCE, lower)
+        .await
+        .unwrap()
+        .unwrap();
     node.ledger.add(vec![]);
     until("noticed", || {
         node.store.payloads(Kind::LedgerReplaced).len() == 1

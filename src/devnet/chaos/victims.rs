@@ -287,7 +287,9 @@ impl Body<'_> {
             Body::Results(ledger) => {
                 let delay = if is_bad { LATE } else { RESULTS_DELAY };
                 let url = format!("http://{ledger}/devnet_results_delay");
-                let call = http.get(url).query(&[("ms", delay.as_millis().to_string())]);
+                let call = http
+                    .get(url)
+                    .query(&[("ms", delay.as_millis().to_string())]);
                 match call.timeout(PROBE_TIMEOUT).send().await {
                     Ok(answer) => match answer.error_for_status() {
                         Ok(_) => Ok(()),

@@ -39,7 +39,10 @@ pub(super) async fn follow(
     relayed: mpsc::Receiver<Bytes>,
 ) -> io::Result<()> {
     let client = LedgerClient::start(RpcOptions::new(leader.host.clone(), leader.port, 1));
-    tokio::join!(take_blocks(shared, leader, &client), relay(&client, relayed));
+    tokio::join!(
+        take_blocks(shared, leader, &client),
+        relay(&client, relayed)
+    );
     Ok(())
 }
 

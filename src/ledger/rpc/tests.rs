@@ -228,7 +228,10 @@ async fn what_a_node_that_is_behind_does_not_know_is_not_unknown() {
     assert!(error.is_temporary() && client.is_behind(), "{error}");
     assert!(error.message().contains("block 7, although block 9"));
     assert!(query(calls.clone(), None).await.unwrap().is_some(), "found");
-    assert!(query(calls.clone(), Some(9)).await.is_err(), "not of block 9");
+    assert!(
+        query(calls.clone(), Some(9)).await.is_err(),
+        "not of block 9"
+    );
     ledger.script.lock().finds = false;
     assert!(query(calls.clone(), None).await.unwrap_err().is_temporary());
     let hash = FakeTransaction::successful("A", json!({}), "rp1").hash();

@@ -156,12 +156,22 @@ async fn a_time_out_that_comes_to_nothing_fires_again() {
     let id = &play.of.request_id;
     play.node.ledger.request_from(id, 0, Value::Null);
     let commit = play.apply(&testing::job(timer)).await;
-    assert_ne!(commit.outcome, crate::job::Outcome::Done, "operators see it");
+    assert_ne!(
+        commit.outcome,
+        crate::job::Outcome::Done,
+        "operators see it"
+    );
     let again = of_kind(&commit.jobs, Kind::RpTimeOut)[0].clone();
     assert!(again.not_before.is_some_and(|due| due > Millis::now()));
     let stored = play.stored().await.unwrap();
-    assert_eq!(stored.progress.timer, Some(again.id), "it goes with the request");
-    play.node.ledger.request_from(id, 0, detail(&play.of, json!({})));
+    assert_eq!(
+        stored.progress.timer,
+        Some(again.id),
+        "it goes with the request"
+    );
+    play.node
+        .ledger
+        .request_from(id, 0, detail(&play.of, json!({})));
     let commit = play.apply(&testing::job(again)).await;
     let transact = transactions(&commit.writes).remove(0);
     assert_eq!(transact.method, "TimeOutRequest");
