@@ -84,10 +84,8 @@ impl Known {
     /// The highest that is not above `height`, nor below `earliest`: where to
     /// look whether the ledger still has the block that was seen.
     pub fn highest(&self, earliest: u64, height: u64) -> Option<u64> {
-        let heights = self.0.iter().map(|known| known.height);
-        heights
-            .filter(|known| (earliest..=height).contains(known))
-            .next_back()
+        let mut heights = self.0.iter().map(|known| known.height);
+        heights.rfind(|known| (earliest..=height).contains(known))
     }
 
     /// Whether a ledger that has this block has another history than the one

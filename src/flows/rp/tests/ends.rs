@@ -183,22 +183,6 @@ async fn a_time_out_that_comes_to_nothing_fires_again() {
     assert_eq!(of_kind(&commit.jobs, Kind::RpTimeOut).len(), 1, "and again");
 }
 
-/// Only the look at everything after a replacement decides that a request is gone.
-#[actix::test]
-async fn a_block_whose_request_is_not_found_does_not_end_the_request() {
-    let (play, created) = Play::settled("time-out").await;
-    play.node.commit(&created);
-    let height = play.heights()[0];
-    let id = play.of.request_id.clone();
-    play.node.ledger.request_from(&id, 0, Value::Null);
-    let commit = play.update(height, false, false).await;
-    assert!(commit.jobs.is_empty() && commit.writes.is_empty());
-    assert!(play.stored().await.is_some());
-    let commit = play.update(height, true, true).await;
-    assert_eq!(bodies(&commit)[0]["error"]["code"], 20012);
-    assert!(play.stored().await.is_none());
-}
-
 #[actix::test]
 async fn a_timer_of_a_request_that_has_ended_does_nothing() {
     let (play, created) = Play::settled("RP closes before any answer").await;
