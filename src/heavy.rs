@@ -177,7 +177,7 @@ mod tests {
         for _ in 0..20 {
             let work = compute(Whose::Nodes, 1, || panic!("poison"));
             let work = std::panic::AssertUnwindSafe(work).catch_unwind().await;
-            let panic = work.map(|()| ()).unwrap_err();
+            let panic: Box<dyn std::any::Any + Send> = work.unwrap_err();
             assert_eq!(panic.downcast_ref::<&str>(), Some(&"poison"));
         }
         assert_eq!(compute(Whose::Nodes, 1, || 7).await, 7);

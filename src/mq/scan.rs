@@ -62,12 +62,15 @@ fn in_field(plain: &mut impl BufRead, name: &str) -> io::Result<Option<Vec<u8>>>
 }
 
 /// A protobuf number; `None` at the end.
-fn varint(plain: &mut impl Read) -> io::Result<Option<u64>> {
+fn varint(plain: &mut impl BufRead) -> io::Result<Option<u64>> {
     let mut value = 0;
-    for (index, byte) in plain.bytes().take(10).enumerate() {
-        let byte = byte?;
+    for index in 0..10 {
+        let Some(&byte) = plain.fill_buf()?.first() else {
+            return Ok(None);
+        };
+        plain.consume(1);
         value |= u64::from(byte & 0x7f)
-            .checked_shl(7 * index as u32)
+            .checked_shl(7 * index)
             .unwrap_or_default();
         if byte & 0x80 == 0 {
             return Ok(Some(value));
@@ -125,9 +128,7 @@ impl Scan {
                 let end = memchr2(b'"', b'\\', text).unwrap_or(text.len());
                 self.keep(&text[..end]);
                 text = &text[end..];
-                let Some(&byte) = text.first() else {
-                    return None;
-                };
+                let &byte = text.first()?;
                 self.keep(&[byte]);
                 self.is_escaped = byte == b'\\';
                 self.in_string = byte != b'"';
