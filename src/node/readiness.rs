@@ -359,7 +359,8 @@ mod tests {
 
     #[test]
     fn a_process_that_is_ready_is_looked_at_once_a_second() {
-        let readiness = ReadinessWatch::new(Config::for_test("rp1").queue);
+        let config = Config::for_test("rp1");
+        let readiness = ReadinessWatch::new(config.queue, config.dormant);
         let pause = || readiness.inner.pause(Role::Rp);
         assert_eq!(pause(), LOOK_WHILE_STARTING);
         // A look does not see the ledger's sockets.
