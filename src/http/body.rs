@@ -15,6 +15,8 @@ use bytes::{Bytes, BytesMut};
 use flate2::read::{MultiGzDecoder, ZlibDecoder};
 use futures_util::StreamExt;
 use serde_json::Value;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::timeout;
 
 use self::text::{Charset, charset, decode, parse};
 use super::answer::Answer;
@@ -68,11 +70,19 @@ impl BodyError {
     }
 }
 
-/// Memory set aside for bodies that are being read, shared by all connections.
+/// Large bodies that are read and worked on at one time: enough to keep the
+/// threads busy, and few beside small calls. Others wait with their senders.
+const TURNS: usize = 4;
+/// Whoever pauses for longer inside a large body lets another one go on.
+const TURN_PAUSE: Duration = Duration::from_millis(100);
+
+/// Memory set aside for bodies that are being read, and turns to do so, shared
+/// by all connections.
 #[derive(Debug, Clone)]
 pub(super) struct Budget {
     used: Arc<AtomicUsize>,
     size: usize,
+    turns: Arc<Semaphore>,
 }
 
 impl Budget {
@@ -81,6 +91,7 @@ impl Budget {
         Self {
             used: Arc::default(),
             size,
+            turns: Arc::new(Semaphore::new(TURNS)),
         }
     }
 
@@ -88,6 +99,7 @@ impl Budget {
         Share {
             budget: self.clone(),
             bytes: 0,
+            turn: None,
         }
     }
 }
@@ -96,9 +108,19 @@ impl Budget {
 struct Share {
     budget: Budget,
     bytes: usize,
+    /// Of a large body, while it is read and worked on.
+    turn: Option<OwnedSemaphorePermit>,
 }
 
 impl Share {
+    /// Waits until it is this body's turn, if it is a large one.
+    async fn wait_for_turn(&mut self) {
+        if self.turn.is_none() && self.bytes > heavy::SMALL {
+            // They are never closed.
+            self.turn = self.budget.turns.clone().acquire_owned().await.ok();
+        }
+    }
+
     fn take(&mut self, bytes: usize) -> Result<(), BodyError> {
         let before = self.budget.used.fetch_add(bytes, Ordering::Relaxed);
         self.bytes += bytes;
@@ -122,6 +144,9 @@ enum Encoding {
     Gzip,
     Deflate,
 }
+
+/// See [`Unparsed::parse`].
+pub(super) struct Turn(#[expect(dead_code, reason = "held")] Option<OwnedSemaphorePermit>);
 
 /// A body that has been read and not been looked at.
 pub(super) struct Unparsed {
@@ -148,11 +173,12 @@ impl Unparsed {
         }
     }
 
-    /// The body as JSON.
-    pub fn parse(mut self) -> Result<Value, BodyError> {
+    /// The body as JSON, and its turn, which is over when all work for it is.
+    pub fn parse(mut self) -> Result<(Value, Turn), BodyError> {
         pulse::keep_off("parsing a body");
         let bytes = inflate(self.packed, self.encoding, &mut self.share)?;
-        parse(&decode(bytes, self.charset))
+        let body = parse(&decode(bytes, self.charset))?;
+        Ok((body, Turn(self.share.turn.take())))
     }
 }
 
@@ -210,14 +236,24 @@ async fn read_in_time(
 
 async fn collect(payload: &mut Payload, share: &mut Share) -> Result<Bytes, BodyError> {
     let mut bytes = BytesMut::new();
-    while let Some(chunk) = next(payload).await? {
+    loop {
+        let chunk = match timeout(TURN_PAUSE, next(payload)).await {
+            Ok(chunk) => chunk?,
+            Err(_) => {
+                share.turn = None;
+                next(payload).await?
+            }
+        };
+        let Some(chunk) = chunk else {
+            return Ok(bytes.freeze());
+        };
         if bytes.len() + chunk.len() > LIMIT {
             return Err(BodyError::TooLarge);
         }
         share.take(chunk.len())?;
         bytes.extend_from_slice(&chunk);
+        share.wait_for_turn().await;
     }
-    Ok(bytes.freeze())
 }
 
 async fn next(payload: &mut Payload) -> Result<Option<Bytes>, BodyError> {
@@ -305,6 +341,26 @@ mod tests {
         let proxy = include_str!("../../deploy/nginx/nginx.conf");
         let passes = format!("client_max_body_size {}m;", DISCARD_LIMIT / (1024 * 1024));
         assert!(proxy.contains(&passes), "{passes}");
+    }
+
+    #[tokio::test]
+    async fn large_bodies_take_turns_and_small_ones_do_not() {
+        let budget = Budget::new(LIMIT);
+        let of = |bytes: usize| {
+            let mut share = budget.share();
+            share.take(bytes).unwrap();
+            share
+        };
+        let mut large: Vec<Share> = (0..=TURNS).map(|_| of(heavy::SMALL + 1)).collect();
+        let mut waiting = large.pop().unwrap();
+        for share in &mut large {
+            share.wait_for_turn().await;
+        }
+        of(heavy::SMALL).wait_for_turn().await;
+        assert!(futures_util::FutureExt::now_or_never(waiting.wait_for_turn()).is_none());
+        large.pop();
+        waiting.wait_for_turn().await;
+        assert!(waiting.turn.is_some());
     }
 
     #[test]

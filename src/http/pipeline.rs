@@ -105,8 +105,8 @@ async fn serve(request: &HttpRequest, payload: Payload, api: &Data<Api>) -> Serv
 
 async fn answer(head: &Head, body: body::Unparsed, api: &Api) -> Served {
     let config = &api.options.context.config;
-    let body = match body.parse() {
-        Ok(body) => body,
+    let (body, _turn) = match body.parse() {
+        Ok(parsed) => parsed,
         Err(error) => return error.answer(&config.api).into(),
     };
     if !has_api_key(head.api_key.as_ref(), config.api.key_hash.as_deref()) {
