@@ -23,11 +23,11 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tokio_stream::wrappers::ReceiverStream;
-use tonic::transport::server::TcpIncoming;
 use tonic::{Request, Response, Status};
 
 use super::mq_transport::{self, FrameSender, MAX_FRAME, VERSION};
 use crate::error::codes;
+use crate::listener::{Listener, Room, Rules};
 use crate::proto::wire::message_queue_server::{MessageQueue, MessageQueueServer};
 use crate::proto::wire::{
     Empty, InboundMessage, InboundMessageAck, MqError, MqProtocolMessage, OutboundMessage,
@@ -49,6 +49,14 @@ const GIVE_UP: Duration = Duration::from_secs(600);
 /// Messages waiting for a slow subscriber; more are dropped, and come again
 /// with the sender's next transmission.
 const SUBSCRIBER_QUEUE: usize = 256;
+
+/// Nodes stay connected and say nothing for as long as they like.
+const ROOM: Rules = Rules {
+    name: "devnet-mq",
+    most: 1024,
+    patience: Duration::from_secs(24 * 60 * 60),
+    bytes_count: true,
+};
 
 const MAX_GRPC_MESSAGE: usize = 16 * 1024 * 1024;
 
@@ -101,9 +109,7 @@ pub(super) async fn serve_with(
             MessageQueueServer::new(service.clone()).max_decoding_message_size(MAX_GRPC_MESSAGE),
         )
         .serve_with_incoming_shutdown(
-            // Without it each small frame waits for the client's delayed
-            // acknowledgement of the one before, some 40 ms.
-            TcpIncoming::from(grpc).with_nodelay(Some(true)),
+            Listener::new(grpc.into_std()?, Room::new(ROOM), ROOM.name)?.incoming(),
             async move { stopped(&mut stopping).await },
         );
     let mut server = std::pin::pin!(server);
