@@ -30,12 +30,12 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tokio_stream::wrappers::ReceiverStream;
-use tonic::transport::server::TcpIncoming;
 use tonic::{Request, Response, Status};
 
 use super::mq_record::{Entry, Record};
 use super::mq_transport::{self, FrameSender, MAX_FRAME, VERSION};
 use crate::error::codes;
+use crate::listener::{Listener, Room, Rules};
 use crate::proto::wire::message_queue_server::{MessageQueue, MessageQueueServer};
 use crate::proto::wire::{
     Empty, InboundMessage, InboundMessageAck, MqError, MqProtocolMessage, OutboundMessage,
@@ -60,6 +60,13 @@ const SUBSCRIBER_QUEUE: usize = 16_384;
 
 /// The default of gRPC libraries, which real services leave as it is.
 const MAX_GRPC_MESSAGE: usize = 4 * 1024 * 1024;
+/// Nodes stay connected and say nothing for as long as they like.
+const ROOM: Rules = Rules {
+    name: "devnet-mq",
+    most: 1024,
+    patience: Duration::from_secs(24 * 60 * 60),
+    bytes_count: true,
+};
 
 /// How long running calls may take at the end.
 const STOP_TIMEOUT: Duration = Duration::from_secs(2);
@@ -112,9 +119,7 @@ pub(super) async fn serve_with(
             MessageQueueServer::new(service.clone()).max_decoding_message_size(MAX_GRPC_MESSAGE),
         )
         .serve_with_incoming_shutdown(
-            // Without it each small frame waits for the client's delayed
-            // acknowledgement of the one before, some 40 ms.
-            TcpIncoming::from(grpc).with_nodelay(Some(true)),
+            Listener::new(grpc.into_std()?, Room::new(ROOM), ROOM.name)?.incoming(),
             async move { stopped(&mut stopping).await },
         );
     let mut server = std::pin::pin!(server);
