@@ -70,7 +70,12 @@ impl ServerHandle {
     /// 30 s).
     pub async fn stop(&self) {
         self.stop.send_replace(true);
-        if timeout(STOP_TIME_LIMIT, self.room.empty()).await.is_err() {
+        let all_left = async {
+            // The threads let go of the port.
+            self.stop.closed().await;
+            self.room.empty().await;
+        };
+        if timeout(STOP_TIME_LIMIT, all_left).await.is_err() {
             tracing::warn!(
                 open = self.room.guests(),
                 "calls that do not end are dropped"
