@@ -36,6 +36,8 @@ pub(crate) enum Mistake {
     ScanForgotten,
     /// A parked job lets others of its key pass.
     ParkedFreesKey,
+    /// A job that waits to be tried again lets others of its key pass.
+    RetryFreesKey,
     /// A job that has ended is taken for a new one when it is announced again.
     EndForgotten,
     /// A master trusts its lease after its end.
@@ -72,6 +74,7 @@ mod switch {
         Mistake::CreditIgnored,
         Mistake::ScanForgotten,
         Mistake::ParkedFreesKey,
+        Mistake::RetryFreesKey,
         Mistake::EndForgotten,
         Mistake::LeaseTrustedForEver,
     ];

@@ -17,6 +17,38 @@ pub struct OpenJobs {
     /// Jobs that call the external crypto service, have failed for a reason
     /// that may pass, and wait to try again.
     pub crypto_retries: u64,
+    /// What waits; `None` while the dispatcher does not know all that is open.
+    pub dormant: Option<Dormant>,
+}
+
+/// Jobs that no worker can end now: they wait for an instant, a block, an
+/// operator or a receiver, or behind one that does. The dispatcher has no large
+/// payloads, so it knows the size of most jobs only.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub struct Dormant {
+    /// How many.
+    pub jobs: u64,
+    /// Their size without the payloads it does not have.
+    pub bytes: u64,
+    /// How many of them have such a payload.
+    pub unsized_jobs: u64,
+    /// The size of all open jobs without these payloads.
+    pub known_bytes: u64,
+    /// How many of all open jobs have such a payload.
+    pub known_unsized_jobs: u64,
+}
+
+impl Dormant {
+    /// About their whole size, if all open jobs together have this one: payloads
+    /// that are in the store only count as equally large.
+    pub fn size(&self, open_bytes: u64) -> u64 {
+        let unknown = open_bytes.saturating_sub(self.known_bytes);
+        let share = u128::from(unknown) * u128::from(self.unsized_jobs);
+        let share = share.checked_div(u128::from(self.known_unsized_jobs));
+        // A part of a u64 is one.
+        let share = u64::try_from(share.unwrap_or(0)).unwrap_or(u64::MAX);
+        self.bytes.saturating_add(share).min(open_bytes)
+    }
 }
 
 /// Blocks that were seen and have not led to jobs yet.

@@ -9,10 +9,11 @@ use crate::job::{Job, JobId, Millis, Pool};
 use crate::proto::cluster as proto;
 use crate::store::{Attempt, Epoch};
 
-use super::backlog::{Backlog, Blocks, OpenJobs};
+use super::backlog::{Backlog, Blocks, Dormant, OpenJobs};
 
-/// Version of the link; master and workers must have the same.
-pub const PROTOCOL_VERSION: u32 = 3;
+/// Version of the link; master and workers must have the same. It is raised also
+/// when all of them must keep something in the store that earlier ones do not.
+pub const PROTOCOL_VERSION: u32 = 4;
 
 /// Payloads above this many bytes neither travel over the link nor stay in the
 /// dispatcher's memory: the job goes without its payload, and the worker that
@@ -465,6 +466,13 @@ impl From<Backlog> for proto::Backlog {
             first_block: blocks.map_or(0, |blocks| blocks.first),
             last_block: blocks.map_or(0, |blocks| blocks.last),
             workers,
+            dormant: jobs.dormant.map(|dormant| proto::Dormant {
+                jobs: dormant.jobs,
+                bytes: dormant.bytes,
+                unsized_jobs: dormant.unsized_jobs,
+                known_bytes: dormant.known_bytes,
+                known_unsized_jobs: dormant.known_unsized_jobs,
+            }),
         }
     }
 }
@@ -481,6 +489,13 @@ impl From<proto::Backlog> for Backlog {
                 inbound_messages: backlog.inbound_messages,
                 callbacks: backlog.callbacks,
                 crypto_retries: backlog.crypto_retries,
+                dormant: backlog.dormant.map(|dormant| Dormant {
+                    jobs: dormant.jobs,
+                    bytes: dormant.bytes,
+                    unsized_jobs: dormant.unsized_jobs,
+                    known_bytes: dormant.known_bytes,
+                    known_unsized_jobs: dormant.known_unsized_jobs,
+                }),
             },
             blocks: (blocks.first > 0).then_some(blocks),
             workers: backlog.workers,

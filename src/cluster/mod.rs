@@ -14,7 +14,7 @@ mod session;
 mod tls;
 mod worker;
 
-pub use backlog::{Backlog, BacklogBoard, Blocks, OpenJobs};
+pub use backlog::{Backlog, BacklogBoard, Blocks, Dormant, OpenJobs};
 pub use master::{Master, MasterError, MasterHandle, MasterOptions, Over};
 pub use tls::Tls;
 pub use worker::{Link, Worker, WorkerHandle, WorkerOptions};

@@ -19,7 +19,7 @@ use crate::job::{Job, Pool};
 use crate::store::SharedStore;
 
 use super::Tls;
-use super::client::Target;
+use super::client::{FoundMaster, Target};
 use super::link::{Connector, keep_connected};
 use super::local::Port;
 
@@ -37,6 +37,8 @@ pub enum Link {
         masters: Vec<MasterAddress>,
         /// Plaintext without.
         tls: Option<Tls>,
+        /// Told where the master is.
+        found: FoundMaster,
         /// The thread of the link; `None`: one of its own, which ends with the
         /// worker.
         thread: Option<ArbiterHandle>,
@@ -110,7 +112,12 @@ impl Worker {
             MasterLink::new(identity, own, vec![deliveries], state, hook)
         });
         let connector = match options.link {
-            Link::Grpc { masters, tls, .. } => Connector::Grpc(Target { masters, tls }),
+            Link::Grpc {
+                masters,
+                tls,
+                found,
+                ..
+            } => Connector::Grpc(Target { masters, tls }, found),
             Link::Local(port) => Connector::Local(port),
         };
         let (connects, connecting) = watch::channel(());

@@ -155,6 +155,7 @@ fn read(environment: &HashMap<String, String>, checker: &mut Checker) -> Config 
         ),
         capacity: capacity(&process, checker),
         queue: queue_limits(&process, checker),
+        dormant: dormant_limits(&process, checker),
         node_id,
         data_directory,
         warnings: Vec::new(),
@@ -232,7 +233,7 @@ fn capacity(process: &Process, checker: &mut Checker) -> Capacity {
 }
 
 /// What half a million jobs and their payloads take of a master's memory is
-/// well below 1 GB (docs/bounds.md).
+/// well below 1 GB; jobs that wait have four times as much (docs/bounds.md).
 fn queue_limits(process: &Process, checker: &mut Checker) -> QueueLimits {
     QueueLimits {
         jobs: checker.number(
@@ -243,6 +244,24 @@ fn queue_limits(process: &Process, checker: &mut Checker) -> QueueLimits {
         bytes: checker.number(
             variable!("QUEUE_LIMIT_BYTES", process.queue_limit_bytes),
             256 * MIB,
+            MIB..=1024 * 1024 * MIB,
+        ),
+    }
+}
+
+fn dormant_limits(process: &Process, checker: &mut Checker) -> QueueLimits {
+    QueueLimits {
+        jobs: checker.number(
+            variable!("QUEUE_LIMIT_DORMANT_JOBS", process.queue_limit_dormant_jobs),
+            2_000_000,
+            1..=100_000_000,
+        ),
+        bytes: checker.number(
+            variable!(
+                "QUEUE_LIMIT_DORMANT_BYTES",
+                process.queue_limit_dormant_bytes
+            ),
+            1024 * MIB,
             MIB..=1024 * 1024 * MIB,
         ),
     }

@@ -102,6 +102,8 @@ fn defaults_are_those_of_the_replaced_system() {
     assert_eq!((config.capacity.run, config.capacity.delivery), (64, 512));
     assert_eq!(config.queue.jobs, 500_000);
     assert_eq!(config.queue.bytes, 268_435_456);
+    assert_eq!(config.dormant.jobs, 2_000_000);
+    assert_eq!(config.dormant.bytes, 1_073_741_824);
     assert_eq!(config.runtime.callback_version(), ApiVersion::V6);
     assert!(Runtime::is_on(&config.runtime.auto_close_completed));
     assert!(!Runtime::is_on(&config.runtime.auto_close_rejected));

@@ -314,9 +314,9 @@ pub struct Capacity {
 /// How much a node takes on before it refuses calls.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct QueueLimits {
-    /// `QUEUE_LIMIT_JOBS`: open jobs.
+    /// A number of open jobs.
     pub jobs: u64,
-    /// `QUEUE_LIMIT_BYTES`: bytes of open jobs.
+    /// Their bytes.
     pub bytes: u64,
 }
 
@@ -367,8 +367,12 @@ pub struct Config {
     pub shutdown_grace: Duration,
     /// How much a worker (or the standalone process) does at a time.
     pub capacity: Capacity,
-    /// How much the node takes on.
+    /// How much the node takes on that can run (`QUEUE_LIMIT_JOBS`,
+    /// `QUEUE_LIMIT_BYTES`).
     pub queue: QueueLimits,
+    /// How much of what it takes on may wait (`QUEUE_LIMIT_DORMANT_JOBS`,
+    /// `QUEUE_LIMIT_DORMANT_BYTES`).
+    pub dormant: QueueLimits,
     /// What an operator should know but does not stop the start.
     pub warnings: Vec<String>,
 }

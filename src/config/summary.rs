@@ -22,6 +22,8 @@ impl Config {
             .put("WORKER_DELIVERY_CAPACITY", self.capacity.delivery)
             .put("QUEUE_LIMIT_JOBS", self.queue.jobs)
             .put("QUEUE_LIMIT_BYTES", self.queue.bytes)
+            .put("QUEUE_LIMIT_DORMANT_JOBS", self.dormant.jobs)
+            .put("QUEUE_LIMIT_DORMANT_BYTES", self.dormant.bytes)
             .put("DB_IP", &self.redis.host)
             .put("DB_PORT", self.redis.port)
             .secret("DB_PASSWORD", self.redis.password.is_some());

@@ -23,6 +23,7 @@ concerns! {
     Process {
         node_env, mode, node_id, ndid_node, store, data_directory_path, shutdown_grace_ms,
         worker_run_capacity, worker_delivery_capacity, queue_limit_jobs, queue_limit_bytes,
+        queue_limit_dormant_jobs, queue_limit_dormant_bytes,
     }
     /// Master, workers and the message queue service.
     Links {

@@ -10,16 +10,19 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use metrics::{Gauge, gauge, histogram};
 use openssl::hash::hash;
+use parking_lot::RwLock;
 use serde_json::{Value, json};
+use tokio::sync::Semaphore;
 
 use super::signature::Algorithm;
 use super::{Crypto, KeyUse, encryption, signature};
-use crate::config::{ApiVersion, Runtime};
+use crate::config::{ApiVersion, Config, Runtime};
 use crate::error::{Code, Error, codes};
+use crate::http_client;
 use crate::job::Table;
 use crate::labelled::Labelled;
 use crate::ledger::{Ledger, query};
-use crate::store::State;
+use crate::store::{State, StoreError};
 
 /// Row of table `CallbackUrl` with the URLs (UTF-8 text in columns `sign_url`,
 /// `master_sign_url`, `decrypt_url`).
@@ -28,11 +31,27 @@ const ROW: &str = "node";
 /// How long a service may take for one call.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(60);
 
+/// Calls at a time, unless its owner says otherwise.
+const MOST_CALLS: usize = 32;
+
+/// How long a call waits for its place before its job comes back later.
+const PLACE_PATIENCE: Duration = Duration::from_secs(1);
+
 /// Largest answer read, in bytes; a signature needs about 700.
 const MAX_ANSWER: usize = 64 * 1024;
 
 /// What a URL is tested with when it is set.
 const TEST_TEXT: &[u8] = b"test";
+
+/// The client for calls of a crypto service.
+///
+/// # Errors
+/// When TLS cannot be set up.
+pub fn client(config: &Config) -> reqwest::Result<reqwest::Client> {
+    http_client::builder(config)
+        .timeout(REQUEST_TIMEOUT)
+        .build()
+}
 
 /// Signs and decrypts through the service's URLs, read anew at every call.
 pub struct ExternalCrypto {
@@ -40,6 +59,11 @@ pub struct ExternalCrypto {
     runtime: Arc<Runtime>,
     client: reqwest::Client,
     under_way: UnderWay,
+    /// Calls at a time. Whoever calls holds a place of the node's own work: a
+    /// service that hangs must not have them all.
+    places: Semaphore,
+    /// Why the last call failed, if it did.
+    trouble: RwLock<Option<String>>,
     /// By what was asked (`sign`, `decrypt`) and the status of the answer.
     durations: Labelled<(&'static str, u16)>,
 }
@@ -81,6 +105,8 @@ impl ExternalCrypto {
                 count: AtomicU64::new(0),
                 pending,
             },
+            places: Semaphore::new(MOST_CALLS),
+            trouble: RwLock::default(),
             durations: Labelled::new(|(asked, status)| {
                 histogram!(
                     "external_crypto_callback_duration_ms",
@@ -91,10 +117,27 @@ impl ExternalCrypto {
         }
     }
 
+    /// With so many calls at a time.
+    pub fn with_places(self, places: usize) -> Self {
+        let places = Semaphore::new(places.max(1));
+        Self { places, ..self }
+    }
+
     async fn call(&self, asked: &'static str, url: &str, body: &Value) -> Result<Answer, Error> {
+        let waiting = tokio::time::timeout(PLACE_PATIENCE, self.places.acquire());
+        // The semaphore is never closed: what fails is the patience.
+        let Ok(Ok(_place)) = waiting.await else {
+            return Err(Unreachable("too many calls wait for it".to_owned()).into());
+        };
         let _call = self.under_way.begin();
         let started = Instant::now();
-        let answer = post(&self.client, url, body).await?;
+        let answer = post(&self.client, url, body).await;
+        *self.trouble.write() = match &answer {
+            Ok(answer) if answer.status == 200 => None,
+            Ok(answer) => Some(format!("HTTP status {}", answer.status)),
+            Err(Unreachable(reason)) => Some(reason.clone()),
+        };
+        let answer = answer?;
         let duration = started.elapsed().as_secs_f64() * 1000.0;
         self.durations.record(&(asked, answer.status), duration);
         Ok(answer)
@@ -104,8 +147,11 @@ impl ExternalCrypto {
     /// step 15). Messages come in all the while, and are not rejected for it.
     async fn url(&self, column: &str, unset: Code) -> Result<String, Error> {
         let url = self.state.get(Table::CallbackUrl, ROW, column).await?;
-        url.and_then(|bytes| String::from_utf8(bytes).ok())
-            .ok_or_else(|| Error::from(unset).temporary())
+        let url = url.ok_or_else(|| Error::from(unset).temporary())?;
+        String::from_utf8(url).map_err(|error| {
+            let table = Table::CallbackUrl.name();
+            StoreError::Corrupt(format!("{table} {ROW}, column {column}: {error}")).into()
+        })
     }
 }
 
@@ -113,6 +159,12 @@ impl ExternalCrypto {
 impl Crypto for ExternalCrypto {
     fn is_local(&self) -> bool {
         false
+    }
+
+    fn trouble(&self) -> Option<String> {
+        let trouble = self.trouble.read();
+        let reason = trouble.as_ref()?;
+        Some(format!("the external crypto service failed last: {reason}"))
     }
 
     fn calls_under_way(&self) -> u64 {
@@ -277,6 +329,7 @@ async fn post(client: &reqwest::Client, url: &str, body: &Value) -> Result<Answe
         .await
         .map_err(unreachable)?;
     let status = response.status().as_u16();
+    let headers = response.headers().clone();
     let mut body = Vec::new();
     while let Some(chunk) = response.chunk().await.map_err(unreachable)? {
         body.extend_from_slice(&chunk);
@@ -286,6 +339,7 @@ async fn post(client: &reqwest::Client, url: &str, body: &Value) -> Result<Answe
             break;
         }
     }
+    let body = http_client::text(&headers, body);
     Ok(Answer { status, body })
 }
 

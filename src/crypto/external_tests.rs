@@ -256,3 +256,26 @@ async fn urls_are_tested_with_the_codes_of_each_failure() {
     assert_eq!(decrypt("rp1", &service.url("text")).await, Err(20048));
     assert_eq!(decrypt("rp1", &service.url("wrong")).await, Err(20046));
 }
+
+#[actix::test]
+async fn a_service_that_hangs_has_its_places_and_no_more() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let state = MemoryState::default();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    state.put(Table::CallbackUrl, "node", "sign_url", url.as_bytes());
+    // Another test of this process may have been first.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let client = reqwest::Client::new();
+    let crypto = ExternalCrypto::new(Arc::new(state), Arc::default(), client).with_places(1);
+    let sign = || crypto.sign("rp1", KeyUse::Signing, "RSASSA_PKCS1_V1_5_SHA_256", 1, b"a");
+    let hanging = sign();
+    tokio::select! {
+        biased;
+        signed = hanging => panic!("{signed:?}"),
+        refused = sign() => {
+            let error = refused.unwrap_err();
+            assert!(error.is_temporary() && error.is_of_crypto_service(), "{error}");
+        }
+    }
+    assert_eq!(crypto.calls_under_way(), 0, "dropped with its caller");
+}

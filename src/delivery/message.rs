@@ -6,10 +6,11 @@ use serde::{Deserialize, Serialize};
 use serde_json::Map;
 
 use super::callback::{Persistence, Target, callback_job};
+use super::failing::Failing;
 use super::{backoff, reconnect_backoff};
 use crate::actors::Run;
 use crate::error::Error;
-use crate::job::{Commit, Job, Millis, NewJob, Table, codec};
+use crate::job::{Commit, Job, Millis, NewJob, Table, codec, receiver_of};
 use crate::mq::client::{MqSender, SendError};
 use crate::node::Context;
 
@@ -41,8 +42,9 @@ pub struct OutboundMessage {
 const LEAST_TRIES: u32 = 4;
 
 /// How long one try waits for the acknowledgement. The message queue service
-/// goes on retransmitting while the call is open; the next try has the same id.
-const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(60);
+/// transmits again every 60 s while the call is open: a shorter one would cut
+/// that off. The next try has the same id.
+const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(75);
 
 const SUCCESS_URL_ROLE: &str = "node";
 const SUCCESS_URL_NAME: &str = "message_queue_send_success_url";
@@ -51,11 +53,21 @@ const SUCCESS_URL_NAME: &str = "message_queue_send_success_url";
 ///
 /// # Errors
 /// Temporary ones of the store, before anything is sent.
-pub async fn run_deliver(context: &Context, mq: &dyn MqSender, job: &Job) -> Result<Run, Error> {
+pub async fn run_deliver(
+    context: &Context,
+    mq: &dyn MqSender,
+    failing: &Failing,
+    job: &Job,
+) -> Result<Run, Error> {
     let message: OutboundMessage = job.payload()?;
+    let receiver = receiver_of(job.key());
     let deadline = job.new.deadline.unwrap_or(Millis(u64::MAX));
     let remaining = Millis::now().until(deadline);
     let is_last = remaining.is_zero() && job.tries >= LEAST_TRIES;
+    if remaining.is_zero() && failing.has_failed_for(receiver, SEND_TIMEOUT) {
+        let reason = "its receiver has failed all the while";
+        return Ok(Run::Commit(given_up(&message, job, reason)));
+    }
     // Read before sending: a store that fails now must not cause a second sending.
     let reports_success = context
         .state
@@ -67,7 +79,14 @@ pub async fn run_deliver(context: &Context, mq: &dyn MqSender, job: &Job) -> Res
         remaining => remaining.min(ATTEMPT_TIMEOUT),
     };
     let attempt = tokio::time::timeout(limit, mq.send(&message));
-    let (after, reason) = match attempt.await {
+    let sent = attempt.await;
+    match &sent {
+        Ok(Ok(())) => failing.succeeded(receiver),
+        Ok(Err(SendError::Retry(_))) | Err(_) => failing.failed(receiver),
+        // That says nothing about the receiver.
+        Ok(Err(SendError::Unreachable(_) | SendError::GiveUp(_))) => {}
+    }
+    let (after, reason) = match sent {
         Ok(Ok(())) => {
             let mut commit = Commit::nothing();
             commit
@@ -199,7 +218,9 @@ mod tests {
     }
 
     async fn run(context: &Context, mq: &Scripted, job: &Job) -> Run {
-        run_deliver(context, mq, job).await.unwrap()
+        run_deliver(context, mq, &Failing::default(), job)
+            .await
+            .unwrap()
     }
 
     #[tokio::test]

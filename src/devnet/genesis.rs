@@ -137,6 +137,8 @@ impl Administrator<'_> {
                     .await?;
             }
         }
+        let contract = json!({"name": "dsign.dcontract"});
+        self.transact("AddRequestType", contract).await?;
         for role in ["idp", "as"] {
             let params =
                 json!({"error_code": 10101, "type": role, "description": "Unknown identity"});

@@ -3,7 +3,7 @@
 
 use crate::actors::Run;
 use crate::delivery::callback::error_job;
-use crate::error::{Error, codes};
+use crate::error::{Error, Refusal, codes, settled};
 use crate::flows::{Received, RequestUpdate, as_, idp, node, replaced, rp};
 use crate::job::{Commit, Job, Kind};
 use crate::node::Context;
@@ -16,17 +16,17 @@ pub(crate) fn is_of_request(key: &str) -> bool {
 }
 
 /// Runs a job of a flow. Failures that may pass are returned and the job is run
-/// again later; any other ends the job as failed and is told by an `error`
+/// again later; so are those of something stored that cannot be read, and the
+/// job is parked; any other ends the job as failed and is told by an `error`
 /// callback to the role concerned (spec/flows.md 1.4).
 ///
 /// # Errors
-/// Temporary ones only.
+/// Those that are not final ([`Error::settle`]).
 pub async fn run(context: &Context, job: &Job) -> Result<Run, Error> {
-    match handle(context, job).await {
-        Ok(commit) => Ok(Run::Commit(commit)),
-        Err(error) if error.is_temporary() || error.is_unreadable() => Err(error),
-        Err(error) => Ok(Run::Commit(failed(context, job, &error))),
-    }
+    Ok(Run::Commit(match settled(handle(context, job).await)? {
+        Ok(commit) => commit,
+        Err(refusal) => failed(context, job, &refusal),
+    }))
 }
 
 async fn handle(context: &Context, job: &Job) -> Result<Commit, Error> {
@@ -42,6 +42,7 @@ async fn handle(context: &Context, job: &Job) -> Result<Commit, Error> {
         Kind::RpTimeOut => rp::time_out::handle(context, job).await?,
         Kind::RpRequestTimedOut => rp::time_out::handle_timed_out(context, job).await?,
         Kind::IdpConsentRequest => idp::consent_request::handle(context, job).await?,
+        Kind::IdpContractChecked => idp::contract_checked::handle(context, job).await?,
         Kind::IdpRequestUpdate => idp::request_update::handle(context, job).await?,
         Kind::IdpResponseCreated => idp::response_created::handle(context, job).await?,
         Kind::IdpIdentityModified => idp::identity_modified::handle(context, job).await?,
@@ -60,7 +61,7 @@ async fn handle(context: &Context, job: &Job) -> Result<Commit, Error> {
     Ok(commit)
 }
 
-fn failed(context: &Context, job: &Job, error: &Error) -> Commit {
+fn failed(context: &Context, job: &Job, error: &Refusal) -> Commit {
     let mut commit = Commit::failed(error.to_string());
     if let Some((role, action)) = told_as(job.kind()) {
         let node_id = node_id(context, job);
@@ -90,7 +91,9 @@ fn told_as(kind: Kind) -> Option<(&'static str, &'static str)> {
         | Kind::RpRequestClosed
         | Kind::RpTimeOut
         | Kind::RpRequestTimedOut => Some(("rp", RP)),
-        Kind::IdpConsentRequest | Kind::IdpResponseCreated => Some(("idp", IDP)),
+        Kind::IdpConsentRequest | Kind::IdpContractChecked | Kind::IdpResponseCreated => {
+            Some(("idp", IDP))
+        }
         Kind::AsDataRequest
         | Kind::AsResponseCreated
         | Kind::AsServiceRegistered
@@ -105,6 +108,7 @@ fn told_as(kind: Kind) -> Option<(&'static str, &'static str)> {
         | Kind::DeliverTransaction
         | Kind::DeliverMessage
         | Kind::DeliverCallback
+        | Kind::FetchContract
         | Kind::Noop
         | Kind::NoopChain
         | Kind::NoopOnce
@@ -119,6 +123,10 @@ fn node_id(context: &Context, job: &Job) -> String {
         Kind::RpRequestUpdate | Kind::IdpRequestUpdate | Kind::AsRequestUpdate => {
             let update: Option<RequestUpdate> = job.payload().ok();
             update.map(|update| update.node_id)
+        }
+        Kind::IdpContractChecked => {
+            let checked: Option<idp::contract_checked::Checked> = job.payload().ok();
+            checked.map(|checked| checked.contract.node_id)
         }
         Kind::IdpIdentityModified => {
             let modified: Option<idp::identity_modified::Modified> = job.payload().ok();

@@ -12,7 +12,7 @@ use openssl::sha::sha256;
 use serde_json::Value;
 
 use super::answer::Answer;
-use super::dispatch::{self, Call};
+use super::dispatch::{self, Input};
 use super::readiness::too_many_calls;
 use super::routes::{self, Found};
 use super::server::Api;
@@ -167,7 +167,7 @@ async fn outside_of_versions(
         return Some(answer);
     }
     if reads && reloads_keys(path) {
-        return Some(match api.options.operations.reload_keys().await {
+        return Some(match (api.options.reload_keys)().await {
             Ok(()) => Answer::empty(204),
             Err(error) => Answer::error(&error, &config.api),
         });
@@ -203,7 +203,7 @@ async fn versioned(head: &Head, api: &Api, path: &[&str], body: Value) -> Served
         Some("v4") => Answer::not_built("API version 4 (paths below /v4)").into(),
         Some("v5") => Answer::not_built("API version 5 (paths below /v5)").into(),
         _ if default_version == ApiVersion::V6 => version_6(head, api, path, body).await,
-        _ if routes::is_known(path) => {
+        _ if api.routes.is_known(path) => {
             let version = default_version.as_str();
             let what = format!("API version {version} (DEFAULT_API_VERSION; use paths below /v6)");
             Answer::not_built(&what).into()
@@ -214,13 +214,14 @@ async fn versioned(head: &Head, api: &Api, path: &[&str], body: Value) -> Served
 
 async fn version_6(head: &Head, api: &Api, path: &[&str], body: Value) -> Served {
     let role = api.options.context.role;
-    let (route, parameters) = match routes::find(&head.method, path, role) {
+    let (route, parameters) = match api.routes.find(&head.method, path, role) {
         Found::Route(route, parameters) => (route, parameters),
         Found::Options(methods) => return Answer::options(&methods).into(),
         Found::Nothing => return Answer::empty(404).into(),
     };
     let query = query_string::parse(head.uri.query().unwrap_or_default());
-    let answer = dispatch::answer(api, route, &parameters, Call { query, body }).await;
+    let input = Input { query, body };
+    let answer = dispatch::answer(api, &route.endpoint, &parameters, input).await;
     Served {
         answer,
         route: route.label(),

@@ -4,7 +4,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::job::{Class, Job, JobId};
+use crate::job::{Job, JobId};
 use crate::store::semantics::StoreState;
 use crate::store::{Accepted, Attempt, Committed, Epoch};
 
@@ -208,7 +208,7 @@ impl History {
         let overtaken = of_key.find(|other| {
             let is_behind = self.held.contains(&other.id())
                 && (self.held_started.get(&other.id())).is_none_or(|last| job.seq <= *last);
-            let left_the_line = other.tries > 0 && other.kind().class() != Class::Transactional;
+            let left_the_line = other.tries > 0 && !other.kind().keeps_its_place();
             !is_behind && !left_the_line
         })?;
         let detail = format!(

@@ -121,6 +121,10 @@ kinds! {
     NoopStuck = "bench.noop_stuck", Transactional;
     /// A message has waited too long for a block far above the ledger.
     MqGiveUp = "mq.give_up", Transactional;
+    /// IdP: download the documents of a contract from one of their hosts.
+    FetchContract = "fetch.contract", Delivery;
+    /// IdP: the documents of a contract have been verified, or could not be.
+    IdpContractChecked = "idp.contract_checked", Transactional;
 }
 
 impl Kind {
@@ -129,6 +133,16 @@ impl Kind {
         match self.class() {
             Class::Transactional => Pool::Run,
             Class::Delivery | Class::Once => Pool::Delivery,
+        }
+    }
+
+    /// Whether a job that failed for a reason that may pass keeps its place and
+    /// blocks its key until it is tried again. Other deliveries leave the line.
+    pub fn keeps_its_place(self) -> bool {
+        match self {
+            // The later ones tell the client what came after it.
+            Kind::DeliverCallback => true,
+            kind => kind.class() == Class::Transactional,
         }
     }
 

@@ -92,6 +92,13 @@ fn encrypt(message: &MqMessage, key: &NodeKey) -> Result<Vec<u8>, Error> {
     Ok(sealed.encode_to_vec())
 }
 
+/// A message for a node that this proxy does not work for.
+#[derive(Debug)]
+pub struct NotServed {
+    /// Which.
+    pub node_id: String,
+}
+
 /// Opens the bytes another node sent to this one. What is large is opened with the
 /// heavy work of `whose` message it is.
 ///
@@ -99,24 +106,32 @@ fn encrypt(message: &MqMessage, key: &NodeKey) -> Result<Vec<u8>, Error> {
 /// 10022 cannot be decrypted; 10052 another version; on a proxy 10023 without
 /// receiver or sender, 10020 unknown sender, 10021 wrong outer signature.
 /// Temporary when ledger or crypto service cannot be reached.
-pub async fn open(context: &Context, bytes: Bytes, whose: Whose) -> Result<Opened, Error> {
+pub async fn open(
+    context: &Context,
+    bytes: Bytes,
+    whose: Whose,
+) -> Result<Result<Opened, NotServed>, Error> {
     let message = decrypt(context, context.node_id(), bytes, whose).await?;
     if context.role != Role::Proxy {
-        return Ok(Opened {
+        return Ok(Ok(Opened {
             message,
             receiver_node_id: context.node_id().to_owned(),
             proxy_signature: None,
-        });
+        }));
     }
     let outer = message;
     verify_outer(context, &outer, whose).await?;
+    let node_id = outer.receiver_node_id.clone();
+    if !context.served_nodes().await?.contains(&node_id) {
+        return Ok(Err(NotServed { node_id }));
+    }
     let inner = outer.message.clone();
-    let message = decrypt(context, &outer.receiver_node_id, inner, whose).await?;
-    Ok(Opened {
+    let message = decrypt(context, &node_id, inner, whose).await?;
+    Ok(Ok(Opened {
         message,
-        receiver_node_id: outer.receiver_node_id,
+        receiver_node_id: node_id,
         proxy_signature: Some(outer.signature),
-    })
+    }))
 }
 
 async fn verify_outer(context: &Context, outer: &MqMessage, whose: Whose) -> Result<(), Error> {

@@ -24,13 +24,13 @@ use openssl::sha::sha256;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
-use super::envelope::Opened;
+use super::envelope::{NotServed, Opened};
 use super::message::Message;
 use super::outbound::record_column;
 use super::{body, envelope, far, gzip, schema, sender};
 use crate::actors::Run;
 use crate::delivery::callback;
-use crate::error::{Error, codes};
+use crate::error::{Error, Refusal, codes};
 use crate::flows::{self, Received};
 use crate::heavy::{self, Whose};
 use crate::job::{Commit, Job, Kind, Millis, NewJob, Outcome, Table, Write, codec, message_key};
@@ -116,32 +116,40 @@ impl From<Error> for Rejected {
 /// Handler of `mq.receive`.
 ///
 /// # Errors
-/// Temporary ones, and an unreadable payload.
+/// Those that are not final.
 pub async fn run_receive(context: &Context, job: &Job) -> Result<Run, Error> {
     let raw: RawMessage = job.payload()?;
     let mut commit = match receive(context, job, &raw).await {
         Ok(commit) => commit,
-        Err(rejected) if rejected.error.is_temporary() => return Err(rejected.error),
-        Err(rejected) => reject(context, &raw, rejected),
+        Err(Rejected { addressed, error }) => reject(context, &raw, addressed, &error.settle()?),
     };
     far::has_waited(context, job, &mut commit);
     Ok(Run::Commit(commit))
 }
 
-fn reject(context: &Context, raw: &RawMessage, rejected: Rejected) -> Commit {
-    tracing::warn!(message_id = raw.id(), error = %rejected.error, "message rejected");
-    let (reason, report) = refusal(context, raw, rejected);
+fn reject(
+    context: &Context,
+    raw: &RawMessage,
+    addressed: Option<Addressed>,
+    error: &Refusal,
+) -> Commit {
+    tracing::warn!(message_id = raw.id(), %error, "message rejected");
+    let (reason, report) = refusal(context, raw, addressed, error);
     let mut commit = Commit::failed(reason);
     commit.job(report);
     commit
 }
 
 /// Why a message is refused, in words, and the job that tells the client so.
-fn refusal(context: &Context, raw: &RawMessage, rejected: Rejected) -> (String, NewJob) {
-    let Rejected { addressed, error } = rejected;
+fn refusal(
+    context: &Context,
+    raw: &RawMessage,
+    addressed: Option<Addressed>,
+    error: &Refusal,
+) -> (String, NewJob) {
     let reason = format!("message {} rejected: {error}", raw.id());
     let report = match addressed {
-        None => callback::error_job(context.role.as_str(), None, "onMessage", None, &error),
+        None => callback::error_job(context.role.as_str(), None, "onMessage", None, error),
         Some(Addressed {
             node_id,
             role,
@@ -149,7 +157,7 @@ fn refusal(context: &Context, raw: &RawMessage, rejected: Rejected) -> (String, 
         }) => {
             let role = role.as_str();
             let action = format!("{role}.handleMessageFromQueue");
-            callback::error_job(role, Some(&node_id), &action, Some(&request_id), &error)
+            callback::error_job(role, Some(&node_id), &action, Some(&request_id), error)
         }
     };
     (reason, report)
@@ -162,6 +170,10 @@ async fn receive(context: &Context, job: &Job, raw: &RawMessage) -> Result<Commi
         false => Whose::Nodes,
     };
     let opened = envelope::open(context, Bytes::copy_from_slice(&raw.bytes), whose).await?;
+    let opened = match opened {
+        Ok(opened) => opened,
+        Err(stranger) => return Ok(not_served(&stranger)),
+    };
     if is_small(&opened.message) {
         return receive_opened(context, job, raw, opened).await;
     }
@@ -213,10 +225,7 @@ async fn receive_opened(
     let mut commit = Commit::nothing();
     let role = match receiver_role(context, &verified.receiver_node_id).await? {
         Ok(role) => role,
-        Err(reason) => {
-            commit.outcome = Outcome::Failed { reason };
-            return Ok(commit);
-        }
+        Err(stranger) => return Ok(not_served(&stranger)),
     };
     let kind = match handler(role, &verified.message) {
         Ok(kind) => kind,
@@ -230,7 +239,7 @@ async fn receive_opened(
         role,
         request_id: verified.message.request_id().to_owned(),
     };
-    let rejected = |error| Rejected {
+    let rejected = |error: Error| Rejected {
         addressed: Some(addressed()),
         error,
     };
@@ -241,10 +250,10 @@ async fn receive_opened(
     {
         let error = too_far(height, known);
         let until = raw.received_at.after(AHEAD_PATIENCE);
-        let refused = || refusal(context, raw, rejected(error.clone()));
+        let refused = || refusal(context, raw, Some(addressed()), &error);
         let sender = verified.message.sender();
         let waits = far::wait(context, (job, raw), (height, era), sender, until, refused);
-        return waits.ok_or_else(|| rejected(error.clone()));
+        return waits.ok_or_else(|| rejected(error.into()));
     }
     if let Some(Place { height, era }) = place
         && height >= known
@@ -260,6 +269,11 @@ async fn receive_opened(
     commit.write(record(&verified, raw.received_at));
     commit.job(role_job(kind, &verified, raw, place));
     Ok(commit)
+}
+
+/// Nobody but operators hears of a message for a node of somebody else.
+fn not_served(NotServed { node_id }: &NotServed) -> Commit {
+    Commit::failed(format!("node {node_id} is not served by this proxy"))
 }
 
 /// Establishes who sent the message and that it is what it says.
@@ -330,12 +344,11 @@ fn claimed_sender(object: &Map<String, Value>) -> Option<&str> {
         .find(|node_id| !node_id.is_empty())
 }
 
-/// Role of the node the message is for; `Err` with the reason when it is not
-/// ours to serve.
+/// Role of the node the message is for.
 async fn receiver_role(
     context: &Context,
     receiver_node_id: &str,
-) -> Result<Result<Role, String>, Error> {
+) -> Result<Result<Role, NotServed>, Error> {
     if context.role != Role::Proxy {
         return Ok(Ok(context.role));
     }
@@ -346,7 +359,9 @@ async fn receiver_role(
         })
     });
     let role = served.and_then(|info| Role::parse(&info.role));
-    Ok(role.ok_or_else(|| format!("node {receiver_node_id} is not served by this proxy")))
+    Ok(role.ok_or_else(|| NotServed {
+        node_id: receiver_node_id.to_owned(),
+    }))
 }
 
 /// Which handler takes a message (spec/messaging-and-crypto.md 2.7).
@@ -406,9 +421,9 @@ async fn place(context: &Context, message: &Message) -> Result<Option<Place>, Er
 }
 
 /// Nothing waits long for a block that may never come.
-fn too_far(height: u64, known: u64) -> Error {
+fn too_far(height: u64, known: u64) -> Refusal {
     let text = format!("The message belongs to block {height}, the ledger is at block {known}");
-    Error::with_message(codes::MALFORMED_MESSAGE_FORMAT, text)
+    Refusal::with_message(codes::MALFORMED_MESSAGE_FORMAT, text)
 }
 
 /// The job of the role. It waits for a block above the message's height.

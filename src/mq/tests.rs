@@ -231,7 +231,7 @@ async fn compressed_messages_are_understood() {
     let sent: OutboundMessage = decode(&commit.jobs[0]);
     let rp = testing::context("rp1", Role::Rp, ledger);
     let opened = envelope::open(&rp, sent.payload.clone().into(), Whose::Nodes);
-    let opened = opened.await.unwrap();
+    let opened = opened.await.unwrap().unwrap();
     assert_eq!(opened.message.message_compression_algorithm, "gzip");
     let commit = receive(&rp, sent.payload).await;
     assert_eq!(commit.outcome, Outcome::Done);
@@ -724,6 +724,9 @@ fn proxy(ledger: &Arc<FakeLedger>) -> (Context, tempfile::TempDir) {
 }
 
 fn put_behind_proxy(ledger: &FakeLedger, config: &str) {
+    let behind = json!({"nodes": [{"node_id": "idp2", "config": config}]});
+    let of_proxy = json!({"proxy_node_id": "as1"});
+    ledger.set("GetNodesBehindProxyNode", &of_proxy, behind);
     let mut as1 = Value::Null;
     ledger.change_node("as1", |info| as1 = info.clone());
     ledger.change_node("idp2", |info| {

@@ -1,6 +1,10 @@
-//! How much a node takes on (`QUEUE_LIMIT_JOBS`, `QUEUE_LIMIT_BYTES`).
+//! How much a node takes on (`QUEUE_LIMIT_JOBS`, `QUEUE_LIMIT_BYTES`), and how
+//! much of it may wait (`QUEUE_LIMIT_DORMANT_JOBS`, `QUEUE_LIMIT_DORMANT_BYTES`).
 //!
-//! The store says how much is open; it is asked once a second, ten times a
+//! A job that waits for an instant, a block, an operator or a receiver takes
+//! memory and no time, so there may be many more of those than of jobs that run.
+//! The store says how much is open, and the dispatcher how much of that waits;
+//! what it has not told of counts as running. The store is asked once a second, ten times a
 //! second when the queue is more than half full, and at once when this process
 //! has used up a quarter of the room it last saw. In between a process counts
 //! what it has accepted itself, and takes nothing off for what has ended. So it
@@ -19,8 +23,9 @@ use parking_lot::Mutex;
 use tokio::sync::Notify;
 use tokio::time::{sleep, timeout};
 
+use crate::cluster::{BacklogBoard, Dormant};
 use crate::config::QueueLimits;
-use crate::job::NewJob;
+use crate::job::{Job, NewJob};
 use crate::store::{Counts, SharedStore};
 
 /// Between looks at a queue that is at most half full.
@@ -38,15 +43,14 @@ struct Amount {
 }
 
 impl Amount {
-    fn of(jobs: &[NewJob]) -> Self {
-        let bytes = |job: &NewJob| {
+    fn of<'a>(jobs: impl IntoIterator<Item = &'a NewJob>) -> Self {
+        jobs.into_iter().fold(Self::default(), |all, job| {
             let source = job.source.as_ref().map_or(0, String::len);
-            (job.payload.len() + job.key.len() + source) as u64
-        };
-        Self {
-            jobs: jobs.len() as u64,
-            bytes: jobs.iter().map(bytes).sum(),
-        }
+            all.plus(Self {
+                jobs: 1,
+                bytes: (job.payload.len() + job.key.len() + source) as u64,
+            })
+        })
     }
 
     fn plus(self, other: Self) -> Self {
@@ -63,10 +67,10 @@ impl Amount {
         }
     }
 
-    /// Whether `self` reaches this part of `limits`, in percent.
-    fn reaches(self, percent: u64, limits: QueueLimits) -> bool {
+    /// Whether `self` reaches this part of `limit`, in percent.
+    fn reaches(self, percent: u64, limit: Amount) -> bool {
         let part = |limit: u64| (u128::from(limit) * u128::from(percent)).div_ceil(100);
-        u128::from(self.jobs) >= part(limits.jobs) || u128::from(self.bytes) >= part(limits.bytes)
+        u128::from(self.jobs) >= part(limit.jobs) || u128::from(self.bytes) >= part(limit.bytes)
     }
 }
 
@@ -101,8 +105,12 @@ struct Look {
 
 #[derive(Debug, Default)]
 struct State {
-    /// What the store said last.
+    /// What could run when the store was asked last.
     seen: Amount,
+    /// What waited then.
+    dormant: Amount,
+    /// What the dispatcher told last of what waits.
+    told: Dormant,
     /// All that this process has accepted since it started.
     accepted: Amount,
     /// Of which the store may not have counted what came after this.
@@ -123,16 +131,23 @@ impl State {
 /// What all parts of a process judge by.
 #[derive(Debug)]
 pub struct QueueLimit {
-    limits: QueueLimits,
+    running: Amount,
+    dormant: Amount,
     state: Mutex<State>,
     look_now: Notify,
 }
 
 impl QueueLimit {
     /// Nothing is open as far as is known; [`follow`](Self::follow) finds out.
-    pub fn new(limits: QueueLimits) -> Self {
+    /// `running`: what can run; `dormant`: what waits.
+    pub fn new(running: QueueLimits, dormant: QueueLimits) -> Self {
+        let amount = |limits: QueueLimits| Amount {
+            jobs: limits.jobs,
+            bytes: limits.bytes,
+        };
         Self {
-            limits,
+            running: amount(running),
+            dormant: amount(dormant),
             state: Mutex::default(),
             look_now: Notify::new(),
         }
@@ -151,8 +166,13 @@ impl QueueLimit {
     fn refuses(&self, state: &State, purpose: Purpose) -> bool {
         match purpose {
             Purpose::Begin => state.full,
-            Purpose::End => state.fill().reaches(purpose.percent(), self.limits),
+            Purpose::End => self.is_reached(state, purpose.percent()),
         }
+    }
+
+    /// Whether one of the limits is reached to this part, in percent.
+    fn is_reached(&self, state: &State, percent: u64) -> bool {
+        state.fill().reaches(percent, self.running) || state.dormant.reaches(percent, self.dormant)
     }
 
     /// Takes on the jobs of a call, or refuses it.
@@ -165,7 +185,7 @@ impl QueueLimit {
         if !jobs.is_empty() && self.refuses(&state, purpose) {
             return Err(Full);
         }
-        self.count(&mut state, jobs);
+        self.count(&mut state, Amount::of(jobs));
         Ok(())
     }
 
@@ -185,14 +205,20 @@ impl QueueLimit {
         }
     }
 
-    /// Counts jobs that are accepted whether the queue is full or not.
-    pub fn note(&self, jobs: &[NewJob]) {
-        self.count(&mut self.state.lock(), jobs);
+    #[cfg(test)]
+    pub(crate) fn note(&self, jobs: &[NewJob]) {
+        self.count(&mut self.state.lock(), Amount::of(jobs));
     }
 
-    fn count(&self, state: &mut State, jobs: &[NewJob]) {
-        state.accepted = state.accepted.plus(Amount::of(jobs));
-        if state.fill().reaches(Purpose::Begin.percent(), self.limits) {
+    /// Counts jobs that were accepted whether the queue was full or not.
+    pub fn note_accepted(&self, jobs: &[Job]) {
+        let amount = Amount::of(jobs.iter().map(|job| &job.new));
+        self.count(&mut self.state.lock(), amount);
+    }
+
+    fn count(&self, state: &mut State, amount: Amount) {
+        state.accepted = state.accepted.plus(amount);
+        if self.is_reached(state, Purpose::Begin.percent()) {
             self.set_full(state, true);
         }
         let since = state.accepted_since();
@@ -200,21 +226,23 @@ impl QueueLimit {
             let room = limit.saturating_sub(seen);
             since > 0 && since >= room / 4
         };
-        if uses_much(since.jobs, state.seen.jobs, self.limits.jobs)
-            || uses_much(since.bytes, state.seen.bytes, self.limits.bytes)
+        if uses_much(since.jobs, state.seen.jobs, self.running.jobs)
+            || uses_much(since.bytes, state.seen.bytes, self.running.bytes)
         {
             self.look_now.notify_one();
         }
     }
 
-    /// Asks the store again and again, for as long as somebody holds `limit`.
-    pub fn follow(limit: &Arc<Self>, store: SharedStore) {
+    /// Asks the store again and again, for as long as somebody holds `limit`; the
+    /// dispatcher tells by `board`.
+    pub fn follow(limit: &Arc<Self>, store: SharedStore, board: Arc<BacklogBoard>) {
         let limit = Arc::downgrade(limit);
         tokio::spawn(async move {
             while let Some(limit) = limit.upgrade() {
                 let look = limit.begin_look();
                 if let Ok(counts) = store.counts().await {
-                    limit.looked(look, &counts);
+                    let told = board.latest().and_then(|backlog| backlog.jobs.dormant);
+                    limit.looked(look, &counts, told);
                 }
                 let pause = limit.pause();
                 drop_after(limit, pause).await;
@@ -228,16 +256,28 @@ impl QueueLimit {
         }
     }
 
-    fn looked(&self, look: Look, counts: &Counts) {
+    /// `told`: by the dispatcher; `None` while it does not know, or there is none:
+    /// what it said last counts on, so that a node is not full of what waits each
+    /// time its master is gone.
+    fn looked(&self, look: Look, counts: &Counts, told: Option<Dormant>) {
         let mut state = self.state.lock();
-        state.seen = Amount {
+        let open = Amount {
             jobs: counts.open,
             bytes: counts.open_bytes,
         };
+        state.told = told.unwrap_or(state.told);
+        let dormant = Amount {
+            jobs: state.told.jobs.min(open.jobs),
+            bytes: state.told.size(open.bytes),
+        };
+        state.dormant = dormant;
+        state.seen = open.minus(dormant);
         state.accepted_before = look.accepted_before;
         let fill = state.fill();
-        let full = fill.reaches(if state.full { 90 } else { 100 }, self.limits);
+        let full = self.is_reached(&state, if state.full { 90 } else { 100 });
         self.set_full(&mut state, full);
+        metrics::gauge!("erawan_queue_dormant_jobs").set(dormant.jobs as f64);
+        metrics::gauge!("erawan_queue_dormant_bytes").set(dormant.bytes as f64);
         metrics::gauge!("erawan_queue_jobs").set(fill.jobs as f64);
         metrics::gauge!("erawan_queue_bytes").set(fill.bytes as f64);
         metrics::gauge!("erawan_queue_full").set(f64::from(u8::from(full)));
@@ -252,20 +292,18 @@ impl QueueLimit {
         state.full = full;
         metrics::gauge!("erawan_queue_full").set(f64::from(u8::from(full)));
         let fill = state.fill();
-        let (jobs, bytes) = (fill.jobs, fill.bytes);
+        let (jobs, bytes, dormant) = (fill.jobs, fill.bytes, state.dormant.jobs);
         if full {
-            tracing::warn!(jobs, bytes, "the queue is full: calls are refused");
+            tracing::warn!(jobs, bytes, dormant, "the queue is full: calls are refused");
         } else {
-            tracing::info!(jobs, bytes, "the queue has room again");
+            tracing::info!(jobs, bytes, dormant, "the queue has room again");
         }
     }
 
     fn pause(&self) -> Duration {
-        let fill = self.state.lock().fill();
-        if fill.reaches(50, self.limits) {
-            CLOSE_LOOK
-        } else {
-            LOOK
+        match self.is_reached(&self.state.lock(), 50) {
+            true => CLOSE_LOOK,
+            false => LOOK,
         }
     }
 }
@@ -293,7 +331,11 @@ mod tests {
     }
 
     fn limit(jobs: u64, bytes: u64) -> QueueLimit {
-        QueueLimit::new(QueueLimits { jobs, bytes })
+        let limits = |times: u64| QueueLimits {
+            jobs: times * jobs,
+            bytes: times * bytes,
+        };
+        QueueLimit::new(limits(1), limits(4))
     }
 
     fn counts(open: u64, open_bytes: u64) -> Counts {
@@ -307,7 +349,7 @@ mod tests {
     #[test]
     fn what_was_accepted_since_the_last_look_counts() {
         let limit = limit(100, 1_000_000);
-        limit.looked(limit.begin_look(), &counts(90, 0));
+        limit.looked(limit.begin_look(), &counts(90, 0), None);
         for _ in 0..10 {
             assert_eq!(limit.admit(&jobs(1, 1), Begin), Ok(()));
         }
@@ -326,24 +368,24 @@ mod tests {
     #[test]
     fn a_full_queue_has_room_again_only_well_below_its_limit() {
         let limit = limit(100, 1000);
-        limit.looked(limit.begin_look(), &counts(100, 0));
+        limit.looked(limit.begin_look(), &counts(100, 0), None);
         for (open, open_bytes, full) in [(99, 0, true), (90, 0, true), (89, 900, true)] {
-            limit.looked(limit.begin_look(), &counts(open, open_bytes));
+            limit.looked(limit.begin_look(), &counts(open, open_bytes), None);
             assert_eq!(limit.is_full(), full, "{open} {open_bytes}");
         }
-        limit.looked(limit.begin_look(), &counts(89, 899));
+        limit.looked(limit.begin_look(), &counts(89, 899), None);
         assert!(!limit.is_full());
-        limit.looked(limit.begin_look(), &counts(99, 999));
+        limit.looked(limit.begin_look(), &counts(99, 999), None);
         assert!(!limit.is_full());
     }
 
     #[test]
     fn what_is_accepted_while_a_look_is_under_way_is_not_forgotten() {
         let limit = limit(100, 1_000_000);
-        limit.looked(limit.begin_look(), &counts(50, 0));
+        limit.looked(limit.begin_look(), &counts(50, 0), None);
         let look = limit.begin_look();
         limit.admit(&jobs(49, 1), Begin).unwrap();
-        limit.looked(look, &counts(50, 0));
+        limit.looked(look, &counts(50, 0), None);
         assert_eq!(limit.admit(&jobs(1, 1), Begin), Ok(()));
         assert_eq!(limit.admit(&jobs(1, 1), Begin), Err(Full));
     }
@@ -360,7 +402,7 @@ mod tests {
                 parked: 3,
                 failed: 5,
             };
-            limit.looked(limit.begin_look(), &counts);
+            limit.looked(limit.begin_look(), &counts, None);
         });
         let page = page.render();
         for line in [
@@ -377,7 +419,7 @@ mod tests {
     #[tokio::test]
     async fn what_ends_something_has_a_quarter_more_room_than_what_begins_it() {
         let limit = Arc::new(limit(100, 1_000_000));
-        limit.looked(limit.begin_look(), &counts(124, 0));
+        limit.looked(limit.begin_look(), &counts(124, 0), None);
         assert!(limit.is_full());
         assert!(!limit.is_full_for(End));
         limit.room_for_messages().await;
@@ -389,7 +431,49 @@ mod tests {
         sleep(4 * HELD_BACK).await;
         assert!(!waiting.is_finished());
         assert_eq!(limit.admit(&jobs(1, 1), End), Err(Full));
-        limit.looked(limit.begin_look(), &counts(124, 0));
+        limit.looked(limit.begin_look(), &counts(124, 0), None);
         waiting.await.unwrap();
+    }
+
+    fn told(jobs: u64) -> Option<Dormant> {
+        Some(Dormant {
+            jobs,
+            bytes: 100 * jobs,
+            known_bytes: 100 * jobs,
+            ..Dormant::default()
+        })
+    }
+
+    #[test]
+    fn what_waits_is_not_what_runs_and_has_a_limit_of_its_own() {
+        let limit = limit(100, 1_000_000);
+        limit.looked(limit.begin_look(), &counts(350, 35_000), told(300));
+        assert!(!limit.is_full(), "50 can run");
+        // The dispatcher is gone for a while: what it said last counts on.
+        limit.looked(limit.begin_look(), &counts(399, 39_900), None);
+        assert!(!limit.is_full());
+        limit.looked(limit.begin_look(), &counts(400, 40_000), None);
+        assert!(limit.is_full(), "100 can run");
+        limit.looked(limit.begin_look(), &counts(400, 40_000), told(350));
+        assert!(!limit.is_full());
+        limit.looked(limit.begin_look(), &counts(401, 40_100), told(400));
+        assert!(limit.is_full(), "400 wait");
+        assert!(!limit.is_full_for(End));
+        limit.looked(limit.begin_look(), &counts(501, 50_100), told(500));
+        assert!(limit.is_full_for(End));
+    }
+
+    #[test]
+    fn payloads_that_the_dispatcher_does_not_have_count_as_equally_large() {
+        let told = Dormant {
+            jobs: 12,
+            bytes: 1200,
+            unsized_jobs: 2,
+            known_bytes: 2000,
+            known_unsized_jobs: 8,
+        };
+        assert_eq!(told.size(2000), 1200);
+        assert_eq!(told.size(10_000), 1200 + 8000 / 4);
+        assert_eq!(told.size(500), 500, "no more than there is");
     }
 }

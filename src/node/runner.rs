@@ -9,7 +9,9 @@ use super::Context;
 use super::activity::Activity;
 use crate::actors::{Run, Runner};
 use crate::delivery::callback::CallbackClient;
-use crate::delivery::{backoff, callback, message, reconnect_backoff, transaction};
+use crate::delivery::contract::ContractClient;
+use crate::delivery::failing::Failing;
+use crate::delivery::{backoff, callback, contract, message, reconnect_backoff, transaction};
 use crate::error::Error;
 use crate::flows;
 use crate::heavy::{self, Whose};
@@ -27,20 +29,27 @@ struct Handlers {
     context: Context,
     mq: Arc<dyn MqSender>,
     callbacks: CallbackClient,
+    contracts: ContractClient,
+    /// Other nodes that do not take messages.
+    failing: Failing,
 }
 
 impl NodeRunner {
-    /// A runner that sends messages through `mq` and callbacks through `callbacks`.
+    /// A runner that sends messages through `mq` and callbacks through `callbacks`,
+    /// and downloads contracts through `contracts`.
     pub fn new(
         context: Context,
         mq: Arc<dyn MqSender>,
         callbacks: CallbackClient,
+        contracts: ContractClient,
         activity: Arc<Activity>,
     ) -> Self {
         let handlers = Handlers {
             context,
             mq,
             callbacks,
+            contracts,
+            failing: Failing::default(),
         };
         Self {
             handlers: Arc::new(handlers),
@@ -77,8 +86,11 @@ impl Handlers {
             Kind::LedgerTransact => transaction::run_transact(context, job).await,
             Kind::LedgerConfirm => transaction::run_confirm(context, job).await,
             Kind::DeliverTransaction => transaction::run_deliver(context, job).await,
-            Kind::DeliverMessage => message::run_deliver(context, self.mq.as_ref(), job).await,
+            Kind::DeliverMessage => {
+                message::run_deliver(context, self.mq.as_ref(), &self.failing, job).await
+            }
             Kind::DeliverCallback => callback::run_deliver(context, &self.callbacks, job).await,
+            Kind::FetchContract => contract::run_fetch(context, &self.contracts, job).await,
             Kind::Noop | Kind::NoopChain | Kind::NoopOnce => Ok(Run::Commit(Commit::nothing())),
             Kind::NoopStuck => Ok(stuck(job.payload()?)),
             Kind::Unreadable => Ok(Run::Commit(Commit::failed("the job cannot be read"))),
@@ -93,6 +105,7 @@ impl Handlers {
             | Kind::RpRequestTimedOut
             | Kind::RpDataReceived
             | Kind::IdpConsentRequest
+            | Kind::IdpContractChecked
             | Kind::IdpRequestUpdate
             | Kind::IdpResponseCreated
             | Kind::IdpIdentityModified
@@ -134,18 +147,52 @@ impl Runner for NodeRunner {
             .ended(job, started.elapsed(), &outcome, height);
         match outcome {
             Ok(run) => run,
-            Err(error) if error.is_temporary() => Run::Retry {
-                after: if error.is_of_crypto_service() {
-                    backoff(job.tries)
-                } else {
-                    reconnect_backoff(job.tries)
-                },
-                reason: error.to_string(),
-            },
-            Err(error) if error.is_unreadable() => Run::Park {
-                reason: error.to_string(),
-            },
-            Err(error) => Run::Commit(Commit::failed(error.to_string())),
+            Err(error) => ended(job, error),
         }
+    }
+}
+
+/// What becomes of a job whose handler met an error.
+fn ended(job: &Job, error: Error) -> Run {
+    let error = match error.settle() {
+        Ok(refusal) => return Run::Commit(Commit::failed(refusal.to_string())),
+        Err(error) => error,
+    };
+    let reason = error.to_string();
+    if error.is_unreadable() {
+        return Run::Park { reason };
+    }
+    let after = match error.is_of_crypto_service() {
+        true => backoff(job.tries),
+        false => reconnect_backoff(job.tries),
+    };
+    Run::Retry { after, reason }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::codes;
+    use crate::flows::testing::job;
+    use crate::job::NewJob;
+    use crate::store::StoreError;
+
+    #[test]
+    fn only_what_is_final_ends_a_job() {
+        let job = job(NewJob::new(Kind::RpTimeOut, "key", &()));
+        let of_store = |error: StoreError| ended(&job, error.into());
+        let corrupt = of_store(StoreError::Corrupt("request_data rp1/r".to_owned()));
+        assert!(matches!(&corrupt, Run::Park { reason } if reason.contains("request_data rp1/r")));
+        let too_large = of_store(StoreError::TooLarge("2 MB".to_owned()));
+        assert!(matches!(too_large, Run::Park { .. }));
+        let away = of_store(StoreError::Unavailable("down".to_owned()));
+        assert!(matches!(away, Run::Retry { .. }));
+        let wrong_payload = job.payload::<String>().unwrap_err();
+        assert!(matches!(
+            ended(&job, wrong_payload.into()),
+            Run::Park { .. }
+        ));
+        let refused = ended(&job, codes::REQUEST_NOT_FOUND.into());
+        assert!(matches!(refused, Run::Commit(_)));
     }
 }

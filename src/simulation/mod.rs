@@ -21,6 +21,7 @@ mod trace;
 mod worker;
 mod world;
 
+pub(crate) use chance::Chance;
 pub use choice::{CallNo, Choice, Hold, JobPlan, LinkNo, Process, RunPlan, Side};
 pub use command::{Arguments, Summary, simulate, sweep};
 pub use fault::{Fault, Figures};

@@ -275,6 +275,12 @@ impl World {
             }
     }
 
-    /// Kinds of jobs worth simulating: one of each class.
-    pub const KINDS: [Kind; 3] = [Kind::Noop, Kind::DeliverMessage, Kind::NoopOnce];
+    /// Kinds of jobs worth simulating: one of each class, and of deliveries one
+    /// that leaves its line when it fails and one that keeps its place.
+    pub const KINDS: [Kind; 4] = [
+        Kind::Noop,
+        Kind::DeliverMessage,
+        Kind::DeliverCallback,
+        Kind::NoopOnce,
+    ];
 }

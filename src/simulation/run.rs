@@ -173,8 +173,9 @@ impl Explorer {
     fn job(&mut self) -> JobPlan {
         let kind = match self.chance.below(8) {
             0..5 => World::KINDS[0],
-            5..7 => World::KINDS[1],
-            _ => World::KINDS[2],
+            5 => World::KINDS[1],
+            6 => World::KINDS[2],
+            _ => World::KINDS[3],
         };
         let hold = match self.chance.below(8) {
             0 => Hold::Time(self.chance.below(3000)),

@@ -1,5 +1,6 @@
 //! Callbacks to receivers of every kind (spec/http-api.md 4.1).
 
+use std::io::Write;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -11,6 +12,8 @@ use erawan::devnet::ports;
 use erawan::error::codes;
 use erawan::job::{Commit, Job, Kind, Millis, NewJob, Outcome, Table};
 use erawan::node::{Context, Role};
+use flate2::Compression;
+use flate2::write::{GzEncoder, ZlibEncoder};
 use parking_lot::Mutex;
 use serde_json::{Map, Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -132,6 +135,7 @@ impl Sender {
             ledger: ledger.clone(),
             state: store.clone(),
             crypto: Arc::new(NoKeys),
+            http: crate::network::client(),
             held: Arc::default(),
         };
         Self {
@@ -279,6 +283,159 @@ async fn redirects_are_followed() {
         .await;
     assert_eq!(run, done());
     assert!(last.calls()[0].starts_with("POST /callback"));
+}
+
+/// A 200 answer with this body and these further header lines.
+fn answer_with(headers: &str, body: &[u8]) -> Vec<u8> {
+    let length = body.len();
+    let head = format!(
+        "HTTP/1.1 200 OK\r\n{headers}Content-Length: {length}\r\nConnection: close\r\n\r\n"
+    );
+    [head.as_bytes(), body].concat()
+}
+
+fn gzip(bytes: &[u8]) -> Vec<u8> {
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
+    encoder.write_all(bytes).unwrap();
+    encoder.finish().unwrap()
+}
+
+/// What a data request is answered by a receiver that answers so.
+async fn answer_of(bytes: impl Into<Vec<u8>>) -> DataRequestAnswer {
+    let receiver = Receiver::answering(bytes).await;
+    let sender = Sender::new();
+    sender.set_service_url(&receiver.url());
+    handed_on(&sender.deliver(&data_request(0)).await).1
+}
+
+#[actix_web::test]
+async fn callbacks_say_who_sends_them_and_which_answers_are_understood() {
+    let receiver = Receiver::answering(answer("204 No Content", "")).await;
+    let job = job(&receiver.url(), Persistence::Timed);
+    assert_eq!(Sender::new().deliver(&job).await, done());
+    let call = receiver.calls()[0].to_lowercase();
+    assert!(call.contains("\r\nuser-agent: erawan/"), "{call}");
+    let line = call
+        .lines()
+        .find(|line| line.starts_with("accept-encoding: "));
+    for coding in ["gzip", "deflate", "br"] {
+        assert!(line.unwrap().contains(coding), "{line:?}");
+    }
+}
+
+#[actix_web::test]
+async fn compressed_answers_are_read() {
+    let plain = b"{\"data\":\"x\"}";
+    let mut zlib = ZlibEncoder::new(Vec::new(), Compression::default());
+    zlib.write_all(plain).unwrap();
+    let mut brotli = Vec::new();
+    brotli::BrotliCompress(&mut &plain[..], &mut brotli, &Default::default()).unwrap();
+    for (coding, body) in [
+        ("gzip", gzip(plain)),
+        ("deflate", zlib.finish().unwrap()),
+        ("br", brotli),
+    ] {
+        let headers = format!("Content-Encoding: {coding}\r\n");
+        let answer = answer_of(answer_with(&headers, &body)).await;
+        assert_eq!(answer.body.as_deref(), Some(&plain[..]), "{coding}");
+    }
+}
+
+#[actix_web::test]
+async fn the_limit_of_answers_is_that_of_what_they_unpack_to() {
+    let bomb = gzip(&vec![b'x'; 26 * MIB]);
+    assert!(bomb.len() < MIB);
+    let answer = answer_of(answer_with("Content-Encoding: gzip\r\n", &bomb)).await;
+    assert_eq!((answer.status, answer.body), (200, None));
+}
+
+#[actix_web::test]
+async fn an_answer_that_cannot_be_unpacked_says_nothing_and_is_not_asked_for_again() {
+    let headers = "Content-Encoding: gzip\r\n";
+    let answer = answer_of(answer_with(headers, b"not gzip at all")).await;
+    assert_eq!((answer.status, answer.body), (200, Some(Vec::new())));
+    let empty = answer_of(answer_with(headers, b"")).await;
+    assert_eq!((empty.status, empty.body), (200, Some(Vec::new())));
+    let no_content = "HTTP/1.1 204 No Content\r\nContent-Encoding: br\r\nConnection: close\r\n\r\n";
+    let later = answer_of(no_content).await;
+    assert_eq!((later.status, later.body), (204, Some(Vec::new())));
+}
+
+#[actix_web::test]
+async fn a_compressed_answer_that_breaks_off_is_asked_for_again() {
+    let whole = answer_with("Content-Encoding: gzip\r\n", &gzip(&[b'x'; 1000]));
+    let receiver = Receiver::answering(&whole[..whole.len() - 3]).await;
+    let sender = Sender::new();
+    sender.set_service_url(&receiver.url());
+    let run = sender.deliver(&data_request(0)).await;
+    assert!(matches!(run, Run::Retry { .. }), "{run:?}");
+}
+
+#[actix_web::test]
+async fn answers_are_read_in_the_charset_they_name() {
+    let text = "{\"data\":\"สวัสดี\"}";
+    let utf_16: Vec<u8> = text.encode_utf16().flat_map(u16::to_le_bytes).collect();
+    let headers = "Content-Type: application/json; charset=utf-16le\r\n";
+    let answer = answer_of(answer_with(headers, &utf_16)).await;
+    assert_eq!(answer.body.as_deref(), Some(text.as_bytes()));
+    let headers = format!("{headers}Content-Encoding: gzip\r\n");
+    let answer = answer_of(answer_with(&headers, &gzip(&utf_16))).await;
+    assert_eq!(answer.body.as_deref(), Some(text.as_bytes()));
+}
+
+#[actix_web::test]
+async fn redirects_change_the_method_as_browsers_do() {
+    for (status, method) in [
+        (301, "GET"),
+        (302, "GET"),
+        (303, "GET"),
+        (307, "POST"),
+        (308, "POST"),
+    ] {
+        let last = Receiver::answering(answer("200 OK", "{\"data\":\"x\"}")).await;
+        let answer = answer_of(format!(
+            "HTTP/1.1 {status} Elsewhere\r\nLocation: {}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n",
+            last.url()
+        ))
+        .await;
+        assert_eq!(answer.body.as_deref(), Some(&b"{\"data\":\"x\"}"[..]));
+        let call = last.calls()[0].clone();
+        assert!(
+            call.starts_with(&format!("{method} /callback")),
+            "{status}: {call}"
+        );
+        let has_body = call.ends_with('}');
+        assert_eq!(has_body, method == "POST", "{status}: {call}");
+    }
+}
+
+#[actix_web::test]
+async fn what_is_late_is_given_up_untried_when_its_receiver_has_failed_all_the_while() {
+    let silent = Receiver::silent().await;
+    let mut sender = Sender::impatient();
+    let limit = Duration::from_millis(100);
+    let config = Config {
+        callback_retry_timeout: limit,
+        ..(*sender.context.config).clone()
+    };
+    sender.context.config = Arc::new(config);
+    let late = |persistence| Job {
+        accepted_at: Millis(Millis::now().0 - 1000),
+        ..job(&silent.url(), persistence)
+    };
+    // Nothing is known of the receiver: each is tried.
+    sender.deliver(&late(Persistence::Timed)).await;
+    assert_eq!(silent.calls().len(), 1);
+    tokio::time::sleep(limit).await;
+    assert!(is_failed(&sender.deliver(&late(Persistence::Timed)).await));
+    assert_eq!(silent.calls().len(), 1);
+    // One that is not late is tried, and finds out whether the receiver is back.
+    let young = Job {
+        accepted_at: Millis(Millis::now().0 + 60_000),
+        ..job(&silent.url(), Persistence::Timed)
+    };
+    sender.deliver(&young).await;
+    assert_eq!(silent.calls().len(), 2);
 }
 
 #[actix_web::test]

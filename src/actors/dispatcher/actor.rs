@@ -80,7 +80,7 @@ impl Dispatcher {
             self.meter.ended(outcomes);
         }
         let actions = self.core.handle(Millis::now(), event);
-        self.meter.show(self.core.tally());
+        self.meter.show(self.core.tally(), self.core.dormant());
         let wanted = actions.iter().filter_map(|action| self.seen.wants(action));
         for violation in told.into_iter().chain(wanted) {
             invariants::report(&violation);

@@ -10,7 +10,7 @@ use std::time::Instant;
 use metrics::{Counter, Gauge, Histogram, counter, gauge, histogram};
 
 use crate::cluster::message::{End, Outcome};
-use crate::cluster::{BacklogBoard, OpenJobs};
+use crate::cluster::{BacklogBoard, Dormant, OpenJobs};
 use crate::flows::dispatch::is_of_request;
 use crate::job::{Job, JobId, Millis};
 use crate::store::Release;
@@ -22,6 +22,7 @@ pub(super) struct Meter {
     board: Arc<BacklogBoard>,
     crypto_is_external: bool,
     shown: Tally,
+    dormant: Option<Dormant>,
     outbound_messages: Gauge,
     inbound_messages: Gauge,
     callbacks: Gauge,
@@ -46,6 +47,7 @@ impl Meter {
             board,
             crypto_is_external,
             shown: Tally::default(),
+            dormant: None,
             outbound_messages: gauge!("pending_outbound_mq_messages_total"),
             inbound_messages: gauge!("processing_inbound_mq_messages_total"),
             callbacks: gauge!("pending_client_callbacks_total"),
@@ -62,19 +64,21 @@ impl Meter {
     }
 
     /// Shows what is open now.
-    pub(super) fn show(&mut self, mut tally: Tally) {
+    pub(super) fn show(&mut self, mut tally: Tally, dormant: Option<Dormant>) {
         if !self.crypto_is_external {
             tally.crypto_retries = 0;
         }
-        if tally == self.shown {
+        if tally == self.shown && dormant == self.dormant {
             return;
         }
+        self.dormant = dormant;
         self.move_gauges(tally);
         self.board.set_jobs(Some(OpenJobs {
             outbound_messages: tally.outbound_messages.open as u64,
             inbound_messages: tally.inbound_messages.open as u64,
             callbacks: tally.callbacks.open as u64,
             crypto_retries: tally.crypto_retries as u64,
+            dormant,
         }));
     }
 

@@ -1,6 +1,7 @@
 //! The dispatcher owns the queue of a node: it decides which job runs where.
 
 mod actor;
+mod amount;
 mod core;
 mod ended;
 mod event;

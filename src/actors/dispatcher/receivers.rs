@@ -6,6 +6,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use super::amount::Amount;
+
 /// A receiver gets at most this part of all delivery credit, but at least one.
 const SHARE: u32 = 8;
 /// One whose last delivery failed gets this part, until one succeeds.
@@ -24,12 +26,24 @@ struct Receiver {
     ready: BTreeMap<u64, u64>,
     /// Lanes whose first job may start, but apart.
     ready_apart: BTreeMap<u64, u64>,
+    /// Deliveries in line.
+    waiting: Amount,
+    /// Those of them that are counted as held up.
+    held_up: Amount,
 }
 
 impl Receiver {
     fn is_gone(&self) -> bool {
         let has_ready = !(self.ready.is_empty() && self.ready_apart.is_empty());
-        self.jobs == 0 && self.running == 0 && !has_ready
+        self.jobs == 0 && self.running == 0 && !has_ready && self.waiting.jobs == 0
+    }
+
+    /// Those in line that no worker may start, however much credit there is.
+    fn held_up(&self, credit: u32) -> Amount {
+        match self.doubted || self.running >= share(credit, false) {
+            true => self.waiting,
+            false => Amount::default(),
+        }
     }
 
     fn ready(&self, apart: bool) -> &BTreeMap<u64, u64> {
@@ -64,6 +78,8 @@ pub(super) struct Receivers {
     ready: usize,
     /// Jobs on a worker, of all of them.
     running: u32,
+    /// Deliveries in line whose receiver takes no more.
+    held_up: Amount,
 }
 
 impl Receivers {
@@ -151,6 +167,17 @@ impl Receivers {
         self.running
     }
 
+    /// Deliveries to this receiver join those in line, or leave them.
+    pub(super) fn waiting(&mut self, name: &str, amount: Amount, comes: bool) {
+        self.change(name, |receiver| receiver.waiting.step(amount, comes));
+    }
+
+    /// Deliveries in line that wait for their receiver and not for a worker: it
+    /// has its share under way, or the last one failed.
+    pub(super) fn held_up(&self) -> Amount {
+        self.held_up
+    }
+
     /// How many lanes are ready, with room or without.
     pub(super) fn count(&self) -> usize {
         self.ready
@@ -171,6 +198,9 @@ impl Receivers {
             }
         }
         how(receiver);
+        self.held_up.step(receiver.held_up, false);
+        receiver.held_up = receiver.held_up(self.credit);
+        self.held_up.step(receiver.held_up, true);
         for (apart, open) in opens {
             if let Some((running, turn)) = receiver.place(self.credit, apart) {
                 open.insert((running, turn, name.clone()));

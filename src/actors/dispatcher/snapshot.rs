@@ -27,13 +27,15 @@ pub struct JobCounts {
     pub unsettled: usize,
     /// Wait for an operator, and block their key.
     pub parked: usize,
+    /// Of all these, those that no worker can end now: they wait for an instant,
+    /// a block, an operator or a receiver, or behind one that does.
+    pub dormant: usize,
 }
 
 impl JobCounts {
-    /// Those that workers can end without waiting for time, a block or an
-    /// operator.
+    /// Those that workers can end without waiting for anything else.
     pub fn runnable(&self) -> usize {
-        self.ready + self.waiting + self.assigned + self.unsettled
+        self.total() - self.dormant
     }
 
     /// All open jobs that are known.

@@ -22,6 +22,7 @@ use crate::devnet::command::{StoreArgument, interrupted};
 use crate::devnet::demo;
 use crate::devnet::network::{Network, NetworkOptions, Node, StoreOption};
 use crate::node::Role;
+use crate::output;
 
 /// Requests before the first measurement, so that caches and connections are warm.
 const WARM_UP: u64 = 20;
@@ -130,7 +131,7 @@ pub async fn run(arguments: ExamArguments) -> io::Result<ExitCode> {
             if !result.is_passed() {
                 code = ExitCode::FAILURE;
             }
-            print(arguments.json, result, || line(result));
+            print(arguments.json, result, || line(result))?;
         }
     }
     Ok(code)
@@ -191,7 +192,9 @@ async fn examine(
     let missing = || io::Error::other("the network has no RP");
     let node = network.node(Role::Rp).ok_or_else(missing)?;
     let Some(prepared) = attack::prepare(network, node, attack).await? else {
-        eprintln!("{attack:?}: nobody but the node itself can reach its store; left out");
+        output::note(format_args!(
+            "{attack:?}: nobody but the node itself can reach its store; left out"
+        ));
         return Ok(None);
     };
     let apps = Apps::start(demo::targets_of(network, "bank_statement")?).await?;
@@ -225,7 +228,7 @@ async fn examine(
     let signs = Signs::of(node).await?.since(&before);
     let totals = apps.totals();
     for error in totals.errors.iter().take(5) {
-        eprintln!("{attack:?}: {error}");
+        output::note(format_args!("{attack:?}: {error}"));
     }
     let flows = apps.begun();
     apps.stop().await;

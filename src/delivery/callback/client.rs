@@ -2,16 +2,18 @@
 //! own places only: calls are counted per destination.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Once};
+use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::Mutex;
 use reqwest::header::{CONTENT_TYPE, HeaderName, HeaderValue};
-use reqwest::{Client, Response, Url, redirect};
+use reqwest::{Client, Response, Url};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::config::Config;
+use crate::delivery::failing::Failing;
 use crate::error::{Error, codes};
+use crate::http_client::{self, destination, with_causes};
 
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 /// Largest answer that is read: 25 MiB (spec/http-api.md 4.1).
@@ -21,7 +23,6 @@ const ANSWER_MEMORY: usize = 8 * ANSWER_LIMIT;
 /// Shorter than the 5 s after which common servers close an idle connection,
 /// so that a call seldom meets one that is being closed.
 const IDLE_TIME: Duration = Duration::from_secs(4);
-const MOST_REDIRECTS: usize = 20;
 /// Destinations remembered before idle ones are forgotten.
 const MANY_DESTINATIONS: usize = 1024;
 
@@ -85,6 +86,8 @@ pub struct CallbackClient {
     places: Mutex<HashMap<String, Arc<Semaphore>>>,
     /// Bytes that answers may take.
     memory: Semaphore,
+    /// Receivers as the dispatcher knows them.
+    pub(super) failing: Failing,
 }
 
 impl CallbackClient {
@@ -101,14 +104,9 @@ impl CallbackClient {
     /// # Errors
     /// As [`new`](Self::new).
     pub fn with_limits(config: &Config, limits: CallbackLimits) -> Result<Self, Error> {
-        install_tls_provider();
-        let http = Client::builder()
-            .redirect(redirect::Policy::limited(MOST_REDIRECTS))
-            .referer(false)
-            .no_proxy()
+        let http = http_client::builder(config)
             .pool_idle_timeout(IDLE_TIME)
             .pool_max_idle_per_host(limits.concurrent)
-            .tls_danger_accept_invalid_certs(!config.environment.verifies_certificates())
             .build()
             .map_err(|error| {
                 let message = format!("client of callbacks: {}", with_causes(&error));
@@ -119,6 +117,7 @@ impl CallbackClient {
             limits,
             places: Mutex::default(),
             memory: Semaphore::new(ANSWER_MEMORY),
+            failing: Failing::default(),
         })
     }
 
@@ -194,13 +193,10 @@ impl CallbackClient {
     }
 }
 
-/// Host and port of a URL.
-pub(crate) fn destination(url: &Url) -> String {
-    let port = url.port_or_known_default().unwrap_or_default();
-    format!("{}:{port}", url.host_str().unwrap_or_default())
-}
-
-/// `None` while other answers fill the memory set aside for them.
+/// The body as it is after decompression, which is what is limited: a small
+/// answer may unpack to a huge one. What cannot be unpacked says nothing, like a
+/// body that is no JSON. `None` while other answers fill the memory set aside for
+/// them.
 async fn read(
     mut response: Response,
     keep_body: bool,
@@ -209,7 +205,16 @@ async fn read(
     let mut taken = Vec::new();
     let mut kept = Vec::new();
     let mut length = 0;
-    while let Some(chunk) = response.chunk().await? {
+    let headers = response.headers().clone();
+    loop {
+        let chunk = match response.chunk().await {
+            Ok(Some(chunk)) => chunk,
+            Ok(None) => break,
+            Err(error) if http_client::cannot_be_unpacked(&error) => {
+                return Ok(Some(AnswerBody::Whole(Vec::new())));
+            }
+            Err(error) => return Err(error),
+        };
         length += chunk.len();
         if length > ANSWER_LIMIT {
             return Ok(Some(AnswerBody::TooLarge));
@@ -222,27 +227,7 @@ async fn read(
             kept.extend_from_slice(&chunk);
         }
     }
-    Ok(Some(AnswerBody::Whole(kept)))
-}
-
-/// rustls asks for one provider per process.
-fn install_tls_provider() {
-    static INSTALLED: Once = Once::new();
-    INSTALLED.call_once(|| {
-        // An error says that one is installed already, which is as good.
-        let _ = rustls::crypto::ring::default_provider().install_default();
-    });
-}
-
-/// An error and its causes; reqwest's own text leaves out why.
-pub(crate) fn with_causes(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text = format!("{text}: {error}");
-        cause = error.source();
-    }
-    text
+    Ok(Some(AnswerBody::Whole(http_client::text(&headers, kept))))
 }
 
 #[cfg(test)]

@@ -9,10 +9,10 @@ use serde_json::Value;
 use super::client::{Answer, AnswerBody, CallFailure, CallbackClient};
 use super::{Callback, DataRequestAnswer, DataRequestRef, Persistence, Target};
 use crate::actors::Run;
-use crate::delivery::{backoff, is_out_of_time};
+use crate::delivery::{backoff, is_out_of_time, nominal_delay};
 use crate::error::Error;
-use crate::flows::{request_key, row};
-use crate::job::{Commit, Job, Kind, Millis, NewJob, Table};
+use crate::flows::{request_key, row, state};
+use crate::job::{Commit, Job, Kind, Millis, NewJob, Table, receiver_of};
 use crate::labelled::Labelled;
 use crate::ledger::query;
 use crate::node::Context;
@@ -20,6 +20,8 @@ use crate::node::Context;
 /// When a callback comes back that found its destination busy.
 const BUSY_DELAY: Duration = Duration::from_secs(1);
 const STATUS_WITH_BODY: u16 = 200;
+/// A callback that stood behind another is tried so often, however late it is.
+const LEAST_TRIES: u32 = 3;
 
 /// By status and whether the answer's body was wanted.
 static DURATIONS: LazyLock<Labelled<(u16, bool)>> = LazyLock::new(|| {
@@ -35,7 +37,7 @@ static DURATIONS: LazyLock<Labelled<(u16, bool)>> = LazyLock::new(|| {
 /// Delivers a callback once. Any HTTP answer means delivered.
 ///
 /// # Errors
-/// Temporary ones of the store, which has the receiver's URL.
+/// Those of the store, which has the receiver's URL.
 pub async fn run_deliver(
     context: &Context,
     client: &CallbackClient,
@@ -49,6 +51,19 @@ pub async fn run_deliver(
         );
         return Ok(Run::Commit(Commit::nothing()));
     }
+    let limit = context.config.callback_retry_timeout;
+    let receiver = receiver_of(job.key());
+    if callback.persistence == Persistence::Timed
+        && client.failing.has_failed_for(receiver, limit)
+        && job.accepted_at.until(Millis::now()) > limit
+    {
+        counter!("client_callback_timeouts_total").increment(1);
+        let reason = format!(
+            "given up after {} tries: its receiver has failed all the while",
+            job.tries
+        );
+        return Ok(Run::Commit(Commit::failed(reason)));
+    }
     let Some(url) = url(context, &callback.target).await? else {
         tracing::info!(callback = callback.id, receiver = ?callback.target, "no callback URL set");
         return Ok(Run::Commit(Commit::nothing()));
@@ -60,6 +75,7 @@ pub async fn run_deliver(
         .await;
     Ok(match called {
         Ok(answer) => {
+            client.failing.succeeded(receiver);
             let duration = started.elapsed().as_secs_f64() * 1000.0;
             DURATIONS.record(&(answer.status, wants_answer), duration);
             Run::Commit(delivered(&callback, answer))
@@ -73,8 +89,8 @@ pub async fn run_deliver(
             Run::Commit(Commit::failed(reason))
         }
         Err(CallFailure::Transport(reason)) => {
+            client.failing.failed(receiver);
             counter!("client_callback_fails_total").increment(1);
-            let limit = context.config.callback_retry_timeout;
             try_again(&callback.persistence, job, limit, reason)
         }
     })
@@ -82,20 +98,16 @@ pub async fn run_deliver(
 
 /// Where the callback goes now; `None` if the client application set no URL.
 async fn url(context: &Context, target: &Target) -> Result<Option<String>, Error> {
-    let stored = match target {
-        Target::Url(url) => return Ok(Some(url.clone())),
-        Target::Setting { role, name } => context.state.get(Table::CallbackUrl, role, name).await?,
+    match target {
+        Target::Url(url) => Ok(Some(url.clone())),
+        Target::Setting { role, name } => {
+            state::load_text(context, Table::CallbackUrl, role, name).await
+        }
         Target::Service {
             node_id,
             service_id,
-        } => {
-            context
-                .state
-                .get(Table::ServiceUrl, node_id, service_id)
-                .await?
-        }
-    };
-    Ok(stored.map(|url| String::from_utf8_lossy(&url).into_owned()))
+        } => state::load_text(context, Table::ServiceUrl, node_id, service_id).await,
+    }
 }
 
 /// Whether a repeat is of no use: its request has ended. If that cannot be
@@ -158,13 +170,24 @@ fn answer_job(callback_id: &str, request: &DataRequestRef, answer: Answer) -> Ne
     NewJob::new(Kind::AsCallbackAnswer, key, &payload).source(format!("answer:{callback_id}"))
 }
 
+/// Whether a callback that is tried for a limited time is not tried again. The
+/// time in which one stood behind an earlier one of its line counts like tries of
+/// its own: otherwise the last of a line would come when its client has long
+/// given the request up.
+fn is_given_up(job: &Job, limit: Duration) -> bool {
+    let stood_behind = job.prev != 0;
+    let next = nominal_delay(job.tries);
+    let is_late = job.accepted_at.until(Millis::now()) + next > limit;
+    is_out_of_time(job, limit) || (stood_behind && is_late && job.tries + 1 >= LEAST_TRIES)
+}
+
 fn try_again(persistence: &Persistence, job: &Job, limit: Duration, reason: String) -> Run {
     let after = backoff(job.tries);
     match persistence {
         Persistence::Single => Run::Commit(Commit::failed(reason)),
         Persistence::UntilRequestEnds { .. } => Run::Retry { after, reason },
         Persistence::Timed => {
-            if is_out_of_time(job, limit) {
+            if is_given_up(job, limit) {
                 counter!("client_callback_timeouts_total").increment(1);
                 let seconds = job.accepted_at.until(Millis::now()).as_secs();
                 let tries = job.tries + 1;
@@ -173,5 +196,33 @@ fn try_again(persistence: &Persistence, job: &Job, limit: Duration, reason: Stri
             }
             Run::Retry { after, reason }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn waiting(age: u64, prev: u64, tries: u32) -> Job {
+        Job {
+            new: NewJob::new(Kind::DeliverCallback, "callback:a r1", &()),
+            seq: 9,
+            prev,
+            attempt: 1,
+            tries,
+            strikes: 0,
+            parked: false,
+            accepted_at: Millis(Millis::now().0 - age * 1000),
+        }
+    }
+
+    #[test]
+    fn a_callback_that_stood_behind_another_has_three_tries_when_its_time_is_up() {
+        let limit = Duration::from_secs(600);
+        let is_given_up = |age, prev, tries| is_given_up(&waiting(age, prev, tries), limit);
+        assert!(!is_given_up(700, 8, 1) && is_given_up(700, 8, 2));
+        // One that stood behind nobody: its node was down.
+        assert!(!is_given_up(700, 0, 2) && is_given_up(700, 0, 8));
+        assert!(!is_given_up(100, 8, 2), "its time is not up");
     }
 }

@@ -1,8 +1,10 @@
 //! Three client applications (a bank's, an identity provider's, a data
 //! source's) that know nothing of a node but its HTTP API v6.
 
+mod answer;
 mod client;
 mod event;
+mod manners;
 mod receiver;
 mod record;
 
@@ -15,7 +17,8 @@ use serde_json::{Value, json};
 use tokio::sync::Semaphore;
 
 pub use client::{ApiClient, CallCounts};
-pub use record::{Ending, Record, Seen, Totals};
+pub use manners::Manners;
+pub use record::{Ending, Record, Seen, Took, Totals};
 
 use crate::crypto::signature;
 use receiver::Receiver;
@@ -67,11 +70,20 @@ pub enum Attempted {
 }
 
 impl Apps {
-    /// Starts the applications' HTTP server and tells the nodes its URLs.
+    /// Starts the applications' HTTP server and tells the nodes its URLs. They
+    /// answer callbacks plainly.
     ///
     /// # Errors
     /// When a node does not become ready or refuses the set-up.
     pub async fn start(targets: Targets) -> io::Result<Self> {
+        Self::start_with(targets, Manners::Plain).await
+    }
+
+    /// The same, with other manners.
+    ///
+    /// # Errors
+    /// As [`start`](Self::start).
+    pub async fn start_with(targets: Targets, manners: Manners) -> io::Result<Self> {
         let record = Arc::new(Record::default());
         let rp = ApiClient::new(targets.rp.clone())?.acting(targets.rp_id.clone());
         let idp = ApiClient::new(targets.idp.clone())?.acting(Some(targets.idp_id.clone()));
@@ -79,7 +91,7 @@ impl Apps {
         for client in [&rp, &idp, &as_] {
             client.wait_until_ready(READY_PATIENCE).await?;
         }
-        let receiver = Receiver::start(record.clone(), idp.clone(), as_.clone()).await?;
+        let receiver = Receiver::start(record.clone(), idp.clone(), as_.clone(), manners).await?;
         let apps = Self {
             targets,
             rp,

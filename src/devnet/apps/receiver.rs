@@ -1,20 +1,29 @@
 //! The applications' HTTP server: receives callbacks and acts on them.
 
+use std::collections::HashMap;
 use std::io;
-use std::net::{SocketAddr, TcpListener};
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::os::fd::AsFd;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use actix_web::dev::ServerHandle;
-use actix_web::{App, HttpRequest, HttpResponse, HttpServer, web};
+use actix_web::{App, HttpRequest, HttpResponse, HttpServer, rt, web};
 use openssl::sha::sha256;
+use parking_lot::Mutex;
 use serde_json::{Value, json};
 
+use super::answer::{Answer, redirect};
 use super::client::ApiClient;
 use super::data_of;
 use super::event::event_of;
+use super::manners::{Manner, Manners};
 use super::record::{Ending, Record};
 
 const BODY_LIMIT: usize = 32 * 1024 * 1024;
+/// How long an application keeps a client waiting that gets no answer.
+const SILENCE: Duration = Duration::from_secs(1);
 
 /// The running server.
 pub struct Receiver {
@@ -27,14 +36,27 @@ struct Shared {
     idp: ApiClient,
     as_: ApiClient,
     base: String,
+    manners: Manners,
+    /// Callbacks that came so far.
+    callbacks: AtomicU64,
+    /// Answers that clients were sent elsewhere for, by the callback's number.
+    elsewhere: Mutex<HashMap<u64, (Answer, Manner)>>,
 }
+
+/// The socket of a connection, so that it can be closed without an answer.
+struct Socket(TcpStream);
 
 impl Receiver {
     /// Listens on a free port of the loopback address.
     ///
     /// # Errors
     /// When no port can be had.
-    pub async fn start(record: Arc<Record>, idp: ApiClient, as_: ApiClient) -> io::Result<Self> {
+    pub async fn start(
+        record: Arc<Record>,
+        idp: ApiClient,
+        as_: ApiClient,
+        manners: Manners,
+    ) -> io::Result<Self> {
         let listener = TcpListener::bind(("127.0.0.1", 0))?;
         let address = listener.local_addr()?;
         let base = format!("http://{address}");
@@ -43,12 +65,24 @@ impl Receiver {
             idp,
             as_,
             base,
+            manners,
+            callbacks: AtomicU64::new(0),
+            elsewhere: Mutex::default(),
         });
         let server = HttpServer::new(move || {
             App::new()
                 .app_data(shared.clone())
                 .app_data(web::PayloadConfig::new(BODY_LIMIT))
+                .route("/answer/{number}", web::get().to(answer_elsewhere))
+                .route("/moved/{role}", web::post().to(moved))
                 .route("/{role}", web::post().to(callback))
+        })
+        .on_connect(|connection, kept| {
+            let stream = connection.downcast_ref::<rt::net::TcpStream>();
+            let socket = stream.map(|stream| stream.as_fd().try_clone_to_owned());
+            if let Some(Ok(socket)) = socket {
+                kept.insert(Socket(TcpStream::from(socket)));
+            }
         })
         .workers(1)
         .disable_signals()
@@ -83,38 +117,130 @@ fn identity(request: &HttpRequest, body: &[u8]) -> String {
     }
 }
 
+/// A callback, in the manner that is its turn.
 async fn callback(
     role: web::Path<String>,
     request: HttpRequest,
     bytes: web::Bytes,
     shared: web::Data<Shared>,
 ) -> HttpResponse {
-    let id = identity(&request, &bytes);
-    let is_new = shared.record.callback(&id);
-    let Ok(body) = serde_json::from_slice::<Value>(&bytes) else {
-        shared
-            .record
-            .fail(format!("{role}: a callback that is no JSON"));
-        return HttpResponse::NoContent().finish();
-    };
-    shared.record.event(event_of(&role, &body), &id);
-    let kind = body["type"].as_str().unwrap_or_default();
-    let request_id = body["request_id"].as_str().unwrap_or_default().to_owned();
-    match (role.as_str(), kind) {
-        ("rp", "request_status") => status(&shared.record, &request_id, &body),
-        (_, "error") => shared
-            .record
-            .fail(format!("{role}: error callback: {body}")),
-        ("idp", "incoming_request") if is_new => answer_consent(shared, request_id),
-        ("as", "data_request") => return answer_data(shared, request_id, &body, is_new),
-        (_, kind) if kind.ends_with("_result") => result(&shared.record, &request_id, body),
-        _ => {}
+    let number = shared.callbacks.fetch_add(1, Ordering::Relaxed);
+    let manner = shared.manners.of(number);
+    match manner.redirect {
+        // With its body, so that nothing has been taken here.
+        Some(status @ (307 | 308)) => {
+            let to = format!("{}/moved/{role}?number={number}", shared.base);
+            redirect(status, &to)
+        }
+        // Without its body: it has been taken here, and its answer is elsewhere.
+        Some(status) => {
+            let answer = take(&role, &request, &bytes, &shared, &manner).await;
+            let to = format!("{}/answer/{number}", shared.base);
+            shared.elsewhere.lock().insert(number, (answer, manner));
+            redirect(status, &to)
+        }
+        None => {
+            let answer = take(&role, &request, &bytes, &shared, &manner).await;
+            answer.respond(&manner)
+        }
     }
-    HttpResponse::NoContent().finish()
 }
 
-fn status(record: &Record, request_id: &str, body: &Value) {
+#[derive(serde::Deserialize)]
+struct Moved {
+    number: u64,
+}
+
+/// A callback that was sent here with its body.
+async fn moved(
+    role: web::Path<String>,
+    request: HttpRequest,
+    bytes: web::Bytes,
+    shared: web::Data<Shared>,
+    moved: web::Query<Moved>,
+) -> HttpResponse {
+    let manner = shared.manners.of(moved.number);
+    let answer = take(&role, &request, &bytes, &shared, &manner).await;
+    answer.respond(&manner)
+}
+
+/// The answer to a callback that was sent here without its body.
+async fn answer_elsewhere(number: web::Path<u64>, shared: web::Data<Shared>) -> HttpResponse {
+    match shared.elsewhere.lock().remove(&number) {
+        Some((answer, manner)) => answer.respond(&manner),
+        None => HttpResponse::NotFound().finish(),
+    }
+}
+
+async fn take(
+    role: &str,
+    request: &HttpRequest,
+    bytes: &[u8],
+    shared: &web::Data<Shared>,
+    manner: &Manner,
+) -> Answer {
+    let id = identity(request, bytes);
+    let is_new = shared.record.callback(&id);
+    let answer = match serde_json::from_slice::<Value>(bytes) {
+        Ok(body) => act(role, &body, &id, is_new, shared, manner),
+        Err(_) => {
+            let problem = format!("{role}: a callback that is no JSON");
+            shared.record.fail(problem);
+            Answer::Nothing
+        }
+    };
+    rt::time::sleep(manner.late).await;
+    if manner.silent && is_new {
+        rt::time::sleep(SILENCE).await;
+        if let Some(Socket(socket)) = request.conn_data::<Socket>() {
+            // One that is closed already is as silent.
+            let _ = socket.shutdown(Shutdown::Both);
+        }
+    }
+    answer
+}
+
+fn act(
+    role: &str,
+    body: &Value,
+    id: &str,
+    is_new: bool,
+    shared: &web::Data<Shared>,
+    manner: &Manner,
+) -> Answer {
+    let record = &shared.record;
+    record.event(event_of(role, body), id);
+    let kind = body["type"].as_str().unwrap_or_default();
+    let request_id = body["request_id"].as_str().unwrap_or_default().to_owned();
+    match (role, kind) {
+        ("rp", "request_status") => status(record, &request_id, body, is_new),
+        // The second answer of an AS is refused, whichever that is.
+        ("as", "error") if record.is_answered_twice(&request_id) => {}
+        (_, "error") => record.fail(format!("{role}: error callback: {body}")),
+        ("idp", "incoming_request") if is_new => {
+            answer_consent(shared.clone(), request_id, manner.twice);
+        }
+        ("as", "data_request") => {
+            return answer_data(shared, request_id, body, is_new, manner.twice);
+        }
+        (_, kind) if kind.ends_with("_result") => result(record, &request_id, body.clone()),
+        _ => {}
+    }
+    match manner.coding {
+        super::manners::Coding::Identity => Answer::Nothing,
+        // A status is all that is asked for; a body must not harm.
+        _ => Answer::Json(json!({"heard": kind})),
+    }
+}
+
+fn status(record: &Record, request_id: &str, body: &Value, is_new: bool) {
     let status = body["status"].as_str().unwrap_or_default();
+    if is_new && record.has_heard_of_the_end(request_id) {
+        record.fail(format!("told after the end of its request: {body}"));
+    }
+    if body["closed"] == json!(true) || body["timed_out"] == json!(true) {
+        record.heard_of_the_end(request_id);
+    }
     if body["closed"] == json!(true) {
         let ending = match status {
             "completed" => Ending::Completed,
@@ -143,8 +269,8 @@ fn result(record: &Record, request_id: &str, body: Value) {
     }
 }
 
-/// The IdP's user accepts.
-fn answer_consent(shared: web::Data<Shared>, request_id: String) {
+/// The IdP's user accepts; some applications send that twice.
+fn answer_consent(shared: web::Data<Shared>, request_id: String, twice: bool) {
     let body = json!({
         "reference_id": format!("idp-{request_id}"),
         "callback_url": format!("{}/idp", shared.base),
@@ -154,36 +280,53 @@ fn answer_consent(shared: web::Data<Shared>, request_id: String) {
         "status": "accept",
         "signature": "signed by the user",
     });
-    actix_web::rt::spawn(async move {
-        post_answer(&shared.idp, "/v6/idp/response", &body, &shared.record).await;
+    rt::spawn(async move {
+        let path = "/v6/idp/response";
+        post_answer(&shared.idp, path, &body, &shared.record).await;
+        if twice {
+            // Answered like the first, or refused because the request has ended.
+            let again = shared.idp.post(path, &body).await;
+            if let Err(error) = again {
+                shared.record.fail(error);
+            }
+        }
     });
 }
 
-/// The AS gives the data at once or by a call of its own, half of the requests each.
+/// The AS gives the data at once or by a call of its own, half of the requests
+/// each; some applications do both.
 fn answer_data(
-    shared: web::Data<Shared>,
+    shared: &web::Data<Shared>,
     request_id: String,
     body: &Value,
     is_new: bool,
-) -> HttpResponse {
+    twice: bool,
+) -> Answer {
     let data = data_of(&request_id);
     let last_digit = request_id.bytes().last().unwrap_or_default();
-    if last_digit.is_multiple_of(2) {
-        return HttpResponse::Ok().json(json!({"data": data}));
-    }
-    if is_new {
+    let at_once = last_digit.is_multiple_of(2);
+    if is_new && (!at_once || twice) {
         let service = body["service_id"].as_str().unwrap_or_default();
         let path = format!("/v6/as/data/{request_id}/{service}");
+        let reference = format!("as-{request_id}");
+        if at_once {
+            shared.record.answers_twice(&request_id);
+            shared.record.put_in_doubt(&reference);
+        }
         let call = json!({
-            "reference_id": format!("as-{request_id}"),
+            "reference_id": reference,
             "callback_url": format!("{}/as", shared.base),
             "data": data,
         });
-        actix_web::rt::spawn(async move {
+        let shared = shared.clone();
+        rt::spawn(async move {
             post_answer(&shared.as_, &path, &call, &shared.record).await;
         });
     }
-    HttpResponse::NoContent().finish()
+    match at_once {
+        true => Answer::Json(json!({"data": data})),
+        false => Answer::Nothing,
+    }
 }
 
 async fn post_answer(client: &ApiClient, path: &str, body: &Value, record: &Record) {

@@ -9,6 +9,7 @@ use serde_json::Value;
 use tokio::sync::{OnceCell, oneshot};
 
 use crate::devnet::report::{Durations, Percentiles};
+use crate::job::Millis;
 
 const MOST_ERRORS: usize = 100;
 
@@ -34,6 +35,20 @@ pub struct Seen {
     /// Every event an application was told of, with the identities under which
     /// it came.
     pub events: BTreeMap<String, BTreeSet<String>>,
+    /// When each verified request had been, and how long that took.
+    pub took: BTreeMap<String, Took>,
+    /// Requests that the AS's application answered twice, in different ways: the
+    /// ledger refuses one of the answers.
+    pub answered_twice: BTreeSet<String>,
+}
+
+/// The time of a request from its call to its data read back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Took {
+    /// When it ended, by the wall clock.
+    pub until: Millis,
+    /// How long it took.
+    pub time: Duration,
 }
 
 /// Sums so far.
@@ -68,6 +83,7 @@ struct Inner {
     ended: HashMap<String, Ending>,
     results: HashMap<String, oneshot::Sender<Value>>,
     in_doubt: HashSet<String>,
+    told_of_end: HashSet<String>,
 }
 
 /// Shared by the three applications.
@@ -128,6 +144,9 @@ impl Record {
     pub fn verified(&self, request_id: &str, took: Duration) {
         let mut inner = self.inner.lock();
         inner.story.verified.insert(request_id.to_owned());
+        let until = Millis::now();
+        let took_it = Took { until, time: took };
+        inner.story.took.insert(request_id.to_owned(), took_it);
         inner.totals.verified += 1;
         inner.complete.record(took);
     }
@@ -149,6 +168,27 @@ impl Record {
     /// Whether a call with this reference id was made again.
     pub fn is_in_doubt(&self, reference_id: &str) -> bool {
         self.inner.lock().in_doubt.contains(reference_id)
+    }
+
+    /// The AS's application answers this request twice.
+    pub fn answers_twice(&self, request_id: &str) {
+        let mut inner = self.inner.lock();
+        inner.story.answered_twice.insert(request_id.to_owned());
+    }
+
+    /// Whether it has done so.
+    pub fn is_answered_twice(&self, request_id: &str) -> bool {
+        self.inner.lock().story.answered_twice.contains(request_id)
+    }
+
+    /// The RP's application was told that this request has ended.
+    pub fn heard_of_the_end(&self, request_id: &str) {
+        self.inner.lock().told_of_end.insert(request_id.to_owned());
+    }
+
+    /// Whether it was: nothing new may be told of the request after that.
+    pub fn has_heard_of_the_end(&self, request_id: &str) -> bool {
+        self.inner.lock().told_of_end.contains(request_id)
     }
 
     /// A request has ended; it may do so before its 202 has been read.

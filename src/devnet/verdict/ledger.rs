@@ -1,6 +1,6 @@
 //! What the ledger's blocks say.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 
 use futures_util::{StreamExt, TryStreamExt};
@@ -62,6 +62,24 @@ fn job_of(transaction: &BlockTransaction) -> String {
             format!("{method} {params} of {signer}")
         }
     }
+}
+
+/// The transactions but for those that the ledger refused because their AS had
+/// answered before: one for each request that its application answered twice.
+pub(super) fn without_second_answers(
+    transactions: &[BlockTransaction],
+    answered_twice: &BTreeSet<String>,
+) -> Vec<BlockTransaction> {
+    let mut left = answered_twice.clone();
+    let mut is_second = |transaction: &BlockTransaction| {
+        let request_id = transaction.param::<String>("request_id");
+        transaction.method == "CreateAsResponse"
+            && !transaction.success
+            && request_id.is_some_and(|request_id| left.remove(&request_id))
+    };
+    let transactions = transactions.iter();
+    let rest = transactions.filter(|transaction| !is_second(transaction));
+    rest.cloned().collect()
 }
 
 /// Jobs with more than one transaction.

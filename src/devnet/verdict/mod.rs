@@ -5,16 +5,20 @@
 
 mod ledger;
 mod stores;
+mod waiting;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use serde::{Serialize, Serializer};
 
 use super::apps::Seen;
+use super::mq_record::Noted;
 use crate::ledger::BlockTransaction;
 
 pub use ledger::read_transactions;
 pub use stores::{Left, read_store};
+pub use waiting::{Absence, MessageCounts, Place, Slowest, message_counts};
 
 /// Resident memory a process of a node may use in a demo, in MB (10^6 bytes).
 /// An idle one uses some 25, one with a million queued jobs 750.
@@ -48,6 +52,14 @@ pub struct Evidence {
     pub contradictions: BTreeSet<String>,
     /// Violations of invariants that the nodes noticed themselves.
     pub violations: u64,
+    /// What each node's message queue service wrote down.
+    pub messages: BTreeMap<String, Vec<Noted>>,
+    /// What each node needs to take its messages.
+    pub places: Vec<Place>,
+    /// When something was away.
+    pub absences: Vec<Absence>,
+    /// How often a message that is not acknowledged is transmitted again.
+    pub repetition: Duration,
     /// What could not be looked at, and so cannot have been found right.
     pub unseen: Vec<String>,
 }
@@ -85,11 +97,12 @@ impl Serialize for Guarantees {
 
 /// Judges.
 pub fn judge(evidence: &Evidence) -> Guarantees {
-    let transactions = evidence.transactions.as_slice();
+    let twice = &evidence.seen.answered_twice;
+    let transactions = ledger::without_second_answers(&evidence.transactions, twice);
     Guarantees([
         accepted_once(evidence),
-        ledger::out_of_order(transactions),
-        committed_once(evidence),
+        ledger::out_of_order(&transactions),
+        committed_once(evidence, &transactions),
         nothing_lost(evidence),
         evidence.contradictions.iter().cloned().collect(),
         bounded(evidence),
@@ -136,8 +149,8 @@ fn has_ended_before_the_next(evidence: &Evidence, request_id: &str) -> bool {
         .any(|creation| creation > end)
 }
 
-fn committed_once(evidence: &Evidence) -> Vec<String> {
-    let mut findings = ledger::twice(&evidence.transactions);
+fn committed_once(evidence: &Evidence, transactions: &[BlockTransaction]) -> Vec<String> {
+    let mut findings = ledger::twice(transactions);
     for (event, ids) in &evidence.seen.events {
         if ids.len() > 1 {
             findings.push(format!("{event} came under {} identities", ids.len()));
@@ -167,6 +180,7 @@ fn nothing_lost(evidence: &Evidence) -> Vec<String> {
         );
     }
     findings.extend(evidence.unseen.iter().cloned());
+    findings.extend(waiting::findings(evidence));
     findings
 }
 

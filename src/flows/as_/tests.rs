@@ -362,6 +362,24 @@ async fn the_application_is_asked_once_however_often_the_rp_asks() {
 }
 
 #[tokio::test]
+async fn an_application_that_refused_is_not_asked_again() {
+    let node = an_as();
+    let request = recorded_request();
+    let first = receive(&node, &request).await;
+    assert_eq!(of_kind(&first.jobs, Kind::DeliverCallback).len(), 1);
+    let answer = DataRequestAnswer {
+        request: reference(&request),
+        status: 500,
+        body: Some(Vec::new()),
+    };
+    let job = job(NewJob::new(Kind::AsCallbackAnswer, "request:r", &answer));
+    let dropped = callback_answer::handle(&node.context, &job).await.unwrap();
+    node.commit(&dropped);
+    assert!(!is_pending(&node));
+    assert_eq!(receive(&node, &request).await.jobs, vec![]);
+}
+
+#[tokio::test]
 async fn the_application_is_asked_once_for_a_service_that_is_named_many_times() {
     let node = an_as();
     let mut request = recorded_request();

@@ -2,10 +2,12 @@
 
 use serde_json::{Map, Value};
 
-use super::response_created::{Answered, Content};
-use super::{ROLE, dcontract, respond};
+use super::ROLE;
+use super::contract_checked::refuse;
+use super::dcontract::{self, Contract};
+use super::told::Told;
 use crate::delivery::callback::{Persistence, Target, callback_job, error_job};
-use crate::error::{Error, codes};
+use crate::error::{Error, Refusal, codes, settled};
 use crate::flows::integrity::{Consent, check_consent, check_requester, require};
 use crate::flows::{Received, row};
 use crate::job::{Commit, Job, NewJob, Table, Write};
@@ -19,14 +21,15 @@ const URL_NAME: &str = "incoming_request_url";
 
 /// Handler of `idp.consent_request`. A request that fails its checks is kept
 /// until it ends, but never in place of another one, and not shown to the
-/// client application.
+/// client application. One that passed them before changes nothing, however much
+/// later it comes again.
 ///
 /// # Errors
 /// Those of ledger, store and signing; those of the payload.
 pub async fn handle(context: &Context, job: &Job) -> Result<Commit, Error> {
     let received: Received = job.payload()?;
     let node_id = received.receiver_node_id.as_str();
-    let Message::ConsentRequest(request) = parse(&received.message)? else {
+    let Message::ConsentRequest(request) = received.message()? else {
         return Ok(Commit::nothing());
     };
     let detail = query::request_detail(context.ledger.as_ref(), &request.request_id, None).await?;
@@ -38,50 +41,78 @@ pub async fn handle(context: &Context, job: &Job) -> Result<Commit, Error> {
     if detail.has_ended() {
         return Ok(commit);
     }
-    if let Err(error) = check_requester(&detail, &request.rp_id) {
-        commit.job(failure(node_id, &request, &error));
+    if let Err(refusal) = settled(check_requester(&detail, &request.rp_id))? {
+        commit.job(failure(node_id, &request, &refusal));
         return Ok(commit);
     }
     let record = row(node_id, &request.request_id);
-    let checked = check(node_id, &request, &detail);
+    let checked = settled(check(node_id, &request, &detail))?;
+    if checked.is_ok() && Told::load(context, &record).await?.is_some() {
+        return Ok(commit);
+    }
     if checked.is_ok() || is_new(context, &record).await? {
         let message = received.message.clone().into_bytes();
-        commit.write(Write::put(Table::ConsentRequest, record, message));
+        commit.write(Write::put(Table::ConsentRequest, &record, message));
     }
-    if let Err(error) = checked {
-        commit.job(failure(node_id, &request, &error));
+    if let Err(refusal) = checked {
+        commit.job(failure(node_id, &request, &refusal));
         return Ok(commit);
     }
-    if dcontract::applies(&context.config, &request)
-        && let Err(reason) = dcontract::check(&context.config, &request.request_message).await
-    {
-        tracing::warn!(request_id = %request.request_id, %reason, "contract of a request is refused");
-        commit.merge(refuse_contract(context, node_id, &request).await?);
-        let error = codes::REQUEST_INTEGRITY_CHECK_FAILED.into();
-        commit.job(failure(node_id, &request, &error));
+    if !dcontract::applies(&context.config, &request) {
+        let shown = show(context, node_id, &request, &detail).await?;
+        if !shown.jobs.is_empty() {
+            commit.write(Told::All.save(&record));
+        }
+        commit.merge(shown);
         return Ok(commit);
     }
-    if context
+    let contract = Contract {
+        node_id: node_id.to_owned(),
+        request_id: request.request_id.clone(),
+        verified: 0,
+    };
+    match dcontract::places(&request.request_message).as_deref() {
+        Ok([first, ..]) => {
+            let updates = Vec::new();
+            commit.write(Told::Not { updates }.save(&record));
+            commit.job(contract.fetch(first));
+        }
+        Ok([]) => {}
+        Err(reason) => {
+            let reason = reason.to_string();
+            commit.merge(refuse(context, node_id, &request, &reason).await?);
+            commit.write(Told::All.save(&record));
+        }
+    }
+    Ok(commit)
+}
+
+/// Tells the client application of the request, if it wants to know.
+///
+/// # Errors
+/// Temporary when the store does not answer.
+pub(super) async fn show(
+    context: &Context,
+    node_id: &str,
+    request: &ConsentRequest,
+    detail: &RequestDetail,
+) -> Result<Commit, Error> {
+    let mut commit = Commit::nothing();
+    let url = context
         .state
         .get(Table::CallbackUrl, ROLE, URL_NAME)
-        .await?
-        .is_none()
-    {
+        .await?;
+    if url.is_none() {
         tracing::warn!(request_id = %request.request_id, "no {URL_NAME} is set: nobody is told of this request");
         return Ok(commit);
     }
-    commit.job(incoming_request(node_id, &request, &detail));
+    commit.job(incoming_request(node_id, request, detail));
     Ok(commit)
 }
 
 async fn is_new(context: &Context, record: &str) -> Result<bool, Error> {
     let kept = context.state.get(Table::ConsentRequest, record, "").await?;
     Ok(kept.is_none())
-}
-
-fn parse(message: &str) -> Result<Message, Error> {
-    serde_json::from_str(message)
-        .map_err(|error| Error::with_message(codes::MALFORMED_MESSAGE_FORMAT, error.to_string()))
 }
 
 fn check(node_id: &str, request: &ConsentRequest, detail: &RequestDetail) -> Result<(), Error> {
@@ -99,37 +130,7 @@ fn check(node_id: &str, request: &ConsentRequest, detail: &RequestDetail) -> Res
     require(detail.idp_id_list.iter().any(|idp_id| idp_id == node_id))
 }
 
-/// The node's own error answer to a request whose contract it could not verify.
-async fn refuse_contract(
-    context: &Context,
-    node_id: &str,
-    request: &ConsentRequest,
-) -> Result<Commit, Error> {
-    let answered = Answered {
-        node_id: node_id.to_owned(),
-        request_id: request.request_id.clone(),
-        rp_id: request.rp_id.clone(),
-        content: Content::Error(dcontract::ERROR_CODE),
-        reply: None,
-        call: None,
-    };
-    match respond::transaction(context, &answered, respond::error_params(&answered)).await {
-        Err(error) if !error.is_temporary() => {
-            let mut commit = Commit::nothing();
-            commit.job(error_job(
-                ROLE,
-                Some(node_id),
-                "idp.createContractErrorResponse",
-                Some(&request.request_id),
-                &error,
-            ));
-            Ok(commit)
-        }
-        other => other,
-    }
-}
-
-fn failure(node_id: &str, request: &ConsentRequest, error: &Error) -> NewJob {
+pub(super) fn failure(node_id: &str, request: &ConsentRequest, error: &Refusal) -> NewJob {
     let request_id = Some(request.request_id.as_str());
     error_job(ROLE, Some(node_id), ACTION, request_id, error)
 }

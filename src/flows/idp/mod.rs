@@ -1,13 +1,15 @@
 //! What an IdP does (spec/flows.md 3).
 
 pub mod consent_request;
-mod dcontract;
+pub mod contract_checked;
+pub mod dcontract;
 pub mod error_response;
 pub mod identity_modified;
 pub mod padded_hash;
 pub mod request_update;
 pub mod respond;
 pub mod response_created;
+mod told;
 
 #[cfg(test)]
 mod tests;

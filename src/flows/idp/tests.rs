@@ -1,22 +1,24 @@
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
 
+use super::dcontract::Contract;
 use super::response_created::{Answered, Content};
 use super::*;
+use crate::actors::Run;
 use crate::crypto::{hash, test_key};
 use crate::delivery::callback::{Callback, Persistence, Target};
+use crate::delivery::contract::{ContractClient, run_fetch};
 use crate::delivery::message::OutboundMessage;
 use crate::delivery::transaction::{Continuation, Fate, Transact};
-use crate::flows::replay_tests;
 use crate::flows::reply::Reply;
 use crate::flows::testing::{
-    TestNode, callbacks, continuation, message_job, of_kind, params, scenario, transactions,
+    self, TestNode, callbacks, continuation, message_job, of_kind, params, scenario, transactions,
 };
-use crate::job::{Commit, Kind, Table, Write, codec};
+use crate::flows::{RequestUpdate, replay_tests};
+use crate::job::{Commit, Kind, NewJob, Outcome, Pool, Table, Write, codec};
 use crate::node::Role;
 
 const GROUP: &str = "aaaaa-bbbbb";
@@ -558,6 +560,7 @@ fn contract_request(text: &str) -> ConsentRequest {
     request
 }
 
+/// A contract comes; the job that fetches its documents, if there is one.
 async fn receive_contract(node: &TestNode, text: &str) -> Commit {
     let request = contract_request(text);
     let hash = hash::request_message_hash(text, &request.request_message_salt);
@@ -566,13 +569,43 @@ async fn receive_contract(node: &TestNode, text: &str) -> Commit {
     receive(node, &request).await
 }
 
+/// Runs what follows until nothing is left to be fetched; the last commit.
+async fn check_contract(node: &TestNode, commit: Commit) -> Commit {
+    let client = ContractClient::new(&node.context.config).unwrap();
+    let mut commit = commit;
+    loop {
+        let mut jobs = commit.jobs.iter();
+        let next =
+            jobs.find(|job| matches!(job.kind, Kind::FetchContract | Kind::IdpContractChecked));
+        let Some(next) = next.cloned().map(testing::job) else {
+            return commit;
+        };
+        commit = match next.kind() {
+            Kind::FetchContract => match run_fetch(&node.context, &client, &next).await {
+                Ok(Run::Commit(commit)) => commit,
+                other => panic!("{other:?}"),
+            },
+            _ => contract_checked::handle(&node.context, &next)
+                .await
+                .unwrap(),
+        };
+        node.commit(&commit);
+    }
+}
+
 #[tokio::test]
 async fn a_contract_is_shown_when_every_document_is_the_agreed_one() {
     let node = idp();
     let url = documents(DOCUMENT).await;
     let hash = hex::encode(hash::sha256(&["contract"])).to_uppercase();
     let text = format!("Please sign\n{url}/a/{hash}\nand\n{url}/b/{hash}?x=1");
-    let commit = receive_contract(&node, &text).await;
+    let received = receive_contract(&node, &text).await;
+    assert_eq!(
+        callbacks(&received.jobs),
+        vec![],
+        "not before it is verified"
+    );
+    let commit = check_contract(&node, received).await;
     let made = callbacks(&commit.jobs);
     assert_eq!(made.len(), 1, "{made:?}");
     assert_eq!(made[0].1["type"], "incoming_request");
@@ -592,7 +625,8 @@ async fn a_contract_that_cannot_be_verified_is_answered_by_the_node_itself() {
         "http://".to_owned(),
     ] {
         let node = idp();
-        let commit = receive_contract(&node, &text).await;
+        let received = receive_contract(&node, &text).await;
+        let commit = check_contract(&node, received).await;
         let request_id = contract_request(&text).request_id;
         let made = callbacks(&commit.jobs);
         assert_eq!(made.len(), 1, "{text}: {made:?}");
@@ -615,10 +649,114 @@ async fn a_contract_that_cannot_be_verified_is_answered_by_the_node_itself() {
 }
 
 #[tokio::test]
-async fn a_document_that_does_not_come_in_time_is_not_waited_for() {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let url = format!("http://{}/hash", listener.local_addr().unwrap());
-    let mut config = crate::config::Config::for_test("idp1");
-    config.dcontract.fetch_timeout = Duration::from_millis(50);
-    assert!(dcontract::check(&config, &url).await.is_err());
+async fn documents_are_fetched_by_deliveries_to_their_hosts() {
+    let node = idp();
+    let text = "http://tarpit.example/a\nhttps://other.example/b\nhttp://tarpit.example:80/c";
+    let commit = receive_contract(&node, text).await;
+    let [fetch] = commit.jobs.as_slice() else {
+        panic!("{:?}", commit.jobs);
+    };
+    assert_eq!(fetch.kind.pool(), Pool::Delivery);
+    assert_eq!(fetch.receiver(), Some("contract:tarpit.example:80"));
+    let contract: Contract = codec::decode(&fetch.payload).unwrap();
+    let places = contract.places(&node.context).await.unwrap().unwrap();
+    assert_eq!(places.len(), 2);
+    let next = contract.fetch(&places[1]);
+    assert_eq!(next.receiver(), Some("contract:other.example:443"));
+}
+
+#[tokio::test]
+async fn a_host_that_does_not_answer_is_told_to_the_dispatcher_and_the_contract_is_refused() {
+    let node = idp();
+    let received = receive_contract(&node, "http://127.0.0.1:1/hash").await;
+    let client = ContractClient::new(&node.context.config).unwrap();
+    let fetch = testing::job(received.jobs[0].clone());
+    let run = run_fetch(&node.context, &client, &fetch).await.unwrap();
+    let Run::Commit(commit) = run else {
+        panic!("{run:?}");
+    };
+    assert!(
+        matches!(&commit.outcome, Outcome::Failed { reason } if reason.contains("127.0.0.1:1"))
+    );
+    assert_eq!(commit.jobs[0].kind, Kind::IdpContractChecked);
+    assert_eq!(
+        *commit.jobs[0].key,
+        *crate::flows::request_key(&contract_request("").request_id)
+    );
+}
+
+#[tokio::test]
+async fn what_changes_while_a_contract_is_verified_is_told_after_the_request() {
+    let node = idp();
+    let status = json!({"incoming_request_status_update_url": "http://127.0.0.1:9800/idp"});
+    let urls = crate::flows::node::set_callback_urls("idp", status.as_object().unwrap());
+    node.state.apply(&urls);
+    let url = documents(DOCUMENT).await;
+    let hash = hex::encode(hash::sha256(&["contract"]));
+    let received = receive_contract(&node, &format!("{url}/{hash}")).await;
+    let update = RequestUpdate {
+        node_id: "idp1".to_owned(),
+        request_id: contract_request("").request_id,
+        height: 70,
+        ended: false,
+        is_new_history: false,
+    };
+    let key = crate::flows::request_key(&update.request_id);
+    let job = testing::job(NewJob::new(Kind::IdpRequestUpdate, key, &update));
+    let commit = request_update::handle(&node.context, &job).await.unwrap();
+    assert_eq!(
+        callbacks(&commit.jobs),
+        vec![],
+        "it does not know the request"
+    );
+    node.commit(&commit);
+    let commit = check_contract(&node, received).await;
+    let kinds: Vec<Value> = callbacks(&commit.jobs)
+        .into_iter()
+        .map(|(_, body)| body["type"].clone())
+        .collect();
+    assert_eq!(kinds, ["incoming_request", "request_status"]);
+    let commit = request_update::handle(&node.context, &job).await.unwrap();
+    assert_eq!(callbacks(&commit.jobs).len(), 1, "told at once from now on");
+}
+
+#[tokio::test]
+async fn a_request_that_ends_while_its_contract_is_verified_is_not_shown() {
+    let node = idp();
+    let url = documents(DOCUMENT).await;
+    let hash = hex::encode(hash::sha256(&["contract"]));
+    let received = receive_contract(&node, &format!("{url}/{hash}")).await;
+    let request_id = contract_request("").request_id;
+    let forgotten = Write::delete(Table::ConsentRequest, row("idp1", &request_id));
+    node.state.apply(&[forgotten]);
+    assert_eq!(check_contract(&node, received).await, Commit::nothing());
+}
+
+#[tokio::test]
+async fn a_consent_request_that_comes_again_changes_nothing() {
+    let node = idp();
+    let request = recorded_request();
+    assert_eq!(receive(&node, &request).await.jobs.len(), 1);
+    assert_eq!(receive(&node, &request).await, Commit::nothing());
+
+    let url = documents(DOCUMENT).await;
+    let hash = hex::encode(hash::sha256(&["contract"]));
+    let text = format!("{url}/{hash}");
+    let received = receive_contract(&node, &text).await;
+    let again = receive_contract(&node, &text).await;
+    assert_eq!(again, Commit::nothing(), "while it is being verified");
+    check_contract(&node, received).await;
+    let again = receive_contract(&node, &text).await;
+    assert_eq!(again, Commit::nothing());
+}
+
+#[tokio::test]
+async fn a_request_that_nobody_was_told_of_for_want_of_a_url_is_told_when_it_comes_again() {
+    let node = TestNode::new("idp1", Role::Idp);
+    let request = recorded_request();
+    assert_eq!(receive(&node, &request).await.jobs, vec![]);
+    let url = json!({"incoming_request_url": "http://127.0.0.1:9800/idp"});
+    let urls = crate::flows::node::set_callback_urls("idp", url.as_object().unwrap());
+    node.state.apply(&urls);
+    assert_eq!(receive(&node, &request).await.jobs.len(), 1);
 }

@@ -5,6 +5,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
+use super::data_received::received_column;
 use super::stored::{RequestRef, Stored};
 use crate::crypto::signature;
 use crate::delivery::transaction::{Continuation, Transact, transact};
@@ -89,13 +90,9 @@ pub async fn handle(context: &Context, job: &Job) -> Result<Commit, Error> {
 }
 
 fn parse(received: &Received) -> Result<AsResponse, Error> {
-    match serde_json::from_str(&received.message) {
-        Ok(Message::AsResponse(message)) => Ok(message),
-        Ok(_) => Err(codes::INVALID_MESSAGE_TYPE.into()),
-        Err(error) => Err(Error::with_message(
-            codes::MALFORMED_MESSAGE_FORMAT,
-            error.to_string(),
-        )),
+    match received.message()? {
+        Message::AsResponse(message) => Ok(message),
+        _ => Err(codes::INVALID_MESSAGE_TYPE.into()),
     }
 }
 
@@ -107,9 +104,13 @@ fn column(message: &AsResponse) -> String {
 /// Whether the answer came before: senders repeat themselves under new message
 /// ids, and the ledger refuses to have data acknowledged twice.
 async fn is_known(context: &Context, of: &RequestRef, column: &str) -> Result<bool, Error> {
-    for table in [Table::PendingAsData, Table::AsData] {
-        let found = context.state.get(table, &of.row(), column).await?;
-        if found.is_some() {
+    let (row, received) = (of.row(), received_column(column));
+    for (table, column) in [
+        (Table::PendingAsData, column),
+        (Table::AsData, column),
+        (Table::RequestData, received.as_str()),
+    ] {
+        if context.state.get(table, &row, column).await?.is_some() {
             return Ok(true);
         }
     }

@@ -4,7 +4,7 @@
 use super::as_response::{AsData, DataRef};
 use crate::delivery::callback::error_job;
 use crate::delivery::transaction::{Fate, Settled};
-use crate::error::{Error, codes};
+use crate::error::{Error, Refusal, codes};
 use crate::flows::state;
 use crate::job::{Commit, Job, Table, Write, codec};
 use crate::node::Context;
@@ -26,6 +26,7 @@ pub async fn handle(context: &Context, job: &Job) -> Result<Commit, Error> {
     });
     match settled.fate {
         Fate::Committed { .. } => {
+            commit.writes.extend(mark(context, &row, &column).await?);
             let received = pending.map(|data| state::put_column(Table::AsData, row, column, &data));
             commit.writes.extend(received);
         }
@@ -43,9 +44,23 @@ pub async fn handle(context: &Context, job: &Job) -> Result<Commit, Error> {
     Ok(commit)
 }
 
-fn refusal(code: u32, message: String) -> Error {
+/// Remembers for as long as the request lives that this data was received, also
+/// when the client removes it: its message may come again.
+async fn mark(context: &Context, row: &str, column: &str) -> Result<Option<Write>, Error> {
+    let state = context.state.as_ref();
+    let is_open = state.get(Table::RequestData, row, "").await?.is_some();
+    let column = received_column(column);
+    Ok(is_open.then(|| Write::put_column(Table::RequestData, row, column, Vec::new())))
+}
+
+/// Column of a request's row that says that this data was received.
+pub(super) fn received_column(column: &str) -> String {
+    format!("received:{column}")
+}
+
+fn refusal(code: u32, message: String) -> Refusal {
     let known = codes::ALL.iter().find(|known| known.number == code);
-    Error::with_message(
+    Refusal::with_message(
         known.copied().unwrap_or(codes::TENDERMINT_TRANSACT_ERROR),
         message,
     )

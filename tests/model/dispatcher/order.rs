@@ -166,6 +166,48 @@ fn a_failed_delivery_leaves_the_line() {
 }
 
 #[test]
+fn a_failed_callback_keeps_its_place_and_holds_up_its_own_line_only() {
+    let of = |seq, prev, key| job_of(Kind::DeliverCallback, seq, prev, key);
+    let pending = of(1, 0, "callback:app:80 r1");
+    let closed = of(2, 1, "callback:app:80 r1");
+    let of_another_request = of(3, 0, "callback:app:80 r2");
+    let to_another_receiver = of(4, 0, "callback:app:81 r1");
+    let mut desk = Desk::at_work(&[&pending, &closed]);
+    let not_before = NOW.after(Duration::from_secs(3));
+    let later = End::Rescheduled {
+        not_before,
+        tries: 1,
+        strikes: 0,
+    };
+    desk.end(ONE, &pending, 1, later);
+    assert_eq!(desk.assigned(), []);
+    desk.announce(&[&of_another_request, &to_another_receiver]);
+    let mut others: Vec<u64> = desk.assigned().into_iter().map(|(_, seq, _)| seq).collect();
+    others.sort_unstable();
+    assert_eq!(others, [3, 4]);
+    desk.end(ONE, &of_another_request, 1, done());
+    desk.pass(Duration::from_secs(3));
+    assert_eq!(desk.assigned(), [(ONE, 1, 1)]);
+    desk.end(ONE, &pending, 1, done());
+    assert_eq!(desk.assigned(), [(ONE, 2, 1)]);
+}
+
+#[test]
+fn a_callback_that_is_given_up_frees_its_line() {
+    let key = "callback:app:80 r1";
+    let first = job_of(Kind::DeliverCallback, 1, 0, key);
+    let second = job_of(Kind::DeliverCallback, 2, 1, key);
+    let mut desk = Desk::at_work(&[&first, &second]);
+    let given_up = End::Committed {
+        failed: true,
+        jobs: Vec::new(),
+        cancelled: Vec::new(),
+    };
+    desk.end(ONE, &first, 1, given_up);
+    assert_eq!(desk.assigned(), [(ONE, 2, 1)]);
+}
+
+#[test]
 fn a_commit_makes_follow_ups_known_and_cancels_timers() {
     let (first, follow_up, mut timer) = (job(1, 0, "a"), job(3, 0, "b"), job(2, 0, "a"));
     timer.new.not_before = Some(NOW.after(Duration::from_secs(60)));

@@ -178,3 +178,79 @@ fn messages_of_however_many_senders_leave_half_of_the_credit_to_the_nodes_own_wo
     desk.end(ONE, &flood[0], 1, done());
     assert_eq!(desk.assigned().len(), 1);
 }
+
+fn dormant(desk: &Desk) -> usize {
+    desk.core.snapshot(desk.now).jobs.dormant
+}
+
+#[test]
+fn deliveries_beyond_what_their_receiver_takes_are_dormant() {
+    let jobs = deliveries(1, 100, "slow:80");
+    let mut desk = Desk::loaded(Vec::new());
+    desk.announce(&jobs.iter().collect::<Vec<_>>());
+    assert_eq!(dormant(&desk), 0, "no worker is there");
+    desk.connect(ONE, 64, &[]);
+    assert_eq!(desk.assigned().len(), 8);
+    assert_eq!(dormant(&desk), 92);
+    let later = NOW.after(Duration::from_secs(60));
+    let failed = End::Rescheduled {
+        not_before: later,
+        tries: 1,
+        strikes: 0,
+    };
+    for job in &jobs[..8] {
+        desk.end(ONE, job, 1, failed.clone());
+    }
+    assert_eq!(desk.assigned().len(), 1, "one in doubt");
+    assert_eq!(dormant(&desk), 99);
+    desk.end(ONE, &jobs[8], 1, done());
+    assert_eq!(desk.assigned().len(), 8);
+    assert_eq!(dormant(&desk), 91);
+    for job in &jobs[9..] {
+        desk.end(ONE, job, 1, done());
+    }
+    assert_eq!(dormant(&desk), 8, "those that failed first");
+    assert_eq!(desk.core.snapshot(desk.now).jobs.total(), 8);
+}
+
+#[test]
+fn what_stands_behind_one_that_waits_is_dormant_with_it() {
+    let key = "callback:app:80 r1";
+    let jobs: Vec<Job> = (1..=5)
+        .map(|seq| job_of(Kind::DeliverCallback, seq, seq - 1, key))
+        .collect();
+    let mut desk = Desk::loaded(Vec::new());
+    desk.connect(ONE, 64, &[]);
+    desk.announce(&jobs.iter().collect::<Vec<_>>());
+    assert_eq!(desk.assigned().len(), 1);
+    let before = dormant(&desk);
+    let failed = End::Rescheduled {
+        not_before: NOW.after(Duration::from_secs(3)),
+        tries: 1,
+        strikes: 0,
+    };
+    desk.end(ONE, &jobs[0], 1, failed);
+    assert_eq!((before, dormant(&desk)), (0, 5));
+    desk.pass(Duration::from_secs(3));
+    assert_eq!(desk.assigned().len(), 1);
+    desk.end(ONE, &jobs[0], 1, done());
+    for job in &jobs[1..] {
+        desk.end(ONE, job, 1, done());
+    }
+    assert_eq!(dormant(&desk), 0);
+}
+
+#[test]
+fn timers_and_jobs_that_wait_for_a_block_are_dormant_until_they_come_due() {
+    let mut timer = job_of(Kind::Noop, 1, 0, "a");
+    timer.new.not_before = Some(NOW.after(Duration::from_secs(5)));
+    let mut above = job_of(Kind::Noop, 2, 0, "b");
+    above.new.after_height = Some(7);
+    let mut desk = Desk::loaded(Vec::new());
+    desk.announce(&[&timer, &above]);
+    let runnable = |desk: &Desk| desk.core.snapshot(desk.now).jobs.runnable();
+    assert_eq!((dormant(&desk), runnable(&desk)), (2, 0));
+    desk.happen(Event::Height(8));
+    desk.pass(Duration::from_secs(5));
+    assert_eq!((dormant(&desk), runnable(&desk)), (0, 2));
+}

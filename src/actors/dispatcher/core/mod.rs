@@ -24,6 +24,7 @@ mod start;
 
 use std::collections::BTreeMap;
 
+use crate::cluster::Dormant;
 use crate::job::{JobId, Millis, Pool};
 use crate::store::Release;
 
@@ -164,6 +165,19 @@ impl Core {
     /// How much is open of what operators ask for.
     pub(super) fn tally(&self) -> Tally {
         self.queue.tally()
+    }
+
+    /// How much of what is open no worker can end now; `None` until all that is
+    /// open is known.
+    pub(super) fn dormant(&self) -> Option<Dormant> {
+        let (all, dormant) = (self.queue.all(), self.queue.dormant());
+        self.is_open().then_some(Dormant {
+            jobs: dormant.jobs,
+            bytes: dormant.bytes,
+            unsized_jobs: dormant.unsized_jobs,
+            known_bytes: all.bytes,
+            known_unsized_jobs: all.unsized_jobs,
+        })
     }
 
     /// Whether a job is known to be parked.

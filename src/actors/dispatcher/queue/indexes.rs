@@ -1,7 +1,9 @@
 //! What the queue keeps beside its jobs, by their phase.
 
-use super::{LaneNo, Phase, Queue};
+use super::{LaneNo, Phase, Queue, WaitsFor};
+use crate::actors::dispatcher::amount::Amount;
 use crate::flows::dispatch::is_of_request;
+use crate::job::receiver_of;
 use crate::mistake::{self, Mistake};
 
 impl Queue {
@@ -33,6 +35,7 @@ impl Queue {
         }
         *self.count(phase) += 1;
         self.tell_tally(seq, true);
+        self.count_dormant(seq, true);
     }
 
     pub(super) fn unindex(&mut self, seq: u64) {
@@ -58,6 +61,44 @@ impl Queue {
         }
         *self.count(phase) -= 1;
         self.tell_tally(seq, false);
+        self.count_dormant(seq, false);
+    }
+
+    /// A job enters its phase, or leaves it.
+    fn count_dormant(&mut self, seq: u64, enters: bool) {
+        let Some(entry) = self.jobs.get(&seq) else {
+            return;
+        };
+        let amount = Amount::of(&entry.job);
+        match entry.phase {
+            Phase::InLine => {
+                let lane = entry.lane;
+                if let Some(lane) = self.lanes.get_mut(&lane) {
+                    lane.in_line.step(amount, enters);
+                }
+                self.count_in_line(lane, amount, enters);
+            }
+            Phase::Assigned(_) | Phase::Unsettled => {}
+            Phase::Blocked(_) | Phase::HeldUntil(_) | Phase::HeldAbove { .. } | Phase::Parked => {
+                self.held.step(amount, enters);
+            }
+        }
+    }
+
+    /// Jobs in line of a lane come, or go, where those are counted that wait for
+    /// the same.
+    pub(super) fn count_in_line(&mut self, lane: LaneNo, amount: Amount, comes: bool) {
+        let Some(lane) = self.lanes.get(&lane) else {
+            return;
+        };
+        match lane.waits_for {
+            WaitsFor::Worker => {}
+            WaitsFor::Receiver => {
+                let receiver = receiver_of(&lane.key);
+                self.deliveries.waiting(receiver, amount, comes);
+            }
+            WaitsFor::First => self.behind.step(amount, comes),
+        }
     }
 
     /// A job enters its phase, or leaves it.

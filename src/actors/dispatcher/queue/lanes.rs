@@ -3,7 +3,8 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use super::{Entry, Lane, LaneNo, Phase, Queue};
+use super::{Entry, Lane, LaneNo, Phase, Queue, WaitsFor};
+use crate::actors::dispatcher::amount::Amount;
 use crate::actors::dispatcher::sessions::Need;
 use crate::job::{JobId, Pool, is_of_message, receiver_of};
 use crate::mistake::{self, Mistake};
@@ -83,6 +84,8 @@ impl Queue {
             jobs: 1,
             running: 0,
             ready: None,
+            in_line: Amount::default(),
+            waits_for: WaitsFor::Worker,
         };
         self.lanes.insert(no, lane);
         no
@@ -95,6 +98,7 @@ impl Queue {
 
     /// Finds out whether a lane is ready, and drops it when it is empty.
     pub(super) fn settle(&mut self, no: LaneNo) {
+        self.settle_waiting(no);
         let wanted = self.ready_for(no);
         let Some(lane) = self.lanes.get(&no) else {
             return;
@@ -119,6 +123,28 @@ impl Queue {
         {
             self.lane_by_key.remove(&lane.key);
         }
+    }
+
+    /// Finds out what those in line of a lane wait for.
+    fn settle_waiting(&mut self, no: LaneNo) {
+        let first = self.first_in_line(no).and_then(|seq| self.jobs.get(&seq));
+        let waits_for = match first {
+            Some(first) if first.phase != Phase::InLine => WaitsFor::First,
+            Some(first) if first.job.kind().pool() == Pool::Delivery => WaitsFor::Receiver,
+            _ => WaitsFor::Worker,
+        };
+        let Some(lane) = self.lanes.get(&no) else {
+            return;
+        };
+        if lane.waits_for == waits_for {
+            return;
+        }
+        let in_line = lane.in_line;
+        self.count_in_line(no, in_line, false);
+        if let Some(lane) = self.lanes.get_mut(&no) {
+            lane.waits_for = waits_for;
+        }
+        self.count_in_line(no, in_line, true);
     }
 
     fn is_ready(&mut self, need: Need, key: &str, turn: u64, no: LaneNo) {

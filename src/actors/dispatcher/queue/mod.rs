@@ -13,10 +13,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::cluster::message::light;
-use crate::job::{Class, Job, JobId, Millis};
+use crate::job::{Job, JobId, Millis};
 
 use crate::mistake::{self, Mistake};
 
+use super::amount::Amount;
 use super::event::SessionId;
 use super::holds::Holds;
 use super::horizon::Horizon;
@@ -83,6 +84,20 @@ struct Lane {
     of_request: u32,
     /// What its first job needs, and its turn in `ready`.
     ready: Option<(Need, u64)>,
+    /// Jobs in line that nothing but their place keeps from starting.
+    in_line: Amount,
+    waits_for: WaitsFor,
+}
+
+/// What those in line wait for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+enum WaitsFor {
+    /// A worker.
+    Worker,
+    /// The receiver of a delivery, if it has as much as it takes; then a worker.
+    Receiver,
+    /// The first one, which waits for an instant or an operator.
+    First,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
@@ -120,6 +135,12 @@ pub(super) struct Queue {
     turn: u64,
     counts: JobCounts,
     tally: Tally,
+    /// All that are known.
+    all: Amount,
+    /// Those that wait for an instant, a block or an operator.
+    held: Amount,
+    /// Those in line behind one that waits for an instant or an operator.
+    behind: Amount,
 }
 
 impl Queue {
@@ -177,6 +198,7 @@ impl Queue {
         if let Some((receivers, name)) = self.receivers_of(&job) {
             receivers.add(name);
         }
+        self.all.step(Amount::of(&job), true);
         self.seqs.insert(id, seq);
         self.jobs.insert(
             seq,
@@ -198,6 +220,7 @@ impl Queue {
         let Some(entry) = self.jobs.remove(&seq) else {
             return;
         };
+        self.all.step(Amount::of(&entry.job), false);
         self.seqs.remove(&entry.job.id());
         self.suspects.remove(&(entry.lane, seq));
         self.horizon.has_ended(seq);
@@ -279,8 +302,8 @@ impl Queue {
     }
 
     /// Changes what is known of a job, and puts it where that says. (One that was
-    /// rescheduled keeps its place and blocks its key if it is transactional, and
-    /// leaves the line otherwise.)
+    /// rescheduled keeps its place and blocks its key, or leaves the line, as its
+    /// kind says.)
     pub(super) fn change(&mut self, seq: u64, now: Millis, how: impl FnOnce(&mut Job)) {
         // Some indexes go by the job itself: it changes while none has it.
         self.unindex(seq);
@@ -290,6 +313,8 @@ impl Queue {
         let before = entry.job.clone();
         how(Arc::make_mut(&mut entry.job));
         let job = entry.job.clone();
+        self.all.step(Amount::of(&before), false);
+        self.all.step(Amount::of(&job), true);
         // A record that cannot be read (again) may have lost its kind and key.
         let counted = |job: &Job| (job.kind(), job.new.key.clone());
         if counted(&before) != counted(&job) {
@@ -350,8 +375,21 @@ impl Queue {
         JobCounts {
             ready,
             waiting: self.counts.waiting - ready,
+            dormant: self.dormant().jobs as usize,
             ..self.counts
         }
+    }
+
+    /// All that are known.
+    pub(super) fn all(&self) -> Amount {
+        self.all
+    }
+
+    /// Those that no worker can end now, however many there are: they wait for an
+    /// instant, a block, an operator, a receiver that takes no more, or behind one
+    /// that does.
+    pub(super) fn dormant(&self) -> Amount {
+        self.held.plus(self.behind).plus(self.deliveries.held_up())
     }
 
     pub(super) fn tally(&self) -> Tally {
@@ -380,10 +418,11 @@ impl Queue {
             .new
             .after_height
             .filter(|above| never_ran && of(*above) >= (self.era, self.height));
-        let failed_before = job.tries > 0 && job.kind().class() == Class::Transactional;
+        let keeps_its_place =
+            job.tries > 0 && job.kind().keeps_its_place() && !mistake::made(Mistake::RetryFreesKey);
         match (later, above) {
             _ if job.parked => Phase::Parked,
-            (Some(instant), _) if failed_before => Phase::Blocked(instant),
+            (Some(instant), _) if keeps_its_place => Phase::Blocked(instant),
             (Some(instant), _) => Phase::HeldUntil(instant),
             (None, Some(height)) => Phase::HeldAbove {
                 era: job.new.era,

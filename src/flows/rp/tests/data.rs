@@ -112,6 +112,9 @@ async fn data_of_all_requests_can_be_removed_at_once() {
     let removal = look_ups::request_data_removal(context, "rp1", None);
     play.node.state.apply(&removal.await.unwrap());
     assert!(play.node.state.names(Table::AsData).is_empty());
+
+    let again = as_response(&play, as_message(&play)).await;
+    assert_eq!(again, Commit::nothing(), "its message comes again, late");
 }
 
 #[actix::test]

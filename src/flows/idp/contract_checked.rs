@@ -1,0 +1,107 @@
+//! The documents of a contract have been verified, or could not be
+//! (spec/flows.md 3.1, step 4).
+
+use serde::{Deserialize, Serialize};
+
+use super::consent_request::{failure, show};
+use super::dcontract::Contract;
+use super::response_created::{Answered, Content};
+use super::told::Told;
+use super::{ROLE, respond};
+use crate::delivery::callback::error_job;
+use crate::delivery::transaction::transact;
+use crate::error::{Error, codes, settled};
+use crate::flows::{RequestUpdate, state, status_update};
+use crate::job::{Commit, Job, Table};
+use crate::ledger::query;
+use crate::mq::message::{ConsentRequest, Message};
+use crate::node::Context;
+
+/// What the node answers the RP when a document cannot be verified.
+const ERROR_CODE: i64 = 31000;
+
+/// Payload of `idp.contract_checked`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Checked {
+    /// Which.
+    pub contract: Contract,
+    /// Why it is refused; `None`: every document is the agreed one.
+    pub refusal: Option<String>,
+}
+
+/// Handler of `idp.contract_checked`: shows the request to the client
+/// application, and what blocks changed meanwhile; or answers in its place.
+///
+/// # Errors
+/// Those of ledger, store and signing; those of the payload.
+pub async fn handle(context: &Context, job: &Job) -> Result<Commit, Error> {
+    let Checked { contract, refusal } = job.payload()?;
+    let record = contract.record();
+    let Some(Told::Not { updates }) = Told::load(context, &record).await? else {
+        return Ok(Commit::nothing());
+    };
+    let kept = state::load(context, Table::ConsentRequest, &record, "").await?;
+    let Some(Message::ConsentRequest(request)) = kept else {
+        return Ok(Commit::nothing());
+    };
+    let detail = query::request_detail(context.ledger.as_ref(), &request.request_id, None).await?;
+    // Of its end the next block tells, or has told.
+    let Some(detail) = detail.filter(|detail| !detail.has_ended()) else {
+        return Ok(Commit::nothing());
+    };
+    let node_id = contract.node_id.as_str();
+    let mut commit = match refusal {
+        None => show(context, node_id, &request, &detail).await?,
+        Some(reason) => refuse(context, node_id, &request, &reason).await?,
+    };
+    commit.merge(tell(context, &updates).await?);
+    commit.write(Told::All.save(&record));
+    Ok(commit)
+}
+
+async fn tell(context: &Context, updates: &[RequestUpdate]) -> Result<Commit, Error> {
+    let mut commit = Commit::nothing();
+    for update in updates {
+        commit.merge(status_update::callback(context, ROLE, update).await?);
+    }
+    Ok(commit)
+}
+
+/// The node's own error answer to a request whose contract it could not verify.
+///
+/// # Errors
+/// Those that are not final.
+pub(super) async fn refuse(
+    context: &Context,
+    node_id: &str,
+    request: &ConsentRequest,
+    reason: &str,
+) -> Result<Commit, Error> {
+    tracing::warn!(request_id = %request.request_id, reason, "contract of a request is refused");
+    let answered = Answered {
+        node_id: node_id.to_owned(),
+        request_id: request.request_id.clone(),
+        rp_id: request.rp_id.clone(),
+        content: Content::Error(ERROR_CODE),
+        reply: None,
+        call: None,
+    };
+    let create = respond::transaction(&answered, &respond::error_params(&answered));
+    let mut commit = match settled(transact(context, create).await)? {
+        Ok(commit) => commit,
+        Err(refusal) => {
+            let mut commit = Commit::nothing();
+            commit.job(error_job(
+                ROLE,
+                Some(node_id),
+                "idp.createContractErrorResponse",
+                Some(&request.request_id),
+                &refusal,
+            ));
+            commit
+        }
+    };
+    let error = codes::REQUEST_INTEGRITY_CHECK_FAILED.into();
+    commit.job(failure(node_id, request, &error));
+    Ok(commit)
+}

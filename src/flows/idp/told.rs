@@ -1,0 +1,42 @@
+//! What the client application was told of a request. It stands with the request
+//! until that ends, so that a consent request that comes again, however much
+//! later, changes nothing.
+
+use serde::{Deserialize, Serialize};
+
+use crate::error::Error;
+use crate::flows::{RequestUpdate, state};
+use crate::job::{Table, Write};
+use crate::node::Context;
+
+/// Column of a request's row.
+const COLUMN: &str = "told";
+
+/// How far a request that passed its checks has come.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Told {
+    /// Nothing yet: the documents of its contract are being verified.
+    Not {
+        /// What blocks changed meanwhile; told after the request itself.
+        updates: Vec<RequestUpdate>,
+    },
+    /// The client application has the request, or the node itself has answered.
+    All,
+}
+
+impl Told {
+    /// Of the request with this row; `None`: it has not passed its checks.
+    ///
+    /// # Errors
+    /// Temporary when the store does not answer; 10028 when it holds something
+    /// unreadable.
+    pub async fn load(context: &Context, record: &str) -> Result<Option<Self>, Error> {
+        state::load(context, Table::ConsentRequest, record, COLUMN).await
+    }
+
+    /// Remembers it.
+    pub fn save(&self, record: &str) -> Write {
+        state::put_column(Table::ConsentRequest, record, COLUMN, self)
+    }
+}

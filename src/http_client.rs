@@ -1,0 +1,124 @@
+//! How this node calls the HTTP servers of others: client applications, crypto
+//! services, the hosts of contracts. Their servers were made for the client of
+//! the replaced system, and rely on what it does by itself: it follows up to 20
+//! redirects as browsers do, says who it is, takes compressed answers, and reads
+//! text in whatever charset it comes.
+
+use std::borrow::Cow;
+use std::error::Error as _;
+use std::sync::Once;
+
+use encoding_rs::{Encoding, UTF_8};
+use reqwest::header::{CONTENT_TYPE, HeaderMap};
+use reqwest::{Client, ClientBuilder, Url, redirect};
+
+use crate::config::Config;
+
+const USER_AGENT: &str = concat!("erawan/", env!("CARGO_PKG_VERSION"));
+const MOST_REDIRECTS: usize = 20;
+
+/// A client with these manners; time limits are its owner's.
+pub fn builder(config: &Config) -> ClientBuilder {
+    install_tls_provider();
+    Client::builder()
+        .user_agent(USER_AGENT)
+        .redirect(redirect::Policy::limited(MOST_REDIRECTS))
+        .referer(false)
+        .no_proxy()
+        .gzip(true)
+        .deflate(true)
+        .brotli(true)
+        .tls_danger_accept_invalid_certs(!config.environment.verifies_certificates())
+}
+
+/// Whether a body came as it was sent and is not what its `Content-Encoding` says.
+pub fn cannot_be_unpacked(error: &reqwest::Error) -> bool {
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        // The connection broke.
+        if error.is::<hyper::Error>() {
+            return false;
+        }
+        cause = error.source();
+    }
+    error.is_decode()
+}
+
+/// A body as UTF-8, from the charset its headers name. Without a charset it is
+/// UTF-8; what is wrong in it is replaced, as the replaced system does.
+pub fn text(headers: &HeaderMap, body: Vec<u8>) -> Vec<u8> {
+    let encoding = charset(headers).unwrap_or(UTF_8);
+    match encoding.decode(&body) {
+        // Nothing to change: most bodies, and the large ones.
+        (Cow::Borrowed(text), _, _) if text.len() == body.len() => body,
+        (text, _, _) => text.into_owned().into_bytes(),
+    }
+}
+
+fn charset(headers: &HeaderMap) -> Option<&'static Encoding> {
+    let content_type = headers.get(CONTENT_TYPE)?.to_str().ok()?;
+    let mut members = content_type.split(';').skip(1);
+    let label = members.find_map(|member| {
+        let (name, value) = member.split_once('=')?;
+        let is_charset = name.trim().eq_ignore_ascii_case("charset");
+        is_charset.then(|| value.trim().trim_matches('"'))
+    })?;
+    Encoding::for_label(label.as_bytes())
+}
+
+/// Host and port of a URL.
+pub fn destination(url: &Url) -> String {
+    let port = url.port_or_known_default().unwrap_or_default();
+    format!("{}:{port}", url.host_str().unwrap_or_default())
+}
+
+/// An error and its causes; reqwest's own text leaves out why.
+pub fn with_causes(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text = format!("{text}: {error}");
+        cause = error.source();
+    }
+    text
+}
+
+/// rustls asks for one provider per process.
+fn install_tls_provider() {
+    static INSTALLED: Once = Once::new();
+    INSTALLED.call_once(|| {
+        // An error says that one is installed already, which is as good.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+    });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(content_type: &str, body: &[u8]) -> String {
+        let mut headers = HeaderMap::new();
+        headers.insert(CONTENT_TYPE, content_type.parse().unwrap());
+        String::from_utf8(text(&headers, body.to_vec())).unwrap()
+    }
+
+    #[test]
+    fn text_is_read_in_the_charset_it_names() {
+        let thai = [0xCA, 0xC7, 0xD1, 0xCA, 0xB4, 0xD5];
+        assert_eq!(read("application/json; charset=tis-620", &thai), "สวัสดี");
+        assert_eq!(read("text/json;charset=\"Windows-874\"", &thai), "สวัสดี");
+        let utf_16 = [b'{', 0, b'}', 0];
+        assert_eq!(read("application/json; charset=utf-16le", &utf_16), "{}");
+        assert_eq!(read("application/json; CHARSET = latin1", b"\xe9"), "é");
+    }
+
+    #[test]
+    fn text_without_a_charset_is_utf_8_and_what_is_wrong_in_it_is_replaced() {
+        for content_type in ["application/json", "application/json; charset=unheard-of"] {
+            assert_eq!(read(content_type, "ชื่อ".as_bytes()), "ชื่อ");
+            assert_eq!(read(content_type, b"a\xffb"), "a\u{fffd}b");
+        }
+        assert_eq!(read("application/json", b"\xef\xbb\xbf{}"), "{}");
+        assert_eq!(read("application/json", b""), "");
+    }
+}
