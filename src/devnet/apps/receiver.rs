@@ -286,7 +286,9 @@ fn answer_consent(shared: web::Data<Shared>, request_id: String, twice: bool) {
         if twice {
             // Answered like the first, or refused because the request has ended.
             let again = shared.idp.post(path, &body).await;
-            again.err().map(|error| shared.record.fail(error));
+            if let Err(error) = again {
+                shared.record.fail(error);
+            }
         }
     });
 }
