@@ -3,8 +3,10 @@
 use std::time::Duration;
 
 use erawan::actors::dispatcher::{Core, Event, Options};
+use erawan::job::Kind;
 
-use super::desk::{Desk, NOW, ONE, TWO, done, job};
+use super::desk::{Desk, NOW, ONE, TWO, done, job, job_of};
+use crate::figure;
 
 #[test]
 fn a_timer_takes_its_place_when_it_comes_due() {
@@ -99,4 +101,35 @@ fn jobs_that_wait_for_a_block_come_due_when_the_chain_is_replaced() {
     desk.happen(Event::Era(1));
     desk.happen(Event::Height(3));
     assert_eq!(desk.assigned(), [(ONE, 1, 1)]);
+}
+
+/// Resident memory of this process, in bytes.
+fn resident() -> u64 {
+    let statm = std::fs::read_to_string("/proc/self/statm").unwrap();
+    let pages = statm.split(' ').nth(1).unwrap();
+    pages.parse::<u64>().unwrap() * 4096
+}
+
+#[test]
+fn a_time_out_that_waits_takes_little_memory() {
+    const JOBS: u64 = 100_000;
+    let mut desk = Desk::loaded(Vec::new());
+    let later = NOW.after(Duration::from_secs(86_400));
+    let before = resident();
+    for seq in 1..=JOBS {
+        let key = format!("request:{seq:064x}");
+        let mut timer = job_of(Kind::RpTimeOut, seq, 0, &key);
+        // Node, request and what else there is to be known of it.
+        timer.new.payload = vec![1; 120];
+        timer.new.not_before = Some(later);
+        let announced = Event::Announced(vec![timer]);
+        desk.core.handle(desk.now, announced);
+    }
+    let each = resident().saturating_sub(before) / JOBS;
+    figure(&format!(
+        "a time-out that waits: {each} bytes of the dispatcher"
+    ));
+    assert!(each < 1500, "{each} bytes");
+    let jobs = desk.core.snapshot(desk.now).jobs;
+    assert_eq!((jobs.dormant as u64, jobs.runnable()), (JOBS, 0));
 }
