@@ -1,15 +1,21 @@
 //! erawan: one NDID node as one master and many workers, or as one process.
 //! Start reading at `docs/architecture.md`.
 
+// They panic when nobody reads any more: `output` says what is to be said.
+#![deny(clippy::print_stdout, clippy::print_stderr)]
+
 pub mod actors;
+pub mod api;
 pub mod bench;
 pub mod cluster;
 pub mod config;
 pub mod crypto;
 pub mod delivery;
+pub mod descriptors;
 pub mod devnet;
 pub mod error;
 pub mod flows;
+pub mod heavy;
 pub mod http;
 mod http_client;
 pub mod invariants;
@@ -17,11 +23,14 @@ pub mod job;
 pub mod json;
 mod labelled;
 pub mod ledger;
+pub mod listener;
 pub mod logging;
 mod mistake;
 pub mod mq;
 pub mod node;
 pub mod operator;
+pub mod output;
 pub mod proto;
+pub mod pulse;
 pub mod simulation;
 pub mod store;

@@ -1,5 +1,7 @@
 //! Command line of erawan. Without a command it is a node, as `MODE` says.
 
+#![deny(clippy::print_stdout, clippy::print_stderr)]
+
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
@@ -8,8 +10,10 @@ use std::time::Duration;
 
 use clap::{Parser, Subcommand};
 use erawan::bench::{self, Bench};
+use erawan::descriptors::Limit;
 use erawan::devnet::command::{self, DemoArguments, DevnetArguments};
 use erawan::devnet::{ledger, mq_service, process};
+use erawan::logging;
 use erawan::node;
 use erawan::operator;
 use erawan::simulation;
@@ -63,6 +67,15 @@ enum Command {
         /// Empty blocks to make at once at the start.
         #[arg(long, default_value_t = 0)]
         empty_blocks: u64,
+        /// Make no blocks, but take those of the ledger at this port.
+        #[arg(long)]
+        follow_port: Option<u16>,
+        /// With `--follow-port`: stay so many blocks behind.
+        #[arg(long, default_value_t = 0)]
+        lag: u64,
+        /// Makes an empty block when none has come for this long.
+        #[arg(long)]
+        empty_every_ms: Option<u64>,
     },
     /// A development network's message queue service.
     #[command(hide = true)]
@@ -79,6 +92,9 @@ enum Command {
         /// How often a message that is not acknowledged is transmitted again.
         #[arg(long, default_value_t = 60_000)]
         retransmit_ms: u64,
+        /// Where to write down what came and what became of it.
+        #[arg(long)]
+        record: Option<PathBuf>,
     },
     /// A process of `bench jobs` and `bench recovery`.
     #[command(hide = true)]
@@ -93,15 +109,28 @@ fn main() -> ExitCode {
         Ok(line) => line.command,
         Err(answer) => return tell(&answer),
     };
+    if let Err(error) = Limit::raise() {
+        logging::last_words(format!("erawan: the limit of open files stays: {error}"));
+    }
     // Refused only if there is one already.
     let _ = rustls::crypto::ring::default_provider().install_default();
     // One thread: what is computed has threads of its own, and tasks that mostly
     // wait for sockets cost least where none has to wake another.
+    let _last_lines = LastLines;
     let outcome = actix_rt::System::new().block_on(run(command));
     outcome.unwrap_or_else(|error| {
-        eprintln!("erawan: {error}");
+        logging::last_words(format!("erawan: {error}"));
         ExitCode::FAILURE
     })
+}
+
+/// Has the log written when this process ends, by a panic as well.
+struct LastLines;
+
+impl Drop for LastLines {
+    fn drop(&mut self) {
+        logging::finish();
+    }
 }
 
 /// Shows help, the version, or what is wrong. clap would exit with 2, by which
@@ -123,7 +152,7 @@ async fn run(command: Option<Command>) -> io::Result<ExitCode> {
         Some(Command::Jobs(jobs)) => operator::run(jobs).await,
         Some(Command::Demo(arguments)) => command::demo(arguments).await,
         Some(Command::Devnet(arguments)) => command::devnet(arguments).await,
-        Some(Command::Simulate(arguments)) => Ok(simulation::simulate(&arguments)),
+        Some(Command::Simulate(arguments)) => simulation::simulate(&arguments),
         Some(Command::Bench(bench)) => bench::run(bench).await,
         Some(Command::DevnetLedger {
             port,
@@ -131,6 +160,9 @@ async fn run(command: Option<Command>) -> io::Result<ExitCode> {
             chain_id,
             block_interval_ms,
             empty_blocks,
+            follow_port,
+            lag,
+            empty_every_ms,
         }) => {
             let options = ledger::Options {
                 listen: SocketAddr::from((Ipv4Addr::LOCALHOST, port)),
@@ -138,6 +170,12 @@ async fn run(command: Option<Command>) -> io::Result<ExitCode> {
                 directory,
                 block_interval: Duration::from_millis(block_interval_ms),
                 empty_blocks,
+                follows: follow_port.map(|port| ledger::Leader {
+                    host: Ipv4Addr::LOCALHOST.to_string(),
+                    port,
+                    lag,
+                }),
+                empty_every: empty_every_ms.map(Duration::from_millis),
                 ..ledger::Options::default()
             };
             ledger::serve(options, stop()).await?;
@@ -148,6 +186,7 @@ async fn run(command: Option<Command>) -> io::Result<ExitCode> {
             port,
             mq_port,
             retransmit_ms,
+            record,
         }) => {
             let listen = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
             mq_service::serve(
@@ -156,6 +195,7 @@ async fn run(command: Option<Command>) -> io::Result<ExitCode> {
                     listen,
                     mq_port,
                     retransmit: Duration::from_millis(retransmit_ms),
+                    record,
                 },
                 stop(),
             )

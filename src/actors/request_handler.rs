@@ -2,6 +2,13 @@
 //! the order of its mailbox; one of `Pool::Delivery` has its share of the
 //! worker's deliveries under way. A run that has finished is never lost: its
 //! commit is repeated until the store has applied or refused it.
+//!
+//! The actors live with the link, on the pulse: they only keep order. What they
+//! run are tasks on [`threads`] of their own, any of which goes on with what
+//! another has left: a handler that does not yield holds up its own key, and
+//! nothing else.
+
+pub mod threads;
 
 use std::future::Future;
 use std::panic::AssertUnwindSafe;
@@ -11,6 +18,7 @@ use std::time::Duration;
 
 use actix::prelude::*;
 use futures_util::FutureExt;
+use tokio::runtime::Handle as Threads;
 use tokio::sync::watch;
 use tokio::time::sleep;
 use tracing::{error, warn};
@@ -60,17 +68,20 @@ pub struct RequestHandler {
     link: Addr<MasterLink>,
     execution: Arc<Execution>,
     halted: watch::Receiver<bool>,
+    threads: Threads,
 }
 
 impl RequestHandler {
     /// A handler that reports to `link`. `share`: most jobs under way. Once
-    /// `halted` turns true it lets go of what it runs and reports nothing.
+    /// `halted` turns true it lets go of what it runs and reports nothing. Jobs
+    /// run on `threads`.
     pub fn new(
         pool: Pool,
         share: usize,
         link: Addr<MasterLink>,
         execution: Arc<Execution>,
         halted: watch::Receiver<bool>,
+        threads: Threads,
     ) -> Self {
         Self {
             pool,
@@ -78,6 +89,7 @@ impl RequestHandler {
             link,
             execution,
             halted,
+            threads,
         }
     }
 }
@@ -111,14 +123,11 @@ impl Handler<Handle> for RequestHandler {
                 }
             }
         };
-        match self.pool {
-            // Nothing else is taken from the mailbox until it is done.
-            Pool::Run => ctx.wait(work.into_actor(self)),
-            // As a task of its own: an actor looks after all its futures
-            // whenever one of them has something to do.
-            Pool::Delivery => {
-                actix::spawn(work);
-            }
+        let work = self.threads.spawn(work);
+        if self.pool == Pool::Run {
+            // Nothing else is taken from the mailbox until it is done. An error
+            // means that the threads have ended.
+            ctx.wait(work.map(drop).into_actor(self));
         }
     }
 }

@@ -13,6 +13,7 @@ use crate::devnet::command::{StoreArgument, interrupted};
 use crate::devnet::demo;
 use crate::devnet::keys::SigningKeys;
 use crate::devnet::network::{Network, NetworkOptions, StoreOption};
+use crate::output;
 
 /// Requests before the measured ones, so that caches and connections are warm.
 const WARM_UP: u64 = 20;
@@ -81,7 +82,7 @@ pub async fn run(arguments: FlowArguments) -> io::Result<ExitCode> {
             if result.verified != result.n {
                 code = ExitCode::FAILURE;
             }
-            print(arguments.json, &result, || line(&result));
+            print(arguments.json, &result, || line(&result))?;
         }
     }
     Ok(code)
@@ -113,7 +114,7 @@ async fn measure(
     apps.stop().await;
     network.stop().await;
     for error in totals.errors.iter().take(5) {
-        eprintln!("{error}");
+        output::note(error);
     }
     let cpu_ms = after.per_request(before, totals.verified);
     let seconds = took.as_secs_f64();

@@ -70,7 +70,7 @@ pub async fn run(arguments: JobsArguments) -> io::Result<ExitCode> {
                 result = measure(&arguments, store, *n) => result?,
                 signal = interrupted() => return Ok(ExitCode::from(128 + signal? as i32 as u8)),
             };
-            print(arguments.json, &result, || line(&result));
+            print(arguments.json, &result, || line(&result))?;
         }
     }
     Ok(ExitCode::SUCCESS)

@@ -2,7 +2,9 @@
 
 mod cluster;
 mod cpu;
+pub mod exam;
 pub mod flow;
+pub mod idle;
 pub mod jobs;
 pub mod node;
 pub mod recovery;
@@ -13,17 +15,23 @@ use std::process::ExitCode;
 
 use clap::Subcommand;
 
+use crate::output;
+
 /// What to measure.
 #[derive(Debug, Clone, Subcommand)]
 pub enum Bench {
     /// Full mode 1 requests with data through three nodes.
     Flow(flow::FlowArguments),
+    /// CPU of nodes that have nothing to do.
+    Idle(idle::IdleArguments),
     /// No-op jobs accepted, dispatched, run and committed through one master and its workers.
     Jobs(jobs::JobsArguments),
     /// Twice the load the nodes carry: is memory flat, does what was accepted complete?
     Soak(soak::SoakArguments),
     /// How long it takes to recover from a death, and what durability costs.
     Recovery(recovery::RecoveryArguments),
+    /// What strangers and a stuck handler do to a node.
+    Exam(exam::ExamArguments),
 }
 
 /// Runs a benchmark.
@@ -33,9 +41,11 @@ pub enum Bench {
 pub async fn run(bench: Bench) -> io::Result<ExitCode> {
     match bench {
         Bench::Flow(arguments) => flow::run(arguments).await,
+        Bench::Idle(arguments) => idle::run(arguments).await,
         Bench::Jobs(arguments) => jobs::run(arguments).await,
         Bench::Soak(arguments) => soak::run(arguments).await,
         Bench::Recovery(arguments) => recovery::run(arguments).await,
+        Bench::Exam(arguments) => exam::run(arguments).await,
     }
 }
 
@@ -45,11 +55,14 @@ fn set_ups(workers: Option<usize>) -> Vec<usize> {
 }
 
 /// Prints a result: one JSON object a line, or a line for people.
-fn print<R: serde::Serialize>(json: bool, result: &R, line: impl FnOnce() -> String) {
-    if json {
+fn print<R: serde::Serialize>(
+    json: bool,
+    result: &R,
+    line: impl FnOnce() -> String,
+) -> io::Result<()> {
+    match json {
         // Results are plain data; writing them as JSON cannot fail.
-        println!("{}", serde_json::to_string(result).unwrap_or_default());
-    } else {
-        println!("{}", line());
+        true => output::say(serde_json::to_string(result).unwrap_or_default()),
+        false => output::say(line()),
     }
 }

@@ -138,7 +138,10 @@ impl Runner for NodeRunner {
                 Ok(left) => {
                     commit.job(NewJob::new(Kind::NoopChain, job.key(), &(left - 1)));
                 }
-                Err(error) => return Run::Commit(Commit::failed(error.to_string())),
+                Err(error) => {
+                    let reason = error.to_string();
+                    return Run::Park { reason };
+                }
             }
         }
         Run::Commit(commit)
@@ -190,6 +193,9 @@ async fn run_master(arguments: &NodeArguments) -> io::Result<()> {
     Ok(())
 }
 
+/// More than a benchmark has workers.
+const MOST_LINKS: usize = 1024;
+
 async fn start_master(
     port: u16,
     master_id: String,
@@ -202,6 +208,7 @@ async fn start_master(
         master_id,
         term,
         listen: Some(([127, 0, 0, 1], port).into()),
+        most_links: MOST_LINKS,
         tls: None,
         store,
         store_service: Some(Arc::new(move |calls| {
@@ -231,6 +238,7 @@ async fn run_worker(arguments: &NodeArguments) -> io::Result<()> {
         link: Link::Grpc {
             masters: masters.collect(),
             tls: None::<cluster::Tls>,
+            found: cluster::client::FoundMaster::default(),
             thread: Some(Arbiter::current()),
         },
         chain_hook: Arc::new(()),

@@ -19,6 +19,7 @@ use crate::devnet::apps::{Apps, Attempted};
 use crate::devnet::command::{StoreArgument, interrupted};
 use crate::devnet::demo;
 use crate::devnet::network::{Network, NetworkOptions, StoreOption};
+use crate::output;
 
 const WARM_UP: u64 = 20;
 /// Requests by which the capacity is measured, and how many at a time.
@@ -118,7 +119,7 @@ pub async fn run(arguments: SoakArguments) -> io::Result<ExitCode> {
         result = measure(&arguments) => result?,
         signal = interrupted() => return Ok(ExitCode::from(128 + signal? as i32 as u8)),
     };
-    print(arguments.json, &result, || text(&result));
+    print(arguments.json, &result, || text(&result))?;
     let kept = result.verified == result.accepted && result.flat;
     Ok(if kept {
         ExitCode::SUCCESS
@@ -159,7 +160,7 @@ async fn measure(arguments: &SoakArguments) -> io::Result<SoakResult> {
     let drained = ended.elapsed();
     let totals = apps.totals();
     for error in totals.errors.iter().take(5) {
-        eprintln!("{error}");
+        output::note(error);
     }
     if let Ok(apps) = Arc::try_unwrap(apps) {
         apps.stop().await;

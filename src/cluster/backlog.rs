@@ -1,6 +1,8 @@
 //! How much of a node's work is open, for operators. The master's dispatcher
 //! knows it; workers are told with the master's heartbeats.
 
+use std::sync::Arc;
+
 use parking_lot::Mutex;
 
 /// Open jobs, by what operators ask for.
@@ -72,6 +74,8 @@ pub struct Backlog {
     pub jobs: OpenJobs,
     /// Blocks, if there are any.
     pub blocks: Option<Blocks>,
+    /// Workers of the node, which share what one sender may leave with it.
+    pub workers: u32,
 }
 
 /// Where a process keeps the backlog as it knows it now.
@@ -83,6 +87,7 @@ struct Known {
     /// `None`: there is no dispatcher here, and no master has told.
     jobs: Option<OpenJobs>,
     blocks: Option<Blocks>,
+    workers: u32,
 }
 
 impl BacklogBoard {
@@ -92,6 +97,7 @@ impl BacklogBoard {
         known.jobs.map(|jobs| Backlog {
             jobs,
             blocks: known.blocks,
+            workers: known.workers,
         })
     }
 
@@ -110,6 +116,22 @@ impl BacklogBoard {
         *self.0.lock() = Known {
             jobs: backlog.map(|backlog| backlog.jobs),
             blocks: backlog.and_then(|backlog| backlog.blocks),
+            workers: backlog.map_or(0, |backlog| backlog.workers),
         };
+    }
+
+    /// A worker is there until what this returns is dropped.
+    pub fn worker(self: &Arc<Self>) -> WorkerThere {
+        self.0.lock().workers += 1;
+        WorkerThere(self.clone())
+    }
+}
+
+/// See [`BacklogBoard::worker`].
+pub struct WorkerThere(Arc<BacklogBoard>);
+
+impl Drop for WorkerThere {
+    fn drop(&mut self) {
+        self.0.0.lock().workers -= 1;
     }
 }

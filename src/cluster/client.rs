@@ -1,10 +1,11 @@
 //! The gRPC client of a worker.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::StreamExt;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio::time::timeout;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::Streaming;
@@ -40,6 +41,19 @@ pub struct Target {
     /// Plaintext without.
     pub tls: Option<Tls>,
 }
+
+/// Where a master listens that has taken this worker on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Found {
+    /// As it is named in `MASTER_SERVER_IP`.
+    pub host: String,
+    /// One of its addresses.
+    pub address: SocketAddr,
+}
+
+/// Where the master is that the link of this process has found; `None` while
+/// there is none. Whatever else needs the master follows it and does not search.
+pub type FoundMaster = Arc<watch::Sender<Option<Found>>>;
 
 /// Why there is no connection.
 #[derive(Debug, thiserror::Error)]
@@ -134,6 +148,12 @@ impl Target {
             .map_err(|status| status.to_string())?;
         tokio::spawn(receive(response.into_inner(), master.sender));
         Ok(worker)
+    }
+
+    /// A connection of its own to the master that the link has found.
+    pub(crate) async fn connect(&self, found: &Found) -> Result<Channel, String> {
+        let channel = self.dial(&found.host, found.address).await;
+        channel.map_err(|error| with_sources(&error))
     }
 
     async fn dial(

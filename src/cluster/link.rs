@@ -8,7 +8,7 @@ use tracing::{error, info};
 
 use crate::actors::master_link::{Connected, Disconnected, Greet, MasterLink, Received, Refused};
 
-use super::client::Target;
+use super::client::{FoundMaster, Target};
 use super::local::{Port, WorkerEnd};
 use super::message::{FromMaster, FromWorker};
 use super::search::{Search, pause};
@@ -19,7 +19,7 @@ const REFUSED_PAUSE: Duration = Duration::from_secs(5);
 
 /// How a worker reaches its master.
 pub(super) enum Connector {
-    Grpc(Target),
+    Grpc(Target, FoundMaster),
     Local(Port),
 }
 
@@ -42,7 +42,7 @@ struct Stopped;
 pub(super) async fn keep_connected(connector: Connector, link: Addr<MasterLink>) {
     loop {
         let met = match &connector {
-            Connector::Grpc(target) => find(target, &link).await,
+            Connector::Grpc(target, found) => find(target, found, &link).await,
             Connector::Local(port) => meet(port, &link).await,
         };
         let Ok(mut end) = met else {
@@ -51,6 +51,9 @@ pub(super) async fn keep_connected(connector: Connector, link: Addr<MasterLink>)
         listen(&mut end, &link).await;
         info!("connection to the master lost");
         drop(end);
+        if let Connector::Grpc(_, found) = &connector {
+            found.send_replace(None);
+        }
         if link.send(Disconnected).await.is_err() {
             return;
         }
@@ -58,11 +61,19 @@ pub(super) async fn keep_connected(connector: Connector, link: Addr<MasterLink>)
 }
 
 /// Looks for a master that takes us on.
-async fn find(target: &Target, link: &Addr<MasterLink>) -> Result<WorkerEnd, Stopped> {
+async fn find(
+    target: &Target,
+    found: &FoundMaster,
+    link: &Addr<MasterLink>,
+) -> Result<WorkerEnd, Stopped> {
     let mut search = Search::new(target);
     loop {
-        match greet(search.next().await, link).await {
-            Greeting::Met(end) => return Ok(end),
+        let (place, end) = search.next().await;
+        match greet(end, link).await {
+            Greeting::Met(end) => {
+                found.send_replace(Some(place));
+                return Ok(end);
+            }
             Greeting::NotMet => sleep(pause()).await,
             Greeting::Refused => sleep(REFUSED_PAUSE).await,
             Greeting::Stopped => return Err(Stopped),

@@ -6,11 +6,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actix::prelude::*;
-use tokio::net::TcpListener;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::timeout;
 use tonic::transport::Server;
-use tonic::transport::server::TcpIncoming;
 use tracing::{error, info, warn};
 
 use crate::actors::dispatcher::{
@@ -18,6 +16,7 @@ use crate::actors::dispatcher::{
 };
 use crate::actors::mastership::Term;
 use crate::job::Job;
+use crate::listener::{self, Listener, Room, Rules};
 use crate::operator::Desk;
 use crate::store::{Epoch, SharedStore};
 
@@ -30,6 +29,11 @@ use super::{SILENCE, Tls};
 
 /// Longest wait for each step of a stop.
 const STEP: Duration = Duration::from_secs(1);
+/// Whoever connects has this long to begin a call; a worker does so at once, and
+/// its calls last as long as it does.
+const IDLE_LINK: Duration = Duration::from_secs(10);
+/// Calls at one time on one connection; a worker has two.
+const CALLS_PER_LINK: u32 = 64;
 
 /// What a master is made of.
 pub struct MasterOptions {
@@ -41,6 +45,9 @@ pub struct MasterOptions {
     pub term: Term,
     /// Where workers connect over gRPC; `None` in a standalone process.
     pub listen: Option<SocketAddr>,
+    /// Connections of workers and operators at one time; when there are more,
+    /// those go that have no call.
+    pub most_links: usize,
     /// Plaintext without.
     pub tls: Option<Tls>,
     /// The node's jobs.
@@ -83,7 +90,7 @@ impl Master {
     /// called inside an actix system.
     pub async fn start(options: MasterOptions) -> Result<MasterHandle, MasterError> {
         let listener = match options.listen {
-            Some(address) => Some(listen(address).await?),
+            Some(address) => Some(listen(address)?),
             None => None,
         };
         let builder = match &options.tls {
@@ -133,9 +140,16 @@ impl Master {
                 store: options.store_service,
                 desk: desk.clone(),
             };
+            let room = Room::new(Rules {
+                name: "links",
+                most: options.most_links,
+                patience: IDLE_LINK,
+                // Keepalive moves bytes on a link that nobody uses.
+                bytes_count: false,
+            });
             arbiter.spawn(async move {
                 // Registered with the runtime that serves it.
-                let listener = match TcpListener::from_std(listener) {
+                let listener = match Listener::new(listener, room, "links") {
                     Ok(listener) => listener,
                     Err(error) => {
                         error!(%error, "cannot serve workers");
@@ -145,17 +159,12 @@ impl Master {
                 let serving = builder
                     .http2_keepalive_interval(Some(SILENCE))
                     .http2_keepalive_timeout(Some(SILENCE))
+                    .max_concurrent_streams(CALLS_PER_LINK)
                     .add_service(service.into_server())
-                    .serve_with_incoming_shutdown(
-                        // The server's own setting holds only for sockets it
-                        // binds itself; without it a small frame waits some
-                        // 40 ms for the acknowledgement of the one before.
-                        TcpIncoming::from(listener).with_nodelay(Some(true)),
-                        async {
-                            // An error means that the handle is gone: stop as well.
-                            let _ = stopped.await;
-                        },
-                    );
+                    .serve_with_incoming_shutdown(listener.incoming(), async {
+                        // An error means that the handle is gone: stop as well.
+                        let _ = stopped.await;
+                    });
                 if let Err(error) = serving.await {
                     error!(%error, "the server for workers failed");
                 }
@@ -307,11 +316,9 @@ impl MasterHandle {
     }
 }
 
-async fn listen(address: SocketAddr) -> Result<std::net::TcpListener, MasterError> {
-    let bound = TcpListener::bind(address).await;
-    bound
-        .and_then(TcpListener::into_std)
-        .map_err(|source| MasterError::Listen { address, source })
+fn listen(address: SocketAddr) -> Result<std::net::TcpListener, MasterError> {
+    let bound = listener::bind(address);
+    bound.map_err(|source| MasterError::Listen { address, source })
 }
 
 async fn accept_local(

@@ -11,8 +11,9 @@ use crate::store::{Attempt, Epoch};
 
 use super::backlog::{Backlog, Blocks, Dormant, OpenJobs};
 
-/// Version of the link; master and workers must have the same.
-pub const PROTOCOL_VERSION: u32 = 3;
+/// Version of the link; master and workers must have the same. It is raised also
+/// when all of them must keep something in the store that earlier ones do not.
+pub const PROTOCOL_VERSION: u32 = 4;
 
 /// Payloads above this many bytes neither travel over the link nor stay in the
 /// dispatcher's memory: the job goes without its payload, and the worker that
@@ -451,7 +452,12 @@ fn heartbeat(backlog: Option<Backlog>) -> proto::Heartbeat {
 }
 
 impl From<Backlog> for proto::Backlog {
-    fn from(Backlog { jobs, blocks }: Backlog) -> Self {
+    fn from(backlog: Backlog) -> Self {
+        let Backlog {
+            jobs,
+            blocks,
+            workers,
+        } = backlog;
         Self {
             outbound_messages: jobs.outbound_messages,
             inbound_messages: jobs.inbound_messages,
@@ -459,6 +465,7 @@ impl From<Backlog> for proto::Backlog {
             crypto_retries: jobs.crypto_retries,
             first_block: blocks.map_or(0, |blocks| blocks.first),
             last_block: blocks.map_or(0, |blocks| blocks.last),
+            workers,
             dormant: jobs.dormant.map(|dormant| proto::Dormant {
                 jobs: dormant.jobs,
                 bytes: dormant.bytes,
@@ -491,6 +498,7 @@ impl From<proto::Backlog> for Backlog {
                 }),
             },
             blocks: (blocks.first > 0).then_some(blocks),
+            workers: backlog.workers,
         }
     }
 }

@@ -12,7 +12,7 @@ use tokio::task::{JoinError, JoinSet};
 use tokio::time::sleep;
 use tracing::{debug, error};
 
-use super::client::{ConnectError, Target};
+use super::client::{ConnectError, Found, Target};
 use super::local::WorkerEnd;
 
 /// Shortest and longest pause before an address is tried again.
@@ -21,7 +21,7 @@ const PAUSE_MS: (u64, u64) = (100, 200);
 /// One more way has come to an end.
 enum Step {
     Resolved(usize, Result<Vec<SocketAddr>, ConnectError>),
-    Opened(SocketAddr, Result<WorkerEnd, ConnectError>),
+    Opened(Found, Result<WorkerEnd, ConnectError>),
 }
 
 /// A search under way; what it has begun ends with it.
@@ -42,8 +42,8 @@ impl<'a> Search<'a> {
         }
     }
 
-    /// The next process that answers, for as long as it takes.
-    pub(super) async fn next(&mut self) -> WorkerEnd {
+    /// The next process that answers, and where, for as long as it takes.
+    pub(super) async fn next(&mut self) -> (Found, WorkerEnd) {
         loop {
             self.begin();
             let pause = sleep(pause());
@@ -55,8 +55,8 @@ impl<'a> Search<'a> {
                 };
                 match step {
                     Ok(step) => {
-                        if let Some(end) = self.take(step) {
-                            return end;
+                        if let Some(found) = self.take(step) {
+                            return found;
                         }
                     }
                     Err(error) => self.start_over(&error),
@@ -76,7 +76,7 @@ impl<'a> Search<'a> {
         }
     }
 
-    fn take(&mut self, step: Step) -> Option<WorkerEnd> {
+    fn take(&mut self, step: Step) -> Option<(Found, WorkerEnd)> {
         let error = match step {
             Step::Resolved(index, Ok(addresses)) => {
                 self.resolving.remove(&index);
@@ -85,16 +85,16 @@ impl<'a> Search<'a> {
                 }
                 return None;
             }
-            Step::Opened(address, Ok(end)) => {
-                self.opening.remove(&address);
-                return Some(end);
+            Step::Opened(found, Ok(end)) => {
+                self.opening.remove(&found.address);
+                return Some((found, end));
             }
             Step::Resolved(index, Err(error)) => {
                 self.resolving.remove(&index);
                 error
             }
-            Step::Opened(address, Err(error)) => {
-                self.opening.remove(&address);
+            Step::Opened(found, Err(error)) => {
+                self.opening.remove(&found.address);
                 error
             }
         };
@@ -112,7 +112,10 @@ impl<'a> Search<'a> {
     fn open(&mut self, index: usize, address: SocketAddr) {
         if self.opening.insert(address) {
             let (target, host) = (self.target.clone(), self.target.masters[index].host.clone());
-            let opened = async move { Step::Opened(address, target.open(&host, address).await) };
+            let opened = async move {
+                let end = target.open(&host, address).await;
+                Step::Opened(Found { host, address }, end)
+            };
             self.steps.spawn(opened);
         }
     }

@@ -6,9 +6,11 @@ use std::sync::Arc;
 use futures_util::{Stream, StreamExt};
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
+use tonic::transport::server::TlsConnectInfo;
 use tonic::{Request, Response, Status, Streaming};
 use tracing::{debug, warn};
 
+use crate::listener::{Guest, Serving};
 use crate::operator::Desk;
 use crate::proto::cluster as proto;
 use crate::proto::cluster::cluster_server::{Cluster, ClusterServer};
@@ -46,6 +48,7 @@ impl Cluster for ClusterService {
         &self,
         request: Request<Streaming<proto::FromWorker>>,
     ) -> Result<Response<Self::SessionStream>, Status> {
+        let serving = serving(&request);
         let (master, worker) = local::join();
         tokio::spawn(receive(request.into_inner(), worker.sender));
         tokio::spawn(self.reception.clone().serve(master));
@@ -56,9 +59,10 @@ impl Cluster for ClusterService {
             std::future::ready(is_admitted)
         };
         let messages = ReceiverStream::new(worker.receiver).take_while(admitted);
-        Ok(Response::new(Box::pin(
-            messages.map(|message| Ok(message.into())),
-        )))
+        Ok(Response::new(Box::pin(messages.map(move |message| {
+            let _until_the_stream_ends = &serving;
+            Ok(message.into())
+        }))))
     }
 
     async fn store(
@@ -71,13 +75,18 @@ impl Cluster for ClusterService {
         let node_id = &self.reception.node_id;
         introduction::check(request.metadata(), node_id)
             .inspect_err(|status| warn!(reason = status.message(), "worker refused"))?;
-        Ok(Response::new(service(request.into_inner())))
+        let serving = serving(&request);
+        let replies = service(request.into_inner());
+        Ok(Response::new(Box::pin(replies.inspect(move |_| {
+            let _until_the_stream_ends = &serving;
+        }))))
     }
 
     async fn operate(
         &self,
         request: Request<proto::OperatorQuestion>,
     ) -> Result<Response<proto::OperatorAnswer>, Status> {
+        let _serving = serving(&request);
         let asked = request.into_inner();
         let ours = (PROTOCOL_VERSION, self.reception.node_id.as_str());
         if (asked.protocol_version, asked.node_id.as_str()) != ours {
@@ -90,6 +99,15 @@ impl Cluster for ClusterService {
             answer: answer.into(),
         }))
     }
+}
+
+/// Keeps the connection of a call from being taken for an idle one.
+fn serving<T>(request: &Request<T>) -> Option<Serving> {
+    let extensions = request.extensions();
+    let plain = extensions.get::<Arc<Guest>>();
+    let secured = extensions.get::<TlsConnectInfo<Arc<Guest>>>();
+    let guest = plain.or_else(|| secured.map(TlsConnectInfo::get_ref));
+    guest.map(Guest::begin)
 }
 
 /// Passes a worker's messages on until the stream or the session ends.

@@ -55,6 +55,7 @@ impl Reception {
             return;
         }
         let MasterEnd { sender, receiver } = end;
+        let _there = self.backlog.worker();
         let term = self.term.clone();
         let address = WorkerSession::start_in_arbiter(&self.arbiter, move |_| {
             WorkerSession::new(sender, term)

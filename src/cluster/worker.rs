@@ -1,26 +1,25 @@
 //! Assembly of a worker's side of the cluster.
 
-use std::iter;
-use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::Duration;
 
 use actix::prelude::*;
 use parking_lot::Mutex;
+use tokio::runtime::Runtime;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, timeout};
 
 use crate::actors::master_link::{
     Abandoned, Announce, ChainHook, Drain, Identity, Left, LinkState, MasterLink, Rest,
 };
-use crate::actors::request_handler::{Execution, RequestHandler};
+use crate::actors::request_handler::{Execution, RequestHandler, threads};
 use crate::actors::runner::Runner;
 use crate::config::MasterAddress;
 use crate::job::{Job, Pool};
 use crate::store::SharedStore;
 
 use super::Tls;
-use super::client::Target;
+use super::client::{FoundMaster, Target};
 use super::link::{Connector, keep_connected};
 use super::local::Port;
 
@@ -38,8 +37,10 @@ pub enum Link {
         masters: Vec<MasterAddress>,
         /// Plaintext without.
         tls: Option<Tls>,
-        /// The thread of the link and of the first handlers; `None`: one of
-        /// their own, which ends with the worker.
+        /// Told where the master is.
+        found: FoundMaster,
+        /// The thread of the link; `None`: one of its own, which ends with the
+        /// worker.
         thread: Option<ArbiterHandle>,
     },
     /// Inside the same process.
@@ -86,10 +87,8 @@ impl Worker {
             }
             Link::Local(port) => (port.arbiter.clone(), None),
         };
-        let handling: Vec<Arbiter> = (0..further_threads()).map(|_| Arbiter::new()).collect();
-        let handles: Vec<ArbiterHandle> = iter::once(linking.clone())
-            .chain(handling.iter().map(Arbiter::handle))
-            .collect();
+        let handling = threads::start();
+        let handle = handling.handle().clone();
         let (halt, halted) = watch::channel(false);
         let (state, link_state) = watch::channel(LinkState::default());
         let identity = Identity {
@@ -102,25 +101,23 @@ impl Worker {
         let execution = Arc::new(Execution::new(options.store, options.runner));
         let hook = options.chain_hook;
         let link = MasterLink::start_in_arbiter(&linking, move |ctx| {
-            let start = |pool: Pool, count: usize, share: usize| {
-                (0..count)
-                    .map(|n| {
-                        let (link, execution) = (ctx.address(), execution.clone());
-                        let halted = halted.clone();
-                        RequestHandler::start_in_arbiter(&handles[n % handles.len()], move |_| {
-                            RequestHandler::new(pool, share, link, execution, halted)
-                        })
-                    })
-                    .collect()
+            let start = |pool: Pool, share: usize| {
+                let (link, execution) = (ctx.address(), execution.clone());
+                let (halted, handle) = (halted.clone(), handle.clone());
+                RequestHandler::new(pool, share, link, execution, halted, handle).start()
             };
-            let deliveries = identity.delivery_capacity as usize;
-            let share = deliveries.div_ceil(handles.len());
-            let run = start(Pool::Run, identity.run_capacity as usize, 1);
-            let delivery = start(Pool::Delivery, handles.len().min(deliveries), share);
-            MasterLink::new(identity, run, delivery, state, hook)
+            let own = (0..identity.run_capacity).map(|_| start(Pool::Run, 1));
+            let own = own.collect();
+            let deliveries = start(Pool::Delivery, identity.delivery_capacity as usize);
+            MasterLink::new(identity, own, vec![deliveries], state, hook)
         });
         let connector = match options.link {
-            Link::Grpc { masters, tls, .. } => Connector::Grpc(Target { masters, tls }),
+            Link::Grpc {
+                masters,
+                tls,
+                found,
+                ..
+            } => Connector::Grpc(Target { masters, tls }, found),
             Link::Local(port) => Connector::Local(port),
         };
         let (connects, connecting) = watch::channel(());
@@ -136,17 +133,9 @@ impl Worker {
             connecting,
             halt,
             own,
-            handling: Mutex::new(handling),
+            handling: Mutex::new(Some(handling)),
         }
     }
-}
-
-/// Threads of request handlers beside the link's own, where the first ones run:
-/// what the link and those say to each other wakes nobody. One core is left to
-/// the API.
-fn further_threads() -> usize {
-    let cores = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
-    cores.saturating_sub(2)
 }
 
 /// A running worker.
@@ -159,7 +148,8 @@ pub struct WorkerHandle {
     halt: watch::Sender<bool>,
     /// Of the link, if it ends with this worker.
     own: Option<Arbiter>,
-    handling: Mutex<Vec<Arbiter>>,
+    /// The threads of the handlers.
+    handling: Mutex<Option<Runtime>>,
 }
 
 impl WorkerHandle {
@@ -202,8 +192,8 @@ impl WorkerHandle {
     /// at once. A job that must not be repeated is left to the master to judge.
     pub async fn abandon(&self) {
         self.halt.send_replace(true);
-        let handling = std::mem::take(&mut *self.handling.lock());
-        join_all(handling).await;
+        let handling = self.handling.lock().take();
+        end_all(handling).await;
         if self.tell(Abandoned).await {
             let until = Instant::now() + STEP;
             self.left_until(until, |left| left.is_reported()).await;
@@ -229,21 +219,37 @@ impl WorkerHandle {
     }
 
     /// Stops now; what still runs is run elsewhere.
-    pub async fn stop(self) {
+    pub async fn stop(mut self) {
         self.halt.send_replace(true);
-        let handling = self.handling.into_inner();
-        join_all(self.own.into_iter().chain(handling)).await;
+        let handling = self.handling.lock().take();
+        end_all(handling).await;
+        if let Some(own) = self.own.take() {
+            own.stop();
+            // What is not joined in time is not waited for.
+            let joined = tokio::task::spawn_blocking(|| own.join());
+            let _ = timeout(STEP, joined).await;
+        }
     }
 }
 
-/// Ends threads, all at once and within about a second. A handler that never
+/// Without it a handle that is dropped in an asynchronous context would wait for
+/// handlers that do not yield.
+impl Drop for WorkerHandle {
+    fn drop(&mut self) {
+        if let Some(handling) = self.handling.lock().take() {
+            handling.shutdown_background();
+        }
+    }
+}
+
+/// Ends the handlers' threads within about a second. A handler that never
 /// yields cannot be stopped; its thread ends with the process.
-async fn join_all(arbiters: impl IntoIterator<Item = Arbiter>) {
-    let joined = arbiters.into_iter().map(|arbiter| {
-        arbiter.stop();
-        tokio::task::spawn_blocking(|| arbiter.join())
-    });
-    let joined: Vec<_> = joined.collect();
-    // What is not joined in time is not waited for.
-    let _ = timeout(STEP, futures_util::future::join_all(joined)).await;
+async fn end_all(handling: Option<Runtime>) {
+    let Some(handling) = handling else {
+        return;
+    };
+    let ended = tokio::task::spawn_blocking(|| handling.shutdown_timeout(STEP));
+    if let Err(error) = ended.await {
+        tracing::error!(%error, "the handlers' threads did not end");
+    }
 }

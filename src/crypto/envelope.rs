@@ -7,6 +7,8 @@ use openssl::error::ErrorStack;
 use openssl::symm::{self, Cipher};
 use rand::RngCore;
 
+use crate::pulse;
+
 /// Length of a key, in bytes.
 pub const KEY_LENGTH: usize = 32;
 
@@ -27,6 +29,7 @@ pub fn generate_key() -> [u8; KEY_LENGTH] {
 /// # Errors
 /// Those of OpenSSL; none are expected.
 pub fn encrypt(key: &[u8; KEY_LENGTH], plaintext: &[u8]) -> Result<Vec<u8>, ErrorStack> {
+    pulse::keep_off("encrypting");
     let mut iv = [0; IV];
     rand::rng().fill_bytes(&mut iv);
     encrypt_with_iv(key, &iv, plaintext)
@@ -52,6 +55,7 @@ fn encrypt_with_iv(
 /// Decrypts; `None` for a key of another length, bytes that are too short, or
 /// a tag that does not match.
 pub fn decrypt(key: &[u8], bytes: &[u8]) -> Option<Vec<u8>> {
+    pulse::keep_off("decrypting");
     if key.len() != KEY_LENGTH || bytes.len() < CIPHERTEXT {
         return None;
     }

@@ -10,18 +10,19 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use metrics::{Gauge, gauge, histogram};
 use openssl::hash::hash;
+use parking_lot::RwLock;
 use serde_json::{Value, json};
 use tokio::sync::Semaphore;
 
 use super::signature::Algorithm;
 use super::{Crypto, KeyUse, encryption, signature};
-use crate::config::{ApiVersion, Runtime};
+use crate::config::{ApiVersion, Config, Runtime};
 use crate::error::{Code, Error, codes};
 use crate::http_client;
 use crate::job::Table;
 use crate::labelled::Labelled;
 use crate::ledger::{Ledger, query};
-use crate::store::State;
+use crate::store::{State, StoreError};
 
 /// Row of table `CallbackUrl` with the URLs (UTF-8 text in columns `sign_url`,
 /// `master_sign_url`, `decrypt_url`).
@@ -42,6 +43,16 @@ const MAX_ANSWER: usize = 64 * 1024;
 /// What a URL is tested with when it is set.
 const TEST_TEXT: &[u8] = b"test";
 
+/// The client for calls of a crypto service.
+///
+/// # Errors
+/// When TLS cannot be set up.
+pub fn client(config: &Config) -> reqwest::Result<reqwest::Client> {
+    http_client::builder(config)
+        .timeout(REQUEST_TIMEOUT)
+        .build()
+}
+
 /// Signs and decrypts through the service's URLs, read anew at every call.
 pub struct ExternalCrypto {
     state: Arc<dyn State>,
@@ -51,6 +62,8 @@ pub struct ExternalCrypto {
     /// Calls at a time. Whoever calls holds a place of the node's own work: a
     /// service that hangs must not have them all.
     places: Semaphore,
+    /// Why the last call failed, if it did.
+    trouble: RwLock<Option<String>>,
     /// By what was asked (`sign`, `decrypt`) and the status of the answer.
     durations: Labelled<(&'static str, u16)>,
 }
@@ -93,6 +106,7 @@ impl ExternalCrypto {
                 pending,
             },
             places: Semaphore::new(MOST_CALLS),
+            trouble: RwLock::default(),
             durations: Labelled::new(|(asked, status)| {
                 histogram!(
                     "external_crypto_callback_duration_ms",
@@ -117,7 +131,13 @@ impl ExternalCrypto {
         };
         let _call = self.under_way.begin();
         let started = Instant::now();
-        let answer = post(&self.client, url, body).await?;
+        let answer = post(&self.client, url, body).await;
+        *self.trouble.write() = match &answer {
+            Ok(answer) if answer.status == 200 => None,
+            Ok(answer) => Some(format!("HTTP status {}", answer.status)),
+            Err(Unreachable(reason)) => Some(reason.clone()),
+        };
+        let answer = answer?;
         let duration = started.elapsed().as_secs_f64() * 1000.0;
         self.durations.record(&(asked, answer.status), duration);
         Ok(answer)
@@ -127,8 +147,11 @@ impl ExternalCrypto {
     /// step 15). Messages come in all the while, and are not rejected for it.
     async fn url(&self, column: &str, unset: Code) -> Result<String, Error> {
         let url = self.state.get(Table::CallbackUrl, ROW, column).await?;
-        url.and_then(|bytes| String::from_utf8(bytes).ok())
-            .ok_or_else(|| Error::from(unset).temporary())
+        let url = url.ok_or_else(|| Error::from(unset).temporary())?;
+        String::from_utf8(url).map_err(|error| {
+            let table = Table::CallbackUrl.name();
+            StoreError::Corrupt(format!("{table} {ROW}, column {column}: {error}")).into()
+        })
     }
 }
 
@@ -136,6 +159,12 @@ impl ExternalCrypto {
 impl Crypto for ExternalCrypto {
     fn is_local(&self) -> bool {
         false
+    }
+
+    fn trouble(&self) -> Option<String> {
+        let trouble = self.trouble.read();
+        let reason = trouble.as_ref()?;
+        Some(format!("the external crypto service failed last: {reason}"))
     }
 
     fn calls_under_way(&self) -> u64 {

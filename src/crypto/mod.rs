@@ -1,6 +1,7 @@
 //! Keys, signatures, encryption, hashes and salts (spec/messaging-and-crypto.md 5, 6).
 
 pub mod accessor;
+pub mod behalf;
 pub mod encryption;
 pub mod envelope;
 pub mod external;
@@ -38,6 +39,11 @@ pub trait Crypto: Send + Sync {
     /// Calls of an external service that this process waits for.
     fn calls_under_way(&self) -> u64 {
         0
+    }
+
+    /// Why an external service did not do what it was last asked for.
+    fn trouble(&self) -> Option<String> {
+        None
     }
 
     /// Signs with the named algorithm (spec/messaging-and-crypto.md 5.4).

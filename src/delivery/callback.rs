@@ -10,7 +10,7 @@ use reqwest::Url;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::error::Error;
+use crate::error::Refusal;
 use crate::http_client::destination;
 use crate::job::{JobId, Kind, NewJob, delivery_key};
 
@@ -132,7 +132,7 @@ pub fn error_job(
     node_id: Option<&str>,
     action: &str,
     request_id: Option<&str>,
-    error: &Error,
+    error: &Refusal,
 ) -> NewJob {
     let mut body = Map::new();
     if let Some(node_id) = node_id {

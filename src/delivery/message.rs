@@ -42,8 +42,9 @@ pub struct OutboundMessage {
 const LEAST_TRIES: u32 = 4;
 
 /// How long one try waits for the acknowledgement. The message queue service
-/// goes on retransmitting while the call is open; the next try has the same id.
-const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(60);
+/// transmits again every 60 s while the call is open: a shorter one would cut
+/// that off. The next try has the same id.
+const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(75);
 
 const SUCCESS_URL_ROLE: &str = "node";
 const SUCCESS_URL_NAME: &str = "message_queue_send_success_url";

@@ -15,9 +15,10 @@ use serde_json::Value;
 use super::crypto_service::given_up_in_time;
 use super::{backoff, reconnect_backoff};
 use crate::actors::Run;
-use crate::error::{Error, codes};
+use crate::error::{Error, Refusal, codes, settled};
+use crate::flows::state;
 use crate::job::codec;
-use crate::job::{Commit, Job, Kind, Millis, NewJob, Table, Write, delivery_key};
+use crate::job::{Commit, Job, JobId, Kind, Millis, NewJob, Table, Write, delivery_key};
 use crate::labelled::Labelled;
 use crate::ledger::{Inclusion, TransactionHash, transaction};
 use crate::node::Context;
@@ -145,9 +146,37 @@ pub async fn transact(context: &Context, transact: Transact) -> Result<Commit, E
         return sign(context, transact).await;
     }
     let mut commit = Commit::nothing();
-    let key = format!("sign:{}", crate::job::JobId::generate());
+    let key = format!("sign:{}", JobId::generate());
     commit.job(NewJob::new(Kind::LedgerTransact, key, &transact));
     Ok(commit)
+}
+
+/// The same for a call that is answered before anything is signed: when the
+/// transaction can never be signed, the client hears of it as of the ledger's
+/// refusal, by the result of its call.
+///
+/// # Errors
+/// Those that are not final.
+pub async fn transact_for_call(context: &Context, request: Transact) -> Result<Commit, Error> {
+    let made = settled(transact(context, request.clone()).await)?;
+    Ok(made.unwrap_or_else(|refusal| refused(&request, &JobId::generate().to_string(), &refusal)))
+}
+
+/// What follows when a transaction cannot be made. `name`: in place of the hash
+/// that it does not have.
+pub fn refused(request: &Transact, name: &str, refusal: &Refusal) -> Commit {
+    let fate = Fate::Refused {
+        code: refusal.code().number,
+        message: refusal.message().to_owned(),
+    };
+    let next = continue_with(request, name, fate);
+    let mut commit = match next {
+        Some(_) => Commit::nothing(),
+        // Nobody but operators hears of it.
+        None => Commit::failed(format!("{} cannot be signed: {refusal}", request.method)),
+    };
+    commit.jobs.extend(next);
+    commit
 }
 
 async fn sign(context: &Context, transact: Transact) -> Result<Commit, Error> {
@@ -156,6 +185,7 @@ async fn sign(context: &Context, transact: Transact) -> Result<Commit, Error> {
             codes::UNKNOWN_ERROR,
             format!("transaction parameters: {error}"),
         )
+        .unreadable()
     })?;
     let signed = transaction::sign(
         context.ledger.as_ref(),
@@ -185,24 +215,11 @@ async fn sign(context: &Context, transact: Transact) -> Result<Commit, Error> {
 pub async fn run_transact(context: &Context, job: &Job) -> Result<Run, Error> {
     let request: Transact = job.payload()?;
     let signed = sign(context, request.clone()).await;
-    match signed.map_err(|error| given_up_in_time(context, job, error)) {
-        Ok(commit) => Ok(Run::Commit(commit)),
-        Err(error) if error.is_temporary() => Err(error),
-        Err(error) => {
-            let fate = Fate::Refused {
-                code: error.code().number,
-                message: error.message().to_owned(),
-            };
-            let next = continue_with(&request, &job.id().to_string(), fate);
-            let mut commit = match next {
-                Some(_) => Commit::nothing(),
-                // Nobody but operators hears of it.
-                None => Commit::failed(format!("{} cannot be signed: {error}", request.method)),
-            };
-            commit.jobs.extend(next);
-            Ok(Run::Commit(commit))
-        }
-    }
+    let signed = signed.map_err(|error| given_up_in_time(context, job, error));
+    let name = job.id().to_string();
+    let signed = settled(signed)?;
+    let commit = signed.unwrap_or_else(|refusal| refused(&request, &name, &refusal));
+    Ok(Run::Commit(commit))
 }
 
 /// Handler of `deliver.transaction`.
@@ -231,7 +248,9 @@ async fn load(context: &Context, hash: &str) -> Result<Option<Expected>, Error> 
         .state
         .get(Table::ExpectedTransaction, hash, "")
         .await?;
-    Ok(record.map(|bytes| codec::decode(&bytes)).transpose()?)
+    record
+        .map(|bytes| state::decode(Table::ExpectedTransaction, hash, &bytes))
+        .transpose()
 }
 
 async fn broadcast(
@@ -257,12 +276,34 @@ async fn broadcast(
                 reason: error.to_string(),
             });
         }
-        Err(error) => return Ok(Run::Commit(settle_refused(expected, hash, &error))),
+        Err(error) => {
+            let refusal = error.settle()?;
+            return Ok(Run::Commit(settle_refused(expected, hash, &refusal)));
+        }
     };
     match answer.code {
         0 => Ok(Run::Commit(Commit::nothing())),
         ABCI_DUPLICATE_NONCE => met_before(context, job, hash, expected).await,
+        code if answer.is_premature => Ok(premature(job, hash, expected, code)),
         code => Ok(Run::Commit(settle_code(expected, hash, code))),
+    }
+}
+
+/// A node of the ledger that is behind has refused what others may take: the
+/// refusal says nothing. It will not take these bytes any more (spec/ledger.md
+/// 2.8), so the transaction is signed anew, unless an earlier try of it can have
+/// got through.
+fn premature(job: &Job, hash: &TransactionHash, expected: &Expected, code: u32) -> Run {
+    if job.kind() == Kind::LedgerConfirm {
+        // There will be another.
+        return Run::Commit(Commit::nothing());
+    }
+    if job.tries == 0 && job.attempt == 1 {
+        return Run::Commit(settle(hash, Some(again(&expected.transact, hash))));
+    }
+    Run::Retry {
+        after: backoff(job.tries),
+        reason: format!("refused ({code}) by a node of the ledger that is behind"),
     }
 }
 
@@ -387,13 +428,13 @@ fn settle(hash: &str, next: Option<NewJob>) -> Commit {
     commit
 }
 
-/// Signs and sends a transaction again after a shortage. However often its fate
+/// Signs and sends a transaction again after a while. However often its fate
 /// is settled, it is signed again once.
 fn again(transact: &Transact, hash: &str) -> NewJob {
     let mut transact = transact.clone();
     let start = Millis::now().after(backoff(transact.shortages));
     transact.shortages += 1;
-    let key = format!("sign:{}", crate::job::JobId::generate());
+    let key = format!("sign:{}", JobId::generate());
     NewJob::new(Kind::LedgerTransact, key, &transact)
         .not_before(start)
         .source(format!("again:{hash}"))
@@ -401,7 +442,7 @@ fn again(transact: &Transact, hash: &str) -> NewJob {
 
 /// Signs and sends a dropped transaction again, once.
 fn anew(transact: &Transact, hash: &str) -> NewJob {
-    let key = format!("sign:{}", crate::job::JobId::generate());
+    let key = format!("sign:{}", JobId::generate());
     NewJob::new(Kind::LedgerTransact, key, transact).source(format!("again:{hash}"))
 }
 

@@ -15,6 +15,7 @@ use super::demo;
 use super::keys::SigningKeys;
 use super::network::{Network, NetworkOptions, StoreOption};
 use super::report::Report;
+use crate::output;
 
 /// Where the nodes keep jobs and state.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -34,6 +35,9 @@ impl StoreArgument {
         }
     }
 }
+
+/// How many blocks the second full node of the ledger is behind.
+const LAG: u64 = 2;
 
 /// Options that every network has.
 #[derive(Debug, Clone, Args)]
@@ -98,6 +102,7 @@ impl NetworkArguments {
             store: self.store()?,
             signing: self.keys,
             log_level: self.log_level.clone(),
+            second_ledger: Some(LAG),
             ..NetworkOptions::default()
         })
     }
@@ -243,7 +248,7 @@ pub async fn demo(arguments: DemoArguments) -> io::Result<ExitCode> {
     }
     options.check()?;
     if !arguments.json {
-        eprintln!("starting ledger, message queues and nodes ...");
+        output::note("starting ledger, message queues and nodes ...");
     }
     let store = options.store.name();
     let mut network = tokio::select! {
@@ -268,14 +273,20 @@ pub async fn demo(arguments: DemoArguments) -> io::Result<ExitCode> {
         }
     };
     for (name, log) in network.ended() {
-        eprintln!("{name} has ended by itself; see {}", log.display());
+        output::note(format_args!(
+            "{name} has ended by itself; see {}",
+            log.display()
+        ));
         network.keep_directory();
     }
     let report = match outcome {
         Ok(report) => report,
         Err(error) => {
             network.keep_directory();
-            eprintln!("logs are in {}", network.directory.join("logs").display());
+            output::note(format_args!(
+                "logs are in {}",
+                network.directory.join("logs").display()
+            ));
             network.stop().await;
             return Err(error);
         }
@@ -283,11 +294,14 @@ pub async fn demo(arguments: DemoArguments) -> io::Result<ExitCode> {
     let code = finish(&arguments, &report);
     if chaos.is_some() && !report.is_success() {
         network.keep_directory();
-        eprintln!("logs are in {}", network.directory.join("logs").display());
+        output::note(format_args!(
+            "logs are in {}",
+            network.directory.join("logs").display()
+        ));
     }
     if arguments.keep {
-        eprintln!("{}", table(&network));
-        eprintln!("running until Ctrl-C");
+        output::note(table(&network));
+        output::note("running until Ctrl-C");
         interruption.next().await;
     }
     network.stop().await;
@@ -314,11 +328,15 @@ async fn run_apps(arguments: &DemoArguments, targets: Targets, store: &str) -> i
 }
 
 fn finish(arguments: &DemoArguments, report: &Report) -> ExitCode {
-    if arguments.json {
+    let said = if arguments.json {
         // A report is plain data; writing it as JSON cannot fail.
-        println!("{}", serde_json::to_string(report).unwrap_or_default());
+        output::say(serde_json::to_string(report).unwrap_or_default())
     } else {
-        println!("{}", report.table());
+        output::say(report.table())
+    };
+    if let Err(error) = said {
+        output::note(format_args!("the report cannot be written: {error}"));
+        return ExitCode::FAILURE;
     }
     if report.is_success() {
         ExitCode::SUCCESS
@@ -340,7 +358,7 @@ pub async fn devnet(arguments: DevnetArguments) -> io::Result<ExitCode> {
     let mut options = arguments.network.network(arguments.nodes.clone())?;
     options.directory = arguments.dir.clone();
     options.base_port = Some(arguments.base_port);
-    eprintln!("starting ledger, message queues and nodes ...");
+    output::note("starting ledger, message queues and nodes ...");
     let network = tokio::select! {
         network = Network::start(options) => network?,
         signal = interruption.next() => return Ok(stopped_by(signal)),
@@ -364,15 +382,16 @@ pub async fn devnet(arguments: DevnetArguments) -> io::Result<ExitCode> {
             return Ok(stopped_by(signal));
         }
     }
-    if arguments.json {
-        println!("{}", description(&network));
+    let said = if arguments.json {
+        output::say(description(&network))
     } else {
-        println!("{}", table(&network));
-        println!("running until Ctrl-C");
+        output::say(format_args!("{}\nrunning until Ctrl-C", table(&network)))
+    };
+    if said.is_ok() {
+        interruption.next().await;
     }
-    interruption.next().await;
     network.stop().await;
-    Ok(ExitCode::SUCCESS)
+    said.map(|()| ExitCode::SUCCESS)
 }
 
 fn description(network: &Network) -> serde_json::Value {
@@ -397,6 +416,7 @@ fn description(network: &Network) -> serde_json::Value {
         .collect();
     serde_json::json!({
         "ledger": network.ledger,
+        "second_ledger": network.second_ledger,
         "directory": network.directory,
         "keys": network.directory.join("keys"),
         "nodes": nodes,
@@ -406,6 +426,10 @@ fn description(network: &Network) -> serde_json::Value {
 fn table(network: &Network) -> String {
     let mut lines = vec![
         format!("  ledger RPC   ws://{}/websocket", network.ledger),
+        format!(
+            "  behind it    {}",
+            network.second_ledger.as_deref().unwrap_or("-")
+        ),
         format!("  folder       {}", network.directory.display()),
         format!(
             "  keys         {}",

@@ -12,6 +12,7 @@ use super::network::{Network, Node};
 use super::process::Usage;
 use super::report::{NodeReport, ProcessReport, Report};
 use crate::node::Role;
+use crate::output;
 
 /// The applications' targets in a network that this process started.
 ///
@@ -56,7 +57,7 @@ pub async fn drive(apps: &Apps, requests: u64, concurrency: usize, quiet: bool) 
             bar.set_position(done);
             bar.set_message(format!("{errors} errors"));
             if !terminal && !quiet && done.is_multiple_of(step) {
-                eprintln!("{done}/{requests} requests, {errors} errors");
+                output::note(format_args!("{done}/{requests} requests, {errors} errors"));
             }
         })
         .await;

@@ -8,6 +8,7 @@ pub mod demo;
 pub mod genesis;
 pub mod keys;
 pub mod ledger;
+pub mod mq_record;
 pub mod mq_service;
 #[cfg(test)]
 mod mq_service_tests;
@@ -17,4 +18,5 @@ pub mod ports;
 pub mod process;
 pub mod redis_server;
 pub mod report;
+pub mod switch;
 pub mod verdict;

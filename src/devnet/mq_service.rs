@@ -4,18 +4,25 @@
 //! numbers above 16 arrive as `UNKNOWN` with the real text. Between services
 //! it uses a transport of our own (`mq_transport`), so all nodes of a
 //! development network must use this service.
+//!
+//! Its manners are those of the real one, also where they are hard on a node:
+//! the headers of a subscription's answer come only with the first message, so a
+//! quiet one looks like a call that nobody answers; each message goes to every
+//! subscriber; what comes while there is none is dropped; and nothing but the
+//! sender's clock has it transmitted again.
 
 use std::collections::HashMap;
 use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI32, AtomicU64, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
-use futures_util::{Stream, StreamExt};
+use futures_util::{Stream, StreamExt, stream};
 use parking_lot::Mutex;
 use prost::Message as _;
 use tokio::net::TcpListener;
@@ -23,11 +30,12 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tokio_stream::wrappers::ReceiverStream;
-use tonic::transport::server::TcpIncoming;
 use tonic::{Request, Response, Status};
 
+use super::mq_record::{Entry, Record};
 use super::mq_transport::{self, FrameSender, MAX_FRAME, VERSION};
 use crate::error::codes;
+use crate::listener::{Listener, Room, Rules};
 use crate::proto::wire::message_queue_server::{MessageQueue, MessageQueueServer};
 use crate::proto::wire::{
     Empty, InboundMessage, InboundMessageAck, MqError, MqProtocolMessage, OutboundMessage,
@@ -46,11 +54,19 @@ pub(super) struct Timing {
 /// When a message is given up.
 const GIVE_UP: Duration = Duration::from_secs(600);
 
-/// Messages waiting for a slow subscriber; more are dropped, and come again
-/// with the sender's next transmission.
-const SUBSCRIBER_QUEUE: usize = 256;
+/// Messages waiting for a slow subscriber. Real services set no bound; beyond
+/// this one they are dropped, and come again with the sender's next transmission.
+const SUBSCRIBER_QUEUE: usize = 16_384;
 
-const MAX_GRPC_MESSAGE: usize = 16 * 1024 * 1024;
+/// The default of gRPC libraries, which real services leave as it is.
+const MAX_GRPC_MESSAGE: usize = 4 * 1024 * 1024;
+/// Nodes stay connected and say nothing for as long as they like.
+const ROOM: Rules = Rules {
+    name: "devnet-mq",
+    most: 1024,
+    patience: Duration::from_secs(24 * 60 * 60),
+    bytes_count: true,
+};
 
 /// How long running calls may take at the end.
 const STOP_TIMEOUT: Duration = Duration::from_secs(2);
@@ -67,6 +83,8 @@ pub struct Options {
     /// How often a message that is not acknowledged is transmitted again; real
     /// services do so every minute.
     pub retransmit: Duration,
+    /// Where it writes down what came and what became of it, if anywhere.
+    pub record: Option<PathBuf>,
 }
 
 /// Serves until `stop` completes.
@@ -89,7 +107,7 @@ pub(super) async fn serve_with(
     let grpc = TcpListener::bind(options.listen).await?;
     let mq_address = SocketAddr::new(options.listen.ip(), options.mq_port);
     let mq = TcpListener::bind(mq_address).await?;
-    let service = Service::new(options, timing);
+    let service = Service::new(options, timing)?;
 
     let mut accepting = JoinSet::new();
     accepting.spawn(accept_services(mq, service.clone()));
@@ -101,9 +119,7 @@ pub(super) async fn serve_with(
             MessageQueueServer::new(service.clone()).max_decoding_message_size(MAX_GRPC_MESSAGE),
         )
         .serve_with_incoming_shutdown(
-            // Without it each small frame waits for the client's delayed
-            // acknowledgement of the one before, some 40 ms.
-            TcpIncoming::from(grpc).with_nodelay(Some(true)),
+            Listener::new(grpc.into_std()?, Room::new(ROOM), ROOM.name)?.incoming(),
             async move { stopped(&mut stopping).await },
         );
     let mut server = std::pin::pin!(server);
@@ -126,8 +142,9 @@ async fn accept_services(listener: TcpListener, service: Arc<Service>) {
             Ok((stream, from)) => {
                 let service = service.clone();
                 connections.spawn(async move {
-                    let on_frame = |frame, answer: &FrameSender| service.received(frame, answer);
-                    let result = mq_transport::run_connection(stream, |_| {}, on_frame).await;
+                    let (answer, mut answers) = mpsc::channel(mq_transport::QUEUE);
+                    let on_frame = |frame| service.received(frame, &answer);
+                    let result = mq_transport::run_connection(stream, &mut answers, on_frame).await;
                     tracing::debug!(%from, ?result, "connection from message queue service ended");
                 });
             }
@@ -153,27 +170,29 @@ struct Pending {
     acknowledged: oneshot::Sender<()>,
 }
 
-type Connection = watch::Receiver<Option<FrameSender>>;
-
 struct Service {
     options: Options,
     timing: Timing,
     subscribers: Mutex<Vec<mpsc::Sender<Result<InboundMessage, Status>>>>,
     ack_routes: Mutex<HashMap<String, AckRoute>>,
     pending: Mutex<HashMap<String, Pending>>,
-    connections: Mutex<HashMap<String, Connection>>,
+    /// To the other services, by address.
+    connections: Mutex<HashMap<String, FrameSender>>,
     /// Tasks that keep the connections; aborted with the service.
     connecting: Mutex<JoinSet<()>>,
     next_seq: AtomicI32,
     next_call: AtomicU64,
+    record: Option<Record>,
     /// Set once, to end the calls that wait.
     stopping: watch::Sender<bool>,
 }
 
 impl Service {
-    fn new(options: Options, timing: Timing) -> Arc<Self> {
-        Arc::new(Self {
+    fn new(options: Options, timing: Timing) -> io::Result<Arc<Self>> {
+        let record = options.record.as_deref().map(Record::open).transpose()?;
+        Ok(Arc::new(Self {
             options,
+            record,
             timing,
             subscribers: Mutex::default(),
             ack_routes: Mutex::default(),
@@ -183,7 +202,13 @@ impl Service {
             next_seq: AtomicI32::new(1),
             next_call: AtomicU64::new(0),
             stopping: watch::Sender::new(false),
-        })
+        }))
+    }
+
+    fn note(&self, entry: Entry<'_>) {
+        if let Some(record) = &self.record {
+            record.note(entry);
+        }
     }
 
     /// A frame from another service.
@@ -200,11 +225,17 @@ impl Service {
             received_at: Instant::now(),
         };
         self.remember(&message.msg_id, route);
-        self.push(InboundMessage {
+        let message = InboundMessage {
             message: message.message,
             message_id: message.msg_id,
             sender_id: message.sender_id,
             error: None,
+        };
+        let subscribers = self.push(&message);
+        self.note(Entry::Came {
+            sender_id: &message.sender_id,
+            message_id: &message.message_id,
+            subscribers,
         });
     }
 
@@ -216,7 +247,7 @@ impl Service {
     }
 
     fn push_error(&self, code: crate::error::Code) {
-        self.push(InboundMessage {
+        self.push(&InboundMessage {
             error: Some(MqError {
                 code: code.number as i32,
                 message: code.message.to_owned(),
@@ -225,11 +256,16 @@ impl Service {
         });
     }
 
-    fn push(&self, message: InboundMessage) {
+    /// Hands a message to every subscriber; how many took it. What nobody takes
+    /// is gone.
+    fn push(&self, message: &InboundMessage) -> usize {
+        let mut taken = 0;
         self.subscribers.lock().retain(|subscriber| {
             let result = subscriber.try_send(Ok(message.clone()));
+            taken += usize::from(result.is_ok());
             !matches!(result, Err(mpsc::error::TrySendError::Closed(_)))
         });
+        taken
     }
 
     /// An acknowledgement from another service.
@@ -243,12 +279,12 @@ impl Service {
         }
     }
 
-    fn connection(self: &Arc<Self>, address: String) -> Connection {
+    fn connection(self: &Arc<Self>, address: String) -> FrameSender {
         let mut connections = self.connections.lock();
         if let Some(connection) = connections.get(&address) {
             return connection.clone();
         }
-        let (sender, receiver) = watch::channel(None);
+        let (sender, queue) = mpsc::channel(mq_transport::QUEUE);
         // Weak, or the tasks would keep the service that aborts them.
         let service = Arc::downgrade(self);
         let on_ack = move |frame| {
@@ -256,12 +292,13 @@ impl Service {
                 service.acknowledged(frame);
             }
         };
-        let task = mq_transport::keep_connected(address.clone(), sender, on_ack);
+        let task = mq_transport::keep_connected(address.clone(), queue, on_ack);
         self.connecting.lock().spawn(task);
-        connections.insert(address, receiver.clone());
-        receiver
+        connections.insert(address, sender.clone());
+        sender
     }
 
+    /// Waits while more frames than real sockets hold wait for a connection.
     async fn transmit(&self, connection: &FrameSender, message: &OutboundMessage) {
         let frame = mq_transport::encode(&MqProtocolMessage {
             version: VERSION,
@@ -270,25 +307,27 @@ impl Service {
             message: message.payload.clone(),
             sender_id: self.options.node_id.clone(),
         });
-        // A connection that is closing is followed by another one.
+        // Fails only when the service ends.
         let _ = connection.send(frame).await;
     }
 
-    /// Transmits until acknowledged: at once, after every reconnect, and every minute.
+    /// Transmits until acknowledged: at once and every minute, whatever becomes
+    /// of the connection meanwhile.
     async fn send_until_acknowledged(
         &self,
         message: &OutboundMessage,
-        mut connection: Connection,
+        connection: FrameSender,
         mut acknowledged: oneshot::Receiver<()>,
     ) -> Result<(), Status> {
         let give_up = tokio::time::sleep(self.timing.give_up);
         let mut give_up = std::pin::pin!(give_up);
         let mut stopping = self.stopping.subscribe();
+        let mut next = Instant::now();
         loop {
-            let current = connection.borrow_and_update().clone();
-            if let Some(current) = current {
-                self.transmit(&current, message).await;
-            }
+            let transmission = async {
+                tokio::time::sleep_until(next).await;
+                self.transmit(&connection, message).await;
+            };
             tokio::select! {
                 result = &mut acknowledged => match result {
                     Ok(()) => return Ok(()),
@@ -299,9 +338,7 @@ impl Service {
                         return Err(stops());
                     }
                 },
-                // Never fails: the service keeps the connection's task.
-                _ = connection.changed() => {}
-                () = tokio::time::sleep(self.timing.retransmit) => {}
+                () = transmission => next += self.timing.retransmit,
                 () = stopped(&mut stopping) => return Err(stops()),
                 () = &mut give_up => {
                     return Err(Status::unknown(codes::MQ_SEND_TIMEOUT.message));
@@ -350,9 +387,12 @@ impl MessageQueue for Arc<Service> {
         &self,
         _request: Request<Empty>,
     ) -> Result<Response<Self::subscribeToRecvMessagesStream>, Status> {
-        let (sender, receiver) = mpsc::channel(SUBSCRIBER_QUEUE);
+        let (sender, mut receiver) = mpsc::channel(SUBSCRIBER_QUEUE);
         self.subscribers.lock().push(sender);
-        Ok(Response::new(ReceiverStream::new(receiver).boxed()))
+        // Headers go out when this returns; `None`: the service stops.
+        let first = receiver.recv().await;
+        let rest = ReceiverStream::new(receiver);
+        Ok(Response::new(stream::iter(first).chain(rest).boxed()))
     }
 
     async fn send_ack_for_recv_message(
@@ -363,6 +403,9 @@ impl MessageQueue for Arc<Service> {
         let route = self.ack_routes.lock().remove(&message_id);
         let route =
             route.ok_or_else(|| Status::unknown(codes::MQ_SEND_ACK_UNKNOWN_MESSAGE_ID.message))?;
+        self.note(Entry::Acknowledged {
+            message_id: &message_id,
+        });
         let ack = mq_transport::encode(&MqProtocolMessage {
             version: VERSION,
             msg_id: message_id,

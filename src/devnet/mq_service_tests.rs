@@ -5,15 +5,16 @@ use std::time::Duration;
 
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
-use tonic::Streaming;
 
+use super::mq_record::{self, NotedEvent};
 use super::mq_service::{Options, Timing, serve_with};
 use super::ports;
 use crate::delivery::message::OutboundMessage;
 use crate::error::codes;
-use crate::mq::client::{MqClient, MqSender, SendError};
+use crate::mq::client::{MqClient, MqSender, SendError, Subscription};
 use crate::mq::testing;
-use crate::proto::wire::InboundMessage;
+use crate::proto::wire::message_queue_client::MessageQueueClient;
+use crate::proto::wire::{Empty, InboundMessage};
 
 const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -33,14 +34,18 @@ struct Service {
 }
 
 impl Service {
-    fn start(node_id: &str, timing: Timing) -> Self {
-        let options = Options {
+    fn options(node_id: &str, timing: Timing) -> Options {
+        Options {
             node_id: node_id.to_owned(),
             listen: SocketAddr::from(([127, 0, 0, 1], free_port())),
             mq_port: free_port(),
             retransmit: timing.retransmit,
-        };
-        Self::start_with(options, timing)
+            record: None,
+        }
+    }
+
+    fn start(node_id: &str, timing: Timing) -> Self {
+        Self::start_with(Self::options(node_id, timing), timing)
     }
 
     fn start_with(options: Options, timing: Timing) -> Self {
@@ -67,17 +72,30 @@ impl Service {
         MqClient::new(&testing::config(&self.options.node_id, self.options.listen)).unwrap()
     }
 
-    async fn subscribe(&self) -> Streaming<InboundMessage> {
+    /// Waits until the service answers.
+    async fn up(&self) {
         let client = self.client();
         let trying = async {
-            loop {
-                if let Ok(stream) = client.subscribe().await {
-                    return stream;
-                }
+            while client.get_info().await.is_err() {
                 tokio::time::sleep(Duration::from_millis(10)).await;
             }
         };
-        tokio::time::timeout(PATIENCE, trying).await.unwrap()
+        tokio::time::timeout(PATIENCE, trying).await.unwrap();
+    }
+
+    async fn subscribe(&self) -> Subscription {
+        self.up().await;
+        let client = self.client();
+        let mut subscription = client.subscribe();
+        // Asked for, but not answered before there is a message; the answer to
+        // the call behind it tells that the service has it.
+        let info = tokio::select! {
+            biased;
+            _ = subscription.message() => panic!("nobody has sent anything"),
+            info = client.get_info() => info,
+        };
+        info.unwrap();
+        subscription
     }
 }
 
@@ -95,12 +113,12 @@ fn message_to(service: &Service, message_id: &str) -> OutboundMessage {
 
 async fn send(from: &Service, message: OutboundMessage) -> JoinHandle<Result<(), SendError>> {
     // Connected first, so that a refused connection is not taken for the answer.
-    from.subscribe().await;
+    from.up().await;
     let client = from.client();
     tokio::spawn(async move { client.send(&message).await })
 }
 
-async fn next(stream: &mut Streaming<InboundMessage>) -> InboundMessage {
+async fn next(stream: &mut Subscription) -> InboundMessage {
     let message = tokio::time::timeout(PATIENCE, stream.message()).await;
     message.unwrap().unwrap().unwrap()
 }
@@ -157,6 +175,70 @@ async fn a_message_is_delivered_again_when_its_receiver_comes_back() {
     assert_eq!(next(&mut stream).await.message_id, "m_2");
     idp.client().acknowledge("m_2").await.unwrap();
     assert_eq!(outcome(sending).await, Ok(()));
+}
+
+/// As real services do: a node that is not subscribed at that moment hears of
+/// the message when the sender's clock says so, and not before.
+#[tokio::test]
+async fn what_no_subscriber_takes_is_gone_until_it_is_transmitted_again() {
+    let timing = Timing {
+        retransmit: Duration::from_secs(2),
+        ..TIMING
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let record = folder.path().join("idp1.jsonl");
+    let rp = Service::start("rp1", timing);
+    let options = Options {
+        record: Some(record.clone()),
+        ..Service::options("idp1", timing)
+    };
+    let idp = Service::start_with(options, timing);
+    idp.up().await;
+    let came = || {
+        let noted = mq_record::read(&record).unwrap();
+        let came = noted.into_iter().filter_map(|noted| match noted.event {
+            NotedEvent::Came { subscribers, .. } => Some(subscribers),
+            NotedEvent::Acknowledged { .. } => None,
+        });
+        came.collect::<Vec<_>>()
+    };
+    let sent = std::time::Instant::now();
+    let sending = send(&rp, message_to(&idp, "m_8")).await;
+    let first = async {
+        while came().is_empty() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, first).await.unwrap();
+    let mut one = idp.subscribe().await;
+    let mut other = idp.subscribe().await;
+    assert_eq!(next(&mut one).await.message_id, "m_8");
+    assert!(sent.elapsed() >= timing.retransmit, "{:?}", sent.elapsed());
+    assert_eq!(next(&mut other).await.message_id, "m_8");
+    idp.client().acknowledge("m_8").await.unwrap();
+    assert_eq!(outcome(sending).await, Ok(()));
+    assert_eq!(came(), [0, 2]);
+}
+
+/// Nobody can tell a quiet subscription from a call that is not answered.
+#[tokio::test]
+async fn a_subscription_is_answered_with_its_first_message_only() {
+    let (rp, idp) = (
+        Service::start("rp1", TIMING),
+        Service::start("idp1", TIMING),
+    );
+    idp.up().await;
+    let address = format!("http://{}", idp.options.listen);
+    let mut client = MessageQueueClient::connect(address).await.unwrap();
+    let mut answer = std::pin::pin!(client.subscribe_to_recv_messages(Empty {}));
+    let quiet = tokio::time::timeout(Duration::from_millis(300), &mut answer).await;
+    assert!(quiet.is_err(), "headers came without a message");
+    let sending = send(&rp, message_to(&idp, "m_9")).await;
+    let answered = tokio::time::timeout(PATIENCE, answer).await.unwrap();
+    let mut messages = answered.unwrap().into_inner();
+    let message = messages.message().await.unwrap().unwrap();
+    assert_eq!(message.message_id, "m_9");
+    sending.abort();
 }
 
 #[tokio::test]

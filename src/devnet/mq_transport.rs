@@ -9,7 +9,7 @@ use bytes::Bytes;
 use prost::Message as _;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::mpsc;
 
 use crate::proto::wire::MqProtocolMessage;
 
@@ -22,7 +22,7 @@ pub(super) const MAX_FRAME: usize = 3_300_000;
 const RECONNECT_DELAY: Duration = Duration::from_millis(100);
 
 /// Frames waiting to be written to one connection.
-const QUEUE: usize = 64;
+pub(super) const QUEUE: usize = 64;
 
 /// Writes frames to one connection.
 pub(super) type FrameSender = mpsc::Sender<Bytes>;
@@ -54,20 +54,18 @@ async fn write_frame(stream: &mut (impl AsyncWrite + Unpin), frame: &[u8]) -> io
     stream.write_all(frame).await
 }
 
-/// Reads and writes one connection until either side ends it. Every frame read
-/// is given to `on_frame` together with the way to answer it.
+/// Reads one connection and writes what is in `queue` to it, until either side
+/// ends it. What was not begun to be written stays in the queue.
 pub(super) async fn run_connection(
     stream: TcpStream,
-    on_connected: impl FnOnce(FrameSender),
-    mut on_frame: impl FnMut(Bytes, &FrameSender),
+    queue: &mut mpsc::Receiver<Bytes>,
+    mut on_frame: impl FnMut(Bytes),
 ) -> io::Result<()> {
     stream.set_nodelay(true)?;
     let (mut reader, mut writer) = stream.into_split();
-    let (sender, mut queue) = mpsc::channel::<Bytes>(QUEUE);
-    on_connected(sender.clone());
     let read = async {
         while let Some(frame) = read_frame(&mut reader).await? {
-            on_frame(frame, &sender);
+            on_frame(frame);
         }
         Ok(())
     };
@@ -83,20 +81,18 @@ pub(super) async fn run_connection(
     }
 }
 
-/// Keeps a connection to another service, for ever. `connection` tells who
-/// waits when there is a new one; frames of the other side go to `on_ack`.
+/// Keeps a connection to another service, for ever. Frames wait in `queue` until
+/// there is one, as in the sockets of real services; what was written to a
+/// connection that is then lost is lost with it. Frames of the other side go to
+/// `on_ack`.
 pub(super) async fn keep_connected(
     address: String,
-    connection: watch::Sender<Option<FrameSender>>,
+    mut queue: mpsc::Receiver<Bytes>,
     on_ack: impl Fn(Bytes),
 ) {
     loop {
         if let Ok(stream) = TcpStream::connect(&address).await {
-            let on_connected = |sender| {
-                connection.send_replace(Some(sender));
-            };
-            let result = run_connection(stream, on_connected, |frame, _| on_ack(frame)).await;
-            connection.send_replace(None);
+            let result = run_connection(stream, &mut queue, &on_ack).await;
             tracing::debug!(
                 address,
                 ?result,

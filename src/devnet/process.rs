@@ -194,6 +194,19 @@ pub fn usage_of(pid: u32) -> Option<Usage> {
     })
 }
 
+/// How often a process' threads have gone to sleep of themselves: each time
+/// something has to wake them again. `None` if it is gone.
+pub fn sleeps_of(pid: u32) -> Option<u64> {
+    let threads = std::fs::read_dir(format!("/proc/{pid}/task")).ok()?;
+    let of_thread = |thread: std::fs::DirEntry| {
+        let status = std::fs::read_to_string(thread.path().join("status")).ok()?;
+        let mut lines = status.lines();
+        let count = lines.find_map(|line| line.strip_prefix("voluntary_ctxt_switches:"))?;
+        count.trim().parse::<u64>().ok()
+    };
+    Some(threads.flatten().filter_map(of_thread).sum())
+}
+
 /// Resolves when this process was started by [`Process`] and its parent is
 /// gone; never otherwise.
 pub async fn parent_gone() {

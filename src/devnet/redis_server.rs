@@ -43,6 +43,8 @@ pub struct Options {
     /// A limit of the size of its files (`RLIMIT_FSIZE`) is met as a full disk,
     /// not as a signal that ends the server.
     pub survives_file_limit: bool,
+    /// More of its arguments.
+    pub arguments: Vec<String>,
 }
 
 /// A running `redis-server` on a free port of the loopback interface, with a
@@ -221,6 +223,7 @@ impl RedisServer {
         if let Some(bytes) = self.options.max_memory {
             command.args(["--maxmemory", &bytes.to_string()]);
         }
+        command.args(&self.options.arguments);
         command
     }
 }

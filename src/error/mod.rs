@@ -27,7 +27,8 @@ pub struct Code {
     pub fault: Fault,
 }
 
-/// An error as clients see it.
+/// An error as clients see it, as long as nobody has looked whether it is final
+/// ([`Error::settle`]).
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 #[error("{message} ({code})", code = code.number)]
 pub struct Error {
@@ -95,6 +96,18 @@ impl Error {
         self.unreadable
     }
 
+    /// Whether this is the end of what met it. `Err`: it is not, and is to be
+    /// passed on, so that the job is tried again or parked.
+    ///
+    /// # Errors
+    /// Itself, when it may pass or when something stored cannot be understood.
+    pub fn settle(self) -> Result<Refusal, Error> {
+        match self.temporary || self.unreadable {
+            true => Err(self),
+            false => Ok(Refusal(self)),
+        }
+    }
+
     /// The row of the code table.
     pub fn code(&self) -> Code {
         self.code
@@ -129,9 +142,75 @@ impl From<Code> for Error {
     }
 }
 
+/// A failure that is final: trying again does not help, and nothing that is
+/// stored is damaged. Whatever ends work, or tells somebody of its end, takes
+/// one of these, so that no handler can give up what only waits, or what an
+/// operator can mend.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+#[error(transparent)]
+pub struct Refusal(Error);
+
+impl Refusal {
+    /// What the ledger said of a transaction, under the number it gave.
+    pub fn of_ledger(number: u32, message: impl Into<String>) -> Self {
+        let known = codes::ALL.iter().find(|code| code.number == number);
+        let code = known.copied().unwrap_or(Code {
+            number,
+            message: "",
+            fault: Fault::Server,
+        });
+        Self(Error::with_message(code, message))
+    }
+
+    /// With a message of its own in place of the code's.
+    pub fn with_message(code: Code, message: impl Into<String>) -> Self {
+        Self(Error::with_message(code, message))
+    }
+}
+
+impl std::ops::Deref for Refusal {
+    type Target = Error;
+
+    fn deref(&self) -> &Error {
+        &self.0
+    }
+}
+
+impl From<Code> for Refusal {
+    fn from(code: Code) -> Self {
+        Self(code.into())
+    }
+}
+
+impl From<Refusal> for Error {
+    fn from(refusal: Refusal) -> Self {
+        refusal.0
+    }
+}
+
+/// Tells a result that is final, good or bad, from one that is not
+/// ([`Error::settle`]).
+///
+/// # Errors
+/// Those that may pass, and those of something stored that cannot be understood.
+pub fn settled<T>(result: Result<T, Error>) -> Result<Result<T, Refusal>, Error> {
+    match result {
+        Ok(value) => Ok(Ok(value)),
+        Err(error) => error.settle().map(Err),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_what_is_final_can_be_told() {
+        let error = || Error::from(codes::DB_ERROR);
+        assert_eq!(error().settle(), Ok(Refusal(error())));
+        assert!(error().temporary().settle().is_err());
+        assert!(error().unreadable().settle().is_err());
+    }
 
     #[test]
     fn ledger_codes_map_to_api_codes() {

@@ -3,7 +3,7 @@
 
 use crate::actors::Run;
 use crate::delivery::callback::error_job;
-use crate::error::{Error, codes};
+use crate::error::{Error, Refusal, codes, settled};
 use crate::flows::{Received, RequestUpdate, as_, idp, node, replaced, rp};
 use crate::job::{Commit, Job, Kind};
 use crate::node::Context;
@@ -16,17 +16,17 @@ pub(crate) fn is_of_request(key: &str) -> bool {
 }
 
 /// Runs a job of a flow. Failures that may pass are returned and the job is run
-/// again later; any other ends the job as failed and is told by an `error`
+/// again later; so are those of something stored that cannot be read, and the
+/// job is parked; any other ends the job as failed and is told by an `error`
 /// callback to the role concerned (spec/flows.md 1.4).
 ///
 /// # Errors
-/// Temporary ones only.
+/// Those that are not final ([`Error::settle`]).
 pub async fn run(context: &Context, job: &Job) -> Result<Run, Error> {
-    match handle(context, job).await {
-        Ok(commit) => Ok(Run::Commit(commit)),
-        Err(error) if error.is_temporary() || error.is_unreadable() => Err(error),
-        Err(error) => Ok(Run::Commit(failed(context, job, &error))),
-    }
+    Ok(Run::Commit(match settled(handle(context, job).await)? {
+        Ok(commit) => commit,
+        Err(refusal) => failed(context, job, &refusal),
+    }))
 }
 
 async fn handle(context: &Context, job: &Job) -> Result<Commit, Error> {
@@ -61,7 +61,7 @@ async fn handle(context: &Context, job: &Job) -> Result<Commit, Error> {
     Ok(commit)
 }
 
-fn failed(context: &Context, job: &Job, error: &Error) -> Commit {
+fn failed(context: &Context, job: &Job, error: &Refusal) -> Commit {
     let mut commit = Commit::failed(error.to_string());
     if let Some((role, action)) = told_as(job.kind()) {
         let node_id = node_id(context, job);
@@ -100,6 +100,7 @@ fn told_as(kind: Kind) -> Option<(&'static str, &'static str)> {
         | Kind::AsSignData => Some(("as", AS)),
         Kind::NodeMqRegistered
         | Kind::MqReceive
+        | Kind::MqGiveUp
         | Kind::MqSend
         | Kind::LedgerTransact
         | Kind::LedgerConfirm
@@ -111,6 +112,7 @@ fn told_as(kind: Kind) -> Option<(&'static str, &'static str)> {
         | Kind::Noop
         | Kind::NoopChain
         | Kind::NoopOnce
+        | Kind::NoopStuck
         | Kind::Unreadable => None,
     }
 }

@@ -5,12 +5,15 @@ pub mod as_;
 pub mod block;
 mod call;
 pub mod dispatch;
+pub mod endpoints;
 mod error_code;
 pub mod identifier;
+mod identity;
 pub mod idp;
 mod integrity;
 mod levels;
 pub mod node;
+mod not_built;
 mod open_request;
 pub mod private_messages;
 pub mod replaced;
@@ -24,10 +27,13 @@ pub mod status;
 mod status_update;
 #[cfg(test)]
 pub(crate) mod testing;
+mod utility;
 
 use serde::{Deserialize, Serialize};
 
+use crate::error::{Error, codes};
 use crate::job::Commit;
+use crate::mq::message::Message;
 use crate::store::Accept;
 
 /// Payload of the jobs made from a verified message (`rp.idp_response`,
@@ -40,6 +46,19 @@ pub struct Received {
     pub message_id: String,
     /// The message as JSON text ([`crate::mq::message::Message`]).
     pub message: String,
+}
+
+impl Received {
+    /// The message. It had passed its checks when it was stored.
+    ///
+    /// # Errors
+    /// When it is unreadable all the same.
+    pub fn message(&self) -> Result<Message, Error> {
+        serde_json::from_str(&self.message).map_err(|error| {
+            let text = format!("stored message {}: {error}", self.message_id);
+            Error::with_message(codes::UNKNOWN_ERROR, text).unreadable()
+        })
+    }
 }
 
 /// Payload of the jobs made from a block (`rp.request_update`,

@@ -2,8 +2,10 @@
 //! spec/http-api.md 3.5). Table `PrivateMessage`: a row per node and request,
 //! a column per message in order of time, JSON.
 
+use serde::Deserialize;
 use serde_json::Value;
 
+use crate::api::{Audience, Call, Endpoint, Outcome};
 use crate::error::{Error, codes};
 use crate::flows::{row, state};
 use crate::job::{Column, Table, Write};
@@ -17,6 +19,47 @@ const TYPES: [&str; 4] = [
     "consent_request",
     "data_request",
 ];
+
+/// The table entries: the look-up, and the removals of all messages and of
+/// those of a request.
+pub fn endpoints() -> [Endpoint; 3] {
+    let removal = "/utility/private_message_removal";
+    let removal_of_request = "/utility/private_message_removal/:request_id";
+    [
+        Endpoint::get("/utility/private_messages/:request_id", Audience::Everybody)
+            .path::<OfRequest>()
+            .run(run_find),
+        Endpoint::post(removal, Audience::Everybody).run(run_remove_all),
+        Endpoint::post(removal_of_request, Audience::Everybody)
+            .path::<OfRequest>()
+            .run(run_remove),
+    ]
+}
+
+#[derive(Deserialize)]
+struct OfRequest {
+    request_id: String,
+}
+
+async fn run_find(call: Call<OfRequest>) -> Result<Outcome, Error> {
+    let request_id = &call.path.request_id;
+    let kind = call.query.kind.as_deref();
+    let messages = find(&call.context, &call.node_id, request_id, kind).await?;
+    Ok(Outcome::found(messages.map(Value::Array)))
+}
+
+async fn run_remove_all(call: Call) -> Result<Outcome, Error> {
+    let kind = call.query.kind.as_deref();
+    let removal = remove(&call.context, &call.node_id, None, kind).await?;
+    Ok(Outcome::Stored(removal))
+}
+
+async fn run_remove(call: Call<OfRequest>) -> Result<Outcome, Error> {
+    let request_id = Some(call.path.request_id.as_str());
+    let kind = call.query.kind.as_deref();
+    let removal = remove(&call.context, &call.node_id, request_id, kind).await?;
+    Ok(Outcome::Stored(removal))
+}
 
 /// The messages of a request, of one type if given; `None` if the ledger does
 /// not know the request.

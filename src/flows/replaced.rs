@@ -11,6 +11,8 @@ use crate::job::{Commit, Job, Kind, NewJob, Row};
 use crate::ledger::query;
 use crate::node::Context;
 
+/// Requests listed in one job.
+const LISTED: usize = 50_000;
 /// Requests looked at in one job.
 const PORTION: usize = 200;
 /// Questions to the ledger at a time.
@@ -25,8 +27,21 @@ pub struct Replaced {
     pub era: u64,
     /// Newest block when it was noticed.
     pub height: u64,
-    /// Where the portion before ended: place of the table, and row.
-    after: Option<(usize, Row)>,
+    part: Part,
+}
+
+/// A request of this role: place of its table, and row.
+type Known = (usize, Row);
+
+/// What one job does. The first two are stored as earlier releases did.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+enum Part {
+    /// Lists the requests.
+    All,
+    /// Lists those after this one.
+    After(Known),
+    /// Looks at these.
+    Of(Vec<Known>),
 }
 
 impl Replaced {
@@ -36,9 +51,16 @@ impl Replaced {
             chain_id: chain_id.to_owned(),
             era,
             height,
-            after: None,
+            part: Part::All,
         };
         first.as_job("start")
+    }
+
+    fn with(&self, part: Part) -> Self {
+        Self {
+            part,
+            ..self.clone()
+        }
     }
 
     fn as_job(&self, portion: &str) -> NewJob {
@@ -48,39 +70,59 @@ impl Replaced {
     }
 }
 
-/// Handler of `ledger.replaced`: one job for each request that is known, in
-/// portions.
+/// Handler of `ledger.replaced`: one job for each request that is known. They
+/// are listed once, and looked at in portions.
 ///
 /// # Errors
 /// Temporary ones; those of the payload.
 pub async fn handle(context: &Context, job: &Job) -> Result<Commit, Error> {
     let replaced: Replaced = job.payload()?;
-    let mut known = known(context).await?;
-    known.sort_unstable();
-    if let Some(after) = &replaced.after {
-        known.retain(|place| place > after);
+    match &replaced.part {
+        Part::All => Ok(list(&replaced, known(context).await?)),
+        Part::After(last) => {
+            let mut rest = known(context).await?;
+            rest.retain(|request| request > last);
+            Ok(list(&replaced, rest))
+        }
+        Part::Of(requests) => look_at(context, &replaced, requests).await,
     }
-    let is_last = known.len() <= PORTION;
-    known.truncate(PORTION);
+}
+
+fn list(replaced: &Replaced, mut requests: Vec<Known>) -> Commit {
+    requests.sort_unstable();
+    let is_last = requests.len() <= LISTED;
+    requests.truncate(LISTED);
     let mut commit = Commit::nothing();
-    for some in known.chunks(QUESTIONS) {
+    for portion in requests.chunks(PORTION) {
+        let named = portion.first().map_or("", |(_, row)| row);
+        let part = replaced.with(Part::Of(portion.to_vec()));
+        commit.job(part.as_job(&format!("of {named}")));
+    }
+    if let Some(last) = requests.pop().filter(|_| !is_last) {
+        let named = format!("after {}", last.1);
+        commit.job(replaced.with(Part::After(last)).as_job(&named));
+    }
+    commit
+}
+
+async fn look_at(
+    context: &Context,
+    replaced: &Replaced,
+    requests: &[Known],
+) -> Result<Commit, Error> {
+    let mut commit = Commit::nothing();
+    for some in requests.chunks(QUESTIONS) {
         let looks = some
             .iter()
-            .map(|(table, row)| look(context, &replaced, *table, row));
+            .map(|(table, row)| look(context, replaced, *table, row));
         let jobs = futures_util::future::try_join_all(looks).await?;
         commit.jobs.extend(jobs.into_iter().flatten());
-    }
-    if !is_last {
-        let after = known.pop();
-        let portion = after.as_ref().map_or("", |(_, row)| row).to_owned();
-        let next = Replaced { after, ..replaced };
-        commit.job(next.as_job(&portion));
     }
     Ok(commit)
 }
 
-/// Every request of this role: place of the table, and row.
-async fn known(context: &Context) -> Result<Vec<(usize, Row)>, Error> {
+/// Every request of this role.
+async fn known(context: &Context) -> Result<Vec<Known>, Error> {
     let mut known = Vec::new();
     for (place, (table, _)) in watched(context.role).iter().enumerate() {
         let rows = context.state.rows(*table, "").await?;
@@ -135,15 +177,17 @@ mod tests {
             let asked = json!({"request_id": id});
             node.ledger.answer("GetRequestDetail", asked, Value::Null);
         }
-        let mut next = Some(Replaced::job("chain-b", 2, 40));
-        let mut portions = 0;
+        let mut open = vec![Replaced::job("chain-b", 2, 40)];
+        let mut jobs = 0;
+        let mut sources = std::collections::BTreeSet::new();
         let mut requests = std::collections::BTreeSet::new();
-        while let Some(job) = next.take() {
+        while let Some(job) = open.pop() {
+            assert!(sources.insert(job.source.clone()), "{:?}", job.source);
             let commit = handle(&node.context, &accepted(job)).await.unwrap();
-            portions += 1;
+            jobs += 1;
             for job in commit.jobs {
                 if job.kind == Kind::LedgerReplaced {
-                    next = Some(job);
+                    open.push(job);
                     continue;
                 }
                 assert_eq!(job.kind, Kind::IdpRequestUpdate);
@@ -153,6 +197,39 @@ mod tests {
                 assert!(requests.insert(update.request_id));
             }
         }
-        assert_eq!((portions, requests.len()), (3, 450));
+        assert_eq!((jobs, requests.len()), (4, 450));
+    }
+
+    #[test]
+    fn more_than_can_be_listed_at_once_are_listed_in_turn() {
+        let replaced = Replaced {
+            chain_id: "chain-b".to_owned(),
+            era: 2,
+            height: 40,
+            part: Part::All,
+        };
+        let all: Vec<Known> = (0..LISTED + 1).map(|n| (0, format!("{n:06}"))).collect();
+        let jobs = list(&replaced, all.clone()).jobs;
+        assert_eq!(jobs.len(), LISTED / PORTION + 1);
+        let last: Replaced = codec::decode(&jobs.last().unwrap().payload).unwrap();
+        assert_eq!(last.part, Part::After(all[LISTED - 1].clone()));
+        assert_eq!(
+            list(&replaced, all[..LISTED].to_vec()).jobs.len(),
+            LISTED / PORTION
+        );
+    }
+
+    #[test]
+    fn a_job_that_an_earlier_release_stored_is_read() {
+        #[derive(Serialize)]
+        struct Before(String, u64, u64, Option<(usize, Row)>);
+        for (after, part) in [
+            (None, Part::All),
+            (Some((1, "r".to_owned())), Part::After((1, "r".to_owned()))),
+        ] {
+            let stored = codec::encode(&Before("chain-b".to_owned(), 2, 40, after));
+            let read: Replaced = codec::decode(&stored).unwrap();
+            assert_eq!((read.height, read.part), (40, part));
+        }
     }
 }

@@ -168,6 +168,7 @@ impl Replayed {
 
     async fn run_continuation(&mut self, transact: &Transact, fate: Fate) {
         let job = continuation(transact, fate);
+        self.node.is_not_ended_by_damage(&job).await;
         let context = self.node.context.clone();
         let commit = match job.kind() {
             Kind::IdpResponseCreated => idp::response_created::handle(&context, &job).await,
@@ -191,10 +192,12 @@ impl Replayed {
         let commit = match self.role {
             "idp" => {
                 let job = job(NewJob::new(Kind::IdpRequestUpdate, key, &update));
+                self.node.is_not_ended_by_damage(&job).await;
                 idp::request_update::handle(&context, &job).await
             }
             _ => {
                 let job = job(NewJob::new(Kind::AsRequestUpdate, key, &update));
+                self.node.is_not_ended_by_damage(&job).await;
                 as_::request_update::handle(&context, &job).await
             }
         };
@@ -211,6 +214,7 @@ impl Replayed {
         };
         let key = request_key(request_id);
         let job = job(NewJob::new(Kind::AsCallbackAnswer, key, &answer));
+        self.node.is_not_ended_by_damage(&job).await;
         let context = self.node.context.clone();
         let commit = as_::callback_answer::handle(&context, &job).await;
         self.commit(&commit.unwrap());
@@ -395,6 +399,7 @@ async fn every_recorded_call_and_callback_of_idp_and_as_is_reproduced() {
                 consents.insert(message.request_id.clone(), message.clone());
                 let message = Message::ConsentRequest(message);
                 let job = message_job(Kind::IdpConsentRequest, "idp1", &message);
+                replayed.node.is_not_ended_by_damage(&job).await;
                 let context = replayed.node.context.clone();
                 let commit = idp::consent_request::handle(&context, &job).await;
                 replayed.commit(&commit.unwrap());
@@ -403,6 +408,7 @@ async fn every_recorded_call_and_callback_of_idp_and_as_is_reproduced() {
                 let message = data_request(body, &consents[request_id], height);
                 let message = Message::DataRequest(message);
                 let job = message_job(Kind::AsDataRequest, "as1", &message);
+                replayed.node.is_not_ended_by_damage(&job).await;
                 let context = replayed.node.context.clone();
                 let commit = as_::data_request::handle(&context, &job).await;
                 replayed.commit(&commit.unwrap());

@@ -1,19 +1,23 @@
 //! How the client application learns what became of its answer to a request
 //! (spec/http-api.md 4.5).
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Map;
 
+use crate::api;
 use crate::delivery::callback::{Persistence, Target, callback_job};
-use crate::error::{Error, codes};
+use crate::error::{Refusal, codes};
 use crate::job::NewJob;
 
 /// Members of a call that started an asynchronous operation.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Reply {
     /// Chosen by the client, echoed.
+    #[schemars(length(min = 1))]
     pub reference_id: String,
     /// Where the result goes.
+    #[schemars(schema_with = "api::url")]
     pub callback_url: String,
 }
 
@@ -25,13 +29,13 @@ impl Reply {
         node_id: &str,
         kind: &str,
         request_id: &str,
-        failure: Option<&Error>,
+        failure: Option<&Refusal>,
     ) -> NewJob {
         self.job(node_id, kind, Some(request_id), failure)
     }
 
     /// The callback `kind` about something that is not a request.
-    pub fn about_node(&self, node_id: &str, kind: &str, failure: Option<&Error>) -> NewJob {
+    pub fn about_node(&self, node_id: &str, kind: &str, failure: Option<&Refusal>) -> NewJob {
         self.job(node_id, kind, None, failure)
     }
 
@@ -40,7 +44,7 @@ impl Reply {
         node_id: &str,
         kind: &str,
         request_id: Option<&str>,
-        failure: Option<&Error>,
+        failure: Option<&Refusal>,
     ) -> NewJob {
         let mut body = Map::new();
         body.insert("node_id".into(), node_id.into());
@@ -65,7 +69,7 @@ impl Reply {
 
 /// The error that a refused transaction is reported as
 /// ([`crate::delivery::transaction::Fate::Refused`]).
-pub fn refusal(number: u32, message: &str) -> Error {
+pub fn refusal(number: u32, message: &str) -> Refusal {
     let code = codes::ALL.iter().find(|code| code.number == number);
-    Error::with_message(*code.unwrap_or(&codes::UNKNOWN_ERROR), message)
+    Refusal::with_message(*code.unwrap_or(&codes::UNKNOWN_ERROR), message)
 }

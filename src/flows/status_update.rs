@@ -2,7 +2,7 @@
 //! request (spec/flows.md 3.5, 4.8; spec/http-api.md 4.4).
 
 use crate::delivery::callback::{Persistence, Target, callback_job, error_job};
-use crate::error::{Error, codes};
+use crate::error::{Error, codes, settled};
 use crate::flows::{RequestUpdate, request_status};
 use crate::job::{Commit, NewJob, Table};
 use crate::ledger::query;
@@ -11,12 +11,12 @@ use crate::node::Context;
 const URL_NAME: &str = "incoming_request_status_update_url";
 const ACTION: &str = "handleTendermintNewBlock";
 
-/// The callback, if the client application wants it. An error that is not
-/// temporary becomes an `error` callback, so that it does not keep the caller
-/// from cleaning up.
+/// The callback, if the client application wants it. An error that is final
+/// becomes an `error` callback, so that it does not keep the caller from
+/// cleaning up.
 ///
 /// # Errors
-/// Temporary ones.
+/// Those that are not final.
 pub async fn callback(
     context: &Context,
     role: &str,
@@ -26,15 +26,15 @@ pub async fn callback(
     if !is_wanted(context, role).await? {
         return Ok(commit);
     }
-    let job = match status(context, role, update).await {
-        Err(error) if !error.is_temporary() => error_job(
+    let job = match settled(status(context, role, update).await)? {
+        Ok(job) => job,
+        Err(refusal) => error_job(
             role,
             Some(&update.node_id),
             ACTION,
             Some(&update.request_id),
-            &error,
+            &refusal,
         ),
-        other => other?,
     };
     commit.job(job);
     Ok(commit)

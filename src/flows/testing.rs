@@ -15,12 +15,14 @@ use openssl::sign::Signer;
 use parking_lot::Mutex;
 use serde_json::Value;
 
+use crate::actors::Run;
 use crate::config::{Config, Mq};
 use crate::crypto::{Crypto, KeyUse};
 use crate::delivery::callback::{Callback, Target};
 use crate::delivery::transaction::{Expected, Fate, Settled, Transact};
 use crate::error::{Error, codes};
 use crate::flows::Received;
+use crate::http_client;
 use crate::job::codec;
 use crate::job::{Column, Commit, Guard, Job, Kind, Millis, NewJob, Row, Table, Write};
 use crate::ledger::{Broadcast, Inclusion, Ledger, TransactionHash};
@@ -220,6 +222,7 @@ impl Ledger for FakeLedger {
         Ok(Broadcast {
             code: 0,
             log: String::new(),
+            is_premature: false,
         })
     }
 
@@ -253,9 +256,56 @@ type Columns = BTreeMap<Column, Vec<u8>>;
 #[derive(Default)]
 pub(crate) struct MemoryState {
     rows: Mutex<BTreeMap<(Table, Row), Columns>>,
+    damage: Mutex<Option<Damage>>,
 }
 
+/// What one read, after some others, comes upon.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Spoilt {
+    /// The store cannot read it.
+    Unreadable,
+    /// It is there, but means nothing.
+    Rubbish,
+}
+
+struct Damage {
+    reads_before: usize,
+    how: Spoilt,
+}
+
+const RUBBISH: &[u8] = b"\xffrubbish";
+
 impl MemoryState {
+    /// Spoils what will be read after so many other reads.
+    fn spoil(&self, reads_before: usize, how: Spoilt) {
+        *self.damage.lock() = Some(Damage { reads_before, how });
+    }
+
+    /// Whether something spoilt was read since; nothing is spoilt any more.
+    fn mend(&self) -> bool {
+        self.damage.lock().take().is_none()
+    }
+
+    /// Whether this read comes upon rubbish.
+    fn look(&self) -> Result<bool, StoreError> {
+        let mut damage = self.damage.lock();
+        match damage.take() {
+            Some(Damage {
+                reads_before: 0,
+                how,
+            }) => match how {
+                Spoilt::Unreadable => Err(StoreError::Corrupt("damaged".to_owned())),
+                Spoilt::Rubbish => Ok(true),
+            },
+            Some(Damage { reads_before, how }) => {
+                let reads_before = reads_before - 1;
+                *damage = Some(Damage { reads_before, how });
+                Ok(false)
+            }
+            None => Ok(false),
+        }
+    }
+
     /// Applies state changes.
     pub(crate) fn apply(&self, writes: &[Write]) {
         let mut rows = self.rows.lock();
@@ -317,15 +367,27 @@ impl State for MemoryState {
         row: &str,
         column: &str,
     ) -> Result<Option<Vec<u8>>, StoreError> {
+        let is_rubbish = self.look()?;
         let rows = self.rows.lock();
         let columns = rows.get(&(table, row.to_owned()));
-        Ok(columns.and_then(|columns| columns.get(column)).cloned())
+        let value = columns.and_then(|columns| columns.get(column)).cloned();
+        Ok(value.map(|value| match is_rubbish {
+            true => RUBBISH.to_vec(),
+            false => value,
+        }))
     }
 
     async fn columns(&self, table: Table, row: &str) -> Result<Vec<(Column, Vec<u8>)>, StoreError> {
+        let is_rubbish = self.look()?;
         let rows = self.rows.lock();
-        let columns = rows.get(&(table, row.to_owned()));
-        Ok(columns.cloned().unwrap_or_default().into_iter().collect())
+        let columns = rows.get(&(table, row.to_owned())).cloned();
+        let mut columns: Vec<_> = columns.unwrap_or_default().into_iter().collect();
+        if is_rubbish {
+            for (_, value) in &mut columns {
+                *value = RUBBISH.to_vec();
+            }
+        }
+        Ok(columns)
     }
 
     async fn get_many(
@@ -341,6 +403,7 @@ impl State for MemoryState {
     }
 
     async fn rows(&self, table: Table, prefix: &str) -> Result<Vec<Row>, StoreError> {
+        self.look()?;
         let names = self.names(table);
         Ok(names
             .into_iter()
@@ -430,8 +493,10 @@ impl TestNode {
     pub(crate) fn new(node_id: &str, role: Role) -> Self {
         let ledger = Arc::new(FakeLedger::recorded());
         let state = Arc::new(MemoryState::default());
+        let config = Arc::new(config(node_id));
         let context = Context {
-            config: Arc::new(config(node_id)),
+            http: http_client::builder(&config).build().unwrap(),
+            config,
             role,
             ledger: ledger.clone(),
             state: state.clone(),
@@ -452,6 +517,40 @@ impl TestNode {
         }
         self.state.apply(&accept.writes);
         true
+    }
+
+    /// Runs a job whose reads come upon damage, one after the other: none of it
+    /// may end the job, or be told to anybody.
+    pub(crate) async fn is_not_ended_by_damage(&self, job: &Job) {
+        let told = |commit: &Commit| -> Vec<String> {
+            let callbacks = callbacks(&commit.jobs).into_iter();
+            let kinds = callbacks.map(|(_, body)| body["type"].to_string());
+            kinds.collect()
+        };
+        let run = async || crate::flows::dispatch::run(&self.context, job).await;
+        let sound = match run().await {
+            Ok(Run::Commit(commit)) => commit,
+            other => panic!("the job does not end by itself: {other:?}"),
+        };
+        let kind = job.kind().name();
+        for how in [Spoilt::Unreadable, Spoilt::Rubbish] {
+            for read in 0.. {
+                self.state.spoil(read, how);
+                let ran = run().await;
+                if !self.state.mend() {
+                    break;
+                }
+                match ran {
+                    Err(error) => assert!(error.is_unreadable(), "{kind}: {error}"),
+                    // Only that something was there mattered.
+                    Ok(Run::Commit(commit)) if how == Spoilt::Rubbish => {
+                        assert_eq!(commit.outcome, sound.outcome, "{kind}, read {read}");
+                        assert_eq!(told(&commit), told(&sound), "{kind}, read {read}");
+                    }
+                    Ok(_) => panic!("{kind} is ended by read {read} ({how:?})"),
+                }
+            }
+        }
     }
 
     /// Applies a commit as a store would.

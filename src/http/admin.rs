@@ -8,13 +8,12 @@ use std::time::Duration;
 
 use actix_web::http::Method;
 use actix_web::web::Data;
-use actix_web::{App, HttpRequest, HttpResponse, HttpServer, web};
+use actix_web::{HttpRequest, HttpResponse};
 use metrics_exporter_prometheus::{BuildError, PrometheusBuilder, PrometheusHandle};
 use serde_json::json;
 
 use super::answer::Answer;
-use super::server::ServerHandle;
-use super::tls;
+use super::listening::{self, Listening, ServerHandle};
 use super::{process_metrics, replaced_metrics};
 use crate::config::TlsFiles;
 
@@ -23,6 +22,11 @@ use crate::config::TlsFiles;
 const BUCKETS: [f64; 13] = [
     0.1, 5.0, 15.0, 50.0, 100.0, 200.0, 300.0, 400.0, 500.0, 1000.0, 2500.0, 5000.0, 10000.0,
 ];
+
+/// Idle connections are kept this long, and a client has this long to send the
+/// head of a request: probes and scrapers do so at once.
+const KEEP_ALIVE: Duration = Duration::from_secs(30);
+const HEAD_TIME_LIMIT: Duration = Duration::from_secs(5);
 
 /// How often the recorder folds what was measured into its buckets.
 const UPKEEP_INTERVAL: Duration = Duration::from_secs(5);
@@ -55,6 +59,9 @@ pub struct AdminOptions {
     pub address: SocketAddr,
     /// `PROMETHEUS_HTTPS`
     pub https: Option<TlsFiles>,
+    /// Connections at one time; when there are more, those go that have been
+    /// idle longest.
+    pub most_connections: usize,
 }
 
 /// Starts the server inside an actix system.
@@ -62,32 +69,19 @@ pub struct AdminOptions {
 /// # Errors
 /// The address is taken, or the TLS files cannot be used.
 pub async fn serve(options: AdminOptions) -> io::Result<ServerHandle> {
-    let address = options.address;
-    let https = options.https.clone();
-    let metrics = options.metrics.clone();
-    let options = Data::new(options);
-    let server = HttpServer::new(move || {
-        App::new()
-            .app_data(options.clone())
-            .default_service(web::to(handle))
-    })
-    .workers(1)
-    .disable_signals();
-    let server = match &https {
-        Some(files) => server.bind_rustls_0_23(address, tls::server_config(files)?)?,
-        None => server.bind(address)?,
+    let listening = Listening {
+        name: "admin",
+        address: options.address,
+        https: options.https.clone(),
+        threads: 1,
+        most_connections: options.most_connections,
+        keep_alive: KEEP_ALIVE,
+        head_time_limit: HEAD_TIME_LIMIT,
     };
-    let addresses = server.addrs();
-    let server = server.run();
-    let handle = ServerHandle::new(server.handle(), addresses);
-    actix_web::rt::spawn(async move {
-        let upkeep = actix_web::rt::spawn(keep_up(metrics));
-        if let Err(error) = server.await {
-            tracing::error!(%error, "the metrics server ended");
-        }
-        upkeep.abort();
-    });
-    Ok(handle)
+    let metrics = options.metrics.clone();
+    let server = listening::serve(listening, Data::new(options), handle)?;
+    actix_web::rt::spawn(keep_up(metrics));
+    Ok(server)
 }
 
 async fn keep_up(metrics: PrometheusHandle) {

@@ -54,6 +54,9 @@ impl Answer {
     /// An error object with the status its code asks for (spec/http-api.md 1.5).
     /// The store being away is no fault of anybody's call: 503 with `Retry-After`.
     pub fn error(error: &Error, api: &Api) -> Self {
+        if error.is_unreadable() {
+            tracing::error!(%error, "a call cannot be done before an operator has mended this");
+        }
         let mut body = Map::new();
         body.insert("error".into(), error.to_json());
         if let Some(details) = error.details() {
@@ -132,5 +135,23 @@ fn status(code: Code, api: &Api) -> u16 {
         Fault::Client => api.client_error_status,
         Fault::Server => api.server_error_status,
         Fault::Forbidden => 403,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Config;
+    use crate::store::StoreError;
+
+    #[test]
+    fn what_cannot_be_read_is_no_outage() {
+        let api = Config::for_test("rp1").api;
+        let answer = |error: StoreError| Answer::error(&error.into(), &api);
+        let corrupt = answer(StoreError::Corrupt("request_data rp1/r".to_owned()));
+        assert_eq!((corrupt.status(), corrupt.retry_after), (500, false));
+        assert!(String::from_utf8_lossy(&corrupt.body).contains("request_data rp1/r"));
+        let away = answer(StoreError::Unavailable("down".to_owned()));
+        assert_eq!((away.status(), away.retry_after), (503, true));
     }
 }

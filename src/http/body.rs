@@ -14,12 +14,15 @@ use actix_web::web::Payload;
 use bytes::{Bytes, BytesMut};
 use flate2::read::{MultiGzDecoder, ZlibDecoder};
 use futures_util::StreamExt;
-use serde_json::{Map, Value};
+use serde_json::Value;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::timeout;
 
-use self::text::{charset, decode, parse};
+use self::text::{Charset, charset, decode, parse};
 use super::answer::Answer;
 use crate::config::Api;
 use crate::error::{Error, codes};
+use crate::{heavy, pulse};
 
 /// Largest body, after inflation: 25 MiB.
 pub(super) const LIMIT: usize = 25 * 1024 * 1024;
@@ -67,11 +70,19 @@ impl BodyError {
     }
 }
 
-/// Memory set aside for bodies that are being read, shared by all connections.
+/// Large bodies that are read and worked on at one time: enough to keep the
+/// threads busy, and few beside small calls. Others wait with their senders.
+const TURNS: usize = 4;
+/// Whoever pauses for longer inside a large body lets another one go on.
+const TURN_PAUSE: Duration = Duration::from_millis(100);
+
+/// Memory set aside for bodies that are being read, and turns to do so, shared
+/// by all connections.
 #[derive(Debug, Clone)]
 pub(super) struct Budget {
     used: Arc<AtomicUsize>,
     size: usize,
+    turns: Arc<Semaphore>,
 }
 
 impl Budget {
@@ -80,6 +91,7 @@ impl Budget {
         Self {
             used: Arc::default(),
             size,
+            turns: Arc::new(Semaphore::new(TURNS)),
         }
     }
 
@@ -87,6 +99,7 @@ impl Budget {
         Share {
             budget: self.clone(),
             bytes: 0,
+            turn: None,
         }
     }
 }
@@ -95,9 +108,19 @@ impl Budget {
 struct Share {
     budget: Budget,
     bytes: usize,
+    /// Of a large body, while it is read and worked on.
+    turn: Option<OwnedSemaphorePermit>,
 }
 
 impl Share {
+    /// Waits until it is this body's turn, if it is a large one.
+    async fn wait_for_turn(&mut self) {
+        if self.turn.is_none() && self.bytes > heavy::SMALL {
+            // They are never closed.
+            self.turn = self.budget.turns.clone().acquire_owned().await.ok();
+        }
+    }
+
     fn take(&mut self, bytes: usize) -> Result<(), BodyError> {
         let before = self.budget.used.fetch_add(bytes, Ordering::Relaxed);
         self.bytes += bytes;
@@ -122,12 +145,49 @@ enum Encoding {
     Deflate,
 }
 
+/// See [`Unparsed::parse`].
+pub(super) struct Turn(#[expect(dead_code, reason = "held")] Option<OwnedSemaphorePermit>);
+
+/// A body that has been read and not been looked at.
+pub(super) struct Unparsed {
+    packed: Bytes,
+    encoding: Encoding,
+    charset: Charset,
+    share: Share,
+}
+
+impl Unparsed {
+    /// Whether it costs so little that no other call on this thread will notice.
+    pub fn is_small(&self) -> bool {
+        match self.encoding {
+            Encoding::Identity => self.packed.len() <= heavy::SMALL,
+            Encoding::Gzip | Encoding::Deflate => self.packed.is_empty(),
+        }
+    }
+
+    /// What it takes to parse it and to work with it: its text twice, and values.
+    pub fn most_memory(&self) -> usize {
+        match self.encoding {
+            Encoding::Identity => 4 * self.packed.len(),
+            Encoding::Gzip | Encoding::Deflate => 4 * LIMIT,
+        }
+    }
+
+    /// The body as JSON, and its turn, which is over when all work for it is.
+    pub fn parse(mut self) -> Result<(Value, Turn), BodyError> {
+        pulse::keep_off("parsing a body");
+        let bytes = inflate(self.packed, self.encoding, &mut self.share)?;
+        let body = parse(&decode(bytes, self.charset))?;
+        Ok((body, Turn(self.share.turn.take())))
+    }
+}
+
 /// Reads the body of a call as JSON. No body, or one of another media type, is `{}`.
 pub(super) async fn read(
     request: &HttpRequest,
     mut payload: Payload,
     budget: &Budget,
-) -> Result<Value, BodyError> {
+) -> Result<Unparsed, BodyError> {
     let reading = read_in_time(request, &mut payload, budget);
     let result = match tokio::time::timeout(TIME_LIMIT, reading).await {
         Ok(result) => result,
@@ -144,14 +204,19 @@ async fn read_in_time(
     request: &HttpRequest,
     payload: &mut Payload,
     budget: &Budget,
-) -> Result<Value, BodyError> {
+) -> Result<Unparsed, BodyError> {
     let header = |name| {
         let value = request.headers().get(name);
         value.and_then(|value| value.to_str().ok())
     };
     let Some(parameters) = header(CONTENT_TYPE).and_then(json_parameters) else {
         discard(payload).await;
-        return Ok(Value::Object(Map::new()));
+        return Ok(Unparsed {
+            packed: Bytes::from_static(b"{}"),
+            encoding: Encoding::Identity,
+            charset: Charset::Utf8,
+            share: budget.share(),
+        });
     };
     let charset = charset(parameters)?;
     let encoding = encoding(header(CONTENT_ENCODING))?;
@@ -161,20 +226,34 @@ async fn read_in_time(
     }
     let mut share = budget.share();
     let packed = collect(payload, &mut share).await?;
-    let bytes = inflate(packed, encoding, &mut share)?;
-    parse(&decode(bytes, charset))
+    Ok(Unparsed {
+        packed,
+        encoding,
+        charset,
+        share,
+    })
 }
 
 async fn collect(payload: &mut Payload, share: &mut Share) -> Result<Bytes, BodyError> {
     let mut bytes = BytesMut::new();
-    while let Some(chunk) = next(payload).await? {
+    loop {
+        let chunk = match timeout(TURN_PAUSE, next(payload)).await {
+            Ok(chunk) => chunk?,
+            Err(_) => {
+                share.turn = None;
+                next(payload).await?
+            }
+        };
+        let Some(chunk) = chunk else {
+            return Ok(bytes.freeze());
+        };
         if bytes.len() + chunk.len() > LIMIT {
             return Err(BodyError::TooLarge);
         }
         share.take(chunk.len())?;
         bytes.extend_from_slice(&chunk);
+        share.wait_for_turn().await;
     }
-    Ok(bytes.freeze())
 }
 
 async fn next(payload: &mut Payload) -> Result<Option<Bytes>, BodyError> {
@@ -262,6 +341,26 @@ mod tests {
         let proxy = include_str!("../../deploy/nginx/nginx.conf");
         let passes = format!("client_max_body_size {}m;", DISCARD_LIMIT / (1024 * 1024));
         assert!(proxy.contains(&passes), "{passes}");
+    }
+
+    #[tokio::test]
+    async fn large_bodies_take_turns_and_small_ones_do_not() {
+        let budget = Budget::new(LIMIT);
+        let of = |bytes: usize| {
+            let mut share = budget.share();
+            share.take(bytes).unwrap();
+            share
+        };
+        let mut large: Vec<Share> = (0..=TURNS).map(|_| of(heavy::SMALL + 1)).collect();
+        let mut waiting = large.pop().unwrap();
+        for share in &mut large {
+            share.wait_for_turn().await;
+        }
+        of(heavy::SMALL).wait_for_turn().await;
+        assert!(futures_util::FutureExt::now_or_never(waiting.wait_for_turn()).is_none());
+        large.pop();
+        waiting.wait_for_turn().await;
+        assert!(waiting.turn.is_some());
     }
 
     #[test]

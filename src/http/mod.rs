@@ -3,30 +3,26 @@
 //!
 //! [`serve`] runs every request through one pipeline ([`pipeline`]): body, API
 //! key, server information, settings, readiness, routing, role, schema, acting
-//! node. What an operation means is behind the trait [`Operations`]; what it
+//! node. The endpoints are given to it ([`crate::api::Endpoint`]); what a call
 //! wants stored is stored here, with one `accept`, before the client hears of it.
 
 pub mod admin;
 mod answer;
 mod body;
 mod dispatch;
-mod endpoint;
-mod identity;
 mod information;
-mod operations;
+mod listening;
 mod pipeline;
 mod process_metrics;
 mod query_string;
 mod readiness;
 mod replaced_metrics;
 mod routes;
-mod schema;
 mod server;
 mod settings;
 mod tls;
-mod utility;
 
 pub use information::{MessageQueueService, Status};
-pub use operations::{CallbackOwner, Operations, Outcome};
+pub use listening::ServerHandle;
 pub use readiness::Readiness;
-pub use server::{ServerHandle, ServerOptions, serve};
+pub use server::{ReloadKeys, ServerOptions, serve};

@@ -2,7 +2,8 @@
 
 use std::time::Instant;
 
-use actix_web::http::Method;
+use actix_web::http::header::HeaderValue;
+use actix_web::http::{Method, Uri};
 use actix_web::web::{Data, Payload};
 use actix_web::{HttpRequest, HttpResponse};
 use metrics::histogram;
@@ -11,13 +12,14 @@ use openssl::sha::sha256;
 use serde_json::Value;
 
 use super::answer::Answer;
-use super::dispatch::{self, Call};
+use super::dispatch::{self, Input};
 use super::readiness::too_many_calls;
 use super::routes::{self, Found};
 use super::server::Api;
 use super::{body, information, query_string, settings};
 use crate::config::{ApiVersion, Config, Environment};
 use crate::error::codes;
+use crate::heavy::{self, Whose};
 
 /// Label of metrics for paths that are no route.
 const NO_ROUTE: &str = "none";
@@ -72,21 +74,50 @@ fn method_label(method: &Method) -> &'static str {
     }
 }
 
-async fn serve(request: &HttpRequest, payload: Payload, api: &Api) -> Served {
-    let config = &api.options.context.config;
+/// What is known of a call beside its body.
+struct Head {
+    method: Method,
+    uri: Uri,
+    api_key: Option<HeaderValue>,
+}
+
+/// Reads the body here, where the sockets are. A call whose body is large is
+/// parsed, checked and worked on elsewhere: no other call waits for that.
+async fn serve(request: &HttpRequest, payload: Payload, api: &Data<Api>) -> Served {
     let body = match body::read(request, payload, &api.bodies).await {
         Ok(body) => body,
+        Err(error) => return error.answer(&api.options.context.config.api).into(),
+    };
+    let head = Head {
+        method: request.method().clone(),
+        uri: request.uri().clone(),
+        api_key: request.headers().get("x-api-key").cloned(),
+    };
+    if body.is_small() {
+        return answer(&head, body, api).await;
+    }
+    let (memory, api) = (body.most_memory(), api.clone());
+    heavy::run(Whose::Calls, memory, async move {
+        answer(&head, body, &api).await
+    })
+    .await
+}
+
+async fn answer(head: &Head, body: body::Unparsed, api: &Api) -> Served {
+    let config = &api.options.context.config;
+    let (body, _turn) = match body.parse() {
+        Ok(parsed) => parsed,
         Err(error) => return error.answer(&config.api).into(),
     };
-    if !has_api_key(request, config.api.key_hash.as_deref()) {
+    if !has_api_key(head.api_key.as_ref(), config.api.key_hash.as_deref()) {
         return Answer::error(&codes::INVALID_API_KEY.into(), &config.api).into();
     }
-    let method = request.method();
-    let path = routes::segments(request.uri().path());
+    let method = &head.method;
+    let path = routes::segments(head.uri.path());
     if let Some(answer) = outside_of_versions(api, method, &path, &body).await {
         return answer.into();
     }
-    let exempt = is_exempt_from_readiness(request);
+    let exempt = is_exempt_from_readiness(&head.uri);
     let role = api.options.context.role;
     let refusal = (api.options.readiness)().refusal(role, method, &config.api);
     if let Some(refusal) = refusal.filter(|_| !exempt) {
@@ -95,15 +126,15 @@ async fn serve(request: &HttpRequest, payload: Payload, api: &Api) -> Served {
     let Ok(_place) = api.calls.try_acquire() else {
         return too_many_calls(&config.api).into();
     };
-    versioned(request, api, &path, body).await
+    versioned(head, api, &path, body).await
 }
 
 /// With `USE_API_KEY`, whether the header's SHA-256 is the configured one.
-fn has_api_key(request: &HttpRequest, key_hash: Option<&str>) -> bool {
+fn has_api_key(key: Option<&HeaderValue>, key_hash: Option<&str>) -> bool {
     let Some(key_hash) = key_hash else {
         return true;
     };
-    let Some(key) = request.headers().get("x-api-key") else {
+    let Some(key) = key else {
         return false;
     };
     let given = hex::encode(sha256(key.as_bytes()));
@@ -136,7 +167,7 @@ async fn outside_of_versions(
         return Some(answer);
     }
     if reads && reloads_keys(path) {
-        return Some(match api.options.operations.reload_keys().await {
+        return Some(match (api.options.reload_keys)().await {
             Ok(()) => Answer::empty(204),
             Err(error) => Answer::error(&error, &config.api),
         });
@@ -156,24 +187,23 @@ fn reloads_keys(path: &[&str]) -> bool {
 }
 
 /// The URLs a node needs to become ready are set through this path.
-fn is_exempt_from_readiness(request: &HttpRequest) -> bool {
-    let uri = request.uri();
+fn is_exempt_from_readiness(uri: &Uri) -> bool {
     let end = uri.query().unwrap_or(uri.path());
     end.ends_with("/node/callback")
 }
 
-async fn versioned(request: &HttpRequest, api: &Api, path: &[&str], body: Value) -> Served {
+async fn versioned(head: &Head, api: &Api, path: &[&str], body: Value) -> Served {
     let default_version = api.options.context.config.api.default_version;
     match path
         .first()
         .map(|first| first.to_ascii_lowercase())
         .as_deref()
     {
-        Some("v6") => version_6(request, api, &path[1..], body).await,
+        Some("v6") => version_6(head, api, &path[1..], body).await,
         Some("v4") => Answer::not_built("API version 4 (paths below /v4)").into(),
         Some("v5") => Answer::not_built("API version 5 (paths below /v5)").into(),
-        _ if default_version == ApiVersion::V6 => version_6(request, api, path, body).await,
-        _ if routes::is_known(path) => {
+        _ if default_version == ApiVersion::V6 => version_6(head, api, path, body).await,
+        _ if api.routes.is_known(path) => {
             let version = default_version.as_str();
             let what = format!("API version {version} (DEFAULT_API_VERSION; use paths below /v6)");
             Answer::not_built(&what).into()
@@ -182,15 +212,16 @@ async fn versioned(request: &HttpRequest, api: &Api, path: &[&str], body: Value)
     }
 }
 
-async fn version_6(request: &HttpRequest, api: &Api, path: &[&str], body: Value) -> Served {
+async fn version_6(head: &Head, api: &Api, path: &[&str], body: Value) -> Served {
     let role = api.options.context.role;
-    let (route, parameters) = match routes::find(request.method(), path, role) {
+    let (route, parameters) = match api.routes.find(&head.method, path, role) {
         Found::Route(route, parameters) => (route, parameters),
         Found::Options(methods) => return Answer::options(&methods).into(),
         Found::Nothing => return Answer::empty(404).into(),
     };
-    let query = query_string::parse(request.query_string());
-    let answer = dispatch::answer(api, route, &parameters, Call { query, body }).await;
+    let query = query_string::parse(head.uri.query().unwrap_or_default());
+    let input = Input { query, body };
+    let answer = dispatch::answer(api, &route.endpoint, &parameters, input).await;
     Served {
         answer,
         route: route.label(),

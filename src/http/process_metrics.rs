@@ -8,6 +8,8 @@ use metrics::gauge;
 use nix::sys::resource::{UsageWho, getrusage};
 use nix::sys::time::TimeValLike;
 
+use crate::descriptors::Limit;
+
 /// When the metrics were installed, shortly after the process started.
 static STARTED: LazyLock<f64> = LazyLock::new(|| {
     let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH);
@@ -29,6 +31,9 @@ pub(super) fn record() {
     }
     if let Some(bytes) = resident_memory() {
         gauge!("process_resident_memory_bytes").set(bytes);
+    }
+    if let Ok(limit) = Limit::now() {
+        gauge!("process_max_fds").set(limit.soft as f64);
     }
     if let Ok(descriptors) = fs::read_dir("/proc/self/fd") {
         gauge!("process_open_fds").set(descriptors.count() as f64);

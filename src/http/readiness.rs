@@ -19,7 +19,7 @@ pub struct Readiness {
     /// This process has seen its message queue address on the ledger, now or
     /// before, or is not to register it.
     pub mq_registered: bool,
-    /// The store answers.
+    /// The store answers and takes writes.
     pub store_available: bool,
     /// The process is stopping.
     pub draining: bool,
@@ -50,7 +50,10 @@ impl Readiness {
                 !self.mq_registered && role != Role::Ndid,
                 "the message queue address is not registered yet",
             ),
-            (!self.store_available, "the store is not available"),
+            (
+                !self.store_available,
+                "the store does not answer or takes no writes",
+            ),
         ];
         let true_ones = conditions.into_iter().filter(|(holds, _)| *holds);
         true_ones.map(|(_, reason)| reason).collect()

@@ -5,14 +5,18 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use actix_web::{App, HttpServer, web};
+use actix_web::web;
+use futures_util::future::BoxFuture;
 use tokio::sync::Semaphore;
 
 use super::body::Budget;
 use super::information::Status;
-use super::operations::Operations;
+use super::listening::{self, Listening, ServerHandle};
+use super::pipeline;
 use super::readiness::Readiness;
-use super::{pipeline, tls};
+use super::routes::Routes;
+use crate::api::Endpoint;
+use crate::error::Error;
 use crate::job::Job;
 use crate::node::{Context, QueueLimit};
 use crate::store::SharedStore;
@@ -22,14 +26,11 @@ use crate::store::SharedStore;
 const KEEP_ALIVE: Duration = Duration::from_secs(75);
 /// A client has this long to send the head of a request.
 const HEAD_TIME_LIMIT: Duration = Duration::from_secs(30);
-/// Connections waiting to be accepted.
-const BACKLOG: u32 = 1024;
-/// Open connections, per thread.
-const MOST_CONNECTIONS: usize = 8192;
 /// Bytes of all bodies being read at one time.
 const BODY_MEMORY: usize = 256 * 1024 * 1024;
-/// Open requests have this long to end when the server stops.
-const STOP_TIME_LIMIT: u64 = 30;
+
+/// Reads key files again.
+pub type ReloadKeys = Arc<dyn Fn() -> BoxFuture<'static, Result<(), Error>> + Send + Sync>;
 
 /// What a server needs.
 pub struct ServerOptions {
@@ -37,8 +38,10 @@ pub struct ServerOptions {
     pub context: Context,
     /// Takes what calls want stored.
     pub store: SharedStore,
-    /// What the calls mean.
-    pub operations: Arc<dyn Operations>,
+    /// What is served below `/v6`.
+    pub endpoints: Vec<Endpoint>,
+    /// Reads the key files again (`GET /reinit_node_keys`).
+    pub reload_keys: ReloadKeys,
     /// Whether calls may be served now.
     pub readiness: Arc<dyn Fn() -> Readiness + Send + Sync>,
     /// Refuses calls that would make jobs when the queue is full.
@@ -54,38 +57,18 @@ pub struct ServerOptions {
     /// Calls that are worked on at one time, beyond reading their bodies; others
     /// are told to come later.
     pub most_calls: usize,
+    /// Connections at one time; when there are more, those go that have been
+    /// idle longest.
+    pub most_connections: usize,
 }
 
 /// What every request is served with.
 pub(super) struct Api {
     pub(super) options: ServerOptions,
+    pub(super) routes: Routes,
     pub(super) bodies: Budget,
     /// Places for calls that are worked on.
     pub(super) calls: Semaphore,
-}
-
-/// A server that runs.
-#[derive(Debug, Clone)]
-pub struct ServerHandle {
-    server: actix_web::dev::ServerHandle,
-    addresses: Vec<SocketAddr>,
-}
-
-impl ServerHandle {
-    pub(super) fn new(server: actix_web::dev::ServerHandle, addresses: Vec<SocketAddr>) -> Self {
-        Self { server, addresses }
-    }
-
-    /// Where it listens.
-    pub fn addresses(&self) -> &[SocketAddr] {
-        &self.addresses
-    }
-
-    /// Takes no more connections and returns when open requests have ended
-    /// (at most 30 s).
-    pub async fn stop(&self) {
-        self.server.stop(true).await;
-    }
 }
 
 /// Starts the API. To be called inside an actix system, where it goes on
@@ -93,38 +76,21 @@ impl ServerHandle {
 ///
 /// # Errors
 /// The address is taken, or the TLS files cannot be used.
-pub async fn serve(options: ServerOptions) -> io::Result<ServerHandle> {
-    let https = options.context.config.api.https.clone();
-    let address = options.address;
-    let threads = options.threads;
+pub async fn serve(mut options: ServerOptions) -> io::Result<ServerHandle> {
+    let listening = Listening {
+        name: "api",
+        address: options.address,
+        https: options.context.config.api.https.clone(),
+        threads: options.threads,
+        most_connections: options.most_connections,
+        keep_alive: KEEP_ALIVE,
+        head_time_limit: HEAD_TIME_LIMIT,
+    };
     let api = web::Data::new(Api {
+        routes: Routes::new(std::mem::take(&mut options.endpoints)),
         bodies: Budget::new(BODY_MEMORY),
         calls: Semaphore::new(options.most_calls),
         options,
     });
-    let server = HttpServer::new(move || {
-        App::new()
-            .app_data(api.clone())
-            .default_service(web::to(pipeline::handle))
-    })
-    .workers(threads)
-    .keep_alive(KEEP_ALIVE)
-    .client_request_timeout(HEAD_TIME_LIMIT)
-    .backlog(BACKLOG)
-    .max_connections(MOST_CONNECTIONS)
-    .shutdown_timeout(STOP_TIME_LIMIT)
-    .disable_signals();
-    let server = match &https {
-        Some(files) => server.bind_rustls_0_23(address, tls::server_config(files)?)?,
-        None => server.bind(address)?,
-    };
-    let addresses = server.addrs();
-    let server = server.run();
-    let handle = ServerHandle::new(server.handle(), addresses);
-    actix_web::rt::spawn(async move {
-        if let Err(error) = server.await {
-            tracing::error!(%error, "the API server ended");
-        }
-    });
-    Ok(handle)
+    listening::serve(listening, api, pipeline::handle)
 }

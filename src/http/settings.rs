@@ -1,15 +1,18 @@
 //! `/config`: the effective configuration without secrets, and the few settings
 //! that can be changed while the process runs (spec/http-api.md 3.10).
 
+use std::sync::LazyLock;
 use std::sync::atomic::Ordering;
 
 use actix_web::http::Method;
+use schemars::JsonSchema;
 use serde_json::{Map, Value, json};
 
 use super::answer::Answer;
 use super::information::environment;
-use super::schema;
+use crate::api::Schema;
 use crate::config::{ApiVersion, Config, Keys, Mode, Runtime, TlsFiles};
+use crate::error::codes;
 
 /// The answer, if the path is one of these.
 pub(super) fn answer(
@@ -40,8 +43,28 @@ pub(super) fn methods(path: &[&str]) -> Option<&'static str> {
     }
 }
 
+/// Body of `POST /config/set`.
+static SETTINGS: LazyLock<Schema> = LazyLock::new(Schema::of::<Settings>);
+
+#[derive(JsonSchema)]
+#[schemars(rename_all = "SCREAMING_SNAKE_CASE")]
+#[expect(
+    dead_code,
+    reason = "only its schema is used: members are read by name"
+)]
+struct Settings {
+    #[schemars(extend("enum" = ["4.0", "5.3", "6.0"]))]
+    callback_api_version: Option<String>,
+    #[schemars(extend("enum" = ["5.3", "6.0"]))]
+    external_crypto_service_callback_api_version: Option<String>,
+    auto_close_request_on_completed: Option<bool>,
+    auto_close_request_on_rejected: Option<bool>,
+    auto_close_request_on_complicated: Option<bool>,
+    auto_close_request_on_errored: Option<bool>,
+}
+
 fn set(config: &Config, body: &Value) -> Answer {
-    if let Err(error) = schema::check_settings(body) {
+    if let Err(error) = SETTINGS.check(body, codes::BODY_VALIDATION_FAILED) {
         return Answer::error(&error, &config.api);
     }
     let version = |name: &str| body[name].as_str().and_then(ApiVersion::parse);

@@ -115,6 +115,12 @@ kinds! {
     /// AS: sign data with an external crypto service, then put it on its way to
     /// the ledger.
     AsSignData = "as.sign_data", Transactional;
+    /// Computes for so many milliseconds without yielding, as no handler should;
+    /// for `erawan bench exam`. Nothing but a tool with access to the store makes
+    /// one.
+    NoopStuck = "bench.noop_stuck", Transactional;
+    /// A message has waited too long for a block far above the ledger.
+    MqGiveUp = "mq.give_up", Transactional;
     /// IdP: download the documents of a contract from one of their hosts.
     FetchContract = "fetch.contract", Delivery;
     /// IdP: the documents of a contract have been verified, or could not be.

@@ -32,6 +32,12 @@ impl JobId {
         self.0.as_bytes()
     }
 
+    /// The id of a job that belongs to the one with this id, and can be cancelled by
+    /// whoever knows only that.
+    pub fn partner(self) -> Self {
+        Self(Uuid::from_u128(self.0.as_u128() ^ 1))
+    }
+
     /// The id with these bytes; `None` unless there are 16.
     pub fn from_slice(bytes: &[u8]) -> Option<Self> {
         Uuid::from_slice(bytes).ok().map(Self)
@@ -165,6 +171,26 @@ impl NewJob {
     pub fn receiver(&self) -> Option<&str> {
         (self.kind.pool() == Pool::Delivery).then(|| receiver_of(&self.key))
     }
+
+    /// In whose line a message of another node waits; `None` for all else.
+    pub fn sender(&self) -> Option<&str> {
+        (self.kind == Kind::MqReceive).then(|| receiver_of(&self.key))
+    }
+}
+
+/// Keys of messages of other nodes begin with this.
+const MESSAGE: &str = "receive";
+
+/// The key of a message of another node. Messages of one sender share its part
+/// of the credit: it is named by somebody who may have lied.
+pub fn message_key(sender: &str, message: &str) -> String {
+    delivery_key(MESSAGE, sender, message)
+}
+
+/// Whether the key is of a message of another node.
+pub fn is_of_message(key: &str) -> bool {
+    let rest = key.strip_prefix(MESSAGE);
+    rest.is_some_and(|rest| rest.starts_with(':'))
 }
 
 /// The key of a delivery: what is delivered to whom, and within which order.

@@ -6,12 +6,14 @@ use super::rpc::RpcError;
 use super::rpc::answers::{BlockBody, TransactionResult};
 use super::{Block, BlockTransaction, Inclusion, transaction};
 use crate::proto::wire;
+use crate::pulse;
 
 /// Joins the body of a block with its results.
 ///
 /// # Errors
 /// [`RpcError::Malformed`] when there is not one result per transaction.
 pub fn assemble(body: &BlockBody, results: Vec<TransactionResult>) -> Result<Block, RpcError> {
+    pulse::keep_off("reading a block");
     if body.transactions.len() != results.len() {
         let problem = format!(
             "block {} has {} transactions and {} results",

@@ -9,6 +9,7 @@
 //! - errors are never stored.
 
 use std::collections::HashMap;
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -19,7 +20,7 @@ use serde_json::Value;
 
 use super::dependence::{Parts, is_versioned, parts_of_query, parts_of_transaction};
 use super::{Broadcast, ChainUpdate, Inclusion, Ledger, TransactionHash};
-use crate::error::Error;
+use crate::error::{Error, codes};
 
 /// Memory of questions and answers in one of the two halves of [`Halves`].
 const HALF_BYTES: usize = 16 << 20;
@@ -90,6 +91,7 @@ impl Halves {
     }
 }
 
+/// A question on its way. It goes on by itself, whoever still waits for it.
 type Flight = Shared<BoxFuture<'static, Result<Answer, Error>>>;
 
 #[derive(Default)]
@@ -120,6 +122,7 @@ impl State {
 /// What to do about a question.
 enum Plan {
     Serve(Answer),
+    Begin(Flight),
     Join(Flight),
     Bypass,
 }
@@ -199,14 +202,17 @@ impl CachedLedger {
         }
         let flight = self.ask(question.clone(), params.clone(), parts, state.generation);
         state.flights.insert(question.clone(), flight.clone());
-        Plan::Join(flight)
+        Plan::Begin(flight)
     }
 
     fn ask(&self, question: Question, params: Value, parts: Parts, generation: u64) -> Flight {
         let inner = self.inner.clone();
         let shared = self.state.clone();
-        async move {
-            let result = inner.query(&question.method, params, question.height).await;
+        let asking = tokio::spawn(async move {
+            let asked = inner.query(&question.method, params, question.height);
+            // A question that panics must not stand for later ones.
+            let asked = AssertUnwindSafe(asked).catch_unwind().await;
+            let result = asked.unwrap_or_else(|_| Err(broken_off()));
             let mut state = shared.lock();
             if state.generation == generation {
                 state.flights.remove(&question);
@@ -215,10 +221,16 @@ impl CachedLedger {
                 }
             }
             result
-        }
-        .boxed()
-        .shared()
+        });
+        // Nobody aborts it; its runtime ends with the process.
+        let result = asking.map(|ended| ended.unwrap_or_else(|_| Err(broken_off())));
+        result.boxed().shared()
     }
+}
+
+fn broken_off() -> Error {
+    let text = "the question to the ledger was broken off";
+    Error::with_message(codes::TENDERMINT_NOT_CONNECTED, text).temporary()
 }
 
 /// A request that did not exist at a height may exist there later: asked below
@@ -267,17 +279,28 @@ impl Ledger for CachedLedger {
             params: params.to_string(),
             height,
         };
-        match self.plan(&question, &params) {
-            Plan::Serve(answer) => {
-                metrics::counter!("ledger_query_cache_hits_total").increment(1);
-                Ok(answer)
+        // What a question met that somebody asked earlier says little about now:
+        // whoever joined it asks once more if it fails.
+        for may_join in [true, false] {
+            match self.plan(&question, &params) {
+                Plan::Serve(answer) => {
+                    metrics::counter!("ledger_query_cache_hits_total").increment(1);
+                    return Ok(answer);
+                }
+                Plan::Bypass => break,
+                Plan::Join(flight) if may_join => {
+                    metrics::counter!("ledger_query_cache_misses_total").increment(1);
+                    if let Ok(answer) = flight.await {
+                        return Ok(answer);
+                    }
+                }
+                Plan::Begin(flight) | Plan::Join(flight) => {
+                    metrics::counter!("ledger_query_cache_misses_total").increment(1);
+                    return flight.await;
+                }
             }
-            Plan::Join(flight) => {
-                metrics::counter!("ledger_query_cache_misses_total").increment(1);
-                flight.await
-            }
-            Plan::Bypass => self.inner.query(method, params, height).await,
         }
+        self.inner.query(method, params, height).await
     }
 
     async fn broadcast(&self, transaction: &[u8]) -> Result<Broadcast, Error> {

@@ -6,13 +6,12 @@ use std::time::Duration;
 use serde_json::json;
 use tokio::sync::Semaphore;
 
-use crate::error::codes;
-
 /// Answers every query with a running number, once it is allowed to.
 struct Counting {
     asked: AtomicUsize,
     allowed: Semaphore,
-    fails: bool,
+    /// So many questions fail, the first ones.
+    failures: usize,
     finds: bool,
 }
 
@@ -21,7 +20,7 @@ impl Counting {
         Arc::new(Self {
             asked: AtomicUsize::new(0),
             allowed: Semaphore::new(allowed),
-            fails: false,
+            failures: 0,
             finds: true,
         })
     }
@@ -47,7 +46,7 @@ impl Ledger for Counting {
     async fn query(&self, _: &str, _: Value, _: Option<u64>) -> Result<Answer, Error> {
         let number = self.asked.fetch_add(1, Ordering::SeqCst) + 1;
         self.allowed.acquire().await.unwrap().forget();
-        if self.fails {
+        if number <= self.failures {
             return Err(codes::TENDERMINT_NOT_CONNECTED.into());
         }
         Ok(self.finds.then(|| Arc::new(json!(number))))
@@ -206,6 +205,54 @@ async fn a_flight_whose_askers_gave_up_does_not_block_the_question() {
     assert_eq!(ask(&cache, "GetNodeInfo").await, json!(1));
 }
 
+/// The time-out of a question is as old as its first asker.
+#[tokio::test]
+async fn what_an_abandoned_question_met_is_not_handed_to_who_asks_later() {
+    let inner = Arc::new(Counting {
+        asked: AtomicUsize::new(0),
+        allowed: Semaphore::new(0),
+        failures: 1,
+        finds: true,
+    });
+    let cache = live(&inner);
+    let early = tokio::spawn({
+        let cache = cache.clone();
+        async move { ask(&cache, "GetNodeInfo").await }
+    });
+    inner.until_asked(1).await;
+    early.abort();
+    assert!(early.await.unwrap_err().is_cancelled());
+    let late = tokio::spawn({
+        let cache = cache.clone();
+        async move { ask(&cache, "GetNodeInfo").await }
+    });
+    tokio::task::yield_now().await;
+    inner.allowed.add_permits(100);
+    assert_eq!(late.await.unwrap(), json!(2));
+}
+
+#[tokio::test]
+async fn a_question_that_everybody_gave_up_ends_by_itself() {
+    let inner = Counting::new(0);
+    let cache = live(&inner);
+    let asker = tokio::spawn({
+        let cache = cache.clone();
+        async move { ask(&cache, "GetNodeInfo").await }
+    });
+    inner.until_asked(1).await;
+    asker.abort();
+    assert!(asker.await.unwrap_err().is_cancelled());
+    assert_eq!(cache.state.lock().flights.len(), 1);
+    inner.allowed.add_permits(1);
+    let ended = async {
+        while !cache.state.lock().flights.is_empty() {
+            tokio::task::yield_now().await;
+        }
+    };
+    let ended = tokio::time::timeout(Duration::from_secs(10), ended);
+    ended.await.expect("nobody has to ask for it to end");
+}
+
 #[tokio::test]
 async fn a_request_at_a_complete_height_is_asked_once_and_survives_blocks() {
     let inner = Counting::new(100);
@@ -225,7 +272,7 @@ async fn a_request_not_found_at_a_height_is_asked_again() {
     let inner = Arc::new(Counting {
         asked: AtomicUsize::new(0),
         allowed: Semaphore::new(100),
-        fails: false,
+        failures: 0,
         finds: false,
     });
     let cache = live(&inner);
@@ -240,7 +287,7 @@ async fn errors_are_not_kept() {
     let inner = Arc::new(Counting {
         asked: AtomicUsize::new(0),
         allowed: Semaphore::new(100),
-        fails: true,
+        failures: usize::MAX,
         finds: true,
     });
     let cache = live(&inner);

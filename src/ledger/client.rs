@@ -1,6 +1,7 @@
 //! The ledger over RPC.
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use base64::Engine;
@@ -12,8 +13,9 @@ use serde_json::{Value, json};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
+use super::freshness::{self, Freshness, Old};
 use super::rpc::answers::{self, Announced, Attributes, BlockBody, Status, TransactionResult};
-use super::rpc::{Pool, RpcError, RpcOptions, Subscription};
+use super::rpc::{Lane, Pool, RpcError, RpcOptions, Subscription};
 use super::{Block, Broadcast, ChainUpdate, Inclusion, Ledger, TransactionHash, block};
 use crate::error::{Error, codes};
 use crate::proto::wire;
@@ -22,13 +24,30 @@ use crate::proto::wire;
 /// CometBFT says so itself (spec/ledger.md 2.8).
 const ABCI_DUPLICATE_NONCE: u32 = 84;
 
+/// Between two tries to get what the ledger's node is about to have.
+const SOON: Duration = Duration::from_millis(20);
+/// How long results of a block are waited for that the ledger has announced.
+const RESULTS_PATIENCE: Duration = Duration::from_secs(5);
+
 /// What the ledger has said about itself since the sockets opened.
 #[derive(Debug, Clone, Default)]
 struct Known {
     chain: Option<Chain>,
     height: u64,
-    /// Chain and era that the master has told last.
-    told: Option<(String, u64)>,
+    freshness: Freshness,
+}
+
+impl Known {
+    /// Judges an answer that came from this state.
+    fn judge(&mut self, state: Option<u64>, asked: Option<u64>) -> Result<(), Old> {
+        let chain_id = self.chain.as_ref().map(|chain| chain.id.as_str());
+        let now = Instant::now();
+        let judged = self.freshness.judge(chain_id, state, asked, now);
+        if judged.is_err() {
+            metrics::counter!("erawan_ledger_old_answers_total").increment(1);
+        }
+        judged
+    }
 }
 
 #[derive(Debug, Clone)]
@@ -89,8 +108,8 @@ impl LedgerClient {
     /// # Errors
     /// Temporary when the ledger cannot be reached or does not have it (yet).
     pub async fn block_body(&self, height: u64) -> Result<BlockBody, Error> {
-        let answer = self.pool.call("block", json!([height.to_string()])).await?;
-        let body = answers::block_body("block", &answer["block"])?;
+        let answer = self.call_of_block("block", height).await?;
+        let body = answers::block_body("block", &answer)?;
         if body.height != height {
             let problem = format!("asked for block {height}, got {}", body.height);
             return Err(RpcError::malformed("block", problem).into());
@@ -121,10 +140,83 @@ impl LedgerClient {
     }
 
     async fn block_results(&self, height: u64) -> Result<Vec<TransactionResult>, Error> {
-        let params = json!([height.to_string()]);
-        let results = self.pool.call("block_results", params).await?;
+        let results = self.call_of_block("block_results", height).await?;
         let attributes = self.attributes().await?;
         Ok(answers::block_results(&results, attributes)?)
+    }
+
+    /// A block is known to exist before its node has stored what it did, and
+    /// another node behind the same address may be a block behind: asks again
+    /// for a while.
+    async fn call_of_block(&self, method: &'static str, height: u64) -> Result<Value, Error> {
+        let began = Instant::now();
+        loop {
+            let answer = self.pool.call(method, json!([height.to_string()])).await;
+            let is_early = matches!(&answer, Err(error) if is_not_there_yet(error));
+            if is_early && began.elapsed() < RESULTS_PATIENCE {
+                tokio::time::sleep(SOON).await;
+                continue;
+            }
+            let waited = began.elapsed();
+            if waited >= SOON && answer.is_ok() {
+                tracing::debug!(height, ?waited, method, "waited for the ledger's node");
+            }
+            metrics::histogram!("erawan_ledger_block_call_duration_ms", "method" => method)
+                .record(waited.as_secs_f64() * 1000.0);
+            return Ok(answer?);
+        }
+    }
+
+    /// What the node had seen of the ledger when it was last at work, until the
+    /// master tells more: answers from below that are not believed.
+    pub fn remember(&self, chain_id: &str, height: u64) {
+        let mut known = self.known.write();
+        known.freshness.remember(chain_id, height);
+    }
+
+    /// Whether the ledger's node was behind what was seen when it answered last.
+    pub fn is_behind(&self) -> bool {
+        self.known.read().freshness.is_old()
+    }
+
+    /// Asks the application as [`Ledger::query`] does, and takes the answer as
+    /// it comes, however old the state is that it comes from.
+    ///
+    /// # Errors
+    /// Those of [`Ledger::query`].
+    pub async fn query_as_it_is(
+        &self,
+        method: &str,
+        params: &Value,
+        height: Option<u64>,
+    ) -> Result<Option<Arc<Value>>, Error> {
+        let answer = self.abci_query(method, params, height).await?;
+        query_answer(method, &answer)
+    }
+
+    async fn abci_query(
+        &self,
+        method: &str,
+        params: &Value,
+        height: Option<u64>,
+    ) -> Result<Value, RpcError> {
+        let mut rpc_params = json!({"data": hex::encode(query_bytes(method, params))});
+        if let Some(height) = height.filter(|height| *height > 0) {
+            rpc_params["height"] = json!(height.to_string());
+        }
+        self.pool.call("abci_query", rpc_params).await
+    }
+
+    /// Whether the node of the ledger that this socket leads to is as far as
+    /// what was seen.
+    ///
+    /// # Errors
+    /// Temporary when it is not.
+    async fn check_node_behind(&self, lane: &Lane) -> Result<(), Error> {
+        let info = lane.call("abci_info", json!([])).await?;
+        let state = answers::number(&info["response"]["last_block_height"]);
+        let judged = self.known.write().judge(state, None);
+        judged.map_err(|old| old.error)
     }
 
     /// Subscribes to new blocks, on a socket of its own.
@@ -138,7 +230,7 @@ impl LedgerClient {
     /// Takes over what the master has seen of the chain.
     pub fn apply(&self, update: &ChainUpdate) {
         let mut known = self.known.write();
-        known.told = Some((update.chain_id.clone(), update.era));
+        known.freshness.tell(update);
         let same_chain = known
             .chain
             .as_ref()
@@ -215,6 +307,13 @@ async fn ask_status(pool: &Pool, known: &RwLock<Known>) -> Result<Status, RpcErr
     Ok(status)
 }
 
+/// Whether the ledger may answer this in a moment.
+fn is_not_there_yet(error: &RpcError) -> bool {
+    let text = error.remote_text().unwrap_or_default();
+    text.contains("could not find results for height")
+        || text.contains("must be less than or equal to the current blockchain height")
+}
+
 fn query_bytes(method: &str, params: &Value) -> Vec<u8> {
     let params = match params {
         Value::Null => Bytes::new(),
@@ -260,20 +359,32 @@ impl Ledger for LedgerClient {
         params: Value,
         height: Option<u64>,
     ) -> Result<Option<Arc<Value>>, Error> {
-        let mut rpc_params = json!({"data": hex::encode(query_bytes(method, &params))});
-        if let Some(height) = height.filter(|height| *height > 0) {
-            rpc_params["height"] = json!(height.to_string());
+        loop {
+            let answer = self.abci_query(method, &params, height).await?;
+            let state = answers::number(&answer["response"]["height"]);
+            let judged = self.known.write().judge(state, height);
+            match judged {
+                Ok(()) => return query_answer(method, &answer),
+                Err(old) if old.since.elapsed() >= freshness::PATIENCE => return Err(old.error),
+                Err(_) => tokio::time::sleep(SOON).await,
+            }
         }
-        let answer = self.pool.call("abci_query", rpc_params).await?;
-        query_answer(method, &answer)
     }
 
     async fn broadcast(&self, transaction: &[u8]) -> Result<Broadcast, Error> {
         let params = json!({"tx": BASE64.encode(transaction)});
-        let error = match self.pool.call("broadcast_tx_sync", params).await {
+        let lane = self.pool.lane()?;
+        let error = match lane.call("broadcast_tx_sync", params).await {
             Ok(answer) => {
                 let (code, log) = answers::broadcast(&answer)?;
-                return Ok(Broadcast { code, log });
+                // A node that is behind refuses what it does not know yet.
+                let is_refusal = code != 0 && code != ABCI_DUPLICATE_NONCE;
+                let is_premature = is_refusal && self.check_node_behind(&lane).await.is_err();
+                return Ok(Broadcast {
+                    code,
+                    log,
+                    is_premature,
+                });
             }
             Err(error) => error,
         };
@@ -286,6 +397,7 @@ impl Ledger for LedgerClient {
             return Ok(Broadcast {
                 code: ABCI_DUPLICATE_NONCE,
                 log: text,
+                is_premature: false,
             });
         }
         Err(error.into())
@@ -296,7 +408,8 @@ impl Ledger for LedgerClient {
             .map_err(|_| Error::with_message(codes::UNKNOWN_ERROR, format!("hash {hash:?}")))?;
         let attributes = self.attributes().await?;
         let params = json!({"hash": BASE64.encode(bytes)});
-        match self.pool.call("tx", params).await {
+        let lane = self.pool.lane()?;
+        match lane.call("tx", params).await {
             Ok(answer) => {
                 let (height, result) = answers::transaction(&answer, attributes)?;
                 Ok(Some(Inclusion {
@@ -306,7 +419,10 @@ impl Ledger for LedgerClient {
                 }))
             }
             Err(error) => match error.remote_text() {
-                Some(text) if text.contains("not found") => Ok(None),
+                Some(text) if text.contains("not found") => {
+                    self.check_node_behind(&lane).await?;
+                    Ok(None)
+                }
                 _ => Err(error.into()),
             },
         }
@@ -335,8 +451,7 @@ impl Ledger for LedgerClient {
         let known = self.known.read();
         let unknown = || Error::from(codes::TENDERMINT_NOT_CONNECTED).temporary();
         let chain = known.chain.as_ref().ok_or_else(unknown)?;
-        let told = known.told.as_ref().filter(|(id, _)| *id == chain.id);
-        told.map(|(_, era)| *era).ok_or_else(unknown)
+        known.freshness.era(&chain.id).ok_or_else(unknown)
     }
 }
 

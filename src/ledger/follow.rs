@@ -11,7 +11,9 @@ use std::time::{Duration, Instant};
 use serde::{Deserialize, Serialize};
 
 use super::Mark;
+use super::known::Known;
 use super::rpc::answers::Status;
+use crate::job::codec::{self, DecodeError};
 
 /// How far the ledger has been followed (table `Progress`, row
 /// [`Progress::ROW`]); stored in one step with the jobs of the blocks.
@@ -23,50 +25,94 @@ pub struct Progress {
     pub settled: u64,
     /// Every block up to here is acted on; never above `settled`.
     pub processed: u64,
-    /// Of block `settled`, to recognise a ledger that was replaced under the
-    /// same chain id; its default if unknown.
+    /// Of block `settled`; its default if unknown.
     pub mark: Mark,
     /// How often the ledger has been replaced, as far as this node has seen.
     /// Heights are compared within one era only.
     pub era: u64,
+    /// To recognise a ledger that was replaced under the same chain id.
+    known: Known,
+}
+
+/// [`Progress`] as earlier releases stored it.
+#[derive(Deserialize)]
+struct Earlier {
+    chain_id: String,
+    settled: u64,
+    processed: u64,
+    mark: Mark,
+    era: u64,
 }
 
 impl Progress {
     /// The row it is stored in.
     pub const ROW: &'static str = "ledger";
 
+    fn new(chain_id: &str, settled: u64, processed: u64, mark: &Mark, era: u64) -> Self {
+        Self {
+            chain_id: chain_id.to_owned(),
+            settled,
+            processed,
+            mark: mark.clone(),
+            era,
+            known: Known::only(settled, mark),
+        }
+    }
+
     /// Starts at the ledger's newest block: it is acted on when the next is seen.
     fn from_now(status: &Status, era: u64) -> Self {
-        Self {
-            chain_id: status.chain_id.clone(),
-            settled: status.height,
-            processed: status.height.saturating_sub(1),
-            mark: status.mark.clone(),
-            era,
-        }
+        let height = status.height;
+        let processed = height.saturating_sub(1);
+        Self::new(&status.chain_id, height, processed, &status.mark, era)
     }
 
     /// Starts before block 1.
     fn from_genesis(status: &Status, era: u64) -> Self {
-        Self {
-            chain_id: status.chain_id.clone(),
-            settled: 0,
-            processed: 0,
-            mark: Mark::default(),
-            era,
-        }
+        Self::new(&status.chain_id, 0, 0, &Mark::default(), era)
     }
 
-    /// Whether the ledger is lower than what was settled, under the same id: it
-    /// may be a ledger node that is still behind, or another history.
+    /// As it is stored.
+    pub fn encode(&self) -> Vec<u8> {
+        codec::encode(self)
+    }
+
+    /// Reads what this release, or an earlier one, has stored.
+    ///
+    /// # Errors
+    /// When it is neither.
+    pub fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
+        let problem = match codec::decode(bytes) {
+            Ok(progress) => return Ok(progress),
+            Err(problem) => problem,
+        };
+        let earlier: Earlier = codec::decode(bytes).map_err(|_| problem)?;
+        let Earlier {
+            chain_id,
+            settled,
+            processed,
+            mark,
+            era,
+        } = earlier;
+        Ok(Self::new(&chain_id, settled, processed, &mark, era))
+    }
+
+    /// Whether the ledger is lower than what was settled, under the same id: its
+    /// node may be behind, or it has another history.
     pub fn is_above(&self, status: &Status) -> bool {
         self.chain_id == status.chain_id && status.height < self.settled
     }
 
-    /// Whether a lower ledger is certainly another history: its newest block is
-    /// younger than one that was higher.
+    /// Whether the ledger's newest block proves that it has another history.
     pub fn is_contradicted_by(&self, status: &Status) -> bool {
-        self.is_above(status) && status.mark.is_later_than(&self.mark)
+        self.chain_id == status.chain_id && self.known.contradicts(status.height, &status.mark)
+    }
+
+    /// The height whose block tells most about whether the ledger has the
+    /// history that was followed; `None` if no block that was seen is there.
+    pub fn landmark(&self, status: &Status) -> Option<u64> {
+        let is_same_chain = self.chain_id == status.chain_id;
+        let landmark = || self.known.highest(status.earliest_height, status.height);
+        is_same_chain.then(landmark).flatten()
     }
 }
 
@@ -82,8 +128,7 @@ pub enum Start {
         /// The id saved.
         old: String,
     },
-    /// Fewer blocks, or other blocks, under the same chain id: starts at the
-    /// current height.
+    /// Another history under the same chain id: starts at the current height.
     LedgerReset {
         /// The height saved.
         saved: u64,
@@ -97,25 +142,32 @@ impl Start {
     }
 }
 
-/// Compares the ledger with saved progress. `there`: the ledger's block of
-/// height `saved.settled`, if it can tell.
-pub fn start(saved: Option<Progress>, status: &Status, there: Option<&Mark>) -> (Start, Progress) {
+/// Compares the ledger with saved progress. `there`: the ledger's block at
+/// [`Progress::landmark`], if it can tell. `None`: the ledger is lower than what
+/// was seen and nothing says that its history is another one, so it may be
+/// behind. What follows from a replaced ledger cannot be undone: it is waited
+/// for, however long that takes.
+pub fn start(
+    saved: Option<&Progress>,
+    status: &Status,
+    there: Option<(u64, &Mark)>,
+) -> Option<(Start, Progress)> {
     let Some(saved) = saved else {
-        return (Start::First, Progress::from_now(status, 0));
+        return Some((Start::First, Progress::from_now(status, 0)));
     };
     let next_era = saved.era + 1;
     if saved.chain_id != status.chain_id {
-        let old = saved.chain_id;
+        let old = saved.chain_id.clone();
         let progress = Progress::from_genesis(status, next_era);
-        return (Start::NewChain { old }, progress);
+        return Some((Start::NewChain { old }, progress));
     }
-    let other_block = there.is_some_and(|there| saved.mark.is_known() && *there != saved.mark);
-    if saved.is_above(status) || other_block {
+    let is_other = |(height, mark): (u64, &Mark)| saved.known.contradicts(height, mark);
+    if saved.is_contradicted_by(status) || there.is_some_and(is_other) {
         let saved = saved.settled;
         let progress = Progress::from_now(status, next_era);
-        return (Start::LedgerReset { saved }, progress);
+        return Some((Start::LedgerReset { saved }, progress));
     }
-    (Start::Resumed, saved)
+    (!saved.is_above(status)).then(|| (Start::Resumed, saved.clone()))
 }
 
 /// Blocks to fetch, in order. Those in `settle` are settled; all but the last
@@ -175,13 +227,12 @@ impl Follow {
     /// The progress to store when the blocks up to `height`, which has this
     /// mark, are settled and those before it acted on.
     pub fn after(&self, height: u64, mark: &Mark) -> Progress {
-        Progress {
-            chain_id: self.progress.chain_id.clone(),
-            settled: height,
-            processed: height.saturating_sub(1).max(self.progress.processed),
-            mark: mark.clone(),
-            era: self.progress.era,
-        }
+        let mut next = self.progress.clone();
+        next.settled = height;
+        next.processed = next.processed.max(height.saturating_sub(1));
+        next.mark = mark.clone();
+        next.known.add(height, mark);
+        next
     }
 
     /// `progress` has been stored.
@@ -211,7 +262,8 @@ pub enum Verdict {
     Fine,
     /// The subscription has shown no block for a while although there are some.
     Silent,
-    /// The ledger is lower than what has been settled: it may have been reset.
+    /// The ledger is lower than what has been settled: its node may be behind,
+    /// or the ledger was replaced.
     Lower,
 }
 
@@ -281,19 +333,22 @@ mod tests {
     }
 
     fn saved(settled: u64) -> Progress {
-        Progress {
-            chain_id: "a".to_owned(),
-            settled,
-            processed: settled - 1,
-            mark: mark(settled),
-            era: 4,
-        }
+        Progress::new("a", settled, settled - 1, &mark(settled), 4)
+    }
+
+    fn started(
+        saved: Option<&Progress>,
+        status: &Status,
+        there: Option<(u64, &Mark)>,
+    ) -> (Start, Progress) {
+        start(saved, status, there).expect("decided")
     }
 
     /// Of a block that was made `height` seconds after midnight.
     fn mark(height: u64) -> Mark {
         let (minutes, seconds) = (height / 60, height % 60);
         Mark {
+            hash: String::new(),
             app_hash: format!("H{height}"),
             time: format!("2026-01-01T00:{minutes:02}:{seconds:02}.5Z"),
         }
@@ -301,7 +356,7 @@ mod tests {
 
     #[test]
     fn the_first_start_begins_at_the_current_height() {
-        let (start, progress) = start(None, &status("a", 10), None);
+        let (start, progress) = started(None, &status("a", 10), None);
         assert_eq!(start, Start::First);
         assert_eq!((progress.settled, progress.processed), (10, 9));
         let mut follow = Follow::new(progress);
@@ -313,7 +368,7 @@ mod tests {
 
     #[test]
     fn a_new_chain_begins_at_its_first_block() {
-        let (start, progress) = start(Some(saved(100)), &status("b", 7), None);
+        let (start, progress) = started(Some(&saved(100)), &status("b", 7), None);
         assert_eq!(start, Start::NewChain { old: "a".into() });
         let mut follow = Follow::new(progress);
         follow.saw(7);
@@ -322,20 +377,54 @@ mod tests {
     }
 
     #[test]
-    fn a_reset_ledger_is_noticed_by_height_and_by_content() {
-        let (lower, progress) = start(Some(saved(100)), &status("a", 7), None);
-        assert_eq!(lower, Start::LedgerReset { saved: 100 });
-        assert_eq!((progress.settled, progress.processed), (7, 6));
-        assert_eq!(progress.era, saved(100).era + 1);
+    fn a_replaced_ledger_is_noticed_by_the_block_that_is_there_now() {
+        let saved = saved(100);
         let mut another = mark(100);
         another.time.push('x');
-        let (other, progress) = start(Some(saved(100)), &status("a", 120), Some(&another));
+        let higher = status("a", 120);
+        assert_eq!(saved.landmark(&higher), Some(100));
+        let (other, progress) = started(Some(&saved), &higher, Some((100, &another)));
         assert_eq!(other, Start::LedgerReset { saved: 100 });
-        assert_eq!(progress.era, saved(100).era + 1);
-        let (same, progress) = start(Some(saved(100)), &status("a", 120), Some(&mark(100)));
-        assert_eq!((same, progress), (Start::Resumed, saved(100)));
-        let (unknown, _) = start(Some(saved(100)), &status("a", 120), None);
-        assert_eq!(unknown, Start::Resumed);
+        assert_eq!((progress.settled, progress.processed), (120, 119));
+        assert_eq!(progress.era, saved.era + 1);
+        let (same, progress) = started(Some(&saved), &higher, Some((100, &mark(100))));
+        assert_eq!((same, &progress), (Start::Resumed, &saved));
+        let (unknown, _) = started(Some(&saved), &higher, None);
+        assert_eq!(unknown, Start::Resumed, "the block is no longer kept");
+    }
+
+    #[test]
+    fn a_lower_ledger_is_another_one_only_if_a_block_of_it_says_so() {
+        let mut follow = Follow::new(saved(90));
+        follow.saw(100);
+        let saved = follow.after(100, &mark(100));
+        let behind = status("a", 95);
+        assert_eq!(saved.landmark(&behind), Some(90));
+        assert_eq!(start(Some(&saved), &behind, Some((90, &mark(90)))), None);
+        let mut another = mark(90);
+        another.time.push('x');
+        let (reset, progress) = started(Some(&saved), &behind, Some((90, &another)));
+        assert_eq!(reset, Start::LedgerReset { saved: 100 });
+        assert_eq!((progress.settled, progress.processed), (95, 94));
+        let mut younger = status("a", 7);
+        assert_eq!(start(Some(&saved), &younger, None), None);
+        younger.mark = mark(101);
+        let (reset, _) = started(Some(&saved), &younger, None);
+        assert_eq!(reset, Start::LedgerReset { saved: 100 });
+        younger.mark.time = "rubbish".to_owned();
+        assert_eq!(start(Some(&saved), &younger, None), None, "nobody can tell");
+    }
+
+    #[test]
+    fn what_an_earlier_release_stored_is_read() {
+        #[derive(serde::Serialize)]
+        struct Before(String, u64, u64, (String, String), u64);
+        let Mark { app_hash, time, .. } = mark(100);
+        let before = Before("a".to_owned(), 100, 99, (app_hash, time), 4);
+        let read = Progress::decode(&codec::encode(&before)).unwrap();
+        assert_eq!(read, saved(100));
+        assert_eq!(Progress::decode(&read.encode()).unwrap(), read);
+        assert!(Progress::decode(&[1, 2]).is_err());
     }
 
     #[test]
@@ -375,18 +464,6 @@ mod tests {
     }
 
     #[test]
-    fn a_lower_ledger_with_younger_blocks_is_certainly_another_one() {
-        let behind = status("a", 90);
-        assert!(saved(100).is_above(&behind) && !saved(100).is_contradicted_by(&behind));
-        let mut reset = status("a", 7);
-        reset.mark = mark(200);
-        assert!(saved(100).is_contradicted_by(&reset));
-        reset.mark.time = "rubbish".to_owned();
-        assert!(!saved(100).is_contradicted_by(&reset), "it cannot be told");
-        assert!(!saved(100).is_above(&status("b", 7)));
-    }
-
-    #[test]
     fn a_subscription_that_falls_silent_is_given_up_after_its_patience() {
         let start = Instant::now();
         let after = |seconds| start + Duration::from_secs(seconds);
@@ -400,7 +477,17 @@ mod tests {
     }
 
     #[test]
-    fn a_ledger_that_is_lower_twice_may_have_been_reset() {
+    fn a_ledger_that_makes_no_blocks_is_rightly_silent() {
+        let start = Instant::now();
+        let mut watchdog = Watchdog::new(10, Duration::from_secs(2));
+        for second in 0..3600 {
+            let now = start + Duration::from_secs(second);
+            assert_eq!(watchdog.polled(10, 10, now), Verdict::Fine);
+        }
+    }
+
+    #[test]
+    fn a_ledger_that_is_lower_twice_is_to_be_looked_at() {
         let now = Instant::now();
         let mut watchdog = Watchdog::new(10, Duration::from_secs(2));
         assert_eq!(watchdog.polled(9, 10, now), Verdict::Fine);

@@ -5,13 +5,17 @@ mod cache;
 mod client;
 mod dependence;
 pub mod follow;
+mod freshness;
+mod known;
 pub mod query;
 pub mod rpc;
+mod tolerant;
 pub mod transaction;
 pub mod types;
 
 pub use cache::CachedLedger;
 pub use client::LedgerClient;
+pub use tolerant::TolerantLedger;
 
 use std::sync::Arc;
 
@@ -37,6 +41,9 @@ pub struct Broadcast {
     pub code: u32,
     /// Text beside the code.
     pub log: String,
+    /// It was refused by a node that is behind what was seen of the ledger, and
+    /// may not know yet what the transaction needs.
+    pub is_premature: bool,
 }
 
 /// What a block made of a transaction.
@@ -57,7 +64,8 @@ pub trait Ledger: Send + Sync {
     /// Asks the application. `None`: not found (spec/ledger.md 5.1).
     ///
     /// # Errors
-    /// Temporary when the ledger cannot be reached; 10003, 10004 for answers
+    /// Temporary when the ledger cannot be reached, or when the node of it that
+    /// answers is behind what was seen of the ledger; 10003, 10004 for answers
     /// without a usable value.
     async fn query(
         &self,
@@ -76,7 +84,8 @@ pub trait Ledger: Send + Sync {
     /// What became of a transaction; `None` while no block has it.
     ///
     /// # Errors
-    /// Temporary when the ledger cannot be reached.
+    /// Temporary when the ledger cannot be reached, or its node is behind and
+    /// does not have it.
     async fn transaction(&self, hash: &TransactionHash) -> Result<Option<Inclusion>, Error>;
 
     /// How many transactions wait for a block where this node asks.
@@ -106,6 +115,10 @@ pub trait Ledger: Send + Sync {
 /// What tells a block from another of the same height: from its header.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Mark {
+    /// Hash of the block, upper-case hex; empty where the ledger does not tell
+    /// it. Not stored with the rest: see [`known`].
+    #[serde(skip)]
+    pub hash: String,
     /// Hash of the state after the block before this one, upper-case hex.
     pub app_hash: String,
     /// When it was made, as RFC 3339 with nanoseconds.
@@ -116,6 +129,14 @@ impl Mark {
     /// Whether anything is known.
     pub fn is_known(&self) -> bool {
         *self != Self::default()
+    }
+
+    /// Whether it is the same block; the hash covers all of it.
+    pub fn is_same(&self, other: &Mark) -> bool {
+        match self.hash.is_empty() || other.hash.is_empty() {
+            true => (&self.app_hash, &self.time) == (&other.app_hash, &other.time),
+            false => self.hash == other.hash,
+        }
     }
 
     /// Whether this block was made later than the other; false if unknown.

@@ -11,6 +11,7 @@ use super::message::Message;
 use crate::error::{Error, codes};
 use crate::json;
 use crate::proto::wire;
+use crate::pulse;
 
 /// A message as a JSON object, members in the order of creation.
 pub fn to_object(message: &Message) -> Map<String, Value> {
@@ -85,6 +86,7 @@ fn encode_as_response(
 /// # Errors
 /// 10043 unknown type; 10023 bytes of another form.
 pub fn decode(type_name: &str, bytes: &[u8]) -> Result<Map<String, Value>, Error> {
+    pulse::keep_off("parsing a message");
     match type_name {
         "idp_response" | "data_request" => parse_object(bytes),
         "consent_request" => {

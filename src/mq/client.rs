@@ -7,6 +7,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use futures_util::FutureExt;
+use futures_util::future::{BoxFuture, Fuse};
 use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint, Identity};
 use tonic::{Code, Status, Streaming};
 
@@ -110,14 +112,15 @@ impl MqClient {
         self.in_time(client.get_info(wire::Empty {})).await
     }
 
-    /// Everything that arrives from now on.
-    ///
-    /// # Errors
-    /// Unreachable, or no answer within `GRPC_CALL_TIMEOUT_MS`.
-    pub async fn subscribe(&self) -> Result<Streaming<wire::InboundMessage>, Status> {
+    /// Everything that arrives from the moment the service has the call, which
+    /// is made when the subscription is first asked for a message.
+    pub fn subscribe(&self) -> Subscription {
         let mut client = self.inner.clone();
-        self.in_time(client.subscribe_to_recv_messages(wire::Empty {}))
-            .await
+        let call = async move {
+            let answer = client.subscribe_to_recv_messages(wire::Empty {}).await?;
+            Ok(answer.into_inner())
+        };
+        Subscription(Answer::Awaited(call.boxed().fuse()))
     }
 
     /// Tells the sender of a message that it has been stored.
@@ -140,6 +143,35 @@ impl MqClient {
         match tokio::time::timeout(self.call_timeout, call).await {
             Ok(answer) => answer.map(tonic::Response::into_inner),
             Err(_) => Err(Status::deadline_exceeded("no answer in time")),
+        }
+    }
+}
+
+/// A subscription. The service sends the headers of its answer only with the
+/// first message, so a quiet one is silent for as long as its node is, and no
+/// deadline may end it: that the service has gone is told by the keepalive of
+/// the connection.
+pub struct Subscription(Answer);
+
+enum Answer {
+    Awaited(Fuse<BoxFuture<'static, Result<Streaming<wire::InboundMessage>, Status>>>),
+    Begun(Box<Streaming<wire::InboundMessage>>),
+}
+
+impl Subscription {
+    /// The next message; `None` when the service ends the subscription. Nothing
+    /// is lost when the future is dropped before it resolves.
+    ///
+    /// # Errors
+    /// The connection was lost, or the service refuses. There will be no message
+    /// any more.
+    pub async fn message(&mut self) -> Result<Option<wire::InboundMessage>, Status> {
+        if let Answer::Awaited(call) = &mut self.0 {
+            self.0 = Answer::Begun(Box::new(call.await?));
+        }
+        match &mut self.0 {
+            Answer::Begun(stream) => stream.message().await,
+            Answer::Awaited(_) => Ok(None),
         }
     }
 }

@@ -7,6 +7,8 @@ use flate2::Compression;
 use flate2::read::{MultiGzDecoder, ZlibDecoder};
 use flate2::write::GzEncoder;
 
+use crate::pulse;
+
 /// The algorithm's name on the wire.
 pub const NAME: &str = "gzip";
 
@@ -14,10 +16,16 @@ const GZIP_MAGIC: [u8; 2] = [0x1f, 0x8b];
 
 /// Compresses.
 pub fn compress(bytes: &[u8]) -> Vec<u8> {
+    pulse::keep_off("compressing");
     let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
     // Writing to memory cannot fail.
     encoder.write_all(bytes).expect("memory takes every byte");
     encoder.finish().expect("memory takes every byte")
+}
+
+/// Whether it is gzip rather than zlib.
+pub fn is_gzip(bytes: &[u8]) -> bool {
+    bytes.starts_with(&GZIP_MAGIC)
 }
 
 /// Decompresses gzip, or zlib under its name as some senders do.
@@ -25,7 +33,8 @@ pub fn compress(bytes: &[u8]) -> Vec<u8> {
 /// # Errors
 /// Text for people when it is neither, or larger than `limit` bytes.
 pub fn decompress(bytes: &[u8], limit: usize) -> Result<Vec<u8>, String> {
-    if bytes.starts_with(&GZIP_MAGIC) {
+    pulse::keep_off("inflating");
+    if is_gzip(bytes) {
         read_to_limit(MultiGzDecoder::new(bytes), limit)
     } else {
         read_to_limit(ZlibDecoder::new(bytes), limit)

@@ -5,38 +5,47 @@
 //! verified and checked, and recorded if a role takes them. A ledger or crypto
 //! service that cannot be reached keeps the job; everything else that is wrong
 //! with a message is final and reported to the role's `error_url`.
+//!
+//! Anybody may have sent it, so what it costs before its signature is known to
+//! be right is bounded. What is small is parsed first, as its sender's name is
+//! inside. Of what is large the signature is tried with the key of the node that
+//! the queue names. If that is not right the message goes to the back of the
+//! strangers' line: it is worked on beside other strangers' and never beside those
+//! of known nodes, its text is searched for the name without being kept, and it
+//! is parsed when its signature is right.
 
 use std::borrow::Cow;
 use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use bytes::Bytes;
 use openssl::sha::sha256;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
-use super::envelope::Opened;
-use super::held::Waiting;
+use super::envelope::{NotServed, Opened};
 use super::message::Message;
 use super::outbound::record_column;
-use super::{body, envelope, gzip, schema};
+use super::{body, envelope, far, gzip, schema, sender};
 use crate::actors::Run;
-use crate::crypto::signature;
 use crate::delivery::callback;
-use crate::error::{Error, codes};
+use crate::error::{Error, Refusal, codes};
 use crate::flows::{self, Received};
-use crate::job::{Commit, Job, Kind, Millis, NewJob, Outcome, Table, Write, codec};
+use crate::heavy::{self, Whose};
+use crate::job::{Commit, Job, Kind, Millis, NewJob, Outcome, Table, Write, codec, message_key};
 use crate::ledger::query;
-use crate::ledger::types::{NodeInfo, NodeKey};
+use crate::ledger::types::NodeInfo;
 use crate::node::{Context, Role};
 use crate::proto::wire::MqMessage;
 
 /// Largest message once decompressed, in bytes.
-const MAX_DECOMPRESSED: usize = 26_214_400;
+pub(super) const MAX_DECOMPRESSED: usize = 26_214_400;
 
-/// For how many blocks after a rotation the key before it still verifies
-/// messages sent before it. Senders repeat themselves for 11 minutes.
-const OLD_KEY_BLOCKS: u64 = 1000;
+/// In whose line messages wait whose sender is not who the queue says. No node
+/// has this name.
+const STRANGERS: &str = "?";
+const STRANGERS_LINE: &str = "receive:?";
 
 /// Payload of `mq.receive`: a message as it came from the queue.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -107,22 +116,40 @@ impl From<Error> for Rejected {
 /// Handler of `mq.receive`.
 ///
 /// # Errors
-/// Temporary ones, and an unreadable payload.
+/// Those that are not final.
 pub async fn run_receive(context: &Context, job: &Job) -> Result<Run, Error> {
     let raw: RawMessage = job.payload()?;
-    match receive(context, job, &raw).await {
-        Ok(commit) => Ok(Run::Commit(commit)),
-        Err(rejected) if rejected.error.is_temporary() => Err(rejected.error),
-        Err(rejected) => Ok(Run::Commit(reject(context, &raw, rejected))),
-    }
+    let mut commit = match receive(context, job, &raw).await {
+        Ok(commit) => commit,
+        Err(Rejected { addressed, error }) => reject(context, &raw, addressed, &error.settle()?),
+    };
+    far::has_waited(context, job, &mut commit);
+    Ok(Run::Commit(commit))
 }
 
-fn reject(context: &Context, raw: &RawMessage, rejected: Rejected) -> Commit {
-    let Rejected { addressed, error } = rejected;
+fn reject(
+    context: &Context,
+    raw: &RawMessage,
+    addressed: Option<Addressed>,
+    error: &Refusal,
+) -> Commit {
     tracing::warn!(message_id = raw.id(), %error, "message rejected");
-    let mut commit = Commit::failed(format!("message {} rejected: {error}", raw.id()));
-    commit.job(match addressed {
-        None => callback::error_job(context.role.as_str(), None, "onMessage", None, &error),
+    let (reason, report) = refusal(context, raw, addressed, error);
+    let mut commit = Commit::failed(reason);
+    commit.job(report);
+    commit
+}
+
+/// Why a message is refused, in words, and the job that tells the client so.
+fn refusal(
+    context: &Context,
+    raw: &RawMessage,
+    addressed: Option<Addressed>,
+    error: &Refusal,
+) -> (String, NewJob) {
+    let reason = format!("message {} rejected: {error}", raw.id());
+    let report = match addressed {
+        None => callback::error_job(context.role.as_str(), None, "onMessage", None, error),
         Some(Addressed {
             node_id,
             role,
@@ -130,22 +157,75 @@ fn reject(context: &Context, raw: &RawMessage, rejected: Rejected) -> Commit {
         }) => {
             let role = role.as_str();
             let action = format!("{role}.handleMessageFromQueue");
-            callback::error_job(role, Some(&node_id), &action, Some(&request_id), &error)
+            callback::error_job(role, Some(&node_id), &action, Some(&request_id), error)
         }
-    });
-    commit
+    };
+    (reason, report)
 }
 
 async fn receive(context: &Context, job: &Job, raw: &RawMessage) -> Result<Commit, Rejected> {
-    let opened = envelope::open(context, &raw.bytes).await?;
+    let is_strangers = job.new.sender() == Some(STRANGERS_LINE);
+    let whose = match is_strangers {
+        true => Whose::Strangers,
+        false => Whose::Nodes,
+    };
+    let opened = envelope::open(context, Bytes::copy_from_slice(&raw.bytes), whose).await?;
+    let opened = match opened {
+        Ok(opened) => opened,
+        Err(stranger) => return Ok(not_served(&stranger)),
+    };
+    if is_small(&opened.message) {
+        return receive_opened(context, job, raw, opened).await;
+    }
+    if is_strangers {
+        sender::check(context, &opened.message).await?;
+    } else if !sender::is_as_named(context, raw, &opened).await? {
+        return Ok(among_strangers(job, raw));
+    }
+    let text = match opened.message.message_compression_algorithm.is_empty() {
+        true => opened.message.message.len(),
+        false => MAX_DECOMPRESSED,
+    };
+    // The text, its values, and the record and the job that are made of them.
+    let memory = 3 * text;
+    let (context, job, raw) = (context.clone(), job.clone(), raw.clone());
+    heavy::run(Whose::Nodes, memory, async move {
+        receive_opened(&context, &job, &raw, opened).await
+    })
+    .await
+}
+
+/// Whether all of it may be worked on at once, whoever has sent it.
+fn is_small(message: &MqMessage) -> bool {
+    let size = message.message.len();
+    size <= heavy::SMALL
+        && match message.message_compression_algorithm.as_str() {
+            gzip::NAME => gzip::decompress(&message.message, heavy::SMALL).is_ok(),
+            _ => true,
+        }
+}
+
+/// The same message, to be looked at again when it is the strangers' turn.
+fn among_strangers(job: &Job, raw: &RawMessage) -> Commit {
+    let key = message_key(STRANGERS, &raw.id());
+    let mut again = NewJob::new(job.kind(), key, &());
+    again.payload.clone_from(&job.new.payload);
+    let mut commit = Commit::nothing();
+    commit.job(again);
+    commit
+}
+
+async fn receive_opened(
+    context: &Context,
+    job: &Job,
+    raw: &RawMessage,
+    opened: Opened,
+) -> Result<Commit, Rejected> {
     let verified = verify(context, opened).await?;
     let mut commit = Commit::nothing();
     let role = match receiver_role(context, &verified.receiver_node_id).await? {
         Ok(role) => role,
-        Err(reason) => {
-            commit.outcome = Outcome::Failed { reason };
-            return Ok(commit);
-        }
+        Err(stranger) => return Ok(not_served(&stranger)),
     };
     let kind = match handler(role, &verified.message) {
         Ok(kind) => kind,
@@ -154,21 +234,36 @@ async fn receive(context: &Context, job: &Job, raw: &RawMessage) -> Result<Commi
             return Ok(commit);
         }
     };
-    let place = place(context, job, raw, &verified.message).await;
-    let place = place.map_err(|error| Rejected {
-        addressed: Some(Addressed {
-            node_id: verified.receiver_node_id.clone(),
-            role,
-            request_id: verified.message.request_id().to_owned(),
-        }),
+    let addressed = || Addressed {
+        node_id: verified.receiver_node_id.clone(),
+        role,
+        request_id: verified.message.request_id().to_owned(),
+    };
+    let rejected = |error: Error| Rejected {
+        addressed: Some(addressed()),
         error,
-    })?;
-    if let Some(place) = place
-        && place.height >= context.ledger.height()
+    };
+    let place = place(context, &verified.message).await.map_err(rejected)?;
+    let known = context.ledger.height();
+    if let Some(Place { height, era }) = place
+        && height > known.saturating_add(MOST_AHEAD)
+    {
+        let error = too_far(height, known);
+        let until = raw.received_at.after(AHEAD_PATIENCE);
+        let refused = || refusal(context, raw, Some(addressed()), &error);
+        let sender = verified.message.sender();
+        let waits = far::wait(context, (job, raw), (height, era), sender, until, refused);
+        return waits.ok_or_else(|| rejected(error.into()));
+    }
+    if let Some(Place { height, era }) = place
+        && height >= known
         && !verified.signed.message_compression_algorithm.is_empty()
         && job.new.after_height.is_none()
     {
-        return Ok(as_it_came(job, raw, place));
+        // A compressed message waits for its block as it came and is opened again
+        // then: what waits takes no more room than its sender has sent.
+        commit.job(far::waiting_job(job, height, era));
+        return Ok(commit);
     }
     // Kept until a client removes it: only what the node has a use for.
     commit.write(record(&verified, raw.received_at));
@@ -176,15 +271,9 @@ async fn receive(context: &Context, job: &Job, raw: &RawMessage) -> Result<Commi
     Ok(commit)
 }
 
-/// A compressed message waits for its block as it came and is opened again
-/// then: what waits takes no more room than its sender has sent.
-fn as_it_came(job: &Job, raw: &RawMessage, place: Place) -> Commit {
-    let waiting = NewJob::new(job.kind(), job.key(), raw)
-        .after_height(place.height)
-        .of_era(place.era);
-    let mut commit = Commit::nothing();
-    commit.job(waiting);
-    commit
+/// Nobody but operators hears of a message for a node of somebody else.
+fn not_served(NotServed { node_id }: &NotServed) -> Commit {
+    Commit::failed(format!("node {node_id} is not served by this proxy"))
 }
 
 /// Establishes who sent the message and that it is what it says.
@@ -206,8 +295,9 @@ async fn verify(context: &Context, opened: Opened) -> Result<Verified, Error> {
         .ok_or(codes::MESSAGE_FROM_UNKNOWN_NODE)?;
     let height = object.get("height").and_then(Value::as_u64);
     let current_key = &sender.signing_public_key;
-    if !is_signed_with(current_key, &signed)
-        && !is_signed_before_rotation(context, &claimed, current_key, &signed, height).await?
+    if !sender::is_signed_with(current_key, &signed)
+        && !sender::is_signed_before_rotation(context, &claimed, current_key, &signed, height)
+            .await?
     {
         return Err(codes::INVALID_MESSAGE_SIGNATURE.into());
     }
@@ -254,52 +344,11 @@ fn claimed_sender(object: &Map<String, Value>) -> Option<&str> {
         .find(|node_id| !node_id.is_empty())
 }
 
-fn is_signed_with(key: &NodeKey, message: &MqMessage) -> bool {
-    signature::verify(
-        &key.public_key,
-        &key.algorithm,
-        &message.message,
-        &message.signature,
-    )
-}
-
-/// Whether the message was sent before its sender changed keys, not long ago,
-/// and is signed with the key of that time.
-async fn is_signed_before_rotation(
-    context: &Context,
-    sender_id: &str,
-    current: &NodeKey,
-    message: &MqMessage,
-    message_height: Option<u64>,
-) -> Result<bool, Error> {
-    let rotated_at = u64::try_from(current.creation_block_height).unwrap_or_default();
-    let is_recent = context.ledger.height().saturating_sub(rotated_at) <= OLD_KEY_BLOCKS;
-    let is_older = message_height.is_some_and(|height| height < rotated_at);
-    if current.version < 2 || !is_recent || !is_older {
-        return Ok(false);
-    }
-    let params = json!({"node_id": sender_id});
-    let answer = context
-        .ledger
-        .query("GetNodePublicKeyList", params, None)
-        .await?;
-    let keys = answer.map(|answer| answer["signing_public_key_list"].clone());
-    let keys = Option::<Vec<NodeKey>>::deserialize(keys.unwrap_or_default())
-        .ok()
-        .flatten()
-        .unwrap_or_default();
-    Ok(keys
-        .iter()
-        .find(|key| key.version + 1 == current.version)
-        .is_some_and(|key| is_signed_with(key, message)))
-}
-
-/// Role of the node the message is for; `Err` with the reason when it is not
-/// ours to serve.
+/// Role of the node the message is for.
 async fn receiver_role(
     context: &Context,
     receiver_node_id: &str,
-) -> Result<Result<Role, String>, Error> {
+) -> Result<Result<Role, NotServed>, Error> {
     if context.role != Role::Proxy {
         return Ok(Ok(context.role));
     }
@@ -310,7 +359,9 @@ async fn receiver_role(
         })
     });
     let role = served.and_then(|info| Role::parse(&info.role));
-    Ok(role.ok_or_else(|| format!("node {receiver_node_id} is not served by this proxy")))
+    Ok(role.ok_or_else(|| NotServed {
+        node_id: receiver_node_id.to_owned(),
+    }))
 }
 
 /// Which handler takes a message (spec/messaging-and-crypto.md 2.7).
@@ -359,39 +410,20 @@ struct Place {
 /// chain, whose heights say nothing about this one.
 ///
 /// # Errors
-/// As [`is_current_chain`]; for a height far above the ledger's temporary ones,
-/// and 10023 when that has lasted too long, or when too much of its sender
-/// waits already: nothing waits for a block that may never come.
-async fn place(
-    context: &Context,
-    job: &Job,
-    raw: &RawMessage,
-    message: &Message,
-) -> Result<Option<Place>, Error> {
+/// As [`is_current_chain`].
+async fn place(context: &Context, message: &Message) -> Result<Option<Place>, Error> {
     if !is_current_chain(context, message).await? {
         return Ok(None);
     }
     let era = context.ledger.era()?;
     let (_, height) = message.position();
-    let known = context.ledger.height();
-    if height <= known.saturating_add(MOST_AHEAD) {
-        context.held.release(message.sender(), job.seq);
-        return Ok(Some(Place { height, era }));
-    }
+    Ok(Some(Place { height, era }))
+}
+
+/// Nothing waits long for a block that may never come.
+fn too_far(height: u64, known: u64) -> Refusal {
     let text = format!("The message belongs to block {height}, the ledger is at block {known}");
-    let error = Error::with_message(codes::MALFORMED_MESSAGE_FORMAT, text);
-    let waiting = Waiting {
-        job: job.seq,
-        bytes: raw.bytes.len() as u64,
-        until: raw.received_at.after(AHEAD_PATIENCE),
-    };
-    let is_in_time = waiting.until > Millis::now();
-    let sender = message.sender();
-    if is_in_time && context.held.admit(sender, waiting, context.config.queue) {
-        return Err(error.temporary());
-    }
-    context.held.release(sender, job.seq);
-    Err(error)
+    Refusal::with_message(codes::MALFORMED_MESSAGE_FORMAT, text)
 }
 
 /// The job of the role. It waits for a block above the message's height.

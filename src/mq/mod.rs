@@ -4,13 +4,16 @@ pub mod body;
 pub mod client;
 pub mod data_url;
 pub mod envelope;
+pub mod far;
 pub mod gzip;
 pub mod held;
 pub mod inbound;
 pub mod message;
 pub mod outbound;
 pub mod packing;
+mod scan;
 pub mod schema;
+mod sender;
 #[cfg(test)]
 pub(crate) mod testing;
 #[cfg(test)]

@@ -15,7 +15,7 @@ use crate::actors::Run;
 use crate::delivery::callback::error_job;
 use crate::delivery::crypto_service::given_up_in_time;
 use crate::delivery::message::{OutboundMessage, SEND_TIMEOUT};
-use crate::error::{Error, codes};
+use crate::error::{Error, Refusal, codes, settled};
 use crate::flows;
 use crate::job::{Commit, Job, JobId, Kind, Millis, NewJob, Table, Write, delivery_key};
 use crate::ledger::query;
@@ -96,7 +96,7 @@ pub async fn send(
 /// as failed, and the role that sent it is told by an `error` callback.
 ///
 /// # Errors
-/// Temporary ones only.
+/// Those that are not final.
 pub async fn run_send(context: &Context, job: &Job) -> Result<Run, Error> {
     let Send {
         sender_node_id,
@@ -104,22 +104,22 @@ pub async fn run_send(context: &Context, job: &Job) -> Result<Run, Error> {
         message,
     } = job.payload()?;
     let message: Message = serde_json::from_str(&message).map_err(|error| {
-        Error::with_message(codes::UNKNOWN_ERROR, format!("stored message: {error}"))
+        Error::with_message(codes::UNKNOWN_ERROR, format!("stored message: {error}")).unreadable()
     })?;
     let sealed = seal(context, &sender_node_id, &receivers, &message).await;
-    match sealed.map_err(|error| given_up_in_time(context, job, error)) {
-        Ok(commit) => Ok(Run::Commit(commit)),
-        Err(error) if error.is_temporary() => Err(error),
-        Err(error) => Ok(Run::Commit(unsendable(
-            context,
-            &sender_node_id,
-            &message,
-            &error,
-        ))),
-    }
+    let sealed = sealed.map_err(|error| given_up_in_time(context, job, error));
+    Ok(Run::Commit(match settled(sealed)? {
+        Ok(commit) => commit,
+        Err(refusal) => unsendable(context, &sender_node_id, &message, &refusal),
+    }))
 }
 
-fn unsendable(context: &Context, sender_node_id: &str, message: &Message, error: &Error) -> Commit {
+fn unsendable(
+    context: &Context,
+    sender_node_id: &str,
+    message: &Message,
+    error: &Refusal,
+) -> Commit {
     let request_id = message.request_id();
     let mut commit = Commit::failed(format!(
         "cannot send {} of request {request_id}: {error}",
@@ -193,9 +193,9 @@ async fn seal(
     let mut commit = Commit::nothing();
     commit.write(record(context, receivers, message, now));
     for receiver in receivers {
-        let payload = match envelope::seal(context, &signed, receiver).await {
+        let payload = match settled(envelope::seal(context, &signed, receiver).await)? {
             Ok(payload) => payload,
-            Err(error) if error.is_temporary() || receivers.len() == 1 => return Err(error),
+            Err(error) if receivers.len() == 1 => return Err(error.into()),
             // One receiver's unusable key must not keep the message from the others.
             Err(error) => {
                 tracing::error!(

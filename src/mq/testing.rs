@@ -14,6 +14,7 @@ use crate::config::{BehindProxyKeys, Config, KeyFile, Keys, Mq};
 use crate::crypto::keyring::Keyring;
 use crate::crypto::{Crypto, KeyUse};
 use crate::error::{Error, codes};
+use crate::http_client;
 use crate::job::{Column, Job, Kind, Millis, NewJob, Row, Table};
 use crate::ledger::{Broadcast, Inclusion, Ledger, TransactionHash};
 use crate::node::{Context, Role};
@@ -210,12 +211,14 @@ impl Crypto for Away {
 pub fn context(node_id: &str, role: Role, ledger: Arc<FakeLedger>) -> Context {
     let config = Arc::new(config(node_id, SocketAddr::from(([127, 0, 0, 1], 1))));
     let keyring = Keyring::load(config.clone(), &[]).unwrap();
+    let http = http_client::builder(&config).build().unwrap();
     Context {
         config,
         role,
         ledger,
         state: Arc::new(MemoryState::default()),
         crypto: Arc::new(keyring),
+        http,
         held: Arc::default(),
     }
 }

@@ -12,11 +12,12 @@ use serde_json::{Value, json};
 use super::inbound::{RawMessage, run_receive};
 use super::message::{IdpResponse, Message};
 use super::testing::{self, CHAIN, FakeLedger};
-use super::{body, envelope, outbound};
+use super::{body, envelope, far, outbound};
 use crate::actors::Run;
 use crate::delivery::callback::{Callback, Target};
 use crate::delivery::message::OutboundMessage;
 use crate::flows::Received;
+use crate::heavy::Whose;
 use crate::job::{Commit, Kind, Millis, NewJob, Outcome, Table, Write};
 use crate::node::{Context, Role};
 use crate::proto::wire::MqMessage;
@@ -42,11 +43,20 @@ fn raw(bytes: Vec<u8>) -> RawMessage {
     }
 }
 
+/// What becomes of it at the end, also if it has to wait among strangers'.
 async fn receive(context: &Context, bytes: Vec<u8>) -> Commit {
-    let job = testing::job(Kind::MqReceive, &raw(bytes));
-    match run_receive(context, &job).await.unwrap() {
-        Run::Commit(commit) => commit,
-        Run::Retry { reason, .. } | Run::Park { reason } => panic!("{reason}"),
+    let mut job = testing::job(Kind::MqReceive, &raw(bytes));
+    loop {
+        let commit = match run_receive(context, &job).await.unwrap() {
+            Run::Commit(commit) => commit,
+            Run::Retry { reason, .. } | Run::Park { reason } => panic!("{reason}"),
+        };
+        match commit.jobs.as_slice() {
+            [again] if again.kind == Kind::MqReceive && again.after_height.is_none() => {
+                job = testing::accepted(again.clone());
+            }
+            _ => return commit,
+        }
     }
 }
 
@@ -220,7 +230,8 @@ async fn compressed_messages_are_understood() {
         .unwrap();
     let sent: OutboundMessage = decode(&commit.jobs[0]);
     let rp = testing::context("rp1", Role::Rp, ledger);
-    let opened = envelope::open(&rp, &sent.payload).await.unwrap();
+    let opened = envelope::open(&rp, sent.payload.clone().into(), Whose::Nodes);
+    let opened = opened.await.unwrap().unwrap();
     assert_eq!(opened.message.message_compression_algorithm, "gzip");
     let commit = receive(&rp, sent.payload).await;
     assert_eq!(commit.outcome, Outcome::Done);
@@ -391,8 +402,22 @@ async fn rubbish_wrong_keys_and_wrong_versions_are_rejected() {
         message_compression_algorithm: "gzip".to_owned(),
         ..Default::default()
     };
+    // Nobody's name is in it, as far as it is read.
     let bytes = sealed(&idp, &bomb).await;
-    assert_eq!(rejection(&receive(&rp, bytes).await).1, 10023);
+    assert_eq!(rejection(&receive(&rp, bytes).await).1, 10020);
+    // One that its sender has signed is inflated, to its limit.
+    let signature = envelope::sign(&idp, "idp1", &bomb.message).await.unwrap();
+    let signed = MqMessage {
+        signature: signature.into(),
+        ..bomb
+    };
+    let mut sent = raw(sealed(&idp, &signed).await);
+    sent.sender_id = "idp1".to_owned();
+    let job = testing::job(Kind::MqReceive, &sent);
+    let Run::Commit(commit) = run_receive(&rp, &job).await.unwrap() else {
+        panic!("not received");
+    };
+    assert_eq!(rejection(&commit).1, 10023);
 }
 
 #[tokio::test]
@@ -433,23 +458,21 @@ async fn messages_of_an_earlier_chain_do_not_wait_for_a_height() {
 async fn receive_ahead(height: u64, received_at: Millis) -> Result<Commit, crate::error::Error> {
     let ledger = FakeLedger::recorded();
     let rp = testing::context("rp1", Role::Rp, ledger.clone());
-    try_ahead(&rp, &ledger, "idp1", height, received_at, 1).await
+    try_ahead(&rp, &ledger, "idp1", height, received_at).await
 }
 
-/// The same by `sender`, as job `seq` of `rp`.
+/// The same by `sender`, for `rp`.
 async fn try_ahead(
     rp: &Context,
     ledger: &Arc<FakeLedger>,
     sender: &str,
     height: u64,
     received_at: Millis,
-    seq: u64,
 ) -> Result<Commit, crate::error::Error> {
     let text = Value::Object(body::to_object(&response(sender, height))).to_string();
     let mut raw = raw(forged(ledger, sender, "idp_response", text.as_bytes()).await);
     raw.received_at = received_at;
-    let mut job = testing::job(Kind::MqReceive, &raw);
-    job.seq = seq;
+    let job = testing::job(Kind::MqReceive, &raw);
     match run_receive(rp, &job).await? {
         Run::Commit(commit) => Ok(commit),
         Run::Retry { reason, .. } | Run::Park { reason } => panic!("{reason}"),
@@ -462,8 +485,8 @@ async fn a_message_of_a_block_far_above_the_ledger_does_not_wait_for_it_for_ever
     let near = receive_ahead(1010, now).await.unwrap();
     assert_eq!(near.jobs[0].after_height, Some(1010));
     assert_eq!(near.jobs[0].era, testing::ERA);
-    let far = receive_ahead(u64::MAX, now).await.unwrap_err();
-    assert!(far.is_temporary(), "our ledger's node may be behind: {far}");
+    let far = receive_ahead(u64::MAX, now).await.unwrap();
+    assert!(waits_for(&far, u64::MAX), "our ledger's node may be behind");
     let long_ago = Millis(now.0 - 12 * 60 * 1000);
     let refused = receive_ahead(1011, long_ago).await.unwrap();
     let (action, code) = rejection(&refused);
@@ -471,6 +494,20 @@ async fn a_message_of_a_block_far_above_the_ledger_does_not_wait_for_it_for_ever
         (action.as_str(), code),
         ("rp.handleMessageFromQueue", 10023)
     );
+}
+
+/// Whether it waits as it came, for this block, and not for ever.
+fn waits_for(commit: &Commit, height: u64) -> bool {
+    let [waiting, give_up] = commit.jobs.as_slice() else {
+        return false;
+    };
+    let kinds = (waiting.kind, give_up.kind);
+    assert_eq!(kinds, (Kind::MqReceive, Kind::MqGiveUp));
+    assert_eq!(waiting.deadline, give_up.not_before);
+    assert_eq!(give_up.id, waiting.id.partner());
+    assert_eq!(commit.outcome, Outcome::Done);
+    assert!(commit.writes.is_empty());
+    waiting.after_height == Some(height)
 }
 
 #[tokio::test]
@@ -481,25 +518,105 @@ async fn of_messages_far_above_the_ledger_a_sender_has_only_its_share_waiting() 
     config.queue.jobs = 16;
     rp.config = Arc::new(config);
     let now = Millis::now();
-    let run = |sender, height, seq| try_ahead(&rp, &ledger, sender, height, now, seq);
-    for seq in [1, 2, 1, 2] {
-        let waits = run("idp1", 100_000, seq).await.unwrap_err();
-        assert!(waits.is_temporary());
-    }
-    let refused = run("idp1", 100_000, 3).await.unwrap();
+    let run = |sender, height| try_ahead(&rp, &ledger, sender, height, now);
+    let first = run("idp1", 100_000).await.unwrap();
+    assert!(waits_for(&first, 100_000));
+    assert!(waits_for(&run("idp1", 100_000).await.unwrap(), 100_000));
+    let refused = run("idp1", 100_000).await.unwrap();
     assert_eq!(
         rejection(&refused),
         ("rp.handleMessageFromQueue".to_owned(), 10023)
     );
     assert!(refused.writes.is_empty());
-    let of_another = run("idp2", 100_000, 4).await.unwrap_err();
-    assert!(of_another.is_temporary());
-    assert_eq!(run("idp1", 1010, 5).await.unwrap().jobs.len(), 1);
-    // Once the ledger has come nearer there is room again.
-    *ledger.height.lock() = 100_000;
-    assert_eq!(run("idp1", 100_000, 1).await.unwrap().jobs.len(), 1);
+    assert!(waits_for(&run("idp2", 100_000).await.unwrap(), 100_000));
+    assert_eq!(run("idp1", 1010).await.unwrap().jobs.len(), 1);
+    // Once the ledger has come nearer it is handled, is given up no more, and
+    // there is room again.
+    *ledger.height.lock() = 100_001;
+    let waiting = testing::accepted(first.jobs[0].clone());
+    let Run::Commit(commit) = run_receive(&rp, &waiting).await.unwrap() else {
+        panic!("not received");
+    };
+    assert_eq!(commit.jobs[0].kind, Kind::RpIdpResponse);
+    assert_eq!(commit.cancel, [first.jobs[1].id]);
     *ledger.height.lock() = 1000;
-    assert!(run("idp1", 100_000, 6).await.unwrap_err().is_temporary());
+    assert!(waits_for(&run("idp1", 100_000).await.unwrap(), 100_000));
+}
+
+#[tokio::test]
+async fn a_message_that_has_waited_too_long_is_refused_without_being_opened_again() {
+    let ledger = FakeLedger::recorded();
+    let rp = testing::context("rp1", Role::Rp, ledger.clone());
+    let far = try_ahead(&rp, &ledger, "idp1", 100_000, Millis::now()).await;
+    let far = far.unwrap();
+    let job = testing::accepted(far.jobs[1].clone());
+    let Run::Commit(commit) = far::run_give_up(&rp, &job).unwrap() else {
+        panic!("not given up");
+    };
+    assert_eq!(
+        rejection(&commit),
+        ("rp.handleMessageFromQueue".to_owned(), 10023)
+    );
+    assert_eq!(commit.cancel, [far.jobs[0].id]);
+}
+
+#[tokio::test]
+async fn what_cannot_be_of_its_sender_waits_in_the_line_of_strangers_and_is_not_parsed() {
+    let ledger = FakeLedger::recorded();
+    let rp = testing::context("rp1", Role::Rp, ledger.clone());
+    let idp = testing::context("idp1", Role::Idp, ledger.clone());
+    let text = format!(
+        r#"{{"type":"idp_response","padding":"{}","idp_id":"idp1"}}"#,
+        "a".repeat(20_000_000)
+    );
+    let bytes = super::gzip::compress(text.as_bytes());
+    let signed = |signature: Vec<u8>| MqMessage {
+        version: envelope::VERSION,
+        message_type: "idp_response".to_owned(),
+        message: bytes.clone().into(),
+        signature: signature.into(),
+        message_compression_algorithm: super::gzip::NAME.to_owned(),
+        ..Default::default()
+    };
+    let mut sent = raw(sealed(&idp, &signed(vec![7; 256])).await);
+    sent.sender_id = "idp1".to_owned();
+    let mut job = testing::job(Kind::MqReceive, &sent);
+    job.new.key = crate::job::message_key(&sent.sender_id, &sent.message_id).into();
+    let Run::Commit(commit) = run_receive(&rp, &job).await.unwrap() else {
+        panic!("not looked at");
+    };
+    let [again] = commit.jobs.as_slice() else {
+        panic!("{commit:?}");
+    };
+    assert_eq!(again.kind, Kind::MqReceive);
+    assert_ne!(again.sender(), job.new.sender());
+    assert_eq!(again.payload, job.new.payload);
+    let again = testing::accepted(again.clone());
+    let Run::Commit(commit) = run_receive(&rp, &again).await.unwrap() else {
+        panic!("not refused");
+    };
+    assert_eq!(rejection(&commit), ("onMessage".to_owned(), 10021));
+
+    // Signed by its sender it is looked at as a whole, wherever it came from.
+    let signature = envelope::sign(&idp, "idp1", &bytes).await.unwrap();
+    let mut sent = raw(sealed(&idp, &signed(signature)).await);
+    for sender_id in ["idp1", "a proxy"] {
+        sent.sender_id = sender_id.to_owned();
+        let mut job = testing::job(Kind::MqReceive, &sent);
+        loop {
+            let Run::Commit(commit) = run_receive(&rp, &job).await.unwrap() else {
+                panic!("not looked at");
+            };
+            match commit.outcome {
+                Outcome::Done => job = testing::accepted(commit.jobs[0].clone()),
+                // It is no message of any type.
+                Outcome::Failed { .. } => {
+                    assert_eq!(rejection(&commit), ("onMessage".to_owned(), 10044));
+                    break;
+                }
+            }
+        }
+    }
 }
 
 #[tokio::test]
@@ -607,6 +724,9 @@ fn proxy(ledger: &Arc<FakeLedger>) -> (Context, tempfile::TempDir) {
 }
 
 fn put_behind_proxy(ledger: &FakeLedger, config: &str) {
+    let behind = json!({"nodes": [{"node_id": "idp2", "config": config}]});
+    let of_proxy = json!({"proxy_node_id": "as1"});
+    ledger.set("GetNodesBehindProxyNode", &of_proxy, behind);
     let mut as1 = Value::Null;
     ledger.change_node("as1", |info| as1 = info.clone());
     ledger.change_node("idp2", |info| {

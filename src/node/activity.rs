@@ -93,7 +93,7 @@ impl Activity {
         }
         if let Ok(Run::Commit(commit)) = outcome {
             match job.kind() {
-                Kind::MqReceive => self.received(job, commit, height),
+                Kind::MqReceive | Kind::MqGiveUp => self.received(job, commit, height),
                 Kind::MqSend | Kind::DeliverMessage => self.sent(job, commit),
                 _ => {}
             }

@@ -12,6 +12,7 @@ use crate::crypto::key_files;
 use crate::ledger::rpc::RpcOptions;
 use crate::ledger::{LedgerClient, query};
 use crate::mq::client::MqClient;
+use crate::output;
 use crate::store::redis::{self, RedisStore};
 
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -23,21 +24,21 @@ type Finding = Result<String, String>;
 /// environment, 1 when something cannot be reached.
 ///
 /// # Errors
-/// None of its own.
+/// When what it found cannot be written.
 pub async fn check() -> io::Result<ExitCode> {
     let config = match config::load() {
         Ok(config) => config,
         Err(mistakes) => {
-            println!("{mistakes}");
+            output::say(mistakes)?;
             return Ok(ExitCode::from(WRONG_ENVIRONMENT));
         }
     };
-    println!(
+    output::say(format_args!(
         "ok      environment: {:?} of node {}",
         config.mode, config.node_id
-    );
+    ))?;
     for warning in &config.warnings {
-        println!("note    {warning}");
+        output::say(format_args!("note    {warning}"))?;
     }
     let findings = [
         ("keys", check_keys(&config)),
@@ -48,9 +49,9 @@ pub async fn check() -> io::Result<ExitCode> {
     let mut code = ExitCode::SUCCESS;
     for (what, finding) in findings {
         match finding {
-            Ok(found) => println!("ok      {what}: {found}"),
+            Ok(found) => output::say(format_args!("ok      {what}: {found}"))?,
             Err(problem) => {
-                println!("FAILED  {what}: {problem}");
+                output::say(format_args!("FAILED  {what}: {problem}"))?;
                 code = ExitCode::FAILURE;
             }
         }

@@ -62,6 +62,8 @@ pub struct Context {
     pub state: Arc<dyn State>,
     /// Private keys.
     pub crypto: Arc<dyn Crypto>,
+    /// For the test calls of `POST /node/callback`.
+    pub http: reqwest::Client,
     /// Messages that wait for a block far above the ledger, in this process.
     pub held: Arc<Held>,
 }

@@ -10,13 +10,12 @@ use tokio::sync::watch;
 
 use super::parts::{Parts, read_tls};
 use super::readiness::ReadinessWatch;
-use super::{QueueLimit, Role};
 use crate::actors::dispatcher::{self, Dispatcher, GetSnapshot, Submit};
 use crate::actors::ledger_watcher::{
     LedgerWatcher, Timing, WatcherEnd, WatcherOptions, WatcherState,
 };
 use crate::actors::mastership::Term;
-use crate::actors::mq_inbox::{self, InboxState, MqInbox};
+use crate::actors::mq_inbox::{Inbox, Lead, OnAccepted};
 use crate::cluster::local::Place;
 use crate::cluster::message::Chain;
 use crate::cluster::{BacklogBoard, Master, MasterHandle, MasterOptions, Over};
@@ -24,25 +23,21 @@ use crate::config::{Config, Mode, StoreChoice};
 use crate::flows::block::RoleBlockJobs;
 use crate::job::Job;
 use crate::ledger::ChainUpdate;
-use crate::mq::client::MqClient;
 use crate::operator::OperatorSocket;
 use crate::store::{Epoch, remote};
 
 /// Before the dispatcher is asked again whether there is room.
 const NO_ROOM: Duration = Duration::from_millis(20);
-const INBOX_STOP: Duration = Duration::from_secs(2);
 
 /// The running parts of a master, for one term.
 pub struct MasterSide {
     master: MasterHandle,
     watcher: LedgerWatcher,
-    inbox: Option<Inbox>,
+    /// Has this process store what messages come.
+    lead: Option<Lead>,
     /// Of a standalone node, until this is dropped.
     _operators: Option<OperatorSocket>,
 }
-
-/// The inbox, and its state.
-type Inbox = (Addr<MqInbox>, watch::Receiver<InboxState>);
 
 /// Why a term ended.
 #[derive(Debug)]
@@ -63,6 +58,7 @@ impl MasterSide {
     pub async fn start(
         parts: &Parts,
         readiness: &ReadinessWatch,
+        inbox: &Option<Inbox>,
         term: &Term,
         master_id: String,
         place: Option<Place>,
@@ -80,6 +76,7 @@ impl MasterSide {
             master_id,
             term: term.clone(),
             listen: is_cluster.then(|| ([0, 0, 0, 0], config.link.port).into()),
+            most_links: parts.shares.links,
             tls: read_tls(config.grpc.tls.as_ref())?,
             store: parts.store.clone(),
             store_service,
@@ -94,15 +91,16 @@ impl MasterSide {
         let operators = (config.mode == Mode::Standalone)
             .then(|| serve_operators(config, &master))
             .flatten();
-        let watcher = start_watcher(parts, term.epoch(), master.dispatcher());
+        let watcher = start_watcher(parts, term.epoch(), master.dispatcher()).await?;
         readiness.watch_blocks(watcher.state());
         tokio::spawn(show_blocks(watcher.state(), parts.backlog.clone()));
-        let queue = readiness.queue();
-        let inbox = start_inbox(parts, term.epoch(), queue, master.dispatcher())?;
+        let lead = inbox
+            .as_ref()
+            .map(|inbox| inbox.lead(hand_to(master.dispatcher())));
         Ok(Self {
             master,
             watcher,
-            inbox,
+            lead,
             _operators: operators,
         })
     }
@@ -120,46 +118,21 @@ impl MasterSide {
                     Lost::Failed(format!("the ledger is no longer followed: {reason}"))
                 }
             },
-            lost = inbox_ended(self.inbox.as_ref()) => lost,
         }
     }
 
-    /// Does nothing as a master any more: assigns nothing, sends workers away,
-    /// stores no message and follows no block. What the message queue has
-    /// delivered is stored and acknowledged first, if the lease lasts.
+    /// Does nothing as a master any more: assigns nothing, sends workers away
+    /// and follows no block. The inbox goes on as those of the others do.
     pub async fn hand_over(&mut self) {
-        let inbox = self.inbox.take();
-        let stop_inbox = async {
-            if let Some((inbox, _)) = inbox {
-                // An error means that it has stopped already.
-                let _ = tokio::time::timeout(INBOX_STOP, inbox.send(mq_inbox::Stop)).await;
-            }
-        };
-        tokio::join!(self.master.dismiss(), stop_inbox);
+        self.lead = None;
+        self.master.dismiss().await;
     }
 
     /// Frees the port and the rest.
-    pub async fn stop(mut self) {
+    pub async fn stop(self) {
+        drop(self.lead);
         drop(self.watcher);
-        if let Some((inbox, _)) = self.inbox.take() {
-            // Its mailbox is full only of the same.
-            let _ = inbox.try_send(mq_inbox::Stop);
-        }
         self.master.stop().await;
-    }
-}
-
-/// Resolves when an inbox takes no more messages, although nobody told it to.
-async fn inbox_ended(inbox: Option<&Inbox>) -> Lost {
-    let Some((_, state)) = inbox else {
-        return std::future::pending().await;
-    };
-    let mut state = state.clone();
-    let is_over = |state: &InboxState| matches!(state, InboxState::Stopped | InboxState::Deposed);
-    match state.wait_for(is_over).await.as_deref() {
-        Ok(InboxState::Deposed) => Lost::Refused,
-        // An error means that it has stopped.
-        Ok(_) | Err(_) => Lost::Failed("messages are no longer taken".to_owned()),
     }
 }
 
@@ -174,11 +147,15 @@ fn serve_operators(config: &Config, master: &MasterHandle) -> Option<OperatorSoc
     }
 }
 
-fn start_watcher(parts: &Parts, epoch: Epoch, dispatcher: Addr<Dispatcher>) -> LedgerWatcher {
+async fn start_watcher(
+    parts: &Parts,
+    epoch: Epoch,
+    dispatcher: Addr<Dispatcher>,
+) -> io::Result<LedgerWatcher> {
     let config = &parts.config;
     let (cached, told) = (parts.cached.clone(), dispatcher.clone());
     let (asked, limit) = (dispatcher.clone(), config.queue.jobs);
-    LedgerWatcher::start(WatcherOptions {
+    let options = WatcherOptions {
         client: parts.client.clone(),
         store: parts.store.clone(),
         epoch,
@@ -212,7 +189,9 @@ fn start_watcher(parts: &Parts, epoch: Epoch, dispatcher: Addr<Dispatcher>) -> L
         room: Arc::new(move || room_for_blocks(asked.clone(), limit).boxed()),
         ndid_node: config.ndid_node,
         timing: Timing::new(config.tendermint.max_sync_check_interval),
-    })
+    };
+    // Blocks are foreign.
+    parts.intake.make(|| LedgerWatcher::start(options)).await
 }
 
 /// Shows the blocks that are being worked on, until the watcher ends.
@@ -237,30 +216,12 @@ async fn room_for_blocks(dispatcher: Addr<Dispatcher>, limit: u64) {
     }
 }
 
-fn start_inbox(
-    parts: &Parts,
-    epoch: Epoch,
-    queue: &Arc<QueueLimit>,
-    dispatcher: Addr<Dispatcher>,
-) -> io::Result<Option<Inbox>> {
-    if parts.context.role == Role::Ndid {
-        return Ok(None);
-    }
-    let config = &parts.config;
-    let inbox = MqInbox::launch(mq_inbox::Options {
-        node_id: config.node_id.clone(),
-        role: parts.context.role,
-        binding_port: config.has_mq_address().then_some(config.mq.binding_port),
-        store: parts.store.clone(),
-        epoch,
-        client: MqClient::new(config).map_err(io::Error::other)?,
-        queue: queue.clone(),
-        on_accepted: Arc::new(move |jobs| {
-            let handed = dispatcher.send(Submit(jobs));
-            tokio::spawn(async move {
-                let _ = handed.await;
-            });
-        }),
-    });
-    Ok(Some(inbox))
+/// Hands jobs to the dispatcher of this term.
+fn hand_to(dispatcher: Addr<Dispatcher>) -> OnAccepted {
+    Arc::new(move |jobs| {
+        let handed = dispatcher.send(Submit(jobs));
+        tokio::spawn(async move {
+            let _ = handed.await;
+        });
+    })
 }

@@ -3,8 +3,10 @@
 mod activity;
 mod check;
 mod context;
+mod inbox;
 mod master_side;
-mod operations;
+mod mq_service;
+mod notices;
 mod parts;
 mod queue_limit;
 mod readiness;
@@ -13,6 +15,7 @@ mod runner;
 mod standing;
 mod stop;
 mod terms;
+mod threads;
 mod worker_side;
 
 use std::io;
@@ -31,9 +34,12 @@ pub use stop::Stop;
 
 use crate::cluster::local::Place;
 use crate::config::{self, Config, Mode};
+use crate::descriptors::{Limit, Shares};
 use crate::http::ServerHandle;
 use crate::http::admin::{self, AdminOptions};
 use crate::logging;
+use crate::operator;
+use crate::pulse;
 use parts::Parts;
 use readiness::ReadinessWatch;
 use standing::StandingWatch;
@@ -55,20 +61,22 @@ pub async fn run() -> io::Result<ExitCode> {
     let config = match config::load() {
         Ok(config) => Arc::new(config),
         Err(mistakes) => {
-            eprintln!("erawan cannot start with this environment:\n{mistakes}");
+            let words = format!("erawan cannot start with this environment:\n{mistakes}");
+            logging::last_words(words);
             return Ok(ExitCode::from(WRONG_ENVIRONMENT));
         }
     };
-    logging::start(&config.log).map_err(io::Error::other)?;
+    logging::start(&config.log)?;
     for (name, value) in config.summary() {
         tracing::debug!(name, value, "configuration");
     }
     for warning in &config.warnings {
         tracing::warn!("{warning}");
     }
-    let stop = Stop::on_signals()?;
+    let shares = share_descriptors(&config)?;
+    let stop = Stop::on_signals(config.shutdown_grace)?;
     let outcome = tokio::select! {
-        outcome = serve(config, stop.clone()) => outcome,
+        outcome = serve(config, shares, stop.clone()) => outcome,
         () = stop.requested_while_starting() => Ok(()),
     };
     match outcome {
@@ -93,7 +101,7 @@ enum Why {
     NoWorker,
 }
 
-async fn serve(config: Arc<Config>, stop: Stop) -> io::Result<()> {
+async fn serve(config: Arc<Config>, shares: Shares, stop: Stop) -> io::Result<()> {
     tracing::info!(
         node_id = config.node_id,
         mode = ?config.mode,
@@ -101,13 +109,21 @@ async fn serve(config: Arc<Config>, stop: Stop) -> io::Result<()> {
         version = env!("CARGO_PKG_VERSION"),
         "starting"
     );
+    if config.mode == Mode::Standalone {
+        operator::check_socket(&config.data_directory)?;
+    }
     let readiness = ReadinessWatch::new(config.queue, config.dormant);
     let standing = StandingWatch::new(config.mode);
-    let admin = start_admin(&config, &readiness, &standing).await?;
-    let parts = Parts::open(config.clone()).await?;
-    readiness.follow(&parts);
-    // In this thread: what waits for sockets here and what those jobs run for
-    // need not wake each other.
+    let admin = start_admin(&config, shares, &readiness, &standing).await?;
+    let parts = Parts::open(config.clone(), shares).await?;
+    let (watched, looked_after) = (readiness.clone(), parts.clone());
+    parts
+        .intake
+        .make(move || watched.follow(&looked_after))
+        .await?;
+    // This thread is the pulse from here on. Master and worker of a standalone
+    // node share it: what they say to each other wakes nobody.
+    pulse::begin();
     let place = (config.mode == Mode::Standalone).then(|| Place::new(Arbiter::current()));
     let worker = match (config.mode, &place) {
         (Mode::Master, _) => None,
@@ -116,12 +132,13 @@ async fn serve(config: Arc<Config>, stop: Stop) -> io::Result<()> {
         }
         (_, None) => Some(WorkerSide::start(&parts, &readiness, Link::Grpc).await?),
     };
+    let inbox = inbox::start(&parts, &readiness, worker.as_ref()).await?;
     let (stop_terms, stopping) = watch::channel(false);
     let mut terms = std::pin::pin!(async {
         match config.mode {
             Mode::Worker => std::future::pending().await,
             Mode::Standalone | Mode::Master => {
-                terms::serve(&parts, &readiness, place, standing, stopping).await
+                terms::serve(&parts, &readiness, &inbox, place, standing, stopping).await
             }
         }
     });
@@ -160,6 +177,9 @@ async fn serve(config: Arc<Config>, stop: Stop) -> io::Result<()> {
         // A standalone worker finishes while its master is still there.
         Why::Told | Why::NoWorker => tokio::join!(stop_worker, terms).1,
     };
+    if let Some(inbox) = &inbox {
+        inbox.stop().await;
+    }
     if let Some(admin) = admin
         && tokio::time::timeout(ADMIN_STOP, admin.stop())
             .await
@@ -174,8 +194,27 @@ async fn serve(config: Arc<Config>, stop: Stop) -> io::Result<()> {
     }
 }
 
+/// As many open files as the system allows, and who may have how many.
+fn share_descriptors(config: &Config) -> io::Result<Shares> {
+    let limit = Limit::raise().or_else(|error| {
+        tracing::warn!(%error, "the limit of open files cannot be raised");
+        Limit::now()
+    })?;
+    let shares = Shares::of(limit, config);
+    let (open_files, api, links) = (limit.soft, shares.api, shares.links);
+    tracing::info!(open_files, api, links, "connections that may be open");
+    if shares.is_scarce(config.mode) {
+        tracing::warn!(
+            open_files,
+            "few connections are let in: raise the hard limit of open files"
+        );
+    }
+    Ok(shares)
+}
+
 async fn start_admin(
     config: &Config,
+    shares: Shares,
     readiness: &ReadinessWatch,
     standing: &StandingWatch,
 ) -> io::Result<Option<ServerHandle>> {
@@ -184,6 +223,8 @@ async fn start_admin(
     };
     let (readiness, standing) = (readiness.clone(), standing.clone());
     let noticed = readiness.clone();
+    let stood = standing.clone();
+    readiness.watch("mastership", move || stood.notice());
     let options = AdminOptions {
         metrics: admin::install_recorder().map_err(io::Error::other)?,
         reasons: Arc::new(move || readiness.reasons()),
@@ -191,6 +232,7 @@ async fn start_admin(
         role: Arc::new(move || standing.role()),
         address: ([0, 0, 0, 0], prometheus.port).into(),
         https: prometheus.https.clone(),
+        most_connections: shares.admin,
     };
     admin::serve(options).await.map(Some)
 }

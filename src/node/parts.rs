@@ -5,15 +5,18 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tonic::transport::{Channel, Endpoint};
-
+use super::threads::{Intake, Threads};
 use super::{Context, Role};
-use crate::cluster::{self, BacklogBoard, Tls};
+use crate::cluster::client::{FoundMaster, Target};
+use crate::cluster::{BacklogBoard, Tls};
 use crate::config::{Config, GrpcTls, Keys, Mode, StoreChoice};
 use crate::crypto::Crypto;
-use crate::crypto::external::ExternalCrypto;
+use crate::crypto::behalf::OnBehalf;
+use crate::crypto::external::{self, ExternalCrypto};
 use crate::crypto::keyring::Keyring;
-use crate::http_client;
+use crate::descriptors::Shares;
+use crate::job::Table;
+use crate::ledger::follow::Progress;
 use crate::ledger::rpc::RpcOptions;
 use crate::ledger::{CachedLedger, LedgerClient, query};
 use crate::store::embedded::{self, EmbeddedStore};
@@ -23,13 +26,15 @@ use crate::store::{SharedStore, StoreError};
 
 /// Between tries to reach something at the start.
 const START_RETRY: Duration = Duration::from_millis(500);
-const EXTERNAL_CRYPTO_TIMEOUT: Duration = Duration::from_secs(60);
+/// How long a starting process waits for a store that a master serves.
+const PROGRESS_PATIENCE: Duration = Duration::from_secs(1);
 /// The store's file in `DATA_DIRECTORY_PATH`.
 const STORE_FILE: &str = "erawan.redb";
 /// How long a starting node waits for a file that another process has open.
 const FILE_PATIENCE: Duration = Duration::from_secs(5);
 
 /// Opened parts of a process.
+#[derive(Clone)]
 pub struct Parts {
     /// The environment.
     pub config: Arc<Config>,
@@ -43,10 +48,15 @@ pub struct Parts {
     pub context: Context,
     /// `None` with an external crypto service.
     pub keyring: Option<Arc<Keyring>>,
-    /// For calls to an external crypto service.
-    pub http: reqwest::Client,
+    /// Where the link has found the master.
+    pub master: FoundMaster,
     /// What is open of the node's work, as far as this process knows.
     pub backlog: Arc<BacklogBoard>,
+    /// Connections that may be open at each port.
+    pub shares: Shares,
+    /// Where what talks to ledger and message queue service is started.
+    pub intake: Intake,
+    _threads: Arc<Threads>,
 }
 
 impl Parts {
@@ -54,26 +64,34 @@ impl Parts {
     ///
     /// # Errors
     /// What waiting cannot mend: keys, a store file in use, an unregistered node.
-    pub async fn open(config: Arc<Config>) -> io::Result<Self> {
-        let http = external_crypto_client(&config).map_err(io::Error::other)?;
-        let store = open_store(&config).await?;
+    pub async fn open(config: Arc<Config>, shares: Shares) -> io::Result<Self> {
+        let http = external::client(&config).map_err(io::Error::other)?;
+        let threads = Arc::new(Threads::start());
+        let intake = threads.intake();
+        let master = FoundMaster::default();
+        let store = open_store(&config, &master, &intake).await?;
         let tendermint = &config.tendermint;
-        let client = LedgerClient::start(RpcOptions::new(
+        let rpc = RpcOptions::new(
             tendermint.host.clone(),
             tendermint.port,
             tendermint.connections,
-        ));
+        );
+        let client = intake.make(|| LedgerClient::start(rpc)).await?;
         wait_for_ledger(&config, &client).await;
         let cached = Arc::new(CachedLedger::new(client.clone()));
         let role = role(&config, &client).await?;
         let behind_proxy = behind_proxy(&config, role, &client).await?;
+        remember_progress(&store, &client).await;
         let (crypto, keyring) = open_crypto(&config, &store, &http, &behind_proxy)?;
+        let is_proxy = role == Role::Proxy;
+        let crypto = OnBehalf::new(crypto, cached.clone(), &config.node_id, is_proxy);
         let context = Context {
             config: config.clone(),
             role,
             ledger: cached.clone(),
             state: store.clone(),
-            crypto,
+            crypto: Arc::new(crypto),
+            http,
             held: Arc::default(),
         };
         Ok(Self {
@@ -83,24 +101,33 @@ impl Parts {
             cached,
             context,
             keyring,
-            http,
+            master,
             backlog: Arc::default(),
+            shares,
+            intake,
+            _threads: threads,
         })
     }
 }
 
-fn external_crypto_client(config: &Config) -> reqwest::Result<reqwest::Client> {
-    http_client::builder(config)
-        .timeout(EXTERNAL_CRYPTO_TIMEOUT)
-        .build()
-}
-
-async fn open_store(config: &Config) -> io::Result<SharedStore> {
+async fn open_store(
+    config: &Config,
+    master: &FoundMaster,
+    intake: &Intake,
+) -> io::Result<SharedStore> {
     match (config.store, config.mode) {
-        (StoreChoice::Redis, _) => Ok(Arc::new(connect_redis(config).await?)),
+        (StoreChoice::Redis, _) => Ok(Arc::new(connect_redis(config, intake).await?)),
         (StoreChoice::Embedded, Mode::Worker) => {
-            let channel = master_channel(config)?;
-            Ok(Arc::new(RemoteStore::connect(channel, &config.node_id)))
+            let target = Target {
+                masters: config.link.masters.clone(),
+                tls: read_tls(config.grpc.tls.as_ref())?,
+            };
+            let found = master.subscribe();
+            Ok(Arc::new(RemoteStore::follow(
+                target,
+                found,
+                &config.node_id,
+            )))
         }
         (StoreChoice::Embedded, _) => {
             fs::create_dir_all(&config.data_directory)?;
@@ -160,9 +187,13 @@ fn redis_options(config: &Config) -> redis::Options {
     }
 }
 
-async fn connect_redis(config: &Config) -> io::Result<RedisStore> {
+/// The connections live on this thread, which becomes the pulse: mastership needs
+/// one of them, and handlers, who need another, must not hold it up. What is
+/// large is written and read on another thread.
+async fn connect_redis(config: &Config, intake: &Intake) -> io::Result<RedisStore> {
+    let large = intake.runtime().await?;
     loop {
-        match RedisStore::connect(redis_options(config)).await {
+        match RedisStore::connect_apart(redis_options(config), large.clone()).await {
             Ok(store) => return Ok(store),
             Err(StoreError::Unavailable(reason)) => {
                 tracing::warn!(reason, "waiting for Redis");
@@ -171,31 +202,6 @@ async fn connect_redis(config: &Config) -> io::Result<RedisStore> {
             Err(error) => return Err(io::Error::other(error)),
         }
     }
-}
-
-/// A channel to the master's store; it connects when it can.
-fn master_channel(config: &Config) -> io::Result<Channel> {
-    let master = config.link.masters.first();
-    let master = master.ok_or_else(|| io::Error::other("MASTER_SERVER_IP is empty"))?;
-    let scheme = if config.grpc.tls.is_some() {
-        "https"
-    } else {
-        "http"
-    };
-    let url = format!("{scheme}://{master}");
-    let mut endpoint = Endpoint::from_shared(url)
-        .map_err(io::Error::other)?
-        .tcp_nodelay(true)
-        .connect_timeout(cluster::SILENCE)
-        .http2_keep_alive_interval(cluster::SILENCE)
-        .keep_alive_timeout(cluster::SILENCE)
-        .keep_alive_while_idle(true);
-    if let Some(tls) = read_tls(config.grpc.tls.as_ref())? {
-        endpoint = endpoint
-            .tls_config(tls.client(&master.host))
-            .map_err(io::Error::other)?;
-    }
-    Ok(endpoint.connect_lazy())
 }
 
 /// The certificates of the gRPC links.
@@ -230,6 +236,23 @@ async fn wait_for_ledger(config: &Config, client: &LedgerClient) {
         tracing::info!(problem, "waiting for the ledger");
         tokio::time::sleep(wait).await;
         wait = (wait * 2).min(config.tendermint.max_sync_check_interval);
+    }
+}
+
+/// Answers from below what the node has seen of the ledger are not believed, also
+/// before the master has told how far it is. Without it the master's word counts.
+async fn remember_progress(store: &SharedStore, client: &LedgerClient) {
+    let read = store.get(Table::Progress, Progress::ROW, "");
+    let stored = match tokio::time::timeout(PROGRESS_PATIENCE, read).await {
+        Ok(Ok(stored)) => stored,
+        Ok(Err(error)) => return tracing::debug!(%error, "reading how far the ledger was seen"),
+        Err(_) => return tracing::debug!("the store does not say how far the ledger was seen"),
+    };
+    match stored.map(|bytes| Progress::decode(&bytes)) {
+        Some(Ok(progress)) => client.remember(&progress.chain_id, progress.settled),
+        // The watcher says so, loudly.
+        Some(Err(error)) => tracing::debug!(%error, "stored progress"),
+        None => {}
     }
 }
 

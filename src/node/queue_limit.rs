@@ -25,7 +25,7 @@ use tokio::time::{sleep, timeout};
 
 use crate::cluster::{BacklogBoard, Dormant};
 use crate::config::QueueLimits;
-use crate::job::NewJob;
+use crate::job::{Job, NewJob};
 use crate::store::{Counts, SharedStore};
 
 /// Between looks at a queue that is at most half full.
@@ -43,15 +43,14 @@ struct Amount {
 }
 
 impl Amount {
-    fn of(jobs: &[NewJob]) -> Self {
-        let bytes = |job: &NewJob| {
+    fn of<'a>(jobs: impl IntoIterator<Item = &'a NewJob>) -> Self {
+        jobs.into_iter().fold(Self::default(), |all, job| {
             let source = job.source.as_ref().map_or(0, String::len);
-            (job.payload.len() + job.key.len() + source) as u64
-        };
-        Self {
-            jobs: jobs.len() as u64,
-            bytes: jobs.iter().map(bytes).sum(),
-        }
+            all.plus(Self {
+                jobs: 1,
+                bytes: (job.payload.len() + job.key.len() + source) as u64,
+            })
+        })
     }
 
     fn plus(self, other: Self) -> Self {
@@ -186,7 +185,7 @@ impl QueueLimit {
         if !jobs.is_empty() && self.refuses(&state, purpose) {
             return Err(Full);
         }
-        self.count(&mut state, jobs);
+        self.count(&mut state, Amount::of(jobs));
         Ok(())
     }
 
@@ -206,13 +205,19 @@ impl QueueLimit {
         }
     }
 
-    /// Counts jobs that are accepted whether the queue is full or not.
-    pub fn note(&self, jobs: &[NewJob]) {
-        self.count(&mut self.state.lock(), jobs);
+    #[cfg(test)]
+    pub(crate) fn note(&self, jobs: &[NewJob]) {
+        self.count(&mut self.state.lock(), Amount::of(jobs));
     }
 
-    fn count(&self, state: &mut State, jobs: &[NewJob]) {
-        state.accepted = state.accepted.plus(Amount::of(jobs));
+    /// Counts jobs that were accepted whether the queue was full or not.
+    pub fn note_accepted(&self, jobs: &[Job]) {
+        let amount = Amount::of(jobs.iter().map(|job| &job.new));
+        self.count(&mut self.state.lock(), amount);
+    }
+
+    fn count(&self, state: &mut State, amount: Amount) {
+        state.accepted = state.accepted.plus(amount);
         if self.is_reached(state, Purpose::Begin.percent()) {
             self.set_full(state, true);
         }

@@ -1,11 +1,13 @@
 //! Whether this process can serve, as it is now (spec/http-api.md 1.6).
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use parking_lot::RwLock;
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
+use tokio::time::timeout;
 
 use super::parts::Parts;
 use super::registration::Registration;
@@ -15,10 +17,15 @@ use crate::config::{Keys, QueueLimits};
 use crate::error::Error;
 use crate::http::Readiness;
 use crate::job::Table;
-use crate::ledger::LedgerClient;
+use crate::ledger::{LedgerClient, query};
 use crate::store::SharedStore;
 
-const LOOK_WHILE_STARTING: Duration = Duration::from_millis(50);
+const LOOK_WHILE_STARTING: Duration = Duration::from_millis(20);
+/// Between questions that a ledger which answers is asked for no other reason.
+const QUERY: Duration = Duration::from_secs(5);
+/// A ledger that takes longer does not answer.
+const QUERY_PATIENCE: Duration = Duration::from_secs(5);
+const LOOK_WHILE_UNREADY: Duration = Duration::from_millis(200);
 const LOOK: Duration = Duration::from_secs(1);
 const CRYPTO_URLS: [&str; 3] = ["sign_url", "master_sign_url", "decrypt_url"];
 
@@ -30,18 +37,53 @@ pub struct ReadinessWatch {
 
 struct Inner {
     seen: RwLock<Seen>,
+    /// What else may be said, by what it is about.
+    notices: RwLock<BTreeMap<&'static str, Notice>>,
     draining: AtomicBool,
+    has_been_ready: AtomicBool,
     queue: Arc<QueueLimit>,
+    /// Something was set that may make the process ready.
+    again: Arc<Notify>,
 }
+
+/// Says what is wrong with something, if anything is.
+type Notice = Box<dyn Fn() -> Option<String> + Send + Sync>;
 
 struct Seen {
     readiness: Readiness,
+    /// The ledger answers questions, not only how it is.
+    ledger_answers: bool,
     registration: Registration,
     /// `None` until the ledger has told it.
     role: Option<Role>,
     sockets: Option<watch::Receiver<usize>>,
     /// Set where blocks are followed, or were.
     watcher: Option<watch::Receiver<WatcherState>>,
+}
+
+impl Inner {
+    fn now(&self) -> Readiness {
+        let seen = self.seen.read();
+        let sockets = seen.sockets.as_ref().map_or(0, |sockets| *sockets.borrow());
+        Readiness {
+            ledger_connected: sockets > 0,
+            draining: self.draining.load(Ordering::Relaxed),
+            ..seen.readiness
+        }
+    }
+
+    /// Until the next look. Not by what the last one saw alone: it does not look
+    /// at everything.
+    fn pause(&self, role: Role) -> Duration {
+        if self.now().reasons(role).is_empty() {
+            self.has_been_ready.store(true, Ordering::Relaxed);
+            LOOK
+        } else if self.has_been_ready.load(Ordering::Relaxed) {
+            LOOK_WHILE_UNREADY
+        } else {
+            LOOK_WHILE_STARTING
+        }
+    }
 }
 
 impl ReadinessWatch {
@@ -57,6 +99,7 @@ impl ReadinessWatch {
         };
         let seen = RwLock::new(Seen {
             readiness,
+            ledger_answers: true,
             registration: Registration::default(),
             role: None,
             sockets: None,
@@ -65,8 +108,11 @@ impl ReadinessWatch {
         Self {
             inner: Arc::new(Inner {
                 seen,
+                notices: RwLock::default(),
                 draining: AtomicBool::new(false),
+                has_been_ready: AtomicBool::new(false),
                 queue: Arc::new(QueueLimit::new(running, dormant)),
+                again: Arc::default(),
             }),
         }
     }
@@ -74,6 +120,19 @@ impl ReadinessWatch {
     /// How much the node takes on.
     pub fn queue(&self) -> &Arc<QueueLimit> {
         &self.inner.queue
+    }
+
+    /// A call was accepted: if the process was not ready before, looks at once
+    /// whether it is now.
+    pub fn look_again(&self) {
+        let is_ready = {
+            let seen = self.inner.seen.read();
+            seen.role
+                .is_some_and(|role| seen.readiness.reasons(role).is_empty())
+        };
+        if !is_ready {
+            self.inner.again.notify_one();
+        }
     }
 
     /// Starts looking.
@@ -90,7 +149,9 @@ impl ReadinessWatch {
             seen.role = Some(parts.context.role);
             seen.sockets = Some(parts.client.connected());
         }
+        self.follow_queries(parts.client.clone());
         let watch = Arc::downgrade(&self.inner);
+        let again = self.inner.again.clone();
         tokio::spawn(async move {
             while let Some(inner) = watch.upgrade() {
                 let (before, registration) = {
@@ -103,11 +164,40 @@ impl ReadinessWatch {
                     seen.readiness = readiness;
                     seen.registration = registration;
                 }
+                let pause = inner.pause(look.context.role);
                 drop(inner);
-                let ready = readiness.reasons(look.context.role).is_empty();
-                tokio::time::sleep(if ready { LOOK } else { LOOK_WHILE_STARTING }).await;
+                // Its time, or sooner.
+                let _ = tokio::time::timeout(pause, again.notified()).await;
             }
         });
+    }
+
+    /// Asks the ledger a question now and then: one whose node tells how it is
+    /// may yet answer nothing else.
+    fn follow_queries(&self, client: Arc<LedgerClient>) {
+        let watch = Arc::downgrade(&self.inner);
+        tokio::spawn(async move {
+            loop {
+                let asked = timeout(QUERY_PATIENCE, query::is_init_ended(&*client)).await;
+                let answers = matches!(asked, Ok(Ok(_)));
+                let Some(inner) = watch.upgrade() else {
+                    return;
+                };
+                inner.seen.write().ledger_answers = answers;
+                drop(inner);
+                tokio::time::sleep(if answers { QUERY } else { LOOK }).await;
+            }
+        });
+    }
+
+    /// Has `notice` say what operators should know of `about`, in place of what
+    /// did so before.
+    pub fn watch(
+        &self,
+        about: &'static str,
+        notice: impl Fn() -> Option<String> + Send + Sync + 'static,
+    ) {
+        self.inner.notices.write().insert(about, Box::new(notice));
     }
 
     /// Where what is known of the ledger's blocks can be seen.
@@ -132,7 +222,9 @@ impl ReadinessWatch {
         let full = self.inner.queue.is_full();
         let of_queue = full.then(|| "the queue is full".to_owned());
         let of_address = self.inner.seen.read().registration.notice();
-        let others = of_queue.into_iter().chain(of_address);
+        let notices = self.inner.notices.read();
+        let told = notices.values().filter_map(|notice| notice());
+        let others = of_queue.into_iter().chain(of_address).chain(told);
         of_blocks.into_iter().chain(others).collect()
     }
 
@@ -143,13 +235,7 @@ impl ReadinessWatch {
 
     /// As it is now.
     pub fn now(&self) -> Readiness {
-        let seen = self.inner.seen.read();
-        let sockets = seen.sockets.as_ref().map_or(0, |sockets| *sockets.borrow());
-        Readiness {
-            ledger_connected: sockets > 0,
-            draining: self.inner.draining.load(Ordering::Relaxed),
-            ..seen.readiness
-        }
+        self.inner.now()
     }
 
     /// No more calls, please.
@@ -159,12 +245,19 @@ impl ReadinessWatch {
 
     /// Why the process is not ready, for operators; empty if it is.
     pub fn reasons(&self) -> Vec<String> {
-        let role = self.inner.seen.read().role;
+        let (role, answers) = {
+            let seen = self.inner.seen.read();
+            (seen.role, seen.ledger_answers)
+        };
         match role {
             Some(role) => {
-                let own = self.now().reasons(role).into_iter().map(str::to_owned);
+                let now = self.now();
+                let own = now.reasons(role).into_iter().map(str::to_owned);
                 let of_blocks = self.watcher().map_or(Vec::new(), |state| state.reasons());
-                own.chain(of_blocks).collect()
+                // Not of the gate: a call is answered with what the ledger says.
+                let deaf = now.ledger_connected && !answers;
+                let of_queries = deaf.then(|| "the ledger does not answer questions".to_owned());
+                own.chain(of_queries).chain(of_blocks).collect()
             }
             None => vec!["the process is starting".to_owned()],
         }
@@ -219,6 +312,7 @@ impl Look {
 mod tests {
     use super::*;
     use crate::config::Config;
+    use crate::ledger::rpc::fake::{FakeLedger, until};
 
     #[test]
     fn what_an_ended_watcher_knew_of_the_ledger_is_not_shown() {
@@ -238,5 +332,49 @@ mod tests {
         drop(watcher);
         assert_eq!(readiness.reasons(), without_blocks);
         assert_eq!(readiness.notices(), Vec::<String>::new());
+    }
+
+    #[tokio::test]
+    async fn a_ledger_that_tells_how_it_is_and_answers_nothing_else_is_a_reason() {
+        let ledger = FakeLedger::start(3).await;
+        let client = LedgerClient::start(ledger.options());
+        let config = Config::for_test("rp1");
+        let readiness = ReadinessWatch::new(config.queue, config.dormant);
+        {
+            let mut seen = readiness.inner.seen.write();
+            seen.role = Some(Role::Rp);
+            seen.sockets = Some(client.connected());
+        }
+        let is_deaf = || {
+            let reasons = readiness.reasons();
+            reasons.iter().any(|reason| reason.contains("questions"))
+        };
+        ledger.script.lock().mute.push("abci_query".to_owned());
+        readiness.follow_queries(client.clone());
+        until("it is noticed", is_deaf).await;
+        assert!(client.status().await.is_ok());
+        ledger.script.lock().mute.clear();
+        until("it is well again", || !is_deaf()).await;
+    }
+
+    #[test]
+    fn a_process_that_is_ready_is_looked_at_once_a_second() {
+        let config = Config::for_test("rp1");
+        let readiness = ReadinessWatch::new(config.queue, config.dormant);
+        let pause = || readiness.inner.pause(Role::Rp);
+        assert_eq!(pause(), LOOK_WHILE_STARTING);
+        // A look does not see the ledger's sockets.
+        let (sockets, connected) = watch::channel(1);
+        {
+            let mut seen = readiness.inner.seen.write();
+            seen.readiness = Readiness {
+                ledger_connected: false,
+                ..Readiness::READY
+            };
+            seen.sockets = Some(connected);
+        }
+        assert_eq!(pause(), LOOK);
+        sockets.send_replace(0);
+        assert_eq!(pause(), LOOK_WHILE_UNREADY);
     }
 }

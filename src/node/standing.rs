@@ -30,6 +30,14 @@ impl StandingWatch {
         tokio::spawn(show(standing));
     }
 
+    /// What operators should know of a process that does not lead.
+    pub fn notice(&self) -> Option<String> {
+        let current = self.current.read();
+        let standing = current.as_ref()?.borrow();
+        let nobody = matches!(&*standing, Standing::Standby { holder: None });
+        nobody.then(|| "no master is known, and this process is not one yet".to_owned())
+    }
+
     /// In a word. A standalone process that is not the master is a standby.
     pub fn role(&self) -> &'static str {
         let is_leading = self.current.read().as_ref().is_some_and(

@@ -1,16 +1,30 @@
 //! When to stop: the first SIGTERM or SIGINT asks for it, a second one ends the
-//! process at once, which is as safe as a kill.
+//! process at once, which is as safe as a kill. So does the end of the grace
+//! period. Signals are met on a thread that does nothing else, so that they are
+//! also when all others are held up.
 
 use std::io;
 use std::sync::Arc;
+use std::sync::mpsc::{self, SyncSender};
+use std::thread;
+use std::time::Duration;
 
-use tokio::signal::unix::{SignalKind, signal};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use tokio::runtime;
+use tokio::signal::unix::{Signal as Signals, SignalKind, signal};
 use tokio::sync::watch;
+use tokio::time::sleep;
 
 use crate::devnet::process;
+use crate::logging;
 
-/// Exit code after a second signal.
+/// Exit code after a second signal, or a stop that took too long.
 const IN_A_HURRY: i32 = 1;
+/// How long the log may take to be written then.
+const LAST_LINES: Duration = Duration::from_millis(100);
+/// What libraries do at the exit of a process may take this long.
+const EXIT: Duration = Duration::from_secs(2);
 
 /// Told to stop, or not yet.
 #[derive(Debug, Clone)]
@@ -20,32 +34,26 @@ pub struct Stop {
 }
 
 impl Stop {
-    /// Listens for signals. A process of a development network also ends, at
-    /// once, when its parent is gone.
+    /// Listens for signals; a stop may take as long as `grace`. A process of a
+    /// development network also ends, at once, when its parent is gone.
     ///
     /// # Errors
     /// When the handlers cannot be installed.
-    pub fn on_signals() -> io::Result<Self> {
-        let mut terminate = signal(SignalKind::terminate())?;
-        let mut interrupt = signal(SignalKind::interrupt())?;
+    pub fn on_signals(grace: Duration) -> io::Result<Self> {
         let (request, requested) = watch::channel(false);
-        tokio::spawn(async move {
-            let mut next = async || {
-                tokio::select! {
-                    _ = terminate.recv() => {}
-                    _ = interrupt.recv() => {}
+        let (installed, is_installed) = mpsc::sync_channel(1);
+        thread::Builder::new()
+            .name("signals".to_owned())
+            .spawn(move || {
+                let runtime = runtime::Builder::new_current_thread().enable_all().build();
+                match runtime {
+                    Ok(runtime) => runtime.block_on(listen(&installed, &request, grace)),
+                    // Whoever waits has gone if this cannot be sent.
+                    Err(error) => drop(installed.send(Err(error))),
                 }
-            };
-            next().await;
-            request.send_replace(true);
-            next().await;
-            tracing::warn!("told again to stop: ending at once");
-            std::process::exit(IN_A_HURRY);
-        });
-        tokio::spawn(async {
-            process::parent_gone().await;
-            std::process::exit(IN_A_HURRY);
-        });
+            })?;
+        let gone = || io::Error::other("the thread for signals has ended");
+        is_installed.recv().map_err(|_| gone())??;
         Ok(Self {
             requested,
             started: Arc::new(watch::Sender::new(false)),
@@ -71,4 +79,52 @@ impl Stop {
             std::future::pending::<()>().await;
         }
     }
+}
+
+/// Goes on until the process ends.
+async fn listen(
+    installed: &SyncSender<io::Result<()>>,
+    request: &watch::Sender<bool>,
+    grace: Duration,
+) {
+    let handlers = signal(SignalKind::terminate())
+        .and_then(|terminate| Ok((terminate, signal(SignalKind::interrupt())?)));
+    let (mut terminate, mut interrupt) = match handlers {
+        Ok(handlers) => handlers,
+        Err(error) => {
+            // Whoever waits has gone if this cannot be sent.
+            let _ = installed.send(Err(error));
+            return;
+        }
+    };
+    let _ = installed.send(Ok(()));
+    tokio::select! {
+        () = either(&mut terminate, &mut interrupt) => {}
+        () = process::parent_gone() => end("the parent of this process is gone"),
+    }
+    request.send_replace(true);
+    tokio::select! {
+        () = either(&mut terminate, &mut interrupt) => end("told again to stop"),
+        () = sleep(grace) => end("the stop has taken as long as SHUTDOWN_GRACE_MS allows"),
+        () = process::parent_gone() => end("the parent of this process is gone"),
+    }
+}
+
+async fn either(terminate: &mut Signals, interrupt: &mut Signals) {
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+}
+
+/// Ends the process, whatever its other threads do.
+fn end(reason: &str) -> ! {
+    tracing::warn!("{reason}: ending at once");
+    logging::finish_within(LAST_LINES);
+    thread::spawn(|| {
+        thread::sleep(EXIT);
+        // Of this process: it exists.
+        let _ = kill(Pid::this(), Signal::SIGKILL);
+    });
+    std::process::exit(IN_A_HURRY)
 }

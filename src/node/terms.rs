@@ -10,7 +10,8 @@ use super::master_side::{Lost, MasterSide};
 use super::parts::Parts;
 use super::readiness::ReadinessWatch;
 use super::standing::StandingWatch;
-use crate::actors::mastership::{Mastership, OPTIONS, core};
+use crate::actors::mastership::{EXCLUSIVE, Mastership, OPTIONS};
+use crate::actors::mq_inbox::Inbox;
 use crate::cluster::local::Place;
 use crate::config::StoreChoice;
 use crate::invariants::{self, Epochs};
@@ -51,6 +52,7 @@ struct Past {
 pub async fn serve(
     parts: &Parts,
     readiness: &ReadinessWatch,
+    inbox: &Option<Inbox>,
     place: Option<Place>,
     standing: StandingWatch,
     mut stopping: watch::Receiver<bool>,
@@ -64,6 +66,7 @@ pub async fn serve(
         let ended = term(
             parts,
             readiness,
+            inbox,
             place.clone(),
             &standing,
             &mut past,
@@ -96,15 +99,16 @@ async fn told(stopping: &mut watch::Receiver<bool>) {
 async fn term(
     parts: &Parts,
     readiness: &ReadinessWatch,
+    inbox: &Option<Inbox>,
     place: Option<Place>,
     standing: &StandingWatch,
     past: &mut Past,
     stopping: &mut watch::Receiver<bool>,
 ) -> io::Result<End> {
     let master_id = format!("{}-{}", parts.config.node_id, uuid::Uuid::new_v4());
-    let options = core::Options {
-        exclusive: parts.config.store == StoreChoice::Embedded,
-        ..OPTIONS
+    let options = match parts.config.store {
+        StoreChoice::Embedded => EXCLUSIVE,
+        StoreChoice::Redis => OPTIONS,
     };
     let store = parts.store.clone();
     let mastership = Mastership::stand(store, master_id.clone(), options, past.refused);
@@ -126,7 +130,8 @@ async fn term(
     if let Some(violation) = past.seen.begins(term.epoch()) {
         invariants::report(&violation);
     }
-    let mut side = match MasterSide::start(parts, readiness, &term, master_id, place).await {
+    let started = MasterSide::start(parts, readiness, inbox, &term, master_id, place);
+    let mut side = match started.await {
         Ok(side) => side,
         Err(error) => {
             mastership.end().await;

@@ -5,14 +5,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actix::Arbiter;
-use parking_lot::RwLock;
+use futures_util::FutureExt;
+use tokio::sync::watch;
 
+use super::Role;
 use super::activity::Activity;
-use super::operations::FlowOperations;
+use super::mq_service::MqServiceWatch;
+use super::notices;
 use super::parts::{Parts, read_tls};
 use super::readiness::ReadinessWatch;
 use super::runner::NodeRunner;
-use crate::actors::master_link::ChainHook;
+use crate::actors::master_link::{ChainHook, LinkState};
 use crate::cluster::local::Port;
 use crate::cluster::message::Chain;
 use crate::cluster::{self, Backlog, BacklogBoard, OpenJobs, Worker, WorkerHandle, WorkerOptions};
@@ -20,18 +23,22 @@ use crate::config::{Mode, StoreChoice};
 use crate::crypto::Crypto;
 use crate::delivery::callback::CallbackClient;
 use crate::delivery::contract::ContractClient;
+use crate::error::{Error, codes};
+use crate::flows;
 use crate::flows::node::mq_registration;
-use crate::http::{self, MessageQueueService, ServerHandle, ServerOptions, Status};
+use crate::http::{self, ReloadKeys, ServerHandle, ServerOptions, Status};
 use crate::job::{Job, Kind, Millis};
-use crate::ledger::{CachedLedger, ChainUpdate, LedgerClient};
+use crate::ledger::{CachedLedger, ChainUpdate, LedgerClient, TolerantLedger};
 use crate::mq::client::MqClient;
+use crate::mq::held::Held;
 use crate::store::Accepted;
 
 const API_THREADS: usize = 2;
 /// API calls that are worked on at one time.
 const MOST_CALLS: usize = 2048;
+/// Between looks whether the keys of an external service can be used.
+const KEYS_POLL: Duration = Duration::from_millis(20);
 const REGISTRATION_POLL: Duration = Duration::from_millis(250);
-const MQ_INFO_POLL: Duration = Duration::from_secs(5);
 const HTTP_STOP: Duration = Duration::from_secs(2);
 /// How long a stopping worker waits for a master that is away.
 const STORE_PATIENCE: Duration = Duration::from_secs(3);
@@ -59,7 +66,9 @@ impl WorkerSide {
     /// When the API's port cannot be had, or a certificate cannot be used.
     pub async fn start(parts: &Parts, readiness: &ReadinessWatch, link: Link) -> io::Result<Self> {
         let config = &parts.config;
-        let mq = Arc::new(MqClient::new(config).map_err(io::Error::other)?);
+        let of_client = config.clone();
+        let mq = parts.intake.make(move || MqClient::new(&of_client)).await?;
+        let mq = Arc::new(mq.map_err(io::Error::other)?);
         let callbacks = CallbackClient::new(config).map_err(io::Error::other)?;
         let contracts = ContractClient::new(config).map_err(io::Error::other)?;
         let activity = Arc::new(Activity::default());
@@ -77,7 +86,8 @@ impl WorkerSide {
             Link::Grpc => cluster::Link::Grpc {
                 masters: config.link.masters.clone(),
                 tls: read_tls(config.grpc.tls.as_ref())?,
-                // This one, where what jobs read and send comes from.
+                found: parts.master.clone(),
+                // This one: the pulse.
                 thread: Some(Arbiter::current()),
             },
         };
@@ -94,16 +104,33 @@ impl WorkerSide {
                 client: parts.client.clone(),
                 cached: parts.cached.clone(),
                 backlog: told.clone(),
+                held: parts.context.held.clone(),
             }),
         }));
         distrust_memory_without_master(&worker, parts.cached.clone(), told);
-        keep_registered(parts, readiness, &worker);
+        let registering = keep_registered(parts, readiness, &worker);
+        parts.intake.make(|| tokio::spawn(registering)).await?;
         let api = start_api(parts, readiness, &worker, activity, mq).await?;
         Ok(Self {
             worker,
             api,
             is_store_remote: config.store == StoreChoice::Embedded && config.mode == Mode::Worker,
         })
+    }
+
+    /// Announces jobs that this process has accepted.
+    pub fn announcer(&self) -> Arc<dyn Fn(Vec<Job>) + Send + Sync> {
+        let worker = Arc::downgrade(&self.worker);
+        Arc::new(move |jobs| {
+            if let Some(worker) = worker.upgrade() {
+                worker.submit(jobs);
+            }
+        })
+    }
+
+    /// The connection to the master.
+    pub fn link_state(&self) -> watch::Receiver<LinkState> {
+        self.worker.link_state()
     }
 
     /// Resolves when this worker will not run anything any more.
@@ -159,6 +186,7 @@ struct MasterNews {
     cached: Arc<CachedLedger>,
     /// `None` in one process with the master.
     backlog: Option<Arc<BacklogBoard>>,
+    held: Arc<Held>,
 }
 
 impl ChainHook for MasterNews {
@@ -176,6 +204,7 @@ impl ChainHook for MasterNews {
     }
 
     fn backlog_told(&self, backlog: Backlog) {
+        self.held.share_among(backlog.workers);
         if let Some(board) = &self.backlog {
             board.tell(Some(backlog));
         }
@@ -206,15 +235,25 @@ fn distrust_memory_without_master(
 /// process has seen it there; never again after that, lest two processes with
 /// different addresses take turns. Several may try at once: the jobs have one
 /// source.
-fn keep_registered(parts: &Parts, readiness: &ReadinessWatch, worker: &Arc<WorkerHandle>) {
+fn keep_registered(
+    parts: &Parts,
+    readiness: &ReadinessWatch,
+    worker: &Arc<WorkerHandle>,
+) -> impl Future<Output = ()> + use<> {
     let readiness = readiness.clone();
     let context = parts.context.clone();
     let store = parts.store.clone();
     let worker = Arc::downgrade(worker);
-    tokio::spawn(async move {
+    async move {
         while !readiness.is_registered()
             && let Some(worker) = worker.upgrade()
         {
+            if !readiness.now().crypto_ready {
+                // Nobody could sign it, and a job that fails comes back ever later.
+                drop(worker);
+                tokio::time::sleep(KEYS_POLL).await;
+                continue;
+            }
             match mq_registration::register(&context, Millis::now()).await {
                 // `readiness` is about to see it.
                 Ok(None) => {}
@@ -228,7 +267,7 @@ fn keep_registered(parts: &Parts, readiness: &ReadinessWatch, worker: &Arc<Worke
             drop(worker);
             tokio::time::sleep(REGISTRATION_POLL).await;
         }
-    });
+    }
 }
 
 async fn start_api(
@@ -239,29 +278,34 @@ async fn start_api(
     mq: Arc<MqClient>,
 ) -> io::Result<ServerHandle> {
     let queue = readiness.queue().clone();
-    let readiness = readiness.clone();
+    let (readiness, accepted) = (readiness.clone(), readiness.clone());
     let announced = Arc::downgrade(worker);
-    let service = follow_mq_service(mq);
+    let service = parts.intake.make(|| MqServiceWatch::follow(mq)).await?;
+    let (noticed, link) = (service.clone(), worker.link_state());
+    readiness.watch("message queue service", move || noticed.notice());
+    readiness.watch("master", move || notices::of_link(&link));
+    let crypto = parts.context.crypto.clone();
+    readiness.watch("crypto service", move || crypto.trouble());
     let work = Work {
         backlog: parts.backlog.clone(),
         activity,
         crypto: parts.context.crypto.clone(),
     };
+    let mut context = parts.context.clone();
+    context.ledger = Arc::new(TolerantLedger::new(context.ledger, parts.client.clone()));
     http::serve(ServerOptions {
-        context: parts.context.clone(),
+        context,
         store: parts.store.clone(),
-        operations: Arc::new(FlowOperations::new(
-            parts.context.clone(),
-            parts.keyring.clone(),
-            parts.http.clone(),
-        )),
+        endpoints: flows::endpoints::all(),
+        reload_keys: key_reload(parts),
         readiness: Arc::new(move || readiness.now()),
         queue,
         status: Arc::new(move || Status {
-            message_queue_service: service.read().clone(),
+            message_queue_service: service.latest(),
             ..work.status()
         }),
         submit: Arc::new(move |jobs: Vec<Job>| {
+            accepted.look_again();
             if let Some(worker) = announced.upgrade() {
                 worker.submit(jobs);
             }
@@ -269,8 +313,29 @@ async fn start_api(
         address: ([0, 0, 0, 0], parts.config.api.port).into(),
         threads: API_THREADS,
         most_calls: MOST_CALLS,
+        most_connections: parts.shares.api,
     })
     .await
+}
+
+/// What reads the key files again; nothing with an external crypto service.
+fn key_reload(parts: &Parts) -> ReloadKeys {
+    let (context, keyring) = (parts.context.clone(), parts.keyring.clone());
+    Arc::new(move || {
+        let (context, keyring) = (context.clone(), keyring.clone());
+        let reload = async move {
+            let Some(keyring) = keyring else {
+                return Ok(());
+            };
+            let behind_proxy = match context.role {
+                Role::Proxy => context.served_nodes().await?,
+                _ => Vec::new(),
+            };
+            let reloaded = keyring.reload(&behind_proxy);
+            reloaded.map_err(|error| Error::with_message(codes::UNKNOWN_ERROR, error.to_string()))
+        };
+        reload.boxed()
+    })
 }
 
 /// What this process knows of the node's work.
@@ -285,9 +350,9 @@ impl Work {
     /// only what it runs itself; and of calls of the crypto service that are
     /// under way, every process knows only its own.
     fn status(&self) -> Status {
-        let Backlog { jobs, blocks } = self.backlog.latest().unwrap_or_else(|| Backlog {
+        let Backlog { jobs, blocks, .. } = self.backlog.latest().unwrap_or_else(|| Backlog {
             jobs: self.own(),
-            blocks: None,
+            ..Backlog::default()
         });
         Status {
             message_queue_service: None,
@@ -309,22 +374,4 @@ impl Work {
             dormant: None,
         }
     }
-}
-
-/// What the message queue service says of itself, for `/info`.
-fn follow_mq_service(mq: Arc<MqClient>) -> Arc<RwLock<Option<MessageQueueService>>> {
-    let latest = Arc::new(RwLock::new(None));
-    let shared = Arc::downgrade(&latest);
-    tokio::spawn(async move {
-        while let Some(latest) = shared.upgrade() {
-            let info = mq.get_info().await.ok().map(|info| MessageQueueService {
-                node_id: info.node_id,
-                message_queue_port: u16::try_from(info.mq_binding_port).unwrap_or_default(),
-            });
-            *latest.write() = info;
-            drop(latest);
-            tokio::time::sleep(MQ_INFO_POLL).await;
-        }
-    });
-    latest
 }

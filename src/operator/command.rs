@@ -10,6 +10,7 @@ use super::message::{Answer, Done, Filter, Outcome, Question, State};
 use super::{reach, view};
 use crate::config;
 use crate::job::{JobId, Kind, Millis};
+use crate::output;
 use crate::store::{Action, Operation};
 
 /// Exit code for a wrong environment (`EX_USAGE`).
@@ -104,12 +105,14 @@ impl Decision {
 /// Runs the command.
 ///
 /// # Errors
-/// When nobody can be asked.
+/// When nobody can be asked, or the answer to a question cannot be written.
 pub async fn run(jobs: Jobs) -> io::Result<ExitCode> {
     let config = match config::load() {
         Ok(config) => config,
         Err(mistakes) => {
-            eprintln!("erawan jobs needs the node's environment:\n{mistakes}");
+            output::note(format_args!(
+                "erawan jobs needs the node's environment:\n{mistakes}"
+            ));
             return Ok(ExitCode::from(WRONG_ENVIRONMENT));
         }
     };
@@ -117,9 +120,18 @@ pub async fn run(jobs: Jobs) -> io::Result<ExitCode> {
     if let Answer::Failed(reason) = reached.answer {
         return Err(io::Error::other(reason));
     }
-    match jobs.json {
-        true => println!("{}", view::json(&reached.answer, &reached.by)),
-        false => print!("{}", view::text(&reached.answer)),
+    let said = match jobs.json {
+        true => output::say(view::json(&reached.answer, &reached.by)),
+        false => output::say(view::text(&reached.answer)),
+    };
+    match (&reached.answer, said) {
+        // What was decided is done, and the exit code tells what became of it.
+        (Answer::Operate(_), Err(error)) => {
+            output::note(format_args!(
+                "erawan: the answer cannot be written: {error}"
+            ));
+        }
+        (_, said) => said?,
     }
     Ok(exit_code(&reached.answer))
 }

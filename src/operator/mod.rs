@@ -13,4 +13,4 @@ mod view;
 pub use command::{Jobs, run};
 pub use desk::Desk;
 pub use message::{Answer, Done, Field, Filter, Outcome, Question, Shown, State};
-pub use socket::OperatorSocket;
+pub use socket::{OperatorSocket, check as check_socket};

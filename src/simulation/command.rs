@@ -1,6 +1,7 @@
 //! `erawan simulate`.
 
 use std::fmt;
+use std::io;
 use std::process::ExitCode;
 use std::thread;
 
@@ -8,6 +9,7 @@ use serde_json::{Map, Value, json};
 
 use super::fault::{Fault, Figures};
 use super::run::{Run, run};
+use crate::output;
 
 /// With fewer seeds it is chance which kinds of faults fire.
 const SEEDS_FOR_ALL_FAULTS: u64 = 100;
@@ -167,9 +169,12 @@ pub fn sweep(first: u64, seeds: u64, steps: u64, threads: u64) -> Summary {
 }
 
 /// Runs the command; exit code 0 only if everything held and enough happened.
-pub fn simulate(arguments: &Arguments) -> ExitCode {
+///
+/// # Errors
+/// When the result cannot be written.
+pub fn simulate(arguments: &Arguments) -> io::Result<ExitCode> {
     if arguments.trace {
-        print!("{}", run(arguments.seed, arguments.steps, true).trace);
+        output::say(run(arguments.seed, arguments.steps, true).trace)?;
     }
     let summary = sweep(
         arguments.seed,
@@ -178,11 +183,11 @@ pub fn simulate(arguments: &Arguments) -> ExitCode {
         arguments.threads,
     );
     match arguments.json {
-        true => println!("{:#}", summary.json()),
-        false => println!("{summary}"),
+        true => output::say(format_args!("{:#}", summary.json()))?,
+        false => output::say(&summary)?,
     }
-    match summary.complaints().is_empty() {
+    Ok(match summary.complaints().is_empty() {
         true => ExitCode::SUCCESS,
         false => ExitCode::FAILURE,
-    }
+    })
 }

@@ -229,6 +229,16 @@ pub enum StoreError {
     TooLarge(String),
 }
 
+impl StoreError {
+    /// Names the row that something unreadable was met in.
+    fn in_row(self, table: Table, row: &str) -> Self {
+        match self {
+            Self::Corrupt(what) => Self::Corrupt(format!("{} {row}: {what}", table.name())),
+            other => other,
+        }
+    }
+}
+
 /// Reads of state; all a handler may do with the store.
 #[async_trait]
 pub trait State: Send + Sync {
@@ -251,7 +261,8 @@ pub trait State: Send + Sync {
     ) -> Result<Vec<Option<Vec<u8>>>, StoreError>;
 
     /// Names of all rows that start with `prefix`, in any order. For rare
-    /// operations: it walks the table (with Redis, all keys there are). Rows
+    /// operations: it walks the table (with Redis, all keys there are, unless
+    /// the table has an index). Rows
     /// that are made or deleted meanwhile may or may not be among them.
     async fn rows(&self, table: Table, prefix: &str) -> Result<Vec<Row>, StoreError>;
 }
@@ -358,6 +369,10 @@ pub trait Store: State {
     /// A job that ended as failed and is kept; `None` if there is none.
     async fn failed_job(&self, id: JobId) -> Result<Option<FailedJob>, StoreError>;
 
+    /// Which of these sources are remembered, in the order asked: a job that has
+    /// one of them would be left out of an [`Store::accept`].
+    async fn known_sources(&self, sources: &[String]) -> Result<Vec<bool>, StoreError>;
+
     /// How many jobs there are.
     async fn counts(&self) -> Result<Counts, StoreError>;
 
@@ -385,7 +400,8 @@ pub trait Store: State {
     /// Gives mastership up, if `holder` has it.
     async fn release_lease(&self, holder: &str) -> Result<(), StoreError>;
 
-    /// Whether the store answers.
+    /// Whether the store answers and takes writes: it tries one that nobody
+    /// sees, unless another has just succeeded.
     async fn ping(&self) -> Result<(), StoreError>;
 }
 

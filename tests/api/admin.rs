@@ -22,10 +22,11 @@ async fn metrics_health_and_readiness_are_served() {
         role: Arc::new(|| "standby"),
         address: "127.0.0.1:0".parse().unwrap(),
         https: None,
+        most_connections: 4,
     })
     .await
     .unwrap();
-    let url = |path: &str| format!("http://{}{path}", server.addresses()[0]);
+    let url = |path: &str| format!("http://{}{path}", server.address());
 
     let node = Node::start(Role::Rp).await;
     send(client().get(node.url("/rp/request_data/r"))).await;

@@ -135,6 +135,7 @@ impl Sender {
             ledger: ledger.clone(),
             state: store.clone(),
             crypto: Arc::new(NoKeys),
+            http: crate::network::client(),
             held: Arc::default(),
         };
         Self {

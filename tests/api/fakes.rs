@@ -6,22 +6,26 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use erawan::api::{Endpoint, Outcome, RawCall, Run};
 use erawan::config::*;
 use erawan::crypto::{Crypto, KeyUse};
 use erawan::error::{Error, codes};
-use erawan::http::{
-    CallbackOwner, Operations, Outcome, Readiness, ServerHandle, ServerOptions, Status, serve,
-};
+use erawan::flows::endpoints;
+use erawan::http::{Readiness, ReloadKeys, ServerHandle, ServerOptions, Status, serve};
 use erawan::job::{Column, Commit, Job, JobId, Millis, Row, Table};
 use erawan::ledger::{Broadcast, Inclusion, Ledger, TransactionHash};
 use erawan::node::{Context, QueueLimit, Role};
 use erawan::store::*;
+use futures_util::FutureExt;
 use parking_lot::Mutex;
 use serde_json::Value;
 use tokio::sync::watch;
 
 /// Calls that an API works on at one time.
 pub const MOST_CALLS: usize = 3;
+
+/// Connections that an API has open at one time.
+pub const MOST_CONNECTIONS: usize = 24;
 
 /// A configuration for tests; the API listens on a free port.
 pub fn config() -> Config {
@@ -243,6 +247,10 @@ impl Store for FakeStore {
         not_asked()
     }
 
+    async fn known_sources(&self, _: &[String]) -> Result<Vec<bool>, StoreError> {
+        not_asked()
+    }
+
     async fn counts(&self) -> Result<Counts, StoreError> {
         not_asked()
     }
@@ -278,20 +286,23 @@ impl Crypto for NoKeys {
     }
 }
 
-/// A call that reached the operations.
+/// A call that reached its operation.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Reached {
-    /// Which operation.
-    pub operation: &'static str,
-    /// The acting node; empty where there is none.
+    /// Method and path, as in the list of endpoints.
+    pub operation: String,
+    /// The acting node.
     pub node_id: String,
-    /// What the path and the query gave.
+    /// Parameters of the path, in order.
     pub arguments: Vec<String>,
-    /// The body; null where there is none.
+    /// The query string.
+    pub query: Value,
+    /// The body.
     pub body: Value,
 }
 
-/// Answers every operation alike and writes down what reached it.
+/// Stands in for the operations: answers every call alike and writes down what
+/// reached it.
 pub struct FakeOperations {
     /// What every operation returns.
     pub outcome: Mutex<Result<Outcome, Error>>,
@@ -300,86 +311,68 @@ pub struct FakeOperations {
 }
 
 impl FakeOperations {
-    fn reach(
-        &self,
-        operation: &'static str,
-        node_id: &str,
-        arguments: &[&str],
-        body: Value,
-    ) -> Result<Outcome, Error> {
-        self.reached.lock().push(Reached {
-            operation,
-            node_id: node_id.to_owned(),
-            arguments: arguments.iter().map(|text| (*text).to_owned()).collect(),
-            body,
-        });
+    fn new() -> Arc<Self> {
+        Arc::new(Self {
+            outcome: Mutex::new(Ok(Outcome::NoContent)),
+            reached: Mutex::default(),
+        })
+    }
+
+    fn reach(&self, reached: Reached) -> Result<Outcome, Error> {
+        self.reached.lock().push(reached);
         self.outcome.lock().clone()
     }
+
+    /// The endpoints of the node with these operations. Plain look-ups of the
+    /// ledger, and what is refused, stay as they are.
+    fn endpoints(self: &Arc<Self>) -> Vec<Endpoint> {
+        let endpoints = endpoints::all().into_iter();
+        let endpoints = endpoints.map(|endpoint| {
+            let group = endpoint.path.split('/').nth(1);
+            let is_look_up = match group {
+                Some("utility") => !endpoint.path.starts_with("/utility/private_message"),
+                other => other == Some("identity"),
+            };
+            if is_look_up || endpoint.run.is_none() {
+                return endpoint;
+            }
+            let operations = self.clone();
+            let operation = format!("{} {}", endpoint.method.as_str(), endpoint.path);
+            let run: Run = Arc::new(move |call: RawCall| {
+                let outcome = operations.reach(Reached {
+                    operation: operation.clone(),
+                    node_id: call.node_id,
+                    arguments: call.path.values().map(text).collect(),
+                    query: call.query,
+                    body: call.body,
+                });
+                std::future::ready(outcome).boxed()
+            });
+            Endpoint {
+                run: Some(run),
+                ..endpoint
+            }
+        });
+        endpoints.collect()
+    }
+
+    fn reload_keys(self: &Arc<Self>) -> ReloadKeys {
+        let operations = self.clone();
+        Arc::new(move || {
+            let outcome = operations.reach(Reached {
+                operation: "GET /reinit_node_keys".to_owned(),
+                node_id: String::new(),
+                arguments: Vec::new(),
+                query: Value::Null,
+                body: Value::Null,
+            });
+            std::future::ready(outcome.map(|_| ())).boxed()
+        })
+    }
 }
 
-fn or_dash(text: Option<&str>) -> &str {
-    text.unwrap_or("-")
-}
-
-type Answered = Result<Outcome, Error>;
-
-#[async_trait]
-#[rustfmt::skip]
-impl Operations for FakeOperations {
-    async fn create_request(&self, node: &str, namespace: &str, identifier: &str, body: Value) -> Answered {
-        self.reach("create_request", node, &[namespace, identifier], body)
-    }
-    async fn request_reference(&self, node: &str, reference: &str) -> Answered {
-        self.reach("request_reference", node, &[reference], Value::Null)
-    }
-    async fn request_data(&self, node: &str, request: &str) -> Answered {
-        self.reach("request_data", node, &[request], Value::Null)
-    }
-    async fn remove_request_data(&self, node: &str, request: Option<&str>) -> Answered {
-        self.reach("remove_request_data", node, &[or_dash(request)], Value::Null)
-    }
-    async fn close_request(&self, node: &str, body: Value) -> Answered {
-        self.reach("close_request", node, &[], body)
-    }
-    async fn idp_response(&self, node: &str, body: Value) -> Answered {
-        self.reach("idp_response", node, &[], body)
-    }
-    async fn idp_error_response(&self, node: &str, body: Value) -> Answered {
-        self.reach("idp_error_response", node, &[], body)
-    }
-    async fn padded_hash(&self, node: &str, request: &str, accessor: &str) -> Answered {
-        self.reach("padded_hash", node, &[request, accessor], Value::Null)
-    }
-    async fn offer_service(&self, node: &str, service: &str, body: Value) -> Answered {
-        self.reach("offer_service", node, &[service], body)
-    }
-    async fn offered_service(&self, node: &str, service: &str) -> Answered {
-        self.reach("offered_service", node, &[service], Value::Null)
-    }
-    async fn as_data(&self, node: &str, request: &str, service: &str, body: Value) -> Answered {
-        self.reach("as_data", node, &[request, service], body)
-    }
-    async fn as_error(&self, node: &str, request: &str, service: &str, body: Value) -> Answered {
-        self.reach("as_error", node, &[request, service], body)
-    }
-    async fn payment_received(&self, node: &str, request: &str, service: &str) -> Answered {
-        self.reach("payment_received", node, &[request, service], Value::Null)
-    }
-    async fn callback_urls(&self, owner: CallbackOwner) -> Answered {
-        self.reach("callback_urls", "", &[owner.row()], Value::Null)
-    }
-    async fn set_callback_urls(&self, owner: CallbackOwner, body: Value) -> Answered {
-        self.reach("set_callback_urls", "", &[owner.row()], body)
-    }
-    async fn private_messages(&self, node: &str, request: &str, kind: Option<&str>) -> Answered {
-        self.reach("private_messages", node, &[request, or_dash(kind)], Value::Null)
-    }
-    async fn remove_private_messages(&self, node: &str, request: Option<&str>, kind: Option<&str>) -> Answered {
-        self.reach("remove_private_messages", node, &[or_dash(request), or_dash(kind)], Value::Null)
-    }
-    async fn reload_keys(&self) -> Result<(), Error> {
-        self.reach("reload_keys", "", &[], Value::Null).map(|_| ())
-    }
+fn text(value: &Value) -> String {
+    value.as_str().unwrap_or_default().to_owned()
 }
 
 /// A running API with its fakes.
@@ -413,10 +406,7 @@ impl Node {
         change(&mut config);
         let ledger = FakeLedger::empty();
         let store = Arc::new(FakeStore::default());
-        let operations = Arc::new(FakeOperations {
-            outcome: Mutex::new(Ok(Outcome::NoContent)),
-            reached: Mutex::default(),
-        });
+        let operations = FakeOperations::new();
         let readiness = Arc::new(Mutex::new(Readiness::READY));
         let submitted = Arc::new(Mutex::new(Vec::new()));
         let queue = Arc::new(QueueLimit::new(config.queue, config.dormant));
@@ -426,13 +416,15 @@ impl Node {
             ledger: ledger.clone(),
             state: store.clone(),
             crypto: Arc::new(NoKeys),
+            http: crate::network::client(),
             held: Arc::default(),
         };
         let (gate, announced) = (readiness.clone(), submitted.clone());
         let server = serve(ServerOptions {
             context,
             store: store.clone(),
-            operations: operations.clone(),
+            endpoints: operations.endpoints(),
+            reload_keys: operations.reload_keys(),
             readiness: Arc::new(move || *gate.lock()),
             queue,
             status: Arc::new(Status::default),
@@ -440,10 +432,11 @@ impl Node {
             address: "127.0.0.1:0".parse().unwrap(),
             threads: 1,
             most_calls: MOST_CALLS,
+            most_connections: MOST_CONNECTIONS,
         })
         .await
         .unwrap();
-        let address = server.addresses()[0];
+        let address = server.address();
         Self {
             ledger,
             store,

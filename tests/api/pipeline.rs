@@ -1,8 +1,8 @@
 //! Paths, roles, keys, settings and acting nodes.
 
+use erawan::api::Outcome;
 use erawan::config::{ApiVersion, Environment, TlsFiles};
 use erawan::error::{Error, codes};
-use erawan::http::Outcome;
 use erawan::node::Role;
 use reqwest::Method;
 use serde_json::json;
@@ -183,7 +183,8 @@ async fn the_query_is_checked_where_it_has_a_schema() {
         "/idp/request_message_padded_hash?request_id=r&accessor_id=a%20b",
     )
     .await;
-    assert_eq!(node.take_reached()[0].arguments, ["r", "a b"]);
+    let query = json!({"request_id": "r", "accessor_id": "a b"});
+    assert_eq!(node.take_reached()[0].query, query);
     assert_eq!(
         get(&node, "/utility/service_price_ceiling")
             .await
@@ -301,7 +302,7 @@ async fn settings_and_debug_routes_exist_only_where_they_are_switched_on() {
 async fn keys_are_read_again_on_request() {
     let node = Node::start(Role::Rp).await;
     assert_eq!(get(&node, "/reinit_node_keys").await.status, 204);
-    assert_eq!(node.take_reached()[0].operation, "reload_keys");
+    assert_eq!(node.take_reached()[0].operation, "GET /reinit_node_keys");
 }
 
 #[actix_web::test]

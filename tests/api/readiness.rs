@@ -1,7 +1,7 @@
 //! The gate before the versioned API (spec/http-api.md 1.6).
 
+use erawan::api::Outcome;
 use erawan::error::codes;
-use erawan::http::Outcome;
 use erawan::job::{Kind, NewJob};
 use erawan::node::Role;
 use erawan::store::Accept;
@@ -75,7 +75,7 @@ async fn a_lost_store_stops_posts_with_retry_after() {
     assert!(
         node.take_reached()
             .iter()
-            .all(|reached| reached.operation == "callback_urls")
+            .all(|reached| reached.operation == "GET /rp/callback")
     );
 }
 

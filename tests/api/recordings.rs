@@ -5,8 +5,8 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use erawan::api::Outcome;
 use erawan::error::{Code, Error, codes};
-use erawan::http::Outcome;
 use erawan::job::{Kind, NewJob};
 use erawan::node::Role;
 use erawan::store::Accept;
@@ -212,7 +212,10 @@ async fn the_body_of_a_recorded_request_reaches_its_operation_unchanged() {
     call(&node, &record).await;
     let reached = node.take_reached();
     assert_eq!(reached.len(), 1);
-    assert_eq!(reached[0].operation, "create_request");
+    assert_eq!(
+        reached[0].operation,
+        "POST /rp/requests/:namespace/:identifier"
+    );
     assert_eq!(reached[0].node_id, "rp1");
     assert_eq!(reached[0].arguments, ["citizen_id", "1345951597671"]);
     assert_eq!(reached[0].body, record["request"]);

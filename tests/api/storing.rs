@@ -2,8 +2,8 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use erawan::api::Outcome;
 use erawan::error::{Error, codes};
-use erawan::http::Outcome;
 use erawan::job::{Kind, NewJob, Table, Write};
 use erawan::node::Role;
 use erawan::store::{Accept, Accepted, StoreError};

@@ -193,6 +193,30 @@ async fn a_full_queue_refuses_what_is_new_and_is_emptied_by_what_ends() {
     net.end(apps).await;
 }
 
+#[actix_web::test]
+async fn a_request_above_the_limit_of_redis_is_refused_with_its_setting_and_others_go_on() {
+    const SETTING: &str = "proto-max-bulk-len";
+    let net = Net::start(Store::Redis, 0).await;
+    let apps = net.apps().await;
+    let redis = net.redis.as_ref().unwrap();
+    let client = redis::Client::open(("127.0.0.1", redis.port())).unwrap();
+    let mut connection = client.get_multiplexed_async_connection().await.unwrap();
+    let mut limit = redis::cmd("CONFIG");
+    limit.arg("SET").arg(SETTING).arg(1024 * 1024);
+    limit.exec_async(&mut connection).await.unwrap();
+    let (_, mut body) = unanswered_request();
+    body["request_message"] = "x".repeat(2_000_000).into();
+    let answer = post(&net.api(Role::Rp), &format!("requests/{IDENTITY}"), body).await;
+    assert_eq!(answer.status(), 500);
+    assert!(!answer.headers().contains_key("retry-after"));
+    let said: Value = answer.json().await.unwrap();
+    let message = said["error"]["message"].as_str().unwrap();
+    assert!(message.contains(SETTING), "{message}");
+    drive(&apps, 5).await;
+    assert_all_verified(&apps, 5);
+    net.end(apps).await;
+}
+
 /// What people have not answered yet is no load.
 #[actix_web::test]
 async fn requests_that_wait_for_people_do_not_fill_the_queue() {

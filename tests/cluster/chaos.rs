@@ -36,6 +36,8 @@ fn assert_nothing_broke(output: &Output, seed: u64, faults: usize) -> Value {
         assert!(event["away_ms"].is_u64() && event["request_ms"].is_u64());
         assert!(event["recovered_ms"].as_u64() >= event["request_ms"].as_u64());
     }
+    assert!(report["slowest_ms"].is_u64() && report["messages_dropped"].is_u64());
+    assert!(report["messages"].as_u64() > Some(0), "{report}");
     assert!(report["reruns"].is_u64() && report["fenced_commits"].is_u64());
     let guarantees = report["guarantees"].as_object().unwrap();
     let names: Vec<&String> = guarantees.keys().collect();

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use actix_web::dev::ServerHandle;
 use actix_web::web::{Data, Json};
@@ -136,7 +136,10 @@ async fn an_external_crypto_service_signs_and_its_absence_is_told_in_time() {
     let mut service = CryptoService::start(net.network.directory.join("keys"));
     for role in ROLES {
         service.introduce(&net.api(role)).await;
+        let introduced = Instant::now();
         ready(net.network.node(role).unwrap().api_urls()).await;
+        let took = introduced.elapsed();
+        println!("every process of {role:?} takes calls {took:?} after the URLs were set");
     }
     let apps = net.apps().await;
     drive(&apps, 5).await;

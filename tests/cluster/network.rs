@@ -126,8 +126,13 @@ impl Net {
     }
 
     /// Nothing has ended that was not told to; then stops everything.
-    pub async fn end(mut self, apps: Apps) {
+    pub async fn end(self, apps: Apps) {
         apps.stop().await;
+        self.close().await;
+    }
+
+    /// The same without applications.
+    pub async fn close(mut self) {
         let ended = self.network.ended();
         assert!(ended.is_empty(), "ended by themselves: {ended:?}");
         let directory = self.network.directory.clone();
@@ -282,6 +287,33 @@ pub async fn ask(part: &NodeProcess, path: &str) -> Value {
         Ok(answer) => answer.json().await.unwrap_or_default(),
         Err(_) => Value::Null,
     }
+}
+
+/// Whether a list of an answer has a line with these words.
+pub fn has_line(answer: &Value, list: &str, words: &str) -> bool {
+    let lines = answer[list].as_array().into_iter().flatten();
+    lines
+        .filter_map(Value::as_str)
+        .any(|line| line.contains(words))
+}
+
+/// Waits until `/ready` gives this reason against itself.
+pub async fn is_unready(part: &NodeProcess, words: &str) {
+    let so = || async {
+        let answer = ask(part, "/ready").await;
+        answer["ready"] == false && has_line(&answer, "reasons", words)
+    };
+    let name = part.process.name();
+    eventually(&format!("{name} is not ready: {words}"), so).await;
+}
+
+/// Waits until it is ready and has nothing to say.
+pub async fn is_well(part: &NodeProcess) {
+    let so = || async {
+        let answer = ask(part, "/ready").await;
+        answer["ready"] == true && answer["notices"] == json!([])
+    };
+    eventually(&format!("{} is well", part.process.name()), so).await;
 }
 
 /// Sum of a metric of a process; `None` while it cannot be asked.

@@ -179,6 +179,9 @@ async fn a_full_disk_makes_callers_wait_and_loses_nothing() {
         let api = net.api(Role::Rp);
         fill(&api).await;
         told_to_try_later(&api).await;
+        for part in net.processes(Role::Rp) {
+            is_unready(part, "takes no writes").await;
+        }
         limit_files(&net.processes(Role::Rp)[0].process, "unlimited");
     };
     under_load(&apps, fills).await;

@@ -1,5 +1,6 @@
 //! What is lost, and what must come of it.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -7,15 +8,16 @@ use std::time::Duration;
 use erawan::actors::dispatcher::{SessionSnapshot, Stop};
 use erawan::actors::master_link::ChainHook;
 use erawan::actors::mastership::Term;
+use erawan::cluster::client::{FoundMaster, Target};
 use erawan::cluster::message::{Chain, FromMaster, FromWorker, Hello, PROTOCOL_VERSION};
-use erawan::cluster::{Link, Master, Over, Worker};
+use erawan::cluster::{Link, Master, MasterHandle, Over, Worker};
 use erawan::config::MasterAddress;
 use erawan::devnet::ports;
-use erawan::job::{Commit, Millis};
+use erawan::job::{Commit, Millis, Table, Write};
 use erawan::proto::cluster::StoreFrame;
 use erawan::proto::cluster::cluster_client::ClusterClient;
 use erawan::store::remote::{self, RemoteStore};
-use erawan::store::{Attempt, Committed, Epoch, SharedStore, Store};
+use erawan::store::{Accept, Attempt, Committed, Epoch, SharedStore, State, Store};
 use tokio::io::copy_bidirectional;
 use tokio::net::{TcpListener, TcpStream};
 use tonic::transport::Endpoint;
@@ -263,6 +265,63 @@ async fn a_worker_of_another_node_or_version_does_not_get_the_store_and_is_told_
     master.stop().await;
 }
 
+/// A master that serves its store, at this address.
+async fn master_with_store(store: &Arc<MemoryStore>, address: SocketAddr) -> MasterHandle {
+    let mut options = master_options(store, Some(address));
+    let served: SharedStore = store.clone();
+    options.store_service = Some(Arc::new(move |calls| {
+        Box::pin(remote::serve_stream(served.clone(), calls))
+    }));
+    Master::start(options).await.expect("the port is free")
+}
+
+#[actix::test]
+async fn a_workers_store_is_that_of_the_master_its_link_has_found_and_of_the_next_one() {
+    let nobody = ports::free().expect("a port");
+    let places = [127, 126].map(|last| {
+        let port = ports::free().expect("a port");
+        SocketAddr::from(([127, 0, 0, last], port))
+    });
+    let addresses = places.map(|place| MasterAddress::new(place.ip().to_string(), place.port()));
+    let mut masters = vec![MasterAddress::new("127.0.0.1", nobody)];
+    masters.extend(addresses);
+    let target = Target {
+        masters: masters.clone(),
+        tls: None,
+    };
+    let found = FoundMaster::default();
+    let remote = RemoteStore::follow(target, found.subscribe(), NODE);
+    let link = Link::Grpc {
+        masters,
+        tls: None,
+        found,
+        thread: None,
+    };
+    // Each master has a store of its own, so that the worker can be seen to ask
+    // the right one.
+    let stores = [Arc::<MemoryStore>::default(), Arc::default()];
+    let worker = worker("worker", &stores[0], Recorder::new(true), link);
+    for (name, (store, place)) in ["first", "second"].iter().zip(stores.iter().zip(places)) {
+        let own_row = Accept {
+            writes: vec![Write::put(
+                Table::Progress,
+                "whose",
+                name.as_bytes().to_vec(),
+            )],
+            ..Accept::default()
+        };
+        store.accept(own_row).await.expect("the store is up");
+        let master = master_with_store(store, place).await;
+        until("it asks the master that leads", || async {
+            let whose = remote.get(Table::Progress, "whose", "").await;
+            whose.is_ok_and(|whose| whose.as_deref() == Some(name.as_bytes()))
+        })
+        .await;
+        master.stop().await;
+    }
+    worker.stop().await;
+}
+
 #[actix::test]
 async fn a_worker_that_looks_for_the_file_of_a_master_with_redis_is_told_what_to_set() {
     let store = Arc::new(MemoryStore::default());
@@ -407,6 +466,7 @@ async fn a_worker_finds_the_master_beside_addresses_that_are_silent_or_closed() 
     let link = Link::Grpc {
         masters,
         tls: None,
+        found: FoundMaster::default(),
         thread: None,
     };
     let worker = worker("worker", &store, Recorder::new(true), link);

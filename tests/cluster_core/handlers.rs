@@ -306,3 +306,58 @@ async fn deliveries_run_at_the_same_time_up_to_their_credit() {
     worker.stop().await;
     master.stop().await;
 }
+
+/// Computes until it may stop, if its key says so.
+#[derive(Default)]
+struct Stuck {
+    may_end: std::sync::atomic::AtomicBool,
+    began: AtomicU32,
+}
+
+#[async_trait]
+impl Runner for Stuck {
+    async fn run(&self, job: &Job) -> Run {
+        if job.key().starts_with("stuck") {
+            self.began.fetch_add(1, Ordering::SeqCst);
+            while !self.may_end.load(Ordering::SeqCst) {
+                std::thread::sleep(Duration::from_millis(1));
+            }
+        }
+        tokio::task::yield_now().await;
+        Run::Commit(Commit::nothing())
+    }
+}
+
+#[actix::test]
+async fn a_handler_that_does_not_yield_holds_up_its_own_key_only_and_its_worker_is_not_given_up() {
+    let store = Arc::new(MemoryStore::default());
+    let runner = Arc::new(Stuck::default());
+    let (master, worker) = standalone(&store, runner.clone()).await;
+    let stuck = ["stuck", "stuck too"].map(|key| NewJob::new(Kind::Noop, key, &()));
+    let stuck = accept(&store, stuck.to_vec()).await;
+    master.submit(stuck.clone()).await;
+    until("both are stuck", || async {
+        runner.began.load(Ordering::SeqCst) == 2
+    })
+    .await;
+    // Longer than a master waits for a silent worker.
+    let until_then = Instant::now() + Duration::from_secs(4);
+    while Instant::now() < until_then {
+        let others = accept(&store, noops(20, 20)).await;
+        master.submit(others).await;
+        until("the others end", || async {
+            store.counts().await.is_ok_and(|counts| counts.open == 2)
+        })
+        .await;
+    }
+    runner.may_end.store(true, Ordering::SeqCst);
+    all_ended(&store).await;
+    assert_eq!(
+        runner.began.load(Ordering::SeqCst),
+        2,
+        "neither began again"
+    );
+    assert!(worker.link_state().borrow().connected);
+    worker.stop().await;
+    master.stop().await;
+}

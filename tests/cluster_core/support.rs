@@ -11,6 +11,7 @@ use async_trait::async_trait;
 use erawan::actors::dispatcher::{Options, Snapshot};
 use erawan::actors::mastership::Term;
 use erawan::actors::runner::{Run, Runner};
+use erawan::cluster::client::FoundMaster;
 use erawan::cluster::{
     Link, Master, MasterHandle, MasterOptions, Worker, WorkerHandle, WorkerOptions,
 };
@@ -98,12 +99,16 @@ impl Runner for Recorder {
     }
 }
 
+/// Connections at a master's port.
+pub const MOST_LINKS: usize = 32;
+
 pub fn master_options(store: &Arc<MemoryStore>, listen: Option<SocketAddr>) -> MasterOptions {
     MasterOptions {
         node_id: NODE.to_owned(),
         master_id: uuid::Uuid::new_v4().to_string(),
         term: Term::without_end(Epoch(1)),
         listen,
+        most_links: MOST_LINKS,
         tls: None,
         store: store.clone(),
         store_service: None,
@@ -149,6 +154,7 @@ pub fn grpc(port: u16) -> Link {
     Link::Grpc {
         masters: vec![MasterAddress::new("127.0.0.1", port)],
         tls: None,
+        found: FoundMaster::default(),
         thread: None,
     }
 }

@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
+use erawan::cluster::client::FoundMaster;
 use erawan::cluster::{Link, Master, Tls};
 use erawan::config::MasterAddress;
 use openssl::asn1::Asn1Time;
@@ -12,7 +14,7 @@ use openssl::nid::Nid;
 use openssl::pkey::{PKey, Private};
 use openssl::x509::extension::{BasicConstraints, SubjectAlternativeName};
 use openssl::x509::{X509, X509Builder, X509NameBuilder};
-use tokio::io::copy_bidirectional;
+use tokio::io::{AsyncReadExt, AsyncWriteExt, copy_bidirectional};
 use tokio::net::{TcpListener, TcpStream};
 
 use super::memory_store::MemoryStore;
@@ -91,6 +93,37 @@ async fn relay(port: u16) -> (u16, Arc<AtomicUsize>) {
 }
 
 #[actix::test]
+async fn a_tls_link_that_is_never_agreed_on_ends_and_a_workers_does_not() {
+    let tls = certificates();
+    let store = Arc::new(MemoryStore::default());
+    let any = "127.0.0.1:0".parse().expect("an address");
+    let mut options = master_options(&store, Some(any));
+    options.tls = Some(tls.clone());
+    let master = Master::start(options).await.expect("starts");
+    let port = master.address().expect("it listens").port();
+    let (worker_port, ended) = relay(port).await;
+    let link = Link::Grpc {
+        masters: vec![MasterAddress::new("localhost", worker_port)],
+        tls: Some(tls),
+        found: FoundMaster::default(),
+        thread: None,
+    };
+    let worker = worker("idle", &store, Recorder::new(true), link);
+    connected(&worker).await;
+    let mut stranger = TcpStream::connect(("127.0.0.1", port)).await.expect("open");
+    // The head of a handshake whose rest never comes.
+    stranger.write_all(&[22, 3, 1, 1, 0]).await.expect("sent");
+    let closed = async { while matches!(stranger.read(&mut [0; 64]).await, Ok(1..)) {} };
+    tokio::time::timeout(Duration::from_secs(60), closed)
+        .await
+        .expect("it is closed");
+    assert!(worker.link_state().borrow().connected);
+    assert_eq!(ended.load(Ordering::Relaxed), 0, "the worker's link, too");
+    worker.stop().await;
+    master.stop().await;
+}
+
+#[actix::test]
 async fn workers_connect_over_tls_and_trust_only_their_authority() {
     let (ours, theirs) = (certificates(), certificates());
     let store = Arc::new(MemoryStore::default());
@@ -102,6 +135,7 @@ async fn workers_connect_over_tls_and_trust_only_their_authority() {
     let link = |tls: Option<Tls>, port: u16| Link::Grpc {
         masters: vec![MasterAddress::new("localhost", port)],
         tls,
+        found: FoundMaster::default(),
         thread: None,
     };
     let recorder = Recorder::new(true);

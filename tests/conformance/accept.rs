@@ -37,6 +37,25 @@ pub async fn a_source_is_known_within_one_accept_and_to_commits<H: Harness>() {
     assert_eq!(duplicates.len(), 1);
 }
 
+pub async fn sources_are_known_from_their_accept_on<H: Harness>() {
+    let harness = H::start().await;
+    let store = harness.store();
+    assert!(store.known_sources(&[]).await.unwrap().is_empty());
+    let asked = ["b", "a", "", "a"].map(str::to_owned);
+    let known = store.known_sources(&asked).await.unwrap();
+    assert_eq!(known, [false; 4]);
+    let first = accept_job(&*store, job("k").source("a")).await;
+    let known = store.known_sources(&asked).await.unwrap();
+    assert_eq!(known, [false, true, false, true]);
+    end(&*store, &first).await;
+    let known = store.known_sources(&asked).await.unwrap();
+    assert_eq!(
+        known,
+        [false, true, false, true],
+        "a source outlives its job"
+    );
+}
+
 pub async fn a_job_that_is_open_is_not_accepted_again<H: Harness>() {
     let harness = H::start().await;
     let store = harness.store();

@@ -328,13 +328,32 @@ pub trait Spoils: Harness {
     async fn spoil_failed(self, id: JobId) -> Self;
 }
 
-const RUBBISH: &[u8] = b"rubbish that is longer than the fixed head of any record";
+pub const RUBBISH: &[u8] = b"rubbish that is longer than the fixed head of any record";
 
 impl Redis {
-    async fn raw(&self, command: &str, key: &str, id: JobId, arguments: &[&[u8]]) {
+    /// Sets one of the node's keys to a string.
+    pub async fn set_raw(&self, key: &str, value: &[u8]) {
+        let mut command = ::redis::cmd("SET");
+        command.arg(raw_name(key)).arg(value);
+        self.run_raw(&command).await;
+    }
+
+    /// Deletes one of the node's keys.
+    pub async fn delete_raw(&self, key: &str) {
+        let mut command = ::redis::cmd("DEL");
+        command.arg(raw_name(key));
+        self.run_raw(&command).await;
+    }
+
+    async fn run_raw(&self, command: &::redis::Cmd) {
         let client = ::redis::Client::open(("127.0.0.1", self.server.port())).expect("a client");
         let connection = client.get_multiplexed_async_connection().await;
-        let mut name = format!("{{erawan:node*[1]}}:{key}").into_bytes();
+        let done = command.exec_async(&mut connection.expect("it is up")).await;
+        done.expect("it is done");
+    }
+
+    async fn raw(&self, command: &str, key: &str, id: JobId, arguments: &[&[u8]]) {
+        let mut name = raw_name(key).into_bytes();
         let mut command = ::redis::cmd(command);
         if key == "job:" {
             name.extend(id.as_bytes());
@@ -345,9 +364,12 @@ impl Redis {
         for argument in arguments {
             command.arg(*argument);
         }
-        let done = command.exec_async(&mut connection.expect("it is up")).await;
-        done.expect("it is done");
+        self.run_raw(&command).await;
     }
+}
+
+fn raw_name(key: &str) -> String {
+    format!("{{erawan:node*[1]}}:{key}")
 }
 
 #[async_trait]

@@ -13,8 +13,10 @@ mod crash_points;
 mod durability;
 mod forgetting;
 mod harness;
+mod index;
 mod jobs;
 mod lease;
+mod limits;
 #[path = "../support/memory_store.rs"]
 mod memory_store;
 mod operate;
@@ -45,6 +47,7 @@ on_every_engine! {
     accept:
         a_source_is_accepted_once,
         a_source_is_known_within_one_accept_and_to_commits,
+        sources_are_known_from_their_accept_on,
         a_job_that_is_open_is_not_accepted_again,
         an_accept_without_a_source_is_never_a_duplicate,
         a_guard_that_does_not_hold_leaves_nothing,
@@ -106,6 +109,7 @@ on_every_engine! {
         large_columns_are_read_together,
         many_rows_are_read_in_the_order_asked,
         rows_are_found_by_prefix,
+        rows_of_tables_that_are_often_listed_are_found,
         deleting_the_last_column_makes_a_row_absent,
         tables_rows_and_columns_do_not_mix,
         binary_and_large_values_survive;

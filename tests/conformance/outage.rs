@@ -107,6 +107,7 @@ async fn a_redis_that_cannot_write_is_unavailable_and_keeps_nothing() {
             ..Accept::default()
         };
         assert!(is_unavailable_error(store.accept(accept).await));
+        assert!(is_unavailable_error(store.ping().await), "as a write is");
         assert_eq!(value(&*store, "r").await, None, "reads go on");
         assert_eq!(open_ids(&*store).await, [run.id()]);
         command(allow).exec_async(&mut connection).await.unwrap();
@@ -338,14 +339,15 @@ async fn on_a_full_disk() {
     let store = Arc::new(open(&Path::new(&directory).join("store.redb"), "node").unwrap());
     let (unlimited, hard) = getrlimit(Resource::RLIMIT_FSIZE).unwrap();
     setrlimit(Resource::RLIMIT_FSIZE, 8_000_000, hard).unwrap();
-    let accept = |number: usize| Accept {
+    let of_size = |number: usize, size: usize| Accept {
         writes: vec![Write::put(
             Table::AsData,
             format!("{number}"),
-            vec![7; 100_000],
+            vec![7; size],
         )],
         ..Accept::default()
     };
+    let accept = |number: usize| of_size(number, 100_000);
     let mut stored = 0;
     loop {
         match store.accept(accept(stored)).await {
@@ -357,6 +359,13 @@ async fn on_a_full_disk() {
     }
     assert!(is_unavailable_error(store.accept(accept(stored)).await));
     assert!(stored > 10);
+    // As much as an ordinary transaction, until that finds no room either.
+    let mut smaller = stored;
+    while store.accept(of_size(smaller, 30_000)).await.is_ok() {
+        smaller += 1;
+        assert!(smaller < stored + 1000, "the limit has no effect");
+    }
+    assert!(is_unavailable_error(store.ping().await), "as a write is");
 
     setrlimit(Resource::RLIMIT_FSIZE, unlimited, hard).unwrap();
     works_again(&*store).await;

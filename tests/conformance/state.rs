@@ -114,6 +114,32 @@ pub async fn rows_are_found_by_prefix<H: Harness>() {
     }
 }
 
+/// As requests are kept: a row of several columns, deleted as a whole.
+pub async fn rows_of_tables_that_are_often_listed_are_found<H: Harness>() {
+    let harness = H::start().await;
+    let store = harness.store();
+    let tables = [
+        Table::ExpectedTransaction,
+        Table::DisabledTransaction,
+        Table::RequestData,
+        Table::ConsentRequest,
+        Table::DataRequest,
+    ];
+    for table in tables {
+        let put = |row: &str, column: &str| Write::put_column(table, row, column, b"v".to_vec());
+        write(&*store, vec![put("rp1/a", ""), put("rp1/a", "progress")]).await;
+        write(&*store, vec![put("rp1/b", ""), put("rp2/c", "progress")]).await;
+        write(&*store, vec![Write::delete(table, "rp1/b")]).await;
+        write(&*store, vec![Write::delete(table, "rp1/never was")]).await;
+    }
+    for table in tables {
+        let mut rows = store.rows(table, "").await.unwrap();
+        rows.sort_unstable();
+        assert_eq!(rows, ["rp1/a", "rp2/c"], "{table:?}");
+        assert_eq!(store.rows(table, "rp1/").await.unwrap(), ["rp1/a"]);
+    }
+}
+
 pub async fn deleting_the_last_column_makes_a_row_absent<H: Harness>() {
     let harness = H::start().await;
     let store = harness.store();

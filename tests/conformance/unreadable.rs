@@ -247,3 +247,27 @@ fn a_lost_job_is_looked_for_on_a_thread_that_may_block() {
         assert_eq!(kinds, [Kind::Unreadable, other.kind()]);
     });
 }
+
+/// What one job of an accept meets must cost the others nothing: a source that
+/// were remembered without its job would make a duplicate of it ever after.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_accept_that_meets_an_unreadable_line_leaves_nothing_in_redis() {
+    let harness = crate::harness::Redis::start().await;
+    let store = harness.store();
+    harness.set_raw("line:k", RUBBISH).await;
+    let good = || job("a").source("mq:a");
+    let bad = || job("k").source("mq:k");
+    let refused = store.accept(accept_of(vec![good(), bad()])).await;
+    assert!(
+        matches!(refused, Err(StoreError::Corrupt(_))),
+        "{refused:?}"
+    );
+    let sources = ["mq:a", "mq:k"].map(str::to_owned);
+    assert_eq!(store.known_sources(&sources).await.unwrap(), [false; 2]);
+    assert_eq!(store.counts().await.unwrap(), Counts::default());
+    let (jobs, _) = accept_all(&*store, accept_of(vec![good()])).await;
+    assert_eq!(jobs.len(), 1);
+    harness.delete_raw("line:k").await;
+    let (jobs, _) = accept_all(&*store, accept_of(vec![bad()])).await;
+    assert_eq!(jobs.len(), 1);
+}

@@ -3,6 +3,7 @@
 //! test tries which fault, and which faults do not apply, is in README.md.
 
 mod application;
+mod behind;
 mod callbacks;
 mod calls;
 mod ledger;

@@ -190,6 +190,10 @@ impl Store for MemoryStore {
         Ok(self.up()?.failed_job(id))
     }
 
+    async fn known_sources(&self, sources: &[String]) -> Result<Vec<bool>, StoreError> {
+        Ok(self.up()?.known_sources(Millis::now(), sources))
+    }
+
     async fn counts(&self) -> Result<Counts, StoreError> {
         Ok(self.up()?.counts())
     }

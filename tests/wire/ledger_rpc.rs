@@ -303,8 +303,18 @@ async fn a_restart_with_the_same_directory_keeps_heights_and_answers() {
     let (height, result) = client.execute(&add).await;
     assert_eq!(result["code"], 0);
     let block = client.result("block", json!([height.to_string()])).await;
+    // The empty block that proves it is executed a moment after it is shown.
+    let proof = json!((height + 1).to_string());
+    let deadline = tokio::time::Instant::now() + PATIENCE;
+    let namespaces = loop {
+        assert!(tokio::time::Instant::now() < deadline, "never executed");
+        let namespaces = client.query("GetNamespaceList", json!({}), None).await;
+        if namespaces["height"] == proof {
+            break namespaces;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(1)).await;
+    };
     let status = client.result("status", json!([])).await;
-    let namespaces = client.query("GetNamespaceList", json!({}), None).await;
     ledger.stop().await.unwrap();
 
     let ledger = start(Some(directory.path())).await;

@@ -1,6 +1,7 @@
 //! Deliveries by whom they are for. A receiver that is slow or dead must not
 //! use up the credit that deliveries to others need: each has a share of it,
-//! and what is beyond waits here, without credit and without writes.
+//! and what is beyond waits here, without credit and without writes. Messages of
+//! other nodes wait in the same way, by who is said to have sent them.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -75,6 +76,8 @@ pub(super) struct Receivers {
     /// The same, of lanes whose first job runs apart.
     open_apart: Open,
     ready: usize,
+    /// Jobs on a worker, of all of them.
+    running: u32,
     /// Deliveries in line whose receiver takes no more.
     held_up: Amount,
 }
@@ -113,6 +116,7 @@ impl Receivers {
 
     /// A delivery is on a worker.
     pub(super) fn started(&mut self, name: &str, apart: bool) {
+        self.running += 1;
         self.change(name, |receiver| {
             receiver.running += 1;
             receiver.apart += u32::from(apart);
@@ -121,6 +125,7 @@ impl Receivers {
 
     /// A delivery is on a worker no more.
     pub(super) fn stopped(&mut self, name: &str, apart: bool) {
+        self.running -= 1;
         self.change(name, |receiver| {
             receiver.running -= 1;
             receiver.apart -= u32::from(apart);
@@ -145,15 +150,21 @@ impl Receivers {
         }
     }
 
-    /// The lane that comes next.
-    pub(super) fn first(&self, apart: bool) -> Option<u64> {
+    /// The turn and the lane that come next.
+    pub(super) fn first(&self, apart: bool) -> Option<(u64, u64)> {
         let open = match apart {
             true => &self.open_apart,
             false => &self.open,
         };
         let (_, turn, name) = open.first()?;
         let receiver = self.receivers.get(name)?;
-        receiver.ready(apart).get(turn).copied()
+        let lane = receiver.ready(apart).get(turn)?;
+        Some((*turn, *lane))
+    }
+
+    /// How many are on a worker.
+    pub(super) fn running(&self) -> u32 {
+        self.running
     }
 
     /// Deliveries to this receiver join those in line, or leave them.
@@ -220,20 +231,24 @@ mod tests {
         receivers
     }
 
+    fn lane(receivers: &Receivers, apart: bool) -> Option<u64> {
+        receivers.first(apart).map(|(_, lane)| lane)
+    }
+
     fn start(receivers: &mut Receivers, name: &str) {
-        let lane = receivers.first(false).unwrap();
-        receivers.unready(name, lane);
+        let (turn, _) = receivers.first(false).unwrap();
+        receivers.unready(name, turn);
         receivers.started(name, false);
     }
 
     #[test]
     fn the_receiver_with_the_fewest_running_comes_first() {
         let mut receivers = with_ready(&[("a", 1), ("a", 2), ("b", 3)]);
-        assert_eq!(receivers.first(false), Some(1));
+        assert_eq!(lane(&receivers, false), Some(1));
         start(&mut receivers, "a");
-        assert_eq!(receivers.first(false), Some(3));
+        assert_eq!(lane(&receivers, false), Some(3));
         start(&mut receivers, "b");
-        assert_eq!(receivers.first(false), Some(2));
+        assert_eq!(lane(&receivers, false), Some(2));
     }
 
     #[test]
@@ -241,16 +256,16 @@ mod tests {
         let mut receivers = with_ready(&[("a", 1), ("a", 2), ("a", 3)]);
         start(&mut receivers, "a");
         start(&mut receivers, "a");
-        assert_eq!(receivers.first(false), None, "two of sixteen");
+        assert_eq!(lane(&receivers, false), None, "two of sixteen");
         receivers.stopped("a", false);
         receivers.judge("a", true);
-        assert_eq!(receivers.first(false), None, "one of sixteen");
+        assert_eq!(lane(&receivers, false), None, "one of sixteen");
         receivers.judge("a", false);
-        assert_eq!(receivers.first(false), Some(3));
+        assert_eq!(lane(&receivers, false), Some(3));
         receivers.set_credit(1);
-        assert_eq!(receivers.first(false), None);
+        assert_eq!(lane(&receivers, false), None);
         receivers.set_credit(16);
-        assert_eq!(receivers.first(false), Some(3));
+        assert_eq!(lane(&receivers, false), Some(3));
     }
 
     #[test]
@@ -260,16 +275,16 @@ mod tests {
             receivers.add(name);
             receivers.ready(name, true, lane, lane);
         }
-        assert_eq!(receivers.first(true), Some(3));
+        assert_eq!(lane(&receivers, true), Some(3));
         receivers.unready("a", 3);
         receivers.started("a", true);
-        assert_eq!(receivers.first(true), Some(5));
+        assert_eq!(lane(&receivers, true), Some(5));
         receivers.unready("b", 5);
         receivers.started("b", true);
-        assert_eq!(receivers.first(true), None);
-        assert_eq!(receivers.first(false), Some(1), "others go on");
+        assert_eq!(lane(&receivers, true), None);
+        assert_eq!(lane(&receivers, false), Some(1), "others go on");
         receivers.stopped("a", true);
-        assert_eq!(receivers.first(true), Some(4));
+        assert_eq!(lane(&receivers, true), Some(4));
     }
 
     #[test]

@@ -8,6 +8,7 @@ use tokio::time::timeout;
 use super::Trouble;
 use super::catch_up::CatchUp;
 use super::session::{Watcher, progress_guard};
+use super::transactions;
 use crate::delivery::transaction::{Expected, note_commit, settle_included};
 use crate::job::codec;
 use crate::job::{Commit, Guard, Millis, NewJob, Table, Write};
@@ -129,7 +130,7 @@ impl Watcher {
             let (accept, own) = self.accept_of(blocks, settle_from, progress).await?;
             match self.options.store.accept(accept).await? {
                 Accepted::Stored { jobs, .. } => {
-                    self.stored = Some(codec::encode(progress));
+                    self.stored = Some(progress.encode());
                     for (method, signed_at) in own {
                         note_commit(&method, signed_at);
                     }
@@ -171,7 +172,7 @@ impl Watcher {
             }
             before = Some(block);
         }
-        let bytes = codec::encode(progress);
+        let bytes = progress.encode();
         let write = Write::put(Table::Progress, Progress::ROW, bytes);
         accept.writes.push(write);
         Ok((accept, own))
@@ -196,10 +197,12 @@ impl Watcher {
             let expected: Expected = match codec::decode(&record) {
                 Ok(expected) => expected,
                 // It must not keep every later block from being followed. The
-                // record stays, for a release that can read it.
+                // record stays, for a release that can read it, and the job that
+                // would settle it is parked by it until then.
                 Err(error) => {
                     let hash = &transaction.hash;
                     tracing::error!(hash, %error, "expected transaction cannot be read");
+                    accept.jobs.push(transactions::look_up(hash, "unreadable"));
                     continue;
                 }
             };

@@ -14,6 +14,8 @@ mod status_poll;
 mod transactions;
 
 #[cfg(test)]
+mod idle_tests;
+#[cfg(test)]
 mod tests;
 
 use std::sync::Arc;
@@ -73,9 +75,6 @@ pub struct Timing {
     pub poll: Duration,
     /// How long a subscription may be behind `status` before it is replaced.
     pub watchdog_patience: Duration,
-    /// How long a ledger may be lower than the saved progress before it counts
-    /// as reset; it may just be a node that is catching up.
-    pub reset_patience: Duration,
     /// Between looks for transactions that no block has shown.
     pub confirm: Duration,
 }
@@ -87,7 +86,6 @@ impl Timing {
             longest_sync_check,
             poll: Duration::from_secs(1),
             watchdog_patience: Duration::from_secs(2),
-            reset_patience: Duration::from_secs(5),
             confirm: Duration::from_secs(30),
         }
     }
@@ -113,7 +111,7 @@ pub struct WatcherState {
     /// Every new block is being followed.
     pub ready: bool,
     /// The ledger is lower than what was seen of it: its height, and what was
-    /// seen. Whether it is behind or was replaced is not decided yet.
+    /// seen. Nothing shows yet whether it is behind or was replaced.
     pub lower: Option<(u64, u64)>,
     /// When this process noticed that the ledger had been replaced, last.
     pub replaced_at: Option<Millis>,
@@ -123,7 +121,10 @@ impl WatcherState {
     /// Why a process that follows the ledger is not ready, for operators.
     pub fn reasons(&self) -> Vec<String> {
         let lower = self.lower.map(|(height, seen)| {
-            format!("the ledger is at block {height}, although block {seen} was seen")
+            format!(
+                "the ledger is at block {height}, although block {seen} was seen: its node is \
+                 behind, or it was replaced and has made no block since"
+            )
         });
         lower.into_iter().collect()
     }

@@ -10,12 +10,11 @@ use super::status_poll::StatusPoll;
 use super::{Trouble, WatcherEnd, WatcherOptions, WatcherState};
 use crate::cluster::Blocks;
 use crate::flows::replaced::Replaced;
-use crate::job::codec;
 use crate::job::{Guard, Millis, Table, Write};
 use crate::ledger::follow::{self, Follow, Progress, Start, Verdict, Watchdog};
 use crate::ledger::rpc::answers::Status;
 use crate::ledger::rpc::{Sighting, Subscription};
-use crate::ledger::{Block, ChainUpdate, Mark, query};
+use crate::ledger::{Block, ChainUpdate, Mark, TolerantLedger, query};
 use crate::store::{Accept, Accepted};
 
 /// First delay of everything that is tried again; doubles.
@@ -144,7 +143,10 @@ impl Watcher {
         if self.options.ndid_node {
             return Ok(true);
         }
-        let initialised = query::is_init_ended(self.options.client.as_ref()).await?;
+        // A chain that was initialised stays so.
+        let client = self.options.client.clone();
+        let ledger = TolerantLedger::new(client.clone(), client);
+        let initialised = query::is_init_ended(&ledger).await?;
         self.publish(|state| state.initialised = Some(initialised));
         Ok(initialised)
     }
@@ -156,14 +158,12 @@ impl Watcher {
         self.held = None;
         let saved: Option<Progress> = match &self.stored {
             Some(bytes) => Some(
-                codec::decode(bytes)
+                Progress::decode(bytes)
                     .map_err(|error| Trouble::Later(format!("stored progress: {error}")))?,
             ),
             None => None,
         };
-        let status = self.wait_for_height(saved.as_ref(), status).await?;
-        let there = self.mark_at(saved.as_ref(), &status).await?;
-        let (start, progress) = follow::start(saved, &status, there.as_ref());
+        let (start, progress, status) = self.compare(saved.as_ref(), status).await?;
         report(&start, &progress);
         metrics::gauge!("erawan_ledger_era").set(progress.era as f64);
         self.tell(&progress, false, true, Vec::new()).await;
@@ -184,26 +184,29 @@ impl Watcher {
         Ok(follow)
     }
 
-    /// A ledger that is lower than what was saved may be a node that is still
-    /// catching up: gives it some time, unless it is certainly another history.
-    async fn wait_for_height(
+    /// What the ledger is, compared with what was saved. A ledger that is lower
+    /// is waited for, as long as it takes, until it has caught up or a block of
+    /// it says that it is another one.
+    async fn compare(
         &self,
         saved: Option<&Progress>,
         mut status: Status,
-    ) -> Result<Status, Trouble> {
-        let Some(saved) = saved else {
-            return Ok(status);
-        };
-        let deadline = Instant::now() + self.options.timing.reset_patience;
-        let may_be_behind =
-            |status: &Status| saved.is_above(status) && !saved.is_contradicted_by(status);
-        while may_be_behind(&status) && Instant::now() < deadline {
-            self.is_lower(Some((status.height, saved.settled)));
-            sleep(FIRST_RETRY).await;
+    ) -> Result<(Start, Progress, Status), Trouble> {
+        if let Some(saved) = saved {
+            // Answers from below are not believed meanwhile.
+            self.options.client.remember(&saved.chain_id, saved.settled);
+        }
+        loop {
+            let there = self.block_at_landmark(saved, &status).await?;
+            let there = there.as_ref().map(|(height, mark)| (*height, mark));
+            if let Some((start, progress)) = follow::start(saved, &status, there) {
+                self.is_lower(None);
+                return Ok((start, progress, status));
+            }
+            self.is_lower(saved.map(|saved| (status.height, saved.settled)));
+            sleep(self.options.timing.poll).await;
             status = self.options.client.status().await?;
         }
-        self.is_lower(None);
-        Ok(status)
     }
 
     /// Says that the ledger is lower than what was seen of it, or is no longer.
@@ -211,28 +214,29 @@ impl Watcher {
         metrics::gauge!("erawan_ledger_is_lower").set(f64::from(u8::from(heights.is_some())));
         let before = self.state.borrow().lower;
         if let (Some((height, seen)), None) = (heights, before) {
-            tracing::warn!(height, seen, "the ledger is lower than what was seen of it");
+            tracing::warn!(
+                height,
+                seen,
+                "the ledger is lower than what was seen of it: waiting until it has caught up, \
+                 or a block of it shows that it was replaced"
+            );
         }
         if before != heights {
             self.publish(|state| state.lower = heights);
         }
     }
 
-    /// The ledger's block where `saved` ends; `None` if it cannot tell.
-    async fn mark_at(
+    /// The ledger's block where one was seen; `None` if it cannot tell.
+    async fn block_at_landmark(
         &self,
         saved: Option<&Progress>,
         status: &Status,
-    ) -> Result<Option<Mark>, Trouble> {
-        let Some(saved) = saved else {
+    ) -> Result<Option<(u64, Mark)>, Trouble> {
+        let Some(height) = saved.and_then(|saved| saved.landmark(status)) else {
             return Ok(None);
         };
-        let kept = status.earliest_height..=status.height;
-        if saved.chain_id != status.chain_id || !kept.contains(&saved.settled) {
-            return Ok(None);
-        }
-        let body = self.options.client.block_body(saved.settled).await?;
-        Ok(Some(body.mark))
+        let body = self.options.client.block_body(height).await?;
+        Ok(Some((height, body.mark)))
     }
 
     /// Stores where to begin. If the ledger was replaced, what was known of the
@@ -243,7 +247,7 @@ impl Watcher {
         progress: &Progress,
         height: u64,
     ) -> Result<(), Trouble> {
-        let bytes = codec::encode(progress);
+        let bytes = progress.encode();
         let Progress { chain_id, era, .. } = progress;
         let look = || Replaced::job(chain_id, *era, height);
         let accept = Accept {
@@ -296,7 +300,13 @@ impl Watcher {
                 sighting = subscription.changed() => {
                     seen = sighted(sighting, follow, &mut watchdog)?;
                 }
-                status = poll.next() => judge(&status, follow, &mut watchdog)?,
+                status = poll.next() => {
+                    // What came while a block was worked on was no silence.
+                    if let Some(sighting) = subscription.newest() {
+                        seen = sighted(sighting, follow, &mut watchdog)?;
+                    }
+                    judge(&status, follow, &mut watchdog)?;
+                }
                 _ = confirm.tick() => self.owes_confirm = true,
                 () = sleep_until(retry_at), if retry_at > Instant::now() => {}
             }
@@ -398,7 +408,7 @@ fn judge(status: &Status, follow: &mut Follow, watchdog: &mut Watchdog) -> Resul
     }
     if follow.progress().is_contradicted_by(status) {
         let height = status.height;
-        let reason = format!("block {height} of the ledger is younger than a higher one was");
+        let reason = format!("block {height} of the ledger is not of the history that was seen");
         return Err(Trouble::Restart(reason));
     }
     follow.saw(status.height);

@@ -12,6 +12,7 @@ use crate::error::Error;
 use crate::job::codec;
 use crate::job::{Column, Commit, Guard, JobId, Kind, Millis, NewJob, Row, Table, Write};
 use crate::ledger::follow::Progress;
+use crate::ledger::rpc::RpcOptions;
 use crate::ledger::rpc::fake::{FakeLedger, FakeTransaction, PATIENCE, until};
 use crate::ledger::{Block, Ledger};
 use crate::store::*;
@@ -228,6 +229,10 @@ impl Store for MemoryStore {
         not_used()
     }
 
+    async fn known_sources(&self, _: &[String]) -> Result<Vec<bool>, StoreError> {
+        not_used()
+    }
+
     async fn counts(&self) -> Result<Counts, StoreError> {
         not_used()
     }
@@ -272,25 +277,27 @@ enum Event {
     Handed(usize),
 }
 
-struct Node {
-    ledger: FakeLedger,
+pub(super) struct Node {
+    pub(super) ledger: FakeLedger,
     store: Arc<MemoryStore>,
     block_jobs: Arc<OneJobPerBlock>,
     events: Arc<Mutex<Vec<Event>>>,
-    timing: Timing,
+    pub(super) timing: Timing,
+    options: RpcOptions,
     watcher: Option<LedgerWatcher>,
     client: Option<Arc<LedgerClient>>,
 }
 
 impl Node {
-    async fn new(height: u64) -> Self {
+    pub(super) async fn new(height: u64) -> Self {
         let mut timing = Timing::new(Duration::from_millis(200));
         timing.poll = Duration::from_millis(30);
         timing.watchdog_patience = Duration::from_millis(60);
-        timing.reset_patience = Duration::from_millis(50);
         timing.confirm = Duration::from_millis(100);
+        let ledger = FakeLedger::start(height).await;
         Self {
-            ledger: FakeLedger::start(height).await,
+            options: ledger.options(),
+            ledger,
             store: Arc::default(),
             block_jobs: Arc::default(),
             events: Arc::default(),
@@ -301,8 +308,8 @@ impl Node {
     }
 
     /// (Re)starts the watcher; the store stays.
-    fn start(&mut self) {
-        let client = LedgerClient::start(self.ledger.options());
+    pub(super) fn start(&mut self) {
+        let client = LedgerClient::start(self.options.clone());
         let told = self.events.clone();
         let handed = self.events.clone();
         self.client = Some(client.clone());
@@ -325,6 +332,23 @@ impl Node {
         }));
     }
 
+    /// The intervals and limits of life, so many times faster.
+    pub(super) fn hurry(&mut self, haste: u32) {
+        let life = Timing::new(Duration::from_secs(15));
+        self.timing = Timing {
+            longest_sync_check: life.longest_sync_check / haste,
+            poll: life.poll / haste,
+            watchdog_patience: life.watchdog_patience / haste,
+            confirm: life.confirm / haste,
+        };
+        self.options = RpcOptions::new("127.0.0.1", self.ledger.port, 2);
+        self.options.silence_limit /= haste;
+    }
+
+    pub(super) fn is_ready(&self) -> bool {
+        self.watcher().state().borrow().ready
+    }
+
     fn stop(&mut self) {
         self.watcher = None;
         self.client = None;
@@ -334,7 +358,7 @@ impl Node {
         self.watcher.as_ref().expect("started")
     }
 
-    async fn until_ready(&self) {
+    pub(super) async fn until_ready(&self) {
         let mut state = self.watcher().state();
         let waiting = state.wait_for(|state| state.ready);
         tokio::time::timeout(PATIENCE, waiting)
@@ -350,7 +374,7 @@ impl Node {
         node
     }
 
-    async fn until_settled(&self, height: u64) {
+    pub(super) async fn until_settled(&self, height: u64) {
         until(&format!("block {height} settled"), || {
             self.store.settled() == height
         })
@@ -506,6 +530,8 @@ async fn a_record_that_cannot_be_read_stops_neither_its_block_nor_others() {
     node.until_settled(11).await;
     let record = node.store.value(Table::ExpectedTransaction, &own.hash());
     assert_eq!(record, Some(vec![9, 9]), "kept for a release that reads it");
+    let parked_by_it = node.store.payloads(Kind::LedgerConfirm);
+    assert_eq!(parked_by_it.len(), 1, "an operator can see it");
 }
 
 #[tokio::test]
@@ -683,19 +709,90 @@ async fn every_transaction_is_looked_up_at_once_when_the_ledger_was_replaced() {
     assert_eq!(node.store.payloads(Kind::LedgerReplaced).len(), 1);
 }
 
+/// The gravest mistake would be to take it for another history: requests would
+/// be given up that the ledger knows.
 #[tokio::test]
-async fn a_node_that_is_briefly_behind_does_not_count_as_reset() {
+async fn a_ledger_that_is_behind_is_waited_for_however_long_it_takes() {
     let mut node = Node::started(10).await;
+    for _ in 0..2 {
+        node.ledger.add(vec![]);
+    }
+    node.until_settled(12).await;
+    for restarts in [false, true] {
+        node.events.lock().clear();
+        let behind = node.ledger.fall_behind(2);
+        if restarts {
+            node.stop();
+            node.start();
+        }
+        let mut state = node.watcher().state();
+        let lower = state.wait_for(|state| state.lower == Some((10, 12)));
+        let lower = tokio::time::timeout(PATIENCE, lower).await;
+        lower.expect("it says so").unwrap();
+        // As often as it likes: nothing is decided by counting or by a clock.
+        let asked = node.ledger.called("status");
+        until("looked", || node.ledger.called("status") > asked + 20).await;
+        assert!(!state.borrow().ready);
+        assert!(node.watcher().state().borrow().reasons()[0].contains("block 10"));
+        let client = node.client.as_ref().unwrap();
+        let answer = client.query("GetRequestDetail", json!({}), None).await;
+        assert!(answer.unwrap_err().is_temporary(), "it is not believed");
+        node.ledger.catch_up(behind);
+        node.until_ready().await;
+        assert_eq!(node.watcher().state().borrow().lower, None);
+        assert!(node.told().iter().all(|update| update.era == 0));
+        assert_eq!(node.store.settled(), 12);
+        assert_eq!(node.store.payloads(Kind::LedgerReplaced).len(), 0);
+    }
+}
+
+/// As a restored ledger does whose machines have a clock that was set back.
+#[tokio::test]
+async fn a_ledger_that_comes_to_a_known_height_with_another_block_was_replaced() {
+    let mut node = Node::started(10).await;
+    for _ in 0..2 {
+        node.ledger.add(vec![]);
+    }
+    node.until_settled(12).await;
     node.stop();
-    node.timing.reset_patience = PATIENCE;
-    let last = node.ledger.script.lock().blocks.pop().unwrap();
-    node.events.lock().clear();
+    node.ledger.fall_behind(2);
+    node.ledger.script.lock().second -= 3600;
     node.start();
-    until("looked", || node.ledger.called("status") > 20).await;
-    node.ledger.script.lock().blocks.push(last);
+    let mut state = node.watcher().state();
+    let lower = state.wait_for(|state| state.lower.is_some());
+    tokio::time::timeout(PATIENCE, lower)
+        .await
+        .unwrap()
+        .unwrap();
+    node.ledger.add(vec![]);
+    until("noticed", || {
+        node.store.payloads(Kind::LedgerReplaced).len() == 1
+    })
+    .await;
     node.until_ready().await;
-    assert!(node.told().iter().all(|update| update.era == 0));
-    assert_eq!(node.store.settled(), 10);
+    assert_eq!(node.store.progress().unwrap().era, 1);
+    assert_eq!(node.store.settled(), 11);
+}
+
+/// A block is known to exist before the ledger's node has stored what it did.
+#[tokio::test]
+async fn results_that_come_late_are_waited_for_in_silence() {
+    let node = Node::started(10).await;
+    let own = transaction("CloseRequest");
+    let record = expected(&own.bytes, Millis::now());
+    node.store
+        .put(Table::ExpectedTransaction, &own.hash(), record);
+    node.events.lock().clear();
+    node.ledger.script.lock().late_results = 5;
+    node.ledger.add(vec![own]);
+    node.until_settled(11).await;
+    assert_eq!(node.store.payloads(Kind::RpRequestClosed).len(), 1);
+    assert_eq!(node.ledger.script.lock().late_results, 0);
+    assert!(
+        node.told().iter().all(|update| update.ready),
+        "nothing was wrong: {:?}",
+        node.told()
+    );
 }
 
 #[tokio::test]

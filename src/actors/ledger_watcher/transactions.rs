@@ -105,10 +105,12 @@ fn confirm_job(hash: &str, record: &[u8], now: Millis, replaced: Option<u64>) ->
         None if expected.signed_at.after(CONFIRM_AFTER) > now => return None,
         None => (now.0 / CONFIRM_AFTER.as_millis() as u64).to_string(),
     };
-    let job = NewJob::new(
-        Kind::LedgerConfirm,
-        format!("transaction:{hash}"),
-        &hash.to_owned(),
-    );
-    Some(job.source(format!("confirm:{hash}:{period}")))
+    Some(look_up(hash, &period))
+}
+
+/// The job that finds out what became of a transaction; once in each period.
+pub(super) fn look_up(hash: &str, period: &str) -> NewJob {
+    let key = format!("transaction:{hash}");
+    let job = NewJob::new(Kind::LedgerConfirm, key, &hash.to_owned());
+    job.source(format!("confirm:{hash}:{period}"))
 }

@@ -16,6 +16,7 @@ use crate::cluster::Backlog;
 use crate::cluster::message::{Chain, FromMaster, FromWorker, Hello, Outcome, light_together};
 use crate::invariants::{self, Epochs};
 use crate::job::{Job, JobId, Pool};
+use crate::pulse;
 use crate::store::{Attempt, Epoch};
 
 pub use self::core::Identity;
@@ -344,6 +345,7 @@ impl Actor for MasterLink {
     type Context = Context<Self>;
 
     fn started(&mut self, ctx: &mut Self::Context) {
+        pulse::begin();
         ctx.set_mailbox_capacity(MAILBOX);
     }
 }

@@ -34,6 +34,15 @@ pub const OPTIONS: Options = Options {
     exclusive: false,
 };
 
+/// The same in a store that admits one process: the lease does not run out, and
+/// each question of it is a sync of the disk.
+pub const EXCLUSIVE: Options = Options {
+    renewal: Duration::from_secs(30),
+    retry: Duration::from_secs(1),
+    exclusive: true,
+    ..OPTIONS
+};
+
 /// Longest wait for the store to take a lease back.
 const GIVE_UP: Duration = Duration::from_secs(1);
 

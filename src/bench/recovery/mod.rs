@@ -142,7 +142,7 @@ pub async fn run(arguments: RecoveryArguments) -> io::Result<ExitCode> {
             };
             for series in measured {
                 let result = series.summary(store);
-                print(arguments.json, &result, || line(&result));
+                print(arguments.json, &result, || line(&result))?;
             }
         }
     }

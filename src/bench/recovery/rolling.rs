@@ -10,6 +10,7 @@ use crate::devnet::apps::{ApiClient, Apps, CallCounts};
 use crate::devnet::command::StoreArgument;
 use crate::devnet::demo;
 use crate::devnet::network::{Network, NetworkOptions, NodeProcess, StoreOption};
+use crate::output;
 
 const CONCURRENCY: usize = 40;
 /// Requests that tell how much the network can do.
@@ -60,7 +61,7 @@ pub(super) async fn measure(store: StoreArgument, n: usize) -> io::Result<Vec<Se
     apps.stop().await;
     network.stop().await;
     for error in totals.errors.iter().take(5) {
-        eprintln!("{error}");
+        output::note(error);
     }
     Ok(all_series(&restarts, lost))
 }

@@ -11,7 +11,7 @@ use super::{Callback, DataRequestAnswer, DataRequestRef, Persistence, Target};
 use crate::actors::Run;
 use crate::delivery::{backoff, is_out_of_time, nominal_delay};
 use crate::error::Error;
-use crate::flows::{request_key, row};
+use crate::flows::{request_key, row, state};
 use crate::job::{Commit, Job, Kind, Millis, NewJob, Table, receiver_of};
 use crate::labelled::Labelled;
 use crate::ledger::query;
@@ -37,7 +37,7 @@ static DURATIONS: LazyLock<Labelled<(u16, bool)>> = LazyLock::new(|| {
 /// Delivers a callback once. Any HTTP answer means delivered.
 ///
 /// # Errors
-/// Temporary ones of the store, which has the receiver's URL.
+/// Those of the store, which has the receiver's URL.
 pub async fn run_deliver(
     context: &Context,
     client: &CallbackClient,
@@ -98,20 +98,16 @@ pub async fn run_deliver(
 
 /// Where the callback goes now; `None` if the client application set no URL.
 async fn url(context: &Context, target: &Target) -> Result<Option<String>, Error> {
-    let stored = match target {
-        Target::Url(url) => return Ok(Some(url.clone())),
-        Target::Setting { role, name } => context.state.get(Table::CallbackUrl, role, name).await?,
+    match target {
+        Target::Url(url) => Ok(Some(url.clone())),
+        Target::Setting { role, name } => {
+            state::load_text(context, Table::CallbackUrl, role, name).await
+        }
         Target::Service {
             node_id,
             service_id,
-        } => {
-            context
-                .state
-                .get(Table::ServiceUrl, node_id, service_id)
-                .await?
-        }
-    };
-    Ok(stored.map(|url| String::from_utf8_lossy(&url).into_owned()))
+        } => state::load_text(context, Table::ServiceUrl, node_id, service_id).await,
+    }
 }
 
 /// Whether a repeat is of no use: its request has ended. If that cannot be

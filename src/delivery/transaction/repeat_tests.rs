@@ -55,7 +55,11 @@ impl Ledger for Scripted {
 fn met_before(waiting: u64) -> Scripted {
     let log = String::new();
     Scripted {
-        answer: Ok(Broadcast { code: 84, log }),
+        answer: Ok(Broadcast {
+            code: 84,
+            log,
+            is_premature: false,
+        }),
         waiting,
         included: None,
     }
@@ -162,6 +166,28 @@ async fn a_full_mempool_refuses_only_what_cannot_be_in_it() {
     let repeat = run(full(), Kind::DeliverTransaction, 1, age).await;
     assert!(matches!(repeat, Run::Retry { .. }), "{repeat:?}");
     let confirmation = committed(run(full(), Kind::LedgerConfirm, 0, age).await);
+    assert_eq!(confirmation, Commit::nothing());
+}
+
+/// A node of the ledger that is behind refuses what it does not know yet.
+#[tokio::test]
+async fn a_refusal_by_a_node_of_the_ledger_that_is_behind_is_not_final() {
+    let behind = || Scripted {
+        answer: Ok(Broadcast {
+            code: 7,
+            log: "request ID not found".to_owned(),
+            is_premature: true,
+        }),
+        waiting: 0,
+        included: None,
+    };
+    let age = Duration::from_secs(1);
+    let first = committed(run(behind(), Kind::DeliverTransaction, 0, age).await);
+    assert_eq!(first.jobs[0].kind, Kind::LedgerTransact, "signed anew");
+    assert!(first.jobs[0].not_before.is_some(), "after a while");
+    let repeat = run(behind(), Kind::DeliverTransaction, 1, age).await;
+    assert!(matches!(repeat, Run::Retry { .. }), "{repeat:?}");
+    let confirmation = committed(run(behind(), Kind::LedgerConfirm, 0, age).await);
     assert_eq!(confirmation, Commit::nothing());
 }
 

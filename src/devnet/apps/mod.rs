@@ -18,7 +18,7 @@ use tokio::sync::Semaphore;
 
 pub use client::{ApiClient, CallCounts};
 pub use manners::Manners;
-pub use record::{Ending, Record, Seen, Totals};
+pub use record::{Ending, Record, Seen, Took, Totals};
 
 use crate::crypto::signature;
 use receiver::Receiver;

@@ -9,6 +9,7 @@ use serde_json::Value;
 use tokio::sync::{OnceCell, oneshot};
 
 use crate::devnet::report::{Durations, Percentiles};
+use crate::job::Millis;
 
 const MOST_ERRORS: usize = 100;
 
@@ -34,9 +35,20 @@ pub struct Seen {
     /// Every event an application was told of, with the identities under which
     /// it came.
     pub events: BTreeMap<String, BTreeSet<String>>,
+    /// When each verified request had been, and how long that took.
+    pub took: BTreeMap<String, Took>,
     /// Requests that the AS's application answered twice, in different ways: the
     /// ledger refuses one of the answers.
     pub answered_twice: BTreeSet<String>,
+}
+
+/// The time of a request from its call to its data read back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Took {
+    /// When it ended, by the wall clock.
+    pub until: Millis,
+    /// How long it took.
+    pub time: Duration,
 }
 
 /// Sums so far.
@@ -132,6 +144,9 @@ impl Record {
     pub fn verified(&self, request_id: &str, took: Duration) {
         let mut inner = self.inner.lock();
         inner.story.verified.insert(request_id.to_owned());
+        let until = Millis::now();
+        let took_it = Took { until, time: took };
+        inner.story.took.insert(request_id.to_owned(), took_it);
         inner.totals.verified += 1;
         inner.complete.record(took);
     }

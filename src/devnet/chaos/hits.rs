@@ -12,6 +12,8 @@ use super::schedule::{Action, Fault};
 use super::victims::{Body, Victim};
 use super::watch::Watch;
 use crate::devnet::apps::Apps;
+use crate::devnet::verdict::Absence;
+use crate::job::Millis;
 
 const POLL: Duration = Duration::from_millis(20);
 /// How long a target that was started again may take to serve.
@@ -38,6 +40,8 @@ pub struct Event {
 /// What came of a schedule.
 #[derive(Debug, Default)]
 pub(super) struct Hits {
+    /// When it began, by the wall clock.
+    pub began: Millis,
     /// By time.
     pub events: Vec<Event>,
     /// What should not have been: processes that ended by themselves or not as
@@ -58,7 +62,10 @@ pub(super) struct Range<'a> {
 /// before.
 pub(super) async fn carry_out(range: &Range<'_>, plan: &[Fault]) -> Hits {
     let started = Instant::now();
-    let mut hits = Hits::default();
+    let mut hits = Hits {
+        began: Millis::now(),
+        ..Hits::default()
+    };
     let mut under_way = FuturesUnordered::new();
     for fault in plan {
         let until = tokio::time::Instant::now() + fault.pause;
@@ -76,6 +83,19 @@ pub(super) async fn carry_out(range: &Range<'_>, plan: &[Fault]) -> Hits {
 }
 
 impl Hits {
+    /// When something was away.
+    pub fn absences(&self) -> Vec<Absence> {
+        let absence = |event: &Event| {
+            let from = self.began.after(Duration::from_millis(event.at_ms));
+            Absence {
+                target: event.target.clone(),
+                from,
+                until: from.after(Duration::from_millis(event.away_ms)),
+            }
+        };
+        self.events.iter().map(absence).collect()
+    }
+
     fn add(&mut self, (event, problems): (Option<Event>, Vec<String>)) {
         self.events.extend(event);
         self.problems.extend(problems);
@@ -148,13 +168,16 @@ impl Range<'_> {
             Action::Kill => body.kill().await?,
             Action::Stop => body.freeze()?,
             Action::Terminate | Action::Restart => problems.extend(body.terminate().await?),
+            Action::Divert | Action::Delay => body.misbehave(&self.http, true).await?,
         }
         tokio::time::sleep(fault.away).await;
-        if fault.action == Action::Stop {
-            body.thaw()?;
-        } else {
-            body.start_again().await?;
-            self.watch.started_again(&fault.target, body.pid());
+        match fault.action {
+            Action::Stop => body.thaw()?,
+            Action::Divert | Action::Delay => body.misbehave(&self.http, false).await?,
+            Action::Kill | Action::Terminate | Action::Restart => {
+                body.start_again().await?;
+                self.watch.started_again(&fault.target, body.pid());
+            }
         }
         Ok(at.elapsed())
     }

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use serde::Serialize;
 
 use super::hits::Event;
-use crate::devnet::verdict::Guarantees;
+use crate::devnet::verdict::{Guarantees, MessageCounts, Slowest};
 
 /// Which faults there were. Field names are stable (docs/demo.md).
 #[derive(Debug, Clone, Serialize)]
@@ -23,6 +23,12 @@ pub struct Faults {
 pub struct ChaosReport {
     /// What was hit.
     pub chaos: Faults,
+    /// What the message queue services wrote down.
+    #[serde(flatten)]
+    pub messages: MessageCounts,
+    /// How long the slowest requests took.
+    #[serde(flatten)]
+    pub slowest: Slowest,
     /// Jobs given to another worker because theirs was given up.
     pub reruns: u64,
     /// Commits the store refused because another attempt owned the job.
@@ -64,6 +70,21 @@ impl ChaosReport {
             );
         }
         let _ = writeln!(text, "\n  {:<22} {}", "seed", self.chaos.seed);
+        let slowest = seconds(self.slowest.slowest_ms);
+        let _ = writeln!(text, "  {:<22} {slowest}", "slowest completion");
+        let slowest = perhaps(self.slowest.slowest_after_fault_ms);
+        let _ = writeln!(text, "  {:<22} {slowest}", "slowest after a fault");
+        let counts = self.messages;
+        let (all, repeated, dropped) = (
+            counts.messages,
+            counts.messages_repeated,
+            counts.messages_dropped,
+        );
+        let _ = writeln!(
+            text,
+            "  {:<22} {all} (repeated {repeated}, with no subscriber there {dropped})",
+            "messages"
+        );
         let _ = writeln!(text, "  {:<22} {}", "jobs rerun", self.reruns);
         let _ = writeln!(text, "  {:<22} {}", "commits fenced", self.fenced_commits);
         let repeated = self.ended_before_repeat;

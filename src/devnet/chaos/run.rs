@@ -14,12 +14,15 @@ use super::victims;
 use super::watch::Watch;
 use crate::devnet::apps::{Apps, Manners, Targets, Totals};
 use crate::devnet::demo;
-use crate::devnet::network::{Network, NetworkOptions, StoreOption};
+use crate::devnet::mq_record;
+use crate::devnet::network::{Network, NetworkOptions, Node, NodeProcess, StoreOption};
 use crate::devnet::redis_server::Durability;
 use crate::devnet::report::Report;
 use crate::devnet::verdict::{
-    Evidence, ended_before_the_repeat, judge, read_store, read_transactions,
+    Evidence, Place, Slowest, ended_before_the_repeat, judge, message_counts, read_store,
+    read_transactions,
 };
+use crate::output;
 use crate::store::SharedStore;
 
 /// Most requests a second, so that the machine is busy with faults and not
@@ -29,9 +32,9 @@ const PACE: f64 = 20.0;
 /// has completed.
 const SETTLE_PATIENCE: Duration = Duration::from_secs(60);
 const SETTLE_POLL: Duration = Duration::from_millis(200);
-/// How often message queue services repeat what is not acknowledged; real ones
-/// do so after a minute.
-const RETRANSMIT: Duration = Duration::from_secs(2);
+/// How often message queue services repeat what is not acknowledged. Real ones
+/// do so after a minute; longer than any fault lasts, as with them.
+const RETRANSMIT: Duration = Duration::from_secs(20);
 /// A standalone node has nobody to ask: nothing has happened for so long.
 const QUIET: Duration = Duration::from_secs(3);
 
@@ -55,6 +58,8 @@ pub struct Options {
 pub fn prepare(network: &mut NetworkOptions, masters: Option<usize>) {
     network.durability = Durability::Always;
     network.retransmit = RETRANSMIT;
+    network.record_messages = true;
+    network.ledger_switches = true;
     if masters.is_none() && network.workers > 0 && network.store != StoreOption::Embedded {
         network.masters = 2;
     }
@@ -66,6 +71,7 @@ pub fn prepare(network: &mut NetworkOptions, masters: Option<usize>) {
 /// When the network does not come up or cannot be looked at.
 pub async fn run(network: &mut Network, targets: Targets, options: &Options) -> io::Result<Report> {
     let store = network.store_name();
+    let places = places_of(network);
     let rp_id = network.nodes.first().map(|node| node.node_id.clone());
     let manners = Manners::Bad { seed: options.seed };
     let apps = Apps::start_with(targets, manners).await?;
@@ -80,6 +86,7 @@ pub async fn run(network: &mut Network, targets: Targets, options: &Options) -> 
     let totals = apps.totals();
     let mut report = demo::report(apps.begun(), took, totals.clone(), store);
     report.nodes = demo::node_reports(network, &before).await;
+    let absences = hits.absences();
     let mut problems = hits.problems;
     let ended = network.ended().into_iter();
     problems.extend(ended.map(|(name, _)| format!("{name} had ended by itself")));
@@ -100,6 +107,9 @@ pub async fn run(network: &mut Network, targets: Targets, options: &Options) -> 
         memory: tally.most_memory().clone(),
         contradictions: tally.contradictions().clone(),
         violations: tally.violations(),
+        places,
+        absences,
+        repetition: RETRANSMIT,
         ..Evidence::default()
     };
     look_at(network, &mut evidence).await;
@@ -110,6 +120,8 @@ pub async fn run(network: &mut Network, targets: Targets, options: &Options) -> 
             events: hits.events,
             problems,
         },
+        messages: message_counts(&evidence),
+        slowest: Slowest::of(&evidence),
         reruns: tally.reruns(),
         fenced_commits: tally.fenced_commits(),
         ended_before_repeat: ended_before_the_repeat(&evidence),
@@ -183,7 +195,10 @@ impl Teller {
         self.bar.inc(1);
         self.bar.set_message(text.to_owned());
         if !self.is_terminal {
-            eprintln!("{:>6.1} s  {text}", self.started.elapsed().as_secs_f64());
+            output::note(format_args!(
+                "{:>6.1} s  {text}",
+                self.started.elapsed().as_secs_f64()
+            ));
         }
     }
 
@@ -232,8 +247,39 @@ async fn settle(network: &Network, apps: &Apps) {
     }
 }
 
-/// Ledger and stores, when the nodes have stopped.
+/// Who has to take the messages of each node, and with which store.
+fn places_of(network: &Network) -> Vec<Place> {
+    let place = |node: &Node| {
+        let named = |parts: &mut dyn Iterator<Item = &NodeProcess>| {
+            parts.map(|part| part.process.name().to_owned()).collect()
+        };
+        let store = match network.redis {
+            Some(_) => vec![victims::REDIS.to_owned()],
+            // The process that has the file open.
+            None => named(&mut node.processes.iter().filter(|part| part.kind != "worker")),
+        };
+        Place {
+            node_id: node.node_id.clone(),
+            queue: format!("{}-mq", node.node_id),
+            processes: named(&mut node.processes.iter()),
+            store,
+        }
+    };
+    network.nodes.iter().map(place).collect()
+}
+
+/// Ledger and stores, when the nodes have stopped, and what the message queue
+/// services have written down.
 async fn look_at(network: &Network, evidence: &mut Evidence) {
+    for place in &evidence.places {
+        match mq_record::read(&network.message_record(&place.node_id)) {
+            Ok(noted) => drop(evidence.messages.insert(place.node_id.clone(), noted)),
+            Err(error) => {
+                let text = format!("the messages of {}: {error}", place.node_id);
+                evidence.unseen.push(text);
+            }
+        }
+    }
     match read_transactions(&network.ledger).await {
         Ok(transactions) => evidence.transactions = transactions,
         Err(error) => evidence.unseen.push(format!("the ledger: {error}")),

@@ -20,6 +20,10 @@ pub enum TargetKind {
     Ledger,
     /// The server with all stores.
     Redis,
+    /// What a node finds the ledger by.
+    LedgerAddress,
+    /// What the ledger says of the blocks it has made.
+    LedgerResults,
 }
 
 /// Something that can be hit.
@@ -43,6 +47,11 @@ pub enum Action {
     Terminate,
     /// SIGTERM; started again the moment it has ended.
     Restart,
+    /// Leads to another server for a while: a node of the same ledger that is
+    /// behind. Connections are cut in the middle of calls, both times.
+    Divert,
+    /// Answers late for a while.
+    Delay,
 }
 
 impl Action {
@@ -53,6 +62,8 @@ impl Action {
             Action::Stop => "stop",
             Action::Terminate => "terminate",
             Action::Restart => "restart",
+            Action::Divert => "divert",
+            Action::Delay => "delay",
         }
     }
 }
@@ -76,7 +87,7 @@ fn weight(kind: TargetKind) -> u64 {
     match kind {
         TargetKind::Master | TargetKind::Standalone => 4,
         TargetKind::Worker => 3,
-        TargetKind::MessageQueue => 2,
+        TargetKind::MessageQueue | TargetKind::LedgerAddress | TargetKind::LedgerResults => 2,
         TargetKind::Ledger | TargetKind::Redis => 5,
     }
 }
@@ -88,6 +99,15 @@ const ACTIONS: [(Action, u64); 4] = [
     (Action::Terminate, 2),
     (Action::Restart, 1),
 ];
+
+/// What can be done to each kind, and how often.
+fn actions(kind: TargetKind) -> &'static [(Action, u64)] {
+    match kind {
+        TargetKind::LedgerAddress => &[(Action::Divert, 1)],
+        TargetKind::LedgerResults => &[(Action::Delay, 1)],
+        _ => &ACTIONS,
+    }
+}
 
 /// Milliseconds, least and most.
 type Span = (u64, u64);
@@ -110,7 +130,7 @@ pub fn schedule(seed: u64, faults: usize, targets: &[Target]) -> Vec<Fault> {
         let Some(target) = dice.weighted(targets, |target| weight(target.kind)) else {
             break;
         };
-        let Some((action, _)) = dice.weighted(&ACTIONS, |(_, weight)| *weight) else {
+        let Some((action, _)) = dice.weighted(actions(target.kind), |(_, weight)| *weight) else {
             break;
         };
         let pause = match dice.below(TOGETHER) {
@@ -119,7 +139,7 @@ pub fn schedule(seed: u64, faults: usize, targets: &[Target]) -> Vec<Fault> {
         };
         let away = match action {
             Action::Kill | Action::Terminate => AWAY,
-            Action::Stop => STOPPED,
+            Action::Stop | Action::Divert | Action::Delay => STOPPED,
             Action::Restart => (0, 0),
         };
         plan.push(Fault {
@@ -236,12 +256,35 @@ mod tests {
     fn what_is_stopped_stays_so_until_it_is_given_up_and_a_restart_waits_for_nothing() {
         for fault in schedule(5, 400, &targets()) {
             match fault.action {
-                Action::Stop => assert!(fault.away >= Duration::from_secs(4)),
+                Action::Stop | Action::Divert | Action::Delay => {
+                    assert!(fault.away >= Duration::from_secs(4));
+                }
                 Action::Restart => assert_eq!(fault.away, Duration::ZERO),
                 Action::Kill | Action::Terminate => {
                     assert!(fault.away >= Duration::from_millis(100));
                 }
             }
+        }
+    }
+
+    #[test]
+    fn an_address_is_only_diverted_and_results_are_only_late() {
+        let mut targets = targets();
+        for (name, kind) in [
+            ("rp1-ledger", TargetKind::LedgerAddress),
+            ("ledger-results", TargetKind::LedgerResults),
+        ] {
+            let name = name.to_owned();
+            targets.push(Target { name, kind });
+        }
+        let plan = schedule(3, 400, &targets);
+        for (name, action) in [
+            ("rp1-ledger", Action::Divert),
+            ("ledger-results", Action::Delay),
+        ] {
+            let hits = plan.iter().filter(|fault| fault.target == name);
+            let actions: BTreeSet<Action> = hits.map(|fault| fault.action).collect();
+            assert_eq!(actions, BTreeSet::from([action]), "{name}");
         }
     }
 

@@ -11,9 +11,11 @@ use tokio::net::TcpStream;
 use tokio::sync::Mutex;
 
 use super::schedule::{Target, TargetKind};
+use crate::devnet::ledger::RESULTS_DELAY;
 use crate::devnet::network::{Network, ServiceKind};
 use crate::devnet::process::Process;
 use crate::devnet::redis_server::{self, RedisServer};
+use crate::devnet::switch::Switch;
 
 /// Longer than any `SHUTDOWN_GRACE_MS`.
 const END_PATIENCE: Duration = Duration::from_secs(35);
@@ -21,6 +23,11 @@ const END_PATIENCE: Duration = Duration::from_secs(35);
 /// for signals.
 const STARTING: Duration = Duration::from_secs(5);
 const PROBE_TIMEOUT: Duration = Duration::from_secs(2);
+/// How late the results of blocks are.
+const LATE: Duration = Duration::from_millis(300);
+
+/// Name of the server with all stores.
+pub(super) const REDIS: &str = "redis";
 
 /// What can be hit, by the name of its [`Target`].
 pub(super) struct Victim<'a> {
@@ -35,6 +42,14 @@ pub(super) enum Body<'a> {
     Process(&'a mut Process),
     /// `None` only while another thread has it.
     Redis(&'a mut Option<RedisServer>),
+    /// What leads a node to the ledger, here and elsewhere.
+    Address {
+        switch: &'a Switch,
+        home: String,
+        elsewhere: String,
+    },
+    /// `host:port` of a ledger whose results can be late.
+    Results(String),
 }
 
 /// How to find out whether it serves.
@@ -52,6 +67,13 @@ enum Probe {
 pub(super) fn of(network: &mut Network) -> Vec<Victim<'_>> {
     let redis_port = network.redis.as_ref().map(RedisServer::port);
     let mut victims = Vec::new();
+    if let Some(second) = &network.second_ledger {
+        victims.extend(ledger_manners(
+            &network.ledger,
+            second,
+            &network.ledger_switches,
+        ));
+    }
     for service in &mut network.services {
         let (kind, probe) = match service.kind {
             ServiceKind::Ledger => (
@@ -84,13 +106,45 @@ pub(super) fn of(network: &mut Network) -> Vec<Victim<'_>> {
     if let Some(port) = redis_port {
         victims.push(Victim {
             target: Target {
-                name: "redis".to_owned(),
+                name: REDIS.to_owned(),
                 kind: TargetKind::Redis,
             },
             body: Mutex::new(Body::Redis(&mut network.redis)),
             probe: Probe::Redis(port),
         });
     }
+    victims
+}
+
+/// What a ledger does to its clients without being killed.
+fn ledger_manners<'a>(
+    ledger: &str,
+    second: &str,
+    switches: &'a [(String, Switch)],
+) -> Vec<Victim<'a>> {
+    let mut victims: Vec<Victim<'a>> = switches
+        .iter()
+        .map(|(node_id, switch)| Victim {
+            target: Target {
+                name: format!("{node_id}-ledger"),
+                kind: TargetKind::LedgerAddress,
+            },
+            body: Mutex::new(Body::Address {
+                switch,
+                home: ledger.to_owned(),
+                elsewhere: second.to_owned(),
+            }),
+            probe: Probe::Address(format!("127.0.0.1:{}", switch.port())),
+        })
+        .collect();
+    victims.push(Victim {
+        target: Target {
+            name: "ledger-results".to_owned(),
+            kind: TargetKind::LedgerResults,
+        },
+        body: Mutex::new(Body::Results(ledger.to_owned())),
+        probe: Probe::Url(format!("http://{ledger}/status")),
+    });
     victims
 }
 
@@ -139,7 +193,7 @@ impl Body<'_> {
     pub fn pid(&self) -> Option<u32> {
         match self {
             Body::Process(process) => process.pid(),
-            Body::Redis(_) => None,
+            Body::Redis(_) | Body::Address { .. } | Body::Results(_) => None,
         }
     }
 
@@ -147,7 +201,7 @@ impl Body<'_> {
     pub fn has_ended(&mut self) -> bool {
         match self {
             Body::Process(process) => process.has_ended(),
-            Body::Redis(_) => false,
+            Body::Redis(_) | Body::Address { .. } | Body::Results(_) => false,
         }
     }
 
@@ -159,6 +213,7 @@ impl Body<'_> {
                 Ok(())
             }
             Body::Redis(server) => with_redis(server, RedisServer::kill9).await,
+            Body::Address { .. } | Body::Results(_) => Err(no_process()),
         }
     }
 
@@ -170,6 +225,7 @@ impl Body<'_> {
                 Ok(())
             }
             Body::Redis(server) => server.as_ref().map_or(Ok(()), RedisServer::freeze),
+            Body::Address { .. } | Body::Results(_) => Err(no_process()),
         }
     }
 
@@ -181,6 +237,7 @@ impl Body<'_> {
                 Ok(())
             }
             Body::Redis(server) => server.as_ref().map_or(Ok(()), RedisServer::thaw),
+            Body::Address { .. } | Body::Results(_) => Err(no_process()),
         }
     }
 
@@ -204,6 +261,7 @@ impl Body<'_> {
                 with_redis(server, RedisServer::stop).await?;
                 Ok(None)
             }
+            Body::Address { .. } | Body::Results(_) => Err(no_process()),
         }
     }
 
@@ -212,8 +270,44 @@ impl Body<'_> {
         match self {
             Body::Process(process) => process.start_again(),
             Body::Redis(server) => with_redis(server, RedisServer::restart).await,
+            Body::Address { .. } | Body::Results(_) => Err(no_process()),
         }
     }
+
+    /// Spoils its manners, or mends them.
+    pub async fn misbehave(&self, http: &Client, is_bad: bool) -> io::Result<()> {
+        match self {
+            Body::Process(_) | Body::Redis(_) => Err(io::Error::other("it has no manners")),
+            Body::Address {
+                switch,
+                home,
+                elsewhere,
+            } => {
+                let target = if is_bad { elsewhere } else { home };
+                switch.point_at(target.clone());
+                Ok(())
+            }
+            Body::Results(ledger) => {
+                let delay = if is_bad { LATE } else { RESULTS_DELAY };
+                let url = format!("http://{ledger}/devnet_results_delay");
+                let call = http
+                    .get(url)
+                    .query(&[("ms", delay.as_millis().to_string())]);
+                match call.timeout(PROBE_TIMEOUT).send().await {
+                    Ok(answer) => match answer.error_for_status() {
+                        Ok(_) => Ok(()),
+                        Err(error) => Err(io::Error::other(error)),
+                    },
+                    // Another fault has taken it away, and with it its manners.
+                    Err(_) => Ok(()),
+                }
+            }
+        }
+    }
+}
+
+fn no_process() -> io::Error {
+    io::Error::other("it is no process")
 }
 
 fn is_end_by(status: ExitStatus, signal: Signal) -> bool {

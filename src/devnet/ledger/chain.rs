@@ -82,6 +82,8 @@ pub struct Chain {
     validator: Validator,
     app: App,
     blocks: Vec<Arc<Block>>,
+    /// The next one, until it is executed.
+    stored: Option<Block>,
     /// Block and place of each transaction by its hash.
     places: HashMap<Hash, (i64, usize)>,
     mempool: VecDeque<Bytes>,
@@ -101,6 +103,7 @@ impl Chain {
             app: App::new(chain_id, [genesis]),
             validator,
             blocks: Vec::new(),
+            stored: None,
             places: HashMap::new(),
             mempool: VecDeque::new(),
             mempool_bytes: 0,
@@ -117,7 +120,7 @@ impl Chain {
         &self.validator
     }
 
-    /// Height of the last block, 0 before the first.
+    /// Height of the last executed block, 0 before the first.
     pub fn height(&self) -> i64 {
         self.app.height()
     }
@@ -127,13 +130,18 @@ impl Chain {
         self.app.app_hash()
     }
 
-    /// The block of this height.
+    /// The block that is stored and not executed yet.
+    pub fn stored(&self) -> Option<&Block> {
+        self.stored.as_ref()
+    }
+
+    /// The executed block of this height.
     pub fn block(&self, height: i64) -> Option<&Arc<Block>> {
         let index = usize::try_from(height.checked_sub(1)?).ok()?;
         self.blocks.get(index)
     }
 
-    /// The last block.
+    /// The last executed block.
     pub fn last_block(&self) -> Option<&Arc<Block>> {
         self.blocks.last()
     }
@@ -167,12 +175,17 @@ impl Chain {
                  total txs bytes {bytes} (max: {MEMPOOL_BYTES})"
             ));
         }
-        let result = self.app.check_tx(&transaction);
+        let result = self.check(&transaction);
         if result.code == 0 {
             self.mempool_bytes += transaction.len();
             self.mempool.push_back(transaction);
         }
         Ok(result)
+    }
+
+    /// Checks a transaction that goes to the mempool of another node.
+    pub fn check(&mut self, transaction: &Bytes) -> TxResult {
+        self.app.check_tx(transaction)
     }
 
     /// Whether a block is to be made: the first one, one for the transactions
@@ -212,9 +225,27 @@ impl Chain {
         earliest.map_or(now, |earliest| earliest.max(now))
     }
 
-    /// Executes and commits the next block. Its transactions are the first of
-    /// the mempool, or come from a log while the mempool is empty.
+    /// Stores and executes the next block. Its transactions are the first of
+    /// the mempool, or come from elsewhere while the mempool is empty.
     pub fn commit(&mut self, time: OffsetDateTime, transactions: Vec<Bytes>) -> Arc<Block> {
+        let block = self.next_block(time, transactions);
+        self.finish(block)
+    }
+
+    /// Stores the next block, as [`Self::commit`] does: it exists from now on,
+    /// and nobody knows what it did, as between a block's place in CometBFT's
+    /// store and its execution.
+    pub fn store(&mut self, time: OffsetDateTime, transactions: Vec<Bytes>) {
+        self.stored = Some(self.next_block(time, transactions));
+    }
+
+    /// Executes the block that was stored, if there is one.
+    pub fn execute(&mut self) -> Option<Arc<Block>> {
+        let block = self.stored.take()?;
+        Some(self.finish(block))
+    }
+
+    fn next_block(&mut self, time: OffsetDateTime, transactions: Vec<Bytes>) -> Block {
         for _ in 0..transactions.len().min(self.mempool.len()) {
             if let Some(included) = self.mempool.pop_front() {
                 self.mempool_bytes -= included.len();
@@ -231,20 +262,26 @@ impl Chain {
             last_hash,
             &transactions,
         );
-        let result = self.app.finalize_block(height, &transactions);
-        for (index, transaction) in transactions.iter().enumerate() {
-            self.places.insert(sha256(transaction), (height, index));
-        }
-        let block = Arc::new(Block {
+        Block {
             height,
             time,
             app_hash,
             hash,
             last_hash,
             transactions,
-            result,
-            app_hash_after: self.app.app_hash(),
-        });
+            result: BlockResult::default(),
+            app_hash_after: app_hash,
+        }
+    }
+
+    fn finish(&mut self, mut block: Block) -> Arc<Block> {
+        block.result = self.app.finalize_block(block.height, &block.transactions);
+        block.app_hash_after = self.app.app_hash();
+        for (index, transaction) in block.transactions.iter().enumerate() {
+            let place = (block.height, index);
+            self.places.insert(sha256(transaction), place);
+        }
+        let block = Arc::new(block);
         self.blocks.push(Arc::clone(&block));
         block
     }
@@ -301,6 +338,21 @@ mod tests {
         let result = chain.broadcast(Bytes::from_static(b"rubbish")).unwrap();
         assert_eq!(result.code, 14);
         assert_eq!(chain.waiting(), (0, 0));
+    }
+
+    #[test]
+    fn a_block_that_is_stored_has_done_nothing_yet() {
+        let mut chain = Chain::new("test").unwrap();
+        let rubbish = Bytes::from_static(b"rubbish");
+        chain.store(now(), vec![rubbish.clone()]);
+        let hash = chain.stored().unwrap().hash;
+        assert_eq!((chain.height(), chain.block(1).is_some()), (0, false));
+        assert!(chain.transaction(&sha256(&rubbish)).is_none());
+        let block = chain.execute().unwrap();
+        assert_eq!((block.hash, block.result.transactions.len()), (hash, 1));
+        assert!(chain.stored().is_none() && chain.height() == 1);
+        assert!(chain.execute().is_none());
+        assert!(chain.transaction(&sha256(&rubbish)).is_some());
     }
 
     #[test]

@@ -5,6 +5,7 @@
 //! - [`app`]: what transactions and queries do, a pure function of the blocks;
 //! - `chain`: mempool, blocks, results;
 //! - `block_log`: the blocks on disk, replayed at start;
+//! - `follower`: a second full node of the same chain, that may lag;
 //! - `rpc`: WebSocket and HTTP.
 //!
 //! This file joins them: it makes a block whenever one is due.
@@ -12,6 +13,7 @@
 pub mod app;
 mod block_log;
 mod chain;
+mod follower;
 mod rpc;
 
 use std::future::Future;
@@ -22,17 +24,22 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::{Mutex, RwLock};
+use prost::bytes::Bytes;
 use time::OffsetDateTime;
 use tokio::net::TcpListener;
-use tokio::sync::{Notify, watch};
+use tokio::sync::{Notify, mpsc, watch};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 use block_log::{BlockLog, Record};
 use chain::Chain;
+pub use follower::Leader;
 
 /// Between a block and the empty one that proves it.
 const PROOF_PAUSE: Duration = Duration::from_micros(500);
+
+/// How long after a block its results come, unless somebody wants it otherwise.
+pub const RESULTS_DELAY: Duration = Duration::from_millis(1);
 
 /// Longest pause after a block, in intervals, however many transactions it has.
 const BUSY_INTERVALS: u32 = 4;
@@ -53,6 +60,14 @@ pub struct Options {
     pub fsync: bool,
     /// Empty blocks made at once at the start, for tests of catching up.
     pub empty_blocks: u64,
+    /// Between the place of a block in the store, where everybody sees it, and
+    /// its execution.
+    pub results_delay: Duration,
+    /// Makes no blocks but takes those of another ledger, in memory.
+    pub follows: Option<Leader>,
+    /// Makes an empty block when none has come for this long; `None`: only
+    /// transactions make blocks.
+    pub empty_every: Option<Duration>,
 }
 
 impl Default for Options {
@@ -65,6 +80,9 @@ impl Default for Options {
             block_interval: Duration::from_millis(5),
             fsync: false,
             empty_blocks: 0,
+            results_delay: RESULTS_DELAY,
+            follows: None,
+            empty_every: None,
         }
     }
 }
@@ -77,6 +95,9 @@ struct Shared {
     transaction_waits: Notify,
     /// Height of a new block and what its event says.
     newest_event: Mutex<Option<(i64, Arc<str>)>>,
+    results_delay: watch::Sender<Duration>,
+    /// Where transactions go on a ledger that makes no blocks.
+    relay: Option<mpsc::Sender<Bytes>>,
 }
 
 /// A development ledger.
@@ -114,16 +135,29 @@ impl Ledger {
         let listener = TcpListener::bind(options.listen).await?;
         let address = listener.local_addr()?;
         let (height, _) = watch::channel(chain.height());
+        let (results_delay, _) = watch::channel(options.results_delay);
+        let (relay, relayed) = mpsc::channel(follower::RELAYED);
         let shared = Arc::new(Shared {
             chain: RwLock::new(chain),
             height,
             transaction_waits: Notify::new(),
             newest_event: Mutex::new(None),
+            results_delay,
+            relay: options.follows.is_some().then_some(relay),
         });
         let (stop, mut stopped) = watch::channel(false);
         let task = tokio::spawn(async move {
+            let blocks = async {
+                match options.follows {
+                    Some(leader) => follower::follow(&shared, &leader, relayed).await,
+                    None => {
+                        let (interval, empty) = (options.block_interval, options.empty_every);
+                        make_blocks(&shared, log, interval, empty).await
+                    }
+                }
+            };
             tokio::select! {
-                result = make_blocks(&shared, log, options.block_interval) => result,
+                result = blocks => result,
                 result = rpc::serve(listener, Arc::clone(&shared)) => result,
                 // An error means that `Running` is gone, which stops us too.
                 _ = stopped.wait_for(|stop| *stop) => Ok(()),
@@ -173,19 +207,33 @@ async fn make_blocks(
     shared: &Shared,
     mut log: Option<BlockLog>,
     interval: Duration,
+    empty_every: Option<Duration>,
 ) -> io::Result<()> {
     loop {
-        while !shared.chain.read().is_block_due() {
-            shared.transaction_waits.notified().await;
+        let empty = async {
+            match empty_every {
+                Some(pause) => tokio::time::sleep(pause).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            () = empty => {}
+            () = block_due(shared) => {}
         }
-        let transactions = make_block(shared, log.as_mut())?;
+        let transactions = make_block(shared, log.as_mut()).await?;
         let busy = u32::try_from(transactions).unwrap_or(u32::MAX);
         let next_transactions = Instant::now() + interval * busy.clamp(1, BUSY_INTERVALS);
         tokio::time::sleep(interval.min(PROOF_PAUSE)).await;
         if shared.chain.read().is_only_proof_due() {
-            make_block(shared, log.as_mut())?;
+            make_block(shared, log.as_mut()).await?;
         }
         tokio::time::sleep_until(next_transactions).await;
+    }
+}
+
+async fn block_due(shared: &Shared) {
+    while !shared.chain.read().is_block_due() {
+        shared.transaction_waits.notified().await;
     }
 }
 
@@ -202,9 +250,9 @@ fn add_empty_block(chain: &mut Chain, log: Option<&mut BlockLog>) -> io::Result<
     Ok(())
 }
 
-/// Writes the block, then commits it, then tells of it (spec/ledger.md 12.6).
-/// Returns how many transactions it has.
-fn make_block(shared: &Shared, log: Option<&mut BlockLog>) -> io::Result<usize> {
+/// Writes the block, then shows it, then executes it, then tells of it
+/// (spec/ledger.md 12.6). Returns how many transactions it has.
+async fn make_block(shared: &Shared, log: Option<&mut BlockLog>) -> io::Result<usize> {
     let record = {
         let chain = shared.chain.read();
         Record {
@@ -217,9 +265,19 @@ fn make_block(shared: &Shared, log: Option<&mut BlockLog>) -> io::Result<usize> 
         log.append(&record)?;
     }
     let transactions = record.transactions.len();
-    let mut chain = shared.chain.write();
-    let block = chain.commit(record.time, record.transactions);
-    drop(chain);
-    shared.height.send_replace(block.height);
+    add_block(shared, record.time, record.transactions).await;
     Ok(transactions)
+}
+
+/// Shows the next block, executes it, tells of it.
+async fn add_block(shared: &Shared, time: OffsetDateTime, transactions: Vec<Bytes>) {
+    shared.chain.write().store(time, transactions);
+    let delay = *shared.results_delay.borrow();
+    if !delay.is_zero() {
+        tokio::time::sleep(delay).await;
+    }
+    let executed = shared.chain.write().execute();
+    if let Some(block) = executed {
+        shared.height.send_replace(block.height);
+    }
 }

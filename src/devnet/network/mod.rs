@@ -18,6 +18,7 @@ use super::genesis::{self, Member, NDID};
 use super::keys::NodeKeys;
 use super::process::{Plan, Process};
 use super::redis_server::{self, RedisServer};
+use super::switch::Switch;
 use crate::ledger::rpc::RpcOptions;
 use crate::ledger::{Ledger, LedgerClient};
 use crate::node::Role;
@@ -116,6 +117,10 @@ pub struct Network {
     pub redis: Option<RedisServer>,
     /// `host:port` of the ledger's RPC.
     pub ledger: String,
+    /// `host:port` of a second full node of the same chain, which is behind.
+    pub second_ledger: Option<String>,
+    /// Node ids, and what leads their processes to the ledger.
+    pub ledger_switches: Vec<(String, Switch)>,
     /// Where state, keys and logs are.
     pub directory: PathBuf,
     binary: Option<PathBuf>,
@@ -164,12 +169,15 @@ impl Network {
         let directory = directory.canonicalize()?;
         let mut ports = Ports::counted_from(options.base_port);
         let ledger_port = ports.pick(0)?;
+        let second_port = ports.pick(1)?;
         let plans = plan_nodes(&options, &directory, &mut ports)?;
         drop(ports);
         let mut network = Network {
             nodes: Vec::new(),
             behind: Vec::new(),
             ledger: format!("{LOCAL}:{ledger_port}"),
+            second_ledger: None,
+            ledger_switches: Vec::new(),
             directory,
             binary: options.binary.clone(),
             store: options.store.clone(),
@@ -177,10 +185,15 @@ impl Network {
             redis: None,
             temporary,
         };
-        network.start_ledger(ledger_port).await?;
+        network.start_ledger(&options, ledger_port).await?;
         network
             .initialise_chain(&options, &plans, ledger_port)
             .await?;
+        if let Some(lag) = options.second_ledger {
+            network
+                .start_second_ledger(ledger_port, second_port, lag)
+                .await?;
+        }
         network.start_redis(&options).await?;
         for plan in &plans.nodes {
             network.start_mq(&options, plan)?;
@@ -193,28 +206,64 @@ impl Network {
             });
         }
         for plan in plans.nodes {
-            let node = network.start_node(&options, plan, ledger_port)?;
+            let port = match options.ledger_switches {
+                true => network.start_switch(&plan.node_id).await?,
+                false => ledger_port,
+            };
+            let node = network.start_node(&options, plan, port)?;
             network.nodes.push(node);
         }
         Ok(network)
+    }
+
+    /// Where a node's message queue service writes down what came, if it does.
+    pub fn message_record(&self, node_id: &str) -> PathBuf {
+        let folder = self.directory.join("logs");
+        folder.join(format!("{node_id}-mq.messages.jsonl"))
     }
 
     fn log(&self, name: &str) -> PathBuf {
         self.directory.join("logs").join(format!("{name}.log"))
     }
 
-    async fn start_ledger(&mut self, port: u16) -> io::Result<()> {
+    async fn start_ledger(&mut self, options: &NetworkOptions, port: u16) -> io::Result<()> {
         let directory = self.directory.join("ledger");
         std::fs::create_dir_all(&directory)?;
-        let arguments = vec![
+        let mut arguments = vec![
             "devnet-ledger".to_owned(),
             "--port".to_owned(),
             port.to_string(),
             "--directory".to_owned(),
             directory.display().to_string(),
         ];
+        if let Some(pause) = options.empty_blocks_every {
+            arguments.extend(["--empty-every-ms".to_owned(), pause.as_millis().to_string()]);
+        }
         self.start_service(ServiceKind::Ledger, "ledger", port, arguments)?;
         wait_for_port(port, "the development ledger", &mut self.services).await
+    }
+
+    async fn start_second_ledger(&mut self, first: u16, port: u16, lag: u64) -> io::Result<()> {
+        let arguments = vec![
+            "devnet-ledger".to_owned(),
+            "--port".to_owned(),
+            port.to_string(),
+            "--follow-port".to_owned(),
+            first.to_string(),
+            "--lag".to_owned(),
+            lag.to_string(),
+        ];
+        self.start_service(ServiceKind::Ledger, "ledger2", port, arguments)?;
+        self.second_ledger = Some(format!("{LOCAL}:{port}"));
+        wait_for_port(port, "the second ledger", &mut self.services).await
+    }
+
+    /// Returns the port that leads to the ledger.
+    async fn start_switch(&mut self, node_id: &str) -> io::Result<u16> {
+        let switch = Switch::start(0, self.ledger.clone()).await?;
+        let port = switch.port();
+        self.ledger_switches.push((node_id.to_owned(), switch));
+        Ok(port)
     }
 
     fn start_service(
@@ -288,7 +337,7 @@ impl Network {
     }
 
     fn start_mq(&mut self, options: &NetworkOptions, plan: &NodePlan) -> io::Result<()> {
-        let arguments = vec![
+        let mut arguments = vec![
             "devnet-mq".to_owned(),
             "--node-id".to_owned(),
             plan.node_id.clone(),
@@ -299,6 +348,10 @@ impl Network {
             "--retransmit-ms".to_owned(),
             options.retransmit.as_millis().to_string(),
         ];
+        if options.record_messages {
+            let record = self.message_record(&plan.node_id);
+            arguments.extend(["--record".to_owned(), record.display().to_string()]);
+        }
         let name = format!("{}-mq", plan.node_id);
         self.start_service(ServiceKind::MessageQueue, &name, plan.mq_grpc, arguments)
     }

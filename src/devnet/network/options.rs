@@ -67,6 +67,16 @@ pub struct NetworkOptions {
     pub settings: Vec<(String, String)>,
     /// How often message queue services repeat what is not acknowledged.
     pub retransmit: Duration,
+    /// Whether they write down what came and what became of it.
+    pub record_messages: bool,
+    /// A second full node of the chain, so many blocks behind the first.
+    pub second_ledger: Option<u64>,
+    /// Each node reaches the ledger through a switch, which can be turned to the
+    /// second one.
+    pub ledger_switches: bool,
+    /// The ledger makes an empty block when none has come for this long; `None`:
+    /// only transactions make blocks.
+    pub empty_blocks_every: Option<Duration>,
 }
 
 /// The network of the demo.
@@ -85,6 +95,10 @@ impl Default for NetworkOptions {
             log_level: "info".to_owned(),
             settings: Vec::new(),
             retransmit: Duration::from_secs(60),
+            record_messages: false,
+            second_ledger: None,
+            ledger_switches: false,
+            empty_blocks_every: None,
         }
     }
 }

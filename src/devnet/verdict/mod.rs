@@ -5,16 +5,20 @@
 
 mod ledger;
 mod stores;
+mod waiting;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use serde::{Serialize, Serializer};
 
 use super::apps::Seen;
+use super::mq_record::Noted;
 use crate::ledger::BlockTransaction;
 
 pub use ledger::read_transactions;
 pub use stores::{Left, read_store};
+pub use waiting::{Absence, MessageCounts, Place, Slowest, message_counts};
 
 /// Resident memory a process of a node may use in a demo, in MB (10^6 bytes).
 /// An idle one uses some 25, one with a million queued jobs 750.
@@ -48,6 +52,14 @@ pub struct Evidence {
     pub contradictions: BTreeSet<String>,
     /// Violations of invariants that the nodes noticed themselves.
     pub violations: u64,
+    /// What each node's message queue service wrote down.
+    pub messages: BTreeMap<String, Vec<Noted>>,
+    /// What each node needs to take its messages.
+    pub places: Vec<Place>,
+    /// When something was away.
+    pub absences: Vec<Absence>,
+    /// How often a message that is not acknowledged is transmitted again.
+    pub repetition: Duration,
     /// What could not be looked at, and so cannot have been found right.
     pub unseen: Vec<String>,
 }
@@ -168,6 +180,7 @@ fn nothing_lost(evidence: &Evidence) -> Vec<String> {
         );
     }
     findings.extend(evidence.unseen.iter().cloned());
+    findings.extend(waiting::findings(evidence));
     findings
 }
 

@@ -6,7 +6,7 @@ use super::response_created::{Report, Source};
 use super::{ACTION_AFTER_CALLBACK, ROLE, error, respond};
 use crate::config::ApiVersion;
 use crate::delivery::callback::{DataRequestAnswer, DataRequestRef, error_job};
-use crate::error::{Error, codes};
+use crate::error::{Error, Refusal, codes, settled};
 use crate::flows::reply::Reply;
 use crate::flows::{error_code, row};
 use crate::job::{Commit, Job, Table, Write};
@@ -31,14 +31,14 @@ enum Answer {
 /// Handler of `as.callback_answer`.
 ///
 /// # Errors
-/// Temporary ones; those of the payload.
+/// Those that are not final.
 pub async fn handle(context: &Context, job: &Job) -> Result<Commit, Error> {
     let answer: DataRequestAnswer = job.payload()?;
     let request = &answer.request;
-    match process(context, &answer).await {
-        Err(error) if !error.is_temporary() => Ok(failure(request, &error)),
-        other => other,
-    }
+    Ok(match settled(process(context, &answer).await)? {
+        Ok(commit) => commit,
+        Err(refusal) => failure(request, &refusal),
+    })
 }
 
 async fn process(context: &Context, answer: &DataRequestAnswer) -> Result<Commit, Error> {
@@ -135,7 +135,7 @@ fn report(context: &Context, reply: Option<Reply>) -> Report {
     }
 }
 
-fn failure(request: &DataRequestRef, error: &Error) -> Commit {
+fn failure(request: &DataRequestRef, error: &Refusal) -> Commit {
     let mut commit = Commit::nothing();
     commit.job(error_job(
         ROLE,

@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 use super::{ROLE, service};
 use crate::crypto::{accessor, hash};
 use crate::delivery::callback::{DataRequestRef, Persistence, Target, callback_job, error_job};
-use crate::error::{Error, codes};
+use crate::error::{Error, Refusal, codes, settled};
 use crate::flows::integrity::{Consent, check_consent, check_requester, require};
 use crate::flows::{Received, levels, row};
 use crate::job::{Commit, Job, NewJob, Table, Write};
@@ -33,9 +33,7 @@ const ASKED: &str = "asked:";
 pub async fn handle(context: &Context, job: &Job) -> Result<Commit, Error> {
     let received: Received = job.payload()?;
     let node_id = received.receiver_node_id.as_str();
-    let message = serde_json::from_str(&received.message)
-        .map_err(|error| Error::with_message(codes::MALFORMED_MESSAGE_FORMAT, error.to_string()))?;
-    let Message::DataRequest(request) = message else {
+    let Message::DataRequest(request) = received.message()? else {
         return Ok(Commit::nothing());
     };
     let request_id = request.request_id.as_str();
@@ -50,16 +48,15 @@ pub async fn handle(context: &Context, job: &Job) -> Result<Commit, Error> {
     if detail.has_ended() {
         return Ok(Commit::nothing());
     }
-    if let Err(error) = check_requester(&detail, &request.rp_id) {
-        return Ok(failure(node_id, request_id, &error));
+    if let Err(refusal) = settled(check_requester(&detail, &request.rp_id))? {
+        return Ok(failure(node_id, request_id, &refusal));
     }
     let record = row(node_id, request_id);
-    let asked = ask(context, node_id, &request, &detail).await;
+    let asked = settled(ask(context, node_id, &request, &detail).await)?;
     let is_kept = asked.is_ok() || is_new(context, &record).await?;
     let mut commit = match asked {
         Ok(asked) => asked,
-        Err(error) if error.is_temporary() => return Err(error),
-        Err(error) => failure(node_id, request_id, &error),
+        Err(refusal) => failure(node_id, request_id, &refusal),
     };
     if is_kept {
         let message = received.message.into_bytes();
@@ -68,7 +65,7 @@ pub async fn handle(context: &Context, job: &Job) -> Result<Commit, Error> {
     Ok(commit)
 }
 
-fn failure(node_id: &str, request_id: &str, error: &Error) -> Commit {
+fn failure(node_id: &str, request_id: &str, error: &Refusal) -> Commit {
     let mut commit = Commit::nothing();
     let request_id = Some(request_id);
     commit.job(error_job(ROLE, Some(node_id), ACTION, request_id, error));

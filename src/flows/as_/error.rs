@@ -1,12 +1,16 @@
 //! The client application cannot give the data (spec/flows.md 4.6).
 
+use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::json;
 
 use super::ROLE;
+use super::Wanted;
 use super::pending::pending;
 use super::respond::transaction;
 use super::response_created::{Answered, Content, Source};
+use crate::api::{self, Audience, Endpoint, Outcome, Texts};
+use crate::delivery::transaction::transact_for_call;
 use crate::error::Error;
 use crate::flows::call::Call;
 use crate::flows::reply::Reply;
@@ -17,14 +21,34 @@ use crate::store::Accept;
 
 const OPERATION: &str = "as_error";
 
-/// Body of `POST /as/error/{request_id}/{service_id}`.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
+/// The table entry.
+pub fn endpoint() -> Endpoint {
+    Endpoint::post("/as/error/:request_id/:service_id", Audience::As)
+        .ends()
+        .path::<Wanted>()
+        .body::<ErrorAnswer>()
+        .run(run)
+}
+
+async fn run(call: api::Call<Wanted, Texts, ErrorAnswer>) -> Result<Outcome, Error> {
+    let Wanted {
+        request_id,
+        service_id,
+    } = &call.path;
+    let (context, node_id) = (&call.context, &call.node_id);
+    let accept = respond_with_error(context, node_id, request_id, service_id, &call.body).await?;
+    Ok(Outcome::started(accept))
+}
+
+/// Body of the call.
+#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
 pub struct ErrorAnswer {
     /// `reference_id` and `callback_url`.
     #[serde(flatten)]
     pub reply: Reply,
     /// One of those NDID registered for ASes.
     #[serde(deserialize_with = "error_code::deserialize")]
+    #[schemars(range(min = 1))]
     pub error_code: i64,
 }
 
@@ -76,5 +100,5 @@ pub(super) async fn answer(
         "service_id": service_id,
         "error_code": error_code,
     });
-    transaction(context, &answered, params).await
+    transact_for_call(context, transaction(&answered, &params)).await
 }

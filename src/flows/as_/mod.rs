@@ -15,8 +15,17 @@ pub mod sign_data;
 #[cfg(test)]
 mod tests;
 
+use serde::Deserialize;
+
 /// Role of the callback settings used here; on a proxy too.
 pub(super) const ROLE: &str = "as";
+
+/// Path of a call about the data that a request wants of a service.
+#[derive(Deserialize)]
+struct Wanted {
+    request_id: String,
+    service_id: String,
+}
 
 /// `action` of errors met after the client application answered a data request.
 const ACTION_AFTER_CALLBACK: &str = "afterGotDataFromCallback";

@@ -1,8 +1,21 @@
 //! The AS was paid (spec/flows.md 4.7).
 
+use super::Wanted;
+use crate::api::{Audience, Call, Endpoint, Outcome};
 use crate::error::{Error, codes};
 use crate::ledger::query;
 use crate::node::Context;
+
+/// The table entry.
+pub fn endpoint() -> Endpoint {
+    let path = "/as/payment_received_log/:request_id/:service_id";
+    Endpoint::post(path, Audience::As).path::<Wanted>().run(run)
+}
+
+async fn run(call: Call<Wanted>) -> Result<Outcome, Error> {
+    check(&call.context, &call.path.request_id, &call.path.service_id).await?;
+    Ok(Outcome::NoContent)
+}
 
 /// Checks that there is such a data request; it may have ended.
 ///

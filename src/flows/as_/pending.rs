@@ -31,13 +31,9 @@ pub async fn pending(
         .service(service_id)
         .ok_or(codes::SERVICE_ID_NOT_FOUND_IN_REQUEST)?;
     let record = row(node_id, request_id);
-    let asked = context
-        .state
-        .get(Table::PendingDataRequest, &record, service_id)
-        .await?;
+    let asked = state::load_text(context, Table::PendingDataRequest, &record, service_id).await?;
     let rp_id = asked
-        .filter(|rp_id| *rp_id == detail.requester_node_id.as_bytes())
-        .map(|_| detail.requester_node_id.clone())
+        .filter(|rp_id| *rp_id == detail.requester_node_id)
         .ok_or(codes::UNKNOWN_DATA_REQUEST)?;
     let responses = &service.response_list;
     let errors = responses

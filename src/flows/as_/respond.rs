@@ -2,15 +2,18 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use super::Wanted;
 use super::pending::pending;
 use super::response_created::{Answered, Content, Source};
 use super::schema;
+use crate::api::{self, Audience, Endpoint, Outcome, Texts};
 use crate::crypto::{KeyUse, hash};
-use crate::delivery::transaction::{Continuation, Transact, transact};
-use crate::error::{Error, codes};
+use crate::delivery::transaction::{Continuation, Transact, refused, transact};
+use crate::error::{Error, codes, settled};
 use crate::flows::call::Call;
 use crate::flows::reply::Reply;
 use crate::flows::{accept, request_key, row, state};
@@ -23,13 +26,33 @@ use crate::store::Accept;
 
 const OPERATION: &str = "as_data";
 
-/// Body of `POST /as/data/{request_id}/{service_id}`.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
+/// The table entry.
+pub fn endpoint() -> Endpoint {
+    Endpoint::post("/as/data/:request_id/:service_id", Audience::As)
+        .ends()
+        .path::<Wanted>()
+        .body::<Data>()
+        .run(run)
+}
+
+async fn run(call: api::Call<Wanted, Texts, Data>) -> Result<Outcome, Error> {
+    let Wanted {
+        request_id,
+        service_id,
+    } = &call.path;
+    let (context, node_id) = (&call.context, &call.node_id);
+    let accept = respond(context, node_id, request_id, service_id, &call.body).await?;
+    Ok(Outcome::started(accept))
+}
+
+/// Body of the call.
+#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
 pub struct Data {
     /// `reference_id` and `callback_url`.
     #[serde(flatten)]
     pub reply: Reply,
     /// The data.
+    #[schemars(length(min = 1))]
     pub data: String,
 }
 
@@ -106,7 +129,11 @@ pub(super) async fn answer(
         data_salt,
     };
     if context.crypto.is_local() {
-        return unsigned.sign(context, packed_data).await;
+        let create = transaction(&unsigned.answered, &Value::Null);
+        let signed = settled(unsigned.sign(context, packed_data).await)?;
+        // As `as.sign_data` tells it: the call is answered before it is signed.
+        let name = JobId::generate().to_string();
+        return Ok(signed.unwrap_or_else(|refusal| refused(&create, &name, &refusal)));
     }
     let key = format!("sign:{}", JobId::generate());
     let mut commit = Commit::nothing();
@@ -151,7 +178,7 @@ impl Unsigned {
             data_salt: self.data_salt,
             packed_data,
         };
-        let mut commit = transaction(context, &self.answered, params).await?;
+        let mut commit = transact(context, transaction(&self.answered, &params)).await?;
         commit.write(state::put(Table::DataAnswer, self.answer_row, &data_answer));
         Ok(commit)
     }
@@ -182,19 +209,11 @@ async fn sign(
 }
 
 /// CreateAsResponse, and `as.response_created` once it has settled.
-///
-/// # Errors
-/// Those of signing.
-pub(super) async fn transaction(
-    context: &Context,
-    answered: &Answered,
-    params: Value,
-) -> Result<Commit, Error> {
+pub(super) fn transaction(answered: &Answered, params: &Value) -> Transact {
     let then = Continuation {
         kind: Kind::AsResponseCreated,
         key: request_key(&answered.request_id),
         context: codec::encode(answered),
     };
-    let create = Transact::new(&answered.node_id, "CreateAsResponse", &params, Some(then));
-    transact(context, create).await
+    Transact::new(&answered.node_id, "CreateAsResponse", params, Some(then))
 }

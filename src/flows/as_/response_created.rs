@@ -6,7 +6,7 @@ use super::respond::DataAnswer;
 use super::{ACTION_AFTER_CALLBACK, ROLE};
 use crate::delivery::callback::error_job;
 use crate::delivery::transaction::{Fate, Settled};
-use crate::error::{Error, codes};
+use crate::error::{Error, Refusal, codes, settled};
 use crate::flows::call::Call;
 use crate::flows::reply::{Reply, refusal};
 use crate::flows::{row, state};
@@ -95,7 +95,7 @@ impl Source {
 /// `error` callback of its own.
 ///
 /// # Errors
-/// Temporary ones; those of the payload.
+/// Those that are not final.
 pub async fn handle(context: &Context, job: &Job) -> Result<Commit, Error> {
     let settled: Settled = job.payload()?;
     let answered: Answered = codec::decode(&settled.context)?;
@@ -121,13 +121,13 @@ pub async fn handle(context: &Context, job: &Job) -> Result<Commit, Error> {
 }
 
 async fn tell(context: &Context, answered: &Answered, height: u64) -> Result<Commit, Error> {
-    let mut commit = match message(context, answered, height).await {
-        Err(error) if !error.is_temporary() => {
+    let mut commit = match settled(message(context, answered, height).await)? {
+        Ok(messages) => messages,
+        Err(refusal) => {
             let mut commit = Commit::nothing();
-            commit.job(error_callback(answered, ACTION_OF_ANSWER, &error));
+            commit.job(error_callback(answered, ACTION_OF_ANSWER, &refusal));
             commit
         }
-        other => other?,
     };
     commit.write(Write::DeleteColumn {
         table: Table::PendingDataRequest,
@@ -176,7 +176,7 @@ async fn load(context: &Context, answer_row: &str) -> Result<DataAnswer, Error> 
 }
 
 /// The data request stays open: the client application may try again.
-pub(super) fn refused(answered: &Answered, error: &Error) -> Commit {
+pub(super) fn refused(answered: &Answered, error: &Refusal) -> Commit {
     let mut commit = Commit::nothing();
     commit.job(match &answered.report {
         Report::Result { reply, kind } => {
@@ -188,7 +188,7 @@ pub(super) fn refused(answered: &Answered, error: &Error) -> Commit {
     commit
 }
 
-fn error_callback(answered: &Answered, action: &str, error: &Error) -> NewJob {
+fn error_callback(answered: &Answered, action: &str, error: &Refusal) -> NewJob {
     let request_id = Some(answered.request_id.as_str());
     error_job(ROLE, Some(&answered.node_id), action, request_id, error)
 }

@@ -1,12 +1,14 @@
 //! An AS offers a service or changes its offer (spec/flows.md 4.1).
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Number, Value};
 
-use crate::delivery::transaction::{Continuation, Fate, Settled, Transact, transact};
+use crate::api::{self, Audience, Call, Endpoint, Outcome, Texts};
+use crate::delivery::transaction::{Continuation, Fate, Settled, Transact, transact_for_call};
 use crate::error::{Error, codes};
 use crate::flows::reply::{Reply, refusal};
-use crate::flows::{accept, levels};
+use crate::flows::{accept, levels, state};
 use crate::job::{Commit, Job, Kind, Table, Write, codec};
 use crate::ledger::query;
 use crate::node::Context;
@@ -14,8 +16,40 @@ use crate::store::Accept;
 
 const RESULT: &str = "add_or_update_service_result";
 
-/// Body of `POST /as/service/{service_id}`.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
+/// The table entry of an offer.
+pub fn offer_endpoint() -> Endpoint {
+    Endpoint::post("/as/service/:service_id", Audience::As)
+        .begins()
+        .path::<Path>()
+        .body::<Offer>()
+        .run(run_offer)
+}
+
+/// The table entry of the look-up.
+pub fn offered_endpoint() -> Endpoint {
+    Endpoint::get("/as/service/:service_id", Audience::As)
+        .path::<Path>()
+        .run(run_offered)
+}
+
+#[derive(Deserialize)]
+struct Path {
+    service_id: String,
+}
+
+async fn run_offer(call: Call<Path, Texts, Offer>) -> Result<Outcome, Error> {
+    let service_id = &call.path.service_id;
+    let accept = offer(&call.context, &call.node_id, service_id, &call.body).await?;
+    Ok(Outcome::started(accept))
+}
+
+async fn run_offered(call: Call<Path>) -> Result<Outcome, Error> {
+    let service = offered(&call.context, &call.node_id, &call.path.service_id).await?;
+    Ok(Outcome::found(service.map(Value::Object)))
+}
+
+/// Body of an offer.
+#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
 pub struct Offer {
     /// `reference_id` and `callback_url`.
     #[serde(flatten)]
@@ -28,9 +62,15 @@ pub struct Offer {
     pub min_aal: Option<Number>,
     /// Where data requests go.
     #[serde(default)]
+    #[schemars(schema_with = "api::url")]
     pub url: Option<String>,
     /// Namespaces served.
     #[serde(default)]
+    #[schemars(
+        length(min = 1),
+        inner(length(min = 1)),
+        extend("uniqueItems" = true)
+    )]
     pub supported_namespace_list: Option<Vec<String>>,
 }
 
@@ -62,7 +102,7 @@ struct Offered {
 ///
 /// # Errors
 /// 20023 when a first offer lacks something, 20094, 20095, 20013, in this
-/// order; those of ledger and signing.
+/// order; those of the ledger.
 pub async fn offer(
     context: &Context,
     node_id: &str,
@@ -95,7 +135,7 @@ pub async fn offer(
     };
     let params = parameters(service_id, offer);
     let register = Transact::new(node_id, method, &params, Some(then));
-    transact(context, register).await.map(accept)
+    transact_for_call(context, register).await.map(accept)
 }
 
 async fn check_namespaces(context: &Context, offer: &Offer) -> Result<(), Error> {
@@ -192,9 +232,5 @@ pub(super) async fn url(
     node_id: &str,
     service_id: &str,
 ) -> Result<Option<String>, Error> {
-    let url = context
-        .state
-        .get(Table::ServiceUrl, node_id, service_id)
-        .await?;
-    Ok(url.map(|url| String::from_utf8_lossy(&url).into_owned()))
+    state::load_text(context, Table::ServiceUrl, node_id, service_id).await
 }

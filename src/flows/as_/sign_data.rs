@@ -3,7 +3,7 @@
 use super::respond::Unsigned;
 use super::response_created::refused;
 use crate::delivery::crypto_service::given_up_in_time;
-use crate::error::Error;
+use crate::error::{Error, settled};
 use crate::flows::call::Call;
 use crate::job::{Commit, Job};
 use crate::node::Context;
@@ -12,19 +12,20 @@ use crate::node::Context;
 /// ledger's refusal is, and the data request stays open.
 ///
 /// # Errors
-/// Temporary ones; those of the payload.
+/// Those that are not final.
 pub async fn handle(context: &Context, job: &Job) -> Result<Commit, Error> {
     let unsigned: Unsigned = job.payload()?;
     let answered = unsigned.answered.clone();
     let signed = unsigned.pack_and_sign(context).await;
-    match signed.map_err(|error| given_up_in_time(context, job, error)) {
-        Err(error) if !error.is_temporary() && !error.is_unreadable() => {
-            let mut commit = refused(&answered, &error);
+    let signed = signed.map_err(|error| given_up_in_time(context, job, error));
+    Ok(match settled(signed)? {
+        Ok(commit) => commit,
+        Err(refusal) => {
+            let mut commit = refused(&answered, &refusal);
             commit
                 .writes
                 .extend(answered.call.as_ref().map(Call::forget));
-            Ok(commit)
+            commit
         }
-        other => other,
-    }
+    })
 }

@@ -7,7 +7,7 @@ use super::contract_checked::refuse;
 use super::dcontract::{self, Contract};
 use super::told::Told;
 use crate::delivery::callback::{Persistence, Target, callback_job, error_job};
-use crate::error::{Error, codes};
+use crate::error::{Error, Refusal, codes, settled};
 use crate::flows::integrity::{Consent, check_consent, check_requester, require};
 use crate::flows::{Received, row};
 use crate::job::{Commit, Job, NewJob, Table, Write};
@@ -29,7 +29,7 @@ const URL_NAME: &str = "incoming_request_url";
 pub async fn handle(context: &Context, job: &Job) -> Result<Commit, Error> {
     let received: Received = job.payload()?;
     let node_id = received.receiver_node_id.as_str();
-    let Message::ConsentRequest(request) = parse(&received.message)? else {
+    let Message::ConsentRequest(request) = received.message()? else {
         return Ok(Commit::nothing());
     };
     let detail = query::request_detail(context.ledger.as_ref(), &request.request_id, None).await?;
@@ -41,12 +41,12 @@ pub async fn handle(context: &Context, job: &Job) -> Result<Commit, Error> {
     if detail.has_ended() {
         return Ok(commit);
     }
-    if let Err(error) = check_requester(&detail, &request.rp_id) {
-        commit.job(failure(node_id, &request, &error));
+    if let Err(refusal) = settled(check_requester(&detail, &request.rp_id))? {
+        commit.job(failure(node_id, &request, &refusal));
         return Ok(commit);
     }
     let record = row(node_id, &request.request_id);
-    let checked = check(node_id, &request, &detail);
+    let checked = settled(check(node_id, &request, &detail))?;
     if checked.is_ok() && Told::load(context, &record).await?.is_some() {
         return Ok(commit);
     }
@@ -54,8 +54,8 @@ pub async fn handle(context: &Context, job: &Job) -> Result<Commit, Error> {
         let message = received.message.clone().into_bytes();
         commit.write(Write::put(Table::ConsentRequest, &record, message));
     }
-    if let Err(error) = checked {
-        commit.job(failure(node_id, &request, &error));
+    if let Err(refusal) = checked {
+        commit.job(failure(node_id, &request, &refusal));
         return Ok(commit);
     }
     if !dcontract::applies(&context.config, &request) {
@@ -115,11 +115,6 @@ async fn is_new(context: &Context, record: &str) -> Result<bool, Error> {
     Ok(kept.is_none())
 }
 
-fn parse(message: &str) -> Result<Message, Error> {
-    serde_json::from_str(message)
-        .map_err(|error| Error::with_message(codes::MALFORMED_MESSAGE_FORMAT, error.to_string()))
-}
-
 fn check(node_id: &str, request: &ConsentRequest, detail: &RequestDetail) -> Result<(), Error> {
     let identity = request
         .namespace
@@ -135,7 +130,7 @@ fn check(node_id: &str, request: &ConsentRequest, detail: &RequestDetail) -> Res
     require(detail.idp_id_list.iter().any(|idp_id| idp_id == node_id))
 }
 
-pub(super) fn failure(node_id: &str, request: &ConsentRequest, error: &Error) -> NewJob {
+pub(super) fn failure(node_id: &str, request: &ConsentRequest, error: &Refusal) -> NewJob {
     let request_id = Some(request.request_id.as_str());
     error_job(ROLE, Some(node_id), ACTION, request_id, error)
 }

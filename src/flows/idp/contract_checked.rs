@@ -9,7 +9,8 @@ use super::response_created::{Answered, Content};
 use super::told::Told;
 use super::{ROLE, respond};
 use crate::delivery::callback::error_job;
-use crate::error::{Error, codes};
+use crate::delivery::transaction::transact;
+use crate::error::{Error, codes, settled};
 use crate::flows::{RequestUpdate, state, status_update};
 use crate::job::{Commit, Job, Table};
 use crate::ledger::query;
@@ -69,7 +70,7 @@ async fn tell(context: &Context, updates: &[RequestUpdate]) -> Result<Commit, Er
 /// The node's own error answer to a request whose contract it could not verify.
 ///
 /// # Errors
-/// Temporary ones.
+/// Those that are not final.
 pub(super) async fn refuse(
     context: &Context,
     node_id: &str,
@@ -85,20 +86,20 @@ pub(super) async fn refuse(
         reply: None,
         call: None,
     };
-    let params = respond::error_params(&answered);
-    let mut commit = match respond::transaction(context, &answered, params).await {
-        Err(error) if !error.is_temporary() => {
+    let create = respond::transaction(&answered, &respond::error_params(&answered));
+    let mut commit = match settled(transact(context, create).await)? {
+        Ok(commit) => commit,
+        Err(refusal) => {
             let mut commit = Commit::nothing();
             commit.job(error_job(
                 ROLE,
                 Some(node_id),
                 "idp.createContractErrorResponse",
                 Some(&request.request_id),
-                &error,
+                &refusal,
             ));
             commit
         }
-        other => other?,
     };
     let error = codes::REQUEST_INTEGRITY_CHECK_FAILED.into();
     commit.job(failure(node_id, request, &error));

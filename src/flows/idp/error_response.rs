@@ -1,11 +1,14 @@
 //! The client application cannot answer a request (spec/flows.md 3.4).
 
+use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::json;
 
 use super::ROLE;
 use super::respond::{answerable, error_params, transaction};
 use super::response_created::{Answered, Content};
+use crate::api::{self, Audience, Endpoint, NoPath, Outcome, Texts};
+use crate::delivery::transaction::transact_for_call;
 use crate::error::Error;
 use crate::flows::call::Call;
 use crate::flows::reply::Reply;
@@ -15,16 +18,31 @@ use crate::store::Accept;
 
 const OPERATION: &str = "idp_error_response";
 
-/// Body of `POST /idp/error_response`.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
+/// The table entry.
+pub fn endpoint() -> Endpoint {
+    Endpoint::post("/idp/error_response", Audience::Idp)
+        .ends()
+        .body::<ErrorAnswer>()
+        .run(run)
+}
+
+async fn run(call: api::Call<NoPath, Texts, ErrorAnswer>) -> Result<Outcome, Error> {
+    let accept = respond_with_error(&call.context, &call.node_id, &call.body).await?;
+    Ok(Outcome::started(accept))
+}
+
+/// Body of the call.
+#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
 pub struct ErrorAnswer {
     /// `reference_id` and `callback_url`.
     #[serde(flatten)]
     pub reply: Reply,
     /// Which request.
+    #[schemars(length(min = 1))]
     pub request_id: String,
     /// One of those NDID registered for IdPs.
     #[serde(deserialize_with = "error_code::deserialize")]
+    #[schemars(range(min = 1))]
     pub error_code: i64,
 }
 
@@ -56,7 +74,7 @@ pub async fn respond_with_error(
         reply: Some(answer.reply.clone()),
         call: Some(call.clone()),
     };
-    let params = error_params(&answered);
-    let commit = transaction(context, &answered, params).await?;
+    let create = transaction(&answered, &error_params(&answered));
+    let commit = transact_for_call(context, create).await?;
     Ok(call.once(accept(commit)))
 }

@@ -1,11 +1,45 @@
 //! What the user's accessor key is to sign (spec/flows.md 3.2).
 
+use schemars::JsonSchema;
+use serde::Deserialize;
+use serde_json::json;
+
 use super::received_request;
 use super::respond::active_accessor_key;
+use crate::api::{Audience, Call, Endpoint, NoPath, Outcome};
 use crate::crypto::accessor;
 use crate::error::{Error, codes};
 use crate::flows::open_request::open_request;
 use crate::node::Context;
+
+/// The table entry.
+pub fn endpoint() -> Endpoint {
+    Endpoint::get("/idp/request_message_padded_hash", Audience::Idp)
+        .query::<Query>()
+        .run(run)
+}
+
+#[derive(Deserialize, JsonSchema)]
+struct Query {
+    /// The acting node, on a proxy.
+    #[serde(rename = "node_id")]
+    #[schemars(length(min = 1))]
+    _node_id: Option<String>,
+    #[schemars(length(min = 1))]
+    request_id: String,
+    #[schemars(length(min = 1))]
+    accessor_id: String,
+}
+
+async fn run(call: Call<NoPath, Query>) -> Result<Outcome, Error> {
+    let Query {
+        request_id,
+        accessor_id,
+        ..
+    } = &call.query;
+    let hash = padded_hash(&call.context, &call.node_id, request_id, accessor_id).await?;
+    Ok(Outcome::Ok(json!({"request_message_padded_hash": hash})))
+}
 
 /// `request_message_padded_hash` of a request for an accessor.
 ///

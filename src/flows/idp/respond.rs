@@ -1,19 +1,21 @@
 //! The client application answers a request (spec/flows.md 3.3).
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Number, Value, json};
 
 use super::received_request;
 use super::response_created::{Answered, Content};
+use crate::api::{self, Audience, Endpoint, NoPath, Outcome, Texts};
 use crate::crypto::{accessor, hash};
-use crate::delivery::transaction::{Continuation, Transact, transact};
+use crate::delivery::transaction::{Continuation, Transact, transact_for_call};
 use crate::error::{Error, codes};
 use crate::flows::call::Call;
 use crate::flows::levels;
 use crate::flows::open_request::open_request;
 use crate::flows::reply::Reply;
 use crate::flows::{accept, request_key};
-use crate::job::{Commit, Kind, codec};
+use crate::job::{Kind, codec};
 use crate::ledger::query;
 use crate::ledger::types::RequestDetail;
 use crate::mq::message::ConsentRequest;
@@ -22,8 +24,21 @@ use crate::store::Accept;
 
 const OPERATION: &str = "idp_response";
 
+/// The table entry.
+pub fn endpoint() -> Endpoint {
+    Endpoint::post("/idp/response", Audience::Idp)
+        .ends()
+        .body::<Answer>()
+        .run(run)
+}
+
+async fn run(call: api::Call<NoPath, Texts, Answer>) -> Result<Outcome, Error> {
+    let accept = respond(&call.context, &call.node_id, &call.body).await?;
+    Ok(Outcome::started(accept))
+}
+
 /// What the user decided.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Decision {
     /// Consent.
@@ -33,12 +48,13 @@ pub enum Decision {
 }
 
 /// Body of `POST /idp/response`.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
 pub struct Answer {
     /// `reference_id` and `callback_url`.
     #[serde(flatten)]
     pub reply: Reply,
     /// Which request.
+    #[schemars(length(min = 1))]
     pub request_id: String,
     /// Of the identity.
     pub ial: Number,
@@ -46,11 +62,12 @@ pub struct Answer {
     pub aal: Number,
     /// What the user decided.
     pub status: Decision,
-    /// Made with the accessor's key; any text in mode 1.
-    pub signature: String,
     /// Needed in modes 2 and 3.
     #[serde(default)]
     pub accessor_id: Option<String>,
+    /// Made with the accessor's key; any text in mode 1.
+    #[schemars(length(min = 1))]
+    pub signature: String,
 }
 
 /// Checks an answer and puts it on its way to the ledger. `node_id`: this node,
@@ -91,7 +108,7 @@ pub async fn respond(context: &Context, node_id: &str, answer: &Answer) -> Resul
         reply: Some(answer.reply.clone()),
         call: Some(call.clone()),
     };
-    let commit = transaction(context, &answered, params).await?;
+    let commit = transact_for_call(context, transaction(&answered, &params)).await?;
     Ok(call.once(accept(commit)))
 }
 
@@ -212,19 +229,11 @@ pub(super) fn error_params(answered: &Answered) -> Value {
 }
 
 /// CreateIdpResponse, and `idp.response_created` once it has settled.
-///
-/// # Errors
-/// Those of signing.
-pub(super) async fn transaction(
-    context: &Context,
-    answered: &Answered,
-    params: Value,
-) -> Result<Commit, Error> {
+pub(super) fn transaction(answered: &Answered, params: &Value) -> Transact {
     let then = Continuation {
         kind: Kind::IdpResponseCreated,
         key: request_key(&answered.request_id),
         context: codec::encode(answered),
     };
-    let create = Transact::new(&answered.node_id, "CreateIdpResponse", &params, Some(then));
-    transact(context, create.resend_when_disabled()).await
+    Transact::new(&answered.node_id, "CreateIdpResponse", params, Some(then)).resend_when_disabled()
 }

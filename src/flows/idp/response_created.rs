@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::ROLE;
 use crate::delivery::callback::error_job;
 use crate::delivery::transaction::{Fate, Settled};
-use crate::error::Error;
+use crate::error::{Error, Refusal, settled};
 use crate::flows::call::Call;
 use crate::flows::reply::{Reply, refusal};
 use crate::job::{Commit, Job, Table, codec};
@@ -53,7 +53,7 @@ pub enum Content {
 /// `error` callback of its own.
 ///
 /// # Errors
-/// Temporary ones; those of the payload.
+/// Those that are not final.
 pub async fn handle(context: &Context, job: &Job) -> Result<Commit, Error> {
     let settled: Settled = job.payload()?;
     let answered: Answered = codec::decode(&settled.context)?;
@@ -75,13 +75,13 @@ pub async fn handle(context: &Context, job: &Job) -> Result<Commit, Error> {
 }
 
 async fn tell(context: &Context, answered: &Answered, height: u64) -> Result<Commit, Error> {
-    let mut commit = match message(context, answered, height).await {
-        Err(error) if !error.is_temporary() => {
+    let mut commit = match settled(message(context, answered, height).await)? {
+        Ok(messages) => messages,
+        Err(refusal) => {
             let mut commit = Commit::nothing();
-            commit.job(error_callback(answered, &error));
+            commit.job(error_callback(answered, &refusal));
             commit
         }
-        other => other?,
     };
     if let Some(reply) = &answered.reply {
         commit.job(reply.about_request(&answered.node_id, RESULT, &answered.request_id, None));
@@ -107,7 +107,7 @@ async fn message(context: &Context, answered: &Answered, height: u64) -> Result<
     outbound::send(context, &answered.node_id, &[receiver], &response).await
 }
 
-fn refused(answered: &Answered, error: &Error) -> Commit {
+fn refused(answered: &Answered, error: &Refusal) -> Commit {
     let mut commit = Commit::nothing();
     commit.job(match &answered.reply {
         Some(reply) => {
@@ -119,7 +119,7 @@ fn refused(answered: &Answered, error: &Error) -> Commit {
     commit
 }
 
-fn error_callback(answered: &Answered, error: &Error) -> crate::job::NewJob {
+fn error_callback(answered: &Answered, error: &Refusal) -> crate::job::NewJob {
     let action = match answered.reply {
         Some(_) => ACTION_OF_ANSWER,
         None => ACTION_OF_CONTRACT,

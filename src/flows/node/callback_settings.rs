@@ -2,11 +2,121 @@
 //! 1.4, 3.7). Table `CallbackUrl`: row = role, column = name, value = the URL
 //! as text. On a proxy one set serves all nodes behind it.
 
-use serde_json::{Map, Value};
+use std::collections::HashMap;
 
+use schemars::JsonSchema;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value, json};
+
+use super::crypto_service;
+use crate::api::{self, Audience, Call, Endpoint, NoPath, Outcome, Texts};
 use crate::error::Error;
+use crate::flows::state;
 use crate::job::{Table, Write};
 use crate::node::Context;
+
+/// The table entries: a look-up and a setting for each role and for the node.
+pub fn endpoints() -> Vec<Endpoint> {
+    [
+        pair::<RpUrls>(),
+        pair::<IdpUrls>(),
+        pair::<AsUrls>(),
+        pair::<ProxyUrls>(),
+        pair::<NodeUrls>(),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
+}
+
+/// The URLs of a role, as the body that sets them.
+trait Urls: Serialize + DeserializeOwned + JsonSchema + Send + 'static {
+    /// The row they are kept in.
+    const ROLE: &str;
+    /// Where they are set and shown.
+    const PATH: &str;
+    /// Who sets them.
+    const AUDIENCE: Audience;
+}
+
+macro_rules! urls {
+    ($name:ident, $role:literal, $path:literal, $audience:ident, { $($url:ident),* }, $($attribute:meta)*) => {
+        #[derive(Serialize, Deserialize, JsonSchema)]
+        $(#[$attribute])*
+        struct $name {
+            $(
+                #[serde(default, skip_serializing_if = "Option::is_none")]
+                #[schemars(schema_with = "api::url")]
+                $url: Option<String>,
+            )*
+        }
+
+        impl Urls for $name {
+            const ROLE: &str = $role;
+            const PATH: &str = $path;
+            const AUDIENCE: Audience = Audience::$audience;
+        }
+    };
+}
+
+urls!(RpUrls, "rp", "/rp/callback", Rp, { error_url },);
+urls!(ProxyUrls, "proxy", "/proxy/callback", Proxy, { error_url },);
+urls!(IdpUrls, "idp", "/idp/callback", Idp, {
+    incoming_request_url,
+    incoming_request_status_update_url,
+    identity_modification_notification_url,
+    error_url
+},);
+urls!(AsUrls, "as", "/as/callback", As, {
+    incoming_request_status_update_url,
+    error_url
+},);
+urls!(NodeUrls, "node", "/node/callback", Everybody, {
+    sign_url,
+    master_sign_url,
+    decrypt_url,
+    message_queue_send_success_url
+}, schemars(transform = at_least_one));
+
+/// One URL is enough and needed.
+fn at_least_one(schema: &mut schemars::Schema) {
+    let members = schema.get("properties").and_then(Value::as_object);
+    let names = members.into_iter().flat_map(Map::keys);
+    let branches: Vec<Value> = names.map(|name| json!({"required": [name]})).collect();
+    schema.insert("anyOf".into(), branches.into());
+}
+
+fn pair<U: Urls>() -> [Endpoint; 2] {
+    [
+        Endpoint::get(U::PATH, U::AUDIENCE)
+            .without_acting_node()
+            .run(show::<U>),
+        Endpoint::post(U::PATH, U::AUDIENCE)
+            .without_acting_node()
+            .body::<U>()
+            .run(set::<U>),
+    ]
+}
+
+async fn show<U: Urls>(call: Call) -> Result<Outcome, Error> {
+    let urls = callback_urls(&call.context, U::ROLE).await?;
+    let is_set = !urls.is_empty();
+    Ok(Outcome::found(is_set.then_some(Value::Object(urls))))
+}
+
+async fn set<U: Urls>(call: Call<NoPath, Texts, U>) -> Result<Outcome, Error> {
+    let urls = match json!(call.body) {
+        Value::Object(urls) => urls,
+        _ => Map::new(),
+    };
+    // Only the node's own have URLs that are tried first.
+    let (tested, failure) = crypto_service::test_urls(&call.context, &urls).await;
+    Ok(match failure {
+        Some(error) => Outcome::StoredBefore(set_callback_urls(U::ROLE, &tested), error),
+        None => Outcome::Stored(set_callback_urls(U::ROLE, &urls)),
+    })
+}
 
 /// The names of a role (`rp`, `idp`, `as`, `proxy` or `node`), in the order in
 /// which they are shown.
@@ -35,11 +145,16 @@ fn names(role: &str) -> &'static [&'static str] {
 /// # Errors
 /// Those of the store.
 pub async fn callback_urls(context: &Context, role: &str) -> Result<Map<String, Value>, Error> {
-    let stored = context.state.columns(Table::CallbackUrl, role).await?;
+    let mut stored: HashMap<_, _> = context
+        .state
+        .columns(Table::CallbackUrl, role)
+        .await?
+        .into_iter()
+        .collect();
     let mut urls = Map::new();
     for name in names(role) {
-        if let Some((_, url)) = stored.iter().find(|(column, _)| column == name) {
-            let url = String::from_utf8_lossy(url).into_owned();
+        if let Some(url) = stored.remove(*name) {
+            let url = state::text(Table::CallbackUrl, role, name, url)?;
             urls.insert((*name).to_owned(), url.into());
         }
     }

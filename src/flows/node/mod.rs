@@ -2,6 +2,7 @@
 //! client applications set.
 
 mod callback_settings;
+mod crypto_service;
 pub mod mq_registration;
 
-pub use callback_settings::{callback_urls, set_callback_urls};
+pub use callback_settings::{callback_urls, endpoints, set_callback_urls};

@@ -12,6 +12,7 @@ use serde_json::json;
 use crate::delivery::backoff;
 use crate::delivery::transaction::{Continuation, Fate, Settled, Transact};
 use crate::error::Error;
+use crate::flows::state;
 use crate::job::{Commit, Guard, Job, Kind, Millis, NewJob, Table, Write, codec};
 use crate::ledger::query;
 use crate::node::{Context, Role};
@@ -99,7 +100,10 @@ pub async fn register(context: &Context, now: Millis) -> Result<Option<Accept>, 
         return Ok(None);
     }
     let record = context.state.get(Table::Progress, KEY, "").await?;
-    let begun: Option<Begun> = record.as_deref().map(codec::decode).transpose()?;
+    let begun: Option<Begun> = record
+        .as_deref()
+        .map(|bytes| state::decode(Table::Progress, KEY, bytes))
+        .transpose()?;
     let registration = Registration::configured(context);
     if let Some(begun) = begun.filter(|begun| begun.is_of(&registration, now)) {
         // Accepted already: the source says so.

@@ -90,13 +90,9 @@ pub async fn handle(context: &Context, job: &Job) -> Result<Commit, Error> {
 }
 
 fn parse(received: &Received) -> Result<AsResponse, Error> {
-    match serde_json::from_str(&received.message) {
-        Ok(Message::AsResponse(message)) => Ok(message),
-        Ok(_) => Err(codes::INVALID_MESSAGE_TYPE.into()),
-        Err(error) => Err(Error::with_message(
-            codes::MALFORMED_MESSAGE_FORMAT,
-            error.to_string(),
-        )),
+    match received.message()? {
+        Message::AsResponse(message) => Ok(message),
+        _ => Err(codes::INVALID_MESSAGE_TYPE.into()),
     }
 }
 

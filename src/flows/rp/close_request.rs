@@ -1,13 +1,15 @@
 //! `POST /rp/request_close` and what follows when a CloseRequest has settled
 //! (spec/flows.md 2.8).
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::report::OperationResult;
 use super::stored::{RequestRef, Stored, load_validity};
+use crate::api::{self, Audience, Endpoint, NoPath, Outcome, Texts};
 use crate::delivery::transaction::{Continuation, Fate, Settled, Transact, transact};
-use crate::error::Error;
+use crate::error::{Error, Refusal, settled};
 use crate::flows::call::Call;
 use crate::flows::reply::Reply;
 use crate::flows::request_key;
@@ -18,14 +20,29 @@ use crate::store::Accept;
 
 const OPERATION: &str = "request_close";
 
+/// The table entry.
+pub fn endpoint() -> Endpoint {
+    Endpoint::post("/rp/request_close", Audience::Rp)
+        .ends()
+        .body::<CloseRequest>()
+        .run(run)
+}
+
+async fn run(call: api::Call<NoPath, Texts, CloseRequest>) -> Result<Outcome, Error> {
+    Ok(Outcome::started(close_request(&call.node_id, call.body)))
+}
+
 /// Body of the call.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct CloseRequest {
     /// The client's name for this call.
+    #[schemars(length(min = 1))]
     pub reference_id: String,
     /// Where the result goes.
+    #[schemars(schema_with = "api::url")]
     pub callback_url: String,
     /// Which request.
+    #[schemars(length(min = 1))]
     pub request_id: String,
 }
 
@@ -95,12 +112,11 @@ pub async fn handle(context: &Context, job: &Job) -> Result<Commit, Error> {
     let Close { of, call, once } = job.payload()?;
     let validity = load_validity(context, &of).await?;
     let transaction = transaction(&of, &validity, Some((call.clone(), once.clone())));
-    let mut commit = match transact(context, transaction).await {
+    let mut commit = match settled(transact(context, transaction).await)? {
         Ok(commit) => commit,
-        Err(error) if error.is_temporary() => return Err(error),
-        Err(error) => {
-            let mut commit = Commit::failed(error.to_string());
-            commit.job(result(&of, &call, Some(error.to_json())));
+        Err(refusal) => {
+            let mut commit = Commit::failed(refusal.to_string());
+            commit.job(result(&of, &call, Some(&refusal)));
             commit.write(once.forget());
             return Ok(commit);
         }
@@ -131,7 +147,7 @@ pub async fn handle_closed(context: &Context, job: &Job) -> Result<Commit, Error
                 stored.progress.closing = false;
                 commit.write(stored.save_progress());
             }
-            Some(json!({"code": code, "message": message}))
+            Some(Refusal::of_ledger(code, message))
         }
     };
     if let Some((call, once)) = call {
@@ -139,12 +155,12 @@ pub async fn handle_closed(context: &Context, job: &Job) -> Result<Commit, Error
             None => once.keep(context, Table::RequestData).await?,
             Some(_) => once.forget(),
         });
-        commit.job(result(&of, &call, error));
+        commit.job(result(&of, &call, error.as_ref()));
     }
     Ok(commit)
 }
 
-fn result(of: &RequestRef, call: &CloseRequest, error: Option<serde_json::Value>) -> NewJob {
+fn result(of: &RequestRef, call: &CloseRequest, error: Option<&Refusal>) -> NewJob {
     OperationResult {
         kind: "close_request_result",
         node_id: &of.node_id,

@@ -1,6 +1,7 @@
 //! `POST /rp/requests/:namespace/:identifier` (spec/flows.md 2.1,
 //! spec/http-api.md 3.1).
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Number, Value, json};
 
@@ -9,9 +10,10 @@ use super::idps::{self, Qualified};
 use super::request_created;
 use super::services::{self, Providers};
 use super::stored::{Creation, Request, RequestRef, Service};
+use crate::api::{self, Audience, Call, Endpoint, Outcome, Texts};
 use crate::crypto::hash;
-use crate::delivery::transaction::{Continuation, Transact, transact};
-use crate::error::{Error, codes};
+use crate::delivery::transaction::{Continuation, Transact, transact_for_call};
+use crate::error::{Error, Refusal, codes, settled};
 use crate::flows::{identifier, request_key, row, state};
 use crate::job::{Commit, Guard, Kind, Millis, Table, codec};
 use crate::ledger::{Ledger, query};
@@ -24,13 +26,48 @@ use crate::store::Accept;
 /// Room left for the id of an accessor when a message is measured before it is known.
 const ACCESSOR_ID_LENGTH: usize = 128;
 
+/// The table entry.
+pub fn endpoint() -> Endpoint {
+    Endpoint::post("/rp/requests/:namespace/:identifier", Audience::Rp)
+        .begins()
+        .path::<Identity>()
+        .body::<CreateRequest>()
+        .run(run)
+}
+
+/// Whom a request is about.
+#[derive(Deserialize)]
+struct Identity {
+    namespace: String,
+    identifier: String,
+}
+
+async fn run(call: Call<Identity, Texts, CreateRequest>) -> Result<Outcome, Error> {
+    let input = CreateRequest {
+        namespace: call.path.namespace,
+        identifier: call.path.identifier,
+        ..call.body
+    };
+    let (accept, answer) = create_request(&call.context, &call.node_id, input).await?;
+    Ok(Outcome::Accepted {
+        accept,
+        body: Some(json!({
+            "request_id": answer.request_id,
+            "initial_salt": answer.initial_salt,
+        })),
+        refused: Some(codes::DUPLICATE_REFERENCE_ID),
+    })
+}
+
 /// A service that data is wanted of.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
 pub struct RequestedData {
     /// Which service.
+    #[schemars(length(min = 1))]
     pub service_id: String,
     /// Who may answer; empty: everyone who qualifies.
     #[serde(default)]
+    #[schemars(inner(length(min = 1)))]
     pub as_id_list: Vec<String>,
     /// How many answers are wanted; 0: any number.
     #[serde(deserialize_with = "whole_number")]
@@ -40,7 +77,8 @@ pub struct RequestedData {
 }
 
 /// Path and body of the call; the body has passed its JSON schema.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
+#[schemars(transform = by_mode)]
 pub struct CreateRequest {
     /// From the path.
     #[serde(skip)]
@@ -49,17 +87,21 @@ pub struct CreateRequest {
     #[serde(skip)]
     pub identifier: String,
     /// The client's name for the request.
+    #[schemars(length(min = 1))]
     pub reference_id: String,
     /// Where the client hears of it.
+    #[schemars(schema_with = "api::url")]
     pub callback_url: String,
     /// 1, 2 or 3.
     #[serde(deserialize_with = "whole_number")]
     pub mode: u64,
     /// Who may answer; empty: everyone who qualifies (modes 2 and 3).
     #[serde(default)]
+    #[schemars(inner(length(min = 1)), extend("uniqueItems" = true))]
     pub idp_id_list: Vec<String>,
     /// Services that data is wanted of.
     #[serde(default)]
+    #[schemars(extend("uniqueItems" = true))]
     pub data_request_list: Vec<RequestedData>,
     /// Text for the user; may be a data URL.
     pub request_message: String,
@@ -69,9 +111,11 @@ pub struct CreateRequest {
     pub min_aal: Number,
     /// How many IdPs must answer.
     #[serde(deserialize_with = "whole_number")]
+    #[schemars(range(min = 1))]
     pub min_idp: u64,
     /// Seconds.
     #[serde(deserialize_with = "whole_number")]
+    #[schemars(range(min = 1))]
     pub request_timeout: u64,
     /// Modes 2 and 3; of any type and without meaning in mode 1 (spec/http-api.md Q20).
     #[serde(default)]
@@ -79,6 +123,7 @@ pub struct CreateRequest {
     /// At least 44 characters; generated when absent or empty.
     pub initial_salt: Option<String>,
     /// Registered with NDID.
+    #[schemars(length(min = 1))]
     pub request_type: Option<String>,
 }
 
@@ -103,6 +148,27 @@ impl CreateRequest {
     pub(super) fn is_bypassed(&self) -> bool {
         self.mode != 1 && self.bypass_identity_check == Value::Bool(true)
     }
+}
+
+/// A request of mode 1 has another shape than one of modes 2 and 3.
+fn by_mode(schema: &mut schemars::Schema) {
+    let of_modes = |modes: &[u8]| {
+        let mut branch = schema.clone().to_value();
+        branch["properties"]["mode"] = json!({"type": "number", "enum": modes});
+        let bypass = "bypass_identity_check";
+        if modes == [1] {
+            if let Some(members) = branch["properties"].as_object_mut() {
+                members.remove(bypass);
+            }
+        } else {
+            branch["properties"][bypass] = json!({"type": "boolean"});
+            if let Some(required) = branch["required"].as_array_mut() {
+                required.push(bypass.into());
+            }
+        }
+        branch
+    };
+    *schema = schemars::json_schema!({"anyOf": [of_modes(&[1]), of_modes(&[2, 3])]});
 }
 
 /// JSON has one kind of number: `1.0` is as whole as `1`.
@@ -155,11 +221,10 @@ pub async fn create_request(
         request_id: request.request_id.clone(),
         initial_salt: request.initial_salt.clone(),
     };
-    let accept = match check_sizes(context, node_id, &request, providers) {
+    // When the ledger is away nothing is known of the sizes yet.
+    let accept = match settled(check_sizes(context, node_id, &request, providers))? {
         Ok(()) => accept(context, node_id, &request).await?,
-        // The ledger is away: nothing is known of the sizes yet.
-        Err(error) if error.is_temporary() => return Err(error),
-        Err(error) => accept_failure(node_id, &request, &error),
+        Err(refusal) => accept_failure(node_id, &request, &refusal),
     };
     Ok((accept, answer))
 }
@@ -336,7 +401,7 @@ async fn accept(context: &Context, node_id: &str, request: &Request) -> Result<A
     };
     let params = transaction_params(request);
     let transaction = Transact::new(node_id, "CreateRequest", &params, Some(then));
-    let Commit { writes, jobs, .. } = transact(context, transaction).await?;
+    let Commit { writes, jobs, .. } = transact_for_call(context, transaction).await?;
     let mut accept = Accept {
         guards: vec![reference_is_free(&reference)],
         writes: vec![
@@ -351,12 +416,12 @@ async fn accept(context: &Context, node_id: &str, request: &Request) -> Result<A
 }
 
 /// Only the callback that tells the failure; the reference id stays free.
-fn accept_failure(node_id: &str, request: &Request, error: &Error) -> Accept {
+fn accept_failure(node_id: &str, request: &Request, error: &Refusal) -> Accept {
     let of = RequestRef {
         node_id: node_id.to_owned(),
         request_id: request.request_id.clone(),
     };
-    let failed = request_created::result(&of, request, None, Some(error.to_json()));
+    let failed = request_created::result(&of, request, None, Some(error));
     Accept {
         guards: vec![reference_is_free(&row(node_id, &request.reference_id))],
         jobs: vec![failed],

@@ -4,7 +4,7 @@
 use super::as_response::{AsData, DataRef};
 use crate::delivery::callback::error_job;
 use crate::delivery::transaction::{Fate, Settled};
-use crate::error::{Error, codes};
+use crate::error::{Error, Refusal, codes};
 use crate::flows::state;
 use crate::job::{Commit, Job, Table, Write, codec};
 use crate::node::Context;
@@ -58,9 +58,9 @@ pub(super) fn received_column(column: &str) -> String {
     format!("received:{column}")
 }
 
-fn refusal(code: u32, message: String) -> Error {
+fn refusal(code: u32, message: String) -> Refusal {
     let known = codes::ALL.iter().find(|known| known.number == code);
-    Error::with_message(
+    Refusal::with_message(
         known.copied().unwrap_or(codes::TENDERMINT_TRANSACT_ERROR),
         message,
     )

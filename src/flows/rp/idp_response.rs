@@ -5,7 +5,7 @@ use super::data_request;
 use super::report::{self, PROCESS_MESSAGE};
 use super::stored::{PrivateData, RequestRef, Stored, load_validity, save_verdict};
 use super::validity;
-use crate::error::{Error, codes};
+use crate::error::{Error, codes, settled};
 use crate::flows::Received;
 use crate::flows::request_status::Validity;
 use crate::flows::status;
@@ -95,13 +95,9 @@ pub async fn handle(context: &Context, job: &Job) -> Result<Commit, Error> {
 }
 
 fn parse(received: &Received) -> Result<IdpResponse, Error> {
-    match serde_json::from_str(&received.message) {
-        Ok(Message::IdpResponse(message)) => Ok(message),
-        Ok(_) => Err(codes::INVALID_MESSAGE_TYPE.into()),
-        Err(error) => Err(Error::with_message(
-            codes::MALFORMED_MESSAGE_FORMAT,
-            error.to_string(),
-        )),
+    match received.message()? {
+        Message::IdpResponse(message) => Ok(message),
+        _ => Err(codes::INVALID_MESSAGE_TYPE.into()),
     }
 }
 
@@ -160,12 +156,11 @@ fn or_report(
     stored: &Stored,
     commit: &mut Commit,
 ) -> Result<Option<Commit>, Error> {
-    match result {
-        Ok(done) => Ok(Some(done)),
-        Err(error) if error.is_temporary() => Err(error),
-        Err(error) => {
-            commit.job(report::error(stored, PROCESS_MESSAGE, &error));
-            Ok(None)
+    Ok(match settled(result)? {
+        Ok(done) => Some(done),
+        Err(refusal) => {
+            commit.job(report::error(stored, PROCESS_MESSAGE, &refusal));
+            None
         }
-    }
+    })
 }

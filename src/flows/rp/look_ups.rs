@@ -1,11 +1,64 @@
 //! What a client can ask about its requests (spec/http-api.md 3.1).
 
+use serde::Deserialize;
+use serde_json::json;
+
 use super::as_response::AsData;
+use crate::api::{Audience, Call, Endpoint, Outcome};
 use crate::error::Error;
 use crate::flows::{row, state};
 use crate::job::{Table, Write};
 use crate::ledger::query;
 use crate::node::Context;
+
+/// The table entries: the id of a request, its data, and the removals of all
+/// data and of that of a request.
+pub fn endpoints() -> [Endpoint; 4] {
+    [
+        Endpoint::get("/rp/request_references/:reference_id", Audience::Rp)
+            .path::<Referenced>()
+            .run(run_reference),
+        Endpoint::get("/rp/request_data/:request_id", Audience::Rp)
+            .path::<OfRequest>()
+            .run(run_data),
+        Endpoint::post("/rp/request_data_removal", Audience::Rp).run(run_remove_all),
+        Endpoint::post("/rp/request_data_removal/:request_id", Audience::Rp)
+            .path::<OfRequest>()
+            .run(run_remove),
+    ]
+}
+
+#[derive(Deserialize)]
+struct Referenced {
+    reference_id: String,
+}
+
+#[derive(Deserialize)]
+struct OfRequest {
+    request_id: String,
+}
+
+async fn run_reference(call: Call<Referenced>) -> Result<Outcome, Error> {
+    let reference_id = &call.path.reference_id;
+    let id = request_reference(&call.context, &call.node_id, reference_id).await?;
+    Ok(Outcome::found(id.map(|id| json!({"request_id": id}))))
+}
+
+async fn run_data(call: Call<OfRequest>) -> Result<Outcome, Error> {
+    let data = request_data(&call.context, &call.node_id, &call.path.request_id).await?;
+    Ok(Outcome::found(data.map(|data| json!(data))))
+}
+
+async fn run_remove_all(call: Call) -> Result<Outcome, Error> {
+    let removal = request_data_removal(&call.context, &call.node_id, None).await?;
+    Ok(Outcome::Stored(removal))
+}
+
+async fn run_remove(call: Call<OfRequest>) -> Result<Outcome, Error> {
+    let request_id = Some(call.path.request_id.as_str());
+    let removal = request_data_removal(&call.context, &call.node_id, request_id).await?;
+    Ok(Outcome::Stored(removal))
+}
 
 /// Id of the request that a reference id stands for while it lives.
 ///

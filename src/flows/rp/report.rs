@@ -1,10 +1,10 @@
 //! What an RP's client hears of its request.
 
-use serde_json::{Map, Value};
+use serde_json::Map;
 
 use super::stored::Stored;
 use crate::delivery::callback::{Persistence, Target, callback_job, error_job};
-use crate::error::Error;
+use crate::error::Refusal;
 use crate::flows::request_status::{self, Validity};
 use crate::job::NewJob;
 use crate::ledger::types::RequestDetail;
@@ -51,8 +51,8 @@ pub(super) struct OperationResult<'a> {
     pub callback_url: &'a str,
     /// `<chain>:<height>` of a created request.
     pub creation_block_height: Option<String>,
-    /// Why it failed, as `error` shows it.
-    pub error: Option<Value>,
+    /// Why it failed.
+    pub error: Option<&'a Refusal>,
 }
 
 impl OperationResult<'_> {
@@ -68,20 +68,20 @@ impl OperationResult<'_> {
             body.insert("creation_block_height".into(), height.into());
         }
         if let Some(error) = self.error {
-            body.insert("error".into(), error);
+            body.insert("error".into(), error.to_json());
         }
         to_client(self.callback_url, self.request_id, body)
     }
 }
 
-fn to_client(url: &str, request_id: &str, body: Map<String, Value>) -> NewJob {
+fn to_client(url: &str, request_id: &str, body: Map<String, serde_json::Value>) -> NewJob {
     let target = Target::Url(url.to_owned());
     callback_job(target, request_id, body, Persistence::Timed, None)
 }
 
 /// The `error` callback for something that went wrong with a request without
 /// undoing what was done before.
-pub(super) fn error(stored: &Stored, action: &str, error: &Error) -> NewJob {
+pub(super) fn error(stored: &Stored, action: &str, error: &Refusal) -> NewJob {
     let of = &stored.of;
     error_job("rp", Some(&of.node_id), action, Some(&of.request_id), error)
 }

@@ -2,12 +2,10 @@
 
 use std::time::Duration;
 
-use serde_json::{Value, json};
-
 use super::report::{self, OperationResult, PROCESS_MESSAGE};
 use super::stored::{ConsentGroup, Creation, Request, RequestRef, Stored};
 use crate::delivery::transaction::{Fate, Settled};
-use crate::error::Error;
+use crate::error::{Error, Refusal, settled};
 use crate::flows::request_key;
 use crate::job::{Commit, Job, Kind, Millis, NewJob, codec};
 use crate::mq::message::{ConsentRequest, Message, RequestedService};
@@ -42,13 +40,13 @@ async fn created(context: &Context, mut stored: Stored, height: u64) -> Result<C
     for group in &stored.request.consent_groups {
         let message = consent_request(&stored.of.node_id, &stored.request, group, &creation);
         let node_id = &stored.of.node_id;
-        match outbound::send(context, node_id, &group.receivers, &message).await {
+        let sent = outbound::send(context, node_id, &group.receivers, &message).await;
+        match settled(sent)? {
             Ok(messages) => {
                 commit.merge(messages);
             }
-            Err(error) if error.is_temporary() => return Err(error),
-            Err(error) => {
-                commit.job(report::error(&stored, PROCESS_MESSAGE, &error));
+            Err(refusal) => {
+                commit.job(report::error(&stored, PROCESS_MESSAGE, &refusal));
             }
         }
     }
@@ -70,9 +68,9 @@ fn timer(stored: &Stored, creation: &Creation) -> NewJob {
 }
 
 fn refused(stored: &Stored, code: u32, message: &str) -> Commit {
-    let error = json!({"code": code, "message": message});
+    let refusal = Refusal::of_ledger(code, message);
     let mut commit = stored.clean_up();
-    commit.job(result(&stored.of, &stored.request, None, Some(error)));
+    commit.job(result(&stored.of, &stored.request, None, Some(&refusal)));
     commit
 }
 
@@ -81,7 +79,7 @@ pub(super) fn result(
     of: &RequestRef,
     request: &Request,
     creation_block_height: Option<String>,
-    error: Option<Value>,
+    error: Option<&Refusal>,
 ) -> NewJob {
     OperationResult {
         kind: "create_request_result",

@@ -3,7 +3,7 @@
 use super::auto_close::{self, Cause};
 use super::report;
 use super::stored::{RequestRef, Stored, load_validity};
-use crate::error::{Error, codes};
+use crate::error::{Error, codes, settled};
 use crate::flows::{RequestUpdate, call};
 use crate::job::{Commit, Job, Table};
 use crate::ledger::query;
@@ -25,7 +25,12 @@ pub async fn handle(context: &Context, job: &Job) -> Result<Commit, Error> {
     let height = update.height;
     let detail = query::request_detail(ledger, &stored.of.request_id, Some(height)).await?;
     let Some(detail) = detail else {
-        return gone(context, &stored).await;
+        // Only a ledger that was replaced forgets, and then every request is
+        // looked at: that decides.
+        return match update.is_new_history {
+            true => gone(context, &stored).await,
+            false => Ok(Commit::failed("the ledger does not know the request")),
+        };
     };
     if update.is_new_history {
         // Heights come again, and the answers that were counted may be gone.
@@ -43,13 +48,13 @@ pub async fn handle(context: &Context, job: &Job) -> Result<Commit, Error> {
         commit.merge(clean_up(context, &stored).await?);
         return Ok(commit);
     }
-    match auto_close::close(context, &mut stored, &detail, &validity, Cause::Block).await {
+    let closed = auto_close::close(context, &mut stored, &detail, &validity, Cause::Block).await;
+    match settled(closed)? {
         Ok(close) => {
             commit.merge(close);
         }
-        Err(error) if error.is_temporary() => return Err(error),
-        Err(error) => {
-            commit.job(report::error(&stored, "handleTendermintNewBlock", &error));
+        Err(refusal) => {
+            commit.job(report::error(&stored, "handleTendermintNewBlock", &refusal));
         }
     }
     commit.write(stored.save_progress());
@@ -63,7 +68,7 @@ async fn gone(context: &Context, stored: &Stored) -> Result<Commit, Error> {
     if stored.progress.creation.is_none() {
         return Ok(Commit::nothing());
     }
-    let error = Error::from(codes::REQUEST_NOT_FOUND);
+    let error = codes::REQUEST_NOT_FOUND.into();
     let mut commit = Commit::failed("the ledger no longer knows the request");
     commit.job(report::error(stored, "handleTendermintNewBlock", &error));
     commit.merge(clean_up(context, stored).await?);

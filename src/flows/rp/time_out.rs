@@ -1,14 +1,19 @@
 //! The end of a request's time (spec/flows.md 2.9).
 
+use std::time::Duration;
+
 use serde_json::json;
 
 use super::stored::{RequestRef, Stored, load_validity};
 use crate::delivery::transaction::{Continuation, Fate, Settled, Transact, transact};
 use crate::error::Error;
 use crate::flows::request_key;
-use crate::job::{Commit, Job, Kind, codec};
+use crate::job::{Commit, Job, Kind, Millis, NewJob, codec};
 use crate::ledger::query;
 use crate::node::Context;
+
+/// When a time-out that came to nothing fires again.
+const AGAIN: Duration = Duration::from_secs(60);
 
 /// Handler of `rp.time_out`: the timer fired. The client hears of it from the
 /// block.
@@ -20,8 +25,9 @@ pub async fn handle(context: &Context, job: &Job) -> Result<Commit, Error> {
     let of = &stored.of;
     let ledger = context.ledger.as_ref();
     let detail = query::request_detail(ledger, &of.request_id, None).await?;
+    // As long as the node remembers the request, its time will be up.
     let Some(detail) = detail else {
-        return Ok(Commit::failed("the ledger does not know the request"));
+        return Ok(later(stored, "the ledger does not know the request"));
     };
     if detail.has_ended() {
         return Ok(Commit::nothing());
@@ -55,7 +61,25 @@ pub async fn handle_timed_out(context: &Context, job: &Job) -> Result<Commit, Er
     if detail.is_some_and(|detail| detail.has_ended()) {
         return Ok(Commit::nothing());
     }
-    Ok(Commit::failed(format!(
-        "TimeOutRequest was refused: {message} ({code})"
-    )))
+    let reason = format!("TimeOutRequest was refused: {message} ({code})");
+    match Stored::load(context, of).await? {
+        Some(stored) => Ok(later(stored, &reason)),
+        None => Ok(Commit::failed(reason)),
+    }
+}
+
+/// Nothing came of the time-out: it fires again. The timer goes with the
+/// request, which a replaced ledger, for one, can end first.
+fn later(mut stored: Stored, reason: &str) -> Commit {
+    let timer = NewJob::new(
+        Kind::RpTimeOut,
+        request_key(&stored.of.request_id),
+        &stored.of,
+    )
+    .not_before(Millis::now().after(AGAIN));
+    stored.progress.timer = Some(timer.id);
+    let mut commit = Commit::failed(format!("{reason}; it is tried again"));
+    commit.job(timer);
+    commit.write(stored.save_progress());
+    commit
 }

@@ -96,7 +96,7 @@ impl Attributes {
 }
 
 /// A number that may be written as a decimal string.
-fn number(value: &Value) -> Option<u64> {
+pub fn number(value: &Value) -> Option<u64> {
     match value {
         Value::String(text) => text.parse().ok(),
         other => other.as_u64(),
@@ -109,9 +109,10 @@ fn text<'a>(method: &str, value: &'a Value, name: &str) -> Result<&'a str, RpcEr
         .ok_or_else(|| RpcError::malformed(method, format!("{name} is not a text")))
 }
 
-fn mark(app_hash: &Value, time: &Value) -> Mark {
+fn mark(hash: &Value, app_hash: &Value, time: &Value) -> Mark {
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
     Mark {
+        hash: text(hash),
         app_hash: text(app_hash),
         time: text(time),
     }
@@ -135,16 +136,22 @@ pub fn status(answer: &Value) -> Result<Status, RpcError> {
         version: node["version"].as_str().unwrap_or_default().to_owned(),
         catching_up,
         height,
-        mark: mark(&sync["latest_app_hash"], &sync["latest_block_time"]),
+        mark: mark(
+            &sync["latest_block_hash"],
+            &sync["latest_app_hash"],
+            &sync["latest_block_time"],
+        ),
         earliest_height: number(&sync["earliest_block_height"]).unwrap_or(1),
     })
 }
 
-/// Reads the member `block` of an answer to `block` or of an event.
+/// Reads the members `block` and `block_id` of an answer to `block` or of an
+/// event; events of older versions lack the second.
 ///
 /// # Errors
 /// [`RpcError::Malformed`].
-pub fn block_body(method: &str, block: &Value) -> Result<BlockBody, RpcError> {
+pub fn block_body(method: &str, answer: &Value) -> Result<BlockBody, RpcError> {
+    let block = &answer["block"];
     let header = &block["header"];
     let height = number(&header["height"])
         .ok_or_else(|| RpcError::malformed(method, "block without height"))?;
@@ -162,7 +169,11 @@ pub fn block_body(method: &str, block: &Value) -> Result<BlockBody, RpcError> {
     Ok(BlockBody {
         chain_id: text(method, &header["chain_id"], "chain id")?.to_owned(),
         height,
-        mark: mark(&header["app_hash"], &header["time"]),
+        mark: mark(
+            &answer["block_id"]["hash"],
+            &header["app_hash"],
+            &header["time"],
+        ),
         transactions: encoded.iter().map(decode).collect::<Result<_, _>>()?,
     })
 }
@@ -172,7 +183,7 @@ pub fn block_body(method: &str, block: &Value) -> Result<BlockBody, RpcError> {
 /// # Errors
 /// [`RpcError::Malformed`] without a block.
 pub fn announced(value: &Value) -> Result<Announced, RpcError> {
-    let body = block_body("subscribe", &value["block"])?;
+    let body = block_body("subscribe", value)?;
     let results = if body.transactions.is_empty() {
         Some(Vec::new())
     } else {
@@ -353,7 +364,9 @@ mod tests {
         assert_eq!(block_results(&answer, Attributes::Plain), Ok(Vec::new()));
         let body = block_body(
             "block",
-            &json!({"header": {"height": "7", "chain_id": "chain-a"}, "data": {"txs": null}}),
+            &json!({"block": {
+                "header": {"height": "7", "chain_id": "chain-a"}, "data": {"txs": null},
+            }}),
         );
         let body = body.unwrap();
         assert_eq!(
@@ -371,9 +384,10 @@ mod tests {
             json!({}),
             json!({"node_info": 3, "sync_info": []}),
             json!({"sync_info": {"latest_block_height": "-1", "catching_up": 0}}),
-            json!({"header": {"height": {}}, "data": 4}),
-            json!({"header": {"height": "1"}, "data": {"txs": [1]}}),
-            json!({"header": {"height": "1"}, "data": {"txs": ["%"]}}),
+            json!({"block": 4, "block_id": 5}),
+            json!({"block": {"header": {"height": {}}, "data": 4}}),
+            json!({"block": {"header": {"height": "1"}, "data": {"txs": [1]}}}),
+            json!({"block": {"header": {"height": "1"}, "data": {"txs": ["%"]}}}),
             json!({"txs_results": 1}),
             json!({"txs_results": [1]}),
             json!({"txs_results": [{"code": -1}]}),

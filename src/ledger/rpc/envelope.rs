@@ -3,6 +3,8 @@
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use crate::pulse;
+
 /// What the other side sent: the result or error of the call with this id.
 #[derive(Debug, PartialEq)]
 pub(super) struct Answer {
@@ -37,6 +39,7 @@ pub(super) fn request(id: &str, method: &str, params: &Value) -> String {
 
 /// Reads a text frame; `None` for one that is no answer to anything.
 pub(super) fn answer(text: &str) -> Option<Answer> {
+    pulse::keep_off("parsing an answer of the ledger");
     let wire: Wire = serde_json::from_str(text).ok()?;
     let id = match wire.id {
         Value::String(id) => id,

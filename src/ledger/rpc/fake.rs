@@ -10,6 +10,8 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 use futures_util::{SinkExt, StreamExt};
 use parking_lot::Mutex;
 use serde_json::{Value, json};
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::broadcast;
 use tokio::task::JoinHandle;
@@ -58,14 +60,42 @@ impl FakeTransaction {
     }
 }
 
+/// A block of the fake chain.
+pub(crate) struct FakeBlock {
+    app_hash: String,
+    second: i64,
+    transactions: Vec<FakeTransaction>,
+}
+
+impl FakeBlock {
+    fn time(&self) -> String {
+        let time = OffsetDateTime::from_unix_timestamp(self.second).unwrap();
+        time.format(&Rfc3339).unwrap()
+    }
+
+    fn hash(&self) -> String {
+        format!("B{}", self.app_hash)
+    }
+}
+
 /// What the fake chain is and how it misbehaves.
 pub(crate) struct Script {
     pub chain_id: String,
     pub version: String,
     pub catching_up: bool,
     pub initialised: bool,
-    /// App hash and transactions of block `index + 1`.
-    pub blocks: Vec<(String, Vec<FakeTransaction>)>,
+    /// Block `index + 1`.
+    pub blocks: Vec<FakeBlock>,
+    /// When the next block will have been made.
+    pub second: i64,
+    /// So many calls find no results of a block that is there.
+    pub late_results: usize,
+    /// What the application finds in place of whether it is initialised.
+    pub found: Option<Value>,
+    /// Whether it finds anything.
+    pub finds: bool,
+    /// Code that a broadcast transaction is refused with; 0: it is taken.
+    pub refusal: u32,
     pub earliest: u64,
     /// Subscriptions are acknowledged and then show nothing.
     pub silent_subscription: bool,
@@ -86,7 +116,7 @@ impl Script {
         self.blocks.len() as u64
     }
 
-    fn block(&self, height: u64) -> Option<&(String, Vec<FakeTransaction>)> {
+    fn block(&self, height: u64) -> Option<&FakeBlock> {
         let kept = height >= self.earliest;
         self.blocks
             .get(usize::try_from(height.checked_sub(1)?).ok()?)
@@ -94,15 +124,29 @@ impl Script {
     }
 
     fn block_json(&self, height: u64) -> Option<Value> {
-        let (app_hash, transactions) = self.block(height)?;
-        let encoded: Vec<String> = transactions
+        let block = self.block(height)?;
+        let encoded: Vec<String> = block
+            .transactions
             .iter()
             .map(|transaction| BASE64.encode(&transaction.bytes))
             .collect();
+        let header = json!({
+            "height": height.to_string(), "app_hash": block.app_hash, "time": block.time(),
+            "chain_id": self.chain_id,
+        });
         Some(json!({
-            "header": {"height": height.to_string(), "app_hash": app_hash, "chain_id": self.chain_id},
-            "data": {"txs": encoded},
+            "block_id": {"hash": block.hash()},
+            "block": {"header": header, "data": {"txs": encoded}},
         }))
+    }
+
+    fn push(&mut self, app_hash: String, transactions: Vec<FakeTransaction>) {
+        self.blocks.push(FakeBlock {
+            app_hash,
+            second: self.second,
+            transactions,
+        });
+        self.second += 1;
     }
 
     fn answer(&self, method: &str, params: &Value) -> Option<Value> {
@@ -117,15 +161,22 @@ impl Script {
         };
         match method {
             "status" => {
-                let app_hash = self.blocks.last().map_or("", |(app_hash, _)| app_hash);
+                let last = self.blocks.last();
                 Some(json!({
                     "node_info": {"network": self.chain_id, "version": self.version},
                     "sync_info": {"catching_up": self.catching_up, "latest_block_height": self.tip().to_string(),
-                        "latest_app_hash": app_hash, "earliest_block_height": self.earliest.to_string()}}))
+                        "latest_block_hash": last.map_or(String::new(), FakeBlock::hash),
+                        "latest_app_hash": last.map_or("", |last| &last.app_hash),
+                        "latest_block_time": last.map_or(String::new(), FakeBlock::time),
+                        "earliest_block_height": self.earliest.to_string()}}))
             }
-            "block" => Some(json!({"block": self.block_json(height()?)?})),
+            "abci_info" => {
+                let height = self.tip().to_string();
+                Some(json!({"response": {"last_block_height": height}}))
+            }
+            "block" => self.block_json(height()?),
             "block_results" => {
-                let (_, transactions) = self.block(height()?)?;
+                let transactions = &self.block(height()?)?.transactions;
                 let results: Vec<Value> = transactions.iter().map(result).collect();
                 Some(json!({"height": params[0], "txs_results": results}))
             }
@@ -134,17 +185,24 @@ impl Script {
                 let wanted = hex::encode(wanted);
                 let mut heights = 1..=self.tip();
                 heights.find_map(|height| {
-                    let (_, transactions) = self.block(height)?;
+                    let transactions = &self.block(height)?.transactions;
                     let found = transactions.iter().find(|one| one.hash() == wanted)?;
                     Some(json!({"height": height.to_string(), "tx_result": result(found)}))
                 })
             }
             "abci_query" => {
-                let text = json!({"init_ended": self.initialised}).to_string();
-                Some(json!({"response": {"log": "success", "value": BASE64.encode(text)}}))
+                let found = json!({"init_ended": self.initialised});
+                let found = self.found.as_ref().unwrap_or(&found).to_string();
+                let log = match self.finds {
+                    true => "success",
+                    false => "not found",
+                };
+                Some(json!({"response": {
+                    "log": log, "value": BASE64.encode(found), "height": self.tip().to_string(),
+                }}))
             }
             "num_unconfirmed_txs" => Some(json!({"n_txs": "0", "total": "0", "total_bytes": "0"})),
-            "broadcast_tx_sync" => Some(json!({"code": 0, "log": "", "hash": "AB"})),
+            "broadcast_tx_sync" => Some(json!({"code": self.refusal, "log": "", "hash": "AB"})),
             _ => None,
         }
     }
@@ -177,6 +235,11 @@ impl FakeLedger {
             catching_up: false,
             initialised: true,
             blocks: Vec::new(),
+            second: 1_700_000_000,
+            late_results: 0,
+            found: None,
+            finds: true,
+            refusal: 0,
             earliest: 1,
             silent_subscription: false,
             answers: HashMap::new(),
@@ -210,16 +273,34 @@ impl FakeLedger {
         let mut script = self.script.lock();
         script.chain_id = chain_id.to_owned();
         let salt = rand::random::<u32>();
-        script.blocks = (1..=height)
-            .map(|height| (format!("{salt}-{height}"), Vec::new()))
-            .collect();
+        script.blocks.clear();
+        for height in 1..=height {
+            script.push(format!("{salt}-{height}"), Vec::new());
+        }
+    }
+
+    /// Puts a node of the same chain in its place that lacks the last blocks;
+    /// they are what [`Self::catch_up`] wants.
+    pub fn fall_behind(&self, blocks: usize) -> Vec<FakeBlock> {
+        let behind = {
+            let mut script = self.script.lock();
+            let height = script.blocks.len() - blocks;
+            script.blocks.split_off(height)
+        };
+        self.close_all();
+        behind
+    }
+
+    /// Puts a node in its place that has them.
+    pub fn catch_up(&self, blocks: Vec<FakeBlock>) {
+        self.script.lock().blocks.extend(blocks);
+        self.close_all();
     }
 
     /// Adds a block; tells nobody.
     pub fn add_quietly(&self, transactions: Vec<FakeTransaction>) -> u64 {
         let mut script = self.script.lock();
-        let app_hash = format!("{}", rand::random::<u64>());
-        script.blocks.push((app_hash, transactions));
+        script.push(format!("{}", rand::random::<u64>()), transactions);
         script.tip()
     }
 
@@ -320,7 +401,7 @@ fn event(script: &Mutex<Script>, height: u64, subscribed: bool) -> Vec<String> {
         return Vec::new();
     }
     let block = script.block_json(height);
-    let value = json!({"data": {"type": "tendermint/event/NewBlock", "value": {"block": block}}});
+    let value = json!({"data": {"type": "tendermint/event/NewBlock", "value": block}});
     vec![json!({"jsonrpc": "2.0", "id": "newBlock_event", "result": value}).to_string()]
 }
 
@@ -346,6 +427,13 @@ fn handle(script: &Mutex<Script>, text: &str, subscribed: &mut bool) -> Option<V
         return Some(vec![
             json!({"jsonrpc": "2.0", "id": id, "result": {}}).to_string(),
         ]);
+    }
+    if method == "block_results" && script.late_results > 0 {
+        script.late_results -= 1;
+        let data = format!("could not find results for height #{}", call["params"][0]);
+        let error = json!({"code": -32603, "message": "Internal error", "data": data});
+        let answer = json!({"jsonrpc": "2.0", "id": id, "error": error});
+        return Some(vec![answer.to_string()]);
     }
     let answer = match script.answer(&method, &call["params"]) {
         Some(Value::Object(answer)) if answer.contains_key("error") => {

@@ -15,7 +15,7 @@ mod pool;
 mod socket;
 mod subscription;
 
-pub use pool::Pool;
+pub use pool::{Lane, Pool};
 pub use subscription::{Sighting, Subscription};
 
 use std::time::Duration;

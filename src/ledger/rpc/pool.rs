@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use serde_json::Value;
-use tokio::sync::{oneshot, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
@@ -65,10 +66,39 @@ impl Pool {
     /// # Errors
     /// Every [`RpcError`]; at once when no socket is open.
     pub async fn call(&self, method: &'static str, params: Value) -> Result<Value, RpcError> {
+        self.lane()?.call(method, params).await
+    }
+
+    /// One of the open sockets, in turn: what is asked through it is answered by
+    /// one and the same node of the ledger.
+    ///
+    /// # Errors
+    /// When no socket is open.
+    pub fn lane(&self) -> Result<Lane, RpcError> {
+        let turn = self.turn.fetch_add(1, Ordering::Relaxed);
+        let inbox = (0..self.slots.len())
+            .find_map(|step| self.slots[(turn.wrapping_add(step)) % self.slots.len()].inbox())
+            .ok_or(RpcError::NotConnected)?;
         let limit = self.options.call_timeout;
-        match timeout(limit, self.call_without_limit(method, params)).await {
+        Ok(Lane { inbox, limit })
+    }
+}
+
+/// A socket of the pool.
+pub struct Lane {
+    inbox: mpsc::Sender<Call>,
+    limit: Duration,
+}
+
+impl Lane {
+    /// Calls a method.
+    ///
+    /// # Errors
+    /// Every [`RpcError`].
+    pub async fn call(&self, method: &'static str, params: Value) -> Result<Value, RpcError> {
+        match timeout(self.limit, self.call_without_limit(method, params)).await {
             Ok(outcome) => outcome,
-            Err(_) => Err(RpcError::Timeout(limit)),
+            Err(_) => Err(RpcError::Timeout(self.limit)),
         }
     }
 
@@ -78,16 +108,13 @@ impl Pool {
         params: Value,
     ) -> Result<Value, RpcError> {
         let (reply, answer) = oneshot::channel();
-        let turn = self.turn.fetch_add(1, Ordering::Relaxed);
-        let inbox = (0..self.slots.len())
-            .find_map(|step| self.slots[(turn.wrapping_add(step)) % self.slots.len()].inbox())
-            .ok_or(RpcError::NotConnected)?;
         let call = Call {
             method,
             params,
             reply,
         };
-        inbox.send(call).await.map_err(|_| RpcError::NotConnected)?;
+        let sent = self.inbox.send(call).await;
+        sent.map_err(|_| RpcError::NotConnected)?;
         match answer.await {
             Ok(Ok(result)) => Ok(result),
             Ok(Err(failure)) => Err((method, failure).into()),

@@ -92,6 +92,12 @@ impl Subscription {
         Ok(Self { sightings, task })
     }
 
+    /// Something not seen before, if there is any by now.
+    pub fn newest(&mut self) -> Option<Sighting> {
+        let is_new = self.sightings.has_changed().unwrap_or_default();
+        is_new.then(|| self.sightings.borrow_and_update().clone())
+    }
+
     /// Waits for something not seen before.
     pub async fn changed(&mut self) -> Sighting {
         if self.sightings.changed().await.is_err() {

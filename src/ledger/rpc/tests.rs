@@ -8,7 +8,7 @@ use serde_json::json;
 use super::fake::{FakeLedger, FakeTransaction, PATIENCE, until};
 use super::{RpcOptions, Subscription};
 use crate::error::Error;
-use crate::ledger::{Ledger, LedgerClient};
+use crate::ledger::{ChainUpdate, Ledger, LedgerClient, TolerantLedger};
 
 async fn client_of(options: RpcOptions) -> Arc<LedgerClient> {
     let sockets = options.connections;
@@ -196,6 +196,75 @@ async fn a_transaction_is_found_by_hash_or_not_at_all() {
         .answers
         .insert("tx".to_owned(), remote_error("indexing is disabled"));
     assert!(client.transaction(&transaction.hash()).await.is_err());
+}
+
+fn seen(height: u64) -> ChainUpdate {
+    ChainUpdate {
+        chain_id: "chain-a".to_owned(),
+        height,
+        ready: true,
+        methods: Vec::new(),
+        reset: false,
+        era: 0,
+    }
+}
+
+/// A node of the ledger that is behind: what it does not know may exist.
+#[tokio::test]
+async fn what_a_node_that_is_behind_does_not_know_is_not_unknown() {
+    let ledger = FakeLedger::start(7).await;
+    let client = client_of(ledger.options()).await;
+    until("introduced", || client.chain_id().is_ok()).await;
+    let tolerant = TolerantLedger::new(client.clone(), client.clone());
+    let query = |ledger: Arc<dyn Ledger>, height| async move {
+        ledger.query("GetRequestDetail", json!({}), height).await
+    };
+    let (jobs, calls): (Arc<dyn Ledger>, Arc<dyn Ledger>) = (client.clone(), Arc::new(tolerant));
+    for ledger in [&jobs, &calls] {
+        assert!(query(ledger.clone(), None).await.unwrap().is_some());
+    }
+    client.apply(&seen(9));
+    let error = query(jobs.clone(), None).await.unwrap_err();
+    assert!(error.is_temporary() && client.is_behind(), "{error}");
+    assert!(error.message().contains("block 7, although block 9"));
+    assert!(query(calls.clone(), None).await.unwrap().is_some(), "found");
+    assert!(
+        query(calls.clone(), Some(9)).await.is_err(),
+        "not of block 9"
+    );
+    ledger.script.lock().finds = false;
+    assert!(query(calls.clone(), None).await.unwrap_err().is_temporary());
+    let hash = FakeTransaction::successful("A", json!({}), "rp1").hash();
+    assert!(client.transaction(&hash).await.unwrap_err().is_temporary());
+
+    for _ in 0..2 {
+        ledger.add_quietly(vec![]);
+    }
+    for ledger in [&jobs, &calls] {
+        assert_eq!(query(ledger.clone(), None).await, Ok(None));
+    }
+    assert!(!client.is_behind());
+    assert_eq!(client.transaction(&hash).await, Ok(None));
+    // One of the next block is waited for, for a moment.
+    client.apply(&seen(10));
+    let asked = tokio::spawn(query(jobs, None));
+    until("asked again", || ledger.called("abci_query") > 20).await;
+    ledger.add_quietly(vec![]);
+    assert_eq!(asked.await.unwrap(), Ok(None));
+}
+
+#[tokio::test]
+async fn a_refusal_by_a_node_that_is_behind_is_premature() {
+    let ledger = FakeLedger::start(7).await;
+    let client = client_of(ledger.options()).await;
+    until("introduced", || client.chain_id().is_ok()).await;
+    client.apply(&seen(9));
+    assert!(!client.broadcast(b"tx").await.unwrap().is_premature);
+    ledger.script.lock().refusal = 7;
+    let refused = client.broadcast(b"tx").await.unwrap();
+    assert!(refused.is_premature && refused.code == 7);
+    client.apply(&seen(7));
+    assert!(!client.broadcast(b"tx").await.unwrap().is_premature);
 }
 
 #[tokio::test]

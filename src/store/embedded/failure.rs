@@ -10,6 +10,8 @@ pub(super) enum Failure {
     File(String),
     /// This operation met something unreadable.
     Corrupt(String),
+    /// This operation has a value that the file does not take.
+    TooLarge(String),
     /// This operation comes from a former master.
     Deposed(Epoch),
 }
@@ -19,6 +21,7 @@ impl From<Failure> for StoreError {
         match failure {
             Failure::File(error) => StoreError::Unavailable(error),
             Failure::Corrupt(error) => StoreError::Corrupt(error),
+            Failure::TooLarge(error) => StoreError::TooLarge(error),
             Failure::Deposed(current) => StoreError::Deposed { current },
         }
     }
@@ -28,7 +31,8 @@ impl From<StoreError> for Failure {
     fn from(error: StoreError) -> Self {
         match error {
             StoreError::Unavailable(error) => Failure::File(error),
-            StoreError::Corrupt(error) | StoreError::TooLarge(error) => Failure::Corrupt(error),
+            StoreError::Corrupt(error) => Failure::Corrupt(error),
+            StoreError::TooLarge(error) => Failure::TooLarge(error),
             StoreError::Deposed { current } => Failure::Deposed(current),
         }
     }
@@ -44,9 +48,13 @@ macro_rules! file_failures {
     )+};
 }
 
-file_failures!(
-    redb::StorageError,
-    redb::TableError,
-    redb::TransactionError,
-    redb::CommitError
-);
+impl From<redb::StorageError> for Failure {
+    fn from(error: redb::StorageError) -> Self {
+        match error {
+            redb::StorageError::ValueTooLarge(_) => Failure::TooLarge(error.to_string()),
+            error => Failure::File(error.to_string()),
+        }
+    }
+}
+
+file_failures!(redb::TableError, redb::TransactionError, redb::CommitError);

@@ -337,6 +337,18 @@ impl Store for EmbeddedStore {
         })
     }
 
+    async fn known_sources(&self, sources: &[String]) -> Result<Vec<bool>, StoreError> {
+        let now = Millis::now();
+        self.read(|transaction| {
+            let table = transaction.open_table(tables::SOURCES)?;
+            let is_known = |source: &String| {
+                let accepted_at = table.get(source.as_str())?;
+                Ok(accepted_at.is_some_and(|at| operations::remembers(Millis(at.value()), now)))
+            };
+            sources.iter().map(is_known).collect()
+        })
+    }
+
     async fn counts(&self) -> Result<Counts, StoreError> {
         self.read(|transaction| {
             let numbers = transaction.open_table(tables::NUMBERS)?;
@@ -369,6 +381,11 @@ impl Store for EmbeddedStore {
     }
 
     async fn ping(&self) -> Result<(), StoreError> {
-        self.read(|_| Ok(()))
+        self.database()?;
+        if self.writer.has_just_written() {
+            return Ok(());
+        }
+        let run = |tables: &mut Tables<'_>| tables.write_for_nothing();
+        self.writer.write(run).await
     }
 }

@@ -310,6 +310,11 @@ fn store_jobs(tables: &mut Tables<'_>, new: &[NewJob]) -> Result<(Vec<Job>, Vec<
     Ok((stored, duplicates))
 }
 
+/// Whether a source that was accepted then is remembered now.
+pub(super) fn remembers(accepted_at: Millis, now: Millis) -> bool {
+    accepted_at.after(SOURCE_RETENTION) >= now
+}
+
 /// Remembers the source of a job; false if it is remembered already.
 fn note_source(tables: &mut Tables<'_>, job: &NewJob, now: Millis) -> Result<bool, Failure> {
     let Some(source) = job.source.as_deref() else {
@@ -317,7 +322,7 @@ fn note_source(tables: &mut Tables<'_>, job: &NewJob, now: Millis) -> Result<boo
     };
     let known = tables.sources.get(source)?.map(|at| Millis(at.value()));
     match known {
-        Some(at) if at.after(SOURCE_RETENTION) >= now => return Ok(false),
+        Some(at) if remembers(at, now) => return Ok(false),
         Some(at) => {
             tables.sources_by_time.remove((at.0, source))?;
         }

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use parking_lot::RwLock;
+use parking_lot::{Mutex, RwLock};
 use redb::Database;
 use tokio::sync::{mpsc, oneshot};
 
@@ -32,6 +32,8 @@ const BUSY: usize = 4;
 const GATHER: Duration = Duration::from_millis(2);
 /// How often expired sources are looked for, when all there were are forgotten.
 const FORGET_EVERY: Duration = Duration::from_secs(60);
+/// A write that succeeded shows for this long that the next one will.
+const SHOWS: Duration = Duration::from_secs(5);
 /// Pause between attempts to open the file again after it failed.
 const REOPEN_PAUSE: Duration = Duration::from_millis(200);
 
@@ -80,9 +82,13 @@ where
     }
 }
 
+/// When the last transaction succeeded; `None` if it failed.
+type LastWrite = Mutex<Option<Instant>>;
+
 /// Hands operations to the thread.
 pub(super) struct Writer {
     queue: Option<mpsc::Sender<Box<dyn Operation>>>,
+    last: Arc<LastWrite>,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -90,14 +96,23 @@ impl Writer {
     /// Starts the thread.
     pub fn start(shared: Shared, file: StoreFile) -> Result<Self, StoreError> {
         let (queue, waiting) = mpsc::channel(WAITING);
+        let last = Arc::new(LastWrite::default());
+        let noted = last.clone();
         let thread = std::thread::Builder::new()
             .name("store-writer".to_owned())
-            .spawn(move || run_for_ever(&shared, &file, waiting))
+            .spawn(move || run_for_ever(&shared, &file, waiting, &noted))
             .map_err(|error| StoreError::Unavailable(error.to_string()))?;
         Ok(Self {
             queue: Some(queue),
+            last,
             thread: Some(thread),
         })
+    }
+
+    /// Whether the last transaction succeeded, and was a moment ago.
+    pub fn has_just_written(&self) -> bool {
+        let at = *self.last.lock();
+        at.is_some_and(|at| at.elapsed() < SHOWS)
     }
 
     /// Runs an operation; when this returns `Ok`, it is on disk.
@@ -138,6 +153,7 @@ fn run_for_ever(
     shared: &Shared,
     file: &StoreFile,
     mut waiting: mpsc::Receiver<Box<dyn Operation>>,
+    last: &LastWrite,
 ) {
     let mut failure = None;
     loop {
@@ -146,11 +162,12 @@ fn run_for_ever(
             if let Some(failure) = failure.take() {
                 recover(shared, file, &mut waiting, &failure);
             }
-            run(shared, file, &mut waiting);
+            run(shared, file, &mut waiting, last);
         }));
         match lived {
             Ok(()) => break,
             Err(panic) => {
+                *last.lock() = None;
                 failure = Some(Failure::File(defect(&*panic)));
                 std::thread::sleep(REOPEN_PAUSE);
             }
@@ -166,7 +183,12 @@ fn defect(panic: &(dyn Any + Send)) -> String {
     format!("a defect: {}", text.unwrap_or("a panic"))
 }
 
-fn run(shared: &Shared, file: &StoreFile, waiting: &mut mpsc::Receiver<Box<dyn Operation>>) {
+fn run(
+    shared: &Shared,
+    file: &StoreFile,
+    waiting: &mut mpsc::Receiver<Box<dyn Operation>>,
+    last: &LastWrite,
+) {
     let mut forgot_at = None;
     let mut last_batch = 0;
     while let Some(first) = waiting.blocking_recv() {
@@ -191,6 +213,7 @@ fn run(shared: &Shared, file: &StoreFile, waiting: &mut mpsc::Receiver<Box<dyn O
             }
         };
         drop(database);
+        *last.lock() = outcome.is_ok().then(Instant::now);
         match outcome {
             Ok(Sources::Forgotten) => forgot_at = Some(Instant::now()),
             // The next batch goes on.

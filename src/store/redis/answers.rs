@@ -2,6 +2,7 @@
 
 use redis::{ErrorKind, FromRedisValue, RedisError, RedisResult, Value};
 
+use super::link::SendError;
 use crate::job::{Job, JobId, Millis, NewJob};
 use crate::store::record::{self, Place};
 use crate::store::{Epoch, StoreError};
@@ -83,10 +84,22 @@ pub(super) fn typed<T: FromRedisValue>(value: Value) -> RedisResult<T> {
     redis::from_redis_value(value).map_err(RedisError::from)
 }
 
+impl From<SendError> for StoreError {
+    fn from(error: SendError) -> Self {
+        match error {
+            SendError::Redis(error) => store_error(error),
+            SendError::TooLarge(why) => StoreError::TooLarge(why),
+        }
+    }
+}
+
 /// Whatever keeps Redis from answering (down, LOADING, OOM, READONLY, MISCONF,
-/// ...) may pass; an answer of the wrong form does not.
+/// NOPERM, a command that was renamed, ...) may pass, or keeps it from answering
+/// anything; an answer of the wrong form, or a script that fails on what is
+/// stored, does neither.
 pub(super) fn store_error(error: RedisError) -> StoreError {
     let wrong_type = error.code() == Some("WRONGTYPE");
+    let in_script = error.code() == Some("ERR") && error.to_string().contains("user_script");
     match error.kind() {
         ErrorKind::Parse | ErrorKind::UnexpectedReturnType => {
             StoreError::Corrupt(error.to_string())
@@ -94,7 +107,7 @@ pub(super) fn store_error(error: RedisError) -> StoreError {
         _ if error.to_string().contains("unreadable job record") => {
             StoreError::Corrupt(error.to_string())
         }
-        _ if wrong_type => StoreError::Corrupt(error.to_string()),
+        _ if wrong_type || in_script => StoreError::Corrupt(error.to_string()),
         _ => StoreError::Unavailable(error.to_string()),
     }
 }

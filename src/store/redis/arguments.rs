@@ -5,8 +5,9 @@ use redis::{Arg, Cmd};
 use crate::job::{Guard, JobId, Millis, NewJob, Table, Write};
 use crate::store::{LARGEST_WRITE, SOURCE_RETENTION, StoreError, record};
 
-/// Refuses a command that Redis would end the connection for, sooner or later:
-/// it takes values of 512 MB and commands of 1 GB.
+/// Refuses a command that even a Redis without lower limits of its own
+/// ([`super::limits`]) would end the connection for, sooner or later: it takes
+/// values of 512 MB and commands of 1 GB.
 pub(super) fn check_size(command: &Cmd) -> Result<(), StoreError> {
     let size = size(command);
     match size > LARGEST_WRITE {
@@ -80,14 +81,24 @@ pub(super) fn apply(
     }
 }
 
-/// Row whose columns are the rows of an indexed table.
+/// Row whose columns are the rows of an indexed table, and [`INDEX_COMPLETE`].
 pub(super) const INDEX_ROW: &str = "#rows";
+/// Column of [`INDEX_ROW`]: rows that an earlier release wrote are in it too.
+pub(super) const INDEX_COMPLETE: &str = "";
 
-/// Whether a table's rows are listed often enough that walking all keys of
-/// Redis for them would be a burden: those of transactions under way are
-/// looked through every half minute. They are rows of one value.
+/// Whether a table's rows are listed where walking all keys of Redis for them
+/// would be a burden: those of transactions under way are looked through every
+/// half minute, disabled ones at every reconnect of the ledger, and requests
+/// when the ledger was replaced. Their rows are deleted as a whole.
 pub(super) fn is_indexed(table: Table) -> bool {
-    table == Table::ExpectedTransaction
+    matches!(
+        table,
+        Table::ExpectedTransaction
+            | Table::DisabledTransaction
+            | Table::RequestData
+            | Table::ConsentRequest
+            | Table::DataRequest
+    )
 }
 
 /// Keeps the index of an indexed table in step with a change.
@@ -127,12 +138,17 @@ fn write(command: &mut Cmd, change: &Write) {
 
 fn job(command: &mut Cmd, new: &NewJob, accepted_at: Millis) {
     let source = match &new.source {
-        Some(source) => format!("source:{source}"),
+        Some(source) => source_name(source),
         None => String::new(),
     };
     command.arg(&new.id.as_bytes()[..]).arg(source);
     command.arg(line_name(new));
     command.arg(record::unnumbered(new, accepted_at));
+}
+
+/// Name of the key that is there while a source is remembered.
+pub(super) fn source_name(source: &str) -> String {
+    format!("source:{source}")
 }
 
 /// Name of the key of a job's line; empty if it is in none.

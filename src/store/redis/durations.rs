@@ -29,5 +29,5 @@ macro_rules! reads {
 
 reads! {
     get, columns, rows, open_ids, parked_ids, failed_job, last_errors, audit, counts, info,
-    ping,
+    known_sources, ping,
 }

@@ -12,14 +12,16 @@ use std::time::Duration;
 
 use redis::{Cmd, ErrorKind, RedisConnectionInfo, RedisError, RedisResult, ServerErrorKind, Value};
 use secrecy::ExposeSecret;
+use tokio::runtime::Handle;
 use tokio::sync::Mutex;
 use tokio::time::{Instant, timeout};
 
 use super::Options;
 use super::arguments::size;
 use super::connection::{Connection, SILENCE, Signs, too_late};
+use super::limits::{self, Limits};
 
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
+pub(super) const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 /// Longest a small operation takes, connecting included, when Redis is silent.
 const OPERATION_TIMEOUT: Duration = Duration::from_secs(5);
 /// Bytes of a command that is not to hold up others.
@@ -55,6 +57,31 @@ impl Lane {
     }
 }
 
+/// Why a command has no answer.
+#[derive(Debug)]
+pub(super) enum SendError {
+    /// Redis, or the way to it, has failed; perhaps not for ever.
+    Redis(RedisError),
+    /// Redis refuses a command of this size, now and later; why.
+    TooLarge(String),
+}
+
+impl SendError {
+    /// What Redis said, unless the command was not its to judge.
+    pub fn of_redis(&self) -> Option<&RedisError> {
+        match self {
+            Self::Redis(error) => Some(error),
+            Self::TooLarge(_) => None,
+        }
+    }
+}
+
+impl From<RedisError> for SendError {
+    fn from(error: RedisError) -> Self {
+        Self::Redis(error)
+    }
+}
+
 /// All connections to one Redis.
 pub(super) struct Link {
     server: Server,
@@ -64,7 +91,10 @@ pub(super) struct Link {
 }
 
 impl Link {
-    pub fn new(options: &Options) -> Self {
+    /// Connections live on the runtime of the caller, that for large commands on
+    /// `large`.
+    pub fn new(options: &Options, large: Handle) -> Self {
+        let home = Handle::current();
         let mut login = RedisConnectionInfo::default();
         if let Some(password) = &options.password {
             login = login.set_password(password.expose_secret());
@@ -78,9 +108,9 @@ impl Link {
                 age: AtomicU64::new(0),
                 restarts: AtomicU64::new(0),
             },
-            mastership: Line::new(Lane::Mastership),
-            ordinary: Line::new(Lane::Ordinary),
-            large: Line::new(Lane::Large),
+            mastership: Line::new(Lane::Mastership, home.clone()),
+            ordinary: Line::new(Lane::Ordinary, home),
+            large: Line::new(Lane::Large, large),
         }
     }
 
@@ -92,7 +122,7 @@ impl Link {
 
     /// Sends a command once. When it fails for want of an answer, Redis may or
     /// may not have run it.
-    pub async fn send(&self, lane: Lane, command: &Cmd) -> RedisResult<Value> {
+    pub async fn send(&self, lane: Lane, command: &Cmd) -> Result<Value, SendError> {
         let line = match lane {
             Lane::Mastership => &self.mastership,
             Lane::Ordinary => &self.ordinary,
@@ -103,7 +133,7 @@ impl Link {
 }
 
 /// Where Redis is, and what is known of it.
-struct Server {
+pub(super) struct Server {
     host: String,
     port: u16,
     login: RedisConnectionInfo,
@@ -123,6 +153,14 @@ struct Seen {
 }
 
 impl Server {
+    /// A connection that nobody else uses.
+    pub async fn open(&self) -> RedisResult<Connection> {
+        let opened = Connection::open(&self.host, self.port, &self.login, Signs::Both);
+        timeout(CONNECT_TIMEOUT, opened)
+            .await
+            .unwrap_or_else(|_| Err(too_late("cannot connect")))
+    }
+
     /// Notes which run a new connection leads to. `replaces`: the lane had a
     /// connection before.
     fn note_run(&self, run: Option<String>, lane: Lane, replaces: bool) {
@@ -155,56 +193,72 @@ impl Server {
 /// The connection of a lane.
 struct Line {
     lane: Lane,
+    /// Where the connection's tasks run, whoever sends the command that opens it.
+    home: Handle,
     current: Mutex<Current>,
 }
 
 #[derive(Default)]
 struct Current {
     connection: Option<(Arc<Connection>, u64)>,
+    /// Of the server that the connection leads to; only asked for where large
+    /// commands go.
+    limits: Limits,
     has_been_open: bool,
     last_failure: Option<(Instant, RedisError)>,
 }
 
 impl Line {
-    fn new(lane: Lane) -> Self {
+    fn new(lane: Lane, home: Handle) -> Self {
         Self {
             lane,
+            home,
             current: Mutex::default(),
         }
     }
 
-    async fn send(&self, server: &Server, command: &Cmd) -> RedisResult<Value> {
+    async fn send(&self, server: &Server, command: &Cmd) -> Result<Value, SendError> {
         let started = Instant::now();
-        let (connection, age) = timeout(OPERATION_TIMEOUT, self.connection(server, started))
-            .await
-            .map_err(|_| too_late("no connection"))??;
+        let (connection, age, limits) =
+            timeout(OPERATION_TIMEOUT, self.connection(server, started))
+                .await
+                .map_err(|_| too_late("no connection"))??;
+        if let Some(why) = limits.refuse(command) {
+            return Err(SendError::TooLarge(why));
+        }
         let left = OPERATION_TIMEOUT.saturating_sub(started.elapsed());
         let result = connection
             .ask(command, size(command), SILENCE.min(left))
             .await
             .and_then(Value::extract_error);
-        if let Err(error) = &result {
-            if leads_to_a_replica(error) {
-                server.became_replica(age);
-            }
-            if is_broken(error) {
-                self.give_up(&connection).await;
-            }
+        let error = match result {
+            Ok(value) => return Ok(value),
+            Err(error) => error,
+        };
+        if leads_to_a_replica(&error) {
+            server.became_replica(age);
         }
-        result
+        if is_broken(&error) {
+            self.give_up(&connection).await;
+        }
+        let cause = limits::cause(server, &connection, limits, command, &error);
+        Err(match cause.await {
+            Some(why) => SendError::TooLarge(why),
+            None => error.into(),
+        })
     }
 
-    /// The connection and its age, made by the first operation that needs it.
+    /// The connection, its age, and what it takes at most, made by the first operation that needs it.
     /// Those that waited for a failed attempt share its failure.
     async fn connection(
         &self,
         server: &Server,
         asked: Instant,
-    ) -> RedisResult<(Arc<Connection>, u64)> {
+    ) -> RedisResult<(Arc<Connection>, u64, Limits)> {
         let mut current = self.current.lock().await;
         if let Some((connection, age)) = &current.connection {
             if *age == server.age.load(Ordering::Acquire) && !connection.is_dead() {
-                return Ok((Arc::clone(connection), *age));
+                return Ok((Arc::clone(connection), *age, current.limits));
             }
             current.connection = None;
         }
@@ -214,19 +268,29 @@ impl Line {
             return Err(error.clone());
         }
         let signs = self.lane.signs();
-        let attempt = Connection::open(&server.host, server.port, &server.login, signs);
-        let attempt = timeout(CONNECT_TIMEOUT, attempt)
-            .await
-            .unwrap_or_else(|_| Err(too_late("cannot connect")));
+        let (host, port, login) = (server.host.clone(), server.port, server.login.clone());
+        // It ends by itself in time, also when nobody waits for it any more.
+        let attempt = self.home.spawn(async move {
+            let attempt = Connection::open(&host, port, &login, signs);
+            let attempt = timeout(CONNECT_TIMEOUT, attempt).await;
+            attempt.unwrap_or_else(|_| Err(too_late("cannot connect")))
+        });
+        let attempt = attempt.await.unwrap_or_else(|ended| {
+            let ended = std::io::Error::other(ended);
+            Err(ended.into())
+        });
         match attempt {
             Ok(connection) => {
                 let run = run_of(&connection).await;
                 server.note_run(run, self.lane, current.has_been_open);
                 current.has_been_open = true;
                 let age = server.age.load(Ordering::Acquire);
+                if self.lane == Lane::Large {
+                    current.limits = Limits::of(&connection).await;
+                }
                 let connection = Arc::new(connection);
                 current.connection = Some((Arc::clone(&connection), age));
-                Ok((connection, age))
+                Ok((connection, age, current.limits))
             }
             Err(error) => {
                 current.last_failure = Some((Instant::now(), error.clone()));

@@ -18,6 +18,7 @@
 //! | `errors` | hash | last error of the jobs whose head says that there is one |
 //! | `failed`, `failed_seq` | sorted set, integer | ids of failed jobs by the order in which they failed |
 //! | `failures`, `failed_bytes` | hash, integer | reason and record of each, and their size |
+//! | `ping` | string | written for nothing but to see whether that can be done; expires |
 //! | `audit` | list | what operators did, oldest first |
 //! | `lease` | hash | `holder`, `until` (ms by Redis' clock), `epoch` |
 //!
@@ -28,6 +29,7 @@ mod arguments;
 mod connection;
 mod durations;
 mod history;
+mod limits;
 mod link;
 mod operate;
 mod scripts;
@@ -40,6 +42,7 @@ use async_trait::async_trait;
 use metrics::Histogram;
 use redis::{Cmd, ErrorKind, FromRedisValue, RedisError, ServerErrorKind};
 use secrecy::SecretString;
+use tokio::runtime::Handle;
 
 use self::answers::{
     Answer, DONE, FENCED, REFUSED, first, job_id, last, refusal, seqs, signed, store_error,
@@ -48,14 +51,14 @@ use self::answers::{
 use self::arguments::row_name;
 use self::durations::Reads;
 use self::history::History;
-use self::link::{Lane, Link};
+use self::link::{Lane, Link, SendError};
 use self::scripts::{LuaScript, Scripts};
 use super::operation::outcome_unknown;
 use super::record;
 use super::{
     Accept, Accepted, Attempt, Audited, Committed, Counts, Epoch, FailedJob, FailedLimits,
-    LastError, Lease, MAX_STRIKES, Operated, Operation, PAGE_BYTES, Release, Released, Store,
-    StoreError, Struck,
+    LARGEST_WRITE, LastError, Lease, MAX_STRIKES, Operated, Operation, PAGE_BYTES, Release,
+    Released, Store, StoreError, Struck,
 };
 use crate::job::{Commit, Job, JobId, Millis, Outcome, Table, codec};
 
@@ -85,6 +88,9 @@ pub struct RedisStore {
     term: AtomicU64,
 }
 
+/// How long what a ping writes is kept.
+const PING_KEPT: Duration = Duration::from_secs(10);
+
 /// How often a script is loaded for one call.
 const SCRIPT_LOADS: usize = 3;
 
@@ -99,8 +105,17 @@ impl RedisStore {
     /// bytes move; a large command that Redis does not answer fails a second
     /// later for every 4 MiB of those on their way.
     pub async fn connect(options: Options) -> Result<Self, StoreError> {
+        Self::connect_apart(options, Handle::current()).await
+    }
+
+    /// The same; the connection for large commands lives on the runtime `large`,
+    /// the others on that of the caller, whoever sends commands by them.
+    ///
+    /// # Errors
+    /// As [`connect`](Self::connect).
+    pub async fn connect_apart(options: Options, large: Handle) -> Result<Self, StoreError> {
         let store = Self {
-            link: Link::new(&options),
+            link: Link::new(&options, large),
             scripts: Scripts::assemble(),
             reads: Reads::new(),
             prefix: format!("{{erawan:{}}}:", options.node_id),
@@ -110,6 +125,7 @@ impl RedisStore {
         };
         store.ping().await?;
         store.warn_of_volatility().await;
+        store.warn_of_limits().await;
         Ok(store)
     }
 
@@ -170,6 +186,23 @@ impl RedisStore {
         }
     }
 
+    async fn warn_of_limits(&self) {
+        let mut command = redis::cmd("CONFIG");
+        command.arg("GET").arg(limits::VALUE);
+        // Where that is not allowed, a value that is refused tells.
+        let settings = self.read::<Vec<(String, usize)>>(&self.reads.info, &command);
+        if let Ok(settings) = settings.await
+            && let Some((setting, bytes)) = settings.first()
+            && *bytes < LARGEST_WRITE
+        {
+            tracing::warn!(
+                setting,
+                bytes,
+                "Redis takes no larger values: jobs that have one are parked, and calls refused"
+            );
+        }
+    }
+
     async fn warn_of_volatility(&self) {
         let mut command = redis::cmd("INFO");
         command.arg("everything");
@@ -208,14 +241,15 @@ impl RedisStore {
     ) -> Result<T, StoreError> {
         let began = Instant::now();
         let mut result = self.link.send(lane, command).await;
-        if result
-            .as_ref()
-            .is_err_and(RedisError::is_connection_dropped)
-        {
+        if result.as_ref().is_err_and(|error| {
+            error
+                .of_redis()
+                .is_some_and(RedisError::is_connection_dropped)
+        }) {
             result = self.link.send(lane, command).await;
         }
         durations::note(duration, began);
-        result.and_then(typed).map_err(store_error)
+        typed(result?).map_err(store_error)
     }
 
     /// Runs a script, which is loaded first if Redis does not know it. (A
@@ -240,15 +274,15 @@ impl RedisStore {
         let mut result = self.link.send(lane, command).await;
         // Again, if somebody flushes the scripts in between.
         for _ in 0..SCRIPT_LOADS {
-            if result.as_ref().err().map(RedisError::kind) != Some(unknown) {
+            let error = result.as_ref().err().and_then(SendError::of_redis);
+            if error.map(RedisError::kind) != Some(unknown) {
                 break;
             }
-            let loaded = self.link.send(lane, &script.load()).await;
-            loaded.map_err(store_error)?;
+            self.link.send(lane, &script.load()).await?;
             result = self.link.send(lane, command).await;
         }
         durations::note(&script.duration, began);
-        result.and_then(typed).map_err(store_error)
+        typed(result?).map_err(store_error)
     }
 
     fn key(&self, name: &str) -> String {
@@ -507,6 +541,18 @@ impl Store for RedisStore {
         Ok(entry.map(|entry| record::read_failed(id, &entry)))
     }
 
+    async fn known_sources(&self, sources: &[String]) -> Result<Vec<bool>, StoreError> {
+        if sources.is_empty() {
+            return Ok(Vec::new());
+        }
+        let mut command = redis::cmd("MGET");
+        for source in sources {
+            command.arg(self.key(&arguments::source_name(source)));
+        }
+        let found: Vec<Option<Vec<u8>>> = self.read(&self.reads.known_sources, &command).await?;
+        Ok(found.iter().map(Option::is_some).collect())
+    }
+
     async fn counts(&self) -> Result<Counts, StoreError> {
         self.check_history().await?;
         let of = |command: &str, key: &str| {
@@ -557,7 +603,10 @@ impl Store for RedisStore {
     }
 
     async fn ping(&self) -> Result<(), StoreError> {
-        let command = redis::cmd("PING");
+        let mut command = redis::cmd("SET");
+        command.arg(self.key("ping")).arg("");
+        command.arg("PX").arg(PING_KEPT.as_millis() as u64);
+        // Sent again if the connection broke, as a read is: it does nothing.
         let answer = self.read_over::<String>(Lane::Mastership, &self.reads.ping, &command);
         answer.await.map(|_| ())
     }

@@ -43,6 +43,7 @@ scripts! {
     jobs: "jobs";
     failed_jobs: "failed_jobs";
     get_many: "get_many";
+    index: "index";
     acquire_lease: "acquire_lease";
     release_lease: "release_lease";
 }

@@ -5,9 +5,12 @@ use std::collections::HashSet;
 use async_trait::async_trait;
 
 use super::RedisStore;
-use super::arguments::{INDEX_ROW, is_indexed, row_name};
+use super::arguments::{INDEX_COMPLETE, INDEX_ROW, is_indexed, row_name};
 use crate::job::{Column, Row, Table};
 use crate::store::{State, StoreError};
+
+/// Rows added to an index in one step.
+const INDEX_PORTION: usize = 1000;
 
 #[async_trait]
 impl State for RedisStore {
@@ -19,13 +22,16 @@ impl State for RedisStore {
     ) -> Result<Option<Vec<u8>>, StoreError> {
         let mut command = redis::cmd("HGET");
         command.arg(self.row_key(table, row)).arg(column);
-        self.read(&self.reads.get, &command).await
+        let value = self.read(&self.reads.get, &command).await;
+        value.map_err(|error: StoreError| error.in_row(table, row))
     }
 
     async fn columns(&self, table: Table, row: &str) -> Result<Vec<(Column, Vec<u8>)>, StoreError> {
         let mut command = redis::cmd("HGETALL");
         command.arg(self.row_key(table, row));
-        let mut columns: Vec<(Column, Vec<u8>)> = self.read(&self.reads.columns, &command).await?;
+        let columns = self.read(&self.reads.columns, &command).await;
+        let mut columns: Vec<(Column, Vec<u8>)> =
+            columns.map_err(|error: StoreError| error.in_row(table, row))?;
         columns.sort_unstable();
         Ok(columns)
     }
@@ -43,11 +49,54 @@ impl State for RedisStore {
     }
 
     async fn rows(&self, table: Table, prefix: &str) -> Result<Vec<Row>, StoreError> {
-        if is_indexed(table) {
-            let columns = self.columns(table, INDEX_ROW).await?;
-            let rows = columns.into_iter().map(|(row, _)| row);
-            return Ok(rows.filter(|row| row.starts_with(prefix)).collect());
+        if !is_indexed(table) {
+            return self.scan(table, prefix).await;
         }
+        let rows = match self.indexed(table).await? {
+            Some(rows) => rows,
+            None => {
+                self.complete_index(table).await?;
+                self.indexed(table).await?.unwrap_or_default()
+            }
+        };
+        Ok(rows
+            .into_iter()
+            .filter(|row| row.starts_with(prefix))
+            .collect())
+    }
+}
+
+impl RedisStore {
+    /// The rows in the index of a table; `None` if it may lack some.
+    async fn indexed(&self, table: Table) -> Result<Option<Vec<Row>>, StoreError> {
+        let mut command = redis::cmd("HKEYS");
+        command.arg(self.row_key(table, INDEX_ROW));
+        let mut rows: Vec<Row> = self.read(&self.reads.rows, &command).await?;
+        let before = rows.len();
+        rows.retain(|row| row != INDEX_COMPLETE);
+        Ok((rows.len() < before).then_some(rows))
+    }
+
+    /// Adds to an index what was written before there was one: once in the life
+    /// of a store.
+    async fn complete_index(&self, table: Table) -> Result<(), StoreError> {
+        let mut rows = self.scan(table, "").await?;
+        rows.retain(|row| row != INDEX_ROW);
+        let script = &self.scripts.index;
+        for portion in rows.chunks(INDEX_PORTION) {
+            let mut command = script.call(&self.prefix);
+            command.arg(table.name()).arg(INDEX_ROW).arg(portion);
+            let _: u64 = self.run(script, &command).await?;
+        }
+        let mut command = redis::cmd("HSET");
+        let index = self.row_key(table, INDEX_ROW);
+        command.arg(index).arg(INDEX_COMPLETE).arg("");
+        let _: u64 = self.read(&self.reads.rows, &command).await?;
+        Ok(())
+    }
+
+    /// Walks all keys of Redis.
+    async fn scan(&self, table: Table, prefix: &str) -> Result<Vec<Row>, StoreError> {
         let table_prefix = self.row_key(table, "");
         let pattern = format!("{}*", escape_glob(&self.row_key(table, prefix)));
         let mut rows = HashSet::new();

@@ -10,7 +10,9 @@ use tokio::time::timeout;
 use tonic::transport::Channel;
 
 use super::link::{Current, Link, keep_open};
+use super::way::Way;
 use super::{CALL_BYTES, Call, Reply};
+use crate::cluster::client::{Found, Target};
 use crate::job::{Column, Commit, Job, JobId, Millis, Row, Table, codec};
 use crate::store::{
     Accept, Accepted, Attempt, Audited, Committed, Counts, Epoch, FailedJob, LastError, Lease,
@@ -39,8 +41,22 @@ impl RemoteStore {
     /// [`StoreError::Unavailable`] after about a second. To be called within a
     /// tokio runtime. Keepalive is that of the channel.
     pub fn connect(channel: Channel, node_id: impl Into<String>) -> Self {
+        Self::by(Way::Fixed(channel), node_id.into())
+    }
+
+    /// The same, with the master that the link of this process has found, and
+    /// the next one when that has found another.
+    pub fn follow(
+        target: Target,
+        found: watch::Receiver<Option<Found>>,
+        node_id: impl Into<String>,
+    ) -> Self {
+        Self::by(Way::Followed { target, found }, node_id.into())
+    }
+
+    fn by(way: Way, node_id: String) -> Self {
         let (sender, link) = watch::channel(Current::not_there());
-        tokio::spawn(keep_open(channel, node_id.into(), sender));
+        tokio::spawn(keep_open(way, node_id, sender));
         Self {
             link,
             turns: Semaphore::new(AT_ONCE),
@@ -301,6 +317,11 @@ impl Store for RemoteStore {
 
     async fn failed_job(&self, id: JobId) -> Result<Option<FailedJob>, StoreError> {
         exchange!(self, Call::FailedJob(id), Reply::FailedJob(job) => job)
+    }
+
+    async fn known_sources(&self, sources: &[String]) -> Result<Vec<bool>, StoreError> {
+        let call = Call::KnownSources(sources.to_vec());
+        exchange!(self, call, Reply::KnownSources(known) => known)
     }
 
     async fn counts(&self) -> Result<Counts, StoreError> {

@@ -12,11 +12,11 @@ use parking_lot::Mutex;
 use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 use tokio::time::{sleep, timeout};
 use tokio_stream::wrappers::ReceiverStream;
-use tonic::transport::Channel;
 use tonic::{Code, Request, Status, Streaming};
 
 use super::ANSWER_BYTES;
 use super::frame::{FRAME_BYTES, Overlong, Part, cut};
+use super::way::{Place, Way};
 use crate::cluster::introduction::introduce;
 use crate::proto::cluster::StoreFrame;
 use crate::proto::cluster::cluster_client::ClusterClient;
@@ -177,11 +177,8 @@ impl Waiting {
 /// Keeps a stream open until nobody looks at `current` any more, also after a
 /// defect: a worker whose calls all fail would look like one that waits for its
 /// master.
-pub(super) async fn keep_open(channel: Channel, node_id: String, current: watch::Sender<Current>) {
-    again_after_panics(&current, || {
-        keep_stream(channel.clone(), &node_id, &current)
-    })
-    .await;
+pub(super) async fn keep_open(way: Way, node_id: String, current: watch::Sender<Current>) {
+    again_after_panics(&current, || keep_stream(way.clone(), &node_id, &current)).await;
 }
 
 /// Runs something that ends only by a panic or when nobody looks at `current`
@@ -200,12 +197,15 @@ async fn again_after_panics<F: Future<Output = ()>>(
     }
 }
 
-async fn keep_stream(channel: Channel, node_id: &str, current: &watch::Sender<Current>) {
-    let client = ClusterClient::new(channel);
+async fn keep_stream(mut way: Way, node_id: &str, current: &watch::Sender<Current>) {
     let mut pause = FIRST_PAUSE;
     loop {
+        let place = tokio::select! {
+            place = way.place() => place,
+            () = current.closed() => return,
+        };
         let opened = tokio::select! {
-            opened = timeout(OPEN_TIMEOUT, open(client.clone(), node_id)) => opened,
+            opened = timeout(OPEN_TIMEOUT, open(&way, &place, node_id)) => opened,
             () = current.closed() => return,
         };
         match opened {
@@ -215,6 +215,7 @@ async fn keep_stream(channel: Channel, node_id: &str, current: &watch::Sender<Cu
                 current.send_replace(Current::Open(link));
                 let why = tokio::select! {
                     why = receive(frames, &waiting) => why,
+                    () = way.moved(&place) => "the master is another process".to_owned(),
                     () = current.closed() => return,
                 };
                 current.send_replace(Current::not_there());
@@ -225,10 +226,10 @@ async fn keep_stream(channel: Channel, node_id: &str, current: &watch::Sender<Cu
             Err(_) => tracing::debug!("the master's store does not answer"),
         }
         tokio::select! {
-            () = sleep(pause) => {}
+            () = sleep(pause) => pause = (pause * 2).min(LONGEST_PAUSE),
+            () = way.moved(&place) => pause = FIRST_PAUSE,
             () = current.closed() => return,
         }
-        pause = (pause * 2).min(LONGEST_PAUSE);
     }
 }
 
@@ -257,13 +258,18 @@ fn refused(status: &Status, current: &watch::Sender<Current>) {
 }
 
 async fn open(
-    mut client: ClusterClient<Channel>,
+    way: &Way,
+    place: &Place,
     node_id: &str,
 ) -> Result<(Link, Streaming<StoreFrame>), Status> {
+    let channel = way.channel(place).await.map_err(Status::unavailable)?;
     let (frames, outgoing) = mpsc::channel(QUEUED_FRAMES);
     let mut request = Request::new(ReceiverStream::new(outgoing));
     introduce(request.metadata_mut(), node_id);
-    let incoming = client.store(request).await?.into_inner();
+    let incoming = ClusterClient::new(channel)
+        .store(request)
+        .await?
+        .into_inner();
     let link = Link {
         frames,
         large: Arc::new(Semaphore::new(LARGE_AT_ONCE)),

@@ -10,6 +10,7 @@ mod client;
 mod frame;
 mod link;
 mod server;
+mod way;
 
 use serde::{Deserialize, Serialize};
 
@@ -154,6 +155,8 @@ pub enum Call {
     },
     /// [`Store::failed_job`].
     FailedJob(JobId),
+    /// [`Store::known_sources`].
+    KnownSources(Vec<String>),
     /// [`Store::counts`].
     Counts,
     /// [`Store::ping`].
@@ -203,6 +206,8 @@ pub enum Reply {
     FailedJobs(Vec<(u64, FailedJob)>),
     /// To [`Call::FailedJob`].
     FailedJob(Option<FailedJob>),
+    /// To [`Call::KnownSources`].
+    KnownSources(Vec<bool>),
     /// To [`Call::Counts`].
     Counts(Counts),
     /// To [`Call::Ping`].
@@ -277,6 +282,10 @@ pub async fn answer(store: &dyn Store, call: Call) -> Reply {
             jobs.map(Reply::FailedJobs)
         }
         Call::FailedJob(id) => store.failed_job(id).await.map(Reply::FailedJob),
+        Call::KnownSources(sources) => {
+            let known = store.known_sources(&sources).await;
+            known.map(Reply::KnownSources)
+        }
         Call::Counts => store.counts().await.map(Reply::Counts),
         Call::Ping => store.ping().await.map(|()| Reply::Ping),
     };

@@ -265,6 +265,17 @@ impl StoreState {
         parked.map(Job::id).take(limit).collect()
     }
 
+    /// [`crate::store::Store::known_sources`].
+    pub fn known_sources(&self, now: Millis, sources: &[String]) -> Vec<bool> {
+        let is_known = |source: &String| self.remembers(now, source);
+        sources.iter().map(is_known).collect()
+    }
+
+    fn remembers(&self, now: Millis, source: &str) -> bool {
+        let accepted_at = self.sources.get(source);
+        accepted_at.is_some_and(|at| at.until(now) < SOURCE_RETENTION)
+    }
+
     /// [`crate::store::Store::counts`].
     pub fn counts(&self) -> Counts {
         Counts {
@@ -387,9 +398,7 @@ impl StoreState {
         let Some(source) = &new.source else {
             return true;
         };
-        let known = self.sources.get(source);
-        let known = known.filter(|_| !mistake::made(Mistake::SourceIgnored));
-        if known.is_some_and(|at| at.until(now) < SOURCE_RETENTION) {
+        if self.remembers(now, source) && !mistake::made(Mistake::SourceIgnored) {
             return false;
         }
         self.sources.insert(source.clone(), now);

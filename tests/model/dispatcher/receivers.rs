@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use erawan::actors::dispatcher::Event;
 use erawan::cluster::message::End;
-use erawan::job::{Job, Kind, delivery_key};
+use erawan::job::{Job, Kind, delivery_key, message_key};
 
 use super::desk::{Desk, NOW, ONE, TWO, done, job_of, raised_to};
 
@@ -116,6 +116,67 @@ fn a_known_job_that_cannot_be_read_any_more_counts_for_its_receiver_until_it_end
         desk.end(ONE, &whole, 2, done());
         assert_eq!(desk.core.snapshot(desk.now).jobs.total(), 0);
     }
+}
+
+/// `count` messages that are said to be of a node.
+fn messages(first: u64, count: u64, sender: &str) -> Vec<Job> {
+    (first..first + count)
+        .map(|seq| {
+            let key = message_key(sender, &seq.to_string());
+            job_of(Kind::MqReceive, seq, 0, &key)
+        })
+        .collect()
+}
+
+#[test]
+fn one_sender_keeps_neither_others_nor_the_nodes_own_work_waiting() {
+    let mut desk = Desk::loaded(Vec::new());
+    desk.connect(ONE, 64, &[]);
+    let flood = messages(1, 100, "stranger");
+    desk.announce(&flood.iter().collect::<Vec<_>>());
+    assert_eq!(desk.assigned().len(), 8, "an eighth of the credit");
+    for seq in 101..120 {
+        let [other] = &messages(seq, 1, "other")[..] else {
+            unreachable!();
+        };
+        desk.announce(&[other]);
+        assert_eq!(desk.assigned(), [(ONE, seq, 1)], "at once");
+        desk.end(ONE, other, 1, done());
+    }
+    let failed = End::Committed {
+        failed: true,
+        jobs: Vec::new(),
+        cancelled: Vec::new(),
+    };
+    for message in &flood[..8] {
+        desk.end(ONE, message, 1, failed.clone());
+    }
+    assert_eq!(
+        desk.assigned().len(),
+        1,
+        "one at a time, as its last was bad"
+    );
+}
+
+#[test]
+fn messages_of_however_many_senders_leave_half_of_the_credit_to_the_nodes_own_work() {
+    let mut desk = Desk::loaded(Vec::new());
+    desk.connect(ONE, 64, &[]);
+    let flood: Vec<Job> = (1..=200)
+        .flat_map(|seq| messages(seq, 1, &format!("sender{seq}")))
+        .collect();
+    desk.announce(&flood.iter().collect::<Vec<_>>());
+    assert_eq!(desk.assigned().len(), 32);
+    let own: Vec<Job> = (201..=240)
+        .map(|seq| job_of(Kind::Noop, seq, 0, &format!("request:{seq}")))
+        .collect();
+    desk.announce(&own.iter().collect::<Vec<_>>());
+    let assigned = desk.assigned();
+    assert_eq!(assigned.len(), 32);
+    assert!(assigned.iter().all(|(_, seq, _)| *seq > 200));
+    // What ends makes room for the next of its sort.
+    desk.end(ONE, &flood[0], 1, done());
+    assert_eq!(desk.assigned().len(), 1);
 }
 
 fn dormant(desk: &Desk) -> usize {

@@ -92,10 +92,12 @@ impl Core {
         self.scan.no_later_than(step.now);
     }
 
-    /// Receivers of deliveries have shares of what all workers grant.
+    /// Receivers of deliveries and senders of messages have shares of what all
+    /// workers grant.
     pub(super) fn share_credit(&mut self) {
-        let credit = self.sessions.capacity(Pool::Delivery);
-        self.queue.set_delivery_credit(credit);
+        let credit = |pool| self.sessions.capacity(pool);
+        let (run, delivery) = (credit(Pool::Run), credit(Pool::Delivery));
+        self.queue.set_credit(run, delivery);
     }
 
     pub(super) fn give_up(&mut self, step: &mut Step, seq: u64, id: JobId, strike: Option<String>) {

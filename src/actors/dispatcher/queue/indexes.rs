@@ -115,14 +115,15 @@ impl Queue {
         }
     }
 
-    /// Whether a job is on a worker counts for the receiver of a delivery.
+    /// Whether a job is on a worker counts for the receiver of a delivery, and for
+    /// the sender of a message.
     fn on_worker(&mut self, seq: u64, is_on: bool) {
-        let Some(job) = self.jobs.get(&seq).map(|entry| &entry.job) else {
+        let Some(job) = self.jobs.get(&seq).map(|entry| entry.job.clone()) else {
             return;
         };
-        match job.new.receiver() {
-            Some(receiver) if is_on => self.deliveries.started(receiver, job.runs_apart()),
-            Some(receiver) => self.deliveries.stopped(receiver, job.runs_apart()),
+        match self.receivers_of(&job) {
+            Some((receivers, name)) if is_on => receivers.started(name, job.runs_apart()),
+            Some((receivers, name)) => receivers.stopped(name, job.runs_apart()),
             None => {}
         }
     }

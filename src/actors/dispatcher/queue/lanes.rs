@@ -6,17 +6,27 @@ use std::sync::Arc;
 use super::{Entry, Lane, LaneNo, Phase, Queue, WaitsFor};
 use crate::actors::dispatcher::amount::Amount;
 use crate::actors::dispatcher::sessions::Need;
-use crate::job::{JobId, Pool, receiver_of};
+use crate::job::{JobId, Pool, is_of_message, receiver_of};
 use crate::mistake::{self, Mistake};
 
 impl Queue {
     /// The first job of the lane that has been ready longest; of deliveries,
-    /// to the receiver whose turn it is.
+    /// to the receiver whose turn it is; of messages, by the sender whose turn it is.
+    /// Messages of other nodes take half of the credit at most: they do not keep
+    /// the node from its own work.
     pub(in crate::actors::dispatcher) fn first_ready(&self, need: Need) -> Option<(u64, &Entry)> {
         let lane = match need.pool {
-            Pool::Run if need.apart => *self.ready_run_apart.values().next()?,
-            Pool::Run => *self.ready_run.values().next()?,
-            Pool::Delivery => self.deliveries.first(need.apart)?,
+            Pool::Run => {
+                let own = match need.apart {
+                    true => self.ready_run_apart.first_key_value(),
+                    false => self.ready_run.first_key_value(),
+                };
+                let own = own.map(|(turn, lane)| (*turn, *lane));
+                let has_room = self.messages.running() < (self.run_credit / 2).max(1);
+                let message = has_room.then(|| self.messages.first(need.apart)).flatten();
+                own.into_iter().chain(message).min()?.1
+            }
+            Pool::Delivery => self.deliveries.first(need.apart)?.1,
         };
         let seq = self.first_in_line(lane)?;
         self.jobs.get(&seq).map(|entry| (seq, entry))
@@ -139,6 +149,10 @@ impl Queue {
 
     fn is_ready(&mut self, need: Need, key: &str, turn: u64, no: LaneNo) {
         match need.pool {
+            Pool::Run if is_of_message(key) => {
+                let sender = receiver_of(key);
+                self.messages.ready(sender, need.apart, turn, no);
+            }
             Pool::Run if need.apart => drop(self.ready_run_apart.insert(turn, no)),
             Pool::Run => drop(self.ready_run.insert(turn, no)),
             Pool::Delivery => {
@@ -150,6 +164,7 @@ impl Queue {
 
     fn is_ready_no_more(&mut self, need: Need, key: &str, turn: u64) {
         match need.pool {
+            Pool::Run if is_of_message(key) => self.messages.unready(receiver_of(key), turn),
             Pool::Run if need.apart => drop(self.ready_run_apart.remove(&turn)),
             Pool::Run => drop(self.ready_run.remove(&turn)),
             Pool::Delivery => self.deliveries.unready(receiver_of(key), turn),

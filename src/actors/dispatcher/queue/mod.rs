@@ -114,6 +114,10 @@ pub(super) struct Queue {
     ready_run_apart: BTreeMap<u64, LaneNo>,
     /// Lanes whose first job is a delivery and may start, by receiver.
     deliveries: Receivers,
+    /// Lanes whose first job is a message of another node and may start, by sender.
+    messages: Receivers,
+    /// Credit of all workers for the node's own work, messages included.
+    run_credit: u32,
     /// Lanes whose first job waits for an unknown predecessor, by that one.
     awaiting: BTreeSet<(u64, LaneNo)>,
     /// Jobs an earlier master may have assigned, and nobody claimed yet.
@@ -191,8 +195,8 @@ impl Queue {
         {
             self.suspects.insert((lane, seq));
         }
-        if let Some(receiver) = job.new.receiver() {
-            self.deliveries.add(receiver);
+        if let Some((receivers, name)) = self.receivers_of(&job) {
+            receivers.add(name);
         }
         self.all.step(Amount::of(&job), true);
         self.seqs.insert(id, seq);
@@ -223,24 +227,36 @@ impl Queue {
         if let Some(lane) = self.lanes.get_mut(&entry.lane) {
             lane.jobs -= 1;
         }
-        if let Some(receiver) = entry.job.new.receiver() {
-            self.deliveries.remove(receiver);
+        if let Some((receivers, name)) = self.receivers_of(&entry.job) {
+            receivers.remove(name);
         }
         self.settle(entry.lane);
     }
 
-    /// A delivery was tried; whether it failed.
+    /// A delivery, or a message, was tried; whether it failed.
     pub(super) fn judge(&mut self, seq: u64, failed: bool) {
-        if let Some(entry) = self.jobs.get(&seq)
-            && let Some(receiver) = entry.job.new.receiver()
+        let job = self.jobs.get(&seq).map(|entry| entry.job.clone());
+        if let Some(job) = job
+            && let Some((receivers, name)) = self.receivers_of(&job)
         {
-            self.deliveries.judge(receiver, failed);
+            receivers.judge(name, failed);
         }
     }
 
-    /// The workers grant this much credit for deliveries together.
-    pub(super) fn set_delivery_credit(&mut self, credit: u32) {
-        self.deliveries.set_credit(credit);
+    /// Where the receiver of a delivery, or the sender of a message, is counted.
+    pub(super) fn receivers_of<'a>(&mut self, job: &'a Job) -> Option<(&mut Receivers, &'a str)> {
+        match (job.new.receiver(), job.new.sender()) {
+            (Some(receiver), _) => Some((&mut self.deliveries, receiver)),
+            (None, Some(sender)) => Some((&mut self.messages, sender)),
+            (None, None) => None,
+        }
+    }
+
+    /// The workers grant this much credit together.
+    pub(super) fn set_credit(&mut self, run: u32, delivery: u32) {
+        self.run_credit = run;
+        self.messages.set_credit(run);
+        self.deliveries.set_credit(delivery);
     }
 
     /// A job that is not known here has ended.
@@ -294,18 +310,20 @@ impl Queue {
         let Some(entry) = self.jobs.get_mut(&seq) else {
             return;
         };
-        let receiver = entry.job.new.receiver().map(str::to_owned);
-        let before = Amount::of(&entry.job);
+        let before = entry.job.clone();
         how(Arc::make_mut(&mut entry.job));
         let job = entry.job.clone();
-        self.all.step(before, false);
+        self.all.step(Amount::of(&before), false);
         self.all.step(Amount::of(&job), true);
         // A record that cannot be read (again) may have lost its kind and key.
-        if job.new.receiver() != receiver.as_deref() {
-            receiver.inspect(|receiver| self.deliveries.remove(receiver));
-            job.new
-                .receiver()
-                .inspect(|receiver| self.deliveries.add(receiver));
+        let counted = |job: &Job| (job.kind(), job.new.key.clone());
+        if counted(&before) != counted(&job) {
+            if let Some((receivers, name)) = self.receivers_of(&before) {
+                receivers.remove(name);
+            }
+            if let Some((receivers, name)) = self.receivers_of(&job) {
+                receivers.add(name);
+            }
         }
         self.put(seq, self.phase_by_itself(&job, now));
     }
@@ -353,7 +371,7 @@ impl Queue {
 
     pub(super) fn counts(&self) -> JobCounts {
         let run = self.ready_run.len() + self.ready_run_apart.len();
-        let ready = run + self.deliveries.count();
+        let ready = run + self.messages.count() + self.deliveries.count();
         JobCounts {
             ready,
             waiting: self.counts.waiting - ready,

@@ -139,28 +139,45 @@ pub fn call(shared: &Shared, method: &str, arguments: &Arguments) -> Result<Valu
         }
         "block_results" => {
             let chain = shared.chain.read();
-            Ok(shapes::block_results(block_at(&chain, arguments)?))
+            let block = block_at(&chain, arguments)?;
+            if chain.block(block.height).is_none() {
+                let height = block.height;
+                let text = format!("could not find results for height #{height}");
+                return Err(Failure::internal(text));
+            }
+            Ok(shapes::block_results(block))
         }
         "tx" => transaction(shared, arguments),
+        // No call of CometBFT: a development network makes its ledger late.
+        "devnet_results_delay" => {
+            let milliseconds = arguments.height(0, "ms")?.unwrap_or_default();
+            let milliseconds = u64::try_from(milliseconds).unwrap_or_default();
+            let delay = std::time::Duration::from_millis(milliseconds);
+            shared.results_delay.send_replace(delay);
+            Ok(json!({}))
+        }
         _ => Err(Failure::new(METHOD_NOT_FOUND, method)),
     }
 }
 
-/// The block asked for, or the last one if no height is given.
+/// The block asked for, or the last one if no height is given; also one that is
+/// not executed yet.
 fn block_at<'a>(chain: &'a Chain, arguments: &Arguments) -> Result<&'a Block, Failure> {
-    let tip = chain.height();
+    let stored = chain.stored();
+    let tip = stored.map_or(chain.height(), |stored| stored.height);
     let height = arguments.height(0, "height")?.unwrap_or(tip);
     if height <= 0 {
         return Err(Failure::internal(format!(
             "height must be greater than 0, but got {height}"
         )));
     }
-    let block = chain.block(height).ok_or_else(|| {
+    let executed = chain.block(height).map(AsRef::as_ref);
+    let block = executed.or_else(|| stored.filter(|stored| stored.height == height));
+    block.ok_or_else(|| {
         Failure::internal(format!(
             "height {height} must be less than or equal to the current blockchain height {tip}"
         ))
-    });
-    block.map(AsRef::as_ref)
+    })
 }
 
 fn abci_query(shared: &Shared, arguments: &Arguments) -> Result<Value, Failure> {
@@ -177,11 +194,24 @@ fn abci_query(shared: &Shared, arguments: &Arguments) -> Result<Value, Failure> 
 fn broadcast(shared: &Shared, arguments: &Arguments) -> Result<Value, Failure> {
     let transaction = Bytes::from(arguments.bytes(0, "tx", Encoding::Base64)?);
     let hash = sha256(&transaction);
-    let result = shared.chain.write().broadcast(transaction);
-    let result = result.map_err(Failure::internal)?;
-    if result.code == 0 {
-        shared.transaction_waits.notify_one();
-    }
+    let result = match &shared.relay {
+        None => {
+            let result = shared.chain.write().broadcast(transaction);
+            let result = result.map_err(Failure::internal)?;
+            if result.code == 0 {
+                shared.transaction_waits.notify_one();
+            }
+            result
+        }
+        Some(relay) => {
+            let result = shared.chain.write().check(&transaction);
+            if result.code == 0 {
+                let relayed = relay.try_send(transaction);
+                relayed.map_err(|_| Failure::internal("mempool is full"))?;
+            }
+            result
+        }
+    };
     Ok(shapes::broadcast(&result, &hash))
 }
 

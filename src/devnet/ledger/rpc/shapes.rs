@@ -44,7 +44,10 @@ pub fn status(chain: &Chain) -> Value {
         "earliest_block_time": "0001-01-01T00:00:00Z",
         "catching_up": false,
     });
-    for (which, block) in [("latest", chain.last_block()), ("earliest", chain.block(1))] {
+    let last = chain.last_block().map(AsRef::as_ref);
+    let latest = chain.stored().or(last);
+    let earliest = chain.block(1).map(AsRef::as_ref).or(latest);
+    for (which, block) in [("latest", latest), ("earliest", earliest)] {
         if let Some(block) = block {
             sync[format!("{which}_block_hash")] = json!(hex_bytes(&block.hash));
             sync[format!("{which}_app_hash")] = json!(hex_bytes(&block.app_hash));

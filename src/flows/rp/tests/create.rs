@@ -1,8 +1,10 @@
 //! Creating a request.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::*;
+use crate::crypto::behalf::OnBehalf;
 use crate::error::{Error, codes};
 use crate::flows::identifier;
 use crate::flows::testing::{params, recorded, scenario};
@@ -323,4 +325,43 @@ async fn an_unreachable_ledger_is_waited_for() {
     let job = continuation(&transact, Fate::Committed { height: 56 });
     let error = dispatch::run(&play.node.context, &job).await.unwrap_err();
     assert!(error.is_temporary());
+}
+
+/// The key of the node is here, and even the ledger knows it.
+#[actix::test]
+async fn a_proxy_creates_nothing_for_a_node_that_is_not_behind_it_and_says_so_in_the_result() {
+    let mut node = TestNode::new("proxy1", Role::Proxy);
+    node.ledger.set_height(55);
+    let (keys, ledger) = (node.context.crypto.clone(), node.context.ledger.clone());
+    node.context.crypto = Arc::new(OnBehalf::new(keys, ledger, "proxy1", true));
+    let behind = |nodes: Value| {
+        let params = json!({"proxy_node_id": "proxy1"});
+        node.ledger
+            .answer("GetNodesBehindProxyNode", params, json!({"nodes": nodes}));
+    };
+    behind(json!([{"node_id": "rp1", "config": "KEY_ON_NODE"}]));
+    let accept = create(&node, body()).await.unwrap();
+    assert!(transactions(&accept.writes).is_empty(), "nothing is signed");
+    assert!(node.accept(&accept));
+    let told = of_kind(&accept.jobs, Kind::RpRequestCreated);
+    let job = testing::job(told[0].clone());
+    let Run::Commit(commit) = dispatch::run(&node.context, &job).await.unwrap() else {
+        panic!("it ends");
+    };
+    let result = bodies(&commit).remove(0);
+    assert_eq!(result["type"], "create_request_result");
+    assert_eq!(
+        (&result["node_id"], &result["success"]),
+        (&json!("rp1"), &json!(false))
+    );
+    assert_eq!(result["error"]["code"], 10034);
+    node.commit(&commit);
+    assert!(
+        node.state.names(Table::RequestReference).is_empty(),
+        "it is free again"
+    );
+
+    behind(json!([{"node_id": "rp1", "config": "KEY_ON_PROXY"}]));
+    let accept = create(&node, body()).await.unwrap();
+    assert_eq!(transactions(&accept.writes).len(), 1);
 }

@@ -144,6 +144,45 @@ async fn the_recorded_time_out_goes_as_recorded() {
     assert!(play.stored().await.is_none());
 }
 
+/// The request stays until it has ended, and so does its time-out: a ledger that
+/// does not know it now may know it later.
+#[actix::test]
+async fn a_time_out_that_comes_to_nothing_fires_again() {
+    let (play, created) = Play::settled("time-out").await;
+    play.node.commit(&created);
+    let heights = play.heights();
+    play.node.ledger.set_height(heights[0]);
+    let timer = of_kind(&created.jobs, Kind::RpTimeOut)[0].clone();
+    let id = &play.of.request_id;
+    play.node.ledger.request_from(id, 0, Value::Null);
+    let commit = play.apply(&testing::job(timer)).await;
+    assert_ne!(
+        commit.outcome,
+        crate::job::Outcome::Done,
+        "operators see it"
+    );
+    let again = of_kind(&commit.jobs, Kind::RpTimeOut)[0].clone();
+    assert!(again.not_before.is_some_and(|due| due > Millis::now()));
+    let stored = play.stored().await.unwrap();
+    assert_eq!(
+        stored.progress.timer,
+        Some(again.id),
+        "it goes with the request"
+    );
+    play.node
+        .ledger
+        .request_from(id, 0, detail(&play.of, json!({})));
+    let commit = play.apply(&testing::job(again)).await;
+    let transact = transactions(&commit.writes).remove(0);
+    assert_eq!(transact.method, "TimeOutRequest");
+    let refused = Fate::Refused {
+        code: 25039,
+        message: "refused".to_owned(),
+    };
+    let commit = play.settle(&transact, refused).await;
+    assert_eq!(of_kind(&commit.jobs, Kind::RpTimeOut).len(), 1, "and again");
+}
+
 #[actix::test]
 async fn a_timer_of_a_request_that_has_ended_does_nothing() {
     let (play, created) = Play::settled("RP closes before any answer").await;

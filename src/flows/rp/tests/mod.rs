@@ -86,6 +86,7 @@ impl Play {
 
     /// Runs a job; it must not fail for good and not ask to be run again.
     async fn run(&self, job: &Job) -> Commit {
+        self.node.is_not_ended_by_damage(job).await;
         match dispatch::run(&self.node.context, job).await.unwrap() {
             Run::Commit(commit) => commit,
             Run::Retry { reason, .. } | Run::Park { reason } => {

@@ -49,7 +49,7 @@ else
   forget_failure(id)
   if action == 'retry' then
     local seq = call('INCR', P .. 'seq')
-    numbers = {seq, place(seq, id, line, attempt, record)}
+    numbers = {seq, place(seq, id, line, attempt, record, last_of(line))}
     call('ZADD', P .. 'open', seq, id)
   end
 end

@@ -1,0 +1,222 @@
+//! A table entry: everything there is to say about one endpoint.
+
+use std::future::Future;
+use std::marker::PhantomData;
+use std::sync::Arc;
+
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
+use schemars::JsonSchema;
+use serde::de::DeserializeOwned;
+
+use super::call::{Call, NoBody, NoPath, RawCall, Texts};
+use super::outcome::Outcome;
+use super::schema::Schema;
+use crate::error::Error;
+use crate::node::{Purpose, Role};
+
+/// The methods endpoints have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Method {
+    /// Also answers HEAD.
+    Get,
+    /// Changes something.
+    Post,
+}
+
+impl Method {
+    /// `GET` or `POST`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Method::Get => "GET",
+            Method::Post => "POST",
+        }
+    }
+}
+
+/// Which roles an endpoint serves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Audience {
+    /// RPs and proxies.
+    Rp,
+    /// IdPs and proxies.
+    Idp,
+    /// ASes and proxies.
+    As,
+    /// Proxies.
+    Proxy,
+    /// NDID itself.
+    Ndid,
+    /// Every role.
+    Everybody,
+}
+
+impl Audience {
+    /// Whether a node with this role has the endpoint.
+    pub fn includes(self, role: Role) -> bool {
+        match self {
+            Audience::Rp => matches!(role, Role::Rp | Role::Proxy),
+            Audience::Idp => matches!(role, Role::Idp | Role::Proxy),
+            Audience::As => matches!(role, Role::As | Role::Proxy),
+            Audience::Proxy => role == Role::Proxy,
+            Audience::Ndid => role == Role::Ndid,
+            Audience::Everybody => true,
+        }
+    }
+}
+
+/// What runs when a call has passed its checks.
+pub type Run = Arc<dyn Fn(RawCall) -> BoxFuture<'static, Result<Outcome, Error>> + Send + Sync>;
+
+/// One endpoint of the versioned API.
+#[derive(Clone)]
+pub struct Endpoint {
+    /// GET or POST.
+    pub method: Method,
+    /// Below the version, in lower case, with `:name` for parameters.
+    pub path: &'static str,
+    /// Whom it serves.
+    pub audience: Audience,
+    /// What its jobs are for; `None`: it makes none.
+    pub purpose: Option<Purpose>,
+    /// Whether a proxy must be told which node behind it acts (20057).
+    pub needs_acting_node: bool,
+    /// Of the query string (20002).
+    pub query: Schema,
+    /// Of the body (20003); `None`: it is not looked at.
+    pub body: Option<Schema>,
+    /// `None`: specified and not built yet.
+    pub run: Option<Run>,
+}
+
+impl Endpoint {
+    /// A GET endpoint.
+    pub fn get(path: &'static str, audience: Audience) -> Builder {
+        Builder::new(Method::Get, path, audience)
+    }
+
+    /// A POST endpoint.
+    pub fn post(path: &'static str, audience: Audience) -> Builder {
+        Builder::new(Method::Post, path, audience)
+    }
+}
+
+/// An endpoint under construction. `P`, `Q`, `B` as in [`Call`].
+pub struct Builder<P = NoPath, Q = Texts, B = NoBody> {
+    method: Method,
+    path: &'static str,
+    audience: Audience,
+    purpose: Option<Purpose>,
+    needs_acting_node: bool,
+    query: Schema,
+    body: Option<Schema>,
+    input: PhantomData<(P, Q, B)>,
+}
+
+impl Builder {
+    fn new(method: Method, path: &'static str, audience: Audience) -> Self {
+        Self {
+            method,
+            path,
+            audience,
+            purpose: None,
+            needs_acting_node: true,
+            query: Schema::of::<Texts>(),
+            body: None,
+            input: PhantomData,
+        }
+    }
+
+    /// An endpoint that is specified and not built yet: 501 that names it.
+    pub fn not_built(mut self) -> Endpoint {
+        self.needs_acting_node = false;
+        self.finish(None)
+    }
+}
+
+impl<P, Q, B> Builder<P, Q, B> {
+    /// Its jobs begin something: refused when the queue is full.
+    pub fn begins(mut self) -> Self {
+        self.purpose = Some(Purpose::Begin);
+        self
+    }
+
+    /// Its jobs end something that has begun: refused later than what begins.
+    pub fn ends(mut self) -> Self {
+        self.purpose = Some(Purpose::End);
+        self
+    }
+
+    /// It acts for nobody behind a proxy.
+    pub fn without_acting_node(mut self) -> Self {
+        self.needs_acting_node = false;
+        self
+    }
+
+    /// Parameters of the path, by their names.
+    pub fn path<N>(self) -> Builder<N, Q, B> {
+        self.typed()
+    }
+
+    /// The query string.
+    pub fn query<N: JsonSchema>(mut self) -> Builder<P, N, B> {
+        self.query = Schema::of::<N>();
+        self.typed()
+    }
+
+    /// The body. With an acting node its schema begins with `node_id`.
+    pub fn body<N: JsonSchema>(mut self) -> Builder<P, Q, N> {
+        self.body = Some(match self.needs_acting_node {
+            true => Schema::with_node_id::<N>(),
+            false => Schema::of::<N>(),
+        });
+        self.typed()
+    }
+
+    fn typed<P2, Q2, B2>(self) -> Builder<P2, Q2, B2> {
+        Builder {
+            method: self.method,
+            path: self.path,
+            audience: self.audience,
+            purpose: self.purpose,
+            needs_acting_node: self.needs_acting_node,
+            query: self.query,
+            body: self.body,
+            input: PhantomData,
+        }
+    }
+
+    fn finish(self, run: Option<Run>) -> Endpoint {
+        Endpoint {
+            method: self.method,
+            path: self.path,
+            audience: self.audience,
+            purpose: self.purpose,
+            needs_acting_node: self.needs_acting_node,
+            query: self.query,
+            body: self.body,
+            run,
+        }
+    }
+}
+
+impl<P, Q, B> Builder<P, Q, B>
+where
+    P: DeserializeOwned + Send + 'static,
+    Q: DeserializeOwned + Send + 'static,
+    B: DeserializeOwned + Send + 'static,
+{
+    /// What a call does.
+    pub fn run<F, R>(self, run: F) -> Endpoint
+    where
+        F: Fn(Call<P, Q, B>) -> R + Send + Sync + 'static,
+        R: Future<Output = Result<Outcome, Error>> + Send + 'static,
+    {
+        self.finish(Some(Arc::new(move |call: RawCall| {
+            match call.typed::<P, Q, B>() {
+                Ok(call) => run(call).boxed(),
+                Err(error) => std::future::ready(Err(error)).boxed(),
+            }
+        })))
+    }
+}

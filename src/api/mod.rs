@@ -1,0 +1,17 @@
+//! What an endpoint of the HTTP API is: a table entry that a flow declares
+//! beside its code, and the call and outcome that pass between HTTP and flow.
+//!
+//! [`Endpoint`] says everything about an endpoint: method, path, audience,
+//! input, and what runs. `flows::endpoints` lists all of them; `http` serves
+//! whatever list it is given.
+
+mod call;
+mod endpoint;
+mod faults;
+mod outcome;
+mod schema;
+
+pub use call::{Call, NoBody, NoPath, RawCall, Texts};
+pub use endpoint::{Audience, Endpoint, Method, Run};
+pub use outcome::Outcome;
+pub use schema::{Schema, url};

@@ -1,0 +1,52 @@
+//! What an operation wants done and answered.
+
+use serde_json::Value;
+
+use crate::error::{Code, Error};
+use crate::job::Write;
+use crate::store::Accept;
+
+/// What an operation that succeeded wants done and answered. Operations change
+/// nothing themselves: HTTP stores what is here, then answers.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Outcome {
+    /// Store this, then answer 202.
+    Accepted {
+        /// State and jobs.
+        accept: Accept,
+        /// Body of the answer; `None`: empty.
+        body: Option<Value>,
+        /// The answer when a guard of `accept` does not hold; `None`: the same
+        /// call was accepted before, and is answered as it was then.
+        refused: Option<Code>,
+    },
+    /// Store these writes, in portions if there are many, then answer 204. No
+    /// guards, no jobs.
+    Stored(Vec<Write>),
+    /// Store these writes, then answer the error that came after them.
+    StoredBefore(Vec<Write>, Error),
+    /// 200 with this body.
+    Ok(Value),
+    /// 204.
+    NoContent,
+    /// 404 without a body.
+    NotFound,
+    /// 501 without a body: the replaced system does not support it either.
+    Unsupported,
+}
+
+impl Outcome {
+    /// An operation whose accept is refused only if it was accepted before.
+    pub fn started(accept: Accept) -> Self {
+        Outcome::Accepted {
+            accept,
+            body: None,
+            refused: None,
+        }
+    }
+
+    /// 200 with what was found, or 404.
+    pub fn found(body: Option<Value>) -> Self {
+        body.map_or(Outcome::NotFound, Outcome::Ok)
+    }
+}

@@ -1,0 +1,297 @@
+//! `erawan bench exam`: what strangers and a stuck handler do to a node. Each
+//! attack is made on the RP's node while its API is asked all the time and
+//! requests go through it; nothing of what holds a node together may suffer.
+
+mod attack;
+mod probe;
+mod signs;
+
+use std::io;
+use std::process::ExitCode;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use clap::{Args, ValueEnum};
+use serde::Serialize;
+
+use self::probe::Probes;
+use self::signs::Signs;
+use super::{print, set_ups};
+use crate::devnet::apps::Apps;
+use crate::devnet::command::{StoreArgument, interrupted};
+use crate::devnet::demo;
+use crate::devnet::network::{Network, NetworkOptions, Node, StoreOption};
+use crate::node::Role;
+use crate::output;
+
+/// Requests before the first measurement, so that caches and connections are warm.
+const WARM_UP: u64 = 20;
+/// Requests that go through the network meanwhile: at a time, and a second.
+const FLOWS: usize = 2;
+const FLOW_PACE: f64 = 4.0;
+/// Longer than anybody waits before giving somebody silent up.
+const AFTERWARDS: Duration = Duration::from_secs(4);
+/// Times below this count as this: a calm machine answers within a scheduler's
+/// whim.
+const FLOOR_MS: f64 = 5.0;
+
+/// `erawan bench exam`
+#[derive(Debug, Clone, Args)]
+pub struct ExamArguments {
+    /// Workers of each node, 0: standalone. Without it: 0 and 2, one after the other.
+    #[arg(long)]
+    pub workers: Option<usize>,
+    /// Where the nodes keep jobs and state.
+    #[arg(long, value_enum, default_value = "redis")]
+    pub store: StoreArgument,
+    /// These attacks only.
+    #[arg(long, value_enum, value_delimiter = ',')]
+    pub only: Vec<Attack>,
+    /// Least seconds that each measurement lasts.
+    #[arg(long, default_value_t = 10)]
+    pub seconds: u64,
+    /// One JSON object a line on standard output.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// What is done to the node.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Attack {
+    /// Nothing: what the others are compared with.
+    Calm,
+    /// 64 messages of some 46 KB with an invalid signature, which inflate to 23 MB each.
+    Messages,
+    /// 200 API calls of 3 MB at once.
+    Bodies,
+    /// A handler that does not yield for 10 s.
+    Handler,
+}
+
+/// What came of it. Field names are stable (docs/bench.md).
+#[derive(Debug, Clone, Serialize)]
+pub struct ExamResult {
+    bench: &'static str,
+    store: &'static str,
+    workers: usize,
+    /// Which attack.
+    pub attack: Attack,
+    /// How long it took until the node was done with it.
+    pub seconds: f64,
+    /// Calls of the API that were measured meanwhile, and of these those that
+    /// were not answered as they should be.
+    pub calls: usize,
+    /// Refused, failed or answered otherwise.
+    pub failed_calls: usize,
+    /// Median of the calls.
+    pub p50_ms: f64,
+    /// 99 of 100 were faster.
+    pub p99_ms: f64,
+    /// The slowest.
+    pub worst_ms: f64,
+    /// `p99_ms` by that of the calm.
+    pub times_calm: f64,
+    /// Requests that were begun meanwhile, and did not complete.
+    pub flows: u64,
+    /// Of these, those that did not complete.
+    pub flows_lost: u64,
+    /// From the call to the data read back.
+    pub complete_p99_ms: f64,
+    /// What must not happen.
+    #[serde(flatten)]
+    pub signs: Signs,
+    /// Most resident memory of a process of the node (10^6 bytes).
+    pub most_mb: f64,
+}
+
+impl ExamResult {
+    /// Nothing that holds a node together has suffered.
+    pub fn is_whole(&self) -> bool {
+        self.signs.is_nothing() && self.flows_lost == 0 && self.failed_calls == 0
+    }
+
+    fn is_passed(&self) -> bool {
+        self.is_whole() && self.times_calm <= 2.0
+    }
+}
+
+/// Runs the benchmark; fails if the node suffered.
+///
+/// # Errors
+/// When a network cannot be started.
+pub async fn run(arguments: ExamArguments) -> io::Result<ExitCode> {
+    let mut code = ExitCode::SUCCESS;
+    for workers in set_ups(arguments.workers) {
+        let results = tokio::select! {
+            results = in_network(&arguments, workers) => results?,
+            signal = interrupted() => return Ok(ExitCode::from(128 + signal? as i32 as u8)),
+        };
+        for result in &results {
+            if !result.is_passed() {
+                code = ExitCode::FAILURE;
+            }
+            print(arguments.json, result, || line(result))?;
+        }
+    }
+    Ok(code)
+}
+
+async fn in_network(arguments: &ExamArguments, workers: usize) -> io::Result<Vec<ExamResult>> {
+    let network = Network::start(NetworkOptions {
+        workers,
+        store: match arguments.store {
+            StoreArgument::Embedded => StoreOption::Embedded,
+            StoreArgument::Redis => StoreOption::Redis,
+        },
+        ..NetworkOptions::default()
+    })
+    .await?;
+    let attacks = match arguments.only.as_slice() {
+        [] => vec![Attack::Messages, Attack::Bodies, Attack::Handler],
+        only => only.to_vec(),
+    };
+    let least = Duration::from_secs(arguments.seconds);
+    let results = sit(&network, workers, &attacks, least).await;
+    network.stop().await;
+    results
+}
+
+/// Measures the calm, and then each attack, which lasts at least so long.
+///
+/// # Errors
+/// When an attack cannot be made.
+pub async fn sit(
+    network: &Network,
+    workers: usize,
+    attacks: &[Attack],
+    least: Duration,
+) -> io::Result<Vec<ExamResult>> {
+    let warm = Apps::start(demo::targets_of(network, "bank_statement")?).await?;
+    demo::drive(&warm, WARM_UP, 4, true).await;
+    warm.stop().await;
+    let mut results: Vec<ExamResult> = Vec::new();
+    let rest = attacks.iter().filter(|attack| **attack != Attack::Calm);
+    for attack in std::iter::once(&Attack::Calm).chain(rest) {
+        let calm_ms = results.first().map(|calm| calm.p99_ms);
+        if let Some(result) = examine(network, workers, *attack, least, calm_ms).await? {
+            results.push(result);
+        }
+    }
+    Ok(results)
+}
+
+/// `None` if this attack cannot be made on such a network.
+async fn examine(
+    network: &Network,
+    workers: usize,
+    attack: Attack,
+    least: Duration,
+    calm_ms: Option<f64>,
+) -> io::Result<Option<ExamResult>> {
+    let missing = || io::Error::other("the network has no RP");
+    let node = network.node(Role::Rp).ok_or_else(missing)?;
+    let Some(prepared) = attack::prepare(network, node, attack).await? else {
+        output::note(format_args!(
+            "{attack:?}: nobody but the node itself can reach its store; left out"
+        ));
+        return Ok(None);
+    };
+    let apps = Apps::start(demo::targets_of(network, "bank_statement")?).await?;
+    let before = Signs::of(node).await?;
+    let is_over = AtomicBool::new(false);
+    let probes = Probes::start(node.api_urls())?;
+    let started = Instant::now();
+    let attacking = async {
+        let made = prepared.make(node).await;
+        let took = started.elapsed();
+        tokio::time::sleep(least.saturating_sub(took)).await;
+        is_over.store(true, Ordering::Relaxed);
+        made.map(|()| took)
+    };
+    let flowing = apps.drive_while(
+        FLOWS,
+        FLOW_PACE,
+        |_| is_over.load(Ordering::Relaxed),
+        |_| {},
+    );
+    let measuring = async {
+        let (took, most_mb) = tokio::join!(attacking, most_memory(node, &is_over));
+        (
+            took,
+            most_mb,
+            tokio::task::spawn_blocking(|| probes.stop()).await,
+        )
+    };
+    let ((took, most_mb, calls), _) = tokio::join!(measuring, flowing);
+    tokio::time::sleep(AFTERWARDS).await;
+    let signs = Signs::of(node).await?.since(&before);
+    let totals = apps.totals();
+    for error in totals.errors.iter().take(5) {
+        output::note(format_args!("{attack:?}: {error}"));
+    }
+    let flows = apps.begun();
+    apps.stop().await;
+    let calls = calls.map_err(io::Error::other)??;
+    let calm = calm_ms.unwrap_or(calls.p99_ms).max(FLOOR_MS);
+    Ok(Some(ExamResult {
+        bench: "exam",
+        store: network.store_name(),
+        workers,
+        attack,
+        seconds: took?.as_secs_f64(),
+        calls: calls.count,
+        failed_calls: calls.failed,
+        p50_ms: calls.p50_ms,
+        p99_ms: calls.p99_ms,
+        worst_ms: calls.worst_ms,
+        times_calm: (calls.p99_ms.max(FLOOR_MS) / calm * 100.0).round() / 100.0,
+        flows,
+        flows_lost: flows - totals.verified,
+        complete_p99_ms: totals.complete_ms.p99,
+        signs,
+        most_mb,
+    }))
+}
+
+async fn most_memory(node: &Node, is_over: &AtomicBool) -> f64 {
+    let mut most: f64 = 0.0;
+    while !is_over.load(Ordering::Relaxed) {
+        let used = node
+            .processes
+            .iter()
+            .map(|part| part.process.usage().rss_mb);
+        most = used.fold(most, f64::max);
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    most
+}
+
+fn line(result: &ExamResult) -> String {
+    let set_up = match result.workers {
+        0 => "standalone".to_owned(),
+        workers => format!("master + {workers} workers"),
+    };
+    format!(
+        "exam  {:<8} {set_up:<18} {:<9} {:>5.1} s  calls p50 {:>6.1} p99 {:>7.1} worst {:>7.1} ms ({:.2} x calm), {} of {} failed  requests {} lost {} p99 {:>6.0} ms  {}  {:.0} MB  {}",
+        result.store,
+        format!("{:?}", result.attack).to_lowercase(),
+        result.seconds,
+        result.p50_ms,
+        result.p99_ms,
+        result.worst_ms,
+        result.times_calm,
+        result.failed_calls,
+        result.calls,
+        result.flows,
+        result.flows_lost,
+        result.complete_p99_ms,
+        result.signs,
+        result.most_mb,
+        if result.is_passed() {
+            "passed"
+        } else {
+            "FAILED"
+        },
+    )
+}

@@ -1,0 +1,147 @@
+//! How many files and sockets this process may have open, and who may have how
+//! many of them. Whoever is let in from outside has a share, so that a crowd at
+//! one port leaves enough for health, the store, the ledger and the link.
+
+use std::io;
+
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
+
+use crate::config::{Config, Mode};
+
+/// Files, event queues, and sockets to the store, the ledger, the message queue
+/// service and the master.
+const OWN: usize = 64;
+/// Sockets for downloads that jobs make, and for DNS.
+const DOWNLOADS: usize = 64;
+/// Readers of metrics and probes.
+const ADMIN: usize = 64;
+/// Operators on this machine.
+pub const OPERATORS: usize = 16;
+/// Workers, each with two links, and operators.
+const LINKS: usize = 2048;
+/// More API connections cost more memory than they are good for.
+const MOST_API: usize = 16_384;
+/// However low the limit is.
+const LEAST: usize = 16;
+
+/// What the system allows now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limit {
+    /// In force.
+    pub soft: u64,
+    /// What it could be raised to.
+    pub hard: u64,
+}
+
+impl Limit {
+    /// Asks the system.
+    ///
+    /// # Errors
+    /// When it does not tell.
+    pub fn now() -> io::Result<Self> {
+        let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE)?;
+        Ok(Self { soft, hard })
+    }
+
+    /// Raises the soft limit to the hard one, for this process and its children.
+    /// The soft one is usually 1,024, for programs that use `select`.
+    ///
+    /// # Errors
+    /// When the system refuses.
+    pub fn raise() -> io::Result<Self> {
+        let limit = Self::now()?;
+        if limit.soft < limit.hard {
+            setrlimit(Resource::RLIMIT_NOFILE, limit.hard, limit.hard)?;
+        }
+        Self::now()
+    }
+}
+
+/// Connections that may be open at each port.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Shares {
+    /// Of the API.
+    pub api: usize,
+    /// For metrics, health and readiness.
+    pub admin: usize,
+    /// At the master's port.
+    pub links: usize,
+}
+
+impl Shares {
+    /// Of a process with this configuration.
+    pub fn of(limit: Limit, config: &Config) -> Self {
+        let deliveries = match config.mode {
+            Mode::Master => 0,
+            Mode::Standalone | Mode::Worker => config.capacity.delivery as usize + DOWNLOADS,
+        };
+        Self::beside(limit, config.mode, deliveries)
+    }
+
+    fn beside(limit: Limit, mode: Mode, deliveries: usize) -> Self {
+        let limit = usize::try_from(limit.soft).unwrap_or(usize::MAX);
+        let left = limit.saturating_sub(OWN + ADMIN + OPERATORS + deliveries);
+        let share = |most: usize| left.clamp(LEAST, most);
+        match mode {
+            Mode::Master => Self {
+                api: 0,
+                admin: ADMIN,
+                links: share(LINKS),
+            },
+            Mode::Standalone | Mode::Worker => Self {
+                api: share(MOST_API),
+                admin: ADMIN,
+                links: 0,
+            },
+        }
+    }
+
+    /// Whether API connections are few because descriptors are.
+    pub fn is_scarce(self, mode: Mode) -> bool {
+        match mode {
+            Mode::Master => self.links < LINKS,
+            Mode::Standalone | Mode::Worker => self.api < MOST_API / 4,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shares(soft: u64, mode: Mode, deliveries: usize) -> Shares {
+        Shares::beside(Limit { soft, hard: soft }, mode, deliveries)
+    }
+
+    #[test]
+    fn all_shares_together_leave_the_process_its_own() {
+        for soft in [1024, 4096, 65_536] {
+            for mode in [Mode::Standalone, Mode::Worker, Mode::Master] {
+                let deliveries = if mode == Mode::Master { 0 } else { 576 };
+                let shares = shares(soft, mode, deliveries);
+                let all = shares.api + shares.admin + shares.links + OPERATORS + deliveries;
+                assert!(all + OWN <= soft as usize, "{soft} {mode:?} {shares:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_high_limit_does_not_mean_as_many_connections() {
+        assert_eq!(shares(1 << 30, Mode::Worker, 576).api, MOST_API);
+        assert_eq!(shares(1 << 30, Mode::Master, 0).links, LINKS);
+    }
+
+    #[test]
+    fn a_low_limit_leaves_a_few_and_is_called_scarce() {
+        let few = shares(64, Mode::Worker, 576);
+        assert_eq!(few.api, LEAST);
+        assert!(few.is_scarce(Mode::Worker));
+        assert!(!shares(1 << 20, Mode::Worker, 576).is_scarce(Mode::Worker));
+    }
+
+    #[test]
+    fn the_soft_limit_is_raised_to_the_hard_one() {
+        let limit = Limit::raise().unwrap();
+        assert_eq!(limit.soft, limit.hard);
+    }
+}

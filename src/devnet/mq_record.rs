@@ -1,0 +1,101 @@
+//! What a development message queue service writes down: which message came how
+//! often, whether a subscriber was there, and when it was acknowledged. A line
+//! is written at once, so that a service that is killed leaves what it knew.
+
+use std::fs::File;
+use std::io::{self, Write as _};
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+
+use crate::job::Millis;
+
+/// An event.
+#[derive(Debug, Serialize)]
+#[serde(tag = "event", rename_all = "snake_case")]
+pub(super) enum Entry<'a> {
+    /// A transmission of a message came.
+    Came {
+        sender_id: &'a str,
+        message_id: &'a str,
+        /// To how many it was handed.
+        subscribers: usize,
+    },
+    /// The node acknowledged a message.
+    Acknowledged { message_id: &'a str },
+}
+
+#[derive(Serialize)]
+struct Line<'a> {
+    at: u64,
+    #[serde(flatten)]
+    entry: Entry<'a>,
+}
+
+/// A file that is written.
+pub(super) struct Record(File);
+
+impl Record {
+    /// Goes on with a file, or begins it.
+    pub fn open(path: &Path) -> io::Result<Self> {
+        let file = File::options().create(true).append(true).open(path)?;
+        Ok(Self(file))
+    }
+
+    /// Writes a line.
+    pub fn note(&self, entry: Entry<'_>) {
+        let at = Millis::now().0;
+        // Plain data can be written as JSON.
+        let mut line = serde_json::to_vec(&Line { at, entry }).unwrap_or_default();
+        line.push(b'\n');
+        if let Err(error) = (&self.0).write_all(&line) {
+            tracing::error!(%error, "cannot write the record of messages");
+        }
+    }
+}
+
+/// An event as it is read again.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct Noted {
+    /// By the wall clock, in milliseconds.
+    pub at: u64,
+    /// What.
+    #[serde(flatten)]
+    pub event: NotedEvent,
+}
+
+/// What was noted.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(tag = "event", rename_all = "snake_case")]
+pub enum NotedEvent {
+    /// A transmission of a message came.
+    Came {
+        /// Which node's message queue service sent it.
+        sender_id: String,
+        /// Its id.
+        message_id: String,
+        /// To how many it was handed.
+        subscribers: usize,
+    },
+    /// The node acknowledged a message.
+    Acknowledged {
+        /// Its id.
+        message_id: String,
+    },
+}
+
+/// Reads a file; one that does not exist has nothing in it, and a line that was
+/// cut off by a kill is left out.
+///
+/// # Errors
+/// When it cannot be read.
+pub fn read(path: &Path) -> io::Result<Vec<Noted>> {
+    let text = match std::fs::read_to_string(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        text => text?,
+    };
+    let lines = text.lines();
+    Ok(lines
+        .filter_map(|line| serde_json::from_str(line).ok())
+        .collect())
+}

@@ -1,0 +1,38 @@
+//! `GET /identity/:namespace/:identifier/{ial,lial,laal}`: the levels that this
+//! IdP declared of an identity.
+
+use serde_json::{Value, json};
+
+use super::Identity;
+use crate::api::{Audience, Call, Endpoint, Outcome};
+use crate::crypto::hash::identifier_hash;
+use crate::error::Error;
+
+/// The table entries.
+pub fn endpoints() -> [Endpoint; 3] {
+    [
+        endpoint("/identity/:namespace/:identifier/ial", "ial"),
+        endpoint("/identity/:namespace/:identifier/lial", "lial"),
+        endpoint("/identity/:namespace/:identifier/laal", "laal"),
+    ]
+}
+
+fn endpoint(path: &'static str, level: &'static str) -> Endpoint {
+    Endpoint::get(path, Audience::Idp)
+        .path::<Identity>()
+        .run(move |call| run(call, level))
+}
+
+async fn run(call: Call<Identity>, level: &'static str) -> Result<Outcome, Error> {
+    let params = json!({
+        "identity_namespace": call.path.namespace,
+        "identity_identifier_hash": identifier_hash(&call.path.identifier),
+        "node_id": call.node_id,
+    });
+    let ledger = &call.context.ledger;
+    let Some(identity) = ledger.query("GetIdentityInfo", params, None).await? else {
+        return Ok(Outcome::NotFound);
+    };
+    let declared = identity.get(level).cloned().unwrap_or(Value::Null);
+    Ok(Outcome::Ok(json!({level: declared})))
+}

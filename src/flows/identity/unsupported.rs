@@ -1,0 +1,56 @@
+//! Routes that the replaced system refuses too: 501 without a body, after the
+//! schema check (spec/http-api.md 3.6).
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use crate::api::{Audience, Call, Endpoint, NoPath, Outcome, Texts};
+use crate::error::Error;
+use crate::flows::reply::Reply;
+
+/// The table entries.
+pub fn endpoints() -> [Endpoint; 4] {
+    let endorsement = "/identity/:namespace/:identifier/endorsement";
+    let removal = "/identity/:namespace/:identifier/removal_from_reference_group";
+    let merge = "/identity/:namespace/:identifier/reference_group_merge";
+    [
+        Endpoint::get(endorsement, Audience::Everybody)
+            .without_acting_node()
+            .run(run),
+        Endpoint::post(endorsement, Audience::Everybody)
+            .without_acting_node()
+            .run(run),
+        Endpoint::post(removal, Audience::Idp)
+            .body::<Removal>()
+            .run(run),
+        Endpoint::post(merge, Audience::Idp)
+            .body::<Merge>()
+            .run(run),
+    ]
+}
+
+#[derive(Deserialize, JsonSchema)]
+struct Removal {
+    #[serde(flatten)]
+    _reply: Reply,
+    #[serde(rename = "request_message")]
+    _request_message: Option<String>,
+}
+
+#[derive(Deserialize, JsonSchema)]
+struct Merge {
+    #[serde(flatten)]
+    _reply: Reply,
+    #[serde(rename = "namespace_to_merge")]
+    #[schemars(length(min = 1))]
+    _namespace_to_merge: String,
+    #[serde(rename = "identifier_to_merge")]
+    #[schemars(length(min = 1))]
+    _identifier_to_merge: String,
+    #[serde(rename = "request_message")]
+    _request_message: Option<String>,
+}
+
+async fn run<B>(_: Call<NoPath, Texts, B>) -> Result<Outcome, Error> {
+    Ok(Outcome::Unsupported)
+}

@@ -1,0 +1,27 @@
+//! `GET /utility/accessors/:accessor_id`: an accessor and its public key.
+
+use serde::Deserialize;
+use serde_json::json;
+
+use super::{ask, with_nullable_creation};
+use crate::api::{Audience, Call, Endpoint, Outcome};
+use crate::error::Error;
+
+/// The table entry.
+pub fn endpoint() -> Endpoint {
+    Endpoint::get("/utility/accessors/:accessor_id", Audience::Everybody)
+        .without_acting_node()
+        .path::<Path>()
+        .run(run)
+}
+
+#[derive(Deserialize)]
+struct Path {
+    accessor_id: String,
+}
+
+async fn run(call: Call<Path>) -> Result<Outcome, Error> {
+    let params = json!({"accessor_id": call.path.accessor_id});
+    let accessor = ask(&call.context, "GetAccessorKey", params).await?;
+    Ok(Outcome::found(accessor.map(with_nullable_creation)))
+}

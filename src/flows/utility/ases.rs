@@ -1,0 +1,37 @@
+//! `GET /utility/as/:service_id`: ASes that offer a service.
+
+use serde::Deserialize;
+use serde_json::json;
+
+use super::{ask, member_list};
+use crate::api::{Audience, Call, Endpoint, Outcome};
+use crate::error::Error;
+use crate::ledger::query;
+
+/// The table entry.
+pub fn endpoint() -> Endpoint {
+    Endpoint::get("/utility/as/:service_id", Audience::Everybody)
+        .without_acting_node()
+        .path::<Path>()
+        .run(run)
+}
+
+#[derive(Deserialize)]
+struct Path {
+    service_id: String,
+}
+
+async fn run(call: Call<Path>) -> Result<Outcome, Error> {
+    let service_id = call.path.service_id;
+    let params = json!({"service_id": service_id});
+    let answer = ask(&call.context, "GetAsNodesByServiceId", params).await?;
+    let nodes = member_list(answer, "node");
+    if nodes.as_array().is_some_and(|nodes| !nodes.is_empty()) {
+        return Ok(Outcome::Ok(nodes));
+    }
+    let ledger = call.context.ledger.as_ref();
+    match query::service_detail(ledger, &service_id).await? {
+        Some(service) if service.active => Ok(Outcome::Ok(nodes)),
+        _ => Ok(Outcome::NotFound),
+    }
+}

@@ -1,0 +1,18 @@
+//! `GET /utility/idp_error_codes`: error codes that IdPs may answer.
+
+use serde_json::json;
+
+use super::list;
+use crate::api::{Audience, Call, Endpoint, Outcome};
+use crate::error::Error;
+
+/// The table entry.
+pub fn endpoint() -> Endpoint {
+    Endpoint::get("/utility/idp_error_codes", Audience::Everybody)
+        .without_acting_node()
+        .run(run)
+}
+
+async fn run(call: Call) -> Result<Outcome, Error> {
+    list(&call.context, "GetErrorCodeList", json!({"type": "idp"})).await
+}

@@ -1,0 +1,56 @@
+//! `GET /utility/idp/:namespace/:identifier`: IdPs that know an identity.
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+use serde_json::json;
+
+use super::idps::{Filters, nodes};
+use crate::api::{Audience, Call, Endpoint, Outcome};
+use crate::crypto::hash::identifier_hash;
+use crate::error::Error;
+
+/// The table entry.
+pub fn endpoint() -> Endpoint {
+    Endpoint::get("/utility/idp/:namespace/:identifier", Audience::Everybody)
+        .without_acting_node()
+        .path::<Path>()
+        .query::<Query>()
+        .run(run)
+}
+
+#[derive(Deserialize)]
+struct Path {
+    namespace: String,
+    identifier: String,
+}
+
+#[derive(Deserialize, JsonSchema)]
+struct Query {
+    #[serde(flatten)]
+    filters: Filters,
+    mode: Option<Mode>,
+}
+
+/// A mode of identities.
+#[derive(Clone, Copy, Deserialize, JsonSchema)]
+enum Mode {
+    #[serde(rename = "2")]
+    Two,
+    #[serde(rename = "3")]
+    Three,
+}
+
+async fn run(call: Call<Path, Query>) -> Result<Outcome, Error> {
+    let mut filters = call.query.filters.into_params();
+    let hash = identifier_hash(&call.path.identifier);
+    filters.insert("identity_namespace".into(), call.path.namespace.into());
+    filters.insert("identity_identifier_hash".into(), hash.into());
+    if let Some(mode) = call.query.mode {
+        let mode = match mode {
+            Mode::Two => 2,
+            Mode::Three => 3,
+        };
+        filters.insert("mode_list".into(), json!([mode]));
+    }
+    nodes(&call.context, filters).await
+}

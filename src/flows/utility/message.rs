@@ -1,0 +1,27 @@
+//! `GET /utility/messages/:message_id`: a message that an RP put on the ledger.
+
+use serde::Deserialize;
+use serde_json::json;
+
+use super::{ask, with_creation_block};
+use crate::api::{Audience, Call, Endpoint, Outcome};
+use crate::error::Error;
+
+/// The table entry.
+pub fn endpoint() -> Endpoint {
+    Endpoint::get("/utility/messages/:message_id", Audience::Everybody)
+        .without_acting_node()
+        .path::<Path>()
+        .run(run)
+}
+
+#[derive(Deserialize)]
+struct Path {
+    message_id: String,
+}
+
+async fn run(call: Call<Path>) -> Result<Outcome, Error> {
+    let params = json!({"message_id": call.path.message_id});
+    let message = ask(&call.context, "GetMessageDetail", params).await?;
+    Ok(Outcome::found(message.map(with_creation_block)))
+}

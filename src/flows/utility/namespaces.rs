@@ -1,0 +1,18 @@
+//! `GET /utility/namespaces`: namespaces of identities.
+
+use serde_json::Value;
+
+use super::list;
+use crate::api::{Audience, Call, Endpoint, Outcome};
+use crate::error::Error;
+
+/// The table entry.
+pub fn endpoint() -> Endpoint {
+    Endpoint::get("/utility/namespaces", Audience::Everybody)
+        .without_acting_node()
+        .run(run)
+}
+
+async fn run(call: Call) -> Result<Outcome, Error> {
+    list(&call.context, "GetNamespaceList", Value::Null).await
+}

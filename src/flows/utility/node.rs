@@ -1,0 +1,48 @@
+//! `GET /utility/nodes/:node_id`: a node, its role and its current keys.
+
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::{ask, with_nullable_creation};
+use crate::api::{Audience, Call, Endpoint, Outcome};
+use crate::error::Error;
+
+/// Members that hold a key.
+pub(super) const KEYS: [&str; 3] = [
+    "signing_public_key",
+    "signing_master_public_key",
+    "encryption_public_key",
+];
+
+/// The table entry.
+pub fn endpoint() -> Endpoint {
+    Endpoint::get("/utility/nodes/:node_id", Audience::Everybody)
+        .without_acting_node()
+        .path::<Path>()
+        .run(run)
+}
+
+#[derive(Deserialize)]
+struct Path {
+    node_id: String,
+}
+
+async fn run(call: Call<Path>) -> Result<Outcome, Error> {
+    let params = json!({"node_id": call.path.node_id});
+    let mut node = ask(&call.context, "GetNodeInfo", params).await?;
+    if let Some(node) = &mut node {
+        with_nullable_key_creation(node);
+        if let Some(proxy) = node.get_mut("proxy") {
+            with_nullable_key_creation(proxy);
+        }
+    }
+    Ok(Outcome::found(node))
+}
+
+fn with_nullable_key_creation(node: &mut Value) {
+    for name in KEYS {
+        if let Some(key) = node.get_mut(name) {
+            *key = with_nullable_creation(key.take());
+        }
+    }
+}

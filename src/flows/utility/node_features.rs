@@ -1,0 +1,18 @@
+//! `GET /utility/node_supported_features`: features that nodes may support.
+
+use super::{list, params};
+use crate::api::{Audience, Call, Endpoint, Outcome};
+use crate::error::Error;
+
+/// The table entry.
+pub fn endpoint() -> Endpoint {
+    Endpoint::get("/utility/node_supported_features", Audience::Everybody)
+        .without_acting_node()
+        .run(run)
+}
+
+async fn run(call: Call) -> Result<Outcome, Error> {
+    let method = "GetAllowedNodeSupportedFeatureList";
+    let params = params([("prefix", call.query.prefix)]);
+    list(&call.context, method, params).await
+}

@@ -1,0 +1,39 @@
+//! `GET /utility/nodes/:node_id/public_keys`: all versions of a node's public keys.
+
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+
+use super::node::KEYS;
+use super::{ask, member_list, with_nullable_creation};
+use crate::api::{Audience, Call, Endpoint, Outcome};
+use crate::error::Error;
+
+/// The table entry.
+pub fn endpoint() -> Endpoint {
+    Endpoint::get("/utility/nodes/:node_id/public_keys", Audience::Everybody)
+        .without_acting_node()
+        .path::<Path>()
+        .run(run)
+}
+
+#[derive(Deserialize)]
+struct Path {
+    node_id: String,
+}
+
+async fn run(call: Call<Path>) -> Result<Outcome, Error> {
+    let params = json!({"node_id": call.path.node_id});
+    let answer = ask(&call.context, "GetNodePublicKeyList", params).await?;
+    let Some(answer) = answer else {
+        return Ok(Outcome::NotFound);
+    };
+    let mut shown = Map::new();
+    for name in KEYS {
+        let name = format!("{name}_list");
+        let keys = member_list(Some(answer.clone()), &name);
+        let keys = keys.as_array().cloned().unwrap_or_default();
+        let keys: Value = keys.into_iter().map(with_nullable_creation).collect();
+        shown.insert(name, keys);
+    }
+    Ok(Outcome::Ok(Value::Object(shown)))
+}

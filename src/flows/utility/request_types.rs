@@ -1,0 +1,18 @@
+//! `GET /utility/request_types`: request types, those with a prefix if one is given.
+
+use super::{list, params};
+use crate::api::{Audience, Call, Endpoint, Outcome};
+use crate::error::Error;
+
+/// The table entry.
+pub fn endpoint() -> Endpoint {
+    Endpoint::get("/utility/request_types", Audience::Everybody)
+        .without_acting_node()
+        .run(run)
+}
+
+async fn run(call: Call) -> Result<Outcome, Error> {
+    let method = "GetRequestTypeList";
+    let params = params([("prefix", call.query.prefix)]);
+    list(&call.context, method, params).await
+}

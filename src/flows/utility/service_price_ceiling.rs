@@ -1,0 +1,33 @@
+//! `GET /utility/service_price_ceiling`: the highest prices of a service.
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+use serde_json::json;
+
+use super::{ask, member_list};
+use crate::api::{Audience, Call, Endpoint, NoPath, Outcome};
+use crate::error::Error;
+
+/// The table entry.
+pub fn endpoint() -> Endpoint {
+    Endpoint::get("/utility/service_price_ceiling", Audience::Everybody)
+        .without_acting_node()
+        .query::<Query>()
+        .run(run)
+}
+
+#[derive(Deserialize, JsonSchema)]
+struct Query {
+    #[schemars(length(min = 1))]
+    service_id: String,
+}
+
+async fn run(call: Call<NoPath, Query>) -> Result<Outcome, Error> {
+    let service_id = call.query.service_id;
+    let params = json!({"service_id": service_id});
+    let answer = ask(&call.context, "GetServicePriceCeiling", params).await?;
+    Ok(Outcome::found(answer.map(|answer| {
+        let list = member_list(Some(answer), "price_ceiling_by_currency_list");
+        json!({"service_id": service_id, "price_ceiling_by_currency_list": list})
+    })))
+}

@@ -1,0 +1,31 @@
+//! `GET /utility/service_price_min_effective_datetime_delay`: how long a price must be announced before it counts.
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use super::{params, whole};
+use crate::api::{Audience, Call, Endpoint, NoPath, Outcome};
+use crate::error::Error;
+
+/// The table entry.
+pub fn endpoint() -> Endpoint {
+    Endpoint::get(
+        "/utility/service_price_min_effective_datetime_delay",
+        Audience::Everybody,
+    )
+    .without_acting_node()
+    .query::<Query>()
+    .run(run)
+}
+
+#[derive(Deserialize, JsonSchema)]
+struct Query {
+    #[schemars(length(min = 1))]
+    service_id: Option<String>,
+}
+
+async fn run(call: Call<NoPath, Query>) -> Result<Outcome, Error> {
+    let params = params([("service_id", call.query.service_id)]);
+    let method = "GetServicePriceMinEffectiveDatetimeDelay";
+    whole(&call.context, method, params).await
+}

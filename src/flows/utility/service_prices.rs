@@ -1,0 +1,56 @@
+//! `GET /utility/as/service_price/:service_id`: prices of a service, by AS.
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::{ask, member_list, params, with_creation_block};
+use crate::api::{Audience, Call, Endpoint, Outcome};
+use crate::error::Error;
+
+/// The table entry.
+pub fn endpoint() -> Endpoint {
+    Endpoint::get("/utility/as/service_price/:service_id", Audience::Everybody)
+        .without_acting_node()
+        .path::<Path>()
+        .query::<Query>()
+        .run(run)
+}
+
+#[derive(Deserialize)]
+struct Path {
+    service_id: String,
+}
+
+#[derive(Deserialize, JsonSchema)]
+struct Query {
+    /// Only this AS.
+    #[schemars(length(min = 1))]
+    node_id: Option<String>,
+}
+
+async fn run(call: Call<Path, Query>) -> Result<Outcome, Error> {
+    let params = params([
+        ("node_id", call.query.node_id),
+        ("service_id", Some(call.path.service_id)),
+    ]);
+    let answer = ask(&call.context, "GetServicePriceList", params).await?;
+    let Some(answer) = answer else {
+        return Ok(Outcome::NotFound);
+    };
+    let mut nodes = member_list(Some(answer), "price_list_by_node");
+    for node in nodes.as_array_mut().into_iter().flatten() {
+        let prices = node["price_list"].take();
+        let prices = prices.as_array().cloned().unwrap_or_default();
+        node["price_list"] = prices.into_iter().map(price).collect();
+    }
+    Ok(Outcome::Ok(nodes))
+}
+
+fn price(price: Value) -> Value {
+    let mut price = with_creation_block(price);
+    if let Some(members) = price.as_object_mut() {
+        members.remove("creation_chain_id");
+    }
+    price
+}

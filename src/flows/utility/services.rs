@@ -1,0 +1,18 @@
+//! `GET /utility/services`: services that ASes offer.
+
+use serde_json::Value;
+
+use super::list;
+use crate::api::{Audience, Call, Endpoint, Outcome};
+use crate::error::Error;
+
+/// The table entry.
+pub fn endpoint() -> Endpoint {
+    Endpoint::get("/utility/services", Audience::Everybody)
+        .without_acting_node()
+        .run(run)
+}
+
+async fn run(call: Call) -> Result<Outcome, Error> {
+    list(&call.context, "GetServiceList", Value::Null).await
+}

@@ -1,0 +1,21 @@
+//! `GET /utility/suppressed_identity_modification_notification_node_ids`: nodes whose modifications of identities are notified to nobody.
+
+use super::{list, params};
+use crate::api::{Audience, Call, Endpoint, Outcome};
+use crate::error::Error;
+
+/// The table entry.
+pub fn endpoint() -> Endpoint {
+    Endpoint::get(
+        "/utility/suppressed_identity_modification_notification_node_ids",
+        Audience::Everybody,
+    )
+    .without_acting_node()
+    .run(run)
+}
+
+async fn run(call: Call) -> Result<Outcome, Error> {
+    let method = "GetSuppressedIdentityModificationNotificationNodeList";
+    let params = params([("prefix", call.query.prefix)]);
+    list(&call.context, method, params).await
+}

@@ -1,0 +1,140 @@
+//! A port that others connect to: how many are let in, who goes when there are
+//! too many, and for how long nothing may come. A crowd of idle connections
+//! keeps nobody out and costs nothing.
+
+mod room;
+mod stream;
+
+use std::future::Future;
+use std::io;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use futures_util::Stream;
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use tokio::time::{Instant, sleep};
+
+pub use room::{Guest, Room, Rules, Serving, Visit};
+pub use stream::GuestStream;
+
+/// Connections that the system has accepted and nobody has taken yet.
+const BACKLOG: u32 = 1024;
+/// Pause after a connection could not be accepted, at first and at most. The
+/// usual reason is that no descriptor is free, which trying again does not mend.
+const FIRST_PAUSE: Duration = Duration::from_millis(10);
+const LONGEST_PAUSE: Duration = Duration::from_millis(500);
+/// Between two lines about the same trouble.
+const QUIET: Duration = Duration::from_secs(10);
+
+/// Listens at an address; port 0 takes a free one. May be cloned for other
+/// threads.
+///
+/// # Errors
+/// The address is taken, or not ours.
+pub fn bind(address: SocketAddr) -> io::Result<std::net::TcpListener> {
+    let socket = match address {
+        SocketAddr::V4(_) => TcpSocket::new_v4()?,
+        SocketAddr::V6(_) => TcpSocket::new_v6()?,
+    };
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)?.into_std()
+}
+
+/// A port, and the room behind it.
+pub struct Listener {
+    socket: TcpListener,
+    room: Room,
+    trouble: Trouble,
+}
+
+impl Listener {
+    /// To be called in the runtime that is to accept.
+    ///
+    /// # Errors
+    /// When the runtime does not take the socket.
+    pub fn new(socket: std::net::TcpListener, room: Room, name: &'static str) -> io::Result<Self> {
+        Ok(Self {
+            socket: TcpListener::from_std(socket)?,
+            room,
+            trouble: Trouble::at(name),
+        })
+    }
+
+    /// The next connection that is let in, with its peer. Waits while the room is
+    /// full of guests that are busy; never fails. Nothing is lost if it is
+    /// dropped while it waits for a connection.
+    pub async fn accept(&mut self) -> (GuestStream<TcpStream>, SocketAddr) {
+        let accept = || self.socket.accept();
+        let (stream, peer) = keep_trying(accept, &mut self.trouble).await;
+        // Small answers must not wait for the acknowledgement of the one before.
+        // Fails only if the peer is gone, which whoever reads will see.
+        let _ = stream.set_nodelay(true);
+        let visit = self.room.enter().await;
+        (GuestStream::new(stream, visit), peer)
+    }
+
+    /// One connection after the other, as a gRPC server takes them. There is no
+    /// error among them: it would ask again at once, and again.
+    pub fn incoming(self) -> impl Stream<Item = io::Result<GuestStream<TcpStream>>> {
+        futures_util::stream::unfold(self, async |mut listener| {
+            let (stream, _) = listener.accept().await;
+            Some((Ok(stream), listener))
+        })
+    }
+}
+
+/// Accepts until it works: an error is the peer's, or passes.
+pub async fn keep_trying<T, F>(mut accept: impl FnMut() -> F, trouble: &mut Trouble) -> T
+where
+    F: Future<Output = io::Result<T>>,
+{
+    let mut pause = FIRST_PAUSE;
+    loop {
+        match accept().await {
+            Ok(accepted) => return accepted,
+            Err(error) if is_of_peer(&error) => tokio::task::yield_now().await,
+            Err(error) => {
+                trouble.tell(&error);
+                sleep(pause).await;
+                pause = (pause * 2).min(LONGEST_PAUSE);
+            }
+        }
+    }
+}
+
+/// The peer went away before it was accepted.
+fn is_of_peer(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::ConnectionAborted
+            | io::ErrorKind::ConnectionReset
+            | io::ErrorKind::ConnectionRefused
+            | io::ErrorKind::Interrupted
+            | io::ErrorKind::WouldBlock
+    )
+}
+
+/// Tells operators of connections that cannot be accepted, now and then.
+pub struct Trouble {
+    name: &'static str,
+    told: Option<Instant>,
+}
+
+impl Trouble {
+    /// Of the port with this name.
+    pub fn at(name: &'static str) -> Self {
+        Self { name, told: None }
+    }
+
+    fn tell(&mut self, error: &io::Error) {
+        metrics::counter!("erawan_accept_failures_total", "port" => self.name).increment(1);
+        if self.told.is_none_or(|told| told.elapsed() >= QUIET) {
+            self.told = Some(Instant::now());
+            tracing::warn!(%error, port = self.name, "connections cannot be accepted now");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,198 @@
+//! Where log lines go: into a bounded memory, from which a thread of its own
+//! writes them. Whoever logs never waits for whoever reads the log. When nobody
+//! reads, lines are dropped and counted, and a line says how many once it goes on.
+
+use std::cell::Cell;
+use std::io::{self, Write};
+use std::sync::Arc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use parking_lot::{Condvar, Mutex};
+use tracing_subscriber::fmt::MakeWriter;
+
+/// Bytes that wait; as many again are being written.
+const ROOM: usize = 4 * 1024 * 1024;
+/// Memory that is kept when nothing waits.
+const KEPT: usize = 64 * 1024;
+/// Before a descriptor that takes nothing now, and does not wait by itself, is
+/// tried again.
+const PAUSE: Duration = Duration::from_millis(10);
+
+thread_local! {
+    /// This thread is telling how many lines were dropped.
+    static IS_TELLING: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Takes lines from all threads.
+#[derive(Clone)]
+pub(super) struct Output {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    room: usize,
+    state: Mutex<State>,
+    filled: Condvar,
+    written: Condvar,
+}
+
+#[derive(Default)]
+struct State {
+    waiting: Vec<u8>,
+    lines: u64,
+    /// Lines lost since that was last told. Until it is, all are: what comes
+    /// after a gap must not stand before the line that tells of it.
+    dropped: u64,
+    is_writing: bool,
+}
+
+impl Output {
+    /// Writes to `target` from a new thread.
+    ///
+    /// # Errors
+    /// When there can be no more threads.
+    pub fn start(target: impl Write + Send + 'static) -> io::Result<Self> {
+        Self::with_room(target, ROOM)
+    }
+
+    fn with_room(target: impl Write + Send + 'static, room: usize) -> io::Result<Self> {
+        let output = Self {
+            shared: Arc::new(Shared {
+                room,
+                state: Mutex::default(),
+                filled: Condvar::new(),
+                written: Condvar::new(),
+            }),
+        };
+        let shared = output.shared.clone();
+        thread::Builder::new()
+            .name("log".to_owned())
+            .spawn(move || shared.write_for_ever(target))?;
+        Ok(output)
+    }
+
+    /// Waits until everything is written, but not longer than `patience`. False
+    /// if something is left.
+    pub fn flush(&self, patience: Duration) -> bool {
+        let deadline = Instant::now() + patience;
+        let mut state = self.shared.state.lock();
+        while state.is_writing || !state.waiting.is_empty() {
+            if self
+                .shared
+                .written
+                .wait_until(&mut state, deadline)
+                .timed_out()
+            {
+                return false;
+            }
+        }
+        true
+    }
+}
+
+impl Shared {
+    /// Takes a line or drops it.
+    fn take(&self, line: &[u8]) {
+        let is_telling = IS_TELLING.get();
+        let mut state = self.state.lock();
+        let has_gap = state.dropped > 0 && !is_telling;
+        if has_gap || state.waiting.len() + line.len() > self.room {
+            state.dropped += 1;
+            drop(state);
+            count_dropped(1);
+            return;
+        }
+        state.waiting.extend_from_slice(line);
+        state.lines += 1;
+        drop(state);
+        self.filled.notify_one();
+    }
+
+    fn write_for_ever(&self, mut target: impl Write) {
+        let mut taken = Vec::new();
+        loop {
+            let lines = {
+                let mut state = self.state.lock();
+                while state.waiting.is_empty() {
+                    self.filled.wait(&mut state);
+                }
+                std::mem::swap(&mut state.waiting, &mut taken);
+                state.is_writing = true;
+                std::mem::take(&mut state.lines)
+            };
+            let result = write_all(&mut target, &taken);
+            taken.clear();
+            taken.shrink_to(KEPT);
+            if result.is_err() {
+                // Whoever read it is gone. Nobody can be told but by the metric.
+                count_dropped(lines);
+            }
+            self.tell_dropped();
+            let mut state = self.state.lock();
+            state.is_writing = false;
+            drop(state);
+            self.written.notify_all();
+        }
+    }
+
+    /// Ends a gap with a line that tells of it.
+    fn tell_dropped(&self) {
+        let dropped = self.state.lock().dropped;
+        if dropped == 0 {
+            return;
+        }
+        IS_TELLING.set(true);
+        tracing::error!(
+            lines = dropped,
+            "log lines were dropped, because nobody read the log"
+        );
+        IS_TELLING.set(false);
+        // Others may have been lost while this was told; then there is a gap after it.
+        self.state.lock().dropped -= dropped;
+    }
+}
+
+fn count_dropped(lines: u64) {
+    metrics::counter!("erawan_log_lines_dropped_total").increment(lines);
+}
+
+/// Like [`Write::write_all`], also where standard output was made non-blocking
+/// by another process that shares it.
+fn write_all(target: &mut impl Write, mut bytes: &[u8]) -> io::Result<()> {
+    while !bytes.is_empty() {
+        match target.write(bytes) {
+            Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+            Ok(written) => bytes = bytes.get(written..).unwrap_or_default(),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => thread::sleep(PAUSE),
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
+}
+
+/// Takes one event: the formatting layer writes each with one call.
+pub(super) struct Line<'a>(&'a Shared);
+
+impl Write for Line<'_> {
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        self.0.take(line);
+        Ok(line.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl<'a> MakeWriter<'a> for Output {
+    type Writer = Line<'a>;
+
+    fn make_writer(&'a self) -> Self::Writer {
+        Line(&self.shared)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,76 @@
+//! The message queue inbox of this process, whatever it is to its node.
+
+use std::io;
+use std::sync::Arc;
+
+use tokio::sync::watch;
+
+use super::Role;
+use super::notices;
+use super::parts::Parts;
+use super::readiness::ReadinessWatch;
+use super::worker_side::WorkerSide;
+use crate::actors::master_link::LinkState;
+use crate::actors::mq_inbox::{self, Duty, Inbox, MqInbox, OnAccepted};
+use crate::config::Mode;
+use crate::mq::client::MqClient;
+
+/// Starts it, as one that helps the master's; `None` for NDID's node, which gets
+/// no messages.
+///
+/// # Errors
+/// When the certificates for the service cannot be used, or the thread of the
+/// intake has ended.
+pub async fn start(
+    parts: &Parts,
+    readiness: &ReadinessWatch,
+    worker: Option<&WorkerSide>,
+) -> io::Result<Option<Inbox>> {
+    if parts.context.role == Role::Ndid {
+        return Ok(None);
+    }
+    let of_client = parts.config.clone();
+    let client = parts.intake.make(move || MqClient::new(&of_client)).await?;
+    let config = &parts.config;
+    let on_accepted: OnAccepted = match worker {
+        Some(worker) => worker.announcer(),
+        // A standby knows no dispatcher; the next master's finds them.
+        None => Arc::new(|_| {}),
+    };
+    let options = mq_inbox::Options {
+        node_id: config.node_id.clone(),
+        role: parts.context.role,
+        binding_port: config.has_mq_address().then_some(config.mq.binding_port),
+        store: parts.store.clone(),
+        client: client.map_err(io::Error::other)?,
+        queue: readiness.queue().clone(),
+        on_accepted,
+    };
+    // Messages are foreign.
+    let inbox = parts.intake.make(|| MqInbox::launch(options)).await?;
+    let state = inbox.state();
+    readiness.watch("messages", move || notices::of_inbox(&state));
+    if let Some(worker) = worker
+        && config.mode == Mode::Worker
+    {
+        tokio::spawn(follow_master(inbox.clone(), worker.link_state()));
+    }
+    Ok(Some(inbox))
+}
+
+/// Tells a worker's inbox whether there is a master who stores what comes.
+async fn follow_master(inbox: Inbox, mut link: watch::Receiver<LinkState>) {
+    let mut was_connected = None;
+    loop {
+        let is_connected = link.borrow_and_update().connected;
+        if was_connected.replace(is_connected) != Some(is_connected) {
+            inbox.take(match is_connected {
+                true => Duty::Second,
+                false => Duty::Alone,
+            });
+        }
+        if link.changed().await.is_err() {
+            break;
+        }
+    }
+}

@@ -1,0 +1,69 @@
+//! What the message queue service says of itself: for `/info`, and whether
+//! messages can be sent.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use parking_lot::RwLock;
+
+use crate::http::MessageQueueService;
+use crate::mq::client::MqClient;
+
+const POLL: Duration = Duration::from_secs(5);
+
+/// Asks the service again and again.
+#[derive(Clone, Default)]
+pub(super) struct MqServiceWatch {
+    told: Arc<RwLock<Told>>,
+}
+
+#[derive(Default)]
+struct Told {
+    latest: Option<MessageQueueService>,
+    /// Why it did not answer last.
+    trouble: Option<String>,
+}
+
+impl MqServiceWatch {
+    /// Until nobody has what is returned.
+    pub fn follow(mq: Arc<MqClient>) -> Self {
+        let watch = Self::default();
+        let told = Arc::downgrade(&watch.told);
+        tokio::spawn(async move {
+            while let Some(told) = told.upgrade() {
+                let asked = mq.get_info().await;
+                *told.write() = match asked {
+                    Ok(info) => Told {
+                        latest: Some(MessageQueueService {
+                            node_id: info.node_id,
+                            message_queue_port: u16::try_from(info.mq_binding_port)
+                                .unwrap_or_default(),
+                        }),
+                        trouble: None,
+                    },
+                    Err(status) => Told {
+                        latest: None,
+                        trouble: Some(status.message().to_owned()),
+                    },
+                };
+                drop(told);
+                tokio::time::sleep(POLL).await;
+            }
+        });
+        watch
+    }
+
+    /// What it said; `None` while it does not answer.
+    pub fn latest(&self) -> Option<MessageQueueService> {
+        self.told.read().latest.clone()
+    }
+
+    /// What operators should know of it.
+    pub fn notice(&self) -> Option<String> {
+        let told = self.told.read();
+        let reason = told.trouble.as_ref()?;
+        Some(format!(
+            "the message queue service does not answer, messages wait: {reason}"
+        ))
+    }
+}

@@ -1,0 +1,65 @@
+//! What operators should know of what a process works with, although the process
+//! is ready: what is accepted is kept, and done when that is there again.
+
+use tokio::sync::watch;
+
+use crate::actors::master_link::LinkState;
+use crate::actors::mq_inbox::InboxState;
+
+/// Of a worker's link to its master.
+pub(super) fn of_link(state: &watch::Receiver<LinkState>) -> Option<String> {
+    let state = state.borrow();
+    if state.connected {
+        return None;
+    }
+    let reason = state.refused.as_deref();
+    let reason = reason.map_or_else(String::new, |reason| format!(" ({reason})"));
+    Some(format!("no master is known: jobs wait{reason}"))
+}
+
+/// Of what takes messages from the queue. Nothing of one that has stopped: there
+/// is another, or this process is no longer the master.
+pub(super) fn of_inbox(state: &watch::Receiver<InboxState>) -> Option<String> {
+    match &*state.borrow() {
+        InboxState::Ready | InboxState::Stopped => None,
+        InboxState::Connecting { reason } if reason.is_empty() => None,
+        InboxState::Connecting { reason } => Some(format!(
+            "messages of other nodes are not received: {reason}"
+        )),
+        InboxState::NodeIdMismatch { found } => Some(format!(
+            "the message queue service belongs to another node ({found})"
+        )),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_inbox_that_receives_nothing_says_why() {
+        let (tell, state) = watch::channel(InboxState::Connecting {
+            reason: String::new(),
+        });
+        assert_eq!(of_inbox(&state), None, "it has just begun");
+        let reason = "connection refused".to_owned();
+        tell.send_replace(InboxState::Connecting { reason });
+        assert!(of_inbox(&state).unwrap().contains("connection refused"));
+        tell.send_replace(InboxState::NodeIdMismatch {
+            found: "idp9".to_owned(),
+        });
+        assert!(of_inbox(&state).unwrap().contains("idp9"));
+        for quiet in [InboxState::Ready, InboxState::Stopped] {
+            tell.send_replace(quiet);
+            assert_eq!(of_inbox(&state), None);
+        }
+    }
+
+    #[test]
+    fn a_worker_without_a_master_says_so() {
+        let (tell, state) = watch::channel(LinkState::default());
+        assert!(of_link(&state).unwrap().contains("no master"));
+        tell.send_modify(|state| state.connected = true);
+        assert_eq!(of_link(&state), None);
+    }
+}

@@ -1,0 +1,82 @@
+//! The threads of a process beside the pulse, on which it is assembled
+//! (docs/architecture.md has a picture).
+
+use std::io;
+
+use actix::{Arbiter, ArbiterHandle};
+use tokio::runtime::Handle;
+use tokio::sync::oneshot;
+
+/// Where what comes from outside is read and parsed.
+pub struct Threads {
+    intake: Arbiter,
+}
+
+impl Threads {
+    /// Starts them. To be called inside an actix system.
+    pub fn start() -> Self {
+        Self {
+            intake: Arbiter::new(),
+        }
+    }
+
+    /// The thread of sockets to ledger and message queue service, of the blocks
+    /// and messages that come by them.
+    pub fn intake(&self) -> Intake {
+        Intake(self.intake.handle())
+    }
+}
+
+impl Drop for Threads {
+    fn drop(&mut self) {
+        self.intake.stop();
+    }
+}
+
+/// See [`Threads::intake`].
+#[derive(Debug, Clone)]
+pub struct Intake(ArbiterHandle);
+
+impl Intake {
+    /// Makes something there, so that all tasks it starts stay there.
+    ///
+    /// # Errors
+    /// When the thread has ended.
+    pub async fn make<T: Send + 'static>(
+        &self,
+        make: impl FnOnce() -> T + Send + 'static,
+    ) -> io::Result<T> {
+        let (sender, made) = oneshot::channel();
+        let is_there = self.0.spawn_fn(move || {
+            // Nobody waits for it any more: it is dropped.
+            let _ = sender.send(make());
+        });
+        let ended = || io::Error::other("the intake thread has ended");
+        if !is_there {
+            return Err(ended());
+        }
+        made.await.map_err(|_| ended())
+    }
+
+    /// Its runtime.
+    ///
+    /// # Errors
+    /// As [`make`](Self::make).
+    pub async fn runtime(&self) -> io::Result<Handle> {
+        self.make(Handle::current).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[actix::test]
+    async fn what_is_made_by_the_intake_starts_its_tasks_there() {
+        let threads = Threads::start();
+        let here = std::thread::current().id();
+        let intake = threads.intake();
+        let task = intake.make(|| tokio::spawn(async { std::thread::current().id() }));
+        assert_ne!(task.await.unwrap().await.unwrap(), here);
+    }
+}

@@ -1,0 +1,56 @@
+//! The pulse: the thread of lease, heartbeats and link. Whatever strangers can
+//! make large or slow (their bytes decrypted, inflated, parsed or verified) is
+//! done on other threads, so that nobody outside can silence a process. What
+//! does such work says so with [`keep_off`], and is caught on the pulse.
+
+use std::cell::Cell;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+thread_local! {
+    static IS_PULSE: Cell<bool> = const { Cell::new(false) };
+}
+
+/// This thread keeps a lease, heartbeats or a link from now on.
+pub fn begin() {
+    IS_PULSE.set(true);
+}
+
+/// Whether this thread is a pulse.
+pub fn is_here() -> bool {
+    IS_PULSE.get()
+}
+
+/// To be called by whatever works on foreign or large bytes: `what` must not be
+/// done on the pulse. A defect of this process: tests fail, and production
+/// tells it and goes on.
+pub fn keep_off(what: &'static str) {
+    if is_here() {
+        caught(what);
+    }
+}
+
+#[cold]
+fn caught(what: &'static str) {
+    static IS_TOLD: AtomicBool = AtomicBool::new(false);
+    debug_assert!(false, "{what} on the pulse");
+    metrics::counter!("erawan_invariant_violations_total", "invariant" => "pulse").increment(1);
+    if !IS_TOLD.swap(true, Ordering::Relaxed) {
+        tracing::error!(what, "foreign work on the pulse: please report this");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn work_is_caught_on_the_pulse_and_nowhere_else() {
+        keep_off("work");
+        let on_pulse = std::thread::spawn(|| {
+            begin();
+            keep_off("work");
+        });
+        assert!(on_pulse.join().is_err());
+        keep_off("work");
+    }
+}

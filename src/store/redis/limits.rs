@@ -1,0 +1,187 @@
+//! What Redis refuses because of its size, for good: trying again does not help,
+//! so it must not pass for an outage.
+//!
+//! A server that meets a value above `proto-max-bulk-len`, or a command above
+//! `client-query-buffer-limit`, closes the connection, mostly before its answer
+//! can be read. So the limits are read when a connection for large commands is
+//! made. Where that is not allowed, a command on which a connection broke is
+//! tried in a form that does nothing.
+
+use redis::{Arg, Cmd, RedisError, Value};
+
+use super::arguments::size;
+use super::connection::Connection;
+use super::link::{CONNECT_TIMEOUT, Server};
+
+/// No server can be given a lower limit.
+const LOWEST: usize = 1024 * 1024;
+/// So often a connection has to break on a command, while others answer, before
+/// the command is taken for the cause.
+const BREAKS: usize = 3;
+
+/// The largest value that a server takes.
+pub(super) const VALUE: &str = "proto-max-bulk-len";
+const COMMAND: &str = "client-query-buffer-limit";
+const MEMORY: &str = "maxmemory";
+
+/// What a server takes at most; `None` where it does not say.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) struct Limits {
+    /// Bytes of a value.
+    pub value: Option<usize>,
+    /// Bytes of a command.
+    pub command: Option<usize>,
+}
+
+impl Limits {
+    /// Asks the server (some hosted ones refuse CONFIG).
+    pub async fn of(connection: &Connection) -> Self {
+        let (value, command) =
+            tokio::join!(setting(connection, VALUE), setting(connection, COMMAND));
+        Self { value, command }
+    }
+
+    /// Why a command is refused, if it is known to be.
+    pub fn refuse(&self, command: &Cmd) -> Option<String> {
+        let value = sizes(command).max().unwrap_or(0);
+        if let Some(most) = self.value.filter(|most| value > *most) {
+            return Some(format!(
+                "a value of {value} bytes; this Redis takes {most} at most (its setting {VALUE})"
+            ));
+        }
+        let whole = size(command);
+        let most = self.command.filter(|most| whole > *most)?;
+        Some(format!(
+            "{whole} bytes; this Redis takes {most} at most (its setting {COMMAND})"
+        ))
+    }
+
+    fn are_known(&self) -> bool {
+        self.value.is_some() && self.command.is_some()
+    }
+}
+
+/// Why a command that failed in this way will fail for ever, if it will.
+pub(super) async fn cause(
+    server: &Server,
+    connection: &Connection,
+    limits: Limits,
+    command: &Cmd,
+    error: &RedisError,
+) -> Option<String> {
+    let whole = size(command);
+    if whole <= LOWEST {
+        return None;
+    }
+    if error.code() == Some("OOM") {
+        let most = setting(connection, MEMORY).await?;
+        return (whole > most.max(LOWEST)).then(|| {
+            format!("{whole} bytes; this Redis has {most} for everything (its setting {MEMORY})")
+        });
+    }
+    if names_the_limit(error) {
+        return Some(refused_by(VALUE, command));
+    }
+    if limits.are_known() || !error.is_connection_dropped() {
+        return None;
+    }
+    match breaks_connections(server, command).await {
+        Some(Breaks::Said) => Some(refused_by(VALUE, command)),
+        Some(Breaks::Closed) => Some(refused_by(&format!("{VALUE} or {COMMAND}"), command)),
+        None => None,
+    }
+}
+
+fn refused_by(settings: &str, command: &Cmd) -> String {
+    let (whole, value) = (size(command), sizes(command).max().unwrap_or(0));
+    format!(
+        "{whole} bytes, with a value of {value}, on which this Redis closes the connection \
+         (its setting {settings})"
+    )
+}
+
+fn names_the_limit(error: &RedisError) -> bool {
+    error.to_string().contains("invalid bulk length")
+}
+
+/// How the server ends connections because of a command.
+enum Breaks {
+    /// It says why.
+    Said,
+    /// It only closes them.
+    Closed,
+}
+
+/// Sends something of the same form that does nothing. `None` unless it is
+/// certain that the server is there, and ends connections because of it.
+async fn breaks_connections(server: &Server, command: &Cmd) -> Option<Breaks> {
+    let mut harmless = redis::cmd("EXISTS");
+    for size in sizes(command) {
+        harmless.arg(vec![0_u8; size]);
+    }
+    for _ in 0..BREAKS {
+        answer(server, &redis::cmd("PING")).await.ok()?;
+        match answer(server, &harmless).await {
+            Err(error) if names_the_limit(&error) => return Some(Breaks::Said),
+            Err(error) if error.is_connection_dropped() => {}
+            // It was read; what came of it is of no interest.
+            Ok(_) | Err(_) => return None,
+        }
+    }
+    answer(server, &redis::cmd("PING")).await.ok()?;
+    Some(Breaks::Closed)
+}
+
+/// The answer to a command on a connection of its own.
+async fn answer(server: &Server, command: &Cmd) -> Result<Value, RedisError> {
+    let connection = server.open().await?;
+    let answer = connection
+        .ask(command, size(command), CONNECT_TIMEOUT)
+        .await;
+    answer.and_then(Value::extract_error)
+}
+
+async fn setting(connection: &Connection, name: &str) -> Option<usize> {
+    let mut command = redis::cmd("CONFIG");
+    command.arg("GET").arg(name);
+    let answer = connection.ask(&command, 0, CONNECT_TIMEOUT).await;
+    let answer = answer.and_then(Value::extract_error).ok()?;
+    let found: Vec<(String, usize)> = redis::from_redis_value(answer).ok()?;
+    // 0 is how a limit is switched off.
+    found
+        .first()
+        .map(|(_, value)| *value)
+        .filter(|value| *value > 0)
+}
+
+fn sizes(command: &Cmd) -> impl Iterator<Item = usize> + '_ {
+    command.args_iter().map(|argument| match argument {
+        Arg::Simple(bytes) => bytes.len(),
+        // Only in scans: a number.
+        _ => 0,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_above_a_limit_is_refused_with_its_name() {
+        let limits = Limits {
+            value: Some(10),
+            command: Some(25),
+        };
+        let refused = |sizes: &[usize]| {
+            let mut command = Cmd::new();
+            for size in sizes {
+                command.arg(vec![0_u8; *size]);
+            }
+            limits.refuse(&command).unwrap_or_default()
+        };
+        assert_eq!(refused(&[10, 10, 5]), "");
+        assert!(refused(&[11]).contains(VALUE));
+        assert!(refused(&[10, 10, 6]).contains(COMMAND));
+        assert_eq!(Limits::default().refuse(&redis::cmd("PING")), None);
+    }
+}

@@ -1,0 +1,64 @@
+//! Where the master is whose store a worker uses.
+
+use tokio::sync::watch;
+use tonic::transport::Channel;
+
+use crate::cluster::client::{Found, Target};
+
+/// How the master is found.
+#[derive(Clone)]
+pub(super) enum Way {
+    /// It is at the end of this channel.
+    Fixed(Channel),
+    /// It is where the link of this process has found it: one that leads.
+    Followed {
+        /// How it is reached.
+        target: Target,
+        /// Where it is.
+        found: watch::Receiver<Option<Found>>,
+    },
+}
+
+/// Where the master is at a time; `None`: where it always is.
+pub(super) type Place = Option<Found>;
+
+impl Way {
+    /// Resolves when there is a master.
+    pub async fn place(&mut self) -> Place {
+        match self {
+            Self::Fixed(_) => None,
+            Self::Followed { found, .. } => Some(other_than(found, None).await),
+        }
+    }
+
+    /// A connection to it.
+    pub async fn channel(&self, place: &Place) -> Result<Channel, String> {
+        match (self, place) {
+            (Self::Fixed(channel), _) => Ok(channel.clone()),
+            (Self::Followed { target, .. }, Some(place)) => target.connect(place).await,
+            (Self::Followed { .. }, None) => Err("the master is not there".to_owned()),
+        }
+    }
+
+    /// Resolves when the master is somewhere else. While there is none, the last
+    /// one may still be there.
+    pub async fn moved(&mut self, from: &Place) {
+        match self {
+            Self::Fixed(_) => std::future::pending().await,
+            Self::Followed { found, .. } => {
+                other_than(found, from.as_ref()).await;
+            }
+        }
+    }
+}
+
+async fn other_than(found: &mut watch::Receiver<Option<Found>>, known: Option<&Found>) -> Found {
+    let is_other = |found: &Option<Found>| found.is_some() && found.as_ref() != known;
+    let other = found.wait_for(is_other).await;
+    let other = other.ok().and_then(|found| found.clone());
+    match other {
+        Some(place) => place,
+        // The link has ended, and with it the worker.
+        None => std::future::pending().await,
+    }
+}
