@@ -181,16 +181,15 @@ async fn take(
 ) -> Answer {
     let id = identity(request, bytes);
     let is_new = shared.record.callback(&id);
-    let answer = match serde_json::from_slice::<Value>(bytes) {
-        Ok(body) => act(role, &body, &id, is_new, shared, manner),
-        Err(_) => {
-            let problem = format!("{role}: a callback that is no JSON");
-            shared.record.fail(problem);
-            Answer::Nothing
-        }
+    let Ok(body) = serde_json::from_slice::<Value>(bytes) else {
+        let problem = format!("{role}: a callback that is no JSON");
+        shared.record.fail(problem);
+        return Answer::Nothing;
     };
+    let answer = act(role, &body, &id, is_new, shared, manner);
     rt::time::sleep(manner.late).await;
-    if manner.silent && is_new {
+    // An `error` callback is tried once: without an answer it is a failed job.
+    if manner.silent && is_new && body["type"] != "error" {
         rt::time::sleep(SILENCE).await;
         if let Some(Socket(socket)) = request.conn_data::<Socket>() {
             // One that is closed already is as silent.
