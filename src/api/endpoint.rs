@@ -81,9 +81,9 @@ pub struct Endpoint {
     pub purpose: Option<Purpose>,
     /// Whether a proxy must be told which node behind it acts (20057).
     pub needs_acting_node: bool,
-    /// Of the query string (20002).
+    /// Schema of the query string; a call that does not fit it gets 20002.
     pub query: Schema,
-    /// Of the body (20003); `None`: it is not looked at.
+    /// Schema of the body; a call that does not fit it gets 20003. `None`: any body.
     pub body: Option<Schema>,
     /// `None`: specified and not built yet.
     pub run: Option<Run>,

@@ -221,7 +221,7 @@ mod tests {
         let limit = Duration::from_secs(600);
         let is_given_up = |age, prev, tries| is_given_up(&waiting(age, prev, tries), limit);
         assert!(!is_given_up(700, 8, 1) && is_given_up(700, 8, 2));
-        // One that stood behind nobody: its node was down.
+        // It stood behind nobody: its node was down.
         assert!(!is_given_up(700, 0, 2) && is_given_up(700, 0, 8));
         assert!(!is_given_up(100, 8, 2), "its time is not up");
     }
