@@ -70,9 +70,10 @@ impl BodyError {
     }
 }
 
-/// Large bodies that are read and worked on at one time: enough to keep the
-/// threads busy, and few beside small calls. Others wait with their senders.
-const TURNS: usize = 4;
+/// Large bodies that are read and worked on at one time: one is read while
+/// another is parsed. More gain nothing and delay small calls. Others wait with
+/// their senders.
+const TURNS: usize = 2;
 /// Whoever pauses for longer inside a large body lets another one go on.
 const TURN_PAUSE: Duration = Duration::from_millis(100);
 

@@ -54,7 +54,9 @@ async fn a_log_that_nobody_reads_holds_up_nothing() {
     let pipe = restart_unread(rp).await;
     ready(vec![api.clone()]).await;
     fill(&api).await;
-    assert_eq!(call_that_writes(&api).await.unwrap().status(), 202);
+    let answer = call_that_writes(&api).await.unwrap();
+    let status = answer.status();
+    assert_eq!(status, 202, "{}", answer.text().await.unwrap());
     assert_eq!(ask(rp, "/ready").await["ready"], true);
 
     // Somebody reads again: everything is there, in order.

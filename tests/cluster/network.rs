@@ -58,17 +58,27 @@ pub struct Net {
 }
 
 impl Net {
-    /// `rp1`, `idp1` and `as1`; without workers they are standalone.
+    /// `rp1`, `idp1` and `as1`, all ready; without workers they are standalone.
     pub async fn start(store: Store, workers: usize) -> Self {
-        Self::with(store, workers, |_| {}).await
+        Self::with(store, workers, |_| {}).await.all_ready().await
     }
 
     /// The same with a standby for every master.
     pub async fn with_standbys() -> Self {
-        Self::with(Store::Redis, 2, |options| options.masters = 2).await
+        let net = Self::with(Store::Redis, 2, |options| options.masters = 2).await;
+        net.all_ready().await
     }
 
-    /// The same with other options.
+    /// A call to one node needs the others: an RP finds no IdP that has not
+    /// told the ledger its address yet.
+    async fn all_ready(self) -> Self {
+        for node in &self.network.nodes {
+            ready(node.api_urls()).await;
+        }
+        self
+    }
+
+    /// The same with other options; nodes may not be ready yet.
     pub async fn with(
         store: Store,
         workers: usize,
