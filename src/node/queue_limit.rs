@@ -166,7 +166,13 @@ impl QueueLimit {
     fn refuses(&self, state: &State, purpose: Purpose) -> bool {
         match purpose {
             Purpose::Begin => state.full,
-            Purpose::End => self.is_reached(state, purpose.percent()),
+            // All that runs may come to wait, and only what ends it makes room:
+            // that has room above both limits.
+            Purpose::End => {
+                let waits = state.dormant.minus(self.running);
+                state.fill().reaches(purpose.percent(), self.running)
+                    || waits.reaches(purpose.percent(), self.dormant)
+            }
         }
     }
 
