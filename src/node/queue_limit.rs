@@ -13,8 +13,9 @@
 //!
 //! Follow-up jobs are not limited: they end what has begun. What comes from
 //! outside and ends it (messages from other nodes, answers to a request, closing
-//! one) has a quarter more room than what begins something new, so that a full
-//! node can get empty again.
+//! one) has a quarter more room than what begins something new, and on top of
+//! that, among what waits, room for all that may run: it may all come to wait. So
+//! a full node can get empty again.
 
 use std::sync::Arc;
 use std::time::Duration;
