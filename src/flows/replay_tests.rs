@@ -12,16 +12,17 @@ use super::testing::{
     CHAIN, TestNode, callbacks, continuation, job, message_job, of_kind, params, recorded,
     transactions,
 };
-use super::{RequestUpdate, as_, idp, node, request_key, row};
+use crate::context::Role;
+use crate::context::row;
 use crate::crypto::{accessor, hash, test_key};
 use crate::delivery::callback::{Callback, DataRequestAnswer};
 use crate::delivery::transaction::{Fate, Transact};
 use crate::error::Error;
-use crate::job::{Commit, Kind, NewJob, Table, codec};
+use crate::flows::{RequestUpdate, as_, idp, node};
+use crate::job::{Commit, Kind, NewJob, Table, codec, request_key};
 use crate::mq::message::{
     ConsentRequest, DataRequest, Message, RequestedService, ServiceDataRequest,
 };
-use crate::node::Role;
 use crate::store::Accept;
 
 struct Replayed {

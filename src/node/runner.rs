@@ -5,9 +5,8 @@ use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 
-use super::Context;
 use super::activity::Activity;
-use crate::actors::{Run, Runner};
+use crate::context::Context;
 use crate::delivery::callback::CallbackClient;
 use crate::delivery::contract::ContractClient;
 use crate::delivery::failing::Failing;
@@ -15,9 +14,9 @@ use crate::delivery::{backoff, callback, contract, message, reconnect_backoff, t
 use crate::error::Error;
 use crate::flows;
 use crate::heavy::{self, Whose};
-use crate::job::{Commit, Job, Kind, Pool};
+use crate::job::{Commit, Job, Kind, Pool, Run, Runner};
+use crate::messaging::{far, inbound, outbound};
 use crate::mq::client::MqSender;
-use crate::mq::{far, inbound, outbound};
 
 /// Runs every kind of job of a node.
 pub struct NodeRunner {

@@ -5,13 +5,13 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Number, Value};
 
 use crate::api::{self, Audience, Call, Endpoint, Outcome, Texts};
+use crate::context::{Context, state};
 use crate::delivery::transaction::{Continuation, Fate, Settled, Transact, transact_for_call};
 use crate::error::{Error, codes};
 use crate::flows::reply::{Reply, refusal};
-use crate::flows::{accept, levels, state};
+use crate::flows::{accept, levels};
 use crate::job::{Commit, Job, Kind, Table, Write, codec};
 use crate::ledger::query;
-use crate::node::Context;
 use crate::store::Accept;
 
 const RESULT: &str = "add_or_update_service_result";

@@ -3,15 +3,15 @@
 use serde::{Deserialize, Serialize};
 
 use super::ROLE;
+use crate::context::Context;
 use crate::delivery::callback::error_job;
 use crate::delivery::transaction::{Fate, Settled};
 use crate::error::{Error, Refusal, settled};
 use crate::flows::call::Call;
 use crate::flows::reply::{Reply, refusal};
 use crate::job::{Commit, Job, Table, codec};
+use crate::messaging::outbound;
 use crate::mq::message::{IdpResponse, Message};
-use crate::mq::outbound;
-use crate::node::Context;
 
 const RESULT: &str = "response_result";
 const ACTION_OF_ANSWER: &str = "idp.afterCreateIdpResponse";

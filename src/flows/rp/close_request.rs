@@ -8,14 +8,13 @@ use serde_json::{Value, json};
 use super::report::OperationResult;
 use super::stored::{RequestRef, Stored, load_validity};
 use crate::api::{self, Audience, Endpoint, NoPath, Outcome, Texts};
+use crate::context::Context;
 use crate::delivery::transaction::{Continuation, Fate, Settled, Transact, transact};
 use crate::error::{Error, Refusal, settled};
 use crate::flows::call::Call;
 use crate::flows::reply::Reply;
-use crate::flows::request_key;
 use crate::flows::request_status::Validity;
-use crate::job::{Commit, Job, Kind, NewJob, Table, codec};
-use crate::node::Context;
+use crate::job::{Commit, Job, Kind, NewJob, Table, codec, request_key};
 use crate::store::Accept;
 
 const OPERATION: &str = "request_close";

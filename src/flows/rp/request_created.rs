@@ -4,13 +4,12 @@ use std::time::Duration;
 
 use super::report::{self, OperationResult, PROCESS_MESSAGE};
 use super::stored::{ConsentGroup, Creation, Request, RequestRef, Stored};
+use crate::context::Context;
 use crate::delivery::transaction::{Fate, Settled};
 use crate::error::{Error, Refusal, settled};
-use crate::flows::request_key;
-use crate::job::{Commit, Job, Kind, Millis, NewJob, codec};
+use crate::job::{Commit, Job, Kind, Millis, NewJob, codec, request_key};
+use crate::messaging::outbound;
 use crate::mq::message::{ConsentRequest, Message, RequestedService};
-use crate::mq::outbound;
-use crate::node::Context;
 
 /// The longest a timer waits; a longer `request_timeout` is as good as none.
 const LONGEST_TIMEOUT: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60);
