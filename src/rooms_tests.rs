@@ -118,22 +118,18 @@ fn is_test_file(path: &Path) -> bool {
     is_test(&name) || is_test(&folder.to_string_lossy()) || name == "test_key"
 }
 
-#[test]
-fn every_room_imports_only_from_lower_floors() {
-    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
-    let floor_of: BTreeMap<&str, usize> = FLOORS
-        .iter()
-        .enumerate()
+/// What is wrong with these files (path below `src/`, text), and how many arrows
+/// there are.
+fn arrows_up<'a>(files: impl IntoIterator<Item = (&'a str, &'a str)>) -> (Vec<String>, usize) {
+    let floors = FLOORS.iter().enumerate();
+    let floor_of: BTreeMap<&str, usize> = floors
         .flat_map(|(floor, rooms)| rooms.iter().map(move |room| (*room, floor)))
         .collect();
-    let mut found = Vec::new();
-    files(&source, &mut found);
     let mut wrong = Vec::new();
     let mut arrows = 0;
-    for path in found.iter().filter(|path| !is_test_file(path)) {
-        let file = path.strip_prefix(&source).unwrap();
-        let first = Path::new(file.iter().next().unwrap());
-        let room = first.file_stem().unwrap().to_str().unwrap();
+    for (file, text) in files {
+        let first = file.split('/').next().unwrap_or(file);
+        let room = first.strip_suffix(".rs").unwrap_or(first);
         if matches!(room, "lib" | "main") {
             continue;
         }
@@ -142,7 +138,7 @@ fn every_room_imports_only_from_lower_floors() {
             continue;
         };
         let mut imports = Imports::default();
-        imports.visit_file(&syn::parse_file(&fs::read_to_string(path).unwrap()).unwrap());
+        imports.visit_file(&syn::parse_file(text).unwrap());
         for other in imports.0.iter().filter(|other| *other != room) {
             // A macro of the crate has no room.
             let Some(other_floor) = floor_of.get(other.as_str()) else {
@@ -150,17 +146,59 @@ fn every_room_imports_only_from_lower_floors() {
             };
             arrows += 1;
             if other_floor >= floor {
-                let file = file.display();
                 wrong.push(format!(
                     "{file}: {room} (floor {floor}) -> {other} (floor {other_floor})"
                 ));
             }
         }
     }
+    (wrong, arrows)
+}
+
+#[test]
+fn every_room_imports_only_from_lower_floors() {
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut found = Vec::new();
+    files(&source, &mut found);
+    let texts: Vec<(String, String)> = found
+        .iter()
+        .filter(|path| !is_test_file(path))
+        .map(|path| {
+            let file = path.strip_prefix(&source).unwrap().to_str().unwrap();
+            (file.to_owned(), fs::read_to_string(path).unwrap())
+        })
+        .collect();
+    let (wrong, arrows) = arrows_up(texts.iter().map(|(file, text)| (&**file, &**text)));
     assert!(
         wrong.is_empty(),
         "imports that do not go down:\n{}",
         wrong.join("\n")
     );
     assert!(arrows > 500, "the imports were not read: {arrows}");
+}
+
+#[test]
+fn an_arrow_that_goes_up_is_named() {
+    let of_store = |text| arrows_up([("store/mod.rs", text)]).0;
+    for text in [
+        "use crate::node::Stop;",
+        "use crate::{job::Job, node};",
+        "fn f() { crate::node::run() }",
+        "fn f() { log!(\"{}\", crate::node::run()) }",
+    ] {
+        assert_eq!(
+            of_store(text),
+            ["store/mod.rs: store (floor 2) -> node (floor 10)"],
+            "{text}"
+        );
+    }
+    assert_eq!(of_store("use crate::mq::gzip;").len(), 1, "same floor");
+    for text in [
+        "use crate::job::Job;",
+        "/// [`crate::node`]\nfn f() {}",
+        "#[cfg(test)]\nmod tests { use crate::node; }",
+    ] {
+        assert!(of_store(text).is_empty(), "{text}");
+    }
+    assert_eq!(arrows_up([("new.rs", "")]).0, ["new has no floor"]);
 }
