@@ -274,6 +274,7 @@ impl Execution {
             JobOutcome::Done => None,
             JobOutcome::Failed { reason } => Some(reason.clone()),
         };
+        let callers = commit.callers();
         let committed = persist("commit", || self.store.commit(attempt, commit.clone()));
         Ok(match committed.await? {
             Committed::Applied { jobs, cancelled } => {
@@ -284,6 +285,7 @@ impl Execution {
                     failed: failure.is_some(),
                     jobs,
                     cancelled,
+                    callers,
                 }
             }
             Committed::Fenced => {

@@ -5,7 +5,7 @@ use crate::context::Context;
 use crate::delivery::callback::error_job;
 use crate::delivery::dcontract;
 use crate::error::{Error, Refusal, codes, settled};
-use crate::flows::{RequestUpdate, as_, idp, node, replaced, rp};
+use crate::flows::{RequestUpdate, as_, idp, ledger_call, node, replaced, rp};
 use crate::job::{Commit, Job, Kind, Run, request_of};
 use crate::messaging::Received;
 
@@ -44,7 +44,7 @@ async fn handle(context: &Context, job: &Job) -> Result<Commit, Error> {
         Kind::AsCallbackAnswer => as_::callback_answer::handle(context, job).await?,
         Kind::AsRequestUpdate => as_::request_update::handle(context, job).await?,
         Kind::AsResponseCreated => as_::response_created::handle(context, job).await?,
-        Kind::AsServiceRegistered => as_::service::handle(context, job).await?,
+        Kind::CallSettled => ledger_call::handle(job)?,
         Kind::AsSignData => as_::sign_data::handle(context, job).await?,
         Kind::NodeMqRegistered => node::mq_registration::handle(context, job).await?,
         kind => {
@@ -88,11 +88,10 @@ fn told_as(kind: Kind) -> Option<(&'static str, &'static str)> {
         Kind::IdpConsentRequest | Kind::IdpContractChecked | Kind::IdpResponseCreated => {
             Some(("idp", IDP))
         }
-        Kind::AsDataRequest
-        | Kind::AsResponseCreated
-        | Kind::AsServiceRegistered
-        | Kind::AsSignData => Some(("as", AS)),
+        Kind::AsDataRequest | Kind::AsResponseCreated | Kind::AsSignData => Some(("as", AS)),
         Kind::NodeMqRegistered
+        | Kind::CallSettled
+        | Kind::AnswerExpired
         | Kind::MqReceive
         | Kind::MqGiveUp
         | Kind::MqSend

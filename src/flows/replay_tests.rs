@@ -12,6 +12,7 @@ use super::testing::{
     CHAIN, TestNode, callbacks, continuation, job, message_job, of_kind, params, recorded,
     transactions,
 };
+use crate::api::Outcome;
 use crate::context::Role;
 use crate::context::row;
 use crate::crypto::{accessor, hash, test_key};
@@ -118,7 +119,7 @@ impl Replayed {
             }
             ("POST", ["as", "service", service_id]) => {
                 let offer = serde_json::from_value(body).unwrap();
-                as_::service::offer(&context, &node_id, service_id, &offer).await
+                started(as_::service::offer(&context, &node_id, service_id, &offer).await)
             }
             ("POST", ["idp", "response"]) => {
                 let answer = serde_json::from_value(body).unwrap();
@@ -174,7 +175,7 @@ impl Replayed {
         let commit = match job.kind() {
             Kind::IdpResponseCreated => idp::response_created::handle(&context, &job).await,
             Kind::AsResponseCreated => as_::response_created::handle(&context, &job).await,
-            Kind::AsServiceRegistered => as_::service::handle(&context, &job).await,
+            Kind::CallSettled => crate::flows::ledger_call::handle(&job),
             other => panic!("unexpected continuation {other:?}"),
         };
         self.commit(&commit.unwrap());
@@ -477,4 +478,12 @@ async fn every_recorded_call_and_callback_of_idp_and_as_is_reproduced() {
     }
     assert!(compared.calls >= 30, "{} calls", compared.calls);
     assert!(compared.callbacks >= 70, "{} callbacks", compared.callbacks);
+}
+
+/// What a call that is answered by callback wants stored.
+fn started(outcome: Result<Outcome, Error>) -> Result<Accept, Error> {
+    match outcome? {
+        Outcome::Accepted { accept, .. } => Ok(accept),
+        other => panic!("not started: {other:?}"),
+    }
 }

@@ -15,6 +15,7 @@ use super::listening::{self, Listening, ServerHandle};
 use super::pipeline;
 use super::readiness::Readiness;
 use super::routes::Routes;
+use super::waiting::Waiting;
 use crate::admission::QueueLimit;
 use crate::api::Endpoint;
 use crate::context::Context;
@@ -51,6 +52,8 @@ pub struct ServerOptions {
     pub status: Arc<dyn Fn() -> Status + Send + Sync>,
     /// Announces accepted jobs to the dispatcher; called before the client is answered.
     pub submit: Arc<dyn Fn(Vec<Job>) + Send + Sync>,
+    /// Calls whose clients wait.
+    pub waiting: Arc<Waiting>,
     /// Where to listen; port 0 takes a free one.
     pub address: SocketAddr,
     /// Threads that serve connections; 2 are enough for a node.

@@ -382,6 +382,7 @@ mod tests {
             failed: false,
             jobs: Vec::new(),
             cancelled: Vec::new(),
+            callers: Vec::new(),
         };
         Event::Outcomes {
             session: SESSION,

@@ -4,6 +4,7 @@
 //! [`Commit`]; the store applies it and ends the job in one atomic step.
 
 mod attempt;
+mod caller;
 pub mod codec;
 mod commit;
 mod kind;
@@ -11,6 +12,7 @@ mod request_key;
 mod run;
 
 pub use attempt::{Attempt, Epoch};
+pub use caller::Caller;
 pub use commit::{Column, Commit, Guard, Outcome, Row, Table, Write};
 pub use kind::{Class, Kind, Pool};
 pub use request_key::{is_of_request, request_key, request_of};

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use async_trait::async_trait;
 
 use super::activity::Activity;
+use crate::api;
 use crate::context::Context;
 use crate::delivery::callback::CallbackClient;
 use crate::delivery::contract::ContractClient;
@@ -91,6 +92,7 @@ impl Handlers {
             Kind::DeliverCallback => callback::run_deliver(context, &self.callbacks, job).await,
             Kind::FetchContract => contract::run_fetch(context, &self.contracts, job).await,
             Kind::Noop | Kind::NoopChain | Kind::NoopOnce => Ok(Run::Commit(Commit::nothing())),
+            Kind::AnswerExpired => Ok(Run::Commit(api::expire(job)?)),
             Kind::NoopStuck => Ok(stuck(job.payload()?)),
             Kind::Unreadable => Ok(Run::Commit(Commit::failed("the job cannot be read"))),
             Kind::LedgerReplaced
@@ -112,7 +114,7 @@ impl Handlers {
             | Kind::AsCallbackAnswer
             | Kind::AsRequestUpdate
             | Kind::AsResponseCreated
-            | Kind::AsServiceRegistered
+            | Kind::CallSettled
             | Kind::AsSignData
             | Kind::NodeMqRegistered => flows::dispatch::run(context, job).await,
         }

@@ -23,8 +23,8 @@ use crate::delivery::callback::CallbackClient;
 use crate::delivery::contract::ContractClient;
 use crate::error::{Error, codes};
 use crate::flows::node::mq_registration;
-use crate::http::{self, ReloadKeys, ServerHandle, ServerOptions, Status};
-use crate::job::{Job, Kind, Millis};
+use crate::http::{self, PATIENCE, ReloadKeys, ServerHandle, ServerOptions, Status, Waiting};
+use crate::job::{Job, JobId, Kind, Millis};
 use crate::ledger::{CachedLedger, ChainUpdate, LedgerClient, TolerantLedger};
 use crate::mq::client::MqClient;
 use crate::mq::held::Held;
@@ -92,9 +92,11 @@ impl WorkerSide {
                 thread: Some(Arbiter::current()),
             },
         };
+        let worker_id = format!("{}-{}", config.node_id, uuid::Uuid::new_v4());
+        let waiting = Waiting::new(&worker_id, parts.store.clone(), PATIENCE);
         let worker = Arc::new(Worker::start(WorkerOptions {
             node_id: config.node_id.clone(),
-            worker_id: format!("{}-{}", config.node_id, uuid::Uuid::new_v4()),
+            worker_id,
             version: env!("CARGO_PKG_VERSION").to_owned(),
             run_capacity: config.capacity.run,
             delivery_capacity: config.capacity.delivery,
@@ -106,12 +108,13 @@ impl WorkerSide {
                 cached: parts.cached.clone(),
                 backlog: told.clone(),
                 held: parts.context.held.clone(),
+                waiting: waiting.clone(),
             }),
         }));
         distrust_memory_without_master(&worker, parts.cached.clone(), told);
         let registering = keep_registered(parts, readiness, &worker);
         parts.intake.make(|| tokio::spawn(registering)).await?;
-        let api = start_api(parts, readiness, &worker, activity, mq).await?;
+        let api = start_api(parts, readiness, &worker, activity, mq, waiting).await?;
         Ok(Self {
             worker,
             api,
@@ -188,6 +191,7 @@ struct MasterNews {
     /// `None` in one process with the master.
     backlog: Option<Arc<BacklogBoard>>,
     held: Arc<Held>,
+    waiting: Arc<Waiting>,
 }
 
 impl ChainHook for MasterNews {
@@ -209,6 +213,10 @@ impl ChainHook for MasterNews {
         if let Some(board) = &self.backlog {
             board.tell(Some(backlog));
         }
+    }
+
+    fn calls_answered(&self, calls: &[JobId]) {
+        self.waiting.answered(calls);
     }
 }
 
@@ -277,6 +285,7 @@ async fn start_api(
     worker: &Arc<WorkerHandle>,
     activity: Arc<Activity>,
     mq: Arc<MqClient>,
+    waiting: Arc<Waiting>,
 ) -> io::Result<ServerHandle> {
     let queue = readiness.queue().clone();
     let (readiness, accepted) = (readiness.clone(), readiness.clone());
@@ -311,6 +320,7 @@ async fn start_api(
                 worker.submit(jobs);
             }
         }),
+        waiting,
         address: ([0, 0, 0, 0], parts.config.api.port).into(),
         threads: API_THREADS,
         most_calls: MOST_CALLS,

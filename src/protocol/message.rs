@@ -5,14 +5,14 @@
 use std::sync::Arc;
 
 use crate::job::codec::{self, DecodeError};
-use crate::job::{Attempt, Epoch, Job, JobId, Millis, Pool};
+use crate::job::{Attempt, Caller, Epoch, Job, JobId, Millis, Pool};
 use crate::proto::cluster as proto;
 
 use crate::protocol::backlog::{Backlog, Blocks, Dormant, OpenJobs};
 
 /// Version of the link; master and workers must have the same. It is raised also
 /// when all of them must keep something in the store that earlier ones do not.
-pub const PROTOCOL_VERSION: u32 = 4;
+pub const PROTOCOL_VERSION: u32 = 5;
 
 /// Payloads above this many bytes neither travel over the link nor stay in the
 /// dispatcher's memory: the job goes without its payload, and the worker that
@@ -103,6 +103,8 @@ pub enum End {
         jobs: Vec<Job>,
         /// Open jobs that were cancelled.
         cancelled: Vec<JobId>,
+        /// Calls that were answered, whose clients wait.
+        callers: Vec<Caller>,
     },
     /// Still open; to be run again then.
     Rescheduled {
@@ -179,6 +181,8 @@ pub enum FromMaster {
     Chain(Chain),
     /// Still there; and what is open of the node's work.
     Heartbeat(Option<Backlog>),
+    /// Calls of this worker that have been answered.
+    Answered(Vec<JobId>),
     /// The master stops; the worker goes on with what it runs and reconnects.
     Stopping,
 }
@@ -257,6 +261,9 @@ impl From<FromMaster> for proto::FromMaster {
             }),
             FromMaster::Chain(chain) => Message::Chain(chain.into()),
             FromMaster::Heartbeat(backlog) => Message::Heartbeat(heartbeat(backlog)),
+            FromMaster::Answered(calls) => Message::Answered(proto::Answered {
+                calls: calls.into_iter().map(encode_id).collect(),
+            }),
             FromMaster::Stopping => Message::Stopping(proto::Stopping {}),
         };
         Self {
@@ -287,6 +294,7 @@ impl TryFrom<proto::FromMaster> for FromMaster {
             ),
             Message::Chain(chain) => Self::Chain(chain.into()),
             Message::Heartbeat(heartbeat) => Self::Heartbeat(heartbeat.backlog.map(Into::into)),
+            Message::Answered(answered) => Self::Answered(decode_ids(&answered.calls)?),
             Message::Stopping(_) => Self::Stopping,
         })
     }
@@ -356,10 +364,12 @@ impl From<Outcome> for proto::Outcome {
                 failed,
                 jobs,
                 cancelled,
+                callers,
             } => proto::outcome::End::Committed(proto::Committed {
                 failed,
                 jobs: encode_jobs(&jobs),
                 cancelled: cancelled.into_iter().map(encode_id).collect(),
+                callers: callers.into_iter().map(Into::into).collect(),
             }),
             End::Rescheduled {
                 not_before,
@@ -391,10 +401,11 @@ impl TryFrom<proto::Outcome> for Outcome {
             proto::outcome::End::Committed(committed) => End::Committed {
                 failed: committed.failed,
                 jobs: decode_jobs(&committed.jobs)?,
-                cancelled: committed
-                    .cancelled
-                    .iter()
-                    .map(|id| decode_id(id))
+                cancelled: decode_ids(&committed.cancelled)?,
+                callers: committed
+                    .callers
+                    .into_iter()
+                    .map(Caller::try_from)
                     .collect::<Result<_, _>>()?,
             },
             proto::outcome::End::Rescheduled(rescheduled) => End::Rescheduled {
@@ -413,6 +424,26 @@ impl TryFrom<proto::Outcome> for Outcome {
                 number: outcome.attempt,
             },
             end,
+        })
+    }
+}
+
+impl From<Caller> for proto::Caller {
+    fn from(caller: Caller) -> Self {
+        Self {
+            process: caller.process,
+            call: encode_id(caller.call),
+        }
+    }
+}
+
+impl TryFrom<proto::Caller> for Caller {
+    type Error = MessageError;
+
+    fn try_from(caller: proto::Caller) -> Result<Self, MessageError> {
+        Ok(Self {
+            process: caller.process,
+            call: decode_id(&caller.call)?,
         })
     }
 }
@@ -508,6 +539,10 @@ fn encode_id(id: JobId) -> bytes::Bytes {
 
 fn decode_id(bytes: &[u8]) -> Result<JobId, MessageError> {
     JobId::from_slice(bytes).ok_or(MessageError::JobId)
+}
+
+fn decode_ids(ids: &[bytes::Bytes]) -> Result<Vec<JobId>, MessageError> {
+    ids.iter().map(|id| decode_id(id)).collect()
 }
 
 fn encode_jobs<'a>(jobs: impl IntoIterator<Item = &'a Job>) -> Vec<bytes::Bytes> {

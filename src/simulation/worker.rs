@@ -315,6 +315,7 @@ impl World {
                 failed: false,
                 jobs: Vec::new(),
                 cancelled: Vec::new(),
+                callers: Vec::new(),
             };
             self.ends(index, attempt, end);
         }
@@ -364,6 +365,7 @@ impl World {
                         failed: false,
                         jobs,
                         cancelled,
+                        callers: Vec::new(),
                     },
                     Committed::Fenced => End::Fenced,
                 };

@@ -13,7 +13,9 @@ use erawan::context::{Context, Role};
 use erawan::crypto::{Crypto, KeyUse};
 use erawan::error::{Error, codes};
 use erawan::flows::endpoints;
-use erawan::http::{Readiness, ReloadKeys, ServerHandle, ServerOptions, Status, serve};
+use erawan::http::{
+    PATIENCE, Readiness, ReloadKeys, ServerHandle, ServerOptions, Status, Waiting, serve,
+};
 use erawan::job::{Attempt, Column, Commit, Epoch, Job, JobId, Millis, Row, Table};
 use erawan::ledger::{Broadcast, Inclusion, Ledger, TransactionHash};
 use erawan::store::*;
@@ -430,6 +432,7 @@ impl Node {
             queue,
             status: Arc::new(Status::default),
             submit: Arc::new(move |jobs| announced.lock().extend(jobs)),
+            waiting: Waiting::new("worker1", store.clone(), PATIENCE),
             address: "127.0.0.1:0".parse().unwrap(),
             threads: 1,
             most_calls: MOST_CALLS,

@@ -21,6 +21,7 @@ mod log;
 mod mastership;
 mod messages;
 mod metrics;
+mod ndid;
 mod network;
 mod output;
 mod probes;

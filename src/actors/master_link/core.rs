@@ -24,8 +24,14 @@ const OUTCOME_BATCH: usize = 64;
 fn size_of_outcome(outcome: &Outcome) -> usize {
     match &outcome.end {
         End::Committed {
-            jobs, cancelled, ..
-        } => jobs.iter().map(size).sum::<usize>() + 32 * cancelled.len(),
+            jobs,
+            cancelled,
+            callers,
+            ..
+        } => {
+            let callers = callers.iter().map(|caller| 32 + caller.process.len());
+            jobs.iter().map(size).sum::<usize>() + 32 * cancelled.len() + callers.sum::<usize>()
+        }
         _ => 0,
     }
 }
@@ -240,6 +246,7 @@ impl Core {
             FromMaster::Welcome { .. }
             | FromMaster::Refused { .. }
             | FromMaster::Heartbeat(_)
+            | FromMaster::Answered(_)
             | FromMaster::Stopping => Vec::new(),
         }
     }

@@ -153,6 +153,7 @@ fn outcomes_with_many_follow_up_jobs_go_in_several_messages() {
                 .map(follow_up)
                 .collect(),
             cancelled: Vec::new(),
+            callers: Vec::new(),
         };
         let attempt = attempt_of(&job);
         core.handle(Event::Finished(Outcome { attempt, end }));

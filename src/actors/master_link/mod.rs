@@ -48,6 +48,9 @@ pub trait ChainHook: Send + Sync {
 
     /// The master tells how much of the node's work is open.
     fn backlog_told(&self, _: Backlog) {}
+
+    /// Calls of this process have been answered.
+    fn calls_answered(&self, _: &[JobId]) {}
 }
 
 /// A hook that does nothing.
@@ -407,9 +410,10 @@ impl Handler<Received> for MasterLink {
     type Result = ();
 
     fn handle(&mut self, Received(message): Received, ctx: &mut Self::Context) {
-        if let FromMaster::Heartbeat(Some(backlog)) = message {
-            self.hook.backlog_told(backlog);
-            return;
+        match message {
+            FromMaster::Heartbeat(Some(backlog)) => return self.hook.backlog_told(backlog),
+            FromMaster::Answered(calls) => return self.hook.calls_answered(&calls),
+            _ => {}
         }
         self.happen(Event::Received(message));
         self.flush(ctx);

@@ -206,6 +206,9 @@ pub(super) fn environment(
         ("ENABLE_TELEMETRY_LOGGING", "false".to_owned()),
         ("STORE", options.store.name().to_owned()),
     ];
+    if node.role == Role::Ndid {
+        variables.push(("NDID_NODE", "true".to_owned()));
+    }
     if node.role == Role::Proxy {
         let keys = surroundings.directory.join("keys");
         let names = [

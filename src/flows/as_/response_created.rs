@@ -10,7 +10,7 @@ use crate::delivery::callback::error_job;
 use crate::delivery::transaction::{Fate, Settled};
 use crate::error::{Error, Refusal, codes, settled};
 use crate::flows::call::Call;
-use crate::flows::reply::{Reply, refusal};
+use crate::flows::reply::Reply;
 use crate::job::{Commit, Job, NewJob, Table, Write, codec};
 use crate::messaging::outbound;
 use crate::mq::message::{AsResponse, Message};
@@ -109,7 +109,7 @@ pub async fn handle(context: &Context, job: &Job) -> Result<Commit, Error> {
             commit
         }
         Fate::Refused { code, message } => {
-            let mut commit = refused(&answered, &refusal(code, &message));
+            let mut commit = refused(&answered, &Refusal::of_ledger(code, message));
             commit.writes.extend(call.map(Call::forget));
             commit
         }

@@ -5,7 +5,6 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::report::OperationResult;
 use super::stored::{RequestRef, Stored, load_validity};
 use crate::api::{self, Audience, Endpoint, NoPath, Outcome, Texts};
 use crate::context::Context;
@@ -45,6 +44,15 @@ pub struct CloseRequest {
     pub request_id: String,
 }
 
+impl CloseRequest {
+    fn reply(&self) -> Reply {
+        Reply {
+            reference_id: self.reference_id.clone(),
+            callback_url: self.callback_url.clone(),
+        }
+    }
+}
+
 /// Payload of `rp.close_request`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 struct Close {
@@ -65,11 +73,13 @@ struct Closing {
 /// the request's turn, so that it sees every verdict that came before.
 pub fn close_request(node_id: &str, call: CloseRequest) -> Accept {
     let key = request_key(&call.request_id);
-    let reply = Reply {
-        reference_id: call.reference_id.clone(),
-        callback_url: call.callback_url.clone(),
-    };
-    let once = Call::new(node_id, &call.request_id, OPERATION, &reply, &Value::Null);
+    let once = Call::new(
+        node_id,
+        &call.request_id,
+        OPERATION,
+        &call.reply(),
+        &Value::Null,
+    );
     let close = Close {
         of: RequestRef {
             node_id: node_id.to_owned(),
@@ -160,14 +170,6 @@ pub async fn handle_closed(context: &Context, job: &Job) -> Result<Commit, Error
 }
 
 fn result(of: &RequestRef, call: &CloseRequest, error: Option<&Refusal>) -> NewJob {
-    OperationResult {
-        kind: "close_request_result",
-        node_id: &of.node_id,
-        request_id: &of.request_id,
-        reference_id: &call.reference_id,
-        callback_url: &call.callback_url,
-        creation_block_height: None,
-        error,
-    }
-    .job()
+    call.reply()
+        .about_request(&of.node_id, "close_request_result", &of.request_id, error)
 }

@@ -185,6 +185,7 @@ pub fn done() -> End {
         failed: false,
         jobs: Vec::new(),
         cancelled: Vec::new(),
+        callers: Vec::new(),
     }
 }
 

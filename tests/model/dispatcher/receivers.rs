@@ -147,6 +147,7 @@ fn one_sender_keeps_neither_others_nor_the_nodes_own_work_waiting() {
         failed: true,
         jobs: Vec::new(),
         cancelled: Vec::new(),
+        callers: Vec::new(),
     };
     for message in &flood[..8] {
         desk.end(ONE, message, 1, failed.clone());
