@@ -44,3 +44,5 @@ pub mod store;
 
 #[cfg(test)]
 mod rooms_tests;
+#[cfg(test)]
+mod words_tests;

@@ -241,7 +241,7 @@ fn distrust_memory_without_master(
 }
 
 /// Registers the message queue address if the ledger has another one, until this
-/// process has seen it there; never again after that, lest two processes with
+/// process has seen it there; never again after that, so that no two processes with
 /// different addresses take turns. Several may try at once: the jobs have one
 /// source.
 fn keep_registered(
