@@ -28,10 +28,12 @@ local function expect(kind, name)
 end
 
 local function expect_counter(name)
+  if kinds[name] then return end
   local value = redis.pcall('GET', P .. name)
   if value and not (type(value) == 'string' and value:find('^%-?%d+$')) then
     error('damaged key ' .. name .. ' holds no number')
   end
+  kinds[name] = 'string'
 end
 
 local function deposed()
