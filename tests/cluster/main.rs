@@ -7,6 +7,7 @@ mod bounds;
 mod cable;
 mod chaos;
 mod check;
+mod client;
 mod contracts;
 mod crowds;
 mod crypto_service;
