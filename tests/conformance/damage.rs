@@ -13,8 +13,8 @@ use erawan::devnet::redis_server::{Durability, Options, RedisServer};
 use erawan::job::{Commit, Job, JobId, Kind, Millis, Outcome, Table, Write};
 use erawan::store::redis::RedisStore;
 use erawan::store::{
-    Accept, Action, Committed, Epoch, FailedLimits, Lease, Operated, Operation, Release,
-    Store, StoreError, Struck,
+    Accept, Action, Committed, Epoch, FailedLimits, Lease, Operated, Operation, Release, Store,
+    StoreError, Struck,
 };
 use redis::aio::MultiplexedConnection;
 
@@ -345,4 +345,20 @@ async fn jobs_go_on_and_can_be_parked_when_the_notes_are_damaged() {
     let other = accept_job(&*store, job("o")).await;
     end(&*store, &other).await;
     assert_eq!(stored(&*store, &run).await.kind(), Kind::Noop);
+}
+
+/// Blocks are followed by such reads: one row must not hold up all others.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_damaged_row_among_many_is_empty_and_the_others_are_read() {
+    let harness = Redis::start().await;
+    let store = harness.store();
+    let accept = Accept {
+        writes: vec![put("good", "1")],
+        ..Accept::default()
+    };
+    accept_all(&*store, accept).await;
+    harness.set_raw("s:request_data:damaged", RUBBISH).await;
+    let rows = ["damaged", "good", "absent"].map(str::to_owned);
+    let found = store.get_many(Table::RequestData, &rows).await;
+    assert_eq!(found, Ok(vec![Some(Vec::new()), Some(b"1".to_vec()), None]));
 }
