@@ -24,6 +24,8 @@ use crate::store::SharedStore;
 const LOOK_WHILE_STARTING: Duration = Duration::from_millis(20);
 /// Between questions that a ledger which answers is asked for no other reason.
 const QUERY: Duration = Duration::from_secs(5);
+/// A call waits no longer for a look.
+const LOOK_PATIENCE: Duration = Duration::from_secs(1);
 /// A ledger that takes longer does not answer.
 const QUERY_PATIENCE: Duration = Duration::from_secs(5);
 const LOOK_WHILE_UNREADY: Duration = Duration::from_millis(200);
@@ -45,6 +47,14 @@ struct Inner {
     queue: Arc<QueueLimit>,
     /// Something was set that may make the process ready.
     again: Arc<Notify>,
+    looks: watch::Sender<Looks>,
+}
+
+/// How many there have been.
+#[derive(Debug, Clone, Copy, Default)]
+struct Looks {
+    begun: u64,
+    ended: u64,
 }
 
 /// Says what is wrong with something, if anything is.
@@ -114,6 +124,7 @@ impl ReadinessWatch {
                 has_been_ready: AtomicBool::new(false),
                 queue: Arc::new(QueueLimit::new(running, dormant)),
                 again: Arc::default(),
+                looks: watch::Sender::default(),
             }),
         }
     }
@@ -136,12 +147,30 @@ impl ReadinessWatch {
         }
     }
 
+    /// As it is at a look that begins after this call, or was at the last one if
+    /// that takes too long.
+    pub fn anew(&self) -> impl Future<Output = Readiness> + Send + use<> {
+        let inner = self.inner.clone();
+        async move {
+            let mut looks = inner.looks.subscribe();
+            let begun = looks.borrow_and_update().begun;
+            inner.again.notify_one();
+            let looked = timeout(LOOK_PATIENCE, looks.wait_for(|looks| looks.ended > begun));
+            // It was not in time, or nobody looks any more.
+            let _ = looked.await;
+            inner.now()
+        }
+    }
+
     /// Starts looking.
     pub fn follow(&self, parts: &Parts) {
         let board = parts.backlog.clone();
         QueueLimit::follow(&self.inner.queue, parts.store.clone(), board);
+        let mut uncached = parts.context.clone();
+        uncached.ledger = parts.client.clone();
         let look = Look {
             context: parts.context.clone(),
+            uncached,
             client: parts.client.clone(),
             store: parts.store.clone(),
         };
@@ -155,6 +184,7 @@ impl ReadinessWatch {
         let again = self.inner.again.clone();
         tokio::spawn(async move {
             while let Some(inner) = watch.upgrade() {
+                inner.looks.send_modify(|looks| looks.begun += 1);
                 let (before, registration) = {
                     let seen = inner.seen.read();
                     (seen.readiness, seen.registration)
@@ -165,6 +195,7 @@ impl ReadinessWatch {
                     seen.readiness = readiness;
                     seen.registration = registration;
                 }
+                inner.looks.send_modify(|looks| looks.ended += 1);
                 let pause = inner.pause(look.context.role);
                 drop(inner);
                 // Its time, or sooner.
@@ -267,6 +298,8 @@ impl ReadinessWatch {
 
 struct Look {
     context: Context,
+    /// The same with the ledger as it is now.
+    uncached: Context,
     client: Arc<LedgerClient>,
     store: SharedStore,
 }
@@ -277,10 +310,14 @@ impl Look {
         before: Readiness,
         registration: Registration,
     ) -> (Readiness, Registration) {
+        let ledger = match registration.was_seen {
+            true => &self.context,
+            false => &self.uncached,
+        };
         let (synced, store, registration, crypto) = tokio::join!(
             self.client.status(),
             self.store.ping(),
-            registration.look(&self.context),
+            registration.look(ledger),
             self.is_crypto_ready(),
         );
         let readiness = Readiness {

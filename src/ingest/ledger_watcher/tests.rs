@@ -283,6 +283,8 @@ pub(super) struct Node {
     store: Arc<MemoryStore>,
     block_jobs: Arc<OneJobPerBlock>,
     events: Arc<Mutex<Vec<Event>>>,
+    /// Too many jobs wait.
+    is_full: watch::Sender<bool>,
     pub(super) timing: Timing,
     options: RpcOptions,
     watcher: Option<LedgerWatcher>,
@@ -302,6 +304,7 @@ impl Node {
             store: Arc::default(),
             block_jobs: Arc::default(),
             events: Arc::default(),
+            is_full: watch::Sender::new(false),
             timing,
             watcher: None,
             client: None,
@@ -313,6 +316,7 @@ impl Node {
         let client = LedgerClient::start(self.options.clone());
         let told = self.events.clone();
         let handed = self.events.clone();
+        let full = self.is_full.subscribe();
         self.client = Some(client.clone());
         self.watcher = Some(LedgerWatcher::start(WatcherOptions {
             client,
@@ -327,7 +331,11 @@ impl Node {
                 handed.lock().push(Event::Handed(jobs.len()));
                 Box::pin(async {})
             }),
-            room: Arc::new(|| Box::pin(async {})),
+            room: Arc::new(move || {
+                let mut full = full.clone();
+                // The test keeps the sender.
+                Box::pin(async move { drop(full.wait_for(|is_full| !is_full).await) })
+            }),
             ndid_node: false,
             timing: self.timing.clone(),
         }));
@@ -411,6 +419,22 @@ fn expected(bytes: &[u8], signed_at: Millis) -> Vec<u8> {
         bytes: bytes.to_vec(),
         signed_at,
     })
+}
+
+#[tokio::test]
+async fn blocks_wait_while_there_is_no_room_and_nothing_is_answered_from_memory() {
+    let node = Node::started(10).await;
+    node.is_full.send_replace(true);
+    node.ledger.add(vec![transaction("CreateRequest")]);
+    until("it is told that nothing is known", || {
+        node.told().last().is_some_and(|update| !update.ready)
+    })
+    .await;
+    assert_eq!(node.store.settled(), 10);
+    node.is_full.send_replace(false);
+    node.until_settled(11).await;
+    node.until_ready().await;
+    assert_eq!(node.store.acted(), [11]);
 }
 
 #[tokio::test]
