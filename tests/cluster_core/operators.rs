@@ -9,8 +9,8 @@ use erawan::operator::{Answer, Desk, Done, Filter, Outcome, Question};
 use erawan::proto::cluster::OperatorQuestion;
 use erawan::proto::cluster::cluster_client::ClusterClient;
 use erawan::protocol::message::PROTOCOL_VERSION;
-use erawan::store::{Action, Operation, Store};
 use erawan::pulse;
+use erawan::store::{Action, Operation, Store};
 use tonic::transport::Endpoint;
 
 use super::memory_store::MemoryStore;
