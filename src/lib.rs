@@ -34,3 +34,4 @@ pub mod proto;
 pub mod pulse;
 pub mod simulation;
 pub mod store;
+pub mod tick;

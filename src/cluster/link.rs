@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use actix::prelude::*;
-use tokio::time::{Instant, interval, sleep, sleep_until, timeout};
+use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tracing::{error, info};
 
 use crate::actors::master_link::{Connected, Disconnected, Greet, MasterLink, Received, Refused};
@@ -12,7 +12,7 @@ use super::client::{FoundMaster, Target};
 use super::local::{Port, WorkerEnd};
 use super::message::{FromMaster, FromWorker};
 use super::search::{Search, pause};
-use super::{HEARTBEAT, SILENCE};
+use super::{SILENCE, UNASKED};
 
 /// Pause after the master has refused us: somebody has to change something.
 const REFUSED_PAUSE: Duration = Duration::from_secs(5);
@@ -136,12 +136,16 @@ async fn greet(mut end: WorkerEnd, link: &Addr<MasterLink>) -> Greeting {
 }
 
 async fn listen(end: &mut WorkerEnd, link: &Addr<MasterLink>) {
-    let mut heartbeat = interval(HEARTBEAT);
+    let mut beat_at = Instant::now();
     let mut silent_at = Instant::now() + SILENCE;
     loop {
         tokio::select! {
             biased;
             message = end.receiver.recv() => {
+                // Answered at once: the thread is awake, and the master too.
+                if matches!(message, Some(FromMaster::Heartbeat(_))) {
+                    beat_at = Instant::now();
+                }
                 match message {
                     None => return,
                     Some(FromMaster::Heartbeat(None)) => {}
@@ -154,7 +158,8 @@ async fn listen(end: &mut WorkerEnd, link: &Addr<MasterLink>) {
                 }
                 silent_at = Instant::now() + SILENCE;
             }
-            _ = heartbeat.tick() => {
+            () = sleep_until(beat_at) => {
+                beat_at = Instant::now() + UNASKED;
                 if !link.connected() {
                     return;
                 }

@@ -21,8 +21,9 @@ pub use worker::{Link, Worker, WorkerHandle, WorkerOptions};
 
 use std::time::Duration;
 
-/// How often either side shows that it is there.
-pub const HEARTBEAT: Duration = Duration::from_millis(500);
+/// A worker shows that it is there whenever the master does, which is with each
+/// beat of that process ([`crate::tick`]), and after this time if it does not.
+const UNASKED: Duration = Duration::from_millis(750);
 
 /// Either side gives the other up after this much silence.
 pub const SILENCE: Duration = Duration::from_millis(2500);

@@ -19,14 +19,18 @@ use crate::http::Readiness;
 use crate::job::Table;
 use crate::ledger::{LedgerClient, query};
 use crate::store::SharedStore;
+use crate::tick;
 
 const LOOK_WHILE_STARTING: Duration = Duration::from_millis(20);
 /// Between questions that a ledger which answers is asked for no other reason.
-const QUERY: Duration = Duration::from_secs(5);
+const QUERY: Duration = Duration::from_millis(4950);
 /// A ledger that takes longer does not answer.
 const QUERY_PATIENCE: Duration = Duration::from_secs(5);
 const LOOK_WHILE_UNREADY: Duration = Duration::from_millis(200);
-const LOOK: Duration = Duration::from_secs(1);
+const LOOK: Duration = tick::SECOND;
+/// Blocks are followed by the same answers: less than the time between two looks,
+/// or a look would take its own last one.
+const STATUS_KEPT: Duration = Duration::from_millis(900);
 const CRYPTO_URLS: [&str; 3] = ["sign_url", "master_sign_url", "decrypt_url"];
 
 /// Looks at everything a call needs, again and again.
@@ -164,7 +168,7 @@ impl ReadinessWatch {
                     seen.readiness = readiness;
                     seen.registration = registration;
                 }
-                let pause = inner.pause(look.context.role);
+                let pause = tick::stretch(inner.pause(look.context.role));
                 drop(inner);
                 // Its time, or sooner.
                 let _ = tokio::time::timeout(pause, again.notified()).await;
@@ -185,7 +189,8 @@ impl ReadinessWatch {
                 };
                 inner.seen.write().ledger_answers = answers;
                 drop(inner);
-                tokio::time::sleep(if answers { QUERY } else { LOOK }).await;
+                let pause = if answers { QUERY } else { LOOK };
+                tokio::time::sleep(tick::stretch(pause)).await;
             }
         });
     }
@@ -277,7 +282,7 @@ impl Look {
         registration: Registration,
     ) -> (Readiness, Registration) {
         let (synced, store, registration, crypto) = tokio::join!(
-            self.client.status(),
+            self.client.status_within(STATUS_KEPT),
             self.store.ping(),
             registration.look(&self.context),
             self.is_crypto_ready(),

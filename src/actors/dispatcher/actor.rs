@@ -16,6 +16,7 @@ use crate::cluster::message::{Chain, FromMaster, FromWorker};
 use crate::invariants::{self, Assignments};
 use crate::job::{Job, Millis};
 use crate::store::{Epoch, SharedStore};
+use crate::tick;
 
 use super::core::Core;
 use super::event::{Action, Event, Options, SessionId};
@@ -194,7 +195,7 @@ impl Dispatcher {
         if let Some(handle) = self.wake.take() {
             ctx.cancel_future(handle);
         }
-        let pause = Millis::now().until(instant);
+        let pause = tick::stretch(Millis::now().until(instant));
         self.wake = Some(ctx.run_later(pause, |actor, ctx| {
             actor.wake = None;
             actor.happen(Event::Wake, ctx);

@@ -77,6 +77,9 @@ pub struct Timing {
     pub watchdog_patience: Duration,
     /// Between looks for transactions that no block has shown.
     pub confirm: Duration,
+    /// How long progress may stay unstored while blocks are empty. After a crash
+    /// they are read again, and lead to nothing again.
+    pub empty: Duration,
 }
 
 impl Timing {
@@ -87,6 +90,7 @@ impl Timing {
             poll: Duration::from_secs(1),
             watchdog_patience: Duration::from_secs(2),
             confirm: Duration::from_secs(30),
+            empty: Duration::from_secs(5),
         }
     }
 }

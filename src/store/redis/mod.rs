@@ -40,6 +40,7 @@ use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use metrics::Histogram;
+use parking_lot::Mutex;
 use redis::{Cmd, ErrorKind, FromRedisValue, RedisError, ServerErrorKind};
 use secrecy::SecretString;
 use tokio::runtime::Handle;
@@ -86,8 +87,13 @@ pub struct RedisStore {
     /// The server's interruptions when this process last became or stayed the
     /// master.
     term: AtomicU64,
+    /// When a lease was last granted, if no script has failed since.
+    granted: Mutex<Option<Instant>>,
 }
 
+/// A lease that was granted shows for this long that Redis takes writes: the
+/// script writes, as a ping does.
+const SHOWS: Duration = Duration::from_millis(700);
 /// How long what a ping writes is kept.
 const PING_KEPT: Duration = Duration::from_secs(10);
 
@@ -122,6 +128,7 @@ impl RedisStore {
             failed_limits: FailedLimits::default(),
             history: History::default(),
             term: AtomicU64::new(0),
+            granted: Mutex::default(),
         };
         store.ping().await?;
         store.warn_of_volatility().await;
@@ -173,6 +180,7 @@ impl RedisStore {
         match asked.await? {
             (DONE, numbers, _) => {
                 self.term.store(interruptions, Ordering::Release);
+                *self.granted.lock() = Some(Instant::now());
                 self.history.last(before, last(&numbers)?);
                 Ok(Lease::Held {
                     epoch: Epoch(first(&numbers)?),
@@ -280,6 +288,9 @@ impl RedisStore {
             }
             self.link.send(lane, &script.load()).await?;
             result = self.link.send(lane, command).await;
+        }
+        if result.is_err() {
+            *self.granted.lock() = None;
         }
         durations::note(&script.duration, began);
         typed(result?).map_err(store_error)
@@ -603,6 +614,10 @@ impl Store for RedisStore {
     }
 
     async fn ping(&self) -> Result<(), StoreError> {
+        let granted = *self.granted.lock();
+        if granted.is_some_and(|at| at.elapsed() < SHOWS) {
+            return Ok(());
+        }
         let mut command = redis::cmd("SET");
         command.arg(self.key("ping")).arg("");
         command.arg("PX").arg(PING_KEPT.as_millis() as u64);
