@@ -32,7 +32,7 @@ fn stretch_since(now: Duration, pause: Duration) -> Duration {
     }
     let more = until_next(now.saturating_add(pause));
     match more <= SLACK {
-        true => pause + more,
+        true => pause.saturating_add(more),
         false => pause,
     }
 }
