@@ -26,6 +26,7 @@ use super::message::Chain;
 use super::server::{ClusterService, StoreService};
 use super::session::Reception;
 use super::{SILENCE, Tls};
+use crate::tick;
 
 /// Longest wait for each step of a stop.
 const STEP: Duration = Duration::from_secs(1);
@@ -104,7 +105,7 @@ impl Master {
             .and_then(|listener| listener.local_addr().ok());
 
         let (deposed, is_deposed) = watch::channel(None);
-        let own = options.place.is_none().then(Arbiter::new);
+        let own = options.place.is_none().then(tick::arbiter);
         let place = match (options.place, &own) {
             (None, Some(own)) => Place::new(own.handle()),
             (Some(place), _) => place,

@@ -121,6 +121,12 @@ async fn serve(config: Arc<Config>, shares: Shares, stop: Stop) -> io::Result<()
         .intake
         .make(move || watched.follow(&looked_after))
         .await?;
+    // Here, where the store is asked by a thread that is awake.
+    QueueLimit::follow(
+        readiness.queue(),
+        parts.store.clone(),
+        parts.backlog.clone(),
+    );
     // This thread is the pulse from here on. Master and worker of a standalone
     // node share it: what they say to each other wakes nobody.
     pulse::begin();

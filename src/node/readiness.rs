@@ -23,14 +23,13 @@ use crate::tick;
 
 const LOOK_WHILE_STARTING: Duration = Duration::from_millis(20);
 /// Between questions that a ledger which answers is asked for no other reason.
-const QUERY: Duration = Duration::from_millis(4950);
+const QUERY: Duration = Duration::from_millis(4700);
 /// A ledger that takes longer does not answer.
 const QUERY_PATIENCE: Duration = Duration::from_secs(5);
 const LOOK_WHILE_UNREADY: Duration = Duration::from_millis(200);
 const LOOK: Duration = tick::SECOND;
-/// Blocks are followed by the same answers: less than the time between two looks,
-/// or a look would take its own last one.
-const STATUS_KEPT: Duration = Duration::from_millis(900);
+/// Where blocks are followed, what the ledger told for that is good enough.
+const STATUS_KEPT: Duration = Duration::from_millis(1100);
 const CRYPTO_URLS: [&str; 3] = ["sign_url", "master_sign_url", "decrypt_url"];
 
 /// Looks at everything a call needs, again and again.
@@ -73,6 +72,16 @@ impl Inner {
             ledger_connected: sockets > 0,
             draining: self.draining.load(Ordering::Relaxed),
             ..seen.readiness
+        }
+    }
+
+    /// How old what the ledger has told of itself may be.
+    fn status_kept(&self) -> Duration {
+        let seen = self.seen.read();
+        let watcher = seen.watcher.as_ref();
+        match watcher.is_some_and(|state| state.has_changed().is_ok()) {
+            true => STATUS_KEPT,
+            false => Duration::ZERO,
         }
     }
 
@@ -141,8 +150,6 @@ impl ReadinessWatch {
 
     /// Starts looking.
     pub fn follow(&self, parts: &Parts) {
-        let board = parts.backlog.clone();
-        QueueLimit::follow(&self.inner.queue, parts.store.clone(), board);
         let look = Look {
             context: parts.context.clone(),
             client: parts.client.clone(),
@@ -162,7 +169,8 @@ impl ReadinessWatch {
                     let seen = inner.seen.read();
                     (seen.readiness, seen.registration)
                 };
-                let (readiness, registration) = look.now(before, registration).await;
+                let status_kept = inner.status_kept();
+                let (readiness, registration) = look.now(before, registration, status_kept).await;
                 {
                     let mut seen = inner.seen.write();
                     seen.readiness = readiness;
@@ -280,9 +288,10 @@ impl Look {
         &self,
         before: Readiness,
         registration: Registration,
+        status_kept: Duration,
     ) -> (Readiness, Registration) {
         let (synced, store, registration, crypto) = tokio::join!(
-            self.client.status_within(STATUS_KEPT),
+            self.client.status_within(status_kept),
             self.store.ping(),
             registration.look(&self.context),
             self.is_crypto_ready(),

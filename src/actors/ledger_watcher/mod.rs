@@ -29,6 +29,7 @@ use crate::cluster::Blocks;
 use crate::job::{Job, Millis};
 use crate::ledger::{BlockJobs, ChainUpdate, LedgerClient};
 use crate::store::{Epoch, SharedStore, StoreError};
+use crate::tick;
 
 /// Tells every process of the node what has been seen of the chain; the future
 /// ends when that has been handed to the dispatcher.
@@ -87,7 +88,7 @@ impl Timing {
     pub fn new(longest_sync_check: Duration) -> Self {
         Self {
             longest_sync_check,
-            poll: Duration::from_secs(1),
+            poll: tick::SECOND,
             watchdog_patience: Duration::from_secs(2),
             confirm: Duration::from_secs(30),
             empty: Duration::from_secs(5),

@@ -30,7 +30,7 @@ pub const LEASE: Duration = Duration::from_secs(2);
 pub const OPTIONS: Options = Options {
     trust: Duration::from_millis(1900),
     // With the beat: every half second.
-    renewal: Duration::from_millis(450),
+    renewal: Duration::from_millis(420),
     poll: Duration::from_millis(125),
     retry: Duration::from_millis(100),
     exclusive: false,
