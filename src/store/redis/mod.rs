@@ -565,7 +565,6 @@ impl Store for RedisStore {
     }
 
     async fn counts(&self) -> Result<Counts, StoreError> {
-        self.check_history().await?;
         let of = |command: &str, key: &str| {
             let mut command = redis::cmd(command);
             command.arg(self.key(key));
@@ -573,7 +572,8 @@ impl Store for RedisStore {
         };
         let (open, open_bytes) = (of("ZCARD", "open"), of("GET", "open_bytes"));
         let (parked, failed) = (of("ZCARD", "parked"), of("ZCARD", "failed"));
-        let (open, open_bytes, parked, failed) = tokio::try_join!(
+        let ((), open, open_bytes, parked, failed) = tokio::try_join!(
+            self.check_history(),
             self.read(&self.reads.counts, &open),
             self.read::<Option<i64>>(&self.reads.counts, &open_bytes),
             self.read(&self.reads.counts, &parked),
