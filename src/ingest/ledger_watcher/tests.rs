@@ -297,6 +297,7 @@ impl Node {
         timing.poll = Duration::from_millis(30);
         timing.watchdog_patience = Duration::from_millis(60);
         timing.confirm = Duration::from_millis(100);
+        timing.empty = Duration::ZERO;
         let ledger = FakeLedger::start(height).await;
         Self {
             options: ledger.options(),
@@ -349,9 +350,14 @@ impl Node {
             poll: life.poll / haste,
             watchdog_patience: life.watchdog_patience / haste,
             confirm: life.confirm / haste,
+            empty: life.empty / haste,
         };
         self.options = RpcOptions::new("127.0.0.1", self.ledger.port, 2);
         self.options.silence_limit /= haste;
+    }
+
+    fn height(&self) -> u64 {
+        self.watcher().state().borrow().height
     }
 
     pub(super) fn is_ready(&self) -> bool {
@@ -485,6 +491,41 @@ async fn blocks_missed_while_stopped_are_caught_up_in_order_and_once() {
     node.start();
     node.until_ready().await;
     assert_eq!(node.store.acted(), (10..=130).collect::<Vec<_>>());
+}
+
+#[tokio::test]
+async fn empty_blocks_are_stored_later_and_read_again_after_a_crash() {
+    let mut node = Node::new(10).await;
+    node.timing.empty = Duration::from_secs(600);
+    node.start();
+    node.until_ready().await;
+    node.ledger.add(vec![]);
+    node.until_settled(11).await;
+    for height in [12, 13] {
+        node.ledger.add(vec![]);
+        until("told", || node.height() == height).await;
+    }
+    assert_eq!(node.store.settled(), 11, "nothing is lost with them");
+    // A subscription that ends is no crash: what is in memory goes on.
+    node.ledger.close_all();
+    node.ledger.add(vec![]);
+    until("told", || node.height() == 14 && node.is_ready()).await;
+    let told = node.told();
+    assert!(told.is_sorted_by_key(|update| update.height), "{told:?}");
+    node.stop();
+    node.start();
+    node.until_ready().await;
+    assert_eq!(node.height(), 14, "read again");
+    node.ledger.add(vec![transaction("CreateRequest")]);
+    node.until_settled(15).await;
+    node.ledger.add(vec![]);
+    node.until_settled(16).await;
+    let acted = node.store.acted();
+    assert!(acted.ends_with(&[15]), "{acted:?}");
+    assert!(
+        acted.is_sorted_by(|one, next| one < next),
+        "none twice: {acted:?}"
+    );
 }
 
 #[tokio::test]
