@@ -357,7 +357,7 @@ mod tests {
     use tracing::instrument::WithSubscriber;
 
     use super::*;
-    use crate::job::NewJob;
+    use crate::job::{NewJob, noop};
     use crate::store::embedded::{EmbeddedStore, Options};
     use crate::store::{Accept, Accepted};
 
@@ -393,7 +393,7 @@ mod tests {
         });
         let store: SharedStore = Arc::new(store.unwrap());
         let accept = Accept {
-            jobs: vec![NewJob::new(Kind::DeliverMessage, "key", &())],
+            jobs: vec![NewJob::new(noop::DELIVERY, "key", &())],
             ..Accept::default()
         };
         let Ok(Accepted::Stored { jobs, .. }) = store.accept(accept).await else {

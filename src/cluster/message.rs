@@ -5,7 +5,7 @@
 use std::sync::Arc;
 
 use crate::job::codec::{self, DecodeError};
-use crate::job::{Job, JobId, Millis, Pool};
+use crate::job::{GAUGES, Job, JobId, Millis, Pool};
 use crate::proto::cluster as proto;
 use crate::store::{Attempt, Epoch};
 
@@ -13,7 +13,7 @@ use super::backlog::{Backlog, Blocks, Dormant, OpenJobs};
 
 /// Version of the link; master and workers must have the same. It is raised also
 /// when all of them must keep something in the store that earlier ones do not.
-pub const PROTOCOL_VERSION: u32 = 4;
+pub const PROTOCOL_VERSION: u32 = 5;
 
 /// Payloads above this many bytes neither travel over the link nor stay in the
 /// dispatcher's memory: the job goes without its payload, and the worker that
@@ -459,10 +459,7 @@ impl From<Backlog> for proto::Backlog {
             workers,
         } = backlog;
         Self {
-            outbound_messages: jobs.outbound_messages,
-            inbound_messages: jobs.inbound_messages,
-            callbacks: jobs.callbacks,
-            crypto_retries: jobs.crypto_retries,
+            counts: jobs.counts.to_vec(),
             first_block: blocks.map_or(0, |blocks| blocks.first),
             last_block: blocks.map_or(0, |blocks| blocks.last),
             workers,
@@ -483,12 +480,13 @@ impl From<proto::Backlog> for Backlog {
             first: backlog.first_block,
             last: backlog.last_block,
         };
+        let mut counts = [0; GAUGES];
+        for (count, told) in counts.iter_mut().zip(backlog.counts) {
+            *count = told;
+        }
         Self {
             jobs: OpenJobs {
-                outbound_messages: backlog.outbound_messages,
-                inbound_messages: backlog.inbound_messages,
-                callbacks: backlog.callbacks,
-                crypto_retries: backlog.crypto_retries,
+                counts,
                 dormant: backlog.dormant.map(|dormant| Dormant {
                     jobs: dormant.jobs,
                     bytes: dormant.bytes,

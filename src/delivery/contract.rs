@@ -13,8 +13,11 @@ use crate::config::Config;
 use crate::error::{Error, codes};
 use crate::flows::idp::dcontract::{Contract, Place};
 use crate::http_client::{self, with_causes};
-use crate::job::{Commit, Job};
+use crate::job::{Commit, Job, Kind, Spec};
 use crate::node::Context;
+
+/// Download the documents of a contract from one of their hosts.
+pub const FETCH: Kind = Kind::new(&Spec::delivery(34, "fetch.contract"));
 
 /// Documents of one host fetched at the same time.
 const AT_ONCE: usize = 8;

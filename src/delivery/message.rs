@@ -10,9 +10,16 @@ use super::failing::Failing;
 use super::{backoff, reconnect_backoff};
 use crate::actors::Run;
 use crate::error::Error;
-use crate::job::{Commit, Job, Millis, NewJob, Table, codec, receiver_of};
+use crate::job::{Commit, Gauge, Job, Kind, Millis, NewJob, Spec, Table, codec, receiver_of};
 use crate::mq::client::{MqSender, SendError};
 use crate::node::Context;
+
+/// Send an encrypted message to another node.
+pub const DELIVER: Kind =
+    Kind::new(&Spec::delivery(23, "deliver.message").counts_in(OUTBOUND_MESSAGES));
+
+/// Messages to other nodes that are not acknowledged.
+pub const OUTBOUND_MESSAGES: Gauge = Gauge::new(0, "pending_outbound_mq_messages_total");
 
 /// How long a message is tried.
 pub const SEND_TIMEOUT: Duration = Duration::from_secs(600);
@@ -160,7 +167,7 @@ mod tests {
 
     use super::*;
     use crate::delivery::callback::Callback;
-    use crate::job::{Kind, Outcome, codec};
+    use crate::job::{Outcome, codec};
     use crate::mq::testing::{self, FakeLedger, MemoryState};
     use crate::node::Role;
 
@@ -200,7 +207,7 @@ mod tests {
             payload: vec![1],
             request_id: "r".to_owned(),
         };
-        let new = NewJob::new(Kind::DeliverMessage, "key", &message);
+        let new = NewJob::new(DELIVER, "key", &message);
         let mut job = testing::accepted(new.deadline(Millis::now().after(remaining)));
         job.tries = tries;
         job

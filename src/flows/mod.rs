@@ -11,6 +11,7 @@ pub mod identifier;
 mod identity;
 pub mod idp;
 mod integrity;
+pub mod kinds;
 mod levels;
 pub mod node;
 mod not_built;

@@ -336,14 +336,14 @@ mod tests {
     use std::time::Instant;
 
     use super::*;
-    use crate::job::{Kind, Millis, NewJob};
+    use crate::job::{Millis, NewJob, noop};
     use crate::store::Attempt;
 
     const SESSION: SessionId = SessionId(1);
 
     fn job(seq: u64) -> Arc<Job> {
         Arc::new(Job {
-            new: NewJob::new(Kind::Noop, format!("key{seq}"), &()),
+            new: NewJob::new(noop::NOOP, format!("key{seq}"), &()),
             seq,
             prev: 0,
             attempt: 1,

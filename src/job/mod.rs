@@ -5,10 +5,15 @@
 
 pub mod codec;
 mod commit;
+mod handler;
 mod kind;
+mod kinds;
+pub mod noop;
 
 pub use commit::{Column, Commit, Guard, Outcome, Row, Table, Write};
-pub use kind::{Class, Kind, Pool};
+pub use handler::Handler;
+pub use kind::{Class, GAUGES, Gauge, Kind, Pool, Spec};
+pub use kinds::{Kinds, KindsError};
 
 use std::fmt;
 use std::sync::Arc;
@@ -174,7 +179,8 @@ impl NewJob {
 
     /// In whose line a message of another node waits; `None` for all else.
     pub fn sender(&self) -> Option<&str> {
-        (self.kind == Kind::MqReceive).then(|| receiver_of(&self.key))
+        let is_message = self.kind.is_shared_by_senders();
+        is_message.then(|| receiver_of(&self.key))
     }
 }
 

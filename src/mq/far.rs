@@ -7,8 +7,11 @@ use super::held::Waiting;
 use super::inbound::RawMessage;
 use crate::actors::Run;
 use crate::error::Error;
-use crate::job::{Commit, Job, JobId, Kind, Millis, NewJob};
+use crate::job::{Commit, Job, JobId, Kind, Millis, NewJob, Spec};
 use crate::node::Context;
+
+/// A message has waited too long for a block far above the ledger.
+pub const GIVE_UP: Kind = Kind::new(&Spec::transactional(33, "mq.give_up"));
 
 /// Payload of `mq.give_up`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -58,7 +61,7 @@ pub(super) fn wait(
         report,
     };
     let key = format!("give up:{}", waiting.id);
-    let mut end = NewJob::new(Kind::MqGiveUp, key, &give_up).not_before(until);
+    let mut end = NewJob::new(GIVE_UP, key, &give_up).not_before(until);
     end.id = waiting.id.partner();
     let mut commit = Commit::nothing();
     commit.job(waiting).job(end);

@@ -27,17 +27,31 @@ use serde_json::{Map, Value, json};
 use super::envelope::{NotServed, Opened};
 use super::message::Message;
 use super::outbound::record_column;
-use super::{body, envelope, far, gzip, schema, sender};
+use super::{body, envelope, far, gzip, schema, sender, to_role};
 use crate::actors::Run;
 use crate::delivery::callback;
+use crate::delivery::crypto_service::CRYPTO;
 use crate::error::{Error, Refusal, codes};
 use crate::flows::{self, Received};
 use crate::heavy::{self, Whose};
-use crate::job::{Commit, Job, Kind, Millis, NewJob, Outcome, Table, Write, codec, message_key};
+use crate::job::{
+    Commit, Gauge, Job, Kind, Millis, NewJob, Outcome, Spec, Table, Write, codec, message_key,
+};
 use crate::ledger::query;
 use crate::ledger::types::NodeInfo;
 use crate::node::{Context, Role};
 use crate::proto::wire::MqMessage;
+
+/// A raw message from the queue: decrypt, verify, record, hand to its role.
+pub const RECEIVE: Kind = Kind::new(
+    &Spec::transactional(0, "mq.receive")
+        .is_shared_by_senders()
+        .counts_in(INBOUND_MESSAGES)
+        .counts_retries_in(CRYPTO),
+);
+
+/// Messages of other nodes that no role has been given yet.
+pub const INBOUND_MESSAGES: Gauge = Gauge::new(1, "processing_inbound_mq_messages_total");
 
 /// Largest message once decompressed, in bytes.
 pub(super) const MAX_DECOMPRESSED: usize = 26_214_400;
@@ -227,7 +241,7 @@ async fn receive_opened(
         Ok(role) => role,
         Err(stranger) => return Ok(not_served(&stranger)),
     };
-    let kind = match handler(role, &verified.message) {
+    let kind = match to_role::kind(role, &verified.message) {
         Ok(kind) => kind,
         Err(reason) => {
             commit.outcome = Outcome::Failed { reason };
@@ -362,24 +376,6 @@ async fn receiver_role(
     Ok(role.ok_or_else(|| NotServed {
         node_id: receiver_node_id.to_owned(),
     }))
-}
-
-/// Which handler takes a message (spec/messaging-and-crypto.md 2.7).
-fn handler(role: Role, message: &Message) -> Result<Kind, String> {
-    match (role, message) {
-        (Role::Rp, Message::IdpResponse(_)) => Ok(Kind::RpIdpResponse),
-        (Role::Rp, Message::AsResponse(_)) => Ok(Kind::RpAsResponse),
-        (Role::Idp, Message::ConsentRequest(_)) => Ok(Kind::IdpConsentRequest),
-        (Role::As, Message::DataRequest(_)) => Ok(Kind::AsDataRequest),
-        (Role::Idp, Message::IdpResponse(_)) => {
-            Err("consent for identity operations is not part of this release".to_owned())
-        }
-        (role, message) => Err(format!(
-            "a node of role {} does not take {}",
-            role.as_str(),
-            message.type_name()
-        )),
-    }
 }
 
 /// Whether the message belongs to the chain of today; false for one of its

@@ -18,3 +18,4 @@ mod sender;
 pub(crate) mod testing;
 #[cfg(test)]
 mod tests;
+pub mod to_role;

@@ -20,6 +20,7 @@ use crate::cluster::local::Place;
 use crate::cluster::message::Chain;
 use crate::cluster::{BacklogBoard, Master, MasterHandle, MasterOptions, Over};
 use crate::config::{Config, Mode, StoreChoice};
+use crate::delivery::crypto_service::CRYPTO;
 use crate::flows::block::RoleBlockJobs;
 use crate::job::Job;
 use crate::ledger::ChainUpdate;
@@ -81,7 +82,8 @@ impl MasterSide {
             store: parts.store.clone(),
             store_service,
             dispatcher: dispatcher::Options {
-                crypto_is_external: !parts.context.crypto.is_local(),
+                // Without a crypto service nothing waits for it.
+                hidden_gauge: parts.context.crypto.is_local().then_some(CRYPTO),
                 ..dispatcher::Options::default()
             },
             place,

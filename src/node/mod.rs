@@ -4,6 +4,7 @@ mod activity;
 mod check;
 mod context;
 mod inbox;
+pub mod kinds;
 mod master_side;
 mod mq_service;
 mod notices;

@@ -7,10 +7,11 @@ use std::time::{Duration, Instant};
 
 use erawan::actors::Run;
 use erawan::config::Config;
+use erawan::delivery::callback;
 use erawan::delivery::callback::*;
 use erawan::devnet::ports;
 use erawan::error::codes;
-use erawan::job::{Commit, Job, Kind, Millis, NewJob, Outcome, Table};
+use erawan::job::{Commit, Job, Millis, NewJob, Outcome, Table};
 use erawan::node::{Context, Role};
 use flate2::Compression;
 use flate2::write::{GzEncoder, ZlibEncoder};
@@ -228,7 +229,7 @@ fn handed_on(run: &Run) -> (Option<String>, DataRequestAnswer) {
     };
     assert_eq!(commit.jobs.len(), 1);
     let new = &commit.jobs[0];
-    assert_eq!(new.kind, Kind::AsCallbackAnswer);
+    assert_eq!(new.kind, callback::ANSWERED);
     assert_eq!(*new.key, *erawan::flows::request_key("r"));
     let source = new.source.clone();
     (source, job_of(new.clone(), 0).payload().unwrap())

@@ -4,7 +4,7 @@
 use std::path::Path;
 use std::process::Command;
 
-use erawan::job::{JobId, Kind, NewJob};
+use erawan::job::{JobId, NewJob, noop};
 use erawan::store::embedded::{EmbeddedStore, Options};
 use erawan::store::{Accept, Accepted, Attempt, Store};
 
@@ -51,7 +51,7 @@ fn open(directory: &Path) -> EmbeddedStore {
 
 async fn parked(store: &EmbeddedStore) -> JobId {
     let accept = Accept {
-        jobs: vec![NewJob::new(Kind::Noop, "key", &())],
+        jobs: vec![NewJob::new(noop::NOOP, "key", &())],
         ..Accept::default()
     };
     let Ok(Accepted::Stored { jobs, .. }) = store.accept(accept).await else {

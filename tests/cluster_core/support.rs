@@ -17,7 +17,7 @@ use erawan::cluster::{
 };
 use erawan::config::MasterAddress;
 use erawan::devnet::ports;
-use erawan::job::{Commit, Job, JobId, Kind, NewJob};
+use erawan::job::{Commit, Job, JobId, NewJob, noop};
 use erawan::store::{Accept, Accepted, Attempt, Epoch, Store};
 use parking_lot::Mutex;
 use tokio::sync::watch;
@@ -195,7 +195,7 @@ pub async fn accept(store: &MemoryStore, jobs: Vec<NewJob>) -> Vec<Job> {
 
 pub fn noops(count: usize, keys: usize) -> Vec<NewJob> {
     (0..count)
-        .map(|n| NewJob::new(Kind::Noop, format!("key{}", n % keys), &n))
+        .map(|n| NewJob::new(noop::NOOP, format!("key{}", n % keys), &n))
         .collect()
 }
 

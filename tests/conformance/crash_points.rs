@@ -6,7 +6,7 @@ use std::io::{BufRead, BufReader, Write as _};
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use erawan::job::{Commit, Job, JobId, Kind, Millis, NewJob};
+use erawan::job::{Commit, Job, JobId, Millis, NewJob, noop};
 use erawan::store::embedded::{self, EmbeddedStore};
 use erawan::store::{Accept, Action, Attempt, Epoch, Operation, Release, Store};
 
@@ -28,7 +28,7 @@ fn first(number: u8) -> Attempt {
 }
 
 fn new(number: u8) -> NewJob {
-    let mut job = NewJob::new(Kind::Noop, "k", &number);
+    let mut job = NewJob::new(noop::NOOP, "k", &number);
     job.id = id(number);
     job
 }

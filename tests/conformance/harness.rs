@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use async_trait::async_trait;
 use erawan::devnet::ports;
 use erawan::devnet::redis_server::{self, Durability, RedisServer};
-use erawan::job::{Commit, Job, JobId, Kind, NewJob, Write};
+use erawan::job::{Commit, Job, JobId, NewJob, Write, noop};
 use erawan::proto::cluster::cluster_server::{Cluster, ClusterServer};
 use erawan::proto::cluster::{
     FromMaster, FromWorker, OperatorAnswer, OperatorQuestion, StoreFrame,
@@ -462,7 +462,7 @@ impl Spoils for Remote {
 pub const ANY: Epoch = Epoch(0);
 
 pub fn job(key: &str) -> NewJob {
-    NewJob::new(Kind::Noop, key, &())
+    NewJob::new(noop::NOOP, key, &())
 }
 
 pub fn accept_of(jobs: Vec<NewJob>) -> Accept {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::cluster::message::{Outcome, Running};
-use crate::job::{Job, JobId, Millis};
+use crate::job::{Gauge, Job, JobId, Millis};
 use crate::store::{Release, Released};
 
 /// One connection of one worker; a worker that reconnects gets a new one.
@@ -31,8 +31,8 @@ pub struct Options {
     /// How often parked jobs are looked at in the store, where an operator may
     /// have changed them while this master could not be told.
     pub parked_interval: Duration,
-    /// Jobs that sign or decrypt call an external crypto service.
-    pub crypto_is_external: bool,
+    /// A gauge that means nothing at this node and stays at 0.
+    pub hidden_gauge: Option<Gauge>,
 }
 
 impl Default for Options {
@@ -44,7 +44,7 @@ impl Default for Options {
             page: 500,
             release_batch: 256,
             parked_interval: Duration::from_secs(10),
-            crypto_is_external: false,
+            hidden_gauge: None,
         }
     }
 }

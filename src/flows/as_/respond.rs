@@ -14,10 +14,11 @@ use crate::api::{self, Audience, Endpoint, Outcome, Texts};
 use crate::crypto::{KeyUse, hash};
 use crate::delivery::transaction::{Continuation, Transact, refused, transact};
 use crate::error::{Error, codes, settled};
+use crate::flows::as_;
 use crate::flows::call::Call;
 use crate::flows::reply::Reply;
 use crate::flows::{accept, request_key, row, state};
-use crate::job::{Commit, JobId, Kind, NewJob, Row, Table, codec};
+use crate::job::{Commit, JobId, NewJob, Row, Table, codec};
 use crate::ledger::query;
 use crate::mq::message::PackedData;
 use crate::mq::packing;
@@ -137,7 +138,7 @@ pub(super) async fn answer(
     }
     let key = format!("sign:{}", JobId::generate());
     let mut commit = Commit::nothing();
-    commit.job(NewJob::new(Kind::AsSignData, key, &unsigned));
+    commit.job(NewJob::new(as_::sign_data::KIND, key, &unsigned));
     Ok(commit)
 }
 
@@ -211,7 +212,7 @@ async fn sign(
 /// CreateAsResponse, and `as.response_created` once it has settled.
 pub(super) fn transaction(answered: &Answered, params: &Value) -> Transact {
     let then = Continuation {
-        kind: Kind::AsResponseCreated,
+        kind: as_::response_created::KIND,
         key: request_key(&answered.request_id),
         context: codec::encode(answered),
     };

@@ -4,15 +4,23 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Number, Value};
 
+use super::{PROCESS_MESSAGE, ROLE};
 use crate::api::{self, Audience, Call, Endpoint, Outcome, Texts};
 use crate::delivery::transaction::{Continuation, Fate, Settled, Transact, transact_for_call};
 use crate::error::{Error, codes};
+use crate::flows::dispatch::Flow;
 use crate::flows::reply::{Reply, refusal};
 use crate::flows::{accept, levels, state};
-use crate::job::{Commit, Job, Kind, Table, Write, codec};
+use crate::job::{Commit, Job, Kind, Spec, Table, Write, codec};
 use crate::ledger::query;
 use crate::node::Context;
 use crate::store::Accept;
+
+/// The transaction that offers or changes a service has settled.
+pub const KIND: Kind = Kind::new(&Spec::transactional(16, "as.service_registered"));
+
+pub(in crate::flows) const FLOW: Flow =
+    Flow::new(KIND, |context, job| Box::pin(handle(context, job))).told(ROLE, PROCESS_MESSAGE);
 
 const RESULT: &str = "add_or_update_service_result";
 
@@ -129,7 +137,7 @@ pub async fn offer(
         reply: offer.reply.clone(),
     };
     let then = Continuation {
-        kind: Kind::AsServiceRegistered,
+        kind: KIND,
         key: format!("service:{node_id}/{service_id}"),
         context: codec::encode(&offered),
     };

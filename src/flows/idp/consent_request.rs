@@ -2,21 +2,28 @@
 
 use serde_json::{Map, Value};
 
-use super::ROLE;
 use super::contract_checked::refuse;
 use super::dcontract::{self, Contract};
 use super::told::Told;
+use super::{PROCESS_MESSAGE, ROLE};
 use crate::delivery::callback::{Persistence, Target, callback_job, error_job};
 use crate::error::{Error, Refusal, codes, settled};
+use crate::flows::dispatch::{Flow, node_of_message};
 use crate::flows::integrity::{Consent, check_consent, check_requester, require};
 use crate::flows::{Received, row};
 use crate::job::{Commit, Job, NewJob, Table, Write};
 use crate::ledger::query;
 use crate::ledger::types::RequestDetail;
 use crate::mq::message::{ConsentRequest, Message};
+use crate::mq::to_role;
 use crate::node::Context;
 
-const ACTION: &str = "idp.processMessage";
+pub(in crate::flows) const FLOW: Flow = Flow::new(to_role::CONSENT_REQUEST, |context, job| {
+    Box::pin(handle(context, job))
+})
+.told(ROLE, PROCESS_MESSAGE)
+.for_node(node_of_message);
+
 const URL_NAME: &str = "incoming_request_url";
 
 /// Handler of `idp.consent_request`. A request that fails its checks is kept
@@ -132,7 +139,7 @@ fn check(node_id: &str, request: &ConsentRequest, detail: &RequestDetail) -> Res
 
 pub(super) fn failure(node_id: &str, request: &ConsentRequest, error: &Refusal) -> NewJob {
     let request_id = Some(request.request_id.as_str());
-    error_job(ROLE, Some(node_id), ACTION, request_id, error)
+    error_job(ROLE, Some(node_id), PROCESS_MESSAGE, request_id, error)
 }
 
 /// spec/http-api.md 4.6

@@ -14,8 +14,9 @@ use crate::api::{self, Audience, Call, Endpoint, Outcome, Texts};
 use crate::crypto::hash;
 use crate::delivery::transaction::{Continuation, Transact, transact_for_call};
 use crate::error::{Error, Refusal, codes, settled};
+use crate::flows::rp;
 use crate::flows::{identifier, request_key, row, state};
-use crate::job::{Commit, Guard, Kind, Millis, Table, codec};
+use crate::job::{Commit, Guard, Millis, Table, codec};
 use crate::ledger::{Ledger, query};
 use crate::mq::message::ResponsePrivateData;
 use crate::mq::outbound;
@@ -395,7 +396,7 @@ async fn accept(context: &Context, node_id: &str, request: &Request) -> Result<A
     };
     let reference = row(node_id, &request.reference_id);
     let then = Continuation {
-        kind: Kind::RpRequestCreated,
+        kind: rp::request_created::KIND,
         key: request_key(&request.request_id),
         context: codec::encode(&of),
     };

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use erawan::actors::dispatcher::{Action, Core, Event, Options, SessionId};
 use erawan::cluster::message::{End, Outcome, Running};
-use erawan::job::{Job, JobId, Kind, Millis, NewJob};
+use erawan::job::{Job, JobId, Kind, Millis, NewJob, noop};
 use erawan::store::{Attempt, Released};
 
 pub const NOW: Millis = Millis(1_000_000);
@@ -164,7 +164,7 @@ impl Desk {
 }
 
 pub fn job(seq: u64, prev: u64, key: &str) -> Job {
-    job_of(Kind::Noop, seq, prev, key)
+    job_of(noop::NOOP, seq, prev, key)
 }
 
 pub fn job_of(kind: Kind, seq: u64, prev: u64, key: &str) -> Job {

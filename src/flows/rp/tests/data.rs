@@ -6,6 +6,7 @@ use crate::flows::rp::look_ups;
 use crate::flows::testing::params;
 use crate::mq::message::AsResponse;
 use crate::mq::packing;
+use crate::mq::to_role;
 
 const ACCEPTED: &str = "accept, AS sends data later";
 
@@ -44,7 +45,7 @@ async fn answered() -> Play {
 }
 
 async fn as_response(play: &Play, message: AsResponse) -> Commit {
-    play.message(Kind::RpAsResponse, Message::AsResponse(message))
+    play.message(to_role::AS_RESPONSE, Message::AsResponse(message))
         .await
 }
 
