@@ -9,6 +9,8 @@ pub mod api;
 pub mod bench;
 pub mod cluster;
 pub mod config;
+#[cfg(test)]
+mod core_words_tests;
 pub mod crypto;
 pub mod delivery;
 pub mod descriptors;

@@ -408,7 +408,7 @@ mod tests {
         running.with_subscriber(subscriber.finish()).await;
         let text = String::from_utf8(log.0.lock().clone()).unwrap();
         assert!(text.contains("nobody answered"), "{text}");
-        assert!(text.contains("deliver.message"), "{text}");
+        assert!(text.contains("bench.noop_delivery"), "{text}");
         assert!(text.contains(&job.id().to_string()), "{text}");
     }
 }

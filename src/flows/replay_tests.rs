@@ -12,13 +12,12 @@ use super::testing::{
     CHAIN, TestNode, callbacks, continuation, job, message_job, of_kind, params, recorded,
     transactions,
 };
-use super::{RequestUpdate, as_, idp, node, request_key, row};
+use super::{RequestUpdate, as_, dispatch, idp, node, request_key, row};
+use crate::actors::Run;
 use crate::crypto::{accessor, hash, test_key};
 use crate::delivery::callback::{self, Callback, DataRequestAnswer};
 use crate::delivery::transaction::{Fate, Transact};
 use crate::error::Error;
-use crate::flows::as_;
-use crate::flows::idp;
 use crate::job::{Commit, NewJob, Table, codec};
 use crate::mq::message::{
     ConsentRequest, DataRequest, Message, RequestedService, ServiceDataRequest,

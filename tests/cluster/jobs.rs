@@ -80,6 +80,7 @@ async fn parked_pair(store: &SharedStore, key: &str) -> (Job, Job) {
 
 /// The RP's store, while none of its processes runs.
 async fn store_of(environment: &Environment, redis: Option<&RedisServer>) -> SharedStore {
+    erawan::node::kinds::give();
     let variables: BTreeMap<_, _> = environment.iter().cloned().collect();
     let node_id = variables["NODE_ID"].clone();
     match redis {
@@ -237,6 +238,7 @@ struct Core {
 
 impl Core {
     async fn start() -> Self {
+        erawan::node::kinds::give();
         let _place = place().await;
         let redis = RedisServer::start(Default::default()).unwrap();
         let options = redis::Options {

@@ -42,6 +42,7 @@ fn a_command_that_nobody_listens_to_ends_quietly_with_its_own_exit_code() {
 }
 
 fn open(directory: &Path) -> EmbeddedStore {
+    erawan::node::kinds::give();
     let store = EmbeddedStore::open(Options {
         path: directory.join("erawan.redb"),
         node_id: "rp1".to_owned(),

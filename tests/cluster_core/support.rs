@@ -103,6 +103,7 @@ impl Runner for Recorder {
 pub const MOST_LINKS: usize = 32;
 
 pub fn master_options(store: &Arc<MemoryStore>, listen: Option<SocketAddr>) -> MasterOptions {
+    erawan::node::kinds::give();
     MasterOptions {
         node_id: NODE.to_owned(),
         master_id: uuid::Uuid::new_v4().to_string(),
@@ -137,6 +138,7 @@ pub fn worker_options(
     runner: Arc<dyn Runner>,
     link: Link,
 ) -> WorkerOptions {
+    erawan::node::kinds::give();
     WorkerOptions {
         node_id: NODE.to_owned(),
         worker_id: name.to_owned(),

@@ -117,6 +117,7 @@ const FILE: &str = "ERAWAN_TEST_CRASH_FILE";
 const ROUND: &str = "ERAWAN_TEST_CRASH_ROUND";
 
 fn open(path: &Path) -> EmbeddedStore {
+    erawan::node::kinds::give();
     EmbeddedStore::open(embedded::Options {
         path: path.to_owned(),
         node_id: "node".to_owned(),

@@ -184,6 +184,7 @@ async fn redis_killed_between_any_two_writes_is_as_the_contract_says() {
 const FILE: &str = "ERAWAN_TEST_CRASH_POINT_FILE";
 
 fn open(path: &Path) -> EmbeddedStore {
+    erawan::node::kinds::give();
     EmbeddedStore::open(embedded::Options {
         path: path.to_owned(),
         node_id: "node".to_owned(),

@@ -17,6 +17,7 @@ const LARGE: usize = 40_000_000;
 const LEASE: Duration = Duration::from_secs(2);
 
 async fn slow_redis() -> (RedisServer, Proxy, Arc<RedisStore>) {
+    erawan::node::kinds::give();
     let server = RedisServer::start(Options {
         durability: Durability::Always,
         ..Default::default()

@@ -174,7 +174,8 @@ async fn receive(
 impl Receiver {
     pub async fn start(number: usize) -> Self {
         let seen: Arc<Mutex<Seen>> = Arc::default();
-        let state = web::Data::new((seen.clone(), Mutex::new(BTreeMap::new())));
+        let tries: Mutex<BTreeMap<String, usize>> = Mutex::default();
+        let state = web::Data::new((seen.clone(), tries));
         let app = move || {
             App::new()
                 .app_data(state.clone())

@@ -4,9 +4,12 @@ use std::time::Duration;
 
 use erawan::actors::dispatcher::Event;
 use erawan::cluster::message::End;
-use erawan::job::{Job, Kind, delivery_key, message_key, noop};
+use erawan::job::{Job, Kind, Spec, delivery_key, message_key, noop};
 
 use super::desk::{Desk, NOW, ONE, TWO, done, job_of, raised_to};
+
+/// Its keys name a sender.
+const MESSAGE: Kind = Kind::new(&Spec::transactional(1, "message").is_shared_by_senders());
 
 /// `count` deliveries to a receiver, each with a key of its own.
 fn deliveries(first: u64, count: u64, receiver: &str) -> Vec<Job> {
