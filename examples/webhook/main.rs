@@ -140,10 +140,15 @@ async fn run(arguments: &[String]) -> io::Result<()> {
     }
 }
 
-fn main() -> io::Result<()> {
+/// Runs a process until it is killed.
+pub fn start(arguments: &[String]) -> io::Result<()> {
     // Refused only if there is one already.
     let _ = rustls::crypto::ring::default_provider().install_default();
     orders::give_kinds().map_err(io::Error::other)?;
+    actix_rt::System::new().block_on(run(arguments))
+}
+
+fn main() -> io::Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    actix_rt::System::new().block_on(run(&arguments))
+    start(&arguments)
 }

@@ -1,9 +1,14 @@
 //! `examples/webhook`: a second application on the core, with real processes.
 
 mod shop;
+#[allow(dead_code)]
+#[path = "../../examples/webhook/main.rs"]
+mod webhook;
+
+use std::io;
 
 use erawan::devnet::redis_server::{self, RedisServer};
-use shop::{Receiver, Shop};
+use shop::{ARGUMENTS, Receiver, Shop};
 
 const ORDERS: usize = 60;
 const WEBHOOKS: usize = 3;
@@ -48,4 +53,18 @@ async fn with_the_embedded_store() {
     let directory = tempfile::tempdir().expect("a directory");
     let file = directory.path().join("orders.redb");
     orders_reach_their_webhooks(&format!("file:{}", file.display())).await;
+}
+
+/// This binary is the example, too, so that nothing else has to be built.
+#[test]
+#[ignore = "a process of the example, which the others start"]
+fn process() {
+    let arguments = std::env::var(ARGUMENTS).expect("the arguments of the example");
+    let arguments: Vec<String> = arguments.split(' ').map(str::to_owned).collect();
+    std::thread::spawn(|| {
+        // Ends when the test does, however that ends.
+        let _ = io::copy(&mut io::stdin(), &mut io::sink());
+        std::process::exit(0);
+    });
+    webhook::start(&arguments).expect("the process runs until it is killed");
 }

@@ -2,8 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::io;
-use std::path::PathBuf;
-use std::process::Command;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -14,39 +12,12 @@ use parking_lot::Mutex;
 use serde_json::json;
 
 const PATIENCE: Duration = Duration::from_secs(60);
+/// Has the test binary be the example.
+const PROCESS: [&str; 4] = ["--ignored", "--exact", "--nocapture", "process"];
 const CUSTOMERS: usize = 5;
 
-/// The example's binary, built as this test was.
-fn binary() -> PathBuf {
-    let test = std::env::current_exe().expect("a test has a path");
-    let profile = test.parent().and_then(|deps| deps.parent());
-    let profile = profile.expect("tests are in target/<profile>/deps");
-    let name = match profile.file_name().and_then(|name| name.to_str()) {
-        Some("debug") | None => "dev",
-        Some(name) => name,
-    };
-    let target = profile
-        .parent()
-        .expect("a profile is in the target directory");
-    let built = Command::new(env!("CARGO"))
-        .args([
-            "build",
-            "--quiet",
-            "--example",
-            "webhook",
-            "--profile",
-            name,
-        ])
-        .args([
-            "--manifest-path",
-            concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml"),
-        ])
-        .arg("--target-dir")
-        .arg(target)
-        .status();
-    assert!(built.expect("cargo runs").success(), "the example is built");
-    profile.join("examples/webhook")
-}
+/// In the environment of a process of the example.
+pub const ARGUMENTS: &str = "WEBHOOK_ARGUMENTS";
 
 async fn until(what: &str, mut is_so: impl FnMut() -> bool) {
     let deadline = Instant::now() + PATIENCE;
@@ -66,7 +37,8 @@ pub struct Shop {
 
 impl Shop {
     pub async fn start(store: &str) -> Self {
-        let binary = tokio::task::spawn_blocking(binary).await.expect("no panic");
+        // Refused only if there is one already.
+        let _ = rustls::crypto::ring::default_provider().install_default();
         let logs = tempfile::tempdir().expect("a directory");
         let link = ports::free().expect("a port");
         let start = |name: &str, more: Vec<String>| -> io::Result<Process> {
@@ -78,9 +50,9 @@ impl Shop {
             };
             Process::start(Plan {
                 name: name.to_owned(),
-                binary: Some(binary.clone()),
-                arguments,
-                environment: Vec::new(),
+                binary: None,
+                arguments: PROCESS.map(str::to_owned).to_vec(),
+                environment: vec![(ARGUMENTS.to_owned(), arguments.join(" "))],
                 log,
             })
         };
