@@ -12,11 +12,9 @@ use clap::{Parser, Subcommand};
 use erawan::bench::{self, Bench};
 use erawan::descriptors::Limit;
 use erawan::devnet::command::{self, DemoArguments, DevnetArguments};
-use erawan::devnet::{ledger, mq_service, process};
-use erawan::logging;
-use erawan::node;
-use erawan::operator;
-use erawan::simulation;
+use erawan::devnet::{ledger, mq_service};
+use erawan::parent;
+use erawan::{logging, node, operator, simulation};
 
 /// Jobs are many small allocations, made in one thread and freed in another.
 /// Measured against the system's allocator and mimalloc: docs/decisions.md.
@@ -211,6 +209,6 @@ async fn run(command: Option<Command>) -> io::Result<ExitCode> {
 async fn stop() {
     tokio::select! {
         _ = command::interrupted() => {}
-        () = process::parent_gone() => {}
+        () = parent::parent_gone() => {}
     }
 }

@@ -15,15 +15,16 @@ use std::io;
 use std::sync::Arc;
 
 use actix_web::{App, HttpServer, web};
-use erawan::actors::dispatcher;
 use erawan::actors::mastership::{EXCLUSIVE, Mastership, OPTIONS};
-use erawan::cluster::client::{FoundMaster, Target};
 use erawan::cluster::{Link, Master, MasterOptions, Worker, WorkerOptions};
 use erawan::config::MasterAddress;
+use erawan::dispatch;
+use erawan::job::Epoch;
+use erawan::protocol::client::{FoundMaster, Target};
+use erawan::store::SharedStore;
 use erawan::store::embedded::{self, EmbeddedStore};
 use erawan::store::redis::{self, RedisStore};
 use erawan::store::remote::{self, RemoteStore};
-use erawan::store::{Epoch, SharedStore};
 
 use orders::Means;
 
@@ -51,7 +52,7 @@ async fn run_master(link: u16, store: SharedStore, is_file: bool) -> io::Result<
             Box::pin(remote::serve_stream(served.clone(), calls))
         })),
         place: None,
-        dispatcher: dispatcher::Options::default(),
+        dispatcher: dispatch::Options::default(),
         backlog: Arc::default(),
     });
     let master = master.await.map_err(io::Error::other)?;

@@ -5,10 +5,9 @@ use std::time::Duration;
 
 use actix_web::{HttpResponse, web};
 use async_trait::async_trait;
-use erawan::actors::{Run, Runner};
 use erawan::cluster::WorkerHandle;
 use erawan::job::{
-    Commit, Gauge, Handler, Job, Kind, Kinds, KindsError, NewJob, Spec, delivery_key,
+    Commit, Gauge, Handler, Job, Kind, Kinds, KindsError, NewJob, Run, Runner, Spec, delivery_key,
 };
 use erawan::store::{Accept, Accepted, SharedStore};
 use serde::{Deserialize, Serialize};

@@ -7,8 +7,8 @@ use serde::Deserialize;
 use serde::de::{DeserializeOwned, IgnoredAny};
 use serde_json::{Map, Value, json};
 
+use crate::context::Context;
 use crate::error::{Error, codes};
-use crate::node::Context;
 
 /// A call that has passed the schemas of its endpoint.
 ///

@@ -8,11 +8,11 @@ use tracing::{error, info};
 
 use crate::actors::master_link::{Connected, Disconnected, Greet, MasterLink, Received, Refused};
 
-use super::client::{FoundMaster, Target};
-use super::local::{Port, WorkerEnd};
-use super::message::{FromMaster, FromWorker};
-use super::search::{Search, pause};
-use super::{HEARTBEAT, SILENCE};
+use crate::protocol::client::{FoundMaster, Target};
+use crate::protocol::local::{Port, WorkerEnd};
+use crate::protocol::message::{FromMaster, FromWorker};
+use crate::protocol::search::{Search, pause};
+use crate::protocol::{HEARTBEAT, SILENCE};
 
 /// Pause after the master has refused us: somebody has to change something.
 const REFUSED_PAUSE: Duration = Duration::from_secs(5);

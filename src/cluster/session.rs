@@ -8,16 +8,15 @@ use actix::prelude::*;
 use tokio::time::{Instant, interval, sleep_until, timeout};
 use tracing::{info, warn};
 
-use crate::actors::dispatcher::{
-    Dispatcher, FromSession, LaterMaster, SessionDown, SessionId, SessionUp,
-};
+use crate::actors::dispatcher::{Dispatcher, FromSession, LaterMaster, SessionDown, SessionUp};
 use crate::actors::mastership::Term;
 use crate::actors::worker_session::{Close, ToWorker, WorkerSession};
+use crate::dispatch::SessionId;
 
-use super::backlog::BacklogBoard;
-use super::local::MasterEnd;
-use super::message::{FromMaster, FromWorker, Hello, PROTOCOL_VERSION};
-use super::{HEARTBEAT, SILENCE};
+use crate::protocol::BacklogBoard;
+use crate::protocol::local::MasterEnd;
+use crate::protocol::message::{FromMaster, FromWorker, Hello, PROTOCOL_VERSION};
+use crate::protocol::{HEARTBEAT, SILENCE};
 
 /// What every connection of a master needs.
 #[derive(Clone)]

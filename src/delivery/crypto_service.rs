@@ -6,9 +6,9 @@
 use metrics::counter;
 
 use super::is_out_of_time;
+use crate::context::Context;
 use crate::error::{Error, codes};
 use crate::job::{Gauge, Job};
-use crate::node::Context;
 
 /// Jobs that call an external crypto service, have failed for a reason that may
 /// pass, and wait to try again.
@@ -31,10 +31,10 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
+    use crate::context::Role;
     use crate::delivery::transaction;
     use crate::flows::testing::{TestNode, job};
     use crate::job::{Millis, NewJob};
-    use crate::node::Role;
 
     fn old_job(age: Duration, tries: u32) -> Job {
         let mut job = job(NewJob::new(transaction::TRANSACT, "key", &()));

@@ -4,22 +4,15 @@
 use futures_util::future::BoxFuture;
 
 use super::kinds::FLOWS;
-use crate::actors::Run;
+use crate::context::Context;
 use crate::delivery::callback::error_job;
 use crate::error::{Error, Refusal, codes, settled};
-use crate::flows::{Received, RequestUpdate};
-use crate::job::{Commit, Handler, Job, Kind};
-use crate::node::Context;
-
-const OF_REQUEST: &str = "request:";
+use crate::flows::RequestUpdate;
+use crate::job::{Commit, Handler, Job, Kind, Run, request_of};
+use crate::messaging::Received;
 
 /// Action of `error` callbacks about what follows from a block.
 pub(super) const BLOCK: &str = "handleTendermintNewBlock";
-
-/// Whether jobs of this key are those of a request.
-pub(crate) fn is_of_request(key: &str) -> bool {
-    key.starts_with(OF_REQUEST)
-}
 
 type Handled<'a> = BoxFuture<'a, Result<Commit, Error>>;
 
@@ -65,7 +58,7 @@ impl Flow {
         let mut commit = Commit::failed(error.to_string());
         if let Some((role, action)) = self.told {
             let node_id = (self.node)(job).unwrap_or_else(|| context.node_id().to_owned());
-            let request_id = job.key().strip_prefix(OF_REQUEST);
+            let request_id = request_of(job.key());
             commit.job(error_job(role, Some(&node_id), action, request_id, error));
         }
         commit

@@ -6,11 +6,11 @@ use serde::{Deserialize, Serialize};
 
 use super::block::watched;
 use super::dispatch::Flow;
-use super::{RequestUpdate, request_key};
+use crate::context::Context;
 use crate::error::Error;
-use crate::job::{Commit, Job, Kind, NewJob, Row, Spec};
+use crate::flows::RequestUpdate;
+use crate::job::{Commit, Job, Kind, NewJob, Row, Spec, request_key};
 use crate::ledger::query;
-use crate::node::Context;
 
 /// The ledger was replaced: look at every request this node knows.
 pub const KIND: Kind = Kind::new(&Spec::transactional(20, "ledger.replaced"));
@@ -169,11 +169,10 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
+    use crate::context::{Role, row};
     use crate::flows::idp;
-    use crate::flows::row;
     use crate::flows::testing::{TestNode, job as accepted};
     use crate::job::{Table, Write, codec};
-    use crate::node::Role;
 
     #[actix::test]
     async fn every_known_request_is_looked_at_once_in_portions() {

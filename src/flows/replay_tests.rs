@@ -8,22 +8,23 @@ use base64::engine::general_purpose::STANDARD;
 use openssl::rsa::Padding;
 use serde_json::{Map, Value, json};
 
+use super::dispatch;
 use super::testing::{
     CHAIN, TestNode, callbacks, continuation, job, message_job, of_kind, params, recorded,
     transactions,
 };
-use super::{RequestUpdate, as_, dispatch, idp, node, request_key, row};
-use crate::actors::Run;
+use crate::context::{Role, row};
 use crate::crypto::{accessor, hash, test_key};
 use crate::delivery::callback::{self, Callback, DataRequestAnswer};
 use crate::delivery::transaction::{Fate, Transact};
 use crate::error::Error;
-use crate::job::{Commit, NewJob, Table, codec};
+use crate::flows::{RequestUpdate, as_, idp, node};
+use crate::job::Run;
+use crate::job::{Commit, NewJob, Table, codec, request_key};
+use crate::messaging::to_role;
 use crate::mq::message::{
     ConsentRequest, DataRequest, Message, RequestedService, ServiceDataRequest,
 };
-use crate::mq::to_role;
-use crate::node::Role;
 use crate::store::Accept;
 
 struct Replayed {

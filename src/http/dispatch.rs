@@ -7,10 +7,11 @@ use super::answer::Answer;
 use super::readiness::queue_full;
 use super::routes::Parameters;
 use super::server::Api;
+use crate::admission::Purpose;
 use crate::api::{Endpoint, Method, Outcome, RawCall, Run};
+use crate::context::{Context, Role};
 use crate::error::{Error, codes};
 use crate::job::Write;
-use crate::node::{Context, Purpose, Role};
 use crate::store::{Accept, Accepted, StoreError};
 
 /// Writes stored in one step by a call that makes many.

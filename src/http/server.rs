@@ -15,10 +15,11 @@ use super::listening::{self, Listening, ServerHandle};
 use super::pipeline;
 use super::readiness::Readiness;
 use super::routes::Routes;
+use crate::admission::QueueLimit;
 use crate::api::Endpoint;
+use crate::context::Context;
 use crate::error::Error;
 use crate::job::Job;
-use crate::node::{Context, QueueLimit};
 use crate::store::SharedStore;
 
 /// Idle connections are kept this long: longer than a reverse proxy's 60 s, so

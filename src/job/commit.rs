@@ -7,7 +7,7 @@ use super::{JobId, NewJob, codec};
 macro_rules! tables {
     ($($(#[$doc:meta])* $variant:ident = $name:literal;)*) => {
         /// The node's state, by purpose. Rows that belong to one node behind a
-        /// proxy start with its id (see `flows::state`).
+        /// proxy start with its id (see `context::state`).
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
         pub enum Table { $($(#[$doc])* $variant,)* }
 

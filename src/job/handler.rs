@@ -5,13 +5,13 @@ use futures_util::future::BoxFuture;
 use super::{Job, Kind};
 
 /// Runs a job with the means `M`.
-pub type Run<M, O> = for<'a> fn(&'a M, &'a Job) -> BoxFuture<'a, O>;
+pub type Function<M, O> = for<'a> fn(&'a M, &'a Job) -> BoxFuture<'a, O>;
 
 /// The handler of a kind: works with the means `M` and ends with an `O`. Stands
 /// beside the function it names.
 pub struct Handler<M, O> {
     kind: Kind,
-    run: Run<M, O>,
+    run: Function<M, O>,
 }
 
 // Derived, they would ask the same of `M` and `O`.
@@ -25,7 +25,7 @@ impl<M, O> Copy for Handler<M, O> {}
 
 impl<M, O> Handler<M, O> {
     /// Jobs of this kind are run so.
-    pub const fn new(kind: Kind, run: Run<M, O>) -> Self {
+    pub const fn new(kind: Kind, run: Function<M, O>) -> Self {
         Self { kind, run }
     }
 

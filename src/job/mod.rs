@@ -3,17 +3,23 @@
 //! deliver (docs/architecture.md). A handler reads what it likes and returns a
 //! [`Commit`]; the store applies it and ends the job in one atomic step.
 
+mod attempt;
 pub mod codec;
 mod commit;
 mod handler;
 mod kind;
 mod kinds;
 pub mod noop;
+mod request_key;
+mod run;
 
+pub use attempt::{Attempt, Epoch};
 pub use commit::{Column, Commit, Guard, Outcome, Row, Table, Write};
 pub use handler::Handler;
 pub use kind::{Class, GAUGES, Gauge, Kind, Pool, Spec};
 pub use kinds::{Kinds, KindsError};
+pub use request_key::{is_of_request, request_key, request_of};
+pub use run::{Run, Runner};
 
 use std::fmt;
 use std::sync::Arc;

@@ -7,13 +7,10 @@ use std::time::Duration;
 
 use metrics::{Counter, Gauge, Histogram, counter, gauge, histogram};
 
-use crate::actors::Run;
 use crate::delivery::message;
 use crate::error::Error;
-use crate::job::{Commit, GAUGES, Job, Kind, Kinds, Millis, Outcome};
-use crate::mq::far;
-use crate::mq::inbound;
-use crate::mq::outbound;
+use crate::job::{Commit, GAUGES, Job, Kind, Kinds, Millis, Outcome, Run};
+use crate::messaging::{far, inbound, outbound};
 
 /// The jobs this process is running, and what became of those it has run. Made
 /// once, so that a run costs no look-up of a metric by its name.

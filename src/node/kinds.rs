@@ -3,12 +3,11 @@
 use std::time::{Duration, Instant};
 
 use super::runner::Means;
-use crate::actors::Run;
 use crate::delivery::{callback, contract, message, transaction};
 use crate::error::Error;
 use crate::flows;
-use crate::job::{Commit, Handler, Kinds, noop};
-use crate::mq::{far, inbound, outbound};
+use crate::job::{Commit, Handler, Kinds, Run, noop};
+use crate::messaging::{far, inbound, outbound};
 
 /// Longest time that a [`noop::STUCK`] computes.
 const MOST_STUCK: Duration = Duration::from_secs(60);

@@ -8,24 +8,27 @@ use actix::Addr;
 use futures_util::FutureExt;
 use tokio::sync::watch;
 
-use super::parts::{Parts, read_tls};
+use super::parts::Parts;
 use super::readiness::ReadinessWatch;
-use crate::actors::dispatcher::{self, Dispatcher, GetSnapshot, Submit};
-use crate::actors::ledger_watcher::{
-    LedgerWatcher, Timing, WatcherEnd, WatcherOptions, WatcherState,
-};
+use crate::actors;
+use crate::actors::dispatcher::{Dispatcher, GetSnapshot, Submit};
 use crate::actors::mastership::Term;
-use crate::actors::mq_inbox::{Inbox, Lead, OnAccepted};
-use crate::cluster::local::Place;
-use crate::cluster::message::Chain;
-use crate::cluster::{BacklogBoard, Master, MasterHandle, MasterOptions, Over};
+use crate::cluster::{Master, MasterHandle, MasterOptions, Over};
 use crate::config::{Config, Mode, StoreChoice};
 use crate::delivery::crypto_service::CRYPTO;
+use crate::dispatch;
 use crate::flows::block::RoleBlockJobs;
-use crate::job::Job;
+use crate::ingest::ledger_watcher::{
+    LedgerWatcher, Timing, WatcherEnd, WatcherOptions, WatcherState,
+};
+use crate::ingest::mq_inbox::{Inbox, Lead, OnAccepted};
+use crate::job::{Epoch, Job};
 use crate::ledger::ChainUpdate;
 use crate::operator::OperatorSocket;
-use crate::store::{Epoch, remote};
+use crate::protocol::local::Place;
+use crate::protocol::message::Chain;
+use crate::protocol::{BacklogBoard, Tls};
+use crate::store::remote;
 
 /// Before the dispatcher is asked again whether there is room.
 const NO_ROOM: Duration = Duration::from_millis(20);
@@ -78,13 +81,13 @@ impl MasterSide {
             term: term.clone(),
             listen: is_cluster.then(|| ([0, 0, 0, 0], config.link.port).into()),
             most_links: parts.shares.links,
-            tls: read_tls(config.grpc.tls.as_ref())?,
+            tls: Tls::read(config.grpc.tls.as_ref())?,
             store: parts.store.clone(),
             store_service,
-            dispatcher: dispatcher::Options {
+            dispatcher: dispatch::Options {
                 // Without a crypto service nothing waits for it.
                 hidden_gauge: parts.context.crypto.is_local().then_some(CRYPTO),
-                ..dispatcher::Options::default()
+                ..dispatch::Options::default()
             },
             place,
             backlog: parts.backlog.clone(),
@@ -177,7 +180,7 @@ async fn start_watcher(
             let told = told.clone();
             // An error means that the master stops.
             async move {
-                let _ = told.send(dispatcher::ChainUpdate(chain)).await;
+                let _ = told.send(actors::dispatcher::ChainUpdate(chain)).await;
             }
             .boxed()
         }),

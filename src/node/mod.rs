@@ -2,14 +2,12 @@
 
 mod activity;
 mod check;
-mod context;
 mod inbox;
 pub mod kinds;
 mod master_side;
 mod mq_service;
 mod notices;
 mod parts;
-mod queue_limit;
 mod readiness;
 mod registration;
 mod runner;
@@ -28,19 +26,14 @@ use actix::Arbiter;
 use tokio::sync::watch;
 
 pub use check::check;
-pub use context::{Context, Role};
-pub(crate) use parts::{open_store_now, read_tls};
-pub use queue_limit::{Full, Purpose, QueueLimit};
 pub use stop::Stop;
 
-use crate::cluster::local::Place;
 use crate::config::{self, Config, Mode};
 use crate::descriptors::{Limit, Shares};
 use crate::http::ServerHandle;
 use crate::http::admin::{self, AdminOptions};
-use crate::logging;
-use crate::operator;
-use crate::pulse;
+use crate::protocol::local::Place;
+use crate::{logging, operator, pulse};
 use parts::Parts;
 use readiness::ReadinessWatch;
 use standing::StandingWatch;

@@ -11,11 +11,12 @@ use tokio::time::timeout;
 
 use super::parts::Parts;
 use super::registration::Registration;
-use super::{Context, QueueLimit, Role};
-use crate::actors::ledger_watcher::WatcherState;
+use crate::admission::QueueLimit;
 use crate::config::{Keys, QueueLimits};
+use crate::context::{Context, Role};
 use crate::error::Error;
 use crate::http::Readiness;
+use crate::ingest::ledger_watcher::WatcherState;
 use crate::job::Table;
 use crate::ledger::{LedgerClient, query};
 use crate::store::SharedStore;

@@ -5,10 +5,9 @@ use std::time::Instant;
 
 use async_trait::async_trait;
 
-use super::Context;
 use super::activity::Activity;
 use super::kinds::HANDLERS;
-use crate::actors::{Run, Runner};
+use crate::context::Context;
 use crate::delivery::callback::CallbackClient;
 use crate::delivery::contract::ContractClient;
 use crate::delivery::crypto_service::CRYPTO;
@@ -17,7 +16,7 @@ use crate::delivery::{backoff, reconnect_backoff};
 use crate::error::Error;
 use crate::flows;
 use crate::heavy::{self, Whose};
-use crate::job::{Commit, Job, Pool};
+use crate::job::{Commit, Job, Pool, Run, Runner};
 use crate::mq::client::MqSender;
 
 /// Runs every kind of job of a node.

@@ -8,33 +8,34 @@ use actix::Arbiter;
 use futures_util::FutureExt;
 use tokio::sync::watch;
 
-use super::Role;
 use super::activity::Activity;
 use super::mq_service::MqServiceWatch;
 use super::notices;
-use super::parts::{Parts, read_tls};
+use super::parts::Parts;
 use super::readiness::ReadinessWatch;
 use super::runner::NodeRunner;
 use crate::actors::master_link::{ChainHook, LinkState};
-use crate::cluster::local::Port;
-use crate::cluster::message::Chain;
-use crate::cluster::{self, Backlog, BacklogBoard, OpenJobs, Worker, WorkerHandle, WorkerOptions};
+use crate::cluster::{Worker, WorkerHandle, WorkerOptions};
 use crate::config::{Mode, StoreChoice};
+use crate::context::Role;
 use crate::crypto::Crypto;
 use crate::delivery::callback::{self, CallbackClient};
 use crate::delivery::contract::ContractClient;
 use crate::delivery::crypto_service::CRYPTO;
 use crate::delivery::message;
 use crate::error::{Error, codes};
-use crate::flows;
 use crate::flows::node::mq_registration;
 use crate::http::{self, ReloadKeys, ServerHandle, ServerOptions, Status};
 use crate::job::{Job, Millis};
 use crate::ledger::{CachedLedger, ChainUpdate, LedgerClient, TolerantLedger};
+use crate::messaging::inbound;
 use crate::mq::client::MqClient;
 use crate::mq::held::Held;
-use crate::mq::inbound;
+use crate::protocol::local::Port;
+use crate::protocol::message::Chain;
+use crate::protocol::{Backlog, BacklogBoard, OpenJobs, Tls};
 use crate::store::Accepted;
+use crate::{cluster, flows};
 
 const API_THREADS: usize = 2;
 /// API calls that are worked on at one time.
@@ -88,7 +89,7 @@ impl WorkerSide {
             Link::Local(port) => cluster::Link::Local(port),
             Link::Grpc => cluster::Link::Grpc {
                 masters: config.link.masters.clone(),
-                tls: read_tls(config.grpc.tls.as_ref())?,
+                tls: Tls::read(config.grpc.tls.as_ref())?,
                 found: parts.master.clone(),
                 // This one: the pulse.
                 thread: Some(Arbiter::current()),

@@ -4,10 +4,11 @@
 use url::Url;
 
 use super::message::Field;
-use crate::delivery::callback::{self, Callback, Target};
-use crate::delivery::message::{self, OutboundMessage};
-use crate::delivery::transaction::{self, Transact};
+use crate::delivery::callback::{Callback, Target};
+use crate::delivery::transaction::Transact;
+use crate::delivery::{callback, message, transaction};
 use crate::job::Job;
+use crate::mq::OutboundMessage;
 
 /// The fields of a job's payload that may be shown.
 pub(super) fn fields(job: &Job) -> Vec<Field> {

@@ -5,13 +5,12 @@ use std::future::Future;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
+use erawan::context::Role;
 use erawan::devnet::apps::{ApiClient, Apps, Totals};
-use erawan::devnet::demo;
 use erawan::devnet::network::{Network, NetworkOptions, NodeProcess, StoreOption};
-use erawan::devnet::ports;
 use erawan::devnet::process::Process;
 use erawan::devnet::redis_server::{self, Durability, RedisServer};
-use erawan::node::Role;
+use erawan::devnet::{demo, ports};
 use reqwest::{Client, Response};
 use serde_json::{Value, json};
 use tokio::sync::{Semaphore, SemaphorePermit};

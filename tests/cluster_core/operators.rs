@@ -4,12 +4,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use erawan::cluster::Master;
-use erawan::cluster::message::PROTOCOL_VERSION;
-use erawan::job::{Job, JobId, Millis, NewJob, codec, noop};
+use erawan::job::{Attempt, Job, JobId, Millis, NewJob, codec, noop};
 use erawan::operator::{Answer, Desk, Done, Filter, Outcome, Question};
 use erawan::proto::cluster::OperatorQuestion;
 use erawan::proto::cluster::cluster_client::ClusterClient;
-use erawan::store::{Action, Attempt, Operation, Store};
+use erawan::protocol::message::PROTOCOL_VERSION;
+use erawan::store::{Action, Operation, Store};
 use tonic::transport::Endpoint;
 
 use super::memory_store::MemoryStore;

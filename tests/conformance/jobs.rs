@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use erawan::job::{Commit, JobId, Millis, NewJob, noop};
-use erawan::store::{Epoch, Released, StoreError};
+use erawan::job::{Commit, Epoch, JobId, Millis, NewJob, noop};
+use erawan::store::{Released, StoreError};
 
 use crate::harness::*;
 

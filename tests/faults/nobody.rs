@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
+use erawan::context::Role;
 use erawan::devnet::network::NodeProcess;
 use erawan::job::Job;
-use erawan::mq::inbound;
-use erawan::node::Role;
+use erawan::messaging::inbound;
 use futures_util::future::join_all;
 use nix::sys::signal::Signal;
 

@@ -11,20 +11,20 @@ use tracing::{error, info, warn};
 
 use crate::actors::mastership::Term;
 use crate::actors::worker_session::{Close, ToWorker, WorkerSession};
-use crate::cluster::BacklogBoard;
-use crate::cluster::message::{Chain, FromMaster, FromWorker};
 use crate::invariants::{self, Assignments};
-use crate::job::{Job, Millis};
-use crate::store::{Epoch, SharedStore};
+use crate::job::{Epoch, Job, Millis};
+use crate::protocol::BacklogBoard;
+use crate::protocol::message::{Chain, FromMaster, FromWorker};
+use crate::store::SharedStore;
 
-use super::core::Core;
-use super::event::{Action, Event, Options, SessionId};
 use super::messages::{
     ChainUpdate, Drain, FromSession, GetSnapshot, JobChanged, JobGone, LaterMaster, SessionDown,
     SessionUp, Stop, Submit,
 };
 use super::meter::Meter;
 use super::questions::{Deposed, fetch, load, release, scan};
+use crate::dispatch::Core;
+use crate::dispatch::{Action, Event, Options, SessionId};
 
 /// Most messages that wait for the dispatcher; senders wait when it is full.
 const MAILBOX: usize = 1024;

@@ -9,13 +9,13 @@ use std::time::Instant;
 
 use metrics::{Counter, Gauge, Histogram, counter, gauge, histogram};
 
-use crate::cluster::message::{End, Outcome};
-use crate::cluster::{BacklogBoard, Dormant, OpenJobs};
-use crate::flows::dispatch::is_of_request;
-use crate::job::{self, Job, JobId, Kinds, Millis};
+use crate::job;
+use crate::job::{Job, JobId, Kinds, Millis, is_of_request};
+use crate::protocol::message::{End, Outcome};
+use crate::protocol::{BacklogBoard, Dormant, OpenJobs};
 use crate::store::Release;
 
-use super::tally::{Share, Tally};
+use crate::dispatch::tally::{Share, Tally};
 
 /// Shows the tally for as long as it lives.
 pub(super) struct Meter {

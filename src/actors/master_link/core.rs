@@ -11,13 +11,12 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
-use crate::cluster::message::{
+use crate::job::{Attempt, Class, Epoch, Job, JobId, Pool};
+use crate::mistake::{self, Mistake};
+use crate::protocol::message::{
     Chain, End, FromMaster, FromWorker, Hello, MESSAGE_JOBS, Outcome, PROTOCOL_VERSION, Running,
     light_together, size,
 };
-use crate::job::{Class, Job, JobId, Pool};
-use crate::mistake::{self, Mistake};
-use crate::store::{Attempt, Epoch};
 
 /// Most outcomes in one message.
 const OUTCOME_BATCH: usize = 64;

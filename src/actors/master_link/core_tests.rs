@@ -1,9 +1,8 @@
 use std::sync::Arc;
 
 use super::core::{Action, Core, Event, Identity};
-use crate::cluster::message::{End, FromMaster, FromWorker, MESSAGE_JOBS, Outcome};
-use crate::job::{Job, Millis, NewJob, noop};
-use crate::store::{Attempt, Epoch};
+use crate::job::{Attempt, Epoch, Job, Millis, NewJob, noop};
+use crate::protocol::message::{End, FromMaster, FromWorker, MESSAGE_JOBS, Outcome};
 
 fn worker() -> Core {
     Core::new(Identity {

@@ -12,12 +12,11 @@ use std::sync::Arc;
 use actix::prelude::*;
 use tokio::sync::{mpsc, watch};
 
-use crate::cluster::Backlog;
-use crate::cluster::message::{Chain, FromMaster, FromWorker, Hello, Outcome, light_together};
 use crate::invariants::{self, Epochs};
-use crate::job::{Job, JobId, Pool};
+use crate::job::{Attempt, Epoch, Job, JobId, Pool};
+use crate::protocol::Backlog;
+use crate::protocol::message::{Chain, FromMaster, FromWorker, Hello, Outcome, light_together};
 use crate::pulse;
-use crate::store::{Attempt, Epoch};
 
 pub use self::core::Identity;
 use self::core::{Action, Core, Event};

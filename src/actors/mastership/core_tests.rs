@@ -2,8 +2,8 @@ use std::time::Duration;
 
 use super::core::{Action, Core, Event, Options};
 use super::{LEASE, OPTIONS};
-use crate::job::Millis;
-use crate::store::{Epoch, Lease, StoreError};
+use crate::job::{Epoch, Millis};
+use crate::store::{Lease, StoreError};
 
 const HELD: Result<Lease, StoreError> = Ok(Lease::Held { epoch: Epoch(3) });
 

@@ -17,8 +17,8 @@ use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
 
 use self::core::{Action, Core, Event, Options};
-use crate::job::Millis;
-use crate::store::{Epoch, Lease, SharedStore, StoreError};
+use crate::job::{Epoch, Millis};
+use crate::store::{Lease, SharedStore, StoreError};
 pub use term::{Term, monotonic_now};
 
 /// How long the store keeps a lease that is not renewed.

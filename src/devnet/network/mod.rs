@@ -19,9 +19,9 @@ use super::keys::NodeKeys;
 use super::process::{Plan, Process};
 use super::redis_server::{self, RedisServer};
 use super::switch::Switch;
+use crate::context::Role;
 use crate::ledger::rpc::RpcOptions;
 use crate::ledger::{Ledger, LedgerClient};
-use crate::node::Role;
 
 const LOCAL: &str = "127.0.0.1";
 const START_PATIENCE: Duration = Duration::from_secs(30);

@@ -7,9 +7,9 @@ use std::path::Path;
 
 use super::options::{NetworkOptions, StoreOption};
 use super::{LOCAL, role_of};
+use crate::context::Role;
 use crate::devnet::keys::NodeKeys;
 use crate::devnet::ports;
-use crate::node::Role;
 
 /// Ports a node takes when they are counted from a base port.
 const PORTS_PER_NODE: u16 = 100;

@@ -106,9 +106,9 @@ async fn failed_jobs(store: &dyn Store) -> Result<Vec<FailedJob>, StoreError> {
 mod tests {
     use super::*;
     use crate::flows::rp;
-    use crate::job::{Commit, NewJob, noop};
+    use crate::job::{Attempt, Commit, NewJob, noop};
     use crate::store::embedded::{EmbeddedStore, Options};
-    use crate::store::{Accept, Accepted, Attempt};
+    use crate::store::{Accept, Accepted};
 
     #[tokio::test]
     async fn whatever_is_left_in_a_store_is_found() {

@@ -5,18 +5,19 @@ use std::collections::HashSet;
 use serde_json::{Map, Value};
 
 use super::{PROCESS_MESSAGE, ROLE, service};
+use crate::context::{Context, row};
 use crate::crypto::{accessor, hash};
 use crate::delivery::callback::{DataRequestRef, Persistence, Target, callback_job, error_job};
 use crate::error::{Error, Refusal, codes, settled};
 use crate::flows::dispatch::{Flow, node_of_message};
 use crate::flows::integrity::{Consent, check_consent, check_requester, require};
-use crate::flows::{Received, levels, row};
+use crate::flows::levels;
 use crate::job::{Commit, Job, NewJob, Table, Write};
 use crate::ledger::query;
 use crate::ledger::types::RequestDetail;
+use crate::messaging::Received;
+use crate::messaging::to_role;
 use crate::mq::message::{DataRequest, Message, ResponsePrivateData, ServiceDataRequest};
-use crate::mq::to_role;
-use crate::node::Context;
 
 pub(in crate::flows) const FLOW: Flow = Flow::new(to_role::DATA_REQUEST, |context, job| {
     Box::pin(handle(context, job))

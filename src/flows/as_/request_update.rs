@@ -1,11 +1,12 @@
 //! A block changed a request this AS was asked about (spec/flows.md 4.8).
 
 use super::ROLE;
+use crate::context::Context;
+use crate::context::row;
 use crate::error::Error;
 use crate::flows::dispatch::{BLOCK, Flow, node_of_update};
-use crate::flows::{RequestUpdate, call, row, status_update};
+use crate::flows::{RequestUpdate, call, status_update};
 use crate::job::{Commit, Job, Kind, Spec, Table, Write};
-use crate::node::Context;
 
 /// A block changed a request we were asked about.
 pub const KIND: Kind = Kind::new(&Spec::transactional(14, "as.request_update"));

@@ -5,17 +5,17 @@ use serde::{Deserialize, Serialize};
 use super::PROCESS_MESSAGE;
 use super::respond::DataAnswer;
 use super::{ACTION_AFTER_CALLBACK, ROLE};
+use crate::context::row;
+use crate::context::{Context, state};
 use crate::delivery::callback::error_job;
 use crate::delivery::transaction::{Fate, Settled};
 use crate::error::{Error, Refusal, codes, settled};
 use crate::flows::call::Call;
 use crate::flows::dispatch::Flow;
 use crate::flows::reply::{Reply, refusal};
-use crate::flows::{row, state};
 use crate::job::{Commit, Job, Kind, NewJob, Spec, Table, Write, codec};
+use crate::messaging::outbound;
 use crate::mq::message::{AsResponse, Message};
-use crate::mq::outbound;
-use crate::node::Context;
 
 /// The transaction of our answer has settled.
 pub const KIND: Kind = Kind::new(&Spec::transactional(15, "as.response_created"));

@@ -6,14 +6,14 @@ use serde_json::{Map, Number, Value};
 
 use super::{PROCESS_MESSAGE, ROLE};
 use crate::api::{self, Audience, Call, Endpoint, Outcome, Texts};
+use crate::context::{Context, state};
 use crate::delivery::transaction::{Continuation, Fate, Settled, Transact, transact_for_call};
 use crate::error::{Error, codes};
 use crate::flows::dispatch::Flow;
 use crate::flows::reply::{Reply, refusal};
-use crate::flows::{accept, levels, state};
+use crate::flows::{accept, levels};
 use crate::job::{Commit, Job, Kind, Spec, Table, Write, codec};
 use crate::ledger::query;
-use crate::node::Context;
 use crate::store::Accept;
 
 /// The transaction that offers or changes a service has settled.

@@ -3,13 +3,13 @@
 use super::respond::Unsigned;
 use super::response_created::refused;
 use super::{PROCESS_MESSAGE, ROLE};
+use crate::context::Context;
 use crate::delivery::crypto_service::CRYPTO;
 use crate::delivery::crypto_service::given_up_in_time;
 use crate::error::{Error, settled};
 use crate::flows::call::Call;
 use crate::flows::dispatch::Flow;
 use crate::job::{Commit, Job, Kind, Spec};
-use crate::node::Context;
 
 /// Sign data with an external crypto service, then put it on its way to
 /// the ledger.

@@ -5,23 +5,22 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::config::Runtime;
+use crate::context::Role;
+use crate::context::row;
 use crate::crypto::external::ExternalCrypto;
 use crate::crypto::external_tests::Service;
 use crate::crypto::hash;
-use crate::delivery::callback::{
-    self, Callback, DataRequestAnswer, DataRequestRef, Persistence, Target,
-};
-use crate::delivery::message::{self, OutboundMessage};
-use crate::delivery::transaction::{self, Fate, Transact};
-use crate::flows::as_;
+use crate::delivery::callback::{Callback, DataRequestAnswer, DataRequestRef, Persistence, Target};
+use crate::delivery::transaction::{Fate, Transact};
+use crate::delivery::{callback, message, transaction};
 use crate::flows::testing::{
     TestNode, callbacks, continuation, job, message_job, of_kind, params, scenario, transactions,
 };
-use crate::flows::{replay_tests, request_key, row};
-use crate::job::{Commit, Millis, NewJob, Table, Write, codec};
+use crate::flows::{as_, replay_tests};
+use crate::job::{Commit, Millis, NewJob, Table, Write, codec, request_key};
+use crate::messaging::to_role;
+use crate::mq::OutboundMessage;
 use crate::mq::message::{DataRequest, Message, ResponsePrivateData};
-use crate::mq::to_role;
-use crate::node::Role;
 
 const SERVICE: &str = "bank_statement";
 const DATA: &str = "{\"test\":\"test\"}";

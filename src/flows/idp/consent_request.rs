@@ -3,20 +3,21 @@
 use serde_json::{Map, Value};
 
 use super::contract_checked::refuse;
-use super::dcontract::{self, Contract};
 use super::told::Told;
 use super::{PROCESS_MESSAGE, ROLE};
+use crate::context::{Context, row};
 use crate::delivery::callback::{Persistence, Target, callback_job, error_job};
+use crate::delivery::dcontract;
+use crate::delivery::dcontract::Contract;
 use crate::error::{Error, Refusal, codes, settled};
 use crate::flows::dispatch::{Flow, node_of_message};
 use crate::flows::integrity::{Consent, check_consent, check_requester, require};
-use crate::flows::{Received, row};
 use crate::job::{Commit, Job, NewJob, Table, Write};
 use crate::ledger::query;
 use crate::ledger::types::RequestDetail;
+use crate::messaging::Received;
+use crate::messaging::to_role;
 use crate::mq::message::{ConsentRequest, Message};
-use crate::mq::to_role;
-use crate::node::Context;
 
 pub(in crate::flows) const FLOW: Flow = Flow::new(to_role::CONSENT_REQUEST, |context, job| {
     Box::pin(handle(context, job))

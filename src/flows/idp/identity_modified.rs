@@ -4,12 +4,12 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, json};
 
 use super::ROLE;
+use crate::context::Context;
 use crate::delivery::callback::{Persistence, Target, callback_job};
 use crate::error::Error;
 use crate::flows::dispatch::{BLOCK, Flow};
 use crate::job::{Commit, Job, Kind, NewJob, Spec, Table};
 use crate::ledger::{Block, BlockTransaction, query};
-use crate::node::Context;
 
 /// Another node changed an identity that this one may hold too.
 pub const KIND: Kind = Kind::new(&Spec::transactional(30, "idp.identity_modified"));
@@ -142,8 +142,8 @@ mod tests {
     use serde_json::Value;
 
     use super::*;
+    use crate::context::Role;
     use crate::flows::testing::{TestNode, callbacks, job as accepted};
-    use crate::node::Role;
 
     const GROUP: &str = "aaaaa-bbbbb";
 

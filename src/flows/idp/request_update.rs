@@ -2,11 +2,12 @@
 
 use super::ROLE;
 use super::told::Told;
+use crate::context::Context;
+use crate::context::row;
 use crate::error::Error;
 use crate::flows::dispatch::{BLOCK, Flow, node_of_update};
-use crate::flows::{RequestUpdate, call, row, status_update};
+use crate::flows::{RequestUpdate, call, status_update};
 use crate::job::{Commit, Job, Kind, Spec, Table, Write};
-use crate::node::Context;
 
 /// A block changed a request we were asked about.
 pub const KIND: Kind = Kind::new(&Spec::transactional(10, "idp.request_update"));

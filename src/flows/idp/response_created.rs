@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{PROCESS_MESSAGE, ROLE};
+use crate::context::Context;
 use crate::delivery::callback::error_job;
 use crate::delivery::transaction::{Fate, Settled};
 use crate::error::{Error, Refusal, settled};
@@ -10,9 +11,8 @@ use crate::flows::call::Call;
 use crate::flows::dispatch::Flow;
 use crate::flows::reply::{Reply, refusal};
 use crate::job::{Commit, Job, Kind, Spec, Table, codec};
+use crate::messaging::outbound;
 use crate::mq::message::{IdpResponse, Message};
-use crate::mq::outbound;
-use crate::node::Context;
 
 /// The transaction of our answer has settled.
 pub const KIND: Kind = Kind::new(&Spec::transactional(11, "idp.response_created"));

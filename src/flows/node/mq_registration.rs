@@ -9,14 +9,13 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
+use crate::context::{Context, Role, state};
 use crate::delivery::backoff;
 use crate::delivery::transaction::{self, Continuation, Fate, Settled, Transact};
 use crate::error::Error;
 use crate::flows::dispatch::Flow;
-use crate::flows::state;
 use crate::job::{Commit, Guard, Job, Kind, Millis, NewJob, Spec, Table, Write, codec};
 use crate::ledger::query;
-use crate::node::{Context, Role};
 use crate::store::Accept;
 
 /// The transaction that registers the message queue address has settled.

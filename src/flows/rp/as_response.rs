@@ -8,18 +8,18 @@ use serde_json::json;
 use super::ROLE;
 use super::data_received::received_column;
 use super::stored::{RequestRef, Stored};
+use crate::context::{Context, state};
 use crate::crypto::signature;
 use crate::delivery::transaction::{Continuation, Transact, transact};
 use crate::error::{Error, codes};
 use crate::flows::dispatch::{Flow, node_of_message};
 use crate::flows::rp;
-use crate::flows::{Received, request_key, state};
-use crate::job::{Commit, Job, Table, codec};
+use crate::job::{Commit, Job, Table, codec, request_key};
 use crate::ledger::query;
+use crate::messaging::Received;
+use crate::messaging::to_role;
 use crate::mq::message::{AsResponse, Message};
 use crate::mq::packing;
-use crate::mq::to_role;
-use crate::node::Context;
 
 pub(in crate::flows) const FLOW: Flow = Flow::new(to_role::AS_RESPONSE, |context, job| {
     Box::pin(handle(context, job))

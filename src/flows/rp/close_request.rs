@@ -9,15 +9,14 @@ use super::ROLE;
 use super::report::{OperationResult, PROCESS_MESSAGE};
 use super::stored::{RequestRef, Stored, load_validity};
 use crate::api::{self, Audience, Endpoint, NoPath, Outcome, Texts};
+use crate::context::Context;
 use crate::delivery::transaction::{Continuation, Fate, Settled, Transact, transact};
 use crate::error::{Error, Refusal, settled};
 use crate::flows::call::Call;
 use crate::flows::dispatch::Flow;
 use crate::flows::reply::Reply;
-use crate::flows::request_key;
 use crate::flows::request_status::Validity;
-use crate::job::{Commit, Job, Kind, NewJob, Spec, Table, codec};
-use crate::node::Context;
+use crate::job::{Commit, Job, Kind, NewJob, Spec, Table, codec, request_key};
 use crate::store::Accept;
 
 /// The client asks to close a request.

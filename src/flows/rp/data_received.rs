@@ -3,13 +3,12 @@
 
 use super::ROLE;
 use super::as_response::{AsData, DataRef};
+use crate::context::{Context, state};
 use crate::delivery::callback::error_job;
 use crate::delivery::transaction::{Fate, Settled};
 use crate::error::{Error, Refusal, codes};
 use crate::flows::dispatch::Flow;
-use crate::flows::state;
 use crate::job::{Commit, Job, Kind, Spec, Table, Write, codec};
-use crate::node::Context;
 
 /// The acknowledgement of data has settled.
 pub const KIND: Kind = Kind::new(&Spec::transactional(8, "rp.data_received"));

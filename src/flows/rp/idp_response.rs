@@ -6,17 +6,17 @@ use super::data_request;
 use super::report::{self, PROCESS_MESSAGE};
 use super::stored::{PrivateData, RequestRef, Stored, load_validity, save_verdict};
 use super::validity;
+use crate::context::Context;
 use crate::error::{Error, codes, settled};
-use crate::flows::Received;
 use crate::flows::dispatch::{Flow, node_of_message};
 use crate::flows::request_status::Validity;
 use crate::flows::status;
 use crate::job::{Commit, Job};
 use crate::ledger::query;
 use crate::ledger::types::RequestDetail;
+use crate::messaging::Received;
+use crate::messaging::to_role;
 use crate::mq::message::{IdpResponse, Message, ResponsePrivateData};
-use crate::mq::to_role;
-use crate::node::Context;
 
 pub(in crate::flows) const FLOW: Flow = Flow::new(to_role::IDP_RESPONSE, |context, job| {
     Box::pin(handle(context, job))

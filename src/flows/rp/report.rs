@@ -3,12 +3,12 @@
 use serde_json::Map;
 
 use super::stored::Stored;
+use crate::context::Context;
 use crate::delivery::callback::{Persistence, Target, callback_job, error_job};
 use crate::error::Refusal;
 use crate::flows::request_status::{self, Validity};
 use crate::job::NewJob;
 use crate::ledger::types::RequestDetail;
-use crate::node::Context;
 
 /// Action of `error` callbacks about messages and what follows from them.
 pub(super) const PROCESS_MESSAGE: &str = "rp.processMessage";

@@ -5,15 +5,14 @@ use std::time::Duration;
 use super::ROLE;
 use super::report::{self, OperationResult, PROCESS_MESSAGE};
 use super::stored::{ConsentGroup, Creation, Request, RequestRef, Stored};
+use crate::context::Context;
 use crate::delivery::transaction::{Fate, Settled};
 use crate::error::{Error, Refusal, settled};
 use crate::flows::dispatch::Flow;
-use crate::flows::request_key;
 use crate::flows::rp;
-use crate::job::{Commit, Job, Kind, Millis, NewJob, Spec, codec};
+use crate::job::{Commit, Job, Kind, Millis, NewJob, Spec, codec, request_key};
+use crate::messaging::outbound;
 use crate::mq::message::{ConsentRequest, Message, RequestedService};
-use crate::mq::outbound;
-use crate::node::Context;
 
 /// The transaction that creates a request has settled.
 pub const KIND: Kind = Kind::new(&Spec::transactional(4, "rp.request_created"));

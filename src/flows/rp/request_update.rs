@@ -4,13 +4,13 @@ use super::ROLE;
 use super::auto_close::{self, Cause};
 use super::report;
 use super::stored::{RequestRef, Stored, load_validity};
+use crate::context::Context;
 use crate::error::{Error, codes, settled};
 use crate::flows::dispatch::{BLOCK, Flow, node_of_update};
 use crate::flows::{RequestUpdate, call};
 use crate::job::{Commit, Job, Kind, Spec, Table};
 use crate::ledger::query;
 use crate::ledger::types::RequestDetail;
-use crate::node::Context;
 
 /// A block changed one of our requests.
 pub const KIND: Kind = Kind::new(&Spec::transactional(3, "rp.request_update"));

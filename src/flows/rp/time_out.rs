@@ -7,13 +7,12 @@ use serde_json::json;
 use super::ROLE;
 use super::report::PROCESS_MESSAGE;
 use super::stored::{RequestRef, Stored, load_validity};
+use crate::context::Context;
 use crate::delivery::transaction::{Continuation, Fate, Settled, Transact, transact};
 use crate::error::Error;
 use crate::flows::dispatch::Flow;
-use crate::flows::request_key;
-use crate::job::{Commit, Job, Kind, Millis, NewJob, Spec, codec};
+use crate::job::{Commit, Job, Kind, Millis, NewJob, Spec, codec, request_key};
 use crate::ledger::query;
-use crate::node::Context;
 
 /// A request's time is up.
 pub const KIND: Kind = Kind::new(&Spec::transactional(6, "rp.time_out"));

@@ -55,12 +55,12 @@ use self::link::{Lane, Link, SendError};
 use self::scripts::{LuaScript, Scripts};
 use super::operation::outcome_unknown;
 use super::record;
-use super::{
-    Accept, Accepted, Attempt, Audited, Committed, Counts, Epoch, FailedJob, FailedLimits,
-    LARGEST_WRITE, LastError, Lease, MAX_STRIKES, Operated, Operation, PAGE_BYTES, Release,
-    Released, Store, StoreError, Struck,
+use crate::job::{Attempt, Commit, Epoch, Job, JobId, Millis, Outcome, Table, codec};
+use crate::store::{
+    Accept, Accepted, Audited, Committed, Counts, FailedJob, FailedLimits, LARGEST_WRITE,
+    LastError, Lease, MAX_STRIKES, Operated, Operation, PAGE_BYTES, Release, Released, Store,
+    StoreError, Struck,
 };
-use crate::job::{Commit, Job, JobId, Millis, Outcome, Table, codec};
 
 /// Where Redis is and whose data is meant.
 #[derive(Debug, Clone)]

@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use erawan::actors::dispatcher::{Action, Core, Event, Options, SessionId};
-use erawan::cluster::message::{End, Outcome, Running};
-use erawan::job::{Job, JobId, Kind, Millis, NewJob, noop};
-use erawan::store::{Attempt, Released};
+use erawan::dispatch::{Action, Core, Event, Options, SessionId};
+use erawan::job::{Attempt, Job, JobId, Kind, Millis, NewJob, noop};
+use erawan::protocol::message::{End, Outcome, Running};
+use erawan::store::Released;
 
 pub const NOW: Millis = Millis(1_000_000);
 pub const ONE: SessionId = SessionId(1);

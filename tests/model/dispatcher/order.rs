@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use erawan::actors::dispatcher::{Action, Event, SessionId};
-use erawan::cluster::message::{End, INLINE_PAYLOAD};
+use erawan::dispatch::{Action, Event, SessionId};
 use erawan::job::{Job, noop};
+use erawan::protocol::message::{End, INLINE_PAYLOAD};
 
 use super::desk::{Desk, NOW, ONE, TWO, done, job, job_of};
 

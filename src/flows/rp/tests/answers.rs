@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::flows::testing::params;
-use crate::mq::to_role;
+use crate::messaging::to_role;
 
 const ACCEPTED: &str = "accept, AS sends data later";
 

@@ -4,9 +4,9 @@ use super::*;
 use crate::flows::rp::as_response::AsData;
 use crate::flows::rp::look_ups;
 use crate::flows::testing::params;
+use crate::messaging::to_role;
 use crate::mq::message::AsResponse;
 use crate::mq::packing;
-use crate::mq::to_role;
 
 const ACCEPTED: &str = "accept, AS sends data later";
 
