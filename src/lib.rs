@@ -11,6 +11,8 @@ pub mod bench;
 pub mod cluster;
 pub mod config;
 pub mod context;
+#[cfg(test)]
+mod core_words_tests;
 pub mod crypto;
 pub mod delivery;
 pub mod descriptors;

@@ -111,6 +111,7 @@ fn main() -> ExitCode {
     }
     // Refused only if there is one already.
     let _ = rustls::crypto::ring::default_provider().install_default();
+    node::kinds::give();
     // One thread: what is computed has threads of its own, and tasks that mostly
     // wait for sockets cost least where none has to wake another.
     let _last_lines = LastLines;

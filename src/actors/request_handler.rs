@@ -359,7 +359,7 @@ mod tests {
     use tracing::instrument::WithSubscriber;
 
     use super::*;
-    use crate::job::NewJob;
+    use crate::job::{NewJob, noop};
     use crate::store::embedded::{EmbeddedStore, Options};
     use crate::store::{Accept, Accepted};
 
@@ -395,7 +395,7 @@ mod tests {
         });
         let store: SharedStore = Arc::new(store.unwrap());
         let accept = Accept {
-            jobs: vec![NewJob::new(Kind::DeliverMessage, "key", &())],
+            jobs: vec![NewJob::new(noop::DELIVERY, "key", &())],
             ..Accept::default()
         };
         let Ok(Accepted::Stored { jobs, .. }) = store.accept(accept).await else {
@@ -410,7 +410,7 @@ mod tests {
         running.with_subscriber(subscriber.finish()).await;
         let text = String::from_utf8(log.0.lock().clone()).unwrap();
         assert!(text.contains("nobody answered"), "{text}");
-        assert!(text.contains("deliver.message"), "{text}");
+        assert!(text.contains("bench.noop_delivery"), "{text}");
         assert!(text.contains(&job.id().to_string()), "{text}");
     }
 }

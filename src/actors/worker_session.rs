@@ -145,13 +145,13 @@ impl Handler<Close> for WorkerSession {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::job::{Epoch, Kind, Millis, NewJob};
+    use crate::job::{Epoch, Millis, NewJob, noop};
 
     fn jobs(count: u64, bytes: usize) -> Vec<Arc<Job>> {
         let job = |seq| {
             let payload = vec![7u8; bytes];
             Arc::new(Job {
-                new: NewJob::new(Kind::DeliverMessage, format!("key{seq}"), &payload),
+                new: NewJob::new(noop::DELIVERY, format!("key{seq}"), &payload),
                 seq,
                 prev: 0,
                 attempt: 1,

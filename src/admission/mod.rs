@@ -328,10 +328,10 @@ mod tests {
 
     use super::Purpose::{Begin, End};
     use super::*;
-    use crate::job::Kind;
+    use crate::job::noop;
 
     fn jobs(count: usize, bytes: usize) -> Vec<NewJob> {
-        let mut job = NewJob::new(Kind::Noop, "", &());
+        let mut job = NewJob::new(noop::NOOP, "", &());
         job.payload = vec![0; bytes];
         vec![job; count]
     }

@@ -4,8 +4,11 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::error::{Error, Refusal};
-use crate::job::{Caller, Commit, Job, Kind, Millis, NewJob, Table, Write, codec};
+use crate::job::{Caller, Commit, Job, Kind, Millis, NewJob, Spec, Table, Write, codec};
 use crate::store::State;
+
+/// Nobody has taken the answer of a call.
+pub const EXPIRED: Kind = Kind::new(&Spec::transactional(37, "answer.expired"));
 
 /// How long an answer is kept that nobody takes, because its client or the
 /// process that had the client's connection is gone. Longer than clients wait.
@@ -64,7 +67,7 @@ impl Answered {
         let row = caller.row();
         commit.write(Write::put(Table::Answer, &row, codec::encode(self)));
         let key = format!("answer:{row}");
-        let expiry = NewJob::new(Kind::AnswerExpired, key, &row);
+        let expiry = NewJob::new(EXPIRED, key, &row);
         commit.job(expiry.not_before(Millis::now().after(KEPT)));
     }
 

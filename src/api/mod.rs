@@ -12,7 +12,7 @@ mod faults;
 mod outcome;
 mod schema;
 
-pub use answered::{Answered, expire};
+pub use answered::{Answered, EXPIRED, expire};
 pub use call::{Call, NoBody, NoPath, RawCall, Texts};
 pub use endpoint::{Audience, Builder, Endpoint, Method, Run};
 pub use outcome::Outcome;

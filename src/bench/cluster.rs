@@ -10,7 +10,7 @@ use crate::devnet::command::StoreArgument;
 use crate::devnet::ports;
 use crate::devnet::process::{Plan, Process};
 use crate::devnet::redis_server::{self, RedisServer};
-use crate::job::{Kind, NewJob};
+use crate::job::{NewJob, noop};
 use crate::store::embedded::{self, EmbeddedStore};
 use crate::store::redis::{self, RedisStore};
 use crate::store::remote::RemoteStore;
@@ -183,7 +183,7 @@ pub(super) async fn accept_all(
 
 /// A job that does nothing.
 pub(super) fn noop(number: u64) -> NewJob {
-    NewJob::new(Kind::Noop, format!("bench:{number}"), &())
+    NewJob::new(noop::NOOP, format!("bench:{number}"), &())
 }
 
 /// Waits until no job is open.

@@ -12,7 +12,7 @@ use super::cluster::{Cluster, ClusterOptions, fill, wait_until_empty};
 use super::print;
 use crate::devnet::command::{StoreArgument, interrupted};
 use crate::devnet::report::Durations;
-use crate::job::{Kind, NewJob};
+use crate::job::{NewJob, noop};
 use crate::store::{Accept, SharedStore};
 
 /// Single jobs timed from accept to end, after the queue has been worked off.
@@ -123,7 +123,7 @@ async fn measure(
 /// commit, so a chain is measured: each job is the follow-up of the one before.
 async fn probe(store: &SharedStore) -> io::Result<crate::devnet::report::Percentiles> {
     let mut durations = Durations::default();
-    let chain = NewJob::new(Kind::NoopChain, "bench:probe", &PROBES);
+    let chain = NewJob::new(noop::CHAIN, "bench:probe", &PROBES);
     let accept = Accept {
         jobs: vec![chain],
         ..Accept::default()

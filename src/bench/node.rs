@@ -18,10 +18,9 @@ use crate::actors::mastership::{self, Mastership, Term, core};
 use crate::cluster::{Link, Master, MasterHandle, MasterOptions, Worker, WorkerOptions};
 use crate::config::MasterAddress;
 use crate::devnet::command::interrupted;
-use crate::dispatch;
-use crate::job::{Commit, Epoch, Job, Kind, NewJob, Run, Runner};
-use crate::parent;
+use crate::job::{Commit, Epoch, Job, NewJob, Run, Runner, noop};
 use crate::store::{SharedStore, remote};
+use crate::{dispatch, parent};
 
 const RUN_CAPACITY: u32 = 256;
 
@@ -123,20 +122,21 @@ impl Runner for NodeRunner {
             return Run::Commit(Commit::failed(error.to_string()));
         }
         // Poison, for tests of what becomes of it.
-        match (job.kind(), job.key()) {
-            (Kind::Noop, key) if key.starts_with("panic") => panic!("poison: {key}"),
-            (Kind::Noop, key) if key.starts_with("kill") => std::process::abort(),
+        match job.key() {
+            _ if job.kind() != noop::NOOP => {}
+            key if key.starts_with("panic") => panic!("poison: {key}"),
+            key if key.starts_with("kill") => std::process::abort(),
             _ => {}
         }
         if self.hold > Duration::ZERO {
             tokio::time::sleep(self.hold).await;
         }
         let mut commit = Commit::nothing();
-        if job.kind() == Kind::NoopChain {
+        if job.kind() == noop::CHAIN {
             match job.payload::<u64>() {
                 Ok(0) => {}
                 Ok(left) => {
-                    commit.job(NewJob::new(Kind::NoopChain, job.key(), &(left - 1)));
+                    commit.job(NewJob::new(noop::CHAIN, job.key(), &(left - 1)));
                 }
                 Err(error) => {
                     let reason = error.to_string();

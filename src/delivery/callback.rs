@@ -12,7 +12,21 @@ use serde_json::{Map, Value};
 
 use crate::error::Refusal;
 use crate::http_client::destination;
-use crate::job::{JobId, Kind, NewJob, delivery_key};
+use crate::job::{Gauge, JobId, Kind, NewJob, Spec, delivery_key};
+
+/// POST a callback to a client application. The later ones tell it what came
+/// after this one.
+pub const DELIVER: Kind = Kind::new(
+    &Spec::delivery(24, "deliver.callback")
+        .keeps_its_place()
+        .counts_in(CALLBACKS),
+);
+
+/// The client application answered a data request.
+pub const ANSWERED: Kind = Kind::new(&Spec::transactional(13, "as.callback_answer"));
+
+/// Callbacks that are not delivered.
+pub const CALLBACKS: Gauge = Gauge::new(2, "pending_client_callbacks_total");
 
 /// Where a callback goes. Settings are looked up again at every try.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -106,7 +120,7 @@ pub fn callback_job(
         answer_to,
     };
     let key = delivery_key("callback", &receiver, scope);
-    NewJob::new(Kind::DeliverCallback, key, &callback)
+    NewJob::new(DELIVER, key, &callback)
 }
 
 /// Whose server the callback goes to, as far as is known when it is made: the

@@ -13,7 +13,10 @@ use crate::context::Context;
 use crate::delivery::dcontract::{Contract, Place};
 use crate::error::{Error, codes};
 use crate::http_client::{self, with_causes};
-use crate::job::{Commit, Job, Run};
+use crate::job::{Commit, Job, Kind, Run, Spec};
+
+/// Download the documents of a contract from one of their hosts.
+pub const FETCH: Kind = Kind::new(&Spec::delivery(34, "fetch.contract"));
 
 /// Documents of one host fetched at the same time.
 const AT_ONCE: usize = 8;

@@ -8,7 +8,11 @@ use metrics::counter;
 use super::is_out_of_time;
 use crate::context::Context;
 use crate::error::{Error, codes};
-use crate::job::Job;
+use crate::job::{Gauge, Job};
+
+/// Jobs that call an external crypto service, have failed for a reason that may
+/// pass, and wait to try again.
+pub const CRYPTO: Gauge = Gauge::new(3, "pending_external_crypto_callbacks_total");
 
 /// What a run of `job` that met this error has to make of it: the same, or the
 /// end of its tries.
@@ -28,11 +32,12 @@ mod tests {
 
     use super::*;
     use crate::context::Role;
+    use crate::delivery::transaction;
     use crate::flows::testing::{TestNode, job};
-    use crate::job::{Kind, Millis, NewJob};
+    use crate::job::{Millis, NewJob};
 
     fn old_job(age: Duration, tries: u32) -> Job {
-        let mut job = job(NewJob::new(Kind::LedgerTransact, "key", &()));
+        let mut job = job(NewJob::new(transaction::TRANSACT, "key", &()));
         job.accepted_at = Millis(Millis::now().0 - age.as_millis() as u64);
         job.tries = tries;
         job

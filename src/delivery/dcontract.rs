@@ -7,12 +7,15 @@ use serde::{Deserialize, Serialize};
 use url::Url;
 
 use crate::config::Config;
-use crate::context::row;
-use crate::context::{Context, state};
+use crate::context::{Context, row, state};
+use crate::delivery::contract;
 use crate::error::Error;
 use crate::http_client::destination;
-use crate::job::{Kind, NewJob, Table, delivery_key, request_key};
+use crate::job::{Kind, NewJob, Spec, Table, delivery_key, request_key};
 use crate::mq::message::{ConsentRequest, Message};
+
+/// The documents of a contract have been verified, or could not be.
+pub const CHECKED: Kind = Kind::new(&Spec::transactional(35, "idp.contract_checked"));
 
 /// Why a text refers to nothing that could be verified.
 #[derive(Debug, thiserror::Error)]
@@ -110,7 +113,7 @@ impl Contract {
     /// redirects to.
     pub fn fetch(&self, place: &Place) -> NewJob {
         let key = delivery_key("contract", &place.host, &self.record());
-        NewJob::new(Kind::FetchContract, key, self)
+        NewJob::new(contract::FETCH, key, self)
     }
 
     /// The job that goes on with the request.
@@ -120,7 +123,7 @@ impl Contract {
             contract: self,
             refusal,
         };
-        NewJob::new(Kind::IdpContractChecked, key, &checked)
+        NewJob::new(CHECKED, key, &checked)
     }
 }
 

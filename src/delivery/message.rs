@@ -9,9 +9,16 @@ use super::failing::Failing;
 use super::{backoff, reconnect_backoff};
 use crate::context::Context;
 use crate::error::Error;
-use crate::job::{Commit, Job, Millis, NewJob, Run, Table, receiver_of};
+use crate::job::{Commit, Gauge, Job, Kind, Millis, NewJob, Run, Spec, Table, receiver_of};
 use crate::mq::OutboundMessage;
 use crate::mq::client::{MqSender, SendError};
+
+/// Send an encrypted message to another node.
+pub const DELIVER: Kind =
+    Kind::new(&Spec::delivery(23, "deliver.message").counts_in(OUTBOUND_MESSAGES));
+
+/// Messages to other nodes that are not acknowledged.
+pub const OUTBOUND_MESSAGES: Gauge = Gauge::new(0, "pending_outbound_mq_messages_total");
 
 /// How long a message is tried.
 pub const SEND_TIMEOUT: Duration = Duration::from_secs(600);
@@ -140,7 +147,7 @@ mod tests {
     use super::*;
     use crate::context::Role;
     use crate::delivery::callback::Callback;
-    use crate::job::{Kind, Outcome, codec};
+    use crate::job::{Outcome, codec};
     use crate::messaging::testing;
     use crate::messaging::testing::{FakeLedger, MemoryState};
 
@@ -180,7 +187,7 @@ mod tests {
             payload: vec![1],
             request_id: "r".to_owned(),
         };
-        let new = NewJob::new(Kind::DeliverMessage, "key", &message);
+        let new = NewJob::new(DELIVER, "key", &message);
         let mut job = testing::accepted(new.deadline(Millis::now().after(remaining)));
         job.tries = tries;
         job

@@ -12,16 +12,26 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::crypto_service::given_up_in_time;
+use super::crypto_service::{CRYPTO, given_up_in_time};
 use super::{backoff, reconnect_backoff};
 use crate::context::{Context, state};
 use crate::crypto;
 use crate::error::{Error, Refusal, codes, settled};
 use crate::job::{
-    Commit, Job, JobId, Kind, Millis, NewJob, Run, Table, Write, codec, delivery_key,
+    Commit, Job, JobId, Kind, Millis, NewJob, Run, Spec, Table, Write, codec, delivery_key,
 };
 use crate::labelled::Labelled;
 use crate::ledger::{Inclusion, TransactionHash};
+
+/// Sign a transaction (again) and hand it to [`DELIVER`].
+pub const TRANSACT: Kind =
+    Kind::new(&Spec::transactional(18, "ledger.transact").counts_retries_in(CRYPTO));
+
+/// Find out what became of a transaction that no block has shown yet.
+pub const CONFIRM: Kind = Kind::new(&Spec::transactional(19, "ledger.confirm"));
+
+/// Broadcast a signed transaction.
+pub const DELIVER: Kind = Kind::new(&Spec::delivery(22, "deliver.transaction"));
 
 #[cfg(test)]
 mod repeat_tests;
@@ -147,7 +157,7 @@ pub async fn transact(context: &Context, transact: Transact) -> Result<Commit, E
     }
     let mut commit = Commit::nothing();
     let key = format!("sign:{}", JobId::generate());
-    commit.job(NewJob::new(Kind::LedgerTransact, key, &transact));
+    commit.job(NewJob::new(TRANSACT, key, &transact));
     Ok(commit)
 }
 
@@ -207,7 +217,7 @@ async fn sign(context: &Context, transact: Transact) -> Result<Commit, Error> {
         codec::encode(&expected),
     ));
     let key = delivery_key("transaction", "ledger", &signed.hash);
-    commit.job(NewJob::new(Kind::DeliverTransaction, key, &signed.hash));
+    commit.job(NewJob::new(DELIVER, key, &signed.hash));
     Ok(commit)
 }
 
@@ -294,7 +304,7 @@ async fn broadcast(
 /// 2.8), so the transaction is signed anew, unless an earlier try of it can have
 /// got through.
 fn premature(job: &Job, hash: &TransactionHash, expected: &Expected, code: u32) -> Run {
-    if job.kind() == Kind::LedgerConfirm {
+    if job.kind() == CONFIRM {
         // There will be another.
         return Run::Commit(Commit::nothing());
     }
@@ -316,7 +326,7 @@ async fn no_room(
     expected: &Expected,
     error: &Error,
 ) -> Result<Run, Error> {
-    let is_confirmation = job.kind() == Kind::LedgerConfirm;
+    let is_confirmation = job.kind() == CONFIRM;
     if !is_confirmation && job.tries == 0 && job.attempt == 1 {
         return Ok(Run::Commit(settle_refused(expected, hash, error)));
     }
@@ -347,9 +357,8 @@ async fn met_before(
     let is_old = expected.signed_at.after(DROPPED_AFTER) <= Millis::now();
     // Asked before the look-up: what left the mempool since is found by it. A
     // chain that makes no blocks keeps its mempool, and is waited for.
-    let is_dropped = job.kind() == Kind::LedgerConfirm
-        && is_old
-        && context.ledger.waiting_transactions().await? == 0;
+    let is_dropped =
+        job.kind() == CONFIRM && is_old && context.ledger.waiting_transactions().await? == 0;
     match context.ledger.transaction(hash).await? {
         Some(inclusion) => Ok(Run::Commit(settle_included(expected, hash, &inclusion))),
         None if is_dropped => {
@@ -435,7 +444,7 @@ fn again(transact: &Transact, hash: &str) -> NewJob {
     let start = Millis::now().after(backoff(transact.shortages));
     transact.shortages += 1;
     let key = format!("sign:{}", JobId::generate());
-    NewJob::new(Kind::LedgerTransact, key, &transact)
+    NewJob::new(TRANSACT, key, &transact)
         .not_before(start)
         .source(format!("again:{hash}"))
 }
@@ -443,7 +452,7 @@ fn again(transact: &Transact, hash: &str) -> NewJob {
 /// Signs and sends a dropped transaction again, once.
 fn anew(transact: &Transact, hash: &str) -> NewJob {
     let key = format!("sign:{}", JobId::generate());
-    NewJob::new(Kind::LedgerTransact, key, transact).source(format!("again:{hash}"))
+    NewJob::new(TRANSACT, key, transact).source(format!("again:{hash}"))
 }
 
 fn continue_with(transact: &Transact, hash: &str, fate: Fate) -> Option<NewJob> {
@@ -487,7 +496,7 @@ mod tests {
             settle_refused(&expected(), "aa", &full),
         ] {
             assert_eq!(commit.jobs.len(), 1);
-            assert_eq!(commit.jobs[0].kind, Kind::LedgerTransact);
+            assert_eq!(commit.jobs[0].kind, TRANSACT);
             assert_eq!(commit.jobs[0].source.as_deref(), Some("again:aa"));
         }
     }

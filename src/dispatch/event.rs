@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::job::{Job, JobId, Millis};
+use crate::job::{Gauge, Job, JobId, Millis};
 use crate::protocol::message::{Outcome, Running};
 use crate::store::{Release, Released};
 use crate::tick;
@@ -32,8 +32,8 @@ pub struct Options {
     /// How often parked jobs are looked at in the store, where an operator may
     /// have changed them while this master could not be told.
     pub parked_interval: Duration,
-    /// Jobs that sign or decrypt call an external crypto service.
-    pub crypto_is_external: bool,
+    /// A gauge that means nothing at this node and stays at 0.
+    pub hidden_gauge: Option<Gauge>,
 }
 
 impl Default for Options {
@@ -45,7 +45,7 @@ impl Default for Options {
             page: 500,
             release_batch: 256,
             parked_interval: Duration::from_secs(10),
-            crypto_is_external: false,
+            hidden_gauge: None,
         }
     }
 }

@@ -1,6 +1,6 @@
 //! How many open jobs there are of what operators ask for.
 
-use crate::job::Kind;
+use crate::job::{GAUGES, Kind};
 
 use crate::dispatch::queue::Phase;
 
@@ -16,14 +16,9 @@ pub struct Share {
 /// Open jobs by sort.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub struct Tally {
-    /// Messages to other nodes.
-    pub outbound_messages: Share,
-    /// Messages of other nodes that no role has been given yet.
-    pub inbound_messages: Share,
-    /// Callbacks to client applications.
-    pub callbacks: Share,
-    /// Of kinds that call a crypto service: have failed and wait to try again.
-    pub crypto_retries: usize,
+    /// By slot of the gauge: open jobs, and those that have failed and wait to
+    /// try again.
+    pub shares: [Share; GAUGES],
     /// Requests with a job in line or on a worker.
     pub requests: usize,
     /// Jobs of requests that are in line.
@@ -34,16 +29,16 @@ pub struct Tally {
 
 impl Tally {
     /// A job of this kind enters a phase, or leaves it.
-    pub(crate) fn count(&mut self, kind: Kind, phase: Phase, enters: bool) {
-        if matches!(phase, Phase::Blocked(_)) && kind.calls_crypto() {
-            step(&mut self.crypto_retries, enters);
+    pub(super) fn count(&mut self, kind: Kind, phase: Phase, enters: bool) {
+        if let (Phase::Blocked(_), Some(gauge)) = (phase, kind.retry_gauge()) {
+            let share = &mut self.shares[gauge.slot()];
+            step(&mut share.open, enters);
+            step(&mut share.waiting, enters);
         }
-        let share = match kind {
-            Kind::DeliverMessage | Kind::MqSend => &mut self.outbound_messages,
-            Kind::MqReceive => &mut self.inbound_messages,
-            Kind::DeliverCallback => &mut self.callbacks,
-            _ => return,
+        let Some(gauge) = kind.gauge() else {
+            return;
         };
+        let share = &mut self.shares[gauge.slot()];
         step(&mut share.open, enters);
         if !matches!(phase, Phase::Assigned(_)) {
             step(&mut share.waiting, enters);
@@ -80,9 +75,16 @@ mod tests {
     use super::super::event::SessionId;
     use super::super::queue::Queue;
     use super::*;
-    use crate::job::{Job, Millis, NewJob};
+    use crate::job::{Gauge, Job, Millis, NewJob, Spec, noop};
 
     const NOW: Millis = Millis(1000);
+    const ONE: Kind = Kind::new(&Spec::delivery(1, "one").counts_in(Gauge::new(0, "one")));
+    const OTHER: Kind = Kind::new(&Spec::delivery(2, "other").counts_in(Gauge::new(1, "other")));
+    const BOTH: Kind = Kind::new(
+        &Spec::transactional(3, "both")
+            .counts_in(Gauge::new(2, "both"))
+            .counts_retries_in(Gauge::new(3, "retries")),
+    );
 
     fn job(seq: u64, kind: Kind, key: &str) -> Job {
         Job {
@@ -108,31 +110,30 @@ mod tests {
     #[test]
     fn what_is_pending_is_open_wherever_it_is_and_waits_where_no_worker_has_it() {
         let mut queue = queue([
-            job(1, Kind::DeliverMessage, "message:a"),
-            job(2, Kind::MqSend, "send:a"),
-            job(3, Kind::DeliverCallback, "callback:a"),
-            job(4, Kind::MqReceive, "receive:a"),
-            job(5, Kind::LedgerTransact, "sign:a"),
+            job(1, ONE, "one:a"),
+            job(2, ONE, "one:b"),
+            job(3, OTHER, "other:a"),
+            job(4, BOTH, "both:a"),
+            job(5, BOTH, "both:b"),
+            job(6, noop::NOOP, "none:a"),
         ]);
         let share = |open, waiting| Share { open, waiting };
         let later = Millis(2000);
         let worker = Phase::Assigned(SessionId(1));
-        for seq in [1, 3, 4, 5] {
+        for seq in [1, 3, 4, 5, 6] {
             queue.enter(seq, worker);
         }
         queue.enter(3, Phase::HeldUntil(later));
         queue.enter(4, Phase::Parked);
         queue.enter(5, Phase::Blocked(later));
-        let expected = Tally {
-            outbound_messages: share(2, 1),
-            callbacks: share(1, 1),
-            inbound_messages: share(1, 1),
-            crypto_retries: 1,
-            ..Tally::default()
-        };
+        let mut expected = Tally::default();
+        expected.shares[0] = share(2, 1);
+        expected.shares[1] = share(1, 1);
+        expected.shares[2] = share(2, 2);
+        expected.shares[3] = share(1, 1);
         assert_eq!(queue.tally(), expected);
         queue.enter(5, worker);
-        for seq in 1..=5 {
+        for seq in 1..=6 {
             queue.remove(seq);
         }
         assert_eq!(queue.tally(), Tally::default());
@@ -140,15 +141,15 @@ mod tests {
 
     #[test]
     fn a_request_counts_while_it_has_jobs_to_do() {
-        let kind = Kind::RpRequestUpdate;
-        let mut timer = job(4, Kind::RpTimeOut, "request:b");
+        let kind = noop::NOOP;
+        let mut timer = job(4, noop::NOOP, "request:b");
         timer.new.not_before = Some(Millis(5000));
         let mut queue = queue([
             job(1, kind, "request:a"),
             job(2, kind, "request:a"),
             job(3, kind, "request:b"),
             timer,
-            job(5, Kind::Noop, "another"),
+            job(5, noop::NOOP, "another"),
         ]);
         queue.enter(1, Phase::Assigned(SessionId(1)));
         let counts = |queue: &Queue| {

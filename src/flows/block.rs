@@ -6,7 +6,7 @@ use crate::context::row;
 use crate::context::{Context, Role};
 use crate::error::Error;
 use crate::flows::idp::identity_modified;
-use crate::flows::{RequestUpdate, as_, idp, status_update};
+use crate::flows::{RequestUpdate, as_, idp, rp, status_update};
 use crate::job::{Kind, NewJob, Row, Table, request_key};
 use crate::ledger::{Block, BlockJobs};
 
@@ -73,11 +73,14 @@ impl RoleBlockJobs {
     /// Whether a client application hears of every change; if not, only the
     /// end of a request leaves something to do.
     async fn is_told(&self, kind: Kind) -> Result<bool, Error> {
-        match kind {
-            Kind::IdpRequestUpdate => status_update::is_wanted(&self.context, idp::ROLE).await,
-            Kind::AsRequestUpdate => status_update::is_wanted(&self.context, as_::ROLE).await,
-            _ => Ok(true),
-        }
+        let role = if kind == idp::request_update::KIND {
+            idp::ROLE
+        } else if kind == as_::request_update::KIND {
+            as_::ROLE
+        } else {
+            return Ok(true);
+        };
+        status_update::is_wanted(&self.context, role).await
     }
 
     async fn known<'a>(
@@ -100,9 +103,9 @@ impl RoleBlockJobs {
 
 /// The tables whose requests concern a role, and the jobs made for them.
 pub(super) fn watched(role: Role) -> &'static [(Table, Kind)] {
-    const RP: (Table, Kind) = (Table::RequestData, Kind::RpRequestUpdate);
-    const IDP: (Table, Kind) = (Table::ConsentRequest, Kind::IdpRequestUpdate);
-    const AS: (Table, Kind) = (Table::DataRequest, Kind::AsRequestUpdate);
+    const RP: (Table, Kind) = (Table::RequestData, rp::request_update::KIND);
+    const IDP: (Table, Kind) = (Table::ConsentRequest, idp::request_update::KIND);
+    const AS: (Table, Kind) = (Table::DataRequest, as_::request_update::KIND);
     match role {
         Role::Rp => &[RP],
         Role::Idp => &[IDP],
@@ -239,8 +242,8 @@ mod tests {
         assert_eq!(
             updates(Role::Rp, &[Table::RequestData], block).await,
             [
-                (Kind::RpRequestUpdate, update("a", true)),
-                (Kind::RpRequestUpdate, update("b", false)),
+                (rp::request_update::KIND, update("a", true)),
+                (rp::request_update::KIND, update("b", false)),
             ]
         );
     }
@@ -268,9 +271,9 @@ mod tests {
             Table::DataRequest,
         ];
         for (role, kinds) in [
-            (Role::Rp, vec![Kind::RpRequestUpdate]),
-            (Role::Idp, vec![Kind::IdpRequestUpdate]),
-            (Role::As, vec![Kind::AsRequestUpdate]),
+            (Role::Rp, vec![rp::request_update::KIND]),
+            (Role::Idp, vec![idp::request_update::KIND]),
+            (Role::As, vec![as_::request_update::KIND]),
             (Role::Ndid, vec![]),
         ] {
             let block = block(vec![on("a", "TimeOutRequest")]);
@@ -315,8 +318,8 @@ mod tests {
             })
             .collect();
         let expected = [
-            (Kind::RpRequestUpdate, "rp4".to_owned()),
-            (Kind::IdpRequestUpdate, "idp4".to_owned()),
+            (rp::request_update::KIND, "rp4".to_owned()),
+            (idp::request_update::KIND, "idp4".to_owned()),
         ];
         assert_eq!(made, expected);
     }

@@ -1,13 +1,69 @@
-//! From a job's kind to its handler, and from a handler's failure to what the
-//! client application hears.
+//! Runs a job of a flow, and says what the client application hears of its
+//! failure.
 
+use futures_util::future::BoxFuture;
+
+use super::kinds::FLOWS;
 use crate::context::Context;
 use crate::delivery::callback::error_job;
-use crate::delivery::dcontract;
 use crate::error::{Error, Refusal, codes, settled};
-use crate::flows::{RequestUpdate, as_, idp, ledger_call, node, replaced, rp};
-use crate::job::{Commit, Job, Kind, Run, request_of};
+use crate::flows::RequestUpdate;
+use crate::job::{Commit, Handler, Job, Kind, Run, request_of};
 use crate::messaging::Received;
+
+/// Action of `error` callbacks about what follows from a block.
+pub(super) const BLOCK: &str = "handleTendermintNewBlock";
+
+type Handled<'a> = BoxFuture<'a, Result<Commit, Error>>;
+
+/// The handler of a kind, and who hears of its failure. Stands beside the
+/// function it names; [`super::kinds`] lists them.
+pub(super) struct Flow {
+    handler: Handler<Context, Result<Commit, Error>>,
+    /// Role and action of the `error` callback; `None` for work whose failure the
+    /// flow itself has told, or which concerns no role.
+    told: Option<(&'static str, &'static str)>,
+    /// The node concerned, if the payload names one.
+    node: fn(&Job) -> Option<String>,
+}
+
+impl Flow {
+    /// Jobs of this kind are run so, and nobody hears of their failure.
+    pub const fn new(kind: Kind, handle: for<'a> fn(&'a Context, &'a Job) -> Handled<'a>) -> Self {
+        Self {
+            handler: Handler::new(kind, handle),
+            told: None,
+            node: |_| None,
+        }
+    }
+
+    /// The `error_url` of this role hears of a failure, under this action.
+    pub const fn told(mut self, role: &'static str, action: &'static str) -> Self {
+        self.told = Some((role, action));
+        self
+    }
+
+    /// The payload names the node concerned, which may live behind this proxy.
+    pub const fn for_node(mut self, node: fn(&Job) -> Option<String>) -> Self {
+        self.node = node;
+        self
+    }
+
+    /// Which jobs it runs.
+    pub const fn kind(&self) -> Kind {
+        self.handler.kind()
+    }
+
+    fn failed(&self, context: &Context, job: &Job, error: &Refusal) -> Commit {
+        let mut commit = Commit::failed(error.to_string());
+        if let Some((role, action)) = self.told {
+            let node_id = (self.node)(job).unwrap_or_else(|| context.node_id().to_owned());
+            let request_id = request_of(job.key());
+            commit.job(error_job(role, Some(&node_id), action, request_id, error));
+        }
+        commit
+    }
+}
 
 /// Runs a job of a flow. Failures that may pass are returned and the job is run
 /// again later; so are those of something stored that cannot be read, and the
@@ -17,122 +73,26 @@ use crate::messaging::Received;
 /// # Errors
 /// Those that are not final ([`Error::settle`]).
 pub async fn run(context: &Context, job: &Job) -> Result<Run, Error> {
-    Ok(Run::Commit(match settled(handle(context, job).await)? {
+    let kind = job.kind();
+    let Some(flow) = FLOWS.iter().find(|flow| flow.kind() == kind) else {
+        let problem = format!("no flow handles {}", kind.name());
+        return Err(Error::with_message(codes::UNKNOWN_ERROR, problem));
+    };
+    let handled = flow.handler.run(context, job).await;
+    Ok(Run::Commit(match settled(handled)? {
         Ok(commit) => commit,
-        Err(refusal) => failed(context, job, &refusal),
+        Err(refusal) => flow.failed(context, job, &refusal),
     }))
 }
 
-async fn handle(context: &Context, job: &Job) -> Result<Commit, Error> {
-    let commit = match job.kind() {
-        Kind::LedgerReplaced => replaced::handle(context, job).await?,
-        Kind::RpRequestCreated => rp::request_created::handle(context, job).await?,
-        Kind::RpIdpResponse => rp::idp_response::handle(context, job).await?,
-        Kind::RpAsResponse => rp::as_response::handle(context, job).await?,
-        Kind::RpDataReceived => rp::data_received::handle(context, job).await?,
-        Kind::RpRequestUpdate => rp::request_update::handle(context, job).await?,
-        Kind::RpCloseRequest => rp::close_request::handle(context, job).await?,
-        Kind::RpRequestClosed => rp::close_request::handle_closed(context, job).await?,
-        Kind::RpTimeOut => rp::time_out::handle(context, job).await?,
-        Kind::RpRequestTimedOut => rp::time_out::handle_timed_out(context, job).await?,
-        Kind::IdpConsentRequest => idp::consent_request::handle(context, job).await?,
-        Kind::IdpContractChecked => idp::contract_checked::handle(context, job).await?,
-        Kind::IdpRequestUpdate => idp::request_update::handle(context, job).await?,
-        Kind::IdpResponseCreated => idp::response_created::handle(context, job).await?,
-        Kind::IdpIdentityModified => idp::identity_modified::handle(context, job).await?,
-        Kind::AsDataRequest => as_::data_request::handle(context, job).await?,
-        Kind::AsCallbackAnswer => as_::callback_answer::handle(context, job).await?,
-        Kind::AsRequestUpdate => as_::request_update::handle(context, job).await?,
-        Kind::AsResponseCreated => as_::response_created::handle(context, job).await?,
-        Kind::CallSettled => ledger_call::handle(job)?,
-        Kind::AsSignData => as_::sign_data::handle(context, job).await?,
-        Kind::NodeMqRegistered => node::mq_registration::handle(context, job).await?,
-        kind => {
-            let problem = format!("no flow handles {}", kind.name());
-            return Err(Error::with_message(codes::UNKNOWN_ERROR, problem));
-        }
-    };
-    Ok(commit)
+/// The node whose request a block changed.
+pub(super) fn node_of_update(job: &Job) -> Option<String> {
+    let update: RequestUpdate = job.payload().ok()?;
+    Some(update.node_id)
 }
 
-fn failed(context: &Context, job: &Job, error: &Refusal) -> Commit {
-    let mut commit = Commit::failed(error.to_string());
-    if let Some((role, action)) = told_as(job.kind()) {
-        let node_id = node_id(context, job);
-        let request_id = request_of(job.key());
-        commit.job(error_job(role, Some(&node_id), action, request_id, error));
-    }
-    commit
-}
-
-/// Whose `error_url` hears of a failure, and under which action; `None` for
-/// work whose failure the flow itself has told, or which concerns no role.
-fn told_as(kind: Kind) -> Option<(&'static str, &'static str)> {
-    const BLOCK: &str = "handleTendermintNewBlock";
-    const RP: &str = "rp.processMessage";
-    const IDP: &str = "idp.processMessage";
-    const AS: &str = "as.processMessage";
-    match kind {
-        Kind::RpRequestUpdate => Some(("rp", BLOCK)),
-        Kind::IdpRequestUpdate | Kind::IdpIdentityModified => Some(("idp", BLOCK)),
-        Kind::AsRequestUpdate => Some(("as", BLOCK)),
-        Kind::RpAsResponse => Some(("rp", "processAsResponse")),
-        Kind::RpDataReceived => Some(("rp", rp::data_received::ACTION)),
-        Kind::AsCallbackAnswer => Some(("as", "afterGotDataFromCallback")),
-        Kind::RpIdpResponse
-        | Kind::RpRequestCreated
-        | Kind::RpCloseRequest
-        | Kind::RpRequestClosed
-        | Kind::RpTimeOut
-        | Kind::RpRequestTimedOut => Some(("rp", RP)),
-        Kind::IdpConsentRequest | Kind::IdpContractChecked | Kind::IdpResponseCreated => {
-            Some(("idp", IDP))
-        }
-        Kind::AsDataRequest | Kind::AsResponseCreated | Kind::AsSignData => Some(("as", AS)),
-        Kind::NodeMqRegistered
-        | Kind::CallSettled
-        | Kind::AnswerExpired
-        | Kind::MqReceive
-        | Kind::MqGiveUp
-        | Kind::MqSend
-        | Kind::LedgerTransact
-        | Kind::LedgerConfirm
-        | Kind::LedgerReplaced
-        | Kind::DeliverTransaction
-        | Kind::DeliverMessage
-        | Kind::DeliverCallback
-        | Kind::FetchContract
-        | Kind::Noop
-        | Kind::NoopChain
-        | Kind::NoopOnce
-        | Kind::NoopStuck
-        | Kind::Unreadable => None,
-    }
-}
-
-/// The node concerned, which may live behind this proxy.
-fn node_id(context: &Context, job: &Job) -> String {
-    let named = match job.kind() {
-        Kind::RpRequestUpdate | Kind::IdpRequestUpdate | Kind::AsRequestUpdate => {
-            let update: Option<RequestUpdate> = job.payload().ok();
-            update.map(|update| update.node_id)
-        }
-        Kind::IdpContractChecked => {
-            let checked: Option<dcontract::Checked> = job.payload().ok();
-            checked.map(|checked| checked.contract.node_id)
-        }
-        Kind::IdpIdentityModified => {
-            let modified: Option<idp::identity_modified::Modified> = job.payload().ok();
-            modified.map(|modified| modified.node_id)
-        }
-        Kind::RpIdpResponse
-        | Kind::RpAsResponse
-        | Kind::IdpConsentRequest
-        | Kind::AsDataRequest => {
-            let received: Option<Received> = job.payload().ok();
-            received.map(|received| received.receiver_node_id)
-        }
-        _ => None,
-    };
-    named.unwrap_or_else(|| context.node_id().to_owned())
+/// The node that a message is for.
+pub(super) fn node_of_message(job: &Job) -> Option<String> {
+    let received: Received = job.payload().ok()?;
+    Some(received.receiver_node_id)
 }

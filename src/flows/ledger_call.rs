@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::accept;
+use super::dispatch::Flow;
 use super::reply::Reply;
 use crate::api::{Answered, Outcome};
 use crate::context::Context;
@@ -13,7 +14,12 @@ use crate::delivery::transaction::{
     Continuation, Fate, Settled, Transact, transact, transact_for_call,
 };
 use crate::error::{Error, Refusal};
-use crate::job::{Caller, Commit, Job, Kind, Write, codec};
+use crate::job::{Caller, Commit, Job, Kind, Spec, Write, codec};
+
+/// The transaction that a call asked for has settled.
+pub const KIND: Kind = Kind::new(&Spec::transactional(16, "call.settled"));
+
+pub(super) const FLOW: Flow = Flow::new(KIND, |_, job| Box::pin(async move { handle(job) }));
 
 /// Who hears what became of the transaction.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -90,7 +96,7 @@ impl LedgerCall {
             hearer: self.hearer,
         };
         let then = Continuation {
-            kind: Kind::CallSettled,
+            kind: KIND,
             key: self.key,
             context: codec::encode(&asked),
         };

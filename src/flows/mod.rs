@@ -11,6 +11,7 @@ pub mod identifier;
 mod identity;
 pub mod idp;
 mod integrity;
+pub mod kinds;
 pub mod ledger_call;
 mod levels;
 mod ndid;

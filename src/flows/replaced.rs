@@ -5,11 +5,18 @@
 use serde::{Deserialize, Serialize};
 
 use super::block::watched;
+use super::dispatch::Flow;
 use crate::context::Context;
 use crate::error::Error;
 use crate::flows::RequestUpdate;
-use crate::job::{Commit, Job, Kind, NewJob, Row, request_key};
+use crate::job::{Commit, Job, Kind, NewJob, Row, Spec, request_key};
 use crate::ledger::query;
+
+/// The ledger was replaced: look at every request this node knows.
+pub const KIND: Kind = Kind::new(&Spec::transactional(20, "ledger.replaced"));
+
+pub(in crate::flows) const FLOW: Flow =
+    Flow::new(KIND, |context, job| Box::pin(handle(context, job)));
 
 /// Requests listed in one job.
 const LISTED: usize = 50_000;
@@ -65,7 +72,7 @@ impl Replaced {
 
     fn as_job(&self, portion: &str) -> NewJob {
         let Self { chain_id, era, .. } = self;
-        NewJob::new(Kind::LedgerReplaced, "ledger-replaced", self)
+        NewJob::new(KIND, "ledger-replaced", self)
             .source(format!("replaced:{chain_id}:{era}:{portion}"))
     }
 }
@@ -162,8 +169,8 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::context::Role;
-    use crate::context::row;
+    use crate::context::{Role, row};
+    use crate::flows::idp;
     use crate::flows::testing::{TestNode, job as accepted};
     use crate::job::{Table, Write, codec};
 
@@ -186,11 +193,11 @@ mod tests {
             let commit = handle(&node.context, &accepted(job)).await.unwrap();
             jobs += 1;
             for job in commit.jobs {
-                if job.kind == Kind::LedgerReplaced {
+                if job.kind == KIND {
                     open.push(job);
                     continue;
                 }
-                assert_eq!(job.kind, Kind::IdpRequestUpdate);
+                assert_eq!(job.kind, idp::request_update::KIND);
                 let update: RequestUpdate = codec::decode(&job.payload).unwrap();
                 assert!(update.ended, "the ledger does not know it");
                 assert_eq!(update.height, 40);

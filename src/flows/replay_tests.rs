@@ -8,19 +8,21 @@ use base64::engine::general_purpose::STANDARD;
 use openssl::rsa::Padding;
 use serde_json::{Map, Value, json};
 
+use super::dispatch;
 use super::testing::{
     CHAIN, TestNode, callbacks, continuation, job, message_job, of_kind, params, recorded,
     transactions,
 };
 use crate::api::Outcome;
-use crate::context::Role;
-use crate::context::row;
+use crate::context::{Role, row};
 use crate::crypto::{accessor, hash, test_key};
-use crate::delivery::callback::{Callback, DataRequestAnswer};
+use crate::delivery::callback::{self, Callback, DataRequestAnswer};
 use crate::delivery::transaction::{Fate, Transact};
 use crate::error::Error;
 use crate::flows::{RequestUpdate, as_, idp, node};
-use crate::job::{Commit, Kind, NewJob, Table, codec, request_key};
+use crate::job::Run;
+use crate::job::{Commit, NewJob, Table, codec, request_key};
+use crate::messaging::to_role;
 use crate::mq::message::{
     ConsentRequest, DataRequest, Message, RequestedService, ServiceDataRequest,
 };
@@ -88,7 +90,7 @@ impl Replayed {
         self.transactions.extend(transactions(writes));
         self.made
             .extend(callbacks(jobs).into_iter().map(|(_, body)| body));
-        for job in of_kind(jobs, Kind::DeliverCallback) {
+        for job in of_kind(jobs, callback::DELIVER) {
             let callback: Callback = codec::decode(&job.payload).unwrap();
             if let Some(question) = &callback.answer_to {
                 self.questions.insert(question.request_id.clone(), callback);
@@ -172,13 +174,16 @@ impl Replayed {
         let job = continuation(transact, fate);
         self.node.is_not_ended_by_damage(&job).await;
         let context = self.node.context.clone();
-        let commit = match job.kind() {
-            Kind::IdpResponseCreated => idp::response_created::handle(&context, &job).await,
-            Kind::AsResponseCreated => as_::response_created::handle(&context, &job).await,
-            Kind::CallSettled => crate::flows::ledger_call::handle(&job),
-            other => panic!("unexpected continuation {other:?}"),
-        };
-        self.commit(&commit.unwrap());
+        let expected = [
+            idp::response_created::KIND,
+            as_::response_created::KIND,
+            crate::flows::ledger_call::KIND,
+        ];
+        assert!(expected.contains(&job.kind()), "{:?}", job.kind());
+        match dispatch::run(&context, &job).await.unwrap() {
+            Run::Commit(commit) => self.commit(&commit),
+            other => panic!("{other:?}"),
+        }
     }
 
     async fn update(&mut self, request_id: &str, height: u64, ended: bool) {
@@ -193,12 +198,12 @@ impl Replayed {
         let key = request_key(request_id);
         let commit = match self.role {
             "idp" => {
-                let job = job(NewJob::new(Kind::IdpRequestUpdate, key, &update));
+                let job = job(NewJob::new(idp::request_update::KIND, key, &update));
                 self.node.is_not_ended_by_damage(&job).await;
                 idp::request_update::handle(&context, &job).await
             }
             _ => {
-                let job = job(NewJob::new(Kind::AsRequestUpdate, key, &update));
+                let job = job(NewJob::new(as_::request_update::KIND, key, &update));
                 self.node.is_not_ended_by_damage(&job).await;
                 as_::request_update::handle(&context, &job).await
             }
@@ -215,7 +220,7 @@ impl Replayed {
             body: Some(answered["body"].to_string().into_bytes()),
         };
         let key = request_key(request_id);
-        let job = job(NewJob::new(Kind::AsCallbackAnswer, key, &answer));
+        let job = job(NewJob::new(callback::ANSWERED, key, &answer));
         self.node.is_not_ended_by_damage(&job).await;
         let context = self.node.context.clone();
         let commit = as_::callback_answer::handle(&context, &job).await;
@@ -400,7 +405,7 @@ async fn every_recorded_call_and_callback_of_idp_and_as_is_reproduced() {
                 let message = consent_request(body);
                 consents.insert(message.request_id.clone(), message.clone());
                 let message = Message::ConsentRequest(message);
-                let job = message_job(Kind::IdpConsentRequest, "idp1", &message);
+                let job = message_job(to_role::CONSENT_REQUEST, "idp1", &message);
                 replayed.node.is_not_ended_by_damage(&job).await;
                 let context = replayed.node.context.clone();
                 let commit = idp::consent_request::handle(&context, &job).await;
@@ -409,7 +414,7 @@ async fn every_recorded_call_and_callback_of_idp_and_as_is_reproduced() {
             "data_request" => {
                 let message = data_request(body, &consents[request_id], height);
                 let message = Message::DataRequest(message);
-                let job = message_job(Kind::AsDataRequest, "as1", &message);
+                let job = message_job(to_role::DATA_REQUEST, "as1", &message);
                 replayed.node.is_not_ended_by_damage(&job).await;
                 let context = replayed.node.context.clone();
                 let commit = as_::data_request::handle(&context, &job).await;

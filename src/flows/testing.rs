@@ -18,7 +18,7 @@ use serde_json::Value;
 use crate::config::{Config, Mq};
 use crate::context::{Context, Role};
 use crate::crypto::{Crypto, KeyUse};
-use crate::delivery::callback::{Callback, Target};
+use crate::delivery::callback::{self, Callback, Target};
 use crate::delivery::transaction::{Expected, Fate, Settled, Transact};
 use crate::error::{Error, codes};
 use crate::http_client;
@@ -618,7 +618,7 @@ pub(crate) fn params(transact: &Transact) -> Value {
 /// The callbacks among these jobs: where they go and what they say.
 pub(crate) fn callbacks(jobs: &[NewJob]) -> Vec<(Target, Value)> {
     let mut found = Vec::new();
-    for job in of_kind(jobs, Kind::DeliverCallback) {
+    for job in of_kind(jobs, callback::DELIVER) {
         let callback: Callback = codec::decode(&job.payload).unwrap();
         found.push((
             callback.target,

@@ -130,7 +130,7 @@ mod tests {
     use std::pin::pin;
 
     use super::*;
-    use crate::job::{Attempt, Commit, Kind, NewJob};
+    use crate::job::{Attempt, Commit, NewJob};
     use crate::store::embedded::{EmbeddedStore, Options};
     use crate::store::{Accepted, Committed};
 
@@ -158,7 +158,7 @@ mod tests {
         /// Settles a call as a job of any worker does.
         async fn settle(&self, caller: &Caller, answer: &Answered) {
             let accept = Accept {
-                jobs: vec![NewJob::new(Kind::CallSettled, "key", &())],
+                jobs: vec![NewJob::new(crate::job::noop::NOOP, "key", &())],
                 ..Accept::default()
             };
             let Ok(Accepted::Stored { jobs, .. }) = self.store.accept(accept).await else {
@@ -227,7 +227,7 @@ mod tests {
         node.settle(&caller, &Answered::done(204)).await;
         assert!(node.is_kept(&caller).await);
         let jobs = node.store.open_jobs(0, 10).await.unwrap();
-        let expiry = jobs.iter().find(|job| job.kind() == Kind::AnswerExpired);
+        let expiry = jobs.iter().find(|job| job.kind() == crate::api::EXPIRED);
         let expiry = expiry.expect("no job forgets it");
         let attempt = Attempt {
             job: expiry.id(),

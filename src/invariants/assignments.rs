@@ -336,13 +336,13 @@ mod tests {
     use std::time::Instant;
 
     use super::*;
-    use crate::job::{Attempt, Kind, Millis, NewJob};
+    use crate::job::{Attempt, Millis, NewJob, noop};
 
     const SESSION: SessionId = SessionId(1);
 
     fn job(seq: u64) -> Arc<Job> {
         Arc::new(Job {
-            new: NewJob::new(Kind::Noop, format!("key{seq}"), &()),
+            new: NewJob::new(noop::NOOP, format!("key{seq}"), &()),
             seq,
             prev: 0,
             attempt: 1,

@@ -1,6 +1,13 @@
-//! The closed list of what a node does.
+//! What a kind of job is. The application says which kinds it has
+//! ([`super::Kinds`]); the core knows of them only what stands here.
 
-use serde::{Deserialize, Serialize};
+use std::fmt;
+use std::hash::{Hash, Hasher};
+
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use super::Kinds;
 
 /// How often a job may take effect (docs/guarantees.md).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -20,116 +27,138 @@ pub enum Class {
 pub enum Pool {
     /// Handlers of the node's own work.
     Run,
-    /// Deliveries to the ledger, other nodes and clients.
+    /// Deliveries to servers of others.
     Delivery,
 }
 
-macro_rules! kinds {
-    ($($(#[$doc:meta])* $variant:ident = $name:literal, $class:ident;)*) => {
-        /// Which handler runs a job.
-        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-        pub enum Kind { $($(#[$doc])* $variant,)* }
+/// Number of gauges that an application may have.
+pub const GAUGES: usize = 8;
 
-        impl Kind {
-            /// Every kind.
-            pub const ALL: &'static [Kind] = &[$(Kind::$variant),*];
+/// Counts jobs for operators. The master counts those of the whole node, and
+/// tells its workers by slot.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Gauge {
+    slot: u8,
+    name: &'static str,
+}
 
-            /// The name shown to operators, in logs and metrics.
-            pub fn name(self) -> &'static str {
-                match self { $(Kind::$variant => $name),* }
-            }
+impl Gauge {
+    /// The gauge in this slot, with the name of its metric.
+    ///
+    /// # Panics
+    /// Unless `slot` is below [`GAUGES`]; at compile time, in a constant.
+    pub const fn new(slot: u8, name: &'static str) -> Self {
+        assert!((slot as usize) < GAUGES, "no such slot");
+        Self { slot, name }
+    }
 
-            /// How often it may take effect.
-            pub fn class(self) -> Class {
-                match self { $(Kind::$variant => Class::$class),* }
-            }
+    /// Where its count is.
+    pub fn slot(self) -> usize {
+        usize::from(self.slot)
+    }
+
+    /// Name of its metric.
+    pub fn name(self) -> &'static str {
+        self.name
+    }
+}
+
+/// All that the core knows of a kind. Made by [`Spec::transactional`],
+/// [`Spec::delivery`] or [`Spec::once`].
+pub struct Spec {
+    number: u16,
+    name: &'static str,
+    class: Class,
+    keeps_its_place: bool,
+    is_shared_by_senders: bool,
+    gauge: Option<Gauge>,
+    retry_gauge: Option<Gauge>,
+}
+
+impl Spec {
+    /// Takes effect by its commit only, so it is run until one attempt commits.
+    /// `number` is stored and sent: no other kind ever has it.
+    pub const fn transactional(number: u16, name: &'static str) -> Self {
+        Self::new(number, name, Class::Transactional)
+    }
+
+    /// Leaves the node, and may do so again. See [`Spec::transactional`].
+    pub const fn delivery(number: u16, name: &'static str) -> Self {
+        Self::new(number, name, Class::Delivery)
+    }
+
+    /// Leaves the node at most once. See [`Spec::transactional`].
+    pub const fn once(number: u16, name: &'static str) -> Self {
+        Self::new(number, name, Class::Once)
+    }
+
+    const fn new(number: u16, name: &'static str, class: Class) -> Self {
+        Self {
+            number,
+            name,
+            class,
+            keeps_its_place: matches!(class, Class::Transactional),
+            is_shared_by_senders: false,
+            gauge: None,
+            retry_gauge: None,
         }
-    };
+    }
+
+    /// A delivery that blocks its key until it is tried again.
+    pub const fn keeps_its_place(mut self) -> Self {
+        self.keeps_its_place = true;
+        self
+    }
+
+    /// Its keys are those of [`super::message_key`]: senders share the credit.
+    pub const fn is_shared_by_senders(mut self) -> Self {
+        self.is_shared_by_senders = true;
+        self
+    }
+
+    /// Its open jobs count in this gauge.
+    pub const fn counts_in(mut self, gauge: Gauge) -> Self {
+        self.gauge = Some(gauge);
+        self
+    }
+
+    /// Its jobs count in this gauge while they have failed and wait to try again.
+    pub const fn counts_retries_in(mut self, gauge: Gauge) -> Self {
+        self.retry_gauge = Some(gauge);
+        self
+    }
 }
 
-kinds! {
-    /// A raw message from the queue: decrypt, verify, record, hand to its role.
-    MqReceive = "mq.receive", Transactional;
-    /// RP: an IdP answered.
-    RpIdpResponse = "rp.idp_response", Transactional;
-    /// RP: an AS answered.
-    RpAsResponse = "rp.as_response", Transactional;
-    /// RP: a block changed one of our requests.
-    RpRequestUpdate = "rp.request_update", Transactional;
-    /// RP: the transaction that creates a request has settled.
-    RpRequestCreated = "rp.request_created", Transactional;
-    /// RP: the transaction that closes a request has settled.
-    RpRequestClosed = "rp.request_closed", Transactional;
-    /// RP: a request's time is up.
-    RpTimeOut = "rp.time_out", Transactional;
-    /// RP: the transaction that times a request out has settled.
-    RpRequestTimedOut = "rp.request_timed_out", Transactional;
-    /// RP: the acknowledgement of data has settled.
-    RpDataReceived = "rp.data_received", Transactional;
-    /// IdP: an RP asks for consent.
-    IdpConsentRequest = "idp.consent_request", Transactional;
-    /// IdP: a block changed a request we were asked about.
-    IdpRequestUpdate = "idp.request_update", Transactional;
-    /// IdP: the transaction of our answer has settled.
-    IdpResponseCreated = "idp.response_created", Transactional;
-    /// AS: an RP asks for data.
-    AsDataRequest = "as.data_request", Transactional;
-    /// AS: the client application answered the data request callback.
-    AsCallbackAnswer = "as.callback_answer", Transactional;
-    /// AS: a block changed a request we were asked about.
-    AsRequestUpdate = "as.request_update", Transactional;
-    /// AS: the transaction of our answer has settled.
-    AsResponseCreated = "as.response_created", Transactional;
-    /// The transaction that a call asked for has settled.
-    CallSettled = "call.settled", Transactional;
-    /// The transaction that registers the message queue address has settled.
-    NodeMqRegistered = "node.mq_registered", Transactional;
-    /// Sign a transaction (again) and hand it to `deliver.transaction`.
-    LedgerTransact = "ledger.transact", Transactional;
-    /// Find out what became of a transaction that no block has shown yet.
-    LedgerConfirm = "ledger.confirm", Transactional;
-    /// The ledger was replaced: look at every request this node knows.
-    LedgerReplaced = "ledger.replaced", Transactional;
-    /// Sign and encrypt a message with an external crypto service, then hand it to `deliver.message`.
-    MqSend = "mq.send", Transactional;
-    /// Broadcast a signed transaction.
-    DeliverTransaction = "deliver.transaction", Delivery;
-    /// Send an encrypted message to another node.
-    DeliverMessage = "deliver.message", Delivery;
-    /// POST a callback to a client application.
-    DeliverCallback = "deliver.callback", Delivery;
-    /// RP: the client asks to close a request.
-    RpCloseRequest = "rp.close_request", Transactional;
-    /// Does nothing; for benchmarks and tests of the cluster core.
-    Noop = "bench.noop", Transactional;
-    /// Does nothing but make its successor; for benchmarks.
-    NoopChain = "bench.noop_chain", Transactional;
-    /// Does nothing, at most once; for tests of the class, which no flow of
-    /// the API needs today (docs/decisions.md).
-    NoopOnce = "bench.noop_once", Once;
-    /// Stands for a job whose record cannot be read. It is never accepted and
-    /// never run: it shows as parked, blocks its key, and an operator drops it.
-    Unreadable = "unreadable", Once;
-    /// IdP: another node changed an identity that this one may hold too.
-    IdpIdentityModified = "idp.identity_modified", Transactional;
-    /// AS: sign data with an external crypto service, then put it on its way to
-    /// the ledger.
-    AsSignData = "as.sign_data", Transactional;
-    /// Computes for so many milliseconds without yielding, as no handler should;
-    /// for `erawan bench exam`. Nothing but a tool with access to the store makes
-    /// one.
-    NoopStuck = "bench.noop_stuck", Transactional;
-    /// A message has waited too long for a block far above the ledger.
-    MqGiveUp = "mq.give_up", Transactional;
-    /// IdP: download the documents of a contract from one of their hosts.
-    FetchContract = "fetch.contract", Delivery;
-    /// IdP: the documents of a contract have been verified, or could not be.
-    IdpContractChecked = "idp.contract_checked", Transactional;
-    /// Nobody has taken the answer of a call.
-    AnswerExpired = "answer.expired", Transactional;
-}
+/// Which handler runs a job: a handle on the kind's [`Spec`]. Stored and sent as
+/// the kind's number.
+#[derive(Clone, Copy)]
+pub struct Kind(&'static Spec);
 
 impl Kind {
+    /// Stands for a job whose record cannot be read. It is never accepted and
+    /// never run: it shows as parked, blocks its key, and an operator drops it.
+    pub const UNREADABLE: Kind = Kind::new(&Spec::once(29, "unreadable"));
+
+    /// The kind that this is the description of.
+    pub const fn new(spec: &'static Spec) -> Self {
+        Self(spec)
+    }
+
+    /// The number in stores and on the link; never changes.
+    pub fn number(self) -> u16 {
+        self.0.number
+    }
+
+    /// The name shown to operators, in logs and metrics.
+    pub fn name(self) -> &'static str {
+        self.0.name
+    }
+
+    /// How often it may take effect.
+    pub fn class(self) -> Class {
+        self.0.class
+    }
+
     /// Which credit it uses up.
     pub fn pool(self) -> Pool {
         match self.class() {
@@ -141,24 +170,55 @@ impl Kind {
     /// Whether a job that failed for a reason that may pass keeps its place and
     /// blocks its key until it is tried again. Other deliveries leave the line.
     pub fn keeps_its_place(self) -> bool {
-        match self {
-            // The later ones tell the client what came after it.
-            Kind::DeliverCallback => true,
-            kind => kind.class() == Class::Transactional,
-        }
+        self.0.keeps_its_place
     }
 
-    /// Whether its handler signs or decrypts, and so calls the external crypto
-    /// service if there is one.
-    pub fn calls_crypto(self) -> bool {
-        matches!(
-            self,
-            Kind::LedgerTransact | Kind::MqSend | Kind::MqReceive | Kind::AsSignData
-        )
+    /// Whether its keys name a sender, which has a share of the credit.
+    pub fn is_shared_by_senders(self) -> bool {
+        self.0.is_shared_by_senders
     }
 
-    /// The kind with this [`name`](Self::name).
-    pub fn from_name(name: &str) -> Option<Kind> {
-        Self::ALL.iter().copied().find(|kind| kind.name() == name)
+    /// Where its open jobs count.
+    pub fn gauge(self) -> Option<Gauge> {
+        self.0.gauge
+    }
+
+    /// Where its jobs count that have failed and wait to try again.
+    pub fn retry_gauge(self) -> Option<Gauge> {
+        self.0.retry_gauge
+    }
+}
+
+impl PartialEq for Kind {
+    fn eq(&self, other: &Self) -> bool {
+        self.number() == other.number()
+    }
+}
+
+impl Eq for Kind {}
+
+impl Hash for Kind {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.number().hash(state);
+    }
+}
+
+impl fmt::Debug for Kind {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(self.name())
+    }
+}
+
+impl Serialize for Kind {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.number().serialize(serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for Kind {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let number = u16::deserialize(deserializer)?;
+        let kind = Kinds::given().with_number(number);
+        kind.ok_or_else(|| D::Error::custom(format!("no kind of job has the number {number}")))
     }
 }

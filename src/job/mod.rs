@@ -7,14 +7,19 @@ mod attempt;
 mod caller;
 pub mod codec;
 mod commit;
+mod handler;
 mod kind;
+mod kinds;
+pub mod noop;
 mod request_key;
 mod run;
 
 pub use attempt::{Attempt, Epoch};
 pub use caller::Caller;
 pub use commit::{Column, Commit, Guard, Outcome, Row, Table, Write};
-pub use kind::{Class, Kind, Pool};
+pub use handler::Handler;
+pub use kind::{Class, GAUGES, Gauge, Kind, Pool, Spec};
+pub use kinds::{Kinds, KindsError};
 pub use request_key::{is_of_request, request_key, request_of};
 pub use run::{Run, Runner};
 
@@ -182,7 +187,8 @@ impl NewJob {
 
     /// In whose line a message of another node waits; `None` for all else.
     pub fn sender(&self) -> Option<&str> {
-        (self.kind == Kind::MqReceive).then(|| receiver_of(&self.key))
+        let is_message = self.kind.is_shared_by_senders();
+        is_message.then(|| receiver_of(&self.key))
     }
 }
 

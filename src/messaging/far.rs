@@ -5,9 +5,12 @@ use serde::{Deserialize, Serialize};
 
 use crate::context::Context;
 use crate::error::Error;
-use crate::job::{Commit, Job, JobId, Kind, Millis, NewJob, Run};
+use crate::job::{Commit, Job, JobId, Kind, Millis, NewJob, Run, Spec};
 use crate::messaging::inbound::RawMessage;
 use crate::mq::held::Waiting;
+
+/// A message has waited too long for a block far above the ledger.
+pub const GIVE_UP: Kind = Kind::new(&Spec::transactional(33, "mq.give_up"));
 
 /// Payload of `mq.give_up`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -57,7 +60,7 @@ pub(super) fn wait(
         report,
     };
     let key = format!("give up:{}", waiting.id);
-    let mut end = NewJob::new(Kind::MqGiveUp, key, &give_up).not_before(until);
+    let mut end = NewJob::new(GIVE_UP, key, &give_up).not_before(until);
     end.id = waiting.id.partner();
     let mut commit = Commit::nothing();
     commit.job(waiting).job(end);

@@ -24,13 +24,15 @@ use openssl::sha::sha256;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
-use crate::context::row;
-use crate::context::{Context, Role};
+use super::to_role;
+use crate::context::{Context, Role, row};
 use crate::delivery::callback;
+use crate::delivery::crypto_service::CRYPTO;
 use crate::error::{Error, Refusal, codes};
 use crate::heavy::{self, Whose};
 use crate::job::{
-    Commit, Job, Kind, Millis, NewJob, Outcome, Run, Table, Write, codec, message_key, request_key,
+    Commit, Gauge, Job, Kind, Millis, NewJob, Outcome, Run, Spec, Table, Write, codec, message_key,
+    request_key,
 };
 use crate::ledger::query;
 use crate::ledger::types::NodeInfo;
@@ -40,6 +42,17 @@ use crate::messaging::{Received, envelope, far, sender};
 use crate::mq::message::Message;
 use crate::mq::{body, gzip, schema};
 use crate::proto::wire::MqMessage;
+
+/// A raw message from the queue: decrypt, verify, record, hand to its role.
+pub const RECEIVE: Kind = Kind::new(
+    &Spec::transactional(0, "mq.receive")
+        .is_shared_by_senders()
+        .counts_in(INBOUND_MESSAGES)
+        .counts_retries_in(CRYPTO),
+);
+
+/// Messages of other nodes that no role has been given yet.
+pub const INBOUND_MESSAGES: Gauge = Gauge::new(1, "processing_inbound_mq_messages_total");
 
 /// Largest message once decompressed, in bytes.
 pub(super) const MAX_DECOMPRESSED: usize = 26_214_400;
@@ -229,7 +242,7 @@ async fn receive_opened(
         Ok(role) => role,
         Err(stranger) => return Ok(not_served(&stranger)),
     };
-    let kind = match handler(role, &verified.message) {
+    let kind = match to_role::kind(role, &verified.message) {
         Ok(kind) => kind,
         Err(reason) => {
             commit.outcome = Outcome::Failed { reason };
@@ -364,24 +377,6 @@ async fn receiver_role(
     Ok(role.ok_or_else(|| NotServed {
         node_id: receiver_node_id.to_owned(),
     }))
-}
-
-/// Which handler takes a message (spec/messaging-and-crypto.md 2.7).
-fn handler(role: Role, message: &Message) -> Result<Kind, String> {
-    match (role, message) {
-        (Role::Rp, Message::IdpResponse(_)) => Ok(Kind::RpIdpResponse),
-        (Role::Rp, Message::AsResponse(_)) => Ok(Kind::RpAsResponse),
-        (Role::Idp, Message::ConsentRequest(_)) => Ok(Kind::IdpConsentRequest),
-        (Role::As, Message::DataRequest(_)) => Ok(Kind::AsDataRequest),
-        (Role::Idp, Message::IdpResponse(_)) => {
-            Err("consent for identity operations is not part of this release".to_owned())
-        }
-        (role, message) => Err(format!(
-            "a node of role {} does not take {}",
-            role.as_str(),
-            message.type_name()
-        )),
-    }
 }
 
 /// Whether the message belongs to the chain of today; false for one of its

@@ -11,5 +11,6 @@ mod sender;
 pub(crate) mod testing;
 #[cfg(test)]
 mod tests;
+pub mod to_role;
 
 pub use received::Received;

@@ -13,16 +13,26 @@ use serde_json::{Map, Value, json};
 use crate::context::row;
 use crate::context::{Context, Role};
 use crate::delivery::callback::error_job;
+use crate::delivery::crypto_service::CRYPTO;
 use crate::delivery::crypto_service::given_up_in_time;
-use crate::delivery::message::SEND_TIMEOUT;
+use crate::delivery::message;
+use crate::delivery::message::{OUTBOUND_MESSAGES, SEND_TIMEOUT};
 use crate::error::{Error, Refusal, codes, settled};
-use crate::job::{Commit, Job, JobId, Kind, Millis, NewJob, Run, Table, Write, delivery_key};
+use crate::job::{Commit, Job, JobId, Kind, Millis, NewJob, Run, Spec, Table, Write, delivery_key};
 use crate::ledger::query;
 use crate::ledger::types::{MqAddress, NodeKey};
 use crate::messaging::envelope;
 use crate::mq::message::Message;
 use crate::mq::{OutboundMessage, body, gzip};
 use crate::proto::wire::MqMessage;
+
+/// Sign and encrypt a message with an external crypto service, then hand it to
+/// [`message::DELIVER`].
+pub const SEND: Kind = Kind::new(
+    &Spec::transactional(21, "mq.send")
+        .counts_in(OUTBOUND_MESSAGES)
+        .counts_retries_in(CRYPTO),
+);
 
 /// Largest message, in bytes after compression. A larger one would vanish at
 /// the receiver without a word (spec/messaging-and-crypto.md 3.6).
@@ -88,7 +98,7 @@ pub async fn send(
     };
     let key = format!("send:{}", message.request_id());
     let mut commit = Commit::nothing();
-    commit.job(NewJob::new(Kind::MqSend, key, &payload));
+    commit.job(NewJob::new(SEND, key, &payload));
     Ok(commit)
 }
 
@@ -220,7 +230,7 @@ async fn seal(
         let address = format!("{}:{}", receiver.address.ip, receiver.address.port);
         let order = format!("{} {}", receiver.node_id, message.request_id());
         let key = delivery_key("message", &address, &order);
-        let job = NewJob::new(Kind::DeliverMessage, key, &outbound);
+        let job = NewJob::new(message::DELIVER, key, &outbound);
         commit.job(job.deadline(now.after(SEND_TIMEOUT)));
     }
     Ok(commit)

@@ -12,10 +12,10 @@ use serde_json::{Value, json};
 use crate::context::{Context, Role};
 use crate::delivery::callback::{Callback, Target};
 use crate::heavy::Whose;
-use crate::job::{Commit, Kind, Millis, NewJob, Outcome, Run, Table, Write};
+use crate::job::{Commit, Millis, NewJob, Outcome, Run, Table, Write};
 use crate::messaging::inbound::{RawMessage, run_receive};
 use crate::messaging::testing::{CHAIN, FakeLedger};
-use crate::messaging::{Received, envelope, far, outbound, testing};
+use crate::messaging::{Received, envelope, far, inbound, outbound, testing, to_role};
 use crate::mq::message::{IdpResponse, Message};
 use crate::mq::{OutboundMessage, body};
 use crate::proto::wire::MqMessage;
@@ -43,14 +43,14 @@ fn raw(bytes: Vec<u8>) -> RawMessage {
 
 /// What becomes of it at the end, also if it has to wait among strangers'.
 async fn receive(context: &Context, bytes: Vec<u8>) -> Commit {
-    let mut job = testing::job(Kind::MqReceive, &raw(bytes));
+    let mut job = testing::job(inbound::RECEIVE, &raw(bytes));
     loop {
         let commit = match run_receive(context, &job).await.unwrap() {
             Run::Commit(commit) => commit,
             Run::Retry { reason, .. } | Run::Park { reason } => panic!("{reason}"),
         };
         match commit.jobs.as_slice() {
-            [again] if again.kind == Kind::MqReceive && again.after_height.is_none() => {
+            [again] if again.kind == inbound::RECEIVE && again.after_height.is_none() => {
                 job = testing::accepted(again.clone());
             }
             _ => return commit,
@@ -254,7 +254,7 @@ async fn a_ledger_that_cannot_be_reached_keeps_the_job() {
     let text = Value::Object(body::to_object(&response("idp1", 1))).to_string();
     let bytes = forged(&ledger, "idp1", "idp_response", text.as_bytes()).await;
     *ledger.unavailable.lock() = true;
-    let job = testing::job(Kind::MqReceive, &raw(bytes));
+    let job = testing::job(inbound::RECEIVE, &raw(bytes));
     let error = run_receive(&rp, &job).await.unwrap_err();
     assert!(error.is_temporary());
     *ledger.unavailable.lock() = false;
@@ -411,7 +411,7 @@ async fn rubbish_wrong_keys_and_wrong_versions_are_rejected() {
     };
     let mut sent = raw(sealed(&idp, &signed).await);
     sent.sender_id = "idp1".to_owned();
-    let job = testing::job(Kind::MqReceive, &sent);
+    let job = testing::job(inbound::RECEIVE, &sent);
     let Run::Commit(commit) = run_receive(&rp, &job).await.unwrap() else {
         panic!("not received");
     };
@@ -470,7 +470,7 @@ async fn try_ahead(
     let text = Value::Object(body::to_object(&response(sender, height))).to_string();
     let mut raw = raw(forged(ledger, sender, "idp_response", text.as_bytes()).await);
     raw.received_at = received_at;
-    let job = testing::job(Kind::MqReceive, &raw);
+    let job = testing::job(inbound::RECEIVE, &raw);
     match run_receive(rp, &job).await? {
         Run::Commit(commit) => Ok(commit),
         Run::Retry { reason, .. } | Run::Park { reason } => panic!("{reason}"),
@@ -500,7 +500,7 @@ fn waits_for(commit: &Commit, height: u64) -> bool {
         return false;
     };
     let kinds = (waiting.kind, give_up.kind);
-    assert_eq!(kinds, (Kind::MqReceive, Kind::MqGiveUp));
+    assert_eq!(kinds, (inbound::RECEIVE, far::GIVE_UP));
     assert_eq!(waiting.deadline, give_up.not_before);
     assert_eq!(give_up.id, waiting.id.partner());
     assert_eq!(commit.outcome, Outcome::Done);
@@ -535,7 +535,7 @@ async fn of_messages_far_above_the_ledger_a_sender_has_only_its_share_waiting() 
     let Run::Commit(commit) = run_receive(&rp, &waiting).await.unwrap() else {
         panic!("not received");
     };
-    assert_eq!(commit.jobs[0].kind, Kind::RpIdpResponse);
+    assert_eq!(commit.jobs[0].kind, to_role::IDP_RESPONSE);
     assert_eq!(commit.cancel, [first.jobs[1].id]);
     *ledger.height.lock() = 1000;
     assert!(waits_for(&run("idp1", 100_000).await.unwrap(), 100_000));
@@ -578,7 +578,7 @@ async fn what_cannot_be_of_its_sender_waits_in_the_line_of_strangers_and_is_not_
     };
     let mut sent = raw(sealed(&idp, &signed(vec![7; 256])).await);
     sent.sender_id = "idp1".to_owned();
-    let mut job = testing::job(Kind::MqReceive, &sent);
+    let mut job = testing::job(inbound::RECEIVE, &sent);
     job.new.key = crate::job::message_key(&sent.sender_id, &sent.message_id).into();
     let Run::Commit(commit) = run_receive(&rp, &job).await.unwrap() else {
         panic!("not looked at");
@@ -586,7 +586,7 @@ async fn what_cannot_be_of_its_sender_waits_in_the_line_of_strangers_and_is_not_
     let [again] = commit.jobs.as_slice() else {
         panic!("{commit:?}");
     };
-    assert_eq!(again.kind, Kind::MqReceive);
+    assert_eq!(again.kind, inbound::RECEIVE);
     assert_ne!(again.sender(), job.new.sender());
     assert_eq!(again.payload, job.new.payload);
     let again = testing::accepted(again.clone());
@@ -600,7 +600,7 @@ async fn what_cannot_be_of_its_sender_waits_in_the_line_of_strangers_and_is_not_
     let mut sent = raw(sealed(&idp, &signed(signature)).await);
     for sender_id in ["idp1", "a proxy"] {
         sent.sender_id = sender_id.to_owned();
-        let mut job = testing::job(Kind::MqReceive, &sent);
+        let mut job = testing::job(inbound::RECEIVE, &sent);
         loop {
             let Run::Commit(commit) = run_receive(&rp, &job).await.unwrap() else {
                 panic!("not looked at");
@@ -638,7 +638,7 @@ async fn a_compressed_message_waits_for_its_block_as_it_came() {
         panic!("{commit:?}");
     };
     assert!(commit.writes.is_empty());
-    assert_eq!(waiting.kind, Kind::MqReceive);
+    assert_eq!(waiting.kind, inbound::RECEIVE);
     assert_eq!(waiting.after_height, Some(1001));
     assert_eq!(waiting.era, testing::ERA);
     assert!(waiting.payload.len() < 10_000);
@@ -760,7 +760,7 @@ async fn messages_to_and_from_nodes_behind_a_proxy_go_through_it() {
     let sent: OutboundMessage = decode(&commit.jobs[0]);
     let commit = receive(&proxy, sent.payload.clone()).await;
     assert_eq!(commit.outcome, Outcome::Done);
-    assert_eq!(commit.jobs[0].kind, Kind::IdpConsentRequest);
+    assert_eq!(commit.jobs[0].kind, to_role::CONSENT_REQUEST);
     let received: Received = decode(&commit.jobs[0]);
     assert_eq!(received.receiver_node_id, "idp2");
     let Write::Put { row, value, .. } = &commit.writes[0] else {
@@ -853,7 +853,7 @@ async fn with_an_external_crypto_service_a_job_of_its_own_signs() {
     let [job] = commit.jobs.as_slice() else {
         panic!("{commit:?}");
     };
-    assert_eq!(job.kind, Kind::MqSend);
+    assert_eq!(job.kind, outbound::SEND);
     let job = testing::accepted(job.clone());
     let error = outbound::run_send(&idp, &job).await.unwrap_err();
     assert!(error.is_temporary());
@@ -907,7 +907,7 @@ async fn messages_wait_until_the_external_crypto_service_has_its_urls() {
         Arc::default(),
         reqwest::Client::new(),
     ));
-    let job = testing::job(Kind::MqReceive, &raw(sent.payload));
+    let job = testing::job(inbound::RECEIVE, &raw(sent.payload));
     let error = run_receive(&rp, &job).await.unwrap_err();
     assert_eq!(error.code().number, 10012);
     assert!(error.is_temporary());

@@ -7,8 +7,10 @@ use std::time::Duration;
 
 use metrics::{Counter, Gauge, Histogram, counter, gauge, histogram};
 
+use crate::delivery::message;
 use crate::error::Error;
-use crate::job::{Commit, Job, Kind, Millis, Outcome, Run};
+use crate::job::{Commit, GAUGES, Job, Kind, Kinds, Millis, Outcome, Run};
+use crate::messaging::{far, inbound, outbound};
 
 /// The jobs this process is running, and what became of those it has run. Made
 /// once, so that a run costs no look-up of a metric by its name.
@@ -31,12 +33,9 @@ struct OfKind {
 
 impl OfKind {
     fn new(kind: Kind) -> Self {
-        let pending = match kind {
-            Kind::DeliverMessage | Kind::MqSend => gauge!("pending_outbound_mq_messages_total"),
-            Kind::MqReceive => gauge!("processing_inbound_mq_messages_total"),
-            Kind::DeliverCallback => gauge!("pending_client_callbacks_total"),
-            _ => Gauge::noop(),
-        };
+        let pending = kind
+            .gauge()
+            .map_or_else(Gauge::noop, |of| gauge!(of.name()));
         let total = counter!("erawan_jobs_total", "kind" => kind.name());
         let duration = histogram!("erawan_job_duration_ms", "kind" => kind.name());
         Self {
@@ -51,9 +50,9 @@ impl OfKind {
 impl Default for Activity {
     fn default() -> Self {
         let received = |waits: &'static str| histogram!("inbound_mq_message_process_duration_ms", "type" => waits);
-        let kinds = Kind::ALL.iter();
+        let kinds = Kinds::given().all();
         Self {
-            kinds: kinds.map(|kind| (*kind, OfKind::new(*kind))).collect(),
+            kinds: kinds.map(|kind| (kind, OfKind::new(kind))).collect(),
             not_waiting: received("does_not_wait_for_block"),
             waiting: received("wait_for_block"),
             acknowledged: histogram!("outbound_mq_message_duration_ms"),
@@ -62,10 +61,15 @@ impl Default for Activity {
 }
 
 impl Activity {
-    /// Jobs of this kind being run now.
-    pub fn running(&self, kind: Kind) -> u64 {
-        let of_kind = self.kinds.get(&kind);
-        of_kind.map_or(0, |of_kind| of_kind.running.load(Ordering::Relaxed))
+    /// Jobs being run now that count in a gauge, by its slot.
+    pub fn running(&self) -> [u64; GAUGES] {
+        let mut running = [0; GAUGES];
+        for (kind, of_kind) in &self.kinds {
+            if let Some(gauge) = kind.gauge() {
+                running[gauge.slot()] += of_kind.running.load(Ordering::Relaxed);
+            }
+        }
+        running
     }
 
     /// Counts a job as running until the answer is dropped.
@@ -91,10 +95,11 @@ impl Activity {
             of_kind.duration.record(duration.as_secs_f64() * 1000.0);
         }
         if let Ok(Run::Commit(commit)) = outcome {
-            match job.kind() {
-                Kind::MqReceive | Kind::MqGiveUp => self.received(job, commit, height),
-                Kind::MqSend | Kind::DeliverMessage => self.sent(job, commit),
-                _ => {}
+            let kind = job.kind();
+            if kind == inbound::RECEIVE || kind == far::GIVE_UP {
+                self.received(job, commit, height);
+            } else if kind == outbound::SEND || kind == message::DELIVER {
+                self.sent(job, commit);
             }
         }
     }
@@ -121,7 +126,7 @@ impl Activity {
     fn sent(&self, job: &Job, commit: &Commit) {
         if is_failed(commit) {
             counter!("outbound_mq_message_fails_total").increment(1);
-        } else if job.kind() == Kind::DeliverMessage {
+        } else if job.kind() == message::DELIVER {
             self.acknowledged.record(age(job));
         }
     }

@@ -16,6 +16,7 @@ use crate::actors::dispatcher::{Dispatcher, GetSnapshot, Submit};
 use crate::actors::mastership::Term;
 use crate::cluster::{Master, MasterHandle, MasterOptions, Over};
 use crate::config::{Config, Mode, StoreChoice};
+use crate::delivery::crypto_service::CRYPTO;
 use crate::dispatch;
 use crate::flows::block::RoleBlockJobs;
 use crate::ingest::ledger_watcher::{
@@ -85,7 +86,8 @@ impl MasterSide {
             store: parts.store.clone(),
             store_service,
             dispatcher: dispatch::Options {
-                crypto_is_external: !parts.context.crypto.is_local(),
+                // Without a crypto service nothing waits for it.
+                hidden_gauge: parts.context.crypto.is_local().then_some(CRYPTO),
                 ..dispatch::Options::default()
             },
             place,

@@ -3,6 +3,7 @@
 mod activity;
 mod check;
 mod inbox;
+pub mod kinds;
 mod master_side;
 mod mq_service;
 mod notices;

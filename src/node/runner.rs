@@ -1,37 +1,39 @@
 //! Which handler runs a job.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use async_trait::async_trait;
 
 use super::activity::Activity;
 use crate::api;
+use super::kinds::HANDLERS;
 use crate::context::Context;
 use crate::delivery::callback::CallbackClient;
 use crate::delivery::contract::ContractClient;
+use crate::delivery::crypto_service::CRYPTO;
 use crate::delivery::failing::Failing;
-use crate::delivery::{backoff, callback, contract, message, reconnect_backoff, transaction};
+use crate::delivery::{backoff, reconnect_backoff};
 use crate::error::Error;
 use crate::flows;
 use crate::heavy::{self, Whose};
-use crate::job::{Commit, Job, Kind, Pool, Run, Runner};
-use crate::messaging::{far, inbound, outbound};
+use crate::job::{Commit, Job, Pool, Run, Runner};
 use crate::mq::client::MqSender;
 
 /// Runs every kind of job of a node.
 pub struct NodeRunner {
-    handlers: Arc<Handlers>,
+    means: Arc<Means>,
     activity: Arc<Activity>,
 }
 
-struct Handlers {
-    context: Context,
-    mq: Arc<dyn MqSender>,
-    callbacks: CallbackClient,
-    contracts: ContractClient,
+/// What handlers work with.
+pub(super) struct Means {
+    pub context: Context,
+    pub mq: Arc<dyn MqSender>,
+    pub callbacks: CallbackClient,
+    pub contracts: ContractClient,
     /// Other nodes that do not take messages.
-    failing: Failing,
+    pub failing: Failing,
 }
 
 impl NodeRunner {
@@ -44,7 +46,7 @@ impl NodeRunner {
         contracts: ContractClient,
         activity: Arc<Activity>,
     ) -> Self {
-        let handlers = Handlers {
+        let means = Means {
             context,
             mq,
             callbacks,
@@ -52,7 +54,7 @@ impl NodeRunner {
             failing: Failing::default(),
         };
         Self {
-            handlers: Arc::new(handlers),
+            means: Arc::new(means),
             activity,
         }
     }
@@ -63,60 +65,25 @@ impl NodeRunner {
     /// itself.
     async fn handle(&self, job: &Job) -> Result<Run, Error> {
         let size = job.new.payload.len();
-        let (kind, handlers) = (job.kind(), self.handlers.clone());
-        let is_heavy = size > heavy::SMALL && kind.pool() == Pool::Run && !kind.calls_crypto();
+        let (kind, means) = (job.kind(), self.means.clone());
+        let is_heavy =
+            size > heavy::SMALL && kind.pool() == Pool::Run && kind.retry_gauge() != Some(CRYPTO);
         if !is_heavy {
-            return handlers.handle(job).await;
+            return means.handle(job).await;
         }
         let job = job.clone();
         heavy::run(Whose::Nodes, WORKING_COPIES * size, async move {
-            handlers.handle(&job).await
+            means.handle(&job).await
         })
         .await
     }
 }
 
-impl Handlers {
+impl Means {
     async fn handle(&self, job: &Job) -> Result<Run, Error> {
-        let context = &self.context;
-        match job.kind() {
-            Kind::MqReceive => inbound::run_receive(context, job).await,
-            Kind::MqGiveUp => far::run_give_up(context, job),
-            Kind::MqSend => outbound::run_send(context, job).await,
-            Kind::LedgerTransact => transaction::run_transact(context, job).await,
-            Kind::LedgerConfirm => transaction::run_confirm(context, job).await,
-            Kind::DeliverTransaction => transaction::run_deliver(context, job).await,
-            Kind::DeliverMessage => {
-                message::run_deliver(context, self.mq.as_ref(), &self.failing, job).await
-            }
-            Kind::DeliverCallback => callback::run_deliver(context, &self.callbacks, job).await,
-            Kind::FetchContract => contract::run_fetch(context, &self.contracts, job).await,
-            Kind::Noop | Kind::NoopChain | Kind::NoopOnce => Ok(Run::Commit(Commit::nothing())),
-            Kind::AnswerExpired => Ok(Run::Commit(api::expire(job)?)),
-            Kind::NoopStuck => Ok(stuck(job.payload()?)),
-            Kind::Unreadable => Ok(Run::Commit(Commit::failed("the job cannot be read"))),
-            Kind::LedgerReplaced
-            | Kind::RpIdpResponse
-            | Kind::RpAsResponse
-            | Kind::RpRequestUpdate
-            | Kind::RpRequestCreated
-            | Kind::RpRequestClosed
-            | Kind::RpTimeOut
-            | Kind::RpCloseRequest
-            | Kind::RpRequestTimedOut
-            | Kind::RpDataReceived
-            | Kind::IdpConsentRequest
-            | Kind::IdpContractChecked
-            | Kind::IdpRequestUpdate
-            | Kind::IdpResponseCreated
-            | Kind::IdpIdentityModified
-            | Kind::AsDataRequest
-            | Kind::AsCallbackAnswer
-            | Kind::AsRequestUpdate
-            | Kind::AsResponseCreated
-            | Kind::CallSettled
-            | Kind::AsSignData
-            | Kind::NodeMqRegistered => flows::dispatch::run(context, job).await,
+        match HANDLERS.iter().find(|handler| handler.kind() == job.kind()) {
+            Some(handler) => handler.run(self, job).await,
+            None => flows::dispatch::run(&self.context, job).await,
         }
     }
 }
@@ -125,25 +92,13 @@ impl Handlers {
 /// values, and as what follows from it.
 const WORKING_COPIES: usize = 4;
 
-/// Longest time that a `bench.noop_stuck` computes.
-const MOST_STUCK: Duration = Duration::from_secs(60);
-
-/// What a defective handler would do.
-fn stuck(milliseconds: u64) -> Run {
-    let until = Instant::now() + Duration::from_millis(milliseconds).min(MOST_STUCK);
-    while Instant::now() < until {
-        std::hint::spin_loop();
-    }
-    Run::Commit(Commit::nothing())
-}
-
 #[async_trait]
 impl Runner for NodeRunner {
     async fn run(&self, job: &Job) -> Run {
         let _running = self.activity.begin(job.kind());
         let started = Instant::now();
         let outcome = self.handle(job).await;
-        let height = self.handlers.context.ledger.height();
+        let height = self.means.context.ledger.height();
         self.activity
             .ended(job, started.elapsed(), &outcome, height);
         match outcome {
@@ -174,13 +129,14 @@ fn ended(job: &Job, error: Error) -> Run {
 mod tests {
     use super::*;
     use crate::error::codes;
+    use crate::flows::rp::time_out;
     use crate::flows::testing::job;
     use crate::job::NewJob;
     use crate::store::StoreError;
 
     #[test]
     fn only_what_is_final_ends_a_job() {
-        let job = job(NewJob::new(Kind::RpTimeOut, "key", &()));
+        let job = job(NewJob::new(time_out::KIND, "key", &()));
         let of_store = |error: StoreError| ended(&job, error.into());
         let corrupt = of_store(StoreError::Corrupt("request_data rp1/r".to_owned()));
         assert!(matches!(&corrupt, Run::Park { reason } if reason.contains("request_data rp1/r")));

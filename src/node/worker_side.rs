@@ -19,13 +19,17 @@ use crate::cluster::{Worker, WorkerHandle, WorkerOptions};
 use crate::config::{Mode, StoreChoice};
 use crate::context::Role;
 use crate::crypto::Crypto;
-use crate::delivery::callback::CallbackClient;
+use crate::delivery::callback::{self, CallbackClient};
 use crate::delivery::contract::ContractClient;
+use crate::delivery::crypto_service::CRYPTO;
+use crate::delivery::message;
 use crate::error::{Error, codes};
 use crate::flows::node::mq_registration;
-use crate::http::{self, PATIENCE, ReloadKeys, ServerHandle, ServerOptions, Status, Waiting};
-use crate::job::{Job, JobId, Kind, Millis};
+use crate::http;
+use crate::http::{PATIENCE, ReloadKeys, ServerHandle, ServerOptions, Status, Waiting};
+use crate::job::{Job, JobId, Millis};
 use crate::ledger::{CachedLedger, ChainUpdate, LedgerClient, TolerantLedger};
+use crate::messaging::inbound;
 use crate::mq::client::MqClient;
 use crate::mq::held::Held;
 use crate::protocol::local::Port;
@@ -368,21 +372,17 @@ impl Work {
         });
         Status {
             message_queue_service: None,
-            pending_outbound_messages: jobs.outbound_messages,
-            pending_callbacks: jobs.callbacks,
-            pending_external_crypto_calls: jobs.crypto_retries + self.crypto.calls_under_way(),
+            pending_outbound_messages: jobs.count(message::OUTBOUND_MESSAGES),
+            pending_callbacks: jobs.count(callback::CALLBACKS),
+            pending_external_crypto_calls: jobs.count(CRYPTO) + self.crypto.calls_under_way(),
             processing_blocks: blocks,
-            processing_inbound_messages: jobs.inbound_messages,
+            processing_inbound_messages: jobs.count(inbound::INBOUND_MESSAGES),
         }
     }
 
     fn own(&self) -> OpenJobs {
-        let running = |kind| self.activity.running(kind);
         OpenJobs {
-            outbound_messages: running(Kind::DeliverMessage) + running(Kind::MqSend),
-            inbound_messages: running(Kind::MqReceive),
-            callbacks: running(Kind::DeliverCallback),
-            crypto_retries: 0,
+            counts: self.activity.running(),
             dormant: None,
         }
     }

@@ -9,7 +9,7 @@ use clap::{Args, Subcommand};
 use super::message::{Answer, Done, Filter, Outcome, Question, State};
 use super::{reach, view};
 use crate::config;
-use crate::job::{JobId, Kind, Millis};
+use crate::job::{JobId, Kind, Kinds, Millis};
 use crate::output;
 use crate::store::{Action, Operation};
 
@@ -191,8 +191,8 @@ fn who() -> String {
 }
 
 fn kind(name: &str) -> Result<Kind, String> {
-    Kind::from_name(name).ok_or_else(|| {
-        let known: Vec<&str> = Kind::ALL.iter().map(|kind| kind.name()).collect();
+    Kinds::given().with_name(name).ok_or_else(|| {
+        let known: Vec<&str> = Kinds::given().all().map(|kind| kind.name()).collect();
         format!("no such kind; there are {}", known.join(", "))
     })
 }
@@ -216,6 +216,7 @@ fn age(text: &str) -> Result<Duration, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::delivery::callback;
 
     #[test]
     fn ages_are_numbers_with_a_unit() {
@@ -228,7 +229,7 @@ mod tests {
 
     #[test]
     fn kinds_go_by_their_names() {
-        assert_eq!(kind("deliver.callback"), Ok(Kind::DeliverCallback));
+        assert_eq!(kind("deliver.callback"), Ok(callback::DELIVER));
         assert!(kind("deliver").unwrap_err().contains("mq.receive"));
     }
 }

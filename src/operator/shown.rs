@@ -24,7 +24,7 @@ pub(super) fn state_of(job: &Job, now: Millis) -> State {
 pub(super) fn shown_open(job: &Job, error: Option<LastError>) -> Shown {
     let state = state_of(job, Millis::now());
     let (reason, at) = error.map(|error| (error.reason, error.at.0)).unzip();
-    let is_unreadable = job.kind() == Kind::Unreadable;
+    let is_unreadable = job.kind() == Kind::UNREADABLE;
     let reason = reason.or_else(|| is_unreadable.then(|| UNREADABLE.to_owned()));
     shown(job, state, reason, at)
 }

@@ -6,16 +6,21 @@ use url::Url;
 use super::message::Field;
 use crate::delivery::callback::{Callback, Target};
 use crate::delivery::transaction::Transact;
-use crate::job::{Job, Kind};
+use crate::delivery::{callback, message, transaction};
+use crate::job::Job;
 use crate::mq::OutboundMessage;
 
 /// The fields of a job's payload that may be shown.
 pub(super) fn fields(job: &Job) -> Vec<Field> {
-    let shown = match job.kind() {
-        Kind::DeliverMessage => job.payload().ok().map(message),
-        Kind::DeliverCallback => job.payload().ok().map(callback),
-        Kind::LedgerTransact => job.payload().ok().map(transaction),
-        _ => None,
+    let kind = job.kind();
+    let shown = if kind == message::DELIVER {
+        job.payload().ok().map(of_message)
+    } else if kind == callback::DELIVER {
+        job.payload().ok().map(of_callback)
+    } else if kind == transaction::TRANSACT {
+        job.payload().ok().map(of_transaction)
+    } else {
+        None
     };
     let shown = shown.unwrap_or_default();
     shown
@@ -29,7 +34,7 @@ pub(super) fn fields(job: &Job) -> Vec<Field> {
 
 type Pairs = Vec<(&'static str, String)>;
 
-fn message(message: OutboundMessage) -> Pairs {
+fn of_message(message: OutboundMessage) -> Pairs {
     vec![
         ("message_id", message.message_id),
         ("from", message.sender_node_id),
@@ -39,7 +44,7 @@ fn message(message: OutboundMessage) -> Pairs {
     ]
 }
 
-fn callback(callback: Callback) -> Pairs {
+fn of_callback(callback: Callback) -> Pairs {
     let to = match &callback.target {
         Target::Url(url) => without_secrets(url),
         other => format!("{other:?}"),
@@ -62,7 +67,7 @@ fn without_secrets(url: &str) -> String {
     format!("{}://{host}{port}{}", url.scheme(), url.path())
 }
 
-fn transaction(transact: Transact) -> Pairs {
+fn of_transaction(transact: Transact) -> Pairs {
     vec![
         ("signed_by", transact.node_id),
         ("method", transact.method),

@@ -5,20 +5,22 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 
+use crate::job::{GAUGES, Gauge};
+
 /// Open jobs, by what operators ask for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub struct OpenJobs {
-    /// Messages to other nodes that are not acknowledged.
-    pub outbound_messages: u64,
-    /// Messages of other nodes that no role has been given yet.
-    pub inbound_messages: u64,
-    /// Callbacks that are not delivered.
-    pub callbacks: u64,
-    /// Jobs that call the external crypto service, have failed for a reason
-    /// that may pass, and wait to try again.
-    pub crypto_retries: u64,
+    /// By slot of the gauge that they count in.
+    pub counts: [u64; GAUGES],
     /// What waits; `None` while the dispatcher does not know all that is open.
     pub dormant: Option<Dormant>,
+}
+
+impl OpenJobs {
+    /// Those that count in this gauge.
+    pub fn count(&self, gauge: Gauge) -> u64 {
+        self.counts[gauge.slot()]
+    }
 }
 
 /// Jobs that no worker can end now: they wait for an instant, a block, an

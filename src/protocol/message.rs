@@ -5,7 +5,7 @@
 use std::sync::Arc;
 
 use crate::job::codec::{self, DecodeError};
-use crate::job::{Attempt, Caller, Epoch, Job, JobId, Millis, Pool};
+use crate::job::{Attempt, Caller, Epoch, GAUGES, Job, JobId, Millis, Pool};
 use crate::proto::cluster as proto;
 
 use crate::protocol::backlog::{Backlog, Blocks, Dormant, OpenJobs};
@@ -489,10 +489,7 @@ impl From<Backlog> for proto::Backlog {
             workers,
         } = backlog;
         Self {
-            outbound_messages: jobs.outbound_messages,
-            inbound_messages: jobs.inbound_messages,
-            callbacks: jobs.callbacks,
-            crypto_retries: jobs.crypto_retries,
+            counts: jobs.counts.to_vec(),
             first_block: blocks.map_or(0, |blocks| blocks.first),
             last_block: blocks.map_or(0, |blocks| blocks.last),
             workers,
@@ -513,12 +510,13 @@ impl From<proto::Backlog> for Backlog {
             first: backlog.first_block,
             last: backlog.last_block,
         };
+        let mut counts = [0; GAUGES];
+        for (count, told) in counts.iter_mut().zip(backlog.counts) {
+            *count = told;
+        }
         Self {
             jobs: OpenJobs {
-                outbound_messages: backlog.outbound_messages,
-                inbound_messages: backlog.inbound_messages,
-                callbacks: backlog.callbacks,
-                crypto_retries: backlog.crypto_retries,
+                counts,
                 dormant: backlog.dormant.map(|dormant| Dormant {
                     jobs: dormant.jobs,
                     bytes: dormant.bytes,

@@ -1,6 +1,6 @@
 //! What can happen next.
 
-use crate::job::{Job, JobId, Kind};
+use crate::job::{Job, JobId, Kind, noop};
 use crate::store;
 
 use super::calls::Call;
@@ -278,9 +278,9 @@ impl World {
     /// Kinds of jobs worth simulating: one of each class, and of deliveries one
     /// that leaves its line when it fails and one that keeps its place.
     pub const KINDS: [Kind; 4] = [
-        Kind::Noop,
-        Kind::DeliverMessage,
-        Kind::DeliverCallback,
-        Kind::NoopOnce,
+        noop::NOOP,
+        noop::DELIVERY,
+        noop::ORDERED_DELIVERY,
+        noop::ONCE,
     ];
 }

@@ -332,7 +332,7 @@ pub trait Store: State {
     /// Open jobs with `seq > after`, lowest first, at most `limit`; fewer if
     /// they are large ([`PAGE_BYTES`]), but none only if there are none. One
     /// whose record is lost or cannot be read is a parked job of
-    /// [`crate::job::Kind::Unreadable`].
+    /// [`crate::job::Kind::UNREADABLE`].
     async fn open_jobs(&self, after: u64, limit: usize) -> Result<Vec<Job>, StoreError>;
 
     /// `seq` and id of open jobs with `seq > after`, lowest first, at most

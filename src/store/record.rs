@@ -227,7 +227,7 @@ pub(super) fn key(record: &[u8]) -> Result<&str, StoreError> {
 }
 
 /// Reads the record of the job with this id. What is behind a readable head and
-/// cannot be understood makes it a parked job of [`Kind::Unreadable`], so that
+/// cannot be understood makes it a parked job of [`Kind::UNREADABLE`], so that
 /// it blocks its own key and nothing else, and an operator sees it.
 pub(super) fn read(id: JobId, record: &[u8]) -> Result<Job, StoreError> {
     let head = Head::read(record)?;
@@ -284,7 +284,7 @@ fn unreadable(id: JobId, head: Head, record: &[u8]) -> Job {
     let key = key(record).ok().filter(|key| !key.is_empty());
     let new = NewJob {
         id,
-        kind: Kind::Unreadable,
+        kind: Kind::UNREADABLE,
         key: key.map_or_else(|| format!("unreadable:{id}").into(), Arc::from),
         payload: record.get(KEY_OFFSET..).unwrap_or_default().to_vec(),
         source: None,
@@ -404,9 +404,10 @@ impl<'a> Reader<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::job::noop;
 
     fn new_job() -> NewJob {
-        let mut job = NewJob::new(Kind::Noop, "key", &7u32)
+        let mut job = NewJob::new(noop::NOOP, "key", &7u32)
             .source("somewhere")
             .deadline(Millis(9));
         job.after_height = Some(5);
@@ -450,7 +451,7 @@ mod tests {
     #[test]
     fn only_jobs_that_need_not_wait_are_in_line() {
         let record = |job: &NewJob| numbered(job, Millis(0), PLACE);
-        let immediate = NewJob::new(Kind::Noop, "key", &());
+        let immediate = NewJob::new(noop::NOOP, "key", &());
         let held = immediate.clone().not_before(Millis(1));
         assert!(Head::read(&record(&immediate)).unwrap().in_line);
         assert!(!Head::read(&record(&held)).unwrap().in_line);
@@ -483,7 +484,7 @@ mod tests {
         let payload = codec::encode(&7u32).len();
         for length in KEY_OFFSET - 4..record.len() - payload {
             let read = read(job.id, &record[..length]).unwrap();
-            assert_eq!(read.kind(), Kind::Unreadable);
+            assert_eq!(read.kind(), Kind::UNREADABLE);
             assert!(read.parked);
             assert_eq!((read.id(), read.seq, read.prev), (job.id, 11, 10));
         }
@@ -511,7 +512,7 @@ mod tests {
         for (record, key) in cases {
             let read = read_at(8, job.id, record);
             assert_eq!((read.seq, read.prev, read.id()), (8, 0, job.id));
-            assert_eq!((read.kind(), read.key()), (Kind::Unreadable, key));
+            assert_eq!((read.kind(), read.key()), (Kind::UNREADABLE, key));
             assert!(read.parked);
         }
     }
@@ -526,7 +527,7 @@ mod tests {
             assert_eq!(read.job.id(), job.id, "{length}");
         }
         let read = read_failed(job.id, b"rubbish, but longer than its head");
-        assert_eq!(read.job.kind(), Kind::Unreadable);
+        assert_eq!(read.job.kind(), Kind::UNREADABLE);
     }
 
     #[test]

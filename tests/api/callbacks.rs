@@ -7,11 +7,11 @@ use std::time::{Duration, Instant};
 
 use erawan::config::Config;
 use erawan::context::{Context, Role};
+use erawan::delivery::callback;
 use erawan::delivery::callback::*;
 use erawan::devnet::ports;
 use erawan::error::codes;
-use erawan::job::Run;
-use erawan::job::{Commit, Job, Kind, Millis, NewJob, Outcome, Table};
+use erawan::job::{Commit, Job, Millis, NewJob, Outcome, Run, Table};
 use flate2::Compression;
 use flate2::write::{GzEncoder, ZlibEncoder};
 use parking_lot::Mutex;
@@ -228,7 +228,7 @@ fn handed_on(run: &Run) -> (Option<String>, DataRequestAnswer) {
     };
     assert_eq!(commit.jobs.len(), 1);
     let new = &commit.jobs[0];
-    assert_eq!(new.kind, Kind::AsCallbackAnswer);
+    assert_eq!(new.kind, callback::ANSWERED);
     assert_eq!(*new.key, *erawan::job::request_key("r"));
     let source = new.source.clone();
     (source, job_of(new.clone(), 0).payload().unwrap())

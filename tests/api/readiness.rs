@@ -4,7 +4,7 @@ use erawan::api::Outcome;
 use erawan::context::Role;
 use erawan::error::codes;
 use erawan::http::Readiness;
-use erawan::job::{Kind, NewJob};
+use erawan::job::{NewJob, noop};
 use erawan::store::Accept;
 use serde_json::json;
 
@@ -115,7 +115,7 @@ async fn a_full_queue_refuses_calls_that_make_jobs_before_anything_is_stored() {
     let node = Node::start_with(Role::As, |config| config.queue.jobs = limit).await;
     let makes_a_job = Outcome::Accepted {
         accept: Accept {
-            jobs: vec![NewJob::new(Kind::Noop, "key", &())],
+            jobs: vec![NewJob::new(noop::NOOP, "key", &())],
             ..Accept::default()
         },
         body: None,

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use erawan::api::Outcome;
 use erawan::context::Role;
 use erawan::error::{Code, Error, codes};
-use erawan::job::{Kind, NewJob};
+use erawan::job::{NewJob, noop};
 use erawan::store::Accept;
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -54,7 +54,7 @@ fn outcome(record: &Value) -> Result<Outcome, Error> {
         200 => Ok(Outcome::Ok(response.clone())),
         202 => Ok(Outcome::Accepted {
             accept: Accept {
-                jobs: vec![NewJob::new(Kind::Noop, "key", &())],
+                jobs: vec![NewJob::new(noop::NOOP, "key", &())],
                 ..Accept::default()
             },
             body: Some(response.clone()).filter(|body| !body.is_null()),

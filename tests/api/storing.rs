@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use erawan::api::Outcome;
 use erawan::context::Role;
 use erawan::error::{Error, codes};
-use erawan::job::{Kind, NewJob, Table, Write};
+use erawan::job::{NewJob, Table, Write, noop};
 use erawan::store::{Accept, Accepted, StoreError};
 use futures_util::future::join_all;
 use serde_json::json;
@@ -16,7 +16,7 @@ use crate::network::{Answer, client, send};
 fn accepted() -> Outcome {
     Outcome::Accepted {
         accept: Accept {
-            jobs: vec![NewJob::new(Kind::Noop, "key", &())],
+            jobs: vec![NewJob::new(noop::NOOP, "key", &())],
             writes: vec![Write::put(Table::RequestData, "row", vec![1])],
             ..Accept::default()
         },

@@ -10,7 +10,7 @@ use std::time::Duration;
 use erawan::context::Role;
 use erawan::devnet::process::{Plan, Process};
 use erawan::devnet::redis_server::RedisServer;
-use erawan::job::{Attempt, Job, Kind, NewJob};
+use erawan::job::{Attempt, Job, NewJob, noop};
 use erawan::store::embedded::{self, EmbeddedStore};
 use erawan::store::redis::{self, RedisStore};
 use erawan::store::{Accept, Accepted, SharedStore};
@@ -56,12 +56,12 @@ async fn accept(store: &SharedStore, jobs: Vec<NewJob>) -> Vec<Job> {
 }
 
 fn noop(key: &str) -> NewJob {
-    NewJob::new(Kind::Noop, key, &())
+    NewJob::new(noop::NOOP, key, &())
 }
 
 /// One that runs whatever its key is.
 fn harmless(key: &str) -> NewJob {
-    NewJob::new(Kind::NoopChain, key, &0u64)
+    NewJob::new(noop::CHAIN, key, &0u64)
 }
 
 /// A job that is parked, and one behind it.
@@ -80,6 +80,7 @@ async fn parked_pair(store: &SharedStore, key: &str) -> (Job, Job) {
 
 /// The RP's store, while none of its processes runs.
 async fn store_of(environment: &Environment, redis: Option<&RedisServer>) -> SharedStore {
+    erawan::node::kinds::give();
     let variables: BTreeMap<_, _> = environment.iter().cloned().collect();
     let node_id = variables["NODE_ID"].clone();
     match redis {
@@ -237,6 +238,7 @@ struct Core {
 
 impl Core {
     async fn start() -> Self {
+        erawan::node::kinds::give();
         let _place = place().await;
         let redis = RedisServer::start(Default::default()).unwrap();
         let options = redis::Options {
@@ -393,7 +395,7 @@ async fn poison_is_parked_with_its_last_error_and_blocks_only_its_own_key() {
 #[actix_web::test]
 async fn a_job_of_class_once_whose_worker_dies_is_not_repeated_but_parked() {
     let core = Core::start().await;
-    let once = NewJob::new(Kind::NoopOnce, "once c", &());
+    let once = NewJob::new(noop::ONCE, "once c", &());
     let once = accept(&core.store, vec![once]).await.pop().unwrap();
     let mut worker = core.worker("worker0", Duration::from_secs(600));
     eventually("it runs", || async { core.started("once c") == 1 }).await;

@@ -4,7 +4,7 @@
 use std::path::Path;
 use std::process::Command;
 
-use erawan::job::{Attempt, JobId, Kind, NewJob};
+use erawan::job::{Attempt, JobId, NewJob, noop};
 use erawan::store::embedded::{EmbeddedStore, Options};
 use erawan::store::{Accept, Accepted, Store};
 
@@ -42,6 +42,7 @@ fn a_command_that_nobody_listens_to_ends_quietly_with_its_own_exit_code() {
 }
 
 fn open(directory: &Path) -> EmbeddedStore {
+    erawan::node::kinds::give();
     let store = EmbeddedStore::open(Options {
         path: directory.join("erawan.redb"),
         node_id: "rp1".to_owned(),
@@ -51,7 +52,7 @@ fn open(directory: &Path) -> EmbeddedStore {
 
 async fn parked(store: &EmbeddedStore) -> JobId {
     let accept = Accept {
-        jobs: vec![NewJob::new(Kind::Noop, "key", &())],
+        jobs: vec![NewJob::new(noop::NOOP, "key", &())],
         ..Accept::default()
     };
     let Ok(Accepted::Stored { jobs, .. }) = store.accept(accept).await else {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use erawan::actors::master_link::ChainHook;
 use erawan::cluster::{Link, Master, Worker};
-use erawan::job::{JobId, Kind, NewJob};
+use erawan::job::{JobId, NewJob, noop};
 use erawan::protocol::message::Chain;
 use erawan::store::Store;
 use parking_lot::Mutex;
@@ -116,7 +116,7 @@ async fn a_payload_too_large_for_the_link_is_read_from_the_store() {
     let reader = Arc::new(Reader(Mutex::default()));
     let worker = worker("worker", &store, reader.clone(), grpc(port));
     connected(&worker).await;
-    let large = NewJob::new(Kind::Noop, "key", &vec![7u8; 5_000_000]);
+    let large = NewJob::new(noop::NOOP, "key", &vec![7u8; 5_000_000]);
     worker.submit(accept(&store, vec![large]).await);
     all_ended(&store).await;
     assert_eq!(*reader.0.lock(), [5_000_000]);
@@ -144,7 +144,7 @@ async fn more_than_a_message_holds_is_assigned_in_several() {
     options.delivery_capacity = 4096;
     let worker = Worker::start(options);
     connected(&worker).await;
-    let delivery = NewJob::new(Kind::DeliverMessage, "key", &vec![7u8; 20_000]);
+    let delivery = NewJob::new(noop::DELIVERY, "key", &vec![7u8; 20_000]);
     let deliveries = (0..4096).map(|n| another(&delivery, &format!("key{n}")));
     let jobs = accept(&store, deliveries.collect()).await;
     master.submit(jobs).await;
@@ -162,9 +162,9 @@ async fn more_follow_up_jobs_than_a_message_holds_are_reported() {
     impl erawan::job::Runner for Maker {
         async fn run(&self, job: &erawan::job::Job) -> erawan::job::Run {
             let mut commit = erawan::job::Commit::nothing();
-            if job.kind() == Kind::Noop {
+            if job.kind() == noop::NOOP {
                 // They wait for ever, so that nobody has to run them.
-                let held = NewJob::new(Kind::NoopChain, "key", &vec![7u8; 30_000])
+                let held = NewJob::new(noop::CHAIN, "key", &vec![7u8; 30_000])
                     .not_before(erawan::job::Millis(u64::MAX));
                 for _ in 0..3000 {
                     commit.job(another(&held, "key"));
@@ -222,7 +222,7 @@ async fn a_worker_knows_of_a_block_before_it_runs_a_job_that_waited_for_it() {
         ..Chain::default()
     };
     master.chain(block(5)).await;
-    let held = NewJob::new(Kind::Noop, "key", &()).after_height(5);
+    let held = NewJob::new(noop::NOOP, "key", &()).after_height(5);
     worker.submit(accept(&store, vec![held]).await);
     until("the job is known", || async {
         snapshot(&master).await.jobs.held_above == 1

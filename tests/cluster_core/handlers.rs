@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use erawan::cluster::{Link, Master, MasterHandle, WorkerHandle};
-use erawan::job::{Attempt, Commit, Job, JobId, Kind, Millis, NewJob, Run, Runner, Table, Write};
+use erawan::job::{Attempt, Commit, Job, JobId, Millis, NewJob, Run, Runner, Table, Write, noop};
 use erawan::store::{MAX_STRIKES, Store, Struck};
 
 use parking_lot::Mutex;
@@ -57,7 +57,7 @@ async fn a_job_that_asks_for_it_runs_again() {
         panics: false,
     });
     let (master, worker) = standalone(&store, runner.clone()).await;
-    let delivery = NewJob::new(Kind::DeliverMessage, "key", &());
+    let delivery = NewJob::new(noop::DELIVERY, "key", &());
     master.submit(accept(&store, vec![delivery]).await).await;
     all_ended(&store).await;
     assert_eq!(runner.runs.load(Ordering::SeqCst), 4);
@@ -238,7 +238,7 @@ async fn a_job_of_class_once_is_claimed_before_it_starts() {
     let store = Arc::new(MemoryStore::default());
     let recorder = Recorder::new(false);
     let (master, worker) = standalone(&store, recorder.clone()).await;
-    let once = NewJob::new(Kind::NoopOnce, "key", &());
+    let once = NewJob::new(noop::ONCE, "key", &());
     let jobs = accept(&store, vec![once, noops(1, 1).remove(0)]).await;
     let ids: Vec<_> = jobs.iter().map(Job::id).collect();
     master.submit(jobs).await;
@@ -293,7 +293,7 @@ async fn deliveries_run_at_the_same_time_up_to_their_credit() {
     let store = Arc::new(MemoryStore::default());
     let recorder = Recorder::new(false);
     let (master, worker) = standalone(&store, recorder.clone()).await;
-    let deliveries = (0..20).map(|n| NewJob::new(Kind::DeliverMessage, format!("key{n}"), &n));
+    let deliveries = (0..20).map(|n| NewJob::new(noop::DELIVERY, format!("key{n}"), &n));
     master
         .submit(accept(&store, deliveries.collect()).await)
         .await;
@@ -332,7 +332,7 @@ async fn a_handler_that_does_not_yield_holds_up_its_own_key_only_and_its_worker_
     let store = Arc::new(MemoryStore::default());
     let runner = Arc::new(Stuck::default());
     let (master, worker) = standalone(&store, runner.clone()).await;
-    let stuck = ["stuck", "stuck too"].map(|key| NewJob::new(Kind::Noop, key, &()));
+    let stuck = ["stuck", "stuck too"].map(|key| NewJob::new(noop::NOOP, key, &()));
     let stuck = accept(&store, stuck.to_vec()).await;
     master.submit(stuck.clone()).await;
     until("both are stuck", || async {

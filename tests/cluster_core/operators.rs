@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use erawan::cluster::Master;
-use erawan::job::{Attempt, Job, JobId, Kind, Millis, NewJob, codec};
+use erawan::job::{Attempt, Job, JobId, Millis, NewJob, codec, noop};
 use erawan::operator::{Answer, Desk, Done, Filter, Outcome, Question};
 use erawan::proto::cluster::OperatorQuestion;
 use erawan::proto::cluster::cluster_client::ClusterClient;
@@ -120,7 +120,7 @@ async fn what_operators_ask_on_the_pulse_is_answered_elsewhere() {
 #[actix::test]
 async fn a_list_that_does_not_fit_a_message_says_what_to_do() {
     let store = Arc::new(MemoryStore::default());
-    let large = || NewJob::new(Kind::Noop, "k".repeat(1024 * 1024), &());
+    let large = || NewJob::new(noop::NOOP, "k".repeat(1024 * 1024), &());
     accept(&store, (0..70).map(|_| large()).collect()).await;
     let master = master(&store).await;
     let address = master.address().expect("it listens");

@@ -15,7 +15,7 @@ use erawan::cluster::{
 use erawan::config::MasterAddress;
 use erawan::devnet::ports;
 use erawan::dispatch::{Options, Snapshot};
-use erawan::job::{Attempt, Commit, Epoch, Job, JobId, Kind, NewJob, Run, Runner};
+use erawan::job::{Attempt, Commit, Epoch, Job, JobId, NewJob, Run, Runner, noop};
 use erawan::protocol::client::FoundMaster;
 use erawan::store::{Accept, Accepted, Store};
 use parking_lot::Mutex;
@@ -102,6 +102,7 @@ impl Runner for Recorder {
 pub const MOST_LINKS: usize = 32;
 
 pub fn master_options(store: &Arc<MemoryStore>, listen: Option<SocketAddr>) -> MasterOptions {
+    erawan::node::kinds::give();
     MasterOptions {
         node_id: NODE.to_owned(),
         master_id: uuid::Uuid::new_v4().to_string(),
@@ -136,6 +137,7 @@ pub fn worker_options(
     runner: Arc<dyn Runner>,
     link: Link,
 ) -> WorkerOptions {
+    erawan::node::kinds::give();
     WorkerOptions {
         node_id: NODE.to_owned(),
         worker_id: name.to_owned(),
@@ -194,7 +196,7 @@ pub async fn accept(store: &MemoryStore, jobs: Vec<NewJob>) -> Vec<Job> {
 
 pub fn noops(count: usize, keys: usize) -> Vec<NewJob> {
     (0..count)
-        .map(|n| NewJob::new(Kind::Noop, format!("key{}", n % keys), &n))
+        .map(|n| NewJob::new(noop::NOOP, format!("key{}", n % keys), &n))
         .collect()
 }
 

@@ -8,7 +8,7 @@ use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
-use erawan::job::{Commit, Kind, NewJob};
+use erawan::job::{Commit, NewJob, noop};
 use erawan::store::embedded::{self, EmbeddedStore};
 use erawan::store::{Accept, SharedStore, Store};
 use tokio::sync::mpsc;
@@ -34,7 +34,7 @@ async fn work(store: SharedStore, writer: String, done: mpsc::Sender<Done>) {
     for number in 0.. {
         let name = format!("{writer}-{number}");
         let accept = Accept {
-            jobs: vec![NewJob::new(Kind::Noop, format!("first {name}"), &())],
+            jobs: vec![NewJob::new(noop::NOOP, format!("first {name}"), &())],
             writes: vec![put(&format!("accepted {name}"), "v")],
             ..Accept::default()
         };
@@ -44,7 +44,7 @@ async fn work(store: SharedStore, writer: String, done: mpsc::Sender<Done>) {
         let _ = done.try_send(Done::Accepted(name.clone()));
         let mut commit = Commit::nothing();
         commit.write(put(&format!("committed {name}"), "v"));
-        commit.job(NewJob::new(Kind::Noop, format!("second {name}"), &()));
+        commit.job(NewJob::new(noop::NOOP, format!("second {name}"), &()));
         if store.commit(attempt(&jobs[0]), commit).await.is_err() {
             return;
         }
@@ -117,6 +117,7 @@ const FILE: &str = "ERAWAN_TEST_CRASH_FILE";
 const ROUND: &str = "ERAWAN_TEST_CRASH_ROUND";
 
 fn open(path: &Path) -> EmbeddedStore {
+    erawan::node::kinds::give();
     EmbeddedStore::open(embedded::Options {
         path: path.to_owned(),
         node_id: "node".to_owned(),

@@ -6,7 +6,7 @@ use std::io::{BufRead, BufReader, Write as _};
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use erawan::job::{Attempt, Commit, Epoch, Job, JobId, Kind, Millis, NewJob};
+use erawan::job::{Attempt, Commit, Epoch, Job, JobId, Millis, NewJob, noop};
 use erawan::store::embedded::{self, EmbeddedStore};
 use erawan::store::{Accept, Action, Operation, Release, Store};
 
@@ -28,7 +28,7 @@ fn first(number: u8) -> Attempt {
 }
 
 fn new(number: u8) -> NewJob {
-    let mut job = NewJob::new(Kind::Noop, "k", &number);
+    let mut job = NewJob::new(noop::NOOP, "k", &number);
     job.id = id(number);
     job
 }
@@ -184,6 +184,7 @@ async fn redis_killed_between_any_two_writes_is_as_the_contract_says() {
 const FILE: &str = "ERAWAN_TEST_CRASH_POINT_FILE";
 
 fn open(path: &Path) -> EmbeddedStore {
+    erawan::node::kinds::give();
     EmbeddedStore::open(embedded::Options {
         path: path.to_owned(),
         node_id: "node".to_owned(),

@@ -185,6 +185,7 @@ async fn a_flush_of_scripts_is_not_noticed_by_callers() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_password_changed_in_the_middle_is_unavailable_until_it_is_right_again() {
+    erawan::node::kinds::give();
     let mut server = RedisServer::start(redis_server::Options {
         durability: Durability::Always,
         password: Some("right".to_owned()),

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use async_trait::async_trait;
 use erawan::devnet::ports;
 use erawan::devnet::redis_server::{self, Durability, RedisServer};
-use erawan::job::{Attempt, Commit, Epoch, Job, JobId, Kind, NewJob, Write};
+use erawan::job::{Attempt, Commit, Epoch, Job, JobId, NewJob, Write, noop};
 use erawan::proto::cluster::cluster_server::{Cluster, ClusterServer};
 use erawan::proto::cluster::{
     FromMaster, FromWorker, OperatorAnswer, OperatorQuestion, StoreFrame,
@@ -56,6 +56,7 @@ pub struct Redis {
 }
 
 pub async fn connect_redis(server: &RedisServer) -> Result<RedisStore, StoreError> {
+    erawan::node::kinds::give();
     RedisStore::connect(redis::Options {
         host: "127.0.0.1".to_owned(),
         port: server.port(),
@@ -109,6 +110,7 @@ pub struct Embedded {
 
 impl Embedded {
     fn in_directory(directory: tempfile::TempDir, limits: FailedLimits) -> Self {
+        erawan::node::kinds::give();
         let store = EmbeddedStore::open(embedded::Options {
             path: directory.path().join("store.redb"),
             node_id: "node".to_owned(),
@@ -264,6 +266,7 @@ pub struct Remote {
 }
 
 pub fn connect_remote(address: SocketAddr) -> RemoteStore {
+    erawan::node::kinds::give();
     let endpoint = Endpoint::from_shared(format!("http://{address}")).expect("a URI");
     RemoteStore::connect(endpoint.connect_lazy(), "node")
 }
@@ -479,7 +482,7 @@ impl Spoils for Remote {
 pub const ANY: Epoch = Epoch(0);
 
 pub fn job(key: &str) -> NewJob {
-    NewJob::new(Kind::Noop, key, &())
+    NewJob::new(noop::NOOP, key, &())
 }
 
 pub fn accept_of(jobs: Vec<NewJob>) -> Accept {

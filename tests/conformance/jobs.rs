@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use erawan::job::{Commit, Epoch, JobId, Kind, Millis, NewJob};
+use erawan::job::{Commit, Epoch, JobId, Millis, NewJob, noop};
 use erawan::store::{Released, StoreError};
 
 use crate::harness::*;
@@ -182,7 +182,7 @@ pub async fn large_jobs_come_in_smaller_pages<H: Harness>() {
     let harness = H::start().await;
     let store = harness.store();
     for _ in 0..3 {
-        let mut large = NewJob::new(Kind::Noop, "k", &());
+        let mut large = NewJob::new(noop::NOOP, "k", &());
         large.payload = vec![7; 6_000_000];
         accept_job(&*store, large).await;
     }
@@ -198,7 +198,7 @@ pub async fn large_jobs_are_found_some_at_a_time<H: Harness>() {
     let store = harness.store();
     let mut ids = Vec::new();
     for _ in 0..3 {
-        let mut large = NewJob::new(Kind::Noop, "k", &());
+        let mut large = NewJob::new(noop::NOOP, "k", &());
         large.payload = vec![7; 6_000_000];
         ids.push(accept_job(&*store, large).await.id());
     }
@@ -209,7 +209,7 @@ pub async fn large_jobs_are_found_some_at_a_time<H: Harness>() {
     let rest = store.jobs(&ids[3..]).await.unwrap();
     let payload = rest[0].as_ref().map(|job| job.new.payload.len());
     assert_eq!((rest.len(), payload), (1, Some(6_000_000)));
-    let mut huge = NewJob::new(Kind::Noop, "k", &());
+    let mut huge = NewJob::new(noop::NOOP, "k", &());
     huge.payload = vec![7; 20_000_000];
     let huge = accept_job(&*store, huge).await;
     let found = store.jobs(&[huge.id(), ids[0]]).await.unwrap();

@@ -11,6 +11,7 @@ use crate::harness::*;
 const MIB: usize = 1024 * 1024;
 
 async fn start(arguments: &[&str]) -> (RedisServer, RedisStore) {
+    erawan::node::kinds::give();
     let server = RedisServer::start(redis_server::Options {
         arguments: arguments.iter().map(|text| (*text).to_owned()).collect(),
         ..Default::default()

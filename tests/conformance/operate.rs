@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use erawan::job::{Attempt, Commit, Job, JobId, Kind, Millis, NewJob};
+use erawan::job::{Attempt, Commit, Job, JobId, Millis, NewJob, noop};
 use erawan::operator::{Answer, Desk, Filter, Question};
 use erawan::store::{Action, Audited, Committed, Operated, Operation, Store, Was};
 
@@ -250,7 +250,7 @@ pub async fn failed_jobs_behind_large_ones_are_listed<H: Harness>() {
     let store = harness.store();
     let mut large = job("large");
     large.payload = vec![7; 9 * 1024 * 1024];
-    let small = NewJob::new(Kind::NoopChain, "small", &0u64);
+    let small = NewJob::new(noop::CHAIN, "small", &0u64);
     let small_id = small.id;
     for new in [another(&large), another(&large), another(&large), small] {
         let run = accept_job(&*store, new).await;
@@ -268,7 +268,7 @@ pub async fn failed_jobs_behind_large_ones_are_listed<H: Harness>() {
             other => panic!("{other:?}"),
         }
     };
-    let of_kind = listed(Some(Kind::NoopChain), 100).await;
+    let of_kind = listed(Some(noop::CHAIN), 100).await;
     let ids: Vec<_> = of_kind.iter().map(|shown| shown.id.clone()).collect();
     assert_eq!(ids, [small_id.to_string()]);
     assert_eq!(listed(None, 100).await.len(), 4);

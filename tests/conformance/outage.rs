@@ -117,6 +117,7 @@ async fn a_redis_that_cannot_write_is_unavailable_and_keeps_nothing() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_wrong_password_is_named_as_the_reason() {
+    erawan::node::kinds::give();
     let server = RedisServer::start(redis_server::Options {
         password: Some("right".to_owned()),
         ..Default::default()
@@ -138,6 +139,7 @@ async fn a_wrong_password_is_named_as_the_reason() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nodes_share_a_redis_without_seeing_each_other() {
+    erawan::node::kinds::give();
     let redis = Redis::start().await;
     let options = |node_id: &str| redis_store::Options {
         host: "127.0.0.1".to_owned(),
@@ -164,6 +166,7 @@ async fn nodes_share_a_redis_without_seeing_each_other() {
 }
 
 fn open(path: &Path, node_id: &str) -> Result<EmbeddedStore, StoreError> {
+    erawan::node::kinds::give();
     EmbeddedStore::open(embedded::Options {
         path: path.to_owned(),
         node_id: node_id.to_owned(),

@@ -2,7 +2,7 @@
 //! one thread (printed; run with `--nocapture`).
 
 use erawan::devnet::redis_server::{Durability, Options, RedisServer};
-use erawan::job::{Commit, Job, Kind, NewJob};
+use erawan::job::{Commit, Job, NewJob, noop};
 use erawan::store::{Accept, Store};
 use futures_util::{StreamExt, stream};
 
@@ -36,7 +36,7 @@ async fn statistics(connection: &mut redis::aio::MultiplexedConnection) -> (u64,
 }
 
 async fn accept_one(store: &dyn Store, number: u64) -> Job {
-    let mut new = NewJob::new(Kind::Noop, format!("request {number}"), &());
+    let mut new = NewJob::new(noop::NOOP, format!("request {number}"), &());
     new.payload = vec![7; 500];
     let accept = Accept {
         jobs: vec![new.source(format!("api:node:{number}"))],

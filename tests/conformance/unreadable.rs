@@ -85,7 +85,7 @@ async fn an_open_job_that_cannot_be_read_is_parked_at_its_place<H: Spoils>() {
         let parked = open[1].clone();
         assert_eq!(open, [before.clone(), parked.clone(), next.clone()]);
         assert_eq!((parked.id(), parked.seq), (spoilt.id(), spoilt.seq));
-        assert_eq!((parked.kind(), parked.parked), (Kind::Unreadable, true));
+        assert_eq!((parked.kind(), parked.parked), (Kind::UNREADABLE, true));
         let key = match how {
             Spoil::OtherLayout => "k".to_owned(),
             _ => format!("unreadable:{}", spoilt.id()),
@@ -129,7 +129,7 @@ async fn it_can_be_seen_and_dropped_and_frees_its_key<H: Spoils>() {
         assert_eq!(again, Operated::NotFound);
         let audited = store.audit(9).await.unwrap();
         let recorded: Vec<_> = audited.iter().map(|done| done.kind).collect();
-        assert_eq!(recorded, [Kind::Unreadable]);
+        assert_eq!(recorded, [Kind::UNREADABLE]);
         assert_eq!(store.open_jobs(0, 9).await.unwrap(), [other]);
         assert_eq!(store.jobs(&[id]).await.unwrap(), [None]);
         assert_eq!(store.counts().await.unwrap().open, 1);
@@ -243,7 +243,7 @@ fn a_lost_job_is_looked_for_on_a_thread_that_may_block() {
         assert!(taking.await.unwrap().is_err(), "nothing was sent");
         let found = asked.await.unwrap();
         let kinds: Vec<_> = found.iter().flatten().map(|job| job.kind()).collect();
-        assert_eq!(kinds, [Kind::Unreadable, other.kind()]);
+        assert_eq!(kinds, [Kind::UNREADABLE, other.kind()]);
     });
 }
 

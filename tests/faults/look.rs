@@ -35,6 +35,7 @@ pub async fn received(part: &NodeProcess) -> f64 {
 
 /// The store of a node whose jobs are in Redis.
 pub async fn store_of(net: &Net, role: Role) -> RedisStore {
+    erawan::node::kinds::give();
     let options = redis::Options {
         host: "127.0.0.1".to_owned(),
         port: net.redis.as_ref().unwrap().port(),

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use erawan::context::Role;
 use erawan::devnet::network::NodeProcess;
-use erawan::job::{Job, Kind};
+use erawan::job::Job;
+use erawan::messaging::inbound;
 use futures_util::future::join_all;
 use nix::sys::signal::Signal;
 
@@ -17,7 +18,7 @@ const ALONE: Duration = Duration::from_secs(3);
 const TRIES: usize = 20;
 
 fn is_message(job: &Job) -> bool {
-    job.kind() == Kind::MqReceive
+    job.kind() == inbound::RECEIVE
 }
 
 async fn height_seen(master: &NodeProcess) -> Option<f64> {

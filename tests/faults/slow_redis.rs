@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use erawan::devnet::redis_server::{Durability, Options, RedisServer};
-use erawan::job::{Attempt, Commit, Epoch, Job, Kind, NewJob, Table, Write};
+use erawan::job::{Attempt, Commit, Epoch, Job, NewJob, Table, Write, noop};
 use erawan::store::redis::{self, RedisStore};
 use erawan::store::{Accept, Accepted, Committed, Lease, State, Store, StoreError};
 
@@ -17,6 +17,7 @@ const LARGE: usize = 40_000_000;
 const LEASE: Duration = Duration::from_secs(2);
 
 async fn slow_redis() -> (RedisServer, Proxy, Arc<RedisStore>) {
+    erawan::node::kinds::give();
     let server = RedisServer::start(Options {
         durability: Durability::Always,
         ..Default::default()
@@ -37,7 +38,7 @@ async fn slow_redis() -> (RedisServer, Proxy, Arc<RedisStore>) {
 
 async fn accept_job(store: &RedisStore) -> Job {
     let accept = Accept {
-        jobs: vec![NewJob::new(Kind::Noop, "k", &())],
+        jobs: vec![NewJob::new(noop::NOOP, "k", &())],
         ..Accept::default()
     };
     match store.accept(accept).await.unwrap() {
@@ -57,7 +58,7 @@ fn attempt(job: &Job) -> Attempt {
 fn large_commit() -> Commit {
     let mut commit = Commit::nothing();
     commit.write(Write::put(Table::AsData, "large", vec![7; LARGE]));
-    commit.job(NewJob::new(Kind::Noop, "next", &()));
+    commit.job(NewJob::new(noop::NOOP, "next", &()));
     commit
 }
 

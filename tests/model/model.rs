@@ -6,7 +6,7 @@ use std::collections::hash_map::DefaultHasher;
 use std::hash::{Hash, Hasher};
 use std::time::Instant;
 
-use erawan::job::Kind;
+use erawan::job::noop;
 use erawan::simulation::{CallNo, Choice, Hold, JobPlan, Process, Setting, World, calm_down};
 use stateright::{Checker, Model, Property};
 
@@ -71,7 +71,7 @@ impl Scenario {
         ] {
             let plan = JobPlan {
                 key,
-                kind: Kind::Noop,
+                kind: noop::NOOP,
                 hold: Hold::Nothing,
                 source: Some(key + 1),
             };

@@ -62,7 +62,7 @@ impl Dispatcher {
         backlog: Arc<BacklogBoard>,
     ) -> Self {
         Self {
-            meter: Meter::new(backlog, options.crypto_is_external),
+            meter: Meter::new(backlog, options.hidden_gauge),
             core: Core::new(options),
             seen: Assignments::default(),
             store,

@@ -9,23 +9,22 @@ use std::time::Instant;
 
 use metrics::{Counter, Gauge, Histogram, counter, gauge, histogram};
 
-use crate::job::{Job, JobId, Millis, is_of_request};
+use crate::job;
+use crate::job::{Job, JobId, Kinds, Millis, is_of_request};
 use crate::protocol::message::{End, Outcome};
 use crate::protocol::{BacklogBoard, Dormant, OpenJobs};
 use crate::store::Release;
 
-use crate::dispatch::tally::Tally;
+use crate::dispatch::tally::{Share, Tally};
 
 /// Shows the tally for as long as it lives.
 pub(super) struct Meter {
     board: Arc<BacklogBoard>,
-    crypto_is_external: bool,
+    hidden: Option<job::Gauge>,
     shown: Tally,
     dormant: Option<Dormant>,
-    outbound_messages: Gauge,
-    inbound_messages: Gauge,
-    callbacks: Gauge,
-    crypto_retries: Gauge,
+    /// By slot.
+    counts: Vec<(usize, Gauge)>,
     requests: Gauge,
     in_line: Gauge,
     running: Gauge,
@@ -40,17 +39,17 @@ pub(super) struct Meter {
 }
 
 impl Meter {
-    pub(super) fn new(board: Arc<BacklogBoard>, crypto_is_external: bool) -> Self {
+    pub(super) fn new(board: Arc<BacklogBoard>, hidden: Option<job::Gauge>) -> Self {
         board.set_jobs(Some(OpenJobs::default()));
         Self {
             board,
-            crypto_is_external,
+            hidden,
             shown: Tally::default(),
             dormant: None,
-            outbound_messages: gauge!("pending_outbound_mq_messages_total"),
-            inbound_messages: gauge!("processing_inbound_mq_messages_total"),
-            callbacks: gauge!("pending_client_callbacks_total"),
-            crypto_retries: gauge!("pending_external_crypto_callbacks_total"),
+            counts: Kinds::given()
+                .gauges()
+                .map(|of| (of.slot(), gauge!(of.name())))
+                .collect(),
             requests: gauge!("requests_in_request_process_queue_total"),
             in_line: gauge!("pending_tasks_in_request_process_queue_total"),
             running: gauge!("processing_tasks_in_request_process_queue_total"),
@@ -64,8 +63,8 @@ impl Meter {
 
     /// Shows what is open now.
     pub(super) fn show(&mut self, mut tally: Tally, dormant: Option<Dormant>) {
-        if !self.crypto_is_external {
-            tally.crypto_retries = 0;
+        if let Some(hidden) = self.hidden {
+            tally.shares[hidden.slot()] = Share::default();
         }
         if tally == self.shown && dormant == self.dormant {
             return;
@@ -73,10 +72,7 @@ impl Meter {
         self.dormant = dormant;
         self.move_gauges(tally);
         self.board.set_jobs(Some(OpenJobs {
-            outbound_messages: tally.outbound_messages.open as u64,
-            inbound_messages: tally.inbound_messages.open as u64,
-            callbacks: tally.callbacks.open as u64,
-            crypto_retries: tally.crypto_retries as u64,
+            counts: tally.shares.map(|share| share.open as u64),
             dormant,
         }));
     }
@@ -88,26 +84,13 @@ impl Meter {
                 gauge.increment(new as f64 - old as f64);
             }
         };
-        step(
-            &self.outbound_messages,
-            old.outbound_messages.waiting,
-            tally.outbound_messages.waiting,
-        );
-        step(
-            &self.inbound_messages,
-            old.inbound_messages.waiting,
-            tally.inbound_messages.waiting,
-        );
-        step(
-            &self.callbacks,
-            old.callbacks.waiting,
-            tally.callbacks.waiting,
-        );
-        step(
-            &self.crypto_retries,
-            old.crypto_retries,
-            tally.crypto_retries,
-        );
+        for (slot, gauge) in &self.counts {
+            step(
+                gauge,
+                old.shares[*slot].waiting,
+                tally.shares[*slot].waiting,
+            );
+        }
         step(&self.requests, old.requests, tally.requests);
         step(
             &self.in_line,

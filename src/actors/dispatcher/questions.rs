@@ -163,7 +163,7 @@ mod tests {
 
     use super::*;
     use crate::dispatch::{Action, Core};
-    use crate::job::{Kind, Millis, NewJob};
+    use crate::job::{Millis, NewJob, noop};
     use crate::store::Accept;
     use crate::store::embedded::{EmbeddedStore, Options};
 
@@ -178,7 +178,7 @@ mod tests {
     /// Two of them do not fit one page.
     fn large_job(number: u64) -> NewJob {
         let large = vec![0u8; 9 * 1024 * 1024];
-        NewJob::new(Kind::Noop, format!("key{number}"), &large)
+        NewJob::new(noop::NOOP, format!("key{number}"), &large)
     }
 
     #[tokio::test]

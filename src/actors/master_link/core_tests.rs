@@ -1,7 +1,7 @@
 use std::sync::Arc;
 
 use super::core::{Action, Core, Event, Identity};
-use crate::job::{Attempt, Epoch, Job, Kind, Millis, NewJob};
+use crate::job::{Attempt, Epoch, Job, Millis, NewJob, noop};
 use crate::protocol::message::{End, FromMaster, FromWorker, MESSAGE_JOBS, Outcome};
 
 fn worker() -> Core {
@@ -16,7 +16,7 @@ fn worker() -> Core {
 
 fn job(attempt: u32) -> Arc<Job> {
     Arc::new(Job {
-        new: NewJob::new(Kind::Noop, "key", &()),
+        new: NewJob::new(noop::NOOP, "key", &()),
         seq: 1,
         prev: 0,
         attempt,
@@ -142,7 +142,7 @@ fn outcomes_with_many_follow_up_jobs_go_in_several_messages() {
         core.handle(assign(&job));
         let payload = vec![7u8; 30_000];
         let follow_up = |seq| Job {
-            new: NewJob::new(Kind::Noop, "key", &payload),
+            new: NewJob::new(noop::NOOP, "key", &payload),
             seq,
             ..(*job).clone()
         };

@@ -17,7 +17,7 @@ use crate::context::Role;
 use crate::crypto::{encryption, envelope};
 use crate::devnet::keys::NodeKeys;
 use crate::devnet::network::{Network, Node};
-use crate::job::{JobId, Kind, NewJob};
+use crate::job::{JobId, NewJob, noop};
 use crate::mq::gzip;
 use crate::proto::wire;
 use crate::proto::wire::message_queue_client::MessageQueueClient;
@@ -223,7 +223,7 @@ async fn stick(store: &SharedStore) -> io::Result<()> {
     let milliseconds = STUCK.as_millis() as u64;
     let key = format!("stuck:{}", uuid::Uuid::new_v4());
     let accept = Accept {
-        jobs: vec![NewJob::new(Kind::NoopStuck, key, &milliseconds)],
+        jobs: vec![NewJob::new(noop::STUCK, key, &milliseconds)],
         ..Accept::default()
     };
     let accepted = store.accept(accept).await.map_err(io::Error::other)?;

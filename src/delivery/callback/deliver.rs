@@ -8,11 +8,11 @@ use serde_json::Value;
 
 use super::client::{Answer, AnswerBody, CallFailure, CallbackClient};
 use super::{Callback, DataRequestAnswer, DataRequestRef, Persistence, Target};
-use crate::context::row;
-use crate::context::{Context, state};
+use crate::context::{Context, row, state};
+use crate::delivery::callback;
 use crate::delivery::{backoff, is_out_of_time, nominal_delay};
 use crate::error::Error;
-use crate::job::{Commit, Job, Kind, Millis, NewJob, Run, Table, receiver_of, request_key};
+use crate::job::{Commit, Job, Millis, NewJob, Run, Table, receiver_of, request_key};
 use crate::labelled::Labelled;
 use crate::ledger::query;
 
@@ -166,7 +166,7 @@ fn answer_job(callback_id: &str, request: &DataRequestRef, answer: Answer) -> Ne
         body,
     };
     let key = request_key(&request.request_id);
-    NewJob::new(Kind::AsCallbackAnswer, key, &payload).source(format!("answer:{callback_id}"))
+    NewJob::new(callback::ANSWERED, key, &payload).source(format!("answer:{callback_id}"))
 }
 
 /// Whether a callback that is tried for a limited time is not tried again. The
@@ -204,7 +204,7 @@ mod tests {
 
     fn waiting(age: u64, prev: u64, tries: u32) -> Job {
         Job {
-            new: NewJob::new(Kind::DeliverCallback, "callback:a r1", &()),
+            new: NewJob::new(callback::DELIVER, "callback:a r1", &()),
             seq: 9,
             prev,
             attempt: 1,

@@ -8,6 +8,8 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::context::Role;
+use crate::delivery::transaction;
+use crate::flows::rp;
 use crate::job::Outcome;
 use crate::ledger::{Broadcast, Ledger};
 use crate::messaging::testing;
@@ -76,7 +78,7 @@ fn full() -> Scripted {
 
 fn transact() -> Transact {
     let then = Continuation {
-        kind: Kind::RpRequestCreated,
+        kind: rp::request_created::KIND,
         key: "request:r".to_owned(),
         context: vec![1],
     };
@@ -102,9 +104,9 @@ async fn run(ledger: Scripted, kind: Kind, tries: u32, age: Duration) -> Run {
     context.ledger = Arc::new(ledger);
     let mut job = testing::accepted(NewJob::new(kind, "transaction:aa", &HASH.to_owned()));
     job.tries = tries;
-    let run = match kind {
-        Kind::LedgerConfirm => run_confirm(&context, &job).await,
-        _ => run_deliver(&context, &job).await,
+    let run = match kind == transaction::CONFIRM {
+        true => run_confirm(&context, &job).await,
+        false => run_deliver(&context, &job).await,
     };
     run.unwrap()
 }
@@ -119,13 +121,13 @@ fn committed(run: Run) -> Commit {
 #[tokio::test]
 async fn a_transaction_that_the_ledger_dropped_is_signed_anew_once() {
     let old = DROPPED_AFTER + Duration::from_secs(1);
-    let commit = committed(run(met_before(0), Kind::LedgerConfirm, 0, old).await);
+    let commit = committed(run(met_before(0), transaction::CONFIRM, 0, old).await);
     let forgotten = Write::delete(Table::ExpectedTransaction, HASH);
     assert_eq!(commit.writes, [forgotten]);
     let [job] = &commit.jobs[..] else {
         panic!("{:?}", commit.jobs);
     };
-    assert_eq!(job.kind, Kind::LedgerTransact);
+    assert_eq!(job.kind, transaction::TRANSACT);
     assert_eq!(job.source.as_deref(), Some("again:aa"));
     assert_eq!(codec::decode::<Transact>(&job.payload).unwrap(), transact());
 }
@@ -135,10 +137,10 @@ async fn one_that_may_still_come_into_a_block_is_waited_for() {
     let old = DROPPED_AFTER + Duration::from_secs(1);
     let young = DROPPED_AFTER - Duration::from_secs(60);
     for (ledger, kind, age) in [
-        (met_before(0), Kind::LedgerConfirm, young),
+        (met_before(0), transaction::CONFIRM, young),
         // A chain that makes no blocks keeps what it has taken.
-        (met_before(1), Kind::LedgerConfirm, old),
-        (met_before(0), Kind::DeliverTransaction, old),
+        (met_before(1), transaction::CONFIRM, old),
+        (met_before(0), transaction::DELIVER, old),
     ] {
         let commit = committed(run(ledger, kind, 0, age).await);
         assert_eq!(commit, Commit::nothing());
@@ -155,18 +157,18 @@ async fn one_that_a_block_has_is_not_signed_anew() {
         }),
         ..met_before(0)
     };
-    let commit = committed(run(ledger, Kind::LedgerConfirm, 0, DROPPED_AFTER * 2).await);
-    assert_eq!(commit.jobs[0].kind, Kind::RpRequestCreated);
+    let commit = committed(run(ledger, transaction::CONFIRM, 0, DROPPED_AFTER * 2).await);
+    assert_eq!(commit.jobs[0].kind, rp::request_created::KIND);
 }
 
 #[tokio::test]
 async fn a_full_mempool_refuses_only_what_cannot_be_in_it() {
     let age = Duration::from_secs(60);
-    let first = committed(run(full(), Kind::DeliverTransaction, 0, age).await);
-    assert_eq!(first.jobs[0].kind, Kind::RpRequestCreated);
-    let repeat = run(full(), Kind::DeliverTransaction, 1, age).await;
+    let first = committed(run(full(), transaction::DELIVER, 0, age).await);
+    assert_eq!(first.jobs[0].kind, rp::request_created::KIND);
+    let repeat = run(full(), transaction::DELIVER, 1, age).await;
     assert!(matches!(repeat, Run::Retry { .. }), "{repeat:?}");
-    let confirmation = committed(run(full(), Kind::LedgerConfirm, 0, age).await);
+    let confirmation = committed(run(full(), transaction::CONFIRM, 0, age).await);
     assert_eq!(confirmation, Commit::nothing());
 }
 
@@ -183,12 +185,12 @@ async fn a_refusal_by_a_node_of_the_ledger_that_is_behind_is_not_final() {
         included: None,
     };
     let age = Duration::from_secs(1);
-    let first = committed(run(behind(), Kind::DeliverTransaction, 0, age).await);
-    assert_eq!(first.jobs[0].kind, Kind::LedgerTransact, "signed anew");
+    let first = committed(run(behind(), transaction::DELIVER, 0, age).await);
+    assert_eq!(first.jobs[0].kind, transaction::TRANSACT, "signed anew");
     assert!(first.jobs[0].not_before.is_some(), "after a while");
-    let repeat = run(behind(), Kind::DeliverTransaction, 1, age).await;
+    let repeat = run(behind(), transaction::DELIVER, 1, age).await;
     assert!(matches!(repeat, Run::Retry { .. }), "{repeat:?}");
-    let confirmation = committed(run(behind(), Kind::LedgerConfirm, 0, age).await);
+    let confirmation = committed(run(behind(), transaction::CONFIRM, 0, age).await);
     assert_eq!(confirmation, Commit::nothing());
 }
 
@@ -196,7 +198,7 @@ async fn a_refusal_by_a_node_of_the_ledger_that_is_behind_is_not_final() {
 async fn one_that_cannot_be_signed_is_refused_when_its_time_is_up() {
     let mut context = testing::context("rp1", Role::Rp, FakeLedger::recorded());
     context.crypto = Arc::new(testing::Away);
-    let mut job = testing::job(Kind::LedgerTransact, &transact());
+    let mut job = testing::job(transaction::TRANSACT, &transact());
     let error = run_transact(&context, &job).await.unwrap_err();
     assert!(error.is_of_crypto_service());
 

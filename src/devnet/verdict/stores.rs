@@ -105,7 +105,8 @@ async fn failed_jobs(store: &dyn Store) -> Result<Vec<FailedJob>, StoreError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::job::{Attempt, Commit, Kind, NewJob};
+    use crate::flows::rp;
+    use crate::job::{Attempt, Commit, NewJob, noop};
     use crate::store::embedded::{EmbeddedStore, Options};
     use crate::store::{Accept, Accepted};
 
@@ -120,9 +121,9 @@ mod tests {
         let empty = read_store(&store).await.unwrap();
         assert_eq!(empty.findings().count(), 0);
 
-        let timer = NewJob::new(Kind::RpTimeOut, "request:a", &());
+        let timer = NewJob::new(rp::time_out::KIND, "request:a", &());
         let timer = timer.not_before(Millis::now().after(std::time::Duration::from_secs(90)));
-        let fails = NewJob::new(Kind::Noop, "request:b", &());
+        let fails = NewJob::new(noop::NOOP, "request:b", &());
         let accept = Accept {
             jobs: vec![timer, fails],
             ..Accept::default()
@@ -153,7 +154,7 @@ mod tests {
         })
         .unwrap();
         for _ in 0..3 {
-            let mut large = NewJob::new(Kind::Noop, "k", &());
+            let mut large = NewJob::new(noop::NOOP, "k", &());
             large.payload = vec![7; 9 * 1024 * 1024];
             let attempt = Attempt {
                 job: large.id,

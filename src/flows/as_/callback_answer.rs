@@ -5,13 +5,18 @@ use serde_json::{Map, Value};
 use super::response_created::{Report, Source};
 use super::{ACTION_AFTER_CALLBACK, ROLE, error, respond};
 use crate::config::ApiVersion;
-use crate::context::Context;
-use crate::context::row;
+use crate::context::{Context, row};
+use crate::delivery::callback::ANSWERED;
 use crate::delivery::callback::{DataRequestAnswer, DataRequestRef, error_job};
 use crate::error::{Error, Refusal, codes, settled};
+use crate::flows::dispatch::Flow;
 use crate::flows::error_code;
 use crate::flows::reply::Reply;
 use crate::job::{Commit, Job, Table, Write};
+
+pub(in crate::flows) const FLOW: Flow =
+    Flow::new(ANSWERED, |context, job| Box::pin(handle(context, job)))
+        .told(ROLE, ACTION_AFTER_CALLBACK);
 
 /// What the answer asks for.
 #[derive(Debug, Clone, PartialEq)]

@@ -4,21 +4,26 @@ use std::collections::HashSet;
 
 use serde_json::{Map, Value};
 
-use super::{ROLE, service};
-use crate::context::Context;
-use crate::context::row;
+use super::{PROCESS_MESSAGE, ROLE, service};
+use crate::context::{Context, row};
 use crate::crypto::{accessor, hash};
 use crate::delivery::callback::{DataRequestRef, Persistence, Target, callback_job, error_job};
 use crate::error::{Error, Refusal, codes, settled};
+use crate::flows::dispatch::{Flow, node_of_message};
 use crate::flows::integrity::{Consent, check_consent, check_requester, require};
 use crate::flows::levels;
 use crate::job::{Commit, Job, NewJob, Table, Write};
 use crate::ledger::query;
 use crate::ledger::types::RequestDetail;
 use crate::messaging::Received;
+use crate::messaging::to_role;
 use crate::mq::message::{DataRequest, Message, ResponsePrivateData, ServiceDataRequest};
 
-const ACTION: &str = "as.processMessage";
+pub(in crate::flows) const FLOW: Flow = Flow::new(to_role::DATA_REQUEST, |context, job| {
+    Box::pin(handle(context, job))
+})
+.told(ROLE, PROCESS_MESSAGE)
+.for_node(node_of_message);
 
 /// Columns of a request's row that name the services its client application was
 /// asked for start with this. They stay until the request ends: an application
@@ -70,7 +75,13 @@ pub async fn handle(context: &Context, job: &Job) -> Result<Commit, Error> {
 fn failure(node_id: &str, request_id: &str, error: &Refusal) -> Commit {
     let mut commit = Commit::nothing();
     let request_id = Some(request_id);
-    commit.job(error_job(ROLE, Some(node_id), ACTION, request_id, error));
+    commit.job(error_job(
+        ROLE,
+        Some(node_id),
+        PROCESS_MESSAGE,
+        request_id,
+        error,
+    ));
     commit
 }
 

@@ -20,6 +20,9 @@ use serde::Deserialize;
 /// Role of the callback settings used here; on a proxy too.
 pub(super) const ROLE: &str = "as";
 
+/// Action of `error` callbacks about messages and what follows from them.
+const PROCESS_MESSAGE: &str = "as.processMessage";
+
 /// Path of a call about the data that a request wants of a service.
 #[derive(Deserialize)]
 struct Wanted {

@@ -4,8 +4,17 @@ use super::ROLE;
 use crate::context::Context;
 use crate::context::row;
 use crate::error::Error;
+use crate::flows::dispatch::{BLOCK, Flow, node_of_update};
 use crate::flows::{RequestUpdate, call, status_update};
-use crate::job::{Commit, Job, Table, Write};
+use crate::job::{Commit, Job, Kind, Spec, Table, Write};
+
+/// A block changed a request we were asked about.
+pub const KIND: Kind = Kind::new(&Spec::transactional(14, "as.request_update"));
+
+pub(in crate::flows) const FLOW: Flow =
+    Flow::new(KIND, |context, job| Box::pin(handle(context, job)))
+        .told(ROLE, BLOCK)
+        .for_node(node_of_update);
 
 /// Handler of `as.request_update`: tells the client application, and forgets
 /// the request once it has ended. Answers on their way are removed by their own

@@ -16,10 +16,10 @@ use crate::context::{Context, state};
 use crate::crypto::{KeyUse, hash};
 use crate::delivery::transaction::{Continuation, Transact, refused, transact};
 use crate::error::{Error, codes, settled};
-use crate::flows::accept;
 use crate::flows::call::Call;
 use crate::flows::reply::Reply;
-use crate::job::{Commit, JobId, Kind, NewJob, Row, Table, codec, request_key};
+use crate::flows::{accept, as_};
+use crate::job::{Commit, JobId, NewJob, Row, Table, codec, request_key};
 use crate::ledger::query;
 use crate::mq::message::PackedData;
 use crate::mq::packing;
@@ -138,7 +138,7 @@ pub(super) async fn answer(
     }
     let key = format!("sign:{}", JobId::generate());
     let mut commit = Commit::nothing();
-    commit.job(NewJob::new(Kind::AsSignData, key, &unsigned));
+    commit.job(NewJob::new(as_::sign_data::KIND, key, &unsigned));
     Ok(commit)
 }
 
@@ -212,7 +212,7 @@ async fn sign(
 /// CreateAsResponse, and `as.response_created` once it has settled.
 pub(super) fn transaction(answered: &Answered, params: &Value) -> Transact {
     let then = Continuation {
-        kind: Kind::AsResponseCreated,
+        kind: as_::response_created::KIND,
         key: request_key(&answered.request_id),
         context: codec::encode(answered),
     };

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::PROCESS_MESSAGE;
 use super::respond::DataAnswer;
 use super::{ACTION_AFTER_CALLBACK, ROLE};
 use crate::context::row;
@@ -11,9 +12,16 @@ use crate::delivery::transaction::{Fate, Settled};
 use crate::error::{Error, Refusal, codes, settled};
 use crate::flows::call::Call;
 use crate::flows::reply::Reply;
-use crate::job::{Commit, Job, NewJob, Table, Write, codec};
+use crate::job::{Commit, Job, Kind, NewJob, Spec, Table, Write, codec};
+use crate::flows::dispatch::Flow;
 use crate::messaging::outbound;
 use crate::mq::message::{AsResponse, Message};
+
+/// The transaction of our answer has settled.
+pub const KIND: Kind = Kind::new(&Spec::transactional(15, "as.response_created"));
+
+pub(in crate::flows) const FLOW: Flow =
+    Flow::new(KIND, |context, job| Box::pin(handle(context, job))).told(ROLE, PROCESS_MESSAGE);
 
 const ACTION_OF_ANSWER: &str = "as.afterCreateAsResponse";
 

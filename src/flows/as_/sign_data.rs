@@ -2,11 +2,22 @@
 
 use super::respond::Unsigned;
 use super::response_created::refused;
+use super::{PROCESS_MESSAGE, ROLE};
 use crate::context::Context;
+use crate::delivery::crypto_service::CRYPTO;
 use crate::delivery::crypto_service::given_up_in_time;
 use crate::error::{Error, settled};
 use crate::flows::call::Call;
-use crate::job::{Commit, Job};
+use crate::flows::dispatch::Flow;
+use crate::job::{Commit, Job, Kind, Spec};
+
+/// Sign data with an external crypto service, then put it on its way to
+/// the ledger.
+pub const KIND: Kind =
+    Kind::new(&Spec::transactional(31, "as.sign_data").counts_retries_in(CRYPTO));
+
+pub(in crate::flows) const FLOW: Flow =
+    Flow::new(KIND, |context, job| Box::pin(handle(context, job))).told(ROLE, PROCESS_MESSAGE);
 
 /// Handler of `as.sign_data`. Data that cannot be signed is reported as the
 /// ledger's refusal is, and the data request stays open.

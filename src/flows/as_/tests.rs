@@ -13,11 +13,13 @@ use crate::crypto::external_tests::Service;
 use crate::crypto::hash;
 use crate::delivery::callback::{Callback, DataRequestAnswer, DataRequestRef, Persistence, Target};
 use crate::delivery::transaction::{Fate, Transact};
+use crate::delivery::{callback, message, transaction};
 use crate::flows::testing::{
     TestNode, callbacks, continuation, job, message_job, of_kind, params, scenario, transactions,
 };
-use crate::flows::{ledger_call, replay_tests};
-use crate::job::{Commit, Kind, Millis, NewJob, Table, Write, codec, request_key};
+use crate::flows::{as_, ledger_call, replay_tests};
+use crate::job::{Commit, Millis, NewJob, Table, Write, codec, request_key};
+use crate::messaging::to_role;
 use crate::mq::OutboundMessage;
 use crate::mq::message::{DataRequest, Message, ResponsePrivateData};
 
@@ -52,7 +54,7 @@ fn recorded_request() -> DataRequest {
 async fn receive(node: &TestNode, request: &DataRequest) -> Commit {
     node.ledger.set_height(request.height);
     let job = message_job(
-        Kind::AsDataRequest,
+        to_role::DATA_REQUEST,
         "as1",
         &Message::DataRequest(request.clone()),
     );
@@ -89,7 +91,7 @@ async fn answer_callback(
         body: body.map(|body| body.as_bytes().to_vec()),
     };
     let key = request_key(&request.request_id);
-    let job = job(NewJob::new(Kind::AsCallbackAnswer, key, &answer));
+    let job = job(NewJob::new(callback::ANSWERED, key, &answer));
     let commit = callback_answer::handle(&node.context, &job).await.unwrap();
     node.commit(&commit);
     commit
@@ -160,7 +162,7 @@ fn sent_messages(commit: &Commit) -> Vec<Value> {
 
 /// Who the messages of a commit go to.
 fn receivers(commit: &Commit) -> Vec<String> {
-    of_kind(&commit.jobs, Kind::DeliverMessage)
+    of_kind(&commit.jobs, message::DELIVER)
         .iter()
         .map(|job| {
             let sent: OutboundMessage = codec::decode(&job.payload).unwrap();
@@ -335,7 +337,7 @@ async fn a_request_to_other_ases_reaches_nobody() {
     let request = recorded_request();
     node.ledger.set_height(request.height);
     let message = Message::DataRequest(request);
-    let job = message_job(Kind::AsDataRequest, "as2", &message);
+    let job = message_job(to_role::DATA_REQUEST, "as2", &message);
     let commit = data_request::handle(&node.context, &job).await.unwrap();
     assert_eq!(error_of(&commit), 10025);
 }
@@ -345,7 +347,7 @@ async fn the_application_is_asked_once_however_often_the_rp_asks() {
     let node = an_as();
     let request = recorded_request();
     let first = receive(&node, &request).await;
-    let asked = of_kind(&first.jobs, Kind::DeliverCallback);
+    let asked = of_kind(&first.jobs, callback::DELIVER);
     let callback: Callback = codec::decode(&asked[0].payload).unwrap();
     assert_eq!(callback.answer_to, Some(reference(&request)));
     let persistence = Persistence::UntilRequestEnds {
@@ -368,13 +370,13 @@ async fn an_application_that_refused_is_not_asked_again() {
     let node = an_as();
     let request = recorded_request();
     let first = receive(&node, &request).await;
-    assert_eq!(of_kind(&first.jobs, Kind::DeliverCallback).len(), 1);
+    assert_eq!(of_kind(&first.jobs, callback::DELIVER).len(), 1);
     let answer = DataRequestAnswer {
         request: reference(&request),
         status: 500,
         body: Some(Vec::new()),
     };
-    let job = job(NewJob::new(Kind::AsCallbackAnswer, "request:r", &answer));
+    let job = job(NewJob::new(callback::ANSWERED, "request:r", &answer));
     let dropped = callback_answer::handle(&node.context, &job).await.unwrap();
     node.commit(&dropped);
     assert!(!is_pending(&node));
@@ -388,7 +390,7 @@ async fn the_application_is_asked_once_for_a_service_that_is_named_many_times() 
     let wanted = request.service_data_request_list[0].clone();
     request.service_data_request_list = vec![wanted; 500];
     let commit = receive(&node, &request).await;
-    assert_eq!(of_kind(&commit.jobs, Kind::DeliverCallback).len(), 1);
+    assert_eq!(of_kind(&commit.jobs, callback::DELIVER).len(), 1);
     assert!(is_pending(&node));
 }
 
@@ -558,7 +560,7 @@ async fn an_answer_reaches_the_rp_though_the_request_has_ended_meanwhile() {
         is_new_history: false,
     };
     let key = request_key(&request.request_id);
-    let job = job(NewJob::new(Kind::AsRequestUpdate, key, &update));
+    let job = job(NewJob::new(as_::request_update::KIND, key, &update));
     node.commit(&request_update::handle(&node.context, &job).await.unwrap());
     let record = row("as1", &request.request_id);
     assert!(!node.state.names(Table::DataRequest).contains(&record));
@@ -753,7 +755,7 @@ async fn signing_job(node: &TestNode, request: &DataRequest, body: &respond::Dat
     let [job] = &accept.jobs[..] else {
         panic!("{:?}", accept.jobs);
     };
-    assert_eq!(job.kind, Kind::AsSignData);
+    assert_eq!(job.kind, as_::sign_data::KIND);
     job.clone()
 }
 
@@ -765,7 +767,7 @@ async fn an_external_crypto_service_signs_data_in_a_job() {
     let signing = job(signing_job(&node, &request, &data("ref", DATA)).await);
     let signed = sign_data::handle(&node.context, &signing).await.unwrap();
     node.commit(&signed);
-    let [transact] = &of_kind(&signed.jobs, Kind::LedgerTransact)[..] else {
+    let [transact] = &of_kind(&signed.jobs, transaction::TRANSACT)[..] else {
         panic!("{:?}", signed.jobs);
     };
     let transact: Transact = codec::decode(&transact.payload).unwrap();

@@ -2,23 +2,29 @@
 
 use serde_json::{Map, Value};
 
-use super::ROLE;
 use super::contract_checked::refuse;
 use super::told::Told;
-use crate::context::Context;
-use crate::context::row;
+use super::{PROCESS_MESSAGE, ROLE};
+use crate::context::{Context, row};
 use crate::delivery::callback::{Persistence, Target, callback_job, error_job};
 use crate::delivery::dcontract;
 use crate::delivery::dcontract::Contract;
 use crate::error::{Error, Refusal, codes, settled};
+use crate::flows::dispatch::{Flow, node_of_message};
 use crate::flows::integrity::{Consent, check_consent, check_requester, require};
 use crate::job::{Commit, Job, NewJob, Table, Write};
 use crate::ledger::query;
 use crate::ledger::types::RequestDetail;
 use crate::messaging::Received;
+use crate::messaging::to_role;
 use crate::mq::message::{ConsentRequest, Message};
 
-const ACTION: &str = "idp.processMessage";
+pub(in crate::flows) const FLOW: Flow = Flow::new(to_role::CONSENT_REQUEST, |context, job| {
+    Box::pin(handle(context, job))
+})
+.told(ROLE, PROCESS_MESSAGE)
+.for_node(node_of_message);
+
 const URL_NAME: &str = "incoming_request_url";
 
 /// Handler of `idp.consent_request`. A request that fails its checks is kept
@@ -134,7 +140,7 @@ fn check(node_id: &str, request: &ConsentRequest, detail: &RequestDetail) -> Res
 
 pub(super) fn failure(node_id: &str, request: &ConsentRequest, error: &Refusal) -> NewJob {
     let request_id = Some(request.request_id.as_str());
-    error_job(ROLE, Some(node_id), ACTION, request_id, error)
+    error_job(ROLE, Some(node_id), PROCESS_MESSAGE, request_id, error)
 }
 
 /// spec/http-api.md 4.6

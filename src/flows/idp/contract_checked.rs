@@ -4,16 +4,24 @@
 use super::consent_request::{failure, show};
 use super::response_created::{Answered, Content};
 use super::told::Told;
-use super::{ROLE, respond};
+use super::{PROCESS_MESSAGE, ROLE, respond};
 use crate::context::{Context, state};
 use crate::delivery::callback::error_job;
+use crate::delivery::dcontract;
 use crate::delivery::dcontract::Checked;
 use crate::delivery::transaction::transact;
 use crate::error::{Error, codes, settled};
+use crate::flows::dispatch::Flow;
 use crate::flows::{RequestUpdate, status_update};
 use crate::job::{Commit, Job, Table};
 use crate::ledger::query;
 use crate::mq::message::{ConsentRequest, Message};
+
+pub(in crate::flows) const FLOW: Flow = Flow::new(dcontract::CHECKED, |context, job| {
+    Box::pin(handle(context, job))
+})
+.told(ROLE, PROCESS_MESSAGE)
+.for_node(node_of_contract);
 
 /// What the node answers the RP when a document cannot be verified.
 const ERROR_CODE: i64 = 31000;
@@ -93,4 +101,9 @@ pub(super) async fn refuse(
     let error = codes::REQUEST_INTEGRITY_CHECK_FAILED.into();
     commit.job(failure(node_id, request, &error));
     Ok(commit)
+}
+
+fn node_of_contract(job: &Job) -> Option<String> {
+    let checked: Checked = job.payload().ok()?;
+    Some(checked.contract.node_id)
 }

@@ -7,8 +7,17 @@ use super::ROLE;
 use crate::context::Context;
 use crate::delivery::callback::{Persistence, Target, callback_job};
 use crate::error::Error;
-use crate::job::{Commit, Job, Kind, NewJob, Table};
+use crate::flows::dispatch::{BLOCK, Flow};
+use crate::job::{Commit, Job, Kind, NewJob, Spec, Table};
 use crate::ledger::{Block, BlockTransaction, query};
+
+/// Another node changed an identity that this one may hold too.
+pub const KIND: Kind = Kind::new(&Spec::transactional(30, "idp.identity_modified"));
+
+pub(in crate::flows) const FLOW: Flow =
+    Flow::new(KIND, |context, job| Box::pin(handle(context, job)))
+        .told(ROLE, BLOCK)
+        .for_node(node_of_notice);
 
 const TYPE: &str = "identity_modification_notification";
 const URL_NAME: &str = "identity_modification_notification_url";
@@ -64,7 +73,7 @@ fn job(node_id: &str, block: &Block, transaction: &BlockTransaction) -> Option<N
     let Block {
         chain_id, height, ..
     } = block;
-    let kind = Kind::IdpIdentityModified;
+    let kind = KIND;
     let hash = &transaction.hash;
     let source = format!("block:{chain_id}:{height}:{node_id}:{hash}:{}", kind.name());
     Some(NewJob::new(kind, key, &modified).source(source))
@@ -123,6 +132,11 @@ pub async fn handle(context: &Context, job: &Job) -> Result<Commit, Error> {
     Ok(commit)
 }
 
+fn node_of_notice(job: &Job) -> Option<String> {
+    let modified: Modified = job.payload().ok()?;
+    Some(modified.node_id)
+}
+
 #[cfg(test)]
 mod tests {
     use serde_json::Value;
@@ -152,7 +166,7 @@ mod tests {
             action: "add_accessor".to_owned(),
             actor_node_id: "idp2".to_owned(),
         };
-        let job = accepted(NewJob::new(Kind::IdpIdentityModified, "key", &modified));
+        let job = accepted(NewJob::new(KIND, "key", &modified));
         callbacks(&handle(&node.context, &job).await.unwrap().jobs)
     }
 

@@ -23,6 +23,9 @@ use crate::mq::message::{ConsentRequest, Message};
 /// Role of the callback settings used here; on a proxy too.
 pub(super) const ROLE: &str = "idp";
 
+/// Action of `error` callbacks about messages and what follows from them.
+const PROCESS_MESSAGE: &str = "idp.processMessage";
+
 /// The consent request as it was received from the node that made the request.
 ///
 /// # Errors

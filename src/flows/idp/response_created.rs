@@ -2,16 +2,23 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::ROLE;
+use super::{PROCESS_MESSAGE, ROLE};
 use crate::context::Context;
 use crate::delivery::callback::error_job;
 use crate::delivery::transaction::{Fate, Settled};
 use crate::error::{Error, Refusal, settled};
 use crate::flows::call::Call;
 use crate::flows::reply::Reply;
-use crate::job::{Commit, Job, Table, codec};
+use crate::job::{Commit, Job, Kind, Spec, Table, codec};
+use crate::flows::dispatch::Flow;
 use crate::messaging::outbound;
 use crate::mq::message::{IdpResponse, Message};
+
+/// The transaction of our answer has settled.
+pub const KIND: Kind = Kind::new(&Spec::transactional(11, "idp.response_created"));
+
+pub(in crate::flows) const FLOW: Flow =
+    Flow::new(KIND, |context, job| Box::pin(handle(context, job))).told(ROLE, PROCESS_MESSAGE);
 
 const RESULT: &str = "response_result";
 const ACTION_OF_ANSWER: &str = "idp.afterCreateIdpResponse";

@@ -10,14 +10,18 @@ use crate::context::Role;
 use crate::crypto::{hash, test_key};
 use crate::delivery::callback::{Callback, Persistence, Target};
 use crate::delivery::contract::{ContractClient, run_fetch};
+use crate::delivery::dcontract;
 use crate::delivery::dcontract::Contract;
 use crate::delivery::transaction::{Continuation, Fate, Transact};
+use crate::delivery::{callback, contract, message};
+use crate::flows::idp;
 use crate::flows::reply::Reply;
 use crate::flows::testing::{
     self, TestNode, callbacks, continuation, message_job, of_kind, params, scenario, transactions,
 };
 use crate::flows::{RequestUpdate, replay_tests};
-use crate::job::{Commit, Kind, NewJob, Outcome, Pool, Run, Table, Write, codec};
+use crate::job::{Commit, NewJob, Outcome, Pool, Run, Table, Write, codec};
+use crate::messaging::to_role;
 use crate::mq::OutboundMessage;
 
 const GROUP: &str = "aaaaa-bbbbb";
@@ -46,7 +50,7 @@ fn recorded_request() -> ConsentRequest {
 async fn receive(node: &TestNode, request: &ConsentRequest) -> Commit {
     node.ledger.set_height(request.height);
     let message = Message::ConsentRequest(request.clone());
-    let job = message_job(Kind::IdpConsentRequest, "idp1", &message);
+    let job = message_job(to_role::CONSENT_REQUEST, "idp1", &message);
     let commit = consent_request::handle(&node.context, &job).await.unwrap();
     node.commit(&commit);
     commit
@@ -210,7 +214,7 @@ async fn an_answer_goes_to_the_requester_whatever_is_received_after_its_request(
     let transact = transactions(&accept.unwrap().writes).remove(0);
     let job = continuation(&transact, Fate::Committed { height: 58 });
     let commit = response_created::handle(&node.context, &job).await.unwrap();
-    let sent = of_kind(&commit.jobs, Kind::DeliverMessage).remove(0);
+    let sent = of_kind(&commit.jobs, message::DELIVER).remove(0);
     let sent: OutboundMessage = codec::decode(&sent.payload).unwrap();
     assert_eq!(sent.destination_node_id, "rp1");
 }
@@ -221,7 +225,7 @@ async fn a_request_that_asks_other_idps_is_not_shown() {
     let request = recorded_request();
     node.ledger.set_height(request.height);
     let job = message_job(
-        Kind::IdpConsentRequest,
+        to_role::CONSENT_REQUEST,
         "idp2",
         &Message::ConsentRequest(request.clone()),
     );
@@ -266,7 +270,7 @@ async fn a_ledger_that_cannot_be_reached_makes_the_job_wait() {
     let request = recorded_request();
     node.ledger.set_unavailable(true);
     let message = Message::ConsentRequest(request);
-    let job = message_job(Kind::IdpConsentRequest, "idp1", &message);
+    let job = message_job(to_role::CONSENT_REQUEST, "idp1", &message);
     let error = consent_request::handle(&node.context, &job)
         .await
         .unwrap_err();
@@ -301,7 +305,7 @@ async fn f39_f40_the_client_is_told_of_a_request_as_long_as_it_can_be_answered()
         )
     };
     assert!(commit.writes.iter().any(stored), "{commit:?}");
-    let job = of_kind(&commit.jobs, Kind::DeliverCallback).remove(0);
+    let job = of_kind(&commit.jobs, callback::DELIVER).remove(0);
     let callback: Callback = codec::decode(&job.payload).unwrap();
     let request_id = request.request_id.clone();
     assert_eq!(
@@ -446,7 +450,7 @@ fn settled(content: Content, rp_id: &str, fate: Fate, reply: Option<Reply>) -> c
         call: None,
     };
     let then = Continuation {
-        kind: Kind::IdpResponseCreated,
+        kind: idp::response_created::KIND,
         key: "key".to_owned(),
         context: codec::encode(&answered),
     };
@@ -494,7 +498,7 @@ async fn the_rp_is_told_of_an_answer_that_is_on_the_ledger() {
             "chain_id": "test-chain-NDID", "height": 58,
         })]
     );
-    assert_eq!(of_kind(&commit.jobs, Kind::DeliverMessage).len(), 1);
+    assert_eq!(of_kind(&commit.jobs, message::DELIVER).len(), 1);
     let error = settled(
         Content::Error(10101),
         "rp1",
@@ -574,17 +578,16 @@ async fn check_contract(node: &TestNode, commit: Commit) -> Commit {
     let mut commit = commit;
     loop {
         let mut jobs = commit.jobs.iter();
-        let next =
-            jobs.find(|job| matches!(job.kind, Kind::FetchContract | Kind::IdpContractChecked));
+        let next = jobs.find(|job| [contract::FETCH, dcontract::CHECKED].contains(&job.kind));
         let Some(next) = next.cloned().map(testing::job) else {
             return commit;
         };
-        commit = match next.kind() {
-            Kind::FetchContract => match run_fetch(&node.context, &client, &next).await {
+        commit = match next.kind() == contract::FETCH {
+            true => match run_fetch(&node.context, &client, &next).await {
                 Ok(Run::Commit(commit)) => commit,
                 other => panic!("{other:?}"),
             },
-            _ => contract_checked::handle(&node.context, &next)
+            false => contract_checked::handle(&node.context, &next)
                 .await
                 .unwrap(),
         };
@@ -677,7 +680,7 @@ async fn a_host_that_does_not_answer_is_told_to_the_dispatcher_and_the_contract_
     assert!(
         matches!(&commit.outcome, Outcome::Failed { reason } if reason.contains("127.0.0.1:1"))
     );
-    assert_eq!(commit.jobs[0].kind, Kind::IdpContractChecked);
+    assert_eq!(commit.jobs[0].kind, dcontract::CHECKED);
     assert_eq!(
         *commit.jobs[0].key,
         *crate::job::request_key(&contract_request("").request_id)
@@ -701,7 +704,7 @@ async fn what_changes_while_a_contract_is_verified_is_told_after_the_request() {
         is_new_history: false,
     };
     let key = crate::job::request_key(&update.request_id);
-    let job = testing::job(NewJob::new(Kind::IdpRequestUpdate, key, &update));
+    let job = testing::job(NewJob::new(idp::request_update::KIND, key, &update));
     let commit = request_update::handle(&node.context, &job).await.unwrap();
     assert_eq!(
         callbacks(&commit.jobs),

@@ -11,11 +11,18 @@ use serde_json::json;
 
 use crate::context::{Context, Role, state};
 use crate::delivery::backoff;
-use crate::delivery::transaction::{Continuation, Fate, Settled, Transact};
+use crate::delivery::transaction::{self, Continuation, Fate, Settled, Transact};
 use crate::error::Error;
-use crate::job::{Commit, Guard, Job, Kind, Millis, NewJob, Table, Write, codec};
+use crate::flows::dispatch::Flow;
+use crate::job::{Commit, Guard, Job, Kind, Millis, NewJob, Spec, Table, Write, codec};
 use crate::ledger::query;
 use crate::store::Accept;
+
+/// The transaction that registers the message queue address has settled.
+pub const KIND: Kind = Kind::new(&Spec::transactional(17, "node.mq_registered"));
+
+pub(in crate::flows) const FLOW: Flow =
+    Flow::new(KIND, |context, job| Box::pin(handle(context, job)));
 
 /// Processes that find the address missing within this time after the first
 /// make one transaction together.
@@ -60,13 +67,13 @@ impl Registration {
     fn job(&self, context: &Context, occasion: &str) -> NewJob {
         let params = json!({"addresses": [{"ip": self.ip, "port": self.port}]});
         let then = Continuation {
-            kind: Kind::NodeMqRegistered,
+            kind: KIND,
             key: KEY.to_owned(),
             context: codec::encode(self),
         };
         let transact = Transact::new(context.node_id(), "SetMqAddresses", &params, Some(then));
         let source = format!("{KEY}:{}:{}:{occasion}", self.ip, self.port);
-        NewJob::new(Kind::LedgerTransact, KEY, &transact).source(source)
+        NewJob::new(transaction::TRANSACT, KEY, &transact).source(source)
     }
 }
 
@@ -234,7 +241,7 @@ mod tests {
         assert!(node.accept(&later));
 
         let job = &first.jobs[0];
-        assert_eq!(job.kind, Kind::LedgerTransact);
+        assert_eq!(job.kind, transaction::TRANSACT);
         let transact: Transact = codec::decode(&job.payload).unwrap();
         let expected = json!({"addresses": [{"ip": "127.0.0.1", "port": 5100}]});
         assert_eq!(transact.method, "SetMqAddresses");

@@ -5,17 +5,27 @@ use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
+use super::ROLE;
 use super::data_received::received_column;
 use super::stored::{RequestRef, Stored};
 use crate::context::{Context, state};
 use crate::crypto::signature;
 use crate::delivery::transaction::{Continuation, Transact, transact};
 use crate::error::{Error, codes};
-use crate::job::{Commit, Job, Kind, Table, codec, request_key};
+use crate::flows::dispatch::{Flow, node_of_message};
+use crate::flows::rp;
+use crate::job::{Commit, Job, Table, codec, request_key};
 use crate::ledger::query;
 use crate::messaging::Received;
+use crate::messaging::to_role;
 use crate::mq::message::{AsResponse, Message};
 use crate::mq::packing;
+
+pub(in crate::flows) const FLOW: Flow = Flow::new(to_role::AS_RESPONSE, |context, job| {
+    Box::pin(handle(context, job))
+})
+.told(ROLE, "processAsResponse")
+.for_node(node_of_message);
 
 /// Data of an AS as the client gets it (spec/http-api.md 3.1).
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -74,7 +84,7 @@ pub async fn handle(context: &Context, job: &Job) -> Result<Commit, Error> {
         "as_id": message.as_id,
     });
     let then = Continuation {
-        kind: Kind::RpDataReceived,
+        kind: rp::data_received::KIND,
         key: request_key(&of.request_id),
         context: codec::encode(&DataRef {
             of: of.clone(),

@@ -5,16 +5,32 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use super::ROLE;
+use super::report::PROCESS_MESSAGE;
 use super::stored::{RequestRef, Stored, load_validity};
 use crate::api::{self, Audience, Endpoint, NoPath, Outcome, Texts};
 use crate::context::Context;
 use crate::delivery::transaction::{Continuation, Fate, Settled, Transact, transact};
 use crate::error::{Error, Refusal, settled};
 use crate::flows::call::Call;
+use crate::flows::dispatch::Flow;
 use crate::flows::reply::Reply;
 use crate::flows::request_status::Validity;
-use crate::job::{Commit, Job, Kind, NewJob, Table, codec, request_key};
+use crate::job::{Commit, Job, Kind, NewJob, Spec, Table, codec, request_key};
 use crate::store::Accept;
+
+/// The client asks to close a request.
+pub const KIND: Kind = Kind::new(&Spec::transactional(25, "rp.close_request"));
+
+/// The transaction that closes a request has settled.
+pub const CLOSED: Kind = Kind::new(&Spec::transactional(5, "rp.request_closed"));
+
+pub(in crate::flows) const FLOW: Flow =
+    Flow::new(KIND, |context, job| Box::pin(handle(context, job))).told(ROLE, PROCESS_MESSAGE);
+
+pub(in crate::flows) const CLOSED_FLOW: Flow =
+    Flow::new(CLOSED, |context, job| Box::pin(handle_closed(context, job)))
+        .told(ROLE, PROCESS_MESSAGE);
 
 const OPERATION: &str = "request_close";
 
@@ -89,7 +105,7 @@ pub fn close_request(node_id: &str, call: CloseRequest) -> Accept {
         once: once.clone(),
     };
     once.once(Accept {
-        jobs: vec![NewJob::new(Kind::RpCloseRequest, key, &close)],
+        jobs: vec![NewJob::new(KIND, key, &close)],
         ..Accept::default()
     })
 }
@@ -109,7 +125,7 @@ pub(super) fn transaction(
         call,
     };
     let then = Continuation {
-        kind: Kind::RpRequestClosed,
+        kind: CLOSED,
         key: request_key(&of.request_id),
         context: codec::encode(&closing),
     };

@@ -16,8 +16,8 @@ use crate::context::{Context, state};
 use crate::crypto::hash;
 use crate::delivery::transaction::{Continuation, Transact, transact_for_call};
 use crate::error::{Error, Refusal, codes, settled};
-use crate::flows::identifier;
-use crate::job::{Commit, Guard, Kind, Millis, Table, codec, request_key};
+use crate::flows::{identifier, rp};
+use crate::job::{Commit, Guard, Millis, Table, codec, request_key};
 use crate::ledger::{Ledger, query};
 use crate::messaging::outbound;
 use crate::mq::message::ResponsePrivateData;
@@ -396,7 +396,7 @@ async fn accept(context: &Context, node_id: &str, request: &Request) -> Result<A
     };
     let reference = row(node_id, &request.reference_id);
     let then = Continuation {
-        kind: Kind::RpRequestCreated,
+        kind: rp::request_created::KIND,
         key: request_key(&request.request_id),
         context: codec::encode(&of),
     };

@@ -1,12 +1,20 @@
 //! The acknowledgement of data has settled: only now does the client see it
 //! (spec/flows.md 2.5, 10.1-6).
 
+use super::ROLE;
 use super::as_response::{AsData, DataRef};
 use crate::context::{Context, state};
 use crate::delivery::callback::error_job;
 use crate::delivery::transaction::{Fate, Settled};
 use crate::error::{Error, Refusal, codes};
-use crate::job::{Commit, Job, Table, Write, codec};
+use crate::flows::dispatch::Flow;
+use crate::job::{Commit, Job, Kind, Spec, Table, Write, codec};
+
+/// The acknowledgement of data has settled.
+pub const KIND: Kind = Kind::new(&Spec::transactional(8, "rp.data_received"));
+
+pub(in crate::flows) const FLOW: Flow =
+    Flow::new(KIND, |context, job| Box::pin(handle(context, job))).told(ROLE, ACTION);
 
 /// Action of its `error` callback.
 pub const ACTION: &str = "processAsDataAfterSetDataReceived";

@@ -1,5 +1,6 @@
 //! An IdP says that its answer is on the ledger (spec/flows.md 2.3).
 
+use super::ROLE;
 use super::auto_close::{self, Cause};
 use super::data_request;
 use super::report::{self, PROCESS_MESSAGE};
@@ -7,13 +8,21 @@ use super::stored::{PrivateData, RequestRef, Stored, load_validity, save_verdict
 use super::validity;
 use crate::context::Context;
 use crate::error::{Error, codes, settled};
+use crate::flows::dispatch::{Flow, node_of_message};
 use crate::flows::request_status::Validity;
 use crate::flows::status;
 use crate::job::{Commit, Job};
 use crate::ledger::query;
 use crate::ledger::types::RequestDetail;
 use crate::messaging::Received;
+use crate::messaging::to_role;
 use crate::mq::message::{IdpResponse, Message, ResponsePrivateData};
+
+pub(in crate::flows) const FLOW: Flow = Flow::new(to_role::IDP_RESPONSE, |context, job| {
+    Box::pin(handle(context, job))
+})
+.told(ROLE, PROCESS_MESSAGE)
+.for_node(node_of_message);
 
 /// Handler of `rp.idp_response`: judges the answer, tells the client, asks the
 /// ASes when the consent is complete, closes what has come to its end.

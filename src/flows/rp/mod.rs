@@ -21,3 +21,6 @@ mod validity;
 
 #[cfg(test)]
 mod tests;
+
+/// The role's name in callback settings.
+const ROLE: &str = "rp";

@@ -2,15 +2,24 @@
 
 use std::time::Duration;
 
-use super::report::{self, PROCESS_MESSAGE};
+use super::{ROLE, report};
+use super::report::PROCESS_MESSAGE;
 use super::stored::{ConsentGroup, Creation, Request, RequestRef, Stored};
 use crate::context::Context;
 use crate::delivery::transaction::{Fate, Settled};
 use crate::error::{Error, Refusal, settled};
 use crate::flows::reply::Reply;
-use crate::job::{Commit, Job, Kind, Millis, NewJob, codec, request_key};
+use crate::job::{Commit, Job, Kind, Millis, NewJob, Spec, codec, request_key};
+use crate::flows::dispatch::Flow;
+use crate::flows::rp;
 use crate::messaging::outbound;
 use crate::mq::message::{ConsentRequest, Message, RequestedService};
+
+/// The transaction that creates a request has settled.
+pub const KIND: Kind = Kind::new(&Spec::transactional(4, "rp.request_created"));
+
+pub(in crate::flows) const FLOW: Flow =
+    Flow::new(KIND, |context, job| Box::pin(handle(context, job))).told(ROLE, PROCESS_MESSAGE);
 
 /// The longest a timer waits; a longer `request_timeout` is as good as none.
 const LONGEST_TIMEOUT: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60);
@@ -64,7 +73,7 @@ fn timer(stored: &Stored, creation: &Creation) -> NewJob {
     let of = &stored.of;
     let timeout = Duration::from_secs(stored.request.request_timeout).min(LONGEST_TIMEOUT);
     let due = Millis(creation.time).after(timeout);
-    NewJob::new(Kind::RpTimeOut, request_key(&of.request_id), of).not_before(due)
+    NewJob::new(rp::time_out::KIND, request_key(&of.request_id), of).not_before(due)
 }
 
 fn refused(stored: &Stored, code: u32, message: &str) -> Commit {

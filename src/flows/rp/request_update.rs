@@ -1,14 +1,24 @@
 //! A block changed one of our requests (spec/flows.md 2.6).
 
+use super::ROLE;
 use super::auto_close::{self, Cause};
 use super::report;
 use super::stored::{RequestRef, Stored, load_validity};
 use crate::context::Context;
 use crate::error::{Error, codes, settled};
+use crate::flows::dispatch::{BLOCK, Flow, node_of_update};
 use crate::flows::{RequestUpdate, call};
-use crate::job::{Commit, Job, Table};
+use crate::job::{Commit, Job, Kind, Spec, Table};
 use crate::ledger::query;
 use crate::ledger::types::RequestDetail;
+
+/// A block changed one of our requests.
+pub const KIND: Kind = Kind::new(&Spec::transactional(3, "rp.request_update"));
+
+pub(in crate::flows) const FLOW: Flow =
+    Flow::new(KIND, |context, job| Box::pin(handle(context, job)))
+        .told(ROLE, BLOCK)
+        .for_node(node_of_update);
 
 /// Handler of `rp.request_update`: tells the client, closes what is complete,
 /// forgets what has ended.

@@ -4,12 +4,29 @@ use std::time::Duration;
 
 use serde_json::json;
 
+use super::ROLE;
+use super::report::PROCESS_MESSAGE;
 use super::stored::{RequestRef, Stored, load_validity};
 use crate::context::Context;
 use crate::delivery::transaction::{Continuation, Fate, Settled, Transact, transact};
 use crate::error::Error;
-use crate::job::{Commit, Job, Kind, Millis, NewJob, codec, request_key};
+use crate::flows::dispatch::Flow;
+use crate::job::{Commit, Job, Kind, Millis, NewJob, Spec, codec, request_key};
 use crate::ledger::query;
+
+/// A request's time is up.
+pub const KIND: Kind = Kind::new(&Spec::transactional(6, "rp.time_out"));
+
+/// The transaction that times a request out has settled.
+pub const TIMED_OUT: Kind = Kind::new(&Spec::transactional(7, "rp.request_timed_out"));
+
+pub(in crate::flows) const FLOW: Flow =
+    Flow::new(KIND, |context, job| Box::pin(handle(context, job))).told(ROLE, PROCESS_MESSAGE);
+
+pub(in crate::flows) const TIMED_OUT_FLOW: Flow = Flow::new(TIMED_OUT, |context, job| {
+    Box::pin(handle_timed_out(context, job))
+})
+.told(ROLE, PROCESS_MESSAGE);
 
 /// When a time-out that came to nothing fires again.
 const AGAIN: Duration = Duration::from_secs(60);
@@ -37,7 +54,7 @@ pub async fn handle(context: &Context, job: &Job) -> Result<Commit, Error> {
         "response_valid_list": validity.to_list(),
     });
     let then = Continuation {
-        kind: Kind::RpRequestTimedOut,
+        kind: TIMED_OUT,
         key: request_key(&of.request_id),
         context: codec::encode(of),
     };
@@ -70,12 +87,8 @@ pub async fn handle_timed_out(context: &Context, job: &Job) -> Result<Commit, Er
 /// Nothing came of the time-out: it fires again. The timer goes with the
 /// request, which a replaced ledger, for one, can end first.
 fn later(mut stored: Stored, reason: &str) -> Commit {
-    let timer = NewJob::new(
-        Kind::RpTimeOut,
-        request_key(&stored.of.request_id),
-        &stored.of,
-    )
-    .not_before(Millis::now().after(AGAIN));
+    let timer = NewJob::new(KIND, request_key(&stored.of.request_id), &stored.of)
+        .not_before(Millis::now().after(AGAIN));
     stored.progress.timer = Some(timer.id);
     let mut commit = Commit::failed(format!("{reason}; it is tried again"));
     commit.job(timer);

@@ -7,10 +7,12 @@ use async_trait::async_trait;
 use parking_lot::Mutex;
 use serde_json::json;
 
-use crate::delivery::transaction::{Continuation, Expected, Transact};
+use crate::delivery::transaction::{self, Continuation, Expected, Transact};
 use crate::error::Error;
+use crate::flows::{replaced, rp};
 use crate::job::{
     Attempt, Column, Commit, Epoch, Guard, JobId, Kind, Millis, NewJob, Row, Table, Write, codec,
+    noop,
 };
 use crate::ledger::follow::Progress;
 use crate::ledger::rpc::RpcOptions;
@@ -58,7 +60,7 @@ impl MemoryStore {
 
     /// Heights of blocks acted on, in the order of acceptance.
     fn acted(&self) -> Vec<u64> {
-        let payloads = self.payloads(Kind::Noop);
+        let payloads = self.payloads(noop::NOOP);
         let heights = payloads.iter().map(|bytes| codec::decode(bytes).unwrap());
         heights.collect()
     }
@@ -266,7 +268,7 @@ impl BlockJobs for OneJobPerBlock {
             *failures -= 1;
             return Err(crate::error::codes::DB_ERROR.into());
         }
-        let job = NewJob::new(Kind::Noop, "blocks", &block.height);
+        let job = NewJob::new(noop::NOOP, "blocks", &block.height);
         Ok(vec![job])
     }
 }
@@ -412,7 +414,7 @@ fn transaction(method: &str) -> FakeTransaction {
 
 fn transact() -> Transact {
     let then = Continuation {
-        kind: Kind::RpRequestClosed,
+        kind: rp::close_request::CLOSED,
         key: "request:1".to_owned(),
         context: vec![1],
     };
@@ -583,7 +585,7 @@ async fn an_own_transaction_is_settled_with_its_block() {
         node.store.value(Table::ExpectedTransaction, &own.hash()),
         None
     );
-    assert_eq!(node.store.payloads(Kind::RpRequestClosed).len(), 1);
+    assert_eq!(node.store.payloads(rp::close_request::CLOSED).len(), 1);
     assert_eq!(node.store.acted(), [10], "acted on one block behind");
 }
 
@@ -597,7 +599,7 @@ async fn a_record_that_cannot_be_read_stops_neither_its_block_nor_others() {
     node.until_settled(11).await;
     let record = node.store.value(Table::ExpectedTransaction, &own.hash());
     assert_eq!(record, Some(vec![9, 9]), "kept for a release that reads it");
-    let parked_by_it = node.store.payloads(Kind::LedgerConfirm);
+    let parked_by_it = node.store.payloads(transaction::CONFIRM);
     assert_eq!(parked_by_it.len(), 1, "an operator can see it");
 }
 
@@ -611,7 +613,7 @@ async fn a_transaction_settled_elsewhere_in_the_same_moment_is_not_settled_again
     *node.store.settled_elsewhere.lock() = Some(own.hash());
     node.ledger.add(vec![own]);
     node.until_settled(11).await;
-    assert_eq!(node.store.payloads(Kind::RpRequestClosed).len(), 0);
+    assert_eq!(node.store.payloads(rp::close_request::CLOSED).len(), 0);
     assert_eq!(node.store.acted(), [10]);
     assert!(node.watcher().state().borrow().ready);
 }
@@ -634,7 +636,7 @@ async fn a_transaction_refused_by_a_disabled_chain_is_kept_and_sent_again_later(
     );
     node.ledger.close_all();
     until("sent again", || {
-        node.store.payloads(Kind::LedgerTransact).len() == 1
+        node.store.payloads(transaction::TRANSACT).len() == 1
     })
     .await;
     assert_eq!(
@@ -770,10 +772,10 @@ async fn every_transaction_is_looked_up_at_once_when_the_ledger_was_replaced() {
     node.ledger.become_chain("chain-a", 25);
     node.start();
     until("looked up", || {
-        !node.store.payloads(Kind::LedgerConfirm).is_empty()
+        !node.store.payloads(transaction::CONFIRM).is_empty()
     })
     .await;
-    assert_eq!(node.store.payloads(Kind::LedgerReplaced).len(), 1);
+    assert_eq!(node.store.payloads(replaced::KIND).len(), 1);
 }
 
 /// The gravest mistake would be to take it for another history: requests would
@@ -809,7 +811,7 @@ async fn a_ledger_that_is_behind_is_waited_for_however_long_it_takes() {
         assert_eq!(node.watcher().state().borrow().lower, None);
         assert!(node.told().iter().all(|update| update.era == 0));
         assert_eq!(node.store.settled(), 12);
-        assert_eq!(node.store.payloads(Kind::LedgerReplaced).len(), 0);
+        assert_eq!(node.store.payloads(replaced::KIND).len(), 0);
     }
 }
 
@@ -832,10 +834,7 @@ async fn a_ledger_that_comes_to_a_known_height_with_another_block_was_replaced()
         .unwrap()
         .unwrap();
     node.ledger.add(vec![]);
-    until("noticed", || {
-        node.store.payloads(Kind::LedgerReplaced).len() == 1
-    })
-    .await;
+    until("noticed", || node.store.payloads(replaced::KIND).len() == 1).await;
     node.until_ready().await;
     assert_eq!(node.store.progress().unwrap().era, 1);
     assert_eq!(node.store.settled(), 11);
@@ -853,7 +852,7 @@ async fn results_that_come_late_are_waited_for_in_silence() {
     node.ledger.script.lock().late_results = 5;
     node.ledger.add(vec![own]);
     node.until_settled(11).await;
-    assert_eq!(node.store.payloads(Kind::RpRequestClosed).len(), 1);
+    assert_eq!(node.store.payloads(rp::close_request::CLOSED).len(), 1);
     assert_eq!(node.ledger.script.lock().late_results, 0);
     assert!(
         node.told().iter().all(|update| update.ready),
@@ -912,18 +911,18 @@ async fn transactions_of_a_disabled_chain_are_sent_again_once_per_trigger() {
     node.until_settled(11).await;
     node.ledger.add(vec![]);
     node.until_settled(12).await;
-    assert_eq!(node.store.payloads(Kind::LedgerTransact).len(), 0);
+    assert_eq!(node.store.payloads(transaction::TRANSACT).len(), 0);
     node.ledger
         .add(vec![set_last_block(-1), set_last_block(1000)]);
     until("sent again", || {
-        node.store.payloads(Kind::LedgerTransact).len() == 1
+        node.store.payloads(transaction::TRANSACT).len() == 1
     })
     .await;
     assert_eq!(node.store.value(Table::DisabledTransaction, "aa"), None);
     disabled("bb");
     node.ledger.close_all();
     until("sent again after a reconnect", || {
-        node.store.payloads(Kind::LedgerTransact).len() == 2
+        node.store.payloads(transaction::TRANSACT).len() == 2
     })
     .await;
 }
@@ -940,7 +939,7 @@ async fn old_transactions_that_no_block_shows_are_looked_up_once_a_period() {
         expected(b"2", Millis::now()),
     );
     until("looked up", || {
-        !node.store.payloads(Kind::LedgerConfirm).is_empty()
+        !node.store.payloads(transaction::CONFIRM).is_empty()
     })
     .await;
     for _ in 0..3 {
@@ -949,7 +948,7 @@ async fn old_transactions_that_no_block_shows_are_looked_up_once_a_period() {
     }
     let mut hashes: Vec<String> = node
         .store
-        .payloads(Kind::LedgerConfirm)
+        .payloads(transaction::CONFIRM)
         .iter()
         .map(|bytes| codec::decode(bytes).unwrap())
         .collect();

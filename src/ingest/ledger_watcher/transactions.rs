@@ -3,8 +3,9 @@
 
 use super::Trouble;
 use super::session::Watcher;
+use crate::delivery::transaction;
 use crate::delivery::transaction::{CONFIRM_AFTER, Expected, Transact};
-use crate::job::{Guard, Kind, Millis, NewJob, Table, Write, codec};
+use crate::job::{Guard, Millis, NewJob, Table, Write, codec};
 use crate::store::{Accept, Accepted};
 
 /// Records read, and jobs stored, in one step.
@@ -38,7 +39,7 @@ impl Watcher {
                 return Ok(());
             }
         };
-        let job = NewJob::new(Kind::LedgerTransact, format!("sign:{row}"), &transact)
+        let job = NewJob::new(transaction::TRANSACT, format!("sign:{row}"), &transact)
             .source(format!("resend:{row}"));
         self.store_and_hand_over(Accept {
             guards: vec![Guard::Equals {
@@ -110,6 +111,6 @@ fn confirm_job(hash: &str, record: &[u8], now: Millis, replaced: Option<u64>) ->
 /// The job that finds out what became of a transaction; once in each period.
 pub(super) fn look_up(hash: &str, period: &str) -> NewJob {
     let key = format!("transaction:{hash}");
-    let job = NewJob::new(Kind::LedgerConfirm, key, &hash.to_owned());
+    let job = NewJob::new(transaction::CONFIRM, key, &hash.to_owned());
     job.source(format!("confirm:{hash}:{period}"))
 }

@@ -13,7 +13,8 @@ use crate::actors::mastership::monotonic_now;
 use crate::context::Role;
 use crate::delivery::callback;
 use crate::error::{Refusal, codes};
-use crate::job::{Kind, NewJob, message_key};
+use crate::job::{NewJob, message_key};
+use crate::messaging::inbound;
 use crate::messaging::inbound::RawMessage;
 use crate::proto::wire::MqError;
 use crate::store::{Accept, Accepted, StoreError};
@@ -370,7 +371,7 @@ fn receive_job(received: &Received) -> NewJob {
         received_at: received.received_at,
     };
     let key = message_key(&raw.sender_id, &raw.message_id);
-    NewJob::new(Kind::MqReceive, key, &raw).source(received.source.clone())
+    NewJob::new(inbound::RECEIVE, key, &raw).source(received.source.clone())
 }
 
 fn error_job(role: Role, error: &MqError) -> NewJob {

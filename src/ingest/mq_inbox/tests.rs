@@ -14,10 +14,12 @@ use super::{Duty, Inbox, InboxState, Lead, MqInbox, OnAccepted, Options};
 use crate::admission::QueueLimit;
 use crate::config::{Config, QueueLimits};
 use crate::context::Role;
+use crate::delivery::callback;
 use crate::devnet::{mq_service, ports};
 use crate::job::{
-    Attempt, Column, Commit, Epoch, Job, JobId, Kind, Millis, NewJob, Row, Table, message_key,
+    Attempt, Column, Commit, Epoch, Job, JobId, Millis, NewJob, Row, Table, message_key, noop,
 };
+use crate::messaging::inbound;
 use crate::messaging::inbound::RawMessage;
 use crate::messaging::testing;
 use crate::mq::OutboundMessage;
@@ -312,7 +314,7 @@ async fn a_message_is_stored_dispatched_and_then_acknowledged() {
     assert_eq!(stored.len(), 1);
     assert_eq!(*node.dispatched.lock(), stored);
     let job = &stored[0];
-    assert_eq!(job.kind(), Kind::MqReceive);
+    assert_eq!(job.kind(), inbound::RECEIVE);
     assert_eq!(job.key(), message_key("rp1", "m_1"));
     let source = job.new.source.clone().unwrap();
     assert!(source.starts_with("mq:rp1:m_1:"), "{source}");
@@ -363,7 +365,7 @@ async fn nothing_is_taken_while_the_queue_is_full() {
     let mut node = Node::start(service);
     node.until(|state| *state == InboxState::Ready).await;
     // Room for one message.
-    let many = vec![NewJob::new(Kind::Noop, "key", &()); 124];
+    let many = vec![NewJob::new(noop::NOOP, "key", &()); 124];
     node.queue.note(&many);
     // The service hands each message to every subscriber.
     let config = testing::config("idp1", node.service.listen);
@@ -469,7 +471,7 @@ async fn errors_of_the_queue_reach_the_error_callback() {
     };
     tokio::time::timeout(PATIENCE, reported).await.unwrap();
     let job = node.dispatched.lock()[0].clone();
-    assert_eq!(job.kind(), Kind::DeliverCallback);
+    assert_eq!(job.kind(), callback::DELIVER);
     let callback: Callback = job.payload().unwrap();
     let body: serde_json::Value = serde_json::from_str(&callback.body).unwrap();
     assert_eq!(body["action"], "onMessage");

@@ -40,7 +40,7 @@ fn operate_open(
     };
     let audited = Audited::new(operation.clone(), &job, was, &reason);
     let operated = match operation.action {
-        Action::Retry if job.kind() == Kind::Unreadable => return Ok(Operated::unreadable()),
+        Action::Retry if job.kind() == Kind::UNREADABLE => return Ok(Operated::unreadable()),
         Action::Retry if was == Was::Waiting => {
             open.head.not_before = None;
             job.new.not_before = None;
@@ -88,7 +88,7 @@ fn operate_failed(
     entry: &[u8],
 ) -> Result<Operated, Failure> {
     let failed = record::read_failed(operation.job, entry);
-    let is_unreadable = failed.job.kind() == Kind::Unreadable;
+    let is_unreadable = failed.job.kind() == Kind::UNREADABLE;
     if is_unreadable && operation.action == Action::Retry {
         return Ok(Operated::unreadable());
     }

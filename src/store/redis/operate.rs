@@ -36,7 +36,7 @@ impl RedisStore {
                     let Some(was) = operation.finds(&job) else {
                         return Ok(Operated::not_parked());
                     };
-                    if job.kind() == Kind::Unreadable && operation.action == Action::Retry {
+                    if job.kind() == Kind::UNREADABLE && operation.action == Action::Retry {
                         return Ok(Operated::unreadable());
                     }
                     let audited = Audited::new(operation.clone(), &job, was, &reason);
@@ -73,9 +73,10 @@ impl RedisStore {
             format!("line:{}", job.key()),
             record::held_bytes(job.new.not_before),
         );
-        let (seen, line, held) = match (job.kind(), audited.was) {
-            (Kind::Unreadable, _) => (UNREADABLE, &line[..], &[][..]),
-            (_, Was::Waiting) => ("waiting", "", &held[..]),
+        let is_unreadable = job.kind() == Kind::UNREADABLE;
+        let (seen, line, held) = match (is_unreadable, audited.was) {
+            (true, _) => (UNREADABLE, &line[..], &[][..]),
+            (false, Was::Waiting) => ("waiting", "", &held[..]),
             _ => ("parked", "", &[][..]),
         };
         let mut command = self.operate_call(audited);
@@ -100,15 +101,15 @@ impl RedisStore {
         operation: &Operation,
         failed: FailedJob,
     ) -> Result<Option<Operated>, StoreError> {
-        if failed.job.kind() == Kind::Unreadable && operation.action == Action::Retry {
+        if failed.job.kind() == Kind::UNREADABLE && operation.action == Action::Retry {
             return Ok(Some(Operated::unreadable()));
         }
         let audited = Audited::new(operation.clone(), &failed.job, Was::Failed, &failed.reason);
         let (new, attempt) = again(&failed.job, operation.at);
         let mut command = self.operate_call(&audited);
-        match failed.job.kind() {
-            Kind::Unreadable => command.arg(UNREADABLE),
-            _ => command.arg(&failed.failed_at.0.to_be_bytes()[..]),
+        match failed.job.kind() == Kind::UNREADABLE {
+            true => command.arg(UNREADABLE),
+            false => command.arg(&failed.failed_at.0.to_be_bytes()[..]),
         };
         command.arg(arguments::line_name(&new)).arg(attempt.number);
         command.arg(record::unnumbered(&new, operation.at));

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use erawan::dispatch::{Action, Core, Event, Options, SessionId};
-use erawan::job::{Attempt, Job, JobId, Kind, Millis, NewJob};
+use erawan::job::{Attempt, Job, JobId, Kind, Millis, NewJob, noop};
 use erawan::protocol::message::{End, Outcome, Running};
 use erawan::store::Released;
 
@@ -164,7 +164,7 @@ impl Desk {
 }
 
 pub fn job(seq: u64, prev: u64, key: &str) -> Job {
-    job_of(Kind::Noop, seq, prev, key)
+    job_of(noop::NOOP, seq, prev, key)
 }
 
 pub fn job_of(kind: Kind, seq: u64, prev: u64, key: &str) -> Job {

@@ -4,7 +4,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use erawan::dispatch::{Core, Event, Options};
-use erawan::job::Kind;
+use erawan::job::noop;
 
 use super::desk::{Desk, NOW, ONE, TWO, done, job, job_of};
 use crate::figure;
@@ -141,7 +141,7 @@ fn memory_of_time_outs_that_wait() {
     let before = resident();
     for seq in 1..=JOBS {
         let key = format!("request:{seq:064x}");
-        let mut timer = job_of(Kind::RpTimeOut, seq, 0, &key);
+        let mut timer = job_of(noop::NOOP, seq, 0, &key);
         // Node, request and what else there is to be known of it.
         timer.new.payload = vec![1; 120];
         timer.new.not_before = Some(later);

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use erawan::dispatch::{Action, Core, Event, Options};
-use erawan::job::{Job, Kind, Millis};
+use erawan::job::{Job, Millis, noop};
 use erawan::protocol::message::End;
 use erawan::store::Released;
 
@@ -90,7 +90,7 @@ fn a_job_that_its_worker_parked_rests_and_is_looked_at_so_that_no_decision_is_mi
 
 #[test]
 fn an_operator_can_hurry_a_job_that_waits_to_be_tried_again() {
-    for kind in [Kind::Noop, Kind::DeliverMessage] {
+    for kind in [noop::NOOP, noop::DELIVERY] {
         let first = job_of(kind, 1, 0, "key");
         let mut desk = Desk::at_work(&[&first]);
         let mut hurried = first.clone();

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use erawan::dispatch::{Action, Event, SessionId};
-use erawan::job::{Job, Kind};
+use erawan::job::{Job, noop};
 use erawan::protocol::message::{End, INLINE_PAYLOAD};
 
 use super::desk::{Desk, NOW, ONE, TWO, done, job, job_of};
@@ -111,8 +111,8 @@ fn keys_take_turns() {
 fn the_pools_have_separate_credit() {
     let mut desk = Desk::loaded(Vec::new());
     let jobs = [
-        job_of(Kind::DeliverMessage, 1, 0, "a"),
-        job_of(Kind::DeliverMessage, 2, 0, "b"),
+        job_of(noop::DELIVERY, 1, 0, "a"),
+        job_of(noop::DELIVERY, 2, 0, "b"),
         job(3, 0, "c"),
     ];
     desk.connect(ONE, 1, &[]);
@@ -145,8 +145,8 @@ fn a_failed_transactional_job_blocks_its_key_until_it_is_due() {
 
 #[test]
 fn a_failed_delivery_leaves_the_line() {
-    let first = job_of(Kind::DeliverMessage, 1, 0, "key");
-    let second = job_of(Kind::DeliverMessage, 2, 1, "key");
+    let first = job_of(noop::DELIVERY, 1, 0, "key");
+    let second = job_of(noop::DELIVERY, 2, 1, "key");
     let mut desk = Desk::at_work(&[&first, &second]);
     let not_before = NOW.after(Duration::from_secs(3));
     desk.end(
@@ -167,7 +167,7 @@ fn a_failed_delivery_leaves_the_line() {
 
 #[test]
 fn a_failed_callback_keeps_its_place_and_holds_up_its_own_line_only() {
-    let of = |seq, prev, key| job_of(Kind::DeliverCallback, seq, prev, key);
+    let of = |seq, prev, key| job_of(noop::ORDERED_DELIVERY, seq, prev, key);
     let pending = of(1, 0, "callback:app:80 r1");
     let closed = of(2, 1, "callback:app:80 r1");
     let of_another_request = of(3, 0, "callback:app:80 r2");
@@ -195,8 +195,8 @@ fn a_failed_callback_keeps_its_place_and_holds_up_its_own_line_only() {
 #[test]
 fn a_callback_that_is_given_up_frees_its_line() {
     let key = "callback:app:80 r1";
-    let first = job_of(Kind::DeliverCallback, 1, 0, key);
-    let second = job_of(Kind::DeliverCallback, 2, 1, key);
+    let first = job_of(noop::ORDERED_DELIVERY, 1, 0, key);
+    let second = job_of(noop::ORDERED_DELIVERY, 2, 1, key);
     let mut desk = Desk::at_work(&[&first, &second]);
     let given_up = End::Committed {
         failed: true,

@@ -3,17 +3,20 @@
 use std::time::Duration;
 
 use erawan::dispatch::Event;
-use erawan::job::{Job, Kind, delivery_key, message_key};
+use erawan::job::{Job, Kind, Spec, delivery_key, message_key, noop};
 use erawan::protocol::message::End;
 
 use super::desk::{Desk, NOW, ONE, TWO, done, job_of, raised_to};
+
+/// Its keys name a sender.
+const MESSAGE: Kind = Kind::new(&Spec::transactional(1, "message").is_shared_by_senders());
 
 /// `count` deliveries to a receiver, each with a key of its own.
 fn deliveries(first: u64, count: u64, receiver: &str) -> Vec<Job> {
     (first..first + count)
         .map(|seq| {
             let key = delivery_key("callback", receiver, &seq.to_string());
-            job_of(Kind::DeliverCallback, seq, 0, &key)
+            job_of(noop::ORDERED_DELIVERY, seq, 0, &key)
         })
         .collect()
 }
@@ -96,9 +99,9 @@ fn struck_deliveries_to_one_receiver_leave_workers_for_others() {
 /// A job whose record was damaged while its node ran, as it is read then.
 #[test]
 fn a_known_job_that_cannot_be_read_any_more_counts_for_its_receiver_until_it_ends() {
-    for kind in [Kind::Noop, Kind::DeliverCallback] {
+    for kind in [noop::NOOP, noop::ORDERED_DELIVERY] {
         let whole = job_of(kind, 1, 0, "callback:a 1");
-        let mut damaged = job_of(Kind::Unreadable, 1, 0, "unreadable:1");
+        let mut damaged = job_of(Kind::UNREADABLE, 1, 0, "unreadable:1");
         damaged.new.id = whole.id();
         damaged.parked = true;
         let mut desk = Desk::loaded(Vec::new());
@@ -123,7 +126,7 @@ fn messages(first: u64, count: u64, sender: &str) -> Vec<Job> {
     (first..first + count)
         .map(|seq| {
             let key = message_key(sender, &seq.to_string());
-            job_of(Kind::MqReceive, seq, 0, &key)
+            job_of(MESSAGE, seq, 0, &key)
         })
         .collect()
 }
@@ -169,7 +172,7 @@ fn messages_of_however_many_senders_leave_half_of_the_credit_to_the_nodes_own_wo
     desk.announce(&flood.iter().collect::<Vec<_>>());
     assert_eq!(desk.assigned().len(), 32);
     let own: Vec<Job> = (201..=240)
-        .map(|seq| job_of(Kind::Noop, seq, 0, &format!("request:{seq}")))
+        .map(|seq| job_of(noop::NOOP, seq, 0, &format!("request:{seq}")))
         .collect();
     desk.announce(&own.iter().collect::<Vec<_>>());
     let assigned = desk.assigned();
@@ -218,7 +221,7 @@ fn deliveries_beyond_what_their_receiver_takes_are_dormant() {
 fn what_stands_behind_one_that_waits_is_dormant_with_it() {
     let key = "callback:app:80 r1";
     let jobs: Vec<Job> = (1..=5)
-        .map(|seq| job_of(Kind::DeliverCallback, seq, seq - 1, key))
+        .map(|seq| job_of(noop::ORDERED_DELIVERY, seq, seq - 1, key))
         .collect();
     let mut desk = Desk::loaded(Vec::new());
     desk.connect(ONE, 64, &[]);
@@ -243,9 +246,9 @@ fn what_stands_behind_one_that_waits_is_dormant_with_it() {
 
 #[test]
 fn timers_and_jobs_that_wait_for_a_block_are_dormant_until_they_come_due() {
-    let mut timer = job_of(Kind::Noop, 1, 0, "a");
+    let mut timer = job_of(noop::NOOP, 1, 0, "a");
     timer.new.not_before = Some(NOW.after(Duration::from_secs(5)));
-    let mut above = job_of(Kind::Noop, 2, 0, "b");
+    let mut above = job_of(noop::NOOP, 2, 0, "b");
     above.new.after_height = Some(7);
     let mut desk = Desk::loaded(Vec::new());
     desk.announce(&[&timer, &above]);

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::flows::testing::params;
+use crate::messaging::to_role;
 
 const ACCEPTED: &str = "accept, AS sends data later";
 
@@ -258,7 +259,7 @@ async fn an_unreachable_ledger_is_waited_for() {
     let play = Play::created(ACCEPTED).await;
     play.node.ledger.set_unavailable(true);
     let message = Message::IdpResponse(play.idp_message("idp1", 58));
-    let job = testing::message_job(Kind::RpIdpResponse, "rp1", &message);
+    let job = testing::message_job(to_role::IDP_RESPONSE, "rp1", &message);
     let error = dispatch::run(&play.node.context, &job).await.unwrap_err();
     assert!(error.is_temporary());
 }

@@ -5,8 +5,10 @@ use std::time::Duration;
 
 use super::*;
 use crate::crypto::behalf::OnBehalf;
+use crate::delivery::transaction;
 use crate::error::{Error, codes};
 use crate::flows::identifier;
+use crate::flows::rp;
 use crate::flows::testing::{params, recorded, scenario};
 use crate::job::{Guard, Millis};
 
@@ -65,7 +67,7 @@ async fn the_accept_holds_state_reference_and_transaction() {
     assert!(node.accept(&accept));
     let id = answer.request_id.as_str();
     assert_eq!(node.state.names(Table::RequestData), [row("rp1", id)]);
-    assert_eq!(of_kind(&accept.jobs, Kind::DeliverTransaction).len(), 1);
+    assert_eq!(of_kind(&accept.jobs, transaction::DELIVER).len(), 1);
     assert_eq!(accept.jobs.len(), 1);
 
     let transact = transactions(&accept.writes).remove(0);
@@ -88,7 +90,7 @@ async fn the_accept_holds_state_reference_and_transaction() {
         })
     );
     let then = transact.then.unwrap();
-    assert_eq!(then.kind, Kind::RpRequestCreated);
+    assert_eq!(then.kind, rp::request_created::KIND);
     assert_eq!(then.key, request_key(id));
 }
 
@@ -268,7 +270,7 @@ async fn the_settled_transaction_starts_everything() {
     );
     assert!(message.get("min_idp").is_none() && message.get("callback_url").is_none());
 
-    let timer = of_kind(&commit.jobs, Kind::RpTimeOut)[0].clone();
+    let timer = of_kind(&commit.jobs, rp::time_out::KIND)[0].clone();
     assert_eq!(*timer.key, *request_key(&play.of.request_id));
     let creation_time = message["creation_time"].as_u64().unwrap();
     let due = Millis(creation_time).after(Duration::from_secs(86400));
@@ -314,7 +316,7 @@ async fn a_failure_after_the_transaction_undoes_nothing() {
     assert_eq!(told[0].1["action"], "rp.processMessage");
     assert_eq!(told[0].1["error"]["code"], 10034);
     assert_eq!(told[1].1["success"], true);
-    assert_eq!(of_kind(&commit.jobs, Kind::RpTimeOut).len(), 1);
+    assert_eq!(of_kind(&commit.jobs, rp::time_out::KIND).len(), 1);
     assert!(play.stored().await.is_some());
 }
 
@@ -343,7 +345,7 @@ async fn a_proxy_creates_nothing_for_a_node_that_is_not_behind_it_and_says_so_in
     let accept = create(&node, body()).await.unwrap();
     assert!(transactions(&accept.writes).is_empty(), "nothing is signed");
     assert!(node.accept(&accept));
-    let told = of_kind(&accept.jobs, Kind::RpRequestCreated);
+    let told = of_kind(&accept.jobs, rp::request_created::KIND);
     let job = testing::job(told[0].clone());
     let Run::Commit(commit) = dispatch::run(&node.context, &job).await.unwrap() else {
         panic!("it ends");

@@ -4,6 +4,7 @@ use super::*;
 use crate::flows::rp::as_response::AsData;
 use crate::flows::rp::look_ups;
 use crate::flows::testing::params;
+use crate::messaging::to_role;
 use crate::mq::message::AsResponse;
 use crate::mq::packing;
 
@@ -44,7 +45,7 @@ async fn answered() -> Play {
 }
 
 async fn as_response(play: &Play, message: AsResponse) -> Commit {
-    play.message(Kind::RpAsResponse, Message::AsResponse(message))
+    play.message(to_role::AS_RESPONSE, Message::AsResponse(message))
         .await
 }
 

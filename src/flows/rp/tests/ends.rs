@@ -1,6 +1,7 @@
 //! Requests that are closed by their client or run out of time.
 
 use super::*;
+use crate::flows::rp;
 use crate::flows::rp::close_request::{CloseRequest, close_request};
 use crate::flows::testing::params;
 use crate::job::Millis;
@@ -122,7 +123,7 @@ async fn the_recorded_time_out_goes_as_recorded() {
     play.node.commit(&created);
     let heights = play.heights();
     play.block(heights[0], false).await;
-    let timer = of_kind(&created.jobs, Kind::RpTimeOut)[0].clone();
+    let timer = of_kind(&created.jobs, rp::time_out::KIND)[0].clone();
     let creation = play.stored().await.unwrap().progress.creation.unwrap();
     assert_eq!(timer.not_before, Some(Millis(creation.time + 3000)));
     play.node.ledger.set_height(heights[0]);
@@ -152,7 +153,7 @@ async fn a_time_out_that_comes_to_nothing_fires_again() {
     play.node.commit(&created);
     let heights = play.heights();
     play.node.ledger.set_height(heights[0]);
-    let timer = of_kind(&created.jobs, Kind::RpTimeOut)[0].clone();
+    let timer = of_kind(&created.jobs, rp::time_out::KIND)[0].clone();
     let id = &play.of.request_id;
     play.node.ledger.request_from(id, 0, Value::Null);
     let commit = play.apply(&testing::job(timer)).await;
@@ -161,7 +162,7 @@ async fn a_time_out_that_comes_to_nothing_fires_again() {
         crate::job::Outcome::Done,
         "operators see it"
     );
-    let again = of_kind(&commit.jobs, Kind::RpTimeOut)[0].clone();
+    let again = of_kind(&commit.jobs, rp::time_out::KIND)[0].clone();
     assert!(again.not_before.is_some_and(|due| due > Millis::now()));
     let stored = play.stored().await.unwrap();
     assert_eq!(
@@ -180,14 +181,18 @@ async fn a_time_out_that_comes_to_nothing_fires_again() {
         message: "refused".to_owned(),
     };
     let commit = play.settle(&transact, refused).await;
-    assert_eq!(of_kind(&commit.jobs, Kind::RpTimeOut).len(), 1, "and again");
+    assert_eq!(
+        of_kind(&commit.jobs, rp::time_out::KIND).len(),
+        1,
+        "and again"
+    );
 }
 
 #[actix::test]
 async fn a_timer_of_a_request_that_has_ended_does_nothing() {
     let (play, created) = Play::settled("RP closes before any answer").await;
     play.node.commit(&created);
-    let timer = testing::job(of_kind(&created.jobs, Kind::RpTimeOut)[0].clone());
+    let timer = testing::job(of_kind(&created.jobs, rp::time_out::KIND)[0].clone());
     play.node.ledger.set_height(play.heights()[1]);
     assert_eq!(play.apply(&timer).await, Commit::nothing());
     play.block(play.heights()[1], true).await;
@@ -200,7 +205,7 @@ async fn a_time_out_that_lost_the_race_is_no_failure() {
     play.node.commit(&created);
     let heights = play.heights();
     play.node.ledger.set_height(heights[0]);
-    let timer = testing::job(of_kind(&created.jobs, Kind::RpTimeOut)[0].clone());
+    let timer = testing::job(of_kind(&created.jobs, rp::time_out::KIND)[0].clone());
     let transact = transactions(&play.apply(&timer).await.writes).remove(0);
     let refused = |code| Fate::Refused {
         code,

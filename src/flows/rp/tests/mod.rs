@@ -12,12 +12,15 @@ use crate::context::row;
 use crate::context::{Role, state};
 use crate::crypto::hash;
 use crate::delivery::callback::Target;
+use crate::delivery::message;
 use crate::delivery::transaction::{Fate, Transact};
+use crate::flows::rp;
 use crate::flows::rp::create_request::{CreateRequest, create_request};
 use crate::flows::rp::stored::{Request, RequestRef, Stored};
 use crate::flows::testing::{self, TestNode, callbacks, continuation, of_kind, transactions};
 use crate::flows::{RequestUpdate, dispatch};
 use crate::job::{Commit, Job, Kind, NewJob, Run, Table, codec, request_key};
+use crate::messaging::to_role;
 use crate::mq::OutboundMessage;
 use crate::mq::message::{IdpResponse, Message};
 use crate::store::Accept;
@@ -115,7 +118,7 @@ impl Play {
             is_new_history,
         };
         let key = request_key(&self.of.request_id);
-        let new = NewJob::new(Kind::RpRequestUpdate, key, &update);
+        let new = NewJob::new(rp::request_update::KIND, key, &update);
         self.apply(&testing::job(new)).await
     }
 
@@ -132,7 +135,7 @@ impl Play {
     }
 
     async fn idp_response(&self, message: IdpResponse) -> Commit {
-        self.message(Kind::RpIdpResponse, Message::IdpResponse(message))
+        self.message(to_role::IDP_RESPONSE, Message::IdpResponse(message))
             .await
     }
 
@@ -189,7 +192,7 @@ fn bodies(commit: &Commit) -> Vec<Value> {
 
 /// Who gets the messages of a commit.
 fn destinations(commit: &Commit) -> Vec<String> {
-    of_kind(&commit.jobs, Kind::DeliverMessage)
+    of_kind(&commit.jobs, message::DELIVER)
         .into_iter()
         .map(|job| {
             let message: OutboundMessage = codec::decode(&job.payload).unwrap();
