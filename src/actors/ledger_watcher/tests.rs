@@ -433,7 +433,7 @@ async fn blocks_wait_while_there_is_no_room_and_nothing_is_answered_from_memory(
     node.is_full.send_replace(false);
     node.until_settled(11).await;
     node.until_ready().await;
-    assert_eq!(node.store.acted(), [11]);
+    assert_eq!(node.store.acted(), [10]);
 }
 
 #[tokio::test]
