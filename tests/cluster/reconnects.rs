@@ -115,7 +115,7 @@ async fn a_reconnect_of_the_ledger_costs_redis_the_same_however_many_keys_there_
     reconnect(&mut net, &mut connection).await;
     let walks = || {
         let mut connection = connection.clone();
-        async move { count(&mut connection, "scan").await >= keys / 1000 }
+        async move { count(&mut connection, "scan").await >= KEYS / 1000 }
     };
     eventually("the walk is counted", walks).await;
     net.close().await;
