@@ -5,19 +5,23 @@
 #![deny(clippy::print_stdout, clippy::print_stderr)]
 
 pub mod actors;
+pub mod admission;
 pub mod api;
 pub mod bench;
 pub mod cluster;
 pub mod config;
+pub mod context;
 pub mod crypto;
 pub mod delivery;
 pub mod descriptors;
 pub mod devnet;
+pub mod dispatch;
 pub mod error;
 pub mod flows;
 pub mod heavy;
 pub mod http;
 mod http_client;
+pub mod ingest;
 pub mod invariants;
 pub mod job;
 pub mod json;
@@ -25,12 +29,21 @@ mod labelled;
 pub mod ledger;
 pub mod listener;
 pub mod logging;
+pub mod messaging;
 mod mistake;
 pub mod mq;
 pub mod node;
 pub mod operator;
 pub mod output;
+pub mod parent;
 pub mod proto;
+pub mod protocol;
 pub mod pulse;
 pub mod simulation;
 pub mod store;
+pub mod tick;
+
+#[cfg(test)]
+mod rooms_tests;
+#[cfg(test)]
+mod words_tests;

@@ -23,12 +23,12 @@ use tokio::sync::watch;
 use tokio::time::sleep;
 use tracing::{error, warn};
 
-use crate::cluster::message::{End, Outcome};
-use crate::job::{Class, Commit, Job, Kind, Millis, Outcome as JobOutcome, Pool};
-use crate::store::{Attempt, Committed, SharedStore, StoreError, Struck};
+use crate::job::{Attempt, Class, Commit, Job, Kind, Millis, Outcome as JobOutcome, Pool};
+use crate::protocol::message::{End, Outcome};
+use crate::store::{Committed, SharedStore, StoreError, Struck};
 
 use super::master_link::{Broken, Finished, MasterLink};
-use super::runner::{Run, Runner};
+use crate::job::{Run, Runner};
 
 /// Jobs that may wait in a mailbox beyond those that run.
 const WAITING: usize = 16;
@@ -274,6 +274,7 @@ impl Execution {
             JobOutcome::Done => None,
             JobOutcome::Failed { reason } => Some(reason.clone()),
         };
+        let callers = commit.callers();
         let committed = persist("commit", || self.store.commit(attempt, commit.clone()));
         Ok(match committed.await? {
             Committed::Applied { jobs, cancelled } => {
@@ -284,6 +285,7 @@ impl Execution {
                     failed: failure.is_some(),
                     jobs,
                     cancelled,
+                    callers,
                 }
             }
             Committed::Fenced => {

@@ -7,8 +7,9 @@ use std::sync::Arc;
 use actix::prelude::*;
 use tokio::sync::mpsc;
 
-use crate::cluster::message::{self, FromMaster, MESSAGE_JOBS};
 use crate::job::Job;
+use crate::protocol::message;
+use crate::protocol::message::{FromMaster, MESSAGE_JOBS};
 
 use super::mastership::Term;
 
@@ -144,8 +145,7 @@ impl Handler<Close> for WorkerSession {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::job::{Kind, Millis, NewJob};
-    use crate::store::Epoch;
+    use crate::job::{Epoch, Kind, Millis, NewJob};
 
     fn jobs(count: u64, bytes: usize) -> Vec<Arc<Job>> {
         let job = |seq| {
@@ -184,7 +184,7 @@ mod tests {
         for message in &session.outbox {
             let encoded = crate::proto::cluster::FromMaster::from(message.clone());
             let length = prost::Message::encoded_len(&encoded);
-            assert!(length < crate::cluster::MESSAGE_LIMIT / 8, "{length}");
+            assert!(length < crate::protocol::MESSAGE_LIMIT / 8, "{length}");
         }
         let sent = sent(&session);
         assert!(sent.len() > 10 && sent.len() < 30, "{}", sent.len());

@@ -7,8 +7,9 @@ use serde::Deserialize;
 use serde::de::{DeserializeOwned, IgnoredAny};
 use serde_json::{Map, Value, json};
 
+use crate::context::Context;
 use crate::error::{Error, codes};
-use crate::node::Context;
+use crate::job::Caller;
 
 /// A call that has passed the schemas of its endpoint.
 ///
@@ -19,6 +20,8 @@ pub struct Call<P = NoPath, Q = Texts, B = NoBody> {
     pub context: Context,
     /// The acting node: on a proxy the one behind it that the call names.
     pub node_id: String,
+    /// Under which name it is answered if its client waits.
+    pub caller: Caller,
     /// Parameters of the path, decoded.
     pub path: P,
     /// The query string.
@@ -34,6 +37,8 @@ pub struct RawCall {
     pub context: Context,
     /// As in [`Call`].
     pub node_id: String,
+    /// As in [`Call`].
+    pub caller: Caller,
     /// Parameters by name, decoded.
     pub path: Map<String, Value>,
     /// The query string, an object; what is repeated is an array.
@@ -71,6 +76,7 @@ impl RawCall {
         Ok(Call {
             context: self.context,
             node_id: self.node_id,
+            caller: self.caller,
             path,
             query,
             body,

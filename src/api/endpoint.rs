@@ -12,8 +12,9 @@ use serde::de::DeserializeOwned;
 use super::call::{Call, NoBody, NoPath, RawCall, Texts};
 use super::outcome::Outcome;
 use super::schema::Schema;
+use crate::admission::Purpose;
+use crate::context::Role;
 use crate::error::Error;
-use crate::node::{Purpose, Role};
 
 /// The methods endpoints have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

@@ -5,13 +5,15 @@
 //! input, and what runs. `flows::endpoints` lists all of them; `http` serves
 //! whatever list it is given.
 
+mod answered;
 mod call;
 mod endpoint;
 mod faults;
 mod outcome;
 mod schema;
 
+pub use answered::{Answered, expire};
 pub use call::{Call, NoBody, NoPath, RawCall, Texts};
-pub use endpoint::{Audience, Endpoint, Method, Run};
+pub use endpoint::{Audience, Builder, Endpoint, Method, Run};
 pub use outcome::Outcome;
 pub use schema::{Schema, url};

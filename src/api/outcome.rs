@@ -20,6 +20,9 @@ pub enum Outcome {
         /// call was accepted before, and is answered as it was then.
         refused: Option<Code>,
     },
+    /// Store this, then wait for what it leads to: the job that settles it
+    /// answers the call ([`super::Answered::tell`], [`super::Call::caller`]).
+    Waits(Accept),
     /// Store these writes, in portions if there are many, then answer 204. No
     /// guards, no jobs.
     Stored(Vec<Write>),

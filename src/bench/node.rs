@@ -15,13 +15,13 @@ use parking_lot::Mutex;
 
 use super::cluster::{LOCAL, NODE, open};
 use crate::actors::mastership::{self, Mastership, Term, core};
-use crate::actors::{Run, Runner, dispatcher};
-use crate::cluster::{self, Link, Master, MasterHandle, MasterOptions, Worker, WorkerOptions};
+use crate::cluster::{Link, Master, MasterHandle, MasterOptions, Worker, WorkerOptions};
 use crate::config::MasterAddress;
 use crate::devnet::command::interrupted;
-use crate::devnet::process;
-use crate::job::{Commit, Job, Kind, NewJob};
-use crate::store::{Epoch, SharedStore, remote};
+use crate::dispatch;
+use crate::job::{Commit, Epoch, Job, Kind, NewJob, Run, Runner};
+use crate::parent;
+use crate::store::{SharedStore, remote};
 
 const RUN_CAPACITY: u32 = 256;
 
@@ -163,7 +163,7 @@ pub async fn run_node(arguments: NodeArguments) -> io::Result<ExitCode> {
 async fn stop() {
     tokio::select! {
         _ = interrupted() => {}
-        () = process::parent_gone() => {}
+        () = parent::parent_gone() => {}
     }
 }
 
@@ -215,7 +215,7 @@ async fn start_master(
             Box::pin(remote::serve_stream(served.clone(), calls))
         })),
         place: None,
-        dispatcher: dispatcher::Options::default(),
+        dispatcher: dispatch::Options::default(),
         backlog: Arc::default(),
     });
     master.await.map_err(io::Error::other)
@@ -237,8 +237,8 @@ async fn run_worker(arguments: &NodeArguments) -> io::Result<()> {
         runner: Arc::new(NodeRunner::open(hold, arguments.starts.as_deref())?),
         link: Link::Grpc {
             masters: masters.collect(),
-            tls: None::<cluster::Tls>,
-            found: cluster::client::FoundMaster::default(),
+            tls: None::<crate::protocol::Tls>,
+            found: crate::protocol::client::FoundMaster::default(),
             thread: Some(Arbiter::current()),
         },
         chain_hook: Arc::new(()),

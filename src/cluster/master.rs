@@ -11,21 +11,20 @@ use tokio::time::timeout;
 use tonic::transport::Server;
 use tracing::{error, info, warn};
 
-use crate::actors::dispatcher::{
-    ChainUpdate, Dispatcher, Drain, GetSnapshot, Options, Snapshot, Stop, Submit,
-};
+use crate::actors::dispatcher::{ChainUpdate, Dispatcher, Drain, GetSnapshot, Stop, Submit};
 use crate::actors::mastership::Term;
-use crate::job::Job;
+use crate::dispatch::{Options, Snapshot};
+use crate::job::{Epoch, Job};
 use crate::listener::{self, Listener, Room, Rules};
 use crate::operator::Desk;
-use crate::store::{Epoch, SharedStore};
+use crate::store::SharedStore;
 
-use super::backlog::BacklogBoard;
-use super::local::{Place, Port};
-use super::message::Chain;
 use super::server::{ClusterService, StoreService};
 use super::session::Reception;
-use super::{SILENCE, Tls};
+use crate::protocol::local::{Place, Port};
+use crate::protocol::message::Chain;
+use crate::protocol::{BacklogBoard, SILENCE, Tls, local};
+use crate::tick;
 
 /// Longest wait for each step of a stop.
 const STEP: Duration = Duration::from_secs(1);
@@ -104,7 +103,7 @@ impl Master {
             .and_then(|listener| listener.local_addr().ok());
 
         let (deposed, is_deposed) = watch::channel(None);
-        let own = options.place.is_none().then(Arbiter::new);
+        let own = options.place.is_none().then(tick::arbiter);
         let place = match (options.place, &own) {
             (None, Some(own)) => Place::new(own.handle()),
             (Some(place), _) => place,
@@ -321,10 +320,7 @@ fn listen(address: SocketAddr) -> Result<std::net::TcpListener, MasterError> {
     bound.map_err(|source| MasterError::Listen { address, source })
 }
 
-async fn accept_local(
-    reception: Reception,
-    mut connections: mpsc::Receiver<super::local::MasterEnd>,
-) {
+async fn accept_local(reception: Reception, mut connections: mpsc::Receiver<local::MasterEnd>) {
     while let Some(end) = connections.recv().await {
         tokio::spawn(reception.clone().serve(end));
     }

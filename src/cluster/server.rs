@@ -15,9 +15,9 @@ use crate::operator::Desk;
 use crate::proto::cluster as proto;
 use crate::proto::cluster::cluster_server::{Cluster, ClusterServer};
 
-use super::message::{FromMaster, FromWorker, PROTOCOL_VERSION};
 use super::session::Reception;
-use super::{MESSAGE_LIMIT, introduction, local};
+use crate::protocol::message::{FromMaster, FromWorker, PROTOCOL_VERSION};
+use crate::protocol::{MESSAGE_LIMIT, introduction, local};
 
 /// Answers of the master's store to one worker.
 pub type StoreReplies = Pin<Box<dyn Stream<Item = Result<proto::StoreFrame, Status>> + Send>>;

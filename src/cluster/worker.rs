@@ -13,15 +13,14 @@ use crate::actors::master_link::{
     Abandoned, Announce, ChainHook, Drain, Identity, Left, LinkState, MasterLink, Rest,
 };
 use crate::actors::request_handler::{Execution, RequestHandler, threads};
-use crate::actors::runner::Runner;
 use crate::config::MasterAddress;
-use crate::job::{Job, Pool};
+use crate::job::{Job, Pool, Runner};
 use crate::store::SharedStore;
 
-use super::Tls;
-use super::client::{FoundMaster, Target};
 use super::link::{Connector, keep_connected};
-use super::local::Port;
+use crate::protocol::Tls;
+use crate::protocol::client::{FoundMaster, Target};
+use crate::protocol::local::Port;
 
 /// How often a draining worker looks whether it is done.
 const DRAIN_POLL: Duration = Duration::from_millis(20);

@@ -101,8 +101,8 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
+    use crate::context::Role;
     use crate::flows::testing::{RecordedKeys, TestNode};
-    use crate::node::Role;
 
     const ALGORITHM: &str = "RSASSA_PKCS1_V1_5_SHA_256";
 

@@ -14,7 +14,8 @@ use super::external::{ExternalCrypto, test_decrypt_url, test_sign_url};
 use super::{Crypto, KeyUse, encryption, signature};
 use crate::config::{ApiVersion, Runtime};
 use crate::job::Table;
-use crate::mq::testing::{self, FakeLedger, MemoryState};
+use crate::messaging::testing;
+use crate::messaging::testing::{FakeLedger, MemoryState};
 
 const SIGN: &str = "RSASSA_PKCS1_V1_5_SHA_256";
 const WRAP: &str = "RSAES_PKCS1_V1_5";

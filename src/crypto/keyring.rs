@@ -175,7 +175,7 @@ mod tests {
     use openssl::rsa::Rsa;
 
     use super::*;
-    use crate::mq::testing;
+    use crate::messaging::testing;
 
     /// A new RSA key in this file; its public half.
     fn write_key(path: &Path) -> String {

@@ -14,6 +14,7 @@ pub mod public_key;
 pub mod signature;
 #[cfg(test)]
 pub(crate) mod test_key;
+pub mod transaction;
 
 use async_trait::async_trait;
 

@@ -8,13 +8,12 @@ use openssl::sha::Sha256;
 use std::time::Duration;
 use url::Url;
 
-use crate::actors::Run;
 use crate::config::Config;
+use crate::context::Context;
+use crate::delivery::dcontract::{Contract, Place};
 use crate::error::{Error, codes};
-use crate::flows::idp::dcontract::{Contract, Place};
 use crate::http_client::{self, with_causes};
-use crate::job::{Commit, Job};
-use crate::node::Context;
+use crate::job::{Commit, Job, Run};
 
 /// Documents of one host fetched at the same time.
 const AT_ONCE: usize = 8;
@@ -160,7 +159,7 @@ mod tests {
     use tokio::net::TcpListener;
 
     use super::*;
-    use crate::flows::idp::dcontract::places;
+    use crate::delivery::dcontract::places;
 
     /// The port of a server that gives everybody this answer.
     async fn answering(answer: String) -> u16 {

@@ -6,9 +6,9 @@
 use metrics::counter;
 
 use super::is_out_of_time;
+use crate::context::Context;
 use crate::error::{Error, codes};
 use crate::job::Job;
-use crate::node::Context;
 
 /// What a run of `job` that met this error has to make of it: the same, or the
 /// end of its tries.
@@ -27,9 +27,9 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
+    use crate::context::Role;
     use crate::flows::testing::{TestNode, job};
     use crate::job::{Kind, Millis, NewJob};
-    use crate::node::Role;
 
     fn old_job(age: Duration, tries: u32) -> Job {
         let mut job = job(NewJob::new(Kind::LedgerTransact, "key", &()));

@@ -2,40 +2,19 @@
 
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
 use serde_json::Map;
 
 use super::callback::{Persistence, Target, callback_job};
 use super::failing::Failing;
 use super::{backoff, reconnect_backoff};
-use crate::actors::Run;
+use crate::context::Context;
 use crate::error::Error;
-use crate::job::{Commit, Job, Millis, NewJob, Table, codec, receiver_of};
+use crate::job::{Commit, Job, Millis, NewJob, Run, Table, receiver_of};
+use crate::mq::OutboundMessage;
 use crate::mq::client::{MqSender, SendError};
-use crate::node::Context;
 
 /// How long a message is tried.
 pub const SEND_TIMEOUT: Duration = Duration::from_secs(600);
-
-/// Payload of `deliver.message`: sealed, under the same id on every try.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct OutboundMessage {
-    /// Unique per sending node.
-    pub message_id: String,
-    /// Node the message is from (behind a proxy: that node).
-    pub sender_node_id: String,
-    /// Node the message is for.
-    pub destination_node_id: String,
-    /// Host of its message queue (or its proxy's).
-    pub ip: String,
-    /// Port of it.
-    pub port: i32,
-    /// Encoded `EncryptedMqMessage`.
-    #[serde(with = "codec::bytes")]
-    pub payload: Vec<u8>,
-    /// Request it belongs to.
-    pub request_id: String,
-}
 
 /// A message is tried so often even when its time is up: the time may have
 /// passed while this node was down.
@@ -159,10 +138,11 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
+    use crate::context::Role;
     use crate::delivery::callback::Callback;
     use crate::job::{Kind, Outcome, codec};
-    use crate::mq::testing::{self, FakeLedger, MemoryState};
-    use crate::node::Role;
+    use crate::messaging::testing;
+    use crate::messaging::testing::{FakeLedger, MemoryState};
 
     /// Answers the same every time; `None`: never.
     struct Scripted {

@@ -7,6 +7,7 @@
 pub mod callback;
 pub mod contract;
 pub mod crypto_service;
+pub mod dcontract;
 pub mod failing;
 pub mod message;
 pub mod transaction;

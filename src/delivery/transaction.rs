@@ -14,14 +14,14 @@ use serde_json::Value;
 
 use super::crypto_service::given_up_in_time;
 use super::{backoff, reconnect_backoff};
-use crate::actors::Run;
+use crate::context::{Context, state};
+use crate::crypto;
 use crate::error::{Error, Refusal, codes, settled};
-use crate::flows::state;
-use crate::job::codec;
-use crate::job::{Commit, Job, JobId, Kind, Millis, NewJob, Table, Write, delivery_key};
+use crate::job::{
+    Commit, Job, JobId, Kind, Millis, NewJob, Run, Table, Write, codec, delivery_key,
+};
 use crate::labelled::Labelled;
-use crate::ledger::{Inclusion, TransactionHash, transaction};
-use crate::node::Context;
+use crate::ledger::{Inclusion, TransactionHash};
 
 #[cfg(test)]
 mod repeat_tests;
@@ -140,7 +140,7 @@ pub struct Expected {
 /// the keys are in this process, otherwise by a job of its own.
 ///
 /// # Errors
-/// Those of [`transaction::sign`].
+/// Those of [`crypto::transaction::sign`].
 pub async fn transact(context: &Context, transact: Transact) -> Result<Commit, Error> {
     if context.crypto.is_local() {
         return sign(context, transact).await;
@@ -187,7 +187,7 @@ async fn sign(context: &Context, transact: Transact) -> Result<Commit, Error> {
         )
         .unreadable()
     })?;
-    let signed = transaction::sign(
+    let signed = crypto::transaction::sign(
         context.ledger.as_ref(),
         context.crypto.as_ref(),
         &transact.node_id,

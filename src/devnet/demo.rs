@@ -11,7 +11,7 @@ use super::apps::{Apps, Targets, Totals};
 use super::network::{Network, Node};
 use super::process::Usage;
 use super::report::{NodeReport, ProcessReport, Report};
-use crate::node::Role;
+use crate::context::Role;
 use crate::output;
 
 /// The applications' targets in a network that this process started.

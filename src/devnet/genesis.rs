@@ -10,8 +10,8 @@ use rand::RngCore;
 use serde_json::{Value, json};
 
 use super::keys::{NodeKeys, SigningKeys};
+use crate::context::Role;
 use crate::ledger::{Ledger, query, transaction};
-use crate::node::Role;
 
 /// Node id of the network's NDID.
 pub const NDID: &str = "ndid1";

@@ -9,10 +9,10 @@ use tokio::task::JoinHandle;
 use super::mq_record::{self, NotedEvent};
 use super::mq_service::{Options, Timing, serve_with};
 use super::ports;
-use crate::delivery::message::OutboundMessage;
 use crate::error::codes;
+use crate::messaging::testing;
+use crate::mq::OutboundMessage;
 use crate::mq::client::{MqClient, MqSender, SendError, Subscription};
-use crate::mq::testing;
 use crate::proto::wire::message_queue_client::MessageQueueClient;
 use crate::proto::wire::{Empty, InboundMessage};
 

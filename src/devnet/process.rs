@@ -6,17 +6,14 @@ use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
-use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::{Pid, SysconfVar, sysconf};
 use tokio::process::{Child, ChildStdin, Command};
-use tokio::sync::watch;
 use tokio::time::timeout;
 
-/// Set for children: they end when their standard input closes.
-pub const EXIT_WITH_PARENT: &str = "ERAWAN_EXIT_WITH_PARENT";
+use crate::parent::EXIT_WITH_PARENT;
 
 /// What to start.
 #[derive(Debug, Clone)]
@@ -205,28 +202,4 @@ pub fn sleeps_of(pid: u32) -> Option<u64> {
         count.trim().parse::<u64>().ok()
     };
     Some(threads.flatten().filter_map(of_thread).sum())
-}
-
-/// Resolves when this process was started by [`Process`] and its parent is
-/// gone; never otherwise.
-pub async fn parent_gone() {
-    static GONE: OnceLock<watch::Receiver<bool>> = OnceLock::new();
-    if std::env::var_os(EXIT_WITH_PARENT).is_none() {
-        std::future::pending::<()>().await;
-    }
-    let mut gone = GONE.get_or_init(watch_input).clone();
-    // The sender ends only after it has told.
-    let _ = gone.wait_for(|gone| *gone).await;
-}
-
-/// Reads standard input in a thread that nobody waits for: one of the runtime's
-/// own would keep the process from ending.
-fn watch_input() -> watch::Receiver<bool> {
-    let (tell, gone) = watch::channel(false);
-    std::thread::spawn(move || {
-        // An error means, like the end, that nobody can write there.
-        let _ = io::copy(&mut io::stdin(), &mut io::sink());
-        tell.send_replace(true);
-    });
-    gone
 }

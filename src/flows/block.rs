@@ -2,12 +2,13 @@
 
 use async_trait::async_trait;
 
+use crate::context::row;
+use crate::context::{Context, Role};
 use crate::error::Error;
 use crate::flows::idp::identity_modified;
-use crate::flows::{RequestUpdate, as_, idp, request_key, row, status_update};
-use crate::job::{Kind, NewJob, Row, Table};
+use crate::flows::{RequestUpdate, as_, idp, status_update};
+use crate::job::{Kind, NewJob, Row, Table, request_key};
 use crate::ledger::{Block, BlockJobs};
-use crate::node::{Context, Role};
 
 /// Makes the roles' jobs from blocks.
 #[derive(Clone)]

@@ -16,10 +16,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::reply::Reply;
-use super::row;
+use crate::context::Context;
+use crate::context::row;
 use crate::error::Error;
 use crate::job::{Guard, Row, Table, Write};
-use crate::node::Context;
 use crate::store::Accept;
 
 /// Columns of a request's row that name its calls start with this.
@@ -111,8 +111,8 @@ pub async fn forget_all(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::context::Role;
     use crate::flows::testing::TestNode;
-    use crate::node::Role;
 
     fn call(reference_id: &str, content: &Value) -> Call {
         let reply = Reply {

@@ -1,19 +1,13 @@
 //! From a job's kind to its handler, and from a handler's failure to what the
 //! client application hears.
 
-use crate::actors::Run;
+use crate::context::Context;
 use crate::delivery::callback::error_job;
+use crate::delivery::dcontract;
 use crate::error::{Error, Refusal, codes, settled};
-use crate::flows::{Received, RequestUpdate, as_, idp, node, replaced, rp};
-use crate::job::{Commit, Job, Kind};
-use crate::node::Context;
-
-const OF_REQUEST: &str = "request:";
-
-/// Whether jobs of this key are those of a request.
-pub(crate) fn is_of_request(key: &str) -> bool {
-    key.starts_with(OF_REQUEST)
-}
+use crate::flows::{RequestUpdate, as_, idp, ledger_call, node, replaced, rp};
+use crate::job::{Commit, Job, Kind, Run, request_of};
+use crate::messaging::Received;
 
 /// Runs a job of a flow. Failures that may pass are returned and the job is run
 /// again later; so are those of something stored that cannot be read, and the
@@ -50,7 +44,7 @@ async fn handle(context: &Context, job: &Job) -> Result<Commit, Error> {
         Kind::AsCallbackAnswer => as_::callback_answer::handle(context, job).await?,
         Kind::AsRequestUpdate => as_::request_update::handle(context, job).await?,
         Kind::AsResponseCreated => as_::response_created::handle(context, job).await?,
-        Kind::AsServiceRegistered => as_::service::handle(context, job).await?,
+        Kind::CallSettled => ledger_call::handle(job)?,
         Kind::AsSignData => as_::sign_data::handle(context, job).await?,
         Kind::NodeMqRegistered => node::mq_registration::handle(context, job).await?,
         kind => {
@@ -65,7 +59,7 @@ fn failed(context: &Context, job: &Job, error: &Refusal) -> Commit {
     let mut commit = Commit::failed(error.to_string());
     if let Some((role, action)) = told_as(job.kind()) {
         let node_id = node_id(context, job);
-        let request_id = job.key().strip_prefix(OF_REQUEST);
+        let request_id = request_of(job.key());
         commit.job(error_job(role, Some(&node_id), action, request_id, error));
     }
     commit
@@ -94,11 +88,10 @@ fn told_as(kind: Kind) -> Option<(&'static str, &'static str)> {
         Kind::IdpConsentRequest | Kind::IdpContractChecked | Kind::IdpResponseCreated => {
             Some(("idp", IDP))
         }
-        Kind::AsDataRequest
-        | Kind::AsResponseCreated
-        | Kind::AsServiceRegistered
-        | Kind::AsSignData => Some(("as", AS)),
+        Kind::AsDataRequest | Kind::AsResponseCreated | Kind::AsSignData => Some(("as", AS)),
         Kind::NodeMqRegistered
+        | Kind::CallSettled
+        | Kind::AnswerExpired
         | Kind::MqReceive
         | Kind::MqGiveUp
         | Kind::MqSend
@@ -125,7 +118,7 @@ fn node_id(context: &Context, job: &Job) -> String {
             update.map(|update| update.node_id)
         }
         Kind::IdpContractChecked => {
-            let checked: Option<idp::contract_checked::Checked> = job.payload().ok();
+            let checked: Option<dcontract::Checked> = job.payload().ok();
             checked.map(|checked| checked.contract.node_id)
         }
         Kind::IdpIdentityModified => {

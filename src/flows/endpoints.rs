@@ -1,7 +1,7 @@
 //! The list of all endpoints of API v6 (spec/http-api.md 3). Each entry stands
 //! beside the flow that it runs.
 
-use super::{as_, identity, idp, node, not_built, private_messages, rp, utility};
+use super::{as_, identity, idp, ndid, node, not_built, private_messages, rp, utility};
 use crate::api::Endpoint;
 
 /// All endpoints.
@@ -45,6 +45,7 @@ pub fn all() -> Vec<Endpoint> {
     all.extend(rp::look_ups::endpoints());
     all.extend(identity::levels::endpoints());
     all.extend(identity::unsupported::endpoints());
+    all.extend(ndid::endpoints());
     all.extend(node::endpoints());
     all.extend(private_messages::endpoints());
     all.extend(not_built::endpoints());

@@ -11,7 +11,9 @@ pub mod identifier;
 mod identity;
 pub mod idp;
 mod integrity;
+pub mod ledger_call;
 mod levels;
+mod ndid;
 pub mod node;
 mod not_built;
 mod open_request;
@@ -22,7 +24,6 @@ mod replay_tests;
 pub mod reply;
 pub mod request_status;
 pub mod rp;
-pub mod state;
 pub mod status;
 mod status_update;
 #[cfg(test)]
@@ -31,35 +32,8 @@ mod utility;
 
 use serde::{Deserialize, Serialize};
 
-use crate::error::{Error, codes};
 use crate::job::Commit;
-use crate::mq::message::Message;
 use crate::store::Accept;
-
-/// Payload of the jobs made from a verified message (`rp.idp_response`,
-/// `rp.as_response`, `idp.consent_request`, `as.data_request`).
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Received {
-    /// Node the message is for (behind a proxy: that node).
-    pub receiver_node_id: String,
-    /// `<sender id>:<message id>`.
-    pub message_id: String,
-    /// The message as JSON text ([`crate::mq::message::Message`]).
-    pub message: String,
-}
-
-impl Received {
-    /// The message. It had passed its checks when it was stored.
-    ///
-    /// # Errors
-    /// When it is unreadable all the same.
-    pub fn message(&self) -> Result<Message, Error> {
-        serde_json::from_str(&self.message).map_err(|error| {
-            let text = format!("stored message {}: {error}", self.message_id);
-            Error::with_message(codes::UNKNOWN_ERROR, text).unreadable()
-        })
-    }
-}
 
 /// Payload of the jobs made from a block (`rp.request_update`,
 /// `idp.request_update`, `as.request_update`).
@@ -75,16 +49,6 @@ pub struct RequestUpdate {
     pub ended: bool,
     /// The ledger was replaced: what was known of the request's heights is void.
     pub is_new_history: bool,
-}
-
-/// Key under which all work on a request runs, one job at a time.
-pub fn request_key(request_id: &str) -> String {
-    format!("request:{request_id}")
-}
-
-/// Row of a record that belongs to a node (which may be behind this proxy).
-pub fn row(node_id: &str, id: &str) -> String {
-    format!("{node_id}/{id}")
 }
 
 /// What an API operation wants to happen, to be accepted as a whole.

@@ -6,11 +6,11 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use crate::api::{Audience, Call, Endpoint, Outcome};
+use crate::context::row;
+use crate::context::{Context, state};
 use crate::error::{Error, codes};
-use crate::flows::{row, state};
 use crate::job::{Column, Table, Write};
 use crate::ledger::query;
-use crate::node::Context;
 
 /// The message types, in the order in which they are shown.
 const TYPES: [&str; 4] = [
@@ -160,9 +160,9 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::context::Role;
     use crate::flows::testing::{TestNode, recorded};
-    use crate::mq::outbound::record_column;
-    use crate::node::Role;
+    use crate::messaging::outbound::record_column;
 
     fn known_request() -> String {
         let queries = recorded("queries.jsonl");

@@ -5,11 +5,11 @@
 use serde::{Deserialize, Serialize};
 
 use super::block::watched;
-use super::{RequestUpdate, request_key};
+use crate::context::Context;
 use crate::error::Error;
-use crate::job::{Commit, Job, Kind, NewJob, Row};
+use crate::flows::RequestUpdate;
+use crate::job::{Commit, Job, Kind, NewJob, Row, request_key};
 use crate::ledger::query;
-use crate::node::Context;
 
 /// Requests listed in one job.
 const LISTED: usize = 50_000;
@@ -162,10 +162,10 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::flows::row;
+    use crate::context::Role;
+    use crate::context::row;
     use crate::flows::testing::{TestNode, job as accepted};
     use crate::job::{Table, Write, codec};
-    use crate::node::Role;
 
     #[actix::test]
     async fn every_known_request_is_looked_at_once_in_portions() {

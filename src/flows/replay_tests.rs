@@ -12,16 +12,18 @@ use super::testing::{
     CHAIN, TestNode, callbacks, continuation, job, message_job, of_kind, params, recorded,
     transactions,
 };
-use super::{RequestUpdate, as_, idp, node, request_key, row};
+use crate::api::Outcome;
+use crate::context::Role;
+use crate::context::row;
 use crate::crypto::{accessor, hash, test_key};
 use crate::delivery::callback::{Callback, DataRequestAnswer};
 use crate::delivery::transaction::{Fate, Transact};
 use crate::error::Error;
-use crate::job::{Commit, Kind, NewJob, Table, codec};
+use crate::flows::{RequestUpdate, as_, idp, node};
+use crate::job::{Commit, Kind, NewJob, Table, codec, request_key};
 use crate::mq::message::{
     ConsentRequest, DataRequest, Message, RequestedService, ServiceDataRequest,
 };
-use crate::node::Role;
 use crate::store::Accept;
 
 struct Replayed {
@@ -117,7 +119,7 @@ impl Replayed {
             }
             ("POST", ["as", "service", service_id]) => {
                 let offer = serde_json::from_value(body).unwrap();
-                as_::service::offer(&context, &node_id, service_id, &offer).await
+                started(as_::service::offer(&context, &node_id, service_id, &offer).await)
             }
             ("POST", ["idp", "response"]) => {
                 let answer = serde_json::from_value(body).unwrap();
@@ -173,7 +175,7 @@ impl Replayed {
         let commit = match job.kind() {
             Kind::IdpResponseCreated => idp::response_created::handle(&context, &job).await,
             Kind::AsResponseCreated => as_::response_created::handle(&context, &job).await,
-            Kind::AsServiceRegistered => as_::service::handle(&context, &job).await,
+            Kind::CallSettled => crate::flows::ledger_call::handle(&job),
             other => panic!("unexpected continuation {other:?}"),
         };
         self.commit(&commit.unwrap());
@@ -476,4 +478,12 @@ async fn every_recorded_call_and_callback_of_idp_and_as_is_reproduced() {
     }
     assert!(compared.calls >= 30, "{} calls", compared.calls);
     assert!(compared.callbacks >= 70, "{} callbacks", compared.callbacks);
+}
+
+/// What a call that is answered by callback wants stored.
+fn started(outcome: Result<Outcome, Error>) -> Result<Accept, Error> {
+    match outcome? {
+        Outcome::Accepted { accept, .. } => Ok(accept),
+        other => panic!("not started: {other:?}"),
+    }
 }

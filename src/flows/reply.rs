@@ -7,7 +7,7 @@ use serde_json::Map;
 
 use crate::api;
 use crate::delivery::callback::{Persistence, Target, callback_job};
-use crate::error::{Refusal, codes};
+use crate::error::Refusal;
 use crate::job::NewJob;
 
 /// Members of a call that started an asynchronous operation.
@@ -31,12 +31,31 @@ impl Reply {
         request_id: &str,
         failure: Option<&Refusal>,
     ) -> NewJob {
-        self.job(node_id, kind, Some(request_id), failure)
+        self.job(node_id, kind, Some(request_id), None, failure)
+    }
+
+    /// The callback of a request that was created in block
+    /// `creation_block_height` (`<chain>:<height>`), or could not be.
+    pub fn about_creation(
+        &self,
+        node_id: &str,
+        request_id: &str,
+        creation_block_height: Option<String>,
+        failure: Option<&Refusal>,
+    ) -> NewJob {
+        let kind = "create_request_result";
+        self.job(
+            node_id,
+            kind,
+            Some(request_id),
+            creation_block_height,
+            failure,
+        )
     }
 
     /// The callback `kind` about something that is not a request.
     pub fn about_node(&self, node_id: &str, kind: &str, failure: Option<&Refusal>) -> NewJob {
-        self.job(node_id, kind, None, failure)
+        self.job(node_id, kind, None, None, failure)
     }
 
     fn job(
@@ -44,6 +63,7 @@ impl Reply {
         node_id: &str,
         kind: &str,
         request_id: Option<&str>,
+        creation_block_height: Option<String>,
         failure: Option<&Refusal>,
     ) -> NewJob {
         let mut body = Map::new();
@@ -53,6 +73,9 @@ impl Reply {
         body.insert("reference_id".into(), self.reference_id.as_str().into());
         if let Some(request_id) = request_id {
             body.insert("request_id".into(), request_id.into());
+        }
+        if let Some(height) = creation_block_height {
+            body.insert("creation_block_height".into(), height.into());
         }
         if let Some(error) = failure {
             body.insert("error".into(), error.to_json());
@@ -65,11 +88,4 @@ impl Reply {
             None,
         )
     }
-}
-
-/// The error that a refused transaction is reported as
-/// ([`crate::delivery::transaction::Fate::Refused`]).
-pub fn refusal(number: u32, message: &str) -> Refusal {
-    let code = codes::ALL.iter().find(|code| code.number == number);
-    Refusal::with_message(*code.unwrap_or(&codes::UNKNOWN_ERROR), message)
 }

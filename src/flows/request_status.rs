@@ -7,8 +7,8 @@ use serde_json::{Map, Value, json};
 
 use super::status;
 use crate::config::ApiVersion;
+use crate::context::Context;
 use crate::ledger::types::{IdpResponse, RequestDetail};
-use crate::node::Context;
 
 /// An RP's own verdict on one IdP's answer; both null in mode 1 and for error
 /// answers (spec/ledger.md 6.5).
@@ -142,9 +142,9 @@ fn add(body: &mut Map<String, Value>, members: Value) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::context::Role;
     use crate::flows::testing::{TestNode, scenario};
     use crate::ledger::query;
-    use crate::node::Role;
 
     fn status_bodies(name: &str, node_id: &str) -> Vec<Value> {
         scenario(name)

@@ -1,12 +1,12 @@
 //! The `request_status` callback of IdP and AS after a block that changed a
 //! request (spec/flows.md 3.5, 4.8; spec/http-api.md 4.4).
 
+use crate::context::Context;
 use crate::delivery::callback::{Persistence, Target, callback_job, error_job};
 use crate::error::{Error, codes, settled};
 use crate::flows::{RequestUpdate, request_status};
 use crate::job::{Commit, NewJob, Table};
 use crate::ledger::query;
-use crate::node::Context;
 
 const URL_NAME: &str = "incoming_request_status_update_url";
 const ACTION: &str = "handleTendermintNewBlock";

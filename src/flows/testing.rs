@@ -15,19 +15,17 @@ use openssl::sign::Signer;
 use parking_lot::Mutex;
 use serde_json::Value;
 
-use crate::actors::Run;
 use crate::config::{Config, Mq};
+use crate::context::{Context, Role};
 use crate::crypto::{Crypto, KeyUse};
 use crate::delivery::callback::{Callback, Target};
 use crate::delivery::transaction::{Expected, Fate, Settled, Transact};
 use crate::error::{Error, codes};
-use crate::flows::Received;
 use crate::http_client;
-use crate::job::codec;
-use crate::job::{Column, Commit, Guard, Job, Kind, Millis, NewJob, Row, Table, Write};
+use crate::job::{Column, Commit, Guard, Job, Kind, Millis, NewJob, Row, Run, Table, Write, codec};
 use crate::ledger::{Broadcast, Inclusion, Ledger, TransactionHash};
+use crate::messaging::Received;
 use crate::mq::message::Message;
-use crate::node::{Context, Role};
 use crate::store::{Accept, State, StoreError};
 
 /// Chain of the recordings.
@@ -259,7 +257,7 @@ pub(crate) struct MemoryState {
     damage: Mutex<Option<Damage>>,
 }
 
-/// What one read, after some others, comes upon.
+/// What one read, after some others, meets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Spoilt {
     /// The store cannot read it.
@@ -286,7 +284,7 @@ impl MemoryState {
         self.damage.lock().take().is_none()
     }
 
-    /// Whether this read comes upon rubbish.
+    /// Whether this read meets rubbish.
     fn look(&self) -> Result<bool, StoreError> {
         let mut damage = self.damage.lock();
         match damage.take() {
@@ -519,7 +517,7 @@ impl TestNode {
         true
     }
 
-    /// Runs a job whose reads come upon damage, one after the other: none of it
+    /// Runs a job whose reads meet damage, one after the other: none of it
     /// may end the job, or be told to anybody.
     pub(crate) async fn is_not_ended_by_damage(&self, job: &Job) {
         let told = |commit: &Commit| -> Vec<String> {
@@ -580,7 +578,7 @@ pub(crate) fn message_job(kind: Kind, receiver: &str, message: &Message) -> Job 
         message_id: format!("{}:1", message.sender()),
         message: serde_json::to_string(message).unwrap(),
     };
-    let key = crate::flows::request_key(message.request_id());
+    let key = crate::job::request_key(message.request_id());
     job(NewJob::new(kind, key, &received))
 }
 

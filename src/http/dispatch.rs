@@ -7,10 +7,11 @@ use super::answer::Answer;
 use super::readiness::queue_full;
 use super::routes::Parameters;
 use super::server::Api;
+use crate::admission::Purpose;
 use crate::api::{Endpoint, Method, Outcome, RawCall, Run};
+use crate::context::{Context, Role};
 use crate::error::{Error, codes};
-use crate::job::Write;
-use crate::node::{Context, Purpose, Role};
+use crate::job::{Caller, Write};
 use crate::store::{Accept, Accepted, StoreError};
 
 /// Writes stored in one step by a call that makes many.
@@ -51,18 +52,25 @@ async fn operate(
     parameters: &Parameters<'_>,
     input: Input,
 ) -> Result<Answer, Error> {
-    let call = check(&api.options.context, endpoint, parameters, input)?;
+    let caller = api.options.waiting.caller();
+    let call = check(api, endpoint, parameters, input, caller.clone())?;
     let outcome = run(call).await?;
-    conclude(api, endpoint.purpose.unwrap_or(Purpose::Begin), outcome).await
+    let purpose = endpoint.purpose.unwrap_or(Purpose::Begin);
+    match outcome {
+        Outcome::Waits(accept) => wait(api, purpose, accept, caller).await,
+        outcome => conclude(api, purpose, outcome).await,
+    }
 }
 
 /// The checks that every call passes, in the order of spec/http-api.md 1.1.
 fn check(
-    context: &Context,
+    api: &Api,
     endpoint: &Endpoint,
     parameters: &Parameters<'_>,
     input: Input,
+    caller: Caller,
 ) -> Result<RawCall, Error> {
+    let context = &api.options.context;
     let path = decode(parameters)?;
     let query = Value::Object(input.query);
     endpoint
@@ -84,6 +92,7 @@ fn check(
     Ok(RawCall {
         context: context.clone(),
         node_id,
+        caller,
         path,
         query,
         body: input.body,
@@ -134,10 +143,9 @@ async fn conclude(api: &Api, purpose: Purpose, outcome: Outcome) -> Result<Answe
             body,
             refused,
         } => {
-            if api.options.queue.admit(&accept.jobs, purpose).is_err() {
+            let Some(is_stored) = admit(api, purpose, accept).await? else {
                 return Ok(queue_full(&api.options.context.config.api));
-            }
-            let is_stored = store(api, vec![accept]).await?;
+            };
             if let Some(refused) = refused.filter(|_| !is_stored) {
                 return Err(refused.into());
             }
@@ -158,7 +166,35 @@ async fn conclude(api: &Api, purpose: Purpose, outcome: Outcome) -> Result<Answe
         Outcome::NoContent => Ok(Answer::empty(204)),
         Outcome::NotFound => Ok(Answer::empty(404)),
         Outcome::Unsupported => Ok(Answer::empty(501)),
+        // Handled before, where the caller is known.
+        Outcome::Waits(_) => Err(codes::UNKNOWN_ERROR.into()),
     }
+}
+
+/// Stores what the call wants, and waits for the job that settles it.
+async fn wait(
+    api: &Api,
+    purpose: Purpose,
+    accept: Accept,
+    caller: Caller,
+) -> Result<Answer, Error> {
+    let listener = api.options.waiting.listen(caller);
+    if admit(api, purpose, accept).await?.is_none() {
+        return Ok(queue_full(&api.options.context.config.api));
+    }
+    let (status, body) = listener.answer().await?.into_result()?;
+    Ok(match body {
+        Some(body) => Answer::json(status, &body),
+        None => Answer::empty(status),
+    })
+}
+
+/// Stores it if there is room for its jobs; `Some(false)` if a guard refused.
+async fn admit(api: &Api, purpose: Purpose, accept: Accept) -> Result<Option<bool>, Error> {
+    if api.options.queue.admit(&accept.jobs, purpose).is_err() {
+        return Ok(None);
+    }
+    store(api, vec![accept]).await.map(Some)
 }
 
 /// Writes that need not be made in one step, so that none holds the store up

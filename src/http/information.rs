@@ -5,11 +5,11 @@ use serde_json::{Map, Value, json};
 
 use super::answer::Answer;
 use super::server::Api;
-use crate::cluster::Blocks;
 use crate::config::Environment;
 use crate::error::Error;
 use crate::job::Table;
 use crate::ledger::query;
+use crate::protocol::Blocks;
 
 const LICENSE: &str = concat!(
     "erawan ",

@@ -21,8 +21,10 @@ mod routes;
 mod server;
 mod settings;
 mod tls;
+mod waiting;
 
 pub use information::{MessageQueueService, Status};
 pub use listening::ServerHandle;
 pub use readiness::Readiness;
 pub use server::{ReloadKeys, ServerOptions, serve};
+pub use waiting::{PATIENCE, Waiting};

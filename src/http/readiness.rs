@@ -4,8 +4,8 @@ use actix_web::http::Method;
 
 use super::answer::Answer;
 use crate::config::Api;
+use crate::context::Role;
 use crate::error::{Code, Error, codes};
-use crate::node::Role;
 
 /// What the gate looks at, as it is at the moment of a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

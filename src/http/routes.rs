@@ -6,7 +6,7 @@ use actix_web::http::Method;
 use matchit::Router;
 
 use crate::api::{self, Endpoint};
-use crate::node::Role;
+use crate::context::Role;
 
 /// All endpoints of one version of the API.
 pub(super) struct Routes {

@@ -15,10 +15,12 @@ use super::listening::{self, Listening, ServerHandle};
 use super::pipeline;
 use super::readiness::Readiness;
 use super::routes::Routes;
+use super::waiting::Waiting;
+use crate::admission::QueueLimit;
 use crate::api::Endpoint;
+use crate::context::Context;
 use crate::error::Error;
 use crate::job::Job;
-use crate::node::{Context, QueueLimit};
 use crate::store::SharedStore;
 
 /// Idle connections are kept this long: longer than a reverse proxy's 60 s, so
@@ -55,6 +57,8 @@ pub struct ServerOptions {
     pub status: Arc<dyn Fn() -> Status + Send + Sync>,
     /// Announces accepted jobs to the dispatcher; called before the client is answered.
     pub submit: Arc<dyn Fn(Vec<Job>) + Send + Sync>,
+    /// Calls whose clients wait.
+    pub waiting: Arc<Waiting>,
     /// Where to listen; port 0 takes a free one.
     pub address: SocketAddr,
     /// Threads that serve connections; 2 are enough for a node.

@@ -7,9 +7,9 @@ use std::collections::hash_map::DefaultHasher;
 use std::collections::{BTreeMap, VecDeque};
 use std::hash::{Hash, Hasher};
 
-use crate::actors::dispatcher::{Action, Event, SessionId};
-use crate::cluster::message::{End, Outcome, Running};
+use crate::dispatch::{Action, Event, SessionId};
 use crate::job::{Job, JobId, Pool};
+use crate::protocol::message::{End, Outcome, Running};
 use crate::store::Released;
 
 use super::{Invariant, Violation};
@@ -336,8 +336,7 @@ mod tests {
     use std::time::Instant;
 
     use super::*;
-    use crate::job::{Kind, Millis, NewJob};
-    use crate::store::Attempt;
+    use crate::job::{Attempt, Kind, Millis, NewJob};
 
     const SESSION: SessionId = SessionId(1);
 
@@ -383,6 +382,7 @@ mod tests {
             failed: false,
             jobs: Vec::new(),
             cancelled: Vec::new(),
+            callers: Vec::new(),
         };
         Event::Outcomes {
             session: SESSION,

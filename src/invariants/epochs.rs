@@ -1,7 +1,7 @@
 //! Masters as anybody sees them: a mastership those it leads, a worker those it
 //! follows, the simulator all of them.
 
-use crate::store::Epoch;
+use crate::job::Epoch;
 
 use super::{Invariant, Violation};
 

@@ -4,9 +4,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::job::{Job, JobId};
+use crate::job::{Attempt, Epoch, Job, JobId};
 use crate::store::semantics::StoreState;
-use crate::store::{Accepted, Attempt, Committed, Epoch};
+use crate::store::{Accepted, Committed};
 
 use super::{Invariant, Violation};
 

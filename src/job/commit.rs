@@ -2,12 +2,12 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{JobId, NewJob, codec};
+use super::{Caller, JobId, NewJob, codec};
 
 macro_rules! tables {
     ($($(#[$doc:meta])* $variant:ident = $name:literal;)*) => {
         /// The node's state, by purpose. Rows that belong to one node behind a
-        /// proxy start with its id (see `flows::state`).
+        /// proxy start with its id (see `context::state`).
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
         pub enum Table { $($(#[$doc])* $variant,)* }
 
@@ -59,6 +59,9 @@ tables! {
     Call = "call";
     /// How far the ledger has been followed.
     Progress = "progress";
+    /// What calls whose clients wait are answered, by [`Caller`], until it has
+    /// been taken.
+    Answer = "answer";
 }
 
 /// Name of a row in a table.
@@ -185,6 +188,19 @@ pub struct Commit {
 }
 
 impl Commit {
+    /// The calls that it answers.
+    pub fn callers(&self) -> Vec<Caller> {
+        let answers = self.writes.iter().filter_map(|write| match write {
+            Write::Put {
+                table: Table::Answer,
+                row,
+                ..
+            } => Caller::of_row(row),
+            _ => None,
+        });
+        answers.collect()
+    }
+
     /// Ends the job without any effect.
     pub fn nothing() -> Self {
         Self::default()

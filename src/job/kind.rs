@@ -80,8 +80,8 @@ kinds! {
     AsRequestUpdate = "as.request_update", Transactional;
     /// AS: the transaction of our answer has settled.
     AsResponseCreated = "as.response_created", Transactional;
-    /// AS: the transaction that offers or changes a service has settled.
-    AsServiceRegistered = "as.service_registered", Transactional;
+    /// The transaction that a call asked for has settled.
+    CallSettled = "call.settled", Transactional;
     /// The transaction that registers the message queue address has settled.
     NodeMqRegistered = "node.mq_registered", Transactional;
     /// Sign a transaction (again) and hand it to `deliver.transaction`.
@@ -125,6 +125,8 @@ kinds! {
     FetchContract = "fetch.contract", Delivery;
     /// IdP: the documents of a contract have been verified, or could not be.
     IdpContractChecked = "idp.contract_checked", Transactional;
+    /// Nobody has taken the answer of a call.
+    AnswerExpired = "answer.expired", Transactional;
 }
 
 impl Kind {

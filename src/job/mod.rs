@@ -3,12 +3,20 @@
 //! deliver (docs/architecture.md). A handler reads what it likes and returns a
 //! [`Commit`]; the store applies it and ends the job in one atomic step.
 
+mod attempt;
+mod caller;
 pub mod codec;
 mod commit;
 mod kind;
+mod request_key;
+mod run;
 
+pub use attempt::{Attempt, Epoch};
+pub use caller::Caller;
 pub use commit::{Column, Commit, Guard, Outcome, Row, Table, Write};
 pub use kind::{Class, Kind, Pool};
+pub use request_key::{is_of_request, request_key, request_of};
+pub use run::{Run, Runner};
 
 use std::fmt;
 use std::sync::Arc;

@@ -3,15 +3,9 @@
 use bytes::Bytes;
 use openssl::sha::sha256;
 use prost::Message;
-use rand::RngCore;
-use serde_json::Value;
 
-use super::{Ledger, TransactionHash, query};
-use crate::crypto::{Crypto, KeyUse};
-use crate::error::{Error, codes};
+use super::TransactionHash;
 use crate::proto::wire;
-
-const NONCE_BYTES: usize = 32;
 
 /// A transaction ready to be broadcast.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -50,38 +44,6 @@ pub fn encode(
 /// SHA-256 of a transaction's bytes, lower-case hex.
 pub fn hash(bytes: &[u8]) -> TransactionHash {
     hex::encode(sha256(bytes))
-}
-
-/// Signs with `node_id`'s key under the algorithm the ledger has for it.
-/// `UpdateNode` uses the master key and the master key's algorithm
-/// (spec/ledger.md 9.1).
-///
-/// # Errors
-/// Those of the ledger and of [`Crypto::sign`]; 10034 when the ledger has no key for the node.
-pub async fn sign(
-    ledger: &dyn Ledger,
-    crypto: &dyn Crypto,
-    node_id: &str,
-    method: &str,
-    params: &Value,
-) -> Result<Signed, Error> {
-    let (key_use, key) = if method == "UpdateNode" {
-        (
-            KeyUse::SigningMaster,
-            query::signing_master_key(ledger, node_id).await?,
-        )
-    } else {
-        (KeyUse::Signing, query::signing_key(ledger, node_id).await?)
-    };
-    let key = key.ok_or(codes::NODE_KEY_NOT_FOUND)?;
-    let params = params.to_string().into_bytes();
-    let mut nonce = [0; NONCE_BYTES];
-    rand::rng().fill_bytes(&mut nonce);
-    let message = signed_message(method, &params, &ledger.chain_id()?, &nonce);
-    let signature = crypto
-        .sign(node_id, key_use, &key.algorithm, key.version, &message)
-        .await?;
-    Ok(encode(method, &params, &nonce, &signature, node_id))
 }
 
 #[cfg(test)]

@@ -13,8 +13,8 @@ use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint, Identity
 use tonic::{Code, Status, Streaming};
 
 use crate::config::{Config, GrpcTls};
-use crate::delivery::message::OutboundMessage;
 use crate::error::codes;
+use crate::mq::OutboundMessage;
 use crate::proto::wire;
 use crate::proto::wire::message_queue_client::MessageQueueClient;
 

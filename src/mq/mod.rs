@@ -1,20 +1,15 @@
-//! Messages between nodes (spec/messaging-and-crypto.md).
+//! The message queue service and what goes through it
+//! (spec/messaging-and-crypto.md).
 
 pub mod body;
 pub mod client;
 pub mod data_url;
-pub mod envelope;
-pub mod far;
 pub mod gzip;
 pub mod held;
-pub mod inbound;
 pub mod message;
-pub mod outbound;
+mod outbound_message;
 pub mod packing;
-mod scan;
+pub mod scan;
 pub mod schema;
-mod sender;
-#[cfg(test)]
-pub(crate) mod testing;
-#[cfg(test)]
-mod tests;
+
+pub use outbound_message::OutboundMessage;

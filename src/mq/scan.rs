@@ -23,7 +23,7 @@ const LENGTH_DELIMITED: u64 = 2;
 /// The member `name` of the JSON in a message, as it is written: the first one at
 /// the top level. `None` if it is not there, not a text or number, or the message
 /// cannot be read, or has more than `limit` bytes before it.
-pub(super) fn member(message: &MqMessage, name: &str, limit: u64) -> Option<serde_json::Value> {
+pub(crate) fn member(message: &MqMessage, name: &str, limit: u64) -> Option<serde_json::Value> {
     pulse::keep_off("scanning a message");
     let bytes = message.message.as_ref();
     let plain: Box<dyn Read + '_> = match message.message_compression_algorithm.as_str() {
@@ -283,7 +283,7 @@ mod tests {
 
     #[test]
     fn it_finds_what_the_parser_finds_in_recorded_messages() {
-        for line in crate::mq::testing::lines("mq.jsonl") {
+        for line in crate::messaging::testing::lines("mq.jsonl") {
             let Some(text) = line["message"].as_str() else {
                 continue;
             };

@@ -7,9 +7,8 @@ use std::time::Duration;
 
 use metrics::{Counter, Gauge, Histogram, counter, gauge, histogram};
 
-use crate::actors::Run;
 use crate::error::Error;
-use crate::job::{Commit, Job, Kind, Millis, Outcome};
+use crate::job::{Commit, Job, Kind, Millis, Outcome, Run};
 
 /// The jobs this process is running, and what became of those it has run. Made
 /// once, so that a run costs no look-up of a metric by its name.

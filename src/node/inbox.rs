@@ -5,14 +5,15 @@ use std::sync::Arc;
 
 use tokio::sync::watch;
 
-use super::Role;
 use super::notices;
 use super::parts::Parts;
 use super::readiness::ReadinessWatch;
 use super::worker_side::WorkerSide;
 use crate::actors::master_link::LinkState;
-use crate::actors::mq_inbox::{self, Duty, Inbox, MqInbox, OnAccepted};
 use crate::config::Mode;
+use crate::context::Role;
+use crate::ingest::mq_inbox;
+use crate::ingest::mq_inbox::{Duty, Inbox, MqInbox, OnAccepted};
 use crate::mq::client::MqClient;
 
 /// Starts it, as one that helps the master's; `None` for NDID's node, which gets

@@ -5,26 +5,30 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actix::Addr;
+use actix::prelude::SendError;
 use futures_util::FutureExt;
 use tokio::sync::watch;
 
-use super::parts::{Parts, read_tls};
+use super::parts::Parts;
 use super::readiness::ReadinessWatch;
-use crate::actors::dispatcher::{self, Dispatcher, GetSnapshot, Submit};
-use crate::actors::ledger_watcher::{
+use crate::actors;
+use crate::actors::dispatcher::{Dispatcher, GetSnapshot, Submit};
+use crate::actors::mastership::Term;
+use crate::cluster::{Master, MasterHandle, MasterOptions, Over};
+use crate::config::{Config, Mode, StoreChoice};
+use crate::dispatch;
+use crate::flows::block::RoleBlockJobs;
+use crate::ingest::ledger_watcher::{
     LedgerWatcher, Timing, WatcherEnd, WatcherOptions, WatcherState,
 };
-use crate::actors::mastership::Term;
-use crate::actors::mq_inbox::{Inbox, Lead, OnAccepted};
-use crate::cluster::local::Place;
-use crate::cluster::message::Chain;
-use crate::cluster::{BacklogBoard, Master, MasterHandle, MasterOptions, Over};
-use crate::config::{Config, Mode, StoreChoice};
-use crate::flows::block::RoleBlockJobs;
-use crate::job::Job;
+use crate::ingest::mq_inbox::{Inbox, Lead, OnAccepted};
+use crate::job::{Epoch, Job};
 use crate::ledger::ChainUpdate;
 use crate::operator::OperatorSocket;
-use crate::store::{Epoch, remote};
+use crate::protocol::local::Place;
+use crate::protocol::message::Chain;
+use crate::protocol::{BacklogBoard, Tls};
+use crate::store::remote;
 
 /// Before the dispatcher is asked again whether there is room.
 const NO_ROOM: Duration = Duration::from_millis(20);
@@ -77,12 +81,12 @@ impl MasterSide {
             term: term.clone(),
             listen: is_cluster.then(|| ([0, 0, 0, 0], config.link.port).into()),
             most_links: parts.shares.links,
-            tls: read_tls(config.grpc.tls.as_ref())?,
+            tls: Tls::read(config.grpc.tls.as_ref())?,
             store: parts.store.clone(),
             store_service,
-            dispatcher: dispatcher::Options {
+            dispatcher: dispatch::Options {
                 crypto_is_external: !parts.context.crypto.is_local(),
-                ..dispatcher::Options::default()
+                ..dispatch::Options::default()
             },
             place,
             backlog: parts.backlog.clone(),
@@ -93,7 +97,8 @@ impl MasterSide {
             .flatten();
         let watcher = start_watcher(parts, term.epoch(), master.dispatcher()).await?;
         readiness.watch_blocks(watcher.state());
-        tokio::spawn(show_blocks(watcher.state(), parts.backlog.clone()));
+        let shown = show_blocks(watcher.state(), parts.backlog.clone());
+        parts.intake.make(|| tokio::spawn(shown)).await?;
         let lead = inbox
             .as_ref()
             .map(|inbox| inbox.lead(hand_to(master.dispatcher())));
@@ -173,11 +178,7 @@ async fn start_watcher(
                 era: update.era,
             };
             let told = told.clone();
-            // An error means that the master stops.
-            async move {
-                let _ = told.send(dispatcher::ChainUpdate(chain)).await;
-            }
-            .boxed()
+            tell(told, chain).boxed()
         }),
         hand_over: Arc::new(move |jobs: Vec<Job>| {
             let handed = dispatcher.send(Submit(jobs));
@@ -192,6 +193,22 @@ async fn start_watcher(
     };
     // Blocks are foreign.
     parts.intake.make(|| LedgerWatcher::start(options)).await
+}
+
+/// Tells the dispatcher. Nothing that a job could read is changed by a block
+/// without transactions: its place in the mailbox is enough then.
+async fn tell(dispatcher: Addr<Dispatcher>, chain: Chain) {
+    let changes = chain.reset || !chain.methods.is_empty();
+    let update = actors::dispatcher::ChainUpdate(chain);
+    let update = match changes {
+        true => update,
+        false => match dispatcher.try_send(update) {
+            Ok(()) | Err(SendError::Closed(_)) => return,
+            Err(SendError::Full(update)) => update,
+        },
+    };
+    // An error means that the master stops.
+    let _ = dispatcher.send(update).await;
 }
 
 /// Shows the blocks that are being worked on, until the watcher ends.

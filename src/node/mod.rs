@@ -2,13 +2,11 @@
 
 mod activity;
 mod check;
-mod context;
 mod inbox;
 mod master_side;
 mod mq_service;
 mod notices;
 mod parts;
-mod queue_limit;
 mod readiness;
 mod registration;
 mod runner;
@@ -27,19 +25,15 @@ use actix::Arbiter;
 use tokio::sync::watch;
 
 pub use check::check;
-pub use context::{Context, Role};
-pub(crate) use parts::{open_store_now, read_tls};
-pub use queue_limit::{Full, Purpose, QueueLimit};
 pub use stop::Stop;
 
-use crate::cluster::local::Place;
+use crate::admission::QueueLimit;
 use crate::config::{self, Config, Mode};
 use crate::descriptors::{Limit, Shares};
 use crate::http::ServerHandle;
 use crate::http::admin::{self, AdminOptions};
-use crate::logging;
-use crate::operator;
-use crate::pulse;
+use crate::protocol::local::Place;
+use crate::{logging, operator, pulse};
 use parts::Parts;
 use readiness::ReadinessWatch;
 use standing::StandingWatch;
@@ -121,6 +115,12 @@ async fn serve(config: Arc<Config>, shares: Shares, stop: Stop) -> io::Result<()
         .intake
         .make(move || watched.follow(&looked_after))
         .await?;
+    // Here, where the store is asked by a thread that is awake.
+    QueueLimit::follow(
+        readiness.queue(),
+        parts.store.clone(),
+        parts.backlog.clone(),
+    );
     // This thread is the pulse from here on. Master and worker of a standalone
     // node share it: what they say to each other wakes nobody.
     pulse::begin();

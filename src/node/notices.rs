@@ -4,7 +4,7 @@
 use tokio::sync::watch;
 
 use crate::actors::master_link::LinkState;
-use crate::actors::mq_inbox::InboxState;
+use crate::ingest::mq_inbox::InboxState;
 
 /// Of a worker's link to its master.
 pub(super) fn of_link(state: &watch::Receiver<LinkState>) -> Option<String> {

@@ -1,15 +1,12 @@
 //! What every process of a node opens first: store, ledger, keys.
 
-use std::fs;
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::threads::{Intake, Threads};
-use super::{Context, Role};
-use crate::cluster::client::{FoundMaster, Target};
-use crate::cluster::{BacklogBoard, Tls};
-use crate::config::{Config, GrpcTls, Keys, Mode, StoreChoice};
+use crate::config::{Config, Keys};
+use crate::context::{Context, Role};
 use crate::crypto::Crypto;
 use crate::crypto::behalf::OnBehalf;
 use crate::crypto::external::{self, ExternalCrypto};
@@ -19,19 +16,15 @@ use crate::job::Table;
 use crate::ledger::follow::Progress;
 use crate::ledger::rpc::RpcOptions;
 use crate::ledger::{CachedLedger, LedgerClient, query};
-use crate::store::embedded::{self, EmbeddedStore};
-use crate::store::redis::{self, RedisStore};
-use crate::store::remote::RemoteStore;
-use crate::store::{SharedStore, StoreError};
+use crate::protocol::BacklogBoard;
+use crate::protocol::client::FoundMaster;
+use crate::store::SharedStore;
+use crate::store::open::open_store;
 
 /// Between tries to reach something at the start.
 const START_RETRY: Duration = Duration::from_millis(500);
 /// How long a starting process waits for a store that a master serves.
 const PROGRESS_PATIENCE: Duration = Duration::from_secs(1);
-/// The store's file in `DATA_DIRECTORY_PATH`.
-const STORE_FILE: &str = "erawan.redb";
-/// How long a starting node waits for a file that another process has open.
-const FILE_PATIENCE: Duration = Duration::from_secs(5);
 
 /// Opened parts of a process.
 #[derive(Clone)]
@@ -69,7 +62,7 @@ impl Parts {
         let threads = Arc::new(Threads::start());
         let intake = threads.intake();
         let master = FoundMaster::default();
-        let store = open_store(&config, &master, &intake).await?;
+        let store = open_store(&config, &master, intake.runtime().await?).await?;
         let tendermint = &config.tendermint;
         let rpc = RpcOptions::new(
             tendermint.host.clone(),
@@ -108,115 +101,6 @@ impl Parts {
             _threads: threads,
         })
     }
-}
-
-async fn open_store(
-    config: &Config,
-    master: &FoundMaster,
-    intake: &Intake,
-) -> io::Result<SharedStore> {
-    match (config.store, config.mode) {
-        (StoreChoice::Redis, _) => Ok(Arc::new(connect_redis(config, intake).await?)),
-        (StoreChoice::Embedded, Mode::Worker) => {
-            let target = Target {
-                masters: config.link.masters.clone(),
-                tls: read_tls(config.grpc.tls.as_ref())?,
-            };
-            let found = master.subscribe();
-            Ok(Arc::new(RemoteStore::follow(
-                target,
-                found,
-                &config.node_id,
-            )))
-        }
-        (StoreChoice::Embedded, _) => {
-            fs::create_dir_all(&config.data_directory)?;
-            let options = embedded::Options {
-                path: config.data_directory.join(STORE_FILE),
-                node_id: config.node_id.clone(),
-            };
-            open_file(options, FILE_PATIENCE).await
-        }
-    }
-}
-
-/// Opens the store's file. `erawan jobs` opens it too while no node runs, for a
-/// moment: a file that another process has is asked for again until `patience`
-/// is over.
-async fn open_file(options: embedded::Options, patience: Duration) -> io::Result<SharedStore> {
-    let deadline = tokio::time::Instant::now() + patience;
-    loop {
-        let wanted = options.clone();
-        let opened = tokio::task::spawn_blocking(|| EmbeddedStore::open(wanted)).await;
-        match opened.map_err(io::Error::other)? {
-            Ok(store) => return Ok(Arc::new(store)),
-            Err(StoreError::Unavailable(reason)) if tokio::time::Instant::now() < deadline => {
-                tracing::info!(reason, "waiting for the store's file");
-                tokio::time::sleep(START_RETRY).await;
-            }
-            Err(error) => return Err(io::Error::other(error)),
-        }
-    }
-}
-
-/// Opens the store for an operator, when nothing of the node runs: it waits for
-/// nothing and makes nothing.
-///
-/// # Errors
-/// When it is not there, or another process has it open.
-pub async fn open_store_now(config: &Config) -> io::Result<SharedStore> {
-    if config.store == StoreChoice::Redis {
-        let store = RedisStore::connect(redis_options(config)).await;
-        return Ok(Arc::new(store.map_err(io::Error::other)?));
-    }
-    let path = config.data_directory.join(STORE_FILE);
-    if !path.exists() {
-        let problem = format!("there is no store at {}", path.display());
-        return Err(io::Error::new(io::ErrorKind::NotFound, problem));
-    }
-    let node_id = config.node_id.clone();
-    open_file(embedded::Options { path, node_id }, Duration::ZERO).await
-}
-
-fn redis_options(config: &Config) -> redis::Options {
-    redis::Options {
-        host: config.redis.host.clone(),
-        port: config.redis.port,
-        password: config.redis.password.clone(),
-        node_id: config.node_id.clone(),
-    }
-}
-
-/// The connections live on this thread, which becomes the pulse: mastership needs
-/// one of them, and handlers, who need another, must not hold it up. What is
-/// large is written and read on another thread.
-async fn connect_redis(config: &Config, intake: &Intake) -> io::Result<RedisStore> {
-    let large = intake.runtime().await?;
-    loop {
-        match RedisStore::connect_apart(redis_options(config), large.clone()).await {
-            Ok(store) => return Ok(store),
-            Err(StoreError::Unavailable(reason)) => {
-                tracing::warn!(reason, "waiting for Redis");
-                tokio::time::sleep(START_RETRY).await;
-            }
-            Err(error) => return Err(io::Error::other(error)),
-        }
-    }
-}
-
-/// The certificates of the gRPC links.
-///
-/// # Errors
-/// When a file cannot be read.
-pub fn read_tls(files: Option<&GrpcTls>) -> io::Result<Option<Tls>> {
-    let Some(files) = files else {
-        return Ok(None);
-    };
-    Ok(Some(Tls {
-        root: fs::read(&files.root)?,
-        certificate: fs::read(&files.own.certificate)?,
-        key: fs::read(&files.own.key)?,
-    }))
 }
 
 /// Waits until the ledger answers, has caught up and is initialised.

@@ -11,24 +11,28 @@ use tokio::time::timeout;
 
 use super::parts::Parts;
 use super::registration::Registration;
-use super::{Context, QueueLimit, Role};
-use crate::actors::ledger_watcher::WatcherState;
+use crate::admission::QueueLimit;
 use crate::config::{Keys, QueueLimits};
+use crate::context::{Context, Role};
 use crate::error::Error;
 use crate::http::Readiness;
+use crate::ingest::ledger_watcher::WatcherState;
 use crate::job::Table;
 use crate::ledger::{LedgerClient, query};
 use crate::store::SharedStore;
+use crate::tick;
 
 const LOOK_WHILE_STARTING: Duration = Duration::from_millis(20);
 /// Between questions that a ledger which answers is asked for no other reason.
-const QUERY: Duration = Duration::from_secs(5);
+const QUERY: Duration = Duration::from_millis(4700);
 /// A call waits no longer for a look.
 const LOOK_PATIENCE: Duration = Duration::from_secs(1);
 /// A ledger that takes longer does not answer.
 const QUERY_PATIENCE: Duration = Duration::from_secs(5);
 const LOOK_WHILE_UNREADY: Duration = Duration::from_millis(200);
-const LOOK: Duration = Duration::from_secs(1);
+const LOOK: Duration = tick::SECOND;
+/// Where blocks are followed, what the ledger told for that is good enough.
+const STATUS_KEPT: Duration = Duration::from_millis(1100);
 const CRYPTO_URLS: [&str; 3] = ["sign_url", "master_sign_url", "decrypt_url"];
 
 /// Looks at everything a call needs, again and again.
@@ -79,6 +83,16 @@ impl Inner {
             ledger_connected: sockets > 0,
             draining: self.draining.load(Ordering::Relaxed),
             ..seen.readiness
+        }
+    }
+
+    /// How old what the ledger has told of itself may be.
+    fn status_kept(&self) -> Duration {
+        let seen = self.seen.read();
+        let watcher = seen.watcher.as_ref();
+        match watcher.is_some_and(|state| state.has_changed().is_ok()) {
+            true => STATUS_KEPT,
+            false => Duration::ZERO,
         }
     }
 
@@ -163,8 +177,6 @@ impl ReadinessWatch {
 
     /// Starts looking.
     pub fn follow(&self, parts: &Parts) {
-        let board = parts.backlog.clone();
-        QueueLimit::follow(&self.inner.queue, parts.store.clone(), board);
         let mut uncached = parts.context.clone();
         uncached.ledger = parts.client.clone();
         let look = Look {
@@ -188,14 +200,15 @@ impl ReadinessWatch {
                     let seen = inner.seen.read();
                     (seen.readiness, seen.registration)
                 };
-                let (readiness, registration) = look.now(before, registration).await;
+                let status_kept = inner.status_kept();
+                let (readiness, registration) = look.now(before, registration, status_kept).await;
                 {
                     let mut seen = inner.seen.write();
                     seen.readiness = readiness;
                     seen.registration = registration;
                 }
                 inner.looks.send_modify(|looks| looks.ended += 1);
-                let pause = inner.pause(look.context.role);
+                let pause = tick::stretch(inner.pause(look.context.role));
                 drop(inner);
                 // Its time, or sooner.
                 let _ = tokio::time::timeout(pause, again.notified()).await;
@@ -216,7 +229,8 @@ impl ReadinessWatch {
                 };
                 inner.seen.write().ledger_answers = answers;
                 drop(inner);
-                tokio::time::sleep(if answers { QUERY } else { LOOK }).await;
+                let pause = if answers { QUERY } else { LOOK };
+                tokio::time::sleep(tick::stretch(pause)).await;
             }
         });
     }
@@ -308,13 +322,14 @@ impl Look {
         &self,
         before: Readiness,
         registration: Registration,
+        status_kept: Duration,
     ) -> (Readiness, Registration) {
         let ledger = match registration.was_seen {
             true => &self.context,
             false => &self.uncached,
         };
         let (synced, store, registration, crypto) = tokio::join!(
-            self.client.status(),
+            self.client.status_within(status_kept),
             self.store.ping(),
             registration.look(ledger),
             self.is_crypto_ready(),

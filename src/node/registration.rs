@@ -1,7 +1,7 @@
 //! Whether this process has seen its message queue address on the ledger
 //! (spec/http-api.md 1.6).
 
-use super::Context;
+use crate::context::Context;
 use crate::flows::node::mq_registration;
 
 /// What a process has seen of its address.
@@ -51,8 +51,8 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
+    use crate::context::Role;
     use crate::flows::testing::TestNode;
-    use crate::node::Role;
 
     fn address_on_ledger(node: &TestNode, address: Value) {
         let of_node = json!({"node_id": "rp1"});

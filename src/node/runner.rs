@@ -5,9 +5,9 @@ use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 
-use super::Context;
 use super::activity::Activity;
-use crate::actors::{Run, Runner};
+use crate::api;
+use crate::context::Context;
 use crate::delivery::callback::CallbackClient;
 use crate::delivery::contract::ContractClient;
 use crate::delivery::failing::Failing;
@@ -15,9 +15,9 @@ use crate::delivery::{backoff, callback, contract, message, reconnect_backoff, t
 use crate::error::Error;
 use crate::flows;
 use crate::heavy::{self, Whose};
-use crate::job::{Commit, Job, Kind, Pool};
+use crate::job::{Commit, Job, Kind, Pool, Run, Runner};
+use crate::messaging::{far, inbound, outbound};
 use crate::mq::client::MqSender;
-use crate::mq::{far, inbound, outbound};
 
 /// Runs every kind of job of a node.
 pub struct NodeRunner {
@@ -92,6 +92,7 @@ impl Handlers {
             Kind::DeliverCallback => callback::run_deliver(context, &self.callbacks, job).await,
             Kind::FetchContract => contract::run_fetch(context, &self.contracts, job).await,
             Kind::Noop | Kind::NoopChain | Kind::NoopOnce => Ok(Run::Commit(Commit::nothing())),
+            Kind::AnswerExpired => Ok(Run::Commit(api::expire(job)?)),
             Kind::NoopStuck => Ok(stuck(job.payload()?)),
             Kind::Unreadable => Ok(Run::Commit(Commit::failed("the job cannot be read"))),
             Kind::LedgerReplaced
@@ -113,7 +114,7 @@ impl Handlers {
             | Kind::AsCallbackAnswer
             | Kind::AsRequestUpdate
             | Kind::AsResponseCreated
-            | Kind::AsServiceRegistered
+            | Kind::CallSettled
             | Kind::AsSignData
             | Kind::NodeMqRegistered => flows::dispatch::run(context, job).await,
         }

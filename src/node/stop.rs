@@ -16,8 +16,8 @@ use tokio::signal::unix::{Signal as Signals, SignalKind, signal};
 use tokio::sync::watch;
 use tokio::time::sleep;
 
-use crate::devnet::process;
 use crate::logging;
+use crate::parent;
 
 /// Exit code after a second signal, or a stop that took too long.
 const IN_A_HURRY: i32 = 1;
@@ -100,13 +100,13 @@ async fn listen(
     let _ = installed.send(Ok(()));
     tokio::select! {
         () = either(&mut terminate, &mut interrupt) => {}
-        () = process::parent_gone() => end("the parent of this process is gone"),
+        () = parent::parent_gone() => end("the parent of this process is gone"),
     }
     request.send_replace(true);
     tokio::select! {
         () = either(&mut terminate, &mut interrupt) => end("told again to stop"),
         () = sleep(grace) => end("the stop has taken as long as SHUTDOWN_GRACE_MS allows"),
-        () = process::parent_gone() => end("the parent of this process is gone"),
+        () = parent::parent_gone() => end("the parent of this process is gone"),
     }
 }
 

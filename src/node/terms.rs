@@ -11,11 +11,11 @@ use super::parts::Parts;
 use super::readiness::ReadinessWatch;
 use super::standing::StandingWatch;
 use crate::actors::mastership::{EXCLUSIVE, Mastership, OPTIONS};
-use crate::actors::mq_inbox::Inbox;
-use crate::cluster::local::Place;
 use crate::config::StoreChoice;
+use crate::ingest::mq_inbox::Inbox;
 use crate::invariants::{self, Epochs};
-use crate::store::Epoch;
+use crate::job::Epoch;
+use crate::protocol::local::Place;
 
 /// Pause before a process that failed as a master stands again: whoever stands
 /// by is to have its turn.

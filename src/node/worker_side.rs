@@ -8,30 +8,31 @@ use actix::Arbiter;
 use futures_util::FutureExt;
 use tokio::sync::watch;
 
-use super::Role;
 use super::activity::Activity;
 use super::mq_service::MqServiceWatch;
 use super::notices;
-use super::parts::{Parts, read_tls};
+use super::parts::Parts;
 use super::readiness::ReadinessWatch;
 use super::runner::NodeRunner;
 use crate::actors::master_link::{ChainHook, LinkState};
-use crate::cluster::local::Port;
-use crate::cluster::message::Chain;
-use crate::cluster::{self, Backlog, BacklogBoard, OpenJobs, Worker, WorkerHandle, WorkerOptions};
+use crate::cluster::{Worker, WorkerHandle, WorkerOptions};
 use crate::config::{Mode, StoreChoice};
+use crate::context::Role;
 use crate::crypto::Crypto;
 use crate::delivery::callback::CallbackClient;
 use crate::delivery::contract::ContractClient;
 use crate::error::{Error, codes};
-use crate::flows;
 use crate::flows::node::mq_registration;
-use crate::http::{self, ReloadKeys, ServerHandle, ServerOptions, Status};
-use crate::job::{Job, Kind, Millis};
+use crate::http::{self, PATIENCE, ReloadKeys, ServerHandle, ServerOptions, Status, Waiting};
+use crate::job::{Job, JobId, Kind, Millis};
 use crate::ledger::{CachedLedger, ChainUpdate, LedgerClient, TolerantLedger};
 use crate::mq::client::MqClient;
 use crate::mq::held::Held;
+use crate::protocol::local::Port;
+use crate::protocol::message::Chain;
+use crate::protocol::{Backlog, BacklogBoard, OpenJobs, Tls};
 use crate::store::Accepted;
+use crate::{cluster, flows};
 
 const API_THREADS: usize = 2;
 /// API calls that are worked on at one time.
@@ -85,15 +86,17 @@ impl WorkerSide {
             Link::Local(port) => cluster::Link::Local(port),
             Link::Grpc => cluster::Link::Grpc {
                 masters: config.link.masters.clone(),
-                tls: read_tls(config.grpc.tls.as_ref())?,
+                tls: Tls::read(config.grpc.tls.as_ref())?,
                 found: parts.master.clone(),
                 // This one: the pulse.
                 thread: Some(Arbiter::current()),
             },
         };
+        let worker_id = format!("{}-{}", config.node_id, uuid::Uuid::new_v4());
+        let waiting = Waiting::new(&worker_id, parts.store.clone(), PATIENCE);
         let worker = Arc::new(Worker::start(WorkerOptions {
             node_id: config.node_id.clone(),
-            worker_id: format!("{}-{}", config.node_id, uuid::Uuid::new_v4()),
+            worker_id,
             version: env!("CARGO_PKG_VERSION").to_owned(),
             run_capacity: config.capacity.run,
             delivery_capacity: config.capacity.delivery,
@@ -105,12 +108,13 @@ impl WorkerSide {
                 cached: parts.cached.clone(),
                 backlog: told.clone(),
                 held: parts.context.held.clone(),
+                waiting: waiting.clone(),
             }),
         }));
         distrust_memory_without_master(&worker, parts.cached.clone(), told);
         let registering = keep_registered(parts, readiness, &worker);
         parts.intake.make(|| tokio::spawn(registering)).await?;
-        let api = start_api(parts, readiness, &worker, activity, mq).await?;
+        let api = start_api(parts, readiness, &worker, activity, mq, waiting).await?;
         Ok(Self {
             worker,
             api,
@@ -187,6 +191,7 @@ struct MasterNews {
     /// `None` in one process with the master.
     backlog: Option<Arc<BacklogBoard>>,
     held: Arc<Held>,
+    waiting: Arc<Waiting>,
 }
 
 impl ChainHook for MasterNews {
@@ -208,6 +213,10 @@ impl ChainHook for MasterNews {
         if let Some(board) = &self.backlog {
             board.tell(Some(backlog));
         }
+    }
+
+    fn calls_answered(&self, calls: &[JobId]) {
+        self.waiting.answered(calls);
     }
 }
 
@@ -232,7 +241,7 @@ fn distrust_memory_without_master(
 }
 
 /// Registers the message queue address if the ledger has another one, until this
-/// process has seen it there; never again after that, lest two processes with
+/// process has seen it there; never again after that, so that no two processes with
 /// different addresses take turns. Several may try at once: the jobs have one
 /// source.
 fn keep_registered(
@@ -276,6 +285,7 @@ async fn start_api(
     worker: &Arc<WorkerHandle>,
     activity: Arc<Activity>,
     mq: Arc<MqClient>,
+    waiting: Arc<Waiting>,
 ) -> io::Result<ServerHandle> {
     let queue = readiness.queue().clone();
     let (readiness, accepted, looking) = (readiness.clone(), readiness.clone(), readiness.clone());
@@ -311,6 +321,7 @@ async fn start_api(
                 worker.submit(jobs);
             }
         }),
+        waiting,
         address: ([0, 0, 0, 0], parts.config.api.port).into(),
         threads: API_THREADS,
         most_calls: MOST_CALLS,

@@ -3,8 +3,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::cluster::MESSAGE_LIMIT;
 use crate::job::{JobId, Kind, Millis};
+use crate::protocol::MESSAGE_LIMIT;
 use crate::store::{Audited, Operation};
 
 /// The most bytes of an answer: that of a message, less its wrapping.

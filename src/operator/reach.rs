@@ -6,12 +6,13 @@ use std::io;
 use super::desk::Desk;
 use super::message::{Answer, Question};
 use super::socket;
-use crate::cluster::client::Target;
-use crate::cluster::message::PROTOCOL_VERSION;
 use crate::config::{Config, MasterAddress, Mode, StoreChoice};
 use crate::job::codec;
-use crate::node;
 use crate::proto::cluster::OperatorQuestion;
+use crate::protocol::Tls;
+use crate::protocol::client::Target;
+use crate::protocol::message::PROTOCOL_VERSION;
+use crate::store::open::open_store_now;
 
 /// The answer, and who gave it.
 pub(super) struct Reached {
@@ -38,7 +39,7 @@ pub(super) async fn ask(config: &Config, question: Question) -> io::Result<Reach
             "no master answers, and the store is a file of its machine: run this there",
         ));
     }
-    let store = node::open_store_now(config).await?;
+    let store = open_store_now(config).await?;
     Ok(Reached {
         answer: Desk::alone(store).answer(question).await,
         by: "the store (nothing runs)".to_owned(),
@@ -59,7 +60,7 @@ async fn ask_standalone(config: &Config, question: &[u8]) -> Option<(Vec<u8>, St
 async fn ask_masters(config: &Config, question: &[u8]) -> io::Result<Option<(Vec<u8>, String)>> {
     let target = Target {
         masters: masters(config),
-        tls: node::read_tls(config.grpc.tls.as_ref())?,
+        tls: Tls::read(config.grpc.tls.as_ref())?,
     };
     for master in &target.masters {
         let addresses = match Target::resolve(master).await {

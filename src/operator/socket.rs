@@ -19,9 +19,9 @@ use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
 use super::desk::Desk;
-use crate::cluster::MESSAGE_LIMIT;
 use crate::descriptors;
 use crate::listener::{Trouble, keep_trying};
+use crate::protocol::MESSAGE_LIMIT;
 
 /// Longest time for a question to come, and for its answer to be taken.
 const PATIENCE: Duration = Duration::from_secs(10);

@@ -5,9 +5,9 @@ use url::Url;
 
 use super::message::Field;
 use crate::delivery::callback::{Callback, Target};
-use crate::delivery::message::OutboundMessage;
 use crate::delivery::transaction::Transact;
 use crate::job::{Job, Kind};
+use crate::mq::OutboundMessage;
 
 /// The fields of a job's payload that may be shown.
 pub(super) fn fields(job: &Job) -> Vec<Field> {

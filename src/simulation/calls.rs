@@ -2,12 +2,10 @@
 //! its own time, and each may fail: what was done stays done though its answer
 //! is lost, or whoever asked is dead by then.
 
-use crate::actors::dispatcher::{Action, Event};
 use crate::actors::mastership::LEASE;
-use crate::job::{Commit, Millis};
-use crate::store::{
-    Accept, Accepted, Attempt, Committed, Epoch, Lease, Operated, Operation, StoreError, Struck,
-};
+use crate::dispatch::{Action, Event};
+use crate::job::{Attempt, Commit, Epoch, Millis};
+use crate::store::{Accept, Accepted, Committed, Lease, Operated, Operation, StoreError, Struck};
 
 use super::choice::{CallNo, JobPlan, Process};
 use super::fault::Fault;

@@ -3,12 +3,13 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use crate::actors::dispatcher::{self, Action, Core, Event, SessionId};
 use crate::actors::mastership::{OPTIONS, core as mastership};
-use crate::cluster::message::{Chain, FromMaster, FromWorker, Hello};
+use crate::dispatch::{self, Action, Core, Event, SessionId};
 use crate::invariants::Assignments;
-use crate::job::{Job, JobId, Millis};
-use crate::store::{self, Accept, Accepted, Epoch, Operated, Operation};
+use crate::job::{Epoch, Job, JobId, Millis};
+use crate::protocol::message::{Chain, FromMaster, FromWorker, Hello};
+use crate::store;
+use crate::store::{Accept, Accepted, Operated, Operation};
 
 use super::calls::{Answer, Ask, Caller};
 use super::choice::{JobPlan, LinkNo, Process, Side};
@@ -463,7 +464,7 @@ impl World {
 }
 
 /// A dispatcher as it looks from outside.
-pub(super) type Snapshot = dispatcher::Snapshot;
+pub(super) type Snapshot = dispatch::Snapshot;
 
 impl MasterProcess {
     /// Whether its dispatcher waits for what it asked of the store to find jobs.

@@ -4,8 +4,8 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::hash::{Hash, Hasher};
 
-use crate::actors::dispatcher::SessionId;
-use crate::cluster::message::{FromMaster, FromWorker};
+use crate::dispatch::SessionId;
+use crate::protocol::message::{FromMaster, FromWorker};
 
 use super::choice::{LinkNo, Side};
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::actors::dispatcher::Options;
+use crate::dispatch::Options;
 
 /// How long a worker waits before it calls a master again.
 pub(super) const RECONNECT: Duration = Duration::from_millis(100);

@@ -6,11 +6,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::actors::master_link::core::{Action, Core, Event, Identity};
-use crate::cluster::message::{End, FromMaster, FromWorker, Outcome};
 use crate::invariants::{Epochs, Invariant, RunId, Violation};
-use crate::job::{Class, Commit, Job, JobId, Millis, Pool};
+use crate::job::{Attempt, Class, Commit, Job, JobId, Millis, Pool};
 use crate::mistake::{self, Mistake};
-use crate::store::{Accept, Accepted, Attempt, Committed, Struck};
+use crate::protocol::message::{End, FromMaster, FromWorker, Outcome};
+use crate::store::{Accept, Accepted, Committed, Struck};
 
 use super::calls::{Answer, Ask};
 use super::choice::{JobPlan, LinkNo, Process, RunPlan, Side};
@@ -315,6 +315,7 @@ impl World {
                 failed: false,
                 jobs: Vec::new(),
                 cancelled: Vec::new(),
+                callers: Vec::new(),
             };
             self.ends(index, attempt, end);
         }
@@ -364,6 +365,7 @@ impl World {
                         failed: false,
                         jobs,
                         cancelled,
+                        callers: Vec::new(),
                     },
                     Committed::Fenced => End::Fenced,
                 };

@@ -3,6 +3,7 @@
 //! them pass the suite in `tests/conformance`.
 
 pub mod embedded;
+pub mod open;
 mod operation;
 mod record;
 pub mod redis;
@@ -17,7 +18,9 @@ use serde::{Deserialize, Serialize};
 
 pub use operation::{Action, Audited, LastError, Operated, Operation, Was};
 
-use crate::job::{Column, Commit, Guard, Job, JobId, Millis, NewJob, Row, Table, Write};
+use crate::job::{
+    Attempt, Column, Commit, Epoch, Guard, Job, JobId, Millis, NewJob, Row, Table, Write,
+};
 
 /// How long a source is remembered after it was accepted. Longer than any
 /// sender goes on repeating itself (11 minutes for the message queue), and short
@@ -64,22 +67,6 @@ fn note_dropped(failed_jobs: u64) {
         metrics::counter!("erawan_failed_jobs_dropped_total").increment(failed_jobs);
         tracing::warn!(failed_jobs, "dropped the oldest failed jobs to make room");
     }
-}
-
-/// Proof of mastership: every write of a master carries it, and a store that
-/// knows a later one refuses.
-#[derive(
-    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize,
-)]
-pub struct Epoch(pub u64);
-
-/// Which attempt of which job.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub struct Attempt {
-    /// The job.
-    pub job: JobId,
-    /// Its attempt number.
-    pub number: u32,
 }
 
 /// State, jobs and conditions to be accepted together or not at all.

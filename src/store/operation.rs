@@ -2,8 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::Attempt;
-use crate::job::{Job, JobId, Kind, Millis, NewJob};
+use crate::job::{Attempt, Job, JobId, Kind, Millis, NewJob};
 
 /// What an operator wants done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]

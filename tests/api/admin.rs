@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
+use erawan::context::Role;
 use erawan::http::admin::{self, AdminOptions};
-use erawan::node::Role;
 use parking_lot::Mutex;
 use serde_json::json;
 

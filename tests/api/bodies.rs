@@ -2,7 +2,7 @@
 
 use std::io::Write;
 
-use erawan::node::Role;
+use erawan::context::Role;
 use flate2::Compression;
 use flate2::write::{GzEncoder, ZlibEncoder};
 use serde_json::{Value, json};

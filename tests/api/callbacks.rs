@@ -5,13 +5,13 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use erawan::actors::Run;
 use erawan::config::Config;
+use erawan::context::{Context, Role};
 use erawan::delivery::callback::*;
 use erawan::devnet::ports;
 use erawan::error::codes;
+use erawan::job::Run;
 use erawan::job::{Commit, Job, Kind, Millis, NewJob, Outcome, Table};
-use erawan::node::{Context, Role};
 use flate2::Compression;
 use flate2::write::{GzEncoder, ZlibEncoder};
 use parking_lot::Mutex;
@@ -229,7 +229,7 @@ fn handed_on(run: &Run) -> (Option<String>, DataRequestAnswer) {
     assert_eq!(commit.jobs.len(), 1);
     let new = &commit.jobs[0];
     assert_eq!(new.kind, Kind::AsCallbackAnswer);
-    assert_eq!(*new.key, *erawan::flows::request_key("r"));
+    assert_eq!(*new.key, *erawan::job::request_key("r"));
     let source = new.source.clone();
     (source, job_of(new.clone(), 0).payload().unwrap())
 }

@@ -6,15 +6,18 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use erawan::admission::QueueLimit;
 use erawan::api::{Endpoint, Outcome, RawCall, Run};
 use erawan::config::*;
+use erawan::context::{Context, Role};
 use erawan::crypto::{Crypto, KeyUse};
 use erawan::error::{Error, codes};
 use erawan::flows::endpoints;
-use erawan::http::{Readiness, ReloadKeys, ServerHandle, ServerOptions, Status, serve};
-use erawan::job::{Column, Commit, Job, JobId, Millis, Row, Table};
+use erawan::http::{
+    PATIENCE, Readiness, ReloadKeys, ServerHandle, ServerOptions, Status, Waiting, serve,
+};
+use erawan::job::{Attempt, Column, Commit, Epoch, Job, JobId, Millis, Row, Table};
 use erawan::ledger::{Broadcast, Inclusion, Ledger, TransactionHash};
-use erawan::node::{Context, QueueLimit, Role};
 use erawan::store::*;
 use futures_util::FutureExt;
 use parking_lot::Mutex;
@@ -437,6 +440,7 @@ impl Node {
             queue,
             status: Arc::new(Status::default),
             submit: Arc::new(move |jobs| announced.lock().extend(jobs)),
+            waiting: Waiting::new("worker1", store.clone(), PATIENCE),
             address: "127.0.0.1:0".parse().unwrap(),
             threads: 1,
             most_calls: MOST_CALLS,

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use erawan::node::Role;
+use erawan::context::Role;
 use parking_lot::Mutex;
 use serde_json::{Value, json};
 

@@ -2,8 +2,8 @@
 
 use erawan::api::Outcome;
 use erawan::config::{ApiVersion, Environment, TlsFiles};
+use erawan::context::Role;
 use erawan::error::{Error, codes};
-use erawan::node::Role;
 use reqwest::Method;
 use serde_json::json;
 

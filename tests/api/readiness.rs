@@ -1,10 +1,10 @@
 //! The gate before the versioned API (spec/http-api.md 1.6).
 
 use erawan::api::Outcome;
+use erawan::context::Role;
 use erawan::error::codes;
 use erawan::http::Readiness;
 use erawan::job::{Kind, NewJob};
-use erawan::node::Role;
 use erawan::store::Accept;
 use serde_json::json;
 

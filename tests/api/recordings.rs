@@ -6,9 +6,9 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use erawan::api::Outcome;
+use erawan::context::Role;
 use erawan::error::{Code, Error, codes};
 use erawan::job::{Kind, NewJob};
-use erawan::node::Role;
 use erawan::store::Accept;
 use reqwest::Method;
 use serde_json::{Value, json};

@@ -1,7 +1,7 @@
 //! Every endpoint with rubbish: whatever comes, an answer goes back and the
 //! next caller is served.
 
-use erawan::node::Role;
+use erawan::context::Role;
 use reqwest::Method;
 use serde_json::{Value, json};
 

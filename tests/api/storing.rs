@@ -3,9 +3,9 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use erawan::api::Outcome;
+use erawan::context::Role;
 use erawan::error::{Error, codes};
 use erawan::job::{Kind, NewJob, Table, Write};
-use erawan::node::Role;
 use erawan::store::{Accept, Accepted, StoreError};
 use futures_util::future::join_all;
 use serde_json::json;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use erawan::node::Role;
+use erawan::context::Role;
 use parking_lot::Mutex;
 use reqwest::Response;
 use serde_json::{Value, json};

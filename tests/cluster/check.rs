@@ -2,7 +2,7 @@
 
 use std::process::{Command, Output};
 
-use erawan::node::Role;
+use erawan::context::Role;
 
 use crate::network::*;
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use erawan::node::Role;
+use erawan::context::Role;
 use tokio::net::TcpListener;
 
 use crate::network::*;

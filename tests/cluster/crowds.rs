@@ -2,10 +2,10 @@
 
 use std::time::{Duration, Instant};
 
+use erawan::context::Role;
 use erawan::descriptors::Limit;
 use erawan::devnet::network::NodeProcess;
 use erawan::devnet::process::{Process, usage_of};
-use erawan::node::Role;
 use futures_util::future::join_all;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;

@@ -9,9 +9,9 @@ use actix_web::web::{Data, Json};
 use actix_web::{App, HttpResponse, HttpServer, web};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use erawan::context::Role;
 use erawan::crypto::{encryption, signature};
 use erawan::devnet::keys::NodeKeys;
-use erawan::node::Role;
 use serde_json::{Value, json};
 
 use crate::client::client_application;

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use erawan::node::Role;
+use erawan::context::Role;
 use futures_util::future::join_all;
 use nix::sys::signal::Signal;
 

@@ -7,13 +7,13 @@ use std::path::{Path, PathBuf};
 use std::process::Output;
 use std::time::Duration;
 
+use erawan::context::Role;
 use erawan::devnet::process::{Plan, Process};
 use erawan::devnet::redis_server::RedisServer;
-use erawan::job::{Job, Kind, NewJob};
-use erawan::node::Role;
+use erawan::job::{Attempt, Job, Kind, NewJob};
 use erawan::store::embedded::{self, EmbeddedStore};
 use erawan::store::redis::{self, RedisStore};
-use erawan::store::{Accept, Accepted, Attempt, SharedStore};
+use erawan::store::{Accept, Accepted, SharedStore};
 use serde_json::Value;
 
 use crate::network::*;

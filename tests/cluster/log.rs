@@ -4,9 +4,9 @@ use std::fs::File;
 use std::io::{BufRead, BufReader};
 use std::time::Duration;
 
+use erawan::context::Role;
 use erawan::devnet::network::NodeProcess;
 use erawan::devnet::process::Process;
-use erawan::node::Role;
 use nix::sys::signal::Signal;
 use serde_json::Value;
 use tokio::net::TcpListener;

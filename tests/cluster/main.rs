@@ -22,6 +22,7 @@ mod log;
 mod mastership;
 mod messages;
 mod metrics;
+mod ndid;
 mod network;
 mod output;
 mod oversize;

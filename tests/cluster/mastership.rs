@@ -3,10 +3,10 @@
 use std::cell::Cell;
 use std::time::{Duration, Instant};
 
+use erawan::context::Role;
 use erawan::devnet::network::NodeProcess;
 use erawan::devnet::process::Process;
 use erawan::devnet::redis_server::RedisServer;
-use erawan::node::Role;
 use nix::sys::signal::Signal;
 
 use crate::cable::Cable;

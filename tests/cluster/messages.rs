@@ -1,10 +1,11 @@
 //! Messages nobody should send, through the real message queue services.
 
 use bytes::Bytes;
+use erawan::context::Role;
 use erawan::crypto::{encryption, envelope, signature};
 use erawan::devnet::keys::{NodeKeys, SigningKeys};
-use erawan::mq::{envelope::VERSION, gzip};
-use erawan::node::Role;
+use erawan::messaging::envelope::VERSION;
+use erawan::mq::gzip;
 use erawan::proto::wire::message_queue_client::MessageQueueClient;
 use erawan::proto::wire::{Empty, EncryptedMqMessage, MqAddress, MqMessage, OutboundMessage};
 use prost::Message as _;

@@ -1,7 +1,7 @@
 //! What operators see of a node's work.
 
+use erawan::context::Role;
 use erawan::devnet::network::NodeProcess;
-use erawan::node::Role;
 use serde_json::Value;
 
 use crate::network::*;

@@ -4,9 +4,9 @@
 use std::path::Path;
 use std::process::Command;
 
-use erawan::job::{JobId, Kind, NewJob};
+use erawan::job::{Attempt, JobId, Kind, NewJob};
 use erawan::store::embedded::{EmbeddedStore, Options};
-use erawan::store::{Accept, Accepted, Attempt, Store};
+use erawan::store::{Accept, Accepted, Store};
 
 use crate::network::binary;
 

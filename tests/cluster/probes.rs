@@ -1,8 +1,8 @@
 //! What `/ready` says is so.
 
+use erawan::context::Role;
 use erawan::devnet::network::NodeProcess;
 use erawan::devnet::process::Process;
-use erawan::node::Role;
 
 use crate::network::*;
 

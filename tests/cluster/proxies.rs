@@ -1,8 +1,8 @@
 //! For whom a proxy acts.
 
+use erawan::context::Role;
 use erawan::devnet::keys::NodeKeys;
 use erawan::devnet::verdict::read_transactions;
-use erawan::node::Role;
 use serde_json::{Value, json};
 
 use crate::client::{Told, client_application};

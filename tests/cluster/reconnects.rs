@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use erawan::node::Role;
+use erawan::context::Role;
 use redis::AsyncConnectionConfig;
 use redis::aio::MultiplexedConnection;
 

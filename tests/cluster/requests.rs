@@ -1,7 +1,7 @@
 //! Requests end to end, with nothing in their way.
 
 use crate::network::*;
-use erawan::node::Role;
+use erawan::context::Role;
 
 async fn a_hundred_requests(store: Store, workers: usize) {
     let mut net = Net::start(store, workers).await;

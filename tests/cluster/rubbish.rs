@@ -1,6 +1,6 @@
 //! Wrong input to every endpoint of running nodes.
 
-use erawan::node::Role;
+use erawan::context::Role;
 use reqwest::{Client, Method, StatusCode};
 use serde_json::{Value, json};
 

@@ -2,8 +2,8 @@
 
 use std::time::{Duration, Instant};
 
+use erawan::context::Role;
 use erawan::devnet::network::NodeProcess;
-use erawan::node::Role;
 use futures_util::future::join_all;
 use nix::sys::signal::Signal;
 

@@ -4,9 +4,9 @@ use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
 
+use erawan::context::Role;
 use erawan::devnet::process::Process;
 use erawan::devnet::redis_server::RedisServer;
-use erawan::node::Role;
 
 use crate::append_only_files::Files;
 use crate::network::*;

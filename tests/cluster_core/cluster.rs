@@ -4,9 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use erawan::actors::master_link::ChainHook;
-use erawan::cluster::message::Chain;
 use erawan::cluster::{Link, Master, Worker};
 use erawan::job::{JobId, Kind, NewJob};
+use erawan::protocol::message::Chain;
 use erawan::store::Store;
 use parking_lot::Mutex;
 
@@ -106,11 +106,11 @@ async fn a_payload_too_large_for_the_link_is_read_from_the_store() {
     let port = master.address().expect("it listens").port();
     struct Reader(Mutex<Vec<usize>>);
     #[async_trait::async_trait]
-    impl erawan::actors::runner::Runner for Reader {
-        async fn run(&self, job: &erawan::job::Job) -> erawan::actors::runner::Run {
+    impl erawan::job::Runner for Reader {
+        async fn run(&self, job: &erawan::job::Job) -> erawan::job::Run {
             let payload: Vec<u8> = job.payload().expect("it is all there");
             self.0.lock().push(payload.len());
-            erawan::actors::runner::Run::Commit(erawan::job::Commit::nothing())
+            erawan::job::Run::Commit(erawan::job::Commit::nothing())
         }
     }
     let reader = Arc::new(Reader(Mutex::default()));
@@ -159,8 +159,8 @@ async fn more_than_a_message_holds_is_assigned_in_several() {
 async fn more_follow_up_jobs_than_a_message_holds_are_reported() {
     struct Maker;
     #[async_trait::async_trait]
-    impl erawan::actors::runner::Runner for Maker {
-        async fn run(&self, job: &erawan::job::Job) -> erawan::actors::runner::Run {
+    impl erawan::job::Runner for Maker {
+        async fn run(&self, job: &erawan::job::Job) -> erawan::job::Run {
             let mut commit = erawan::job::Commit::nothing();
             if job.kind() == Kind::Noop {
                 // They wait for ever, so that nobody has to run them.
@@ -170,7 +170,7 @@ async fn more_follow_up_jobs_than_a_message_holds_are_reported() {
                     commit.job(another(&held, "key"));
                 }
             }
-            erawan::actors::runner::Run::Commit(commit)
+            erawan::job::Run::Commit(commit)
         }
     }
     let store = Arc::new(MemoryStore::default());
@@ -201,10 +201,10 @@ async fn a_worker_knows_of_a_block_before_it_runs_a_job_that_waited_for_it() {
         }
     }
     #[async_trait::async_trait]
-    impl erawan::actors::runner::Runner for Heights {
-        async fn run(&self, _: &erawan::job::Job) -> erawan::actors::runner::Run {
+    impl erawan::job::Runner for Heights {
+        async fn run(&self, _: &erawan::job::Job) -> erawan::job::Run {
             self.0.lock().push("job".to_owned());
-            erawan::actors::runner::Run::Commit(erawan::job::Commit::nothing())
+            erawan::job::Run::Commit(erawan::job::Commit::nothing())
         }
     }
     let store = Arc::new(MemoryStore::default());

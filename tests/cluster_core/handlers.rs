@@ -6,10 +6,9 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
-use erawan::actors::runner::{Run, Runner};
 use erawan::cluster::{Link, Master, MasterHandle, WorkerHandle};
-use erawan::job::{Commit, Job, JobId, Kind, Millis, NewJob, Table, Write};
-use erawan::store::{Attempt, MAX_STRIKES, Store, Struck};
+use erawan::job::{Attempt, Commit, Job, JobId, Kind, Millis, NewJob, Run, Runner, Table, Write};
+use erawan::store::{MAX_STRIKES, Store, Struck};
 
 use parking_lot::Mutex;
 

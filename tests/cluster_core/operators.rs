@@ -4,13 +4,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use erawan::cluster::Master;
-use erawan::cluster::message::PROTOCOL_VERSION;
-use erawan::job::{Job, JobId, Kind, Millis, NewJob, codec};
+use erawan::job::{Attempt, Job, JobId, Kind, Millis, NewJob, codec};
 use erawan::operator::{Answer, Desk, Done, Filter, Outcome, Question};
 use erawan::proto::cluster::OperatorQuestion;
 use erawan::proto::cluster::cluster_client::ClusterClient;
+use erawan::protocol::message::PROTOCOL_VERSION;
 use erawan::pulse;
-use erawan::store::{Action, Attempt, Operation, Store};
+use erawan::store::{Action, Operation, Store};
 use tonic::transport::Endpoint;
 
 use super::memory_store::MemoryStore;

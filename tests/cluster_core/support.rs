@@ -8,17 +8,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use erawan::actors::dispatcher::{Options, Snapshot};
 use erawan::actors::mastership::Term;
-use erawan::actors::runner::{Run, Runner};
-use erawan::cluster::client::FoundMaster;
 use erawan::cluster::{
     Link, Master, MasterHandle, MasterOptions, Worker, WorkerHandle, WorkerOptions,
 };
 use erawan::config::MasterAddress;
 use erawan::devnet::ports;
-use erawan::job::{Commit, Job, JobId, Kind, NewJob};
-use erawan::store::{Accept, Accepted, Attempt, Epoch, Store};
+use erawan::dispatch::{Options, Snapshot};
+use erawan::job::{Attempt, Commit, Epoch, Job, JobId, Kind, NewJob, Run, Runner};
+use erawan::protocol::client::FoundMaster;
+use erawan::store::{Accept, Accepted, Store};
 use parking_lot::Mutex;
 use tokio::sync::watch;
 

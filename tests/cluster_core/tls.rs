@@ -4,9 +4,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use erawan::cluster::client::FoundMaster;
-use erawan::cluster::{Link, Master, Tls};
+use erawan::cluster::{Link, Master};
 use erawan::config::MasterAddress;
+use erawan::protocol::Tls;
+use erawan::protocol::client::FoundMaster;
 use openssl::asn1::Asn1Time;
 use openssl::ec::{EcGroup, EcKey};
 use openssl::hash::MessageDigest;

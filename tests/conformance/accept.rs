@@ -1,7 +1,7 @@
 //! `Store::accept`.
 
-use erawan::job::{Commit, Guard, Table, Write};
-use erawan::store::{Accept, Accepted, Epoch, Lease, StoreError};
+use erawan::job::{Commit, Epoch, Guard, Table, Write};
+use erawan::store::{Accept, Accepted, Lease, StoreError};
 use std::time::Duration;
 
 use crate::harness::*;

@@ -1,7 +1,7 @@
 //! `Store::commit`.
 
-use erawan::job::{Commit, JobId, Millis, Table, Write};
-use erawan::store::{Attempt, Committed, Epoch, FailedLimits, Released};
+use erawan::job::{Attempt, Commit, Epoch, JobId, Millis, Table, Write};
+use erawan::store::{Committed, FailedLimits, Released};
 
 use crate::harness::*;
 

@@ -6,9 +6,9 @@ use std::io::{BufRead, BufReader, Write as _};
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use erawan::job::{Commit, Job, JobId, Kind, Millis, NewJob};
+use erawan::job::{Attempt, Commit, Epoch, Job, JobId, Kind, Millis, NewJob};
 use erawan::store::embedded::{self, EmbeddedStore};
-use erawan::store::{Accept, Action, Attempt, Epoch, Operation, Release, Store};
+use erawan::store::{Accept, Action, Operation, Release, Store};
 
 use crate::harness::*;
 use crate::memory_store::MemoryStore;

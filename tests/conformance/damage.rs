@@ -7,13 +7,12 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use erawan::actors::request_handler::Execution;
-use erawan::actors::{Run, Runner};
-use erawan::cluster::message::End;
 use erawan::devnet::redis_server::{Durability, Options, RedisServer};
-use erawan::job::{Commit, Job, JobId, Kind, Millis, Outcome, Table, Write};
+use erawan::job::{Commit, Epoch, Job, JobId, Kind, Millis, Outcome, Run, Runner, Table, Write};
+use erawan::protocol::message::End;
 use erawan::store::redis::RedisStore;
 use erawan::store::{
-    Accept, Action, Committed, Epoch, FailedLimits, Lease, Operated, Operation, Release, Store,
+    Accept, Action, Committed, FailedLimits, Lease, Operated, Operation, Release, Store,
     StoreError, Struck,
 };
 use redis::aio::MultiplexedConnection;

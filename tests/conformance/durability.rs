@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use erawan::job::{Commit, Millis};
-use erawan::store::{Accept, Committed, Epoch, Lease};
+use erawan::job::{Commit, Epoch, Millis};
+use erawan::store::{Accept, Committed, Lease};
 
 use crate::harness::*;
 

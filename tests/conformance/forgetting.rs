@@ -4,9 +4,9 @@ use std::process::Command;
 use std::time::Duration;
 
 use erawan::devnet::redis_server::{self, Durability, RedisServer};
-use erawan::job::Commit;
+use erawan::job::{Commit, Epoch};
 use erawan::store::redis::{self as redis_store, RedisStore};
-use erawan::store::{Accept, Committed, Epoch, Lease, SharedStore, Store, StoreError};
+use erawan::store::{Accept, Committed, Lease, SharedStore, Store, StoreError};
 
 use crate::append_only_files::Files;
 use crate::harness::*;

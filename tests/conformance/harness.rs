@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use async_trait::async_trait;
 use erawan::devnet::ports;
 use erawan::devnet::redis_server::{self, Durability, RedisServer};
-use erawan::job::{Commit, Job, JobId, Kind, NewJob, Write};
+use erawan::job::{Attempt, Commit, Epoch, Job, JobId, Kind, NewJob, Write};
 use erawan::proto::cluster::cluster_server::{Cluster, ClusterServer};
 use erawan::proto::cluster::{
     FromMaster, FromWorker, OperatorAnswer, OperatorQuestion, StoreFrame,
@@ -18,8 +18,8 @@ use erawan::store::embedded::{self, EmbeddedStore};
 use erawan::store::redis::{self, RedisStore};
 use erawan::store::remote::{RemoteStore, serve_stream};
 use erawan::store::{
-    Accept, Accepted, Attempt, Committed, Epoch, FailedJob, FailedLimits, Release, Released,
-    SharedStore, Store, StoreError,
+    Accept, Accepted, Committed, FailedJob, FailedLimits, Release, Released, SharedStore, Store,
+    StoreError,
 };
 use futures_util::Stream;
 use tokio::net::TcpListener;

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use erawan::job::{Commit, JobId, Kind, Millis, NewJob};
-use erawan::store::{Epoch, Released, StoreError};
+use erawan::job::{Commit, Epoch, JobId, Kind, Millis, NewJob};
+use erawan::store::{Released, StoreError};
 
 use crate::harness::*;
 

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use erawan::store::{Epoch, Lease};
+use erawan::job::Epoch;
+use erawan::store::Lease;
 
 use crate::harness::*;
 

@@ -2,9 +2,9 @@
 //! for an outage.
 
 use erawan::devnet::redis_server::{self, RedisServer};
-use erawan::job::{Commit, Table, Write};
+use erawan::job::{Attempt, Commit, Table, Write};
 use erawan::store::redis::{self as redis_store, RedisStore};
-use erawan::store::{Accept, Attempt, State, Store, StoreError};
+use erawan::store::{Accept, State, Store, StoreError};
 
 use crate::harness::*;
 

@@ -3,9 +3,9 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use erawan::job::{Commit, Job, JobId, Kind, Millis, NewJob};
+use erawan::job::{Attempt, Commit, Job, JobId, Kind, Millis, NewJob};
 use erawan::operator::{Answer, Desk, Filter, Question};
-use erawan::store::{Action, Attempt, Audited, Committed, Operated, Operation, Store, Was};
+use erawan::store::{Action, Audited, Committed, Operated, Operation, Store, Was};
 
 use crate::harness::*;
 

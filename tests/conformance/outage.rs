@@ -7,10 +7,10 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use erawan::devnet::redis_server::{self, RedisServer};
-use erawan::job::{Commit, Table, Write};
+use erawan::job::{Attempt, Commit, Epoch, Table, Write};
 use erawan::store::embedded::{self, EmbeddedStore};
 use erawan::store::redis::{self as redis_store, RedisStore};
-use erawan::store::{Accept, Attempt, Epoch, LARGEST_WRITE, State, Store, StoreError};
+use erawan::store::{Accept, LARGEST_WRITE, State, Store, StoreError};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
 use crate::harness::*;

@@ -1,7 +1,7 @@
 //! Strikes, claims and parked jobs.
 
-use erawan::job::{Commit, Job, Millis};
-use erawan::store::{Attempt, Committed, Epoch, MAX_STRIKES, Store, StoreError, Struck};
+use erawan::job::{Attempt, Commit, Epoch, Job, Millis};
+use erawan::store::{Committed, MAX_STRIKES, Store, StoreError, Struck};
 use std::time::Duration;
 
 use crate::harness::*;

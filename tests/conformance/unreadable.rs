@@ -5,9 +5,9 @@
 use std::pin::pin;
 use std::sync::mpsc;
 
-use erawan::job::{Commit, JobId, Kind, Millis};
+use erawan::job::{Commit, Epoch, JobId, Kind, Millis};
 use erawan::operator::{Answer, Desk, Filter, Question, Shown, State};
-use erawan::store::{Action, Counts, Epoch, Operated, Operation, Released, StoreError};
+use erawan::store::{Action, Counts, Operated, Operation, Released, StoreError};
 use futures_util::poll;
 
 use crate::harness::*;

@@ -1,6 +1,6 @@
 //! Callbacks to client applications whose answers matter.
 
-use erawan::node::Role;
+use erawan::context::Role;
 use futures_util::future::join_all;
 use serde_json::json;
 

@@ -1,6 +1,6 @@
 //! Calls with one reference id.
 
-use erawan::node::Role;
+use erawan::context::Role;
 use futures_util::future::join_all;
 use serde_json::json;
 

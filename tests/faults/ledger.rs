@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
+use erawan::context::Role;
 use erawan::job::Job;
-use erawan::node::Role;
 
 use crate::look::{has, height, store_of};
 use crate::network::*;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use erawan::node::Role;
+use erawan::context::Role;
 
 use crate::network::*;
 use crate::proxy::{Proxy, restart_with};

@@ -1,8 +1,8 @@
 //! What a node and the ledger are doing, looked at from outside.
 
+use erawan::context::Role;
 use erawan::devnet::network::NodeProcess;
 use erawan::job::Job;
-use erawan::node::Role;
 use erawan::store::Store as _;
 use erawan::store::redis::{self, RedisStore};
 use serde_json::Value;

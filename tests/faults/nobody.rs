@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
+use erawan::context::Role;
 use erawan::devnet::network::NodeProcess;
 use erawan::job::{Job, Kind};
-use erawan::node::Role;
 use futures_util::future::join_all;
 use nix::sys::signal::Signal;
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use erawan::node::Role;
+use erawan::context::Role;
 use nix::sys::signal::Signal;
 
 use crate::look::received;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use erawan::node::Role;
+use erawan::context::Role;
 use serde_json::json;
 
 use crate::application::{Application, REQUESTS, get, post, request};

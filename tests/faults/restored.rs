@@ -4,9 +4,9 @@
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
+use erawan::context::Role;
 use erawan::devnet::network::{NodeProcess, ServiceKind};
 use erawan::devnet::process::Process;
-use erawan::node::Role;
 use serde_json::{Value, json};
 
 use crate::application::{Application, REQUESTS, get, post, request};

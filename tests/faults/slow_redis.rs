@@ -5,9 +5,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use erawan::devnet::redis_server::{Durability, Options, RedisServer};
-use erawan::job::{Commit, Job, Kind, NewJob, Table, Write};
+use erawan::job::{Attempt, Commit, Epoch, Job, Kind, NewJob, Table, Write};
 use erawan::store::redis::{self, RedisStore};
-use erawan::store::{Accept, Accepted, Attempt, Committed, Epoch, Lease, State, Store, StoreError};
+use erawan::store::{Accept, Accepted, Committed, Lease, State, Store, StoreError};
 
 use crate::proxy::Proxy;
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use erawan::node::Role;
+use erawan::context::Role;
 use serde_json::json;
 
 use crate::application::{Application, REQUESTS, post, request};

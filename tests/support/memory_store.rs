@@ -8,12 +8,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use erawan::job::{Column, Commit, Job, JobId, Millis, Row, Table};
+use erawan::job::{Attempt, Column, Commit, Epoch, Job, JobId, Millis, Row, Table};
 use erawan::store::semantics::StoreState;
 use erawan::store::{
-    Accept, Accepted, Attempt, Audited, Committed, Counts, Epoch, FailedJob, FailedLimits,
-    LastError, Lease, Operated, Operation, PAGE_BYTES, Release, Released, State, Store, StoreError,
-    Struck,
+    Accept, Accepted, Audited, Committed, Counts, FailedJob, FailedLimits, LastError, Lease,
+    Operated, Operation, PAGE_BYTES, Release, Released, State, Store, StoreError, Struck,
 };
 use parking_lot::Mutex;
 

@@ -11,20 +11,21 @@ use tracing::{error, info, warn};
 
 use crate::actors::mastership::Term;
 use crate::actors::worker_session::{Close, ToWorker, WorkerSession};
-use crate::cluster::BacklogBoard;
-use crate::cluster::message::{Chain, FromMaster, FromWorker};
 use crate::invariants::{self, Assignments};
-use crate::job::{Job, Millis};
-use crate::store::{Epoch, SharedStore};
+use crate::job::{Epoch, Job, JobId, Millis};
+use crate::protocol::BacklogBoard;
+use crate::protocol::message::{Chain, End, FromMaster, FromWorker, Outcome};
+use crate::store::SharedStore;
+use crate::tick;
 
-use super::core::Core;
-use super::event::{Action, Event, Options, SessionId};
 use super::messages::{
     ChainUpdate, Drain, FromSession, GetSnapshot, JobChanged, JobGone, LaterMaster, SessionDown,
     SessionUp, Stop, Submit,
 };
 use super::meter::Meter;
 use super::questions::{Deposed, fetch, load, release, scan};
+use crate::dispatch::Core;
+use crate::dispatch::{Action, Event, Options, SessionId};
 
 /// Most messages that wait for the dispatcher; senders wait when it is full.
 const MAILBOX: usize = 1024;
@@ -38,6 +39,8 @@ pub struct Dispatcher {
     master_id: String,
     term: Term,
     sessions: BTreeMap<SessionId, Addr<WorkerSession>>,
+    /// Which session each worker has.
+    workers: BTreeMap<String, SessionId>,
     next_session: u64,
     chain: Chain,
     wake: Option<SpawnHandle>,
@@ -66,6 +69,7 @@ impl Dispatcher {
             master_id,
             term,
             sessions: BTreeMap::new(),
+            workers: BTreeMap::new(),
             next_session: 0,
             chain: Chain::default(),
             wake: None,
@@ -182,7 +186,27 @@ impl Dispatcher {
         }
     }
 
+    /// Tells the workers whose clients wait. One that hears nothing, because
+    /// somebody on the way is gone, finds the answer in the store.
+    fn tell_callers(&mut self, outcomes: &[Outcome], ctx: &mut Context<Self>) {
+        let mut answered: BTreeMap<SessionId, Vec<JobId>> = BTreeMap::new();
+        for outcome in outcomes {
+            let End::Committed { callers, .. } = &outcome.end else {
+                continue;
+            };
+            for caller in callers {
+                if let Some(session) = self.workers.get(&caller.process) {
+                    answered.entry(*session).or_default().push(caller.call);
+                }
+            }
+        }
+        for (session, calls) in answered {
+            self.tell(session, FromMaster::Answered(calls), ctx);
+        }
+    }
+
     fn close(&mut self, session: SessionId) {
+        self.workers.retain(|_, known| *known != session);
         if let Some(address) = self.sessions.remove(&session) {
             // A session whose mailbox is full or closed finds out when its
             // worker is silent or gone.
@@ -194,7 +218,7 @@ impl Dispatcher {
         if let Some(handle) = self.wake.take() {
             ctx.cancel_future(handle);
         }
-        let pause = Millis::now().until(instant);
+        let pause = tick::stretch(Millis::now().until(instant));
         self.wake = Some(ctx.run_later(pause, |actor, ctx| {
             actor.wake = None;
             actor.happen(Event::Wake, ctx);
@@ -267,6 +291,7 @@ impl Handler<SessionUp> for Dispatcher {
             "worker connected"
         );
         self.sessions.insert(session, up.address);
+        self.workers.insert(hello.worker_id.clone(), session);
         let welcome = FromMaster::Welcome {
             master_id: self.master_id.clone(),
             epoch: self.term.epoch(),
@@ -296,6 +321,7 @@ impl Handler<FromSession> for Dispatcher {
         let session = from.session;
         match from.message {
             FromWorker::Outcomes(outcomes) => {
+                self.tell_callers(&outcomes, ctx);
                 self.happen(Event::Outcomes { session, outcomes }, ctx);
             }
             FromWorker::Submitted(jobs) => self.happen(Event::Announced(jobs), ctx),

@@ -3,12 +3,11 @@
 use actix::prelude::*;
 
 use crate::actors::worker_session::WorkerSession;
-use crate::cluster::message::{Chain, FromWorker, Hello};
-use crate::job::{Job, JobId};
-use crate::store::Epoch;
+use crate::job::{Epoch, Job, JobId};
+use crate::protocol::message::{Chain, FromWorker, Hello};
 
-use super::event::SessionId;
-use super::snapshot::Snapshot;
+use crate::dispatch::SessionId;
+use crate::dispatch::Snapshot;
 
 /// Jobs that were accepted by whoever sends this.
 #[derive(Debug, Message)]

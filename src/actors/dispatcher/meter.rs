@@ -9,13 +9,12 @@ use std::time::Instant;
 
 use metrics::{Counter, Gauge, Histogram, counter, gauge, histogram};
 
-use crate::cluster::message::{End, Outcome};
-use crate::cluster::{BacklogBoard, Dormant, OpenJobs};
-use crate::flows::dispatch::is_of_request;
-use crate::job::{Job, JobId, Millis};
+use crate::job::{Job, JobId, Millis, is_of_request};
+use crate::protocol::message::{End, Outcome};
+use crate::protocol::{BacklogBoard, Dormant, OpenJobs};
 use crate::store::Release;
 
-use super::tally::Tally;
+use crate::dispatch::tally::Tally;
 
 /// Shows the tally for as long as it lives.
 pub(super) struct Meter {

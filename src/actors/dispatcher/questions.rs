@@ -5,11 +5,11 @@ use std::time::Duration;
 
 use tracing::{error, warn};
 
-use crate::cluster::message::light;
-use crate::job::{Job, JobId};
-use crate::store::{Epoch, Release, Released, SharedStore, StoreError};
+use crate::job::{Epoch, Job, JobId};
+use crate::protocol::message::light;
+use crate::store::{Release, Released, SharedStore, StoreError};
 
-use super::event::Event;
+use crate::dispatch::Event;
 
 /// First and longest pause before the store is asked again.
 const STORE_RETRY: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(2));
@@ -162,7 +162,7 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::actors::dispatcher::{Action, Core};
+    use crate::dispatch::{Action, Core};
     use crate::job::{Kind, Millis, NewJob};
     use crate::store::Accept;
     use crate::store::embedded::{EmbeddedStore, Options};
@@ -191,7 +191,7 @@ mod tests {
             ..Accept::default()
         };
         store.accept(accept).await.unwrap();
-        let mut core = Core::new(crate::actors::dispatcher::Options::default());
+        let mut core = Core::new(crate::dispatch::Options::default());
         let now = Millis::now();
         let mut actions = core.handle(now, Event::Start);
         while let Some(Action::Load { after, limit }) = actions.pop() {

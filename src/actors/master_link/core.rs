@@ -11,13 +11,12 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
-use crate::cluster::message::{
+use crate::job::{Attempt, Class, Epoch, Job, JobId, Pool};
+use crate::mistake::{self, Mistake};
+use crate::protocol::message::{
     Chain, End, FromMaster, FromWorker, Hello, MESSAGE_JOBS, Outcome, PROTOCOL_VERSION, Running,
     light_together, size,
 };
-use crate::job::{Class, Job, JobId, Pool};
-use crate::mistake::{self, Mistake};
-use crate::store::{Attempt, Epoch};
 
 /// Most outcomes in one message.
 const OUTCOME_BATCH: usize = 64;
@@ -25,8 +24,14 @@ const OUTCOME_BATCH: usize = 64;
 fn size_of_outcome(outcome: &Outcome) -> usize {
     match &outcome.end {
         End::Committed {
-            jobs, cancelled, ..
-        } => jobs.iter().map(size).sum::<usize>() + 32 * cancelled.len(),
+            jobs,
+            cancelled,
+            callers,
+            ..
+        } => {
+            let callers = callers.iter().map(|caller| 32 + caller.process.len());
+            jobs.iter().map(size).sum::<usize>() + 32 * cancelled.len() + callers.sum::<usize>()
+        }
         _ => 0,
     }
 }
@@ -241,6 +246,7 @@ impl Core {
             FromMaster::Welcome { .. }
             | FromMaster::Refused { .. }
             | FromMaster::Heartbeat(_)
+            | FromMaster::Answered(_)
             | FromMaster::Stopping => Vec::new(),
         }
     }

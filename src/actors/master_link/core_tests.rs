@@ -1,9 +1,8 @@
 use std::sync::Arc;
 
 use super::core::{Action, Core, Event, Identity};
-use crate::cluster::message::{End, FromMaster, FromWorker, MESSAGE_JOBS, Outcome};
-use crate::job::{Job, Kind, Millis, NewJob};
-use crate::store::{Attempt, Epoch};
+use crate::job::{Attempt, Epoch, Job, Kind, Millis, NewJob};
+use crate::protocol::message::{End, FromMaster, FromWorker, MESSAGE_JOBS, Outcome};
 
 fn worker() -> Core {
     Core::new(Identity {
@@ -154,6 +153,7 @@ fn outcomes_with_many_follow_up_jobs_go_in_several_messages() {
                 .map(follow_up)
                 .collect(),
             cancelled: Vec::new(),
+            callers: Vec::new(),
         };
         let attempt = attempt_of(&job);
         core.handle(Event::Finished(Outcome { attempt, end }));

@@ -12,12 +12,11 @@ use std::sync::Arc;
 use actix::prelude::*;
 use tokio::sync::{mpsc, watch};
 
-use crate::cluster::Backlog;
-use crate::cluster::message::{Chain, FromMaster, FromWorker, Hello, Outcome, light_together};
 use crate::invariants::{self, Epochs};
-use crate::job::{Job, JobId, Pool};
+use crate::job::{Attempt, Epoch, Job, JobId, Pool};
+use crate::protocol::Backlog;
+use crate::protocol::message::{Chain, FromMaster, FromWorker, Hello, Outcome, light_together};
 use crate::pulse;
-use crate::store::{Attempt, Epoch};
 
 pub use self::core::Identity;
 use self::core::{Action, Core, Event};
@@ -49,6 +48,9 @@ pub trait ChainHook: Send + Sync {
 
     /// The master tells how much of the node's work is open.
     fn backlog_told(&self, _: Backlog) {}
+
+    /// Calls of this process have been answered.
+    fn calls_answered(&self, _: &[JobId]) {}
 }
 
 /// A hook that does nothing.
@@ -408,9 +410,10 @@ impl Handler<Received> for MasterLink {
     type Result = ();
 
     fn handle(&mut self, Received(message): Received, ctx: &mut Self::Context) {
-        if let FromMaster::Heartbeat(Some(backlog)) = message {
-            self.hook.backlog_told(backlog);
-            return;
+        match message {
+            FromMaster::Heartbeat(Some(backlog)) => return self.hook.backlog_told(backlog),
+            FromMaster::Answered(calls) => return self.hook.calls_answered(&calls),
+            _ => {}
         }
         self.happen(Event::Received(message));
         self.flush(ctx);

@@ -10,9 +10,9 @@
 
 use std::time::Duration;
 
-use crate::job::Millis;
+use crate::job::{Epoch, Millis};
 use crate::mistake::{self, Mistake};
-use crate::store::{Epoch, Lease, StoreError};
+use crate::store::{Lease, StoreError};
 
 /// What can be chosen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

@@ -3,8 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use crate::job::Millis;
-use crate::store::Epoch;
+use crate::job::{Epoch, Millis};
 
 /// Looked at before every assignment and shared by everything that acts as the
 /// master. It ends by the clock, without anybody having to say so: a process

@@ -13,12 +13,12 @@ use tonic::transport::Channel;
 
 use super::Attack;
 use super::signs::most;
+use crate::context::Role;
 use crate::crypto::{encryption, envelope};
 use crate::devnet::keys::NodeKeys;
 use crate::devnet::network::{Network, Node};
 use crate::job::{JobId, Kind, NewJob};
 use crate::mq::gzip;
-use crate::node::Role;
 use crate::proto::wire;
 use crate::proto::wire::message_queue_client::MessageQueueClient;
 use crate::store::{Accept, Accepted, SharedStore};

@@ -17,11 +17,11 @@ use serde::Serialize;
 use self::probe::Probes;
 use self::signs::Signs;
 use super::{print, set_ups};
+use crate::context::Role;
 use crate::devnet::apps::Apps;
 use crate::devnet::command::{StoreArgument, interrupted};
 use crate::devnet::demo;
 use crate::devnet::network::{Network, NetworkOptions, Node, StoreOption};
-use crate::node::Role;
 use crate::output;
 
 /// Requests before the first measurement, so that caches and connections are warm.

@@ -8,14 +8,13 @@ use serde_json::Value;
 
 use super::client::{Answer, AnswerBody, CallFailure, CallbackClient};
 use super::{Callback, DataRequestAnswer, DataRequestRef, Persistence, Target};
-use crate::actors::Run;
+use crate::context::row;
+use crate::context::{Context, state};
 use crate::delivery::{backoff, is_out_of_time, nominal_delay};
 use crate::error::Error;
-use crate::flows::{request_key, row, state};
-use crate::job::{Commit, Job, Kind, Millis, NewJob, Table, receiver_of};
+use crate::job::{Commit, Job, Kind, Millis, NewJob, Run, Table, receiver_of, request_key};
 use crate::labelled::Labelled;
 use crate::ledger::query;
-use crate::node::Context;
 
 /// When a callback comes back that found its destination busy.
 const BUSY_DELAY: Duration = Duration::from_secs(1);

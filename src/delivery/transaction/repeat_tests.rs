@@ -7,10 +7,11 @@ use async_trait::async_trait;
 use serde_json::{Value, json};
 
 use super::*;
+use crate::context::Role;
 use crate::job::Outcome;
 use crate::ledger::{Broadcast, Ledger};
-use crate::mq::testing::{self, FakeLedger, MemoryState};
-use crate::node::Role;
+use crate::messaging::testing;
+use crate::messaging::testing::{FakeLedger, MemoryState};
 
 const HASH: &str = "aa";
 

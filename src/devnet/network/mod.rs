@@ -19,9 +19,9 @@ use super::keys::NodeKeys;
 use super::process::{Plan, Process};
 use super::redis_server::{self, RedisServer};
 use super::switch::Switch;
+use crate::context::Role;
 use crate::ledger::rpc::RpcOptions;
 use crate::ledger::{Ledger, LedgerClient};
-use crate::node::Role;
 
 const LOCAL: &str = "127.0.0.1";
 const START_PATIENCE: Duration = Duration::from_secs(30);
@@ -131,8 +131,11 @@ pub struct Network {
 /// Role of a development node, from its id.
 ///
 /// # Errors
-/// When the id does not begin with `rp`, `idp`, `as` or `proxy`.
+/// When the id does not begin with `rp`, `idp`, `as` or `proxy`, and is not [`NDID`].
 pub fn role_of(node_id: &str) -> io::Result<Role> {
+    if node_id == NDID {
+        return Ok(Role::Ndid);
+    }
     let (proxy, own) = match node_id.split_once('_') {
         Some((proxy, own)) => (Some(proxy), own),
         None => (None, node_id),
@@ -142,7 +145,7 @@ pub fn role_of(node_id: &str) -> io::Result<Role> {
         (Some(role @ (Role::Rp | Role::Idp | Role::As)), None | Some(Some(Role::Proxy)))
         | (Some(role @ Role::Proxy), None) => Ok(role),
         _ => Err(io::Error::other(format!(
-            "node id {node_id:?}: use rp, idp, as or proxy followed by a number, for example \
+            "node id {node_id:?}: use rp, idp, as or proxy followed by a number, or ndid1; for example \
              idp2, or proxy1_idp4 for a node behind proxy1"
         ))),
     }
@@ -296,7 +299,9 @@ impl Network {
     ) -> io::Result<()> {
         let keys_directory = self.directory.join("keys");
         let ndid = NodeKeys::at(&keys_directory, NDID);
-        let of_nodes = plans.nodes.iter().map(|plan| Member {
+        // NDID is on the chain before it registers the others.
+        let registered = plans.nodes.iter().filter(|plan| plan.role != Role::Ndid);
+        let of_nodes = registered.map(|plan| Member {
             node_id: plan.node_id.clone(),
             role: plan.role,
             keys: plan.keys.clone(),

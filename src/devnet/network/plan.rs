@@ -7,9 +7,9 @@ use std::path::Path;
 
 use super::options::{NetworkOptions, StoreOption};
 use super::{LOCAL, role_of};
+use crate::context::Role;
 use crate::devnet::keys::NodeKeys;
 use crate::devnet::ports;
-use crate::node::Role;
 
 /// Ports a node takes when they are counted from a base port.
 const PORTS_PER_NODE: u16 = 100;
@@ -206,6 +206,9 @@ pub(super) fn environment(
         ("ENABLE_TELEMETRY_LOGGING", "false".to_owned()),
         ("STORE", options.store.name().to_owned()),
     ];
+    if node.role == Role::Ndid {
+        variables.push(("NDID_NODE", "true".to_owned()));
+    }
     if node.role == Role::Proxy {
         let keys = surroundings.directory.join("keys");
         let names = [

@@ -105,9 +105,9 @@ async fn failed_jobs(store: &dyn Store) -> Result<Vec<FailedJob>, StoreError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::job::{Commit, Kind, NewJob};
+    use crate::job::{Attempt, Commit, Kind, NewJob};
     use crate::store::embedded::{EmbeddedStore, Options};
-    use crate::store::{Accept, Accepted, Attempt};
+    use crate::store::{Accept, Accepted};
 
     #[tokio::test]
     async fn whatever_is_left_in_a_store_is_found() {

@@ -5,12 +5,13 @@ use serde_json::{Map, Value};
 use super::response_created::{Report, Source};
 use super::{ACTION_AFTER_CALLBACK, ROLE, error, respond};
 use crate::config::ApiVersion;
+use crate::context::Context;
+use crate::context::row;
 use crate::delivery::callback::{DataRequestAnswer, DataRequestRef, error_job};
 use crate::error::{Error, Refusal, codes, settled};
+use crate::flows::error_code;
 use crate::flows::reply::Reply;
-use crate::flows::{error_code, row};
 use crate::job::{Commit, Job, Table, Write};
-use crate::node::Context;
 
 /// What the answer asks for.
 #[derive(Debug, Clone, PartialEq)]

@@ -5,16 +5,18 @@ use std::collections::HashSet;
 use serde_json::{Map, Value};
 
 use super::{ROLE, service};
+use crate::context::Context;
+use crate::context::row;
 use crate::crypto::{accessor, hash};
 use crate::delivery::callback::{DataRequestRef, Persistence, Target, callback_job, error_job};
 use crate::error::{Error, Refusal, codes, settled};
 use crate::flows::integrity::{Consent, check_consent, check_requester, require};
-use crate::flows::{Received, levels, row};
+use crate::flows::levels;
 use crate::job::{Commit, Job, NewJob, Table, Write};
 use crate::ledger::query;
 use crate::ledger::types::RequestDetail;
+use crate::messaging::Received;
 use crate::mq::message::{DataRequest, Message, ResponsePrivateData, ServiceDataRequest};
-use crate::node::Context;
 
 const ACTION: &str = "as.processMessage";
 

@@ -10,13 +10,13 @@ use super::pending::pending;
 use super::respond::transaction;
 use super::response_created::{Answered, Content, Source};
 use crate::api::{self, Audience, Endpoint, Outcome, Texts};
+use crate::context::Context;
 use crate::delivery::transaction::transact_for_call;
 use crate::error::Error;
 use crate::flows::call::Call;
 use crate::flows::reply::Reply;
 use crate::flows::{accept, error_code};
 use crate::job::Commit;
-use crate::node::Context;
 use crate::store::Accept;
 
 const OPERATION: &str = "as_error";

@@ -2,9 +2,9 @@
 
 use super::Wanted;
 use crate::api::{Audience, Call, Endpoint, Outcome};
+use crate::context::Context;
 use crate::error::{Error, codes};
 use crate::ledger::query;
-use crate::node::Context;
 
 /// The table entry.
 pub fn endpoint() -> Endpoint {

@@ -1,11 +1,11 @@
 //! A data request that this AS can still answer (spec/flows.md 4.5).
 
+use crate::context::row;
+use crate::context::{Context, state};
 use crate::error::{Error, codes};
 use crate::flows::open_request::open_request;
-use crate::flows::{row, state};
 use crate::job::Table;
 use crate::mq::message::Message;
-use crate::node::Context;
 
 /// What an answer needs of the data request it belongs to.
 pub struct Pending {

@@ -1,10 +1,11 @@
 //! A block changed a request this AS was asked about (spec/flows.md 4.8).
 
 use super::ROLE;
+use crate::context::Context;
+use crate::context::row;
 use crate::error::Error;
-use crate::flows::{RequestUpdate, call, row, status_update};
+use crate::flows::{RequestUpdate, call, status_update};
 use crate::job::{Commit, Job, Table, Write};
-use crate::node::Context;
 
 /// Handler of `as.request_update`: tells the client application, and forgets
 /// the request once it has ended. Answers on their way are removed by their own

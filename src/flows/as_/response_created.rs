@@ -4,16 +4,16 @@ use serde::{Deserialize, Serialize};
 
 use super::respond::DataAnswer;
 use super::{ACTION_AFTER_CALLBACK, ROLE};
+use crate::context::row;
+use crate::context::{Context, state};
 use crate::delivery::callback::error_job;
 use crate::delivery::transaction::{Fate, Settled};
 use crate::error::{Error, Refusal, codes, settled};
 use crate::flows::call::Call;
-use crate::flows::reply::{Reply, refusal};
-use crate::flows::{row, state};
+use crate::flows::reply::Reply;
 use crate::job::{Commit, Job, NewJob, Table, Write, codec};
+use crate::messaging::outbound;
 use crate::mq::message::{AsResponse, Message};
-use crate::mq::outbound;
-use crate::node::Context;
 
 const ACTION_OF_ANSWER: &str = "as.afterCreateAsResponse";
 
@@ -109,7 +109,7 @@ pub async fn handle(context: &Context, job: &Job) -> Result<Commit, Error> {
             commit
         }
         Fate::Refused { code, message } => {
-            let mut commit = refused(&answered, &refusal(code, &message));
+            let mut commit = refused(&answered, &Refusal::of_ledger(code, message));
             commit.writes.extend(call.map(Call::forget));
             commit
         }

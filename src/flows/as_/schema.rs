@@ -5,10 +5,10 @@ use jsonschema::error::{TypeKind, ValidationErrorKind};
 use jsonschema::{Draft, ValidationError};
 use serde_json::{Value, json};
 
+use crate::context::Context;
 use crate::error::{Error, codes};
 use crate::ledger::query;
 use crate::ledger::types::ServiceDetail;
-use crate::node::Context;
 
 const NO_SCHEMA: &str = "n/a";
 

@@ -1,18 +1,17 @@
 //! An AS offers a service or changes its offer (spec/flows.md 4.1).
 
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use serde_json::{Map, Number, Value};
 
 use crate::api::{self, Audience, Call, Endpoint, Outcome, Texts};
-use crate::delivery::transaction::{Continuation, Fate, Settled, Transact, transact_for_call};
+use crate::context::{Context, state};
 use crate::error::{Error, codes};
-use crate::flows::reply::{Reply, refusal};
-use crate::flows::{accept, levels, state};
-use crate::job::{Commit, Job, Kind, Table, Write, codec};
+use crate::flows::ledger_call::{Hearer, LedgerCall};
+use crate::flows::levels;
+use crate::flows::reply::Reply;
+use crate::job::{Table, Write};
 use crate::ledger::query;
-use crate::node::Context;
-use crate::store::Accept;
 
 const RESULT: &str = "add_or_update_service_result";
 
@@ -39,8 +38,7 @@ struct Path {
 
 async fn run_offer(call: Call<Path, Texts, Offer>) -> Result<Outcome, Error> {
     let service_id = &call.path.service_id;
-    let accept = offer(&call.context, &call.node_id, service_id, &call.body).await?;
-    Ok(Outcome::started(accept))
+    offer(&call.context, &call.node_id, service_id, &call.body).await
 }
 
 async fn run_offered(call: Call<Path>) -> Result<Outcome, Error> {
@@ -88,15 +86,6 @@ impl Offer {
     }
 }
 
-/// Handed through the transaction.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-struct Offered {
-    node_id: String,
-    service_id: String,
-    url: Option<String>,
-    reply: Reply,
-}
-
 /// Checks an offer and puts it on its way to the ledger. The URL changes only
 /// when the ledger has it.
 ///
@@ -108,7 +97,7 @@ pub async fn offer(
     node_id: &str,
     service_id: &str,
     offer: &Offer,
-) -> Result<Accept, Error> {
+) -> Result<Outcome, Error> {
     let ledger = context.ledger.as_ref();
     let providers = query::as_nodes(ledger, service_id).await?;
     let is_new = !providers.iter().any(|provider| provider.node_id == node_id);
@@ -122,20 +111,23 @@ pub async fn offer(
     } else {
         "UpdateServiceDestination"
     };
-    let offered = Offered {
+    let url = offer.url.as_ref().map(|url| {
+        let url = url.clone().into_bytes();
+        Write::put_column(Table::ServiceUrl, node_id, service_id, url)
+    });
+    let register = LedgerCall {
         node_id: node_id.to_owned(),
-        service_id: service_id.to_owned(),
-        url: offer.url.clone(),
-        reply: offer.reply.clone(),
-    };
-    let then = Continuation {
-        kind: Kind::AsServiceRegistered,
+        method,
+        params: parameters(service_id, offer),
         key: format!("service:{node_id}/{service_id}"),
-        context: codec::encode(&offered),
+        writes: url.into_iter().collect(),
+        hearer: Hearer::Callback {
+            reply: offer.reply.clone(),
+            kind: RESULT.to_owned(),
+            node_id: node_id.to_owned(),
+        },
     };
-    let params = parameters(service_id, offer);
-    let register = Transact::new(node_id, method, &params, Some(then));
-    transact_for_call(context, register).await.map(accept)
+    register.start(context).await
 }
 
 async fn check_namespaces(context: &Context, offer: &Offer) -> Result<(), Error> {
@@ -164,33 +156,6 @@ fn parameters(service_id: &str, offer: &Offer) -> Value {
         params.insert("supported_namespace_list".into(), namespaces.clone().into());
     }
     Value::Object(params)
-}
-
-/// Handler of `as.service_registered`.
-///
-/// # Errors
-/// Those of the payload.
-pub async fn handle(_context: &Context, job: &Job) -> Result<Commit, Error> {
-    let settled: Settled = job.payload()?;
-    let offered: Offered = codec::decode(&settled.context)?;
-    let mut commit = Commit::nothing();
-    let failure = match settled.fate {
-        Fate::Committed { .. } => {
-            if let Some(url) = &offered.url {
-                commit.write(Write::put_column(
-                    Table::ServiceUrl,
-                    &offered.node_id,
-                    &offered.service_id,
-                    url.clone().into_bytes(),
-                ));
-            }
-            None
-        }
-        Fate::Refused { code, message } => Some(refusal(code, &message)),
-    };
-    let reply = &offered.reply;
-    commit.job(reply.about_node(&offered.node_id, RESULT, failure.as_ref()));
-    Ok(commit)
 }
 
 /// What `GET /as/service/{service_id}` shows; `None` if this AS does not offer it.

@@ -2,11 +2,11 @@
 
 use super::respond::Unsigned;
 use super::response_created::refused;
+use crate::context::Context;
 use crate::delivery::crypto_service::given_up_in_time;
 use crate::error::{Error, settled};
 use crate::flows::call::Call;
 use crate::job::{Commit, Job};
-use crate::node::Context;
 
 /// Handler of `as.sign_data`. Data that cannot be signed is reported as the
 /// ledger's refusal is, and the data request stays open.

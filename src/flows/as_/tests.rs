@@ -4,20 +4,22 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::*;
+use crate::api::Outcome;
 use crate::config::Runtime;
+use crate::context::Role;
+use crate::context::row;
 use crate::crypto::external::ExternalCrypto;
 use crate::crypto::external_tests::Service;
 use crate::crypto::hash;
 use crate::delivery::callback::{Callback, DataRequestAnswer, DataRequestRef, Persistence, Target};
-use crate::delivery::message::OutboundMessage;
 use crate::delivery::transaction::{Fate, Transact};
 use crate::flows::testing::{
     TestNode, callbacks, continuation, job, message_job, of_kind, params, scenario, transactions,
 };
-use crate::flows::{replay_tests, request_key, row};
-use crate::job::{Commit, Kind, Millis, NewJob, Table, Write, codec};
+use crate::flows::{ledger_call, replay_tests};
+use crate::job::{Commit, Kind, Millis, NewJob, Table, Write, codec, request_key};
+use crate::mq::OutboundMessage;
 use crate::mq::message::{DataRequest, Message, ResponsePrivateData};
-use crate::node::Role;
 
 const SERVICE: &str = "bank_statement";
 const DATA: &str = "{\"test\":\"test\"}";
@@ -696,8 +698,11 @@ async fn a_first_offer_must_be_complete_and_a_later_one_need_not() {
         json!({"node": [{"node_id": "as1"}]}),
     );
     let only_url = offer(json!({"url": "http://new"}));
-    let accept = service::offer(&node.context, "as1", SERVICE, &only_url).await;
-    let transact = transactions(&accept.unwrap().writes).remove(0);
+    let started = service::offer(&node.context, "as1", SERVICE, &only_url).await;
+    let Ok(Outcome::Accepted { accept, .. }) = started else {
+        panic!("not started: {started:?}");
+    };
+    let transact = transactions(&accept.writes).remove(0);
     assert_eq!(transact.method, "UpdateServiceDestination");
     assert_eq!(params(&transact), json!({"service_id": SERVICE}));
     let refused = Fate::Refused {
@@ -709,7 +714,7 @@ async fn a_first_offer_must_be_complete_and_a_later_one_need_not() {
         (Fate::Committed { height: 60 }, "http://new"),
     ] {
         let job = continuation(&transact, fate);
-        let commit = service::handle(&node.context, &job).await.unwrap();
+        let commit = ledger_call::handle(&job).unwrap();
         node.commit(&commit);
         let stored = service::url(&node.context, "as1", SERVICE).await.unwrap();
         assert_eq!(stored.as_deref(), Some(url));

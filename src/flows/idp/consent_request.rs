@@ -4,17 +4,19 @@ use serde_json::{Map, Value};
 
 use super::ROLE;
 use super::contract_checked::refuse;
-use super::dcontract::{self, Contract};
 use super::told::Told;
+use crate::context::Context;
+use crate::context::row;
 use crate::delivery::callback::{Persistence, Target, callback_job, error_job};
+use crate::delivery::dcontract;
+use crate::delivery::dcontract::Contract;
 use crate::error::{Error, Refusal, codes, settled};
 use crate::flows::integrity::{Consent, check_consent, check_requester, require};
-use crate::flows::{Received, row};
 use crate::job::{Commit, Job, NewJob, Table, Write};
 use crate::ledger::query;
 use crate::ledger::types::RequestDetail;
+use crate::messaging::Received;
 use crate::mq::message::{ConsentRequest, Message};
-use crate::node::Context;
 
 const ACTION: &str = "idp.processMessage";
 const URL_NAME: &str = "incoming_request_url";

@@ -1,33 +1,22 @@
 //! The documents of a contract have been verified, or could not be
 //! (spec/flows.md 3.1, step 4).
 
-use serde::{Deserialize, Serialize};
-
 use super::consent_request::{failure, show};
-use super::dcontract::Contract;
 use super::response_created::{Answered, Content};
 use super::told::Told;
 use super::{ROLE, respond};
+use crate::context::{Context, state};
 use crate::delivery::callback::error_job;
+use crate::delivery::dcontract::Checked;
 use crate::delivery::transaction::transact;
 use crate::error::{Error, codes, settled};
-use crate::flows::{RequestUpdate, state, status_update};
+use crate::flows::{RequestUpdate, status_update};
 use crate::job::{Commit, Job, Table};
 use crate::ledger::query;
 use crate::mq::message::{ConsentRequest, Message};
-use crate::node::Context;
 
 /// What the node answers the RP when a document cannot be verified.
 const ERROR_CODE: i64 = 31000;
-
-/// Payload of `idp.contract_checked`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Checked {
-    /// Which.
-    pub contract: Contract,
-    /// Why it is refused; `None`: every document is the agreed one.
-    pub refusal: Option<String>,
-}
 
 /// Handler of `idp.contract_checked`: shows the request to the client
 /// application, and what blocks changed meanwhile; or answers in its place.

@@ -8,12 +8,12 @@ use super::ROLE;
 use super::respond::{answerable, error_params, transaction};
 use super::response_created::{Answered, Content};
 use crate::api::{self, Audience, Endpoint, NoPath, Outcome, Texts};
+use crate::context::Context;
 use crate::delivery::transaction::transact_for_call;
 use crate::error::Error;
 use crate::flows::call::Call;
 use crate::flows::reply::Reply;
 use crate::flows::{accept, error_code};
-use crate::node::Context;
 use crate::store::Accept;
 
 const OPERATION: &str = "idp_error_response";

@@ -4,11 +4,11 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, json};
 
 use super::ROLE;
+use crate::context::Context;
 use crate::delivery::callback::{Persistence, Target, callback_job};
 use crate::error::Error;
 use crate::job::{Commit, Job, Kind, NewJob, Table};
 use crate::ledger::{Block, BlockTransaction, query};
-use crate::node::Context;
 
 const TYPE: &str = "identity_modification_notification";
 const URL_NAME: &str = "identity_modification_notification_url";
@@ -128,8 +128,8 @@ mod tests {
     use serde_json::Value;
 
     use super::*;
+    use crate::context::Role;
     use crate::flows::testing::{TestNode, callbacks, job as accepted};
-    use crate::node::Role;
 
     const GROUP: &str = "aaaaa-bbbbb";
 

@@ -2,7 +2,6 @@
 
 pub mod consent_request;
 pub mod contract_checked;
-pub mod dcontract;
 pub mod error_response;
 pub mod identity_modified;
 pub mod padded_hash;
@@ -14,12 +13,12 @@ mod told;
 #[cfg(test)]
 mod tests;
 
+use crate::context::row;
+use crate::context::{Context, state};
 use crate::error::{Error, codes};
-use crate::flows::{row, state};
 use crate::job::Table;
 use crate::ledger::types::RequestDetail;
 use crate::mq::message::{ConsentRequest, Message};
-use crate::node::Context;
 
 /// Role of the callback settings used here; on a proxy too.
 pub(super) const ROLE: &str = "idp";

@@ -7,10 +7,10 @@ use serde_json::json;
 use super::received_request;
 use super::respond::active_accessor_key;
 use crate::api::{Audience, Call, Endpoint, NoPath, Outcome};
+use crate::context::Context;
 use crate::crypto::accessor;
 use crate::error::{Error, codes};
 use crate::flows::open_request::open_request;
-use crate::node::Context;
 
 /// The table entry.
 pub fn endpoint() -> Endpoint {

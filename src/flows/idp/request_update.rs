@@ -2,10 +2,11 @@
 
 use super::ROLE;
 use super::told::Told;
+use crate::context::Context;
+use crate::context::row;
 use crate::error::Error;
-use crate::flows::{RequestUpdate, call, row, status_update};
+use crate::flows::{RequestUpdate, call, status_update};
 use crate::job::{Commit, Job, Table, Write};
-use crate::node::Context;
 
 /// Handler of `idp.request_update`: tells the client application, and forgets
 /// the request once it has ended. A client application that has not been told of

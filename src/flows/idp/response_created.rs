@@ -3,15 +3,15 @@
 use serde::{Deserialize, Serialize};
 
 use super::ROLE;
+use crate::context::Context;
 use crate::delivery::callback::error_job;
 use crate::delivery::transaction::{Fate, Settled};
 use crate::error::{Error, Refusal, settled};
 use crate::flows::call::Call;
-use crate::flows::reply::{Reply, refusal};
+use crate::flows::reply::Reply;
 use crate::job::{Commit, Job, Table, codec};
+use crate::messaging::outbound;
 use crate::mq::message::{IdpResponse, Message};
-use crate::mq::outbound;
-use crate::node::Context;
 
 const RESULT: &str = "response_result";
 const ACTION_OF_ANSWER: &str = "idp.afterCreateIdpResponse";
@@ -67,7 +67,7 @@ pub async fn handle(context: &Context, job: &Job) -> Result<Commit, Error> {
             Ok(commit)
         }
         Fate::Refused { code, message } => {
-            let mut commit = refused(&answered, &refusal(code, &message));
+            let mut commit = refused(&answered, &Refusal::of_ledger(code, message));
             commit.writes.extend(call.map(Call::forget));
             Ok(commit)
         }

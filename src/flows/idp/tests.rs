@@ -4,22 +4,21 @@ use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
 
-use super::dcontract::Contract;
 use super::response_created::{Answered, Content};
 use super::*;
-use crate::actors::Run;
+use crate::context::Role;
 use crate::crypto::{hash, test_key};
 use crate::delivery::callback::{Callback, Persistence, Target};
 use crate::delivery::contract::{ContractClient, run_fetch};
-use crate::delivery::message::OutboundMessage;
+use crate::delivery::dcontract::Contract;
 use crate::delivery::transaction::{Continuation, Fate, Transact};
 use crate::flows::reply::Reply;
 use crate::flows::testing::{
     self, TestNode, callbacks, continuation, message_job, of_kind, params, scenario, transactions,
 };
 use crate::flows::{RequestUpdate, replay_tests};
-use crate::job::{Commit, Kind, NewJob, Outcome, Pool, Table, Write, codec};
-use crate::node::Role;
+use crate::job::{Commit, Kind, NewJob, Outcome, Pool, Run, Table, Write, codec};
+use crate::mq::OutboundMessage;
 
 const GROUP: &str = "aaaaa-bbbbb";
 const ACCESSOR: &str = "11267a29-2196-4400-8b67-7424519b87ec";
@@ -258,7 +257,7 @@ async fn a_request_without_a_url_to_tell_can_still_be_answered() {
     assert_eq!(made[0].method, "CreateIdpResponse");
     assert!(made[0].resend_when_disabled && !made[0].retry_on_shortage);
     let then = made[0].then.as_ref().unwrap();
-    assert_eq!(then.key, crate::flows::request_key(&request.request_id));
+    assert_eq!(then.key, crate::job::request_key(&request.request_id));
 }
 
 #[tokio::test]
@@ -681,7 +680,7 @@ async fn a_host_that_does_not_answer_is_told_to_the_dispatcher_and_the_contract_
     assert_eq!(commit.jobs[0].kind, Kind::IdpContractChecked);
     assert_eq!(
         *commit.jobs[0].key,
-        *crate::flows::request_key(&contract_request("").request_id)
+        *crate::job::request_key(&contract_request("").request_id)
     );
 }
 
@@ -701,7 +700,7 @@ async fn what_changes_while_a_contract_is_verified_is_told_after_the_request() {
         ended: false,
         is_new_history: false,
     };
-    let key = crate::flows::request_key(&update.request_id);
+    let key = crate::job::request_key(&update.request_id);
     let job = testing::job(NewJob::new(Kind::IdpRequestUpdate, key, &update));
     let commit = request_update::handle(&node.context, &job).await.unwrap();
     assert_eq!(

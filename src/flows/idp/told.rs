@@ -4,10 +4,10 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::context::{Context, state};
 use crate::error::Error;
-use crate::flows::{RequestUpdate, state};
+use crate::flows::RequestUpdate;
 use crate::job::{Table, Write};
-use crate::node::Context;
 
 /// Column of a request's row.
 const COLUMN: &str = "told";

@@ -11,10 +11,9 @@ use serde_json::{Map, Value, json};
 
 use super::crypto_service;
 use crate::api::{self, Audience, Call, Endpoint, NoPath, Outcome, Texts};
+use crate::context::{Context, state};
 use crate::error::Error;
-use crate::flows::state;
 use crate::job::{Table, Write};
-use crate::node::Context;
 
 /// The table entries: a look-up and a setting for each role and for the node.
 pub fn endpoints() -> Vec<Endpoint> {
@@ -179,8 +178,8 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::context::Role;
     use crate::flows::testing::TestNode;
-    use crate::node::Role;
 
     #[tokio::test]
     async fn only_given_urls_of_the_role_change() {

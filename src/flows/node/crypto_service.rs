@@ -3,9 +3,9 @@
 
 use serde_json::{Map, Value};
 
+use crate::context::Context;
 use crate::crypto::{KeyUse, external};
 use crate::error::Error;
-use crate::node::Context;
 
 /// The URLs that are tried, in this order.
 const NAMES: [&str; 3] = ["sign_url", "master_sign_url", "decrypt_url"];
@@ -46,9 +46,10 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::context::Role;
     use crate::crypto::external_tests::Service;
-    use crate::mq::testing::{self, FakeLedger};
-    use crate::node::Role;
+    use crate::messaging::testing;
+    use crate::messaging::testing::FakeLedger;
 
     #[actix::test]
     async fn urls_before_the_first_that_fails_have_passed() {

@@ -9,13 +9,12 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
+use crate::context::{Context, Role, state};
 use crate::delivery::backoff;
 use crate::delivery::transaction::{Continuation, Fate, Settled, Transact};
 use crate::error::Error;
-use crate::flows::state;
 use crate::job::{Commit, Guard, Job, Kind, Millis, NewJob, Table, Write, codec};
 use crate::ledger::query;
-use crate::node::{Context, Role};
 use crate::store::Accept;
 
 /// Processes that find the address missing within this time after the first

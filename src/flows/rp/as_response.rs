@@ -7,15 +7,15 @@ use serde_json::json;
 
 use super::data_received::received_column;
 use super::stored::{RequestRef, Stored};
+use crate::context::{Context, state};
 use crate::crypto::signature;
 use crate::delivery::transaction::{Continuation, Transact, transact};
 use crate::error::{Error, codes};
-use crate::flows::{Received, request_key, state};
-use crate::job::{Commit, Job, Kind, Table, codec};
+use crate::job::{Commit, Job, Kind, Table, codec, request_key};
 use crate::ledger::query;
+use crate::messaging::Received;
 use crate::mq::message::{AsResponse, Message};
 use crate::mq::packing;
-use crate::node::Context;
 
 /// Data of an AS as the client gets it (spec/http-api.md 3.1).
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

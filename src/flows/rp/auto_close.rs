@@ -4,12 +4,12 @@ use super::close_request;
 use super::stored::Stored;
 use super::validity::all_valid;
 use crate::config::Runtime;
+use crate::context::Context;
 use crate::error::Error;
 use crate::flows::request_status::Validity;
 use crate::flows::status;
 use crate::job::Commit;
 use crate::ledger::types::RequestDetail;
-use crate::node::Context;
 
 /// What made the node look: decides whether a lack of token is waited out
 /// (spec/flows.md 1.3).

@@ -5,17 +5,15 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::report::OperationResult;
 use super::stored::{RequestRef, Stored, load_validity};
 use crate::api::{self, Audience, Endpoint, NoPath, Outcome, Texts};
+use crate::context::Context;
 use crate::delivery::transaction::{Continuation, Fate, Settled, Transact, transact};
 use crate::error::{Error, Refusal, settled};
 use crate::flows::call::Call;
 use crate::flows::reply::Reply;
-use crate::flows::request_key;
 use crate::flows::request_status::Validity;
-use crate::job::{Commit, Job, Kind, NewJob, Table, codec};
-use crate::node::Context;
+use crate::job::{Commit, Job, Kind, NewJob, Table, codec, request_key};
 use crate::store::Accept;
 
 const OPERATION: &str = "request_close";
@@ -46,6 +44,15 @@ pub struct CloseRequest {
     pub request_id: String,
 }
 
+impl CloseRequest {
+    fn reply(&self) -> Reply {
+        Reply {
+            reference_id: self.reference_id.clone(),
+            callback_url: self.callback_url.clone(),
+        }
+    }
+}
+
 /// Payload of `rp.close_request`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 struct Close {
@@ -66,11 +73,13 @@ struct Closing {
 /// the request's turn, so that it sees every verdict that came before.
 pub fn close_request(node_id: &str, call: CloseRequest) -> Accept {
     let key = request_key(&call.request_id);
-    let reply = Reply {
-        reference_id: call.reference_id.clone(),
-        callback_url: call.callback_url.clone(),
-    };
-    let once = Call::new(node_id, &call.request_id, OPERATION, &reply, &Value::Null);
+    let once = Call::new(
+        node_id,
+        &call.request_id,
+        OPERATION,
+        &call.reply(),
+        &Value::Null,
+    );
     let close = Close {
         of: RequestRef {
             node_id: node_id.to_owned(),
@@ -161,14 +170,6 @@ pub async fn handle_closed(context: &Context, job: &Job) -> Result<Commit, Error
 }
 
 fn result(of: &RequestRef, call: &CloseRequest, error: Option<&Refusal>) -> NewJob {
-    OperationResult {
-        kind: "close_request_result",
-        node_id: &of.node_id,
-        request_id: &of.request_id,
-        reference_id: &call.reference_id,
-        callback_url: &call.callback_url,
-        creation_block_height: None,
-        error,
-    }
-    .job()
+    call.reply()
+        .about_request(&of.node_id, "close_request_result", &of.request_id, error)
 }

@@ -11,16 +11,17 @@ use super::request_created;
 use super::services::{self, Providers};
 use super::stored::{Creation, Request, RequestRef, Service};
 use crate::api::{self, Audience, Call, Endpoint, Outcome, Texts};
+use crate::context::row;
+use crate::context::{Context, state};
 use crate::crypto::hash;
 use crate::delivery::transaction::{Continuation, Transact, transact_for_call};
 use crate::error::{Error, Refusal, codes, settled};
-use crate::flows::{identifier, request_key, row, state};
-use crate::job::{Commit, Guard, Kind, Millis, Table, codec};
+use crate::flows::identifier;
+use crate::job::{Commit, Guard, Kind, Millis, Table, codec, request_key};
 use crate::ledger::{Ledger, query};
+use crate::messaging::outbound;
 use crate::mq::message::ResponsePrivateData;
-use crate::mq::outbound;
 use crate::mq::packing;
-use crate::node::Context;
 use crate::store::Accept;
 
 /// Room left for the id of an accessor when a message is measured before it is known.

@@ -2,12 +2,11 @@
 //! (spec/flows.md 2.5, 10.1-6).
 
 use super::as_response::{AsData, DataRef};
+use crate::context::{Context, state};
 use crate::delivery::callback::error_job;
 use crate::delivery::transaction::{Fate, Settled};
 use crate::error::{Error, Refusal, codes};
-use crate::flows::state;
 use crate::job::{Commit, Job, Table, Write, codec};
-use crate::node::Context;
 
 /// Action of its `error` callback.
 pub const ACTION: &str = "processAsDataAfterSetDataReceived";

@@ -2,12 +2,13 @@
 
 use super::receivers;
 use super::stored::{Request, Service, Stored};
+use crate::context::Context;
 use crate::error::Error;
 use crate::job::{Commit, Millis};
 use crate::ledger::query;
+use crate::messaging::outbound;
+use crate::messaging::outbound::Receiver;
 use crate::mq::message::{DataRequest, Message, ResponsePrivateData, ServiceDataRequest};
-use crate::mq::outbound::{self, Receiver};
-use crate::node::Context;
 
 /// The block that completed the consent.
 #[derive(Debug, Clone, PartialEq)]

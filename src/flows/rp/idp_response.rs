@@ -5,15 +5,15 @@ use super::data_request;
 use super::report::{self, PROCESS_MESSAGE};
 use super::stored::{PrivateData, RequestRef, Stored, load_validity, save_verdict};
 use super::validity;
+use crate::context::Context;
 use crate::error::{Error, codes, settled};
-use crate::flows::Received;
 use crate::flows::request_status::Validity;
 use crate::flows::status;
 use crate::job::{Commit, Job};
 use crate::ledger::query;
 use crate::ledger::types::RequestDetail;
+use crate::messaging::Received;
 use crate::mq::message::{IdpResponse, Message, ResponsePrivateData};
-use crate::node::Context;
 
 /// Handler of `rp.idp_response`: judges the answer, tells the client, asks the
 /// ASes when the consent is complete, closes what has come to its end.

@@ -8,7 +8,7 @@ use super::stored::ConsentGroup;
 use crate::crypto::hash;
 use crate::error::{Error, codes};
 use crate::ledger::{Ledger, query};
-use crate::mq::outbound::Receiver;
+use crate::messaging::outbound::Receiver;
 use crate::mq::packing;
 
 /// The mode that an IdP has any identity it knows in.

@@ -5,11 +5,11 @@ use serde_json::json;
 
 use super::as_response::AsData;
 use crate::api::{Audience, Call, Endpoint, Outcome};
+use crate::context::row;
+use crate::context::{Context, state};
 use crate::error::Error;
-use crate::flows::{row, state};
 use crate::job::{Table, Write};
 use crate::ledger::query;
-use crate::node::Context;
 
 /// The table entries: the id of a request, its data, and the removals of all
 /// data and of that of a request.

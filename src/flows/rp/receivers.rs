@@ -1,7 +1,7 @@
 //! From ledger records to receivers of messages (spec/messaging-and-crypto.md 3.1).
 
 use crate::ledger::types::{AsNodeInfo, IdpNodeInfo, IdpProxy, MqAddress, NodeKey};
-use crate::mq::outbound::{Receiver, ReceiverProxy};
+use crate::messaging::outbound::{Receiver, ReceiverProxy};
 
 /// An IdP that can be reached; `None` without a message queue address.
 pub(super) fn of_idp(idp: IdpNodeInfo) -> Option<Receiver> {

@@ -2,15 +2,15 @@
 
 use std::time::Duration;
 
-use super::report::{self, OperationResult, PROCESS_MESSAGE};
+use super::report::{self, PROCESS_MESSAGE};
 use super::stored::{ConsentGroup, Creation, Request, RequestRef, Stored};
+use crate::context::Context;
 use crate::delivery::transaction::{Fate, Settled};
 use crate::error::{Error, Refusal, settled};
-use crate::flows::request_key;
-use crate::job::{Commit, Job, Kind, Millis, NewJob, codec};
+use crate::flows::reply::Reply;
+use crate::job::{Commit, Job, Kind, Millis, NewJob, codec, request_key};
+use crate::messaging::outbound;
 use crate::mq::message::{ConsentRequest, Message, RequestedService};
-use crate::mq::outbound;
-use crate::node::Context;
 
 /// The longest a timer waits; a longer `request_timeout` is as good as none.
 const LONGEST_TIMEOUT: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60);
@@ -81,16 +81,11 @@ pub(super) fn result(
     creation_block_height: Option<String>,
     error: Option<&Refusal>,
 ) -> NewJob {
-    OperationResult {
-        kind: "create_request_result",
-        node_id: &of.node_id,
-        request_id: &of.request_id,
-        reference_id: &request.reference_id,
-        callback_url: &request.callback_url,
-        creation_block_height,
-        error,
-    }
-    .job()
+    let reply = Reply {
+        reference_id: request.reference_id.clone(),
+        callback_url: request.callback_url.clone(),
+    };
+    reply.about_creation(&of.node_id, &of.request_id, creation_block_height, error)
 }
 
 /// The message for a group of IdPs (spec/messaging-and-crypto.md 4.1).

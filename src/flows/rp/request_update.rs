@@ -3,12 +3,12 @@
 use super::auto_close::{self, Cause};
 use super::report;
 use super::stored::{RequestRef, Stored, load_validity};
+use crate::context::Context;
 use crate::error::{Error, codes, settled};
 use crate::flows::{RequestUpdate, call};
 use crate::job::{Commit, Job, Table};
 use crate::ledger::query;
 use crate::ledger::types::RequestDetail;
-use crate::node::Context;
 
 /// Handler of `rp.request_update`: tells the client, closes what is complete,
 /// forgets what has ended.

@@ -9,7 +9,7 @@ use super::receivers;
 use crate::error::{Error, codes};
 use crate::ledger::types::AsNodeInfo;
 use crate::ledger::{Ledger, query};
-use crate::mq::outbound::Receiver;
+use crate::messaging::outbound::Receiver;
 
 /// The ASes of a service.
 #[derive(Debug)]

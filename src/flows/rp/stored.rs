@@ -5,13 +5,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 use serde_json::Number;
 
+use crate::context::row;
+use crate::context::{Context, state};
 use crate::error::Error;
 use crate::flows::request_status::{Validity, Verdict};
-use crate::flows::{row, state};
 use crate::job::{Commit, JobId, Table, Write};
+use crate::messaging::outbound::Receiver;
 use crate::mq::message::ResponsePrivateData;
-use crate::mq::outbound::Receiver;
-use crate::node::Context;
 
 /// Column of [`Progress`] in a row of `RequestData`; column `""` is [`Request`].
 const PROGRESS: &str = "progress";
@@ -161,7 +161,7 @@ impl Stored {
     /// Forgets the request: its reference id is free again.
     pub fn clean_up(&self) -> Commit {
         let row = self.of.row();
-        let reference = crate::flows::row(&self.of.node_id, &self.request.reference_id);
+        let reference = crate::context::row(&self.of.node_id, &self.request.reference_id);
         let mut commit = Commit::nothing();
         commit.write(Write::delete(Table::RequestData, &row));
         commit.write(Write::delete(Table::RequestReference, reference));

@@ -5,12 +5,11 @@ use std::time::Duration;
 use serde_json::json;
 
 use super::stored::{RequestRef, Stored, load_validity};
+use crate::context::Context;
 use crate::delivery::transaction::{Continuation, Fate, Settled, Transact, transact};
 use crate::error::Error;
-use crate::flows::request_key;
-use crate::job::{Commit, Job, Kind, Millis, NewJob, codec};
+use crate::job::{Commit, Job, Kind, Millis, NewJob, codec, request_key};
 use crate::ledger::query;
-use crate::node::Context;
 
 /// When a time-out that came to nothing fires again.
 const AGAIN: Duration = Duration::from_secs(60);

@@ -6,8 +6,8 @@ use serde_json::{Map, Number, Value, json};
 
 use super::{ask, member_list};
 use crate::api::{Audience, Call, Endpoint, NoPath, Outcome};
+use crate::context::Context;
 use crate::error::Error;
-use crate::node::Context;
 
 /// The table entry.
 pub fn endpoint() -> Endpoint {

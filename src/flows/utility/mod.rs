@@ -27,8 +27,8 @@ pub mod suppressed_nodes;
 use serde_json::{Map, Value, json};
 
 use crate::api::Outcome;
+use crate::context::Context;
 use crate::error::Error;
-use crate::node::Context;
 
 async fn ask(context: &Context, method: &str, params: Value) -> Result<Option<Value>, Error> {
     let answer = context.ledger.query(method, params, None).await?;

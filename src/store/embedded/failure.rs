@@ -1,6 +1,7 @@
 //! What can go wrong inside a transaction.
 
-use crate::store::{Epoch, StoreError};
+use crate::job::Epoch;
+use crate::store::StoreError;
 
 /// Tells apart what is wrong with the file, which ends the whole transaction,
 /// and what is wrong with one operation.

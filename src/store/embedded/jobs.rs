@@ -6,9 +6,9 @@ use redb::{ReadTransaction, ReadableTable};
 
 use super::Failure;
 use super::tables::{self, Tables};
-use crate::job::{Job, JobId, Millis, NewJob};
+use crate::job::{Attempt, Job, JobId, Millis, NewJob};
 use crate::store::record::{self, Head, Place};
-use crate::store::{Attempt, FailedLimits, PAGE_BYTES};
+use crate::store::{FailedLimits, PAGE_BYTES};
 
 /// [`crate::store::Store::jobs`], a read of a few values; `None` if one of them
 /// is lost or unreadable, or may be: [`first_with_lost`] tells.

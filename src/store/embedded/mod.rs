@@ -22,12 +22,11 @@ use self::failure::Failure;
 use self::file::StoreFile;
 use self::tables::Tables;
 use self::writer::{Shared, Writer};
-use super::{
-    Accept, Accepted, Attempt, Audited, Committed, Counts, Epoch, FailedJob, FailedLimits,
-    LastError, Lease, Operated, Operation, PAGE_BYTES, Release, Released, State, Store, StoreError,
-    Struck, record,
+use crate::job::{Attempt, Column, Commit, Epoch, Job, JobId, Millis, Row, Table, codec};
+use crate::store::{
+    Accept, Accepted, Audited, Committed, Counts, FailedJob, FailedLimits, LastError, Lease,
+    Operated, Operation, PAGE_BYTES, Release, Released, State, Store, StoreError, Struck, record,
 };
-use crate::job::{Column, Commit, Job, JobId, Millis, Row, Table, codec};
 
 /// Which file, and whose data is in it.
 #[derive(Debug, Clone)]

@@ -8,11 +8,11 @@ use redb::ReadableTable;
 use super::Failure;
 use super::jobs::{self, OpenJob};
 use super::tables::{self, Tables};
-use crate::job::{Commit, Guard, Job, JobId, Millis, NewJob, Outcome, Write};
+use crate::job::{Attempt, Commit, Epoch, Guard, Job, JobId, Millis, NewJob, Outcome, Write};
 use crate::store::operation::outcome_unknown;
 use crate::store::{
-    Accept, Accepted, Attempt, Committed, Epoch, FailedLimits, Lease, MAX_STRIKES, Release,
-    Released, SOURCE_RETENTION, Struck,
+    Accept, Accepted, Committed, FailedLimits, Lease, MAX_STRIKES, Release, Released,
+    SOURCE_RETENTION, Struck,
 };
 
 /// Sources forgotten at most by one [`forget_sources`].

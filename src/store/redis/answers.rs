@@ -3,9 +3,9 @@
 use redis::{ErrorKind, FromRedisValue, RedisError, RedisResult, Value};
 
 use super::link::SendError;
-use crate::job::{Job, JobId, Millis, NewJob};
+use crate::job::{Epoch, Job, JobId, Millis, NewJob};
+use crate::store::StoreError;
 use crate::store::record::{self, Place};
-use crate::store::{Epoch, StoreError};
 
 /// What most scripts answer: what happened, and numbers and ids that depend on it.
 pub(super) type Answer = (u8, Vec<u64>, Vec<Vec<u8>>);

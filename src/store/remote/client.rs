@@ -12,11 +12,11 @@ use tonic::transport::Channel;
 use super::link::{Current, Link, keep_open};
 use super::way::Way;
 use super::{CALL_BYTES, Call, Reply};
-use crate::cluster::client::{Found, Target};
-use crate::job::{Column, Commit, Job, JobId, Millis, Row, Table, codec};
+use crate::job::{Attempt, Column, Commit, Epoch, Job, JobId, Millis, Row, Table, codec};
+use crate::protocol::client::{Found, Target};
 use crate::store::{
-    Accept, Accepted, Attempt, Audited, Committed, Counts, Epoch, FailedJob, LastError, Lease,
-    Operated, Operation, Release, Released, State, Store, StoreError, Struck,
+    Accept, Accepted, Audited, Committed, Counts, FailedJob, LastError, Lease, Operated, Operation,
+    Release, Released, State, Store, StoreError, Struck,
 };
 
 /// Calls without an answer; further ones wait.

@@ -17,9 +17,9 @@ use tonic::{Code, Request, Status, Streaming};
 use super::ANSWER_BYTES;
 use super::frame::{FRAME_BYTES, Overlong, Part, cut};
 use super::way::{Place, Way};
-use crate::cluster::introduction::introduce;
 use crate::proto::cluster::StoreFrame;
 use crate::proto::cluster::cluster_client::ClusterClient;
+use crate::protocol::introduction::introduce;
 
 /// Frames that wait to be written to the stream.
 const QUEUED_FRAMES: usize = 64;

@@ -17,11 +17,11 @@ use serde::{Deserialize, Serialize};
 pub use client::RemoteStore;
 pub use server::serve_stream;
 
-use super::{
-    Accept, Accepted, Attempt, Audited, Committed, Counts, FailedJob, LARGEST_WRITE, LastError,
-    Operated, Operation, Store, StoreError, Struck,
+use crate::job::{Attempt, Column, Commit, Job, JobId, Millis, Row, Table, codec};
+use crate::store::{
+    Accept, Accepted, Audited, Committed, Counts, FailedJob, LARGEST_WRITE, LastError, Operated,
+    Operation, Store, StoreError, Struck,
 };
-use crate::job::{Column, Commit, Job, JobId, Millis, Row, Table, codec};
 
 /// The most bytes of a call.
 const CALL_BYTES: usize = LARGEST_WRITE;

@@ -3,7 +3,7 @@
 use tokio::sync::watch;
 use tonic::transport::Channel;
 
-use crate::cluster::client::{Found, Target};
+use crate::protocol::client::{Found, Target};
 
 /// How the master is found.
 #[derive(Clone)]

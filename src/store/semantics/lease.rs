@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use super::StoreState;
-use crate::job::Millis;
+use crate::job::{Epoch, Millis};
 use crate::mistake::{self, Mistake};
-use crate::store::{Epoch, Lease, StoreError};
+use crate::store::{Lease, StoreError};
 
 impl StoreState {
     /// [`crate::store::Store::acquire_lease`].

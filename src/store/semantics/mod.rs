@@ -8,13 +8,13 @@ mod tables;
 
 use std::collections::{BTreeMap, VecDeque};
 
-use crate::job::{Column, Commit, Job, JobId, Millis, NewJob, Outcome, Row, Table};
+use crate::job::{Attempt, Column, Commit, Epoch, Job, JobId, Millis, NewJob, Outcome, Row, Table};
 use crate::mistake::{self, Mistake};
 use crate::store::operation::outcome_unknown;
 use crate::store::record::{self, Place, is_in_line};
 use crate::store::{
-    Accept, Accepted, Attempt, Audited, Committed, Counts, Epoch, FailedJob, FailedLimits,
-    LastError, MAX_STRIKES, Release, Released, SOURCE_RETENTION, StoreError, Struck,
+    Accept, Accepted, Audited, Committed, Counts, FailedJob, FailedLimits, LastError, MAX_STRIKES,
+    Release, Released, SOURCE_RETENTION, StoreError, Struck,
 };
 
 /// An open job with what the store knows beside it.

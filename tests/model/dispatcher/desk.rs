@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use erawan::actors::dispatcher::{Action, Core, Event, Options, SessionId};
-use erawan::cluster::message::{End, Outcome, Running};
-use erawan::job::{Job, JobId, Kind, Millis, NewJob};
-use erawan::store::{Attempt, Released};
+use erawan::dispatch::{Action, Core, Event, Options, SessionId};
+use erawan::job::{Attempt, Job, JobId, Kind, Millis, NewJob};
+use erawan::protocol::message::{End, Outcome, Running};
+use erawan::store::Released;
 
 pub const NOW: Millis = Millis(1_000_000);
 pub const ONE: SessionId = SessionId(1);
@@ -185,6 +185,7 @@ pub fn done() -> End {
         failed: false,
         jobs: Vec::new(),
         cancelled: Vec::new(),
+        callers: Vec::new(),
     }
 }
 

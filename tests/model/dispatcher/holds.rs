@@ -3,7 +3,7 @@
 use std::process::Command;
 use std::time::Duration;
 
-use erawan::actors::dispatcher::{Core, Event, Options};
+use erawan::dispatch::{Core, Event, Options};
 use erawan::job::Kind;
 
 use super::desk::{Desk, NOW, ONE, TWO, done, job, job_of};

@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use erawan::actors::dispatcher::{Action, Event, Options};
-use erawan::cluster::message::{End, Running};
-use erawan::job::Job;
-use erawan::store::{Attempt, Released};
+use erawan::dispatch::{Action, Event, Options};
+use erawan::job::{Attempt, Job};
+use erawan::protocol::message::{End, Running};
+use erawan::store::Released;
 
 use super::desk::{Desk, ONE, TWO, done, job};
 

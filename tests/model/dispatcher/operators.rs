@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use erawan::actors::dispatcher::{Action, Core, Event, Options};
-use erawan::cluster::message::End;
+use erawan::dispatch::{Action, Core, Event, Options};
 use erawan::job::{Job, Kind, Millis};
+use erawan::protocol::message::End;
 use erawan::store::Released;
 
 use super::desk::{Desk, NOW, ONE, TWO, done, job, job_of, parked, raised_to};

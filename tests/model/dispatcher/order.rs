@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use erawan::actors::dispatcher::{Action, Event, SessionId};
-use erawan::cluster::message::{End, INLINE_PAYLOAD};
+use erawan::dispatch::{Action, Event, SessionId};
 use erawan::job::{Job, Kind};
+use erawan::protocol::message::{End, INLINE_PAYLOAD};
 
 use super::desk::{Desk, NOW, ONE, TWO, done, job, job_of};
 
@@ -202,6 +202,7 @@ fn a_callback_that_is_given_up_frees_its_line() {
         failed: true,
         jobs: Vec::new(),
         cancelled: Vec::new(),
+        callers: Vec::new(),
     };
     desk.end(ONE, &first, 1, given_up);
     assert_eq!(desk.assigned(), [(ONE, 2, 1)]);
@@ -216,6 +217,7 @@ fn a_commit_makes_follow_ups_known_and_cancels_timers() {
         failed: false,
         jobs: vec![follow_up.clone()],
         cancelled: vec![timer.id()],
+        callers: Vec::new(),
     };
     desk.end(ONE, &first, 1, end);
     assert_eq!(desk.assigned(), [(ONE, 3, 1)]);

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use erawan::actors::dispatcher::Event;
-use erawan::cluster::message::End;
+use erawan::dispatch::Event;
 use erawan::job::{Job, Kind, delivery_key, message_key};
+use erawan::protocol::message::End;
 
 use super::desk::{Desk, NOW, ONE, TWO, done, job_of, raised_to};
 
@@ -147,6 +147,7 @@ fn one_sender_keeps_neither_others_nor_the_nodes_own_work_waiting() {
         failed: true,
         jobs: Vec::new(),
         cancelled: Vec::new(),
+        callers: Vec::new(),
     };
     for message in &flood[..8] {
         desk.end(ONE, message, 1, failed.clone());

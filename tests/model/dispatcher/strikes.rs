@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use erawan::actors::dispatcher::Event;
-use erawan::cluster::message::End;
+use erawan::dispatch::Event;
 use erawan::job::Job;
+use erawan::protocol::message::End;
 
 use super::desk::{Desk, NOW, ONE, TWO, done, job};
 

@@ -8,18 +8,18 @@ mod identity;
 
 use serde_json::{Value, json};
 
-use crate::actors::Run;
+use crate::context::row;
+use crate::context::{Role, state};
 use crate::crypto::hash;
 use crate::delivery::callback::Target;
-use crate::delivery::message::OutboundMessage;
 use crate::delivery::transaction::{Fate, Transact};
 use crate::flows::rp::create_request::{CreateRequest, create_request};
 use crate::flows::rp::stored::{Request, RequestRef, Stored};
 use crate::flows::testing::{self, TestNode, callbacks, continuation, of_kind, transactions};
-use crate::flows::{RequestUpdate, dispatch, request_key, row, state};
-use crate::job::{Commit, Job, Kind, NewJob, Table, codec};
+use crate::flows::{RequestUpdate, dispatch};
+use crate::job::{Commit, Job, Kind, NewJob, Run, Table, codec, request_key};
+use crate::mq::OutboundMessage;
 use crate::mq::message::{IdpResponse, Message};
-use crate::node::Role;
 use crate::store::Accept;
 
 /// The RP of the recordings, and one of its requests.

@@ -1,0 +1,96 @@
+//! What a call whose client waits is answered in the end.
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::error::{Error, Refusal};
+use crate::job::{Caller, Commit, Job, Kind, Millis, NewJob, Table, Write, codec};
+use crate::store::State;
+
+/// How long an answer is kept that nobody takes, because its client or the
+/// process that had the client's connection is gone. Longer than clients wait.
+const KEPT: std::time::Duration = std::time::Duration::from_secs(15 * 60);
+
+/// The answer (a row of [`Table::Answer`]).
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub enum Answered {
+    /// It was done.
+    Done {
+        /// Status of the answer.
+        status: u16,
+        /// Its body as JSON text; `None`: empty.
+        body: Option<String>,
+    },
+    /// It was refused.
+    Refused {
+        /// API error code.
+        code: u32,
+        /// Text for the client.
+        message: String,
+    },
+}
+
+impl Answered {
+    /// Done, without a body.
+    pub fn done(status: u16) -> Self {
+        Self::Done { status, body: None }
+    }
+
+    /// Refused, because of this.
+    pub fn refused(refusal: &Refusal) -> Self {
+        Self::Refused {
+            code: refusal.code().number,
+            message: refusal.message().to_owned(),
+        }
+    }
+
+    /// The status and body of what was done.
+    ///
+    /// # Errors
+    /// What it was refused with.
+    pub fn into_result(self) -> Result<(u16, Option<Value>), Error> {
+        match self {
+            Self::Done { status, body } => {
+                let body = body.map(|body| serde_json::from_str(&body)).transpose();
+                let body = body.map_err(|error| unreadable(&error))?;
+                Ok((status, body))
+            }
+            Self::Refused { code, message } => Err(Refusal::of_ledger(code, message).into()),
+        }
+    }
+
+    /// Answers a call, as part of the commit that settles it.
+    pub fn tell(&self, caller: &Caller, commit: &mut Commit) {
+        let row = caller.row();
+        commit.write(Write::put(Table::Answer, &row, codec::encode(self)));
+        let key = format!("answer:{row}");
+        let expiry = NewJob::new(Kind::AnswerExpired, key, &row);
+        commit.job(expiry.not_before(Millis::now().after(KEPT)));
+    }
+
+    /// The answer of a call, if it is there.
+    ///
+    /// # Errors
+    /// Temporary when the store does not answer.
+    pub async fn load(state: &dyn State, caller: &Caller) -> Result<Option<Self>, Error> {
+        let bytes = state.get(Table::Answer, &caller.row(), "").await?;
+        let answer = bytes.map(|bytes| codec::decode(&bytes)).transpose();
+        answer.map_err(|error| unreadable(&error))
+    }
+}
+
+fn unreadable(reason: &dyn std::fmt::Display) -> Error {
+    let text = format!("the answer of a call cannot be read: {reason}");
+    Error::with_message(crate::error::codes::UNKNOWN_ERROR, text)
+}
+
+/// Handler of `answer.expired`: nobody has taken the answer.
+///
+/// # Errors
+/// Those of the payload.
+pub fn expire(job: &Job) -> Result<Commit, Error> {
+    let row: String = job.payload()?;
+    let mut commit = Commit::nothing();
+    commit.write(Write::delete(Table::Answer, row));
+    Ok(commit)
+}

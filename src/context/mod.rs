@@ -1,0 +1,112 @@
+//! What handlers and API calls work with.
+
+pub mod state;
+
+use std::sync::Arc;
+
+use crate::config::Config;
+use crate::crypto::Crypto;
+use crate::error::{Error, codes};
+use crate::ledger::{Ledger, query};
+use crate::mq::held::Held;
+use crate::store::{State, StoreError};
+
+/// Role of a node on the ledger.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Role {
+    /// Relying party.
+    Rp,
+    /// Identity provider.
+    Idp,
+    /// Authoritative source.
+    As,
+    /// Works for the nodes behind it.
+    Proxy,
+    /// NDID itself (also when the role is not read, `NDID_NODE=true`).
+    Ndid,
+}
+
+impl Role {
+    /// From the ledger's text, in any case.
+    pub fn parse(text: &str) -> Option<Self> {
+        match text.to_ascii_lowercase().as_str() {
+            "rp" => Some(Role::Rp),
+            "idp" => Some(Role::Idp),
+            "as" => Some(Role::As),
+            "proxy" => Some(Role::Proxy),
+            "ndid" => Some(Role::Ndid),
+            _ => None,
+        }
+    }
+
+    /// `rp`, `idp`, `as`, `proxy` or `ndid`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Role::Rp => "rp",
+            Role::Idp => "idp",
+            Role::As => "as",
+            Role::Proxy => "proxy",
+            Role::Ndid => "ndid",
+        }
+    }
+}
+
+/// Row of a record that belongs to a node (which may be behind this proxy).
+pub fn row(node_id: &str, id: &str) -> String {
+    format!("{node_id}/{id}")
+}
+
+/// Everything handlers and API calls read from. They change nothing through it.
+#[derive(Clone)]
+pub struct Context {
+    /// The environment.
+    pub config: Arc<Config>,
+    /// Role of this node.
+    pub role: Role,
+    /// The ledger.
+    pub ledger: Arc<dyn Ledger>,
+    /// Stored state.
+    pub state: Arc<dyn State>,
+    /// Private keys.
+    pub crypto: Arc<dyn Crypto>,
+    /// For the test calls of `POST /node/callback`.
+    pub http: reqwest::Client,
+    /// Messages that wait for a block far above the ledger, in this process.
+    pub held: Arc<Held>,
+}
+
+impl Context {
+    /// This process's `NODE_ID`.
+    pub fn node_id(&self) -> &str {
+        &self.config.node_id
+    }
+
+    /// The nodes this process works for: its own, or on a proxy those behind it
+    /// whose keys it holds, as the ledger has them now.
+    ///
+    /// # Errors
+    /// Those of the ledger.
+    pub async fn served_nodes(&self) -> Result<Vec<String>, Error> {
+        match self.role {
+            Role::Proxy => query::nodes_served_by(self.ledger.as_ref(), self.node_id()).await,
+            _ => Ok(vec![self.node_id().to_owned()]),
+        }
+    }
+}
+
+impl From<StoreError> for Error {
+    fn from(error: StoreError) -> Self {
+        let text = error.to_string();
+        let error_of_code = Error::with_message(codes::DB_ERROR, text);
+        match error {
+            StoreError::Unavailable(_) | StoreError::Deposed { .. } => error_of_code.temporary(),
+            StoreError::Corrupt(_) | StoreError::TooLarge(_) => error_of_code.unreadable(),
+        }
+    }
+}
+
+impl From<crate::job::codec::DecodeError> for Error {
+    fn from(error: crate::job::codec::DecodeError) -> Self {
+        Error::with_message(codes::UNKNOWN_ERROR, format!("stored record: {error}")).unreadable()
+    }
+}

@@ -1,0 +1,149 @@
+//! Contracts: documents that a request's text refers to by URL and SHA-256
+//! (spec/flows.md 3.1, step 4). Whoever makes a request chooses the URLs, so
+//! documents are fetched by deliveries, host after host
+//! ([`crate::delivery::contract`]).
+
+use serde::{Deserialize, Serialize};
+use url::Url;
+
+use crate::config::Config;
+use crate::context::row;
+use crate::context::{Context, state};
+use crate::error::Error;
+use crate::http_client::destination;
+use crate::job::{Kind, NewJob, Table, delivery_key, request_key};
+use crate::mq::message::{ConsentRequest, Message};
+
+/// Why a text refers to nothing that could be verified.
+#[derive(Debug, thiserror::Error)]
+pub enum NoDocuments {
+    /// No line of the text is a URL.
+    #[error("the text has no URL")]
+    NoUrl,
+    /// A line that begins like a URL but is not one.
+    #[error("a line of the text is no URL: {0}")]
+    NotAUrl(url::ParseError),
+}
+
+/// Whether the text of this request is to be checked.
+pub fn applies(config: &Config, request: &ConsentRequest) -> bool {
+    let settings = &config.dcontract;
+    settings.validate && request.request_type.as_deref() == Some(settings.request_type.as_str())
+}
+
+/// The documents of a text that are on one server.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Place {
+    /// Host and port.
+    pub host: String,
+    /// Where each is; its last segment is its SHA-256.
+    pub urls: Vec<Url>,
+}
+
+/// Where the documents of a text are, in the order of their first ones.
+///
+/// # Errors
+/// When a document cannot be found by this text.
+pub fn places(text: &str) -> Result<Vec<Place>, NoDocuments> {
+    let lines = text.lines();
+    let lines = lines.filter(|line| line.starts_with("http://") || line.starts_with("https://"));
+    let mut places: Vec<Place> = Vec::new();
+    for line in lines {
+        let url = Url::parse(line).map_err(NoDocuments::NotAUrl)?;
+        let host = destination(&url);
+        match places.iter_mut().find(|place| place.host == host) {
+            Some(place) => place.urls.push(url),
+            None => places.push(Place {
+                host,
+                urls: vec![url],
+            }),
+        }
+    }
+    if places.is_empty() {
+        return Err(NoDocuments::NoUrl);
+    }
+    Ok(places)
+}
+
+/// Payload of `idp.contract_checked`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Checked {
+    /// Which.
+    pub contract: Contract,
+    /// Why it is refused; `None`: every document is the agreed one.
+    pub refusal: Option<String>,
+}
+
+/// Which contract (payload of `fetch.contract`).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Contract {
+    /// The IdP (behind a proxy: that node).
+    pub node_id: String,
+    /// The request whose text it is.
+    pub request_id: String,
+    /// How many of its places have been verified.
+    pub verified: usize,
+}
+
+impl Contract {
+    /// Row of its request.
+    pub fn record(&self) -> String {
+        row(&self.node_id, &self.request_id)
+    }
+
+    /// Where its documents are; `None` when the request has ended.
+    ///
+    /// # Errors
+    /// Those of the store.
+    pub async fn places(&self, context: &Context) -> Result<Option<Vec<Place>>, Error> {
+        let record = self.record();
+        let kept = state::load(context, Table::ConsentRequest, &record, "").await?;
+        Ok(match kept {
+            // A request without documents does not come here.
+            Some(Message::ConsentRequest(request)) => places(&request.request_message).ok(),
+            _ => None,
+        })
+    }
+
+    /// The job that fetches what is at `place`. One key for each request and
+    /// host: the host is the receiver whose share it takes, whatever it
+    /// redirects to.
+    pub fn fetch(&self, place: &Place) -> NewJob {
+        let key = delivery_key("contract", &place.host, &self.record());
+        NewJob::new(Kind::FetchContract, key, self)
+    }
+
+    /// The job that goes on with the request.
+    pub fn checked(self, refusal: Option<String>) -> NewJob {
+        let key = request_key(&self.request_id);
+        let checked = Checked {
+            contract: self,
+            refusal,
+        };
+        NewJob::new(Kind::IdpContractChecked, key, &checked)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn documents_are_fetched_host_after_host() {
+        let text = "Please sign\nhttp://a/1\nhttps://b/2\n http://no\nhttp://a:80/3\nhttp://a:81/4";
+        let found = places(text).unwrap();
+        let found: Vec<(&str, usize)> = found
+            .iter()
+            .map(|place| (place.host.as_str(), place.urls.len()))
+            .collect();
+        assert_eq!(found, [("a:80", 2), ("b:443", 1), ("a:81", 1)]);
+    }
+
+    #[test]
+    fn a_refusal_does_not_name_the_url() {
+        let refusal = places("http://[secret/secret").unwrap_err();
+        let shown = format!("{refusal} {refusal:?}");
+        assert!(!shown.contains("secret"), "{shown}");
+        assert!(matches!(places("nothing"), Err(NoDocuments::NoUrl)));
+    }
+}

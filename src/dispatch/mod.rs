@@ -1,0 +1,21 @@
+//! Which job runs where and when: the pure state machine of the dispatcher.
+//! [`crate::actors::dispatcher`] is the actor around it.
+
+pub(crate) mod amount;
+mod core;
+mod ended;
+mod event;
+mod holds;
+mod horizon;
+mod parked;
+mod queue;
+mod receivers;
+mod scan;
+mod sessions;
+mod snapshot;
+pub(crate) mod tally;
+
+pub use self::core::Core;
+pub use event::{Action, Event, Options, SessionId};
+pub use sessions::Load;
+pub use snapshot::{JobCounts, SessionSnapshot, Snapshot};

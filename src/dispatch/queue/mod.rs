@@ -1,0 +1,461 @@
+//! All open jobs, and for each key the line in which they wait.
+//!
+//! A job is in exactly one [`Phase`], and [`Queue::put`] is the only place that
+//! changes it, so that every index agrees with every other. Each key has a
+//! *lane*. The jobs in its line are ordered by their place: the store's `seq`,
+//! or, for jobs that were held, the highest `seq` known when they came due. A
+//! lane is ready when nothing of it runs and its first job may start.
+
+mod indexes;
+mod lanes;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use crate::job::{Job, JobId, Millis};
+use crate::protocol::message::light;
+
+use crate::mistake::{self, Mistake};
+
+use super::amount::Amount;
+use super::event::SessionId;
+use super::holds::Holds;
+use super::horizon::Horizon;
+use super::receivers::Receivers;
+use super::sessions::Need;
+use super::snapshot::JobCounts;
+use super::tally::Tally;
+
+/// Where an open job is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) enum Phase {
+    /// In its key's line.
+    InLine,
+    /// In its key's line, which it blocks until the instant.
+    Blocked(Millis),
+    /// Out of the line until the instant.
+    HeldUntil(Millis),
+    /// Out of the line until a block above the height, in this era of the ledger.
+    HeldAbove {
+        /// Which of the ledger's histories.
+        era: u64,
+        /// Height in it.
+        height: u64,
+    },
+    /// On a worker.
+    Assigned(SessionId),
+    /// Given up; the store is being asked what became of it.
+    Unsettled,
+    /// In its key's line, which it blocks until an operator has decided.
+    Parked,
+}
+
+type LaneNo = u64;
+
+/// Place in a line: a `seq`, then the turn for those that came due later.
+type Place = (u64, u64);
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) struct Entry {
+    job: Arc<Job>,
+    lane: LaneNo,
+    place: Place,
+    phase: Phase,
+}
+
+impl Entry {
+    pub(crate) fn job(&self) -> &Arc<Job> {
+        &self.job
+    }
+
+    pub(crate) fn phase(&self) -> Phase {
+        self.phase
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+struct Lane {
+    key: Arc<str>,
+    /// Open jobs of the key, in whatever phase.
+    jobs: u32,
+    /// Jobs that are assigned or unsettled; nothing else may start.
+    running: u32,
+    /// If it is that of a request: its jobs in line, assigned or unsettled.
+    of_request: u32,
+    /// What its first job needs, and its turn in `ready`.
+    ready: Option<(Need, u64)>,
+    /// Jobs in line that nothing but their place keeps from starting.
+    in_line: Amount,
+    waits_for: WaitsFor,
+}
+
+/// What those in line wait for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+enum WaitsFor {
+    /// A worker.
+    Worker,
+    /// The receiver of a delivery, if it has as much as it takes; then a worker.
+    Receiver,
+    /// The first one, which waits for an instant or an operator.
+    First,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
+pub(crate) struct Queue {
+    jobs: BTreeMap<u64, Entry>,
+    seqs: BTreeMap<JobId, u64>,
+    lanes: BTreeMap<LaneNo, Lane>,
+    lane_by_key: BTreeMap<Arc<str>, LaneNo>,
+    line: BTreeMap<(LaneNo, Place), u64>,
+    /// Lanes whose first job is the node's own work and may start, in the order
+    /// they got ready.
+    ready_run: BTreeMap<u64, LaneNo>,
+    /// The same, if it runs apart from others that were struck.
+    ready_run_apart: BTreeMap<u64, LaneNo>,
+    /// Lanes whose first job is a delivery and may start, by receiver.
+    deliveries: Receivers,
+    /// Lanes whose first job is a message of another node and may start, by sender.
+    messages: Receivers,
+    /// Credit of all workers for the node's own work, messages included.
+    run_credit: u32,
+    /// Lanes whose first job waits for an unknown predecessor, by that one.
+    awaiting: BTreeSet<(u64, LaneNo)>,
+    /// Jobs an earlier master may have assigned, and nobody claimed yet.
+    suspects: BTreeSet<(LaneNo, u64)>,
+    /// Lanes with suspects wait until workers have had time to claim them.
+    is_adopting: bool,
+    holds: Holds,
+    parked: BTreeSet<u64>,
+    /// Jobs that are neither held nor parked.
+    active: BTreeSet<u64>,
+    horizon: Horizon,
+    /// Which of the ledger's histories is followed, and how far.
+    era: u64,
+    height: u64,
+    turn: u64,
+    counts: JobCounts,
+    tally: Tally,
+    /// All that are known.
+    all: Amount,
+    /// Those that wait for an instant, a block or an operator.
+    held: Amount,
+    /// Those in line behind one that waits for an instant or an operator.
+    behind: Amount,
+}
+
+impl Queue {
+    pub(crate) fn horizon(&self) -> &Horizon {
+        &self.horizon
+    }
+
+    pub(crate) fn height(&self) -> u64 {
+        self.height
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.jobs.is_empty()
+    }
+
+    pub(crate) fn next_instant(&self) -> Option<Millis> {
+        self.holds.next_instant()
+    }
+
+    /// Whether some job waits for a predecessor nobody announced.
+    pub(crate) fn has_gap(&self) -> bool {
+        !self.awaiting.is_empty()
+    }
+
+    pub(crate) fn find(&self, id: JobId) -> Option<(u64, &Entry)> {
+        let seq = *self.seqs.get(&id)?;
+        self.jobs.get(&seq).map(|entry| (seq, entry))
+    }
+
+    /// Whether this job is open and known, or has ended.
+    pub(crate) fn knows(&self, seq: u64) -> bool {
+        self.jobs.contains_key(&seq) || self.horizon.is_past(seq)
+    }
+
+    /// Adds an open job. False if it is known or has ended. `loaded`: it was
+    /// open before this master started.
+    pub(crate) fn insert(&mut self, job: Job, loaded: bool, now: Millis) -> bool {
+        let (id, seq) = (job.id(), job.seq);
+        if self.seqs.contains_key(&id) || self.knows(seq) {
+            return false;
+        }
+        self.horizon.saw(seq);
+        let lane = self.lane_for(&job.new.key);
+        let job = Arc::new(light(job));
+        let phase = self.phase_by_itself(&job, now);
+        // How far the chain had come for the earlier master is not known, nor
+        // what its clock said.
+        if loaded
+            && phase != Phase::Parked
+            && self.may_have_run(&job)
+            && !mistake::made(Mistake::SuspectsTrusted)
+        {
+            self.suspects.insert((lane, seq));
+        }
+        if let Some((receivers, name)) = self.receivers_of(&job) {
+            receivers.add(name);
+        }
+        self.all.step(Amount::of(&job), true);
+        self.seqs.insert(id, seq);
+        self.jobs.insert(
+            seq,
+            Entry {
+                job,
+                lane,
+                place: (seq, 0),
+                phase,
+            },
+        );
+        self.index(seq);
+        self.settle(lane);
+        true
+    }
+
+    /// Forgets a job that has ended.
+    pub(crate) fn remove(&mut self, seq: u64) {
+        self.unindex(seq);
+        let Some(entry) = self.jobs.remove(&seq) else {
+            return;
+        };
+        self.all.step(Amount::of(&entry.job), false);
+        self.seqs.remove(&entry.job.id());
+        self.suspects.remove(&(entry.lane, seq));
+        self.horizon.has_ended(seq);
+        if let Some(lane) = self.lanes.get_mut(&entry.lane) {
+            lane.jobs -= 1;
+        }
+        if let Some((receivers, name)) = self.receivers_of(&entry.job) {
+            receivers.remove(name);
+        }
+        self.settle(entry.lane);
+    }
+
+    /// A delivery, or a message, was tried; whether it failed.
+    pub(crate) fn judge(&mut self, seq: u64, failed: bool) {
+        let job = self.jobs.get(&seq).map(|entry| entry.job.clone());
+        if let Some(job) = job
+            && let Some((receivers, name)) = self.receivers_of(&job)
+        {
+            receivers.judge(name, failed);
+        }
+    }
+
+    /// Where the receiver of a delivery, or the sender of a message, is counted.
+    pub(crate) fn receivers_of<'a>(&mut self, job: &'a Job) -> Option<(&mut Receivers, &'a str)> {
+        match (job.new.receiver(), job.new.sender()) {
+            (Some(receiver), _) => Some((&mut self.deliveries, receiver)),
+            (None, Some(sender)) => Some((&mut self.messages, sender)),
+            (None, None) => None,
+        }
+    }
+
+    /// The workers grant this much credit together.
+    pub(crate) fn set_credit(&mut self, run: u32, delivery: u32) {
+        self.run_credit = run;
+        self.messages.set_credit(run);
+        self.deliveries.set_credit(delivery);
+    }
+
+    /// A job that is not known here has ended.
+    pub(crate) fn has_ended(&mut self, seq: u64) {
+        self.horizon.saw(seq);
+        self.horizon.has_ended(seq);
+        let waiting = self.awaiting.range((seq, 0)..(seq + 1, 0));
+        let waiting: Vec<(u64, LaneNo)> = waiting.copied().collect();
+        for wait in waiting {
+            self.awaiting.remove(&wait);
+            self.settle(wait.1);
+        }
+    }
+
+    /// The store has parked a job.
+    pub(crate) fn park(&mut self, seq: u64, now: Millis) {
+        self.change(seq, now, |job| job.parked = true);
+    }
+
+    /// Moves a job to another phase.
+    pub(crate) fn enter(&mut self, seq: u64, phase: Phase) {
+        self.unindex(seq);
+        self.put(seq, phase);
+    }
+
+    /// Puts a job that no index has where its phase says.
+    fn put(&mut self, seq: u64, phase: Phase) {
+        let Some(entry) = self.jobs.get_mut(&seq) else {
+            return;
+        };
+        entry.phase = phase;
+        let lane = entry.lane;
+        if matches!(phase, Phase::Assigned(_) | Phase::Unsettled) {
+            self.suspects.remove(&(lane, seq));
+        }
+        self.index(seq);
+        self.settle(lane);
+    }
+
+    /// Takes what the store says of a known job, and puts it where that says.
+    pub(crate) fn refresh(&mut self, job: Job, now: Millis) {
+        self.change(job.seq, now, |known| *known = light(job));
+    }
+
+    /// Changes what is known of a job, and puts it where that says. (One that was
+    /// rescheduled keeps its place and blocks its key, or leaves the line, as its
+    /// kind says.)
+    pub(crate) fn change(&mut self, seq: u64, now: Millis, how: impl FnOnce(&mut Job)) {
+        // Some indexes go by the job itself: it changes while none has it.
+        self.unindex(seq);
+        let Some(entry) = self.jobs.get_mut(&seq) else {
+            return;
+        };
+        let before = entry.job.clone();
+        how(Arc::make_mut(&mut entry.job));
+        let job = entry.job.clone();
+        self.all.step(Amount::of(&before), false);
+        self.all.step(Amount::of(&job), true);
+        // A record that cannot be read (again) may have lost its kind and key.
+        let counted = |job: &Job| (job.kind(), job.new.key.clone());
+        if counted(&before) != counted(&job) {
+            if let Some((receivers, name)) = self.receivers_of(&before) {
+                receivers.remove(name);
+            }
+            if let Some((receivers, name)) = self.receivers_of(&job) {
+                receivers.add(name);
+            }
+        }
+        self.put(seq, self.phase_by_itself(&job, now));
+    }
+
+    /// Puts a job back where it belongs by itself, at its old place.
+    pub(crate) fn requeue(&mut self, seq: u64, now: Millis) {
+        if let Some(entry) = self.jobs.get(&seq) {
+            let phase = self.phase_by_itself(&entry.job, now);
+            self.enter(seq, phase);
+        }
+    }
+
+    /// Lets jobs come due whose instant has come.
+    pub(crate) fn pass_time(&mut self, now: Millis) {
+        while let Some(seq) = self.holds.due(now) {
+            self.come_due(seq, now);
+        }
+    }
+
+    /// Lets jobs come due that waited for a block below `height`.
+    pub(crate) fn pass_height(&mut self, height: u64, now: Millis) {
+        self.height = height;
+        while let Some(seq) = self.holds.above(self.era, height) {
+            self.come_due(seq, now);
+        }
+    }
+
+    /// The ledger is in this era: lets jobs come due that wait for a block of
+    /// an earlier one, which will never come.
+    pub(crate) fn enter_era(&mut self, era: u64, now: Millis) {
+        if era > self.era {
+            self.era = era;
+            self.pass_height(0, now);
+        }
+    }
+
+    /// Everything open up to `through` is known now.
+    pub(crate) fn advance(&mut self, through: u64) {
+        self.horizon.advance(through);
+        let later = self.awaiting.split_off(&(through + 1, 0));
+        for (_, lane) in std::mem::replace(&mut self.awaiting, later) {
+            self.settle(lane);
+        }
+    }
+
+    pub(crate) fn counts(&self) -> JobCounts {
+        let run = self.ready_run.len() + self.ready_run_apart.len();
+        let ready = run + self.messages.count() + self.deliveries.count();
+        JobCounts {
+            ready,
+            waiting: self.counts.waiting - ready,
+            dormant: self.dormant().jobs as usize,
+            ..self.counts
+        }
+    }
+
+    /// All that are known.
+    pub(crate) fn all(&self) -> Amount {
+        self.all
+    }
+
+    /// Those that no worker can end now, however many there are: they wait for an
+    /// instant, a block, an operator, a receiver that takes no more, or behind one
+    /// that does.
+    pub(crate) fn dormant(&self) -> Amount {
+        self.held.plus(self.behind).plus(self.deliveries.held_up())
+    }
+
+    pub(crate) fn tally(&self) -> Tally {
+        self.tally
+    }
+
+    /// Parked jobs with `seq > after`, oldest first.
+    pub(crate) fn parked(&self, after: u64) -> impl Iterator<Item = (u64, JobId)> {
+        self.parked
+            .range(after.saturating_add(1)..)
+            .filter_map(|seq| Some((*seq, self.jobs.get(seq)?.job.id())))
+    }
+
+    /// The oldest job that is neither held nor parked.
+    pub(crate) fn oldest_active(&self) -> Option<&Job> {
+        let entry = self.jobs.get(self.active.first()?)?;
+        Some(&entry.job)
+    }
+
+    fn phase_by_itself(&self, job: &Job, now: Millis) -> Phase {
+        let later = job.new.not_before.filter(|instant| *instant > now);
+        // A job that has run before has seen its block.
+        let never_ran = job.tries == 0;
+        let of = |height| (job.new.era, height);
+        let above = job
+            .new
+            .after_height
+            .filter(|above| never_ran && of(*above) >= (self.era, self.height));
+        let keeps_its_place =
+            job.tries > 0 && job.kind().keeps_its_place() && !mistake::made(Mistake::RetryFreesKey);
+        match (later, above) {
+            _ if job.parked => Phase::Parked,
+            (Some(instant), _) if keeps_its_place => Phase::Blocked(instant),
+            (Some(instant), _) => Phase::HeldUntil(instant),
+            (None, Some(height)) => Phase::HeldAbove {
+                era: job.new.era,
+                height,
+            },
+            (None, None) => Phase::InLine,
+        }
+    }
+
+    /// Whether an earlier master may have assigned a job that is being loaded:
+    /// not if it stands behind another that never left the line.
+    fn may_have_run(&self, job: &Job) -> bool {
+        let behind = self.jobs.get(&job.prev);
+        !behind.is_some_and(|prev| prev.phase == Phase::InLine && prev.job.tries == 0)
+    }
+
+    fn come_due(&mut self, seq: u64, now: Millis) {
+        let Some(entry) = self.jobs.get(&seq) else {
+            return;
+        };
+        if !matches!(entry.phase, Phase::Blocked(_)) {
+            self.take_place_now(seq);
+        }
+        self.requeue(seq, now);
+    }
+
+    /// The place of a job that comes due now: behind all known ones. Only for
+    /// jobs out of the line.
+    fn take_place_now(&mut self, seq: u64) {
+        self.turn += 1;
+        let place = (self.horizon.top(), self.turn);
+        if let Some(entry) = self.jobs.get_mut(&seq) {
+            entry.place = place;
+        }
+    }
+}

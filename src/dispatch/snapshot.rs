@@ -1,0 +1,89 @@
+//! The dispatcher at one instant: for who must wait until its jobs have ended,
+//! and for tests.
+
+use std::time::Duration;
+
+use crate::job::JobId;
+
+use crate::dispatch::event::SessionId;
+use crate::dispatch::sessions::Load;
+
+/// How many jobs are in which state.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub struct JobCounts {
+    /// May be assigned as soon as there is credit.
+    pub ready: usize,
+    /// Behind another job of their key.
+    pub waiting: usize,
+    /// Failed for a temporary reason and block their key until they are due.
+    pub blocked: usize,
+    /// Wait for an instant.
+    pub held_until: usize,
+    /// Wait for a block.
+    pub held_above: usize,
+    /// On a worker.
+    pub assigned: usize,
+    /// Given up; the store is being asked what became of them.
+    pub unsettled: usize,
+    /// Wait for an operator, and block their key.
+    pub parked: usize,
+    /// Of all these, those that no worker can end now: they wait for an instant,
+    /// a block, an operator or a receiver, or behind one that does.
+    pub dormant: usize,
+}
+
+impl JobCounts {
+    /// Those that workers can end without waiting for anything else.
+    pub fn runnable(&self) -> usize {
+        self.total() - self.dormant
+    }
+
+    /// All open jobs that are known.
+    pub fn total(&self) -> usize {
+        self.ready
+            + self.waiting
+            + self.blocked
+            + self.held_until
+            + self.held_above
+            + self.assigned
+            + self.unsettled
+            + self.parked
+    }
+}
+
+/// One connected worker.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SessionSnapshot {
+    /// Its session.
+    pub session: SessionId,
+    /// Name of the worker process.
+    pub worker: String,
+    /// Use of `Pool::Run`.
+    pub run: Load,
+    /// Use of `Pool::Delivery`.
+    pub delivery: Load,
+    /// Takes no more jobs.
+    pub draining: bool,
+}
+
+/// The dispatcher at one instant.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Snapshot {
+    /// Everything that was open at the start is known and the adoption window
+    /// is over.
+    pub running: bool,
+    /// Jobs by state.
+    pub jobs: JobCounts,
+    /// Age of the oldest job that is neither held nor parked.
+    pub oldest: Option<Duration>,
+    /// Connected workers, earliest first.
+    pub sessions: Vec<SessionSnapshot>,
+    /// The first 100 parked jobs.
+    pub parked: Vec<JobId>,
+    /// Outcomes that named an attempt that was given up.
+    pub stale_outcomes: u64,
+    /// Every job up to this place in the order of acceptance is known.
+    pub complete_seq: u64,
+    /// Height of the last block the node has seen.
+    pub height: u64,
+}

@@ -1,0 +1,240 @@
+//! Calls whose clients wait for what their jobs lead to.
+//!
+//! The job that settles a call may run on any worker. Its commit writes the
+//! answer, the dispatcher tells this process, and the call takes it. Whoever is
+//! lost on the way, worker or master, the answer is in the store: a call looks
+//! there once a second.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use tokio::sync::Notify;
+use tokio::time::{Instant, timeout};
+
+use crate::api::Answered;
+use crate::error::{Error, codes};
+use crate::job::{Caller, JobId, Table, Write};
+use crate::store::{Accept, SharedStore};
+
+/// Between looks at the store of a call that nobody has told anything.
+const LOOK: Duration = Duration::from_secs(1);
+
+/// The longest a client waits. The replaced system lets it wait for ever; after
+/// this time it is more useful to know that nobody can say yet.
+pub const PATIENCE: Duration = Duration::from_secs(10 * 60);
+
+/// The calls of a process that wait.
+pub struct Waiting {
+    process: String,
+    store: SharedStore,
+    patience: Duration,
+    open: Mutex<HashMap<JobId, Arc<Notify>>>,
+}
+
+impl Waiting {
+    /// No calls yet. `process` is the worker's id.
+    pub fn new(process: &str, store: SharedStore, patience: Duration) -> Arc<Self> {
+        Arc::new(Self {
+            process: process.to_owned(),
+            store,
+            patience,
+            open: Mutex::default(),
+        })
+    }
+
+    /// The name under which a new call is answered.
+    pub(super) fn caller(&self) -> Caller {
+        Caller::new(&self.process)
+    }
+
+    /// These calls have been answered.
+    pub fn answered(&self, calls: &[JobId]) {
+        let open = self.open.lock();
+        for call in calls.iter().filter_map(|call| open.get(call)) {
+            call.notify_one();
+        }
+    }
+
+    /// Begins to listen: before anything is stored that may lead to the answer.
+    pub(super) fn listen(self: &Arc<Self>, caller: Caller) -> Listener {
+        let told = Arc::new(Notify::new());
+        self.open.lock().insert(caller.call, told.clone());
+        Listener {
+            waiting: self.clone(),
+            caller,
+            told,
+        }
+    }
+}
+
+/// A call that waits. Dropped when its client hangs up.
+pub(super) struct Listener {
+    waiting: Arc<Waiting>,
+    caller: Caller,
+    told: Arc<Notify>,
+}
+
+impl Listener {
+    /// Waits for the answer, and takes it out of the store.
+    ///
+    /// # Errors
+    /// When it does not come in time: what was asked for may still happen.
+    pub async fn answer(self) -> Result<Answered, Error> {
+        let until = Instant::now() + self.waiting.patience;
+        loop {
+            match Answered::load(self.waiting.store.as_ref(), &self.caller).await {
+                Ok(Some(answer)) => {
+                    self.take().await;
+                    return Ok(answer);
+                }
+                Ok(None) => {}
+                // The store comes back, and the answer is there then.
+                Err(error) if error.is_temporary() => {}
+                Err(error) => return Err(error),
+            }
+            let left = until.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return Err(Error::with_message(
+                    codes::UNKNOWN_ERROR,
+                    "the ledger has not decided yet; what was asked for may still take effect",
+                ));
+            }
+            // Told, or time to look again: either way the store says what is true.
+            let _ = timeout(LOOK.min(left), self.told.notified()).await;
+        }
+    }
+
+    async fn take(&self) {
+        let taken = Accept {
+            writes: vec![Write::delete(Table::Answer, self.caller.row())],
+            ..Accept::default()
+        };
+        if let Err(error) = self.waiting.store.accept(taken).await {
+            // It goes by itself when its time is up.
+            tracing::debug!(%error, "an answer stays until it expires");
+        }
+    }
+}
+
+impl Drop for Listener {
+    fn drop(&mut self) {
+        self.waiting.open.lock().remove(&self.caller.call);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::poll;
+    use std::pin::pin;
+
+    use super::*;
+    use crate::job::{Attempt, Commit, Kind, NewJob};
+    use crate::store::embedded::{EmbeddedStore, Options};
+    use crate::store::{Accepted, Committed};
+
+    struct Node {
+        store: SharedStore,
+        waiting: Arc<Waiting>,
+        _directory: tempfile::TempDir,
+    }
+
+    fn node(patience: Duration) -> Node {
+        let directory = tempfile::tempdir().unwrap();
+        let store = EmbeddedStore::open(Options {
+            path: directory.path().join("store"),
+            node_id: "ndid1".to_owned(),
+        });
+        let store: SharedStore = Arc::new(store.unwrap());
+        Node {
+            waiting: Waiting::new("worker1", store.clone(), patience),
+            store,
+            _directory: directory,
+        }
+    }
+
+    impl Node {
+        /// Settles a call as a job of any worker does.
+        async fn settle(&self, caller: &Caller, answer: &Answered) {
+            let accept = Accept {
+                jobs: vec![NewJob::new(Kind::CallSettled, "key", &())],
+                ..Accept::default()
+            };
+            let Ok(Accepted::Stored { jobs, .. }) = self.store.accept(accept).await else {
+                panic!("not accepted");
+            };
+            let mut commit = Commit::nothing();
+            answer.tell(caller, &mut commit);
+            let attempt = Attempt {
+                job: jobs[0].id(),
+                number: jobs[0].attempt,
+            };
+            let committed = self.store.commit(attempt, commit).await.unwrap();
+            assert!(matches!(committed, Committed::Applied { .. }));
+        }
+
+        async fn is_kept(&self, caller: &Caller) -> bool {
+            let kept = Answered::load(self.store.as_ref(), caller).await.unwrap();
+            kept.is_some()
+        }
+    }
+
+    #[tokio::test]
+    async fn a_call_is_answered_when_its_process_is_told() {
+        let node = node(PATIENCE);
+        let caller = node.waiting.caller();
+        let mut answer = pin!(node.waiting.listen(caller.clone()).answer());
+        assert!(poll!(&mut answer).is_pending());
+        node.settle(&caller, &Answered::done(204)).await;
+        node.waiting.answered(&[caller.call]);
+        assert_eq!(answer.await.unwrap(), Answered::done(204));
+        assert!(!node.is_kept(&caller).await, "it was not taken");
+        assert!(node.waiting.open.lock().is_empty());
+    }
+
+    /// A worker or a master died on the way.
+    #[tokio::test]
+    async fn a_call_that_nobody_tells_finds_its_answer() {
+        let node = node(PATIENCE);
+        let caller = node.waiting.caller();
+        let listener = node.waiting.listen(caller.clone());
+        let refused = Answered::Refused {
+            code: 25013,
+            message: "exists".to_owned(),
+        };
+        let (answer, ()) = tokio::join!(listener.answer(), node.settle(&caller, &refused));
+        assert_eq!(answer.unwrap(), refused);
+    }
+
+    #[tokio::test]
+    async fn a_call_that_is_not_settled_in_time_says_so() {
+        let node = node(Duration::from_millis(20));
+        let caller = node.waiting.caller();
+        let answer = node.waiting.listen(caller.clone()).answer().await;
+        let error = answer.unwrap_err();
+        assert!(error.message().contains("may still take effect"), "{error}");
+        assert!(node.waiting.open.lock().is_empty());
+    }
+
+    /// Its client hung up: the answer stays until the job that came with it
+    /// forgets it.
+    #[tokio::test]
+    async fn what_nobody_takes_is_forgotten() {
+        let node = node(PATIENCE);
+        let caller = node.waiting.caller();
+        drop(node.waiting.listen(caller.clone()));
+        node.settle(&caller, &Answered::done(204)).await;
+        assert!(node.is_kept(&caller).await);
+        let jobs = node.store.open_jobs(0, 10).await.unwrap();
+        let expiry = jobs.iter().find(|job| job.kind() == Kind::AnswerExpired);
+        let expiry = expiry.expect("no job forgets it");
+        let attempt = Attempt {
+            job: expiry.id(),
+            number: expiry.attempt,
+        };
+        let commit = crate::api::expire(expiry).unwrap();
+        node.store.commit(attempt, commit).await.unwrap();
+        assert!(!node.is_kept(&caller).await);
+    }
+}

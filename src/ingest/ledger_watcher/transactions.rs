@@ -1,0 +1,115 @@
+//! Own transactions that no block will settle by itself: those refused by a
+//! disabled chain, and those that may have been lost on the way.
+
+use super::Trouble;
+use super::session::Watcher;
+use crate::delivery::transaction::{CONFIRM_AFTER, Expected, Transact};
+use crate::job::{Guard, Kind, Millis, NewJob, Table, Write, codec};
+use crate::store::{Accept, Accepted};
+
+/// Records read, and jobs stored, in one step.
+const PORTION: usize = 500;
+
+impl Watcher {
+    /// Has every transaction that a disabled chain refused signed and sent
+    /// again (spec/ledger.md 2.7). The record goes in the step that stores the
+    /// job, so two triggers make one job.
+    pub async fn resend_disabled(&self) -> Result<(), Trouble> {
+        let store = &self.options.store;
+        let mut rows = store.rows(Table::DisabledTransaction, "").await?;
+        rows.sort_unstable();
+        for portion in rows.chunks(PORTION) {
+            let records = store.get_many(Table::DisabledTransaction, portion).await?;
+            for (row, record) in portion.iter().zip(records) {
+                if let Some(record) = record {
+                    self.resend(row, record).await?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    async fn resend(&self, row: &str, record: Vec<u8>) -> Result<(), Trouble> {
+        let transact: Transact = match codec::decode(&record) {
+            Ok(transact) => transact,
+            // It must not keep blocks from being followed.
+            Err(error) => {
+                tracing::error!(row, %error, "disabled transaction cannot be read");
+                return Ok(());
+            }
+        };
+        let job = NewJob::new(Kind::LedgerTransact, format!("sign:{row}"), &transact)
+            .source(format!("resend:{row}"));
+        self.store_and_hand_over(Accept {
+            guards: vec![Guard::Equals {
+                table: Table::DisabledTransaction,
+                row: row.to_owned(),
+                value: Some(record),
+            }],
+            jobs: vec![job],
+            writes: vec![Write::delete(Table::DisabledTransaction, row)],
+            epoch: Some(self.options.epoch),
+        })
+        .await
+    }
+
+    /// Has every transaction looked up that has been on its way for a while
+    /// without any block showing it (F26). `replaced`: every one of them,
+    /// because the ledger was replaced and this era began.
+    pub async fn confirm_expected(&self, replaced: Option<u64>) -> Result<(), Trouble> {
+        let store = &self.options.store;
+        let rows = store.rows(Table::ExpectedTransaction, "").await?;
+        metrics::gauge!("expected_txs_total").set(rows.len() as f64);
+        let now = Millis::now();
+        for portion in rows.chunks(PORTION) {
+            let records = store.get_many(Table::ExpectedTransaction, portion).await?;
+            let jobs: Vec<NewJob> = portion
+                .iter()
+                .zip(records)
+                .filter_map(|(hash, record)| confirm_job(hash, &record?, now, replaced))
+                .collect();
+            if !jobs.is_empty() {
+                let epoch = Some(self.options.epoch);
+                self.store_and_hand_over(Accept {
+                    jobs,
+                    epoch,
+                    ..Accept::default()
+                })
+                .await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn store_and_hand_over(&self, accept: Accept) -> Result<(), Trouble> {
+        if let Accepted::Stored { jobs, .. } = self.options.store.accept(accept).await? {
+            (self.options.hand_over)(jobs).await;
+        }
+        Ok(())
+    }
+}
+
+/// The job that looks a transaction up, if it is time; once in each period, and
+/// once in each era of the ledger.
+fn confirm_job(hash: &str, record: &[u8], now: Millis, replaced: Option<u64>) -> Option<NewJob> {
+    let expected: Expected = match codec::decode(record) {
+        Ok(expected) => expected,
+        Err(error) => {
+            tracing::error!(hash, %error, "expected transaction cannot be read");
+            return None;
+        }
+    };
+    let period = match replaced {
+        Some(era) => format!("era {era}"),
+        None if expected.signed_at.after(CONFIRM_AFTER) > now => return None,
+        None => (now.0 / CONFIRM_AFTER.as_millis() as u64).to_string(),
+    };
+    Some(look_up(hash, &period))
+}
+
+/// The job that finds out what became of a transaction; once in each period.
+pub(super) fn look_up(hash: &str, period: &str) -> NewJob {
+    let key = format!("transaction:{hash}");
+    let job = NewJob::new(Kind::LedgerConfirm, key, &hash.to_owned());
+    job.source(format!("confirm:{hash}:{period}"))
+}

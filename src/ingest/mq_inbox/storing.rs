@@ -1,0 +1,384 @@
+//! From [`Kept`](super::kept) to the store, and then the acknowledgement.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use rand::Rng;
+use tokio::sync::watch;
+use tokio::time::{sleep, timeout};
+
+use super::kept::Received;
+use super::{Duty, OnAccepted, Shared, Standing, stopped};
+use crate::actors::mastership::monotonic_now;
+use crate::context::Role;
+use crate::delivery::callback;
+use crate::error::{Refusal, codes};
+use crate::job::{Kind, NewJob, message_key};
+use crate::messaging::inbound::RawMessage;
+use crate::proto::wire::MqError;
+use crate::store::{Accept, Accepted, StoreError};
+
+/// How long a message is kept before the store is asked whether the master has
+/// stored it. Long enough that it always has, in a node that works; so the happy
+/// path costs one short question a second, and no message is stored twice.
+const LOOK_AFTER: Duration = Duration::from_secs(1);
+/// Each process waits a little longer, by a part of this of its own, so that
+/// mostly one stores and the others find it done.
+const SPREAD: Duration = Duration::from_millis(500);
+/// The same where no master is seen, and nothing is waited for.
+const SPREAD_ALONE: Duration = Duration::from_millis(100);
+
+/// Pauses while the store is away, doubled from the first to the longest.
+const FIRST_PAUSE: Duration = Duration::from_millis(50);
+const LONGEST_PAUSE: Duration = Duration::from_millis(400);
+
+/// How long one acknowledgement may take. A lost one costs a repetition only.
+const ACK_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// See the module.
+pub(super) struct Storer {
+    shared: Arc<Shared>,
+    stop: watch::Receiver<bool>,
+    /// This process' part of the spread.
+    part: f64,
+    /// Why the store did not take the last messages.
+    trouble: Option<String>,
+}
+
+impl Storer {
+    pub fn new(shared: Arc<Shared>, stop: watch::Receiver<bool>) -> Self {
+        Self {
+            shared,
+            stop,
+            part: rand::rng().random(),
+            trouble: None,
+        }
+    }
+
+    /// Stores until asked to stop, and then once more what there is.
+    pub async fn run(mut self) {
+        self.store_what_comes().await;
+        // What cannot be stored now comes again.
+        let _ = self.look(Duration::ZERO).await;
+    }
+
+    async fn store_what_comes(&mut self) {
+        let mut standing = self.shared.standing.clone();
+        let mut stop = self.stop.clone();
+        let mut pause = FIRST_PAUSE;
+        while !*stop.borrow() {
+            let now = standing.borrow_and_update().clone();
+            let stored = self.round(&now).await;
+            let wait = match &stored {
+                Ok(()) => {
+                    pause = FIRST_PAUSE;
+                    self.due_in(&now)
+                }
+                Err(_) => {
+                    let wait = pause;
+                    pause = (pause * 2).min(LONGEST_PAUSE);
+                    Some(wait)
+                }
+            };
+            self.tell(stored);
+            let due = async {
+                match wait {
+                    Some(wait) => sleep(wait).await,
+                    None => std::future::pending().await,
+                }
+            };
+            let changed = async {
+                if standing.changed().await.is_err() {
+                    std::future::pending::<()>().await;
+                }
+            };
+            tokio::select! {
+                () = due => {}
+                // What has come is due at some time that is not known yet.
+                () = self.shared.came.notified(), if wait.is_none() => {}
+                () = changed => {}
+                () = stopped(&mut stop) => {}
+            }
+        }
+    }
+
+    /// Stores what is due; `Err`: the store is away.
+    async fn round(&self, standing: &Standing) -> Result<(), StoreError> {
+        let too_old = self.shared.kept.lock().let_go_older(monotonic_now());
+        self.shared
+            .let_go(too_old, "they could not be stored in time");
+        match &standing.duty {
+            Duty::First(on_accepted) => {
+                self.report_errors(on_accepted).await;
+                self.store_all(on_accepted).await
+            }
+            Duty::Second | Duty::Alone => self.look(self.delay(&standing.duty)).await,
+        }
+    }
+
+    /// After how long in memory a message is due.
+    fn delay(&self, duty: &Duty) -> Duration {
+        match duty {
+            Duty::First(_) => Duration::ZERO,
+            Duty::Second => LOOK_AFTER + SPREAD.mul_f64(self.part),
+            Duty::Alone => SPREAD_ALONE.mul_f64(self.part),
+        }
+    }
+
+    fn due_in(&self, standing: &Standing) -> Option<Duration> {
+        let due_at = self.shared.kept.lock().due_at(self.delay(&standing.duty))?;
+        Some(monotonic_now().until(due_at))
+    }
+
+    /// The master's way: what comes is new, so nothing is asked first.
+    async fn store_all(&self, on_accepted: &OnAccepted) -> Result<(), StoreError> {
+        loop {
+            let batch = self.shared.kept.lock().first();
+            if batch.is_empty() {
+                return Ok(());
+            }
+            if !self.is_room().await {
+                return Ok(());
+            }
+            self.store(batch, on_accepted).await?;
+            // Another one stores the rest, if this process is deposed meanwhile.
+            if !self.shared.is_first() {
+                return Ok(());
+            }
+        }
+    }
+
+    /// The others' way: asks what is known, and stores what is not.
+    async fn look(&self, delay: Duration) -> Result<(), StoreError> {
+        loop {
+            let asked = self.shared.kept.lock().due(monotonic_now(), delay);
+            if asked.is_empty() {
+                return Ok(());
+            }
+            let known = match self.shared.options.store.known_sources(&asked).await {
+                // Nobody can say; storing them finds it out one by one.
+                Err(StoreError::Corrupt(_) | StoreError::TooLarge(_)) => vec![false; asked.len()],
+                known => known?,
+            };
+            let (known, new): (Vec<_>, Vec<_>) =
+                asked.into_iter().zip(known).partition(|(_, known)| *known);
+            self.pass(known.into_iter().map(|(source, _)| source)).await;
+            let new: Vec<String> = new.into_iter().map(|(source, _)| source).collect();
+            if !self.store_these(&new).await? {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Waits until the queue has room; false: it is to stop meanwhile.
+    async fn is_room(&self) -> bool {
+        let queue = &self.shared.options.queue;
+        let mut stop = self.stop.clone();
+        tokio::select! {
+            biased;
+            () = queue.room_for_messages() => true,
+            () = stopped(&mut stop) => false,
+        }
+    }
+
+    /// Lets go of what is stored. Whoever stored it acknowledges it, unless that
+    /// one is gone or nobody did.
+    async fn pass(&self, sources: impl Iterator<Item = String>) {
+        let unacknowledged = {
+            let standing = self.shared.standing.borrow().clone();
+            let is_alone = !matches!(standing.duty, Duty::Second);
+            let mut kept = self.shared.kept.lock();
+            let passed = sources.filter_map(|source| kept.pass(&source));
+            let doubtful = passed.filter(|(received, came_again)| {
+                is_alone || *came_again || received.at <= standing.since
+            });
+            doubtful.map(|(received, _)| received).collect::<Vec<_>>()
+        };
+        self.shared.left.notify_one();
+        self.acknowledge(&unacknowledged).await;
+    }
+
+    /// Stores what nobody had; false: it is to stop, and there is no room.
+    async fn store_these(&self, sources: &[String]) -> Result<bool, StoreError> {
+        loop {
+            let batch = self.shared.kept.lock().first_of(sources);
+            if batch.is_empty() {
+                return Ok(true);
+            }
+            if !self.is_room().await {
+                return Ok(false);
+            }
+            let messages = batch.len();
+            let on_accepted = &self.shared.options.on_accepted;
+            let stored = self.store(batch, on_accepted).await?;
+            if stored > 0 {
+                metrics::counter!("erawan_messages_stood_in_total").increment(stored);
+                tracing::info!(messages, stored, "stored messages that no master had");
+            }
+        }
+    }
+
+    /// Stores a batch, tells the dispatcher, acknowledges; how many were new.
+    /// What the store refuses for good is refused alone.
+    async fn store(
+        &self,
+        batch: Vec<Arc<Received>>,
+        on_accepted: &OnAccepted,
+    ) -> Result<u64, StoreError> {
+        match self.accept(&batch, on_accepted).await {
+            Err(error @ (StoreError::Corrupt(_) | StoreError::TooLarge(_))) => {
+                let [message] = batch.as_slice() else {
+                    let mut stored = 0;
+                    for message in batch {
+                        stored += Box::pin(self.store(vec![message], on_accepted)).await?;
+                    }
+                    return Ok(stored);
+                };
+                self.refuse(message, &error);
+                Ok(0)
+            }
+            stored => {
+                let stored = stored?;
+                self.settle(&batch);
+                self.acknowledge(&batch).await;
+                Ok(stored)
+            }
+        }
+    }
+
+    async fn accept(
+        &self,
+        batch: &[Arc<Received>],
+        on_accepted: &OnAccepted,
+    ) -> Result<u64, StoreError> {
+        let options = &self.shared.options;
+        let accept = Accept {
+            jobs: batch.iter().map(|received| receive_job(received)).collect(),
+            ..Accept::default()
+        };
+        match options.store.accept(accept).await? {
+            Accepted::Stored { jobs, .. } => {
+                let stored = jobs.len() as u64;
+                options.queue.note_accepted(&jobs);
+                if !jobs.is_empty() {
+                    on_accepted(jobs);
+                }
+                Ok(stored)
+            }
+            // There are no guards.
+            Accepted::Refused { guard } => {
+                let reason = format!("the store refused guard {guard}");
+                Err(StoreError::Unavailable(reason))
+            }
+        }
+    }
+
+    fn settle(&self, batch: &[Arc<Received>]) {
+        let mut kept = self.shared.kept.lock();
+        for received in batch {
+            kept.settle(&received.source);
+        }
+        drop(kept);
+        self.shared.left.notify_one();
+    }
+
+    /// Not acknowledged: its sender repeats it, and tells its own client if that
+    /// does not help.
+    fn refuse(&self, received: &Arc<Received>, error: &StoreError) {
+        metrics::counter!("erawan_messages_refused_total").increment(1);
+        tracing::error!(
+            sender_id = received.sender_id,
+            message_id = received.message_id,
+            bytes = received.bytes.len(),
+            %error,
+            "a message cannot be stored and is not acknowledged; the others go on"
+        );
+        self.settle(std::slice::from_ref(received));
+    }
+
+    async fn acknowledge(&self, messages: &[Arc<Received>]) {
+        let acks = messages.iter().map(|received| async move {
+            let message_id = &received.message_id;
+            let ack = self.shared.options.client.acknowledge(message_id);
+            match timeout(ACK_TIMEOUT, ack).await {
+                Ok(Ok(())) => {}
+                Ok(Err(status))
+                    if status.message() == codes::MQ_SEND_ACK_UNKNOWN_MESSAGE_ID.message =>
+                {
+                    // Another process of this node was faster, or the service
+                    // was started again and the message comes again.
+                    tracing::debug!(message_id, "nobody waits for an acknowledgement");
+                }
+                Ok(Err(status)) => tracing::warn!(
+                    message_id,
+                    reason = status.message(),
+                    "acknowledgement failed; the sender will repeat the message"
+                ),
+                Err(_) => tracing::warn!(message_id, "acknowledgement timed out"),
+            }
+        });
+        futures_util::future::join_all(acks).await;
+    }
+
+    /// Errors of the queue reach the role's `error_url`, if they can be stored now.
+    async fn report_errors(&self, on_accepted: &OnAccepted) {
+        let errors = self.shared.kept.lock().take_errors();
+        if errors.is_empty() {
+            return;
+        }
+        let role = self.shared.options.role;
+        let accept = Accept {
+            jobs: errors.iter().map(|error| error_job(role, error)).collect(),
+            ..Accept::default()
+        };
+        match self.shared.options.store.accept(accept).await {
+            Ok(Accepted::Stored { jobs, .. }) => on_accepted(jobs),
+            Ok(Accepted::Refused { .. }) => {}
+            Err(error) => tracing::warn!(%error, ?errors, "errors of the queue are not reported"),
+        }
+    }
+
+    /// Says when the store takes nothing, and when it does again, once each.
+    fn tell(&mut self, stored: Result<(), StoreError>) {
+        let before = self.trouble.take();
+        self.trouble = stored.err().map(|error| error.to_string());
+        match (before, &self.trouble) {
+            (None, Some(reason)) => {
+                tracing::warn!(reason, "messages cannot be stored and are not acknowledged");
+            }
+            (Some(_), None) => tracing::info!("messages are stored again"),
+            (None, None) | (Some(_), Some(_)) => {}
+        }
+    }
+}
+
+impl Shared {
+    /// Tells of messages that are kept no longer although they are not stored.
+    pub(super) fn let_go(&self, messages: usize, reason: &str) {
+        if messages > 0 {
+            metrics::counter!("erawan_messages_let_go_total").increment(messages as u64);
+            tracing::warn!(messages, reason, "messages are not kept any longer");
+        }
+    }
+}
+
+fn receive_job(received: &Received) -> NewJob {
+    let raw = RawMessage {
+        sender_id: received.sender_id.clone(),
+        message_id: received.message_id.clone(),
+        bytes: received.bytes.to_vec(),
+        received_at: received.received_at,
+    };
+    let key = message_key(&raw.sender_id, &raw.message_id);
+    NewJob::new(Kind::MqReceive, key, &raw).source(received.source.clone())
+}
+
+fn error_job(role: Role, error: &MqError) -> NewJob {
+    let number = u32::try_from(error.code).unwrap_or_default();
+    let code = codes::ALL.iter().find(|code| code.number == number);
+    let error = match code {
+        Some(code) => Refusal::from(*code),
+        None => Refusal::with_message(codes::UNKNOWN_ERROR, error.message.clone()),
+    };
+    callback::error_job(role.as_str(), None, "onMessage", None, &error)
+}

@@ -1,0 +1,90 @@
+//! A message that names a block far above the ledger waits as it came, and is
+//! opened again when that block has been seen, or when it has waited too long.
+
+use serde::{Deserialize, Serialize};
+
+use crate::context::Context;
+use crate::error::Error;
+use crate::job::{Commit, Job, JobId, Kind, Millis, NewJob, Run};
+use crate::messaging::inbound::RawMessage;
+use crate::mq::held::Waiting;
+
+/// Payload of `mq.give_up`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+struct GiveUp {
+    /// The job that waits with the message.
+    waiting: JobId,
+    /// Why its message is refused.
+    reason: String,
+    /// Tells the client so.
+    report: NewJob,
+}
+
+/// A job that waits with a message, in place of `job`, which has brought it.
+pub(super) fn waiting_job(job: &Job, height: u64, era: u64) -> NewJob {
+    let mut waiting = NewJob::new(job.kind(), job.key(), &());
+    // As it came: nothing of it has to be written anew.
+    waiting.payload.clone_from(&job.new.payload);
+    waiting.after_height(height).of_era(era)
+}
+
+/// Lets a message of `sender` wait until `until`, if it has room for it; with
+/// what `report` it is refused then.
+pub(super) fn wait(
+    context: &Context,
+    (job, raw): (&Job, &RawMessage),
+    (height, era): (u64, u64),
+    sender: &str,
+    until: Millis,
+    refused: impl FnOnce() -> (String, NewJob),
+) -> Option<Commit> {
+    if until <= Millis::now() {
+        return None;
+    }
+    let waiting = waiting_job(job, height, era).deadline(until);
+    let counted = Waiting {
+        job: waiting.id,
+        bytes: raw.bytes.len() as u64,
+        until,
+    };
+    if !context.held.admit(sender, counted, context.config.queue) {
+        return None;
+    }
+    let (reason, report) = refused();
+    let give_up = GiveUp {
+        waiting: waiting.id,
+        reason,
+        report,
+    };
+    let key = format!("give up:{}", waiting.id);
+    let mut end = NewJob::new(Kind::MqGiveUp, key, &give_up).not_before(until);
+    end.id = waiting.id.partner();
+    let mut commit = Commit::nothing();
+    commit.job(waiting).job(end);
+    Some(commit)
+}
+
+/// The message of this job waits no longer: nobody has to give it up.
+pub(super) fn has_waited(context: &Context, job: &Job, commit: &mut Commit) {
+    if job.new.deadline.is_some() {
+        context.held.release(job.id());
+        commit.cancel(job.id().partner());
+    }
+}
+
+/// Handler of `mq.give_up`.
+///
+/// # Errors
+/// An unreadable payload.
+pub fn run_give_up(context: &Context, job: &Job) -> Result<Run, Error> {
+    let GiveUp {
+        waiting,
+        reason,
+        report,
+    } = job.payload()?;
+    tracing::warn!(reason, "a message has waited too long");
+    context.held.release(waiting);
+    let mut commit = Commit::failed(reason);
+    commit.cancel(waiting).job(report);
+    Ok(Run::Commit(commit))
+}

@@ -1,0 +1,479 @@
+//! From the raw bytes of a message to the job of the role that handles it
+//! (spec/messaging-and-crypto.md 2).
+//!
+//! The bytes were stored and acknowledged before; here they are opened,
+//! verified and checked, and recorded if a role takes them. A ledger or crypto
+//! service that cannot be reached keeps the job; everything else that is wrong
+//! with a message is final and reported to the role's `error_url`.
+//!
+//! Anybody may have sent it, so what it costs before its signature is known to
+//! be right is bounded. What is small is parsed first, as its sender's name is
+//! inside. Of what is large the signature is tried with the key of the node that
+//! the queue names. If that is not right the message goes to the back of the
+//! strangers' line: it is worked on beside other strangers' and never beside those
+//! of known nodes, its text is searched for the name without being kept, and it
+//! is parsed when its signature is right.
+
+use std::borrow::Cow;
+use std::time::Duration;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use bytes::Bytes;
+use openssl::sha::sha256;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value, json};
+
+use crate::context::row;
+use crate::context::{Context, Role};
+use crate::delivery::callback;
+use crate::error::{Error, Refusal, codes};
+use crate::heavy::{self, Whose};
+use crate::job::{
+    Commit, Job, Kind, Millis, NewJob, Outcome, Run, Table, Write, codec, message_key, request_key,
+};
+use crate::ledger::query;
+use crate::ledger::types::NodeInfo;
+use crate::messaging::envelope::{NotServed, Opened};
+use crate::messaging::outbound::record_column;
+use crate::messaging::{Received, envelope, far, sender};
+use crate::mq::message::Message;
+use crate::mq::{body, gzip, schema};
+use crate::proto::wire::MqMessage;
+
+/// Largest message once decompressed, in bytes.
+pub(super) const MAX_DECOMPRESSED: usize = 26_214_400;
+
+/// In whose line messages wait whose sender is not who the queue says. No node
+/// has this name.
+const STRANGERS: &str = "?";
+const STRANGERS_LINE: &str = "receive:?";
+
+/// Payload of `mq.receive`: a message as it came from the queue.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct RawMessage {
+    /// What the other message queue service says of itself; not authenticated.
+    pub sender_id: String,
+    /// Unique per sender.
+    pub message_id: String,
+    /// Encoded `EncryptedMqMessage`.
+    #[serde(with = "codec::bytes")]
+    pub bytes: Vec<u8>,
+    /// When it came.
+    pub received_at: Millis,
+}
+
+impl RawMessage {
+    /// `<sender id>:<message id>`.
+    pub fn id(&self) -> String {
+        format!("{}:{}", self.sender_id, self.message_id)
+    }
+}
+
+/// How many blocks a message may be ahead of the ledger as this node sees it.
+/// Its sender's node of the ledger may be faster than ours by some blocks.
+const MOST_AHEAD: u64 = 10;
+
+/// How long a message that is further ahead waits for our node of the ledger to
+/// come nearer; then it is refused. Its sender will not repeat it: it was
+/// acknowledged.
+const AHEAD_PATIENCE: Duration = Duration::from_secs(11 * 60);
+
+/// A message whose sender is known.
+struct Verified {
+    message: Message,
+    /// As it was sent, unknown members included.
+    object: Value,
+    signed: MqMessage,
+    sender: NodeInfo,
+    receiver_node_id: String,
+    proxy_signature: Option<String>,
+}
+
+/// Why a message is not handled.
+struct Rejected {
+    /// What is known of the message; `None` while nothing in it can be believed.
+    addressed: Option<Addressed>,
+    error: Error,
+}
+
+/// Whose message it is.
+struct Addressed {
+    /// Node the message is for (behind a proxy: that node).
+    node_id: String,
+    /// Role of that node.
+    role: Role,
+    request_id: String,
+}
+
+impl From<Error> for Rejected {
+    fn from(error: Error) -> Self {
+        Self {
+            addressed: None,
+            error,
+        }
+    }
+}
+
+/// Handler of `mq.receive`.
+///
+/// # Errors
+/// Those that are not final.
+pub async fn run_receive(context: &Context, job: &Job) -> Result<Run, Error> {
+    let raw: RawMessage = job.payload()?;
+    let mut commit = match receive(context, job, &raw).await {
+        Ok(commit) => commit,
+        Err(Rejected { addressed, error }) => reject(context, &raw, addressed, &error.settle()?),
+    };
+    far::has_waited(context, job, &mut commit);
+    Ok(Run::Commit(commit))
+}
+
+fn reject(
+    context: &Context,
+    raw: &RawMessage,
+    addressed: Option<Addressed>,
+    error: &Refusal,
+) -> Commit {
+    tracing::warn!(message_id = raw.id(), %error, "message rejected");
+    let (reason, report) = refusal(context, raw, addressed, error);
+    let mut commit = Commit::failed(reason);
+    commit.job(report);
+    commit
+}
+
+/// Why a message is refused, in words, and the job that tells the client so.
+fn refusal(
+    context: &Context,
+    raw: &RawMessage,
+    addressed: Option<Addressed>,
+    error: &Refusal,
+) -> (String, NewJob) {
+    let reason = format!("message {} rejected: {error}", raw.id());
+    let report = match addressed {
+        None => callback::error_job(context.role.as_str(), None, "onMessage", None, error),
+        Some(Addressed {
+            node_id,
+            role,
+            request_id,
+        }) => {
+            let role = role.as_str();
+            let action = format!("{role}.handleMessageFromQueue");
+            callback::error_job(role, Some(&node_id), &action, Some(&request_id), error)
+        }
+    };
+    (reason, report)
+}
+
+async fn receive(context: &Context, job: &Job, raw: &RawMessage) -> Result<Commit, Rejected> {
+    let is_strangers = job.new.sender() == Some(STRANGERS_LINE);
+    let whose = match is_strangers {
+        true => Whose::Strangers,
+        false => Whose::Nodes,
+    };
+    let opened = envelope::open(context, Bytes::copy_from_slice(&raw.bytes), whose).await?;
+    let opened = match opened {
+        Ok(opened) => opened,
+        Err(stranger) => return Ok(not_served(&stranger)),
+    };
+    if is_small(&opened.message) {
+        return receive_opened(context, job, raw, opened).await;
+    }
+    if is_strangers {
+        sender::check(context, &opened.message).await?;
+    } else if !sender::is_as_named(context, raw, &opened).await? {
+        return Ok(among_strangers(job, raw));
+    }
+    let text = match opened.message.message_compression_algorithm.is_empty() {
+        true => opened.message.message.len(),
+        false => MAX_DECOMPRESSED,
+    };
+    // The text, its values, and the record and the job that are made of them.
+    let memory = 3 * text;
+    let (context, job, raw) = (context.clone(), job.clone(), raw.clone());
+    heavy::run(Whose::Nodes, memory, async move {
+        receive_opened(&context, &job, &raw, opened).await
+    })
+    .await
+}
+
+/// Whether all of it may be worked on at once, whoever has sent it.
+fn is_small(message: &MqMessage) -> bool {
+    let size = message.message.len();
+    size <= heavy::SMALL
+        && match message.message_compression_algorithm.as_str() {
+            gzip::NAME => gzip::decompress(&message.message, heavy::SMALL).is_ok(),
+            _ => true,
+        }
+}
+
+/// The same message, to be looked at again when it is the strangers' turn.
+fn among_strangers(job: &Job, raw: &RawMessage) -> Commit {
+    let key = message_key(STRANGERS, &raw.id());
+    let mut again = NewJob::new(job.kind(), key, &());
+    again.payload.clone_from(&job.new.payload);
+    let mut commit = Commit::nothing();
+    commit.job(again);
+    commit
+}
+
+async fn receive_opened(
+    context: &Context,
+    job: &Job,
+    raw: &RawMessage,
+    opened: Opened,
+) -> Result<Commit, Rejected> {
+    let verified = verify(context, opened).await?;
+    let mut commit = Commit::nothing();
+    let role = match receiver_role(context, &verified.receiver_node_id).await? {
+        Ok(role) => role,
+        Err(stranger) => return Ok(not_served(&stranger)),
+    };
+    let kind = match handler(role, &verified.message) {
+        Ok(kind) => kind,
+        Err(reason) => {
+            commit.outcome = Outcome::Failed { reason };
+            return Ok(commit);
+        }
+    };
+    let addressed = || Addressed {
+        node_id: verified.receiver_node_id.clone(),
+        role,
+        request_id: verified.message.request_id().to_owned(),
+    };
+    let rejected = |error: Error| Rejected {
+        addressed: Some(addressed()),
+        error,
+    };
+    let place = place(context, &verified.message).await.map_err(rejected)?;
+    let known = context.ledger.height();
+    if let Some(Place { height, era }) = place
+        && height > known.saturating_add(MOST_AHEAD)
+    {
+        let error = too_far(height, known);
+        let until = raw.received_at.after(AHEAD_PATIENCE);
+        let refused = || refusal(context, raw, Some(addressed()), &error);
+        let sender = verified.message.sender();
+        let waits = far::wait(context, (job, raw), (height, era), sender, until, refused);
+        return waits.ok_or_else(|| rejected(error.into()));
+    }
+    if let Some(Place { height, era }) = place
+        && height >= known
+        && !verified.signed.message_compression_algorithm.is_empty()
+        && job.new.after_height.is_none()
+    {
+        // A compressed message waits for its block as it came and is opened again
+        // then: what waits takes no more room than its sender has sent.
+        commit.job(far::waiting_job(job, height, era));
+        return Ok(commit);
+    }
+    // Kept until a client removes it: only what the node has a use for.
+    commit.write(record(&verified, raw.received_at));
+    commit.job(role_job(kind, &verified, raw, place));
+    Ok(commit)
+}
+
+/// Nobody but operators hears of a message for a node of somebody else.
+fn not_served(NotServed { node_id }: &NotServed) -> Commit {
+    Commit::failed(format!("node {node_id} is not served by this proxy"))
+}
+
+/// Establishes who sent the message and that it is what it says.
+///
+/// Everything up to the signature works on bytes of somebody unknown: sizes
+/// are bounded, and nothing is believed.
+async fn verify(context: &Context, opened: Opened) -> Result<Verified, Error> {
+    let signed = opened.message;
+    if signed.message.is_empty() || signed.signature.is_empty() {
+        return Err(codes::MALFORMED_MESSAGE_FORMAT.into());
+    }
+    let bytes = decompress(&signed)?;
+    let object = body::decode(&signed.message_type, &bytes)?;
+    let claimed = claimed_sender(&object)
+        .ok_or(codes::MESSAGE_FROM_UNKNOWN_NODE)?
+        .to_owned();
+    let sender = query::node_info(context.ledger.as_ref(), &claimed)
+        .await?
+        .ok_or(codes::MESSAGE_FROM_UNKNOWN_NODE)?;
+    let height = object.get("height").and_then(Value::as_u64);
+    let current_key = &sender.signing_public_key;
+    if !sender::is_signed_with(current_key, &signed)
+        && !sender::is_signed_before_rotation(context, &claimed, current_key, &signed, height)
+            .await?
+    {
+        return Err(codes::INVALID_MESSAGE_SIGNATURE.into());
+    }
+    let object = Value::Object(object);
+    let message = schema::validate(&object)?;
+    if message.type_name() != signed.message_type {
+        return Err(codes::INVALID_MESSAGE_TYPE.into());
+    }
+    // The sender's name stands in another member for each type; a node must
+    // not pass for another one by adding a member that is looked at first.
+    if message.sender() != claimed {
+        return Err(codes::INVALID_MESSAGE_SIGNATURE.into());
+    }
+    Ok(Verified {
+        message,
+        object,
+        signed,
+        sender,
+        receiver_node_id: opened.receiver_node_id,
+        proxy_signature: opened
+            .proxy_signature
+            .map(|signature| STANDARD.encode(signature)),
+    })
+}
+
+fn decompress(message: &MqMessage) -> Result<Cow<'_, [u8]>, Error> {
+    match message.message_compression_algorithm.as_str() {
+        "" => Ok(Cow::Borrowed(&message.message)),
+        gzip::NAME => gzip::decompress(&message.message, MAX_DECOMPRESSED)
+            .map(Cow::Owned)
+            .map_err(|reason| Error::with_message(codes::MALFORMED_MESSAGE_FORMAT, reason)),
+        other => Err(Error::with_message(
+            codes::MALFORMED_MESSAGE_FORMAT,
+            format!("unknown compression: {other}"),
+        )),
+    }
+}
+
+/// The first of the members in which senders name themselves.
+fn claimed_sender(object: &Map<String, Value>) -> Option<&str> {
+    ["idp_id", "rp_id", "as_id"]
+        .iter()
+        .filter_map(|member| object.get(*member)?.as_str())
+        .find(|node_id| !node_id.is_empty())
+}
+
+/// Role of the node the message is for.
+async fn receiver_role(
+    context: &Context,
+    receiver_node_id: &str,
+) -> Result<Result<Role, NotServed>, Error> {
+    if context.role != Role::Proxy {
+        return Ok(Ok(context.role));
+    }
+    let info = query::node_info(context.ledger.as_ref(), receiver_node_id).await?;
+    let served = info.filter(|info| {
+        info.proxy.as_ref().is_some_and(|proxy| {
+            proxy.node_id == context.node_id() && proxy.config == "KEY_ON_PROXY"
+        })
+    });
+    let role = served.and_then(|info| Role::parse(&info.role));
+    Ok(role.ok_or_else(|| NotServed {
+        node_id: receiver_node_id.to_owned(),
+    }))
+}
+
+/// Which handler takes a message (spec/messaging-and-crypto.md 2.7).
+fn handler(role: Role, message: &Message) -> Result<Kind, String> {
+    match (role, message) {
+        (Role::Rp, Message::IdpResponse(_)) => Ok(Kind::RpIdpResponse),
+        (Role::Rp, Message::AsResponse(_)) => Ok(Kind::RpAsResponse),
+        (Role::Idp, Message::ConsentRequest(_)) => Ok(Kind::IdpConsentRequest),
+        (Role::As, Message::DataRequest(_)) => Ok(Kind::AsDataRequest),
+        (Role::Idp, Message::IdpResponse(_)) => {
+            Err("consent for identity operations is not part of this release".to_owned())
+        }
+        (role, message) => Err(format!(
+            "a node of role {} does not take {}",
+            role.as_str(),
+            message.type_name()
+        )),
+    }
+}
+
+/// Whether the message belongs to the chain of today; false for one of its
+/// predecessors.
+///
+/// # Errors
+/// 10047 for any other.
+async fn is_current_chain(context: &Context, message: &Message) -> Result<bool, Error> {
+    let (chain_id, _) = message.position();
+    if chain_id == context.ledger.chain_id()? {
+        return Ok(true);
+    }
+    let history = query::chain_history(context.ledger.as_ref()).await?;
+    if history.iter().any(|known| known == chain_id) {
+        return Ok(false);
+    }
+    Err(codes::UNRECOGNIZED_MESSAGE_CHAIN_ID.into())
+}
+
+/// The block that the role must have seen the successor of.
+#[derive(Debug, Clone, Copy)]
+struct Place {
+    height: u64,
+    era: u64,
+}
+
+/// Where in the ledger the message belongs; `None` for messages of an earlier
+/// chain, whose heights say nothing about this one.
+///
+/// # Errors
+/// As [`is_current_chain`].
+async fn place(context: &Context, message: &Message) -> Result<Option<Place>, Error> {
+    if !is_current_chain(context, message).await? {
+        return Ok(None);
+    }
+    let era = context.ledger.era()?;
+    let (_, height) = message.position();
+    Ok(Some(Place { height, era }))
+}
+
+/// Nothing waits long for a block that may never come.
+fn too_far(height: u64, known: u64) -> Refusal {
+    let text = format!("The message belongs to block {height}, the ledger is at block {known}");
+    Refusal::with_message(codes::MALFORMED_MESSAGE_FORMAT, text)
+}
+
+/// The job of the role. It waits for a block above the message's height.
+fn role_job(kind: Kind, verified: &Verified, raw: &RawMessage, place: Option<Place>) -> NewJob {
+    let message = &verified.message;
+    let received = Received {
+        receiver_node_id: verified.receiver_node_id.clone(),
+        message_id: raw.id(),
+        message: verified.object.to_string(),
+    };
+    // What was signed, and by whom: neither a copy under another id nor
+    // another message under this id can pass for it.
+    let digest = hex::encode(&sha256(&verified.signed.message)[..16]);
+    let source = format!(
+        "message:{}:{}:{digest}",
+        verified.receiver_node_id,
+        message.sender()
+    );
+    let job = NewJob::new(kind, request_key(message.request_id()), &received).source(source);
+    match place {
+        Some(Place { height, era }) => job.after_height(height).of_era(era),
+        None => job,
+    }
+}
+
+/// The long-term record (spec/messaging-and-crypto.md 2.9), filed under the
+/// node the message is for.
+fn record(verified: &Verified, received_at: Millis) -> Write {
+    let message = &verified.message;
+    let mut source = json!({"node_id": message.sender()});
+    if let Some(proxy) = &verified.sender.proxy {
+        source["proxy_node_id"] = proxy.node_id.clone().into();
+        source["proxy_config"] = proxy.config.clone().into();
+    }
+    let mut record = json!({
+        "message": verified.object,
+        "direction": "inbound",
+        "source": source,
+        "signature": STANDARD.encode(&verified.signed.signature),
+    });
+    if let Some(signature) = &verified.proxy_signature {
+        record["signature_for_proxy"] = signature.clone().into();
+    }
+    record["timestamp"] = received_at.0.into();
+    Write::put_column(
+        Table::PrivateMessage,
+        row(&verified.receiver_node_id, message.request_id()),
+        record_column(message.type_name(), "inbound"),
+        record.to_string().into_bytes(),
+    )
+}

@@ -1,0 +1,15 @@
+//! Messages to and from other nodes: sealed, sent, opened, checked
+//! (spec/messaging-and-crypto.md).
+
+pub mod envelope;
+pub mod far;
+pub mod inbound;
+pub mod outbound;
+mod received;
+mod sender;
+#[cfg(test)]
+pub(crate) mod testing;
+#[cfg(test)]
+mod tests;
+
+pub use received::Received;

@@ -1,0 +1,31 @@
+//! A message that has been verified, as the jobs made from it carry it.
+
+use serde::{Deserialize, Serialize};
+
+use crate::error::{Error, codes};
+use crate::mq::message::Message;
+
+/// Payload of the jobs made from a verified message (`rp.idp_response`,
+/// `rp.as_response`, `idp.consent_request`, `as.data_request`).
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Received {
+    /// Node the message is for (behind a proxy: that node).
+    pub receiver_node_id: String,
+    /// `<sender id>:<message id>`.
+    pub message_id: String,
+    /// The message as JSON text ([`crate::mq::message::Message`]).
+    pub message: String,
+}
+
+impl Received {
+    /// The message. It had passed its checks when it was stored.
+    ///
+    /// # Errors
+    /// When it is unreadable all the same.
+    pub fn message(&self) -> Result<Message, Error> {
+        serde_json::from_str(&self.message).map_err(|error| {
+            let text = format!("stored message {}: {error}", self.message_id);
+            Error::with_message(codes::UNKNOWN_ERROR, text).unreadable()
+        })
+    }
+}

@@ -1,0 +1,144 @@
+//! Who has signed a message (spec/messaging-and-crypto.md 2.3). The signature
+//! covers the bytes as they were sent, compressed or not, so it can be checked
+//! before anything is inflated, if only the sender's name is known: that stands
+//! inside.
+
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use crate::context::Context;
+use crate::crypto::signature;
+use crate::error::{Error, codes};
+use crate::heavy::{self, Whose};
+use crate::ledger::query;
+use crate::ledger::types::NodeKey;
+use crate::messaging::envelope::Opened;
+use crate::messaging::inbound::{MAX_DECOMPRESSED, RawMessage};
+use crate::mq::scan;
+use crate::proto::wire::MqMessage;
+
+/// For how many blocks after a rotation the key before it still verifies
+/// messages sent before it. Senders repeat themselves for 11 minutes.
+const OLD_KEY_BLOCKS: u64 = 1000;
+
+/// Whether a message is signed with the key of the node that the queue says it
+/// is from, or came through a proxy that signed for it: then a registered node
+/// answers for what it costs. Which node it is remains to be established.
+pub(super) async fn is_as_named(
+    context: &Context,
+    raw: &RawMessage,
+    opened: &Opened,
+) -> Result<bool, Error> {
+    if opened.proxy_signature.is_some() {
+        return Ok(true);
+    }
+    let named = query::node_info(context.ledger.as_ref(), &raw.sender_id).await?;
+    let Some(named) = named else {
+        return Ok(false);
+    };
+    let message = opened.message.clone();
+    let size = message.message.len();
+    let verified = heavy::compute_if_large(Whose::Nodes, size, move || {
+        is_signed_with(&named.signing_public_key, &message)
+    });
+    Ok(verified.await)
+}
+
+/// Checks the signature of a message of which nobody knows who has sent it,
+/// among those of other strangers.
+///
+/// # Errors
+/// 10043 unknown type; 10020 no or an unknown sender; 10021 wrong signature.
+pub(super) async fn check(context: &Context, message: &MqMessage) -> Result<(), Error> {
+    let member = match message.message_type.as_str() {
+        "consent_request" | "data_request" => "rp_id",
+        "idp_response" => "idp_id",
+        "as_response" => "as_id",
+        _ => return Err(codes::INVALID_MESSAGE_TYPE.into()),
+    };
+    let claimed = search(message, member).await;
+    let claimed = claimed.as_ref().and_then(Value::as_str);
+    let claimed = claimed.ok_or(codes::MESSAGE_FROM_UNKNOWN_NODE)?;
+    let info = query::node_info(context.ledger.as_ref(), claimed).await?;
+    let info = info.ok_or(codes::MESSAGE_FROM_UNKNOWN_NODE)?;
+    let key = info.signing_public_key;
+    let (tried, with) = (message.clone(), key.clone());
+    let is_signed = heavy::compute(Whose::Strangers, message.message.len(), move || {
+        is_signed_with(&with, &tried)
+    });
+    if is_signed.await {
+        return Ok(());
+    }
+    if is_recent(context, &key) {
+        let height = search(message, "height").await;
+        let height = height.as_ref().and_then(Value::as_u64);
+        if is_signed_before_rotation(context, claimed, &key, message, height).await? {
+            return Ok(());
+        }
+    }
+    Err(codes::INVALID_MESSAGE_SIGNATURE.into())
+}
+
+async fn search(message: &MqMessage, member: &'static str) -> Option<Value> {
+    let message = message.clone();
+    let memory = message.message.len() + heavy::SMALL;
+    heavy::compute(Whose::Strangers, memory, move || {
+        scan::member(&message, member, MAX_DECOMPRESSED as u64)
+    })
+    .await
+}
+
+pub(super) fn is_signed_with(key: &NodeKey, message: &MqMessage) -> bool {
+    signature::verify(
+        &key.public_key,
+        &key.algorithm,
+        &message.message,
+        &message.signature,
+    )
+}
+
+/// Whether a key has taken the place of another one not long ago.
+fn is_recent(context: &Context, key: &NodeKey) -> bool {
+    let age = context.ledger.height().saturating_sub(rotated_at(key));
+    key.version >= 2 && age <= OLD_KEY_BLOCKS
+}
+
+fn rotated_at(key: &NodeKey) -> u64 {
+    u64::try_from(key.creation_block_height).unwrap_or_default()
+}
+
+/// Whether the message was sent before its sender changed keys, not long ago,
+/// and is signed with the key of that time.
+pub(super) async fn is_signed_before_rotation(
+    context: &Context,
+    sender_id: &str,
+    current: &NodeKey,
+    message: &MqMessage,
+    height: Option<u64>,
+) -> Result<bool, Error> {
+    let is_older = height.is_some_and(|height| height < rotated_at(current));
+    if !is_recent(context, current) || !is_older {
+        return Ok(false);
+    }
+    let params = json!({"node_id": sender_id});
+    let answer = context
+        .ledger
+        .query("GetNodePublicKeyList", params, None)
+        .await?;
+    let keys = answer.map(|answer| answer["signing_public_key_list"].clone());
+    let keys = Option::<Vec<NodeKey>>::deserialize(keys.unwrap_or_default())
+        .ok()
+        .flatten()
+        .unwrap_or_default();
+    let key = keys
+        .into_iter()
+        .find(|key| key.version + 1 == current.version);
+    let Some(key) = key else {
+        return Ok(false);
+    };
+    let message = message.clone();
+    let size = message.message.len();
+    let signed =
+        heavy::compute_if_large(Whose::Nodes, size, move || is_signed_with(&key, &message));
+    Ok(signed.await)
+}

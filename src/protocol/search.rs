@@ -1,0 +1,128 @@
+//! Looking for the master over all addresses it may have. Each address is tried
+//! on its own and again a moment after it failed, so that neither a process
+//! that is stopped nor a machine that is gone holds up the others. A standby
+//! does not listen: whoever answers is a master, or has just ceased to be one.
+
+use std::collections::HashSet;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use rand::Rng;
+use tokio::task::{JoinError, JoinSet};
+use tokio::time::sleep;
+use tracing::{debug, error};
+
+use crate::protocol::client::{ConnectError, Found, Target};
+use crate::protocol::local::WorkerEnd;
+
+/// Shortest and longest pause before an address is tried again.
+const PAUSE_MS: (u64, u64) = (100, 200);
+
+/// One more way has come to an end.
+enum Step {
+    Resolved(usize, Result<Vec<SocketAddr>, ConnectError>),
+    Opened(Found, Result<WorkerEnd, ConnectError>),
+}
+
+/// A search under way; what it has begun ends with it.
+pub(crate) struct Search<'a> {
+    target: &'a Target,
+    steps: JoinSet<Step>,
+    resolving: HashSet<usize>,
+    opening: HashSet<SocketAddr>,
+}
+
+impl<'a> Search<'a> {
+    pub(crate) fn new(target: &'a Target) -> Self {
+        Self {
+            target,
+            steps: JoinSet::new(),
+            resolving: HashSet::new(),
+            opening: HashSet::new(),
+        }
+    }
+
+    /// The next process that answers, and where, for as long as it takes.
+    pub(crate) async fn next(&mut self) -> (Found, WorkerEnd) {
+        loop {
+            self.begin();
+            let pause = sleep(pause());
+            tokio::pin!(pause);
+            loop {
+                let step = tokio::select! {
+                    Some(step) = self.steps.join_next() => step,
+                    () = &mut pause => break,
+                };
+                match step {
+                    Ok(step) => {
+                        if let Some(found) = self.take(step) {
+                            return found;
+                        }
+                    }
+                    Err(error) => self.start_over(&error),
+                }
+            }
+        }
+    }
+
+    /// Asks for the addresses of all hosts that are not being asked for.
+    fn begin(&mut self) {
+        for (index, master) in self.target.masters.iter().enumerate() {
+            if self.resolving.insert(index) {
+                let master = master.clone();
+                let resolved = async move { Step::Resolved(index, Target::resolve(&master).await) };
+                self.steps.spawn(resolved);
+            }
+        }
+    }
+
+    fn take(&mut self, step: Step) -> Option<(Found, WorkerEnd)> {
+        let error = match step {
+            Step::Resolved(index, Ok(addresses)) => {
+                self.resolving.remove(&index);
+                for address in addresses {
+                    self.open(index, address);
+                }
+                return None;
+            }
+            Step::Opened(found, Ok(end)) => {
+                self.opening.remove(&found.address);
+                return Some((found, end));
+            }
+            Step::Resolved(index, Err(error)) => {
+                self.resolving.remove(&index);
+                error
+            }
+            Step::Opened(found, Err(error)) => {
+                self.opening.remove(&found.address);
+                error
+            }
+        };
+        debug!(%error, "no master there");
+        None
+    }
+
+    /// A step ended by a defect, and it is not known which.
+    fn start_over(&mut self, error: &JoinError) {
+        error!(%error, "looking for the master");
+        self.resolving.clear();
+        self.opening.clear();
+    }
+
+    fn open(&mut self, index: usize, address: SocketAddr) {
+        if self.opening.insert(address) {
+            let (target, host) = (self.target.clone(), self.target.masters[index].host.clone());
+            let opened = async move {
+                let end = target.open(&host, address).await;
+                Step::Opened(Found { host, address }, end)
+            };
+            self.steps.spawn(opened);
+        }
+    }
+}
+
+/// So that workers do not all come at once.
+pub(crate) fn pause() -> Duration {
+    let (shortest, longest) = PAUSE_MS;
+    Duration::from_millis(rand::rng().random_range(shortest..=longest))
+}
