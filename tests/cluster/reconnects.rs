@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use erawan::context::Role;
+use redis::AsyncConnectionConfig;
 use redis::aio::MultiplexedConnection;
 
 use crate::network::*;
@@ -11,7 +12,7 @@ const RECONNECTS: u64 = 10;
 /// Keys of the node beside those of its work; another number by the variable
 /// `KEYS_IN_REDIS`.
 const KEYS: u64 = 200_000;
-const PORTION: u64 = 20_000;
+const PORTION: u64 = 5_000;
 /// The index of the table that a reconnect looks through.
 const INDEX: &str = "{erawan:rp1}:s:disabled_transaction:#rows";
 
@@ -83,7 +84,10 @@ async fn a_reconnect_of_the_ledger_costs_redis_the_same_however_many_keys_there_
     }
     let port = net.redis.as_ref().unwrap().port();
     let client = redis::Client::open(("127.0.0.1", port)).unwrap();
-    let mut connection = client.get_multiplexed_async_connection().await.unwrap();
+    // Filling takes long on a busy machine.
+    let patient = AsyncConnectionConfig::new().set_response_timeout(None);
+    let connection = client.get_multiplexed_async_connection_with_config(&patient);
+    let mut connection = connection.await.unwrap();
     // The first look of a store's life walks through everything.
     reconnect(&mut net, &mut connection).await;
     let few = cost(&mut net, &mut connection).await;
@@ -111,7 +115,7 @@ async fn a_reconnect_of_the_ledger_costs_redis_the_same_however_many_keys_there_
     reconnect(&mut net, &mut connection).await;
     let walks = || {
         let mut connection = connection.clone();
-        async move { count(&mut connection, "scan").await >= keys / 1000 }
+        async move { count(&mut connection, "scan").await >= KEYS / 1000 }
     };
     eventually("the walk is counted", walks).await;
     net.close().await;
