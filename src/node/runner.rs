@@ -6,7 +6,6 @@ use std::time::Instant;
 use async_trait::async_trait;
 
 use super::activity::Activity;
-use crate::api;
 use super::kinds::HANDLERS;
 use crate::context::Context;
 use crate::delivery::callback::CallbackClient;

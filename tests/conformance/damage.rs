@@ -343,7 +343,7 @@ async fn jobs_go_on_and_can_be_parked_when_the_notes_are_damaged() {
     assert_eq!(store.parked_ids(9).await, Ok(vec![run.id()]));
     let other = accept_job(&*store, job("o")).await;
     end(&*store, &other).await;
-    assert_eq!(stored(&*store, &run).await.kind(), Kind::Noop);
+    assert_eq!(stored(&*store, &run).await.kind(), erawan::job::noop::NOOP);
 }
 
 /// Blocks are followed by such reads: one row must not hold up all others.

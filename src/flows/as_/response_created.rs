@@ -11,9 +11,9 @@ use crate::delivery::callback::error_job;
 use crate::delivery::transaction::{Fate, Settled};
 use crate::error::{Error, Refusal, codes, settled};
 use crate::flows::call::Call;
+use crate::flows::dispatch::Flow;
 use crate::flows::reply::Reply;
 use crate::job::{Commit, Job, Kind, NewJob, Spec, Table, Write, codec};
-use crate::flows::dispatch::Flow;
 use crate::messaging::outbound;
 use crate::mq::message::{AsResponse, Message};
 

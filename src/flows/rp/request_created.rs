@@ -2,16 +2,16 @@
 
 use std::time::Duration;
 
-use super::{ROLE, report};
 use super::report::PROCESS_MESSAGE;
 use super::stored::{ConsentGroup, Creation, Request, RequestRef, Stored};
+use super::{ROLE, report};
 use crate::context::Context;
 use crate::delivery::transaction::{Fate, Settled};
 use crate::error::{Error, Refusal, settled};
-use crate::flows::reply::Reply;
-use crate::job::{Commit, Job, Kind, Millis, NewJob, Spec, codec, request_key};
 use crate::flows::dispatch::Flow;
+use crate::flows::reply::Reply;
 use crate::flows::rp;
+use crate::job::{Commit, Job, Kind, Millis, NewJob, Spec, codec, request_key};
 use crate::messaging::outbound;
 use crate::mq::message::{ConsentRequest, Message, RequestedService};
 
