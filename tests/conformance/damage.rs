@@ -8,7 +8,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use erawan::actors::request_handler::Execution;
 use erawan::devnet::redis_server::{Durability, Options, RedisServer};
-use erawan::job::{Commit, Epoch, Job, JobId, Kind, Millis, Outcome, Run, Runner, Table, Write};
+use erawan::job::{Commit, Epoch, Job, JobId, Millis, Outcome, Run, Runner, Table, Write};
 use erawan::protocol::message::End;
 use erawan::store::redis::RedisStore;
 use erawan::store::{
