@@ -3,8 +3,8 @@
 const OF_REQUEST: &str = "request:";
 
 /// Key under which all work on a request runs, one job at a time.
-pub fn request_key(request_id: &str) -> String {
-    format!("{OF_REQUEST}{request_id}")
+pub fn request_key(request: &str) -> String {
+    format!("{OF_REQUEST}{request}")
 }
 
 /// The request that jobs of this key work on, if they do.
