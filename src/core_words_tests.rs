@@ -97,6 +97,6 @@ fn the_core_has_no_word_of_the_application() {
 fn words_are_found_whole() {
     assert!(has_word("the rp_id of", "rp"));
     assert!(!has_word("a grpc call", "rp"));
-    assert!(has_word("crate::messaging::inbound", "mq::"));
+    assert!(has_word("crate::mq::client", "mq::"));
     assert!(!has_word("bench_as_is", "was_"));
 }

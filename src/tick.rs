@@ -6,8 +6,9 @@
 //! the runtime was made, and wakes its thread at the beginning of a slot to look
 //! which of them is due when. A timer that is due at the beginning of a slot
 //! needs one wake in place of two or three. So beats are beginnings of slots, and
-//! the runtimes of [`runtime`] have theirs at the same instants.
+//! the runtimes of [`runtime`] have theirs at about the same instants.
 
+use std::cell::Cell;
 use std::io;
 use std::sync::LazyLock;
 use std::time::{Duration, Instant};
@@ -30,16 +31,29 @@ const SHORT: Duration = Duration::from_millis(350);
 /// if it is set to a little less.
 const EARLY: Duration = Duration::from_micros(400);
 
+/// Runtimes are made anew so often if that is interrupted.
+const TRIES: usize = 5;
+
 static FIRST: LazyLock<Instant> = LazyLock::new(Instant::now);
+
+thread_local! {
+    /// How much later than those of the first runtime slots of this thread begin.
+    static LATE: Cell<Duration> = const { Cell::new(Duration::ZERO) };
+}
 
 /// This pause, or up to [`SLACK`] more if it ends with a beat then.
 pub fn stretch(pause: Duration) -> Duration {
-    stretch_since(FIRST.elapsed(), pause)
+    stretch_since(now(), pause)
 }
 
 /// Until the next beat, half a second at most.
 pub fn next() -> Duration {
-    until_next(FIRST.elapsed())
+    until_next(now())
+}
+
+/// By the slots of this thread.
+fn now() -> Duration {
+    FIRST.elapsed().saturating_sub(LATE.get())
 }
 
 /// A runtime of one thread whose timers keep the beat.
@@ -47,16 +61,22 @@ pub fn next() -> Duration {
 /// # Errors
 /// When the system does not make one.
 pub fn runtime() -> io::Result<Runtime> {
-    // Woken too late again and again on a machine that is very busy: its timers
-    // need more wakes then, and are as good.
-    for _ in 0..5 {
-        let late = remainder(FIRST.elapsed(), SLOT);
-        if late < EARLY / 2 {
-            break;
-        }
+    let late = remainder(FIRST.elapsed(), SLOT);
+    if late > EARLY {
         std::thread::sleep(SLOT - late);
     }
-    Builder::new_current_thread().enable_all().build()
+    let mut tries = 1;
+    loop {
+        let began = FIRST.elapsed();
+        let runtime = Builder::new_current_thread().enable_all().build()?;
+        // It took the time meanwhile. If it is never known well enough, timers
+        // need more wakes and are as good.
+        if FIRST.elapsed() - began < EARLY || tries == TRIES {
+            LATE.set(remainder(began, SLOT));
+            return Ok(runtime);
+        }
+        tries += 1;
+    }
 }
 
 /// A thread with such a runtime. To be called inside an actix system.

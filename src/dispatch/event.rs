@@ -44,7 +44,8 @@ impl Default for Options {
             gap_delay: Duration::from_millis(100),
             page: 500,
             release_batch: 256,
-            parked_interval: Duration::from_secs(10),
+            // With the scan that follows.
+            parked_interval: Duration::from_millis(9500),
             hidden_gauge: None,
         }
     }
