@@ -22,6 +22,8 @@ mod mastership;
 mod messages;
 mod metrics;
 mod ndid;
+mod ndid_endpoints;
+mod ndid_set_up;
 mod network;
 mod output;
 mod probes;
