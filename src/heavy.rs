@@ -30,12 +30,15 @@ pub enum Whose {
     Strangers,
     /// API calls.
     Calls,
+    /// Questions of operators: one at a time, and its place is kept while the
+    /// store is asked.
+    Operators,
 }
 
 struct Heavy {
     runtime: Runtime,
-    places: [Semaphore; 3],
-    memory: [Semaphore; 3],
+    places: [Semaphore; 4],
+    memory: [Semaphore; 4],
 }
 
 static HEAVY: LazyLock<Heavy> = LazyLock::new(Heavy::start);
@@ -46,7 +49,7 @@ impl Heavy {
         // All together about as many as there are cores beside that of the pulse.
         let each = (cores - 1).div_ceil(3).max(1);
         let built = Builder::new_multi_thread()
-            .worker_threads(3 * each)
+            .worker_threads(3 * each + 1)
             .thread_name("heavy")
             .on_thread_start(stand_back)
             .enable_all()
@@ -54,8 +57,8 @@ impl Heavy {
         Self {
             // As starting an arbiter does.
             runtime: built.unwrap_or_else(|error| panic!("no threads for heavy work: {error}")),
-            places: [each; 3].map(Semaphore::new),
-            memory: [MEMORY as usize; 3].map(Semaphore::new),
+            places: [each, each, each, 1].map(Semaphore::new),
+            memory: [MEMORY as usize; 4].map(Semaphore::new),
         }
     }
 }

@@ -41,6 +41,9 @@ pub mod protocol;
 pub mod pulse;
 pub mod simulation;
 pub mod store;
+pub mod tick;
 
 #[cfg(test)]
 mod rooms_tests;
+#[cfg(test)]
+mod words_tests;

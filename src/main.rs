@@ -13,8 +13,7 @@ use erawan::bench::{self, Bench};
 use erawan::descriptors::Limit;
 use erawan::devnet::command::{self, DemoArguments, DevnetArguments};
 use erawan::devnet::{ledger, mq_service};
-use erawan::parent;
-use erawan::{logging, node, operator, simulation};
+use erawan::{logging, node, operator, parent, simulation, tick};
 
 /// Jobs are many small allocations, made in one thread and freed in another.
 /// Measured against the system's allocator and mimalloc: docs/decisions.md.
@@ -115,7 +114,10 @@ fn main() -> ExitCode {
     // One thread: what is computed has threads of its own, and tasks that mostly
     // wait for sockets cost least where none has to wake another.
     let _last_lines = LastLines;
-    let outcome = actix_rt::System::new().block_on(run(command));
+    let outcome = tick::runtime().and_then(|runtime| {
+        let system = actix_rt::System::with_tokio_rt(|| runtime);
+        system.block_on(run(command))
+    });
     outcome.unwrap_or_else(|error| {
         logging::last_words(format!("erawan: {error}"));
         ExitCode::FAILURE

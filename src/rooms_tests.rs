@@ -12,7 +12,7 @@ use syn::visit::{self, Visit};
 const FLOORS: &[&[&str]] = &[
     &[
         "config", "error", "heavy", "job", "json", "labelled", "listener", "mistake", "output",
-        "parent", "proto", "pulse",
+        "parent", "proto", "pulse", "tick",
     ],
     &["descriptors", "http_client", "logging", "protocol"],
     &["mq", "store"],

@@ -22,15 +22,14 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 use tokio::sync::Notify;
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 use crate::config::QueueLimits;
 use crate::job::{Job, NewJob};
 use crate::protocol::{BacklogBoard, Dormant};
 use crate::store::{Counts, SharedStore};
+use crate::tick;
 
-/// Between looks at a queue that is at most half full.
-const LOOK: Duration = Duration::from_secs(1);
 /// Between looks at a queue that is fuller, and the shortest time between two.
 const CLOSE_LOOK: Duration = Duration::from_millis(100);
 /// How long a message waits before it is asked again whether there is room.
@@ -310,17 +309,17 @@ impl QueueLimit {
     fn pause(&self) -> Duration {
         match self.is_reached(&self.state.lock(), 50) {
             true => CLOSE_LOOK,
-            false => LOOK,
+            false => tick::stretch(tick::SECOND),
         }
     }
 }
 
-/// Waits for the time of the next look.
+/// Waits for the time of the next look, or until one is wanted.
 async fn drop_after(limit: Arc<QueueLimit>, pause: Duration) {
-    sleep(CLOSE_LOOK).await;
-    let rest = pause.saturating_sub(CLOSE_LOOK);
-    // Whichever comes first.
-    let _ = timeout(rest, limit.look_now.notified()).await;
+    let looked = Instant::now();
+    if timeout(pause, limit.look_now.notified()).await.is_ok() {
+        sleep_until(looked + CLOSE_LOOK).await;
+    }
 }
 
 #[cfg(test)]

@@ -3,16 +3,17 @@
 use std::time::Duration;
 
 use actix::prelude::*;
-use tokio::time::{Instant, interval, sleep, sleep_until, timeout};
+use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tracing::{error, info};
 
 use crate::actors::master_link::{Connected, Disconnected, Greet, MasterLink, Received, Refused};
 
+use super::UNASKED;
+use crate::protocol::SILENCE;
 use crate::protocol::client::{FoundMaster, Target};
 use crate::protocol::local::{Port, WorkerEnd};
 use crate::protocol::message::{FromMaster, FromWorker};
 use crate::protocol::search::{Search, pause};
-use crate::protocol::{HEARTBEAT, SILENCE};
 
 /// Pause after the master has refused us: somebody has to change something.
 const REFUSED_PAUSE: Duration = Duration::from_secs(5);
@@ -136,12 +137,16 @@ async fn greet(mut end: WorkerEnd, link: &Addr<MasterLink>) -> Greeting {
 }
 
 async fn listen(end: &mut WorkerEnd, link: &Addr<MasterLink>) {
-    let mut heartbeat = interval(HEARTBEAT);
+    let mut beat_at = Instant::now();
     let mut silent_at = Instant::now() + SILENCE;
     loop {
         tokio::select! {
             biased;
             message = end.receiver.recv() => {
+                // Answered at once: the thread is awake, and the master too.
+                if matches!(message, Some(FromMaster::Heartbeat(_))) {
+                    beat_at = Instant::now();
+                }
                 match message {
                     None => return,
                     Some(FromMaster::Heartbeat(None)) => {}
@@ -154,7 +159,8 @@ async fn listen(end: &mut WorkerEnd, link: &Addr<MasterLink>) {
                 }
                 silent_at = Instant::now() + SILENCE;
             }
-            _ = heartbeat.tick() => {
+            () = sleep_until(beat_at) => {
+                beat_at = Instant::now() + UNASKED;
                 if !link.connected() {
                     return;
                 }

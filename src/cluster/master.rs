@@ -21,9 +21,10 @@ use crate::store::SharedStore;
 
 use super::server::{ClusterService, StoreService};
 use super::session::Reception;
-use crate::protocol::local::{self, Place, Port};
+use crate::protocol::local::{Place, Port};
 use crate::protocol::message::Chain;
-use crate::protocol::{BacklogBoard, SILENCE, Tls};
+use crate::protocol::{BacklogBoard, SILENCE, Tls, local};
+use crate::tick;
 
 /// Longest wait for each step of a stop.
 const STEP: Duration = Duration::from_secs(1);
@@ -102,7 +103,7 @@ impl Master {
             .and_then(|listener| listener.local_addr().ok());
 
         let (deposed, is_deposed) = watch::channel(None);
-        let own = options.place.is_none().then(Arbiter::new);
+        let own = options.place.is_none().then(tick::arbiter);
         let place = match (options.place, &own) {
             (None, Some(own)) => Place::new(own.handle()),
             (Some(place), _) => place,

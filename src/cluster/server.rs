@@ -94,7 +94,7 @@ impl Cluster for ClusterService {
             let reason = format!("this is node {node_id}, protocol version {version}");
             return Err(Status::failed_precondition(reason));
         }
-        let answer = self.desk.answer_bytes(&asked.question).await;
+        let answer = self.desk.answer_bytes(asked.question).await;
         Ok(Response::new(proto::OperatorAnswer {
             answer: answer.into(),
         }))

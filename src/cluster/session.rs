@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actix::prelude::*;
-use tokio::time::{Instant, interval, sleep_until, timeout};
+use tokio::time::{Instant, sleep_until, timeout};
 use tracing::{info, warn};
 
 use crate::actors::dispatcher::{Dispatcher, FromSession, LaterMaster, SessionDown, SessionUp};
@@ -13,10 +13,10 @@ use crate::actors::mastership::Term;
 use crate::actors::worker_session::{Close, ToWorker, WorkerSession};
 use crate::dispatch::SessionId;
 
-use crate::protocol::BacklogBoard;
 use crate::protocol::local::MasterEnd;
 use crate::protocol::message::{FromMaster, FromWorker, Hello, PROTOCOL_VERSION};
-use crate::protocol::{HEARTBEAT, SILENCE};
+use crate::protocol::{BacklogBoard, SILENCE};
+use crate::tick;
 
 /// What every connection of a master needs.
 #[derive(Clone)]
@@ -93,7 +93,7 @@ impl Reception {
         mut receiver: tokio::sync::mpsc::Receiver<FromWorker>,
         address: &Addr<WorkerSession>,
     ) {
-        let mut heartbeat = interval(HEARTBEAT);
+        let mut beat_at = Instant::now();
         let mut silent_at = Instant::now() + SILENCE;
         loop {
             tokio::select! {
@@ -108,7 +108,8 @@ impl Reception {
                     }
                     silent_at = Instant::now() + SILENCE;
                 }
-                _ = heartbeat.tick() => {
+                () = sleep_until(beat_at) => {
+                    beat_at = Instant::now() + tick::next();
                     if !address.connected() {
                         return;
                     }

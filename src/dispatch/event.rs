@@ -6,6 +6,7 @@ use std::time::Duration;
 use crate::job::{Job, JobId, Millis};
 use crate::protocol::message::{Outcome, Running};
 use crate::store::{Release, Released};
+use crate::tick;
 
 /// One connection of one worker; a worker that reconnects gets a new one.
 /// Later sessions have higher numbers.
@@ -39,7 +40,7 @@ impl Default for Options {
     fn default() -> Self {
         Self {
             adoption_window: Duration::from_millis(500),
-            scan_interval: Duration::from_secs(1),
+            scan_interval: tick::SECOND,
             gap_delay: Duration::from_millis(100),
             page: 500,
             release_batch: 256,

@@ -257,7 +257,7 @@ pub(crate) struct MemoryState {
     damage: Mutex<Option<Damage>>,
 }
 
-/// What one read, after some others, comes upon.
+/// What one read, after some others, meets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Spoilt {
     /// The store cannot read it.
@@ -284,7 +284,7 @@ impl MemoryState {
         self.damage.lock().take().is_none()
     }
 
-    /// Whether this read comes upon rubbish.
+    /// Whether this read meets rubbish.
     fn look(&self) -> Result<bool, StoreError> {
         let mut damage = self.damage.lock();
         match damage.take() {
@@ -517,7 +517,7 @@ impl TestNode {
         true
     }
 
-    /// Runs a job whose reads come upon damage, one after the other: none of it
+    /// Runs a job whose reads meet damage, one after the other: none of it
     /// may end the job, or be told to anybody.
     pub(crate) async fn is_not_ended_by_damage(&self, job: &Job) {
         let told = |commit: &Commit| -> Vec<String> {

@@ -3,7 +3,7 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::rc::Rc;
+use std::rc::{Rc, Weak};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -186,7 +186,7 @@ impl Part {
     async fn serve_over<S, D, H, Args>(
         mut self,
         prepare: impl AsyncFn(Plain) -> Option<S> + 'static,
-        guest: impl Fn(&S) -> Arc<Guest> + 'static,
+        guest: impl Fn(&S) -> Arc<Guest> + Clone + 'static,
         data: Data<D>,
         handler: H,
     ) -> io::Result<()>
@@ -197,28 +197,36 @@ impl Part {
         Args: FromRequest + 'static,
         H::Output: Responder + 'static,
     {
-        let app = App::new().app_data(data).wrap_fn(|request, service| {
-            // Not sent away for want of places meanwhile.
-            let serving = request.conn_data::<Arc<Guest>>().map(Guest::begin);
-            let answer = service.call(request);
-            async move {
-                let answer = answer.await;
-                drop(serving);
-                answer
-            }
-        });
-        let app = app.default_service(web::to(handler));
-        // Nobody asks it for the address or the host.
-        let app = map_config(app.into_factory(), |()| AppConfig::default());
-        let http = HttpService::build()
-            .keep_alive(self.listening.keep_alive)
-            .client_request_timeout(self.listening.head_time_limit)
-            .on_connect_ext(move |stream: &S, data| {
-                data.insert(guest(stream));
-            })
-            .h1(app);
+        let make = || {
+            let app = App::new()
+                .app_data(data.clone())
+                .wrap_fn(|request, service| {
+                    // Not sent away for want of places meanwhile.
+                    let serving = request.conn_data::<Arc<Guest>>().map(Guest::begin);
+                    let answer = service.call(request);
+                    async move {
+                        let answer = answer.await;
+                        drop(serving);
+                        answer
+                    }
+                });
+            let app = app.default_service(web::to(handler.clone()));
+            // Nobody asks it for the address or the host.
+            let app = map_config(app.into_factory(), |()| AppConfig::default());
+            let guest = guest.clone();
+            let http = HttpService::build()
+                .keep_alive(self.listening.keep_alive)
+                .client_request_timeout(self.listening.head_time_limit)
+                .on_connect_ext(move |stream: &S, data| {
+                    data.insert(guest(stream));
+                })
+                .h1(app);
+            http.new_service(())
+        };
         let unusable = |()| io::Error::other("the service cannot be made");
-        let http = Rc::new(http.new_service(()).await.map_err(unusable)?);
+        // actix writes a date twice a second while it is there, so it is only
+        // there while somebody is connected.
+        let mut in_use = Weak::new();
         let prepare = Rc::new(prepare);
         let mut listener = Listener::new(self.socket, self.room, self.listening.name)?;
         loop {
@@ -227,7 +235,12 @@ impl Part {
                 // The sender is gone with the server.
                 _ = self.stop.wait_for(|stop| *stop) => return Ok(()),
             };
-            let (http, prepare) = (http.clone(), prepare.clone());
+            let http = match in_use.upgrade() {
+                Some(http) => http,
+                None => Rc::new(make().await.map_err(unusable)?),
+            };
+            in_use = Rc::downgrade(&http);
+            let prepare = prepare.clone();
             actix_rt::spawn(async move {
                 if let Some(stream) = prepare(stream).await
                     && let Err(error) = http.call((stream, Some(peer))).await

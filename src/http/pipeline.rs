@@ -117,10 +117,9 @@ async fn answer(head: &Head, body: body::Unparsed, api: &Api) -> Served {
     if let Some(answer) = outside_of_versions(api, method, &path, &body).await {
         return answer.into();
     }
-    let exempt = is_exempt_from_readiness(&head.uri);
-    let role = api.options.context.role;
-    let refusal = (api.options.readiness)().refusal(role, method, &config.api);
-    if let Some(refusal) = refusal.filter(|_| !exempt) {
+    if !is_exempt_from_readiness(&head.uri)
+        && let Some(refusal) = refusal(api, method).await
+    {
         return refusal.into();
     }
     let Ok(_place) = api.calls.try_acquire() else {
@@ -184,6 +183,18 @@ fn methods_outside_of_versions(config: &Config, path: &[&str]) -> Option<&'stati
 
 fn reloads_keys(path: &[&str]) -> bool {
     matches!(path, [name] if name.eq_ignore_ascii_case("reinit_node_keys"))
+}
+
+/// What keeps a call from being served now. What people wait for to come true
+/// may be so since the last look.
+async fn refusal(api: &Api, method: &Method) -> Option<Answer> {
+    let options = &api.options;
+    let role = options.context.role;
+    let mut readiness = (options.readiness)();
+    if readiness.is_being_set_up(role, method) {
+        readiness = (options.look)().await;
+    }
+    readiness.refusal(role, method, &options.context.config.api)
 }
 
 /// The URLs a node needs to become ready are set through this path.

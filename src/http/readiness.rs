@@ -77,6 +77,12 @@ impl Readiness {
         None
     }
 
+    /// Whether a call would be refused only for what comes true once, when the
+    /// node is set up or has caught up.
+    pub(super) fn is_being_set_up(&self, role: Role, method: &Method) -> bool {
+        !self.draining && self.ledger_connected && self.specified_refusal(role, method).is_some()
+    }
+
     /// The conditions of the specification, in its order.
     fn specified_refusal(&self, role: Role, method: &Method) -> Option<Code> {
         if !self.ledger_connected {

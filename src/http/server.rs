@@ -34,6 +34,9 @@ const BODY_MEMORY: usize = 256 * 1024 * 1024;
 /// Reads key files again.
 pub type ReloadKeys = Arc<dyn Fn() -> BoxFuture<'static, Result<(), Error>> + Send + Sync>;
 
+/// Looks whether calls may be served.
+pub type Look = Arc<dyn Fn() -> BoxFuture<'static, Readiness> + Send + Sync>;
+
 /// What a server needs.
 pub struct ServerOptions {
     /// Configuration, ledger and state.
@@ -46,6 +49,8 @@ pub struct ServerOptions {
     pub reload_keys: ReloadKeys,
     /// Whether calls may be served now.
     pub readiness: Arc<dyn Fn() -> Readiness + Send + Sync>,
+    /// The same by a look that begins now.
+    pub look: Look,
     /// Refuses calls that would make jobs when the queue is full.
     pub queue: Arc<QueueLimit>,
     /// What the process knows of its own work.

@@ -33,6 +33,8 @@ const RESULTS_PATIENCE: Duration = Duration::from_secs(5);
 #[derive(Debug, Clone, Default)]
 struct Known {
     chain: Option<Chain>,
+    /// Its last answer to `status`, and when that came.
+    status: Option<(Instant, Status)>,
     height: u64,
     freshness: Freshness,
 }
@@ -92,6 +94,19 @@ impl LedgerClient {
     /// Temporary when the ledger cannot be reached; 10005 for an unsupported version.
     pub async fn status(&self) -> Result<Status, Error> {
         Ok(ask_status(&self.pool, &self.known).await?)
+    }
+
+    /// The same; takes what was told to somebody else if that was no longer ago
+    /// than `age`.
+    ///
+    /// # Errors
+    /// Those of [`Self::status`].
+    pub async fn status_within(&self, age: Duration) -> Result<Status, Error> {
+        let told = self.known.read().status.clone();
+        match told {
+            Some((at, status)) if at.elapsed() <= age => Ok(status),
+            _ => self.status().await,
+        }
     }
 
     /// `abci_info`, for people: the member `response`.
@@ -270,7 +285,9 @@ async fn introduce(pool: Arc<Pool>, known: Arc<RwLock<Known>>) {
     let mut connected = pool.connected();
     loop {
         if *connected.borrow_and_update() == 0 {
-            known.write().chain = None;
+            let mut known = known.write();
+            known.chain = None;
+            known.status = None;
         } else if let Err(error) = ask_status(&pool, &known).await {
             let options = pool.options();
             let delay = match &error {
@@ -304,6 +321,7 @@ async fn ask_status(pool: &Pool, known: &RwLock<Known>) -> Result<Status, RpcErr
         id: status.chain_id.clone(),
         attributes,
     });
+    known.status = Some((Instant::now(), status.clone()));
     Ok(status)
 }
 

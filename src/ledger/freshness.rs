@@ -2,7 +2,7 @@
 //!
 //! The ledger is asked at one node of many, and that node may be behind, or be
 //! another one than a moment ago. What it does not know yet is not unknown:
-//! an answer from a state older than what this node has acted upon is no
+//! an answer from a state older than what this node has acted on is no
 //! answer. Pure.
 
 use std::time::{Duration, Instant};

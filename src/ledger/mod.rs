@@ -205,7 +205,8 @@ impl Block {
 #[async_trait]
 pub trait BlockJobs: Send + Sync {
     /// The jobs that a block leads to; asked when the block after it has been
-    /// seen. Asked again after a crash, so each job needs a source.
+    /// seen. Asked again after a crash, so each job needs a source; may not be
+    /// asked of a block without transactions, which leads to nothing.
     ///
     /// # Errors
     /// Any error: the block is tried again later.

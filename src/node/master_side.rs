@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actix::Addr;
+use actix::prelude::SendError;
 use futures_util::FutureExt;
 use tokio::sync::watch;
 
@@ -96,7 +97,8 @@ impl MasterSide {
             .flatten();
         let watcher = start_watcher(parts, term.epoch(), master.dispatcher()).await?;
         readiness.watch_blocks(watcher.state());
-        tokio::spawn(show_blocks(watcher.state(), parts.backlog.clone()));
+        let shown = show_blocks(watcher.state(), parts.backlog.clone());
+        parts.intake.make(|| tokio::spawn(shown)).await?;
         let lead = inbox
             .as_ref()
             .map(|inbox| inbox.lead(hand_to(master.dispatcher())));
@@ -176,11 +178,7 @@ async fn start_watcher(
                 era: update.era,
             };
             let told = told.clone();
-            // An error means that the master stops.
-            async move {
-                let _ = told.send(actors::dispatcher::ChainUpdate(chain)).await;
-            }
-            .boxed()
+            tell(told, chain).boxed()
         }),
         hand_over: Arc::new(move |jobs: Vec<Job>| {
             let handed = dispatcher.send(Submit(jobs));
@@ -195,6 +193,22 @@ async fn start_watcher(
     };
     // Blocks are foreign.
     parts.intake.make(|| LedgerWatcher::start(options)).await
+}
+
+/// Tells the dispatcher. Nothing that a job could read is changed by a block
+/// without transactions: its place in the mailbox is enough then.
+async fn tell(dispatcher: Addr<Dispatcher>, chain: Chain) {
+    let changes = chain.reset || !chain.methods.is_empty();
+    let update = actors::dispatcher::ChainUpdate(chain);
+    let update = match changes {
+        true => update,
+        false => match dispatcher.try_send(update) {
+            Ok(()) | Err(SendError::Closed(_)) => return,
+            Err(SendError::Full(update)) => update,
+        },
+    };
+    // An error means that the master stops.
+    let _ = dispatcher.send(update).await;
 }
 
 /// Shows the blocks that are being worked on, until the watcher ends.

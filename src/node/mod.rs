@@ -27,6 +27,7 @@ use tokio::sync::watch;
 pub use check::check;
 pub use stop::Stop;
 
+use crate::admission::QueueLimit;
 use crate::config::{self, Config, Mode};
 use crate::descriptors::{Limit, Shares};
 use crate::http::ServerHandle;
@@ -114,6 +115,12 @@ async fn serve(config: Arc<Config>, shares: Shares, stop: Stop) -> io::Result<()
         .intake
         .make(move || watched.follow(&looked_after))
         .await?;
+    // Here, where the store is asked by a thread that is awake.
+    QueueLimit::follow(
+        readiness.queue(),
+        parts.store.clone(),
+        parts.backlog.clone(),
+    );
     // This thread is the pulse from here on. Master and worker of a standalone
     // node share it: what they say to each other wakes nobody.
     pulse::begin();

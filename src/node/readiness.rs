@@ -20,14 +20,19 @@ use crate::ingest::ledger_watcher::WatcherState;
 use crate::job::Table;
 use crate::ledger::{LedgerClient, query};
 use crate::store::SharedStore;
+use crate::tick;
 
 const LOOK_WHILE_STARTING: Duration = Duration::from_millis(20);
 /// Between questions that a ledger which answers is asked for no other reason.
-const QUERY: Duration = Duration::from_secs(5);
+const QUERY: Duration = Duration::from_millis(4700);
+/// A call waits no longer for a look.
+const LOOK_PATIENCE: Duration = Duration::from_secs(1);
 /// A ledger that takes longer does not answer.
 const QUERY_PATIENCE: Duration = Duration::from_secs(5);
 const LOOK_WHILE_UNREADY: Duration = Duration::from_millis(200);
-const LOOK: Duration = Duration::from_secs(1);
+const LOOK: Duration = tick::SECOND;
+/// Where blocks are followed, what the ledger told for that is good enough.
+const STATUS_KEPT: Duration = Duration::from_millis(1100);
 const CRYPTO_URLS: [&str; 3] = ["sign_url", "master_sign_url", "decrypt_url"];
 
 /// Looks at everything a call needs, again and again.
@@ -45,6 +50,14 @@ struct Inner {
     queue: Arc<QueueLimit>,
     /// Something was set that may make the process ready.
     again: Arc<Notify>,
+    looks: watch::Sender<Looks>,
+}
+
+/// How many there have been.
+#[derive(Debug, Clone, Copy, Default)]
+struct Looks {
+    begun: u64,
+    ended: u64,
 }
 
 /// Says what is wrong with something, if anything is.
@@ -70,6 +83,16 @@ impl Inner {
             ledger_connected: sockets > 0,
             draining: self.draining.load(Ordering::Relaxed),
             ..seen.readiness
+        }
+    }
+
+    /// How old what the ledger has told of itself may be.
+    fn status_kept(&self) -> Duration {
+        let seen = self.seen.read();
+        let watcher = seen.watcher.as_ref();
+        match watcher.is_some_and(|state| state.has_changed().is_ok()) {
+            true => STATUS_KEPT,
+            false => Duration::ZERO,
         }
     }
 
@@ -114,6 +137,7 @@ impl ReadinessWatch {
                 has_been_ready: AtomicBool::new(false),
                 queue: Arc::new(QueueLimit::new(running, dormant)),
                 again: Arc::default(),
+                looks: watch::Sender::default(),
             }),
         }
     }
@@ -136,12 +160,28 @@ impl ReadinessWatch {
         }
     }
 
+    /// As it is at a look that begins after this call, or was at the last one if
+    /// that takes too long.
+    pub fn anew(&self) -> impl Future<Output = Readiness> + Send + use<> {
+        let inner = self.inner.clone();
+        async move {
+            let mut looks = inner.looks.subscribe();
+            let begun = looks.borrow_and_update().begun;
+            inner.again.notify_one();
+            let looked = timeout(LOOK_PATIENCE, looks.wait_for(|looks| looks.ended > begun));
+            // It was not in time, or nobody looks any more.
+            let _ = looked.await;
+            inner.now()
+        }
+    }
+
     /// Starts looking.
     pub fn follow(&self, parts: &Parts) {
-        let board = parts.backlog.clone();
-        QueueLimit::follow(&self.inner.queue, parts.store.clone(), board);
+        let mut uncached = parts.context.clone();
+        uncached.ledger = parts.client.clone();
         let look = Look {
             context: parts.context.clone(),
+            uncached,
             client: parts.client.clone(),
             store: parts.store.clone(),
         };
@@ -155,17 +195,20 @@ impl ReadinessWatch {
         let again = self.inner.again.clone();
         tokio::spawn(async move {
             while let Some(inner) = watch.upgrade() {
+                inner.looks.send_modify(|looks| looks.begun += 1);
                 let (before, registration) = {
                     let seen = inner.seen.read();
                     (seen.readiness, seen.registration)
                 };
-                let (readiness, registration) = look.now(before, registration).await;
+                let status_kept = inner.status_kept();
+                let (readiness, registration) = look.now(before, registration, status_kept).await;
                 {
                     let mut seen = inner.seen.write();
                     seen.readiness = readiness;
                     seen.registration = registration;
                 }
-                let pause = inner.pause(look.context.role);
+                inner.looks.send_modify(|looks| looks.ended += 1);
+                let pause = tick::stretch(inner.pause(look.context.role));
                 drop(inner);
                 // Its time, or sooner.
                 let _ = tokio::time::timeout(pause, again.notified()).await;
@@ -186,7 +229,8 @@ impl ReadinessWatch {
                 };
                 inner.seen.write().ledger_answers = answers;
                 drop(inner);
-                tokio::time::sleep(if answers { QUERY } else { LOOK }).await;
+                let pause = if answers { QUERY } else { LOOK };
+                tokio::time::sleep(tick::stretch(pause)).await;
             }
         });
     }
@@ -267,6 +311,8 @@ impl ReadinessWatch {
 
 struct Look {
     context: Context,
+    /// The same with the ledger as it is now.
+    uncached: Context,
     client: Arc<LedgerClient>,
     store: SharedStore,
 }
@@ -276,11 +322,16 @@ impl Look {
         &self,
         before: Readiness,
         registration: Registration,
+        status_kept: Duration,
     ) -> (Readiness, Registration) {
+        let ledger = match registration.was_seen {
+            true => &self.context,
+            false => &self.uncached,
+        };
         let (synced, store, registration, crypto) = tokio::join!(
-            self.client.status(),
+            self.client.status_within(status_kept),
             self.store.ping(),
-            registration.look(&self.context),
+            registration.look(ledger),
             self.is_crypto_ready(),
         );
         let readiness = Readiness {

@@ -7,6 +7,8 @@ use actix::{Arbiter, ArbiterHandle};
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 
+use crate::tick;
+
 /// Where what comes from outside is read and parsed.
 pub struct Threads {
     intake: Arbiter,
@@ -16,7 +18,7 @@ impl Threads {
     /// Starts them. To be called inside an actix system.
     pub fn start() -> Self {
         Self {
-            intake: Arbiter::new(),
+            intake: tick::arbiter(),
         }
     }
 

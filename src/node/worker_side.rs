@@ -241,7 +241,7 @@ fn distrust_memory_without_master(
 }
 
 /// Registers the message queue address if the ledger has another one, until this
-/// process has seen it there; never again after that, lest two processes with
+/// process has seen it there; never again after that, so that no two processes with
 /// different addresses take turns. Several may try at once: the jobs have one
 /// source.
 fn keep_registered(
@@ -288,7 +288,7 @@ async fn start_api(
     waiting: Arc<Waiting>,
 ) -> io::Result<ServerHandle> {
     let queue = readiness.queue().clone();
-    let (readiness, accepted) = (readiness.clone(), readiness.clone());
+    let (readiness, accepted, looking) = (readiness.clone(), readiness.clone(), readiness.clone());
     let announced = Arc::downgrade(worker);
     let service = parts.intake.make(|| MqServiceWatch::follow(mq)).await?;
     let (noticed, link) = (service.clone(), worker.link_state());
@@ -309,6 +309,7 @@ async fn start_api(
         endpoints: flows::endpoints::all(),
         reload_keys: key_reload(parts),
         readiness: Arc::new(move || readiness.now()),
+        look: Arc::new(move || looking.anew().boxed()),
         queue,
         status: Arc::new(move || Status {
             message_queue_service: service.latest(),

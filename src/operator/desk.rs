@@ -7,8 +7,13 @@ use super::listing;
 use super::message::{ANSWER_BYTES, Answer, Done, Outcome, Question, Shown, State, too_large};
 use super::shown::{shown_failed, shown_open, state_of};
 use crate::actors::dispatcher::{Dispatcher, JobChanged, JobGone};
+use crate::heavy::{self, Whose};
 use crate::job::{Job, JobId, Millis, codec};
-use crate::store::{Operated, Operation, SharedStore, StoreError};
+use crate::pulse;
+use crate::store::{Operated, Operation, PAGE_BYTES, SharedStore, StoreError};
+
+/// An answer as it is gathered and as it is sent, and what it is made from.
+const MOST_MEMORY: usize = 2 * ANSWER_BYTES + PAGE_BYTES as usize;
 
 /// See the module.
 #[derive(Clone)]
@@ -35,21 +40,26 @@ impl Desk {
     }
 
     /// Answers a question that came in the form of [`codec`], in a form that
-    /// fits a message.
-    pub async fn answer_bytes(&self, question: &[u8]) -> Vec<u8> {
-        let answer = match codec::decode(question) {
-            Ok(question) => self.answer(question).await,
-            Err(error) => Answer::Failed(format!("the question cannot be read: {error}")),
-        };
-        let bytes = codec::encode(&answer);
-        match bytes.len() > ANSWER_BYTES {
-            true => codec::encode(&Answer::Failed(too_large())),
-            false => bytes,
-        }
+    /// fits a message. Both can be large: that is done elsewhere than here.
+    pub async fn answer_bytes(&self, question: impl Into<Vec<u8>>) -> Vec<u8> {
+        let (desk, question) = (self.clone(), question.into());
+        heavy::run(Whose::Operators, MOST_MEMORY, async move {
+            let answer = match codec::decode(&question) {
+                Ok(question) => desk.answer(question).await,
+                Err(error) => Answer::Failed(format!("the question cannot be read: {error}")),
+            };
+            let bytes = codec::encode(&answer);
+            match bytes.len() > ANSWER_BYTES {
+                true => codec::encode(&Answer::Failed(too_large())),
+                false => bytes,
+            }
+        })
+        .await
     }
 
     /// Answers a question.
     pub async fn answer(&self, question: Question) -> Answer {
+        pulse::keep_off("answering an operator");
         let answer = match question {
             Question::List(filter) => {
                 let listed = listing::list(&*self.store, &filter).await;

@@ -149,7 +149,7 @@ impl Drop for OperatorSocket {
 
 async fn converse(desk: Desk, mut stream: UnixStream, patience: Duration) -> io::Result<()> {
     let question = timeout(patience, receive(&mut stream)).await??;
-    let answer = desk.answer_bytes(&question).await;
+    let answer = desk.answer_bytes(question).await;
     timeout(patience, send(&mut stream, &answer)).await?
 }
 

@@ -14,9 +14,6 @@ pub use tls::Tls;
 
 use std::time::Duration;
 
-/// How often either side shows that it is there.
-pub const HEARTBEAT: Duration = Duration::from_millis(500);
-
 /// Either side gives the other up after this much silence.
 pub const SILENCE: Duration = Duration::from_millis(2500);
 

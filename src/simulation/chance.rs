@@ -1,5 +1,5 @@
-//! The only source of chance. Our own few lines (splitmix64), because a seed in
-//! `docs/bugs-found.md` must mean the same after every update of a library.
+//! The only source of chance. Our own few lines (splitmix64), because a seed
+//! that found a bug must mean the same after every update of a library.
 
 /// A stream of numbers that a seed decides.
 #[derive(Debug, Clone)]

@@ -240,7 +240,8 @@ pub trait State: Send + Sync {
     /// All columns of a row in byte order of their names; empty if absent.
     async fn columns(&self, table: Table, row: &str) -> Result<Vec<(Column, Vec<u8>)>, StoreError>;
 
-    /// Column `""` of many rows at once, in the order asked.
+    /// Column `""` of many rows at once, in the order asked. One that cannot be
+    /// read is there and empty: it keeps nobody from reading the others.
     async fn get_many(
         &self,
         table: Table,

@@ -388,6 +388,8 @@ pub struct Node {
     pub operations: Arc<FakeOperations>,
     /// What the gate sees.
     pub readiness: Arc<Mutex<Readiness>>,
+    /// What it would see if it looked; `None`: the same.
+    pub readiness_now: Arc<Mutex<Option<Readiness>>>,
     /// Jobs that were announced.
     pub submitted: Arc<Mutex<Vec<Job>>>,
     /// The server.
@@ -423,12 +425,18 @@ impl Node {
             held: Arc::default(),
         };
         let (gate, announced) = (readiness.clone(), submitted.clone());
+        let readiness_now = Arc::new(Mutex::new(None));
+        let (seen, now) = (readiness.clone(), readiness_now.clone());
         let server = serve(ServerOptions {
             context,
             store: store.clone(),
             endpoints: operations.endpoints(),
             reload_keys: operations.reload_keys(),
             readiness: Arc::new(move || *gate.lock()),
+            look: Arc::new(move || {
+                let looked = now.lock().unwrap_or(*seen.lock());
+                Box::pin(std::future::ready(looked))
+            }),
             queue,
             status: Arc::new(Status::default),
             submit: Arc::new(move |jobs| announced.lock().extend(jobs)),
@@ -446,6 +454,7 @@ impl Node {
             store,
             operations,
             readiness,
+            readiness_now,
             submitted,
             server,
             address,

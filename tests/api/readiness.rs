@@ -3,6 +3,7 @@
 use erawan::api::Outcome;
 use erawan::context::Role;
 use erawan::error::codes;
+use erawan::http::Readiness;
 use erawan::job::{Kind, NewJob};
 use erawan::store::Accept;
 use serde_json::json;
@@ -52,6 +53,35 @@ async fn an_address_that_is_not_registered_stops_posts_only() {
     assert_eq!(get(&node, "/rp/callback").await.status, 204);
     let answer = post(&node, "/rp/request_close").await;
     assert_eq!((answer.status, answer.error_code()), (503, Some(10017)));
+}
+
+#[actix_web::test]
+async fn what_has_come_true_since_the_last_look_refuses_nothing() {
+    let node = Node::start(Role::Rp).await;
+    *node.readiness_now.lock() = Some(Readiness::READY);
+    for seen in [
+        Readiness {
+            mq_registered: false,
+            ..Readiness::READY
+        },
+        Readiness {
+            crypto_ready: false,
+            ..Readiness::READY
+        },
+        Readiness {
+            ledger_synced: false,
+            ..Readiness::READY
+        },
+    ] {
+        *node.readiness.lock() = seen;
+        let answer = post(&node, "/rp/request_close").await;
+        assert_ne!(answer.status, 503, "{seen:?}");
+    }
+    // What comes and goes is not waited for.
+    node.readiness.lock().store_available = false;
+    node.readiness.lock().ledger_synced = true;
+    let answer = post(&node, "/rp/request_close").await;
+    assert_eq!((answer.status, answer.error_code()), (503, Some(10028)));
 }
 
 #[actix_web::test]

@@ -2,8 +2,7 @@
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use actix_web::dev::ServerHandle;
 use actix_web::web::{Data, Json};
@@ -13,9 +12,9 @@ use base64::engine::general_purpose::STANDARD;
 use erawan::context::Role;
 use erawan::crypto::{encryption, signature};
 use erawan::devnet::keys::NodeKeys;
-use parking_lot::Mutex;
 use serde_json::{Value, json};
 
+use crate::client::client_application;
 use crate::network::*;
 
 /// A crypto service with the keys of every node.
@@ -103,27 +102,6 @@ async fn decrypt(keys: Data<PathBuf>, body: Json<Value>) -> HttpResponse {
     HttpResponse::Ok().json(json!({"decrypted_message": STANDARD.encode(decrypted.unwrap())}))
 }
 
-type Told = Arc<Mutex<Vec<Value>>>;
-
-/// A client that writes down the callbacks it gets.
-fn client_application() -> (String, Told) {
-    let told = Told::default();
-    let noted = Data::new(told.clone());
-    let server = HttpServer::new(move || {
-        let note = async |told: Data<Told>, body: Json<Value>| {
-            told.lock().push(body.into_inner());
-            HttpResponse::NoContent().finish()
-        };
-        App::new()
-            .app_data(noted.clone())
-            .default_service(web::to(note))
-    });
-    let server = server.workers(1).bind(("127.0.0.1", 0)).unwrap();
-    let url = format!("http://{}/callback", server.addrs()[0]);
-    actix_web::rt::spawn(server.disable_signals().run());
-    (url, told)
-}
-
 #[actix_web::test]
 async fn an_external_crypto_service_signs_and_its_absence_is_told_in_time() {
     let net = Net::with(Store::Redis, 2, |options| {
@@ -136,10 +114,7 @@ async fn an_external_crypto_service_signs_and_its_absence_is_told_in_time() {
     let mut service = CryptoService::start(net.network.directory.join("keys"));
     for role in ROLES {
         service.introduce(&net.api(role)).await;
-        let introduced = Instant::now();
         ready(net.network.node(role).unwrap().api_urls()).await;
-        let took = introduced.elapsed();
-        println!("every process of {role:?} takes calls {took:?} after the URLs were set");
     }
     let apps = net.apps().await;
     drive(&apps, 5).await;
@@ -153,14 +128,61 @@ async fn an_external_crypto_service_signs_and_its_absence_is_told_in_time() {
     let called = plain_client().post(url).json(&body);
     let answer = called.timeout(Duration::from_secs(5)).send().await.unwrap();
     assert_eq!(answer.status(), 202);
-    eventually("a result", || async { !told.lock().is_empty() }).await;
-    let result = told.lock()[0].clone();
-    assert_eq!(result["type"], "create_request_result");
-    assert_eq!(result["reference_id"], reference);
+    let result = told.result("create_request_result", &reference).await;
     assert_eq!(result["success"], false);
 
     service.come_back();
     drive(&apps, 5).await;
     assert_all_verified(&apps, 10);
     net.end(apps).await;
+}
+
+/// Forgets the URLs of the RP's crypto service.
+async fn forget_urls(net: &Net) {
+    let redis = net.redis.as_ref().unwrap();
+    let client = redis::Client::open(("127.0.0.1", redis.port())).unwrap();
+    let mut connection = client.get_multiplexed_async_connection().await.unwrap();
+    let mut forget = redis::cmd("DEL");
+    forget.arg("{erawan:rp1}:s:callback_url:node");
+    let forgotten: u64 = forget.query_async(&mut connection).await.unwrap();
+    assert_eq!(forgotten, 1);
+}
+
+/// What is set counts from the answer on, for every process of the node.
+#[actix_web::test]
+async fn no_call_is_refused_after_the_urls_of_the_crypto_service_were_set() {
+    const MISSING: &str = "URLs of the external crypto service";
+    let mut net = Net::with(Store::Redis, 3, |options| {
+        let external = ("USE_EXTERNAL_CRYPTO_SERVICE", "true");
+        options.settings = vec![(external.0.to_owned(), external.1.to_owned())];
+    })
+    .await;
+    let service = CryptoService::start(net.network.directory.join("keys"));
+    for role in ROLES {
+        service.introduce(&net.api(role)).await;
+        ready(net.network.node(role).unwrap().api_urls()).await;
+    }
+    let urls = net.network.node(Role::Rp).unwrap().api_urls();
+    let (mut made, mut refused) = (0, Vec::new());
+    for round in 0..5 {
+        forget_urls(&net).await;
+        for part in net.processes(Role::Rp).iter().skip(1) {
+            is_unready(part, MISSING).await;
+        }
+        service.introduce(&urls[round % urls.len()]).await;
+        let calls = urls.iter().map(|url| call_that_writes(url));
+        for answer in futures_util::future::join_all(calls).await {
+            let answer = answer.unwrap();
+            made += 1;
+            if answer.status() != 202 {
+                refused.push((answer.status(), answer.text().await.unwrap()));
+            }
+        }
+    }
+    assert!(
+        refused.is_empty(),
+        "{} of {made}: {refused:?}",
+        refused.len()
+    );
+    net.close().await;
 }

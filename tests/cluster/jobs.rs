@@ -18,7 +18,7 @@ use serde_json::Value;
 
 use crate::network::*;
 
-type Environment = Vec<(String, String)>;
+pub type Environment = Vec<(String, String)>;
 
 /// Runs `erawan jobs` with a node's environment.
 async fn erawan_jobs(environment: &Environment, arguments: &[&str]) -> Output {
@@ -38,7 +38,7 @@ async fn asked(environment: &Environment, arguments: &[&str]) -> Value {
     serde_json::from_slice(&output.stdout).unwrap()
 }
 
-async fn listed(environment: &Environment, filter: &[&str]) -> Vec<Value> {
+pub async fn listed(environment: &Environment, filter: &[&str]) -> Vec<Value> {
     let arguments: Vec<&str> = ["list"].iter().chain(filter).copied().collect();
     let answer = asked(environment, &arguments).await;
     answer["jobs"].as_array().unwrap().clone()

@@ -3,6 +3,7 @@
 use std::cell::Cell;
 use std::future::Future;
 use std::path::PathBuf;
+use std::sync::LazyLock;
 use std::time::{Duration, Instant};
 
 use erawan::context::Role;
@@ -27,8 +28,13 @@ const AFTERWARDS: u64 = 15;
 const RETRANSMIT: Duration = Duration::from_secs(3);
 /// Namespace and identifier of a person.
 pub const IDENTITY: &str = "citizen_id/1000000000017";
-/// Networks at a time: each has ten processes.
-static PLACES: Semaphore = Semaphore::const_new(2);
+/// Networks at a time, unless `TEST_NETWORKS` says how many: each has ten processes.
+const NETWORKS: usize = 3;
+
+static PLACES: LazyLock<Semaphore> = LazyLock::new(|| {
+    let set = std::env::var("TEST_NETWORKS").ok();
+    Semaphore::new(set.map_or(NETWORKS, |set| set.parse().expect("a number")))
+});
 
 /// Waits for a place among the networks that may run.
 pub async fn place() -> SemaphorePermit<'static> {

@@ -17,7 +17,7 @@ const AT_ONCE: Duration = Duration::from_secs(40);
 /// on a slow machine too.
 const CALL_TIMEOUT: Duration = Duration::from_secs(5);
 /// How often that passes while the nodes are idle.
-const TIMES: u32 = 5;
+const TIMES: u32 = 3;
 
 async fn start(store: Store, workers: usize, settings: &[(&str, &str)]) -> Net {
     Net::with(store, workers, |options| {

@@ -9,6 +9,7 @@ use erawan::operator::{Answer, Desk, Done, Filter, Outcome, Question};
 use erawan::proto::cluster::OperatorQuestion;
 use erawan::proto::cluster::cluster_client::ClusterClient;
 use erawan::protocol::message::PROTOCOL_VERSION;
+use erawan::pulse;
 use erawan::store::{Action, Operation, Store};
 use tonic::transport::Endpoint;
 
@@ -91,6 +92,29 @@ async fn a_waiting_job_that_was_hurried_runs_although_the_answer_of_the_store_wa
     assert_eq!(recorder.count(), 1);
     worker.stop().await;
     master.stop().await;
+}
+
+/// A master serves its workers and its socket on the pulse.
+#[actix::test]
+async fn what_operators_ask_on_the_pulse_is_answered_elsewhere() {
+    let store = Arc::new(MemoryStore::default());
+    accept(&store, noops(2000, 2000)).await;
+    let desk = Desk::alone(store);
+    let on_pulse = std::thread::spawn(move || {
+        pulse::begin();
+        let mut runtime = tokio::runtime::Builder::new_current_thread();
+        let runtime = runtime.enable_all().build().expect("a runtime");
+        let all = Question::List(Filter {
+            limit: 5000,
+            ..Filter::default()
+        });
+        runtime.block_on(desk.answer_bytes(codec::encode(&all)))
+    });
+    let answer = on_pulse.join().expect("nothing is caught on the pulse");
+    let Answer::List(shown) = codec::decode(&answer).expect("it can be read") else {
+        panic!("no list");
+    };
+    assert_eq!(shown.len(), 2000);
 }
 
 #[actix::test]

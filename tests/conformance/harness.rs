@@ -316,11 +316,16 @@ pub enum Spoil {
     Lost,
     /// Another release has written it.
     OtherLayout,
+    /// Its key holds something that is no record of any kind.
+    OtherType,
 }
 
 /// An engine whose records can be damaged.
 #[async_trait]
 pub trait Spoils: Harness {
+    /// What can happen to a record there.
+    const WAYS: &'static [Spoil] = &[Spoil::Rubbish, Spoil::Lost, Spoil::OtherLayout];
+
     /// Damages the record of an open job.
     async fn spoil(self, id: JobId, how: Spoil) -> Self;
 
@@ -368,14 +373,25 @@ impl Redis {
     }
 }
 
-fn raw_name(key: &str) -> String {
+pub fn raw_name(key: &str) -> String {
     format!("{{erawan:node*[1]}}:{key}")
 }
 
 #[async_trait]
 impl Spoils for Redis {
+    const WAYS: &'static [Spoil] = &[
+        Spoil::Rubbish,
+        Spoil::Lost,
+        Spoil::OtherLayout,
+        Spoil::OtherType,
+    ];
+
     async fn spoil(self, id: JobId, how: Spoil) -> Self {
         match how {
+            Spoil::OtherType => {
+                self.raw("DEL", "job:", id, &[]).await;
+                self.raw("SADD", "job:", id, &[RUBBISH]).await;
+            }
             Spoil::Rubbish => self.raw("SET", "job:", id, &[RUBBISH]).await,
             Spoil::Lost => self.raw("DEL", "job:", id, &[]).await,
             Spoil::OtherLayout => self.raw("SETRANGE", "job:", id, &[b"0", b"\x09"]).await,
@@ -416,6 +432,7 @@ impl Spoils for Embedded {
                 Spoil::Rubbish => RUBBISH,
                 Spoil::Lost => return,
                 Spoil::OtherLayout => &record[..],
+                Spoil::OtherType => unreachable!("tables of redb have types"),
             };
             jobs.insert(id.as_bytes(), record).expect("it is written");
         })

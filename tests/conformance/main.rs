@@ -10,6 +10,7 @@ mod append_only_files;
 mod commit;
 mod crash;
 mod crash_points;
+mod damage;
 mod durability;
 mod forgetting;
 mod harness;

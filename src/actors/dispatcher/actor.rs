@@ -16,6 +16,7 @@ use crate::job::{Epoch, Job, JobId, Millis};
 use crate::protocol::BacklogBoard;
 use crate::protocol::message::{Chain, End, FromMaster, FromWorker, Outcome};
 use crate::store::SharedStore;
+use crate::tick;
 
 use super::messages::{
     ChainUpdate, Drain, FromSession, GetSnapshot, JobChanged, JobGone, LaterMaster, SessionDown,
@@ -217,7 +218,7 @@ impl Dispatcher {
         if let Some(handle) = self.wake.take() {
             ctx.cancel_future(handle);
         }
-        let pause = Millis::now().until(instant);
+        let pause = tick::stretch(Millis::now().until(instant));
         self.wake = Some(ctx.run_later(pause, |actor, ctx| {
             actor.wake = None;
             actor.happen(Event::Wake, ctx);

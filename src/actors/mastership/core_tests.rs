@@ -31,7 +31,7 @@ fn master() -> Core {
     assert_eq!(actions, [Action::Ask]);
     let actions = core.handle(Millis(1005), answered(1000, HELD));
     let lead = Action::Lead { epoch: Epoch(3) };
-    assert_eq!(actions, [lead, Action::WakeAt(Millis(1400))]);
+    assert_eq!(actions, [lead, Action::WakeAt(Millis(1420))]);
     core
 }
 
@@ -50,10 +50,10 @@ fn a_master_that_was_stopped_for_longer_than_its_lease_steps_down_before_anythin
         Event::Wake,
         Event::Start,
         Event::Refused(Epoch(1)),
-        answered(1400, HELD),
+        answered(1420, HELD),
     ] {
         let mut core = master();
-        assert_eq!(core.handle(Millis(1400), Event::Wake)[0], Action::Ask);
+        assert_eq!(core.handle(Millis(1420), Event::Wake)[0], Action::Ask);
         let actions = core.handle(Millis(31_000), event.clone());
         assert!(
             matches!(actions[0], Action::StepDown { .. }),
@@ -66,11 +66,11 @@ fn a_master_that_was_stopped_for_longer_than_its_lease_steps_down_before_anythin
 #[test]
 fn a_master_renews_while_its_lease_runs_and_steps_down_when_the_store_does_not_answer() {
     let mut core = master();
-    assert_eq!(core.handle(Millis(1400), Event::Wake)[0], Action::Ask);
-    let actions = core.handle(Millis(1410), answered(1400, HELD));
-    assert_eq!(actions, [Action::WakeAt(Millis(1800))]);
-    assert_eq!(core.handle(Millis(1800), Event::Wake)[0], Action::Ask);
-    let end = Millis(1400).after(OPTIONS.trust);
+    assert_eq!(core.handle(Millis(1420), Event::Wake)[0], Action::Ask);
+    let actions = core.handle(Millis(1430), answered(1420, HELD));
+    assert_eq!(actions, [Action::WakeAt(Millis(1840))]);
+    assert_eq!(core.handle(Millis(1840), Event::Wake)[0], Action::Ask);
+    let end = Millis(1420).after(OPTIONS.trust);
     // No answer: nothing is asked twice, and the end of the lease is the end.
     assert_eq!(
         core.handle(Millis(2500), Event::Wake),
@@ -83,10 +83,10 @@ fn a_master_renews_while_its_lease_runs_and_steps_down_when_the_store_does_not_a
 #[test]
 fn an_unanswered_question_is_repeated_while_the_lease_runs() {
     let mut core = master();
-    core.handle(Millis(1400), Event::Wake);
+    core.handle(Millis(1420), Event::Wake);
     let failed = Err(StoreError::Unavailable("cut".to_owned()));
-    let actions = core.handle(Millis(1450), answered(1400, failed));
-    let again = Millis(1450).after(OPTIONS.retry);
+    let actions = core.handle(Millis(1470), answered(1420, failed));
+    let again = Millis(1470).after(OPTIONS.retry);
     assert_eq!(actions, [Action::WakeAt(again)]);
     assert_eq!(core.handle(again, Event::Wake)[0], Action::Ask);
     assert_eq!(core.leads(again), Some(Epoch(3)));
@@ -121,9 +121,9 @@ fn a_master_that_hears_of_a_later_one_steps_down_and_of_an_earlier_one_does_not(
         Err(StoreError::Deposed { current: Epoch(4) }),
     ] {
         let mut core = master();
-        core.handle(Millis(1400), Event::Wake);
+        core.handle(Millis(1420), Event::Wake);
         assert!(steps_down(
-            &core.handle(Millis(1401), answered(1400, answer))
+            &core.handle(Millis(1421), answered(1420, answer))
         ));
     }
 }

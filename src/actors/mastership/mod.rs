@@ -19,6 +19,7 @@ use tokio::time::{sleep, timeout};
 use self::core::{Action, Core, Event, Options};
 use crate::job::{Epoch, Millis};
 use crate::store::{Lease, SharedStore, StoreError};
+use crate::tick;
 pub use term::{Term, monotonic_now};
 
 /// How long the store keeps a lease that is not renewed.
@@ -28,7 +29,8 @@ pub const LEASE: Duration = Duration::from_secs(2);
 /// differ in rate by 5 %.
 pub const OPTIONS: Options = Options {
     trust: Duration::from_millis(1900),
-    renewal: Duration::from_millis(400),
+    // With the beat: every half second.
+    renewal: Duration::from_millis(420),
     poll: Duration::from_millis(125),
     retry: Duration::from_millis(100),
     exclusive: false,
@@ -193,11 +195,14 @@ impl Keeper {
 
     async fn next(&mut self) -> Event {
         let wake_at = self.wake_at;
+        let trusted_until = self.core.trusted_until();
         let wake = async {
-            match wake_at {
-                Some(instant) => sleep(monotonic_now().until(instant)).await,
-                None => pending().await,
-            }
+            let Some(instant) = wake_at else {
+                return pending().await;
+            };
+            let pause = monotonic_now().until(instant);
+            let is_end = trusted_until.is_some_and(|end| end <= instant.after(tick::SLACK));
+            sleep(if is_end { pause } else { tick::stretch(pause) }).await;
         };
         let answer = async {
             match self.question.as_mut() {

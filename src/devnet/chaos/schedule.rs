@@ -218,8 +218,8 @@ mod tests {
         assert_ne!(plan, schedule(8, 12, &targets()));
     }
 
-    /// A release that gave other faults for a seed would make the seeds in
-    /// docs/bugs-found.md worthless.
+    /// A release that gave other faults for a seed would make the seeds that
+    /// found bugs worthless (tests/cluster/chaos.rs).
     #[test]
     fn the_faults_of_a_seed_never_change() {
         let plan = schedule(1, 3, &targets());

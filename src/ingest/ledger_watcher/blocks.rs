@@ -45,8 +45,10 @@ impl Watcher {
             let started = Instant::now();
             catch_up.show(follow);
             self.publish_blocks(follow);
-            self.wait_for_room().await;
             let blocks = self.fetch(&plan, sighting).await?;
+            if blocks.iter().any(|block| !block.transactions.is_empty()) {
+                self.wait_for_room().await;
+            }
             self.take(follow, plan.settle_from, blocks).await?;
             metrics::histogram!("block_process_duration_ms")
                 .record(started.elapsed().as_secs_f64() * 1000.0);
@@ -112,11 +114,24 @@ impl Watcher {
             .collect();
         let enables_chain = new_blocks().any(|block| enables_chain(block, progress.settled));
         self.tell_block(&progress, methods).await;
-        self.store_jobs(&blocks, settle_from, &progress).await?;
+        if self.may_wait(&blocks) {
+            self.unstored = Some(progress.clone());
+        } else {
+            self.store_jobs(&blocks, settle_from, &progress).await?;
+        }
         self.owes_resend |= enables_chain;
         self.held = blocks.pop();
         follow.stored(progress);
         Ok(())
+    }
+
+    /// Whether nothing but the progress would be stored, and that was a moment
+    /// ago. Blocks without any transaction lead to nothing however often they are
+    /// read; so does one before them that has been acted on already.
+    fn may_wait(&self, blocks: &[Block]) -> bool {
+        let is_empty = |block: &Block| block.transactions.is_empty();
+        let is_young = |at: Instant| at.elapsed() < self.options.timing.empty;
+        self.stored_at.is_some_and(is_young) && blocks.iter().all(is_empty)
     }
 
     async fn store_jobs(
@@ -130,10 +145,14 @@ impl Watcher {
             match self.options.store.accept(accept).await? {
                 Accepted::Stored { jobs, .. } => {
                     self.stored = Some(progress.encode());
+                    self.stored_at = Some(Instant::now());
+                    self.unstored = None;
                     for (method, signed_at) in own {
                         note_commit(&method, signed_at);
                     }
-                    (self.options.hand_over)(jobs).await;
+                    if !jobs.is_empty() {
+                        (self.options.hand_over)(jobs).await;
+                    }
                     return Ok(());
                 }
                 Accepted::Refused { guard: 0 } => {

@@ -36,8 +36,8 @@ impl Subscriber for Warnings {
 
 /// So many times faster than life.
 const HASTE: u32 = 60;
-/// Longer than twenty times what silence on a socket is given up after.
-const IDLE: Duration = Duration::from_secs(20);
+/// Eight times what silence on a socket is given up after.
+const IDLE: Duration = Duration::from_secs(8);
 
 /// Nothing but pings and answers to `status` show that the ledger lives.
 #[tokio::test]

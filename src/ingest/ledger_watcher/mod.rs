@@ -29,6 +29,7 @@ use crate::job::{Epoch, Job, Millis};
 use crate::ledger::{BlockJobs, ChainUpdate, LedgerClient};
 use crate::protocol::Blocks;
 use crate::store::{SharedStore, StoreError};
+use crate::tick;
 
 /// Tells every process of the node what has been seen of the chain; the future
 /// ends when that has been handed to the dispatcher.
@@ -77,6 +78,9 @@ pub struct Timing {
     pub watchdog_patience: Duration,
     /// Between looks for transactions that no block has shown.
     pub confirm: Duration,
+    /// How long progress may stay unstored while blocks are empty. After a crash
+    /// they are read again, and lead to nothing again.
+    pub empty: Duration,
 }
 
 impl Timing {
@@ -84,9 +88,10 @@ impl Timing {
     pub fn new(longest_sync_check: Duration) -> Self {
         Self {
             longest_sync_check,
-            poll: Duration::from_secs(1),
+            poll: tick::SECOND,
             watchdog_patience: Duration::from_secs(2),
             confirm: Duration::from_secs(30),
+            empty: Duration::from_secs(5),
         }
     }
 }

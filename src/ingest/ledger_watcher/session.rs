@@ -34,6 +34,10 @@ pub(super) struct Watcher {
     state: watch::Sender<WatcherState>,
     /// Stored progress, byte for byte: what the next step's guard names.
     pub stored: Option<Vec<u8>>,
+    /// When that was.
+    pub stored_at: Option<std::time::Instant>,
+    /// Progress in empty blocks that has not been stored yet.
+    pub unstored: Option<Progress>,
     /// The block that is settled and not acted on, if it is at hand.
     pub held: Option<Block>,
     /// Transactions of a disabled chain are to be sent again.
@@ -53,6 +57,8 @@ pub(super) async fn run(options: WatcherOptions, state: watch::Sender<WatcherSta
         options,
         state,
         stored: None,
+        stored_at: None,
+        unstored: None,
         held: None,
         owes_resend: false,
         owes_confirm: false,
@@ -154,9 +160,12 @@ impl Watcher {
     /// Compares the ledger with what is stored and decides where to go on.
     async fn begin(&mut self, status: Status) -> Result<Follow, Trouble> {
         let store = &self.options.store;
-        self.stored = store.get(Table::Progress, Progress::ROW, "").await?;
+        let stored = store.get(Table::Progress, Progress::ROW, "").await?;
+        let unstored = self.unstored.take().filter(|_| stored == self.stored);
+        self.stored = stored;
         self.held = None;
         let saved: Option<Progress> = match &self.stored {
+            _ if unstored.is_some() => unstored,
             Some(bytes) => Some(
                 Progress::decode(bytes)
                     .map_err(|error| Trouble::Later(format!("stored progress: {error}")))?,

@@ -10,6 +10,7 @@ use tokio::time::sleep;
 
 use crate::ledger::LedgerClient;
 use crate::ledger::rpc::answers::Status;
+use crate::tick;
 
 /// A running poll; it stops when this is dropped.
 pub(super) struct StatusPoll {
@@ -23,7 +24,7 @@ impl StatusPoll {
         let (sender, told) = watch::channel(None);
         let task = tokio::spawn(async move {
             loop {
-                sleep(period).await;
+                sleep(tick::stretch(period)).await;
                 match client.status().await {
                     Ok(status) => {
                         sender.send_replace(Some(status));

@@ -283,6 +283,8 @@ pub(super) struct Node {
     store: Arc<MemoryStore>,
     block_jobs: Arc<OneJobPerBlock>,
     events: Arc<Mutex<Vec<Event>>>,
+    /// Too many jobs wait.
+    is_full: watch::Sender<bool>,
     pub(super) timing: Timing,
     options: RpcOptions,
     watcher: Option<LedgerWatcher>,
@@ -295,6 +297,7 @@ impl Node {
         timing.poll = Duration::from_millis(30);
         timing.watchdog_patience = Duration::from_millis(60);
         timing.confirm = Duration::from_millis(100);
+        timing.empty = Duration::ZERO;
         let ledger = FakeLedger::start(height).await;
         Self {
             options: ledger.options(),
@@ -302,6 +305,7 @@ impl Node {
             store: Arc::default(),
             block_jobs: Arc::default(),
             events: Arc::default(),
+            is_full: watch::Sender::new(false),
             timing,
             watcher: None,
             client: None,
@@ -313,6 +317,7 @@ impl Node {
         let client = LedgerClient::start(self.options.clone());
         let told = self.events.clone();
         let handed = self.events.clone();
+        let full = self.is_full.subscribe();
         self.client = Some(client.clone());
         self.watcher = Some(LedgerWatcher::start(WatcherOptions {
             client,
@@ -327,7 +332,11 @@ impl Node {
                 handed.lock().push(Event::Handed(jobs.len()));
                 Box::pin(async {})
             }),
-            room: Arc::new(|| Box::pin(async {})),
+            room: Arc::new(move || {
+                let mut full = full.clone();
+                // The test keeps the sender.
+                Box::pin(async move { drop(full.wait_for(|is_full| !is_full).await) })
+            }),
             ndid_node: false,
             timing: self.timing.clone(),
         }));
@@ -341,9 +350,14 @@ impl Node {
             poll: life.poll / haste,
             watchdog_patience: life.watchdog_patience / haste,
             confirm: life.confirm / haste,
+            empty: life.empty / haste,
         };
         self.options = RpcOptions::new("127.0.0.1", self.ledger.port, 2);
         self.options.silence_limit /= haste;
+    }
+
+    fn height(&self) -> u64 {
+        self.watcher().state().borrow().height
     }
 
     pub(super) fn is_ready(&self) -> bool {
@@ -414,6 +428,23 @@ fn expected(bytes: &[u8], signed_at: Millis) -> Vec<u8> {
 }
 
 #[tokio::test]
+async fn blocks_wait_while_there_is_no_room_and_nothing_is_answered_from_memory() {
+    let node = Node::started(10).await;
+    node.is_full.send_replace(true);
+    node.ledger.add(vec![transaction("CreateRequest")]);
+    until("it is told that nothing is known", || {
+        node.told().last().is_some_and(|update| !update.ready)
+    })
+    .await;
+    assert_eq!(node.store.settled(), 10);
+    node.is_full.send_replace(false);
+    node.until_settled(11).await;
+    node.until_ready().await;
+    // What roles make of a block is stored with the next one.
+    assert_eq!(node.store.acted(), [10]);
+}
+
+#[tokio::test]
 async fn the_first_start_begins_at_the_current_height() {
     let node = Node::started(10).await;
     assert_eq!(node.store.settled(), 10);
@@ -461,6 +492,41 @@ async fn blocks_missed_while_stopped_are_caught_up_in_order_and_once() {
     node.start();
     node.until_ready().await;
     assert_eq!(node.store.acted(), (10..=130).collect::<Vec<_>>());
+}
+
+#[tokio::test]
+async fn empty_blocks_are_stored_later_and_read_again_after_a_crash() {
+    let mut node = Node::new(10).await;
+    node.timing.empty = Duration::from_secs(600);
+    node.start();
+    node.until_ready().await;
+    node.ledger.add(vec![]);
+    node.until_settled(11).await;
+    for height in [12, 13] {
+        node.ledger.add(vec![]);
+        until("told", || node.height() == height).await;
+    }
+    assert_eq!(node.store.settled(), 11, "nothing is lost with them");
+    // A subscription that ends is no crash: what is in memory goes on.
+    node.ledger.close_all();
+    node.ledger.add(vec![]);
+    until("told", || node.height() == 14 && node.is_ready()).await;
+    let told = node.told();
+    assert!(told.is_sorted_by_key(|update| update.height), "{told:?}");
+    node.stop();
+    node.start();
+    node.until_ready().await;
+    assert_eq!(node.height(), 14, "read again");
+    node.ledger.add(vec![transaction("CreateRequest")]);
+    node.until_settled(15).await;
+    node.ledger.add(vec![]);
+    node.until_settled(16).await;
+    let acted = node.store.acted();
+    assert!(acted.ends_with(&[15]), "{acted:?}");
+    assert!(
+        acted.is_sorted_by(|one, next| one < next),
+        "none twice: {acted:?}"
+    );
 }
 
 #[tokio::test]

@@ -40,6 +40,7 @@ use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use metrics::Histogram;
+use parking_lot::Mutex;
 use redis::{Cmd, ErrorKind, FromRedisValue, RedisError, ServerErrorKind};
 use secrecy::SecretString;
 use tokio::runtime::Handle;
@@ -86,8 +87,13 @@ pub struct RedisStore {
     /// The server's interruptions when this process last became or stayed the
     /// master.
     term: AtomicU64,
+    /// When a lease was last granted, if no script has failed since.
+    granted: Mutex<Option<Instant>>,
 }
 
+/// A lease that was granted shows for this long that Redis takes writes: the
+/// script writes, as a ping does.
+const SHOWS: Duration = Duration::from_millis(700);
 /// How long what a ping writes is kept.
 const PING_KEPT: Duration = Duration::from_secs(10);
 
@@ -122,6 +128,7 @@ impl RedisStore {
             failed_limits: FailedLimits::default(),
             history: History::default(),
             term: AtomicU64::new(0),
+            granted: Mutex::default(),
         };
         store.ping().await?;
         store.warn_of_volatility().await;
@@ -173,6 +180,7 @@ impl RedisStore {
         match asked.await? {
             (DONE, numbers, _) => {
                 self.term.store(interruptions, Ordering::Release);
+                *self.granted.lock() = Some(Instant::now());
                 self.history.last(before, last(&numbers)?);
                 Ok(Lease::Held {
                     epoch: Epoch(first(&numbers)?),
@@ -280,6 +288,9 @@ impl RedisStore {
             }
             self.link.send(lane, &script.load()).await?;
             result = self.link.send(lane, command).await;
+        }
+        if result.is_err() {
+            *self.granted.lock() = None;
         }
         durations::note(&script.duration, began);
         typed(result?).map_err(store_error)
@@ -554,7 +565,6 @@ impl Store for RedisStore {
     }
 
     async fn counts(&self) -> Result<Counts, StoreError> {
-        self.check_history().await?;
         let of = |command: &str, key: &str| {
             let mut command = redis::cmd(command);
             command.arg(self.key(key));
@@ -562,7 +572,8 @@ impl Store for RedisStore {
         };
         let (open, open_bytes) = (of("ZCARD", "open"), of("GET", "open_bytes"));
         let (parked, failed) = (of("ZCARD", "parked"), of("ZCARD", "failed"));
-        let (open, open_bytes, parked, failed) = tokio::try_join!(
+        let ((), open, open_bytes, parked, failed) = tokio::try_join!(
+            self.check_history(),
             self.read(&self.reads.counts, &open),
             self.read::<Option<i64>>(&self.reads.counts, &open_bytes),
             self.read(&self.reads.counts, &parked),
@@ -603,6 +614,10 @@ impl Store for RedisStore {
     }
 
     async fn ping(&self) -> Result<(), StoreError> {
+        let granted = *self.granted.lock();
+        if granted.is_some_and(|at| at.elapsed() < SHOWS) {
+            return Ok(());
+        }
         let mut command = redis::cmd("SET");
         command.arg(self.key("ping")).arg("");
         command.arg("PX").arg(PING_KEPT.as_millis() as u64);

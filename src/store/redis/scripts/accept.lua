@@ -11,5 +11,5 @@ for guard = 1, count() do
   end
   if not holds then return {1, {guard - 1}, {}} end
 end
-local stored = apply()
+local stored = apply(take_changes(''))
 return {0, stored, {}}

@@ -1,4 +1,11 @@
 -- Failed jobs.
+local function expect_failures()
+  expect('zset', 'failed')
+  expect('hash', 'failures')
+  expect_counter('failed_seq')
+  expect_counter('failed_bytes')
+end
+
 local function forget_failure(id)
   call('DECRBY', P .. 'failed_bytes', call('HSTRLEN', P .. 'failures', id))
   call('HDEL', P .. 'failures', id)

@@ -33,20 +33,27 @@ local function owned(id, attempt)
   if job and attempt >= job.attempt and not has(job, PARKED) then return job end
 end
 
-local function save(job)
-  call('SETRANGE', job.name, 17, struct.pack('>I4I4I4', job.attempt, job.tries, job.strikes)
-    .. job.held .. string.char(job.flags))
-end
-
+-- Notes are for people: where they cannot be kept, jobs go on without.
 local function note(job, reason)
-  set(job, NOTED)
-  call('HSET', P .. 'errors', job.id, reason)
+  if is_a('hash', 'errors') then
+    set(job, NOTED)
+    job.noted = reason
+  end
 end
 
 local function park(job, reason)
+  expect('zset', 'parked')
   set(job, PARKED)
+  job.is_to_park = true
   note(job, reason)
-  call('ZADD', P .. 'parked', job.seq, job.id)
+end
+
+-- Writes what has been set, noted and parked.
+local function save(job)
+  if job.noted then call('HSET', P .. 'errors', job.id, job.noted) end
+  if job.is_to_park then call('ZADD', P .. 'parked', job.seq, job.id) end
+  call('SETRANGE', job.name, 17, struct.pack('>I4I4I4', job.attempt, job.tries, job.strikes)
+    .. job.held .. string.char(job.flags))
 end
 
 -- By how much the script changes the size of all open records together, and
@@ -63,6 +70,12 @@ local function note_growth()
   end
 end
 
+-- What takes a job off the open ones is going to write to.
+local function expect_open()
+  expect('zset', 'open')
+  expect_counter('open_bytes')
+end
+
 -- Takes a job off the open ones.
 local function close(id, size)
   growth, has_ended = growth - size, true
@@ -70,14 +83,31 @@ local function close(id, size)
   call('ZREM', P .. 'open', id)
 end
 
-local function finish(job)
+-- The line that a job is in.
+local function line_of(job)
+  local length = struct.unpack('>I4', job.head, 39)
+  local key = job.head:sub(43, 42 + length)
+  if #key < length then key = call('GETRANGE', job.name, 42, 41 + length) end
+  return 'line:' .. key
+end
+
+-- What `finish` is going to write to.
+local function expect_finish(job)
+  expect_open()
+  if has(job, PARKED) then expect('zset', 'parked') end
   if has(job, IN_LINE) then
-    local length = struct.unpack('>I4', job.head, 39)
-    local key = job.head:sub(43, 42 + length)
-    if #key < length then key = call('GETRANGE', job.name, 42, 41 + length) end
-    call('ZREM', P .. 'line:' .. key, job.seq)
+    job.line = line_of(job)
+    expect('zset', job.line)
   end
-  if has(job, NOTED) then call('HDEL', P .. 'errors', job.id) end
+end
+
+local function forget_note(id)
+  if is_a('hash', 'errors') then call('HDEL', P .. 'errors', id) end
+end
+
+local function finish(job)
+  if job.line then call('ZREM', P .. job.line, job.seq) end
+  if has(job, NOTED) then forget_note(job.id) end
   if has(job, PARKED) then call('ZREM', P .. 'parked', job.id) end
   close(job.id, #job.head < HEAD and #job.head or call('STRLEN', job.name))
 end

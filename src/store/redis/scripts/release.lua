@@ -1,30 +1,28 @@
 local refusal = deposed()
 if refusal then return refusal end
-local most, jobs = count(), {}
+local most, attempts, released, known = count(), {}, {}, {}
 for index = 1, count() do
-  jobs[index] = {job = open_job(take()), strike = take(), unknown = take()}
-end
-local attempts = {}
-for index, release in ipairs(jobs) do
-  local job = release.job
+  local id, strike, unknown = take(), take(), take()
+  -- One that is named again is as it was left.
+  local job = known[id] or open_job(id)
   attempts[index] = 0
   if job then
-    -- What an earlier entry of this call may have changed is read again.
-    job = open_job(job.id)
+    known[id] = job
+    released[#released + 1] = job
     job.attempt = job.attempt + 1
     if not has(job, PARKED) then
-      if release.strike ~= '' then
+      if strike ~= '' then
         job.strikes = job.strikes + 1
-        note(job, release.strike)
+        note(job, strike)
       end
       if has(job, CLAIMED) then
-        park(job, release.unknown)
+        park(job, unknown)
       elseif job.strikes >= most then
-        park(job, release.strike)
+        park(job, strike)
       end
     end
-    save(job)
     attempts[index] = job.attempt
   end
 end
+for _, job in ipairs(released) do save(job) end
 return {0, attempts, {}}

@@ -1,0 +1,76 @@
+//! Words that the glossary says we do not use (docs/glossary.md).
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// Texts that are written by us; the specification is not looked at.
+const PLACES: &[&str] = &["src", "tests", "docs", "deploy", "proto", "README.md"];
+const KINDS: &[&str] = &["rs", "md", "proto", "yaml", "yml", "conf"];
+const GLOSSARY: &str = "docs/glossary.md";
+
+fn banned(glossary: &str) -> Vec<String> {
+    let (_, table) = glossary.split_once("| not | but |").unwrap();
+    let rows = table.lines().filter_map(|line| line.strip_prefix("| "));
+    let rows = rows.filter_map(|row| row.split(" | ").next());
+    let words = rows.flat_map(|cell| cell.split(", "));
+    words.map(|word| word.trim().to_owned()).collect()
+}
+
+fn texts(place: &Path, found: &mut Vec<PathBuf>) {
+    if place.ends_with("docs/spec") || place.ends_with(GLOSSARY) {
+        return;
+    }
+    if place.is_dir() {
+        for entry in fs::read_dir(place).unwrap() {
+            texts(&entry.unwrap().path(), found);
+        }
+    } else if place
+        .extension()
+        .is_some_and(|kind| KINDS.iter().any(|known| kind == *known))
+    {
+        found.push(place.to_owned());
+    }
+}
+
+/// Whether a line has the word as a whole.
+fn has(line: &str, word: &str) -> bool {
+    let is_part = |c: Option<char>| c.is_some_and(|c| c.is_alphanumeric() || c == '_');
+    line.match_indices(word).any(|(start, _)| {
+        !is_part(line[..start].chars().next_back())
+            && !is_part(line[start + word.len()..].chars().next())
+    })
+}
+
+#[test]
+fn no_text_has_a_word_that_the_glossary_bans() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let words = banned(&fs::read_to_string(root.join(GLOSSARY)).unwrap());
+    assert!(words.len() > 10, "the list was not read: {words:?}");
+    let mut found = Vec::new();
+    PLACES
+        .iter()
+        .for_each(|place| texts(&root.join(place), &mut found));
+    assert!(
+        found.len() > 300,
+        "the texts were not found: {}",
+        found.len()
+    );
+    let mut left = Vec::new();
+    for path in &found {
+        let text = fs::read_to_string(path).unwrap().to_lowercase();
+        for (number, line) in text.lines().enumerate() {
+            for word in words.iter().filter(|word| has(line, word)) {
+                let file = path.strip_prefix(root).unwrap().display();
+                left.push(format!("{file}:{}: {word}", number + 1));
+            }
+        }
+    }
+    assert!(left.is_empty(), "banned words left:\n{}", left.join("\n"));
+}
+
+#[test]
+fn a_word_is_found_as_a_whole() {
+    assert!(has("as two words would", "two words"));
+    assert!(!has("a word_of", "word"));
+    assert!(!has("sword", "word"));
+}
