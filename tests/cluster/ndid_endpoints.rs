@@ -3,6 +3,7 @@
 use erawan::context::Role;
 use serde_json::{Value, json};
 
+use crate::client::client_application;
 use crate::ndid_set_up::{Ndid, keys, with};
 use crate::network::*;
 
@@ -73,16 +74,27 @@ async fn nodes_and_tokens(net: &Net, ndid: &Ndid) {
 }
 
 async fn a_node_made_for_a_client_that_does_not_wait(net: &Net, ndid: &Ndid) {
-    let body = json!({
-        "reference_id": "made", "callback_url": "http://127.0.0.1:1/nobody",
-        "node_id": "rp8", "node_name": "a test's", "role": "rp",
+    let (url, told) = client_application();
+    let create = async |reference: &str| {
+        let body = json!({
+            "reference_id": reference, "callback_url": url,
+            "node_id": "rp8", "node_name": "a test's", "role": "rp",
+        });
+        let body = with(keys(&net.network.directory, "ndid1"), body);
+        let path = format!("{}/v6/node/create", ndid.api);
+        let answer = plain_client().post(path).json(&body).send().await.unwrap();
+        let answered = (answer.status().as_u16(), answer.text().await.unwrap());
+        assert_eq!(answered, (202, String::new()));
+        told.result("create_node_result", reference).await
+    };
+    let success = json!({
+        "node_id": "ndid1", "type": "create_node_result", "success": true, "reference_id": "one",
     });
-    let body = with(keys(&net.network.directory, "ndid1"), body);
-    let url = format!("{}/v6/node/create", ndid.api);
-    let call = plain_client().post(url).json(&body);
-    assert_eq!(call.send().await.unwrap().status(), 202);
-    let is_made = || async { ndid.look_up("nodes/rp8").await.0 == 200 };
-    eventually("the node is registered", is_made).await;
+    assert_eq!(create("one").await, success);
+    assert_eq!(ndid.found("nodes/rp8").await["role"], "RP");
+    let failure = create("two").await;
+    assert_eq!(failure["success"], false);
+    assert_eq!(failure["error"]["code"], 25011);
 }
 
 async fn namespaces_and_services(ndid: &Ndid) {

@@ -52,11 +52,11 @@ struct Ceiling {
 /// Body with the time between a price and its effect.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 struct Delay {
+    /// The time.
+    #[schemars(range(min = 1))]
+    duration_second: u64,
     /// Of which service; without: of all that have no delay of their own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "String", length(min = 1))]
     service_id: Option<String>,
-    /// The time.
-    #[schemars(range(min = 1))]
-    duration_second: u64,
 }
