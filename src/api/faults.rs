@@ -103,6 +103,7 @@ fn rank(keyword: &str) -> usize {
         "minItems",
         "uniqueItems",
         "items",
+        "uniqueItemProperties",
         "required",
         "properties",
     ];

@@ -11,6 +11,7 @@ mod endpoint;
 mod faults;
 mod outcome;
 mod schema;
+mod unique_by;
 
 pub use answered::{Answered, EXPIRED, expire};
 pub use call::{Call, NoBody, NoPath, RawCall, Texts};

@@ -9,7 +9,7 @@ use schemars::generate::SchemaSettings;
 use schemars::transform::RecursiveTransform;
 use serde_json::{Map, Value, json};
 
-use super::faults;
+use super::{faults, unique_by};
 use crate::error::{Code, Error};
 
 /// A schema; compiled when it is first used.
@@ -73,6 +73,7 @@ impl Schema {
 fn compile(source: &Value) -> Validator {
     let options = jsonschema::options()
         .with_draft(Draft::Draft7)
+        .with_keyword(unique_by::KEYWORD, unique_by::compile)
         .should_validate_formats(true);
     // The schemas come from structs of this program; a test compiles each.
     options.build(source).expect("the schema compiles")

@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 use tokio::sync::Semaphore;
 
 use super::signature::Algorithm;
-use super::{Crypto, KeyUse, encryption, signature};
+use super::{Crypto, KeyUse, NO_VERSION, encryption, signature};
 use crate::config::{ApiVersion, Config, Runtime};
 use crate::error::{Code, Error, codes};
 use crate::http_client;
@@ -235,7 +235,7 @@ fn sign_body(
             "hash_algorithm": hash_name,
             "key_algorithm": algorithm.key_type(),
             "signing_algorithm": algorithm_name,
-            "key_version": key_version,
+            "key_version": (key_version != NO_VERSION).then_some(key_version),
         }),
         ApiVersion::V4 | ApiVersion::V5 => json!({
             "node_id": node_id,

@@ -20,6 +20,10 @@ use async_trait::async_trait;
 
 use crate::error::Error;
 
+/// Version of a key that the ledger does not have yet; those that it has are
+/// counted from 1.
+pub const NO_VERSION: u64 = 0;
+
 /// Which of a node's two signing keys.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum KeyUse {

@@ -3,7 +3,7 @@
 use rand::RngCore;
 use serde_json::Value;
 
-use super::{Crypto, KeyUse};
+use super::{Crypto, KeyUse, NO_VERSION};
 use crate::error::{Error, codes};
 use crate::ledger::transaction::{Signed, encode, signed_message};
 use crate::ledger::{Ledger, query};
@@ -12,7 +12,7 @@ const NONCE_BYTES: usize = 32;
 
 /// Signs with `node_id`'s key under the algorithm the ledger has for it.
 /// `UpdateNode` uses the master key and the master key's algorithm
-/// (spec/ledger.md 9.1).
+/// (spec/ledger.md 9.1), `InitNDID` the algorithm that it tells the ledger.
 ///
 /// # Errors
 /// Those of the ledger and of [`Crypto::sign`]; 10034 when the ledger has no key for the node.
@@ -23,21 +23,35 @@ pub async fn sign(
     method: &str,
     params: &Value,
 ) -> Result<Signed, Error> {
-    let (key_use, key) = if method == "UpdateNode" {
-        (
-            KeyUse::SigningMaster,
-            query::signing_master_key(ledger, node_id).await?,
-        )
-    } else {
-        (KeyUse::Signing, query::signing_key(ledger, node_id).await?)
-    };
-    let key = key.ok_or(codes::NODE_KEY_NOT_FOUND)?;
+    let (key_use, algorithm, version) = key(ledger, node_id, method, params).await?;
     let params = params.to_string().into_bytes();
     let mut nonce = [0; NONCE_BYTES];
     rand::rng().fill_bytes(&mut nonce);
     let message = signed_message(method, &params, &ledger.chain_id()?, &nonce);
     let signature = crypto
-        .sign(node_id, key_use, &key.algorithm, key.version, &message)
+        .sign(node_id, key_use, &algorithm, version, &message)
         .await?;
     Ok(encode(method, &params, &nonce, &signature, node_id))
+}
+
+/// Use, algorithm and version of the key that signs.
+async fn key(
+    ledger: &dyn Ledger,
+    node_id: &str,
+    method: &str,
+    params: &Value,
+) -> Result<(KeyUse, String, u64), Error> {
+    let (key_use, key) = match method {
+        "InitNDID" => {
+            let algorithm = params["signing_algorithm"].as_str().unwrap_or_default();
+            return Ok((KeyUse::Signing, algorithm.to_owned(), NO_VERSION));
+        }
+        "UpdateNode" => (
+            KeyUse::SigningMaster,
+            query::signing_master_key(ledger, node_id).await?,
+        ),
+        _ => (KeyUse::Signing, query::signing_key(ledger, node_id).await?),
+    };
+    let key = key.ok_or(codes::NODE_KEY_NOT_FOUND)?;
+    Ok((key_use, key.algorithm, key.version))
 }

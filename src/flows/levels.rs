@@ -32,6 +32,11 @@ pub fn equal(one: &Number, other: &Number) -> bool {
     one.as_f64() == other.as_f64()
 }
 
+/// Whether a level is 0, in whatever form.
+pub fn is_zero(level: &Number) -> bool {
+    level.as_f64() == Some(0.0)
+}
+
 /// Whether `level` is lower than `least`.
 pub fn is_below(level: &Number, least: &Number) -> bool {
     level.as_f64() < least.as_f64()

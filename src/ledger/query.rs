@@ -318,11 +318,32 @@ pub async fn is_suppressed(ledger: &dyn Ledger, node_id: &str) -> Result<bool, E
 
 /// Ids of this chain's predecessors; empty if none were recorded.
 pub async fn chain_history(ledger: &dyn Ledger) -> Result<Vec<String>, Error> {
-    let chains: Vec<Value> = ask_list(ledger, "GetChainHistory", Value::Null, "chains").await?;
-    let ids = chains
-        .iter()
-        .filter_map(|chain| chain["chain_id"].as_str().map(str::to_owned));
+    let answer: Option<Value> = ask(ledger, "GetChainHistory", Value::Null, None).await?;
+    // The replaced system's NDID wrote the text of a text (spec/http-api-additions.md 2).
+    let history = match answer {
+        Some(Value::String(text)) => serde_json::from_str(&text).map_err(|error| {
+            let text = format!("the history of the chain cannot be read: {error}");
+            Error::with_message(codes::TENDERMINT_QUERY_RESULT_JSON_PARSE_ERROR, text)
+        })?,
+        answer => answer.unwrap_or_default(),
+    };
+    let chains = history["chains"].as_array().into_iter().flatten();
+    let ids = chains.filter_map(|chain| chain["chain_id"].as_str().map(str::to_owned));
     Ok(ids.collect())
+}
+
+/// Ids of the active nodes of a role, `rp`, `idp` or `as`, or of all but NDID.
+pub async fn node_ids(ledger: &dyn Ledger, role: Option<&str>) -> Result<Vec<String>, Error> {
+    let params = role.map_or_else(|| json!({}), |role| json!({"role": role}));
+    ask_list(ledger, "GetNodeIDList", params, "node_id_list").await
+}
+
+/// The lowest IAL at which an identity may be registered by its first IdP.
+pub async fn first_idp_min_ial(ledger: &dyn Ledger) -> Result<Number, Error> {
+    let method = "GetAllowedMinIalForRegisterIdentityAtFirstIdp";
+    let answer: Option<Value> = ask(ledger, method, Value::Null, None).await?;
+    let min_ial = answer.and_then(|answer| answer["min_ial"].as_number().cloned());
+    Ok(min_ial.unwrap_or_else(|| 0.into()))
 }
 
 /// Whether NDID has finished setting the chain up.

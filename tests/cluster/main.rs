@@ -23,6 +23,8 @@ mod mastership;
 mod messages;
 mod metrics;
 mod ndid;
+mod ndid_endpoints;
+mod ndid_set_up;
 mod network;
 mod output;
 mod oversize;

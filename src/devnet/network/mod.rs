@@ -323,6 +323,9 @@ impl Network {
         for made in futures_util::future::join_all(tasks).await {
             made.map_err(io::Error::other)??;
         }
+        if !options.initialised {
+            return Ok(());
+        }
         let client = LedgerClient::start(RpcOptions::new(LOCAL, port, 1));
         wait_until_known(&client).await?;
         genesis::initialise(client.as_ref(), &ndid, signing, &members).await

@@ -59,6 +59,9 @@ pub struct NetworkOptions {
     pub directory: Option<PathBuf>,
     /// First port; `None`: free ones.
     pub base_port: Option<u16>,
+    /// Whether the chain is set up and the nodes are registered before they
+    /// start; otherwise NDID's node is to do it, by its API.
+    pub initialised: bool,
     /// What the nodes sign with.
     pub signing: SigningKeys,
     /// `LOG_LEVEL` of the nodes.
@@ -91,6 +94,7 @@ impl Default for NetworkOptions {
             durability: Durability::default(),
             directory: None,
             base_port: None,
+            initialised: true,
             signing: SigningKeys::Rsa,
             log_level: "info".to_owned(),
             settings: Vec::new(),

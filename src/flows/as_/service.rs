@@ -74,11 +74,8 @@ pub struct Offer {
 
 impl Offer {
     fn is_complete(&self) -> bool {
-        let given = |level: &Option<Number>| {
-            level
-                .as_ref()
-                .is_some_and(|level| level.as_f64() != Some(0.0))
-        };
+        let given =
+            |level: &Option<Number>| level.as_ref().is_some_and(|level| !levels::is_zero(level));
         given(&self.min_ial)
             && given(&self.min_aal)
             && self.url.is_some()

@@ -3,38 +3,17 @@
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use serde_json::json;
 
-use super::{endpoint, transact};
-use crate::api::{Call, Endpoint, NoPath, Texts};
+use super::handed_on;
+use crate::api::Endpoint;
 
 /// The table entries.
 pub fn endpoints() -> [Endpoint; 4] {
     [
-        endpoint("/ndid/create_namespace").body::<Namespace>().run(
-            |call: Call<NoPath, Texts, Namespace>| async move {
-                let params = json!(call.body);
-                transact(&call, "AddNamespace", params, 201).await
-            },
-        ),
-        endpoint("/ndid/update_namespace").body::<Namespace>().run(
-            |call: Call<NoPath, Texts, Namespace>| async move {
-                let params = json!(call.body);
-                transact(&call, "UpdateNamespace", params, 204).await
-            },
-        ),
-        endpoint("/ndid/enable_namespace").body::<Name>().run(
-            |call: Call<NoPath, Texts, Name>| async move {
-                let params = json!(call.body);
-                transact(&call, "EnableNamespace", params, 204).await
-            },
-        ),
-        endpoint("/ndid/disable_namespace").body::<Name>().run(
-            |call: Call<NoPath, Texts, Name>| async move {
-                let params = json!(call.body);
-                transact(&call, "DisableNamespace", params, 204).await
-            },
-        ),
+        handed_on::<Namespace>("/ndid/create_namespace", "AddNamespace", 201),
+        handed_on::<Namespace>("/ndid/update_namespace", "UpdateNamespace", 204),
+        handed_on::<Name>("/ndid/enable_namespace", "EnableNamespace", 204),
+        handed_on::<Name>("/ndid/disable_namespace", "DisableNamespace", 204),
     ]
 }
 

@@ -1,0 +1,153 @@
+//! `POST /ndid/register_node` and `POST /node/create`: a node joins the network.
+
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::{Deserialize, Serialize};
+use serde_json::{Number, json};
+
+use super::{KEY, endpoint, transact};
+use crate::api::{Call, Endpoint, NoPath, Outcome, Texts};
+use crate::context::Context;
+use crate::error::{Error, codes};
+use crate::flows::ledger_call::{Hearer, LedgerCall};
+use crate::flows::levels;
+use crate::flows::node::public_keys::PublicKeys;
+use crate::flows::reply::Reply;
+
+const METHOD: &str = "RegisterNode";
+/// `type` of the callback.
+const RESULT: &str = "create_node_result";
+
+/// The table entries.
+pub fn endpoints() -> [Endpoint; 2] {
+    [
+        endpoint("/ndid/register_node")
+            .body::<Registration>()
+            .run(register),
+        endpoint("/node/create").body::<Creation>().run(create),
+    ]
+}
+
+/// Body that describes a node.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+struct Registration {
+    /// Its id.
+    #[schemars(length(min = 1))]
+    node_id: String,
+    /// What it is called.
+    #[schemars(length(min = 1))]
+    node_name: String,
+    /// Its keys.
+    #[serde(flatten)]
+    keys: PublicKeys,
+    /// What it does.
+    role: Role,
+    /// The highest IAL of an IdP.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    max_ial: Option<Number>,
+    /// Its highest AAL.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    max_aal: Option<Number>,
+    /// What it can do beyond the rest.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(inner(length(min = 1)))]
+    supported_feature_list: Option<Vec<String>>,
+    /// Whether it is an IdP that only answers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    agent: Option<bool>,
+    /// Whether it deals with listed nodes only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    node_id_whitelist_active: Option<bool>,
+    /// Those.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(inner(length(min = 1)))]
+    node_id_whitelist: Option<Vec<String>>,
+}
+
+/// Body that describes a node, for a client that does not wait.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+struct Creation {
+    /// Where its client hears of it.
+    #[serde(flatten, skip_serializing)]
+    reply: Reply,
+    /// Its id.
+    #[schemars(length(min = 1))]
+    node_id: String,
+    /// What it is called.
+    #[schemars(length(min = 1))]
+    node_name: String,
+    /// Its keys.
+    #[serde(flatten)]
+    keys: PublicKeys,
+    /// What it does.
+    #[schemars(schema_with = "roles_but_proxy")]
+    role: Role,
+    /// The highest IAL of an IdP.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    max_ial: Option<Number>,
+    /// Its highest AAL.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    max_aal: Option<Number>,
+}
+
+/// What a node does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+enum Role {
+    /// It makes requests.
+    Rp,
+    /// It knows identities.
+    Idp,
+    /// It has data.
+    As,
+    /// It works for others.
+    Proxy,
+}
+
+fn roles_but_proxy(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({"type": "string", "enum": ["rp", "idp", "as"]})
+}
+
+async fn register(call: Call<NoPath, Texts, Registration>) -> Result<Outcome, Error> {
+    let node = &call.body;
+    node.keys.check()?;
+    check_levels(&call.context, node.role, &node.max_ial, &node.max_aal).await?;
+    transact(&call, METHOD, json!(node), 201).await
+}
+
+async fn create(call: Call<NoPath, Texts, Creation>) -> Result<Outcome, Error> {
+    let node = &call.body;
+    node.keys.check()?;
+    check_levels(&call.context, node.role, &node.max_ial, &node.max_aal).await?;
+    let asked = LedgerCall {
+        node_id: call.node_id.clone(),
+        method: METHOD,
+        params: json!(node),
+        key: KEY.to_owned(),
+        writes: Vec::new(),
+        hearer: Hearer::Callback {
+            reply: node.reply.clone(),
+            kind: RESULT.to_owned(),
+            node_id: call.node_id.clone(),
+        },
+    };
+    asked.start(&call.context).await
+}
+
+/// An IdP has levels of its own, which NDID must support; others have none.
+async fn check_levels(
+    context: &Context,
+    role: Role,
+    max_ial: &Option<Number>,
+    max_aal: &Option<Number>,
+) -> Result<(), Error> {
+    let misfit = |text: &str| Err(Error::with_message(codes::UNKNOWN_ERROR, text));
+    match (role, max_ial, max_aal) {
+        (Role::Idp, Some(ial), Some(aal)) => {
+            let ledger = context.ledger.as_ref();
+            levels::check_supported(ledger, Some(ial), Some(aal)).await
+        }
+        (Role::Idp, ..) => misfit("An IdP needs \"max_ial\" and \"max_aal\""),
+        (_, None, None) => Ok(()),
+        _ => misfit("Only an IdP has \"max_ial\" and \"max_aal\""),
+    }
+}

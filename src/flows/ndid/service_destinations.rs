@@ -1,0 +1,40 @@
+//! `POST /ndid/{approve_service,enable_service_destination,disable_service_destination}`:
+//! which AS may offer which service.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::handed_on;
+use crate::api::Endpoint;
+
+/// The table entries.
+pub fn endpoints() -> [Endpoint; 3] {
+    [
+        handed_on::<Destination>(
+            "/ndid/approve_service",
+            "RegisterServiceDestinationByNDID",
+            204,
+        ),
+        handed_on::<Destination>(
+            "/ndid/enable_service_destination",
+            "EnableServiceDestinationByNDID",
+            204,
+        ),
+        handed_on::<Destination>(
+            "/ndid/disable_service_destination",
+            "DisableServiceDestinationByNDID",
+            204,
+        ),
+    ]
+}
+
+/// Body that names an AS and a service.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+struct Destination {
+    /// The AS.
+    #[schemars(length(min = 1))]
+    node_id: String,
+    /// The service.
+    #[schemars(length(min = 1))]
+    service_id: String,
+}

@@ -1,0 +1,123 @@
+//! `POST /ndid/{create,update,enable,disable}_service`: services that ASes may
+//! offer.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use super::{endpoint, handed_on, transact};
+use crate::api::{Call, Endpoint, NoPath, Outcome, Texts};
+use crate::error::{Error, codes};
+
+/// In place of a schema: data of any form.
+const NO_SCHEMA: &str = "n/a";
+
+/// The table entries.
+pub fn endpoints() -> [Endpoint; 4] {
+    [
+        described("/ndid/create_service", "AddService", 201),
+        described("/ndid/update_service", "UpdateService", 204),
+        handed_on::<Id>("/ndid/enable_service", "EnableService", 204),
+        handed_on::<Id>("/ndid/disable_service", "DisableService", 204),
+    ]
+}
+
+fn described(path: &'static str, method: &'static str, status: u16) -> Endpoint {
+    let endpoint = endpoint(path).body::<Service>();
+    endpoint.run(move |call: Call<NoPath, Texts, Service>| describe(call, method, status))
+}
+
+async fn describe(
+    call: Call<NoPath, Texts, Service>,
+    method: &'static str,
+    status: u16,
+) -> Result<Outcome, Error> {
+    if let Some(schema) = &call.body.data_schema {
+        check_data_schema(schema)?;
+    }
+    transact(&call, method, json!(call.body), status).await
+}
+
+/// Body that describes a service. The schema of its data is no part of the
+/// body's schema: it is judged afterwards.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+struct Service {
+    /// Its id.
+    #[schemars(length(min = 1))]
+    service_id: String,
+    /// What it is called.
+    #[schemars(length(min = 1))]
+    service_name: String,
+    /// What its data must look like: a JSON schema (draft 7) as text, or `n/a`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(skip)]
+    data_schema: Option<Value>,
+    /// Which version of that this is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(skip)]
+    data_schema_version: Option<Value>,
+}
+
+/// Body that names a service.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+struct Id {
+    /// Its id.
+    #[schemars(length(min = 1))]
+    service_id: String,
+}
+
+/// Whether this is a JSON schema, as text (spec/http-api.md 3.9).
+fn check_data_schema(given: &Value) -> Result<(), Error> {
+    let unusable = |message: String| Error::with_message(codes::UNKNOWN_ERROR, message);
+    let text = match given {
+        Value::String(text) if text == NO_SCHEMA => return Ok(()),
+        Value::String(text) => text,
+        // What clients of the replaced system were told.
+        Value::Object(_) => return Err(unusable("\"[object Object]\" is not valid JSON".into())),
+        _ => return Err(unusable("The data schema is not a text".into())),
+    };
+    let schema = serde_json::from_str(text)
+        .map_err(|error| unusable(format!("The data schema is not valid JSON: {error}")))?;
+    match jsonschema::draft7::meta::is_valid(&schema) {
+        true => Ok(()),
+        false => Err(unusable("Invalid data schema schema".into())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_data_schema_is_the_text_of_a_json_schema_or_none() {
+        let message = |given: Value| match check_data_schema(&given) {
+            Ok(()) => String::new(),
+            Err(error) => {
+                assert_eq!(error.code().number, 10000);
+                error.message().to_owned()
+            }
+        };
+        for good in [
+            "n/a",
+            "{}",
+            "true",
+            r#"{"properties": {"age": {"type": "integer", "minimum": 1}}}"#,
+        ] {
+            assert_eq!(message(json!(good)), "", "{good}");
+        }
+        for bad in [
+            "5",
+            "[]",
+            "null",
+            r#"{"minLength": -1}"#,
+            r#"{"type": "age"}"#,
+        ] {
+            assert_eq!(message(json!(bad)), "Invalid data schema schema", "{bad}");
+        }
+        let object = "\"[object Object]\" is not valid JSON";
+        assert_eq!(message(json!({})), object);
+        assert!(message(json!("{")).contains("not valid JSON"));
+        assert!(message(json!("")).contains("not valid JSON"));
+        assert!(message(json!(5)).contains("not a text"));
+    }
+}

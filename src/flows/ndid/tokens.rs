@@ -1,0 +1,28 @@
+//! `POST /ndid/{set,add,reduce}_node_token`: what nodes pay transactions with.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::Number;
+
+use super::handed_on;
+use crate::api::Endpoint;
+
+/// The table entries.
+pub fn endpoints() -> [Endpoint; 3] {
+    [
+        handed_on::<Amount>("/ndid/set_node_token", "SetNodeToken", 204),
+        handed_on::<Amount>("/ndid/add_node_token", "AddNodeToken", 204),
+        handed_on::<Amount>("/ndid/reduce_node_token", "ReduceNodeToken", 204),
+    ]
+}
+
+/// Body with an amount of a node's tokens.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+struct Amount {
+    /// Whose.
+    #[schemars(length(min = 1))]
+    node_id: String,
+    /// How many.
+    #[schemars(range(min = 0))]
+    amount: Number,
+}

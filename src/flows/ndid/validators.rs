@@ -1,0 +1,28 @@
+//! `POST /ndid/set_validator`: who makes blocks.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::Number;
+
+use super::handed_on;
+use crate::api::Endpoint;
+
+/// The table entries.
+pub fn endpoints() -> [Endpoint; 1] {
+    [handed_on::<Validator>(
+        "/ndid/set_validator",
+        "SetValidator",
+        204,
+    )]
+}
+
+/// Body with the power of a validator.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+struct Validator {
+    /// Its key: base64 of an Ed25519 key.
+    #[schemars(length(min = 1))]
+    public_key: String,
+    /// Its voting power; 0 removes it.
+    #[schemars(range(min = 0))]
+    power: Number,
+}
