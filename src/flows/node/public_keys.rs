@@ -94,7 +94,8 @@ pub(in crate::flows) fn check_signing(
 /// # Errors
 /// 20040 unreadable, 20042 another type, 20044 a short RSA key.
 pub(in crate::flows) fn check_encryption(pem: &str, key_type: &str) -> Result<(), Error> {
-    public_key::check_rsa(&of_type(pem, key_type)?)
+    let key = of_type(pem, key_type)?;
+    public_key::check_rsa(&key)
 }
 
 fn of_type(pem: &str, key_type: &str) -> Result<PKey<Public>, Error> {
