@@ -16,6 +16,10 @@ use crate::job::{Commit, Job, Kind, Spec, Table, Write, codec};
 use crate::ledger::query;
 use crate::store::Accept;
 
+crate::job::stored! {
+    "as_offered": Offered = 1,
+}
+
 /// The transaction that offers or changes a service has settled.
 pub const KIND: Kind = Kind::new(&Spec::transactional(16, "as.service_registered"));
 
