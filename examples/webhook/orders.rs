@@ -7,7 +7,8 @@ use actix_web::{HttpResponse, web};
 use async_trait::async_trait;
 use erawan::cluster::WorkerHandle;
 use erawan::job::{
-    Commit, Gauge, Handler, Job, Kind, Kinds, KindsError, NewJob, Run, Runner, Spec, delivery_key,
+    Commit, Gauge, Handler, Job, Kind, Kinds, KindsError, NewJob, Run, Runner, Spec, Stored,
+    delivery_key,
 };
 use erawan::store::{Accept, Accepted, SharedStore};
 use serde::{Deserialize, Serialize};
@@ -39,6 +40,10 @@ struct Delivery {
     order: String,
     webhook: String,
 }
+
+// Version 1 of what is stored (docs/upgrading.md).
+impl Stored for Order {}
+impl Stored for Delivery {}
 
 /// What handlers work with.
 #[derive(Default)]

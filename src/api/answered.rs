@@ -7,6 +7,10 @@ use crate::error::{Error, Refusal};
 use crate::job::{Caller, Commit, Job, Kind, Millis, NewJob, Spec, Table, Write, codec};
 use crate::store::State;
 
+crate::job::stored! {
+    "call_answered": Answered = 1,
+}
+
 /// Nobody has taken the answer of a call.
 pub const EXPIRED: Kind = Kind::new(&Spec::transactional(37, "answer.expired"));
 

@@ -5,7 +5,7 @@ use serde::de::DeserializeOwned;
 
 use crate::context::Context;
 use crate::error::{Error, codes};
-use crate::job::{Column, Table, Write, codec};
+use crate::job::{Column, Stored, Table, Write, codec};
 
 /// One column of a row; `""` where the row is one value.
 ///
@@ -51,7 +51,7 @@ pub fn text(table: Table, row: &str, column: &str, bytes: Vec<u8>) -> Result<Str
 ///
 /// # Errors
 /// When it is unreadable.
-pub fn decode<T: DeserializeOwned>(table: Table, row: &str, bytes: &[u8]) -> Result<T, Error> {
+pub fn decode<T: Stored>(table: Table, row: &str, bytes: &[u8]) -> Result<T, Error> {
     codec::decode(bytes).map_err(|error| unreadable(table, row, "", &error))
 }
 

@@ -14,6 +14,11 @@ use crate::error::Refusal;
 use crate::http_client::destination;
 use crate::job::{Gauge, JobId, Kind, NewJob, Spec, delivery_key};
 
+crate::job::stored! {
+    "callback": Callback = 1,
+    "data_request_answer": DataRequestAnswer = 1,
+}
+
 /// POST a callback to a client application. The later ones tell it what came
 /// after this one.
 pub const DELIVER: Kind = Kind::new(

@@ -14,6 +14,11 @@ use crate::http_client::destination;
 use crate::job::{Kind, NewJob, Spec, Table, delivery_key, request_key};
 use crate::mq::message::{ConsentRequest, Message};
 
+crate::job::stored! {
+    "contract": Contract = 1,
+    "contract_checked": Checked = 1,
+}
+
 /// The documents of a contract have been verified, or could not be.
 pub const CHECKED: Kind = Kind::new(&Spec::transactional(35, "idp.contract_checked"));
 

@@ -23,6 +23,12 @@ use crate::job::{
 use crate::labelled::Labelled;
 use crate::ledger::{Inclusion, TransactionHash};
 
+crate::job::stored! {
+    "settled": Settled = 1,
+    "transact": Transact = 1,
+    "expected": Expected = 1,
+}
+
 /// Sign a transaction (again) and hand it to [`DELIVER`].
 pub const TRANSACT: Kind =
     Kind::new(&Spec::transactional(18, "ledger.transact").counts_retries_in(CRYPTO));

@@ -16,6 +16,10 @@ use crate::delivery::transaction::{
 use crate::error::{Error, Refusal};
 use crate::job::{Caller, Commit, Job, Kind, Spec, Write, codec};
 
+crate::job::stored! {
+    "call_asked": Asked = 1,
+}
+
 /// The transaction that a call asked for has settled.
 pub const KIND: Kind = Kind::new(&Spec::transactional(16, "call.settled"));
 

@@ -36,6 +36,10 @@ use serde::{Deserialize, Serialize};
 use crate::job::Commit;
 use crate::store::Accept;
 
+crate::job::stored! {
+    "request_update": RequestUpdate = 1,
+}
+
 /// Payload of the jobs made from a block (`rp.request_update`,
 /// `idp.request_update`, `as.request_update`).
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

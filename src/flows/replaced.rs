@@ -12,6 +12,10 @@ use crate::flows::RequestUpdate;
 use crate::job::{Commit, Job, Kind, NewJob, Row, Spec, request_key};
 use crate::ledger::query;
 
+crate::job::stored! {
+    "ledger_replaced": Replaced = 1,
+}
+
 /// The ledger was replaced: look at every request this node knows.
 pub const KIND: Kind = Kind::new(&Spec::transactional(20, "ledger.replaced"));
 
@@ -172,6 +176,7 @@ mod tests {
     use crate::context::{Role, row};
     use crate::flows::idp;
     use crate::flows::testing::{TestNode, job as accepted};
+    use crate::job::Stored;
     use crate::job::{Table, Write, codec};
 
     #[actix::test]
@@ -228,8 +233,9 @@ mod tests {
 
     #[test]
     fn a_job_that_an_earlier_release_stored_is_read() {
-        #[derive(Serialize)]
+        #[derive(Serialize, Deserialize)]
         struct Before(String, u64, u64, Option<(usize, Row)>);
+        impl Stored for Before {}
         for (after, part) in [
             (None, Part::All),
             (Some((1, "r".to_owned())), Part::After((1, "r".to_owned()))),

@@ -1,19 +1,24 @@
 //! The only place that knows bincode: how jobs, payloads and state are written
-//! as bytes. The first byte is the format version, so that a later release can
-//! read what an earlier one stored.
+//! as bytes. The first byte is the version of the type ([`Stored`]), so that a
+//! later release can read what an earlier one stored.
 
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 
-const FORMAT: u8 = 1;
+use super::Stored;
+
+/// More than members that were added to a type take when they are absent.
+const ABSENT: [u8; 256] = [0; 256];
 
 /// Bytes that are not a value of the expected type.
 #[derive(Debug, thiserror::Error)]
 pub enum DecodeError {
     /// Written by a release this one cannot read.
-    #[error("stored with format {found}, this release reads {FORMAT}")]
-    Format {
+    #[error("stored with version {found}, this release reads versions up to {known}")]
+    Version {
         /// The first byte.
         found: u8,
+        /// The version of today.
+        known: u8,
     },
     /// Nothing there.
     #[error("empty value")]
@@ -28,8 +33,8 @@ fn configuration() -> impl bincode::config::Config {
 }
 
 /// Writes a value.
-pub fn encode<T: Serialize>(value: &T) -> Vec<u8> {
-    let mut bytes = vec![FORMAT];
+pub fn encode<T: Stored>(value: &T) -> Vec<u8> {
+    let mut bytes = vec![T::VERSION];
     // Writing to memory cannot fail, and the types written here are plain data
     // (no maps of unknown length, no `serialize_any`).
     bincode::serde::encode_into_std_write(value, &mut bytes, configuration())
@@ -37,16 +42,28 @@ pub fn encode<T: Serialize>(value: &T) -> Vec<u8> {
     bytes
 }
 
-/// Reads a value written by [`encode`].
-pub fn decode<T: for<'de> Deserialize<'de>>(bytes: &[u8]) -> Result<T, DecodeError> {
+/// Reads a value written by [`encode`], of this release or an earlier one.
+pub fn decode<T: Stored>(bytes: &[u8]) -> Result<T, DecodeError> {
     match bytes {
         [] => Err(DecodeError::Empty),
-        [FORMAT, content @ ..] => {
-            let (value, _) = bincode::serde::decode_from_slice(content, configuration())?;
-            Ok(value)
-        }
-        [found, ..] => Err(DecodeError::Format { found: *found }),
+        [found, content @ ..] if *found == T::VERSION => read(content),
+        [found, content @ ..] if (1..T::VERSION).contains(found) => T::earlier(*found, content),
+        [found, ..] => Err(DecodeError::Version {
+            found: *found,
+            known: T::VERSION,
+        }),
     }
+}
+
+/// Reads what stands behind the version.
+pub fn read<T: for<'de> Deserialize<'de>>(content: &[u8]) -> Result<T, DecodeError> {
+    let (value, _) = bincode::serde::decode_from_slice(content, configuration())?;
+    Ok(value)
+}
+
+/// The same of a value whose last members may be absent.
+pub(super) fn read_shorter<T: for<'de> Deserialize<'de>>(content: &[u8]) -> Result<T, DecodeError> {
+    read(&[content, &ABSENT].concat())
 }
 
 /// For a member that is bytes (`#[serde(with = "codec::bytes")]`): it is written
@@ -103,9 +120,70 @@ pub mod bytes {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use serde::Serialize;
 
     #[derive(Debug, PartialEq, Serialize, Deserialize)]
     struct Whole(#[serde(with = "bytes")] Vec<u8>);
+
+    impl Stored for (Whole, u32) {}
+    impl Stored for (Vec<u8>, u32) {}
+    impl Stored for (u32, String, Vec<u8>) {}
+
+    #[derive(Debug, PartialEq, Serialize, Deserialize)]
+    struct Before {
+        id: String,
+        count: u64,
+    }
+
+    impl Stored for Before {}
+
+    #[derive(Debug, PartialEq, Serialize, Deserialize)]
+    struct After {
+        id: String,
+        count: u64,
+        note: Option<String>,
+        tries: u32,
+        known: Vec<u64>,
+        is_late: bool,
+    }
+
+    impl Stored for After {
+        const VERSION: u8 = 2;
+    }
+
+    #[test]
+    fn what_an_earlier_version_wrote_is_read_without_the_members_that_were_added() {
+        let (id, count) = ("a".to_owned(), 300);
+        let before = Before {
+            id: id.clone(),
+            count,
+        };
+        let after = After {
+            id,
+            count,
+            note: None,
+            tries: 0,
+            known: Vec::new(),
+            is_late: false,
+        };
+        assert_eq!(decode::<After>(&encode(&before)).unwrap(), after);
+        let written = encode(&after);
+        assert_eq!(decode::<After>(&written).unwrap(), after);
+        let back = decode::<Before>(&written);
+        let refused = matches!(back, Err(DecodeError::Version { found: 2, known: 1 }));
+        assert!(refused, "an earlier release does not guess");
+    }
+
+    #[test]
+    fn nothing_may_be_missing_of_what_this_version_wrote() {
+        let whole = encode(&Before {
+            id: "a".to_owned(),
+            count: 300,
+        });
+        for length in 0..whole.len() {
+            assert!(decode::<Before>(&whole[..length]).is_err(), "{length}");
+        }
+    }
 
     #[test]
     fn bytes_are_written_the_same_as_a_whole_and_one_by_one() {
@@ -127,10 +205,10 @@ mod tests {
     }
 
     #[test]
-    fn another_format_is_refused() {
+    fn a_later_version_is_refused() {
         assert!(matches!(
             decode::<u32>(&[9, 1]),
-            Err(DecodeError::Format { found: 9 })
+            Err(DecodeError::Version { found: 9, .. })
         ));
         assert!(matches!(decode::<u32>(&[]), Err(DecodeError::Empty)));
     }

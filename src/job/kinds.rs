@@ -131,7 +131,7 @@ impl Kinds {
 
 #[cfg(test)]
 mod tests {
-    use super::super::Spec;
+    use super::super::{Spec, codec, noop};
     use super::*;
 
     const FIRST: Kind = Kind::new(&Spec::delivery(7, "first").counts_in(Gauge::new(0, "one")));
@@ -175,8 +175,10 @@ mod tests {
 
     #[test]
     fn a_number_that_no_kind_has_is_not_read() {
-        let unknown = super::super::codec::encode(&9999u16);
-        let read = super::super::codec::decode::<Kind>(&unknown);
+        let unknown = codec::encode(&9999u64);
+        let read = codec::read::<Kind>(&unknown[1..]);
         assert!(read.unwrap_err().to_string().contains("9999"));
+        let known = codec::encode(&26u64);
+        assert_eq!(codec::read::<Kind>(&known[1..]).unwrap(), noop::NOOP);
     }
 }

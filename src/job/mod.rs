@@ -7,12 +7,15 @@ mod attempt;
 mod caller;
 pub mod codec;
 mod commit;
+#[cfg(test)]
+pub(crate) mod golden;
 mod handler;
 mod kind;
 mod kinds;
 pub mod noop;
 mod request_key;
 mod run;
+mod stored;
 
 pub use attempt::{Attempt, Epoch};
 pub use caller::Caller;
@@ -22,6 +25,8 @@ pub use kind::{Class, GAUGES, Gauge, Kind, Pool, Spec};
 pub use kinds::{Kinds, KindsError};
 pub use request_key::{is_of_request, request_key, request_of};
 pub use run::{Run, Runner};
+pub use stored::Stored;
+pub(crate) use stored::{sent, stored};
 
 use std::fmt;
 use std::sync::Arc;
@@ -134,7 +139,7 @@ pub struct NewJob {
 
 impl NewJob {
     /// A job that may run at once.
-    pub fn new<P: Serialize>(kind: Kind, key: impl Into<Arc<str>>, payload: &P) -> Self {
+    pub fn new<P: Stored>(kind: Kind, key: impl Into<Arc<str>>, payload: &P) -> Self {
         Self {
             id: JobId::generate(),
             kind,
@@ -272,7 +277,7 @@ impl Job {
     }
 
     /// Decodes the payload.
-    pub fn payload<P: for<'de> Deserialize<'de>>(&self) -> Result<P, codec::DecodeError> {
+    pub fn payload<P: Stored>(&self) -> Result<P, codec::DecodeError> {
         codec::decode(&self.new.payload)
     }
 }

@@ -15,6 +15,11 @@ use super::known::Known;
 use super::rpc::answers::Status;
 use crate::job::codec::{self, DecodeError};
 
+crate::job::stored! {
+    "progress": Progress = 1,
+    "progress_before_marks": Earlier = 1,
+}
+
 /// How far the ledger has been followed (table `Progress`, row
 /// [`Progress::ROW`]); stored in one step with the jobs of the blocks.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -35,7 +40,7 @@ pub struct Progress {
 }
 
 /// [`Progress`] as earlier releases stored it.
-#[derive(Deserialize)]
+#[derive(Serialize, Deserialize)]
 struct Earlier {
     chain_id: String,
     settled: u64,
@@ -417,8 +422,9 @@ mod tests {
 
     #[test]
     fn what_an_earlier_release_stored_is_read() {
-        #[derive(serde::Serialize)]
+        #[derive(Serialize, Deserialize)]
         struct Before(String, u64, u64, (String, String), u64);
+        impl crate::job::Stored for Before {}
         let Mark { app_hash, time, .. } = mark(100);
         let before = Before("a".to_owned(), 100, 99, (app_hash, time), 4);
         let read = Progress::decode(&codec::encode(&before)).unwrap();

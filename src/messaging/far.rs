@@ -9,6 +9,10 @@ use crate::job::{Commit, Job, JobId, Kind, Millis, NewJob, Run, Spec};
 use crate::messaging::inbound::RawMessage;
 use crate::mq::held::Waiting;
 
+crate::job::stored! {
+    "mq_give_up": GiveUp = 1,
+}
+
 /// A message has waited too long for a block far above the ledger.
 pub const GIVE_UP: Kind = Kind::new(&Spec::transactional(33, "mq.give_up"));
 

@@ -43,6 +43,10 @@ use crate::mq::message::Message;
 use crate::mq::{body, gzip, schema};
 use crate::proto::wire::MqMessage;
 
+crate::job::stored! {
+    "mq_raw": RawMessage = 1,
+}
+
 /// A raw message from the queue: decrypt, verify, record, hand to its role.
 pub const RECEIVE: Kind = Kind::new(
     &Spec::transactional(0, "mq.receive")

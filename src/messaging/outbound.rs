@@ -26,6 +26,10 @@ use crate::mq::message::Message;
 use crate::mq::{OutboundMessage, body, gzip};
 use crate::proto::wire::MqMessage;
 
+crate::job::stored! {
+    "mq_send": Send = 1,
+}
+
 /// Sign and encrypt a message with an external crypto service, then hand it to
 /// [`message::DELIVER`].
 pub const SEND: Kind = Kind::new(

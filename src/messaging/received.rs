@@ -5,6 +5,10 @@ use serde::{Deserialize, Serialize};
 use crate::error::{Error, codes};
 use crate::mq::message::Message;
 
+crate::job::stored! {
+    "received": Received = 1,
+}
+
 /// Payload of the jobs made from a verified message (`rp.idp_response`,
 /// `rp.as_response`, `idp.consent_request`, `as.data_request`).
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -224,7 +224,7 @@ pub fn context(node_id: &str, role: Role, ledger: Arc<FakeLedger>) -> Context {
 }
 
 /// A job as it is run the first time.
-pub fn job<P: serde::Serialize>(kind: Kind, payload: &P) -> Job {
+pub fn job<P: crate::job::Stored>(kind: Kind, payload: &P) -> Job {
     accepted(NewJob::new(kind, "key", payload))
 }
 

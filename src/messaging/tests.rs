@@ -28,7 +28,7 @@ fn role_of(node_id: &str) -> Role {
     }
 }
 
-fn decode<P: for<'de> serde::Deserialize<'de>>(job: &NewJob) -> P {
+fn decode<P: crate::job::Stored>(job: &NewJob) -> P {
     crate::job::codec::decode(&job.payload).unwrap()
 }
 

@@ -4,6 +4,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::job::codec;
 
+crate::job::stored! {
+    "outbound_message": OutboundMessage = 1,
+}
+
 /// Payload of `deliver.message`: sealed, under the same id on every try.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct OutboundMessage {

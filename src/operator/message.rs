@@ -7,6 +7,13 @@ use crate::job::{JobId, Kind, Millis};
 use crate::protocol::MESSAGE_LIMIT;
 use crate::store::{Audited, Operation};
 
+crate::job::sent! {
+    crate::protocol::message::PROTOCOL_VERSION;
+    "operator_question": Question,
+    "operator_answer": Answer,
+    "operator_shown": Shown,
+}
+
 /// The most bytes of an answer: that of a message, less its wrapping.
 pub(super) const ANSWER_BYTES: usize = MESSAGE_LIMIT - 1024;
 

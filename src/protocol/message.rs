@@ -10,6 +10,11 @@ use crate::proto::cluster as proto;
 
 use crate::protocol::backlog::{Backlog, Blocks, Dormant, OpenJobs};
 
+crate::job::sent! {
+    PROTOCOL_VERSION;
+    "job": Job,
+}
+
 /// Version of the link; master and workers must have the same. It is raised also
 /// when all of them must keep something in the store that earlier ones do not.
 pub const PROTOCOL_VERSION: u32 = 5;

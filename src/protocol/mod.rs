@@ -3,6 +3,8 @@
 
 mod backlog;
 pub mod client;
+#[cfg(test)]
+mod golden_tests;
 pub mod introduction;
 pub mod local;
 pub mod message;

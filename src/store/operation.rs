@@ -4,6 +4,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::job::{Attempt, Job, JobId, Kind, Millis, NewJob};
 
+crate::job::stored! {
+    "audited": Audited = 1,
+}
+
 /// What an operator wants done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Action {

@@ -28,6 +28,10 @@ use serde::{Deserialize, Serialize};
 use super::{FailedJob, LastError, StoreError};
 use crate::job::{Job, JobId, Kind, Millis, NewJob, codec};
 
+crate::job::stored! {
+    "job_description": Description = 1,
+}
+
 const VERSION: u8 = 2;
 const PATCH_OFFSET: usize = 17;
 const HELD_OFFSET: usize = 29;
@@ -59,18 +63,7 @@ pub(super) struct Head {
     pub in_line: bool,
 }
 
-#[derive(Serialize)]
-struct DescriptionRef<'a> {
-    id: JobId,
-    kind: Kind,
-    source: Option<&'a str>,
-    after_height: Option<u64>,
-    era: u64,
-    deadline: Option<Millis>,
-    accepted_at: Millis,
-}
-
-#[derive(Deserialize)]
+#[derive(Serialize, Deserialize)]
 struct Description {
     id: JobId,
     kind: Kind,
@@ -149,10 +142,10 @@ pub(super) fn held_bytes(not_before: Option<Millis>) -> [u8; 8] {
 /// attempt, tries and strikes, which the engine knows only when it stores the
 /// job.
 pub(super) fn unnumbered(job: &NewJob, accepted_at: Millis) -> Vec<u8> {
-    let description = codec::encode(&DescriptionRef {
+    let description = codec::encode(&Description {
         id: job.id,
         kind: job.kind,
-        source: job.source.as_deref(),
+        source: job.source.clone(),
         after_height: job.after_height,
         era: job.era,
         deadline: job.deadline,

@@ -25,6 +25,10 @@ use crate::mq::message::PackedData;
 use crate::mq::packing;
 use crate::store::Accept;
 
+crate::job::stored! {
+    "as_unsigned": Unsigned = 1,
+}
+
 const OPERATION: &str = "as_data";
 
 /// The table entry.

@@ -17,6 +17,10 @@ use crate::job::{Commit, Job, Kind, NewJob, Spec, Table, Write, codec};
 use crate::messaging::outbound;
 use crate::mq::message::{AsResponse, Message};
 
+crate::job::stored! {
+    "as_answered": Answered = 1,
+}
+
 /// The transaction of our answer has settled.
 pub const KIND: Kind = Kind::new(&Spec::transactional(15, "as.response_created"));
 

@@ -11,6 +11,10 @@ use crate::flows::dispatch::{BLOCK, Flow};
 use crate::job::{Commit, Job, Kind, NewJob, Spec, Table};
 use crate::ledger::{Block, BlockTransaction, query};
 
+crate::job::stored! {
+    "idp_modified": Modified = 1,
+}
+
 /// Another node changed an identity that this one may hold too.
 pub const KIND: Kind = Kind::new(&Spec::transactional(30, "idp.identity_modified"));
 

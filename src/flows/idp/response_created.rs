@@ -14,6 +14,10 @@ use crate::job::{Commit, Job, Kind, Spec, Table, codec};
 use crate::messaging::outbound;
 use crate::mq::message::{IdpResponse, Message};
 
+crate::job::stored! {
+    "idp_answered": Answered = 1,
+}
+
 /// The transaction of our answer has settled.
 pub const KIND: Kind = Kind::new(&Spec::transactional(11, "idp.response_created"));
 

@@ -18,6 +18,11 @@ use crate::job::{Commit, Guard, Job, Kind, Millis, NewJob, Spec, Table, Write, c
 use crate::ledger::query;
 use crate::store::Accept;
 
+crate::job::stored! {
+    "mq_registration": Registration = 1,
+    "mq_registration_begun": Begun = 1,
+}
+
 /// The transaction that registers the message queue address has settled.
 pub const KIND: Kind = Kind::new(&Spec::transactional(17, "node.mq_registered"));
 

@@ -21,6 +21,10 @@ use crate::messaging::to_role;
 use crate::mq::message::{AsResponse, Message};
 use crate::mq::packing;
 
+crate::job::stored! {
+    "rp_data_ref": DataRef = 1,
+}
+
 pub(in crate::flows) const FLOW: Flow = Flow::new(to_role::AS_RESPONSE, |context, job| {
     Box::pin(handle(context, job))
 })

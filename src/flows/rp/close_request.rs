@@ -19,6 +19,11 @@ use crate::flows::request_status::Validity;
 use crate::job::{Commit, Job, Kind, NewJob, Spec, Table, codec, request_key};
 use crate::store::Accept;
 
+crate::job::stored! {
+    "rp_close": Close = 1,
+    "rp_closing": Closing = 1,
+}
+
 /// The client asks to close a request.
 pub const KIND: Kind = Kind::new(&Spec::transactional(25, "rp.close_request"));
 

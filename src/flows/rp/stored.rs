@@ -13,6 +13,10 @@ use crate::job::{Commit, JobId, Table, Write};
 use crate::messaging::outbound::Receiver;
 use crate::mq::message::ResponsePrivateData;
 
+crate::job::stored! {
+    "rp_request_ref": RequestRef = 1,
+}
+
 /// Column of [`Progress`] in a row of `RequestData`; column `""` is [`Request`].
 const PROGRESS: &str = "progress";
 

@@ -23,6 +23,12 @@ use crate::store::{
     Operation, Store, StoreError, Struck,
 };
 
+crate::job::sent! {
+    crate::protocol::message::PROTOCOL_VERSION;
+    "store_call": Call,
+    "store_reply": Reply,
+}
+
 /// The most bytes of a call.
 const CALL_BYTES: usize = LARGEST_WRITE;
 /// The most bytes of an answer. That to an accept or commit has its jobs, as
