@@ -22,13 +22,15 @@ struct Change {
     request_id: String,
     /// Whether its last transaction in the block ended it.
     ended: bool,
+    /// Whether IdPs answered it, and nothing else happened to it.
+    only_answered: bool,
 }
 
 #[async_trait]
 impl BlockJobs for RoleBlockJobs {
-    /// At most one job per request, node and kind, for the requests that this
-    /// node takes part in. Each job has a source, so that a block handled twice
-    /// makes its jobs once.
+    /// At most one job per request, node and role, for the requests that this
+    /// node takes part in, and none that is known to do nothing. Each job has a
+    /// source, so that a block handled twice makes its jobs once.
     ///
     /// # Errors
     /// Temporary when the store does not answer; on a proxy those of the ledger.
@@ -44,15 +46,13 @@ impl BlockJobs for RoleBlockJobs {
                 jobs.extend(identity_modified::jobs(&node_id, block));
             }
             for (table, kind) in watched(self.context.role) {
-                let mut found = self.known(&node_id, *table, &changes).await?;
-                if !self.is_told(*kind).await? {
-                    found.retain(|change| change.ended);
-                }
-                jobs.extend(
-                    found
-                        .into_iter()
-                        .map(|change| job(&node_id, *kind, block, change)),
-                );
+                let known = self.known(&node_id, *table, &changes).await?;
+                let is_told = !known.is_empty() && self.is_told(*kind).await?;
+                let made = known.into_iter().filter_map(|change| {
+                    let step = self.step(*kind, change, is_told)?;
+                    Some(job(&node_id, *kind, step, block, change))
+                });
+                jobs.extend(made);
             }
         }
         Ok(jobs)
@@ -67,6 +67,24 @@ impl RoleBlockJobs {
         }
         let changes_any = block.successful().any(identity_modified::is_change);
         Ok(changes_any && identity_modified::is_wanted(&self.context).await?)
+    }
+
+    /// What a change of a request leads to for the role whose kind this is.
+    /// `is_told`: its client application hears of every change.
+    fn step(&self, kind: Kind, change: &Change, is_told: bool) -> Option<Step> {
+        match kind {
+            // The IdP's message is judged first, and its job reports both
+            // (spec/http-api.md Q10).
+            Kind::RpRequestUpdate if change.only_answered => None,
+            Kind::RpRequestUpdate => Some(Step::Update),
+            _ if change.ended => Some(Step::Update),
+            _ if !is_told => None,
+            // The client application may have to hear of the request itself first.
+            Kind::IdpRequestUpdate if self.context.config.dcontract.validate => Some(Step::Update),
+            Kind::IdpRequestUpdate => Some(Step::Tell(idp::ROLE)),
+            Kind::AsRequestUpdate => Some(Step::Tell(as_::ROLE)),
+            _ => None,
+        }
     }
 
     /// Whether a client application hears of every change; if not, only the
@@ -97,6 +115,15 @@ impl RoleBlockJobs {
     }
 }
 
+/// What follows from a change of a request.
+#[derive(Debug, Clone, Copy)]
+enum Step {
+    /// A job in the request's turn.
+    Update,
+    /// Nothing but that the client application of this role is told.
+    Tell(&'static str),
+}
+
 /// The tables whose requests concern a role, and the jobs made for them.
 pub(super) fn watched(role: Role) -> &'static [(Table, Kind)] {
     const RP: (Table, Kind) = (Table::RequestData, Kind::RpRequestUpdate);
@@ -121,18 +148,26 @@ fn changes(block: &Block) -> Vec<Change> {
         };
         let method = transaction.method.as_str();
         let ended = matches!(method, "CloseRequest" | "TimeOutRequest");
+        let only_answered = method == "CreateIdpResponse";
         match changes
             .iter_mut()
             .find(|change| change.request_id == request_id)
         {
-            Some(change) => change.ended = ended,
-            None => changes.push(Change { request_id, ended }),
+            Some(change) => {
+                change.ended = ended;
+                change.only_answered &= only_answered;
+            }
+            None => changes.push(Change {
+                request_id,
+                ended,
+                only_answered,
+            }),
         }
     }
     changes
 }
 
-fn job(node_id: &str, kind: Kind, block: &Block, change: &Change) -> NewJob {
+fn job(node_id: &str, kind: Kind, step: Step, block: &Block, change: &Change) -> NewJob {
     let Block {
         chain_id, height, ..
     } = block;
@@ -148,11 +183,17 @@ fn job(node_id: &str, kind: Kind, block: &Block, change: &Change) -> NewJob {
         "block:{chain_id}:{height}:{node_id}:{request_id}:{}",
         kind.name()
     );
-    NewJob::new(kind, request_key(request_id), &update).source(source)
+    let job = match step {
+        Step::Update => NewJob::new(kind, request_key(request_id), &update),
+        Step::Tell(role) => status_update::delivery(role, update),
+    };
+    job.source(source)
 }
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use serde_json::{Value, json};
 
     use super::*;
@@ -241,6 +282,20 @@ mod tests {
                 (Kind::RpRequestUpdate, update("a", true)),
                 (Kind::RpRequestUpdate, update("b", false)),
             ]
+        );
+    }
+
+    #[actix::test]
+    async fn what_an_idp_answered_is_left_to_its_message_unless_more_happened() {
+        let block = block(vec![
+            on("a", "CreateIdpResponse"),
+            on("b", "CreateIdpResponse"),
+            on("a", "CreateIdpResponse"),
+            on("b", "CreateAsResponse"),
+        ]);
+        assert_eq!(
+            updates(Role::Rp, &[Table::RequestData], block).await,
+            [(Kind::RpRequestUpdate, update("b", false))]
         );
     }
 
@@ -364,12 +419,19 @@ mod tests {
 
     #[actix::test]
     async fn without_a_url_for_status_updates_only_the_end_of_a_request_is_a_job() {
-        for (url, method, jobs) in [
-            (false, "CreateAsResponse", 0),
-            (false, "CloseRequest", 1),
-            (true, "CreateAsResponse", 1),
+        const UPDATE: Kind = Kind::IdpRequestUpdate;
+        const TELL: Kind = Kind::DeliverStatusUpdate;
+        for (url, contracts, method, jobs) in [
+            (false, false, "CreateAsResponse", vec![]),
+            (false, false, "CloseRequest", vec![UPDATE]),
+            (true, false, "CreateAsResponse", vec![TELL]),
+            (true, false, "CloseRequest", vec![UPDATE]),
+            // Nobody may be told yet of the request itself.
+            (true, true, "CreateAsResponse", vec![UPDATE]),
         ] {
-            let node = TestNode::new("idp1", Role::Idp);
+            let mut node = TestNode::new("idp1", Role::Idp);
+            let config = Arc::make_mut(&mut node.context.config);
+            config.dcontract.validate = contracts;
             let known = row("idp1", "a");
             node.state
                 .apply(&[Write::put(Table::ConsentRequest, known, b"{}".to_vec())]);
@@ -383,7 +445,8 @@ mod tests {
                 context: node.context,
             };
             let made = makes.jobs(&block(vec![on("a", method)])).await.unwrap();
-            assert_eq!(made.len(), jobs, "{url} {method}");
+            let kinds: Vec<Kind> = made.iter().map(|job| job.kind).collect();
+            assert_eq!(kinds, jobs, "{url} {contracts} {method}");
         }
     }
 }

@@ -108,6 +108,7 @@ fn told_as(kind: Kind) -> Option<(&'static str, &'static str)> {
         | Kind::DeliverTransaction
         | Kind::DeliverMessage
         | Kind::DeliverCallback
+        | Kind::DeliverStatusUpdate
         | Kind::FetchContract
         | Kind::Noop
         | Kind::NoopChain

@@ -24,7 +24,7 @@ pub mod request_status;
 pub mod rp;
 pub mod state;
 pub mod status;
-mod status_update;
+pub mod status_update;
 #[cfg(test)]
 pub(crate) mod testing;
 mod utility;

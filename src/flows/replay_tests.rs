@@ -8,6 +8,7 @@ use base64::engine::general_purpose::STANDARD;
 use openssl::rsa::Padding;
 use serde_json::{Map, Value, json};
 
+use super::status_update::{self, StatusUpdate};
 use super::testing::{
     CHAIN, TestNode, callbacks, continuation, job, message_job, of_kind, params, recorded,
     transactions,
@@ -201,7 +202,14 @@ impl Replayed {
                 as_::request_update::handle(&context, &job).await
             }
         };
-        self.commit(&commit.unwrap());
+        let commit = commit.unwrap();
+        self.commit(&commit);
+        for told in of_kind(&commit.jobs, Kind::DeliverStatusUpdate) {
+            let told: StatusUpdate = codec::decode(&told.payload).unwrap();
+            assert_eq!(told.role, self.role);
+            let body = status_update::status(&context, &told.update).await;
+            self.made.push(Value::Object(body.unwrap()));
+        }
     }
 
     /// The answer of the AS application to the question about a request.

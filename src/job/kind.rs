@@ -84,7 +84,7 @@ kinds! {
     AsServiceRegistered = "as.service_registered", Transactional;
     /// The transaction that registers the message queue address has settled.
     NodeMqRegistered = "node.mq_registered", Transactional;
-    /// Sign a transaction (again) and hand it to `deliver.transaction`.
+    /// Sign a transaction (again).
     LedgerTransact = "ledger.transact", Transactional;
     /// Find out what became of a transaction that no block has shown yet.
     LedgerConfirm = "ledger.confirm", Transactional;
@@ -92,7 +92,7 @@ kinds! {
     LedgerReplaced = "ledger.replaced", Transactional;
     /// Sign and encrypt a message with an external crypto service, then hand it to `deliver.message`.
     MqSend = "mq.send", Transactional;
-    /// Broadcast a signed transaction.
+    /// Broadcast a signed transaction again: the process that stored it could not.
     DeliverTransaction = "deliver.transaction", Delivery;
     /// Send an encrypted message to another node.
     DeliverMessage = "deliver.message", Delivery;
@@ -125,6 +125,8 @@ kinds! {
     FetchContract = "fetch.contract", Delivery;
     /// IdP: the documents of a contract have been verified, or could not be.
     IdpContractChecked = "idp.contract_checked", Transactional;
+    /// IdP and AS: tell the client application how a request stands after a block.
+    DeliverStatusUpdate = "deliver.status_update", Delivery;
 }
 
 impl Kind {
@@ -141,7 +143,7 @@ impl Kind {
     pub fn keeps_its_place(self) -> bool {
         match self {
             // The later ones tell the client what came after it.
-            Kind::DeliverCallback => true,
+            Kind::DeliverCallback | Kind::DeliverStatusUpdate => true,
             kind => kind.class() == Class::Transactional,
         }
     }

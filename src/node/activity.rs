@@ -35,7 +35,9 @@ impl OfKind {
         let pending = match kind {
             Kind::DeliverMessage | Kind::MqSend => gauge!("pending_outbound_mq_messages_total"),
             Kind::MqReceive => gauge!("processing_inbound_mq_messages_total"),
-            Kind::DeliverCallback => gauge!("pending_client_callbacks_total"),
+            Kind::DeliverCallback | Kind::DeliverStatusUpdate => {
+                gauge!("pending_client_callbacks_total")
+            }
             _ => Gauge::noop(),
         };
         let total = counter!("erawan_jobs_total", "kind" => kind.name());

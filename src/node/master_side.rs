@@ -6,11 +6,11 @@ use std::time::Duration;
 
 use actix::Addr;
 use futures_util::FutureExt;
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 
 use super::parts::{Parts, read_tls};
 use super::readiness::ReadinessWatch;
-use crate::actors::dispatcher::{self, Dispatcher, GetSnapshot, Submit};
+use crate::actors::dispatcher::{self, Dispatcher, GetSnapshot, Submit, TellOfLosses};
 use crate::actors::ledger_watcher::{
     LedgerWatcher, Timing, WatcherEnd, WatcherOptions, WatcherState,
 };
@@ -155,6 +155,9 @@ async fn start_watcher(
     let config = &parts.config;
     let (cached, told) = (parts.cached.clone(), dispatcher.clone());
     let (asked, limit) = (dispatcher.clone(), config.queue.jobs);
+    let losses = Arc::new(Notify::new());
+    // An error means that the master stops.
+    let _ = dispatcher.send(TellOfLosses(losses.clone())).await;
     let options = WatcherOptions {
         client: parts.client.clone(),
         store: parts.store.clone(),
@@ -187,6 +190,7 @@ async fn start_watcher(
             .boxed()
         }),
         room: Arc::new(move || room_for_blocks(asked.clone(), limit).boxed()),
+        losses,
         ndid_node: config.ndid_node,
         timing: Timing::new(config.tendermint.max_sync_check_interval),
     };

@@ -13,7 +13,7 @@ use crate::delivery::contract::ContractClient;
 use crate::delivery::failing::Failing;
 use crate::delivery::{backoff, callback, contract, message, reconnect_backoff, transaction};
 use crate::error::Error;
-use crate::flows;
+use crate::flows::{self, status_update};
 use crate::heavy::{self, Whose};
 use crate::job::{Commit, Job, Kind, Pool};
 use crate::mq::client::MqSender;
@@ -90,6 +90,9 @@ impl Handlers {
                 message::run_deliver(context, self.mq.as_ref(), &self.failing, job).await
             }
             Kind::DeliverCallback => callback::run_deliver(context, &self.callbacks, job).await,
+            Kind::DeliverStatusUpdate => {
+                status_update::run_deliver(context, &self.callbacks, job).await
+            }
             Kind::FetchContract => contract::run_fetch(context, &self.contracts, job).await,
             Kind::Noop | Kind::NoopChain | Kind::NoopOnce => Ok(Run::Commit(Commit::nothing())),
             Kind::NoopStuck => Ok(stuck(job.payload()?)),

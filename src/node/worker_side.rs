@@ -21,6 +21,8 @@ use crate::cluster::message::Chain;
 use crate::cluster::{self, Backlog, BacklogBoard, OpenJobs, Worker, WorkerHandle, WorkerOptions};
 use crate::config::{Mode, StoreChoice};
 use crate::crypto::Crypto;
+use crate::delivery::broadcaster::Broadcaster;
+use crate::delivery::broadcasting_store::BroadcastingStore;
 use crate::delivery::callback::CallbackClient;
 use crate::delivery::contract::ContractClient;
 use crate::error::{Error, codes};
@@ -31,7 +33,7 @@ use crate::job::{Job, Kind, Millis};
 use crate::ledger::{CachedLedger, ChainUpdate, LedgerClient, TolerantLedger};
 use crate::mq::client::MqClient;
 use crate::mq::held::Held;
-use crate::store::Accepted;
+use crate::store::{Accepted, SharedStore};
 
 const API_THREADS: usize = 2;
 /// API calls that are worked on at one time.
@@ -40,6 +42,8 @@ const MOST_CALLS: usize = 2048;
 const KEYS_POLL: Duration = Duration::from_millis(20);
 const REGISTRATION_POLL: Duration = Duration::from_millis(250);
 const HTTP_STOP: Duration = Duration::from_secs(2);
+/// How long a stopping worker waits for the ledger to take its transactions.
+const BROADCAST_STOP: Duration = Duration::from_secs(1);
 /// How long a stopping worker waits for a master that is away.
 const STORE_PATIENCE: Duration = Duration::from_secs(3);
 
@@ -54,6 +58,7 @@ pub enum Link {
 /// The running parts of a worker.
 pub struct WorkerSide {
     worker: Arc<WorkerHandle>,
+    broadcaster: Broadcaster,
     api: ServerHandle,
     /// `STORE=embedded` behind a master.
     is_store_remote: bool,
@@ -91,13 +96,16 @@ impl WorkerSide {
                 thread: Some(Arbiter::current()),
             },
         };
+        let threads = parts.intake.runtime().await?;
+        let broadcaster = Broadcaster::new(parts.context.clone(), parts.store.clone(), threads);
+        let store = BroadcastingStore::new(parts.store.clone(), broadcaster.clone());
         let worker = Arc::new(Worker::start(WorkerOptions {
             node_id: config.node_id.clone(),
             worker_id: format!("{}-{}", config.node_id, uuid::Uuid::new_v4()),
             version: env!("CARGO_PKG_VERSION").to_owned(),
             run_capacity: config.capacity.run,
             delivery_capacity: config.capacity.delivery,
-            store: parts.store.clone(),
+            store: store.clone(),
             runner: Arc::new(runner),
             link,
             chain_hook: Arc::new(MasterNews {
@@ -107,12 +115,19 @@ impl WorkerSide {
                 held: parts.context.held.clone(),
             }),
         }));
+        let announced = Arc::downgrade(&worker);
+        broadcaster.announce_by(move |jobs| {
+            if let Some(worker) = announced.upgrade() {
+                worker.submit(jobs);
+            }
+        });
         distrust_memory_without_master(&worker, parts.cached.clone(), told);
         let registering = keep_registered(parts, readiness, &worker);
         parts.intake.make(|| tokio::spawn(registering)).await?;
-        let api = start_api(parts, readiness, &worker, activity, mq).await?;
+        let api = start_api(parts, readiness, &worker, activity, mq, store).await?;
         Ok(Self {
             worker,
+            broadcaster,
             api,
             is_store_remote: config.store == StoreChoice::Embedded && config.mode == Mode::Worker,
         })
@@ -155,6 +170,12 @@ impl WorkerSide {
         }
         if !has_ended {
             self.worker.abandon().await;
+        }
+        if tokio::time::timeout(BROADCAST_STOP, self.broadcaster.idle())
+            .await
+            .is_err()
+        {
+            tracing::warn!("transactions were still being broadcast; the master looks them up");
         }
         if let Ok(worker) = Arc::try_unwrap(self.worker) {
             worker.stop().await;
@@ -276,6 +297,7 @@ async fn start_api(
     worker: &Arc<WorkerHandle>,
     activity: Arc<Activity>,
     mq: Arc<MqClient>,
+    store: SharedStore,
 ) -> io::Result<ServerHandle> {
     let queue = readiness.queue().clone();
     let (readiness, accepted) = (readiness.clone(), readiness.clone());
@@ -295,7 +317,7 @@ async fn start_api(
     context.ledger = Arc::new(TolerantLedger::new(context.ledger, parts.client.clone()));
     http::serve(ServerOptions {
         context,
-        store: parts.store.clone(),
+        store,
         endpoints: flows::endpoints::all(),
         reload_keys: key_reload(parts),
         readiness: Arc::new(move || readiness.now()),
@@ -369,7 +391,7 @@ impl Work {
         OpenJobs {
             outbound_messages: running(Kind::DeliverMessage) + running(Kind::MqSend),
             inbound_messages: running(Kind::MqReceive),
-            callbacks: running(Kind::DeliverCallback),
+            callbacks: running(Kind::DeliverCallback) + running(Kind::DeliverStatusUpdate),
             crypto_retries: 0,
             dormant: None,
         }

@@ -1,6 +1,9 @@
 //! What the dispatcher's actor is told and asked.
 
+use std::sync::Arc;
+
 use actix::prelude::*;
+use tokio::sync::Notify;
 
 use crate::actors::worker_session::WorkerSession;
 use crate::cluster::message::{Chain, FromWorker, Hello};
@@ -54,6 +57,11 @@ pub struct FromSession {
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
 pub struct SessionDown(pub SessionId);
+
+/// Notify whoever waits here when a worker is lost, from now on.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub struct TellOfLosses(pub Arc<Notify>);
 
 /// Asks for the dispatcher's state.
 #[derive(Debug, Message)]

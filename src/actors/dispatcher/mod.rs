@@ -23,7 +23,7 @@ pub use actor::Dispatcher;
 pub use event::{Action, Event, Options, SessionId};
 pub use messages::{
     ChainUpdate, Drain, FromSession, GetSnapshot, JobChanged, JobGone, LaterMaster, SessionDown,
-    SessionUp, Stop, Submit,
+    SessionUp, Stop, Submit, TellOfLosses,
 };
 pub use sessions::Load;
 pub use snapshot::{JobCounts, SessionSnapshot, Snapshot};

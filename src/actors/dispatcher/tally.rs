@@ -41,7 +41,7 @@ impl Tally {
         let share = match kind {
             Kind::DeliverMessage | Kind::MqSend => &mut self.outbound_messages,
             Kind::MqReceive => &mut self.inbound_messages,
-            Kind::DeliverCallback => &mut self.callbacks,
+            Kind::DeliverCallback | Kind::DeliverStatusUpdate => &mut self.callbacks,
             _ => return,
         };
         step(&mut share.open, enters);

@@ -286,6 +286,7 @@ pub(super) struct Node {
     options: RpcOptions,
     watcher: Option<LedgerWatcher>,
     client: Option<Arc<LedgerClient>>,
+    losses: Arc<Notify>,
 }
 
 impl Node {
@@ -304,6 +305,7 @@ impl Node {
             timing,
             watcher: None,
             client: None,
+            losses: Arc::new(Notify::new()),
         }
     }
 
@@ -327,6 +329,7 @@ impl Node {
                 Box::pin(async {})
             }),
             room: Arc::new(|| Box::pin(async {})),
+            losses: self.losses.clone(),
             ndid_node: false,
             timing: self.timing.clone(),
         }));
@@ -396,11 +399,7 @@ fn transaction(method: &str) -> FakeTransaction {
 }
 
 fn transact() -> Transact {
-    let then = Continuation {
-        kind: Kind::RpRequestClosed,
-        key: "request:1".to_owned(),
-        context: vec![1],
-    };
+    let then = Continuation::new(Kind::RpRequestClosed, "request:1".to_owned(), &1u8);
     Transact::new("rp1", "CloseRequest", &json!({}), Some(then)).resend_when_disabled()
 }
 
@@ -707,6 +706,24 @@ async fn every_transaction_is_looked_up_at_once_when_the_ledger_was_replaced() {
     })
     .await;
     assert_eq!(node.store.payloads(Kind::LedgerReplaced).len(), 1);
+}
+
+#[tokio::test]
+async fn every_transaction_is_looked_up_at_once_when_a_worker_is_lost() {
+    let node = Node::started(10).await;
+    // By then the look at the start is over.
+    node.ledger.add(vec![]);
+    node.until_settled(11).await;
+    let young = expected(b"1", Millis::now());
+    node.store.put(Table::ExpectedTransaction, "aa", young);
+    node.ledger.add(vec![]);
+    node.until_settled(12).await;
+    assert_eq!(node.store.payloads(Kind::LedgerConfirm).len(), 0);
+    node.losses.notify_one();
+    until("looked up", || {
+        !node.store.payloads(Kind::LedgerConfirm).is_empty()
+    })
+    .await;
 }
 
 /// The gravest mistake would be to take it for another history: requests would

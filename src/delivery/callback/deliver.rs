@@ -34,7 +34,7 @@ static DURATIONS: LazyLock<Labelled<(u16, bool)>> = LazyLock::new(|| {
     })
 });
 
-/// Delivers a callback once. Any HTTP answer means delivered.
+/// Handler of `deliver.callback`.
 ///
 /// # Errors
 /// Those of the store, which has the receiver's URL.
@@ -43,7 +43,19 @@ pub async fn run_deliver(
     client: &CallbackClient,
     job: &Job,
 ) -> Result<Run, Error> {
-    let callback: Callback = job.payload()?;
+    deliver(context, client, job, job.payload()?).await
+}
+
+/// Delivers a callback of this job once. Any HTTP answer means delivered.
+///
+/// # Errors
+/// Those of the store, which has the receiver's URL.
+pub async fn deliver(
+    context: &Context,
+    client: &CallbackClient,
+    job: &Job,
+    callback: Callback,
+) -> Result<Run, Error> {
     if job.tries > 0 && is_pointless(context, &callback).await {
         tracing::info!(
             callback = callback.id,

@@ -74,21 +74,27 @@ fn full() -> Scripted {
 }
 
 fn transact() -> Transact {
-    let then = Continuation {
-        kind: Kind::RpRequestCreated,
-        key: "request:r".to_owned(),
-        context: vec![1],
-    };
+    let then = Continuation::new(Kind::RpRequestCreated, "request:r".to_owned(), &1u8);
     Transact::new("rp1", "CreateRequest", &json!({}), Some(then))
 }
 
-async fn run(ledger: Scripted, kind: Kind, tries: u32, age: Duration) -> Run {
-    let now = Millis::now();
-    let expected = Expected {
+fn expected(age: Duration) -> Expected {
+    Expected {
         transact: transact(),
         bytes: b"signed".to_vec(),
-        signed_at: Millis(now.0 - age.as_millis() as u64),
-    };
+        signed_at: Millis(Millis::now().0 - age.as_millis() as u64),
+    }
+}
+
+async fn first(ledger: Scripted, age: Duration) -> Run {
+    let mut context = testing::context("rp1", Role::Rp, FakeLedger::recorded());
+    context.ledger = Arc::new(ledger);
+    let hash = HASH.to_owned();
+    first_try(&context, &hash, &expected(age)).await.unwrap()
+}
+
+async fn run(ledger: Scripted, kind: Kind, tries: u32, age: Duration) -> Run {
+    let expected = expected(age);
     let state = MemoryState::default();
     state.put(
         Table::ExpectedTransaction,
@@ -161,9 +167,9 @@ async fn one_that_a_block_has_is_not_signed_anew() {
 #[tokio::test]
 async fn a_full_mempool_refuses_only_what_cannot_be_in_it() {
     let age = Duration::from_secs(60);
-    let first = committed(run(full(), Kind::DeliverTransaction, 0, age).await);
+    let first = committed(first(full(), age).await);
     assert_eq!(first.jobs[0].kind, Kind::RpRequestCreated);
-    let repeat = run(full(), Kind::DeliverTransaction, 1, age).await;
+    let repeat = run(full(), Kind::DeliverTransaction, 0, age).await;
     assert!(matches!(repeat, Run::Retry { .. }), "{repeat:?}");
     let confirmation = committed(run(full(), Kind::LedgerConfirm, 0, age).await);
     assert_eq!(confirmation, Commit::nothing());
@@ -182,10 +188,10 @@ async fn a_refusal_by_a_node_of_the_ledger_that_is_behind_is_not_final() {
         included: None,
     };
     let age = Duration::from_secs(1);
-    let first = committed(run(behind(), Kind::DeliverTransaction, 0, age).await);
+    let first = committed(first(behind(), age).await);
     assert_eq!(first.jobs[0].kind, Kind::LedgerTransact, "signed anew");
     assert!(first.jobs[0].not_before.is_some(), "after a while");
-    let repeat = run(behind(), Kind::DeliverTransaction, 1, age).await;
+    let repeat = run(behind(), Kind::DeliverTransaction, 0, age).await;
     assert!(matches!(repeat, Run::Retry { .. }), "{repeat:?}");
     let confirmation = committed(run(behind(), Kind::LedgerConfirm, 0, age).await);
     assert_eq!(confirmation, Commit::nothing());

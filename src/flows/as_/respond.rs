@@ -17,7 +17,7 @@ use crate::error::{Error, codes, settled};
 use crate::flows::call::Call;
 use crate::flows::reply::Reply;
 use crate::flows::{accept, request_key, row, state};
-use crate::job::{Commit, JobId, Kind, NewJob, Row, Table, codec};
+use crate::job::{Commit, JobId, Kind, NewJob, Row, Table};
 use crate::ledger::query;
 use crate::mq::message::PackedData;
 use crate::mq::packing;
@@ -210,10 +210,10 @@ async fn sign(
 
 /// CreateAsResponse, and `as.response_created` once it has settled.
 pub(super) fn transaction(answered: &Answered, params: &Value) -> Transact {
-    let then = Continuation {
-        kind: Kind::AsResponseCreated,
-        key: request_key(&answered.request_id),
-        context: codec::encode(answered),
-    };
+    let then = Continuation::new(
+        Kind::AsResponseCreated,
+        request_key(&answered.request_id),
+        answered,
+    );
     Transact::new(&answered.node_id, "CreateAsResponse", params, Some(then))
 }

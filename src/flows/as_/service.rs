@@ -128,11 +128,11 @@ pub async fn offer(
         url: offer.url.clone(),
         reply: offer.reply.clone(),
     };
-    let then = Continuation {
-        kind: Kind::AsServiceRegistered,
-        key: format!("service:{node_id}/{service_id}"),
-        context: codec::encode(&offered),
-    };
+    let then = Continuation::new(
+        Kind::AsServiceRegistered,
+        format!("service:{node_id}/{service_id}"),
+        &offered,
+    );
     let params = parameters(service_id, offer);
     let register = Transact::new(node_id, method, &params, Some(then));
     transact_for_call(context, register).await.map(accept)

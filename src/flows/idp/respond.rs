@@ -15,7 +15,7 @@ use crate::flows::levels;
 use crate::flows::open_request::open_request;
 use crate::flows::reply::Reply;
 use crate::flows::{accept, request_key};
-use crate::job::{Kind, codec};
+use crate::job::Kind;
 use crate::ledger::query;
 use crate::ledger::types::RequestDetail;
 use crate::mq::message::ConsentRequest;
@@ -230,10 +230,10 @@ pub(super) fn error_params(answered: &Answered) -> Value {
 
 /// CreateIdpResponse, and `idp.response_created` once it has settled.
 pub(super) fn transaction(answered: &Answered, params: &Value) -> Transact {
-    let then = Continuation {
-        kind: Kind::IdpResponseCreated,
-        key: request_key(&answered.request_id),
-        context: codec::encode(answered),
-    };
+    let then = Continuation::new(
+        Kind::IdpResponseCreated,
+        request_key(&answered.request_id),
+        answered,
+    );
     Transact::new(&answered.node_id, "CreateIdpResponse", params, Some(then)).resend_when_disabled()
 }

@@ -446,11 +446,7 @@ fn settled(content: Content, rp_id: &str, fate: Fate, reply: Option<Reply>) -> c
         reply,
         call: None,
     };
-    let then = Continuation {
-        kind: Kind::IdpResponseCreated,
-        key: "key".to_owned(),
-        context: codec::encode(&answered),
-    };
+    let then = Continuation::new(Kind::IdpResponseCreated, "key".to_owned(), &answered);
     let transact = Transact::new("idp1", "CreateIdpResponse", &json!({}), Some(then));
     continuation(&transact, fate)
 }
@@ -704,20 +700,15 @@ async fn what_changes_while_a_contract_is_verified_is_told_after_the_request() {
     let key = crate::flows::request_key(&update.request_id);
     let job = testing::job(NewJob::new(Kind::IdpRequestUpdate, key, &update));
     let commit = request_update::handle(&node.context, &job).await.unwrap();
-    assert_eq!(
-        callbacks(&commit.jobs),
-        vec![],
-        "it does not know the request"
-    );
+    assert_eq!(commit.jobs, vec![], "it does not know the request");
     node.commit(&commit);
     let commit = check_contract(&node, received).await;
-    let kinds: Vec<Value> = callbacks(&commit.jobs)
-        .into_iter()
-        .map(|(_, body)| body["type"].clone())
-        .collect();
-    assert_eq!(kinds, ["incoming_request", "request_status"]);
+    let kinds: Vec<Kind> = commit.jobs.iter().map(|job| job.kind).collect();
+    assert_eq!(kinds, [Kind::DeliverCallback, Kind::DeliverStatusUpdate]);
+    assert_eq!(callbacks(&commit.jobs)[0].1["type"], "incoming_request");
     let commit = request_update::handle(&node.context, &job).await.unwrap();
-    assert_eq!(callbacks(&commit.jobs).len(), 1, "told at once from now on");
+    let told = of_kind(&commit.jobs, Kind::DeliverStatusUpdate);
+    assert_eq!(told.len(), 1, "told at once from now on");
 }
 
 #[tokio::test]

@@ -60,11 +60,7 @@ impl Registration {
 
     fn job(&self, context: &Context, occasion: &str) -> NewJob {
         let params = json!({"addresses": [{"ip": self.ip, "port": self.port}]});
-        let then = Continuation {
-            kind: Kind::NodeMqRegistered,
-            key: KEY.to_owned(),
-            context: codec::encode(self),
-        };
+        let then = Continuation::new(Kind::NodeMqRegistered, KEY.to_owned(), self);
         let transact = Transact::new(context.node_id(), "SetMqAddresses", &params, Some(then));
         let source = format!("{KEY}:{}:{}:{occasion}", self.ip, self.port);
         NewJob::new(Kind::LedgerTransact, KEY, &transact).source(source)

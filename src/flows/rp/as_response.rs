@@ -11,7 +11,7 @@ use crate::crypto::signature;
 use crate::delivery::transaction::{Continuation, Transact, transact};
 use crate::error::{Error, codes};
 use crate::flows::{Received, request_key, state};
-use crate::job::{Commit, Job, Kind, Table, codec};
+use crate::job::{Commit, Job, Kind, Table};
 use crate::ledger::query;
 use crate::mq::message::{AsResponse, Message};
 use crate::mq::packing;
@@ -73,14 +73,14 @@ pub async fn handle(context: &Context, job: &Job) -> Result<Commit, Error> {
         "service_id": message.service_id,
         "as_id": message.as_id,
     });
-    let then = Continuation {
-        kind: Kind::RpDataReceived,
-        key: request_key(&of.request_id),
-        context: codec::encode(&DataRef {
+    let then = Continuation::new(
+        Kind::RpDataReceived,
+        request_key(&of.request_id),
+        &DataRef {
             of: of.clone(),
             column,
-        }),
-    };
+        },
+    );
     let transaction = Transact::new(&of.node_id, "SetDataReceived", &params, Some(then))
         .resend_when_disabled()
         .retry_on_shortage();

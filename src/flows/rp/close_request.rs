@@ -99,10 +99,11 @@ pub(super) fn transaction(
         of: of.clone(),
         call,
     };
-    let then = Continuation {
-        kind: Kind::RpRequestClosed,
-        key: request_key(&of.request_id),
-        context: codec::encode(&closing),
+    let then = Continuation::new(Kind::RpRequestClosed, request_key(&of.request_id), &closing);
+    let then = match closing.call {
+        Some(_) => then,
+        // The block tells, and ends the timer with the request.
+        None => then.if_refused(),
     };
     Transact::new(&of.node_id, "CloseRequest", &params, Some(then))
 }

@@ -15,7 +15,7 @@ use crate::crypto::hash;
 use crate::delivery::transaction::{Continuation, Transact, transact_for_call};
 use crate::error::{Error, Refusal, codes, settled};
 use crate::flows::{identifier, request_key, row, state};
-use crate::job::{Commit, Guard, Kind, Millis, Table, codec};
+use crate::job::{Commit, Guard, Kind, Millis, Table};
 use crate::ledger::{Ledger, query};
 use crate::mq::message::ResponsePrivateData;
 use crate::mq::outbound;
@@ -394,11 +394,11 @@ async fn accept(context: &Context, node_id: &str, request: &Request) -> Result<A
         request_id: request.request_id.clone(),
     };
     let reference = row(node_id, &request.reference_id);
-    let then = Continuation {
-        kind: Kind::RpRequestCreated,
-        key: request_key(&request.request_id),
-        context: codec::encode(&of),
-    };
+    let then = Continuation::new(
+        Kind::RpRequestCreated,
+        request_key(&request.request_id),
+        &of,
+    );
     let params = transaction_params(request);
     let transaction = Transact::new(node_id, "CreateRequest", &params, Some(then));
     let Commit { writes, jobs, .. } = transact_for_call(context, transaction).await?;

@@ -37,19 +37,17 @@ pub async fn handle(context: &Context, job: &Job) -> Result<Commit, Error> {
         "request_id": of.request_id,
         "response_valid_list": validity.to_list(),
     });
-    let then = Continuation {
-        kind: Kind::RpRequestTimedOut,
-        key: request_key(&of.request_id),
-        context: codec::encode(of),
-    };
-    let transaction = Transact::new(&of.node_id, "TimeOutRequest", &params, Some(then))
+    let then = Continuation::new(Kind::RpRequestTimedOut, request_key(&of.request_id), of);
+    // Of a success the block tells.
+    let then = Some(then.if_refused());
+    let transaction = Transact::new(&of.node_id, "TimeOutRequest", &params, then)
         .resend_when_disabled()
         .retry_on_shortage();
     transact(context, transaction).await
 }
 
-/// Handler of `rp.request_timed_out`. A refusal because somebody closed the
-/// request first is as good.
+/// Handler of `rp.request_timed_out`, which comes of a refusal only. One because
+/// somebody closed the request first is as good.
 pub async fn handle_timed_out(context: &Context, job: &Job) -> Result<Commit, Error> {
     let settled: Settled = job.payload()?;
     let of: RequestRef = codec::decode(&settled.context)?;
