@@ -9,6 +9,7 @@ pub mod gzip;
 pub mod held;
 pub mod inbound;
 pub mod message;
+pub mod opener;
 pub mod outbound;
 pub mod packing;
 mod scan;

@@ -238,10 +238,10 @@ fn next_message_id() -> String {
     format!("{}_{number}", *PREFIX)
 }
 
-/// Name of the column of a message in table `PrivateMessage`: readers order by
-/// type, direction and time (spec/http-api.md 3.5).
-pub fn record_column(type_name: &str, direction: &str) -> String {
-    format!("{type_name}:{direction}:{}", JobId::generate())
+/// Name of the column of a message in table `PrivateMessage`. `name`: of one
+/// message, whichever its type and direction.
+pub fn record_column(type_name: &str, direction: &str, name: &str) -> String {
+    format!("{type_name}:{direction}:{name}")
 }
 
 /// The long-term record (spec/messaging-and-crypto.md 2.9), filed under this
@@ -256,7 +256,11 @@ fn record(context: &Context, receivers: &[Receiver], message: &Message, now: Mil
     Write::put_column(
         Table::PrivateMessage,
         flows::row(context.node_id(), message.request_id()),
-        record_column(message.type_name(), "outbound"),
+        record_column(
+            message.type_name(),
+            "outbound",
+            &JobId::generate().to_string(),
+        ),
         record.to_string().into_bytes(),
     )
 }

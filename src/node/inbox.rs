@@ -14,6 +14,7 @@ use crate::actors::master_link::LinkState;
 use crate::actors::mq_inbox::{self, Duty, Inbox, MqInbox, OnAccepted};
 use crate::config::Mode;
 use crate::mq::client::MqClient;
+use crate::mq::opener::Opener;
 
 /// Starts it, as one that helps the master's; `None` for NDID's node, which gets
 /// no messages.
@@ -45,6 +46,7 @@ pub async fn start(
         client: client.map_err(io::Error::other)?,
         queue: readiness.queue().clone(),
         on_accepted,
+        opener: Opener::new(parts.context.clone()),
     };
     // Messages are foreign.
     let inbox = parts.intake.make(|| MqInbox::launch(options)).await?;

@@ -27,5 +27,6 @@ mod probes;
 mod quiet;
 mod requests;
 mod rubbish;
+mod steps;
 mod stops;
 mod stores;

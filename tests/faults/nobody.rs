@@ -16,8 +16,9 @@ const ALONE: Duration = Duration::from_secs(3);
 /// How often it is tried whether something comes.
 const TRIES: usize = 20;
 
+/// A message of an RP, opened or not.
 fn is_message(job: &Job) -> bool {
-    job.kind() == Kind::MqReceive
+    matches!(job.kind(), Kind::MqReceive | Kind::IdpConsentRequest)
 }
 
 async fn height_seen(master: &NodeProcess) -> Option<f64> {

@@ -217,6 +217,7 @@ impl Node {
         };
         let queue = Arc::new(QueueLimit::new(limits, limits));
         let inbox = MqInbox::launch(Options {
+            opener: None,
             node_id: "idp1".to_owned(),
             role: Role::Idp,
             binding_port: Some(service.mq_port),
