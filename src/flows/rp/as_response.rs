@@ -5,7 +5,6 @@ use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use super::data_received::received_column;
 use super::stored::{RequestRef, Stored};
 use crate::crypto::signature;
 use crate::delivery::transaction::{Continuation, Transact, transact};
@@ -57,11 +56,11 @@ pub async fn handle(context: &Context, job: &Job) -> Result<Commit, Error> {
         node_id: received.receiver_node_id,
         request_id: message.request_id.clone(),
     };
-    if Stored::load(context, of.clone()).await?.is_none() {
+    let Some(stored) = Stored::load(context, of.clone()).await? else {
         return Ok(Commit::nothing());
-    }
+    };
     let column = column(&message);
-    if is_known(context, &of, &column).await? {
+    if stored.received.contains(&column) || is_kept(context, &of, &column).await? {
         return Ok(Commit::nothing());
     }
     let Some(data) = verified(context, &message).await? else {
@@ -103,13 +102,9 @@ fn column(message: &AsResponse) -> String {
 
 /// Whether the answer came before: senders repeat themselves under new message
 /// ids, and the ledger refuses to have data acknowledged twice.
-async fn is_known(context: &Context, of: &RequestRef, column: &str) -> Result<bool, Error> {
-    let (row, received) = (of.row(), received_column(column));
-    for (table, column) in [
-        (Table::PendingAsData, column),
-        (Table::AsData, column),
-        (Table::RequestData, received.as_str()),
-    ] {
+async fn is_kept(context: &Context, of: &RequestRef, column: &str) -> Result<bool, Error> {
+    let row = of.row();
+    for table in [Table::PendingAsData, Table::AsData] {
         if context.state.get(table, &row, column).await?.is_some() {
             return Ok(true);
         }

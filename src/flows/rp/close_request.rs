@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::report::OperationResult;
-use super::stored::{RequestRef, Stored, load_validity};
+use super::stored::{RequestRef, Stored};
 use crate::api::{self, Audience, Endpoint, NoPath, Outcome, Texts};
 use crate::delivery::transaction::{Continuation, Fate, Settled, Transact, transact};
 use crate::error::{Error, Refusal, settled};
@@ -111,7 +111,9 @@ pub(super) fn transaction(
 /// Handler of `rp.close_request`.
 pub async fn handle(context: &Context, job: &Job) -> Result<Commit, Error> {
     let Close { of, call, once } = job.payload()?;
-    let validity = load_validity(context, &of).await?;
+    let stored = Stored::load(context, of.clone()).await?;
+    let validity = stored.as_ref().map(|stored| stored.validity.clone());
+    let validity = validity.unwrap_or_default();
     let transaction = transaction(&of, &validity, Some((call.clone(), once.clone())));
     let mut commit = match settled(transact(context, transaction).await)? {
         Ok(commit) => commit,
@@ -122,7 +124,7 @@ pub async fn handle(context: &Context, job: &Job) -> Result<Commit, Error> {
             return Ok(commit);
         }
     };
-    if let Some(mut stored) = Stored::load(context, of).await? {
+    if let Some(mut stored) = stored {
         stored.progress.closing = true;
         commit.write(stored.save_progress());
     }

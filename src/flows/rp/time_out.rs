@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use super::stored::{RequestRef, Stored, load_validity};
+use super::stored::{RequestRef, Stored};
 use crate::delivery::transaction::{Continuation, Fate, Settled, Transact, transact};
 use crate::error::Error;
 use crate::flows::request_key;
@@ -32,10 +32,9 @@ pub async fn handle(context: &Context, job: &Job) -> Result<Commit, Error> {
     if detail.has_ended() {
         return Ok(Commit::nothing());
     }
-    let validity = load_validity(context, of).await?;
     let params = json!({
         "request_id": of.request_id,
-        "response_valid_list": validity.to_list(),
+        "response_valid_list": stored.validity.to_list(),
     });
     let then = Continuation::new(Kind::RpRequestTimedOut, request_key(&of.request_id), of);
     // Of a success the block tells.
