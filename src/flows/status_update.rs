@@ -126,3 +126,93 @@ fn refused(role: &str, update: &RequestUpdate, refusal: &Refusal) -> Commit {
     commit.job(error_job(role, node_id, ACTION, Some(request_id), refusal));
     commit
 }
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpListener;
+
+    use super::*;
+    use crate::flows::testing::{TestNode, job, scenario};
+    use crate::job::Write;
+    use crate::node::Role;
+
+    /// One call as it came, answered with 204.
+    async fn call(listener: &TcpListener) -> String {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        let mut call = String::new();
+        while !call.contains("\r\n\r\n") || !call.ends_with('}') {
+            let mut chunk = [0; 4096];
+            let read = stream.read(&mut chunk).await.unwrap();
+            call.push_str(std::str::from_utf8(&chunk[..read]).unwrap());
+        }
+        let answer = b"HTTP/1.1 204 No Content\r\nConnection: close\r\n\r\n";
+        stream.write_all(answer).await.unwrap();
+        call
+    }
+
+    fn recorded() -> Value {
+        let records = scenario("accept, AS sends data later");
+        let bodies = records.into_iter().map(|record| record["body"].clone());
+        let mut of_idp =
+            bodies.filter(|body| body["type"] == "request_status" && body["node_id"] == "idp1");
+        of_idp.next().unwrap()
+    }
+
+    #[tokio::test]
+    async fn every_try_says_the_same_under_one_id() {
+        let node = TestNode::new("idp1", Role::Idp);
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}/idp", listener.local_addr().unwrap());
+        let url = Write::put_column(Table::CallbackUrl, "idp", URL_NAME, url.into_bytes());
+        node.state.apply(&[url]);
+        let expected = recorded();
+        let height = expected["block_height"].as_str().unwrap();
+        let update = RequestUpdate {
+            node_id: "idp1".to_owned(),
+            request_id: expected["request_id"].as_str().unwrap().to_owned(),
+            height: height.rsplit(':').next().unwrap().parse().unwrap(),
+            ended: false,
+            is_new_history: false,
+        };
+        let client = CallbackClient::new(&node.context.config).unwrap();
+        let mut job = job(delivery("idp", update));
+        let mut calls = Vec::new();
+        for tries in [0, 1] {
+            job.tries = tries;
+            let run = run_deliver(&node.context, &client, &job);
+            let (run, call) = tokio::join!(run, call(&listener));
+            assert_eq!(run.unwrap(), Run::Commit(Commit::nothing()));
+            calls.push(call);
+        }
+        let id = format!("idempotency-key: {}", job.id());
+        assert!(calls[0].to_lowercase().contains(&id), "{}", calls[0]);
+        assert_eq!(calls[0], calls[1]);
+        let (_, body) = calls[0].split_once("\r\n\r\n").unwrap();
+        let body: Value = serde_json::from_str(body).unwrap();
+        assert_eq!(body, expected);
+    }
+
+    #[tokio::test]
+    async fn a_request_that_the_ledger_does_not_know_is_an_error() {
+        let node = TestNode::new("idp1", Role::Idp);
+        let unknown = serde_json::json!({"request_id": "none"});
+        node.ledger.answer("GetRequestDetail", unknown, Value::Null);
+        let update = RequestUpdate {
+            node_id: "idp1".to_owned(),
+            request_id: "none".to_owned(),
+            height: 60,
+            ended: false,
+            is_new_history: false,
+        };
+        let client = CallbackClient::new(&node.context.config).unwrap();
+        let job = job(delivery("idp", update));
+        let Run::Commit(commit) = run_deliver(&node.context, &client, &job).await.unwrap() else {
+            panic!("repeated");
+        };
+        let [(_, body)] = &crate::flows::testing::callbacks(&commit.jobs)[..] else {
+            panic!("{commit:?}");
+        };
+        assert_eq!(body["error"]["code"], 20012);
+    }
+}
