@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 
 use crate::error::Error;
-use crate::flows::idp::identity_modified;
+use crate::flows::idp::{dcontract, identity_modified};
 use crate::flows::{RequestUpdate, as_, idp, request_key, row, status_update};
 use crate::job::{Kind, NewJob, Row, Table};
 use crate::ledger::{Block, BlockJobs};
@@ -48,8 +48,8 @@ impl BlockJobs for RoleBlockJobs {
             for (table, kind) in watched(self.context.role) {
                 let known = self.known(&node_id, *table, &changes).await?;
                 let is_told = !known.is_empty() && self.is_told(*kind).await?;
-                let made = known.into_iter().filter_map(|change| {
-                    let step = self.step(*kind, change, is_told)?;
+                let made = known.into_iter().filter_map(|(change, record)| {
+                    let step = self.step(*kind, change, &record, is_told)?;
                     Some(job(&node_id, *kind, step, block, change))
                 });
                 jobs.extend(made);
@@ -69,9 +69,10 @@ impl RoleBlockJobs {
         Ok(changes_any && identity_modified::is_wanted(&self.context).await?)
     }
 
-    /// What a change of a request leads to for the role whose kind this is.
-    /// `is_told`: its client application hears of every change.
-    fn step(&self, kind: Kind, change: &Change, is_told: bool) -> Option<Step> {
+    /// What a change of a request leads to for the role whose kind this is and
+    /// which has this record of it. `is_told`: its client application hears of
+    /// every change.
+    fn step(&self, kind: Kind, change: &Change, record: &[u8], is_told: bool) -> Option<Step> {
         match kind {
             // The IdP's message is judged first, and its job reports both
             // (spec/http-api.md Q10).
@@ -80,7 +81,9 @@ impl RoleBlockJobs {
             _ if change.ended => Some(Step::Update),
             _ if !is_told => None,
             // The client application may have to hear of the request itself first.
-            Kind::IdpRequestUpdate if self.context.config.dcontract.validate => Some(Step::Update),
+            Kind::IdpRequestUpdate if dcontract::may_apply(&self.context.config, record) => {
+                Some(Step::Update)
+            }
             Kind::IdpRequestUpdate => Some(Step::Tell(idp::ROLE)),
             Kind::AsRequestUpdate => Some(Step::Tell(as_::ROLE)),
             _ => None,
@@ -102,7 +105,7 @@ impl RoleBlockJobs {
         node_id: &str,
         table: Table,
         changes: &'a [Change],
-    ) -> Result<Vec<&'a Change>, Error> {
+    ) -> Result<Vec<(&'a Change, Vec<u8>)>, Error> {
         let rows: Vec<Row> = changes
             .iter()
             .map(|change| row(node_id, &change.request_id))
@@ -110,7 +113,7 @@ impl RoleBlockJobs {
         let values = self.context.state.get_many(table, &rows).await?;
         let known = changes.iter().zip(values);
         Ok(known
-            .filter_map(|(change, value)| value.map(|_| change))
+            .filter_map(|(change, value)| Some((change, value?)))
             .collect())
     }
 }
@@ -192,8 +195,6 @@ fn job(node_id: &str, kind: Kind, step: Step, block: &Block, change: &Change) ->
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use serde_json::{Value, json};
 
     use super::*;
@@ -421,7 +422,7 @@ mod tests {
     async fn without_a_url_for_status_updates_only_the_end_of_a_request_is_a_job() {
         const UPDATE: Kind = Kind::IdpRequestUpdate;
         const TELL: Kind = Kind::DeliverStatusUpdate;
-        for (url, contracts, method, jobs) in [
+        for (url, contract, method, jobs) in [
             (false, false, "CreateAsResponse", vec![]),
             (false, false, "CloseRequest", vec![UPDATE]),
             (true, false, "CreateAsResponse", vec![TELL]),
@@ -429,12 +430,16 @@ mod tests {
             // Nobody may be told yet of the request itself.
             (true, true, "CreateAsResponse", vec![UPDATE]),
         ] {
-            let mut node = TestNode::new("idp1", Role::Idp);
-            let config = Arc::make_mut(&mut node.context.config);
-            config.dcontract.validate = contracts;
+            let node = TestNode::new("idp1", Role::Idp);
             let known = row("idp1", "a");
-            node.state
-                .apply(&[Write::put(Table::ConsentRequest, known, b"{}".to_vec())]);
+            let of_contract = &node.context.config.dcontract.request_type;
+            let request_type = contract.then_some(of_contract);
+            let record = json!({"request_type": request_type}).to_string();
+            node.state.apply(&[Write::put(
+                Table::ConsentRequest,
+                known,
+                record.into_bytes(),
+            )]);
             if url {
                 let name = "incoming_request_status_update_url";
                 let value = b"http://app".to_vec();
@@ -446,7 +451,7 @@ mod tests {
             };
             let made = makes.jobs(&block(vec![on("a", method)])).await.unwrap();
             let kinds: Vec<Kind> = made.iter().map(|job| job.kind).collect();
-            assert_eq!(kinds, jobs, "{url} {contracts} {method}");
+            assert_eq!(kinds, jobs, "{url} {contract} {method}");
         }
     }
 }
