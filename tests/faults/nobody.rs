@@ -16,9 +16,16 @@ const ALONE: Duration = Duration::from_secs(3);
 /// How often it is tried whether something comes.
 const TRIES: usize = 20;
 
-/// A message of an RP, opened or not.
+/// A message of another node, opened or not.
 fn is_message(job: &Job) -> bool {
-    matches!(job.kind(), Kind::MqReceive | Kind::IdpConsentRequest)
+    matches!(
+        job.kind(),
+        Kind::MqReceive
+            | Kind::IdpConsentRequest
+            | Kind::AsDataRequest
+            | Kind::RpIdpResponse
+            | Kind::RpAsResponse
+    )
 }
 
 async fn height_seen(master: &NodeProcess) -> Option<f64> {
