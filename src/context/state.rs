@@ -1,5 +1,7 @@
 //! Rows of the node's state as typed values, stored as JSON.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -84,6 +86,35 @@ impl Columns {
         found
             .map(|(_, bytes)| parse(self.table, &self.row, column, bytes))
             .transpose()
+    }
+
+    /// Those whose names begin so, by the rest of their names.
+    ///
+    /// # Errors
+    /// 10028 when one is unreadable.
+    pub fn parse_all<T: DeserializeOwned>(
+        &self,
+        prefix: &str,
+    ) -> Result<BTreeMap<String, T>, Error> {
+        let named = self.columns.iter().filter_map(|(name, bytes)| {
+            let rest = name.strip_prefix(prefix)?;
+            Some((name, rest, bytes))
+        });
+        named
+            .map(|(name, rest, bytes)| {
+                let value = parse(self.table, &self.row, name, bytes)?;
+                Ok((rest.to_owned(), value))
+            })
+            .collect()
+    }
+
+    /// The rests of the names that begin so.
+    pub fn names(&self, prefix: &str) -> BTreeSet<String> {
+        let names = self
+            .columns
+            .iter()
+            .filter_map(|(name, _)| name.strip_prefix(prefix));
+        names.map(str::to_owned).collect()
     }
 }
 

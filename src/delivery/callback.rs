@@ -4,7 +4,7 @@ mod client;
 mod deliver;
 
 pub use client::{CallbackClient, CallbackLimits};
-pub use deliver::run_deliver;
+pub use deliver::{deliver, run_deliver};
 
 use reqwest::Url;
 use serde::{Deserialize, Serialize};
@@ -116,7 +116,7 @@ pub fn callback_job(
     persistence: Persistence,
     answer_to: Option<DataRequestRef>,
 ) -> NewJob {
-    let receiver = receiver(&target);
+    let key = callback_key(&target, scope);
     let callback = Callback {
         id: JobId::generate().to_string(),
         target,
@@ -124,8 +124,12 @@ pub fn callback_job(
         persistence,
         answer_to,
     };
-    let key = delivery_key("callback", &receiver, scope);
     NewJob::new(DELIVER, key, &callback)
+}
+
+/// The line of the callbacks of one scope to one receiver.
+pub fn callback_key(target: &Target, scope: &str) -> String {
+    delivery_key("callback", &receiver(target), scope)
 }
 
 /// Whose server the callback goes to, as far as is known when it is made: the

@@ -35,8 +35,24 @@ pub enum NoDocuments {
 
 /// Whether the text of this request is to be checked.
 pub fn applies(config: &Config, request: &ConsentRequest) -> bool {
+    is_of_contract(config, request.request_type.as_deref())
+}
+
+fn is_of_contract(config: &Config, request_type: Option<&str>) -> bool {
     let settings = &config.dcontract;
-    settings.validate && request.request_type.as_deref() == Some(settings.request_type.as_str())
+    settings.validate && request_type == Some(settings.request_type.as_str())
+}
+
+/// The same of a request as it was stored; true also if it cannot be read.
+pub fn may_apply(config: &Config, record: &[u8]) -> bool {
+    #[derive(Deserialize)]
+    struct Typed {
+        request_type: Option<String>,
+    }
+    let typed: Result<Typed, _> = serde_json::from_slice(record);
+    typed.map_or(true, |typed| {
+        is_of_contract(config, typed.request_type.as_deref())
+    })
 }
 
 /// The documents of a text that are on one server.

@@ -1,9 +1,11 @@
-//! What leaves the node: transactions, messages, callbacks. Each is a job made
-//! by a commit, repeated under one identity until it has been delivered,
-//! refused for good, or is past its deadline. Contracts are fetched by such jobs
+//! What leaves the node: transactions, messages, callbacks. Each is stored by a
+//! commit, repeated under one identity until it has been delivered, refused for
+//! good, or is past its deadline. Contracts are fetched by such jobs
 //! too: whoever waits for a server of others does so with its share of the
 //! credit for deliveries.
 
+pub mod broadcaster;
+pub mod broadcasting_store;
 pub mod callback;
 pub mod contract;
 pub mod crypto_service;

@@ -2,7 +2,9 @@
 //!
 //! A transaction is signed once, stored with what to do when it has settled
 //! ([`Expected`]), and broadcast byte for byte the same until a block has it or
-//! the ledger refuses it. Whoever learns its fate first (the block, the
+//! the ledger refuses it. The record is the intent: the process that stored it
+//! broadcasts it ([`broadcaster`](super::broadcaster)), and if that one is gone,
+//! whoever follows the ledger has it looked up (`ledger.confirm`). Whoever learns its fate first (the block, the
 //! broadcast, the look-up by hash) settles it: one atomic step deletes the
 //! record and accepts the continuation.
 
@@ -18,7 +20,7 @@ use crate::context::{Context, state};
 use crate::crypto;
 use crate::error::{Error, Refusal, codes, settled};
 use crate::job::{
-    Commit, Job, JobId, Kind, Millis, NewJob, Run, Spec, Table, Write, codec, delivery_key,
+    Commit, Job, JobId, Kind, Millis, NewJob, Run, Spec, Stored, Table, Write, codec, delivery_key,
 };
 use crate::labelled::Labelled;
 use crate::ledger::{Inclusion, TransactionHash};
@@ -63,6 +65,35 @@ pub struct Continuation {
     /// Handed through, in the form the kind expects.
     #[serde(with = "codec::bytes")]
     pub context: Vec<u8>,
+    /// When it goes on.
+    pub when: When,
+}
+
+impl Continuation {
+    /// A job that goes on whatever became of the transaction.
+    pub fn new<C: Stored>(kind: Kind, key: impl Into<String>, context: &C) -> Self {
+        Self {
+            kind,
+            key: key.into(),
+            context: codec::encode(context),
+            when: When::Settled,
+        }
+    }
+
+    /// Only a refusal leaves something to do.
+    pub fn if_refused(mut self) -> Self {
+        self.when = When::Refused;
+        self
+    }
+}
+
+/// Which fates of a transaction leave something to do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum When {
+    /// Any.
+    Settled,
+    /// A refusal; of a success the block tells all.
+    Refused,
 }
 
 /// What the ledger made of a transaction.
@@ -152,7 +183,8 @@ pub struct Expected {
     pub signed_at: Millis,
 }
 
-/// Makes a transaction as part of a commit or an accept: signed at once when
+/// Makes a transaction as part of a commit or an accept, which broadcasts it once
+/// it is stored: signed at once when
 /// the keys are in this process, otherwise by a job of its own.
 ///
 /// # Errors
@@ -222,8 +254,6 @@ async fn sign(context: &Context, transact: Transact) -> Result<Commit, Error> {
         &signed.hash,
         codec::encode(&expected),
     ));
-    let key = delivery_key("transaction", "ledger", &signed.hash);
-    commit.job(NewJob::new(DELIVER, key, &signed.hash));
     Ok(commit)
 }
 
@@ -238,16 +268,49 @@ pub async fn run_transact(context: &Context, job: &Job) -> Result<Run, Error> {
     Ok(Run::Commit(commit))
 }
 
+/// Which try of a broadcast it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Try {
+    /// The first: no earlier one can have got through.
+    First,
+    /// A later one, after so many by its job.
+    Again(u32),
+    /// No block has shown the transaction for a while. There will be another.
+    Confirmation,
+}
+
+/// The first try of a transaction that has just been stored
+/// ([`broadcaster`](super::broadcaster)).
+///
+/// # Errors
+/// Temporary ones of ledger and store.
+pub(super) async fn first_try(
+    context: &Context,
+    hash: &TransactionHash,
+    expected: &Expected,
+) -> Result<Run, Error> {
+    broadcast(context, Try::First, hash, expected).await
+}
+
+/// The job that broadcasts a transaction whose first try came to nothing.
+pub(super) fn try_again(hash: &str, after: Duration) -> NewJob {
+    let key = delivery_key("transaction", "ledger", hash);
+    NewJob::new(DELIVER, key, &hash.to_owned())
+        .not_before(Millis::now().after(after))
+        .source(format!("broadcast:{hash}"))
+}
+
 /// Handler of `deliver.transaction`.
 pub async fn run_deliver(context: &Context, job: &Job) -> Result<Run, Error> {
     let hash: TransactionHash = job.payload()?;
     let Some(expected) = load(context, &hash).await? else {
         return Ok(Run::Commit(Commit::nothing()));
     };
-    broadcast(context, job, &hash, &expected).await
+    broadcast(context, Try::Again(job.tries), &hash, &expected).await
 }
 
-/// Handler of `ledger.confirm`: no block has shown the transaction for a while.
+/// Handler of `ledger.confirm`: no block has shown the transaction for a while,
+/// or whoever was to broadcast it is gone.
 pub async fn run_confirm(context: &Context, job: &Job) -> Result<Run, Error> {
     let hash: TransactionHash = job.payload()?;
     let Some(expected) = load(context, &hash).await? else {
@@ -255,7 +318,7 @@ pub async fn run_confirm(context: &Context, job: &Job) -> Result<Run, Error> {
     };
     match context.ledger.transaction(&hash).await? {
         Some(inclusion) => Ok(Run::Commit(settle_included(&expected, &hash, &inclusion))),
-        None => broadcast(context, job, &hash, &expected).await,
+        None => broadcast(context, Try::Confirmation, &hash, &expected).await,
     }
 }
 
@@ -271,7 +334,7 @@ async fn load(context: &Context, hash: &str) -> Result<Option<Expected>, Error> 
 
 async fn broadcast(
     context: &Context,
-    job: &Job,
+    attempt: Try,
     hash: &TransactionHash,
     expected: &Expected,
 ) -> Result<Run, Error> {
@@ -283,12 +346,15 @@ async fn broadcast(
     let answer = match answer {
         Ok(answer) => answer,
         Err(error) if error.code() == codes::TENDERMINT_MEMPOOL_FULL => {
-            return no_room(context, job, hash, expected, &error).await;
+            return no_room(context, attempt, hash, expected, &error).await;
         }
         Err(error) if error.is_temporary() => {
-            let after = reconnect_backoff(job.tries);
+            let tries = match attempt {
+                Try::Again(tries) => tries,
+                Try::First | Try::Confirmation => 0,
+            };
             return Ok(Run::Retry {
-                after,
+                after: reconnect_backoff(tries),
                 reason: error.to_string(),
             });
         }
@@ -299,8 +365,8 @@ async fn broadcast(
     };
     match answer.code {
         0 => Ok(Run::Commit(Commit::nothing())),
-        ABCI_DUPLICATE_NONCE => met_before(context, job, hash, expected).await,
-        code if answer.is_premature => Ok(premature(job, hash, expected, code)),
+        ABCI_DUPLICATE_NONCE => met_before(context, attempt, hash, expected).await,
+        code if answer.is_premature => Ok(premature(attempt, hash, expected, code)),
         code => Ok(Run::Commit(settle_code(expected, hash, code))),
     }
 }
@@ -309,17 +375,14 @@ async fn broadcast(
 /// refusal says nothing. It will not take these bytes any more (spec/ledger.md
 /// 2.8), so the transaction is signed anew, unless an earlier try of it can have
 /// got through.
-fn premature(job: &Job, hash: &TransactionHash, expected: &Expected, code: u32) -> Run {
-    if job.kind() == CONFIRM {
-        // There will be another.
-        return Run::Commit(Commit::nothing());
-    }
-    if job.tries == 0 && job.attempt == 1 {
-        return Run::Commit(settle(hash, Some(again(&expected.transact, hash))));
-    }
-    Run::Retry {
-        after: backoff(job.tries),
-        reason: format!("refused ({code}) by a node of the ledger that is behind"),
+fn premature(attempt: Try, hash: &TransactionHash, expected: &Expected, code: u32) -> Run {
+    match attempt {
+        Try::Confirmation => Run::Commit(Commit::nothing()),
+        Try::First => Run::Commit(settle(hash, Some(again(&expected.transact, hash)))),
+        Try::Again(tries) => Run::Retry {
+            after: backoff(tries),
+            reason: format!("refused ({code}) by a node of the ledger that is behind"),
+        },
     }
 }
 
@@ -327,25 +390,23 @@ fn premature(job: &Job, hash: &TransactionHash, expected: &Expected, code: u32) 
 /// earlier try can have got through: the mempool may be full with it.
 async fn no_room(
     context: &Context,
-    job: &Job,
+    attempt: Try,
     hash: &TransactionHash,
     expected: &Expected,
     error: &Error,
 ) -> Result<Run, Error> {
-    let is_confirmation = job.kind() == CONFIRM;
-    if !is_confirmation && job.tries == 0 && job.attempt == 1 {
+    if attempt == Try::First {
         return Ok(Run::Commit(settle_refused(expected, hash, error)));
     }
     if let Some(inclusion) = context.ledger.transaction(hash).await? {
         return Ok(Run::Commit(settle_included(expected, hash, &inclusion)));
     }
-    if is_confirmation {
-        // There will be another.
-        return Ok(Run::Commit(Commit::nothing()));
-    }
-    Ok(Run::Retry {
-        after: backoff(job.tries),
-        reason: error.to_string(),
+    Ok(match attempt {
+        Try::Again(tries) => Run::Retry {
+            after: backoff(tries),
+            reason: error.to_string(),
+        },
+        Try::First | Try::Confirmation => Run::Commit(Commit::nothing()),
     })
 }
 
@@ -356,7 +417,7 @@ async fn no_room(
 /// can succeed (spec/ledger.md 2.8): the transaction is signed anew.
 async fn met_before(
     context: &Context,
-    job: &Job,
+    attempt: Try,
     hash: &TransactionHash,
     expected: &Expected,
 ) -> Result<Run, Error> {
@@ -364,7 +425,7 @@ async fn met_before(
     // Asked before the look-up: what left the mempool since is found by it. A
     // chain that makes no blocks keeps its mempool, and is waited for.
     let is_dropped =
-        job.kind() == CONFIRM && is_old && context.ledger.waiting_transactions().await? == 0;
+        attempt == Try::Confirmation && is_old && context.ledger.waiting_transactions().await? == 0;
     match context.ledger.transaction(hash).await? {
         Some(inclusion) => Ok(Run::Commit(settle_included(expected, hash, &inclusion))),
         None if is_dropped => {
@@ -463,6 +524,9 @@ fn anew(transact: &Transact, hash: &str) -> NewJob {
 
 fn continue_with(transact: &Transact, hash: &str, fate: Fate) -> Option<NewJob> {
     let then = transact.then.as_ref()?;
+    if then.when == When::Refused && matches!(fate, Fate::Committed { .. }) {
+        return None;
+    }
     let settled = Settled {
         hash: hash.to_owned(),
         fate,

@@ -2,8 +2,8 @@
 
 use async_trait::async_trait;
 
-use crate::context::row;
-use crate::context::{Context, Role};
+use crate::context::{Context, Role, row};
+use crate::delivery::dcontract;
 use crate::error::Error;
 use crate::flows::idp::identity_modified;
 use crate::flows::{RequestUpdate, as_, idp, rp, status_update};
@@ -23,13 +23,15 @@ struct Change {
     request_id: String,
     /// Whether its last transaction in the block ended it.
     ended: bool,
+    /// Whether IdPs answered it, and nothing else happened to it.
+    only_answered: bool,
 }
 
 #[async_trait]
 impl BlockJobs for RoleBlockJobs {
-    /// At most one job per request, node and kind, for the requests that this
-    /// node takes part in. Each job has a source, so that a block handled twice
-    /// makes its jobs once.
+    /// At most one job per request, node and role, for the requests that this
+    /// node takes part in, and none that is known to do nothing. Each job has a
+    /// source, so that a block handled twice makes its jobs once.
     ///
     /// # Errors
     /// Temporary when the store does not answer; on a proxy those of the ledger.
@@ -45,15 +47,13 @@ impl BlockJobs for RoleBlockJobs {
                 jobs.extend(identity_modified::jobs(&node_id, block));
             }
             for (table, kind) in watched(self.context.role) {
-                let mut found = self.known(&node_id, *table, &changes).await?;
-                if !self.is_told(*kind).await? {
-                    found.retain(|change| change.ended);
-                }
-                jobs.extend(
-                    found
-                        .into_iter()
-                        .map(|change| job(&node_id, *kind, block, change)),
-                );
+                let known = self.known(&node_id, *table, &changes).await?;
+                let is_told = !known.is_empty() && self.is_told(*kind).await?;
+                let made = known.into_iter().filter_map(|(change, record)| {
+                    let step = self.step(*kind, change, &record, is_told)?;
+                    Some(job(&node_id, *kind, step, block, change))
+                });
+                jobs.extend(made);
             }
         }
         Ok(jobs)
@@ -68,6 +68,31 @@ impl RoleBlockJobs {
         }
         let changes_any = block.successful().any(identity_modified::is_change);
         Ok(changes_any && identity_modified::is_wanted(&self.context).await?)
+    }
+
+    /// What a change of a request leads to for the role whose kind this is and
+    /// which has this record of it. `is_told`: its client application hears of
+    /// every change.
+    fn step(&self, kind: Kind, change: &Change, record: &[u8], is_told: bool) -> Option<Step> {
+        if kind == rp::request_update::KIND {
+            // The IdP's message is judged first, and its job reports both
+            // (spec/http-api.md Q10).
+            return (!change.only_answered).then_some(Step::Update);
+        }
+        if change.ended {
+            return Some(Step::Update);
+        }
+        if !is_told {
+            return None;
+        }
+        if kind == as_::request_update::KIND {
+            return Some(Step::Tell(as_::ROLE));
+        }
+        // The client application may have to hear of the request itself first.
+        match dcontract::may_apply(&self.context.config, record) {
+            true => Some(Step::Update),
+            false => Some(Step::Tell(idp::ROLE)),
+        }
     }
 
     /// Whether a client application hears of every change; if not, only the
@@ -88,7 +113,7 @@ impl RoleBlockJobs {
         node_id: &str,
         table: Table,
         changes: &'a [Change],
-    ) -> Result<Vec<&'a Change>, Error> {
+    ) -> Result<Vec<(&'a Change, Vec<u8>)>, Error> {
         let rows: Vec<Row> = changes
             .iter()
             .map(|change| row(node_id, &change.request_id))
@@ -96,9 +121,18 @@ impl RoleBlockJobs {
         let values = self.context.state.get_many(table, &rows).await?;
         let known = changes.iter().zip(values);
         Ok(known
-            .filter_map(|(change, value)| value.map(|_| change))
+            .filter_map(|(change, value)| Some((change, value?)))
             .collect())
     }
+}
+
+/// What follows from a change of a request.
+#[derive(Debug, Clone, Copy)]
+enum Step {
+    /// A job in the request's turn.
+    Update,
+    /// Nothing but that the client application of this role is told.
+    Tell(&'static str),
 }
 
 /// The tables whose requests concern a role, and the jobs made for them.
@@ -125,18 +159,26 @@ fn changes(block: &Block) -> Vec<Change> {
         };
         let method = transaction.method.as_str();
         let ended = matches!(method, "CloseRequest" | "TimeOutRequest");
+        let only_answered = method == "CreateIdpResponse";
         match changes
             .iter_mut()
             .find(|change| change.request_id == request_id)
         {
-            Some(change) => change.ended = ended,
-            None => changes.push(Change { request_id, ended }),
+            Some(change) => {
+                change.ended = ended;
+                change.only_answered &= only_answered;
+            }
+            None => changes.push(Change {
+                request_id,
+                ended,
+                only_answered,
+            }),
         }
     }
     changes
 }
 
-fn job(node_id: &str, kind: Kind, block: &Block, change: &Change) -> NewJob {
+fn job(node_id: &str, kind: Kind, step: Step, block: &Block, change: &Change) -> NewJob {
     let Block {
         chain_id, height, ..
     } = block;
@@ -152,7 +194,11 @@ fn job(node_id: &str, kind: Kind, block: &Block, change: &Change) -> NewJob {
         "block:{chain_id}:{height}:{node_id}:{request_id}:{}",
         kind.name()
     );
-    NewJob::new(kind, request_key(request_id), &update).source(source)
+    let job = match step {
+        Step::Update => NewJob::new(kind, request_key(request_id), &update),
+        Step::Tell(role) => status_update::delivery(role, update),
+    };
+    job.source(source)
 }
 
 #[cfg(test)]
@@ -245,6 +291,20 @@ mod tests {
                 (rp::request_update::KIND, update("a", true)),
                 (rp::request_update::KIND, update("b", false)),
             ]
+        );
+    }
+
+    #[actix::test]
+    async fn what_an_idp_answered_is_left_to_its_message_unless_more_happened() {
+        let block = block(vec![
+            on("a", "CreateIdpResponse"),
+            on("b", "CreateIdpResponse"),
+            on("a", "CreateIdpResponse"),
+            on("b", "CreateAsResponse"),
+        ]);
+        assert_eq!(
+            updates(Role::Rp, &[Table::RequestData], block).await,
+            [(rp::request_update::KIND, update("b", false))]
         );
     }
 
@@ -368,15 +428,26 @@ mod tests {
 
     #[actix::test]
     async fn without_a_url_for_status_updates_only_the_end_of_a_request_is_a_job() {
-        for (url, method, jobs) in [
-            (false, "CreateAsResponse", 0),
-            (false, "CloseRequest", 1),
-            (true, "CreateAsResponse", 1),
+        const UPDATE: Kind = idp::request_update::KIND;
+        const TELL: Kind = status_update::DELIVER;
+        for (url, contract, method, jobs) in [
+            (false, false, "CreateAsResponse", vec![]),
+            (false, false, "CloseRequest", vec![UPDATE]),
+            (true, false, "CreateAsResponse", vec![TELL]),
+            (true, false, "CloseRequest", vec![UPDATE]),
+            // Nobody may be told yet of the request itself.
+            (true, true, "CreateAsResponse", vec![UPDATE]),
         ] {
             let node = TestNode::new("idp1", Role::Idp);
             let known = row("idp1", "a");
-            node.state
-                .apply(&[Write::put(Table::ConsentRequest, known, b"{}".to_vec())]);
+            let of_contract = &node.context.config.dcontract.request_type;
+            let request_type = contract.then_some(of_contract);
+            let record = json!({"request_type": request_type}).to_string();
+            node.state.apply(&[Write::put(
+                Table::ConsentRequest,
+                known,
+                record.into_bytes(),
+            )]);
             if url {
                 let name = "incoming_request_status_update_url";
                 let value = b"http://app".to_vec();
@@ -387,7 +458,8 @@ mod tests {
                 context: node.context,
             };
             let made = makes.jobs(&block(vec![on("a", method)])).await.unwrap();
-            assert_eq!(made.len(), jobs, "{url} {method}");
+            let kinds: Vec<Kind> = made.iter().map(|job| job.kind).collect();
+            assert_eq!(kinds, jobs, "{url} {contract} {method}");
         }
     }
 }

@@ -99,11 +99,7 @@ impl LedgerCall {
             writes: self.writes,
             hearer: self.hearer,
         };
-        let then = Continuation {
-            kind: KIND,
-            key: self.key,
-            context: codec::encode(&asked),
-        };
+        let then = Continuation::new(KIND, self.key, &asked);
         let request = Transact::new(&self.node_id, self.method, &self.params, Some(then));
         Ok(match waits {
             true => Outcome::Waits(accept(transact(context, request).await?)),

@@ -26,7 +26,7 @@ pub mod reply;
 pub mod request_status;
 pub mod rp;
 pub mod status;
-mod status_update;
+pub mod status_update;
 #[cfg(test)]
 pub(crate) mod testing;
 mod utility;

@@ -1,13 +1,12 @@
 //! The long-term record of messages received and sent (spec/flows.md 1.8,
 //! spec/http-api.md 3.5). Table `PrivateMessage`: a row per node and request,
-//! a column per message in order of time, JSON.
+//! a column per message, JSON.
 
 use serde::Deserialize;
 use serde_json::Value;
 
 use crate::api::{Audience, Call, Endpoint, Outcome};
-use crate::context::row;
-use crate::context::{Context, state};
+use crate::context::{Context, row, state};
 use crate::error::{Error, codes};
 use crate::job::{Column, Table, Write};
 use crate::ledger::query;
@@ -147,12 +146,13 @@ fn is_of_type(message: &Value, message_type: Option<&str>) -> bool {
     message_type.is_none_or(|name| message["message"]["type"] == name)
 }
 
-/// By type, inbound first; what is equal stays in order of time.
-fn place(message: &Value) -> (usize, bool) {
+/// By type, inbound first, then by time.
+fn place(message: &Value) -> (usize, bool, u64) {
     let name = message["message"]["type"].as_str().unwrap_or_default();
     let of_type = TYPES.iter().position(|known| *known == name);
     let is_outbound = message["direction"] == "outbound";
-    (of_type.unwrap_or(TYPES.len()), is_outbound)
+    let time = message["timestamp"].as_u64().unwrap_or_default();
+    (of_type.unwrap_or(TYPES.len()), is_outbound, time)
 }
 
 #[cfg(test)]
@@ -180,7 +180,7 @@ mod tests {
         node.state.apply(&[Write::put_column(
             Table::PrivateMessage,
             row("rp1", request_id),
-            record_column(name, direction),
+            record_column(name, direction, &(1000 - number).to_string()),
             record.to_string().into_bytes(),
         )]);
     }

@@ -8,11 +8,12 @@ use base64::engine::general_purpose::STANDARD;
 use openssl::rsa::Padding;
 use serde_json::{Map, Value, json};
 
-use super::dispatch;
+use super::status_update::StatusUpdate;
 use super::testing::{
     CHAIN, TestNode, callbacks, continuation, job, message_job, of_kind, params, recorded,
     transactions,
 };
+use super::{dispatch, status_update};
 use crate::api::Outcome;
 use crate::context::{Role, row};
 use crate::crypto::{accessor, hash, test_key};
@@ -20,8 +21,7 @@ use crate::delivery::callback::{self, Callback, DataRequestAnswer};
 use crate::delivery::transaction::{Fate, Transact};
 use crate::error::Error;
 use crate::flows::{RequestUpdate, as_, idp, node};
-use crate::job::Run;
-use crate::job::{Commit, NewJob, Table, codec, request_key};
+use crate::job::{Commit, NewJob, Run, Table, codec, request_key};
 use crate::messaging::to_role;
 use crate::mq::message::{
     ConsentRequest, DataRequest, Message, RequestedService, ServiceDataRequest,
@@ -208,7 +208,14 @@ impl Replayed {
                 as_::request_update::handle(&context, &job).await
             }
         };
-        self.commit(&commit.unwrap());
+        let commit = commit.unwrap();
+        self.commit(&commit);
+        for told in of_kind(&commit.jobs, crate::flows::status_update::DELIVER) {
+            let told: StatusUpdate = codec::decode(&told.payload).unwrap();
+            assert_eq!(told.role, self.role);
+            let body = status_update::status(&context, &told.update).await;
+            self.made.push(Value::Object(body.unwrap()));
+        }
     }
 
     /// The answer of the AS application to the question about a request.

@@ -24,14 +24,10 @@ macro_rules! tables {
 }
 
 tables! {
-    /// RP: what the client asked, by request id.
+    /// RP: what the client asked and how far it has come, by request id.
     RequestData = "request_data";
     /// RP: request id by reference id, while the request lives.
     RequestReference = "request_reference";
-    /// RP: verdict on each IdP's answer; a column per IdP.
-    ResponseValidity = "response_validity";
-    /// RP: accessor of each IdP's answer, in order of arrival.
-    ResponsePrivateData = "response_private_data";
     /// RP: data from ASes that is not yet acknowledged on the ledger.
     PendingAsData = "pending_as_data";
     /// RP: acknowledged data; a column per AS and service.

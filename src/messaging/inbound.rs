@@ -1,10 +1,12 @@
 //! From the raw bytes of a message to the job of the role that handles it
 //! (spec/messaging-and-crypto.md 2).
 //!
-//! The bytes were stored and acknowledged before; here they are opened,
-//! verified and checked, and recorded if a role takes them. A ledger or crypto
-//! service that cannot be reached keeps the job; everything else that is wrong
-//! with a message is final and reported to the role's `error_url`.
+//! Mostly a message is opened before it is stored ([`opener`](super::opener)), and
+//! all of this is done at once. Otherwise its bytes were stored and acknowledged
+//! before; here they are opened, verified and checked, and recorded if a role
+//! takes them. A ledger or crypto service that cannot be reached keeps the job;
+//! everything else that is wrong with a message is final and reported to the
+//! role's `error_url`.
 //!
 //! Anybody may have sent it, so what it costs before its signature is known to
 //! be right is bounded. What is small is parsed first, as its sender's name is
@@ -85,6 +87,55 @@ impl RawMessage {
     pub fn id(&self) -> String {
         format!("{}:{}", self.sender_id, self.message_id)
     }
+
+    /// The same however often it comes, whoever receives it.
+    fn digest(&self) -> String {
+        let of_bytes = sha256(&self.bytes);
+        let all = sha256(&[self.id().as_bytes(), &of_bytes].concat());
+        hex::encode(&all[..16])
+    }
+}
+
+/// What follows from a message that a role takes.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Taken {
+    /// The role's job; its source is up to whoever stores it.
+    pub job: NewJob,
+    /// The long-term record of the message.
+    pub record: Write,
+}
+
+/// What follows from a message, if that can be said at once, with little work,
+/// and nothing is wrong with it; `None`: it is `mq.receive`'s.
+pub(super) async fn open_at_once(context: &Context, raw: &RawMessage) -> Option<Taken> {
+    if raw.bytes.len() > heavy::SMALL {
+        return None;
+    }
+    let bytes = Bytes::copy_from_slice(&raw.bytes);
+    let opened = envelope::open(context, bytes, Whose::Nodes)
+        .await
+        .ok()?
+        .ok()?;
+    if !is_small(&opened.message) {
+        return None;
+    }
+    let verified = verify(context, opened).await.ok()?;
+    let receiver = &verified.receiver_node_id;
+    let role = receiver_role(context, receiver).await.ok()?.ok()?;
+    let kind = to_role::kind(role, &verified.message).ok()?;
+    let place = place(context, &verified.message).await.ok()?;
+    if let Some(Place { height, .. }) = place {
+        let known = context.ledger.height();
+        let waits_compressed =
+            height >= known && !verified.signed.message_compression_algorithm.is_empty();
+        if height > known.saturating_add(MOST_AHEAD) || waits_compressed {
+            return None;
+        }
+    }
+    Some(Taken {
+        job: role_job(kind, &verified, raw, place),
+        record: record(&verified, raw),
+    })
 }
 
 /// How many blocks a message may be ahead of the ledger as this node sees it.
@@ -285,7 +336,7 @@ async fn receive_opened(
         return Ok(commit);
     }
     // Kept until a client removes it: only what the node has a use for.
-    commit.write(record(&verified, raw.received_at));
+    commit.write(record(&verified, raw));
     commit.job(role_job(kind, &verified, raw, place));
     Ok(commit)
 }
@@ -452,7 +503,7 @@ fn role_job(kind: Kind, verified: &Verified, raw: &RawMessage, place: Option<Pla
 
 /// The long-term record (spec/messaging-and-crypto.md 2.9), filed under the
 /// node the message is for.
-fn record(verified: &Verified, received_at: Millis) -> Write {
+fn record(verified: &Verified, raw: &RawMessage) -> Write {
     let message = &verified.message;
     let mut source = json!({"node_id": message.sender()});
     if let Some(proxy) = &verified.sender.proxy {
@@ -468,11 +519,12 @@ fn record(verified: &Verified, received_at: Millis) -> Write {
     if let Some(signature) = &verified.proxy_signature {
         record["signature_for_proxy"] = signature.clone().into();
     }
-    record["timestamp"] = received_at.0.into();
+    record["timestamp"] = raw.received_at.0.into();
     Write::put_column(
         Table::PrivateMessage,
         row(&verified.receiver_node_id, message.request_id()),
-        record_column(message.type_name(), "inbound"),
+        // One record, also if the message comes again and is opened again.
+        record_column(message.type_name(), "inbound", &raw.digest()),
         record.to_string().into_bytes(),
     )
 }

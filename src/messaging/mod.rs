@@ -4,6 +4,7 @@
 pub mod envelope;
 pub mod far;
 pub mod inbound;
+pub mod opener;
 pub mod outbound;
 mod received;
 mod sender;

@@ -10,11 +10,9 @@ use rand::RngCore;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
-use crate::context::row;
-use crate::context::{Context, Role};
+use crate::context::{Context, Role, row};
 use crate::delivery::callback::error_job;
-use crate::delivery::crypto_service::CRYPTO;
-use crate::delivery::crypto_service::given_up_in_time;
+use crate::delivery::crypto_service::{CRYPTO, given_up_in_time};
 use crate::delivery::message;
 use crate::delivery::message::{OUTBOUND_MESSAGES, SEND_TIMEOUT};
 use crate::error::{Error, Refusal, codes, settled};
@@ -252,10 +250,10 @@ fn next_message_id() -> String {
     format!("{}_{number}", *PREFIX)
 }
 
-/// Name of the column of a message in table `PrivateMessage`: readers order by
-/// type, direction and time (spec/http-api.md 3.5).
-pub fn record_column(type_name: &str, direction: &str) -> String {
-    format!("{type_name}:{direction}:{}", JobId::generate())
+/// Name of the column of a message in table `PrivateMessage`. `name`: of one
+/// message, whichever its type and direction.
+pub fn record_column(type_name: &str, direction: &str, name: &str) -> String {
+    format!("{type_name}:{direction}:{name}")
 }
 
 /// The long-term record (spec/messaging-and-crypto.md 2.9), filed under this
@@ -270,7 +268,11 @@ fn record(context: &Context, receivers: &[Receiver], message: &Message, now: Mil
     Write::put_column(
         Table::PrivateMessage,
         row(context.node_id(), message.request_id()),
-        record_column(message.type_name(), "outbound"),
+        record_column(
+            message.type_name(),
+            "outbound",
+            &JobId::generate().to_string(),
+        ),
         record.to_string().into_bytes(),
     )
 }

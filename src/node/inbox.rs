@@ -14,6 +14,7 @@ use crate::config::Mode;
 use crate::context::Role;
 use crate::ingest::mq_inbox;
 use crate::ingest::mq_inbox::{Duty, Inbox, MqInbox, OnAccepted};
+use crate::messaging::opener::Opener;
 use crate::mq::client::MqClient;
 
 /// Starts it, as one that helps the master's; `None` for NDID's node, which gets
@@ -46,6 +47,7 @@ pub async fn start(
         client: client.map_err(io::Error::other)?,
         queue: readiness.queue().clone(),
         on_accepted,
+        opener: Opener::new(parts.context.clone()),
     };
     // Messages are foreign.
     let inbox = parts.intake.make(|| MqInbox::launch(options)).await?;

@@ -6,7 +6,7 @@ use super::runner::Means;
 use crate::api;
 use crate::delivery::{callback, contract, message, transaction};
 use crate::error::Error;
-use crate::flows;
+use crate::flows::{self, status_update};
 use crate::job::{Commit, Handler, Kinds, Run, noop};
 use crate::messaging::{far, inbound, outbound};
 
@@ -14,7 +14,7 @@ use crate::messaging::{far, inbound, outbound};
 const MOST_STUCK: Duration = Duration::from_secs(60);
 
 /// Those that no flow handles.
-pub(super) static HANDLERS: [Handler<Means, Result<Run, Error>>; 16] = [
+pub(super) static HANDLERS: [Handler<Means, Result<Run, Error>>; 17] = [
     Handler::new(inbound::RECEIVE, |means, job| {
         Box::pin(inbound::run_receive(&means.context, job))
     }),
@@ -40,6 +40,10 @@ pub(super) static HANDLERS: [Handler<Means, Result<Run, Error>>; 16] = [
     Handler::new(callback::DELIVER, |means, job| {
         let client = &means.callbacks;
         Box::pin(callback::run_deliver(&means.context, client, job))
+    }),
+    Handler::new(status_update::DELIVER, |means, job| {
+        let client = &means.callbacks;
+        Box::pin(status_update::run_deliver(&means.context, client, job))
     }),
     Handler::new(contract::FETCH, |means, job| {
         let client = &means.contracts;
@@ -97,7 +101,7 @@ mod tests {
     use super::*;
 
     /// What stores hold and links carry: a number is never changed nor used again.
-    const NUMBERS: [(u16, &str); 39] = [
+    const NUMBERS: [(u16, &str); 40] = [
         (0, "mq.receive"),
         (1, "rp.idp_response"),
         (2, "rp.as_response"),
@@ -134,6 +138,7 @@ mod tests {
         (33, "mq.give_up"),
         (34, "fetch.contract"),
         (35, "idp.contract_checked"),
+        (36, "deliver.status_update"),
         (37, "answer.expired"),
         (100, "bench.noop_delivery"),
         (101, "bench.noop_ordered_delivery"),

@@ -7,17 +7,15 @@ use std::time::Duration;
 use actix::Addr;
 use actix::prelude::SendError;
 use futures_util::FutureExt;
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 
 use super::parts::Parts;
 use super::readiness::ReadinessWatch;
-use crate::actors;
-use crate::actors::dispatcher::{Dispatcher, GetSnapshot, Submit};
+use crate::actors::dispatcher::{Dispatcher, GetSnapshot, Submit, TellOfLosses};
 use crate::actors::mastership::Term;
 use crate::cluster::{Master, MasterHandle, MasterOptions, Over};
 use crate::config::{Config, Mode, StoreChoice};
 use crate::delivery::crypto_service::CRYPTO;
-use crate::dispatch;
 use crate::flows::block::RoleBlockJobs;
 use crate::ingest::ledger_watcher::{
     LedgerWatcher, Timing, WatcherEnd, WatcherOptions, WatcherState,
@@ -30,6 +28,7 @@ use crate::protocol::local::Place;
 use crate::protocol::message::Chain;
 use crate::protocol::{BacklogBoard, Tls};
 use crate::store::remote;
+use crate::{actors, dispatch};
 
 /// Before the dispatcher is asked again whether there is room.
 const NO_ROOM: Duration = Duration::from_millis(20);
@@ -162,6 +161,9 @@ async fn start_watcher(
     let config = &parts.config;
     let (cached, told) = (parts.cached.clone(), dispatcher.clone());
     let (asked, limit) = (dispatcher.clone(), config.queue.jobs);
+    let losses = Arc::new(Notify::new());
+    // An error means that the master stops.
+    let _ = dispatcher.send(TellOfLosses(losses.clone())).await;
     let options = WatcherOptions {
         client: parts.client.clone(),
         store: parts.store.clone(),
@@ -190,6 +192,7 @@ async fn start_watcher(
             .boxed()
         }),
         room: Arc::new(move || room_for_blocks(asked.clone(), limit).boxed()),
+        losses,
         ndid_node: config.ndid_node,
         timing: Timing::new(config.tendermint.max_sync_check_interval),
     };

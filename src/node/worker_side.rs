@@ -19,13 +19,14 @@ use crate::cluster::{Worker, WorkerHandle, WorkerOptions};
 use crate::config::{Mode, StoreChoice};
 use crate::context::Role;
 use crate::crypto::Crypto;
-use crate::delivery::callback::{self, CallbackClient};
+use crate::delivery::broadcaster::Broadcaster;
+use crate::delivery::broadcasting_store::BroadcastingStore;
+use crate::delivery::callback::CallbackClient;
 use crate::delivery::contract::ContractClient;
 use crate::delivery::crypto_service::CRYPTO;
-use crate::delivery::message;
+use crate::delivery::{callback, message};
 use crate::error::{Error, codes};
 use crate::flows::node::mq_registration;
-use crate::http;
 use crate::http::{PATIENCE, ReloadKeys, ServerHandle, ServerOptions, Status, Waiting};
 use crate::job::{Job, JobId, Millis};
 use crate::ledger::{CachedLedger, ChainUpdate, LedgerClient, TolerantLedger};
@@ -35,8 +36,8 @@ use crate::mq::held::Held;
 use crate::protocol::local::Port;
 use crate::protocol::message::Chain;
 use crate::protocol::{Backlog, BacklogBoard, OpenJobs, Tls};
-use crate::store::Accepted;
-use crate::{cluster, flows};
+use crate::store::{Accepted, SharedStore};
+use crate::{cluster, flows, http};
 
 const API_THREADS: usize = 2;
 /// API calls that are worked on at one time.
@@ -45,6 +46,8 @@ const MOST_CALLS: usize = 2048;
 const KEYS_POLL: Duration = Duration::from_millis(20);
 const REGISTRATION_POLL: Duration = Duration::from_millis(250);
 const HTTP_STOP: Duration = Duration::from_secs(2);
+/// How long a stopping worker waits for the ledger to take its transactions.
+const BROADCAST_STOP: Duration = Duration::from_secs(1);
 /// How long a stopping worker waits for a master that is away.
 const STORE_PATIENCE: Duration = Duration::from_secs(3);
 
@@ -59,6 +62,7 @@ pub enum Link {
 /// The running parts of a worker.
 pub struct WorkerSide {
     worker: Arc<WorkerHandle>,
+    broadcaster: Broadcaster,
     api: ServerHandle,
     /// `STORE=embedded` behind a master.
     is_store_remote: bool,
@@ -98,13 +102,16 @@ impl WorkerSide {
         };
         let worker_id = format!("{}-{}", config.node_id, uuid::Uuid::new_v4());
         let waiting = Waiting::new(&worker_id, parts.store.clone(), PATIENCE);
+        let threads = parts.intake.runtime().await?;
+        let broadcaster = Broadcaster::new(parts.context.clone(), parts.store.clone(), threads);
+        let store = BroadcastingStore::new(parts.store.clone(), broadcaster.clone());
         let worker = Arc::new(Worker::start(WorkerOptions {
             node_id: config.node_id.clone(),
             worker_id,
             version: env!("CARGO_PKG_VERSION").to_owned(),
             run_capacity: config.capacity.run,
             delivery_capacity: config.capacity.delivery,
-            store: parts.store.clone(),
+            store: store.clone(),
             runner: Arc::new(runner),
             link,
             chain_hook: Arc::new(MasterNews {
@@ -115,12 +122,19 @@ impl WorkerSide {
                 waiting: waiting.clone(),
             }),
         }));
+        let announced = Arc::downgrade(&worker);
+        broadcaster.announce_by(move |jobs| {
+            if let Some(worker) = announced.upgrade() {
+                worker.submit(jobs);
+            }
+        });
         distrust_memory_without_master(&worker, parts.cached.clone(), told);
         let registering = keep_registered(parts, readiness, &worker);
         parts.intake.make(|| tokio::spawn(registering)).await?;
-        let api = start_api(parts, readiness, &worker, activity, mq, waiting).await?;
+        let api = start_api(parts, readiness, &worker, activity, mq, waiting, store).await?;
         Ok(Self {
             worker,
+            broadcaster,
             api,
             is_store_remote: config.store == StoreChoice::Embedded && config.mode == Mode::Worker,
         })
@@ -163,6 +177,12 @@ impl WorkerSide {
         }
         if !has_ended {
             self.worker.abandon().await;
+        }
+        if tokio::time::timeout(BROADCAST_STOP, self.broadcaster.idle())
+            .await
+            .is_err()
+        {
+            tracing::warn!("transactions were still being broadcast; the master looks them up");
         }
         if let Ok(worker) = Arc::try_unwrap(self.worker) {
             worker.stop().await;
@@ -290,6 +310,7 @@ async fn start_api(
     activity: Arc<Activity>,
     mq: Arc<MqClient>,
     waiting: Arc<Waiting>,
+    store: SharedStore,
 ) -> io::Result<ServerHandle> {
     let queue = readiness.queue().clone();
     let (readiness, accepted, looking) = (readiness.clone(), readiness.clone(), readiness.clone());
@@ -309,7 +330,7 @@ async fn start_api(
     context.ledger = Arc::new(TolerantLedger::new(context.ledger, parts.client.clone()));
     http::serve(ServerOptions {
         context,
-        store: parts.store.clone(),
+        store,
         endpoints: flows::endpoints::all(),
         reload_keys: key_reload(parts),
         readiness: Arc::new(move || readiness.now()),

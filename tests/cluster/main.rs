@@ -34,5 +34,6 @@ mod quiet;
 mod reconnects;
 mod requests;
 mod rubbish;
+mod steps;
 mod stops;
 mod stores;

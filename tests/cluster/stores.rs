@@ -102,7 +102,7 @@ async fn flushed_scripts_are_loaded_again_and_nobody_notices() {
 async fn messages_received(net: &Net) -> f64 {
     let mut received = 0.0;
     for part in &net.network.node(Role::Idp).unwrap().processes {
-        let name = "erawan_jobs_total{kind=\"mq.receive\"}";
+        let name = "erawan_messages_stored_total";
         received += metric(part, name).await.unwrap_or(0.0);
     }
     received

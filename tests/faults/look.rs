@@ -29,7 +29,7 @@ pub async fn height(net: &Net) -> u64 {
 
 /// Messages that a process has received and stored so far.
 pub async fn received(part: &NodeProcess) -> f64 {
-    let name = "erawan_jobs_total{kind=\"mq.receive\"}";
+    let name = "erawan_messages_stored_total";
     metric(part, name).await.unwrap_or(0.0)
 }
 

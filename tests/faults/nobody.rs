@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use erawan::context::Role;
 use erawan::devnet::network::NodeProcess;
+use erawan::flows::{as_, idp, rp};
 use erawan::job::Job;
 use erawan::messaging::inbound;
 use futures_util::future::join_all;
@@ -17,8 +18,16 @@ const ALONE: Duration = Duration::from_secs(3);
 /// How often it is tried whether something comes.
 const TRIES: usize = 20;
 
+/// A message of another node, opened or not.
 fn is_message(job: &Job) -> bool {
-    job.kind() == inbound::RECEIVE
+    let kinds = [
+        inbound::RECEIVE,
+        idp::consent_request::KIND,
+        as_::data_request::KIND,
+        rp::idp_response::KIND,
+        rp::as_response::KIND,
+    ];
+    kinds.contains(&job.kind())
 }
 
 async fn height_seen(master: &NodeProcess) -> Option<f64> {

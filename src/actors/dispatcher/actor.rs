@@ -6,7 +6,7 @@ use std::future::Future;
 use std::sync::Arc;
 
 use actix::prelude::*;
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 use tracing::{error, info, warn};
 
 use crate::actors::mastership::Term;
@@ -20,12 +20,11 @@ use crate::tick;
 
 use super::messages::{
     ChainUpdate, Drain, FromSession, GetSnapshot, JobChanged, JobGone, LaterMaster, SessionDown,
-    SessionUp, Stop, Submit,
+    SessionUp, Stop, Submit, TellOfLosses,
 };
 use super::meter::Meter;
 use super::questions::{Deposed, fetch, load, release, scan};
-use crate::dispatch::Core;
-use crate::dispatch::{Action, Event, Options, SessionId};
+use crate::dispatch::{Action, Core, Event, Options, SessionId};
 
 /// Most messages that wait for the dispatcher; senders wait when it is full.
 const MAILBOX: usize = 1024;
@@ -47,6 +46,8 @@ pub struct Dispatcher {
     deposed: watch::Sender<Option<Epoch>>,
     assigned: metrics::Counter,
     meter: Meter,
+    /// Notified when a worker is lost.
+    losses: Vec<Arc<Notify>>,
 }
 
 impl Dispatcher {
@@ -75,13 +76,16 @@ impl Dispatcher {
             wake: None,
             deposed,
             assigned: metrics::counter!("erawan_jobs_assigned_total"),
+            losses: Vec::new(),
         }
     }
 
     fn happen(&mut self, event: Event, ctx: &mut Context<Self>) {
         let told = self.seen.told(&event);
-        if let Event::Outcomes { outcomes, .. } = &event {
-            self.meter.ended(outcomes);
+        match &event {
+            Event::Outcomes { outcomes, .. } => self.meter.ended(outcomes),
+            Event::SessionDown(_) => self.losses.iter().for_each(|waiting| waiting.notify_one()),
+            _ => {}
         }
         let actions = self.core.handle(Millis::now(), event);
         self.meter.show(self.core.tally(), self.core.dormant());
@@ -343,6 +347,14 @@ impl Handler<SessionDown> for Dispatcher {
         info!(session = session.0, "worker disconnected");
         self.close(session);
         self.happen(Event::SessionDown(session), ctx);
+    }
+}
+
+impl Handler<TellOfLosses> for Dispatcher {
+    type Result = ();
+
+    fn handle(&mut self, TellOfLosses(waiting): TellOfLosses, _: &mut Self::Context) {
+        self.losses.push(waiting);
     }
 }
 

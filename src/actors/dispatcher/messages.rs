@@ -1,13 +1,15 @@
 //! What the dispatcher's actor is told and asked.
 
+use std::sync::Arc;
+
 use actix::prelude::*;
+use tokio::sync::Notify;
 
 use crate::actors::worker_session::WorkerSession;
 use crate::job::{Epoch, Job, JobId};
 use crate::protocol::message::{Chain, FromWorker, Hello};
 
-use crate::dispatch::SessionId;
-use crate::dispatch::Snapshot;
+use crate::dispatch::{SessionId, Snapshot};
 
 /// Jobs that were accepted by whoever sends this.
 #[derive(Debug, Message)]
@@ -53,6 +55,11 @@ pub struct FromSession {
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
 pub struct SessionDown(pub SessionId);
+
+/// Notify whoever waits here when a worker is lost, from now on.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub struct TellOfLosses(pub Arc<Notify>);
 
 /// Asks for the dispatcher's state.
 #[derive(Debug, Message)]

@@ -9,5 +9,5 @@ mod questions;
 pub use actor::Dispatcher;
 pub use messages::{
     ChainUpdate, Drain, FromSession, GetSnapshot, JobChanged, JobGone, LaterMaster, SessionDown,
-    SessionUp, Stop, Submit,
+    SessionUp, Stop, Submit, TellOfLosses,
 };

@@ -9,8 +9,7 @@ use serde_json::Value;
 use super::client::{Answer, AnswerBody, CallFailure, CallbackClient};
 use super::{Callback, DataRequestAnswer, DataRequestRef, Persistence, Target};
 use crate::context::{Context, row, state};
-use crate::delivery::callback;
-use crate::delivery::{backoff, is_out_of_time, nominal_delay};
+use crate::delivery::{backoff, callback, is_out_of_time, nominal_delay};
 use crate::error::Error;
 use crate::job::{Commit, Job, Millis, NewJob, Run, Table, receiver_of, request_key};
 use crate::labelled::Labelled;
@@ -33,7 +32,7 @@ static DURATIONS: LazyLock<Labelled<(u16, bool)>> = LazyLock::new(|| {
     })
 });
 
-/// Delivers a callback once. Any HTTP answer means delivered.
+/// Handler of `deliver.callback`.
 ///
 /// # Errors
 /// Those of the store, which has the receiver's URL.
@@ -42,7 +41,19 @@ pub async fn run_deliver(
     client: &CallbackClient,
     job: &Job,
 ) -> Result<Run, Error> {
-    let callback: Callback = job.payload()?;
+    deliver(context, client, job, job.payload()?).await
+}
+
+/// Delivers a callback of this job once. Any HTTP answer means delivered.
+///
+/// # Errors
+/// Those of the store, which has the receiver's URL.
+pub async fn deliver(
+    context: &Context,
+    client: &CallbackClient,
+    job: &Job,
+    callback: Callback,
+) -> Result<Run, Error> {
     if job.tries > 0 && is_pointless(context, &callback).await {
         tracing::info!(
             callback = callback.id,

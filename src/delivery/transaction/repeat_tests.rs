@@ -77,21 +77,27 @@ fn full() -> Scripted {
 }
 
 fn transact() -> Transact {
-    let then = Continuation {
-        kind: rp::request_created::KIND,
-        key: "request:r".to_owned(),
-        context: vec![1],
-    };
+    let then = Continuation::new(rp::request_created::KIND, "request:r".to_owned(), &1u8);
     Transact::new("rp1", "CreateRequest", &json!({}), Some(then))
 }
 
-async fn run(ledger: Scripted, kind: Kind, tries: u32, age: Duration) -> Run {
-    let now = Millis::now();
-    let expected = Expected {
+fn expected(age: Duration) -> Expected {
+    Expected {
         transact: transact(),
         bytes: b"signed".to_vec(),
-        signed_at: Millis(now.0 - age.as_millis() as u64),
-    };
+        signed_at: Millis(Millis::now().0 - age.as_millis() as u64),
+    }
+}
+
+async fn first(ledger: Scripted, age: Duration) -> Run {
+    let mut context = testing::context("rp1", Role::Rp, FakeLedger::recorded());
+    context.ledger = Arc::new(ledger);
+    let hash = HASH.to_owned();
+    first_try(&context, &hash, &expected(age)).await.unwrap()
+}
+
+async fn run(ledger: Scripted, kind: Kind, tries: u32, age: Duration) -> Run {
+    let expected = expected(age);
     let state = MemoryState::default();
     state.put(
         Table::ExpectedTransaction,
@@ -164,9 +170,9 @@ async fn one_that_a_block_has_is_not_signed_anew() {
 #[tokio::test]
 async fn a_full_mempool_refuses_only_what_cannot_be_in_it() {
     let age = Duration::from_secs(60);
-    let first = committed(run(full(), transaction::DELIVER, 0, age).await);
+    let first = committed(first(full(), age).await);
     assert_eq!(first.jobs[0].kind, rp::request_created::KIND);
-    let repeat = run(full(), transaction::DELIVER, 1, age).await;
+    let repeat = run(full(), transaction::DELIVER, 0, age).await;
     assert!(matches!(repeat, Run::Retry { .. }), "{repeat:?}");
     let confirmation = committed(run(full(), transaction::CONFIRM, 0, age).await);
     assert_eq!(confirmation, Commit::nothing());
@@ -185,10 +191,10 @@ async fn a_refusal_by_a_node_of_the_ledger_that_is_behind_is_not_final() {
         included: None,
     };
     let age = Duration::from_secs(1);
-    let first = committed(run(behind(), transaction::DELIVER, 0, age).await);
+    let first = committed(first(behind(), age).await);
     assert_eq!(first.jobs[0].kind, transaction::TRANSACT, "signed anew");
     assert!(first.jobs[0].not_before.is_some(), "after a while");
-    let repeat = run(behind(), transaction::DELIVER, 1, age).await;
+    let repeat = run(behind(), transaction::DELIVER, 0, age).await;
     assert!(matches!(repeat, Run::Retry { .. }), "{repeat:?}");
     let confirmation = committed(run(behind(), transaction::CONFIRM, 0, age).await);
     assert_eq!(confirmation, Commit::nothing());

@@ -11,15 +11,14 @@ use super::pending::pending;
 use super::response_created::{Answered, Content, Source};
 use super::schema;
 use crate::api::{self, Audience, Endpoint, Outcome, Texts};
-use crate::context::row;
-use crate::context::{Context, state};
+use crate::context::{Context, row, state};
 use crate::crypto::{KeyUse, hash};
 use crate::delivery::transaction::{Continuation, Transact, refused, transact};
 use crate::error::{Error, codes, settled};
 use crate::flows::call::Call;
 use crate::flows::reply::Reply;
 use crate::flows::{accept, as_};
-use crate::job::{Commit, JobId, NewJob, Row, Table, codec, request_key};
+use crate::job::{Commit, JobId, NewJob, Row, Table, request_key};
 use crate::ledger::query;
 use crate::mq::message::PackedData;
 use crate::mq::packing;
@@ -215,10 +214,10 @@ async fn sign(
 
 /// CreateAsResponse, and `as.response_created` once it has settled.
 pub(super) fn transaction(answered: &Answered, params: &Value) -> Transact {
-    let then = Continuation {
-        kind: as_::response_created::KIND,
-        key: request_key(&answered.request_id),
-        context: codec::encode(answered),
-    };
+    let then = Continuation::new(
+        as_::response_created::KIND,
+        request_key(&answered.request_id),
+        answered,
+    );
     Transact::new(&answered.node_id, "CreateAsResponse", params, Some(then))
 }

@@ -12,11 +12,10 @@ use crate::crypto::{accessor, hash};
 use crate::delivery::transaction::{Continuation, Transact, transact_for_call};
 use crate::error::{Error, codes};
 use crate::flows::call::Call;
-use crate::flows::idp;
 use crate::flows::open_request::open_request;
 use crate::flows::reply::Reply;
-use crate::flows::{accept, levels};
-use crate::job::{codec, request_key};
+use crate::flows::{accept, idp, levels};
+use crate::job::request_key;
 use crate::ledger::query;
 use crate::ledger::types::RequestDetail;
 use crate::mq::message::ConsentRequest;
@@ -230,10 +229,10 @@ pub(super) fn error_params(answered: &Answered) -> Value {
 
 /// CreateIdpResponse, and `idp.response_created` once it has settled.
 pub(super) fn transaction(answered: &Answered, params: &Value) -> Transact {
-    let then = Continuation {
-        kind: idp::response_created::KIND,
-        key: request_key(&answered.request_id),
-        context: codec::encode(answered),
-    };
+    let then = Continuation::new(
+        idp::response_created::KIND,
+        request_key(&answered.request_id),
+        answered,
+    );
     Transact::new(&answered.node_id, "CreateIdpResponse", params, Some(then)).resend_when_disabled()
 }

@@ -10,16 +10,14 @@ use crate::context::Role;
 use crate::crypto::{hash, test_key};
 use crate::delivery::callback::{Callback, Persistence, Target};
 use crate::delivery::contract::{ContractClient, run_fetch};
-use crate::delivery::dcontract;
 use crate::delivery::dcontract::Contract;
 use crate::delivery::transaction::{Continuation, Fate, Transact};
-use crate::delivery::{callback, contract, message};
-use crate::flows::idp;
+use crate::delivery::{callback, contract, dcontract, message};
 use crate::flows::reply::Reply;
 use crate::flows::testing::{
     self, TestNode, callbacks, continuation, message_job, of_kind, params, scenario, transactions,
 };
-use crate::flows::{RequestUpdate, replay_tests};
+use crate::flows::{RequestUpdate, idp, replay_tests};
 use crate::job::{Commit, NewJob, Outcome, Pool, Run, Table, Write, codec};
 use crate::messaging::to_role;
 use crate::mq::OutboundMessage;
@@ -449,11 +447,7 @@ fn settled(content: Content, rp_id: &str, fate: Fate, reply: Option<Reply>) -> c
         reply,
         call: None,
     };
-    let then = Continuation {
-        kind: idp::response_created::KIND,
-        key: "key".to_owned(),
-        context: codec::encode(&answered),
-    };
+    let then = Continuation::new(idp::response_created::KIND, "key".to_owned(), &answered);
     let transact = Transact::new("idp1", "CreateIdpResponse", &json!({}), Some(then));
     continuation(&transact, fate)
 }
@@ -706,20 +700,21 @@ async fn what_changes_while_a_contract_is_verified_is_told_after_the_request() {
     let key = crate::job::request_key(&update.request_id);
     let job = testing::job(NewJob::new(idp::request_update::KIND, key, &update));
     let commit = request_update::handle(&node.context, &job).await.unwrap();
-    assert_eq!(
-        callbacks(&commit.jobs),
-        vec![],
-        "it does not know the request"
-    );
+    assert_eq!(commit.jobs, vec![], "it does not know the request");
     node.commit(&commit);
     let commit = check_contract(&node, received).await;
-    let kinds: Vec<Value> = callbacks(&commit.jobs)
-        .into_iter()
-        .map(|(_, body)| body["type"].clone())
-        .collect();
-    assert_eq!(kinds, ["incoming_request", "request_status"]);
+    let kinds: Vec<crate::job::Kind> = commit.jobs.iter().map(|job| job.kind).collect();
+    assert_eq!(
+        kinds,
+        [
+            crate::delivery::callback::DELIVER,
+            crate::flows::status_update::DELIVER
+        ]
+    );
+    assert_eq!(callbacks(&commit.jobs)[0].1["type"], "incoming_request");
     let commit = request_update::handle(&node.context, &job).await.unwrap();
-    assert_eq!(callbacks(&commit.jobs).len(), 1, "told at once from now on");
+    let told = of_kind(&commit.jobs, crate::flows::status_update::DELIVER);
+    assert_eq!(told.len(), 1, "told at once from now on");
 }
 
 #[tokio::test]

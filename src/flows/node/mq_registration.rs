@@ -71,11 +71,7 @@ impl Registration {
 
     fn job(&self, context: &Context, occasion: &str) -> NewJob {
         let params = json!({"addresses": [{"ip": self.ip, "port": self.port}]});
-        let then = Continuation {
-            kind: KIND,
-            key: KEY.to_owned(),
-            context: codec::encode(self),
-        };
+        let then = Continuation::new(KIND, KEY.to_owned(), self);
         let transact = Transact::new(context.node_id(), "SetMqAddresses", &params, Some(then));
         let source = format!("{KEY}:{}:{}:{occasion}", self.ip, self.port);
         NewJob::new(transaction::TRANSACT, KEY, &transact).source(source)

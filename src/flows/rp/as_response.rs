@@ -6,7 +6,6 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::ROLE;
-use super::data_received::received_column;
 use super::stored::{RequestRef, Stored};
 use crate::context::{Context, state};
 use crate::crypto::signature;
@@ -14,10 +13,9 @@ use crate::delivery::transaction::{Continuation, Transact, transact};
 use crate::error::{Error, codes};
 use crate::flows::dispatch::{Flow, node_of_message};
 use crate::flows::rp;
-use crate::job::{Commit, Job, Table, codec, request_key};
+use crate::job::{Commit, Job, Table, request_key};
 use crate::ledger::query;
-use crate::messaging::Received;
-use crate::messaging::to_role;
+use crate::messaging::{Received, to_role};
 use crate::mq::message::{AsResponse, Message};
 use crate::mq::packing;
 
@@ -71,11 +69,11 @@ pub async fn handle(context: &Context, job: &Job) -> Result<Commit, Error> {
         node_id: received.receiver_node_id,
         request_id: message.request_id.clone(),
     };
-    if Stored::load(context, of.clone()).await?.is_none() {
+    let Some(stored) = Stored::load(context, of.clone()).await? else {
         return Ok(Commit::nothing());
-    }
+    };
     let column = column(&message);
-    if is_known(context, &of, &column).await? {
+    if stored.received.contains(&column) || is_kept(context, &of, &column).await? {
         return Ok(Commit::nothing());
     }
     let Some(data) = verified(context, &message).await? else {
@@ -87,14 +85,14 @@ pub async fn handle(context: &Context, job: &Job) -> Result<Commit, Error> {
         "service_id": message.service_id,
         "as_id": message.as_id,
     });
-    let then = Continuation {
-        kind: rp::data_received::KIND,
-        key: request_key(&of.request_id),
-        context: codec::encode(&DataRef {
+    let then = Continuation::new(
+        rp::data_received::KIND,
+        request_key(&of.request_id),
+        &DataRef {
             of: of.clone(),
             column,
-        }),
-    };
+        },
+    );
     let transaction = Transact::new(&of.node_id, "SetDataReceived", &params, Some(then))
         .resend_when_disabled()
         .retry_on_shortage();
@@ -117,13 +115,9 @@ fn column(message: &AsResponse) -> String {
 
 /// Whether the answer came before: senders repeat themselves under new message
 /// ids, and the ledger refuses to have data acknowledged twice.
-async fn is_known(context: &Context, of: &RequestRef, column: &str) -> Result<bool, Error> {
-    let (row, received) = (of.row(), received_column(column));
-    for (table, column) in [
-        (Table::PendingAsData, column),
-        (Table::AsData, column),
-        (Table::RequestData, received.as_str()),
-    ] {
+async fn is_kept(context: &Context, of: &RequestRef, column: &str) -> Result<bool, Error> {
+    let row = of.row();
+    for table in [Table::PendingAsData, Table::AsData] {
         if context.state.get(table, &row, column).await?.is_some() {
             return Ok(true);
         }

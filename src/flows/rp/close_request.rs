@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::ROLE;
 use super::report::PROCESS_MESSAGE;
-use super::stored::{RequestRef, Stored, load_validity};
+use super::stored::{RequestRef, Stored};
 use crate::api::{self, Audience, Endpoint, NoPath, Outcome, Texts};
 use crate::context::Context;
 use crate::delivery::transaction::{Continuation, Fate, Settled, Transact, transact};
@@ -129,10 +129,11 @@ pub(super) fn transaction(
         of: of.clone(),
         call,
     };
-    let then = Continuation {
-        kind: CLOSED,
-        key: request_key(&of.request_id),
-        context: codec::encode(&closing),
+    let then = Continuation::new(CLOSED, request_key(&of.request_id), &closing);
+    let then = match closing.call {
+        Some(_) => then,
+        // The block tells, and ends the timer with the request.
+        None => then.if_refused(),
     };
     Transact::new(&of.node_id, "CloseRequest", &params, Some(then))
 }
@@ -140,7 +141,9 @@ pub(super) fn transaction(
 /// Handler of `rp.close_request`.
 pub async fn handle(context: &Context, job: &Job) -> Result<Commit, Error> {
     let Close { of, call, once } = job.payload()?;
-    let validity = load_validity(context, &of).await?;
+    let stored = Stored::load(context, of.clone()).await?;
+    let validity = stored.as_ref().map(|stored| stored.validity.clone());
+    let validity = validity.unwrap_or_default();
     let transaction = transaction(&of, &validity, Some((call.clone(), once.clone())));
     let mut commit = match settled(transact(context, transaction).await)? {
         Ok(commit) => commit,
@@ -151,7 +154,7 @@ pub async fn handle(context: &Context, job: &Job) -> Result<Commit, Error> {
             return Ok(commit);
         }
     };
-    if let Some(mut stored) = Stored::load(context, of).await? {
+    if let Some(mut stored) = stored {
         stored.progress.closing = true;
         commit.write(stored.save_progress());
     }

@@ -11,13 +11,12 @@ use super::request_created;
 use super::services::{self, Providers};
 use super::stored::{Creation, Request, RequestRef, Service};
 use crate::api::{self, Audience, Call, Endpoint, Outcome, Texts};
-use crate::context::row;
-use crate::context::{Context, state};
+use crate::context::{Context, row, state};
 use crate::crypto::hash;
 use crate::delivery::transaction::{Continuation, Transact, transact_for_call};
 use crate::error::{Error, Refusal, codes, settled};
 use crate::flows::{identifier, rp};
-use crate::job::{Commit, Guard, Millis, Table, codec, request_key};
+use crate::job::{Commit, Guard, Millis, Table, request_key};
 use crate::ledger::{Ledger, query};
 use crate::messaging::outbound;
 use crate::mq::message::ResponsePrivateData;
@@ -395,11 +394,11 @@ async fn accept(context: &Context, node_id: &str, request: &Request) -> Result<A
         request_id: request.request_id.clone(),
     };
     let reference = row(node_id, &request.reference_id);
-    let then = Continuation {
-        kind: rp::request_created::KIND,
-        key: request_key(&request.request_id),
-        context: codec::encode(&of),
-    };
+    let then = Continuation::new(
+        rp::request_created::KIND,
+        request_key(&request.request_id),
+        &of,
+    );
     let params = transaction_params(request);
     let transaction = Transact::new(node_id, "CreateRequest", &params, Some(then));
     let Commit { writes, jobs, .. } = transact_for_call(context, transaction).await?;

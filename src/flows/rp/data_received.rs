@@ -3,6 +3,7 @@
 
 use super::ROLE;
 use super::as_response::{AsData, DataRef};
+use super::stored::received_column;
 use crate::context::{Context, state};
 use crate::delivery::callback::error_job;
 use crate::delivery::transaction::{Fate, Settled};
@@ -58,11 +59,6 @@ async fn mark(context: &Context, row: &str, column: &str) -> Result<Option<Write
     let is_open = state.get(Table::RequestData, row, "").await?.is_some();
     let column = received_column(column);
     Ok(is_open.then(|| Write::put_column(Table::RequestData, row, column, Vec::new())))
-}
-
-/// Column of a request's row that says that this data was received.
-pub(super) fn received_column(column: &str) -> String {
-    format!("received:{column}")
 }
 
 fn refusal(code: u32, message: String) -> Refusal {

@@ -4,7 +4,7 @@ use super::ROLE;
 use super::auto_close::{self, Cause};
 use super::data_request;
 use super::report::{self, PROCESS_MESSAGE};
-use super::stored::{PrivateData, RequestRef, Stored, load_validity, save_verdict};
+use super::stored::{RequestRef, Stored};
 use super::validity;
 use crate::context::Context;
 use crate::error::{Error, codes, settled};
@@ -14,8 +14,7 @@ use crate::flows::status;
 use crate::job::{Commit, Job};
 use crate::ledger::query;
 use crate::ledger::types::RequestDetail;
-use crate::messaging::Received;
-use crate::messaging::to_role;
+use crate::messaging::{Received, to_role};
 use crate::mq::message::{IdpResponse, Message, ResponsePrivateData};
 
 pub(in crate::flows) const FLOW: Flow = Flow::new(to_role::IDP_RESPONSE, |context, job| {
@@ -37,13 +36,12 @@ pub async fn handle(context: &Context, job: &Job) -> Result<Commit, Error> {
         return Ok(Commit::nothing());
     };
     let mut commit = Commit::nothing();
-    let mut private_data = PrivateData::load(context, &stored.of).await?;
     if stored.request.mode != 1 && message.error_code.is_none() {
         let entry = ResponsePrivateData {
             idp_id: message.idp_id.clone(),
             accessor_id: message.accessor_id.clone(),
         };
-        commit.write(private_data.add(&stored.of, message.height, entry));
+        commit.write(stored.add_private_data(message.height, entry));
     }
     let detail = detail_at(context, &stored, message.height).await?;
     let answer = detail
@@ -66,9 +64,8 @@ pub async fn handle(context: &Context, job: &Job) -> Result<Commit, Error> {
     let ledger = context.ledger.as_ref();
     let accessor_id = message.accessor_id.as_deref();
     let verdict = validity::judge(ledger, &stored.request, answer, accessor_id).await?;
-    let mut validity = load_validity(context, &stored.of).await?;
-    commit.write(save_verdict(&stored.of, &message.idp_id, &verdict));
-    validity.0.insert(message.idp_id.clone(), verdict);
+    commit.write(stored.judge(&message.idp_id, verdict));
+    let validity = stored.validity.clone();
     if waits_for_another(context, &stored, &detail, &validity, message.height).await? {
         return Ok(commit);
     }
@@ -88,7 +85,8 @@ pub async fn handle(context: &Context, job: &Job) -> Result<Commit, Error> {
             chain_id: message.chain_id,
             height,
         };
-        let sent = data_request::send(context, &stored, private_data.to_list(), position).await;
+        let private_data = stored.private_data.to_list();
+        let sent = data_request::send(context, &stored, private_data, position).await;
         if let Some(messages) = or_report(sent, &stored, &mut commit)? {
             commit.merge(messages);
             stored.progress.data_requested = true;

@@ -3,7 +3,7 @@
 use super::ROLE;
 use super::auto_close::{self, Cause};
 use super::report;
-use super::stored::{RequestRef, Stored, load_validity};
+use super::stored::{RequestRef, Stored};
 use crate::context::Context;
 use crate::error::{Error, codes, settled};
 use crate::flows::dispatch::{BLOCK, Flow, node_of_update};
@@ -50,7 +50,7 @@ pub async fn handle(context: &Context, job: &Job) -> Result<Commit, Error> {
     if is_left_to_message(&stored, &detail) {
         return Ok(Commit::nothing());
     }
-    let validity = load_validity(context, &stored.of).await?;
+    let validity = stored.validity.clone();
     let mut commit = Commit::nothing();
     let status = report::status(context, &mut stored, &detail, height, &validity);
     commit.jobs.extend(status);

@@ -5,8 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 use serde_json::Number;
 
-use crate::context::row;
-use crate::context::{Context, state};
+use crate::context::{Context, row, state};
 use crate::error::Error;
 use crate::flows::request_status::{Validity, Verdict};
 use crate::job::{Commit, JobId, Table, Write};
@@ -18,7 +17,18 @@ crate::job::stored! {
 }
 
 /// Column of [`Progress`] in a row of `RequestData`; column `""` is [`Request`].
+/// All that is remembered of a request stands in this row, so that one read tells
+/// it and one write forgets it.
 const PROGRESS: &str = "progress";
+
+/// Columns of [`Verdict`]s, by IdP, start with this.
+const VERDICT: &str = "verdict:";
+
+/// Columns of [`PrivateData`] start with this.
+const PRIVATE_DATA: &str = "private_data:";
+
+/// Columns that name data received, by AS and service, start with this.
+const RECEIVED: &str = "received:";
 
 /// A request of a node (also behind this proxy): payload of `rp.time_out` and
 /// context of continuations.
@@ -137,6 +147,12 @@ pub struct Stored {
     pub request: Request,
     /// How far it is.
     pub progress: Progress,
+    /// The verdicts on the IdPs' answers that are known so far.
+    pub validity: Validity,
+    /// Their accessors.
+    pub private_data: PrivateData,
+    /// Data that was received, by its column in `AsData`.
+    pub received: BTreeSet<String>,
 }
 
 impl Stored {
@@ -154,7 +170,27 @@ impl Stored {
             of,
             request,
             progress: progress.unwrap_or_default(),
+            validity: Validity(columns.parse_all(VERDICT)?),
+            private_data: PrivateData(columns.parse_all(PRIVATE_DATA)?),
+            received: columns.names(RECEIVED),
         }))
+    }
+
+    /// Adds a verdict on an IdP's answer.
+    pub fn judge(&mut self, idp_id: &str, verdict: Verdict) -> Write {
+        let column = format!("{VERDICT}{idp_id}");
+        let write = state::put_column(Table::RequestData, self.of.row(), column, &verdict);
+        self.validity.0.insert(idp_id.to_owned(), verdict);
+        write
+    }
+
+    /// Adds an answer's accessor; the same answer again changes nothing.
+    pub fn add_private_data(&mut self, height: u64, entry: ResponsePrivateData) -> Write {
+        let name = format!("{height:020}:{}", entry.idp_id);
+        let column = format!("{PRIVATE_DATA}{name}");
+        let write = state::put_column(Table::RequestData, self.of.row(), column, &entry);
+        self.private_data.0.insert(name, entry);
+        write
     }
 
     /// Stores how far the request has come.
@@ -169,26 +205,14 @@ impl Stored {
         let mut commit = Commit::nothing();
         commit.write(Write::delete(Table::RequestData, &row));
         commit.write(Write::delete(Table::RequestReference, reference));
-        commit.write(Write::delete(Table::ResponseValidity, &row));
-        commit.write(Write::delete(Table::ResponsePrivateData, &row));
         commit.cancel.extend(self.progress.timer);
         commit
     }
 }
 
-/// The verdicts on the IdPs' answers that are known so far.
-///
-/// # Errors
-/// Those of [`state::load`].
-pub async fn load_validity(context: &Context, of: &RequestRef) -> Result<Validity, Error> {
-    let verdicts: Vec<(String, Verdict)> =
-        state::load_columns(context, Table::ResponseValidity, &of.row()).await?;
-    Ok(Validity(BTreeMap::from_iter(verdicts)))
-}
-
-/// Stores a verdict.
-pub fn save_verdict(of: &RequestRef, idp_id: &str, verdict: &Verdict) -> Write {
-    state::put_column(Table::ResponseValidity, of.row(), idp_id, verdict)
+/// Column of a request's row that says that this data was received.
+pub(super) fn received_column(column: &str) -> String {
+    format!("{RECEIVED}{column}")
 }
 
 /// Accessors of the IdPs' answers, by the order of their blocks.
@@ -196,23 +220,6 @@ pub fn save_verdict(of: &RequestRef, idp_id: &str, verdict: &Verdict) -> Write {
 pub struct PrivateData(BTreeMap<String, ResponsePrivateData>);
 
 impl PrivateData {
-    /// What is known so far.
-    ///
-    /// # Errors
-    /// Those of [`state::load`].
-    pub async fn load(context: &Context, of: &RequestRef) -> Result<Self, Error> {
-        let entries = state::load_columns(context, Table::ResponsePrivateData, &of.row()).await?;
-        Ok(Self(BTreeMap::from_iter(entries)))
-    }
-
-    /// Adds an answer; the same answer again changes nothing.
-    pub fn add(&mut self, of: &RequestRef, height: u64, entry: ResponsePrivateData) -> Write {
-        let column = format!("{height:020}:{}", entry.idp_id);
-        let write = state::put_column(Table::ResponsePrivateData, of.row(), &column, &entry);
-        self.0.insert(column, entry);
-        write
-    }
-
     /// As an AS gets it.
     pub fn to_list(&self) -> Vec<ResponsePrivateData> {
         self.0.values().cloned().collect()

@@ -6,7 +6,7 @@ use serde_json::json;
 
 use super::ROLE;
 use super::report::PROCESS_MESSAGE;
-use super::stored::{RequestRef, Stored, load_validity};
+use super::stored::{RequestRef, Stored};
 use crate::context::Context;
 use crate::delivery::transaction::{Continuation, Fate, Settled, Transact, transact};
 use crate::error::Error;
@@ -48,24 +48,21 @@ pub async fn handle(context: &Context, job: &Job) -> Result<Commit, Error> {
     if detail.has_ended() {
         return Ok(Commit::nothing());
     }
-    let validity = load_validity(context, of).await?;
     let params = json!({
         "request_id": of.request_id,
-        "response_valid_list": validity.to_list(),
+        "response_valid_list": stored.validity.to_list(),
     });
-    let then = Continuation {
-        kind: TIMED_OUT,
-        key: request_key(&of.request_id),
-        context: codec::encode(of),
-    };
-    let transaction = Transact::new(&of.node_id, "TimeOutRequest", &params, Some(then))
+    let then = Continuation::new(TIMED_OUT, request_key(&of.request_id), of);
+    // Of a success the block tells.
+    let then = Some(then.if_refused());
+    let transaction = Transact::new(&of.node_id, "TimeOutRequest", &params, then)
         .resend_when_disabled()
         .retry_on_shortage();
     transact(context, transaction).await
 }
 
-/// Handler of `rp.request_timed_out`. A refusal because somebody closed the
-/// request first is as good.
+/// Handler of `rp.request_timed_out`, which comes of a refusal only. One because
+/// somebody closed the request first is as good.
 pub async fn handle_timed_out(context: &Context, job: &Job) -> Result<Commit, Error> {
     let settled: Settled = job.payload()?;
     let of: RequestRef = codec::decode(&settled.context)?;

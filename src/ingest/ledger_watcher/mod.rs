@@ -22,7 +22,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 use tokio::task::{JoinHandle, JoinSet};
 
 use crate::job::{Epoch, Job, Millis};
@@ -59,6 +59,8 @@ pub struct WatcherOptions {
     pub hand_over: HandOver,
     /// Asked before blocks are taken over.
     pub room: Room,
+    /// Notified when a worker is lost: it may not have broadcast what it stored.
+    pub losses: Arc<Notify>,
     /// `NDID_NODE`: does not wait until the chain is initialised.
     pub ndid_node: bool,
     /// Intervals.

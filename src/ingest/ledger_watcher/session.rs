@@ -7,6 +7,7 @@ use tokio::sync::watch;
 use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep, sleep_until};
 
 use super::status_poll::StatusPoll;
+use super::transactions::Which;
 use super::{Trouble, WatcherEnd, WatcherOptions, WatcherState};
 use crate::flows::replaced::Replaced;
 use crate::job::{Guard, Millis, Table, Write};
@@ -46,6 +47,8 @@ pub(super) struct Watcher {
     owes_confirm: bool,
     /// All of them, however young: the ledger was replaced.
     owes_full_confirm: bool,
+    /// All of them, however young: whoever was to broadcast them may be gone.
+    owes_sweep: bool,
     /// What the processes of the node were told last.
     told: Option<ChainUpdate>,
     failures: u32,
@@ -63,6 +66,7 @@ pub(super) async fn run(options: WatcherOptions, state: watch::Sender<WatcherSta
         owes_resend: false,
         owes_confirm: false,
         owes_full_confirm: false,
+        owes_sweep: true,
         told: None,
         failures: 0,
     };
@@ -290,6 +294,7 @@ impl Watcher {
         let mut poll = StatusPoll::start(self.options.client.clone(), timing.poll);
         let mut confirm = interval_at(Instant::now() + timing.confirm, timing.confirm);
         confirm.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let losses = self.options.losses.clone();
         let mut seen = Sighting::default();
         let mut retry_at = Instant::now();
         loop {
@@ -317,6 +322,7 @@ impl Watcher {
                     judge(&status, follow, &mut watchdog)?;
                 }
                 _ = confirm.tick() => self.owes_confirm = true,
+                () = losses.notified() => self.owes_sweep = true,
                 () = sleep_until(retry_at), if retry_at > Instant::now() => {}
             }
         }
@@ -333,11 +339,17 @@ impl Watcher {
             self.resend_disabled().await?;
             self.owes_resend = false;
         }
-        if self.owes_confirm || self.owes_full_confirm {
-            let replaced = self.owes_full_confirm.then_some(follow.progress().era);
-            self.confirm_expected(replaced).await?;
+        if self.owes_confirm || self.owes_full_confirm || self.owes_sweep {
+            let era = follow.progress().era;
+            let which = match (self.owes_full_confirm, self.owes_sweep) {
+                (true, _) => Which::Replaced { era },
+                (false, true) => Which::Abandoned,
+                (false, false) => Which::Old,
+            };
+            self.confirm_expected(which).await?;
             self.owes_confirm = false;
             self.owes_full_confirm = false;
+            self.owes_sweep = false;
         }
         Ok(())
     }

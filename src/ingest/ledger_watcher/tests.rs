@@ -291,6 +291,7 @@ pub(super) struct Node {
     options: RpcOptions,
     watcher: Option<LedgerWatcher>,
     client: Option<Arc<LedgerClient>>,
+    losses: Arc<Notify>,
 }
 
 impl Node {
@@ -311,6 +312,7 @@ impl Node {
             timing,
             watcher: None,
             client: None,
+            losses: Arc::new(Notify::new()),
         }
     }
 
@@ -339,6 +341,7 @@ impl Node {
                 // The test keeps the sender.
                 Box::pin(async move { drop(full.wait_for(|is_full| !is_full).await) })
             }),
+            losses: self.losses.clone(),
             ndid_node: false,
             timing: self.timing.clone(),
         }));
@@ -413,11 +416,7 @@ fn transaction(method: &str) -> FakeTransaction {
 }
 
 fn transact() -> Transact {
-    let then = Continuation {
-        kind: rp::close_request::CLOSED,
-        key: "request:1".to_owned(),
-        context: vec![1],
-    };
+    let then = Continuation::new(rp::close_request::CLOSED, "request:1".to_owned(), &1u8);
     Transact::new("rp1", "CloseRequest", &json!({}), Some(then)).resend_when_disabled()
 }
 
@@ -776,6 +775,32 @@ async fn every_transaction_is_looked_up_at_once_when_the_ledger_was_replaced() {
     })
     .await;
     assert_eq!(node.store.payloads(replaced::KIND).len(), 1);
+}
+
+#[tokio::test]
+async fn every_transaction_is_looked_up_at_once_when_a_worker_is_lost() {
+    let node = Node::started(10).await;
+    // By then the look at the start is over.
+    node.ledger.add(vec![]);
+    node.until_settled(11).await;
+    let young = expected(b"1", Millis::now());
+    node.store.put(Table::ExpectedTransaction, "aa", young);
+    node.ledger.add(vec![]);
+    node.until_settled(12).await;
+    assert_eq!(
+        node.store
+            .payloads(crate::delivery::transaction::CONFIRM)
+            .len(),
+        0
+    );
+    node.losses.notify_one();
+    until("looked up", || {
+        !node
+            .store
+            .payloads(crate::delivery::transaction::CONFIRM)
+            .is_empty()
+    })
+    .await;
 }
 
 /// The gravest mistake would be to take it for another history: requests would

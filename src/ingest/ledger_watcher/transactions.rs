@@ -11,6 +11,20 @@ use crate::store::{Accept, Accepted};
 /// Records read, and jobs stored, in one step.
 const PORTION: usize = 500;
 
+/// Which transactions on their way are looked up.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Which {
+    /// Those that no block has shown for a while (F26).
+    Old,
+    /// All: a process that was to broadcast some may be gone.
+    Abandoned,
+    /// All: the ledger was replaced, and this era began.
+    Replaced {
+        /// Counted from 0.
+        era: u64,
+    },
+}
+
 impl Watcher {
     /// Has every transaction that a disabled chain refused signed and sent
     /// again (spec/ledger.md 2.7). The record goes in the step that stores the
@@ -54,10 +68,8 @@ impl Watcher {
         .await
     }
 
-    /// Has every transaction looked up that has been on its way for a while
-    /// without any block showing it (F26). `replaced`: every one of them,
-    /// because the ledger was replaced and this era began.
-    pub async fn confirm_expected(&self, replaced: Option<u64>) -> Result<(), Trouble> {
+    /// Has transactions looked up, and broadcast if the ledger does not know them.
+    pub async fn confirm_expected(&self, which: Which) -> Result<(), Trouble> {
         let store = &self.options.store;
         let rows = store.rows(Table::ExpectedTransaction, "").await?;
         metrics::gauge!("expected_txs_total").set(rows.len() as f64);
@@ -67,7 +79,7 @@ impl Watcher {
             let jobs: Vec<NewJob> = portion
                 .iter()
                 .zip(records)
-                .filter_map(|(hash, record)| confirm_job(hash, &record?, now, replaced))
+                .filter_map(|(hash, record)| confirm_job(hash, &record?, now, which))
                 .collect();
             if !jobs.is_empty() {
                 let epoch = Some(self.options.epoch);
@@ -90,9 +102,9 @@ impl Watcher {
     }
 }
 
-/// The job that looks a transaction up, if it is time; once in each period, and
-/// once in each era of the ledger.
-fn confirm_job(hash: &str, record: &[u8], now: Millis, replaced: Option<u64>) -> Option<NewJob> {
+/// The job that looks a transaction up, if it is time; once in each period, for
+/// each loss, and in each era of the ledger.
+fn confirm_job(hash: &str, record: &[u8], now: Millis, which: Which) -> Option<NewJob> {
     let expected: Expected = match codec::decode(record) {
         Ok(expected) => expected,
         Err(error) => {
@@ -100,10 +112,11 @@ fn confirm_job(hash: &str, record: &[u8], now: Millis, replaced: Option<u64>) ->
             return None;
         }
     };
-    let period = match replaced {
-        Some(era) => format!("era {era}"),
-        None if expected.signed_at.after(CONFIRM_AFTER) > now => return None,
-        None => (now.0 / CONFIRM_AFTER.as_millis() as u64).to_string(),
+    let period = match which {
+        Which::Replaced { era } => format!("era {era}"),
+        Which::Abandoned => format!("loss {}", now.0),
+        Which::Old if expected.signed_at.after(CONFIRM_AFTER) > now => return None,
+        Which::Old => (now.0 / CONFIRM_AFTER.as_millis() as u64).to_string(),
     };
     Some(look_up(hash, &period))
 }

@@ -1,5 +1,5 @@
-//! Takes messages from the queue: stores each one as a job, then acknowledges
-//! it (spec/messaging-and-crypto.md 2).
+//! Takes messages from the queue: stores each one as a job, mostly that of the
+//! role it is for, then acknowledges it (spec/messaging-and-crypto.md 2).
 //!
 //! The service hands each message to every subscriber, and drops what nobody
 //! takes: it comes again when its sender repeats it, after a minute. So every
@@ -39,6 +39,7 @@ use crate::actors::mastership::monotonic_now;
 use crate::admission::QueueLimit;
 use crate::context::Role;
 use crate::job::{Job, Millis};
+use crate::messaging::opener::Opener;
 use crate::mq::client::MqClient;
 use crate::store::SharedStore;
 
@@ -105,6 +106,9 @@ pub struct Options {
     pub queue: Arc<QueueLimit>,
     /// Who hears of accepted jobs while this process is not the master.
     pub on_accepted: OnAccepted,
+    /// Opens messages before they are stored; without it they are stored as they
+    /// came.
+    pub opener: Option<Opener>,
 }
 
 /// What the reader and the storer of one inbox share.

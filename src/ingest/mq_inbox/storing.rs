@@ -15,7 +15,7 @@ use crate::delivery::callback;
 use crate::error::{Refusal, codes};
 use crate::job::{NewJob, message_key};
 use crate::messaging::inbound;
-use crate::messaging::inbound::RawMessage;
+use crate::messaging::inbound::{RawMessage, Taken};
 use crate::proto::wire::MqError;
 use crate::store::{Accept, Accepted, StoreError};
 
@@ -226,7 +226,16 @@ impl Storer {
         batch: Vec<Arc<Received>>,
         on_accepted: &OnAccepted,
     ) -> Result<u64, StoreError> {
-        match self.accept(&batch, on_accepted).await {
+        let accept = self.accept_of(&batch).await;
+        let accepted = match self.accept(accept, on_accepted).await {
+            // What follows from it may be what cannot be stored.
+            Err(StoreError::Corrupt(_) | StoreError::TooLarge(_)) if batch.len() == 1 => {
+                let accept = as_they_came(&batch);
+                self.accept(accept, on_accepted).await
+            }
+            accepted => accepted,
+        };
+        match accepted {
             Err(error @ (StoreError::Corrupt(_) | StoreError::TooLarge(_))) => {
                 let [message] = batch.as_slice() else {
                     let mut stored = 0;
@@ -247,19 +256,35 @@ impl Storer {
         }
     }
 
-    async fn accept(
-        &self,
-        batch: &[Arc<Received>],
-        on_accepted: &OnAccepted,
-    ) -> Result<u64, StoreError> {
-        let options = &self.shared.options;
-        let accept = Accept {
-            jobs: batch.iter().map(|received| receive_job(received)).collect(),
-            ..Accept::default()
+    /// The jobs of the roles where the messages can be opened now, with their
+    /// records, and otherwise jobs that open them.
+    async fn accept_of(&self, batch: &[Arc<Received>]) -> Accept {
+        let Some(opener) = &self.shared.options.opener else {
+            return as_they_came(batch);
         };
+        let messages: Vec<RawMessage> = batch.iter().map(|received| raw(received)).collect();
+        let opened = opener.open(&messages).await;
+        let mut accept = Accept::default();
+        for ((received, raw), opened) in batch.iter().zip(messages).zip(opened) {
+            let job = match opened {
+                Some(Taken { job, record }) => {
+                    accept.writes.push(record);
+                    job
+                }
+                None => receive_job(&raw),
+            };
+            // Whoever stores the message, opened or not, makes one job of it.
+            accept.jobs.push(job.source(received.source.clone()));
+        }
+        accept
+    }
+
+    async fn accept(&self, accept: Accept, on_accepted: &OnAccepted) -> Result<u64, StoreError> {
+        let options = &self.shared.options;
         match options.store.accept(accept).await? {
             Accepted::Stored { jobs, .. } => {
                 let stored = jobs.len() as u64;
+                metrics::counter!("erawan_messages_stored_total").increment(stored);
                 options.queue.note_accepted(&jobs);
                 if !jobs.is_empty() {
                     on_accepted(jobs);
@@ -363,15 +388,26 @@ impl Shared {
     }
 }
 
-fn receive_job(received: &Received) -> NewJob {
-    let raw = RawMessage {
+fn as_they_came(batch: &[Arc<Received>]) -> Accept {
+    let job = |received: &Arc<Received>| receive_job(&raw(received)).source(&received.source);
+    Accept {
+        jobs: batch.iter().map(job).collect(),
+        ..Accept::default()
+    }
+}
+
+fn raw(received: &Received) -> RawMessage {
+    RawMessage {
         sender_id: received.sender_id.clone(),
         message_id: received.message_id.clone(),
         bytes: received.bytes.to_vec(),
         received_at: received.received_at,
-    };
+    }
+}
+
+fn receive_job(raw: &RawMessage) -> NewJob {
     let key = message_key(&raw.sender_id, &raw.message_id);
-    NewJob::new(inbound::RECEIVE, key, &raw).source(received.source.clone())
+    NewJob::new(inbound::RECEIVE, key, raw)
 }
 
 fn error_job(role: Role, error: &MqError) -> NewJob {

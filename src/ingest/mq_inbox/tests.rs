@@ -19,9 +19,8 @@ use crate::devnet::{mq_service, ports};
 use crate::job::{
     Attempt, Column, Commit, Epoch, Job, JobId, Millis, NewJob, Row, Table, message_key, noop,
 };
-use crate::messaging::inbound;
 use crate::messaging::inbound::RawMessage;
-use crate::messaging::testing;
+use crate::messaging::{inbound, testing};
 use crate::mq::OutboundMessage;
 use crate::mq::client::{MqClient, MqSender};
 use crate::store::*;
@@ -222,6 +221,7 @@ impl Node {
         };
         let queue = Arc::new(QueueLimit::new(limits, limits));
         let inbox = MqInbox::launch(Options {
+            opener: None,
             node_id: "idp1".to_owned(),
             role: Role::Idp,
             binding_port: Some(service.mq_port),

@@ -1,6 +1,7 @@
 //! Answers of IdPs in mode 1, and what blocks say about them.
 
 use super::*;
+use crate::delivery::transaction::When;
 use crate::flows::testing::params;
 use crate::messaging::to_role;
 
@@ -68,18 +69,12 @@ async fn a_completed_request_is_closed_once() {
     );
     assert!(play.idp_response(message.clone()).await.jobs.is_empty());
     let timer = play.stored().await.unwrap().progress.timer.unwrap();
-    let settled = play
-        .settle(&close, Fate::Committed { height: heights[2] })
-        .await;
-    assert_eq!(settled.cancel, [timer]);
-    assert!(settled.jobs.is_empty(), "no callback of its own");
+    let then = close.then.as_ref().unwrap();
+    assert_eq!(then.when, When::Refused, "of a success the block tells");
     let commit = play.block(heights[2], true).await;
+    assert_eq!(commit.cancel, [timer]);
     assert_eq!(bodies(&commit), [expected[2].clone()]);
-    for table in [
-        Table::RequestData,
-        Table::RequestReference,
-        Table::ResponseValidity,
-    ] {
+    for table in [Table::RequestData, Table::RequestReference] {
         assert!(play.node.state.names(table).is_empty(), "{table:?}");
     }
     let late = play.idp_response(message).await;

@@ -370,10 +370,7 @@ async fn an_invalid_answer_stops_data_requests_but_not_the_status() {
     assert_eq!(flags(&bodies(&commit)[0])[1], invalid);
     assert!(destinations(&commit).is_empty());
     assert_eq!(
-        super::super::stored::load_validity(&play.node.context, &play.of)
-            .await
-            .unwrap()
-            .to_list(),
+        play.stored().await.unwrap().validity.to_list(),
         [
             json!({"idp_id": "idp1", "valid_signature": true, "valid_ial": true}),
             json!({"idp_id": "idp2", "valid_signature": false, "valid_ial": false}),
