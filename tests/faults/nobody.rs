@@ -4,9 +4,8 @@ use std::time::Duration;
 
 use erawan::context::Role;
 use erawan::devnet::network::NodeProcess;
-use erawan::flows::{as_, idp, rp};
 use erawan::job::Job;
-use erawan::messaging::inbound;
+use erawan::messaging::{inbound, to_role};
 use futures_util::future::join_all;
 use nix::sys::signal::Signal;
 
@@ -22,10 +21,10 @@ const TRIES: usize = 20;
 fn is_message(job: &Job) -> bool {
     let kinds = [
         inbound::RECEIVE,
-        idp::consent_request::KIND,
-        as_::data_request::KIND,
-        rp::idp_response::KIND,
-        rp::as_response::KIND,
+        to_role::CONSENT_REQUEST,
+        to_role::DATA_REQUEST,
+        to_role::IDP_RESPONSE,
+        to_role::AS_RESPONSE,
     ];
     kinds.contains(&job.kind())
 }
