@@ -60,7 +60,8 @@ fn has_word(text: &str, word: &str) -> bool {
     text.match_indices(word).any(|(at, _)| {
         let (before, after) = (&text[..at], &text[at + word.len()..]);
         let ends_open = word.ends_with(is_part);
-        !before.ends_with(is_part) && !(ends_open && after.starts_with(is_part))
+        let goes_on = ends_open && after.starts_with(is_part);
+        !before.ends_with(is_part) && !goes_on
     })
 }
 

@@ -105,7 +105,8 @@ impl Shop {
 /// What a webhook's server has seen.
 #[derive(Default)]
 struct Seen {
-    tries: usize,
+    /// By id of the delivery.
+    tries: BTreeMap<String, usize>,
     /// Orders as they were taken, by the id of the delivery.
     taken: Vec<(String, usize)>,
 }
@@ -116,20 +117,13 @@ pub struct Receiver {
     seen: Arc<Mutex<Seen>>,
 }
 
-async fn receive(
-    request: HttpRequest,
-    body: String,
-    state: web::Data<(Arc<Mutex<Seen>>, Mutex<BTreeMap<String, usize>>)>,
-) -> HttpResponse {
-    let (seen, tries) = &**state;
+async fn receive(request: HttpRequest, body: String, seen: web::Data<Mutex<Seen>>) -> HttpResponse {
     let id = request.headers().get("Idempotency-Key");
     let Some(id) = id.and_then(|id| id.to_str().ok()) else {
         return HttpResponse::BadRequest().finish();
     };
     let mut seen = seen.lock();
-    seen.tries += 1;
-    let mut tries = tries.lock();
-    let tries = tries.entry(id.to_owned()).or_default();
+    let tries = seen.tries.entry(id.to_owned()).or_default();
     *tries += 1;
     if *tries == 1 {
         return HttpResponse::ServiceUnavailable().finish();
@@ -146,8 +140,7 @@ async fn receive(
 impl Receiver {
     pub async fn start(number: usize) -> Self {
         let seen: Arc<Mutex<Seen>> = Arc::default();
-        let tries: Mutex<BTreeMap<String, usize>> = Mutex::default();
-        let state = web::Data::new((seen.clone(), tries));
+        let state = web::Data::from(seen.clone());
         let app = move || {
             App::new()
                 .app_data(state.clone())
@@ -166,7 +159,10 @@ impl Receiver {
     }
 
     pub async fn until_tried(&self, count: usize) {
-        until("deliveries are tried", || self.seen.lock().tries >= count).await;
+        until("deliveries are tried", || {
+            self.seen.lock().tries.len() >= count
+        })
+        .await;
     }
 
     pub async fn until_taken(&self, count: usize) {
