@@ -1023,7 +1023,11 @@ async fn a_message_is_opened_before_it_is_stored_as_it_would_be_afterwards() {
     let [job] = &later.jobs[..] else {
         panic!("{later:?}");
     };
-    assert_eq!(later.writes, [taken.record.clone()], "under the same name");
+    assert_eq!(
+        later.writes,
+        std::slice::from_ref(&taken.record),
+        "under the same name"
+    );
     assert_eq!(taken.job.payload, job.payload);
     let waits_for = |job: &NewJob| (job.kind, job.key.clone(), job.after_height, job.era);
     assert_eq!(waits_for(&taken.job), waits_for(job));

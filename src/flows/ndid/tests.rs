@@ -335,7 +335,9 @@ fn faults(path: &str, body: &Value) -> Vec<(String, String)> {
 
 #[test]
 fn bodies_are_judged_by_their_schemas() {
-    let cases: &[(&str, Value, &[(&str, &str)])] = &[
+    /// Path, body, and keyword and member of each fault.
+    type Case = (&'static str, Value, &'static [(&'static str, &'static str)]);
+    let cases: &[Case] = &[
         (
             "set_node_token",
             json!({"node_id": "rp1", "amount": -1000}),
