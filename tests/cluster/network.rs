@@ -40,6 +40,8 @@ static PLACES: LazyLock<Semaphore> = LazyLock::new(|| {
 pub async fn place() -> SemaphorePermit<'static> {
     // Fails if another test has done it.
     let _ = rustls::crypto::ring::default_provider().install_default();
+    // What tests read of stores has them.
+    erawan::node::kinds::give();
     PLACES.acquire().await.unwrap()
 }
 
