@@ -96,8 +96,9 @@ impl Shared {
     fn take(&self, line: &[u8]) {
         let is_telling = IS_TELLING.get();
         let mut state = self.state.lock();
-        let has_gap = state.dropped > 0 && !is_telling;
-        if has_gap || state.waiting.len() + line.len() > self.room {
+        // The line that tells of a gap always has room: its count would be lost.
+        let is_full = state.waiting.len() + line.len() > self.room;
+        if !is_telling && (is_full || state.dropped > 0) {
             state.dropped += 1;
             drop(state);
             count_dropped(1);

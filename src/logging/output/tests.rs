@@ -70,7 +70,12 @@ fn what_nobody_reads_is_dropped_and_a_line_tells_how_much() {
     let subscriber = tracing_subscriber::registry().with(layer(&log, output.clone()));
     // For the thread that writes, too; no other test of this binary sets one.
     tracing::subscriber::set_global_default(subscriber).unwrap();
-    for number in 0..1000_u64 {
+    // The gap begins behind what is being written, and what waits has no room left.
+    tracing::info!(target: "dropping", number = 0, "a line");
+    while !output.shared.state.lock().is_writing {
+        std::thread::yield_now();
+    }
+    for number in 1..1000_u64 {
         tracing::info!(target: "dropping", number, "a line");
     }
     // Other tests of this binary may log, too: as many as there may be at most.
