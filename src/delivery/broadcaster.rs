@@ -70,7 +70,7 @@ impl Intent {
 }
 
 impl Broadcaster {
-    /// One that works on `threads`.
+    /// A broadcaster whose tasks run on `threads`.
     pub fn new(context: Context, store: SharedStore, threads: Handle) -> Self {
         Self(Arc::new(Shared {
             context,
@@ -87,7 +87,7 @@ impl Broadcaster {
         let _ = self.0.announce.set(Box::new(announce));
     }
 
-    /// These have been stored.
+    /// Broadcasts what has been stored.
     pub(super) fn stored(&self, intents: Vec<Intent>) {
         for intent in intents {
             let shared = self.0.clone();
@@ -98,7 +98,7 @@ impl Broadcaster {
         }
     }
 
-    /// Nobody knows whether these have been stored: the store can tell.
+    /// Broadcasts what the store turns out to have: its answer was lost.
     pub(super) fn perhaps_stored(&self, intents: Vec<Intent>) {
         for intent in intents {
             let shared = self.0.clone();

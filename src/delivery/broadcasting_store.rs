@@ -24,15 +24,6 @@ impl BroadcastingStore {
     pub fn new(store: SharedStore, broadcaster: Broadcaster) -> Arc<Self> {
         Arc::new(Self { store, broadcaster })
     }
-
-    fn hand_over(&self, intents: Vec<Intent>, is_stored: Option<bool>) {
-        match is_stored {
-            _ if intents.is_empty() => {}
-            Some(true) => self.broadcaster.stored(intents),
-            Some(false) => {}
-            None => self.broadcaster.perhaps_stored(intents),
-        }
-    }
 }
 
 #[async_trait]
@@ -68,12 +59,11 @@ impl Store for BroadcastingStore {
     async fn accept(&self, accept: Accept) -> Result<Accepted, StoreError> {
         let intents = Intent::of(&accept.writes);
         let accepted = self.store.accept(accept).await;
-        let is_stored = match &accepted {
-            Ok(Accepted::Stored { .. }) => Some(true),
-            Ok(Accepted::Refused { .. }) => Some(false),
-            Err(_) => None,
-        };
-        self.hand_over(intents, is_stored);
+        match &accepted {
+            Ok(Accepted::Stored { .. }) => self.broadcaster.stored(intents),
+            Ok(Accepted::Refused { .. }) => {}
+            Err(_) => self.broadcaster.perhaps_stored(intents),
+        }
         accepted
     }
 
@@ -81,11 +71,10 @@ impl Store for BroadcastingStore {
     async fn commit(&self, attempt: Attempt, commit: Commit) -> Result<Committed, StoreError> {
         let intents = Intent::of(&commit.writes);
         let committed = self.store.commit(attempt, commit).await;
-        let is_stored = match &committed {
-            Ok(Committed::Applied { .. }) => Some(true),
-            Ok(Committed::Fenced) | Err(_) => None,
-        };
-        self.hand_over(intents, is_stored);
+        match &committed {
+            Ok(Committed::Applied { .. }) => self.broadcaster.stored(intents),
+            Ok(Committed::Fenced) | Err(_) => self.broadcaster.perhaps_stored(intents),
+        }
         committed
     }
 

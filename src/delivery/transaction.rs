@@ -3,10 +3,10 @@
 //! A transaction is signed once, stored with what to do when it has settled
 //! ([`Expected`]), and broadcast byte for byte the same until a block has it or
 //! the ledger refuses it. The record is the intent: the process that stored it
-//! broadcasts it ([`broadcaster`](super::broadcaster)), and if that one is gone,
-//! whoever follows the ledger has it looked up (`ledger.confirm`). Whoever learns its fate first (the block, the
-//! broadcast, the look-up by hash) settles it: one atomic step deletes the
-//! record and accepts the continuation.
+//! broadcasts it ([`broadcaster`](super::broadcaster)); if that process is gone,
+//! the master looks it up (`ledger.confirm`). The block, the broadcast and the
+//! look-up may all learn its fate; the first of them settles it: one atomic step
+//! deletes the record and accepts the continuation.
 
 use std::sync::LazyLock;
 use std::time::Duration;
@@ -14,13 +14,13 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::backoff;
 use super::crypto_service::{CRYPTO, given_up_in_time};
-use super::{backoff, reconnect_backoff};
-use crate::context::{Context, state};
+use crate::context::Context;
 use crate::crypto;
 use crate::error::{Error, Refusal, codes, settled};
 use crate::job::{
-    Commit, Job, JobId, Kind, Millis, NewJob, Run, Spec, Stored, Table, Write, codec, delivery_key,
+    Commit, Job, JobId, Kind, Millis, NewJob, Run, Spec, Stored, Table, Write, codec,
 };
 use crate::labelled::Labelled;
 use crate::ledger::{Inclusion, TransactionHash};
@@ -41,8 +41,12 @@ pub const CONFIRM: Kind = Kind::new(&Spec::transactional(19, "ledger.confirm"));
 /// Broadcast a signed transaction.
 pub const DELIVER: Kind = Kind::new(&Spec::delivery(22, "deliver.transaction"));
 
+mod broadcast;
 #[cfg(test)]
 mod repeat_tests;
+
+pub(super) use broadcast::{first_try, try_again};
+pub use broadcast::{run_confirm, run_deliver};
 
 const ABCI_NOT_ENOUGH_TOKEN: u32 = 13;
 const ABCI_CHAIN_DISABLED: u32 = 82;
@@ -266,180 +270,6 @@ pub async fn run_transact(context: &Context, job: &Job) -> Result<Run, Error> {
     let signed = settled(signed)?;
     let commit = signed.unwrap_or_else(|refusal| refused(&request, &name, &refusal));
     Ok(Run::Commit(commit))
-}
-
-/// Which try of a broadcast it is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Try {
-    /// The first: no earlier one can have got through.
-    First,
-    /// A later one, after so many by its job.
-    Again(u32),
-    /// No block has shown the transaction for a while. There will be another.
-    Confirmation,
-}
-
-/// The first try of a transaction that has just been stored
-/// ([`broadcaster`](super::broadcaster)).
-///
-/// # Errors
-/// Temporary ones of ledger and store.
-pub(super) async fn first_try(
-    context: &Context,
-    hash: &TransactionHash,
-    expected: &Expected,
-) -> Result<Run, Error> {
-    broadcast(context, Try::First, hash, expected).await
-}
-
-/// The job that broadcasts a transaction whose first try came to nothing.
-pub(super) fn try_again(hash: &str, after: Duration) -> NewJob {
-    let key = delivery_key("transaction", "ledger", hash);
-    NewJob::new(DELIVER, key, &hash.to_owned())
-        .not_before(Millis::now().after(after))
-        .source(format!("broadcast:{hash}"))
-}
-
-/// Handler of `deliver.transaction`.
-pub async fn run_deliver(context: &Context, job: &Job) -> Result<Run, Error> {
-    let hash: TransactionHash = job.payload()?;
-    let Some(expected) = load(context, &hash).await? else {
-        return Ok(Run::Commit(Commit::nothing()));
-    };
-    broadcast(context, Try::Again(job.tries), &hash, &expected).await
-}
-
-/// Handler of `ledger.confirm`: no block has shown the transaction for a while,
-/// or whoever was to broadcast it is gone.
-pub async fn run_confirm(context: &Context, job: &Job) -> Result<Run, Error> {
-    let hash: TransactionHash = job.payload()?;
-    let Some(expected) = load(context, &hash).await? else {
-        return Ok(Run::Commit(Commit::nothing()));
-    };
-    match context.ledger.transaction(&hash).await? {
-        Some(inclusion) => Ok(Run::Commit(settle_included(&expected, &hash, &inclusion))),
-        None => broadcast(context, Try::Confirmation, &hash, &expected).await,
-    }
-}
-
-async fn load(context: &Context, hash: &str) -> Result<Option<Expected>, Error> {
-    let record = context
-        .state
-        .get(Table::ExpectedTransaction, hash, "")
-        .await?;
-    record
-        .map(|bytes| state::decode(Table::ExpectedTransaction, hash, &bytes))
-        .transpose()
-}
-
-async fn broadcast(
-    context: &Context,
-    attempt: Try,
-    hash: &TransactionHash,
-    expected: &Expected,
-) -> Result<Run, Error> {
-    let answer = context.ledger.broadcast(&expected.bytes).await;
-    let is_taken = matches!(&answer, Ok(answer) if matches!(answer.code, 0 | ABCI_DUPLICATE_NONCE));
-    if !is_taken {
-        metrics::counter!("tx_transact_fails_total").increment(1);
-    }
-    let answer = match answer {
-        Ok(answer) => answer,
-        Err(error) if error.code() == codes::TENDERMINT_MEMPOOL_FULL => {
-            return no_room(context, attempt, hash, expected, &error).await;
-        }
-        Err(error) if error.is_temporary() => {
-            let tries = match attempt {
-                Try::Again(tries) => tries,
-                Try::First | Try::Confirmation => 0,
-            };
-            return Ok(Run::Retry {
-                after: reconnect_backoff(tries),
-                reason: error.to_string(),
-            });
-        }
-        Err(error) => {
-            let refusal = error.settle()?;
-            return Ok(Run::Commit(settle_refused(expected, hash, &refusal)));
-        }
-    };
-    match answer.code {
-        0 => Ok(Run::Commit(Commit::nothing())),
-        ABCI_DUPLICATE_NONCE => met_before(context, attempt, hash, expected).await,
-        code if answer.is_premature => Ok(premature(attempt, hash, expected, code)),
-        code => Ok(Run::Commit(settle_code(expected, hash, code))),
-    }
-}
-
-/// A node of the ledger that is behind has refused what others may take: the
-/// refusal says nothing. It will not take these bytes any more (spec/ledger.md
-/// 2.8), so the transaction is signed anew, unless an earlier try of it can have
-/// got through.
-fn premature(attempt: Try, hash: &TransactionHash, expected: &Expected, code: u32) -> Run {
-    match attempt {
-        Try::Confirmation => Run::Commit(Commit::nothing()),
-        Try::First => Run::Commit(settle(hash, Some(again(&expected.transact, hash)))),
-        Try::Again(tries) => Run::Retry {
-            after: backoff(tries),
-            reason: format!("refused ({code}) by a node of the ledger that is behind"),
-        },
-    }
-}
-
-/// The mempool is full. That says what became of the transaction only if no
-/// earlier try can have got through: the mempool may be full with it.
-async fn no_room(
-    context: &Context,
-    attempt: Try,
-    hash: &TransactionHash,
-    expected: &Expected,
-    error: &Error,
-) -> Result<Run, Error> {
-    if attempt == Try::First {
-        return Ok(Run::Commit(settle_refused(expected, hash, error)));
-    }
-    if let Some(inclusion) = context.ledger.transaction(hash).await? {
-        return Ok(Run::Commit(settle_included(expected, hash, &inclusion)));
-    }
-    Ok(match attempt {
-        Try::Again(tries) => Run::Retry {
-            after: backoff(tries),
-            reason: error.to_string(),
-        },
-        Try::First | Try::Confirmation => Run::Commit(Commit::nothing()),
-    })
-}
-
-/// The ledger has met these very bytes: an earlier try got through. A block
-/// will show them, or `ledger.confirm` will find out. If none does and they
-/// wait nowhere, they were dropped after the nonce was noted (the mempool was
-/// full by then, or the check failed and its answer was lost), and no repeat
-/// can succeed (spec/ledger.md 2.8): the transaction is signed anew.
-async fn met_before(
-    context: &Context,
-    attempt: Try,
-    hash: &TransactionHash,
-    expected: &Expected,
-) -> Result<Run, Error> {
-    let is_old = expected.signed_at.after(DROPPED_AFTER) <= Millis::now();
-    // Asked before the look-up: what left the mempool since is found by it. A
-    // chain that makes no blocks keeps its mempool, and is waited for.
-    let is_dropped =
-        attempt == Try::Confirmation && is_old && context.ledger.waiting_transactions().await? == 0;
-    match context.ledger.transaction(hash).await? {
-        Some(inclusion) => Ok(Run::Commit(settle_included(expected, hash, &inclusion))),
-        None if is_dropped => {
-            let method = &expected.transact.method;
-            tracing::warn!(
-                hash,
-                method,
-                "the ledger dropped a transaction: signing it anew"
-            );
-            let next = anew(&expected.transact, hash);
-            Ok(Run::Commit(settle(hash, Some(next))))
-        }
-        None => Ok(Run::Commit(Commit::nothing())),
-    }
 }
 
 /// From the signing of a transaction to the block that has it, by method.
