@@ -1,9 +1,11 @@
 //! What a call whose client waits is answered in the end.
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::error::{Error, Refusal};
+use crate::error::{Error, Refusal, codes};
 use crate::job::{Caller, Commit, Job, Kind, Millis, NewJob, Spec, Table, Write, codec};
 use crate::store::State;
 
@@ -16,7 +18,7 @@ pub const EXPIRED: Kind = Kind::new(&Spec::transactional(37, "answer.expired"));
 
 /// How long an answer is kept that nobody takes, because its client or the
 /// process that had the client's connection is gone. Longer than clients wait.
-const KEPT: std::time::Duration = std::time::Duration::from_secs(15 * 60);
+const KEPT: Duration = Duration::from_secs(15 * 60);
 
 /// The answer (a row of [`Table::Answer`]).
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -88,7 +90,7 @@ impl Answered {
 
 fn unreadable(reason: &dyn std::fmt::Display) -> Error {
     let text = format!("the answer of a call cannot be read: {reason}");
-    Error::with_message(crate::error::codes::UNKNOWN_ERROR, text)
+    Error::with_message(codes::UNKNOWN_ERROR, text)
 }
 
 /// Handler of `answer.expired`: nobody has taken the answer.

@@ -56,10 +56,7 @@ async fn operate(
     let call = check(api, endpoint, parameters, input, caller.clone())?;
     let outcome = run(call).await?;
     let purpose = endpoint.purpose.unwrap_or(Purpose::Begin);
-    match outcome {
-        Outcome::Waits(accept) => wait(api, purpose, accept, caller).await,
-        outcome => conclude(api, purpose, outcome).await,
-    }
+    conclude(api, purpose, outcome, caller).await
 }
 
 /// The checks that every call passes, in the order of spec/http-api.md 1.1.
@@ -136,7 +133,12 @@ fn acting_node(context: &Context, given: Option<&Value>) -> Result<String, Error
     }
 }
 
-async fn conclude(api: &Api, purpose: Purpose, outcome: Outcome) -> Result<Answer, Error> {
+async fn conclude(
+    api: &Api,
+    purpose: Purpose,
+    outcome: Outcome,
+    caller: Caller,
+) -> Result<Answer, Error> {
     match outcome {
         Outcome::Accepted {
             accept,
@@ -154,6 +156,7 @@ async fn conclude(api: &Api, purpose: Purpose, outcome: Outcome) -> Result<Answe
                 None => Answer::empty(202),
             })
         }
+        Outcome::Waits(accept) => wait(api, purpose, accept, caller).await,
         Outcome::Stored(writes) => {
             store(api, portions(writes)).await?;
             Ok(Answer::empty(204))
@@ -166,8 +169,6 @@ async fn conclude(api: &Api, purpose: Purpose, outcome: Outcome) -> Result<Answe
         Outcome::NoContent => Ok(Answer::empty(204)),
         Outcome::NotFound => Ok(Answer::empty(404)),
         Outcome::Unsupported => Ok(Answer::empty(501)),
-        // Handled before, where the caller is known.
-        Outcome::Waits(_) => Err(codes::UNKNOWN_ERROR.into()),
     }
 }
 

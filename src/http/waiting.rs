@@ -1,9 +1,9 @@
 //! Calls whose clients wait for what their jobs lead to.
 //!
 //! The job that settles a call may run on any worker. Its commit writes the
-//! answer, the dispatcher tells this process, and the call takes it. Whoever is
-//! lost on the way, worker or master, the answer is in the store: a call looks
-//! there once a second.
+//! answer, the dispatcher tells this process, and the call takes it. A call also
+//! looks into the store once a second, so it gets its answer although a worker or
+//! a master dies on the way.
 
 use std::collections::HashMap;
 use std::sync::Arc;

@@ -74,8 +74,8 @@ impl Kinds {
         Ok(())
     }
 
-    /// Makes them the kinds of this process. Whoever reads a stored or sent job
-    /// has to have done so before.
+    /// Gives the process its kinds. A process does this before it reads a stored
+    /// or sent job.
     ///
     /// # Errors
     /// When it has other kinds already.

@@ -190,8 +190,8 @@ impl Dispatcher {
         }
     }
 
-    /// Tells the workers whose clients wait. One that hears nothing, because
-    /// somebody on the way is gone, finds the answer in the store.
+    /// Tells the workers whose clients wait. A worker finds the answer in the
+    /// store if this message is lost.
     fn tell_callers(&mut self, outcomes: &[Outcome], ctx: &mut Context<Self>) {
         let mut answered: BTreeMap<SessionId, Vec<JobId>> = BTreeMap::new();
         for outcome in outcomes {

@@ -18,7 +18,7 @@ pub fn endpoints() -> [Endpoint; 1] {
 /// Body with the modes of a purpose.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 struct AllowedModes {
-    /// Of an identity operation; empty: requests of RPs.
+    /// Which identity operation; empty: requests of RPs.
     purpose: String,
     /// The modes.
     #[schemars(schema_with = "modes")]

@@ -48,7 +48,6 @@ impl JsonSchema for Change {
 
 /// The members that are known here.
 #[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
-#[allow(dead_code, reason = "their schema is what most of them are here for")]
 struct Known {
     /// Which node.
     #[schemars(length(min = 1))]

@@ -53,7 +53,7 @@ pub async fn handle(context: &Context, job: &Job) -> Result<Commit, Error> {
         "response_valid_list": stored.validity.to_list(),
     });
     let then = Continuation::new(TIMED_OUT, request_key(&of.request_id), of);
-    // Of a success the block tells.
+    // The block tells of a success.
     let then = Some(then.if_refused());
     let transaction = Transact::new(&of.node_id, "TimeOutRequest", &params, then)
         .resend_when_disabled()

@@ -273,7 +273,7 @@ impl Storer {
                 }
                 None => receive_job(&raw),
             };
-            // Whoever stores the message, opened or not, makes one job of it.
+            // Every process makes the same job of it, opened or not.
             accept.jobs.push(job.source(received.source.clone()));
         }
         accept
