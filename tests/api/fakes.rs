@@ -190,7 +190,7 @@ impl Store for FakeStore {
         })
     }
 
-    async fn commit(&self, _: Attempt, _: Commit) -> Result<Committed, StoreError> {
+    async fn commit(&self, _: Attempt, _: Arc<Commit>) -> Result<Committed, StoreError> {
         not_asked()
     }
 

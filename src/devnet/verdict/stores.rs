@@ -136,7 +136,7 @@ mod tests {
             number: 1,
         };
         let commit = Commit::failed("no such luck");
-        store.commit(attempt, commit).await.unwrap();
+        store.commit(attempt, commit.into()).await.unwrap();
 
         let left = read_store(&store).await.unwrap();
         let findings: Vec<String> = left.findings().collect();
@@ -165,7 +165,10 @@ mod tests {
                 ..Accept::default()
             };
             store.accept(accept).await.unwrap();
-            store.commit(attempt, Commit::failed("x")).await.unwrap();
+            store
+                .commit(attempt, Commit::failed("x").into())
+                .await
+                .unwrap();
         }
         let left = read_store(&store).await.unwrap();
         assert_eq!(left.failed.len(), 3);

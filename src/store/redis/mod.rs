@@ -33,8 +33,10 @@ mod limits;
 mod link;
 mod operate;
 mod scripts;
+mod size;
 mod tables;
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
@@ -54,6 +56,7 @@ use self::durations::Reads;
 use self::history::History;
 use self::link::{Lane, Link, SendError};
 use self::scripts::{LuaScript, Scripts};
+use self::size::Measured;
 use super::operation::outcome_unknown;
 use super::record;
 use crate::job::{Attempt, Commit, Epoch, Job, JobId, Millis, Outcome, Table, codec};
@@ -176,7 +179,7 @@ impl RedisStore {
         let anew = self.term.load(Ordering::Acquire) != interruptions;
         command.arg(holder).arg(ttl.as_millis() as u64);
         command.arg(above.0).arg(u8::from(anew));
-        let asked = self.run_over::<Answer>(Lane::Mastership, script, &command);
+        let asked = self.run_over::<Answer>(Lane::Mastership, script, Measured::new(&command));
         match asked.await? {
             (DONE, numbers, _) => {
                 self.term.store(interruptions, Ordering::Release);
@@ -238,14 +241,16 @@ impl RedisStore {
         duration: &Histogram,
         command: &Cmd,
     ) -> Result<T, StoreError> {
-        self.read_over(Lane::of(command), duration, command).await
+        let command = Measured::new(command);
+        self.read_over(Lane::of(command.size), duration, command)
+            .await
     }
 
     async fn read_over<T: FromRedisValue>(
         &self,
         lane: Lane,
         duration: &Histogram,
-        command: &Cmd,
+        command: Measured<'_>,
     ) -> Result<T, StoreError> {
         let began = Instant::now();
         let mut result = self.link.send(lane, command).await;
@@ -268,14 +273,15 @@ impl RedisStore {
         script: &LuaScript,
         command: &Cmd,
     ) -> Result<T, StoreError> {
-        self.run_over(Lane::of(command), script, command).await
+        let command = Measured::new(command);
+        self.run_over(Lane::of(command.size), script, command).await
     }
 
     async fn run_over<T: FromRedisValue>(
         &self,
         lane: Lane,
         script: &LuaScript,
-        command: &Cmd,
+        command: Measured<'_>,
     ) -> Result<T, StoreError> {
         let began = Instant::now();
         let unknown = ErrorKind::Server(ServerErrorKind::NoScript);
@@ -286,7 +292,7 @@ impl RedisStore {
             if error.map(RedisError::kind) != Some(unknown) {
                 break;
             }
-            self.link.send(lane, &script.load()).await?;
+            self.link.send(lane, Measured::new(&script.load())).await?;
             result = self.link.send(lane, command).await;
         }
         if result.is_err() {
@@ -323,7 +329,6 @@ impl Store for RedisStore {
         };
         arguments::guards(&mut command, &accept.guards);
         arguments::apply(&mut command, &accept.writes, &[], &accept.jobs, now);
-        arguments::check_size(&command)?;
         let before = self.history.seq();
         match self.run::<Answer>(script, &command).await? {
             (DONE, numbers, _) => {
@@ -338,7 +343,7 @@ impl Store for RedisStore {
         }
     }
 
-    async fn commit(&self, attempt: Attempt, commit: Commit) -> Result<Committed, StoreError> {
+    async fn commit(&self, attempt: Attempt, commit: Arc<Commit>) -> Result<Committed, StoreError> {
         let script = &self.scripts.commit;
         let now = Millis::now();
         let mut command = self.attempt_call(script, attempt);
@@ -356,13 +361,12 @@ impl Store for RedisStore {
             &commit.jobs,
             now,
         );
-        arguments::check_size(&command)?;
         let before = self.history.seq();
         match self.run::<Answer>(script, &command).await? {
             (DONE, mut numbers, ids) => {
                 super::note_dropped(numbers.pop().unwrap_or(0));
                 self.history.given(before, seqs(&numbers));
-                let (jobs, _) = stored_jobs(commit.jobs, now, &numbers)?;
+                let (jobs, _) = stored_jobs(commit.jobs.clone(), now, &numbers)?;
                 let cancelled = ids.iter().map(|id| job_id(id)).collect::<Result<_, _>>()?;
                 Ok(Committed::Applied { jobs, cancelled })
             }
@@ -609,7 +613,7 @@ impl Store for RedisStore {
         let script = &self.scripts.release_lease;
         let mut command = script.call(&self.prefix);
         command.arg(holder);
-        let released = self.run_over::<u64>(Lane::Mastership, script, &command);
+        let released = self.run_over::<u64>(Lane::Mastership, script, Measured::new(&command));
         released.await.map(|_| ())
     }
 
@@ -622,7 +626,8 @@ impl Store for RedisStore {
         command.arg(self.key("ping")).arg("");
         command.arg("PX").arg(PING_KEPT.as_millis() as u64);
         // Sent again if the connection broke, as a read is: it does nothing.
-        let answer = self.read_over::<String>(Lane::Mastership, &self.reads.ping, &command);
+        let command = Measured::new(&command);
+        let answer = self.read_over::<String>(Lane::Mastership, &self.reads.ping, command);
         answer.await.map(|_| ())
     }
 }

@@ -1,5 +1,6 @@
 //! The store as a worker has it.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
@@ -227,7 +228,7 @@ impl Store for RemoteStore {
         exchange!(self, Call::Accept(accept), Reply::Accept(accepted) => accepted)
     }
 
-    async fn commit(&self, attempt: Attempt, commit: Commit) -> Result<Committed, StoreError> {
+    async fn commit(&self, attempt: Attempt, commit: Arc<Commit>) -> Result<Committed, StoreError> {
         exchange!(self, Call::Commit(attempt, commit), Reply::Commit(committed) => committed)
     }
 

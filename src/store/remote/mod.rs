@@ -13,6 +13,7 @@ mod server;
 mod way;
 
 use serde::{Deserialize, Serialize};
+use std::sync::Arc;
 
 pub use client::RemoteStore;
 pub use server::serve_stream;
@@ -94,7 +95,7 @@ pub enum Call {
     /// [`Store::accept`].
     Accept(Accept),
     /// [`Store::commit`].
-    Commit(Attempt, Commit),
+    Commit(Attempt, Arc<Commit>),
     /// [`Store::reschedule`].
     Reschedule {
         /// Who asks.
