@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use clap::{Args, Subcommand};
 
-use super::message::{Answer, Done, Filter, Outcome, Question, State};
+use super::message::{Done, Filter, OperatorRequest, OperatorResponse, Outcome, State};
 use super::{reach, view};
 use crate::config;
 use crate::job::{JobId, Kind, Kinds, Millis};
@@ -88,7 +88,7 @@ struct Decision {
 }
 
 impl Decision {
-    fn question(self, action: Action) -> Question {
+    fn question(self, action: Action) -> OperatorRequest {
         let (who, why) = (self.who.unwrap_or_else(who), self.why);
         let at = Millis::now();
         let operation = |job| Operation {
@@ -98,7 +98,7 @@ impl Decision {
             why: why.clone(),
             at,
         };
-        Question::Operate(self.ids.into_iter().map(operation).collect())
+        OperatorRequest::Operate(self.ids.into_iter().map(operation).collect())
     }
 }
 
@@ -117,7 +117,7 @@ pub async fn run(jobs: Jobs) -> io::Result<ExitCode> {
         }
     };
     let reached = reach::ask(&config, question(jobs.command)).await?;
-    if let Answer::Failed(reason) = reached.answer {
+    if let OperatorResponse::Failed(reason) = reached.answer {
         return Err(io::Error::other(reason));
     }
     let said = match jobs.json {
@@ -126,7 +126,7 @@ pub async fn run(jobs: Jobs) -> io::Result<ExitCode> {
     };
     match (&reached.answer, said) {
         // What was decided is done, and the exit code tells what became of it.
-        (Answer::Operate(_), Err(error)) => {
+        (OperatorResponse::Operate(_), Err(error)) => {
             output::note(format_args!(
                 "erawan: the answer cannot be written: {error}"
             ));
@@ -136,7 +136,7 @@ pub async fn run(jobs: Jobs) -> io::Result<ExitCode> {
     Ok(exit_code(&reached.answer))
 }
 
-fn question(command: Command) -> Question {
+fn question(command: Command) -> OperatorRequest {
     match command {
         Command::List {
             state,
@@ -144,7 +144,7 @@ fn question(command: Command) -> Question {
             key,
             older_than,
             limit,
-        } => Question::List(Filter {
+        } => OperatorRequest::List(Filter {
             state,
             kind,
             key,
@@ -154,21 +154,22 @@ fn question(command: Command) -> Question {
             }),
             limit,
         }),
-        Command::Show { id } => Question::Show(id),
+        Command::Show { id } => OperatorRequest::Show(id),
         Command::Retry(decision) => decision.question(Action::Retry),
         Command::Resolve(decision) => decision.question(Action::Resolve),
         Command::Drop(decision) => decision.question(Action::Drop),
-        Command::Audit { limit } => Question::Audit { limit },
+        Command::Audit { limit } => OperatorRequest::Audit { limit },
     }
 }
 
-fn exit_code(answer: &Answer) -> ExitCode {
+fn exit_code(answer: &OperatorResponse) -> ExitCode {
     match answer {
-        Answer::Show(None) => ExitCode::from(REFUSED),
-        Answer::Operate(done) => exit_code_of(done),
-        Answer::Show(_) | Answer::List(_) | Answer::Audit(_) | Answer::Failed(_) => {
-            ExitCode::SUCCESS
-        }
+        OperatorResponse::Show(None) => ExitCode::from(REFUSED),
+        OperatorResponse::Operate(done) => exit_code_of(done),
+        OperatorResponse::Show(_)
+        | OperatorResponse::List(_)
+        | OperatorResponse::Audit(_)
+        | OperatorResponse::Failed(_) => ExitCode::SUCCESS,
     }
 }
 

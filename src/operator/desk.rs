@@ -4,7 +4,9 @@
 use actix::Addr;
 
 use super::listing;
-use super::message::{ANSWER_BYTES, Answer, Done, Outcome, Question, Shown, State, too_large};
+use super::message::{
+    ANSWER_BYTES, Done, OperatorRequest, OperatorResponse, Outcome, Shown, State, too_large,
+};
 use super::shown::{shown_failed, shown_open, state_of};
 use crate::actors::dispatcher::{Dispatcher, JobChanged, JobGone};
 use crate::heavy::{self, Whose};
@@ -46,11 +48,13 @@ impl Desk {
         heavy::run(Whose::Operators, MOST_MEMORY, async move {
             let answer = match codec::decode(&question) {
                 Ok(question) => desk.answer(question).await,
-                Err(error) => Answer::Failed(format!("the question cannot be read: {error}")),
+                Err(error) => {
+                    OperatorResponse::Failed(format!("the question cannot be read: {error}"))
+                }
             };
             let bytes = codec::encode(&answer);
             match bytes.len() > ANSWER_BYTES {
-                true => codec::encode(&Answer::Failed(too_large())),
+                true => codec::encode(&OperatorResponse::Failed(too_large())),
                 false => bytes,
             }
         })
@@ -58,21 +62,26 @@ impl Desk {
     }
 
     /// Answers a question.
-    pub async fn answer(&self, question: Question) -> Answer {
+    pub async fn answer(&self, question: OperatorRequest) -> OperatorResponse {
         pulse::keep_off("answering an operator");
         let answer = match question {
-            Question::List(filter) => {
+            OperatorRequest::List(filter) => {
                 let listed = listing::list(&*self.store, &filter).await;
-                return listed.map_or_else(|why| Answer::Failed(why.to_string()), Answer::List);
+                return listed.map_or_else(
+                    |why| OperatorResponse::Failed(why.to_string()),
+                    OperatorResponse::List,
+                );
             }
-            Question::Show(id) => self.show(id).await.map(Answer::Show),
-            Question::Operate(operations) => Ok(Answer::Operate(self.operate(operations).await)),
-            Question::Audit { limit } => {
+            OperatorRequest::Show(id) => self.show(id).await.map(OperatorResponse::Show),
+            OperatorRequest::Operate(operations) => {
+                Ok(OperatorResponse::Operate(self.operate(operations).await))
+            }
+            OperatorRequest::Audit { limit } => {
                 let limit = usize::try_from(limit).unwrap_or(usize::MAX);
-                self.store.audit(limit).await.map(Answer::Audit)
+                self.store.audit(limit).await.map(OperatorResponse::Audit)
             }
         };
-        answer.unwrap_or_else(|error| Answer::Failed(error.to_string()))
+        answer.unwrap_or_else(|error| OperatorResponse::Failed(error.to_string()))
     }
 
     async fn show(&self, id: JobId) -> Result<Option<Box<Shown>>, StoreError> {

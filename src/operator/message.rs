@@ -9,8 +9,8 @@ use crate::store::{Audited, Operation};
 
 crate::job::sent! {
     crate::protocol::message::PROTOCOL_VERSION;
-    "operator_question": Question,
-    "operator_answer": Answer,
+    "operator_question": OperatorRequest,
+    "operator_answer": OperatorResponse,
     "operator_shown": Shown,
 }
 
@@ -57,7 +57,7 @@ pub struct Filter {
 
 /// What is asked.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub enum Question {
+pub enum OperatorRequest {
     /// Jobs.
     List(Filter),
     /// One job.
@@ -71,16 +71,16 @@ pub enum Question {
     },
 }
 
-/// The answer to the [`Question`] of the same name.
+/// The answer to the [`OperatorRequest`] of the same name.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub enum Answer {
-    /// To [`Question::List`], oldest first.
+pub enum OperatorResponse {
+    /// To [`OperatorRequest::List`], oldest first.
     List(Vec<Shown>),
-    /// To [`Question::Show`]; `None`: there is no such job.
+    /// To [`OperatorRequest::Show`]; `None`: there is no such job.
     Show(Option<Box<Shown>>),
-    /// To [`Question::Operate`], in the order asked.
+    /// To [`OperatorRequest::Operate`], in the order asked.
     Operate(Vec<Done>),
-    /// To [`Question::Audit`], newest last.
+    /// To [`OperatorRequest::Audit`], newest last.
     Audit(Vec<Audited>),
     /// To any: why there is none.
     Failed(String),

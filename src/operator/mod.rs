@@ -12,5 +12,5 @@ mod view;
 
 pub use command::{Jobs, run};
 pub use desk::Desk;
-pub use message::{Answer, Done, Field, Filter, Outcome, Question, Shown, State};
+pub use message::{Done, Field, Filter, OperatorRequest, OperatorResponse, Outcome, Shown, State};
 pub use socket::{OperatorSocket, check as check_socket};

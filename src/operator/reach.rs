@@ -4,7 +4,7 @@
 use std::io;
 
 use super::desk::Desk;
-use super::message::{Answer, Question};
+use super::message::{OperatorRequest, OperatorResponse};
 use super::socket;
 use crate::config::{Config, MasterAddress, Mode, StoreChoice};
 use crate::job::codec;
@@ -16,7 +16,7 @@ use crate::store::open::open_store_now;
 
 /// The answer, and who gave it.
 pub(super) struct Reached {
-    pub answer: Answer,
+    pub answer: OperatorResponse,
     pub by: String,
 }
 
@@ -24,7 +24,7 @@ pub(super) struct Reached {
 ///
 /// # Errors
 /// When nobody answers and the store cannot be opened either.
-pub(super) async fn ask(config: &Config, question: Question) -> io::Result<Reached> {
+pub(super) async fn ask(config: &Config, question: OperatorRequest) -> io::Result<Reached> {
     let asked = codec::encode(&question);
     let running = match config.mode {
         Mode::Standalone => ask_standalone(config, &asked).await,

@@ -30,7 +30,7 @@ pub(super) enum Ask {
 
 /// What is answered.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(super) enum Answer {
+pub(super) enum StoreAnswer {
     Lease(Lease),
     GivenUp,
     Queue(Event),
@@ -63,7 +63,7 @@ pub(super) struct Caller {
 pub(super) struct Call {
     pub(super) by: Caller,
     ask: Ask,
-    answer: Option<Answer>,
+    answer: Option<StoreAnswer>,
 }
 
 impl Call {
@@ -115,7 +115,7 @@ impl World {
     pub(super) fn fail(&mut self, no: CallNo) {
         self.figures.count(Fault::StoreFails);
         if let Some(call) = self.calls.get_mut(&no) {
-            call.answer = Some(Answer::Failed);
+            call.answer = Some(StoreAnswer::Failed);
         }
     }
 
@@ -123,7 +123,7 @@ impl World {
     pub(super) fn lose_answer(&mut self, no: CallNo) {
         self.figures.count(Fault::AnswerLost);
         if let Some(call) = self.calls.get_mut(&no) {
-            call.answer = Some(Answer::Failed);
+            call.answer = Some(StoreAnswer::Failed);
         }
     }
 
@@ -151,29 +151,29 @@ impl World {
         }
     }
 
-    fn perform(&mut self, by: Process, call: &Call) -> Answer {
+    fn perform(&mut self, by: Process, call: &Call) -> StoreAnswer {
         let now = self.now;
         let latest = self.store.epoch();
         let answer = match &call.ask {
             Ask::Lease(_, above) => {
                 let holder = holder(by, call.by);
                 let lease = self.store.acquire_lease(now, &holder, LEASE, *above);
-                Answer::Lease(lease)
+                StoreAnswer::Lease(lease)
             }
             Ask::GiveUp => {
                 let holder = holder(by, call.by);
                 self.store.release_lease(&holder);
-                Answer::GivenUp
+                StoreAnswer::GivenUp
             }
             Ask::Queue(action) => match self.look_up(call.by.epoch, action) {
-                Ok(event) => Answer::Queue(event),
+                Ok(event) => StoreAnswer::Queue(event),
                 Err(error) => failed(&error),
             },
             Ask::Accept(accept, _) => match self.store.accept(now, accept.clone()) {
                 Ok(accepted) => {
                     let seen = self.history.accepted(&accepted);
                     self.found(seen);
-                    Answer::Accepted(accepted)
+                    StoreAnswer::Accepted(accepted)
                 }
                 Err(error) => failed(&error),
             },
@@ -183,7 +183,7 @@ impl World {
                     let seen = self.history.claimed(attempt.job);
                     self.found(seen);
                 }
-                Answer::Claimed(claimed)
+                StoreAnswer::Claimed(claimed)
             }
             Ask::Commit(attempt, commit) => {
                 let before = self.store.job(attempt.job).cloned();
@@ -193,7 +193,7 @@ impl World {
                 }
                 let seen = (self.history).committed(*attempt, before.as_ref(), &committed);
                 self.found(seen);
-                Answer::Committed(committed)
+                StoreAnswer::Committed(committed)
             }
             Ask::Reschedule(attempt, not_before) => {
                 let is_kept = self.store.reschedule(now, *attempt, *not_before, "again");
@@ -202,20 +202,20 @@ impl World {
                 }
                 let tries = self.store.job(attempt.job).map(|job| job.tries);
                 let tries = tries.filter(|_| is_kept);
-                Answer::Rescheduled(tries.map(|tries| (*not_before, tries)))
+                StoreAnswer::Rescheduled(tries.map(|tries| (*not_before, tries)))
             }
             Ask::Strike(attempt, not_before) => {
                 let struck = self.store.strike(now, *attempt, *not_before, "panicked");
                 if struck == Struck::Parked {
                     self.figures.parked += 1;
                 }
-                Answer::Struck(struck, *not_before)
+                StoreAnswer::Struck(struck, *not_before)
             }
             Ask::Operate(operation) => self.operate(operation),
         };
         if let (Some(epoch), true) = (call.by.epoch, is_write(&call.ask)) {
             match answer {
-                Answer::Deposed(_) => self.figures.count(Fault::WriteOfDeposed),
+                StoreAnswer::Deposed(_) => self.figures.count(Fault::WriteOfDeposed),
                 _ => {
                     let seen = self.history.written(epoch, latest);
                     self.found(seen);
@@ -229,7 +229,7 @@ impl World {
         answer
     }
 
-    fn operate(&mut self, operation: &Operation) -> Answer {
+    fn operate(&mut self, operation: &Operation) -> StoreAnswer {
         let was = self.store.job(operation.job);
         let (was_open, was_waiting) = (was.is_some(), was.is_some_and(|job| !job.parked));
         let operated = self.store.operate(operation.clone());
@@ -252,7 +252,7 @@ impl World {
             }
             Operated::NotFound | Operated::Refused(_) => {}
         }
-        Answer::Operated(operated)
+        StoreAnswer::Operated(operated)
     }
 
     fn look_up(&mut self, epoch: Option<Epoch>, action: &Action) -> Result<Event, StoreError> {
@@ -291,10 +291,10 @@ fn holder(process: Process, by: Caller) -> String {
     format!("{process:?}.{}.{}", by.life, by.candidacy)
 }
 
-fn failed(error: &StoreError) -> Answer {
+fn failed(error: &StoreError) -> StoreAnswer {
     match error {
-        StoreError::Deposed { current } => Answer::Deposed(*current),
-        _ => Answer::Failed,
+        StoreError::Deposed { current } => StoreAnswer::Deposed(*current),
+        _ => StoreAnswer::Failed,
     }
 }
 

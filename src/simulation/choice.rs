@@ -113,7 +113,7 @@ pub enum Choice {
     /// The store does what it was asked.
     Work(CallNo),
     /// The store's answer arrives.
-    Answer(CallNo),
+    StoreAnswer(CallNo),
     /// A handler ends.
     Finish {
         /// On which worker.

@@ -11,7 +11,7 @@ use crate::protocol::message::{Chain, FromMaster, FromWorker, Hello};
 use crate::store;
 use crate::store::{Accept, Accepted, Operated, Operation};
 
-use super::calls::{Answer, Ask, Caller};
+use super::calls::{Ask, Caller, StoreAnswer};
 use super::choice::{JobPlan, LinkNo, Process, Side};
 use super::fault::Fault;
 use super::setting;
@@ -335,10 +335,16 @@ impl World {
 
 // Answers of the store.
 impl World {
-    pub(super) fn master_answered(&mut self, index: usize, by: Caller, ask: Ask, answer: Answer) {
+    pub(super) fn master_answered(
+        &mut self,
+        index: usize,
+        by: Caller,
+        ask: Ask,
+        answer: StoreAnswer,
+    ) {
         if let Ask::Lease(asked_at, _) = ask {
             let answer = match answer {
-                Answer::Lease(lease) => Ok(lease),
+                StoreAnswer::Lease(lease) => Ok(lease),
                 _ => Err(store::StoreError::Unavailable("simulated".to_owned())),
             };
             self.candidate(index, mastership::Event::Answered { asked_at, answer });
@@ -348,35 +354,35 @@ impl World {
             return;
         }
         match (ask, answer) {
-            (_, Answer::Deposed(current)) => {
+            (_, StoreAnswer::Deposed(current)) => {
                 self.dispatch(index, Event::Drain);
                 self.candidate(index, mastership::Event::Refused(current));
             }
-            (Ask::Queue(Action::Load { .. }), Answer::Failed) => {
+            (Ask::Queue(Action::Load { .. }), StoreAnswer::Failed) => {
                 self.dispatch(index, Event::LoadFailed);
             }
-            (Ask::Queue(Action::Scan { .. }), Answer::Failed) => {
+            (Ask::Queue(Action::Scan { .. }), StoreAnswer::Failed) => {
                 self.dispatch(index, Event::ScanFailed);
             }
-            (Ask::Queue(_), Answer::Queue(event)) => self.dispatch(index, event),
-            (Ask::Accept(..), Answer::Accepted(Accepted::Stored { jobs, .. })) => {
+            (Ask::Queue(_), StoreAnswer::Queue(event)) => self.dispatch(index, event),
+            (Ask::Accept(..), StoreAnswer::Accepted(Accepted::Stored { jobs, .. })) => {
                 if let Some(term) = &mut self.masters[index].term {
                     term.unannounced.push_back(jobs);
                 }
             }
-            (Ask::Operate(_), Answer::Operated(Operated::Open(job))) => {
+            (Ask::Operate(_), StoreAnswer::Operated(Operated::Open(job))) => {
                 self.dispatch(index, Event::Changed(job));
             }
-            (Ask::Operate(operation), Answer::Operated(Operated::Ended)) => {
+            (Ask::Operate(operation), StoreAnswer::Operated(Operated::Ended)) => {
                 self.dispatch(index, Event::Gone(operation.job));
             }
             // Repeated until it is answered.
             // In production everything a master repeats has a source.
-            (Ask::Accept(accept, plan), Answer::Failed) if plan.source.is_some() => {
+            (Ask::Accept(accept, plan), StoreAnswer::Failed) if plan.source.is_some() => {
                 self.figures.count(Fault::AcceptRepeated);
                 self.ask(Process::Master(index), Ask::Accept(accept, plan));
             }
-            (ask @ Ask::Queue(_), Answer::Failed) => self.ask(Process::Master(index), ask),
+            (ask @ Ask::Queue(_), StoreAnswer::Failed) => self.ask(Process::Master(index), ask),
             _ => {}
         }
     }

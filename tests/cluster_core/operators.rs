@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use erawan::cluster::Master;
 use erawan::job::{Attempt, Job, JobId, Millis, NewJob, codec, noop};
-use erawan::operator::{Answer, Desk, Done, Filter, Outcome, Question};
+use erawan::operator::{Desk, Done, Filter, OperatorRequest, OperatorResponse, Outcome};
 use erawan::proto::cluster::OperatorQuestion;
 use erawan::proto::cluster::cluster_client::ClusterClient;
 use erawan::protocol::message::PROTOCOL_VERSION;
@@ -32,8 +32,8 @@ async fn retry(desk: &Desk, ids: &[JobId]) -> Vec<Done> {
         at: Millis::now(),
     };
     let operations = ids.iter().map(operation).collect();
-    match desk.answer(Question::Operate(operations)).await {
-        Answer::Operate(done) => done,
+    match desk.answer(OperatorRequest::Operate(operations)).await {
+        OperatorResponse::Operate(done) => done,
         other => panic!("{other:?}"),
     }
 }
@@ -104,14 +104,14 @@ async fn what_operators_ask_on_the_pulse_is_answered_elsewhere() {
         pulse::begin();
         let mut runtime = tokio::runtime::Builder::new_current_thread();
         let runtime = runtime.enable_all().build().expect("a runtime");
-        let all = Question::List(Filter {
+        let all = OperatorRequest::List(Filter {
             limit: 5000,
             ..Filter::default()
         });
         runtime.block_on(desk.answer_bytes(codec::encode(&all)))
     });
     let answer = on_pulse.join().expect("nothing is caught on the pulse");
-    let Answer::List(shown) = codec::decode(&answer).expect("it can be read") else {
+    let OperatorResponse::List(shown) = codec::decode(&answer).expect("it can be read") else {
         panic!("no list");
     };
     assert_eq!(shown.len(), 2000);
@@ -126,7 +126,7 @@ async fn a_list_that_does_not_fit_a_message_says_what_to_do() {
     let address = master.address().expect("it listens");
     let endpoint = Endpoint::from_shared(format!("http://{address}")).expect("a URI");
     let client = ClusterClient::new(endpoint.connect().await.expect("it listens"));
-    let ask = async |question: Question| {
+    let ask = async |question: OperatorRequest| {
         let question = OperatorQuestion {
             protocol_version: PROTOCOL_VERSION,
             node_id: NODE.to_owned(),
@@ -137,16 +137,16 @@ async fn a_list_that_does_not_fit_a_message_says_what_to_do() {
         codec::decode(&answer.into_inner().answer).expect("it can be read")
     };
     let of = |limit| {
-        Question::List(Filter {
+        OperatorRequest::List(Filter {
             limit,
             ..Filter::default()
         })
     };
-    let Answer::Failed(reason) = ask(of(100)).await else {
+    let OperatorResponse::Failed(reason) = ask(of(100)).await else {
         panic!("70 MiB in a message of 64");
     };
     assert!(reason.contains("--limit"), "{reason}");
-    let Answer::List(shown) = ask(of(60)).await else {
+    let OperatorResponse::List(shown) = ask(of(60)).await else {
         panic!("they fit");
     };
     assert_eq!(shown.len(), 60);

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use erawan::job::{Attempt, Commit, Job, JobId, Millis, NewJob, noop};
-use erawan::operator::{Answer, Desk, Filter, Question};
+use erawan::operator::{Desk, Filter, OperatorRequest, OperatorResponse};
 use erawan::store::{Action, Audited, Committed, Operated, Operation, Store, Was};
 
 use crate::harness::*;
@@ -263,8 +263,8 @@ pub async fn failed_jobs_behind_large_ones_are_listed<H: Harness>() {
             limit,
             ..Filter::default()
         };
-        match desk.answer(Question::List(filter)).await {
-            Answer::List(shown) => shown,
+        match desk.answer(OperatorRequest::List(filter)).await {
+            OperatorResponse::List(shown) => shown,
             other => panic!("{other:?}"),
         }
     };

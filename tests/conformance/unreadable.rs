@@ -6,7 +6,7 @@ use std::pin::pin;
 use std::sync::mpsc;
 
 use erawan::job::{Commit, Epoch, JobId, Kind, Millis};
-use erawan::operator::{Answer, Desk, Filter, Question, Shown, State};
+use erawan::operator::{Desk, Filter, OperatorRequest, OperatorResponse, Shown, State};
 use erawan::store::{Action, Counts, Operated, Operation, Released, StoreError};
 use futures_util::poll;
 
@@ -56,8 +56,8 @@ async fn listed(desk: &Desk, state: Option<State>) -> Vec<Shown> {
         limit: 100,
         ..Filter::default()
     };
-    match desk.answer(Question::List(filter)).await {
-        Answer::List(shown) => shown,
+    match desk.answer(OperatorRequest::List(filter)).await {
+        OperatorResponse::List(shown) => shown,
         other => panic!("{other:?}"),
     }
 }
@@ -118,8 +118,11 @@ async fn it_can_be_seen_and_dropped_and_frees_its_key<H: Spoils>() {
             assert_eq!(shown.state, State::Parked);
             assert!(shown.last_error.is_some(), "it says why");
         }
-        let shown = desk.answer(Question::Show(id)).await;
-        assert!(matches!(shown, Answer::Show(Some(_))), "{shown:?}");
+        let shown = desk.answer(OperatorRequest::Show(id)).await;
+        assert!(
+            matches!(shown, OperatorResponse::Show(Some(_))),
+            "{shown:?}"
+        );
 
         let refused = store.operate(operation(id, Action::Retry)).await.unwrap();
         assert!(matches!(refused, Operated::Refused(_)), "{refused:?}");

@@ -12,7 +12,7 @@ use openssl::sha::{Sha256, sha256};
 use prost::bytes::Bytes;
 use time::{Duration, OffsetDateTime};
 
-use super::app::{Answer, App, BlockResult, Hash, TxResult};
+use super::app::{App, BlockResult, Hash, QueryResponse, TxResult};
 
 /// Most transactions that wait, CometBFT's default.
 pub const MEMPOOL_TRANSACTIONS: usize = 50_000;
@@ -154,7 +154,7 @@ impl Chain {
     }
 
     /// Answers an encoded query.
-    pub fn query(&self, bytes: &[u8], height: i64) -> Answer {
+    pub fn query(&self, bytes: &[u8], height: i64) -> QueryResponse {
         self.app.query_bytes(bytes, height)
     }
 

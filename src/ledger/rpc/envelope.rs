@@ -7,7 +7,7 @@ use crate::pulse;
 
 /// What the other side sent: the result or error of the call with this id.
 #[derive(Debug, PartialEq)]
-pub(super) struct Answer {
+pub(super) struct RpcResponse {
     /// As sent with the call.
     pub id: String,
     /// What came of it.
@@ -38,7 +38,7 @@ pub(super) fn request(id: &str, method: &str, params: &Value) -> String {
 }
 
 /// Reads a text frame; `None` for one that is no answer to anything.
-pub(super) fn answer(text: &str) -> Option<Answer> {
+pub(super) fn answer(text: &str) -> Option<RpcResponse> {
     pulse::keep_off("parsing an answer of the ledger");
     let wire: Wire = serde_json::from_str(text).ok()?;
     let id = match wire.id {
@@ -50,7 +50,7 @@ pub(super) fn answer(text: &str) -> Option<Answer> {
         Value::Null => Ok(wire.result),
         error => Err(failure(&error)),
     };
-    Some(Answer { id, outcome })
+    Some(RpcResponse { id, outcome })
 }
 
 fn failure(error: &Value) -> Failure {

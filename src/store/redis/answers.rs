@@ -8,7 +8,7 @@ use crate::store::StoreError;
 use crate::store::record::{self, Place};
 
 /// What most scripts answer: what happened, and numbers and ids that depend on it.
-pub(super) type Answer = (u8, Vec<u64>, Vec<Vec<u8>>);
+pub(super) type ScriptReply = (u8, Vec<u64>, Vec<Vec<u8>>);
 
 pub(super) const DONE: u8 = 0;
 pub(super) const REFUSED: u8 = 1;
@@ -55,7 +55,7 @@ pub(super) fn last(numbers: &[u64]) -> Result<u64, StoreError> {
     numbers.last().copied().ok_or_else(unexpected)
 }
 
-pub(super) fn refusal(answer: Answer) -> StoreError {
+pub(super) fn refusal(answer: ScriptReply) -> StoreError {
     match answer {
         (DEPOSED, numbers, _) => match first(&numbers) {
             Ok(epoch) => StoreError::Deposed {

@@ -46,7 +46,7 @@ use secrecy::SecretString;
 use tokio::runtime::Handle;
 
 use self::answers::{
-    Answer, DONE, FENCED, REFUSED, first, job_id, last, refusal, seqs, signed, store_error,
+    DONE, FENCED, REFUSED, ScriptReply, first, job_id, last, refusal, seqs, signed, store_error,
     stored_jobs, typed,
 };
 use self::arguments::row_name;
@@ -176,7 +176,7 @@ impl RedisStore {
         let anew = self.term.load(Ordering::Acquire) != interruptions;
         command.arg(holder).arg(ttl.as_millis() as u64);
         command.arg(above.0).arg(u8::from(anew));
-        let asked = self.run_over::<Answer>(Lane::Mastership, script, &command);
+        let asked = self.run_over::<ScriptReply>(Lane::Mastership, script, &command);
         match asked.await? {
             (DONE, numbers, _) => {
                 self.term.store(interruptions, Ordering::Release);
@@ -325,7 +325,7 @@ impl Store for RedisStore {
         arguments::apply(&mut command, &accept.writes, &[], &accept.jobs, now);
         arguments::check_size(&command)?;
         let before = self.history.seq();
-        match self.run::<Answer>(script, &command).await? {
+        match self.run::<ScriptReply>(script, &command).await? {
             (DONE, numbers, _) => {
                 self.history.given(before, seqs(&numbers));
                 let (jobs, duplicates) = stored_jobs(accept.jobs, now, &numbers)?;
@@ -358,7 +358,7 @@ impl Store for RedisStore {
         );
         arguments::check_size(&command)?;
         let before = self.history.seq();
-        match self.run::<Answer>(script, &command).await? {
+        match self.run::<ScriptReply>(script, &command).await? {
             (DONE, mut numbers, ids) => {
                 super::note_dropped(numbers.pop().unwrap_or(0));
                 self.history.given(before, seqs(&numbers));
@@ -397,7 +397,7 @@ impl Store for RedisStore {
         command.arg(record::error_note(reason, now));
         command.arg(record::error_note(&outcome_unknown(Some(reason)), now));
         command.arg(MAX_STRIKES);
-        match self.run::<Answer>(script, &command).await? {
+        match self.run::<ScriptReply>(script, &command).await? {
             (DONE, numbers, _) => Ok(Struck::Rescheduled {
                 tries: first(&numbers)? as u32,
                 strikes: last(&numbers)? as u32,
@@ -426,7 +426,7 @@ impl Store for RedisStore {
             command.arg(strike.map_or_else(Vec::new, |why| record::error_note(why, now)));
             command.arg(record::error_note(&outcome_unknown(strike), now));
         }
-        match self.run::<Answer>(script, &command).await? {
+        match self.run::<ScriptReply>(script, &command).await? {
             (DONE, attempts, _) => Ok(attempts
                 .into_iter()
                 .map(|attempt| match attempt {

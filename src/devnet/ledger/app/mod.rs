@@ -30,7 +30,7 @@ use state::State;
 
 use crate::proto::wire::{Query, Tx};
 
-pub use queries::Answer;
+pub use queries::QueryResponse;
 
 /// A SHA-256 hash.
 pub type Hash = [u8; 32];
@@ -269,12 +269,12 @@ impl App {
 
     /// Answers a query from the last committed state; a height of 0 means the
     /// latest (spec/ledger.md 5.1).
-    pub fn query(&self, method: &str, params: &[u8], height: i64) -> Answer {
+    pub fn query(&self, method: &str, params: &[u8], height: i64) -> QueryResponse {
         queries::answer(&self.state, method, params, height)
     }
 
     /// Answers an encoded query. Bytes that are not a query name no method.
-    pub fn query_bytes(&self, bytes: &[u8], height: i64) -> Answer {
+    pub fn query_bytes(&self, bytes: &[u8], height: i64) -> QueryResponse {
         let query = Query::decode(bytes).unwrap_or_default();
         self.query(&query.method, &query.params, height)
     }
