@@ -76,17 +76,17 @@ struct UnderWay {
 }
 
 impl UnderWay {
-    fn begin(&self) -> Call<'_> {
+    fn begin(&self) -> CallGuard<'_> {
         self.count.fetch_add(1, Ordering::Relaxed);
         self.pending.increment(1.0);
-        Call(self)
+        CallGuard(self)
     }
 }
 
 /// Counts a call until it is dropped.
-struct Call<'a>(&'a UnderWay);
+struct CallGuard<'a>(&'a UnderWay);
 
-impl Drop for Call<'_> {
+impl Drop for CallGuard<'_> {
     fn drop(&mut self) {
         self.0.count.fetch_sub(1, Ordering::Relaxed);
         self.0.pending.decrement(1.0);

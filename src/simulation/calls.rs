@@ -49,7 +49,7 @@ pub(super) enum StoreAnswer {
 
 /// Who asks, more exactly than the process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(super) struct Caller {
+pub(super) struct StoreClient {
     /// Which life of the process.
     pub(super) life: u64,
     /// Which candidacy of that life, of a master.
@@ -60,13 +60,13 @@ pub(super) struct Caller {
 
 /// Something asked of the store.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(super) struct Call {
-    pub(super) by: Caller,
+pub(super) struct StoreCall {
+    pub(super) by: StoreClient,
     ask: Ask,
     answer: Option<StoreAnswer>,
 }
 
-impl Call {
+impl StoreCall {
     pub(super) fn is_answered(&self) -> bool {
         self.answer.is_some()
     }
@@ -83,7 +83,7 @@ impl World {
         while self.calls.contains_key(&no) {
             no.1 += 1;
         }
-        let call = Call {
+        let call = StoreCall {
             by: self.caller(by),
             ask,
             answer: None,
@@ -92,7 +92,7 @@ impl World {
     }
 
     /// Whether nobody will ever read the answer.
-    fn is_orphan(&self, CallNo(process, _): CallNo, call: &Call) -> bool {
+    fn is_orphan(&self, CallNo(process, _): CallNo, call: &StoreCall) -> bool {
         let now = self.caller(process);
         now.life != call.by.life || now.candidacy != call.by.candidacy
     }
@@ -151,7 +151,7 @@ impl World {
         }
     }
 
-    fn perform(&mut self, by: Process, call: &Call) -> StoreAnswer {
+    fn perform(&mut self, by: Process, call: &StoreCall) -> StoreAnswer {
         let now = self.now;
         let latest = self.store.epoch();
         let answer = match &call.ask {
@@ -287,7 +287,7 @@ impl World {
 }
 
 /// A name nobody has had before, as in production.
-fn holder(process: Process, by: Caller) -> String {
+fn holder(process: Process, by: StoreClient) -> String {
     format!("{process:?}.{}.{}", by.life, by.candidacy)
 }
 

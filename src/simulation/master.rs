@@ -11,7 +11,7 @@ use crate::protocol::message::{Chain, FromMaster, FromWorker, Hello};
 use crate::store;
 use crate::store::{Accept, Accepted, Operated, Operation};
 
-use super::calls::{Ask, Caller, StoreAnswer};
+use super::calls::{Ask, StoreAnswer, StoreClient};
 use super::choice::{JobPlan, LinkNo, Process, Side};
 use super::fault::Fault;
 use super::setting;
@@ -56,8 +56,8 @@ impl MasterProcess {
         self.term.as_ref().map(|term| term.epoch)
     }
 
-    pub(super) fn caller(&self) -> Caller {
-        Caller {
+    pub(super) fn caller(&self) -> StoreClient {
+        StoreClient {
             life: self.life,
             candidacy: self.candidacy,
             epoch: self.epoch(),
@@ -338,7 +338,7 @@ impl World {
     pub(super) fn master_answered(
         &mut self,
         index: usize,
-        by: Caller,
+        by: StoreClient,
         ask: Ask,
         answer: StoreAnswer,
     ) {

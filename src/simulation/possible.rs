@@ -3,7 +3,7 @@
 use crate::job::{Job, JobId, Kind, noop};
 use crate::store;
 
-use super::calls::Call;
+use super::calls::StoreCall;
 use super::choice::{CallNo, Choice, LinkNo, Process, RunPlan, Side};
 use super::world::World;
 
@@ -226,7 +226,7 @@ impl World {
                 let CallNo(Process::Master(master), _) = call else {
                     return false;
                 };
-                let of_lease = self.calls.get(call).is_some_and(Call::is_about_lease);
+                let of_lease = self.calls.get(call).is_some_and(StoreCall::is_about_lease);
                 of_lease && !self.is_overdue(*master)
             }
             _ => false,

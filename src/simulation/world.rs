@@ -10,7 +10,7 @@ use crate::invariants::{Epochs, History, Violation};
 use crate::job::{Job, JobId, Millis, NewJob};
 use crate::store::semantics::StoreState;
 
-use super::calls::{Call, Caller};
+use super::calls::{StoreCall, StoreClient};
 use super::choice::{CallNo, Choice, Hold, JobPlan, LinkNo, Process, Side};
 use super::fault::{Fault, Figures};
 use super::master::MasterProcess;
@@ -32,7 +32,7 @@ pub struct World {
     pub(super) height: u64,
     pub(super) store: StoreState,
     pub(super) store_down: bool,
-    pub(super) calls: BTreeMap<CallNo, Call>,
+    pub(super) calls: BTreeMap<CallNo, StoreCall>,
     pub(super) masters: Vec<MasterProcess>,
     pub(super) workers: Vec<WorkerProcess>,
     pub(super) network: Network,
@@ -207,10 +207,10 @@ impl World {
     // ---- processes
 
     /// Who asks the store when this process does.
-    pub(super) fn caller(&self, process: Process) -> Caller {
+    pub(super) fn caller(&self, process: Process) -> StoreClient {
         match process {
             Process::Master(index) => self.masters[index].caller(),
-            Process::Worker(index) => Caller {
+            Process::Worker(index) => StoreClient {
                 life: self.workers[index].life,
                 candidacy: 0,
                 epoch: None,

@@ -20,7 +20,7 @@ const INBOX: usize = 1024;
 const WRITE_BATCH: usize = 64;
 
 /// A call on its way.
-pub(super) struct Call {
+pub(super) struct RpcCall {
     pub method: &'static str,
     pub params: Value,
     pub reply: oneshot::Sender<Result<Value, Failure>>,
@@ -28,11 +28,11 @@ pub(super) struct Call {
 
 /// Where to put calls for this socket; `None` while it is not open.
 #[derive(Default)]
-pub(super) struct Slot(Mutex<Option<mpsc::Sender<Call>>>);
+pub(super) struct Slot(Mutex<Option<mpsc::Sender<RpcCall>>>);
 
 impl Slot {
     /// The open socket's inbox.
-    pub fn inbox(&self) -> Option<mpsc::Sender<Call>> {
+    pub fn inbox(&self) -> Option<mpsc::Sender<RpcCall>> {
         self.0.lock().clone()
     }
 }
@@ -64,7 +64,7 @@ pub(super) async fn keep_open(options: RpcOptions, slot: Arc<Slot>, changed: imp
 
 /// Serves calls until the socket closes. Outstanding calls end with it, since
 /// their reply channels are dropped here.
-async fn serve(socket: Socket, calls: mpsc::Receiver<Call>, options: &RpcOptions) -> String {
+async fn serve(socket: Socket, calls: mpsc::Receiver<RpcCall>, options: &RpcOptions) -> String {
     let (sink, stream) = socket.split();
     let outstanding = Outstanding::default();
     tokio::select! {
@@ -75,7 +75,7 @@ async fn serve(socket: Socket, calls: mpsc::Receiver<Call>, options: &RpcOptions
 
 async fn write(
     mut sink: futures_util::stream::SplitSink<Socket, Message>,
-    mut calls: mpsc::Receiver<Call>,
+    mut calls: mpsc::Receiver<RpcCall>,
     outstanding: &Outstanding,
 ) -> String {
     let mut next_id: u64 = 0;

@@ -9,7 +9,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
-use super::connection::{Call, Slot, keep_open};
+use super::connection::{RpcCall, Slot, keep_open};
 use super::{RpcError, RpcOptions};
 
 /// A pool of sockets to one ledger node. Its tasks end when it is dropped.
@@ -86,7 +86,7 @@ impl Pool {
 
 /// A socket of the pool.
 pub struct Lane {
-    inbox: mpsc::Sender<Call>,
+    inbox: mpsc::Sender<RpcCall>,
     limit: Duration,
 }
 
@@ -108,7 +108,7 @@ impl Lane {
         params: Value,
     ) -> Result<Value, RpcError> {
         let (reply, answer) = oneshot::channel();
-        let call = Call {
+        let call = RpcCall {
             method,
             params,
             reply,

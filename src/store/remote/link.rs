@@ -100,13 +100,13 @@ pub(super) struct Waiting(Mutex<State>);
 
 #[derive(Default)]
 struct State {
-    callers: HashMap<u64, Caller>,
+    callers: HashMap<u64, WaitingCall>,
     /// Frames of large calls written so far: a stream on which they move lives.
     sent: u64,
     has_ended: bool,
 }
 
-struct Caller {
+struct WaitingCall {
     answer: oneshot::Sender<Bytes>,
     part: Part,
 }
@@ -119,7 +119,7 @@ impl Waiting {
         let mut state = self.lock();
         if !state.has_ended {
             let part = Part::default();
-            state.callers.insert(id, Caller { answer, part });
+            state.callers.insert(id, WaitingCall { answer, part });
         }
         receiver
     }

@@ -8,7 +8,7 @@ use super::state::State;
 
 /// Who may call a method, and the refusal of others.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Caller {
+pub enum AllowedCaller {
     /// Any node.
     Anyone,
     /// NDID, else 55.
@@ -27,7 +27,7 @@ pub enum Caller {
     NotNdid,
 }
 
-impl Caller {
+impl AllowedCaller {
     fn check(self, node: &Node) -> Result<(), Refusal> {
         let (allowed, refusal) = match self {
             Self::Anyone => return Ok(()),
@@ -48,7 +48,7 @@ impl Caller {
 
 /// The call of a method by a transaction.
 #[derive(Clone, Copy)]
-pub struct Call<'a> {
+pub struct MethodCall<'a> {
     /// The node that signed.
     pub node_id: &'a str,
     /// Parameters as sent.
@@ -87,7 +87,7 @@ pub trait Method: Decode {
     /// Name on the wire.
     const NAME: &'static str;
     /// Who may call it.
-    const CALLER: Caller;
+    const CALLER: AllowedCaller;
     /// Whether a caller other than NDID pays for it (spec/ledger.md 2.9).
     const PAID: bool = false;
 
@@ -95,7 +95,7 @@ pub trait Method: Decode {
     ///
     /// # Errors
     /// The first refusal.
-    fn check(&self, _state: &State, _call: &Call) -> Result<(), Refusal> {
+    fn check(&self, _state: &State, _call: &MethodCall) -> Result<(), Refusal> {
         Ok(())
     }
 
@@ -104,7 +104,7 @@ pub trait Method: Decode {
     ///
     /// # Errors
     /// The first refusal.
-    fn run(self, state: &mut State, call: &Call) -> Result<Done, Refusal>;
+    fn run(self, state: &mut State, call: &MethodCall) -> Result<Done, Refusal>;
 }
 
 /// A method without its type.
@@ -115,9 +115,9 @@ pub struct Entry {
     /// See [`Method::PAID`].
     pub paid: bool,
     /// Caller, parameters and S checks.
-    pub check: fn(&State, &Call) -> Result<(), Refusal>,
+    pub check: fn(&State, &MethodCall) -> Result<(), Refusal>,
     /// All checks, then the effect.
-    pub run: fn(&mut State, &Call) -> Result<Done, Refusal>,
+    pub run: fn(&mut State, &MethodCall) -> Result<Done, Refusal>,
 }
 
 impl Entry {
@@ -132,7 +132,7 @@ impl Entry {
     }
 }
 
-fn checked<M: Method>(state: &State, call: &Call) -> Result<M, Refusal> {
+fn checked<M: Method>(state: &State, call: &MethodCall) -> Result<M, Refusal> {
     check_caller(M::CALLER, state, call)?;
     let params: M = from_json(call.params)?;
     params.check(state, call)?;
@@ -143,9 +143,13 @@ fn checked<M: Method>(state: &State, call: &Call) -> Result<M, Refusal> {
 ///
 /// # Errors
 /// 24 if it does not exist, else the refusal of `caller`.
-pub fn check_caller(caller: Caller, state: &State, call: &Call) -> Result<(), Refusal> {
+pub fn check_caller(
+    caller: AllowedCaller,
+    state: &State,
+    call: &MethodCall,
+) -> Result<(), Refusal> {
     match caller {
-        Caller::Anyone => Ok(()),
+        AllowedCaller::Anyone => Ok(()),
         caller => caller.check(state.node(call.node_id)?),
     }
 }

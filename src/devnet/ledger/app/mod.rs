@@ -23,7 +23,7 @@ use prost::bytes::Bytes;
 
 use key_lookup::{Signer, signed_with};
 use keys::SignatureVerifier;
-use method::{Call, Done, Entry};
+use method::{Done, Entry, MethodCall};
 use nonces::SeenNonces;
 use refusal::{self as refused, Refusal};
 use state::State;
@@ -300,8 +300,8 @@ fn is_signed(method: &str) -> bool {
     method != methods::SET_INIT_DATA_PB
 }
 
-fn call(tx: &Tx) -> Call<'_> {
-    Call {
+fn call(tx: &Tx) -> MethodCall<'_> {
+    MethodCall {
         node_id: &tx.node_id,
         params: &tx.params,
     }

@@ -3,7 +3,7 @@
 use super::consent::{self, CONSENT_MODE};
 use super::identities::{Target, own_entry, own_entry_mut};
 use crate::devnet::ledger::app::keys::check_rsa_key;
-use crate::devnet::ledger::app::method::{Call, Caller, Done, Entry, Method};
+use crate::devnet::ledger::app::method::{AllowedCaller, Done, Entry, Method, MethodCall};
 use crate::devnet::ledger::app::params::params;
 use crate::devnet::ledger::app::refusal::{self as refused, Refusal};
 use crate::devnet::ledger::app::state::{Accessor, GroupIdp, State};
@@ -51,15 +51,15 @@ impl AddAccessor {
 
 impl Method for AddAccessor {
     const NAME: &'static str = "AddAccessor";
-    const CALLER: Caller = Caller::Idp;
+    const CALLER: AllowedCaller = AllowedCaller::Idp;
     const PAID: bool = true;
 
-    fn check(&self, _state: &State, _call: &Call) -> Result<(), Refusal> {
+    fn check(&self, _state: &State, _call: &MethodCall) -> Result<(), Refusal> {
         self.target().check()?;
         check_rsa_key(&self.accessor_public_key)
     }
 
-    fn run(self, state: &mut State, call: &Call) -> Result<Done, Refusal> {
+    fn run(self, state: &mut State, call: &MethodCall) -> Result<Done, Refusal> {
         if state.group_of_accessor.contains_key(&self.accessor_id) {
             return Err(refused::ACCESSOR_EXISTS);
         }
@@ -84,7 +84,7 @@ impl Method for AddAccessor {
 
 fn new_accessor(
     state: &State,
-    call: &Call,
+    call: &MethodCall,
     id: String,
     kind: String,
     public_key: String,
@@ -100,7 +100,12 @@ fn new_accessor(
     }
 }
 
-fn append(state: &mut State, call: &Call, code: &str, accessor: Accessor) -> Result<(), Refusal> {
+fn append(
+    state: &mut State,
+    call: &MethodCall,
+    code: &str,
+    accessor: Accessor,
+) -> Result<(), Refusal> {
     let id = accessor.id.clone();
     own_entry_mut(state, code, call)?.accessors.push(accessor);
     state.group_of_accessor.insert(id, code.to_owned());
@@ -109,10 +114,10 @@ fn append(state: &mut State, call: &Call, code: &str, accessor: Accessor) -> Res
 
 impl Method for RevokeAccessor {
     const NAME: &'static str = "RevokeAccessor";
-    const CALLER: Caller = Caller::Idp;
+    const CALLER: AllowedCaller = AllowedCaller::Idp;
     const PAID: bool = true;
 
-    fn run(self, state: &mut State, call: &Call) -> Result<Done, Refusal> {
+    fn run(self, state: &mut State, call: &MethodCall) -> Result<Done, Refusal> {
         let code = self.common_group(state)?;
         let group = state.groups.get(&code).ok_or(refused::GROUP_UNKNOWN)?;
         // A caller outside the group passes and changes nothing (spec/ledger.md 9.2).
@@ -163,14 +168,14 @@ impl RevokeAccessor {
 
 impl Method for RevokeAndAddAccessor {
     const NAME: &'static str = "RevokeAndAddAccessor";
-    const CALLER: Caller = Caller::Idp;
+    const CALLER: AllowedCaller = AllowedCaller::Idp;
     const PAID: bool = true;
 
-    fn check(&self, _state: &State, _call: &Call) -> Result<(), Refusal> {
+    fn check(&self, _state: &State, _call: &MethodCall) -> Result<(), Refusal> {
         check_rsa_key(&self.accessor_public_key)
     }
 
-    fn run(self, state: &mut State, call: &Call) -> Result<Done, Refusal> {
+    fn run(self, state: &mut State, call: &MethodCall) -> Result<Done, Refusal> {
         let found = state.group_by_accessor(&self.revoking_accessor_id);
         let (code, group) = found.ok_or(refused::GROUP_UNKNOWN)?;
         let code = code.to_owned();

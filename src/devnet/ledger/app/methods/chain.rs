@@ -5,7 +5,9 @@ use base64::engine::general_purpose::STANDARD;
 use prost::Message;
 use serde_json::Value;
 
-use crate::devnet::ledger::app::method::{Call, Caller, Done, Entry, Method, check_caller};
+use crate::devnet::ledger::app::method::{
+    AllowedCaller, Done, Entry, Method, MethodCall, check_caller,
+};
 use crate::devnet::ledger::app::params::{Decode, from_json, params};
 use crate::devnet::ledger::app::refusal::{self as refused, Refusal, UNDECODABLE};
 use crate::devnet::ledger::app::state::{Identity, Init, NEVER_DISABLED, State};
@@ -61,9 +63,9 @@ params! {
 
 impl Method for EndInit {
     const NAME: &'static str = "EndInit";
-    const CALLER: Caller = Caller::Ndid;
+    const CALLER: AllowedCaller = AllowedCaller::Ndid;
 
-    fn run(self, state: &mut State, _call: &Call) -> Result<Done, Refusal> {
+    fn run(self, state: &mut State, _call: &MethodCall) -> Result<Done, Refusal> {
         state.init = Init::Ended;
         Ok(Done::default())
     }
@@ -71,9 +73,9 @@ impl Method for EndInit {
 
 impl Method for SetLastBlock {
     const NAME: &'static str = "SetLastBlock";
-    const CALLER: Caller = Caller::Ndid;
+    const CALLER: AllowedCaller = AllowedCaller::Ndid;
 
-    fn run(self, state: &mut State, _call: &Call) -> Result<Done, Refusal> {
+    fn run(self, state: &mut State, _call: &MethodCall) -> Result<Done, Refusal> {
         state.last_block = match self.block_height {
             NEVER_DISABLED => NEVER_DISABLED,
             given => given.max(state.height),
@@ -91,13 +93,13 @@ fn check_initialising(state: &State) -> Result<(), Refusal> {
 
 impl Method for SetInitData {
     const NAME: &'static str = "SetInitData";
-    const CALLER: Caller = Caller::Ndid;
+    const CALLER: AllowedCaller = AllowedCaller::Ndid;
 
-    fn check(&self, state: &State, _call: &Call) -> Result<(), Refusal> {
+    fn check(&self, state: &State, _call: &MethodCall) -> Result<(), Refusal> {
         check_initialising(state)
     }
 
-    fn run(self, state: &mut State, _call: &Call) -> Result<Done, Refusal> {
+    fn run(self, state: &mut State, _call: &MethodCall) -> Result<Done, Refusal> {
         for entry in self.kv_list {
             import(state, entry.key.0, entry.value.0);
         }
@@ -166,14 +168,14 @@ struct SetInitDataPb {
 
 /// Decodes as JSON what execution decodes as protobuf, as the replaced
 /// application does: a real one is refused here (spec/ledger.md 9.2).
-fn check_init_data_pb(state: &State, call: &Call) -> Result<(), Refusal> {
-    check_caller(Caller::Ndid, state, call)?;
+fn check_init_data_pb(state: &State, call: &MethodCall) -> Result<(), Refusal> {
+    check_caller(AllowedCaller::Ndid, state, call)?;
     from_json::<SetInitData>(call.params)?;
     check_initialising(state)
 }
 
-fn run_init_data_pb(state: &mut State, call: &Call) -> Result<Done, Refusal> {
-    check_caller(Caller::Ndid, state, call)?;
+fn run_init_data_pb(state: &mut State, call: &MethodCall) -> Result<Done, Refusal> {
+    check_caller(AllowedCaller::Ndid, state, call)?;
     let params = SetInitDataPb::decode(call.params).map_err(|_| UNDECODABLE)?;
     check_initialising(state)?;
     for entry in params.kv_list {
@@ -186,9 +188,9 @@ const ED25519_KEY_BYTES: usize = 32;
 
 impl Method for SetValidator {
     const NAME: &'static str = "SetValidator";
-    const CALLER: Caller = Caller::Ndid;
+    const CALLER: AllowedCaller = AllowedCaller::Ndid;
 
-    fn check(&self, _state: &State, _call: &Call) -> Result<(), Refusal> {
+    fn check(&self, _state: &State, _call: &MethodCall) -> Result<(), Refusal> {
         let key = STANDARD.decode(&self.public_key);
         let key = key.map_err(|_| refused::VALIDATOR_KEY_NOT_BASE64)?;
         if key.len() != ED25519_KEY_BYTES {
@@ -200,7 +202,7 @@ impl Method for SetValidator {
         Ok(())
     }
 
-    fn run(self, state: &mut State, _call: &Call) -> Result<Done, Refusal> {
+    fn run(self, state: &mut State, _call: &MethodCall) -> Result<Done, Refusal> {
         if self.power > 0 {
             state.validators.insert(self.public_key, self.power);
         } else if state.validators.remove(&self.public_key).is_none() {

@@ -1,6 +1,6 @@
 //! What an AS offers (spec/ledger.md 4.2).
 
-use crate::devnet::ledger::app::method::{Call, Caller, Done, Entry, Method};
+use crate::devnet::ledger::app::method::{AllowedCaller, Done, Entry, Method, MethodCall};
 use crate::devnet::ledger::app::params::params;
 use crate::devnet::ledger::app::refusal::{self as refused, Refusal};
 use crate::devnet::ledger::app::state::{Offer, State};
@@ -42,10 +42,10 @@ fn lists(offers: Option<&Vec<Offer>>, id: &str) -> bool {
 
 impl Method for RegisterServiceDestination {
     const NAME: &'static str = "RegisterServiceDestination";
-    const CALLER: Caller = Caller::As;
+    const CALLER: AllowedCaller = AllowedCaller::As;
     const PAID: bool = true;
 
-    fn run(self, state: &mut State, call: &Call) -> Result<Done, Refusal> {
+    fn run(self, state: &mut State, call: &MethodCall) -> Result<Done, Refusal> {
         let (service_id, as_id) = (self.service_id, call.node_id);
         if !state.service(&service_id)?.active {
             return Err(refused::SERVICE_DISABLED);
@@ -94,10 +94,10 @@ fn change_offer(
 
 impl Method for UpdateServiceDestination {
     const NAME: &'static str = "UpdateServiceDestination";
-    const CALLER: Caller = Caller::As;
+    const CALLER: AllowedCaller = AllowedCaller::As;
     const PAID: bool = true;
 
-    fn run(self, state: &mut State, call: &Call) -> Result<Done, Refusal> {
+    fn run(self, state: &mut State, call: &MethodCall) -> Result<Done, Refusal> {
         change_offer(state, &self.service_id, call.node_id, |offer| {
             if self.min_aal > 0.0 {
                 offer.min_aal = self.min_aal;
@@ -114,10 +114,10 @@ impl Method for UpdateServiceDestination {
 
 impl Method for DisableServiceDestination {
     const NAME: &'static str = "DisableServiceDestination";
-    const CALLER: Caller = Caller::As;
+    const CALLER: AllowedCaller = AllowedCaller::As;
     const PAID: bool = true;
 
-    fn run(self, state: &mut State, call: &Call) -> Result<Done, Refusal> {
+    fn run(self, state: &mut State, call: &MethodCall) -> Result<Done, Refusal> {
         change_offer(state, &self.service_id, call.node_id, |offer| {
             offer.active = false;
         })
@@ -126,10 +126,10 @@ impl Method for DisableServiceDestination {
 
 impl Method for EnableServiceDestination {
     const NAME: &'static str = "EnableServiceDestination";
-    const CALLER: Caller = Caller::As;
+    const CALLER: AllowedCaller = AllowedCaller::As;
     const PAID: bool = true;
 
-    fn run(self, state: &mut State, call: &Call) -> Result<Done, Refusal> {
+    fn run(self, state: &mut State, call: &MethodCall) -> Result<Done, Refusal> {
         change_offer(state, &self.service_id, call.node_id, |offer| {
             offer.active = true;
         })

@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 
 use super::consent::{self, CONSENT_MODE};
 use crate::devnet::ledger::app::keys::check_rsa_key;
-use crate::devnet::ledger::app::method::{Call, Caller, Done, Entry, Method};
+use crate::devnet::ledger::app::method::{AllowedCaller, Done, Entry, Method, MethodCall};
 use crate::devnet::ledger::app::params::params;
 use crate::devnet::ledger::app::refusal::{self as refused, Refusal};
 use crate::devnet::ledger::app::state::{Accessor, Group, GroupIdp, Identity, State};
@@ -111,7 +111,11 @@ impl Target<'_> {
 ///
 /// # Errors
 /// 89 if there is no such group, 90 if the caller is not in it.
-pub fn own_entry<'a>(state: &'a State, code: &str, call: &Call) -> Result<&'a GroupIdp, Refusal> {
+pub fn own_entry<'a>(
+    state: &'a State,
+    code: &str,
+    call: &MethodCall,
+) -> Result<&'a GroupIdp, Refusal> {
     let group = state.groups.get(code).ok_or(refused::GROUP_UNKNOWN)?;
     group.idp(call.node_id).ok_or(refused::NOT_IN_GROUP)
 }
@@ -123,7 +127,7 @@ pub fn own_entry<'a>(state: &'a State, code: &str, call: &Call) -> Result<&'a Gr
 pub fn own_entry_mut<'a>(
     state: &'a mut State,
     code: &str,
-    call: &Call,
+    call: &MethodCall,
 ) -> Result<&'a mut GroupIdp, Refusal> {
     let group = state.groups.get_mut(code).ok_or(refused::GROUP_UNKNOWN)?;
     group.idp_mut(call.node_id).ok_or(refused::NOT_IN_GROUP)
@@ -205,10 +209,10 @@ fn add_identities(state: &mut State, code: &str, identities: Vec<Identity>) {
 
 impl Method for RegisterIdentity {
     const NAME: &'static str = "RegisterIdentity";
-    const CALLER: Caller = Caller::Idp;
+    const CALLER: AllowedCaller = AllowedCaller::Idp;
     const PAID: bool = true;
 
-    fn check(&self, _state: &State, _call: &Call) -> Result<(), Refusal> {
+    fn check(&self, _state: &State, _call: &MethodCall) -> Result<(), Refusal> {
         if self.reference_group_code.is_empty() {
             return Err(refused::GROUP_CODE_EMPTY);
         }
@@ -225,7 +229,7 @@ impl Method for RegisterIdentity {
         check_rsa_key(&self.accessor_public_key)
     }
 
-    fn run(self, state: &mut State, call: &Call) -> Result<Done, Refusal> {
+    fn run(self, state: &mut State, call: &MethodCall) -> Result<Done, Refusal> {
         if self.ial > state.node(call.node_id)?.max_ial {
             return Err(refused::IAL_ABOVE_NODE);
         }
@@ -272,13 +276,13 @@ fn has_active_idp(state: &State, group: Option<&Group>) -> Result<bool, Refusal>
 
 impl RegisterIdentity {
     /// Whether the accessor is an inactive one of the caller in this group.
-    fn reactivates_accessor(&self, group: Option<&Group>, call: &Call) -> bool {
+    fn reactivates_accessor(&self, group: Option<&Group>, call: &MethodCall) -> bool {
         let entry = group.and_then(|group| group.idp(call.node_id));
         let mut own = entry.iter().flat_map(|entry| &entry.accessors);
         own.any(|accessor| accessor.id == self.accessor_id && !accessor.active)
     }
 
-    fn write_entry(&self, state: &mut State, call: &Call) {
+    fn write_entry(&self, state: &mut State, call: &MethodCall) {
         let accessor = Accessor {
             id: self.accessor_id.clone(),
             kind: self.accessor_type.clone(),
@@ -322,17 +326,17 @@ impl RegisterIdentity {
 
 impl Method for AddIdentity {
     const NAME: &'static str = "AddIdentity";
-    const CALLER: Caller = Caller::Idp;
+    const CALLER: AllowedCaller = AllowedCaller::Idp;
     const PAID: bool = true;
 
-    fn check(&self, _state: &State, _call: &Call) -> Result<(), Refusal> {
+    fn check(&self, _state: &State, _call: &MethodCall) -> Result<(), Refusal> {
         if self.reference_group_code.is_empty() {
             return Err(refused::GROUP_CODE_EMPTY);
         }
         check_new_identities(&self.new_identity_list)
     }
 
-    fn run(self, state: &mut State, call: &Call) -> Result<Done, Refusal> {
+    fn run(self, state: &mut State, call: &MethodCall) -> Result<Done, Refusal> {
         let code = self.reference_group_code;
         let group = state.groups.get(&code).ok_or(refused::GROUP_UNKNOWN)?;
         let mut needed = 0;
@@ -367,10 +371,10 @@ macro_rules! target {
 
 impl Method for UpdateIdentity {
     const NAME: &'static str = "UpdateIdentity";
-    const CALLER: Caller = Caller::Idp;
+    const CALLER: AllowedCaller = AllowedCaller::Idp;
     const PAID: bool = true;
 
-    fn check(&self, _state: &State, _call: &Call) -> Result<(), Refusal> {
+    fn check(&self, _state: &State, _call: &MethodCall) -> Result<(), Refusal> {
         target!(self).check()?;
         if self.ial.is_none() && self.lial.is_none() && self.laal.is_none() {
             return Err(refused::NOTHING_TO_UPDATE);
@@ -378,7 +382,7 @@ impl Method for UpdateIdentity {
         Ok(())
     }
 
-    fn run(self, state: &mut State, call: &Call) -> Result<Done, Refusal> {
+    fn run(self, state: &mut State, call: &MethodCall) -> Result<Done, Refusal> {
         let max_ial = state.node(call.node_id)?.max_ial;
         if self.ial.is_some_and(|ial| ial > max_ial) {
             return Err(refused::IAL_ABOVE_NODE);
@@ -394,14 +398,14 @@ impl Method for UpdateIdentity {
 
 impl Method for UpdateIdentityModeList {
     const NAME: &'static str = "UpdateIdentityModeList";
-    const CALLER: Caller = Caller::Idp;
+    const CALLER: AllowedCaller = AllowedCaller::Idp;
     const PAID: bool = true;
 
-    fn check(&self, _state: &State, _call: &Call) -> Result<(), Refusal> {
+    fn check(&self, _state: &State, _call: &MethodCall) -> Result<(), Refusal> {
         target!(self).check()
     }
 
-    fn run(self, state: &mut State, call: &Call) -> Result<Done, Refusal> {
+    fn run(self, state: &mut State, call: &MethodCall) -> Result<Done, Refusal> {
         let code = target!(self).group_code(state)?;
         let entry = own_entry(state, &code, call)?;
         let allowed = state.modes_allowed_for(Self::NAME);
@@ -420,14 +424,14 @@ impl Method for UpdateIdentityModeList {
 
 impl Method for RevokeIdentityAssociation {
     const NAME: &'static str = "RevokeIdentityAssociation";
-    const CALLER: Caller = Caller::Idp;
+    const CALLER: AllowedCaller = AllowedCaller::Idp;
     const PAID: bool = true;
 
-    fn check(&self, _state: &State, _call: &Call) -> Result<(), Refusal> {
+    fn check(&self, _state: &State, _call: &MethodCall) -> Result<(), Refusal> {
         target!(self).check()
     }
 
-    fn run(self, state: &mut State, call: &Call) -> Result<Done, Refusal> {
+    fn run(self, state: &mut State, call: &MethodCall) -> Result<Done, Refusal> {
         let code = target!(self).group_code(state)?;
         let needs_consent = own_entry(state, &code, call)?.modes.contains(&CONSENT_MODE);
         let consent = needs_consent

@@ -1,6 +1,6 @@
 //! Messages of RPs (spec/ledger.md 4.1).
 
-use crate::devnet::ledger::app::method::{Call, Caller, Done, Entry, Method};
+use crate::devnet::ledger::app::method::{AllowedCaller, Done, Entry, Method, MethodCall};
 use crate::devnet::ledger::app::params::params;
 use crate::devnet::ledger::app::refusal::{self as refused, Refusal};
 use crate::devnet::ledger::app::state::{Message, State};
@@ -17,10 +17,10 @@ params! {
 
 impl Method for CreateMessage {
     const NAME: &'static str = "CreateMessage";
-    const CALLER: Caller = Caller::Rp;
+    const CALLER: AllowedCaller = AllowedCaller::Rp;
     const PAID: bool = true;
 
-    fn run(self, state: &mut State, call: &Call) -> Result<Done, Refusal> {
+    fn run(self, state: &mut State, call: &MethodCall) -> Result<Done, Refusal> {
         if state.messages.contains_key(&self.message_id) {
             return Err(refused::MESSAGE_EXISTS);
         }

@@ -1,6 +1,6 @@
 //! Namespaces of identities (spec/ledger.md 4.7).
 
-use crate::devnet::ledger::app::method::{Call, Caller, Done, Entry, Method};
+use crate::devnet::ledger::app::method::{AllowedCaller, Done, Entry, Method, MethodCall};
 use crate::devnet::ledger::app::params::params;
 use crate::devnet::ledger::app::refusal::{self as refused, Refusal};
 use crate::devnet::ledger::app::state::{Namespace, State};
@@ -38,9 +38,9 @@ params! {
 
 impl Method for AddNamespace {
     const NAME: &'static str = "AddNamespace";
-    const CALLER: Caller = Caller::Ndid;
+    const CALLER: AllowedCaller = AllowedCaller::Ndid;
 
-    fn run(self, state: &mut State, _call: &Call) -> Result<Done, Refusal> {
+    fn run(self, state: &mut State, _call: &MethodCall) -> Result<Done, Refusal> {
         if state.namespace(&self.namespace).is_some() {
             return Err(refused::NAMESPACE_EXISTS);
         }
@@ -57,9 +57,9 @@ impl Method for AddNamespace {
 
 impl Method for UpdateNamespace {
     const NAME: &'static str = "UpdateNamespace";
-    const CALLER: Caller = Caller::Ndid;
+    const CALLER: AllowedCaller = AllowedCaller::Ndid;
 
-    fn run(self, state: &mut State, _call: &Call) -> Result<Done, Refusal> {
+    fn run(self, state: &mut State, _call: &MethodCall) -> Result<Done, Refusal> {
         let namespace = state.namespace_mut(&self.namespace)?;
         if !self.description.is_empty() {
             namespace.description = self.description;
@@ -77,9 +77,9 @@ impl Method for UpdateNamespace {
 
 impl Method for EnableNamespace {
     const NAME: &'static str = "EnableNamespace";
-    const CALLER: Caller = Caller::Ndid;
+    const CALLER: AllowedCaller = AllowedCaller::Ndid;
 
-    fn run(self, state: &mut State, _call: &Call) -> Result<Done, Refusal> {
+    fn run(self, state: &mut State, _call: &MethodCall) -> Result<Done, Refusal> {
         state.namespace_mut(&self.namespace)?.active = true;
         Ok(Done::default())
     }
@@ -87,9 +87,9 @@ impl Method for EnableNamespace {
 
 impl Method for DisableNamespace {
     const NAME: &'static str = "DisableNamespace";
-    const CALLER: Caller = Caller::Ndid;
+    const CALLER: AllowedCaller = AllowedCaller::Ndid;
 
-    fn run(self, state: &mut State, _call: &Call) -> Result<Done, Refusal> {
+    fn run(self, state: &mut State, _call: &MethodCall) -> Result<Done, Refusal> {
         state.namespace_mut(&self.namespace)?.active = false;
         Ok(Done::default())
     }

@@ -1,7 +1,7 @@
 //! NDID registers and changes nodes (spec/ledger.md 4.5, 4.6).
 
 use crate::devnet::ledger::app::keys::{check_rsa_key, check_signing_key};
-use crate::devnet::ledger::app::method::{Call, Caller, Done, Entry, Method};
+use crate::devnet::ledger::app::method::{AllowedCaller, Done, Entry, Method, MethodCall};
 use crate::devnet::ledger::app::node::{KeyHistory, Node, Role};
 use crate::devnet::ledger::app::params::params;
 use crate::devnet::ledger::app::refusal::{self as refused, Refusal};
@@ -67,9 +67,9 @@ params! {
 
 impl Method for InitNDID {
     const NAME: &'static str = "InitNDID";
-    const CALLER: Caller = Caller::Anyone;
+    const CALLER: AllowedCaller = AllowedCaller::Anyone;
 
-    fn check(&self, state: &State, _call: &Call) -> Result<(), Refusal> {
+    fn check(&self, state: &State, _call: &MethodCall) -> Result<(), Refusal> {
         if state.has_ndid() {
             return Err(refused::NDID_EXISTS);
         }
@@ -81,7 +81,7 @@ impl Method for InitNDID {
         check_rsa_key(&self.encryption_public_key)
     }
 
-    fn run(self, state: &mut State, call: &Call) -> Result<Done, Refusal> {
+    fn run(self, state: &mut State, call: &MethodCall) -> Result<Done, Refusal> {
         let (height, chain_id) = (state.height, state.chain_id.as_str());
         let key = |public_key, algorithm| KeyHistory::new(public_key, algorithm, height, chain_id);
         let node = Node {
@@ -134,9 +134,9 @@ fn has_whitelist(role: Role) -> bool {
 
 impl Method for RegisterNode {
     const NAME: &'static str = "RegisterNode";
-    const CALLER: Caller = Caller::Ndid;
+    const CALLER: AllowedCaller = AllowedCaller::Ndid;
 
-    fn check(&self, _state: &State, _call: &Call) -> Result<(), Refusal> {
+    fn check(&self, _state: &State, _call: &MethodCall) -> Result<(), Refusal> {
         check_signing_key(
             &self.signing_master_public_key,
             &self.signing_master_algorithm,
@@ -146,7 +146,7 @@ impl Method for RegisterNode {
         self.role().map(|_| ())
     }
 
-    fn run(self, state: &mut State, _call: &Call) -> Result<Done, Refusal> {
+    fn run(self, state: &mut State, _call: &MethodCall) -> Result<Done, Refusal> {
         if state.nodes.contains_key(&self.node_id) {
             return Err(refused::NODE_EXISTS);
         }
@@ -196,9 +196,9 @@ impl RegisterNode {
 
 impl Method for UpdateNodeByNDID {
     const NAME: &'static str = "UpdateNodeByNDID";
-    const CALLER: Caller = Caller::Ndid;
+    const CALLER: AllowedCaller = AllowedCaller::Ndid;
 
-    fn run(self, state: &mut State, _call: &Call) -> Result<Done, Refusal> {
+    fn run(self, state: &mut State, _call: &MethodCall) -> Result<Done, Refusal> {
         let role = state.node(&self.node_id)?.role;
         check_features(state, self.supported_feature_list.as_deref().unwrap_or(&[]))?;
         check_whitelist(
@@ -236,9 +236,9 @@ impl Method for UpdateNodeByNDID {
 
 impl Method for DisableNode {
     const NAME: &'static str = "DisableNode";
-    const CALLER: Caller = Caller::Ndid;
+    const CALLER: AllowedCaller = AllowedCaller::Ndid;
 
-    fn run(self, state: &mut State, _call: &Call) -> Result<Done, Refusal> {
+    fn run(self, state: &mut State, _call: &MethodCall) -> Result<Done, Refusal> {
         state.node_mut(&self.node_id)?.active = false;
         Ok(Done::default())
     }
@@ -246,9 +246,9 @@ impl Method for DisableNode {
 
 impl Method for EnableNode {
     const NAME: &'static str = "EnableNode";
-    const CALLER: Caller = Caller::Ndid;
+    const CALLER: AllowedCaller = AllowedCaller::Ndid;
 
-    fn run(self, state: &mut State, _call: &Call) -> Result<Done, Refusal> {
+    fn run(self, state: &mut State, _call: &MethodCall) -> Result<Done, Refusal> {
         state.node_mut(&self.node_id)?.active = true;
         Ok(Done::default())
     }

@@ -1,7 +1,7 @@
 //! What a node says of itself (spec/ledger.md 4.2).
 
 use crate::devnet::ledger::app::keys::{check_rsa_key, check_signing_key};
-use crate::devnet::ledger::app::method::{Call, Caller, Done, Entry, Method};
+use crate::devnet::ledger::app::method::{AllowedCaller, Done, Entry, Method, MethodCall};
 use crate::devnet::ledger::app::node::{MqAddress, Role};
 use crate::devnet::ledger::app::params::params;
 use crate::devnet::ledger::app::refusal::Refusal;
@@ -32,10 +32,10 @@ params! {
 
 impl Method for SetMqAddresses {
     const NAME: &'static str = "SetMqAddresses";
-    const CALLER: Caller = Caller::NotNdid;
+    const CALLER: AllowedCaller = AllowedCaller::NotNdid;
     const PAID: bool = true;
 
-    fn run(self, state: &mut State, call: &Call) -> Result<Done, Refusal> {
+    fn run(self, state: &mut State, call: &MethodCall) -> Result<Done, Refusal> {
         let addresses = self.addresses.into_iter().map(|address| MqAddress {
             ip: address.ip,
             port: address.port,
@@ -48,10 +48,10 @@ impl Method for SetMqAddresses {
 /// Signed with the master key, see `signed_with` of the application.
 impl Method for UpdateNode {
     const NAME: &'static str = "UpdateNode";
-    const CALLER: Caller = Caller::Anyone;
+    const CALLER: AllowedCaller = AllowedCaller::Anyone;
     const PAID: bool = true;
 
-    fn check(&self, _state: &State, _call: &Call) -> Result<(), Refusal> {
+    fn check(&self, _state: &State, _call: &MethodCall) -> Result<(), Refusal> {
         if !self.signing_master_public_key.is_empty() {
             check_signing_key(
                 &self.signing_master_public_key,
@@ -67,7 +67,7 @@ impl Method for UpdateNode {
         Ok(())
     }
 
-    fn run(self, state: &mut State, call: &Call) -> Result<Done, Refusal> {
+    fn run(self, state: &mut State, call: &MethodCall) -> Result<Done, Refusal> {
         let height = state.height;
         let chain_id = state.chain_id.clone();
         let node = state.node_mut(call.node_id)?;

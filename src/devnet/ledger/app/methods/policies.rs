@@ -1,6 +1,6 @@
 //! Lists of what is allowed in the network (spec/ledger.md 4.6, 4.9).
 
-use crate::devnet::ledger::app::method::{Call, Caller, Done, Entry, Method};
+use crate::devnet::ledger::app::method::{AllowedCaller, Done, Entry, Method, MethodCall};
 use crate::devnet::ledger::app::node::Role;
 use crate::devnet::ledger::app::params::params;
 use crate::devnet::ledger::app::refusal::{self as refused, Refusal};
@@ -82,9 +82,9 @@ params! {
 
 impl Method for SetSupportedIALList {
     const NAME: &'static str = "SetSupportedIALList";
-    const CALLER: Caller = Caller::Ndid;
+    const CALLER: AllowedCaller = AllowedCaller::Ndid;
 
-    fn run(self, state: &mut State, _call: &Call) -> Result<Done, Refusal> {
+    fn run(self, state: &mut State, _call: &MethodCall) -> Result<Done, Refusal> {
         state.supported_ials = self.supported_ial_list;
         Ok(Done::default())
     }
@@ -92,9 +92,9 @@ impl Method for SetSupportedIALList {
 
 impl Method for SetSupportedAALList {
     const NAME: &'static str = "SetSupportedAALList";
-    const CALLER: Caller = Caller::Ndid;
+    const CALLER: AllowedCaller = AllowedCaller::Ndid;
 
-    fn run(self, state: &mut State, _call: &Call) -> Result<Done, Refusal> {
+    fn run(self, state: &mut State, _call: &MethodCall) -> Result<Done, Refusal> {
         state.supported_aals = self.supported_aal_list;
         Ok(Done::default())
     }
@@ -102,9 +102,9 @@ impl Method for SetSupportedAALList {
 
 impl Method for SetAllowedModeList {
     const NAME: &'static str = "SetAllowedModeList";
-    const CALLER: Caller = Caller::Ndid;
+    const CALLER: AllowedCaller = AllowedCaller::Ndid;
 
-    fn run(self, state: &mut State, _call: &Call) -> Result<Done, Refusal> {
+    fn run(self, state: &mut State, _call: &MethodCall) -> Result<Done, Refusal> {
         state
             .allowed_modes
             .insert(self.purpose, self.allowed_mode_list);
@@ -114,9 +114,9 @@ impl Method for SetAllowedModeList {
 
 impl Method for SetAllowedMinIalForRegisterIdentityAtFirstIdp {
     const NAME: &'static str = "SetAllowedMinIalForRegisterIdentityAtFirstIdp";
-    const CALLER: Caller = Caller::Ndid;
+    const CALLER: AllowedCaller = AllowedCaller::Ndid;
 
-    fn run(self, state: &mut State, _call: &Call) -> Result<Done, Refusal> {
+    fn run(self, state: &mut State, _call: &MethodCall) -> Result<Done, Refusal> {
         state.first_idp_min_ial = self.min_ial;
         Ok(Done::default())
     }
@@ -124,9 +124,9 @@ impl Method for SetAllowedMinIalForRegisterIdentityAtFirstIdp {
 
 impl Method for AddRequestType {
     const NAME: &'static str = "AddRequestType";
-    const CALLER: Caller = Caller::Ndid;
+    const CALLER: AllowedCaller = AllowedCaller::Ndid;
 
-    fn run(self, state: &mut State, _call: &Call) -> Result<Done, Refusal> {
+    fn run(self, state: &mut State, _call: &MethodCall) -> Result<Done, Refusal> {
         if state.request_types.insert(self.name) {
             return Ok(Done::default());
         }
@@ -136,9 +136,9 @@ impl Method for AddRequestType {
 
 impl Method for RemoveRequestType {
     const NAME: &'static str = "RemoveRequestType";
-    const CALLER: Caller = Caller::Ndid;
+    const CALLER: AllowedCaller = AllowedCaller::Ndid;
 
-    fn run(self, state: &mut State, _call: &Call) -> Result<Done, Refusal> {
+    fn run(self, state: &mut State, _call: &MethodCall) -> Result<Done, Refusal> {
         if state.request_types.remove(&self.name) {
             return Ok(Done::default());
         }
@@ -148,9 +148,9 @@ impl Method for RemoveRequestType {
 
 impl Method for AddErrorCode {
     const NAME: &'static str = "AddErrorCode";
-    const CALLER: Caller = Caller::Ndid;
+    const CALLER: AllowedCaller = AllowedCaller::Ndid;
 
-    fn check(&self, _state: &State, _call: &Call) -> Result<(), Refusal> {
+    fn check(&self, _state: &State, _call: &MethodCall) -> Result<(), Refusal> {
         let kind = self.r#type.to_lowercase();
         if self.error_code == 0 || !["idp", "as"].contains(&kind.as_str()) {
             return Err(refused::ERROR_CODE_INVALID);
@@ -158,7 +158,7 @@ impl Method for AddErrorCode {
         Ok(())
     }
 
-    fn run(self, state: &mut State, _call: &Call) -> Result<Done, Refusal> {
+    fn run(self, state: &mut State, _call: &MethodCall) -> Result<Done, Refusal> {
         let kind = self.r#type.to_lowercase();
         if state.has_error_code(&kind, self.error_code) {
             return Err(refused::ERROR_CODE_EXISTS);
@@ -173,9 +173,9 @@ impl Method for AddErrorCode {
 
 impl Method for RemoveErrorCode {
     const NAME: &'static str = "RemoveErrorCode";
-    const CALLER: Caller = Caller::Ndid;
+    const CALLER: AllowedCaller = AllowedCaller::Ndid;
 
-    fn run(self, state: &mut State, _call: &Call) -> Result<Done, Refusal> {
+    fn run(self, state: &mut State, _call: &MethodCall) -> Result<Done, Refusal> {
         let known = state.error_codes.get_mut(&self.r#type);
         let known = known.ok_or(refused::ERROR_CODE_INVALID)?;
         let place = known.iter().position(|entry| entry.code == self.error_code);
@@ -186,9 +186,9 @@ impl Method for RemoveErrorCode {
 
 impl Method for SetTimeOutBlockRegisterIdentity {
     const NAME: &'static str = "SetTimeOutBlockRegisterIdentity";
-    const CALLER: Caller = Caller::Ndid;
+    const CALLER: AllowedCaller = AllowedCaller::Ndid;
 
-    fn run(self, state: &mut State, _call: &Call) -> Result<Done, Refusal> {
+    fn run(self, state: &mut State, _call: &MethodCall) -> Result<Done, Refusal> {
         if self.time_out_block <= 0 {
             return Err(refused::TIME_OUT_BLOCK_INVALID);
         }
@@ -199,9 +199,9 @@ impl Method for SetTimeOutBlockRegisterIdentity {
 
 impl Method for AddAllowedNodeSupportedFeature {
     const NAME: &'static str = "AddAllowedNodeSupportedFeature";
-    const CALLER: Caller = Caller::Ndid;
+    const CALLER: AllowedCaller = AllowedCaller::Ndid;
 
-    fn run(self, state: &mut State, _call: &Call) -> Result<Done, Refusal> {
+    fn run(self, state: &mut State, _call: &MethodCall) -> Result<Done, Refusal> {
         if state.features.insert(self.name) {
             return Ok(Done::default());
         }
@@ -211,9 +211,9 @@ impl Method for AddAllowedNodeSupportedFeature {
 
 impl Method for RemoveAllowedNodeSupportedFeature {
     const NAME: &'static str = "RemoveAllowedNodeSupportedFeature";
-    const CALLER: Caller = Caller::Ndid;
+    const CALLER: AllowedCaller = AllowedCaller::Ndid;
 
-    fn run(self, state: &mut State, _call: &Call) -> Result<Done, Refusal> {
+    fn run(self, state: &mut State, _call: &MethodCall) -> Result<Done, Refusal> {
         if state.features.remove(&self.name) {
             return Ok(Done::default());
         }
@@ -223,9 +223,9 @@ impl Method for RemoveAllowedNodeSupportedFeature {
 
 impl Method for AddSuppressedIdentityModificationNotificationNode {
     const NAME: &'static str = "AddSuppressedIdentityModificationNotificationNode";
-    const CALLER: Caller = Caller::Ndid;
+    const CALLER: AllowedCaller = AllowedCaller::Ndid;
 
-    fn run(self, state: &mut State, _call: &Call) -> Result<Done, Refusal> {
+    fn run(self, state: &mut State, _call: &MethodCall) -> Result<Done, Refusal> {
         if state.node(&self.node_id)?.role != Role::Idp {
             return Err(refused::TARGET_NOT_IDP);
         }
@@ -238,9 +238,9 @@ impl Method for AddSuppressedIdentityModificationNotificationNode {
 
 impl Method for RemoveSuppressedIdentityModificationNotificationNode {
     const NAME: &'static str = "RemoveSuppressedIdentityModificationNotificationNode";
-    const CALLER: Caller = Caller::Ndid;
+    const CALLER: AllowedCaller = AllowedCaller::Ndid;
 
-    fn run(self, state: &mut State, _call: &Call) -> Result<Done, Refusal> {
+    fn run(self, state: &mut State, _call: &MethodCall) -> Result<Done, Refusal> {
         if state.suppressed.remove(&self.node_id) {
             return Ok(Done::default());
         }

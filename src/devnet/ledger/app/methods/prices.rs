@@ -4,7 +4,7 @@ use serde_json::Value;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
-use crate::devnet::ledger::app::method::{Call, Caller, Done, Entry, Method};
+use crate::devnet::ledger::app::method::{AllowedCaller, Done, Entry, Method, MethodCall};
 use crate::devnet::ledger::app::params::{Decode, params};
 use crate::devnet::ledger::app::refusal::{self as refused, Refusal, UNDECODABLE};
 use crate::devnet::ledger::app::state::{CurrencyPrice, ServicePrice, State};
@@ -43,10 +43,10 @@ params! {
 
 impl Method for SetServicePrice {
     const NAME: &'static str = "SetServicePrice";
-    const CALLER: Caller = Caller::As;
+    const CALLER: AllowedCaller = AllowedCaller::As;
     const PAID: bool = true;
 
-    fn check(&self, _state: &State, _call: &Call) -> Result<(), Refusal> {
+    fn check(&self, _state: &State, _call: &MethodCall) -> Result<(), Refusal> {
         let mut prices = self.price_by_currency_list.iter();
         if prices.any(|price| price.min_price > price.max_price) {
             return Err(refused::PRICE_RANGE);
@@ -54,7 +54,7 @@ impl Method for SetServicePrice {
         Ok(())
     }
 
-    fn run(self, state: &mut State, call: &Call) -> Result<Done, Refusal> {
+    fn run(self, state: &mut State, call: &MethodCall) -> Result<Done, Refusal> {
         state.service(&self.service_id)?;
         let ceilings = state.price_ceilings.get(&self.service_id);
         let ceilings = ceilings.ok_or(refused::CEILINGS_UNKNOWN)?;

@@ -1,6 +1,6 @@
 //! Nodes behind proxies (spec/ledger.md 4.4).
 
-use crate::devnet::ledger::app::method::{Call, Caller, Done, Entry, Method};
+use crate::devnet::ledger::app::method::{AllowedCaller, Done, Entry, Method, MethodCall};
 use crate::devnet::ledger::app::node::{BehindProxy, Role};
 use crate::devnet::ledger::app::params::params;
 use crate::devnet::ledger::app::refusal::{self as refused, Refusal};
@@ -55,9 +55,9 @@ fn join(state: &mut State, node_id: &str, proxy_id: String) {
 
 impl Method for AddNodeToProxyNode {
     const NAME: &'static str = "AddNodeToProxyNode";
-    const CALLER: Caller = Caller::Ndid;
+    const CALLER: AllowedCaller = AllowedCaller::Ndid;
 
-    fn run(self, state: &mut State, _call: &Call) -> Result<Done, Refusal> {
+    fn run(self, state: &mut State, _call: &MethodCall) -> Result<Done, Refusal> {
         let node = state.node(&self.node_id)?;
         if node.proxy.is_some() {
             return Err(refused::BEHIND_PROXY);
@@ -79,9 +79,9 @@ impl Method for AddNodeToProxyNode {
 
 impl Method for UpdateNodeProxyNode {
     const NAME: &'static str = "UpdateNodeProxyNode";
-    const CALLER: Caller = Caller::Ndid;
+    const CALLER: AllowedCaller = AllowedCaller::Ndid;
 
-    fn run(self, state: &mut State, _call: &Call) -> Result<Done, Refusal> {
+    fn run(self, state: &mut State, _call: &MethodCall) -> Result<Done, Refusal> {
         let old = behind(state, &self.node_id)?;
         if !self.proxy_node_id.is_empty() {
             check_proxy(state, &self.proxy_node_id)?;
@@ -103,9 +103,9 @@ impl Method for UpdateNodeProxyNode {
 
 impl Method for RemoveNodeFromProxyNode {
     const NAME: &'static str = "RemoveNodeFromProxyNode";
-    const CALLER: Caller = Caller::Ndid;
+    const CALLER: AllowedCaller = AllowedCaller::Ndid;
 
-    fn run(self, state: &mut State, _call: &Call) -> Result<Done, Refusal> {
+    fn run(self, state: &mut State, _call: &MethodCall) -> Result<Done, Refusal> {
         if state.node(&self.node_id)?.role == Role::Proxy {
             return Err(refused::IS_PROXY);
         }

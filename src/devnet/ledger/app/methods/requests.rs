@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use crate::devnet::ledger::app::method::{Call, Caller, Done, Entry, Method};
+use crate::devnet::ledger::app::method::{AllowedCaller, Done, Entry, Method, MethodCall};
 use crate::devnet::ledger::app::node::{Node, Role};
 use crate::devnet::ledger::app::params::params;
 use crate::devnet::ledger::app::refusal::{self as refused, Refusal};
@@ -81,10 +81,10 @@ params! {
 
 impl Method for CreateRequest {
     const NAME: &'static str = "CreateRequest";
-    const CALLER: Caller = Caller::RpOrIdp;
+    const CALLER: AllowedCaller = AllowedCaller::RpOrIdp;
     const PAID: bool = true;
 
-    fn check(&self, state: &State, call: &Call) -> Result<(), Refusal> {
+    fn check(&self, state: &State, call: &MethodCall) -> Result<(), Refusal> {
         if state.node(call.node_id)?.role == Role::Idp {
             if self.mode == 1 {
                 return Err(refused::IDP_MODE_1);
@@ -102,7 +102,7 @@ impl Method for CreateRequest {
         }
     }
 
-    fn run(self, state: &mut State, call: &Call) -> Result<Done, Refusal> {
+    fn run(self, state: &mut State, call: &MethodCall) -> Result<Done, Refusal> {
         if state.requests.contains_key(&self.request_id) {
             return Err(refused::REQUEST_EXISTS);
         }
@@ -234,10 +234,10 @@ fn count<T>(items: &[T], counted: impl Fn(&T) -> bool) -> i64 {
 
 impl Method for CreateIdpResponse {
     const NAME: &'static str = "CreateIdpResponse";
-    const CALLER: Caller = Caller::IdpOrAgent;
+    const CALLER: AllowedCaller = AllowedCaller::IdpOrAgent;
     const PAID: bool = true;
 
-    fn run(self, state: &mut State, call: &Call) -> Result<Done, Refusal> {
+    fn run(self, state: &mut State, call: &MethodCall) -> Result<Done, Refusal> {
         let request = open_request(state, &self.request_id)?;
         if !request.idp_ids.iter().any(|id| id == call.node_id) {
             return Err(refused::IDP_NOT_LISTED);
@@ -304,10 +304,10 @@ impl CreateIdpResponse {
 
 impl Method for CreateAsResponse {
     const NAME: &'static str = "CreateAsResponse";
-    const CALLER: Caller = Caller::As;
+    const CALLER: AllowedCaller = AllowedCaller::As;
     const PAID: bool = true;
 
-    fn run(self, state: &mut State, call: &Call) -> Result<Done, Refusal> {
+    fn run(self, state: &mut State, call: &MethodCall) -> Result<Done, Refusal> {
         let request = open_request(state, &self.request_id)?;
         let data = listed_data_request(request, &self.service_id, call.node_id)?;
         check_as_may_answer(data, call.node_id)?;
@@ -391,14 +391,14 @@ fn check_destination(state: &State, service_id: &str, as_id: &str) -> Result<(),
 
 impl Method for SetDataReceived {
     const NAME: &'static str = "SetDataReceived";
-    const CALLER: Caller = Caller::Anyone;
+    const CALLER: AllowedCaller = AllowedCaller::Anyone;
     const PAID: bool = true;
 
-    fn check(&self, _state: &State, _call: &Call) -> Result<(), Refusal> {
+    fn check(&self, _state: &State, _call: &MethodCall) -> Result<(), Refusal> {
         check_request_id(&self.request_id)
     }
 
-    fn run(self, state: &mut State, call: &Call) -> Result<Done, Refusal> {
+    fn run(self, state: &mut State, call: &MethodCall) -> Result<Done, Refusal> {
         let request = own_open_request(state, &self.request_id, call)?;
         let answer = as_answer(request, &self.service_id, &self.as_id)?;
         let (service, response) = answer;
@@ -434,7 +434,7 @@ fn check_request_id(request_id: &str) -> Result<(), Refusal> {
 fn own_open_request<'a>(
     state: &'a State,
     request_id: &str,
-    call: &Call,
+    call: &MethodCall,
 ) -> Result<&'a Request, Refusal> {
     let request = existing(state, request_id)?;
     if request.owner != call.node_id {
@@ -446,14 +446,14 @@ fn own_open_request<'a>(
 
 impl Method for CloseRequest {
     const NAME: &'static str = "CloseRequest";
-    const CALLER: Caller = Caller::Anyone;
+    const CALLER: AllowedCaller = AllowedCaller::Anyone;
     const PAID: bool = true;
 
-    fn check(&self, _state: &State, _call: &Call) -> Result<(), Refusal> {
+    fn check(&self, _state: &State, _call: &MethodCall) -> Result<(), Refusal> {
         check_request_id(&self.request_id)
     }
 
-    fn run(self, state: &mut State, call: &Call) -> Result<Done, Refusal> {
+    fn run(self, state: &mut State, call: &MethodCall) -> Result<Done, Refusal> {
         own_open_request(state, &self.request_id, call)?;
         let request = change(state, &self.request_id)?;
         set_validity(request, self.response_valid_list);
@@ -464,14 +464,14 @@ impl Method for CloseRequest {
 
 impl Method for TimeOutRequest {
     const NAME: &'static str = "TimeOutRequest";
-    const CALLER: Caller = Caller::Anyone;
+    const CALLER: AllowedCaller = AllowedCaller::Anyone;
     const PAID: bool = true;
 
-    fn check(&self, _state: &State, _call: &Call) -> Result<(), Refusal> {
+    fn check(&self, _state: &State, _call: &MethodCall) -> Result<(), Refusal> {
         check_request_id(&self.request_id)
     }
 
-    fn run(self, state: &mut State, call: &Call) -> Result<Done, Refusal> {
+    fn run(self, state: &mut State, call: &MethodCall) -> Result<Done, Refusal> {
         own_open_request(state, &self.request_id, call)?;
         let request = change(state, &self.request_id)?;
         set_validity(request, self.response_valid_list);

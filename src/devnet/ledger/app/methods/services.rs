@@ -1,6 +1,6 @@
 //! NDID's administration of services (spec/ledger.md 4.8).
 
-use crate::devnet::ledger::app::method::{Call, Caller, Done, Entry, Method};
+use crate::devnet::ledger::app::method::{AllowedCaller, Done, Entry, Method, MethodCall};
 use crate::devnet::ledger::app::node::Role;
 use crate::devnet::ledger::app::params::params;
 use crate::devnet::ledger::app::refusal::{self as refused, Refusal};
@@ -74,9 +74,9 @@ params! {
 
 impl Method for AddService {
     const NAME: &'static str = "AddService";
-    const CALLER: Caller = Caller::Ndid;
+    const CALLER: AllowedCaller = AllowedCaller::Ndid;
 
-    fn run(self, state: &mut State, _call: &Call) -> Result<Done, Refusal> {
+    fn run(self, state: &mut State, _call: &MethodCall) -> Result<Done, Refusal> {
         if state.service(&self.service_id).is_ok() {
             return Err(refused::SERVICE_EXISTS);
         }
@@ -93,9 +93,9 @@ impl Method for AddService {
 
 impl Method for UpdateService {
     const NAME: &'static str = "UpdateService";
-    const CALLER: Caller = Caller::Ndid;
+    const CALLER: AllowedCaller = AllowedCaller::Ndid;
 
-    fn run(self, state: &mut State, _call: &Call) -> Result<Done, Refusal> {
+    fn run(self, state: &mut State, _call: &MethodCall) -> Result<Done, Refusal> {
         let service = state.service_mut(&self.service_id)?;
         let changes = [
             (&mut service.name, self.service_name),
@@ -113,9 +113,9 @@ impl Method for UpdateService {
 
 impl Method for EnableService {
     const NAME: &'static str = "EnableService";
-    const CALLER: Caller = Caller::Ndid;
+    const CALLER: AllowedCaller = AllowedCaller::Ndid;
 
-    fn run(self, state: &mut State, _call: &Call) -> Result<Done, Refusal> {
+    fn run(self, state: &mut State, _call: &MethodCall) -> Result<Done, Refusal> {
         state.service_mut(&self.service_id)?.active = true;
         Ok(Done::default())
     }
@@ -123,9 +123,9 @@ impl Method for EnableService {
 
 impl Method for DisableService {
     const NAME: &'static str = "DisableService";
-    const CALLER: Caller = Caller::Ndid;
+    const CALLER: AllowedCaller = AllowedCaller::Ndid;
 
-    fn run(self, state: &mut State, _call: &Call) -> Result<Done, Refusal> {
+    fn run(self, state: &mut State, _call: &MethodCall) -> Result<Done, Refusal> {
         state.service_mut(&self.service_id)?.active = false;
         Ok(Done::default())
     }
@@ -153,9 +153,9 @@ fn set_approval(
 
 impl Method for RegisterServiceDestinationByNDID {
     const NAME: &'static str = "RegisterServiceDestinationByNDID";
-    const CALLER: Caller = Caller::Ndid;
+    const CALLER: AllowedCaller = AllowedCaller::Ndid;
 
-    fn run(self, state: &mut State, _call: &Call) -> Result<Done, Refusal> {
+    fn run(self, state: &mut State, _call: &MethodCall) -> Result<Done, Refusal> {
         check_service_and_as(state, &self.service_id, &self.node_id)?;
         state
             .approvals
@@ -166,27 +166,27 @@ impl Method for RegisterServiceDestinationByNDID {
 
 impl Method for EnableServiceDestinationByNDID {
     const NAME: &'static str = "EnableServiceDestinationByNDID";
-    const CALLER: Caller = Caller::Ndid;
+    const CALLER: AllowedCaller = AllowedCaller::Ndid;
 
-    fn run(self, state: &mut State, _call: &Call) -> Result<Done, Refusal> {
+    fn run(self, state: &mut State, _call: &MethodCall) -> Result<Done, Refusal> {
         set_approval(state, self.service_id, self.node_id, true)
     }
 }
 
 impl Method for DisableServiceDestinationByNDID {
     const NAME: &'static str = "DisableServiceDestinationByNDID";
-    const CALLER: Caller = Caller::Ndid;
+    const CALLER: AllowedCaller = AllowedCaller::Ndid;
 
-    fn run(self, state: &mut State, _call: &Call) -> Result<Done, Refusal> {
+    fn run(self, state: &mut State, _call: &MethodCall) -> Result<Done, Refusal> {
         set_approval(state, self.service_id, self.node_id, false)
     }
 }
 
 impl Method for SetServicePriceCeiling {
     const NAME: &'static str = "SetServicePriceCeiling";
-    const CALLER: Caller = Caller::Ndid;
+    const CALLER: AllowedCaller = AllowedCaller::Ndid;
 
-    fn run(self, state: &mut State, _call: &Call) -> Result<Done, Refusal> {
+    fn run(self, state: &mut State, _call: &MethodCall) -> Result<Done, Refusal> {
         state.service(&self.service_id)?;
         let ceilings = self.price_ceiling_by_currency_list.into_iter();
         let ceilings = ceilings.map(|ceiling| (ceiling.currency, ceiling.price));
@@ -199,9 +199,9 @@ impl Method for SetServicePriceCeiling {
 
 impl Method for SetServicePriceMinEffectiveDatetimeDelay {
     const NAME: &'static str = "SetServicePriceMinEffectiveDatetimeDelay";
-    const CALLER: Caller = Caller::Ndid;
+    const CALLER: AllowedCaller = AllowedCaller::Ndid;
 
-    fn run(self, state: &mut State, _call: &Call) -> Result<Done, Refusal> {
+    fn run(self, state: &mut State, _call: &MethodCall) -> Result<Done, Refusal> {
         let service = (!self.service_id.is_empty()).then_some(self.service_id);
         if let Some(id) = &service {
             state.service(id)?;

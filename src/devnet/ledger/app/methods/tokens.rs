@@ -1,6 +1,6 @@
 //! Token accounts and prices of methods (spec/ledger.md 4.6).
 
-use crate::devnet::ledger::app::method::{Call, Caller, Done, Entry, Method};
+use crate::devnet::ledger::app::method::{AllowedCaller, Done, Entry, Method, MethodCall};
 use crate::devnet::ledger::app::params::params;
 use crate::devnet::ledger::app::refusal::{self as refused, Refusal};
 use crate::devnet::ledger::app::state::State;
@@ -51,13 +51,13 @@ fn account<'a>(state: &'a mut State, node_id: &str) -> Result<&'a mut f64, Refus
 
 impl Method for SetNodeToken {
     const NAME: &'static str = "SetNodeToken";
-    const CALLER: Caller = Caller::Ndid;
+    const CALLER: AllowedCaller = AllowedCaller::Ndid;
 
-    fn check(&self, _state: &State, _call: &Call) -> Result<(), Refusal> {
+    fn check(&self, _state: &State, _call: &MethodCall) -> Result<(), Refusal> {
         check(&self.node_id, self.amount)
     }
 
-    fn run(self, state: &mut State, _call: &Call) -> Result<Done, Refusal> {
+    fn run(self, state: &mut State, _call: &MethodCall) -> Result<Done, Refusal> {
         *account(state, &self.node_id)? = self.amount;
         Ok(Done::default())
     }
@@ -65,13 +65,13 @@ impl Method for SetNodeToken {
 
 impl Method for AddNodeToken {
     const NAME: &'static str = "AddNodeToken";
-    const CALLER: Caller = Caller::Ndid;
+    const CALLER: AllowedCaller = AllowedCaller::Ndid;
 
-    fn check(&self, _state: &State, _call: &Call) -> Result<(), Refusal> {
+    fn check(&self, _state: &State, _call: &MethodCall) -> Result<(), Refusal> {
         check(&self.node_id, self.amount)
     }
 
-    fn run(self, state: &mut State, _call: &Call) -> Result<Done, Refusal> {
+    fn run(self, state: &mut State, _call: &MethodCall) -> Result<Done, Refusal> {
         *account(state, &self.node_id)? += self.amount;
         Ok(Done::default())
     }
@@ -79,13 +79,13 @@ impl Method for AddNodeToken {
 
 impl Method for ReduceNodeToken {
     const NAME: &'static str = "ReduceNodeToken";
-    const CALLER: Caller = Caller::Ndid;
+    const CALLER: AllowedCaller = AllowedCaller::Ndid;
 
-    fn check(&self, _state: &State, _call: &Call) -> Result<(), Refusal> {
+    fn check(&self, _state: &State, _call: &MethodCall) -> Result<(), Refusal> {
         check(&self.node_id, self.amount)
     }
 
-    fn run(self, state: &mut State, _call: &Call) -> Result<Done, Refusal> {
+    fn run(self, state: &mut State, _call: &MethodCall) -> Result<Done, Refusal> {
         let account = account(state, &self.node_id)?;
         if *account < self.amount {
             return Err(refused::TOKEN_NOT_ENOUGH);
@@ -97,9 +97,9 @@ impl Method for ReduceNodeToken {
 
 impl Method for SetPriceFunc {
     const NAME: &'static str = "SetPriceFunc";
-    const CALLER: Caller = Caller::Ndid;
+    const CALLER: AllowedCaller = AllowedCaller::Ndid;
 
-    fn run(self, state: &mut State, _call: &Call) -> Result<Done, Refusal> {
+    fn run(self, state: &mut State, _call: &MethodCall) -> Result<Done, Refusal> {
         state.method_prices.insert(self.func, self.price);
         Ok(Done::default())
     }
