@@ -192,7 +192,7 @@ fn node_id(process: &Process, checker: &mut Checker) -> String {
     })
 }
 
-fn masters(links: &Links, mode: Mode, store: StoreChoice, checker: &mut Checker) -> Link {
+fn masters(links: &Links, mode: Mode, store: StoreChoice, checker: &mut Checker) -> LinkConfig {
     let link = link(links, checker);
     if mode == Mode::Worker && store == StoreChoice::Embedded && link.masters.len() > 1 {
         checker.warn(

@@ -38,7 +38,7 @@ use crate::{logging, operator, pulse};
 use parts::Parts;
 use readiness::ReadinessWatch;
 use standing::StandingWatch;
-use worker_side::{Link, WorkerSide};
+use worker_side::{LinkTransport, WorkerSide};
 
 /// Exit code for a wrong environment (`EX_USAGE`).
 const WRONG_ENVIRONMENT: u8 = 64;
@@ -129,9 +129,9 @@ async fn serve(config: Arc<Config>, shares: Shares, stop: Stop) -> io::Result<()
     let worker = match (config.mode, &place) {
         (Mode::Master, _) => None,
         (_, Some(place)) => {
-            Some(WorkerSide::start(&parts, &readiness, Link::Local(place.port())).await?)
+            Some(WorkerSide::start(&parts, &readiness, LinkTransport::Local(place.port())).await?)
         }
-        (_, None) => Some(WorkerSide::start(&parts, &readiness, Link::Grpc).await?),
+        (_, None) => Some(WorkerSide::start(&parts, &readiness, LinkTransport::Grpc).await?),
     };
     let inbox = inbox::start(&parts, &readiness, worker.as_ref()).await?;
     let (stop_terms, stopping) = watch::channel(false);

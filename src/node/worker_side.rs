@@ -52,7 +52,7 @@ const BROADCAST_STOP: Duration = Duration::from_secs(1);
 const STORE_PATIENCE: Duration = Duration::from_secs(3);
 
 /// How the master is reached.
-pub enum Link {
+pub enum LinkTransport {
     /// As the environment says.
     Grpc,
     /// Inside this process.
@@ -73,7 +73,11 @@ impl WorkerSide {
     ///
     /// # Errors
     /// When the API's port cannot be had, or a certificate cannot be used.
-    pub async fn start(parts: &Parts, readiness: &ReadinessWatch, link: Link) -> io::Result<Self> {
+    pub async fn start(
+        parts: &Parts,
+        readiness: &ReadinessWatch,
+        link: LinkTransport,
+    ) -> io::Result<Self> {
         let config = &parts.config;
         let of_client = config.clone();
         let mq = parts.intake.make(move || MqClient::new(&of_client)).await?;
@@ -89,10 +93,10 @@ impl WorkerSide {
             activity.clone(),
         );
         // In one process with its master it reads what that one writes.
-        let told = matches!(link, Link::Grpc).then(|| parts.backlog.clone());
+        let told = matches!(link, LinkTransport::Grpc).then(|| parts.backlog.clone());
         let link = match link {
-            Link::Local(port) => cluster::Link::Local(port),
-            Link::Grpc => cluster::Link::Grpc {
+            LinkTransport::Local(port) => cluster::Link::Local(port),
+            LinkTransport::Grpc => cluster::Link::Grpc {
                 masters: config.link.masters.clone(),
                 tls: Tls::read(config.grpc.tls.as_ref())?,
                 found: parts.master.clone(),

@@ -83,14 +83,14 @@ impl From<RedisError> for SendError {
 }
 
 /// All connections to one Redis.
-pub(super) struct Link {
+pub(super) struct RedisConnections {
     server: Server,
     mastership: Line,
     ordinary: Line,
     large: Line,
 }
 
-impl Link {
+impl RedisConnections {
     /// Connections live on the runtime of the caller, that for large commands on
     /// `large`.
     pub fn new(options: &Options, large: Handle) -> Self {

@@ -52,7 +52,7 @@ use self::answers::{
 use self::arguments::row_name;
 use self::durations::Reads;
 use self::history::History;
-use self::link::{Lane, Link, SendError};
+use self::link::{Lane, RedisConnections, SendError};
 use self::scripts::{LuaScript, Scripts};
 use super::operation::outcome_unknown;
 use super::record;
@@ -78,7 +78,7 @@ pub struct Options {
 
 /// See the module.
 pub struct RedisStore {
-    link: Link,
+    link: RedisConnections,
     scripts: Scripts,
     reads: Reads,
     prefix: String,
@@ -121,7 +121,7 @@ impl RedisStore {
     /// As [`connect`](Self::connect).
     pub async fn connect_apart(options: Options, large: Handle) -> Result<Self, StoreError> {
         let store = Self {
-            link: Link::new(&options, large),
+            link: RedisConnections::new(&options, large),
             scripts: Scripts::assemble(),
             reads: Reads::new(),
             prefix: format!("{{erawan:{}}}:", options.node_id),

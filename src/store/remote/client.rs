@@ -9,7 +9,7 @@ use tokio::sync::{Semaphore, watch};
 use tokio::time::timeout;
 use tonic::transport::Channel;
 
-use super::link::{Current, Link, keep_open};
+use super::link::{Current, OpenStream, keep_open};
 use super::way::Way;
 use super::{CALL_BYTES, RemoteCall, RemoteReply};
 use crate::job::{Attempt, Column, Commit, Epoch, Job, JobId, Millis, Row, Table, codec};
@@ -97,7 +97,7 @@ impl RemoteStore {
 }
 
 /// Sends a call and waits for its answer.
-async fn exchange_frames(link: &Link, id: u64, call: Bytes) -> Result<Bytes, StoreError> {
+async fn exchange_frames(link: &OpenStream, id: u64, call: Bytes) -> Result<Bytes, StoreError> {
     let lost = || unavailable("lost the connection to the master");
     let late = || unavailable("the master did not answer in time");
     let extra = Duration::from_secs((call.len() / BYTES_A_SECOND) as u64);

@@ -35,7 +35,7 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 #[derive(Clone)]
 pub(super) enum Current {
     /// Open.
-    Open(Link),
+    Open(OpenStream),
     /// There is none; why.
     Away(String),
 }
@@ -46,7 +46,7 @@ impl Current {
         Self::Away("the master is not there".to_owned())
     }
 
-    pub fn link(&self) -> Option<&Link> {
+    pub fn link(&self) -> Option<&OpenStream> {
         match self {
             Self::Open(link) => Some(link),
             Self::Away(_) => None,
@@ -63,7 +63,7 @@ impl Current {
 
 /// An open stream.
 #[derive(Clone)]
-pub(super) struct Link {
+pub(super) struct OpenStream {
     /// To the master.
     frames: mpsc::Sender<StoreFrame>,
     large: Arc<Semaphore>,
@@ -71,7 +71,7 @@ pub(super) struct Link {
     pub waiting: Arc<Waiting>,
 }
 
-impl Link {
+impl OpenStream {
     /// Writes a call to the stream; `None` if that has ended. Whoever goes away
     /// meanwhile leaves no half of a call behind.
     pub async fn send(&self, id: u64, content: Bytes) -> Option<()> {
@@ -261,7 +261,7 @@ async fn open(
     way: &Way,
     place: &Place,
     node_id: &str,
-) -> Result<(Link, Streaming<StoreFrame>), Status> {
+) -> Result<(OpenStream, Streaming<StoreFrame>), Status> {
     let channel = way.channel(place).await.map_err(Status::unavailable)?;
     let (frames, outgoing) = mpsc::channel(QUEUED_FRAMES);
     let mut request = Request::new(ReceiverStream::new(outgoing));
@@ -270,7 +270,7 @@ async fn open(
         .store(request)
         .await?
         .into_inner();
-    let link = Link {
+    let link = OpenStream {
         frames,
         large: Arc::new(Semaphore::new(LARGE_AT_ONCE)),
         waiting: Arc::default(),
@@ -308,7 +308,7 @@ mod tests {
     async fn a_link_that_panics_lets_its_callers_go_and_is_opened_again() {
         let (current, mut seen) = watch::channel(Current::not_there());
         let (frames, _written) = mpsc::channel(1);
-        let link = Link {
+        let link = OpenStream {
             frames,
             large: Arc::new(Semaphore::new(1)),
             waiting: Arc::default(),
