@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::job::{Gauge, Job, JobId, Millis};
-use crate::protocol::message::{Outcome, Running};
+use crate::protocol::message::{AttemptOutcome, Running};
 use crate::store::{Release, Released};
 use crate::tick;
 
@@ -95,7 +95,7 @@ pub enum Event {
         /// Who reports.
         session: SessionId,
         /// What.
-        outcomes: Vec<Outcome>,
+        outcomes: Vec<AttemptOutcome>,
     },
     /// Answer to [`Action::Scan`].
     Scanned {

@@ -33,8 +33,8 @@ use crate::delivery::crypto_service::CRYPTO;
 use crate::error::{Error, Refusal, codes};
 use crate::heavy::{self, Whose};
 use crate::job::{
-    Commit, Gauge, Job, Kind, Millis, NewJob, Outcome, Run, Spec, Table, Write, codec, message_key,
-    request_key,
+    Commit, Gauge, Job, JobOutcome, Kind, Millis, NewJob, Run, Spec, Table, Write, codec,
+    message_key, request_key,
 };
 use crate::ledger::query;
 use crate::ledger::types::NodeInfo;
@@ -300,7 +300,7 @@ async fn receive_opened(
     let kind = match to_role::kind(role, &verified.message) {
         Ok(kind) => kind,
         Err(reason) => {
-            commit.outcome = Outcome::Failed { reason };
+            commit.outcome = JobOutcome::Failed { reason };
             return Ok(commit);
         }
     };

@@ -9,7 +9,7 @@ use metrics::{Counter, Gauge, Histogram, counter, gauge, histogram};
 
 use crate::delivery::message;
 use crate::error::Error;
-use crate::job::{Commit, GAUGES, Job, Kind, Kinds, Millis, Outcome, Run};
+use crate::job::{Commit, GAUGES, Job, JobOutcome, Kind, Kinds, Millis, Run};
 use crate::messaging::{far, inbound, outbound};
 
 /// The jobs this process is running, and what became of those it has run. Made
@@ -133,7 +133,7 @@ impl Activity {
 }
 
 fn is_failed(commit: &Commit) -> bool {
-    matches!(commit.outcome, Outcome::Failed { .. })
+    matches!(commit.outcome, JobOutcome::Failed { .. })
 }
 
 /// Milliseconds since the job was accepted, its retries included.

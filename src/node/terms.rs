@@ -22,7 +22,7 @@ use crate::protocol::local::Place;
 const AFTER_FAILURE: Duration = Duration::from_secs(3);
 
 /// How a term ended.
-enum End {
+enum TermEnd {
     /// This process is told to stop.
     Stopping,
     /// It is the master no more.
@@ -75,11 +75,11 @@ pub async fn serve(
         let ended = ended.await?;
         past.is_new = false;
         match ended {
-            End::Stopping => return Ok(()),
-            End::Lost(reason) => {
+            TermEnd::Stopping => return Ok(()),
+            TermEnd::Lost(reason) => {
                 tracing::warn!(reason, "no longer the master: standing by");
             }
-            End::Failed(reason) => {
+            TermEnd::Failed(reason) => {
                 tracing::error!(reason, "no longer the master: standing by");
                 tokio::select! {
                     () = tokio::time::sleep(AFTER_FAILURE) => {}
@@ -104,7 +104,7 @@ async fn term(
     standing: &StandingWatch,
     past: &mut Past,
     stopping: &mut watch::Receiver<bool>,
-) -> io::Result<End> {
+) -> io::Result<TermEnd> {
     let master_id = format!("{}-{}", parts.config.node_id, uuid::Uuid::new_v4());
     let options = match parts.config.store {
         StoreChoice::Embedded => EXCLUSIVE,
@@ -121,11 +121,11 @@ async fn term(
         elected = election => elected,
         () = told(stopping) => {
             mastership.end().await;
-            return Ok(End::Stopping);
+            return Ok(TermEnd::Stopping);
         }
     };
     let Some(term) = elected else {
-        return Ok(End::Lost(mastership.lost().await));
+        return Ok(TermEnd::Lost(mastership.lost().await));
     };
     if let Some(violation) = past.seen.begins(term.epoch()) {
         invariants::report(&violation);
@@ -137,24 +137,24 @@ async fn term(
             mastership.end().await;
             return match past.is_new {
                 true => Err(error),
-                false => Ok(End::Failed(error.to_string())),
+                false => Ok(TermEnd::Failed(error.to_string())),
             };
         }
     };
     let end = tokio::select! {
-        reason = mastership.lost() => End::Lost(reason),
+        reason = mastership.lost() => TermEnd::Lost(reason),
         lost = side.lost() => match lost {
             Lost::Deposed(epoch) => {
                 mastership.refused(epoch);
                 past.refused = past.refused.max(epoch);
-                End::Lost(format!("a later master exists (epoch {})", epoch.0))
+                TermEnd::Lost(format!("a later master exists (epoch {})", epoch.0))
             }
-            Lost::Refused => End::Lost("a later master exists".to_owned()),
-            Lost::Failed(reason) => End::Failed(reason),
+            Lost::Refused => TermEnd::Lost("a later master exists".to_owned()),
+            Lost::Failed(reason) => TermEnd::Failed(reason),
         },
-        () = told(stopping) => End::Stopping,
+        () = told(stopping) => TermEnd::Stopping,
     };
-    if !matches!(end, End::Stopping) {
+    if !matches!(end, TermEnd::Stopping) {
         term.end();
     }
     side.hand_over().await;

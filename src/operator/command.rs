@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use clap::{Args, Subcommand};
 
-use super::message::{Done, Filter, OperatorRequest, OperatorResponse, Outcome, State};
+use super::message::{Done, Filter, OperationOutcome, OperatorRequest, OperatorResponse, State};
 use super::{reach, view};
 use crate::config;
 use crate::job::{JobId, Kind, Kinds, Millis};
@@ -174,11 +174,12 @@ fn exit_code(answer: &OperatorResponse) -> ExitCode {
 }
 
 fn exit_code_of(all: &[Done]) -> ExitCode {
-    let has = |outcomes: &[Outcome]| all.iter().any(|done| outcomes.contains(&done.result));
-    if has(&[Outcome::Unknown, Outcome::NotTried]) {
+    let has =
+        |outcomes: &[OperationOutcome]| all.iter().any(|done| outcomes.contains(&done.result));
+    if has(&[OperationOutcome::Unknown, OperationOutcome::NotTried]) {
         return ExitCode::from(NOT_ALL_TRIED);
     }
-    match has(&[Outcome::NotFound, Outcome::Refused]) {
+    match has(&[OperationOutcome::NotFound, OperationOutcome::Refused]) {
         true => ExitCode::from(REFUSED),
         false => ExitCode::SUCCESS,
     }

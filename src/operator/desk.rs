@@ -5,7 +5,8 @@ use actix::Addr;
 
 use super::listing;
 use super::message::{
-    ANSWER_BYTES, Done, OperatorRequest, OperatorResponse, Outcome, Shown, State, too_large,
+    ANSWER_BYTES, Done, OperationOutcome, OperatorRequest, OperatorResponse, Shown, State,
+    too_large,
 };
 use super::shown::{shown_failed, shown_open, state_of};
 use crate::actors::dispatcher::{Dispatcher, JobChanged, JobGone};
@@ -118,7 +119,9 @@ impl Desk {
                 }
             }
         }
-        all.extend(operations.map(|operation| told(operation.job, Outcome::NotTried, None)));
+        all.extend(
+            operations.map(|operation| told(operation.job, OperationOutcome::NotTried, None)),
+        );
         all
     }
 
@@ -126,14 +129,14 @@ impl Desk {
         match operated {
             Operated::Open(job) => {
                 self.tell_changed(job).await;
-                told(id, Outcome::Open, None)
+                told(id, OperationOutcome::Open, None)
             }
             Operated::Ended => {
                 self.tell_gone(id).await;
-                told(id, Outcome::Ended, None)
+                told(id, OperationOutcome::Ended, None)
             }
-            Operated::NotFound => told(id, Outcome::NotFound, None),
-            Operated::Refused(reason) => told(id, Outcome::Refused, Some(reason)),
+            Operated::NotFound => told(id, OperationOutcome::NotFound, None),
+            Operated::Refused(reason) => told(id, OperationOutcome::Refused, Some(reason)),
         }
     }
 
@@ -157,7 +160,7 @@ impl Desk {
             }
             Err(_) => "",
         };
-        told(id, Outcome::Unknown, Some(format!("{error}{now}")))
+        told(id, OperationOutcome::Unknown, Some(format!("{error}{now}")))
     }
 
     async fn tell_changed(&self, job: Job) {
@@ -175,7 +178,7 @@ impl Desk {
     }
 }
 
-fn told(id: JobId, result: Outcome, reason: Option<String>) -> Done {
+fn told(id: JobId, result: OperationOutcome, reason: Option<String>) -> Done {
     Done {
         id: id.to_string(),
         result,

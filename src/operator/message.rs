@@ -141,7 +141,7 @@ pub struct Done {
     /// To which job.
     pub id: String,
     /// What became of it.
-    pub result: Outcome,
+    pub result: OperationOutcome,
     /// Why it was refused, or what is known of it.
     pub reason: Option<String>,
 }
@@ -149,7 +149,7 @@ pub struct Done {
 /// The ways an operation ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Outcome {
+pub enum OperationOutcome {
     /// The job is open and may run.
     Open,
     /// The job has ended.

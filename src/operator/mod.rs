@@ -12,5 +12,7 @@ mod view;
 
 pub use command::{Jobs, run};
 pub use desk::Desk;
-pub use message::{Done, Field, Filter, OperatorRequest, OperatorResponse, Outcome, Shown, State};
+pub use message::{
+    Done, Field, Filter, OperationOutcome, OperatorRequest, OperatorResponse, Shown, State,
+};
 pub use socket::{OperatorSocket, check as check_socket};

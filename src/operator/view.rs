@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
-use super::message::{Done, OperatorResponse, Outcome, Shown};
+use super::message::{Done, OperationOutcome, OperatorResponse, Shown};
 use crate::store::{Audited, Was};
 
 /// Longest error in a table; `show` has it all.
@@ -131,12 +131,14 @@ fn show(job: &Shown) -> String {
 
 fn operation(done: &Done) -> String {
     let result = match done.result {
-        Outcome::Open => "open: it may run",
-        Outcome::Ended => "ended",
-        Outcome::NotFound => "no such job, open or failed",
-        Outcome::Refused => "refused",
-        Outcome::Unknown => "not known whether it was done; look at it with `erawan jobs show`",
-        Outcome::NotTried => "not tried: the store was away",
+        OperationOutcome::Open => "open: it may run",
+        OperationOutcome::Ended => "ended",
+        OperationOutcome::NotFound => "no such job, open or failed",
+        OperationOutcome::Refused => "refused",
+        OperationOutcome::Unknown => {
+            "not known whether it was done; look at it with `erawan jobs show`"
+        }
+        OperationOutcome::NotTried => "not tried: the store was away",
     };
     let reason = done.reason.as_ref();
     let reason = reason.map_or_else(String::new, |reason| format!(": {reason}"));

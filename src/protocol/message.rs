@@ -90,7 +90,7 @@ pub struct Hello {
 
 /// How an attempt ended on its worker.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct Outcome {
+pub struct AttemptOutcome {
     /// Which attempt of which job.
     pub attempt: Attempt,
     /// How.
@@ -154,7 +154,7 @@ pub enum FromWorker {
     /// Always first.
     Hello(Hello),
     /// Attempts that ended.
-    Outcomes(Vec<Outcome>),
+    Outcomes(Vec<AttemptOutcome>),
     /// Jobs this worker accepted into the store.
     Submitted(Vec<Job>),
     /// No more jobs, please.
@@ -237,7 +237,7 @@ impl TryFrom<proto::FromWorker> for FromWorker {
                 outcomes
                     .outcomes
                     .into_iter()
-                    .map(Outcome::try_from)
+                    .map(AttemptOutcome::try_from)
                     .collect::<Result<_, _>>()?,
             ),
             Message::Submitted(submitted) => Self::Submitted(decode_jobs(&submitted.jobs)?),
@@ -362,8 +362,8 @@ impl TryFrom<proto::Hello> for Hello {
     }
 }
 
-impl From<Outcome> for proto::Outcome {
-    fn from(outcome: Outcome) -> Self {
+impl From<AttemptOutcome> for proto::Outcome {
+    fn from(outcome: AttemptOutcome) -> Self {
         let end = match outcome.end {
             End::Committed {
                 failed,
@@ -398,7 +398,7 @@ impl From<Outcome> for proto::Outcome {
     }
 }
 
-impl TryFrom<proto::Outcome> for Outcome {
+impl TryFrom<proto::Outcome> for AttemptOutcome {
     type Error = MessageError;
 
     fn try_from(outcome: proto::Outcome) -> Result<Self, MessageError> {

@@ -9,7 +9,7 @@ use crate::actors::master_link::core::{Action, Core, Event, Identity};
 use crate::invariants::{Epochs, Invariant, RunId, Violation};
 use crate::job::{Attempt, Class, Commit, Job, JobId, Millis, Pool};
 use crate::mistake::{self, Mistake};
-use crate::protocol::message::{End, FromMaster, FromWorker, Outcome};
+use crate::protocol::message::{AttemptOutcome, End, FromMaster, FromWorker};
 use crate::store::{Accept, Accepted, Committed, Struck};
 
 use super::calls::{Ask, StoreAnswer};
@@ -326,7 +326,7 @@ impl World {
         let run = self.workers[index].run_id(index, id, number);
         if self.workers[index].runs.remove(&(id, number)).is_some() {
             self.history.stops(run);
-            self.happens(index, Event::Finished(Outcome { attempt, end }));
+            self.happens(index, Event::Finished(AttemptOutcome { attempt, end }));
         }
     }
 

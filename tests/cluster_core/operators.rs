@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use erawan::cluster::Master;
 use erawan::job::{Attempt, Job, JobId, Millis, NewJob, codec, noop};
-use erawan::operator::{Desk, Done, Filter, OperatorRequest, OperatorResponse, Outcome};
+use erawan::operator::{Desk, Done, Filter, OperationOutcome, OperatorRequest, OperatorResponse};
 use erawan::proto::cluster::OperatorQuestion;
 use erawan::proto::cluster::cluster_client::ClusterClient;
 use erawan::protocol::message::PROTOCOL_VERSION;
@@ -51,7 +51,7 @@ async fn operators_learn_what_became_of_each_job_when_the_store_goes_away() {
     let told: Vec<_> = done.iter().map(|done| done.id.clone()).collect();
     assert_eq!(told, ids.iter().map(JobId::to_string).collect::<Vec<_>>());
     let results: Vec<_> = done.iter().map(|done| done.result).collect();
-    use Outcome::{NotTried, Open, Unknown};
+    use OperationOutcome::{NotTried, Open, Unknown};
     assert_eq!(results, [Open, Open, Unknown, NotTried, NotTried]);
     let reason = done[2].reason.as_deref().expect("it says why");
     assert!(
@@ -87,7 +87,7 @@ async fn a_waiting_job_that_was_hurried_runs_although_the_answer_of_the_store_wa
 
     *store.lose_operate_answer.lock() = Some(jobs[0].id());
     let done = retry(&master.desk(), &[jobs[0].id()]).await;
-    assert_eq!(done[0].result, Outcome::Unknown);
+    assert_eq!(done[0].result, OperationOutcome::Unknown);
     all_ended(&store).await;
     assert_eq!(recorder.count(), 1);
     worker.stop().await;

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use erawan::actors::request_handler::Execution;
 use erawan::devnet::redis_server::{Durability, Options, RedisServer};
-use erawan::job::{Commit, Epoch, Job, JobId, Millis, Outcome, Run, Runner, Table, Write};
+use erawan::job::{Commit, Epoch, Job, JobId, JobOutcome, Millis, Run, Runner, Table, Write};
 use erawan::protocol::message::End;
 use erawan::store::redis::RedisStore;
 use erawan::store::{
@@ -179,7 +179,7 @@ const ACTS: [Act; 14] = [
     Act::DropFailed,
 ];
 
-fn changes(jobs: &Jobs, outcome: Outcome) -> Commit {
+fn changes(jobs: &Jobs, outcome: JobOutcome) -> Commit {
     let mut commit = Commit::nothing();
     commit.outcome = outcome;
     commit.writes = vec![
@@ -213,7 +213,7 @@ impl Act {
             Act::Accept => {
                 let accept = Accept {
                     epoch: Some(Epoch(1)),
-                    writes: changes(jobs, Outcome::Done).writes,
+                    writes: changes(jobs, JobOutcome::Done).writes,
                     jobs: vec![job("k").source("mq:k"), job("n").source("mq:n")],
                     ..Accept::default()
                 };
@@ -221,8 +221,8 @@ impl Act {
             }
             Act::Commit | Act::Fail => {
                 let outcome = match self {
-                    Act::Commit => Outcome::Done,
-                    _ => Outcome::Failed {
+                    Act::Commit => JobOutcome::Done,
+                    _ => JobOutcome::Failed {
                         reason: "no luck".to_owned(),
                     },
                 };

@@ -14,7 +14,7 @@ use crate::actors::worker_session::{Close, ToWorker, WorkerSession};
 use crate::invariants::{self, Assignments};
 use crate::job::{Epoch, Job, JobId, Millis};
 use crate::protocol::BacklogBoard;
-use crate::protocol::message::{Chain, End, FromMaster, FromWorker, Outcome};
+use crate::protocol::message::{AttemptOutcome, Chain, End, FromMaster, FromWorker};
 use crate::store::SharedStore;
 use crate::tick;
 
@@ -192,7 +192,7 @@ impl Dispatcher {
 
     /// Tells the workers whose clients wait. A worker finds the answer in the
     /// store if this message is lost.
-    fn tell_callers(&mut self, outcomes: &[Outcome], ctx: &mut Context<Self>) {
+    fn tell_callers(&mut self, outcomes: &[AttemptOutcome], ctx: &mut Context<Self>) {
         let mut answered: BTreeMap<SessionId, Vec<JobId>> = BTreeMap::new();
         for outcome in outcomes {
             let End::Committed { callers, .. } = &outcome.end else {

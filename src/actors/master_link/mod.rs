@@ -15,7 +15,9 @@ use tokio::sync::{mpsc, watch};
 use crate::invariants::{self, Epochs};
 use crate::job::{Attempt, Epoch, Job, JobId, Pool};
 use crate::protocol::Backlog;
-use crate::protocol::message::{Chain, FromMaster, FromWorker, Hello, Outcome, light_together};
+use crate::protocol::message::{
+    AttemptOutcome, Chain, FromMaster, FromWorker, Hello, light_together,
+};
 use crate::pulse;
 
 pub use self::core::Identity;
@@ -96,7 +98,7 @@ pub struct Disconnected;
 /// A request handler is done with an attempt.
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
-pub struct Finished(pub Outcome);
+pub struct Finished(pub AttemptOutcome);
 
 /// A request handler cannot say what became of an attempt: what runs jobs is
 /// broken, not the job. This says why.

@@ -38,16 +38,16 @@ const LONGEST_PAUSE: Duration = Duration::from_millis(100);
 const MISMATCH_PAUSE: Duration = Duration::from_secs(5);
 
 /// Why a subscription ended.
-enum End {
+enum SubscriptionEnd {
     /// Try again.
     Lost(String),
     /// The service is another node's; try again, it may be repaired.
     Mismatch(String),
 }
 
-impl From<Status> for End {
+impl From<Status> for SubscriptionEnd {
     fn from(status: Status) -> Self {
-        End::Lost(reason(&status))
+        SubscriptionEnd::Lost(reason(&status))
     }
 }
 
@@ -84,12 +84,12 @@ impl Reader {
         let mut pause = FIRST_PAUSE;
         loop {
             match self.subscription(&mut pause).await {
-                End::Lost(reason) => {
+                SubscriptionEnd::Lost(reason) => {
                     self.tell(InboxState::Connecting { reason });
                     sleep(pause).await;
                     pause = (pause * 2).min(LONGEST_PAUSE);
                 }
-                End::Mismatch(found) => {
+                SubscriptionEnd::Mismatch(found) => {
                     self.tell(InboxState::NodeIdMismatch { found });
                     sleep(MISMATCH_PAUSE).await;
                 }
@@ -98,7 +98,7 @@ impl Reader {
     }
 
     /// From the check of the service to the end of the subscription.
-    async fn subscription(&mut self, pause: &mut Duration) -> End {
+    async fn subscription(&mut self, pause: &mut Duration) -> SubscriptionEnd {
         let client = self.shared.options.client.clone();
         match ask(&client, Duration::ZERO).await {
             Ok(info) => {
@@ -125,7 +125,7 @@ impl Reader {
                         self.tell(InboxState::Ready);
                         self.keep(message);
                     }
-                    Ok(None) => return End::Lost("the service ended the stream".to_owned()),
+                    Ok(None) => return SubscriptionEnd::Lost("the service ended the stream".to_owned()),
                     Err(status) => return status.into(),
                 },
                 answered = &mut answer => match answered {
@@ -149,10 +149,10 @@ impl Reader {
     }
 
     /// Whether it is this node's service.
-    fn check(&mut self, info: ServiceServerInfo) -> Result<(), End> {
+    fn check(&mut self, info: ServiceServerInfo) -> Result<(), SubscriptionEnd> {
         let options = &self.shared.options;
         if info.node_id != options.node_id {
-            return Err(End::Mismatch(info.node_id));
+            return Err(SubscriptionEnd::Mismatch(info.node_id));
         }
         if let Some(registered) = options.binding_port
             && info.mq_binding_port != i32::from(registered)

@@ -8,7 +8,7 @@ use redb::ReadableTable;
 use super::Failure;
 use super::jobs::{self, OpenJob};
 use super::tables::{self, Tables};
-use crate::job::{Attempt, Commit, Epoch, Guard, Job, JobId, Millis, NewJob, Outcome, Write};
+use crate::job::{Attempt, Commit, Epoch, Guard, Job, JobId, JobOutcome, Millis, NewJob, Write};
 use crate::store::operation::outcome_unknown;
 use crate::store::{
     Accept, Accepted, Committed, FailedLimits, Lease, MAX_STRIKES, Release, Released,
@@ -44,8 +44,8 @@ pub(super) fn commit(
         return Ok((Committed::Fenced, 0));
     };
     let dropped = match &commit.outcome {
-        Outcome::Done => 0,
-        Outcome::Failed { reason } => {
+        JobOutcome::Done => 0,
+        JobOutcome::Failed { reason } => {
             jobs::keep_failure(tables, attempt.job, reason, &job.record, limits)?
         }
     };

@@ -56,7 +56,7 @@ use self::link::{Lane, RedisConnections, SendError};
 use self::scripts::{LuaScript, Scripts};
 use super::operation::outcome_unknown;
 use super::record;
-use crate::job::{Attempt, Commit, Epoch, Job, JobId, Millis, Outcome, Table, codec};
+use crate::job::{Attempt, Commit, Epoch, Job, JobId, JobOutcome, Millis, Table, codec};
 use crate::store::{
     Accept, Accepted, Audited, Committed, Counts, FailedJob, FailedLimits, LARGEST_WRITE,
     LastError, Lease, MAX_STRIKES, Operated, Operation, PAGE_BYTES, Release, Released, Store,
@@ -343,8 +343,8 @@ impl Store for RedisStore {
         let now = Millis::now();
         let mut command = self.attempt_call(script, attempt);
         match &commit.outcome {
-            Outcome::Done => command.arg(""),
-            Outcome::Failed { reason } => command.arg(record::failure(reason, now)),
+            JobOutcome::Done => command.arg(""),
+            JobOutcome::Failed { reason } => command.arg(record::failure(reason, now)),
         };
         command
             .arg(self.failed_limits.jobs)

@@ -8,7 +8,9 @@ mod tables;
 
 use std::collections::{BTreeMap, VecDeque};
 
-use crate::job::{Attempt, Column, Commit, Epoch, Job, JobId, Millis, NewJob, Outcome, Row, Table};
+use crate::job::{
+    Attempt, Column, Commit, Epoch, Job, JobId, JobOutcome, Millis, NewJob, Row, Table,
+};
 use crate::mistake::{self, Mistake};
 use crate::store::operation::outcome_unknown;
 use crate::store::record::{self, Place, is_in_line};
@@ -96,7 +98,7 @@ impl StoreState {
             return Committed::Fenced;
         };
         if let Some(ended) = self.end(seq)
-            && let Outcome::Failed { reason } = commit.outcome
+            && let JobOutcome::Failed { reason } = commit.outcome
         {
             let failed = FailedJob {
                 job: ended.job,

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use erawan::dispatch::{Action, Core, Event, Options, SessionId};
 use erawan::job::{Attempt, Job, JobId, Kind, Millis, NewJob, noop};
-use erawan::protocol::message::{End, Outcome, Running};
+use erawan::protocol::message::{AttemptOutcome, End, Running};
 use erawan::store::Released;
 
 pub const NOW: Millis = Millis(1_000_000);
@@ -78,7 +78,7 @@ impl Desk {
         };
         self.happen(Event::Outcomes {
             session,
-            outcomes: vec![Outcome { attempt, end }],
+            outcomes: vec![AttemptOutcome { attempt, end }],
         });
     }
 
