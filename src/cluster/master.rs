@@ -21,7 +21,7 @@ use crate::store::SharedStore;
 
 use super::server::{ClusterService, StoreService};
 use super::session::Reception;
-use crate::protocol::local::{Place, Port};
+use crate::protocol::local::{MeetingPoint, Port};
 use crate::protocol::message::Chain;
 use crate::protocol::{BacklogBoard, SILENCE, Tls, local};
 use crate::tick;
@@ -57,7 +57,7 @@ pub struct MasterOptions {
     pub dispatcher: Options,
     /// Where a worker of this process connects; `None`: a place, and a thread,
     /// that end with this master.
-    pub place: Option<Place>,
+    pub place: Option<MeetingPoint>,
     /// Where the dispatcher shows what is open.
     pub backlog: Arc<BacklogBoard>,
 }
@@ -105,10 +105,10 @@ impl Master {
         let (deposed, is_deposed) = watch::channel(None);
         let own = options.place.is_none().then(tick::arbiter);
         let place = match (options.place, &own) {
-            (None, Some(own)) => Place::new(own.handle()),
+            (None, Some(own)) => MeetingPoint::new(own.handle()),
             (Some(place), _) => place,
             // One of the two is there.
-            (None, None) => Place::new(Arbiter::current()),
+            (None, None) => MeetingPoint::new(Arbiter::current()),
         };
         let arbiter = place.arbiter.clone();
         let term = options.term;
@@ -203,7 +203,7 @@ pub enum Over {
 /// A running master.
 pub struct MasterHandle {
     dispatcher: Addr<Dispatcher>,
-    place: Place,
+    place: MeetingPoint,
     address: Option<SocketAddr>,
     is_deposed: watch::Receiver<Option<Epoch>>,
     /// The thread, if it ends with this master.

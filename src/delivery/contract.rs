@@ -10,7 +10,7 @@ use url::Url;
 
 use crate::config::Config;
 use crate::context::Context;
-use crate::delivery::dcontract::{Contract, Place};
+use crate::delivery::dcontract::{Contract, DocumentServer};
 use crate::error::{Error, codes};
 use crate::http_client::{self, with_causes};
 use crate::job::{Commit, Job, Kind, Run, Spec};
@@ -79,7 +79,7 @@ impl ContractClient {
         })
     }
 
-    async fn verify(&self, place: &Place) -> Result<(), Refusal> {
+    async fn verify(&self, place: &DocumentServer) -> Result<(), Refusal> {
         let documents = stream::iter(place.urls.clone())
             .map(|url| self.verify_document(url))
             .buffer_unordered(AT_ONCE)

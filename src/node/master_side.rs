@@ -24,7 +24,7 @@ use crate::ingest::mq_inbox::{Inbox, Lead, OnAccepted};
 use crate::job::{Epoch, Job};
 use crate::ledger::ChainUpdate;
 use crate::operator::OperatorSocket;
-use crate::protocol::local::Place;
+use crate::protocol::local::MeetingPoint;
 use crate::protocol::message::Chain;
 use crate::protocol::{BacklogBoard, Tls};
 use crate::store::remote;
@@ -65,7 +65,7 @@ impl MasterSide {
         inbox: &Option<Inbox>,
         term: &Term,
         master_id: String,
-        place: Option<Place>,
+        place: Option<MeetingPoint>,
     ) -> io::Result<Self> {
         let config = &parts.config;
         let is_cluster = config.mode == Mode::Master;

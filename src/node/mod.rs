@@ -33,7 +33,7 @@ use crate::config::{self, Config, Mode};
 use crate::descriptors::{Limit, Shares};
 use crate::http::ServerHandle;
 use crate::http::admin::{self, AdminOptions};
-use crate::protocol::local::Place;
+use crate::protocol::local::MeetingPoint;
 use crate::{logging, operator, pulse};
 use parts::Parts;
 use readiness::ReadinessWatch;
@@ -125,7 +125,7 @@ async fn serve(config: Arc<Config>, shares: Shares, stop: Stop) -> io::Result<()
     // This thread is the pulse from here on. Master and worker of a standalone
     // node share it: what they say to each other wakes nobody.
     pulse::begin();
-    let place = (config.mode == Mode::Standalone).then(|| Place::new(Arbiter::current()));
+    let place = (config.mode == Mode::Standalone).then(|| MeetingPoint::new(Arbiter::current()));
     let worker = match (config.mode, &place) {
         (Mode::Master, _) => None,
         (_, Some(place)) => {

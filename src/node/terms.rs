@@ -15,7 +15,7 @@ use crate::config::StoreChoice;
 use crate::ingest::mq_inbox::Inbox;
 use crate::invariants::{self, Epochs};
 use crate::job::Epoch;
-use crate::protocol::local::Place;
+use crate::protocol::local::MeetingPoint;
 
 /// Pause before a process that failed as a master stands again: whoever stands
 /// by is to have its turn.
@@ -53,7 +53,7 @@ pub async fn serve(
     parts: &Parts,
     readiness: &ReadinessWatch,
     inbox: &Option<Inbox>,
-    place: Option<Place>,
+    place: Option<MeetingPoint>,
     standing: StandingWatch,
     mut stopping: watch::Receiver<bool>,
 ) -> io::Result<()> {
@@ -100,7 +100,7 @@ async fn term(
     parts: &Parts,
     readiness: &ReadinessWatch,
     inbox: &Option<Inbox>,
-    place: Option<Place>,
+    place: Option<MeetingPoint>,
     standing: &StandingWatch,
     past: &mut Past,
     stopping: &mut watch::Receiver<bool>,

@@ -178,14 +178,14 @@ pub(super) fn unnumbered(job: &NewJob, accepted_at: Millis) -> Vec<u8> {
 
 /// Where a job stands when it is stored, and how often it was given up before.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Place {
+pub(super) struct Numbering {
     pub seq: u64,
     pub prev: u64,
     pub attempt: u32,
 }
 
 /// A complete new record.
-pub(super) fn numbered(job: &NewJob, accepted_at: Millis, place: Place) -> Vec<u8> {
+pub(super) fn numbered(job: &NewJob, accepted_at: Millis, place: Numbering) -> Vec<u8> {
     let rest = unnumbered(job, accepted_at);
     let mut record = Vec::with_capacity(HELD_OFFSET + rest.len());
     record.push(VERSION);
@@ -199,7 +199,7 @@ pub(super) fn numbered(job: &NewJob, accepted_at: Millis, place: Place) -> Vec<u
 }
 
 /// The job as its acceptance returns it.
-pub(super) fn accepted(new: NewJob, accepted_at: Millis, place: Place) -> Job {
+pub(super) fn accepted(new: NewJob, accepted_at: Millis, place: Numbering) -> Job {
     Job {
         new,
         seq: place.seq,
@@ -407,7 +407,7 @@ mod tests {
         job
     }
 
-    const PLACE: Place = Place {
+    const PLACE: Numbering = Numbering {
         seq: 11,
         prev: 10,
         attempt: 1,

@@ -18,7 +18,7 @@ use crate::ledger::BlockTransaction;
 
 pub use ledger::read_transactions;
 pub use stores::{Left, read_store};
-pub use waiting::{Absence, MessageCounts, Place, Slowest, message_counts};
+pub use waiting::{Absence, MessageCounts, NodeDependencies, Slowest, message_counts};
 
 /// Resident memory a process of a node may use in a demo, in MB (10^6 bytes).
 /// An idle one uses some 25, one with a million queued jobs 750.
@@ -55,7 +55,7 @@ pub struct Evidence {
     /// What each node's message queue service wrote down.
     pub messages: BTreeMap<String, Vec<Noted>>,
     /// What each node needs to take its messages.
-    pub places: Vec<Place>,
+    pub places: Vec<NodeDependencies>,
     /// When something was away.
     pub absences: Vec<Absence>,
     /// How often a message that is not acknowledged is transmitted again.

@@ -7,7 +7,7 @@ use redb::{ReadTransaction, ReadableTable};
 use super::Failure;
 use super::tables::{self, Tables};
 use crate::job::{Attempt, Job, JobId, Millis, NewJob};
-use crate::store::record::{self, Head, Place};
+use crate::store::record::{self, Head, Numbering};
 use crate::store::{FailedLimits, PAGE_BYTES};
 
 /// [`crate::store::Store::jobs`], a read of a few values; `None` if one of them
@@ -216,7 +216,7 @@ pub(super) fn open(
         prev = last.transpose()?.map_or(0, |(place, _)| place.value().1);
         tables.line.insert((key, seq), ())?;
     }
-    let place = Place { seq, prev, attempt };
+    let place = Numbering { seq, prev, attempt };
     let bytes = record::numbered(&new, now, place);
     let open_bytes = tables.number("open_bytes")? + bytes.len() as u64;
     tables.set_number("open_bytes", open_bytes)?;

@@ -5,7 +5,7 @@ use redis::{ErrorKind, FromRedisValue, RedisError, RedisResult, Value};
 use super::link::SendError;
 use crate::job::{Epoch, Job, JobId, Millis, NewJob};
 use crate::store::StoreError;
-use crate::store::record::{self, Place};
+use crate::store::record::{self, Numbering};
 
 /// What most scripts answer: what happened, and numbers and ids that depend on it.
 pub(super) type ScriptReply = (u8, Vec<u64>, Vec<Vec<u8>>);
@@ -29,7 +29,7 @@ pub(super) fn stored_jobs(
         match place {
             [0, _] => duplicates.push(job.id),
             [seq, prev] => {
-                let place = Place {
+                let place = Numbering {
                     seq: *seq,
                     prev: *prev,
                     attempt: 1,

@@ -5,7 +5,7 @@ use super::answers::{DONE, REFUSED as CHANGED, first, refusal, unexpected};
 use super::{RedisStore, arguments};
 use crate::job::{Job, JobId, Kind, codec};
 use crate::store::operation::again;
-use crate::store::record::{self, Place};
+use crate::store::record::{self, Numbering};
 use crate::store::{
     AUDIT_KEPT, Action, Audited, FailedJob, Operated, Operation, Store, StoreError, Was,
 };
@@ -118,7 +118,7 @@ impl RedisStore {
         };
         match (operation.action, &numbers[..]) {
             (Action::Retry, [seq, prev]) => {
-                let place = Place {
+                let place = Numbering {
                     seq: *seq,
                     prev: *prev,
                     attempt: attempt.number,

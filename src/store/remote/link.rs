@@ -16,7 +16,7 @@ use tonic::{Code, Request, Status, Streaming};
 
 use super::ANSWER_BYTES;
 use super::frame::{FRAME_BYTES, Overlong, Part, cut};
-use super::way::{Place, Way};
+use super::way::{MasterLocation, Way};
 use crate::proto::cluster::StoreFrame;
 use crate::proto::cluster::cluster_client::ClusterClient;
 use crate::protocol::introduction::introduce;
@@ -259,7 +259,7 @@ fn refused(status: &Status, current: &watch::Sender<Current>) {
 
 async fn open(
     way: &Way,
-    place: &Place,
+    place: &MasterLocation,
     node_id: &str,
 ) -> Result<(OpenStream, Streaming<StoreFrame>), Status> {
     let channel = way.channel(place).await.map_err(Status::unavailable)?;

@@ -20,11 +20,11 @@ pub(super) enum Way {
 }
 
 /// Where the master is at a time; `None`: where it always is.
-pub(super) type Place = Option<Found>;
+pub(super) type MasterLocation = Option<Found>;
 
 impl Way {
     /// Resolves when there is a master.
-    pub async fn place(&mut self) -> Place {
+    pub async fn place(&mut self) -> MasterLocation {
         match self {
             Self::Fixed(_) => None,
             Self::Followed { found, .. } => Some(other_than(found, None).await),
@@ -32,7 +32,7 @@ impl Way {
     }
 
     /// A connection to it.
-    pub async fn channel(&self, place: &Place) -> Result<Channel, String> {
+    pub async fn channel(&self, place: &MasterLocation) -> Result<Channel, String> {
         match (self, place) {
             (Self::Fixed(channel), _) => Ok(channel.clone()),
             (Self::Followed { target, .. }, Some(place)) => target.connect(place).await,
@@ -42,7 +42,7 @@ impl Way {
 
     /// Resolves when the master is somewhere else. While there is none, the last
     /// one may still be there.
-    pub async fn moved(&mut self, from: &Place) {
+    pub async fn moved(&mut self, from: &MasterLocation) {
         match self {
             Self::Fixed(_) => std::future::pending().await,
             Self::Followed { found, .. } => {

@@ -13,7 +13,7 @@ use crate::job::{
 };
 use crate::mistake::{self, Mistake};
 use crate::store::operation::outcome_unknown;
-use crate::store::record::{self, Place, is_in_line};
+use crate::store::record::{self, Numbering, is_in_line};
 use crate::store::{
     Accept, Accepted, Audited, Committed, Counts, FailedJob, FailedLimits, LastError, MAX_STRIKES,
     Release, Released, SOURCE_RETENTION, StoreError, Struck,
@@ -410,7 +410,7 @@ impl StoreState {
 
 /// The size that an engine's record of the job has.
 fn record_size(job: &Job) -> u64 {
-    let place = Place {
+    let place = Numbering {
         seq: job.seq,
         prev: job.prev,
         attempt: job.attempt,
