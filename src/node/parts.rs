@@ -85,7 +85,7 @@ impl Parts {
             state: store.clone(),
             crypto: Arc::new(crypto),
             http,
-            held: Arc::default(),
+            future_quota: Arc::default(),
         };
         Ok(Self {
             config,

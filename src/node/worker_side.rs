@@ -32,7 +32,7 @@ use crate::job::{Job, JobId, Millis};
 use crate::ledger::{CachedLedger, ChainUpdate, LedgerClient, TolerantLedger};
 use crate::messaging::inbound;
 use crate::mq::client::MqClient;
-use crate::mq::held::Held;
+use crate::mq::future_quota::FutureQuota;
 use crate::protocol::local::Port;
 use crate::protocol::message::Chain;
 use crate::protocol::{Backlog, BacklogBoard, OpenJobs, Tls};
@@ -122,7 +122,7 @@ impl WorkerSide {
                 client: parts.client.clone(),
                 cached: parts.cached.clone(),
                 backlog: told.clone(),
-                held: parts.context.held.clone(),
+                future_quota: parts.context.future_quota.clone(),
                 waiting: waiting.clone(),
             }),
         }));
@@ -218,7 +218,7 @@ struct MasterNews {
     cached: Arc<CachedLedger>,
     /// `None` in one process with the master.
     backlog: Option<Arc<BacklogBoard>>,
-    held: Arc<Held>,
+    future_quota: Arc<FutureQuota>,
     waiting: Arc<Waiting>,
 }
 
@@ -237,7 +237,7 @@ impl ChainHook for MasterNews {
     }
 
     fn backlog_told(&self, backlog: Backlog) {
-        self.held.share_among(backlog.workers);
+        self.future_quota.share_among(backlog.workers);
         if let Some(board) = &self.backlog {
             board.tell(Some(backlog));
         }

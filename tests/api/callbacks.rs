@@ -136,7 +136,7 @@ impl Sender {
             state: store.clone(),
             crypto: Arc::new(NoKeys),
             http: crate::network::client(),
-            held: Arc::default(),
+            future_quota: Arc::default(),
         };
         Self {
             context,
