@@ -11,7 +11,9 @@ use tokio::time::timeout;
 use tonic::transport::Server;
 use tracing::{error, info, warn};
 
-use crate::actors::dispatcher::{ChainUpdate, Dispatcher, Drain, GetSnapshot, Stop, Submit};
+use crate::actors::dispatcher::{
+    ChainNews, Dispatcher, DrainDispatcher, GetSnapshot, StopDispatcher, Submit,
+};
 use crate::actors::mastership::Term;
 use crate::dispatch::{Options, Snapshot};
 use crate::job::{Epoch, Job};
@@ -221,7 +223,7 @@ impl MasterHandle {
 
     /// Tells the workers, and then lets jobs come due that waited for the block.
     pub async fn chain(&self, chain: Chain) {
-        let _ = self.dispatcher.send(ChainUpdate(chain)).await;
+        let _ = self.dispatcher.send(ChainNews(chain)).await;
     }
 
     /// The dispatcher's state, for operators and metrics.
@@ -242,7 +244,7 @@ impl MasterHandle {
 
     /// Assigns nothing any more.
     pub async fn drain(&self) {
-        let _ = self.dispatcher.send(Drain).await;
+        let _ = self.dispatcher.send(DrainDispatcher).await;
     }
 
     /// Where the gRPC server listens.
@@ -288,7 +290,10 @@ impl MasterHandle {
     /// master. They go on with what they run, and tell that one.
     pub async fn dismiss(&self) {
         self.place.close();
-        if timeout(STEP, self.dispatcher.send(Stop)).await.is_err() {
+        if timeout(STEP, self.dispatcher.send(StopDispatcher))
+            .await
+            .is_err()
+        {
             warn!("the dispatcher is busy");
         }
     }

@@ -8,7 +8,7 @@ mod network;
 mod summary;
 mod variables;
 
-pub use load::{Mistake, Mistakes, load, load_from};
+pub use load::{ConfigMistake, ConfigMistakes, load, load_from};
 
 use std::fmt;
 use std::path::PathBuf;

@@ -230,7 +230,7 @@ fn sign_body(
             .map_err(|error| Error::with_message(codes::UNKNOWN_ERROR, error.to_string()))?,
         None => None,
     };
-    let hash_name = algorithm.hash().map(signature::Hash::as_str);
+    let hash_name = algorithm.hash().map(signature::HashFunction::as_str);
     let message = STANDARD.encode(message);
     Ok(match version {
         ApiVersion::V6 => json!({

@@ -9,7 +9,7 @@ use std::hash::{Hash, Hasher};
 
 use crate::dispatch::{Action, Event, SessionId};
 use crate::job::{Job, JobId, Pool};
-use crate::protocol::message::{AttemptOutcome, End, Running};
+use crate::protocol::message::{AttemptOutcome, End, RunningAttempt};
 use crate::store::Released;
 
 use super::{Invariant, Violation};
@@ -121,7 +121,7 @@ impl Assignments {
         session: SessionId,
         worker: &str,
         capacities: [u32; 2],
-        running: &[Running],
+        running: &[RunningAttempt],
     ) {
         let earlier = self
             .sessions

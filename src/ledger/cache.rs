@@ -18,7 +18,7 @@ use futures_util::future::{BoxFuture, Shared};
 use parking_lot::Mutex;
 use serde_json::Value;
 
-use super::dependence::{Parts, is_versioned, parts_of_query, parts_of_transaction};
+use super::dependence::{StateParts, is_versioned, parts_of_query, parts_of_transaction};
 use super::{Broadcast, ChainUpdate, Inclusion, Ledger, TransactionHash};
 use crate::error::{Error, codes};
 
@@ -45,7 +45,7 @@ struct CacheKey {
 struct CacheEntry {
     answer: CachedAnswer,
     /// 0: never changes.
-    parts: Parts,
+    parts: StateParts,
     bytes: usize,
 }
 
@@ -80,7 +80,7 @@ impl Halves {
         }
     }
 
-    fn drop_parts(&mut self, parts: Parts) {
+    fn drop_parts(&mut self, parts: StateParts) {
         self.new.retain(|_, kept| kept.parts & parts == 0);
         self.old.retain(|_, kept| kept.parts & parts == 0);
         self.new_bytes = self.new.values().map(|kept| kept.bytes).sum();
@@ -120,7 +120,7 @@ impl State {
 }
 
 /// What to do about a question.
-enum Plan {
+enum CachePlan {
     Serve(CachedAnswer),
     Begin(Flight),
     Join(Flight),
@@ -183,29 +183,29 @@ impl CachedLedger {
         self.on_block(update.height, &update.methods);
     }
 
-    fn plan(&self, question: &CacheKey, params: &Value) -> Plan {
+    fn plan(&self, question: &CacheKey, params: &Value) -> CachePlan {
         let mut state = self.state.lock();
         let parts = match question.height {
-            _ if !state.live => return Plan::Bypass,
+            _ if !state.live => return CachePlan::Bypass,
             Some(height) if is_versioned(&question.method) && height <= state.complete => 0,
-            Some(_) => return Plan::Bypass,
+            Some(_) => return CachePlan::Bypass,
             None => match parts_of_query(&question.method, params) {
                 Some(parts) => parts,
-                None => return Plan::Bypass,
+                None => return CachePlan::Bypass,
             },
         };
         if let Some(answer) = state.answers.get(question) {
-            return Plan::Serve(answer);
+            return CachePlan::Serve(answer);
         }
         if let Some(flight) = state.flights.get(question) {
-            return Plan::Join(flight.clone());
+            return CachePlan::Join(flight.clone());
         }
         let flight = self.ask(question.clone(), params.clone(), parts, state.generation);
         state.flights.insert(question.clone(), flight.clone());
-        Plan::Begin(flight)
+        CachePlan::Begin(flight)
     }
 
-    fn ask(&self, question: CacheKey, params: Value, parts: Parts, generation: u64) -> Flight {
+    fn ask(&self, question: CacheKey, params: Value, parts: StateParts, generation: u64) -> Flight {
         let inner = self.inner.clone();
         let shared = self.state.clone();
         let asking = tokio::spawn(async move {
@@ -235,7 +235,7 @@ fn broken_off() -> Error {
 
 /// A request that did not exist at a height may exist there later: asked below
 /// its first version the ledger answers with the first (spec/ledger.md 5.1).
-fn keep(state: &mut State, question: CacheKey, answer: &CachedAnswer, parts: Parts) {
+fn keep(state: &mut State, question: CacheKey, answer: &CachedAnswer, parts: StateParts) {
     if answer.is_none() && question.height.is_some() {
         return;
     }
@@ -283,18 +283,18 @@ impl Ledger for CachedLedger {
         // whoever joined it asks once more if it fails.
         for may_join in [true, false] {
             match self.plan(&question, &params) {
-                Plan::Serve(answer) => {
+                CachePlan::Serve(answer) => {
                     metrics::counter!("ledger_query_cache_hits_total").increment(1);
                     return Ok(answer);
                 }
-                Plan::Bypass => break,
-                Plan::Join(flight) if may_join => {
+                CachePlan::Bypass => break,
+                CachePlan::Join(flight) if may_join => {
                     metrics::counter!("ledger_query_cache_misses_total").increment(1);
                     if let Ok(answer) = flight.await {
                         return Ok(answer);
                     }
                 }
-                Plan::Begin(flight) | Plan::Join(flight) => {
+                CachePlan::Begin(flight) | CachePlan::Join(flight) => {
                     metrics::counter!("ledger_query_cache_misses_total").increment(1);
                     return flight.await;
                 }

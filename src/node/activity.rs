@@ -73,13 +73,13 @@ impl Activity {
     }
 
     /// Counts a job as running until the answer is dropped.
-    pub(super) fn begin(&self, kind: Kind) -> Running<'_> {
+    pub(super) fn begin(&self, kind: Kind) -> RunningGuard<'_> {
         let of_kind = self.kinds.get(&kind);
         if let Some(of_kind) = of_kind {
             of_kind.running.fetch_add(1, Ordering::Relaxed);
             of_kind.pending.increment(1.0);
         }
-        Running(of_kind)
+        RunningGuard(of_kind)
     }
 
     /// A run has ended. `height`: that of the newest block.
@@ -142,9 +142,9 @@ fn age(job: &Job) -> f64 {
 }
 
 /// Counts a job until it is dropped.
-pub(super) struct Running<'a>(Option<&'a OfKind>);
+pub(super) struct RunningGuard<'a>(Option<&'a OfKind>);
 
-impl Drop for Running<'_> {
+impl Drop for RunningGuard<'_> {
     fn drop(&mut self) {
         if let Some(of_kind) = self.0 {
             of_kind.running.fetch_sub(1, Ordering::Relaxed);

@@ -35,7 +35,7 @@ use crate::http::ServerHandle;
 use crate::http::admin::{self, AdminOptions};
 use crate::protocol::local::MeetingPoint;
 use crate::{logging, operator, pulse};
-use parts::Parts;
+use parts::ProcessParts;
 use readiness::ReadinessWatch;
 use standing::StandingWatch;
 use worker_side::{LinkTransport, WorkerSide};
@@ -110,7 +110,7 @@ async fn serve(config: Arc<Config>, shares: Shares, stop: Stop) -> io::Result<()
     let readiness = ReadinessWatch::new(config.queue, config.dormant);
     let standing = StandingWatch::new(config.mode);
     let admin = start_admin(&config, shares, &readiness, &standing).await?;
-    let parts = Parts::open(config.clone(), shares).await?;
+    let parts = ProcessParts::open(config.clone(), shares).await?;
     let (watched, looked_after) = (readiness.clone(), parts.clone());
     parts
         .intake

@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 
 use super::master_side::{Lost, MasterSide};
-use super::parts::Parts;
+use super::parts::ProcessParts;
 use super::readiness::ReadinessWatch;
 use super::standing::StandingWatch;
 use crate::actors::mastership::{EXCLUSIVE, Mastership, OPTIONS};
@@ -50,7 +50,7 @@ struct Past {
 /// because what is in the way may go away by itself (a port that is still held,
 /// a certificate that is being replaced).
 pub async fn serve(
-    parts: &Parts,
+    parts: &ProcessParts,
     readiness: &ReadinessWatch,
     inbox: &Option<Inbox>,
     place: Option<MeetingPoint>,
@@ -97,7 +97,7 @@ async fn told(stopping: &mut watch::Receiver<bool>) {
 
 /// From standing by to the end of the term that follows.
 async fn term(
-    parts: &Parts,
+    parts: &ProcessParts,
     readiness: &ReadinessWatch,
     inbox: &Option<Inbox>,
     place: Option<MeetingPoint>,

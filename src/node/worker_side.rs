@@ -11,7 +11,7 @@ use tokio::sync::watch;
 use super::activity::Activity;
 use super::mq_service::MqServiceWatch;
 use super::notices;
-use super::parts::Parts;
+use super::parts::ProcessParts;
 use super::readiness::ReadinessWatch;
 use super::runner::NodeRunner;
 use crate::actors::master_link::{ChainHook, LinkState};
@@ -74,7 +74,7 @@ impl WorkerSide {
     /// # Errors
     /// When the API's port cannot be had, or a certificate cannot be used.
     pub async fn start(
-        parts: &Parts,
+        parts: &ProcessParts,
         readiness: &ReadinessWatch,
         link: LinkTransport,
     ) -> io::Result<Self> {
@@ -273,7 +273,7 @@ fn distrust_memory_without_master(
 /// different addresses take turns. Several may try at once: the jobs have one
 /// source.
 fn keep_registered(
-    parts: &Parts,
+    parts: &ProcessParts,
     readiness: &ReadinessWatch,
     worker: &Arc<WorkerHandle>,
 ) -> impl Future<Output = ()> + use<> {
@@ -308,7 +308,7 @@ fn keep_registered(
 }
 
 async fn start_api(
-    parts: &Parts,
+    parts: &ProcessParts,
     readiness: &ReadinessWatch,
     worker: &Arc<WorkerHandle>,
     activity: Arc<Activity>,
@@ -360,7 +360,7 @@ async fn start_api(
 }
 
 /// What reads the key files again; nothing with an external crypto service.
-fn key_reload(parts: &Parts) -> ReloadKeys {
+fn key_reload(parts: &ProcessParts) -> ReloadKeys {
     let (context, keyring) = (parts.context.clone(), parts.keyring.clone());
     Arc::new(move || {
         let (context, keyring) = (context.clone(), keyring.clone());

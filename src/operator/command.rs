@@ -6,12 +6,14 @@ use std::time::Duration;
 
 use clap::{Args, Subcommand};
 
-use super::message::{Done, Filter, OperationOutcome, OperatorRequest, OperatorResponse, State};
+use super::message::{
+    Filter, JobState, OperationOutcome, OperationResult, OperatorRequest, OperatorResponse,
+};
 use super::{reach, view};
 use crate::config;
 use crate::job::{JobId, Kind, Kinds, Millis};
 use crate::output;
-use crate::store::{Action, Operation};
+use crate::store::{Operation, OperatorAction};
 
 /// Exit code for a wrong environment (`EX_USAGE`).
 const WRONG_ENVIRONMENT: u8 = 64;
@@ -41,7 +43,7 @@ enum Command {
     List {
         /// Only those in this state.
         #[arg(long)]
-        state: Option<State>,
+        state: Option<JobState>,
         /// Only those of this kind (deliver.callback, rp.time_out, ...).
         #[arg(long, value_parser = kind)]
         kind: Option<Kind>,
@@ -88,7 +90,7 @@ struct Decision {
 }
 
 impl Decision {
-    fn question(self, action: Action) -> OperatorRequest {
+    fn question(self, action: OperatorAction) -> OperatorRequest {
         let (who, why) = (self.who.unwrap_or_else(who), self.why);
         let at = Millis::now();
         let operation = |job| Operation {
@@ -155,9 +157,9 @@ fn question(command: Command) -> OperatorRequest {
             limit,
         }),
         Command::Show { id } => OperatorRequest::Show(id),
-        Command::Retry(decision) => decision.question(Action::Retry),
-        Command::Resolve(decision) => decision.question(Action::Resolve),
-        Command::Drop(decision) => decision.question(Action::Drop),
+        Command::Retry(decision) => decision.question(OperatorAction::Retry),
+        Command::Resolve(decision) => decision.question(OperatorAction::Resolve),
+        Command::Drop(decision) => decision.question(OperatorAction::Drop),
         Command::Audit { limit } => OperatorRequest::Audit { limit },
     }
 }
@@ -173,7 +175,7 @@ fn exit_code(answer: &OperatorResponse) -> ExitCode {
     }
 }
 
-fn exit_code_of(all: &[Done]) -> ExitCode {
+fn exit_code_of(all: &[OperationResult]) -> ExitCode {
     let has =
         |outcomes: &[OperationOutcome]| all.iter().any(|done| outcomes.contains(&done.result));
     if has(&[OperationOutcome::Unknown, OperationOutcome::NotTried]) {

@@ -5,8 +5,8 @@ use actix::Addr;
 
 use super::listing;
 use super::message::{
-    ANSWER_BYTES, Done, OperationOutcome, OperatorRequest, OperatorResponse, Shown, State,
-    too_large,
+    ANSWER_BYTES, JobState, OperationOutcome, OperationResult, OperatorRequest, OperatorResponse,
+    Shown, too_large,
 };
 use super::shown::{shown_failed, shown_open, state_of};
 use crate::actors::dispatcher::{Dispatcher, JobChanged, JobGone};
@@ -97,7 +97,7 @@ impl Desk {
 
     /// What became of each, in the order asked. Once the store is away, the rest
     /// is not tried: each would keep the operator waiting for what cannot be done.
-    async fn operate(&self, operations: Vec<Operation>) -> Vec<Done> {
+    async fn operate(&self, operations: Vec<Operation>) -> Vec<OperationResult> {
         let mut all = Vec::with_capacity(operations.len());
         let mut operations = operations.into_iter();
         for operation in operations.by_ref() {
@@ -125,7 +125,7 @@ impl Desk {
         all
     }
 
-    async fn done(&self, id: JobId, operated: Operated) -> Done {
+    async fn done(&self, id: JobId, operated: Operated) -> OperationResult {
         match operated {
             Operated::Open(job) => {
                 self.tell_changed(job).await;
@@ -142,16 +142,16 @@ impl Desk {
 
     /// The store did not say whether it was done. If it was, the dispatcher has
     /// to know, and the operator sees by how the job is now.
-    async fn not_known(&self, id: JobId, error: &StoreError) -> Done {
+    async fn not_known(&self, id: JobId, error: &StoreError) -> OperationResult {
         let found = self.store.jobs(&[id]).await;
         let now = match found.map(|jobs| jobs.into_iter().flatten().next()) {
             Ok(Some(job)) => {
                 let state = state_of(&job, Millis::now());
                 self.tell_changed(job).await;
                 match state {
-                    State::Waiting => "; the job is open now, and waits",
-                    State::Parked => "; the job is parked now",
-                    State::Open | State::Failed => "; the job is open now",
+                    JobState::Waiting => "; the job is open now, and waits",
+                    JobState::Parked => "; the job is parked now",
+                    JobState::Open | JobState::Failed => "; the job is open now",
                 }
             }
             Ok(None) => {
@@ -178,8 +178,8 @@ impl Desk {
     }
 }
 
-fn told(id: JobId, result: OperationOutcome, reason: Option<String>) -> Done {
-    Done {
+fn told(id: JobId, result: OperationOutcome, reason: Option<String>) -> OperationResult {
+    OperationResult {
         id: id.to_string(),
         result,
         reason,

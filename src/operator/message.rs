@@ -29,7 +29,7 @@ pub(super) fn too_large() -> String {
 /// States of jobs as operators see them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "lowercase")]
-pub enum State {
+pub enum JobState {
     /// Accepted and not ended, whatever it waits for.
     Open,
     /// Open, and not to be run before an instant or a block.
@@ -44,7 +44,7 @@ pub enum State {
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Filter {
     /// In this state; `None`: open and failed ones.
-    pub state: Option<State>,
+    pub state: Option<JobState>,
     /// Of this kind.
     pub kind: Option<Kind>,
     /// With a key that contains this.
@@ -79,7 +79,7 @@ pub enum OperatorResponse {
     /// To [`OperatorRequest::Show`]; `None`: there is no such job.
     Show(Option<Box<Shown>>),
     /// To [`OperatorRequest::Operate`], in the order asked.
-    Operate(Vec<Done>),
+    Operate(Vec<OperationResult>),
     /// To [`OperatorRequest::Audit`], newest last.
     Audit(Vec<Audited>),
     /// To any: why there is none.
@@ -97,7 +97,7 @@ pub struct Shown {
     /// Its ordering key.
     pub key: String,
     /// In which state it is.
-    pub state: State,
+    pub state: JobState,
     /// Its attempt.
     pub attempt: u32,
     /// How often it was rescheduled.
@@ -137,7 +137,7 @@ pub struct Field {
 
 /// What became of an operation.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Done {
+pub struct OperationResult {
     /// To which job.
     pub id: String,
     /// What became of it.

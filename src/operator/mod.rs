@@ -13,6 +13,7 @@ mod view;
 pub use command::{Jobs, run};
 pub use desk::Desk;
 pub use message::{
-    Done, Field, Filter, OperationOutcome, OperatorRequest, OperatorResponse, Shown, State,
+    Field, Filter, JobState, OperationOutcome, OperationResult, OperatorRequest, OperatorResponse,
+    Shown,
 };
 pub use socket::{OperatorSocket, check as check_socket};

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
-use super::message::{Done, OperationOutcome, OperatorResponse, Shown};
+use super::message::{OperationOutcome, OperationResult, OperatorResponse, Shown};
 use crate::store::{Audited, Was};
 
 /// Longest error in a table; `show` has it all.
@@ -129,7 +129,7 @@ fn show(job: &Shown) -> String {
         .collect()
 }
 
-fn operation(done: &Done) -> String {
+fn operation(done: &OperationResult) -> String {
     let result = match done.result {
         OperationOutcome::Open => "open: it may run",
         OperationOutcome::Ended => "ended",

@@ -60,7 +60,7 @@ pub fn light_together(jobs: Vec<Job>) -> Vec<Job> {
 
 /// An attempt a worker is running.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct Running {
+pub struct RunningAttempt {
     /// Which attempt of which job.
     pub attempt: Attempt,
     /// Which credit it uses up.
@@ -83,7 +83,7 @@ pub struct Hello {
     /// Most jobs of `Pool::Delivery` at a time.
     pub delivery_capacity: u32,
     /// What it still runs, or has not reported yet.
-    pub running: Vec<Running>,
+    pub running: Vec<RunningAttempt>,
     /// The highest epoch it has seen; 0 before the first master.
     pub seen: Epoch,
 }
@@ -333,7 +333,7 @@ impl TryFrom<proto::Hello> for Hello {
 
     fn try_from(hello: proto::Hello) -> Result<Self, MessageError> {
         let running = |run: proto::JobAttempt| {
-            Ok(Running {
+            Ok(RunningAttempt {
                 attempt: Attempt {
                     job: decode_id(&run.job_id)?,
                     number: run.attempt,

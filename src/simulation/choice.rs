@@ -147,7 +147,7 @@ pub enum Choice {
     /// So many milliseconds pass.
     Pass(u64),
     /// An operator decides about a parked or failed job.
-    Operate(JobId, store::Action),
+    Operate(JobId, store::OperatorAction),
 
     // ---- faults
     /// A process is killed.

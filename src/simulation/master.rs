@@ -30,12 +30,12 @@ pub(super) struct MasterProcess {
     /// The highest epoch it was refused with.
     above: Epoch,
     tick_at: Option<Millis>,
-    term: Option<Term>,
+    term: Option<LeadingTerm>,
 }
 
 /// What a master has while it leads.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(super) struct Term {
+pub(super) struct LeadingTerm {
     epoch: Epoch,
     core: Core,
     seen: Assignments,
@@ -185,7 +185,7 @@ impl World {
         self.history.dues_forgotten();
         let seen = self.terms.begins(epoch);
         self.found(seen);
-        self.masters[index].term = Some(Term {
+        self.masters[index].term = Some(LeadingTerm {
             epoch,
             core: Core::new(setting::dispatcher()),
             seen: Assignments::default(),
@@ -303,7 +303,7 @@ impl World {
     }
 
     /// An operator decides, through the master.
-    pub(super) fn operator_acts(&mut self, job: JobId, action: store::Action) {
+    pub(super) fn operator_acts(&mut self, job: JobId, action: store::OperatorAction) {
         let Some(index) = (0..self.masters.len())
             .find(|index| self.leads(*index) && self.masters[*index].is_running())
         else {
@@ -470,7 +470,7 @@ impl World {
 }
 
 /// A dispatcher as it looks from outside.
-pub(super) type Snapshot = dispatch::Snapshot;
+pub(super) type DispatcherView = dispatch::Snapshot;
 
 impl MasterProcess {
     /// Whether its dispatcher waits for what it asked of the store to find jobs.
@@ -480,7 +480,7 @@ impl MasterProcess {
     }
 
     /// The dispatcher's state, while it leads.
-    pub(super) fn snapshot(&self, wall: Millis) -> Option<Snapshot> {
+    pub(super) fn snapshot(&self, wall: Millis) -> Option<DispatcherView> {
         Some(self.term.as_ref()?.core.snapshot(wall))
     }
 }

@@ -71,13 +71,13 @@ impl SimulatedLink {
 
 /// All connections.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
-pub(super) struct Network {
+pub(super) struct SimulatedNetwork {
     pub(super) links: BTreeMap<LinkNo, SimulatedLink>,
     /// Orders messages in time, to see what overtakes what.
     sent: Sent,
 }
 
-impl Network {
+impl SimulatedNetwork {
     pub(super) fn connect(&mut self, worker: usize, master: usize, hello: FromWorker) -> LinkNo {
         let mut no = LinkNo(worker, 0);
         while self.links.contains_key(&no) {

@@ -194,9 +194,9 @@ impl World {
         let failed = self.store.failed_jobs(0, 2);
         let failed = failed.into_iter().map(|(_, failed)| failed.job.id());
         let actions = [
-            store::Action::Retry,
-            store::Action::Resolve,
-            store::Action::Drop,
+            store::OperatorAction::Retry,
+            store::OperatorAction::Resolve,
+            store::OperatorAction::Drop,
         ];
         let all = parked.into_iter().chain(failed);
         let decided = all.flat_map(|job| actions.map(|action| Choice::Operate(job, action)));
@@ -205,7 +205,7 @@ impl World {
             later && job.tries > 0 && !job.parked
         };
         let waiting = self.store.open().filter(waits);
-        let hurried = waiting.map(|job| Choice::Operate(job.id(), store::Action::Retry));
+        let hurried = waiting.map(|job| Choice::Operate(job.id(), store::OperatorAction::Retry));
         decided.chain(hurried).collect()
     }
 

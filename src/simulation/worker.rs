@@ -30,7 +30,7 @@ enum Stage {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-struct Run {
+struct SimulatedRun {
     job: Arc<Job>,
     stage: Stage,
 }
@@ -49,7 +49,7 @@ pub(super) struct WorkerProcess {
     /// When it may call a master.
     pub(super) call_at: Millis,
     seen: Epochs,
-    runs: BTreeMap<(JobId, u32), Run>,
+    runs: BTreeMap<(JobId, u32), SimulatedRun>,
 }
 
 impl WorkerProcess {
@@ -267,7 +267,7 @@ impl World {
             false => Stage::Working,
         };
         let runs = &mut self.workers[index].runs;
-        runs.insert((id, number), Run { job, stage });
+        runs.insert((id, number), SimulatedRun { job, stage });
         if is_once {
             let attempt = Attempt { job: id, number };
             self.ask(Process::Worker(index), Ask::Claim(attempt));

@@ -14,7 +14,7 @@ use super::calls::{StoreCall, StoreClient};
 use super::choice::{CallNo, Choice, Hold, JobPlan, LinkNo, Process, Side};
 use super::fault::{Fault, Figures};
 use super::master::MasterProcess;
-use super::network::Network;
+use super::network::SimulatedNetwork;
 use super::setting::Setting;
 use super::trace::Trace;
 use super::worker::WorkerProcess;
@@ -35,7 +35,7 @@ pub struct World {
     pub(super) calls: BTreeMap<CallNo, StoreCall>,
     pub(super) masters: Vec<MasterProcess>,
     pub(super) workers: Vec<WorkerProcess>,
-    pub(super) network: Network,
+    pub(super) network: SimulatedNetwork,
     /// The latest announcements, to be repeated.
     pub(super) announced: VecDeque<Job>,
     next_job: u64,
@@ -62,7 +62,7 @@ impl World {
             calls: BTreeMap::new(),
             masters: masters.collect(),
             workers: workers.collect(),
-            network: Network::default(),
+            network: SimulatedNetwork::default(),
             announced: VecDeque::new(),
             next_job: 0,
             history: History::default(),

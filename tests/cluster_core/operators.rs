@@ -5,12 +5,14 @@ use std::time::Duration;
 
 use erawan::cluster::Master;
 use erawan::job::{Attempt, Job, JobId, Millis, NewJob, codec, noop};
-use erawan::operator::{Desk, Done, Filter, OperationOutcome, OperatorRequest, OperatorResponse};
+use erawan::operator::{
+    Desk, Filter, OperationOutcome, OperationResult, OperatorRequest, OperatorResponse,
+};
 use erawan::proto::cluster::OperatorQuestion;
 use erawan::proto::cluster::cluster_client::ClusterClient;
 use erawan::protocol::message::PROTOCOL_VERSION;
 use erawan::pulse;
-use erawan::store::{Action, Operation, Store};
+use erawan::store::{Operation, OperatorAction, Store};
 use tonic::transport::Endpoint;
 
 use super::memory_store::MemoryStore;
@@ -23,10 +25,10 @@ fn attempt(job: &Job) -> Attempt {
     }
 }
 
-async fn retry(desk: &Desk, ids: &[JobId]) -> Vec<Done> {
+async fn retry(desk: &Desk, ids: &[JobId]) -> Vec<OperationResult> {
     let operation = |job: &JobId| Operation {
         job: *job,
-        action: Action::Retry,
+        action: OperatorAction::Retry,
         who: "somebody@host".to_owned(),
         why: "because".to_owned(),
         at: Millis::now(),

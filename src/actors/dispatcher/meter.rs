@@ -15,7 +15,7 @@ use crate::protocol::message::{AttemptOutcome, End};
 use crate::protocol::{BacklogBoard, Dormant, OpenJobs};
 use crate::store::Release;
 
-use crate::dispatch::tally::{Share, Tally};
+use crate::dispatch::tally::{GaugeCount, Tally};
 
 /// Shows the tally for as long as it lives.
 pub(super) struct Meter {
@@ -64,7 +64,7 @@ impl Meter {
     /// Shows what is open now.
     pub(super) fn show(&mut self, mut tally: Tally, dormant: Option<Dormant>) {
         if let Some(hidden) = self.hidden {
-            tally.shares[hidden.slot()] = Share::default();
+            tally.shares[hidden.slot()] = GaugeCount::default();
         }
         if tally == self.shown && dormant == self.dormant {
             return;

@@ -15,7 +15,7 @@ use crate::job::{Attempt, Class, Epoch, Job, JobId, Pool};
 use crate::mistake::{self, Mistake};
 use crate::protocol::message::{
     AttemptOutcome, Chain, End, FromMaster, FromWorker, Hello, MESSAGE_JOBS, PROTOCOL_VERSION,
-    Running, light_together, size,
+    RunningAttempt, light_together, size,
 };
 
 /// Most outcomes in one message.
@@ -126,14 +126,17 @@ impl Core {
     /// The introduction to a master. Nothing of an earlier connection may be
     /// delivered after this.
     pub fn greet(&self) -> Hello {
-        let running = self.running.iter().map(|((job, number), ongoing)| Running {
-            attempt: Attempt {
-                job: *job,
-                number: *number,
-            },
-            pool: ongoing.pool,
-        });
-        let unsent = self.unsent.iter().map(|(pool, outcome)| Running {
+        let running = self
+            .running
+            .iter()
+            .map(|((job, number), ongoing)| RunningAttempt {
+                attempt: Attempt {
+                    job: *job,
+                    number: *number,
+                },
+                pool: ongoing.pool,
+            });
+        let unsent = self.unsent.iter().map(|(pool, outcome)| RunningAttempt {
             attempt: outcome.attempt,
             pool: *pool,
         });

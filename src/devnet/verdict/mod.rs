@@ -17,7 +17,7 @@ use super::mq_record::Noted;
 use crate::ledger::BlockTransaction;
 
 pub use ledger::read_transactions;
-pub use stores::{Left, read_store};
+pub use stores::{Leftovers, read_store};
 pub use waiting::{Absence, MessageCounts, NodeDependencies, Slowest, message_counts};
 
 /// Resident memory a process of a node may use in a demo, in MB (10^6 bytes).
@@ -45,7 +45,7 @@ pub struct Evidence {
     /// What the applications complained of.
     pub complaints: Vec<String>,
     /// What each node's store holds after the node has stopped.
-    pub left: BTreeMap<String, Left>,
+    pub left: BTreeMap<String, Leftovers>,
     /// Most resident memory of each process, in MB (10^6 bytes).
     pub memory: BTreeMap<String, f64>,
     /// Times at which two processes of a node believed to be its master.
@@ -213,7 +213,7 @@ mod tests {
                 events: BTreeMap::from([("rp: request_status".to_owned(), strings(&["id1"]))]),
                 ..Seen::default()
             },
-            left: BTreeMap::from([("rp1".to_owned(), Left::default())]),
+            left: BTreeMap::from([("rp1".to_owned(), Leftovers::default())]),
             memory: BTreeMap::from([("rp1-master".to_owned(), 30.0)]),
             ..Evidence::default()
         }

@@ -1,4 +1,4 @@
-//! Keeps the subscription open and puts what comes into [`Kept`](super::kept).
+//! Keeps the subscription open and puts what comes into [`KeptMessages`](super::kept).
 //!
 //! An open subscription may be silent for ever, so it is never ended by a
 //! deadline: the keepalive of its connection tells when the service is gone.
@@ -13,7 +13,7 @@ use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 use tonic::Status;
 
-use super::kept::Received;
+use super::kept::KeptMessage;
 use super::{InboxState, Shared, stopped};
 use crate::actors::mastership::monotonic_now;
 use crate::job::Millis;
@@ -252,11 +252,11 @@ async fn ask(client: &MqClient, pause: Duration) -> Result<ServiceServerInfo, St
     timeout(ANSWER, client.get_info()).await.map_err(late)?
 }
 
-fn received(message: InboundMessage) -> Received {
+fn received(message: InboundMessage) -> KeptMessage {
     let (sender_id, message_id) = (message.sender_id, message.message_id);
     // With a digest: whoever guesses an id cannot suppress the message that has it.
     let digest = hex::encode(&sha256(&message.message)[..8]);
-    Received {
+    KeptMessage {
         source: format!("mq:{sender_id}:{message_id}:{digest}"),
         sender_id,
         message_id,

@@ -10,7 +10,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 use tokio_tungstenite::tungstenite::Message;
 
-use super::envelope::{self, Failure};
+use super::envelope::{self, CallError};
 use super::socket::{self, Socket};
 use super::{RpcError, RpcOptions};
 
@@ -23,7 +23,7 @@ const WRITE_BATCH: usize = 64;
 pub(super) struct RpcCall {
     pub method: &'static str,
     pub params: Value,
-    pub reply: oneshot::Sender<Result<Value, Failure>>,
+    pub reply: oneshot::Sender<Result<Value, CallError>>,
 }
 
 /// Where to put calls for this socket; `None` while it is not open.
@@ -37,7 +37,7 @@ impl Slot {
     }
 }
 
-type Outstanding = Mutex<HashMap<String, oneshot::Sender<Result<Value, Failure>>>>;
+type Outstanding = Mutex<HashMap<String, oneshot::Sender<Result<Value, CallError>>>>;
 
 /// Keeps a socket open for ever. `changed` is called when it has opened (true)
 /// or closed (false).
@@ -103,7 +103,11 @@ async fn write(
 /// Forgets calls whose callers have given up whenever the number of
 /// outstanding ones passes a power of two, so that a ledger that never answers
 /// cannot fill memory.
-fn remember(outstanding: &Outstanding, id: String, reply: oneshot::Sender<Result<Value, Failure>>) {
+fn remember(
+    outstanding: &Outstanding,
+    id: String,
+    reply: oneshot::Sender<Result<Value, CallError>>,
+) {
     let mut outstanding = outstanding.lock();
     if outstanding.len() >= INBOX && outstanding.len().is_power_of_two() {
         outstanding.retain(|_, reply| !reply.is_closed());
@@ -144,8 +148,8 @@ fn settle(outstanding: &Outstanding, text: &str) {
     }
 }
 
-impl From<(&'static str, Failure)> for RpcError {
-    fn from((method, failure): (&'static str, Failure)) -> Self {
+impl From<(&'static str, CallError)> for RpcError {
+    fn from((method, failure): (&'static str, CallError)) -> Self {
         RpcError::Remote {
             method: method.to_owned(),
             code: failure.code,

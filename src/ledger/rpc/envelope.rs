@@ -11,12 +11,12 @@ pub(super) struct RpcResponse {
     /// As sent with the call.
     pub id: String,
     /// What came of it.
-    pub outcome: Result<Value, Failure>,
+    pub outcome: Result<Value, CallError>,
 }
 
 /// The `error` member.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct Failure {
+pub(super) struct CallError {
     pub code: i64,
     pub message: String,
     pub data: String,
@@ -53,13 +53,13 @@ pub(super) fn answer(text: &str) -> Option<RpcResponse> {
     Some(RpcResponse { id, outcome })
 }
 
-fn failure(error: &Value) -> Failure {
+fn failure(error: &Value) -> CallError {
     let text = |member: &Value| match member {
         Value::String(text) => text.clone(),
         Value::Null => String::new(),
         other => other.to_string(),
     };
-    Failure {
+    CallError {
         code: error["code"].as_i64().unwrap_or_default(),
         message: text(&error["message"]),
         data: text(&error["data"]),

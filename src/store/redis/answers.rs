@@ -2,7 +2,7 @@
 
 use redis::{ErrorKind, FromRedisValue, RedisError, RedisResult, Value};
 
-use super::link::SendError;
+use super::link::CommandError;
 use crate::job::{Epoch, Job, JobId, Millis, NewJob};
 use crate::store::StoreError;
 use crate::store::record::{self, Numbering};
@@ -84,11 +84,11 @@ pub(super) fn typed<T: FromRedisValue>(value: Value) -> RedisResult<T> {
     redis::from_redis_value(value).map_err(RedisError::from)
 }
 
-impl From<SendError> for StoreError {
-    fn from(error: SendError) -> Self {
+impl From<CommandError> for StoreError {
+    fn from(error: CommandError) -> Self {
         match error {
-            SendError::Redis(error) => store_error(error),
-            SendError::TooLarge(why) => StoreError::TooLarge(why),
+            CommandError::Redis(error) => store_error(error),
+            CommandError::TooLarge(why) => StoreError::TooLarge(why),
         }
     }
 }

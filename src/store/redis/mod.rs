@@ -51,8 +51,8 @@ use self::answers::{
 };
 use self::arguments::row_name;
 use self::durations::Reads;
-use self::history::History;
-use self::link::{Lane, RedisConnections, SendError};
+use self::history::ServerHistory;
+use self::link::{CommandError, CommandLane, RedisConnections};
 use self::scripts::{LuaScript, Scripts};
 use super::operation::outcome_unknown;
 use super::record;
@@ -83,7 +83,7 @@ pub struct RedisStore {
     reads: Reads,
     prefix: String,
     failed_limits: FailedLimits,
-    history: History,
+    history: ServerHistory,
     /// The server's interruptions when this process last became or stayed the
     /// master.
     term: AtomicU64,
@@ -126,7 +126,7 @@ impl RedisStore {
             reads: Reads::new(),
             prefix: format!("{{erawan:{}}}:", options.node_id),
             failed_limits: FailedLimits::default(),
-            history: History::default(),
+            history: ServerHistory::default(),
             term: AtomicU64::new(0),
             granted: Mutex::default(),
         };
@@ -176,7 +176,7 @@ impl RedisStore {
         let anew = self.term.load(Ordering::Acquire) != interruptions;
         command.arg(holder).arg(ttl.as_millis() as u64);
         command.arg(above.0).arg(u8::from(anew));
-        let asked = self.run_over::<ScriptReply>(Lane::Mastership, script, &command);
+        let asked = self.run_over::<ScriptReply>(CommandLane::Mastership, script, &command);
         match asked.await? {
             (DONE, numbers, _) => {
                 self.term.store(interruptions, Ordering::Release);
@@ -238,12 +238,13 @@ impl RedisStore {
         duration: &Histogram,
         command: &Cmd,
     ) -> Result<T, StoreError> {
-        self.read_over(Lane::of(command), duration, command).await
+        self.read_over(CommandLane::of(command), duration, command)
+            .await
     }
 
     async fn read_over<T: FromRedisValue>(
         &self,
-        lane: Lane,
+        lane: CommandLane,
         duration: &Histogram,
         command: &Cmd,
     ) -> Result<T, StoreError> {
@@ -268,12 +269,13 @@ impl RedisStore {
         script: &LuaScript,
         command: &Cmd,
     ) -> Result<T, StoreError> {
-        self.run_over(Lane::of(command), script, command).await
+        self.run_over(CommandLane::of(command), script, command)
+            .await
     }
 
     async fn run_over<T: FromRedisValue>(
         &self,
-        lane: Lane,
+        lane: CommandLane,
         script: &LuaScript,
         command: &Cmd,
     ) -> Result<T, StoreError> {
@@ -282,7 +284,7 @@ impl RedisStore {
         let mut result = self.link.send(lane, command).await;
         // Again, if somebody flushes the scripts in between.
         for _ in 0..SCRIPT_LOADS {
-            let error = result.as_ref().err().and_then(SendError::of_redis);
+            let error = result.as_ref().err().and_then(CommandError::of_redis);
             if error.map(RedisError::kind) != Some(unknown) {
                 break;
             }
@@ -609,7 +611,7 @@ impl Store for RedisStore {
         let script = &self.scripts.release_lease;
         let mut command = script.call(&self.prefix);
         command.arg(holder);
-        let released = self.run_over::<u64>(Lane::Mastership, script, &command);
+        let released = self.run_over::<u64>(CommandLane::Mastership, script, &command);
         released.await.map(|_| ())
     }
 
@@ -622,7 +624,7 @@ impl Store for RedisStore {
         command.arg(self.key("ping")).arg("");
         command.arg("PX").arg(PING_KEPT.as_millis() as u64);
         // Sent again if the connection broke, as a read is: it does nothing.
-        let answer = self.read_over::<String>(Lane::Mastership, &self.reads.ping, &command);
+        let answer = self.read_over::<String>(CommandLane::Mastership, &self.reads.ping, &command);
         answer.await.map(|_| ())
     }
 }

@@ -13,7 +13,7 @@ use super::link::{Current, OpenStream, keep_open};
 use super::way::Way;
 use super::{CALL_BYTES, RemoteCall, RemoteReply};
 use crate::job::{Attempt, Column, Commit, Epoch, Job, JobId, Millis, Row, Table, codec};
-use crate::protocol::client::{Found, Target};
+use crate::protocol::client::{MasterTarget, ServingMaster};
 use crate::store::{
     Accept, Accepted, Audited, Committed, Counts, FailedJob, LastError, Lease, Operated, Operation,
     Release, Released, State, Store, StoreError, Struck,
@@ -47,8 +47,8 @@ impl RemoteStore {
     /// The same, with the master that the link of this process has found, and
     /// the next one when that has found another.
     pub fn follow(
-        target: Target,
-        found: watch::Receiver<Option<Found>>,
+        target: MasterTarget,
+        found: watch::Receiver<Option<ServingMaster>>,
         node_id: impl Into<String>,
     ) -> Self {
         Self::by(Way::Followed { target, found }, node_id.into())

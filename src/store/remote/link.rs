@@ -15,7 +15,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Code, Request, Status, Streaming};
 
 use super::ANSWER_BYTES;
-use super::frame::{FRAME_BYTES, Overlong, Part, cut};
+use super::frame::{FRAME_BYTES, Overlong, PartialCall, cut};
 use super::way::{MasterLocation, Way};
 use crate::proto::cluster::StoreFrame;
 use crate::proto::cluster::cluster_client::ClusterClient;
@@ -68,7 +68,7 @@ pub(super) struct OpenStream {
     frames: mpsc::Sender<StoreFrame>,
     large: Arc<Semaphore>,
     /// Who waits for which answer.
-    pub waiting: Arc<Waiting>,
+    pub waiting: Arc<WaitingReplies>,
 }
 
 impl OpenStream {
@@ -96,7 +96,7 @@ impl OpenStream {
 
 /// The calls without an answer.
 #[derive(Default)]
-pub(super) struct Waiting(Mutex<State>);
+pub(super) struct WaitingReplies(Mutex<State>);
 
 #[derive(Default)]
 struct State {
@@ -108,17 +108,17 @@ struct State {
 
 struct WaitingCall {
     answer: oneshot::Sender<Bytes>,
-    part: Part,
+    part: PartialCall,
 }
 
-impl Waiting {
+impl WaitingReplies {
     /// Registers a call. The receiver fails when the stream ends, at once if
     /// it has.
     pub fn register(&self, id: u64) -> oneshot::Receiver<Bytes> {
         let (answer, receiver) = oneshot::channel();
         let mut state = self.lock();
         if !state.has_ended {
-            let part = Part::default();
+            let part = PartialCall::default();
             state.callers.insert(id, WaitingCall { answer, part });
         }
         receiver
@@ -279,7 +279,7 @@ async fn open(
 }
 
 /// Delivers answers until the stream ends; returns why it did.
-async fn receive(mut frames: Streaming<StoreFrame>, waiting: &Waiting) -> String {
+async fn receive(mut frames: Streaming<StoreFrame>, waiting: &WaitingReplies) -> String {
     let mut sent = 0;
     loop {
         let idle = waiting.is_empty();

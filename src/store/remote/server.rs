@@ -6,7 +6,7 @@ use bytes::Bytes;
 use futures_util::{Stream, StreamExt, stream};
 use tonic::{Status, Streaming};
 
-use super::frame::{Overlong, Parts, cut};
+use super::frame::{Overlong, PartialCalls, cut};
 use super::{ANSWER_BYTES, CALL_BYTES, RemoteCall, RemoteReply, answer};
 use crate::job::codec;
 use crate::proto::cluster::StoreFrame;
@@ -24,7 +24,7 @@ pub fn serve_stream(
     store: SharedStore,
     incoming: Streaming<StoreFrame>,
 ) -> impl Stream<Item = Result<StoreFrame, Status>> + Send + 'static {
-    let mut parts = Parts::default();
+    let mut parts = PartialCalls::default();
     let mut take = move |frame: Result<StoreFrame, Status>| match frame {
         Ok(frame) => match parts.add(frame, CALL_BYTES) {
             Ok(call) => call.map(Ok),

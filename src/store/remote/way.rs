@@ -3,7 +3,7 @@
 use tokio::sync::watch;
 use tonic::transport::Channel;
 
-use crate::protocol::client::{Found, Target};
+use crate::protocol::client::{MasterTarget, ServingMaster};
 
 /// How the master is found.
 #[derive(Clone)]
@@ -13,14 +13,14 @@ pub(super) enum Way {
     /// It is where the link of this process has found it: one that leads.
     Followed {
         /// How it is reached.
-        target: Target,
+        target: MasterTarget,
         /// Where it is.
-        found: watch::Receiver<Option<Found>>,
+        found: watch::Receiver<Option<ServingMaster>>,
     },
 }
 
 /// Where the master is at a time; `None`: where it always is.
-pub(super) type MasterLocation = Option<Found>;
+pub(super) type MasterLocation = Option<ServingMaster>;
 
 impl Way {
     /// Resolves when there is a master.
@@ -52,8 +52,11 @@ impl Way {
     }
 }
 
-async fn other_than(found: &mut watch::Receiver<Option<Found>>, known: Option<&Found>) -> Found {
-    let is_other = |found: &Option<Found>| found.is_some() && found.as_ref() != known;
+async fn other_than(
+    found: &mut watch::Receiver<Option<ServingMaster>>,
+    known: Option<&ServingMaster>,
+) -> ServingMaster {
+    let is_other = |found: &Option<ServingMaster>| found.is_some() && found.as_ref() != known;
     let other = found.wait_for(is_other).await;
     let other = other.ok().and_then(|found| found.clone());
     match other {

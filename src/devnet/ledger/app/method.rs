@@ -3,7 +3,7 @@
 
 use super::node::{Node, Role};
 use super::params::{Decode, from_json};
-use super::refusal::{self as refused, Refusal};
+use super::refusal::{self as refused, TxRefusal};
 use super::state::State;
 
 /// Who may call a method, and the refusal of others.
@@ -28,7 +28,7 @@ pub enum AllowedCaller {
 }
 
 impl AllowedCaller {
-    fn check(self, node: &Node) -> Result<(), Refusal> {
+    fn check(self, node: &Node) -> Result<(), TxRefusal> {
         let (allowed, refusal) = match self {
             Self::Anyone => return Ok(()),
             Self::Ndid => (node.role == Role::Ndid, refused::NOT_NDID),
@@ -57,14 +57,14 @@ pub struct MethodCall<'a> {
 
 /// What a method that succeeded reports.
 #[derive(Debug, Default, PartialEq)]
-pub struct Done {
+pub struct MethodResult {
     /// `data` of the result.
     pub data: Option<Vec<u8>>,
     /// Attribute `reference_group_code` of the event.
     pub group_code: Option<String>,
 }
 
-impl Done {
+impl MethodResult {
     /// With this id as data.
     pub fn with_id(id: &str) -> Self {
         Self {
@@ -95,7 +95,7 @@ pub trait Method: Decode {
     ///
     /// # Errors
     /// The first refusal.
-    fn check(&self, _state: &State, _call: &MethodCall) -> Result<(), Refusal> {
+    fn check(&self, _state: &State, _call: &MethodCall) -> Result<(), TxRefusal> {
         Ok(())
     }
 
@@ -104,7 +104,7 @@ pub trait Method: Decode {
     ///
     /// # Errors
     /// The first refusal.
-    fn run(self, state: &mut State, call: &MethodCall) -> Result<Done, Refusal>;
+    fn run(self, state: &mut State, call: &MethodCall) -> Result<MethodResult, TxRefusal>;
 }
 
 /// A method without its type.
@@ -115,9 +115,9 @@ pub struct Entry {
     /// See [`Method::PAID`].
     pub paid: bool,
     /// Caller, parameters and S checks.
-    pub check: fn(&State, &MethodCall) -> Result<(), Refusal>,
+    pub check: fn(&State, &MethodCall) -> Result<(), TxRefusal>,
     /// All checks, then the effect.
-    pub run: fn(&mut State, &MethodCall) -> Result<Done, Refusal>,
+    pub run: fn(&mut State, &MethodCall) -> Result<MethodResult, TxRefusal>,
 }
 
 impl Entry {
@@ -132,7 +132,7 @@ impl Entry {
     }
 }
 
-fn checked<M: Method>(state: &State, call: &MethodCall) -> Result<M, Refusal> {
+fn checked<M: Method>(state: &State, call: &MethodCall) -> Result<M, TxRefusal> {
     check_caller(M::CALLER, state, call)?;
     let params: M = from_json(call.params)?;
     params.check(state, call)?;
@@ -147,7 +147,7 @@ pub fn check_caller(
     caller: AllowedCaller,
     state: &State,
     call: &MethodCall,
-) -> Result<(), Refusal> {
+) -> Result<(), TxRefusal> {
     match caller {
         AllowedCaller::Anyone => Ok(()),
         caller => caller.check(state.node(call.node_id)?),

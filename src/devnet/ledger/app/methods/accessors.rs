@@ -1,11 +1,11 @@
 //! Accessors: keys by which identities answer (spec/ledger.md 4.3).
 
 use super::consent::{self, CONSENT_MODE};
-use super::identities::{Target, own_entry, own_entry_mut};
+use super::identities::{GroupTarget, own_entry, own_entry_mut};
 use crate::devnet::ledger::app::keys::check_rsa_key;
-use crate::devnet::ledger::app::method::{AllowedCaller, Done, Entry, Method, MethodCall};
+use crate::devnet::ledger::app::method::{AllowedCaller, Entry, Method, MethodCall, MethodResult};
 use crate::devnet::ledger::app::params::params;
-use crate::devnet::ledger::app::refusal::{self as refused, Refusal};
+use crate::devnet::ledger::app::refusal::{self as refused, TxRefusal};
 use crate::devnet::ledger::app::state::{Accessor, GroupIdp, State};
 
 pub const METHODS: &[Entry] = &[
@@ -40,8 +40,8 @@ params! {
 }
 
 impl AddAccessor {
-    fn target(&self) -> Target<'_> {
-        Target {
+    fn target(&self) -> GroupTarget<'_> {
+        GroupTarget {
             group_code: &self.reference_group_code,
             namespace: &self.identity_namespace,
             identifier_hash: &self.identity_identifier_hash,
@@ -54,12 +54,12 @@ impl Method for AddAccessor {
     const CALLER: AllowedCaller = AllowedCaller::Idp;
     const PAID: bool = true;
 
-    fn check(&self, _state: &State, _call: &MethodCall) -> Result<(), Refusal> {
+    fn check(&self, _state: &State, _call: &MethodCall) -> Result<(), TxRefusal> {
         self.target().check()?;
         check_rsa_key(&self.accessor_public_key)
     }
 
-    fn run(self, state: &mut State, call: &MethodCall) -> Result<Done, Refusal> {
+    fn run(self, state: &mut State, call: &MethodCall) -> Result<MethodResult, TxRefusal> {
         if state.group_of_accessor.contains_key(&self.accessor_id) {
             return Err(refused::ACCESSOR_EXISTS);
         }
@@ -78,7 +78,7 @@ impl Method for AddAccessor {
             self.accessor_public_key,
         );
         append(state, call, &code, accessor)?;
-        Ok(Done::with_group(code))
+        Ok(MethodResult::with_group(code))
     }
 }
 
@@ -105,7 +105,7 @@ fn append(
     call: &MethodCall,
     code: &str,
     accessor: Accessor,
-) -> Result<(), Refusal> {
+) -> Result<(), TxRefusal> {
     let id = accessor.id.clone();
     own_entry_mut(state, code, call)?.accessors.push(accessor);
     state.group_of_accessor.insert(id, code.to_owned());
@@ -117,12 +117,12 @@ impl Method for RevokeAccessor {
     const CALLER: AllowedCaller = AllowedCaller::Idp;
     const PAID: bool = true;
 
-    fn run(self, state: &mut State, call: &MethodCall) -> Result<Done, Refusal> {
+    fn run(self, state: &mut State, call: &MethodCall) -> Result<MethodResult, TxRefusal> {
         let code = self.common_group(state)?;
         let group = state.groups.get(&code).ok_or(refused::GROUP_UNKNOWN)?;
         // A caller outside the group passes and changes nothing (spec/ledger.md 9.2).
         let Some(entry) = group.idp(call.node_id) else {
-            return Ok(Done::with_group(code));
+            return Ok(MethodResult::with_group(code));
         };
         self.check_revocable(entry)?;
         let needs_consent = entry.modes.contains(&CONSENT_MODE);
@@ -136,13 +136,13 @@ impl Method for RevokeAccessor {
                 accessor.active = false;
             }
         }
-        Ok(Done::with_group(code))
+        Ok(MethodResult::with_group(code))
     }
 }
 
 impl RevokeAccessor {
     /// The one group of all accessors.
-    fn common_group(&self, state: &State) -> Result<String, Refusal> {
+    fn common_group(&self, state: &State) -> Result<String, TxRefusal> {
         let known = self.accessor_id_list.iter();
         let codes: Option<Vec<&String>> = known.map(|id| state.group_of_accessor.get(id)).collect();
         let codes = codes.ok_or(refused::GROUP_UNKNOWN)?;
@@ -153,7 +153,7 @@ impl RevokeAccessor {
         Ok(first.clone())
     }
 
-    fn check_revocable(&self, entry: &GroupIdp) -> Result<(), Refusal> {
+    fn check_revocable(&self, entry: &GroupIdp) -> Result<(), TxRefusal> {
         let owns = |id: &String| entry.accessors.iter().any(|accessor| accessor.id == *id);
         if !self.accessor_id_list.iter().all(owns) {
             return Err(refused::ACCESSOR_NOT_OWN);
@@ -171,11 +171,11 @@ impl Method for RevokeAndAddAccessor {
     const CALLER: AllowedCaller = AllowedCaller::Idp;
     const PAID: bool = true;
 
-    fn check(&self, _state: &State, _call: &MethodCall) -> Result<(), Refusal> {
+    fn check(&self, _state: &State, _call: &MethodCall) -> Result<(), TxRefusal> {
         check_rsa_key(&self.accessor_public_key)
     }
 
-    fn run(self, state: &mut State, call: &MethodCall) -> Result<Done, Refusal> {
+    fn run(self, state: &mut State, call: &MethodCall) -> Result<MethodResult, TxRefusal> {
         let found = state.group_by_accessor(&self.revoking_accessor_id);
         let (code, group) = found.ok_or(refused::GROUP_UNKNOWN)?;
         let code = code.to_owned();
@@ -206,6 +206,6 @@ impl Method for RevokeAndAddAccessor {
             self.accessor_public_key,
         );
         append(state, call, &code, accessor)?;
-        Ok(Done::with_group(code))
+        Ok(MethodResult::with_group(code))
     }
 }

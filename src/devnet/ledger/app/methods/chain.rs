@@ -6,10 +6,10 @@ use prost::Message;
 use serde_json::Value;
 
 use crate::devnet::ledger::app::method::{
-    AllowedCaller, Done, Entry, Method, MethodCall, check_caller,
+    AllowedCaller, Entry, Method, MethodCall, MethodResult, check_caller,
 };
 use crate::devnet::ledger::app::params::{Decode, from_json, params};
-use crate::devnet::ledger::app::refusal::{self as refused, Refusal, UNDECODABLE};
+use crate::devnet::ledger::app::refusal::{self as refused, TxRefusal, UNDECODABLE};
 use crate::devnet::ledger::app::state::{Identity, Init, NEVER_DISABLED, State};
 
 /// Name of the method whose parameters are protobuf.
@@ -33,7 +33,7 @@ pub const METHODS: &[Entry] = &[
 struct Base64(Vec<u8>);
 
 impl Decode for Base64 {
-    fn decode(value: Value) -> Result<Self, Refusal> {
+    fn decode(value: Value) -> Result<Self, TxRefusal> {
         let text = <String as Decode>::decode(value)?;
         STANDARD.decode(text).map(Self).map_err(|_| UNDECODABLE)
     }
@@ -65,9 +65,9 @@ impl Method for EndInit {
     const NAME: &'static str = "EndInit";
     const CALLER: AllowedCaller = AllowedCaller::Ndid;
 
-    fn run(self, state: &mut State, _call: &MethodCall) -> Result<Done, Refusal> {
+    fn run(self, state: &mut State, _call: &MethodCall) -> Result<MethodResult, TxRefusal> {
         state.init = Init::Ended;
-        Ok(Done::default())
+        Ok(MethodResult::default())
     }
 }
 
@@ -75,16 +75,16 @@ impl Method for SetLastBlock {
     const NAME: &'static str = "SetLastBlock";
     const CALLER: AllowedCaller = AllowedCaller::Ndid;
 
-    fn run(self, state: &mut State, _call: &MethodCall) -> Result<Done, Refusal> {
+    fn run(self, state: &mut State, _call: &MethodCall) -> Result<MethodResult, TxRefusal> {
         state.last_block = match self.block_height {
             NEVER_DISABLED => NEVER_DISABLED,
             given => given.max(state.height),
         };
-        Ok(Done::default())
+        Ok(MethodResult::default())
     }
 }
 
-fn check_initialising(state: &State) -> Result<(), Refusal> {
+fn check_initialising(state: &State) -> Result<(), TxRefusal> {
     match state.init {
         Init::Begun => Ok(()),
         Init::Not | Init::Ended => Err(refused::CHAIN_INITIALISED),
@@ -95,15 +95,15 @@ impl Method for SetInitData {
     const NAME: &'static str = "SetInitData";
     const CALLER: AllowedCaller = AllowedCaller::Ndid;
 
-    fn check(&self, state: &State, _call: &MethodCall) -> Result<(), Refusal> {
+    fn check(&self, state: &State, _call: &MethodCall) -> Result<(), TxRefusal> {
         check_initialising(state)
     }
 
-    fn run(self, state: &mut State, _call: &MethodCall) -> Result<Done, Refusal> {
+    fn run(self, state: &mut State, _call: &MethodCall) -> Result<MethodResult, TxRefusal> {
         for entry in self.kv_list {
             import(state, entry.key.0, entry.value.0);
         }
-        Ok(Done::default())
+        Ok(MethodResult::default())
     }
 }
 
@@ -168,20 +168,20 @@ struct SetInitDataPb {
 
 /// Decodes as JSON what execution decodes as protobuf, as the replaced
 /// application does: a real one is refused here (spec/ledger.md 9.2).
-fn check_init_data_pb(state: &State, call: &MethodCall) -> Result<(), Refusal> {
+fn check_init_data_pb(state: &State, call: &MethodCall) -> Result<(), TxRefusal> {
     check_caller(AllowedCaller::Ndid, state, call)?;
     from_json::<SetInitData>(call.params)?;
     check_initialising(state)
 }
 
-fn run_init_data_pb(state: &mut State, call: &MethodCall) -> Result<Done, Refusal> {
+fn run_init_data_pb(state: &mut State, call: &MethodCall) -> Result<MethodResult, TxRefusal> {
     check_caller(AllowedCaller::Ndid, state, call)?;
     let params = SetInitDataPb::decode(call.params).map_err(|_| UNDECODABLE)?;
     check_initialising(state)?;
     for entry in params.kv_list {
         import(state, entry.key, entry.value);
     }
-    Ok(Done::default())
+    Ok(MethodResult::default())
 }
 
 const ED25519_KEY_BYTES: usize = 32;
@@ -190,7 +190,7 @@ impl Method for SetValidator {
     const NAME: &'static str = "SetValidator";
     const CALLER: AllowedCaller = AllowedCaller::Ndid;
 
-    fn check(&self, _state: &State, _call: &MethodCall) -> Result<(), Refusal> {
+    fn check(&self, _state: &State, _call: &MethodCall) -> Result<(), TxRefusal> {
         let key = STANDARD.decode(&self.public_key);
         let key = key.map_err(|_| refused::VALIDATOR_KEY_NOT_BASE64)?;
         if key.len() != ED25519_KEY_BYTES {
@@ -202,12 +202,12 @@ impl Method for SetValidator {
         Ok(())
     }
 
-    fn run(self, state: &mut State, _call: &MethodCall) -> Result<Done, Refusal> {
+    fn run(self, state: &mut State, _call: &MethodCall) -> Result<MethodResult, TxRefusal> {
         if self.power > 0 {
             state.validators.insert(self.public_key, self.power);
         } else if state.validators.remove(&self.public_key).is_none() {
             return Err(refused::VALIDATOR_UNKNOWN);
         }
-        Ok(Done::default())
+        Ok(MethodResult::default())
     }
 }

@@ -4,9 +4,9 @@ use std::collections::{HashMap, HashSet};
 
 use super::consent::{self, CONSENT_MODE};
 use crate::devnet::ledger::app::keys::check_rsa_key;
-use crate::devnet::ledger::app::method::{AllowedCaller, Done, Entry, Method, MethodCall};
+use crate::devnet::ledger::app::method::{AllowedCaller, Entry, Method, MethodCall, MethodResult};
 use crate::devnet::ledger::app::params::params;
-use crate::devnet::ledger::app::refusal::{self as refused, Refusal};
+use crate::devnet::ledger::app::refusal::{self as refused, TxRefusal};
 use crate::devnet::ledger::app::state::{Accessor, Group, GroupIdp, Identity, State};
 
 pub const METHODS: &[Entry] = &[
@@ -67,16 +67,16 @@ params! {
 }
 
 /// Whose group a method is about: the code, or one identity of it.
-pub struct Target<'a> {
+pub struct GroupTarget<'a> {
     pub group_code: &'a str,
     pub namespace: &'a str,
     pub identifier_hash: &'a str,
 }
 
-impl Target<'_> {
+impl GroupTarget<'_> {
     /// # Errors
     /// 88 if the group is named in both ways.
-    pub fn check(&self) -> Result<(), Refusal> {
+    pub fn check(&self) -> Result<(), TxRefusal> {
         let given = [self.group_code, self.namespace, self.identifier_hash];
         if given.iter().all(|text| !text.is_empty()) {
             return Err(refused::TARGET_AMBIGUOUS);
@@ -88,7 +88,7 @@ impl Target<'_> {
     ///
     /// # Errors
     /// 89 if there is no such group.
-    pub fn group_code(&self, state: &State) -> Result<String, Refusal> {
+    pub fn group_code(&self, state: &State) -> Result<String, TxRefusal> {
         let code = if self.group_code.is_empty() {
             let identity = Identity {
                 namespace: self.namespace.to_owned(),
@@ -115,7 +115,7 @@ pub fn own_entry<'a>(
     state: &'a State,
     code: &str,
     call: &MethodCall,
-) -> Result<&'a GroupIdp, Refusal> {
+) -> Result<&'a GroupIdp, TxRefusal> {
     let group = state.groups.get(code).ok_or(refused::GROUP_UNKNOWN)?;
     group.idp(call.node_id).ok_or(refused::NOT_IN_GROUP)
 }
@@ -128,7 +128,7 @@ pub fn own_entry_mut<'a>(
     state: &'a mut State,
     code: &str,
     call: &MethodCall,
-) -> Result<&'a mut GroupIdp, Refusal> {
+) -> Result<&'a mut GroupIdp, TxRefusal> {
     let group = state.groups.get_mut(code).ok_or(refused::GROUP_UNKNOWN)?;
     group.idp_mut(call.node_id).ok_or(refused::NOT_IN_GROUP)
 }
@@ -140,7 +140,7 @@ fn sorted_modes(modes: &[i64]) -> Vec<i64> {
     modes
 }
 
-fn check_new_identities(list: &[IdentityParams]) -> Result<(), Refusal> {
+fn check_new_identities(list: &[IdentityParams]) -> Result<(), TxRefusal> {
     let mut seen = HashSet::new();
     for new in list {
         if new.identity_namespace.is_empty() || new.identity_identifier_hash.is_empty() {
@@ -158,7 +158,7 @@ fn admissible_identities(
     state: &State,
     list: &[IdentityParams],
     group: Option<&Group>,
-) -> Result<Vec<Identity>, Refusal> {
+) -> Result<Vec<Identity>, TxRefusal> {
     let mut identities = Vec::with_capacity(list.len());
     for new in list {
         let identity = Identity {
@@ -212,7 +212,7 @@ impl Method for RegisterIdentity {
     const CALLER: AllowedCaller = AllowedCaller::Idp;
     const PAID: bool = true;
 
-    fn check(&self, _state: &State, _call: &MethodCall) -> Result<(), Refusal> {
+    fn check(&self, _state: &State, _call: &MethodCall) -> Result<(), TxRefusal> {
         if self.reference_group_code.is_empty() {
             return Err(refused::GROUP_CODE_EMPTY);
         }
@@ -229,7 +229,7 @@ impl Method for RegisterIdentity {
         check_rsa_key(&self.accessor_public_key)
     }
 
-    fn run(self, state: &mut State, call: &MethodCall) -> Result<Done, Refusal> {
+    fn run(self, state: &mut State, call: &MethodCall) -> Result<MethodResult, TxRefusal> {
         if self.ial > state.node(call.node_id)?.max_ial {
             return Err(refused::IAL_ABOVE_NODE);
         }
@@ -260,12 +260,12 @@ impl Method for RegisterIdentity {
         state
             .group_of_accessor
             .insert(self.accessor_id, code.clone());
-        Ok(Done::with_group(code))
+        Ok(MethodResult::with_group(code))
     }
 }
 
 /// Whether some IdP with an active entry in the group is an active node.
-fn has_active_idp(state: &State, group: Option<&Group>) -> Result<bool, Refusal> {
+fn has_active_idp(state: &State, group: Option<&Group>) -> Result<bool, TxRefusal> {
     for entry in group.iter().flat_map(|group| &group.idps) {
         if entry.active && state.node(&entry.node_id)?.active {
             return Ok(true);
@@ -329,14 +329,14 @@ impl Method for AddIdentity {
     const CALLER: AllowedCaller = AllowedCaller::Idp;
     const PAID: bool = true;
 
-    fn check(&self, _state: &State, _call: &MethodCall) -> Result<(), Refusal> {
+    fn check(&self, _state: &State, _call: &MethodCall) -> Result<(), TxRefusal> {
         if self.reference_group_code.is_empty() {
             return Err(refused::GROUP_CODE_EMPTY);
         }
         check_new_identities(&self.new_identity_list)
     }
 
-    fn run(self, state: &mut State, call: &MethodCall) -> Result<Done, Refusal> {
+    fn run(self, state: &mut State, call: &MethodCall) -> Result<MethodResult, TxRefusal> {
         let code = self.reference_group_code;
         let group = state.groups.get(&code).ok_or(refused::GROUP_UNKNOWN)?;
         let mut needed = 0;
@@ -355,13 +355,13 @@ impl Method for AddIdentity {
 
         consent::spend(state, consent);
         add_identities(state, &code, identities);
-        Ok(Done::with_group(code))
+        Ok(MethodResult::with_group(code))
     }
 }
 
 macro_rules! target {
     ($params:expr) => {
-        Target {
+        GroupTarget {
             group_code: &$params.reference_group_code,
             namespace: &$params.identity_namespace,
             identifier_hash: &$params.identity_identifier_hash,
@@ -374,7 +374,7 @@ impl Method for UpdateIdentity {
     const CALLER: AllowedCaller = AllowedCaller::Idp;
     const PAID: bool = true;
 
-    fn check(&self, _state: &State, _call: &MethodCall) -> Result<(), Refusal> {
+    fn check(&self, _state: &State, _call: &MethodCall) -> Result<(), TxRefusal> {
         target!(self).check()?;
         if self.ial.is_none() && self.lial.is_none() && self.laal.is_none() {
             return Err(refused::NOTHING_TO_UPDATE);
@@ -382,7 +382,7 @@ impl Method for UpdateIdentity {
         Ok(())
     }
 
-    fn run(self, state: &mut State, call: &MethodCall) -> Result<Done, Refusal> {
+    fn run(self, state: &mut State, call: &MethodCall) -> Result<MethodResult, TxRefusal> {
         let max_ial = state.node(call.node_id)?.max_ial;
         if self.ial.is_some_and(|ial| ial > max_ial) {
             return Err(refused::IAL_ABOVE_NODE);
@@ -392,7 +392,7 @@ impl Method for UpdateIdentity {
         entry.ial = self.ial.unwrap_or(entry.ial);
         entry.lial = self.lial.or(entry.lial);
         entry.laal = self.laal.or(entry.laal);
-        Ok(Done::with_group(code))
+        Ok(MethodResult::with_group(code))
     }
 }
 
@@ -401,11 +401,11 @@ impl Method for UpdateIdentityModeList {
     const CALLER: AllowedCaller = AllowedCaller::Idp;
     const PAID: bool = true;
 
-    fn check(&self, _state: &State, _call: &MethodCall) -> Result<(), Refusal> {
+    fn check(&self, _state: &State, _call: &MethodCall) -> Result<(), TxRefusal> {
         target!(self).check()
     }
 
-    fn run(self, state: &mut State, call: &MethodCall) -> Result<Done, Refusal> {
+    fn run(self, state: &mut State, call: &MethodCall) -> Result<MethodResult, TxRefusal> {
         let code = target!(self).group_code(state)?;
         let entry = own_entry(state, &code, call)?;
         let allowed = state.modes_allowed_for(Self::NAME);
@@ -418,7 +418,7 @@ impl Method for UpdateIdentityModeList {
             return Err(refused::MODE_LOWERED);
         }
         own_entry_mut(state, &code, call)?.modes = sorted_modes(&self.mode_list);
-        Ok(Done::with_group(code))
+        Ok(MethodResult::with_group(code))
     }
 }
 
@@ -427,11 +427,11 @@ impl Method for RevokeIdentityAssociation {
     const CALLER: AllowedCaller = AllowedCaller::Idp;
     const PAID: bool = true;
 
-    fn check(&self, _state: &State, _call: &MethodCall) -> Result<(), Refusal> {
+    fn check(&self, _state: &State, _call: &MethodCall) -> Result<(), TxRefusal> {
         target!(self).check()
     }
 
-    fn run(self, state: &mut State, call: &MethodCall) -> Result<Done, Refusal> {
+    fn run(self, state: &mut State, call: &MethodCall) -> Result<MethodResult, TxRefusal> {
         let code = target!(self).group_code(state)?;
         let needs_consent = own_entry(state, &code, call)?.modes.contains(&CONSENT_MODE);
         let consent = needs_consent
@@ -444,6 +444,6 @@ impl Method for RevokeIdentityAssociation {
         for accessor in &mut entry.accessors {
             accessor.active = false;
         }
-        Ok(Done::with_group(code))
+        Ok(MethodResult::with_group(code))
     }
 }

@@ -1,8 +1,8 @@
 //! Messages of RPs (spec/ledger.md 4.1).
 
-use crate::devnet::ledger::app::method::{AllowedCaller, Done, Entry, Method, MethodCall};
+use crate::devnet::ledger::app::method::{AllowedCaller, Entry, Method, MethodCall, MethodResult};
 use crate::devnet::ledger::app::params::params;
-use crate::devnet::ledger::app::refusal::{self as refused, Refusal};
+use crate::devnet::ledger::app::refusal::{self as refused, TxRefusal};
 use crate::devnet::ledger::app::state::{Message, State};
 
 pub const METHODS: &[Entry] = &[Entry::of::<CreateMessage>()];
@@ -20,11 +20,11 @@ impl Method for CreateMessage {
     const CALLER: AllowedCaller = AllowedCaller::Rp;
     const PAID: bool = true;
 
-    fn run(self, state: &mut State, call: &MethodCall) -> Result<Done, Refusal> {
+    fn run(self, state: &mut State, call: &MethodCall) -> Result<MethodResult, TxRefusal> {
         if state.messages.contains_key(&self.message_id) {
             return Err(refused::MESSAGE_EXISTS);
         }
-        let done = Done::with_id(&self.message_id);
+        let done = MethodResult::with_id(&self.message_id);
         let message = Message {
             message: self.message,
             purpose: self.purpose,

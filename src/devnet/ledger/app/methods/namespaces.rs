@@ -1,8 +1,8 @@
 //! Namespaces of identities (spec/ledger.md 4.7).
 
-use crate::devnet::ledger::app::method::{AllowedCaller, Done, Entry, Method, MethodCall};
+use crate::devnet::ledger::app::method::{AllowedCaller, Entry, Method, MethodCall, MethodResult};
 use crate::devnet::ledger::app::params::params;
-use crate::devnet::ledger::app::refusal::{self as refused, Refusal};
+use crate::devnet::ledger::app::refusal::{self as refused, TxRefusal};
 use crate::devnet::ledger::app::state::{Namespace, State};
 
 pub const METHODS: &[Entry] = &[
@@ -40,7 +40,7 @@ impl Method for AddNamespace {
     const NAME: &'static str = "AddNamespace";
     const CALLER: AllowedCaller = AllowedCaller::Ndid;
 
-    fn run(self, state: &mut State, _call: &MethodCall) -> Result<Done, Refusal> {
+    fn run(self, state: &mut State, _call: &MethodCall) -> Result<MethodResult, TxRefusal> {
         if state.namespace(&self.namespace).is_some() {
             return Err(refused::NAMESPACE_EXISTS);
         }
@@ -51,7 +51,7 @@ impl Method for AddNamespace {
             allowed_count: self.allowed_identifier_count_in_reference_group,
             allowed_active_count: self.allowed_active_identifier_count_in_reference_group,
         });
-        Ok(Done::default())
+        Ok(MethodResult::default())
     }
 }
 
@@ -59,7 +59,7 @@ impl Method for UpdateNamespace {
     const NAME: &'static str = "UpdateNamespace";
     const CALLER: AllowedCaller = AllowedCaller::Ndid;
 
-    fn run(self, state: &mut State, _call: &MethodCall) -> Result<Done, Refusal> {
+    fn run(self, state: &mut State, _call: &MethodCall) -> Result<MethodResult, TxRefusal> {
         let namespace = state.namespace_mut(&self.namespace)?;
         if !self.description.is_empty() {
             namespace.description = self.description;
@@ -71,7 +71,7 @@ impl Method for UpdateNamespace {
             namespace.allowed_active_count =
                 self.allowed_active_identifier_count_in_reference_group;
         }
-        Ok(Done::default())
+        Ok(MethodResult::default())
     }
 }
 
@@ -79,9 +79,9 @@ impl Method for EnableNamespace {
     const NAME: &'static str = "EnableNamespace";
     const CALLER: AllowedCaller = AllowedCaller::Ndid;
 
-    fn run(self, state: &mut State, _call: &MethodCall) -> Result<Done, Refusal> {
+    fn run(self, state: &mut State, _call: &MethodCall) -> Result<MethodResult, TxRefusal> {
         state.namespace_mut(&self.namespace)?.active = true;
-        Ok(Done::default())
+        Ok(MethodResult::default())
     }
 }
 
@@ -89,8 +89,8 @@ impl Method for DisableNamespace {
     const NAME: &'static str = "DisableNamespace";
     const CALLER: AllowedCaller = AllowedCaller::Ndid;
 
-    fn run(self, state: &mut State, _call: &MethodCall) -> Result<Done, Refusal> {
+    fn run(self, state: &mut State, _call: &MethodCall) -> Result<MethodResult, TxRefusal> {
         state.namespace_mut(&self.namespace)?.active = false;
-        Ok(Done::default())
+        Ok(MethodResult::default())
     }
 }
