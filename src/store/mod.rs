@@ -16,7 +16,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
-pub use operation::{Action, Audited, LastError, Operated, Operation, Was};
+pub use operation::{Audited, LastError, Operated, Operation, OperatorAction, Was};
 
 use crate::job::{
     Attempt, Column, Commit, Epoch, Guard, Job, JobId, Millis, NewJob, Row, Table, Write,

@@ -422,7 +422,7 @@ impl Node {
             state: store.clone(),
             crypto: Arc::new(NoKeys),
             http: crate::network::client(),
-            held: Arc::default(),
+            future_quota: Arc::default(),
         };
         let (gate, announced) = (readiness.clone(), submitted.clone());
         let readiness_now = Arc::new(Mutex::new(None));

@@ -29,7 +29,7 @@ const QUEUED_COMMANDS: usize = 1024;
 
 /// What counts as a sign that a connection lives.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Signs {
+pub(super) enum SignsOfLife {
     /// Bytes that come. Those of small commands can be written for a while
     /// though nobody reads them.
     Answers,
@@ -53,7 +53,7 @@ impl Connection {
         host: &str,
         port: u16,
         login: &RedisConnectionInfo,
-        signs: Signs,
+        signs: SignsOfLife,
     ) -> RedisResult<Self> {
         let addresses = lookup_host((host, port)).await?;
         let attempts: Vec<_> = addresses
@@ -194,7 +194,7 @@ impl Traffic {
 struct Watched {
     stream: TcpStream,
     traffic: Arc<Traffic>,
-    signs: Signs,
+    signs: SignsOfLife,
 }
 
 impl AsyncRead for Watched {
@@ -220,7 +220,7 @@ impl AsyncWrite for Watched {
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
         let written = ready!(Pin::new(&mut self.stream).poll_write(context, bytes));
-        if self.signs == Signs::Both && written.is_ok() {
+        if self.signs == SignsOfLife::Both && written.is_ok() {
             self.traffic.went();
         }
         Poll::Ready(written)

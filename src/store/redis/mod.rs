@@ -48,18 +48,18 @@ use secrecy::SecretString;
 use tokio::runtime::Handle;
 
 use self::answers::{
-    Answer, DONE, FENCED, REFUSED, first, job_id, last, refusal, seqs, signed, store_error,
+    DONE, FENCED, REFUSED, ScriptReply, first, job_id, last, refusal, seqs, signed, store_error,
     stored_jobs, typed,
 };
 use self::arguments::row_name;
 use self::durations::Reads;
-use self::history::History;
-use self::link::{Lane, Link, SendError};
+use self::history::ServerHistory;
+use self::link::{CommandError, CommandLane, RedisConnections};
 use self::scripts::{LuaScript, Scripts};
 use self::size::Measured;
 use super::operation::outcome_unknown;
 use super::record;
-use crate::job::{Attempt, Commit, Epoch, Job, JobId, Millis, Outcome, Table, codec};
+use crate::job::{Attempt, Commit, Epoch, Job, JobId, JobOutcome, Millis, Table, codec};
 use crate::store::{
     Accept, Accepted, Audited, Committed, Counts, FailedJob, FailedLimits, LARGEST_WRITE,
     LastError, Lease, MAX_STRIKES, Operated, Operation, PAGE_BYTES, Release, Released, Store,
@@ -81,12 +81,12 @@ pub struct Options {
 
 /// See the module.
 pub struct RedisStore {
-    link: Link,
+    link: RedisConnections,
     scripts: Scripts,
     reads: Reads,
     prefix: String,
     failed_limits: FailedLimits,
-    history: History,
+    history: ServerHistory,
     /// The server's interruptions when this process last became or stayed the
     /// master.
     term: AtomicU64,
@@ -124,12 +124,12 @@ impl RedisStore {
     /// As [`connect`](Self::connect).
     pub async fn connect_apart(options: Options, large: Handle) -> Result<Self, StoreError> {
         let store = Self {
-            link: Link::new(&options, large),
+            link: RedisConnections::new(&options, large),
             scripts: Scripts::assemble(),
             reads: Reads::new(),
             prefix: format!("{{erawan:{}}}:", options.node_id),
             failed_limits: FailedLimits::default(),
-            history: History::default(),
+            history: ServerHistory::default(),
             term: AtomicU64::new(0),
             granted: Mutex::default(),
         };
@@ -179,7 +179,8 @@ impl RedisStore {
         let anew = self.term.load(Ordering::Acquire) != interruptions;
         command.arg(holder).arg(ttl.as_millis() as u64);
         command.arg(above.0).arg(u8::from(anew));
-        let asked = self.run_over::<Answer>(Lane::Mastership, script, Measured::new(&command));
+        let asked =
+            self.run_over::<ScriptReply>(CommandLane::Mastership, script, Measured::new(&command));
         match asked.await? {
             (DONE, numbers, _) => {
                 self.term.store(interruptions, Ordering::Release);
@@ -242,13 +243,13 @@ impl RedisStore {
         command: &Cmd,
     ) -> Result<T, StoreError> {
         let command = Measured::new(command);
-        self.read_over(Lane::of(command.size), duration, command)
+        self.read_over(CommandLane::of(command.size), duration, command)
             .await
     }
 
     async fn read_over<T: FromRedisValue>(
         &self,
-        lane: Lane,
+        lane: CommandLane,
         duration: &Histogram,
         command: Measured<'_>,
     ) -> Result<T, StoreError> {
@@ -274,12 +275,13 @@ impl RedisStore {
         command: &Cmd,
     ) -> Result<T, StoreError> {
         let command = Measured::new(command);
-        self.run_over(Lane::of(command.size), script, command).await
+        self.run_over(CommandLane::of(command.size), script, command)
+            .await
     }
 
     async fn run_over<T: FromRedisValue>(
         &self,
-        lane: Lane,
+        lane: CommandLane,
         script: &LuaScript,
         command: Measured<'_>,
     ) -> Result<T, StoreError> {
@@ -288,7 +290,7 @@ impl RedisStore {
         let mut result = self.link.send(lane, command).await;
         // Again, if somebody flushes the scripts in between.
         for _ in 0..SCRIPT_LOADS {
-            let error = result.as_ref().err().and_then(SendError::of_redis);
+            let error = result.as_ref().err().and_then(CommandError::of_redis);
             if error.map(RedisError::kind) != Some(unknown) {
                 break;
             }
@@ -330,7 +332,7 @@ impl Store for RedisStore {
         arguments::guards(&mut command, &accept.guards);
         arguments::apply(&mut command, &accept.writes, &[], &accept.jobs, now);
         let before = self.history.seq();
-        match self.run::<Answer>(script, &command).await? {
+        match self.run::<ScriptReply>(script, &command).await? {
             (DONE, numbers, _) => {
                 self.history.given(before, seqs(&numbers));
                 let (jobs, duplicates) = stored_jobs(accept.jobs, now, &numbers)?;
@@ -348,8 +350,8 @@ impl Store for RedisStore {
         let now = Millis::now();
         let mut command = self.attempt_call(script, attempt);
         match &commit.outcome {
-            Outcome::Done => command.arg(""),
-            Outcome::Failed { reason } => command.arg(record::failure(reason, now)),
+            JobOutcome::Done => command.arg(""),
+            JobOutcome::Failed { reason } => command.arg(record::failure(reason, now)),
         };
         command
             .arg(self.failed_limits.jobs)
@@ -362,7 +364,7 @@ impl Store for RedisStore {
             now,
         );
         let before = self.history.seq();
-        match self.run::<Answer>(script, &command).await? {
+        match self.run::<ScriptReply>(script, &command).await? {
             (DONE, mut numbers, ids) => {
                 super::note_dropped(numbers.pop().unwrap_or(0));
                 self.history.given(before, seqs(&numbers));
@@ -401,7 +403,7 @@ impl Store for RedisStore {
         command.arg(record::error_note(reason, now));
         command.arg(record::error_note(&outcome_unknown(Some(reason)), now));
         command.arg(MAX_STRIKES);
-        match self.run::<Answer>(script, &command).await? {
+        match self.run::<ScriptReply>(script, &command).await? {
             (DONE, numbers, _) => Ok(Struck::Rescheduled {
                 tries: first(&numbers)? as u32,
                 strikes: last(&numbers)? as u32,
@@ -430,7 +432,7 @@ impl Store for RedisStore {
             command.arg(strike.map_or_else(Vec::new, |why| record::error_note(why, now)));
             command.arg(record::error_note(&outcome_unknown(strike), now));
         }
-        match self.run::<Answer>(script, &command).await? {
+        match self.run::<ScriptReply>(script, &command).await? {
             (DONE, attempts, _) => Ok(attempts
                 .into_iter()
                 .map(|attempt| match attempt {
@@ -613,7 +615,8 @@ impl Store for RedisStore {
         let script = &self.scripts.release_lease;
         let mut command = script.call(&self.prefix);
         command.arg(holder);
-        let released = self.run_over::<u64>(Lane::Mastership, script, Measured::new(&command));
+        let released =
+            self.run_over::<u64>(CommandLane::Mastership, script, Measured::new(&command));
         released.await.map(|_| ())
     }
 
@@ -627,7 +630,7 @@ impl Store for RedisStore {
         command.arg("PX").arg(PING_KEPT.as_millis() as u64);
         // Sent again if the connection broke, as a read is: it does nothing.
         let command = Measured::new(&command);
-        let answer = self.read_over::<String>(Lane::Mastership, &self.reads.ping, command);
+        let answer = self.read_over::<String>(CommandLane::Mastership, &self.reads.ping, command);
         answer.await.map(|_| ())
     }
 }
