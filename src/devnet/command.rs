@@ -117,6 +117,10 @@ pub struct DemoArguments {
     /// How many at a time.
     #[arg(long, default_value_t = 10)]
     pub concurrency: usize,
+    /// Mode of the requests. In modes 2 and 3 the IdP onboards each user with an
+    /// accessor key first, and the RP checks the signatures of its answers.
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=3))]
+    pub mode: u8,
     /// The network.
     #[command(flatten)]
     pub network: NetworkArguments,
@@ -233,6 +237,8 @@ pub async fn demo(arguments: DemoArguments) -> io::Result<ExitCode> {
             idp_id: arguments.idp_id.clone(),
             as_id: arguments.as_id.clone(),
             service: arguments.service.clone(),
+            mode: arguments.mode,
+            users: demo::USERS,
         };
         let report = tokio::select! {
             report = run_apps(&arguments, targets, "unknown") => report?,
@@ -256,7 +262,8 @@ pub async fn demo(arguments: DemoArguments) -> io::Result<ExitCode> {
         signal = interruption.next() => return Ok(stopped_by(signal)),
     };
     let run = async {
-        let targets = demo::targets_of(&network, &arguments.service)?;
+        let mut targets = demo::targets_of(&network, &arguments.service)?;
+        targets.mode = arguments.mode;
         if let Some(chaos) = &chaos {
             return chaos::run(&mut network, targets, chaos).await;
         }
