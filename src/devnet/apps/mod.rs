@@ -1,6 +1,7 @@
 //! Three client applications (a bank's, an identity provider's, a data
 //! source's) that know nothing of a node but its HTTP API v6.
 
+mod accessor;
 mod answer;
 mod client;
 mod event;
@@ -20,11 +21,12 @@ use rand::RngCore as _;
 use serde_json::{Value, json};
 use tokio::sync::Semaphore;
 
+pub use accessor::Accessor;
 pub use client::{ApiClient, CallCounts};
 pub use manners::Manners;
 pub use record::{Ending, Record, Seen, Took, Totals};
 
-use crate::crypto::{accessor, signature};
+use crate::crypto::{accessor::verify, signature};
 use receiver::Receiver;
 use users::{User, Users};
 
@@ -389,13 +391,13 @@ impl Apps {
     ) -> Result<(), String> {
         let request = format!("/v6/utility/requests/{request_id}");
         let request = self.rp.get_json(&request).await?;
-        let key = format!("/v6/utility/accessors/{}", user.accessor_id);
+        let key = format!("/v6/utility/accessors/{}", user.accessor.id);
         let key = self.rp.get_json(&key).await?;
         let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
         let answers = request["response_list"].as_array();
         let is_signed = answers.is_some_and(|answers| {
             answers.iter().any(|answer| {
-                accessor::verify(
+                verify(
                     &text(&call["request_message"]),
                     &text(&call["initial_salt"]),
                     request_id,
@@ -408,7 +410,7 @@ impl Apps {
             true => Ok(()),
             false => Err(format!(
                 "{request_id}: no answer has the signature of accessor {}",
-                user.accessor_id
+                user.accessor.id
             )),
         }
     }
@@ -452,7 +454,7 @@ pub fn data_of(request_id: &str) -> String {
 }
 
 /// A valid Thai citizen id (spec/http-api.md 3.1).
-fn citizen_id(number: u64) -> String {
+pub fn citizen_id(number: u64) -> String {
     let first_twelve = format!("1{:011}", number % 100_000_000_000);
     let weighted: u32 = first_twelve
         .chars()

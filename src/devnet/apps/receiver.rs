@@ -316,13 +316,9 @@ async fn signed_by_user(
 ) -> Result<(String, String), String> {
     let user = users.of_group(group);
     let user = user.ok_or_else(|| format!("nobody is of reference group {group:?}"))?;
-    let accessor_id = &user.accessor_id;
-    let query = format!("request_id={request_id}&accessor_id={accessor_id}");
-    let path = format!("/v6/idp/request_message_padded_hash?{query}");
-    let answer = idp.get_json(&path).await?;
-    let hash = answer["request_message_padded_hash"].as_str();
-    let signature = user.sign(hash.unwrap_or_default())?;
-    Ok((accessor_id.clone(), signature))
+    let accessor = &user.accessor;
+    let signature = accessor.sign_request(idp, request_id).await?;
+    Ok((accessor.id.clone(), signature))
 }
 
 /// The AS gives the data at once or by a call of its own, half of the requests

@@ -5,51 +5,26 @@ use std::collections::HashMap;
 use std::io;
 use std::sync::Arc;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
-use openssl::error::ErrorStack;
-use openssl::pkey::Private;
-use openssl::rsa::{Padding, Rsa};
 use parking_lot::Mutex;
 use serde_json::{Value, json};
 use tokio::sync::OnceCell;
 
+use super::accessor::Accessor;
 use super::citizen_id;
 use super::client::ApiClient;
 use super::record::Record;
 
 /// What every user's identity is registered with, so that answers must say it.
 pub(super) const IAL: f64 = 2.3;
-/// Users share these: to make a key takes longer than a request.
+/// Users share the keys of these.
 const KEYS: usize = 4;
-/// Bits of a key; nodes accept no signatures of other lengths.
-const KEY_BITS: u32 = 2048;
 
 /// A user with an identity at the IdP.
 pub(super) struct User {
     /// Of the namespace `citizen_id`.
     pub identifier: String,
-    /// Of the accessor key.
-    pub accessor_id: String,
-    key: Arc<Rsa<Private>>,
-}
-
-impl User {
-    /// The signature over a padded hash (base64), as an accessor makes it: RSA
-    /// without padding.
-    ///
-    /// # Errors
-    /// When the hash is not as long as the key.
-    pub fn sign(&self, padded_hash: &str) -> Result<String, String> {
-        let hash = STANDARD
-            .decode(padded_hash)
-            .map_err(|error| error.to_string())?;
-        let mut signature = vec![0; self.key.size() as usize];
-        self.key
-            .private_encrypt(&hash, &mut signature, Padding::NONE)
-            .map_err(|error| error.to_string())?;
-        Ok(STANDARD.encode(signature))
-    }
+    /// Signs for the user.
+    pub accessor: Accessor,
 }
 
 /// The users of one run.
@@ -58,7 +33,7 @@ pub(super) struct Users {
     pub mode: u8,
     /// How many there are: their requests take turns.
     count: u64,
-    keys: Vec<Arc<Rsa<Private>>>,
+    keys: Vec<Accessor>,
     onboarded: Mutex<HashMap<u64, Arc<OnceCell<Arc<User>>>>>,
     by_group: Mutex<HashMap<String, Arc<User>>>,
 }
@@ -69,15 +44,12 @@ impl Users {
     /// # Errors
     /// When no key can be made.
     pub async fn new(mode: u8, count: u64) -> io::Result<Self> {
-        let keys = (0..KEYS).map(|_| tokio::task::spawn_blocking(|| Rsa::generate(KEY_BITS)));
-        let keys: Vec<Result<_, ErrorStack>> = futures_util::future::try_join_all(keys)
-            .await
-            .map_err(io::Error::other)?;
-        let keys = keys.into_iter().map(|key| Ok(Arc::new(key?)));
+        let keys = (0..KEYS).map(|number| Accessor::generate(format!("key-{number}")));
+        let keys = futures_util::future::try_join_all(keys).await;
         Ok(Self {
             mode,
             count: count.max(1),
-            keys: keys.collect::<Result<_, ErrorStack>>()?,
+            keys: keys.map_err(io::Error::other)?,
             onboarded: Mutex::default(),
             by_group: Mutex::default(),
         })
@@ -114,24 +86,20 @@ impl Users {
         callback_url: &str,
     ) -> Result<Arc<User>, String> {
         let key = &self.keys[number as usize % self.keys.len()];
+        let accessor_id = format!("accessor-{number}-{}", uuid::Uuid::new_v4());
         let user = Arc::new(User {
             identifier: citizen_id(number),
-            accessor_id: format!("accessor-{number}-{}", uuid::Uuid::new_v4()),
-            key: Arc::clone(key),
+            accessor: key.sharing_its_key(accessor_id),
         });
         let reference = format!("onboard-{number}-{}", uuid::Uuid::new_v4());
         let result = record.expect_result(&reference);
-        let public = key.public_key_to_pem().map_err(|error| error.to_string())?;
-        let body = json!({
-            "reference_id": reference,
-            "callback_url": callback_url,
-            "mode": self.mode,
-            "identity_list": [{"namespace": "citizen_id", "identifier": user.identifier}],
-            "accessor_type": "RSA",
-            "accessor_public_key": String::from_utf8_lossy(&public),
-            "accessor_id": user.accessor_id,
-            "ial": IAL,
-        });
+        let mut body = user.accessor.registration()?;
+        body["reference_id"] = reference.as_str().into();
+        body["callback_url"] = callback_url.into();
+        body["mode"] = self.mode.into();
+        let identity = json!({"namespace": "citizen_id", "identifier": user.identifier});
+        body["identity_list"] = json!([identity]);
+        body["ial"] = IAL.into();
         record.begins_identity(&reference);
         let is_in_doubt = || record.put_in_doubt(&reference);
         let answer = idp.post_telling("/v6/identity", &body, is_in_doubt).await?;
@@ -152,30 +120,5 @@ impl Users {
         let mut by_group = self.by_group.lock();
         by_group.insert(group.to_owned(), Arc::clone(&user));
         Ok(user)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::crypto::accessor;
-
-    #[tokio::test]
-    async fn a_node_verifies_what_a_user_signs() {
-        let users = Users::new(3, 1).await.unwrap();
-        let user = User {
-            identifier: citizen_id(1),
-            accessor_id: "a".to_owned(),
-            key: Arc::clone(&users.keys[0]),
-        };
-        let public = user.key.public_key_to_pem().unwrap();
-        let public = String::from_utf8(public).unwrap();
-        let salt = STANDARD.encode([7; 32]);
-        let hash = accessor::padded_hash("message", &salt, "r", &public).unwrap();
-        let signature = user.sign(&hash).unwrap();
-        let verifies = |message: &str| accessor::verify(message, &salt, "r", &public, &signature);
-        assert!(verifies("message"));
-        assert!(!verifies("another message"));
-        assert!(user.sign("AAAA").is_err());
     }
 }
