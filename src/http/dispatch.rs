@@ -3,7 +3,7 @@
 use percent_encoding::percent_decode_str;
 use serde_json::{Map, Value};
 
-use super::answer::Answer;
+use super::answer::PlainResponse;
 use super::readiness::queue_full;
 use super::routes::Parameters;
 use super::server::Api;
@@ -31,10 +31,14 @@ pub(super) async fn answer(
     endpoint: &Endpoint,
     parameters: &Parameters<'_>,
     input: Input,
-) -> Answer {
+) -> PlainResponse {
     let config = &api.options.context.config.api;
     let Some(run) = &endpoint.run else {
-        return Answer::not_built(&format!("{} {}", endpoint.method.as_str(), endpoint.path));
+        return PlainResponse::not_built(&format!(
+            "{} {}",
+            endpoint.method.as_str(),
+            endpoint.path
+        ));
     };
     // Before the call costs anything; what it really makes is counted later.
     let is_full = |purpose| api.options.queue.is_full_for(purpose);
@@ -42,7 +46,7 @@ pub(super) async fn answer(
         return queue_full(config);
     }
     let answer = operate(api, endpoint, run, parameters, input).await;
-    answer.unwrap_or_else(|error| Answer::error(&error, config))
+    answer.unwrap_or_else(|error| PlainResponse::error(&error, config))
 }
 
 async fn operate(
@@ -51,7 +55,7 @@ async fn operate(
     run: &Run,
     parameters: &Parameters<'_>,
     input: Input,
-) -> Result<Answer, Error> {
+) -> Result<PlainResponse, Error> {
     let caller = api.options.waiting.caller();
     let call = check(api, endpoint, parameters, input, caller.clone())?;
     let outcome = run(call).await?;
@@ -138,7 +142,7 @@ async fn conclude(
     purpose: Purpose,
     outcome: Outcome,
     caller: Caller,
-) -> Result<Answer, Error> {
+) -> Result<PlainResponse, Error> {
     match outcome {
         Outcome::Accepted {
             accept,
@@ -152,23 +156,23 @@ async fn conclude(
                 return Err(refused.into());
             }
             Ok(match body {
-                Some(body) => Answer::json(202, &body),
-                None => Answer::empty(202),
+                Some(body) => PlainResponse::json(202, &body),
+                None => PlainResponse::empty(202),
             })
         }
         Outcome::Waits(accept) => wait(api, purpose, accept, caller).await,
         Outcome::Stored(writes) => {
             store(api, portions(writes)).await?;
-            Ok(Answer::empty(204))
+            Ok(PlainResponse::empty(204))
         }
         Outcome::StoredBefore(writes, error) => {
             store(api, portions(writes)).await?;
             Err(error)
         }
-        Outcome::Ok(body) => Ok(Answer::json(200, &body)),
-        Outcome::NoContent => Ok(Answer::empty(204)),
-        Outcome::NotFound => Ok(Answer::empty(404)),
-        Outcome::Unsupported => Ok(Answer::empty(501)),
+        Outcome::Ok(body) => Ok(PlainResponse::json(200, &body)),
+        Outcome::NoContent => Ok(PlainResponse::empty(204)),
+        Outcome::NotFound => Ok(PlainResponse::empty(404)),
+        Outcome::Unsupported => Ok(PlainResponse::empty(501)),
     }
 }
 
@@ -178,15 +182,15 @@ async fn wait(
     purpose: Purpose,
     accept: Accept,
     caller: Caller,
-) -> Result<Answer, Error> {
+) -> Result<PlainResponse, Error> {
     let listener = api.options.waiting.listen(caller);
     if admit(api, purpose, accept).await?.is_none() {
         return Ok(queue_full(&api.options.context.config.api));
     }
     let (status, body) = listener.answer().await?.into_result()?;
     Ok(match body {
-        Some(body) => Answer::json(status, &body),
-        None => Answer::empty(status),
+        Some(body) => PlainResponse::json(status, &body),
+        None => PlainResponse::empty(status),
     })
 }
 

@@ -3,7 +3,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::answer::Answer;
+use super::answer::PlainResponse;
 use super::server::Api;
 use crate::config::Environment;
 use crate::error::Error;
@@ -70,7 +70,7 @@ pub(super) fn is_known(path: &[&str]) -> bool {
 }
 
 /// The answer to a GET, if the path is one of these.
-pub(super) async fn answer(api: &Api, path: &[&str]) -> Option<Answer> {
+pub(super) async fn answer(api: &Api, path: &[&str]) -> Option<PlainResponse> {
     let [name] = path else {
         return None;
     };
@@ -80,7 +80,7 @@ pub(super) async fn answer(api: &Api, path: &[&str]) -> Option<Answer> {
     let count = |name: &str, number: u64| Ok(json!({name: number}));
     let status = (api.options.status)();
     let body = match name.to_ascii_lowercase().as_str() {
-        "license" => return Some(Answer::text("text/plain; charset=utf-8", LICENSE)),
+        "license" => return Some(PlainResponse::text("text/plain; charset=utf-8", LICENSE)),
         "source" => return Some(source(env!("CARGO_PKG_REPOSITORY"))),
         "info" => Ok(info(api, &status).await),
         "num_expected_txs" => expected(api)
@@ -117,17 +117,17 @@ pub(super) async fn answer(api: &Api, path: &[&str]) -> Option<Answer> {
         _ => return None,
     };
     Some(match body {
-        Ok(body) => Answer::json(200, &body),
-        Err(error) => Answer::error(&error, &api.options.context.config.api),
+        Ok(body) => PlainResponse::json(200, &body),
+        Err(error) => PlainResponse::error(&error, &api.options.context.config.api),
     })
 }
 
 /// Where the program comes from: `repository` in Cargo.toml of whoever built it;
 /// 404 where that is not set, since there is nothing true to say.
-fn source(repository: &'static str) -> Answer {
+fn source(repository: &'static str) -> PlainResponse {
     match repository {
-        "" => Answer::empty(404),
-        repository => Answer::text("text/html; charset=utf-8", repository),
+        "" => PlainResponse::empty(404),
+        repository => PlainResponse::text("text/html; charset=utf-8", repository),
     }
 }
 
@@ -203,9 +203,9 @@ mod tests {
     #[test]
     fn the_source_is_told_where_the_build_knows_it() {
         let url = "https://git.bank.example/erawan";
-        let told = Answer::text("text/html; charset=utf-8", url);
+        let told = PlainResponse::text("text/html; charset=utf-8", url);
         assert_eq!(source(url), told);
         assert_eq!(told.status(), 200);
-        assert_eq!(source(""), Answer::empty(404));
+        assert_eq!(source(""), PlainResponse::empty(404));
     }
 }

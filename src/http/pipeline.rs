@@ -11,7 +11,7 @@ use openssl::memcmp;
 use openssl::sha::sha256;
 use serde_json::Value;
 
-use super::answer::Answer;
+use super::answer::PlainResponse;
 use super::dispatch::{self, Input};
 use super::readiness::too_many_calls;
 use super::routes::{self, Found};
@@ -26,12 +26,12 @@ const NO_ROUTE: &str = "none";
 
 /// An answer, and the route it came from.
 struct Served {
-    answer: Answer,
+    answer: PlainResponse,
     route: &'static str,
 }
 
-impl From<Answer> for Served {
-    fn from(answer: Answer) -> Self {
+impl From<PlainResponse> for Served {
+    fn from(answer: PlainResponse) -> Self {
         Self {
             answer,
             route: NO_ROUTE,
@@ -110,7 +110,7 @@ async fn answer(head: &Head, body: body::Unparsed, api: &Api) -> Served {
         Err(error) => return error.answer(&config.api).into(),
     };
     if !has_api_key(head.api_key.as_ref(), config.api.key_hash.as_deref()) {
-        return Answer::error(&codes::INVALID_API_KEY.into(), &config.api).into();
+        return PlainResponse::error(&codes::INVALID_API_KEY.into(), &config.api).into();
     }
     let method = &head.method;
     let path = routes::segments(head.uri.path());
@@ -147,15 +147,15 @@ async fn outside_of_versions(
     method: &Method,
     path: &[&str],
     body: &Value,
-) -> Option<Answer> {
+) -> Option<PlainResponse> {
     let config = &api.options.context.config;
     let reads = method == Method::GET || method == Method::HEAD;
     let first = path.first().copied().unwrap_or_default();
     if first.eq_ignore_ascii_case("debug") && config.environment == Environment::Development {
-        return Some(Answer::not_built("/debug"));
+        return Some(PlainResponse::not_built("/debug"));
     }
     if method == Method::OPTIONS {
-        return methods_outside_of_versions(config, path).map(Answer::options);
+        return methods_outside_of_versions(config, path).map(PlainResponse::options);
     }
     if reads && let Some(answer) = information::answer(api, path).await {
         return Some(answer);
@@ -167,8 +167,8 @@ async fn outside_of_versions(
     }
     if reads && reloads_keys(path) {
         return Some(match (api.options.reload_keys)().await {
-            Ok(()) => Answer::empty(204),
-            Err(error) => Answer::error(&error, &config.api),
+            Ok(()) => PlainResponse::empty(204),
+            Err(error) => PlainResponse::error(&error, &config.api),
         });
     }
     None
@@ -187,7 +187,7 @@ fn reloads_keys(path: &[&str]) -> bool {
 
 /// What keeps a call from being served now. What people wait for to come true
 /// may be so since the last look.
-async fn refusal(api: &Api, method: &Method) -> Option<Answer> {
+async fn refusal(api: &Api, method: &Method) -> Option<PlainResponse> {
     let options = &api.options;
     let role = options.context.role;
     let mut readiness = (options.readiness)();
@@ -211,15 +211,15 @@ async fn versioned(head: &Head, api: &Api, path: &[&str], body: Value) -> Served
         .as_deref()
     {
         Some("v6") => version_6(head, api, &path[1..], body).await,
-        Some("v4") => Answer::not_built("API version 4 (paths below /v4)").into(),
-        Some("v5") => Answer::not_built("API version 5 (paths below /v5)").into(),
+        Some("v4") => PlainResponse::not_built("API version 4 (paths below /v4)").into(),
+        Some("v5") => PlainResponse::not_built("API version 5 (paths below /v5)").into(),
         _ if default_version == ApiVersion::V6 => version_6(head, api, path, body).await,
         _ if api.routes.is_known(path) => {
             let version = default_version.as_str();
             let what = format!("API version {version} (DEFAULT_API_VERSION; use paths below /v6)");
-            Answer::not_built(&what).into()
+            PlainResponse::not_built(&what).into()
         }
-        _ => Answer::empty(404).into(),
+        _ => PlainResponse::empty(404).into(),
     }
 }
 
@@ -227,8 +227,8 @@ async fn version_6(head: &Head, api: &Api, path: &[&str], body: Value) -> Served
     let role = api.options.context.role;
     let (route, parameters) = match api.routes.find(&head.method, path, role) {
         Found::Route(route, parameters) => (route, parameters),
-        Found::Options(methods) => return Answer::options(&methods).into(),
-        Found::Nothing => return Answer::empty(404).into(),
+        Found::Options(methods) => return PlainResponse::options(&methods).into(),
+        Found::Nothing => return PlainResponse::empty(404).into(),
     };
     let query = query_string::parse(head.uri.query().unwrap_or_default());
     let input = Input { query, body };

@@ -2,7 +2,7 @@
 
 use actix_web::http::Method;
 
-use super::answer::Answer;
+use super::answer::PlainResponse;
 use crate::config::Api;
 use crate::context::Role;
 use crate::error::{Code, Error, codes};
@@ -60,7 +60,7 @@ impl Readiness {
     }
 
     /// The answer in place of the operation's; `None` if it may go on.
-    pub(super) fn refusal(&self, role: Role, method: &Method, api: &Api) -> Option<Answer> {
+    pub(super) fn refusal(&self, role: Role, method: &Method, api: &Api) -> Option<PlainResponse> {
         if self.draining {
             let error = Error::with_message(codes::UNKNOWN_ERROR, "The server is stopping");
             return Some(unavailable(&error, api).retry_after().closing());
@@ -105,21 +105,21 @@ impl Readiness {
 }
 
 /// The answer to a call that would make jobs when too many are open.
-pub(super) fn queue_full(api: &Api) -> Answer {
+pub(super) fn queue_full(api: &Api) -> PlainResponse {
     metrics::counter!("erawan_calls_refused_total", "reason" => "queue_full").increment(1);
     let error = Error::with_message(codes::UNKNOWN_ERROR, "Too many jobs are waiting");
     unavailable(&error, api).retry_after()
 }
 
 /// The answer to a call while too many others are worked on.
-pub(super) fn too_many_calls(api: &Api) -> Answer {
+pub(super) fn too_many_calls(api: &Api) -> PlainResponse {
     metrics::counter!("erawan_calls_refused_total", "reason" => "too_many_calls").increment(1);
     let error = Error::with_message(codes::UNKNOWN_ERROR, "Too many calls at once");
     unavailable(&error, api).retry_after()
 }
 
-fn unavailable(error: &Error, api: &Api) -> Answer {
-    Answer::error(error, api).with_status(503)
+fn unavailable(error: &Error, api: &Api) -> PlainResponse {
+    PlainResponse::error(error, api).with_status(503)
 }
 
 #[cfg(test)]

@@ -8,7 +8,7 @@ use actix_web::http::Method;
 use schemars::JsonSchema;
 use serde_json::{Map, Value, json};
 
-use super::answer::Answer;
+use super::answer::PlainResponse;
 use super::information::environment;
 use crate::api::Schema;
 use crate::config::{ApiVersion, Config, Keys, Mode, Runtime, TlsFiles};
@@ -20,15 +20,15 @@ pub(super) fn answer(
     method: &Method,
     path: &[&str],
     body: &Value,
-) -> Option<Answer> {
+) -> Option<PlainResponse> {
     let reads = method == Method::GET || method == Method::HEAD;
     match path.join("/").to_ascii_lowercase().as_str() {
-        "config" if reads => Some(Answer::json(200, &show(config))),
+        "config" if reads => Some(PlainResponse::json(200, &show(config))),
         "config/set" if method == Method::POST => Some(set(config, body)),
         // Telemetry does not exist here, so its token cannot be issued again.
         "config/telemetry/reissue_token" if reads => {
             let message = "Telemetry logging is not enabled";
-            Some(Answer::json(404, &json!({"message": message})))
+            Some(PlainResponse::json(404, &json!({"message": message})))
         }
         _ => None,
     }
@@ -63,9 +63,9 @@ struct Settings {
     auto_close_request_on_errored: Option<bool>,
 }
 
-fn set(config: &Config, body: &Value) -> Answer {
+fn set(config: &Config, body: &Value) -> PlainResponse {
     if let Err(error) = SETTINGS.check(body, codes::BODY_VALIDATION_FAILED) {
-        return Answer::error(&error, &config.api);
+        return PlainResponse::error(&error, &config.api);
     }
     let version = |name: &str| body[name].as_str().and_then(ApiVersion::parse);
     let runtime = &config.runtime;
@@ -80,7 +80,7 @@ fn set(config: &Config, body: &Value) -> Answer {
             flag.store(on, Ordering::Relaxed);
         }
     }
-    Answer::json(200, &show(config))
+    PlainResponse::json(200, &show(config))
 }
 
 /// The configuration as clients know it: flat, camelCase, unset settings absent.
