@@ -8,7 +8,7 @@ use super::readiness::queue_full;
 use super::routes::Parameters;
 use super::server::Api;
 use crate::admission::Purpose;
-use crate::api::{Endpoint, Method, Outcome, RawCall, Run};
+use crate::api::{ApiVersion, Endpoint, Method, Outcome, RawCall, Run};
 use crate::context::{Context, Role};
 use crate::error::{Error, codes};
 use crate::job::{Caller, Write};
@@ -90,6 +90,7 @@ fn check(
         context: context.clone(),
         node_id,
         caller,
+        version: ApiVersion::V6,
         path,
         query,
         body: input.body,
@@ -167,7 +168,9 @@ async fn conclude(
         }
         Outcome::Ok(body) => Ok(Answer::json(200, &body)),
         Outcome::NoContent => Ok(Answer::empty(204)),
+        Outcome::Text { content_type, text } => Ok(Answer::text(content_type, text)),
         Outcome::NotFound => Ok(Answer::empty(404)),
+        Outcome::Missing(body) => Ok(Answer::json(404, &body)),
         Outcome::Unsupported => Ok(Answer::empty(501)),
     }
 }
