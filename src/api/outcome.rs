@@ -30,10 +30,19 @@ pub enum Outcome {
     StoredBefore(Vec<Write>, Error),
     /// 200 with this body.
     Ok(Value),
+    /// 200 with a text that is no JSON.
+    Text {
+        /// Its media type.
+        content_type: &'static str,
+        /// The text.
+        text: &'static str,
+    },
     /// 204.
     NoContent,
     /// 404 without a body.
     NotFound,
+    /// 404 with this body.
+    Missing(Value),
     /// 501 without a body: the replaced system does not support it either.
     Unsupported,
 }

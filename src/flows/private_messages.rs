@@ -26,10 +26,14 @@ pub fn endpoints() -> [Endpoint; 3] {
     let removal_of_request = "/utility/private_message_removal/:request_id";
     [
         Endpoint::get("/utility/private_messages/:request_id", Audience::Everybody)
+            .does("Shows the messages that this node sent and received for a request.")
             .path::<OfRequest>()
             .run(run_find),
-        Endpoint::post(removal, Audience::Everybody).run(run_remove_all),
+        Endpoint::post(removal, Audience::Everybody)
+            .does("Removes the messages of all requests from this node.")
+            .run(run_remove_all),
         Endpoint::post(removal_of_request, Audience::Everybody)
+            .does("Removes the messages of a request from this node.")
             .path::<OfRequest>()
             .run(run_remove),
     ]

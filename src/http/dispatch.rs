@@ -8,7 +8,7 @@ use super::readiness::queue_full;
 use super::routes::Parameters;
 use super::server::Api;
 use crate::admission::Purpose;
-use crate::api::{Endpoint, Method, Outcome, RawCall, Run};
+use crate::api::{ApiVersion, Endpoint, Method, Outcome, RawCall, Run};
 use crate::context::{Context, Role};
 use crate::error::{Error, codes};
 use crate::job::{Caller, Write};
@@ -94,6 +94,7 @@ fn check(
         context: context.clone(),
         node_id,
         caller,
+        version: ApiVersion::V6,
         path,
         query,
         body: input.body,
@@ -171,7 +172,9 @@ async fn conclude(
         }
         Outcome::Ok(body) => Ok(PlainResponse::json(200, &body)),
         Outcome::NoContent => Ok(PlainResponse::empty(204)),
+        Outcome::Text { content_type, text } => Ok(PlainResponse::text(content_type, text)),
         Outcome::NotFound => Ok(PlainResponse::empty(404)),
+        Outcome::Missing(body) => Ok(PlainResponse::json(404, &body)),
         Outcome::Unsupported => Ok(PlainResponse::empty(501)),
     }
 }

@@ -12,6 +12,7 @@ mod body;
 mod dispatch;
 mod information;
 mod listening;
+mod own_endpoints;
 mod pipeline;
 mod process_metrics;
 mod query_string;
@@ -25,6 +26,7 @@ mod waiting;
 
 pub use information::{MessageQueueService, Status};
 pub use listening::ServerHandle;
+pub use own_endpoints::own_endpoints;
 pub use readiness::Readiness;
 pub use server::{ReloadKeys, ServerOptions, serve};
 pub use waiting::{PATIENCE, Waiting};

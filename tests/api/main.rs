@@ -3,6 +3,8 @@
 mod admin;
 mod bodies;
 mod callbacks;
+mod calls;
+mod endpoints;
 mod fakes;
 mod log_fields;
 mod look_ups;

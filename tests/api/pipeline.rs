@@ -295,7 +295,8 @@ async fn settings_and_debug_routes_exist_only_where_they_are_switched_on() {
         config.environment = Environment::Development;
     })
     .await;
-    assert_eq!(get(&development, "/debug/tmQuery/x").await.status, 501);
+    let query = client().post(development.url("/debug/tmQuery/x"));
+    assert_eq!(send(query).await.status, 501);
 }
 
 #[actix_web::test]

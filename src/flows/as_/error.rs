@@ -9,7 +9,7 @@ use super::Wanted;
 use super::pending::pending;
 use super::respond::transaction;
 use super::response_created::{Answered, Content, Source};
-use crate::api::{self, Audience, Endpoint, Outcome, Texts};
+use crate::api::{self, ApiVersion, Audience, Endpoint, Outcome, Texts};
 use crate::context::Context;
 use crate::delivery::transaction::transact_for_call;
 use crate::error::Error;
@@ -24,10 +24,12 @@ const OPERATION: &str = "as_error";
 /// The table entry.
 pub fn endpoint() -> Endpoint {
     Endpoint::post("/as/error/:request_id/:service_id", Audience::As)
+        .does("Answers a request for data with an error.")
         .ends()
         .path::<Wanted>()
         .body::<ErrorAnswer>()
         .run(run)
+        .since(ApiVersion::V5)
 }
 
 async fn run(call: api::Call<Wanted, Texts, ErrorAnswer>) -> Result<Outcome, Error> {

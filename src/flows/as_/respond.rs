@@ -33,6 +33,7 @@ const OPERATION: &str = "as_data";
 /// The table entry.
 pub fn endpoint() -> Endpoint {
     Endpoint::post("/as/data/:request_id/:service_id", Audience::As)
+        .does("Sends the data that a request asks for.")
         .ends()
         .path::<Wanted>()
         .body::<Data>()

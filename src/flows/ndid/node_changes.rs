@@ -14,9 +14,11 @@ use crate::flows::levels;
 /// The table entries.
 pub fn endpoints() -> [Endpoint; 3] {
     [
-        endpoint("/ndid/update_node").body::<Change>().run(update),
-        handed_on::<OfNode>("/ndid/enable_node", "EnableNode", 204),
-        handed_on::<OfNode>("/ndid/disable_node", "DisableNode", 204),
+        endpoint("/ndid/update_node", "Changes what is registered of a node.")
+            .body::<Change>()
+            .run(update),
+        handed_on::<OfNode>("/ndid/enable_node", "Enables a node.", "EnableNode", 204),
+        handed_on::<OfNode>("/ndid/disable_node", "Disables a node.", "DisableNode", 204),
     ]
 }
 

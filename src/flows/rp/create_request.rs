@@ -32,6 +32,7 @@ const ACCESSOR_ID_LENGTH: usize = 128;
 /// The table entry.
 pub fn endpoint() -> Endpoint {
     Endpoint::post("/rp/requests/:namespace/:identifier", Audience::Rp)
+        .does("Asks IdPs to verify a user, and ASes for the user's data.")
         .begins()
         .path::<Identity>()
         .body::<CreateRequest>()
@@ -47,6 +48,7 @@ struct Identity {
 
 async fn run(call: Call<Identity, Texts, CreateRequest>) -> Result<Outcome, Error> {
     let input = CreateRequest {
+        checks_identifier: call.checks_identifiers(),
         namespace: call.path.namespace,
         identifier: call.path.identifier,
         ..call.body
@@ -89,6 +91,9 @@ pub struct CreateRequest {
     /// From the path.
     #[serde(skip)]
     pub identifier: String,
+    /// Whether the identifier must have the form of its namespace.
+    #[serde(skip)]
+    pub checks_identifier: bool,
     /// The client's name for the request.
     #[schemars(length(min = 1))]
     pub reference_id: String,
@@ -175,7 +180,9 @@ fn by_mode(schema: &mut schemars::Schema) {
 }
 
 /// JSON has one kind of number: `1.0` is as whole as `1`.
-pub(in crate::flows) fn whole_number<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
+pub(in crate::flows) fn whole_number<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<u64, D::Error> {
     const LARGEST: f64 = 9_007_199_254_740_991.0;
     let number = Number::deserialize(deserializer)?;
     let from_float = || {
@@ -248,9 +255,11 @@ async fn create(
     operation: Option<Planned>,
 ) -> Result<(Accept, CreateRequestAnswer), Error> {
     let ledger = context.ledger.as_ref();
-    let purpose = operation.as_ref().map(|planned| planned.operation.change.method());
+    let purpose = operation
+        .as_ref()
+        .map(|planned| planned.operation.change.method());
     check_levels(ledger, &input, purpose.unwrap_or_default()).await?;
-    check_identifier(context, &input)?;
+    check_identifier(&input)?;
     check_reference(context, node_id, &input.reference_id).await?;
     if packing::has_whitespace_in_base64_data_url(&input.request_message) {
         return Err(codes::DATA_URL_BASE64_MUST_NOT_CONTAIN_WHITESPACES.into());
@@ -306,8 +315,8 @@ fn contains(levels: &[Number], level: &Number) -> bool {
     levels.iter().any(|known| known.as_f64() == level.as_f64())
 }
 
-fn check_identifier(context: &Context, input: &CreateRequest) -> Result<(), Error> {
-    let is_checked = context.config.validate_identifier && (input.mode == 1 || input.is_bypassed());
+fn check_identifier(input: &CreateRequest) -> Result<(), Error> {
+    let is_checked = input.checks_identifier && (input.mode == 1 || input.is_bypassed());
     if is_checked && !identifier::is_acceptable(&input.namespace, &input.identifier) {
         return Err(codes::INVALID_IDENTIFIER.into());
     }
@@ -469,7 +478,12 @@ async fn accept(context: &Context, node_id: &str, request: &Request) -> Result<A
         let request_id = Some(request.request_id.as_str());
         let reference_id = &request.reference_id;
         let operation = &planned.operation;
-        accept.writes.push(reference::write(node_id, reference_id, request_id, operation));
+        accept.writes.push(reference::write(
+            node_id,
+            reference_id,
+            request_id,
+            operation,
+        ));
     }
     accept.writes.extend(writes);
     Ok(accept)

@@ -11,6 +11,7 @@ use crate::ledger::query;
 /// The table entry.
 pub fn endpoint() -> Endpoint {
     Endpoint::get("/utility/requests/:request_id", Audience::Everybody)
+        .does("Shows a request as the ledger has it, with its status.")
         .without_acting_node()
         .path::<Path>()
         .run(run)

@@ -69,7 +69,11 @@ async fn a_time_out_that_comes_first_wins() {
     let close = asking.decided(answer.clone(), None).await;
     asking.detail(66, json!([answer]), json!({"timed_out": true}));
     let refused = asking.idp.settle(&close, closed_already()).await;
-    assert!(refused.jobs.is_empty(), "the block tells: {:?}", refused.jobs);
+    assert!(
+        refused.jobs.is_empty(),
+        "the block tells: {:?}",
+        refused.jobs
+    );
     let commit = asking.block(66).await;
     asking.assert_over(&commit, 20026);
 }
@@ -98,6 +102,7 @@ async fn a_close_that_is_refused_leaves_the_request_to_the_client() {
     let close = only_transaction(&asking.close().await.writes);
     let valid = json!([{"idp_id": "idp2", "valid_ial": true, "valid_signature": true}]);
     assert_eq!(params(&close)["response_valid_list"], valid);
+    asking.idp.settle(&close, committed(66)).await;
     asking.detail(66, json!([answer]), json!({"closed": true}));
     let commit = asking.block(66).await;
     asking.assert_over(&commit, 20025);
@@ -137,7 +142,10 @@ async fn a_replaced_ledger_that_does_not_know_the_request_ends_the_operation() {
 async fn two_calls_at_once_with_one_reference_id_ask_once() {
     let (asking, _) = Asking::started(2).await;
     let (path, body) = bodies().remove(2);
-    let body = with(body, json!({"request_message": "May they?", "accessor_id": "a-3"}));
+    let body = with(
+        body,
+        json!({"request_message": "May they?", "accessor_id": "a-3"}),
+    );
     asking.idp.accessor("a-3", Value::Null);
     assert_eq!(asking.idp.refused(path, body.clone()).await, 20045);
     // The other call was checked before this one was accepted.
