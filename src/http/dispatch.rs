@@ -3,7 +3,7 @@
 use percent_encoding::percent_decode_str;
 use serde_json::{Map, Value};
 
-use super::answer::Answer;
+use super::answer::PlainResponse;
 use super::readiness::queue_full;
 use super::routes::{Parameters, Route};
 use super::server::Api;
@@ -35,7 +35,11 @@ pub(super) async fn answer(
     let endpoint = &route.endpoint;
     let config = &api.options.context.config.api;
     let Some(run) = &endpoint.run else {
-        return Answer::not_built(&format!("{} {}", endpoint.method.as_str(), endpoint.path));
+        return PlainResponse::not_built(&format!(
+            "{} {}",
+            endpoint.method.as_str(),
+            endpoint.path
+        ));
     };
     // Before the call costs anything; what it really makes is counted later.
     let is_full = |purpose| api.options.queue.is_full_for(purpose);
@@ -52,7 +56,7 @@ async fn operate(
     run: &Run,
     parameters: &Parameters<'_>,
     input: Input,
-) -> Result<Answer, Error> {
+) -> Result<PlainResponse, Error> {
     let caller = api.options.waiting.caller();
     let call = check(api, route, parameters, input, caller.clone())?;
     let outcome = run(call).await?;
@@ -141,7 +145,7 @@ async fn conclude(
     purpose: Purpose,
     outcome: Outcome,
     caller: Caller,
-) -> Result<Answer, Error> {
+) -> Result<PlainResponse, Error> {
     match outcome {
         Outcome::Accepted {
             accept,
@@ -155,14 +159,14 @@ async fn conclude(
                 return Err(refused.into());
             }
             Ok(match body {
-                Some(body) => Answer::json(202, &body),
-                None => Answer::empty(202),
+                Some(body) => PlainResponse::json(202, &body),
+                None => PlainResponse::empty(202),
             })
         }
         Outcome::Waits(accept) => wait(api, purpose, accept, caller).await,
         Outcome::Stored(writes) => {
             store(api, portions(writes)).await?;
-            Ok(Answer::empty(204))
+            Ok(PlainResponse::empty(204))
         }
         Outcome::StoredBefore(writes, error) => {
             store(api, portions(writes)).await?;
@@ -183,15 +187,15 @@ async fn wait(
     purpose: Purpose,
     accept: Accept,
     caller: Caller,
-) -> Result<Answer, Error> {
+) -> Result<PlainResponse, Error> {
     let listener = api.options.waiting.listen(caller);
     if admit(api, purpose, accept).await?.is_none() {
         return Ok(queue_full(&api.options.context.config.api));
     }
     let (status, body) = listener.answer().await?.into_result()?;
     Ok(match body {
-        Some(body) => Answer::json(status, &body),
-        None => Answer::empty(status),
+        Some(body) => PlainResponse::json(status, &body),
+        None => PlainResponse::empty(status),
     })
 }
 

@@ -10,7 +10,7 @@ use metrics::histogram;
 use openssl::memcmp;
 use openssl::sha::sha256;
 
-use super::answer::Answer;
+use super::answer::PlainResponse;
 use super::dispatch::{self, Input};
 use super::readiness::too_many_calls;
 use super::routes::{self, Found};
@@ -25,12 +25,12 @@ const NO_ROUTE: &str = "none";
 
 /// An answer, and the route it came from.
 struct Served {
-    answer: Answer,
+    answer: PlainResponse,
     route: &'static str,
 }
 
-impl From<Answer> for Served {
-    fn from(answer: Answer) -> Self {
+impl From<PlainResponse> for Served {
+    fn from(answer: PlainResponse) -> Self {
         Self {
             answer,
             route: NO_ROUTE,
@@ -109,7 +109,7 @@ async fn answer(head: &Head, body: body::Unparsed, api: &Api) -> Served {
         Err(error) => return error.answer(&config.api).into(),
     };
     if !has_api_key(head.api_key.as_ref(), config.api.key_hash.as_deref()) {
-        return Answer::error(&codes::INVALID_API_KEY.into(), &config.api).into();
+        return PlainResponse::error(&codes::INVALID_API_KEY.into(), &config.api).into();
     }
     let path = routes::segments(head.uri.path());
     let found = api

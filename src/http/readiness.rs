@@ -110,21 +110,21 @@ impl Readiness {
 }
 
 /// The answer to a call that would make jobs when too many are open.
-pub(super) fn queue_full(api: &Api) -> Answer {
+pub(super) fn queue_full(api: &Api) -> PlainResponse {
     metrics::counter!("erawan_calls_refused_total", "reason" => "queue_full").increment(1);
     let error = Error::with_message(codes::UNKNOWN_ERROR, "Too many jobs are waiting");
     unavailable(&error, api).retry_after()
 }
 
 /// The answer to a call while too many others are worked on.
-pub(super) fn too_many_calls(api: &Api) -> Answer {
+pub(super) fn too_many_calls(api: &Api) -> PlainResponse {
     metrics::counter!("erawan_calls_refused_total", "reason" => "too_many_calls").increment(1);
     let error = Error::with_message(codes::UNKNOWN_ERROR, "Too many calls at once");
     unavailable(&error, api).retry_after()
 }
 
-fn unavailable(error: &Error, api: &Api) -> Answer {
-    Answer::error(error, api).with_status(503)
+fn unavailable(error: &Error, api: &Api) -> PlainResponse {
+    PlainResponse::error(error, api).with_status(503)
 }
 
 #[cfg(test)]

@@ -159,7 +159,7 @@ pub enum Guard {
 
 /// How a job ended.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
-pub enum Outcome {
+pub enum JobOutcome {
     /// As it should.
     #[default]
     Done,
@@ -180,7 +180,7 @@ pub struct Commit {
     /// Open jobs that are no longer needed (timers).
     pub cancel: Vec<JobId>,
     /// How the job ended.
-    pub outcome: Outcome,
+    pub outcome: JobOutcome,
 }
 
 impl Commit {
@@ -205,7 +205,7 @@ impl Commit {
     /// Ends the job as failed.
     pub fn failed(reason: impl Into<String>) -> Self {
         Self {
-            outcome: Outcome::Failed {
+            outcome: JobOutcome::Failed {
                 reason: reason.into(),
             },
             ..Self::default()

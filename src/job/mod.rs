@@ -19,7 +19,7 @@ mod stored;
 
 pub use attempt::{Attempt, Epoch};
 pub use caller::Caller;
-pub use commit::{Column, Commit, Guard, Outcome, Row, Table, Write};
+pub use commit::{Column, Commit, Guard, JobOutcome, Row, Table, Write};
 pub use handler::Handler;
 pub use kind::{Class, GAUGES, Gauge, Kind, Pool, Spec};
 pub use kinds::{Kinds, KindsError};

@@ -191,7 +191,7 @@ impl Store for FakeStore {
         })
     }
 
-    async fn commit(&self, _: Attempt, _: Commit) -> Result<Committed, StoreError> {
+    async fn commit(&self, _: Attempt, _: Arc<Commit>) -> Result<Committed, StoreError> {
         not_asked()
     }
 
@@ -441,7 +441,7 @@ impl Node {
             state: store.clone(),
             crypto: Arc::new(NoKeys),
             http: crate::network::client(),
-            held: Arc::default(),
+            future_quota: Arc::default(),
         };
         let (gate, announced) = (readiness.clone(), submitted.clone());
         let readiness_now = Arc::new(Mutex::new(None));

@@ -8,9 +8,9 @@ use reqwest::Method;
 use serde_json::json;
 
 use crate::fakes::Node;
-use crate::network::{Answer, client, send};
+use crate::network::{ReceivedResponse, client, send};
 
-async fn get(node: &Node, path: &str) -> Answer {
+async fn get(node: &Node, path: &str) -> ReceivedResponse {
     send(client().get(node.url(path))).await
 }
 

@@ -9,13 +9,13 @@ use erawan::store::Accept;
 use serde_json::json;
 
 use crate::fakes::Node;
-use crate::network::{Answer, client, send};
+use crate::network::{ReceivedResponse, client, send};
 
-async fn get(node: &Node, path: &str) -> Answer {
+async fn get(node: &Node, path: &str) -> ReceivedResponse {
     send(client().get(node.url(path))).await
 }
 
-async fn post(node: &Node, path: &str) -> Answer {
+async fn post(node: &Node, path: &str) -> ReceivedResponse {
     send(client().post(node.url(path)).json(&json!({}))).await
 }
 

@@ -14,7 +14,7 @@ use openssl::sha::sha256;
 use parking_lot::Mutex;
 use serde_json::{Value, json};
 
-use super::answer::{Answer, redirect};
+use super::answer::{CallbackReply, redirect};
 use super::client::ApiClient;
 use super::data_of;
 use super::event::event_of;
@@ -40,7 +40,7 @@ struct Shared {
     /// Callbacks that came so far.
     callbacks: AtomicU64,
     /// Answers that clients were sent elsewhere for, by the callback's number.
-    elsewhere: Mutex<HashMap<u64, (Answer, Manner)>>,
+    elsewhere: Mutex<HashMap<u64, (CallbackReply, Manner)>>,
 }
 
 /// The socket of a connection, so that it can be closed without an answer.
@@ -178,13 +178,13 @@ async fn take(
     bytes: &[u8],
     shared: &web::Data<Shared>,
     manner: &Manner,
-) -> Answer {
+) -> CallbackReply {
     let id = identity(request, bytes);
     let is_new = shared.record.callback(&id);
     let Ok(body) = serde_json::from_slice::<Value>(bytes) else {
         let problem = format!("{role}: a callback that is no JSON");
         shared.record.fail(problem);
-        return Answer::Nothing;
+        return CallbackReply::Nothing;
     };
     let answer = act(role, &body, &id, is_new, shared, manner);
     rt::time::sleep(manner.late).await;
@@ -206,7 +206,7 @@ fn act(
     is_new: bool,
     shared: &web::Data<Shared>,
     manner: &Manner,
-) -> Answer {
+) -> CallbackReply {
     let record = &shared.record;
     record.event(event_of(role, body), id);
     let kind = body["type"].as_str().unwrap_or_default();
@@ -226,9 +226,9 @@ fn act(
         _ => {}
     }
     match manner.coding {
-        super::manners::Coding::Identity => Answer::Nothing,
+        super::manners::Coding::Identity => CallbackReply::Nothing,
         // A status is all that is asked for; a body must not harm.
-        _ => Answer::Json(json!({"heard": kind})),
+        _ => CallbackReply::Json(json!({"heard": kind})),
     }
 }
 
@@ -300,7 +300,7 @@ fn answer_data(
     body: &Value,
     is_new: bool,
     twice: bool,
-) -> Answer {
+) -> CallbackReply {
     let data = data_of(&request_id);
     let last_digit = request_id.bytes().last().unwrap_or_default();
     let at_once = last_digit.is_multiple_of(2);
@@ -323,8 +323,8 @@ fn answer_data(
         });
     }
     match at_once {
-        true => Answer::Json(json!({"data": data})),
-        false => Answer::Nothing,
+        true => CallbackReply::Json(json!({"data": data})),
+        false => CallbackReply::Nothing,
     }
 }
 

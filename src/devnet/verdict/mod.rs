@@ -17,8 +17,8 @@ use super::mq_record::Noted;
 use crate::ledger::BlockTransaction;
 
 pub use ledger::read_transactions;
-pub use stores::{Left, read_store};
-pub use waiting::{Absence, MessageCounts, Place, Slowest, message_counts};
+pub use stores::{Leftovers, read_store};
+pub use waiting::{Absence, MessageCounts, NodeDependencies, Slowest, message_counts};
 
 /// Resident memory a process of a node may use in a demo, in MB (10^6 bytes).
 /// An idle one uses some 25, one with a million queued jobs 750.
@@ -45,7 +45,7 @@ pub struct Evidence {
     /// What the applications complained of.
     pub complaints: Vec<String>,
     /// What each node's store holds after the node has stopped.
-    pub left: BTreeMap<String, Left>,
+    pub left: BTreeMap<String, Leftovers>,
     /// Most resident memory of each process, in MB (10^6 bytes).
     pub memory: BTreeMap<String, f64>,
     /// Times at which two processes of a node believed to be its master.
@@ -55,7 +55,7 @@ pub struct Evidence {
     /// What each node's message queue service wrote down.
     pub messages: BTreeMap<String, Vec<Noted>>,
     /// What each node needs to take its messages.
-    pub places: Vec<Place>,
+    pub places: Vec<NodeDependencies>,
     /// When something was away.
     pub absences: Vec<Absence>,
     /// How often a message that is not acknowledged is transmitted again.
@@ -213,7 +213,7 @@ mod tests {
                 events: BTreeMap::from([("rp: request_status".to_owned(), strings(&["id1"]))]),
                 ..Seen::default()
             },
-            left: BTreeMap::from([("rp1".to_owned(), Left::default())]),
+            left: BTreeMap::from([("rp1".to_owned(), Leftovers::default())]),
             memory: BTreeMap::from([("rp1-master".to_owned(), 30.0)]),
             ..Evidence::default()
         }

@@ -11,14 +11,14 @@ const PAGE: usize = 500;
 
 /// What is left in a store.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub struct Left {
+pub struct Leftovers {
     /// Accepted and not ended (parked ones too), with what went wrong last.
     pub open: Vec<(Job, Option<LastError>)>,
     /// Ended as failed.
     pub failed: Vec<FailedJob>,
 }
 
-impl Left {
+impl Leftovers {
     /// What should not be there: anything at all.
     pub(super) fn findings(&self) -> impl Iterator<Item = String> {
         let now = Millis::now();
@@ -70,10 +70,10 @@ fn open_job((job, error): &(Job, Option<LastError>), now: Millis) -> String {
 ///
 /// # Errors
 /// When it cannot be read.
-pub async fn read_store(store: &dyn Store) -> io::Result<Left> {
+pub async fn read_store(store: &dyn Store) -> io::Result<Leftovers> {
     let open = open_jobs(store).await.map_err(io::Error::other)?;
     let failed = failed_jobs(store).await.map_err(io::Error::other)?;
-    Ok(Left { open, failed })
+    Ok(Leftovers { open, failed })
 }
 
 async fn open_jobs(store: &dyn Store) -> Result<Vec<(Job, Option<LastError>)>, StoreError> {
@@ -136,7 +136,7 @@ mod tests {
             number: 1,
         };
         let commit = Commit::failed("no such luck");
-        store.commit(attempt, commit).await.unwrap();
+        store.commit(attempt, commit.into()).await.unwrap();
 
         let left = read_store(&store).await.unwrap();
         let findings: Vec<String> = left.findings().collect();
@@ -165,7 +165,10 @@ mod tests {
                 ..Accept::default()
             };
             store.accept(accept).await.unwrap();
-            store.commit(attempt, Commit::failed("x")).await.unwrap();
+            store
+                .commit(attempt, Commit::failed("x").into())
+                .await
+                .unwrap();
         }
         let left = read_store(&store).await.unwrap();
         assert_eq!(left.failed.len(), 3);
