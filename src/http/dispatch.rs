@@ -31,7 +31,7 @@ pub(super) async fn answer(
     route: &Route,
     parameters: &Parameters<'_>,
     input: Input,
-) -> Answer {
+) -> PlainResponse {
     let endpoint = &route.endpoint;
     let config = &api.options.context.config.api;
     let Some(run) = &endpoint.run else {
@@ -47,7 +47,7 @@ pub(super) async fn answer(
         return queue_full(config);
     }
     let answer = operate(api, route, run, parameters, input).await;
-    answer.unwrap_or_else(|error| Answer::error(&error, config))
+    answer.unwrap_or_else(|error| PlainResponse::error(&error, config))
 }
 
 async fn operate(
@@ -172,12 +172,12 @@ async fn conclude(
             store(api, portions(writes)).await?;
             Err(error)
         }
-        Outcome::Ok(body) => Ok(Answer::json(200, &body)),
-        Outcome::NoContent => Ok(Answer::empty(204)),
-        Outcome::Text { content_type, text } => Ok(Answer::text(content_type, text)),
-        Outcome::NotFound => Ok(Answer::empty(404)),
-        Outcome::Missing(body) => Ok(Answer::json(404, &body)),
-        Outcome::Unsupported => Ok(Answer::empty(501)),
+        Outcome::Ok(body) => Ok(PlainResponse::json(200, &body)),
+        Outcome::NoContent => Ok(PlainResponse::empty(204)),
+        Outcome::Text { content_type, text } => Ok(PlainResponse::text(content_type, text)),
+        Outcome::NotFound => Ok(PlainResponse::empty(404)),
+        Outcome::Missing(body) => Ok(PlainResponse::json(404, &body)),
+        Outcome::Unsupported => Ok(PlainResponse::empty(501)),
     }
 }
 

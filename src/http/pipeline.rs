@@ -120,8 +120,8 @@ async fn answer(head: &Head, body: body::Unparsed, api: &Api) -> Served {
     }
     let (route, parameters) = match found {
         Found::Route(route, parameters) => (route, parameters),
-        Found::Options(methods, _) => return Answer::options(&methods).into(),
-        Found::Nothing => return Answer::empty(404).into(),
+        Found::Options(methods, _) => return PlainResponse::options(&methods).into(),
+        Found::Nothing => return PlainResponse::empty(404).into(),
     };
     // What the process tells of itself is told however much there is to do.
     let place = match route.endpoint.since {
@@ -155,7 +155,7 @@ fn has_api_key(key: Option<&HeaderValue>, key_hash: Option<&str>) -> bool {
 
 /// What keeps a call from being served now. What people wait for to come true
 /// may be so since the last look.
-async fn refusal(api: &Api, needs: Needs) -> Option<Answer> {
+async fn refusal(api: &Api, needs: Needs) -> Option<PlainResponse> {
     let options = &api.options;
     let role = options.context.role;
     let mut readiness = (options.readiness)();

@@ -1,6 +1,6 @@
 //! Whether the API may serve a call (spec/http-api.md 1.6).
 
-use super::answer::Answer;
+use super::answer::PlainResponse;
 use crate::api::Needs;
 use crate::config::Api;
 use crate::context::Role;
@@ -59,7 +59,7 @@ impl Readiness {
     }
 
     /// The answer in place of the operation's; `None` if it may go on.
-    pub(super) fn refusal(&self, role: Role, needs: Needs, api: &Api) -> Option<Answer> {
+    pub(super) fn refusal(&self, role: Role, needs: Needs, api: &Api) -> Option<PlainResponse> {
         if needs == Needs::Nothing {
             return None;
         }
