@@ -113,6 +113,8 @@ pub struct Endpoint {
     pub needs_acting_node: bool,
     /// Schema of the query string; a call that does not fit it gets 20002.
     pub query: Schema,
+    /// Whether all members of that have a meaning here.
+    pub declares_query: bool,
     /// Schema of the body; a call that does not fit it gets 20003. `None`: any body.
     pub body: Option<Schema>,
     /// `None`: specified and not built yet.
@@ -184,6 +186,7 @@ impl Undescribed {
             purpose: None,
             needs_acting_node: true,
             query: Schema::of::<Texts>(),
+            declares_query: false,
             body: None,
             input: PhantomData,
         }
@@ -200,6 +203,7 @@ pub struct Builder<P = NoPath, Q = Texts, B = NoBody> {
     purpose: Option<Purpose>,
     needs_acting_node: bool,
     query: Schema,
+    declares_query: bool,
     body: Option<Schema>,
     input: PhantomData<(P, Q, B)>,
 }
@@ -239,6 +243,7 @@ impl<P, Q, B> Builder<P, Q, B> {
     /// The query string.
     pub fn query<N: JsonSchema>(mut self) -> Builder<P, N, B> {
         self.query = Schema::of::<N>();
+        self.declares_query = true;
         self.typed()
     }
 
@@ -261,6 +266,7 @@ impl<P, Q, B> Builder<P, Q, B> {
             purpose: self.purpose,
             needs_acting_node: self.needs_acting_node,
             query: self.query,
+            declares_query: self.declares_query,
             body: self.body,
             input: PhantomData,
         }
@@ -277,6 +283,7 @@ impl<P, Q, B> Builder<P, Q, B> {
             purpose: self.purpose,
             needs_acting_node: self.needs_acting_node,
             query: self.query,
+            declares_query: self.declares_query,
             body: self.body,
             run,
         }

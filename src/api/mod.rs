@@ -8,10 +8,13 @@
 mod answered;
 mod call;
 mod endpoint;
+mod example;
 mod faults;
+pub mod openapi;
 mod outcome;
 mod schema;
 mod unique_by;
+pub mod versions;
 
 pub use crate::config::ApiVersion;
 pub use answered::{Answered, EXPIRED, expire};

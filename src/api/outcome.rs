@@ -1,5 +1,6 @@
 //! What an operation wants done and answered.
 
+use bytes::Bytes;
 use serde_json::Value;
 
 use crate::error::{Code, Error};
@@ -35,7 +36,7 @@ pub enum Outcome {
         /// Its media type.
         content_type: &'static str,
         /// The text.
-        text: &'static str,
+        text: Bytes,
     },
     /// 204.
     NoContent,

@@ -72,7 +72,7 @@ pub(super) fn endpoints(
     all.extend([
         own(get("/license", "Shows the licence."), |_| async {
             let content_type = "text/plain; charset=utf-8";
-            let text = LICENSE;
+            let text = LICENSE.into();
             Ok(Outcome::Text { content_type, text })
         }),
         own(
@@ -170,7 +170,7 @@ fn source(repository: &'static str) -> Outcome {
         "" => Outcome::NotFound,
         text => Outcome::Text {
             content_type: "text/html; charset=utf-8",
-            text,
+            text: text.into(),
         },
     }
 }
@@ -248,7 +248,7 @@ mod tests {
         let url = "https://git.bank.example/erawan";
         let told = Outcome::Text {
             content_type: "text/html; charset=utf-8",
-            text: url,
+            text: url.into(),
         };
         assert_eq!(source(url), told);
         assert_eq!(source(""), Outcome::NotFound);

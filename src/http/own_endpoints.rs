@@ -6,7 +6,7 @@ use std::future::Future;
 use futures_util::FutureExt;
 
 use super::server::{ReloadKeys, ServerOptions};
-use super::{information, settings};
+use super::{chart, information, settings};
 use crate::api::{Audience, Builder, Call, Endpoint, NoBody, NoPath, NoQuery, Outcome};
 use crate::config::{Config, Environment};
 use crate::error::Error;
@@ -16,6 +16,8 @@ pub fn own_endpoints(options: &ServerOptions) -> Vec<Endpoint> {
     let mut all = information::endpoints(&options.status, &options.readiness);
     all.extend(settings::endpoints());
     all.push(reload(&options.reload_keys));
+    let shown = all.iter().chain(&options.endpoints).cloned().collect();
+    all.extend(chart::endpoints(shown));
     all
 }
 

@@ -17,7 +17,6 @@ use super::routes::{self, Found};
 use super::server::Api;
 use super::{body, query_string};
 use crate::api::Needs;
-use crate::config::ApiVersion;
 use crate::error::codes;
 use crate::heavy::{self, Whose};
 
@@ -122,7 +121,7 @@ async fn answer(head: &Head, body: body::Unparsed, api: &Api) -> Served {
     let (route, parameters) = match found {
         Found::Route(route, parameters) => (route, parameters),
         Found::Options(methods, _) => return PlainResponse::options(&methods).into(),
-        Found::Nothing => return nothing(api, &path).into(),
+        Found::Nothing => return PlainResponse::empty(404).into(),
     };
     // What the process tells of itself is told however much there is to do.
     let place = match route.endpoint.since {
@@ -134,26 +133,10 @@ async fn answer(head: &Head, body: body::Unparsed, api: &Api) -> Served {
     };
     let query = query_string::parse(head.uri.query().unwrap_or_default());
     let input = Input { query, body };
-    let answer = dispatch::answer(api, &route.endpoint, &parameters, input).await;
+    let answer = dispatch::answer(api, route, &parameters, input).await;
     Served {
         answer,
         route: route.label(),
-    }
-}
-
-/// The answer where there is no endpoint.
-fn nothing(api: &Api, path: &[&str]) -> PlainResponse {
-    let version = path.first().copied().unwrap_or_default();
-    let default = api.options.context.config.api.default_version;
-    match version.to_ascii_lowercase().as_str() {
-        "v4" => PlainResponse::not_built("API version 4 (paths below /v4)"),
-        "v5" => PlainResponse::not_built("API version 5 (paths below /v5)"),
-        _ if default != ApiVersion::V6 && api.routes.is_in_a_version(path) => {
-            let version = default.as_str();
-            let what = format!("API version {version} (DEFAULT_API_VERSION; use paths below /v6)");
-            PlainResponse::not_built(&what)
-        }
-        _ => PlainResponse::empty(404),
     }
 }
 

@@ -5,33 +5,36 @@ use std::collections::HashMap;
 use actix_web::http::Method;
 use matchit::Router;
 
-use crate::api::{self, ApiVersion, Endpoint, Needs};
+use crate::api::{self, ApiVersion, Endpoint, Needs, openapi, versions};
 use crate::context::Role;
 
 /// All endpoints by their paths: those of a version below its prefix, those of
 /// the default version also without, and those that belong to none.
-pub(super) struct Routes {
+pub struct Routes {
     /// By path in lower case; parameters are named by their place.
     router: Router<Vec<Route>>,
 }
 
 /// An endpoint and where the parameters of its path stand.
-pub(super) struct Route {
+pub struct Route {
     /// The endpoint.
     pub endpoint: Endpoint,
+    /// The version of the API that the path belongs to; of no path: the newest.
+    pub version: ApiVersion,
     /// Names of the parameters and the places of their segments.
     parameters: Vec<(&'static str, usize)>,
 }
 
 impl Route {
     /// The route to an endpoint whose path stands behind so many segments.
-    fn new(endpoint: Endpoint, before: usize) -> Self {
+    fn new(endpoint: Endpoint, version: ApiVersion, before: usize) -> Self {
         let segments = endpoint.path.split('/').skip(1).enumerate();
         let parameters = segments
             .filter_map(|(place, segment)| Some((segment.strip_prefix(':')?, before + place)))
             .collect();
         Self {
             endpoint,
+            version,
             parameters,
         }
     }
@@ -51,10 +54,10 @@ impl Route {
 }
 
 /// Parameters of a path by name, as written.
-pub(super) type Parameters<'p> = Vec<(&'static str, &'p str)>;
+pub type Parameters<'p> = Vec<(&'static str, &'p str)>;
 
 /// What a path and a method lead to.
-pub(super) enum Found<'r, 'p> {
+pub enum Found<'r, 'p> {
     /// A route, with the parameters of its path.
     Route(&'r Route, Parameters<'p>),
     /// OPTIONS on a known path: its methods, and what answering needs.
@@ -76,21 +79,22 @@ impl Found<'_, '_> {
 }
 
 /// The segments of a path; one trailing slash is tolerated.
-pub(super) fn segments(path: &str) -> Vec<&str> {
+pub fn segments(path: &str) -> Vec<&str> {
     let path = path.strip_prefix('/').unwrap_or(path);
     let path = path.strip_suffix('/').unwrap_or(path);
     path.split('/').collect()
 }
 
 impl Routes {
-    /// Routes to these endpoints; those of this version need no prefix.
+    /// Routes to all versions of these endpoints; those of the default version
+    /// need no prefix.
     ///
     /// # Panics
     /// When two of them have the same method and path, which a test of the
     /// list of endpoints finds.
     pub fn new(endpoints: Vec<Endpoint>, default: ApiVersion) -> Self {
         let mut by_shape: HashMap<String, Vec<Route>> = HashMap::new();
-        let mut add = |prefix: &str, endpoint: Endpoint| {
+        let mut add = |prefix: &str, version, endpoint: Endpoint| {
             let before = prefix.matches('/').count();
             let routes = by_shape.entry(shape(prefix, before, endpoint.path));
             let routes = routes.or_default();
@@ -99,15 +103,19 @@ impl Routes {
                 .all(|route| route.endpoint.method != endpoint.method);
             let (method, path) = (endpoint.method.as_str(), endpoint.path);
             assert!(is_new, "{method} {prefix}{path} is there twice");
-            routes.push(Route::new(endpoint, before));
+            routes.push(Route::new(endpoint, version, before));
         };
-        for endpoint in endpoints {
-            if endpoint.since.is_some() {
-                add("/v6", endpoint.clone());
+        for version in [ApiVersion::V4, ApiVersion::V5, ApiVersion::V6] {
+            for endpoint in versions::of(version, &endpoints) {
+                add(openapi::prefix(version), version, endpoint.clone());
+                if version == default {
+                    add("", version, endpoint);
+                }
             }
-            if endpoint.since.is_none() || default == ApiVersion::V6 {
-                add("", endpoint);
-            }
+        }
+        let of_none = endpoints.into_iter();
+        for endpoint in of_none.filter(|endpoint| endpoint.since.is_none()) {
+            add("", ApiVersion::V6, endpoint);
         }
         let mut router = Router::new();
         for (shape, routes) in by_shape {
@@ -143,12 +151,6 @@ impl Routes {
             }
             None => Found::Nothing,
         }
-    }
-
-    /// Whether any role has a route here, below a version.
-    pub fn is_in_a_version(&self, path: &[&str]) -> bool {
-        let path: Vec<&str> = ["v6"].iter().chain(path).copied().collect();
-        !self.at(&path).is_empty()
     }
 
     fn at(&self, path: &[&str]) -> &[Route] {
@@ -231,18 +233,45 @@ mod tests {
     #[test]
     fn the_default_version_needs_no_prefix() {
         let path = "/rp/requests/:namespace/:identifier";
-        for (default, bare) in [(ApiVersion::V6, true), (ApiVersion::V5, false)] {
+        for default in [ApiVersion::V6, ApiVersion::V5, ApiVersion::V4] {
             let routes = Routes::new(endpoints::all(), default);
-            for (given, is_served) in [("/rp/requests/a/b", bare), ("/V6/rp/requests/a/b", true)] {
+            for (given, version) in [
+                ("/rp/requests/a/b", default),
+                ("/V6/rp/requests/a/b", ApiVersion::V6),
+                ("/v5/rp/requests/a/b", ApiVersion::V5),
+                ("/v4/rp/requests/a/b", ApiVersion::V4),
+            ] {
                 let given = segments(given);
                 let found = routes.find(&Method::POST, &given, Role::Rp);
                 let Found::Route(route, parameters) = found else {
-                    assert!(!is_served, "{given:?}");
-                    continue;
+                    panic!("{given:?} leads nowhere");
                 };
-                assert!(is_served, "{given:?}");
-                assert_eq!(route.endpoint.path, path);
+                assert_eq!((route.version, route.endpoint.path), (version, path));
                 assert_eq!(parameters, [("namespace", "a"), ("identifier", "b")]);
+            }
+        }
+    }
+
+    #[test]
+    fn older_versions_lack_what_came_later() {
+        let routes = Routes::new(endpoints::all(), ApiVersion::V4);
+        let leads = |path: &str| {
+            let path = segments(path);
+            let found = routes.find(&Method::GET, &path, Role::Rp);
+            matches!(found, Found::Route(..))
+        };
+        for (path, in_versions) in [
+            ("/utility/services", ["/v4", "/v5", "/v6", ""].as_slice()),
+            ("/utility/request_types", &["/v5", "/v6"]),
+            ("/utility/accessors/a", &["/v6"]),
+        ] {
+            for version in ["/v3", "/v4", "/v5", "/v5.3", "/v6", "/v7", ""] {
+                let expected = in_versions.contains(&version);
+                assert_eq!(
+                    leads(&format!("{version}{path}")),
+                    expected,
+                    "{version}{path}"
+                );
             }
         }
     }

@@ -1,7 +1,7 @@
 //! A call of every endpoint: what it must have and no more. Who adds an endpoint
 //! adds a line; [`crate::endpoints`] fails where one is missing.
 
-use erawan::api::{Audience, Endpoint};
+use erawan::api::{ApiVersion, Audience, Endpoint};
 use erawan::context::Role;
 use serde_json::Value;
 
@@ -146,11 +146,28 @@ const CALLS: &[(&str, &str, &str)] = &[
     ("GET /config", "", ""),
     ("POST /config/set", "", "{}"),
     ("GET /config/telemetry/reissue_token", "", ""),
+    ("GET /openapi.json", "", ""),
+    ("GET /openapi", "", ""),
+    ("GET /v6/openapi.json", "", ""),
+    ("GET /v6/openapi", "", ""),
+    ("GET /v5/openapi.json", "", ""),
+    ("GET /v5/openapi", "", ""),
+    ("GET /v4/openapi.json", "", ""),
+    ("GET /v4/openapi", "", ""),
     ("POST /debug/tmquery/:method", "", "{}"),
     ("POST /debug/tmtransact/:method", "", "{}"),
     ("GET /debug/error_callback_test/rp", "", ""),
     ("GET /debug/error_callback_test/idp", "", ""),
     ("GET /debug/error_callback_test/as", "", ""),
+];
+
+/// The bodies that versions 5 and 4 have otherwise.
+#[rustfmt::skip]
+const OLDER_BODIES: &[(&str, &str)] = &[
+    ("POST /ndid/init_ndid", r#"{"public_key":"k","master_public_key":"m"}"#),
+    ("POST /ndid/register_node", r#"{"node_id":"n","node_name":"n","role":"rp","node_key":"k","node_master_key":"m"}"#),
+    ("POST /node/create", r#"{"reference_id":"r","callback_url":"http://a","node_id":"n","node_name":"n","role":"rp","node_key":"k","node_master_key":"m"}"#),
+    ("POST /node/update", r#"{"reference_id":"r","callback_url":"http://a","node_key":"k"}"#),
 ];
 
 /// The members of a body that has keys.
@@ -167,9 +184,12 @@ pub struct Sample {
     pub body: Value,
 }
 
-/// A call of each endpoint.
-pub fn all() -> Vec<Sample> {
+/// A call of each endpoint, for clients of a version.
+pub fn all(version: ApiVersion) -> Vec<Sample> {
     let samples = CALLS.iter().map(|(endpoint, query, body)| {
+        let mut older = OLDER_BODIES.iter().filter(|_| version < ApiVersion::V6);
+        let older = older.find(|(path, _)| path == endpoint);
+        let body = older.map_or(*body, |(_, body)| *body);
         let body = body.replace("KEYS", KEYS);
         let body = match body.as_str() {
             "" => Value::Null,

@@ -10,6 +10,7 @@ mod log_fields;
 mod look_ups;
 mod metrics;
 mod network;
+mod openapi;
 mod pipeline;
 mod readiness;
 #[path = "../support/recorded_calls.rs"]

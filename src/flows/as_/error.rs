@@ -8,7 +8,7 @@ use super::ROLE;
 use super::Wanted;
 use super::pending::pending;
 use super::respond::transaction;
-use super::response_created::{Answered, Content, Source};
+use super::response_created::{Answered, Content, RESULT, Source};
 use crate::api::{self, ApiVersion, Audience, Endpoint, Outcome, Texts};
 use crate::context::Context;
 use crate::delivery::transaction::transact_for_call;
@@ -69,7 +69,7 @@ pub async fn respond_with_error(
     let error_code = body.error_code;
     let content = json!([service_id, error_code]);
     let call = Call::new(node_id, request_id, OPERATION, &body.reply, &content);
-    let from = Source::of_call(&body.reply, call.clone());
+    let from = Source::of_call(&body.reply, RESULT, call.clone());
     let commit = answer(context, node_id, request_id, service_id, error_code, from).await?;
     Ok(call.once(accept(commit)))
 }

@@ -1,7 +1,7 @@
 //! `GET /utility/node_supported_features`: features that nodes may support.
 
 use super::{list, params};
-use crate::api::{ApiVersion, Audience, Call, Endpoint, Outcome};
+use crate::api::{ApiVersion, Audience, Call, Endpoint, Outcome, Texts};
 use crate::error::Error;
 
 /// The table entry.
@@ -9,6 +9,7 @@ pub fn endpoint() -> Endpoint {
     Endpoint::get("/utility/node_supported_features", Audience::Everybody)
         .does("Lists the features that nodes may have.")
         .without_acting_node()
+        .query::<Texts>()
         .run(run)
         .since(ApiVersion::V6)
 }
