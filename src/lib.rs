@@ -46,6 +46,8 @@ pub mod store;
 pub mod tick;
 
 #[cfg(test)]
+mod names_tests;
+#[cfg(test)]
 mod rooms_tests;
 #[cfg(test)]
 mod words_tests;

@@ -40,7 +40,7 @@ enum Command {
     /// Start a whole network and leave it running for developers.
     Devnet(DevnetArguments),
     /// Simulate a cluster under faults, by seed.
-    Simulate(simulation::Arguments),
+    Simulate(simulation::SimulateArguments),
     /// See the node's jobs and decide about parked and failed ones.
     Jobs(operator::Jobs),
     /// Measure speed and size.

@@ -10,8 +10,8 @@ use tokio::sync::watch;
 use tokio::time::{Instant, sleep, timeout};
 
 use crate::actors::master_link::{
-    Announce, ChainHook, DrainWorker, GetRest, HandlersStopped, Identity, LinkState, MasterLink,
-    Rest,
+    Announce, ChainHook, DrainWorker, GetRest, HandlersStopped, LinkState, MasterLink, Rest,
+    WorkerIdentity,
 };
 use crate::actors::request_handler::{Execution, RequestHandler, threads};
 use crate::config::MasterAddress;
@@ -91,7 +91,7 @@ impl Worker {
         let handle = handling.handle().clone();
         let (halt, halted) = watch::channel(false);
         let (state, link_state) = watch::channel(LinkState::default());
-        let identity = Identity {
+        let identity = WorkerIdentity {
             node_id: options.node_id,
             worker_id: options.worker_id,
             version: options.version,

@@ -12,7 +12,7 @@ use crate::error::{Error, codes};
 
 /// An encryption algorithm of node keys.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Algorithm {
+pub enum EncryptionAlgorithm {
     /// `RSAES_PKCS1_V1_5`, by far the most common.
     Pkcs1,
     /// `RSAES_OAEP_SHA_1`
@@ -21,7 +21,7 @@ pub enum Algorithm {
     OaepSha256,
 }
 
-impl Algorithm {
+impl EncryptionAlgorithm {
     /// By its exact name.
     ///
     /// # Errors
@@ -52,7 +52,7 @@ impl Algorithm {
 /// # Errors
 /// 20040, 20041, 20044 for the key; 10000 for the algorithm or a text that does not fit.
 pub fn encrypt(public_key: &str, algorithm: &str, plaintext: &[u8]) -> Result<Vec<u8>, Error> {
-    let algorithm = Algorithm::parse(algorithm)?;
+    let algorithm = EncryptionAlgorithm::parse(algorithm)?;
     let key = public_key::parse(public_key)?;
     public_key::check_rsa(&key)?;
     encrypt_with(&key, algorithm, plaintext).map_err(|error| {
@@ -62,7 +62,7 @@ pub fn encrypt(public_key: &str, algorithm: &str, plaintext: &[u8]) -> Result<Ve
 
 fn encrypt_with(
     key: &PKeyRef<Public>,
-    algorithm: Algorithm,
+    algorithm: EncryptionAlgorithm,
     plaintext: &[u8],
 ) -> Result<Vec<u8>, ErrorStack> {
     let mut encrypter = Encrypter::new(key)?;
@@ -91,14 +91,14 @@ pub fn decrypt(
     algorithm: &str,
     ciphertext: &[u8],
 ) -> Result<Vec<u8>, Error> {
-    let algorithm = Algorithm::parse(algorithm)?;
+    let algorithm = EncryptionAlgorithm::parse(algorithm)?;
     // The cause stays inside: it must not tell a sender anything.
     decrypt_with(key, algorithm, ciphertext).map_err(|_| codes::DECRYPT_MESSAGE_ERROR.into())
 }
 
 fn decrypt_with(
     key: &PKeyRef<Private>,
-    algorithm: Algorithm,
+    algorithm: EncryptionAlgorithm,
     ciphertext: &[u8],
 ) -> Result<Vec<u8>, ErrorStack> {
     let mut decrypter = Decrypter::new(key)?;

@@ -14,7 +14,7 @@ use parking_lot::RwLock;
 use serde_json::{Value, json};
 use tokio::sync::Semaphore;
 
-use super::signature::Algorithm;
+use super::signature::SigningAlgorithm;
 use super::{Crypto, KeyUse, NO_VERSION, encryption, signature};
 use crate::config::{ApiVersion, Config, Runtime};
 use crate::error::{Code, Error, codes};
@@ -223,7 +223,8 @@ fn sign_body(
     key_version: u64,
     message: &[u8],
 ) -> Result<Value, Error> {
-    let algorithm = Algorithm::parse(algorithm_name).ok_or(codes::UNSUPPORTED_SIGNING_ALGORITHM)?;
+    let algorithm =
+        SigningAlgorithm::parse(algorithm_name).ok_or(codes::UNSUPPORTED_SIGNING_ALGORITHM)?;
     let digest = match algorithm.hash() {
         Some(algorithm) => hash(algorithm.digest(), message)
             .map(|digest| Some(STANDARD.encode(digest)))

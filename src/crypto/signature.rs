@@ -44,7 +44,7 @@ impl HashFunction {
 
 /// A signing algorithm the ledger knows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Algorithm {
+pub enum SigningAlgorithm {
     /// `RSASSA_PKCS1_V1_5_SHA_*`
     RsaPkcs1(HashFunction),
     /// `RSASSA_PSS_SHA_*`
@@ -55,7 +55,7 @@ pub enum Algorithm {
     Ed25519,
 }
 
-impl Algorithm {
+impl SigningAlgorithm {
     /// By its exact name.
     pub fn parse(name: &str) -> Option<Self> {
         Some(match name {
@@ -109,7 +109,7 @@ impl Algorithm {
 /// algorithm. False for anything unusable.
 pub fn verify(public_key: &str, algorithm: &str, message: &[u8], signature: &[u8]) -> bool {
     pulse::keep_off("verifying");
-    let Some(algorithm) = Algorithm::parse(algorithm) else {
+    let Some(algorithm) = SigningAlgorithm::parse(algorithm) else {
         return false;
     };
     let Ok(key) = public_key::parse(public_key) else {
@@ -123,7 +123,7 @@ pub fn verify(public_key: &str, algorithm: &str, message: &[u8], signature: &[u8
 
 fn verify_with<T: HasPublic>(
     key: &PKeyRef<T>,
-    algorithm: Algorithm,
+    algorithm: SigningAlgorithm,
     message: &[u8],
     signature: &[u8],
 ) -> Result<bool, ErrorStack> {
@@ -136,7 +136,7 @@ fn verify_with<T: HasPublic>(
         return Ok(false);
     }
     let mut verifier = Verifier::new(hash.digest(), key)?;
-    if matches!(algorithm, Algorithm::RsaPss(_)) {
+    if matches!(algorithm, SigningAlgorithm::RsaPss(_)) {
         verifier.set_rsa_padding(Padding::PKCS1_PSS)?;
         // -2: when verifying, the salt's length is taken from the signature,
         // because a node's own crypto service may choose any.
@@ -155,7 +155,8 @@ pub fn sign<T: HasPrivate + HasPublic>(
     algorithm: &str,
     message: &[u8],
 ) -> Result<Vec<u8>, Error> {
-    let algorithm = Algorithm::parse(algorithm).ok_or(codes::UNSUPPORTED_SIGNING_ALGORITHM)?;
+    let algorithm =
+        SigningAlgorithm::parse(algorithm).ok_or(codes::UNSUPPORTED_SIGNING_ALGORITHM)?;
     if !algorithm.fits(key) {
         return Err(codes::MISMATCHED_KEY_TYPE.into());
     }
@@ -165,14 +166,14 @@ pub fn sign<T: HasPrivate + HasPublic>(
 
 fn sign_with<T: HasPrivate>(
     key: &PKeyRef<T>,
-    algorithm: Algorithm,
+    algorithm: SigningAlgorithm,
     message: &[u8],
 ) -> Result<Vec<u8>, ErrorStack> {
     let Some(hash) = algorithm.hash() else {
         return Signer::new_without_digest(key)?.sign_oneshot_to_vec(message);
     };
     let mut signer = Signer::new(hash.digest(), key)?;
-    if matches!(algorithm, Algorithm::RsaPss(_)) {
+    if matches!(algorithm, SigningAlgorithm::RsaPss(_)) {
         signer.set_rsa_padding(Padding::PKCS1_PSS)?;
         signer.set_rsa_pss_saltlen(RsaPssSaltlen::MAXIMUM_LENGTH)?;
     }

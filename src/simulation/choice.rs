@@ -5,7 +5,7 @@ use crate::store;
 
 /// A process of the cluster.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Process {
+pub enum SimulatedProcess {
     /// The master of this number; whether it leads is the store's to say.
     Master(usize),
     /// The worker of this number.
@@ -21,7 +21,7 @@ pub struct LinkNo(pub usize, pub u32);
 /// Something a process asked of the store: the process, and the lowest number
 /// that was free.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct CallNo(pub Process, pub u32);
+pub struct CallNo(pub SimulatedProcess, pub u32);
 
 /// An end of a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -90,9 +90,9 @@ impl RunPlan {
 pub enum Choice {
     // ---- what happens by itself
     /// A process that is down starts.
-    Start(Process),
+    Start(SimulatedProcess),
     /// A paused process goes on.
-    Resume(Process),
+    Resume(SimulatedProcess),
     /// The timer of a master's mastership fires.
     Tick(usize),
     /// The timer of a master's dispatcher fires.
@@ -138,7 +138,7 @@ pub enum Choice {
     /// Somebody wants a job accepted.
     Accept {
         /// By which process.
-        by: Process,
+        by: SimulatedProcess,
         /// What.
         plan: JobPlan,
     },
@@ -151,9 +151,9 @@ pub enum Choice {
 
     // ---- faults
     /// A process is killed.
-    Kill(Process),
+    Kill(SimulatedProcess),
     /// A process is stopped (SIGSTOP).
-    Pause(Process),
+    Pause(SimulatedProcess),
     /// A master is told to stop (SIGTERM).
     Stop(usize),
     /// A worker is told to stop (SIGTERM).
@@ -171,7 +171,7 @@ pub enum Choice {
     /// The store is gone for a while.
     StoreDown,
     /// The wall clock of a process jumps by so many milliseconds.
-    Jump(Process, i64),
+    Jump(SimulatedProcess, i64),
     /// An old announcement arrives again at this master.
     AnnounceAgain {
         /// Which of the latest.

@@ -38,7 +38,7 @@ fn size_of_outcome(outcome: &AttemptOutcome) -> usize {
 
 /// How the worker introduces itself.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct Identity {
+pub struct WorkerIdentity {
     /// The node it works for.
     pub node_id: String,
     /// Unique for the life of this process.
@@ -99,7 +99,7 @@ struct Ongoing {
 /// The state.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Core {
-    identity: Identity,
+    identity: WorkerIdentity,
     running: BTreeMap<(JobId, u32), Ongoing>,
     /// What has ended and is not reported; bounded by the credit.
     unsent: VecDeque<(Pool, AttemptOutcome)>,
@@ -111,7 +111,7 @@ pub struct Core {
 
 impl Core {
     /// A worker that has met no master.
-    pub fn new(identity: Identity) -> Self {
+    pub fn new(identity: WorkerIdentity) -> Self {
         Self {
             identity,
             running: BTreeMap::new(),

@@ -20,7 +20,7 @@ use crate::protocol::message::{
 };
 use crate::pulse;
 
-pub use self::core::Identity;
+pub use self::core::WorkerIdentity;
 use self::core::{Action, Core, Event};
 use super::request_handler::{Handle, RequestHandler, Ticket};
 
@@ -222,7 +222,7 @@ pub struct MasterLink {
 impl MasterLink {
     /// A link without a connection.
     pub fn new(
-        identity: Identity,
+        identity: WorkerIdentity,
         run: Vec<Addr<RequestHandler>>,
         delivery: Vec<Addr<RequestHandler>>,
         state: watch::Sender<LinkState>,

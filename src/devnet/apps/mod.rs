@@ -21,7 +21,7 @@ pub use manners::Manners;
 pub use record::{Ending, Record, Seen, Took, Totals};
 
 use crate::crypto::signature;
-use receiver::Receiver;
+use receiver::CallbackServer;
 
 /// Nodes the applications talk to: base URLs of each node's API processes.
 #[derive(Debug, Clone)]
@@ -54,7 +54,7 @@ pub struct Apps {
     idp: ApiClient,
     as_: ApiClient,
     record: Arc<Record>,
-    receiver: Receiver,
+    receiver: CallbackServer,
     begun: AtomicU64,
 }
 
@@ -91,7 +91,8 @@ impl Apps {
         for client in [&rp, &idp, &as_] {
             client.wait_until_ready(READY_PATIENCE).await?;
         }
-        let receiver = Receiver::start(record.clone(), idp.clone(), as_.clone(), manners).await?;
+        let receiver =
+            CallbackServer::start(record.clone(), idp.clone(), as_.clone(), manners).await?;
         let apps = Self {
             targets,
             rp,

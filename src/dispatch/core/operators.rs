@@ -2,7 +2,7 @@
 
 use super::{Asked, Core, Step};
 use crate::dispatch::event::Action;
-use crate::dispatch::queue::{Entry, Phase};
+use crate::dispatch::queue::{Phase, QueueEntry};
 use crate::job::{Job, JobId};
 
 impl Core {
@@ -53,7 +53,7 @@ impl Core {
 }
 
 /// Whether an operator has made a job that waits to be tried again wait no more.
-fn is_hurried(known: &Entry, job: &Job) -> bool {
+fn is_hurried(known: &QueueEntry, job: &Job) -> bool {
     let waits = matches!(known.phase(), Phase::Blocked(_) | Phase::HeldUntil(_));
     let of = |job: &Job| (job.attempt, job.tries);
     waits && job.tries > 0 && of(known.job()) == of(job) && job.new.not_before.is_none()

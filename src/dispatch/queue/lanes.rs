@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use super::{Entry, Lane, LaneNo, Phase, Queue, WaitsFor};
+use super::{Lane, LaneNo, Phase, Queue, QueueEntry, WaitsFor};
 use crate::dispatch::amount::Amount;
 use crate::dispatch::sessions::Need;
 use crate::job::{JobId, Pool, is_of_message, receiver_of};
@@ -14,7 +14,7 @@ impl Queue {
     /// to the receiver whose turn it is; of messages, by the sender whose turn it is.
     /// Messages of other nodes take half of the credit at most: they do not keep
     /// the node from its own work.
-    pub(in crate::dispatch) fn first_ready(&self, need: Need) -> Option<(u64, &Entry)> {
+    pub(in crate::dispatch) fn first_ready(&self, need: Need) -> Option<(u64, &QueueEntry)> {
         let lane = match need.pool {
             Pool::Run => {
                 let own = match need.apart {

@@ -56,14 +56,14 @@ type LaneNo = u64;
 type QueuePosition = (u64, u64);
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(crate) struct Entry {
+pub(crate) struct QueueEntry {
     job: Arc<Job>,
     lane: LaneNo,
     place: QueuePosition,
     phase: Phase,
 }
 
-impl Entry {
+impl QueueEntry {
     pub(crate) fn job(&self) -> &Arc<Job> {
         &self.job
     }
@@ -102,7 +102,7 @@ enum WaitsFor {
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
 pub(crate) struct Queue {
-    jobs: BTreeMap<u64, Entry>,
+    jobs: BTreeMap<u64, QueueEntry>,
     seqs: BTreeMap<JobId, u64>,
     lanes: BTreeMap<LaneNo, Lane>,
     lane_by_key: BTreeMap<Arc<str>, LaneNo>,
@@ -165,7 +165,7 @@ impl Queue {
         !self.awaiting.is_empty()
     }
 
-    pub(crate) fn find(&self, id: JobId) -> Option<(u64, &Entry)> {
+    pub(crate) fn find(&self, id: JobId) -> Option<(u64, &QueueEntry)> {
         let seq = *self.seqs.get(&id)?;
         self.jobs.get(&seq).map(|entry| (seq, entry))
     }
@@ -202,7 +202,7 @@ impl Queue {
         self.seqs.insert(id, seq);
         self.jobs.insert(
             seq,
-            Entry {
+            QueueEntry {
                 job,
                 lane,
                 place: (seq, 0),

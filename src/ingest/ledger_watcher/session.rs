@@ -13,7 +13,7 @@ use crate::flows::replaced::Replaced;
 use crate::job::{Guard, Millis, Table, Write};
 use crate::ledger::follow::{self, ChainStart, Follow, Progress, Watchdog, WatchdogVerdict};
 use crate::ledger::rpc::answers::LedgerStatus;
-use crate::ledger::rpc::{Sighting, Subscription};
+use crate::ledger::rpc::{BlockSubscription, Sighting};
 use crate::ledger::{Block, ChainUpdate, Mark, TolerantLedger, query};
 use crate::protocol::Blocks;
 use crate::store::{Accept, Accepted};
@@ -286,7 +286,7 @@ impl Watcher {
 
     async fn watch(
         &mut self,
-        subscription: &mut Subscription,
+        subscription: &mut BlockSubscription,
         follow: &mut Follow,
     ) -> Result<std::convert::Infallible, Trouble> {
         let timing = self.options.timing.clone();
