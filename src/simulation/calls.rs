@@ -11,7 +11,6 @@ use super::choice::{CallNo, JobPlan, SimulatedProcess};
 use super::fault::Fault;
 use super::world::World;
 
-/// What is asked.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) enum Ask {
     /// `acquire_lease`, asked at this instant, for an epoch above this one.
@@ -28,7 +27,6 @@ pub(super) enum Ask {
     Operate(Operation),
 }
 
-/// What is answered.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) enum StoreAnswer {
     Lease(Lease),

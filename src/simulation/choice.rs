@@ -35,7 +35,6 @@ pub enum Side {
 /// What a new job waits for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Hold {
-    /// Nothing.
     Nothing,
     /// So many milliseconds.
     Time(u64),
@@ -48,7 +47,6 @@ pub enum Hold {
 pub struct JobPlan {
     /// Number of its key.
     pub key: u64,
-    /// Its kind.
     pub kind: Kind,
     /// What it waits for.
     pub hold: Hold,
@@ -59,18 +57,15 @@ pub struct JobPlan {
 /// How a handler ends.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum RunPlan {
-    /// With a commit.
     Commit {
         /// Its follow-up jobs.
         follow_ups: Vec<JobPlan>,
-        /// A job it cancels.
         cancel: Option<JobId>,
         /// The job ends as failed.
         failed: bool,
     },
     /// It wants to be run again in so many milliseconds.
     Retry(u64),
-    /// It panics.
     Panic,
 }
 
@@ -99,9 +94,7 @@ pub enum Choice {
     Wake(usize),
     /// A worker calls a master.
     Connect {
-        /// The worker.
         worker: usize,
-        /// The master.
         master: usize,
     },
     /// The master gets the next message of a connection.
@@ -113,16 +106,13 @@ pub enum Choice {
     /// The store does what it was asked.
     Work(CallNo),
     /// The store's answer arrives.
-    StoreAnswer(CallNo),
+    Answer(CallNo),
     /// A handler ends.
     Finish {
-        /// On which worker.
         worker: usize,
-        /// Of which job.
         job: JobId,
         /// Of which attempt.
         number: u32,
-        /// How.
         plan: RunPlan,
     },
     /// A master's dispatcher hears of jobs its own process accepted.
@@ -137,12 +127,9 @@ pub enum Choice {
     // ---- what the world outside does
     /// Somebody wants a job accepted.
     Accept {
-        /// By which process.
         by: SimulatedProcess,
-        /// What.
         plan: JobPlan,
     },
-    /// A block.
     Block,
     /// So many milliseconds pass.
     Pass(u64),
@@ -150,7 +137,6 @@ pub enum Choice {
     Operate(JobId, store::OperatorAction),
 
     // ---- faults
-    /// A process is killed.
     Kill(SimulatedProcess),
     /// A process is stopped (SIGSTOP).
     Pause(SimulatedProcess),
@@ -176,7 +162,6 @@ pub enum Choice {
     AnnounceAgain {
         /// Which of the latest.
         which: usize,
-        /// Where.
         master: usize,
     },
     /// An announcement is lost inside a master.

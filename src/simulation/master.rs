@@ -17,7 +17,6 @@ use super::fault::Fault;
 use super::setting;
 use super::world::World;
 
-/// One master process.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
 pub(super) struct MasterProcess {
     pub(super) life: u64,

@@ -85,7 +85,7 @@ impl World {
                     choices.push(Choice::Work(*no));
                 }
             } else if self.is_running(no.0) {
-                choices.push(Choice::StoreAnswer(*no));
+                choices.push(Choice::Answer(*no));
             }
         }
     }
@@ -222,7 +222,7 @@ impl World {
         match choice {
             Choice::SeeBlock(_) => true,
             Choice::Tick(master) => !self.is_overdue(*master),
-            Choice::Work(call) | Choice::StoreAnswer(call) => {
+            Choice::Work(call) | Choice::Answer(call) => {
                 let CallNo(SimulatedProcess::Master(master), _) = call else {
                     return false;
                 };

@@ -35,7 +35,6 @@ struct SimulatedRun {
     stage: Stage,
 }
 
-/// One worker process.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
 pub(super) struct WorkerProcess {
     pub(super) life: u64,

@@ -117,7 +117,7 @@ impl World {
             Choice::Down(link) => self.deliver_down(link),
             Choice::Notice(link, side) => self.notice(link, side),
             Choice::Work(call) => self.work(call),
-            Choice::StoreAnswer(call) => self.answer(call),
+            Choice::Answer(call) => self.answer(call),
             Choice::Finish {
                 worker,
                 job,

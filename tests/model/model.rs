@@ -7,7 +7,9 @@ use std::hash::{Hash, Hasher};
 use std::time::Instant;
 
 use erawan::job::noop;
-use erawan::simulation::{CallNo, Choice, Hold, JobPlan, SimulatedProcess, Setting, World, calm_down};
+use erawan::simulation::{
+    CallNo, Choice, Hold, JobPlan, Setting, SimulatedProcess, World, calm_down,
+};
 use stateright::{Checker, Model, Property};
 
 use crate::figure;
