@@ -1,4 +1,4 @@
-//! What operators decided.
+//! Decisions of operators.
 
 use super::{Asked, Core, Step};
 use crate::dispatch::event::Action;
@@ -35,7 +35,8 @@ impl Core {
         }
     }
 
-    /// Operators may have decided when nobody could tell.
+    /// Looks at parked jobs, because an operator may have decided about one
+    /// while no dispatcher could be told.
     pub(super) fn look_at_parked(&mut self, step: &mut Step) {
         let interval = self.options.parked_interval;
         if !self.is_open() || !self.parked_look.is_due(step.now, interval) {
@@ -52,7 +53,7 @@ impl Core {
     }
 }
 
-/// Whether an operator has made a job that waits to be tried again wait no more.
+/// Whether an operator has ended a job's wait for its next try.
 fn is_hurried(known: &QueueEntry, job: &Job) -> bool {
     let waits = matches!(known.phase(), Phase::Blocked(_) | Phase::HeldUntil(_));
     let of = |job: &Job| (job.attempt, job.tries);
