@@ -1,13 +1,13 @@
-//! Writes operations as the arguments that the scripts take.
+//! Encodes operations as the arguments of the scripts.
 
 use redis::{Arg, Cmd};
 
 use crate::job::{Guard, JobId, Millis, NewJob, Table, Write};
 use crate::store::{LARGEST_WRITE, SOURCE_RETENTION, StoreError, record};
 
-/// Refuses a command that even a Redis without lower limits of its own
-/// ([`super::limits`]) would end the connection for, sooner or later: it takes
-/// values of 512 MB and commands of 1 GB.
+/// Refuses a command that even a Redis without lower limits ([`super::limits`])
+/// would close the connection for: it accepts values of 512 MB and commands of
+/// 1 GB.
 pub(super) fn check_size(command: &Cmd) -> Result<(), StoreError> {
     let size = size(command);
     match size > LARGEST_WRITE {
@@ -22,7 +22,7 @@ pub(super) fn check_size(command: &Cmd) -> Result<(), StoreError> {
 pub(super) fn size(command: &Cmd) -> usize {
     let sizes = command.args_iter().map(|argument| match argument {
         Arg::Simple(bytes) => bytes.len(),
-        // Only in scans: a number.
+        // Only scans have one: a number.
         _ => 0,
     });
     sizes.sum()
@@ -81,15 +81,17 @@ pub(super) fn apply(
     }
 }
 
-/// Row whose columns are the rows of an indexed table, and [`INDEX_COMPLETE`].
+/// The row whose columns are the rows of an indexed table, and
+/// [`INDEX_COMPLETE`].
 pub(super) const INDEX_ROW: &str = "#rows";
-/// Column of [`INDEX_ROW`]: rows that an earlier release wrote are in it too.
+/// Column of [`INDEX_ROW`]: the index also has the rows that an earlier release
+/// wrote.
 pub(super) const INDEX_COMPLETE: &str = "";
 
-/// Whether a table's rows are listed where walking all keys of Redis for them
-/// would be a burden: those of transactions under way are looked through every
-/// half minute, disabled ones at every reconnect of the ledger, and requests
-/// when the ledger was replaced. Their rows are deleted as a whole.
+/// Whether a table has an index, because a walk through all keys of Redis for
+/// its rows would be a burden. Pending transactions are searched every half
+/// minute, disabled ones at every reconnect of the ledger, and requests when
+/// the ledger was replaced. The rows of indexed tables are deleted as a whole.
 pub(super) fn is_indexed(table: Table) -> bool {
     matches!(
         table,
@@ -101,7 +103,7 @@ pub(super) fn is_indexed(table: Table) -> bool {
     )
 }
 
-/// Keeps the index of an indexed table in step with a change.
+/// The index's part of a change.
 fn index(change: &Write) -> Option<Write> {
     match change {
         Write::Put { table, row, .. } if is_indexed(*table) => {
@@ -146,7 +148,7 @@ fn job(command: &mut Cmd, new: &NewJob, accepted_at: Millis) {
     command.arg(record::unnumbered(new, accepted_at));
 }
 
-/// Name of the key that is there while a source is remembered.
+/// Name of the key that exists while a source is remembered.
 pub(super) fn source_name(source: &str) -> String {
     format!("source:{source}")
 }
