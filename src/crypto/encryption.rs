@@ -17,13 +17,12 @@ pub enum EncryptionAlgorithm {
     Pkcs1,
     /// `RSAES_OAEP_SHA_1`
     OaepSha1,
-    /// `RSAES_OAEP_SHA_256`, MGF1 with SHA-256 as well.
+    /// `RSAES_OAEP_SHA_256`, with MGF1 of SHA-256.
     OaepSha256,
 }
 
 impl EncryptionAlgorithm {
-    /// By its exact name.
-    ///
+    /// Finds an algorithm by its exact name.
     /// # Errors
     /// 10000: the ledger does not check the name, so it can be anything.
     pub fn parse(name: &str) -> Result<Self, Error> {
@@ -81,11 +80,10 @@ fn encrypt_with(
 }
 
 /// Decrypts with a private key. With `RSAES_PKCS1_V1_5` a wrong ciphertext
-/// mostly gives random bytes rather than an error, so that nobody can learn
-/// from the difference: the caller checks what comes out.
-///
+/// mostly gives random bytes instead of an error, so that nobody can learn from
+/// the difference. The caller must check the result.
 /// # Errors
-/// 10022 whatever is wrong with the ciphertext; 10000 unknown algorithm.
+/// 10022 for anything wrong with the ciphertext; 10000 unknown algorithm.
 pub fn decrypt(
     key: &PKeyRef<Private>,
     algorithm: &str,

@@ -1,4 +1,4 @@
-//! Making and verifying signatures (spec/messaging-and-crypto.md 5.4).
+//! Makes and verifies signatures (spec/messaging-and-crypto.md 5.4).
 
 use openssl::error::ErrorStack;
 use openssl::hash::MessageDigest;
@@ -130,16 +130,16 @@ fn verify_with<T: HasPublic>(
     let Some(hash) = algorithm.hash() else {
         return Verifier::new_without_digest(key)?.verify_oneshot(signature, message);
     };
-    // RFC 8017 8.1.2 and 8.2.2, step 1: an RSA signature is as long as its key. OpenSSL
-    // lets PSS signatures pass that lost zeros in front.
+    // RFC 8017 8.1.2 and 8.2.2, step 1: an RSA signature is as long as its key.
+    // OpenSSL accepts PSS signatures without their leading zeros.
     if key.id() == Id::RSA && signature.len() != key.size() {
         return Ok(false);
     }
     let mut verifier = Verifier::new(hash.digest(), key)?;
     if matches!(algorithm, SigningAlgorithm::RsaPss(_)) {
         verifier.set_rsa_padding(Padding::PKCS1_PSS)?;
-        // -2: when verifying, the salt's length is taken from the signature,
-        // because a node's own crypto service may choose any.
+        // -2: verification takes the salt's length from the signature, because
+        // a node's own crypto service may choose any.
         verifier.set_rsa_pss_saltlen(RsaPssSaltlen::MAXIMUM_LENGTH)?;
     }
     verifier.verify_oneshot(signature, message)
@@ -266,7 +266,8 @@ mod tests {
         }
     }
 
-    /// One signature in 256 begins with a zero, without which it is the same number.
+    /// One signature in 256 begins with a zero, and is the same number without
+    /// it.
     #[test]
     fn a_signature_that_lost_a_zero_in_front_is_none() {
         let key = test_key::private();
