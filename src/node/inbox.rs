@@ -17,7 +17,7 @@ use crate::ingest::mq_inbox::{Duty, Inbox, MqInbox, OnAccepted};
 use crate::messaging::opener::Opener;
 use crate::mq::client::MqClient;
 
-/// Starts the inbox as a helper of the master's; `None` for NDID's node, which
+/// Starts the inbox beside the master's; `None` for NDID's node, which
 /// gets no messages.
 /// # Errors
 /// When the certificates for the service are unusable, or the intake thread has
