@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use crate::devnet::command::StoreArgument;
 use crate::devnet::ports;
-use crate::devnet::process::{Process, ProcessPlan};
+use crate::devnet::process::{Process, ProcessSpec};
 use crate::devnet::redis_server::{self, RedisServer};
 use crate::job::{NewJob, noop};
 use crate::store::embedded::{self, EmbeddedStore};
@@ -99,7 +99,7 @@ impl Cluster {
         Ok(cluster)
     }
 
-    fn master_plan(&self, number: usize) -> ProcessPlan {
+    fn master_plan(&self, number: usize) -> ProcessSpec {
         let port = self.master_ports[number].to_string();
         let more = ["--mode", "master", "--port", &port];
         self.plan(format!("master{number}"), &more)
@@ -122,10 +122,10 @@ impl Cluster {
         Ok(())
     }
 
-    fn plan(&self, name: String, more: &[&str]) -> ProcessPlan {
+    fn plan(&self, name: String, more: &[&str]) -> ProcessSpec {
         let mut arguments = self.arguments.clone();
         arguments.extend(more.iter().map(|argument| (*argument).to_owned()));
-        ProcessPlan {
+        ProcessSpec {
             binary: None,
             log: self.directory.path().join(format!("{name}.log")),
             name,

@@ -13,7 +13,7 @@ use super::{Crypto, KeyUse, encryption, signature};
 use crate::config::{Config, Keys};
 use crate::error::{Error, codes};
 
-/// Keys by node id, and those they replaced: messages encrypted before a
+/// Keys by node id, and the keys they replaced: messages encrypted before a
 /// rotation arrive for minutes after it.
 #[derive(Clone, Default)]
 struct KeyGenerations {
@@ -21,7 +21,7 @@ struct KeyGenerations {
     previous: HashMap<String, Arc<NodeKeys>>,
 }
 
-/// Private keys held in memory. Those of a node that is put behind this proxy
+/// Private keys in memory. The keys of a node that is put behind this proxy
 /// later are loaded when they are first needed.
 pub struct Keyring {
     config: Arc<Config>,
@@ -46,11 +46,10 @@ impl Keyring {
     }
 
     /// Reads all files again, for `GET /reinit_node_keys`. Either all of them
-    /// are usable and take effect together, or nothing changes. Keys that were
-    /// replaced go on decrypting until the next change.
-    ///
+    /// are usable and take effect together, or nothing changes. Replaced keys
+    /// decrypt until the next change.
     /// # Errors
-    /// The first file that cannot be used.
+    /// The first unusable file.
     pub fn reload(&self, behind_proxy: &[String]) -> Result<(), KeyFileError> {
         let current = load_all(&self.config, behind_proxy)?;
         let mut held = self.held.write();
@@ -75,7 +74,7 @@ impl Keyring {
         keys.ok_or_else(|| codes::NODE_KEY_NOT_FOUND.into())
     }
 
-    /// Keys of a node that was put behind this proxy after the start.
+    /// Loads the keys of a node that was put behind this proxy after the start.
     fn load_late(&self, node_id: &str) -> Option<Arc<NodeKeys>> {
         let Keys::Files { behind_proxy, .. } = &self.config.keys else {
             return None;
@@ -92,7 +91,7 @@ impl Keyring {
                         .clone(),
                 )
             }
-            // Nothing is behind this node.
+            // No node is behind this one.
             Err(KeyFileError::Unset(_)) => None,
             Err(error) => {
                 tracing::warn!(node_id, %error, "no keys of this node");
@@ -177,7 +176,7 @@ mod tests {
     use super::*;
     use crate::messaging::testing;
 
-    /// A new RSA key in this file; its public half.
+    /// Writes a new RSA key to this file. Returns its public half.
     fn write_key(path: &Path) -> String {
         let key = PKey::from_rsa(Rsa::generate(2048).unwrap()).unwrap();
         std::fs::write(path, key.private_key_to_pem_pkcs8().unwrap()).unwrap();

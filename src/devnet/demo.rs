@@ -8,7 +8,7 @@ use std::time::Duration;
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::apps::{Apps, Targets, Totals};
-use super::network::{Network, Node};
+use super::network::{Network, NetworkNode};
 use super::process::Usage;
 use super::report::{NodeReport, ProcessReport, Report};
 use crate::context::Role;
@@ -108,7 +108,7 @@ pub async fn node_reports(network: &Network, before: &HashMap<String, Usage>) ->
     reports
 }
 
-async fn node_report(node: &Node, before: &HashMap<String, Usage>) -> NodeReport {
+async fn node_report(node: &NetworkNode, before: &HashMap<String, Usage>) -> NodeReport {
     let mut cpu_ms = 0;
     let mut processes = Vec::new();
     for part in &node.processes {

@@ -17,7 +17,7 @@ use super::freshness::{self, Freshness, Old};
 use super::rpc::answers::{
     self, Announced, Attributes, BlockBody, LedgerStatus, TransactionResult,
 };
-use super::rpc::{RpcError, RpcOptions, SocketHandle, SocketPool, Subscription};
+use super::rpc::{BlockSubscription, RpcError, RpcOptions, SocketHandle, SocketPool};
 use super::{Block, Broadcast, ChainUpdate, Inclusion, Ledger, TransactionHash, block};
 use crate::error::{Error, codes};
 use crate::proto::wire;
@@ -240,8 +240,8 @@ impl LedgerClient {
     ///
     /// # Errors
     /// Temporary when the ledger cannot be reached.
-    pub async fn subscribe(&self) -> Result<Subscription, Error> {
-        Ok(Subscription::open(self.pool.options()).await?)
+    pub async fn subscribe(&self) -> Result<BlockSubscription, Error> {
+        Ok(BlockSubscription::open(self.pool.options()).await?)
     }
 
     /// Takes over what the master has seen of the chain.

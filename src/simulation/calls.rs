@@ -7,11 +7,10 @@ use crate::dispatch::{Action, Event};
 use crate::job::{Attempt, Commit, Epoch, Millis};
 use crate::store::{Accept, Accepted, Committed, Lease, Operated, Operation, StoreError, Struck};
 
-use super::choice::{CallNo, JobPlan, Process};
+use super::choice::{CallNo, JobPlan, SimulatedProcess};
 use super::fault::Fault;
 use super::world::World;
 
-/// What is asked.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) enum Ask {
     /// `acquire_lease`, asked at this instant, for an epoch above this one.
@@ -28,7 +27,6 @@ pub(super) enum Ask {
     Operate(Operation),
 }
 
-/// What is answered.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) enum StoreAnswer {
     Lease(Lease),
@@ -78,7 +76,7 @@ impl StoreCall {
 
 impl World {
     /// A process asks the store.
-    pub(super) fn ask(&mut self, by: Process, ask: Ask) {
+    pub(super) fn ask(&mut self, by: SimulatedProcess, ask: Ask) {
         let mut no = CallNo(by, 0);
         while self.calls.contains_key(&no) {
             no.1 += 1;
@@ -139,8 +137,10 @@ impl World {
             return;
         }
         match no.0 {
-            Process::Master(index) => self.master_answered(index, call.by, call.ask, answer),
-            Process::Worker(index) => self.worker_answered(index, call.ask, answer),
+            SimulatedProcess::Master(index) => {
+                self.master_answered(index, call.by, call.ask, answer)
+            }
+            SimulatedProcess::Worker(index) => self.worker_answered(index, call.ask, answer),
         }
     }
 
@@ -151,7 +151,7 @@ impl World {
         }
     }
 
-    fn perform(&mut self, by: Process, call: &StoreCall) -> StoreAnswer {
+    fn perform(&mut self, by: SimulatedProcess, call: &StoreCall) -> StoreAnswer {
         let now = self.now;
         let latest = self.store.epoch();
         let answer = match &call.ask {
@@ -287,7 +287,7 @@ impl World {
 }
 
 /// A name nobody has had before, as in production.
-fn holder(process: Process, by: StoreClient) -> String {
+fn holder(process: SimulatedProcess, by: StoreClient) -> String {
     format!("{process:?}.{}.{}", by.life, by.candidacy)
 }
 

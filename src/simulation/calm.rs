@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::choice::Process;
+use super::choice::SimulatedProcess;
 use super::world::World;
 use crate::invariants::{Invariant, Violation};
 
@@ -28,7 +28,11 @@ impl World {
     /// A scan that waits although nothing is on its way to its master is the
     /// last one: jobs that nobody announces are not found any more.
     fn waits_for_nothing(&self) -> Option<Violation> {
-        let asks = |index| self.calls.keys().any(|no| no.0 == Process::Master(index));
+        let asks = |index| {
+            self.calls
+                .keys()
+                .any(|no| no.0 == SimulatedProcess::Master(index))
+        };
         let mut masters = self.masters.iter().enumerate();
         let (index, _) = masters.find(|(index, master)| master.is_scanning() && !asks(*index))?;
         let detail = format!("the scan of master {index} never ends");

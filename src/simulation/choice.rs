@@ -5,7 +5,7 @@ use crate::store;
 
 /// A process of the cluster.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Process {
+pub enum SimulatedProcess {
     /// The master of this number; whether it leads is the store's to say.
     Master(usize),
     /// The worker of this number.
@@ -21,7 +21,7 @@ pub struct LinkNo(pub usize, pub u32);
 /// Something a process asked of the store: the process, and the lowest number
 /// that was free.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct CallNo(pub Process, pub u32);
+pub struct CallNo(pub SimulatedProcess, pub u32);
 
 /// An end of a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -35,7 +35,6 @@ pub enum Side {
 /// What a new job waits for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Hold {
-    /// Nothing.
     Nothing,
     /// So many milliseconds.
     Time(u64),
@@ -48,7 +47,6 @@ pub enum Hold {
 pub struct JobPlan {
     /// Number of its key.
     pub key: u64,
-    /// Its kind.
     pub kind: Kind,
     /// What it waits for.
     pub hold: Hold,
@@ -59,18 +57,15 @@ pub struct JobPlan {
 /// How a handler ends.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum RunPlan {
-    /// With a commit.
     Commit {
         /// Its follow-up jobs.
         follow_ups: Vec<JobPlan>,
-        /// A job it cancels.
         cancel: Option<JobId>,
         /// The job ends as failed.
         failed: bool,
     },
     /// It wants to be run again in so many milliseconds.
     Retry(u64),
-    /// It panics.
     Panic,
 }
 
@@ -90,18 +85,16 @@ impl RunPlan {
 pub enum Choice {
     // ---- what happens by itself
     /// A process that is down starts.
-    Start(Process),
+    Start(SimulatedProcess),
     /// A paused process goes on.
-    Resume(Process),
+    Resume(SimulatedProcess),
     /// The timer of a master's mastership fires.
     Tick(usize),
     /// The timer of a master's dispatcher fires.
     Wake(usize),
     /// A worker calls a master.
     Connect {
-        /// The worker.
         worker: usize,
-        /// The master.
         master: usize,
     },
     /// The master gets the next message of a connection.
@@ -113,16 +106,13 @@ pub enum Choice {
     /// The store does what it was asked.
     Work(CallNo),
     /// The store's answer arrives.
-    StoreAnswer(CallNo),
+    Answer(CallNo),
     /// A handler ends.
     Finish {
-        /// On which worker.
         worker: usize,
-        /// Of which job.
         job: JobId,
         /// Of which attempt.
         number: u32,
-        /// How.
         plan: RunPlan,
     },
     /// A master's dispatcher hears of jobs its own process accepted.
@@ -137,12 +127,9 @@ pub enum Choice {
     // ---- what the world outside does
     /// Somebody wants a job accepted.
     Accept {
-        /// By which process.
-        by: Process,
-        /// What.
+        by: SimulatedProcess,
         plan: JobPlan,
     },
-    /// A block.
     Block,
     /// So many milliseconds pass.
     Pass(u64),
@@ -150,10 +137,9 @@ pub enum Choice {
     Operate(JobId, store::OperatorAction),
 
     // ---- faults
-    /// A process is killed.
-    Kill(Process),
+    Kill(SimulatedProcess),
     /// A process is stopped (SIGSTOP).
-    Pause(Process),
+    Pause(SimulatedProcess),
     /// A master is told to stop (SIGTERM).
     Stop(usize),
     /// A worker is told to stop (SIGTERM).
@@ -171,12 +157,11 @@ pub enum Choice {
     /// The store is gone for a while.
     StoreDown,
     /// The wall clock of a process jumps by so many milliseconds.
-    Jump(Process, i64),
+    Jump(SimulatedProcess, i64),
     /// An old announcement arrives again at this master.
     AnnounceAgain {
         /// Which of the latest.
         which: usize,
-        /// Where.
         master: usize,
     },
     /// An announcement is lost inside a master.

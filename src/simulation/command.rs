@@ -8,7 +8,7 @@ use std::thread;
 use serde_json::{Map, Value, json};
 
 use super::fault::{Fault, Figures};
-use super::run::{Run, run};
+use super::run::{SimulationRun, run};
 use crate::output;
 
 /// With fewer seeds it is chance which kinds of faults fire.
@@ -16,7 +16,7 @@ const SEEDS_FOR_ALL_FAULTS: u64 = 100;
 
 /// Options of `erawan simulate`.
 #[derive(Debug, Clone, clap::Args)]
-pub struct Arguments {
+pub struct SimulateArguments {
     /// The first seed.
     #[arg(long, default_value_t = 1)]
     pub seed: u64,
@@ -51,7 +51,7 @@ pub struct Summary {
     /// All together.
     pub figures: Figures,
     /// Runs in which something did not hold, lowest seed first.
-    pub failed: Vec<Run>,
+    pub failed: Vec<SimulationRun>,
 }
 
 impl Summary {
@@ -138,7 +138,7 @@ pub fn sweep(first: u64, seeds: u64, steps: u64, threads: u64) -> Summary {
         figures: Figures::default(),
         failed: Vec::new(),
     };
-    let parts: Vec<(Figures, Vec<Run>)> = thread::scope(|scope| {
+    let parts: Vec<(Figures, Vec<SimulationRun>)> = thread::scope(|scope| {
         let part = |thread: u64| {
             let of_thread = (first + thread..first + seeds).step_by(threads as usize);
             scope.spawn(move || {
@@ -172,7 +172,7 @@ pub fn sweep(first: u64, seeds: u64, steps: u64, threads: u64) -> Summary {
 ///
 /// # Errors
 /// When the result cannot be written.
-pub fn simulate(arguments: &Arguments) -> io::Result<ExitCode> {
+pub fn simulate(arguments: &SimulateArguments) -> io::Result<ExitCode> {
     if arguments.trace {
         output::say(run(arguments.seed, arguments.steps, true).trace)?;
     }

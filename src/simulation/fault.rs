@@ -22,7 +22,6 @@ macro_rules! faults {
 }
 
 faults! {
-    /// A master is killed.
     MasterKilled = "master_killed";
     /// A master is stopped for a while (SIGSTOP, a slow disk, a frozen machine).
     MasterPaused = "master_paused";
@@ -30,7 +29,6 @@ faults! {
     DeposedMasterWakes = "deposed_master_wakes";
     /// A master is told to stop.
     MasterStopped = "master_stopped";
-    /// A worker is killed.
     WorkerKilled = "worker_killed";
     /// A worker is killed with jobs running.
     RunsKilled = "runs_killed";
@@ -48,7 +46,6 @@ faults! {
     LinkSilent = "link_silent";
     /// A message arrives before one that was sent earlier elsewhere.
     MessagesReordered = "messages_reordered";
-    /// An announcement is lost.
     AnnouncementLost = "announcement_lost";
     /// An announcement arrives a second time.
     AnnouncementRepeated = "announcement_repeated";

@@ -12,12 +12,11 @@ use crate::store;
 use crate::store::{Accept, Accepted, Operated, Operation};
 
 use super::calls::{Ask, StoreAnswer, StoreClient};
-use super::choice::{JobPlan, LinkNo, Process, Side};
+use super::choice::{JobPlan, LinkNo, Side, SimulatedProcess};
 use super::fault::Fault;
 use super::setting;
 use super::world::World;
 
-/// One master process.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
 pub(super) struct MasterProcess {
     pub(super) life: u64,
@@ -161,7 +160,7 @@ impl World {
             self.trace.effect(&action);
             match action {
                 mastership::Action::Ask => {
-                    self.ask(Process::Master(index), Ask::Lease(now, above));
+                    self.ask(SimulatedProcess::Master(index), Ask::Lease(now, above));
                 }
                 mastership::Action::Lead { epoch } => self.begin_term(index, epoch),
                 mastership::Action::StepDown { .. } => {
@@ -169,7 +168,9 @@ impl World {
                     self.masters[index].term = None;
                     self.hang_up(index);
                 }
-                mastership::Action::GiveUp => self.ask(Process::Master(index), Ask::GiveUp),
+                mastership::Action::GiveUp => {
+                    self.ask(SimulatedProcess::Master(index), Ask::GiveUp)
+                }
                 mastership::Action::WakeAt(instant) => {
                     self.masters[index].tick_at = Some(instant);
                 }
@@ -275,7 +276,7 @@ impl World {
                 }
             }
             Action::WakeAt(instant) => term.wake_at = Some(now.after(wall.until(instant))),
-            question => self.ask(Process::Master(index), Ask::Queue(question)),
+            question => self.ask(SimulatedProcess::Master(index), Ask::Queue(question)),
         }
     }
 
@@ -316,7 +317,7 @@ impl World {
             why: "simulated".to_owned(),
             at: self.now,
         };
-        self.ask(Process::Master(index), Ask::Operate(operation));
+        self.ask(SimulatedProcess::Master(index), Ask::Operate(operation));
     }
 
     /// A master accepts a job: a message, or an effect of a block.
@@ -329,7 +330,10 @@ impl World {
             epoch,
             ..Accept::default()
         };
-        self.ask(Process::Master(index), Ask::Accept(accept, plan.clone()));
+        self.ask(
+            SimulatedProcess::Master(index),
+            Ask::Accept(accept, plan.clone()),
+        );
     }
 }
 
@@ -380,9 +384,11 @@ impl World {
             // In production everything a master repeats has a source.
             (Ask::Accept(accept, plan), StoreAnswer::Failed) if plan.source.is_some() => {
                 self.figures.count(Fault::AcceptRepeated);
-                self.ask(Process::Master(index), Ask::Accept(accept, plan));
+                self.ask(SimulatedProcess::Master(index), Ask::Accept(accept, plan));
             }
-            (ask @ Ask::Queue(_), StoreAnswer::Failed) => self.ask(Process::Master(index), ask),
+            (ask @ Ask::Queue(_), StoreAnswer::Failed) => {
+                self.ask(SimulatedProcess::Master(index), ask)
+            }
             _ => {}
         }
     }

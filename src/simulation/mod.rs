@@ -22,9 +22,9 @@ mod worker;
 mod world;
 
 pub(crate) use chance::Chance;
-pub use choice::{CallNo, Choice, Hold, JobPlan, LinkNo, Process, RunPlan, Side};
-pub use command::{Arguments, Summary, simulate, sweep};
+pub use choice::{CallNo, Choice, Hold, JobPlan, LinkNo, RunPlan, Side, SimulatedProcess};
+pub use command::{SimulateArguments, Summary, simulate, sweep};
 pub use fault::{Fault, Figures};
-pub use run::{Run, calm_down, run};
+pub use run::{SimulationRun, calm_down, run};
 pub use setting::Setting;
 pub use world::World;

@@ -4,7 +4,7 @@ use crate::job::{Job, JobId, Kind, noop};
 use crate::store;
 
 use super::calls::StoreCall;
-use super::choice::{CallNo, Choice, LinkNo, Process, RunPlan, Side};
+use super::choice::{CallNo, Choice, LinkNo, RunPlan, Side, SimulatedProcess};
 use super::world::World;
 
 impl World {
@@ -21,9 +21,9 @@ impl World {
     }
 
     /// Every process, masters first.
-    pub fn processes(&self) -> impl Iterator<Item = Process> + use<> {
-        let masters = (0..self.masters.len()).map(Process::Master);
-        masters.chain((0..self.workers.len()).map(Process::Worker))
+    pub fn processes(&self) -> impl Iterator<Item = SimulatedProcess> + use<> {
+        let masters = (0..self.masters.len()).map(SimulatedProcess::Master);
+        masters.chain((0..self.workers.len()).map(SimulatedProcess::Worker))
     }
 
     fn processes_go_on(&self, choices: &mut Vec<Choice>) {
@@ -85,7 +85,7 @@ impl World {
                     choices.push(Choice::Work(*no));
                 }
             } else if self.is_running(no.0) {
-                choices.push(Choice::StoreAnswer(*no));
+                choices.push(Choice::Answer(*no));
             }
         }
     }
@@ -222,8 +222,8 @@ impl World {
         match choice {
             Choice::SeeBlock(_) => true,
             Choice::Tick(master) => !self.is_overdue(*master),
-            Choice::Work(call) | Choice::StoreAnswer(call) => {
-                let CallNo(Process::Master(master), _) = call else {
+            Choice::Work(call) | Choice::Answer(call) => {
+                let CallNo(SimulatedProcess::Master(master), _) = call else {
                     return false;
                 };
                 let of_lease = self.calls.get(call).is_some_and(StoreCall::is_about_lease);
@@ -252,26 +252,26 @@ impl World {
             .min()
     }
 
-    fn is_up(&self, process: Process) -> bool {
+    fn is_up(&self, process: SimulatedProcess) -> bool {
         match process {
-            Process::Master(index) => self.masters[index].is_up,
-            Process::Worker(index) => self.workers[index].is_up,
+            SimulatedProcess::Master(index) => self.masters[index].is_up,
+            SimulatedProcess::Worker(index) => self.workers[index].is_up,
         }
     }
 
-    fn is_paused(&self, process: Process) -> bool {
+    fn is_paused(&self, process: SimulatedProcess) -> bool {
         match process {
-            Process::Master(index) => self.masters[index].is_paused,
-            Process::Worker(index) => self.workers[index].is_paused,
+            SimulatedProcess::Master(index) => self.masters[index].is_paused,
+            SimulatedProcess::Worker(index) => self.workers[index].is_paused,
         }
     }
 
     /// A process can accept jobs: any worker, and a master that leads.
-    pub fn can_accept(&self, process: Process) -> bool {
+    pub fn can_accept(&self, process: SimulatedProcess) -> bool {
         self.is_running(process)
             && match process {
-                Process::Master(index) => self.masters[index].epoch().is_some(),
-                Process::Worker(index) => !self.workers[index].is_draining,
+                SimulatedProcess::Master(index) => self.masters[index].epoch().is_some(),
+                SimulatedProcess::Worker(index) => !self.workers[index].is_draining,
             }
     }
 

@@ -6,7 +6,7 @@ use crate::job::JobId;
 use crate::store;
 
 use super::chance::Chance;
-use super::choice::{Choice, Hold, JobPlan, Process, RunPlan};
+use super::choice::{Choice, Hold, JobPlan, RunPlan, SimulatedProcess};
 use super::fault::Figures;
 use super::setting::Setting;
 use super::world::World;
@@ -19,7 +19,7 @@ const CALM_STEPS: u32 = 20_000;
 
 /// What came of a run.
 #[derive(Debug, Clone)]
-pub struct Run {
+pub struct SimulationRun {
     /// What decided it.
     pub seed: u64,
     /// What happened, counted.
@@ -32,7 +32,7 @@ pub struct Run {
 
 /// Simulates `steps` steps with faults, and then as many without as it takes.
 /// The same seed and number of steps always do the same.
-pub fn run(seed: u64, steps: u64, keep_trace: bool) -> Run {
+pub fn run(seed: u64, steps: u64, keep_trace: bool) -> SimulationRun {
     let mut world = World::new(Setting::default());
     if keep_trace {
         world.keep_trace();
@@ -47,7 +47,7 @@ pub fn run(seed: u64, steps: u64, keep_trace: bool) -> Run {
         world.apply(choice);
     }
     calm_down(&mut world);
-    Run {
+    SimulationRun {
         seed,
         figures: world.figures(),
         violation: world.violation().cloned(),
@@ -148,7 +148,7 @@ impl Explorer {
     }
 
     fn jump(&mut self, world: &World) -> Option<Choice> {
-        let processes: Vec<Process> = world.processes().collect();
+        let processes: Vec<SimulatedProcess> = world.processes().collect();
         let chosen = self.chance.below(processes.len() as u64) as usize;
         let millis = 1 + self.chance.below(10_000) as i64;
         let by = match self.chance.one_in(2) {
@@ -163,7 +163,7 @@ impl Explorer {
             return None;
         }
         let able = world.processes().filter(|by| world.can_accept(*by));
-        let able: Vec<Process> = able.collect();
+        let able: Vec<SimulatedProcess> = able.collect();
         let chosen = self.chance.below(able.len() as u64) as usize;
         let by = *able.get(chosen)?;
         let plan = self.job();

@@ -12,7 +12,6 @@ pub(super) const RECONNECT: Duration = Duration::from_millis(100);
 pub struct Setting {
     /// Masters; one leads.
     pub masters: usize,
-    /// Workers.
     pub workers: usize,
     /// Most jobs of `Pool::Run` at a time on each worker.
     pub run_capacity: u32,

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::actors::master_link::core::{Action, Core, Event, Identity};
+use crate::actors::master_link::core::{Action, Core, Event, WorkerIdentity};
 use crate::invariants::{Epochs, Invariant, RunId, Violation};
 use crate::job::{Attempt, Class, Commit, Job, JobId, Millis, Pool};
 use crate::mistake::{self, Mistake};
@@ -13,7 +13,7 @@ use crate::protocol::message::{AttemptOutcome, End, FromMaster, FromWorker};
 use crate::store::{Accept, Accepted, Committed, Struck};
 
 use super::calls::{Ask, StoreAnswer};
-use super::choice::{JobPlan, LinkNo, Process, RunPlan, Side};
+use super::choice::{JobPlan, LinkNo, RunPlan, Side, SimulatedProcess};
 use super::fault::Fault;
 use super::setting::{RECONNECT, Setting};
 use super::world::World;
@@ -35,7 +35,6 @@ struct SimulatedRun {
     stage: Stage,
 }
 
-/// One worker process.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
 pub(super) struct WorkerProcess {
     pub(super) life: u64,
@@ -59,7 +58,7 @@ impl WorkerProcess {
 
     pub(super) fn start(&mut self, index: usize, setting: &Setting) {
         let life = self.life + 1;
-        let identity = Identity {
+        let identity = WorkerIdentity {
             node_id: String::new(),
             worker_id: format!("worker{index}.{life}"),
             version: String::new(),
@@ -270,7 +269,7 @@ impl World {
         runs.insert((id, number), SimulatedRun { job, stage });
         if is_once {
             let attempt = Attempt { job: id, number };
-            self.ask(Process::Worker(index), Ask::Claim(attempt));
+            self.ask(SimulatedProcess::Worker(index), Ask::Claim(attempt));
         }
     }
 
@@ -309,7 +308,7 @@ impl World {
             return;
         };
         run.stage = Stage::Writing;
-        self.ask(Process::Worker(index), ask);
+        self.ask(SimulatedProcess::Worker(index), ask);
         if mistake::made(Mistake::ToldBeforeWritten) {
             let end = End::Committed {
                 failed: false,
@@ -337,7 +336,10 @@ impl World {
             jobs: vec![self.new_job(plan, wall)],
             ..Accept::default()
         };
-        self.ask(Process::Worker(index), Ask::Accept(accept, plan.clone()));
+        self.ask(
+            SimulatedProcess::Worker(index),
+            Ask::Accept(accept, plan.clone()),
+        );
     }
 }
 
@@ -346,7 +348,7 @@ impl World {
     pub(super) fn worker_answered(&mut self, index: usize, ask: Ask, answer: StoreAnswer) {
         match (ask, answer) {
             (Ask::Accept(_, plan), StoreAnswer::Failed) => self.client_repeats(index, &plan),
-            (ask, StoreAnswer::Failed) => self.ask(Process::Worker(index), ask),
+            (ask, StoreAnswer::Failed) => self.ask(SimulatedProcess::Worker(index), ask),
             (Ask::Accept(..), StoreAnswer::Accepted(Accepted::Stored { jobs, .. })) => {
                 self.submit(index, jobs);
             }

@@ -11,7 +11,7 @@ use crate::job::{Job, JobId, Millis, NewJob};
 use crate::store::semantics::StoreState;
 
 use super::calls::{StoreCall, StoreClient};
-use super::choice::{CallNo, Choice, Hold, JobPlan, LinkNo, Process, Side};
+use super::choice::{CallNo, Choice, Hold, JobPlan, LinkNo, Side, SimulatedProcess};
 use super::fault::{Fault, Figures};
 use super::master::MasterProcess;
 use super::network::SimulatedNetwork;
@@ -117,7 +117,7 @@ impl World {
             Choice::Down(link) => self.deliver_down(link),
             Choice::Notice(link, side) => self.notice(link, side),
             Choice::Work(call) => self.work(call),
-            Choice::StoreAnswer(call) => self.answer(call),
+            Choice::Answer(call) => self.answer(call),
             Choice::Finish {
                 worker,
                 job,
@@ -207,10 +207,10 @@ impl World {
     // ---- processes
 
     /// Who asks the store when this process does.
-    pub(super) fn caller(&self, process: Process) -> StoreClient {
+    pub(super) fn caller(&self, process: SimulatedProcess) -> StoreClient {
         match process {
-            Process::Master(index) => self.masters[index].caller(),
-            Process::Worker(index) => StoreClient {
+            SimulatedProcess::Master(index) => self.masters[index].caller(),
+            SimulatedProcess::Worker(index) => StoreClient {
                 life: self.workers[index].life,
                 candidacy: 0,
                 epoch: None,
@@ -219,27 +219,27 @@ impl World {
     }
 
     /// Whether a process is up and not paused.
-    pub fn is_running(&self, process: Process) -> bool {
+    pub fn is_running(&self, process: SimulatedProcess) -> bool {
         match process {
-            Process::Master(index) => self.masters[index].is_running(),
-            Process::Worker(index) => self.workers[index].is_running(),
+            SimulatedProcess::Master(index) => self.masters[index].is_running(),
+            SimulatedProcess::Worker(index) => self.workers[index].is_running(),
         }
     }
 
-    fn start(&mut self, process: Process) {
+    fn start(&mut self, process: SimulatedProcess) {
         match process {
-            Process::Master(index) => self.start_master(index),
-            Process::Worker(index) => self.workers[index].start(index, &self.setting),
+            SimulatedProcess::Master(index) => self.start_master(index),
+            SimulatedProcess::Worker(index) => self.workers[index].start(index, &self.setting),
         }
     }
 
-    fn kill(&mut self, process: Process) {
+    fn kill(&mut self, process: SimulatedProcess) {
         match process {
-            Process::Master(index) => {
+            SimulatedProcess::Master(index) => {
                 self.figures.count(Fault::MasterKilled);
                 self.kill_master(index);
             }
-            Process::Worker(index) => {
+            SimulatedProcess::Worker(index) => {
                 self.figures.count(Fault::WorkerKilled);
                 if self.workers[index].has_runs() {
                     self.figures.count(Fault::RunsKilled);
@@ -249,41 +249,41 @@ impl World {
         }
     }
 
-    fn pause(&mut self, process: Process) {
+    fn pause(&mut self, process: SimulatedProcess) {
         match process {
-            Process::Master(index) => {
+            SimulatedProcess::Master(index) => {
                 self.figures.count(Fault::MasterPaused);
                 self.masters[index].is_paused = true;
             }
-            Process::Worker(index) => {
+            SimulatedProcess::Worker(index) => {
                 self.figures.count(Fault::WorkerPaused);
                 self.workers[index].is_paused = true;
             }
         }
     }
 
-    fn resume(&mut self, process: Process) {
+    fn resume(&mut self, process: SimulatedProcess) {
         match process {
-            Process::Master(index) => {
+            SimulatedProcess::Master(index) => {
                 self.masters[index].is_paused = false;
                 let latest = self.store.epoch();
                 if (self.masters[index].epoch()).is_some_and(|epoch| epoch < latest) {
                     self.figures.count(Fault::DeposedMasterWakes);
                 }
             }
-            Process::Worker(index) => self.workers[index].is_paused = false,
+            SimulatedProcess::Worker(index) => self.workers[index].is_paused = false,
         }
     }
 
-    fn jump(&mut self, process: Process, by: i64) {
+    fn jump(&mut self, process: SimulatedProcess, by: i64) {
         self.figures.count(match by > 0 {
             true => Fault::ClockForward,
             false => Fault::ClockBack,
         });
         self.history.dues_forgotten();
         match process {
-            Process::Master(index) => self.masters[index].ahead += by,
-            Process::Worker(index) => self.workers[index].ahead += by,
+            SimulatedProcess::Master(index) => self.masters[index].ahead += by,
+            SimulatedProcess::Worker(index) => self.workers[index].ahead += by,
         }
     }
 
@@ -301,10 +301,10 @@ impl World {
 
     // ---- jobs
 
-    fn accept(&mut self, by: Process, plan: &JobPlan) {
+    fn accept(&mut self, by: SimulatedProcess, plan: &JobPlan) {
         match by {
-            Process::Master(index) => self.master_accepts(index, plan),
-            Process::Worker(index) => self.worker_accepts(index, plan),
+            SimulatedProcess::Master(index) => self.master_accepts(index, plan),
+            SimulatedProcess::Worker(index) => self.worker_accepts(index, plan),
         }
     }
 

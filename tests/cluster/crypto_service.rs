@@ -11,7 +11,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use erawan::context::Role;
 use erawan::crypto::{encryption, signature};
-use erawan::devnet::keys::NodeKeys;
+use erawan::devnet::keys::GeneratedKeys;
 use serde_json::{Value, json};
 
 use crate::client::client_application;
@@ -76,12 +76,12 @@ fn member(body: &Value, name: &str) -> Vec<u8> {
     STANDARD.decode(body[name].as_str().unwrap()).unwrap()
 }
 
-fn keys_of(keys: &Data<PathBuf>, body: &Value) -> NodeKeys {
-    NodeKeys::at(keys, body["node_id"].as_str().unwrap())
+fn keys_of(keys: &Data<PathBuf>, body: &Value) -> GeneratedKeys {
+    GeneratedKeys::at(keys, body["node_id"].as_str().unwrap())
 }
 
 fn signed(key: &Path, body: &Value) -> HttpResponse {
-    let key = NodeKeys::read(key).unwrap();
+    let key = GeneratedKeys::read(key).unwrap();
     let algorithm = body["signing_algorithm"].as_str().unwrap();
     let signature = signature::sign(&key, algorithm, &member(body, "request_message")).unwrap();
     HttpResponse::Ok().json(json!({"signature": STANDARD.encode(signature)}))
@@ -96,7 +96,7 @@ async fn master_sign(keys: Data<PathBuf>, body: Json<Value>) -> HttpResponse {
 }
 
 async fn decrypt(keys: Data<PathBuf>, body: Json<Value>) -> HttpResponse {
-    let key = NodeKeys::read(&keys_of(&keys, &body).encryption).unwrap();
+    let key = GeneratedKeys::read(&keys_of(&keys, &body).encryption).unwrap();
     let algorithm = body["encryption_algorithm"].as_str().unwrap();
     let decrypted = encryption::decrypt(&key, algorithm, &member(&body, "encrypted_message"));
     HttpResponse::Ok().json(json!({"decrypted_message": STANDARD.encode(decrypted.unwrap())}))

@@ -15,8 +15,8 @@ use super::Attack;
 use super::signs::most;
 use crate::context::Role;
 use crate::crypto::{encryption, envelope};
-use crate::devnet::keys::NodeKeys;
-use crate::devnet::network::{Network, Node};
+use crate::devnet::keys::GeneratedKeys;
+use crate::devnet::network::{Network, NetworkNode};
 use crate::job::{JobId, NewJob, noop};
 use crate::mq::gzip;
 use crate::proto::wire;
@@ -54,7 +54,7 @@ pub(super) enum Prepared {
 /// When somebody who is needed does not answer.
 pub(super) async fn prepare(
     network: &Network,
-    node: &Node,
+    node: &NetworkNode,
     attack: Attack,
 ) -> io::Result<Option<Prepared>> {
     Ok(Some(match attack {
@@ -85,7 +85,7 @@ impl Prepared {
     ///
     /// # Errors
     /// When the node is not done with it for too long.
-    pub(super) async fn make(self, node: &Node) -> io::Result<()> {
+    pub(super) async fn make(self, node: &NetworkNode) -> io::Result<()> {
         match self {
             Prepared::Calm => Ok(()),
             Prepared::Messages {
@@ -107,7 +107,7 @@ fn service_at(address: &str) -> io::Result<MessageQueueClient<Channel>> {
 
 /// A message that only its signature shows to be none of its sender's. The name
 /// of the sender stands at its end.
-fn message(network: &Network, to: &Node, from: &Node) -> io::Result<Bytes> {
+fn message(network: &Network, to: &NetworkNode, from: &NetworkNode) -> io::Result<Bytes> {
     let mut encoder = GzEncoder::new(Vec::new(), COMPRESSION);
     encoder.write_all(b"{\"type\":\"idp_response\",\"padding\":\"")?;
     encoder.write_all(&vec![b'a'; INFLATED])?;
@@ -120,8 +120,8 @@ fn message(network: &Network, to: &Node, from: &Node) -> io::Result<Bytes> {
         message_compression_algorithm: gzip::NAME.to_owned(),
         ..Default::default()
     };
-    let keys = NodeKeys::at(&network.directory.join("keys"), &to.node_id);
-    let public = NodeKeys::public_pem(&keys.encryption)?;
+    let keys = GeneratedKeys::at(&network.directory.join("keys"), &to.node_id);
+    let public = GeneratedKeys::public_pem(&keys.encryption)?;
     let key = envelope::generate_key();
     let wrapped = encryption::encrypt(&public, "RSAES_PKCS1_V1_5", &key);
     let encrypted = envelope::encrypt(&key, &message.encode_to_vec()).map_err(io::Error::other)?;
@@ -134,7 +134,7 @@ fn message(network: &Network, to: &Node, from: &Node) -> io::Result<Bytes> {
 
 /// Every rejected message ends as a failed job.
 async fn send(
-    node: &Node,
+    node: &NetworkNode,
     service: &MessageQueueClient<Channel>,
     address: &wire::MqAddress,
     payload: &Bytes,

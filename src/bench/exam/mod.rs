@@ -21,7 +21,7 @@ use crate::context::Role;
 use crate::devnet::apps::Apps;
 use crate::devnet::command::{StoreArgument, interrupted};
 use crate::devnet::demo;
-use crate::devnet::network::{Network, NetworkOptions, Node, StoreOption};
+use crate::devnet::network::{Network, NetworkNode, NetworkOptions, StoreOption};
 use crate::output;
 
 /// Requests before the first measurement, so that caches and connections are warm.
@@ -254,7 +254,7 @@ async fn examine(
     }))
 }
 
-async fn most_memory(node: &Node, is_over: &AtomicBool) -> f64 {
+async fn most_memory(node: &NetworkNode, is_over: &AtomicBool) -> f64 {
     let mut most: f64 = 0.0;
     while !is_over.load(Ordering::Relaxed) {
         let used = node

@@ -6,7 +6,7 @@ use std::io;
 
 use serde::Serialize;
 
-use crate::devnet::network::Node;
+use crate::devnet::network::NetworkNode;
 
 /// What must not happen, counted over all processes of a node.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
@@ -30,7 +30,7 @@ impl TroubleCounts {
     ///
     /// # Errors
     /// When a log cannot be read.
-    pub async fn of(node: &Node) -> io::Result<Self> {
+    pub async fn of(node: &NetworkNode) -> io::Result<Self> {
         let mut signs = Self::default();
         for part in &node.processes {
             let log = std::fs::read(part.process.log())?;
@@ -100,7 +100,7 @@ pub(super) fn sum(page: &str, name: &str) -> u64 {
 }
 
 /// Of several processes.
-pub(super) async fn most(node: &Node, name: &str) -> u64 {
+pub(super) async fn most(node: &NetworkNode, name: &str) -> u64 {
     let mut most = 0;
     for part in &node.processes {
         most = most.max(sum(&page_of(&part.metrics).await, name));

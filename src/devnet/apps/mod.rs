@@ -27,7 +27,7 @@ pub use manners::Manners;
 pub use record::{Ending, Record, Seen, Took, Totals};
 
 use crate::crypto::{accessor::verify, signature};
-use receiver::Receiver;
+use receiver::CallbackServer;
 use users::{User, Users};
 
 /// Nodes the applications talk to: base URLs of each node's API processes.
@@ -65,7 +65,7 @@ pub struct Apps {
     idp: ApiClient,
     as_: ApiClient,
     record: Arc<Record>,
-    receiver: Receiver,
+    receiver: CallbackServer,
     /// In modes 2 and 3.
     users: Option<Arc<Users>>,
     begun: AtomicU64,
@@ -117,7 +117,7 @@ impl Apps {
             1 => None,
             mode => Some(Arc::new(Users::new(mode, targets.users).await?)),
         };
-        let receiver = Receiver::start(
+        let receiver = CallbackServer::start(
             record.clone(),
             idp.clone(),
             as_.clone(),

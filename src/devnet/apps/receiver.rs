@@ -27,7 +27,7 @@ const BODY_LIMIT: usize = 32 * 1024 * 1024;
 const SILENCE: Duration = Duration::from_secs(1);
 
 /// The running server.
-pub struct Receiver {
+pub struct CallbackServer {
     address: SocketAddr,
     server: ServerHandle,
 }
@@ -48,7 +48,7 @@ struct Shared {
 /// The socket of a connection, so that it can be closed without an answer.
 struct Socket(TcpStream);
 
-impl Receiver {
+impl CallbackServer {
     /// Listens on a free port of the loopback address.
     ///
     /// # Errors

@@ -9,13 +9,13 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 use super::hits::{Hits, Range, carry_out};
 use super::report::{ChaosReport, Faults};
-use super::schedule::{Target, schedule};
+use super::schedule::{ChaosTarget, schedule};
 use super::victims;
 use super::watch::Watch;
 use crate::devnet::apps::{Apps, Manners, Targets, Totals};
 use crate::devnet::demo;
 use crate::devnet::mq_record;
-use crate::devnet::network::{Network, NetworkOptions, Node, NodeProcess, StoreOption};
+use crate::devnet::network::{Network, NetworkNode, NetworkOptions, NodeProcess, StoreOption};
 use crate::devnet::redis_server::Durability;
 use crate::devnet::report::Report;
 use crate::devnet::verdict::{
@@ -143,7 +143,7 @@ async fn drive(
     options: &Options,
 ) -> (Duration, Hits) {
     let victims = victims::of(network);
-    let targets: Vec<Target> = victims.iter().map(|victim| victim.target.clone()).collect();
+    let targets: Vec<ChaosTarget> = victims.iter().map(|victim| victim.target.clone()).collect();
     let plan = schedule(options.seed, options.faults, &targets);
     let teller = Teller::new(plan.len());
     let are_over = Cell::new(false);
@@ -254,7 +254,7 @@ async fn settle(network: &Network, apps: &Apps) {
 
 /// Who has to take the messages of each node, and with which store.
 fn places_of(network: &Network) -> Vec<NodeDependencies> {
-    let place = |node: &Node| {
+    let place = |node: &NetworkNode| {
         let named = |parts: &mut dyn Iterator<Item = &NodeProcess>| {
             parts.map(|part| part.process.name().to_owned()).collect()
         };

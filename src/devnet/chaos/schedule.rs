@@ -28,7 +28,7 @@ pub enum TargetKind {
 
 /// Something that can be hit.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Target {
+pub struct ChaosTarget {
     /// Its name in logs and tables.
     pub name: String,
     /// What it is.
@@ -123,7 +123,7 @@ const AWAY: Span = (100, 3_000);
 const STOPPED: Span = (4_000, 9_000);
 
 /// The faults of a seed. The same seed, number and targets give the same list.
-pub fn schedule(seed: u64, faults: usize, targets: &[Target]) -> Vec<ScheduledFault> {
+pub fn schedule(seed: u64, faults: usize, targets: &[ChaosTarget]) -> Vec<ScheduledFault> {
     let mut dice = Dice(seed);
     let mut plan = Vec::with_capacity(faults);
     while plan.len() < faults {
@@ -193,7 +193,7 @@ mod tests {
 
     use super::*;
 
-    fn targets() -> Vec<Target> {
+    fn targets() -> Vec<ChaosTarget> {
         [
             ("ledger", TargetKind::Ledger),
             ("redis", TargetKind::Redis),
@@ -203,7 +203,7 @@ mod tests {
             ("rp1-worker1", TargetKind::Worker),
             ("rp1-worker2", TargetKind::Worker),
         ]
-        .map(|(name, kind)| Target {
+        .map(|(name, kind)| ChaosTarget {
             name: name.to_owned(),
             kind,
         })
@@ -275,7 +275,7 @@ mod tests {
             ("ledger-results", TargetKind::LedgerResults),
         ] {
             let name = name.to_owned();
-            targets.push(Target { name, kind });
+            targets.push(ChaosTarget { name, kind });
         }
         let plan = schedule(3, 400, &targets);
         for (name, action) in [

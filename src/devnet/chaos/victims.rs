@@ -10,7 +10,7 @@ use reqwest::{Client, StatusCode};
 use tokio::net::TcpStream;
 use tokio::sync::Mutex;
 
-use super::schedule::{Target, TargetKind};
+use super::schedule::{ChaosTarget, TargetKind};
 use crate::devnet::ledger::RESULTS_DELAY;
 use crate::devnet::network::{Network, ServiceKind};
 use crate::devnet::process::Process;
@@ -29,9 +29,9 @@ const LATE: Duration = Duration::from_millis(300);
 /// Name of the server with all stores.
 pub(super) const REDIS: &str = "redis";
 
-/// What can be hit, by the name of its [`Target`].
+/// What can be hit, by the name of its [`ChaosTarget`].
 pub(super) struct Victim<'a> {
-    pub target: Target,
+    pub target: ChaosTarget,
     /// Held while it is being hit: nothing is hit twice at a time.
     pub body: Mutex<Body<'a>>,
     probe: Probe,
@@ -105,7 +105,7 @@ pub(super) fn of(network: &mut Network) -> Vec<Victim<'_>> {
     }
     if let Some(port) = redis_port {
         victims.push(Victim {
-            target: Target {
+            target: ChaosTarget {
                 name: REDIS.to_owned(),
                 kind: TargetKind::Redis,
             },
@@ -125,7 +125,7 @@ fn ledger_manners<'a>(
     let mut victims: Vec<Victim<'a>> = switches
         .iter()
         .map(|(node_id, switch)| Victim {
-            target: Target {
+            target: ChaosTarget {
                 name: format!("{node_id}-ledger"),
                 kind: TargetKind::LedgerAddress,
             },
@@ -138,7 +138,7 @@ fn ledger_manners<'a>(
         })
         .collect();
     victims.push(Victim {
-        target: Target {
+        target: ChaosTarget {
             name: "ledger-results".to_owned(),
             kind: TargetKind::LedgerResults,
         },
@@ -152,7 +152,7 @@ impl<'a> Victim<'a> {
     fn new(kind: TargetKind, probe: Probe, process: &'a mut Process) -> Self {
         let name = process.name().to_owned();
         Self {
-            target: Target { name, kind },
+            target: ChaosTarget { name, kind },
             body: Mutex::new(Body::Process(process)),
             probe,
         }

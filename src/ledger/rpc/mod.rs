@@ -16,7 +16,7 @@ mod socket;
 mod subscription;
 
 pub use pool::{SocketHandle, SocketPool};
-pub use subscription::{Sighting, Subscription};
+pub use subscription::{BlockSubscription, Sighting};
 
 use std::time::Duration;
 

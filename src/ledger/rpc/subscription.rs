@@ -61,12 +61,12 @@ fn size(block: &Announced) -> usize {
 }
 
 /// A live subscription to new blocks. Its socket closes when it is dropped.
-pub struct Subscription {
+pub struct BlockSubscription {
     sightings: watch::Receiver<Sighting>,
     task: JoinHandle<()>,
 }
 
-impl Subscription {
+impl BlockSubscription {
     /// Connects, subscribes and waits for the acknowledgement.
     ///
     /// # Errors
@@ -111,7 +111,7 @@ impl Subscription {
     }
 }
 
-impl Drop for Subscription {
+impl Drop for BlockSubscription {
     fn drop(&mut self) {
         self.task.abort();
     }

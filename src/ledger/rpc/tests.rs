@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde_json::json;
 
 use super::fake::{FakeLedger, FakeTransaction, PATIENCE, until};
-use super::{RpcOptions, Subscription};
+use super::{BlockSubscription, RpcOptions};
 use crate::error::Error;
 use crate::ledger::{ChainUpdate, Ledger, LedgerClient, TolerantLedger};
 
@@ -280,7 +280,7 @@ async fn an_old_ledger_is_refused_with_its_version() {
 #[tokio::test]
 async fn a_subscription_shows_new_blocks_and_says_why_it_ended() {
     let ledger = FakeLedger::start(3).await;
-    let mut subscription = Subscription::open(&ledger.options()).await.unwrap();
+    let mut subscription = BlockSubscription::open(&ledger.options()).await.unwrap();
     ledger.add(vec![FakeTransaction::successful("A", json!({}), "rp1")]);
     let sighting = subscription.changed().await;
     let newest = &sighting.newest().unwrap().body;
@@ -297,7 +297,7 @@ async fn a_subscription_that_gets_rubbish_or_an_error_ends() {
         r#"{"id":"newBlock_event","result":{"data":1}}"#,
         r#"{"id":"newBlock_event","error":{"code":-32000,"message":"Server error","data":"slow"}}"#,
     ] {
-        let mut subscription = Subscription::open(&ledger.options()).await.unwrap();
+        let mut subscription = BlockSubscription::open(&ledger.options()).await.unwrap();
         ledger.send_to_all(text);
         let ended = async { while subscription.changed().await.ended.is_none() {} };
         tokio::time::timeout(PATIENCE, ended).await.expect(text);
@@ -309,7 +309,7 @@ async fn a_silent_subscription_ends_after_the_limit() {
     let ledger = FakeLedger::start(3).await;
     let mut options = ledger.options();
     options.silence_limit = Duration::from_millis(50);
-    let mut subscription = Subscription::open(&options).await.unwrap();
+    let mut subscription = BlockSubscription::open(&options).await.unwrap();
     let sighting = tokio::time::timeout(PATIENCE, subscription.changed()).await;
     assert!(sighting.unwrap().ended.unwrap().contains("silent"));
 }
@@ -319,7 +319,7 @@ async fn pings_keep_a_subscription_alive_that_has_no_blocks_to_show() {
     let ledger = FakeLedger::start(3).await;
     let mut options = ledger.options();
     options.silence_limit = Duration::from_millis(1500);
-    let mut subscription = Subscription::open(&options).await.unwrap();
+    let mut subscription = BlockSubscription::open(&options).await.unwrap();
     for _ in 0..10 {
         ledger.ping_all();
         let quiet = tokio::time::timeout(Duration::from_millis(300), subscription.changed()).await;
