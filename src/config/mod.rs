@@ -2,12 +2,14 @@
 //! (spec/process-model-and-config.md 10).
 
 mod check;
+mod idle;
 mod keys;
 mod load;
 mod network;
 mod summary;
 mod variables;
 
+pub use idle::Idle;
 pub use load::{Mistake, Mistakes, load, load_from};
 
 use std::fmt;
@@ -373,6 +375,8 @@ pub struct Config {
     /// How much of what it takes on may wait (`QUEUE_LIMIT_DORMANT_JOBS`,
     /// `QUEUE_LIMIT_DORMANT_BYTES`).
     pub dormant: QueueLimits,
+    /// Settings that are shown and have no effect.
+    pub idle: Idle,
     /// What an operator should know but does not stop the start.
     pub warnings: Vec<String>,
 }
