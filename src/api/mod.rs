@@ -7,13 +7,15 @@
 
 mod answered;
 mod call;
+pub mod date_time;
+mod duplicates;
 mod endpoint;
 mod faults;
 mod outcome;
 mod schema;
 mod unique_by;
 
-pub use answered::{Answered, EXPIRED, expire};
+pub use answered::{Answered, EXPIRED, REPEAT, expire, forget};
 pub use call::{Call, NoBody, NoPath, RawCall, Texts};
 pub use endpoint::{Audience, Builder, Endpoint, Method, Run};
 pub use outcome::Outcome;

@@ -49,8 +49,9 @@ pub(super) static HANDLERS: [Handler<Means, Result<Run, Error>>; 17] = [
         let client = &means.contracts;
         Box::pin(contract::run_fetch(&means.context, client, job))
     }),
-    Handler::new(api::EXPIRED, |_, job| {
-        Box::pin(async { Ok(Run::Commit(api::expire(job)?)) })
+    Handler::new(api::EXPIRED, |means, job| {
+        let state = means.context.state.as_ref();
+        Box::pin(async move { Ok(Run::Commit(api::expire(state, job).await?)) })
     }),
     Handler::new(noop::NOOP, |_, _| Box::pin(async { Ok(nothing()) })),
     Handler::new(noop::CHAIN, |_, _| Box::pin(async { Ok(nothing()) })),
@@ -101,7 +102,7 @@ mod tests {
     use super::*;
 
     /// What stores hold and links carry: a number is never changed nor used again.
-    const NUMBERS: [(u16, &str); 40] = [
+    const NUMBERS: [(u16, &str); 41] = [
         (0, "mq.receive"),
         (1, "rp.idp_response"),
         (2, "rp.as_response"),
@@ -140,6 +141,7 @@ mod tests {
         (35, "idp.contract_checked"),
         (36, "deliver.status_update"),
         (37, "answer.expired"),
+        (60, "rp.message_created"),
         (100, "bench.noop_delivery"),
         (101, "bench.noop_ordered_delivery"),
     ];
