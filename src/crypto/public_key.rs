@@ -73,6 +73,14 @@ fn parse_pem(pem: &str) -> Option<PKey<Public>> {
     PKey::from_rsa(rsa).ok()
 }
 
+/// Whether two PEM texts are of one key.
+pub fn are_same(one: &str, other: &str) -> bool {
+    match (parse(one), parse(other)) {
+        (Ok(one), Ok(other)) => one.public_eq(&other),
+        _ => false,
+    }
+}
+
 /// What a signing key must be: RSA from 2048 bits, EC on P-256, secp256k1 or
 /// P-384, or Ed25519.
 ///

@@ -5,9 +5,6 @@ use crate::api::{Audience, Endpoint};
 /// The table entries.
 pub fn endpoints() -> Vec<Endpoint> {
     let mut endpoints = vec![
-        Endpoint::post("/rp/messages", Audience::Rp).not_built(),
-        Endpoint::post("/as/service_price/:service_id", Audience::As).not_built(),
-        Endpoint::post("/node/update", Audience::Everybody).not_built(),
         Endpoint::get(
             "/identity_request/request_references/:reference_id",
             Audience::Idp,

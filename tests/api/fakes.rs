@@ -17,6 +17,7 @@ use erawan::http::{
     PATIENCE, Readiness, ReloadKeys, ServerHandle, ServerOptions, Status, Waiting, serve,
 };
 use erawan::job::{Attempt, Column, Commit, Epoch, Job, JobId, Millis, Row, Table};
+use erawan::ledger::types::NodeKey;
 use erawan::ledger::{Broadcast, Inclusion, Ledger, TransactionHash};
 use erawan::store::*;
 use futures_util::FutureExt;
@@ -280,11 +281,11 @@ impl Crypto for NoKeys {
         true
     }
 
-    async fn sign(&self, _: &str, _: KeyUse, _: &str, _: u64, _: &[u8]) -> Result<Vec<u8>, Error> {
+    async fn sign(&self, _: &str, _: KeyUse, _: &NodeKey, _: &[u8]) -> Result<Vec<u8>, Error> {
         Err(codes::NODE_KEY_NOT_FOUND.into())
     }
 
-    async fn decrypt(&self, _: &str, _: &str, _: u64, _: &[u8]) -> Result<Vec<u8>, Error> {
+    async fn decrypt(&self, _: &str, _: &NodeKey, _: &[u8]) -> Result<Vec<u8>, Error> {
         Err(codes::NODE_KEY_NOT_FOUND.into())
     }
 }
@@ -406,6 +407,19 @@ impl Node {
 
     /// Starts an API with a configuration of its own.
     pub async fn start_with(role: Role, change: impl FnOnce(&mut Config)) -> Self {
+        Self::serving(role, change, |operations| operations.endpoints()).await
+    }
+
+    /// Starts an API whose calls do what they do in a node.
+    pub async fn start_real(role: Role) -> Self {
+        Self::serving(role, |_| (), |_| endpoints::all()).await
+    }
+
+    async fn serving(
+        role: Role,
+        change: impl FnOnce(&mut Config),
+        endpoints: impl FnOnce(&Arc<FakeOperations>) -> Vec<Endpoint>,
+    ) -> Self {
         let mut config = config();
         config.node_id = format!("{}1", role.as_str());
         change(&mut config);
@@ -430,7 +444,7 @@ impl Node {
         let server = serve(ServerOptions {
             context,
             store: store.clone(),
-            endpoints: operations.endpoints(),
+            endpoints: endpoints(&operations),
             reload_keys: operations.reload_keys(),
             readiness: Arc::new(move || *gate.lock()),
             look: Arc::new(move || {

@@ -15,7 +15,7 @@ use crate::context::{Context, row, state};
 use crate::crypto::hash;
 use crate::delivery::transaction::{Continuation, Transact, transact_for_call};
 use crate::error::{Error, Refusal, codes, settled};
-use crate::flows::{identifier, rp};
+use crate::flows::{identifier, initial_salt, rp};
 use crate::job::{Commit, Guard, Millis, Table, request_key};
 use crate::ledger::{Ledger, query};
 use crate::messaging::outbound;
@@ -215,7 +215,7 @@ pub async fn create_request(
     }
     let idps = idps::qualify(ledger, node_id, &input).await?;
     let providers = services::qualify(ledger, &input).await?;
-    let initial_salt = initial_salt(&input)?;
+    let initial_salt = initial_salt::given_or_new(input.initial_salt.as_deref())?;
     let request = request(input, initial_salt, idps, &providers);
     let answer = CreateRequestAnswer {
         request_id: request.request_id.clone(),
@@ -271,16 +271,6 @@ async fn check_reference(
     match state.get(Table::RequestReference, &row, "").await? {
         Some(_) => Err(codes::DUPLICATE_REFERENCE_ID.into()),
         None => Ok(()),
-    }
-}
-
-fn initial_salt(input: &CreateRequest) -> Result<String, Error> {
-    match input.initial_salt.as_deref() {
-        None | Some("") => Ok(hash::generate_salt()),
-        Some(salt) if salt.encode_utf16().count() < hash::SALT_LENGTH => {
-            Err(codes::INITIAL_SALT_TOO_SHORT.into())
-        }
-        Some(salt) => Ok(salt.to_owned()),
     }
 }
 
