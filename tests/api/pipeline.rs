@@ -278,6 +278,29 @@ async fn error_statuses_are_those_of_the_configuration() {
     assert_eq!(statuses, [422, 599, 403]);
 }
 
+/// Proxies and meshes on the way add theirs.
+#[actix_web::test]
+async fn calls_with_very_many_header_lines_are_served() {
+    let node = Node::start_with(Role::Rp, |config| {
+        let hash = "85dbe15d75ef9308c7ae0f33c7a324cc6f4bf519a2ed2f3027bd33c140a4f9aa";
+        config.api.key_hash = Some(hash.to_owned());
+    })
+    .await;
+    let client = reqwest::Client::builder().no_proxy().build().unwrap();
+    for lines in [10, 97, 500] {
+        let mut call = client
+            .post(node.url("/rp/request_close"))
+            .header("X-API-Key", "secret-key");
+        for line in 0..lines {
+            call = call.header(format!("x-mesh-{line}"), "value");
+        }
+        let body = json!({"reference_id": "r", "callback_url": "http://a", "request_id": "x"});
+        let answer = send(call.json(&body)).await;
+        assert_eq!(answer.status, 202, "{lines}: {answer:?}");
+        assert_eq!(node.take_reached()[0].body, body);
+    }
+}
+
 #[actix_web::test]
 async fn settings_can_be_changed_and_are_answered() {
     let node = Node::start(Role::Rp).await;
