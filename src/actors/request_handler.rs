@@ -266,12 +266,13 @@ impl Execution {
         kind: Kind,
         commit: Commit,
     ) -> Result<End, Unreadable> {
+        let commit = Arc::new(commit);
         let failure = match &commit.outcome {
             JobOutcome::Done => None,
             JobOutcome::Failed { reason } => Some(reason.clone()),
         };
         let callers = commit.callers();
-        let committed = persist("commit", || self.store.commit(attempt, commit.clone()));
+        let committed = persist("commit", || self.store.commit(attempt, Arc::clone(&commit)));
         Ok(match committed.await? {
             Committed::Applied { jobs, cancelled } => {
                 if let Some(reason) = &failure {

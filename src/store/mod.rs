@@ -263,7 +263,7 @@ pub trait Store: State {
     ///
     /// An attempt owns a job if its number is not lower than the stored one and
     /// the job is not parked.
-    async fn commit(&self, attempt: Attempt, commit: Commit) -> Result<Committed, StoreError>;
+    async fn commit(&self, attempt: Attempt, commit: Arc<Commit>) -> Result<Committed, StoreError>;
 
     /// Keeps an open job for later, because its handler wants to try again:
     /// sets `not_before`, adds one to `tries`, keeps `reason` as the last

@@ -65,7 +65,7 @@ async fn a_job_of_a_worker_cut_off_runs_elsewhere_and_the_first_attempt_is_fence
     assert_eq!(slow.attempts(id), [1]);
     assert_eq!(fast.attempts(id), [2]);
     let late = Attempt { job: id, number: 1 };
-    let refused = store.commit(late, Commit::nothing()).await;
+    let refused = store.commit(late, Commit::nothing().into()).await;
     assert_eq!(refused, Ok(Committed::Fenced));
     slow.open();
     assert_eq!(store.commits.lock()[&id], 1);

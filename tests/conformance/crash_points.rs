@@ -75,7 +75,7 @@ async fn step(store: &dyn Store, number: usize) -> bool {
             .operate(operation(2, OperatorAction::Retry))
             .await
             .map(drop),
-        7 => store.commit(first(4), failing()).await.map(drop),
+        7 => store.commit(first(4), failing().into()).await.map(drop),
         8 => store
             .operate(operation(4, OperatorAction::Retry))
             .await
@@ -85,7 +85,7 @@ async fn step(store: &dyn Store, number: usize) -> bool {
             .await
             .map(drop),
         10 => store
-            .commit(first(5), Commit::failed("again"))
+            .commit(first(5), Commit::failed("again").into())
             .await
             .map(drop),
         11 => store
@@ -93,7 +93,10 @@ async fn step(store: &dyn Store, number: usize) -> bool {
             .await
             .map(drop),
         12 => store.release(epoch, &release(6, None)).await.map(drop),
-        13 => store.commit(second(4), Commit::nothing()).await.map(drop),
+        13 => store
+            .commit(second(4), Commit::nothing().into())
+            .await
+            .map(drop),
         14 => store.claim(second(6)).await.map(drop),
         _ => store
             .strike(second(6), LATER, "after a claim")

@@ -226,7 +226,7 @@ impl Act {
                         reason: "no luck".to_owned(),
                     },
                 };
-                let committed = store.commit(own, changes(jobs, outcome)).await?;
+                let committed = store.commit(own, changes(jobs, outcome).into()).await?;
                 Ok(committed != Committed::Fenced)
             }
             Act::Reschedule => store.reschedule(own, now, "busy").await,

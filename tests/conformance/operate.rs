@@ -47,7 +47,7 @@ pub async fn a_retried_parked_job_is_open_with_a_higher_attempt<H: Harness>() {
     assert_eq!(open.new.not_before, None);
     assert_eq!(stored(&*store, &run).await, open);
     assert_eq!(store.counts().await.unwrap().parked, 0);
-    let late = store.commit(attempt(&run), Commit::nothing()).await;
+    let late = store.commit(attempt(&run), Commit::nothing().into()).await;
     assert_eq!(late.unwrap(), Committed::Fenced);
     assert!(store.claim(attempt(&open)).await.unwrap());
     let reason = last_error(&*store, &open).await.unwrap();
@@ -83,7 +83,7 @@ pub async fn a_retried_failed_job_is_accepted_again_behind_its_key<H: Harness>()
         "it has as much time as it had"
     );
     assert_eq!(failed_jobs(&*store, 9).await, []);
-    let late = store.commit(attempt(&run), Commit::nothing()).await;
+    let late = store.commit(attempt(&run), Commit::nothing().into()).await;
     assert_eq!(late.unwrap(), Committed::Fenced);
     let next = accept_job(&*store, job("k")).await;
     assert_eq!(next.prev, open.seq);
@@ -144,7 +144,7 @@ pub async fn resolve_and_drop_end_parked_and_failed_jobs_and_free_their_key<H: H
                 number: 9,
                 ..attempt(run)
             };
-            let late = store.commit(higher, Commit::nothing()).await;
+            let late = store.commit(higher, Commit::nothing().into()).await;
             assert_eq!(late.unwrap(), Committed::Fenced);
         }
         let counts = store.counts().await.unwrap();

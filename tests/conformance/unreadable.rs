@@ -164,7 +164,9 @@ async fn a_worker_that_has_it_cannot_end_it<H: Spoils>() {
         drop(store);
         let harness = harness.spoil(spoilt.id(), how).await;
         let (store, master) = (harness.store(), harness.master());
-        let committed = store.commit(attempt(&spoilt), Commit::nothing()).await;
+        let committed = store
+            .commit(attempt(&spoilt), Commit::nothing().into())
+            .await;
         assert!(
             matches!(committed, Err(StoreError::Corrupt(_))),
             "{committed:?}"

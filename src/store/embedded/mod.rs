@@ -160,7 +160,7 @@ impl Store for EmbeddedStore {
         self.writer.write(run).await
     }
 
-    async fn commit(&self, attempt: Attempt, commit: Commit) -> Result<Committed, StoreError> {
+    async fn commit(&self, attempt: Attempt, commit: Arc<Commit>) -> Result<Committed, StoreError> {
         let limits = self.failed_limits;
         let run =
             move |tables: &mut Tables<'_>| operations::commit(tables, attempt, &commit, limits);

@@ -11,11 +11,13 @@ use std::time::Duration;
 use futures_util::future::select_ok;
 use parking_lot::Mutex;
 use redis::aio::MultiplexedConnection;
-use redis::{AsyncConnectionConfig, Cmd, RedisConnectionInfo, RedisError, RedisResult, Value};
+use redis::{AsyncConnectionConfig, RedisConnectionInfo, RedisError, RedisResult, Value};
 use tokio::io::{self, AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpStream, lookup_host};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout_at};
+
+use super::size::Measured;
 
 /// Longest silence while an answer is due.
 pub(super) const SILENCE: Duration = Duration::from_secs(4);
@@ -83,14 +85,14 @@ impl Connection {
         })
     }
 
-    /// Sends a command of this size and waits for its answer until nothing has
-    /// moved for `silence`, or longer for large commands.
-    pub async fn ask(&self, command: &Cmd, size: usize, silence: Duration) -> RedisResult<Value> {
+    /// Sends a command and waits for its answer until nothing has moved for
+    /// `silence`, or longer for large commands.
+    pub async fn ask(&self, command: Measured<'_>, silence: Duration) -> RedisResult<Value> {
         let asked = Instant::now();
-        let _owed = Owed::add(&self.owed, size);
+        let _owed = Owed::add(&self.owed, command.size.whole);
         self.traffic.question(asked);
         let mut commands = self.commands.clone();
-        let mut answer = pin!(commands.send_packed_command(command));
+        let mut answer = pin!(commands.send_packed_command(command.command));
         loop {
             let until = self.traffic.last_sign().max(asked) + silence + self.extra();
             match timeout_at(until, &mut answer).await {

@@ -10,16 +10,16 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use redis::{Cmd, ErrorKind, RedisConnectionInfo, RedisError, RedisResult, ServerErrorKind, Value};
+use redis::{ErrorKind, RedisConnectionInfo, RedisError, RedisResult, ServerErrorKind, Value};
 use secrecy::ExposeSecret;
 use tokio::runtime::Handle;
 use tokio::sync::Mutex;
 use tokio::time::{Instant, timeout};
 
 use super::Options;
-use super::arguments::size;
 use super::connection::{Connection, SILENCE, SignsOfLife, too_late};
 use super::limits::{self, Limits};
+use super::size::{Measured, Size};
 
 pub(super) const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 /// Longest time for a small operation, connecting included, when Redis is
@@ -43,8 +43,8 @@ pub(super) enum CommandLane {
 
 impl CommandLane {
     /// The lane for a command of this size.
-    pub fn of(command: &Cmd) -> Self {
-        match size(command) > LARGE {
+    pub fn of(size: Size) -> Self {
+        match size.whole > LARGE {
             true => Self::Large,
             false => Self::Ordinary,
         }
@@ -121,7 +121,11 @@ impl RedisConnections {
     }
 
     /// Sends a command once. If its answer is missing, Redis may have run it.
-    pub async fn send(&self, lane: CommandLane, command: &Cmd) -> Result<Value, CommandError> {
+    pub async fn send(
+        &self,
+        lane: CommandLane,
+        command: Measured<'_>,
+    ) -> Result<Value, CommandError> {
         let line = match lane {
             CommandLane::Mastership => &self.mastership,
             CommandLane::Ordinary => &self.ordinary,
@@ -214,18 +218,18 @@ impl LaneConnection {
         }
     }
 
-    async fn send(&self, server: &Server, command: &Cmd) -> Result<Value, CommandError> {
+    async fn send(&self, server: &Server, command: Measured<'_>) -> Result<Value, CommandError> {
         let started = Instant::now();
         let (connection, age, limits) =
             timeout(OPERATION_TIMEOUT, self.connection(server, started))
                 .await
                 .map_err(|_| too_late("no connection"))??;
-        if let Some(why) = limits.refuse(command) {
+        if let Some(why) = limits.refuse(command.size) {
             return Err(CommandError::TooLarge(why));
         }
         let left = OPERATION_TIMEOUT.saturating_sub(started.elapsed());
         let result = connection
-            .ask(command, size(command), SILENCE.min(left))
+            .ask(command, SILENCE.min(left))
             .await
             .and_then(Value::extract_error);
         let error = match result {
@@ -311,7 +315,9 @@ impl LaneConnection {
 async fn run_of(connection: &Connection) -> Option<String> {
     let mut command = redis::cmd("INFO");
     command.arg("server");
-    let answer = connection.ask(&command, 0, CONNECT_TIMEOUT).await;
+    let answer = connection
+        .ask(Measured::new(&command), CONNECT_TIMEOUT)
+        .await;
     let answer = answer.and_then(Value::extract_error).ok()?;
     let info: String = redis::from_redis_value(answer).ok()?;
     let run = info.lines().find_map(|line| line.strip_prefix("run_id:"))?;

@@ -33,8 +33,10 @@ mod limits;
 mod link;
 mod operate;
 mod scripts;
+mod size;
 mod tables;
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
@@ -54,6 +56,7 @@ use self::durations::Reads;
 use self::history::ServerHistory;
 use self::link::{CommandError, CommandLane, RedisConnections};
 use self::scripts::{LuaScript, Scripts};
+use self::size::Measured;
 use super::operation::outcome_unknown;
 use super::record;
 use crate::job::{Attempt, Commit, Epoch, Job, JobId, JobOutcome, Millis, Table, codec};
@@ -171,7 +174,8 @@ impl RedisStore {
         let anew = self.term.load(Ordering::Acquire) != interruptions;
         command.arg(holder).arg(ttl.as_millis() as u64);
         command.arg(above.0).arg(u8::from(anew));
-        let asked = self.run_over::<ScriptReply>(CommandLane::Mastership, script, &command);
+        let asked =
+            self.run_over::<ScriptReply>(CommandLane::Mastership, script, Measured::new(&command));
         match asked.await? {
             (DONE, numbers, _) => {
                 self.term.store(interruptions, Ordering::Release);
@@ -233,7 +237,8 @@ impl RedisStore {
         duration: &Histogram,
         command: &Cmd,
     ) -> Result<T, StoreError> {
-        self.read_over(CommandLane::of(command), duration, command)
+        let command = Measured::new(command);
+        self.read_over(CommandLane::of(command.size), duration, command)
             .await
     }
 
@@ -241,7 +246,7 @@ impl RedisStore {
         &self,
         lane: CommandLane,
         duration: &Histogram,
-        command: &Cmd,
+        command: Measured<'_>,
     ) -> Result<T, StoreError> {
         let began = Instant::now();
         let mut result = self.link.send(lane, command).await;
@@ -264,7 +269,8 @@ impl RedisStore {
         script: &LuaScript,
         command: &Cmd,
     ) -> Result<T, StoreError> {
-        self.run_over(CommandLane::of(command), script, command)
+        let command = Measured::new(command);
+        self.run_over(CommandLane::of(command.size), script, command)
             .await
     }
 
@@ -272,7 +278,7 @@ impl RedisStore {
         &self,
         lane: CommandLane,
         script: &LuaScript,
-        command: &Cmd,
+        command: Measured<'_>,
     ) -> Result<T, StoreError> {
         let began = Instant::now();
         let unknown = ErrorKind::Server(ServerErrorKind::NoScript);
@@ -283,7 +289,7 @@ impl RedisStore {
             if error.map(RedisError::kind) != Some(unknown) {
                 break;
             }
-            self.link.send(lane, &script.load()).await?;
+            self.link.send(lane, Measured::new(&script.load())).await?;
             result = self.link.send(lane, command).await;
         }
         if result.is_err() {
@@ -320,7 +326,6 @@ impl Store for RedisStore {
         };
         arguments::guards(&mut command, &accept.guards);
         arguments::apply(&mut command, &accept.writes, &[], &accept.jobs, now);
-        arguments::check_size(&command)?;
         let before = self.history.seq();
         match self.run::<ScriptReply>(script, &command).await? {
             (DONE, numbers, _) => {
@@ -335,7 +340,7 @@ impl Store for RedisStore {
         }
     }
 
-    async fn commit(&self, attempt: Attempt, commit: Commit) -> Result<Committed, StoreError> {
+    async fn commit(&self, attempt: Attempt, commit: Arc<Commit>) -> Result<Committed, StoreError> {
         let script = &self.scripts.commit;
         let now = Millis::now();
         let mut command = self.attempt_call(script, attempt);
@@ -353,13 +358,12 @@ impl Store for RedisStore {
             &commit.jobs,
             now,
         );
-        arguments::check_size(&command)?;
         let before = self.history.seq();
         match self.run::<ScriptReply>(script, &command).await? {
             (DONE, mut numbers, ids) => {
                 super::note_dropped(numbers.pop().unwrap_or(0));
                 self.history.given(before, seqs(&numbers));
-                let (jobs, _) = stored_jobs(commit.jobs, now, &numbers)?;
+                let (jobs, _) = stored_jobs(commit.jobs.clone(), now, &numbers)?;
                 let cancelled = ids.iter().map(|id| job_id(id)).collect::<Result<_, _>>()?;
                 Ok(Committed::Applied { jobs, cancelled })
             }
@@ -606,7 +610,8 @@ impl Store for RedisStore {
         let script = &self.scripts.release_lease;
         let mut command = script.call(&self.prefix);
         command.arg(holder);
-        let released = self.run_over::<u64>(CommandLane::Mastership, script, &command);
+        let released =
+            self.run_over::<u64>(CommandLane::Mastership, script, Measured::new(&command));
         released.await.map(|_| ())
     }
 
@@ -620,7 +625,8 @@ impl Store for RedisStore {
         command.arg("PX").arg(PING_KEPT.as_millis() as u64);
         // Sent again if the connection broke, like a read, because it changes
         // nothing.
-        let answer = self.read_over::<String>(CommandLane::Mastership, &self.reads.ping, &command);
+        let command = Measured::new(&command);
+        let answer = self.read_over::<String>(CommandLane::Mastership, &self.reads.ping, command);
         answer.await.map(|_| ())
     }
 }

@@ -1,5 +1,6 @@
 //! The store as a worker sees it.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
@@ -226,7 +227,7 @@ impl Store for RemoteStore {
         exchange!(self, RemoteCall::Accept(accept), RemoteReply::Accept(accepted) => accepted)
     }
 
-    async fn commit(&self, attempt: Attempt, commit: Commit) -> Result<Committed, StoreError> {
+    async fn commit(&self, attempt: Attempt, commit: Arc<Commit>) -> Result<Committed, StoreError> {
         exchange!(self, RemoteCall::Commit(attempt, commit), RemoteReply::Commit(committed) => committed)
     }
 

@@ -13,6 +13,7 @@ mod server;
 mod way;
 
 use serde::{Deserialize, Serialize};
+use std::sync::Arc;
 
 pub use client::RemoteStore;
 pub use server::serve_stream;
@@ -71,7 +72,7 @@ pub enum RemoteCall {
     /// [`Store::accept`].
     Accept(Accept),
     /// [`Store::commit`].
-    Commit(Attempt, Commit),
+    Commit(Attempt, Arc<Commit>),
     /// [`Store::reschedule`].
     Reschedule {
         attempt: Attempt,

@@ -5,6 +5,7 @@ mod histories;
 mod transactions;
 
 use super::*;
+use std::sync::Arc;
 
 use std::collections::{BTreeMap, HashSet};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -178,7 +179,7 @@ impl Store for MemoryStore {
         })
     }
 
-    async fn commit(&self, _: Attempt, _: Commit) -> Result<Committed, StoreError> {
+    async fn commit(&self, _: Attempt, _: Arc<Commit>) -> Result<Committed, StoreError> {
         not_used()
     }
 
