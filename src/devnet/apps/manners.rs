@@ -62,7 +62,6 @@ pub enum Coding {
     Gzip,
     /// RFC 1950, as HTTP means it.
     Deflate,
-    /// Brotli.
     Brotli,
 }
 

@@ -26,7 +26,6 @@ pub struct Event {
     pub at_ms: u64,
     /// What was hit.
     pub target: String,
-    /// How.
     pub action: ChaosAction,
     /// From the fault until it was started or continued again.
     pub away_ms: u64,

@@ -24,7 +24,6 @@ const RETRY: Duration = Duration::from_millis(100);
 /// The ledger whose blocks are taken.
 #[derive(Debug, Clone)]
 pub struct Leader {
-    /// Its host.
     pub host: String,
     /// Its RPC port.
     pub port: u16,
