@@ -24,23 +24,24 @@ pub struct FlowArguments {
     /// Measured requests of each set-up.
     #[arg(long, default_value_t = 500)]
     pub n: u64,
-    /// How many at a time.
+    /// Concurrent requests.
     #[arg(long, default_value_t = 40)]
     pub concurrency: usize,
-    /// Workers of each node, 0: standalone. Without it: 0 and 2, one after the other.
+    /// Workers of each node, 0: standalone. Default: 0 and 2, one after the
+    /// other.
     #[arg(long)]
     pub workers: Option<usize>,
-    /// Where the nodes keep jobs and state. Without it: both, one after the other.
+    /// Where the nodes keep jobs and state. Default: both, one after the other.
     #[arg(long, value_enum)]
     pub store: Option<StoreArgument>,
     /// Mode of the requests; in modes 2 and 3 ten users make them, who are
     /// onboarded before it is measured.
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=3))]
     pub mode: u8,
-    /// What the nodes sign with.
+    /// Keys that the nodes sign with.
     #[arg(long, value_enum, default_value = "rsa")]
     pub keys: SigningKeys,
-    /// One JSON object a line on standard output.
+    /// Print one JSON object per line.
     #[arg(long)]
     pub json: bool,
 }

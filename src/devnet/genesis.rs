@@ -26,11 +26,8 @@ const POLL: Duration = Duration::from_millis(5);
 
 /// A node to be registered.
 pub struct Member {
-    /// Its id.
     pub node_id: String,
-    /// Its role.
     pub role: Role,
-    /// Its keys.
     pub keys: GeneratedKeys,
     /// The proxy that works for it.
     pub proxy: Option<String>,

@@ -59,7 +59,6 @@ impl MqRecord {
 pub struct Noted {
     /// By the wall clock, in milliseconds.
     pub at: u64,
-    /// What.
     #[serde(flatten)]
     pub event: NotedEvent,
 }
@@ -72,16 +71,12 @@ pub enum NotedEvent {
     Came {
         /// Which node's message queue service sent it.
         sender_id: String,
-        /// Its id.
         message_id: String,
         /// To how many it was handed.
         subscribers: usize,
     },
     /// The node acknowledged a message.
-    Acknowledged {
-        /// Its id.
-        message_id: String,
-    },
+    Acknowledged { message_id: String },
 }
 
 /// Reads a file; one that does not exist has nothing in it, and a line that was

@@ -22,7 +22,6 @@ pub struct ProcessSpec {
     pub name: String,
     /// The program; `None`: this same binary.
     pub binary: Option<PathBuf>,
-    /// Its arguments.
     pub arguments: Vec<String>,
     /// Environment beside the inherited `PATH`.
     pub environment: Vec<(String, String)>,

@@ -23,7 +23,6 @@ pub struct Code {
     pub number: u32,
     /// The default message.
     pub message: &'static str,
-    /// Whose fault it is.
     pub fault: Fault,
 }
 

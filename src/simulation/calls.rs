@@ -1,6 +1,6 @@
-//! What processes ask of the store. A call is made, done and answered, each at
-//! its own time, and each may fail: what was done stays done though its answer
-//! is lost, or whoever asked is dead by then.
+//! Calls of processes to the store. A call is made, done and answered, each at
+//! its own time, and each step may fail. What was done stays done, even if its
+//! answer is lost or its caller is dead by then.
 
 use crate::actors::mastership::LEASE;
 use crate::dispatch::{Action, Event};
@@ -17,7 +17,7 @@ pub(super) enum Ask {
     Lease(Millis, Epoch),
     /// `release_lease`.
     GiveUp,
-    /// What a dispatcher wants to know.
+    /// A question of a dispatcher.
     Queue(Action),
     Accept(Accept, JobPlan),
     Claim(Attempt),
@@ -35,28 +35,27 @@ pub(super) enum StoreAnswer {
     Accepted(Accepted),
     Claimed(bool),
     Committed(Committed),
-    /// When it is due, and how often it was rescheduled now; `None`: fenced.
+    /// When it is due, and how often it was rescheduled; `None`: fenced.
     Rescheduled(Option<(Millis, u32)>),
     Struck(Struck, Millis),
     Operated(Operated),
-    /// The store did not answer; perhaps it did what it was asked.
+    /// The store did not answer. It may have done what it was asked.
     Failed,
     /// The store knows a later master.
     Deposed(Epoch),
 }
 
-/// Who asks, more exactly than the process.
+/// The caller, more exactly than its process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) struct StoreClient {
-    /// Which life of the process.
+    /// The life of the process.
     pub(super) life: u64,
-    /// Which candidacy of that life, of a master.
+    /// A master's candidacy within that life.
     pub(super) candidacy: u64,
-    /// As which master.
+    /// The epoch of a master.
     pub(super) epoch: Option<Epoch>,
 }
 
-/// Something asked of the store.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) struct StoreCall {
     pub(super) by: StoreClient,
@@ -75,7 +74,7 @@ impl StoreCall {
 }
 
 impl World {
-    /// A process asks the store.
+    /// A process calls the store.
     pub(super) fn ask(&mut self, by: SimulatedProcess, ask: Ask) {
         let mut no = CallNo(by, 0);
         while self.calls.contains_key(&no) {
@@ -95,7 +94,7 @@ impl World {
         now.life != call.by.life || now.candidacy != call.by.candidacy
     }
 
-    /// The store does what it was asked.
+    /// The store performs a call.
     pub(super) fn work(&mut self, no: CallNo) {
         let Some(mut call) = self.calls.remove(&no) else {
             return;
@@ -109,7 +108,7 @@ impl World {
         self.calls.insert(no, call);
     }
 
-    /// The store does not do what it was asked, and says so.
+    /// The store fails a call without performing it.
     pub(super) fn fail(&mut self, no: CallNo) {
         self.figures.count(Fault::StoreFails);
         if let Some(call) = self.calls.get_mut(&no) {
@@ -117,7 +116,7 @@ impl World {
         }
     }
 
-    /// The store has done what it was asked, and the answer is lost.
+    /// The store has performed a call, and its answer is lost.
     pub(super) fn lose_answer(&mut self, no: CallNo) {
         self.figures.count(Fault::AnswerLost);
         if let Some(call) = self.calls.get_mut(&no) {
@@ -144,7 +143,7 @@ impl World {
         }
     }
 
-    /// The answer arrives at once, if whoever asked is up and not paused.
+    /// The answer arrives at once, if the caller is up and not paused.
     pub fn answer_if_heard(&mut self, no: CallNo) {
         if self.is_running(no.0) {
             self.answer(no);
@@ -280,13 +279,13 @@ impl World {
                 let ids = releases.iter().map(|release| release.job);
                 Event::Released(ids.zip(released).collect())
             }
-            // Never asked of the store.
+            // Never sent to the store.
             Action::Assign { .. } | Action::Close(_) | Action::WakeAt(_) => Event::ScanFailed,
         })
     }
 }
 
-/// A name nobody has had before, as in production.
+/// A name that was never used before, as in production.
 fn holder(process: SimulatedProcess, by: StoreClient) -> String {
     format!("{process:?}.{}.{}", by.life, by.candidacy)
 }

@@ -6,29 +6,24 @@ use crate::store;
 /// A process of the cluster.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum SimulatedProcess {
-    /// The master of this number; whether it leads is the store's to say.
+    /// The master with this number. The store decides whether it leads.
     Master(usize),
-    /// The worker of this number.
     Worker(usize),
 }
 
-/// A connection between a worker and a master: the worker, and the lowest
-/// number that was free. (Numbers that grow would make worlds differ that do
-/// not, and a model has to visit each of them.)
+/// A connection between a worker and a master: the worker, and the lowest free
+/// number. (With rising numbers a model would visit equal worlds again.)
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct LinkNo(pub usize, pub u32);
 
-/// Something a process asked of the store: the process, and the lowest number
-/// that was free.
+/// A call of a process to the store: the process, and the lowest free number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct CallNo(pub SimulatedProcess, pub u32);
 
 /// An end of a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Side {
-    /// The worker's.
     Worker,
-    /// The master's.
     Master,
 }
 
@@ -36,21 +31,18 @@ pub enum Side {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Hold {
     Nothing,
-    /// So many milliseconds.
+    /// This many milliseconds.
     Time(u64),
-    /// So many blocks.
+    /// This many blocks.
     Blocks(u64),
 }
 
 /// A job to be accepted.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct JobPlan {
-    /// Number of its key.
     pub key: u64,
     pub kind: Kind,
-    /// What it waits for.
     pub hold: Hold,
-    /// Number of its source.
     pub source: Option<u64>,
 }
 
@@ -58,19 +50,17 @@ pub struct JobPlan {
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum RunPlan {
     Commit {
-        /// Its follow-up jobs.
         follow_ups: Vec<JobPlan>,
         cancel: Option<JobId>,
-        /// The job ends as failed.
         failed: bool,
     },
-    /// It wants to be run again in so many milliseconds.
+    /// It wants to run again in this many milliseconds.
     Retry(u64),
     Panic,
 }
 
 impl RunPlan {
-    /// Commits, and nothing else happens.
+    /// A commit without anything else.
     pub fn done() -> Self {
         Self::Commit {
             follow_ups: Vec::new(),
@@ -80,10 +70,10 @@ impl RunPlan {
     }
 }
 
-/// One thing that can happen.
+/// Something that can happen.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Choice {
-    // ---- what happens by itself
+    // ---- by themselves
     /// A process that is down starts.
     Start(SimulatedProcess),
     /// A paused process goes on.
@@ -103,7 +93,7 @@ pub enum Choice {
     Down(LinkNo),
     /// One end learns that the connection is gone.
     Notice(LinkNo, Side),
-    /// The store does what it was asked.
+    /// The store performs a call.
     Work(CallNo),
     /// The store's answer arrives.
     Answer(CallNo),
@@ -111,7 +101,6 @@ pub enum Choice {
     Finish {
         worker: usize,
         job: JobId,
-        /// Of which attempt.
         number: u32,
         plan: RunPlan,
     },
@@ -124,14 +113,14 @@ pub enum Choice {
     /// The store is back.
     StoreUp,
 
-    // ---- what the world outside does
+    // ---- the outside world
     /// Somebody wants a job accepted.
     Accept {
         by: SimulatedProcess,
         plan: JobPlan,
     },
     Block,
-    /// So many milliseconds pass.
+    /// This many milliseconds pass.
     Pass(u64),
     /// An operator decides about a parked or failed job.
     Operate(JobId, store::OperatorAction),
@@ -146,21 +135,20 @@ pub enum Choice {
     Drain(usize),
     /// A connection is cut, with what is under way.
     Cut(LinkNo),
-    /// A connection carries nothing any more.
+    /// A connection carries nothing any more, and neither end is told.
     HalfOpen(LinkNo),
-    /// One end takes the other for dead.
+    /// One end believes that the other is dead.
     Silence(LinkNo, Side),
-    /// The store cannot do what it was asked, and says so.
+    /// The store fails a call without performing it.
     Fail(CallNo),
     /// The store's answer is lost.
     LoseAnswer(CallNo),
     /// The store is gone for a while.
     StoreDown,
-    /// The wall clock of a process jumps by so many milliseconds.
+    /// The wall clock of a process jumps by this many milliseconds.
     Jump(SimulatedProcess, i64),
     /// An old announcement arrives again at this master.
     AnnounceAgain {
-        /// Which of the latest.
         which: usize,
         master: usize,
     },

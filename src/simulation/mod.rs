@@ -1,8 +1,8 @@
-//! A whole cluster under chance: the real cores of dispatcher, mastership and
-//! link, and the contract of the store, with a simulated network, clock,
-//! processes and handlers. One seed is one run, the same to the last byte of
-//! its trace every time. `erawan simulate` runs seeds; `tests/model` runs ten
-//! thousand of them, and lets a model checker choose where here it is chance.
+//! Simulates a whole cluster at random: the real cores of dispatcher,
+//! mastership and link, and the contract of the store, with a simulated
+//! network, clock, processes and handlers. One seed is one run, with the same
+//! trace every time. `erawan simulate` runs seeds; `tests/model` runs ten
+//! thousand of them, and lets a model checker choose instead of chance.
 
 mod calls;
 mod calm;

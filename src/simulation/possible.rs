@@ -9,7 +9,7 @@ use super::world::World;
 
 impl World {
     /// Everything that can happen by itself, in a fixed order. Handlers end
-    /// well; who explores may let them end otherwise.
+    /// well here; an explorer may let them end otherwise.
     pub fn progress(&self) -> Vec<Choice> {
         let mut choices = Vec::new();
         self.processes_go_on(&mut choices);
@@ -173,7 +173,8 @@ impl World {
         choices
     }
 
-    /// Silence that both ends must notice in the end: behind it is nothing.
+    /// Silence that both ends must notice in the end, because the connection is
+    /// dead.
     pub(super) fn true_silences(&self) -> Vec<Choice> {
         let mut choices = Vec::new();
         for (no, link) in &self.network.links {
@@ -186,8 +187,8 @@ impl World {
         choices
     }
 
-    /// What an operator can decide, of each job that waits for one, and of those
-    /// that wait to be tried again.
+    /// The possible decisions of an operator: about each job that waits for
+    /// one, and about jobs that wait for their next try.
     pub fn operations(&self) -> Vec<Choice> {
         let parked = self.store.open().filter(|job| job.parked);
         let parked: Vec<JobId> = parked.map(|job| job.id()).collect();
@@ -215,9 +216,9 @@ impl World {
         held.filter(|id| self.store.is_held(*id)).collect()
     }
 
-    /// Whether it does not matter when this happens, so that a model need not
-    /// try every instant: a standby asks and is refused, a master renews its
-    /// lease or sees a block. Not what a master does whose lease has ended.
+    /// Whether the instant of this choice does not matter, so that a model need
+    /// not try every instant: a standby asks and is refused, a master renews
+    /// its lease or sees a block. Not for a master whose lease has ended.
     pub fn is_routine(&self, choice: &Choice) -> bool {
         match choice {
             Choice::SeeBlock(_) => true,
@@ -238,7 +239,7 @@ impl World {
         self.masters[master].epoch().is_some() && !self.leads(master)
     }
 
-    /// When the next timer fires, if one does.
+    /// When the next timer fires, if any does.
     pub fn next_timer(&self) -> Option<u64> {
         let masters = self.masters.iter().filter(|master| master.is_running());
         let timers = masters.flat_map(|master| [master.tick_at(), master.wake_at()]);
@@ -275,8 +276,8 @@ impl World {
             }
     }
 
-    /// Kinds of jobs worth simulating: one of each class, and of deliveries one
-    /// that leaves its line when it fails and one that keeps its place.
+    /// Kinds of jobs worth simulating: one of each class, and two deliveries,
+    /// one that leaves its line when it fails and one that keeps its place.
     pub const KINDS: [Kind; 4] = [
         noop::NOOP,
         noop::DELIVERY,

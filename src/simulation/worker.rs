@@ -1,5 +1,5 @@
-//! A worker process: the real link core, and the handlers' runs. What a run
-//! does with the store is what `actors::request_handler` does.
+//! A worker process: the real link core, and the runs of handlers. A run uses
+//! the store as `actors::request_handler` does.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -18,12 +18,12 @@ use super::fault::Fault;
 use super::setting::{RECONNECT, Setting};
 use super::world::World;
 
-/// How far a run is.
+/// The stage of a run.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 enum Stage {
     /// Its claim is being written.
     Claiming,
-    /// The handler is at work.
+    /// The handler is working.
     Working,
     /// Its end is being written.
     Writing,
@@ -92,7 +92,7 @@ impl WorkerProcess {
         self.is_draining && self.core.as_ref().is_some_and(idle)
     }
 
-    /// Attempts whose handlers are at work.
+    /// Attempts whose handlers are working.
     pub(super) fn working(&self) -> impl Iterator<Item = (JobId, u32)> {
         let working = self.runs.iter();
         let working = working.filter(|(_, run)| run.stage == Stage::Working);
@@ -100,7 +100,7 @@ impl WorkerProcess {
     }
 
     fn run_id(&self, index: usize, job: JobId, number: u32) -> RunId {
-        // Lives are few; workers fewer.
+        // There are few lives, and fewer workers.
         let worker = self.life * 100 + index as u64;
         RunId {
             worker,
@@ -229,7 +229,7 @@ impl World {
         }
     }
 
-    /// A master may be told of an end only when the store knows it.
+    /// Checks that a master hears of an end only when the store knows it.
     fn check_ends(&mut self, message: &FromWorker) {
         let FromWorker::Outcomes(outcomes) = message else {
             return;
@@ -273,7 +273,7 @@ impl World {
         }
     }
 
-    /// A handler ends; what it wants is written.
+    /// A handler ends, and its result is written.
     pub(super) fn finish(&mut self, index: usize, id: JobId, number: u32, plan: &RunPlan) {
         let wall = self.wall(self.workers[index].ahead);
         let attempt = Attempt { job: id, number };
@@ -400,8 +400,8 @@ impl World {
         }
     }
 
-    /// A client that got no answer sends its call again, if that is the same
-    /// call to us (it has a source).
+    /// A client that got no answer sends its call again, if we recognise that
+    /// (it has a source).
     fn client_repeats(&mut self, index: usize, plan: &JobPlan) {
         if plan.source.is_some() && !self.is_calm {
             self.figures.count(Fault::AcceptRepeated);

@@ -1,8 +1,7 @@
 //! A whole cluster as one value: masters, workers, the connections between
-//! them, the store, and what is on its way from one to another. Nothing in it
-//! happens by itself: [`World::choices`] says what can, [`World::apply`] does
-//! it. Who chooses is no matter here: the simulator by chance, the model
-//! checker by trying everything.
+//! them, the store, and everything under way. Nothing happens by itself:
+//! [`World::choices`] says what can, and [`World::apply`] does it. The
+//! simulator chooses at random; the model checker tries everything.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -26,8 +25,8 @@ const ANNOUNCED_KEPT: usize = 4;
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct World {
     pub(super) setting: Setting,
-    /// Time as it passes, for everybody: the monotonic clock of each process
-    /// and the clock of the store.
+    /// True time: the monotonic clock of each process and the clock of the
+    /// store.
     pub(super) now: Millis,
     pub(super) height: u64,
     pub(super) store: StoreState,
@@ -36,13 +35,13 @@ pub struct World {
     pub(super) masters: Vec<MasterProcess>,
     pub(super) workers: Vec<WorkerProcess>,
     pub(super) network: SimulatedNetwork,
-    /// The latest announcements, to be repeated.
+    /// The latest announcements, for repetitions.
     pub(super) announced: VecDeque<Job>,
     next_job: u64,
     pub(super) history: History,
     pub(super) terms: Epochs,
     violation: Option<Violation>,
-    /// The faults have stopped.
+    /// Whether the faults have stopped.
     pub(super) is_calm: bool,
     pub(super) figures: Figures,
     pub(super) trace: Trace,
@@ -79,7 +78,7 @@ impl World {
         self.violation.as_ref()
     }
 
-    /// What came of it so far.
+    /// The figures so far.
     pub fn figures(&self) -> Figures {
         Figures {
             accepted: self.history.accepted_jobs(),
@@ -178,12 +177,12 @@ impl World {
         }
     }
 
-    /// Time passes, without any fault in it.
+    /// Lets time pass, without any fault.
     pub fn pass(&mut self, millis: u64) {
         self.now.0 += millis;
     }
 
-    /// Keeps what does not hold; the first is the one to look at.
+    /// Keeps the first violation.
     pub(super) fn found(&mut self, violation: Option<Violation>) {
         if let Some(violation) = violation
             && self.violation.is_none()
@@ -193,7 +192,7 @@ impl World {
         }
     }
 
-    /// Something does not hold that only a whole run can show.
+    /// Reports a violation that only a whole run can show.
     pub fn report(&mut self, violation: Violation) {
         self.found(Some(violation));
     }
@@ -206,7 +205,7 @@ impl World {
 
     // ---- processes
 
-    /// Who asks the store when this process does.
+    /// The store's caller for this process.
     pub(super) fn caller(&self, process: SimulatedProcess) -> StoreClient {
         match process {
             SimulatedProcess::Master(index) => self.masters[index].caller(),
@@ -287,7 +286,7 @@ impl World {
         }
     }
 
-    /// The wall clock of a process that is so far ahead of the true time.
+    /// The wall clock of a process that is this far ahead of the true time.
     pub(super) fn wall(&self, ahead: i64) -> Millis {
         Millis(self.now.0.saturating_add_signed(ahead))
     }
@@ -313,13 +312,13 @@ impl World {
         self.next_job += 1;
         let mut bytes = [0; 16];
         bytes[8..].copy_from_slice(&self.next_job.to_be_bytes());
-        // 16 bytes always are an id.
+        // 16 bytes are always an id.
         let id = JobId::from_slice(&bytes).unwrap_or_else(JobId::generate);
         let mut job = NewJob {
             id,
             kind: plan.kind,
             key: format!("key{}", plan.key % self.setting.keys).into(),
-            // An empty payload means that it is to be read from the store.
+            // An empty payload would mean that it is in the store.
             payload: vec![0],
             source: plan.source.map(|source| format!("source{source}")),
             not_before: None,
@@ -335,7 +334,7 @@ impl World {
         job
     }
 
-    /// Jobs are announced; some of them may be announced again later.
+    /// Announces jobs, and keeps some to announce them again later.
     pub(super) fn keep_announced(&mut self, jobs: &[Job]) {
         let seen = self.history.told_of_acceptance(jobs);
         self.found(seen);

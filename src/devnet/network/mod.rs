@@ -33,7 +33,6 @@ const NODE_STOP_GRACE: Duration = Duration::from_secs(35);
 pub struct NodeProcess {
     /// `master`, `worker` or `standalone`.
     pub kind: &'static str,
-    /// The process.
     pub process: Process,
     /// Base URL of its API, unless it is a master.
     pub api: Option<String>,
@@ -43,9 +42,7 @@ pub struct NodeProcess {
 
 /// A node with its processes.
 pub struct NetworkNode {
-    /// Its id.
     pub node_id: String,
-    /// Its role.
     pub role: Role,
     /// Address of its MQ service (gRPC).
     pub mq: String,
@@ -67,9 +64,7 @@ impl NetworkNode {
 
 /// A node without processes of its own: a proxy works for it.
 pub struct ProxiedNode {
-    /// Its id.
     pub node_id: String,
-    /// Its role.
     pub role: Role,
     /// Id of the proxy.
     pub proxy: String,
@@ -107,7 +102,6 @@ pub struct NetworkService {
 
 /// A running network. Dropping it kills what still runs.
 pub struct Network {
-    /// The nodes.
     pub nodes: Vec<NetworkNode>,
     /// The nodes that proxies work for.
     pub behind: Vec<ProxiedNode>,

@@ -53,7 +53,6 @@ pub(super) struct ProcessPlan {
     pub master: Option<u16>,
 }
 
-/// A node.
 pub(super) struct NodePlan {
     pub node_id: String,
     pub role: Role,

@@ -121,7 +121,7 @@ async fn rubbish_fails_the_call_and_nothing_else() {
         assert!(client.block(1, None).await.is_err());
     }
     ledger.script.lock().answers.clear();
-    // On a machine that is very busy 100 ms may be too short for this one, too.
+    // On a very busy machine 100 ms may be too short for this call too.
     let answered = async {
         loop {
             if let Ok(block) = client.block(1, None).await {
@@ -209,7 +209,7 @@ fn seen(height: u64) -> ChainUpdate {
     }
 }
 
-/// A node of the ledger that is behind: what it does not know may exist.
+/// A ledger node that is behind: what it does not know may exist.
 #[tokio::test]
 async fn what_a_node_that_is_behind_does_not_know_is_not_unknown() {
     let ledger = FakeLedger::start(7).await;
@@ -245,7 +245,7 @@ async fn what_a_node_that_is_behind_does_not_know_is_not_unknown() {
     }
     assert!(!client.is_behind());
     assert_eq!(client.transaction(&hash).await, Ok(None));
-    // One of the next block is waited for, for a moment.
+    // The next block is waited for, for a moment.
     client.apply(&seen(10));
     let asked = tokio::spawn(query(jobs, None));
     until("asked again", || ledger.called("abci_query") > 20).await;

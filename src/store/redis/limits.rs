@@ -45,7 +45,7 @@ impl Limits {
     /// Why the limits rule a command out, if they do.
     pub fn refuse(&self, size: Size) -> Option<String> {
         let Size { whole, value } = size;
-        // Redis itself takes values of 512 MB and commands of 1 GB.
+        // Redis itself accepts values of 512 MB and commands of 1 GB.
         if whole > LARGEST_WRITE {
             return Some(format!("{whole} bytes, of {LARGEST_WRITE} at most"));
         }

@@ -623,7 +623,8 @@ impl Store for RedisStore {
         let mut command = redis::cmd("SET");
         command.arg(self.key("ping")).arg("");
         command.arg("PX").arg(PING_KEPT.as_millis() as u64);
-        // Sent again if the connection broke, as a read is: it does nothing.
+        // Sent again if the connection broke, like a read, because it changes
+        // nothing.
         let command = Measured::new(&command);
         let answer = self.read_over::<String>(CommandLane::Mastership, &self.reads.ping, command);
         answer.await.map(|_| ())
