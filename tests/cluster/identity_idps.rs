@@ -75,7 +75,7 @@ pub struct Idp {
 }
 
 impl Idp {
-    async fn of(net: &Net, node_id: &str) -> Self {
+    pub async fn of(net: &Net, node_id: &str) -> Self {
         let mut nodes = net.network.nodes.iter();
         let node = nodes.find(|node| node.node_id == node_id).unwrap();
         assert_eq!(node.role, Role::Idp);
@@ -93,7 +93,9 @@ impl Idp {
             "identity_modification_notification_url": idp.url,
             "error_url": idp.url,
         });
-        let answer = idp.request(Method::POST, "/idp/callback", Some(&urls)).await;
+        let answer = idp
+            .request(Method::POST, "/idp/callback", Some(&urls))
+            .await;
         assert_eq!(answer.status(), 204);
         idp
     }
@@ -133,7 +135,8 @@ impl Idp {
     pub async fn begin(&self, operation: &str, body: &Value, reference: &str) -> Response {
         let reply = json!({"reference_id": reference, "callback_url": self.url});
         let body = with(body.clone(), reply);
-        self.request(Method::POST, &Self::path(operation), Some(&body)).await
+        self.request(Method::POST, &Self::path(operation), Some(&body))
+            .await
     }
 
     /// The same of one that is accepted: its body, null if there is none.
@@ -158,7 +161,10 @@ impl Idp {
     /// An operation that needs no consent: the answer to the call, and its result.
     pub async fn operate(&self, operation: &str, body: Value, reference: &str) -> (Value, Value) {
         let answer = self.call(operation, body, reference).await;
-        let result = self.told.result(Self::result_type(operation), reference).await;
+        let result = self
+            .told
+            .result(Self::result_type(operation), reference)
+            .await;
         (answer, result)
     }
 
@@ -191,15 +197,19 @@ impl Idp {
 
     /// The person decides about a request that has come, and signs.
     pub async fn answer(&self, request_id: &str, decision: &str) {
-        let is_it = |body: &Value| {
-            body["type"] == "incoming_request" && body["request_id"] == request_id
-        };
+        let is_it =
+            |body: &Value| body["type"] == "incoming_request" && body["request_id"] == request_id;
         self.told.until("the request comes", is_it).await;
         let accessor_id = self.accessors.lock()[0].0.clone();
         let path = format!(
             "/idp/request_message_padded_hash?request_id={request_id}&accessor_id={accessor_id}"
         );
-        let padded: Value = self.request(Method::GET, &path, None).await.json().await.unwrap();
+        let padded: Value = self
+            .request(Method::GET, &path, None)
+            .await
+            .json()
+            .await
+            .unwrap();
         let padded = padded["request_message_padded_hash"].as_str().unwrap();
         let padded = STANDARD.decode(padded).unwrap();
         let mut signature = vec![0; 256];
@@ -212,7 +222,9 @@ impl Idp {
             "ial": 2.3, "aal": 3, "status": decision, "accessor_id": accessor_id,
             "signature": STANDARD.encode(signature),
         });
-        let answer = self.request(Method::POST, "/idp/response", Some(&body)).await;
+        let answer = self
+            .request(Method::POST, "/idp/response", Some(&body))
+            .await;
         let status = answer.status();
         assert_eq!(status, 202, "{}", answer.text().await.unwrap());
         let done = self.told.result("response_result", &reference).await;

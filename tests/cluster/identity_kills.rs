@@ -110,10 +110,15 @@ async fn each_ends_once(store: Store, workers: usize, victim: usize) {
     // From here on each operation needs consent.
     for (asks, answers) in [(0, 1), (1, 0)] {
         let (asks, answers) = (&idps.all[asks], &idps.all[answers]);
-        let answer = asks.call("/mode", json!({"request_message": "May we?"}), "mode").await;
+        let answer = asks
+            .call("/mode", json!({"request_message": "May we?"}), "mode")
+            .await;
         let request_id = answer["request_id"].as_str().unwrap();
         answers.answer(request_id, "accept").await;
-        let done = asks.told.result("upgrade_identity_mode_result", "mode").await;
+        let done = asks
+            .told
+            .result("upgrade_identity_mode_result", "mode")
+            .await;
         assert_eq!(done["success"], true, "{done}");
     }
     for stage in [Stage::Called, Stage::Created, Stage::Answered] {
@@ -121,7 +126,11 @@ async fn each_ends_once(store: Store, workers: usize, victim: usize) {
     }
     idps.with_consent(victim, Stage::Answered, "reject").await;
     let results = |body: &Value| body["type"] == "add_accessor_result";
-    assert_eq!(idps.all[0].told.count(results), DIRECT.len() + 4, "no more came since");
+    assert_eq!(
+        idps.all[0].told.count(results),
+        DIRECT.len() + 4,
+        "no more came since"
+    );
     idps.end().await;
 }
 

@@ -159,7 +159,10 @@ pub(super) fn needs_consent(own: &IdentityInfo) -> Result<bool, Error> {
 
 /// The mode of a request that all IdPs of an identity can answer at best.
 pub(super) fn consent_mode(modes_at_idps: &[Vec<u8>]) -> u8 {
-    match modes_at_idps.iter().any(|modes| modes.contains(&WITH_CONSENT)) {
+    match modes_at_idps
+        .iter()
+        .any(|modes| modes.contains(&WITH_CONSENT))
+    {
         true => WITH_CONSENT,
         false => 2,
     }

@@ -71,13 +71,14 @@ async fn run(call: Call<NoPath, Texts, Body>) -> Result<Outcome, Error> {
     };
     let created = Created {
         exist: person.known.is_some(),
-        reference_group_code: person
-            .group
-            .unwrap_or_else(|| Uuid::new_v4().to_string()),
+        reference_group_code: person.group.unwrap_or_else(|| Uuid::new_v4().to_string()),
     };
     let mut answer = Map::new();
     answer.insert("exist".into(), created.exist.into());
-    answer.insert("accessor_id".into(), Value::from(accessor.accessor_id.as_str()));
+    answer.insert(
+        "accessor_id".into(),
+        Value::from(accessor.accessor_id.as_str()),
+    );
     let declared = Declared {
         mode: body.mode,
         ial: body.ial,

@@ -387,7 +387,8 @@ mod tests {
     /// Parameters as in spec/flows-additions.md 2.3.
     #[test]
     fn transactions_are_those_of_the_specification() {
-        let listed = json!([{"identity_namespace": "citizen_id", "identity_identifier_hash": "hash"}]);
+        let listed =
+            json!([{"identity_namespace": "citizen_id", "identity_identifier_hash": "hash"}]);
         let with_accessor = |mut params: Value| {
             params["accessor_id"] = json!("a-1");
             params["accessor_public_key"] = json!("PEM");
@@ -440,9 +441,11 @@ mod tests {
                 value.as_object_mut().unwrap().extend(members);
                 value
             };
-            let failed = |kind: &str| with(common(kind, false), {
-                Map::from_iter([("error".to_owned(), refusal.to_json())])
-            });
+            let failed = |kind: &str| {
+                with(common(kind, false), {
+                    Map::from_iter([("error".to_owned(), refusal.to_json())])
+                })
+            };
             let created = operation.created.is_some();
 
             let mut asked = with(common("_request_result", true), operation.accessors());

@@ -175,7 +175,9 @@ fn by_mode(schema: &mut schemars::Schema) {
 }
 
 /// JSON has one kind of number: `1.0` is as whole as `1`.
-pub(in crate::flows) fn whole_number<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
+pub(in crate::flows) fn whole_number<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<u64, D::Error> {
     const LARGEST: f64 = 9_007_199_254_740_991.0;
     let number = Number::deserialize(deserializer)?;
     let from_float = || {
@@ -248,7 +250,9 @@ async fn create(
     operation: Option<Planned>,
 ) -> Result<(Accept, CreateRequestAnswer), Error> {
     let ledger = context.ledger.as_ref();
-    let purpose = operation.as_ref().map(|planned| planned.operation.change.method());
+    let purpose = operation
+        .as_ref()
+        .map(|planned| planned.operation.change.method());
     check_levels(ledger, &input, purpose.unwrap_or_default()).await?;
     check_identifier(context, &input)?;
     check_reference(context, node_id, &input.reference_id).await?;
@@ -469,7 +473,12 @@ async fn accept(context: &Context, node_id: &str, request: &Request) -> Result<A
         let request_id = Some(request.request_id.as_str());
         let reference_id = &request.reference_id;
         let operation = &planned.operation;
-        accept.writes.push(reference::write(node_id, reference_id, request_id, operation));
+        accept.writes.push(reference::write(
+            node_id,
+            reference_id,
+            request_id,
+            operation,
+        ));
     }
     accept.writes.extend(writes);
     Ok(accept)

@@ -37,11 +37,15 @@ fn faults() -> [Vec<Fault>; 7] {
     let of_list = |person: &'static str| -> [Fault; 2] {
         match person {
             PERSON => [
-                (20096, |_, body| body["identity_list"] = listed("1345951597672")),
+                (20096, |_, body| {
+                    body["identity_list"] = listed("1345951597672")
+                }),
                 (20019, |idp, _| idp.declared("idp1", PERSON, json!([2]))),
             ],
             _ => [
-                (20096, |_, body| body["identity_list"] = listed("1000000000018")),
+                (20096, |_, body| {
+                    body["identity_list"] = listed("1000000000018")
+                }),
                 (20019, |idp, _| {
                     idp.declared("idp1", "1000000000017", json!([2]));
                 }),
@@ -65,7 +69,14 @@ fn faults() -> [Vec<Fault>; 7] {
             NEW_IS_USED,
             NO_MESSAGE,
         ],
-        vec![NO_NAMESPACE, added_form, added_held, another_group, NOT_OWN, NO_MESSAGE],
+        vec![
+            NO_NAMESPACE,
+            added_form,
+            added_held,
+            another_group,
+            NOT_OWN,
+            NO_MESSAGE,
+        ],
         vec![NO_KEY, NO_NAMESPACE, NEW_IS_USED, NOT_OWN, NO_MESSAGE],
         vec![NOT_OWN, OWN_IS_REVOKED, NO_MESSAGE],
         vec![OWN_IS_REVOKED, NO_KEY, NEW_IS_USED, NOT_OWN, NO_MESSAGE],
@@ -95,7 +106,11 @@ async fn faults_are_found_in_their_order() {
             }
             let expected = faults[first].0;
             let name = OPERATIONS[place].0;
-            assert_eq!(idp.refused(path, body).await, expected, "{name}, fault {first}");
+            assert_eq!(
+                idp.refused(path, body).await,
+                expected,
+                "{name}, fault {first}"
+            );
             idp.assert_nothing_is_left();
         }
     }
@@ -194,6 +209,9 @@ async fn identifiers_may_be_left_unchecked() {
     let wrong = "1345951597672";
     idp.declared("idp1", wrong, Value::Null);
     idp.group(wrong, Value::Null);
-    let body = with(bodies().remove(0).1, json!({"identity_list": listed(wrong)}));
+    let body = with(
+        bodies().remove(0).1,
+        json!({"identity_list": listed(wrong)}),
+    );
     idp.started("", body).await;
 }

@@ -189,7 +189,10 @@ impl Asking {
             "success": false, "reference_id": "ref", "request_id": self.request_id,
             "error": result["error"],
         });
-        assert_eq!((result, &result["error"]["code"]), (&expected, &json!(code)));
+        assert_eq!(
+            (result, &result["error"]["code"]),
+            (&expected, &json!(code))
+        );
         self.idp.assert_nothing_is_left();
     }
 }
@@ -315,7 +318,10 @@ async fn the_client_can_close_the_request() {
         let commit = asking.idp.settle(&close, committed(64)).await;
         let closed = &told(&commit)[0];
         assert_eq!(closed["type"], "close_request_result");
-        assert_eq!((&closed["success"], &closed["reference_id"]), (&json!(true), &json!("close")));
+        assert_eq!(
+            (&closed["success"], &closed["reference_id"]),
+            (&json!(true), &json!("close"))
+        );
         asking.detail(64, json!([]), json!({"closed": true}));
         let commit = asking.block(64).await;
         asking.assert_over(&commit, 20025);
@@ -344,7 +350,10 @@ async fn a_request_that_cannot_be_created_is_told_once_and_leaves_nothing() {
                 panic!("{name}: {commit:?}");
             };
             assert_eq!(result["type"], format!("{name}_request_result"));
-            assert_eq!((&result["success"], &result["error"]["code"]), (&json!(false), &json!(code)));
+            assert_eq!(
+                (&result["success"], &result["error"]["code"]),
+                (&json!(false), &json!(code))
+            );
             assert!(result["request_id"].is_string() && result.get("exist").is_none());
         };
         // The ledger refuses it.
@@ -355,8 +364,18 @@ async fn a_request_that_cannot_be_created_is_told_once_and_leaves_nothing() {
 
         // It does not pass the checks of requests.
         for (method, asked_of, answer, code) in [
-            ("GetAllowedModeList", json!({"purpose": OPERATIONS[place].1}), json!({}), 20066),
-            ("GetSupportedAALList", Value::Null, json!({"supported_aal_list": [3]}), 20095),
+            (
+                "GetAllowedModeList",
+                json!({"purpose": OPERATIONS[place].1}),
+                json!({}),
+                20066,
+            ),
+            (
+                "GetSupportedAALList",
+                Value::Null,
+                json!({"supported_aal_list": [3]}),
+                20095,
+            ),
         ] {
             let idp = Idp::knowing(place, with_consent(place));
             idp.node.ledger.answer(method, asked_of, answer);

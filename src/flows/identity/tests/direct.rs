@@ -33,7 +33,10 @@ async fn a_person_that_nobody_knows_is_created_with_a_new_group() {
             "accessor_public_key": pem(), "accessor_type": "RSA",
         });
         assert_eq!(asked, expected);
-        assert_eq!(idp.referenced().await, Some(json!({"accessor_id": "a-new"})));
+        assert_eq!(
+            idp.referenced().await,
+            Some(json!({"accessor_id": "a-new"}))
+        );
         let commit = idp.settle(&transact, committed(61)).await;
         let done = json!({
             "node_id": "idp1", "type": "create_identity_result", "success": true,
@@ -131,12 +134,19 @@ async fn two_calls_at_once_with_one_reference_id_are_one_operation() {
 
 #[actix::test]
 async fn levels_change_without_consent() {
-    for (level, value) in [("ial", json!(3)), ("lial", json!(false)), ("laal", json!(true))] {
+    for (level, value) in [
+        ("ial", json!(3)),
+        ("lial", json!(false)),
+        ("laal", json!(true)),
+    ] {
         let idp = Idp::knowing(1, &[2, 3]);
         let path = format!("/:namespace/:identifier/{level}");
         let body = json!({level: value});
         let outcome = idp.call(&path, body).await;
-        let Ok(Outcome::Accepted { accept, body: None, .. }) = outcome else {
+        let Ok(Outcome::Accepted {
+            accept, body: None, ..
+        }) = outcome
+        else {
             panic!("{outcome:?}");
         };
         assert!(idp.node.accept(&accept));

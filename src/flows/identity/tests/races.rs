@@ -3,8 +3,10 @@
 
 use super::consent::Asking;
 use super::*;
+use crate::delivery::callback::Target;
 use crate::error::Refusal;
-use crate::flows::testing::params;
+use crate::flows::rp;
+use crate::flows::testing::{self, of_kind, params};
 
 fn closed_already() -> Fate {
     let refusal = Refusal::from(codes::ABCI_REQUEST_IS_CLOSED);
@@ -69,7 +71,11 @@ async fn a_time_out_that_comes_first_wins() {
     let close = asking.decided(answer.clone(), None).await;
     asking.detail(66, json!([answer]), json!({"timed_out": true}));
     let refused = asking.idp.settle(&close, closed_already()).await;
-    assert!(refused.jobs.is_empty(), "the block tells: {:?}", refused.jobs);
+    assert!(
+        refused.jobs.is_empty(),
+        "the block tells: {:?}",
+        refused.jobs
+    );
     let commit = asking.block(66).await;
     asking.assert_over(&commit, 20026);
 }
@@ -98,6 +104,7 @@ async fn a_close_that_is_refused_leaves_the_request_to_the_client() {
     let close = only_transaction(&asking.close().await.writes);
     let valid = json!([{"idp_id": "idp2", "valid_ial": true, "valid_signature": true}]);
     assert_eq!(params(&close)["response_valid_list"], valid);
+    asking.idp.settle(&close, committed(66)).await;
     asking.detail(66, json!([answer]), json!({"closed": true}));
     let commit = asking.block(66).await;
     asking.assert_over(&commit, 20025);
@@ -137,7 +144,10 @@ async fn a_replaced_ledger_that_does_not_know_the_request_ends_the_operation() {
 async fn two_calls_at_once_with_one_reference_id_ask_once() {
     let (asking, _) = Asking::started(2).await;
     let (path, body) = bodies().remove(2);
-    let body = with(body, json!({"request_message": "May they?", "accessor_id": "a-3"}));
+    let body = with(
+        body,
+        json!({"request_message": "May they?", "accessor_id": "a-3"}),
+    );
     asking.idp.accessor("a-3", Value::Null);
     assert_eq!(asking.idp.refused(path, body.clone()).await, 20045);
     // The other call was checked before this one was accepted.
@@ -149,4 +159,32 @@ async fn two_calls_at_once_with_one_reference_id_ask_once() {
     let put = Write::put(Table::RequestReference, row, column);
     asking.idp.node.state.apply(&[put]);
     assert!(!asking.idp.node.accept(&accept), "answered with 20045");
+}
+
+/// Nothing is known that loses the block's job; the timer is there all the same.
+#[actix::test]
+async fn an_operation_ends_at_the_latest_when_its_time_is_up() {
+    let (asking, created) = Asking::created(2).await;
+    let answer = asking.consent().await;
+    asking.decided(answer.clone(), None).await;
+    asking.detail(66, json!([answer]), json!({"closed": true}));
+    let timer = of_kind(&created.jobs, rp::time_out::KIND)[0].clone();
+    let commit = asking.idp.run(&testing::job(timer)).await;
+    let apply = only_transaction(&commit.writes);
+    assert_eq!(apply.method, "AddAccessor");
+    asking.idp.settle(&apply, committed(70)).await;
+    asking.idp.assert_nothing_is_left();
+}
+
+#[actix::test]
+async fn the_idps_application_hears_of_a_job_that_failed() {
+    let (asking, _) = Asking::created(2).await;
+    let unknown = json!({"closed": "perhaps"});
+    asking.detail(66, json!([]), unknown);
+    let commit = asking.block(66).await;
+    let [(target, body)] = &callbacks(&commit.jobs)[..] else {
+        panic!("{:?}", commit.jobs);
+    };
+    assert!(matches!(target, Target::Setting { role, .. } if role == "idp"));
+    assert_eq!(body["action"], "handleTendermintNewBlock");
 }
