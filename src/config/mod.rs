@@ -58,8 +58,8 @@ pub enum StoreChoice {
     Embedded,
 }
 
-/// API versions of callback bodies (`CALLBACK_API_VERSION`).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// Versions of the API and of callback bodies (`CALLBACK_API_VERSION`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum ApiVersion {
     /// 4.0
     V4,

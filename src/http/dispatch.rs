@@ -5,10 +5,10 @@ use serde_json::{Map, Value};
 
 use super::answer::PlainResponse;
 use super::readiness::queue_full;
-use super::routes::Parameters;
+use super::routes::{Parameters, Route};
 use super::server::Api;
 use crate::admission::Purpose;
-use crate::api::{Endpoint, Method, Outcome, RawCall, Run};
+use crate::api::{Method, Outcome, RawCall, Run};
 use crate::context::{Context, Role};
 use crate::error::{Error, codes};
 use crate::job::{Caller, Write};
@@ -28,10 +28,11 @@ pub(super) struct Input {
 /// Answers a call to an endpoint.
 pub(super) async fn answer(
     api: &Api,
-    endpoint: &Endpoint,
+    route: &Route,
     parameters: &Parameters<'_>,
     input: Input,
 ) -> PlainResponse {
+    let endpoint = &route.endpoint;
     let config = &api.options.context.config.api;
     let Some(run) = &endpoint.run else {
         return PlainResponse::not_built(&format!(
@@ -45,32 +46,33 @@ pub(super) async fn answer(
     if endpoint.purpose.is_some_and(is_full) {
         return queue_full(config);
     }
-    let answer = operate(api, endpoint, run, parameters, input).await;
+    let answer = operate(api, route, run, parameters, input).await;
     answer.unwrap_or_else(|error| PlainResponse::error(&error, config))
 }
 
 async fn operate(
     api: &Api,
-    endpoint: &Endpoint,
+    route: &Route,
     run: &Run,
     parameters: &Parameters<'_>,
     input: Input,
 ) -> Result<PlainResponse, Error> {
     let caller = api.options.waiting.caller();
-    let call = check(api, endpoint, parameters, input, caller.clone())?;
+    let call = check(api, route, parameters, input, caller.clone())?;
     let outcome = run(call).await?;
-    let purpose = endpoint.purpose.unwrap_or(Purpose::Begin);
+    let purpose = route.endpoint.purpose.unwrap_or(Purpose::Begin);
     conclude(api, purpose, outcome, caller).await
 }
 
 /// The checks that every call passes, in the order of spec/http-api.md 1.1.
 fn check(
     api: &Api,
-    endpoint: &Endpoint,
+    route: &Route,
     parameters: &Parameters<'_>,
     input: Input,
     caller: Caller,
 ) -> Result<RawCall, Error> {
+    let endpoint = &route.endpoint;
     let context = &api.options.context;
     let path = decode(parameters)?;
     let query = Value::Object(input.query);
@@ -94,6 +96,7 @@ fn check(
         context: context.clone(),
         node_id,
         caller,
+        version: route.version,
         path,
         query,
         body: input.body,
@@ -171,7 +174,9 @@ async fn conclude(
         }
         Outcome::Ok(body) => Ok(PlainResponse::json(200, &body)),
         Outcome::NoContent => Ok(PlainResponse::empty(204)),
+        Outcome::Text { content_type, text } => Ok(PlainResponse::text(content_type, text)),
         Outcome::NotFound => Ok(PlainResponse::empty(404)),
+        Outcome::Missing(body) => Ok(PlainResponse::json(404, &body)),
         Outcome::Unsupported => Ok(PlainResponse::empty(501)),
     }
 }

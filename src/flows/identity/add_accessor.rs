@@ -18,6 +18,7 @@ use crate::flows::reply::Reply;
 pub fn endpoint() -> Endpoint {
     let path = "/identity/:namespace/:identifier/accessors";
     Endpoint::post(path, Audience::Idp)
+        .does("Adds an accessor of a user.")
         .begins()
         .path::<Identity>()
         .body::<Body>()

@@ -19,6 +19,7 @@ const MODE: u8 = 2;
 /// The table entry.
 pub fn endpoint() -> Endpoint {
     Endpoint::post("/identity/:namespace/:identifier", Audience::Idp)
+        .does("Adds an identity to a user's reference group.")
         .begins()
         .path::<Identity>()
         .body::<Body>()

@@ -8,6 +8,7 @@ use crate::flows::rp::close_request::{CloseRequest, close_request};
 /// The table entry.
 pub fn endpoint() -> Endpoint {
     Endpoint::post("/identity_request/request_close", Audience::Idp)
+        .does("Closes the request that asks the user's other IdPs for consent.")
         .ends()
         .body::<CloseRequest>()
         .run(run)

@@ -18,6 +18,7 @@ use crate::flows::rp::create_request::whole_number;
 /// The table entry.
 pub fn endpoint() -> Endpoint {
     Endpoint::post("/identity", Audience::Idp)
+        .does("Onboards a user: makes a reference group with the first identity and accessor.")
         .begins()
         .body::<Body>()
         .run(run)

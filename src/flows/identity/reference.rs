@@ -19,6 +19,7 @@ const COLUMN: &str = "operation";
 pub fn endpoint() -> Endpoint {
     let path = "/identity_request/request_references/:reference_id";
     Endpoint::get(path, Audience::Idp)
+        .does("Tells the request that asks the user's other IdPs for consent.")
         .path::<Referenced>()
         .run(run)
 }
@@ -26,6 +27,10 @@ pub fn endpoint() -> Endpoint {
 #[derive(Deserialize)]
 struct Referenced {
     reference_id: String,
+}
+
+crate::job::stored_as_json! {
+    "row_identity_operation": Told,
 }
 
 /// What the client application is told of an operation: the answer's body.

@@ -18,6 +18,7 @@ use crate::flows::reply::Reply;
 pub fn endpoint() -> Endpoint {
     let path = "/identity/:namespace/:identifier/accessor_revoke_and_add";
     Endpoint::post(path, Audience::Idp)
+        .does("Replaces an accessor of a user.")
         .begins()
         .path::<Identity>()
         .body::<Body>()

@@ -17,6 +17,7 @@ use crate::flows::reply::Reply;
 pub fn endpoint() -> Endpoint {
     let path = "/identity/:namespace/:identifier/accessor_revoke";
     Endpoint::post(path, Audience::Idp)
+        .does("Revokes an accessor of a user.")
         .begins()
         .path::<Identity>()
         .body::<Body>()

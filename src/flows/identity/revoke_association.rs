@@ -14,6 +14,7 @@ use crate::error::Error;
 pub fn endpoint() -> Endpoint {
     let path = "/identity/:namespace/:identifier/association_revoke";
     Endpoint::post(path, Audience::Idp)
+        .does("Ends the association of this IdP with a user.")
         .begins()
         .path::<Identity>()
         .body::<OfIdentity>()

@@ -133,6 +133,8 @@ impl<'a> Operator<'a> {
         let request = CreateRequest {
             namespace: wanted.identity.namespace,
             identifier: wanted.identity.identifier,
+            // Only of requests that bypass the identity.
+            checks_identifier: false,
             reference_id: self.reply.reference_id.clone(),
             callback_url: self.reply.callback_url.clone(),
             mode: wanted.mode.into(),

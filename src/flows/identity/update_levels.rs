@@ -9,7 +9,7 @@ use serde_json::{Number, Value};
 use super::Identity;
 use super::checks::Checks;
 use super::operation::OnLedger;
-use crate::api::{Audience, Call, Endpoint, Outcome, Texts};
+use crate::api::{ApiVersion, Audience, Call, Endpoint, Outcome, Texts};
 use crate::error::Error;
 use crate::flows::ledger_call::{Hearer, LedgerCall};
 use crate::flows::reply::Reply;
@@ -17,14 +17,26 @@ use crate::flows::reply::Reply;
 /// The table entries.
 pub fn endpoints() -> [Endpoint; 3] {
     [
-        endpoint::<Ial>("/identity/:namespace/:identifier/ial"),
-        endpoint::<Lial>("/identity/:namespace/:identifier/lial"),
-        endpoint::<Laal>("/identity/:namespace/:identifier/laal"),
+        endpoint::<Ial>(
+            "/identity/:namespace/:identifier/ial",
+            "Changes the IAL that this IdP declares of an identity.",
+        ),
+        endpoint::<Lial>(
+            "/identity/:namespace/:identifier/lial",
+            "Changes the LIAL that this IdP declares of an identity.",
+        )
+        .since(ApiVersion::V5),
+        endpoint::<Laal>(
+            "/identity/:namespace/:identifier/laal",
+            "Changes the LAAL that this IdP declares of an identity.",
+        )
+        .since(ApiVersion::V5),
     ]
 }
 
-fn endpoint<L: Level>(path: &'static str) -> Endpoint {
+fn endpoint<L: Level>(path: &'static str, does: &'static str) -> Endpoint {
     Endpoint::post(path, Audience::Idp)
+        .does(does)
         .begins()
         .path::<Identity>()
         .body::<Body<L>>()

@@ -14,6 +14,7 @@ use crate::error::{Error, codes};
 pub fn endpoint() -> Endpoint {
     let path = "/identity/:namespace/:identifier/mode";
     Endpoint::post(path, Audience::Idp)
+        .does("Upgrades an identity from mode 2 to mode 3.")
         .begins()
         .path::<Identity>()
         .body::<OfIdentity>()

@@ -43,6 +43,7 @@ const OPERATION: &str = "request_close";
 /// The table entry.
 pub fn endpoint() -> Endpoint {
     Endpoint::post("/rp/request_close", Audience::Rp)
+        .does("Closes a request before it ends by itself.")
         .ends()
         .body::<CloseRequest>()
         .run(run)

@@ -32,6 +32,7 @@ const ACCESSOR_ID_LENGTH: usize = 128;
 /// The table entry.
 pub fn endpoint() -> Endpoint {
     Endpoint::post("/rp/requests/:namespace/:identifier", Audience::Rp)
+        .does("Asks IdPs to verify a user, and ASes for the user's data.")
         .begins()
         .path::<Identity>()
         .body::<CreateRequest>()
@@ -47,6 +48,7 @@ struct Identity {
 
 async fn run(call: Call<Identity, Texts, CreateRequest>) -> Result<Outcome, Error> {
     let input = CreateRequest {
+        checks_identifier: call.checks_identifiers(),
         namespace: call.path.namespace,
         identifier: call.path.identifier,
         ..call.body
@@ -89,6 +91,9 @@ pub struct CreateRequest {
     /// From the path.
     #[serde(skip)]
     pub identifier: String,
+    /// Whether the identifier must have the form of its namespace.
+    #[serde(skip)]
+    pub checks_identifier: bool,
     /// The client's name for the request.
     #[schemars(length(min = 1))]
     pub reference_id: String,
@@ -254,7 +259,7 @@ async fn create(
         .as_ref()
         .map(|planned| planned.operation.change.method());
     check_levels(ledger, &input, purpose.unwrap_or_default()).await?;
-    check_identifier(context, &input)?;
+    check_identifier(&input)?;
     check_reference(context, node_id, &input.reference_id).await?;
     if packing::has_whitespace_in_base64_data_url(&input.request_message) {
         return Err(codes::DATA_URL_BASE64_MUST_NOT_CONTAIN_WHITESPACES.into());
@@ -310,8 +315,8 @@ fn contains(levels: &[Number], level: &Number) -> bool {
     levels.iter().any(|known| known.as_f64() == level.as_f64())
 }
 
-fn check_identifier(context: &Context, input: &CreateRequest) -> Result<(), Error> {
-    let is_checked = context.config.validate_identifier && (input.mode == 1 || input.is_bypassed());
+fn check_identifier(input: &CreateRequest) -> Result<(), Error> {
+    let is_checked = input.checks_identifier && (input.mode == 1 || input.is_bypassed());
     if is_checked && !identifier::is_acceptable(&input.namespace, &input.identifier) {
         return Err(codes::INVALID_IDENTIFIER.into());
     }

@@ -49,6 +49,13 @@ impl RequestRef {
     }
 }
 
+crate::job::stored_as_json! {
+    "row_request": Request,
+    "row_request_progress": Progress,
+    "row_verdict": Verdict,
+    "row_private_data": ResponsePrivateData,
+}
+
 /// A service as the client asked for it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Service {

@@ -199,6 +199,7 @@ impl Idp {
         run(RawCall {
             context: self.node.context.clone(),
             node_id: "idp1".to_owned(),
+            version: crate::api::ApiVersion::V6,
             caller: Caller::new("test"),
             path: Map::from_iter(path),
             query: json!({}),
