@@ -396,7 +396,13 @@ fn an_array_is_no_body_of_any_version() {
     for version in [ApiVersion::V4, ApiVersion::V5] {
         for endpoint in of(version, &endpoints::all()) {
             if let Some(schema) = &endpoint.body {
-                assert_eq!(faults(schema, &json!([])), ["type"], "{}", endpoint.path);
+                let faults = faults(schema, &json!([]));
+                assert_eq!(
+                    faults.first().map(String::as_str),
+                    Some("type"),
+                    "{}",
+                    endpoint.path
+                );
             }
         }
     }

@@ -45,7 +45,7 @@ struct Identity {
 
 async fn run(call: Call<Identity, Texts, CreateRequest>) -> Result<Outcome, Error> {
     let input = CreateRequest {
-        checks_identifier: call.checks_identifiers(),
+        takes_any_identifier: !call.checks_identifiers(),
         namespace: call.path.namespace,
         identifier: call.path.identifier,
         ..call.body
@@ -88,9 +88,9 @@ pub struct CreateRequest {
     /// From the path.
     #[serde(skip)]
     pub identifier: String,
-    /// Whether the identifier must have the form of its namespace.
+    /// Whether the identifier need not have the form of its namespace.
     #[serde(skip)]
-    pub checks_identifier: bool,
+    pub takes_any_identifier: bool,
     /// The client's name for the request.
     #[schemars(length(min = 1))]
     pub reference_id: String,
@@ -213,7 +213,7 @@ pub async fn create_request(
 ) -> Result<(Accept, CreateRequestAnswer), Error> {
     let ledger = context.ledger.as_ref();
     check_levels(ledger, &input).await?;
-    check_identifier(&input)?;
+    check_identifier(context, &input)?;
     check_reference(context, node_id, &input.reference_id).await?;
     if packing::has_whitespace_in_base64_data_url(&input.request_message) {
         return Err(codes::DATA_URL_BASE64_MUST_NOT_CONTAIN_WHITESPACES.into());
@@ -258,8 +258,9 @@ fn contains(levels: &[Number], level: &Number) -> bool {
     levels.iter().any(|known| known.as_f64() == level.as_f64())
 }
 
-fn check_identifier(input: &CreateRequest) -> Result<(), Error> {
-    let is_checked = input.checks_identifier && (input.mode == 1 || input.is_bypassed());
+fn check_identifier(context: &Context, input: &CreateRequest) -> Result<(), Error> {
+    let is_known = input.mode != 1 && !input.is_bypassed();
+    let is_checked = context.config.validate_identifier && !input.takes_any_identifier && !is_known;
     if is_checked && !identifier::is_acceptable(&input.namespace, &input.identifier) {
         return Err(codes::INVALID_IDENTIFIER.into());
     }
