@@ -24,9 +24,11 @@ macro_rules! tables {
 }
 
 tables! {
-    /// RP: what the client asked and how far it has come, by request id.
+    /// RP: what the client asked and how far it has come, by request id. IdP:
+    /// the same of its requests for consent to identity operations.
     RequestData = "request_data";
-    /// RP: request id by reference id, while the request lives.
+    /// RP: request id by reference id, while the request lives. IdP: identity
+    /// operation by reference id, while it goes on, and its request for consent.
     RequestReference = "request_reference";
     /// RP: data from ASes that is not yet acknowledged on the ledger.
     PendingAsData = "pending_as_data";

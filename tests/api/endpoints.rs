@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use crate::calls::{self, Sample, arguments, filled, name, role};
 use crate::fakes::Node;
-use crate::network::{Answer, client, send};
+use crate::network::{ReceivedResponse, client, send};
 
 /// POST endpoints that look at no body (spec/http-api.md 3).
 const WITHOUT_BODY: [&str; 10] = [
@@ -63,7 +63,13 @@ async fn every_endpoint_has_a_description_a_schema_and_a_call() {
     assert!(descriptions.len() > 100, "descriptions differ");
 }
 
-async fn call(node: &Node, prefix: &str, endpoint: &Endpoint, query: &str, body: &Value) -> Answer {
+async fn call(
+    node: &Node,
+    prefix: &str,
+    endpoint: &Endpoint,
+    query: &str,
+    body: &Value,
+) -> ReceivedResponse {
     let url = node.url(&format!("{prefix}{}?{query}", filled(endpoint.path)));
     match endpoint.method {
         Method::Get => send(client().get(url)).await,

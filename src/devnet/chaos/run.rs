@@ -70,6 +70,11 @@ pub fn prepare(network: &mut NetworkOptions, masters: Option<usize>) {
 /// # Errors
 /// When the network does not come up or cannot be looked at.
 pub async fn run(network: &mut Network, targets: Targets, options: &Options) -> io::Result<Report> {
+    // Each request has a user of its own, so that identities are made all the time.
+    let targets = Targets {
+        users: u64::MAX,
+        ..targets
+    };
     let store = network.store_name();
     let places = places_of(network);
     let rp_id = network.nodes.first().map(|node| node.node_id.clone());

@@ -71,6 +71,10 @@ pub struct Data {
     pub data: String,
 }
 
+crate::job::stored_as_json! {
+    "row_data_answer": DataAnswer,
+}
+
 /// An answer until it is on the ledger (table `DataAnswer`, as JSON). Every
 /// answer has a row of its own: one that the ledger refuses does not disturb
 /// the one that it took.

@@ -179,7 +179,7 @@ async fn a_node_cannot_speak_for_another_with_an_added_member() {
 async fn messages_for_another_role_fail_without_a_record_or_a_callback() {
     let ledger = FakeLedger::recorded();
     let mut context = testing::context("rp1", Role::Rp, ledger.clone());
-    context.role = Role::Idp;
+    context.role = Role::As;
     let text = Value::Object(body::to_object(&response("idp1", 1))).to_string();
     let bytes = forged(&ledger, "idp1", "idp_response", text.as_bytes()).await;
     let commit = receive(&context, bytes).await;
