@@ -8,13 +8,17 @@
 mod answered;
 mod call;
 mod endpoint;
+mod example;
 mod faults;
+pub mod openapi;
 mod outcome;
 mod schema;
 mod unique_by;
+pub mod versions;
 
+pub use crate::config::ApiVersion;
 pub use answered::{Answered, EXPIRED, expire};
-pub use call::{Call, NoBody, NoPath, RawCall, Texts};
-pub use endpoint::{Audience, Builder, Endpoint, Method, Run};
+pub use call::{Call, NoBody, NoPath, NoQuery, RawCall, Texts};
+pub use endpoint::{Audience, Builder, Endpoint, Method, Needs, Run, Undescribed};
 pub use outcome::Outcome;
 pub use schema::{Schema, url};

@@ -16,7 +16,7 @@ use crate::error::{Error, codes};
 /// Keys by node id, and those they replaced: messages encrypted before a
 /// rotation arrive for minutes after it.
 #[derive(Clone, Default)]
-struct Held {
+struct KeyGenerations {
     current: HashMap<String, Arc<NodeKeys>>,
     previous: HashMap<String, Arc<NodeKeys>>,
 }
@@ -25,7 +25,7 @@ struct Held {
 /// later are loaded when they are first needed.
 pub struct Keyring {
     config: Arc<Config>,
-    held: RwLock<Held>,
+    held: RwLock<KeyGenerations>,
 }
 
 impl Keyring {
@@ -38,7 +38,7 @@ impl Keyring {
         let current = load_all(&config, behind_proxy)?;
         Ok(Self {
             config,
-            held: RwLock::new(Held {
+            held: RwLock::new(KeyGenerations {
                 current,
                 previous: HashMap::new(),
             }),

@@ -1,36 +1,36 @@
 //! Endpoints that are specified and not built yet: 501 that names the endpoint.
 
-use crate::api::{Audience, Endpoint};
+use crate::api::{ApiVersion, Audience, Endpoint};
 
 /// The table entries.
 pub fn endpoints() -> Vec<Endpoint> {
     let mut endpoints = vec![
-        Endpoint::post("/rp/messages", Audience::Rp).not_built(),
-        Endpoint::post("/as/service_price/:service_id", Audience::As).not_built(),
-        Endpoint::post("/node/update", Audience::Everybody).not_built(),
-        Endpoint::get(
-            "/identity_request/request_references/:reference_id",
-            Audience::Idp,
-        )
-        .not_built(),
+        Endpoint::post("/rp/messages", Audience::Rp)
+            .does("Writes the hash of a message on the ledger.")
+            .not_built()
+            .since(ApiVersion::V5),
+        Endpoint::post("/as/service_price/:service_id", Audience::As)
+            .does("Announces the price of a service.")
+            .not_built()
+            .since(ApiVersion::V5),
+        Endpoint::post("/node/update", Audience::Everybody)
+            .does("Changes the keys and the message formats of this node.")
+            .not_built(),
     ];
-    let identity = IDENTITY_CHANGES.iter();
-    let identity = identity.map(|path| Endpoint::post(path, Audience::Idp));
-    endpoints.extend(identity.map(|endpoint| endpoint.not_built()));
+    endpoints.extend(debug());
     endpoints
 }
 
-/// Changes of identities, all POST.
-const IDENTITY_CHANGES: &[&str] = &[
-    "/identity",
-    "/identity/:namespace/:identifier",
-    "/identity/:namespace/:identifier/accessors",
-    "/identity/:namespace/:identifier/accessor_revoke",
-    "/identity/:namespace/:identifier/accessor_revoke_and_add",
-    "/identity/:namespace/:identifier/association_revoke",
-    "/identity/:namespace/:identifier/mode",
-    "/identity/:namespace/:identifier/ial",
-    "/identity/:namespace/:identifier/lial",
-    "/identity/:namespace/:identifier/laal",
-    "/identity_request/request_close",
-];
+/// What only a node under development has.
+fn debug() -> [Endpoint; 5] {
+    let everybody = Audience::Everybody;
+    let sample = "Sends a sample of an error callback.";
+    [
+        Endpoint::post("/debug/tmquery/:method", everybody).does("Asks the ledger."),
+        Endpoint::post("/debug/tmtransact/:method", everybody).does("Makes a transaction."),
+        Endpoint::get("/debug/error_callback_test/rp", everybody).does(sample),
+        Endpoint::get("/debug/error_callback_test/idp", everybody).does(sample),
+        Endpoint::get("/debug/error_callback_test/as", everybody).does(sample),
+    ]
+    .map(|endpoint| endpoint.not_built().outside_of_versions().needs_nothing())
+}

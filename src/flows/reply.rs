@@ -3,7 +3,7 @@
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use serde_json::Map;
+use serde_json::{Map, Value};
 
 use crate::api;
 use crate::delivery::callback::{Persistence, Target, callback_job};
@@ -31,7 +31,7 @@ impl Reply {
         request_id: &str,
         failure: Option<&Refusal>,
     ) -> NewJob {
-        self.job(node_id, kind, Some(request_id), None, failure)
+        self.job(node_id, kind, Some(request_id), Map::new(), failure)
     }
 
     /// The callback of a request that was created in block
@@ -44,18 +44,33 @@ impl Reply {
         failure: Option<&Refusal>,
     ) -> NewJob {
         let kind = "create_request_result";
+        let height = creation_block_height.map(Value::from);
+        let members = height.map(|height| ("creation_block_height".to_owned(), height));
         self.job(
             node_id,
             kind,
             Some(request_id),
-            creation_block_height,
+            members.into_iter().collect(),
             failure,
         )
     }
 
+    /// The callback `kind` about an operation, with members of its own; it may
+    /// have needed a request.
+    pub fn about_operation(
+        &self,
+        node_id: &str,
+        kind: &str,
+        request_id: Option<&str>,
+        members: Map<String, Value>,
+        failure: Option<&Refusal>,
+    ) -> NewJob {
+        self.job(node_id, kind, request_id, members, failure)
+    }
+
     /// The callback `kind` about something that is not a request.
     pub fn about_node(&self, node_id: &str, kind: &str, failure: Option<&Refusal>) -> NewJob {
-        self.job(node_id, kind, None, None, failure)
+        self.job(node_id, kind, None, Map::new(), failure)
     }
 
     fn job(
@@ -63,7 +78,7 @@ impl Reply {
         node_id: &str,
         kind: &str,
         request_id: Option<&str>,
-        creation_block_height: Option<String>,
+        members: Map<String, Value>,
         failure: Option<&Refusal>,
     ) -> NewJob {
         let mut body = Map::new();
@@ -74,9 +89,7 @@ impl Reply {
         if let Some(request_id) = request_id {
             body.insert("request_id".into(), request_id.into());
         }
-        if let Some(height) = creation_block_height {
-            body.insert("creation_block_height".into(), height.into());
-        }
+        body.extend(members);
         if let Some(error) = failure {
             body.insert("error".into(), error.to_json());
         }

@@ -170,7 +170,7 @@ mod tests {
                 job: jobs[0].id(),
                 number: jobs[0].attempt,
             };
-            let committed = self.store.commit(attempt, commit).await.unwrap();
+            let committed = self.store.commit(attempt, commit.into()).await.unwrap();
             assert!(matches!(committed, Committed::Applied { .. }));
         }
 
@@ -234,7 +234,7 @@ mod tests {
             number: expiry.attempt,
         };
         let commit = crate::api::expire(expiry).unwrap();
-        node.store.commit(attempt, commit).await.unwrap();
+        node.store.commit(attempt, commit.into()).await.unwrap();
         assert!(!node.is_kept(&caller).await);
     }
 }

@@ -5,6 +5,7 @@ use openssl::pkey::{Id, PKey, Public};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 
+use crate::api::versions::ANY_TYPE;
 use crate::crypto::public_key;
 use crate::error::{Error, codes};
 
@@ -100,10 +101,12 @@ pub(in crate::flows) fn check_encryption(pem: &str, key_type: &str) -> Result<()
 
 fn of_type(pem: &str, key_type: &str) -> Result<PKey<Public>, Error> {
     let key = public_key::parse(pem)?;
-    let is_of_type = match key.id() {
-        Id::RSA => key_type == "RSA",
-        Id::EC => key_type == "EC",
-        Id::ED25519 => key_type == "Ed25519",
+    let is_of_type = match (key_type, key.id()) {
+        // Older versions of the API let it be left out.
+        (ANY_TYPE, _) => true,
+        ("RSA", id) => id == Id::RSA,
+        ("EC", id) => id == Id::EC,
+        ("Ed25519", id) => id == Id::ED25519,
         _ => false,
     };
     match is_of_type {
@@ -194,6 +197,14 @@ mod tests {
             (&p256, "EC", "ECDSA_SHA_384", 20093),
             (&p384, "EC", "RSASSA_PSS_SHA_256", 20093),
             (&p521, "EC", "ECDSA_SHA_256", 20041),
+            // Of a client of an older version that names no type.
+            (&long, "any", "RSASSA_PKCS1_V1_5_SHA_256", 0),
+            (&short, "any", "RSASSA_PKCS1_V1_5_SHA_256", 20044),
+            (&p256, "any", "RSASSA_PKCS1_V1_5_SHA_256", 20093),
+            (&bitcoin, "any", "RSASSA_PKCS1_V1_5_SHA_256", 20093),
+            (&p521, "any", "RSASSA_PKCS1_V1_5_SHA_256", 20041),
+            (&x25519, "any", "RSASSA_PKCS1_V1_5_SHA_256", 20041),
+            (&ed25519, "any", "RSASSA_PKCS1_V1_5_SHA_256", 0),
         ] {
             let result = check_signing(pem, key_type, algorithm);
             assert_eq!(number(result), code, "{key_type} {algorithm}");
@@ -207,5 +218,8 @@ mod tests {
         let other = ec(Nid::X9_62_PRIME256V1);
         assert_eq!(number(check_encryption(&other, "RSA")), 20042);
         assert_eq!(number(check_encryption("", "RSA")), 20040);
+        let ed25519 = pem(PKey::generate_ed25519().unwrap());
+        assert_eq!(number(check_encryption(&ed25519, "any")), 20041);
+        assert_eq!(number(check_encryption(&rsa(2048), "any")), 0);
     }
 }

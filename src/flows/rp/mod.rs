@@ -11,7 +11,7 @@ pub mod idp_response;
 mod idps;
 pub mod look_ups;
 mod receivers;
-mod report;
+pub(super) mod report;
 pub mod request_created;
 pub mod request_update;
 mod services;
@@ -23,4 +23,4 @@ mod validity;
 mod tests;
 
 /// The role's name in callback settings.
-const ROLE: &str = "rp";
+pub(super) const ROLE: &str = "rp";
