@@ -82,7 +82,10 @@ fn cases(schema: &Value, good: &Value) -> Vec<Case> {
     let is_closed = schema.get("enum").is_some() || schema.get("format").is_some();
     match kind {
         "string" => {
-            let empty = match is_closed || schema.get("minLength").is_some() {
+            let choices = schema["enum"].as_array();
+            let is_choice = choices.is_some_and(|choices| choices.contains(&json!("")));
+            let is_refused = is_closed || schema.get("minLength").is_some();
+            let empty = match is_refused && !is_choice {
                 true => Refused,
                 false => Anything,
             };

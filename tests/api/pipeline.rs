@@ -199,15 +199,14 @@ async fn the_query_is_checked_where_it_has_a_schema() {
 
 #[actix_web::test]
 async fn what_is_not_built_says_so() {
-    let node = Node::start(Role::Rp).await;
-    let answer = send(client().post(node.url("/v6/rp/messages")).json(&json!({}))).await;
+    let node = Node::start_with(Role::Rp, |config| {
+        config.environment = Environment::Development;
+    })
+    .await;
+    let path = "/debug/error_callback_test/rp";
+    let answer = get(&node, path).await;
     assert_eq!(answer.status, 501);
-    assert!(answer.text.contains("POST /rp/messages"), "{}", answer.text);
-    for path in ["/v4/rp/requests", "/v5/utility/idp"] {
-        let answer = get(&node, path).await;
-        assert_eq!(answer.status, 501);
-        assert!(answer.text.contains("API version"), "{}", answer.text);
-    }
+    assert!(answer.text.contains(path), "{}", answer.text);
 }
 
 #[actix_web::test]
@@ -246,7 +245,12 @@ async fn paths_without_a_version_are_of_the_default_version() {
     ] {
         assert_eq!(get(&node, path).await.status, 204, "{path}");
     }
-    node.ledger.answer_with(|_, _| Ok(Some(json!([]))));
+    node.ledger.answer_with(|method, _| {
+        Ok(Some(match method {
+            "GetSupportedIALList" => json!({"supported_ial_list": [1.1]}),
+            _ => json!([]),
+        }))
+    });
     for (path, status) in [
         ("/utility/supported_ial", 200),
         ("/v4/utility/supported_ial", 404),
@@ -296,7 +300,7 @@ async fn calls_with_very_many_header_lines_are_served() {
         }
         let body = json!({"reference_id": "r", "callback_url": "http://a", "request_id": "x"});
         let answer = send(call.json(&body)).await;
-        assert_eq!(answer.status, 202, "{lines}: {answer:?}");
+        assert_eq!(answer.status, 204, "{lines}: {answer:?}");
         assert_eq!(node.take_reached()[0].body, body);
     }
 }

@@ -212,10 +212,10 @@ async fn keys_of_the_crypto_service_change_while_requests_are_made() {
     let (callback_url, told) = client_application();
     under_load(&apps, async {
         for (role, node_id) in ROLES.into_iter().zip(["rp1", "idp1", "as1"]) {
-            let new = NodeKeys::at(&keys.join("2"), node_id);
+            let new = GeneratedKeys::at(&keys.join("2"), node_id);
             new.ensure(SigningKeys::Rsa).unwrap();
             let public = |path: &Path| {
-                let key = NodeKeys::read(path).unwrap();
+                let key = GeneratedKeys::read(path).unwrap();
                 String::from_utf8(key.public_key_to_pem().unwrap()).unwrap()
             };
             let body = json!({

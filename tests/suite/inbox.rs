@@ -56,7 +56,8 @@ impl Inbox {
             .filter(|(_, arrival)| is_about(arrival))
             .map(|(index, _)| index)
             .collect();
-        let compared = |index: usize| compare_callback(pairs, texts, recorded, &self.waiting[index]);
+        let compared =
+            |index: usize| compare_callback(pairs, texts, recorded, &self.waiting[index]);
         let first = *about.first()?;
         let mut finding = compared(first);
         let mut chosen = first;

@@ -42,7 +42,10 @@ async fn play(workers: usize) {
     let only = std::env::var(ONLY).ok();
     for area in &areas {
         let number = area.name.split('-').next().unwrap_or_default();
-        if only.as_ref().is_none_or(|only| only.split(',').any(|one| one == number)) {
+        if only
+            .as_ref()
+            .is_none_or(|only| only.split(',').any(|one| one == number))
+        {
             player.play(area).await;
             println!("{} after {} s", area.name, started.elapsed().as_secs());
         }

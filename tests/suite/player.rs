@@ -230,7 +230,9 @@ impl Player {
 
     /// The scenario that named this body's request, or its reference, first.
     fn owner(&self, body: &Value) -> Option<&String> {
-        let ids = ABOUT_ITS_SCENARIO.iter().filter_map(|name| body[*name].as_str());
+        let ids = ABOUT_ITS_SCENARIO
+            .iter()
+            .filter_map(|name| body[*name].as_str());
         let mut owners = ids.map(|id| self.owners.get(self.pairs.recorded(id).unwrap_or(id)));
         owners.find_map(|owner| owner)
     }
