@@ -110,7 +110,7 @@ struct State {
     seen: Amount,
     /// What waited at the last look.
     dormant: Amount,
-    /// What the dispatcher last said of what waits.
+    /// What the dispatcher last said of waiting jobs.
     told: Dormant,
     /// All that this process has accepted since it started.
     accepted: Amount,

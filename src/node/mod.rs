@@ -205,7 +205,7 @@ fn share_descriptors(config: &Config) -> io::Result<Shares> {
     if shares.is_scarce(config.mode) {
         tracing::warn!(
             open_files,
-            "few connections are let in: raise the hard limit of open files"
+            "few connections are accepted: raise the hard limit of open files"
         );
     }
     Ok(shares)
