@@ -206,7 +206,7 @@ impl QueueLimit {
             sleep(HELD_BACK).await;
         }
         if waits {
-            tracing::info!("messages are taken again");
+            tracing::info!("messages are accepted again");
             metrics::gauge!("erawan_messages_held_back").set(0.0);
         }
     }
