@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::inbox::Inbox;
+use super::inbox::CallbackInbox;
 use crate::devnet::apps::{Accessor, ApiClient};
 use crate::devnet::network::Network;
 
@@ -25,7 +25,7 @@ pub(super) struct Asked {
 /// The applications, by node.
 pub(super) struct Actors {
     clients: BTreeMap<String, ApiClient>,
-    inbox: Inbox,
+    inbox: CallbackInbox,
 }
 
 impl Actors {
@@ -42,7 +42,7 @@ impl Actors {
         }
         let actors = Self {
             clients,
-            inbox: Inbox::start()?,
+            inbox: CallbackInbox::start()?,
         };
         actors.set_up(service).await.map_err(io::Error::other)?;
         Ok(actors)
