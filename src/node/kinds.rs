@@ -10,6 +10,7 @@ use crate::error::Error;
 use crate::flows::{self, status_update};
 use crate::job::{Commit, Handler, Kinds, Run, noop};
 use crate::messaging::{far, inbound, outbound};
+use crate::tables;
 
 /// Longest computation of a [`noop::STUCK`].
 const MOST_STUCK: Duration = Duration::from_secs(60);
@@ -87,13 +88,16 @@ pub fn all() -> Kinds {
     Kinds::new(own.chain(flows::kinds::all())).expect("kinds have numbers and names of their own")
 }
 
-/// Gives the kinds to this process, which may have them already.
+/// Gives kinds and tables to this process, which may have them already.
 /// # Panics
-/// If it has the kinds of another application.
+/// If it has those of another application.
 pub fn give() {
     all()
         .give()
         .expect("a process has the kinds of one application");
+    tables::all()
+        .give()
+        .expect("a process has the tables of one application");
 }
 
 #[cfg(test)]
