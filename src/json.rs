@@ -1,9 +1,14 @@
-//! Bounds the cost of JSON from strangers before anything in it is believed.
+//! The JSON of strangers: what it may cost before anything in it is believed, and
+//! how it is read.
+
+mod lenient;
 
 use std::fmt;
 use std::marker::PhantomData;
 
 use serde::de::{DeserializeOwned, Deserializer, IgnoredAny, MapAccess, Visitor};
+
+pub use lenient::parse;
 
 /// Most values (numbers, texts, members, items) in a body or a message. Each
 /// takes many times the memory of its text. Honest senders need far fewer.

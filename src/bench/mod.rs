@@ -4,6 +4,7 @@ mod cluster;
 mod cpu;
 pub mod exam;
 pub mod flow;
+pub mod identity;
 pub mod idle;
 pub mod jobs;
 pub mod node;
@@ -21,8 +22,10 @@ use crate::output;
 /// What to measure.
 #[derive(Debug, Clone, Subcommand)]
 pub enum Bench {
-    /// Full mode 1 requests with data through three nodes.
+    /// Full requests with data through three nodes.
     Flow(flow::FlowArguments),
+    /// Identity operations, direct and with consent.
+    Identity(identity::IdentityArguments),
     /// CPU of idle nodes.
     Idle(idle::IdleArguments),
     /// No-op jobs accepted, dispatched, run and committed through one master and its workers.
@@ -45,6 +48,7 @@ pub enum Bench {
 pub async fn run(bench: Bench) -> io::Result<ExitCode> {
     match bench {
         Bench::Flow(arguments) => flow::run(arguments).await,
+        Bench::Identity(arguments) => identity::run(arguments).await,
         Bench::Idle(arguments) => idle::run(arguments).await,
         Bench::Jobs(arguments) => jobs::run(arguments).await,
         Bench::Routes(arguments) => routes::run(arguments).await,

@@ -10,6 +10,7 @@ use std::time::Duration;
 use parking_lot::RwLock;
 
 use super::check::{Checker, Variable, secret, variable};
+use super::idle::Idle;
 use super::keys::{external_crypto_version, keys};
 use super::network::{api, bytes, grpc, link, mq, prometheus, tendermint};
 use super::variables::{self, Database, Flow, Links, Logging, Process, Queue, Secrets};
@@ -156,6 +157,7 @@ fn read(environment: &HashMap<String, String>, checker: &mut Checker) -> Config 
         dormant: dormant_limits(&process, checker),
         node_id,
         data_directory,
+        idle: Idle::read(environment),
         warnings: Vec::new(),
     }
 }

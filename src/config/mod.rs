@@ -2,12 +2,14 @@
 //! (spec/process-model-and-config.md 10).
 
 mod check;
+mod idle;
 mod keys;
 mod load;
 mod network;
 mod summary;
 mod variables;
 
+pub use idle::Idle;
 pub use load::{ConfigMistake, ConfigMistakes, load, load_from};
 
 use std::fmt;
@@ -365,6 +367,8 @@ pub struct Config {
     /// Limits for work that waits (`QUEUE_LIMIT_DORMANT_JOBS`,
     /// `QUEUE_LIMIT_DORMANT_BYTES`).
     pub dormant: QueueLimits,
+    /// Settings that are shown and have no effect.
+    pub idle: Idle,
     /// Problems that operators should know and that do not stop the start.
     pub warnings: Vec<String>,
 }

@@ -21,8 +21,12 @@ pub enum EncryptionAlgorithm {
     OaepSha256,
 }
 
+/// Names of all algorithms.
+pub const ALGORITHMS: [&str; 3] = ["RSAES_PKCS1_V1_5", "RSAES_OAEP_SHA_1", "RSAES_OAEP_SHA_256"];
+
 impl EncryptionAlgorithm {
     /// Finds an algorithm by its exact name.
+    ///
     /// # Errors
     /// 10000: the ledger does not check the name, so it can be anything.
     pub fn parse(name: &str) -> Result<Self, Error> {
@@ -122,7 +126,6 @@ mod tests {
     use super::*;
     use crate::crypto::test_key;
 
-    const ALGORITHMS: [&str; 3] = ["RSAES_PKCS1_V1_5", "RSAES_OAEP_SHA_1", "RSAES_OAEP_SHA_256"];
     const OAEP_SHA_1: &str = concat!(
         "QhppTkhWlq0RSy01Zg/uWZZDUTygJWTxX0RFHMw7KtIim1nvh3kvu3hYbKso/kHoKz020N/42ww4zmfb8LJTlM9J",
         "vjoOjZOeBxjewHMvy1p8VtI0AoOJ548zzlT9ydZAwDKMYayDmv3hZ9aB9YQ7/5oj1KW6XURdaLjaHqH+NwSh40uS",

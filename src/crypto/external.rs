@@ -21,6 +21,7 @@ use crate::error::{Code, Error, codes};
 use crate::http_client;
 use crate::job::Table;
 use crate::labelled::Labelled;
+use crate::ledger::types::NodeKey;
 use crate::ledger::{Ledger, query};
 use crate::store::{State, StoreError};
 
@@ -181,8 +182,7 @@ impl Crypto for ExternalCrypto {
         &self,
         node_id: &str,
         key_use: KeyUse,
-        algorithm: &str,
-        key_version: u64,
+        key: &NodeKey,
         message: &[u8],
     ) -> Result<Vec<u8>, Error> {
         let url = match key_use {
@@ -196,22 +196,21 @@ impl Crypto for ExternalCrypto {
             }
         };
         let version = self.runtime.external_crypto_version();
-        let body = sign_body(version, node_id, algorithm, key_version, message)?;
+        let body = sign_body(version, node_id, key, message)?;
         self.call("sign", &url, &body).await?.bytes("signature")
     }
 
     async fn decrypt(
         &self,
         node_id: &str,
-        algorithm: &str,
-        key_version: u64,
+        key: &NodeKey,
         encrypted: &[u8],
     ) -> Result<Vec<u8>, Error> {
         let url = self
             .url("decrypt_url", codes::EXTERNAL_DECRYPT_URL_NOT_SET)
             .await?;
         let version = self.runtime.external_crypto_version();
-        let body = decrypt_body(version, node_id, algorithm, key_version, encrypted);
+        let body = decrypt_body(version, node_id, key, encrypted);
         let answer = self.call("decrypt", &url, &body).await?;
         answer.bytes("decrypted_message")
     }
@@ -220,10 +219,10 @@ impl Crypto for ExternalCrypto {
 fn sign_body(
     version: ApiVersion,
     node_id: &str,
-    algorithm_name: &str,
-    key_version: u64,
+    key: &NodeKey,
     message: &[u8],
 ) -> Result<Value, Error> {
+    let algorithm_name = key.algorithm.as_str();
     let algorithm =
         SigningAlgorithm::parse(algorithm_name).ok_or(codes::UNSUPPORTED_SIGNING_ALGORITHM)?;
     let digest = match algorithm.hash() {
@@ -242,7 +241,7 @@ fn sign_body(
             "hash_algorithm": hash_name,
             "key_algorithm": algorithm.key_type(),
             "signing_algorithm": algorithm_name,
-            "key_version": (key_version != NO_VERSION).then_some(key_version),
+            "key_version": (key.version != NO_VERSION).then_some(key.version),
         }),
         ApiVersion::V4 | ApiVersion::V5 => json!({
             "node_id": node_id,
@@ -255,21 +254,15 @@ fn sign_body(
     })
 }
 
-fn decrypt_body(
-    version: ApiVersion,
-    node_id: &str,
-    algorithm: &str,
-    key_version: u64,
-    encrypted: &[u8],
-) -> Value {
+fn decrypt_body(version: ApiVersion, node_id: &str, key: &NodeKey, encrypted: &[u8]) -> Value {
     let encrypted = STANDARD.encode(encrypted);
     match version {
         ApiVersion::V6 => json!({
             "node_id": node_id,
             "encrypted_message": encrypted,
             "key_algorithm": "RSA",
-            "encryption_algorithm": algorithm,
-            "key_version": key_version,
+            "encryption_algorithm": key.algorithm,
+            "key_version": key.version,
         }),
         ApiVersion::V4 | ApiVersion::V5 => json!({
             "node_id": node_id,
@@ -385,7 +378,7 @@ pub async fn test_sign_url(
         ),
     };
     let key = key.ok_or(no_key)?;
-    let body = sign_body(version, node_id, &key.algorithm, key.version, TEST_TEXT)?;
+    let body = sign_body(version, node_id, &key, TEST_TEXT)?;
     let answer = post(client, url, &body).await.map_err(|_| unreachable)?;
     let answer = answer.json().ok_or(not_json)?;
     let signature = answer["signature"]
@@ -414,7 +407,7 @@ pub async fn test_decrypt_url(
         .await?
         .ok_or(codes::EXTERNAL_DECRYPT_TEST_FAILED_NO_PUB_KEY)?;
     let encrypted = encryption::encrypt(&key.public_key, &key.algorithm, TEST_TEXT)?;
-    let body = decrypt_body(version, node_id, &key.algorithm, key.version, &encrypted);
+    let body = decrypt_body(version, node_id, &key, &encrypted);
     let answer = post(client, url, &body)
         .await
         .map_err(|_| codes::EXTERNAL_DECRYPT_TEST_FAILED_CONNECTIVITY_ERROR)?;

@@ -19,6 +19,7 @@ pub mod transaction;
 use async_trait::async_trait;
 
 use crate::error::Error;
+use crate::ledger::types::NodeKey;
 
 /// Version of a key that is not on the ledger yet; versions on the ledger are
 /// counted from 1.
@@ -51,17 +52,24 @@ pub trait Crypto: Send + Sync {
         None
     }
 
-    /// Signs with the named algorithm (spec/messaging-and-crypto.md 5.4).
+    /// PEM texts of the public halves of the encryption keys in this process,
+    /// newest first, whether the ledger has them or not.
+    fn encryption_keys(&self, _node_id: &str) -> Vec<String> {
+        Vec::new()
+    }
+
+    /// Signs with the private half of a key of the ledger, under its algorithm
+    /// (spec/messaging-and-crypto.md 5.4).
     ///
     /// # Errors
-    /// 10034 without such a key; temporary when the external service cannot be
-    /// reached, or has no URL yet (10010, 10011).
+    /// 10034 without any key of the node; temporary while it has others than this
+    /// one, or when the external service cannot be reached, or has no URL yet
+    /// (10010, 10011).
     async fn sign(
         &self,
         node_id: &str,
         key_use: KeyUse,
-        algorithm: &str,
-        key_version: u64,
+        key: &NodeKey,
         message: &[u8],
     ) -> Result<Vec<u8>, Error>;
 
@@ -72,8 +80,7 @@ pub trait Crypto: Send + Sync {
     async fn decrypt(
         &self,
         node_id: &str,
-        algorithm: &str,
-        key_version: u64,
+        key: &NodeKey,
         encrypted: &[u8],
     ) -> Result<Vec<u8>, Error>;
 }

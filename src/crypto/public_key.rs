@@ -73,8 +73,17 @@ fn parse_pem(pem: &str) -> Option<PKey<Public>> {
     PKey::from_rsa(rsa).ok()
 }
 
+/// Whether two PEM texts are of one key.
+pub fn are_same(one: &str, other: &str) -> bool {
+    match (parse(one), parse(other)) {
+        (Ok(one), Ok(other)) => one.public_eq(&other),
+        _ => false,
+    }
+}
+
 /// Checks a signing key: RSA from 2048 bits, EC on P-256, secp256k1 or P-384,
 /// or Ed25519.
+///
 /// # Errors
 /// 20041 another type or curve; 20044 too short.
 pub fn check_signing<T: HasPublic>(key: &PKeyRef<T>) -> Result<(), Error> {

@@ -3,9 +3,10 @@
 use rand::RngCore;
 use serde_json::Value;
 
-use super::{Crypto, KeyUse, NO_VERSION};
+use super::{Crypto, KeyUse};
 use crate::error::{Error, codes};
 use crate::ledger::transaction::{Signed, encode, signed_message};
+use crate::ledger::types::NodeKey;
 use crate::ledger::{Ledger, query};
 
 const NONCE_BYTES: usize = 32;
@@ -23,28 +24,27 @@ pub async fn sign(
     method: &str,
     params: &Value,
 ) -> Result<Signed, Error> {
-    let (key_use, algorithm, version) = key(ledger, node_id, method, params).await?;
+    let (key_use, key) = key(ledger, node_id, method, params).await?;
     let params = params.to_string().into_bytes();
     let mut nonce = [0; NONCE_BYTES];
     rand::rng().fill_bytes(&mut nonce);
     let message = signed_message(method, &params, &ledger.chain_id()?, &nonce);
-    let signature = crypto
-        .sign(node_id, key_use, &algorithm, version, &message)
-        .await?;
+    let signature = crypto.sign(node_id, key_use, &key, &message).await?;
     Ok(encode(method, &params, &nonce, &signature, node_id))
 }
 
-/// Use, algorithm and version of the key that signs.
+/// The key that signs, as the ledger has it, and its use.
 async fn key(
     ledger: &dyn Ledger,
     node_id: &str,
     method: &str,
     params: &Value,
-) -> Result<(KeyUse, String, u64), Error> {
+) -> Result<(KeyUse, NodeKey), Error> {
     let (key_use, key) = match method {
         "InitNDID" => {
-            let algorithm = params["signing_algorithm"].as_str().unwrap_or_default();
-            return Ok((KeyUse::Signing, algorithm.to_owned(), NO_VERSION));
+            let text = |name: &str| params[name].as_str().unwrap_or_default();
+            let key = NodeKey::unregistered(text("signing_public_key"), text("signing_algorithm"));
+            return Ok((KeyUse::Signing, key));
         }
         "UpdateNode" => (
             KeyUse::SigningMaster,
@@ -52,6 +52,5 @@ async fn key(
         ),
         _ => (KeyUse::Signing, query::signing_key(ledger, node_id).await?),
     };
-    let key = key.ok_or(codes::NODE_KEY_NOT_FOUND)?;
-    Ok((key_use, key.algorithm, key.version))
+    Ok((key_use, key.ok_or(codes::NODE_KEY_NOT_FOUND)?))
 }

@@ -23,6 +23,7 @@ use crate::job::{
     Commit, Job, JobId, Kind, Millis, NewJob, Run, Spec, Stored, Table, Write, codec,
 };
 use crate::labelled::Labelled;
+use crate::ledger::transaction::Signed;
 use crate::ledger::{Inclusion, TransactionHash};
 
 crate::job::stored! {
@@ -178,11 +179,17 @@ pub struct Expected {
 /// Makes a transaction as part of a commit or an accept, which broadcasts it
 /// once it is stored. It is signed at once if this process has the keys,
 /// otherwise by a job of its own.
+///
 /// # Errors
 /// Those of [`crypto::transaction::sign`].
 pub async fn transact(context: &Context, transact: Transact) -> Result<Commit, Error> {
     if context.crypto.is_local() {
-        return sign(context, transact).await;
+        match sign(context, &transact).await {
+            Ok(signed) => return Ok(expect(transact, signed)),
+            // The key is on its way to this process.
+            Err(error) if error.is_of_crypto_service() => {}
+            Err(error) => return Err(error),
+        }
     }
     let mut commit = Commit::nothing();
     let key = format!("sign:{}", JobId::generate());
@@ -217,7 +224,7 @@ pub fn refused(request: &Transact, name: &str, refusal: &Refusal) -> Commit {
     commit
 }
 
-async fn sign(context: &Context, transact: Transact) -> Result<Commit, Error> {
+async fn sign(context: &Context, transact: &Transact) -> Result<Signed, Error> {
     let params: Value = serde_json::from_str(&transact.params).map_err(|error| {
         Error::with_message(
             codes::UNKNOWN_ERROR,
@@ -225,14 +232,18 @@ async fn sign(context: &Context, transact: Transact) -> Result<Commit, Error> {
         )
         .unreadable()
     })?;
-    let signed = crypto::transaction::sign(
+    crypto::transaction::sign(
         context.ledger.as_ref(),
         context.crypto.as_ref(),
         &transact.node_id,
         &transact.method,
         &params,
     )
-    .await?;
+    .await
+}
+
+/// The record of a signed transaction.
+fn expect(transact: Transact, signed: Signed) -> Commit {
     let expected = Expected {
         transact,
         bytes: signed.bytes,
@@ -244,19 +255,19 @@ async fn sign(context: &Context, transact: Transact) -> Result<Commit, Error> {
         &signed.hash,
         codec::encode(&expected),
     ));
-    Ok(commit)
+    commit
 }
 
 /// Handler of `ledger.transact`. A transaction that can never be signed is
 /// refused.
 pub async fn run_transact(context: &Context, job: &Job) -> Result<Run, Error> {
     let request: Transact = job.payload()?;
-    let signed = sign(context, request.clone()).await;
+    let signed = sign(context, &request).await;
     let signed = signed.map_err(|error| given_up_in_time(context, job, error));
-    let name = job.id().to_string();
-    let signed = settled(signed)?;
-    let commit = signed.unwrap_or_else(|refusal| refused(&request, &name, &refusal));
-    Ok(Run::Commit(commit))
+    Ok(Run::Commit(match settled(signed)? {
+        Ok(signed) => expect(request, signed),
+        Err(refusal) => refused(&request, &job.id().to_string(), &refusal),
+    }))
 }
 
 /// Times from the signing of a transaction to its block, by method.

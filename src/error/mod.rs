@@ -213,6 +213,27 @@ mod tests {
         assert_eq!(codes::from_abci(12345).number, 10006);
     }
 
+    /// Clients read them; what only developers understand is for the documents.
+    #[test]
+    fn every_message_says_what_was_wrong() {
+        for code in codes::ALL {
+            let text = code.message;
+            for note in [
+                "not raised",
+                "defined",
+                "maps to",
+                "unmapped",
+                "ABCI",
+                "≠",
+                "Tx ",
+            ] {
+                assert!(!text.contains(note), "{}: {text}", code.number);
+            }
+            let begins_well = text.starts_with(|first: char| first.is_uppercase() || first == '"');
+            assert!(begins_well && text.contains(' '), "{}: {text}", code.number);
+        }
+    }
+
     #[test]
     fn every_number_appears_once_but_the_shared_one() {
         let mut numbers: Vec<u32> = codes::ALL.iter().map(|code| code.number).collect();

@@ -1,5 +1,8 @@
 //! The queries of the flows, typed (spec/ledger.md 5, 11).
 
+use std::cmp::Reverse;
+use std::time::Duration;
+
 use serde::Deserialize as _;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Number, Value, json};
@@ -104,6 +107,48 @@ pub async fn encryption_key(ledger: &dyn Ledger, node_id: &str) -> Result<Option
         None,
     )
     .await
+}
+
+/// The signing keys that a node had before this one, newest first.
+pub async fn earlier_signing_keys(
+    ledger: &dyn Ledger,
+    node_id: &str,
+    current: &NodeKey,
+) -> Result<Vec<NodeKey>, Error> {
+    match current.version {
+        0 | 1 => Ok(Vec::new()),
+        _ => {
+            let history = key_history(ledger, node_id).await?;
+            Ok(earlier(history.signing_public_key_list, current))
+        }
+    }
+}
+
+/// The encryption keys that a node had before this one, newest first.
+pub async fn earlier_encryption_keys(
+    ledger: &dyn Ledger,
+    node_id: &str,
+    current: &NodeKey,
+) -> Result<Vec<NodeKey>, Error> {
+    match current.version {
+        0 | 1 => Ok(Vec::new()),
+        _ => {
+            let history = key_history(ledger, node_id).await?;
+            Ok(earlier(history.encryption_public_key_list, current))
+        }
+    }
+}
+
+async fn key_history(ledger: &dyn Ledger, node_id: &str) -> Result<KeyHistory, Error> {
+    let params = json!({"node_id": node_id});
+    let history = ask(ledger, "GetNodePublicKeyList", params, None).await?;
+    Ok(history.unwrap_or_default())
+}
+
+fn earlier(mut keys: Vec<NodeKey>, current: &NodeKey) -> Vec<NodeKey> {
+    keys.retain(|key| key.version < current.version);
+    keys.sort_by_key(|key| Reverse(key.version));
+    keys
 }
 
 /// A node's registered message queue addresses; empty if none.
@@ -250,6 +295,16 @@ pub async fn service_detail(
         None,
     )
     .await
+}
+
+/// How long before it counts a price of this service must be announced.
+pub async fn service_price_delay(ledger: &dyn Ledger, service_id: &str) -> Result<Duration, Error> {
+    let method = "GetServicePriceMinEffectiveDatetimeDelay";
+    let params = json!({"service_id": service_id});
+    let delay: Option<ServicePriceDelay> = ask(ledger, method, params, None).await?;
+    Ok(Duration::from_secs(
+        delay.map_or(0, |delay| delay.duration_second),
+    ))
 }
 
 /// Reference group of an identity given by namespace and identifier hash.

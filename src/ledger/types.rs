@@ -30,6 +30,31 @@ pub struct NodeKey {
     pub active: bool,
 }
 
+impl NodeKey {
+    /// A key that the ledger does not have (yet).
+    pub fn unregistered(public_key: &str, algorithm: &str) -> Self {
+        Self {
+            public_key: public_key.to_owned(),
+            algorithm: algorithm.to_owned(),
+            version: 0,
+            creation_block_height: 0,
+            creation_chain_id: String::new(),
+            active: false,
+        }
+    }
+}
+
+/// Keys that a node has had (`GetNodePublicKeyList`), in any order.
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+pub struct KeyHistory {
+    /// Of its signing key.
+    #[serde(default, deserialize_with = "null_as_empty")]
+    pub signing_public_key_list: Vec<NodeKey>,
+    /// Of its encryption key.
+    #[serde(default, deserialize_with = "null_as_empty")]
+    pub encryption_public_key_list: Vec<NodeKey>,
+}
+
 /// Where a node's message queue service listens.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MqAddress {
@@ -298,6 +323,13 @@ pub struct ServiceDetail {
     /// False when NDID has disabled it.
     #[serde(default)]
     pub active: bool,
+}
+
+/// `GetServicePriceMinEffectiveDatetimeDelay`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+pub struct ServicePriceDelay {
+    /// Seconds.
+    pub duration_second: u64,
 }
 
 /// `GetAccessorKey`.

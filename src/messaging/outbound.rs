@@ -88,7 +88,11 @@ pub async fn send(
     }
     check_size(context, message)?;
     if context.crypto.is_local() {
-        return seal(context, sender_node_id, receivers, message).await;
+        match seal(context, sender_node_id, receivers, message).await {
+            // The key is on its way to this process.
+            Err(error) if error.is_of_crypto_service() => {}
+            sealed => return sealed,
+        }
     }
     let payload = Send {
         sender_node_id: sender_node_id.to_owned(),

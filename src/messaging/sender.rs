@@ -3,8 +3,7 @@
 //! be checked before anything is inflated, but only with the sender's name,
 //! which is inside.
 
-use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use crate::context::Context;
 use crate::crypto::signature;
@@ -96,7 +95,7 @@ pub(super) fn is_signed_with(key: &NodeKey, message: &MqMessage) -> bool {
 }
 
 /// Whether a key recently replaced another one.
-fn is_recent(context: &Context, key: &NodeKey) -> bool {
+pub(super) fn is_recent(context: &Context, key: &NodeKey) -> bool {
     let age = context.ledger.height().saturating_sub(rotated_at(key));
     key.version >= 2 && age <= OLD_KEY_BLOCKS
 }
@@ -118,20 +117,8 @@ pub(super) async fn is_signed_before_rotation(
     if !is_recent(context, current) || !is_older {
         return Ok(false);
     }
-    let params = json!({"node_id": sender_id});
-    let answer = context
-        .ledger
-        .query("GetNodePublicKeyList", params, None)
-        .await?;
-    let keys = answer.map(|answer| answer["signing_public_key_list"].clone());
-    let keys = Option::<Vec<NodeKey>>::deserialize(keys.unwrap_or_default())
-        .ok()
-        .flatten()
-        .unwrap_or_default();
-    let key = keys
-        .into_iter()
-        .find(|key| key.version + 1 == current.version);
-    let Some(key) = key else {
+    let earlier = query::earlier_signing_keys(context.ledger.as_ref(), sender_id, current).await?;
+    let Some(key) = earlier.into_iter().next() else {
         return Ok(false);
     };
     let message = message.clone();

@@ -17,6 +17,7 @@ use crate::crypto::{Crypto, KeyUse};
 use crate::error::{Error, codes};
 use crate::http_client;
 use crate::job::{Column, Job, Kind, Millis, NewJob, Row, Table};
+use crate::ledger::types::NodeKey;
 use crate::ledger::{Broadcast, Inclusion, Ledger, TransactionHash};
 use crate::store::{State, StoreError};
 
@@ -194,13 +195,13 @@ impl Crypto for Away {
         false
     }
 
-    async fn sign(&self, _: &str, _: KeyUse, _: &str, _: u64, _: &[u8]) -> Result<Vec<u8>, Error> {
+    async fn sign(&self, _: &str, _: KeyUse, _: &NodeKey, _: &[u8]) -> Result<Vec<u8>, Error> {
         Err(Error::from(codes::UNKNOWN_ERROR)
             .temporary()
             .of_crypto_service())
     }
 
-    async fn decrypt(&self, _: &str, _: &str, _: u64, _: &[u8]) -> Result<Vec<u8>, Error> {
+    async fn decrypt(&self, _: &str, _: &NodeKey, _: &[u8]) -> Result<Vec<u8>, Error> {
         Err(Error::from(codes::UNKNOWN_ERROR)
             .temporary()
             .of_crypto_service())

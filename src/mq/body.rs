@@ -120,7 +120,7 @@ fn parse_object(bytes: &[u8]) -> Result<Map<String, Value>, Error> {
     if json::has_too_many_values(bytes) {
         return Err(malformed("too many values"));
     }
-    serde_json::from_slice(bytes).map_err(malformed)
+    json::parse(bytes).map_err(malformed)
 }
 
 fn malformed(error: impl std::fmt::Display) -> Error {

@@ -51,8 +51,9 @@ pub(super) static HANDLERS: [Handler<Means, Result<Run, Error>>; 17] = [
         let client = &means.contracts;
         Box::pin(contract::run_fetch(&means.context, client, job))
     }),
-    Handler::new(api::EXPIRED, |_, job| {
-        Box::pin(async { Ok(Run::Commit(api::expire(job)?)) })
+    Handler::new(api::EXPIRED, |means, job| {
+        let state = means.context.state.as_ref();
+        Box::pin(async move { Ok(Run::Commit(api::expire(state, job).await?)) })
     }),
     Handler::new(noop::NOOP, |_, _| Box::pin(async { Ok(nothing()) })),
     Handler::new(noop::CHAIN, |_, _| Box::pin(async { Ok(nothing()) })),
@@ -104,7 +105,7 @@ mod tests {
     use super::*;
 
     /// Stored and sent: a number is never changed and never used again.
-    const NUMBERS: [(u16, &str); 41] = [
+    const NUMBERS: [(u16, &str); 42] = [
         (0, "mq.receive"),
         (1, "rp.idp_response"),
         (2, "rp.as_response"),
@@ -144,6 +145,7 @@ mod tests {
         (36, "deliver.status_update"),
         (37, "answer.expired"),
         (40, "identity.settled"),
+        (60, "rp.message_created"),
         (100, "bench.noop_delivery"),
         (101, "bench.noop_ordered_delivery"),
     ];

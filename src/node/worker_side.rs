@@ -25,7 +25,6 @@ use crate::delivery::callback::CallbackClient;
 use crate::delivery::contract::ContractClient;
 use crate::delivery::crypto_service::CRYPTO;
 use crate::delivery::{callback, message};
-use crate::error::{Error, codes};
 use crate::flows::node::mq_registration;
 use crate::http::{PATIENCE, ReloadKeys, ServerHandle, ServerOptions, Status, Waiting};
 use crate::job::{Job, JobId, Millis};
@@ -370,8 +369,7 @@ fn key_reload(parts: &ProcessParts) -> ReloadKeys {
                 Role::Proxy => context.served_nodes().await?,
                 _ => Vec::new(),
             };
-            let reloaded = keyring.reload(&behind_proxy);
-            reloaded.map_err(|error| Error::with_message(codes::UNKNOWN_ERROR, error.to_string()))
+            Ok(keyring.reload(&behind_proxy)?)
         };
         reload.boxed()
     })

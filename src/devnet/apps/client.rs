@@ -13,6 +13,7 @@ const CALL_TIMEOUT: Duration = Duration::from_secs(60);
 const RETRY_DELAY: Duration = Duration::from_millis(100);
 const RETRY_PATIENCE: Duration = Duration::from_secs(60);
 const DUPLICATE_REFERENCE: u64 = 20045;
+const NO_IDP: u64 = 20005;
 
 /// Counts of failed calls. Each was tried again.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -179,6 +180,9 @@ impl ApiClient {
     /// Creates a request. After a lost answer the reference id tells whether
     /// the node had accepted the call. `None`: it had, but the request has
     /// ended since, so the node has forgotten the reference id.
+    ///
+    /// A node whose ledger is behind does not know an identity yet that another
+    /// node was told of: it is asked again.
     pub async fn create_request(
         &self,
         path: &str,
@@ -186,9 +190,16 @@ impl ApiClient {
         body: &Value,
     ) -> Result<Option<String>, String> {
         let request_id = |content: &Value| content["request_id"].as_str().map(str::to_owned);
-        let answer = self.post(path, body).await?;
-        let status = answer.status();
-        let content: Value = answer.json().await.map_err(|error| error.to_string())?;
+        let deadline = Instant::now() + RETRY_PATIENCE;
+        let (status, content) = loop {
+            let answer = self.post(path, body).await?;
+            let status = answer.status();
+            let content: Value = answer.json().await.map_err(|error| error.to_string())?;
+            if content["error"]["code"] != NO_IDP || Instant::now() > deadline {
+                break (status, content);
+            }
+            tokio::time::sleep(RETRY_DELAY).await;
+        };
         if status == StatusCode::ACCEPTED {
             return Ok(request_id(&content));
         }

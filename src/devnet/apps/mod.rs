@@ -182,6 +182,27 @@ impl Apps {
         )))
     }
 
+    /// Onboards all users (modes 2 and 3), which otherwise happens at the first
+    /// request of each.
+    ///
+    /// # Errors
+    /// When the IdP's node refuses one.
+    pub async fn onboard_users(&self) -> Result<(), String> {
+        for number in 0..self.targets.users {
+            self.user_of(number).await?;
+        }
+        Ok(())
+    }
+
+    async fn user_of(&self, number: u64) -> Result<Option<Arc<User>>, String> {
+        let Some(users) = &self.users else {
+            return Ok(None);
+        };
+        let url = self.receiver.url("idp");
+        let user = users.of_request(number, &self.idp, &self.record, &url);
+        user.await.map(Some)
+    }
+
     /// Makes `requests` requests, `concurrency` at a time, and waits for all.
     /// `progress` is told of each that ended, with the errors so far.
     pub async fn drive(
@@ -285,14 +306,7 @@ impl Apps {
 
     /// The call that makes a request; its user is onboarded first.
     async fn call(&self, number: u64) -> Result<RequestCall, String> {
-        let user = match &self.users {
-            None => None,
-            Some(users) => {
-                let url = self.receiver.url("idp");
-                let user = users.of_request(number, &self.idp, &self.record, &url);
-                Some(user.await?)
-            }
-        };
+        let user = self.user_of(number).await?;
         let reference = format!("demo-{number}-{}", uuid::Uuid::new_v4());
         let mut body = json!({
             "reference_id": reference,

@@ -1,6 +1,7 @@
 //! Keys with an external crypto service.
 
 use super::*;
+use crate::ledger::types::NodeKey;
 
 /// Keys that count as external.
 struct Remote(Arc<dyn crate::crypto::Crypto>);
@@ -15,25 +16,19 @@ impl crate::crypto::Crypto for Remote {
         &self,
         node_id: &str,
         key_use: crate::crypto::KeyUse,
-        algorithm: &str,
-        key_version: u64,
+        key: &NodeKey,
         message: &[u8],
     ) -> Result<Vec<u8>, crate::error::Error> {
-        self.0
-            .sign(node_id, key_use, algorithm, key_version, message)
-            .await
+        self.0.sign(node_id, key_use, key, message).await
     }
 
     async fn decrypt(
         &self,
         node_id: &str,
-        algorithm: &str,
-        key_version: u64,
+        key: &NodeKey,
         encrypted: &[u8],
     ) -> Result<Vec<u8>, crate::error::Error> {
-        self.0
-            .decrypt(node_id, algorithm, key_version, encrypted)
-            .await
+        self.0.decrypt(node_id, key, encrypted).await
     }
 }
 

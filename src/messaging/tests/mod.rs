@@ -5,6 +5,7 @@ mod behind_proxy;
 mod external_crypto;
 mod opener;
 mod rejected;
+mod rotation;
 mod sending;
 
 use std::sync::Arc;

@@ -23,13 +23,13 @@ struct Callbacks {
 }
 
 /// The running server.
-pub(super) struct CallbackInbox {
+pub(super) struct Mailbox {
     address: SocketAddr,
     server: ServerHandle,
     callbacks: Arc<Callbacks>,
 }
 
-impl CallbackInbox {
+impl Mailbox {
     /// Listens on a free port of the loopback address.
     ///
     /// # Errors
