@@ -21,7 +21,7 @@ const ABOUT: &[&str] = &[
     "reference_group_code",
     "accessor_id",
 ];
-/// Random ones among them.
+/// The random ones among these.
 const RANDOM: &[&str] = &["request_id", "reference_group_code", "accessor_id"];
 
 /// What came.
