@@ -59,7 +59,10 @@ impl Checks {
             let (namespace, identifier) = identity.split_once('/')?;
             Some((namespace.to_owned(), identifier.to_owned()))
         });
-        let data_requests = request["data_request_list"].as_array().into_iter().flatten();
+        let data_requests = request["data_request_list"]
+            .as_array()
+            .into_iter()
+            .flatten();
         let made = Request {
             initial_salt: text(&response["initial_salt"]),
             message: text(&request["request_message"]),
@@ -101,7 +104,12 @@ impl Checks {
         let (message, salt) = (of("request_message"), of("request_message_salt"));
         if let (Some(message), Some(salt), Some(hash)) = (message, salt, of("request_message_hash"))
         {
-            self.same("request_message_hash", hash, &hashed(&[message, salt]), faults);
+            self.same(
+                "request_message_hash",
+                hash,
+                &hashed(&[message, salt]),
+                faults,
+            );
         }
         if let (Some(data), Some(salt), Some(signature)) =
             (of("data"), of("data_salt"), of("source_signature"))

@@ -188,7 +188,9 @@ fn in_order<'a>(place: &Place, items: &'a [Value]) -> Vec<&'a Value> {
     if let Some(keys) = unordered(&place.member) {
         items.sort_by_key(|item| {
             let of = |key: &&str| item.pointer(key).and_then(Value::as_str);
-            let keys = keys.iter().map(|key| of(key).unwrap_or_default().to_owned());
+            let keys = keys
+                .iter()
+                .map(|key| of(key).unwrap_or_default().to_owned());
             keys.collect::<Vec<String>>()
         });
     }

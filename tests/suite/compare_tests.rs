@@ -107,9 +107,7 @@ fn of_a_refusal_by_the_schema_only_the_wording_may_differ() {
 
 #[test]
 fn the_order_of_data_of_several_ases_was_chance_and_no_other() {
-    let list = |first: &str, second: &str| {
-        json!([{"source_node_id": first, "data": first}, {"source_node_id": second, "data": second}])
-    };
+    let list = |first: &str, second: &str| json!([{"source_node_id": first, "data": first}, {"source_node_id": second, "data": second}]);
     assert_eq!(faults(&list("as1", "as2"), &list("as2", "as1")), [""; 0]);
     assert_eq!(faults(&list("as1", "as2"), &list("as1", "as1")).len(), 2);
     let list = |first: &str, second: &str| json!({"idp_id_list": [first, second]});

@@ -117,7 +117,7 @@ pub async fn lay_chain(folder: &Path, pairs: &Pairs) {
         directory: Some(directory),
         ..ledger::Options::default()
     };
-    let chain = ledger::Ledger::start(options).await.unwrap();
+    let chain = ledger::DevLedger::start(options).await.unwrap();
     let rpc = RpcOptions::new(chain.address.ip().to_string(), chain.address.port(), 1);
     let client = LedgerClient::start(rpc);
     let key = NodeKeys::read(&NodeKeys::at(&folder.join("keys"), NDID).signing).unwrap();
@@ -154,8 +154,7 @@ fn with_our_keys(params: &Value, pairs: &Pairs) -> Value {
         },
         Value::Object(members) => {
             let members = members.iter();
-            let members =
-                members.map(|(name, value)| (name.clone(), with_our_keys(value, pairs)));
+            let members = members.map(|(name, value)| (name.clone(), with_our_keys(value, pairs)));
             Value::Object(members.collect())
         }
         other => other.clone(),

@@ -17,6 +17,7 @@ mod listeners;
 mod network;
 mod not_passing;
 mod on_purpose;
+mod owners;
 mod player;
 mod random;
 mod recording;
@@ -42,7 +43,10 @@ async fn play(workers: usize) {
     let only = std::env::var(ONLY).ok();
     for area in &areas {
         let number = area.name.split('-').next().unwrap_or_default();
-        if only.as_ref().is_none_or(|only| only.split(',').any(|one| one == number)) {
+        if only
+            .as_ref()
+            .is_none_or(|only| only.split(',').any(|one| one == number))
+        {
             player.play(area).await;
             println!("{} after {} s", area.name, started.elapsed().as_secs());
         }

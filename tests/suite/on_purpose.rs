@@ -84,7 +84,9 @@ mod tests {
         let (_, section) = DOCUMENT.split_once(SHOWN).unwrap();
         let section = section.split("\n## ").next().unwrap();
         let rows = section.lines().filter_map(|line| line.strip_prefix("| `"));
-        let named: Vec<&str> = rows.filter_map(|row| Some(row.split_once('`')?.0)).collect();
+        let named: Vec<&str> = rows
+            .filter_map(|row| Some(row.split_once('`')?.0))
+            .collect();
         let table: Vec<&str> = ON_PURPOSE.iter().map(|entry| entry.name).collect();
         assert_eq!(named, table);
     }

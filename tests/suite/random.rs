@@ -107,7 +107,15 @@ pub fn unordered(place: &str) -> Option<&'static [&'static str]> {
         // Of data of several ASes, and of stored messages.
         (
             "",
-            &["/source_node_id", "/service_id", "/direction", "/message/type", "/message/as_id", "/message/idp_id", "/message/service_id"],
+            &[
+                "/source_node_id",
+                "/service_id",
+                "/direction",
+                "/message/type",
+                "/message/as_id",
+                "/message/idp_id",
+                "/message/service_id",
+            ],
         ),
         ("service_data_request_list", &["/service_id"]),
         ("destinations", &["/node_id"]),

@@ -161,7 +161,8 @@ mod tests {
 
     #[test]
     fn long_texts_are_written_out() {
-        let short = json!({"a": [{"$repeat": "ab", "times": 2}], "b": {"$text": "xyz", "length": 5}});
+        let short =
+            json!({"a": [{"$repeat": "ab", "times": 2}], "b": {"$text": "xyz", "length": 5}});
         assert_eq!(written_out(&short), json!({"a": ["abab"], "b": "xyzxy"}));
     }
 }
