@@ -61,6 +61,21 @@ const MAY_COME: &[(&str, &str, &str)] = &[
         "message_queue_send_success",
     ),
     ("v6-rp_create_request/023", "idp1", "incoming_request"),
+    (
+        "v6-different_callback_api_version/007",
+        "rp1",
+        "request_status",
+    ),
+    (
+        "v6-different_callback_api_version/007",
+        "idp1",
+        "request_status",
+    ),
+    (
+        "v6-different_callback_api_version/007",
+        "as1",
+        "request_status",
+    ),
     // The request was closed before the AS had got it.
     ("v6-idp_response/002", "as1", "data_request"),
     ("v6-idp_response/002", "as1", "request_status"),

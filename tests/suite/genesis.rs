@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use erawan::devnet::keys::NodeKeys;
+use erawan::devnet::keys::GeneratedKeys;
 use erawan::devnet::ledger;
 use erawan::ledger::rpc::RpcOptions;
 use erawan::ledger::{Ledger, LedgerClient, transaction};
@@ -94,8 +94,8 @@ pub fn lay_keys(folder: &Path, pairs: &Pairs) {
             _ => continue,
         };
         let keys = match node_id.contains('_') {
-            true => NodeKeys::behind_proxy(&folder, node_id),
-            false => NodeKeys::at(&folder, node_id),
+            true => GeneratedKeys::behind_proxy(&folder, node_id),
+            false => GeneratedKeys::at(&folder, node_id),
         };
         for (member, path) in [
             ("signing_public_key", keys.signing),
@@ -120,7 +120,7 @@ pub async fn lay_chain(folder: &Path, pairs: &Pairs) {
     let chain = ledger::DevLedger::start(options).await.unwrap();
     let rpc = RpcOptions::new(chain.address.ip().to_string(), chain.address.port(), 1);
     let client = LedgerClient::start(rpc);
-    let key = NodeKeys::read(&NodeKeys::at(&folder.join("keys"), NDID).signing).unwrap();
+    let key = GeneratedKeys::read(&GeneratedKeys::at(&folder.join("keys"), NDID).signing).unwrap();
     let all = async {
         while client.chain_id().is_err() {
             tokio::time::sleep(POLL).await;
