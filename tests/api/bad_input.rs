@@ -240,8 +240,10 @@ fn role_of(audience: Audience) -> Role {
     }
 }
 
+/// All but those of a node under development.
 fn served(role: Role, method: Method) -> Vec<Endpoint> {
     let all = endpoints::all().into_iter();
+    let all = all.filter(|endpoint| endpoint.since.is_some());
     all.filter(|endpoint| endpoint.method == method && role_of(endpoint.audience) == role)
         .collect()
 }
