@@ -13,7 +13,7 @@ use crate::job::Millis;
 /// An event.
 #[derive(Debug, Serialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
-pub(super) enum Entry<'a> {
+pub(super) enum MqRecordEntry<'a> {
     /// A transmission of a message came.
     Came {
         sender_id: &'a str,
@@ -29,13 +29,13 @@ pub(super) enum Entry<'a> {
 struct Line<'a> {
     at: u64,
     #[serde(flatten)]
-    entry: Entry<'a>,
+    entry: MqRecordEntry<'a>,
 }
 
 /// A file that is written.
-pub(super) struct Record(File);
+pub(super) struct MqRecord(File);
 
-impl Record {
+impl MqRecord {
     /// Goes on with a file, or begins it.
     pub fn open(path: &Path) -> io::Result<Self> {
         let file = File::options().create(true).append(true).open(path)?;
@@ -43,7 +43,7 @@ impl Record {
     }
 
     /// Writes a line.
-    pub fn note(&self, entry: Entry<'_>) {
+    pub fn note(&self, entry: MqRecordEntry<'_>) {
         let at = Millis::now().0;
         // Plain data can be written as JSON.
         let mut line = serde_json::to_vec(&Line { at, entry }).unwrap_or_default();
@@ -59,7 +59,6 @@ impl Record {
 pub struct Noted {
     /// By the wall clock, in milliseconds.
     pub at: u64,
-    /// What.
     #[serde(flatten)]
     pub event: NotedEvent,
 }
@@ -72,16 +71,12 @@ pub enum NotedEvent {
     Came {
         /// Which node's message queue service sent it.
         sender_id: String,
-        /// Its id.
         message_id: String,
         /// To how many it was handed.
         subscribers: usize,
     },
     /// The node acknowledged a message.
-    Acknowledged {
-        /// Its id.
-        message_id: String,
-    },
+    Acknowledged { message_id: String },
 }
 
 /// Reads a file; one that does not exist has nothing in it, and a line that was

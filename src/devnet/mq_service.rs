@@ -32,7 +32,7 @@ use tokio::time::Instant;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status};
 
-use super::mq_record::{Entry, Record};
+use super::mq_record::{MqRecord, MqRecordEntry};
 use super::mq_transport::{self, FrameSender, MAX_FRAME, VERSION};
 use crate::error::codes;
 use crate::listener::{Listener, Room, Rules};
@@ -182,14 +182,14 @@ struct Service {
     connecting: Mutex<JoinSet<()>>,
     next_seq: AtomicI32,
     next_call: AtomicU64,
-    record: Option<Record>,
+    record: Option<MqRecord>,
     /// Set once, to end the calls that wait.
     stopping: watch::Sender<bool>,
 }
 
 impl Service {
     fn new(options: Options, timing: Timing) -> io::Result<Arc<Self>> {
-        let record = options.record.as_deref().map(Record::open).transpose()?;
+        let record = options.record.as_deref().map(MqRecord::open).transpose()?;
         Ok(Arc::new(Self {
             options,
             record,
@@ -205,7 +205,7 @@ impl Service {
         }))
     }
 
-    fn note(&self, entry: Entry<'_>) {
+    fn note(&self, entry: MqRecordEntry<'_>) {
         if let Some(record) = &self.record {
             record.note(entry);
         }
@@ -232,7 +232,7 @@ impl Service {
             error: None,
         };
         let subscribers = self.push(&message);
-        self.note(Entry::Came {
+        self.note(MqRecordEntry::Came {
             sender_id: &message.sender_id,
             message_id: &message.message_id,
             subscribers,
@@ -403,7 +403,7 @@ impl MessageQueue for Arc<Service> {
         let route = self.ack_routes.lock().remove(&message_id);
         let route =
             route.ok_or_else(|| Status::unknown(codes::MQ_SEND_ACK_UNKNOWN_MESSAGE_ID.message))?;
-        self.note(Entry::Acknowledged {
+        self.note(MqRecordEntry::Acknowledged {
             message_id: &message_id,
         });
         let ack = mq_transport::encode(&MqProtocolMessage {

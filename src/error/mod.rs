@@ -23,7 +23,6 @@ pub struct Code {
     pub number: u32,
     /// The default message.
     pub message: &'static str,
-    /// Whose fault it is.
     pub fault: Fault,
 }
 
@@ -218,6 +217,27 @@ mod tests {
         assert_eq!(codes::from_abci(91).number, 15011);
         assert_eq!(codes::from_abci(999).number, 10000);
         assert_eq!(codes::from_abci(12345).number, 10006);
+    }
+
+    /// Clients read them; what only developers understand is for the documents.
+    #[test]
+    fn every_message_says_what_was_wrong() {
+        for code in codes::ALL {
+            let text = code.message;
+            for note in [
+                "not raised",
+                "defined",
+                "maps to",
+                "unmapped",
+                "ABCI",
+                "≠",
+                "Tx ",
+            ] {
+                assert!(!text.contains(note), "{}: {text}", code.number);
+            }
+            let begins_well = text.starts_with(|first: char| first.is_uppercase() || first == '"');
+            assert!(begins_well && text.contains(' '), "{}: {text}", code.number);
+        }
     }
 
     #[test]

@@ -9,11 +9,13 @@ pub fn all() -> Vec<Endpoint> {
     let mut all = vec![
         rp::create_request::endpoint(),
         rp::close_request::endpoint(),
+        rp::message::endpoint(),
         idp::respond::endpoint(),
         idp::error_response::endpoint(),
         idp::padded_hash::endpoint(),
         as_::service::offered_endpoint(),
         as_::service::offer_endpoint(),
+        as_::service_price::endpoint(),
         as_::respond::endpoint(),
         as_::error::endpoint(),
         as_::payment_log::endpoint(),

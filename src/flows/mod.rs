@@ -10,6 +10,7 @@ mod error_code;
 pub mod identifier;
 mod identity;
 pub mod idp;
+mod initial_salt;
 mod integrity;
 pub mod kinds;
 pub mod ledger_call;

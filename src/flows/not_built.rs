@@ -1,24 +1,10 @@
 //! Endpoints that are specified and not built yet: 501 that names the endpoint.
 
-use crate::api::{ApiVersion, Audience, Endpoint};
+use crate::api::{Audience, Endpoint};
 
 /// The table entries.
 pub fn endpoints() -> Vec<Endpoint> {
-    let mut endpoints = vec![
-        Endpoint::post("/rp/messages", Audience::Rp)
-            .does("Writes the hash of a message on the ledger.")
-            .not_built()
-            .since(ApiVersion::V5),
-        Endpoint::post("/as/service_price/:service_id", Audience::As)
-            .does("Announces the price of a service.")
-            .not_built()
-            .since(ApiVersion::V5),
-        Endpoint::post("/node/update", Audience::Everybody)
-            .does("Changes the keys and the message formats of this node.")
-            .not_built(),
-    ];
-    endpoints.extend(debug());
-    endpoints
+    debug().into()
 }
 
 /// What only a node under development has.

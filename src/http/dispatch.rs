@@ -5,10 +5,11 @@ use serde_json::{Map, Value};
 
 use super::answer::PlainResponse;
 use super::readiness::queue_full;
+use super::repeats::Repeat;
 use super::routes::{Parameters, Route};
 use super::server::Api;
 use crate::admission::Purpose;
-use crate::api::{Method, Outcome, RawCall, Run};
+use crate::api::{Answered, Audience, Method, Outcome, RawCall, Run};
 use crate::context::{Context, Role};
 use crate::error::{Error, codes};
 use crate::job::{Caller, Write};
@@ -59,8 +60,22 @@ async fn operate(
 ) -> Result<PlainResponse, Error> {
     let caller = api.options.waiting.caller();
     let call = check(api, route, parameters, input, caller.clone())?;
-    let outcome = run(call).await?;
-    let purpose = route.endpoint.purpose.unwrap_or(Purpose::Begin);
+    let endpoint = &route.endpoint;
+    let waiting = &api.options.waiting;
+    let may_wait = endpoint.audience == Audience::Ndid;
+    let repeat = may_wait.then(|| Repeat::of(&call.node_id, endpoint.path, &call.body));
+    if let Some(repeat) = &repeat
+        && let Some(first) = repeat
+            .abandoned(waiting, api.options.store.as_ref())
+            .await?
+    {
+        return told(waiting.listen(first).answer().await?);
+    }
+    let mut outcome = run(call).await?;
+    if let (Outcome::Waits(accept), Some(repeat)) = (&mut outcome, &repeat) {
+        repeat.note(&caller, accept);
+    }
+    let purpose = endpoint.purpose.unwrap_or(Purpose::Begin);
     conclude(api, purpose, outcome, caller).await
 }
 
@@ -120,7 +135,7 @@ fn decode(parameters: &Parameters<'_>) -> Result<Map<String, Value>, Error> {
     decoded.collect()
 }
 
-fn has_valid_escapes(text: &str) -> bool {
+pub(super) fn has_valid_escapes(text: &str) -> bool {
     let mut parts = text.split('%');
     parts.next();
     parts.all(|part| {
@@ -192,7 +207,11 @@ async fn wait(
     if admit(api, purpose, accept).await?.is_none() {
         return Ok(queue_full(&api.options.context.config.api));
     }
-    let (status, body) = listener.answer().await?.into_result()?;
+    told(listener.answer().await?)
+}
+
+fn told(answered: Answered) -> Result<PlainResponse, Error> {
+    let (status, body) = answered.into_result()?;
     Ok(match body {
         Some(body) => PlainResponse::json(status, &body),
         None => PlainResponse::empty(status),

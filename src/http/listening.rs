@@ -20,6 +20,7 @@ use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
+use super::long_heads::LongHeads;
 use super::tls;
 use crate::config::TlsFiles;
 use crate::listener::{self, Guest, GuestStream, Listener, Room, Rules};
@@ -217,8 +218,8 @@ impl Part {
             let http = HttpService::build()
                 .keep_alive(self.listening.keep_alive)
                 .client_request_timeout(self.listening.head_time_limit)
-                .on_connect_ext(move |stream: &S, data| {
-                    data.insert(guest(stream));
+                .on_connect_ext(move |stream: &LongHeads<S>, data| {
+                    data.insert(guest(stream.get_ref()));
                 })
                 .h1(app);
             http.new_service(())
@@ -243,7 +244,7 @@ impl Part {
             let prepare = prepare.clone();
             actix_rt::spawn(async move {
                 if let Some(stream) = prepare(stream).await
-                    && let Err(error) = http.call((stream, Some(peer))).await
+                    && let Err(error) = http.call((LongHeads::new(stream), Some(peer))).await
                 {
                     tracing::debug!(%error, "a client's connection broke");
                 }

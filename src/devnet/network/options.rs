@@ -21,7 +21,6 @@ pub enum StoreOption {
     RedisAt {
         /// Host name or address.
         host: String,
-        /// Port.
         port: u16,
         /// Password, if it wants one.
         password: Option<String>,

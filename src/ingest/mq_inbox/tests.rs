@@ -27,12 +27,12 @@ use crate::store::*;
 
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// Remembers what it accepted; can be down.
+/// Remembers accepts; can be down.
 #[derive(Default)]
 struct FakeStore {
     accepted: Mutex<Vec<Job>>,
     failure: Mutex<Option<StoreError>>,
-    /// An accept that has a job of this key meets something unreadable.
+    /// An accept with a job of this key fails as unreadable.
     unreadable: Mutex<Option<String>>,
     panics: AtomicBool,
     accepts: AtomicUsize,
@@ -188,9 +188,9 @@ fn start_service(options: &mq_service::Options) {
 
 struct Node {
     store: Arc<FakeStore>,
-    /// What its dispatcher was told, as the master.
+    /// Jobs that its dispatcher was told of, as the master.
     dispatched: Arc<Mutex<Vec<Job>>>,
-    /// What it announced otherwise.
+    /// Jobs that it announced otherwise.
     announced: Arc<Mutex<Vec<Job>>>,
     inbox: Inbox,
     lead: Option<Lead>,
@@ -200,7 +200,7 @@ struct Node {
 }
 
 impl Node {
-    /// The inbox of idp1's master at this service, which is started separately.
+    /// The inbox of idp1's master. The service is started separately.
     fn start(service: mq_service::Options) -> Self {
         let mut node = Self::second(service, Arc::default());
         node.lead = Some(node.inbox.lead(told(&node.dispatched)));
@@ -273,7 +273,7 @@ fn told(jobs: &Arc<Mutex<Vec<Job>>>) -> OnAccepted {
     Arc::new(move |more| jobs.lock().extend(more))
 }
 
-/// Waits until something is so.
+/// Waits until the condition holds.
 async fn eventually(what: &str, condition: impl Fn() -> bool) {
     let waiting = async {
         while !condition() {
@@ -390,7 +390,7 @@ async fn nothing_is_taken_while_the_queue_is_full() {
     assert!(!sending.is_finished());
     assert_eq!(node.dispatched.lock().len(), 1);
 
-    // The store says that they have ended.
+    // The store reports them as ended.
     let store: SharedStore = node.store.clone();
     QueueLimit::follow(&node.queue, store, Arc::default());
     tokio::time::timeout(PATIENCE, sending)
@@ -535,14 +535,14 @@ async fn what_no_master_stores_is_stored_by_another_process_and_made_once() {
     eventually("the other one lets go", || second.inbox_keeps() == 0).await;
     assert_eq!(store.accepted.lock().len(), 1);
 
-    // Also if it sees a master who does nothing.
+    // Also if it sees a master that does nothing.
     alone.inbox.stop().await;
     send(&client, &second.message("m_2")).await;
     assert_eq!(second.announced.lock().len(), 1);
     assert_eq!(store.accepted.lock().len(), 2);
 }
 
-/// The master died between storing and acknowledging.
+/// The master died after storing and before acknowledging.
 #[actix::test]
 async fn what_is_stored_and_not_acknowledged_is_acknowledged_by_another_process() {
     let service = service_options("idp1");
@@ -553,7 +553,7 @@ async fn what_is_stored_and_not_acknowledged_is_acknowledged_by_another_process(
     send(&client, &worker.message("m_1")).await;
     assert_eq!(worker.announced.lock().len(), 1);
     worker.inbox.take(Duty::Alone);
-    // Known to the store, and new to the service.
+    // The store knows it, and the service does not.
     send(&client, &worker.message("m_1")).await;
     assert_eq!(worker.announced.lock().len(), 1);
     worker.inbox.take(Duty::Second);

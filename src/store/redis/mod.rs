@@ -66,20 +66,17 @@ use crate::store::{
     StoreError, Struck,
 };
 
-/// Where Redis is and whose data is meant.
 #[derive(Debug, Clone)]
 pub struct Options {
     /// Host name or address.
     pub host: String,
-    /// TCP port.
     pub port: u16,
     /// For `AUTH`.
     pub password: Option<SecretString>,
-    /// The node; each has keys of its own.
+    /// Each node has keys of its own.
     pub node_id: String,
 }
 
-/// See the module.
 pub struct RedisStore {
     link: RedisConnections,
     scripts: Scripts,
@@ -90,36 +87,34 @@ pub struct RedisStore {
     /// The server's interruptions when this process last became or stayed the
     /// master.
     term: AtomicU64,
-    /// When a lease was last granted, if no script has failed since.
+    /// When a lease was last granted, unless a script has failed since.
     granted: Mutex<Option<Instant>>,
 }
 
-/// A lease that was granted shows for this long that Redis takes writes: the
-/// script writes, as a ping does.
+/// A granted lease shows for this long that Redis accepts writes, because the
+/// script writes like a ping.
 const SHOWS: Duration = Duration::from_millis(700);
-/// How long what a ping writes is kept.
+/// How long the key of a ping is kept.
 const PING_KEPT: Duration = Duration::from_secs(10);
 
 /// How often a script is loaded for one call.
 const SCRIPT_LOADS: usize = 3;
 
 impl RedisStore {
-    /// Connects, and warns if Redis is set up so that it could forget.
-    ///
+    /// Connects, and warns if the settings of Redis allow it to lose data.
     /// # Errors
     /// [`StoreError::Unavailable`] if Redis cannot be reached now. Once
     /// connected, the store reconnects by itself for ever, and operations fail
-    /// with that error at once or within 5 s (a read that met a broken
-    /// connection and was sent again: 10 s). What is large takes as long as its
-    /// bytes move; a large command that Redis does not answer fails a second
-    /// later for every 4 MiB of those on their way.
+    /// with that error at once or within 5 s (10 s for a read that met a broken
+    /// connection and was sent again). Large commands take as long as their
+    /// bytes move; one that Redis does not answer fails a second later for
+    /// every 4 MiB on the way.
     pub async fn connect(options: Options) -> Result<Self, StoreError> {
         Self::connect_apart(options, Handle::current()).await
     }
 
-    /// The same; the connection for large commands lives on the runtime `large`,
-    /// the others on that of the caller, whoever sends commands by them.
-    ///
+    /// The same, but the connection for large commands lives on the runtime
+    /// `large`, the others on the caller's.
     /// # Errors
     /// As [`connect`](Self::connect).
     pub async fn connect_apart(options: Options, large: Handle) -> Result<Self, StoreError> {
@@ -139,20 +134,20 @@ impl RedisStore {
         Ok(store)
     }
 
-    /// Keeps another number of failed jobs than by default.
+    /// Changes how many failed jobs are kept.
     pub fn with_failed_limits(mut self, limits: FailedLimits) -> Self {
         self.failed_limits = limits;
         self
     }
 
-    /// How often Redis was found to know less than it had acknowledged to this
-    /// process (`erawan_store_setbacks_total`).
+    /// How often Redis knew less than it had acknowledged to this process
+    /// (`erawan_store_setbacks_total`).
     pub fn setbacks(&self) -> u64 {
         self.history.setbacks()
     }
 
-    /// Restarts of the server, and losses that were noticed. After either, what
-    /// a master knows of the queue may be wrong.
+    /// Restarts of the server and noticed losses. After either, a master's
+    /// knowledge of the queue may be wrong.
     fn interruptions(&self) -> u64 {
         self.link.restarts() + self.history.setbacks()
     }
@@ -201,7 +196,7 @@ impl RedisStore {
     async fn warn_of_limits(&self) {
         let mut command = redis::cmd("CONFIG");
         command.arg("GET").arg(limits::VALUE);
-        // Where that is not allowed, a value that is refused tells.
+        // Where CONFIG is not allowed, a refused value shows the limit.
         let settings = self.read::<Vec<(String, usize)>>(&self.reads.info, &command);
         if let Ok(settings) = settings.await
             && let Some((setting, bytes)) = settings.first()
@@ -236,7 +231,7 @@ impl RedisStore {
         }
     }
 
-    /// Runs a command that only reads; sent again if the connection broke.
+    /// Runs a read-only command. Sends it again if the connection broke.
     async fn read<T: FromRedisValue>(
         &self,
         duration: &Histogram,
@@ -266,9 +261,9 @@ impl RedisStore {
         typed(result?).map_err(store_error)
     }
 
-    /// Runs a script, which is loaded first if Redis does not know it. (A
-    /// script that Redis does not know has not run, so sending it again is
-    /// safe; nothing else is sent twice.)
+    /// Runs a script, and loads it first if Redis does not know it. (Redis has
+    /// not run an unknown script, so sending it again is safe. Nothing else is
+    /// sent twice.)
     async fn run<T: FromRedisValue>(
         &self,
         script: &LuaScript,
@@ -288,7 +283,7 @@ impl RedisStore {
         let began = Instant::now();
         let unknown = ErrorKind::Server(ServerErrorKind::NoScript);
         let mut result = self.link.send(lane, command).await;
-        // Again, if somebody flushes the scripts in between.
+        // Again, if somebody flushes the scripts meanwhile.
         for _ in 0..SCRIPT_LOADS {
             let error = result.as_ref().err().and_then(CommandError::of_redis);
             if error.map(RedisError::kind) != Some(unknown) {
@@ -587,7 +582,7 @@ impl Store for RedisStore {
         )?;
         Ok(Counts {
             open,
-            // A counter that was lost goes on from nothing, and below it.
+            // A lost counter starts again from nothing and may fall below zero.
             open_bytes: open_bytes.unwrap_or(0).try_into().unwrap_or(0),
             parked,
             failed,
@@ -604,7 +599,7 @@ impl Store for RedisStore {
             let interruptions = self.interruptions();
             let asked = self.ask_for_lease(holder, ttl, above, interruptions);
             let lease = asked.await?;
-            // Its very answer may have shown that something was lost.
+            // This very answer may have shown a loss.
             if self.interruptions() == interruptions {
                 return Ok(lease);
             }
@@ -628,7 +623,8 @@ impl Store for RedisStore {
         let mut command = redis::cmd("SET");
         command.arg(self.key("ping")).arg("");
         command.arg("PX").arg(PING_KEPT.as_millis() as u64);
-        // Sent again if the connection broke, as a read is: it does nothing.
+        // Sent again if the connection broke, like a read, because it changes
+        // nothing.
         let command = Measured::new(&command);
         let answer = self.read_over::<String>(CommandLane::Mastership, &self.reads.ping, command);
         answer.await.map(|_| ())

@@ -1,4 +1,4 @@
-//! Reading of what flows keep.
+//! Reads the rows of the state.
 
 use std::collections::HashSet;
 
@@ -77,8 +77,8 @@ impl RedisStore {
         Ok((rows.len() < before).then_some(rows))
     }
 
-    /// Adds to an index what was written before there was one: once in the life
-    /// of a store.
+    /// Adds rows to an index that were written before it existed, once in the
+    /// life of a store.
     async fn complete_index(&self, table: Table) -> Result<(), StoreError> {
         let mut rows = self.scan(table, "").await?;
         rows.retain(|row| row != INDEX_ROW);
@@ -119,7 +119,7 @@ impl RedisStore {
     }
 }
 
-/// Takes away the meaning that `SCAN MATCH` gives to some characters.
+/// Escapes the characters that `SCAN MATCH` treats specially.
 fn escape_glob(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for character in text.chars() {
