@@ -94,7 +94,7 @@ pub async fn run<T: Send + 'static>(
     let (Ok(_place), Ok(_memory)) = (place, memory) else {
         unreachable!("places for heavy work are closed");
     };
-    let mut task = Abandoned(heavy.runtime.spawn(work));
+    let mut task = AbortOnDrop(heavy.runtime.spawn(work));
     match (&mut task.0).await {
         Ok(done) => done,
         Err(ended) => std::panic::resume_unwind(match ended.try_into_panic() {
@@ -126,9 +126,9 @@ pub async fn compute_if_large<T: Send + 'static>(
 }
 
 /// Whoever waits no longer has no use for the rest of it.
-struct Abandoned<T>(tokio::task::JoinHandle<T>);
+struct AbortOnDrop<T>(tokio::task::JoinHandle<T>);
 
-impl<T> Drop for Abandoned<T> {
+impl<T> Drop for AbortOnDrop<T> {
     fn drop(&mut self) {
         self.0.abort();
     }

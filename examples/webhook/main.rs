@@ -20,7 +20,7 @@ use erawan::cluster::{Link, Master, MasterOptions, Worker, WorkerOptions};
 use erawan::config::MasterAddress;
 use erawan::dispatch;
 use erawan::job::Epoch;
-use erawan::protocol::client::{FoundMaster, Target};
+use erawan::protocol::client::{FoundMaster, MasterTarget};
 use erawan::store::SharedStore;
 use erawan::store::embedded::{self, EmbeddedStore};
 use erawan::store::redis::{self, RedisStore};
@@ -62,7 +62,7 @@ async fn run_master(link: u16, store: SharedStore, is_file: bool) -> io::Result<
 }
 
 async fn run_worker(
-    target: Target,
+    target: MasterTarget,
     found: FoundMaster,
     store: SharedStore,
     http: u16,
@@ -106,7 +106,7 @@ async fn run(arguments: &[String]) -> io::Result<()> {
     let (engine, place) = store.split_once(':').ok_or_else(wrong)?;
     let (is_master, is_file) = (role == "master", engine == "file");
     let found = FoundMaster::default();
-    let target = Target {
+    let target = MasterTarget {
         masters: vec![MasterAddress::new("127.0.0.1", link)],
         tls: None,
     };

@@ -23,8 +23,8 @@ use tokio::sync::watch;
 use tokio::time::sleep;
 use tracing::{error, warn};
 
-use crate::job::{Attempt, Class, Commit, Job, Kind, Millis, Outcome as JobOutcome, Pool};
-use crate::protocol::message::{End, Outcome};
+use crate::job::{Attempt, Class, Commit, Job, JobOutcome, Kind, Millis, Pool};
+use crate::protocol::message::{AttemptOutcome, End};
 use crate::store::{Committed, SharedStore, StoreError, Struck};
 
 use super::master_link::{Broken, Finished, MasterLink};
@@ -166,7 +166,7 @@ impl Execution {
     }
 
     /// Runs an attempt to its end, whatever happens to the store meanwhile.
-    pub async fn execute(&self, job: &Arc<Job>) -> Outcome {
+    pub async fn execute(&self, job: &Arc<Job>) -> AttemptOutcome {
         let attempt = Attempt {
             job: job.id(),
             number: job.attempt,
@@ -175,7 +175,7 @@ impl Execution {
             Ok(end) => end,
             Err(Unreadable(reason)) => self.park(attempt, job.kind(), reason).await,
         };
-        Outcome { attempt, end }
+        AttemptOutcome { attempt, end }
     }
 
     async fn attempt(&self, attempt: Attempt, job: &Arc<Job>) -> Result<End, Unreadable> {
@@ -270,12 +270,13 @@ impl Execution {
         kind: Kind,
         commit: Commit,
     ) -> Result<End, Unreadable> {
+        let commit = Arc::new(commit);
         let failure = match &commit.outcome {
             JobOutcome::Done => None,
             JobOutcome::Failed { reason } => Some(reason.clone()),
         };
         let callers = commit.callers();
-        let committed = persist("commit", || self.store.commit(attempt, commit.clone()));
+        let committed = persist("commit", || self.store.commit(attempt, Arc::clone(&commit)));
         Ok(match committed.await? {
             Committed::Applied { jobs, cancelled } => {
                 if let Some(reason) = &failure {

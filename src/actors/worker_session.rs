@@ -26,9 +26,9 @@ pub struct ToWorker(pub FromMaster);
 /// Ends the session.
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
-pub struct Close;
+pub struct CloseSession;
 
-/// The actor; it ends when the channel is closed, or by [`Close`].
+/// The actor; it ends when the channel is closed, or by [`CloseSession`].
 pub struct WorkerSession {
     channel: mpsc::Sender<FromMaster>,
     term: Term,
@@ -134,10 +134,10 @@ impl Handler<ToWorker> for WorkerSession {
     }
 }
 
-impl Handler<Close> for WorkerSession {
+impl Handler<CloseSession> for WorkerSession {
     type Result = ();
 
-    fn handle(&mut self, _: Close, ctx: &mut Self::Context) {
+    fn handle(&mut self, _: CloseSession, ctx: &mut Self::Context) {
         ctx.stop();
     }
 }

@@ -7,6 +7,7 @@ use serde::Deserialize;
 use serde::de::{DeserializeOwned, IgnoredAny};
 use serde_json::{Map, Value, json};
 
+use crate::config::ApiVersion;
 use crate::context::Context;
 use crate::error::{Error, codes};
 use crate::job::Caller;
@@ -22,12 +23,22 @@ pub struct Call<P = NoPath, Q = Texts, B = NoBody> {
     pub node_id: String,
     /// Under which name it is answered if its client waits.
     pub caller: Caller,
+    /// The version of the API that the client speaks.
+    pub version: ApiVersion,
     /// Parameters of the path, decoded.
     pub path: P,
     /// The query string.
     pub query: Q,
     /// The body.
     pub body: B,
+}
+
+impl<P, Q, B> Call<P, Q, B> {
+    /// Whether identifiers of namespaces that have a form must have it (20096).
+    /// Clients of older versions do not know of that.
+    pub fn checks_identifiers(&self) -> bool {
+        self.context.config.validate_identifier && self.version >= ApiVersion::V6
+    }
 }
 
 /// A call before its input is typed.
@@ -39,6 +50,8 @@ pub struct RawCall {
     pub node_id: String,
     /// As in [`Call`].
     pub caller: Caller,
+    /// As in [`Call`].
+    pub version: ApiVersion,
     /// Parameters by name, decoded.
     pub path: Map<String, Value>,
     /// The query string, an object; what is repeated is an array.
@@ -77,6 +90,7 @@ impl RawCall {
             context: self.context,
             node_id: self.node_id,
             caller: self.caller,
+            version: self.version,
             path,
             query,
             body,
@@ -87,6 +101,10 @@ impl RawCall {
 /// A path without parameters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 pub struct NoPath {}
+
+/// A query string that is not looked at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+pub struct NoQuery {}
 
 /// A body that is not looked at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]

@@ -13,6 +13,7 @@ use super::call::{Call, NoBody, NoPath, RawCall, Texts};
 use super::outcome::Outcome;
 use super::schema::Schema;
 use crate::admission::Purpose;
+use crate::config::ApiVersion;
 use crate::context::Role;
 use crate::error::Error;
 
@@ -66,6 +67,27 @@ impl Audience {
     }
 }
 
+/// What a node must have before it serves an endpoint (spec/http-api.md 1.6).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Needs {
+    /// Nothing: it is served whatever is away.
+    Nothing,
+    /// A ledger that is connected and has caught up.
+    Ledger,
+    /// Also keys, an address in the message queue, and a store that takes writes.
+    Everything,
+}
+
+impl Needs {
+    /// What calls of a method need that no endpoint says otherwise of.
+    pub fn of(method: Method) -> Self {
+        match method {
+            Method::Get => Needs::Ledger,
+            Method::Post => Needs::Everything,
+        }
+    }
+}
+
 /// What runs when a call has passed its checks.
 pub type Run = Arc<dyn Fn(RawCall) -> BoxFuture<'static, Result<Outcome, Error>> + Send + Sync>;
 
@@ -76,14 +98,23 @@ pub struct Endpoint {
     pub method: Method,
     /// Below the version, in lower case, with `:name` for parameters.
     pub path: &'static str,
+    /// What it does, in one sentence for whoever calls it.
+    pub description: &'static str,
+    /// The first version of the API that has it; all later ones have it too.
+    /// `None`: it belongs to no version, and its path has no prefix.
+    pub since: Option<ApiVersion>,
     /// Whom it serves.
     pub audience: Audience,
+    /// What the node must have before it is served.
+    pub needs: Needs,
     /// What its jobs are for; `None`: it makes none.
     pub purpose: Option<Purpose>,
     /// Whether a proxy must be told which node behind it acts (20057).
     pub needs_acting_node: bool,
     /// Schema of the query string; a call that does not fit it gets 20002.
     pub query: Schema,
+    /// Whether all members of that have a meaning here.
+    pub declares_query: bool,
     /// Schema of the body; a call that does not fit it gets 20003. `None`: any body.
     pub body: Option<Schema>,
     /// `None`: specified and not built yet.
@@ -92,13 +123,73 @@ pub struct Endpoint {
 
 impl Endpoint {
     /// A GET endpoint.
-    pub fn get(path: &'static str, audience: Audience) -> Builder {
-        Builder::new(Method::Get, path, audience)
+    pub fn get(path: &'static str, audience: Audience) -> Undescribed {
+        let method = Method::Get;
+        Undescribed {
+            method,
+            path,
+            audience,
+        }
     }
 
     /// A POST endpoint.
-    pub fn post(path: &'static str, audience: Audience) -> Builder {
-        Builder::new(Method::Post, path, audience)
+    pub fn post(path: &'static str, audience: Audience) -> Undescribed {
+        let method = Method::Post;
+        Undescribed {
+            method,
+            path,
+            audience,
+        }
+    }
+
+    /// The first version of the API that has it; without: all have it.
+    pub fn since(mut self, version: ApiVersion) -> Self {
+        self.since = Some(version);
+        self
+    }
+
+    /// It belongs to no version of the API.
+    pub fn outside_of_versions(mut self) -> Self {
+        self.since = None;
+        self
+    }
+
+    /// It is served whatever the node lacks.
+    pub fn needs_nothing(mut self) -> Self {
+        self.needs = Needs::Nothing;
+        self
+    }
+
+    /// The first part of its path, without the slash.
+    pub fn group(&self) -> &'static str {
+        let path = &self.path[1..];
+        path.split_once('/').map_or(path, |(group, _)| group)
+    }
+}
+
+/// An endpoint that does not say yet what it does.
+pub struct Undescribed {
+    method: Method,
+    path: &'static str,
+    audience: Audience,
+}
+
+impl Undescribed {
+    /// What it does, in one sentence for whoever calls it.
+    pub fn does(self, description: &'static str) -> Builder {
+        Builder {
+            method: self.method,
+            path: self.path,
+            description,
+            audience: self.audience,
+            needs: Needs::of(self.method),
+            purpose: None,
+            needs_acting_node: true,
+            query: Schema::of::<Texts>(),
+            declares_query: false,
+            body: None,
+            input: PhantomData,
+        }
     }
 }
 
@@ -106,28 +197,18 @@ impl Endpoint {
 pub struct Builder<P = NoPath, Q = Texts, B = NoBody> {
     method: Method,
     path: &'static str,
+    description: &'static str,
     audience: Audience,
+    needs: Needs,
     purpose: Option<Purpose>,
     needs_acting_node: bool,
     query: Schema,
+    declares_query: bool,
     body: Option<Schema>,
     input: PhantomData<(P, Q, B)>,
 }
 
 impl Builder {
-    fn new(method: Method, path: &'static str, audience: Audience) -> Self {
-        Self {
-            method,
-            path,
-            audience,
-            purpose: None,
-            needs_acting_node: true,
-            query: Schema::of::<Texts>(),
-            body: None,
-            input: PhantomData,
-        }
-    }
-
     /// An endpoint that is specified and not built yet: 501 that names it.
     pub fn not_built(mut self) -> Endpoint {
         self.needs_acting_node = false;
@@ -162,6 +243,7 @@ impl<P, Q, B> Builder<P, Q, B> {
     /// The query string.
     pub fn query<N: JsonSchema>(mut self) -> Builder<P, N, B> {
         self.query = Schema::of::<N>();
+        self.declares_query = true;
         self.typed()
     }
 
@@ -178,10 +260,13 @@ impl<P, Q, B> Builder<P, Q, B> {
         Builder {
             method: self.method,
             path: self.path,
+            description: self.description,
             audience: self.audience,
+            needs: self.needs,
             purpose: self.purpose,
             needs_acting_node: self.needs_acting_node,
             query: self.query,
+            declares_query: self.declares_query,
             body: self.body,
             input: PhantomData,
         }
@@ -191,10 +276,14 @@ impl<P, Q, B> Builder<P, Q, B> {
         Endpoint {
             method: self.method,
             path: self.path,
+            description: self.description,
+            since: Some(ApiVersion::V4),
             audience: self.audience,
+            needs: self.needs,
             purpose: self.purpose,
             needs_acting_node: self.needs_acting_node,
             query: self.query,
+            declares_query: self.declares_query,
             body: self.body,
             run,
         }

@@ -1,5 +1,6 @@
 //! What an operation wants done and answered.
 
+use bytes::Bytes;
 use serde_json::Value;
 
 use crate::error::{Code, Error};
@@ -30,10 +31,19 @@ pub enum Outcome {
     StoredBefore(Vec<Write>, Error),
     /// 200 with this body.
     Ok(Value),
+    /// 200 with a text that is no JSON.
+    Text {
+        /// Its media type.
+        content_type: &'static str,
+        /// The text.
+        text: Bytes,
+    },
     /// 204.
     NoContent,
     /// 404 without a body.
     NotFound,
+    /// 404 with this body.
+    Missing(Value),
     /// 501 without a body: the replaced system does not support it either.
     Unsupported,
 }

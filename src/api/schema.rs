@@ -43,6 +43,13 @@ impl Schema {
         Self::from_value(source)
     }
 
+    /// The schema with a change.
+    pub(super) fn changed(&self, change: impl FnOnce(&mut Value)) -> Self {
+        let mut source = self.0.source.clone();
+        change(&mut source);
+        Self::from_value(source)
+    }
+
     fn from_value(source: Value) -> Self {
         Self(Arc::new(Inner {
             source,

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use crate::devnet::command::StoreArgument;
 use crate::devnet::ports;
-use crate::devnet::process::{Plan, Process};
+use crate::devnet::process::{Process, ProcessPlan};
 use crate::devnet::redis_server::{self, RedisServer};
 use crate::job::{NewJob, noop};
 use crate::store::embedded::{self, EmbeddedStore};
@@ -42,7 +42,7 @@ pub(super) struct Cluster {
     pub workers: Vec<Process>,
     pub store: SharedStore,
     pub redis: Option<RedisServer>,
-    /// Where workers write down what they start ([`super::node::Start`]), if
+    /// Where workers write down what they start ([`super::node::JobStart`]), if
     /// they do.
     pub starts: PathBuf,
     note_starts: bool,
@@ -99,7 +99,7 @@ impl Cluster {
         Ok(cluster)
     }
 
-    fn master_plan(&self, number: usize) -> Plan {
+    fn master_plan(&self, number: usize) -> ProcessPlan {
         let port = self.master_ports[number].to_string();
         let more = ["--mode", "master", "--port", &port];
         self.plan(format!("master{number}"), &more)
@@ -122,10 +122,10 @@ impl Cluster {
         Ok(())
     }
 
-    fn plan(&self, name: String, more: &[&str]) -> Plan {
+    fn plan(&self, name: String, more: &[&str]) -> ProcessPlan {
         let mut arguments = self.arguments.clone();
         arguments.extend(more.iter().map(|argument| (*argument).to_owned()));
-        Plan {
+        ProcessPlan {
             binary: None,
             log: self.directory.path().join(format!("{name}.log")),
             name,

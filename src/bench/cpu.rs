@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use crate::devnet::network::{Network, Part, ServiceKind};
+use crate::devnet::network::{Network, ProcessGroup, ServiceKind};
 use crate::devnet::process::usage_of;
 
 /// CPU milliseconds of user and system, by what the processes are for; per
@@ -30,10 +30,10 @@ impl Cpu {
         for (part, pid) in network.pids() {
             let used = usage_of(pid).unwrap_or_default();
             let sum = match part {
-                Part::Nodes => &mut cpu.nodes,
-                Part::Service(ServiceKind::Ledger) => &mut cpu.ledger,
-                Part::Service(ServiceKind::MessageQueue) => &mut cpu.queues,
-                Part::Redis => &mut cpu.redis,
+                ProcessGroup::Nodes => &mut cpu.nodes,
+                ProcessGroup::Service(ServiceKind::Ledger) => &mut cpu.ledger,
+                ProcessGroup::Service(ServiceKind::MessageQueue) => &mut cpu.queues,
+                ProcessGroup::Redis => &mut cpu.redis,
             };
             *sum += used.cpu_ms as f64;
             cpu.system += used.system_ms as f64;

@@ -8,6 +8,7 @@ pub mod idle;
 pub mod jobs;
 pub mod node;
 pub mod recovery;
+pub mod routes;
 pub mod soak;
 
 use std::io;
@@ -26,6 +27,8 @@ pub enum Bench {
     Idle(idle::IdleArguments),
     /// No-op jobs accepted, dispatched, run and committed through one master and its workers.
     Jobs(jobs::JobsArguments),
+    /// What finding the endpoint of a call costs.
+    Routes(routes::RoutesArguments),
     /// Twice the load the nodes carry: is memory flat, does what was accepted complete?
     Soak(soak::SoakArguments),
     /// How long it takes to recover from a death, and what durability costs.
@@ -43,6 +46,7 @@ pub async fn run(bench: Bench) -> io::Result<ExitCode> {
         Bench::Flow(arguments) => flow::run(arguments).await,
         Bench::Idle(arguments) => idle::run(arguments).await,
         Bench::Jobs(arguments) => jobs::run(arguments).await,
+        Bench::Routes(arguments) => routes::run(arguments).await,
         Bench::Soak(arguments) => soak::run(arguments).await,
         Bench::Recovery(arguments) => recovery::run(arguments).await,
         Bench::Exam(arguments) => exam::run(arguments).await,

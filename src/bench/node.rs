@@ -55,7 +55,7 @@ enum NodeMode {
 
 /// A job began to run on a worker: a line of the file `--starts`.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Start {
+pub(super) struct JobStart {
     /// Process id of the worker.
     pub pid: u32,
     /// Microseconds since 1970.
@@ -64,7 +64,7 @@ pub(super) struct Start {
     pub key: String,
 }
 
-impl Start {
+impl JobStart {
     fn line(&self) -> String {
         format!("{} {} {}\n", self.pid, self.at, self.key)
     }
@@ -105,7 +105,7 @@ impl NodeRunner {
         let Some(file) = &self.starts else {
             return Ok(());
         };
-        let start = Start {
+        let start = JobStart {
             pid: std::process::id(),
             at: micros_now(),
             key: job.key().to_owned(),
@@ -254,12 +254,12 @@ mod tests {
 
     #[test]
     fn a_start_is_read_back_as_it_was_written() {
-        let start = Start {
+        let start = JobStart {
             pid: 7,
             at: 1_700_000_000_000_000,
             key: "bench:a b".to_owned(),
         };
-        assert_eq!(Start::parse(start.line().trim_end()), Some(start));
-        assert_eq!(Start::parse("7 torn"), None);
+        assert_eq!(JobStart::parse(start.line().trim_end()), Some(start));
+        assert_eq!(JobStart::parse("7 torn"), None);
     }
 }

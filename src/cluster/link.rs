@@ -6,11 +6,13 @@ use actix::prelude::*;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tracing::{error, info};
 
-use crate::actors::master_link::{Connected, Disconnected, Greet, MasterLink, Received, Refused};
+use crate::actors::master_link::{
+    Connected, Disconnected, Greet, MasterLink, MessageFromMaster, Refused,
+};
 
 use super::UNASKED;
 use crate::protocol::SILENCE;
-use crate::protocol::client::{FoundMaster, Target};
+use crate::protocol::client::{FoundMaster, MasterTarget};
 use crate::protocol::local::{Port, WorkerEnd};
 use crate::protocol::message::{FromMaster, FromWorker};
 use crate::protocol::search::{Search, pause};
@@ -20,7 +22,7 @@ const REFUSED_PAUSE: Duration = Duration::from_secs(5);
 
 /// How a worker reaches its master.
 pub(super) enum Connector {
-    Grpc(Target, FoundMaster),
+    Grpc(MasterTarget, FoundMaster),
     Local(Port),
 }
 
@@ -63,7 +65,7 @@ pub(super) async fn keep_connected(connector: Connector, link: Addr<MasterLink>)
 
 /// Looks for a master that takes us on.
 async fn find(
-    target: &Target,
+    target: &MasterTarget,
     found: &FoundMaster,
     link: &Addr<MasterLink>,
 ) -> Result<WorkerEnd, Stopped> {
@@ -152,7 +154,7 @@ async fn listen(end: &mut WorkerEnd, link: &Addr<MasterLink>) {
                     Some(FromMaster::Heartbeat(None)) => {}
                     Some(FromMaster::Stopping) => info!("the master stops"),
                     Some(message) => {
-                        if link.send(Received(message)).await.is_err() {
+                        if link.send(MessageFromMaster(message)).await.is_err() {
                             return;
                         }
                     }

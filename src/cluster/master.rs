@@ -11,7 +11,9 @@ use tokio::time::timeout;
 use tonic::transport::Server;
 use tracing::{error, info, warn};
 
-use crate::actors::dispatcher::{ChainUpdate, Dispatcher, Drain, GetSnapshot, Stop, Submit};
+use crate::actors::dispatcher::{
+    ChainNews, Dispatcher, DrainDispatcher, GetSnapshot, StopDispatcher, Submit,
+};
 use crate::actors::mastership::Term;
 use crate::dispatch::{Options, Snapshot};
 use crate::job::{Epoch, Job};
@@ -21,7 +23,7 @@ use crate::store::SharedStore;
 
 use super::server::{ClusterService, StoreService};
 use super::session::Reception;
-use crate::protocol::local::{Place, Port};
+use crate::protocol::local::{MeetingPoint, Port};
 use crate::protocol::message::Chain;
 use crate::protocol::{BacklogBoard, SILENCE, Tls, local};
 use crate::tick;
@@ -57,7 +59,7 @@ pub struct MasterOptions {
     pub dispatcher: Options,
     /// Where a worker of this process connects; `None`: a place, and a thread,
     /// that end with this master.
-    pub place: Option<Place>,
+    pub place: Option<MeetingPoint>,
     /// Where the dispatcher shows what is open.
     pub backlog: Arc<BacklogBoard>,
 }
@@ -105,10 +107,10 @@ impl Master {
         let (deposed, is_deposed) = watch::channel(None);
         let own = options.place.is_none().then(tick::arbiter);
         let place = match (options.place, &own) {
-            (None, Some(own)) => Place::new(own.handle()),
+            (None, Some(own)) => MeetingPoint::new(own.handle()),
             (Some(place), _) => place,
             // One of the two is there.
-            (None, None) => Place::new(Arbiter::current()),
+            (None, None) => MeetingPoint::new(Arbiter::current()),
         };
         let arbiter = place.arbiter.clone();
         let term = options.term;
@@ -203,7 +205,7 @@ pub enum Over {
 /// A running master.
 pub struct MasterHandle {
     dispatcher: Addr<Dispatcher>,
-    place: Place,
+    place: MeetingPoint,
     address: Option<SocketAddr>,
     is_deposed: watch::Receiver<Option<Epoch>>,
     /// The thread, if it ends with this master.
@@ -221,7 +223,7 @@ impl MasterHandle {
 
     /// Tells the workers, and then lets jobs come due that waited for the block.
     pub async fn chain(&self, chain: Chain) {
-        let _ = self.dispatcher.send(ChainUpdate(chain)).await;
+        let _ = self.dispatcher.send(ChainNews(chain)).await;
     }
 
     /// The dispatcher's state, for operators and metrics.
@@ -242,7 +244,7 @@ impl MasterHandle {
 
     /// Assigns nothing any more.
     pub async fn drain(&self) {
-        let _ = self.dispatcher.send(Drain).await;
+        let _ = self.dispatcher.send(DrainDispatcher).await;
     }
 
     /// Where the gRPC server listens.
@@ -288,7 +290,10 @@ impl MasterHandle {
     /// master. They go on with what they run, and tell that one.
     pub async fn dismiss(&self) {
         self.place.close();
-        if timeout(STEP, self.dispatcher.send(Stop)).await.is_err() {
+        if timeout(STEP, self.dispatcher.send(StopDispatcher))
+            .await
+            .is_err()
+        {
             warn!("the dispatcher is busy");
         }
     }

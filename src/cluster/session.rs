@@ -10,7 +10,7 @@ use tracing::{info, warn};
 
 use crate::actors::dispatcher::{Dispatcher, FromSession, LaterMaster, SessionDown, SessionUp};
 use crate::actors::mastership::Term;
-use crate::actors::worker_session::{Close, ToWorker, WorkerSession};
+use crate::actors::worker_session::{CloseSession, ToWorker, WorkerSession};
 use crate::dispatch::SessionId;
 
 use crate::protocol::local::MasterEnd;
@@ -68,7 +68,7 @@ impl Reception {
             self.listen(session, receiver, &address).await;
             let _ = self.dispatcher.send(SessionDown(session)).await;
         }
-        let _ = address.try_send(Close);
+        let _ = address.try_send(CloseSession);
     }
 
     fn check(&self, hello: &Hello) -> Result<(), String> {

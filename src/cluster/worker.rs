@@ -10,7 +10,8 @@ use tokio::sync::watch;
 use tokio::time::{Instant, sleep, timeout};
 
 use crate::actors::master_link::{
-    Abandoned, Announce, ChainHook, Drain, Identity, Left, LinkState, MasterLink, Rest,
+    Announce, ChainHook, DrainWorker, GetRest, HandlersStopped, Identity, LinkState, MasterLink,
+    Rest,
 };
 use crate::actors::request_handler::{Execution, RequestHandler, threads};
 use crate::config::MasterAddress;
@@ -19,7 +20,7 @@ use crate::store::SharedStore;
 
 use super::link::{Connector, keep_connected};
 use crate::protocol::Tls;
-use crate::protocol::client::{FoundMaster, Target};
+use crate::protocol::client::{FoundMaster, MasterTarget};
 use crate::protocol::local::Port;
 
 /// How often a draining worker looks whether it is done.
@@ -116,7 +117,7 @@ impl Worker {
                 tls,
                 found,
                 ..
-            } => Connector::Grpc(Target { masters, tls }, found),
+            } => Connector::Grpc(MasterTarget { masters, tls }, found),
             Link::Local(port) => Connector::Local(port),
         };
         let (connects, connecting) = watch::channel(());
@@ -180,7 +181,7 @@ impl WorkerHandle {
     /// if there is a master.
     pub async fn drain(&self, grace: Duration) -> bool {
         let until = Instant::now() + grace;
-        if !self.tell(Drain).await {
+        if !self.tell(DrainWorker).await {
             return false;
         }
         self.left_until(until, |left| left.running == 0 && left.is_reported())
@@ -193,7 +194,7 @@ impl WorkerHandle {
         self.halt.send_replace(true);
         let handling = self.handling.lock().take();
         end_all(handling).await;
-        if self.tell(Abandoned).await {
+        if self.tell(HandlersStopped).await {
             let until = Instant::now() + STEP;
             self.left_until(until, |left| left.is_reported()).await;
         }
@@ -209,7 +210,7 @@ impl WorkerHandle {
 
     async fn left_until(&self, until: Instant, is_enough: impl Fn(Rest) -> bool) -> bool {
         loop {
-            match timeout(STEP, self.link.send(Left)).await {
+            match timeout(STEP, self.link.send(GetRest)).await {
                 Ok(Ok(left)) if is_enough(left) => return true,
                 Ok(Ok(_)) if Instant::now() < until => sleep(DRAIN_POLL).await,
                 _ => return false,

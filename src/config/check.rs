@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use secrecy::SecretString;
 
-use super::{ApiVersion, Mistake, TlsFiles};
+use super::{ApiVersion, ConfigMistake, TlsFiles};
 
 /// A variable: its name and what it says.
 pub(super) type Variable = (&'static str, Option<String>);
@@ -28,7 +28,7 @@ const LONGEST_DURATION: u64 = 7 * 24 * 60 * 60 * 1000;
 /// Collects what is wrong.
 #[derive(Debug, Default)]
 pub(super) struct Checker {
-    pub mistakes: Vec<Mistake>,
+    pub mistakes: Vec<ConfigMistake>,
     pub warnings: Vec<String>,
 }
 
@@ -40,7 +40,7 @@ impl Checker {
         value: Option<String>,
         fix: impl Into<String>,
     ) {
-        let mistake = Mistake {
+        let mistake = ConfigMistake {
             variable,
             value,
             fix: fix.into(),

@@ -20,7 +20,7 @@ const MIB: u64 = 1024 * 1024;
 
 /// One thing wrong with the environment.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Mistake {
+pub struct ConfigMistake {
     /// Which variable.
     pub variable: &'static str,
     /// What it says; `None` if unset or secret.
@@ -29,7 +29,7 @@ pub struct Mistake {
     pub fix: String,
 }
 
-impl fmt::Display for Mistake {
+impl fmt::Display for ConfigMistake {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.value {
             Some(value) => write!(f, "{}={value:?}: must be {}", self.variable, self.fix),
@@ -40,9 +40,9 @@ impl fmt::Display for Mistake {
 
 /// Everything wrong with the environment; shown one mistake per line.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub struct Mistakes(pub Vec<Mistake>);
+pub struct ConfigMistakes(pub Vec<ConfigMistake>);
 
-impl fmt::Display for Mistakes {
+impl fmt::Display for ConfigMistakes {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (index, mistake) in self.0.iter().enumerate() {
             if index > 0 {
@@ -58,10 +58,10 @@ impl fmt::Display for Mistakes {
 ///
 /// # Errors
 /// Every mistake, not only the first.
-pub fn load() -> Result<Config, Mistakes> {
+pub fn load() -> Result<Config, ConfigMistakes> {
     match variables::environment(Path::new(".env"), std::env::vars_os()) {
         Ok(environment) => load_from(&environment),
-        Err(error) => Err(Mistakes(vec![Mistake {
+        Err(error) => Err(ConfigMistakes(vec![ConfigMistake {
             variable: ".env",
             value: None,
             fix: format!("a readable list of NAME=value lines: {error}"),
@@ -73,7 +73,7 @@ pub fn load() -> Result<Config, Mistakes> {
 ///
 /// # Errors
 /// Every mistake, not only the first.
-pub fn load_from(environment: &HashMap<String, String>) -> Result<Config, Mistakes> {
+pub fn load_from(environment: &HashMap<String, String>) -> Result<Config, ConfigMistakes> {
     let mut checker = Checker::default();
     let config = read(environment, &mut checker);
     if checker.mistakes.is_empty() {
@@ -82,7 +82,7 @@ pub fn load_from(environment: &HashMap<String, String>) -> Result<Config, Mistak
             ..config
         })
     } else {
-        Err(Mistakes(checker.mistakes))
+        Err(ConfigMistakes(checker.mistakes))
     }
 }
 
@@ -194,7 +194,7 @@ fn node_id(process: &Process, checker: &mut Checker) -> String {
     })
 }
 
-fn masters(links: &Links, mode: Mode, store: StoreChoice, checker: &mut Checker) -> Link {
+fn masters(links: &Links, mode: Mode, store: StoreChoice, checker: &mut Checker) -> LinkConfig {
     let link = link(links, checker);
     if mode == Mode::Worker && store == StoreChoice::Embedded && link.masters.len() > 1 {
         checker.warn(

@@ -53,7 +53,7 @@ impl Fixture {
         load_from(&self.environment).unwrap_or_else(|mistakes| panic!("{mistakes}"))
     }
 
-    fn mistakes(&self) -> Vec<Mistake> {
+    fn mistakes(&self) -> Vec<ConfigMistake> {
         load_from(&self.environment).expect_err("mistakes").0
     }
 

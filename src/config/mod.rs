@@ -10,7 +10,7 @@ mod summary;
 mod variables;
 
 pub use idle::Idle;
-pub use load::{Mistake, Mistakes, load, load_from};
+pub use load::{ConfigMistake, ConfigMistakes, load, load_from};
 
 use std::fmt;
 use std::path::PathBuf;
@@ -60,8 +60,8 @@ pub enum StoreChoice {
     Embedded,
 }
 
-/// API versions of callback bodies (`CALLBACK_API_VERSION`).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// Versions of the API and of callback bodies (`CALLBACK_API_VERSION`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum ApiVersion {
     /// 4.0
     V4,
@@ -112,7 +112,7 @@ pub struct KeyFile {
 
 /// Where masters are as workers see them, and the port a master listens on.
 #[derive(Debug, Clone)]
-pub struct Link {
+pub struct LinkConfig {
     /// `MASTER_SERVER_IP`: at least one.
     pub masters: Vec<MasterAddress>,
     /// `MASTER_SERVER_PORT`.
@@ -147,7 +147,7 @@ impl fmt::Display for MasterAddress {
     }
 }
 
-impl Link {
+impl LinkConfig {
     /// The addresses as `MASTER_SERVER_IP` lists them: without the port where
     /// it is `MASTER_SERVER_PORT`.
     pub fn masters_text(&self) -> String {
@@ -338,7 +338,7 @@ pub struct Config {
     /// `DATA_DIRECTORY_PATH`
     pub data_directory: PathBuf,
     /// Master and workers.
-    pub link: Link,
+    pub link: LinkConfig,
     /// gRPC of both links.
     pub grpc: Grpc,
     /// HTTP API.

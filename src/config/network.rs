@@ -4,9 +4,11 @@ use std::net::Ipv6Addr;
 
 use super::check::{Checker, Variable, variable};
 use super::variables::{Chain, Http, Links, Metrics, Queue};
-use super::{Api, ApiVersion, Grpc, GrpcTls, Link, MasterAddress, Mq, Prometheus, Tendermint};
+use super::{
+    Api, ApiVersion, Grpc, GrpcTls, LinkConfig, MasterAddress, Mq, Prometheus, Tendermint,
+};
 
-pub(super) fn link(links: &Links, checker: &mut Checker) -> Link {
+pub(super) fn link(links: &Links, checker: &mut Checker) -> LinkConfig {
     let port = checker.port(
         variable!("MASTER_SERVER_PORT", links.master_server_port),
         7000,
@@ -27,7 +29,7 @@ pub(super) fn link(links: &Links, checker: &mut Checker) -> Link {
             ),
         }
     }
-    Link { masters, port }
+    LinkConfig { masters, port }
 }
 
 /// `host`, `host:port`, `[IPv6]:port` or a bare IPv6 address.

@@ -8,7 +8,7 @@ use crate::config::Config;
 use crate::crypto::Crypto;
 use crate::error::{Error, codes};
 use crate::ledger::{Ledger, query};
-use crate::mq::held::Held;
+use crate::mq::future_quota::FutureQuota;
 use crate::store::{State, StoreError};
 
 /// Role of a node on the ledger.
@@ -72,7 +72,7 @@ pub struct Context {
     /// For the test calls of `POST /node/callback`.
     pub http: reqwest::Client,
     /// Messages that wait for a block far above the ledger, in this process.
-    pub held: Arc<Held>,
+    pub future_quota: Arc<FutureQuota>,
 }
 
 impl Context {

@@ -2,12 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::context::Context;
 use crate::error::{Error, codes};
-use crate::job::{Column, Stored, Table, Write, codec};
+use crate::job::{Column, Stored, StoredAsJson, Table, Write, codec};
 
 /// One column of a row; `""` where the row is one value.
 ///
@@ -151,12 +150,12 @@ pub async fn load_columns<T: DeserializeOwned>(
 }
 
 /// Sets a row that is one value.
-pub fn put<T: Serialize>(table: Table, row: impl Into<String>, value: &T) -> Write {
+pub fn put<T: StoredAsJson>(table: Table, row: impl Into<String>, value: &T) -> Write {
     Write::put(table, row, bytes(value))
 }
 
 /// Sets one column of a row.
-pub fn put_column<T: Serialize>(
+pub fn put_column<T: StoredAsJson>(
     table: Table,
     row: impl Into<String>,
     column: impl Into<String>,
@@ -165,7 +164,7 @@ pub fn put_column<T: Serialize>(
     Write::put_column(table, row, column, bytes(value))
 }
 
-fn bytes<T: Serialize>(value: &T) -> Vec<u8> {
+fn bytes<T: StoredAsJson>(value: &T) -> Vec<u8> {
     // Only plain structs with text keys are stored, and memory does not fail.
     serde_json::to_vec(value).expect("plain data always becomes JSON")
 }

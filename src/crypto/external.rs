@@ -77,17 +77,17 @@ struct UnderWay {
 }
 
 impl UnderWay {
-    fn begin(&self) -> Call<'_> {
+    fn begin(&self) -> CallGuard<'_> {
         self.count.fetch_add(1, Ordering::Relaxed);
         self.pending.increment(1.0);
-        Call(self)
+        CallGuard(self)
     }
 }
 
 /// Counts a call until it is dropped.
-struct Call<'a>(&'a UnderWay);
+struct CallGuard<'a>(&'a UnderWay);
 
-impl Drop for Call<'_> {
+impl Drop for CallGuard<'_> {
     fn drop(&mut self) {
         self.0.count.fetch_sub(1, Ordering::Relaxed);
         self.0.pending.decrement(1.0);
@@ -124,7 +124,12 @@ impl ExternalCrypto {
         Self { places, ..self }
     }
 
-    async fn call(&self, asked: &'static str, url: &str, body: &Value) -> Result<Answer, Error> {
+    async fn call(
+        &self,
+        asked: &'static str,
+        url: &str,
+        body: &Value,
+    ) -> Result<ServiceResponse, Error> {
         let waiting = tokio::time::timeout(PLACE_PATIENCE, self.places.acquire());
         // The semaphore is never closed: what fails is the patience.
         let Ok(Ok(_place)) = waiting.await else {
@@ -224,7 +229,7 @@ fn sign_body(
             .map_err(|error| Error::with_message(codes::UNKNOWN_ERROR, error.to_string()))?,
         None => None,
     };
-    let hash_name = algorithm.hash().map(signature::Hash::as_str);
+    let hash_name = algorithm.hash().map(signature::HashFunction::as_str);
     let message = STANDARD.encode(message);
     Ok(match version {
         ApiVersion::V6 => json!({
@@ -276,12 +281,12 @@ impl From<Unreachable> for Error {
     }
 }
 
-struct Answer {
+struct ServiceResponse {
     status: u16,
     body: Vec<u8>,
 }
 
-impl Answer {
+impl ServiceResponse {
     fn json(&self) -> Option<Value> {
         serde_json::from_slice(&self.body).ok()
     }
@@ -310,7 +315,11 @@ fn refused(reason: String) -> Error {
     )
 }
 
-async fn post(client: &reqwest::Client, url: &str, body: &Value) -> Result<Answer, Unreachable> {
+async fn post(
+    client: &reqwest::Client,
+    url: &str,
+    body: &Value,
+) -> Result<ServiceResponse, Unreachable> {
     // The URL stays out of the text: it may carry credentials.
     let unreachable = |error: reqwest::Error| Unreachable(error.without_url().to_string());
     let mut response = client
@@ -333,7 +342,7 @@ async fn post(client: &reqwest::Client, url: &str, body: &Value) -> Result<Answe
         }
     }
     let body = http_client::text(&headers, body);
-    Ok(Answer { status, body })
+    Ok(ServiceResponse { status, body })
 }
 
 /// Tries a `sign_url` or `master_sign_url` before it is stored: one call, the

@@ -13,7 +13,7 @@ use crate::pulse;
 
 /// Hash functions of the signing algorithms.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Hash {
+pub enum HashFunction {
     /// SHA-256
     Sha256,
     /// SHA-384
@@ -22,22 +22,22 @@ pub enum Hash {
     Sha512,
 }
 
-impl Hash {
+impl HashFunction {
     /// The name in calls of an external crypto service.
     pub fn as_str(self) -> &'static str {
         match self {
-            Hash::Sha256 => "SHA256",
-            Hash::Sha384 => "SHA384",
-            Hash::Sha512 => "SHA512",
+            HashFunction::Sha256 => "SHA256",
+            HashFunction::Sha384 => "SHA384",
+            HashFunction::Sha512 => "SHA512",
         }
     }
 
     /// OpenSSL's name for it.
     pub fn digest(self) -> MessageDigest {
         match self {
-            Hash::Sha256 => MessageDigest::sha256(),
-            Hash::Sha384 => MessageDigest::sha384(),
-            Hash::Sha512 => MessageDigest::sha512(),
+            HashFunction::Sha256 => MessageDigest::sha256(),
+            HashFunction::Sha384 => MessageDigest::sha384(),
+            HashFunction::Sha512 => MessageDigest::sha512(),
         }
     }
 }
@@ -46,11 +46,11 @@ impl Hash {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Algorithm {
     /// `RSASSA_PKCS1_V1_5_SHA_*`
-    RsaPkcs1(Hash),
+    RsaPkcs1(HashFunction),
     /// `RSASSA_PSS_SHA_*`
-    RsaPss(Hash),
+    RsaPss(HashFunction),
     /// `ECDSA_SHA_256` on P-256, `ECDSA_SHA_384` on P-384
-    Ecdsa(Hash),
+    Ecdsa(HashFunction),
     /// `Ed25519`
     Ed25519,
 }
@@ -59,21 +59,21 @@ impl Algorithm {
     /// By its exact name.
     pub fn parse(name: &str) -> Option<Self> {
         Some(match name {
-            "RSASSA_PKCS1_V1_5_SHA_256" => Self::RsaPkcs1(Hash::Sha256),
-            "RSASSA_PKCS1_V1_5_SHA_384" => Self::RsaPkcs1(Hash::Sha384),
-            "RSASSA_PKCS1_V1_5_SHA_512" => Self::RsaPkcs1(Hash::Sha512),
-            "RSASSA_PSS_SHA_256" => Self::RsaPss(Hash::Sha256),
-            "RSASSA_PSS_SHA_384" => Self::RsaPss(Hash::Sha384),
-            "RSASSA_PSS_SHA_512" => Self::RsaPss(Hash::Sha512),
-            "ECDSA_SHA_256" => Self::Ecdsa(Hash::Sha256),
-            "ECDSA_SHA_384" => Self::Ecdsa(Hash::Sha384),
+            "RSASSA_PKCS1_V1_5_SHA_256" => Self::RsaPkcs1(HashFunction::Sha256),
+            "RSASSA_PKCS1_V1_5_SHA_384" => Self::RsaPkcs1(HashFunction::Sha384),
+            "RSASSA_PKCS1_V1_5_SHA_512" => Self::RsaPkcs1(HashFunction::Sha512),
+            "RSASSA_PSS_SHA_256" => Self::RsaPss(HashFunction::Sha256),
+            "RSASSA_PSS_SHA_384" => Self::RsaPss(HashFunction::Sha384),
+            "RSASSA_PSS_SHA_512" => Self::RsaPss(HashFunction::Sha512),
+            "ECDSA_SHA_256" => Self::Ecdsa(HashFunction::Sha256),
+            "ECDSA_SHA_384" => Self::Ecdsa(HashFunction::Sha384),
             "Ed25519" => Self::Ed25519,
             _ => return None,
         })
     }
 
     /// Its hash; `None` for Ed25519, which signs the message itself.
-    pub fn hash(self) -> Option<Hash> {
+    pub fn hash(self) -> Option<HashFunction> {
         match self {
             Self::RsaPkcs1(hash) | Self::RsaPss(hash) | Self::Ecdsa(hash) => Some(hash),
             Self::Ed25519 => None,
@@ -95,8 +95,8 @@ impl Algorithm {
             Self::RsaPkcs1(_) | Self::RsaPss(_) => key.id() == Id::RSA,
             Self::Ecdsa(hash) => {
                 let curve = match hash {
-                    Hash::Sha256 => Nid::X9_62_PRIME256V1,
-                    Hash::Sha384 | Hash::Sha512 => Nid::SECP384R1,
+                    HashFunction::Sha256 => Nid::X9_62_PRIME256V1,
+                    HashFunction::Sha384 | HashFunction::Sha512 => Nid::SECP384R1,
                 };
                 key.id() == Id::EC && public_key::curve(key) == Some(curve)
             }

@@ -28,7 +28,7 @@ const PLACES: u32 = 128;
 const STORE_RETRY: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(2));
 
 /// Tells the dispatcher of jobs.
-type Announce = Box<dyn Fn(Vec<Job>) + Send + Sync>;
+type AnnounceJobs = Box<dyn Fn(Vec<Job>) + Send + Sync>;
 
 /// See the module.
 #[derive(Clone)]
@@ -39,7 +39,7 @@ struct Shared {
     store: SharedStore,
     threads: Handle,
     places: Arc<Semaphore>,
-    announce: OnceLock<Announce>,
+    announce: OnceLock<AnnounceJobs>,
 }
 
 /// A transaction as it was stored.

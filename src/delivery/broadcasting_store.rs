@@ -68,7 +68,7 @@ impl Store for BroadcastingStore {
     }
 
     /// A commit that is fenced may have been applied before: its answer was lost.
-    async fn commit(&self, attempt: Attempt, commit: Commit) -> Result<Committed, StoreError> {
+    async fn commit(&self, attempt: Attempt, commit: Arc<Commit>) -> Result<Committed, StoreError> {
         let intents = Intent::of(&commit.writes);
         let committed = self.store.commit(attempt, commit).await;
         match &committed {

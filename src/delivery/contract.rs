@@ -10,7 +10,7 @@ use url::Url;
 
 use crate::config::Config;
 use crate::context::Context;
-use crate::delivery::dcontract::{Contract, Place};
+use crate::delivery::dcontract::{Contract, DocumentServer};
 use crate::error::{Error, codes};
 use crate::http_client::{self, with_causes};
 use crate::job::{Commit, Job, Kind, Run, Spec};
@@ -29,7 +29,7 @@ const LARGEST_DOCUMENT: u64 = 100 * 1024 * 1024;
 /// only: the URL is somebody else's, and may let whoever reads it fetch the
 /// document.
 #[derive(Debug, thiserror::Error)]
-enum Refusal {
+enum DocumentError {
     /// Not answered, or the answer broke off.
     #[error("{0}")]
     Unreachable(String),
@@ -47,11 +47,14 @@ enum Refusal {
     TimedOut,
 }
 
-impl Refusal {
+impl DocumentError {
     /// Whether it is the host that failed: its other deliveries have less credit
     /// until it serves one.
     fn is_of_host(&self) -> bool {
-        matches!(self, Refusal::Unreachable(_) | Refusal::TimedOut)
+        matches!(
+            self,
+            DocumentError::Unreachable(_) | DocumentError::TimedOut
+        )
     }
 }
 
@@ -79,30 +82,30 @@ impl ContractClient {
         })
     }
 
-    async fn verify(&self, place: &Place) -> Result<(), Refusal> {
+    async fn verify(&self, place: &DocumentServer) -> Result<(), DocumentError> {
         let documents = stream::iter(place.urls.clone())
             .map(|url| self.verify_document(url))
             .buffer_unordered(AT_ONCE)
             .try_collect::<()>();
         let verified = tokio::time::timeout(self.limit, documents).await;
-        verified.unwrap_or(Err(Refusal::TimedOut))
+        verified.unwrap_or(Err(DocumentError::TimedOut))
     }
 
-    async fn verify_document(&self, url: Url) -> Result<(), Refusal> {
+    async fn verify_document(&self, url: Url) -> Result<(), DocumentError> {
         let unreachable =
-            |error: reqwest::Error| Refusal::Unreachable(with_causes(&error.without_url()));
+            |error: reqwest::Error| DocumentError::Unreachable(with_causes(&error.without_url()));
         let answer = self.http.get(url.clone()).send().await;
         let mut answer = answer.map_err(unreachable)?;
         let status = answer.status().as_u16();
         if status != 200 {
-            return Err(Refusal::Status(status));
+            return Err(DocumentError::Status(status));
         }
         let mut hasher = Sha256::new();
         let mut length = 0;
         while let Some(chunk) = answer.chunk().await.map_err(unreachable)? {
             length += chunk.len() as u64;
             if length > LARGEST_DOCUMENT {
-                return Err(Refusal::TooLarge);
+                return Err(DocumentError::TooLarge);
             }
             hasher.update(&chunk);
         }
@@ -111,7 +114,7 @@ impl ContractClient {
         let agreed = segments.next_back().map(str::to_lowercase);
         match agreed.as_deref() == Some(found.as_str()) {
             true => Ok(()),
-            false => Err(Refusal::Hash(found)),
+            false => Err(DocumentError::Hash(found)),
         }
     }
 }
@@ -178,7 +181,7 @@ mod tests {
         port
     }
 
-    async fn refusal(client: &ContractClient, url: &str) -> Refusal {
+    async fn refusal(client: &ContractClient, url: &str) -> DocumentError {
         let places = places(url).unwrap();
         client.verify(&places[0]).await.unwrap_err()
     }
@@ -213,6 +216,9 @@ mod tests {
         let mut config = Config::for_test("idp1");
         config.dcontract.fetch_timeout = Duration::from_millis(50);
         let client = ContractClient::new(&config).unwrap();
-        assert!(matches!(refusal(&client, &url).await, Refusal::TimedOut));
+        assert!(matches!(
+            refusal(&client, &url).await,
+            DocumentError::TimedOut
+        ));
     }
 }

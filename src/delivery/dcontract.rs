@@ -57,7 +57,7 @@ pub fn may_apply(config: &Config, record: &[u8]) -> bool {
 
 /// The documents of a text that are on one server.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Place {
+pub struct DocumentServer {
     /// Host and port.
     pub host: String,
     /// Where each is; its last segment is its SHA-256.
@@ -68,16 +68,16 @@ pub struct Place {
 ///
 /// # Errors
 /// When a document cannot be found by this text.
-pub fn places(text: &str) -> Result<Vec<Place>, NoDocuments> {
+pub fn places(text: &str) -> Result<Vec<DocumentServer>, NoDocuments> {
     let lines = text.lines();
     let lines = lines.filter(|line| line.starts_with("http://") || line.starts_with("https://"));
-    let mut places: Vec<Place> = Vec::new();
+    let mut places: Vec<DocumentServer> = Vec::new();
     for line in lines {
         let url = Url::parse(line).map_err(NoDocuments::NotAUrl)?;
         let host = destination(&url);
         match places.iter_mut().find(|place| place.host == host) {
             Some(place) => place.urls.push(url),
-            None => places.push(Place {
+            None => places.push(DocumentServer {
                 host,
                 urls: vec![url],
             }),
@@ -119,7 +119,7 @@ impl Contract {
     ///
     /// # Errors
     /// Those of the store.
-    pub async fn places(&self, context: &Context) -> Result<Option<Vec<Place>>, Error> {
+    pub async fn places(&self, context: &Context) -> Result<Option<Vec<DocumentServer>>, Error> {
         let record = self.record();
         let kept = state::load(context, Table::ConsentRequest, &record, "").await?;
         Ok(match kept {
@@ -132,7 +132,7 @@ impl Contract {
     /// The job that fetches what is at `place`. One key for each request and
     /// host: the host is the receiver whose share it takes, whatever it
     /// redirects to.
-    pub fn fetch(&self, place: &Place) -> NewJob {
+    pub fn fetch(&self, place: &DocumentServer) -> NewJob {
         let key = delivery_key("contract", &place.host, &self.record());
         NewJob::new(contract::FETCH, key, self)
     }

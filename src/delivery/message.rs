@@ -147,7 +147,7 @@ mod tests {
     use super::*;
     use crate::context::Role;
     use crate::delivery::callback::Callback;
-    use crate::job::{Outcome, codec};
+    use crate::job::{JobOutcome, codec};
     use crate::messaging::testing;
     use crate::messaging::testing::{FakeLedger, MemoryState};
 
@@ -250,7 +250,7 @@ mod tests {
         let Run::Commit(commit) = run(&context, &retry, &job(Duration::ZERO, 10)).await else {
             panic!("not given up");
         };
-        assert!(matches!(commit.outcome, Outcome::Failed { .. }));
+        assert!(matches!(commit.outcome, JobOutcome::Failed { .. }));
         assert_eq!(retry.sent.lock().len(), 3);
         let away = Scripted::new(Some(Err(SendError::Unreachable("away".to_owned()))));
         let waits = run(&context, &away, &job(Duration::ZERO, 10)).await;
@@ -287,7 +287,7 @@ mod tests {
         let Run::Commit(commit) = run(&context(None), &refused, &job(SEND_TIMEOUT, 0)).await else {
             panic!("repeated");
         };
-        let Outcome::Failed { reason } = commit.outcome else {
+        let JobOutcome::Failed { reason } = commit.outcome else {
             panic!("done");
         };
         assert!(reason.contains("too large"), "{reason}");

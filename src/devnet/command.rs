@@ -15,6 +15,7 @@ use super::demo;
 use super::keys::SigningKeys;
 use super::network::{Network, NetworkOptions, StoreOption};
 use super::report::Report;
+use super::story::{self, Step, Story};
 use crate::output;
 
 /// Where the nodes keep jobs and state.
@@ -117,6 +118,15 @@ pub struct DemoArguments {
     /// How many at a time.
     #[arg(long, default_value_t = 10)]
     pub concurrency: usize,
+    /// Mode of the requests. In modes 2 and 3 the IdP onboards each user with an
+    /// accessor key first, and the RP checks the signatures of its answers.
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=3))]
+    pub mode: u8,
+    /// Tell one user's life on the platform instead, a line a step: onboarded at
+    /// one IdP, at a second by consent, accessor replaced, data requested, mode
+    /// upgraded, association revoked.
+    #[arg(long, conflicts_with_all = ["rp", "chaos", "requests", "concurrency", "mode"])]
+    pub story: bool,
     /// The network.
     #[command(flatten)]
     pub network: NetworkArguments,
@@ -233,14 +243,20 @@ pub async fn demo(arguments: DemoArguments) -> io::Result<ExitCode> {
             idp_id: arguments.idp_id.clone(),
             as_id: arguments.as_id.clone(),
             service: arguments.service.clone(),
+            mode: arguments.mode,
+            users: demo::USERS,
         };
         let report = tokio::select! {
             report = run_apps(&arguments, targets, "unknown") => report?,
             signal = interruption.next() => return Ok(stopped_by(signal)),
         };
-        return Ok(finish(&arguments, &report));
+        return Ok(Told::Report(report).finish(&arguments));
     }
-    let nodes = vec!["rp1".to_owned(), "idp1".to_owned(), "as1".to_owned()];
+    let nodes: &[&str] = match arguments.story {
+        true => &story::NODES,
+        false => &["rp1", "idp1", "as1"],
+    };
+    let nodes = nodes.iter().copied().map(str::to_owned).collect();
     let mut options = arguments.network.network(nodes)?;
     let chaos = arguments.chaos.then(|| chaos_options(&arguments));
     if chaos.is_some() {
@@ -256,14 +272,25 @@ pub async fn demo(arguments: DemoArguments) -> io::Result<ExitCode> {
         signal = interruption.next() => return Ok(stopped_by(signal)),
     };
     let run = async {
-        let targets = demo::targets_of(&network, &arguments.service)?;
+        if arguments.story {
+            let tell = |step: &Step| {
+                if !arguments.json {
+                    // The last lines say whether anybody reads them.
+                    let _ = output::say(story::line(step));
+                }
+            };
+            return Ok(Told::Story(story::live(&network, tell).await?));
+        }
+        let mut targets = demo::targets_of(&network, &arguments.service)?;
+        targets.mode = arguments.mode;
         if let Some(chaos) = &chaos {
-            return chaos::run(&mut network, targets, chaos).await;
+            let report = chaos::run(&mut network, targets, chaos).await?;
+            return Ok(Told::Report(report));
         }
         let before = demo::usage(&network);
         let mut report = run_apps(&arguments, targets, store).await?;
         report.nodes = demo::node_reports(&network, &before).await;
-        io::Result::Ok(report)
+        io::Result::Ok(Told::Report(report))
     };
     let outcome = tokio::select! {
         report = run => report,
@@ -279,8 +306,8 @@ pub async fn demo(arguments: DemoArguments) -> io::Result<ExitCode> {
         ));
         network.keep_directory();
     }
-    let report = match outcome {
-        Ok(report) => report,
+    let told = match outcome {
+        Ok(told) => told,
         Err(error) => {
             network.keep_directory();
             output::note(format_args!(
@@ -291,8 +318,8 @@ pub async fn demo(arguments: DemoArguments) -> io::Result<ExitCode> {
             return Err(error);
         }
     };
-    let code = finish(&arguments, &report);
-    if chaos.is_some() && !report.is_success() {
+    let code = told.finish(&arguments);
+    if code != ExitCode::SUCCESS && (chaos.is_some() || arguments.story) {
         network.keep_directory();
         output::note(format_args!(
             "logs are in {}",
@@ -327,21 +354,39 @@ async fn run_apps(arguments: &DemoArguments, targets: Targets, store: &str) -> i
     Ok(report)
 }
 
-fn finish(arguments: &DemoArguments, report: &Report) -> ExitCode {
-    let said = if arguments.json {
-        // A report is plain data; writing it as JSON cannot fail.
-        output::say(serde_json::to_string(report).unwrap_or_default())
-    } else {
-        output::say(report.table())
-    };
-    if let Err(error) = said {
-        output::note(format_args!("the report cannot be written: {error}"));
-        return ExitCode::FAILURE;
-    }
-    if report.is_success() {
-        ExitCode::SUCCESS
-    } else {
-        ExitCode::FAILURE
+/// What a demo has to say at its end.
+enum Told {
+    Report(Report),
+    Story(Story),
+}
+
+impl Told {
+    fn finish(&self, arguments: &DemoArguments) -> ExitCode {
+        // Both are plain data; writing them as JSON cannot fail.
+        let (json, text, is_success) = match self {
+            Self::Report(report) => (
+                serde_json::to_string(report).unwrap_or_default(),
+                report.table(),
+                report.is_success(),
+            ),
+            Self::Story(story) => (
+                serde_json::to_string(story).unwrap_or_default(),
+                story.ending(),
+                story.problem.is_none(),
+            ),
+        };
+        let said = match arguments.json {
+            true => output::say(json),
+            false => output::say(text),
+        };
+        if let Err(error) = said {
+            output::note(format_args!("the report cannot be written: {error}"));
+            return ExitCode::FAILURE;
+        }
+        match is_success {
+            true => ExitCode::SUCCESS,
+            false => ExitCode::FAILURE,
+        }
     }
 }
 

@@ -14,6 +14,9 @@ use super::report::{NodeReport, ProcessReport, Report};
 use crate::context::Role;
 use crate::output;
 
+/// How many users make the requests of modes 2 and 3, unless otherwise told.
+pub const USERS: u64 = 10;
+
 /// The applications' targets in a network that this process started.
 ///
 /// # Errors
@@ -34,6 +37,8 @@ pub fn targets_of(network: &Network, service: &str) -> io::Result<Targets> {
         idp_id: idp_id.to_owned(),
         as_id: as_id.to_owned(),
         service: service.to_owned(),
+        mode: 1,
+        users: USERS,
     })
 }
 

@@ -18,5 +18,6 @@ pub mod ports;
 pub mod process;
 pub mod redis_server;
 pub mod report;
+pub mod story;
 pub mod switch;
 pub mod verdict;

@@ -17,7 +17,7 @@ use crate::parent::EXIT_WITH_PARENT;
 
 /// What to start.
 #[derive(Debug, Clone)]
-pub struct Plan {
+pub struct ProcessPlan {
     /// Name in tables and of the log file.
     pub name: String,
     /// The program; `None`: this same binary.
@@ -33,7 +33,7 @@ pub struct Plan {
 /// A running child.
 #[derive(Debug)]
 pub struct Process {
-    plan: Plan,
+    plan: ProcessPlan,
     started: Instant,
     child: Child,
     /// Kept apart from `child`, whose `wait` would close it and so tell the
@@ -57,7 +57,7 @@ impl Process {
     ///
     /// # Errors
     /// When the log file or the process cannot be made.
-    pub fn start(plan: Plan) -> io::Result<Self> {
+    pub fn start(plan: ProcessPlan) -> io::Result<Self> {
         let log = File::options().create(true).append(true).open(&plan.log)?;
         let binary = match &plan.binary {
             Some(binary) => binary.clone(),
@@ -94,7 +94,7 @@ impl Process {
     }
 
     /// What it was started with.
-    pub fn plan(&self) -> &Plan {
+    pub fn plan(&self) -> &ProcessPlan {
         &self.plan
     }
 

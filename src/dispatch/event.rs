@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::job::{Gauge, Job, JobId, Millis};
-use crate::protocol::message::{Outcome, Running};
+use crate::protocol::message::{AttemptOutcome, RunningAttempt};
 use crate::store::{Release, Released};
 use crate::tick;
 
@@ -84,7 +84,7 @@ pub enum Event {
         /// Most jobs of `Pool::Delivery` at a time.
         delivery_capacity: u32,
         /// What it still runs from an earlier session.
-        running: Vec<Running>,
+        running: Vec<RunningAttempt>,
     },
     /// The worker wants no more jobs.
     SessionDraining(SessionId),
@@ -95,7 +95,7 @@ pub enum Event {
         /// Who reports.
         session: SessionId,
         /// What.
-        outcomes: Vec<Outcome>,
+        outcomes: Vec<AttemptOutcome>,
     },
     /// Answer to [`Action::Scan`].
     Scanned {

@@ -7,7 +7,7 @@ use crate::job::{JobId, Millis};
 
 /// The one scan that may be under way.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
-pub(super) enum Stage {
+pub(super) enum ScanStage {
     /// None.
     #[default]
     Idle,
@@ -26,14 +26,14 @@ pub(super) enum Stage {
 /// When to scan, and how far a scan has come.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
 pub(super) struct Scan {
-    pub(super) stage: Stage,
+    pub(super) stage: ScanStage,
     due: Millis,
 }
 
 impl Scan {
     /// The next instant at which to start, unless one is under way.
     pub(super) fn next_instant(&self) -> Option<Millis> {
-        matches!(self.stage, Stage::Idle).then_some(self.due)
+        matches!(self.stage, ScanStage::Idle).then_some(self.due)
     }
 
     /// Starts no later than `instant`, or after the scan under way.
@@ -49,14 +49,14 @@ impl Scan {
 
     /// A scan starts; the next one is at `next` unless it is wanted earlier.
     pub(super) fn start(&mut self, top: u64, next: Millis) {
-        self.stage = Stage::Asked { top };
+        self.stage = ScanStage::Asked { top };
         self.due = next;
     }
 
     /// One of the missing jobs is known now, or known to have ended. The scan's
     /// result when it was the last: complete through, and whether there is more.
     pub(super) fn found(&mut self, id: JobId) -> Option<(u64, bool)> {
-        let Stage::Missing { through, ids, full } = &mut self.stage else {
+        let ScanStage::Missing { through, ids, full } = &mut self.stage else {
             return None;
         };
         ids.remove(&id);
@@ -64,7 +64,7 @@ impl Scan {
             return None;
         }
         let result = (*through, *full);
-        self.stage = Stage::Idle;
+        self.stage = ScanStage::Idle;
         Some(result)
     }
 }
@@ -78,7 +78,7 @@ mod tests {
         let interval = Duration::from_secs(1);
         let mut scan = Scan::default();
         scan.start(0, Millis(10_000_000).after(interval));
-        scan.stage = Stage::Idle;
+        scan.stage = ScanStage::Idle;
         assert!(!scan.is_due(Millis(10_000_000), interval));
         assert!(scan.is_due(Millis(10_001_000), interval));
         let an_hour_earlier = Millis(10_001_000 - 3_600_000);

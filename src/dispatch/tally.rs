@@ -6,7 +6,7 @@ use crate::dispatch::queue::Phase;
 
 /// Jobs of one sort.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
-pub struct Share {
+pub struct GaugeCount {
     /// All that are open.
     pub open: usize,
     /// Those of them that no worker has.
@@ -18,7 +18,7 @@ pub struct Share {
 pub struct Tally {
     /// By slot of the gauge: open jobs, and those that have failed and wait to
     /// try again.
-    pub shares: [Share; GAUGES],
+    pub shares: [GaugeCount; GAUGES],
     /// Requests with a job in line or on a worker.
     pub requests: usize,
     /// Jobs of requests that are in line.
@@ -117,7 +117,7 @@ mod tests {
             job(5, BOTH, "both:b"),
             job(6, noop::NOOP, "none:a"),
         ]);
-        let share = |open, waiting| Share { open, waiting };
+        let share = |open, waiting| GaugeCount { open, waiting };
         let later = Millis(2000);
         let worker = Phase::Assigned(SessionId(1));
         for seq in [1, 3, 4, 5, 6] {

@@ -142,7 +142,8 @@ pub(super) fn watched(role: Role) -> &'static [(Table, Kind)] {
     const AS: (Table, Kind) = (Table::DataRequest, as_::request_update::KIND);
     match role {
         Role::Rp => &[RP],
-        Role::Idp => &[IDP],
+        // Its own requests ask for consent to identity operations.
+        Role::Idp => &[IDP, RP],
         Role::As => &[AS],
         Role::Proxy => &[RP, IDP, AS],
         Role::Ndid => &[],
@@ -332,7 +333,10 @@ mod tests {
         ];
         for (role, kinds) in [
             (Role::Rp, vec![rp::request_update::KIND]),
-            (Role::Idp, vec![idp::request_update::KIND]),
+            (
+                Role::Idp,
+                vec![idp::request_update::KIND, rp::request_update::KIND],
+            ),
             (Role::As, vec![as_::request_update::KIND]),
             (Role::Ndid, vec![]),
         ] {

@@ -4,7 +4,8 @@
 use futures_util::future::BoxFuture;
 
 use super::kinds::FLOWS;
-use crate::context::Context;
+use super::{idp, rp};
+use crate::context::{Context, Role};
 use crate::delivery::callback::error_job;
 use crate::error::{Error, Refusal, codes, settled};
 use crate::flows::RequestUpdate;
@@ -57,6 +58,10 @@ impl Flow {
     fn failed(&self, context: &Context, job: &Job, error: &Refusal) -> Commit {
         let mut commit = Commit::failed(error.to_string());
         if let Some((role, action)) = self.told {
+            let (role, action) = match context.role {
+                Role::Idp if role == rp::ROLE => of_requesting_idp(action),
+                _ => (role, action),
+            };
             let node_id = (self.node)(job).unwrap_or_else(|| context.node_id().to_owned());
             let request_id = request_of(job.key());
             commit.job(error_job(role, Some(&node_id), action, request_id, error));
@@ -83,6 +88,15 @@ pub async fn run(context: &Context, job: &Job) -> Result<Run, Error> {
         Ok(commit) => commit,
         Err(refusal) => flow.failed(context, job, &refusal),
     }))
+}
+
+/// Role and action of an `error` callback about a request of an IdP, in place
+/// of those of an RP: it asks for consent as an RP does.
+pub(super) fn of_requesting_idp(action: &str) -> (&'static str, &str) {
+    match action {
+        rp::report::PROCESS_MESSAGE => (idp::ROLE, idp::PROCESS_MESSAGE),
+        other => (idp::ROLE, other),
+    }
 }
 
 /// The node whose request a block changed.

@@ -19,7 +19,6 @@ pub fn all() -> Vec<Endpoint> {
         as_::respond::endpoint(),
         as_::error::endpoint(),
         as_::payment_log::endpoint(),
-        identity::reference_group_code::endpoint(),
         utility::idps::endpoint(),
         utility::idps_of_identity::endpoint(),
         utility::ases::endpoint(),
@@ -45,8 +44,7 @@ pub fn all() -> Vec<Endpoint> {
         utility::supported_aals::endpoint(),
     ];
     all.extend(rp::look_ups::endpoints());
-    all.extend(identity::levels::endpoints());
-    all.extend(identity::unsupported::endpoints());
+    all.extend(identity::endpoints());
     all.extend(ndid::endpoints());
     all.extend(node::endpoints());
     all.extend(private_messages::endpoints());

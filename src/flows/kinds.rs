@@ -1,10 +1,10 @@
 //! Every kind of job that a flow handles.
 
 use super::dispatch::Flow;
-use super::{as_, idp, ledger_call, node, replaced, rp};
+use super::{as_, identity, idp, ledger_call, node, replaced, rp};
 use crate::job::Kind;
 
-pub(super) static FLOWS: [Flow; 23] = [
+pub(super) static FLOWS: [Flow; 24] = [
     replaced::FLOW,
     rp::request_created::FLOW,
     rp::idp_response::FLOW,
@@ -21,6 +21,7 @@ pub(super) static FLOWS: [Flow; 23] = [
     idp::request_update::FLOW,
     idp::response_created::FLOW,
     idp::identity_modified::FLOW,
+    identity::settled::FLOW,
     as_::data_request::FLOW,
     as_::callback_answer::FLOW,
     as_::request_update::FLOW,

@@ -4,30 +4,19 @@ use crate::api::{Audience, Endpoint};
 
 /// The table entries.
 pub fn endpoints() -> Vec<Endpoint> {
-    let mut endpoints = vec![
-        Endpoint::get(
-            "/identity_request/request_references/:reference_id",
-            Audience::Idp,
-        )
-        .not_built(),
-    ];
-    let identity = IDENTITY_CHANGES.iter();
-    let identity = identity.map(|path| Endpoint::post(path, Audience::Idp));
-    endpoints.extend(identity.map(|endpoint| endpoint.not_built()));
-    endpoints
+    debug().to_vec()
 }
 
-/// Changes of identities, all POST.
-const IDENTITY_CHANGES: &[&str] = &[
-    "/identity",
-    "/identity/:namespace/:identifier",
-    "/identity/:namespace/:identifier/accessors",
-    "/identity/:namespace/:identifier/accessor_revoke",
-    "/identity/:namespace/:identifier/accessor_revoke_and_add",
-    "/identity/:namespace/:identifier/association_revoke",
-    "/identity/:namespace/:identifier/mode",
-    "/identity/:namespace/:identifier/ial",
-    "/identity/:namespace/:identifier/lial",
-    "/identity/:namespace/:identifier/laal",
-    "/identity_request/request_close",
-];
+/// What only a node under development has.
+fn debug() -> [Endpoint; 5] {
+    let everybody = Audience::Everybody;
+    let sample = "Sends a sample of an error callback.";
+    [
+        Endpoint::post("/debug/tmquery/:method", everybody).does("Asks the ledger."),
+        Endpoint::post("/debug/tmtransact/:method", everybody).does("Makes a transaction."),
+        Endpoint::get("/debug/error_callback_test/rp", everybody).does(sample),
+        Endpoint::get("/debug/error_callback_test/idp", everybody).does(sample),
+        Endpoint::get("/debug/error_callback_test/as", everybody).does(sample),
+    ]
+    .map(|endpoint| endpoint.not_built().outside_of_versions().needs_nothing())
+}

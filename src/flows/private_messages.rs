@@ -5,7 +5,7 @@
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::api::{Audience, Call, Endpoint, Outcome};
+use crate::api::{Audience, Call, Endpoint, Outcome, Texts};
 use crate::context::{Context, row, state};
 use crate::error::{Error, codes};
 use crate::job::{Column, Table, Write};
@@ -26,11 +26,18 @@ pub fn endpoints() -> [Endpoint; 3] {
     let removal_of_request = "/utility/private_message_removal/:request_id";
     [
         Endpoint::get("/utility/private_messages/:request_id", Audience::Everybody)
+            .does("Shows the messages that this node sent and received for a request.")
             .path::<OfRequest>()
+            .query::<Texts>()
             .run(run_find),
-        Endpoint::post(removal, Audience::Everybody).run(run_remove_all),
+        Endpoint::post(removal, Audience::Everybody)
+            .does("Removes the messages of all requests from this node.")
+            .query::<Texts>()
+            .run(run_remove_all),
         Endpoint::post(removal_of_request, Audience::Everybody)
+            .does("Removes the messages of a request from this node.")
             .path::<OfRequest>()
+            .query::<Texts>()
             .run(run_remove),
     ]
 }

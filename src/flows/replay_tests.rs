@@ -133,7 +133,9 @@ impl Replayed {
             }
             ("POST", ["as", "data", request_id, service_id]) => {
                 let data = serde_json::from_value(body).unwrap();
-                as_::respond::respond(&context, &node_id, request_id, service_id, &data).await
+                let result = "response_result";
+                as_::respond::respond(&context, &node_id, request_id, service_id, &data, result)
+                    .await
             }
             ("POST", ["as", "error", request_id, service_id]) => {
                 let answer = serde_json::from_value(body).unwrap();

@@ -31,7 +31,7 @@ impl Reply {
         request_id: &str,
         failure: Option<&Refusal>,
     ) -> NewJob {
-        self.job(node_id, kind, Some(request_id), None, failure)
+        self.job(node_id, kind, Some(request_id), Map::new(), failure)
     }
 
     /// The callback of a request that was created in block
@@ -44,37 +44,33 @@ impl Reply {
         failure: Option<&Refusal>,
     ) -> NewJob {
         let kind = "create_request_result";
+        let height = creation_block_height.map(Value::from);
+        let members = height.map(|height| ("creation_block_height".to_owned(), height));
         self.job(
             node_id,
             kind,
             Some(request_id),
-            creation_block_height,
+            members.into_iter().collect(),
             failure,
         )
     }
 
-    /// The callback of a message that was written in a block, or could not be.
-    pub fn about_message(
+    /// The callback `kind` about an operation, with members of its own; it may
+    /// have needed a request.
+    pub fn about_operation(
         &self,
         node_id: &str,
-        message_id: &str,
-        written: Result<String, &Refusal>,
+        kind: &str,
+        request_id: Option<&str>,
+        members: Map<String, Value>,
+        failure: Option<&Refusal>,
     ) -> NewJob {
-        let mut body = self.body(
-            node_id,
-            "create_message_result",
-            written.as_ref().err().copied(),
-        );
-        body.insert("message_id".into(), message_id.into());
-        if let Ok(block) = written {
-            body.insert("creation_block_height".into(), block.into());
-        }
-        self.deliver(message_id, body)
+        self.job(node_id, kind, request_id, members, failure)
     }
 
     /// The callback `kind` about something that is not a request.
     pub fn about_node(&self, node_id: &str, kind: &str, failure: Option<&Refusal>) -> NewJob {
-        self.job(node_id, kind, None, None, failure)
+        self.job(node_id, kind, None, Map::new(), failure)
     }
 
     fn job(
@@ -82,35 +78,27 @@ impl Reply {
         node_id: &str,
         kind: &str,
         request_id: Option<&str>,
-        creation_block_height: Option<String>,
+        members: Map<String, Value>,
         failure: Option<&Refusal>,
     ) -> NewJob {
-        let mut body = self.body(node_id, kind, failure);
-        if let Some(request_id) = request_id {
-            body.insert("request_id".into(), request_id.into());
-        }
-        if let Some(height) = creation_block_height {
-            body.insert("creation_block_height".into(), height.into());
-        }
-        self.deliver(request_id.unwrap_or(&self.reference_id), body)
-    }
-
-    /// What every result says.
-    fn body(&self, node_id: &str, kind: &str, failure: Option<&Refusal>) -> Map<String, Value> {
         let mut body = Map::new();
         body.insert("node_id".into(), node_id.into());
         body.insert("type".into(), kind.into());
         body.insert("success".into(), failure.is_none().into());
         body.insert("reference_id".into(), self.reference_id.as_str().into());
+        if let Some(request_id) = request_id {
+            body.insert("request_id".into(), request_id.into());
+        }
+        body.extend(members);
         if let Some(error) = failure {
             body.insert("error".into(), error.to_json());
         }
-        body
-    }
-
-    /// `about`: results about one thing are delivered in their order.
-    fn deliver(&self, about: &str, body: Map<String, Value>) -> NewJob {
-        let target = Target::Url(self.callback_url.clone());
-        callback_job(target, about, body, Persistence::Timed, None)
+        callback_job(
+            Target::Url(self.callback_url.clone()),
+            request_id.unwrap_or(&self.reference_id),
+            body,
+            Persistence::Timed,
+            None,
+        )
     }
 }

@@ -498,7 +498,7 @@ impl TestNode {
             ledger: ledger.clone(),
             state: state.clone(),
             crypto: Arc::new(RecordedKeys),
-            held: Arc::default(),
+            future_quota: Arc::default(),
         };
         Self {
             context,

@@ -12,7 +12,7 @@ use actix_web::{HttpRequest, HttpResponse};
 use metrics_exporter_prometheus::{BuildError, PrometheusBuilder, PrometheusHandle};
 use serde_json::json;
 
-use super::answer::Answer;
+use super::answer::PlainResponse;
 use super::listening::{self, Listening, ServerHandle};
 use super::{process_metrics, replaced_metrics};
 use crate::config::TlsFiles;
@@ -94,12 +94,12 @@ async fn keep_up(metrics: PrometheusHandle) {
 async fn handle(request: HttpRequest, options: Data<AdminOptions>) -> HttpResponse {
     let reads = request.method() == Method::GET || request.method() == Method::HEAD;
     let answer = match request.path() {
-        _ if !reads => Answer::empty(404),
+        _ if !reads => PlainResponse::empty(404),
         "/metrics" => {
             process_metrics::record();
-            Answer::text("text/plain; version=0.0.4", options.metrics.render())
+            PlainResponse::text("text/plain; version=0.0.4", options.metrics.render())
         }
-        "/health" => Answer::json(200, &json!({"live": true, "role": (options.role)()})),
+        "/health" => PlainResponse::json(200, &json!({"live": true, "role": (options.role)()})),
         "/ready" => {
             let reasons = (options.reasons)();
             let ready = reasons.is_empty();
@@ -107,9 +107,9 @@ async fn handle(request: HttpRequest, options: Data<AdminOptions>) -> HttpRespon
             let (role, notices) = ((options.role)(), (options.notices)());
             let body =
                 json!({"ready": ready, "reasons": reasons, "role": role, "notices": notices});
-            Answer::json(status, &body)
+            PlainResponse::json(status, &body)
         }
-        _ => Answer::empty(404),
+        _ => PlainResponse::empty(404),
     };
     answer.into_response()
 }

@@ -13,7 +13,7 @@ const JSON: &str = "application/json; charset=utf-8";
 
 /// An answer before it becomes the framework's.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct Answer {
+pub(super) struct PlainResponse {
     status: u16,
     content_type: Option<&'static str>,
     body: Bytes,
@@ -22,7 +22,7 @@ pub(super) struct Answer {
     close: bool,
 }
 
-impl Answer {
+impl PlainResponse {
     /// No body.
     pub fn empty(status: u16) -> Self {
         Self {
@@ -147,7 +147,7 @@ mod tests {
     #[test]
     fn what_cannot_be_read_is_no_outage() {
         let api = Config::for_test("rp1").api;
-        let answer = |error: StoreError| Answer::error(&error.into(), &api);
+        let answer = |error: StoreError| PlainResponse::error(&error.into(), &api);
         let corrupt = answer(StoreError::Corrupt("request_data rp1/r".to_owned()));
         assert_eq!((corrupt.status(), corrupt.retry_after), (500, false));
         assert!(String::from_utf8_lossy(&corrupt.body).contains("request_data rp1/r"));

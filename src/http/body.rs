@@ -19,7 +19,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
 
 use self::text::{Charset, charset, decode, parse};
-use super::answer::Answer;
+use super::answer::PlainResponse;
 use crate::config::Api;
 use crate::error::{Error, codes};
 use crate::{heavy, pulse};
@@ -52,20 +52,22 @@ pub(super) enum BodyError {
 
 impl BodyError {
     /// The answer to the client.
-    pub fn answer(&self, api: &Api) -> Answer {
+    pub fn answer(&self, api: &Api) -> PlainResponse {
         match self {
-            BodyError::Malformed => Answer::error(&codes::BODY_PARSE_FAILED.into(), api),
-            BodyError::TooLarge => Answer::error(&codes::BODY_TOO_LARGE.into(), api),
+            BodyError::Malformed => PlainResponse::error(&codes::BODY_PARSE_FAILED.into(), api),
+            BodyError::TooLarge => PlainResponse::error(&codes::BODY_TOO_LARGE.into(), api),
             BodyError::Unreadable(reason) => {
                 let message = format!("{}: {reason}", codes::BODY_PARSER_ERROR.message);
-                Answer::error(&Error::with_message(codes::BODY_PARSER_ERROR, message), api)
+                PlainResponse::error(&Error::with_message(codes::BODY_PARSER_ERROR, message), api)
             }
             BodyError::Busy => {
                 let message = "Too many large bodies at once";
                 let error = Error::with_message(codes::BODY_PARSER_ERROR, message);
-                Answer::error(&error, api).with_status(503).retry_after()
+                PlainResponse::error(&error, api)
+                    .with_status(503)
+                    .retry_after()
             }
-            BodyError::Slow => Answer::empty(408).closing(),
+            BodyError::Slow => PlainResponse::empty(408).closing(),
         }
     }
 }

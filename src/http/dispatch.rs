@@ -3,13 +3,13 @@
 use percent_encoding::percent_decode_str;
 use serde_json::{Map, Value};
 
-use super::answer::Answer;
+use super::answer::PlainResponse;
 use super::readiness::queue_full;
 use super::repeats::Repeat;
-use super::routes::Parameters;
+use super::routes::{Parameters, Route};
 use super::server::Api;
 use crate::admission::Purpose;
-use crate::api::{Answered, Audience, Endpoint, Method, Outcome, RawCall, Run};
+use crate::api::{Answered, Audience, Method, Outcome, RawCall, Run};
 use crate::context::{Context, Role};
 use crate::error::{Error, codes};
 use crate::job::{Caller, Write};
@@ -29,32 +29,38 @@ pub(super) struct Input {
 /// Answers a call to an endpoint.
 pub(super) async fn answer(
     api: &Api,
-    endpoint: &Endpoint,
+    route: &Route,
     parameters: &Parameters<'_>,
     input: Input,
-) -> Answer {
+) -> PlainResponse {
+    let endpoint = &route.endpoint;
     let config = &api.options.context.config.api;
     let Some(run) = &endpoint.run else {
-        return Answer::not_built(&format!("{} {}", endpoint.method.as_str(), endpoint.path));
+        return PlainResponse::not_built(&format!(
+            "{} {}",
+            endpoint.method.as_str(),
+            endpoint.path
+        ));
     };
     // Before the call costs anything; what it really makes is counted later.
     let is_full = |purpose| api.options.queue.is_full_for(purpose);
     if endpoint.purpose.is_some_and(is_full) {
         return queue_full(config);
     }
-    let answer = operate(api, endpoint, run, parameters, input).await;
-    answer.unwrap_or_else(|error| Answer::error(&error, config))
+    let answer = operate(api, route, run, parameters, input).await;
+    answer.unwrap_or_else(|error| PlainResponse::error(&error, config))
 }
 
 async fn operate(
     api: &Api,
-    endpoint: &Endpoint,
+    route: &Route,
     run: &Run,
     parameters: &Parameters<'_>,
     input: Input,
-) -> Result<Answer, Error> {
+) -> Result<PlainResponse, Error> {
     let caller = api.options.waiting.caller();
-    let call = check(api, endpoint, parameters, input, caller.clone())?;
+    let endpoint = &route.endpoint;
+    let call = check(api, route, parameters, input, caller.clone())?;
     let waiting = &api.options.waiting;
     let may_wait = endpoint.audience == Audience::Ndid;
     let repeat = may_wait.then(|| Repeat::of(&call.node_id, endpoint.path, &call.body));
@@ -76,11 +82,12 @@ async fn operate(
 /// The checks that every call passes, in the order of spec/http-api.md 1.1.
 fn check(
     api: &Api,
-    endpoint: &Endpoint,
+    route: &Route,
     parameters: &Parameters<'_>,
     input: Input,
     caller: Caller,
 ) -> Result<RawCall, Error> {
+    let endpoint = &route.endpoint;
     let context = &api.options.context;
     let path = decode(parameters)?;
     let query = Value::Object(input.query);
@@ -104,6 +111,7 @@ fn check(
         context: context.clone(),
         node_id,
         caller,
+        version: route.version,
         path,
         query,
         body: input.body,
@@ -152,7 +160,7 @@ async fn conclude(
     purpose: Purpose,
     outcome: Outcome,
     caller: Caller,
-) -> Result<Answer, Error> {
+) -> Result<PlainResponse, Error> {
     match outcome {
         Outcome::Accepted {
             accept,
@@ -166,23 +174,25 @@ async fn conclude(
                 return Err(refused.into());
             }
             Ok(match body {
-                Some(body) => Answer::json(202, &body),
-                None => Answer::empty(202),
+                Some(body) => PlainResponse::json(202, &body),
+                None => PlainResponse::empty(202),
             })
         }
         Outcome::Waits(accept) => wait(api, purpose, accept, caller).await,
         Outcome::Stored(writes) => {
             store(api, portions(writes)).await?;
-            Ok(Answer::empty(204))
+            Ok(PlainResponse::empty(204))
         }
         Outcome::StoredBefore(writes, error) => {
             store(api, portions(writes)).await?;
             Err(error)
         }
-        Outcome::Ok(body) => Ok(Answer::json(200, &body)),
-        Outcome::NoContent => Ok(Answer::empty(204)),
-        Outcome::NotFound => Ok(Answer::empty(404)),
-        Outcome::Unsupported => Ok(Answer::empty(501)),
+        Outcome::Ok(body) => Ok(PlainResponse::json(200, &body)),
+        Outcome::NoContent => Ok(PlainResponse::empty(204)),
+        Outcome::Text { content_type, text } => Ok(PlainResponse::text(content_type, text)),
+        Outcome::NotFound => Ok(PlainResponse::empty(404)),
+        Outcome::Missing(body) => Ok(PlainResponse::json(404, &body)),
+        Outcome::Unsupported => Ok(PlainResponse::empty(501)),
     }
 }
 
@@ -192,7 +202,7 @@ async fn wait(
     purpose: Purpose,
     accept: Accept,
     caller: Caller,
-) -> Result<Answer, Error> {
+) -> Result<PlainResponse, Error> {
     let listener = api.options.waiting.listen(caller);
     if admit(api, purpose, accept).await?.is_none() {
         return Ok(queue_full(&api.options.context.config.api));
@@ -200,11 +210,11 @@ async fn wait(
     told(listener.answer().await?)
 }
 
-fn told(answered: Answered) -> Result<Answer, Error> {
+fn told(answered: Answered) -> Result<PlainResponse, Error> {
     let (status, body) = answered.into_result()?;
     Ok(match body {
-        Some(body) => Answer::json(status, &body),
-        None => Answer::empty(status),
+        Some(body) => PlainResponse::json(status, &body),
+        None => PlainResponse::empty(status),
     })
 }
 

@@ -1,11 +1,15 @@
 //! What the node tells about itself, without readiness or role
 //! (spec/http-api.md 3.11).
 
+use std::sync::Arc;
+
 use serde_json::{Map, Value, json};
 
-use super::answer::Answer;
-use super::server::Api;
+use super::own_endpoints::{get, own};
+use super::readiness::Readiness;
+use crate::api::{Endpoint, Outcome};
 use crate::config::Environment;
+use crate::context::Context;
 use crate::error::Error;
 use crate::job::Table;
 use crate::ledger::query;
@@ -48,96 +52,135 @@ pub struct Status {
     pub processing_inbound_messages: u64,
 }
 
-/// Paths that are answered here.
-const NAMES: [&str; 11] = [
-    "license",
-    "source",
-    "info",
-    "num_expected_txs",
-    "expected_txs",
-    "num_pending_outbound_mq_messages",
-    "num_pending_client_callbacks",
-    "num_pending_external_crypto_callbacks",
-    "num_processing_blocks",
-    "processing_blocks",
-    "num_processing_inbound_messages",
-];
-
-/// Whether a path is one of these.
-pub(super) fn is_known(path: &[&str]) -> bool {
-    let is_name = |name: &&str| NAMES.iter().any(|known| known.eq_ignore_ascii_case(name));
-    matches!(path, [name] if is_name(name))
+/// What a process knows of its own work, and what it has.
+#[derive(Clone)]
+struct Process {
+    status: Arc<dyn Fn() -> Status + Send + Sync>,
+    readiness: Arc<dyn Fn() -> Readiness + Send + Sync>,
 }
 
-/// The answer to a GET, if the path is one of these.
-pub(super) async fn answer(api: &Api, path: &[&str]) -> Option<Answer> {
-    let [name] = path else {
-        return None;
+/// The table entries.
+pub(super) fn endpoints(
+    status: &Arc<dyn Fn() -> Status + Send + Sync>,
+    readiness: &Arc<dyn Fn() -> Readiness + Send + Sync>,
+) -> Vec<Endpoint> {
+    let process = Process {
+        status: status.clone(),
+        readiness: readiness.clone(),
     };
-    if !is_known(path) {
-        return None;
-    }
-    let count = |name: &str, number: u64| Ok(json!({name: number}));
-    let status = (api.options.status)();
-    let body = match name.to_ascii_lowercase().as_str() {
-        "license" => return Some(Answer::text("text/plain; charset=utf-8", LICENSE)),
-        "source" => return Some(source(env!("CARGO_PKG_REPOSITORY"))),
-        "info" => Ok(info(api, &status).await),
-        "num_expected_txs" => expected(api)
-            .await
-            .map(|hashes| json!({"n_expected_txs": hashes.len()})),
-        "expected_txs" => expected(api)
-            .await
-            .map(|hashes| json!({"expected_txs": hashes})),
-        "num_pending_outbound_mq_messages" => count(
-            "n_pending_outbound_mq_messages",
-            status.pending_outbound_messages,
+    let mut all = counts(&process.status);
+    all.extend([
+        own(get("/license", "Shows the licence."), |_| async {
+            let content_type = "text/plain; charset=utf-8";
+            let text = LICENSE.into();
+            Ok(Outcome::Text { content_type, text })
+        }),
+        own(
+            get("/source", "Tells where the program comes from."),
+            |_| async { Ok(source(env!("CARGO_PKG_REPOSITORY"))) },
         ),
-        "num_pending_client_callbacks" => {
-            count("n_pending_client_callbacks", status.pending_callbacks)
-        }
-        "num_pending_external_crypto_callbacks" => count(
-            "n_pending_external_crypto_callbacks",
-            status.pending_external_crypto_calls,
+        own(
+            get(
+                "/info",
+                "Tells what this process is and what it is connected to.",
+            ),
+            move |call| info(call.context, process.clone()),
         ),
-        "num_processing_blocks" => {
-            let blocks = status.processing_blocks;
-            count("n_processing_blocks", blocks.map_or(0, Blocks::count))
-        }
-        "processing_blocks" => {
-            let blocks = status.processing_blocks.into_iter();
-            let heights = blocks.flat_map(|blocks| blocks.first..=blocks.last);
-            let names = heights.take(BLOCKS_NAMED).map(|height| height.to_string());
-            Ok(json!({"processing_blocks": names.collect::<Vec<_>>()}))
-        }
-        "num_processing_inbound_messages" => count(
-            "n_processing_inbound_messages",
-            status.processing_inbound_messages,
+        own(
+            get(
+                "/num_expected_txs",
+                "Counts the transactions that are to be in a block yet.",
+            ),
+            |call| async move {
+                let hashes = expected(&call.context).await?;
+                Ok(Outcome::Ok(json!({"n_expected_txs": hashes.len()})))
+            },
         ),
-        _ => return None,
+        own(
+            get(
+                "/expected_txs",
+                "Lists the transactions that are to be in a block yet.",
+            ),
+            |call| async move {
+                let hashes = expected(&call.context).await?;
+                Ok(Outcome::Ok(json!({"expected_txs": hashes})))
+            },
+        ),
+    ]);
+    all
+}
+
+/// Those that are answered from what the process knows of its own work.
+fn counts(status: &Arc<dyn Fn() -> Status + Send + Sync>) -> Vec<Endpoint> {
+    let count = |path, does, count: fn(Status) -> Value| {
+        let status = status.clone();
+        own(get(path, does), move |_| {
+            std::future::ready(Ok(Outcome::Ok(count(status()))))
+        })
     };
-    Some(match body {
-        Ok(body) => Answer::json(200, &body),
-        Err(error) => Answer::error(&error, &api.options.context.config.api),
-    })
+    vec![
+        count(
+            "/num_pending_outbound_mq_messages",
+            "Counts the messages that no other node has acknowledged yet.",
+            |status| json!({"n_pending_outbound_mq_messages": status.pending_outbound_messages}),
+        ),
+        count(
+            "/num_pending_client_callbacks",
+            "Counts the callbacks that are not delivered yet.",
+            |status| json!({"n_pending_client_callbacks": status.pending_callbacks}),
+        ),
+        count(
+            "/num_pending_external_crypto_callbacks",
+            "Counts the calls of the external crypto service without an answer yet.",
+            |status| {
+                let calls = status.pending_external_crypto_calls;
+                json!({"n_pending_external_crypto_callbacks": calls})
+            },
+        ),
+        count(
+            "/num_processing_blocks",
+            "Counts the blocks that are being worked on.",
+            |status| {
+                let blocks = status.processing_blocks;
+                json!({"n_processing_blocks": blocks.map_or(0, Blocks::count)})
+            },
+        ),
+        count(
+            "/processing_blocks",
+            "Lists the blocks that are being worked on.",
+            |status| {
+                let blocks = status.processing_blocks.into_iter();
+                let heights = blocks.flat_map(|blocks| blocks.first..=blocks.last);
+                let names = heights.take(BLOCKS_NAMED).map(|height| height.to_string());
+                json!({"processing_blocks": names.collect::<Vec<_>>()})
+            },
+        ),
+        count(
+            "/num_processing_inbound_messages",
+            "Counts the messages that are being worked on.",
+            |status| json!({"n_processing_inbound_messages": status.processing_inbound_messages}),
+        ),
+    ]
 }
 
 /// Where the program comes from: `repository` in Cargo.toml of whoever built it;
 /// 404 where that is not set, since there is nothing true to say.
-fn source(repository: &'static str) -> Answer {
+fn source(repository: &'static str) -> Outcome {
     match repository {
-        "" => Answer::empty(404),
-        repository => Answer::text("text/html; charset=utf-8", repository),
+        "" => Outcome::NotFound,
+        text => Outcome::Text {
+            content_type: "text/html; charset=utf-8",
+            text: text.into(),
+        },
     }
 }
 
-async fn expected(api: &Api) -> Result<Vec<String>, Error> {
-    let state = &api.options.context.state;
-    Ok(state.rows(Table::ExpectedTransaction, "").await?)
+async fn expected(context: &Context) -> Result<Vec<String>, Error> {
+    Ok(context.state.rows(Table::ExpectedTransaction, "").await?)
 }
 
-async fn info(api: &Api, status: &Status) -> Value {
-    let context = &api.options.context;
+async fn info(context: Context, process: Process) -> Result<Outcome, Error> {
+    let status = (process.status)();
     let config = &context.config;
     let mut info = Map::new();
     let mut put = |name: &str, value: Value| {
@@ -147,7 +190,7 @@ async fn info(api: &Api, status: &Status) -> Value {
     put("version", env!("CARGO_PKG_VERSION").into());
     put("api_version", "6.0".into());
     put("node_id", context.node_id().into());
-    let readiness = (api.options.readiness)();
+    let readiness = (process.readiness)();
     // Without the ledger these two are left out.
     if readiness.ledger_connected
         && let Ok(Some(node)) = query::node_info(context.ledger.as_ref(), context.node_id()).await
@@ -184,7 +227,7 @@ async fn info(api: &Api, status: &Status) -> Value {
     put("last_known_chain_id", json!(context.ledger.chain_id().ok()));
     let height = Some(context.ledger.height()).filter(|height| *height > 0);
     put("last_known_block_height", json!(height));
-    Value::Object(info)
+    Ok(Outcome::Ok(Value::Object(info)))
 }
 
 /// `NODE_ENV`.
@@ -203,9 +246,11 @@ mod tests {
     #[test]
     fn the_source_is_told_where_the_build_knows_it() {
         let url = "https://git.bank.example/erawan";
-        let told = Answer::text("text/html; charset=utf-8", url);
+        let told = Outcome::Text {
+            content_type: "text/html; charset=utf-8",
+            text: url.into(),
+        };
         assert_eq!(source(url), told);
-        assert_eq!(told.status(), 200);
-        assert_eq!(source(""), Answer::empty(404));
+        assert_eq!(source(""), Outcome::NotFound);
     }
 }

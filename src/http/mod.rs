@@ -1,4 +1,4 @@
-//! The HTTP API of the node, version 6, and its server for operators
+//! The HTTP API of the node in all its versions, and its server for operators
 //! (spec/http-api.md).
 //!
 //! [`serve`] runs every request through one pipeline ([`pipeline`]): body, API
@@ -9,10 +9,12 @@
 pub mod admin;
 mod answer;
 mod body;
+mod chart;
 mod dispatch;
 mod information;
 mod listening;
 mod long_heads;
+mod own_endpoints;
 mod pipeline;
 mod process_metrics;
 mod query_string;
@@ -27,6 +29,8 @@ mod waiting;
 
 pub use information::{MessageQueueService, Status};
 pub use listening::ServerHandle;
+pub use own_endpoints::own_endpoints;
 pub use readiness::Readiness;
+pub use routes::{Found, Parameters, Route, Routes, segments};
 pub use server::{ReloadKeys, ServerOptions, serve};
 pub use waiting::{PATIENCE, Waiting};

@@ -9,15 +9,14 @@ use actix_web::{HttpRequest, HttpResponse};
 use metrics::histogram;
 use openssl::memcmp;
 use openssl::sha::sha256;
-use serde_json::Value;
 
-use super::answer::Answer;
+use super::answer::PlainResponse;
 use super::dispatch::{self, Input};
 use super::readiness::too_many_calls;
 use super::routes::{self, Found};
 use super::server::Api;
-use super::{body, information, query_string, settings};
-use crate::config::{ApiVersion, Config, Environment};
+use super::{body, query_string};
+use crate::api::Needs;
 use crate::error::codes;
 use crate::heavy::{self, Whose};
 
@@ -26,12 +25,12 @@ const NO_ROUTE: &str = "none";
 
 /// An answer, and the route it came from.
 struct Served {
-    answer: Answer,
+    answer: PlainResponse,
     route: &'static str,
 }
 
-impl From<Answer> for Served {
-    fn from(answer: Answer) -> Self {
+impl From<PlainResponse> for Served {
+    fn from(answer: PlainResponse) -> Self {
         Self {
             answer,
             route: NO_ROUTE,
@@ -110,22 +109,35 @@ async fn answer(head: &Head, body: body::Unparsed, api: &Api) -> Served {
         Err(error) => return error.answer(&config.api).into(),
     };
     if !has_api_key(head.api_key.as_ref(), config.api.key_hash.as_deref()) {
-        return Answer::error(&codes::INVALID_API_KEY.into(), &config.api).into();
+        return PlainResponse::error(&codes::INVALID_API_KEY.into(), &config.api).into();
     }
-    let method = &head.method;
     let path = routes::segments(head.uri.path());
-    if let Some(answer) = outside_of_versions(api, method, &path, &body).await {
-        return answer.into();
-    }
-    if !is_exempt_from_readiness(&head.uri)
-        && let Some(refusal) = refusal(api, method).await
-    {
+    let found = api
+        .routes
+        .find(&head.method, &path, api.options.context.role);
+    if let Some(refusal) = refusal(api, found.needs(&head.method)).await {
         return refusal.into();
     }
-    let Ok(_place) = api.calls.try_acquire() else {
+    let (route, parameters) = match found {
+        Found::Route(route, parameters) => (route, parameters),
+        Found::Options(methods, _) => return PlainResponse::options(&methods).into(),
+        Found::Nothing => return PlainResponse::empty(404).into(),
+    };
+    // What the process tells of itself is told however much there is to do.
+    let place = match route.endpoint.since {
+        Some(_) => api.calls.try_acquire().map(Some),
+        None => Ok(None),
+    };
+    let Ok(_place) = place else {
         return too_many_calls(&config.api).into();
     };
-    versioned(head, api, &path, body).await
+    let query = query_string::parse(head.uri.query().unwrap_or_default());
+    let input = Input { query, body };
+    let answer = dispatch::answer(api, route, &parameters, input).await;
+    Served {
+        answer,
+        route: route.label(),
+    }
 }
 
 /// With `USE_API_KEY`, whether the header's SHA-256 is the configured one.
@@ -141,100 +153,14 @@ fn has_api_key(key: Option<&HeaderValue>, key_hash: Option<&str>) -> bool {
     given.len() == expected.len() && memcmp::eq(given.as_bytes(), expected.as_bytes())
 }
 
-/// Debug routes, server information, settings and keys.
-async fn outside_of_versions(
-    api: &Api,
-    method: &Method,
-    path: &[&str],
-    body: &Value,
-) -> Option<Answer> {
-    let config = &api.options.context.config;
-    let reads = method == Method::GET || method == Method::HEAD;
-    let first = path.first().copied().unwrap_or_default();
-    if first.eq_ignore_ascii_case("debug") && config.environment == Environment::Development {
-        return Some(Answer::not_built("/debug"));
-    }
-    if method == Method::OPTIONS {
-        return methods_outside_of_versions(config, path).map(Answer::options);
-    }
-    if reads && let Some(answer) = information::answer(api, path).await {
-        return Some(answer);
-    }
-    if config.api.config_routes
-        && let Some(answer) = settings::answer(config, method, path, body)
-    {
-        return Some(answer);
-    }
-    if reads && reloads_keys(path) {
-        return Some(match (api.options.reload_keys)().await {
-            Ok(()) => Answer::empty(204),
-            Err(error) => Answer::error(&error, &config.api),
-        });
-    }
-    None
-}
-
-fn methods_outside_of_versions(config: &Config, path: &[&str]) -> Option<&'static str> {
-    if information::is_known(path) || reloads_keys(path) {
-        return Some("GET,HEAD");
-    }
-    settings::methods(path).filter(|_| config.api.config_routes)
-}
-
-fn reloads_keys(path: &[&str]) -> bool {
-    matches!(path, [name] if name.eq_ignore_ascii_case("reinit_node_keys"))
-}
-
 /// What keeps a call from being served now. What people wait for to come true
 /// may be so since the last look.
-async fn refusal(api: &Api, method: &Method) -> Option<Answer> {
+async fn refusal(api: &Api, needs: Needs) -> Option<PlainResponse> {
     let options = &api.options;
     let role = options.context.role;
     let mut readiness = (options.readiness)();
-    if readiness.is_being_set_up(role, method) {
+    if readiness.is_being_set_up(role, needs) {
         readiness = (options.look)().await;
     }
-    readiness.refusal(role, method, &options.context.config.api)
-}
-
-/// The URLs a node needs to become ready are set through this path.
-fn is_exempt_from_readiness(uri: &Uri) -> bool {
-    let end = uri.query().unwrap_or(uri.path());
-    end.ends_with("/node/callback")
-}
-
-async fn versioned(head: &Head, api: &Api, path: &[&str], body: Value) -> Served {
-    let default_version = api.options.context.config.api.default_version;
-    match path
-        .first()
-        .map(|first| first.to_ascii_lowercase())
-        .as_deref()
-    {
-        Some("v6") => version_6(head, api, &path[1..], body).await,
-        Some("v4") => Answer::not_built("API version 4 (paths below /v4)").into(),
-        Some("v5") => Answer::not_built("API version 5 (paths below /v5)").into(),
-        _ if default_version == ApiVersion::V6 => version_6(head, api, path, body).await,
-        _ if api.routes.is_known(path) => {
-            let version = default_version.as_str();
-            let what = format!("API version {version} (DEFAULT_API_VERSION; use paths below /v6)");
-            Answer::not_built(&what).into()
-        }
-        _ => Answer::empty(404).into(),
-    }
-}
-
-async fn version_6(head: &Head, api: &Api, path: &[&str], body: Value) -> Served {
-    let role = api.options.context.role;
-    let (route, parameters) = match api.routes.find(&head.method, path, role) {
-        Found::Route(route, parameters) => (route, parameters),
-        Found::Options(methods) => return Answer::options(&methods).into(),
-        Found::Nothing => return Answer::empty(404).into(),
-    };
-    let query = query_string::parse(head.uri.query().unwrap_or_default());
-    let input = Input { query, body };
-    let answer = dispatch::answer(api, &route.endpoint, &parameters, input).await;
-    Served {
-        answer,
-        route: route.label(),
-    }
+    readiness.refusal(role, needs, &options.context.config.api)
 }

@@ -1,8 +1,7 @@
 //! Whether the API may serve a call (spec/http-api.md 1.6).
 
-use actix_web::http::Method;
-
-use super::answer::Answer;
+use super::answer::PlainResponse;
+use crate::api::Needs;
 use crate::config::Api;
 use crate::context::Role;
 use crate::error::{Code, Error, codes};
@@ -60,15 +59,18 @@ impl Readiness {
     }
 
     /// The answer in place of the operation's; `None` if it may go on.
-    pub(super) fn refusal(&self, role: Role, method: &Method, api: &Api) -> Option<Answer> {
+    pub(super) fn refusal(&self, role: Role, needs: Needs, api: &Api) -> Option<PlainResponse> {
+        if needs == Needs::Nothing {
+            return None;
+        }
         if self.draining {
             let error = Error::with_message(codes::UNKNOWN_ERROR, "The server is stopping");
             return Some(unavailable(&error, api).retry_after().closing());
         }
-        if let Some(code) = self.specified_refusal(role, method) {
+        if let Some(code) = self.specified_refusal(role, needs) {
             return Some(unavailable(&code.into(), api));
         }
-        if method != Method::POST {
+        if needs == Needs::Ledger {
             return None;
         }
         if !self.store_available {
@@ -79,19 +81,22 @@ impl Readiness {
 
     /// Whether a call would be refused only for what comes true once, when the
     /// node is set up or has caught up.
-    pub(super) fn is_being_set_up(&self, role: Role, method: &Method) -> bool {
-        !self.draining && self.ledger_connected && self.specified_refusal(role, method).is_some()
+    pub(super) fn is_being_set_up(&self, role: Role, needs: Needs) -> bool {
+        !self.draining && self.ledger_connected && self.specified_refusal(role, needs).is_some()
     }
 
     /// The conditions of the specification, in its order.
-    fn specified_refusal(&self, role: Role, method: &Method) -> Option<Code> {
+    fn specified_refusal(&self, role: Role, needs: Needs) -> Option<Code> {
+        if needs == Needs::Nothing {
+            return None;
+        }
         if !self.ledger_connected {
             return Some(codes::TENDERMINT_NOT_CONNECTED);
         }
         if !self.ledger_synced {
             return Some(codes::TENDERMINT_SYNCING);
         }
-        if method != Method::POST {
+        if needs == Needs::Ledger {
             return None;
         }
         if !self.crypto_ready {
@@ -105,30 +110,30 @@ impl Readiness {
 }
 
 /// The answer to a call that would make jobs when too many are open.
-pub(super) fn queue_full(api: &Api) -> Answer {
+pub(super) fn queue_full(api: &Api) -> PlainResponse {
     metrics::counter!("erawan_calls_refused_total", "reason" => "queue_full").increment(1);
     let error = Error::with_message(codes::UNKNOWN_ERROR, "Too many jobs are waiting");
     unavailable(&error, api).retry_after()
 }
 
 /// The answer to a call while too many others are worked on.
-pub(super) fn too_many_calls(api: &Api) -> Answer {
+pub(super) fn too_many_calls(api: &Api) -> PlainResponse {
     metrics::counter!("erawan_calls_refused_total", "reason" => "too_many_calls").increment(1);
     let error = Error::with_message(codes::UNKNOWN_ERROR, "Too many calls at once");
     unavailable(&error, api).retry_after()
 }
 
-fn unavailable(error: &Error, api: &Api) -> Answer {
-    Answer::error(error, api).with_status(503)
+fn unavailable(error: &Error, api: &Api) -> PlainResponse {
+    PlainResponse::error(error, api).with_status(503)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn code(readiness: Readiness, role: Role, method: Method) -> Option<u32> {
+    fn code(readiness: Readiness, role: Role, needs: Needs) -> Option<u32> {
         readiness
-            .specified_refusal(role, &method)
+            .specified_refusal(role, needs)
             .map(|code| code.number)
     }
 
@@ -141,16 +146,17 @@ mod tests {
             mq_registered: false,
             ..Readiness::READY
         };
-        assert_eq!(code(readiness, Role::Rp, Method::GET), Some(10008));
+        assert_eq!(code(readiness, Role::Rp, Needs::Nothing), None);
+        assert_eq!(code(readiness, Role::Rp, Needs::Ledger), Some(10008));
         readiness.ledger_connected = true;
-        assert_eq!(code(readiness, Role::Rp, Method::GET), Some(10007));
+        assert_eq!(code(readiness, Role::Rp, Needs::Ledger), Some(10007));
         readiness.ledger_synced = true;
-        assert_eq!(code(readiness, Role::Rp, Method::GET), None);
-        assert_eq!(code(readiness, Role::Rp, Method::POST), Some(10029));
+        assert_eq!(code(readiness, Role::Rp, Needs::Ledger), None);
+        assert_eq!(code(readiness, Role::Rp, Needs::Everything), Some(10029));
         readiness.crypto_ready = true;
-        assert_eq!(code(readiness, Role::Rp, Method::POST), Some(10017));
-        assert_eq!(code(readiness, Role::Ndid, Method::POST), None);
+        assert_eq!(code(readiness, Role::Rp, Needs::Everything), Some(10017));
+        assert_eq!(code(readiness, Role::Ndid, Needs::Everything), None);
         readiness.mq_registered = true;
-        assert_eq!(code(readiness, Role::Rp, Method::POST), None);
+        assert_eq!(code(readiness, Role::Rp, Needs::Everything), None);
     }
 }

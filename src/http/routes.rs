@@ -5,31 +5,36 @@ use std::collections::HashMap;
 use actix_web::http::Method;
 use matchit::Router;
 
-use crate::api::{self, Endpoint};
+use crate::api::{self, ApiVersion, Endpoint, Needs, openapi, versions};
 use crate::context::Role;
 
-/// All endpoints of one version of the API.
-pub(super) struct Routes {
+/// All endpoints by their paths: those of a version below its prefix, those of
+/// the default version also without, and those that belong to none.
+pub struct Routes {
     /// By path in lower case; parameters are named by their place.
     router: Router<Vec<Route>>,
 }
 
 /// An endpoint and where the parameters of its path stand.
-pub(super) struct Route {
+pub struct Route {
     /// The endpoint.
     pub endpoint: Endpoint,
+    /// The version of the API that the path belongs to; of no path: the newest.
+    pub version: ApiVersion,
     /// Names of the parameters and the places of their segments.
     parameters: Vec<(&'static str, usize)>,
 }
 
 impl Route {
-    fn new(endpoint: Endpoint) -> Self {
+    /// The route to an endpoint whose path stands behind so many segments.
+    fn new(endpoint: Endpoint, version: ApiVersion, before: usize) -> Self {
         let segments = endpoint.path.split('/').skip(1).enumerate();
         let parameters = segments
-            .filter_map(|(place, segment)| Some((segment.strip_prefix(':')?, place)))
+            .filter_map(|(place, segment)| Some((segment.strip_prefix(':')?, before + place)))
             .collect();
         Self {
             endpoint,
+            version,
             parameters,
         }
     }
@@ -49,41 +54,68 @@ impl Route {
 }
 
 /// Parameters of a path by name, as written.
-pub(super) type Parameters<'p> = Vec<(&'static str, &'p str)>;
+pub type Parameters<'p> = Vec<(&'static str, &'p str)>;
 
 /// What a path and a method lead to.
-pub(super) enum Found<'r, 'p> {
+pub enum Found<'r, 'p> {
     /// A route, with the parameters of its path.
     Route(&'r Route, Parameters<'p>),
-    /// OPTIONS on a known path: its methods.
-    Options(String),
+    /// OPTIONS on a known path: its methods, and what answering needs.
+    Options(String, Needs),
     /// Nothing.
     Nothing,
 }
 
+impl Found<'_, '_> {
+    /// What the node must have before a call with this method is answered.
+    pub fn needs(&self, method: &Method) -> Needs {
+        match self {
+            Found::Route(route, _) => route.endpoint.needs,
+            Found::Options(_, needs) => *needs,
+            Found::Nothing if method == Method::POST => Needs::of(api::Method::Post),
+            Found::Nothing => Needs::of(api::Method::Get),
+        }
+    }
+}
+
 /// The segments of a path; one trailing slash is tolerated.
-pub(super) fn segments(path: &str) -> Vec<&str> {
+pub fn segments(path: &str) -> Vec<&str> {
     let path = path.strip_prefix('/').unwrap_or(path);
     let path = path.strip_suffix('/').unwrap_or(path);
     path.split('/').collect()
 }
 
 impl Routes {
-    /// Routes to these endpoints.
+    /// Routes to all versions of these endpoints; those of the default version
+    /// need no prefix.
     ///
     /// # Panics
     /// When two of them have the same method and path, which a test of the
     /// list of endpoints finds.
-    pub fn new(endpoints: Vec<Endpoint>) -> Self {
+    pub fn new(endpoints: Vec<Endpoint>, default: ApiVersion) -> Self {
         let mut by_shape: HashMap<String, Vec<Route>> = HashMap::new();
-        for endpoint in endpoints {
-            let routes = by_shape.entry(shape(endpoint.path)).or_default();
+        let mut add = |prefix: &str, version, endpoint: Endpoint| {
+            let before = prefix.matches('/').count();
+            let routes = by_shape.entry(shape(prefix, before, endpoint.path));
+            let routes = routes.or_default();
             let is_new = routes
                 .iter()
                 .all(|route| route.endpoint.method != endpoint.method);
             let (method, path) = (endpoint.method.as_str(), endpoint.path);
-            assert!(is_new, "{method} {path} is there twice");
-            routes.push(Route::new(endpoint));
+            assert!(is_new, "{method} {prefix}{path} is there twice");
+            routes.push(Route::new(endpoint, version, before));
+        };
+        for version in [ApiVersion::V4, ApiVersion::V5, ApiVersion::V6] {
+            for endpoint in versions::of(version, &endpoints) {
+                add(openapi::prefix(version), version, endpoint.clone());
+                if version == default {
+                    add("", version, endpoint);
+                }
+            }
+        }
+        let of_none = endpoints.into_iter();
+        for endpoint in of_none.filter(|endpoint| endpoint.since.is_none()) {
+            add("", ApiVersion::V6, endpoint);
         }
         let mut router = Router::new();
         for (shape, routes) in by_shape {
@@ -93,15 +125,22 @@ impl Routes {
         Self { router }
     }
 
-    /// Finds the route of a path below its version, for a node with this role.
+    /// Finds the route of a path, for a node with this role.
     pub fn find<'p>(&self, method: &Method, path: &[&'p str], role: Role) -> Found<'_, 'p> {
         let routes = self.at(path).iter();
         let mut routes = routes.filter(|route| route.endpoint.audience.includes(role));
         if method == Method::OPTIONS {
-            let methods: Vec<&str> = routes.map(|route| methods(route.endpoint.method)).collect();
-            return match methods.is_empty() {
+            let mut options = Vec::new();
+            let mut needs = Needs::Ledger;
+            for route in routes {
+                options.push(methods(route.endpoint.method));
+                if route.endpoint.needs == Needs::Nothing {
+                    needs = Needs::Nothing;
+                }
+            }
+            return match options.is_empty() {
                 true => Found::Nothing,
-                false => Found::Options(methods.join(",")),
+                false => Found::Options(options.join(","), needs),
             };
         }
         match routes.find(|route| route.answers(method)) {
@@ -112,11 +151,6 @@ impl Routes {
             }
             None => Found::Nothing,
         }
-    }
-
-    /// Whether any role has a route here.
-    pub fn is_known(&self, path: &[&str]) -> bool {
-        !self.at(path).is_empty()
     }
 
     fn at(&self, path: &[&str]) -> &[Route] {
@@ -144,13 +178,13 @@ fn methods(method: api::Method) -> &'static str {
 
 /// A path whose parameters are named by their place, so that paths of one shape
 /// are one entry of the router.
-fn shape(path: &str) -> String {
+fn shape(prefix: &str, before: usize, path: &str) -> String {
     let segments = path.split('/').skip(1).enumerate();
     let segments = segments.map(|(place, segment)| match segment.starts_with(':') {
-        true => format!("/{{{place}}}"),
+        true => format!("/{{{}}}", before + place),
         false => format!("/{segment}"),
     });
-    segments.collect()
+    std::iter::once(prefix.to_owned()).chain(segments).collect()
 }
 
 #[cfg(test)]
@@ -159,7 +193,7 @@ mod tests {
     use crate::flows::endpoints;
 
     fn found(method: Method, path: &str, role: Role) -> Option<(&'static str, Vec<String>)> {
-        let routes = Routes::new(endpoints::all());
+        let routes = Routes::new(endpoints::all(), ApiVersion::V6);
         match routes.find(&method, &segments(path), role) {
             Found::Route(route, parameters) => {
                 let parameters = parameters.iter().map(|(_, text)| (*text).to_owned());
@@ -197,6 +231,52 @@ mod tests {
     }
 
     #[test]
+    fn the_default_version_needs_no_prefix() {
+        let path = "/rp/requests/:namespace/:identifier";
+        for default in [ApiVersion::V6, ApiVersion::V5, ApiVersion::V4] {
+            let routes = Routes::new(endpoints::all(), default);
+            for (given, version) in [
+                ("/rp/requests/a/b", default),
+                ("/V6/rp/requests/a/b", ApiVersion::V6),
+                ("/v5/rp/requests/a/b", ApiVersion::V5),
+                ("/v4/rp/requests/a/b", ApiVersion::V4),
+            ] {
+                let given = segments(given);
+                let found = routes.find(&Method::POST, &given, Role::Rp);
+                let Found::Route(route, parameters) = found else {
+                    panic!("{given:?} leads nowhere");
+                };
+                assert_eq!((route.version, route.endpoint.path), (version, path));
+                assert_eq!(parameters, [("namespace", "a"), ("identifier", "b")]);
+            }
+        }
+    }
+
+    #[test]
+    fn older_versions_lack_what_came_later() {
+        let routes = Routes::new(endpoints::all(), ApiVersion::V4);
+        let leads = |path: &str| {
+            let path = segments(path);
+            let found = routes.find(&Method::GET, &path, Role::Rp);
+            matches!(found, Found::Route(..))
+        };
+        for (path, in_versions) in [
+            ("/utility/services", ["/v4", "/v5", "/v6", ""].as_slice()),
+            ("/utility/request_types", &["/v5", "/v6"]),
+            ("/utility/accessors/a", &["/v6"]),
+        ] {
+            for version in ["/v3", "/v4", "/v5", "/v5.3", "/v6", "/v7", ""] {
+                let expected = in_versions.contains(&version);
+                assert_eq!(
+                    leads(&format!("{version}{path}")),
+                    expected,
+                    "{version}{path}"
+                );
+            }
+        }
+    }
+
+    #[test]
     fn static_segments_come_before_parameters() {
         let at = |path| found(Method::GET, path, Role::Rp).unwrap().0;
         assert_eq!(at("/utility/as/bank"), "/utility/as/:service_id");
@@ -222,9 +302,11 @@ mod tests {
 
     #[test]
     fn options_lists_the_methods_of_a_path() {
-        let routes = Routes::new(endpoints::all());
+        let routes = Routes::new(endpoints::all(), ApiVersion::V6);
         let options = |role| routes.find(&Method::OPTIONS, &segments("/rp/callback"), role);
-        assert!(matches!(options(Role::Rp), Found::Options(methods) if methods == "GET,HEAD,POST"));
+        assert!(
+            matches!(options(Role::Rp), Found::Options(methods, _) if methods == "GET,HEAD,POST")
+        );
         assert!(matches!(options(Role::As), Found::Nothing));
     }
 }

@@ -12,6 +12,7 @@ use tokio::sync::Semaphore;
 use super::body::Budget;
 use super::information::Status;
 use super::listening::{self, Listening, ServerHandle};
+use super::own_endpoints;
 use super::pipeline;
 use super::readiness::Readiness;
 use super::routes::Routes;
@@ -43,7 +44,7 @@ pub struct ServerOptions {
     pub context: Context,
     /// Takes what calls want stored.
     pub store: SharedStore,
-    /// What is served below `/v6`.
+    /// What is served beside the endpoints of the process itself.
     pub endpoints: Vec<Endpoint>,
     /// Reads the key files again (`GET /reinit_node_keys`).
     pub reload_keys: ReloadKeys,
@@ -95,8 +96,12 @@ pub async fn serve(mut options: ServerOptions) -> io::Result<ServerHandle> {
         keep_alive: KEEP_ALIVE,
         head_time_limit: HEAD_TIME_LIMIT,
     };
+    let config = options.context.config.clone();
+    let mut endpoints = own_endpoints::own_endpoints(&options);
+    endpoints.append(&mut options.endpoints);
+    endpoints.retain(|endpoint| own_endpoints::is_switched_on(endpoint, &config));
     let api = web::Data::new(Api {
-        routes: Routes::new(std::mem::take(&mut options.endpoints)),
+        routes: Routes::new(endpoints, config.api.default_version),
         bodies: Budget::new(BODY_MEMORY),
         calls: Semaphore::new(options.most_calls),
         options,

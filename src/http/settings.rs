@@ -1,57 +1,50 @@
 //! `/config`: the effective configuration without secrets, and the few settings
 //! that can be changed while the process runs (spec/http-api.md 3.10).
 
-use std::sync::LazyLock;
 use std::sync::atomic::Ordering;
 
-use actix_web::http::Method;
 use schemars::JsonSchema;
+use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-use super::answer::Answer;
 use super::information::environment;
-use crate::api::Schema;
+use super::own_endpoints::{get, own};
+use crate::api::{Audience, Call, Endpoint, NoPath, NoQuery, Outcome};
 use crate::config::{ApiVersion, Config, Keys, Mode, Runtime, TlsFiles};
-use crate::error::codes;
+use crate::error::Error;
 
-/// The answer, if the path is one of these.
-pub(super) fn answer(
-    config: &Config,
-    method: &Method,
-    path: &[&str],
-    body: &Value,
-) -> Option<Answer> {
-    let reads = method == Method::GET || method == Method::HEAD;
-    match path.join("/").to_ascii_lowercase().as_str() {
-        "config" if reads => Some(Answer::json(200, &show(config))),
-        "config/set" if method == Method::POST => Some(set(config, body)),
+/// The table entries.
+pub(super) fn endpoints() -> [Endpoint; 3] {
+    [
+        own(
+            get("/config", "Shows the configuration without its secrets."),
+            |call| async move { Ok(Outcome::Ok(show(&call.context.config))) },
+        ),
+        Endpoint::post("/config/set", Audience::Everybody)
+            .does("Changes settings of this process until it ends.")
+            .without_acting_node()
+            .query::<NoQuery>()
+            .body::<Settings>()
+            .run(set)
+            .outside_of_versions()
+            .needs_nothing(),
         // Telemetry does not exist here, so its token cannot be issued again.
-        "config/telemetry/reissue_token" if reads => {
-            let message = "Telemetry logging is not enabled";
-            Some(Answer::json(404, &json!({"message": message})))
-        }
-        _ => None,
-    }
-}
-
-/// For OPTIONS: the methods of a path, if it is one of these.
-pub(super) fn methods(path: &[&str]) -> Option<&'static str> {
-    match path.join("/").to_ascii_lowercase().as_str() {
-        "config" | "config/telemetry/reissue_token" => Some("GET,HEAD"),
-        "config/set" => Some("POST"),
-        _ => None,
-    }
+        own(
+            get(
+                "/config/telemetry/reissue_token",
+                "Asks for another token of the telemetry service.",
+            ),
+            |_| async {
+                let message = "Telemetry logging is not enabled";
+                Ok(Outcome::Missing(json!({"message": message})))
+            },
+        ),
+    ]
 }
 
 /// Body of `POST /config/set`.
-static SETTINGS: LazyLock<Schema> = LazyLock::new(Schema::of::<Settings>);
-
-#[derive(JsonSchema)]
-#[schemars(rename_all = "SCREAMING_SNAKE_CASE")]
-#[expect(
-    dead_code,
-    reason = "only its schema is used: members are read by name"
-)]
+#[derive(Deserialize, JsonSchema)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 struct Settings {
     #[schemars(extend("enum" = ["4.0", "5.3", "6.0"]))]
     callback_api_version: Option<String>,
@@ -63,24 +56,39 @@ struct Settings {
     auto_close_request_on_errored: Option<bool>,
 }
 
-fn set(config: &Config, body: &Value) -> Answer {
-    if let Err(error) = SETTINGS.check(body, codes::BODY_VALIDATION_FAILED) {
-        return Answer::error(&error, &config.api);
-    }
-    let version = |name: &str| body[name].as_str().and_then(ApiVersion::parse);
+async fn set(call: Call<NoPath, NoQuery, Settings>) -> Result<Outcome, Error> {
+    let (config, given) = (&call.context.config, call.body);
+    let version = |text: Option<String>| text.as_deref().and_then(ApiVersion::parse);
     let runtime = &config.runtime;
-    if let Some(version) = version("CALLBACK_API_VERSION") {
+    if let Some(version) = version(given.callback_api_version) {
         *runtime.callback_version.write() = version;
     }
-    if let Some(version) = version("EXTERNAL_CRYPTO_SERVICE_CALLBACK_API_VERSION") {
+    if let Some(version) = version(given.external_crypto_service_callback_api_version) {
         *runtime.external_crypto_version.write() = version;
     }
-    for (name, flag) in runtime.auto_close() {
-        if let Some(on) = body[name].as_bool() {
+    for (flag, given) in [
+        (
+            &runtime.auto_close_completed,
+            given.auto_close_request_on_completed,
+        ),
+        (
+            &runtime.auto_close_rejected,
+            given.auto_close_request_on_rejected,
+        ),
+        (
+            &runtime.auto_close_complicated,
+            given.auto_close_request_on_complicated,
+        ),
+        (
+            &runtime.auto_close_errored,
+            given.auto_close_request_on_errored,
+        ),
+    ] {
+        if let Some(on) = given {
             flag.store(on, Ordering::Relaxed);
         }
     }
-    Answer::json(200, &show(config))
+    Ok(Outcome::Ok(show(config)))
 }
 
 /// The configuration as clients know it: flat, camelCase, unset settings absent.

@@ -185,7 +185,7 @@ mod tests {
                 job: jobs[0].id(),
                 number: jobs[0].attempt,
             };
-            let committed = self.store.commit(attempt, commit).await.unwrap();
+            let committed = self.store.commit(attempt, commit.into()).await.unwrap();
             assert!(matches!(committed, Committed::Applied { .. }));
         }
 
@@ -250,7 +250,7 @@ mod tests {
         };
         let state = node.store.as_ref();
         let commit = crate::api::expire(state, expiry).await.unwrap();
-        node.store.commit(attempt, commit).await.unwrap();
+        node.store.commit(attempt, commit.into()).await.unwrap();
         assert!(!node.is_kept(&caller).await);
     }
 

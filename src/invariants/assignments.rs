@@ -9,7 +9,7 @@ use std::hash::{Hash, Hasher};
 
 use crate::dispatch::{Action, Event, SessionId};
 use crate::job::{Job, JobId, Pool};
-use crate::protocol::message::{End, Outcome, Running};
+use crate::protocol::message::{AttemptOutcome, End, RunningAttempt};
 use crate::store::Released;
 
 use super::{Invariant, Violation};
@@ -121,7 +121,7 @@ impl Assignments {
         session: SessionId,
         worker: &str,
         capacities: [u32; 2],
-        running: &[Running],
+        running: &[RunningAttempt],
     ) {
         let earlier = self
             .sessions
@@ -182,7 +182,7 @@ impl Assignments {
         }
     }
 
-    fn reported(&mut self, session: SessionId, outcome: &Outcome) {
+    fn reported(&mut self, session: SessionId, outcome: &AttemptOutcome) {
         let (id, attempt) = (outcome.attempt.job, outcome.attempt.number);
         if let Some(known) = self.sessions.get_mut(&session) {
             known.gives_back(id, attempt);
@@ -386,7 +386,7 @@ mod tests {
         };
         Event::Outcomes {
             session: SESSION,
-            outcomes: vec![Outcome { attempt, end }],
+            outcomes: vec![AttemptOutcome { attempt, end }],
         }
     }
 

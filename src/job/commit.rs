@@ -24,9 +24,11 @@ macro_rules! tables {
 }
 
 tables! {
-    /// RP: what the client asked and how far it has come, by request id.
+    /// RP: what the client asked and how far it has come, by request id. IdP:
+    /// the same of its requests for consent to identity operations.
     RequestData = "request_data";
-    /// RP: request id by reference id, while the request lives.
+    /// RP: request id by reference id, while the request lives. IdP: identity
+    /// operation by reference id, while it goes on, and its request for consent.
     RequestReference = "request_reference";
     /// RP: data from ASes that is not yet acknowledged on the ledger.
     PendingAsData = "pending_as_data";
@@ -159,7 +161,7 @@ pub enum Guard {
 
 /// How a job ended.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
-pub enum Outcome {
+pub enum JobOutcome {
     /// As it should.
     #[default]
     Done,
@@ -180,7 +182,7 @@ pub struct Commit {
     /// Open jobs that are no longer needed (timers).
     pub cancel: Vec<JobId>,
     /// How the job ended.
-    pub outcome: Outcome,
+    pub outcome: JobOutcome,
 }
 
 impl Commit {
@@ -205,7 +207,7 @@ impl Commit {
     /// Ends the job as failed.
     pub fn failed(reason: impl Into<String>) -> Self {
         Self {
-            outcome: Outcome::Failed {
+            outcome: JobOutcome::Failed {
                 reason: reason.into(),
             },
             ..Self::default()

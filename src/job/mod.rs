@@ -19,14 +19,14 @@ mod stored;
 
 pub use attempt::{Attempt, Epoch};
 pub use caller::Caller;
-pub use commit::{Column, Commit, Guard, Outcome, Row, Table, Write};
+pub use commit::{Column, Commit, Guard, JobOutcome, Row, Table, Write};
 pub use handler::Handler;
 pub use kind::{Class, GAUGES, Gauge, Kind, Pool, Spec};
 pub use kinds::{Kinds, KindsError};
 pub use request_key::{is_of_request, request_key, request_of};
 pub use run::{Run, Runner};
-pub use stored::Stored;
-pub(crate) use stored::{sent, stored};
+pub use stored::{Stored, StoredAsJson};
+pub(crate) use stored::{sent, stored, stored_as_json};
 
 use std::fmt;
 use std::sync::Arc;

@@ -84,4 +84,31 @@ macro_rules! sent {
         }
     };
 }
-pub(crate) use {sent, stored};
+
+/// A type of state rows, which are JSON (`context::state`). A release reads what
+/// every earlier one wrote: a new member has `#[serde(default)]`, and one that is
+/// no longer needed stays readable.
+pub trait StoredAsJson: Serialize + DeserializeOwned {}
+
+/// The reference to a request, by the reference id of its call.
+impl StoredAsJson for String {}
+
+/// Makes types [`StoredAsJson`], each with its name in `tests/golden`, and tests
+/// that what was ever written can be read.
+macro_rules! stored_as_json {
+    ($($name:literal: $type:ty),+ $(,)?) => {
+        $(impl $crate::job::StoredAsJson for $type {})+
+
+        #[cfg(test)]
+        mod golden_json {
+            #[allow(unused_imports)]
+            use super::*;
+
+            #[test]
+            fn every_layout_that_was_ever_written_can_be_read() {
+                $($crate::job::golden::check_json::<$type>($name);)+
+            }
+        }
+    };
+}
+pub(crate) use {sent, stored, stored_as_json};

@@ -18,7 +18,7 @@ use futures_util::future::{BoxFuture, Shared};
 use parking_lot::Mutex;
 use serde_json::Value;
 
-use super::dependence::{Parts, is_versioned, parts_of_query, parts_of_transaction};
+use super::dependence::{StateParts, is_versioned, parts_of_query, parts_of_transaction};
 use super::{Broadcast, ChainUpdate, Inclusion, Ledger, TransactionHash};
 use crate::error::{Error, codes};
 
@@ -32,20 +32,20 @@ const ALLOCATION_BYTES: usize = 16;
 /// order, in the table, and room for growth.
 const MEMBER_BYTES: usize = 64;
 
-type Answer = Option<Arc<Value>>;
+type CachedAnswer = Option<Arc<Value>>;
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-struct Question {
+struct CacheKey {
     method: String,
     params: String,
     height: Option<u64>,
 }
 
 #[derive(Debug, Clone)]
-struct Kept {
-    answer: Answer,
+struct CacheEntry {
+    answer: CachedAnswer,
     /// 0: never changes.
-    parts: Parts,
+    parts: StateParts,
     bytes: usize,
 }
 
@@ -53,13 +53,13 @@ struct Kept {
 /// forgotten, so what is asked for often stays.
 #[derive(Default)]
 struct Halves {
-    new: HashMap<Question, Kept>,
-    old: HashMap<Question, Kept>,
+    new: HashMap<CacheKey, CacheEntry>,
+    old: HashMap<CacheKey, CacheEntry>,
     new_bytes: usize,
 }
 
 impl Halves {
-    fn get(&mut self, question: &Question) -> Option<Answer> {
+    fn get(&mut self, question: &CacheKey) -> Option<CachedAnswer> {
         if let Some(kept) = self.new.get(question) {
             return Some(kept.answer.clone());
         }
@@ -69,7 +69,7 @@ impl Halves {
         Some(answer)
     }
 
-    fn put(&mut self, question: Question, kept: Kept) {
+    fn put(&mut self, question: CacheKey, kept: CacheEntry) {
         if self.new_bytes + kept.bytes > HALF_BYTES {
             self.old = std::mem::take(&mut self.new);
             self.new_bytes = 0;
@@ -80,7 +80,7 @@ impl Halves {
         }
     }
 
-    fn drop_parts(&mut self, parts: Parts) {
+    fn drop_parts(&mut self, parts: StateParts) {
         self.new.retain(|_, kept| kept.parts & parts == 0);
         self.old.retain(|_, kept| kept.parts & parts == 0);
         self.new_bytes = self.new.values().map(|kept| kept.bytes).sum();
@@ -92,7 +92,7 @@ impl Halves {
 }
 
 /// A question on its way. It goes on by itself, whoever still waits for it.
-type Flight = Shared<BoxFuture<'static, Result<Answer, Error>>>;
+type Flight = Shared<BoxFuture<'static, Result<CachedAnswer, Error>>>;
 
 #[derive(Default)]
 struct State {
@@ -103,7 +103,7 @@ struct State {
     generation: u64,
     answers: Halves,
     /// Questions asked in the current generation and not answered yet.
-    flights: HashMap<Question, Flight>,
+    flights: HashMap<CacheKey, Flight>,
 }
 
 impl State {
@@ -120,8 +120,8 @@ impl State {
 }
 
 /// What to do about a question.
-enum Plan {
-    Serve(Answer),
+enum CachePlan {
+    Serve(CachedAnswer),
     Begin(Flight),
     Join(Flight),
     Bypass,
@@ -183,29 +183,29 @@ impl CachedLedger {
         self.on_block(update.height, &update.methods);
     }
 
-    fn plan(&self, question: &Question, params: &Value) -> Plan {
+    fn plan(&self, question: &CacheKey, params: &Value) -> CachePlan {
         let mut state = self.state.lock();
         let parts = match question.height {
-            _ if !state.live => return Plan::Bypass,
+            _ if !state.live => return CachePlan::Bypass,
             Some(height) if is_versioned(&question.method) && height <= state.complete => 0,
-            Some(_) => return Plan::Bypass,
+            Some(_) => return CachePlan::Bypass,
             None => match parts_of_query(&question.method, params) {
                 Some(parts) => parts,
-                None => return Plan::Bypass,
+                None => return CachePlan::Bypass,
             },
         };
         if let Some(answer) = state.answers.get(question) {
-            return Plan::Serve(answer);
+            return CachePlan::Serve(answer);
         }
         if let Some(flight) = state.flights.get(question) {
-            return Plan::Join(flight.clone());
+            return CachePlan::Join(flight.clone());
         }
         let flight = self.ask(question.clone(), params.clone(), parts, state.generation);
         state.flights.insert(question.clone(), flight.clone());
-        Plan::Begin(flight)
+        CachePlan::Begin(flight)
     }
 
-    fn ask(&self, question: Question, params: Value, parts: Parts, generation: u64) -> Flight {
+    fn ask(&self, question: CacheKey, params: Value, parts: StateParts, generation: u64) -> Flight {
         let inner = self.inner.clone();
         let shared = self.state.clone();
         let asking = tokio::spawn(async move {
@@ -235,14 +235,14 @@ fn broken_off() -> Error {
 
 /// A request that did not exist at a height may exist there later: asked below
 /// its first version the ledger answers with the first (spec/ledger.md 5.1).
-fn keep(state: &mut State, question: Question, answer: &Answer, parts: Parts) {
+fn keep(state: &mut State, question: CacheKey, answer: &CachedAnswer, parts: StateParts) {
     if answer.is_none() && question.height.is_some() {
         return;
     }
     let answer_bytes = answer.as_ref().map_or(0, |value| memory_of(value));
     let bytes = ENTRY_BYTES + question.params.len() + answer_bytes;
     let answer = answer.clone();
-    let kept = Kept {
+    let kept = CacheEntry {
         answer,
         parts,
         bytes,
@@ -274,7 +274,7 @@ impl Ledger for CachedLedger {
         params: Value,
         height: Option<u64>,
     ) -> Result<Option<Arc<Value>>, Error> {
-        let question = Question {
+        let question = CacheKey {
             method: method.to_owned(),
             params: params.to_string(),
             height,
@@ -283,18 +283,18 @@ impl Ledger for CachedLedger {
         // whoever joined it asks once more if it fails.
         for may_join in [true, false] {
             match self.plan(&question, &params) {
-                Plan::Serve(answer) => {
+                CachePlan::Serve(answer) => {
                     metrics::counter!("ledger_query_cache_hits_total").increment(1);
                     return Ok(answer);
                 }
-                Plan::Bypass => break,
-                Plan::Join(flight) if may_join => {
+                CachePlan::Bypass => break,
+                CachePlan::Join(flight) if may_join => {
                     metrics::counter!("ledger_query_cache_misses_total").increment(1);
                     if let Ok(answer) = flight.await {
                         return Ok(answer);
                     }
                 }
-                Plan::Begin(flight) | Plan::Join(flight) => {
+                CachePlan::Begin(flight) | CachePlan::Join(flight) => {
                     metrics::counter!("ledger_query_cache_misses_total").increment(1);
                     return flight.await;
                 }

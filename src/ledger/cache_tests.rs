@@ -43,7 +43,7 @@ impl Counting {
 
 #[async_trait]
 impl Ledger for Counting {
-    async fn query(&self, _: &str, _: Value, _: Option<u64>) -> Result<Answer, Error> {
+    async fn query(&self, _: &str, _: Value, _: Option<u64>) -> Result<CachedAnswer, Error> {
         let number = self.asked.fetch_add(1, Ordering::SeqCst) + 1;
         self.allowed.acquire().await.unwrap().forget();
         if number <= self.failures {
@@ -88,7 +88,7 @@ async fn ask(cache: &CachedLedger, method: &str) -> Value {
     answer.unwrap().unwrap().as_ref().clone()
 }
 
-async fn ask_at(cache: &CachedLedger, height: u64) -> Answer {
+async fn ask_at(cache: &CachedLedger, height: u64) -> CachedAnswer {
     let params = json!({"request_id": "r"});
     let answer = cache.query("GetRequestDetail", params, Some(height)).await;
     answer.unwrap()
@@ -299,12 +299,12 @@ async fn errors_are_not_kept() {
 
 #[test]
 fn size_is_bounded_and_what_is_asked_often_stays() {
-    let question = |number: usize| Question {
+    let question = |number: usize| CacheKey {
         method: "GetNodeInfo".to_owned(),
         params: number.to_string(),
         height: None,
     };
-    let kept = || Kept {
+    let kept = || CacheEntry {
         answer: None,
         parts: 1,
         bytes: HALF_BYTES / 10,

@@ -14,8 +14,10 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use super::freshness::{self, Freshness, Old};
-use super::rpc::answers::{self, Announced, Attributes, BlockBody, Status, TransactionResult};
-use super::rpc::{Lane, Pool, RpcError, RpcOptions, Subscription};
+use super::rpc::answers::{
+    self, Announced, Attributes, BlockBody, LedgerStatus, TransactionResult,
+};
+use super::rpc::{RpcError, RpcOptions, SocketHandle, SocketPool, Subscription};
 use super::{Block, Broadcast, ChainUpdate, Inclusion, Ledger, TransactionHash, block};
 use crate::error::{Error, codes};
 use crate::proto::wire;
@@ -31,15 +33,15 @@ const RESULTS_PATIENCE: Duration = Duration::from_secs(5);
 
 /// What the ledger has said about itself since the sockets opened.
 #[derive(Debug, Clone, Default)]
-struct Known {
+struct LedgerFacts {
     chain: Option<Chain>,
     /// Its last answer to `status`, and when that came.
-    status: Option<(Instant, Status)>,
+    status: Option<(Instant, LedgerStatus)>,
     height: u64,
     freshness: Freshness,
 }
 
-impl Known {
+impl LedgerFacts {
     /// Judges an answer that came from this state.
     fn judge(&mut self, state: Option<u64>, asked: Option<u64>) -> Result<(), Old> {
         let chain_id = self.chain.as_ref().map(|chain| chain.id.as_str());
@@ -60,16 +62,16 @@ struct Chain {
 
 /// [`Ledger`] by RPC. Its tasks end when it is dropped.
 pub struct LedgerClient {
-    pool: Arc<Pool>,
-    known: Arc<RwLock<Known>>,
+    pool: Arc<SocketPool>,
+    known: Arc<RwLock<LedgerFacts>>,
     introduction: JoinHandle<()>,
 }
 
 impl LedgerClient {
     /// Starts connecting; returns at once. Must be called inside a Tokio runtime.
     pub fn start(options: RpcOptions) -> Arc<Self> {
-        let pool = Arc::new(Pool::start(options));
-        let known = Arc::new(RwLock::new(Known::default()));
+        let pool = Arc::new(SocketPool::start(options));
+        let known = Arc::new(RwLock::new(LedgerFacts::default()));
         let introduction = tokio::spawn(introduce(pool.clone(), known.clone()));
         Arc::new(Self {
             pool,
@@ -92,7 +94,7 @@ impl LedgerClient {
     ///
     /// # Errors
     /// Temporary when the ledger cannot be reached; 10005 for an unsupported version.
-    pub async fn status(&self) -> Result<Status, Error> {
+    pub async fn status(&self) -> Result<LedgerStatus, Error> {
         Ok(ask_status(&self.pool, &self.known).await?)
     }
 
@@ -101,7 +103,7 @@ impl LedgerClient {
     ///
     /// # Errors
     /// Those of [`Self::status`].
-    pub async fn status_within(&self, age: Duration) -> Result<Status, Error> {
+    pub async fn status_within(&self, age: Duration) -> Result<LedgerStatus, Error> {
         let told = self.known.read().status.clone();
         match told {
             Some((at, status)) if at.elapsed() <= age => Ok(status),
@@ -227,7 +229,7 @@ impl LedgerClient {
     ///
     /// # Errors
     /// Temporary when it is not.
-    async fn check_node_behind(&self, lane: &Lane) -> Result<(), Error> {
+    async fn check_node_behind(&self, lane: &SocketHandle) -> Result<(), Error> {
         let info = lane.call("abci_info", json!([])).await?;
         let state = answers::number(&info["response"]["last_block_height"]);
         let judged = self.known.write().judge(state, None);
@@ -281,7 +283,7 @@ impl Drop for LedgerClient {
 /// Asks for chain id and height whenever a socket has opened, and forgets the
 /// chain id when none is open: a ledger that comes back may be another one, and
 /// a transaction signed for the wrong chain is refused for good.
-async fn introduce(pool: Arc<Pool>, known: Arc<RwLock<Known>>) {
+async fn introduce(pool: Arc<SocketPool>, known: Arc<RwLock<LedgerFacts>>) {
     let mut connected = pool.connected();
     loop {
         if *connected.borrow_and_update() == 0 {
@@ -304,7 +306,10 @@ async fn introduce(pool: Arc<Pool>, known: Arc<RwLock<Known>>) {
     }
 }
 
-async fn ask_status(pool: &Pool, known: &RwLock<Known>) -> Result<Status, RpcError> {
+async fn ask_status(
+    pool: &SocketPool,
+    known: &RwLock<LedgerFacts>,
+) -> Result<LedgerStatus, RpcError> {
     let status = answers::status(&pool.call("status", json!([])).await?)?;
     let attributes = Attributes::of_version(&status.version)?;
     let mut known = known.write();

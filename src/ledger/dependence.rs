@@ -4,21 +4,21 @@
 use serde_json::Value;
 
 /// A part of the ledger's state that changes rarely, as a bit.
-pub(super) type Parts = u32;
+pub(super) type StateParts = u32;
 
-const NODES: Parts = 1;
-const SERVICES: Parts = 1 << 1;
-const NAMESPACES: Parts = 1 << 2;
-const MODES: Parts = 1 << 3;
-const LEVELS: Parts = 1 << 4;
-const REQUEST_TYPES: Parts = 1 << 5;
-const ERROR_CODES: Parts = 1 << 6;
-const FEATURES: Parts = 1 << 7;
-const SUPPRESSED: Parts = 1 << 8;
-const PRICES: Parts = 1 << 9;
-const HISTORY: Parts = 1 << 10;
+const NODES: StateParts = 1;
+const SERVICES: StateParts = 1 << 1;
+const NAMESPACES: StateParts = 1 << 2;
+const MODES: StateParts = 1 << 3;
+const LEVELS: StateParts = 1 << 4;
+const REQUEST_TYPES: StateParts = 1 << 5;
+const ERROR_CODES: StateParts = 1 << 6;
+const FEATURES: StateParts = 1 << 7;
+const SUPPRESSED: StateParts = 1 << 8;
+const PRICES: StateParts = 1 << 9;
+const HISTORY: StateParts = 1 << 10;
 /// Part of every answer: changed by whatever we do not understand.
-const EVERYTHING: Parts = Parts::MAX;
+const EVERYTHING: StateParts = StateParts::MAX;
 
 const IDENTITY_MEMBERS: [&str; 3] = [
     "reference_group_code",
@@ -27,7 +27,7 @@ const IDENTITY_MEMBERS: [&str; 3] = [
 ];
 
 /// The parts an answer is made from; `None`: it must not be cached.
-pub(super) fn parts_of_query(method: &str, params: &Value) -> Option<Parts> {
+pub(super) fn parts_of_query(method: &str, params: &Value) -> Option<StateParts> {
     let parts = match method {
         "GetNodeInfo"
         | "GetNodeSigningPublicKey"
@@ -74,7 +74,7 @@ pub(super) fn is_versioned(method: &str) -> bool {
 }
 
 /// The parts a successful transaction can change.
-pub(super) fn parts_of_transaction(method: &str) -> Parts {
+pub(super) fn parts_of_transaction(method: &str) -> StateParts {
     match method {
         // Requests, identities, tokens: nothing of them is cached.
         "CreateRequest"

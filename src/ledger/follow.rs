@@ -11,8 +11,8 @@ use std::time::{Duration, Instant};
 use serde::{Deserialize, Serialize};
 
 use super::Mark;
-use super::known::Known;
-use super::rpc::answers::Status;
+use super::known::KnownBlocks;
+use super::rpc::answers::LedgerStatus;
 use crate::job::codec::{self, DecodeError};
 
 crate::job::stored! {
@@ -36,7 +36,7 @@ pub struct Progress {
     /// Heights are compared within one era only.
     pub era: u64,
     /// To recognise a ledger that was replaced under the same chain id.
-    known: Known,
+    known: KnownBlocks,
 }
 
 /// [`Progress`] as earlier releases stored it.
@@ -60,19 +60,19 @@ impl Progress {
             processed,
             mark: mark.clone(),
             era,
-            known: Known::only(settled, mark),
+            known: KnownBlocks::only(settled, mark),
         }
     }
 
     /// Starts at the ledger's newest block: it is acted on when the next is seen.
-    fn from_now(status: &Status, era: u64) -> Self {
+    fn from_now(status: &LedgerStatus, era: u64) -> Self {
         let height = status.height;
         let processed = height.saturating_sub(1);
         Self::new(&status.chain_id, height, processed, &status.mark, era)
     }
 
     /// Starts before block 1.
-    fn from_genesis(status: &Status, era: u64) -> Self {
+    fn from_genesis(status: &LedgerStatus, era: u64) -> Self {
         Self::new(&status.chain_id, 0, 0, &Mark::default(), era)
     }
 
@@ -103,18 +103,18 @@ impl Progress {
 
     /// Whether the ledger is lower than what was settled, under the same id: its
     /// node may be behind, or it has another history.
-    pub fn is_above(&self, status: &Status) -> bool {
+    pub fn is_above(&self, status: &LedgerStatus) -> bool {
         self.chain_id == status.chain_id && status.height < self.settled
     }
 
     /// Whether the ledger's newest block proves that it has another history.
-    pub fn is_contradicted_by(&self, status: &Status) -> bool {
+    pub fn is_contradicted_by(&self, status: &LedgerStatus) -> bool {
         self.chain_id == status.chain_id && self.known.contradicts(status.height, &status.mark)
     }
 
     /// The height whose block tells most about whether the ledger has the
     /// history that was followed; `None` if no block that was seen is there.
-    pub fn landmark(&self, status: &Status) -> Option<u64> {
+    pub fn landmark(&self, status: &LedgerStatus) -> Option<u64> {
         let is_same_chain = self.chain_id == status.chain_id;
         let landmark = || self.known.highest(status.earliest_height, status.height);
         is_same_chain.then(landmark).flatten()
@@ -123,7 +123,7 @@ impl Progress {
 
 /// What the ledger is, compared with what was saved.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Start {
+pub enum ChainStart {
     /// Nothing was saved: starts at the current height.
     First,
     /// The same chain.
@@ -140,10 +140,13 @@ pub enum Start {
     },
 }
 
-impl Start {
+impl ChainStart {
     /// Whether the ledger is another one than before.
     pub fn is_replaced(&self) -> bool {
-        matches!(self, Start::NewChain { .. } | Start::LedgerReset { .. })
+        matches!(
+            self,
+            ChainStart::NewChain { .. } | ChainStart::LedgerReset { .. }
+        )
     }
 }
 
@@ -154,31 +157,31 @@ impl Start {
 /// for, however long that takes.
 pub fn start(
     saved: Option<&Progress>,
-    status: &Status,
+    status: &LedgerStatus,
     there: Option<(u64, &Mark)>,
-) -> Option<(Start, Progress)> {
+) -> Option<(ChainStart, Progress)> {
     let Some(saved) = saved else {
-        return Some((Start::First, Progress::from_now(status, 0)));
+        return Some((ChainStart::First, Progress::from_now(status, 0)));
     };
     let next_era = saved.era + 1;
     if saved.chain_id != status.chain_id {
         let old = saved.chain_id.clone();
         let progress = Progress::from_genesis(status, next_era);
-        return Some((Start::NewChain { old }, progress));
+        return Some((ChainStart::NewChain { old }, progress));
     }
     let is_other = |(height, mark): (u64, &Mark)| saved.known.contradicts(height, mark);
     if saved.is_contradicted_by(status) || there.is_some_and(is_other) {
         let saved = saved.settled;
         let progress = Progress::from_now(status, next_era);
-        return Some((Start::LedgerReset { saved }, progress));
+        return Some((ChainStart::LedgerReset { saved }, progress));
     }
-    (!saved.is_above(status)).then(|| (Start::Resumed, saved.clone()))
+    (!saved.is_above(status)).then(|| (ChainStart::Resumed, saved.clone()))
 }
 
 /// Blocks to fetch, in order. Those in `settle` are settled; all but the last
 /// are acted on.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Plan {
+pub struct FetchPlan {
     /// To be fetched.
     pub fetch: RangeInclusive<u64>,
     /// First block to settle; those before it are settled already.
@@ -215,7 +218,7 @@ impl Follow {
     }
 
     /// What to do next: at most `limit` blocks to settle. `None`: nothing.
-    pub fn next(&self, limit: u64) -> Option<Plan> {
+    pub fn next(&self, limit: u64) -> Option<FetchPlan> {
         let Progress {
             settled, processed, ..
         } = self.progress;
@@ -223,7 +226,7 @@ impl Follow {
             return None;
         }
         let last = self.tip.min(settled.saturating_add(limit.max(1)));
-        Some(Plan {
+        Some(FetchPlan {
             fetch: processed + 1..=last,
             settle_from: settled + 1,
         })
@@ -262,7 +265,7 @@ impl Follow {
 
 /// What a call of `status` says about the subscription and the ledger.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Verdict {
+pub enum WatchdogVerdict {
     /// All is well, or it is too early to tell.
     Fine,
     /// The subscription has shown no block for a while although there are some.
@@ -300,23 +303,23 @@ impl Watchdog {
     }
 
     /// `status` has told `height` while every block up to `settled` was settled.
-    pub fn polled(&mut self, height: u64, settled: u64, now: Instant) -> Verdict {
+    pub fn polled(&mut self, height: u64, settled: u64, now: Instant) -> WatchdogVerdict {
         // A low height may have been told before the newest blocks were settled;
         // the next one is asked for after that.
         let lower_than = (height < settled).then_some(settled);
         let before = std::mem::replace(&mut self.lower_than, lower_than);
         if before.is_some_and(|settled_before| height < settled_before) {
-            return Verdict::Lower;
+            return WatchdogVerdict::Lower;
         }
         if height <= self.announced {
             self.behind_since = None;
-            return Verdict::Fine;
+            return WatchdogVerdict::Fine;
         }
         let since = *self.behind_since.get_or_insert(now);
         if now.duration_since(since) >= self.patience {
-            return Verdict::Silent;
+            return WatchdogVerdict::Silent;
         }
-        Verdict::Fine
+        WatchdogVerdict::Fine
     }
 }
 
@@ -326,8 +329,8 @@ mod tests {
 
     use proptest::prelude::*;
 
-    fn status(chain_id: &str, height: u64) -> Status {
-        Status {
+    fn status(chain_id: &str, height: u64) -> LedgerStatus {
+        LedgerStatus {
             chain_id: chain_id.to_owned(),
             version: "0.38.6".to_owned(),
             catching_up: false,
@@ -343,9 +346,9 @@ mod tests {
 
     fn started(
         saved: Option<&Progress>,
-        status: &Status,
+        status: &LedgerStatus,
         there: Option<(u64, &Mark)>,
-    ) -> (Start, Progress) {
+    ) -> (ChainStart, Progress) {
         start(saved, status, there).expect("decided")
     }
 
@@ -362,7 +365,7 @@ mod tests {
     #[test]
     fn the_first_start_begins_at_the_current_height() {
         let (start, progress) = started(None, &status("a", 10), None);
-        assert_eq!(start, Start::First);
+        assert_eq!(start, ChainStart::First);
         assert_eq!((progress.settled, progress.processed), (10, 9));
         let mut follow = Follow::new(progress);
         assert_eq!(follow.next(50), None);
@@ -374,7 +377,7 @@ mod tests {
     #[test]
     fn a_new_chain_begins_at_its_first_block() {
         let (start, progress) = started(Some(&saved(100)), &status("b", 7), None);
-        assert_eq!(start, Start::NewChain { old: "a".into() });
+        assert_eq!(start, ChainStart::NewChain { old: "a".into() });
         let mut follow = Follow::new(progress);
         follow.saw(7);
         let plan = follow.next(50).unwrap();
@@ -389,13 +392,13 @@ mod tests {
         let higher = status("a", 120);
         assert_eq!(saved.landmark(&higher), Some(100));
         let (other, progress) = started(Some(&saved), &higher, Some((100, &another)));
-        assert_eq!(other, Start::LedgerReset { saved: 100 });
+        assert_eq!(other, ChainStart::LedgerReset { saved: 100 });
         assert_eq!((progress.settled, progress.processed), (120, 119));
         assert_eq!(progress.era, saved.era + 1);
         let (same, progress) = started(Some(&saved), &higher, Some((100, &mark(100))));
-        assert_eq!((same, &progress), (Start::Resumed, &saved));
+        assert_eq!((same, &progress), (ChainStart::Resumed, &saved));
         let (unknown, _) = started(Some(&saved), &higher, None);
-        assert_eq!(unknown, Start::Resumed, "the block is no longer kept");
+        assert_eq!(unknown, ChainStart::Resumed, "the block is no longer kept");
     }
 
     #[test]
@@ -409,13 +412,13 @@ mod tests {
         let mut another = mark(90);
         another.time.push('x');
         let (reset, progress) = started(Some(&saved), &behind, Some((90, &another)));
-        assert_eq!(reset, Start::LedgerReset { saved: 100 });
+        assert_eq!(reset, ChainStart::LedgerReset { saved: 100 });
         assert_eq!((progress.settled, progress.processed), (95, 94));
         let mut younger = status("a", 7);
         assert_eq!(start(Some(&saved), &younger, None), None);
         younger.mark = mark(101);
         let (reset, _) = started(Some(&saved), &younger, None);
-        assert_eq!(reset, Start::LedgerReset { saved: 100 });
+        assert_eq!(reset, ChainStart::LedgerReset { saved: 100 });
         younger.mark.time = "rubbish".to_owned();
         assert_eq!(start(Some(&saved), &younger, None), None, "nobody can tell");
     }
@@ -474,12 +477,12 @@ mod tests {
         let start = Instant::now();
         let after = |seconds| start + Duration::from_secs(seconds);
         let mut watchdog = Watchdog::new(10, Duration::from_secs(2));
-        assert_eq!(watchdog.polled(10, 10, after(0)), Verdict::Fine);
-        assert_eq!(watchdog.polled(11, 10, after(1)), Verdict::Fine);
+        assert_eq!(watchdog.polled(10, 10, after(0)), WatchdogVerdict::Fine);
+        assert_eq!(watchdog.polled(11, 10, after(1)), WatchdogVerdict::Fine);
         watchdog.announced(11);
-        assert_eq!(watchdog.polled(12, 11, after(5)), Verdict::Fine);
-        assert_eq!(watchdog.polled(12, 12, after(6)), Verdict::Fine);
-        assert_eq!(watchdog.polled(12, 12, after(7)), Verdict::Silent);
+        assert_eq!(watchdog.polled(12, 11, after(5)), WatchdogVerdict::Fine);
+        assert_eq!(watchdog.polled(12, 12, after(6)), WatchdogVerdict::Fine);
+        assert_eq!(watchdog.polled(12, 12, after(7)), WatchdogVerdict::Silent);
     }
 
     #[test]
@@ -488,7 +491,7 @@ mod tests {
         let mut watchdog = Watchdog::new(10, Duration::from_secs(2));
         for second in 0..3600 {
             let now = start + Duration::from_secs(second);
-            assert_eq!(watchdog.polled(10, 10, now), Verdict::Fine);
+            assert_eq!(watchdog.polled(10, 10, now), WatchdogVerdict::Fine);
         }
     }
 
@@ -496,10 +499,10 @@ mod tests {
     fn a_ledger_that_is_lower_twice_is_to_be_looked_at() {
         let now = Instant::now();
         let mut watchdog = Watchdog::new(10, Duration::from_secs(2));
-        assert_eq!(watchdog.polled(9, 10, now), Verdict::Fine);
-        assert_eq!(watchdog.polled(10, 10, now), Verdict::Fine);
-        assert_eq!(watchdog.polled(3, 10, now), Verdict::Fine);
-        assert_eq!(watchdog.polled(4, 10, now), Verdict::Lower);
+        assert_eq!(watchdog.polled(9, 10, now), WatchdogVerdict::Fine);
+        assert_eq!(watchdog.polled(10, 10, now), WatchdogVerdict::Fine);
+        assert_eq!(watchdog.polled(3, 10, now), WatchdogVerdict::Fine);
+        assert_eq!(watchdog.polled(4, 10, now), WatchdogVerdict::Lower);
     }
 
     #[derive(Debug, Clone)]

@@ -57,9 +57,9 @@ impl Landmark {
 /// doubling of the distance, so that a history that branches off anywhere soon
 /// comes to a height that is known.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
-pub struct Known(Vec<Landmark>);
+pub struct KnownBlocks(Vec<Landmark>);
 
-impl Known {
+impl KnownBlocks {
     /// Only this block.
     pub fn only(height: u64, mark: &Mark) -> Self {
         let mut known = Self::default();
@@ -113,8 +113,8 @@ mod tests {
         }
     }
 
-    fn seen(height: u64) -> Known {
-        let mut known = Known::default();
+    fn seen(height: u64) -> KnownBlocks {
+        let mut known = KnownBlocks::default();
         for height in 1..=height {
             known.add(height, &mark("old", height, height));
         }
@@ -136,7 +136,7 @@ mod tests {
 
     #[test]
     fn blocks_that_are_not_kept_by_the_ledger_are_not_looked_at() {
-        let mut known = Known::only(10, &mark("old", 10, 10));
+        let mut known = KnownBlocks::only(10, &mark("old", 10, 10));
         known.add(20, &mark("old", 20, 20));
         assert_eq!(known.highest(1, 19), Some(10));
         assert_eq!(known.highest(11, 19), None);
@@ -165,7 +165,7 @@ mod tests {
             app_hash: app_hash.to_owned(),
             time: "2026-01-01T00:00:00Z".to_owned(),
         };
-        let known = Known::only(10, &without_hash("A"));
+        let known = KnownBlocks::only(10, &without_hash("A"));
         assert!(!known.contradicts(10, &without_hash("A")));
         assert!(known.contradicts(10, &without_hash("B")));
     }

@@ -364,6 +364,14 @@ pub async fn identity_info(
     ask(ledger, "GetIdentityInfo", params, None).await
 }
 
+/// The IdPs that have declared an identity, given as for [`identity_info`].
+pub async fn idps_of_identity(
+    ledger: &dyn Ledger,
+    identity: Value,
+) -> Result<Vec<IdpOfIdentity>, Error> {
+    ask_list(ledger, "GetIdpNodes", identity, "node").await
+}
+
 /// Whether NDID wants nobody told of the identities that a node changes.
 pub async fn is_suppressed(ledger: &dyn Ledger, node_id: &str) -> Result<bool, Error> {
     let method = "IsSuppressedIdentityModificationNotificationNode";

@@ -369,6 +369,14 @@ pub struct IdentityInfo {
     pub mode_list: Vec<u8>,
 }
 
+/// A row of `GetIdpNodes` for an identity.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+pub struct IdpOfIdentity {
+    /// Modes of that IdP for this identity.
+    #[serde(default, deserialize_with = "null_as_empty")]
+    pub mode_list: Vec<u8>,
+}
+
 /// A row of `GetErrorCodeList`.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 pub struct ErrorCode {

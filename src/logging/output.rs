@@ -174,9 +174,9 @@ fn write_all(target: &mut impl Write, mut bytes: &[u8]) -> io::Result<()> {
 }
 
 /// Takes one event: the formatting layer writes each with one call.
-pub(super) struct Line<'a>(&'a Shared);
+pub(super) struct LogLine<'a>(&'a Shared);
 
-impl Write for Line<'_> {
+impl Write for LogLine<'_> {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
         self.0.take(line);
         Ok(line.len())
@@ -188,10 +188,10 @@ impl Write for Line<'_> {
 }
 
 impl<'a> MakeWriter<'a> for Output {
-    type Writer = Line<'a>;
+    type Writer = LogLine<'a>;
 
     fn make_writer(&'a self) -> Self::Writer {
-        Line(&self.shared)
+        LogLine(&self.shared)
     }
 }
 

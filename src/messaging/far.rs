@@ -7,7 +7,7 @@ use crate::context::Context;
 use crate::error::Error;
 use crate::job::{Commit, Job, JobId, Kind, Millis, NewJob, Run, Spec};
 use crate::messaging::inbound::RawMessage;
-use crate::mq::held::Waiting;
+use crate::mq::future_quota::WaitingMessage;
 
 crate::job::stored! {
     "mq_give_up": GiveUp = 1,
@@ -49,12 +49,15 @@ pub(super) fn wait(
         return None;
     }
     let waiting = waiting_job(job, height, era).deadline(until);
-    let counted = Waiting {
+    let counted = WaitingMessage {
         job: waiting.id,
         bytes: raw.bytes.len() as u64,
         until,
     };
-    if !context.held.admit(sender, counted, context.config.queue) {
+    if !context
+        .future_quota
+        .admit(sender, counted, context.config.queue)
+    {
         return None;
     }
     let (reason, report) = refused();
@@ -74,7 +77,7 @@ pub(super) fn wait(
 /// The message of this job waits no longer: nobody has to give it up.
 pub(super) fn has_waited(context: &Context, job: &Job, commit: &mut Commit) {
     if job.new.deadline.is_some() {
-        context.held.release(job.id());
+        context.future_quota.release(job.id());
         commit.cancel(job.id().partner());
     }
 }
@@ -90,7 +93,7 @@ pub fn run_give_up(context: &Context, job: &Job) -> Result<Run, Error> {
         report,
     } = job.payload()?;
     tracing::warn!(reason, "a message has waited too long");
-    context.held.release(waiting);
+    context.future_quota.release(waiting);
     let mut commit = Commit::failed(reason);
     commit.cancel(waiting).job(report);
     Ok(Run::Commit(commit))

@@ -33,8 +33,8 @@ use crate::delivery::crypto_service::CRYPTO;
 use crate::error::{Error, Refusal, codes};
 use crate::heavy::{self, Whose};
 use crate::job::{
-    Commit, Gauge, Job, Kind, Millis, NewJob, Outcome, Run, Spec, Table, Write, codec, message_key,
-    request_key,
+    Commit, Gauge, Job, JobOutcome, Kind, Millis, NewJob, Run, Spec, Table, Write, codec,
+    message_key, request_key,
 };
 use crate::ledger::query;
 use crate::ledger::types::NodeInfo;
@@ -124,7 +124,7 @@ pub(super) async fn open_at_once(context: &Context, raw: &RawMessage) -> Option<
     let role = receiver_role(context, receiver).await.ok()?.ok()?;
     let kind = to_role::kind(role, &verified.message).ok()?;
     let place = place(context, &verified.message).await.ok()?;
-    if let Some(Place { height, .. }) = place {
+    if let Some(LedgerPosition { height, .. }) = place {
         let known = context.ledger.height();
         let waits_compressed =
             height >= known && !verified.signed.message_compression_algorithm.is_empty();
@@ -300,7 +300,7 @@ async fn receive_opened(
     let kind = match to_role::kind(role, &verified.message) {
         Ok(kind) => kind,
         Err(reason) => {
-            commit.outcome = Outcome::Failed { reason };
+            commit.outcome = JobOutcome::Failed { reason };
             return Ok(commit);
         }
     };
@@ -315,7 +315,7 @@ async fn receive_opened(
     };
     let place = place(context, &verified.message).await.map_err(rejected)?;
     let known = context.ledger.height();
-    if let Some(Place { height, era }) = place
+    if let Some(LedgerPosition { height, era }) = place
         && height > known.saturating_add(MOST_AHEAD)
     {
         let error = too_far(height, known);
@@ -325,7 +325,7 @@ async fn receive_opened(
         let waits = far::wait(context, (job, raw), (height, era), sender, until, refused);
         return waits.ok_or_else(|| rejected(error.into()));
     }
-    if let Some(Place { height, era }) = place
+    if let Some(LedgerPosition { height, era }) = place
         && height >= known
         && !verified.signed.message_compression_algorithm.is_empty()
         && job.new.after_height.is_none()
@@ -453,7 +453,7 @@ async fn is_current_chain(context: &Context, message: &Message) -> Result<bool, 
 
 /// The block that the role must have seen the successor of.
 #[derive(Debug, Clone, Copy)]
-struct Place {
+struct LedgerPosition {
     height: u64,
     era: u64,
 }
@@ -463,13 +463,13 @@ struct Place {
 ///
 /// # Errors
 /// As [`is_current_chain`].
-async fn place(context: &Context, message: &Message) -> Result<Option<Place>, Error> {
+async fn place(context: &Context, message: &Message) -> Result<Option<LedgerPosition>, Error> {
     if !is_current_chain(context, message).await? {
         return Ok(None);
     }
     let era = context.ledger.era()?;
     let (_, height) = message.position();
-    Ok(Some(Place { height, era }))
+    Ok(Some(LedgerPosition { height, era }))
 }
 
 /// Nothing waits long for a block that may never come.
@@ -479,7 +479,12 @@ fn too_far(height: u64, known: u64) -> Refusal {
 }
 
 /// The job of the role. It waits for a block above the message's height.
-fn role_job(kind: Kind, verified: &Verified, raw: &RawMessage, place: Option<Place>) -> NewJob {
+fn role_job(
+    kind: Kind,
+    verified: &Verified,
+    raw: &RawMessage,
+    place: Option<LedgerPosition>,
+) -> NewJob {
     let message = &verified.message;
     let received = Received {
         receiver_node_id: verified.receiver_node_id.clone(),
@@ -496,7 +501,7 @@ fn role_job(kind: Kind, verified: &Verified, raw: &RawMessage, place: Option<Pla
     );
     let job = NewJob::new(kind, request_key(message.request_id()), &received).source(source);
     match place {
-        Some(Place { height, era }) => job.after_height(height).of_era(era),
+        Some(LedgerPosition { height, era }) => job.after_height(height).of_era(era),
         None => job,
     }
 }

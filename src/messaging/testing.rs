@@ -220,7 +220,7 @@ pub fn context(node_id: &str, role: Role, ledger: Arc<FakeLedger>) -> Context {
         state: Arc::new(MemoryState::default()),
         crypto: Arc::new(keyring),
         http,
-        held: Arc::default(),
+        future_quota: Arc::default(),
     }
 }
 

@@ -4,7 +4,7 @@ use crate::context::Role;
 use crate::job::{Kind, Spec};
 use crate::mq::message::Message;
 
-/// RP: an IdP answered.
+/// RP, and an IdP that asked for consent: an IdP answered.
 pub const IDP_RESPONSE: Kind = Kind::new(&Spec::transactional(1, "rp.idp_response"));
 
 /// RP: an AS answered.
@@ -19,13 +19,10 @@ pub const DATA_REQUEST: Kind = Kind::new(&Spec::transactional(12, "as.data_reque
 /// The kind whose handler takes a message (spec/messaging-and-crypto.md 2.7).
 pub(super) fn kind(role: Role, message: &Message) -> Result<Kind, String> {
     match (role, message) {
-        (Role::Rp, Message::IdpResponse(_)) => Ok(IDP_RESPONSE),
+        (Role::Rp | Role::Idp, Message::IdpResponse(_)) => Ok(IDP_RESPONSE),
         (Role::Rp, Message::AsResponse(_)) => Ok(AS_RESPONSE),
         (Role::Idp, Message::ConsentRequest(_)) => Ok(CONSENT_REQUEST),
         (Role::As, Message::DataRequest(_)) => Ok(DATA_REQUEST),
-        (Role::Idp, Message::IdpResponse(_)) => {
-            Err("consent for identity operations is not part of this release".to_owned())
-        }
         (role, message) => Err(format!(
             "a node of role {} does not take {}",
             role.as_str(),

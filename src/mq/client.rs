@@ -120,7 +120,7 @@ impl MqClient {
             let answer = client.subscribe_to_recv_messages(wire::Empty {}).await?;
             Ok(answer.into_inner())
         };
-        Subscription(Answer::Awaited(call.boxed().fuse()))
+        Subscription(SubscriptionState::Awaited(call.boxed().fuse()))
     }
 
     /// Tells the sender of a message that it has been stored.
@@ -151,9 +151,9 @@ impl MqClient {
 /// first message, so a quiet one is silent for as long as its node is, and no
 /// deadline may end it: that the service has gone is told by the keepalive of
 /// the connection.
-pub struct Subscription(Answer);
+pub struct Subscription(SubscriptionState);
 
-enum Answer {
+enum SubscriptionState {
     Awaited(Fuse<BoxFuture<'static, Result<Streaming<wire::InboundMessage>, Status>>>),
     Begun(Box<Streaming<wire::InboundMessage>>),
 }
@@ -166,12 +166,12 @@ impl Subscription {
     /// The connection was lost, or the service refuses. There will be no message
     /// any more.
     pub async fn message(&mut self) -> Result<Option<wire::InboundMessage>, Status> {
-        if let Answer::Awaited(call) = &mut self.0 {
-            self.0 = Answer::Begun(Box::new(call.await?));
+        if let SubscriptionState::Awaited(call) = &mut self.0 {
+            self.0 = SubscriptionState::Begun(Box::new(call.await?));
         }
         match &mut self.0 {
-            Answer::Begun(stream) => stream.message().await,
-            Answer::Awaited(_) => Ok(None),
+            SubscriptionState::Begun(stream) => stream.message().await,
+            SubscriptionState::Awaited(_) => Ok(None),
         }
     }
 }

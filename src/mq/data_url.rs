@@ -61,7 +61,7 @@ pub fn has_whitespace_in_base64_body(text: &str) -> bool {
     })
 }
 
-struct Parts<'a> {
+struct DataUrlParts<'a> {
     mime_type: &'a str,
     /// From the first semicolon after the type, without the base64 marker.
     parameters: &'a str,
@@ -70,7 +70,7 @@ struct Parts<'a> {
     body: &'a str,
 }
 
-fn parse(text: &str) -> Option<Parts<'_>> {
+fn parse(text: &str) -> Option<DataUrlParts<'_>> {
     let (scheme, rest) = text.split_at_checked("data:".len())?;
     if !scheme.eq_ignore_ascii_case("data:") {
         return None;
@@ -91,7 +91,7 @@ fn parse(text: &str) -> Option<Parts<'_>> {
     if marker.is_some() && !is_forgiving_base64(body) {
         return None;
     }
-    Some(Parts {
+    Some(DataUrlParts {
         mime_type,
         parameters,
         is_base64: marker.is_some(),

@@ -4,8 +4,8 @@
 pub mod body;
 pub mod client;
 pub mod data_url;
+pub mod future_quota;
 pub mod gzip;
-pub mod held;
 pub mod message;
 mod outbound_message;
 pub mod packing;

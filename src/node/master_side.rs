@@ -9,7 +9,7 @@ use actix::prelude::SendError;
 use futures_util::FutureExt;
 use tokio::sync::{Notify, watch};
 
-use super::parts::Parts;
+use super::parts::ProcessParts;
 use super::readiness::ReadinessWatch;
 use crate::actors::dispatcher::{Dispatcher, GetSnapshot, Submit, TellOfLosses};
 use crate::actors::mastership::Term;
@@ -18,13 +18,13 @@ use crate::config::{Config, Mode, StoreChoice};
 use crate::delivery::crypto_service::CRYPTO;
 use crate::flows::block::RoleBlockJobs;
 use crate::ingest::ledger_watcher::{
-    LedgerWatcher, Timing, WatcherEnd, WatcherOptions, WatcherState,
+    LedgerWatcher, WatcherEnd, WatcherOptions, WatcherState, WatcherTiming,
 };
 use crate::ingest::mq_inbox::{Inbox, Lead, OnAccepted};
 use crate::job::{Epoch, Job};
 use crate::ledger::ChainUpdate;
 use crate::operator::OperatorSocket;
-use crate::protocol::local::Place;
+use crate::protocol::local::MeetingPoint;
 use crate::protocol::message::Chain;
 use crate::protocol::{BacklogBoard, Tls};
 use crate::store::remote;
@@ -60,12 +60,12 @@ impl MasterSide {
     /// # Errors
     /// When the gRPC port cannot be had or a certificate cannot be used.
     pub async fn start(
-        parts: &Parts,
+        parts: &ProcessParts,
         readiness: &ReadinessWatch,
         inbox: &Option<Inbox>,
         term: &Term,
         master_id: String,
-        place: Option<Place>,
+        place: Option<MeetingPoint>,
     ) -> io::Result<Self> {
         let config = &parts.config;
         let is_cluster = config.mode == Mode::Master;
@@ -154,7 +154,7 @@ fn serve_operators(config: &Config, master: &MasterHandle) -> Option<OperatorSoc
 }
 
 async fn start_watcher(
-    parts: &Parts,
+    parts: &ProcessParts,
     epoch: Epoch,
     dispatcher: Addr<Dispatcher>,
 ) -> io::Result<LedgerWatcher> {
@@ -194,7 +194,7 @@ async fn start_watcher(
         room: Arc::new(move || room_for_blocks(asked.clone(), limit).boxed()),
         losses,
         ndid_node: config.ndid_node,
-        timing: Timing::new(config.tendermint.max_sync_check_interval),
+        timing: WatcherTiming::new(config.tendermint.max_sync_check_interval),
     };
     // Blocks are foreign.
     parts.intake.make(|| LedgerWatcher::start(options)).await
@@ -204,7 +204,7 @@ async fn start_watcher(
 /// without transactions: its place in the mailbox is enough then.
 async fn tell(dispatcher: Addr<Dispatcher>, chain: Chain) {
     let changes = chain.reset || !chain.methods.is_empty();
-    let update = actors::dispatcher::ChainUpdate(chain);
+    let update = actors::dispatcher::ChainNews(chain);
     let update = match changes {
         true => update,
         false => match dispatcher.try_send(update) {

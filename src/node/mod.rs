@@ -33,12 +33,12 @@ use crate::config::{self, Config, Mode};
 use crate::descriptors::{Limit, Shares};
 use crate::http::ServerHandle;
 use crate::http::admin::{self, AdminOptions};
-use crate::protocol::local::Place;
+use crate::protocol::local::MeetingPoint;
 use crate::{logging, operator, pulse};
-use parts::Parts;
+use parts::ProcessParts;
 use readiness::ReadinessWatch;
 use standing::StandingWatch;
-use worker_side::{Link, WorkerSide};
+use worker_side::{LinkTransport, WorkerSide};
 
 /// Exit code for a wrong environment (`EX_USAGE`).
 const WRONG_ENVIRONMENT: u8 = 64;
@@ -110,7 +110,7 @@ async fn serve(config: Arc<Config>, shares: Shares, stop: Stop) -> io::Result<()
     let readiness = ReadinessWatch::new(config.queue, config.dormant);
     let standing = StandingWatch::new(config.mode);
     let admin = start_admin(&config, shares, &readiness, &standing).await?;
-    let parts = Parts::open(config.clone(), shares).await?;
+    let parts = ProcessParts::open(config.clone(), shares).await?;
     let (watched, looked_after) = (readiness.clone(), parts.clone());
     parts
         .intake
@@ -125,13 +125,13 @@ async fn serve(config: Arc<Config>, shares: Shares, stop: Stop) -> io::Result<()
     // This thread is the pulse from here on. Master and worker of a standalone
     // node share it: what they say to each other wakes nobody.
     pulse::begin();
-    let place = (config.mode == Mode::Standalone).then(|| Place::new(Arbiter::current()));
+    let place = (config.mode == Mode::Standalone).then(|| MeetingPoint::new(Arbiter::current()));
     let worker = match (config.mode, &place) {
         (Mode::Master, _) => None,
         (_, Some(place)) => {
-            Some(WorkerSide::start(&parts, &readiness, Link::Local(place.port())).await?)
+            Some(WorkerSide::start(&parts, &readiness, LinkTransport::Local(place.port())).await?)
         }
-        (_, None) => Some(WorkerSide::start(&parts, &readiness, Link::Grpc).await?),
+        (_, None) => Some(WorkerSide::start(&parts, &readiness, LinkTransport::Grpc).await?),
     };
     let inbox = inbox::start(&parts, &readiness, worker.as_ref()).await?;
     let (stop_terms, stopping) = watch::channel(false);

@@ -28,7 +28,7 @@ const PROGRESS_PATIENCE: Duration = Duration::from_secs(1);
 
 /// Opened parts of a process.
 #[derive(Clone)]
-pub struct Parts {
+pub struct ProcessParts {
     /// The environment.
     pub config: Arc<Config>,
     /// Jobs and state.
@@ -52,7 +52,7 @@ pub struct Parts {
     _threads: Arc<Threads>,
 }
 
-impl Parts {
+impl ProcessParts {
     /// Opens everything; waits for what is not there yet.
     ///
     /// # Errors
@@ -85,7 +85,7 @@ impl Parts {
             state: store.clone(),
             crypto: Arc::new(crypto),
             http,
-            held: Arc::default(),
+            future_quota: Arc::default(),
         };
         Ok(Self {
             config,
@@ -187,14 +187,14 @@ async fn behind_proxy(
     }
 }
 
-type Opened = (Arc<dyn Crypto>, Option<Arc<Keyring>>);
+type OpenedCrypto = (Arc<dyn Crypto>, Option<Arc<Keyring>>);
 
 fn open_crypto(
     config: &Arc<Config>,
     store: &SharedStore,
     http: &reqwest::Client,
     behind_proxy: &[String],
-) -> io::Result<Opened> {
+) -> io::Result<OpenedCrypto> {
     match config.keys {
         Keys::External => {
             let runtime = config.runtime.clone();

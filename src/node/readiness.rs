@@ -9,7 +9,7 @@ use parking_lot::RwLock;
 use tokio::sync::{Notify, watch};
 use tokio::time::timeout;
 
-use super::parts::Parts;
+use super::parts::ProcessParts;
 use super::registration::Registration;
 use crate::admission::QueueLimit;
 use crate::config::{Keys, QueueLimits};
@@ -176,7 +176,7 @@ impl ReadinessWatch {
     }
 
     /// Starts looking.
-    pub fn follow(&self, parts: &Parts) {
+    pub fn follow(&self, parts: &ProcessParts) {
         let mut uncached = parts.context.clone();
         uncached.ledger = parts.client.clone();
         let look = Look {

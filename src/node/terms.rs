@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 
 use super::master_side::{Lost, MasterSide};
-use super::parts::Parts;
+use super::parts::ProcessParts;
 use super::readiness::ReadinessWatch;
 use super::standing::StandingWatch;
 use crate::actors::mastership::{EXCLUSIVE, Mastership, OPTIONS};
@@ -15,14 +15,14 @@ use crate::config::StoreChoice;
 use crate::ingest::mq_inbox::Inbox;
 use crate::invariants::{self, Epochs};
 use crate::job::Epoch;
-use crate::protocol::local::Place;
+use crate::protocol::local::MeetingPoint;
 
 /// Pause before a process that failed as a master stands again: whoever stands
 /// by is to have its turn.
 const AFTER_FAILURE: Duration = Duration::from_secs(3);
 
 /// How a term ended.
-enum End {
+enum TermEnd {
     /// This process is told to stop.
     Stopping,
     /// It is the master no more.
@@ -50,10 +50,10 @@ struct Past {
 /// because what is in the way may go away by itself (a port that is still held,
 /// a certificate that is being replaced).
 pub async fn serve(
-    parts: &Parts,
+    parts: &ProcessParts,
     readiness: &ReadinessWatch,
     inbox: &Option<Inbox>,
-    place: Option<Place>,
+    place: Option<MeetingPoint>,
     standing: StandingWatch,
     mut stopping: watch::Receiver<bool>,
 ) -> io::Result<()> {
@@ -75,11 +75,11 @@ pub async fn serve(
         let ended = ended.await?;
         past.is_new = false;
         match ended {
-            End::Stopping => return Ok(()),
-            End::Lost(reason) => {
+            TermEnd::Stopping => return Ok(()),
+            TermEnd::Lost(reason) => {
                 tracing::warn!(reason, "no longer the master: standing by");
             }
-            End::Failed(reason) => {
+            TermEnd::Failed(reason) => {
                 tracing::error!(reason, "no longer the master: standing by");
                 tokio::select! {
                     () = tokio::time::sleep(AFTER_FAILURE) => {}
@@ -97,14 +97,14 @@ async fn told(stopping: &mut watch::Receiver<bool>) {
 
 /// From standing by to the end of the term that follows.
 async fn term(
-    parts: &Parts,
+    parts: &ProcessParts,
     readiness: &ReadinessWatch,
     inbox: &Option<Inbox>,
-    place: Option<Place>,
+    place: Option<MeetingPoint>,
     standing: &StandingWatch,
     past: &mut Past,
     stopping: &mut watch::Receiver<bool>,
-) -> io::Result<End> {
+) -> io::Result<TermEnd> {
     let master_id = format!("{}-{}", parts.config.node_id, uuid::Uuid::new_v4());
     let options = match parts.config.store {
         StoreChoice::Embedded => EXCLUSIVE,
@@ -121,11 +121,11 @@ async fn term(
         elected = election => elected,
         () = told(stopping) => {
             mastership.end().await;
-            return Ok(End::Stopping);
+            return Ok(TermEnd::Stopping);
         }
     };
     let Some(term) = elected else {
-        return Ok(End::Lost(mastership.lost().await));
+        return Ok(TermEnd::Lost(mastership.lost().await));
     };
     if let Some(violation) = past.seen.begins(term.epoch()) {
         invariants::report(&violation);
@@ -137,24 +137,24 @@ async fn term(
             mastership.end().await;
             return match past.is_new {
                 true => Err(error),
-                false => Ok(End::Failed(error.to_string())),
+                false => Ok(TermEnd::Failed(error.to_string())),
             };
         }
     };
     let end = tokio::select! {
-        reason = mastership.lost() => End::Lost(reason),
+        reason = mastership.lost() => TermEnd::Lost(reason),
         lost = side.lost() => match lost {
             Lost::Deposed(epoch) => {
                 mastership.refused(epoch);
                 past.refused = past.refused.max(epoch);
-                End::Lost(format!("a later master exists (epoch {})", epoch.0))
+                TermEnd::Lost(format!("a later master exists (epoch {})", epoch.0))
             }
-            Lost::Refused => End::Lost("a later master exists".to_owned()),
-            Lost::Failed(reason) => End::Failed(reason),
+            Lost::Refused => TermEnd::Lost("a later master exists".to_owned()),
+            Lost::Failed(reason) => TermEnd::Failed(reason),
         },
-        () = told(stopping) => End::Stopping,
+        () = told(stopping) => TermEnd::Stopping,
     };
-    if !matches!(end, End::Stopping) {
+    if !matches!(end, TermEnd::Stopping) {
         term.end();
     }
     side.hand_over().await;

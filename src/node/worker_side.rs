@@ -11,7 +11,7 @@ use tokio::sync::watch;
 use super::activity::Activity;
 use super::mq_service::MqServiceWatch;
 use super::notices;
-use super::parts::Parts;
+use super::parts::ProcessParts;
 use super::readiness::ReadinessWatch;
 use super::runner::NodeRunner;
 use crate::actors::master_link::{ChainHook, LinkState};
@@ -31,7 +31,7 @@ use crate::job::{Job, JobId, Millis};
 use crate::ledger::{CachedLedger, ChainUpdate, LedgerClient, TolerantLedger};
 use crate::messaging::inbound;
 use crate::mq::client::MqClient;
-use crate::mq::held::Held;
+use crate::mq::future_quota::FutureQuota;
 use crate::protocol::local::Port;
 use crate::protocol::message::Chain;
 use crate::protocol::{Backlog, BacklogBoard, OpenJobs, Tls};
@@ -51,7 +51,7 @@ const BROADCAST_STOP: Duration = Duration::from_secs(1);
 const STORE_PATIENCE: Duration = Duration::from_secs(3);
 
 /// How the master is reached.
-pub enum Link {
+pub enum LinkTransport {
     /// As the environment says.
     Grpc,
     /// Inside this process.
@@ -72,7 +72,11 @@ impl WorkerSide {
     ///
     /// # Errors
     /// When the API's port cannot be had, or a certificate cannot be used.
-    pub async fn start(parts: &Parts, readiness: &ReadinessWatch, link: Link) -> io::Result<Self> {
+    pub async fn start(
+        parts: &ProcessParts,
+        readiness: &ReadinessWatch,
+        link: LinkTransport,
+    ) -> io::Result<Self> {
         let config = &parts.config;
         let of_client = config.clone();
         let mq = parts.intake.make(move || MqClient::new(&of_client)).await?;
@@ -88,10 +92,10 @@ impl WorkerSide {
             activity.clone(),
         );
         // In one process with its master it reads what that one writes.
-        let told = matches!(link, Link::Grpc).then(|| parts.backlog.clone());
+        let told = matches!(link, LinkTransport::Grpc).then(|| parts.backlog.clone());
         let link = match link {
-            Link::Local(port) => cluster::Link::Local(port),
-            Link::Grpc => cluster::Link::Grpc {
+            LinkTransport::Local(port) => cluster::Link::Local(port),
+            LinkTransport::Grpc => cluster::Link::Grpc {
                 masters: config.link.masters.clone(),
                 tls: Tls::read(config.grpc.tls.as_ref())?,
                 found: parts.master.clone(),
@@ -117,7 +121,7 @@ impl WorkerSide {
                 client: parts.client.clone(),
                 cached: parts.cached.clone(),
                 backlog: told.clone(),
-                held: parts.context.held.clone(),
+                future_quota: parts.context.future_quota.clone(),
                 waiting: waiting.clone(),
             }),
         }));
@@ -213,7 +217,7 @@ struct MasterNews {
     cached: Arc<CachedLedger>,
     /// `None` in one process with the master.
     backlog: Option<Arc<BacklogBoard>>,
-    held: Arc<Held>,
+    future_quota: Arc<FutureQuota>,
     waiting: Arc<Waiting>,
 }
 
@@ -232,7 +236,7 @@ impl ChainHook for MasterNews {
     }
 
     fn backlog_told(&self, backlog: Backlog) {
-        self.held.share_among(backlog.workers);
+        self.future_quota.share_among(backlog.workers);
         if let Some(board) = &self.backlog {
             board.tell(Some(backlog));
         }
@@ -268,7 +272,7 @@ fn distrust_memory_without_master(
 /// different addresses take turns. Several may try at once: the jobs have one
 /// source.
 fn keep_registered(
-    parts: &Parts,
+    parts: &ProcessParts,
     readiness: &ReadinessWatch,
     worker: &Arc<WorkerHandle>,
 ) -> impl Future<Output = ()> + use<> {
@@ -303,7 +307,7 @@ fn keep_registered(
 }
 
 async fn start_api(
-    parts: &Parts,
+    parts: &ProcessParts,
     readiness: &ReadinessWatch,
     worker: &Arc<WorkerHandle>,
     activity: Arc<Activity>,
@@ -355,7 +359,7 @@ async fn start_api(
 }
 
 /// What reads the key files again; nothing with an external crypto service.
-fn key_reload(parts: &Parts) -> ReloadKeys {
+fn key_reload(parts: &ProcessParts) -> ReloadKeys {
     let (context, keyring) = (parts.context.clone(), parts.keyring.clone());
     Arc::new(move || {
         let (context, keyring) = (context.clone(), keyring.clone());

@@ -6,12 +6,14 @@ use std::time::Duration;
 
 use clap::{Args, Subcommand};
 
-use super::message::{Answer, Done, Filter, Outcome, Question, State};
+use super::message::{
+    Filter, JobState, OperationOutcome, OperationResult, OperatorRequest, OperatorResponse,
+};
 use super::{reach, view};
 use crate::config;
 use crate::job::{JobId, Kind, Kinds, Millis};
 use crate::output;
-use crate::store::{Action, Operation};
+use crate::store::{Operation, OperatorAction};
 
 /// Exit code for a wrong environment (`EX_USAGE`).
 const WRONG_ENVIRONMENT: u8 = 64;
@@ -41,7 +43,7 @@ enum Command {
     List {
         /// Only those in this state.
         #[arg(long)]
-        state: Option<State>,
+        state: Option<JobState>,
         /// Only those of this kind (deliver.callback, rp.time_out, ...).
         #[arg(long, value_parser = kind)]
         kind: Option<Kind>,
@@ -88,7 +90,7 @@ struct Decision {
 }
 
 impl Decision {
-    fn question(self, action: Action) -> Question {
+    fn question(self, action: OperatorAction) -> OperatorRequest {
         let (who, why) = (self.who.unwrap_or_else(who), self.why);
         let at = Millis::now();
         let operation = |job| Operation {
@@ -98,7 +100,7 @@ impl Decision {
             why: why.clone(),
             at,
         };
-        Question::Operate(self.ids.into_iter().map(operation).collect())
+        OperatorRequest::Operate(self.ids.into_iter().map(operation).collect())
     }
 }
 
@@ -117,7 +119,7 @@ pub async fn run(jobs: Jobs) -> io::Result<ExitCode> {
         }
     };
     let reached = reach::ask(&config, question(jobs.command)).await?;
-    if let Answer::Failed(reason) = reached.answer {
+    if let OperatorResponse::Failed(reason) = reached.answer {
         return Err(io::Error::other(reason));
     }
     let said = match jobs.json {
@@ -126,7 +128,7 @@ pub async fn run(jobs: Jobs) -> io::Result<ExitCode> {
     };
     match (&reached.answer, said) {
         // What was decided is done, and the exit code tells what became of it.
-        (Answer::Operate(_), Err(error)) => {
+        (OperatorResponse::Operate(_), Err(error)) => {
             output::note(format_args!(
                 "erawan: the answer cannot be written: {error}"
             ));
@@ -136,7 +138,7 @@ pub async fn run(jobs: Jobs) -> io::Result<ExitCode> {
     Ok(exit_code(&reached.answer))
 }
 
-fn question(command: Command) -> Question {
+fn question(command: Command) -> OperatorRequest {
     match command {
         Command::List {
             state,
@@ -144,7 +146,7 @@ fn question(command: Command) -> Question {
             key,
             older_than,
             limit,
-        } => Question::List(Filter {
+        } => OperatorRequest::List(Filter {
             state,
             kind,
             key,
@@ -154,30 +156,32 @@ fn question(command: Command) -> Question {
             }),
             limit,
         }),
-        Command::Show { id } => Question::Show(id),
-        Command::Retry(decision) => decision.question(Action::Retry),
-        Command::Resolve(decision) => decision.question(Action::Resolve),
-        Command::Drop(decision) => decision.question(Action::Drop),
-        Command::Audit { limit } => Question::Audit { limit },
+        Command::Show { id } => OperatorRequest::Show(id),
+        Command::Retry(decision) => decision.question(OperatorAction::Retry),
+        Command::Resolve(decision) => decision.question(OperatorAction::Resolve),
+        Command::Drop(decision) => decision.question(OperatorAction::Drop),
+        Command::Audit { limit } => OperatorRequest::Audit { limit },
     }
 }
 
-fn exit_code(answer: &Answer) -> ExitCode {
+fn exit_code(answer: &OperatorResponse) -> ExitCode {
     match answer {
-        Answer::Show(None) => ExitCode::from(REFUSED),
-        Answer::Operate(done) => exit_code_of(done),
-        Answer::Show(_) | Answer::List(_) | Answer::Audit(_) | Answer::Failed(_) => {
-            ExitCode::SUCCESS
-        }
+        OperatorResponse::Show(None) => ExitCode::from(REFUSED),
+        OperatorResponse::Operate(done) => exit_code_of(done),
+        OperatorResponse::Show(_)
+        | OperatorResponse::List(_)
+        | OperatorResponse::Audit(_)
+        | OperatorResponse::Failed(_) => ExitCode::SUCCESS,
     }
 }
 
-fn exit_code_of(all: &[Done]) -> ExitCode {
-    let has = |outcomes: &[Outcome]| all.iter().any(|done| outcomes.contains(&done.result));
-    if has(&[Outcome::Unknown, Outcome::NotTried]) {
+fn exit_code_of(all: &[OperationResult]) -> ExitCode {
+    let has =
+        |outcomes: &[OperationOutcome]| all.iter().any(|done| outcomes.contains(&done.result));
+    if has(&[OperationOutcome::Unknown, OperationOutcome::NotTried]) {
         return ExitCode::from(NOT_ALL_TRIED);
     }
-    match has(&[Outcome::NotFound, Outcome::Refused]) {
+    match has(&[OperationOutcome::NotFound, OperationOutcome::Refused]) {
         true => ExitCode::from(REFUSED),
         false => ExitCode::SUCCESS,
     }

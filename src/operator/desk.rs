@@ -4,7 +4,10 @@
 use actix::Addr;
 
 use super::listing;
-use super::message::{ANSWER_BYTES, Answer, Done, Outcome, Question, Shown, State, too_large};
+use super::message::{
+    ANSWER_BYTES, JobState, OperationOutcome, OperationResult, OperatorRequest, OperatorResponse,
+    Shown, too_large,
+};
 use super::shown::{shown_failed, shown_open, state_of};
 use crate::actors::dispatcher::{Dispatcher, JobChanged, JobGone};
 use crate::heavy::{self, Whose};
@@ -46,11 +49,13 @@ impl Desk {
         heavy::run(Whose::Operators, MOST_MEMORY, async move {
             let answer = match codec::decode(&question) {
                 Ok(question) => desk.answer(question).await,
-                Err(error) => Answer::Failed(format!("the question cannot be read: {error}")),
+                Err(error) => {
+                    OperatorResponse::Failed(format!("the question cannot be read: {error}"))
+                }
             };
             let bytes = codec::encode(&answer);
             match bytes.len() > ANSWER_BYTES {
-                true => codec::encode(&Answer::Failed(too_large())),
+                true => codec::encode(&OperatorResponse::Failed(too_large())),
                 false => bytes,
             }
         })
@@ -58,21 +63,26 @@ impl Desk {
     }
 
     /// Answers a question.
-    pub async fn answer(&self, question: Question) -> Answer {
+    pub async fn answer(&self, question: OperatorRequest) -> OperatorResponse {
         pulse::keep_off("answering an operator");
         let answer = match question {
-            Question::List(filter) => {
+            OperatorRequest::List(filter) => {
                 let listed = listing::list(&*self.store, &filter).await;
-                return listed.map_or_else(|why| Answer::Failed(why.to_string()), Answer::List);
+                return listed.map_or_else(
+                    |why| OperatorResponse::Failed(why.to_string()),
+                    OperatorResponse::List,
+                );
             }
-            Question::Show(id) => self.show(id).await.map(Answer::Show),
-            Question::Operate(operations) => Ok(Answer::Operate(self.operate(operations).await)),
-            Question::Audit { limit } => {
+            OperatorRequest::Show(id) => self.show(id).await.map(OperatorResponse::Show),
+            OperatorRequest::Operate(operations) => {
+                Ok(OperatorResponse::Operate(self.operate(operations).await))
+            }
+            OperatorRequest::Audit { limit } => {
                 let limit = usize::try_from(limit).unwrap_or(usize::MAX);
-                self.store.audit(limit).await.map(Answer::Audit)
+                self.store.audit(limit).await.map(OperatorResponse::Audit)
             }
         };
-        answer.unwrap_or_else(|error| Answer::Failed(error.to_string()))
+        answer.unwrap_or_else(|error| OperatorResponse::Failed(error.to_string()))
     }
 
     async fn show(&self, id: JobId) -> Result<Option<Box<Shown>>, StoreError> {
@@ -87,7 +97,7 @@ impl Desk {
 
     /// What became of each, in the order asked. Once the store is away, the rest
     /// is not tried: each would keep the operator waiting for what cannot be done.
-    async fn operate(&self, operations: Vec<Operation>) -> Vec<Done> {
+    async fn operate(&self, operations: Vec<Operation>) -> Vec<OperationResult> {
         let mut all = Vec::with_capacity(operations.len());
         let mut operations = operations.into_iter();
         for operation in operations.by_ref() {
@@ -109,37 +119,39 @@ impl Desk {
                 }
             }
         }
-        all.extend(operations.map(|operation| told(operation.job, Outcome::NotTried, None)));
+        all.extend(
+            operations.map(|operation| told(operation.job, OperationOutcome::NotTried, None)),
+        );
         all
     }
 
-    async fn done(&self, id: JobId, operated: Operated) -> Done {
+    async fn done(&self, id: JobId, operated: Operated) -> OperationResult {
         match operated {
             Operated::Open(job) => {
                 self.tell_changed(job).await;
-                told(id, Outcome::Open, None)
+                told(id, OperationOutcome::Open, None)
             }
             Operated::Ended => {
                 self.tell_gone(id).await;
-                told(id, Outcome::Ended, None)
+                told(id, OperationOutcome::Ended, None)
             }
-            Operated::NotFound => told(id, Outcome::NotFound, None),
-            Operated::Refused(reason) => told(id, Outcome::Refused, Some(reason)),
+            Operated::NotFound => told(id, OperationOutcome::NotFound, None),
+            Operated::Refused(reason) => told(id, OperationOutcome::Refused, Some(reason)),
         }
     }
 
     /// The store did not say whether it was done. If it was, the dispatcher has
     /// to know, and the operator sees by how the job is now.
-    async fn not_known(&self, id: JobId, error: &StoreError) -> Done {
+    async fn not_known(&self, id: JobId, error: &StoreError) -> OperationResult {
         let found = self.store.jobs(&[id]).await;
         let now = match found.map(|jobs| jobs.into_iter().flatten().next()) {
             Ok(Some(job)) => {
                 let state = state_of(&job, Millis::now());
                 self.tell_changed(job).await;
                 match state {
-                    State::Waiting => "; the job is open now, and waits",
-                    State::Parked => "; the job is parked now",
-                    State::Open | State::Failed => "; the job is open now",
+                    JobState::Waiting => "; the job is open now, and waits",
+                    JobState::Parked => "; the job is parked now",
+                    JobState::Open | JobState::Failed => "; the job is open now",
                 }
             }
             Ok(None) => {
@@ -148,7 +160,7 @@ impl Desk {
             }
             Err(_) => "",
         };
-        told(id, Outcome::Unknown, Some(format!("{error}{now}")))
+        told(id, OperationOutcome::Unknown, Some(format!("{error}{now}")))
     }
 
     async fn tell_changed(&self, job: Job) {
@@ -166,8 +178,8 @@ impl Desk {
     }
 }
 
-fn told(id: JobId, result: Outcome, reason: Option<String>) -> Done {
-    Done {
+fn told(id: JobId, result: OperationOutcome, reason: Option<String>) -> OperationResult {
+    OperationResult {
         id: id.to_string(),
         result,
         reason,

@@ -1,6 +1,6 @@
 //! Looks through the store, a page at a time, for the jobs that are to be listed.
 
-use super::message::{ANSWER_BYTES, Filter, Shown, State, too_large};
+use super::message::{ANSWER_BYTES, Filter, JobState, Shown, too_large};
 use super::shown::{shown_failed, shown_open, state_of};
 use crate::job::{Job, JobId, Millis, codec};
 use crate::store::{Store, StoreError};
@@ -29,10 +29,10 @@ pub(super) async fn list(store: &dyn Store, filter: &Filter) -> Result<Vec<Shown
         found: Vec::new(),
         bytes: 0,
     };
-    if filter.state != Some(State::Failed) {
+    if filter.state != Some(JobState::Failed) {
         listing.look_at_open().await?;
     }
-    if matches!(filter.state, None | Some(State::Failed)) {
+    if matches!(filter.state, None | Some(JobState::Failed)) {
         listing.look_at_failed().await?;
     }
     Ok(listing.found)
@@ -60,7 +60,7 @@ impl Listing<'_> {
             let is_asked_for = |job: &Job| {
                 let state = state_of(job, now);
                 let fits_state = match self.filter.state {
-                    Some(wanted @ (State::Waiting | State::Parked)) => state == wanted,
+                    Some(wanted @ (JobState::Waiting | JobState::Parked)) => state == wanted,
                     _ => true,
                 };
                 fits_state && fits(self.filter, job)

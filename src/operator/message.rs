@@ -9,8 +9,8 @@ use crate::store::{Audited, Operation};
 
 crate::job::sent! {
     crate::protocol::message::PROTOCOL_VERSION;
-    "operator_question": Question,
-    "operator_answer": Answer,
+    "operator_question": OperatorRequest,
+    "operator_answer": OperatorResponse,
     "operator_shown": Shown,
 }
 
@@ -29,7 +29,7 @@ pub(super) fn too_large() -> String {
 /// States of jobs as operators see them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "lowercase")]
-pub enum State {
+pub enum JobState {
     /// Accepted and not ended, whatever it waits for.
     Open,
     /// Open, and not to be run before an instant or a block.
@@ -44,7 +44,7 @@ pub enum State {
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Filter {
     /// In this state; `None`: open and failed ones.
-    pub state: Option<State>,
+    pub state: Option<JobState>,
     /// Of this kind.
     pub kind: Option<Kind>,
     /// With a key that contains this.
@@ -57,7 +57,7 @@ pub struct Filter {
 
 /// What is asked.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub enum Question {
+pub enum OperatorRequest {
     /// Jobs.
     List(Filter),
     /// One job.
@@ -71,16 +71,16 @@ pub enum Question {
     },
 }
 
-/// The answer to the [`Question`] of the same name.
+/// The answer to the [`OperatorRequest`] of the same name.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub enum Answer {
-    /// To [`Question::List`], oldest first.
+pub enum OperatorResponse {
+    /// To [`OperatorRequest::List`], oldest first.
     List(Vec<Shown>),
-    /// To [`Question::Show`]; `None`: there is no such job.
+    /// To [`OperatorRequest::Show`]; `None`: there is no such job.
     Show(Option<Box<Shown>>),
-    /// To [`Question::Operate`], in the order asked.
-    Operate(Vec<Done>),
-    /// To [`Question::Audit`], newest last.
+    /// To [`OperatorRequest::Operate`], in the order asked.
+    Operate(Vec<OperationResult>),
+    /// To [`OperatorRequest::Audit`], newest last.
     Audit(Vec<Audited>),
     /// To any: why there is none.
     Failed(String),
@@ -97,7 +97,7 @@ pub struct Shown {
     /// Its ordering key.
     pub key: String,
     /// In which state it is.
-    pub state: State,
+    pub state: JobState,
     /// Its attempt.
     pub attempt: u32,
     /// How often it was rescheduled.
@@ -137,11 +137,11 @@ pub struct Field {
 
 /// What became of an operation.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Done {
+pub struct OperationResult {
     /// To which job.
     pub id: String,
     /// What became of it.
-    pub result: Outcome,
+    pub result: OperationOutcome,
     /// Why it was refused, or what is known of it.
     pub reason: Option<String>,
 }
@@ -149,7 +149,7 @@ pub struct Done {
 /// The ways an operation ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Outcome {
+pub enum OperationOutcome {
     /// The job is open and may run.
     Open,
     /// The job has ended.

@@ -12,5 +12,8 @@ mod view;
 
 pub use command::{Jobs, run};
 pub use desk::Desk;
-pub use message::{Answer, Done, Field, Filter, Outcome, Question, Shown, State};
+pub use message::{
+    Field, Filter, JobState, OperationOutcome, OperationResult, OperatorRequest, OperatorResponse,
+    Shown,
+};
 pub use socket::{OperatorSocket, check as check_socket};

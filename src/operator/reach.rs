@@ -4,19 +4,19 @@
 use std::io;
 
 use super::desk::Desk;
-use super::message::{Answer, Question};
+use super::message::{OperatorRequest, OperatorResponse};
 use super::socket;
 use crate::config::{Config, MasterAddress, Mode, StoreChoice};
 use crate::job::codec;
 use crate::proto::cluster::OperatorQuestion;
 use crate::protocol::Tls;
-use crate::protocol::client::Target;
+use crate::protocol::client::MasterTarget;
 use crate::protocol::message::PROTOCOL_VERSION;
 use crate::store::open::open_store_now;
 
 /// The answer, and who gave it.
 pub(super) struct Reached {
-    pub answer: Answer,
+    pub answer: OperatorResponse,
     pub by: String,
 }
 
@@ -24,7 +24,7 @@ pub(super) struct Reached {
 ///
 /// # Errors
 /// When nobody answers and the store cannot be opened either.
-pub(super) async fn ask(config: &Config, question: Question) -> io::Result<Reached> {
+pub(super) async fn ask(config: &Config, question: OperatorRequest) -> io::Result<Reached> {
     let asked = codec::encode(&question);
     let running = match config.mode {
         Mode::Standalone => ask_standalone(config, &asked).await,
@@ -58,12 +58,12 @@ async fn ask_standalone(config: &Config, question: &[u8]) -> Option<(Vec<u8>, St
 }
 
 async fn ask_masters(config: &Config, question: &[u8]) -> io::Result<Option<(Vec<u8>, String)>> {
-    let target = Target {
+    let target = MasterTarget {
         masters: masters(config),
         tls: Tls::read(config.grpc.tls.as_ref())?,
     };
     for master in &target.masters {
-        let addresses = match Target::resolve(master).await {
+        let addresses = match MasterTarget::resolve(master).await {
             Ok(addresses) => addresses,
             Err(error) => {
                 tracing::debug!(%error, "no master there");

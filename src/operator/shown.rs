@@ -1,6 +1,6 @@
 //! Jobs as operators see them.
 
-use super::message::{Shown, State};
+use super::message::{JobState, Shown};
 use super::summary;
 use crate::job::{Job, Kind, Millis};
 use crate::store::{FailedJob, LastError};
@@ -10,13 +10,13 @@ const UNREADABLE: &str = "its record is lost or cannot be read: it was damaged, 
                           another release";
 
 /// In which state an open job is.
-pub(super) fn state_of(job: &Job, now: Millis) -> State {
+pub(super) fn state_of(job: &Job, now: Millis) -> JobState {
     let later = job.new.not_before.is_some_and(|instant| instant > now);
     let above = job.new.after_height.is_some() && job.tries == 0 && job.strikes == 0;
     match job.parked {
-        true => State::Parked,
-        false if later || above => State::Waiting,
-        false => State::Open,
+        true => JobState::Parked,
+        false if later || above => JobState::Waiting,
+        false => JobState::Open,
     }
 }
 
@@ -32,10 +32,10 @@ pub(super) fn shown_open(job: &Job, error: Option<LastError>) -> Shown {
 /// A failed job.
 pub(super) fn shown_failed(failed: &FailedJob) -> Shown {
     let (reason, at) = (failed.reason.clone(), failed.failed_at.0);
-    shown(&failed.job, State::Failed, Some(reason), Some(at))
+    shown(&failed.job, JobState::Failed, Some(reason), Some(at))
 }
 
-fn shown(job: &Job, state: State, last_error: Option<String>, failed_at: Option<u64>) -> Shown {
+fn shown(job: &Job, state: JobState, last_error: Option<String>, failed_at: Option<u64>) -> Shown {
     Shown {
         id: job.id().to_string(),
         kind: job.kind().name().to_owned(),

@@ -184,7 +184,7 @@ async fn receive(stream: &mut UnixStream) -> io::Result<Vec<u8>> {
 mod tests {
     use super::*;
     use crate::job::codec;
-    use crate::operator::{Answer, Question};
+    use crate::operator::{OperatorRequest, OperatorResponse};
     use crate::store::embedded::{self, EmbeddedStore};
 
     /// A directory whose path no socket can have, nor any file in it.
@@ -210,10 +210,10 @@ mod tests {
         let path = directory.join(SOCKET_FILE);
         let mode = fs::metadata(&path).unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o600);
-        let question = codec::encode(&Question::Audit { limit: 1 });
+        let question = codec::encode(&OperatorRequest::Audit { limit: 1 });
         let answer = ask(&path, &question).await.unwrap();
-        let answer: Answer = codec::decode(&answer).unwrap();
-        assert!(matches!(answer, Answer::Audit(audit) if audit.is_empty()));
+        let answer: OperatorResponse = codec::decode(&answer).unwrap();
+        assert!(matches!(answer, OperatorResponse::Audit(audit) if audit.is_empty()));
         drop(socket);
         assert!(!path.exists());
         let left = fs::read_dir(&directory).unwrap();

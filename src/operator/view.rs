@@ -6,20 +6,20 @@ use serde_json::{Value, json};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
-use super::message::{Answer, Done, Outcome, Shown};
+use super::message::{OperationOutcome, OperationResult, OperatorResponse, Shown};
 use crate::store::{Audited, Was};
 
 /// Longest error in a table; `show` has it all.
 const ERROR_WIDTH: usize = 60;
 
 /// For programs.
-pub(super) fn json(answer: &Answer, by: &str) -> Value {
+pub(super) fn json(answer: &OperatorResponse, by: &str) -> Value {
     let (name, content) = match answer {
-        Answer::List(jobs) => ("jobs", json!(jobs)),
-        Answer::Show(job) => ("job", json!(job)),
-        Answer::Operate(done) => ("operations", json!(done)),
-        Answer::Audit(audit) => ("audit", audit.iter().map(audited).collect()),
-        Answer::Failed(reason) => ("error", json!(reason)),
+        OperatorResponse::List(jobs) => ("jobs", json!(jobs)),
+        OperatorResponse::Show(job) => ("job", json!(job)),
+        OperatorResponse::Operate(done) => ("operations", json!(done)),
+        OperatorResponse::Audit(audit) => ("audit", audit.iter().map(audited).collect()),
+        OperatorResponse::Failed(reason) => ("error", json!(reason)),
     };
     json!({ "answered_by": by, name: content })
 }
@@ -49,14 +49,14 @@ fn was(was: Was) -> &'static str {
 }
 
 /// For people.
-pub(super) fn text(answer: &Answer) -> String {
+pub(super) fn text(answer: &OperatorResponse) -> String {
     match answer {
-        Answer::List(jobs) => list(jobs),
-        Answer::Show(Some(job)) => show(job),
-        Answer::Show(None) => "no such job, open or failed\n".to_owned(),
-        Answer::Operate(done) => done.iter().map(operation).collect(),
-        Answer::Audit(audit) => audit.iter().map(audit_line).collect(),
-        Answer::Failed(reason) => format!("{reason}\n"),
+        OperatorResponse::List(jobs) => list(jobs),
+        OperatorResponse::Show(Some(job)) => show(job),
+        OperatorResponse::Show(None) => "no such job, open or failed\n".to_owned(),
+        OperatorResponse::Operate(done) => done.iter().map(operation).collect(),
+        OperatorResponse::Audit(audit) => audit.iter().map(audit_line).collect(),
+        OperatorResponse::Failed(reason) => format!("{reason}\n"),
     }
 }
 
@@ -129,14 +129,16 @@ fn show(job: &Shown) -> String {
         .collect()
 }
 
-fn operation(done: &Done) -> String {
+fn operation(done: &OperationResult) -> String {
     let result = match done.result {
-        Outcome::Open => "open: it may run",
-        Outcome::Ended => "ended",
-        Outcome::NotFound => "no such job, open or failed",
-        Outcome::Refused => "refused",
-        Outcome::Unknown => "not known whether it was done; look at it with `erawan jobs show`",
-        Outcome::NotTried => "not tried: the store was away",
+        OperationOutcome::Open => "open: it may run",
+        OperationOutcome::Ended => "ended",
+        OperationOutcome::NotFound => "no such job, open or failed",
+        OperationOutcome::Refused => "refused",
+        OperationOutcome::Unknown => {
+            "not known whether it was done; look at it with `erawan jobs show`"
+        }
+        OperationOutcome::NotTried => "not tried: the store was away",
     };
     let reason = done.reason.as_ref();
     let reason = reason.map_or_else(String::new, |reason| format!(": {reason}"));

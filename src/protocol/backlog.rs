@@ -82,10 +82,10 @@ pub struct Backlog {
 
 /// Where a process keeps the backlog as it knows it now.
 #[derive(Debug, Default)]
-pub struct BacklogBoard(Mutex<Known>);
+pub struct BacklogBoard(Mutex<BoardState>);
 
 #[derive(Debug, Default)]
-struct Known {
+struct BoardState {
     /// `None`: there is no dispatcher here, and no master has told.
     jobs: Option<OpenJobs>,
     blocks: Option<Blocks>,
@@ -115,7 +115,7 @@ impl BacklogBoard {
 
     /// What the master told; `None` when it is gone.
     pub fn tell(&self, backlog: Option<Backlog>) {
-        *self.0.lock() = Known {
+        *self.0.lock() = BoardState {
             jobs: backlog.map(|backlog| backlog.jobs),
             blocks: backlog.and_then(|backlog| backlog.blocks),
             workers: backlog.map_or(0, |backlog| backlog.workers),

@@ -35,7 +35,7 @@ const RESOLVE_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Where masters may listen.
 #[derive(Debug, Clone)]
-pub struct Target {
+pub struct MasterTarget {
     /// `MASTER_SERVER_IP`; one of them is the master at a time.
     pub masters: Vec<MasterAddress>,
     /// Plaintext without.
@@ -44,7 +44,7 @@ pub struct Target {
 
 /// Where a master listens that has taken this worker on.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Found {
+pub struct ServingMaster {
     /// As it is named in `MASTER_SERVER_IP`.
     pub host: String,
     /// One of its addresses.
@@ -53,7 +53,7 @@ pub struct Found {
 
 /// Where the master is that the link of this process has found; `None` while
 /// there is none. Whatever else needs the master follows it and does not search.
-pub type FoundMaster = Arc<watch::Sender<Option<Found>>>;
+pub type FoundMaster = Arc<watch::Sender<Option<ServingMaster>>>;
 
 /// Why there is no connection.
 #[derive(Debug, thiserror::Error)]
@@ -76,7 +76,7 @@ pub enum ConnectError {
     },
 }
 
-impl Target {
+impl MasterTarget {
     /// All addresses a host stands for.
     pub(crate) async fn resolve(master: &MasterAddress) -> Result<Vec<SocketAddr>, ConnectError> {
         let found = tokio::net::lookup_host((master.host.as_str(), master.port));
@@ -151,7 +151,7 @@ impl Target {
     }
 
     /// A connection of its own to the master that the link has found.
-    pub(crate) async fn connect(&self, found: &Found) -> Result<Channel, String> {
+    pub(crate) async fn connect(&self, found: &ServingMaster) -> Result<Channel, String> {
         let channel = self.dial(&found.host, found.address).await;
         channel.map_err(|error| with_sources(&error))
     }

@@ -44,13 +44,13 @@ pub fn join() -> (MasterEnd, WorkerEnd) {
 
 /// Where the masters of one process, one after the other, meet its worker.
 #[derive(Debug, Clone)]
-pub struct Place {
+pub struct MeetingPoint {
     /// The thread of both. What they say to each other then wakes nobody.
     pub(crate) arbiter: ArbiterHandle,
     current: Arc<watch::Sender<Option<mpsc::Sender<MasterEnd>>>>,
 }
 
-impl Place {
+impl MeetingPoint {
     /// A place in this thread, which has to outlive it.
     pub fn new(arbiter: ArbiterHandle) -> Self {
         Self {

@@ -60,7 +60,7 @@ pub fn light_together(jobs: Vec<Job>) -> Vec<Job> {
 
 /// An attempt a worker is running.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct Running {
+pub struct RunningAttempt {
     /// Which attempt of which job.
     pub attempt: Attempt,
     /// Which credit it uses up.
@@ -83,14 +83,14 @@ pub struct Hello {
     /// Most jobs of `Pool::Delivery` at a time.
     pub delivery_capacity: u32,
     /// What it still runs, or has not reported yet.
-    pub running: Vec<Running>,
+    pub running: Vec<RunningAttempt>,
     /// The highest epoch it has seen; 0 before the first master.
     pub seen: Epoch,
 }
 
 /// How an attempt ended on its worker.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct Outcome {
+pub struct AttemptOutcome {
     /// Which attempt of which job.
     pub attempt: Attempt,
     /// How.
@@ -154,7 +154,7 @@ pub enum FromWorker {
     /// Always first.
     Hello(Hello),
     /// Attempts that ended.
-    Outcomes(Vec<Outcome>),
+    Outcomes(Vec<AttemptOutcome>),
     /// Jobs this worker accepted into the store.
     Submitted(Vec<Job>),
     /// No more jobs, please.
@@ -237,7 +237,7 @@ impl TryFrom<proto::FromWorker> for FromWorker {
                 outcomes
                     .outcomes
                     .into_iter()
-                    .map(Outcome::try_from)
+                    .map(AttemptOutcome::try_from)
                     .collect::<Result<_, _>>()?,
             ),
             Message::Submitted(submitted) => Self::Submitted(decode_jobs(&submitted.jobs)?),
@@ -333,7 +333,7 @@ impl TryFrom<proto::Hello> for Hello {
 
     fn try_from(hello: proto::Hello) -> Result<Self, MessageError> {
         let running = |run: proto::JobAttempt| {
-            Ok(Running {
+            Ok(RunningAttempt {
                 attempt: Attempt {
                     job: decode_id(&run.job_id)?,
                     number: run.attempt,
@@ -362,8 +362,8 @@ impl TryFrom<proto::Hello> for Hello {
     }
 }
 
-impl From<Outcome> for proto::Outcome {
-    fn from(outcome: Outcome) -> Self {
+impl From<AttemptOutcome> for proto::Outcome {
+    fn from(outcome: AttemptOutcome) -> Self {
         let end = match outcome.end {
             End::Committed {
                 failed,
@@ -398,7 +398,7 @@ impl From<Outcome> for proto::Outcome {
     }
 }
 
-impl TryFrom<proto::Outcome> for Outcome {
+impl TryFrom<proto::Outcome> for AttemptOutcome {
     type Error = MessageError;
 
     fn try_from(outcome: proto::Outcome) -> Result<Self, MessageError> {

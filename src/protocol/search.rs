@@ -12,7 +12,7 @@ use tokio::task::{JoinError, JoinSet};
 use tokio::time::sleep;
 use tracing::{debug, error};
 
-use crate::protocol::client::{ConnectError, Found, Target};
+use crate::protocol::client::{ConnectError, MasterTarget, ServingMaster};
 use crate::protocol::local::WorkerEnd;
 
 /// Shortest and longest pause before an address is tried again.
@@ -21,19 +21,19 @@ const PAUSE_MS: (u64, u64) = (100, 200);
 /// One more way has come to an end.
 enum Step {
     Resolved(usize, Result<Vec<SocketAddr>, ConnectError>),
-    Opened(Found, Result<WorkerEnd, ConnectError>),
+    Opened(ServingMaster, Result<WorkerEnd, ConnectError>),
 }
 
 /// A search under way; what it has begun ends with it.
 pub(crate) struct Search<'a> {
-    target: &'a Target,
+    target: &'a MasterTarget,
     steps: JoinSet<Step>,
     resolving: HashSet<usize>,
     opening: HashSet<SocketAddr>,
 }
 
 impl<'a> Search<'a> {
-    pub(crate) fn new(target: &'a Target) -> Self {
+    pub(crate) fn new(target: &'a MasterTarget) -> Self {
         Self {
             target,
             steps: JoinSet::new(),
@@ -43,7 +43,7 @@ impl<'a> Search<'a> {
     }
 
     /// The next process that answers, and where, for as long as it takes.
-    pub(crate) async fn next(&mut self) -> (Found, WorkerEnd) {
+    pub(crate) async fn next(&mut self) -> (ServingMaster, WorkerEnd) {
         loop {
             self.begin();
             let pause = sleep(pause());
@@ -70,13 +70,14 @@ impl<'a> Search<'a> {
         for (index, master) in self.target.masters.iter().enumerate() {
             if self.resolving.insert(index) {
                 let master = master.clone();
-                let resolved = async move { Step::Resolved(index, Target::resolve(&master).await) };
+                let resolved =
+                    async move { Step::Resolved(index, MasterTarget::resolve(&master).await) };
                 self.steps.spawn(resolved);
             }
         }
     }
 
-    fn take(&mut self, step: Step) -> Option<(Found, WorkerEnd)> {
+    fn take(&mut self, step: Step) -> Option<(ServingMaster, WorkerEnd)> {
         let error = match step {
             Step::Resolved(index, Ok(addresses)) => {
                 self.resolving.remove(&index);
@@ -114,7 +115,7 @@ impl<'a> Search<'a> {
             let (target, host) = (self.target.clone(), self.target.masters[index].host.clone());
             let opened = async move {
                 let end = target.open(&host, address).await;
-                Step::Opened(Found { host, address }, end)
+                Step::Opened(ServingMaster { host, address }, end)
             };
             self.steps.spawn(opened);
         }

@@ -30,7 +30,7 @@ pub(super) enum Ask {
 
 /// What is answered.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(super) enum Answer {
+pub(super) enum StoreAnswer {
     Lease(Lease),
     GivenUp,
     Queue(Event),
@@ -49,7 +49,7 @@ pub(super) enum Answer {
 
 /// Who asks, more exactly than the process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(super) struct Caller {
+pub(super) struct StoreClient {
     /// Which life of the process.
     pub(super) life: u64,
     /// Which candidacy of that life, of a master.
@@ -60,13 +60,13 @@ pub(super) struct Caller {
 
 /// Something asked of the store.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(super) struct Call {
-    pub(super) by: Caller,
+pub(super) struct StoreCall {
+    pub(super) by: StoreClient,
     ask: Ask,
-    answer: Option<Answer>,
+    answer: Option<StoreAnswer>,
 }
 
-impl Call {
+impl StoreCall {
     pub(super) fn is_answered(&self) -> bool {
         self.answer.is_some()
     }
@@ -83,7 +83,7 @@ impl World {
         while self.calls.contains_key(&no) {
             no.1 += 1;
         }
-        let call = Call {
+        let call = StoreCall {
             by: self.caller(by),
             ask,
             answer: None,
@@ -92,7 +92,7 @@ impl World {
     }
 
     /// Whether nobody will ever read the answer.
-    fn is_orphan(&self, CallNo(process, _): CallNo, call: &Call) -> bool {
+    fn is_orphan(&self, CallNo(process, _): CallNo, call: &StoreCall) -> bool {
         let now = self.caller(process);
         now.life != call.by.life || now.candidacy != call.by.candidacy
     }
@@ -115,7 +115,7 @@ impl World {
     pub(super) fn fail(&mut self, no: CallNo) {
         self.figures.count(Fault::StoreFails);
         if let Some(call) = self.calls.get_mut(&no) {
-            call.answer = Some(Answer::Failed);
+            call.answer = Some(StoreAnswer::Failed);
         }
     }
 
@@ -123,7 +123,7 @@ impl World {
     pub(super) fn lose_answer(&mut self, no: CallNo) {
         self.figures.count(Fault::AnswerLost);
         if let Some(call) = self.calls.get_mut(&no) {
-            call.answer = Some(Answer::Failed);
+            call.answer = Some(StoreAnswer::Failed);
         }
     }
 
@@ -151,29 +151,29 @@ impl World {
         }
     }
 
-    fn perform(&mut self, by: Process, call: &Call) -> Answer {
+    fn perform(&mut self, by: Process, call: &StoreCall) -> StoreAnswer {
         let now = self.now;
         let latest = self.store.epoch();
         let answer = match &call.ask {
             Ask::Lease(_, above) => {
                 let holder = holder(by, call.by);
                 let lease = self.store.acquire_lease(now, &holder, LEASE, *above);
-                Answer::Lease(lease)
+                StoreAnswer::Lease(lease)
             }
             Ask::GiveUp => {
                 let holder = holder(by, call.by);
                 self.store.release_lease(&holder);
-                Answer::GivenUp
+                StoreAnswer::GivenUp
             }
             Ask::Queue(action) => match self.look_up(call.by.epoch, action) {
-                Ok(event) => Answer::Queue(event),
+                Ok(event) => StoreAnswer::Queue(event),
                 Err(error) => failed(&error),
             },
             Ask::Accept(accept, _) => match self.store.accept(now, accept.clone()) {
                 Ok(accepted) => {
                     let seen = self.history.accepted(&accepted);
                     self.found(seen);
-                    Answer::Accepted(accepted)
+                    StoreAnswer::Accepted(accepted)
                 }
                 Err(error) => failed(&error),
             },
@@ -183,7 +183,7 @@ impl World {
                     let seen = self.history.claimed(attempt.job);
                     self.found(seen);
                 }
-                Answer::Claimed(claimed)
+                StoreAnswer::Claimed(claimed)
             }
             Ask::Commit(attempt, commit) => {
                 let before = self.store.job(attempt.job).cloned();
@@ -193,7 +193,7 @@ impl World {
                 }
                 let seen = (self.history).committed(*attempt, before.as_ref(), &committed);
                 self.found(seen);
-                Answer::Committed(committed)
+                StoreAnswer::Committed(committed)
             }
             Ask::Reschedule(attempt, not_before) => {
                 let is_kept = self.store.reschedule(now, *attempt, *not_before, "again");
@@ -202,20 +202,20 @@ impl World {
                 }
                 let tries = self.store.job(attempt.job).map(|job| job.tries);
                 let tries = tries.filter(|_| is_kept);
-                Answer::Rescheduled(tries.map(|tries| (*not_before, tries)))
+                StoreAnswer::Rescheduled(tries.map(|tries| (*not_before, tries)))
             }
             Ask::Strike(attempt, not_before) => {
                 let struck = self.store.strike(now, *attempt, *not_before, "panicked");
                 if struck == Struck::Parked {
                     self.figures.parked += 1;
                 }
-                Answer::Struck(struck, *not_before)
+                StoreAnswer::Struck(struck, *not_before)
             }
             Ask::Operate(operation) => self.operate(operation),
         };
         if let (Some(epoch), true) = (call.by.epoch, is_write(&call.ask)) {
             match answer {
-                Answer::Deposed(_) => self.figures.count(Fault::WriteOfDeposed),
+                StoreAnswer::Deposed(_) => self.figures.count(Fault::WriteOfDeposed),
                 _ => {
                     let seen = self.history.written(epoch, latest);
                     self.found(seen);
@@ -229,7 +229,7 @@ impl World {
         answer
     }
 
-    fn operate(&mut self, operation: &Operation) -> Answer {
+    fn operate(&mut self, operation: &Operation) -> StoreAnswer {
         let was = self.store.job(operation.job);
         let (was_open, was_waiting) = (was.is_some(), was.is_some_and(|job| !job.parked));
         let operated = self.store.operate(operation.clone());
@@ -252,7 +252,7 @@ impl World {
             }
             Operated::NotFound | Operated::Refused(_) => {}
         }
-        Answer::Operated(operated)
+        StoreAnswer::Operated(operated)
     }
 
     fn look_up(&mut self, epoch: Option<Epoch>, action: &Action) -> Result<Event, StoreError> {
@@ -287,14 +287,14 @@ impl World {
 }
 
 /// A name nobody has had before, as in production.
-fn holder(process: Process, by: Caller) -> String {
+fn holder(process: Process, by: StoreClient) -> String {
     format!("{process:?}.{}.{}", by.life, by.candidacy)
 }
 
-fn failed(error: &StoreError) -> Answer {
+fn failed(error: &StoreError) -> StoreAnswer {
     match error {
-        StoreError::Deposed { current } => Answer::Deposed(*current),
-        _ => Answer::Failed,
+        StoreError::Deposed { current } => StoreAnswer::Deposed(*current),
+        _ => StoreAnswer::Failed,
     }
 }
 

@@ -113,7 +113,7 @@ pub enum Choice {
     /// The store does what it was asked.
     Work(CallNo),
     /// The store's answer arrives.
-    Answer(CallNo),
+    StoreAnswer(CallNo),
     /// A handler ends.
     Finish {
         /// On which worker.
@@ -147,7 +147,7 @@ pub enum Choice {
     /// So many milliseconds pass.
     Pass(u64),
     /// An operator decides about a parked or failed job.
-    Operate(JobId, store::Action),
+    Operate(JobId, store::OperatorAction),
 
     // ---- faults
     /// A process is killed.

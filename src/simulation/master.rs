@@ -11,7 +11,7 @@ use crate::protocol::message::{Chain, FromMaster, FromWorker, Hello};
 use crate::store;
 use crate::store::{Accept, Accepted, Operated, Operation};
 
-use super::calls::{Answer, Ask, Caller};
+use super::calls::{Ask, StoreAnswer, StoreClient};
 use super::choice::{JobPlan, LinkNo, Process, Side};
 use super::fault::Fault;
 use super::setting;
@@ -30,12 +30,12 @@ pub(super) struct MasterProcess {
     /// The highest epoch it was refused with.
     above: Epoch,
     tick_at: Option<Millis>,
-    term: Option<Term>,
+    term: Option<LeadingTerm>,
 }
 
 /// What a master has while it leads.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(super) struct Term {
+pub(super) struct LeadingTerm {
     epoch: Epoch,
     core: Core,
     seen: Assignments,
@@ -56,8 +56,8 @@ impl MasterProcess {
         self.term.as_ref().map(|term| term.epoch)
     }
 
-    pub(super) fn caller(&self) -> Caller {
-        Caller {
+    pub(super) fn caller(&self) -> StoreClient {
+        StoreClient {
             life: self.life,
             candidacy: self.candidacy,
             epoch: self.epoch(),
@@ -185,7 +185,7 @@ impl World {
         self.history.dues_forgotten();
         let seen = self.terms.begins(epoch);
         self.found(seen);
-        self.masters[index].term = Some(Term {
+        self.masters[index].term = Some(LeadingTerm {
             epoch,
             core: Core::new(setting::dispatcher()),
             seen: Assignments::default(),
@@ -303,7 +303,7 @@ impl World {
     }
 
     /// An operator decides, through the master.
-    pub(super) fn operator_acts(&mut self, job: JobId, action: store::Action) {
+    pub(super) fn operator_acts(&mut self, job: JobId, action: store::OperatorAction) {
         let Some(index) = (0..self.masters.len())
             .find(|index| self.leads(*index) && self.masters[*index].is_running())
         else {
@@ -335,10 +335,16 @@ impl World {
 
 // Answers of the store.
 impl World {
-    pub(super) fn master_answered(&mut self, index: usize, by: Caller, ask: Ask, answer: Answer) {
+    pub(super) fn master_answered(
+        &mut self,
+        index: usize,
+        by: StoreClient,
+        ask: Ask,
+        answer: StoreAnswer,
+    ) {
         if let Ask::Lease(asked_at, _) = ask {
             let answer = match answer {
-                Answer::Lease(lease) => Ok(lease),
+                StoreAnswer::Lease(lease) => Ok(lease),
                 _ => Err(store::StoreError::Unavailable("simulated".to_owned())),
             };
             self.candidate(index, mastership::Event::Answered { asked_at, answer });
@@ -348,35 +354,35 @@ impl World {
             return;
         }
         match (ask, answer) {
-            (_, Answer::Deposed(current)) => {
+            (_, StoreAnswer::Deposed(current)) => {
                 self.dispatch(index, Event::Drain);
                 self.candidate(index, mastership::Event::Refused(current));
             }
-            (Ask::Queue(Action::Load { .. }), Answer::Failed) => {
+            (Ask::Queue(Action::Load { .. }), StoreAnswer::Failed) => {
                 self.dispatch(index, Event::LoadFailed);
             }
-            (Ask::Queue(Action::Scan { .. }), Answer::Failed) => {
+            (Ask::Queue(Action::Scan { .. }), StoreAnswer::Failed) => {
                 self.dispatch(index, Event::ScanFailed);
             }
-            (Ask::Queue(_), Answer::Queue(event)) => self.dispatch(index, event),
-            (Ask::Accept(..), Answer::Accepted(Accepted::Stored { jobs, .. })) => {
+            (Ask::Queue(_), StoreAnswer::Queue(event)) => self.dispatch(index, event),
+            (Ask::Accept(..), StoreAnswer::Accepted(Accepted::Stored { jobs, .. })) => {
                 if let Some(term) = &mut self.masters[index].term {
                     term.unannounced.push_back(jobs);
                 }
             }
-            (Ask::Operate(_), Answer::Operated(Operated::Open(job))) => {
+            (Ask::Operate(_), StoreAnswer::Operated(Operated::Open(job))) => {
                 self.dispatch(index, Event::Changed(job));
             }
-            (Ask::Operate(operation), Answer::Operated(Operated::Ended)) => {
+            (Ask::Operate(operation), StoreAnswer::Operated(Operated::Ended)) => {
                 self.dispatch(index, Event::Gone(operation.job));
             }
             // Repeated until it is answered.
             // In production everything a master repeats has a source.
-            (Ask::Accept(accept, plan), Answer::Failed) if plan.source.is_some() => {
+            (Ask::Accept(accept, plan), StoreAnswer::Failed) if plan.source.is_some() => {
                 self.figures.count(Fault::AcceptRepeated);
                 self.ask(Process::Master(index), Ask::Accept(accept, plan));
             }
-            (ask @ Ask::Queue(_), Answer::Failed) => self.ask(Process::Master(index), ask),
+            (ask @ Ask::Queue(_), StoreAnswer::Failed) => self.ask(Process::Master(index), ask),
             _ => {}
         }
     }
@@ -464,7 +470,7 @@ impl World {
 }
 
 /// A dispatcher as it looks from outside.
-pub(super) type Snapshot = dispatch::Snapshot;
+pub(super) type DispatcherView = dispatch::Snapshot;
 
 impl MasterProcess {
     /// Whether its dispatcher waits for what it asked of the store to find jobs.
@@ -474,7 +480,7 @@ impl MasterProcess {
     }
 
     /// The dispatcher's state, while it leads.
-    pub(super) fn snapshot(&self, wall: Millis) -> Option<Snapshot> {
+    pub(super) fn snapshot(&self, wall: Millis) -> Option<DispatcherView> {
         Some(self.term.as_ref()?.core.snapshot(wall))
     }
 }

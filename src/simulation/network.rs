@@ -28,7 +28,7 @@ impl Hash for Sent {
 
 /// One connection.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(super) struct Link {
+pub(super) struct SimulatedLink {
     pub(super) worker: usize,
     pub(super) master: usize,
     /// The master's name for it, from the worker's introduction on.
@@ -41,7 +41,7 @@ pub(super) struct Link {
     half_open: bool,
 }
 
-impl Link {
+impl SimulatedLink {
     pub(super) fn is_open(&self, side: Side) -> bool {
         match side {
             Side::Worker => self.worker_open,
@@ -71,19 +71,19 @@ impl Link {
 
 /// All connections.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
-pub(super) struct Network {
-    pub(super) links: BTreeMap<LinkNo, Link>,
+pub(super) struct SimulatedNetwork {
+    pub(super) links: BTreeMap<LinkNo, SimulatedLink>,
     /// Orders messages in time, to see what overtakes what.
     sent: Sent,
 }
 
-impl Network {
+impl SimulatedNetwork {
     pub(super) fn connect(&mut self, worker: usize, master: usize, hello: FromWorker) -> LinkNo {
         let mut no = LinkNo(worker, 0);
         while self.links.contains_key(&no) {
             no.1 += 1;
         }
-        let link = Link {
+        let link = SimulatedLink {
             worker,
             master,
             session: None,
@@ -164,7 +164,7 @@ impl Network {
         self.lose(no, |link| link.half_open = true)
     }
 
-    fn lose(&mut self, no: LinkNo, how: impl FnOnce(&mut Link)) -> usize {
+    fn lose(&mut self, no: LinkNo, how: impl FnOnce(&mut SimulatedLink)) -> usize {
         let Some(link) = self.links.get_mut(&no) else {
             return 0;
         };

@@ -3,7 +3,7 @@
 use crate::job::{Job, JobId, Kind, noop};
 use crate::store;
 
-use super::calls::Call;
+use super::calls::StoreCall;
 use super::choice::{CallNo, Choice, LinkNo, Process, RunPlan, Side};
 use super::world::World;
 
@@ -85,7 +85,7 @@ impl World {
                     choices.push(Choice::Work(*no));
                 }
             } else if self.is_running(no.0) {
-                choices.push(Choice::Answer(*no));
+                choices.push(Choice::StoreAnswer(*no));
             }
         }
     }
@@ -194,9 +194,9 @@ impl World {
         let failed = self.store.failed_jobs(0, 2);
         let failed = failed.into_iter().map(|(_, failed)| failed.job.id());
         let actions = [
-            store::Action::Retry,
-            store::Action::Resolve,
-            store::Action::Drop,
+            store::OperatorAction::Retry,
+            store::OperatorAction::Resolve,
+            store::OperatorAction::Drop,
         ];
         let all = parked.into_iter().chain(failed);
         let decided = all.flat_map(|job| actions.map(|action| Choice::Operate(job, action)));
@@ -205,7 +205,7 @@ impl World {
             later && job.tries > 0 && !job.parked
         };
         let waiting = self.store.open().filter(waits);
-        let hurried = waiting.map(|job| Choice::Operate(job.id(), store::Action::Retry));
+        let hurried = waiting.map(|job| Choice::Operate(job.id(), store::OperatorAction::Retry));
         decided.chain(hurried).collect()
     }
 
@@ -222,11 +222,11 @@ impl World {
         match choice {
             Choice::SeeBlock(_) => true,
             Choice::Tick(master) => !self.is_overdue(*master),
-            Choice::Work(call) | Choice::Answer(call) => {
+            Choice::Work(call) | Choice::StoreAnswer(call) => {
                 let CallNo(Process::Master(master), _) = call else {
                     return false;
                 };
-                let of_lease = self.calls.get(call).is_some_and(Call::is_about_lease);
+                let of_lease = self.calls.get(call).is_some_and(StoreCall::is_about_lease);
                 of_lease && !self.is_overdue(*master)
             }
             _ => false,

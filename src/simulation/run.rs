@@ -266,8 +266,8 @@ pub fn calm_down(world: &mut World) {
 
 fn decide(world: &mut World, step: u32) {
     let wanted = match step.is_multiple_of(100) {
-        true => store::Action::Retry,
-        false => store::Action::Resolve,
+        true => store::OperatorAction::Retry,
+        false => store::OperatorAction::Resolve,
     };
     let mut operations = world.operations();
     operations.retain(|choice| matches!(choice, Choice::Operate(_, action) if *action == wanted));

@@ -9,10 +9,10 @@ use crate::actors::master_link::core::{Action, Core, Event, Identity};
 use crate::invariants::{Epochs, Invariant, RunId, Violation};
 use crate::job::{Attempt, Class, Commit, Job, JobId, Millis, Pool};
 use crate::mistake::{self, Mistake};
-use crate::protocol::message::{End, FromMaster, FromWorker, Outcome};
+use crate::protocol::message::{AttemptOutcome, End, FromMaster, FromWorker};
 use crate::store::{Accept, Accepted, Committed, Struck};
 
-use super::calls::{Answer, Ask};
+use super::calls::{Ask, StoreAnswer};
 use super::choice::{JobPlan, LinkNo, Process, RunPlan, Side};
 use super::fault::Fault;
 use super::setting::{RECONNECT, Setting};
@@ -30,7 +30,7 @@ enum Stage {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-struct Run {
+struct SimulatedRun {
     job: Arc<Job>,
     stage: Stage,
 }
@@ -49,7 +49,7 @@ pub(super) struct WorkerProcess {
     /// When it may call a master.
     pub(super) call_at: Millis,
     seen: Epochs,
-    runs: BTreeMap<(JobId, u32), Run>,
+    runs: BTreeMap<(JobId, u32), SimulatedRun>,
 }
 
 impl WorkerProcess {
@@ -267,7 +267,7 @@ impl World {
             false => Stage::Working,
         };
         let runs = &mut self.workers[index].runs;
-        runs.insert((id, number), Run { job, stage });
+        runs.insert((id, number), SimulatedRun { job, stage });
         if is_once {
             let attempt = Attempt { job: id, number };
             self.ask(Process::Worker(index), Ask::Claim(attempt));
@@ -326,7 +326,7 @@ impl World {
         let run = self.workers[index].run_id(index, id, number);
         if self.workers[index].runs.remove(&(id, number)).is_some() {
             self.history.stops(run);
-            self.happens(index, Event::Finished(Outcome { attempt, end }));
+            self.happens(index, Event::Finished(AttemptOutcome { attempt, end }));
         }
     }
 
@@ -343,23 +343,23 @@ impl World {
 
 // Answers of the store.
 impl World {
-    pub(super) fn worker_answered(&mut self, index: usize, ask: Ask, answer: Answer) {
+    pub(super) fn worker_answered(&mut self, index: usize, ask: Ask, answer: StoreAnswer) {
         match (ask, answer) {
-            (Ask::Accept(_, plan), Answer::Failed) => self.client_repeats(index, &plan),
-            (ask, Answer::Failed) => self.ask(Process::Worker(index), ask),
-            (Ask::Accept(..), Answer::Accepted(Accepted::Stored { jobs, .. })) => {
+            (Ask::Accept(_, plan), StoreAnswer::Failed) => self.client_repeats(index, &plan),
+            (ask, StoreAnswer::Failed) => self.ask(Process::Worker(index), ask),
+            (Ask::Accept(..), StoreAnswer::Accepted(Accepted::Stored { jobs, .. })) => {
                 self.submit(index, jobs);
             }
-            (Ask::Claim(attempt), Answer::Claimed(true)) => {
+            (Ask::Claim(attempt), StoreAnswer::Claimed(true)) => {
                 let run = (attempt.job, attempt.number);
                 if let Some(run) = self.workers[index].runs.get_mut(&run) {
                     run.stage = Stage::Working;
                 }
             }
-            (Ask::Claim(attempt), Answer::Claimed(false)) => {
+            (Ask::Claim(attempt), StoreAnswer::Claimed(false)) => {
                 self.ends(index, attempt, End::Fenced);
             }
-            (Ask::Commit(attempt, _), Answer::Committed(committed)) => {
+            (Ask::Commit(attempt, _), StoreAnswer::Committed(committed)) => {
                 let end = match committed {
                     Committed::Applied { jobs, cancelled } => End::Committed {
                         failed: false,
@@ -371,7 +371,7 @@ impl World {
                 };
                 self.ends(index, attempt, end);
             }
-            (Ask::Reschedule(attempt, _), Answer::Rescheduled(kept)) => {
+            (Ask::Reschedule(attempt, _), StoreAnswer::Rescheduled(kept)) => {
                 let end = match kept {
                     Some((not_before, tries)) => End::Rescheduled {
                         not_before,
@@ -382,7 +382,7 @@ impl World {
                 };
                 self.ends(index, attempt, end);
             }
-            (Ask::Strike(attempt, _), Answer::Struck(struck, not_before)) => {
+            (Ask::Strike(attempt, _), StoreAnswer::Struck(struck, not_before)) => {
                 let end = match struck {
                     Struck::Rescheduled { tries, strikes } => End::Rescheduled {
                         not_before,

@@ -10,11 +10,11 @@ use crate::invariants::{Epochs, History, Violation};
 use crate::job::{Job, JobId, Millis, NewJob};
 use crate::store::semantics::StoreState;
 
-use super::calls::{Call, Caller};
+use super::calls::{StoreCall, StoreClient};
 use super::choice::{CallNo, Choice, Hold, JobPlan, LinkNo, Process, Side};
 use super::fault::{Fault, Figures};
 use super::master::MasterProcess;
-use super::network::Network;
+use super::network::SimulatedNetwork;
 use super::setting::Setting;
 use super::trace::Trace;
 use super::worker::WorkerProcess;
@@ -32,10 +32,10 @@ pub struct World {
     pub(super) height: u64,
     pub(super) store: StoreState,
     pub(super) store_down: bool,
-    pub(super) calls: BTreeMap<CallNo, Call>,
+    pub(super) calls: BTreeMap<CallNo, StoreCall>,
     pub(super) masters: Vec<MasterProcess>,
     pub(super) workers: Vec<WorkerProcess>,
-    pub(super) network: Network,
+    pub(super) network: SimulatedNetwork,
     /// The latest announcements, to be repeated.
     pub(super) announced: VecDeque<Job>,
     next_job: u64,
@@ -62,7 +62,7 @@ impl World {
             calls: BTreeMap::new(),
             masters: masters.collect(),
             workers: workers.collect(),
-            network: Network::default(),
+            network: SimulatedNetwork::default(),
             announced: VecDeque::new(),
             next_job: 0,
             history: History::default(),
@@ -117,7 +117,7 @@ impl World {
             Choice::Down(link) => self.deliver_down(link),
             Choice::Notice(link, side) => self.notice(link, side),
             Choice::Work(call) => self.work(call),
-            Choice::Answer(call) => self.answer(call),
+            Choice::StoreAnswer(call) => self.answer(call),
             Choice::Finish {
                 worker,
                 job,
@@ -207,10 +207,10 @@ impl World {
     // ---- processes
 
     /// Who asks the store when this process does.
-    pub(super) fn caller(&self, process: Process) -> Caller {
+    pub(super) fn caller(&self, process: Process) -> StoreClient {
         match process {
             Process::Master(index) => self.masters[index].caller(),
-            Process::Worker(index) => Caller {
+            Process::Worker(index) => StoreClient {
                 life: self.workers[index].life,
                 candidacy: 0,
                 epoch: None,

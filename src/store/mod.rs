@@ -16,7 +16,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
-pub use operation::{Action, Audited, LastError, Operated, Operation, Was};
+pub use operation::{Audited, LastError, Operated, Operation, OperatorAction, Was};
 
 use crate::job::{
     Attempt, Column, Commit, Epoch, Guard, Job, JobId, Millis, NewJob, Row, Table, Write,
@@ -275,7 +275,7 @@ pub trait Store: State {
     ///
     /// An attempt owns a job if its number is not lower than the stored one and
     /// the job is not parked.
-    async fn commit(&self, attempt: Attempt, commit: Commit) -> Result<Committed, StoreError>;
+    async fn commit(&self, attempt: Attempt, commit: Arc<Commit>) -> Result<Committed, StoreError>;
 
     /// Keeps an open job for later, because its handler wants to try again:
     /// sets `not_before`, adds one to `tries`, keeps `reason` as the last error,

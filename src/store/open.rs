@@ -13,7 +13,7 @@ use super::remote::RemoteStore;
 use super::{SharedStore, StoreError};
 use crate::config::{Config, Mode, StoreChoice};
 use crate::protocol::Tls;
-use crate::protocol::client::{FoundMaster, Target};
+use crate::protocol::client::{FoundMaster, MasterTarget};
 
 /// Between tries to reach something at the start.
 const START_RETRY: Duration = Duration::from_millis(500);
@@ -35,7 +35,7 @@ pub async fn open_store(
     match (config.store, config.mode) {
         (StoreChoice::Redis, _) => Ok(Arc::new(connect_redis(config, large).await?)),
         (StoreChoice::Embedded, Mode::Worker) => {
-            let target = Target {
+            let target = MasterTarget {
                 masters: config.link.masters.clone(),
                 tls: Tls::read(config.grpc.tls.as_ref())?,
             };

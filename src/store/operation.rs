@@ -10,7 +10,7 @@ crate::job::stored! {
 
 /// What an operator wants done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub enum Action {
+pub enum OperatorAction {
     /// Run it (again).
     Retry,
     /// It was done by other means: end it.
@@ -19,7 +19,7 @@ pub enum Action {
     Drop,
 }
 
-impl Action {
+impl OperatorAction {
     /// The word for it on the command line and in records.
     pub fn name(self) -> &'static str {
         match self {
@@ -36,7 +36,7 @@ pub struct Operation {
     /// To which job.
     pub job: JobId,
     /// What.
-    pub action: Action,
+    pub action: OperatorAction,
     /// Who.
     pub who: String,
     /// Why.
@@ -51,8 +51,8 @@ impl Operation {
         let later = job.new.not_before.is_some_and(|instant| instant > self.at);
         match self.action {
             _ if job.parked => Some(Was::Parked),
-            Action::Retry if later && job.tries > 0 => Some(Was::Waiting),
-            Action::Retry | Action::Resolve | Action::Drop => None,
+            OperatorAction::Retry if later && job.tries > 0 => Some(Was::Waiting),
+            OperatorAction::Retry | OperatorAction::Resolve | OperatorAction::Drop => None,
         }
     }
 }

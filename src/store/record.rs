@@ -50,7 +50,7 @@ const IN_LINE: u8 = 16;
 
 /// What of a stored job can change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Head {
+pub(super) struct RecordHead {
     pub seq: u64,
     pub prev: u64,
     pub attempt: u32,
@@ -79,7 +79,7 @@ pub(super) fn is_in_line(job: &NewJob) -> bool {
     job.not_before.is_none() && job.after_height.is_none()
 }
 
-impl Head {
+impl RecordHead {
     fn flags(&self) -> u8 {
         [
             (self.not_before.is_some(), HELD),
@@ -121,7 +121,7 @@ impl Head {
     }
 
     /// Writes the changeable part (attempt to flags) over that of a record,
-    /// which must be one that [`Head::read`] has accepted.
+    /// which must be one that [`RecordHead::read`] has accepted.
     pub fn patch(&self, record: &mut [u8]) {
         let mut changeable = Vec::with_capacity(KEY_OFFSET - PATCH_OFFSET);
         changeable.extend(self.attempt.to_be_bytes());
@@ -151,7 +151,7 @@ pub(super) fn unnumbered(job: &NewJob, accepted_at: Millis) -> Vec<u8> {
         deadline: job.deadline,
         accepted_at,
     });
-    let head = Head {
+    let head = RecordHead {
         seq: 0,
         prev: 0,
         attempt: 1,
@@ -178,14 +178,14 @@ pub(super) fn unnumbered(job: &NewJob, accepted_at: Millis) -> Vec<u8> {
 
 /// Where a job stands when it is stored, and how often it was given up before.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Place {
+pub(super) struct Numbering {
     pub seq: u64,
     pub prev: u64,
     pub attempt: u32,
 }
 
 /// A complete new record.
-pub(super) fn numbered(job: &NewJob, accepted_at: Millis, place: Place) -> Vec<u8> {
+pub(super) fn numbered(job: &NewJob, accepted_at: Millis, place: Numbering) -> Vec<u8> {
     let rest = unnumbered(job, accepted_at);
     let mut record = Vec::with_capacity(HELD_OFFSET + rest.len());
     record.push(VERSION);
@@ -199,7 +199,7 @@ pub(super) fn numbered(job: &NewJob, accepted_at: Millis, place: Place) -> Vec<u
 }
 
 /// The job as its acceptance returns it.
-pub(super) fn accepted(new: NewJob, accepted_at: Millis, place: Place) -> Job {
+pub(super) fn accepted(new: NewJob, accepted_at: Millis, place: Numbering) -> Job {
     Job {
         new,
         seq: place.seq,
@@ -223,14 +223,14 @@ pub(super) fn key(record: &[u8]) -> Result<&str, StoreError> {
 /// cannot be understood makes it a parked job of [`Kind::UNREADABLE`], so that
 /// it blocks its own key and nothing else, and an operator sees it.
 pub(super) fn read(id: JobId, record: &[u8]) -> Result<Job, StoreError> {
-    let head = Head::read(record)?;
+    let head = RecordHead::read(record)?;
     match description(record) {
         Ok((new, accepted_at)) if new.id == id => Ok(job(head, new, accepted_at)),
         _ => Ok(unreadable(id, head, record)),
     }
 }
 
-fn job(head: Head, new: NewJob, accepted_at: Millis) -> Job {
+fn job(head: RecordHead, new: NewJob, accepted_at: Millis) -> Job {
     Job {
         new: NewJob {
             not_before: head.not_before,
@@ -258,7 +258,7 @@ pub(super) fn read_at(seq: u64, id: JobId, record: &[u8]) -> Job {
 /// The open job with this id and place, of whose record not even the head can
 /// be read, if it is there at all.
 pub(super) fn lost(seq: u64, id: JobId, record: &[u8]) -> Job {
-    let head = Head {
+    let head = RecordHead {
         seq,
         prev: 0,
         attempt: 1,
@@ -273,7 +273,7 @@ pub(super) fn lost(seq: u64, id: JobId, record: &[u8]) -> Job {
     unreadable(id, head, record)
 }
 
-fn unreadable(id: JobId, head: Head, record: &[u8]) -> Job {
+fn unreadable(id: JobId, head: RecordHead, record: &[u8]) -> Job {
     let key = key(record).ok().filter(|key| !key.is_empty());
     let new = NewJob {
         id,
@@ -407,7 +407,7 @@ mod tests {
         job
     }
 
-    const PLACE: Place = Place {
+    const PLACE: Numbering = Numbering {
         seq: 11,
         prev: 10,
         attempt: 1,
@@ -426,14 +426,14 @@ mod tests {
     fn a_patched_head_leaves_the_rest_as_it_was() {
         let job = new_job();
         let mut record = numbered(&job, Millis(3), PLACE);
-        let mut head = Head::read(&record).unwrap();
+        let mut head = RecordHead::read(&record).unwrap();
         head.attempt = 4;
         head.tries = 2;
         head.strikes = 3;
         head.not_before = Some(Millis(u64::MAX));
         (head.claimed, head.parked, head.noted) = (true, true, true);
         head.patch(&mut record);
-        assert_eq!(Head::read(&record).unwrap(), head);
+        assert_eq!(RecordHead::read(&record).unwrap(), head);
         let patched = read(job.id, &record).unwrap();
         assert_eq!((patched.attempt, patched.tries, patched.strikes), (4, 2, 3));
         assert!(patched.parked);
@@ -446,9 +446,9 @@ mod tests {
         let record = |job: &NewJob| numbered(job, Millis(0), PLACE);
         let immediate = NewJob::new(noop::NOOP, "key", &());
         let held = immediate.clone().not_before(Millis(1));
-        assert!(Head::read(&record(&immediate)).unwrap().in_line);
-        assert!(!Head::read(&record(&held)).unwrap().in_line);
-        assert!(!Head::read(&record(&new_job())).unwrap().in_line);
+        assert!(RecordHead::read(&record(&immediate)).unwrap().in_line);
+        assert!(!RecordHead::read(&record(&held)).unwrap().in_line);
+        assert!(!RecordHead::read(&record(&new_job())).unwrap().in_line);
     }
 
     #[test]

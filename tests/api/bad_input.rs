@@ -12,7 +12,7 @@ use reqwest::Client;
 use serde_json::{Map, Value, json};
 
 use crate::fakes::Node;
-use crate::network::{Answer, send};
+use crate::network::{ReceivedResponse, send};
 
 /// Longer than any text that somebody means.
 const LONG: usize = 50_000;
@@ -206,7 +206,7 @@ impl Caller {
     }
 
     /// Calls, and looks whether what is refused has left anything behind.
-    async fn post(&self, path: &str, body: Vec<u8>) -> Answer {
+    async fn post(&self, path: &str, body: Vec<u8>) -> ReceivedResponse {
         let before = self.node.store.accepted.lock().len();
         let call = self.client.post(self.node.url(path));
         let call = call.header("content-type", "application/json").body(body);
@@ -216,13 +216,13 @@ impl Caller {
         answer
     }
 
-    async fn post_json(&self, path: &str, body: &Value) -> Answer {
+    async fn post_json(&self, path: &str, body: &Value) -> ReceivedResponse {
         self.post(path, body.to_string().into_bytes()).await
     }
 }
 
 /// What every answer has to be.
-fn is_sound(endpoint: &Endpoint, answer: &Answer) -> bool {
+fn is_sound(endpoint: &Endpoint, answer: &ReceivedResponse) -> bool {
     let is_of_client = answer.status < 500 || answer.status == 501;
     is_of_client || is_specified(endpoint.path, answer.error_code())
 }
@@ -354,7 +354,7 @@ async fn calls_with_the_id_of_another_node_are_calls_of_the_node_itself() {
         let caller = Caller::new(role_of(endpoint.audience)).await;
         let of_another = caller.post_json(&path, &good).await;
         let own = caller.post_json(&path, &without).await;
-        let told = |answer: &Answer| (answer.status, answer.error_code());
+        let told = |answer: &ReceivedResponse| (answer.status, answer.error_code());
         assert_eq!(told(&of_another), told(&own), "{path}");
         let proxy = Caller::new(Role::Proxy).await;
         if endpoint.audience.includes(Role::Proxy) {

@@ -10,11 +10,15 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use crate::fakes::Node;
-use crate::network::{Answer, client, send, talk};
+use crate::network::{ReceivedResponse, client, send, talk};
 
 const MIB: usize = 1024 * 1024;
 
-async fn post(node: &Node, headers: &[(&str, &str)], body: impl Into<reqwest::Body>) -> Answer {
+async fn post(
+    node: &Node,
+    headers: &[(&str, &str)],
+    body: impl Into<reqwest::Body>,
+) -> ReceivedResponse {
     let mut request = client().post(node.url("/rp/request_data_removal"));
     for (name, value) in headers {
         request = request.header(*name, *value);

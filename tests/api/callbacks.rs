@@ -11,7 +11,7 @@ use erawan::delivery::callback;
 use erawan::delivery::callback::*;
 use erawan::devnet::ports;
 use erawan::error::codes;
-use erawan::job::{Commit, Job, Millis, NewJob, Outcome, Run, Table};
+use erawan::job::{Commit, Job, JobOutcome, Millis, NewJob, Run, Table};
 use flate2::Compression;
 use flate2::write::{GzEncoder, ZlibEncoder};
 use parking_lot::Mutex;
@@ -136,7 +136,7 @@ impl Sender {
             state: store.clone(),
             crypto: Arc::new(NoKeys),
             http: crate::network::client(),
-            held: Arc::default(),
+            future_quota: Arc::default(),
         };
         Self {
             context,
@@ -218,7 +218,7 @@ fn is_failed(run: &Run) -> bool {
     let Run::Commit(commit) = run else {
         return false;
     };
-    matches!(commit.outcome, Outcome::Failed { .. })
+    matches!(commit.outcome, JobOutcome::Failed { .. })
 }
 
 /// The answer that a delivery hands on.

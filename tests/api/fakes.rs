@@ -14,7 +14,8 @@ use erawan::crypto::{Crypto, KeyUse};
 use erawan::error::{Error, codes};
 use erawan::flows::endpoints;
 use erawan::http::{
-    PATIENCE, Readiness, ReloadKeys, ServerHandle, ServerOptions, Status, Waiting, serve,
+    PATIENCE, Readiness, ReloadKeys, ServerHandle, ServerOptions, Status, Waiting, own_endpoints,
+    serve,
 };
 use erawan::job::{Attempt, Column, Commit, Epoch, Job, JobId, Millis, Row, Table};
 use erawan::ledger::types::NodeKey;
@@ -191,7 +192,7 @@ impl Store for FakeStore {
         })
     }
 
-    async fn commit(&self, _: Attempt, _: Commit) -> Result<Committed, StoreError> {
+    async fn commit(&self, _: Attempt, _: Arc<Commit>) -> Result<Committed, StoreError> {
         not_asked()
     }
 
@@ -330,14 +331,17 @@ impl FakeOperations {
     /// The endpoints of the node with these operations. Plain look-ups of the
     /// ledger, and what is refused, stay as they are.
     fn endpoints(self: &Arc<Self>) -> Vec<Endpoint> {
+        self.in_place_of(|endpoint| match endpoint.group() {
+            "utility" => endpoint.path.starts_with("/utility/private_message"),
+            group => group != "identity",
+        })
+    }
+
+    /// The endpoints of the node, with these operations for some of them.
+    fn in_place_of(self: &Arc<Self>, which: impl Fn(&Endpoint) -> bool) -> Vec<Endpoint> {
         let endpoints = endpoints::all().into_iter();
         let endpoints = endpoints.map(|endpoint| {
-            let group = endpoint.path.split('/').nth(1);
-            let is_look_up = match group {
-                Some("utility") => !endpoint.path.starts_with("/utility/private_message"),
-                other => other == Some("identity"),
-            };
-            if is_look_up || endpoint.run.is_none() {
+            if endpoint.run.is_none() || !which(&endpoint) {
                 return endpoint;
             }
             let operations = self.clone();
@@ -393,6 +397,8 @@ pub struct Node {
     pub readiness_now: Arc<Mutex<Option<Readiness>>>,
     /// Jobs that were announced.
     pub submitted: Arc<Mutex<Vec<Job>>>,
+    /// The endpoints of the process itself.
+    pub own: Vec<Endpoint>,
     /// The server.
     pub server: ServerHandle,
     /// Where it listens.
@@ -407,15 +413,20 @@ impl Node {
 
     /// Starts an API with a configuration of its own.
     pub async fn start_with(role: Role, change: impl FnOnce(&mut Config)) -> Self {
-        Self::serving(role, change, |operations| operations.endpoints()).await
+        Self::start_all(role, change, |operations| operations.endpoints()).await
     }
 
     /// Starts an API whose calls do what they do in a node.
     pub async fn start_real(role: Role) -> Self {
-        Self::serving(role, |_| (), |_| endpoints::all()).await
+        Self::start_all(role, |_| (), |_| endpoints::all()).await
     }
 
-    async fn serving(
+    /// Starts an API all of whose operations are fakes.
+    pub async fn start_recording(role: Role, change: impl FnOnce(&mut Config)) -> Self {
+        Self::start_all(role, change, |operations| operations.in_place_of(|_| true)).await
+    }
+
+    async fn start_all(
         role: Role,
         change: impl FnOnce(&mut Config),
         endpoints: impl FnOnce(&Arc<FakeOperations>) -> Vec<Endpoint>,
@@ -436,12 +447,12 @@ impl Node {
             state: store.clone(),
             crypto: Arc::new(NoKeys),
             http: crate::network::client(),
-            held: Arc::default(),
+            future_quota: Arc::default(),
         };
         let (gate, announced) = (readiness.clone(), submitted.clone());
         let readiness_now = Arc::new(Mutex::new(None));
         let (seen, now) = (readiness.clone(), readiness_now.clone());
-        let server = serve(ServerOptions {
+        let options = ServerOptions {
             context,
             store: store.clone(),
             endpoints: endpoints(&operations),
@@ -459,9 +470,9 @@ impl Node {
             threads: 1,
             most_calls: MOST_CALLS,
             most_connections: MOST_CONNECTIONS,
-        })
-        .await
-        .unwrap();
+        };
+        let own = own_endpoints(&options);
+        let server = serve(options).await.unwrap();
         let address = server.address();
         Self {
             ledger,
@@ -470,6 +481,7 @@ impl Node {
             readiness,
             readiness_now,
             submitted,
+            own,
             server,
             address,
         }

@@ -8,7 +8,7 @@ use parking_lot::Mutex;
 use serde_json::{Value, json};
 
 use crate::fakes::Node;
-use crate::network::{Answer, client, send};
+use crate::network::{ReceivedResponse, client, send};
 
 /// A node whose ledger answers one method, and what it was asked.
 async fn node_with(role: Role, method: &'static str, value: Value) -> (Node, Asked) {
@@ -35,7 +35,7 @@ impl Asked {
     }
 }
 
-async fn get(node: &Node, path: &str) -> Answer {
+async fn get(node: &Node, path: &str) -> ReceivedResponse {
     send(client().get(node.url(path))).await
 }
 

@@ -4,11 +4,14 @@ mod admin;
 mod bad_input;
 mod bodies;
 mod callbacks;
+mod calls;
+mod endpoints;
 mod fakes;
 mod log_fields;
 mod look_ups;
 mod metrics;
 mod network;
+mod openapi;
 mod pipeline;
 mod readiness;
 #[path = "../support/recorded_calls.rs"]

@@ -26,7 +26,7 @@ pub fn client() -> Client {
 
 /// An answer with what is compared of it.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Answer {
+pub struct ReceivedResponse {
     pub status: u16,
     pub content_type: Option<String>,
     pub content_length: Option<String>,
@@ -36,7 +36,7 @@ pub struct Answer {
     pub text: String,
 }
 
-impl Answer {
+impl ReceivedResponse {
     /// The body as JSON; null if it is empty.
     pub fn json(&self) -> Value {
         if self.text.is_empty() {
@@ -52,13 +52,13 @@ impl Answer {
 }
 
 /// Sends a request and reads the answer.
-pub async fn send(request: RequestBuilder) -> Answer {
+pub async fn send(request: RequestBuilder) -> ReceivedResponse {
     let response = request.send().await.unwrap();
     let header = |name: &str| {
         let value = response.headers().get(name)?;
         Some(value.to_str().unwrap().to_owned())
     };
-    Answer {
+    ReceivedResponse {
         status: response.status().as_u16(),
         content_type: header("content-type"),
         content_length: header("content-length"),

@@ -8,9 +8,9 @@ use reqwest::Method;
 use serde_json::json;
 
 use crate::fakes::Node;
-use crate::network::{Answer, client, send};
+use crate::network::{ReceivedResponse, client, send};
 
-async fn get(node: &Node, path: &str) -> Answer {
+async fn get(node: &Node, path: &str) -> ReceivedResponse {
     send(client().get(node.url(path))).await
 }
 
@@ -232,14 +232,31 @@ async fn endorsement_is_unsupported_without_a_body_and_for_everybody() {
 }
 
 #[actix_web::test]
-async fn another_default_version_leaves_version_6_under_its_prefix() {
+async fn paths_without_a_version_are_of_the_default_version() {
     let node = Node::start_with(Role::Rp, |config| {
         config.api.default_version = ApiVersion::V5;
     })
     .await;
-    assert_eq!(get(&node, "/rp/callback").await.status, 501);
     assert_eq!(get(&node, "/no/such/path").await.status, 404);
-    assert_eq!(get(&node, "/v6/rp/callback").await.status, 204);
+    for path in [
+        "/rp/callback",
+        "/v4/rp/callback",
+        "/v5/rp/callback",
+        "/V6/rp/callback",
+    ] {
+        assert_eq!(get(&node, path).await.status, 204, "{path}");
+    }
+    node.ledger.answer_with(|_, _| Ok(Some(json!([]))));
+    for (path, status) in [
+        ("/utility/supported_ial", 200),
+        ("/v4/utility/supported_ial", 404),
+        ("/utility/node_supported_features", 404),
+        ("/v6/utility/node_supported_features", 200),
+        ("/v3/rp/callback", 404),
+        ("/v5.3/rp/callback", 404),
+    ] {
+        assert_eq!(get(&node, path).await.status, status, "{path}");
+    }
 }
 
 #[actix_web::test]
@@ -318,7 +335,8 @@ async fn settings_and_debug_routes_exist_only_where_they_are_switched_on() {
         config.environment = Environment::Development;
     })
     .await;
-    assert_eq!(get(&development, "/debug/tmQuery/x").await.status, 501);
+    let query = client().post(development.url("/debug/tmQuery/x"));
+    assert_eq!(send(query).await.status, 501);
 }
 
 #[actix_web::test]

@@ -9,13 +9,13 @@ use erawan::store::Accept;
 use serde_json::json;
 
 use crate::fakes::Node;
-use crate::network::{Answer, client, send};
+use crate::network::{ReceivedResponse, client, send};
 
-async fn get(node: &Node, path: &str) -> Answer {
+async fn get(node: &Node, path: &str) -> ReceivedResponse {
     send(client().get(node.url(path))).await
 }
 
-async fn post(node: &Node, path: &str) -> Answer {
+async fn post(node: &Node, path: &str) -> ReceivedResponse {
     send(client().post(node.url(path)).json(&json!({}))).await
 }
 
@@ -35,12 +35,6 @@ async fn without_a_ledger_only_information_is_served() {
         assert_eq!(get(&node, path).await.status, 200, "{path}");
     }
     assert_eq!(get(&node, "/node/callback").await.status, 204);
-    assert_eq!(
-        get(&node, "/v6/utility/namespaces?x=/node/callback")
-            .await
-            .status,
-        200
-    );
     let own_urls = client().post(node.url("/v6/node/callback"));
     let own_urls = own_urls.json(&json!({"sign_url": "http://a"}));
     assert_eq!(send(own_urls).await.status, 204);

@@ -14,7 +14,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use crate::fakes::Node;
-use crate::network::{Answer, client, send};
+use crate::network::{ReceivedResponse, client, send};
 use crate::recorded_calls::{expand, records, without_wording};
 
 const QUERIES: &str = include_str!("../wire/vectors/mode1/queries.jsonl");
@@ -65,7 +65,7 @@ fn outcome(record: &Value) -> Result<Outcome, Error> {
     }
 }
 
-async fn call(node: &Node, record: &Value) -> Answer {
+async fn call(node: &Node, record: &Value) -> ReceivedResponse {
     let method: Method = record["method"].as_str().unwrap().parse().unwrap();
     let url = node.url(record["path"].as_str().unwrap());
     let mut request = client().request(method, url);
@@ -80,7 +80,7 @@ async fn call(node: &Node, record: &Value) -> Answer {
     send(request).await
 }
 
-fn assert_body(record: &Value, answer: &Answer) {
+fn assert_body(record: &Value, answer: &ReceivedResponse) {
     let (body, recorded) = (answer.json(), &record["response"]);
     let path = record["path"].as_str().unwrap();
     if recorded["details"].is_object() {
@@ -135,7 +135,7 @@ fn assert_settings(shown: &Value, recorded: &Value) {
     }
 }
 
-fn assert_headers(record: &Value, answer: &Answer) {
+fn assert_headers(record: &Value, answer: &ReceivedResponse) {
     if record["path"] == "/source" {
         return;
     }

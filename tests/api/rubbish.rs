@@ -1,111 +1,28 @@
 //! Every endpoint with rubbish: whatever comes, an answer goes back and the
 //! next caller is served.
 
+use std::collections::BTreeSet;
+
+use erawan::api::ApiVersion;
 use erawan::context::Role;
 use reqwest::Method;
 use serde_json::{Value, json};
 
+use crate::calls::{self, filled};
 use crate::fakes::Node;
 use crate::network::{client, send, talk};
 
-const PATHS: &[&str] = &[
-    "/rp/requests/a/b",
-    "/rp/request_references/a",
-    "/rp/request_data/a",
-    "/rp/request_data_removal",
-    "/rp/request_data_removal/a",
-    "/rp/request_close",
-    "/rp/messages",
-    "/rp/callback",
-    "/idp/response",
-    "/idp/error_response",
-    "/idp/request_message_padded_hash",
-    "/idp/callback",
-    "/as/service/a",
-    "/as/service_price/a",
-    "/as/data/a/b",
-    "/as/error/a/b",
-    "/as/payment_received_log/a/b",
-    "/as/callback",
-    "/proxy/callback",
-    "/node/create",
-    "/node/update",
-    "/node/callback",
-    "/identity",
-    "/identity/a/b",
-    "/identity/a/b/accessors",
-    "/identity/a/b/mode",
-    "/identity/a/b/ial",
-    "/identity/a/b/lial",
-    "/identity/a/b/laal",
-    "/identity/a/b/endorsement",
-    "/identity/a/b/removal_from_reference_group",
-    "/identity/a/b/reference_group_merge",
-    "/identity_request/request_references/a",
-    "/identity_request/request_close",
-    "/ndid/init_ndid",
-    "/ndid/set_allowed_mode_list",
-    "/ndid/register_node",
-    "/ndid/update_node",
-    "/ndid/enable_node",
-    "/ndid/set_node_token",
-    "/ndid/create_namespace",
-    "/ndid/enable_namespace",
-    "/ndid/create_service",
-    "/ndid/enable_service",
-    "/ndid/set_service_price_ceiling",
-    "/ndid/set_service_price_min_effective_datetime_delay",
-    "/ndid/set_validator",
-    "/ndid/approve_service",
-    "/ndid/add_node_to_proxy_node",
-    "/ndid/update_node_proxy_node",
-    "/ndid/remove_node_from_proxy_node",
-    "/ndid/set_last_block",
-    "/ndid/get_allowed_min_ial_for_register_identity_at_first_idp",
-    "/ndid/set_allowed_min_ial_for_register_identity_at_first_idp",
-    "/ndid/get_node_id_list",
-    "/ndid/add_error_code",
-    "/ndid/remove_error_code",
-    "/ndid/add_request_type",
-    "/ndid/add_suppressed_identity_modification_notification_node",
-    "/ndid/add_allowed_node_supported_feature",
-    "/ndid/set_supported_ial_list",
-    "/ndid/set_supported_aal_list",
-    "/utility/idp",
-    "/utility/idp/a/b",
-    "/utility/as/a",
-    "/utility/as/service_price/a",
-    "/utility/service_price_ceiling",
-    "/utility/service_price_min_effective_datetime_delay",
-    "/utility/requests/a",
-    "/utility/accessors/a",
-    "/utility/nodes/a",
-    "/utility/nodes/a/public_keys",
-    "/utility/nodes/a/token",
-    "/utility/namespaces",
-    "/utility/services",
-    "/utility/services/a",
-    "/utility/idp_error_codes",
-    "/utility/as_error_codes",
-    "/utility/private_messages/a",
-    "/utility/private_message_removal",
-    "/utility/private_message_removal/a",
-    "/utility/messages/a",
-    "/utility/request_types",
-    "/utility/suppressed_identity_modification_notification_node_ids",
-    "/utility/suppressed_identity_modification_notification_node_ids/a",
-    "/utility/node_supported_features",
-    "/utility/supported_ial",
-    "/utility/supported_aal",
-    "/info",
-    "/config",
-    "/config/set",
-    "/expected_txs",
-    "/",
-    "/%00",
-    "/v6",
-    "/v6/",
-];
+/// The paths of all endpoints, in a version, and some that are none.
+fn paths(prefix: &str) -> Vec<String> {
+    let calls = calls::all(ApiVersion::V6).into_iter();
+    let paths = calls.map(|call| {
+        let (_, path) = call.endpoint.split_once(' ').unwrap();
+        format!("{prefix}{}", filled(path))
+    });
+    let others = ["/", "/%00", "/v6", "/v6/"].map(str::to_owned);
+    let paths: BTreeSet<String> = paths.chain(others).collect();
+    paths.into_iter().collect()
+}
 
 const QUERIES: &[&str] = &[
     "",
@@ -142,8 +59,11 @@ async fn every_endpoint_answers_rubbish() {
         let node = Node::start(role).await;
         odd_answers(&node);
         let client = reqwest_client_that_keeps_connections();
-        for path in PATHS {
-            for query in QUERIES {
+        let older = ["/v5", "/v4"].iter().flat_map(|prefix| paths(prefix));
+        let older = older.map(|path| (path, &QUERIES[2..]));
+        let newest = paths("").into_iter().map(|path| (path, QUERIES));
+        for (path, queries) in newest.chain(older) {
+            for query in queries {
                 let url = node.url(&format!("{path}{query}"));
                 let get = send(client.get(&url)).await;
                 assert!(get.status < 600 && get.status >= 200, "{url}");
@@ -153,7 +73,7 @@ async fn every_endpoint_answers_rubbish() {
                     assert!(!built || post.status <= 500, "{url} {body} {post:?}");
                 }
             }
-            let delete = client.request(Method::DELETE, node.url(path));
+            let delete = client.request(Method::DELETE, node.url(&path));
             let delete = send(delete).await;
             assert!(matches!(delete.status, 404 | 501), "{path} {delete:?}");
         }

@@ -11,7 +11,7 @@ use futures_util::future::join_all;
 use serde_json::json;
 
 use crate::fakes::{MOST_CALLS, Node};
-use crate::network::{Answer, client, send};
+use crate::network::{ReceivedResponse, client, send};
 
 fn accepted() -> Outcome {
     Outcome::Accepted {
@@ -25,7 +25,7 @@ fn accepted() -> Outcome {
     }
 }
 
-async fn close(node: &Node) -> Answer {
+async fn close(node: &Node) -> ReceivedResponse {
     let body = json!({"reference_id": "a", "callback_url": "http://a", "request_id": "r"});
     send(client().post(node.url("/rp/request_close")).json(&body)).await
 }

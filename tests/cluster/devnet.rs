@@ -84,6 +84,8 @@ async fn what_a_devnet_knows_survives_its_restart() {
     let found = rp.get_json(&by_reference).await.unwrap();
     assert_eq!(found["request_id"], Value::from(request_id));
     let apps = Apps::start(Targets {
+        mode: 1,
+        users: 1,
         rp: devnet.api("rp1"),
         idp: devnet.api("idp2"),
         as_: devnet.api("as1"),

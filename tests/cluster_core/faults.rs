@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use erawan::actors::dispatcher::Stop;
+use erawan::actors::dispatcher::StopDispatcher;
 use erawan::actors::master_link::ChainHook;
 use erawan::actors::mastership::Term;
 use erawan::cluster::{Link, Master, MasterHandle, Over, Worker};
@@ -15,7 +15,7 @@ use erawan::dispatch::SessionSnapshot;
 use erawan::job::{Attempt, Commit, Epoch, Millis, Table, Write};
 use erawan::proto::cluster::StoreFrame;
 use erawan::proto::cluster::cluster_client::ClusterClient;
-use erawan::protocol::client::{FoundMaster, Target};
+use erawan::protocol::client::{FoundMaster, MasterTarget};
 use erawan::protocol::message::{Chain, FromMaster, FromWorker, Hello, PROTOCOL_VERSION};
 use erawan::store::remote::{self, RemoteStore};
 use erawan::store::{Accept, Committed, SharedStore, State, Store};
@@ -65,7 +65,7 @@ async fn a_job_of_a_worker_cut_off_runs_elsewhere_and_the_first_attempt_is_fence
     assert_eq!(slow.attempts(id), [1]);
     assert_eq!(fast.attempts(id), [2]);
     let late = Attempt { job: id, number: 1 };
-    let refused = store.commit(late, Commit::nothing()).await;
+    let refused = store.commit(late, Commit::nothing().into()).await;
     assert_eq!(refused, Ok(Committed::Fenced));
     slow.open();
     assert_eq!(store.commits.lock()[&id], 1);
@@ -286,7 +286,7 @@ async fn a_workers_store_is_that_of_the_master_its_link_has_found_and_of_the_nex
     let addresses = places.map(|place| MasterAddress::new(place.ip().to_string(), place.port()));
     let mut masters = vec![MasterAddress::new("127.0.0.1", nobody)];
     masters.extend(addresses);
-    let target = Target {
+    let target = MasterTarget {
         masters: masters.clone(),
         tls: None,
     };
@@ -508,7 +508,7 @@ async fn a_master_whose_dispatcher_has_ended_does_not_go_on() {
     let store = Arc::new(MemoryStore::default());
     let master = master(&store).await;
     let over = master.over();
-    let stopped = master.dispatcher().send(Stop);
+    let stopped = master.dispatcher().send(StopDispatcher);
     stopped.await.expect("it lives until then");
     let over = tokio::time::timeout(Duration::from_secs(10), over).await;
     assert_eq!(over.expect("in time"), Over::Ended("the dispatcher"));

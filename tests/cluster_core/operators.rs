@@ -5,12 +5,14 @@ use std::time::Duration;
 
 use erawan::cluster::Master;
 use erawan::job::{Attempt, Job, JobId, Millis, NewJob, codec, noop};
-use erawan::operator::{Answer, Desk, Done, Filter, Outcome, Question};
+use erawan::operator::{
+    Desk, Filter, OperationOutcome, OperationResult, OperatorRequest, OperatorResponse,
+};
 use erawan::proto::cluster::OperatorQuestion;
 use erawan::proto::cluster::cluster_client::ClusterClient;
 use erawan::protocol::message::PROTOCOL_VERSION;
 use erawan::pulse;
-use erawan::store::{Action, Operation, Store};
+use erawan::store::{Operation, OperatorAction, Store};
 use tonic::transport::Endpoint;
 
 use super::memory_store::MemoryStore;
@@ -23,17 +25,17 @@ fn attempt(job: &Job) -> Attempt {
     }
 }
 
-async fn retry(desk: &Desk, ids: &[JobId]) -> Vec<Done> {
+async fn retry(desk: &Desk, ids: &[JobId]) -> Vec<OperationResult> {
     let operation = |job: &JobId| Operation {
         job: *job,
-        action: Action::Retry,
+        action: OperatorAction::Retry,
         who: "somebody@host".to_owned(),
         why: "because".to_owned(),
         at: Millis::now(),
     };
     let operations = ids.iter().map(operation).collect();
-    match desk.answer(Question::Operate(operations)).await {
-        Answer::Operate(done) => done,
+    match desk.answer(OperatorRequest::Operate(operations)).await {
+        OperatorResponse::Operate(done) => done,
         other => panic!("{other:?}"),
     }
 }
@@ -51,7 +53,7 @@ async fn operators_learn_what_became_of_each_job_when_the_store_goes_away() {
     let told: Vec<_> = done.iter().map(|done| done.id.clone()).collect();
     assert_eq!(told, ids.iter().map(JobId::to_string).collect::<Vec<_>>());
     let results: Vec<_> = done.iter().map(|done| done.result).collect();
-    use Outcome::{NotTried, Open, Unknown};
+    use OperationOutcome::{NotTried, Open, Unknown};
     assert_eq!(results, [Open, Open, Unknown, NotTried, NotTried]);
     let reason = done[2].reason.as_deref().expect("it says why");
     assert!(
@@ -87,7 +89,7 @@ async fn a_waiting_job_that_was_hurried_runs_although_the_answer_of_the_store_wa
 
     *store.lose_operate_answer.lock() = Some(jobs[0].id());
     let done = retry(&master.desk(), &[jobs[0].id()]).await;
-    assert_eq!(done[0].result, Outcome::Unknown);
+    assert_eq!(done[0].result, OperationOutcome::Unknown);
     all_ended(&store).await;
     assert_eq!(recorder.count(), 1);
     worker.stop().await;
@@ -104,14 +106,14 @@ async fn what_operators_ask_on_the_pulse_is_answered_elsewhere() {
         pulse::begin();
         let mut runtime = tokio::runtime::Builder::new_current_thread();
         let runtime = runtime.enable_all().build().expect("a runtime");
-        let all = Question::List(Filter {
+        let all = OperatorRequest::List(Filter {
             limit: 5000,
             ..Filter::default()
         });
         runtime.block_on(desk.answer_bytes(codec::encode(&all)))
     });
     let answer = on_pulse.join().expect("nothing is caught on the pulse");
-    let Answer::List(shown) = codec::decode(&answer).expect("it can be read") else {
+    let OperatorResponse::List(shown) = codec::decode(&answer).expect("it can be read") else {
         panic!("no list");
     };
     assert_eq!(shown.len(), 2000);
@@ -126,7 +128,7 @@ async fn a_list_that_does_not_fit_a_message_says_what_to_do() {
     let address = master.address().expect("it listens");
     let endpoint = Endpoint::from_shared(format!("http://{address}")).expect("a URI");
     let client = ClusterClient::new(endpoint.connect().await.expect("it listens"));
-    let ask = async |question: Question| {
+    let ask = async |question: OperatorRequest| {
         let question = OperatorQuestion {
             protocol_version: PROTOCOL_VERSION,
             node_id: NODE.to_owned(),
@@ -137,16 +139,16 @@ async fn a_list_that_does_not_fit_a_message_says_what_to_do() {
         codec::decode(&answer.into_inner().answer).expect("it can be read")
     };
     let of = |limit| {
-        Question::List(Filter {
+        OperatorRequest::List(Filter {
             limit,
             ..Filter::default()
         })
     };
-    let Answer::Failed(reason) = ask(of(100)).await else {
+    let OperatorResponse::Failed(reason) = ask(of(100)).await else {
         panic!("70 MiB in a message of 64");
     };
     assert!(reason.contains("--limit"), "{reason}");
-    let Answer::List(shown) = ask(of(60)).await else {
+    let OperatorResponse::List(shown) = ask(of(60)).await else {
         panic!("they fit");
     };
     assert_eq!(shown.len(), 60);

@@ -53,7 +53,7 @@ pub async fn a_second_commit_is_fenced<H: Harness>() {
 
     let mut again = Commit::nothing();
     again.write(put("r", "2")).job(job("k"));
-    let committed = store.commit(attempt(&run), again).await.unwrap();
+    let committed = store.commit(attempt(&run), again.into()).await.unwrap();
     assert_eq!(committed, Committed::Fenced);
     assert_eq!(value(&*store, "r").await.as_deref(), Some("1"));
     assert_eq!(store.counts().await.unwrap().open, 0);
@@ -66,7 +66,10 @@ pub async fn an_unknown_job_is_fenced<H: Harness>() {
         job: JobId::generate(),
         number: 1,
     };
-    let committed = store.commit(unknown, Commit::failed("?")).await.unwrap();
+    let committed = store
+        .commit(unknown, Commit::failed("?").into())
+        .await
+        .unwrap();
     assert_eq!(committed, Committed::Fenced);
     assert_eq!(store.counts().await.unwrap().failed, 0);
 }
@@ -85,7 +88,7 @@ pub async fn a_lower_attempt_is_fenced_and_leaves_nothing<H: Harness>() {
     let mut late = Commit::failed("late");
     late.write(put("r", "v")).cancel(timer.id());
     late.job(job("k").source("s"));
-    let committed = store.commit(attempt(&run), late).await.unwrap();
+    let committed = store.commit(attempt(&run), late.into()).await.unwrap();
     assert_eq!(committed, Committed::Fenced);
     assert_eq!(value(&*store, "r").await, None);
     assert_eq!(open_ids(&*store).await, [timer.id(), run.id()]);
@@ -203,7 +206,7 @@ pub async fn of_a_hundred_commits_of_one_attempt_one_is_applied<H: Harness>() {
         tasks.spawn(async move {
             let mut commit = Commit::nothing();
             commit.job(job("k"));
-            store.commit(attempt, commit).await.unwrap()
+            store.commit(attempt, commit.into()).await.unwrap()
         });
     }
     let outcomes = tasks.join_all().await;

@@ -45,7 +45,11 @@ async fn work(store: SharedStore, writer: String, done: mpsc::Sender<Done>) {
         let mut commit = Commit::nothing();
         commit.write(put(&format!("committed {name}"), "v"));
         commit.job(NewJob::new(noop::NOOP, format!("second {name}"), &()));
-        if store.commit(attempt(&jobs[0]), commit).await.is_err() {
+        if store
+            .commit(attempt(&jobs[0]), commit.into())
+            .await
+            .is_err()
+        {
             return;
         }
         let _ = done.try_send(Done::Committed(name));

@@ -8,7 +8,7 @@ use std::process::{Command, Stdio};
 
 use erawan::job::{Attempt, Commit, Epoch, Job, JobId, Millis, NewJob, noop};
 use erawan::store::embedded::{self, EmbeddedStore};
-use erawan::store::{Accept, Action, Operation, Release, Store};
+use erawan::store::{Accept, Operation, OperatorAction, Release, Store};
 
 use crate::harness::*;
 use crate::memory_store::MemoryStore;
@@ -33,7 +33,7 @@ fn new(number: u8) -> NewJob {
     job
 }
 
-fn operation(number: u8, action: Action) -> Operation {
+fn operation(number: u8, action: OperatorAction) -> Operation {
     Operation {
         job: id(number),
         action,
@@ -71,17 +71,32 @@ async fn step(store: &dyn Store, number: usize) -> bool {
             .await
             .map(drop),
         5 => store.park(first(3), "unreadable").await.map(drop),
-        6 => store.operate(operation(2, Action::Retry)).await.map(drop),
-        7 => store.commit(first(4), failing()).await.map(drop),
-        8 => store.operate(operation(4, Action::Retry)).await.map(drop),
-        9 => store.operate(operation(3, Action::Resolve)).await.map(drop),
-        10 => store
-            .commit(first(5), Commit::failed("again"))
+        6 => store
+            .operate(operation(2, OperatorAction::Retry))
             .await
             .map(drop),
-        11 => store.operate(operation(5, Action::Drop)).await.map(drop),
+        7 => store.commit(first(4), failing().into()).await.map(drop),
+        8 => store
+            .operate(operation(4, OperatorAction::Retry))
+            .await
+            .map(drop),
+        9 => store
+            .operate(operation(3, OperatorAction::Resolve))
+            .await
+            .map(drop),
+        10 => store
+            .commit(first(5), Commit::failed("again").into())
+            .await
+            .map(drop),
+        11 => store
+            .operate(operation(5, OperatorAction::Drop))
+            .await
+            .map(drop),
         12 => store.release(epoch, &release(6, None)).await.map(drop),
-        13 => store.commit(second(4), Commit::nothing()).await.map(drop),
+        13 => store
+            .commit(second(4), Commit::nothing().into())
+            .await
+            .map(drop),
         14 => store.claim(second(6)).await.map(drop),
         _ => store
             .strike(second(6), LATER, "after a claim")

@@ -8,11 +8,11 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use erawan::actors::request_handler::Execution;
 use erawan::devnet::redis_server::{Durability, Options, RedisServer};
-use erawan::job::{Commit, Epoch, Job, JobId, Millis, Outcome, Run, Runner, Table, Write};
+use erawan::job::{Commit, Epoch, Job, JobId, JobOutcome, Millis, Run, Runner, Table, Write};
 use erawan::protocol::message::End;
 use erawan::store::redis::RedisStore;
 use erawan::store::{
-    Accept, Action, Committed, FailedLimits, Lease, Operated, Operation, Release, Store,
+    Accept, Committed, FailedLimits, Lease, Operated, Operation, OperatorAction, Release, Store,
     StoreError, Struck,
 };
 use redis::aio::MultiplexedConnection;
@@ -179,7 +179,7 @@ const ACTS: [Act; 14] = [
     Act::DropFailed,
 ];
 
-fn changes(jobs: &Jobs, outcome: Outcome) -> Commit {
+fn changes(jobs: &Jobs, outcome: JobOutcome) -> Commit {
     let mut commit = Commit::nothing();
     commit.outcome = outcome;
     commit.writes = vec![
@@ -193,7 +193,7 @@ fn changes(jobs: &Jobs, outcome: Outcome) -> Commit {
     commit
 }
 
-async fn operate(store: &dyn Store, job: &Job, action: Action) -> Result<bool, StoreError> {
+async fn operate(store: &dyn Store, job: &Job, action: OperatorAction) -> Result<bool, StoreError> {
     let operation = Operation {
         job: job.id(),
         action,
@@ -213,7 +213,7 @@ impl Act {
             Act::Accept => {
                 let accept = Accept {
                     epoch: Some(Epoch(1)),
-                    writes: changes(jobs, Outcome::Done).writes,
+                    writes: changes(jobs, JobOutcome::Done).writes,
                     jobs: vec![job("k").source("mq:k"), job("n").source("mq:n")],
                     ..Accept::default()
                 };
@@ -221,12 +221,12 @@ impl Act {
             }
             Act::Commit | Act::Fail => {
                 let outcome = match self {
-                    Act::Commit => Outcome::Done,
-                    _ => Outcome::Failed {
+                    Act::Commit => JobOutcome::Done,
+                    _ => JobOutcome::Failed {
                         reason: "no luck".to_owned(),
                     },
                 };
-                let committed = store.commit(own, changes(jobs, outcome)).await?;
+                let committed = store.commit(own, changes(jobs, outcome).into()).await?;
                 Ok(committed != Committed::Fenced)
             }
             Act::Reschedule => store.reschedule(own, now, "busy").await,
@@ -245,11 +245,11 @@ impl Act {
                 let lost = [jobs.own.id(), jobs.struck.id(), jobs.own.id()].map(lost);
                 store.release(Epoch(1), &lost).await.map(|_| true)
             }
-            Act::RetryParked => operate(store, &jobs.parked, Action::Retry).await,
-            Act::DropParked => operate(store, &jobs.parked, Action::Drop).await,
-            Act::Hurry => operate(store, &jobs.waiting, Action::Retry).await,
-            Act::RetryFailed => operate(store, &jobs.failed, Action::Retry).await,
-            Act::DropFailed => operate(store, &jobs.failed, Action::Drop).await,
+            Act::RetryParked => operate(store, &jobs.parked, OperatorAction::Retry).await,
+            Act::DropParked => operate(store, &jobs.parked, OperatorAction::Drop).await,
+            Act::Hurry => operate(store, &jobs.waiting, OperatorAction::Retry).await,
+            Act::RetryFailed => operate(store, &jobs.failed, OperatorAction::Retry).await,
+            Act::DropFailed => operate(store, &jobs.failed, OperatorAction::Drop).await,
         }
     }
 }
@@ -318,7 +318,10 @@ async fn a_job_whose_commit_meets_a_damaged_row_is_parked_and_made_whole_later()
     assert_eq!(open_ids(&*store).await, [stuck.id()]);
 
     harness.delete_raw("s:request_data:damaged").await;
-    assert_eq!(operate(&*store, &stuck, Action::Retry).await, Ok(true));
+    assert_eq!(
+        operate(&*store, &stuck, OperatorAction::Retry).await,
+        Ok(true)
+    );
     let again = Arc::new(stored(&*store, &stuck).await);
     let end = execution.execute(&again).await.end;
     assert!(matches!(end, End::Committed { .. }));

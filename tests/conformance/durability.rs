@@ -42,7 +42,9 @@ pub async fn everything_is_there_after_a_restart<H: Harness>() {
     assert_eq!(value(&*store, "r").await.as_deref(), Some("v"));
     let (jobs, _) = accept_all(&*store, accept_of(vec![job("k").source("s1")])).await;
     assert_eq!(jobs, [], "the source is still known");
-    let late = store.commit(attempt(&claimed), Commit::nothing()).await;
+    let late = store
+        .commit(attempt(&claimed), Commit::nothing().into())
+        .await;
     assert_eq!(late.unwrap(), Committed::Fenced);
     assert!(!store.claim(attempt(&open[1])).await.unwrap());
     let next = accept_job(&*store, job("k")).await;

@@ -86,7 +86,7 @@ async fn a_redis_that_lost_its_last_second_is_noticed_and_the_master_begins_anew
     // What ended in the lost second is open again, and may end again.
     assert_eq!(open_ids(&store).await, [ended_later.id()]);
     // What was accepted in it is unknown: a worker that runs it is fenced.
-    let commit = store.commit(attempt(&lost), Commit::nothing()).await;
+    let commit = store.commit(attempt(&lost), Commit::nothing().into()).await;
     assert_eq!(commit.unwrap(), Committed::Fenced);
     // Its place and its source are given to the next one.
     let next = accept_job(&store, job("k").source("s")).await;
@@ -256,7 +256,9 @@ async fn a_lost_count_of_bytes_hides_nothing_and_is_right_again_when_nothing_is_
     ask(&server, "DEL", &["{erawan:node*[1]}:open_bytes"]).await;
     let mut open = Vec::new();
     for ended in [first, second] {
-        let commit = store.commit(attempt(&ended), Commit::nothing()).await;
+        let commit = store
+            .commit(attempt(&ended), Commit::nothing().into())
+            .await;
         assert!(matches!(commit.unwrap(), Committed::Applied { .. }));
         let counts = store.counts().await.unwrap();
         assert_eq!(counts.open_bytes, 0);

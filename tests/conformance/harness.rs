@@ -514,7 +514,7 @@ pub fn attempt(job: &Job) -> Attempt {
 
 /// Commits and expects it to be applied.
 pub async fn apply(store: &dyn Store, attempt: Attempt, commit: Commit) -> (Vec<Job>, Vec<JobId>) {
-    match store.commit(attempt, commit).await.expect("commit") {
+    match store.commit(attempt, commit.into()).await.expect("commit") {
         Committed::Applied { jobs, cancelled } => (jobs, cancelled),
         Committed::Fenced => panic!("fenced"),
     }

@@ -44,7 +44,8 @@ async fn refusal(store: &RedisStore, size: usize) -> String {
         writes: vec![value_of(size)],
         ..Accept::default()
     };
-    let (committed, accepted) = tokio::join!(store.commit(attempt, commit), store.accept(accept));
+    let (committed, accepted) =
+        tokio::join!(store.commit(attempt, commit.into()), store.accept(accept));
     for error in [committed.err(), accepted.err()] {
         assert!(matches!(error, Some(StoreError::TooLarge(_))), "{error:?}");
     }
@@ -57,7 +58,7 @@ async fn refusal(store: &RedisStore, size: usize) -> String {
         job: next.id(),
         number: 1,
     };
-    store.commit(attempt, small).await.expect("it fits");
+    store.commit(attempt, small.into()).await.expect("it fits");
     let found = store.get(Table::DataAnswer, "r", "").await;
     assert_eq!(
         found.map(|value| value.map(|value| value.len())),
@@ -65,7 +66,7 @@ async fn refusal(store: &RedisStore, size: usize) -> String {
     );
     let mut commit = Commit::nothing();
     commit.write(value_of(size));
-    match store.commit(attempt, commit).await {
+    match store.commit(attempt, commit.into()).await {
         Err(StoreError::TooLarge(why)) => why,
         other => panic!("{other:?}"),
     }

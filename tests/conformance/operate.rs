@@ -4,12 +4,12 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use erawan::job::{Attempt, Commit, Job, JobId, Millis, NewJob, noop};
-use erawan::operator::{Answer, Desk, Filter, Question};
-use erawan::store::{Action, Audited, Committed, Operated, Operation, Store, Was};
+use erawan::operator::{Desk, Filter, OperatorRequest, OperatorResponse};
+use erawan::store::{Audited, Committed, Operated, Operation, OperatorAction, Store, Was};
 
 use crate::harness::*;
 
-fn operation(job: JobId, action: Action) -> Operation {
+fn operation(job: JobId, action: OperatorAction) -> Operation {
     Operation {
         job,
         action,
@@ -19,7 +19,7 @@ fn operation(job: JobId, action: Action) -> Operation {
     }
 }
 
-async fn operate(store: &dyn Store, job: &Job, action: Action) -> Operated {
+async fn operate(store: &dyn Store, job: &Job, action: OperatorAction) -> Operated {
     let operated = store.operate(operation(job.id(), action)).await;
     operated.expect("operate")
 }
@@ -40,14 +40,14 @@ pub async fn a_retried_parked_job_is_open_with_a_higher_attempt<H: Harness>() {
     assert!(store.claim(attempt(&run)).await.unwrap());
     let struck = store.strike(attempt(&run), Millis(9), "half-way").await;
     assert_eq!(struck.unwrap(), erawan::store::Struck::Parked);
-    let Operated::Open(open) = operate(&*store, &run, Action::Retry).await else {
+    let Operated::Open(open) = operate(&*store, &run, OperatorAction::Retry).await else {
         panic!("refused");
     };
     assert_eq!((open.attempt, open.strikes, open.parked), (2, 0, false));
     assert_eq!(open.new.not_before, None);
     assert_eq!(stored(&*store, &run).await, open);
     assert_eq!(store.counts().await.unwrap().parked, 0);
-    let late = store.commit(attempt(&run), Commit::nothing()).await;
+    let late = store.commit(attempt(&run), Commit::nothing().into()).await;
     assert_eq!(late.unwrap(), Committed::Fenced);
     assert!(store.claim(attempt(&open)).await.unwrap());
     let reason = last_error(&*store, &open).await.unwrap();
@@ -66,7 +66,7 @@ pub async fn a_retried_failed_job_is_accepted_again_behind_its_key<H: Harness>()
     let before = accept_job(&*store, job("k")).await;
     fail(&*store, &run).await;
     tokio::time::sleep(Duration::from_millis(20)).await;
-    let Operated::Open(open) = operate(&*store, &run, Action::Retry).await else {
+    let Operated::Open(open) = operate(&*store, &run, OperatorAction::Retry).await else {
         panic!("refused");
     };
     assert_eq!(stored(&*store, &open).await, open);
@@ -83,7 +83,7 @@ pub async fn a_retried_failed_job_is_accepted_again_behind_its_key<H: Harness>()
         "it has as much time as it had"
     );
     assert_eq!(failed_jobs(&*store, 9).await, []);
-    let late = store.commit(attempt(&run), Commit::nothing()).await;
+    let late = store.commit(attempt(&run), Commit::nothing().into()).await;
     assert_eq!(late.unwrap(), Committed::Fenced);
     let next = accept_job(&*store, job("k")).await;
     assert_eq!(next.prev, open.seq);
@@ -104,12 +104,12 @@ pub async fn a_job_that_waits_to_be_tried_again_is_hurried_by_a_retry<H: Harness
             let moved = store.reschedule(attempt(&run), later, "nobody answers");
             assert!(moved.await.unwrap());
         }
-        for action in [Action::Resolve, Action::Drop] {
+        for action in [OperatorAction::Resolve, OperatorAction::Drop] {
             let refused = operate(&*store, &run, action).await;
             assert!(matches!(refused, Operated::Refused(_)), "{refused:?}");
         }
     }
-    let Operated::Open(open) = operate(&*store, &run, Action::Retry).await else {
+    let Operated::Open(open) = operate(&*store, &run, OperatorAction::Retry).await else {
         panic!("refused");
     };
     let mut expected = run.clone();
@@ -117,7 +117,7 @@ pub async fn a_job_that_waits_to_be_tried_again_is_hurried_by_a_retry<H: Harness
     assert_eq!(open, expected, "nothing else has changed");
     assert_eq!(stored(&*store, &run).await, open);
     for run in [&run, &timer] {
-        let refused = operate(&*store, run, Action::Retry).await;
+        let refused = operate(&*store, run, OperatorAction::Retry).await;
         assert!(matches!(refused, Operated::Refused(_)), "{refused:?}");
     }
     let audit = store.audit(9).await.unwrap();
@@ -132,7 +132,7 @@ pub async fn a_job_that_waits_to_be_tried_again_is_hurried_by_a_retry<H: Harness
 pub async fn resolve_and_drop_end_parked_and_failed_jobs_and_free_their_key<H: Harness>() {
     let harness = H::start().await;
     let store = harness.store();
-    for action in [Action::Resolve, Action::Drop] {
+    for action in [OperatorAction::Resolve, OperatorAction::Drop] {
         let parked = accept_job(&*store, job("k")).await;
         let failed = accept_job(&*store, job("k")).await;
         park(&*store, &parked).await;
@@ -144,7 +144,7 @@ pub async fn resolve_and_drop_end_parked_and_failed_jobs_and_free_their_key<H: H
                 number: 9,
                 ..attempt(run)
             };
-            let late = store.commit(higher, Commit::nothing()).await;
+            let late = store.commit(higher, Commit::nothing().into()).await;
             assert_eq!(late.unwrap(), Committed::Fenced);
         }
         let counts = store.counts().await.unwrap();
@@ -161,7 +161,11 @@ pub async fn a_job_in_another_state_is_refused_and_an_unknown_one_not_found<H: H
     let open = accept_job(&*store, job("k")).await;
     let ended = accept_job(&*store, job("k")).await;
     end(&*store, &ended).await;
-    for action in [Action::Retry, Action::Resolve, Action::Drop] {
+    for action in [
+        OperatorAction::Retry,
+        OperatorAction::Resolve,
+        OperatorAction::Drop,
+    ] {
         let refused = operate(&*store, &open, action).await;
         assert!(matches!(refused, Operated::Refused(_)), "{refused:?}");
         assert_eq!(operate(&*store, &ended, action).await, Operated::NotFound);
@@ -179,8 +183,13 @@ pub async fn what_operators_did_is_recorded_in_order<H: Harness>() {
     fail(&*store, &failed).await;
     let mut expected = Vec::new();
     for (run, action, was, reason) in [
-        (&parked, Action::Drop, Was::Parked, "unreadable payload"),
-        (&failed, Action::Retry, Was::Failed, "refused"),
+        (
+            &parked,
+            OperatorAction::Drop,
+            Was::Parked,
+            "unreadable payload",
+        ),
+        (&failed, OperatorAction::Retry, Was::Failed, "refused"),
     ] {
         let operation = operation(run.id(), action);
         store.operate(operation.clone()).await.unwrap();
@@ -214,7 +223,7 @@ pub async fn of_a_hundred_operators_one_has_its_way<H: Harness>() {
         for number in 0..100 {
             let (store, id) = (harness.store(), run.id());
             operators.spawn(async move {
-                let action = [Action::Retry, Action::Drop][number % 2];
+                let action = [OperatorAction::Retry, OperatorAction::Drop][number % 2];
                 let operated = store.operate(operation(id, action)).await.unwrap();
                 matches!(operated, Operated::Open(_) | Operated::Ended)
             });
@@ -241,7 +250,10 @@ pub async fn the_place_of_a_failed_job_that_is_gone_stays_empty<H: Harness>() {
         assert_eq!(page.len(), 1, "whoever goes on misses none");
         assert_eq!(page[0].1.job, run);
         seen = page[0].0;
-        assert_eq!(operate(&*store, &run, Action::Drop).await, Operated::Ended);
+        assert_eq!(
+            operate(&*store, &run, OperatorAction::Drop).await,
+            Operated::Ended
+        );
     }
 }
 
@@ -263,8 +275,8 @@ pub async fn failed_jobs_behind_large_ones_are_listed<H: Harness>() {
             limit,
             ..Filter::default()
         };
-        match desk.answer(Question::List(filter)).await {
-            Answer::List(shown) => shown,
+        match desk.answer(OperatorRequest::List(filter)).await {
+            OperatorResponse::List(shown) => shown,
             other => panic!("{other:?}"),
         }
     };

@@ -29,7 +29,7 @@ async fn is_unavailable(store: &dyn Store, within: Duration) {
     let started = Instant::now();
     let (accept, commit, claim, get, ping) = tokio::join!(
         store.accept(accept_of(vec![job("k")])),
-        store.commit(attempt, Commit::nothing()),
+        store.commit(attempt, Commit::nothing().into()),
         store.claim(attempt),
         store.get(Table::RequestData, "r", ""),
         store.ping(),
@@ -304,7 +304,7 @@ async fn what_is_too_large_to_travel_is_refused_for_good() {
         let run = accept_job(&*store, job("k")).await;
         let mut commit = Commit::nothing();
         commit.write(Write::put(Table::AsData, "r", vec![7; LARGEST_WRITE]));
-        let refused = store.commit(attempt(&run), commit).await;
+        let refused = store.commit(attempt(&run), commit.into()).await;
         assert!(
             matches!(refused, Err(StoreError::TooLarge(_))),
             "{refused:?}"

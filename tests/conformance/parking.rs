@@ -143,7 +143,7 @@ pub async fn a_parked_job_is_owned_by_nobody_and_keeps_its_place<H: Harness>() {
             number,
             ..attempt(&run)
         };
-        let committed = store.commit(any, Commit::failed("?")).await.unwrap();
+        let committed = store.commit(any, Commit::failed("?").into()).await.unwrap();
         assert_eq!(committed, Committed::Fenced);
         assert!(!store.reschedule(any, LATER, "?").await.unwrap());
         assert!(!store.claim(any).await.unwrap());

@@ -6,8 +6,8 @@ use std::pin::pin;
 use std::sync::mpsc;
 
 use erawan::job::{Commit, Epoch, JobId, Kind, Millis};
-use erawan::operator::{Answer, Desk, Filter, Question, Shown, State};
-use erawan::store::{Action, Counts, Operated, Operation, Released, StoreError};
+use erawan::operator::{Desk, Filter, JobState, OperatorRequest, OperatorResponse, Shown};
+use erawan::store::{Counts, Operated, Operation, OperatorAction, Released, StoreError};
 use futures_util::poll;
 
 use crate::harness::*;
@@ -40,7 +40,7 @@ on_engines_with_records! {
     remote: crate::harness::Remote;
 }
 
-fn operation(job: JobId, action: Action) -> Operation {
+fn operation(job: JobId, action: OperatorAction) -> Operation {
     Operation {
         job,
         action,
@@ -50,14 +50,14 @@ fn operation(job: JobId, action: Action) -> Operation {
     }
 }
 
-async fn listed(desk: &Desk, state: Option<State>) -> Vec<Shown> {
+async fn listed(desk: &Desk, state: Option<JobState>) -> Vec<Shown> {
     let filter = Filter {
         state,
         limit: 100,
         ..Filter::default()
     };
-    match desk.answer(Question::List(filter)).await {
-        Answer::List(shown) => shown,
+    match desk.answer(OperatorRequest::List(filter)).await {
+        OperatorResponse::List(shown) => shown,
         other => panic!("{other:?}"),
     }
 }
@@ -111,21 +111,33 @@ async fn it_can_be_seen_and_dropped_and_frees_its_key<H: Spoils>() {
         let store = harness.store();
         let desk = Desk::alone(store.clone());
         let id = spoilt.id();
-        for state in [None, Some(State::Open), Some(State::Parked)] {
+        for state in [None, Some(JobState::Open), Some(JobState::Parked)] {
             let listed = listed(&desk, state).await;
             let shown = listed.iter().find(|shown| shown.id == id.to_string());
             let shown = shown.expect("it is listed");
-            assert_eq!(shown.state, State::Parked);
+            assert_eq!(shown.state, JobState::Parked);
             assert!(shown.last_error.is_some(), "it says why");
         }
-        let shown = desk.answer(Question::Show(id)).await;
-        assert!(matches!(shown, Answer::Show(Some(_))), "{shown:?}");
+        let shown = desk.answer(OperatorRequest::Show(id)).await;
+        assert!(
+            matches!(shown, OperatorResponse::Show(Some(_))),
+            "{shown:?}"
+        );
 
-        let refused = store.operate(operation(id, Action::Retry)).await.unwrap();
+        let refused = store
+            .operate(operation(id, OperatorAction::Retry))
+            .await
+            .unwrap();
         assert!(matches!(refused, Operated::Refused(_)), "{refused:?}");
-        let dropped = store.operate(operation(id, Action::Drop)).await.unwrap();
+        let dropped = store
+            .operate(operation(id, OperatorAction::Drop))
+            .await
+            .unwrap();
         assert_eq!(dropped, Operated::Ended, "{how:?}");
-        let again = store.operate(operation(id, Action::Drop)).await.unwrap();
+        let again = store
+            .operate(operation(id, OperatorAction::Drop))
+            .await
+            .unwrap();
         assert_eq!(again, Operated::NotFound);
         let audited = store.audit(9).await.unwrap();
         let recorded: Vec<_> = audited.iter().map(|done| done.kind).collect();
@@ -152,7 +164,9 @@ async fn a_worker_that_has_it_cannot_end_it<H: Spoils>() {
         drop(store);
         let harness = harness.spoil(spoilt.id(), how).await;
         let (store, master) = (harness.store(), harness.master());
-        let committed = store.commit(attempt(&spoilt), Commit::nothing()).await;
+        let committed = store
+            .commit(attempt(&spoilt), Commit::nothing().into())
+            .await;
         assert!(
             matches!(committed, Err(StoreError::Corrupt(_))),
             "{committed:?}"
@@ -181,7 +195,9 @@ async fn when_nothing_is_open_any_more_no_bytes_are_counted<H: Spoils>() {
         if is_dropped_last {
             end(&*store, &other).await;
         }
-        let dropped = store.operate(operation(spoilt.id(), Action::Drop)).await;
+        let dropped = store
+            .operate(operation(spoilt.id(), OperatorAction::Drop))
+            .await;
         assert_eq!(dropped.unwrap(), Operated::Ended);
         if !is_dropped_last {
             end(&*store, &other).await;
@@ -205,13 +221,19 @@ async fn a_failed_job_that_cannot_be_read_can_be_seen_and_dropped<H: Spoils>() {
     drop(store);
     let harness = harness.spoil_failed(spoilt.id()).await;
     let store = harness.store();
-    let failed = listed(&Desk::alone(store.clone()), Some(State::Failed)).await;
+    let failed = listed(&Desk::alone(store.clone()), Some(JobState::Failed)).await;
     let ids: Vec<_> = failed.iter().map(|shown| shown.id.clone()).collect();
     assert_eq!(ids, [spoilt.id().to_string(), other.id().to_string()]);
     let id = spoilt.id();
-    let refused = store.operate(operation(id, Action::Retry)).await.unwrap();
+    let refused = store
+        .operate(operation(id, OperatorAction::Retry))
+        .await
+        .unwrap();
     assert!(matches!(refused, Operated::Refused(_)), "{refused:?}");
-    let dropped = store.operate(operation(id, Action::Drop)).await.unwrap();
+    let dropped = store
+        .operate(operation(id, OperatorAction::Drop))
+        .await
+        .unwrap();
     assert_eq!(dropped, Operated::Ended);
     assert_eq!(store.failed_job(id).await.unwrap(), None);
     assert_eq!(store.failed_jobs(0, 9).await.unwrap().len(), 1);

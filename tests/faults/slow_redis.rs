@@ -79,7 +79,9 @@ async fn goes_on_during<T>(store: &RedisStore, large: &tokio::task::JoinHandle<T
         assert_eq!(asked.unwrap(), epoch);
         store.ping().await.unwrap();
         let small = accept_job(store).await;
-        let ended = store.commit(attempt(&small), Commit::nothing()).await;
+        let ended = store
+            .commit(attempt(&small), Commit::nothing().into())
+            .await;
         assert!(matches!(ended.unwrap(), Committed::Applied { .. }));
         rounds += 1;
         tokio::time::sleep(Duration::from_millis(50)).await;
@@ -96,14 +98,14 @@ async fn a_commit_that_takes_long_on_the_wire_is_applied_once_and_ends_no_term()
     let run = accept_job(&store).await;
     let other = store.clone();
     let own = attempt(&run);
-    let large = tokio::spawn(async move { other.commit(own, large_commit()).await });
+    let large = tokio::spawn(async move { other.commit(own, large_commit().into()).await });
     goes_on_during(&store, &large, epoch).await;
     let Committed::Applied { jobs, .. } = large.await.unwrap().unwrap() else {
         panic!("fenced");
     };
     let open = store.open_ids(0, 100).await.unwrap();
     assert_eq!(open, [(jobs[0].seq, jobs[0].id())]);
-    let again = store.commit(own, Commit::nothing()).await.unwrap();
+    let again = store.commit(own, Commit::nothing().into()).await.unwrap();
     assert_eq!(again, Committed::Fenced);
 
     // It is read as slowly as it was written, and the term goes on.
@@ -126,7 +128,10 @@ async fn a_small_read_behind_a_large_one_is_answered_after_it() {
     let (_server, proxy, store) = slow_redis().await;
     proxy.heal();
     let run = accept_job(&store).await;
-    store.commit(attempt(&run), large_commit()).await.unwrap();
+    store
+        .commit(attempt(&run), large_commit().into())
+        .await
+        .unwrap();
     proxy.throttle(BYTES_A_SECOND);
     let (large, small) = tokio::join!(
         store.get(Table::AsData, "large", ""),
@@ -145,7 +150,7 @@ async fn a_link_that_falls_silent_during_a_large_commit_is_noticed() {
     let run = accept_job(&store).await;
     let other = store.clone();
     let own = attempt(&run);
-    let large = tokio::spawn(async move { other.commit(own, large_commit()).await });
+    let large = tokio::spawn(async move { other.commit(own, large_commit().into()).await });
     // Some of it has gone.
     tokio::time::sleep(Duration::from_millis(200)).await;
     proxy.swallow();
@@ -169,7 +174,7 @@ async fn a_link_that_falls_silent_during_a_large_commit_is_noticed() {
     // The half of it that was sent is worth nothing.
     proxy.cut();
     proxy.heal();
-    let committed = store.commit(own, large_commit()).await.unwrap();
+    let committed = store.commit(own, large_commit().into()).await.unwrap();
     assert!(matches!(committed, Committed::Applied { .. }));
     assert_eq!(store.open_ids(0, 100).await.unwrap().len(), 1);
 }

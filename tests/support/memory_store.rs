@@ -4,6 +4,7 @@
 #![allow(dead_code)]
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
@@ -93,15 +94,18 @@ impl Store for MemoryStore {
         self.up()?.accept(Millis::now(), accept)
     }
 
-    async fn commit(&self, attempt: Attempt, commit: Commit) -> Result<Committed, StoreError> {
+    async fn commit(&self, attempt: Attempt, commit: Arc<Commit>) -> Result<Committed, StoreError> {
         let panics = self.panic_at_next_commit.swap(false, Ordering::SeqCst);
         assert!(!panics, "a defect of the store");
         if !commit.writes.is_empty() && self.takes_no_writes.load(Ordering::SeqCst) {
             return Err(StoreError::TooLarge("for the test".to_owned()));
         }
-        let committed =
-            self.up()?
-                .commit_within(Millis::now(), attempt, commit, self.failed_limits);
+        let committed = self.up()?.commit_within(
+            Millis::now(),
+            attempt,
+            Arc::unwrap_or_clone(commit),
+            self.failed_limits,
+        );
         if committed != Committed::Fenced {
             *self.commits.lock().entry(attempt.job).or_default() += 1;
         }

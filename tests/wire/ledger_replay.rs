@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use erawan::devnet::ledger::app::{Answer, App, TxResult};
+use erawan::devnet::ledger::app::{App, QueryResponse, TxResult};
 use erawan::proto::wire::Tx;
 use flate2::read::GzDecoder;
 use prost::Message;
@@ -128,7 +128,7 @@ impl Comparison {
     }
 }
 
-fn answers_equally(recorded: &RecordedQuery, ours: &Answer) -> bool {
+fn answers_equally(recorded: &RecordedQuery, ours: &QueryResponse) -> bool {
     let value = ours
         .value
         .as_deref()
@@ -154,7 +154,7 @@ fn replay(ledger: &str, queries: &str) -> Comparison {
     let mut app = App::new(&blocks[0].chain_id, []);
     let mut comparison = Comparison::default();
     // Answers not found at their height wait for the next block.
-    let mut waiting: Vec<(RecordedQuery, Answer)> = Vec::new();
+    let mut waiting: Vec<(RecordedQuery, QueryResponse)> = Vec::new();
     for (index, block) in blocks.iter().enumerate() {
         let recorded = block.txs.as_deref().unwrap_or_default();
         let txs: Vec<Bytes> = recorded
@@ -163,7 +163,7 @@ fn replay(ledger: &str, queries: &str) -> Comparison {
             .collect();
         let hash_before = app.app_hash();
         let here = queries_at.remove(&block.height).unwrap_or_default();
-        let before: Vec<Answer> = here.iter().map(|query| ask(&app, query)).collect();
+        let before: Vec<QueryResponse> = here.iter().map(|query| ask(&app, query)).collect();
 
         let begin = Instant::now();
         let checks: Vec<TxResult> = txs.iter().map(|tx| app.check_tx(tx)).collect();
@@ -223,7 +223,12 @@ fn replay(ledger: &str, queries: &str) -> Comparison {
 }
 
 impl Comparison {
-    fn settle_neighbour(&mut self, query: &RecordedQuery, earlier: &Answer, later: &Answer) {
+    fn settle_neighbour(
+        &mut self,
+        query: &RecordedQuery,
+        earlier: &QueryResponse,
+        later: &QueryResponse,
+    ) {
         if answers_equally(query, later) {
             self.queries_of_neighbour += 1;
             return;
@@ -265,7 +270,7 @@ impl Comparison {
     }
 }
 
-fn ask(app: &App, query: &RecordedQuery) -> Answer {
+fn ask(app: &App, query: &RecordedQuery) -> QueryResponse {
     app.query_bytes(&hex::decode(&query.data).unwrap(), 0)
 }
 

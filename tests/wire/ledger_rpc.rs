@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::ledger_keys::{CHAIN_ID, Keys};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use erawan::devnet::ledger::{Ledger, Options, Running};
+use erawan::devnet::ledger::{DevLedger, Options, RunningLedger};
 use erawan::proto::wire::Query;
 use futures_util::{SinkExt, StreamExt};
 use openssl::sha::sha256;
@@ -142,12 +142,12 @@ impl Client {
     }
 }
 
-async fn start(directory: Option<&Path>) -> Running {
+async fn start(directory: Option<&Path>) -> RunningLedger {
     let options = Options {
         directory: directory.map(Path::to_owned),
         ..Options::default()
     };
-    Ledger::start(options).await.unwrap()
+    DevLedger::start(options).await.unwrap()
 }
 
 /// A chain with NDID, initialised.

@@ -10,17 +10,17 @@ use tokio::sync::{Notify, watch};
 use tracing::{error, info, warn};
 
 use crate::actors::mastership::Term;
-use crate::actors::worker_session::{Close, ToWorker, WorkerSession};
+use crate::actors::worker_session::{CloseSession, ToWorker, WorkerSession};
 use crate::invariants::{self, Assignments};
 use crate::job::{Epoch, Job, JobId, Millis};
 use crate::protocol::BacklogBoard;
-use crate::protocol::message::{Chain, End, FromMaster, FromWorker, Outcome};
+use crate::protocol::message::{AttemptOutcome, Chain, End, FromMaster, FromWorker};
 use crate::store::SharedStore;
 use crate::tick;
 
 use super::messages::{
-    ChainUpdate, Drain, FromSession, GetSnapshot, JobChanged, JobGone, LaterMaster, SessionDown,
-    SessionUp, Stop, Submit, TellOfLosses,
+    ChainNews, DrainDispatcher, FromSession, GetSnapshot, JobChanged, JobGone, LaterMaster,
+    SessionDown, SessionUp, StopDispatcher, Submit, TellOfLosses,
 };
 use super::meter::Meter;
 use super::questions::{Deposed, fetch, load, release, scan};
@@ -141,7 +141,7 @@ impl Dispatcher {
             return;
         }
         warn!("the lease has run out: nothing is assigned any more");
-        ctx.notify(Drain);
+        ctx.notify(DrainDispatcher);
         self.close(session);
     }
 
@@ -192,7 +192,7 @@ impl Dispatcher {
 
     /// Tells the workers whose clients wait. A worker finds the answer in the
     /// store if this message is lost.
-    fn tell_callers(&mut self, outcomes: &[Outcome], ctx: &mut Context<Self>) {
+    fn tell_callers(&mut self, outcomes: &[AttemptOutcome], ctx: &mut Context<Self>) {
         let mut answered: BTreeMap<SessionId, Vec<JobId>> = BTreeMap::new();
         for outcome in outcomes {
             let End::Committed { callers, .. } = &outcome.end else {
@@ -214,7 +214,7 @@ impl Dispatcher {
         if let Some(address) = self.sessions.remove(&session) {
             // A session whose mailbox is full or closed finds out when its
             // worker is silent or gone.
-            let _ = address.try_send(Close);
+            let _ = address.try_send(CloseSession);
         }
     }
 
@@ -263,10 +263,10 @@ impl Handler<JobGone> for Dispatcher {
     }
 }
 
-impl Handler<ChainUpdate> for Dispatcher {
+impl Handler<ChainNews> for Dispatcher {
     type Result = ();
 
-    fn handle(&mut self, ChainUpdate(chain): ChainUpdate, ctx: &mut Self::Context) {
+    fn handle(&mut self, ChainNews(chain): ChainNews, ctx: &mut Self::Context) {
         // Workers must know of a block before they run a job that waited for it.
         let sessions: Vec<SessionId> = self.sessions.keys().copied().collect();
         for session in sessions {
@@ -366,24 +366,24 @@ impl Handler<GetSnapshot> for Dispatcher {
     }
 }
 
-impl Handler<Drain> for Dispatcher {
+impl Handler<DrainDispatcher> for Dispatcher {
     type Result = ();
 
-    fn handle(&mut self, _: Drain, ctx: &mut Self::Context) {
+    fn handle(&mut self, _: DrainDispatcher, ctx: &mut Self::Context) {
         self.happen(Event::Drain, ctx);
     }
 }
 
-impl Handler<Stop> for Dispatcher {
+impl Handler<StopDispatcher> for Dispatcher {
     type Result = ();
 
-    fn handle(&mut self, _: Stop, ctx: &mut Self::Context) {
+    fn handle(&mut self, _: StopDispatcher, ctx: &mut Self::Context) {
         self.happen(Event::Drain, ctx);
         for (_, session) in std::mem::take(&mut self.sessions) {
             // One whose mailbox is full or closed ends when its worker leaves,
             // or is silent.
             let _ = session.try_send(ToWorker(FromMaster::Stopping));
-            let _ = session.try_send(Close);
+            let _ = session.try_send(CloseSession);
         }
         ctx.stop();
     }

@@ -29,7 +29,7 @@ pub struct JobGone(pub JobId);
 /// News of the ledger.
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
-pub struct ChainUpdate(pub Chain);
+pub struct ChainNews(pub Chain);
 
 /// A worker connected; answered with its session's number.
 #[derive(Message)]
@@ -69,13 +69,13 @@ pub struct GetSnapshot;
 /// Assign nothing any more.
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
-pub struct Drain;
+pub struct DrainDispatcher;
 
 /// Assign nothing any more, tell every worker that the master stops, and end
 /// all sessions. The dispatcher is gone afterwards.
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
-pub struct Stop;
+pub struct StopDispatcher;
 
 /// A worker has seen a master with this epoch.
 #[derive(Debug, Message)]

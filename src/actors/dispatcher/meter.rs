@@ -11,11 +11,11 @@ use metrics::{Counter, Gauge, Histogram, counter, gauge, histogram};
 
 use crate::job;
 use crate::job::{Job, JobId, Kinds, Millis, is_of_request};
-use crate::protocol::message::{End, Outcome};
+use crate::protocol::message::{AttemptOutcome, End};
 use crate::protocol::{BacklogBoard, Dormant, OpenJobs};
 use crate::store::Release;
 
-use crate::dispatch::tally::{Share, Tally};
+use crate::dispatch::tally::{GaugeCount, Tally};
 
 /// Shows the tally for as long as it lives.
 pub(super) struct Meter {
@@ -64,7 +64,7 @@ impl Meter {
     /// Shows what is open now.
     pub(super) fn show(&mut self, mut tally: Tally, dormant: Option<Dormant>) {
         if let Some(hidden) = self.hidden {
-            tally.shares[hidden.slot()] = Share::default();
+            tally.shares[hidden.slot()] = GaugeCount::default();
         }
         if tally == self.shown && dormant == self.dormant {
             return;
@@ -132,8 +132,8 @@ impl Meter {
 
     /// Workers report. Of jobs that were assigned by an earlier master nothing
     /// is known, and they are left out.
-    pub(super) fn ended(&mut self, outcomes: &[Outcome]) {
-        for Outcome { attempt, end } in outcomes {
+    pub(super) fn ended(&mut self, outcomes: &[AttemptOutcome]) {
+        for AttemptOutcome { attempt, end } in outcomes {
             let Some((number, since)) = self.assigned.get(&attempt.job) else {
                 continue;
             };

@@ -8,6 +8,6 @@ mod questions;
 
 pub use actor::Dispatcher;
 pub use messages::{
-    ChainUpdate, Drain, FromSession, GetSnapshot, JobChanged, JobGone, LaterMaster, SessionDown,
-    SessionUp, Stop, Submit, TellOfLosses,
+    ChainNews, DrainDispatcher, FromSession, GetSnapshot, JobChanged, JobGone, LaterMaster,
+    SessionDown, SessionUp, StopDispatcher, Submit, TellOfLosses,
 };

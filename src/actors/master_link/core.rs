@@ -14,14 +14,14 @@ use std::sync::Arc;
 use crate::job::{Attempt, Class, Epoch, Job, JobId, Pool};
 use crate::mistake::{self, Mistake};
 use crate::protocol::message::{
-    Chain, End, FromMaster, FromWorker, Hello, MESSAGE_JOBS, Outcome, PROTOCOL_VERSION, Running,
-    light_together, size,
+    AttemptOutcome, Chain, End, FromMaster, FromWorker, Hello, MESSAGE_JOBS, PROTOCOL_VERSION,
+    RunningAttempt, light_together, size,
 };
 
 /// Most outcomes in one message.
 const OUTCOME_BATCH: usize = 64;
 
-fn size_of_outcome(outcome: &Outcome) -> usize {
+fn size_of_outcome(outcome: &AttemptOutcome) -> usize {
     match &outcome.end {
         End::Committed {
             jobs,
@@ -64,7 +64,7 @@ pub enum Event {
     /// A message of the master that has welcomed this worker.
     Received(FromMaster),
     /// An attempt ended on this worker.
-    Finished(Outcome),
+    Finished(AttemptOutcome),
     /// An attempt that was to be run has not begun, and will not.
     NotBegun(Attempt),
     /// Take no more jobs.
@@ -102,7 +102,7 @@ pub struct Core {
     identity: Identity,
     running: BTreeMap<(JobId, u32), Ongoing>,
     /// What has ended and is not reported; bounded by the credit.
-    unsent: VecDeque<(Pool, Outcome)>,
+    unsent: VecDeque<(Pool, AttemptOutcome)>,
     is_connected: bool,
     is_draining: bool,
     must_tell_draining: bool,
@@ -126,14 +126,17 @@ impl Core {
     /// The introduction to a master. Nothing of an earlier connection may be
     /// delivered after this.
     pub fn greet(&self) -> Hello {
-        let running = self.running.iter().map(|((job, number), ongoing)| Running {
-            attempt: Attempt {
-                job: *job,
-                number: *number,
-            },
-            pool: ongoing.pool,
-        });
-        let unsent = self.unsent.iter().map(|(pool, outcome)| Running {
+        let running = self
+            .running
+            .iter()
+            .map(|((job, number), ongoing)| RunningAttempt {
+                attempt: Attempt {
+                    job: *job,
+                    number: *number,
+                },
+                pool: ongoing.pool,
+            });
+        let unsent = self.unsent.iter().map(|(pool, outcome)| RunningAttempt {
             attempt: outcome.attempt,
             pool: *pool,
         });
@@ -207,7 +210,7 @@ impl Core {
     /// How many outcomes fit the next message; at least one.
     fn next_count(&self) -> usize {
         let mut bytes = 0;
-        let fits = |outcome: &&(Pool, Outcome)| {
+        let fits = |outcome: &&(Pool, AttemptOutcome)| {
             bytes += size_of_outcome(&outcome.1);
             bytes <= MESSAGE_JOBS
         };
@@ -256,7 +259,7 @@ impl Core {
             job: job.id(),
             number: job.attempt,
         };
-        let is_unsent = |(_, outcome): &(Pool, Outcome)| outcome.attempt == attempt;
+        let is_unsent = |(_, outcome): &(Pool, AttemptOutcome)| outcome.attempt == attempt;
         let run = (attempt.job, attempt.number);
         if self.running.contains_key(&run) || self.unsent.iter().any(is_unsent) {
             tracing::warn!(job = %attempt.job, attempt = attempt.number, "assigned twice; runs once");
@@ -272,10 +275,10 @@ impl Core {
     }
 
     fn ended(&mut self, attempt: Attempt, end: End) {
-        self.finished(Outcome { attempt, end });
+        self.finished(AttemptOutcome { attempt, end });
     }
 
-    fn finished(&mut self, mut outcome: Outcome) {
+    fn finished(&mut self, mut outcome: AttemptOutcome) {
         let run = (outcome.attempt.job, outcome.attempt.number);
         let Some(ongoing) = self.running.remove(&run) else {
             return;

@@ -2,7 +2,7 @@ use std::sync::Arc;
 
 use super::core::{Action, Core, Event, Identity};
 use crate::job::{Attempt, Epoch, Job, Millis, NewJob, noop};
-use crate::protocol::message::{End, FromMaster, FromWorker, MESSAGE_JOBS, Outcome};
+use crate::protocol::message::{AttemptOutcome, End, FromMaster, FromWorker, MESSAGE_JOBS};
 
 fn worker() -> Core {
     Core::new(Identity {
@@ -39,7 +39,7 @@ fn assign(job: &Arc<Job>) -> Event {
 }
 
 fn finished(job: &Job) -> Event {
-    Event::Finished(Outcome {
+    Event::Finished(AttemptOutcome {
         attempt: attempt_of(job),
         end: End::Rescheduled {
             not_before: Millis(1),
@@ -49,7 +49,7 @@ fn finished(job: &Job) -> Event {
     })
 }
 
-fn outcomes(core: &mut Core) -> Vec<Outcome> {
+fn outcomes(core: &mut Core) -> Vec<AttemptOutcome> {
     match core.next_message() {
         Some(FromWorker::Outcomes(outcomes)) => outcomes,
         other => panic!("no outcomes: {other:?}"),
@@ -156,7 +156,7 @@ fn outcomes_with_many_follow_up_jobs_go_in_several_messages() {
             callers: Vec::new(),
         };
         let attempt = attempt_of(&job);
-        core.handle(Event::Finished(Outcome { attempt, end }));
+        core.handle(Event::Finished(AttemptOutcome { attempt, end }));
         ended.push(attempt);
     }
     let mut told = Vec::new();

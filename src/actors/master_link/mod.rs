@@ -15,7 +15,9 @@ use tokio::sync::{mpsc, watch};
 use crate::invariants::{self, Epochs};
 use crate::job::{Attempt, Epoch, Job, JobId, Pool};
 use crate::protocol::Backlog;
-use crate::protocol::message::{Chain, FromMaster, FromWorker, Hello, Outcome, light_together};
+use crate::protocol::message::{
+    AttemptOutcome, Chain, FromMaster, FromWorker, Hello, light_together,
+};
 use crate::pulse;
 
 pub use self::core::Identity;
@@ -86,7 +88,7 @@ pub struct Refused(pub String);
 /// A message from the master.
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
-pub struct Received(pub FromMaster);
+pub struct MessageFromMaster(pub FromMaster);
 
 /// The connection is lost.
 #[derive(Debug, Message)]
@@ -96,7 +98,7 @@ pub struct Disconnected;
 /// A request handler is done with an attempt.
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
-pub struct Finished(pub Outcome);
+pub struct Finished(pub AttemptOutcome);
 
 /// A request handler cannot say what became of an attempt: what runs jobs is
 /// broken, not the job. This says why.
@@ -112,12 +114,12 @@ pub struct Announce(pub Vec<Job>);
 /// Take no more jobs, and hand back those that have not begun.
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
-pub struct Drain;
+pub struct DrainWorker;
 
 /// The handlers were stopped, whatever they were doing.
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
-pub struct Abandoned;
+pub struct HandlersStopped;
 
 /// Send what waits: to itself, behind everything that waits in the mailbox, so
 /// that what has ended together is reported together.
@@ -128,7 +130,7 @@ struct Flush;
 /// Asks what is left to be done before the worker can go.
 #[derive(Debug, Message)]
 #[rtype(result = "Rest")]
-pub struct Left;
+pub struct GetRest;
 
 /// What is left to be done before the worker can go.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, MessageResponse)]
@@ -406,10 +408,10 @@ impl Handler<Disconnected> for MasterLink {
     }
 }
 
-impl Handler<Received> for MasterLink {
+impl Handler<MessageFromMaster> for MasterLink {
     type Result = ();
 
-    fn handle(&mut self, Received(message): Received, ctx: &mut Self::Context) {
+    fn handle(&mut self, MessageFromMaster(message): MessageFromMaster, ctx: &mut Self::Context) {
         match message {
             FromMaster::Heartbeat(Some(backlog)) => return self.hook.backlog_told(backlog),
             FromMaster::Answered(calls) => return self.hook.calls_answered(&calls),
@@ -463,29 +465,29 @@ impl Handler<Announce> for MasterLink {
     }
 }
 
-impl Handler<Drain> for MasterLink {
+impl Handler<DrainWorker> for MasterLink {
     type Result = ();
 
-    fn handle(&mut self, _: Drain, ctx: &mut Self::Context) {
+    fn handle(&mut self, _: DrainWorker, ctx: &mut Self::Context) {
         self.happen(Event::Drain);
         self.take_back();
         self.flush(ctx);
     }
 }
 
-impl Handler<Abandoned> for MasterLink {
+impl Handler<HandlersStopped> for MasterLink {
     type Result = ();
 
-    fn handle(&mut self, _: Abandoned, ctx: &mut Self::Context) {
+    fn handle(&mut self, _: HandlersStopped, ctx: &mut Self::Context) {
         self.happen(Event::Abandoned);
         self.flush(ctx);
     }
 }
 
-impl Handler<Left> for MasterLink {
+impl Handler<GetRest> for MasterLink {
     type Result = Rest;
 
-    fn handle(&mut self, _: Left, _: &mut Self::Context) -> Rest {
+    fn handle(&mut self, _: GetRest, _: &mut Self::Context) -> Rest {
         let on_the_way = self
             .sender
             .as_ref()

@@ -15,7 +15,7 @@ use clap::{Args, ValueEnum};
 use serde::Serialize;
 
 use self::probe::Probes;
-use self::signs::Signs;
+use self::signs::TroubleCounts;
 use super::{print, set_ups};
 use crate::context::Role;
 use crate::devnet::apps::Apps;
@@ -100,7 +100,7 @@ pub struct ExamResult {
     pub complete_p99_ms: f64,
     /// What must not happen.
     #[serde(flatten)]
-    pub signs: Signs,
+    pub signs: TroubleCounts,
     /// Most resident memory of a process of the node (10^6 bytes).
     pub most_mb: f64,
 }
@@ -198,7 +198,7 @@ async fn examine(
         return Ok(None);
     };
     let apps = Apps::start(demo::targets_of(network, "bank_statement")?).await?;
-    let before = Signs::of(node).await?;
+    let before = TroubleCounts::of(node).await?;
     let is_over = AtomicBool::new(false);
     let probes = Probes::start(node.api_urls())?;
     let started = Instant::now();
@@ -225,7 +225,7 @@ async fn examine(
     };
     let ((took, most_mb, calls), _) = tokio::join!(measuring, flowing);
     tokio::time::sleep(AFTERWARDS).await;
-    let signs = Signs::of(node).await?.since(&before);
+    let signs = TroubleCounts::of(node).await?.since(&before);
     let totals = apps.totals();
     for error in totals.errors.iter().take(5) {
         output::note(format_args!("{attack:?}: {error}"));

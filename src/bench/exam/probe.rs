@@ -19,13 +19,13 @@ const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Calls that are being made.
 pub(super) struct Probes {
-    thread: JoinHandle<io::Result<Calls>>,
+    thread: JoinHandle<io::Result<ProbedCalls>>,
     stop: Arc<AtomicBool>,
 }
 
 /// What became of them.
 #[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Calls {
+pub(super) struct ProbedCalls {
     pub count: usize,
     pub failed: usize,
     pub p50_ms: f64,
@@ -56,7 +56,7 @@ impl Probes {
     ///
     /// # Errors
     /// When it could not make calls.
-    pub fn stop(self) -> io::Result<Calls> {
+    pub fn stop(self) -> io::Result<ProbedCalls> {
         self.stop.store(true, Ordering::Relaxed);
         let ended = self.thread.join();
         ended.unwrap_or_else(|_| Err(io::Error::other("the thread of the probes panicked")))
@@ -65,26 +65,26 @@ impl Probes {
 
 /// A read of the store, a look at the ledger, a write to the store.
 #[derive(Debug, Clone, Copy)]
-enum Call {
+enum ProbeCall {
     Reference,
     Services,
     Write,
 }
 
-const CALLS: [Call; 3] = [Call::Reference, Call::Services, Call::Write];
+const CALLS: [ProbeCall; 3] = [ProbeCall::Reference, ProbeCall::Services, ProbeCall::Write];
 
-impl Call {
+impl ProbeCall {
     async fn make(self, client: &Client, base: &str) -> bool {
         let (request, wanted) = match self {
-            Call::Reference => (
+            ProbeCall::Reference => (
                 client.get(format!("{base}/v6/rp/request_references/nobody")),
                 StatusCode::NOT_FOUND,
             ),
-            Call::Services => (
+            ProbeCall::Services => (
                 client.get(format!("{base}/v6/utility/services")),
                 StatusCode::OK,
             ),
-            Call::Write => (
+            ProbeCall::Write => (
                 client
                     .post(format!("{base}/v6/rp/callback"))
                     .json(&json!({"error_url": "http://127.0.0.1:9/nobody"})),
@@ -99,7 +99,7 @@ impl Call {
     }
 }
 
-async fn call(urls: &[String], stop: &AtomicBool) -> io::Result<Calls> {
+async fn call(urls: &[String], stop: &AtomicBool) -> io::Result<ProbedCalls> {
     let client = Client::builder().timeout(PATIENCE).build();
     let client = client.map_err(io::Error::other)?;
     let times: Arc<Mutex<Vec<(f64, bool)>>> = Arc::default();
@@ -126,7 +126,7 @@ async fn call(urls: &[String], stop: &AtomicBool) -> io::Result<Calls> {
     Ok(summary(times))
 }
 
-fn summary(times: Vec<(f64, bool)>) -> Calls {
+fn summary(times: Vec<(f64, bool)>) -> ProbedCalls {
     let failed = times.iter().filter(|(_, is_right)| !is_right).count();
     let mut sorted: Vec<f64> = times.into_iter().map(|(took, _)| took).collect();
     sorted.sort_by(f64::total_cmp);
@@ -135,7 +135,7 @@ fn summary(times: Vec<(f64, bool)>) -> Calls {
         let took = sorted.get(place.saturating_sub(1)).copied();
         (took.unwrap_or_default() * 100.0).round() / 100.0
     };
-    Calls {
+    ProbedCalls {
         count: sorted.len(),
         failed,
         p50_ms: at(0.5),

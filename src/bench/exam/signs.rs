@@ -10,7 +10,7 @@ use crate::devnet::network::Node;
 
 /// What must not happen, counted over all processes of a node.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
-pub struct Signs {
+pub struct TroubleCounts {
     /// A master lost its lease.
     pub leases_lost: u64,
     /// A worker was given up because it was silent.
@@ -25,7 +25,7 @@ pub struct Signs {
     pub parked: u64,
 }
 
-impl Signs {
+impl TroubleCounts {
     /// As of now.
     ///
     /// # Errors
@@ -66,7 +66,7 @@ impl Signs {
     }
 }
 
-impl fmt::Display for Signs {
+impl fmt::Display for TroubleCounts {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,

@@ -5,7 +5,7 @@ use std::io::{self, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use crate::bench::node::Start;
+use crate::bench::node::JobStart;
 
 const POLL: Duration = Duration::from_millis(1);
 /// Far longer than anything measured.
@@ -34,7 +34,7 @@ impl Starts {
     ///
     /// # Errors
     /// When it does not come, or the file cannot be read.
-    pub async fn next(&mut self, is_wanted: impl Fn(&Start) -> bool) -> io::Result<Start> {
+    pub async fn next(&mut self, is_wanted: impl Fn(&JobStart) -> bool) -> io::Result<JobStart> {
         let deadline = Instant::now() + PATIENCE;
         loop {
             if let Some(start) = self.read()?.into_iter().find(&is_wanted) {
@@ -47,7 +47,7 @@ impl Starts {
         }
     }
 
-    fn read(&mut self) -> io::Result<Vec<Start>> {
+    fn read(&mut self) -> io::Result<Vec<JobStart>> {
         let mut file = match File::open(&self.path) {
             Ok(file) => file,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
@@ -58,7 +58,7 @@ impl Starts {
         self.offset += file.read_to_string(&mut text)? as u64;
         let end = text.rfind('\n').map_or(0, |index| index + 1);
         self.torn = text.split_off(end);
-        Ok(text.lines().filter_map(Start::parse).collect())
+        Ok(text.lines().filter_map(JobStart::parse).collect())
     }
 }
 

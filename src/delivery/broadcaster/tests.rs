@@ -169,7 +169,7 @@ async fn what_a_handler_commits_is_broadcast_once_it_is_applied() {
     assert_eq!(process.broadcasts(), 0);
     let mut commit = Commit::nothing();
     commit.write(write());
-    let committed = process.store.commit(attempt, commit).await.unwrap();
+    let committed = process.store.commit(attempt, commit.into()).await.unwrap();
     assert!(matches!(committed, Committed::Applied { .. }));
     process.broadcaster.idle().await;
     assert_eq!(process.broadcasts(), 1);
@@ -219,7 +219,7 @@ async fn of_a_commit_that_is_fenced_what_the_store_has_is_broadcast() {
         };
         let mut commit = Commit::nothing();
         commit.write(write());
-        let committed = process.store.commit(attempt, commit).await.unwrap();
+        let committed = process.store.commit(attempt, commit.into()).await.unwrap();
         assert_eq!(committed, Committed::Fenced);
         let started = Instant::now();
         while is_stored && process.broadcasts() == 0 {

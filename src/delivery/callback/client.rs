@@ -50,23 +50,23 @@ impl Default for CallbackLimits {
 
 /// What a receiver answered.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Answer {
+pub(super) struct CallbackResponse {
     /// HTTP status.
     pub status: u16,
     /// Its body, empty if it was not asked for.
-    pub body: AnswerBody,
+    pub body: ResponseBody,
 }
 
-/// The body of an [`Answer`].
+/// The body of a [`CallbackResponse`].
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum AnswerBody {
+pub(super) enum ResponseBody {
     /// Read to its end.
     Whole(Vec<u8>),
     /// Above 25 MiB.
     TooLarge,
 }
 
-/// Why there is no [`Answer`].
+/// Why there is no [`CallbackResponse`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum CallFailure {
     /// All places for this destination are taken and nothing was sent, or there
@@ -130,7 +130,7 @@ impl CallbackClient {
         id: &str,
         body: String,
         keep_body: bool,
-    ) -> Result<Answer, CallFailure> {
+    ) -> Result<CallbackResponse, CallFailure> {
         let url = Url::parse(url)
             .map_err(|error| CallFailure::Unusable(format!("callback URL: {error}")))?;
         let receiver = destination(&url);
@@ -165,11 +165,11 @@ impl CallbackClient {
             // Told again later, under the same id.
             Ok(Ok(None)) => return Err(CallFailure::Busy(receiver)),
             // The receiver has the callback: it has answered.
-            _ if !keep_body => AnswerBody::Whole(Vec::new()),
+            _ if !keep_body => ResponseBody::Whole(Vec::new()),
             Ok(Err(error)) => return Err(transport(error)),
             Err(_) => return Err(silent()),
         };
-        Ok(Answer { status, body })
+        Ok(CallbackResponse { status, body })
     }
 
     async fn place(&self, receiver: &str) -> Result<OwnedSemaphorePermit, CallFailure> {
@@ -201,7 +201,7 @@ async fn read(
     mut response: Response,
     keep_body: bool,
     memory: &Semaphore,
-) -> Result<Option<AnswerBody>, reqwest::Error> {
+) -> Result<Option<ResponseBody>, reqwest::Error> {
     let mut taken = Vec::new();
     let mut kept = Vec::new();
     let mut length = 0;
@@ -211,13 +211,13 @@ async fn read(
             Ok(Some(chunk)) => chunk,
             Ok(None) => break,
             Err(error) if http_client::cannot_be_unpacked(&error) => {
-                return Ok(Some(AnswerBody::Whole(Vec::new())));
+                return Ok(Some(ResponseBody::Whole(Vec::new())));
             }
             Err(error) => return Err(error),
         };
         length += chunk.len();
         if length > ANSWER_LIMIT {
-            return Ok(Some(AnswerBody::TooLarge));
+            return Ok(Some(ResponseBody::TooLarge));
         }
         if keep_body {
             let Ok(part) = memory.try_acquire_many(chunk.len() as u32) else {
@@ -227,7 +227,7 @@ async fn read(
             kept.extend_from_slice(&chunk);
         }
     }
-    Ok(Some(AnswerBody::Whole(http_client::text(&headers, kept))))
+    Ok(Some(ResponseBody::Whole(http_client::text(&headers, kept))))
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use metrics::{counter, histogram};
 use serde_json::Value;
 
-use super::client::{Answer, AnswerBody, CallFailure, CallbackClient};
+use super::client::{CallFailure, CallbackClient, CallbackResponse, ResponseBody};
 use super::{Callback, DataRequestAnswer, DataRequestRef, Persistence, Target};
 use crate::context::{Context, row, state};
 use crate::delivery::{backoff, callback, is_out_of_time, nominal_delay};
@@ -149,11 +149,11 @@ async fn is_forgotten(context: &Context, callback: &Callback, request_id: &str) 
     matches!(tokio::join!(consent, data), (Ok(None), Ok(None)))
 }
 
-fn delivered(callback: &Callback, answer: Answer) -> Commit {
+fn delivered(callback: &Callback, answer: CallbackResponse) -> Commit {
     let Some(request) = &callback.answer_to else {
         return match answer.body {
-            AnswerBody::Whole(_) => Commit::nothing(),
-            AnswerBody::TooLarge => {
+            ResponseBody::Whole(_) => Commit::nothing(),
+            ResponseBody::TooLarge => {
                 counter!("client_callback_fails_total").increment(1);
                 Commit::failed("the answer is above 25 MiB")
             }
@@ -164,12 +164,12 @@ fn delivered(callback: &Callback, answer: Answer) -> Commit {
     commit
 }
 
-fn answer_job(callback_id: &str, request: &DataRequestRef, answer: Answer) -> NewJob {
+fn answer_job(callback_id: &str, request: &DataRequestRef, answer: CallbackResponse) -> NewJob {
     let body = match answer.body {
         // Only the body of a 200 says anything.
-        AnswerBody::Whole(body) if answer.status == STATUS_WITH_BODY => Some(body),
-        AnswerBody::Whole(_) => Some(Vec::new()),
-        AnswerBody::TooLarge => None,
+        ResponseBody::Whole(body) if answer.status == STATUS_WITH_BODY => Some(body),
+        ResponseBody::Whole(_) => Some(Vec::new()),
+        ResponseBody::TooLarge => None,
     };
     let payload = DataRequestAnswer {
         request: request.clone(),

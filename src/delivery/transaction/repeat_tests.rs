@@ -10,7 +10,7 @@ use super::*;
 use crate::context::Role;
 use crate::delivery::transaction;
 use crate::flows::rp;
-use crate::job::Outcome;
+use crate::job::JobOutcome;
 use crate::ledger::{Broadcast, Ledger};
 use crate::messaging::testing;
 use crate::messaging::testing::{FakeLedger, MemoryState};
@@ -211,7 +211,7 @@ async fn one_that_cannot_be_signed_is_refused_when_its_time_is_up() {
     job.accepted_at = Millis(Millis::now().0 - 599_000);
     job.tries = 8;
     let refused = committed(run_transact(&context, &job).await.unwrap());
-    assert_eq!(refused.outcome, Outcome::Done);
+    assert_eq!(refused.outcome, JobOutcome::Done);
     let settled: Settled = codec::decode(&refused.jobs[0].payload).unwrap();
     let Fate::Refused { code, message } = settled.fate else {
         panic!("{:?}", settled.fate);
@@ -223,5 +223,5 @@ async fn one_that_cannot_be_signed_is_refused_when_its_time_is_up() {
     silent.then = None;
     job.new.payload = codec::encode(&silent);
     let failed = committed(run_transact(&context, &job).await.unwrap());
-    assert!(matches!(failed.outcome, Outcome::Failed { .. }));
+    assert!(matches!(failed.outcome, JobOutcome::Failed { .. }));
 }

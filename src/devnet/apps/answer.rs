@@ -16,17 +16,17 @@ const CHUNK: usize = 100;
 
 /// What an application says to a callback.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) enum Answer {
+pub(super) enum CallbackReply {
     /// 204.
     Nothing,
     /// 200 with JSON.
     Json(Value),
 }
 
-impl Answer {
+impl CallbackReply {
     /// As it is sent.
     pub(super) fn respond(&self, manner: &Manner) -> HttpResponse {
-        let Answer::Json(value) = self else {
+        let CallbackReply::Json(value) = self else {
             return HttpResponse::NoContent().finish();
         };
         let text = value.to_string();

@@ -5,11 +5,12 @@ use openssl::sha::sha256;
 use serde_json::Value;
 
 /// Members that identify an event that happens once.
-const ONCE: [(&str, &[&str]); 6] = [
+const ONCE: [(&str, &[&str]); 7] = [
     ("incoming_request", &["request_id"]),
     ("data_request", &["request_id", "service_id"]),
     ("create_request_result", &["reference_id", "request_id"]),
     ("close_request_result", &["reference_id", "request_id"]),
+    ("create_identity_result", &["reference_id"]),
     ("response_result", &["reference_id", "request_id"]),
     (
         "add_or_update_service_result",

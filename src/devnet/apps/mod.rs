@@ -1,27 +1,34 @@
 //! Three client applications (a bank's, an identity provider's, a data
 //! source's) that know nothing of a node but its HTTP API v6.
 
+mod accessor;
 mod answer;
 mod client;
 mod event;
 mod manners;
 mod receiver;
 mod record;
+mod users;
 
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use rand::RngCore as _;
 use serde_json::{Value, json};
 use tokio::sync::Semaphore;
 
+pub use accessor::Accessor;
 pub use client::{ApiClient, CallCounts};
 pub use manners::Manners;
 pub use record::{Ending, Record, Seen, Took, Totals};
 
-use crate::crypto::signature;
+use crate::crypto::{accessor::verify, signature};
 use receiver::Receiver;
+use users::{User, Users};
 
 /// Nodes the applications talk to: base URLs of each node's API processes.
 #[derive(Debug, Clone)]
@@ -40,6 +47,10 @@ pub struct Targets {
     pub as_id: String,
     /// The service asked for.
     pub service: String,
+    /// Mode of the requests: 1, 2 or 3.
+    pub mode: u8,
+    /// In modes 2 and 3: how many users make them, in turn.
+    pub users: u64,
 }
 
 /// How long one request may take before it counts as failed.
@@ -55,7 +66,18 @@ pub struct Apps {
     as_: ApiClient,
     record: Arc<Record>,
     receiver: Receiver,
+    /// In modes 2 and 3.
+    users: Option<Arc<Users>>,
     begun: AtomicU64,
+}
+
+/// A call that makes a request.
+struct RequestCall {
+    path: String,
+    reference: String,
+    body: Value,
+    /// In modes 2 and 3.
+    user: Option<Arc<User>>,
 }
 
 /// What became of a request that was tried once.
@@ -91,7 +113,18 @@ impl Apps {
         for client in [&rp, &idp, &as_] {
             client.wait_until_ready(READY_PATIENCE).await?;
         }
-        let receiver = Receiver::start(record.clone(), idp.clone(), as_.clone(), manners).await?;
+        let users = match targets.mode {
+            1 => None,
+            mode => Some(Arc::new(Users::new(mode, targets.users).await?)),
+        };
+        let receiver = Receiver::start(
+            record.clone(),
+            idp.clone(),
+            as_.clone(),
+            users.clone(),
+            manners,
+        )
+        .await?;
         let apps = Self {
             targets,
             rp,
@@ -99,6 +132,7 @@ impl Apps {
             as_,
             record,
             receiver,
+            users,
             begun: AtomicU64::new(0),
         };
         apps.set_up().await?;
@@ -216,15 +250,8 @@ impl Apps {
     /// taken at its word.
     pub async fn request_once(&self) -> Attempted {
         let number = self.begun.fetch_add(1, Ordering::Relaxed);
-        let started = Instant::now();
-        let (path, _, body) = self.call(number);
-        let ended = match self.rp.create_request_once(&path, &body).await {
-            Ok(None) => return Attempted::Refused,
-            Ok(Some(request_id)) => self.follow(&request_id, started).await,
-            Err(error) => Err(error),
-        };
-        match ended {
-            Ok(()) => Attempted::Verified,
+        match self.attempt_once(number).await {
+            Ok(attempted) => attempted,
             Err(error) => {
                 self.record.fail(format!("request {number}: {error}"));
                 Attempted::Failed
@@ -232,24 +259,45 @@ impl Apps {
         }
     }
 
-    async fn attempt(&self, number: u64) -> Result<(), String> {
+    async fn attempt_once(&self, number: u64) -> Result<Attempted, String> {
+        let call = self.call(number).await?;
         let started = Instant::now();
-        let (path, reference, body) = self.call(number);
-        let created = self.rp.create_request(&path, &reference, &body).await?;
-        // One that has ended was told of before.
-        let request_id = created
-            .or_else(|| self.record.request_of(&reference))
-            .ok_or_else(|| format!("taken, and not known by its reference id {reference}"))?;
-        self.follow(&request_id, started).await
+        let created = self.rp.create_request_once(&call.path, &call.body).await?;
+        let Some(request_id) = created else {
+            return Ok(Attempted::Refused);
+        };
+        self.follow(&request_id, &call, started).await?;
+        Ok(Attempted::Verified)
     }
 
-    /// Path, reference id and body of the call that makes a request.
-    fn call(&self, number: u64) -> (String, String, Value) {
+    async fn attempt(&self, number: u64) -> Result<(), String> {
+        let call = self.call(number).await?;
+        let started = Instant::now();
+        let reference = &call.reference;
+        let created = self.rp.create_request(&call.path, reference, &call.body);
+        // One that has ended was told of before.
+        let request_id = created
+            .await?
+            .or_else(|| self.record.request_of(reference))
+            .ok_or_else(|| format!("taken, and not known by its reference id {reference}"))?;
+        self.follow(&request_id, &call, started).await
+    }
+
+    /// The call that makes a request; its user is onboarded first.
+    async fn call(&self, number: u64) -> Result<RequestCall, String> {
+        let user = match &self.users {
+            None => None,
+            Some(users) => {
+                let url = self.receiver.url("idp");
+                let user = users.of_request(number, &self.idp, &self.record, &url);
+                Some(user.await?)
+            }
+        };
         let reference = format!("demo-{number}-{}", uuid::Uuid::new_v4());
-        let body = json!({
+        let mut body = json!({
             "reference_id": reference,
             "callback_url": self.receiver.url("rp"),
-            "mode": 1,
+            "mode": self.targets.mode,
             "idp_id_list": [self.targets.idp_id],
             "data_request_list": [{
                 "service_id": self.targets.service,
@@ -263,12 +311,33 @@ impl Apps {
             "min_idp": 1,
             "request_timeout": 86400,
         });
-        let path = format!("/v6/rp/requests/citizen_id/{}", citizen_id(number));
-        (path, reference, body)
+        if user.is_some() {
+            // Whoever holds the identity.
+            body["idp_id_list"] = json!([]);
+            body["bypass_identity_check"] = json!(false);
+            let mut salt = [0; 32];
+            rand::rng().fill_bytes(&mut salt);
+            body["initial_salt"] = STANDARD.encode(salt).into();
+        }
+        let own = || citizen_id(number);
+        let identifier = user
+            .as_ref()
+            .map_or_else(own, |user| user.identifier.clone());
+        Ok(RequestCall {
+            path: format!("/v6/rp/requests/citizen_id/{identifier}"),
+            reference,
+            body,
+            user,
+        })
     }
 
     /// From its 202 to its data read back.
-    async fn follow(&self, request_id: &str, started: Instant) -> Result<(), String> {
+    async fn follow(
+        &self,
+        request_id: &str,
+        call: &RequestCall,
+        started: Instant,
+    ) -> Result<(), String> {
         self.record.accepted(request_id, started.elapsed());
         let ending = self.record.ending_of(request_id);
         match tokio::time::timeout(REQUEST_PATIENCE, ending).await {
@@ -278,6 +347,9 @@ impl Apps {
             Ok(Ok(Ending::Completed)) => self.record.completed(),
         }
         self.read_data(request_id).await?;
+        if let Some(user) = &call.user {
+            self.check_consent(request_id, &call.body, user).await?;
+        }
         self.record.verified(request_id, started.elapsed());
         Ok(())
     }
@@ -300,16 +372,47 @@ impl Apps {
             .as_str()
             .unwrap_or_default();
         let signed = format!("{}{}", text("data"), text("data_salt"));
-        let signature = base64::Engine::decode(
-            &base64::engine::general_purpose::STANDARD,
-            text("source_signature"),
-        )
-        .map_err(|error| format!("{request_id}: signature: {error}"))?;
+        let signature = STANDARD
+            .decode(text("source_signature"))
+            .map_err(|error| format!("{request_id}: signature: {error}"))?;
         let algorithm = text("signature_signing_algorithm");
         if signature::verify(key, algorithm, signed.as_bytes(), &signature) {
             return Ok(());
         }
         Err(format!("{request_id}: the AS's signature does not verify"))
+    }
+
+    /// Checks that the user's accessor key signed the answer on the ledger.
+    async fn check_consent(
+        &self,
+        request_id: &str,
+        call: &Value,
+        user: &User,
+    ) -> Result<(), String> {
+        let request = format!("/v6/utility/requests/{request_id}");
+        let request = self.rp.get_json(&request).await?;
+        let key = format!("/v6/utility/accessors/{}", user.accessor.id);
+        let key = self.rp.get_json(&key).await?;
+        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+        let answers = request["response_list"].as_array();
+        let is_signed = answers.is_some_and(|answers| {
+            answers.iter().any(|answer| {
+                verify(
+                    &text(&call["request_message"]),
+                    &text(&call["initial_salt"]),
+                    request_id,
+                    &text(&key["accessor_public_key"]),
+                    &text(&answer["signature"]),
+                )
+            })
+        });
+        match is_signed {
+            true => Ok(()),
+            false => Err(format!(
+                "{request_id}: no answer has the signature of accessor {}",
+                user.accessor.id
+            )),
+        }
     }
 
     /// The AS's public record, asked once.
@@ -351,7 +454,7 @@ pub fn data_of(request_id: &str) -> String {
 }
 
 /// A valid Thai citizen id (spec/http-api.md 3.1).
-fn citizen_id(number: u64) -> String {
+pub fn citizen_id(number: u64) -> String {
     let first_twelve = format!("1{:011}", number % 100_000_000_000);
     let weighted: u32 = first_twelve
         .chars()

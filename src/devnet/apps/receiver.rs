@@ -14,12 +14,13 @@ use openssl::sha::sha256;
 use parking_lot::Mutex;
 use serde_json::{Value, json};
 
-use super::answer::{Answer, redirect};
+use super::answer::{CallbackReply, redirect};
 use super::client::ApiClient;
 use super::data_of;
 use super::event::event_of;
 use super::manners::{Manner, Manners};
 use super::record::{Ending, Record};
+use super::users::{IAL, Users};
 
 const BODY_LIMIT: usize = 32 * 1024 * 1024;
 /// How long an application keeps a client waiting that gets no answer.
@@ -35,12 +36,13 @@ struct Shared {
     record: Arc<Record>,
     idp: ApiClient,
     as_: ApiClient,
+    users: Option<Arc<Users>>,
     base: String,
     manners: Manners,
     /// Callbacks that came so far.
     callbacks: AtomicU64,
     /// Answers that clients were sent elsewhere for, by the callback's number.
-    elsewhere: Mutex<HashMap<u64, (Answer, Manner)>>,
+    elsewhere: Mutex<HashMap<u64, (CallbackReply, Manner)>>,
 }
 
 /// The socket of a connection, so that it can be closed without an answer.
@@ -55,6 +57,7 @@ impl Receiver {
         record: Arc<Record>,
         idp: ApiClient,
         as_: ApiClient,
+        users: Option<Arc<Users>>,
         manners: Manners,
     ) -> io::Result<Self> {
         let listener = TcpListener::bind(("127.0.0.1", 0))?;
@@ -64,6 +67,7 @@ impl Receiver {
             record,
             idp,
             as_,
+            users,
             base,
             manners,
             callbacks: AtomicU64::new(0),
@@ -178,13 +182,13 @@ async fn take(
     bytes: &[u8],
     shared: &web::Data<Shared>,
     manner: &Manner,
-) -> Answer {
+) -> CallbackReply {
     let id = identity(request, bytes);
     let is_new = shared.record.callback(&id);
     let Ok(body) = serde_json::from_slice::<Value>(bytes) else {
         let problem = format!("{role}: a callback that is no JSON");
         shared.record.fail(problem);
-        return Answer::Nothing;
+        return CallbackReply::Nothing;
     };
     let answer = act(role, &body, &id, is_new, shared, manner);
     rt::time::sleep(manner.late).await;
@@ -206,7 +210,7 @@ fn act(
     is_new: bool,
     shared: &web::Data<Shared>,
     manner: &Manner,
-) -> Answer {
+) -> CallbackReply {
     let record = &shared.record;
     record.event(event_of(role, body), id);
     let kind = body["type"].as_str().unwrap_or_default();
@@ -217,7 +221,7 @@ fn act(
         ("as", "error") if record.is_answered_twice(&request_id) => {}
         (_, "error") => record.fail(format!("{role}: error callback: {body}")),
         ("idp", "incoming_request") if is_new => {
-            answer_consent(shared.clone(), request_id, manner.twice);
+            answer_consent(shared.clone(), body, manner.twice);
         }
         ("as", "data_request") => {
             return answer_data(shared, request_id, body, is_new, manner.twice);
@@ -226,9 +230,9 @@ fn act(
         _ => {}
     }
     match manner.coding {
-        super::manners::Coding::Identity => Answer::Nothing,
+        super::manners::Coding::Identity => CallbackReply::Nothing,
         // A status is all that is asked for; a body must not harm.
-        _ => Answer::Json(json!({"heard": kind})),
+        _ => CallbackReply::Json(json!({"heard": kind})),
     }
 }
 
@@ -269,17 +273,28 @@ fn result(record: &Record, request_id: &str, body: Value) {
 }
 
 /// The IdP's user accepts; some applications send that twice.
-fn answer_consent(shared: web::Data<Shared>, request_id: String, twice: bool) {
-    let body = json!({
+fn answer_consent(shared: web::Data<Shared>, asked: &Value, twice: bool) {
+    let text = |member: &str| asked[member].as_str().unwrap_or_default().to_owned();
+    let (request_id, group) = (text("request_id"), text("reference_group_code"));
+    let mut body = json!({
         "reference_id": format!("idp-{request_id}"),
         "callback_url": format!("{}/idp", shared.base),
         "request_id": request_id,
-        "ial": 2.3,
+        "ial": IAL,
         "aal": 3,
         "status": "accept",
         "signature": "signed by the user",
     });
     rt::spawn(async move {
+        if let Some(users) = &shared.users {
+            match signed_by_user(&shared.idp, users, &request_id, &group).await {
+                Ok((accessor_id, signature)) => {
+                    body["accessor_id"] = accessor_id.into();
+                    body["signature"] = signature.into();
+                }
+                Err(error) => return shared.record.fail(format!("{request_id}: {error}")),
+            }
+        }
         let path = "/v6/idp/response";
         post_answer(&shared.idp, path, &body, &shared.record).await;
         if twice {
@@ -292,6 +307,20 @@ fn answer_consent(shared: web::Data<Shared>, request_id: String, twice: bool) {
     });
 }
 
+/// The user's accessor and its signature.
+async fn signed_by_user(
+    idp: &ApiClient,
+    users: &Users,
+    request_id: &str,
+    group: &str,
+) -> Result<(String, String), String> {
+    let user = users.of_group(group);
+    let user = user.ok_or_else(|| format!("nobody is of reference group {group:?}"))?;
+    let accessor = &user.accessor;
+    let signature = accessor.sign_request(idp, request_id).await?;
+    Ok((accessor.id.clone(), signature))
+}
+
 /// The AS gives the data at once or by a call of its own, half of the requests
 /// each; some applications do both.
 fn answer_data(
@@ -300,7 +329,7 @@ fn answer_data(
     body: &Value,
     is_new: bool,
     twice: bool,
-) -> Answer {
+) -> CallbackReply {
     let data = data_of(&request_id);
     let last_digit = request_id.bytes().last().unwrap_or_default();
     let at_once = last_digit.is_multiple_of(2);
@@ -323,8 +352,8 @@ fn answer_data(
         });
     }
     match at_once {
-        true => Answer::Json(json!({"data": data})),
-        false => Answer::Nothing,
+        true => CallbackReply::Json(json!({"data": data})),
+        false => CallbackReply::Nothing,
     }
 }
 

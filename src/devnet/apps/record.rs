@@ -37,6 +37,9 @@ pub struct Seen {
     pub events: BTreeMap<String, BTreeSet<String>>,
     /// When each verified request had been, and how long that took.
     pub took: BTreeMap<String, Took>,
+    /// Identities that the IdP's application asked for, by the reference id of
+    /// its call, with their reference group when it was told of one.
+    pub identities: BTreeMap<String, Option<String>>,
     /// Requests that the AS's application answered twice, in different ways: the
     /// ledger refuses one of the answers.
     pub answered_twice: BTreeSet<String>,
@@ -125,6 +128,21 @@ impl Record {
         let mut created = inner.story.references.iter();
         let found = created.find(|(_, reference)| *reference == reference_id);
         found.map(|(request_id, _)| request_id.clone())
+    }
+
+    /// The IdP's application asks for an identity.
+    pub fn begins_identity(&self, reference_id: &str) {
+        let mut inner = self.inner.lock();
+        let identities = &mut inner.story.identities;
+        identities.insert(reference_id.to_owned(), None);
+    }
+
+    /// It was told that the identity is on the platform.
+    pub fn ends_identity(&self, reference_id: &str, reference_group_code: &str) {
+        let mut inner = self.inner.lock();
+        let group = Some(reference_group_code.to_owned());
+        let identities = &mut inner.story.identities;
+        identities.insert(reference_id.to_owned(), group);
     }
 
     /// A request was answered 202.

@@ -8,7 +8,7 @@ use futures_util::stream::FuturesUnordered;
 use reqwest::Client;
 use serde::Serialize;
 
-use super::schedule::{Action, Fault};
+use super::schedule::{ChaosAction, ScheduledFault};
 use super::victims::{Body, Victim};
 use super::watch::Watch;
 use crate::devnet::apps::Apps;
@@ -27,7 +27,7 @@ pub struct Event {
     /// What was hit.
     pub target: String,
     /// How.
-    pub action: Action,
+    pub action: ChaosAction,
     /// From the fault until it was started or continued again.
     pub away_ms: u64,
     /// From the fault until a request made after it had completed; `None`: it failed.
@@ -60,7 +60,7 @@ pub(super) struct Range<'a> {
 
 /// Carries all of it out; a fault does not wait for the recovery from the one
 /// before.
-pub(super) async fn carry_out(range: &Range<'_>, plan: &[Fault]) -> Hits {
+pub(super) async fn carry_out(range: &Range<'_>, plan: &[ScheduledFault]) -> Hits {
     let started = Instant::now();
     let mut hits = Hits {
         began: Millis::now(),
@@ -103,7 +103,7 @@ impl Hits {
 }
 
 impl Range<'_> {
-    async fn hit(&self, fault: &Fault, started: Instant) -> (Option<Event>, Vec<String>) {
+    async fn hit(&self, fault: &ScheduledFault, started: Instant) -> (Option<Event>, Vec<String>) {
         let mut problems = Vec::new();
         let found = self
             .victims
@@ -159,22 +159,24 @@ impl Range<'_> {
     /// Hits it and brings it back; returns how long it was away.
     async fn take_away(
         &self,
-        fault: &Fault,
+        fault: &ScheduledFault,
         body: &mut Body<'_>,
         problems: &mut Vec<String>,
     ) -> io::Result<Duration> {
         let at = Instant::now();
         match fault.action {
-            Action::Kill => body.kill().await?,
-            Action::Stop => body.freeze()?,
-            Action::Terminate | Action::Restart => problems.extend(body.terminate().await?),
-            Action::Divert | Action::Delay => body.misbehave(&self.http, true).await?,
+            ChaosAction::Kill => body.kill().await?,
+            ChaosAction::Stop => body.freeze()?,
+            ChaosAction::Terminate | ChaosAction::Restart => {
+                problems.extend(body.terminate().await?)
+            }
+            ChaosAction::Divert | ChaosAction::Delay => body.misbehave(&self.http, true).await?,
         }
         tokio::time::sleep(fault.away).await;
         match fault.action {
-            Action::Stop => body.thaw()?,
-            Action::Divert | Action::Delay => body.misbehave(&self.http, false).await?,
-            Action::Kill | Action::Terminate | Action::Restart => {
+            ChaosAction::Stop => body.thaw()?,
+            ChaosAction::Divert | ChaosAction::Delay => body.misbehave(&self.http, false).await?,
+            ChaosAction::Kill | ChaosAction::Terminate | ChaosAction::Restart => {
                 body.start_again().await?;
                 self.watch.started_again(&fault.target, body.pid());
             }

@@ -19,8 +19,8 @@ use crate::devnet::network::{Network, NetworkOptions, Node, NodeProcess, StoreOp
 use crate::devnet::redis_server::Durability;
 use crate::devnet::report::Report;
 use crate::devnet::verdict::{
-    Evidence, Place, Slowest, ended_before_the_repeat, judge, message_counts, read_store,
-    read_transactions,
+    Evidence, NodeDependencies, Slowest, ended_before_the_repeat, judge, message_counts,
+    read_store, read_transactions,
 };
 use crate::output;
 use crate::store::SharedStore;
@@ -70,6 +70,11 @@ pub fn prepare(network: &mut NetworkOptions, masters: Option<usize>) {
 /// # Errors
 /// When the network does not come up or cannot be looked at.
 pub async fn run(network: &mut Network, targets: Targets, options: &Options) -> io::Result<Report> {
+    // Each request has a user of its own, so that identities are made all the time.
+    let targets = Targets {
+        users: u64::MAX,
+        ..targets
+    };
     let store = network.store_name();
     let places = places_of(network);
     let rp_id = network.nodes.first().map(|node| node.node_id.clone());
@@ -248,7 +253,7 @@ async fn settle(network: &Network, apps: &Apps) {
 }
 
 /// Who has to take the messages of each node, and with which store.
-fn places_of(network: &Network) -> Vec<Place> {
+fn places_of(network: &Network) -> Vec<NodeDependencies> {
     let place = |node: &Node| {
         let named = |parts: &mut dyn Iterator<Item = &NodeProcess>| {
             parts.map(|part| part.process.name().to_owned()).collect()
@@ -258,7 +263,7 @@ fn places_of(network: &Network) -> Vec<Place> {
             // The process that has the file open.
             None => named(&mut node.processes.iter().filter(|part| part.kind != "worker")),
         };
-        Place {
+        NodeDependencies {
             node_id: node.node_id.clone(),
             queue: format!("{}-mq", node.node_id),
             processes: named(&mut node.processes.iter()),

@@ -38,7 +38,7 @@ pub struct Target {
 /// What is done to it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Action {
+pub enum ChaosAction {
     /// SIGKILL; started again after a while.
     Kill,
     /// SIGSTOP for so long that it is given up, then SIGCONT.
@@ -54,29 +54,29 @@ pub enum Action {
     Delay,
 }
 
-impl Action {
+impl ChaosAction {
     /// The name in tables.
     pub fn name(self) -> &'static str {
         match self {
-            Action::Kill => "kill",
-            Action::Stop => "stop",
-            Action::Terminate => "terminate",
-            Action::Restart => "restart",
-            Action::Divert => "divert",
-            Action::Delay => "delay",
+            ChaosAction::Kill => "kill",
+            ChaosAction::Stop => "stop",
+            ChaosAction::Terminate => "terminate",
+            ChaosAction::Restart => "restart",
+            ChaosAction::Divert => "divert",
+            ChaosAction::Delay => "delay",
         }
     }
 }
 
 /// One line of a schedule.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Fault {
+pub struct ScheduledFault {
     /// Since the fault before (or the beginning).
     pub pause: Duration,
     /// Name of what is hit.
     pub target: String,
     /// What is done to it.
-    pub action: Action,
+    pub action: ChaosAction,
     /// How long it is kept away.
     pub away: Duration,
 }
@@ -93,18 +93,18 @@ fn weight(kind: TargetKind) -> u64 {
 }
 
 /// Killing is the hardest test, so it is the most frequent.
-const ACTIONS: [(Action, u64); 4] = [
-    (Action::Kill, 4),
-    (Action::Stop, 3),
-    (Action::Terminate, 2),
-    (Action::Restart, 1),
+const ACTIONS: [(ChaosAction, u64); 4] = [
+    (ChaosAction::Kill, 4),
+    (ChaosAction::Stop, 3),
+    (ChaosAction::Terminate, 2),
+    (ChaosAction::Restart, 1),
 ];
 
 /// What can be done to each kind, and how often.
-fn actions(kind: TargetKind) -> &'static [(Action, u64)] {
+fn actions(kind: TargetKind) -> &'static [(ChaosAction, u64)] {
     match kind {
-        TargetKind::LedgerAddress => &[(Action::Divert, 1)],
-        TargetKind::LedgerResults => &[(Action::Delay, 1)],
+        TargetKind::LedgerAddress => &[(ChaosAction::Divert, 1)],
+        TargetKind::LedgerResults => &[(ChaosAction::Delay, 1)],
         _ => &ACTIONS,
     }
 }
@@ -123,7 +123,7 @@ const AWAY: Span = (100, 3_000);
 const STOPPED: Span = (4_000, 9_000);
 
 /// The faults of a seed. The same seed, number and targets give the same list.
-pub fn schedule(seed: u64, faults: usize, targets: &[Target]) -> Vec<Fault> {
+pub fn schedule(seed: u64, faults: usize, targets: &[Target]) -> Vec<ScheduledFault> {
     let mut dice = Dice(seed);
     let mut plan = Vec::with_capacity(faults);
     while plan.len() < faults {
@@ -138,11 +138,11 @@ pub fn schedule(seed: u64, faults: usize, targets: &[Target]) -> Vec<Fault> {
             _ => PAUSE,
         };
         let away = match action {
-            Action::Kill | Action::Terminate => AWAY,
-            Action::Stop | Action::Divert | Action::Delay => STOPPED,
-            Action::Restart => (0, 0),
+            ChaosAction::Kill | ChaosAction::Terminate => AWAY,
+            ChaosAction::Stop | ChaosAction::Divert | ChaosAction::Delay => STOPPED,
+            ChaosAction::Restart => (0, 0),
         };
-        plan.push(Fault {
+        plan.push(ScheduledFault {
             pause: dice.within(pause),
             target: target.name.clone(),
             action: *action,
@@ -230,9 +230,9 @@ mod tests {
         assert_eq!(
             told,
             [
-                ("rp1-master2", Action::Restart, 4799),
-                ("ledger", Action::Stop, 4605),
-                ("redis", Action::Kill, 202)
+                ("rp1-master2", ChaosAction::Restart, 4799),
+                ("ledger", ChaosAction::Stop, 4605),
+                ("redis", ChaosAction::Kill, 202)
             ]
         );
     }
@@ -248,7 +248,7 @@ mod tests {
         let plan = schedule(3, 400, &targets());
         let hit: BTreeSet<&str> = plan.iter().map(|fault| fault.target.as_str()).collect();
         assert_eq!(hit.len(), targets().len());
-        let actions: BTreeSet<Action> = plan.iter().map(|fault| fault.action).collect();
+        let actions: BTreeSet<ChaosAction> = plan.iter().map(|fault| fault.action).collect();
         assert_eq!(actions.len(), ACTIONS.len());
     }
 
@@ -256,11 +256,11 @@ mod tests {
     fn what_is_stopped_stays_so_until_it_is_given_up_and_a_restart_waits_for_nothing() {
         for fault in schedule(5, 400, &targets()) {
             match fault.action {
-                Action::Stop | Action::Divert | Action::Delay => {
+                ChaosAction::Stop | ChaosAction::Divert | ChaosAction::Delay => {
                     assert!(fault.away >= Duration::from_secs(4));
                 }
-                Action::Restart => assert_eq!(fault.away, Duration::ZERO),
-                Action::Kill | Action::Terminate => {
+                ChaosAction::Restart => assert_eq!(fault.away, Duration::ZERO),
+                ChaosAction::Kill | ChaosAction::Terminate => {
                     assert!(fault.away >= Duration::from_millis(100));
                 }
             }
@@ -279,11 +279,11 @@ mod tests {
         }
         let plan = schedule(3, 400, &targets);
         for (name, action) in [
-            ("rp1-ledger", Action::Divert),
-            ("ledger-results", Action::Delay),
+            ("rp1-ledger", ChaosAction::Divert),
+            ("ledger-results", ChaosAction::Delay),
         ] {
             let hits = plan.iter().filter(|fault| fault.target == name);
-            let actions: BTreeSet<Action> = hits.map(|fault| fault.action).collect();
+            let actions: BTreeSet<ChaosAction> = hits.map(|fault| fault.action).collect();
             assert_eq!(actions, BTreeSet::from([action]), "{name}");
         }
     }

@@ -36,7 +36,7 @@ pub struct Watch {
     http: Client,
     watched: Vec<Watched>,
     pids: Mutex<BTreeMap<String, u32>>,
-    tally: Mutex<Tally>,
+    tally: Mutex<HitTally>,
 }
 
 impl Watch {
@@ -122,7 +122,7 @@ impl Watch {
     }
 
     /// Sums so far.
-    pub fn tally(&self) -> Tally {
+    pub fn tally(&self) -> HitTally {
         self.tally.lock().clone()
     }
 }
@@ -162,7 +162,7 @@ struct Round {
 
 /// Sums over all lives of the processes.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub struct Tally {
+pub struct HitTally {
     /// Of lives that have ended.
     ended: BTreeMap<(String, &'static str), u64>,
     /// Of those that run.
@@ -173,7 +173,7 @@ pub struct Tally {
     contradictions: BTreeSet<String>,
 }
 
-impl Tally {
+impl HitTally {
     fn read(&mut self, process: &str, counters: BTreeMap<&'static str, u64>) {
         for (counter, value) in counters {
             self.living.insert((process.to_owned(), counter), value);
@@ -277,7 +277,7 @@ mod tests {
 
     #[test]
     fn what_a_killed_process_had_counted_is_not_forgotten() {
-        let mut tally = Tally::default();
+        let mut tally = HitTally::default();
         tally.read("rp1-master", Page::parse(PAGE).counters);
         tally.read("idp1-master", Page::parse(PAGE).counters);
         tally.begin_anew("rp1-master");
@@ -299,7 +299,7 @@ mod tests {
 
     #[test]
     fn two_masters_are_a_contradiction_only_if_both_go_on_believing_it() {
-        let mut tally = Tally::default();
+        let mut tally = HitTally::default();
         tally.end_of_round(round(&["a", "b"]));
         tally.end_of_round(round(&["b"]));
         tally.end_of_round(round(&["a", "b"]));
@@ -310,7 +310,7 @@ mod tests {
 
     #[test]
     fn the_most_memory_counts() {
-        let mut tally = Tally::default();
+        let mut tally = HitTally::default();
         tally.memory("a", 3.0);
         tally.memory("a", 2.0);
         assert_eq!(tally.most_memory()["a"], 3.0);

@@ -12,7 +12,7 @@ use openssl::sha::{Sha256, sha256};
 use prost::bytes::Bytes;
 use time::{Duration, OffsetDateTime};
 
-use super::app::{Answer, App, BlockResult, Hash, TxResult};
+use super::app::{App, BlockResult, QueryResponse, Sha256Digest, TxResult};
 
 /// Most transactions that wait, CometBFT's default.
 pub const MEMPOOL_TRANSACTIONS: usize = 50_000;
@@ -31,17 +31,17 @@ pub struct Block {
     /// Later than the block before.
     pub time: OffsetDateTime,
     /// Hash of the state before this block.
-    pub app_hash: Hash,
+    pub app_hash: Sha256Digest,
     /// Hash of this block.
-    pub hash: Hash,
+    pub hash: Sha256Digest,
     /// Hash of the block before; `None` for the first.
-    pub last_hash: Option<Hash>,
+    pub last_hash: Option<Sha256Digest>,
     /// Transactions as broadcast.
     pub transactions: Vec<Bytes>,
     /// What they did.
     pub result: BlockResult,
     /// Hash of the state after this block.
-    pub app_hash_after: Hash,
+    pub app_hash_after: Sha256Digest,
 }
 
 /// The one validator, made from the chain id.
@@ -85,7 +85,7 @@ pub struct Chain {
     /// The next one, until it is executed.
     stored: Option<Block>,
     /// Block and place of each transaction by its hash.
-    places: HashMap<Hash, (i64, usize)>,
+    places: HashMap<Sha256Digest, (i64, usize)>,
     mempool: VecDeque<Bytes>,
     mempool_bytes: usize,
 }
@@ -126,7 +126,7 @@ impl Chain {
     }
 
     /// Hash of the state after the last block.
-    pub fn app_hash(&self) -> Hash {
+    pub fn app_hash(&self) -> Sha256Digest {
         self.app.app_hash()
     }
 
@@ -147,14 +147,14 @@ impl Chain {
     }
 
     /// The transaction of this hash.
-    pub fn transaction(&self, hash: &Hash) -> Option<Included> {
+    pub fn transaction(&self, hash: &Sha256Digest) -> Option<Included> {
         let (height, index) = *self.places.get(hash)?;
         let block = Arc::clone(self.block(height)?);
         Some(Included { block, index })
     }
 
     /// Answers an encoded query.
-    pub fn query(&self, bytes: &[u8], height: i64) -> Answer {
+    pub fn query(&self, bytes: &[u8], height: i64) -> QueryResponse {
         self.app.query_bytes(bytes, height)
     }
 
@@ -291,10 +291,10 @@ fn block_hash(
     chain_id: &str,
     height: i64,
     time: OffsetDateTime,
-    app_hash: &Hash,
-    last_hash: Option<Hash>,
+    app_hash: &Sha256Digest,
+    last_hash: Option<Sha256Digest>,
     transactions: &[Bytes],
-) -> Hash {
+) -> Sha256Digest {
     let mut hash = Sha256::new();
     hash.update(chain_id.as_bytes());
     hash.update(&height.to_be_bytes());
@@ -306,7 +306,7 @@ fn block_hash(
 }
 
 /// Hash over the hashes of the transactions.
-pub fn data_hash(transactions: &[Bytes]) -> Hash {
+pub fn data_hash(transactions: &[Bytes]) -> Sha256Digest {
     let mut hash = Sha256::new();
     for transaction in transactions {
         hash.update(&sha256(transaction));

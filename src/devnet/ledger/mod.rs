@@ -101,22 +101,22 @@ struct Shared {
 }
 
 /// A development ledger.
-pub struct Ledger;
+pub struct DevLedger;
 
 /// A ledger that runs in this process. Dropping it stops it at once.
-pub struct Running {
+pub struct RunningLedger {
     /// Where it listens.
     pub address: SocketAddr,
     stop: watch::Sender<bool>,
     task: JoinHandle<io::Result<()>>,
 }
 
-impl Ledger {
+impl DevLedger {
     /// Starts a ledger: replays its blocks, listens, makes blocks.
     ///
     /// # Errors
     /// If the address is taken or the blocks on disk cannot be used.
-    pub async fn start(options: Options) -> io::Result<Running> {
+    pub async fn start(options: Options) -> io::Result<RunningLedger> {
         let mut chain = Chain::new(&options.chain_id)?;
         let mut log = match &options.directory {
             None => None,
@@ -159,11 +159,11 @@ impl Ledger {
             tokio::select! {
                 result = blocks => result,
                 result = rpc::serve(listener, Arc::clone(&shared)) => result,
-                // An error means that `Running` is gone, which stops us too.
+                // An error means that `RunningLedger` is gone, which stops us too.
                 _ = stopped.wait_for(|stop| *stop) => Ok(()),
             }
         });
-        Ok(Running {
+        Ok(RunningLedger {
             address,
             stop,
             task,
@@ -171,7 +171,7 @@ impl Ledger {
     }
 }
 
-impl Running {
+impl RunningLedger {
     /// Stops the ledger and waits until it has stopped.
     ///
     /// # Errors
@@ -191,7 +191,7 @@ impl Running {
 /// # Errors
 /// If it cannot start, or fails while it runs.
 pub async fn serve(options: Options, stop: impl Future<Output = ()>) -> io::Result<()> {
-    let mut running = Ledger::start(options).await?;
+    let mut running = DevLedger::start(options).await?;
     tokio::select! {
         result = running.failed() => return result,
         () = stop => {}

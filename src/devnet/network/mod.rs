@@ -16,7 +16,7 @@ use plan::{NodePlan, Plans, Ports, Surroundings, environment, plan_nodes};
 
 use super::genesis::{self, Member, NDID};
 use super::keys::NodeKeys;
-use super::process::{Plan, Process};
+use super::process::{Process, ProcessPlan};
 use super::redis_server::{self, RedisServer};
 use super::switch::Switch;
 use crate::context::Role;
@@ -86,7 +86,7 @@ pub enum ServiceKind {
 
 /// What a process of the network is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Part {
+pub enum ProcessGroup {
     /// Masters, workers, standalone nodes.
     Nodes,
     /// What the nodes use.
@@ -276,7 +276,7 @@ impl Network {
         port: u16,
         arguments: Vec<String>,
     ) -> io::Result<()> {
-        let plan = Plan {
+        let plan = ProcessPlan {
             name: name.to_owned(),
             binary: self.binary.clone(),
             arguments,
@@ -377,7 +377,7 @@ impl Network {
         };
         let mut processes = Vec::new();
         for part in &plan.processes {
-            let process = Plan {
+            let process = ProcessPlan {
                 name: part.name.clone(),
                 binary: self.binary.clone(),
                 arguments: Vec::new(),
@@ -403,12 +403,16 @@ impl Network {
     }
 
     /// Process ids of everything that runs, by what it is for.
-    pub fn pids(&self) -> Vec<(Part, u32)> {
+    pub fn pids(&self) -> Vec<(ProcessGroup, u32)> {
         let nodes = self.nodes.iter().flat_map(|node| &node.processes);
-        let nodes = nodes.map(|node| (Part::Nodes, node.process.pid()));
+        let nodes = nodes.map(|node| (ProcessGroup::Nodes, node.process.pid()));
         let services = self.services.iter();
-        let services = services.map(|service| (Part::Service(service.kind), service.process.pid()));
-        let redis = self.redis.iter().map(|redis| (Part::Redis, redis.pid()));
+        let services =
+            services.map(|service| (ProcessGroup::Service(service.kind), service.process.pid()));
+        let redis = self
+            .redis
+            .iter()
+            .map(|redis| (ProcessGroup::Redis, redis.pid()));
         nodes
             .chain(services)
             .chain(redis)

@@ -55,6 +55,8 @@ fn job_of(transaction: &BlockTransaction) -> String {
             let (service_id, as_id) = (text("service_id"), text("as_id"));
             format!("SetDataReceived {request_id} {service_id} {as_id}")
         }
+        // Each user has an accessor of its own.
+        "RegisterIdentity" => format!("RegisterIdentity {} of {signer}", text("accessor_id")),
         // A request ends once.
         "CloseRequest" | "TimeOutRequest" => format!("end of {request_id}"),
         method => {
@@ -118,6 +120,14 @@ pub(super) fn requests_of<'a>(
             transaction.method == "CreateRequest" && transaction.node_id == node_id
         })
         .filter_map(|transaction| transaction.param("request_id"))
+}
+
+/// Reference groups of the identities that were registered.
+pub(super) fn reference_groups(transactions: &[BlockTransaction]) -> impl Iterator<Item = String> {
+    transactions
+        .iter()
+        .filter(|transaction| transaction.method == "RegisterIdentity" && transaction.success)
+        .filter_map(|transaction| transaction.param("reference_group_code"))
 }
 
 /// Where in the order of the ledger a request's transaction of this method is.
@@ -233,6 +243,18 @@ mod tests {
         let close = transaction("CloseRequest", "rp1", params.clone());
         let time_out = transaction("TimeOutRequest", "rp1", params);
         assert_eq!(twice(&[close, time_out]).len(), 1);
+    }
+
+    #[test]
+    fn an_identity_is_registered_once_whatever_its_group() {
+        let register = |accessor: &str, group: &str| {
+            let params = json!({"accessor_id": accessor, "reference_group_code": group});
+            transaction("RegisterIdentity", "idp1", params)
+        };
+        let two = [register("a", "g"), register("b", "h")];
+        assert_eq!(twice(&two), Vec::<String>::new());
+        assert_eq!(twice(&[register("a", "g"), register("a", "h")]).len(), 1);
+        assert!(reference_groups(&two).eq(["g", "h"]));
     }
 
     #[test]

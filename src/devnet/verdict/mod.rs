@@ -17,8 +17,8 @@ use super::mq_record::Noted;
 use crate::ledger::BlockTransaction;
 
 pub use ledger::read_transactions;
-pub use stores::{Left, read_store};
-pub use waiting::{Absence, MessageCounts, Place, Slowest, message_counts};
+pub use stores::{Leftovers, read_store};
+pub use waiting::{Absence, MessageCounts, NodeDependencies, Slowest, message_counts};
 
 /// Resident memory a process of a node may use in a demo, in MB (10^6 bytes).
 /// An idle one uses some 25, one with a million queued jobs 750.
@@ -45,7 +45,7 @@ pub struct Evidence {
     /// What the applications complained of.
     pub complaints: Vec<String>,
     /// What each node's store holds after the node has stopped.
-    pub left: BTreeMap<String, Left>,
+    pub left: BTreeMap<String, Leftovers>,
     /// Most resident memory of each process, in MB (10^6 bytes).
     pub memory: BTreeMap<String, f64>,
     /// Times at which two processes of a node believed to be its master.
@@ -55,7 +55,7 @@ pub struct Evidence {
     /// What each node's message queue service wrote down.
     pub messages: BTreeMap<String, Vec<Noted>>,
     /// What each node needs to take its messages.
-    pub places: Vec<Place>,
+    pub places: Vec<NodeDependencies>,
     /// When something was away.
     pub absences: Vec<Absence>,
     /// How often a message that is not acknowledged is transmitted again.
@@ -109,13 +109,17 @@ pub fn judge(evidence: &Evidence) -> Guarantees {
     ])
 }
 
-/// Every request on the ledger is one that a client was told of: a call that
-/// was repeated made no second one while the first lived.
+/// Every request and identity on the ledger is one that a client was told of: a
+/// call that was repeated made no second one while the first lived.
 fn accepted_once(evidence: &Evidence) -> Vec<String> {
-    unknown_requests(evidence)
+    let requests = unknown_requests(evidence)
         .filter(|request_id| !has_ended_before_the_next(evidence, request_id))
-        .map(|request_id| format!("request {request_id} is on the ledger, but no client has it"))
-        .collect()
+        .map(|request_id| format!("request {request_id} is on the ledger, but no client has it"));
+    let told: BTreeSet<&String> = evidence.seen.identities.values().flatten().collect();
+    let identities = ledger::reference_groups(&evidence.transactions)
+        .filter(|group| !told.contains(group))
+        .map(|group| format!("identity {group} is on the ledger, but no client has it"));
+    requests.chain(identities).collect()
 }
 
 /// Requests of calls whose answer was lost, and that had ended before the
@@ -172,6 +176,14 @@ fn nothing_lost(evidence: &Evidence) -> Vec<String> {
         .difference(&seen.verified)
         .map(|request_id| format!("request {request_id} was accepted and never verified"))
         .collect();
+    let identities = seen.identities.iter();
+    findings.extend(
+        identities
+            .filter(|(_, group)| group.is_none())
+            .map(|(reference, _)| {
+                format!("identity of {reference} was asked for, without a result")
+            }),
+    );
     findings.extend(evidence.complaints.iter().cloned());
     for (node_id, left) in &evidence.left {
         findings.extend(
@@ -213,7 +225,7 @@ mod tests {
                 events: BTreeMap::from([("rp: request_status".to_owned(), strings(&["id1"]))]),
                 ..Seen::default()
             },
-            left: BTreeMap::from([("rp1".to_owned(), Left::default())]),
+            left: BTreeMap::from([("rp1".to_owned(), Leftovers::default())]),
             memory: BTreeMap::from([("rp1-master".to_owned(), 30.0)]),
             ..Evidence::default()
         }
@@ -246,6 +258,21 @@ mod tests {
             evidence.transactions.extend(other);
         });
         assert_eq!(spoiled, ["G1"]);
+        let registered = || {
+            let params = serde_json::json!({"accessor_id": "a", "reference_group_code": "g"});
+            ledger::testing::transaction("RegisterIdentity", "idp1", params)
+        };
+        let spoiled = broken(|evidence| evidence.transactions.push(registered()));
+        assert_eq!(spoiled, ["G1"]);
+        let told =
+            |group: Option<&str>| BTreeMap::from([("u".to_owned(), group.map(str::to_owned))]);
+        let spoiled = broken(|evidence| {
+            evidence.transactions.push(registered());
+            evidence.seen.identities = told(Some("g"));
+        });
+        assert!(spoiled.is_empty());
+        let spoiled = broken(|evidence| evidence.seen.identities = told(None));
+        assert_eq!(spoiled, ["G4"]);
         let spoiled = broken(|evidence| evidence.transactions.reverse());
         assert_eq!(spoiled, ["G2"]);
         let spoiled = broken(|evidence| {

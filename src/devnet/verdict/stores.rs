@@ -2,23 +2,37 @@
 
 use std::io;
 
-use crate::job::{Job, JobId, Millis};
+use crate::job::{Job, JobId, Millis, Table};
 use crate::store::{FailedJob, LastError, Store, StoreError};
 
 /// Jobs told one by one; more are only counted.
 const MOST_TOLD: usize = 20;
 const PAGE: usize = 500;
+/// Tables whose rows end with the request, operation or transaction they are of.
+const EMPTY_AT_THE_END: [Table; 9] = [
+    Table::RequestData,
+    Table::RequestReference,
+    Table::PendingAsData,
+    Table::ConsentRequest,
+    Table::DataRequest,
+    Table::PendingDataRequest,
+    Table::DataAnswer,
+    Table::ExpectedTransaction,
+    Table::DisabledTransaction,
+];
 
 /// What is left in a store.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub struct Left {
+pub struct Leftovers {
     /// Accepted and not ended (parked ones too), with what went wrong last.
     pub open: Vec<(Job, Option<LastError>)>,
     /// Ended as failed.
     pub failed: Vec<FailedJob>,
+    /// Rows whose request has ended.
+    pub rows: Vec<(Table, String)>,
 }
 
-impl Left {
+impl Leftovers {
     /// What should not be there: anything at all.
     pub(super) fn findings(&self) -> impl Iterator<Item = String> {
         let now = Millis::now();
@@ -27,11 +41,13 @@ impl Left {
             let (kind, key) = (failed.job.kind().name(), failed.job.key());
             format!("{kind} of {key} failed: {}", failed.reason)
         });
-        let mut all: Vec<String> = open.chain(failed).collect();
+        let rows = self.rows.iter();
+        let rows = rows.map(|(table, row)| format!("{} of {row} is left", table.name()));
+        let mut all: Vec<String> = open.chain(failed).chain(rows).collect();
         let untold = all.len().saturating_sub(MOST_TOLD);
         all.truncate(MOST_TOLD);
         if untold > 0 {
-            all.push(format!("{untold} more jobs are left"));
+            all.push(format!("{untold} more are left"));
         }
         all.into_iter()
     }
@@ -70,10 +86,15 @@ fn open_job((job, error): &(Job, Option<LastError>), now: Millis) -> String {
 ///
 /// # Errors
 /// When it cannot be read.
-pub async fn read_store(store: &dyn Store) -> io::Result<Left> {
+pub async fn read_store(store: &dyn Store) -> io::Result<Leftovers> {
     let open = open_jobs(store).await.map_err(io::Error::other)?;
     let failed = failed_jobs(store).await.map_err(io::Error::other)?;
-    Ok(Left { open, failed })
+    let mut rows = Vec::new();
+    for table in EMPTY_AT_THE_END {
+        let of_table = store.rows(table, "").await.map_err(io::Error::other)?;
+        rows.extend(of_table.into_iter().map(|row| (table, row)));
+    }
+    Ok(Leftovers { open, failed, rows })
 }
 
 async fn open_jobs(store: &dyn Store) -> Result<Vec<(Job, Option<LastError>)>, StoreError> {
@@ -106,7 +127,7 @@ async fn failed_jobs(store: &dyn Store) -> Result<Vec<FailedJob>, StoreError> {
 mod tests {
     use super::*;
     use crate::flows::rp;
-    use crate::job::{Attempt, Commit, NewJob, noop};
+    use crate::job::{Attempt, Commit, NewJob, Write, noop};
     use crate::store::embedded::{EmbeddedStore, Options};
     use crate::store::{Accept, Accepted};
 
@@ -125,6 +146,7 @@ mod tests {
         let timer = timer.not_before(Millis::now().after(std::time::Duration::from_secs(90)));
         let fails = NewJob::new(noop::NOOP, "request:b", &());
         let accept = Accept {
+            writes: vec![Write::put(Table::RequestData, "a", vec![1])],
             jobs: vec![timer, fails],
             ..Accept::default()
         };
@@ -136,13 +158,14 @@ mod tests {
             number: 1,
         };
         let commit = Commit::failed("no such luck");
-        store.commit(attempt, commit).await.unwrap();
+        store.commit(attempt, commit.into()).await.unwrap();
 
         let left = read_store(&store).await.unwrap();
         let findings: Vec<String> = left.findings().collect();
-        assert_eq!(findings.len(), 2);
+        assert_eq!(findings.len(), 3);
         assert!(findings[0].contains("rp.time_out of request:a is open, not before 8"));
         assert_eq!(findings[1], "bench.noop of request:b failed: no such luck");
+        assert_eq!(findings[2], "request_data of a is left");
     }
 
     #[tokio::test]
@@ -165,7 +188,10 @@ mod tests {
                 ..Accept::default()
             };
             store.accept(accept).await.unwrap();
-            store.commit(attempt, Commit::failed("x")).await.unwrap();
+            store
+                .commit(attempt, Commit::failed("x").into())
+                .await
+                .unwrap();
         }
         let left = read_store(&store).await.unwrap();
         assert_eq!(left.failed.len(), 3);

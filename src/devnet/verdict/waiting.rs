@@ -36,7 +36,7 @@ pub struct Absence {
 
 /// What a node needs to take its messages, by the names of targets.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Place {
+pub struct NodeDependencies {
     /// The node.
     pub node_id: String,
     /// Its message queue service.
@@ -166,7 +166,7 @@ pub(super) fn findings(evidence: &Evidence) -> Vec<String> {
 /// its transmissions.
 fn who_could_have_taken<'a>(
     evidence: &Evidence,
-    place: &'a Place,
+    place: &'a NodeDependencies,
     from: Millis,
     until: Millis,
 ) -> Option<&'a str> {
@@ -274,7 +274,7 @@ mod tests {
         let names = |all: &[&str]| all.iter().map(|name| (*name).to_owned()).collect();
         Evidence {
             messages: BTreeMap::from([("idp1".to_owned(), noted.to_vec())]),
-            places: vec![Place {
+            places: vec![NodeDependencies {
                 node_id: "idp1".to_owned(),
                 queue: "idp1-mq".to_owned(),
                 processes: names(&["idp1-master", "idp1-worker1"]),

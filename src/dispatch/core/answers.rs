@@ -88,7 +88,7 @@ impl Core {
     }
 
     pub(super) fn scanned(&mut self, step: &mut Step, ids: Vec<(u64, JobId)>, full: bool) {
-        let scan::Stage::Asked { top } = self.scan.stage else {
+        let scan::ScanStage::Asked { top } = self.scan.stage else {
             return;
         };
         let last = ids.last().map_or(0, |(seq, _)| *seq);
@@ -101,11 +101,11 @@ impl Core {
             .map(|(_, id)| id)
             .collect();
         if missing.is_empty() {
-            self.scan.stage = scan::Stage::Idle;
+            self.scan.stage = scan::ScanStage::Idle;
             self.complete(step, through, full);
             return;
         }
-        self.scan.stage = scan::Stage::Missing {
+        self.scan.stage = scan::ScanStage::Missing {
             through,
             ids: missing.iter().copied().collect(),
             full,

@@ -33,7 +33,7 @@ const NEEDS: [Need; 4] = [
 impl Core {
     /// Whether all jobs that were open at the start are known.
     pub(super) fn is_open(&self) -> bool {
-        matches!(self.stage, Stage::Adopting(_) | Stage::Running)
+        matches!(self.stage, Stage::Adopting(_) | Stage::RunningAttempt)
     }
 
     pub(super) fn dispatch(&mut self, step: &mut Step) {
@@ -97,7 +97,7 @@ impl Core {
         let stage = match self.stage {
             Stage::LoadingAgain(instant) => Some(instant),
             Stage::Adopting(until) => until,
-            Stage::Running | Stage::Created | Stage::Loading => None,
+            Stage::RunningAttempt | Stage::Created | Stage::Loading => None,
         };
         let look = match self.queue.parked(0).next() {
             Some(_) if self.is_open() => Some(self.parked_look.due()),

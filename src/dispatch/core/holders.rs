@@ -6,7 +6,7 @@ use crate::dispatch::queue::Phase;
 use crate::dispatch::sessions::Need;
 use crate::job::{JobId, Pool};
 use crate::mistake::{self, Mistake};
-use crate::protocol::message::Running;
+use crate::protocol::message::RunningAttempt;
 use crate::store::Release;
 
 impl Core {
@@ -16,7 +16,7 @@ impl Core {
         session: SessionId,
         worker: String,
         capacities: [u32; 2],
-        running: Vec<Running>,
+        running: Vec<RunningAttempt>,
     ) {
         let earlier = self.sessions.of_worker(&worker);
         self.sessions.add(session, worker, capacities);

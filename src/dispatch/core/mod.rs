@@ -53,7 +53,7 @@ enum Stage {
     /// run. What nobody can be running is assigned meanwhile.
     Adopting(Option<Millis>),
     /// Everything is assigned.
-    Running,
+    RunningAttempt,
 }
 
 /// What is being asked about a job that was given up.
@@ -128,7 +128,7 @@ impl Core {
     /// What operators and metrics see.
     pub fn snapshot(&self, now: Millis) -> Snapshot {
         Snapshot {
-            running: self.stage == Stage::Running,
+            running: self.stage == Stage::RunningAttempt,
             jobs: self.queue.counts(),
             oldest: self
                 .queue
@@ -159,7 +159,7 @@ impl Core {
 
     /// Whether a scan waits for what the store says.
     pub fn is_scanning(&self) -> bool {
-        self.scan.stage != scan::Stage::Idle
+        self.scan.stage != scan::ScanStage::Idle
     }
 
     /// How much is open of what operators ask for.
@@ -220,8 +220,8 @@ impl Core {
             }
             Event::Scanned { ids, full } => self.scanned(step, ids, full),
             Event::ScanFailed => {
-                if let scan::Stage::Asked { .. } = self.scan.stage {
-                    self.scan.stage = scan::Stage::Idle;
+                if let scan::ScanStage::Asked { .. } = self.scan.stage {
+                    self.scan.stage = scan::ScanStage::Idle;
                 }
             }
             Event::Fetched(found) => {

@@ -4,10 +4,10 @@ use super::{Core, Step};
 use crate::dispatch::event::SessionId;
 use crate::dispatch::queue::Phase;
 use crate::job::{Job, JobId};
-use crate::protocol::message::{End, Outcome};
+use crate::protocol::message::{AttemptOutcome, End};
 
 impl Core {
-    pub(super) fn outcome(&mut self, step: &mut Step, session: SessionId, outcome: Outcome) {
+    pub(super) fn outcome(&mut self, step: &mut Step, session: SessionId, outcome: AttemptOutcome) {
         let (id, attempt) = (outcome.attempt.job, outcome.attempt.number);
         self.sessions.vacate(session, id, attempt);
         if self.claims.get(&id) == Some(&(session, attempt)) {

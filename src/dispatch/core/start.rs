@@ -57,7 +57,7 @@ impl Core {
     }
 
     fn begin(&mut self, step: &mut Step) {
-        self.stage = Stage::Running;
+        self.stage = Stage::RunningAttempt;
         self.queue.end_adoption();
         self.scan.no_later_than(step.now);
     }

@@ -53,13 +53,13 @@ pub(crate) enum Phase {
 type LaneNo = u64;
 
 /// Place in a line: a `seq`, then the turn for those that came due later.
-type Place = (u64, u64);
+type QueuePosition = (u64, u64);
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) struct Entry {
     job: Arc<Job>,
     lane: LaneNo,
-    place: Place,
+    place: QueuePosition,
     phase: Phase,
 }
 
@@ -106,7 +106,7 @@ pub(crate) struct Queue {
     seqs: BTreeMap<JobId, u64>,
     lanes: BTreeMap<LaneNo, Lane>,
     lane_by_key: BTreeMap<Arc<str>, LaneNo>,
-    line: BTreeMap<(LaneNo, Place), u64>,
+    line: BTreeMap<(LaneNo, QueuePosition), u64>,
     /// Lanes whose first job is the node's own work and may start, in the order
     /// they got ready.
     ready_run: BTreeMap<u64, LaneNo>,

@@ -4,7 +4,6 @@ use serde_json::{Map, Value};
 
 use super::response_created::{Report, Source};
 use super::{ACTION_AFTER_CALLBACK, ROLE, error, respond};
-use crate::config::ApiVersion;
 use crate::context::{Context, row};
 use crate::delivery::callback::ANSWERED;
 use crate::delivery::callback::{DataRequestAnswer, DataRequestRef, error_job};
@@ -129,10 +128,7 @@ fn reply(body: &Map<String, Value>) -> Option<Reply> {
 }
 
 fn report(context: &Context, reply: Option<Reply>) -> Report {
-    let kind = match context.config.runtime.callback_version() {
-        ApiVersion::V4 => "send_data_result",
-        ApiVersion::V5 | ApiVersion::V6 => "response_result",
-    };
+    let kind = respond::result_of(context.config.runtime.callback_version());
     match reply {
         Some(reply) => Report::Result {
             reply,

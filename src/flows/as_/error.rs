@@ -8,8 +8,8 @@ use super::ROLE;
 use super::Wanted;
 use super::pending::pending;
 use super::respond::transaction;
-use super::response_created::{Answered, Content, Source};
-use crate::api::{self, Audience, Endpoint, Outcome, Texts};
+use super::response_created::{Answered, Content, RESULT, Source};
+use crate::api::{self, ApiVersion, Audience, Endpoint, Outcome, Texts};
 use crate::context::Context;
 use crate::delivery::transaction::transact_for_call;
 use crate::error::Error;
@@ -24,10 +24,12 @@ const OPERATION: &str = "as_error";
 /// The table entry.
 pub fn endpoint() -> Endpoint {
     Endpoint::post("/as/error/:request_id/:service_id", Audience::As)
+        .does("Answers a request for data with an error.")
         .ends()
         .path::<Wanted>()
         .body::<ErrorAnswer>()
         .run(run)
+        .since(ApiVersion::V5)
 }
 
 async fn run(call: api::Call<Wanted, Texts, ErrorAnswer>) -> Result<Outcome, Error> {
@@ -67,7 +69,7 @@ pub async fn respond_with_error(
     let error_code = body.error_code;
     let content = json!([service_id, error_code]);
     let call = Call::new(node_id, request_id, OPERATION, &body.reply, &content);
-    let from = Source::of_call(&body.reply, call.clone());
+    let from = Source::of_call(&body.reply, RESULT, call.clone());
     let commit = answer(context, node_id, request_id, service_id, error_code, from).await?;
     Ok(call.once(accept(commit)))
 }

@@ -1,7 +1,7 @@
 //! The AS was paid (spec/flows.md 4.7).
 
 use super::Wanted;
-use crate::api::{Audience, Call, Endpoint, Outcome};
+use crate::api::{ApiVersion, Audience, Call, Endpoint, Outcome};
 use crate::context::Context;
 use crate::error::{Error, codes};
 use crate::ledger::query;
@@ -9,7 +9,11 @@ use crate::ledger::query;
 /// The table entry.
 pub fn endpoint() -> Endpoint {
     let path = "/as/payment_received_log/:request_id/:service_id";
-    Endpoint::post(path, Audience::As).path::<Wanted>().run(run)
+    Endpoint::post(path, Audience::As)
+        .does("Notes that the data of a request was paid for.")
+        .path::<Wanted>()
+        .run(run)
+        .since(ApiVersion::V5)
 }
 
 async fn run(call: Call<Wanted>) -> Result<Outcome, Error> {

@@ -8,9 +8,9 @@ use serde_json::{Value, json};
 
 use super::Wanted;
 use super::pending::pending;
-use super::response_created::{Answered, Content, Source};
+use super::response_created::{Answered, Content, RESULT, Source};
 use super::schema;
-use crate::api::{self, Audience, Endpoint, Outcome, Texts};
+use crate::api::{self, ApiVersion, Audience, Endpoint, Outcome, Texts};
 use crate::context::{Context, row, state};
 use crate::crypto::{KeyUse, hash};
 use crate::delivery::transaction::{Continuation, Transact, refused, transact};
@@ -33,6 +33,7 @@ const OPERATION: &str = "as_data";
 /// The table entry.
 pub fn endpoint() -> Endpoint {
     Endpoint::post("/as/data/:request_id/:service_id", Audience::As)
+        .does("Sends the data that a request asks for.")
         .ends()
         .path::<Wanted>()
         .body::<Data>()
@@ -45,8 +46,18 @@ async fn run(call: api::Call<Wanted, Texts, Data>) -> Result<Outcome, Error> {
         service_id,
     } = &call.path;
     let (context, node_id) = (&call.context, &call.node_id);
-    let accept = respond(context, node_id, request_id, service_id, &call.body).await?;
+    let result = result_of(call.version);
+    let accept = respond(context, node_id, request_id, service_id, &call.body, result).await?;
     Ok(Outcome::started(accept))
+}
+
+/// `type` of the callback that tells what became of an answer, for clients of a
+/// version.
+pub(super) fn result_of(version: ApiVersion) -> &'static str {
+    match version {
+        ApiVersion::V4 => "send_data_result",
+        ApiVersion::V5 | ApiVersion::V6 => RESULT,
+    }
 }
 
 /// Body of the call.
@@ -58,6 +69,10 @@ pub struct Data {
     /// The data.
     #[schemars(length(min = 1))]
     pub data: String,
+}
+
+crate::job::stored_as_json! {
+    "row_data_answer": DataAnswer,
 }
 
 /// An answer until it is on the ledger (table `DataAnswer`, as JSON). Every
@@ -73,7 +88,8 @@ pub(super) struct DataAnswer {
     pub packed_data: PackedData,
 }
 
-/// Checks data and puts its signature on its way to the ledger.
+/// Checks data and puts its signature on its way to the ledger; `result` is the
+/// `type` of the callback about it.
 ///
 /// # Errors
 /// Those of spec/http-api.md 3.3, in its order; those of ledger, store and signing.
@@ -83,10 +99,11 @@ pub async fn respond(
     request_id: &str,
     service_id: &str,
     body: &Data,
+    result: &str,
 ) -> Result<Accept, Error> {
     let content = json!([service_id, body.data]);
     let call = Call::new(node_id, request_id, OPERATION, &body.reply, &content);
-    let from = Source::of_call(&body.reply, call.clone());
+    let from = Source::of_call(&body.reply, result, call.clone());
     let commit = answer(context, node_id, request_id, service_id, &body.data, from).await?;
     Ok(call.once(accept(commit)))
 }

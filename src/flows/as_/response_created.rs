@@ -29,6 +29,9 @@ pub(in crate::flows) const FLOW: Flow =
 
 const ACTION_OF_ANSWER: &str = "as.afterCreateAsResponse";
 
+/// `type` of the callback that tells what became of an answer.
+pub(super) const RESULT: &str = "response_result";
+
 /// Handed through the transaction of an answer.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Answered {
@@ -85,10 +88,10 @@ pub(super) struct Source {
 
 impl Source {
     /// An API call.
-    pub fn of_call(reply: &Reply, call: Call) -> Self {
+    pub fn of_call(reply: &Reply, result: &str, call: Call) -> Self {
         let report = Report::Result {
             reply: reply.clone(),
-            kind: "response_result".to_owned(),
+            kind: result.to_owned(),
         };
         Self {
             report,

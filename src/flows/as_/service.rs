@@ -18,6 +18,7 @@ const RESULT: &str = "add_or_update_service_result";
 /// The table entry of an offer.
 pub fn offer_endpoint() -> Endpoint {
     Endpoint::post("/as/service/:service_id", Audience::As)
+        .does("Offers a service, or changes the offer.")
         .begins()
         .path::<Path>()
         .body::<Offer>()
@@ -27,6 +28,7 @@ pub fn offer_endpoint() -> Endpoint {
 /// The table entry of the look-up.
 pub fn offered_endpoint() -> Endpoint {
     Endpoint::get("/as/service/:service_id", Audience::As)
+        .does("Shows what this node offers of a service.")
         .path::<Path>()
         .run(run_offered)
 }

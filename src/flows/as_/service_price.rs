@@ -5,7 +5,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 use serde_json::{Number, Value, json};
 
-use crate::api::{self, Audience, Call, Endpoint, Outcome, Texts, date_time};
+use crate::api::{self, ApiVersion, Audience, Call, Endpoint, Outcome, Texts, date_time};
 use crate::error::{Error, codes};
 use crate::flows::ledger_call::{Hearer, LedgerCall};
 use crate::flows::levels;
@@ -18,10 +18,12 @@ const RESULT: &str = "set_service_price_result";
 /// The table entry.
 pub fn endpoint() -> Endpoint {
     Endpoint::post("/as/service_price/:service_id", Audience::As)
+        .does("Announces the price of a service.")
         .begins()
         .path::<Path>()
         .body::<Prices>()
         .run(run)
+        .since(ApiVersion::V5)
 }
 
 #[derive(Deserialize)]
@@ -163,6 +165,7 @@ mod tests {
         let run = endpoint.run.expect("it is built");
         let path = json!({"service_id": service_id});
         let outcome = run(RawCall {
+            version: crate::api::ApiVersion::V6,
             context: node.context.clone(),
             node_id: "as1".to_owned(),
             caller: Caller::new("test"),

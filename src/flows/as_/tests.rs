@@ -107,7 +107,15 @@ fn data(reference_id: &str, data: &str) -> respond::Data {
 /// Hands data over as an API call does.
 async fn hand_over(node: &TestNode, request: &DataRequest, body: &respond::Data) -> Transact {
     let request_id = &request.request_id;
-    let accept = respond::respond(&node.context, "as1", request_id, SERVICE, body).await;
+    let accept = respond::respond(
+        &node.context,
+        "as1",
+        request_id,
+        SERVICE,
+        body,
+        "response_result",
+    )
+    .await;
     let accept = accept.unwrap();
     assert!(node.accept(&accept));
     transactions(&accept.writes).remove(0)
@@ -115,9 +123,16 @@ async fn hand_over(node: &TestNode, request: &DataRequest, body: &respond::Data)
 
 async fn refusal_of(node: &TestNode, request: &DataRequest, text: &str) -> crate::error::Error {
     let body = data("ref", text);
-    respond::respond(&node.context, "as1", &request.request_id, SERVICE, &body)
-        .await
-        .unwrap_err()
+    respond::respond(
+        &node.context,
+        "as1",
+        &request.request_id,
+        SERVICE,
+        &body,
+        "response_result",
+    )
+    .await
+    .unwrap_err()
 }
 
 async fn settle(node: &TestNode, transact: &Transact, fate: Fate) -> Commit {
@@ -749,7 +764,7 @@ fn signs_at(node: &mut TestNode, service: &Service, url: &str) {
 /// Hands data over by an API call; the job that has it signed.
 async fn signing_job(node: &TestNode, request: &DataRequest, body: &respond::Data) -> NewJob {
     let id = &request.request_id;
-    let accept = respond::respond(&node.context, "as1", id, SERVICE, body).await;
+    let accept = respond::respond(&node.context, "as1", id, SERVICE, body, "response_result").await;
     let accept = accept.unwrap();
     assert!(node.accept(&accept));
     let [job] = &accept.jobs[..] else {

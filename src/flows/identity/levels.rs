@@ -4,21 +4,36 @@
 use serde_json::{Value, json};
 
 use super::Identity;
-use crate::api::{Audience, Call, Endpoint, Outcome};
+use crate::api::{ApiVersion, Audience, Call, Endpoint, Outcome};
 use crate::crypto::hash::identifier_hash;
 use crate::error::Error;
 
 /// The table entries.
 pub fn endpoints() -> [Endpoint; 3] {
     [
-        endpoint("/identity/:namespace/:identifier/ial", "ial"),
-        endpoint("/identity/:namespace/:identifier/lial", "lial"),
-        endpoint("/identity/:namespace/:identifier/laal", "laal"),
+        endpoint(
+            "/identity/:namespace/:identifier/ial",
+            "Tells the IAL that this IdP declared of an identity.",
+            "ial",
+        ),
+        endpoint(
+            "/identity/:namespace/:identifier/lial",
+            "Tells whether this IdP declared a LIAL of an identity.",
+            "lial",
+        )
+        .since(ApiVersion::V5),
+        endpoint(
+            "/identity/:namespace/:identifier/laal",
+            "Tells whether this IdP declared a LAAL of an identity.",
+            "laal",
+        )
+        .since(ApiVersion::V5),
     ]
 }
 
-fn endpoint(path: &'static str, level: &'static str) -> Endpoint {
+fn endpoint(path: &'static str, does: &'static str, level: &'static str) -> Endpoint {
     Endpoint::get(path, Audience::Idp)
+        .does(does)
         .path::<Identity>()
         .run(move |call| run(call, level))
 }

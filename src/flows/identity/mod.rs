@@ -1,14 +1,77 @@
-//! Identities (spec/http-api.md 3.6).
+//! Identities (spec/http-api.md 3.6). What changes one is an operation: its
+//! endpoint checks and plans it, [`start`] puts it on its way, at once or after
+//! a request for consent, which is a request like any other ([`consent`]).
 
+mod accessor;
+mod add_accessor;
+mod add_identity;
+mod checks;
+mod close_request;
+pub mod consent;
+mod create_identity;
 pub mod levels;
+pub mod operation;
+pub mod reference;
 pub mod reference_group_code;
+mod replace_accessor;
+mod revoke_accessor;
+mod revoke_association;
+pub mod settled;
+mod start;
 pub mod unsupported;
+mod update_levels;
+mod upgrade_mode;
 
+#[cfg(test)]
+mod tests;
+
+use schemars::JsonSchema;
 use serde::Deserialize;
 
+use super::reply::Reply;
+use crate::api::Endpoint;
+
+/// The table entries.
+pub fn endpoints() -> Vec<Endpoint> {
+    let mut all = vec![
+        reference_group_code::endpoint(),
+        create_identity::endpoint(),
+        add_identity::endpoint(),
+        add_accessor::endpoint(),
+        revoke_accessor::endpoint(),
+        replace_accessor::endpoint(),
+        revoke_association::endpoint(),
+        upgrade_mode::endpoint(),
+        reference::endpoint(),
+        close_request::endpoint(),
+    ];
+    all.extend(levels::endpoints());
+    all.extend(update_levels::endpoints());
+    all.extend(unsupported::endpoints());
+    all
+}
+
 /// Path of a call about an identity.
-#[derive(Deserialize)]
+#[derive(Debug, Clone, PartialEq, Deserialize)]
 struct Identity {
     namespace: String,
     identifier: String,
+}
+
+/// An identity in the body of a call.
+#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
+struct ListedIdentity {
+    #[schemars(length(min = 1))]
+    namespace: String,
+    #[schemars(length(min = 1))]
+    identifier: String,
+}
+
+/// Body of a call that names nothing but the identity.
+#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
+struct OfIdentity {
+    #[serde(flatten)]
+    reply: Reply,
+    /// What the person is asked, if consent is needed.
+    request_message: Option<String>,
 }

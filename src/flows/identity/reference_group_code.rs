@@ -11,6 +11,7 @@ use crate::ledger::query;
 /// The table entry.
 pub fn endpoint() -> Endpoint {
     Endpoint::get("/identity/:namespace/:identifier", Audience::Idp)
+        .does("Tells the reference group that an identity belongs to.")
         .without_acting_node()
         .path::<Identity>()
         .run(run)

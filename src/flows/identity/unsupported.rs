@@ -13,17 +13,22 @@ pub fn endpoints() -> [Endpoint; 4] {
     let endorsement = "/identity/:namespace/:identifier/endorsement";
     let removal = "/identity/:namespace/:identifier/removal_from_reference_group";
     let merge = "/identity/:namespace/:identifier/reference_group_merge";
+    let does = "Is not supported, as in the replaced system.";
     [
         Endpoint::get(endorsement, Audience::Everybody)
+            .does(does)
             .without_acting_node()
             .run(run),
         Endpoint::post(endorsement, Audience::Everybody)
+            .does(does)
             .without_acting_node()
             .run(run),
         Endpoint::post(removal, Audience::Idp)
+            .does(does)
             .body::<Removal>()
             .run(run),
         Endpoint::post(merge, Audience::Idp)
+            .does(does)
             .body::<Merge>()
             .run(run),
     ]

@@ -7,7 +7,7 @@ use serde_json::json;
 use super::ROLE;
 use super::respond::{answerable, error_params, transaction};
 use super::response_created::{Answered, Content};
-use crate::api::{self, Audience, Endpoint, NoPath, Outcome, Texts};
+use crate::api::{self, ApiVersion, Audience, Endpoint, NoPath, Outcome, Texts};
 use crate::context::Context;
 use crate::delivery::transaction::transact_for_call;
 use crate::error::Error;
@@ -21,9 +21,11 @@ const OPERATION: &str = "idp_error_response";
 /// The table entry.
 pub fn endpoint() -> Endpoint {
     Endpoint::post("/idp/error_response", Audience::Idp)
+        .does("Answers a request with an error in place of the user's decision.")
         .ends()
         .body::<ErrorAnswer>()
         .run(run)
+        .since(ApiVersion::V5)
 }
 
 async fn run(call: api::Call<NoPath, Texts, ErrorAnswer>) -> Result<Outcome, Error> {

@@ -8,6 +8,7 @@ use crate::context::Context;
 use crate::delivery::callback::{Persistence, Target, callback_job};
 use crate::error::Error;
 use crate::flows::dispatch::{BLOCK, Flow};
+use crate::flows::identity::operation::Change;
 use crate::job::{Commit, Job, Kind, NewJob, Spec, Table};
 use crate::ledger::{Block, BlockTransaction, query};
 
@@ -84,16 +85,7 @@ fn job(node_id: &str, block: &Block, transaction: &BlockTransaction) -> Option<N
 }
 
 fn action(method: &str) -> Option<&'static str> {
-    match method {
-        "RegisterIdentity" => Some("create_identity"),
-        "AddIdentity" => Some("add_identity"),
-        "AddAccessor" => Some("add_accessor"),
-        "RevokeAccessor" => Some("revoke_accessor"),
-        "RevokeAndAddAccessor" => Some("revoke_and_add_accessor"),
-        "RevokeIdentityAssociation" => Some("revoke_identity_association"),
-        "UpdateIdentityModeList" => Some("upgrade_identity_mode"),
-        _ => None,
-    }
+    Change::of_method(method).map(Change::name)
 }
 
 /// Handler of `idp.identity_modified`: tells the client application, if its

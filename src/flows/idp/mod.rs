@@ -24,7 +24,7 @@ use crate::mq::message::{ConsentRequest, Message};
 pub(super) const ROLE: &str = "idp";
 
 /// Action of `error` callbacks about messages and what follows from them.
-const PROCESS_MESSAGE: &str = "idp.processMessage";
+pub(super) const PROCESS_MESSAGE: &str = "idp.processMessage";
 
 /// The consent request as it was received from the node that made the request.
 ///

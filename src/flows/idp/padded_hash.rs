@@ -15,6 +15,7 @@ use crate::flows::open_request::open_request;
 /// The table entry.
 pub fn endpoint() -> Endpoint {
     Endpoint::get("/idp/request_message_padded_hash", Audience::Idp)
+        .does("Tells what the user's accessor key is to sign for a request.")
         .query::<Query>()
         .run(run)
 }

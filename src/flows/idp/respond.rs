@@ -26,6 +26,7 @@ const OPERATION: &str = "idp_response";
 /// The table entry.
 pub fn endpoint() -> Endpoint {
     Endpoint::post("/idp/response", Audience::Idp)
+        .does("Answers a request with the user's consent or refusal.")
         .ends()
         .body::<Answer>()
         .run(run)

@@ -18,7 +18,7 @@ use crate::flows::testing::{
     self, TestNode, callbacks, continuation, message_job, of_kind, params, scenario, transactions,
 };
 use crate::flows::{RequestUpdate, idp, replay_tests};
-use crate::job::{Commit, NewJob, Outcome, Pool, Run, Table, Write, codec};
+use crate::job::{Commit, JobOutcome, NewJob, Pool, Run, Table, Write, codec};
 use crate::messaging::to_role;
 use crate::mq::OutboundMessage;
 
@@ -672,7 +672,7 @@ async fn a_host_that_does_not_answer_is_told_to_the_dispatcher_and_the_contract_
         panic!("{run:?}");
     };
     assert!(
-        matches!(&commit.outcome, Outcome::Failed { reason } if reason.contains("127.0.0.1:1"))
+        matches!(&commit.outcome, JobOutcome::Failed { reason } if reason.contains("127.0.0.1:1"))
     );
     assert_eq!(commit.jobs[0].kind, dcontract::CHECKED);
     assert_eq!(

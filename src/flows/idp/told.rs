@@ -12,6 +12,10 @@ use crate::job::{Table, Write};
 /// Column of a request's row.
 const COLUMN: &str = "told";
 
+crate::job::stored_as_json! {
+    "row_told": Told,
+}
+
 /// How far a request that passed its checks has come.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

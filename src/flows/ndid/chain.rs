@@ -13,10 +13,20 @@ use crate::flows::node::public_keys::PublicKeys;
 /// The table entries.
 pub fn endpoints() -> [Endpoint; 3] {
     [
-        endpoint("/ndid/init_ndid").body::<Init>().run(init),
-        endpoint("/ndid/end_init")
+        endpoint(
+            "/ndid/init_ndid",
+            "Makes this node the NDID of a new chain.",
+        )
+        .body::<Init>()
+        .run(init),
+        endpoint("/ndid/end_init", "Ends the initialisation of a new chain.")
             .run(|call: Call| async move { transact(&call, "EndInit", json!({}), 204).await }),
-        handed_on::<LastBlock>("/ndid/set_last_block", "SetLastBlock", 204),
+        handed_on::<LastBlock>(
+            "/ndid/set_last_block",
+            "Says after which block the chain takes no more transactions.",
+            "SetLastBlock",
+            204,
+        ),
     ]
 }
 

@@ -5,13 +5,25 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::handed_on;
-use crate::api::Endpoint;
+use crate::api::{ApiVersion, Endpoint};
 
 /// The table entries.
 pub fn endpoints() -> [Endpoint; 2] {
     [
-        handed_on::<Added>("/ndid/add_error_code", "AddErrorCode", 204),
-        handed_on::<Removed>("/ndid/remove_error_code", "RemoveErrorCode", 204),
+        handed_on::<Added>(
+            "/ndid/add_error_code",
+            "Adds an error code that IdPs or ASes may answer with.",
+            "AddErrorCode",
+            204,
+        )
+        .since(ApiVersion::V5),
+        handed_on::<Removed>(
+            "/ndid/remove_error_code",
+            "Removes an error code.",
+            "RemoveErrorCode",
+            204,
+        )
+        .since(ApiVersion::V5),
     ]
 }
 

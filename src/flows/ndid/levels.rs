@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Number, json};
 
 use super::{endpoint, handed_on, transact};
-use crate::api::{Call, Endpoint, NoPath, Outcome, Texts};
+use crate::api::{ApiVersion, Call, Endpoint, NoPath, Outcome, Texts};
 use crate::error::Error;
 use crate::flows::levels;
 use crate::ledger::query;
@@ -14,12 +14,31 @@ use crate::ledger::query;
 /// The table entries.
 pub fn endpoints() -> [Endpoint; 4] {
     [
-        handed_on::<Ials>("/ndid/set_supported_ial_list", "SetSupportedIALList", 204),
-        handed_on::<Aals>("/ndid/set_supported_aal_list", "SetSupportedAALList", 204),
-        endpoint("/ndid/set_allowed_min_ial_for_register_identity_at_first_idp")
-            .body::<FirstIdp>()
-            .run(set_first_idp),
-        endpoint("/ndid/get_allowed_min_ial_for_register_identity_at_first_idp").run(first_idp),
+        handed_on::<Ials>(
+            "/ndid/set_supported_ial_list",
+            "Sets the IALs of the network.",
+            "SetSupportedIALList",
+            204,
+        )
+        .since(ApiVersion::V6),
+        handed_on::<Aals>(
+            "/ndid/set_supported_aal_list",
+            "Sets the AALs of the network.",
+            "SetSupportedAALList",
+            204,
+        )
+        .since(ApiVersion::V6),
+        endpoint(
+            "/ndid/set_allowed_min_ial_for_register_identity_at_first_idp",
+            "Sets the lowest IAL at which a first IdP may register an identity.",
+        )
+        .body::<FirstIdp>()
+        .run(set_first_idp),
+        endpoint(
+            "/ndid/get_allowed_min_ial_for_register_identity_at_first_idp",
+            "Tells the lowest IAL at which a first IdP may register an identity.",
+        )
+        .run(first_idp),
     ]
 }
 

@@ -58,19 +58,25 @@ pub fn endpoints() -> Vec<Endpoint> {
 }
 
 /// An endpoint of NDID's node.
-fn endpoint(path: &'static str) -> Builder {
+fn endpoint(path: &'static str, does: &'static str) -> Builder {
     Endpoint::post(path, Audience::Ndid)
+        .does(does)
         .without_acting_node()
         .begins()
 }
 
 /// An endpoint whose body, once it has passed its schema, is what the ledger is
 /// asked for.
-fn handed_on<B>(path: &'static str, method: &'static str, status: u16) -> Endpoint
+fn handed_on<B>(
+    path: &'static str,
+    does: &'static str,
+    method: &'static str,
+    status: u16,
+) -> Endpoint
 where
     B: DeserializeOwned + Serialize + JsonSchema + Send + Sync + 'static,
 {
-    endpoint(path)
+    endpoint(path, does)
         .body::<B>()
         .run(move |call: Call<NoPath, Texts, B>| async move {
             let params = json!(call.body);

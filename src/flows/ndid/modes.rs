@@ -10,6 +10,7 @@ use crate::api::Endpoint;
 pub fn endpoints() -> [Endpoint; 1] {
     [handed_on::<AllowedModes>(
         "/ndid/set_allowed_mode_list",
+        "Sets the modes that requests of a purpose may have.",
         "SetAllowedModeList",
         204,
     )]

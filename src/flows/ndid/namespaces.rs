@@ -10,10 +10,30 @@ use crate::api::Endpoint;
 /// The table entries.
 pub fn endpoints() -> [Endpoint; 4] {
     [
-        handed_on::<Namespace>("/ndid/create_namespace", "AddNamespace", 201),
-        handed_on::<Namespace>("/ndid/update_namespace", "UpdateNamespace", 204),
-        handed_on::<Name>("/ndid/enable_namespace", "EnableNamespace", 204),
-        handed_on::<Name>("/ndid/disable_namespace", "DisableNamespace", 204),
+        handed_on::<Namespace>(
+            "/ndid/create_namespace",
+            "Adds a namespace of identities.",
+            "AddNamespace",
+            201,
+        ),
+        handed_on::<Namespace>(
+            "/ndid/update_namespace",
+            "Changes a namespace.",
+            "UpdateNamespace",
+            204,
+        ),
+        handed_on::<Name>(
+            "/ndid/enable_namespace",
+            "Enables a namespace.",
+            "EnableNamespace",
+            204,
+        ),
+        handed_on::<Name>(
+            "/ndid/disable_namespace",
+            "Disables a namespace.",
+            "DisableNamespace",
+            204,
+        ),
     ]
 }
 

@@ -4,19 +4,25 @@ use std::borrow::Cow;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::{Deserialize, Deserializer, de};
-use serde_json::{Number, Value};
+use serde_json::{Number, Value, json};
 
 use super::{OfNode, endpoint, handed_on, transact};
-use crate::api::{Call, Endpoint, NoPath, Outcome, Texts};
+use crate::api::{ApiVersion, Call, Endpoint, NoPath, Outcome, Texts};
 use crate::error::Error;
 use crate::flows::levels;
+use crate::ledger::Ledger;
+
+/// The feature that clients of older versions know.
+const ON_THE_FLY: &str = "on_the_fly";
 
 /// The table entries.
 pub fn endpoints() -> [Endpoint; 3] {
     [
-        endpoint("/ndid/update_node").body::<Change>().run(update),
-        handed_on::<OfNode>("/ndid/enable_node", "EnableNode", 204),
-        handed_on::<OfNode>("/ndid/disable_node", "DisableNode", 204),
+        endpoint("/ndid/update_node", "Changes what is registered of a node.")
+            .body::<Change>()
+            .run(update),
+        handed_on::<OfNode>("/ndid/enable_node", "Enables a node.", "EnableNode", 204),
+        handed_on::<OfNode>("/ndid/disable_node", "Disables a node.", "DisableNode", 204),
     ]
 }
 
@@ -85,6 +91,37 @@ async fn update(call: Call<NoPath, Texts, Change>) -> Result<Outcome, Error> {
     let given = |level: &'_ Option<Number>| level.clone().filter(|level| !levels::is_zero(level));
     let (ial, aal) = (given(&known.max_ial), given(&known.max_aal));
     levels::check_supported(ledger, ial.as_ref(), aal.as_ref()).await?;
-    let params = call.body.whole.clone();
+    let mut params = call.body.whole.clone();
+    if call.version < ApiVersion::V6 {
+        keep_other_features(ledger, &known.node_id, &mut params).await?;
+    }
     transact(&call, "UpdateNodeByNDID", params, 204).await
+}
+
+/// Clients of older versions know one feature, as a flag. The others that the
+/// node has stay as they are, and without the flag all do
+/// (spec/http-api-v4-v5.md 14, Q2).
+async fn keep_other_features(
+    ledger: &dyn Ledger,
+    node_id: &str,
+    params: &mut Value,
+) -> Result<(), Error> {
+    let flag = params.as_object_mut();
+    let flag = flag.and_then(|members| members.shift_remove("on_the_fly_support"));
+    let Some(is_wanted) = flag.and_then(|flag| flag.as_bool()) else {
+        return Ok(());
+    };
+    let node = ledger
+        .query("GetNodeInfo", json!({"node_id": node_id}), None)
+        .await?;
+    let features = node
+        .as_ref()
+        .and_then(|node| node["supported_feature_list"].as_array());
+    let mut features = features.cloned().unwrap_or_default();
+    features.retain(|feature| feature != ON_THE_FLY);
+    if is_wanted {
+        features.push(ON_THE_FLY.into());
+    }
+    params["supported_feature_list"] = features.into();
+    Ok(())
 }

@@ -11,7 +11,12 @@ use crate::ledger::query;
 
 /// The table entries.
 pub fn endpoints() -> [Endpoint; 1] {
-    [endpoint("/ndid/get_node_id_list").body::<Wanted>().run(run)]
+    [endpoint(
+        "/ndid/get_node_id_list",
+        "Lists the ids of the active nodes of a role.",
+    )
+    .body::<Wanted>()
+    .run(run)]
 }
 
 /// Body that says which nodes.

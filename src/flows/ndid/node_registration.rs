@@ -20,10 +20,15 @@ const RESULT: &str = "create_node_result";
 /// The table entries.
 pub fn endpoints() -> [Endpoint; 2] {
     [
-        endpoint("/ndid/register_node")
+        endpoint("/ndid/register_node", "Registers a node.")
             .body::<Registration>()
             .run(register),
-        endpoint("/node/create").body::<Creation>().run(create),
+        endpoint(
+            "/node/create",
+            "Registers a node, for a client that does not wait.",
+        )
+        .body::<Creation>()
+        .run(create),
     ]
 }
 

@@ -6,21 +6,25 @@ use serde::{Deserialize, Serialize};
 use serde_json::Number;
 
 use super::handed_on;
-use crate::api::Endpoint;
+use crate::api::{ApiVersion, Endpoint};
 
 /// The table entries.
 pub fn endpoints() -> [Endpoint; 2] {
     [
         handed_on::<Ceilings>(
             "/ndid/set_service_price_ceiling",
+            "Sets the highest prices that a service may have.",
             "SetServicePriceCeiling",
             204,
-        ),
+        )
+        .since(ApiVersion::V5),
         handed_on::<Delay>(
             "/ndid/set_service_price_min_effective_datetime_delay",
+            "Sets how long before its effect a price must be announced.",
             "SetServicePriceMinEffectiveDatetimeDelay",
             204,
-        ),
+        )
+        .since(ApiVersion::V5),
     ]
 }
 

@@ -10,10 +10,21 @@ use crate::api::Endpoint;
 /// The table entries.
 pub fn endpoints() -> [Endpoint; 3] {
     [
-        handed_on::<Added>("/ndid/add_node_to_proxy_node", "AddNodeToProxyNode", 204),
-        handed_on::<Moved>("/ndid/update_node_proxy_node", "UpdateNodeProxyNode", 204),
+        handed_on::<Added>(
+            "/ndid/add_node_to_proxy_node",
+            "Puts a node behind a proxy.",
+            "AddNodeToProxyNode",
+            204,
+        ),
+        handed_on::<Moved>(
+            "/ndid/update_node_proxy_node",
+            "Puts a node behind another proxy, or changes who holds its keys.",
+            "UpdateNodeProxyNode",
+            204,
+        ),
         handed_on::<OfNode>(
             "/ndid/remove_node_from_proxy_node",
+            "Takes a node out from behind its proxy.",
             "RemoveNodeFromProxyNode",
             204,
         ),

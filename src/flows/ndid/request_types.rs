@@ -1,12 +1,24 @@
 //! `POST /ndid/{add,remove}_request_type`: types that requests may have.
 
 use super::{Name, handed_on};
-use crate::api::Endpoint;
+use crate::api::{ApiVersion, Endpoint};
 
 /// The table entries.
 pub fn endpoints() -> [Endpoint; 2] {
     [
-        handed_on::<Name>("/ndid/add_request_type", "AddRequestType", 204),
-        handed_on::<Name>("/ndid/remove_request_type", "RemoveRequestType", 204),
+        handed_on::<Name>(
+            "/ndid/add_request_type",
+            "Adds a type that requests may have.",
+            "AddRequestType",
+            204,
+        )
+        .since(ApiVersion::V5),
+        handed_on::<Name>(
+            "/ndid/remove_request_type",
+            "Removes a type of requests.",
+            "RemoveRequestType",
+            204,
+        )
+        .since(ApiVersion::V5),
     ]
 }

@@ -12,16 +12,19 @@ pub fn endpoints() -> [Endpoint; 3] {
     [
         handed_on::<Destination>(
             "/ndid/approve_service",
+            "Allows an AS to offer a service.",
             "RegisterServiceDestinationByNDID",
             204,
         ),
         handed_on::<Destination>(
             "/ndid/enable_service_destination",
+            "Enables the offer of an AS.",
             "EnableServiceDestinationByNDID",
             204,
         ),
         handed_on::<Destination>(
             "/ndid/disable_service_destination",
+            "Disables the offer of an AS.",
             "DisableServiceDestinationByNDID",
             204,
         ),

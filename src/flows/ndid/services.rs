@@ -15,15 +15,40 @@ const NO_SCHEMA: &str = "n/a";
 /// The table entries.
 pub fn endpoints() -> [Endpoint; 4] {
     [
-        described("/ndid/create_service", "AddService", 201),
-        described("/ndid/update_service", "UpdateService", 204),
-        handed_on::<Id>("/ndid/enable_service", "EnableService", 204),
-        handed_on::<Id>("/ndid/disable_service", "DisableService", 204),
+        described(
+            "/ndid/create_service",
+            "Adds a service that ASes may offer.",
+            "AddService",
+            201,
+        ),
+        described(
+            "/ndid/update_service",
+            "Changes a service.",
+            "UpdateService",
+            204,
+        ),
+        handed_on::<Id>(
+            "/ndid/enable_service",
+            "Enables a service.",
+            "EnableService",
+            204,
+        ),
+        handed_on::<Id>(
+            "/ndid/disable_service",
+            "Disables a service.",
+            "DisableService",
+            204,
+        ),
     ]
 }
 
-fn described(path: &'static str, method: &'static str, status: u16) -> Endpoint {
-    let endpoint = endpoint(path).body::<Service>();
+fn described(
+    path: &'static str,
+    does: &'static str,
+    method: &'static str,
+    status: u16,
+) -> Endpoint {
+    let endpoint = endpoint(path, does).body::<Service>();
     endpoint.run(move |call: Call<NoPath, Texts, Service>| describe(call, method, status))
 }
 

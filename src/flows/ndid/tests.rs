@@ -53,6 +53,7 @@ async fn call(node: &TestNode, path: &str, body: Value) -> Result<Outcome, Error
         context: node.context.clone(),
         node_id: "ndid1".to_owned(),
         caller: Caller::new("test"),
+        version: crate::api::ApiVersion::V6,
         path: Map::new(),
         query: json!({}),
         body,

@@ -10,9 +10,24 @@ use crate::api::Endpoint;
 /// The table entries.
 pub fn endpoints() -> [Endpoint; 3] {
     [
-        handed_on::<Amount>("/ndid/set_node_token", "SetNodeToken", 204),
-        handed_on::<Amount>("/ndid/add_node_token", "AddNodeToken", 204),
-        handed_on::<Amount>("/ndid/reduce_node_token", "ReduceNodeToken", 204),
+        handed_on::<Amount>(
+            "/ndid/set_node_token",
+            "Sets the tokens of a node.",
+            "SetNodeToken",
+            204,
+        ),
+        handed_on::<Amount>(
+            "/ndid/add_node_token",
+            "Gives a node more tokens.",
+            "AddNodeToken",
+            204,
+        ),
+        handed_on::<Amount>(
+            "/ndid/reduce_node_token",
+            "Takes tokens from a node.",
+            "ReduceNodeToken",
+            204,
+        ),
     ]
 }
 

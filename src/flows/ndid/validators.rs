@@ -11,6 +11,7 @@ use crate::api::Endpoint;
 pub fn endpoints() -> [Endpoint; 1] {
     [handed_on::<Validator>(
         "/ndid/set_validator",
+        "Sets the voting power of a validator of the chain.",
         "SetValidator",
         204,
     )]

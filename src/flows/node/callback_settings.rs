@@ -22,7 +22,8 @@ pub fn endpoints() -> Vec<Endpoint> {
         pair::<IdpUrls>(),
         pair::<AsUrls>(),
         pair::<ProxyUrls>(),
-        pair::<NodeUrls>(),
+        // Through these a node becomes ready.
+        pair::<NodeUrls>().map(Endpoint::needs_nothing),
     ]
     .into_iter()
     .flatten()
@@ -89,9 +90,11 @@ fn at_least_one(schema: &mut schemars::Schema) {
 fn pair<U: Urls>() -> [Endpoint; 2] {
     [
         Endpoint::get(U::PATH, U::AUDIENCE)
+            .does("Shows the URLs that callbacks go to.")
             .without_acting_node()
             .run(show::<U>),
         Endpoint::post(U::PATH, U::AUDIENCE)
+            .does("Sets the URLs that callbacks go to.")
             .without_acting_node()
             .body::<U>()
             .run(set::<U>),

@@ -55,6 +55,7 @@ async fn call(node: &TestNode, body: Value) -> Result<Accept, Error> {
     schema.check(&body, codes::BODY_VALIDATION_FAILED)?;
     let run = endpoint.run.expect("it is built");
     let outcome = run(RawCall {
+        version: crate::api::ApiVersion::V6,
         context: node.context.clone(),
         node_id: node.context.node_id().to_owned(),
         caller: Caller::new("test"),

@@ -30,6 +30,10 @@ pub(in crate::flows) const FLOW: Flow = Flow::new(to_role::AS_RESPONSE, |context
 .told(ROLE, "processAsResponse")
 .for_node(node_of_message);
 
+crate::job::stored_as_json! {
+    "row_as_data": AsData,
+}
+
 /// Data of an AS as the client gets it (spec/http-api.md 3.1).
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct AsData {

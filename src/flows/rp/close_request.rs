@@ -11,9 +11,10 @@ use super::stored::{RequestRef, Stored};
 use crate::api::{self, Audience, Endpoint, NoPath, Outcome, Texts};
 use crate::context::Context;
 use crate::delivery::transaction::{Continuation, Fate, Settled, Transact, transact};
-use crate::error::{Error, Refusal, settled};
+use crate::error::{Error, Refusal, codes, settled};
 use crate::flows::call::Call;
 use crate::flows::dispatch::Flow;
+use crate::flows::identity::consent;
 use crate::flows::reply::Reply;
 use crate::flows::request_status::Validity;
 use crate::job::{Commit, Job, Kind, NewJob, Spec, Table, codec, request_key};
@@ -42,6 +43,7 @@ const OPERATION: &str = "request_close";
 /// The table entry.
 pub fn endpoint() -> Endpoint {
     Endpoint::post("/rp/request_close", Audience::Rp)
+        .does("Closes a request before it ends by itself.")
         .ends()
         .body::<CloseRequest>()
         .run(run)
@@ -116,7 +118,7 @@ pub fn close_request(node_id: &str, call: CloseRequest) -> Accept {
 }
 
 /// The transaction, with the verdicts on the answers.
-pub(super) fn transaction(
+pub(in crate::flows) fn transaction(
     of: &RequestRef,
     validity: &Validity,
     call: Option<(CloseRequest, Call)>,
@@ -142,6 +144,16 @@ pub(super) fn transaction(
 pub async fn handle(context: &Context, job: &Job) -> Result<Commit, Error> {
     let Close { of, call, once } = job.payload()?;
     let stored = Stored::load(context, of.clone()).await?;
+    if let Some(stored) = &stored
+        && stored.progress.decision.is_some()
+    {
+        // It is being closed: what follows from that is decided.
+        let refusal = codes::ABCI_REQUEST_IS_CLOSED.into();
+        let mut commit = Commit::nothing();
+        commit.job(result(&of, &call, Some(&refusal)));
+        commit.write(once.forget());
+        return Ok(commit);
+    }
     let validity = stored.as_ref().map(|stored| stored.validity.clone());
     let validity = validity.unwrap_or_default();
     let transaction = transaction(&of, &validity, Some((call.clone(), once.clone())));
@@ -175,12 +187,11 @@ pub async fn handle_closed(context: &Context, job: &Job) -> Result<Commit, Error
             None
         }
         Fate::Refused { code, message } => {
-            // Still open, for all we know: a later answer may close it again.
+            let refusal = Refusal::of_ledger(code, message);
             if let Some(mut stored) = stored {
-                stored.progress.closing = false;
-                commit.write(stored.save_progress());
+                commit.merge(still_open(context, &mut stored, &refusal).await?);
             }
-            Some(Refusal::of_ledger(code, message))
+            Some(refusal)
         }
     };
     if let Some((call, once)) = call {
@@ -190,6 +201,26 @@ pub async fn handle_closed(context: &Context, job: &Job) -> Result<Commit, Error
         });
         commit.job(result(&of, &call, error.as_ref()));
     }
+    Ok(commit)
+}
+
+/// A CloseRequest was refused: the request is still open, for all we know, and
+/// a later answer may close it again.
+async fn still_open(
+    context: &Context,
+    stored: &mut Stored,
+    refusal: &Refusal,
+) -> Result<Commit, Error> {
+    if stored.progress.decision.is_some() {
+        return consent::close_refused(context, stored, refusal).await;
+    }
+    stored.progress.closing = false;
+    let mut commit = Commit::nothing();
+    if stored.request.operation.is_some() {
+        // Answers that came meanwhile were not decided on.
+        commit.merge(consent::decide(context, stored).await?);
+    }
+    commit.write(stored.save_progress());
     Ok(commit)
 }
 

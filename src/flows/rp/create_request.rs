@@ -14,9 +14,12 @@ use crate::api::{self, Audience, Call, Endpoint, Outcome, Texts};
 use crate::context::{Context, row, state};
 use crate::crypto::hash;
 use crate::delivery::transaction::{Continuation, Transact, transact_for_call};
-use crate::error::{Error, Refusal, codes, settled};
+use crate::error::{Error, codes, settled};
+use crate::flows::identity::operation::Planned;
+use crate::flows::identity::reference;
+use crate::flows::reply::Reply;
 use crate::flows::{identifier, initial_salt, rp};
-use crate::job::{Commit, Guard, Millis, Table, request_key};
+use crate::job::{Commit, Guard, Millis, NewJob, Table, request_key};
 use crate::ledger::{Ledger, query};
 use crate::messaging::outbound;
 use crate::mq::message::ResponsePrivateData;
@@ -29,6 +32,7 @@ const ACCESSOR_ID_LENGTH: usize = 128;
 /// The table entry.
 pub fn endpoint() -> Endpoint {
     Endpoint::post("/rp/requests/:namespace/:identifier", Audience::Rp)
+        .does("Asks IdPs to verify a user, and ASes for the user's data.")
         .begins()
         .path::<Identity>()
         .body::<CreateRequest>()
@@ -44,6 +48,7 @@ struct Identity {
 
 async fn run(call: Call<Identity, Texts, CreateRequest>) -> Result<Outcome, Error> {
     let input = CreateRequest {
+        checks_identifier: call.checks_identifiers(),
         namespace: call.path.namespace,
         identifier: call.path.identifier,
         ..call.body
@@ -86,6 +91,9 @@ pub struct CreateRequest {
     /// From the path.
     #[serde(skip)]
     pub identifier: String,
+    /// Whether the identifier must have the form of its namespace.
+    #[serde(skip)]
+    pub checks_identifier: bool,
     /// The client's name for the request.
     #[schemars(length(min = 1))]
     pub reference_id: String,
@@ -172,7 +180,9 @@ fn by_mode(schema: &mut schemars::Schema) {
 }
 
 /// JSON has one kind of number: `1.0` is as whole as `1`.
-fn whole_number<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
+pub(in crate::flows) fn whole_number<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<u64, D::Error> {
     const LARGEST: f64 = 9_007_199_254_740_991.0;
     let number = Number::deserialize(deserializer)?;
     let from_float = || {
@@ -206,9 +216,50 @@ pub async fn create_request(
     node_id: &str,
     input: CreateRequest,
 ) -> Result<(Accept, CreateRequestAnswer), Error> {
+    create(context, node_id, hash::generate_id(), input, None).await
+}
+
+/// The same for a request that asks for consent to an operation. Its client has
+/// the id of the request, and hears of what is wrong with it by a callback. Both
+/// the request and the operation have the reference id.
+///
+/// # Errors
+/// Those that may pass.
+pub(in crate::flows) async fn create_consent_request(
+    context: &Context,
+    node_id: &str,
+    request_id: String,
+    input: CreateRequest,
+    planned: Planned,
+) -> Result<Accept, Error> {
+    let reply = Reply {
+        reference_id: input.reference_id.clone(),
+        callback_url: input.callback_url.clone(),
+    };
+    let operation = planned.operation.clone();
+    let created = create(context, node_id, request_id.clone(), input, Some(planned)).await;
+    Ok(match settled(created)? {
+        Ok((accept, _)) => accept,
+        Err(refusal) => {
+            let failed = operation.request_result(node_id, &reply, &request_id, Err(&refusal));
+            accept_failure(node_id, &reply.reference_id, failed)
+        }
+    })
+}
+
+async fn create(
+    context: &Context,
+    node_id: &str,
+    request_id: String,
+    input: CreateRequest,
+    operation: Option<Planned>,
+) -> Result<(Accept, CreateRequestAnswer), Error> {
     let ledger = context.ledger.as_ref();
-    check_levels(ledger, &input).await?;
-    check_identifier(context, &input)?;
+    let purpose = operation
+        .as_ref()
+        .map(|planned| planned.operation.change.method());
+    check_levels(ledger, &input, purpose.unwrap_or_default()).await?;
+    check_identifier(&input)?;
     check_reference(context, node_id, &input.reference_id).await?;
     if packing::has_whitespace_in_base64_data_url(&input.request_message) {
         return Err(codes::DATA_URL_BASE64_MUST_NOT_CONTAIN_WHITESPACES.into());
@@ -216,7 +267,10 @@ pub async fn create_request(
     let idps = idps::qualify(ledger, node_id, &input).await?;
     let providers = services::qualify(ledger, &input).await?;
     let initial_salt = initial_salt::given_or_new(input.initial_salt.as_deref())?;
-    let request = request(input, initial_salt, idps, &providers);
+    let request = Request {
+        operation,
+        ..request(request_id, input, initial_salt, idps, &providers)
+    };
     let answer = CreateRequestAnswer {
         request_id: request.request_id.clone(),
         initial_salt: request.initial_salt.clone(),
@@ -224,13 +278,21 @@ pub async fn create_request(
     // When the ledger is away nothing is known of the sizes yet.
     let accept = match settled(check_sizes(context, node_id, &request, providers))? {
         Ok(()) => accept(context, node_id, &request).await?,
-        Err(refusal) => accept_failure(node_id, &request, &refusal),
+        Err(refusal) => {
+            let of = reference_of(node_id, &request);
+            let failed = request_created::result(&of, &request, None, Some(&refusal));
+            accept_failure(node_id, &request.reference_id, failed)
+        }
     };
     Ok((accept, answer))
 }
 
-async fn check_levels(ledger: &dyn Ledger, input: &CreateRequest) -> Result<(), Error> {
-    let modes = query::allowed_modes(ledger, "").await?;
+async fn check_levels(
+    ledger: &dyn Ledger,
+    input: &CreateRequest,
+    purpose: &str,
+) -> Result<(), Error> {
+    let modes = query::allowed_modes(ledger, purpose).await?;
     if !modes.iter().any(|mode| u64::from(*mode) == input.mode) {
         return Err(codes::UNSUPPORTED_MODE.into());
     }
@@ -253,8 +315,8 @@ fn contains(levels: &[Number], level: &Number) -> bool {
     levels.iter().any(|known| known.as_f64() == level.as_f64())
 }
 
-fn check_identifier(context: &Context, input: &CreateRequest) -> Result<(), Error> {
-    let is_checked = context.config.validate_identifier && (input.mode == 1 || input.is_bypassed());
+fn check_identifier(input: &CreateRequest) -> Result<(), Error> {
+    let is_checked = input.checks_identifier && (input.mode == 1 || input.is_bypassed());
     if is_checked && !identifier::is_acceptable(&input.namespace, &input.identifier) {
         return Err(codes::INVALID_IDENTIFIER.into());
     }
@@ -275,12 +337,12 @@ async fn check_reference(
 }
 
 fn request(
+    request_id: String,
     input: CreateRequest,
     initial_salt: String,
     idps: Qualified,
     providers: &[Providers],
 ) -> Request {
-    let request_id = hash::generate_id();
     let data_request_list = input
         .data_request_list
         .into_iter()
@@ -320,6 +382,7 @@ fn request(
         request_type: input.request_type.filter(|text| !text.is_empty()),
         consent_groups: idps.groups,
         request_id,
+        operation: None,
     }
 }
 
@@ -379,10 +442,7 @@ fn longest_private_data(request: &Request) -> Vec<ResponsePrivateData> {
 
 /// Request, reference id and transaction, together or not at all.
 async fn accept(context: &Context, node_id: &str, request: &Request) -> Result<Accept, Error> {
-    let of = RequestRef {
-        node_id: node_id.to_owned(),
-        request_id: request.request_id.clone(),
-    };
+    let of = reference_of(node_id, request);
     let reference = row(node_id, &request.reference_id);
     let then = Continuation::new(
         rp::request_created::KIND,
@@ -390,7 +450,10 @@ async fn accept(context: &Context, node_id: &str, request: &Request) -> Result<A
         &of,
     );
     let params = transaction_params(request);
-    let transaction = Transact::new(node_id, "CreateRequest", &params, Some(then));
+    let mut transaction = Transact::new(node_id, "CreateRequest", &params, Some(then));
+    if request.operation.is_some() {
+        transaction = transaction.resend_when_disabled();
+    }
     let Commit { writes, jobs, .. } = transact_for_call(context, transaction).await?;
     let mut accept = Accept {
         guards: vec![reference_is_free(&reference)],
@@ -401,19 +464,32 @@ async fn accept(context: &Context, node_id: &str, request: &Request) -> Result<A
         jobs,
         epoch: None,
     };
+    if let Some(planned) = &request.operation {
+        let request_id = Some(request.request_id.as_str());
+        let reference_id = &request.reference_id;
+        let operation = &planned.operation;
+        accept.writes.push(reference::write(
+            node_id,
+            reference_id,
+            request_id,
+            operation,
+        ));
+    }
     accept.writes.extend(writes);
     Ok(accept)
 }
 
-/// Only the callback that tells the failure; the reference id stays free.
-fn accept_failure(node_id: &str, request: &Request, error: &Refusal) -> Accept {
-    let of = RequestRef {
+fn reference_of(node_id: &str, request: &Request) -> RequestRef {
+    RequestRef {
         node_id: node_id.to_owned(),
         request_id: request.request_id.clone(),
-    };
-    let failed = request_created::result(&of, request, None, Some(error));
+    }
+}
+
+/// Only the callback that tells the failure; the reference id stays free.
+fn accept_failure(node_id: &str, reference_id: &str, failed: NewJob) -> Accept {
     Accept {
-        guards: vec![reference_is_free(&row(node_id, &request.reference_id))],
+        guards: vec![reference_is_free(&row(node_id, reference_id))],
         jobs: vec![failed],
         ..Accept::default()
     }
@@ -457,6 +533,9 @@ fn transaction_params(request: &Request) -> Value {
     });
     if let Some(request_type) = &request.request_type {
         params["request_type"] = json!(request_type);
+    }
+    if let Some(planned) = &request.operation {
+        params["purpose"] = planned.operation.change.method().into();
     }
     params
 }

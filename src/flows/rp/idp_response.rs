@@ -9,6 +9,7 @@ use super::validity;
 use crate::context::Context;
 use crate::error::{Error, codes, settled};
 use crate::flows::dispatch::{Flow, node_of_message};
+use crate::flows::identity::consent;
 use crate::flows::request_status::Validity;
 use crate::flows::status;
 use crate::job::{Commit, Job};
@@ -24,7 +25,8 @@ pub(in crate::flows) const FLOW: Flow = Flow::new(to_role::IDP_RESPONSE, |contex
 .for_node(node_of_message);
 
 /// Handler of `rp.idp_response`: judges the answer, tells the client, asks the
-/// ASes when the consent is complete, closes what has come to its end.
+/// ASes when the consent is complete, closes what has come to its end. What it
+/// means for an identity operation is decided there.
 pub async fn handle(context: &Context, job: &Job) -> Result<Commit, Error> {
     let received: Received = job.payload()?;
     let message = parse(&received)?;
@@ -65,6 +67,11 @@ pub async fn handle(context: &Context, job: &Job) -> Result<Commit, Error> {
     let accessor_id = message.accessor_id.as_deref();
     let verdict = validity::judge(ledger, &stored.request, answer, accessor_id).await?;
     commit.write(stored.judge(&message.idp_id, verdict));
+    if stored.request.operation.is_some() {
+        commit.merge(consent::decide(context, &mut stored).await?);
+        commit.write(stored.save_progress());
+        return Ok(commit);
+    }
     let validity = stored.validity.clone();
     if waits_for_another(context, &stored, &detail, &validity, message.height).await? {
         return Ok(commit);

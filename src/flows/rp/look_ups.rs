@@ -16,13 +16,18 @@ use crate::ledger::query;
 pub fn endpoints() -> [Endpoint; 4] {
     [
         Endpoint::get("/rp/request_references/:reference_id", Audience::Rp)
+            .does("Tells the id of the request that a reference id belongs to.")
             .path::<Referenced>()
             .run(run_reference),
         Endpoint::get("/rp/request_data/:request_id", Audience::Rp)
+            .does("Shows the data that ASes sent for a request.")
             .path::<OfRequest>()
             .run(run_data),
-        Endpoint::post("/rp/request_data_removal", Audience::Rp).run(run_remove_all),
+        Endpoint::post("/rp/request_data_removal", Audience::Rp)
+            .does("Removes the data of all requests from this node.")
+            .run(run_remove_all),
         Endpoint::post("/rp/request_data_removal/:request_id", Audience::Rp)
+            .does("Removes the data of a request from this node.")
             .path::<OfRequest>()
             .run(run_remove),
     ]

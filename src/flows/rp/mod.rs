@@ -12,7 +12,7 @@ mod idps;
 pub mod look_ups;
 pub(in crate::flows) mod message;
 mod receivers;
-mod report;
+pub(super) mod report;
 pub mod request_created;
 pub mod request_update;
 mod services;
@@ -24,4 +24,4 @@ mod validity;
 mod tests;
 
 /// The role's name in callback settings.
-const ROLE: &str = "rp";
+pub(super) const ROLE: &str = "rp";

@@ -2,16 +2,18 @@
 
 use serde_json::Map;
 
+use super::ROLE;
 use super::stored::Stored;
 use crate::context::Context;
 use crate::delivery::callback::{Persistence, Target, callback_job, error_job};
 use crate::error::Refusal;
+use crate::flows::dispatch;
 use crate::flows::request_status::{self, Validity};
 use crate::job::NewJob;
 use crate::ledger::types::RequestDetail;
 
 /// Action of `error` callbacks about messages and what follows from them.
-pub(super) const PROCESS_MESSAGE: &str = "rp.processMessage";
+pub(in crate::flows) const PROCESS_MESSAGE: &str = "rp.processMessage";
 
 /// The `request_status` callback of a height, unless the client has got it.
 pub(super) fn status(
@@ -44,7 +46,11 @@ fn to_client(url: &str, request_id: &str, body: Map<String, serde_json::Value>) 
 
 /// The `error` callback for something that went wrong with a request without
 /// undoing what was done before.
-pub(super) fn error(stored: &Stored, action: &str, error: &Refusal) -> NewJob {
+pub(in crate::flows) fn error(stored: &Stored, action: &str, error: &Refusal) -> NewJob {
     let of = &stored.of;
-    error_job("rp", Some(&of.node_id), action, Some(&of.request_id), error)
+    let (role, action) = match stored.request.operation {
+        None => (ROLE, action),
+        Some(_) => dispatch::of_requesting_idp(action),
+    };
+    error_job(role, Some(&of.node_id), action, Some(&of.request_id), error)
 }

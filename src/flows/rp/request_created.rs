@@ -9,6 +9,7 @@ use crate::context::Context;
 use crate::delivery::transaction::{Fate, Settled};
 use crate::error::{Error, Refusal, settled};
 use crate::flows::dispatch::Flow;
+use crate::flows::identity::consent;
 use crate::flows::reply::Reply;
 use crate::flows::rp;
 use crate::job::{Commit, Job, Kind, Millis, NewJob, Spec, codec, request_key};
@@ -83,13 +84,17 @@ fn refused(stored: &Stored, code: u32, message: &str) -> Commit {
     commit
 }
 
-/// The `create_request_result` callback.
+/// The `create_request_result` callback, or that of the operation.
 pub(super) fn result(
     of: &RequestRef,
     request: &Request,
     creation_block_height: Option<String>,
     error: Option<&Refusal>,
 ) -> NewJob {
+    if let Some(planned) = &request.operation {
+        let outcome = error.map_or(Ok(creation_block_height.unwrap_or_default()), Err);
+        return consent::created(&of.node_id, request, &planned.operation, outcome);
+    }
     let reply = Reply {
         reference_id: request.reference_id.clone(),
         callback_url: request.callback_url.clone(),

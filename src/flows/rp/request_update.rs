@@ -7,6 +7,7 @@ use super::stored::{RequestRef, Stored};
 use crate::context::Context;
 use crate::error::{Error, codes, settled};
 use crate::flows::dispatch::{BLOCK, Flow, node_of_update};
+use crate::flows::identity::consent;
 use crate::flows::{RequestUpdate, call};
 use crate::job::{Commit, Job, Kind, Spec, Table};
 use crate::ledger::query;
@@ -42,6 +43,15 @@ pub async fn handle(context: &Context, job: &Job) -> Result<Commit, Error> {
             false => Ok(Commit::failed("the ledger does not know the request")),
         };
     };
+    if let Some(planned) = &stored.request.operation {
+        // The answers that do not end it come by messages.
+        if !detail.has_ended() {
+            return Ok(Commit::nothing());
+        }
+        let mut commit = consent::ended(context, &stored, planned, &detail).await?;
+        commit.merge(forget_calls(context, &stored).await?);
+        return Ok(commit);
+    }
     if update.is_new_history {
         // Heights come again, and the answers that were counted may be gone.
         stored.progress.reported.clear();
@@ -55,7 +65,8 @@ pub async fn handle(context: &Context, job: &Job) -> Result<Commit, Error> {
     let status = report::status(context, &mut stored, &detail, height, &validity);
     commit.jobs.extend(status);
     if detail.has_ended() {
-        commit.merge(clean_up(context, &stored).await?);
+        commit.merge(stored.clean_up());
+        commit.merge(forget_calls(context, &stored).await?);
         return Ok(commit);
     }
     let closed = auto_close::close(context, &mut stored, &detail, &validity, Cause::Block).await;
@@ -80,13 +91,21 @@ async fn gone(context: &Context, stored: &Stored) -> Result<Commit, Error> {
     }
     let error = codes::REQUEST_NOT_FOUND.into();
     let mut commit = Commit::failed("the ledger no longer knows the request");
-    commit.job(report::error(stored, "handleTendermintNewBlock", &error));
-    commit.merge(clean_up(context, stored).await?);
+    match &stored.request.operation {
+        Some(planned) => {
+            commit.merge(consent::over(stored, &planned.operation, &error));
+        }
+        None => {
+            commit.job(report::error(stored, "handleTendermintNewBlock", &error));
+            commit.merge(stored.clean_up());
+        }
+    }
+    commit.merge(forget_calls(context, stored).await?);
     Ok(commit)
 }
 
-async fn clean_up(context: &Context, stored: &Stored) -> Result<Commit, Error> {
-    let mut commit = stored.clean_up();
+async fn forget_calls(context: &Context, stored: &Stored) -> Result<Commit, Error> {
+    let mut commit = Commit::nothing();
     let calls = call::forget_all(context, Table::RequestData, &stored.of.row()).await?;
     commit.writes.extend(calls);
     Ok(commit)

@@ -7,6 +7,8 @@ use serde_json::Number;
 
 use crate::context::{Context, row, state};
 use crate::error::Error;
+use crate::flows::identity::consent::Decision;
+use crate::flows::identity::operation::Planned;
 use crate::flows::request_status::{Validity, Verdict};
 use crate::job::{Commit, JobId, Table, Write};
 use crate::messaging::outbound::Receiver;
@@ -45,6 +47,13 @@ impl RequestRef {
     pub fn row(&self) -> String {
         row(&self.node_id, &self.request_id)
     }
+}
+
+crate::job::stored_as_json! {
+    "row_request": Request,
+    "row_request_progress": Progress,
+    "row_verdict": Verdict,
+    "row_private_data": ResponsePrivateData,
 }
 
 /// A service as the client asked for it.
@@ -108,6 +117,9 @@ pub struct Request {
     pub request_type: Option<String>,
     /// Who is asked, and how the identity is named to them.
     pub consent_groups: Vec<ConsentGroup>,
+    /// IdP: the operation that waits for the consent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub operation: Option<Planned>,
 }
 
 /// When and where a request came into being.
@@ -136,6 +148,9 @@ pub struct Progress {
     pub data_requested: bool,
     /// A CloseRequest is on its way.
     pub closing: bool,
+    /// IdP: what that CloseRequest follows from, unless it is the client's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub decision: Option<Decision>,
 }
 
 /// A request and how far it has come.
@@ -198,14 +213,19 @@ impl Stored {
         state::put_column(Table::RequestData, self.of.row(), PROGRESS, &self.progress)
     }
 
+    /// Forgets the request, whose reference id stands for something still.
+    pub fn forget(&self) -> Commit {
+        let mut commit = Commit::nothing();
+        commit.write(Write::delete(Table::RequestData, self.of.row()));
+        commit.cancel.extend(self.progress.timer);
+        commit
+    }
+
     /// Forgets the request: its reference id is free again.
     pub fn clean_up(&self) -> Commit {
-        let row = self.of.row();
         let reference = crate::context::row(&self.of.node_id, &self.request.reference_id);
-        let mut commit = Commit::nothing();
-        commit.write(Write::delete(Table::RequestData, &row));
+        let mut commit = self.forget();
         commit.write(Write::delete(Table::RequestReference, reference));
-        commit.cancel.extend(self.progress.timer);
         commit
     }
 }

@@ -4,15 +4,17 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::{ask, with_nullable_creation};
-use crate::api::{Audience, Call, Endpoint, Outcome};
+use crate::api::{ApiVersion, Audience, Call, Endpoint, Outcome};
 use crate::error::Error;
 
 /// The table entry.
 pub fn endpoint() -> Endpoint {
     Endpoint::get("/utility/accessors/:accessor_id", Audience::Everybody)
+        .does("Shows an accessor: its key, its owner, and whether it is active.")
         .without_acting_node()
         .path::<Path>()
         .run(run)
+        .since(ApiVersion::V6)
 }
 
 #[derive(Deserialize)]

@@ -11,6 +11,7 @@ use crate::ledger::query;
 /// The table entry.
 pub fn endpoint() -> Endpoint {
     Endpoint::get("/utility/as/:service_id", Audience::Everybody)
+        .does("Lists the ASes that offer a service.")
         .without_acting_node()
         .path::<Path>()
         .run(run)

@@ -3,14 +3,16 @@
 use serde_json::json;
 
 use super::list;
-use crate::api::{Audience, Call, Endpoint, Outcome};
+use crate::api::{ApiVersion, Audience, Call, Endpoint, Outcome};
 use crate::error::Error;
 
 /// The table entry.
 pub fn endpoint() -> Endpoint {
     Endpoint::get("/utility/idp_error_codes", Audience::Everybody)
+        .does("Lists the error codes that IdPs may answer with.")
         .without_acting_node()
         .run(run)
+        .since(ApiVersion::V5)
 }
 
 async fn run(call: Call) -> Result<Outcome, Error> {

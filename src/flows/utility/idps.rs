@@ -12,6 +12,7 @@ use crate::error::Error;
 /// The table entry.
 pub fn endpoint() -> Endpoint {
     Endpoint::get("/utility/idp", Audience::Everybody)
+        .does("Lists the IdPs that match the filters.")
         .without_acting_node()
         .query::<Query>()
         .run(run)

@@ -12,6 +12,7 @@ use crate::error::Error;
 /// The table entry.
 pub fn endpoint() -> Endpoint {
     Endpoint::get("/utility/idp/:namespace/:identifier", Audience::Everybody)
+        .does("Lists the IdPs that know an identity.")
         .without_acting_node()
         .path::<Path>()
         .query::<Query>()

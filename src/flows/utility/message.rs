@@ -4,15 +4,17 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::{ask, with_creation_block};
-use crate::api::{Audience, Call, Endpoint, Outcome};
+use crate::api::{ApiVersion, Audience, Call, Endpoint, Outcome};
 use crate::error::Error;
 
 /// The table entry.
 pub fn endpoint() -> Endpoint {
     Endpoint::get("/utility/messages/:message_id", Audience::Everybody)
+        .does("Shows a message as the ledger has it.")
         .without_acting_node()
         .path::<Path>()
         .run(run)
+        .since(ApiVersion::V5)
 }
 
 #[derive(Deserialize)]

@@ -9,6 +9,7 @@ use crate::error::Error;
 /// The table entry.
 pub fn endpoint() -> Endpoint {
     Endpoint::get("/utility/namespaces", Audience::Everybody)
+        .does("Lists the namespaces of identities.")
         .without_acting_node()
         .run(run)
 }

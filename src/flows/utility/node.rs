@@ -17,6 +17,7 @@ pub(super) const KEYS: [&str; 3] = [
 /// The table entry.
 pub fn endpoint() -> Endpoint {
     Endpoint::get("/utility/nodes/:node_id", Audience::Everybody)
+        .does("Shows a node with its role and its current keys.")
         .without_acting_node()
         .path::<Path>()
         .run(run)

@@ -1,14 +1,17 @@
 //! `GET /utility/node_supported_features`: features that nodes may support.
 
 use super::{list, params};
-use crate::api::{Audience, Call, Endpoint, Outcome};
+use crate::api::{ApiVersion, Audience, Call, Endpoint, Outcome, Texts};
 use crate::error::Error;
 
 /// The table entry.
 pub fn endpoint() -> Endpoint {
     Endpoint::get("/utility/node_supported_features", Audience::Everybody)
+        .does("Lists the features that nodes may have.")
         .without_acting_node()
+        .query::<Texts>()
         .run(run)
+        .since(ApiVersion::V6)
 }
 
 async fn run(call: Call) -> Result<Outcome, Error> {

@@ -5,15 +5,17 @@ use serde_json::{Map, Value, json};
 
 use super::node::KEYS;
 use super::{ask, member_list, with_nullable_creation};
-use crate::api::{Audience, Call, Endpoint, Outcome};
+use crate::api::{ApiVersion, Audience, Call, Endpoint, Outcome};
 use crate::error::Error;
 
 /// The table entry.
 pub fn endpoint() -> Endpoint {
     Endpoint::get("/utility/nodes/:node_id/public_keys", Audience::Everybody)
+        .does("Lists all keys that a node has had.")
         .without_acting_node()
         .path::<Path>()
         .run(run)
+        .since(ApiVersion::V6)
 }
 
 #[derive(Deserialize)]

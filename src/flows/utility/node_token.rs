@@ -10,6 +10,7 @@ use crate::error::Error;
 /// The table entry.
 pub fn endpoint() -> Endpoint {
     Endpoint::get("/utility/nodes/:node_id/token", Audience::Everybody)
+        .does("Tells how many tokens a node has.")
         .without_acting_node()
         .path::<Path>()
         .run(run)

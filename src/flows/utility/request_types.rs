@@ -1,14 +1,17 @@
 //! `GET /utility/request_types`: request types, those with a prefix if one is given.
 
 use super::{list, params};
-use crate::api::{Audience, Call, Endpoint, Outcome};
+use crate::api::{ApiVersion, Audience, Call, Endpoint, Outcome, Texts};
 use crate::error::Error;
 
 /// The table entry.
 pub fn endpoint() -> Endpoint {
     Endpoint::get("/utility/request_types", Audience::Everybody)
+        .does("Lists the types that requests may have.")
         .without_acting_node()
+        .query::<Texts>()
         .run(run)
+        .since(ApiVersion::V5)
 }
 
 async fn run(call: Call) -> Result<Outcome, Error> {

@@ -10,6 +10,7 @@ use crate::error::Error;
 /// The table entry.
 pub fn endpoint() -> Endpoint {
     Endpoint::get("/utility/services/:service_id", Audience::Everybody)
+        .does("Shows a service.")
         .without_acting_node()
         .path::<Path>()
         .run(run)

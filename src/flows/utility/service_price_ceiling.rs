@@ -5,15 +5,17 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::{ask, member_list};
-use crate::api::{Audience, Call, Endpoint, NoPath, Outcome};
+use crate::api::{ApiVersion, Audience, Call, Endpoint, NoPath, Outcome};
 use crate::error::Error;
 
 /// The table entry.
 pub fn endpoint() -> Endpoint {
     Endpoint::get("/utility/service_price_ceiling", Audience::Everybody)
+        .does("Tells the highest prices that a service may have.")
         .without_acting_node()
         .query::<Query>()
         .run(run)
+        .since(ApiVersion::V5)
 }
 
 #[derive(Deserialize, JsonSchema)]

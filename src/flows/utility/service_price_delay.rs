@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::{params, whole};
-use crate::api::{Audience, Call, Endpoint, NoPath, Outcome};
+use crate::api::{ApiVersion, Audience, Call, Endpoint, NoPath, Outcome};
 use crate::error::Error;
 
 /// The table entry.
@@ -13,9 +13,11 @@ pub fn endpoint() -> Endpoint {
         "/utility/service_price_min_effective_datetime_delay",
         Audience::Everybody,
     )
+    .does("Tells how long before its effect a price must be announced.")
     .without_acting_node()
     .query::<Query>()
     .run(run)
+    .since(ApiVersion::V5)
 }
 
 #[derive(Deserialize, JsonSchema)]

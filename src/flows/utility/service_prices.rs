@@ -5,16 +5,18 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::{ask, member_list, params, with_creation_block};
-use crate::api::{Audience, Call, Endpoint, Outcome};
+use crate::api::{ApiVersion, Audience, Call, Endpoint, Outcome};
 use crate::error::Error;
 
 /// The table entry.
 pub fn endpoint() -> Endpoint {
     Endpoint::get("/utility/as/service_price/:service_id", Audience::Everybody)
+        .does("Lists the prices of a service.")
         .without_acting_node()
         .path::<Path>()
         .query::<Query>()
         .run(run)
+        .since(ApiVersion::V5)
 }
 
 #[derive(Deserialize)]

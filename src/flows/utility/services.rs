@@ -9,6 +9,7 @@ use crate::error::Error;
 /// The table entry.
 pub fn endpoint() -> Endpoint {
     Endpoint::get("/utility/services", Audience::Everybody)
+        .does("Lists the services of the network.")
         .without_acting_node()
         .run(run)
 }

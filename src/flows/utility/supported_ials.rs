@@ -2,15 +2,17 @@
 
 use serde_json::json;
 
-use crate::api::{Audience, Call, Endpoint, Outcome};
+use crate::api::{ApiVersion, Audience, Call, Endpoint, Outcome};
 use crate::error::Error;
 use crate::ledger::query;
 
 /// The table entry.
 pub fn endpoint() -> Endpoint {
     Endpoint::get("/utility/supported_ial", Audience::Everybody)
+        .does("Lists the IALs of the network.")
         .without_acting_node()
         .run(run)
+        .since(ApiVersion::V5)
 }
 
 async fn run(call: Call) -> Result<Outcome, Error> {

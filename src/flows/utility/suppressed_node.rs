@@ -4,7 +4,7 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::whole;
-use crate::api::{Audience, Call, Endpoint, Outcome};
+use crate::api::{ApiVersion, Audience, Call, Endpoint, Outcome};
 use crate::error::Error;
 
 /// The table entry.
@@ -13,9 +13,11 @@ pub fn endpoint() -> Endpoint {
         "/utility/suppressed_identity_modification_notification_node_ids/:node_id",
         Audience::Everybody,
     )
+    .does("Tells whether an IdP's changes of identities are told to nobody.")
     .without_acting_node()
     .path::<Path>()
     .run(run)
+    .since(ApiVersion::V5)
 }
 
 #[derive(Deserialize)]

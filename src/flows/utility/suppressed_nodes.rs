@@ -1,7 +1,7 @@
 //! `GET /utility/suppressed_identity_modification_notification_node_ids`: nodes whose modifications of identities are notified to nobody.
 
 use super::{list, params};
-use crate::api::{Audience, Call, Endpoint, Outcome};
+use crate::api::{ApiVersion, Audience, Call, Endpoint, Outcome, Texts};
 use crate::error::Error;
 
 /// The table entry.
@@ -10,8 +10,11 @@ pub fn endpoint() -> Endpoint {
         "/utility/suppressed_identity_modification_notification_node_ids",
         Audience::Everybody,
     )
+    .does("Lists the IdPs whose changes of identities are told to nobody.")
     .without_acting_node()
+    .query::<Texts>()
     .run(run)
+    .since(ApiVersion::V5)
 }
 
 async fn run(call: Call) -> Result<Outcome, Error> {

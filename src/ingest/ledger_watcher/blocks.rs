@@ -11,7 +11,7 @@ use super::session::{Watcher, progress_guard};
 use super::transactions;
 use crate::delivery::transaction::{Expected, note_commit, settle_included};
 use crate::job::{Commit, Guard, Millis, NewJob, Table, Write, codec};
-use crate::ledger::follow::{Follow, Plan, Progress};
+use crate::ledger::follow::{FetchPlan, Follow, Progress};
 use crate::ledger::rpc::Sighting;
 use crate::ledger::{Block, TransactionHash};
 use crate::store::{Accept, Accepted};
@@ -72,7 +72,11 @@ impl Watcher {
     }
 
     /// The blocks of a plan in order, fewer if they are large.
-    async fn fetch(&mut self, plan: &Plan, sighting: &Sighting) -> Result<Vec<Block>, Trouble> {
+    async fn fetch(
+        &mut self,
+        plan: &FetchPlan,
+        sighting: &Sighting,
+    ) -> Result<Vec<Block>, Trouble> {
         let first = *plan.fetch.start();
         let held = self.held.take().filter(|block| block.height == first);
         let rest = first + u64::from(held.is_some())..=*plan.fetch.end();

@@ -40,7 +40,7 @@ pub type TellChain = Arc<dyn Fn(ChainUpdate) -> BoxFuture<'static, ()> + Send + 
 pub type HandOver = Arc<dyn Fn(Vec<Job>) -> BoxFuture<'static, ()> + Send + Sync>;
 
 /// Ends when the node has room for what blocks lead to.
-pub type Room = Arc<dyn Fn() -> BoxFuture<'static, ()> + Send + Sync>;
+pub type QueueRoom = Arc<dyn Fn() -> BoxFuture<'static, ()> + Send + Sync>;
 
 /// What the watcher works with.
 #[derive(Clone)]
@@ -58,18 +58,18 @@ pub struct WatcherOptions {
     /// Towards the dispatcher.
     pub hand_over: HandOver,
     /// Asked before blocks are taken over.
-    pub room: Room,
+    pub room: QueueRoom,
     /// Notified when a worker is lost: it may not have broadcast what it stored.
     pub losses: Arc<Notify>,
     /// `NDID_NODE`: does not wait until the chain is initialised.
     pub ndid_node: bool,
     /// Intervals.
-    pub timing: Timing,
+    pub timing: WatcherTiming,
 }
 
 /// Intervals of the watcher.
 #[derive(Debug, Clone)]
-pub struct Timing {
+pub struct WatcherTiming {
     /// `MAX_INTERVAL_TENDERMINT_SYNC_CHECK`: longest time between checks whether
     /// the ledger is synchronised and initialised.
     pub longest_sync_check: Duration,
@@ -85,7 +85,7 @@ pub struct Timing {
     pub empty: Duration,
 }
 
-impl Timing {
+impl WatcherTiming {
     /// Everything but the configurable interval.
     pub fn new(longest_sync_check: Duration) -> Self {
         Self {

@@ -11,8 +11,8 @@ use super::transactions::Which;
 use super::{Trouble, WatcherEnd, WatcherOptions, WatcherState};
 use crate::flows::replaced::Replaced;
 use crate::job::{Guard, Millis, Table, Write};
-use crate::ledger::follow::{self, Follow, Progress, Start, Verdict, Watchdog};
-use crate::ledger::rpc::answers::Status;
+use crate::ledger::follow::{self, ChainStart, Follow, Progress, Watchdog, WatchdogVerdict};
+use crate::ledger::rpc::answers::LedgerStatus;
 use crate::ledger::rpc::{Sighting, Subscription};
 use crate::ledger::{Block, ChainUpdate, Mark, TolerantLedger, query};
 use crate::protocol::Blocks;
@@ -131,7 +131,7 @@ impl Watcher {
     }
 
     /// Waits until the ledger is synchronised and initialised.
-    async fn wait_until_usable(&mut self) -> Result<Status, Trouble> {
+    async fn wait_until_usable(&mut self) -> Result<LedgerStatus, Trouble> {
         let mut waits = 0;
         loop {
             let status = self.options.client.status().await?;
@@ -162,7 +162,7 @@ impl Watcher {
     }
 
     /// Compares the ledger with what is stored and decides where to go on.
-    async fn begin(&mut self, status: Status) -> Result<Follow, Trouble> {
+    async fn begin(&mut self, status: LedgerStatus) -> Result<Follow, Trouble> {
         let store = &self.options.store;
         let stored = store.get(Table::Progress, Progress::ROW, "").await?;
         let unstored = self.unstored.take().filter(|_| stored == self.stored);
@@ -180,7 +180,7 @@ impl Watcher {
         report(&start, &progress);
         metrics::gauge!("erawan_ledger_era").set(progress.era as f64);
         self.tell(&progress, false, true, Vec::new()).await;
-        if start != Start::Resumed {
+        if start != ChainStart::Resumed {
             self.store_start(&start, &progress, status.height).await?;
         }
         let mut follow = Follow::new(progress);
@@ -203,8 +203,8 @@ impl Watcher {
     async fn compare(
         &self,
         saved: Option<&Progress>,
-        mut status: Status,
-    ) -> Result<(Start, Progress, Status), Trouble> {
+        mut status: LedgerStatus,
+    ) -> Result<(ChainStart, Progress, LedgerStatus), Trouble> {
         if let Some(saved) = saved {
             // Answers from below are not believed meanwhile.
             self.options.client.remember(&saved.chain_id, saved.settled);
@@ -243,7 +243,7 @@ impl Watcher {
     async fn block_at_landmark(
         &self,
         saved: Option<&Progress>,
-        status: &Status,
+        status: &LedgerStatus,
     ) -> Result<Option<(u64, Mark)>, Trouble> {
         let Some(height) = saved.and_then(|saved| saved.landmark(status)) else {
             return Ok(None);
@@ -256,7 +256,7 @@ impl Watcher {
     /// old one is looked up in the new one, whose newest block is `height`.
     async fn store_start(
         &mut self,
-        start: &Start,
+        start: &ChainStart,
         progress: &Progress,
         height: u64,
     ) -> Result<(), Trouble> {
@@ -422,7 +422,11 @@ fn sighted(
 }
 
 /// Takes over what `status` has told.
-fn judge(status: &Status, follow: &mut Follow, watchdog: &mut Watchdog) -> Result<(), Trouble> {
+fn judge(
+    status: &LedgerStatus,
+    follow: &mut Follow,
+    watchdog: &mut Watchdog,
+) -> Result<(), Trouble> {
     if status.chain_id != follow.progress().chain_id {
         let reason = format!("the chain is now {}", status.chain_id);
         return Err(Trouble::Restart(reason));
@@ -435,31 +439,31 @@ fn judge(status: &Status, follow: &mut Follow, watchdog: &mut Watchdog) -> Resul
     follow.saw(status.height);
     let settled = follow.progress().settled;
     match watchdog.polled(status.height, settled, std::time::Instant::now()) {
-        Verdict::Fine => Ok(()),
-        Verdict::Silent => {
+        WatchdogVerdict::Fine => Ok(()),
+        WatchdogVerdict::Silent => {
             let reason = "the subscription shows no blocks".to_owned();
             Err(Trouble::Restart(reason))
         }
-        Verdict::Lower => Err(Trouble::Restart(format!(
+        WatchdogVerdict::Lower => Err(Trouble::Restart(format!(
             "the ledger is at block {} although block {settled} was seen",
             status.height
         ))),
     }
 }
 
-fn report(start: &Start, progress: &Progress) {
+fn report(start: &ChainStart, progress: &Progress) {
     let chain_id = &progress.chain_id;
     let height = progress.settled;
     match start {
-        Start::First => {
+        ChainStart::First => {
             tracing::info!(%chain_id, height, "following the ledger for the first time")
         }
-        Start::Resumed => tracing::info!(%chain_id, height, "following the ledger again"),
-        Start::NewChain { old } => tracing::warn!(
+        ChainStart::Resumed => tracing::info!(%chain_id, height, "following the ledger again"),
+        ChainStart::NewChain { old } => tracing::warn!(
             %old, new = %chain_id, era = progress.era,
             "the chain has another id; starting at its first block"
         ),
-        Start::LedgerReset { saved } => tracing::error!(
+        ChainStart::LedgerReset { saved } => tracing::error!(
             %chain_id, saved, height, era = progress.era,
             "the ledger was replaced under the same chain id; starting at its current height"
         ),

@@ -9,12 +9,12 @@ use tokio::task::JoinHandle;
 use tokio::time::sleep;
 
 use crate::ledger::LedgerClient;
-use crate::ledger::rpc::answers::Status;
+use crate::ledger::rpc::answers::LedgerStatus;
 use crate::tick;
 
 /// A running poll; it stops when this is dropped.
 pub(super) struct StatusPoll {
-    told: watch::Receiver<Option<Status>>,
+    told: watch::Receiver<Option<LedgerStatus>>,
     task: JoinHandle<()>,
 }
 
@@ -38,7 +38,7 @@ impl StatusPoll {
     }
 
     /// The next answer; waits for ever if there is none.
-    pub async fn next(&mut self) -> Status {
+    pub async fn next(&mut self) -> LedgerStatus {
         loop {
             if self.told.changed().await.is_err() {
                 return std::future::pending().await;

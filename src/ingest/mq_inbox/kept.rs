@@ -34,7 +34,7 @@ const PASSED: usize = 4096;
 
 /// A message as it came.
 #[derive(Debug, PartialEq)]
-pub(super) struct Received {
+pub(super) struct KeptMessage {
     pub sender_id: String,
     pub message_id: String,
     pub bytes: Bytes,
@@ -48,8 +48,8 @@ pub(super) struct Received {
 
 /// See the module.
 #[derive(Debug, Default)]
-pub(super) struct Kept {
-    messages: BTreeMap<u64, Arc<Received>>,
+pub(super) struct KeptMessages {
+    messages: BTreeMap<u64, Arc<KeptMessage>>,
     places: HashMap<String, u64>,
     next_place: u64,
     bytes: usize,
@@ -62,9 +62,9 @@ pub(super) struct Kept {
     errors: BTreeMap<i32, MqError>,
 }
 
-impl Kept {
+impl KeptMessages {
     /// Keeps a message, unless it is kept already.
-    pub fn add(&mut self, received: Received) {
+    pub fn add(&mut self, received: KeptMessage) {
         if self.places.contains_key(&received.source) {
             self.repeated.insert(received.source);
             return;
@@ -108,7 +108,7 @@ impl Kept {
         self.let_go_while(|_, oldest| oldest.at.after(LONGEST) <= now)
     }
 
-    fn let_go_while(&mut self, goes: impl Fn(&Self, &Received) -> bool) -> usize {
+    fn let_go_while(&mut self, goes: impl Fn(&Self, &KeptMessage) -> bool) -> usize {
         let mut gone = 0;
         while let Some((_, oldest)) = self.messages.first_key_value()
             && goes(self, oldest)
@@ -133,26 +133,26 @@ impl Kept {
         if self.due_at(delay).is_none_or(|at| at > now) {
             return Vec::new();
         }
-        let old_enough = |received: &&Arc<Received>| received.at.after(delay / 2) <= now;
+        let old_enough = |received: &&Arc<KeptMessage>| received.at.after(delay / 2) <= now;
         let due = self.messages.values().take_while(old_enough);
         let sources = due.map(|received| received.source.clone());
         sources.take(ASKED_AT_ONCE).collect()
     }
 
     /// The oldest, as many as are stored in one step.
-    pub fn first(&self) -> Vec<Arc<Received>> {
+    pub fn first(&self) -> Vec<Arc<KeptMessage>> {
         batch(self.messages.values().cloned())
     }
 
     /// The first of these that are kept, as many as are stored in one step.
-    pub fn first_of(&self, sources: &[String]) -> Vec<Arc<Received>> {
+    pub fn first_of(&self, sources: &[String]) -> Vec<Arc<KeptMessage>> {
         let places = sources.iter().filter_map(|source| self.places.get(source));
         let found = places.filter_map(|place| self.messages.get(place));
         batch(found.cloned())
     }
 
     /// Takes a message out.
-    pub fn settle(&mut self, source: &str) -> Option<Arc<Received>> {
+    pub fn settle(&mut self, source: &str) -> Option<Arc<KeptMessage>> {
         let place = self.places.remove(source)?;
         let received = self.messages.remove(&place)?;
         self.bytes -= received.bytes.len();
@@ -162,7 +162,7 @@ impl Kept {
 
     /// Takes out a message that another process has stored. True if it came
     /// again: nobody has acknowledged it.
-    pub fn pass(&mut self, source: &str) -> Option<(Arc<Received>, bool)> {
+    pub fn pass(&mut self, source: &str) -> Option<(Arc<KeptMessage>, bool)> {
         let came_while_kept = self.repeated.contains(source);
         let received = self.settle(source)?;
         let came_later = !self.was_passed.insert(source.to_owned());
@@ -178,7 +178,7 @@ impl Kept {
     }
 }
 
-fn batch(messages: impl Iterator<Item = Arc<Received>>) -> Vec<Arc<Received>> {
+fn batch(messages: impl Iterator<Item = Arc<KeptMessage>>) -> Vec<Arc<KeptMessage>> {
     let mut bytes = 0;
     messages
         .take(BATCH_MESSAGES)
@@ -194,8 +194,8 @@ fn batch(messages: impl Iterator<Item = Arc<Received>>) -> Vec<Arc<Received>> {
 mod tests {
     use super::*;
 
-    fn received(name: &str, at: u64, bytes: usize) -> Received {
-        Received {
+    fn received(name: &str, at: u64, bytes: usize) -> KeptMessage {
+        KeptMessage {
             sender_id: "rp1".to_owned(),
             message_id: name.to_owned(),
             bytes: vec![0; bytes].into(),
@@ -205,7 +205,7 @@ mod tests {
         }
     }
 
-    fn names(messages: &[Arc<Received>]) -> Vec<&str> {
+    fn names(messages: &[Arc<KeptMessage>]) -> Vec<&str> {
         messages
             .iter()
             .map(|received| received.source.as_str())
@@ -216,7 +216,7 @@ mod tests {
 
     #[test]
     fn nothing_is_due_before_the_oldest_has_been_kept_long_enough() {
-        let mut kept = Kept::default();
+        let mut kept = KeptMessages::default();
         assert_eq!(kept.due_at(DELAY), None);
         for (name, at) in [("a", 0), ("b", 400), ("c", 600)] {
             kept.add(received(name, at, 1));
@@ -231,12 +231,12 @@ mod tests {
 
     #[test]
     fn a_step_takes_so_many_messages_and_bytes_and_at_least_one() {
-        let mut kept = Kept::default();
+        let mut kept = KeptMessages::default();
         for number in 0..100 {
             kept.add(received(&number.to_string(), 0, 0));
         }
         assert_eq!(kept.first().len(), BATCH_MESSAGES);
-        let mut kept = Kept::default();
+        let mut kept = KeptMessages::default();
         kept.add(received("a", 0, BATCH_BYTES + 1));
         kept.add(received("b", 0, 1));
         assert_eq!(names(&kept.first()), ["a"]);
@@ -248,7 +248,7 @@ mod tests {
 
     #[test]
     fn the_oldest_go_when_there_are_too_many_or_they_are_too_old() {
-        let mut kept = Kept::default();
+        let mut kept = KeptMessages::default();
         for number in 0..=MOST_MESSAGES {
             kept.add(received(&number.to_string(), number as u64, 1));
         }
@@ -269,7 +269,7 @@ mod tests {
 
     #[test]
     fn a_message_that_comes_again_has_not_been_acknowledged() {
-        let mut kept = Kept::default();
+        let mut kept = KeptMessages::default();
         kept.add(received("a", 0, 1));
         assert!(!kept.pass("a").unwrap().1);
         kept.add(received("a", 60_000, 1));

@@ -32,7 +32,7 @@ use parking_lot::Mutex;
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinHandle;
 
-use self::kept::Kept;
+use self::kept::KeptMessages;
 use self::storing::Storer;
 use self::subscription::Reader;
 use crate::actors::mastership::monotonic_now;
@@ -83,7 +83,7 @@ pub enum Duty {
 
 /// A duty, and since when it is so.
 #[derive(Clone)]
-struct Standing {
+struct DutySince {
     duty: Duty,
     since: Millis,
 }
@@ -115,8 +115,8 @@ pub struct Options {
 struct Shared {
     options: Options,
     state: watch::Sender<InboxState>,
-    standing: watch::Receiver<Standing>,
-    kept: Mutex<Kept>,
+    standing: watch::Receiver<DutySince>,
+    kept: Mutex<KeptMessages>,
     /// Something has come.
     came: Notify,
     /// Something was settled.
@@ -140,7 +140,7 @@ pub struct MqInbox {
 #[derive(Clone)]
 pub struct Inbox {
     actor: Addr<MqInbox>,
-    standing: Arc<watch::Sender<Standing>>,
+    standing: Arc<watch::Sender<DutySince>>,
     state: watch::Receiver<InboxState>,
     #[cfg(test)]
     shared: Arc<Shared>,
@@ -150,7 +150,7 @@ impl Inbox {
     /// Gives it another duty; it begins with [`Duty::Second`].
     pub fn take(&self, duty: Duty) {
         let since = monotonic_now();
-        self.standing.send_replace(Standing { duty, since });
+        self.standing.send_replace(DutySince { duty, since });
     }
 
     /// Stores at once for as long as the guard lives.
@@ -187,7 +187,7 @@ impl MqInbox {
         let (state, told) = watch::channel(InboxState::Connecting {
             reason: String::new(),
         });
-        let (standing, duty) = watch::channel(Standing {
+        let (standing, duty) = watch::channel(DutySince {
             duty: Duty::Second,
             since: monotonic_now(),
         });
@@ -262,7 +262,7 @@ async fn run(shared: Arc<Shared>, mut stop: watch::Receiver<bool>) {
             break;
         }
         tracing::error!("the message queue inbox panicked; messages it had come again");
-        *shared.kept.lock() = Kept::default();
+        *shared.kept.lock() = KeptMessages::default();
         shared.state.send_replace(InboxState::Connecting {
             reason: "a defect".to_owned(),
         });

@@ -1,4 +1,4 @@
-//! From [`Kept`](super::kept) to the store, and then the acknowledgement.
+//! From [`KeptMessages`](super::kept) to the store, and then the acknowledgement.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,8 +7,8 @@ use rand::Rng;
 use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 
-use super::kept::Received;
-use super::{Duty, OnAccepted, Shared, Standing, stopped};
+use super::kept::KeptMessage;
+use super::{Duty, DutySince, OnAccepted, Shared, stopped};
 use crate::actors::mastership::monotonic_now;
 use crate::context::Role;
 use crate::delivery::callback;
@@ -104,7 +104,7 @@ impl Storer {
     }
 
     /// Stores what is due; `Err`: the store is away.
-    async fn round(&self, standing: &Standing) -> Result<(), StoreError> {
+    async fn round(&self, standing: &DutySince) -> Result<(), StoreError> {
         let too_old = self.shared.kept.lock().let_go_older(monotonic_now());
         self.shared
             .let_go(too_old, "they could not be stored in time");
@@ -126,7 +126,7 @@ impl Storer {
         }
     }
 
-    fn due_in(&self, standing: &Standing) -> Option<Duration> {
+    fn due_in(&self, standing: &DutySince) -> Option<Duration> {
         let due_at = self.shared.kept.lock().due_at(self.delay(&standing.duty))?;
         Some(monotonic_now().until(due_at))
     }
@@ -223,7 +223,7 @@ impl Storer {
     /// What the store refuses for good is refused alone.
     async fn store(
         &self,
-        batch: Vec<Arc<Received>>,
+        batch: Vec<Arc<KeptMessage>>,
         on_accepted: &OnAccepted,
     ) -> Result<u64, StoreError> {
         let accept = self.accept_of(&batch).await;
@@ -258,7 +258,7 @@ impl Storer {
 
     /// The jobs of the roles where the messages can be opened now, with their
     /// records, and otherwise jobs that open them.
-    async fn accept_of(&self, batch: &[Arc<Received>]) -> Accept {
+    async fn accept_of(&self, batch: &[Arc<KeptMessage>]) -> Accept {
         let Some(opener) = &self.shared.options.opener else {
             return as_they_came(batch);
         };
@@ -299,7 +299,7 @@ impl Storer {
         }
     }
 
-    fn settle(&self, batch: &[Arc<Received>]) {
+    fn settle(&self, batch: &[Arc<KeptMessage>]) {
         let mut kept = self.shared.kept.lock();
         for received in batch {
             kept.settle(&received.source);
@@ -310,7 +310,7 @@ impl Storer {
 
     /// Not acknowledged: its sender repeats it, and tells its own client if that
     /// does not help.
-    fn refuse(&self, received: &Arc<Received>, error: &StoreError) {
+    fn refuse(&self, received: &Arc<KeptMessage>, error: &StoreError) {
         metrics::counter!("erawan_messages_refused_total").increment(1);
         tracing::error!(
             sender_id = received.sender_id,
@@ -322,7 +322,7 @@ impl Storer {
         self.settle(std::slice::from_ref(received));
     }
 
-    async fn acknowledge(&self, messages: &[Arc<Received>]) {
+    async fn acknowledge(&self, messages: &[Arc<KeptMessage>]) {
         let acks = messages.iter().map(|received| async move {
             let message_id = &received.message_id;
             let ack = self.shared.options.client.acknowledge(message_id);
@@ -388,15 +388,15 @@ impl Shared {
     }
 }
 
-fn as_they_came(batch: &[Arc<Received>]) -> Accept {
-    let job = |received: &Arc<Received>| receive_job(&raw(received)).source(&received.source);
+fn as_they_came(batch: &[Arc<KeptMessage>]) -> Accept {
+    let job = |received: &Arc<KeptMessage>| receive_job(&raw(received)).source(&received.source);
     Accept {
         jobs: batch.iter().map(job).collect(),
         ..Accept::default()
     }
 }
 
-fn raw(received: &Received) -> RawMessage {
+fn raw(received: &KeptMessage) -> RawMessage {
     RawMessage {
         sender_id: received.sender_id.clone(),
         message_id: received.message_id.clone(),

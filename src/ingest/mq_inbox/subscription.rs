@@ -1,4 +1,4 @@
-//! Keeps the subscription open and puts what comes into [`Kept`](super::kept).
+//! Keeps the subscription open and puts what comes into [`KeptMessages`](super::kept).
 //!
 //! An open subscription may be silent for ever, so it is never ended by a
 //! deadline: the keepalive of its connection tells when the service is gone.
@@ -13,7 +13,7 @@ use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 use tonic::Status;
 
-use super::kept::Received;
+use super::kept::KeptMessage;
 use super::{InboxState, Shared, stopped};
 use crate::actors::mastership::monotonic_now;
 use crate::job::Millis;
@@ -38,16 +38,16 @@ const LONGEST_PAUSE: Duration = Duration::from_millis(100);
 const MISMATCH_PAUSE: Duration = Duration::from_secs(5);
 
 /// Why a subscription ended.
-enum End {
+enum SubscriptionEnd {
     /// Try again.
     Lost(String),
     /// The service is another node's; try again, it may be repaired.
     Mismatch(String),
 }
 
-impl From<Status> for End {
+impl From<Status> for SubscriptionEnd {
     fn from(status: Status) -> Self {
-        End::Lost(reason(&status))
+        SubscriptionEnd::Lost(reason(&status))
     }
 }
 
@@ -84,12 +84,12 @@ impl Reader {
         let mut pause = FIRST_PAUSE;
         loop {
             match self.subscription(&mut pause).await {
-                End::Lost(reason) => {
+                SubscriptionEnd::Lost(reason) => {
                     self.tell(InboxState::Connecting { reason });
                     sleep(pause).await;
                     pause = (pause * 2).min(LONGEST_PAUSE);
                 }
-                End::Mismatch(found) => {
+                SubscriptionEnd::Mismatch(found) => {
                     self.tell(InboxState::NodeIdMismatch { found });
                     sleep(MISMATCH_PAUSE).await;
                 }
@@ -98,7 +98,7 @@ impl Reader {
     }
 
     /// From the check of the service to the end of the subscription.
-    async fn subscription(&mut self, pause: &mut Duration) -> End {
+    async fn subscription(&mut self, pause: &mut Duration) -> SubscriptionEnd {
         let client = self.shared.options.client.clone();
         match ask(&client, Duration::ZERO).await {
             Ok(info) => {
@@ -125,7 +125,7 @@ impl Reader {
                         self.tell(InboxState::Ready);
                         self.keep(message);
                     }
-                    Ok(None) => return End::Lost("the service ended the stream".to_owned()),
+                    Ok(None) => return SubscriptionEnd::Lost("the service ended the stream".to_owned()),
                     Err(status) => return status.into(),
                 },
                 answered = &mut answer => match answered {
@@ -149,10 +149,10 @@ impl Reader {
     }
 
     /// Whether it is this node's service.
-    fn check(&mut self, info: ServiceServerInfo) -> Result<(), End> {
+    fn check(&mut self, info: ServiceServerInfo) -> Result<(), SubscriptionEnd> {
         let options = &self.shared.options;
         if info.node_id != options.node_id {
-            return Err(End::Mismatch(info.node_id));
+            return Err(SubscriptionEnd::Mismatch(info.node_id));
         }
         if let Some(registered) = options.binding_port
             && info.mq_binding_port != i32::from(registered)
@@ -252,11 +252,11 @@ async fn ask(client: &MqClient, pause: Duration) -> Result<ServiceServerInfo, St
     timeout(ANSWER, client.get_info()).await.map_err(late)?
 }
 
-fn received(message: InboundMessage) -> Received {
+fn received(message: InboundMessage) -> KeptMessage {
     let (sender_id, message_id) = (message.sender_id, message.message_id);
     // With a digest: whoever guesses an id cannot suppress the message that has it.
     let digest = hex::encode(&sha256(&message.message)[..8]);
-    Received {
+    KeptMessage {
         source: format!("mq:{sender_id}:{message_id}:{digest}"),
         sender_id,
         message_id,

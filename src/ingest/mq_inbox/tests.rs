@@ -89,7 +89,7 @@ impl Store for FakeStore {
         }
         Ok(Accepted::Stored { jobs, duplicates })
     }
-    async fn commit(&self, _: Attempt, _: Commit) -> Result<Committed, StoreError> {
+    async fn commit(&self, _: Attempt, _: Arc<Commit>) -> Result<Committed, StoreError> {
         Err(unused())
     }
     async fn reschedule(&self, _: Attempt, _: Millis, _: &str) -> Result<bool, StoreError> {

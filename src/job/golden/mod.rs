@@ -9,8 +9,8 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::PathBuf;
 
-use self::sample::samples;
-use super::{Stored, codec};
+use self::sample::{samples, samples_of_json};
+use super::{Stored, StoredAsJson, codec};
 
 /// Set to have the lines of new types and versions written.
 const WRITE: &str = "WRITE_GOLDEN";
@@ -64,6 +64,28 @@ pub(crate) fn check_link(name: &str, version: u32, today: &[String]) {
         "{name}: what is sent has another layout than version {version} of the link: raise \
          PROTOCOL_VERSION (docs/upgrading.md), and write it with {WRITE}=1"
     );
+}
+
+/// Compares a type of JSON rows with its golden lines: those of today are among
+/// them, and all of them can be read.
+pub(crate) fn check_json<T: StoredAsJson>(name: &str) {
+    let name = format!("{name}.jsonl");
+    let write = |value: &T| serde_json::to_string(value).expect("plain data becomes JSON");
+    let today: BTreeSet<String> = samples_of_json::<T>().iter().map(write).collect();
+    let mut known = lines(&name);
+    let new = today.iter().filter(|line| !known.contains(line));
+    let new: Vec<String> = new.cloned().collect();
+    known.extend(new.iter().cloned());
+    assert!(
+        new.is_empty() || is_written(&name, &known),
+        "{name}: rows have another layout than before: see that a release which knows only the \
+         golden lines has written rows that this one reads (docs/upgrading.md), and add with \
+         {WRITE}=1: {new:?}"
+    );
+    for line in known {
+        let read = serde_json::from_str::<T>(&line);
+        assert!(read.is_ok(), "{name}: {line}: {:?}", read.err());
+    }
 }
 
 /// Compares a type with its golden bytes.

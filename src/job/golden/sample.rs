@@ -21,7 +21,18 @@ const KIND: u16 = 26;
 /// Values that show the layout of a type; in the last one all that is optional
 /// is absent.
 pub(super) fn samples<T: DeserializeOwned>() -> Vec<T> {
-    let mut sampler = Sampler::default();
+    all_of(Sampler::default())
+}
+
+/// The same of a type that is written as JSON, which knows the type of a value.
+pub(super) fn samples_of_json<T: DeserializeOwned>() -> Vec<T> {
+    all_of(Sampler {
+        are_types_known: true,
+        ..Sampler::default()
+    })
+}
+
+fn all_of<T: DeserializeOwned>(mut sampler: Sampler) -> Vec<T> {
     let mut samples = Vec::new();
     for _ in 0..MOST {
         (sampler.count, sampler.is_new) = (0, samples.is_empty());
@@ -46,6 +57,7 @@ struct Sampler {
     /// there are.
     variants: BTreeMap<(&'static str, String), (u32, u32)>,
     are_options_absent: bool,
+    are_types_known: bool,
     /// A variant came for the first time.
     is_new: bool,
 }
@@ -212,8 +224,11 @@ impl<'de> Deserializer<'de> for &mut Sampler {
         visitor.visit_enum(Variant(self, variant))
     }
 
-    fn deserialize_any<V: Visitor<'de>>(self, _visitor: V) -> Result<V::Value, Unreadable> {
-        Err(Unreadable("the codec does not know types".to_owned()))
+    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Unreadable> {
+        match self.are_types_known {
+            true => self.deserialize_u32(visitor),
+            false => Err(Unreadable("the codec does not know types".to_owned())),
+        }
     }
 
     serde::forward_to_deserialize_any! { i128 u128 identifier ignored_any }

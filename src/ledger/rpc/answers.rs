@@ -10,7 +10,7 @@ use crate::ledger::Mark;
 
 /// `status`.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Status {
+pub struct LedgerStatus {
     /// `node_info.network`
     pub chain_id: String,
     /// `node_info.version`
@@ -122,7 +122,7 @@ fn mark(hash: &Value, app_hash: &Value, time: &Value) -> Mark {
 ///
 /// # Errors
 /// [`RpcError::Malformed`].
-pub fn status(answer: &Value) -> Result<Status, RpcError> {
+pub fn status(answer: &Value) -> Result<LedgerStatus, RpcError> {
     const METHOD: &str = "status";
     let node = &answer["node_info"];
     let sync = &answer["sync_info"];
@@ -131,7 +131,7 @@ pub fn status(answer: &Value) -> Result<Status, RpcError> {
     let catching_up = sync["catching_up"]
         .as_bool()
         .ok_or_else(|| RpcError::malformed(METHOD, "catching_up is not a boolean"))?;
-    Ok(Status {
+    Ok(LedgerStatus {
         chain_id: text(METHOD, &node["network"], "network")?.to_owned(),
         version: node["version"].as_str().unwrap_or_default().to_owned(),
         catching_up,

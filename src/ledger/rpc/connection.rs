@@ -10,7 +10,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 use tokio_tungstenite::tungstenite::Message;
 
-use super::envelope::{self, Failure};
+use super::envelope::{self, CallError};
 use super::socket::{self, Socket};
 use super::{RpcError, RpcOptions};
 
@@ -20,24 +20,24 @@ const INBOX: usize = 1024;
 const WRITE_BATCH: usize = 64;
 
 /// A call on its way.
-pub(super) struct Call {
+pub(super) struct RpcCall {
     pub method: &'static str,
     pub params: Value,
-    pub reply: oneshot::Sender<Result<Value, Failure>>,
+    pub reply: oneshot::Sender<Result<Value, CallError>>,
 }
 
 /// Where to put calls for this socket; `None` while it is not open.
 #[derive(Default)]
-pub(super) struct Slot(Mutex<Option<mpsc::Sender<Call>>>);
+pub(super) struct Slot(Mutex<Option<mpsc::Sender<RpcCall>>>);
 
 impl Slot {
     /// The open socket's inbox.
-    pub fn inbox(&self) -> Option<mpsc::Sender<Call>> {
+    pub fn inbox(&self) -> Option<mpsc::Sender<RpcCall>> {
         self.0.lock().clone()
     }
 }
 
-type Outstanding = Mutex<HashMap<String, oneshot::Sender<Result<Value, Failure>>>>;
+type Outstanding = Mutex<HashMap<String, oneshot::Sender<Result<Value, CallError>>>>;
 
 /// Keeps a socket open for ever. `changed` is called when it has opened (true)
 /// or closed (false).
@@ -64,7 +64,7 @@ pub(super) async fn keep_open(options: RpcOptions, slot: Arc<Slot>, changed: imp
 
 /// Serves calls until the socket closes. Outstanding calls end with it, since
 /// their reply channels are dropped here.
-async fn serve(socket: Socket, calls: mpsc::Receiver<Call>, options: &RpcOptions) -> String {
+async fn serve(socket: Socket, calls: mpsc::Receiver<RpcCall>, options: &RpcOptions) -> String {
     let (sink, stream) = socket.split();
     let outstanding = Outstanding::default();
     tokio::select! {
@@ -75,7 +75,7 @@ async fn serve(socket: Socket, calls: mpsc::Receiver<Call>, options: &RpcOptions
 
 async fn write(
     mut sink: futures_util::stream::SplitSink<Socket, Message>,
-    mut calls: mpsc::Receiver<Call>,
+    mut calls: mpsc::Receiver<RpcCall>,
     outstanding: &Outstanding,
 ) -> String {
     let mut next_id: u64 = 0;
@@ -103,7 +103,11 @@ async fn write(
 /// Forgets calls whose callers have given up whenever the number of
 /// outstanding ones passes a power of two, so that a ledger that never answers
 /// cannot fill memory.
-fn remember(outstanding: &Outstanding, id: String, reply: oneshot::Sender<Result<Value, Failure>>) {
+fn remember(
+    outstanding: &Outstanding,
+    id: String,
+    reply: oneshot::Sender<Result<Value, CallError>>,
+) {
     let mut outstanding = outstanding.lock();
     if outstanding.len() >= INBOX && outstanding.len().is_power_of_two() {
         outstanding.retain(|_, reply| !reply.is_closed());
@@ -144,8 +148,8 @@ fn settle(outstanding: &Outstanding, text: &str) {
     }
 }
 
-impl From<(&'static str, Failure)> for RpcError {
-    fn from((method, failure): (&'static str, Failure)) -> Self {
+impl From<(&'static str, CallError)> for RpcError {
+    fn from((method, failure): (&'static str, CallError)) -> Self {
         RpcError::Remote {
             method: method.to_owned(),
             code: failure.code,

@@ -7,16 +7,16 @@ use crate::pulse;
 
 /// What the other side sent: the result or error of the call with this id.
 #[derive(Debug, PartialEq)]
-pub(super) struct Answer {
+pub(super) struct RpcResponse {
     /// As sent with the call.
     pub id: String,
     /// What came of it.
-    pub outcome: Result<Value, Failure>,
+    pub outcome: Result<Value, CallError>,
 }
 
 /// The `error` member.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct Failure {
+pub(super) struct CallError {
     pub code: i64,
     pub message: String,
     pub data: String,
@@ -38,7 +38,7 @@ pub(super) fn request(id: &str, method: &str, params: &Value) -> String {
 }
 
 /// Reads a text frame; `None` for one that is no answer to anything.
-pub(super) fn answer(text: &str) -> Option<Answer> {
+pub(super) fn answer(text: &str) -> Option<RpcResponse> {
     pulse::keep_off("parsing an answer of the ledger");
     let wire: Wire = serde_json::from_str(text).ok()?;
     let id = match wire.id {
@@ -50,16 +50,16 @@ pub(super) fn answer(text: &str) -> Option<Answer> {
         Value::Null => Ok(wire.result),
         error => Err(failure(&error)),
     };
-    Some(Answer { id, outcome })
+    Some(RpcResponse { id, outcome })
 }
 
-fn failure(error: &Value) -> Failure {
+fn failure(error: &Value) -> CallError {
     let text = |member: &Value| match member {
         Value::String(text) => text.clone(),
         Value::Null => String::new(),
         other => other.to_string(),
     };
-    Failure {
+    CallError {
         code: error["code"].as_i64().unwrap_or_default(),
         message: text(&error["message"]),
         data: text(&error["data"]),

@@ -15,7 +15,7 @@ mod pool;
 mod socket;
 mod subscription;
 
-pub use pool::{Lane, Pool};
+pub use pool::{SocketHandle, SocketPool};
 pub use subscription::{Sighting, Subscription};
 
 use std::time::Duration;

@@ -9,11 +9,11 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
-use super::connection::{Call, Slot, keep_open};
+use super::connection::{RpcCall, Slot, keep_open};
 use super::{RpcError, RpcOptions};
 
 /// A pool of sockets to one ledger node. Its tasks end when it is dropped.
-pub struct Pool {
+pub struct SocketPool {
     options: RpcOptions,
     slots: Vec<Arc<Slot>>,
     turn: AtomicUsize,
@@ -21,7 +21,7 @@ pub struct Pool {
     _tasks: JoinSet<()>,
 }
 
-impl Pool {
+impl SocketPool {
     /// Starts opening the sockets; returns at once. Must be called inside a
     /// Tokio runtime.
     pub fn start(options: RpcOptions) -> Self {
@@ -74,23 +74,23 @@ impl Pool {
     ///
     /// # Errors
     /// When no socket is open.
-    pub fn lane(&self) -> Result<Lane, RpcError> {
+    pub fn lane(&self) -> Result<SocketHandle, RpcError> {
         let turn = self.turn.fetch_add(1, Ordering::Relaxed);
         let inbox = (0..self.slots.len())
             .find_map(|step| self.slots[(turn.wrapping_add(step)) % self.slots.len()].inbox())
             .ok_or(RpcError::NotConnected)?;
         let limit = self.options.call_timeout;
-        Ok(Lane { inbox, limit })
+        Ok(SocketHandle { inbox, limit })
     }
 }
 
 /// A socket of the pool.
-pub struct Lane {
-    inbox: mpsc::Sender<Call>,
+pub struct SocketHandle {
+    inbox: mpsc::Sender<RpcCall>,
     limit: Duration,
 }
 
-impl Lane {
+impl SocketHandle {
     /// Calls a method.
     ///
     /// # Errors
@@ -108,7 +108,7 @@ impl Lane {
         params: Value,
     ) -> Result<Value, RpcError> {
         let (reply, answer) = oneshot::channel();
-        let call = Call {
+        let call = RpcCall {
             method,
             params,
             reply,

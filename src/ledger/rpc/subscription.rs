@@ -139,7 +139,7 @@ async fn read(mut socket: Socket, sightings: watch::Sender<Sighting>, options: R
 async fn next_answer(
     socket: &mut Socket,
     deadline: Instant,
-) -> Result<Option<Result<Value, envelope::Failure>>, RpcError> {
+) -> Result<Option<Result<Value, envelope::CallError>>, RpcError> {
     let message = match timeout_at(deadline, socket.next()).await {
         Ok(Some(Ok(message))) => message,
         Ok(Some(Err(error))) => return Err(RpcError::Closed(error.to_string())),

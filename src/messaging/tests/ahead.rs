@@ -16,7 +16,7 @@ async fn messages_of_an_earlier_chain_do_not_wait_for_a_height() {
     let text = Value::Object(object).to_string();
     let bytes = forged(&ledger, "idp1", "idp_response", text.as_bytes()).await;
     let commit = receive(&rp, bytes).await;
-    assert_eq!(commit.outcome, Outcome::Done);
+    assert_eq!(commit.outcome, JobOutcome::Done);
     assert_eq!(commit.jobs[0].after_height, None);
 }
 
@@ -71,7 +71,7 @@ fn waits_for(commit: &Commit, height: u64) -> bool {
     assert_eq!(kinds, (inbound::RECEIVE, far::GIVE_UP));
     assert_eq!(waiting.deadline, give_up.not_before);
     assert_eq!(give_up.id, waiting.id.partner());
-    assert_eq!(commit.outcome, Outcome::Done);
+    assert_eq!(commit.outcome, JobOutcome::Done);
     assert!(commit.writes.is_empty());
     waiting.after_height == Some(height)
 }
@@ -174,9 +174,9 @@ async fn what_cannot_be_of_its_sender_waits_in_the_line_of_strangers_and_is_not_
                 panic!("not looked at");
             };
             match commit.outcome {
-                Outcome::Done => job = testing::accepted(commit.jobs[0].clone()),
+                JobOutcome::Done => job = testing::accepted(commit.jobs[0].clone()),
                 // It is no message of any type.
-                Outcome::Failed { .. } => {
+                JobOutcome::Failed { .. } => {
                     assert_eq!(rejection(&commit), ("onMessage".to_owned(), 10044));
                     break;
                 }

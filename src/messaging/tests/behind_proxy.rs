@@ -60,7 +60,7 @@ async fn messages_to_and_from_nodes_behind_a_proxy_go_through_it() {
         .unwrap();
     let sent: OutboundMessage = decode(&commit.jobs[0]);
     let commit = receive(&proxy, sent.payload.clone()).await;
-    assert_eq!(commit.outcome, Outcome::Done);
+    assert_eq!(commit.outcome, JobOutcome::Done);
     assert_eq!(commit.jobs[0].kind, to_role::CONSENT_REQUEST);
     let received: Received = decode(&commit.jobs[0]);
     assert_eq!(received.receiver_node_id, "idp2");
@@ -78,7 +78,7 @@ async fn messages_to_and_from_nodes_behind_a_proxy_go_through_it() {
         .unwrap();
     let answer: OutboundMessage = decode(&commit.jobs[0]);
     let commit = receive(&rp, answer.payload.clone()).await;
-    assert_eq!(commit.outcome, Outcome::Done);
+    assert_eq!(commit.outcome, JobOutcome::Done);
     let Write::Put { value, .. } = &commit.writes[0] else {
         panic!("{commit:?}");
     };
@@ -101,7 +101,7 @@ async fn messages_to_and_from_nodes_behind_a_proxy_go_through_it() {
     // Keys on the node itself are not served.
     put_behind_proxy(&ledger, "KEY_ON_NODE");
     let commit = receive(&proxy, sent.payload).await;
-    assert!(matches!(commit.outcome, Outcome::Failed { .. }));
+    assert!(matches!(commit.outcome, JobOutcome::Failed { .. }));
     assert!(commit.jobs.is_empty() && commit.writes.is_empty());
 }
 

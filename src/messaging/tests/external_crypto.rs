@@ -58,7 +58,7 @@ async fn with_an_external_crypto_service_a_job_of_its_own_signs() {
     assert_eq!(commit.writes.len(), 1);
     let sent: OutboundMessage = decode(&commit.jobs[0]);
     let rp = testing::context("rp1", Role::Rp, ledger);
-    assert_eq!(receive(&rp, sent.payload).await.outcome, Outcome::Done);
+    assert_eq!(receive(&rp, sent.payload).await.outcome, JobOutcome::Done);
 }
 
 #[tokio::test]
@@ -76,7 +76,7 @@ async fn a_message_that_nobody_signs_is_given_up_in_time_and_told() {
     let Run::Commit(commit) = outbound::run_send(&idp, &job).await.unwrap() else {
         panic!("tried again");
     };
-    assert!(matches!(commit.outcome, Outcome::Failed { .. }));
+    assert!(matches!(commit.outcome, JobOutcome::Failed { .. }));
     let (action, code) = rejection(&commit);
     assert_eq!((action.as_str(), code), ("idp.processMessage", 10000));
 }
@@ -129,7 +129,7 @@ async fn a_message_that_an_external_crypto_service_cannot_sign_is_reported() {
         let Run::Commit(commit) = outbound::run_send(&sender, &job).await.unwrap() else {
             panic!("not ended");
         };
-        assert!(matches!(commit.outcome, Outcome::Failed { .. }));
+        assert!(matches!(commit.outcome, JobOutcome::Failed { .. }));
         let (role, body) = error_callback(&commit);
         assert_eq!(role, "idp");
         assert_eq!(

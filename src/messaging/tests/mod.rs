@@ -21,7 +21,7 @@ use super::opener::Opener;
 use crate::context::{Context, Role};
 use crate::delivery::callback::{Callback, Target};
 use crate::heavy::Whose;
-use crate::job::{Commit, Millis, NewJob, Outcome, Run, Table, Write};
+use crate::job::{Commit, JobOutcome, Millis, NewJob, Run, Table, Write};
 use crate::messaging::inbound::{RawMessage, run_receive};
 use crate::messaging::testing::{CHAIN, FakeLedger};
 use crate::messaging::{Received, envelope, far, inbound, outbound, testing, to_role};
@@ -70,7 +70,7 @@ async fn receive(context: &Context, bytes: Vec<u8>) -> Commit {
 /// The code in the error callback of a rejected message.
 fn rejection(commit: &Commit) -> (String, u64) {
     assert!(
-        matches!(commit.outcome, Outcome::Failed { .. }),
+        matches!(commit.outcome, JobOutcome::Failed { .. }),
         "{commit:?}"
     );
     let [job] = commit.jobs.as_slice() else {
@@ -132,7 +132,7 @@ async fn every_recorded_message_becomes_a_record_and_a_job_of_its_role() {
         let push = &line["push"];
         let bytes = STANDARD.decode(push["message"].as_str().unwrap()).unwrap();
         let commit = receive(&context, bytes).await;
-        assert_eq!(commit.outcome, Outcome::Done);
+        assert_eq!(commit.outcome, JobOutcome::Done);
 
         let [job] = commit.jobs.as_slice() else {
             panic!("{commit:?}");

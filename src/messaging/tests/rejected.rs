@@ -179,11 +179,11 @@ async fn a_node_cannot_speak_for_another_with_an_added_member() {
 async fn messages_for_another_role_fail_without_a_record_or_a_callback() {
     let ledger = FakeLedger::recorded();
     let mut context = testing::context("rp1", Role::Rp, ledger.clone());
-    context.role = Role::Idp;
+    context.role = Role::As;
     let text = Value::Object(body::to_object(&response("idp1", 1))).to_string();
     let bytes = forged(&ledger, "idp1", "idp_response", text.as_bytes()).await;
     let commit = receive(&context, bytes).await;
-    assert!(matches!(commit.outcome, Outcome::Failed { .. }));
+    assert!(matches!(commit.outcome, JobOutcome::Failed { .. }));
     assert!(commit.jobs.is_empty());
     assert!(commit.writes.is_empty());
 }
@@ -211,7 +211,7 @@ async fn a_message_signed_before_a_rotation_is_taken_for_a_while() {
         &json!({"node_id": "idp1"}),
         json!({"signing_public_key_list": keys}),
     );
-    assert_eq!(receive(&rp, bytes.clone()).await.outcome, Outcome::Done);
+    assert_eq!(receive(&rp, bytes.clone()).await.outcome, JobOutcome::Done);
 
     *ledger.height.lock() = 10_000;
     assert_eq!(rejection(&receive(&rp, bytes).await).1, 10021);

@@ -85,7 +85,7 @@ impl Rp {
     }
 
     async fn takes(&self, bytes: &[u8]) -> bool {
-        receive(&self.context, bytes.to_vec()).await.outcome == Outcome::Done
+        receive(&self.context, bytes.to_vec()).await.outcome == JobOutcome::Done
     }
 
     async fn waits_with(&self, bytes: &[u8]) -> bool {

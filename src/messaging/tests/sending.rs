@@ -67,7 +67,7 @@ async fn compressed_messages_are_understood() {
     let opened = opened.await.unwrap().unwrap();
     assert_eq!(opened.message.message_compression_algorithm, "gzip");
     let commit = receive(&rp, sent.payload).await;
-    assert_eq!(commit.outcome, Outcome::Done);
+    assert_eq!(commit.outcome, JobOutcome::Done);
 }
 
 #[tokio::test]

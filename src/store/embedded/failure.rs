@@ -6,7 +6,7 @@ use crate::store::StoreError;
 /// Tells apart what is wrong with the file, which ends the whole transaction,
 /// and what is wrong with one operation.
 #[derive(Debug, Clone)]
-pub(super) enum Failure {
+pub(super) enum OperationFailure {
     /// The file cannot be read or written; it has to be opened anew.
     File(String),
     /// This operation met something unreadable.
@@ -17,43 +17,43 @@ pub(super) enum Failure {
     Deposed(Epoch),
 }
 
-impl From<Failure> for StoreError {
-    fn from(failure: Failure) -> Self {
+impl From<OperationFailure> for StoreError {
+    fn from(failure: OperationFailure) -> Self {
         match failure {
-            Failure::File(error) => StoreError::Unavailable(error),
-            Failure::Corrupt(error) => StoreError::Corrupt(error),
-            Failure::TooLarge(error) => StoreError::TooLarge(error),
-            Failure::Deposed(current) => StoreError::Deposed { current },
+            OperationFailure::File(error) => StoreError::Unavailable(error),
+            OperationFailure::Corrupt(error) => StoreError::Corrupt(error),
+            OperationFailure::TooLarge(error) => StoreError::TooLarge(error),
+            OperationFailure::Deposed(current) => StoreError::Deposed { current },
         }
     }
 }
 
-impl From<StoreError> for Failure {
+impl From<StoreError> for OperationFailure {
     fn from(error: StoreError) -> Self {
         match error {
-            StoreError::Unavailable(error) => Failure::File(error),
-            StoreError::Corrupt(error) => Failure::Corrupt(error),
-            StoreError::TooLarge(error) => Failure::TooLarge(error),
-            StoreError::Deposed { current } => Failure::Deposed(current),
+            StoreError::Unavailable(error) => OperationFailure::File(error),
+            StoreError::Corrupt(error) => OperationFailure::Corrupt(error),
+            StoreError::TooLarge(error) => OperationFailure::TooLarge(error),
+            StoreError::Deposed { current } => OperationFailure::Deposed(current),
         }
     }
 }
 
 macro_rules! file_failures {
     ($($error:ty),+) => {$(
-        impl From<$error> for Failure {
+        impl From<$error> for OperationFailure {
             fn from(error: $error) -> Self {
-                Failure::File(error.to_string())
+                OperationFailure::File(error.to_string())
             }
         }
     )+};
 }
 
-impl From<redb::StorageError> for Failure {
+impl From<redb::StorageError> for OperationFailure {
     fn from(error: redb::StorageError) -> Self {
         match error {
-            redb::StorageError::ValueTooLarge(_) => Failure::TooLarge(error.to_string()),
-            error => Failure::File(error.to_string()),
+            redb::StorageError::ValueTooLarge(_) => OperationFailure::TooLarge(error.to_string()),
+            error => OperationFailure::File(error.to_string()),
         }
     }
 }

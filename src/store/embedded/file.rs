@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use redb::{Database, DatabaseError, ReadableTable};
 
 use super::tables::{self, Tables};
-use super::{Failure, operations};
+use super::{OperationFailure, operations};
 use crate::store::StoreError;
 
 /// The file of a store.
@@ -96,7 +96,10 @@ impl StoreFile {
         {
             let mut tables = Tables::open(&transaction)?;
             let owner = {
-                let text = tables.texts.get("node_id").map_err(Failure::from)?;
+                let text = tables
+                    .texts
+                    .get("node_id")
+                    .map_err(OperationFailure::from)?;
                 text.map(|text| text.value().to_owned())
             };
             match owner {
@@ -109,12 +112,12 @@ impl StoreFile {
                 Some(_) => {}
                 None => {
                     let inserted = tables.texts.insert("node_id", node_id);
-                    inserted.map_err(Failure::from)?;
+                    inserted.map_err(OperationFailure::from)?;
                 }
             }
             operations::end_lease(&mut tables)?;
         }
-        transaction.commit().map_err(Failure::from)?;
+        transaction.commit().map_err(OperationFailure::from)?;
         Ok(())
     }
 }

@@ -4,10 +4,10 @@ use std::collections::{BTreeMap, HashSet};
 
 use redb::{ReadTransaction, ReadableTable};
 
-use super::Failure;
+use super::OperationFailure;
 use super::tables::{self, Tables};
 use crate::job::{Attempt, Job, JobId, Millis, NewJob};
-use crate::store::record::{self, Head, Place};
+use crate::store::record::{self, Numbering, RecordHead};
 use crate::store::{FailedLimits, PAGE_BYTES};
 
 /// [`crate::store::Store::jobs`], a read of a few values; `None` if one of them
@@ -15,7 +15,7 @@ use crate::store::{FailedLimits, PAGE_BYTES};
 pub(super) fn first_if_readable(
     transaction: &ReadTransaction,
     ids: &[JobId],
-) -> Result<Option<Vec<Option<Job>>>, Failure> {
+) -> Result<Option<Vec<Option<Job>>>, OperationFailure> {
     let mut are_readable = true;
     let found = first_of(transaction, ids, |_| {
         are_readable = false;
@@ -29,7 +29,7 @@ pub(super) fn first_if_readable(
 pub(super) fn first_with_lost(
     transaction: &ReadTransaction,
     ids: &[JobId],
-) -> Result<Vec<Option<Job>>, Failure> {
+) -> Result<Vec<Option<Job>>, OperationFailure> {
     let places = places_of(&transaction.open_table(tables::OPEN)?, ids)?;
     first_of(transaction, ids, |id| places.get(id).copied())
 }
@@ -40,7 +40,7 @@ fn first_of(
     transaction: &ReadTransaction,
     ids: &[JobId],
     mut seq_of_lost: impl FnMut(&JobId) -> Option<u64>,
-) -> Result<Vec<Option<Job>>, Failure> {
+) -> Result<Vec<Option<Job>>, OperationFailure> {
     let records = transaction.open_table(tables::JOBS)?;
     let open = transaction.open_table(tables::OPEN)?;
     let are_all_there = tables::length(&open)? == tables::length(&records)?;
@@ -72,7 +72,7 @@ fn first_of(
 fn places_of(
     open: &impl ReadableTable<u64, &'static [u8; 16]>,
     ids: &[JobId],
-) -> Result<BTreeMap<JobId, u64>, Failure> {
+) -> Result<BTreeMap<JobId, u64>, OperationFailure> {
     let ids: HashSet<&JobId> = ids.iter().collect();
     let mut places = BTreeMap::new();
     for entry in open.range(0..)? {
@@ -94,7 +94,7 @@ pub(super) struct LostJob {
 
 impl LostJob {
     /// The job, if it is open; not to be asked for one that can be read.
-    pub fn find(tables: &Tables<'_>, id: JobId) -> Result<Option<Self>, Failure> {
+    pub fn find(tables: &Tables<'_>, id: JobId) -> Result<Option<Self>, OperationFailure> {
         let record = tables.jobs.get(id.as_bytes())?;
         let are_all_there = tables::length(&tables.open)? == tables::length(&tables.jobs)?;
         if record.is_none() && are_all_there {
@@ -111,7 +111,7 @@ impl LostJob {
     }
 
     /// Ends it, by id and seq alone.
-    pub fn finish(self, tables: &mut Tables<'_>) -> Result<(), Failure> {
+    pub fn finish(self, tables: &mut Tables<'_>) -> Result<(), OperationFailure> {
         let id = self.id.as_bytes();
         tables.line.retain(|(_, seq), ()| seq != self.seq)?;
         tables.errors.remove(id)?;
@@ -123,36 +123,36 @@ impl LostJob {
 /// An open job, as it is changed.
 pub(super) struct OpenJob {
     id: JobId,
-    pub head: Head,
+    pub head: RecordHead,
     pub record: Vec<u8>,
 }
 
 impl OpenJob {
     /// An open job, whoever owns it.
-    pub fn find(tables: &Tables<'_>, id: JobId) -> Result<Option<Self>, Failure> {
+    pub fn find(tables: &Tables<'_>, id: JobId) -> Result<Option<Self>, OperationFailure> {
         let Some(record) = tables.jobs.get(id.as_bytes())? else {
             return Ok(None);
         };
         let record = record.value().to_vec();
-        let head = Head::read(&record)?;
+        let head = RecordHead::read(&record)?;
         Ok(Some(Self { id, head, record }))
     }
 
     /// An open job, if this attempt owns it.
-    pub fn owned(tables: &Tables<'_>, attempt: Attempt) -> Result<Option<Self>, Failure> {
+    pub fn owned(tables: &Tables<'_>, attempt: Attempt) -> Result<Option<Self>, OperationFailure> {
         let job = Self::find(tables, attempt.job)?;
         Ok(job.filter(|job| attempt.number >= job.head.attempt && !job.head.parked))
     }
 
     /// Writes the head back.
-    pub fn save(&mut self, tables: &mut Tables<'_>) -> Result<(), Failure> {
+    pub fn save(&mut self, tables: &mut Tables<'_>) -> Result<(), OperationFailure> {
         self.head.patch(&mut self.record);
         tables.jobs.insert(self.id.as_bytes(), &self.record[..])?;
         Ok(())
     }
 
     /// Writes down why it failed; to be followed by [`Self::save`].
-    pub fn note(&mut self, tables: &mut Tables<'_>, reason: &str) -> Result<(), Failure> {
+    pub fn note(&mut self, tables: &mut Tables<'_>, reason: &str) -> Result<(), OperationFailure> {
         self.head.noted = true;
         let note = record::error_note(reason, Millis::now());
         tables.errors.insert(self.id.as_bytes(), &note[..])?;
@@ -160,14 +160,14 @@ impl OpenJob {
     }
 
     /// Parks it; to be followed by [`Self::save`].
-    pub fn park(&mut self, tables: &mut Tables<'_>, reason: &str) -> Result<(), Failure> {
+    pub fn park(&mut self, tables: &mut Tables<'_>, reason: &str) -> Result<(), OperationFailure> {
         self.head.parked = true;
         tables.parked.insert(self.head.seq, self.id.as_bytes())?;
         self.note(tables, reason)
     }
 
     /// Ends it.
-    pub fn finish(self, tables: &mut Tables<'_>) -> Result<(), Failure> {
+    pub fn finish(self, tables: &mut Tables<'_>) -> Result<(), OperationFailure> {
         let (id, head) = (self.id.as_bytes(), self.head);
         // A key that cannot be read is in no line.
         if head.in_line
@@ -186,7 +186,12 @@ impl OpenJob {
 }
 
 /// Takes a job off the open ones.
-fn close(tables: &mut Tables<'_>, id: JobId, seq: u64, record: &[u8]) -> Result<(), Failure> {
+fn close(
+    tables: &mut Tables<'_>,
+    id: JobId,
+    seq: u64,
+    record: &[u8],
+) -> Result<(), OperationFailure> {
     tables.jobs.remove(id.as_bytes())?;
     tables.open.remove(seq)?;
     // Nobody knows the size of a record that was lost or damaged; that of none
@@ -206,7 +211,7 @@ pub(super) fn open(
     new: NewJob,
     now: Millis,
     attempt: u32,
-) -> Result<Job, Failure> {
+) -> Result<Job, OperationFailure> {
     let seq = tables.number("seq")? + 1;
     tables.set_number("seq", seq)?;
     let mut prev = 0;
@@ -216,7 +221,7 @@ pub(super) fn open(
         prev = last.transpose()?.map_or(0, |(place, _)| place.value().1);
         tables.line.insert((key, seq), ())?;
     }
-    let place = Place { seq, prev, attempt };
+    let place = Numbering { seq, prev, attempt };
     let bytes = record::numbered(&new, now, place);
     let open_bytes = tables.number("open_bytes")? + bytes.len() as u64;
     tables.set_number("open_bytes", open_bytes)?;
@@ -232,7 +237,7 @@ pub(super) fn keep_failure(
     reason: &str,
     record: &[u8],
     limits: FailedLimits,
-) -> Result<u64, Failure> {
+) -> Result<u64, OperationFailure> {
     let mut entry = record::failure(reason, Millis::now());
     entry.extend(record);
     let place = tables.number("failed_seq")? + 1;
@@ -256,13 +261,13 @@ pub(super) fn keep_failure(
 }
 
 /// The entry of a failed job: reason and record.
-pub(super) fn failure(tables: &Tables<'_>, id: JobId) -> Result<Option<Vec<u8>>, Failure> {
+pub(super) fn failure(tables: &Tables<'_>, id: JobId) -> Result<Option<Vec<u8>>, OperationFailure> {
     let entry = tables.failures.get(id.as_bytes())?;
     Ok(entry.map(|entry| entry.value().1.to_vec()))
 }
 
 /// Forgets a failed job.
-pub(super) fn forget_failure(tables: &mut Tables<'_>, id: JobId) -> Result<(), Failure> {
+pub(super) fn forget_failure(tables: &mut Tables<'_>, id: JobId) -> Result<(), OperationFailure> {
     let (place, size) = match tables.failures.remove(id.as_bytes())? {
         Some(entry) => (entry.value().0, entry.value().1.len() as u64),
         None => return Ok(()),

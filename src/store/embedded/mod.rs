@@ -18,7 +18,7 @@ use async_trait::async_trait;
 use parking_lot::RwLock;
 use redb::{Database, ReadTransaction};
 
-use self::failure::Failure;
+use self::failure::OperationFailure;
 use self::file::StoreFile;
 use self::tables::Tables;
 use self::writer::{Shared, Writer};
@@ -79,7 +79,7 @@ impl EmbeddedStore {
     /// A read of a few values, mostly from memory: done on the spot.
     fn read<T>(
         &self,
-        read: impl FnOnce(&ReadTransaction) -> Result<T, Failure>,
+        read: impl FnOnce(&ReadTransaction) -> Result<T, OperationFailure>,
     ) -> Result<T, StoreError> {
         let database = self.database()?;
         Ok(read(&tables::begin_read(&database)?)?)
@@ -88,7 +88,7 @@ impl EmbeddedStore {
     /// A read that may take a while: done on a thread that may block.
     async fn walk<T: Send + 'static>(
         &self,
-        read: impl FnOnce(&ReadTransaction) -> Result<T, Failure> + Send + 'static,
+        read: impl FnOnce(&ReadTransaction) -> Result<T, OperationFailure> + Send + 'static,
     ) -> Result<T, StoreError> {
         let database = self.database()?;
         tokio::task::spawn_blocking(move || Ok(read(&tables::begin_read(&database)?)?))
@@ -163,7 +163,7 @@ impl Store for EmbeddedStore {
         self.writer.write(run).await
     }
 
-    async fn commit(&self, attempt: Attempt, commit: Commit) -> Result<Committed, StoreError> {
+    async fn commit(&self, attempt: Attempt, commit: Arc<Commit>) -> Result<Committed, StoreError> {
         let limits = self.failed_limits;
         let run =
             move |tables: &mut Tables<'_>| operations::commit(tables, attempt, &commit, limits);
@@ -226,7 +226,7 @@ impl Store for EmbeddedStore {
             for entry in audit.range(0..)?.rev().take(limit) {
                 let (_, entry) = entry?;
                 let audited: Audited = codec::decode(entry.value())
-                    .map_err(|error| Failure::Corrupt(error.to_string()))?;
+                    .map_err(|error| OperationFailure::Corrupt(error.to_string()))?;
                 found.push(audited);
             }
             found.reverse();

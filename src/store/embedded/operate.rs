@@ -2,18 +2,21 @@
 
 use redb::{ReadableTable, ReadableTableMetadata};
 
-use super::Failure;
+use super::OperationFailure;
 use super::jobs::{self, LostJob, OpenJob};
 use super::tables::Tables;
 use crate::job::{Kind, codec};
 use crate::store::operation::again;
-use crate::store::{AUDIT_KEPT, Action, Audited, Operated, Operation, Was, record};
+use crate::store::{AUDIT_KEPT, Audited, Operated, Operation, OperatorAction, Was, record};
 
 /// [`crate::store::Store::operate`].
-pub(super) fn operate(tables: &mut Tables<'_>, operation: &Operation) -> Result<Operated, Failure> {
+pub(super) fn operate(
+    tables: &mut Tables<'_>,
+    operation: &Operation,
+) -> Result<Operated, OperationFailure> {
     match OpenJob::find(tables, operation.job) {
         Ok(Some(job)) => return operate_open(tables, operation, job),
-        Ok(None) | Err(Failure::Corrupt(_)) => {}
+        Ok(None) | Err(OperationFailure::Corrupt(_)) => {}
         Err(failure) => return Err(failure),
     }
     if let Some(job) = LostJob::find(tables, operation.job)? {
@@ -29,7 +32,7 @@ fn operate_open(
     tables: &mut Tables<'_>,
     operation: &Operation,
     mut open: OpenJob,
-) -> Result<Operated, Failure> {
+) -> Result<Operated, OperationFailure> {
     let mut job = record::read(operation.job, &open.record)?;
     let Some(was) = operation.finds(&job) else {
         return Ok(Operated::not_parked());
@@ -40,14 +43,16 @@ fn operate_open(
     };
     let audited = Audited::new(operation.clone(), &job, was, &reason);
     let operated = match operation.action {
-        Action::Retry if job.kind() == Kind::UNREADABLE => return Ok(Operated::unreadable()),
-        Action::Retry if was == Was::Waiting => {
+        OperatorAction::Retry if job.kind() == Kind::UNREADABLE => {
+            return Ok(Operated::unreadable());
+        }
+        OperatorAction::Retry if was == Was::Waiting => {
             open.head.not_before = None;
             job.new.not_before = None;
             open.save(tables)?;
             Operated::Open(job)
         }
-        Action::Retry => {
+        OperatorAction::Retry => {
             let head = &mut open.head;
             head.attempt = head.attempt.saturating_add(1);
             head.strikes = 0;
@@ -59,7 +64,7 @@ fn operate_open(
             open.save(tables)?;
             Operated::Open(job)
         }
-        Action::Resolve | Action::Drop => {
+        OperatorAction::Resolve | OperatorAction::Drop => {
             open.finish(tables)?;
             Operated::Ended
         }
@@ -72,8 +77,8 @@ fn operate_lost(
     tables: &mut Tables<'_>,
     operation: &Operation,
     lost: LostJob,
-) -> Result<Operated, Failure> {
-    if operation.action == Action::Retry {
+) -> Result<Operated, OperationFailure> {
+    if operation.action == OperatorAction::Retry {
         return Ok(Operated::unreadable());
     }
     let audited = Audited::new(operation.clone(), &lost.job(), Was::Parked, "");
@@ -86,26 +91,26 @@ fn operate_failed(
     tables: &mut Tables<'_>,
     operation: &Operation,
     entry: &[u8],
-) -> Result<Operated, Failure> {
+) -> Result<Operated, OperationFailure> {
     let failed = record::read_failed(operation.job, entry);
     let is_unreadable = failed.job.kind() == Kind::UNREADABLE;
-    if is_unreadable && operation.action == Action::Retry {
+    if is_unreadable && operation.action == OperatorAction::Retry {
         return Ok(Operated::unreadable());
     }
     jobs::forget_failure(tables, operation.job)?;
     let operated = match operation.action {
-        Action::Retry => {
+        OperatorAction::Retry => {
             let (new, attempt) = again(&failed.job, operation.at);
             Operated::Open(jobs::open(tables, new, operation.at, attempt.number)?)
         }
-        Action::Resolve | Action::Drop => Operated::Ended,
+        OperatorAction::Resolve | OperatorAction::Drop => Operated::Ended,
     };
     let audited = Audited::new(operation.clone(), &failed.job, Was::Failed, &failed.reason);
     keep_audited(tables, &audited)?;
     Ok(operated)
 }
 
-fn keep_audited(tables: &mut Tables<'_>, audited: &Audited) -> Result<(), Failure> {
+fn keep_audited(tables: &mut Tables<'_>, audited: &Audited) -> Result<(), OperationFailure> {
     let place = tables.number("audit_seq")? + 1;
     tables.set_number("audit_seq", place)?;
     tables.audit.insert(place, &codec::encode(audited)[..])?;

@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use redb::ReadableTable;
 
-use super::Failure;
+use super::OperationFailure;
 use super::jobs::{self, OpenJob};
 use super::tables::{self, Tables};
-use crate::job::{Attempt, Commit, Epoch, Guard, Job, JobId, Millis, NewJob, Outcome, Write};
+use crate::job::{Attempt, Commit, Epoch, Guard, Job, JobId, JobOutcome, Millis, NewJob, Write};
 use crate::store::operation::outcome_unknown;
 use crate::store::{
     Accept, Accepted, Committed, FailedLimits, Lease, MAX_STRIKES, Release, Released,
@@ -19,7 +19,10 @@ use crate::store::{
 const FORGET_AT_ONCE: usize = 10_000;
 
 /// [`crate::store::Store::accept`].
-pub(super) fn accept(tables: &mut Tables<'_>, accept: &Accept) -> Result<Accepted, Failure> {
+pub(super) fn accept(
+    tables: &mut Tables<'_>,
+    accept: &Accept,
+) -> Result<Accepted, OperationFailure> {
     if let Some(epoch) = accept.epoch {
         check_epoch(tables, epoch)?;
     }
@@ -39,13 +42,13 @@ pub(super) fn commit(
     attempt: Attempt,
     commit: &Commit,
     limits: FailedLimits,
-) -> Result<(Committed, u64), Failure> {
+) -> Result<(Committed, u64), OperationFailure> {
     let Some(job) = OpenJob::owned(tables, attempt)? else {
         return Ok((Committed::Fenced, 0));
     };
     let dropped = match &commit.outcome {
-        Outcome::Done => 0,
-        Outcome::Failed { reason } => {
+        JobOutcome::Done => 0,
+        JobOutcome::Failed { reason } => {
             jobs::keep_failure(tables, attempt.job, reason, &job.record, limits)?
         }
     };
@@ -69,7 +72,7 @@ pub(super) fn reschedule(
     attempt: Attempt,
     not_before: Millis,
     reason: &str,
-) -> Result<bool, Failure> {
+) -> Result<bool, OperationFailure> {
     let Some(mut job) = OpenJob::owned(tables, attempt)? else {
         return Ok(false);
     };
@@ -88,7 +91,7 @@ pub(super) fn strike(
     attempt: Attempt,
     not_before: Millis,
     reason: &str,
-) -> Result<Struck, Failure> {
+) -> Result<Struck, OperationFailure> {
     let Some(mut job) = OpenJob::owned(tables, attempt)? else {
         return Ok(Struck::Fenced);
     };
@@ -117,7 +120,7 @@ pub(super) fn park(
     tables: &mut Tables<'_>,
     attempt: Attempt,
     reason: &str,
-) -> Result<bool, Failure> {
+) -> Result<bool, OperationFailure> {
     let Some(mut job) = OpenJob::owned(tables, attempt)? else {
         return Ok(false);
     };
@@ -131,14 +134,14 @@ pub(super) fn release(
     tables: &mut Tables<'_>,
     epoch: Epoch,
     jobs: &[Release],
-) -> Result<Vec<Released>, Failure> {
+) -> Result<Vec<Released>, OperationFailure> {
     check_epoch(tables, epoch)?;
     jobs.iter()
         .map(|release| release_one(tables, release))
         .collect()
 }
 
-fn release_one(tables: &mut Tables<'_>, release: &Release) -> Result<Released, Failure> {
+fn release_one(tables: &mut Tables<'_>, release: &Release) -> Result<Released, OperationFailure> {
     let Some(mut job) = OpenJob::find(tables, release.job)? else {
         return Ok(Released::Ended);
     };
@@ -162,7 +165,7 @@ fn release_one(tables: &mut Tables<'_>, release: &Release) -> Result<Released, F
 }
 
 /// [`crate::store::Store::claim`].
-pub(super) fn claim(tables: &mut Tables<'_>, attempt: Attempt) -> Result<bool, Failure> {
+pub(super) fn claim(tables: &mut Tables<'_>, attempt: Attempt) -> Result<bool, OperationFailure> {
     let Some(mut job) = OpenJob::owned(tables, attempt)? else {
         return Ok(false);
     };
@@ -180,7 +183,7 @@ pub(super) fn acquire_lease(
     holder: &str,
     ttl: Duration,
     above: Epoch,
-) -> Result<Lease, Failure> {
+) -> Result<Lease, OperationFailure> {
     let now = Millis::now();
     let until = Millis(tables.number("lease_until")?);
     let current = tables
@@ -207,7 +210,7 @@ pub(super) fn acquire_lease(
 }
 
 /// [`crate::store::Store::release_lease`].
-pub(super) fn release_lease(tables: &mut Tables<'_>, holder: &str) -> Result<(), Failure> {
+pub(super) fn release_lease(tables: &mut Tables<'_>, holder: &str) -> Result<(), OperationFailure> {
     let held = tables
         .texts
         .get("lease_holder")?
@@ -219,7 +222,7 @@ pub(super) fn release_lease(tables: &mut Tables<'_>, holder: &str) -> Result<(),
 }
 
 /// Ends the lease, whoever has it.
-pub(super) fn end_lease(tables: &mut Tables<'_>) -> Result<(), Failure> {
+pub(super) fn end_lease(tables: &mut Tables<'_>) -> Result<(), OperationFailure> {
     tables.texts.remove("lease_holder")?;
     tables.numbers.remove("lease_until")?;
     Ok(())
@@ -227,7 +230,10 @@ pub(super) fn end_lease(tables: &mut Tables<'_>) -> Result<(), Failure> {
 
 /// Forgets sources older than the retention, as many as fit one transaction;
 /// true if that were so many that there may be more.
-pub(super) fn forget_sources(tables: &mut Tables<'_>, now: Millis) -> Result<bool, Failure> {
+pub(super) fn forget_sources(
+    tables: &mut Tables<'_>,
+    now: Millis,
+) -> Result<bool, OperationFailure> {
     let oldest_kept = now.0.saturating_sub(SOURCE_RETENTION.as_millis() as u64);
     for _ in 0..FORGET_AT_ONCE {
         let source = match tables.sources_by_time.first()? {
@@ -240,15 +246,15 @@ pub(super) fn forget_sources(tables: &mut Tables<'_>, now: Millis) -> Result<boo
     Ok(true)
 }
 
-fn check_epoch(tables: &Tables<'_>, epoch: Epoch) -> Result<(), Failure> {
+fn check_epoch(tables: &Tables<'_>, epoch: Epoch) -> Result<(), OperationFailure> {
     let current = Epoch(tables.number("epoch")?);
     match epoch < current {
-        true => Err(Failure::Deposed(current)),
+        true => Err(OperationFailure::Deposed(current)),
         false => Ok(()),
     }
 }
 
-fn holds(tables: &Tables<'_>, guard: &Guard) -> Result<bool, Failure> {
+fn holds(tables: &Tables<'_>, guard: &Guard) -> Result<bool, OperationFailure> {
     match guard {
         Guard::Absent { table, row }
         | Guard::Equals {
@@ -268,7 +274,7 @@ fn holds(tables: &Tables<'_>, guard: &Guard) -> Result<bool, Failure> {
     }
 }
 
-fn apply_writes(tables: &mut Tables<'_>, writes: &[Write]) -> Result<(), Failure> {
+fn apply_writes(tables: &mut Tables<'_>, writes: &[Write]) -> Result<(), OperationFailure> {
     for write in writes {
         match write {
             Write::Put {
@@ -296,7 +302,10 @@ fn apply_writes(tables: &mut Tables<'_>, writes: &[Write]) -> Result<(), Failure
 }
 
 /// Stores jobs; returns them, and the ids of those left out as duplicates.
-fn store_jobs(tables: &mut Tables<'_>, new: &[NewJob]) -> Result<(Vec<Job>, Vec<JobId>), Failure> {
+fn store_jobs(
+    tables: &mut Tables<'_>,
+    new: &[NewJob],
+) -> Result<(Vec<Job>, Vec<JobId>), OperationFailure> {
     let now = Millis::now();
     let (mut stored, mut duplicates) = (Vec::with_capacity(new.len()), Vec::new());
     for job in new {
@@ -316,7 +325,11 @@ pub(super) fn remembers(accepted_at: Millis, now: Millis) -> bool {
 }
 
 /// Remembers the source of a job; false if it is remembered already.
-fn note_source(tables: &mut Tables<'_>, job: &NewJob, now: Millis) -> Result<bool, Failure> {
+fn note_source(
+    tables: &mut Tables<'_>,
+    job: &NewJob,
+    now: Millis,
+) -> Result<bool, OperationFailure> {
     let Some(source) = job.source.as_deref() else {
         return Ok(true);
     };

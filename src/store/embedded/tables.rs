@@ -5,7 +5,7 @@ use redb::{
     Table as RedbTable, TableDefinition, WriteTransaction,
 };
 
-use super::Failure;
+use super::OperationFailure;
 use crate::job::JobId;
 
 /// Numbers: `seq`, `open_bytes`, `failed_seq`, `failed_bytes`, `audit_seq`,
@@ -49,7 +49,7 @@ macro_rules! tables {
         pub(super) struct Tables<'t> { $(pub $field: RedbTable<'t, $key, $value>,)* }
 
         impl<'t> Tables<'t> {
-            pub fn open(transaction: &'t WriteTransaction) -> Result<Self, Failure> {
+            pub fn open(transaction: &'t WriteTransaction) -> Result<Self, OperationFailure> {
                 Ok(Self { $($field: transaction.open_table($definition)?,)* })
             }
         }
@@ -75,24 +75,24 @@ tables! {
 
 impl Tables<'_> {
     /// A number, 0 until it is set.
-    pub fn number(&self, name: &str) -> Result<u64, Failure> {
+    pub fn number(&self, name: &str) -> Result<u64, OperationFailure> {
         Ok(self.numbers.get(name)?.map_or(0, |number| number.value()))
     }
 
     /// Sets a number.
-    pub fn set_number(&mut self, name: &str, number: u64) -> Result<(), Failure> {
+    pub fn set_number(&mut self, name: &str, number: u64) -> Result<(), OperationFailure> {
         self.numbers.insert(name, number)?;
         Ok(())
     }
 
     /// Writes what nobody reads.
-    pub fn write_for_nothing(&mut self) -> Result<(), Failure> {
+    pub fn write_for_nothing(&mut self) -> Result<(), OperationFailure> {
         self.ping.insert(0, &[0; PING_BYTES][..])?;
         Ok(())
     }
 
     /// Columns of a row, by name.
-    pub fn row(&self, table: &str, row: &str) -> Result<Vec<(String, Vec<u8>)>, Failure> {
+    pub fn row(&self, table: &str, row: &str) -> Result<Vec<(String, Vec<u8>)>, OperationFailure> {
         columns(&self.state, table, row)
     }
 }
@@ -102,7 +102,7 @@ pub(super) fn columns(
     state: &impl ReadableTable<(&'static str, &'static str, &'static str), &'static [u8]>,
     table: &str,
     row: &str,
-) -> Result<Vec<(String, Vec<u8>)>, Failure> {
+) -> Result<Vec<(String, Vec<u8>)>, OperationFailure> {
     let mut columns = Vec::new();
     for entry in state.range((table, row, "")..)? {
         let (key, value) = entry?;
@@ -120,7 +120,7 @@ pub(super) fn has_columns(
     state: &impl ReadableTable<(&'static str, &'static str, &'static str), &'static [u8]>,
     table: &str,
     row: &str,
-) -> Result<bool, Failure> {
+) -> Result<bool, OperationFailure> {
     let Some(entry) = state.range((table, row, "")..)?.next() else {
         return Ok(false);
     };
@@ -130,25 +130,25 @@ pub(super) fn has_columns(
 }
 
 /// Begins a transaction whose commit is on disk when it returns.
-pub(super) fn begin_write(database: &Database) -> Result<WriteTransaction, Failure> {
+pub(super) fn begin_write(database: &Database) -> Result<WriteTransaction, OperationFailure> {
     let mut transaction = database.begin_write()?;
     transaction
         .set_durability(Durability::Immediate)
-        .map_err(|error| Failure::File(error.to_string()))?;
+        .map_err(|error| OperationFailure::File(error.to_string()))?;
     Ok(transaction)
 }
 
 /// Begins a transaction that sees everything committed before.
-pub(super) fn begin_read(database: &Database) -> Result<ReadTransaction, Failure> {
+pub(super) fn begin_read(database: &Database) -> Result<ReadTransaction, OperationFailure> {
     Ok(database.begin_read()?)
 }
 
 /// Number of entries.
-pub(super) fn length(table: &impl ReadableTableMetadata) -> Result<u64, Failure> {
+pub(super) fn length(table: &impl ReadableTableMetadata) -> Result<u64, OperationFailure> {
     Ok(table.len()?)
 }
 
 /// A stored id.
-pub(super) fn job_id(bytes: &[u8; 16]) -> Result<JobId, Failure> {
-    JobId::from_slice(bytes).ok_or_else(|| Failure::Corrupt("job id".to_owned()))
+pub(super) fn job_id(bytes: &[u8; 16]) -> Result<JobId, OperationFailure> {
+    JobId::from_slice(bytes).ok_or_else(|| OperationFailure::Corrupt("job id".to_owned()))
 }

@@ -17,7 +17,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::file::StoreFile;
 use super::tables::{self, Tables};
-use super::{Failure, operations};
+use super::{OperationFailure, operations};
 use crate::job::Millis;
 use crate::store::StoreError;
 
@@ -44,11 +44,11 @@ pub(super) type Shared = Arc<RwLock<Option<Arc<Database>>>>;
 trait Operation: Send {
     /// Applies it. May be called again in another transaction when this one
     /// could not be committed because of another operation.
-    fn apply(&mut self, tables: &mut Tables<'_>) -> Result<(), Failure>;
+    fn apply(&mut self, tables: &mut Tables<'_>) -> Result<(), OperationFailure>;
 
     /// Tells the caller what [`Self::apply`] returned and, if it was
     /// successful, that it is on disk; or what went wrong.
-    fn answer(self: Box<Self>, failure: Option<Failure>);
+    fn answer(self: Box<Self>, failure: Option<OperationFailure>);
 }
 
 struct Pending<T, F> {
@@ -60,18 +60,18 @@ struct Pending<T, F> {
 impl<T, F> Operation for Pending<T, F>
 where
     T: Send,
-    F: Fn(&mut Tables<'_>) -> Result<T, Failure> + Send,
+    F: Fn(&mut Tables<'_>) -> Result<T, OperationFailure> + Send,
 {
-    fn apply(&mut self, tables: &mut Tables<'_>) -> Result<(), Failure> {
+    fn apply(&mut self, tables: &mut Tables<'_>) -> Result<(), OperationFailure> {
         self.result = Some(match (self.run)(tables) {
             // Refused before anything was written.
-            Err(failure @ Failure::Deposed(_)) => Err(failure.into()),
+            Err(failure @ OperationFailure::Deposed(_)) => Err(failure.into()),
             result => Ok(result?),
         });
         Ok(())
     }
 
-    fn answer(self: Box<Self>, failure: Option<Failure>) {
+    fn answer(self: Box<Self>, failure: Option<OperationFailure>) {
         let result = match (failure, self.result) {
             (None, Some(result)) => result,
             (Some(failure), _) => Err(failure.into()),
@@ -118,7 +118,7 @@ impl Writer {
     /// Runs an operation; when this returns `Ok`, it is on disk.
     pub async fn write<T: Send + 'static>(
         &self,
-        run: impl Fn(&mut Tables<'_>) -> Result<T, Failure> + Send + 'static,
+        run: impl Fn(&mut Tables<'_>) -> Result<T, OperationFailure> + Send + 'static,
     ) -> Result<T, StoreError> {
         let gone = || StoreError::Unavailable("the store is closed".to_owned());
         // The thread panicked beside the operation, or the store was closed.
@@ -168,7 +168,7 @@ fn run_for_ever(
             Ok(()) => break,
             Err(panic) => {
                 *last.lock() = None;
-                failure = Some(Failure::File(defect(&*panic)));
+                failure = Some(OperationFailure::File(defect(&*panic)));
                 std::thread::sleep(REOPEN_PAUSE);
             }
         }
@@ -207,7 +207,7 @@ fn run(
         let outcome = match &database {
             Some(database) => write_batch(database, batch, forget),
             None => {
-                let failure = Failure::File("the file is not open".to_owned());
+                let failure = OperationFailure::File("the file is not open".to_owned());
                 answer_all(batch, &failure);
                 Err(failure)
             }
@@ -239,7 +239,7 @@ fn write_batch(
     database: &Database,
     mut batch: Vec<Box<dyn Operation>>,
     forget: bool,
-) -> Result<Sources, Failure> {
+) -> Result<Sources, OperationFailure> {
     loop {
         match try_batch(database, &mut batch, forget) {
             Ok(sources) => {
@@ -248,7 +248,7 @@ fn write_batch(
                     .for_each(|operation| operation.answer(None));
                 return Ok(sources);
             }
-            Err((_, failure @ Failure::File(_))) => {
+            Err((_, failure @ OperationFailure::File(_))) => {
                 answer_all(batch, &failure);
                 return Err(failure);
             }
@@ -267,8 +267,8 @@ fn try_batch(
     database: &Database,
     batch: &mut [Box<dyn Operation>],
     forget: bool,
-) -> Result<Sources, (Option<usize>, Failure)> {
-    let nobody = |failure: Failure| (None, failure);
+) -> Result<Sources, (Option<usize>, OperationFailure)> {
+    let nobody = |failure: OperationFailure| (None, failure);
     let transaction = tables::begin_write(database).map_err(nobody)?;
     let applied = Tables::open(&transaction)
         .map_err(nobody)
@@ -298,16 +298,16 @@ fn try_batch(
 
 /// Applies an operation. One that panics is not tried again, as it is with one
 /// that meets something unreadable.
-fn apply(operation: &mut dyn Operation, tables: &mut Tables<'_>) -> Result<(), Failure> {
+fn apply(operation: &mut dyn Operation, tables: &mut Tables<'_>) -> Result<(), OperationFailure> {
     // Neither is used again: the operation is answered, the transaction given up.
     catch_unwind(AssertUnwindSafe(|| operation.apply(tables))).unwrap_or_else(|panic| {
         let defect = defect(&*panic);
         tracing::error!(defect, "an operation of the store panicked");
-        Err(Failure::Corrupt(defect))
+        Err(OperationFailure::Corrupt(defect))
     })
 }
 
-fn answer_all(batch: Vec<Box<dyn Operation>>, failure: &Failure) {
+fn answer_all(batch: Vec<Box<dyn Operation>>, failure: &OperationFailure) {
     for operation in batch {
         operation.answer(Some(failure.clone()));
     }
@@ -319,7 +319,7 @@ fn recover(
     shared: &Shared,
     file: &StoreFile,
     waiting: &mut mpsc::Receiver<Box<dyn Operation>>,
-    failure: &Failure,
+    failure: &OperationFailure,
 ) {
     tracing::error!(?failure, "the store failed; opening its file again");
     *shared.write() = None;
@@ -332,7 +332,7 @@ fn recover(
             }
             Err(error) => {
                 tracing::warn!(%error, "cannot open the store's file again yet");
-                let failure = Failure::File(error.to_string());
+                let failure = OperationFailure::File(error.to_string());
                 while let Ok(operation) = waiting.try_recv() {
                     operation.answer(Some(failure.clone()));
                 }

@@ -2,13 +2,13 @@
 
 use redis::{ErrorKind, FromRedisValue, RedisError, RedisResult, Value};
 
-use super::link::SendError;
+use super::link::CommandError;
 use crate::job::{Epoch, Job, JobId, Millis, NewJob};
 use crate::store::StoreError;
-use crate::store::record::{self, Place};
+use crate::store::record::{self, Numbering};
 
 /// What most scripts answer: what happened, and numbers and ids that depend on it.
-pub(super) type Answer = (u8, Vec<u64>, Vec<Vec<u8>>);
+pub(super) type ScriptReply = (u8, Vec<u64>, Vec<Vec<u8>>);
 
 pub(super) const DONE: u8 = 0;
 pub(super) const REFUSED: u8 = 1;
@@ -29,7 +29,7 @@ pub(super) fn stored_jobs(
         match place {
             [0, _] => duplicates.push(job.id),
             [seq, prev] => {
-                let place = Place {
+                let place = Numbering {
                     seq: *seq,
                     prev: *prev,
                     attempt: 1,
@@ -55,7 +55,7 @@ pub(super) fn last(numbers: &[u64]) -> Result<u64, StoreError> {
     numbers.last().copied().ok_or_else(unexpected)
 }
 
-pub(super) fn refusal(answer: Answer) -> StoreError {
+pub(super) fn refusal(answer: ScriptReply) -> StoreError {
     match answer {
         (DEPOSED, numbers, _) => match first(&numbers) {
             Ok(epoch) => StoreError::Deposed {
@@ -84,11 +84,11 @@ pub(super) fn typed<T: FromRedisValue>(value: Value) -> RedisResult<T> {
     redis::from_redis_value(value).map_err(RedisError::from)
 }
 
-impl From<SendError> for StoreError {
-    fn from(error: SendError) -> Self {
+impl From<CommandError> for StoreError {
+    fn from(error: CommandError) -> Self {
         match error {
-            SendError::Redis(error) => store_error(error),
-            SendError::TooLarge(why) => StoreError::TooLarge(why),
+            CommandError::Redis(error) => store_error(error),
+            CommandError::TooLarge(why) => StoreError::TooLarge(why),
         }
     }
 }

@@ -1,32 +1,9 @@
 //! Writes operations as the arguments that the scripts take.
 
-use redis::{Arg, Cmd};
+use redis::Cmd;
 
 use crate::job::{Guard, JobId, Millis, NewJob, Table, Write};
-use crate::store::{LARGEST_WRITE, SOURCE_RETENTION, StoreError, record};
-
-/// Refuses a command that even a Redis without lower limits of its own
-/// ([`super::limits`]) would end the connection for, sooner or later: it takes
-/// values of 512 MB and commands of 1 GB.
-pub(super) fn check_size(command: &Cmd) -> Result<(), StoreError> {
-    let size = size(command);
-    match size > LARGEST_WRITE {
-        true => Err(StoreError::TooLarge(format!(
-            "{size} bytes, of {LARGEST_WRITE} at most"
-        ))),
-        false => Ok(()),
-    }
-}
-
-/// Bytes of a command's arguments.
-pub(super) fn size(command: &Cmd) -> usize {
-    let sizes = command.args_iter().map(|argument| match argument {
-        Arg::Simple(bytes) => bytes.len(),
-        // Only in scans: a number.
-        _ => 0,
-    });
-    sizes.sum()
-}
+use crate::store::{SOURCE_RETENTION, record};
 
 /// Name of a row's key behind `<prefix>s:`.
 pub(super) fn row_name(table: Table, row: &str) -> String {

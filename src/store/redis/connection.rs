@@ -11,11 +11,13 @@ use std::time::Duration;
 use futures_util::future::select_ok;
 use parking_lot::Mutex;
 use redis::aio::MultiplexedConnection;
-use redis::{AsyncConnectionConfig, Cmd, RedisConnectionInfo, RedisError, RedisResult, Value};
+use redis::{AsyncConnectionConfig, RedisConnectionInfo, RedisError, RedisResult, Value};
 use tokio::io::{self, AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpStream, lookup_host};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout_at};
+
+use super::size::Measured;
 
 /// How long nothing may move while an answer is due.
 pub(super) const SILENCE: Duration = Duration::from_secs(4);
@@ -27,7 +29,7 @@ const QUEUED_COMMANDS: usize = 1024;
 
 /// What counts as a sign that a connection lives.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Signs {
+pub(super) enum SignsOfLife {
     /// Bytes that come. Those of small commands can be written for a while
     /// though nobody reads them.
     Answers,
@@ -51,7 +53,7 @@ impl Connection {
         host: &str,
         port: u16,
         login: &RedisConnectionInfo,
-        signs: Signs,
+        signs: SignsOfLife,
     ) -> RedisResult<Self> {
         let addresses = lookup_host((host, port)).await?;
         let attempts: Vec<_> = addresses
@@ -83,14 +85,14 @@ impl Connection {
         })
     }
 
-    /// Sends a command of this size and waits for its answer until nothing has
+    /// Sends a command and waits for its answer until nothing has
     /// moved for too long: `silence`, and more for large commands.
-    pub async fn ask(&self, command: &Cmd, size: usize, silence: Duration) -> RedisResult<Value> {
+    pub async fn ask(&self, command: Measured<'_>, silence: Duration) -> RedisResult<Value> {
         let asked = Instant::now();
-        let _owed = Owed::add(&self.owed, size);
+        let _owed = Owed::add(&self.owed, command.size.whole);
         self.traffic.question(asked);
         let mut commands = self.commands.clone();
-        let mut answer = pin!(commands.send_packed_command(command));
+        let mut answer = pin!(commands.send_packed_command(command.command));
         loop {
             let until = self.traffic.last_sign().max(asked) + silence + self.extra();
             match timeout_at(until, &mut answer).await {
@@ -192,7 +194,7 @@ impl Traffic {
 struct Watched {
     stream: TcpStream,
     traffic: Arc<Traffic>,
-    signs: Signs,
+    signs: SignsOfLife,
 }
 
 impl AsyncRead for Watched {
@@ -218,7 +220,7 @@ impl AsyncWrite for Watched {
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
         let written = ready!(Pin::new(&mut self.stream).poll_write(context, bytes));
-        if self.signs == Signs::Both && written.is_ok() {
+        if self.signs == SignsOfLife::Both && written.is_ok() {
             self.traffic.went();
         }
         Poll::Ready(written)

@@ -9,14 +9,14 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 /// What is known of the server's past.
 #[derive(Debug, Default)]
-pub(super) struct History {
+pub(super) struct ServerHistory {
     /// The highest `seq` that was acknowledged.
     seq: AtomicU64,
     /// How often the server was found to have gone back.
     setbacks: AtomicU64,
 }
 
-impl History {
+impl ServerHistory {
     /// The highest `seq` known; to be taken before a question is sent.
     pub fn seq(&self) -> u64 {
         self.seq.load(Ordering::Acquire)
@@ -77,7 +77,7 @@ mod tests {
 
     #[test]
     fn numbers_that_rise_are_no_setback() {
-        let history = History::default();
+        let history = ServerHistory::default();
         history.given(history.seq(), [1, 0, 2].into_iter());
         // Asked at one time, answered in another order.
         let before = history.seq();
@@ -90,7 +90,7 @@ mod tests {
 
     #[test]
     fn a_number_given_twice_is_a_setback_and_told_once() {
-        let history = History::default();
+        let history = ServerHistory::default();
         history.last(0, 10);
         let before = history.seq();
         history.given(before, [8].into_iter());

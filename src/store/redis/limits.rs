@@ -7,11 +7,12 @@
 //! made. Where that is not allowed, a command on which a connection broke is
 //! tried in a form that does nothing.
 
-use redis::{Arg, Cmd, RedisError, Value};
+use redis::{Cmd, RedisError, Value};
 
-use super::arguments::size;
 use super::connection::Connection;
 use super::link::{CONNECT_TIMEOUT, Server};
+use super::size::{Measured, Size, argument_sizes};
+use crate::store::LARGEST_WRITE;
 
 /// No server can be given a lower limit.
 const LOWEST: usize = 1024 * 1024;
@@ -42,14 +43,17 @@ impl Limits {
     }
 
     /// Why a command is refused, if it is known to be.
-    pub fn refuse(&self, command: &Cmd) -> Option<String> {
-        let value = sizes(command).max().unwrap_or(0);
+    pub fn refuse(&self, size: Size) -> Option<String> {
+        let Size { whole, value } = size;
+        // Redis itself takes values of 512 MB and commands of 1 GB.
+        if whole > LARGEST_WRITE {
+            return Some(format!("{whole} bytes, of {LARGEST_WRITE} at most"));
+        }
         if let Some(most) = self.value.filter(|most| value > *most) {
             return Some(format!(
                 "a value of {value} bytes; this Redis takes {most} at most (its setting {VALUE})"
             ));
         }
-        let whole = size(command);
         let most = self.command.filter(|most| whole > *most)?;
         Some(format!(
             "{whole} bytes; this Redis takes {most} at most (its setting {COMMAND})"
@@ -66,10 +70,10 @@ pub(super) async fn cause(
     server: &Server,
     connection: &Connection,
     limits: Limits,
-    command: &Cmd,
+    command: Measured<'_>,
     error: &RedisError,
 ) -> Option<String> {
-    let whole = size(command);
+    let whole = command.size.whole;
     if whole <= LOWEST {
         return None;
     }
@@ -80,20 +84,19 @@ pub(super) async fn cause(
         });
     }
     if names_the_limit(error) {
-        return Some(refused_by(VALUE, command));
+        return Some(refused_by(VALUE, command.size));
     }
     if limits.are_known() || !error.is_connection_dropped() {
         return None;
     }
-    match breaks_connections(server, command).await {
-        Some(Breaks::Said) => Some(refused_by(VALUE, command)),
-        Some(Breaks::Closed) => Some(refused_by(&format!("{VALUE} or {COMMAND}"), command)),
+    match breaks_connections(server, command.command).await {
+        Some(Breaks::Said) => Some(refused_by(VALUE, command.size)),
+        Some(Breaks::Closed) => Some(refused_by(&format!("{VALUE} or {COMMAND}"), command.size)),
         None => None,
     }
 }
 
-fn refused_by(settings: &str, command: &Cmd) -> String {
-    let (whole, value) = (size(command), sizes(command).max().unwrap_or(0));
+fn refused_by(settings: &str, Size { whole, value }: Size) -> String {
     format!(
         "{whole} bytes, with a value of {value}, on which this Redis closes the connection \
          (its setting {settings})"
@@ -116,35 +119,39 @@ enum Breaks {
 /// certain that the server is there, and ends connections because of it.
 async fn breaks_connections(server: &Server, command: &Cmd) -> Option<Breaks> {
     let mut harmless = redis::cmd("EXISTS");
-    for size in sizes(command) {
+    for size in argument_sizes(command) {
         harmless.arg(vec![0_u8; size]);
     }
     for _ in 0..BREAKS {
-        answer(server, &redis::cmd("PING")).await.ok()?;
-        match answer(server, &harmless).await {
+        answer(server, Measured::new(&redis::cmd("PING")))
+            .await
+            .ok()?;
+        match answer(server, Measured::new(&harmless)).await {
             Err(error) if names_the_limit(&error) => return Some(Breaks::Said),
             Err(error) if error.is_connection_dropped() => {}
             // It was read; what came of it is of no interest.
             Ok(_) | Err(_) => return None,
         }
     }
-    answer(server, &redis::cmd("PING")).await.ok()?;
+    answer(server, Measured::new(&redis::cmd("PING")))
+        .await
+        .ok()?;
     Some(Breaks::Closed)
 }
 
 /// The answer to a command on a connection of its own.
-async fn answer(server: &Server, command: &Cmd) -> Result<Value, RedisError> {
+async fn answer(server: &Server, command: Measured<'_>) -> Result<Value, RedisError> {
     let connection = server.open().await?;
-    let answer = connection
-        .ask(command, size(command), CONNECT_TIMEOUT)
-        .await;
+    let answer = connection.ask(command, CONNECT_TIMEOUT).await;
     answer.and_then(Value::extract_error)
 }
 
 async fn setting(connection: &Connection, name: &str) -> Option<usize> {
     let mut command = redis::cmd("CONFIG");
     command.arg("GET").arg(name);
-    let answer = connection.ask(&command, 0, CONNECT_TIMEOUT).await;
+    let answer = connection
+        .ask(Measured::new(&command), CONNECT_TIMEOUT)
+        .await;
     let answer = answer.and_then(Value::extract_error).ok()?;
     let found: Vec<(String, usize)> = redis::from_redis_value(answer).ok()?;
     // 0 is how a limit is switched off.
@@ -152,14 +159,6 @@ async fn setting(connection: &Connection, name: &str) -> Option<usize> {
         .first()
         .map(|(_, value)| *value)
         .filter(|value| *value > 0)
-}
-
-fn sizes(command: &Cmd) -> impl Iterator<Item = usize> + '_ {
-    command.args_iter().map(|argument| match argument {
-        Arg::Simple(bytes) => bytes.len(),
-        // Only in scans: a number.
-        _ => 0,
-    })
 }
 
 #[cfg(test)]
@@ -177,11 +176,13 @@ mod tests {
             for size in sizes {
                 command.arg(vec![0_u8; *size]);
             }
-            limits.refuse(&command).unwrap_or_default()
+            limits
+                .refuse(Measured::new(&command).size)
+                .unwrap_or_default()
         };
         assert_eq!(refused(&[10, 10, 5]), "");
         assert!(refused(&[11]).contains(VALUE));
         assert!(refused(&[10, 10, 6]).contains(COMMAND));
-        assert_eq!(Limits::default().refuse(&redis::cmd("PING")), None);
+        assert_eq!(Limits::default().refuse(Size::default()), None);
     }
 }

@@ -1,4 +1,4 @@
-//! The connections to Redis: one for each [`Lane`], shared by all operations
+//! The connections to Redis: one for each [`CommandLane`], shared by all operations
 //! of its kind (so they are pipelined), made anew by the operation that finds it
 //! broken.
 //!
@@ -10,16 +10,16 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use redis::{Cmd, ErrorKind, RedisConnectionInfo, RedisError, RedisResult, ServerErrorKind, Value};
+use redis::{ErrorKind, RedisConnectionInfo, RedisError, RedisResult, ServerErrorKind, Value};
 use secrecy::ExposeSecret;
 use tokio::runtime::Handle;
 use tokio::sync::Mutex;
 use tokio::time::{Instant, timeout};
 
 use super::Options;
-use super::arguments::size;
-use super::connection::{Connection, SILENCE, Signs, too_late};
+use super::connection::{Connection, SILENCE, SignsOfLife, too_late};
 use super::limits::{self, Limits};
+use super::size::{Measured, Size};
 
 pub(super) const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 /// Longest a small operation takes, connecting included, when Redis is silent.
@@ -30,7 +30,7 @@ const LARGE: usize = 256 * 1024;
 /// Commands with a connection of their own, so that those of another kind do
 /// not wait for them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Lane {
+pub(super) enum CommandLane {
     /// Questions of mastership and pings: no commit and no answer is so large
     /// that it ends a term.
     Mastership,
@@ -40,33 +40,33 @@ pub(super) enum Lane {
     Large,
 }
 
-impl Lane {
+impl CommandLane {
     /// The lane for a command of this size.
-    pub fn of(command: &Cmd) -> Self {
-        match size(command) > LARGE {
+    pub fn of(size: Size) -> Self {
+        match size.whole > LARGE {
             true => Self::Large,
             false => Self::Ordinary,
         }
     }
 
-    fn signs(self) -> Signs {
+    fn signs(self) -> SignsOfLife {
         match self {
-            Self::Mastership | Self::Ordinary => Signs::Answers,
-            Self::Large => Signs::Both,
+            Self::Mastership | Self::Ordinary => SignsOfLife::Answers,
+            Self::Large => SignsOfLife::Both,
         }
     }
 }
 
 /// Why a command has no answer.
 #[derive(Debug)]
-pub(super) enum SendError {
+pub(super) enum CommandError {
     /// Redis, or the way to it, has failed; perhaps not for ever.
     Redis(RedisError),
     /// Redis refuses a command of this size, now and later; why.
     TooLarge(String),
 }
 
-impl SendError {
+impl CommandError {
     /// What Redis said, unless the command was not its to judge.
     pub fn of_redis(&self) -> Option<&RedisError> {
         match self {
@@ -76,21 +76,21 @@ impl SendError {
     }
 }
 
-impl From<RedisError> for SendError {
+impl From<RedisError> for CommandError {
     fn from(error: RedisError) -> Self {
         Self::Redis(error)
     }
 }
 
 /// All connections to one Redis.
-pub(super) struct Link {
+pub(super) struct RedisConnections {
     server: Server,
-    mastership: Line,
-    ordinary: Line,
-    large: Line,
+    mastership: LaneConnection,
+    ordinary: LaneConnection,
+    large: LaneConnection,
 }
 
-impl Link {
+impl RedisConnections {
     /// Connections live on the runtime of the caller, that for large commands on
     /// `large`.
     pub fn new(options: &Options, large: Handle) -> Self {
@@ -108,9 +108,9 @@ impl Link {
                 age: AtomicU64::new(0),
                 restarts: AtomicU64::new(0),
             },
-            mastership: Line::new(Lane::Mastership, home.clone()),
-            ordinary: Line::new(Lane::Ordinary, home),
-            large: Line::new(Lane::Large, large),
+            mastership: LaneConnection::new(CommandLane::Mastership, home.clone()),
+            ordinary: LaneConnection::new(CommandLane::Ordinary, home),
+            large: LaneConnection::new(CommandLane::Large, large),
         }
     }
 
@@ -122,11 +122,15 @@ impl Link {
 
     /// Sends a command once. When it fails for want of an answer, Redis may or
     /// may not have run it.
-    pub async fn send(&self, lane: Lane, command: &Cmd) -> Result<Value, SendError> {
+    pub async fn send(
+        &self,
+        lane: CommandLane,
+        command: Measured<'_>,
+    ) -> Result<Value, CommandError> {
         let line = match lane {
-            Lane::Mastership => &self.mastership,
-            Lane::Ordinary => &self.ordinary,
-            Lane::Large => &self.large,
+            CommandLane::Mastership => &self.mastership,
+            CommandLane::Ordinary => &self.ordinary,
+            CommandLane::Large => &self.large,
         };
         line.send(&self.server, command).await
     }
@@ -155,7 +159,7 @@ struct Seen {
 impl Server {
     /// A connection that nobody else uses.
     pub async fn open(&self) -> RedisResult<Connection> {
-        let opened = Connection::open(&self.host, self.port, &self.login, Signs::Both);
+        let opened = Connection::open(&self.host, self.port, &self.login, SignsOfLife::Both);
         timeout(CONNECT_TIMEOUT, opened)
             .await
             .unwrap_or_else(|_| Err(too_late("cannot connect")))
@@ -163,13 +167,13 @@ impl Server {
 
     /// Notes which run a new connection leads to. `replaces`: the lane had a
     /// connection before.
-    fn note_run(&self, run: Option<String>, lane: Lane, replaces: bool) {
+    fn note_run(&self, run: Option<String>, lane: CommandLane, replaces: bool) {
         let mut seen = self.seen.lock();
         // One that does not say is taken for another: a master that reads
         // everything anew does so once too often rather than never. (Once for
         // all lanes: a restart breaks each connection.)
         let is_another = match &run {
-            None => replaces && lane == Lane::Mastership,
+            None => replaces && lane == CommandLane::Mastership,
             Some(_) => seen.is_known && seen.run != run,
         };
         seen.is_known = true;
@@ -191,8 +195,8 @@ impl Server {
 }
 
 /// The connection of a lane.
-struct Line {
-    lane: Lane,
+struct LaneConnection {
+    lane: CommandLane,
     /// Where the connection's tasks run, whoever sends the command that opens it.
     home: Handle,
     current: Mutex<Current>,
@@ -208,8 +212,8 @@ struct Current {
     last_failure: Option<(Instant, RedisError)>,
 }
 
-impl Line {
-    fn new(lane: Lane, home: Handle) -> Self {
+impl LaneConnection {
+    fn new(lane: CommandLane, home: Handle) -> Self {
         Self {
             lane,
             home,
@@ -217,18 +221,18 @@ impl Line {
         }
     }
 
-    async fn send(&self, server: &Server, command: &Cmd) -> Result<Value, SendError> {
+    async fn send(&self, server: &Server, command: Measured<'_>) -> Result<Value, CommandError> {
         let started = Instant::now();
         let (connection, age, limits) =
             timeout(OPERATION_TIMEOUT, self.connection(server, started))
                 .await
                 .map_err(|_| too_late("no connection"))??;
-        if let Some(why) = limits.refuse(command) {
-            return Err(SendError::TooLarge(why));
+        if let Some(why) = limits.refuse(command.size) {
+            return Err(CommandError::TooLarge(why));
         }
         let left = OPERATION_TIMEOUT.saturating_sub(started.elapsed());
         let result = connection
-            .ask(command, size(command), SILENCE.min(left))
+            .ask(command, SILENCE.min(left))
             .await
             .and_then(Value::extract_error);
         let error = match result {
@@ -243,7 +247,7 @@ impl Line {
         }
         let cause = limits::cause(server, &connection, limits, command, &error);
         Err(match cause.await {
-            Some(why) => SendError::TooLarge(why),
+            Some(why) => CommandError::TooLarge(why),
             None => error.into(),
         })
     }
@@ -285,7 +289,7 @@ impl Line {
                 server.note_run(run, self.lane, current.has_been_open);
                 current.has_been_open = true;
                 let age = server.age.load(Ordering::Acquire);
-                if self.lane == Lane::Large {
+                if self.lane == CommandLane::Large {
                     current.limits = Limits::of(&connection).await;
                 }
                 let connection = Arc::new(connection);
@@ -314,7 +318,9 @@ impl Line {
 async fn run_of(connection: &Connection) -> Option<String> {
     let mut command = redis::cmd("INFO");
     command.arg("server");
-    let answer = connection.ask(&command, 0, CONNECT_TIMEOUT).await;
+    let answer = connection
+        .ask(Measured::new(&command), CONNECT_TIMEOUT)
+        .await;
     let answer = answer.and_then(Value::extract_error).ok()?;
     let info: String = redis::from_redis_value(answer).ok()?;
     let run = info.lines().find_map(|line| line.strip_prefix("run_id:"))?;

@@ -33,8 +33,10 @@ mod limits;
 mod link;
 mod operate;
 mod scripts;
+mod size;
 mod tables;
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
@@ -46,17 +48,18 @@ use secrecy::SecretString;
 use tokio::runtime::Handle;
 
 use self::answers::{
-    Answer, DONE, FENCED, REFUSED, first, job_id, last, refusal, seqs, signed, store_error,
+    DONE, FENCED, REFUSED, ScriptReply, first, job_id, last, refusal, seqs, signed, store_error,
     stored_jobs, typed,
 };
 use self::arguments::row_name;
 use self::durations::Reads;
-use self::history::History;
-use self::link::{Lane, Link, SendError};
+use self::history::ServerHistory;
+use self::link::{CommandError, CommandLane, RedisConnections};
 use self::scripts::{LuaScript, Scripts};
+use self::size::Measured;
 use super::operation::outcome_unknown;
 use super::record;
-use crate::job::{Attempt, Commit, Epoch, Job, JobId, Millis, Outcome, Table, codec};
+use crate::job::{Attempt, Commit, Epoch, Job, JobId, JobOutcome, Millis, Table, codec};
 use crate::store::{
     Accept, Accepted, Audited, Committed, Counts, FailedJob, FailedLimits, LARGEST_WRITE,
     LastError, Lease, MAX_STRIKES, Operated, Operation, PAGE_BYTES, Release, Released, Store,
@@ -78,12 +81,12 @@ pub struct Options {
 
 /// See the module.
 pub struct RedisStore {
-    link: Link,
+    link: RedisConnections,
     scripts: Scripts,
     reads: Reads,
     prefix: String,
     failed_limits: FailedLimits,
-    history: History,
+    history: ServerHistory,
     /// The server's interruptions when this process last became or stayed the
     /// master.
     term: AtomicU64,
@@ -121,12 +124,12 @@ impl RedisStore {
     /// As [`connect`](Self::connect).
     pub async fn connect_apart(options: Options, large: Handle) -> Result<Self, StoreError> {
         let store = Self {
-            link: Link::new(&options, large),
+            link: RedisConnections::new(&options, large),
             scripts: Scripts::assemble(),
             reads: Reads::new(),
             prefix: format!("{{erawan:{}}}:", options.node_id),
             failed_limits: FailedLimits::default(),
-            history: History::default(),
+            history: ServerHistory::default(),
             term: AtomicU64::new(0),
             granted: Mutex::default(),
         };
@@ -176,7 +179,8 @@ impl RedisStore {
         let anew = self.term.load(Ordering::Acquire) != interruptions;
         command.arg(holder).arg(ttl.as_millis() as u64);
         command.arg(above.0).arg(u8::from(anew));
-        let asked = self.run_over::<Answer>(Lane::Mastership, script, &command);
+        let asked =
+            self.run_over::<ScriptReply>(CommandLane::Mastership, script, Measured::new(&command));
         match asked.await? {
             (DONE, numbers, _) => {
                 self.term.store(interruptions, Ordering::Release);
@@ -238,14 +242,16 @@ impl RedisStore {
         duration: &Histogram,
         command: &Cmd,
     ) -> Result<T, StoreError> {
-        self.read_over(Lane::of(command), duration, command).await
+        let command = Measured::new(command);
+        self.read_over(CommandLane::of(command.size), duration, command)
+            .await
     }
 
     async fn read_over<T: FromRedisValue>(
         &self,
-        lane: Lane,
+        lane: CommandLane,
         duration: &Histogram,
-        command: &Cmd,
+        command: Measured<'_>,
     ) -> Result<T, StoreError> {
         let began = Instant::now();
         let mut result = self.link.send(lane, command).await;
@@ -268,25 +274,27 @@ impl RedisStore {
         script: &LuaScript,
         command: &Cmd,
     ) -> Result<T, StoreError> {
-        self.run_over(Lane::of(command), script, command).await
+        let command = Measured::new(command);
+        self.run_over(CommandLane::of(command.size), script, command)
+            .await
     }
 
     async fn run_over<T: FromRedisValue>(
         &self,
-        lane: Lane,
+        lane: CommandLane,
         script: &LuaScript,
-        command: &Cmd,
+        command: Measured<'_>,
     ) -> Result<T, StoreError> {
         let began = Instant::now();
         let unknown = ErrorKind::Server(ServerErrorKind::NoScript);
         let mut result = self.link.send(lane, command).await;
         // Again, if somebody flushes the scripts in between.
         for _ in 0..SCRIPT_LOADS {
-            let error = result.as_ref().err().and_then(SendError::of_redis);
+            let error = result.as_ref().err().and_then(CommandError::of_redis);
             if error.map(RedisError::kind) != Some(unknown) {
                 break;
             }
-            self.link.send(lane, &script.load()).await?;
+            self.link.send(lane, Measured::new(&script.load())).await?;
             result = self.link.send(lane, command).await;
         }
         if result.is_err() {
@@ -323,9 +331,8 @@ impl Store for RedisStore {
         };
         arguments::guards(&mut command, &accept.guards);
         arguments::apply(&mut command, &accept.writes, &[], &accept.jobs, now);
-        arguments::check_size(&command)?;
         let before = self.history.seq();
-        match self.run::<Answer>(script, &command).await? {
+        match self.run::<ScriptReply>(script, &command).await? {
             (DONE, numbers, _) => {
                 self.history.given(before, seqs(&numbers));
                 let (jobs, duplicates) = stored_jobs(accept.jobs, now, &numbers)?;
@@ -338,13 +345,13 @@ impl Store for RedisStore {
         }
     }
 
-    async fn commit(&self, attempt: Attempt, commit: Commit) -> Result<Committed, StoreError> {
+    async fn commit(&self, attempt: Attempt, commit: Arc<Commit>) -> Result<Committed, StoreError> {
         let script = &self.scripts.commit;
         let now = Millis::now();
         let mut command = self.attempt_call(script, attempt);
         match &commit.outcome {
-            Outcome::Done => command.arg(""),
-            Outcome::Failed { reason } => command.arg(record::failure(reason, now)),
+            JobOutcome::Done => command.arg(""),
+            JobOutcome::Failed { reason } => command.arg(record::failure(reason, now)),
         };
         command
             .arg(self.failed_limits.jobs)
@@ -356,13 +363,12 @@ impl Store for RedisStore {
             &commit.jobs,
             now,
         );
-        arguments::check_size(&command)?;
         let before = self.history.seq();
-        match self.run::<Answer>(script, &command).await? {
+        match self.run::<ScriptReply>(script, &command).await? {
             (DONE, mut numbers, ids) => {
                 super::note_dropped(numbers.pop().unwrap_or(0));
                 self.history.given(before, seqs(&numbers));
-                let (jobs, _) = stored_jobs(commit.jobs, now, &numbers)?;
+                let (jobs, _) = stored_jobs(commit.jobs.clone(), now, &numbers)?;
                 let cancelled = ids.iter().map(|id| job_id(id)).collect::<Result<_, _>>()?;
                 Ok(Committed::Applied { jobs, cancelled })
             }
@@ -397,7 +403,7 @@ impl Store for RedisStore {
         command.arg(record::error_note(reason, now));
         command.arg(record::error_note(&outcome_unknown(Some(reason)), now));
         command.arg(MAX_STRIKES);
-        match self.run::<Answer>(script, &command).await? {
+        match self.run::<ScriptReply>(script, &command).await? {
             (DONE, numbers, _) => Ok(Struck::Rescheduled {
                 tries: first(&numbers)? as u32,
                 strikes: last(&numbers)? as u32,
@@ -426,7 +432,7 @@ impl Store for RedisStore {
             command.arg(strike.map_or_else(Vec::new, |why| record::error_note(why, now)));
             command.arg(record::error_note(&outcome_unknown(strike), now));
         }
-        match self.run::<Answer>(script, &command).await? {
+        match self.run::<ScriptReply>(script, &command).await? {
             (DONE, attempts, _) => Ok(attempts
                 .into_iter()
                 .map(|attempt| match attempt {
@@ -609,7 +615,8 @@ impl Store for RedisStore {
         let script = &self.scripts.release_lease;
         let mut command = script.call(&self.prefix);
         command.arg(holder);
-        let released = self.run_over::<u64>(Lane::Mastership, script, &command);
+        let released =
+            self.run_over::<u64>(CommandLane::Mastership, script, Measured::new(&command));
         released.await.map(|_| ())
     }
 
@@ -622,7 +629,8 @@ impl Store for RedisStore {
         command.arg(self.key("ping")).arg("");
         command.arg("PX").arg(PING_KEPT.as_millis() as u64);
         // Sent again if the connection broke, as a read is: it does nothing.
-        let answer = self.read_over::<String>(Lane::Mastership, &self.reads.ping, &command);
+        let command = Measured::new(&command);
+        let answer = self.read_over::<String>(CommandLane::Mastership, &self.reads.ping, command);
         answer.await.map(|_| ())
     }
 }

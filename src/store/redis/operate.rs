@@ -5,9 +5,9 @@ use super::answers::{DONE, REFUSED as CHANGED, first, refusal, unexpected};
 use super::{RedisStore, arguments};
 use crate::job::{Job, JobId, Kind, codec};
 use crate::store::operation::again;
-use crate::store::record::{self, Place};
+use crate::store::record::{self, Numbering};
 use crate::store::{
-    AUDIT_KEPT, Action, Audited, FailedJob, Operated, Operation, Store, StoreError, Was,
+    AUDIT_KEPT, Audited, FailedJob, Operated, Operation, OperatorAction, Store, StoreError, Was,
 };
 
 /// Looks at a job that changes meanwhile, at most.
@@ -36,7 +36,7 @@ impl RedisStore {
                     let Some(was) = operation.finds(&job) else {
                         return Ok(Operated::not_parked());
                     };
-                    if job.kind() == Kind::UNREADABLE && operation.action == Action::Retry {
+                    if job.kind() == Kind::UNREADABLE && operation.action == OperatorAction::Retry {
                         return Ok(Operated::unreadable());
                     }
                     let audited = Audited::new(operation.clone(), &job, was, &reason);
@@ -84,7 +84,7 @@ impl RedisStore {
         let Some(numbers) = self.operate_unless_changed(&command).await? else {
             return Ok(None);
         };
-        if audited.operation.action != Action::Retry {
+        if audited.operation.action != OperatorAction::Retry {
             return Ok(Some(Operated::Ended));
         }
         job.new.not_before = None;
@@ -101,7 +101,7 @@ impl RedisStore {
         operation: &Operation,
         failed: FailedJob,
     ) -> Result<Option<Operated>, StoreError> {
-        if failed.job.kind() == Kind::UNREADABLE && operation.action == Action::Retry {
+        if failed.job.kind() == Kind::UNREADABLE && operation.action == OperatorAction::Retry {
             return Ok(Some(Operated::unreadable()));
         }
         let audited = Audited::new(operation.clone(), &failed.job, Was::Failed, &failed.reason);
@@ -117,8 +117,8 @@ impl RedisStore {
             return Ok(None);
         };
         match (operation.action, &numbers[..]) {
-            (Action::Retry, [seq, prev]) => {
-                let place = Place {
+            (OperatorAction::Retry, [seq, prev]) => {
+                let place = Numbering {
                     seq: *seq,
                     prev: *prev,
                     attempt: attempt.number,
@@ -126,8 +126,8 @@ impl RedisStore {
                 let job = record::accepted(new, operation.at, place);
                 Ok(Some(Operated::Open(job)))
             }
-            (Action::Retry, _) => Err(unexpected()),
-            (Action::Resolve | Action::Drop, _) => Ok(Some(Operated::Ended)),
+            (OperatorAction::Retry, _) => Err(unexpected()),
+            (OperatorAction::Resolve | OperatorAction::Drop, _) => Ok(Some(Operated::Ended)),
         }
     }
 

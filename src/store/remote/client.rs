@@ -1,5 +1,6 @@
 //! The store as a worker has it.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
@@ -9,11 +10,11 @@ use tokio::sync::{Semaphore, watch};
 use tokio::time::timeout;
 use tonic::transport::Channel;
 
-use super::link::{Current, Link, keep_open};
+use super::link::{Current, OpenStream, keep_open};
 use super::way::Way;
-use super::{CALL_BYTES, Call, Reply};
+use super::{CALL_BYTES, RemoteCall, RemoteReply};
 use crate::job::{Attempt, Column, Commit, Epoch, Job, JobId, Millis, Row, Table, codec};
-use crate::protocol::client::{Found, Target};
+use crate::protocol::client::{MasterTarget, ServingMaster};
 use crate::store::{
     Accept, Accepted, Audited, Committed, Counts, FailedJob, LastError, Lease, Operated, Operation,
     Release, Released, State, Store, StoreError, Struck,
@@ -47,8 +48,8 @@ impl RemoteStore {
     /// The same, with the master that the link of this process has found, and
     /// the next one when that has found another.
     pub fn follow(
-        target: Target,
-        found: watch::Receiver<Option<Found>>,
+        target: MasterTarget,
+        found: watch::Receiver<Option<ServingMaster>>,
         node_id: impl Into<String>,
     ) -> Self {
         Self::by(Way::Followed { target, found }, node_id.into())
@@ -64,7 +65,7 @@ impl RemoteStore {
         }
     }
 
-    async fn call(&self, call: &Call) -> Result<Reply, StoreError> {
+    async fn call(&self, call: &RemoteCall) -> Result<RemoteReply, StoreError> {
         let call = Bytes::from(codec::encode(call));
         if call.len() > CALL_BYTES {
             return Err(StoreError::TooLarge(format!(
@@ -89,7 +90,7 @@ impl RemoteStore {
         let answered = exchange_frames(&link, id, call).await;
         link.waiting.forget(id);
         match codec::decode(&answered?) {
-            Ok(Reply::Failed(error)) => Err(error),
+            Ok(RemoteReply::Failed(error)) => Err(error),
             Ok(reply) => Ok(reply),
             Err(error) => Err(StoreError::Corrupt(format!("reply of the master: {error}"))),
         }
@@ -97,7 +98,7 @@ impl RemoteStore {
 }
 
 /// Sends a call and waits for its answer.
-async fn exchange_frames(link: &Link, id: u64, call: Bytes) -> Result<Bytes, StoreError> {
+async fn exchange_frames(link: &OpenStream, id: u64, call: Bytes) -> Result<Bytes, StoreError> {
     let lost = || unavailable("lost the connection to the master");
     let late = || unavailable("the master did not answer in time");
     let extra = Duration::from_secs((call.len() / BYTES_A_SECOND) as u64);
@@ -132,7 +133,7 @@ fn not_for_workers() -> StoreError {
     unavailable("mastership belongs to the process that has the store open")
 }
 
-fn mismatch(reply: &Reply) -> StoreError {
+fn mismatch(reply: &RemoteReply) -> StoreError {
     let reply = std::mem::discriminant(reply);
     StoreError::Corrupt(format!("the master answered another question: {reply:?}"))
 }
@@ -142,7 +143,7 @@ macro_rules! exchange {
     ($store:expr, $call:expr, $reply:pat => $value:expr) => {
         match $store.call(&$call).await? {
             $reply => Ok($value),
-            Reply::TooLarge => Err(too_large()),
+            RemoteReply::TooLarge => Err(too_large()),
             other => Err(mismatch(&other)),
         }
     };
@@ -157,19 +158,19 @@ impl State for RemoteStore {
         column: &str,
     ) -> Result<Option<Vec<u8>>, StoreError> {
         let (row, column) = (row.to_owned(), column.to_owned());
-        exchange!(self, Call::Get { table, row, column }, Reply::Get(value) => value.map(Vec::from))
+        exchange!(self, RemoteCall::Get { table, row, column }, RemoteReply::Get(value) => value.map(Vec::from))
     }
 
     /// Asks for one column at a time when they are too large together; those
     /// that are deleted meanwhile are left out.
     async fn columns(&self, table: Table, row: &str) -> Result<Vec<(Column, Vec<u8>)>, StoreError> {
         let of = row.to_owned();
-        match self.call(&Call::Columns { table, row: of }).await? {
-            Reply::Columns(columns) => Ok(columns
+        match self.call(&RemoteCall::Columns { table, row: of }).await? {
+            RemoteReply::Columns(columns) => Ok(columns
                 .into_iter()
                 .map(|(column, value)| (column, value.into()))
                 .collect()),
-            Reply::TooLarge => self.columns_one_by_one(table, row).await,
+            RemoteReply::TooLarge => self.columns_one_by_one(table, row).await,
             other => Err(mismatch(&other)),
         }
     }
@@ -181,25 +182,25 @@ impl State for RemoteStore {
         rows: &[Row],
     ) -> Result<Vec<Option<Vec<u8>>>, StoreError> {
         let all = rows.to_vec();
-        match self.call(&Call::GetMany { table, rows: all }).await? {
-            Reply::TooLarge if rows.len() > 1 => {
+        match self.call(&RemoteCall::GetMany { table, rows: all }).await? {
+            RemoteReply::TooLarge if rows.len() > 1 => {
                 let (left, right) = rows.split_at(rows.len() / 2);
                 let mut values = self.get_many(table, left).await?;
                 values.extend(self.get_many(table, right).await?);
                 Ok(values)
             }
-            Reply::GetMany(values) => Ok(values
+            RemoteReply::GetMany(values) => Ok(values
                 .into_iter()
                 .map(|value| value.map(Vec::from))
                 .collect()),
-            Reply::TooLarge => Err(too_large()),
+            RemoteReply::TooLarge => Err(too_large()),
             other => Err(mismatch(&other)),
         }
     }
 
     async fn rows(&self, table: Table, prefix: &str) -> Result<Vec<Row>, StoreError> {
         let prefix = prefix.to_owned();
-        exchange!(self, Call::Rows { table, prefix }, Reply::Rows(rows) => rows)
+        exchange!(self, RemoteCall::Rows { table, prefix }, RemoteReply::Rows(rows) => rows)
     }
 }
 
@@ -210,8 +211,8 @@ impl RemoteStore {
         row: &str,
     ) -> Result<Vec<(Column, Vec<u8>)>, StoreError> {
         let of = row.to_owned();
-        let names = Call::ColumnNames { table, row: of };
-        let names = exchange!(self, names, Reply::ColumnNames(names) => names)?;
+        let names = RemoteCall::ColumnNames { table, row: of };
+        let names = exchange!(self, names, RemoteReply::ColumnNames(names) => names)?;
         let mut columns = Vec::with_capacity(names.len());
         for name in names {
             let value = self.get(table, row, &name).await?;
@@ -224,11 +225,11 @@ impl RemoteStore {
 #[async_trait]
 impl Store for RemoteStore {
     async fn accept(&self, accept: Accept) -> Result<Accepted, StoreError> {
-        exchange!(self, Call::Accept(accept), Reply::Accept(accepted) => accepted)
+        exchange!(self, RemoteCall::Accept(accept), RemoteReply::Accept(accepted) => accepted)
     }
 
-    async fn commit(&self, attempt: Attempt, commit: Commit) -> Result<Committed, StoreError> {
-        exchange!(self, Call::Commit(attempt, commit), Reply::Commit(committed) => committed)
+    async fn commit(&self, attempt: Attempt, commit: Arc<Commit>) -> Result<Committed, StoreError> {
+        exchange!(self, RemoteCall::Commit(attempt, commit), RemoteReply::Commit(committed) => committed)
     }
 
     async fn reschedule(
@@ -237,12 +238,12 @@ impl Store for RemoteStore {
         not_before: Millis,
         reason: &str,
     ) -> Result<bool, StoreError> {
-        let call = Call::Reschedule {
+        let call = RemoteCall::Reschedule {
             attempt,
             not_before,
             reason: reason.to_owned(),
         };
-        exchange!(self, call, Reply::Reschedule(kept) => kept)
+        exchange!(self, call, RemoteReply::Reschedule(kept) => kept)
     }
 
     async fn strike(
@@ -251,17 +252,17 @@ impl Store for RemoteStore {
         not_before: Millis,
         reason: &str,
     ) -> Result<Struck, StoreError> {
-        let call = Call::Strike {
+        let call = RemoteCall::Strike {
             attempt,
             not_before,
             reason: reason.to_owned(),
         };
-        exchange!(self, call, Reply::Strike(struck) => struck)
+        exchange!(self, call, RemoteReply::Strike(struck) => struck)
     }
 
     async fn park(&self, attempt: Attempt, reason: &str) -> Result<bool, StoreError> {
         let reason = reason.to_owned();
-        exchange!(self, Call::Park { attempt, reason }, Reply::Park(parked) => parked)
+        exchange!(self, RemoteCall::Park { attempt, reason }, RemoteReply::Park(parked) => parked)
     }
 
     /// Always refused: only a master gives attempts up.
@@ -270,40 +271,40 @@ impl Store for RemoteStore {
     }
 
     async fn claim(&self, attempt: Attempt) -> Result<bool, StoreError> {
-        exchange!(self, Call::Claim(attempt), Reply::Claim(claimed) => claimed)
+        exchange!(self, RemoteCall::Claim(attempt), RemoteReply::Claim(claimed) => claimed)
     }
 
     async fn operate(&self, operation: Operation) -> Result<Operated, StoreError> {
-        exchange!(self, Call::Operate(operation), Reply::Operate(operated) => operated)
+        exchange!(self, RemoteCall::Operate(operation), RemoteReply::Operate(operated) => operated)
     }
 
     async fn audit(&self, limit: usize) -> Result<Vec<Audited>, StoreError> {
         let limit = limit as u64;
-        exchange!(self, Call::Audit { limit }, Reply::Audit(audited) => audited)
+        exchange!(self, RemoteCall::Audit { limit }, RemoteReply::Audit(audited) => audited)
     }
 
     async fn last_errors(&self, ids: &[JobId]) -> Result<Vec<Option<LastError>>, StoreError> {
         let ids = ids.to_vec();
-        exchange!(self, Call::LastErrors(ids), Reply::LastErrors(errors) => errors)
+        exchange!(self, RemoteCall::LastErrors(ids), RemoteReply::LastErrors(errors) => errors)
     }
 
     async fn parked_ids(&self, limit: usize) -> Result<Vec<JobId>, StoreError> {
         let limit = limit as u64;
-        exchange!(self, Call::ParkedIds { limit }, Reply::ParkedIds(ids) => ids)
+        exchange!(self, RemoteCall::ParkedIds { limit }, RemoteReply::ParkedIds(ids) => ids)
     }
 
     async fn open_jobs(&self, after: u64, limit: usize) -> Result<Vec<Job>, StoreError> {
         let limit = limit as u64;
-        exchange!(self, Call::OpenJobs { after, limit }, Reply::OpenJobs(jobs) => jobs)
+        exchange!(self, RemoteCall::OpenJobs { after, limit }, RemoteReply::OpenJobs(jobs) => jobs)
     }
 
     async fn open_ids(&self, after: u64, limit: usize) -> Result<Vec<(u64, JobId)>, StoreError> {
         let limit = limit as u64;
-        exchange!(self, Call::OpenIds { after, limit }, Reply::OpenIds(ids) => ids)
+        exchange!(self, RemoteCall::OpenIds { after, limit }, RemoteReply::OpenIds(ids) => ids)
     }
 
     async fn jobs(&self, ids: &[JobId]) -> Result<Vec<Option<Job>>, StoreError> {
-        exchange!(self, Call::Jobs(ids.to_vec()), Reply::Jobs(jobs) => jobs)
+        exchange!(self, RemoteCall::Jobs(ids.to_vec()), RemoteReply::Jobs(jobs) => jobs)
     }
 
     async fn failed_jobs(
@@ -312,20 +313,20 @@ impl Store for RemoteStore {
         limit: usize,
     ) -> Result<Vec<(u64, FailedJob)>, StoreError> {
         let limit = limit as u64;
-        exchange!(self, Call::FailedJobs { after, limit }, Reply::FailedJobs(jobs) => jobs)
+        exchange!(self, RemoteCall::FailedJobs { after, limit }, RemoteReply::FailedJobs(jobs) => jobs)
     }
 
     async fn failed_job(&self, id: JobId) -> Result<Option<FailedJob>, StoreError> {
-        exchange!(self, Call::FailedJob(id), Reply::FailedJob(job) => job)
+        exchange!(self, RemoteCall::FailedJob(id), RemoteReply::FailedJob(job) => job)
     }
 
     async fn known_sources(&self, sources: &[String]) -> Result<Vec<bool>, StoreError> {
-        let call = Call::KnownSources(sources.to_vec());
-        exchange!(self, call, Reply::KnownSources(known) => known)
+        let call = RemoteCall::KnownSources(sources.to_vec());
+        exchange!(self, call, RemoteReply::KnownSources(known) => known)
     }
 
     async fn counts(&self) -> Result<Counts, StoreError> {
-        exchange!(self, Call::Counts, Reply::Counts(counts) => counts)
+        exchange!(self, RemoteCall::Counts, RemoteReply::Counts(counts) => counts)
     }
 
     /// Always refused.
@@ -339,6 +340,6 @@ impl Store for RemoteStore {
     }
 
     async fn ping(&self) -> Result<(), StoreError> {
-        exchange!(self, Call::Ping, Reply::Ping => ())
+        exchange!(self, RemoteCall::Ping, RemoteReply::Ping => ())
     }
 }

@@ -28,13 +28,13 @@ pub(super) fn cut(id: u64, content: Bytes) -> impl Iterator<Item = StoreFrame> +
 
 /// What has come of one call or answer.
 #[derive(Debug, Default)]
-pub(super) struct Part(BytesMut);
+pub(super) struct PartialCall(BytesMut);
 
 /// A call or answer has more bytes than it may.
 #[derive(Debug)]
 pub(super) struct Overlong;
 
-impl Part {
+impl PartialCall {
     /// Bytes that have come.
     pub fn len(&self) -> usize {
         self.0.len()
@@ -57,9 +57,9 @@ impl Part {
 /// The calls of one stream of which frames are still to come. Each takes the
 /// caller a turn, so there are few.
 #[derive(Debug, Default)]
-pub(super) struct Parts(HashMap<u64, Part>);
+pub(super) struct PartialCalls(HashMap<u64, PartialCall>);
 
-impl Parts {
+impl PartialCalls {
     /// Adds a frame. Id and content of the call, if it was the last one.
     pub fn add(
         &mut self,
@@ -89,7 +89,7 @@ mod tests {
         for length in [0, 1, FRAME_BYTES, FRAME_BYTES + 1, 3 * FRAME_BYTES + 7] {
             let frames: Vec<_> = cut(9, content(length)).collect();
             assert_eq!(frames.len(), length.div_ceil(FRAME_BYTES).max(1));
-            let mut parts = Parts::default();
+            let mut parts = PartialCalls::default();
             let mut whole = None;
             for frame in frames {
                 assert_eq!(whole, None);
@@ -103,7 +103,7 @@ mod tests {
     #[test]
     fn frames_of_several_calls_may_be_mixed() {
         let of = |id| cut(id, content(2 * FRAME_BYTES));
-        let mut parts = Parts::default();
+        let mut parts = PartialCalls::default();
         let mut whole = Vec::new();
         for (one, two) in of(1).zip(of(2)) {
             for frame in [one, two] {
@@ -117,7 +117,7 @@ mod tests {
     #[test]
     fn a_call_that_goes_on_for_ever_is_refused() {
         let most = FRAME_BYTES + 1;
-        let mut parts = Parts::default();
+        let mut parts = PartialCalls::default();
         let added: Vec<_> = cut(1, content(3 * FRAME_BYTES))
             .map(|frame| parts.add(frame, most).is_ok())
             .collect();

@@ -15,8 +15,8 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Code, Request, Status, Streaming};
 
 use super::ANSWER_BYTES;
-use super::frame::{FRAME_BYTES, Overlong, Part, cut};
-use super::way::{Place, Way};
+use super::frame::{FRAME_BYTES, Overlong, PartialCall, cut};
+use super::way::{MasterLocation, Way};
 use crate::proto::cluster::StoreFrame;
 use crate::proto::cluster::cluster_client::ClusterClient;
 use crate::protocol::introduction::introduce;
@@ -35,7 +35,7 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 #[derive(Clone)]
 pub(super) enum Current {
     /// Open.
-    Open(Link),
+    Open(OpenStream),
     /// There is none; why.
     Away(String),
 }
@@ -46,7 +46,7 @@ impl Current {
         Self::Away("the master is not there".to_owned())
     }
 
-    pub fn link(&self) -> Option<&Link> {
+    pub fn link(&self) -> Option<&OpenStream> {
         match self {
             Self::Open(link) => Some(link),
             Self::Away(_) => None,
@@ -63,15 +63,15 @@ impl Current {
 
 /// An open stream.
 #[derive(Clone)]
-pub(super) struct Link {
+pub(super) struct OpenStream {
     /// To the master.
     frames: mpsc::Sender<StoreFrame>,
     large: Arc<Semaphore>,
     /// Who waits for which answer.
-    pub waiting: Arc<Waiting>,
+    pub waiting: Arc<WaitingReplies>,
 }
 
-impl Link {
+impl OpenStream {
     /// Writes a call to the stream; `None` if that has ended. Whoever goes away
     /// meanwhile leaves no half of a call behind.
     pub async fn send(&self, id: u64, content: Bytes) -> Option<()> {
@@ -96,30 +96,30 @@ impl Link {
 
 /// The calls without an answer.
 #[derive(Default)]
-pub(super) struct Waiting(Mutex<State>);
+pub(super) struct WaitingReplies(Mutex<State>);
 
 #[derive(Default)]
 struct State {
-    callers: HashMap<u64, Caller>,
+    callers: HashMap<u64, WaitingCall>,
     /// Frames of large calls written so far: a stream on which they move lives.
     sent: u64,
     has_ended: bool,
 }
 
-struct Caller {
+struct WaitingCall {
     answer: oneshot::Sender<Bytes>,
-    part: Part,
+    part: PartialCall,
 }
 
-impl Waiting {
+impl WaitingReplies {
     /// Registers a call. The receiver fails when the stream ends, at once if
     /// it has.
     pub fn register(&self, id: u64) -> oneshot::Receiver<Bytes> {
         let (answer, receiver) = oneshot::channel();
         let mut state = self.lock();
         if !state.has_ended {
-            let part = Part::default();
-            state.callers.insert(id, Caller { answer, part });
+            let part = PartialCall::default();
+            state.callers.insert(id, WaitingCall { answer, part });
         }
         receiver
     }
@@ -259,9 +259,9 @@ fn refused(status: &Status, current: &watch::Sender<Current>) {
 
 async fn open(
     way: &Way,
-    place: &Place,
+    place: &MasterLocation,
     node_id: &str,
-) -> Result<(Link, Streaming<StoreFrame>), Status> {
+) -> Result<(OpenStream, Streaming<StoreFrame>), Status> {
     let channel = way.channel(place).await.map_err(Status::unavailable)?;
     let (frames, outgoing) = mpsc::channel(QUEUED_FRAMES);
     let mut request = Request::new(ReceiverStream::new(outgoing));
@@ -270,7 +270,7 @@ async fn open(
         .store(request)
         .await?
         .into_inner();
-    let link = Link {
+    let link = OpenStream {
         frames,
         large: Arc::new(Semaphore::new(LARGE_AT_ONCE)),
         waiting: Arc::default(),
@@ -279,7 +279,7 @@ async fn open(
 }
 
 /// Delivers answers until the stream ends; returns why it did.
-async fn receive(mut frames: Streaming<StoreFrame>, waiting: &Waiting) -> String {
+async fn receive(mut frames: Streaming<StoreFrame>, waiting: &WaitingReplies) -> String {
     let mut sent = 0;
     loop {
         let idle = waiting.is_empty();
@@ -308,7 +308,7 @@ mod tests {
     async fn a_link_that_panics_lets_its_callers_go_and_is_opened_again() {
         let (current, mut seen) = watch::channel(Current::not_there());
         let (frames, _written) = mpsc::channel(1);
-        let link = Link {
+        let link = OpenStream {
             frames,
             large: Arc::new(Semaphore::new(1)),
             waiting: Arc::default(),

@@ -1,5 +1,5 @@
 //! A worker's view of its master's embedded store: every operation is a
-//! [`Call`] on the stream `Cluster.Store`, answered by a [`Reply`]; both travel
+//! [`RemoteCall`] on the stream `Cluster.Store`, answered by a [`RemoteReply`]; both travel
 //! in frames.
 //!
 //! Mastership is not for workers: leases and the release of attempts belong to
@@ -13,6 +13,7 @@ mod server;
 mod way;
 
 use serde::{Deserialize, Serialize};
+use std::sync::Arc;
 
 pub use client::RemoteStore;
 pub use server::serve_stream;
@@ -25,8 +26,8 @@ use crate::store::{
 
 crate::job::sent! {
     crate::protocol::message::PROTOCOL_VERSION;
-    "store_call": Call,
-    "store_reply": Reply,
+    "store_call": RemoteCall,
+    "store_reply": RemoteReply,
 }
 
 /// The most bytes of a call.
@@ -53,7 +54,7 @@ impl From<Value> for Vec<u8> {
 
 /// An operation of [`Store`] or [`super::State`].
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub enum Call {
+pub enum RemoteCall {
     /// [`super::State::get`].
     Get {
         /// Where.
@@ -94,7 +95,7 @@ pub enum Call {
     /// [`Store::accept`].
     Accept(Accept),
     /// [`Store::commit`].
-    Commit(Attempt, Commit),
+    Commit(Attempt, Arc<Commit>),
     /// [`Store::reschedule`].
     Reschedule {
         /// Who asks.
@@ -169,54 +170,54 @@ pub enum Call {
     Ping,
 }
 
-/// The answer to the [`Call`] of the same name.
+/// The answer to the [`RemoteCall`] of the same name.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub enum Reply {
-    /// To [`Call::Get`].
+pub enum RemoteReply {
+    /// To [`RemoteCall::Get`].
     Get(Option<Value>),
-    /// To [`Call::Columns`].
+    /// To [`RemoteCall::Columns`].
     Columns(Vec<(Column, Value)>),
-    /// To [`Call::ColumnNames`].
+    /// To [`RemoteCall::ColumnNames`].
     ColumnNames(Vec<Column>),
-    /// To [`Call::GetMany`].
+    /// To [`RemoteCall::GetMany`].
     GetMany(Vec<Option<Value>>),
-    /// To [`Call::Rows`].
+    /// To [`RemoteCall::Rows`].
     Rows(Vec<Row>),
-    /// To [`Call::Accept`].
+    /// To [`RemoteCall::Accept`].
     Accept(Accepted),
-    /// To [`Call::Commit`].
+    /// To [`RemoteCall::Commit`].
     Commit(Committed),
-    /// To [`Call::Reschedule`].
+    /// To [`RemoteCall::Reschedule`].
     Reschedule(bool),
-    /// To [`Call::Strike`].
+    /// To [`RemoteCall::Strike`].
     Strike(Struck),
-    /// To [`Call::Park`].
+    /// To [`RemoteCall::Park`].
     Park(bool),
-    /// To [`Call::Claim`].
+    /// To [`RemoteCall::Claim`].
     Claim(bool),
-    /// To [`Call::Operate`].
+    /// To [`RemoteCall::Operate`].
     Operate(Operated),
-    /// To [`Call::Audit`].
+    /// To [`RemoteCall::Audit`].
     Audit(Vec<Audited>),
-    /// To [`Call::LastErrors`].
+    /// To [`RemoteCall::LastErrors`].
     LastErrors(Vec<Option<LastError>>),
-    /// To [`Call::ParkedIds`].
+    /// To [`RemoteCall::ParkedIds`].
     ParkedIds(Vec<JobId>),
-    /// To [`Call::OpenJobs`].
+    /// To [`RemoteCall::OpenJobs`].
     OpenJobs(Vec<Job>),
-    /// To [`Call::OpenIds`].
+    /// To [`RemoteCall::OpenIds`].
     OpenIds(Vec<(u64, JobId)>),
-    /// To [`Call::Jobs`].
+    /// To [`RemoteCall::Jobs`].
     Jobs(Vec<Option<Job>>),
-    /// To [`Call::FailedJobs`].
+    /// To [`RemoteCall::FailedJobs`].
     FailedJobs(Vec<(u64, FailedJob)>),
-    /// To [`Call::FailedJob`].
+    /// To [`RemoteCall::FailedJob`].
     FailedJob(Option<FailedJob>),
-    /// To [`Call::KnownSources`].
+    /// To [`RemoteCall::KnownSources`].
     KnownSources(Vec<bool>),
-    /// To [`Call::Counts`].
+    /// To [`RemoteCall::Counts`].
     Counts(Counts),
-    /// To [`Call::Ping`].
+    /// To [`RemoteCall::Ping`].
     Ping,
     /// To any call: it failed.
     Failed(StoreError),
@@ -225,77 +226,83 @@ pub enum Reply {
 }
 
 /// Does what a call asks for.
-pub async fn answer(store: &dyn Store, call: Call) -> Reply {
+pub async fn answer(store: &dyn Store, call: RemoteCall) -> RemoteReply {
     let reply = match call {
-        Call::Get { table, row, column } => {
+        RemoteCall::Get { table, row, column } => {
             let value = store.get(table, &row, &column).await;
-            value.map(|value| Reply::Get(value.map(Value)))
+            value.map(|value| RemoteReply::Get(value.map(Value)))
         }
-        Call::Columns { table, row } => {
+        RemoteCall::Columns { table, row } => {
             let columns = store.columns(table, &row).await;
             let value = |(column, value)| (column, Value(value));
-            columns.map(|columns| Reply::Columns(columns.into_iter().map(value).collect()))
+            columns.map(|columns| RemoteReply::Columns(columns.into_iter().map(value).collect()))
         }
-        Call::ColumnNames { table, row } => {
+        RemoteCall::ColumnNames { table, row } => {
             let columns = store.columns(table, &row).await;
             let name = |(column, _)| column;
-            columns.map(|columns| Reply::ColumnNames(columns.into_iter().map(name).collect()))
+            columns.map(|columns| RemoteReply::ColumnNames(columns.into_iter().map(name).collect()))
         }
-        Call::GetMany { table, rows } => {
+        RemoteCall::GetMany { table, rows } => {
             let values = store.get_many(table, &rows).await;
             let value = |value: Option<Vec<u8>>| value.map(Value);
-            values.map(|values| Reply::GetMany(values.into_iter().map(value).collect()))
+            values.map(|values| RemoteReply::GetMany(values.into_iter().map(value).collect()))
         }
-        Call::Rows { table, prefix } => store.rows(table, &prefix).await.map(Reply::Rows),
-        Call::Accept(accept) => store.accept(accept).await.map(Reply::Accept),
-        Call::Commit(attempt, commit) => store.commit(attempt, commit).await.map(Reply::Commit),
-        Call::Reschedule {
+        RemoteCall::Rows { table, prefix } => {
+            store.rows(table, &prefix).await.map(RemoteReply::Rows)
+        }
+        RemoteCall::Accept(accept) => store.accept(accept).await.map(RemoteReply::Accept),
+        RemoteCall::Commit(attempt, commit) => {
+            store.commit(attempt, commit).await.map(RemoteReply::Commit)
+        }
+        RemoteCall::Reschedule {
             attempt,
             not_before,
             reason,
         } => {
             let kept = store.reschedule(attempt, not_before, &reason).await;
-            kept.map(Reply::Reschedule)
+            kept.map(RemoteReply::Reschedule)
         }
-        Call::Strike {
+        RemoteCall::Strike {
             attempt,
             not_before,
             reason,
         } => {
             let struck = store.strike(attempt, not_before, &reason).await;
-            struck.map(Reply::Strike)
+            struck.map(RemoteReply::Strike)
         }
-        Call::Park { attempt, reason } => store.park(attempt, &reason).await.map(Reply::Park),
-        Call::Operate(operation) => store.operate(operation).await.map(Reply::Operate),
-        Call::Audit { limit } => store.audit(to_usize(limit)).await.map(Reply::Audit),
-        Call::LastErrors(ids) => store.last_errors(&ids).await.map(Reply::LastErrors),
-        Call::ParkedIds { limit } => {
+        RemoteCall::Park { attempt, reason } => {
+            store.park(attempt, &reason).await.map(RemoteReply::Park)
+        }
+        RemoteCall::Operate(operation) => store.operate(operation).await.map(RemoteReply::Operate),
+        RemoteCall::Audit { limit } => store.audit(to_usize(limit)).await.map(RemoteReply::Audit),
+        RemoteCall::LastErrors(ids) => store.last_errors(&ids).await.map(RemoteReply::LastErrors),
+        RemoteCall::ParkedIds { limit } => {
             let ids = store.parked_ids(to_usize(limit)).await;
-            ids.map(Reply::ParkedIds)
+            ids.map(RemoteReply::ParkedIds)
         }
-        Call::Claim(attempt) => store.claim(attempt).await.map(Reply::Claim),
-        Call::OpenJobs { after, limit } => {
+        RemoteCall::Claim(attempt) => store.claim(attempt).await.map(RemoteReply::Claim),
+        RemoteCall::OpenJobs { after, limit } => {
             let jobs = store.open_jobs(after, to_usize(limit)).await;
-            jobs.map(Reply::OpenJobs)
+            jobs.map(RemoteReply::OpenJobs)
         }
-        Call::OpenIds { after, limit } => {
+        RemoteCall::OpenIds { after, limit } => {
             let ids = store.open_ids(after, to_usize(limit)).await;
-            ids.map(Reply::OpenIds)
+            ids.map(RemoteReply::OpenIds)
         }
-        Call::Jobs(ids) => store.jobs(&ids).await.map(Reply::Jobs),
-        Call::FailedJobs { after, limit } => {
+        RemoteCall::Jobs(ids) => store.jobs(&ids).await.map(RemoteReply::Jobs),
+        RemoteCall::FailedJobs { after, limit } => {
             let jobs = store.failed_jobs(after, to_usize(limit)).await;
-            jobs.map(Reply::FailedJobs)
+            jobs.map(RemoteReply::FailedJobs)
         }
-        Call::FailedJob(id) => store.failed_job(id).await.map(Reply::FailedJob),
-        Call::KnownSources(sources) => {
+        RemoteCall::FailedJob(id) => store.failed_job(id).await.map(RemoteReply::FailedJob),
+        RemoteCall::KnownSources(sources) => {
             let known = store.known_sources(&sources).await;
-            known.map(Reply::KnownSources)
+            known.map(RemoteReply::KnownSources)
         }
-        Call::Counts => store.counts().await.map(Reply::Counts),
-        Call::Ping => store.ping().await.map(|()| Reply::Ping),
+        RemoteCall::Counts => store.counts().await.map(RemoteReply::Counts),
+        RemoteCall::Ping => store.ping().await.map(|()| RemoteReply::Ping),
     };
-    reply.unwrap_or_else(Reply::Failed)
+    reply.unwrap_or_else(RemoteReply::Failed)
 }
 
 fn to_usize(limit: u64) -> usize {

@@ -6,8 +6,8 @@ use bytes::Bytes;
 use futures_util::{Stream, StreamExt, stream};
 use tonic::{Status, Streaming};
 
-use super::frame::{Overlong, Parts, cut};
-use super::{ANSWER_BYTES, CALL_BYTES, Call, Reply, answer};
+use super::frame::{Overlong, PartialCalls, cut};
+use super::{ANSWER_BYTES, CALL_BYTES, RemoteCall, RemoteReply, answer};
 use crate::job::codec;
 use crate::proto::cluster::StoreFrame;
 use crate::store::{SharedStore, StoreError};
@@ -24,7 +24,7 @@ pub fn serve_stream(
     store: SharedStore,
     incoming: Streaming<StoreFrame>,
 ) -> impl Stream<Item = Result<StoreFrame, Status>> + Send + 'static {
-    let mut parts = Parts::default();
+    let mut parts = PartialCalls::default();
     let mut take = move |frame: Result<StoreFrame, Status>| match frame {
         Ok(frame) => match parts.add(frame, CALL_BYTES) {
             Ok(call) => call.map(Ok),
@@ -52,13 +52,15 @@ pub fn serve_stream(
 }
 
 async fn reply_to(store: SharedStore, call: &[u8]) -> Bytes {
-    let reply = match codec::decode::<Call>(call) {
+    let reply = match codec::decode::<RemoteCall>(call) {
         Ok(call) => answer(&*store, call).await,
-        Err(error) => Reply::Failed(StoreError::Corrupt(format!("call of a worker: {error}"))),
+        Err(error) => {
+            RemoteReply::Failed(StoreError::Corrupt(format!("call of a worker: {error}")))
+        }
     };
     let bytes = codec::encode(&reply);
     match bytes.len() > ANSWER_BYTES {
-        true => codec::encode(&Reply::TooLarge).into(),
+        true => codec::encode(&RemoteReply::TooLarge).into(),
         false => bytes.into(),
     }
 }

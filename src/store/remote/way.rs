@@ -3,7 +3,7 @@
 use tokio::sync::watch;
 use tonic::transport::Channel;
 
-use crate::protocol::client::{Found, Target};
+use crate::protocol::client::{MasterTarget, ServingMaster};
 
 /// How the master is found.
 #[derive(Clone)]
@@ -13,18 +13,18 @@ pub(super) enum Way {
     /// It is where the link of this process has found it: one that leads.
     Followed {
         /// How it is reached.
-        target: Target,
+        target: MasterTarget,
         /// Where it is.
-        found: watch::Receiver<Option<Found>>,
+        found: watch::Receiver<Option<ServingMaster>>,
     },
 }
 
 /// Where the master is at a time; `None`: where it always is.
-pub(super) type Place = Option<Found>;
+pub(super) type MasterLocation = Option<ServingMaster>;
 
 impl Way {
     /// Resolves when there is a master.
-    pub async fn place(&mut self) -> Place {
+    pub async fn place(&mut self) -> MasterLocation {
         match self {
             Self::Fixed(_) => None,
             Self::Followed { found, .. } => Some(other_than(found, None).await),
@@ -32,7 +32,7 @@ impl Way {
     }
 
     /// A connection to it.
-    pub async fn channel(&self, place: &Place) -> Result<Channel, String> {
+    pub async fn channel(&self, place: &MasterLocation) -> Result<Channel, String> {
         match (self, place) {
             (Self::Fixed(channel), _) => Ok(channel.clone()),
             (Self::Followed { target, .. }, Some(place)) => target.connect(place).await,
@@ -42,7 +42,7 @@ impl Way {
 
     /// Resolves when the master is somewhere else. While there is none, the last
     /// one may still be there.
-    pub async fn moved(&mut self, from: &Place) {
+    pub async fn moved(&mut self, from: &MasterLocation) {
         match self {
             Self::Fixed(_) => std::future::pending().await,
             Self::Followed { found, .. } => {
@@ -52,8 +52,11 @@ impl Way {
     }
 }
 
-async fn other_than(found: &mut watch::Receiver<Option<Found>>, known: Option<&Found>) -> Found {
-    let is_other = |found: &Option<Found>| found.is_some() && found.as_ref() != known;
+async fn other_than(
+    found: &mut watch::Receiver<Option<ServingMaster>>,
+    known: Option<&ServingMaster>,
+) -> ServingMaster {
+    let is_other = |found: &Option<ServingMaster>| found.is_some() && found.as_ref() != known;
     let other = found.wait_for(is_other).await;
     let other = other.ok().and_then(|found| found.clone());
     match other {

@@ -8,10 +8,12 @@ mod tables;
 
 use std::collections::{BTreeMap, VecDeque};
 
-use crate::job::{Attempt, Column, Commit, Epoch, Job, JobId, Millis, NewJob, Outcome, Row, Table};
+use crate::job::{
+    Attempt, Column, Commit, Epoch, Job, JobId, JobOutcome, Millis, NewJob, Row, Table,
+};
 use crate::mistake::{self, Mistake};
 use crate::store::operation::outcome_unknown;
-use crate::store::record::{self, Place, is_in_line};
+use crate::store::record::{self, Numbering, is_in_line};
 use crate::store::{
     Accept, Accepted, Audited, Committed, Counts, FailedJob, FailedLimits, LastError, MAX_STRIKES,
     Release, Released, SOURCE_RETENTION, StoreError, Struck,
@@ -96,7 +98,7 @@ impl StoreState {
             return Committed::Fenced;
         };
         if let Some(ended) = self.end(seq)
-            && let Outcome::Failed { reason } = commit.outcome
+            && let JobOutcome::Failed { reason } = commit.outcome
         {
             let failed = FailedJob {
                 job: ended.job,
@@ -408,7 +410,7 @@ impl StoreState {
 
 /// The size that an engine's record of the job has.
 fn record_size(job: &Job) -> u64 {
-    let place = Place {
+    let place = Numbering {
         seq: job.seq,
         prev: job.prev,
         attempt: job.attempt,

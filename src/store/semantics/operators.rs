@@ -2,7 +2,7 @@
 
 use super::StoreState;
 use crate::store::operation::again;
-use crate::store::{AUDIT_KEPT, Action, Audited, Operated, Operation, Was};
+use crate::store::{AUDIT_KEPT, Audited, Operated, Operation, OperatorAction, Was};
 
 impl StoreState {
     /// [`crate::store::Store::operate`].
@@ -23,12 +23,12 @@ impl StoreState {
         };
         let audited = Audited::new(operation, &failed.job, Was::Failed, &failed.reason);
         let operated = match audited.operation.action {
-            Action::Retry => {
+            OperatorAction::Retry => {
                 let at = audited.operation.at;
                 let (new, attempt) = again(&failed.job, at);
                 Operated::Open(self.put(at, new, attempt.number))
             }
-            Action::Resolve | Action::Drop => Operated::Ended,
+            OperatorAction::Resolve | OperatorAction::Drop => Operated::Ended,
         };
         self.record(audited);
         operated
@@ -38,11 +38,11 @@ impl StoreState {
         let Operation { job, action, .. } = audited.operation;
         let operated = match (action, self.find_mut(job)) {
             (_, None) => return Operated::NotFound,
-            (Action::Retry, Some(open)) if audited.was == Was::Waiting => {
+            (OperatorAction::Retry, Some(open)) if audited.was == Was::Waiting => {
                 open.job.new.not_before = None;
                 Operated::Open(open.job.clone())
             }
-            (Action::Retry, Some(open)) => {
+            (OperatorAction::Retry, Some(open)) => {
                 open.job.attempt += 1;
                 open.job.strikes = 0;
                 open.job.parked = false;
@@ -50,7 +50,7 @@ impl StoreState {
                 open.claimed = false;
                 Operated::Open(open.job.clone())
             }
-            (Action::Resolve | Action::Drop, Some(open)) => {
+            (OperatorAction::Resolve | OperatorAction::Drop, Some(open)) => {
                 let seq = open.job.seq;
                 self.end(seq);
                 Operated::Ended

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use erawan::dispatch::{Action, Core, Event, Options, SessionId};
 use erawan::job::{Attempt, Job, JobId, Kind, Millis, NewJob, noop};
-use erawan::protocol::message::{End, Outcome, Running};
+use erawan::protocol::message::{AttemptOutcome, End, RunningAttempt};
 use erawan::store::Released;
 
 pub const NOW: Millis = Millis(1_000_000);
@@ -55,7 +55,7 @@ impl Desk {
     }
 
     pub fn connect(&mut self, session: SessionId, capacity: u32, running: &[(&Job, u32)]) {
-        let running = running.iter().map(|(job, number)| Running {
+        let running = running.iter().map(|(job, number)| RunningAttempt {
             attempt: Attempt {
                 job: job.id(),
                 number: *number,
@@ -78,7 +78,7 @@ impl Desk {
         };
         self.happen(Event::Outcomes {
             session,
-            outcomes: vec![Outcome { attempt, end }],
+            outcomes: vec![AttemptOutcome { attempt, end }],
         });
     }
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use erawan::dispatch::{Action, Event, Options};
 use erawan::job::{Attempt, Job};
-use erawan::protocol::message::{End, Running};
+use erawan::protocol::message::{End, RunningAttempt};
 use erawan::store::Released;
 
 use super::desk::{Desk, ONE, TWO, done, job};
@@ -68,7 +68,7 @@ fn a_worker_that_reconnects_keeps_what_it_runs_and_loses_what_never_reached_it()
         worker: "worker1".to_owned(),
         run_capacity: 5,
         delivery_capacity: 5,
-        running: vec![Running {
+        running: vec![RunningAttempt {
             attempt: Attempt {
                 job: kept.id(),
                 number: 1,

@@ -83,7 +83,7 @@ async fn lay_genesis(directory: &Path) {
         directory: Some(directory.to_owned()),
         ..ledger::Options::default()
     };
-    let chain = ledger::Ledger::start(options).await.unwrap();
+    let chain = ledger::DevLedger::start(options).await.unwrap();
     let rpc = RpcOptions::new(chain.address.ip().to_string(), chain.address.port(), 1);
     let client = LedgerClient::start(rpc);
     tokio::time::timeout(PATIENCE, replay(&client))

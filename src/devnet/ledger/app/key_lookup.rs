@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::node::NodeKey;
 use super::params::{from_json, params};
-use super::refusal::{self as refused, Refusal};
+use super::refusal::{self as refused, TxRefusal};
 use super::state::State;
 use crate::proto::wire::Tx;
 
@@ -37,7 +37,7 @@ impl From<&NodeKey> for Signer {
 ///
 /// # Errors
 /// 61, 62 or 63 if there is none.
-pub fn signed_with(state: &State, tx: &Tx) -> Result<Signer, Refusal> {
+pub fn signed_with(state: &State, tx: &Tx) -> Result<Signer, TxRefusal> {
     let node = state.nodes.get(&tx.node_id);
     match tx.method.as_str() {
         "InitNDID" => match from_json::<InitKey>(&tx.params) {

@@ -11,7 +11,7 @@ use openssl::pkey::{Id, PKey, Public};
 use openssl::rsa::{Padding, Rsa};
 use openssl::sign::{RsaPssSaltlen, Verifier};
 
-use super::refusal::{self as refused, Refusal};
+use super::refusal::{self as refused, TxRefusal};
 
 const MIN_RSA_BITS: u32 = 2048;
 /// Parsed keys kept; far more than a network has nodes.
@@ -75,7 +75,7 @@ fn curve(key: &PKey<Public>) -> Option<Nid> {
 ///
 /// # Errors
 /// 50, 51, 52, 65, 127 or 128.
-pub fn check_signing_key(pem: &str, algorithm: &str) -> Result<(), Refusal> {
+pub fn check_signing_key(pem: &str, algorithm: &str) -> Result<(), TxRefusal> {
     let key = parse(pem).map_err(|_| refused::KEY_UNDECODABLE)?;
     let scheme = scheme(algorithm);
     match key.id() {
@@ -97,7 +97,7 @@ pub fn check_signing_key(pem: &str, algorithm: &str) -> Result<(), Refusal> {
     }
 }
 
-fn check_curve(curve: Option<Nid>, scheme: Option<Scheme>) -> Result<(), Refusal> {
+fn check_curve(curve: Option<Nid>, scheme: Option<Scheme>) -> Result<(), TxRefusal> {
     let known = [
         Nid::SECP224R1,
         Nid::X9_62_PRIME256V1,
@@ -120,7 +120,7 @@ fn check_curve(curve: Option<Nid>, scheme: Option<Scheme>) -> Result<(), Refusal
     }
 }
 
-fn unsupported(id: Id) -> Refusal {
+fn unsupported(id: Id) -> TxRefusal {
     match id {
         Id::DSA => refused::KEY_TYPE_UNSUPPORTED,
         Id::X25519 => refused::KEY_TYPE_UNKNOWN,
@@ -133,7 +133,7 @@ fn unsupported(id: Id) -> Refusal {
 ///
 /// # Errors
 /// 50, 51, 52 or 65.
-pub fn check_rsa_key(pem: &str) -> Result<(), Refusal> {
+pub fn check_rsa_key(pem: &str) -> Result<(), TxRefusal> {
     let key = parse(pem).map_err(|_| refused::KEY_UNDECODABLE)?;
     match key.id() {
         Id::RSA if key.bits() < MIN_RSA_BITS => Err(refused::RSA_TOO_SHORT),
@@ -161,7 +161,7 @@ impl SignatureVerifier {
         algorithm: &str,
         message: &[u8],
         signature: &[u8],
-    ) -> Result<(), Refusal> {
+    ) -> Result<(), TxRefusal> {
         if !self.parsed.contains_key(pem) {
             if self.parsed.len() >= MAX_PARSED {
                 self.parsed.clear();

@@ -3,12 +3,12 @@
 
 use super::node::{Node, Role};
 use super::params::{Decode, from_json};
-use super::refusal::{self as refused, Refusal};
+use super::refusal::{self as refused, TxRefusal};
 use super::state::State;
 
 /// Who may call a method, and the refusal of others.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Caller {
+pub enum AllowedCaller {
     /// Any node.
     Anyone,
     /// NDID, else 55.
@@ -27,8 +27,8 @@ pub enum Caller {
     NotNdid,
 }
 
-impl Caller {
-    fn check(self, node: &Node) -> Result<(), Refusal> {
+impl AllowedCaller {
+    fn check(self, node: &Node) -> Result<(), TxRefusal> {
         let (allowed, refusal) = match self {
             Self::Anyone => return Ok(()),
             Self::Ndid => (node.role == Role::Ndid, refused::NOT_NDID),
@@ -48,7 +48,7 @@ impl Caller {
 
 /// The call of a method by a transaction.
 #[derive(Clone, Copy)]
-pub struct Call<'a> {
+pub struct MethodCall<'a> {
     /// The node that signed.
     pub node_id: &'a str,
     /// Parameters as sent.
@@ -57,14 +57,14 @@ pub struct Call<'a> {
 
 /// What a method that succeeded reports.
 #[derive(Debug, Default, PartialEq)]
-pub struct Done {
+pub struct MethodResult {
     /// `data` of the result.
     pub data: Option<Vec<u8>>,
     /// Attribute `reference_group_code` of the event.
     pub group_code: Option<String>,
 }
 
-impl Done {
+impl MethodResult {
     /// With this id as data.
     pub fn with_id(id: &str) -> Self {
         Self {
@@ -87,7 +87,7 @@ pub trait Method: Decode {
     /// Name on the wire.
     const NAME: &'static str;
     /// Who may call it.
-    const CALLER: Caller;
+    const CALLER: AllowedCaller;
     /// Whether a caller other than NDID pays for it (spec/ledger.md 2.9).
     const PAID: bool = false;
 
@@ -95,7 +95,7 @@ pub trait Method: Decode {
     ///
     /// # Errors
     /// The first refusal.
-    fn check(&self, _state: &State, _call: &Call) -> Result<(), Refusal> {
+    fn check(&self, _state: &State, _call: &MethodCall) -> Result<(), TxRefusal> {
         Ok(())
     }
 
@@ -104,7 +104,7 @@ pub trait Method: Decode {
     ///
     /// # Errors
     /// The first refusal.
-    fn run(self, state: &mut State, call: &Call) -> Result<Done, Refusal>;
+    fn run(self, state: &mut State, call: &MethodCall) -> Result<MethodResult, TxRefusal>;
 }
 
 /// A method without its type.
@@ -115,9 +115,9 @@ pub struct Entry {
     /// See [`Method::PAID`].
     pub paid: bool,
     /// Caller, parameters and S checks.
-    pub check: fn(&State, &Call) -> Result<(), Refusal>,
+    pub check: fn(&State, &MethodCall) -> Result<(), TxRefusal>,
     /// All checks, then the effect.
-    pub run: fn(&mut State, &Call) -> Result<Done, Refusal>,
+    pub run: fn(&mut State, &MethodCall) -> Result<MethodResult, TxRefusal>,
 }
 
 impl Entry {
@@ -132,7 +132,7 @@ impl Entry {
     }
 }
 
-fn checked<M: Method>(state: &State, call: &Call) -> Result<M, Refusal> {
+fn checked<M: Method>(state: &State, call: &MethodCall) -> Result<M, TxRefusal> {
     check_caller(M::CALLER, state, call)?;
     let params: M = from_json(call.params)?;
     params.check(state, call)?;
@@ -143,9 +143,13 @@ fn checked<M: Method>(state: &State, call: &Call) -> Result<M, Refusal> {
 ///
 /// # Errors
 /// 24 if it does not exist, else the refusal of `caller`.
-pub fn check_caller(caller: Caller, state: &State, call: &Call) -> Result<(), Refusal> {
+pub fn check_caller(
+    caller: AllowedCaller,
+    state: &State,
+    call: &MethodCall,
+) -> Result<(), TxRefusal> {
     match caller {
-        Caller::Anyone => Ok(()),
+        AllowedCaller::Anyone => Ok(()),
         caller => caller.check(state.node(call.node_id)?),
     }
 }

@@ -23,17 +23,17 @@ use prost::bytes::Bytes;
 
 use key_lookup::{Signer, signed_with};
 use keys::SignatureVerifier;
-use method::{Call, Done, Entry};
+use method::{Entry, MethodCall, MethodResult};
 use nonces::SeenNonces;
-use refusal::{self as refused, Refusal};
+use refusal::{self as refused, TxRefusal};
 use state::State;
 
 use crate::proto::wire::{Query, Tx};
 
-pub use queries::Answer;
+pub use queries::QueryResponse;
 
 /// A SHA-256 hash.
-pub type Hash = [u8; 32];
+pub type Sha256Digest = [u8; 32];
 
 /// What became of a transaction, as CometBFT's `ExecTxResult`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -58,7 +58,7 @@ impl TxResult {
         }
     }
 
-    fn rejected(refusal: Refusal) -> Self {
+    fn rejected(refusal: TxRefusal) -> Self {
         Self {
             code: refusal.code,
             log: refusal.log.into_owned(),
@@ -67,7 +67,7 @@ impl TxResult {
         }
     }
 
-    fn executed(outcome: Result<Done, Refusal>) -> Self {
+    fn executed(outcome: Result<MethodResult, TxRefusal>) -> Self {
         let success = ("success", outcome.is_ok().to_string());
         match outcome {
             Ok(done) => {
@@ -99,11 +99,11 @@ pub struct BlockResult {
 /// The application.
 pub struct App {
     state: State,
-    app_hash: Hash,
+    app_hash: Sha256Digest,
     seen: SeenNonces,
     verifier: SignatureVerifier,
     /// The key by which CheckTx found each waiting transaction well signed.
-    checked: HashMap<Hash, Signer>,
+    checked: HashMap<Sha256Digest, Signer>,
 }
 
 impl App {
@@ -123,7 +123,7 @@ impl App {
 
     /// Hash of the state after the last block; unchanged by a block that wrote
     /// nothing (spec/ledger.md 12.5).
-    pub fn app_hash(&self) -> Hash {
+    pub fn app_hash(&self) -> Sha256Digest {
         self.app_hash
     }
 
@@ -141,7 +141,7 @@ impl App {
         }
     }
 
-    fn check(&mut self, bytes: &[u8]) -> Result<(), Refusal> {
+    fn check(&mut self, bytes: &[u8]) -> Result<(), TxRefusal> {
         let tx = Tx::decode(bytes).map_err(|_| refused::INCOMPLETE)?;
         let signed = is_signed(&tx.method);
         if signed && !tx.nonce.is_empty() {
@@ -170,7 +170,7 @@ impl App {
         Ok(())
     }
 
-    fn verify(&mut self, tx: &Tx, signer: &Signer) -> Result<(), Refusal> {
+    fn verify(&mut self, tx: &Tx, signer: &Signer) -> Result<(), TxRefusal> {
         let chain_id = self.state.chain_id.as_bytes();
         let message = [tx.method.as_bytes(), &tx.params, chain_id, &tx.nonce].concat();
         self.verifier.verify(
@@ -204,7 +204,7 @@ impl App {
 
     /// The state follows from the transactions that wrote, in their order, so
     /// their hashes are a hash of the state.
-    fn advance_app_hash(&mut self, written: &[Hash]) {
+    fn advance_app_hash(&mut self, written: &[Sha256Digest]) {
         if written.is_empty() {
             return;
         }
@@ -216,7 +216,7 @@ impl App {
         self.app_hash = hash.finish();
     }
 
-    fn execute(&mut self, bytes: &[u8], hash: Hash) -> Execution {
+    fn execute(&mut self, bytes: &[u8], hash: Sha256Digest) -> Execution {
         let checked = self.checked.remove(&hash);
         let Ok(tx) = Tx::decode(bytes) else {
             return Execution::refused(refused::METHOD_EMPTY);
@@ -245,9 +245,9 @@ impl App {
     fn admit(
         &mut self,
         tx: &Tx,
-        nonce: Option<&Hash>,
+        nonce: Option<&Sha256Digest>,
         checked: Option<&Signer>,
-    ) -> Result<Entry, Refusal> {
+    ) -> Result<Entry, TxRefusal> {
         if nonce.is_some_and(|nonce| self.state.nonces.contains(nonce)) {
             return Err(refused::NONCE_USED);
         }
@@ -269,12 +269,12 @@ impl App {
 
     /// Answers a query from the last committed state; a height of 0 means the
     /// latest (spec/ledger.md 5.1).
-    pub fn query(&self, method: &str, params: &[u8], height: i64) -> Answer {
+    pub fn query(&self, method: &str, params: &[u8], height: i64) -> QueryResponse {
         queries::answer(&self.state, method, params, height)
     }
 
     /// Answers an encoded query. Bytes that are not a query name no method.
-    pub fn query_bytes(&self, bytes: &[u8], height: i64) -> Answer {
+    pub fn query_bytes(&self, bytes: &[u8], height: i64) -> QueryResponse {
         let query = Query::decode(bytes).unwrap_or_default();
         self.query(&query.method, &query.params, height)
     }
@@ -282,13 +282,13 @@ impl App {
 
 /// A transaction executed.
 struct Execution {
-    outcome: Result<Done, Refusal>,
+    outcome: Result<MethodResult, TxRefusal>,
     /// Whether the state changed.
     wrote: bool,
 }
 
 impl Execution {
-    fn refused(refusal: Refusal) -> Self {
+    fn refused(refusal: TxRefusal) -> Self {
         Self {
             outcome: Err(refusal),
             wrote: false,
@@ -300,8 +300,8 @@ fn is_signed(method: &str) -> bool {
     method != methods::SET_INIT_DATA_PB
 }
 
-fn call(tx: &Tx) -> Call<'_> {
-    Call {
+fn call(tx: &Tx) -> MethodCall<'_> {
+    MethodCall {
         node_id: &tx.node_id,
         params: &tx.params,
     }

@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use super::Hash;
+use super::Sha256Digest;
 
 /// Nonces in one generation. Far more than a mempool holds, so that a waiting
 /// transaction's nonce is never forgotten.
@@ -13,13 +13,13 @@ const GENERATION: usize = 500_000;
 /// rubbish cannot fill the memory.
 #[derive(Default)]
 pub struct SeenNonces {
-    young: HashSet<Hash>,
-    old: HashSet<Hash>,
+    young: HashSet<Sha256Digest>,
+    old: HashSet<Sha256Digest>,
 }
 
 impl SeenNonces {
     /// Remembers a nonce; false if it was known.
-    pub fn insert(&mut self, nonce: Hash) -> bool {
+    pub fn insert(&mut self, nonce: Sha256Digest) -> bool {
         if self.old.contains(&nonce) {
             return false;
         }
@@ -30,7 +30,7 @@ impl SeenNonces {
     }
 
     /// Forgets a nonce, because its transaction is in a block.
-    pub fn remove(&mut self, nonce: &Hash) {
+    pub fn remove(&mut self, nonce: &Sha256Digest) {
         self.young.remove(nonce);
         self.old.remove(nonce);
     }

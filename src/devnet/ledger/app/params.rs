@@ -7,7 +7,7 @@ use std::collections::HashMap;
 
 use serde_json::Value;
 
-use super::refusal::{Refusal, UNDECODABLE};
+use super::refusal::{TxRefusal, UNDECODABLE};
 
 /// What can be read from one JSON value.
 pub trait Decode: Default {
@@ -15,13 +15,13 @@ pub trait Decode: Default {
     ///
     /// # Errors
     /// [`UNDECODABLE`] if the value has another type.
-    fn decode(value: Value) -> Result<Self, Refusal>;
+    fn decode(value: Value) -> Result<Self, TxRefusal>;
 
     /// Reads a value; `null` is the zero value.
     ///
     /// # Errors
     /// [`UNDECODABLE`] if the value has another type.
-    fn decode_or_zero(value: Value) -> Result<Self, Refusal> {
+    fn decode_or_zero(value: Value) -> Result<Self, TxRefusal> {
         match value {
             Value::Null => Ok(Self::default()),
             value => Self::decode(value),
@@ -33,13 +33,13 @@ pub trait Decode: Default {
 ///
 /// # Errors
 /// [`UNDECODABLE`] if this is not JSON or not of this form.
-pub fn from_json<T: Decode>(bytes: &[u8]) -> Result<T, Refusal> {
+pub fn from_json<T: Decode>(bytes: &[u8]) -> Result<T, TxRefusal> {
     let value = serde_json::from_slice(bytes).map_err(|_| UNDECODABLE)?;
     T::decode_or_zero(value)
 }
 
 impl Decode for String {
-    fn decode(value: Value) -> Result<Self, Refusal> {
+    fn decode(value: Value) -> Result<Self, TxRefusal> {
         match value {
             Value::String(text) => Ok(text),
             _ => Err(UNDECODABLE),
@@ -48,31 +48,31 @@ impl Decode for String {
 }
 
 impl Decode for bool {
-    fn decode(value: Value) -> Result<Self, Refusal> {
+    fn decode(value: Value) -> Result<Self, TxRefusal> {
         value.as_bool().ok_or(UNDECODABLE)
     }
 }
 
 impl Decode for i64 {
-    fn decode(value: Value) -> Result<Self, Refusal> {
+    fn decode(value: Value) -> Result<Self, TxRefusal> {
         value.as_i64().ok_or(UNDECODABLE)
     }
 }
 
 impl Decode for u64 {
-    fn decode(value: Value) -> Result<Self, Refusal> {
+    fn decode(value: Value) -> Result<Self, TxRefusal> {
         value.as_u64().ok_or(UNDECODABLE)
     }
 }
 
 impl Decode for f64 {
-    fn decode(value: Value) -> Result<Self, Refusal> {
+    fn decode(value: Value) -> Result<Self, TxRefusal> {
         value.as_f64().ok_or(UNDECODABLE)
     }
 }
 
 impl<T: Decode> Decode for Vec<T> {
-    fn decode(value: Value) -> Result<Self, Refusal> {
+    fn decode(value: Value) -> Result<Self, TxRefusal> {
         match value {
             Value::Array(items) => items.into_iter().map(T::decode_or_zero).collect(),
             _ => Err(UNDECODABLE),
@@ -81,7 +81,7 @@ impl<T: Decode> Decode for Vec<T> {
 }
 
 impl<T: Decode> Decode for Option<T> {
-    fn decode(value: Value) -> Result<Self, Refusal> {
+    fn decode(value: Value) -> Result<Self, TxRefusal> {
         T::decode(value).map(Some)
     }
 }
@@ -94,7 +94,7 @@ impl Members {
     ///
     /// # Errors
     /// [`UNDECODABLE`] if the value is not an object.
-    pub fn of(value: Value) -> Result<Self, Refusal> {
+    pub fn of(value: Value) -> Result<Self, TxRefusal> {
         let Value::Object(members) = value else {
             return Err(UNDECODABLE);
         };
@@ -108,7 +108,7 @@ impl Members {
     ///
     /// # Errors
     /// [`UNDECODABLE`] if it has another type.
-    pub fn take<T: Decode>(&mut self, name: &str) -> Result<T, Refusal> {
+    pub fn take<T: Decode>(&mut self, name: &str) -> Result<T, TxRefusal> {
         let name = name.strip_prefix("r#").unwrap_or(name);
         T::decode_or_zero(self.0.remove(name).unwrap_or(Value::Null))
     }
@@ -125,7 +125,7 @@ macro_rules! params {
         impl $crate::devnet::ledger::app::params::Decode for $name {
             fn decode(
                 value: serde_json::Value,
-            ) -> Result<Self, $crate::devnet::ledger::app::refusal::Refusal> {
+            ) -> Result<Self, $crate::devnet::ledger::app::refusal::TxRefusal> {
                 #[allow(unused_mut, unused_variables)]
                 let mut members = $crate::devnet::ledger::app::params::Members::of(value)?;
                 Ok(Self { $($field: members.take(stringify!($field))?),* })

@@ -7,14 +7,14 @@ use std::borrow::Cow;
 
 /// One refusal of a transaction.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Refusal {
+pub struct TxRefusal {
     /// ABCI error code, never 0 (spec/ledger.md 3).
     pub code: u32,
     /// Text for people.
     pub log: Cow<'static, str>,
 }
 
-impl Refusal {
+impl TxRefusal {
     const fn new(code: u32, log: &'static str) -> Self {
         Self {
             code,
@@ -25,7 +25,7 @@ impl Refusal {
 
 macro_rules! refusals {
     ($($name:ident = $code:literal $log:literal;)*) => {
-        $(#[doc = $log] pub const $name: Refusal = Refusal::new($code, $log);)*
+        $(#[doc = $log] pub const $name: TxRefusal = TxRefusal::new($code, $log);)*
     };
 }
 

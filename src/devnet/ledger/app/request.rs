@@ -65,12 +65,12 @@ pub struct Request {
 
 /// The versions of one request, one for each block that changed it.
 #[derive(Debug, Clone)]
-pub struct History {
+pub struct RequestHistory {
     first: (i64, Arc<Request>),
     later: Vec<(i64, Arc<Request>)>,
 }
 
-impl History {
+impl RequestHistory {
     /// A request created in the block of this height.
     pub fn new(height: i64, request: Request) -> Self {
         Self {
@@ -115,7 +115,7 @@ mod tests {
 
     #[test]
     fn a_query_at_a_height_sees_the_version_of_that_height() {
-        let mut history = History::new(5, Request::default());
+        let mut history = RequestHistory::new(5, Request::default());
         history.change(5).use_count = 1;
         history.change(8).use_count = 2;
         history.change(8).use_count = 3;

@@ -3,14 +3,14 @@
 
 use super::method::Entry;
 use super::node::Role;
-use super::refusal::{self as refused, Refusal};
+use super::refusal::{self as refused, TxRefusal};
 use super::state::{Init, NEVER_DISABLED, State};
 
 /// The common checks, in their order.
 ///
 /// # Errors
 /// 82, 83, 24, 68, 75, 77, 12 or 13.
-pub fn check(state: &State, method: &str, node_id: &str) -> Result<(), Refusal> {
+pub fn check(state: &State, method: &str, node_id: &str) -> Result<(), TxRefusal> {
     let disabled = state.last_block != NEVER_DISABLED && state.height > state.last_block;
     if disabled && method != "SetLastBlock" {
         return Err(refused::CHAIN_DISABLED);
@@ -25,7 +25,7 @@ pub fn check(state: &State, method: &str, node_id: &str) -> Result<(), Refusal> 
     check_balance(state, method, node_id)
 }
 
-fn check_caller(state: &State, node_id: &str) -> Result<(), Refusal> {
+fn check_caller(state: &State, node_id: &str) -> Result<(), TxRefusal> {
     let node = state.node(node_id)?;
     if !node.active {
         return Err(refused::NODE_DISABLED);
@@ -39,7 +39,7 @@ fn check_caller(state: &State, node_id: &str) -> Result<(), Refusal> {
     Ok(())
 }
 
-fn check_balance(state: &State, method: &str, node_id: &str) -> Result<(), Refusal> {
+fn check_balance(state: &State, method: &str, node_id: &str) -> Result<(), TxRefusal> {
     if state.node(node_id)?.role == Role::Ndid {
         return Ok(());
     }
@@ -55,7 +55,7 @@ fn check_balance(state: &State, method: &str, node_id: &str) -> Result<(), Refus
 /// # Errors
 /// 24 if the caller does not exist, which happens to a refused `InitNDID`
 /// (spec/ledger.md 9.2).
-pub fn pay(state: &mut State, entry: Entry, node_id: &str) -> Result<(), Refusal> {
+pub fn pay(state: &mut State, entry: Entry, node_id: &str) -> Result<(), TxRefusal> {
     let role = state.node(node_id)?.role;
     if role == Role::Ndid || !entry.paid {
         return Ok(());

@@ -4,8 +4,8 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use super::node::{Node, Role};
-use super::refusal::{self as refused, Refusal};
-use super::request::History;
+use super::refusal::{self as refused, TxRefusal};
+use super::request::RequestHistory;
 
 /// Price of a method that nobody has priced (spec/ledger.md 2.9).
 pub const DEFAULT_PRICE: f64 = 1.0;
@@ -194,7 +194,7 @@ pub struct State {
     /// Stored, never used (spec/ledger.md 4.9).
     pub time_out_block: i64,
 
-    pub requests: HashMap<String, History>,
+    pub requests: HashMap<String, RequestHistory>,
     pub messages: HashMap<String, Message>,
     /// Data signatures by (AS, service, request).
     pub data_signatures: HashMap<(String, String, String), String>,
@@ -254,7 +254,7 @@ impl State {
     ///
     /// # Errors
     /// 24 if there is none.
-    pub fn node(&self, id: &str) -> Result<&Node, Refusal> {
+    pub fn node(&self, id: &str) -> Result<&Node, TxRefusal> {
         self.nodes.get(id).ok_or(refused::NODE_UNKNOWN)
     }
 
@@ -262,7 +262,7 @@ impl State {
     ///
     /// # Errors
     /// 24 if there is none.
-    pub fn node_mut(&mut self, id: &str) -> Result<&mut Node, Refusal> {
+    pub fn node_mut(&mut self, id: &str) -> Result<&mut Node, TxRefusal> {
         self.nodes.get_mut(id).ok_or(refused::NODE_UNKNOWN)
     }
 
@@ -291,7 +291,7 @@ impl State {
     ///
     /// # Errors
     /// 34 if there is none.
-    pub fn service(&self, id: &str) -> Result<&Service, Refusal> {
+    pub fn service(&self, id: &str) -> Result<&Service, TxRefusal> {
         let found = self.services.iter().find(|service| service.id == id);
         found.ok_or(refused::SERVICE_UNKNOWN)
     }
@@ -300,7 +300,7 @@ impl State {
     ///
     /// # Errors
     /// 34 if there is none.
-    pub fn service_mut(&mut self, id: &str) -> Result<&mut Service, Refusal> {
+    pub fn service_mut(&mut self, id: &str) -> Result<&mut Service, TxRefusal> {
         let found = self.services.iter_mut().find(|service| service.id == id);
         found.ok_or(refused::SERVICE_UNKNOWN)
     }
@@ -320,7 +320,7 @@ impl State {
     ///
     /// # Errors
     /// 22 if there is none.
-    pub fn namespace_mut(&mut self, name: &str) -> Result<&mut Namespace, Refusal> {
+    pub fn namespace_mut(&mut self, name: &str) -> Result<&mut Namespace, TxRefusal> {
         let found = self.namespaces.iter_mut().find(|known| known.name == name);
         found.ok_or(refused::NAMESPACE_UNKNOWN)
     }

@@ -18,14 +18,14 @@ use super::arguments::Arguments;
 use super::{MAX_REQUEST_BYTES, methods};
 use crate::devnet::ledger::Shared;
 
-type Answer = Response<Full<Bytes>>;
+type HttpResponse = Response<Full<Bytes>>;
 
 /// Answers one request. An upgrade to WebSocket goes to `upgraded`.
 pub async fn answer(
     shared: Arc<Shared>,
     mut request: Request<Incoming>,
     upgraded: mpsc::Sender<OnUpgrade>,
-) -> Result<Answer, Infallible> {
+) -> Result<HttpResponse, Infallible> {
     let path = request.uri().path().trim_matches('/').to_owned();
     Ok(match (request.method(), path.as_str()) {
         (&Method::GET, "websocket") => upgrade(&mut request, &upgraded),
@@ -36,13 +36,13 @@ pub async fn answer(
     })
 }
 
-fn empty(status: StatusCode) -> Answer {
+fn empty(status: StatusCode) -> HttpResponse {
     let mut response = Response::new(Full::default());
     *response.status_mut() = status;
     response
 }
 
-fn json_answer(status: StatusCode, value: &Value) -> Answer {
+fn json_answer(status: StatusCode, value: &Value) -> HttpResponse {
     let mut response = Response::new(Full::from(value.to_string()));
     *response.status_mut() = status;
     let content_type = HeaderValue::from_static("application/json");
@@ -50,7 +50,7 @@ fn json_answer(status: StatusCode, value: &Value) -> Answer {
     response
 }
 
-fn upgrade(request: &mut Request<Incoming>, upgraded: &mpsc::Sender<OnUpgrade>) -> Answer {
+fn upgrade(request: &mut Request<Incoming>, upgraded: &mpsc::Sender<OnUpgrade>) -> HttpResponse {
     let headers = request.headers();
     let wants = headers.get(UPGRADE).and_then(|value| value.to_str().ok());
     let is_websocket = wants.is_some_and(|wants| wants.eq_ignore_ascii_case("websocket"));
@@ -72,7 +72,7 @@ fn upgrade(request: &mut Request<Incoming>, upgraded: &mpsc::Sender<OnUpgrade>) 
     response
 }
 
-async fn posted(shared: &Shared, request: Request<Incoming>) -> Answer {
+async fn posted(shared: &Shared, request: Request<Incoming>) -> HttpResponse {
     let body = Limited::new(request.into_body(), MAX_REQUEST_BYTES);
     let Ok(body) = body.collect().await else {
         return empty(StatusCode::PAYLOAD_TOO_LARGE);
@@ -83,7 +83,7 @@ async fn posted(shared: &Shared, request: Request<Incoming>) -> Answer {
     }
 }
 
-fn called(shared: &Shared, method: &str, query: Option<&str>) -> Answer {
+fn called(shared: &Shared, method: &str, query: Option<&str>) -> HttpResponse {
     let arguments = Arguments::from_query(query.unwrap_or_default());
     let id = json!(-1);
     match methods::call(shared, method, &arguments) {

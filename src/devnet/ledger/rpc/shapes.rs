@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
-use crate::devnet::ledger::app::{Answer, TxResult};
+use crate::devnet::ledger::app::{QueryResponse, TxResult};
 use crate::devnet::ledger::chain::{Block, Chain, Included, VOTING_POWER, data_hash};
 
 const COMETBFT_VERSION: &str = "0.38.6";
@@ -97,7 +97,7 @@ pub fn unconfirmed(count: usize, bytes: usize) -> Value {
 }
 
 /// `abci_query`.
-pub fn query_answer(answer: &Answer, height: i64) -> Value {
+pub fn query_answer(answer: &QueryResponse, height: i64) -> Value {
     json!({"response": {
         "code": answer.code,
         "log": answer.log,

@@ -292,7 +292,7 @@ async fn a_block_whose_request_is_not_found_does_not_end_the_request() {
     let commit = play.block(58, false).await;
     assert_ne!(
         commit.outcome,
-        crate::job::Outcome::Done,
+        crate::job::JobOutcome::Done,
         "operators see it"
     );
     assert!(commit.jobs.is_empty() && commit.writes.is_empty());

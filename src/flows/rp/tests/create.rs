@@ -145,7 +145,8 @@ async fn every_recorded_refusal_is_given() {
         node.ledger
             .answer("GetAsNodesInfoByServiceId", services, answer);
         let body = expanded(record["request"].clone());
-        let input = CreateRequest::new(namespace, identifier, body).unwrap();
+        let mut input = CreateRequest::new(namespace, identifier, body).unwrap();
+        input.checks_identifier = true;
         let result = create_request(&node.context, "rp1", input).await;
         match record["status"].as_u64() {
             Some(400) => {

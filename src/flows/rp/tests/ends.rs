@@ -159,7 +159,7 @@ async fn a_time_out_that_comes_to_nothing_fires_again() {
     let commit = play.apply(&testing::job(timer)).await;
     assert_ne!(
         commit.outcome,
-        crate::job::Outcome::Done,
+        crate::job::JobOutcome::Done,
         "operators see it"
     );
     let again = of_kind(&commit.jobs, rp::time_out::KIND)[0].clone();
@@ -212,7 +212,7 @@ async fn a_time_out_that_lost_the_race_is_no_failure() {
         message: "refused".to_owned(),
     };
     let commit = play.settle(&transact, refused(25039)).await;
-    assert_ne!(commit.outcome, crate::job::Outcome::Done);
+    assert_ne!(commit.outcome, crate::job::JobOutcome::Done);
     play.node.ledger.set_height(heights[1]);
     let commit = play.settle(&transact, refused(25002)).await;
     assert_eq!(commit, Commit::nothing());

@@ -5,6 +5,7 @@ mod histories;
 mod transactions;
 
 use super::*;
+use std::sync::Arc;
 
 use std::collections::{BTreeMap, HashSet};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -178,7 +179,7 @@ impl Store for MemoryStore {
         })
     }
 
-    async fn commit(&self, _: Attempt, _: Commit) -> Result<Committed, StoreError> {
+    async fn commit(&self, _: Attempt, _: Arc<Commit>) -> Result<Committed, StoreError> {
         not_used()
     }
 
@@ -293,7 +294,7 @@ pub(super) struct Node {
     events: Arc<Mutex<Vec<Event>>>,
     /// Too many jobs wait.
     is_full: watch::Sender<bool>,
-    pub(super) timing: Timing,
+    pub(super) timing: WatcherTiming,
     options: RpcOptions,
     watcher: Option<LedgerWatcher>,
     client: Option<Arc<LedgerClient>>,
@@ -302,7 +303,7 @@ pub(super) struct Node {
 
 impl Node {
     pub(super) async fn new(height: u64) -> Self {
-        let mut timing = Timing::new(Duration::from_millis(200));
+        let mut timing = WatcherTiming::new(Duration::from_millis(200));
         timing.poll = Duration::from_millis(30);
         timing.watchdog_patience = Duration::from_millis(60);
         timing.confirm = Duration::from_millis(100);
@@ -355,8 +356,8 @@ impl Node {
 
     /// The intervals and limits of life, so many times faster.
     pub(super) fn hurry(&mut self, haste: u32) {
-        let life = Timing::new(Duration::from_secs(15));
-        self.timing = Timing {
+        let life = WatcherTiming::new(Duration::from_secs(15));
+        self.timing = WatcherTiming {
             longest_sync_check: life.longest_sync_check / haste,
             poll: life.poll / haste,
             watchdog_patience: life.watchdog_patience / haste,

@@ -3,7 +3,7 @@ use std::time::Duration;
 
 use redb::ReadableTableMetadata;
 
-use super::super::{EmbeddedStore, Failure, Options};
+use super::super::{EmbeddedStore, OperationFailure, Options};
 use super::Tables;
 use crate::store::{SOURCE_RETENTION, State, Store, StoreError};
 
@@ -35,7 +35,7 @@ async fn sources(store: &EmbeddedStore) -> (u64, u64) {
 async fn more_expired_sources_than_fit_a_transaction_are_forgotten_by_the_next_ones() {
     let directory = tempfile::tempdir().unwrap();
     let store = open(&directory);
-    let fill = |tables: &mut Tables<'_>| -> Result<(), Failure> {
+    let fill = |tables: &mut Tables<'_>| -> Result<(), OperationFailure> {
         for number in 0..30_000 {
             let source = format!("source {number}");
             tables.sources.insert(source.as_str(), 1 + number)?;
@@ -67,10 +67,12 @@ async fn an_operation_that_panics_fails_alone_and_the_store_goes_on() {
         told.lock().recv().unwrap();
         Ok(())
     });
-    let panics = store.writer.write(|tables| -> Result<(), Failure> {
-        tables.set_number("epoch", 99)?;
-        panic!("as a defect would");
-    });
+    let panics = store
+        .writer
+        .write(|tables| -> Result<(), OperationFailure> {
+            tables.set_number("epoch", 99)?;
+            panic!("as a defect would");
+        });
     let others = async {
         tokio::task::spawn_blocking(move || may_begin.recv().unwrap())
             .await

@@ -1,11 +1,11 @@
 //! Accessors: keys by which identities answer (spec/ledger.md 4.3).
 
 use super::consent::{self, CONSENT_MODE};
-use super::identities::{Target, own_entry, own_entry_mut};
+use super::identities::{GroupTarget, own_entry, own_entry_mut};
 use crate::devnet::ledger::app::keys::check_rsa_key;
-use crate::devnet::ledger::app::method::{Call, Caller, Done, Entry, Method};
+use crate::devnet::ledger::app::method::{AllowedCaller, Entry, Method, MethodCall, MethodResult};
 use crate::devnet::ledger::app::params::params;
-use crate::devnet::ledger::app::refusal::{self as refused, Refusal};
+use crate::devnet::ledger::app::refusal::{self as refused, TxRefusal};
 use crate::devnet::ledger::app::state::{Accessor, GroupIdp, State};
 
 pub const METHODS: &[Entry] = &[
@@ -40,8 +40,8 @@ params! {
 }
 
 impl AddAccessor {
-    fn target(&self) -> Target<'_> {
-        Target {
+    fn target(&self) -> GroupTarget<'_> {
+        GroupTarget {
             group_code: &self.reference_group_code,
             namespace: &self.identity_namespace,
             identifier_hash: &self.identity_identifier_hash,
@@ -51,15 +51,15 @@ impl AddAccessor {
 
 impl Method for AddAccessor {
     const NAME: &'static str = "AddAccessor";
-    const CALLER: Caller = Caller::Idp;
+    const CALLER: AllowedCaller = AllowedCaller::Idp;
     const PAID: bool = true;
 
-    fn check(&self, _state: &State, _call: &Call) -> Result<(), Refusal> {
+    fn check(&self, _state: &State, _call: &MethodCall) -> Result<(), TxRefusal> {
         self.target().check()?;
         check_rsa_key(&self.accessor_public_key)
     }
 
-    fn run(self, state: &mut State, call: &Call) -> Result<Done, Refusal> {
+    fn run(self, state: &mut State, call: &MethodCall) -> Result<MethodResult, TxRefusal> {
         if state.group_of_accessor.contains_key(&self.accessor_id) {
             return Err(refused::ACCESSOR_EXISTS);
         }
@@ -78,13 +78,13 @@ impl Method for AddAccessor {
             self.accessor_public_key,
         );
         append(state, call, &code, accessor)?;
-        Ok(Done::with_group(code))
+        Ok(MethodResult::with_group(code))
     }
 }
 
 fn new_accessor(
     state: &State,
-    call: &Call,
+    call: &MethodCall,
     id: String,
     kind: String,
     public_key: String,
@@ -100,7 +100,12 @@ fn new_accessor(
     }
 }
 
-fn append(state: &mut State, call: &Call, code: &str, accessor: Accessor) -> Result<(), Refusal> {
+fn append(
+    state: &mut State,
+    call: &MethodCall,
+    code: &str,
+    accessor: Accessor,
+) -> Result<(), TxRefusal> {
     let id = accessor.id.clone();
     own_entry_mut(state, code, call)?.accessors.push(accessor);
     state.group_of_accessor.insert(id, code.to_owned());
@@ -109,15 +114,15 @@ fn append(state: &mut State, call: &Call, code: &str, accessor: Accessor) -> Res
 
 impl Method for RevokeAccessor {
     const NAME: &'static str = "RevokeAccessor";
-    const CALLER: Caller = Caller::Idp;
+    const CALLER: AllowedCaller = AllowedCaller::Idp;
     const PAID: bool = true;
 
-    fn run(self, state: &mut State, call: &Call) -> Result<Done, Refusal> {
+    fn run(self, state: &mut State, call: &MethodCall) -> Result<MethodResult, TxRefusal> {
         let code = self.common_group(state)?;
         let group = state.groups.get(&code).ok_or(refused::GROUP_UNKNOWN)?;
         // A caller outside the group passes and changes nothing (spec/ledger.md 9.2).
         let Some(entry) = group.idp(call.node_id) else {
-            return Ok(Done::with_group(code));
+            return Ok(MethodResult::with_group(code));
         };
         self.check_revocable(entry)?;
         let needs_consent = entry.modes.contains(&CONSENT_MODE);
@@ -131,13 +136,13 @@ impl Method for RevokeAccessor {
                 accessor.active = false;
             }
         }
-        Ok(Done::with_group(code))
+        Ok(MethodResult::with_group(code))
     }
 }
 
 impl RevokeAccessor {
     /// The one group of all accessors.
-    fn common_group(&self, state: &State) -> Result<String, Refusal> {
+    fn common_group(&self, state: &State) -> Result<String, TxRefusal> {
         let known = self.accessor_id_list.iter();
         let codes: Option<Vec<&String>> = known.map(|id| state.group_of_accessor.get(id)).collect();
         let codes = codes.ok_or(refused::GROUP_UNKNOWN)?;
@@ -148,7 +153,7 @@ impl RevokeAccessor {
         Ok(first.clone())
     }
 
-    fn check_revocable(&self, entry: &GroupIdp) -> Result<(), Refusal> {
+    fn check_revocable(&self, entry: &GroupIdp) -> Result<(), TxRefusal> {
         let owns = |id: &String| entry.accessors.iter().any(|accessor| accessor.id == *id);
         if !self.accessor_id_list.iter().all(owns) {
             return Err(refused::ACCESSOR_NOT_OWN);
@@ -163,14 +168,14 @@ impl RevokeAccessor {
 
 impl Method for RevokeAndAddAccessor {
     const NAME: &'static str = "RevokeAndAddAccessor";
-    const CALLER: Caller = Caller::Idp;
+    const CALLER: AllowedCaller = AllowedCaller::Idp;
     const PAID: bool = true;
 
-    fn check(&self, _state: &State, _call: &Call) -> Result<(), Refusal> {
+    fn check(&self, _state: &State, _call: &MethodCall) -> Result<(), TxRefusal> {
         check_rsa_key(&self.accessor_public_key)
     }
 
-    fn run(self, state: &mut State, call: &Call) -> Result<Done, Refusal> {
+    fn run(self, state: &mut State, call: &MethodCall) -> Result<MethodResult, TxRefusal> {
         let found = state.group_by_accessor(&self.revoking_accessor_id);
         let (code, group) = found.ok_or(refused::GROUP_UNKNOWN)?;
         let code = code.to_owned();
@@ -201,6 +206,6 @@ impl Method for RevokeAndAddAccessor {
             self.accessor_public_key,
         );
         append(state, call, &code, accessor)?;
-        Ok(Done::with_group(code))
+        Ok(MethodResult::with_group(code))
     }
 }

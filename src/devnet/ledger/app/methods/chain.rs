@@ -5,9 +5,11 @@ use base64::engine::general_purpose::STANDARD;
 use prost::Message;
 use serde_json::Value;
 
-use crate::devnet::ledger::app::method::{Call, Caller, Done, Entry, Method, check_caller};
+use crate::devnet::ledger::app::method::{
+    AllowedCaller, Entry, Method, MethodCall, MethodResult, check_caller,
+};
 use crate::devnet::ledger::app::params::{Decode, from_json, params};
-use crate::devnet::ledger::app::refusal::{self as refused, Refusal, UNDECODABLE};
+use crate::devnet::ledger::app::refusal::{self as refused, TxRefusal, UNDECODABLE};
 use crate::devnet::ledger::app::state::{Identity, Init, NEVER_DISABLED, State};
 
 /// Name of the method whose parameters are protobuf.
@@ -31,7 +33,7 @@ pub const METHODS: &[Entry] = &[
 struct Base64(Vec<u8>);
 
 impl Decode for Base64 {
-    fn decode(value: Value) -> Result<Self, Refusal> {
+    fn decode(value: Value) -> Result<Self, TxRefusal> {
         let text = <String as Decode>::decode(value)?;
         STANDARD.decode(text).map(Self).map_err(|_| UNDECODABLE)
     }
@@ -61,28 +63,28 @@ params! {
 
 impl Method for EndInit {
     const NAME: &'static str = "EndInit";
-    const CALLER: Caller = Caller::Ndid;
+    const CALLER: AllowedCaller = AllowedCaller::Ndid;
 
-    fn run(self, state: &mut State, _call: &Call) -> Result<Done, Refusal> {
+    fn run(self, state: &mut State, _call: &MethodCall) -> Result<MethodResult, TxRefusal> {
         state.init = Init::Ended;
-        Ok(Done::default())
+        Ok(MethodResult::default())
     }
 }
 
 impl Method for SetLastBlock {
     const NAME: &'static str = "SetLastBlock";
-    const CALLER: Caller = Caller::Ndid;
+    const CALLER: AllowedCaller = AllowedCaller::Ndid;
 
-    fn run(self, state: &mut State, _call: &Call) -> Result<Done, Refusal> {
+    fn run(self, state: &mut State, _call: &MethodCall) -> Result<MethodResult, TxRefusal> {
         state.last_block = match self.block_height {
             NEVER_DISABLED => NEVER_DISABLED,
             given => given.max(state.height),
         };
-        Ok(Done::default())
+        Ok(MethodResult::default())
     }
 }
 
-fn check_initialising(state: &State) -> Result<(), Refusal> {
+fn check_initialising(state: &State) -> Result<(), TxRefusal> {
     match state.init {
         Init::Begun => Ok(()),
         Init::Not | Init::Ended => Err(refused::CHAIN_INITIALISED),
@@ -91,17 +93,17 @@ fn check_initialising(state: &State) -> Result<(), Refusal> {
 
 impl Method for SetInitData {
     const NAME: &'static str = "SetInitData";
-    const CALLER: Caller = Caller::Ndid;
+    const CALLER: AllowedCaller = AllowedCaller::Ndid;
 
-    fn check(&self, state: &State, _call: &Call) -> Result<(), Refusal> {
+    fn check(&self, state: &State, _call: &MethodCall) -> Result<(), TxRefusal> {
         check_initialising(state)
     }
 
-    fn run(self, state: &mut State, _call: &Call) -> Result<Done, Refusal> {
+    fn run(self, state: &mut State, _call: &MethodCall) -> Result<MethodResult, TxRefusal> {
         for entry in self.kv_list {
             import(state, entry.key.0, entry.value.0);
         }
-        Ok(Done::default())
+        Ok(MethodResult::default())
     }
 }
 
@@ -166,29 +168,29 @@ struct SetInitDataPb {
 
 /// Decodes as JSON what execution decodes as protobuf, as the replaced
 /// application does: a real one is refused here (spec/ledger.md 9.2).
-fn check_init_data_pb(state: &State, call: &Call) -> Result<(), Refusal> {
-    check_caller(Caller::Ndid, state, call)?;
+fn check_init_data_pb(state: &State, call: &MethodCall) -> Result<(), TxRefusal> {
+    check_caller(AllowedCaller::Ndid, state, call)?;
     from_json::<SetInitData>(call.params)?;
     check_initialising(state)
 }
 
-fn run_init_data_pb(state: &mut State, call: &Call) -> Result<Done, Refusal> {
-    check_caller(Caller::Ndid, state, call)?;
+fn run_init_data_pb(state: &mut State, call: &MethodCall) -> Result<MethodResult, TxRefusal> {
+    check_caller(AllowedCaller::Ndid, state, call)?;
     let params = SetInitDataPb::decode(call.params).map_err(|_| UNDECODABLE)?;
     check_initialising(state)?;
     for entry in params.kv_list {
         import(state, entry.key, entry.value);
     }
-    Ok(Done::default())
+    Ok(MethodResult::default())
 }
 
 const ED25519_KEY_BYTES: usize = 32;
 
 impl Method for SetValidator {
     const NAME: &'static str = "SetValidator";
-    const CALLER: Caller = Caller::Ndid;
+    const CALLER: AllowedCaller = AllowedCaller::Ndid;
 
-    fn check(&self, _state: &State, _call: &Call) -> Result<(), Refusal> {
+    fn check(&self, _state: &State, _call: &MethodCall) -> Result<(), TxRefusal> {
         let key = STANDARD.decode(&self.public_key);
         let key = key.map_err(|_| refused::VALIDATOR_KEY_NOT_BASE64)?;
         if key.len() != ED25519_KEY_BYTES {
@@ -200,12 +202,12 @@ impl Method for SetValidator {
         Ok(())
     }
 
-    fn run(self, state: &mut State, _call: &Call) -> Result<Done, Refusal> {
+    fn run(self, state: &mut State, _call: &MethodCall) -> Result<MethodResult, TxRefusal> {
         if self.power > 0 {
             state.validators.insert(self.public_key, self.power);
         } else if state.validators.remove(&self.public_key).is_none() {
             return Err(refused::VALIDATOR_UNKNOWN);
         }
-        Ok(Done::default())
+        Ok(MethodResult::default())
     }
 }

@@ -1,6 +1,6 @@
 //! Consent requests that identity methods in mode 3 need (spec/ledger.md 4.3).
 
-use crate::devnet::ledger::app::refusal::{self as refused, Refusal};
+use crate::devnet::ledger::app::refusal::{self as refused, TxRefusal};
 use crate::devnet::ledger::app::state::State;
 
 /// Mode in which identity methods need consent.
@@ -22,7 +22,7 @@ pub fn check<'a>(
     request_id: &'a str,
     purpose: &str,
     needed: usize,
-) -> Result<Consent<'a>, Refusal> {
+) -> Result<Consent<'a>, TxRefusal> {
     let history = state.requests.get(request_id);
     let request = history
         .and_then(|history| history.before(state.height))

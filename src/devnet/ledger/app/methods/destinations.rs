@@ -1,8 +1,8 @@
 //! What an AS offers (spec/ledger.md 4.2).
 
-use crate::devnet::ledger::app::method::{Call, Caller, Done, Entry, Method};
+use crate::devnet::ledger::app::method::{AllowedCaller, Entry, Method, MethodCall, MethodResult};
 use crate::devnet::ledger::app::params::params;
-use crate::devnet::ledger::app::refusal::{self as refused, Refusal};
+use crate::devnet::ledger::app::refusal::{self as refused, TxRefusal};
 use crate::devnet::ledger::app::state::{Offer, State};
 
 pub const METHODS: &[Entry] = &[
@@ -42,10 +42,10 @@ fn lists(offers: Option<&Vec<Offer>>, id: &str) -> bool {
 
 impl Method for RegisterServiceDestination {
     const NAME: &'static str = "RegisterServiceDestination";
-    const CALLER: Caller = Caller::As;
+    const CALLER: AllowedCaller = AllowedCaller::As;
     const PAID: bool = true;
 
-    fn run(self, state: &mut State, call: &Call) -> Result<Done, Refusal> {
+    fn run(self, state: &mut State, call: &MethodCall) -> Result<MethodResult, TxRefusal> {
         let (service_id, as_id) = (self.service_id, call.node_id);
         if !state.service(&service_id)?.active {
             return Err(refused::SERVICE_DISABLED);
@@ -70,7 +70,7 @@ impl Method for RegisterServiceDestination {
         provided.push(offer(&service_id));
         let destinations = state.destinations.entry(service_id).or_default();
         destinations.push(offer(as_id));
-        Ok(Done::default())
+        Ok(MethodResult::default())
     }
 }
 
@@ -80,7 +80,7 @@ fn change_offer(
     service_id: &str,
     as_id: &str,
     change: impl Fn(&mut Offer),
-) -> Result<Done, Refusal> {
+) -> Result<MethodResult, TxRefusal> {
     state.service(service_id)?;
     let destinations = state.destinations.get_mut(service_id);
     let destinations = destinations.ok_or(refused::DESTINATIONS_UNKNOWN)?;
@@ -89,15 +89,15 @@ fn change_offer(
     let in_as = provided.into_iter().flatten();
     let in_as = in_as.filter(|offer| offer.id == service_id);
     in_service.chain(in_as).for_each(change);
-    Ok(Done::default())
+    Ok(MethodResult::default())
 }
 
 impl Method for UpdateServiceDestination {
     const NAME: &'static str = "UpdateServiceDestination";
-    const CALLER: Caller = Caller::As;
+    const CALLER: AllowedCaller = AllowedCaller::As;
     const PAID: bool = true;
 
-    fn run(self, state: &mut State, call: &Call) -> Result<Done, Refusal> {
+    fn run(self, state: &mut State, call: &MethodCall) -> Result<MethodResult, TxRefusal> {
         change_offer(state, &self.service_id, call.node_id, |offer| {
             if self.min_aal > 0.0 {
                 offer.min_aal = self.min_aal;
@@ -114,10 +114,10 @@ impl Method for UpdateServiceDestination {
 
 impl Method for DisableServiceDestination {
     const NAME: &'static str = "DisableServiceDestination";
-    const CALLER: Caller = Caller::As;
+    const CALLER: AllowedCaller = AllowedCaller::As;
     const PAID: bool = true;
 
-    fn run(self, state: &mut State, call: &Call) -> Result<Done, Refusal> {
+    fn run(self, state: &mut State, call: &MethodCall) -> Result<MethodResult, TxRefusal> {
         change_offer(state, &self.service_id, call.node_id, |offer| {
             offer.active = false;
         })
@@ -126,10 +126,10 @@ impl Method for DisableServiceDestination {
 
 impl Method for EnableServiceDestination {
     const NAME: &'static str = "EnableServiceDestination";
-    const CALLER: Caller = Caller::As;
+    const CALLER: AllowedCaller = AllowedCaller::As;
     const PAID: bool = true;
 
-    fn run(self, state: &mut State, call: &Call) -> Result<Done, Refusal> {
+    fn run(self, state: &mut State, call: &MethodCall) -> Result<MethodResult, TxRefusal> {
         change_offer(state, &self.service_id, call.node_id, |offer| {
             offer.active = true;
         })

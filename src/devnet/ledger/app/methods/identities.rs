@@ -4,9 +4,9 @@ use std::collections::{HashMap, HashSet};
 
 use super::consent::{self, CONSENT_MODE};
 use crate::devnet::ledger::app::keys::check_rsa_key;
-use crate::devnet::ledger::app::method::{Call, Caller, Done, Entry, Method};
+use crate::devnet::ledger::app::method::{AllowedCaller, Entry, Method, MethodCall, MethodResult};
 use crate::devnet::ledger::app::params::params;
-use crate::devnet::ledger::app::refusal::{self as refused, Refusal};
+use crate::devnet::ledger::app::refusal::{self as refused, TxRefusal};
 use crate::devnet::ledger::app::state::{Accessor, Group, GroupIdp, Identity, State};
 
 pub const METHODS: &[Entry] = &[
@@ -67,16 +67,16 @@ params! {
 }
 
 /// Whose group a method is about: the code, or one identity of it.
-pub struct Target<'a> {
+pub struct GroupTarget<'a> {
     pub group_code: &'a str,
     pub namespace: &'a str,
     pub identifier_hash: &'a str,
 }
 
-impl Target<'_> {
+impl GroupTarget<'_> {
     /// # Errors
     /// 88 if the group is named in both ways.
-    pub fn check(&self) -> Result<(), Refusal> {
+    pub fn check(&self) -> Result<(), TxRefusal> {
         let given = [self.group_code, self.namespace, self.identifier_hash];
         if given.iter().all(|text| !text.is_empty()) {
             return Err(refused::TARGET_AMBIGUOUS);
@@ -88,7 +88,7 @@ impl Target<'_> {
     ///
     /// # Errors
     /// 89 if there is no such group.
-    pub fn group_code(&self, state: &State) -> Result<String, Refusal> {
+    pub fn group_code(&self, state: &State) -> Result<String, TxRefusal> {
         let code = if self.group_code.is_empty() {
             let identity = Identity {
                 namespace: self.namespace.to_owned(),
@@ -111,7 +111,11 @@ impl Target<'_> {
 ///
 /// # Errors
 /// 89 if there is no such group, 90 if the caller is not in it.
-pub fn own_entry<'a>(state: &'a State, code: &str, call: &Call) -> Result<&'a GroupIdp, Refusal> {
+pub fn own_entry<'a>(
+    state: &'a State,
+    code: &str,
+    call: &MethodCall,
+) -> Result<&'a GroupIdp, TxRefusal> {
     let group = state.groups.get(code).ok_or(refused::GROUP_UNKNOWN)?;
     group.idp(call.node_id).ok_or(refused::NOT_IN_GROUP)
 }
@@ -123,8 +127,8 @@ pub fn own_entry<'a>(state: &'a State, code: &str, call: &Call) -> Result<&'a Gr
 pub fn own_entry_mut<'a>(
     state: &'a mut State,
     code: &str,
-    call: &Call,
-) -> Result<&'a mut GroupIdp, Refusal> {
+    call: &MethodCall,
+) -> Result<&'a mut GroupIdp, TxRefusal> {
     let group = state.groups.get_mut(code).ok_or(refused::GROUP_UNKNOWN)?;
     group.idp_mut(call.node_id).ok_or(refused::NOT_IN_GROUP)
 }
@@ -136,7 +140,7 @@ fn sorted_modes(modes: &[i64]) -> Vec<i64> {
     modes
 }
 
-fn check_new_identities(list: &[IdentityParams]) -> Result<(), Refusal> {
+fn check_new_identities(list: &[IdentityParams]) -> Result<(), TxRefusal> {
     let mut seen = HashSet::new();
     for new in list {
         if new.identity_namespace.is_empty() || new.identity_identifier_hash.is_empty() {
@@ -154,7 +158,7 @@ fn admissible_identities(
     state: &State,
     list: &[IdentityParams],
     group: Option<&Group>,
-) -> Result<Vec<Identity>, Refusal> {
+) -> Result<Vec<Identity>, TxRefusal> {
     let mut identities = Vec::with_capacity(list.len());
     for new in list {
         let identity = Identity {
@@ -205,10 +209,10 @@ fn add_identities(state: &mut State, code: &str, identities: Vec<Identity>) {
 
 impl Method for RegisterIdentity {
     const NAME: &'static str = "RegisterIdentity";
-    const CALLER: Caller = Caller::Idp;
+    const CALLER: AllowedCaller = AllowedCaller::Idp;
     const PAID: bool = true;
 
-    fn check(&self, _state: &State, _call: &Call) -> Result<(), Refusal> {
+    fn check(&self, _state: &State, _call: &MethodCall) -> Result<(), TxRefusal> {
         if self.reference_group_code.is_empty() {
             return Err(refused::GROUP_CODE_EMPTY);
         }
@@ -225,7 +229,7 @@ impl Method for RegisterIdentity {
         check_rsa_key(&self.accessor_public_key)
     }
 
-    fn run(self, state: &mut State, call: &Call) -> Result<Done, Refusal> {
+    fn run(self, state: &mut State, call: &MethodCall) -> Result<MethodResult, TxRefusal> {
         if self.ial > state.node(call.node_id)?.max_ial {
             return Err(refused::IAL_ABOVE_NODE);
         }
@@ -256,12 +260,12 @@ impl Method for RegisterIdentity {
         state
             .group_of_accessor
             .insert(self.accessor_id, code.clone());
-        Ok(Done::with_group(code))
+        Ok(MethodResult::with_group(code))
     }
 }
 
 /// Whether some IdP with an active entry in the group is an active node.
-fn has_active_idp(state: &State, group: Option<&Group>) -> Result<bool, Refusal> {
+fn has_active_idp(state: &State, group: Option<&Group>) -> Result<bool, TxRefusal> {
     for entry in group.iter().flat_map(|group| &group.idps) {
         if entry.active && state.node(&entry.node_id)?.active {
             return Ok(true);
@@ -272,13 +276,13 @@ fn has_active_idp(state: &State, group: Option<&Group>) -> Result<bool, Refusal>
 
 impl RegisterIdentity {
     /// Whether the accessor is an inactive one of the caller in this group.
-    fn reactivates_accessor(&self, group: Option<&Group>, call: &Call) -> bool {
+    fn reactivates_accessor(&self, group: Option<&Group>, call: &MethodCall) -> bool {
         let entry = group.and_then(|group| group.idp(call.node_id));
         let mut own = entry.iter().flat_map(|entry| &entry.accessors);
         own.any(|accessor| accessor.id == self.accessor_id && !accessor.active)
     }
 
-    fn write_entry(&self, state: &mut State, call: &Call) {
+    fn write_entry(&self, state: &mut State, call: &MethodCall) {
         let accessor = Accessor {
             id: self.accessor_id.clone(),
             kind: self.accessor_type.clone(),
@@ -322,17 +326,17 @@ impl RegisterIdentity {
 
 impl Method for AddIdentity {
     const NAME: &'static str = "AddIdentity";
-    const CALLER: Caller = Caller::Idp;
+    const CALLER: AllowedCaller = AllowedCaller::Idp;
     const PAID: bool = true;
 
-    fn check(&self, _state: &State, _call: &Call) -> Result<(), Refusal> {
+    fn check(&self, _state: &State, _call: &MethodCall) -> Result<(), TxRefusal> {
         if self.reference_group_code.is_empty() {
             return Err(refused::GROUP_CODE_EMPTY);
         }
         check_new_identities(&self.new_identity_list)
     }
 
-    fn run(self, state: &mut State, call: &Call) -> Result<Done, Refusal> {
+    fn run(self, state: &mut State, call: &MethodCall) -> Result<MethodResult, TxRefusal> {
         let code = self.reference_group_code;
         let group = state.groups.get(&code).ok_or(refused::GROUP_UNKNOWN)?;
         let mut needed = 0;
@@ -351,13 +355,13 @@ impl Method for AddIdentity {
 
         consent::spend(state, consent);
         add_identities(state, &code, identities);
-        Ok(Done::with_group(code))
+        Ok(MethodResult::with_group(code))
     }
 }
 
 macro_rules! target {
     ($params:expr) => {
-        Target {
+        GroupTarget {
             group_code: &$params.reference_group_code,
             namespace: &$params.identity_namespace,
             identifier_hash: &$params.identity_identifier_hash,
@@ -367,10 +371,10 @@ macro_rules! target {
 
 impl Method for UpdateIdentity {
     const NAME: &'static str = "UpdateIdentity";
-    const CALLER: Caller = Caller::Idp;
+    const CALLER: AllowedCaller = AllowedCaller::Idp;
     const PAID: bool = true;
 
-    fn check(&self, _state: &State, _call: &Call) -> Result<(), Refusal> {
+    fn check(&self, _state: &State, _call: &MethodCall) -> Result<(), TxRefusal> {
         target!(self).check()?;
         if self.ial.is_none() && self.lial.is_none() && self.laal.is_none() {
             return Err(refused::NOTHING_TO_UPDATE);
@@ -378,7 +382,7 @@ impl Method for UpdateIdentity {
         Ok(())
     }
 
-    fn run(self, state: &mut State, call: &Call) -> Result<Done, Refusal> {
+    fn run(self, state: &mut State, call: &MethodCall) -> Result<MethodResult, TxRefusal> {
         let max_ial = state.node(call.node_id)?.max_ial;
         if self.ial.is_some_and(|ial| ial > max_ial) {
             return Err(refused::IAL_ABOVE_NODE);
@@ -388,20 +392,20 @@ impl Method for UpdateIdentity {
         entry.ial = self.ial.unwrap_or(entry.ial);
         entry.lial = self.lial.or(entry.lial);
         entry.laal = self.laal.or(entry.laal);
-        Ok(Done::with_group(code))
+        Ok(MethodResult::with_group(code))
     }
 }
 
 impl Method for UpdateIdentityModeList {
     const NAME: &'static str = "UpdateIdentityModeList";
-    const CALLER: Caller = Caller::Idp;
+    const CALLER: AllowedCaller = AllowedCaller::Idp;
     const PAID: bool = true;
 
-    fn check(&self, _state: &State, _call: &Call) -> Result<(), Refusal> {
+    fn check(&self, _state: &State, _call: &MethodCall) -> Result<(), TxRefusal> {
         target!(self).check()
     }
 
-    fn run(self, state: &mut State, call: &Call) -> Result<Done, Refusal> {
+    fn run(self, state: &mut State, call: &MethodCall) -> Result<MethodResult, TxRefusal> {
         let code = target!(self).group_code(state)?;
         let entry = own_entry(state, &code, call)?;
         let allowed = state.modes_allowed_for(Self::NAME);
@@ -414,20 +418,20 @@ impl Method for UpdateIdentityModeList {
             return Err(refused::MODE_LOWERED);
         }
         own_entry_mut(state, &code, call)?.modes = sorted_modes(&self.mode_list);
-        Ok(Done::with_group(code))
+        Ok(MethodResult::with_group(code))
     }
 }
 
 impl Method for RevokeIdentityAssociation {
     const NAME: &'static str = "RevokeIdentityAssociation";
-    const CALLER: Caller = Caller::Idp;
+    const CALLER: AllowedCaller = AllowedCaller::Idp;
     const PAID: bool = true;
 
-    fn check(&self, _state: &State, _call: &Call) -> Result<(), Refusal> {
+    fn check(&self, _state: &State, _call: &MethodCall) -> Result<(), TxRefusal> {
         target!(self).check()
     }
 
-    fn run(self, state: &mut State, call: &Call) -> Result<Done, Refusal> {
+    fn run(self, state: &mut State, call: &MethodCall) -> Result<MethodResult, TxRefusal> {
         let code = target!(self).group_code(state)?;
         let needs_consent = own_entry(state, &code, call)?.modes.contains(&CONSENT_MODE);
         let consent = needs_consent
@@ -440,6 +444,6 @@ impl Method for RevokeIdentityAssociation {
         for accessor in &mut entry.accessors {
             accessor.active = false;
         }
-        Ok(Done::with_group(code))
+        Ok(MethodResult::with_group(code))
     }
 }

@@ -1,8 +1,8 @@
 //! Messages of RPs (spec/ledger.md 4.1).
 
-use crate::devnet::ledger::app::method::{Call, Caller, Done, Entry, Method};
+use crate::devnet::ledger::app::method::{AllowedCaller, Entry, Method, MethodCall, MethodResult};
 use crate::devnet::ledger::app::params::params;
-use crate::devnet::ledger::app::refusal::{self as refused, Refusal};
+use crate::devnet::ledger::app::refusal::{self as refused, TxRefusal};
 use crate::devnet::ledger::app::state::{Message, State};
 
 pub const METHODS: &[Entry] = &[Entry::of::<CreateMessage>()];
@@ -17,14 +17,14 @@ params! {
 
 impl Method for CreateMessage {
     const NAME: &'static str = "CreateMessage";
-    const CALLER: Caller = Caller::Rp;
+    const CALLER: AllowedCaller = AllowedCaller::Rp;
     const PAID: bool = true;
 
-    fn run(self, state: &mut State, call: &Call) -> Result<Done, Refusal> {
+    fn run(self, state: &mut State, call: &MethodCall) -> Result<MethodResult, TxRefusal> {
         if state.messages.contains_key(&self.message_id) {
             return Err(refused::MESSAGE_EXISTS);
         }
-        let done = Done::with_id(&self.message_id);
+        let done = MethodResult::with_id(&self.message_id);
         let message = Message {
             message: self.message,
             purpose: self.purpose,

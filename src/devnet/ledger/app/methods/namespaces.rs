@@ -1,8 +1,8 @@
 //! Namespaces of identities (spec/ledger.md 4.7).
 
-use crate::devnet::ledger::app::method::{Call, Caller, Done, Entry, Method};
+use crate::devnet::ledger::app::method::{AllowedCaller, Entry, Method, MethodCall, MethodResult};
 use crate::devnet::ledger::app::params::params;
-use crate::devnet::ledger::app::refusal::{self as refused, Refusal};
+use crate::devnet::ledger::app::refusal::{self as refused, TxRefusal};
 use crate::devnet::ledger::app::state::{Namespace, State};
 
 pub const METHODS: &[Entry] = &[
@@ -38,9 +38,9 @@ params! {
 
 impl Method for AddNamespace {
     const NAME: &'static str = "AddNamespace";
-    const CALLER: Caller = Caller::Ndid;
+    const CALLER: AllowedCaller = AllowedCaller::Ndid;
 
-    fn run(self, state: &mut State, _call: &Call) -> Result<Done, Refusal> {
+    fn run(self, state: &mut State, _call: &MethodCall) -> Result<MethodResult, TxRefusal> {
         if state.namespace(&self.namespace).is_some() {
             return Err(refused::NAMESPACE_EXISTS);
         }
@@ -51,15 +51,15 @@ impl Method for AddNamespace {
             allowed_count: self.allowed_identifier_count_in_reference_group,
             allowed_active_count: self.allowed_active_identifier_count_in_reference_group,
         });
-        Ok(Done::default())
+        Ok(MethodResult::default())
     }
 }
 
 impl Method for UpdateNamespace {
     const NAME: &'static str = "UpdateNamespace";
-    const CALLER: Caller = Caller::Ndid;
+    const CALLER: AllowedCaller = AllowedCaller::Ndid;
 
-    fn run(self, state: &mut State, _call: &Call) -> Result<Done, Refusal> {
+    fn run(self, state: &mut State, _call: &MethodCall) -> Result<MethodResult, TxRefusal> {
         let namespace = state.namespace_mut(&self.namespace)?;
         if !self.description.is_empty() {
             namespace.description = self.description;
@@ -71,26 +71,26 @@ impl Method for UpdateNamespace {
             namespace.allowed_active_count =
                 self.allowed_active_identifier_count_in_reference_group;
         }
-        Ok(Done::default())
+        Ok(MethodResult::default())
     }
 }
 
 impl Method for EnableNamespace {
     const NAME: &'static str = "EnableNamespace";
-    const CALLER: Caller = Caller::Ndid;
+    const CALLER: AllowedCaller = AllowedCaller::Ndid;
 
-    fn run(self, state: &mut State, _call: &Call) -> Result<Done, Refusal> {
+    fn run(self, state: &mut State, _call: &MethodCall) -> Result<MethodResult, TxRefusal> {
         state.namespace_mut(&self.namespace)?.active = true;
-        Ok(Done::default())
+        Ok(MethodResult::default())
     }
 }
 
 impl Method for DisableNamespace {
     const NAME: &'static str = "DisableNamespace";
-    const CALLER: Caller = Caller::Ndid;
+    const CALLER: AllowedCaller = AllowedCaller::Ndid;
 
-    fn run(self, state: &mut State, _call: &Call) -> Result<Done, Refusal> {
+    fn run(self, state: &mut State, _call: &MethodCall) -> Result<MethodResult, TxRefusal> {
         state.namespace_mut(&self.namespace)?.active = false;
-        Ok(Done::default())
+        Ok(MethodResult::default())
     }
 }

@@ -1,10 +1,10 @@
 //! NDID registers and changes nodes (spec/ledger.md 4.5, 4.6).
 
 use crate::devnet::ledger::app::keys::{check_rsa_key, check_signing_key};
-use crate::devnet::ledger::app::method::{Call, Caller, Done, Entry, Method};
+use crate::devnet::ledger::app::method::{AllowedCaller, Entry, Method, MethodCall, MethodResult};
 use crate::devnet::ledger::app::node::{KeyHistory, Node, Role};
 use crate::devnet::ledger::app::params::params;
-use crate::devnet::ledger::app::refusal::{self as refused, Refusal};
+use crate::devnet::ledger::app::refusal::{self as refused, TxRefusal};
 use crate::devnet::ledger::app::state::{Init, State};
 
 pub const METHODS: &[Entry] = &[
@@ -67,9 +67,9 @@ params! {
 
 impl Method for InitNDID {
     const NAME: &'static str = "InitNDID";
-    const CALLER: Caller = Caller::Anyone;
+    const CALLER: AllowedCaller = AllowedCaller::Anyone;
 
-    fn check(&self, state: &State, _call: &Call) -> Result<(), Refusal> {
+    fn check(&self, state: &State, _call: &MethodCall) -> Result<(), TxRefusal> {
         if state.has_ndid() {
             return Err(refused::NDID_EXISTS);
         }
@@ -81,7 +81,7 @@ impl Method for InitNDID {
         check_rsa_key(&self.encryption_public_key)
     }
 
-    fn run(self, state: &mut State, call: &Call) -> Result<Done, Refusal> {
+    fn run(self, state: &mut State, call: &MethodCall) -> Result<MethodResult, TxRefusal> {
         let (height, chain_id) = (state.height, state.chain_id.as_str());
         let key = |public_key, algorithm| KeyHistory::new(public_key, algorithm, height, chain_id);
         let node = Node {
@@ -108,18 +108,18 @@ impl Method for InitNDID {
         state.nodes.insert(node.id.clone(), node);
         state.init = Init::Begun;
         state.chain_history = self.chain_history_info;
-        Ok(Done::default())
+        Ok(MethodResult::default())
     }
 }
 
-fn check_features(state: &State, features: &[String]) -> Result<(), Refusal> {
+fn check_features(state: &State, features: &[String]) -> Result<(), TxRefusal> {
     if features.iter().all(|name| state.features.contains(name)) {
         return Ok(());
     }
     Err(refused::FEATURE_NOT_ALLOWED)
 }
 
-fn check_whitelist(state: &State, role: Role, whitelist: &[String]) -> Result<(), Refusal> {
+fn check_whitelist(state: &State, role: Role, whitelist: &[String]) -> Result<(), TxRefusal> {
     if has_whitelist(role) {
         for id in whitelist {
             state.node(id)?;
@@ -134,9 +134,9 @@ fn has_whitelist(role: Role) -> bool {
 
 impl Method for RegisterNode {
     const NAME: &'static str = "RegisterNode";
-    const CALLER: Caller = Caller::Ndid;
+    const CALLER: AllowedCaller = AllowedCaller::Ndid;
 
-    fn check(&self, _state: &State, _call: &Call) -> Result<(), Refusal> {
+    fn check(&self, _state: &State, _call: &MethodCall) -> Result<(), TxRefusal> {
         check_signing_key(
             &self.signing_master_public_key,
             &self.signing_master_algorithm,
@@ -146,7 +146,7 @@ impl Method for RegisterNode {
         self.role().map(|_| ())
     }
 
-    fn run(self, state: &mut State, _call: &Call) -> Result<Done, Refusal> {
+    fn run(self, state: &mut State, _call: &MethodCall) -> Result<MethodResult, TxRefusal> {
         if state.nodes.contains_key(&self.node_id) {
             return Err(refused::NODE_EXISTS);
         }
@@ -184,21 +184,21 @@ impl Method for RegisterNode {
         state.nodes.insert(self.node_id.clone(), node);
         state.tokens.insert(self.node_id.clone(), 0.0);
         state.registered.push(self.node_id);
-        Ok(Done::default())
+        Ok(MethodResult::default())
     }
 }
 
 impl RegisterNode {
-    fn role(&self) -> Result<Role, Refusal> {
+    fn role(&self) -> Result<Role, TxRefusal> {
         Role::of_registration(&self.role).ok_or(refused::ROLE_INVALID)
     }
 }
 
 impl Method for UpdateNodeByNDID {
     const NAME: &'static str = "UpdateNodeByNDID";
-    const CALLER: Caller = Caller::Ndid;
+    const CALLER: AllowedCaller = AllowedCaller::Ndid;
 
-    fn run(self, state: &mut State, _call: &Call) -> Result<Done, Refusal> {
+    fn run(self, state: &mut State, _call: &MethodCall) -> Result<MethodResult, TxRefusal> {
         let role = state.node(&self.node_id)?.role;
         check_features(state, self.supported_feature_list.as_deref().unwrap_or(&[]))?;
         check_whitelist(
@@ -230,26 +230,26 @@ impl Method for UpdateNodeByNDID {
                 node.whitelist = whitelist;
             }
         }
-        Ok(Done::default())
+        Ok(MethodResult::default())
     }
 }
 
 impl Method for DisableNode {
     const NAME: &'static str = "DisableNode";
-    const CALLER: Caller = Caller::Ndid;
+    const CALLER: AllowedCaller = AllowedCaller::Ndid;
 
-    fn run(self, state: &mut State, _call: &Call) -> Result<Done, Refusal> {
+    fn run(self, state: &mut State, _call: &MethodCall) -> Result<MethodResult, TxRefusal> {
         state.node_mut(&self.node_id)?.active = false;
-        Ok(Done::default())
+        Ok(MethodResult::default())
     }
 }
 
 impl Method for EnableNode {
     const NAME: &'static str = "EnableNode";
-    const CALLER: Caller = Caller::Ndid;
+    const CALLER: AllowedCaller = AllowedCaller::Ndid;
 
-    fn run(self, state: &mut State, _call: &Call) -> Result<Done, Refusal> {
+    fn run(self, state: &mut State, _call: &MethodCall) -> Result<MethodResult, TxRefusal> {
         state.node_mut(&self.node_id)?.active = true;
-        Ok(Done::default())
+        Ok(MethodResult::default())
     }
 }

@@ -1,10 +1,10 @@
 //! What a node says of itself (spec/ledger.md 4.2).
 
 use crate::devnet::ledger::app::keys::{check_rsa_key, check_signing_key};
-use crate::devnet::ledger::app::method::{Call, Caller, Done, Entry, Method};
+use crate::devnet::ledger::app::method::{AllowedCaller, Entry, Method, MethodCall, MethodResult};
 use crate::devnet::ledger::app::node::{MqAddress, Role};
 use crate::devnet::ledger::app::params::params;
-use crate::devnet::ledger::app::refusal::Refusal;
+use crate::devnet::ledger::app::refusal::TxRefusal;
 use crate::devnet::ledger::app::state::State;
 
 pub const METHODS: &[Entry] = &[Entry::of::<SetMqAddresses>(), Entry::of::<UpdateNode>()];
@@ -32,26 +32,26 @@ params! {
 
 impl Method for SetMqAddresses {
     const NAME: &'static str = "SetMqAddresses";
-    const CALLER: Caller = Caller::NotNdid;
+    const CALLER: AllowedCaller = AllowedCaller::NotNdid;
     const PAID: bool = true;
 
-    fn run(self, state: &mut State, call: &Call) -> Result<Done, Refusal> {
+    fn run(self, state: &mut State, call: &MethodCall) -> Result<MethodResult, TxRefusal> {
         let addresses = self.addresses.into_iter().map(|address| MqAddress {
             ip: address.ip,
             port: address.port,
         });
         state.node_mut(call.node_id)?.mq = addresses.collect();
-        Ok(Done::default())
+        Ok(MethodResult::default())
     }
 }
 
 /// Signed with the master key, see `signed_with` of the application.
 impl Method for UpdateNode {
     const NAME: &'static str = "UpdateNode";
-    const CALLER: Caller = Caller::Anyone;
+    const CALLER: AllowedCaller = AllowedCaller::Anyone;
     const PAID: bool = true;
 
-    fn check(&self, _state: &State, _call: &Call) -> Result<(), Refusal> {
+    fn check(&self, _state: &State, _call: &MethodCall) -> Result<(), TxRefusal> {
         if !self.signing_master_public_key.is_empty() {
             check_signing_key(
                 &self.signing_master_public_key,
@@ -67,7 +67,7 @@ impl Method for UpdateNode {
         Ok(())
     }
 
-    fn run(self, state: &mut State, call: &Call) -> Result<Done, Refusal> {
+    fn run(self, state: &mut State, call: &MethodCall) -> Result<MethodResult, TxRefusal> {
         let height = state.height;
         let chain_id = state.chain_id.clone();
         let node = state.node_mut(call.node_id)?;
@@ -98,6 +98,6 @@ impl Method for UpdateNode {
         {
             node.data_url_types = types;
         }
-        Ok(Done::default())
+        Ok(MethodResult::default())
     }
 }

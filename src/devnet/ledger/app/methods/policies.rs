@@ -1,9 +1,9 @@
 //! Lists of what is allowed in the network (spec/ledger.md 4.6, 4.9).
 
-use crate::devnet::ledger::app::method::{Call, Caller, Done, Entry, Method};
+use crate::devnet::ledger::app::method::{AllowedCaller, Entry, Method, MethodCall, MethodResult};
 use crate::devnet::ledger::app::node::Role;
 use crate::devnet::ledger::app::params::params;
-use crate::devnet::ledger::app::refusal::{self as refused, Refusal};
+use crate::devnet::ledger::app::refusal::{self as refused, TxRefusal};
 use crate::devnet::ledger::app::state::{ErrorCode, State};
 
 pub const METHODS: &[Entry] = &[
@@ -82,53 +82,53 @@ params! {
 
 impl Method for SetSupportedIALList {
     const NAME: &'static str = "SetSupportedIALList";
-    const CALLER: Caller = Caller::Ndid;
+    const CALLER: AllowedCaller = AllowedCaller::Ndid;
 
-    fn run(self, state: &mut State, _call: &Call) -> Result<Done, Refusal> {
+    fn run(self, state: &mut State, _call: &MethodCall) -> Result<MethodResult, TxRefusal> {
         state.supported_ials = self.supported_ial_list;
-        Ok(Done::default())
+        Ok(MethodResult::default())
     }
 }
 
 impl Method for SetSupportedAALList {
     const NAME: &'static str = "SetSupportedAALList";
-    const CALLER: Caller = Caller::Ndid;
+    const CALLER: AllowedCaller = AllowedCaller::Ndid;
 
-    fn run(self, state: &mut State, _call: &Call) -> Result<Done, Refusal> {
+    fn run(self, state: &mut State, _call: &MethodCall) -> Result<MethodResult, TxRefusal> {
         state.supported_aals = self.supported_aal_list;
-        Ok(Done::default())
+        Ok(MethodResult::default())
     }
 }
 
 impl Method for SetAllowedModeList {
     const NAME: &'static str = "SetAllowedModeList";
-    const CALLER: Caller = Caller::Ndid;
+    const CALLER: AllowedCaller = AllowedCaller::Ndid;
 
-    fn run(self, state: &mut State, _call: &Call) -> Result<Done, Refusal> {
+    fn run(self, state: &mut State, _call: &MethodCall) -> Result<MethodResult, TxRefusal> {
         state
             .allowed_modes
             .insert(self.purpose, self.allowed_mode_list);
-        Ok(Done::default())
+        Ok(MethodResult::default())
     }
 }
 
 impl Method for SetAllowedMinIalForRegisterIdentityAtFirstIdp {
     const NAME: &'static str = "SetAllowedMinIalForRegisterIdentityAtFirstIdp";
-    const CALLER: Caller = Caller::Ndid;
+    const CALLER: AllowedCaller = AllowedCaller::Ndid;
 
-    fn run(self, state: &mut State, _call: &Call) -> Result<Done, Refusal> {
+    fn run(self, state: &mut State, _call: &MethodCall) -> Result<MethodResult, TxRefusal> {
         state.first_idp_min_ial = self.min_ial;
-        Ok(Done::default())
+        Ok(MethodResult::default())
     }
 }
 
 impl Method for AddRequestType {
     const NAME: &'static str = "AddRequestType";
-    const CALLER: Caller = Caller::Ndid;
+    const CALLER: AllowedCaller = AllowedCaller::Ndid;
 
-    fn run(self, state: &mut State, _call: &Call) -> Result<Done, Refusal> {
+    fn run(self, state: &mut State, _call: &MethodCall) -> Result<MethodResult, TxRefusal> {
         if state.request_types.insert(self.name) {
-            return Ok(Done::default());
+            return Ok(MethodResult::default());
         }
         Err(refused::REQUEST_TYPE_EXISTS)
     }
@@ -136,11 +136,11 @@ impl Method for AddRequestType {
 
 impl Method for RemoveRequestType {
     const NAME: &'static str = "RemoveRequestType";
-    const CALLER: Caller = Caller::Ndid;
+    const CALLER: AllowedCaller = AllowedCaller::Ndid;
 
-    fn run(self, state: &mut State, _call: &Call) -> Result<Done, Refusal> {
+    fn run(self, state: &mut State, _call: &MethodCall) -> Result<MethodResult, TxRefusal> {
         if state.request_types.remove(&self.name) {
-            return Ok(Done::default());
+            return Ok(MethodResult::default());
         }
         Err(refused::REQUEST_TYPE_UNKNOWN)
     }
@@ -148,9 +148,9 @@ impl Method for RemoveRequestType {
 
 impl Method for AddErrorCode {
     const NAME: &'static str = "AddErrorCode";
-    const CALLER: Caller = Caller::Ndid;
+    const CALLER: AllowedCaller = AllowedCaller::Ndid;
 
-    fn check(&self, _state: &State, _call: &Call) -> Result<(), Refusal> {
+    fn check(&self, _state: &State, _call: &MethodCall) -> Result<(), TxRefusal> {
         let kind = self.r#type.to_lowercase();
         if self.error_code == 0 || !["idp", "as"].contains(&kind.as_str()) {
             return Err(refused::ERROR_CODE_INVALID);
@@ -158,7 +158,7 @@ impl Method for AddErrorCode {
         Ok(())
     }
 
-    fn run(self, state: &mut State, _call: &Call) -> Result<Done, Refusal> {
+    fn run(self, state: &mut State, _call: &MethodCall) -> Result<MethodResult, TxRefusal> {
         let kind = self.r#type.to_lowercase();
         if state.has_error_code(&kind, self.error_code) {
             return Err(refused::ERROR_CODE_EXISTS);
@@ -167,43 +167,43 @@ impl Method for AddErrorCode {
             code: self.error_code,
             description: self.description,
         });
-        Ok(Done::default())
+        Ok(MethodResult::default())
     }
 }
 
 impl Method for RemoveErrorCode {
     const NAME: &'static str = "RemoveErrorCode";
-    const CALLER: Caller = Caller::Ndid;
+    const CALLER: AllowedCaller = AllowedCaller::Ndid;
 
-    fn run(self, state: &mut State, _call: &Call) -> Result<Done, Refusal> {
+    fn run(self, state: &mut State, _call: &MethodCall) -> Result<MethodResult, TxRefusal> {
         let known = state.error_codes.get_mut(&self.r#type);
         let known = known.ok_or(refused::ERROR_CODE_INVALID)?;
         let place = known.iter().position(|entry| entry.code == self.error_code);
         known.remove(place.ok_or(refused::ERROR_CODE_INVALID)?);
-        Ok(Done::default())
+        Ok(MethodResult::default())
     }
 }
 
 impl Method for SetTimeOutBlockRegisterIdentity {
     const NAME: &'static str = "SetTimeOutBlockRegisterIdentity";
-    const CALLER: Caller = Caller::Ndid;
+    const CALLER: AllowedCaller = AllowedCaller::Ndid;
 
-    fn run(self, state: &mut State, _call: &Call) -> Result<Done, Refusal> {
+    fn run(self, state: &mut State, _call: &MethodCall) -> Result<MethodResult, TxRefusal> {
         if self.time_out_block <= 0 {
             return Err(refused::TIME_OUT_BLOCK_INVALID);
         }
         state.time_out_block = self.time_out_block;
-        Ok(Done::default())
+        Ok(MethodResult::default())
     }
 }
 
 impl Method for AddAllowedNodeSupportedFeature {
     const NAME: &'static str = "AddAllowedNodeSupportedFeature";
-    const CALLER: Caller = Caller::Ndid;
+    const CALLER: AllowedCaller = AllowedCaller::Ndid;
 
-    fn run(self, state: &mut State, _call: &Call) -> Result<Done, Refusal> {
+    fn run(self, state: &mut State, _call: &MethodCall) -> Result<MethodResult, TxRefusal> {
         if state.features.insert(self.name) {
-            return Ok(Done::default());
+            return Ok(MethodResult::default());
         }
         Err(refused::FEATURE_EXISTS)
     }
@@ -211,11 +211,11 @@ impl Method for AddAllowedNodeSupportedFeature {
 
 impl Method for RemoveAllowedNodeSupportedFeature {
     const NAME: &'static str = "RemoveAllowedNodeSupportedFeature";
-    const CALLER: Caller = Caller::Ndid;
+    const CALLER: AllowedCaller = AllowedCaller::Ndid;
 
-    fn run(self, state: &mut State, _call: &Call) -> Result<Done, Refusal> {
+    fn run(self, state: &mut State, _call: &MethodCall) -> Result<MethodResult, TxRefusal> {
         if state.features.remove(&self.name) {
-            return Ok(Done::default());
+            return Ok(MethodResult::default());
         }
         Err(refused::FEATURE_NOT_ALLOWED)
     }
@@ -223,14 +223,14 @@ impl Method for RemoveAllowedNodeSupportedFeature {
 
 impl Method for AddSuppressedIdentityModificationNotificationNode {
     const NAME: &'static str = "AddSuppressedIdentityModificationNotificationNode";
-    const CALLER: Caller = Caller::Ndid;
+    const CALLER: AllowedCaller = AllowedCaller::Ndid;
 
-    fn run(self, state: &mut State, _call: &Call) -> Result<Done, Refusal> {
+    fn run(self, state: &mut State, _call: &MethodCall) -> Result<MethodResult, TxRefusal> {
         if state.node(&self.node_id)?.role != Role::Idp {
             return Err(refused::TARGET_NOT_IDP);
         }
         if state.suppressed.insert(self.node_id) {
-            return Ok(Done::default());
+            return Ok(MethodResult::default());
         }
         Err(refused::SUPPRESSED_EXISTS)
     }
@@ -238,11 +238,11 @@ impl Method for AddSuppressedIdentityModificationNotificationNode {
 
 impl Method for RemoveSuppressedIdentityModificationNotificationNode {
     const NAME: &'static str = "RemoveSuppressedIdentityModificationNotificationNode";
-    const CALLER: Caller = Caller::Ndid;
+    const CALLER: AllowedCaller = AllowedCaller::Ndid;
 
-    fn run(self, state: &mut State, _call: &Call) -> Result<Done, Refusal> {
+    fn run(self, state: &mut State, _call: &MethodCall) -> Result<MethodResult, TxRefusal> {
         if state.suppressed.remove(&self.node_id) {
-            return Ok(Done::default());
+            return Ok(MethodResult::default());
         }
         Err(refused::SUPPRESSED_UNKNOWN)
     }

@@ -4,9 +4,9 @@ use serde_json::Value;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
-use crate::devnet::ledger::app::method::{Call, Caller, Done, Entry, Method};
+use crate::devnet::ledger::app::method::{AllowedCaller, Entry, Method, MethodCall, MethodResult};
 use crate::devnet::ledger::app::params::{Decode, params};
-use crate::devnet::ledger::app::refusal::{self as refused, Refusal, UNDECODABLE};
+use crate::devnet::ledger::app::refusal::{self as refused, TxRefusal, UNDECODABLE};
 use crate::devnet::ledger::app::state::{CurrencyPrice, ServicePrice, State};
 
 pub const METHODS: &[Entry] = &[Entry::of::<SetServicePrice>()];
@@ -16,7 +16,7 @@ pub const METHODS: &[Entry] = &[Entry::of::<SetServicePrice>()];
 struct Moment(Option<i64>);
 
 impl Decode for Moment {
-    fn decode(value: Value) -> Result<Self, Refusal> {
+    fn decode(value: Value) -> Result<Self, TxRefusal> {
         let text = String::decode(value)?;
         let moment = OffsetDateTime::parse(&text, &Rfc3339).map_err(|_| UNDECODABLE)?;
         let milliseconds = moment.unix_timestamp_nanos().div_euclid(1_000_000);
@@ -43,10 +43,10 @@ params! {
 
 impl Method for SetServicePrice {
     const NAME: &'static str = "SetServicePrice";
-    const CALLER: Caller = Caller::As;
+    const CALLER: AllowedCaller = AllowedCaller::As;
     const PAID: bool = true;
 
-    fn check(&self, _state: &State, _call: &Call) -> Result<(), Refusal> {
+    fn check(&self, _state: &State, _call: &MethodCall) -> Result<(), TxRefusal> {
         let mut prices = self.price_by_currency_list.iter();
         if prices.any(|price| price.min_price > price.max_price) {
             return Err(refused::PRICE_RANGE);
@@ -54,7 +54,7 @@ impl Method for SetServicePrice {
         Ok(())
     }
 
-    fn run(self, state: &mut State, call: &Call) -> Result<Done, Refusal> {
+    fn run(self, state: &mut State, call: &MethodCall) -> Result<MethodResult, TxRefusal> {
         state.service(&self.service_id)?;
         let ceilings = state.price_ceilings.get(&self.service_id);
         let ceilings = ceilings.ok_or(refused::CEILINGS_UNKNOWN)?;
@@ -77,7 +77,7 @@ impl Method for SetServicePrice {
         };
         let key = (call.node_id.to_owned(), self.service_id);
         state.prices.entry(key).or_default().insert(0, price);
-        Ok(Done::default())
+        Ok(MethodResult::default())
     }
 }
 

@@ -1,9 +1,9 @@
 //! Nodes behind proxies (spec/ledger.md 4.4).
 
-use crate::devnet::ledger::app::method::{Call, Caller, Done, Entry, Method};
+use crate::devnet::ledger::app::method::{AllowedCaller, Entry, Method, MethodCall, MethodResult};
 use crate::devnet::ledger::app::node::{BehindProxy, Role};
 use crate::devnet::ledger::app::params::params;
-use crate::devnet::ledger::app::refusal::{self as refused, Refusal};
+use crate::devnet::ledger::app::refusal::{self as refused, TxRefusal};
 use crate::devnet::ledger::app::state::State;
 
 pub const METHODS: &[Entry] = &[
@@ -30,14 +30,14 @@ params! {
     }
 }
 
-fn check_proxy(state: &State, proxy_id: &str) -> Result<(), Refusal> {
+fn check_proxy(state: &State, proxy_id: &str) -> Result<(), TxRefusal> {
     match state.nodes.get(proxy_id) {
         Some(node) if node.role == Role::Proxy => Ok(()),
         _ => Err(refused::PROXY_UNKNOWN),
     }
 }
 
-fn behind(state: &State, node_id: &str) -> Result<BehindProxy, Refusal> {
+fn behind(state: &State, node_id: &str) -> Result<BehindProxy, TxRefusal> {
     let behind = state.node(node_id)?.proxy.clone();
     behind.ok_or(refused::NOT_BEHIND_PROXY)
 }
@@ -55,9 +55,9 @@ fn join(state: &mut State, node_id: &str, proxy_id: String) {
 
 impl Method for AddNodeToProxyNode {
     const NAME: &'static str = "AddNodeToProxyNode";
-    const CALLER: Caller = Caller::Ndid;
+    const CALLER: AllowedCaller = AllowedCaller::Ndid;
 
-    fn run(self, state: &mut State, _call: &Call) -> Result<Done, Refusal> {
+    fn run(self, state: &mut State, _call: &MethodCall) -> Result<MethodResult, TxRefusal> {
         let node = state.node(&self.node_id)?;
         if node.proxy.is_some() {
             return Err(refused::BEHIND_PROXY);
@@ -73,15 +73,15 @@ impl Method for AddNodeToProxyNode {
             config: self.config,
         });
         join(state, &self.node_id, self.proxy_node_id);
-        Ok(Done::default())
+        Ok(MethodResult::default())
     }
 }
 
 impl Method for UpdateNodeProxyNode {
     const NAME: &'static str = "UpdateNodeProxyNode";
-    const CALLER: Caller = Caller::Ndid;
+    const CALLER: AllowedCaller = AllowedCaller::Ndid;
 
-    fn run(self, state: &mut State, _call: &Call) -> Result<Done, Refusal> {
+    fn run(self, state: &mut State, _call: &MethodCall) -> Result<MethodResult, TxRefusal> {
         let old = behind(state, &self.node_id)?;
         if !self.proxy_node_id.is_empty() {
             check_proxy(state, &self.proxy_node_id)?;
@@ -97,21 +97,21 @@ impl Method for UpdateNodeProxyNode {
             join(state, &self.node_id, proxy_id.clone());
         }
         state.node_mut(&self.node_id)?.proxy = Some(BehindProxy { proxy_id, config });
-        Ok(Done::default())
+        Ok(MethodResult::default())
     }
 }
 
 impl Method for RemoveNodeFromProxyNode {
     const NAME: &'static str = "RemoveNodeFromProxyNode";
-    const CALLER: Caller = Caller::Ndid;
+    const CALLER: AllowedCaller = AllowedCaller::Ndid;
 
-    fn run(self, state: &mut State, _call: &Call) -> Result<Done, Refusal> {
+    fn run(self, state: &mut State, _call: &MethodCall) -> Result<MethodResult, TxRefusal> {
         if state.node(&self.node_id)?.role == Role::Proxy {
             return Err(refused::IS_PROXY);
         }
         let old = behind(state, &self.node_id)?;
         leave(state, &self.node_id, &old.proxy_id);
         state.node_mut(&self.node_id)?.proxy = None;
-        Ok(Done::default())
+        Ok(MethodResult::default())
     }
 }

@@ -2,11 +2,13 @@
 
 use std::collections::HashSet;
 
-use crate::devnet::ledger::app::method::{Call, Caller, Done, Entry, Method};
+use crate::devnet::ledger::app::method::{AllowedCaller, Entry, Method, MethodCall, MethodResult};
 use crate::devnet::ledger::app::node::{Node, Role};
 use crate::devnet::ledger::app::params::params;
-use crate::devnet::ledger::app::refusal::{self as refused, Refusal};
-use crate::devnet::ledger::app::request::{AsResponse, DataRequest, History, IdpResponse, Request};
+use crate::devnet::ledger::app::refusal::{self as refused, TxRefusal};
+use crate::devnet::ledger::app::request::{
+    AsResponse, DataRequest, IdpResponse, Request, RequestHistory,
+};
 use crate::devnet::ledger::app::state::State;
 
 pub const METHODS: &[Entry] = &[
@@ -81,10 +83,10 @@ params! {
 
 impl Method for CreateRequest {
     const NAME: &'static str = "CreateRequest";
-    const CALLER: Caller = Caller::RpOrIdp;
+    const CALLER: AllowedCaller = AllowedCaller::RpOrIdp;
     const PAID: bool = true;
 
-    fn check(&self, state: &State, call: &Call) -> Result<(), Refusal> {
+    fn check(&self, state: &State, call: &MethodCall) -> Result<(), TxRefusal> {
         if state.node(call.node_id)?.role == Role::Idp {
             if self.mode == 1 {
                 return Err(refused::IDP_MODE_1);
@@ -102,7 +104,7 @@ impl Method for CreateRequest {
         }
     }
 
-    fn run(self, state: &mut State, call: &Call) -> Result<Done, Refusal> {
+    fn run(self, state: &mut State, call: &MethodCall) -> Result<MethodResult, TxRefusal> {
         if state.requests.contains_key(&self.request_id) {
             return Err(refused::REQUEST_EXISTS);
         }
@@ -154,8 +156,8 @@ impl Method for CreateRequest {
             creation_chain_id: state.chain_id.clone(),
             request_type: self.request_type,
         };
-        let done = Done::with_id(&self.request_id);
-        let history = History::new(state.height, request);
+        let done = MethodResult::with_id(&self.request_id);
+        let history = RequestHistory::new(state.height, request);
         state.requests.insert(self.request_id, history);
         Ok(done)
     }
@@ -171,7 +173,7 @@ fn data_request(wanted: DataRequestParams) -> DataRequest {
     }
 }
 
-fn check_listed_idp(state: &State, caller: &Node, idp_id: &str) -> Result<(), Refusal> {
+fn check_listed_idp(state: &State, caller: &Node, idp_id: &str) -> Result<(), TxRefusal> {
     if !caller.accepts(idp_id) {
         return Err(refused::IDP_NOT_IN_RP_WHITELIST);
     }
@@ -186,7 +188,7 @@ fn check_listed_idp(state: &State, caller: &Node, idp_id: &str) -> Result<(), Re
 }
 
 /// The node and its proxy, if any, exist (24) and are active (`disabled`).
-fn check_usable(state: &State, node_id: &str, disabled: &Refusal) -> Result<(), Refusal> {
+fn check_usable(state: &State, node_id: &str, disabled: &TxRefusal) -> Result<(), TxRefusal> {
     let node = state.node(node_id)?;
     if !node.active {
         return Err(disabled.clone());
@@ -200,18 +202,18 @@ fn check_usable(state: &State, node_id: &str, disabled: &Refusal) -> Result<(), 
 }
 
 /// The request, which must be open.
-fn open_request<'a>(state: &'a State, request_id: &str) -> Result<&'a Request, Refusal> {
+fn open_request<'a>(state: &'a State, request_id: &str) -> Result<&'a Request, TxRefusal> {
     let request = existing(state, request_id)?;
     check_open(request)?;
     Ok(request)
 }
 
-fn existing<'a>(state: &'a State, request_id: &str) -> Result<&'a Request, Refusal> {
+fn existing<'a>(state: &'a State, request_id: &str) -> Result<&'a Request, TxRefusal> {
     let history = state.requests.get(request_id);
     Ok(history.ok_or(refused::REQUEST_UNKNOWN)?.latest())
 }
 
-fn check_open(request: &Request) -> Result<(), Refusal> {
+fn check_open(request: &Request) -> Result<(), TxRefusal> {
     if request.closed {
         return Err(refused::REQUEST_CLOSED);
     }
@@ -221,7 +223,7 @@ fn check_open(request: &Request) -> Result<(), Refusal> {
     Ok(())
 }
 
-fn change<'a>(state: &'a mut State, request_id: &str) -> Result<&'a mut Request, Refusal> {
+fn change<'a>(state: &'a mut State, request_id: &str) -> Result<&'a mut Request, TxRefusal> {
     let height = state.height;
     let history = state.requests.get_mut(request_id);
     Ok(history.ok_or(refused::REQUEST_UNKNOWN)?.change(height))
@@ -234,10 +236,10 @@ fn count<T>(items: &[T], counted: impl Fn(&T) -> bool) -> i64 {
 
 impl Method for CreateIdpResponse {
     const NAME: &'static str = "CreateIdpResponse";
-    const CALLER: Caller = Caller::IdpOrAgent;
+    const CALLER: AllowedCaller = AllowedCaller::IdpOrAgent;
     const PAID: bool = true;
 
-    fn run(self, state: &mut State, call: &Call) -> Result<Done, Refusal> {
+    fn run(self, state: &mut State, call: &MethodCall) -> Result<MethodResult, TxRefusal> {
         let request = open_request(state, &self.request_id)?;
         if !request.idp_ids.iter().any(|id| id == call.node_id) {
             return Err(refused::IDP_NOT_LISTED);
@@ -280,12 +282,12 @@ impl Method for CreateIdpResponse {
             },
         };
         change(state, &self.request_id)?.responses.push(response);
-        Ok(Done::with_id(&self.request_id))
+        Ok(MethodResult::with_id(&self.request_id))
     }
 }
 
 impl CreateIdpResponse {
-    fn check_levels(&self, request: &Request, idp: &Node) -> Result<(), Refusal> {
+    fn check_levels(&self, request: &Request, idp: &Node) -> Result<(), TxRefusal> {
         if self.aal < request.min_aal {
             return Err(refused::AAL_BELOW_REQUEST);
         }
@@ -304,10 +306,10 @@ impl CreateIdpResponse {
 
 impl Method for CreateAsResponse {
     const NAME: &'static str = "CreateAsResponse";
-    const CALLER: Caller = Caller::As;
+    const CALLER: AllowedCaller = AllowedCaller::As;
     const PAID: bool = true;
 
-    fn run(self, state: &mut State, call: &Call) -> Result<Done, Refusal> {
+    fn run(self, state: &mut State, call: &MethodCall) -> Result<MethodResult, TxRefusal> {
         let request = open_request(state, &self.request_id)?;
         let data = listed_data_request(request, &self.service_id, call.node_id)?;
         check_as_may_answer(data, call.node_id)?;
@@ -330,7 +332,7 @@ impl Method for CreateAsResponse {
         if let Some(data) = wanted.find(|data| data.service_id == self.service_id) {
             data.responses.push(response);
         }
-        let done = Done::with_id(&self.request_id);
+        let done = MethodResult::with_id(&self.request_id);
         if self.error_code.is_none() {
             let key = (as_id, self.service_id, self.request_id);
             state.data_signatures.insert(key, self.signature);
@@ -343,14 +345,14 @@ fn listed_data_request<'a>(
     request: &'a Request,
     service_id: &str,
     as_id: &str,
-) -> Result<&'a DataRequest, Refusal> {
+) -> Result<&'a DataRequest, TxRefusal> {
     let mut wanted = request.data_requests.iter();
     wanted
         .find(|data| data.service_id == service_id && data.as_ids.iter().any(|id| id == as_id))
         .ok_or(refused::AS_NOT_LISTED)
 }
 
-fn check_as_may_answer(data: &DataRequest, as_id: &str) -> Result<(), Refusal> {
+fn check_as_may_answer(data: &DataRequest, as_id: &str) -> Result<(), TxRefusal> {
     if data
         .responses
         .iter()
@@ -372,7 +374,7 @@ fn check_as_may_answer(data: &DataRequest, as_id: &str) -> Result<(), Refusal> {
     Ok(())
 }
 
-fn check_destination(state: &State, service_id: &str, as_id: &str) -> Result<(), Refusal> {
+fn check_destination(state: &State, service_id: &str, as_id: &str) -> Result<(), TxRefusal> {
     if !state.service(service_id)?.active {
         return Err(refused::SERVICE_DISABLED);
     }
@@ -391,14 +393,14 @@ fn check_destination(state: &State, service_id: &str, as_id: &str) -> Result<(),
 
 impl Method for SetDataReceived {
     const NAME: &'static str = "SetDataReceived";
-    const CALLER: Caller = Caller::Anyone;
+    const CALLER: AllowedCaller = AllowedCaller::Anyone;
     const PAID: bool = true;
 
-    fn check(&self, _state: &State, _call: &Call) -> Result<(), Refusal> {
+    fn check(&self, _state: &State, _call: &MethodCall) -> Result<(), TxRefusal> {
         check_request_id(&self.request_id)
     }
 
-    fn run(self, state: &mut State, call: &Call) -> Result<Done, Refusal> {
+    fn run(self, state: &mut State, call: &MethodCall) -> Result<MethodResult, TxRefusal> {
         let request = own_open_request(state, &self.request_id, call)?;
         let answer = as_answer(request, &self.service_id, &self.as_id)?;
         let (service, response) = answer;
@@ -407,12 +409,16 @@ impl Method for SetDataReceived {
         }
         let request = change(state, &self.request_id)?;
         request.data_requests[service].responses[response].received_data = true;
-        Ok(Done::with_id(&self.request_id))
+        Ok(MethodResult::with_id(&self.request_id))
     }
 }
 
 /// Where in the request the answer of this AS is.
-fn as_answer(request: &Request, service_id: &str, as_id: &str) -> Result<(usize, usize), Refusal> {
+fn as_answer(
+    request: &Request,
+    service_id: &str,
+    as_id: &str,
+) -> Result<(usize, usize), TxRefusal> {
     let mut wanted = request.data_requests.iter().enumerate();
     wanted
         .find(|(_, data)| data.service_id == service_id)
@@ -424,7 +430,7 @@ fn as_answer(request: &Request, service_id: &str, as_id: &str) -> Result<(usize,
         .ok_or(refused::AS_NOT_ANSWERED)
 }
 
-fn check_request_id(request_id: &str) -> Result<(), Refusal> {
+fn check_request_id(request_id: &str) -> Result<(), TxRefusal> {
     if request_id.is_empty() {
         return Err(refused::REQUEST_UNKNOWN);
     }
@@ -434,8 +440,8 @@ fn check_request_id(request_id: &str) -> Result<(), Refusal> {
 fn own_open_request<'a>(
     state: &'a State,
     request_id: &str,
-    call: &Call,
-) -> Result<&'a Request, Refusal> {
+    call: &MethodCall,
+) -> Result<&'a Request, TxRefusal> {
     let request = existing(state, request_id)?;
     if request.owner != call.node_id {
         return Err(refused::NOT_OWNER);
@@ -446,37 +452,37 @@ fn own_open_request<'a>(
 
 impl Method for CloseRequest {
     const NAME: &'static str = "CloseRequest";
-    const CALLER: Caller = Caller::Anyone;
+    const CALLER: AllowedCaller = AllowedCaller::Anyone;
     const PAID: bool = true;
 
-    fn check(&self, _state: &State, _call: &Call) -> Result<(), Refusal> {
+    fn check(&self, _state: &State, _call: &MethodCall) -> Result<(), TxRefusal> {
         check_request_id(&self.request_id)
     }
 
-    fn run(self, state: &mut State, call: &Call) -> Result<Done, Refusal> {
+    fn run(self, state: &mut State, call: &MethodCall) -> Result<MethodResult, TxRefusal> {
         own_open_request(state, &self.request_id, call)?;
         let request = change(state, &self.request_id)?;
         set_validity(request, self.response_valid_list);
         request.closed = true;
-        Ok(Done::with_id(&self.request_id))
+        Ok(MethodResult::with_id(&self.request_id))
     }
 }
 
 impl Method for TimeOutRequest {
     const NAME: &'static str = "TimeOutRequest";
-    const CALLER: Caller = Caller::Anyone;
+    const CALLER: AllowedCaller = AllowedCaller::Anyone;
     const PAID: bool = true;
 
-    fn check(&self, _state: &State, _call: &Call) -> Result<(), Refusal> {
+    fn check(&self, _state: &State, _call: &MethodCall) -> Result<(), TxRefusal> {
         check_request_id(&self.request_id)
     }
 
-    fn run(self, state: &mut State, call: &Call) -> Result<Done, Refusal> {
+    fn run(self, state: &mut State, call: &MethodCall) -> Result<MethodResult, TxRefusal> {
         own_open_request(state, &self.request_id, call)?;
         let request = change(state, &self.request_id)?;
         set_validity(request, self.response_valid_list);
         request.timed_out = true;
-        Ok(Done::with_id(&self.request_id))
+        Ok(MethodResult::with_id(&self.request_id))
     }
 }
 

@@ -1,9 +1,9 @@
 //! NDID's administration of services (spec/ledger.md 4.8).
 
-use crate::devnet::ledger::app::method::{Call, Caller, Done, Entry, Method};
+use crate::devnet::ledger::app::method::{AllowedCaller, Entry, Method, MethodCall, MethodResult};
 use crate::devnet::ledger::app::node::Role;
 use crate::devnet::ledger::app::params::params;
-use crate::devnet::ledger::app::refusal::{self as refused, Refusal};
+use crate::devnet::ledger::app::refusal::{self as refused, TxRefusal};
 use crate::devnet::ledger::app::state::{Service, State};
 
 pub const METHODS: &[Entry] = &[
@@ -74,9 +74,9 @@ params! {
 
 impl Method for AddService {
     const NAME: &'static str = "AddService";
-    const CALLER: Caller = Caller::Ndid;
+    const CALLER: AllowedCaller = AllowedCaller::Ndid;
 
-    fn run(self, state: &mut State, _call: &Call) -> Result<Done, Refusal> {
+    fn run(self, state: &mut State, _call: &MethodCall) -> Result<MethodResult, TxRefusal> {
         if state.service(&self.service_id).is_ok() {
             return Err(refused::SERVICE_EXISTS);
         }
@@ -87,15 +87,15 @@ impl Method for AddService {
             data_schema_version: self.data_schema_version,
             active: true,
         });
-        Ok(Done::default())
+        Ok(MethodResult::default())
     }
 }
 
 impl Method for UpdateService {
     const NAME: &'static str = "UpdateService";
-    const CALLER: Caller = Caller::Ndid;
+    const CALLER: AllowedCaller = AllowedCaller::Ndid;
 
-    fn run(self, state: &mut State, _call: &Call) -> Result<Done, Refusal> {
+    fn run(self, state: &mut State, _call: &MethodCall) -> Result<MethodResult, TxRefusal> {
         let service = state.service_mut(&self.service_id)?;
         let changes = [
             (&mut service.name, self.service_name),
@@ -107,31 +107,31 @@ impl Method for UpdateService {
                 *field = given;
             }
         }
-        Ok(Done::default())
+        Ok(MethodResult::default())
     }
 }
 
 impl Method for EnableService {
     const NAME: &'static str = "EnableService";
-    const CALLER: Caller = Caller::Ndid;
+    const CALLER: AllowedCaller = AllowedCaller::Ndid;
 
-    fn run(self, state: &mut State, _call: &Call) -> Result<Done, Refusal> {
+    fn run(self, state: &mut State, _call: &MethodCall) -> Result<MethodResult, TxRefusal> {
         state.service_mut(&self.service_id)?.active = true;
-        Ok(Done::default())
+        Ok(MethodResult::default())
     }
 }
 
 impl Method for DisableService {
     const NAME: &'static str = "DisableService";
-    const CALLER: Caller = Caller::Ndid;
+    const CALLER: AllowedCaller = AllowedCaller::Ndid;
 
-    fn run(self, state: &mut State, _call: &Call) -> Result<Done, Refusal> {
+    fn run(self, state: &mut State, _call: &MethodCall) -> Result<MethodResult, TxRefusal> {
         state.service_mut(&self.service_id)?.active = false;
-        Ok(Done::default())
+        Ok(MethodResult::default())
     }
 }
 
-fn check_service_and_as(state: &State, service_id: &str, node_id: &str) -> Result<(), Refusal> {
+fn check_service_and_as(state: &State, service_id: &str, node_id: &str) -> Result<(), TxRefusal> {
     state.service(service_id)?;
     if state.node(node_id)?.role != Role::As {
         return Err(refused::TARGET_NOT_AS);
@@ -144,69 +144,69 @@ fn set_approval(
     service_id: String,
     node_id: String,
     active: bool,
-) -> Result<Done, Refusal> {
+) -> Result<MethodResult, TxRefusal> {
     check_service_and_as(state, &service_id, &node_id)?;
     let approval = state.approvals.get_mut(&(service_id, node_id));
     *approval.ok_or(refused::APPROVAL_UNKNOWN)? = active;
-    Ok(Done::default())
+    Ok(MethodResult::default())
 }
 
 impl Method for RegisterServiceDestinationByNDID {
     const NAME: &'static str = "RegisterServiceDestinationByNDID";
-    const CALLER: Caller = Caller::Ndid;
+    const CALLER: AllowedCaller = AllowedCaller::Ndid;
 
-    fn run(self, state: &mut State, _call: &Call) -> Result<Done, Refusal> {
+    fn run(self, state: &mut State, _call: &MethodCall) -> Result<MethodResult, TxRefusal> {
         check_service_and_as(state, &self.service_id, &self.node_id)?;
         state
             .approvals
             .insert((self.service_id, self.node_id), true);
-        Ok(Done::default())
+        Ok(MethodResult::default())
     }
 }
 
 impl Method for EnableServiceDestinationByNDID {
     const NAME: &'static str = "EnableServiceDestinationByNDID";
-    const CALLER: Caller = Caller::Ndid;
+    const CALLER: AllowedCaller = AllowedCaller::Ndid;
 
-    fn run(self, state: &mut State, _call: &Call) -> Result<Done, Refusal> {
+    fn run(self, state: &mut State, _call: &MethodCall) -> Result<MethodResult, TxRefusal> {
         set_approval(state, self.service_id, self.node_id, true)
     }
 }
 
 impl Method for DisableServiceDestinationByNDID {
     const NAME: &'static str = "DisableServiceDestinationByNDID";
-    const CALLER: Caller = Caller::Ndid;
+    const CALLER: AllowedCaller = AllowedCaller::Ndid;
 
-    fn run(self, state: &mut State, _call: &Call) -> Result<Done, Refusal> {
+    fn run(self, state: &mut State, _call: &MethodCall) -> Result<MethodResult, TxRefusal> {
         set_approval(state, self.service_id, self.node_id, false)
     }
 }
 
 impl Method for SetServicePriceCeiling {
     const NAME: &'static str = "SetServicePriceCeiling";
-    const CALLER: Caller = Caller::Ndid;
+    const CALLER: AllowedCaller = AllowedCaller::Ndid;
 
-    fn run(self, state: &mut State, _call: &Call) -> Result<Done, Refusal> {
+    fn run(self, state: &mut State, _call: &MethodCall) -> Result<MethodResult, TxRefusal> {
         state.service(&self.service_id)?;
         let ceilings = self.price_ceiling_by_currency_list.into_iter();
         let ceilings = ceilings.map(|ceiling| (ceiling.currency, ceiling.price));
         state
             .price_ceilings
             .insert(self.service_id, ceilings.collect());
-        Ok(Done::default())
+        Ok(MethodResult::default())
     }
 }
 
 impl Method for SetServicePriceMinEffectiveDatetimeDelay {
     const NAME: &'static str = "SetServicePriceMinEffectiveDatetimeDelay";
-    const CALLER: Caller = Caller::Ndid;
+    const CALLER: AllowedCaller = AllowedCaller::Ndid;
 
-    fn run(self, state: &mut State, _call: &Call) -> Result<Done, Refusal> {
+    fn run(self, state: &mut State, _call: &MethodCall) -> Result<MethodResult, TxRefusal> {
         let service = (!self.service_id.is_empty()).then_some(self.service_id);
         if let Some(id) = &service {
             state.service(id)?;
         }
         state.price_delays.insert(service, self.duration_second);
-        Ok(Done::default())
+        Ok(MethodResult::default())
     }
 }

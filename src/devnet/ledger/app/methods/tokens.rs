@@ -1,8 +1,8 @@
 //! Token accounts and prices of methods (spec/ledger.md 4.6).
 
-use crate::devnet::ledger::app::method::{Call, Caller, Done, Entry, Method};
+use crate::devnet::ledger::app::method::{AllowedCaller, Entry, Method, MethodCall, MethodResult};
 use crate::devnet::ledger::app::params::params;
-use crate::devnet::ledger::app::refusal::{self as refused, Refusal};
+use crate::devnet::ledger::app::refusal::{self as refused, TxRefusal};
 use crate::devnet::ledger::app::state::State;
 
 pub const METHODS: &[Entry] = &[
@@ -34,7 +34,7 @@ params! {
     }
 }
 
-fn check(node_id: &str, amount: f64) -> Result<(), Refusal> {
+fn check(node_id: &str, amount: f64) -> Result<(), TxRefusal> {
     if node_id.is_empty() {
         return Err(refused::NODE_UNKNOWN);
     }
@@ -44,63 +44,63 @@ fn check(node_id: &str, amount: f64) -> Result<(), Refusal> {
     Ok(())
 }
 
-fn account<'a>(state: &'a mut State, node_id: &str) -> Result<&'a mut f64, Refusal> {
+fn account<'a>(state: &'a mut State, node_id: &str) -> Result<&'a mut f64, TxRefusal> {
     let account = state.tokens.get_mut(node_id);
     account.ok_or(refused::TOKEN_ACCOUNT_UNKNOWN)
 }
 
 impl Method for SetNodeToken {
     const NAME: &'static str = "SetNodeToken";
-    const CALLER: Caller = Caller::Ndid;
+    const CALLER: AllowedCaller = AllowedCaller::Ndid;
 
-    fn check(&self, _state: &State, _call: &Call) -> Result<(), Refusal> {
+    fn check(&self, _state: &State, _call: &MethodCall) -> Result<(), TxRefusal> {
         check(&self.node_id, self.amount)
     }
 
-    fn run(self, state: &mut State, _call: &Call) -> Result<Done, Refusal> {
+    fn run(self, state: &mut State, _call: &MethodCall) -> Result<MethodResult, TxRefusal> {
         *account(state, &self.node_id)? = self.amount;
-        Ok(Done::default())
+        Ok(MethodResult::default())
     }
 }
 
 impl Method for AddNodeToken {
     const NAME: &'static str = "AddNodeToken";
-    const CALLER: Caller = Caller::Ndid;
+    const CALLER: AllowedCaller = AllowedCaller::Ndid;
 
-    fn check(&self, _state: &State, _call: &Call) -> Result<(), Refusal> {
+    fn check(&self, _state: &State, _call: &MethodCall) -> Result<(), TxRefusal> {
         check(&self.node_id, self.amount)
     }
 
-    fn run(self, state: &mut State, _call: &Call) -> Result<Done, Refusal> {
+    fn run(self, state: &mut State, _call: &MethodCall) -> Result<MethodResult, TxRefusal> {
         *account(state, &self.node_id)? += self.amount;
-        Ok(Done::default())
+        Ok(MethodResult::default())
     }
 }
 
 impl Method for ReduceNodeToken {
     const NAME: &'static str = "ReduceNodeToken";
-    const CALLER: Caller = Caller::Ndid;
+    const CALLER: AllowedCaller = AllowedCaller::Ndid;
 
-    fn check(&self, _state: &State, _call: &Call) -> Result<(), Refusal> {
+    fn check(&self, _state: &State, _call: &MethodCall) -> Result<(), TxRefusal> {
         check(&self.node_id, self.amount)
     }
 
-    fn run(self, state: &mut State, _call: &Call) -> Result<Done, Refusal> {
+    fn run(self, state: &mut State, _call: &MethodCall) -> Result<MethodResult, TxRefusal> {
         let account = account(state, &self.node_id)?;
         if *account < self.amount {
             return Err(refused::TOKEN_NOT_ENOUGH);
         }
         *account -= self.amount;
-        Ok(Done::default())
+        Ok(MethodResult::default())
     }
 }
 
 impl Method for SetPriceFunc {
     const NAME: &'static str = "SetPriceFunc";
-    const CALLER: Caller = Caller::Ndid;
+    const CALLER: AllowedCaller = AllowedCaller::Ndid;
 
-    fn run(self, state: &mut State, _call: &Call) -> Result<Done, Refusal> {
+    fn run(self, state: &mut State, _call: &MethodCall) -> Result<MethodResult, TxRefusal> {
         state.method_prices.insert(self.func, self.price);
-        Ok(Done::default())
+        Ok(MethodResult::default())
     }
 }

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::idp_nodes::proxy_members;
-use super::{Answer, Query, SERVICE_NOT_ACTIVE, key, mq, number, query};
+use super::{Query, QueryResponse, SERVICE_NOT_ACTIVE, key, mq, number, query};
 use crate::devnet::ledger::app::node::Node;
 use crate::devnet::ledger::app::params::params;
 use crate::devnet::ledger::app::state::{Offer, State};
@@ -44,17 +44,21 @@ pub fn usable_offers<'a>(
 
 /// The answer when there is nothing to list: no destination, or a disabled
 /// service.
-fn nothing_to_list(state: &State, service_id: &str) -> Option<Answer> {
+fn nothing_to_list(state: &State, service_id: &str) -> Option<QueryResponse> {
     let nothing = json!({"node": []});
     match state.service(service_id) {
-        Ok(_) if !state.destinations.contains_key(service_id) => Some(Answer::not_found(&nothing)),
-        Ok(service) if !service.active => Some(Answer::with_log(SERVICE_NOT_ACTIVE, &nothing)),
+        Ok(_) if !state.destinations.contains_key(service_id) => {
+            Some(QueryResponse::not_found(&nothing))
+        }
+        Ok(service) if !service.active => {
+            Some(QueryResponse::with_log(SERVICE_NOT_ACTIVE, &nothing))
+        }
         Ok(_) => None,
-        Err(_) => Some(Answer::not_found(&nothing)),
+        Err(_) => Some(QueryResponse::not_found(&nothing)),
     }
 }
 
-fn get_as_nodes(state: &State, params: ServiceId, _height: i64) -> Answer {
+fn get_as_nodes(state: &State, params: ServiceId, _height: i64) -> QueryResponse {
     if let Some(answer) = nothing_to_list(state, &params.service_id) {
         return answer;
     }
@@ -72,12 +76,12 @@ fn get_as_nodes(state: &State, params: ServiceId, _height: i64) -> Answer {
     let empty = rows.is_empty();
     let value = json!({ "node": rows });
     if empty {
-        return Answer::not_found(&value);
+        return QueryResponse::not_found(&value);
     }
-    Answer::found(&value)
+    QueryResponse::found(&value)
 }
 
-fn get_as_nodes_info(state: &State, params: AsFilter, _height: i64) -> Answer {
+fn get_as_nodes_info(state: &State, params: AsFilter, _height: i64) -> QueryResponse {
     if let Some(answer) = nothing_to_list(state, &params.service_id) {
         return answer;
     }
@@ -86,7 +90,7 @@ fn get_as_nodes_info(state: &State, params: AsFilter, _height: i64) -> Answer {
         .filter(|(_, node)| wanted(&node.id))
         .filter_map(|(offer, node)| info_row(state, offer, node))
         .collect();
-    Answer::found(&json!({ "node": rows }))
+    QueryResponse::found(&json!({ "node": rows }))
 }
 
 /// `None` if the proxy of the AS is missing or disabled.
@@ -113,7 +117,7 @@ fn info_row(state: &State, offer: &Offer, node: &Node) -> Option<Value> {
     Some(row)
 }
 
-fn get_services_of_as(state: &State, params: AsId, _height: i64) -> Answer {
+fn get_services_of_as(state: &State, params: AsId, _height: i64) -> QueryResponse {
     let active = state
         .nodes
         .get(&params.as_id)
@@ -127,9 +131,9 @@ fn get_services_of_as(state: &State, params: AsId, _height: i64) -> Answer {
     let empty = rows.is_empty();
     let value = json!({ "services": rows });
     if empty {
-        return Answer::not_found(&value);
+        return QueryResponse::not_found(&value);
     }
-    Answer::found(&value)
+    QueryResponse::found(&value)
 }
 
 fn service_row(state: &State, as_id: &str, offer: &Offer) -> Option<Value> {

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::{Answer, GROUP_NOT_FOUND, Query, number, query};
+use super::{GROUP_NOT_FOUND, Query, QueryResponse, number, query};
 use crate::devnet::ledger::app::params::params;
 use crate::devnet::ledger::app::state::{Identity, State};
 
@@ -50,25 +50,25 @@ impl IdentityAt {
     }
 }
 
-fn identity_exists(state: &State, params: IdentityAt, _height: i64) -> Answer {
+fn identity_exists(state: &State, params: IdentityAt, _height: i64) -> QueryResponse {
     let group = params
         .group_code(state)
         .and_then(|code| state.groups.get(code));
-    Answer::found(&json!({"exist": group.is_some()}))
+    QueryResponse::found(&json!({"exist": group.is_some()}))
 }
 
-fn get_identity(state: &State, params: IdentityAt, _height: i64) -> Answer {
+fn get_identity(state: &State, params: IdentityAt, _height: i64) -> QueryResponse {
     let group = params
         .group_code(state)
         .and_then(|code| state.groups.get(code));
     let Some(group) = group else {
         let nothing = json!({"ial": 0, "lial": null, "laal": null, "mode_list": null});
-        return Answer::with_log(GROUP_NOT_FOUND, &nothing);
+        return QueryResponse::with_log(GROUP_NOT_FOUND, &nothing);
     };
     let entry = group.idp(&params.node_id);
     match entry.filter(|entry| entry.active && entry.ial != 0.0) {
-        None => Answer::not_found(&json!({})),
-        Some(entry) => Answer::found(&json!({
+        None => QueryResponse::not_found(&json!({})),
+        Some(entry) => QueryResponse::found(&json!({
             "ial": number(entry.ial),
             "lial": entry.lial,
             "laal": entry.laal,
@@ -77,28 +77,28 @@ fn get_identity(state: &State, params: IdentityAt, _height: i64) -> Answer {
     }
 }
 
-fn get_group_code(state: &State, params: IdentityAt, _height: i64) -> Answer {
+fn get_group_code(state: &State, params: IdentityAt, _height: i64) -> QueryResponse {
     let identity = Identity {
         namespace: params.identity_namespace,
         identifier_hash: params.identity_identifier_hash,
     };
     match state.group_of_identity.get(&identity) {
-        Some(code) => Answer::found(&json!({"reference_group_code": code})),
-        None => Answer::not_found(&json!({"reference_group_code": ""})),
+        Some(code) => QueryResponse::found(&json!({"reference_group_code": code})),
+        None => QueryResponse::not_found(&json!({"reference_group_code": ""})),
     }
 }
 
-fn get_group_code_by_accessor(state: &State, params: AccessorId, _height: i64) -> Answer {
+fn get_group_code_by_accessor(state: &State, params: AccessorId, _height: i64) -> QueryResponse {
     let code = state.group_of_accessor.get(&params.accessor_id);
     let code = code.map(String::as_str).unwrap_or_default();
-    Answer::found(&json!({"reference_group_code": code}))
+    QueryResponse::found(&json!({"reference_group_code": code}))
 }
 
-fn get_accessor_key(state: &State, params: AccessorId, _height: i64) -> Answer {
+fn get_accessor_key(state: &State, params: AccessorId, _height: i64) -> QueryResponse {
     let Some(accessor) = state.accessor(&params.accessor_id) else {
-        return Answer::not_found(&json!({}));
+        return QueryResponse::not_found(&json!({}));
     };
-    Answer::found(&json!({
+    QueryResponse::found(&json!({
         "accessor_public_key": accessor.public_key,
         "accessor_type": accessor.kind,
         "active": accessor.active,
@@ -108,20 +108,20 @@ fn get_accessor_key(state: &State, params: AccessorId, _height: i64) -> Answer {
     }))
 }
 
-fn get_accessor_owner(state: &State, params: AccessorId, _height: i64) -> Answer {
+fn get_accessor_owner(state: &State, params: AccessorId, _height: i64) -> QueryResponse {
     match state.accessor(&params.accessor_id) {
-        Some(accessor) => Answer::found(&json!({"node_id": accessor.owner})),
-        None => Answer::not_found(&json!({})),
+        Some(accessor) => QueryResponse::found(&json!({"node_id": accessor.owner})),
+        None => QueryResponse::not_found(&json!({})),
     }
 }
 
-fn accessor_exists(state: &State, params: AccessorId, _height: i64) -> Answer {
+fn accessor_exists(state: &State, params: AccessorId, _height: i64) -> QueryResponse {
     if state.group_of_accessor.contains_key(&params.accessor_id) {
-        return Answer::found(&json!({"exist": true}));
+        return QueryResponse::found(&json!({"exist": true}));
     }
-    Answer::not_found(&json!({}))
+    QueryResponse::not_found(&json!({}))
 }
 
-fn get_first_idp_min_ial(state: &State) -> Answer {
-    Answer::found(&json!({"min_ial": number(state.first_idp_min_ial)}))
+fn get_first_idp_min_ial(state: &State) -> QueryResponse {
+    QueryResponse::found(&json!({"min_ial": number(state.first_idp_min_ial)}))
 }

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{Answer, Query, key, mq, null_if_empty, number, query};
+use super::{Query, QueryResponse, key, mq, null_if_empty, number, query};
 use crate::devnet::ledger::app::node::{Node, Role};
 use crate::devnet::ledger::app::params::params;
 use crate::devnet::ledger::app::state::{Group, GroupIdp, Identity, State};
@@ -66,16 +66,16 @@ impl IdpFilter {
         &self,
         state: &'a State,
         scope: &Scope<'a>,
-    ) -> Result<Vec<Candidate<'a>>, Answer> {
+    ) -> Result<Vec<Candidate<'a>>, QueryResponse> {
         let asker = match self.filter_for_node_id.as_str() {
             "" => None,
             id => match state.nodes.get(id) {
                 Some(node) => Some(node),
-                None => return Err(Answer::without_value("filter node does not exist")),
+                None => return Err(QueryResponse::without_value("filter node does not exist")),
             },
         };
         let found: Vec<Candidate> = match scope {
-            Scope::UnknownGroup => return Err(Answer::not_found_null()),
+            Scope::UnknownGroup => return Err(QueryResponse::not_found_null()),
             Scope::All => state
                 .nodes_of_role(Some(Role::Idp))
                 .map(|node| Candidate { node, entry: None })
@@ -122,7 +122,7 @@ impl IdpFilter {
     }
 }
 
-fn get_idp_nodes(state: &State, filter: IdpFilter, _height: i64) -> Answer {
+fn get_idp_nodes(state: &State, filter: IdpFilter, _height: i64) -> QueryResponse {
     let candidates = match filter.candidates(state, &filter.scope(state)) {
         Ok(candidates) => candidates,
         Err(answer) => return answer,
@@ -131,9 +131,9 @@ fn get_idp_nodes(state: &State, filter: IdpFilter, _height: i64) -> Answer {
     let empty = rows.is_empty();
     let value = json!({ "node": rows });
     if empty {
-        return Answer::not_found(&value);
+        return QueryResponse::not_found(&value);
     }
-    Answer::found(&value)
+    QueryResponse::found(&value)
 }
 
 fn idp_row(candidate: &Candidate) -> Value {
@@ -160,7 +160,7 @@ fn put_entry(row: &mut Value, candidate: &Candidate) {
     }
 }
 
-fn get_idp_nodes_info(state: &State, filter: IdpFilter, _height: i64) -> Answer {
+fn get_idp_nodes_info(state: &State, filter: IdpFilter, _height: i64) -> QueryResponse {
     let scope = filter.scope(state);
     let candidates = match filter.candidates(state, &scope) {
         Ok(candidates) => candidates,
@@ -171,9 +171,9 @@ fn get_idp_nodes_info(state: &State, filter: IdpFilter, _height: i64) -> Answer 
         .filter_map(|candidate| info_row(state, candidate))
         .collect();
     match (rows.is_empty(), scope) {
-        (false, _) => Answer::found(&json!({ "node": rows })),
-        (true, Scope::Group(_)) => Answer::not_found(&json!({"node": null})),
-        (true, _) => Answer::not_found(&json!({"node": []})),
+        (false, _) => QueryResponse::found(&json!({ "node": rows })),
+        (true, Scope::Group(_)) => QueryResponse::not_found(&json!({"node": null})),
+        (true, _) => QueryResponse::not_found(&json!({"node": []})),
     }
 }
 

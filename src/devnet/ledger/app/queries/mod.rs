@@ -23,7 +23,7 @@ use super::state::State;
 
 /// Answer to a query (spec/ledger.md 5.1).
 #[derive(Debug, Clone, PartialEq)]
-pub struct Answer {
+pub struct QueryResponse {
     /// 0, or 49 for an unknown query.
     pub code: u32,
     /// `success`, `not found`, or another text.
@@ -36,7 +36,7 @@ const NOT_FOUND: &str = "not found";
 const SERVICE_NOT_ACTIVE: &str = "service is not active";
 const GROUP_NOT_FOUND: &str = "Reference group not found";
 
-impl Answer {
+impl QueryResponse {
     /// Found.
     fn found(value: &Value) -> Self {
         Self::with_log("success", value)
@@ -72,7 +72,7 @@ impl Answer {
 #[derive(Clone, Copy)]
 struct Query {
     name: &'static str,
-    answer: fn(&State, &[u8], i64) -> Answer,
+    answer: fn(&State, &[u8], i64) -> QueryResponse,
 }
 
 /// Declares a query: its name, its parameters, the function that answers.
@@ -97,10 +97,10 @@ macro_rules! query {
 
 use query;
 
-fn decoded<P: Decode>(params: &[u8], answer: impl FnOnce(P) -> Answer) -> Answer {
+fn decoded<P: Decode>(params: &[u8], answer: impl FnOnce(P) -> QueryResponse) -> QueryResponse {
     match from_json(params) {
         Ok(params) => answer(params),
-        Err(_) => Answer::without_value("parameters cannot be decoded"),
+        Err(_) => QueryResponse::without_value("parameters cannot be decoded"),
     }
 }
 
@@ -121,10 +121,10 @@ static BY_NAME: LazyLock<HashMap<&'static str, Query>> = LazyLock::new(|| {
 });
 
 /// Answers a query; a height of 0 means the latest.
-pub fn answer(state: &State, name: &str, params: &[u8], height: i64) -> Answer {
+pub fn answer(state: &State, name: &str, params: &[u8], height: i64) -> QueryResponse {
     match BY_NAME.get(name) {
         Some(query) => (query.answer)(state, params, height),
-        None => Answer {
+        None => QueryResponse {
             code: METHOD_UNKNOWN.code,
             log: METHOD_UNKNOWN.log,
             value: None,

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::{Answer, Query, key, mq, null_if_empty, number, query};
+use super::{Query, QueryResponse, key, mq, null_if_empty, number, query};
 use crate::devnet::ledger::app::node::{KeyHistory, Node, Role};
 use crate::devnet::ledger::app::params::params;
 use crate::devnet::ledger::app::state::State;
@@ -37,9 +37,9 @@ params! {
     }
 }
 
-fn get_node_info(state: &State, params: NodeId, _height: i64) -> Answer {
+fn get_node_info(state: &State, params: NodeId, _height: i64) -> QueryResponse {
     let Some(node) = state.nodes.get(&params.node_id) else {
-        return Answer::not_found(&json!({}));
+        return QueryResponse::not_found(&json!({}));
     };
     let mut members = Map::new();
     let mut put = |name: &str, value: Value| members.insert(name.to_owned(), value);
@@ -73,7 +73,7 @@ fn get_node_info(state: &State, params: NodeId, _height: i64) -> Answer {
     }
     put("mq", mq(&node.mq));
     put("active", json!(node.active));
-    Answer::found(&Value::Object(members))
+    QueryResponse::found(&Value::Object(members))
 }
 
 fn proxy_of_node_info(proxy: &Node, config: &str) -> Value {
@@ -88,10 +88,10 @@ fn proxy_of_node_info(proxy: &Node, config: &str) -> Value {
     })
 }
 
-fn current_key(state: &State, id: &str, kind: impl Fn(&Node) -> &KeyHistory) -> Answer {
+fn current_key(state: &State, id: &str, kind: impl Fn(&Node) -> &KeyHistory) -> QueryResponse {
     match state.nodes.get(id) {
-        Some(node) => Answer::found(&key(kind(node).current())),
-        None => Answer::not_found(&json!({
+        Some(node) => QueryResponse::found(&key(kind(node).current())),
+        None => QueryResponse::not_found(&json!({
             "public_key": "",
             "algorithm": "",
             "version": 0,
@@ -102,49 +102,49 @@ fn current_key(state: &State, id: &str, kind: impl Fn(&Node) -> &KeyHistory) -> 
     }
 }
 
-fn get_signing_key(state: &State, params: NodeId, _height: i64) -> Answer {
+fn get_signing_key(state: &State, params: NodeId, _height: i64) -> QueryResponse {
     current_key(state, &params.node_id, |node| &node.signing)
 }
 
-fn get_master_key(state: &State, params: NodeId, _height: i64) -> Answer {
+fn get_master_key(state: &State, params: NodeId, _height: i64) -> QueryResponse {
     current_key(state, &params.node_id, |node| &node.master)
 }
 
-fn get_encryption_key(state: &State, params: NodeId, _height: i64) -> Answer {
+fn get_encryption_key(state: &State, params: NodeId, _height: i64) -> QueryResponse {
     current_key(state, &params.node_id, |node| &node.encryption)
 }
 
-fn get_key_list(state: &State, params: NodeId, _height: i64) -> Answer {
+fn get_key_list(state: &State, params: NodeId, _height: i64) -> QueryResponse {
     let Some(node) = state.nodes.get(&params.node_id) else {
-        return Answer::not_found(&json!({}));
+        return QueryResponse::not_found(&json!({}));
     };
     let all = |history: &KeyHistory| -> Value {
         let keys = history.by_version_text();
         keys.into_iter().map(key).collect()
     };
-    Answer::found(&json!({
+    QueryResponse::found(&json!({
         "signing_public_key_list": all(&node.signing),
         "signing_master_public_key_list": all(&node.master),
         "encryption_public_key_list": all(&node.encryption),
     }))
 }
 
-fn get_mq_addresses(state: &State, params: NodeId, _height: i64) -> Answer {
+fn get_mq_addresses(state: &State, params: NodeId, _height: i64) -> QueryResponse {
     match state.nodes.get(&params.node_id) {
-        None => Answer::not_found(&json!([])),
-        Some(node) if node.mq.is_empty() => Answer::not_found(&Value::Null),
-        Some(node) => Answer::found(&mq(&node.mq)),
+        None => QueryResponse::not_found(&json!([])),
+        Some(node) if node.mq.is_empty() => QueryResponse::not_found(&Value::Null),
+        Some(node) => QueryResponse::found(&mq(&node.mq)),
     }
 }
 
-fn get_node_token(state: &State, params: NodeId, _height: i64) -> Answer {
+fn get_node_token(state: &State, params: NodeId, _height: i64) -> QueryResponse {
     match state.tokens.get(&params.node_id) {
-        Some(amount) => Answer::found(&json!({"amount": number(*amount)})),
-        None => Answer::not_found(&json!({})),
+        Some(amount) => QueryResponse::found(&json!({"amount": number(*amount)})),
+        None => QueryResponse::not_found(&json!({})),
     }
 }
 
-fn get_node_id_list(state: &State, params: RoleName, _height: i64) -> Answer {
+fn get_node_id_list(state: &State, params: RoleName, _height: i64) -> QueryResponse {
     let role = match Role::of_registration(&params.role) {
         // The replaced application keeps no list of proxies.
         Some(Role::Proxy) | None => None,
@@ -154,12 +154,12 @@ fn get_node_id_list(state: &State, params: RoleName, _height: i64) -> Answer {
     let ids: Vec<&str> = active.map(|node| node.id.as_str()).collect();
     let value = json!({"node_id_list": ids});
     if ids.is_empty() {
-        return Answer::not_found(&value);
+        return QueryResponse::not_found(&value);
     }
-    Answer::found(&value)
+    QueryResponse::found(&value)
 }
 
-fn get_nodes_behind_proxy(state: &State, params: ProxyId, _height: i64) -> Answer {
+fn get_nodes_behind_proxy(state: &State, params: ProxyId, _height: i64) -> QueryResponse {
     let ids = state.behind_proxy.get(&params.proxy_node_id);
     let nodes = ids.into_iter().flatten();
     let nodes = nodes.filter_map(|id| state.nodes.get(id));
@@ -167,9 +167,9 @@ fn get_nodes_behind_proxy(state: &State, params: ProxyId, _height: i64) -> Answe
     let empty = rows.is_empty();
     let value = json!({ "nodes": rows });
     if empty {
-        return Answer::not_found(&value);
+        return QueryResponse::not_found(&value);
     }
-    Answer::found(&value)
+    QueryResponse::found(&value)
 }
 
 fn row_behind_proxy(node: &Node) -> Value {
@@ -192,7 +192,7 @@ fn row_behind_proxy(node: &Node) -> Value {
     row
 }
 
-fn is_suppressed(state: &State, params: NodeId, _height: i64) -> Answer {
+fn is_suppressed(state: &State, params: NodeId, _height: i64) -> QueryResponse {
     let suppressed = state.suppressed.contains(&params.node_id);
-    Answer::found(&json!({"suppressed": suppressed}))
+    QueryResponse::found(&json!({"suppressed": suppressed}))
 }

@@ -5,7 +5,7 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
 use super::as_nodes::usable_offers;
-use super::{Answer, Query, SERVICE_NOT_ACTIVE, number, query};
+use super::{Query, QueryResponse, SERVICE_NOT_ACTIVE, number, query};
 use crate::devnet::ledger::app::params::params;
 use crate::devnet::ledger::app::state::{DEFAULT_PRICE_DELAY_SECONDS, ServicePrice, State};
 
@@ -31,45 +31,45 @@ params! {
     }
 }
 
-fn get_ceilings(state: &State, params: ServiceId, _height: i64) -> Answer {
+fn get_ceilings(state: &State, params: ServiceId, _height: i64) -> QueryResponse {
     if state.service(&params.service_id).is_err() {
-        return Answer::not_found_null();
+        return QueryResponse::not_found_null();
     }
     let ceilings = state.price_ceilings.get(&params.service_id);
     let rows = ceilings.into_iter().flatten();
     let rows = rows.map(|(currency, price)| json!({"currency": currency, "price": number(*price)}));
     let rows: Vec<Value> = rows.collect();
-    Answer::found(&json!({ "price_ceiling_by_currency_list": rows }))
+    QueryResponse::found(&json!({ "price_ceiling_by_currency_list": rows }))
 }
 
-fn get_delay(state: &State, params: ServiceId, _height: i64) -> Answer {
+fn get_delay(state: &State, params: ServiceId, _height: i64) -> QueryResponse {
     let service = (!params.service_id.is_empty()).then_some(params.service_id);
     if let Some(id) = &service
         && state.service(id).is_err()
     {
-        return Answer::not_found_null();
+        return QueryResponse::not_found_null();
     }
     let delay = state.price_delays.get(&service);
     let delay = delay.or_else(|| state.price_delays.get(&None));
     let seconds = delay.copied().unwrap_or(DEFAULT_PRICE_DELAY_SECONDS);
-    Answer::found(&json!({"duration_second": seconds}))
+    QueryResponse::found(&json!({"duration_second": seconds}))
 }
 
-fn get_prices(state: &State, params: PriceFilter, _height: i64) -> Answer {
+fn get_prices(state: &State, params: PriceFilter, _height: i64) -> QueryResponse {
     let Ok(service) = state.service(&params.service_id) else {
-        return Answer::not_found_null();
+        return QueryResponse::not_found_null();
     };
     if !params.node_id.is_empty() {
         let row = node_prices(state, &params.service_id, &params.node_id);
-        return Answer::found(&json!({"price_list_by_node": [row]}));
+        return QueryResponse::found(&json!({"price_list_by_node": [row]}));
     }
     if !service.active {
-        return Answer::with_log(SERVICE_NOT_ACTIVE, &json!({"price_list_by_node": []}));
+        return QueryResponse::with_log(SERVICE_NOT_ACTIVE, &json!({"price_list_by_node": []}));
     }
     let rows: Vec<Value> = usable_offers(state, &params.service_id)
         .map(|(offer, _)| node_prices(state, &params.service_id, &offer.id))
         .collect();
-    Answer::found(&json!({ "price_list_by_node": rows }))
+    QueryResponse::found(&json!({ "price_list_by_node": rows }))
 }
 
 fn node_prices(state: &State, service_id: &str, node_id: &str) -> Value {
@@ -109,6 +109,6 @@ fn datetime(milliseconds: Option<i64>) -> String {
     moment.unwrap_or_else(|| "0001-01-01T00:00:00Z".to_owned())
 }
 
-fn get_method_price(state: &State, params: MethodName, _height: i64) -> Answer {
-    Answer::found(&json!({"price": number(state.price_of(&params.func))}))
+fn get_method_price(state: &State, params: MethodName, _height: i64) -> QueryResponse {
+    QueryResponse::found(&json!({"price": number(state.price_of(&params.func))}))
 }

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::{Answer, Query, null_if_empty, number, query};
+use super::{Query, QueryResponse, null_if_empty, number, query};
 use crate::devnet::ledger::app::params::params;
 use crate::devnet::ledger::app::request::{AsResponse, DataRequest, IdpResponse, Request};
 use crate::devnet::ledger::app::state::State;
@@ -40,11 +40,11 @@ fn request_at<'a>(state: &'a State, id: &str, height: i64) -> Option<&'a Request
     })
 }
 
-fn get_request(state: &State, params: RequestId, height: i64) -> Answer {
+fn get_request(state: &State, params: RequestId, height: i64) -> QueryResponse {
     let Some(request) = request_at(state, &params.request_id, height) else {
-        return Answer::not_found(&json!({}));
+        return QueryResponse::not_found(&json!({}));
     };
-    Answer::found(&json!({
+    QueryResponse::found(&json!({
         "closed": request.closed,
         "timed_out": request.timed_out,
         "request_message_hash": request.message_hash,
@@ -52,13 +52,13 @@ fn get_request(state: &State, params: RequestId, height: i64) -> Answer {
     }))
 }
 
-fn get_request_detail(state: &State, params: RequestId, height: i64) -> Answer {
+fn get_request_detail(state: &State, params: RequestId, height: i64) -> QueryResponse {
     let Some(request) = request_at(state, &params.request_id, height) else {
-        return Answer::not_found(&json!({}));
+        return QueryResponse::not_found(&json!({}));
     };
     let data_requests: Vec<Value> = request.data_requests.iter().map(data_request).collect();
     let responses: Vec<Value> = request.responses.iter().map(idp_response).collect();
-    Answer::found(&json!({
+    QueryResponse::found(&json!({
         "request_id": request.id,
         "min_idp": request.min_idp,
         "min_aal": number(request.min_aal),
@@ -121,26 +121,26 @@ fn idp_response(response: &IdpResponse) -> Value {
     Value::Object(members)
 }
 
-fn get_data_signature(state: &State, params: DataSignatureKey, _height: i64) -> Answer {
+fn get_data_signature(state: &State, params: DataSignatureKey, _height: i64) -> QueryResponse {
     let key = (params.node_id, params.service_id, params.request_id);
     match state.data_signatures.get(&key) {
-        Some(signature) => Answer::found(&json!({"signature": signature})),
-        None => Answer::not_found(&json!({})),
+        Some(signature) => QueryResponse::found(&json!({"signature": signature})),
+        None => QueryResponse::not_found(&json!({})),
     }
 }
 
-fn get_message(state: &State, params: MessageId, _height: i64) -> Answer {
+fn get_message(state: &State, params: MessageId, _height: i64) -> QueryResponse {
     match state.messages.get(&params.message_id) {
-        Some(message) => Answer::found(&json!({"message": message.message})),
-        None => Answer::not_found(&json!({})),
+        Some(message) => QueryResponse::found(&json!({"message": message.message})),
+        None => QueryResponse::not_found(&json!({})),
     }
 }
 
-fn get_message_detail(state: &State, params: MessageId, _height: i64) -> Answer {
+fn get_message_detail(state: &State, params: MessageId, _height: i64) -> QueryResponse {
     let Some(message) = state.messages.get(&params.message_id) else {
-        return Answer::not_found(&json!({}));
+        return QueryResponse::not_found(&json!({}));
     };
-    Answer::found(&json!({
+    QueryResponse::found(&json!({
         "message_id": params.message_id,
         "message": message.message,
         "purpose": message.purpose,

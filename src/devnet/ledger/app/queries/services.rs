@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{Answer, Query, query};
+use super::{Query, QueryResponse, query};
 use crate::devnet::ledger::app::params::params;
 use crate::devnet::ledger::app::state::{Namespace, State};
 
@@ -18,12 +18,12 @@ params! {
     }
 }
 
-fn get_namespaces(state: &State) -> Answer {
+fn get_namespaces(state: &State) -> QueryResponse {
     if state.namespaces.is_empty() {
-        return Answer::not_found(&json!([]));
+        return QueryResponse::not_found(&json!([]));
     }
     let active = state.namespaces.iter().filter(|namespace| namespace.active);
-    Answer::found(&active.map(namespace).collect())
+    QueryResponse::found(&active.map(namespace).collect())
 }
 
 fn namespace(namespace: &Namespace) -> Value {
@@ -42,20 +42,20 @@ fn namespace(namespace: &Namespace) -> Value {
     row
 }
 
-fn get_services(state: &State) -> Answer {
+fn get_services(state: &State) -> QueryResponse {
     if state.services.is_empty() {
-        return Answer::not_found(&json!([]));
+        return QueryResponse::not_found(&json!([]));
     }
     let active = state.services.iter().filter(|service| service.active);
     let rows = active.map(
         |service| json!({"service_id": service.id, "service_name": service.name, "active": true}),
     );
-    Answer::found(&rows.collect())
+    QueryResponse::found(&rows.collect())
 }
 
-fn get_service(state: &State, params: ServiceId, _height: i64) -> Answer {
+fn get_service(state: &State, params: ServiceId, _height: i64) -> QueryResponse {
     let Ok(service) = state.service(&params.service_id) else {
-        return Answer::not_found(&json!({}));
+        return QueryResponse::not_found(&json!({}));
     };
     let mut detail = json!({"service_id": service.id, "service_name": service.name});
     let texts = [
@@ -70,5 +70,5 @@ fn get_service(state: &State, params: ServiceId, _height: i64) -> Answer {
     if service.active {
         detail["active"] = json!(true);
     }
-    Answer::found(&detail)
+    QueryResponse::found(&detail)
 }

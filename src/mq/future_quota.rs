@@ -1,7 +1,5 @@
-//! Messages of blocks far above the ledger, by sender: of what waits for our
-//! node of the ledger to come nearer no other node has more than a share, or
-//! one alone could fill the queue. A message is counted when it begins to wait,
-//! at a cost that does not grow with what waits.
+//! Limits messages for future blocks per sender, so that no node can fill the
+//! queue alone with messages that wait for our ledger to reach their block.
 
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap};
@@ -17,29 +15,28 @@ const SHARE: u64 = 8;
 
 /// A message that is to wait.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Waiting {
-    /// The job that waits with it.
+pub struct WaitingMessage {
+    /// The job that opens it when its block is here.
     pub job: JobId,
     /// Size of the job.
     pub bytes: u64,
-    /// When it has waited long enough, whatever becomes of it.
+    /// When it stops waiting, whatever has become of it.
     pub until: Millis,
 }
 
-/// What waits because this process said that it may. Each worker of a node gives
-/// its part of every share away.
+/// Counts the messages that this process lets wait. The workers of a node divide
+/// each sender's share among themselves.
 #[derive(Debug, Default)]
-pub struct Held {
-    known: Mutex<Known>,
+pub struct FutureQuota {
+    known: Mutex<QuotaUse>,
     workers: AtomicU32,
 }
 
 #[derive(Debug, Default)]
-struct Known {
-    /// Those with something that waits.
+struct QuotaUse {
     senders: HashMap<String, Amount>,
     waiting: HashMap<JobId, (String, u64)>,
-    /// When each is over; those that ended before are still in it.
+    /// When each wait is over; messages that were released early are still in it.
     ends: BinaryHeap<Reverse<(Millis, JobId)>>,
 }
 
@@ -49,14 +46,14 @@ struct Amount {
     bytes: u64,
 }
 
-impl Held {
-    /// How many workers give shares away.
+impl FutureQuota {
+    /// Tells how many workers divide the shares.
     pub fn share_among(&self, workers: u32) {
         self.workers.store(workers, Ordering::Relaxed);
     }
 
-    /// Whether a verified sender's message may wait. One may always.
-    pub fn admit(&self, sender: &str, waiting: Waiting, limits: QueueLimits) -> bool {
+    /// Whether a verified sender's message may wait. A sender's only one always may.
+    pub fn admit(&self, sender: &str, waiting: WaitingMessage, limits: QueueLimits) -> bool {
         let part = SHARE * u64::from(self.workers.load(Ordering::Relaxed).max(1));
         let mut known = self.known.lock();
         known.let_go(Millis::now());
@@ -75,13 +72,13 @@ impl Held {
         may_wait
     }
 
-    /// This one waits no longer. Another worker may have let it wait.
+    /// Ends a message's wait. Does nothing if another worker let it wait.
     pub fn release(&self, job: JobId) {
         self.known.lock().release(job);
     }
 }
 
-impl Known {
+impl QuotaUse {
     fn let_go(&mut self, now: Millis) {
         while let Some(Reverse((until, job))) = self.ends.peek().copied()
             && until <= now
@@ -117,8 +114,8 @@ mod tests {
         bytes: 8000,
     };
 
-    fn waiting(bytes: u64) -> Waiting {
-        Waiting {
+    fn waiting(bytes: u64) -> WaitingMessage {
+        WaitingMessage {
             job: JobId::generate(),
             bytes,
             until: Millis::now().after(Duration::from_secs(600)),
@@ -127,7 +124,7 @@ mod tests {
 
     #[test]
     fn a_sender_has_its_share_by_bytes_and_by_count_and_others_have_theirs() {
-        let held = Held::default();
+        let held = FutureQuota::default();
         assert!(held.admit("large", waiting(600), LIMITS));
         assert!(held.admit("large", waiting(400), LIMITS));
         assert!(!held.admit("large", waiting(1), LIMITS));
@@ -141,10 +138,10 @@ mod tests {
 
     #[test]
     fn what_is_released_or_over_does_not_count() {
-        let held = Held::default();
+        let held = FutureQuota::default();
         let first = waiting(600);
         assert!(held.admit("a", first, LIMITS));
-        let over = Waiting {
+        let over = WaitingMessage {
             until: Millis(1),
             ..waiting(400)
         };
@@ -159,7 +156,7 @@ mod tests {
 
     #[test]
     fn workers_share_what_a_sender_has() {
-        let held = Held::default();
+        let held = FutureQuota::default();
         held.share_among(5);
         assert!(held.admit("a", waiting(1), LIMITS));
         assert!(held.admit("a", waiting(1), LIMITS));
@@ -168,9 +165,9 @@ mod tests {
 
     #[test]
     fn nothing_is_kept_of_what_has_ended() {
-        let held = Held::default();
+        let held = FutureQuota::default();
         for _ in 0..100 {
-            let over = Waiting {
+            let over = WaitingMessage {
                 until: Millis(1),
                 ..waiting(1)
             };

@@ -1,0 +1,140 @@
+//! Older versions of the API, as adapters over the endpoints of version 6
+//! (spec/http-api-v4-v5.md). An adapter says what clients of its version may
+//! send, and maps the input of a call in and the body of its answer out. What
+//! runs is the same for all versions.
+
+mod identities;
+mod idps;
+mod keys;
+mod nodes;
+mod registration;
+mod request_data;
+mod requests;
+#[cfg(test)]
+mod tests;
+
+pub use keys::ANY_TYPE;
+
+use std::sync::Arc;
+
+use futures_util::FutureExt;
+use serde_json::{Map, Value};
+
+use super::endpoint::{Endpoint, Method};
+use super::outcome::Outcome;
+use super::schema::Schema;
+use super::{ApiVersion, RawCall};
+
+type Members = Map<String, Value>;
+
+/// What an endpoint has otherwise than in version 6.
+#[derive(Default)]
+struct Adapter {
+    /// Schema of the query string.
+    query: Option<Schema>,
+    /// Schema of the body.
+    body: Option<Schema>,
+    /// Makes a query string one of version 6.
+    query_in: Option<fn(&mut Members)>,
+    /// Makes a body one of version 6.
+    body_in: Option<fn(&mut Members)>,
+    /// Makes the body of an answer one of the older version.
+    answer_out: Option<fn(&mut Value)>,
+}
+
+/// The endpoints of a version, made of all those of version 6.
+pub fn of(version: ApiVersion, endpoints: &[Endpoint]) -> Vec<Endpoint> {
+    let of_version = endpoints
+        .iter()
+        .filter(|endpoint| endpoint.since.is_some_and(|since| since <= version));
+    let adapted = of_version.map(|endpoint| match adapter(version, endpoint) {
+        Some(adapter) => adapter.put_before(endpoint.clone()),
+        None => endpoint.clone(),
+    });
+    adapted.collect()
+}
+
+/// The adapter of an endpoint; `None`: it is as in version 6.
+fn adapter(version: ApiVersion, endpoint: &Endpoint) -> Option<Adapter> {
+    if version == ApiVersion::V6 {
+        return None;
+    }
+    let is_v4 = version == ApiVersion::V4;
+    match (endpoint.method, endpoint.path) {
+        (Method::Post, "/rp/requests/:namespace/:identifier") if is_v4 => {
+            Some(requests::v4(endpoint))
+        }
+        (Method::Post, "/identity") if is_v4 => Some(identities::v4(endpoint)),
+        (Method::Get, "/rp/request_data/:request_id") => Some(request_data::v5()),
+        (Method::Get, "/utility/idp") if is_v4 => Some(idps::v4()),
+        (Method::Get, "/utility/idp") => Some(idps::v5()),
+        (Method::Get, "/utility/idp/:namespace/:identifier") if is_v4 => {
+            Some(idps::v4_of_identity())
+        }
+        (Method::Get, "/utility/idp/:namespace/:identifier") => Some(idps::v5_of_identity()),
+        (Method::Get, "/utility/nodes/:node_id") if is_v4 => Some(nodes::v4()),
+        (Method::Get, "/utility/nodes/:node_id") => Some(nodes::v5()),
+        (Method::Post, "/node/create") => Some(registration::creation()),
+        (Method::Post, "/node/update") => Some(registration::update_of_keys()),
+        (Method::Post, "/ndid/init_ndid") => Some(registration::init()),
+        (Method::Post, "/ndid/register_node") if is_v4 => Some(registration::register_v4()),
+        (Method::Post, "/ndid/register_node") => Some(registration::register_v5()),
+        (Method::Post, "/ndid/update_node") if is_v4 => Some(registration::update_v4()),
+        (Method::Post, "/ndid/update_node") => Some(registration::update_v5()),
+        (Method::Post, "/ndid/set_allowed_min_ial_for_register_identity_at_first_idp") => {
+            Some(registration::first_idp())
+        }
+        _ => None,
+    }
+}
+
+impl Adapter {
+    /// Puts this before what the endpoint runs.
+    fn put_before(self, endpoint: Endpoint) -> Endpoint {
+        let Self {
+            query,
+            body,
+            query_in,
+            body_in,
+            answer_out,
+        } = self;
+        let run = endpoint.run.map(|run| -> super::Run {
+            Arc::new(move |mut call: RawCall| {
+                map(&mut call.query, query_in);
+                map(&mut call.body, body_in);
+                let answer = run(call);
+                async move {
+                    let mut outcome = answer.await?;
+                    if let (Outcome::Ok(body), Some(out)) = (&mut outcome, answer_out) {
+                        out(body);
+                    }
+                    Ok(outcome)
+                }
+                .boxed()
+            })
+        });
+        Endpoint {
+            query: query.unwrap_or(endpoint.query),
+            body: body.or(endpoint.body),
+            run,
+            ..endpoint
+        }
+    }
+}
+
+fn map(input: &mut Value, mapping: Option<fn(&mut Members)>) {
+    if let (Value::Object(members), Some(mapping)) = (input, mapping) {
+        mapping(members);
+    }
+}
+
+/// Each object of a list.
+fn each(list: &mut Value, change: fn(&mut Members)) {
+    let items = list.as_array_mut().into_iter().flatten();
+    items.filter_map(Value::as_object_mut).for_each(change);
+}
+
+/// Without these members, in the order of the others.
+fn remove(members: &mut Members, names: &[&str]) {
+    members.retain(|name, _| !names.contains(&name.as_str()));
+}

@@ -1,0 +1,37 @@
+//! `POST /rp/requests` of version 4: every service needs an answer, the salt is
+//! chosen here, and a request has no type (spec/http-api-v4-v5.md 5).
+
+use serde_json::{Value, json};
+
+use super::{Adapter, Members, remove};
+use crate::api::endpoint::Endpoint;
+
+const UNKNOWN: [&str; 2] = ["initial_salt", "request_type"];
+
+pub(super) fn v4(endpoint: &Endpoint) -> Adapter {
+    let body = endpoint.body.as_ref();
+    Adapter {
+        body: body.map(|schema| schema.changed(schema_of_v4)),
+        body_in: Some(without_newer),
+        ..Adapter::default()
+    }
+}
+
+/// Each mode has a schema of its own.
+fn schema_of_v4(source: &mut Value) {
+    for branch in source["anyOf"].as_array_mut().into_iter().flatten() {
+        let Some(members) = branch["properties"].as_object_mut() else {
+            continue;
+        };
+        remove(members, &UNKNOWN);
+        let service = members.get_mut("data_request_list");
+        if let Some(min_as) = service.and_then(|list| list.pointer_mut("/items/properties/min_as"))
+        {
+            min_as["minimum"] = json!(1);
+        }
+    }
+}
+
+fn without_newer(body: &mut Members) {
+    remove(body, &UNKNOWN);
+}

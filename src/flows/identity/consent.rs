@@ -1,0 +1,174 @@
+//! What is different about a request that asks for consent to an identity
+//! operation (spec/flows.md 6.4, 6.5). Nobody hears of its status; the first
+//! answer decides, the node closes it, and when the block of its end is in, the
+//! operation goes on or is over.
+//!
+//! A decision is stored with the CloseRequest that it leads to. While that one
+//! is on its way the client cannot close the request, and while the client's is
+//! on its way nothing is decided: so whoever ended the request is known.
+
+use serde::{Deserialize, Serialize};
+
+use super::operation::{Operation, Planned};
+use super::{reference, settled};
+use crate::context::Context;
+use crate::delivery::transaction::{transact, transact_for_call};
+use crate::error::{Code, Error, Refusal, codes, settled as final_of};
+use crate::flows::reply::Reply;
+use crate::flows::request_status::Validity;
+use crate::flows::rp::stored::{Request, Stored};
+use crate::flows::rp::{close_request, report};
+use crate::job::{Commit, NewJob};
+use crate::ledger::query;
+use crate::ledger::types::RequestDetail;
+
+/// What the first answer led to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Decision {
+    /// Consent.
+    Granted,
+    /// The user, or the IdP, did not consent.
+    Rejected,
+    /// The answer is not signed by an accessor of the person, or of another IAL
+    /// than the IdP declared.
+    Invalid,
+}
+
+impl Decision {
+    /// What the answers so far lead to; `None`: nothing yet.
+    pub fn of(detail: &RequestDetail, validity: &Validity) -> Option<Self> {
+        let first = detail.response_list.first()?;
+        if first.status.as_deref() != Some("accept") {
+            return Some(Self::Rejected);
+        }
+        let verdict = validity.0.get(&first.idp_id)?;
+        let is_valid = verdict.valid_signature == Some(true) && verdict.valid_ial == Some(true);
+        Some(match is_valid {
+            true => Self::Granted,
+            false => Self::Invalid,
+        })
+    }
+
+    fn refusal(self) -> Option<Code> {
+        match self {
+            Self::Granted => None,
+            Self::Rejected => Some(codes::USER_REJECTED),
+            Self::Invalid => Some(codes::INVALID_RESPONSE),
+        }
+    }
+}
+
+/// Decides on the answers, if nothing is on its way that ends the request, and
+/// puts its CloseRequest on the way. The caller stores the progress.
+///
+/// # Errors
+/// Those of ledger and signing that may pass.
+pub async fn decide(context: &Context, stored: &mut Stored) -> Result<Commit, Error> {
+    if stored.progress.closing {
+        return Ok(Commit::nothing());
+    }
+    let ledger = context.ledger.as_ref();
+    let detail = query::request_detail(ledger, &stored.of.request_id, None).await?;
+    let Some(detail) = detail.filter(|detail| !detail.has_ended()) else {
+        return Ok(Commit::nothing());
+    };
+    let Some(decision) = Decision::of(&detail, &stored.validity) else {
+        return Ok(Commit::nothing());
+    };
+    let close = close_request::transaction(&stored.of, &stored.validity, None)
+        .resend_when_disabled()
+        .retry_on_shortage();
+    Ok(match final_of(transact(context, close).await)? {
+        Ok(commit) => {
+            stored.progress.closing = true;
+            stored.progress.decision = Some(decision);
+            commit
+        }
+        // The client can close it; else its time will be up.
+        Err(refusal) => {
+            let mut commit = Commit::nothing();
+            commit.job(report::error(stored, report::PROCESS_MESSAGE, &refusal));
+            commit
+        }
+    })
+}
+
+/// The CloseRequest of a decision was refused. If that is because the request
+/// has ended, its block tells the rest; else it is open, and undecided.
+///
+/// # Errors
+/// Those of the ledger.
+pub async fn close_refused(
+    context: &Context,
+    stored: &mut Stored,
+    refusal: &Refusal,
+) -> Result<Commit, Error> {
+    let ledger = context.ledger.as_ref();
+    let detail = query::request_detail(ledger, &stored.of.request_id, None).await?;
+    let mut commit = Commit::nothing();
+    if detail.is_none_or(|detail| !detail.has_ended()) {
+        stored.progress.closing = false;
+        stored.progress.decision = None;
+        commit.write(stored.save_progress());
+        commit.job(report::error(stored, report::PROCESS_MESSAGE, refusal));
+    }
+    Ok(commit)
+}
+
+/// The request has ended: the operation goes on if there is consent, and is
+/// over if there is none. Either way nothing is left of the request.
+///
+/// # Errors
+/// Those of ledger and signing that may pass.
+pub async fn ended(
+    context: &Context,
+    stored: &Stored,
+    planned: &Planned,
+    detail: &RequestDetail,
+) -> Result<Commit, Error> {
+    let refusal = match (detail.timed_out, stored.progress.decision) {
+        (true, _) => Some(codes::REQUEST_IS_TIMED_OUT),
+        (false, Some(decision)) => decision.refusal(),
+        (false, None) => Some(codes::REQUEST_IS_CLOSED),
+    };
+    match refusal {
+        Some(code) => Ok(over(stored, &planned.operation, &code.into())),
+        None => {
+            let node_id = &stored.of.node_id;
+            let request_id = Some(stored.of.request_id.as_str());
+            let reply = reply(&stored.request);
+            let transaction = settled::transaction(node_id, &reply, request_id, planned);
+            let mut commit = transact_for_call(context, transaction).await?;
+            commit.merge(stored.forget());
+            Ok(commit)
+        }
+    }
+}
+
+/// There will be no consent: the client is told, and nothing is left.
+pub fn over(stored: &Stored, operation: &Operation, refusal: &Refusal) -> Commit {
+    let of = &stored.of;
+    let reply = reply(&stored.request);
+    let mut commit = stored.forget();
+    commit.write(reference::free(&of.node_id, &reply));
+    commit.job(operation.without_consent(&of.node_id, &reply, &of.request_id, refusal));
+    commit
+}
+
+/// What the client hears of the creation of the request.
+pub fn created(
+    node_id: &str,
+    request: &Request,
+    operation: &Operation,
+    outcome: Result<String, &Refusal>,
+) -> NewJob {
+    operation.request_result(node_id, &reply(request), &request.request_id, outcome)
+}
+
+fn reply(request: &Request) -> Reply {
+    Reply {
+        reference_id: request.reference_id.clone(),
+        callback_url: request.callback_url.clone(),
+    }
+}

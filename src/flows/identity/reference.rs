@@ -1,0 +1,96 @@
+//! `GET /identity_request/request_references/:reference_id`: what a reference id
+//! stands for while its operation goes on.
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use super::operation::Operation;
+use crate::api::{Audience, Call, Endpoint, Outcome};
+use crate::context::{Context, row, state};
+use crate::error::Error;
+use crate::flows::reply::Reply;
+use crate::job::{Guard, Table, Write};
+
+/// Column of an operation in the row of its reference id; column `""` is the id
+/// of its request, as for any request.
+const COLUMN: &str = "operation";
+
+/// The table entry.
+pub fn endpoint() -> Endpoint {
+    let path = "/identity_request/request_references/:reference_id";
+    Endpoint::get(path, Audience::Idp)
+        .does("Tells the request that asks the user's other IdPs for consent.")
+        .path::<Referenced>()
+        .run(run)
+}
+
+#[derive(Deserialize)]
+struct Referenced {
+    reference_id: String,
+}
+
+crate::job::stored_as_json! {
+    "row_identity_operation": Told,
+}
+
+/// What the client application is told of an operation: the answer's body.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+struct Told(Map<String, Value>);
+
+async fn run(call: Call<Referenced>) -> Result<Outcome, Error> {
+    let row = row(&call.node_id, &call.path.reference_id);
+    let told = state::load::<Told>(&call.context, Table::RequestReference, &row, COLUMN);
+    Ok(Outcome::found(told.await?.map(|Told(body)| body.into())))
+}
+
+/// Whether an operation has the reference id of a call.
+///
+/// # Errors
+/// Those of the store.
+pub(super) async fn is_taken(
+    context: &Context,
+    node_id: &str,
+    reply: &Reply,
+) -> Result<bool, Error> {
+    let row = row(node_id, &reply.reference_id);
+    let columns = context.state.columns(Table::RequestReference, &row).await?;
+    Ok(!columns.is_empty())
+}
+
+/// Gives a reference id to an operation, if it is free.
+pub(super) fn take(
+    node_id: &str,
+    reply: &Reply,
+    request_id: Option<&str>,
+    operation: &Operation,
+) -> (Guard, Write) {
+    let row = row(node_id, &reply.reference_id);
+    let guard = Guard::Absent {
+        table: Table::RequestReference,
+        row,
+    };
+    let write = write(node_id, &reply.reference_id, request_id, operation);
+    (guard, write)
+}
+
+/// Notes an operation under its reference id.
+pub(in crate::flows) fn write(
+    node_id: &str,
+    reference_id: &str,
+    request_id: Option<&str>,
+    operation: &Operation,
+) -> Write {
+    let mut body = Map::new();
+    if let Some(request_id) = request_id {
+        body.insert("request_id".into(), request_id.into());
+    }
+    body.extend(operation.accessors());
+    let row = row(node_id, reference_id);
+    state::put_column(Table::RequestReference, row, COLUMN, &Told(body))
+}
+
+/// Makes a reference id free again.
+pub(super) fn free(node_id: &str, reply: &Reply) -> Write {
+    let row = row(node_id, &reply.reference_id);
+    Write::delete(Table::RequestReference, row)
+}

@@ -1,0 +1,38 @@
+//! `POST /identity/:namespace/:identifier/association_revoke`: this IdP does not
+//! vouch for the person any more.
+
+use serde_json::Map;
+
+use super::checks::{Checks, WITH_CONSENT};
+use super::operation::Planned;
+use super::start::{Operator, Wanted};
+use super::{Identity, OfIdentity};
+use crate::api::{Audience, Call, Endpoint, Outcome, Texts};
+use crate::error::Error;
+
+/// The table entry.
+pub fn endpoint() -> Endpoint {
+    let path = "/identity/:namespace/:identifier/association_revoke";
+    Endpoint::post(path, Audience::Idp)
+        .does("Ends the association of this IdP with a user.")
+        .begins()
+        .path::<Identity>()
+        .body::<OfIdentity>()
+        .run(run)
+}
+
+async fn run(call: Call<Identity, Texts, OfIdentity>) -> Result<Outcome, Error> {
+    let body = call.body.clone();
+    let operator = Operator::of(&call, &body.reply).await?;
+    let checks = Checks::of(&call);
+    let identity = call.path.on_ledger();
+    checks.namespaces(&[&call.path.namespace]).await?;
+    let own = checks.own(&identity).await?;
+    let consent = own
+        .mode_list
+        .contains(&WITH_CONSENT)
+        .then(|| Wanted::of_mode_3(call.path.clone(), body.request_message))
+        .transpose()?;
+    let planned = Planned::revoke_association(&identity);
+    operator.start(planned, consent, Map::new()).await
+}

@@ -1,0 +1,82 @@
+//! The transaction of an operation, and what follows when it has settled.
+
+use serde::{Deserialize, Serialize};
+
+use super::operation::{Operation, Planned};
+use super::reference;
+use crate::delivery::transaction::{Continuation, Fate, Settled, Transact};
+use crate::error::{Error, Refusal};
+use crate::flows::dispatch::Flow;
+use crate::flows::idp;
+use crate::flows::reply::Reply;
+use crate::job::{Commit, Job, Kind, Spec, codec, request_key};
+
+crate::job::stored! {
+    "identity_applied": Applied = 1,
+}
+
+/// The transaction of an identity operation has settled.
+pub const KIND: Kind = Kind::new(&Spec::transactional(40, "identity.settled"));
+
+pub(in crate::flows) const FLOW: Flow =
+    Flow::new(KIND, |_, job| Box::pin(async move { handle(job) }))
+        .told(idp::ROLE, "afterIdentityOperationSuccess");
+
+/// Handed through the transaction.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+struct Applied {
+    node_id: String,
+    reply: Reply,
+    /// The request that brought the consent.
+    request_id: Option<String>,
+    operation: Operation,
+}
+
+/// The transaction of an operation; `request_id`: of the consent.
+pub(super) fn transaction(
+    node_id: &str,
+    reply: &Reply,
+    request_id: Option<&str>,
+    planned: &Planned,
+) -> Transact {
+    let applied = Applied {
+        node_id: node_id.to_owned(),
+        reply: reply.clone(),
+        request_id: request_id.map(str::to_owned),
+        operation: planned.operation.clone(),
+    };
+    let key = match request_id {
+        Some(request_id) => request_key(request_id),
+        None => format!("identity:{node_id}/{}", reply.reference_id),
+    };
+    let then = Continuation::new(KIND, key, &applied);
+    let method = planned.operation.change.method();
+    let params = planned.with_consent(request_id);
+    Transact::new(node_id, method, &params, Some(then)).resend_when_disabled()
+}
+
+/// Handler of `identity.settled`: tells the client application, whose reference
+/// id is free again.
+///
+/// # Errors
+/// Those of the payload.
+pub fn handle(job: &Job) -> Result<Commit, Error> {
+    let settled: Settled = job.payload()?;
+    let Applied {
+        node_id,
+        reply,
+        request_id,
+        operation,
+    } = codec::decode(&settled.context)?;
+    let request_id = request_id.as_deref();
+    let mut commit = Commit::nothing();
+    commit.job(match settled.fate {
+        Fate::Committed { .. } => operation.done(&node_id, &reply, request_id),
+        Fate::Refused { code, message } => {
+            let refusal = Refusal::of_ledger(code, message);
+            operation.refused(&node_id, &reply, request_id, &refusal)
+        }
+    });
+    commit.write(reference::free(&node_id, &reply));
+    Ok(commit)
+}

@@ -1,0 +1,155 @@
+//! Puts an operation on its way: its transaction, or a request for consent that
+//! the transaction follows. Its reference id is taken in the same step, and free
+//! again when the client has been told of its end.
+
+use serde_json::{Map, Number, Value};
+
+use super::operation::Planned;
+use super::reference;
+use super::settled;
+use super::{Identity, checks};
+use crate::api::{self, Outcome};
+use crate::context::Context;
+use crate::crypto::hash;
+use crate::delivery::transaction::transact_for_call;
+use crate::error::{Error, codes};
+use crate::flows::accept;
+use crate::flows::reply::Reply;
+use crate::flows::rp::create_request::{CreateRequest, create_consent_request};
+use crate::store::Accept;
+
+/// Seconds that IdPs have to answer.
+const TIMEOUT: u64 = 24 * 60 * 60;
+
+/// Lowest levels of an answer: the lowest there are.
+const MIN_IAL: f64 = 1.1;
+const MIN_AAL: u64 = 1;
+
+/// A call that changes an identity.
+pub(super) struct Operator<'a> {
+    context: &'a Context,
+    node_id: &'a str,
+    reply: &'a Reply,
+}
+
+/// A consent that is needed.
+pub(super) struct Wanted {
+    /// Whose.
+    pub identity: Identity,
+    /// Mode of the request.
+    pub mode: u8,
+    /// What the person is asked.
+    pub request_message: String,
+}
+
+impl Wanted {
+    /// The consent to a change of an identity that the IdP has in mode 3.
+    ///
+    /// # Errors
+    /// 20074 without a message.
+    pub fn of_mode_3(identity: Identity, request_message: Option<String>) -> Result<Self, Error> {
+        Self::new(identity, checks::WITH_CONSENT, request_message)
+    }
+
+    /// The consent to a change of an identity.
+    ///
+    /// # Errors
+    /// 20074 without a message.
+    pub fn new(
+        identity: Identity,
+        mode: u8,
+        request_message: Option<String>,
+    ) -> Result<Self, Error> {
+        Ok(Self {
+            identity,
+            mode,
+            request_message: request_message.ok_or(codes::REQUEST_MESSAGE_NEEDED)?,
+        })
+    }
+}
+
+impl<'a> Operator<'a> {
+    /// Of a call whose reference id is free.
+    ///
+    /// # Errors
+    /// 20045; those of the store.
+    pub async fn of<P, Q, B>(
+        call: &'a api::Call<P, Q, B>,
+        reply: &'a Reply,
+    ) -> Result<Self, Error> {
+        let operator = Self {
+            context: &call.context,
+            node_id: &call.node_id,
+            reply,
+        };
+        let taken = reference::is_taken(operator.context, operator.node_id, reply);
+        match taken.await? {
+            true => Err(codes::DUPLICATE_REFERENCE_ID.into()),
+            false => Ok(operator),
+        }
+    }
+
+    /// Starts an operation; `body`: what is answered beside the id of the request.
+    ///
+    /// # Errors
+    /// Those of ledger, store and signing that are not final: final ones are
+    /// told by the callbacks of the operation.
+    pub async fn start(
+        self,
+        planned: Planned,
+        consent: Option<Wanted>,
+        mut body: Map<String, Value>,
+    ) -> Result<Outcome, Error> {
+        let accept = match consent {
+            None => self.directly(&planned).await?,
+            Some(wanted) => {
+                let request_id = hash::generate_id();
+                body.insert("request_id".into(), request_id.as_str().into());
+                self.with_consent(planned, wanted, request_id).await?
+            }
+        };
+        Ok(Outcome::Accepted {
+            accept,
+            body: Some(Value::Object(body)),
+            refused: Some(codes::DUPLICATE_REFERENCE_ID),
+        })
+    }
+
+    async fn directly(&self, planned: &Planned) -> Result<Accept, Error> {
+        let transaction = settled::transaction(self.node_id, self.reply, None, planned);
+        let mut accept = accept(transact_for_call(self.context, transaction).await?);
+        let (guard, write) = reference::take(self.node_id, self.reply, None, &planned.operation);
+        accept.guards.push(guard);
+        accept.writes.push(write);
+        Ok(accept)
+    }
+
+    async fn with_consent(
+        &self,
+        planned: Planned,
+        wanted: Wanted,
+        request_id: String,
+    ) -> Result<Accept, Error> {
+        let request = CreateRequest {
+            namespace: wanted.identity.namespace,
+            identifier: wanted.identity.identifier,
+            // Only of requests that bypass the identity.
+            checks_identifier: false,
+            reference_id: self.reply.reference_id.clone(),
+            callback_url: self.reply.callback_url.clone(),
+            mode: wanted.mode.into(),
+            idp_id_list: Vec::new(),
+            data_request_list: Vec::new(),
+            request_message: wanted.request_message,
+            // A number of this form always is one of JSON.
+            min_ial: Number::from_f64(MIN_IAL).expect("it is finite"),
+            min_aal: MIN_AAL.into(),
+            min_idp: 1,
+            request_timeout: TIMEOUT,
+            bypass_identity_check: false.into(),
+            initial_salt: None,
+            request_type: None,
+        };
+        create_consent_request(self.context, self.node_id, request_id, request, planned).await
+    }
+}
