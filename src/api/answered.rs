@@ -93,13 +93,34 @@ fn unreadable(reason: &dyn std::fmt::Display) -> Error {
     Error::with_message(codes::UNKNOWN_ERROR, text)
 }
 
+/// Column of an answer's row: the mark (row of [`Table::Call`]) by which the call
+/// is known when it is made again.
+pub const REPEAT: &str = "repeat";
+
+/// What forgets a call, by the row of its answer.
+///
+/// # Errors
+/// Those of the store.
+pub async fn forget(state: &dyn State, row: &str) -> Result<Vec<Write>, Error> {
+    let mut writes = vec![Write::delete(Table::Answer, row)];
+    let mark = state.get(Table::Answer, row, REPEAT).await?;
+    if let Some(mark) = mark.and_then(|mark| String::from_utf8(mark).ok()) {
+        // A later call may have taken it over.
+        let of = state.get(Table::Call, &mark, "").await?;
+        if of.as_deref() == Some(row.as_bytes()) {
+            writes.push(Write::delete(Table::Call, mark));
+        }
+    }
+    Ok(writes)
+}
+
 /// Handler of `answer.expired`: nobody has taken the answer.
 ///
 /// # Errors
-/// Those of the payload.
-pub fn expire(job: &Job) -> Result<Commit, Error> {
+/// Those of the payload and the store.
+pub async fn expire(state: &dyn State, job: &Job) -> Result<Commit, Error> {
     let row: String = job.payload()?;
     let mut commit = Commit::nothing();
-    commit.write(Write::delete(Table::Answer, row));
+    commit.writes.extend(forget(state, &row).await?);
     Ok(commit)
 }

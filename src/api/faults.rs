@@ -5,6 +5,9 @@ use jsonschema::ValidationError;
 use jsonschema::error::{TypeKind, ValidationErrorKind};
 use serde_json::{Value, json};
 
+use super::duplicates;
+use super::schema::URL_PATTERN;
+
 /// Faults told at most.
 const MOST_FAULTS: usize = 1000;
 
@@ -35,12 +38,23 @@ fn add(schema: &Value, error: &ValidationError<'_>, faults: &mut Vec<Fault>) {
     }
     let schema_path = error.schema_path().as_str();
     let instance_path = error.instance_path().as_str();
-    let (params, message) = params_and_message(error.kind());
+    let place = place(schema, schema_path, instance_path);
+    let (params, message) = match error.kind() {
+        ValidationErrorKind::UniqueItems => {
+            let Some((i, j)) = duplicates::find(&place.parent, error.instance().as_ref()) else {
+                return;
+            };
+            let message =
+                format!("must NOT have duplicate items (items ## {j} and {i} are identical)");
+            (json!({"i": i, "j": j}), message)
+        }
+        kind => params_and_message(kind),
+    };
     faults.push(Fault {
-        place: place(schema, schema_path, instance_path),
+        place: place.order,
         description: json!({
             "instancePath": instance_path,
-            "schemaPath": format!("#{schema_path}"),
+            "schemaPath": shown_path(&place.parent, schema_path, error.kind().keyword()),
             "keyword": error.kind().keyword(),
             "params": params,
             "message": message,
@@ -48,15 +62,32 @@ fn add(schema: &Value, error: &ValidationError<'_>, faults: &mut Vec<Fault>) {
     });
 }
 
-/// Turns a path of the schema into numbers that sort in order of evaluation:
-/// the rank of a keyword, the position of a member, the index of an item.
-fn place(schema: &Value, schema_path: &str, instance_path: &str) -> Vec<usize> {
+/// The replaced system has one schema of URLs, which the others refer to.
+fn shown_path(of: &Value, schema_path: &str, keyword: &str) -> String {
+    match of["pattern"] == URL_PATTERN {
+        true => format!("defs#/definitions/url/{keyword}"),
+        false => format!("#{schema_path}"),
+    }
+}
+
+/// Where a fault is in the schema.
+struct Place<'s> {
+    /// Numbers that sort in order of evaluation: the rank of a keyword, the
+    /// position of a member, the index of an item.
+    order: Vec<usize>,
+    /// What the keyword is a member of.
+    parent: &'s Value,
+}
+
+fn place<'s>(schema: &'s Value, schema_path: &str, instance_path: &str) -> Place<'s> {
     let mut node = schema;
+    let mut parent = schema;
     let mut instance = instance_path.split('/').skip(1);
     let mut place = Vec::new();
     let mut segments = schema_path.split('/').skip(1);
     while let Some(keyword) = segments.next() {
         place.push(rank(keyword));
+        parent = node;
         node = &node[keyword];
         match keyword {
             "properties" => {
@@ -83,7 +114,10 @@ fn place(schema: &Value, schema_path: &str, instance_path: &str) -> Vec<usize> {
             _ => {}
         }
     }
-    place
+    Place {
+        order: place,
+        parent,
+    }
 }
 
 /// The order in which keywords of one schema are looked at.
@@ -144,7 +178,6 @@ fn params_and_message(kind: &ValidationErrorKind) -> (Value, String) {
             let message = format!("must NOT have fewer than {limit} items");
             (json!({"limit": limit}), message)
         }
-        ValidationErrorKind::UniqueItems => (json!({}), "must NOT have duplicate items".to_owned()),
         ValidationErrorKind::Pattern { pattern } => {
             let message = format!("must match pattern \"{pattern}\"");
             (json!({"pattern": pattern}), message)

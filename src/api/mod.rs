@@ -7,6 +7,8 @@
 
 mod answered;
 mod call;
+pub mod date_time;
+mod duplicates;
 mod endpoint;
 mod example;
 mod faults;
@@ -17,7 +19,7 @@ mod unique_by;
 pub mod versions;
 
 pub use crate::config::ApiVersion;
-pub use answered::{Answered, EXPIRED, expire};
+pub use answered::{Answered, EXPIRED, REPEAT, expire, forget};
 pub use call::{Call, NoBody, NoPath, NoQuery, RawCall, Texts};
 pub use endpoint::{Audience, Builder, Endpoint, Method, Needs, Run, Undescribed};
 pub use outcome::Outcome;

@@ -9,7 +9,7 @@ use schemars::generate::SchemaSettings;
 use schemars::transform::RecursiveTransform;
 use serde_json::{Map, Value, json};
 
-use super::{faults, unique_by};
+use super::{date_time, faults, unique_by};
 use crate::error::{Code, Error};
 
 /// A schema; compiled when it is first used.
@@ -81,6 +81,7 @@ fn compile(source: &Value) -> Validator {
     let options = jsonschema::options()
         .with_draft(Draft::Draft7)
         .with_keyword(unique_by::KEYWORD, unique_by::compile)
+        .with_format(date_time::FORMAT, date_time::is_date_time)
         .should_validate_formats(true);
     // The schemas come from structs of this program; a test compiles each.
     options.build(source).expect("the schema compiles")
@@ -155,9 +156,12 @@ fn without_null(schema: &mut Map<String, Value>) {
     }
 }
 
+/// What URLs begin with.
+pub(super) const URL_PATTERN: &str = "^(https?)://";
+
 /// The schema of a URL that callbacks go to (spec/http-api.md 0).
 pub fn url(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
-    schemars::json_schema!({"type": "string", "pattern": "^(https?)://", "format": "uri"})
+    schemars::json_schema!({"type": "string", "pattern": URL_PATTERN, "format": "uri"})
 }
 
 #[cfg(test)]

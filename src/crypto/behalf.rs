@@ -1,6 +1,6 @@
-//! On whose behalf this process acts. That it holds the key of a node, or a
-//! service signs for it, says nothing: the ledger decides which nodes a proxy
-//! works for (spec/flows.md 5), and it may change its mind at any time.
+//! On whose behalf this process acts. A key or a signing service for a node
+//! proves nothing: the ledger decides which nodes a proxy works for
+//! (spec/flows.md 5), and that may change at any time.
 
 use std::sync::Arc;
 
@@ -8,10 +8,11 @@ use async_trait::async_trait;
 
 use super::{Crypto, KeyUse};
 use crate::error::{Error, codes};
+use crate::ledger::types::NodeKey;
 use crate::ledger::{Ledger, query};
 
-/// Private keys, for this node and those it works for as the ledger has them
-/// now. The ledger's answer is remembered until a block may have changed it
+/// Private keys for this node and the nodes that it works for now, by the
+/// ledger. The ledger's answer is cached until a block may have changed it
 /// ([`crate::ledger::CachedLedger`]).
 pub struct OnBehalf {
     keys: Arc<dyn Crypto>,
@@ -21,8 +22,8 @@ pub struct OnBehalf {
 }
 
 impl OnBehalf {
-    /// `keys`, for the node `own` and, if it is a proxy, those behind it with
-    /// `KEY_ON_PROXY`.
+    /// Uses `keys` for the node `own` and, if it is a proxy, for the nodes
+    /// behind it with `KEY_ON_PROXY`.
     pub fn new(
         keys: Arc<dyn Crypto>,
         ledger: Arc<dyn Ledger>,
@@ -68,31 +69,29 @@ impl Crypto for OnBehalf {
         self.keys.calls_under_way()
     }
 
+    fn encryption_keys(&self, node_id: &str) -> Vec<String> {
+        self.keys.encryption_keys(node_id)
+    }
+
     async fn sign(
         &self,
         node_id: &str,
         key_use: KeyUse,
-        algorithm: &str,
-        key_version: u64,
+        key: &NodeKey,
         message: &[u8],
     ) -> Result<Vec<u8>, Error> {
         self.check(node_id).await?;
-        let keys = &self.keys;
-        keys.sign(node_id, key_use, algorithm, key_version, message)
-            .await
+        self.keys.sign(node_id, key_use, key, message).await
     }
 
     async fn decrypt(
         &self,
         node_id: &str,
-        algorithm: &str,
-        key_version: u64,
+        key: &NodeKey,
         encrypted: &[u8],
     ) -> Result<Vec<u8>, Error> {
         self.check(node_id).await?;
-        let keys = &self.keys;
-        keys.decrypt(node_id, algorithm, key_version, encrypted)
-            .await
+        self.keys.decrypt(node_id, key, encrypted).await
     }
 }
 
@@ -104,7 +103,9 @@ mod tests {
     use crate::context::Role;
     use crate::flows::testing::{RecordedKeys, TestNode};
 
-    const ALGORITHM: &str = "RSASSA_PKCS1_V1_5_SHA_256";
+    fn key() -> NodeKey {
+        NodeKey::unregistered("", "RSASSA_PKCS1_V1_5_SHA_256")
+    }
 
     fn behind(nodes: &[(&str, &str)]) -> Value {
         let nodes: Vec<Value> = nodes
@@ -114,7 +115,7 @@ mod tests {
         json!({ "nodes": nodes })
     }
 
-    /// Keys of all these nodes are there.
+    /// There are keys for all these nodes.
     #[tokio::test]
     async fn the_ledger_decides_for_whom_a_proxy_signs() {
         let node = TestNode::new("proxy1", Role::Proxy);
@@ -123,9 +124,7 @@ mod tests {
             OnBehalf::new(Arc::new(RecordedKeys), ledger, "proxy1", is_proxy)
         };
         let refused = async |keys: &OnBehalf, node_id: &str| {
-            let signed = keys
-                .sign(node_id, KeyUse::Signing, ALGORITHM, 1, b"m")
-                .await;
+            let signed = keys.sign(node_id, KeyUse::Signing, &key(), b"m").await;
             signed.err().map(|error| error.code().number)
         };
         let set = |nodes: &[(&str, &str)]| {
@@ -141,11 +140,11 @@ mod tests {
         set(&[("as1", "KEY_ON_PROXY")]);
         assert_eq!(refused(&proxy, "rp1").await, Some(10034), "it was removed");
         assert_eq!(refused(&proxy, "as1").await, None, "it was added");
-        let unwrapped = proxy.decrypt("rp1", "RSAES_PKCS1_V1_5", 1, b"x").await;
+        let unwrapped = proxy.decrypt("rp1", &key(), b"x").await;
         assert_eq!(unwrapped.unwrap_err().code().number, 10034);
         assert_eq!(refused(&keys(false), "as1").await, Some(10034));
         node.ledger.set_unavailable(true);
-        let unknown = proxy.sign("as1", KeyUse::Signing, ALGORITHM, 1, b"m").await;
+        let unknown = proxy.sign("as1", KeyUse::Signing, &key(), b"m").await;
         assert!(unknown.unwrap_err().is_temporary(), "nobody knows");
     }
 }

@@ -1,4 +1,4 @@
-//! Private keys held by an external crypto service (KMS) behind callback URLs
+//! Private keys in an external crypto service (KMS) behind callback URLs
 //! (spec/messaging-and-crypto.md 6).
 
 use std::sync::Arc;
@@ -14,13 +14,14 @@ use parking_lot::RwLock;
 use serde_json::{Value, json};
 use tokio::sync::Semaphore;
 
-use super::signature::Algorithm;
+use super::signature::SigningAlgorithm;
 use super::{Crypto, KeyUse, NO_VERSION, encryption, signature};
 use crate::config::{ApiVersion, Config, Runtime};
 use crate::error::{Code, Error, codes};
 use crate::http_client;
 use crate::job::Table;
 use crate::labelled::Labelled;
+use crate::ledger::types::NodeKey;
 use crate::ledger::{Ledger, query};
 use crate::store::{State, StoreError};
 
@@ -28,19 +29,19 @@ use crate::store::{State, StoreError};
 /// `master_sign_url`, `decrypt_url`).
 const ROW: &str = "node";
 
-/// How long a service may take for one call.
+/// Time for one call.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// Calls at a time, unless its owner says otherwise.
+/// Most concurrent calls, unless the owner sets another number.
 const MOST_CALLS: usize = 32;
 
-/// How long a call waits for its place before its job comes back later.
+/// How long a call waits for its place before its job is tried later.
 const PLACE_PATIENCE: Duration = Duration::from_secs(1);
 
 /// Largest answer read, in bytes; a signature needs about 700.
 const MAX_ANSWER: usize = 64 * 1024;
 
-/// What a URL is tested with when it is set.
+/// The text that tests a new URL.
 const TEST_TEXT: &[u8] = b"test";
 
 /// The client for calls of a crypto service.
@@ -53,25 +54,25 @@ pub fn client(config: &Config) -> reqwest::Result<reqwest::Client> {
         .build()
 }
 
-/// Signs and decrypts through the service's URLs, read anew at every call.
+/// Signs and decrypts through the service's URLs, which it reads at every call.
 pub struct ExternalCrypto {
     state: Arc<dyn State>,
     runtime: Arc<Runtime>,
     client: reqwest::Client,
     under_way: UnderWay,
-    /// Calls at a time. Whoever calls holds a place of the node's own work: a
-    /// service that hangs must not have them all.
+    /// Limits concurrent calls. A caller occupies a place of the node's own
+    /// work, and a hanging service must not occupy all of those.
     places: Semaphore,
     /// Why the last call failed, if it did.
     trouble: RwLock<Option<String>>,
-    /// By what was asked (`sign`, `decrypt`) and the status of the answer.
+    /// By operation (`sign`, `decrypt`) and status of the answer.
     durations: Labelled<(&'static str, u16)>,
 }
 
 /// Calls that have no answer yet.
 struct UnderWay {
     count: AtomicU64,
-    /// The master adds the jobs that wait to call again.
+    /// The master adds the jobs that wait for their next call.
     pending: Gauge,
 }
 
@@ -94,7 +95,7 @@ impl Drop for CallGuard<'_> {
 }
 
 impl ExternalCrypto {
-    /// Through `client`, with bodies of the version that `runtime` has at each call.
+    /// Calls through `client`, with bodies of the current version in `runtime`.
     pub fn new(state: Arc<dyn State>, runtime: Arc<Runtime>, client: reqwest::Client) -> Self {
         let pending = gauge!("pending_external_crypto_callbacks_total");
         Self {
@@ -117,7 +118,7 @@ impl ExternalCrypto {
         }
     }
 
-    /// With so many calls at a time.
+    /// Sets the number of concurrent calls.
     pub fn with_places(self, places: usize) -> Self {
         let places = Semaphore::new(places.max(1));
         Self { places, ..self }
@@ -130,7 +131,7 @@ impl ExternalCrypto {
         body: &Value,
     ) -> Result<ServiceResponse, Error> {
         let waiting = tokio::time::timeout(PLACE_PATIENCE, self.places.acquire());
-        // The semaphore is never closed: what fails is the patience.
+        // The semaphore is never closed, so the time has run out.
         let Ok(Ok(_place)) = waiting.await else {
             return Err(Unreachable("too many calls wait for it".to_owned()).into());
         };
@@ -148,8 +149,9 @@ impl ExternalCrypto {
         Ok(answer)
     }
 
-    /// A URL that is not set yet will be: until then jobs wait (spec/process-model-and-config.md 2,
-    /// step 15). Messages come in all the while, and are not rejected for it.
+    /// A missing URL will be set; until then jobs wait
+    /// (spec/process-model-and-config.md 2, step 15). Messages that come
+    /// meanwhile are not rejected for it.
     async fn url(&self, column: &str, unset: Code) -> Result<String, Error> {
         let url = self.state.get(Table::CallbackUrl, ROW, column).await?;
         let url = url.ok_or_else(|| Error::from(unset).temporary())?;
@@ -180,8 +182,7 @@ impl Crypto for ExternalCrypto {
         &self,
         node_id: &str,
         key_use: KeyUse,
-        algorithm: &str,
-        key_version: u64,
+        key: &NodeKey,
         message: &[u8],
     ) -> Result<Vec<u8>, Error> {
         let url = match key_use {
@@ -195,22 +196,21 @@ impl Crypto for ExternalCrypto {
             }
         };
         let version = self.runtime.external_crypto_version();
-        let body = sign_body(version, node_id, algorithm, key_version, message)?;
+        let body = sign_body(version, node_id, key, message)?;
         self.call("sign", &url, &body).await?.bytes("signature")
     }
 
     async fn decrypt(
         &self,
         node_id: &str,
-        algorithm: &str,
-        key_version: u64,
+        key: &NodeKey,
         encrypted: &[u8],
     ) -> Result<Vec<u8>, Error> {
         let url = self
             .url("decrypt_url", codes::EXTERNAL_DECRYPT_URL_NOT_SET)
             .await?;
         let version = self.runtime.external_crypto_version();
-        let body = decrypt_body(version, node_id, algorithm, key_version, encrypted);
+        let body = decrypt_body(version, node_id, key, encrypted);
         let answer = self.call("decrypt", &url, &body).await?;
         answer.bytes("decrypted_message")
     }
@@ -219,11 +219,12 @@ impl Crypto for ExternalCrypto {
 fn sign_body(
     version: ApiVersion,
     node_id: &str,
-    algorithm_name: &str,
-    key_version: u64,
+    key: &NodeKey,
     message: &[u8],
 ) -> Result<Value, Error> {
-    let algorithm = Algorithm::parse(algorithm_name).ok_or(codes::UNSUPPORTED_SIGNING_ALGORITHM)?;
+    let algorithm_name = key.algorithm.as_str();
+    let algorithm =
+        SigningAlgorithm::parse(algorithm_name).ok_or(codes::UNSUPPORTED_SIGNING_ALGORITHM)?;
     let digest = match algorithm.hash() {
         Some(algorithm) => hash(algorithm.digest(), message)
             .map(|digest| Some(STANDARD.encode(digest)))
@@ -240,7 +241,7 @@ fn sign_body(
             "hash_algorithm": hash_name,
             "key_algorithm": algorithm.key_type(),
             "signing_algorithm": algorithm_name,
-            "key_version": (key_version != NO_VERSION).then_some(key_version),
+            "key_version": (key.version != NO_VERSION).then_some(key.version),
         }),
         ApiVersion::V4 | ApiVersion::V5 => json!({
             "node_id": node_id,
@@ -253,21 +254,15 @@ fn sign_body(
     })
 }
 
-fn decrypt_body(
-    version: ApiVersion,
-    node_id: &str,
-    algorithm: &str,
-    key_version: u64,
-    encrypted: &[u8],
-) -> Value {
+fn decrypt_body(version: ApiVersion, node_id: &str, key: &NodeKey, encrypted: &[u8]) -> Value {
     let encrypted = STANDARD.encode(encrypted);
     match version {
         ApiVersion::V6 => json!({
             "node_id": node_id,
             "encrypted_message": encrypted,
             "key_algorithm": "RSA",
-            "encryption_algorithm": algorithm,
-            "key_version": key_version,
+            "encryption_algorithm": key.algorithm,
+            "key_version": key.version,
         }),
         ApiVersion::V4 | ApiVersion::V5 => json!({
             "node_id": node_id,
@@ -298,7 +293,7 @@ impl ServiceResponse {
         serde_json::from_slice(&self.body).ok()
     }
 
-    /// Member `name`, which must be canonical base64, of a 200 answer.
+    /// Member `name` of a 200 answer, which must be canonical base64.
     fn bytes(&self, name: &str) -> Result<Vec<u8>, Error> {
         if self.status != 200 {
             return Err(refused(format!("HTTP status {}", self.status)));
@@ -327,7 +322,7 @@ async fn post(
     url: &str,
     body: &Value,
 ) -> Result<ServiceResponse, Unreachable> {
-    // The URL stays out of the text: it may carry credentials.
+    // The URL stays out of the text: it may contain credentials.
     let unreachable = |error: reqwest::Error| Unreachable(error.without_url().to_string());
     let mut response = client
         .post(url)
@@ -352,13 +347,12 @@ async fn post(
     Ok(ServiceResponse { status, body })
 }
 
-/// Tries a `sign_url` or `master_sign_url` before it is stored: one call, the
-/// HTTP status does not matter.
-///
+/// Tries a `sign_url` or `master_sign_url` before it is stored, with one call
+/// whose HTTP status does not matter.
 /// # Errors
-/// 20008 / 20009 no key on the ledger; 20050 / 20053 unreachable; 20051 /
-/// 20054 not JSON; 20049 / 20052 wrong signature; temporary when the ledger
-/// cannot be reached.
+/// 20008 / 20009 no key on the ledger; 20050 / 20053 unreachable; 20051 / 20054
+/// not JSON; 20049 / 20052 wrong signature; temporary when the ledger cannot be
+/// reached.
 pub async fn test_sign_url(
     client: &reqwest::Client,
     ledger: &dyn Ledger,
@@ -384,7 +378,7 @@ pub async fn test_sign_url(
         ),
     };
     let key = key.ok_or(no_key)?;
-    let body = sign_body(version, node_id, &key.algorithm, key.version, TEST_TEXT)?;
+    let body = sign_body(version, node_id, &key, TEST_TEXT)?;
     let answer = post(client, url, &body).await.map_err(|_| unreachable)?;
     let answer = answer.json().ok_or(not_json)?;
     let signature = answer["signature"]
@@ -397,9 +391,8 @@ pub async fn test_sign_url(
     Ok(())
 }
 
-/// Tries a `decrypt_url` before it is stored: one call, the HTTP status does
-/// not matter.
-///
+/// Tries a `decrypt_url` before it is stored, with one call whose HTTP status
+/// does not matter.
 /// # Errors
 /// 20010 no key on the ledger; 20047 unreachable; 20048 not JSON; 20046 wrong
 /// text; temporary when the ledger cannot be reached.
@@ -414,7 +407,7 @@ pub async fn test_decrypt_url(
         .await?
         .ok_or(codes::EXTERNAL_DECRYPT_TEST_FAILED_NO_PUB_KEY)?;
     let encrypted = encryption::encrypt(&key.public_key, &key.algorithm, TEST_TEXT)?;
-    let body = decrypt_body(version, node_id, &key.algorithm, key.version, &encrypted);
+    let body = decrypt_body(version, node_id, &key, &encrypted);
     let answer = post(client, url, &body)
         .await
         .map_err(|_| codes::EXTERNAL_DECRYPT_TEST_FAILED_CONNECTIVITY_ERROR)?;

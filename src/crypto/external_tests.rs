@@ -14,6 +14,7 @@ use super::external::{ExternalCrypto, test_decrypt_url, test_sign_url};
 use super::{Crypto, KeyUse, encryption, signature};
 use crate::config::{ApiVersion, Runtime};
 use crate::job::Table;
+use crate::ledger::types::NodeKey;
 use crate::messaging::testing;
 use crate::messaging::testing::{FakeLedger, MemoryState};
 
@@ -101,6 +102,13 @@ impl Service {
     }
 }
 
+fn of_ledger(algorithm: &str, version: u64) -> NodeKey {
+    NodeKey {
+        version,
+        ..NodeKey::unregistered("", algorithm)
+    }
+}
+
 fn public_key(name: &str) -> String {
     String::from_utf8(key(name).public_key_to_pem().unwrap()).unwrap()
 }
@@ -115,7 +123,7 @@ async fn the_service_signs_and_decrypts() {
     );
     assert!(!crypto.is_local());
     let signature = crypto
-        .sign("rp1", KeyUse::Signing, SIGN, 3, b"test")
+        .sign("rp1", KeyUse::Signing, &of_ledger(SIGN, 3), b"test")
         .await
         .unwrap();
     assert!(signature::verify(
@@ -136,7 +144,10 @@ async fn the_service_signs_and_decrypts() {
     assert_eq!(service.bodies.lock().pop().unwrap(), expected);
 
     let wrapped = encryption::encrypt(&public_key("encryption"), WRAP, &[7; 32]).unwrap();
-    let decrypted = crypto.decrypt("rp1", WRAP, 3, &wrapped).await.unwrap();
+    let decrypted = crypto
+        .decrypt("rp1", &of_ledger(WRAP, 3), &wrapped)
+        .await
+        .unwrap();
     assert_eq!(decrypted, [7; 32]);
     let expected = json!({
         "node_id": "rp1",
@@ -157,7 +168,7 @@ async fn earlier_versions_have_other_bodies() {
         &service.url("decrypt"),
     );
     crypto
-        .sign("rp1", KeyUse::Signing, SIGN, 3, b"test")
+        .sign("rp1", KeyUse::Signing, &of_ledger(SIGN, 3), b"test")
         .await
         .unwrap();
     let expected = json!({
@@ -182,7 +193,9 @@ async fn a_change_of_the_version_takes_effect_at_the_next_call() {
         (ApiVersion::V6, "signing_algorithm"),
     ] {
         *runtime.external_crypto_version.write() = version;
-        let signed = crypto.sign("rp1", KeyUse::Signing, SIGN, 3, b"test").await;
+        let signed = crypto
+            .sign("rp1", KeyUse::Signing, &of_ledger(SIGN, 3), b"test")
+            .await;
         signed.unwrap();
         let body = service.bodies.lock().pop().unwrap();
         assert!(body.get(member).is_some(), "{body}");
@@ -194,7 +207,9 @@ async fn failures_are_temporary_only_when_the_service_cannot_be_reached() {
     let service = Service::start();
     let failing = async |sign_url: &str| {
         let crypto = service.crypto(ApiVersion::V6, sign_url, "");
-        let result = crypto.sign("rp1", KeyUse::Signing, SIGN, 1, b"m").await;
+        let result = crypto
+            .sign("rp1", KeyUse::Signing, &of_ledger(SIGN, 1), b"m")
+            .await;
         result.unwrap_err().is_temporary()
     };
     assert!(failing("http://127.0.0.1:1/").await);
@@ -203,7 +218,7 @@ async fn failures_are_temporary_only_when_the_service_cannot_be_reached() {
     }
     let crypto = service.crypto(ApiVersion::V6, "", "");
     let error = crypto
-        .sign("rp1", KeyUse::SigningMaster, SIGN, 1, b"m")
+        .sign("rp1", KeyUse::SigningMaster, &of_ledger(SIGN, 1), b"m")
         .await
         .unwrap_err();
     assert_eq!(error.code().number, 10011);
@@ -268,7 +283,8 @@ async fn a_service_that_hangs_has_its_places_and_no_more() {
     let _ = rustls::crypto::ring::default_provider().install_default();
     let client = reqwest::Client::new();
     let crypto = ExternalCrypto::new(Arc::new(state), Arc::default(), client).with_places(1);
-    let sign = || crypto.sign("rp1", KeyUse::Signing, "RSASSA_PKCS1_V1_5_SHA_256", 1, b"a");
+    let key = of_ledger(SIGN, 1);
+    let sign = || crypto.sign("rp1", KeyUse::Signing, &key, b"a");
     let hanging = sign();
     tokio::select! {
         biased;

@@ -7,36 +7,46 @@ use secrecy::{ExposeSecret, SecretString};
 
 use super::public_key;
 use crate::config::{BehindProxyKeys, KeyFile, Keys};
+use crate::error::{Error, codes};
 
 /// Why a key file cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum KeyFileError {
-    /// Not there, or not ours to read.
+    /// Missing, or not readable for this process.
     #[error("cannot read {path}: {source}")]
     Read {
-        /// Which file.
         path: PathBuf,
-        /// Why.
         source: std::io::Error,
     },
     /// Not a PEM private key, or another passphrase.
     #[error("{path} is not a PEM private key, or its passphrase is wrong")]
-    Pem {
-        /// Which file.
-        path: PathBuf,
-    },
+    Pem { path: PathBuf },
     /// A key that nodes may not use.
-    #[error("{path}: {reason}")]
+    #[error("{path}: {error}", error = .error.message())]
     Unsuitable {
-        /// Which file.
         path: PathBuf,
         /// What is wrong with it.
-        reason: String,
+        error: Error,
     },
     /// Needed but not configured.
     #[error("{0} is not set")]
     Unset(&'static str),
 }
+
+impl From<KeyFileError> for Error {
+    /// With the code of what is wrong with the key (spec/http-api.md 2).
+    fn from(error: KeyFileError) -> Self {
+        let code = match &error {
+            KeyFileError::Read { .. } | KeyFileError::Unset(_) => codes::UNKNOWN_ERROR,
+            KeyFileError::Pem { .. } => codes::INVALID_KEY_FORMAT,
+            KeyFileError::Unsuitable { error, .. } => error.code(),
+        };
+        Error::with_message(code, error.to_string())
+    }
+}
+
+/// What the name of a file ends with whose key was replaced.
+const PREVIOUS: &str = ".previous";
 
 /// The three private keys of a node.
 #[derive(Clone)]
@@ -49,11 +59,64 @@ pub struct NodeKeys {
     pub encryption: PKey<Private>,
 }
 
-/// Loads this node's own keys.
+/// Where the three keys of a node are.
+struct Files {
+    signing: KeyFile,
+    signing_master: KeyFile,
+    encryption: KeyFile,
+}
+
+impl Files {
+    fn load(&self) -> Result<NodeKeys, KeyFileError> {
+        Ok(NodeKeys {
+            signing: load_signing(&self.signing)?,
+            signing_master: load_signing(&self.signing_master)?,
+            encryption: load_encryption(&self.encryption)?,
+        })
+    }
+
+    /// Those that were replaced: `<file>.previous`, and where there is none the
+    /// file itself.
+    fn previous(&self) -> Option<Self> {
+        let mut found = false;
+        let mut previous = |file: &KeyFile| {
+            let mut name = file.path.clone().into_os_string();
+            name.push(PREVIOUS);
+            let path = PathBuf::from(name);
+            let is_there = path.exists();
+            found |= is_there;
+            match is_there {
+                true => KeyFile {
+                    path,
+                    passphrase: file.passphrase.clone(),
+                },
+                false => file.clone(),
+            }
+        };
+        let files = Self {
+            signing: previous(&self.signing),
+            signing_master: previous(&self.signing_master),
+            encryption: previous(&self.encryption),
+        };
+        found.then_some(files)
+    }
+
+    /// The keys, then those that they replaced.
+    fn generations(&self) -> Result<Vec<NodeKeys>, KeyFileError> {
+        let mut keys = vec![self.load()?];
+        if let Some(previous) = self.previous() {
+            keys.push(previous.load()?);
+        }
+        Ok(keys)
+    }
+}
+
+/// Loads this node's own keys, and those that they replaced if these are still
+/// there.
 ///
 /// # Errors
 /// The first file that cannot be used.
-pub fn load_own(keys: &Keys) -> Result<NodeKeys, KeyFileError> {
+pub fn load_own(keys: &Keys) -> Result<Vec<NodeKeys>, KeyFileError> {
     let Keys::Files {
         signing,
         signing_master,
@@ -63,54 +126,56 @@ pub fn load_own(keys: &Keys) -> Result<NodeKeys, KeyFileError> {
     else {
         return Err(KeyFileError::Unset("SIGNING_PRIVATE_KEY_PATH"));
     };
-    Ok(NodeKeys {
-        signing: load_signing(signing)?,
-        signing_master: load_signing(signing_master)?,
-        encryption: load_encryption(encryption)?,
-    })
+    let files = Files {
+        signing: signing.clone(),
+        signing_master: signing_master.clone(),
+        encryption: encryption.clone(),
+    };
+    files.generations()
 }
 
-/// Loads the keys of a node behind this proxy.
+/// Loads the keys of a node behind this proxy, as [`load_own`].
 ///
 /// # Errors
 /// The first file or directory that cannot be used.
 pub fn load_behind_proxy(
     directories: &BehindProxyKeys,
     node_id: &str,
-) -> Result<NodeKeys, KeyFileError> {
+) -> Result<Vec<NodeKeys>, KeyFileError> {
     let file = |directory: &Option<PathBuf>, variable, name: &str| {
         let directory = directory.as_ref().ok_or(KeyFileError::Unset(variable))?;
         in_directory(directory, name)
     };
-    let signing = file(
-        &directories.signing,
-        "NODE_BEHIND_PROXY_SIGNING_PRIVATE_KEY_DIRECTORY_PATH",
-        node_id,
-    )?;
-    let signing_master = file(
-        &directories.signing_master,
-        "NODE_BEHIND_PROXY_SIGNING_MASTER_PRIVATE_KEY_DIRECTORY_PATH",
-        &format!("{node_id}_master"),
-    )?;
-    let encryption = file(
-        &directories.encryption,
-        "NODE_BEHIND_PROXY_ENCRYPTION_PRIVATE_KEY_DIRECTORY_PATH",
-        node_id,
-    )?;
-    Ok(NodeKeys {
-        signing: load_signing(&signing)?,
-        signing_master: load_signing(&signing_master)?,
-        encryption: load_encryption(&encryption)?,
-    })
+    let files = Files {
+        signing: file(
+            &directories.signing,
+            "NODE_BEHIND_PROXY_SIGNING_PRIVATE_KEY_DIRECTORY_PATH",
+            node_id,
+        )?,
+        signing_master: file(
+            &directories.signing_master,
+            "NODE_BEHIND_PROXY_SIGNING_MASTER_PRIVATE_KEY_DIRECTORY_PATH",
+            &format!("{node_id}_master"),
+        )?,
+        encryption: file(
+            &directories.encryption,
+            "NODE_BEHIND_PROXY_ENCRYPTION_PRIVATE_KEY_DIRECTORY_PATH",
+            node_id,
+        )?,
+    };
+    files.generations()
 }
 
-/// The file `name` with the passphrase of `<name>_passphrase`, if there is one.
+/// The file `name` with the passphrase in `<name>_passphrase`, if that exists.
 fn in_directory(directory: &Path, name: &str) -> Result<KeyFile, KeyFileError> {
-    // Node ids come from the ledger; one with a path in it names no file of ours.
+    // Node ids come from the ledger. An id with a path in it is no file name.
     if name.contains(['/', '\\']) || name.starts_with('.') {
         return Err(KeyFileError::Unsuitable {
             path: directory.to_owned(),
-            reason: format!("no file can be named {name:?}"),
+            error: Error::with_message(
+                codes::UNKNOWN_ERROR,
+                format!("no file can be named {name:?}"),
+            ),
         });
     }
     let passphrase_path = directory.join(format!("{name}_passphrase"));
@@ -141,7 +206,7 @@ fn strip_newline(text: &str) -> &str {
 /// Unreadable, or not RSA from 2048 bits, EC on an accepted curve, or Ed25519.
 pub fn load_signing(file: &KeyFile) -> Result<PKey<Private>, KeyFileError> {
     let key = load(file)?;
-    public_key::check_signing(&key).map_err(|error| unsuitable(file, &error))?;
+    public_key::check_signing(&key).map_err(|error| unsuitable(file, error))?;
     Ok(key)
 }
 
@@ -151,14 +216,14 @@ pub fn load_signing(file: &KeyFile) -> Result<PKey<Private>, KeyFileError> {
 /// Unreadable, or not RSA from 2048 bits.
 pub fn load_encryption(file: &KeyFile) -> Result<PKey<Private>, KeyFileError> {
     let key = load(file)?;
-    public_key::check_rsa(&key).map_err(|error| unsuitable(file, &error))?;
+    public_key::check_rsa(&key).map_err(|error| unsuitable(file, error))?;
     Ok(key)
 }
 
-fn unsuitable(file: &KeyFile, error: &crate::error::Error) -> KeyFileError {
+fn unsuitable(file: &KeyFile, error: Error) -> KeyFileError {
     KeyFileError::Unsuitable {
         path: file.path.clone(),
-        reason: error.message().to_owned(),
+        error,
     }
 }
 
@@ -167,8 +232,9 @@ fn load(file: &KeyFile) -> Result<PKey<Private>, KeyFileError> {
         path: file.path.clone(),
         source,
     })?;
-    // The callback form: without it OpenSSL would ask on the terminal for the
-    // passphrase of an encrypted key. An empty answer fails as a wrong one.
+    // The form with a callback: without it OpenSSL would ask for the passphrase
+    // of an encrypted key on the terminal. An empty answer fails like a wrong
+    // one.
     let passphrase = file.passphrase.as_ref();
     let key = PKey::private_key_from_pem_callback(&pem, |buffer| {
         let given = passphrase.map_or("", |secret| secret.expose_secret());

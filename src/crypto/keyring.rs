@@ -1,31 +1,43 @@
 //! The private keys of this node and of the nodes behind it, from files
 //! (spec/messaging-and-crypto.md 5.7, 5.8).
+//!
+//! The ledger says which key counts, and it changes its mind in the middle of
+//! everything: so whoever signs or decrypts names the public half, and several
+//! generations of keys are held at once. Files whose key is not the ledger's are
+//! read again, so that new files take effect in every process of the node, called
+//! or not, and before or after the ledger has their public halves.
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
-use parking_lot::RwLock;
+use openssl::pkey::{PKey, Private};
+use parking_lot::{Mutex, RwLock};
 
-use super::envelope::KEY_LENGTH;
 use super::key_files::{self, KeyFileError, NodeKeys};
-use super::{Crypto, KeyUse, encryption, signature};
+use super::{Crypto, KeyUse, encryption, public_key, signature};
 use crate::config::{Config, Keys};
 use crate::error::{Error, codes};
+use crate::ledger::types::NodeKey;
 
-/// Keys by node id, and those they replaced: messages encrypted before a
-/// rotation arrive for minutes after it.
-#[derive(Clone, Default)]
-struct KeyGenerations {
-    current: HashMap<String, Arc<NodeKeys>>,
-    previous: HashMap<String, Arc<NodeKeys>>,
-}
+/// Generations of keys that are held of a node.
+const GENERATIONS: usize = 4;
 
-/// Private keys held in memory. Those of a node that is put behind this proxy
+/// How often the files of a node are looked into, at most, for a key that is not
+/// held.
+const LOOK: Duration = Duration::from_secs(1);
+
+/// The keys of a node, newest first.
+type Generations = Vec<Arc<NodeKeys>>;
+
+/// Private keys in memory. The keys of a node that is put behind this proxy
 /// later are loaded when they are first needed.
 pub struct Keyring {
     config: Arc<Config>,
-    held: RwLock<KeyGenerations>,
+    held: RwLock<HashMap<String, Generations>>,
+    /// When the files of a node were last looked into.
+    looked: Mutex<HashMap<String, Instant>>,
 }
 
 impl Keyring {
@@ -35,94 +47,125 @@ impl Keyring {
     /// # Errors
     /// The first file that cannot be used.
     pub fn load(config: Arc<Config>, behind_proxy: &[String]) -> Result<Self, KeyFileError> {
-        let current = load_all(&config, behind_proxy)?;
-        Ok(Self {
+        let keyring = Self {
             config,
-            held: RwLock::new(KeyGenerations {
-                current,
-                previous: HashMap::new(),
-            }),
-        })
+            held: RwLock::default(),
+            looked: Mutex::default(),
+        };
+        keyring.reload(behind_proxy)?;
+        Ok(keyring)
     }
 
     /// Reads all files again, for `GET /reinit_node_keys`. Either all of them
     /// are usable and take effect together, or nothing changes. Keys that were
-    /// replaced go on decrypting until the next change.
+    /// replaced go on to be used while the ledger has their public halves, and
+    /// to decrypt.
     ///
     /// # Errors
-    /// The first file that cannot be used.
+    /// The first unusable file.
     pub fn reload(&self, behind_proxy: &[String]) -> Result<(), KeyFileError> {
-        let current = load_all(&self.config, behind_proxy)?;
-        let mut held = self.held.write();
-        let before = std::mem::take(&mut held.current);
-        for (node_id, keys) in before {
-            let is_replaced = current
-                .get(&node_id)
-                .is_some_and(|now| !now.encryption.public_eq(&keys.encryption));
-            if is_replaced {
-                held.previous.insert(node_id, keys);
-            }
+        let mut read = Vec::new();
+        for node_id in std::iter::once(&self.config.node_id).chain(behind_proxy) {
+            read.push((node_id, self.read(node_id)?));
         }
-        held.previous
-            .retain(|node_id, _| current.contains_key(node_id));
-        held.current = current;
+        let mut held = self.held.write();
+        for (node_id, keys) in read {
+            add(held.entry(node_id.clone()).or_default(), keys);
+        }
         Ok(())
     }
 
-    fn current(&self, node_id: &str) -> Result<Arc<NodeKeys>, Error> {
-        let held = self.held.read().current.get(node_id).cloned();
-        let keys = held.or_else(|| self.load_late(node_id));
-        keys.ok_or_else(|| codes::NODE_KEY_NOT_FOUND.into())
-    }
-
-    /// Keys of a node that was put behind this proxy after the start.
-    fn load_late(&self, node_id: &str) -> Option<Arc<NodeKeys>> {
-        let Keys::Files { behind_proxy, .. } = &self.config.keys else {
-            return None;
-        };
-        match key_files::load_behind_proxy(behind_proxy, node_id) {
-            Ok(keys) => {
-                tracing::info!(node_id, "keys of a node behind this proxy are loaded");
-                let keys = Arc::new(keys);
-                let mut held = self.held.write();
-                Some(
-                    held.current
-                        .entry(node_id.to_owned())
-                        .or_insert(keys)
-                        .clone(),
-                )
+    fn read(&self, node_id: &str) -> Result<Vec<NodeKeys>, KeyFileError> {
+        match &self.config.keys {
+            Keys::Files { behind_proxy, .. } if *node_id != *self.config.node_id => {
+                key_files::load_behind_proxy(behind_proxy, node_id)
             }
-            // Nothing is behind this node.
-            Err(KeyFileError::Unset(_)) => None,
-            Err(error) => {
-                tracing::warn!(node_id, %error, "no keys of this node");
-                None
-            }
+            keys => key_files::load_own(keys),
         }
     }
 
-    fn previous(&self, node_id: &str) -> Option<Arc<NodeKeys>> {
-        self.held.read().previous.get(node_id).cloned()
+    fn held(&self, node_id: &str) -> Generations {
+        self.held.read().get(node_id).cloned().unwrap_or_default()
+    }
+
+    /// Looks into the files of a node whose key is not held, unless that was done
+    /// a moment ago.
+    fn look(&self, node_id: &str) {
+        let now = Instant::now();
+        let before = self.looked.lock().get(node_id).copied();
+        if before.is_some_and(|before| now.duration_since(before) < LOOK) {
+            return;
+        }
+        match self.read(node_id) {
+            Ok(keys) => {
+                let mut held = self.held.write();
+                if add(held.entry(node_id.to_owned()).or_default(), keys) {
+                    tracing::info!(node_id, "new keys of this node are loaded");
+                }
+            }
+            // Nothing is behind this node.
+            Err(KeyFileError::Unset(_)) => return,
+            Err(error) => tracing::warn!(node_id, %error, "keys of this node cannot be read"),
+        }
+        let mut looked = self.looked.lock();
+        looked.retain(|_, at| now.duration_since(*at) < LOOK);
+        looked.insert(node_id.to_owned(), now);
+    }
+
+    /// The private half of a key of the ledger.
+    ///
+    /// # Errors
+    /// 10034: final when no key of the node is there, temporary when others are,
+    /// and the ledger's has taken the place of another one: its file will come.
+    fn find(
+        &self,
+        node_id: &str,
+        key: &NodeKey,
+        pick: impl Fn(&NodeKeys) -> &PKey<Private>,
+    ) -> Result<PKey<Private>, Error> {
+        let half_of = |held: &Generations| {
+            let mut picked = held.iter().map(|keys| pick(keys));
+            let public = public_key::parse(&key.public_key).ok()?;
+            picked.find(|private| private.public_eq(&public)).cloned()
+        };
+        if let Some(private) = half_of(&self.held(node_id)) {
+            return Ok(private);
+        }
+        self.look(node_id);
+        let held = self.held(node_id);
+        let found = half_of(&held);
+        match (found, held.first()) {
+            (Some(private), _) => Ok(private),
+            (None, None) => Err(codes::NODE_KEY_NOT_FOUND.into()),
+            // Nothing can be on its way: the ledger says whether it is wrong.
+            (None, Some(newest)) if key.version <= 1 => Ok(pick(newest).clone()),
+            (None, Some(_)) => Err(Error::from(codes::NODE_KEY_NOT_FOUND)
+                .temporary()
+                .of_crypto_service()),
+        }
     }
 }
 
-fn load_all(
-    config: &Config,
-    behind_proxy: &[String],
-) -> Result<HashMap<String, Arc<NodeKeys>>, KeyFileError> {
-    let own = key_files::load_own(&config.keys)?;
-    let mut keys = HashMap::from([(config.node_id.clone(), Arc::new(own))]);
-    if let Keys::Files {
-        behind_proxy: directories,
-        ..
-    } = &config.keys
-    {
-        for node_id in behind_proxy {
-            let loaded = key_files::load_behind_proxy(directories, node_id)?;
-            keys.insert(node_id.clone(), Arc::new(loaded));
-        }
+/// Adds keys as read from files, newest first; whether any of them is new.
+fn add(held: &mut Generations, read: Vec<NodeKeys>) -> bool {
+    let before = held.len();
+    let known = |held: &Generations, keys: &NodeKeys| held.iter().position(|one| same(one, keys));
+    for (place, keys) in read.into_iter().enumerate() {
+        let keys = match known(held, &keys) {
+            Some(position) => held.remove(position),
+            None => Arc::new(keys),
+        };
+        held.insert(place.min(held.len()), keys);
     }
-    Ok(keys)
+    let is_new = held.len() > before;
+    held.truncate(GENERATIONS);
+    is_new
+}
+
+fn same(one: &NodeKeys, other: &NodeKeys) -> bool {
+    one.signing.public_eq(&other.signing)
+        && one.signing_master.public_eq(&other.signing_master)
+        && one.encryption.public_eq(&other.encryption)
 }
 
 #[async_trait]
@@ -131,146 +174,40 @@ impl Crypto for Keyring {
         true
     }
 
+    fn encryption_keys(&self, node_id: &str) -> Vec<String> {
+        let held = self.held(node_id);
+        let pems = held.iter().filter_map(|keys| {
+            let pem = keys.encryption.public_key_to_pem().ok()?;
+            String::from_utf8(pem).ok()
+        });
+        pems.collect()
+    }
+
     async fn sign(
         &self,
         node_id: &str,
         key_use: KeyUse,
-        algorithm: &str,
-        _key_version: u64,
+        key: &NodeKey,
         message: &[u8],
     ) -> Result<Vec<u8>, Error> {
-        let keys = self.current(node_id)?;
-        let key = match key_use {
+        let private = self.find(node_id, key, |keys| match key_use {
             KeyUse::Signing => &keys.signing,
             KeyUse::SigningMaster => &keys.signing_master,
-        };
-        signature::sign(key, algorithm, message)
+        })?;
+        signature::sign(&private, &key.algorithm, message)
     }
 
     async fn decrypt(
         &self,
         node_id: &str,
-        algorithm: &str,
-        _key_version: u64,
+        key: &NodeKey,
         encrypted: &[u8],
     ) -> Result<Vec<u8>, Error> {
-        let keys = self.current(node_id)?;
-        let result = encryption::decrypt(&keys.encryption, algorithm, encrypted);
-        let is_key = result.as_ref().is_ok_and(|key| key.len() == KEY_LENGTH);
-        match self.previous(node_id) {
-            Some(previous) if !is_key => {
-                encryption::decrypt(&previous.encryption, algorithm, encrypted)
-            }
-            _ => result,
-        }
+        let private = self.find(node_id, key, |keys| &keys.encryption)?;
+        encryption::decrypt(&private, &key.algorithm, encrypted)
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use std::net::SocketAddr;
-    use std::path::Path;
-
-    use openssl::pkey::PKey;
-    use openssl::rsa::Rsa;
-
-    use super::*;
-    use crate::messaging::testing;
-
-    /// A new RSA key in this file; its public half.
-    fn write_key(path: &Path) -> String {
-        let key = PKey::from_rsa(Rsa::generate(2048).unwrap()).unwrap();
-        std::fs::write(path, key.private_key_to_pem_pkcs8().unwrap()).unwrap();
-        String::from_utf8(key.public_key_to_pem().unwrap()).unwrap()
-    }
-
-    fn config(directory: &Path) -> Arc<Config> {
-        let mut config = testing::config("rp1", SocketAddr::from(([127, 0, 0, 1], 1)));
-        let file = |name| crate::config::KeyFile {
-            path: directory.join(name),
-            passphrase: None,
-        };
-        config.keys = Keys::Files {
-            signing: file("signing"),
-            signing_master: file("master"),
-            encryption: file("encryption"),
-            behind_proxy: Default::default(),
-        };
-        Arc::new(config)
-    }
-
-    #[tokio::test]
-    async fn a_reload_changes_everything_or_nothing_and_old_messages_can_be_read() {
-        const SIGN: &str = "RSASSA_PKCS1_V1_5_SHA_256";
-        const WRAP: &str = "RSAES_OAEP_SHA_256";
-        let directory = tempfile::tempdir().unwrap();
-        let path = |name: &str| directory.path().join(name);
-        let signing_before = write_key(&path("signing"));
-        write_key(&path("master"));
-        let encryption_before = write_key(&path("encryption"));
-        let keyring =
-            Keyring::load(config(directory.path()), &[]).unwrap_or_else(|error| panic!("{error}"));
-        let signs_with = async |public_key: &str| {
-            let signature = keyring.sign("rp1", KeyUse::Signing, SIGN, 1, b"m").await;
-            signature::verify(public_key, SIGN, b"m", &signature.unwrap())
-        };
-        assert!(signs_with(&signing_before).await);
-
-        let signing_after = write_key(&path("signing"));
-        std::fs::write(path("encryption"), "broken").unwrap();
-        assert!(keyring.reload(&[]).is_err());
-        assert!(signs_with(&signing_before).await);
-
-        let encryption_after = write_key(&path("encryption"));
-        keyring
-            .reload(&[])
-            .unwrap_or_else(|error| panic!("{error}"));
-        assert!(signs_with(&signing_after).await);
-        for public_key in [encryption_before, encryption_after] {
-            let wrapped = encryption::encrypt(&public_key, WRAP, &[7; KEY_LENGTH]).unwrap();
-            let key = keyring.decrypt("rp1", WRAP, 1, &wrapped).await.unwrap();
-            assert_eq!(key, [7; KEY_LENGTH]);
-        }
-    }
-
-    #[tokio::test]
-    async fn a_node_that_is_put_behind_the_proxy_later_is_served_with_its_keys() {
-        const SIGN: &str = "RSASSA_PKCS1_V1_5_SHA_256";
-        let directory = tempfile::tempdir().unwrap();
-        let path = |name: &str| directory.path().join(name);
-        let own = ["signing", "master", "encryption"];
-        for name in own {
-            write_key(&path(name));
-        }
-        let mut config = config(directory.path()).as_ref().clone();
-        let behind = path("behind");
-        std::fs::create_dir(&behind).unwrap();
-        if let Keys::Files { behind_proxy, .. } = &mut config.keys {
-            behind_proxy.signing = Some(behind.clone());
-            behind_proxy.signing_master = Some(behind.clone());
-            behind_proxy.encryption = Some(behind.clone());
-        }
-        let config = Arc::new(config);
-        let missing = Keyring::load(config.clone(), &["idp4".to_owned()]);
-        assert!(missing.is_err(), "its keys are needed at the start");
-        let keyring = Keyring::load(config, &[]).unwrap_or_else(|error| panic!("{error}"));
-        let sign = async || keyring.sign("idp4", KeyUse::Signing, SIGN, 1, b"m").await;
-        assert_eq!(sign().await.unwrap_err().code().number, 10034);
-        write_key(&behind.join("idp4_master"));
-        let public_key = write_key(&behind.join("idp4"));
-        let signature = sign().await.unwrap();
-        assert!(signature::verify(&public_key, SIGN, b"m", &signature));
-        keyring
-            .reload(&["idp4".to_owned()])
-            .unwrap_or_else(|error| panic!("{error}"));
-        assert!(sign().await.is_ok());
-    }
-
-    #[tokio::test]
-    async fn keys_of_unknown_nodes_are_missing() {
-        let config = testing::config("rp1", SocketAddr::from(([127, 0, 0, 1], 1)));
-        let keyring = Keyring::load(Arc::new(config), &[]).unwrap_or_else(|e| panic!("{e}"));
-        let error = keyring.decrypt("idp1", "RSAES_PKCS1_V1_5", 1, &[0]).await;
-        assert_eq!(error.unwrap_err().code().number, 10034);
-    }
-}
+#[path = "keyring_tests.rs"]
+mod tests;

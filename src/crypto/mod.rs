@@ -19,8 +19,9 @@ pub mod transaction;
 use async_trait::async_trait;
 
 use crate::error::Error;
+use crate::ledger::types::NodeKey;
 
-/// Version of a key that the ledger does not have yet; those that it has are
+/// Version of a key that is not on the ledger yet; versions on the ledger are
 /// counted from 1.
 pub const NO_VERSION: u64 = 0;
 
@@ -33,35 +34,42 @@ pub enum KeyUse {
     SigningMaster,
 }
 
-/// Private key operations of this node and of the nodes behind it, done with
-/// key files or by an external service.
+/// Private key operations of this node and of the nodes behind it, with key
+/// files or an external service.
 #[async_trait]
 pub trait Crypto: Send + Sync {
-    /// True when operations are done in this process: cheap enough for an API
-    /// call to do them before it answers.
+    /// True when operations run in this process, cheap enough for an API call
+    /// to wait for them.
     fn is_local(&self) -> bool;
 
-    /// Calls of an external service that this process waits for.
+    /// Pending calls of an external service.
     fn calls_under_way(&self) -> u64 {
         0
     }
 
-    /// Why an external service did not do what it was last asked for.
+    /// Why the last call of an external service failed.
     fn trouble(&self) -> Option<String> {
         None
     }
 
-    /// Signs with the named algorithm (spec/messaging-and-crypto.md 5.4).
+    /// PEM texts of the public halves of the encryption keys in this process,
+    /// newest first, whether the ledger has them or not.
+    fn encryption_keys(&self, _node_id: &str) -> Vec<String> {
+        Vec::new()
+    }
+
+    /// Signs with the private half of a key of the ledger, under its algorithm
+    /// (spec/messaging-and-crypto.md 5.4).
     ///
     /// # Errors
-    /// 10034 without such a key; temporary when the external service cannot be
-    /// reached, or has no URL yet (10010, 10011).
+    /// 10034 without any key of the node; temporary while it has others than this
+    /// one, or when the external service cannot be reached, or has no URL yet
+    /// (10010, 10011).
     async fn sign(
         &self,
         node_id: &str,
         key_use: KeyUse,
-        algorithm: &str,
-        key_version: u64,
+        key: &NodeKey,
         message: &[u8],
     ) -> Result<Vec<u8>, Error>;
 
@@ -72,8 +80,7 @@ pub trait Crypto: Send + Sync {
     async fn decrypt(
         &self,
         node_id: &str,
-        algorithm: &str,
-        key_version: u64,
+        key: &NodeKey,
         encrypted: &[u8],
     ) -> Result<Vec<u8>, Error>;
 }

@@ -1,10 +1,10 @@
 //! Every kind of job that a flow handles.
 
 use super::dispatch::Flow;
-use super::{as_, identity, idp, ledger_call, node, replaced, rp};
+use super::{as_, debug, identity, idp, ledger_call, node, replaced, rp};
 use crate::job::Kind;
 
-pub(super) static FLOWS: [Flow; 23] = [
+pub(super) static FLOWS: [Flow; 25] = [
     replaced::FLOW,
     rp::request_created::FLOW,
     rp::idp_response::FLOW,
@@ -15,6 +15,7 @@ pub(super) static FLOWS: [Flow; 23] = [
     rp::close_request::CLOSED_FLOW,
     rp::time_out::FLOW,
     rp::time_out::TIMED_OUT_FLOW,
+    rp::message::FLOW,
     idp::consent_request::FLOW,
     idp::contract_checked::FLOW,
     idp::request_update::FLOW,
@@ -27,6 +28,7 @@ pub(super) static FLOWS: [Flow; 23] = [
     as_::response_created::FLOW,
     as_::sign_data::FLOW,
     ledger_call::FLOW,
+    debug::transact::FLOW,
     node::mq_registration::FLOW,
 ];
 

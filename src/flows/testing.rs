@@ -23,6 +23,7 @@ use crate::delivery::transaction::{Expected, Fate, Settled, Transact};
 use crate::error::{Error, codes};
 use crate::http_client;
 use crate::job::{Column, Commit, Guard, Job, Kind, Millis, NewJob, Row, Run, Table, Write, codec};
+use crate::ledger::types::NodeKey;
 use crate::ledger::{Broadcast, Inclusion, Ledger, TransactionHash};
 use crate::messaging::Received;
 use crate::mq::message::Message;
@@ -431,11 +432,10 @@ impl Crypto for RecordedKeys {
         &self,
         node_id: &str,
         key_use: KeyUse,
-        algorithm: &str,
-        _key_version: u64,
+        key: &NodeKey,
         message: &[u8],
     ) -> Result<Vec<u8>, Error> {
-        assert_eq!(algorithm, "RSASSA_PKCS1_V1_5_SHA_256");
+        assert_eq!(key.algorithm, "RSASSA_PKCS1_V1_5_SHA_256");
         let name = match key_use {
             KeyUse::Signing => "signing",
             KeyUse::SigningMaster => "master",
@@ -448,11 +448,10 @@ impl Crypto for RecordedKeys {
     async fn decrypt(
         &self,
         node_id: &str,
-        algorithm: &str,
-        _key_version: u64,
+        key: &NodeKey,
         encrypted: &[u8],
     ) -> Result<Vec<u8>, Error> {
-        assert_eq!(algorithm, "RSAES_PKCS1_V1_5");
+        assert_eq!(key.algorithm, "RSAES_PKCS1_V1_5");
         let key = Self::key(node_id, "encryption")?.rsa().unwrap();
         let mut plain = vec![0; key.size() as usize];
         let length = key

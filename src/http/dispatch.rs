@@ -5,10 +5,11 @@ use serde_json::{Map, Value};
 
 use super::answer::PlainResponse;
 use super::readiness::queue_full;
+use super::repeats::Repeat;
 use super::routes::{Parameters, Route};
 use super::server::Api;
 use crate::admission::Purpose;
-use crate::api::{Method, Outcome, RawCall, Run};
+use crate::api::{Answered, Audience, Method, Outcome, RawCall};
 use crate::context::{Context, Role};
 use crate::error::{Error, codes};
 use crate::job::{Caller, Write};
@@ -34,33 +35,39 @@ pub(super) async fn answer(
 ) -> PlainResponse {
     let endpoint = &route.endpoint;
     let config = &api.options.context.config.api;
-    let Some(run) = &endpoint.run else {
-        return PlainResponse::not_built(&format!(
-            "{} {}",
-            endpoint.method.as_str(),
-            endpoint.path
-        ));
-    };
     // Before the call costs anything; what it really makes is counted later.
     let is_full = |purpose| api.options.queue.is_full_for(purpose);
     if endpoint.purpose.is_some_and(is_full) {
         return queue_full(config);
     }
-    let answer = operate(api, route, run, parameters, input).await;
+    let answer = operate(api, route, parameters, input).await;
     answer.unwrap_or_else(|error| PlainResponse::error(&error, config))
 }
 
 async fn operate(
     api: &Api,
     route: &Route,
-    run: &Run,
     parameters: &Parameters<'_>,
     input: Input,
 ) -> Result<PlainResponse, Error> {
     let caller = api.options.waiting.caller();
     let call = check(api, route, parameters, input, caller.clone())?;
-    let outcome = run(call).await?;
-    let purpose = route.endpoint.purpose.unwrap_or(Purpose::Begin);
+    let endpoint = &route.endpoint;
+    let waiting = &api.options.waiting;
+    let may_wait = endpoint.audience == Audience::Ndid;
+    let repeat = may_wait.then(|| Repeat::of(&call.node_id, endpoint.path, &call.body));
+    if let Some(repeat) = &repeat
+        && let Some(first) = repeat
+            .abandoned(waiting, api.options.store.as_ref())
+            .await?
+    {
+        return told(waiting.listen(first).answer().await?);
+    }
+    let mut outcome = (endpoint.run)(call).await?;
+    if let (Outcome::Waits(accept), Some(repeat)) = (&mut outcome, &repeat) {
+        repeat.note(&caller, accept);
+    }
+    let purpose = endpoint.purpose.unwrap_or(Purpose::Begin);
     conclude(api, purpose, outcome, caller).await
 }
 
@@ -120,7 +127,7 @@ fn decode(parameters: &Parameters<'_>) -> Result<Map<String, Value>, Error> {
     decoded.collect()
 }
 
-fn has_valid_escapes(text: &str) -> bool {
+pub(super) fn has_valid_escapes(text: &str) -> bool {
     let mut parts = text.split('%');
     parts.next();
     parts.all(|part| {
@@ -164,6 +171,10 @@ async fn conclude(
             })
         }
         Outcome::Waits(accept) => wait(api, purpose, accept, caller).await,
+        Outcome::StoredJobs(accept) => Ok(match admit(api, purpose, accept).await? {
+            Some(_) => PlainResponse::empty(204),
+            None => queue_full(&api.options.context.config.api),
+        }),
         Outcome::Stored(writes) => {
             store(api, portions(writes)).await?;
             Ok(PlainResponse::empty(204))
@@ -192,7 +203,11 @@ async fn wait(
     if admit(api, purpose, accept).await?.is_none() {
         return Ok(queue_full(&api.options.context.config.api));
     }
-    let (status, body) = listener.answer().await?.into_result()?;
+    told(listener.answer().await?)
+}
+
+fn told(answered: Answered) -> Result<PlainResponse, Error> {
+    let (status, body) = answered.into_result()?;
     Ok(match body {
         Some(body) => PlainResponse::json(status, &body),
         None => PlainResponse::empty(status),

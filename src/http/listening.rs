@@ -1,5 +1,5 @@
 //! Serves HTTP/1.1 on a port, on threads of its own. actix does the protocol;
-//! who is let in, and who has to go, is decided by [`crate::listener`].
+//! [`crate::listener`] decides which connections stay.
 
 use std::io;
 use std::net::SocketAddr;
@@ -20,6 +20,7 @@ use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
+use super::long_heads::LongHeads;
 use super::tls;
 use crate::config::TlsFiles;
 use crate::listener::{self, Guest, GuestStream, Listener, Room, Rules};
@@ -71,7 +72,7 @@ impl ServerHandle {
     pub async fn stop(&self) {
         self.stop.send_replace(true);
         let all_left = async {
-            // The threads let go of the port.
+            // The threads release the port.
             self.stop.closed().await;
             self.room.empty().await;
         };
@@ -87,7 +88,7 @@ impl ServerHandle {
     }
 }
 
-/// Serves every request with `handler`, which gets `data`. To be called inside an
+/// Serves every request with `handler`, which gets `data`. Must be called inside an
 /// actix system, where it goes on until it is stopped.
 ///
 /// # Errors
@@ -201,7 +202,7 @@ impl Part {
             let app = App::new()
                 .app_data(data.clone())
                 .wrap_fn(|request, service| {
-                    // Not sent away for want of places meanwhile.
+                    // Not closed because places ran short meanwhile.
                     let serving = request.conn_data::<Arc<Guest>>().map(Guest::begin);
                     let answer = service.call(request);
                     async move {
@@ -217,8 +218,8 @@ impl Part {
             let http = HttpService::build()
                 .keep_alive(self.listening.keep_alive)
                 .client_request_timeout(self.listening.head_time_limit)
-                .on_connect_ext(move |stream: &S, data| {
-                    data.insert(guest(stream));
+                .on_connect_ext(move |stream: &LongHeads<S>, data| {
+                    data.insert(guest(stream.get_ref()));
                 })
                 .h1(app);
             http.new_service(())
@@ -243,7 +244,7 @@ impl Part {
             let prepare = prepare.clone();
             actix_rt::spawn(async move {
                 if let Some(stream) = prepare(stream).await
-                    && let Err(error) = http.call((stream, Some(peer))).await
+                    && let Err(error) = http.call((LongHeads::new(stream), Some(peer))).await
                 {
                     tracing::debug!(%error, "a client's connection broke");
                 }

@@ -1,5 +1,6 @@
-//! Query strings, in the form the schemas expect: text, or an array or object
-//! where a name is repeated or followed by brackets (spec/http-api.md 1.2).
+//! Query strings as the replaced system reads them: text, or an array or object
+//! where a name is repeated or followed by brackets (spec/http-api.md 1.2). Which
+//! of these it is matters to nobody: a schema wants a text or refuses it.
 
 use percent_encoding::percent_decode_str;
 use serde_json::{Map, Value};
@@ -7,27 +8,44 @@ use serde_json::{Map, Value};
 /// More parameters than this are ignored.
 const MOST_PARAMETERS: usize = 1000;
 
+/// A name that is never taken, as little as an empty one.
+const NO_NAME: &str = "__proto__";
+
 /// Parses what stands behind the `?`.
 pub(super) fn parse(query: &str) -> Map<String, Value> {
     let mut parameters = Map::new();
     let pairs = query.split('&').filter(|pair| !pair.is_empty());
     for pair in pairs.take(MOST_PARAMETERS) {
-        let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+        let (name, value) = split(pair);
         add(&mut parameters, &decode(name), decode(value));
     }
     parameters
 }
 
+/// Name and value; a `=` within brackets belongs to the name.
+fn split(pair: &str) -> (&str, &str) {
+    let after_brackets = pair.find("]=").map(|position| position + 1);
+    let after_escaped = pair
+        .to_ascii_uppercase()
+        .find("%5D=")
+        .map(|position| position + 3);
+    let end = after_brackets.or(after_escaped).or_else(|| pair.find('='));
+    match end {
+        Some(end) => (&pair[..end], &pair[end + 1..]),
+        None => (pair, ""),
+    }
+}
+
 fn add(parameters: &mut Map<String, Value>, name: &str, value: String) {
-    let (base, has_brackets) = match name.find('[') {
-        Some(position) if position > 0 => (&name[..position], true),
-        _ => (name, false),
-    };
+    let (base, is_nested) = base(name);
+    if base.is_empty() || base == NO_NAME {
+        return;
+    }
     let value = Value::String(value);
     match parameters.get_mut(base) {
         Some(Value::Array(values)) => values.push(value),
         Some(first) => *first = Value::Array(vec![first.take(), value]),
-        None if has_brackets => {
+        None if is_nested => {
             parameters.insert(base.to_owned(), Value::Array(vec![value]));
         }
         None => {
@@ -36,25 +54,122 @@ fn add(parameters: &mut Map<String, Value>, name: &str, value: String) {
     }
 }
 
+/// The member that a name is about, and whether it is about what is inside.
+/// `[a]` alone is another way to write `a`; a bracket without its other half is
+/// a letter like others.
+fn base(name: &str) -> (&str, bool) {
+    let Some((start, end)) = brackets(name) else {
+        return (name, false);
+    };
+    if start > 0 {
+        return (&name[..start], true);
+    }
+    let inner = &name[1..end];
+    (
+        inner,
+        inner.is_empty() || brackets(&name[end + 1..]).is_some(),
+    )
+}
+
+/// The first pair of brackets without others between them.
+fn brackets(name: &str) -> Option<(usize, usize)> {
+    let end_after = |start: usize| {
+        let rest = &name[start + 1..];
+        let end = rest.find(['[', ']'])?;
+        rest[end..].starts_with(']').then_some(start + 1 + end)
+    };
+    let mut starts = name.match_indices('[').map(|(start, _)| start);
+    starts.find_map(|start| Some((start, end_after(start)?)))
+}
+
+/// A part with an escape that is none stays as it is, but for its blanks.
 fn decode(text: &str) -> String {
     let text = text.replace('+', " ");
-    percent_decode_str(&text).decode_utf8_lossy().into_owned()
+    if !super::dispatch::has_valid_escapes(&text) {
+        return text;
+    }
+    match percent_decode_str(&text).decode_utf8() {
+        Ok(decoded) => decoded.into_owned(),
+        Err(_) => text,
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use proptest::prelude::*;
     use serde_json::json;
 
+    use super::*;
+
     #[test]
-    fn repeated_and_bracketed_names_are_arrays() {
-        let parsed = Value::Object(parse("a=1&b=x%20y+z&a=2&c[]=3&d&&e[k]=4"));
-        let expected = json!({"a": ["1", "2"], "b": "x y z", "c": ["3"], "d": "", "e": ["4"]});
-        assert_eq!(parsed, expected);
-        assert_eq!(parse(""), Map::new());
-        assert_eq!(
-            Value::Object(parse("x=%zz&y=%FF")),
-            json!({"x": "%zz", "y": "\u{FFFD}"})
-        );
+    fn query_strings_are_read_as_the_replaced_system_reads_them() {
+        for (query, expected) in [
+            ("", json!({})),
+            ("a=1&b=2", json!({"a": "1", "b": "2"})),
+            ("a=1&b=x%20y+z&a=2", json!({"a": ["1", "2"], "b": "x y z"})),
+            ("d&&e=&=f", json!({"d": "", "e": ""})),
+            ("a=b=c", json!({"a": "b=c"})),
+            (
+                "c[]=3&e[k]=4&f[0]=5",
+                json!({"c": ["3"], "e": ["4"], "f": ["5"]}),
+            ),
+            ("c%5B%5D=3&e%5bk%5d=4", json!({"c": ["3"], "e": ["4"]})),
+            ("a=1&a[b]=2", json!({"a": ["1", "2"]})),
+            ("[a]=1", json!({"a": "1"})),
+            ("[a][b]=1", json!({"a": ["1"]})),
+            ("a[b=1&c]d=2", json!({"a[b": "1", "c]d": "2"})),
+            ("a[b=c]=1", json!({"a": ["1"]})),
+            ("a.b=1", json!({"a.b": "1"})),
+            (
+                "__proto__=1&__proto__[a]=2&toString=3",
+                json!({"toString": "3"}),
+            ),
+            // Escapes are all of them right, or none is one.
+            (
+                "x=%zz%20a&y=%FF&z=%E0%B8%81",
+                json!({"x": "%zz%20a", "y": "%FF", "z": "ก"}),
+            ),
+            (
+                "x=%&y=100%25&z=%2",
+                json!({"x": "%", "y": "100%", "z": "%2"}),
+            ),
+            ("x=%ED%A0%BD", json!({"x": "%ED%A0%BD"})),
+            ("x=%zz+a", json!({"x": "%zz a"})),
+            ("%61=1&b%3D=2", json!({"a": "1", "b=": "2"})),
+            // No form of Unicode is made another.
+            (
+                "x=e%CC%81&y=%C3%A9",
+                json!({"x": "e\u{301}", "y": "\u{e9}"}),
+            ),
+            ("a;b=1", json!({"a;b": "1"})),
+        ] {
+            assert_eq!(Value::Object(parse(query)), expected, "{query}");
+        }
+    }
+
+    #[test]
+    fn what_comes_after_a_thousand_parameters_is_ignored() {
+        let query: String = (0..1100).map(|index| format!("p{index}=1&")).collect();
+        assert_eq!(parse(&query).len(), MOST_PARAMETERS);
+    }
+
+    proptest! {
+        #[test]
+        fn any_query_string_is_read_without_panic(query in "\\PC*", odd in "[\\[\\]=&%a5Dd+]{0,20}") {
+            parse(&query);
+            parse(&odd);
+        }
+
+        /// What is escaped as it should be comes out as it went in.
+        #[test]
+        fn names_and_values_come_out_as_they_went_in(
+            name in "[^\\[\\]]{1,8}", value in "\\PC{0,8}",
+        ) {
+            prop_assume!(name != NO_NAME);
+            use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+            let escaped = |text: &str| utf8_percent_encode(text, NON_ALPHANUMERIC).to_string();
+            let parsed = parse(&format!("{}={}", escaped(&name), escaped(&value)));
+            prop_assert_eq!(parsed.get(&name), Some(&Value::String(value)));
+        }
     }
 }

@@ -100,6 +100,12 @@ fn show(config: &Config) -> Value {
     shown.extend(links(config));
     shown.extend(keys(&config.keys));
     shown.extend(limits());
+    for (name, value) in &config.idle.0 {
+        let shown = shown.entry(*name).or_insert(Value::Null);
+        if shown.is_null() {
+            *shown = value.clone();
+        }
+    }
     let mut shown: Vec<(String, Value)> = shown.into_iter().collect();
     shown.retain(|(_, value)| !value.is_null());
     shown.sort_by(|one, other| one.0.cmp(&other.0));

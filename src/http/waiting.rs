@@ -13,9 +13,9 @@ use parking_lot::Mutex;
 use tokio::sync::Notify;
 use tokio::time::{Instant, timeout};
 
-use crate::api::Answered;
+use crate::api::{self, Answered};
 use crate::error::{Error, codes};
-use crate::job::{Caller, JobId, Table, Write};
+use crate::job::{Caller, JobId};
 use crate::store::{Accept, SharedStore};
 
 /// Between looks at the store of a call that nobody has told anything.
@@ -47,6 +47,11 @@ impl Waiting {
     /// The name under which a new call is answered.
     pub(super) fn caller(&self) -> Caller {
         Caller::new(&self.process)
+    }
+
+    /// Whether a client waits here for what becomes of this call.
+    pub(super) fn is_open(&self, caller: &Caller) -> bool {
+        self.open.lock().contains_key(&caller.call)
     }
 
     /// These calls have been answered.
@@ -107,14 +112,21 @@ impl Listener {
     }
 
     async fn take(&self) {
-        let taken = Accept {
-            writes: vec![Write::delete(Table::Answer, self.caller.row())],
-            ..Accept::default()
-        };
-        if let Err(error) = self.waiting.store.accept(taken).await {
+        if let Err(error) = self.forget().await {
             // It goes by itself when its time is up.
             tracing::debug!(%error, "an answer stays until it expires");
         }
+    }
+
+    async fn forget(&self) -> Result<(), Error> {
+        let store = &self.waiting.store;
+        let writes = api::forget(store.as_ref(), &self.caller.row()).await?;
+        let taken = Accept {
+            writes,
+            ..Accept::default()
+        };
+        store.accept(taken).await?;
+        Ok(())
     }
 }
 
@@ -129,8 +141,11 @@ mod tests {
     use futures_util::poll;
     use std::pin::pin;
 
+    use serde_json::json;
+
     use super::*;
-    use crate::job::{Attempt, Commit, NewJob};
+    use crate::http::repeats::Repeat;
+    use crate::job::{Attempt, Commit, NewJob, Table};
     use crate::store::embedded::{EmbeddedStore, Options};
     use crate::store::{Accepted, Committed};
 
@@ -233,8 +248,58 @@ mod tests {
             job: expiry.id(),
             number: expiry.attempt,
         };
-        let commit = crate::api::expire(expiry).unwrap();
+        let state = node.store.as_ref();
+        let commit = crate::api::expire(state, expiry).await.unwrap();
         node.store.commit(attempt, commit.into()).await.unwrap();
         assert!(!node.is_kept(&caller).await);
+    }
+
+    /// What a call stores that can be known again.
+    async fn begin(node: &Node, repeat: &Repeat) -> Caller {
+        let caller = node.waiting.caller();
+        let mut accept = Accept::default();
+        repeat.note(&caller, &mut accept);
+        node.store.accept(accept).await.unwrap();
+        caller
+    }
+
+    #[tokio::test]
+    async fn a_call_is_known_again_until_somebody_was_told() {
+        let node = node(PATIENCE);
+        let repeat = Repeat::of("ndid1", "/ndid/add_node_token", &json!({"amount": 5}));
+        let first = async || {
+            let state = node.store.as_ref();
+            repeat.abandoned(&node.waiting, state).await.unwrap()
+        };
+        assert_eq!(first().await, None);
+        let caller = begin(&node, &repeat).await;
+        let listener = node.waiting.listen(caller.clone());
+        assert_eq!(first().await, None, "its client still waits");
+        drop(listener);
+        assert_eq!(first().await, Some(caller.clone()), "the client hung up");
+        node.settle(&caller, &Answered::done(204)).await;
+        let again = first().await.unwrap();
+        let answer = node.waiting.listen(again).answer().await.unwrap();
+        assert_eq!(answer, Answered::done(204));
+        assert_eq!(first().await, None, "it has been told");
+        let rows = node.store.rows(Table::Call, "").await.unwrap();
+        assert!(rows.is_empty(), "{rows:?}");
+        let other = Repeat::of("ndid1", "/ndid/add_node_token", &json!({"amount": 6}));
+        begin(&node, &other).await;
+        assert_eq!(first().await, None, "another call");
+    }
+
+    /// The call that took the mark over is not forgotten with the previous one.
+    #[tokio::test]
+    async fn the_same_call_of_two_clients_is_two_calls() {
+        let node = node(PATIENCE);
+        let repeat = Repeat::of("ndid1", "/ndid/add_node_token", &json!({}));
+        let one = begin(&node, &repeat).await;
+        let other = begin(&node, &repeat).await;
+        node.settle(&one, &Answered::done(204)).await;
+        node.waiting.listen(one).answer().await.unwrap();
+        let state = node.store.as_ref();
+        let first = repeat.abandoned(&node.waiting, state).await.unwrap();
+        assert_eq!(first, Some(other));
     }
 }

@@ -1,4 +1,7 @@
-//! The queries flows use, typed (spec/ledger.md 5, 11).
+//! The queries of the flows, typed (spec/ledger.md 5, 11).
+
+use std::cmp::Reverse;
+use std::time::Duration;
 
 use serde::Deserialize as _;
 use serde::de::DeserializeOwned;
@@ -25,7 +28,8 @@ async fn ask<T: DeserializeOwned>(
     })
 }
 
-/// Member `member` of the answer, empty where the ledger has `null` or finds nothing.
+/// Member `member` of the answer; empty where the ledger has `null` or finds
+/// nothing.
 async fn ask_list<T: DeserializeOwned>(
     ledger: &dyn Ledger,
     method: &str,
@@ -51,7 +55,7 @@ pub async fn node_info(ledger: &dyn Ledger, node_id: &str) -> Result<Option<Node
     ask(ledger, "GetNodeInfo", json!({"node_id": node_id}), None).await
 }
 
-/// The nodes behind a proxy that it works for: those whose keys it holds.
+/// The nodes behind a proxy that it serves, because it holds their keys.
 pub async fn nodes_served_by(
     ledger: &dyn Ledger,
     proxy_node_id: &str,
@@ -103,6 +107,48 @@ pub async fn encryption_key(ledger: &dyn Ledger, node_id: &str) -> Result<Option
         None,
     )
     .await
+}
+
+/// The signing keys that a node had before this one, newest first.
+pub async fn earlier_signing_keys(
+    ledger: &dyn Ledger,
+    node_id: &str,
+    current: &NodeKey,
+) -> Result<Vec<NodeKey>, Error> {
+    match current.version {
+        0 | 1 => Ok(Vec::new()),
+        _ => {
+            let history = key_history(ledger, node_id).await?;
+            Ok(earlier(history.signing_public_key_list, current))
+        }
+    }
+}
+
+/// The encryption keys that a node had before this one, newest first.
+pub async fn earlier_encryption_keys(
+    ledger: &dyn Ledger,
+    node_id: &str,
+    current: &NodeKey,
+) -> Result<Vec<NodeKey>, Error> {
+    match current.version {
+        0 | 1 => Ok(Vec::new()),
+        _ => {
+            let history = key_history(ledger, node_id).await?;
+            Ok(earlier(history.encryption_public_key_list, current))
+        }
+    }
+}
+
+async fn key_history(ledger: &dyn Ledger, node_id: &str) -> Result<KeyHistory, Error> {
+    let params = json!({"node_id": node_id});
+    let history = ask(ledger, "GetNodePublicKeyList", params, None).await?;
+    Ok(history.unwrap_or_default())
+}
+
+fn earlier(mut keys: Vec<NodeKey>, current: &NodeKey) -> Vec<NodeKey> {
+    keys.retain(|key| key.version < current.version);
+    keys.sort_by_key(|key| Reverse(key.version));
+    keys
 }
 
 /// A node's registered message queue addresses; empty if none.
@@ -251,6 +297,16 @@ pub async fn service_detail(
     .await
 }
 
+/// How long before it counts a price of this service must be announced.
+pub async fn service_price_delay(ledger: &dyn Ledger, service_id: &str) -> Result<Duration, Error> {
+    let method = "GetServicePriceMinEffectiveDatetimeDelay";
+    let params = json!({"service_id": service_id});
+    let delay: Option<ServicePriceDelay> = ask(ledger, method, params, None).await?;
+    Ok(Duration::from_secs(
+        delay.map_or(0, |delay| delay.duration_second),
+    ))
+}
+
 /// Reference group of an identity given by namespace and identifier hash.
 pub async fn reference_group_code(
     ledger: &dyn Ledger,
@@ -268,7 +324,6 @@ pub async fn reference_group_code(
     .await
 }
 
-/// Reference group of an accessor.
 pub async fn reference_group_code_of_accessor(
     ledger: &dyn Ledger,
     accessor_id: &str,
@@ -297,8 +352,9 @@ pub async fn accessor_key(
     .await
 }
 
-/// What an IdP declared about an identity. `identity` is
-/// `{"reference_group_code": ..}` or `{"identity_namespace": .., "identity_identifier_hash": ..}`.
+/// An IdP's declaration about an identity. `identity` is
+/// `{"reference_group_code": ..}` or `{"identity_namespace": ..,
+/// "identity_identifier_hash": ..}`.
 pub async fn identity_info(
     ledger: &dyn Ledger,
     identity: Value,
@@ -317,7 +373,7 @@ pub async fn idps_of_identity(
     ask_list(ledger, "GetIdpNodes", identity, "node").await
 }
 
-/// Whether NDID wants nobody told of the identities that a node changes.
+/// Whether nobody is told of the identities that this node changes.
 pub async fn is_suppressed(ledger: &dyn Ledger, node_id: &str) -> Result<bool, Error> {
     let method = "IsSuppressedIdentityModificationNotificationNode";
     let answer: Option<Value> = ask(ledger, method, json!({"node_id": node_id}), None).await?;
@@ -327,7 +383,8 @@ pub async fn is_suppressed(ledger: &dyn Ledger, node_id: &str) -> Result<bool, E
 /// Ids of this chain's predecessors; empty if none were recorded.
 pub async fn chain_history(ledger: &dyn Ledger) -> Result<Vec<String>, Error> {
     let answer: Option<Value> = ask(ledger, "GetChainHistory", Value::Null, None).await?;
-    // The replaced system's NDID wrote the text of a text (spec/http-api-additions.md 2).
+    // The replaced system's NDID encoded the text twice
+    // (spec/http-api-additions.md 2).
     let history = match answer {
         Some(Value::String(text)) => serde_json::from_str(&text).map_err(|error| {
             let text = format!("the history of the chain cannot be read: {error}");
@@ -340,7 +397,8 @@ pub async fn chain_history(ledger: &dyn Ledger) -> Result<Vec<String>, Error> {
     Ok(ids.collect())
 }
 
-/// Ids of the active nodes of a role, `rp`, `idp` or `as`, or of all but NDID.
+/// Ids of the active nodes of a role (`rp`, `idp` or `as`), or of all nodes but
+/// NDID.
 pub async fn node_ids(ledger: &dyn Ledger, role: Option<&str>) -> Result<Vec<String>, Error> {
     let params = role.map_or_else(|| json!({}), |role| json!({"role": role}));
     ask_list(ledger, "GetNodeIDList", params, "node_id_list").await

@@ -9,13 +9,17 @@ use prost::Message as _;
 use serde_json::json;
 
 use crate::context::{Context, Role};
-use crate::crypto::{KeyUse, encryption, envelope, signature};
+use crate::crypto::{KeyUse, encryption, envelope, public_key, signature};
 use crate::error::{Error, codes};
 use crate::heavy::{self, Whose};
 use crate::ledger::query;
 use crate::ledger::types::NodeKey;
 use crate::messaging::outbound::Receiver;
+use crate::messaging::sender;
 use crate::proto::wire::{EncryptedMqMessage, MqMessage};
+
+/// How many keys before the current one a message may have been sealed for.
+const EARLIER_KEYS: usize = 2;
 
 /// Version of [`MqMessage`].
 pub const VERSION: i32 = 2;
@@ -23,16 +27,14 @@ pub const VERSION: i32 = 2;
 /// An opened message whose sender has yet to be verified.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Opened {
-    /// The innermost layer.
     pub message: MqMessage,
-    /// Node the message is for (behind a proxy: that node).
+    /// The node it is for, perhaps behind this proxy.
     pub receiver_node_id: String,
-    /// Signature of the outer layer, on a proxy.
+    /// On a proxy: the signature of the outer layer.
     pub proxy_signature: Option<Bytes>,
 }
 
 /// Signs bytes with a node's signing key under its registered algorithm.
-///
 /// # Errors
 /// 10034 when the ledger has no key for it; those of the ledger and of signing.
 pub async fn sign(context: &Context, node_id: &str, bytes: &[u8]) -> Result<Vec<u8>, Error> {
@@ -41,13 +43,12 @@ pub async fn sign(context: &Context, node_id: &str, bytes: &[u8]) -> Result<Vec<
         .ok_or(codes::NODE_KEY_NOT_FOUND)?;
     context
         .crypto
-        .sign(node_id, KeyUse::Signing, &key.algorithm, key.version, bytes)
+        .sign(node_id, KeyUse::Signing, &key, bytes)
         .await
 }
 
-/// Encrypts a signed message for one receiver, twice if it lives behind a
-/// proxy. Gives the bytes of the outermost [`EncryptedMqMessage`].
-///
+/// Encrypts a signed message for one receiver, twice if the receiver is behind
+/// a proxy. Returns the bytes of the outermost [`EncryptedMqMessage`].
 /// # Errors
 /// Those of [`encryption::encrypt`] and [`sign`].
 pub async fn seal(
@@ -72,7 +73,7 @@ pub async fn seal(
     encrypt(&outer, &proxy.encryption_key)
 }
 
-/// What the signature of the outer layer covers.
+/// The text that the signature of the outer layer covers.
 fn outer_signed_text(inner: &[u8], receiver_node_id: &str, sender_node_id: &str) -> String {
     let hash = STANDARD.encode(sha256(inner));
     format!("{hash}|{receiver_node_id}|{sender_node_id}")
@@ -92,20 +93,18 @@ fn encrypt(message: &MqMessage, key: &NodeKey) -> Result<Vec<u8>, Error> {
     Ok(sealed.encode_to_vec())
 }
 
-/// A message for a node that this proxy does not work for.
+/// A message for a node that this proxy does not serve.
 #[derive(Debug)]
 pub struct NotServed {
-    /// Which.
     pub node_id: String,
 }
 
-/// Opens the bytes another node sent to this one. What is large is opened with the
-/// heavy work of `whose` message it is.
-///
+/// Opens the bytes that another node sent to this one. A large message is
+/// opened with the heavy work of `whose` line.
 /// # Errors
 /// 10022 cannot be decrypted; 10052 another version; on a proxy 10023 without
 /// receiver or sender, 10020 unknown sender, 10021 wrong outer signature.
-/// Temporary when ledger or crypto service cannot be reached.
+/// Temporary when the ledger or the crypto service cannot be reached.
 pub async fn open(
     context: &Context,
     bytes: Bytes,
@@ -141,13 +140,27 @@ async fn verify_outer(context: &Context, outer: &MqMessage, whose: Whose) -> Res
     let key = query::signing_key(context.ledger.as_ref(), &outer.sender_node_id)
         .await?
         .ok_or(codes::MESSAGE_FROM_UNKNOWN_NODE)?;
+    let sender = outer.sender_node_id.as_str();
+    let mut keys = vec![key];
+    if sender::is_recent(context, &keys[0]) {
+        let earlier = query::earlier_signing_keys(context.ledger.as_ref(), sender, &keys[0]);
+        keys.extend(earlier.await?.into_iter().take(1));
+    }
     let outer = outer.clone();
     let size = outer.message.len();
     let is_valid = heavy::compute_if_large(whose, size, move || {
         let (receiver, sender) = (&outer.receiver_node_id, &outer.sender_node_id);
         let signed = outer_signed_text(&outer.message, receiver, sender);
-        let (key, algorithm) = (&key.public_key, &key.algorithm);
-        signature::verify(key, algorithm, signed.as_bytes(), &outer.signature)
+        let mut keys = keys.iter();
+        keys.any(
+            |NodeKey {
+                 public_key,
+                 algorithm,
+                 ..
+             }| {
+                signature::verify(public_key, algorithm, signed.as_bytes(), &outer.signature)
+            },
+        )
     });
     if !is_valid.await {
         return Err(codes::INVALID_MESSAGE_SIGNATURE.into());
@@ -163,31 +176,71 @@ async fn decrypt(
 ) -> Result<MqMessage, Error> {
     let size = bytes.len();
     let sealed = EncryptedMqMessage::decode(bytes).map_err(|_| codes::DECRYPT_MESSAGE_ERROR)?;
-    let key = query::encryption_key(context.ledger.as_ref(), node_id)
+    let current = query::encryption_key(context.ledger.as_ref(), node_id)
         .await?
         .ok_or(codes::NODE_KEY_NOT_FOUND)?;
-    // One operation with a private key, however much is encrypted: some tenths of
-    // a millisecond, or a call of the external service, which must hold no place.
-    let symmetric_key = context
-        .crypto
-        .decrypt(
-            node_id,
-            &key.algorithm,
-            key.version,
-            &sealed.encrypted_symmetric_key,
-        )
-        .await?;
-    let plaintext = heavy::compute_if_large(whose, 2 * size, move || {
-        envelope::decrypt(&symmetric_key, &sealed.encrypted_mq_message)
-    });
-    let plaintext = plaintext.await.ok_or(codes::DECRYPT_MESSAGE_ERROR)?;
-    let message = MqMessage::decode(Bytes::from(plaintext));
+    let mut opened = unseal(context, node_id, &current, &sealed, (whose, size)).await;
+    // A service that is away is not asked about other keys.
+    let is_away = |error: &Error| error.is_temporary() && !context.crypto.is_local();
+    if opened.as_ref().is_err_and(|error| !is_away(error)) {
+        for key in other_keys(context, node_id, &current).await? {
+            let again = unseal(context, node_id, &key, &sealed, (whose, size)).await;
+            if again.is_ok() {
+                opened = again;
+                break;
+            }
+        }
+    }
+    let message = MqMessage::decode(Bytes::from(opened?));
     let message = message.map_err(|_| codes::MALFORMED_MESSAGE_FORMAT)?;
     if message.version != VERSION {
         let details = json!({"expected": VERSION, "got": message.version});
         return Err(Error::from(codes::MQ_MESSAGE_VERSION_MISMATCH).with_details(details));
     }
     Ok(message)
+}
+
+/// Opens a message that was sealed for this key of the node.
+async fn unseal(
+    context: &Context,
+    node_id: &str,
+    key: &NodeKey,
+    sealed: &EncryptedMqMessage,
+    (whose, size): (Whose, usize),
+) -> Result<Vec<u8>, Error> {
+    // One operation with a private key, however much is encrypted: some tenths of
+    // a millisecond, or a call of the external service, which must hold no place.
+    let wrapped = &sealed.encrypted_symmetric_key;
+    let symmetric_key = context.crypto.decrypt(node_id, key, wrapped).await?;
+    let sealed = sealed.encrypted_mq_message.clone();
+    let plaintext = heavy::compute_if_large(whose, 2 * size, move || {
+        envelope::decrypt(&symmetric_key, &sealed)
+    });
+    plaintext.await.ok_or(codes::DECRYPT_MESSAGE_ERROR.into())
+}
+
+/// Keys other than the current one that a message may have been sealed for: those
+/// that it took the place of, and those that this process has and the ledger did
+/// not have yet when it was last asked.
+async fn other_keys(
+    context: &Context,
+    node_id: &str,
+    current: &NodeKey,
+) -> Result<Vec<NodeKey>, Error> {
+    let ledger = context.ledger.as_ref();
+    let mut keys = query::earlier_encryption_keys(ledger, node_id, current).await?;
+    keys.truncate(EARLIER_KEYS);
+    let is_on_ledger = |pem: &str| {
+        let mut known = keys.iter().chain([current]);
+        known.any(|key| public_key::are_same(&key.public_key, pem))
+    };
+    let mut held = context.crypto.encryption_keys(node_id);
+    held.retain(|pem| !is_on_ledger(pem));
+    keys.extend(held.iter().flat_map(|pem| {
+        let algorithms = encryption::ALGORITHMS.iter();
+        algorithms.map(|algorithm| NodeKey::unregistered(pem, algorithm))
+    }));
+    Ok(keys)
 }
 
 #[cfg(test)]

@@ -18,6 +18,7 @@ use erawan::http::{
     serve,
 };
 use erawan::job::{Attempt, Column, Commit, Epoch, Job, JobId, Millis, Row, Table};
+use erawan::ledger::types::NodeKey;
 use erawan::ledger::{Broadcast, Inclusion, Ledger, TransactionHash};
 use erawan::store::*;
 use futures_util::FutureExt;
@@ -281,11 +282,11 @@ impl Crypto for NoKeys {
         true
     }
 
-    async fn sign(&self, _: &str, _: KeyUse, _: &str, _: u64, _: &[u8]) -> Result<Vec<u8>, Error> {
+    async fn sign(&self, _: &str, _: KeyUse, _: &NodeKey, _: &[u8]) -> Result<Vec<u8>, Error> {
         Err(codes::NODE_KEY_NOT_FOUND.into())
     }
 
-    async fn decrypt(&self, _: &str, _: &str, _: u64, _: &[u8]) -> Result<Vec<u8>, Error> {
+    async fn decrypt(&self, _: &str, _: &NodeKey, _: &[u8]) -> Result<Vec<u8>, Error> {
         Err(codes::NODE_KEY_NOT_FOUND.into())
     }
 }
@@ -340,7 +341,7 @@ impl FakeOperations {
     fn in_place_of(self: &Arc<Self>, which: impl Fn(&Endpoint) -> bool) -> Vec<Endpoint> {
         let endpoints = endpoints::all().into_iter();
         let endpoints = endpoints.map(|endpoint| {
-            if endpoint.run.is_none() || !which(&endpoint) {
+            if !which(&endpoint) {
                 return endpoint;
             }
             let operations = self.clone();
@@ -355,10 +356,7 @@ impl FakeOperations {
                 });
                 std::future::ready(outcome).boxed()
             });
-            Endpoint {
-                run: Some(run),
-                ..endpoint
-            }
+            Endpoint { run, ..endpoint }
         });
         endpoints.collect()
     }
@@ -412,15 +410,20 @@ impl Node {
 
     /// Starts an API with a configuration of its own.
     pub async fn start_with(role: Role, change: impl FnOnce(&mut Config)) -> Self {
-        Self::start_all(role, change, |operations| operations.endpoints()).await
+        Self::serving(role, change, |operations| operations.endpoints()).await
     }
 
     /// Starts an API all of whose operations are fakes.
     pub async fn start_recording(role: Role, change: impl FnOnce(&mut Config)) -> Self {
-        Self::start_all(role, change, |operations| operations.in_place_of(|_| true)).await
+        Self::serving(role, change, |operations| operations.in_place_of(|_| true)).await
     }
 
-    async fn start_all(
+    /// Starts an API whose calls do what they do in a node.
+    pub async fn start_real(role: Role) -> Self {
+        Self::serving(role, |_| (), |_| endpoints::all()).await
+    }
+
+    async fn serving(
         role: Role,
         change: impl FnOnce(&mut Config),
         endpoints: impl FnOnce(&Arc<FakeOperations>) -> Vec<Endpoint>,

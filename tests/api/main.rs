@@ -1,6 +1,7 @@
 //! The HTTP API from outside, with fakes behind it; and callbacks to local receivers.
 
 mod admin;
+mod bad_input;
 mod bodies;
 mod callbacks;
 mod calls;

@@ -114,6 +114,16 @@ fn assert_settings(shown: &Value, recorded: &Value) {
         let same = std::mem::discriminant(value) == std::mem::discriminant(before);
         assert!(same, "{name}: {value} was {before}");
     }
+    for name in recorded.as_object().unwrap().keys() {
+        // Files are shown where they are set.
+        let may_be_absent = ["Path", "Password", "Hash"]
+            .iter()
+            .any(|end| name.ends_with(end));
+        assert!(
+            may_be_absent || shown.get(name).is_some(),
+            "{name} is not shown"
+        );
+    }
     let text = shown.to_string();
     assert!(!text.contains("secret") && !text.contains("Password") && !text.contains("Hash"));
     for name in [

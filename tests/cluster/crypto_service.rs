@@ -11,7 +11,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use erawan::context::Role;
 use erawan::crypto::{encryption, signature};
-use erawan::devnet::keys::NodeKeys;
+use erawan::devnet::keys::{GeneratedKeys, SigningKeys};
 use serde_json::{Value, json};
 
 use crate::client::client_application;
@@ -76,12 +76,18 @@ fn member(body: &Value, name: &str) -> Vec<u8> {
     STANDARD.decode(body[name].as_str().unwrap()).unwrap()
 }
 
-fn keys_of(keys: &Data<PathBuf>, body: &Value) -> NodeKeys {
-    NodeKeys::at(keys, body["node_id"].as_str().unwrap())
+/// The keys of the version that is asked for; those that came later are in a
+/// folder of their own.
+fn keys_of(keys: &Data<PathBuf>, body: &Value) -> GeneratedKeys {
+    let node_id = body["node_id"].as_str().unwrap();
+    match body["key_version"].as_u64() {
+        None | Some(1) => GeneratedKeys::at(keys, node_id),
+        Some(version) => GeneratedKeys::at(&keys.join(version.to_string()), node_id),
+    }
 }
 
 fn signed(key: &Path, body: &Value) -> HttpResponse {
-    let key = NodeKeys::read(key).unwrap();
+    let key = GeneratedKeys::read(key).unwrap();
     let algorithm = body["signing_algorithm"].as_str().unwrap();
     let signature = signature::sign(&key, algorithm, &member(body, "request_message")).unwrap();
     HttpResponse::Ok().json(json!({"signature": STANDARD.encode(signature)}))
@@ -96,7 +102,7 @@ async fn master_sign(keys: Data<PathBuf>, body: Json<Value>) -> HttpResponse {
 }
 
 async fn decrypt(keys: Data<PathBuf>, body: Json<Value>) -> HttpResponse {
-    let key = NodeKeys::read(&keys_of(&keys, &body).encryption).unwrap();
+    let key = GeneratedKeys::read(&keys_of(&keys, &body).encryption).unwrap();
     let algorithm = body["encryption_algorithm"].as_str().unwrap();
     let decrypted = encryption::decrypt(&key, algorithm, &member(&body, "encrypted_message"));
     HttpResponse::Ok().json(json!({"decrypted_message": STANDARD.encode(decrypted.unwrap())}))
@@ -185,4 +191,53 @@ async fn no_call_is_refused_after_the_urls_of_the_crypto_service_were_set() {
         refused.len()
     );
     net.close().await;
+}
+
+/// The service has all versions at once, and is told which one is meant.
+#[actix_web::test]
+async fn keys_of_the_crypto_service_change_while_requests_are_made() {
+    let net = Net::with(Store::Redis, 2, |options| {
+        let external = ("USE_EXTERNAL_CRYPTO_SERVICE", "true");
+        options.settings = vec![(external.0.to_owned(), external.1.to_owned())];
+    })
+    .await;
+    let keys = net.network.directory.join("keys");
+    std::fs::create_dir(keys.join("2")).unwrap();
+    let service = CryptoService::start(keys.clone());
+    for role in ROLES {
+        service.introduce(&net.api(role)).await;
+        ready(net.network.node(role).unwrap().api_urls()).await;
+    }
+    let apps = net.apps().await;
+    let (callback_url, told) = client_application();
+    under_load(&apps, async {
+        for (role, node_id) in ROLES.into_iter().zip(["rp1", "idp1", "as1"]) {
+            let new = GeneratedKeys::at(&keys.join("2"), node_id);
+            new.ensure(SigningKeys::Rsa).unwrap();
+            let public = |path: &Path| {
+                let key = GeneratedKeys::read(path).unwrap();
+                String::from_utf8(key.public_key_to_pem().unwrap()).unwrap()
+            };
+            let body = json!({
+                "reference_id": node_id,
+                "callback_url": callback_url,
+                "signing_public_key": public(&new.signing),
+                "signing_key_algorithm": "RSA",
+                "signing_algorithm": "RSASSA_PKCS1_V1_5_SHA_384",
+                "signing_master_public_key": public(&new.master),
+                "signing_master_key_algorithm": "RSA",
+                "signing_master_algorithm": "RSASSA_PKCS1_V1_5_SHA_512",
+                "encryption_public_key": public(&new.encryption),
+                "encryption_key_algorithm": "RSA",
+                "encryption_algorithm": "RSAES_OAEP_SHA_256",
+            });
+            let url = format!("{}/v6/node/update", net.api(role));
+            let answer = plain_client().post(url).json(&body).send().await.unwrap();
+            assert_eq!(answer.status(), 202);
+            let result = told.result("update_node_result", node_id).await;
+            assert_eq!(result["success"], true, "{result}");
+        }
+    })
+    .await;
+    net.end(apps).await;
 }

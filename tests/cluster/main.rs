@@ -36,6 +36,7 @@ mod proxies;
 mod quiet;
 mod reconnects;
 mod requests;
+mod rotation;
 mod rubbish;
 mod steps;
 mod stops;

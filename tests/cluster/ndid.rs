@@ -2,7 +2,9 @@
 //! and two workers: the job that settles a call runs on either worker.
 
 use erawan::context::Role;
+use erawan::devnet::network::ServiceKind;
 use futures_util::future::join_all;
+use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 
 use crate::network::*;
@@ -103,5 +105,124 @@ async fn a_call_is_answered_although_the_other_worker_and_the_master_are_killed(
         let (status, body) = answered.await.unwrap();
         assert_eq!((status, body.as_str()), (201, ""));
     }
+    net.close().await;
+}
+
+/// Holds the ledger still: what it is asked for stays open.
+fn signal_ledger(net: &Net, signal: Signal) {
+    let mut services = net.network.services.iter();
+    let ledger = services.find(|service| service.kind == ServiceKind::Ledger);
+    ledger.unwrap().process.signal(signal);
+}
+
+const AMOUNT: f64 = 5.0;
+
+/// Calls that must not be done twice.
+async fn calls(api: &str, token: &str) -> Vec<(u16, String)> {
+    let create = (0..10).map(|index| {
+        let body = created(&format!("{token}{index}"));
+        async move { call(api, "create_namespace", &body).await }
+    });
+    let amount = json!({"node_id": "ndid1", "amount": AMOUNT});
+    let (mut told, add) = tokio::join!(join_all(create), call(api, "add_node_token", &amount));
+    told.push(add);
+    told
+}
+
+async fn tokens(api: &str) -> f64 {
+    let url = format!("{api}/v6/utility/nodes/ndid1/token");
+    let answer = plain_client().get(url).send().await.unwrap();
+    let token: Value = answer.json().await.unwrap();
+    token["amount"].as_f64().unwrap()
+}
+
+async fn is_open(api: &str, transactions: u64) {
+    let url = format!("{api}/num_expected_txs");
+    let count = || async {
+        let answer = plain_client().get(&url).send().await.unwrap();
+        let counted: Value = answer.json().await.unwrap();
+        counted["n_expected_txs"] == transactions
+    };
+    eventually("the calls wait for the ledger", count).await;
+}
+
+/// Kills the process that has the connections of calls, and makes the calls again
+/// at `repeat`: each has been done once, and its client hears so.
+async fn repeats_after_a_kill(net: &mut Net, killed: usize, repeat: usize) {
+    let urls = net.network.node(Role::Ndid).unwrap().api_urls();
+    let at = net.processes(Role::Ndid)[killed].api.clone().unwrap();
+    let set = json!({"node_id": "ndid1", "amount": 100});
+    assert_eq!(call(&at, "set_node_token", &set).await.0, 204);
+    signal_ledger(net, Signal::SIGSTOP);
+    let open = tokio::spawn({
+        let at = at.clone();
+        async move { calls(&at, "killed").await }
+    });
+    is_open(&at, 11).await;
+    let part = &mut net.processes(Role::Ndid)[killed];
+    kill(part).await;
+    assert!(open.await.is_err(), "the calls were answered");
+    signal_ledger(net, Signal::SIGCONT);
+    net.processes(Role::Ndid)[killed]
+        .process
+        .start_again()
+        .unwrap();
+    ready(urls.clone()).await;
+    for (status, body) in calls(&urls[repeat], "killed").await {
+        assert!(
+            [201, 204].contains(&status) && body.is_empty(),
+            "{status} {body}"
+        );
+    }
+    assert_eq!(tokens(&urls[repeat]).await, 100.0 + AMOUNT);
+    // They have been told: the same again is another call.
+    let again = calls(&urls[repeat], "killed").await;
+    let refused = again.iter().filter(|(_, body)| body.contains("25013"));
+    assert_eq!(refused.count(), 10, "{again:?}");
+    assert_eq!(tokens(&urls[repeat]).await, 100.0 + 2.0 * AMOUNT);
+}
+
+#[tokio::test]
+async fn what_was_asked_of_a_worker_that_was_killed_is_told_by_the_other() {
+    let mut net = ndid(Store::Redis).await;
+    repeats_after_a_kill(&mut net, 1, 1).await;
+    net.close().await;
+}
+
+#[tokio::test]
+async fn what_was_asked_of_a_node_that_was_killed_is_told_when_it_is_back() {
+    for store in [Store::Embedded, Store::Redis] {
+        let mut net = Net::with(store, 0, |options| {
+            options.nodes = vec!["ndid1".to_owned()];
+        })
+        .await;
+        ready(net.network.node(Role::Ndid).unwrap().api_urls()).await;
+        repeats_after_a_kill(&mut net, 0, 0).await;
+        net.close().await;
+    }
+}
+
+/// The client gives up waiting and makes the calls again at once.
+#[tokio::test]
+async fn what_was_not_waited_for_is_told_to_the_same_call() {
+    let net = ndid(Store::Redis).await;
+    let apis = net.network.node(Role::Ndid).unwrap().api_urls();
+    let set = json!({"node_id": "ndid1", "amount": 100});
+    assert_eq!(call(&apis[0], "set_node_token", &set).await.0, 204);
+    signal_ledger(&net, Signal::SIGSTOP);
+    tokio::select! {
+        told = calls(&apis[0], "impatient") => panic!("answered too soon: {told:?}"),
+        () = is_open(&apis[1], 11) => {}
+    }
+    let (again, ()) = tokio::join!(calls(&apis[1], "impatient"), async {
+        signal_ledger(&net, Signal::SIGCONT);
+    });
+    for (status, body) in again {
+        assert!(
+            [201, 204].contains(&status) && body.is_empty(),
+            "{status} {body}"
+        );
+    }
+    assert_eq!(tokens(&apis[0]).await, 100.0 + AMOUNT);
     net.close().await;
 }

@@ -12,6 +12,7 @@ use crate::flows::dispatch::Flow;
 use crate::flows::error_code;
 use crate::flows::reply::Reply;
 use crate::job::{Commit, Job, Table, Write};
+use crate::json;
 
 pub(in crate::flows) const FLOW: Flow =
     Flow::new(ANSWERED, |context, job| Box::pin(handle(context, job)))
@@ -91,7 +92,7 @@ fn read(answer: &DataRequestAnswer) -> Result<Answer, Error> {
 }
 
 fn read_body(body: &[u8]) -> Result<Answer, Error> {
-    let body: Value = serde_json::from_slice(body).map_err(|_| codes::CANNOT_PARSE_JSON)?;
+    let body: Value = json::parse(body).map_err(|_| codes::CANNOT_PARSE_JSON)?;
     let Value::Object(body) = body else {
         return Err(codes::MISSING_DATA_IN_AS_DATA_RESPONSE.into());
     };

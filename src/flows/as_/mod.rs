@@ -10,6 +10,7 @@ pub mod respond;
 pub mod response_created;
 mod schema;
 pub mod service;
+pub(super) mod service_price;
 pub mod sign_data;
 
 #[cfg(test)]

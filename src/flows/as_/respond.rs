@@ -150,11 +150,19 @@ pub(super) async fn answer(
         data_salt,
     };
     if context.crypto.is_local() {
-        let create = transaction(&unsigned.answered, &Value::Null);
-        let signed = settled(unsigned.sign(context, packed_data).await)?;
         // As `as.sign_data` tells it: the call is answered before it is signed.
-        let name = JobId::generate().to_string();
-        return Ok(signed.unwrap_or_else(|refusal| refused(&create, &name, &refusal)));
+        let create = transaction(&unsigned.answered, &Value::Null);
+        let refused = |refusal| refused(&create, &JobId::generate().to_string(), &refusal);
+        match settled(unsigned.sign(context).await) {
+            Ok(Ok(signature)) => {
+                let signed = unsigned.signed(context, signature, packed_data).await;
+                return Ok(settled(signed)?.unwrap_or_else(refused));
+            }
+            Ok(Err(refusal)) => return Ok(refused(refusal)),
+            // The key is on its way to this process.
+            Err(error) if error.is_of_crypto_service() => {}
+            Err(error) => return Err(error),
+        }
     }
     let key = format!("sign:{}", JobId::generate());
     let mut commit = Commit::nothing();
@@ -178,17 +186,26 @@ impl Unsigned {
     /// Those of ledger and signing.
     pub async fn pack_and_sign(self, context: &Context) -> Result<Commit, Error> {
         let packed_data = packing::pack(&self.data, context.config.as_data_compress_from)?;
-        self.sign(context, packed_data).await
+        let signature = self.sign(context).await?;
+        self.signed(context, signature, packed_data).await
     }
 
-    async fn sign(self, context: &Context, packed_data: PackedData) -> Result<Commit, Error> {
+    async fn sign(&self, context: &Context) -> Result<String, Error> {
+        let node_id = &self.answered.node_id;
+        sign(context, node_id, &self.data, &self.data_salt).await
+    }
+
+    async fn signed(
+        self,
+        context: &Context,
+        signature: String,
+        packed_data: PackedData,
+    ) -> Result<Commit, Error> {
         let Answered {
-            node_id,
             request_id,
             service_id,
             ..
         } = &self.answered;
-        let signature = sign(context, node_id, &self.data, &self.data_salt).await?;
         let params = json!({
             "request_id": request_id,
             "signature": signature,
@@ -218,13 +235,7 @@ async fn sign(
     let message = [data.as_bytes(), data_salt.as_bytes()].concat();
     let signature = context
         .crypto
-        .sign(
-            node_id,
-            KeyUse::Signing,
-            &key.algorithm,
-            key.version,
-            &message,
-        )
+        .sign(node_id, KeyUse::Signing, &key, &message)
         .await?;
     Ok(STANDARD.encode(signature))
 }

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use crate::context::Context;
 use crate::error::{Error, codes};
+use crate::json as text;
 use crate::ledger::query;
 use crate::ledger::types::ServiceDetail;
 
@@ -40,7 +41,7 @@ fn schema(service: &ServiceDetail) -> Option<&str> {
 }
 
 fn validate(schema: &str, data: &str) -> Result<(), Error> {
-    let data: Value = serde_json::from_str(data).map_err(|_| codes::CANNOT_PARSE_DATA)?;
+    let data: Value = text::parse(data.as_bytes()).map_err(|_| codes::CANNOT_PARSE_DATA)?;
     let unusable = |why: String| Error::with_message(codes::CANNOT_VALIDATE_DATA, why);
     let schema: Value =
         serde_json::from_str(schema).map_err(|error| unusable(error.to_string()))?;

@@ -5,5 +5,15 @@ mod callback_settings;
 mod crypto_service;
 pub mod mq_registration;
 pub(super) mod public_keys;
+mod update;
 
-pub use callback_settings::{callback_urls, endpoints, set_callback_urls};
+use crate::api::Endpoint;
+
+pub use callback_settings::{callback_urls, set_callback_urls};
+
+/// The table entries: callback settings of every role, and the node's own keys.
+pub fn endpoints() -> Vec<Endpoint> {
+    let mut all = callback_settings::endpoints();
+    all.push(update::endpoint());
+    all
+}

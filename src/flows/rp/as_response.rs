@@ -15,6 +15,7 @@ use crate::flows::dispatch::{Flow, node_of_message};
 use crate::flows::rp;
 use crate::job::{Commit, Job, Table, request_key};
 use crate::ledger::query;
+use crate::ledger::types::NodeKey;
 use crate::messaging::{Received, to_role};
 use crate::mq::message::{AsResponse, Message};
 use crate::mq::packing;
@@ -155,12 +156,19 @@ async fn verified(context: &Context, message: &AsResponse) -> Result<Option<AsDa
         .await?
         .ok_or(codes::NODE_INFO_NOT_FOUND)?;
     let signed = [data.as_bytes(), salt.as_bytes()].concat();
-    let is_valid = STANDARD
-        .decode(given)
-        .is_ok_and(|bytes| signature::verify(&key.public_key, &key.algorithm, &signed, &bytes));
-    if !is_valid {
-        return Err(codes::INVALID_DATA_RESPONSE_SIGNATURE.into());
-    }
+    let bytes = STANDARD.decode(given);
+    let bytes = bytes.map_err(|_| codes::INVALID_DATA_RESPONSE_SIGNATURE)?;
+    let is_valid =
+        |key: &NodeKey| signature::verify(&key.public_key, &key.algorithm, &signed, &bytes);
+    let key = match is_valid(&key) {
+        true => key,
+        // The ledger took the signature before the AS changed its key.
+        false => {
+            let earlier = query::earlier_signing_keys(ledger, as_id, &key).await?;
+            let found = earlier.into_iter().find(is_valid);
+            found.ok_or(codes::INVALID_DATA_RESPONSE_SIGNATURE)?
+        }
+    };
     Ok(Some(AsData {
         source_node_id: as_id.clone(),
         service_id: message.service_id.clone(),

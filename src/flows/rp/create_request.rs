@@ -18,7 +18,7 @@ use crate::error::{Error, codes, settled};
 use crate::flows::identity::operation::Planned;
 use crate::flows::identity::reference;
 use crate::flows::reply::Reply;
-use crate::flows::{identifier, rp};
+use crate::flows::{identifier, initial_salt, rp};
 use crate::job::{Commit, Guard, Millis, NewJob, Table, request_key};
 use crate::ledger::{Ledger, query};
 use crate::messaging::outbound;
@@ -266,7 +266,7 @@ async fn create(
     }
     let idps = idps::qualify(ledger, node_id, &input).await?;
     let providers = services::qualify(ledger, &input).await?;
-    let initial_salt = initial_salt(&input)?;
+    let initial_salt = initial_salt::given_or_new(input.initial_salt.as_deref())?;
     let request = Request {
         operation,
         ..request(request_id, input, initial_salt, idps, &providers)
@@ -333,16 +333,6 @@ async fn check_reference(
     match state.get(Table::RequestReference, &row, "").await? {
         Some(_) => Err(codes::DUPLICATE_REFERENCE_ID.into()),
         None => Ok(()),
-    }
-}
-
-fn initial_salt(input: &CreateRequest) -> Result<String, Error> {
-    match input.initial_salt.as_deref() {
-        None | Some("") => Ok(hash::generate_salt()),
-        Some(salt) if salt.encode_utf16().count() < hash::SALT_LENGTH => {
-            Err(codes::INITIAL_SALT_TOO_SHORT.into())
-        }
-        Some(salt) => Ok(salt.to_owned()),
     }
 }
 

@@ -10,6 +10,7 @@ pub mod data_request;
 pub mod idp_response;
 mod idps;
 pub mod look_ups;
+pub(in crate::flows) mod message;
 mod receivers;
 pub(super) mod report;
 pub mod request_created;

@@ -7,7 +7,10 @@ use super::BodyError;
 use crate::json;
 
 /// Whole numbers up to here are the same as integers and as doubles.
-const EXACT: f64 = 9_007_199_254_740_992.0;
+const EXACT: u64 = 1 << 53;
+
+/// The least that is above all integers of 64 bits.
+const ABOVE: f64 = 18_446_744_073_709_551_616.0;
 
 /// How the text is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -78,32 +81,46 @@ pub(super) fn parse(text: &[u8]) -> Result<Value, BodyError> {
     if json::has_too_many_values(text) {
         return Err(BodyError::TooLarge);
     }
-    let mut value = serde_json::from_slice(text).map_err(|_| BodyError::Malformed)?;
-    make_whole_numbers_integers(&mut value);
+    let mut value = json::parse(text).map_err(|_| BodyError::Malformed)?;
+    make_numbers_doubles(&mut value);
     Ok(value)
 }
 
-/// `1.0` and `1e3` are the integers 1 and 1000, as they are for every other
-/// node of the network.
-fn make_whole_numbers_integers(value: &mut Value) {
+/// Numbers are doubles, as they are for every other node of the network: `1.0`
+/// and `1e3` are the integers 1 and 1000, and 2^53 + 1 is 2^53.
+fn make_numbers_doubles(value: &mut Value) {
     match value {
         Value::Number(number) => {
-            if let Some(double) = number.as_f64().filter(|_| number.is_f64())
-                && double.fract() == 0.0
-                && double.abs() < EXACT
-            {
-                *number = Number::from(double as i64);
+            let is_exact = number
+                .as_i64()
+                .is_some_and(|integer| integer.unsigned_abs() <= EXACT);
+            let rounded = |double| whole(double).or_else(|| Number::from_f64(double));
+            if !is_exact && let Some(rounded) = number.as_f64().and_then(rounded) {
+                *number = rounded;
             }
         }
-        Value::Array(items) => items.iter_mut().for_each(make_whole_numbers_integers),
-        Value::Object(members) => members.values_mut().for_each(make_whole_numbers_integers),
+        Value::Array(items) => items.iter_mut().for_each(make_numbers_doubles),
+        Value::Object(members) => members.values_mut().for_each(make_numbers_doubles),
         Value::Null | Value::Bool(_) | Value::String(_) => {}
     }
+}
+
+/// A double without a fraction as an integer, if it is not too large for one.
+fn whole(double: f64) -> Option<Number> {
+    if double.fract() != 0.0 || double.abs() >= ABOVE {
+        return None;
+    }
+    if double >= 0.0 {
+        return Some(Number::from(double as u64));
+    }
+    let is_negative = double >= i64::MIN as f64;
+    is_negative.then(|| Number::from(double as i64))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
     use serde_json::json;
 
     #[test]
@@ -119,6 +136,74 @@ mod tests {
     fn whole_numbers_are_integers_however_they_are_written() {
         let parsed = parse(br#"{"a":1.0,"b":[1e3,2.5,-0.0],"c":1e300}"#).unwrap();
         assert_eq!(parsed.to_string(), r#"{"a":1,"b":[1000,2.5,0],"c":1e+300}"#);
+    }
+
+    /// What the replaced system's parser reads, written as it writes it out.
+    #[test]
+    fn bodies_are_read_as_the_replaced_system_reads_them() {
+        for (text, expected) in [
+            // Numbers.
+            ("[1e3, 1E+3, 1000.0]", "[1000,1000,1000]"),
+            ("[-0, -0.0, 0e9]", "[0,0,0]"),
+            ("[9007199254740991]", "[9007199254740991]"),
+            ("[9007199254740993]", "[9007199254740992]"),
+            ("[-9007199254740993]", "[-9007199254740992]"),
+            ("[18446744073709551615]", "[18446744073709552000]"),
+            ("[0.1, 1e-7]", "[0.1,1e-7]"),
+            ("[1e400]", "[null]"),
+            // Members: the last one counts, in the place of the first.
+            (r#"{"a":1,"b":2,"a":3}"#, r#"{"a":3,"b":2}"#),
+            (r#"{"\u0061":1,"a":2}"#, r#"{"a":2}"#),
+            (r#"{"__proto__":{"a":1}}"#, r#"{"__proto__":{"a":1}}"#),
+            (r#"{"constructor":1,"":2}"#, r#"{"constructor":1,"":2}"#),
+            // Texts: no form of Unicode is made another, nothing is decoded.
+            ("[\"e\u{301}\", \"\u{e9}\"]", "[\"e\u{301}\",\"\u{e9}\"]"),
+            ("[\"%41%zz+\"]", "[\"%41%zz+\"]"),
+            (r#"["\ud83d"]"#, "[\"\u{FFFD}\"]"),
+            (r#"["\ud83d\ude00"]"#, "[\"😀\"]"),
+            (r#"["\u0000\/"]"#, "[\"\\u0000/\"]"),
+            ("[\"\u{2028}\"]", "[\"\u{2028}\"]"),
+        ] {
+            let parsed = parse(text.as_bytes()).unwrap_or_else(|error| panic!("{text}: {error:?}"));
+            let expected: Value = serde_json::from_str(expected).unwrap();
+            assert_eq!(parsed, expected, "{text}");
+        }
+        for text in [
+            "[01]",
+            "[+1]",
+            "[.5]",
+            "[1.]",
+            "[0x10]",
+            "[NaN]",
+            "[Infinity]",
+            "[1,]",
+            "{\"a\":1,}",
+            "{a:1}",
+            "['a']",
+            "[\"\n\"]",
+            "[\"\\x41\"]",
+            "[]/**/",
+            "[\u{a0}1]",
+        ] {
+            assert_eq!(parse(text.as_bytes()), Err(BodyError::Malformed), "{text}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn a_number_is_the_double_that_it_is_written_as(
+            digits in -999_999_999_999_999i64..=999_999_999_999_999,
+            exponent in -22..=22,
+            integer in any::<i64>(),
+        ) {
+            let text = format!("{digits}e{exponent}");
+            let parsed = parse(format!("[{text}]").as_bytes()).unwrap();
+            prop_assert_eq!(parsed[0].as_f64(), text.parse().ok());
+            let parsed = parse(format!("[{integer}]").as_bytes()).unwrap();
+            prop_assert_eq!(parsed[0].as_f64(), Some(integer as f64));
+            // An integer of 64 bits stays one, for whoever takes it as such.
+            prop_assert!(!parsed[0].is_f64() || integer as f64 >= ABOVE);
+        }
     }
 
     #[test]

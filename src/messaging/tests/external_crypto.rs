@@ -1,8 +1,9 @@
 //! Keys with an external crypto service.
 
 use super::*;
+use crate::ledger::types::NodeKey;
 
-/// Keys that count as somebody else's.
+/// Keys that count as external.
 struct Remote(Arc<dyn crate::crypto::Crypto>);
 
 #[async_trait::async_trait]
@@ -15,25 +16,19 @@ impl crate::crypto::Crypto for Remote {
         &self,
         node_id: &str,
         key_use: crate::crypto::KeyUse,
-        algorithm: &str,
-        key_version: u64,
+        key: &NodeKey,
         message: &[u8],
     ) -> Result<Vec<u8>, crate::error::Error> {
-        self.0
-            .sign(node_id, key_use, algorithm, key_version, message)
-            .await
+        self.0.sign(node_id, key_use, key, message).await
     }
 
     async fn decrypt(
         &self,
         node_id: &str,
-        algorithm: &str,
-        key_version: u64,
+        key: &NodeKey,
         encrypted: &[u8],
     ) -> Result<Vec<u8>, crate::error::Error> {
-        self.0
-            .decrypt(node_id, algorithm, key_version, encrypted)
-            .await
+        self.0.decrypt(node_id, key, encrypted).await
     }
 }
 
@@ -126,7 +121,7 @@ async fn a_message_that_an_external_crypto_service_cannot_sign_is_reported() {
         let mut sender = testing::context("as1", role, ledger.clone());
         sender.crypto = Arc::new(Remote(sender.crypto.clone()));
         let receiver = outbound::receiver(&sender, "rp1").await.unwrap();
-        // Of which it has no key.
+        // The receiver has no key.
         let commit = outbound::send(&sender, "idp2", &[receiver], &response("idp2", 42))
             .await
             .unwrap();
