@@ -125,7 +125,7 @@ pub async fn compute_if_large<T: Send + 'static>(
     }
 }
 
-/// Whoever waits no longer has no use for the rest of it.
+/// Aborts the work when its caller no longer waits.
 struct AbortOnDrop<T>(tokio::task::JoinHandle<T>);
 
 impl<T> Drop for AbortOnDrop<T> {

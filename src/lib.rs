@@ -43,6 +43,7 @@ pub mod protocol;
 pub mod pulse;
 pub mod simulation;
 pub mod store;
+pub mod tables;
 pub mod tick;
 
 #[cfg(test)]

@@ -107,7 +107,9 @@ fn main() -> ExitCode {
         Err(answer) => return tell(&answer),
     };
     if let Err(error) = Limit::raise() {
-        logging::last_words(format!("erawan: the limit of open files stays: {error}"));
+        logging::last_words(format!(
+            "erawan: the limit of open files cannot be raised: {error}"
+        ));
     }
     // Refused only if there is one already.
     let _ = rustls::crypto::ring::default_provider().install_default();

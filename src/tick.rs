@@ -84,7 +84,7 @@ pub fn runtime() -> io::Result<Runtime> {
 /// As [`Arbiter::new`], when the system creates none.
 pub fn arbiter() -> Arbiter {
     let made = Arbiter::try_with_tokio_rt(runtime);
-    made.expect("threads can be made, or nothing can go on")
+    made.expect("without threads nothing can run")
 }
 
 fn stretch_since(now: Duration, pause: Duration) -> Duration {

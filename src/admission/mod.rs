@@ -110,7 +110,7 @@ struct State {
     seen: Amount,
     /// What waited at the last look.
     dormant: Amount,
-    /// What the dispatcher last said of what waits.
+    /// What the dispatcher last said of waiting jobs.
     told: Dormant,
     /// All that this process has accepted since it started.
     accepted: Amount,
@@ -206,7 +206,7 @@ impl QueueLimit {
             sleep(HELD_BACK).await;
         }
         if waits {
-            tracing::info!("messages are taken again");
+            tracing::info!("messages are accepted again");
             metrics::gauge!("erawan_messages_held_back").set(0.0);
         }
     }

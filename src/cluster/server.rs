@@ -126,7 +126,7 @@ async fn receive(mut stream: Streaming<proto::FromWorker>, sender: mpsc::Sender<
                     }
                 }
                 Err(error) => {
-                    warn!(%error, "worker sent something unreadable; closing its session");
+                    warn!(%error, "the worker sent something unreadable; closing its session");
                     return;
                 }
             },

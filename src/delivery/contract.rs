@@ -70,7 +70,7 @@ impl ContractClient {
     /// TLS cannot be set up.
     pub fn new(config: &Config) -> Result<Self, Error> {
         let http = http_client::builder(config).build().map_err(|error| {
-            let message = format!("client of contracts: {}", with_causes(&error));
+            let message = format!("HTTP client for contracts: {}", with_causes(&error));
             Error::with_message(codes::UNKNOWN_ERROR, message)
         })?;
         Ok(Self {

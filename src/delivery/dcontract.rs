@@ -29,7 +29,7 @@ pub enum NoDocuments {
     #[error("the text has no URL")]
     NoUrl,
     /// A line that begins like a URL but is not one.
-    #[error("a line of the text is no URL: {0}")]
+    #[error("a line of the text is not a URL: {0}")]
     NotAUrl(url::ParseError),
 }
 

@@ -39,8 +39,7 @@ impl Failing {
         self.0.lock().remove(receiver);
     }
 
-    /// Whether the last success is at least `time` ago and a try failed before
-    /// that.
+    /// Whether a try failed at least `time` ago and none has succeeded since.
     pub fn has_failed_for(&self, receiver: &str, time: Duration) -> bool {
         let since = self.0.lock().get(receiver).copied();
         since.is_some_and(|since| since.elapsed() >= time)

@@ -51,7 +51,7 @@ pub async fn run_deliver(
     let remaining = Millis::now().until(deadline);
     let is_last = remaining.is_zero() && job.tries >= LEAST_TRIES;
     if remaining.is_zero() && failing.has_failed_for(receiver, SEND_TIMEOUT) {
-        let reason = "its receiver has failed all the while";
+        let reason = "its receiver has failed the whole time";
         return Ok(Run::Commit(given_up(&message, job, reason)));
     }
     // Read before sending: a store that fails afterwards must not cause a

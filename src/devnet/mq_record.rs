@@ -1,6 +1,6 @@
-//! What a development message queue service writes down: which message came how
+//! The record of a development message queue service: which message came how
 //! often, whether a subscriber was there, and when it was acknowledged. A line
-//! is written at once, so that a service that is killed leaves what it knew.
+//! is written at once, so that a killed service leaves a complete record.
 
 use std::fs::File;
 use std::io::{self, Write as _};
@@ -18,7 +18,7 @@ pub(super) enum MqRecordEntry<'a> {
     Came {
         sender_id: &'a str,
         message_id: &'a str,
-        /// To how many it was handed.
+        /// How many subscribers got it.
         subscribers: usize,
     },
     /// The node acknowledged a message.
@@ -32,11 +32,10 @@ struct Line<'a> {
     entry: MqRecordEntry<'a>,
 }
 
-/// A file that is written.
 pub(super) struct MqRecord(File);
 
 impl MqRecord {
-    /// Goes on with a file, or begins it.
+    /// Opens a file, or creates it.
     pub fn open(path: &Path) -> io::Result<Self> {
         let file = File::options().create(true).append(true).open(path)?;
         Ok(Self(file))
@@ -54,7 +53,7 @@ impl MqRecord {
     }
 }
 
-/// An event as it is read again.
+/// A recorded event.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub struct Noted {
     /// By the wall clock, in milliseconds.
@@ -63,7 +62,6 @@ pub struct Noted {
     pub event: NotedEvent,
 }
 
-/// What was noted.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
 pub enum NotedEvent {
@@ -72,16 +70,15 @@ pub enum NotedEvent {
         /// Which node's message queue service sent it.
         sender_id: String,
         message_id: String,
-        /// To how many it was handed.
+        /// How many subscribers got it.
         subscribers: usize,
     },
     /// The node acknowledged a message.
     Acknowledged { message_id: String },
 }
 
-/// Reads a file; one that does not exist has nothing in it, and a line that was
-/// cut off by a kill is left out.
-///
+/// Reads a file. A missing one is empty, and a line that a kill cut off is left
+/// out.
 /// # Errors
 /// When it cannot be read.
 pub fn read(path: &Path) -> io::Result<Vec<Noted>> {

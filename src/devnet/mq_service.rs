@@ -1,15 +1,15 @@
 //! A message queue service for development (spec/messaging-and-crypto.md 1.8).
 //!
-//! Towards its node it speaks the real gRPC protocol, except that error
-//! numbers above 16 arrive as `UNKNOWN` with the real text. Between services
-//! it uses a transport of our own (`mq_transport`), so all nodes of a
-//! development network must use this service.
+//! It speaks the real gRPC protocol to its node, except that error numbers
+//! above 16 arrive as `UNKNOWN` with the real text. Between services it uses a
+//! transport of our own (`mq_transport`), so all nodes of a development network
+//! must use this service.
 //!
-//! Its manners are those of the real one, also where they are hard on a node:
-//! the headers of a subscription's answer come only with the first message, so a
-//! quiet one looks like a call that nobody answers; each message goes to every
-//! subscriber; what comes while there is none is dropped; and nothing but the
-//! sender's clock has it transmitted again.
+//! It behaves like the real one, also where that is hard on a node: the headers
+//! of a subscription's answer come only with the first message, so a quiet
+//! subscription looks like a call without an answer; each message goes to every
+//! subscriber; messages that come while there is none are dropped; and only the
+//! sender's clock has them transmitted again.
 
 use std::collections::HashMap;
 use std::future::Future;
@@ -42,7 +42,7 @@ use crate::proto::wire::{
     ServiceServerInfo,
 };
 
-/// How long things take; other values only in tests.
+/// Times; tests use other values.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Timing {
     /// How often a message that is not acknowledged is transmitted again.
@@ -74,16 +74,16 @@ const STOP_TIMEOUT: Duration = Duration::from_secs(2);
 /// What a service is started with.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Options {
-    /// Whose service it is.
+    /// The node that it belongs to.
     pub node_id: String,
     /// Where its node connects (gRPC).
     pub listen: SocketAddr,
     /// Where other services connect, on the same interface.
     pub mq_port: u16,
-    /// How often a message that is not acknowledged is transmitted again; real
-    /// services do so every minute.
+    /// How often an unacknowledged message is transmitted again; real services
+    /// do so every minute.
     pub retransmit: Duration,
-    /// Where it writes down what came and what became of it, if anywhere.
+    /// Where it records what came and what became of it, if anywhere.
     pub record: Option<PathBuf>,
 }
 
@@ -256,8 +256,8 @@ impl Service {
         });
     }
 
-    /// Hands a message to every subscriber; how many took it. What nobody takes
-    /// is gone.
+    /// Hands a message to every subscriber. Returns how many took it; without
+    /// any it is lost.
     fn push(&self, message: &InboundMessage) -> usize {
         let mut taken = 0;
         self.subscribers.lock().retain(|subscriber| {
@@ -311,8 +311,8 @@ impl Service {
         let _ = connection.send(frame).await;
     }
 
-    /// Transmits until acknowledged: at once and every minute, whatever becomes
-    /// of the connection meanwhile.
+    /// Transmits until acknowledged: at once and every minute, whatever happens
+    /// to the connection meanwhile.
     async fn send_until_acknowledged(
         &self,
         message: &OutboundMessage,
@@ -358,7 +358,7 @@ fn stops() -> Status {
     Status::unavailable("the message queue service stops")
 }
 
-/// Forgets a call when it ends, also when its client went away.
+/// Forgets a call when it ends, also when its client has gone.
 struct Forget<'a> {
     service: &'a Service,
     message_id: &'a str,

@@ -112,7 +112,7 @@ impl Process {
         !matches!(self.child.try_wait(), Ok(None))
     }
 
-    /// Sends a signal; nothing happens if it has ended.
+    /// Sends a signal; does nothing if it has ended.
     pub fn signal(&self, signal: Signal) {
         if let Some(pid) = self.pid() {
             // An error means that it ended meanwhile, which is as good.
@@ -190,7 +190,7 @@ pub fn usage_of(pid: u32) -> Option<Usage> {
     })
 }
 
-/// How often a process' threads have gone to sleep of themselves: each time
+/// How often a process's threads have gone to sleep of themselves: each time
 /// something has to wake them again. `None` if it is gone.
 pub fn sleeps_of(pid: u32) -> Option<u64> {
     let threads = std::fs::read_dir(format!("/proc/{pid}/task")).ok()?;

@@ -1,4 +1,4 @@
-//! What the demo tells: a table for people, one JSON object for programs.
+//! The output of the demo: a table for people, one JSON object for programs.
 
 use std::fmt::Write as _;
 

@@ -2,65 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Caller, JobId, NewJob, codec};
-
-macro_rules! tables {
-    ($($(#[$doc:meta])* $variant:ident = $name:literal;)*) => {
-        /// The node's state, by purpose. Rows that belong to one node behind a
-        /// proxy start with its id (see `context::state`).
-        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-        pub enum Table { $($(#[$doc])* $variant,)* }
-
-        impl Table {
-            /// Every table.
-            pub const ALL: &'static [Table] = &[$(Table::$variant),*];
-
-            /// The name in stores. It never changes.
-            pub fn name(self) -> &'static str {
-                match self { $(Table::$variant => $name),* }
-            }
-        }
-    };
-}
-
-tables! {
-    /// RP: what the client asked and how far it has come, by request id. IdP:
-    /// the same of its requests for consent to identity operations.
-    RequestData = "request_data";
-    /// RP: request id by reference id, while the request lives. IdP: identity
-    /// operation by reference id, while it goes on, and its request for consent.
-    RequestReference = "request_reference";
-    /// RP: data from ASes that is not yet acknowledged on the ledger.
-    PendingAsData = "pending_as_data";
-    /// RP: acknowledged data; a column per AS and service.
-    AsData = "as_data";
-    /// IdP: the consent request received, by request id.
-    ConsentRequest = "consent_request";
-    /// AS: the data request received, by request id.
-    DataRequest = "data_request";
-    /// AS: RP of a data request that waits for an answer; a column per service.
-    PendingDataRequest = "pending_data_request";
-    /// AS: the packed answer until it is on the ledger and handed to the RP.
-    DataAnswer = "data_answer";
-    /// Callback URLs set by the client applications, by role; a column per URL.
-    CallbackUrl = "callback_url";
-    /// AS: callback URL of each service; a column per service.
-    ServiceUrl = "service_url";
-    /// Every message received and sent, by request id, in order.
-    PrivateMessage = "private_message";
-    /// Transactions whose outcome is not known yet, by hash (lower-case hex).
-    ExpectedTransaction = "expected_transaction";
-    /// Transactions to be signed anew once the chain takes them again.
-    DisabledTransaction = "disabled_transaction";
-    /// Calls of clients that must be accepted once only, by their content
-    /// (`flows::call`).
-    Call = "call";
-    /// How far the ledger has been followed.
-    Progress = "progress";
-    /// Answers to calls whose clients wait, by [`Caller`], until they are
-    /// taken.
-    Answer = "answer";
-}
+use super::{Caller, JobId, NewJob, Table, codec};
 
 pub type Row = String;
 

@@ -16,10 +16,11 @@ pub mod noop;
 mod request_key;
 mod run;
 mod stored;
+mod tables;
 
 pub use attempt::{Attempt, Epoch};
 pub use caller::Caller;
-pub use commit::{Column, Commit, Guard, JobOutcome, Row, Table, Write};
+pub use commit::{Column, Commit, Guard, JobOutcome, Row, Write};
 pub use handler::Handler;
 pub use kind::{Class, GAUGES, Gauge, Kind, Pool, Spec};
 pub use kinds::{Kinds, KindsError};
@@ -27,6 +28,7 @@ pub use request_key::{is_of_request, request_key, request_of};
 pub use run::{Run, Runner};
 pub use stored::{Stored, StoredAsJson};
 pub(crate) use stored::{sent, stored, stored_as_json};
+pub use tables::{Table, Tables, TablesError};
 
 use std::fmt;
 use std::sync::Arc;

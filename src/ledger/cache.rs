@@ -229,7 +229,7 @@ impl CachedLedger {
 }
 
 fn broken_off() -> Error {
-    let text = "the question to the ledger was broken off";
+    let text = "the question to the ledger was interrupted";
     Error::with_message(codes::TENDERMINT_NOT_CONNECTED, text).temporary()
 }
 

@@ -10,6 +10,7 @@ use crate::error::Error;
 use crate::flows::{self, status_update};
 use crate::job::{Commit, Handler, Kinds, Run, noop};
 use crate::messaging::{far, inbound, outbound};
+use crate::tables;
 
 /// Longest computation of a [`noop::STUCK`].
 const MOST_STUCK: Duration = Duration::from_secs(60);
@@ -87,13 +88,16 @@ pub fn all() -> Kinds {
     Kinds::new(own.chain(flows::kinds::all())).expect("kinds have numbers and names of their own")
 }
 
-/// Gives the kinds to this process, which may have them already.
+/// Gives kinds and tables to this process, which may have them already.
 /// # Panics
-/// If it has the kinds of another application.
+/// If it has those of another application.
 pub fn give() {
     all()
         .give()
         .expect("a process has the kinds of one application");
+    tables::all()
+        .give()
+        .expect("a process has the tables of one application");
 }
 
 #[cfg(test)]
@@ -101,7 +105,7 @@ mod tests {
     use super::*;
 
     /// Stored and sent: a number is never changed and never used again.
-    const NUMBERS: [(u16, &str); 42] = [
+    const NUMBERS: [(u16, &str); 43] = [
         (0, "mq.receive"),
         (1, "rp.idp_response"),
         (2, "rp.as_response"),
@@ -142,6 +146,7 @@ mod tests {
         (37, "answer.expired"),
         (40, "identity.settled"),
         (60, "rp.message_created"),
+        (61, "debug.settled"),
         (100, "bench.noop_delivery"),
         (101, "bench.noop_ordered_delivery"),
     ];

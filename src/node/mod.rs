@@ -79,7 +79,7 @@ pub async fn run() -> io::Result<ExitCode> {
             Ok(ExitCode::SUCCESS)
         }
         Err(error) => {
-            tracing::error!(%error, "cannot go on");
+            tracing::error!(%error, "the process cannot continue");
             Err(error)
         }
     }
@@ -201,11 +201,11 @@ fn share_descriptors(config: &Config) -> io::Result<Shares> {
     })?;
     let shares = Shares::of(limit, config);
     let (open_files, api, links) = (limit.soft, shares.api, shares.links);
-    tracing::info!(open_files, api, links, "connections that may be open");
+    tracing::info!(open_files, api, links, "most open connections by port");
     if shares.is_scarce(config.mode) {
         tracing::warn!(
             open_files,
-            "few connections are let in: raise the hard limit of open files"
+            "few connections are accepted: raise the hard limit of open files"
         );
     }
     Ok(shares)

@@ -126,8 +126,10 @@ async fn remember_progress(store: &SharedStore, client: &LedgerClient) {
     let read = store.get(Table::Progress, Progress::ROW, "");
     let stored = match tokio::time::timeout(PROGRESS_PATIENCE, read).await {
         Ok(Ok(stored)) => stored,
-        Ok(Err(error)) => return tracing::debug!(%error, "reading how far the ledger was seen"),
-        Err(_) => return tracing::debug!("the store does not say how far the ledger was seen"),
+        Ok(Err(error)) => {
+            return tracing::debug!(%error, "reading the stored progress of the ledger");
+        }
+        Err(_) => return tracing::debug!("the stored progress of the ledger cannot be read"),
     };
     match stored.map(|bytes| Progress::decode(&bytes)) {
         Some(Ok(progress)) => client.remember(&progress.chain_id, progress.settled),

@@ -31,7 +31,7 @@ impl Registration {
 
     fn log_change(self, before: Self) {
         match (before.is_replaced, self.is_replaced) {
-            (false, true) => tracing::warn!("{REPLACED}; this process goes on"),
+            (false, true) => tracing::warn!("{REPLACED}; this process continues"),
             (true, false) => tracing::info!("the message queue address of this process is back"),
             _ => {}
         }

@@ -103,7 +103,7 @@ async fn listen(
     }
     request.send_replace(true);
     tokio::select! {
-        () = either(&mut terminate, &mut interrupt) => end("told again to stop"),
+        () = either(&mut terminate, &mut interrupt) => end("told to stop a second time"),
         () = sleep(grace) => end("the stop has taken as long as SHUTDOWN_GRACE_MS allows"),
         () = parent::parent_gone() => end("the parent of this process is gone"),
     }

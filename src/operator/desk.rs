@@ -106,7 +106,7 @@ impl Desk {
                 action = operation.action.name(),
                 who = operation.who,
                 why = operation.why,
-                "an operator decides about a job"
+                "an operator has decided about a job"
             );
             match self.store.operate(operation).await {
                 Ok(operated) => all.push(self.done(id, operated).await),

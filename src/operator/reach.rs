@@ -35,7 +35,7 @@ pub(super) async fn ask(config: &Config, question: OperatorRequest) -> io::Resul
     }
     if (config.mode, config.store) == (Mode::Worker, StoreChoice::Embedded) {
         return Err(io::Error::other(
-            "no master answers, and the store is a file of its machine: run this there",
+            "no master answers, and its store is a file on its machine: run this command there",
         ));
     }
     let store = open_store_now(config).await?;

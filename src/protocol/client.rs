@@ -176,7 +176,7 @@ async fn receive(mut stream: Streaming<proto::FromMaster>, sender: mpsc::Sender<
                     }
                 }
                 Err(error) => {
-                    warn!(%error, "master sent something unreadable; closing the session");
+                    warn!(%error, "the master sent something unreadable; closing the session");
                     return;
                 }
             },

@@ -23,7 +23,7 @@ const ABOUT: &[&str] = &[
     "reference_group_code",
     "accessor_id",
 ];
-/// Those of them that are random.
+/// The random ones among these.
 const RANDOM: &[&str] = &["request_id", "reference_group_code", "accessor_id"];
 
 /// What came.

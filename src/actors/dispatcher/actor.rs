@@ -182,7 +182,10 @@ impl Dispatcher {
             return;
         };
         if address.try_send(ToWorker(message)).is_err() {
-            warn!(session = session.0, "worker takes no more messages");
+            warn!(
+                session = session.0,
+                "the worker accepts no more messages; giving it up"
+            );
             self.close(session);
             // Sent as a message to itself, because the core may be busy.
             ctx.notify(SessionDown(session));
@@ -332,7 +335,7 @@ impl Handler<FromSession> for Dispatcher {
             FromWorker::Draining => self.happen(Event::SessionDraining(session), ctx),
             FromWorker::Heartbeat => {}
             FromWorker::Hello(_) => {
-                warn!(session = session.0, "worker introduced itself twice");
+                warn!(session = session.0, "the worker introduced itself twice");
                 self.close(session);
                 self.happen(Event::SessionDown(session), ctx);
             }

@@ -81,7 +81,7 @@ async fn fetch_one(store: &SharedStore, id: JobId) -> Result<Option<Job>, Depose
         Ok(jobs) => Ok(jobs.into_iter().next().flatten()),
         Err(Given::Up(later)) => Err(later),
         Err(Given::Unreadable) => {
-            error!(job = %id, "nothing of the job can be read: it is not run");
+            error!(job = %id, "the job cannot be read at all and is not run");
             Ok(None)
         }
     }
@@ -122,7 +122,7 @@ async fn release_one(
         Ok(released) => Ok(released.into_iter().next().unwrap_or(Released::Ended)),
         Err(Given::Up(later)) => Err(later),
         Err(Given::Unreadable) => {
-            error!(job = %job.job, "the job cannot be read: it is not run again");
+            error!(job = %job.job, "the job cannot be read and is not run again");
             Ok(Released::Open { attempt: 0 })
         }
     }

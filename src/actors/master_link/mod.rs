@@ -429,7 +429,10 @@ impl Handler<Broken> for MasterLink {
 
     /// Ends the worker, so that its jobs run elsewhere.
     fn handle(&mut self, Broken(message): Broken, ctx: &mut Self::Context) {
-        tracing::error!(cause = message, "a job ended in a way nobody expected");
+        tracing::error!(
+            cause = message,
+            "a job ended in an unexpected way; this worker stops"
+        );
         ctx.stop();
     }
 }

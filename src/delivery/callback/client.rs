@@ -107,7 +107,7 @@ impl CallbackClient {
             .pool_max_idle_per_host(limits.concurrent)
             .build()
             .map_err(|error| {
-                let message = format!("client of callbacks: {}", with_causes(&error));
+                let message = format!("HTTP client for callbacks: {}", with_causes(&error));
                 Error::with_message(codes::UNKNOWN_ERROR, message)
             })?;
         Ok(Self {

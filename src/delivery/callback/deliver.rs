@@ -67,7 +67,7 @@ pub async fn deliver(
     {
         counter!("client_callback_timeouts_total").increment(1);
         let reason = format!(
-            "given up after {} tries: its receiver has failed all the while",
+            "given up after {} tries: its receiver has failed the whole time",
             job.tries
         );
         return Ok(Run::Commit(Commit::failed(reason)));

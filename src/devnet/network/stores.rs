@@ -1,4 +1,4 @@
-//! The nodes' stores, for somebody who looks at them from outside.
+//! The nodes' stores, for observers from outside.
 
 use std::io;
 use std::sync::Arc;
@@ -18,9 +18,8 @@ impl Network {
         self.store.name()
     }
 
-    /// The store of a node that runs; `None` if nobody else can reach it
+    /// The store of a running node; `None` if only the node itself can reach it
     /// (a standalone node has its file to itself).
-    ///
     /// # Errors
     /// When it cannot be reached now.
     pub async fn running_store(&self, node: &NetworkNode) -> io::Result<Option<SharedStore>> {

@@ -81,7 +81,7 @@ impl Slowest {
     }
 }
 
-/// What came of one message at one node.
+/// The fate of one message at one node.
 #[derive(Default)]
 struct Story {
     came: Vec<(Millis, usize)>,

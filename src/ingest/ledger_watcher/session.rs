@@ -82,7 +82,7 @@ pub(super) async fn run(options: WatcherOptions, state: watch::Sender<WatcherSta
         match trouble {
             Trouble::Deposed => return WatcherEnd::Deposed,
             Trouble::Later(reason) | Trouble::Restart(reason) => {
-                tracing::warn!(%reason, "following the ledger interrupted");
+                tracing::warn!(%reason, "following the ledger was interrupted");
             }
         }
         sleep(watcher.retry_delay()).await;
@@ -436,7 +436,8 @@ fn judge(
     }
     if follow.progress().is_contradicted_by(status) {
         let height = status.height;
-        let reason = format!("block {height} of the ledger is not of the history that was seen");
+        let reason =
+            format!("block {height} of the ledger does not belong to the history seen before");
         return Err(Trouble::Restart(reason));
     }
     follow.saw(status.height);

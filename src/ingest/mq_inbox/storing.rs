@@ -217,7 +217,11 @@ impl Storer {
             let stored = self.store(batch, on_accepted).await?;
             if stored > 0 {
                 metrics::counter!("erawan_messages_stood_in_total").increment(stored);
-                tracing::info!(messages, stored, "stored messages that no master had");
+                tracing::info!(
+                    messages,
+                    stored,
+                    "stored messages that no master had stored"
+                );
             }
         }
     }
@@ -388,7 +392,11 @@ impl Shared {
     pub(super) fn let_go(&self, messages: usize, reason: &str) {
         if messages > 0 {
             metrics::counter!("erawan_messages_let_go_total").increment(messages as u64);
-            tracing::warn!(messages, reason, "messages are not kept any longer");
+            tracing::warn!(
+                messages,
+                reason,
+                "messages are dropped before they were stored"
+            );
         }
     }
 }

@@ -65,28 +65,13 @@ pub(super) const INDEX_ROW: &str = "#rows";
 /// wrote.
 pub(super) const INDEX_COMPLETE: &str = "";
 
-/// Whether a table has an index, because a walk through all keys of Redis for
-/// its rows would be a burden. Pending transactions are searched every half
-/// minute, disabled ones at every reconnect of the ledger, and requests when
-/// the ledger was replaced. The rows of indexed tables are deleted as a whole.
-pub(super) fn is_indexed(table: Table) -> bool {
-    matches!(
-        table,
-        Table::ExpectedTransaction
-            | Table::DisabledTransaction
-            | Table::RequestData
-            | Table::ConsentRequest
-            | Table::DataRequest
-    )
-}
-
 /// The index's part of a change.
 fn index(change: &Write) -> Option<Write> {
     match change {
-        Write::Put { table, row, .. } if is_indexed(*table) => {
+        Write::Put { table, row, .. } if table.is_indexed() => {
             Some(Write::put_column(*table, INDEX_ROW, row, Vec::new()))
         }
-        Write::Delete { table, row } if is_indexed(*table) => Some(Write::DeleteColumn {
+        Write::Delete { table, row } if table.is_indexed() => Some(Write::DeleteColumn {
             table: *table,
             row: INDEX_ROW.to_owned(),
             column: row.clone(),

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use async_trait::async_trait;
 
 use super::RedisStore;
-use super::arguments::{INDEX_COMPLETE, INDEX_ROW, is_indexed, row_name};
+use super::arguments::{INDEX_COMPLETE, INDEX_ROW, row_name};
 use crate::job::{Column, Row, Table};
 use crate::store::{State, StoreError};
 
@@ -49,7 +49,7 @@ impl State for RedisStore {
     }
 
     async fn rows(&self, table: Table, prefix: &str) -> Result<Vec<Row>, StoreError> {
-        if !is_indexed(table) {
+        if !table.is_indexed() {
             return self.scan(table, prefix).await;
         }
         let rows = match self.indexed(table).await? {

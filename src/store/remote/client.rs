@@ -91,7 +91,9 @@ impl RemoteStore {
         match codec::decode(&answered?) {
             Ok(RemoteReply::Failed(error)) => Err(error),
             Ok(reply) => Ok(reply),
-            Err(error) => Err(StoreError::Corrupt(format!("reply of the master: {error}"))),
+            Err(error) => Err(StoreError::Corrupt(format!(
+                "unreadable reply of the master: {error}"
+            ))),
         }
     }
 }

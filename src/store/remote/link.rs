@@ -287,7 +287,7 @@ async fn receive(mut frames: Streaming<StoreFrame>, waiting: &WaitingReplies) ->
             Ok(Ok(None)) => return "the master ended the stream".to_owned(),
             Ok(Err(status)) => return status.to_string(),
             Err(_) if idle || waiting.sent() != sent => {}
-            Err(_) => return "no answer any more".to_owned(),
+            Err(_) => return "answers stopped coming".to_owned(),
         }
         sent = waiting.sent();
     }
