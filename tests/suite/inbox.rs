@@ -1,5 +1,7 @@
 //! Callbacks that came and have not been matched with recorded ones.
 
+use std::collections::HashSet;
+
 use serde_json::Value;
 
 use crate::compare::{Finding, compare};
@@ -28,6 +30,9 @@ const RANDOM: &[&str] = &["request_id", "reference_group_code", "accessor_id"];
 #[derive(Debug, Default)]
 pub struct Inbox {
     waiting: Vec<Arrival>,
+    /// Ids of all callbacks so far.
+    ids: HashSet<String>,
+    repeated: Vec<Arrival>,
 }
 
 /// A callback that was matched.
@@ -37,9 +42,21 @@ pub struct Matched {
 }
 
 impl Inbox {
-    /// One more came.
+    /// More came. Each callback has an id of its own.
     pub fn add(&mut self, arrivals: Vec<Arrival>) {
-        self.waiting.extend(arrivals);
+        for arrival in arrivals {
+            let id = arrival.id.clone();
+            let is_own = id.is_some_and(|id| self.ids.insert(id));
+            if arrival.method == "POST" && !is_own {
+                self.repeated.push(arrival.clone());
+            }
+            self.waiting.push(arrival);
+        }
+    }
+
+    /// Takes those that came without an id, or with one that was there before.
+    pub fn repeated(&mut self) -> Vec<Arrival> {
+        std::mem::take(&mut self.repeated)
     }
 
     /// Takes the counterpart of a recorded callback: the first that is about the
@@ -162,7 +179,7 @@ mod tests {
             method: "POST".to_owned(),
             path: "/rp/callback".to_owned(),
             content_type: None,
-            id: None,
+            id: Some(body.to_string()),
             body,
         }
     }
@@ -174,6 +191,14 @@ mod tests {
     fn faults(inbox: &mut Inbox, pairs: &Counterparts, body: Value) -> Option<Vec<String>> {
         let matched = inbox.take(pairs, &Texts::default(), &recorded(body), None);
         matched.map(|matched| matched.finding.faults)
+    }
+
+    #[test]
+    fn a_callback_that_comes_twice_is_noted() {
+        let mut inbox = Inbox::default();
+        let arrivals = ["x", "y", "x"].map(|id| arrival(status(id, false)));
+        inbox.add(arrivals.to_vec());
+        assert_eq!(inbox.repeated().len(), 1);
     }
 
     #[test]

@@ -18,7 +18,7 @@ use crate::counterparts::Counterparts;
 use crate::genesis;
 use crate::inbox::{Inbox, subject};
 use crate::keys::{self, Pairs};
-use crate::listeners::Listeners;
+use crate::listeners::{Arrival, Listeners};
 use crate::network::Nodes;
 use crate::owners::Owners;
 use crate::recording::{Area, Call, Callback, Record, What};
@@ -350,23 +350,30 @@ impl Player {
         }
     }
 
-    /// What came and was not recorded.
+    /// What came and was not recorded, and what came twice.
     fn note_rest(&mut self) {
         let arrivals = self.listeners.arrivals_after(self.seen);
         self.inbox.add(arrivals);
         for arrival in self.inbox.rest() {
-            let owner = self.owners.scenario(&self.pairs, &arrival.body).to_owned();
-            if self.owners.is_lost(&owner) || chance::may_come(&owner, &arrival) {
-                continue;
+            let owner = self.owners.scenario(&self.pairs, &arrival.body);
+            if !self.owners.is_lost(owner) && !chance::may_come(owner, &arrival) {
+                self.note("callback too many", &arrival);
             }
-            let about = subject(arrival.app, &arrival.path, &arrival.body);
-            let fault = format!("callback too many: {about}: {}", shortened(&arrival.body));
-            println!("{owner}: {fault}");
-            let mut scenarios = self.report.scenarios.iter_mut();
-            match scenarios.find(|(name, _)| *name == owner) {
-                Some((_, faults)) => faults.push(fault),
-                None => self.report.scenarios.push((owner, vec![fault])),
-            }
+        }
+        for arrival in self.inbox.repeated() {
+            self.note("callback without an id of its own", &arrival);
+        }
+    }
+
+    fn note(&mut self, what: &str, arrival: &Arrival) {
+        let owner = self.owners.scenario(&self.pairs, &arrival.body).to_owned();
+        let about = subject(arrival.app, &arrival.path, &arrival.body);
+        let fault = format!("{what}: {about}: {}", shortened(&arrival.body));
+        println!("{owner}: {fault}");
+        let mut scenarios = self.report.scenarios.iter_mut();
+        match scenarios.find(|(name, _)| *name == owner) {
+            Some((_, faults)) => faults.push(fault),
+            None => self.report.scenarios.push((owner, vec![fault])),
         }
     }
 }
