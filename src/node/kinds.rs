@@ -105,7 +105,7 @@ mod tests {
     use super::*;
 
     /// Stored and sent: a number is never changed and never used again.
-    const NUMBERS: [(u16, &str); 42] = [
+    const NUMBERS: [(u16, &str); 43] = [
         (0, "mq.receive"),
         (1, "rp.idp_response"),
         (2, "rp.as_response"),
@@ -146,6 +146,7 @@ mod tests {
         (37, "answer.expired"),
         (40, "identity.settled"),
         (60, "rp.message_created"),
+        (61, "debug.settled"),
         (100, "bench.noop_delivery"),
         (101, "bench.noop_ordered_delivery"),
     ];

@@ -341,7 +341,7 @@ impl FakeOperations {
     fn in_place_of(self: &Arc<Self>, which: impl Fn(&Endpoint) -> bool) -> Vec<Endpoint> {
         let endpoints = endpoints::all().into_iter();
         let endpoints = endpoints.map(|endpoint| {
-            if endpoint.run.is_none() || !which(&endpoint) {
+            if !which(&endpoint) {
                 return endpoint;
             }
             let operations = self.clone();
@@ -356,10 +356,7 @@ impl FakeOperations {
                 });
                 std::future::ready(outcome).boxed()
             });
-            Endpoint {
-                run: Some(run),
-                ..endpoint
-            }
+            Endpoint { run, ..endpoint }
         });
         endpoints.collect()
     }

@@ -17,6 +17,7 @@ mod listeners;
 mod network;
 mod not_passing;
 mod on_purpose;
+mod owners;
 mod player;
 mod random;
 mod recording;

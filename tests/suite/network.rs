@@ -2,10 +2,11 @@
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use erawan::devnet::apps::ApiClient;
 use erawan::devnet::network::{Network, NetworkOptions};
+use serde_json::Value;
 
 use crate::genesis;
 use crate::keys::Pairs;
@@ -30,7 +31,15 @@ const NODES: [&str; 16] = [
 ];
 /// Another program to play against than the one that was built with this test.
 const BINARY: &str = "SUITE_BINARY";
+/// Counts that are zero when a node has nothing to do.
+const IDLE: [&str; 4] = [
+    "/num_pending_outbound_mq_messages",
+    "/num_pending_client_callbacks",
+    "/num_processing_inbound_messages",
+    "/num_processing_blocks",
+];
 const PATIENCE: Duration = Duration::from_secs(60);
+const POLL: Duration = Duration::from_millis(20);
 
 fn binary() -> PathBuf {
     let given = std::env::var_os(BINARY);
@@ -42,6 +51,7 @@ pub struct Nodes {
     network: Network,
     /// Base URLs of each node's API.
     pub apis: HashMap<String, Vec<String>>,
+    http: reqwest::Client,
 }
 
 impl Nodes {
@@ -65,7 +75,41 @@ impl Nodes {
             client.wait_until_ready(PATIENCE).await.unwrap();
             apis.insert(node.node_id.clone(), node.api_urls());
         }
-        Self { network, apis }
+        let http = reqwest::Client::builder().no_proxy().build().unwrap();
+        Self {
+            network,
+            apis,
+            http,
+        }
+    }
+
+    /// Waits until no node has anything to do.
+    ///
+    /// # Errors
+    /// With what is not done in time.
+    pub async fn until_idle(&self, patience: Duration) -> Result<(), String> {
+        let deadline = Instant::now() + patience;
+        while let Some(busy) = self.busy().await {
+            if Instant::now() > deadline {
+                return Err(busy);
+            }
+            tokio::time::sleep(POLL).await;
+        }
+        Ok(())
+    }
+
+    async fn busy(&self) -> Option<String> {
+        for url in self.apis.values().flatten() {
+            for path in IDLE {
+                let answer = self.http.get(format!("{url}{path}")).send().await;
+                let counts: Value = answer.unwrap().json().await.unwrap();
+                let mut values = counts.as_object().unwrap().values();
+                if values.any(|count| *count != 0) {
+                    return Some(format!("{url}{path}: {counts}"));
+                }
+            }
+        }
+        None
     }
 
     /// Stops every process; gives the names of those that had ended before.

@@ -10,7 +10,7 @@ pub struct OnPurpose {
     /// Its name in docs/differences.md.
     pub name: &'static str,
     /// What becomes of a record, if it has to do with it; the second are those
-    /// before it.
+    /// after it.
     pub ours: fn(&Record, &[Record]) -> Option<Vec<Record>>,
 }
 
@@ -22,7 +22,7 @@ pub const ON_PURPOSE: &[OnPurpose] = &[
     },
     OnPurpose {
         name: "one status for a block",
-        ours: no_second_status,
+        ours: last_status_of_a_block,
     },
 ];
 
@@ -31,7 +31,7 @@ pub fn ours(records: Vec<Record>) -> Vec<Record> {
     let all = records.iter().enumerate();
     let changed = all.flat_map(|(index, record)| {
         let mut table = ON_PURPOSE.iter();
-        let changed = table.find_map(|entry| (entry.ours)(record, &records[..index]));
+        let changed = table.find_map(|entry| (entry.ours)(record, &records[index + 1..]));
         changed.unwrap_or_else(|| vec![record.clone()])
     });
     changed.collect()
@@ -54,8 +54,8 @@ fn no_status_of_the_creation(record: &Record, _: &[Record]) -> Option<Vec<Record
 }
 
 /// When an earlier IdP had answered with an error, the recorded system sometimes
-/// told the RP of a block twice.
-fn no_second_status(record: &Record, before: &[Record]) -> Option<Vec<Record>> {
+/// told the RP of a block twice. The second time it knew the answer's message.
+fn last_status_of_a_block(record: &Record, after: &[Record]) -> Option<Vec<Record>> {
     let key = |record: &Record| {
         let What::Callback(callback) = &record.what else {
             return None;
@@ -65,9 +65,9 @@ fn no_second_status(record: &Record, before: &[Record]) -> Option<Vec<Record>> {
         is_status.then(|| (callback.app.clone(), of("request_id"), of("block_height")))
     };
     let this = key(record)?;
-    let mut before = before.iter().rev();
-    let is_second = before.any(|earlier| key(earlier).as_ref() == Some(&this));
-    is_second.then(Vec::new)
+    let mut after = after.iter();
+    let is_first = after.any(|later| key(later).as_ref() == Some(&this));
+    is_first.then(Vec::new)
 }
 
 #[cfg(test)]
@@ -97,7 +97,9 @@ mod tests {
         for difference in ON_PURPOSE {
             let is_in = |records: &[Record]| {
                 let mut all = records.iter().enumerate();
-                all.any(|(index, record)| (difference.ours)(record, &records[..index]).is_some())
+                all.any(|(index, record)| {
+                    (difference.ours)(record, &records[index + 1..]).is_some()
+                })
             };
             let somewhere = areas.iter().any(|area| is_in(&area.records));
             assert!(somewhere, "{}", difference.name);

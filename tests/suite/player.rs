@@ -1,6 +1,5 @@
 //! Plays the recorded scenarios and notes every difference.
 
-use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
 use base64::Engine as _;
@@ -21,6 +20,7 @@ use crate::inbox::{Inbox, subject};
 use crate::keys::{self, Pairs};
 use crate::listeners::Listeners;
 use crate::network::Nodes;
+use crate::owners::Owners;
 use crate::recording::{Area, Call, Callback, Record, What};
 use crate::texts::Texts;
 
@@ -28,17 +28,7 @@ use crate::texts::Texts;
 const PATIENCE: Duration = Duration::from_secs(20);
 /// How long a look-up may still show what was before.
 const LOOK_UP_PATIENCE: Duration = Duration::from_secs(3);
-/// Ids that tell the scenario.
-const ABOUT_ITS_SCENARIO: [&str; 2] = ["request_id", "reference_id"];
 const POLL: Duration = Duration::from_millis(20);
-/// Counts that are zero when a node has nothing to do.
-const IDLE: [&str; 4] = [
-    "/num_pending_outbound_mq_messages",
-    "/num_pending_client_callbacks",
-    "/num_processing_inbound_messages",
-    "/num_processing_blocks",
-];
-
 /// What a run was.
 #[derive(Debug, Default)]
 pub struct Report {
@@ -64,10 +54,7 @@ pub struct Player {
     inbox: Inbox,
     /// Arrivals that are in the inbox, or were.
     seen: usize,
-    /// Scenarios by the ids that are first named in them.
-    owners: HashMap<String, String>,
-    /// Scenarios that ended early.
-    lost: HashSet<String>,
+    owners: Owners,
     report: Report,
     _folder: TempDir,
 }
@@ -94,8 +81,7 @@ impl Player {
             http: reqwest::Client::builder().no_proxy().build().unwrap(),
             inbox: Inbox::default(),
             seen: 0,
-            owners: owners(areas),
-            lost: HashSet::new(),
+            owners: Owners::new(areas),
             report: Report::default(),
             nodes,
             listeners,
@@ -122,7 +108,10 @@ impl Player {
             }
             self.report.scenarios.push((scenario, faults));
         }
-        self.until_idle(&area.name).await;
+        if let Err(busy) = self.nodes.until_idle(PATIENCE).await {
+            let fault = format!("stays busy: {busy}");
+            self.report.scenarios.push((area.name.clone(), vec![fault]));
+        }
     }
 
     /// Notes what came too much, stops the network.
@@ -163,7 +152,7 @@ impl Player {
             }
         }
         if lost || !self.settle(pending, &mut faults).await {
-            self.lost.insert(scenario.to_owned());
+            self.owners.lose(scenario);
         }
         faults
     }
@@ -188,15 +177,18 @@ impl Player {
     /// Waits for recorded callbacks and compares them. False when one is lost.
     async fn settle(&mut self, pending: Vec<(u64, &Callback)>, faults: &mut Vec<String>) -> bool {
         for (seq, recorded) in pending {
-            if self.is_of_lost(&recorded.body) {
+            let scenario = self.owners.scenario(&self.pairs, &recorded.body);
+            if self.owners.is_lost(scenario) {
                 continue;
             }
+            let other = chance::if_faster(seq, &recorded.body);
             let deadline = Instant::now() + PATIENCE;
             let matched = loop {
                 let arrivals = self.listeners.arrivals_after(self.seen);
                 self.seen += arrivals.len();
                 self.inbox.add(arrivals);
-                if let Some(matched) = self.inbox.take(&self.pairs, &self.texts, recorded) {
+                let (pairs, texts) = (&self.pairs, &self.texts);
+                if let Some(matched) = self.inbox.take(pairs, texts, recorded, other.as_ref()) {
                     break Some(matched);
                 }
                 let left = deadline.saturating_duration_since(Instant::now());
@@ -221,22 +213,6 @@ impl Player {
         true
     }
 
-    /// Whether a recorded callback tells of a request of a scenario that ended
-    /// early: it may come late, under another scenario, or not at all.
-    fn is_of_lost(&self, recorded: &Value) -> bool {
-        let owner = self.owner(recorded);
-        owner.is_some_and(|owner| self.lost.contains(owner))
-    }
-
-    /// The scenario that named this body's request, or its reference, first.
-    fn owner(&self, body: &Value) -> Option<&String> {
-        let ids = ABOUT_ITS_SCENARIO
-            .iter()
-            .filter_map(|name| body[*name].as_str());
-        let mut owners = ids.map(|id| self.owners.get(self.pairs.recorded(id).unwrap_or(id)));
-        owners.find_map(|owner| owner)
-    }
-
     fn to_live(&self, value: &Value) -> Value {
         self.texts.value_to_live(&self.pairs, value)
     }
@@ -257,6 +233,11 @@ impl Player {
         );
         let mut request = self.to_live(&call.request);
         self.sign(call, &mut request).await;
+        if is_setting(call) {
+            for url in &self.nodes.apis[&call.node] {
+                self.send_to(url, call, &request).await;
+            }
+        }
         let deadline = Instant::now() + LOOK_UP_PATIENCE;
         let mut is_late = false;
         let (status, body, finding) = loop {
@@ -278,7 +259,7 @@ impl Player {
             ));
             // What this call has begun, if it has, is of a lost scenario.
             if let Some(id) = body["request_id"].as_str() {
-                self.owners.insert(id.to_owned(), record.scenario.clone());
+                self.owners.stray(id, &record.scenario);
             }
             return false;
         }
@@ -314,10 +295,16 @@ impl Player {
         alike.next().unwrap_or(finding)
     }
 
+    /// Calls one of a node's API processes, each in turn.
     async fn send(&self, call: &Call, request: &Value) -> (u16, Value) {
-        let path = self.texts.to_live(&self.pairs, &call.path);
         let urls = &self.nodes.apis[&call.node];
-        let url = format!("{}{path}", urls[self.report.calls % urls.len()]);
+        let url = &urls[self.report.calls % urls.len()];
+        self.send_to(url, call, request).await
+    }
+
+    async fn send_to(&self, url: &str, call: &Call, request: &Value) -> (u16, Value) {
+        let path = self.texts.to_live(&self.pairs, &call.path);
+        let url = format!("{url}{path}");
         let method: Method = call.method.parse().unwrap();
         let mut builder = self.http.request(method, url);
         if !request.is_null() {
@@ -363,40 +350,13 @@ impl Player {
         }
     }
 
-    /// Waits until no node has anything to do.
-    async fn until_idle(&mut self, area: &str) {
-        let deadline = Instant::now() + PATIENCE;
-        while let Some(busy) = self.busy().await {
-            if Instant::now() > deadline {
-                let fault = format!("stays busy: {busy}");
-                self.report.scenarios.push((area.to_owned(), vec![fault]));
-                return;
-            }
-            tokio::time::sleep(POLL).await;
-        }
-    }
-
-    async fn busy(&self) -> Option<String> {
-        for url in self.nodes.apis.values().flatten() {
-            for path in IDLE {
-                let answer = self.http.get(format!("{url}{path}")).send().await;
-                let counts: Value = answer.unwrap().json().await.unwrap();
-                let mut values = counts.as_object().unwrap().values();
-                if values.any(|count| *count != 0) {
-                    return Some(format!("{url}{path}: {counts}"));
-                }
-            }
-        }
-        None
-    }
-
     /// What came and was not recorded.
     fn note_rest(&mut self) {
         let arrivals = self.listeners.arrivals_after(self.seen);
         self.inbox.add(arrivals);
         for arrival in self.inbox.rest() {
-            let owner = self.owner(&arrival.body).cloned().unwrap_or_default();
-            if self.lost.contains(&owner) || chance::client_had_gone(&owner) {
+            let owner = self.owners.scenario(&self.pairs, &arrival.body).to_owned();
+            if self.owners.is_lost(&owner) || chance::may_come(&owner, &arrival) {
                 continue;
             }
             let about = subject(arrival.app, &arrival.path, &arrival.body);
@@ -411,26 +371,13 @@ impl Player {
     }
 }
 
-/// In which scenario each request and reference is named first.
-fn owners(areas: &[Area]) -> HashMap<String, String> {
-    let mut owners = HashMap::new();
-    for record in areas.iter().flat_map(|area| &area.records) {
-        let bodies = match &record.what {
-            What::Call(call) => [&call.request, &call.response],
-            What::Callback(callback) => [&callback.body, &Value::Null],
-        };
-        let names = ABOUT_ITS_SCENARIO.iter();
-        let ids = names.flat_map(|name| bodies.map(|body| body[*name].as_str()));
-        for id in ids.flatten() {
-            let scenario = || record.scenario.clone();
-            owners.entry(id.to_owned()).or_insert_with(scenario);
-        }
-    }
-    owners
-}
-
 /// Whether a call sets something back at the end of a scenario, which later ones
 /// rely on.
 fn restores(call: &Call) -> bool {
-    call.method == "POST" && (call.node == "ndid1" || call.path == "/config/set")
+    call.method == "POST" && (call.node == "ndid1" || is_setting(call))
+}
+
+/// Whether a call changes a setting of one process: an operator tells all of them.
+fn is_setting(call: &Call) -> bool {
+    call.path == "/config/set"
 }

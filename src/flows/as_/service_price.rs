@@ -162,7 +162,7 @@ mod tests {
         let schema = endpoint.body.as_ref().unwrap();
         let checked = schema.check(&body, codes::BODY_VALIDATION_FAILED);
         checked.map_err(|error| error.code().number)?;
-        let run = endpoint.run.expect("it is built");
+        let run = endpoint.run;
         let path = json!({"service_id": service_id});
         let outcome = run(RawCall {
             context: node.context.clone(),

@@ -198,7 +198,7 @@ impl Idp {
             ("reference_id", "ref"),
         ];
         let path = path.map(|(name, value)| (name.to_owned(), Value::from(value)));
-        let run = endpoint.run.expect("it is built");
+        let run = endpoint.run;
         run(RawCall {
             context: self.node.context.clone(),
             node_id: "idp1".to_owned(),
