@@ -47,16 +47,16 @@ fn assert_nothing_broke(output: &Output, seed: u64, faults: usize) -> Value {
     report
 }
 
-async fn nothing_breaks(store: &str, seed: u64) -> Value {
-    nothing_breaks_by(store, seed, 5).await
+async fn nothing_breaks(store: &str, mode: &str, seed: u64) -> Value {
+    nothing_breaks_by(store, mode, seed, 5).await
 }
 
-async fn nothing_breaks_by(store: &str, seed: u64, faults: usize) -> Value {
+async fn nothing_breaks_by(store: &str, mode: &str, seed: u64, faults: usize) -> Value {
     let _place = place().await;
     let folder = tempfile::tempdir().unwrap();
     let (seed_text, kills) = (seed.to_string(), faults.to_string());
     let arguments = ["--store", store, "--seed", &seed_text, "--kills", &kills];
-    let more = ["--requests", "30", "--concurrency", "5"];
+    let more = ["--requests", "30", "--concurrency", "5", "--mode", mode];
     let output = demo(folder.path(), &[&arguments[..], &more[..]].concat()).await;
     let report = assert_nothing_broke(&output, seed, faults);
     assert!(report["requests"].as_u64() >= Some(30));
@@ -89,19 +89,19 @@ const SEEDS_THAT_FOUND_BUGS: [(u64, usize, &str); 3] = [
 async fn seeds_that_found_bugs_pass_now() {
     for (seed, faults, bug) in SEEDS_THAT_FOUND_BUGS {
         println!("seed {seed}: {bug}");
-        nothing_breaks_by("redis", seed, faults).await;
+        nothing_breaks_by("redis", "1", seed, faults).await;
     }
 }
 
 #[actix_web::test]
-async fn nothing_is_lost_stuck_or_done_twice_in_chaos_with_the_embedded_store() {
-    let report = nothing_breaks("embedded", 5).await;
+async fn nothing_is_lost_stuck_or_done_twice_in_chaos_with_identities_and_the_embedded_store() {
+    let report = nothing_breaks("embedded", "3", 5).await;
     assert_eq!(report["store"], "embedded");
 }
 
 #[actix_web::test]
 async fn nothing_is_lost_stuck_or_done_twice_in_chaos_with_redis_and_standbys() {
-    let report = nothing_breaks("redis", 1).await;
+    let report = nothing_breaks("redis", "1", 1).await;
     let nodes = report["nodes"].as_array().unwrap();
     for node in nodes {
         let processes = node["processes"].as_array().unwrap();

@@ -146,3 +146,28 @@ async fn no_process_outlives_a_demo_that_is_killed() {
     demo.kill().await.unwrap();
     no_process_is_left_in(folder.path()).await;
 }
+
+#[actix_web::test]
+async fn the_story_of_a_user_comes_to_its_end() {
+    let _place = place().await;
+    let folder = tempfile::tempdir().unwrap();
+    let demo = demo(folder.path(), &["--story", "--workers", "0", "--json"]);
+    let output = demo.wait_with_output().await.unwrap();
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    let story: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(story["problem"], Value::Null);
+    let steps = story["steps"].as_array().unwrap();
+    let names: Vec<&Value> = steps.iter().map(|step| &step["step"]).collect();
+    assert_eq!(
+        names,
+        [
+            "onboarded",
+            "consented",
+            "accessor_replaced",
+            "data_requested",
+            "mode_upgraded",
+            "association_revoked",
+        ]
+    );
+    nothing_is_left_in(&folder);
+}

@@ -116,3 +116,60 @@ fn handle(job: &Job) -> Result<Commit, Error> {
     }
     Ok(commit)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::flows::testing::{callbacks, job};
+    use crate::job::{NewJob, Table, Write};
+
+    fn settled(hearer: &Hearer, fate: Fate) -> Commit {
+        let settled = Settled {
+            hash: "ab".to_owned(),
+            fate,
+            context: codec::encode(hearer),
+        };
+        handle(&job(NewJob::new(KIND, "debug", &settled))).unwrap()
+    }
+
+    fn refused() -> Fate {
+        Fate::Refused {
+            code: 25012,
+            message: "no".to_owned(),
+        }
+    }
+
+    #[test]
+    fn a_client_that_waits_gets_json_in_a_text() {
+        let waits = Hearer::Caller(Caller::new("test"));
+        let commit = settled(&waits, Fate::Committed { height: 7 });
+        let answer = commit.writes.iter().find_map(|write| match write {
+            Write::Put {
+                table: Table::Answer,
+                value,
+                ..
+            } => Some(value),
+            _ => None,
+        });
+        let answer: Answered = codec::decode(answer.unwrap()).unwrap();
+        let told = answer.into_result().unwrap();
+        assert_eq!(told, (200, Some(json!("{\"height\":7}"))));
+    }
+
+    #[test]
+    fn a_url_hears_once_what_became_of_it() {
+        let url = Hearer::Url("http://localhost/heard".to_owned());
+        let told = |fate| {
+            let told = callbacks(&settled(&url, fate).jobs);
+            assert_eq!(told.len(), 1);
+            told[0].1.clone()
+        };
+        let done = told(Fate::Committed { height: 7 });
+        assert_eq!(done, json!({"success": true, "result": {"height": 7}}));
+        let failed = told(refused());
+        assert_eq!(
+            (&failed["success"], &failed["error"]["code"]),
+            (&json!(false), &json!(25012))
+        );
+    }
+}
