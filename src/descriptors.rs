@@ -1,6 +1,6 @@
-//! How many files and sockets this process may have open, and who may have how
-//! many of them. Whoever is let in from outside has a share, so that a crowd at
-//! one port leaves enough for health, the store, the ledger and the link.
+//! Divides the files and sockets that this process may have open. Each group of
+//! outside connections has a share, so that a crowd at one port leaves enough
+//! for health, the store, the ledger and the link.
 
 use std::io;
 
@@ -11,7 +11,7 @@ use crate::config::{Config, Mode};
 /// Files, event queues, and sockets to the store, the ledger, the message queue
 /// service and the master.
 const OWN: usize = 64;
-/// Sockets for downloads that jobs make, and for DNS.
+/// Sockets for the downloads of jobs, and for DNS.
 const DOWNLOADS: usize = 64;
 /// Readers of metrics and probes.
 const ADMIN: usize = 64;
@@ -19,33 +19,32 @@ const ADMIN: usize = 64;
 pub const OPERATORS: usize = 16;
 /// Workers, each with two links, and operators.
 const LINKS: usize = 2048;
-/// More API connections cost more memory than they are good for.
+/// More API connections would cost more memory than they are worth.
 const MOST_API: usize = 16_384;
 /// However low the limit is.
 const LEAST: usize = 16;
 
-/// What the system allows now.
+/// The system's limit of open files.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limit {
     /// In force.
     pub soft: u64,
-    /// What it could be raised to.
+    /// What the soft limit can be raised to.
     pub hard: u64,
 }
 
 impl Limit {
     /// Asks the system.
-    ///
     /// # Errors
-    /// When it does not tell.
+    /// When it does not answer.
     pub fn now() -> io::Result<Self> {
         let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE)?;
         Ok(Self { soft, hard })
     }
 
-    /// Raises the soft limit to the hard one, for this process and its children.
-    /// The soft one is usually 1,024, for programs that use `select`.
-    ///
+    /// Raises the soft limit to the hard one, for this process and its
+    /// children. The soft limit is usually 1,024, for programs that use
+    /// `select`.
     /// # Errors
     /// When the system refuses.
     pub fn raise() -> io::Result<Self> {
@@ -57,10 +56,9 @@ impl Limit {
     }
 }
 
-/// Connections that may be open at each port.
+/// Most open connections at each port.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Shares {
-    /// Of the API.
     pub api: usize,
     /// For metrics, health and readiness.
     pub admin: usize,
@@ -69,7 +67,7 @@ pub struct Shares {
 }
 
 impl Shares {
-    /// Of a process with this configuration.
+    /// For a process with this configuration.
     pub fn of(limit: Limit, config: &Config) -> Self {
         let deliveries = match config.mode {
             Mode::Master => 0,
@@ -96,7 +94,7 @@ impl Shares {
         }
     }
 
-    /// Whether API connections are few because descriptors are.
+    /// Whether scarce descriptors limit the API's connections.
     pub fn is_scarce(self, mode: Mode) -> bool {
         match mode {
             Mode::Master => self.links < LINKS,

@@ -1,8 +1,8 @@
 //! Work on large or foreign bytes: decrypting, verifying, inflating, parsing,
-//! encrypting. It is done on threads of low priority, a few at a time, and in a
-//! bounded amount of memory, so that neither the pulse nor anything else a node
-//! does waits for more than the processor's next turn. What is known to be small
-//! is done where it is needed; [`SMALL`] says what that is.
+//! encrypting. It runs on threads of low priority, a few at a time and in
+//! bounded memory, so that neither the pulse nor anything else of a node waits
+//! for more than the processor's next turn. Small work is done where it is
+//! needed; see [`SMALL`].
 
 use std::cell::Cell;
 use std::num::NonZeroUsize;
@@ -11,26 +11,26 @@ use std::sync::LazyLock;
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::Semaphore;
 
-/// Bytes that are worked on at once, wherever that is but on the pulse: some
-/// tenths of a millisecond, less than two changes of threads under load cost.
+/// Bytes that any thread but the pulse may work on at once. That takes some
+/// tenths of a millisecond, less than two changes of threads under load.
 pub const SMALL: usize = 64 * 1024;
 
-/// Memory of what is worked on at one time for each of [`Whose`], in [`UNIT`]s.
+/// Memory for the current work of each [`Whose`], in [`UNIT`]s.
 const MEMORY: u32 = 128 * 1024;
 const UNIT: usize = 1024;
-/// How much the threads stand back behind all others (`nice`).
+/// The `nice` value of the threads.
 const STAND_BACK: i32 = 10;
 
-/// Whose work it is. Nobody's waits for that of others.
+/// Whose work it is. The work of one never waits for that of another.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Whose {
     /// Messages of nodes that signed them, and this node's own.
     Nodes,
-    /// Messages of which nobody knows who sent them.
+    /// Messages of unknown senders.
     Strangers,
     /// API calls.
     Calls,
-    /// Questions of operators: one at a time, and its place is kept while the
+    /// Questions of operators, one at a time. Each keeps its place while the
     /// store is asked.
     Operators,
 }
@@ -46,7 +46,7 @@ static HEAVY: LazyLock<Heavy> = LazyLock::new(Heavy::start);
 impl Heavy {
     fn start() -> Self {
         let cores = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
-        // All together about as many as there are cores beside that of the pulse.
+        // All together about as many as there are cores beside the pulse's.
         let each = (cores - 1).div_ceil(3).max(1);
         let built = Builder::new_multi_thread()
             .worker_threads(3 * each + 1)
@@ -55,7 +55,7 @@ impl Heavy {
             .enable_all()
             .build();
         Self {
-            // As starting an arbiter does.
+            // Like an arbiter that cannot start.
             runtime: built.unwrap_or_else(|error| panic!("no threads for heavy work: {error}")),
             places: [each, each, each, 1].map(Semaphore::new),
             memory: [MEMORY as usize; 4].map(Semaphore::new),
@@ -74,9 +74,9 @@ fn stand_back() {
     }
 }
 
-/// Does some work there, when its turn comes. `bytes`: most memory that it
-/// takes. A caller that goes away before its turn has come takes none; a panic
-/// is the caller's. Heavy work that has more of it does that at once.
+/// Runs some work when its turn comes. `bytes`: the most memory it takes. If
+/// the caller goes away before its turn, nothing runs. A panic is passed on to
+/// the caller. Heavy work that calls this runs its part at once.
 pub async fn run<T: Send + 'static>(
     whose: Whose,
     bytes: usize,
@@ -86,7 +86,7 @@ pub async fn run<T: Send + 'static>(
         return work.await;
     }
     let heavy = &*HEAVY;
-    // What is larger than everything has it to itself.
+    // Work larger than everything has it to itself.
     let units = u32::try_from(bytes.div_ceil(UNIT)).map_or(MEMORY, |units| units.min(MEMORY));
     let place = heavy.places[whose as usize].acquire().await;
     let memory = heavy.memory[whose as usize].acquire_many(units).await;
@@ -104,7 +104,7 @@ pub async fn run<T: Send + 'static>(
     }
 }
 
-/// The same, without anything to wait for.
+/// Runs work that waits for nothing.
 pub async fn compute<T: Send + 'static>(
     whose: Whose,
     bytes: usize,
@@ -113,7 +113,7 @@ pub async fn compute<T: Send + 'static>(
     run(whose, bytes, async move { work() }).await
 }
 
-/// The same for what takes so many bytes, unless that is [`SMALL`].
+/// The same for work of this size. Runs at once if that is [`SMALL`].
 pub async fn compute_if_large<T: Send + 'static>(
     whose: Whose,
     bytes: usize,
@@ -125,7 +125,7 @@ pub async fn compute_if_large<T: Send + 'static>(
     }
 }
 
-/// Whoever waits no longer has no use for the rest of it.
+/// Aborts the work when its caller no longer waits.
 struct AbortOnDrop<T>(tokio::task::JoinHandle<T>);
 
 impl<T> Drop for AbortOnDrop<T> {
@@ -160,12 +160,12 @@ mod tests {
                 }))
             })
             .collect();
-        // All places of strangers are taken, and others do not notice.
+        // Strangers occupy all their places, and others do not notice.
         assert_eq!(compute(Whose::Nodes, 1, || 7).await, 7);
         assert_eq!(compute(Whose::Calls, usize::MAX, || 8).await, 8);
         for work in works {
             release.notify_one();
-            // Whoever runs may take the permit of another.
+            // A running task may take another's permit.
             while !work.is_finished() {
                 release.notify_one();
                 tokio::task::yield_now().await;

@@ -1,8 +1,8 @@
-//! How this node calls the HTTP servers of others: client applications, crypto
-//! services, the hosts of contracts. Their servers were made for the client of
-//! the replaced system, and rely on what it does by itself: it follows up to 20
-//! redirects as browsers do, says who it is, takes compressed answers, and reads
-//! text in whatever charset it comes.
+//! What all calls to foreign HTTP servers have in common: those of client
+//! applications, crypto services and contracts. Their servers were made for the
+//! client of the replaced system and rely on its defaults: it follows up to 20
+//! redirects as browsers do, names itself, accepts compressed answers, and
+//! reads text in any charset.
 
 use std::borrow::Cow;
 use std::error::Error as _;
@@ -17,7 +17,7 @@ use crate::config::Config;
 const USER_AGENT: &str = concat!("erawan/", env!("CARGO_PKG_VERSION"));
 const MOST_REDIRECTS: usize = 20;
 
-/// A client with these manners; time limits are its owner's.
+/// A client with these defaults. Its owner sets the time limits.
 pub fn builder(config: &Config) -> ClientBuilder {
     install_tls_provider();
     Client::builder()
@@ -31,7 +31,7 @@ pub fn builder(config: &Config) -> ClientBuilder {
         .tls_danger_accept_invalid_certs(!config.environment.verifies_certificates())
 }
 
-/// Whether a body came as it was sent and is not what its `Content-Encoding` says.
+/// Whether a body arrived completely but does not match its `Content-Encoding`.
 pub fn cannot_be_unpacked(error: &reqwest::Error) -> bool {
     let mut cause = error.source();
     while let Some(error) = cause {
@@ -44,12 +44,12 @@ pub fn cannot_be_unpacked(error: &reqwest::Error) -> bool {
     error.is_decode()
 }
 
-/// A body as UTF-8, from the charset its headers name. Without a charset it is
-/// UTF-8; what is wrong in it is replaced, as the replaced system does.
+/// A body as UTF-8, from the charset that its headers name. Without one it
+/// counts as UTF-8; wrong bytes are replaced, as in the replaced system.
 pub fn text(headers: &HeaderMap, body: Vec<u8>) -> Vec<u8> {
     let encoding = charset(headers).unwrap_or(UTF_8);
     match encoding.decode(&body) {
-        // Nothing to change: most bodies, and the large ones.
+        // Nothing to change, as for most bodies and the large ones.
         (Cow::Borrowed(text), _, _) if text.len() == body.len() => body,
         (text, _, _) => text.into_owned().into_bytes(),
     }
@@ -72,7 +72,7 @@ pub fn destination(url: &Url) -> String {
     format!("{}:{port}", url.host_str().unwrap_or_default())
 }
 
-/// An error and its causes; reqwest's own text leaves out why.
+/// An error and its causes; reqwest's own text leaves the causes out.
 pub fn with_causes(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
@@ -83,11 +83,11 @@ pub fn with_causes(error: &dyn std::error::Error) -> String {
     text
 }
 
-/// rustls asks for one provider per process.
+/// rustls needs one provider per process.
 fn install_tls_provider() {
     static INSTALLED: Once = Once::new();
     INSTALLED.call_once(|| {
-        // An error says that one is installed already, which is as good.
+        // An error says that one is already installed, which is as good.
         let _ = rustls::crypto::ring::default_provider().install_default();
     });
 }

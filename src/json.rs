@@ -11,16 +11,15 @@ use serde::de::{DeserializeOwned, Deserializer, IgnoredAny, MapAccess, Visitor};
 pub use lenient::parse;
 
 /// Most values (numbers, texts, members, items) in a body or a message. Each
-/// takes many times the memory of its text; nothing honest needs nearly as many.
+/// takes many times the memory of its text. Honest senders need far fewer.
 pub const MOST_VALUES: usize = 200_000;
 
-/// Whether a text may have more than [`MOST_VALUES`]; to be asked before it is
-/// parsed.
+/// Whether a text may have more than [`MOST_VALUES`]. Ask before parsing it.
 pub fn has_too_many_values(text: &[u8]) -> bool {
     count_values(text) > MOST_VALUES
 }
 
-/// At least as many as a JSON text has values: its commas, colons and opening
+/// An upper bound for the values of a JSON text: its commas, colons and opening
 /// brackets outside of strings.
 fn count_values(text: &[u8]) -> usize {
     let mut values = 0;
@@ -39,9 +38,9 @@ fn count_values(text: &[u8]) -> usize {
     values
 }
 
-/// One member of a JSON object, the last of that name; the others are stepped
-/// over without being kept. `None` if the text is no object, the object has no
-/// such member, or the member is of another type.
+/// One member of a JSON object, the last of that name; the others are skipped
+/// without being kept. `None` if the text is no object, or the member is absent
+/// or of another type.
 pub fn member<T: DeserializeOwned>(text: &[u8], name: &str) -> Option<T> {
     let mut deserializer = serde_json::Deserializer::from_slice(text);
     let visitor = Member {

@@ -1,5 +1,5 @@
-//! Histograms with labels whose values are known only when something has been
-//! measured: the handle of each is made once.
+//! Histograms with labels whose values are known only when something is
+//! measured. The handle of each is created once.
 
 use std::borrow::Borrow;
 use std::collections::HashMap;
@@ -15,7 +15,7 @@ pub struct Labelled<K> {
 }
 
 impl<K: Eq + Hash> Labelled<K> {
-    /// Handles that `make` makes when they are first needed.
+    /// Uses `make` for handles when they are first needed.
     pub fn new(make: fn(&K) -> Histogram) -> Self {
         Self {
             make,

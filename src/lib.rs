@@ -1,7 +1,7 @@
 //! erawan: one NDID node as one master and many workers, or as one process.
 //! Start reading at `docs/architecture.md`.
 
-// They panic when nobody reads any more: `output` says what is to be said.
+// They panic when nobody reads any more; use `output` instead.
 #![deny(clippy::print_stdout, clippy::print_stderr)]
 
 pub mod actors;
@@ -43,8 +43,11 @@ pub mod protocol;
 pub mod pulse;
 pub mod simulation;
 pub mod store;
+pub mod tables;
 pub mod tick;
 
+#[cfg(test)]
+mod names_tests;
 #[cfg(test)]
 mod rooms_tests;
 #[cfg(test)]

@@ -16,7 +16,7 @@ use erawan::devnet::{ledger, mq_service};
 use erawan::{logging, node, operator, parent, simulation, tick};
 
 /// Jobs are many small allocations, made in one thread and freed in another.
-/// Measured against the system's allocator and mimalloc: docs/decisions.md.
+/// docs/decisions.md compares it with the system's allocator and mimalloc.
 #[global_allocator]
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
@@ -40,19 +40,19 @@ enum Command {
     /// Start a whole network and leave it running for developers.
     Devnet(DevnetArguments),
     /// Simulate a cluster under faults, by seed.
-    Simulate(simulation::Arguments),
-    /// See the node's jobs and decide about parked and failed ones.
+    Simulate(simulation::SimulateArguments),
+    /// Show the node's jobs, and decide about parked and failed ones.
     Jobs(operator::Jobs),
     /// Measure speed and size.
     #[command(subcommand)]
     Bench(Bench),
-    /// A development network's ledger.
+    /// Run the ledger of a development network.
     #[command(hide = true)]
     DevnetLedger {
         /// RPC port.
         #[arg(long)]
         port: u16,
-        /// Where blocks are kept.
+        /// Where to keep blocks.
         #[arg(long)]
         directory: Option<PathBuf>,
         /// Chain id of a new chain.
@@ -61,23 +61,23 @@ enum Command {
         /// Shortest time between blocks with transactions.
         #[arg(long, default_value_t = 5)]
         block_interval_ms: u64,
-        /// Empty blocks to make at once at the start.
+        /// Empty blocks to make at the start.
         #[arg(long, default_value_t = 0)]
         empty_blocks: u64,
         /// Make no blocks, but take those of the ledger at this port.
         #[arg(long)]
         follow_port: Option<u16>,
-        /// With `--follow-port`: stay so many blocks behind.
+        /// With `--follow-port`: stay this many blocks behind.
         #[arg(long, default_value_t = 0)]
         lag: u64,
-        /// Makes an empty block when none has come for this long.
+        /// Make an empty block when none has come for this long.
         #[arg(long)]
         empty_every_ms: Option<u64>,
     },
-    /// A development network's message queue service.
+    /// Run the message queue service of a development network.
     #[command(hide = true)]
     DevnetMq {
-        /// Whose service.
+        /// Node that the service belongs to.
         #[arg(long)]
         node_id: String,
         /// gRPC port.
@@ -86,10 +86,10 @@ enum Command {
         /// Port for the other services.
         #[arg(long)]
         mq_port: u16,
-        /// How often a message that is not acknowledged is transmitted again.
+        /// How often to transmit a message again that is not acknowledged.
         #[arg(long, default_value_t = 60_000)]
         retransmit_ms: u64,
-        /// Where to write down what came and what became of it.
+        /// Where to record what came and what became of it.
         #[arg(long)]
         record: Option<PathBuf>,
     },
@@ -107,13 +107,15 @@ fn main() -> ExitCode {
         Err(answer) => return tell(&answer),
     };
     if let Err(error) = Limit::raise() {
-        logging::last_words(format!("erawan: the limit of open files stays: {error}"));
+        logging::last_words(format!(
+            "erawan: the limit of open files cannot be raised: {error}"
+        ));
     }
     // Refused only if there is one already.
     let _ = rustls::crypto::ring::default_provider().install_default();
     node::kinds::give();
-    // One thread: what is computed has threads of its own, and tasks that mostly
-    // wait for sockets cost least where none has to wake another.
+    // One thread: computations have threads of their own, and tasks that mostly
+    // wait for sockets cost least where none has to wake another thread.
     let _last_lines = LastLines;
     let outcome = tick::runtime().and_then(|runtime| {
         let system = actix_rt::System::with_tokio_rt(|| runtime);
@@ -125,7 +127,7 @@ fn main() -> ExitCode {
     })
 }
 
-/// Has the log written when this process ends, by a panic as well.
+/// Writes out the log when this process ends, also after a panic.
 struct LastLines;
 
 impl Drop for LastLines {
@@ -134,8 +136,8 @@ impl Drop for LastLines {
     }
 }
 
-/// Shows help, the version, or what is wrong. clap would exit with 2, by which
-/// `erawan jobs` says something else.
+/// Prints help, the version, or what is wrong. clap would exit with 2, which
+/// has another meaning for `erawan jobs`.
 fn tell(answer: &clap::Error) -> ExitCode {
     // Fails if nobody reads it.
     let _ = answer.print();

@@ -1,9 +1,10 @@
 //! Deliberate mistakes, one for each rule that nothing else enforces. A unit
-//! test switches one on and shows that the simulation finds it; so a rule that
-//! somebody breaks by accident is found as well (`simulation::mistake_tests`).
+//! test switches one on and shows that the simulation finds it; so the
+//! simulation also finds a rule that is broken by accident
+//! (`simulation::mistake_tests`).
 //!
-//! The switch exists in unit tests of this crate only. Everywhere else
-//! [`made`] is a constant, and the rule is compiled as if it were not there.
+//! The switch exists in unit tests of this crate only. Everywhere else [`made`]
+//! is a constant, and the compiler removes it.
 
 /// A deliberate mistake.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -87,7 +88,7 @@ mod switch {
         MADE.get() == Some(mistake)
     }
 
-    /// Does something on this thread with this mistake in the code.
+    /// Runs something on this thread with this mistake in the code.
     pub(crate) fn with<T>(mistake: Mistake, something: impl FnOnce() -> T) -> T {
         MADE.set(Some(mistake));
         let result = something();

@@ -1,21 +1,20 @@
-//! What commands say to whoever called them. `println!` and its like panic when
-//! nobody reads any more (`erawan jobs list | true`), which would hide the
-//! outcome of what was done; clippy refuses them (`src/lib.rs`).
+//! The output of commands. `println!` and the like panic when nobody reads any
+//! more (`erawan jobs list | true`), which would hide the result of the
+//! command. Clippy refuses them (`src/lib.rs`).
 
 use std::fmt::Display;
 use std::io::{self, ErrorKind, Write};
 
-/// Says something, with the end of its line, on standard output. That nobody
-/// reads it any more is a quiet end.
-///
+/// Prints a line on standard output. If nobody reads it any more, that is no
+/// error.
 /// # Errors
 /// When it cannot be written for another reason, such as a full disk.
 pub fn say(text: impl Display) -> io::Result<()> {
     unless_closed(write(&mut io::stdout().lock(), text))
 }
 
-/// Says something beside the result, with the end of its line, on standard
-/// error. If that fails there is nobody left to be told.
+/// Prints a line beside the result on standard error. If that fails, nobody is
+/// left to be told.
 pub fn note(text: impl Display) {
     let _ = write(&mut io::stderr().lock(), text);
 }

@@ -1,12 +1,12 @@
-//! A process that ends with the one that started it.
+//! Ends a process together with the one that started it.
 
 use std::io;
 use std::sync::OnceLock;
 
 use tokio::sync::watch;
 
-/// Set, whatever its value, for a process whose standard input is held open by
-/// its parent for as long as that lives.
+/// Set, whatever its value, if the parent holds the process's standard input
+/// open while it lives.
 pub const EXIT_WITH_PARENT: &str = "ERAWAN_EXIT_WITH_PARENT";
 
 /// Resolves when this process was started by [`Process`] and its parent is
@@ -21,8 +21,8 @@ pub async fn parent_gone() {
     let _ = gone.wait_for(|gone| *gone).await;
 }
 
-/// Reads standard input in a thread that nobody waits for: one of the runtime's
-/// own would keep the process from ending.
+/// Reads standard input in a thread that nobody waits for: a thread of the
+/// runtime would keep the process from ending.
 fn watch_input() -> watch::Receiver<bool> {
     let (tell, gone) = watch::channel(false);
     std::thread::spawn(move || {

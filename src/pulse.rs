@@ -1,7 +1,7 @@
-//! The pulse: the thread of lease, heartbeats and link. Whatever strangers can
-//! make large or slow (their bytes decrypted, inflated, parsed or verified) is
-//! done on other threads, so that nobody outside can silence a process. What
-//! does such work says so with [`keep_off`], and is caught on the pulse.
+//! The pulse: the thread of lease, heartbeats and link. Other threads do
+//! whatever strangers can make large or slow (decrypting, inflating, parsing or
+//! verifying their bytes), so that nobody outside can silence a process. Such
+//! work calls [`keep_off`], which catches it on the pulse.
 
 use std::cell::Cell;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -10,19 +10,18 @@ thread_local! {
     static IS_PULSE: Cell<bool> = const { Cell::new(false) };
 }
 
-/// This thread keeps a lease, heartbeats or a link from now on.
+/// Marks this thread as a pulse: it keeps a lease, heartbeats or a link.
 pub fn begin() {
     IS_PULSE.set(true);
 }
 
-/// Whether this thread is a pulse.
 pub fn is_here() -> bool {
     IS_PULSE.get()
 }
 
-/// To be called by whatever works on foreign or large bytes: `what` must not be
-/// done on the pulse. A defect of this process: tests fail, and production
-/// tells it and goes on.
+/// Must be called by all work on foreign or large bytes. `what` must not be
+/// done on the pulse. If it is, tests fail; in production the defect is
+/// reported and the work continues.
 pub fn keep_off(what: &'static str) {
     if is_here() {
         caught(what);

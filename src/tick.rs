@@ -1,12 +1,13 @@
-//! The beat of a process: what is done again and again is done together. To wake
-//! a thread costs more than most of what it does then, so pauses end at the same
-//! instants where it does not matter to a moment.
+//! The beat of a process: repeated work is done together. To wake a thread
+//! costs more than most of what it does then, so pauses end at common instants
+//! where the exact moment does not matter.
 //!
-//! Tokio keeps timers that are not due soon in slots of 64 ms, counted from when
-//! the runtime was made, and wakes its thread at the beginning of a slot to look
-//! which of them is due when. A timer that is due at the beginning of a slot
-//! needs one wake in place of two or three. So beats are beginnings of slots, and
-//! the runtimes of [`runtime`] have theirs at about the same instants.
+//! Tokio keeps timers that are not due soon in slots of 64 ms, counted from the
+//! creation of the runtime, and wakes its thread at the beginning of a slot to
+//! see which of them is due when. A timer that is due at the beginning of a
+//! slot needs one wake instead of two or three. So beats are beginnings of
+//! slots, and the runtimes of [`runtime`] have theirs at about the same
+//! instants.
 
 use std::cell::Cell;
 use std::io;
@@ -17,49 +18,48 @@ use actix::Arbiter;
 use tokio::runtime::{Builder, Runtime};
 
 const SLOT: Duration = Duration::from_millis(64);
-/// Every second beat is so much after the last but one, and the one in between
-/// at [`BETWEEN`].
+/// Distance between every second beat. The beat in between is at [`BETWEEN`].
 const BAR: Duration = Duration::from_millis(15 * 64);
 const BETWEEN: Duration = Duration::from_millis(7 * 64);
 /// How much longer than asked for a pause may be.
 pub const SLACK: Duration = Duration::from_millis(100);
-/// Between looks that follow each other within a second: 960 ms with the beat.
+/// Pause between repetitions within a second: 960 ms with the beat.
 pub const SECOND: Duration = Duration::from_millis(900);
-/// Shorter pauses are as long as asked for.
+/// Shorter pauses are exact.
 const SHORT: Duration = Duration::from_millis(350);
-/// Tokio rounds up to milliseconds: a timer is due at the beginning of the slot
-/// if it is set to a little less.
+/// Tokio rounds up to milliseconds, so a timer is set a little early to be due
+/// at the beginning of its slot.
 const EARLY: Duration = Duration::from_micros(400);
 
-/// Runtimes are made anew so often if that is interrupted.
+/// Tries to create a runtime that starts at the right instant.
 const TRIES: usize = 5;
 
 static FIRST: LazyLock<Instant> = LazyLock::new(Instant::now);
 
 thread_local! {
-    /// How much later than those of the first runtime slots of this thread begin.
+    /// How much later the slots of this thread begin than those of the first
+    /// runtime.
     static LATE: Cell<Duration> = const { Cell::new(Duration::ZERO) };
 }
 
-/// This pause, or up to [`SLACK`] more if it ends with a beat then.
+/// This pause, or up to [`SLACK`] more if it then ends with a beat.
 pub fn stretch(pause: Duration) -> Duration {
     stretch_since(now(), pause)
 }
 
-/// Until the next beat, half a second at most.
+/// Time to the next beat, half a second at most.
 pub fn next() -> Duration {
     until_next(now())
 }
 
-/// By the slots of this thread.
+/// Now, by the slots of this thread.
 fn now() -> Duration {
     FIRST.elapsed().saturating_sub(LATE.get())
 }
 
 /// A runtime of one thread whose timers keep the beat.
-///
 /// # Errors
-/// When the system does not make one.
+/// When the system does not create one.
 pub fn runtime() -> io::Result<Runtime> {
     let late = remainder(FIRST.elapsed(), SLOT);
     if late > EARLY {
@@ -69,8 +69,8 @@ pub fn runtime() -> io::Result<Runtime> {
     loop {
         let began = FIRST.elapsed();
         let runtime = Builder::new_current_thread().enable_all().build()?;
-        // It took the time meanwhile. If it is never known well enough, timers
-        // need more wakes and are as good.
+        // The thread was interrupted meanwhile. If the start is never known
+        // well enough, timers need more wakes but work as well.
         if FIRST.elapsed() - began < EARLY || tries == TRIES {
             LATE.set(remainder(began, SLOT));
             return Ok(runtime);
@@ -79,13 +79,12 @@ pub fn runtime() -> io::Result<Runtime> {
     }
 }
 
-/// A thread with such a runtime. To be called inside an actix system.
-///
+/// A thread with such a runtime. Must be called inside an actix system.
 /// # Panics
-/// As [`Arbiter::new`]: when the system makes none.
+/// As [`Arbiter::new`], when the system creates none.
 pub fn arbiter() -> Arbiter {
     let made = Arbiter::try_with_tokio_rt(runtime);
-    made.expect("threads can be made, or nothing can go on")
+    made.expect("without threads nothing can run")
 }
 
 fn stretch_since(now: Duration, pause: Duration) -> Duration {

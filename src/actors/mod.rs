@@ -1,6 +1,6 @@
-//! The actors of a node: the dispatcher and its worker sessions on the master;
-//! the master link and its request handlers on a worker; mastership, which
-//! decides who is the master.
+//! The actors of a node. On the master: the dispatcher and its worker sessions.
+//! On a worker: the master link and its request handlers. Mastership decides
+//! who is the master.
 
 pub mod dispatcher;
 pub mod master_link;

@@ -1,12 +1,11 @@
 //! Runs jobs on a worker. A handler of `Pool::Run` runs one job at a time, in
-//! the order of its mailbox; one of `Pool::Delivery` has its share of the
-//! worker's deliveries under way. A run that has finished is never lost: its
-//! commit is repeated until the store has applied or refused it.
+//! the order of its mailbox. A handler of `Pool::Delivery` runs its share of
+//! the worker's deliveries at once. A finished run is never lost: the handler
+//! repeats its commit until the store has applied or refused it.
 //!
-//! The actors live with the link, on the pulse: they only keep order. What they
-//! run are tasks on [`threads`] of their own, any of which goes on with what
-//! another has left: a handler that does not yield holds up its own key, and
-//! nothing else.
+//! The actors keep the order and live on the pulse with the link. The jobs run
+//! as tasks on [`threads`] that share work, so a handler that does not yield
+//! holds up its own key and nothing else.
 
 pub mod threads;
 
@@ -43,25 +42,23 @@ const PANIC_RETRY: (Duration, Duration) = (Duration::from_secs(1), Duration::fro
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
 pub struct Handle {
-    /// The job.
     pub job: Arc<Job>,
-    /// Taken when it begins.
+    /// The handler takes it when the job begins.
     pub ticket: Ticket,
 }
 
-/// Whoever takes it decides: the handler that a job begins, or the link that it
-/// does not.
+/// Whoever takes it first decides: the handler, that the job begins, or the
+/// link, that it does not.
 #[derive(Debug, Clone, Default)]
 pub struct Ticket(Arc<AtomicBool>);
 
 impl Ticket {
-    /// True for the first one.
+    /// True for the first caller.
     pub fn take(&self) -> bool {
         !self.0.swap(true, Ordering::AcqRel)
     }
 }
 
-/// The actor.
 pub struct RequestHandler {
     pool: Pool,
     share: usize,
@@ -72,9 +69,8 @@ pub struct RequestHandler {
 }
 
 impl RequestHandler {
-    /// A handler that reports to `link`. `share`: most jobs under way. Once
-    /// `halted` turns true it lets go of what it runs and reports nothing. Jobs
-    /// run on `threads`.
+    /// Reports to `link` and runs at most `share` jobs at once, on `threads`.
+    /// When `halted` turns true, it drops what it runs and reports nothing.
     pub fn new(
         pool: Pool,
         share: usize,
@@ -125,15 +121,15 @@ impl Handler<Handle> for RequestHandler {
         };
         let work = self.threads.spawn(work);
         if self.pool == Pool::Run {
-            // Nothing else is taken from the mailbox until it is done. An error
-            // means that the threads have ended.
+            // Blocks the mailbox until the work is done. An error means that
+            // the threads have ended.
             ctx.wait(work.map(drop).into_actor(self));
         }
     }
 }
 
-/// Waits for nothing to be sent: there is at most one message for each job that
-/// the link has given out.
+/// Sends without waiting: there is at most one message for each job that the
+/// link has handed out.
 #[expect(
     clippy::disallowed_methods,
     reason = "the credit of the worker bounds it"
@@ -146,21 +142,21 @@ where
     link.do_send(message);
 }
 
-/// Resolves when the handlers are told to stop; never if nobody can tell any more.
+/// Resolves when the handlers are told to stop. Never resolves once nobody can
+/// tell them.
 async fn told(halted: &mut watch::Receiver<bool>) {
     if halted.wait_for(|halted| *halted).await.is_err() {
         std::future::pending::<()>().await;
     }
 }
 
-/// How a worker runs a job and records its end.
+/// Runs jobs and records their ends.
 pub struct Execution {
     store: SharedStore,
     runner: Arc<dyn Runner>,
 }
 
 impl Execution {
-    /// What all handlers of a worker share.
     pub fn new(store: SharedStore, runner: Arc<dyn Runner>) -> Self {
         Self { store, runner }
     }
@@ -183,8 +179,8 @@ impl Execution {
             return Ok(End::Fenced);
         };
         if job.kind().class() == Class::Once && !self.claim(attempt).await? {
-            // Started before by a run of which nothing is known any more: the
-            // store parks it when the dispatcher gives this attempt up.
+            // An earlier run of it is lost. The store parks the job when the
+            // dispatcher gives this attempt up.
             return Ok(End::Fenced);
         }
         match self.run(&job).await {
@@ -197,8 +193,8 @@ impl Execution {
         }
     }
 
-    /// A job that came without its payload is read from the store; `None` if it
-    /// is not open any more, or not this attempt's.
+    /// Reads a job from the store if it came without its payload. `None` if it
+    /// is no longer open or belongs to another attempt.
     async fn with_payload(&self, job: &Arc<Job>) -> Result<Option<Arc<Job>>, Unreadable> {
         if !job.new.payload.is_empty() {
             return Ok(Some(job.clone()));
@@ -210,13 +206,13 @@ impl Execution {
         Ok(own.map(Arc::new))
     }
 
-    /// From here on the job must not be run again by itself.
+    /// After this the job must not run again by itself.
     async fn claim(&self, attempt: Attempt) -> Result<bool, Unreadable> {
         persist("claim a job", || self.store.claim(attempt)).await
     }
 
-    /// What trying again cannot mend waits for an operator; if not even that
-    /// can be written down with the job, it ends as failed.
+    /// Parks a job that a retry cannot help. If even the reason cannot be
+    /// stored, the job ends as failed.
     async fn park(&self, attempt: Attempt, kind: Kind, reason: String) -> End {
         error!(job = %attempt.job, kind = kind.name(), reason, "job parked");
         match persist("park a job", || self.store.park(attempt, &reason)).await {
@@ -232,13 +228,13 @@ impl Execution {
         }
     }
 
-    /// Runs the handler; `Err`: the text of its panic.
+    /// Runs the handler. `Err` holds the text of its panic.
     async fn run(&self, job: &Job) -> Result<Run, String> {
         let run = AssertUnwindSafe(self.runner.run(job)).catch_unwind().await;
         run.map_err(|panic| message_of(panic.as_ref()).to_owned())
     }
 
-    /// A panic counts against the job, durably.
+    /// Records a panic as a strike.
     async fn strike(&self, attempt: Attempt, job: &Job, message: &str) -> Result<End, Unreadable> {
         error!(job = %job.id(), kind = job.kind().name(), panic = message, "a handler panicked");
         let reason = format!("the handler panicked: {message}");
@@ -262,8 +258,8 @@ impl Execution {
         })
     }
 
-    /// A commit whose answer was lost may have been applied; repeating it then
-    /// says `Fenced`, and the dispatcher finds out from the store.
+    /// If the answer to a commit is lost, the store may have applied it. The
+    /// repeated commit is then `Fenced`, and the dispatcher asks the store.
     async fn commit(
         &self,
         attempt: Attempt,
@@ -318,11 +314,11 @@ impl Execution {
     }
 }
 
-/// Something stored cannot be understood, or is too large for the store; asking
+/// The stored bytes cannot be decoded, or are too large for the store. Asking
 /// again does not help.
 struct Unreadable(String);
 
-/// Asks until the store answers.
+/// Repeats a question until the store answers.
 async fn persist<T, F>(what: &str, mut ask: impl FnMut() -> F) -> Result<T, Unreadable>
 where
     F: Future<Output = Result<T, StoreError>>,

@@ -1,5 +1,5 @@
-//! The master's side of one connected worker: owns the channel to it, so that
-//! one slow worker holds up nobody.
+//! The master's side of one connected worker. It owns the channel to it, so
+//! that a slow worker holds up no other.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -13,34 +13,32 @@ use crate::protocol::message::{FromMaster, MESSAGE_JOBS};
 
 use super::mastership::Term;
 
-/// Most messages that wait for the worker's channel; more, and the session is
-/// given up. Jobs are bounded by the worker's credit, so what piles up here is
-/// news of the ledger.
+/// Most messages that wait for the worker's channel; one more ends the session.
+/// The worker's credit bounds jobs, so only news of the ledger can pile up
+/// here.
 const OUTBOX: usize = 1024;
 
-/// Sends a message to the worker, after those before it.
+/// Sends a message to the worker, in order.
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
 pub struct ToWorker(pub FromMaster);
 
-/// Ends the session.
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
 pub struct CloseSession;
 
-/// The actor; it ends when the channel is closed, or by [`CloseSession`].
+/// The actor. It ends when the channel is closed, or by [`CloseSession`].
 pub struct WorkerSession {
     channel: mpsc::Sender<FromMaster>,
     term: Term,
     outbox: VecDeque<FromMaster>,
-    /// Of the jobs in the last message of the outbox, if it has any.
+    /// Size of the jobs in the last message of the outbox.
     bytes: usize,
     is_waiting: bool,
 }
 
 impl WorkerSession {
-    /// A session that writes to `channel`. It ends in place of assigning
-    /// anything after `term`.
+    /// Writes to `channel`. It ends instead of assigning anything after `term`.
     pub fn new(channel: mpsc::Sender<FromMaster>, term: Term) -> Self {
         Self {
             channel,
@@ -54,14 +52,14 @@ impl WorkerSession {
     fn put(&mut self, message: FromMaster) {
         match (self.outbox.back(), message) {
             (_, FromMaster::Assign(jobs)) => self.put_jobs(jobs),
-            // Whatever is waiting shows life as well.
+            // Any waiting message shows life too.
             (Some(_), FromMaster::Heartbeat(_)) => {}
             (_, message) => self.outbox.push_back(message),
         }
     }
 
-    /// Assignments that wait behind each other become one message, as long as
-    /// that is not too large.
+    /// Joins assignments that wait in a row into one message, as long as it
+    /// does not grow too large.
     fn put_jobs(&mut self, jobs: Vec<Arc<Job>>) {
         for job in jobs {
             let size = message::size(&job);

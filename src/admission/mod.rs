@@ -1,21 +1,22 @@
-//! How much a node takes on (`QUEUE_LIMIT_JOBS`, `QUEUE_LIMIT_BYTES`), and how
-//! much of it may wait (`QUEUE_LIMIT_DORMANT_JOBS`, `QUEUE_LIMIT_DORMANT_BYTES`).
+//! Limits how much work a node accepts (`QUEUE_LIMIT_JOBS`,
+//! `QUEUE_LIMIT_BYTES`) and how much of it may wait
+//! (`QUEUE_LIMIT_DORMANT_JOBS`, `QUEUE_LIMIT_DORMANT_BYTES`).
 //!
 //! A job that waits for an instant, a block, an operator or a receiver takes
-//! memory and no time, so there may be many more of those than of jobs that run.
-//! The store says how much is open, and the dispatcher how much of that waits;
-//! what it has not told of counts as running. The store is asked once a second, ten times a
-//! second when the queue is more than half full, and at once when this process
-//! has used up a quarter of the room it last saw. In between a process counts
-//! what it has accepted itself, and takes nothing off for what has ended. So it
-//! exceeds the limit by one call at most; with several workers, by what the
-//! others have accepted since the last look.
+//! memory and no time, so there may be many more of those than of jobs that
+//! run. The store says how much is open, and the dispatcher how much of that
+//! waits; everything else counts as running. A process asks the store once a
+//! second, ten times a second when the queue is more than half full, and at
+//! once when it has used up a quarter of the room it last saw. Between two
+//! looks it counts what it has accepted itself and subtracts nothing for jobs
+//! that have ended. So it exceeds the limit by one call at most; with several
+//! workers, by what the others have accepted since the last look.
 //!
-//! Follow-up jobs are not limited: they end what has begun. What comes from
-//! outside and ends it (messages from other nodes, answers to a request, closing
-//! one) has a quarter more room than what begins something new, and on top of
-//! that, among what waits, room for all that may run: it may all come to wait. So
-//! a full node can get empty again.
+//! Follow-up jobs are not limited: they end what has begun. Calls and messages
+//! that end something (messages from other nodes, answers to a request, closing
+//! one) have a quarter more room than those that begin something. Among waiting
+//! jobs they also have room for everything that may run, because all of it may
+//! come to wait. So a full node can drain.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -30,9 +31,9 @@ use crate::protocol::{BacklogBoard, Dormant};
 use crate::store::{Counts, SharedStore};
 use crate::tick;
 
-/// Between looks at a queue that is fuller, and the shortest time between two.
+/// Pause between looks at a fuller queue, and the shortest pause at all.
 const CLOSE_LOOK: Duration = Duration::from_millis(100);
-/// How long a message waits before it is asked again whether there is room.
+/// How long a message waits before it asks for room again.
 const HELD_BACK: Duration = Duration::from_millis(50);
 
 /// A number of jobs and their size.
@@ -67,7 +68,7 @@ impl Amount {
         }
     }
 
-    /// Whether `self` reaches this part of `limit`, in percent.
+    /// Whether `self` has reached this percentage of `limit`.
     fn reaches(self, percent: u64, limit: Amount) -> bool {
         let part = |limit: u64| (u128::from(limit) * u128::from(percent)).div_ceil(100);
         u128::from(self.jobs) >= part(limit.jobs) || u128::from(self.bytes) >= part(limit.bytes)
@@ -77,14 +78,14 @@ impl Amount {
 /// What a call is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Purpose {
-    /// Something new.
+    /// Begins something.
     Begin,
-    /// To end, or bring nearer to its end, what has begun.
+    /// Ends something that has begun, or brings it nearer to its end.
     End,
 }
 
 impl Purpose {
-    /// Part of the limits at which it is refused, in percent.
+    /// The percentage of the limits at which such calls are refused.
     fn percent(self) -> u64 {
         match self {
             Purpose::Begin => 100,
@@ -93,7 +94,7 @@ impl Purpose {
     }
 }
 
-/// A call was not taken on.
+/// The call was refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Full;
 
@@ -105,15 +106,15 @@ struct Look {
 
 #[derive(Debug, Default)]
 struct State {
-    /// What could run when the store was asked last.
+    /// What could run at the last look.
     seen: Amount,
-    /// What waited then.
+    /// What waited at the last look.
     dormant: Amount,
-    /// What the dispatcher told last of what waits.
+    /// What the dispatcher last said of waiting jobs.
     told: Dormant,
     /// All that this process has accepted since it started.
     accepted: Amount,
-    /// Of which the store may not have counted what came after this.
+    /// The store may not have counted what was accepted after this.
     accepted_before: Amount,
     full: bool,
 }
@@ -128,7 +129,6 @@ impl State {
     }
 }
 
-/// What all parts of a process judge by.
 #[derive(Debug)]
 pub struct QueueLimit {
     running: Amount,
@@ -138,8 +138,8 @@ pub struct QueueLimit {
 }
 
 impl QueueLimit {
-    /// Nothing is open as far as is known; [`follow`](Self::follow) finds out.
-    /// `running`: what can run; `dormant`: what waits.
+    /// Assumes that nothing is open until [`follow`](Self::follow) finds out.
+    /// `running` limits what can run, `dormant` what waits.
     pub fn new(running: QueueLimits, dormant: QueueLimits) -> Self {
         let amount = |limits: QueueLimits| Amount {
             jobs: limits.jobs,
@@ -153,12 +153,12 @@ impl QueueLimit {
         }
     }
 
-    /// Whether nothing new is begun now.
+    /// Whether calls that begin something are refused now.
     pub fn is_full(&self) -> bool {
         self.is_full_for(Purpose::Begin)
     }
 
-    /// Whether calls that would make jobs for this purpose are refused now.
+    /// Whether calls for this purpose are refused now.
     pub fn is_full_for(&self, purpose: Purpose) -> bool {
         self.refuses(&self.state.lock(), purpose)
     }
@@ -166,8 +166,8 @@ impl QueueLimit {
     fn refuses(&self, state: &State, purpose: Purpose) -> bool {
         match purpose {
             Purpose::Begin => state.full,
-            // All that runs may come to wait, and only what ends it makes room:
-            // that has room above both limits.
+            // Everything that runs may come to wait, and only calls that end
+            // something make room. They have room above both limits.
             Purpose::End => {
                 let waits = state.dormant.minus(self.running);
                 state.fill().reaches(purpose.percent(), self.running)
@@ -176,16 +176,16 @@ impl QueueLimit {
         }
     }
 
-    /// Whether one of the limits is reached to this part, in percent.
+    /// Whether one of the limits is reached to this percentage.
     fn is_reached(&self, state: &State, percent: u64) -> bool {
         state.fill().reaches(percent, self.running) || state.dormant.reaches(percent, self.dormant)
     }
 
-    /// Takes on the jobs of a call, or refuses it.
+    /// Accepts the jobs of a call, or refuses it.
     ///
     /// # Errors
-    /// When the limit was reached before this call. What begins something is
-    /// refused until the queue is down to nine tenths.
+    /// When the limit was reached before this call. Calls that begin something
+    /// are refused until the queue is down to nine tenths.
     pub fn admit(&self, jobs: &[NewJob], purpose: Purpose) -> Result<(), Full> {
         let mut state = self.state.lock();
         if !jobs.is_empty() && self.refuses(&state, purpose) {
@@ -195,7 +195,7 @@ impl QueueLimit {
         Ok(())
     }
 
-    /// Waits until messages may be taken, then counts those that are.
+    /// Waits until messages may be accepted, then counts those that are.
     pub async fn room_for_messages(&self) {
         let mut waits = false;
         while self.is_full_for(Purpose::End) {
@@ -206,7 +206,7 @@ impl QueueLimit {
             sleep(HELD_BACK).await;
         }
         if waits {
-            tracing::info!("messages are taken again");
+            tracing::info!("messages are accepted again");
             metrics::gauge!("erawan_messages_held_back").set(0.0);
         }
     }
@@ -239,8 +239,8 @@ impl QueueLimit {
         }
     }
 
-    /// Asks the store again and again, for as long as somebody holds `limit`; the
-    /// dispatcher tells by `board`.
+    /// Asks the store repeatedly, while anybody holds `limit`. The dispatcher
+    /// reports through `board`.
     pub fn follow(limit: &Arc<Self>, store: SharedStore, board: Arc<BacklogBoard>) {
         let limit = Arc::downgrade(limit);
         tokio::spawn(async move {
@@ -262,9 +262,9 @@ impl QueueLimit {
         }
     }
 
-    /// `told`: by the dispatcher; `None` while it does not know, or there is none:
-    /// what it said last counts on, so that a node is not full of what waits each
-    /// time its master is gone.
+    /// `told` is what the dispatcher says; `None` while it does not know, or is
+    /// away. Its last word stays valid then, so that waiting jobs do not fill a
+    /// node each time its master is away.
     fn looked(&self, look: Look, counts: &Counts, told: Option<Dormant>) {
         let mut state = self.state.lock();
         let open = Amount {
@@ -314,7 +314,7 @@ impl QueueLimit {
     }
 }
 
-/// Waits for the time of the next look, or until one is wanted.
+/// Waits for the next look, or until one is wanted.
 async fn drop_after(limit: Arc<QueueLimit>, pause: Duration) {
     let looked = Instant::now();
     if timeout(pause, limit.look_now.notified()).await.is_ok() {
@@ -455,7 +455,7 @@ mod tests {
         let limit = limit(100, 1_000_000);
         limit.looked(limit.begin_look(), &counts(350, 35_000), told(300));
         assert!(!limit.is_full(), "50 can run");
-        // The dispatcher is gone for a while: what it said last counts on.
+        // The dispatcher is away: its last word stays valid.
         limit.looked(limit.begin_look(), &counts(399, 39_900), None);
         assert!(!limit.is_full());
         limit.looked(limit.begin_look(), &counts(400, 40_000), None);

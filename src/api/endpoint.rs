@@ -117,8 +117,8 @@ pub struct Endpoint {
     pub declares_query: bool,
     /// Schema of the body; a call that does not fit it gets 20003. `None`: any body.
     pub body: Option<Schema>,
-    /// `None`: specified and not built yet.
-    pub run: Option<Run>,
+    /// What a call does.
+    pub run: Run,
 }
 
 impl Endpoint {
@@ -208,14 +208,6 @@ pub struct Builder<P = NoPath, Q = Texts, B = NoBody> {
     input: PhantomData<(P, Q, B)>,
 }
 
-impl Builder {
-    /// An endpoint that is specified and not built yet: 501 that names it.
-    pub fn not_built(mut self) -> Endpoint {
-        self.needs_acting_node = false;
-        self.finish(None)
-    }
-}
-
 impl<P, Q, B> Builder<P, Q, B> {
     /// Its jobs begin something: refused when the queue is full.
     pub fn begins(mut self) -> Self {
@@ -272,7 +264,7 @@ impl<P, Q, B> Builder<P, Q, B> {
         }
     }
 
-    fn finish(self, run: Option<Run>) -> Endpoint {
+    fn finish(self, run: Run) -> Endpoint {
         Endpoint {
             method: self.method,
             path: self.path,
@@ -302,11 +294,11 @@ where
         F: Fn(Call<P, Q, B>) -> R + Send + Sync + 'static,
         R: Future<Output = Result<Outcome, Error>> + Send + 'static,
     {
-        self.finish(Some(Arc::new(move |call: RawCall| {
+        self.finish(Arc::new(move |call: RawCall| {
             match call.typed::<P, Q, B>() {
                 Ok(call) => run(call).boxed(),
                 Err(error) => std::future::ready(Err(error)).boxed(),
             }
-        })))
+        }))
     }
 }

@@ -147,9 +147,6 @@ fn is_shown(endpoint: &Endpoint, name: &str) -> bool {
 }
 
 fn responses(endpoint: &Endpoint) -> Value {
-    if endpoint.run.is_none() {
-        return json!({"501": {"description": "Not built yet."}});
-    }
     let error = |text: &str| {
         let schema = json!({"$ref": "#/components/schemas/Error"});
         json!({"description": text, "content": {"application/json": {"schema": schema}}})

@@ -24,6 +24,8 @@ pub enum Outcome {
     /// Store this, then wait for what it leads to: the job that settles it
     /// answers the call ([`super::Answered::tell`], [`super::Call::caller`]).
     Waits(Accept),
+    /// Store this, then answer 204.
+    StoredJobs(Accept),
     /// Store these writes, in portions if there are many, then answer 204. No
     /// guards, no jobs.
     Stored(Vec<Write>),

@@ -1,5 +1,5 @@
-//! Masters and workers of the cluster core alone, each a process of its own,
-//! on one store.
+//! Masters and workers of the cluster core alone, each a process of its own, on
+//! one store.
 
 use std::io;
 use std::path::PathBuf;
@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use crate::devnet::command::StoreArgument;
 use crate::devnet::ports;
-use crate::devnet::process::{Process, ProcessPlan};
+use crate::devnet::process::{Process, ProcessSpec};
 use crate::devnet::redis_server::{self, RedisServer};
 use crate::job::{NewJob, noop};
 use crate::store::embedded::{self, EmbeddedStore};
@@ -22,7 +22,6 @@ pub(super) const LOCAL: &str = "127.0.0.1";
 const BATCH: u64 = 100;
 const START_PATIENCE: Duration = Duration::from_secs(30);
 
-/// Which cluster.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct ClusterOptions {
     pub store: StoreArgument,
@@ -31,18 +30,18 @@ pub(super) struct ClusterOptions {
     pub workers: usize,
     /// How long each job takes.
     pub hold: Duration,
-    /// Whether workers write down what they start.
+    /// Whether workers record the starts of jobs.
     pub note_starts: bool,
 }
 
 /// A running cluster. Dropping it kills it.
 pub(super) struct Cluster {
-    /// The first started is the master, others stand by.
+    /// The first to start is the master; the others are standbys.
     pub masters: Vec<Process>,
     pub workers: Vec<Process>,
     pub store: SharedStore,
     pub redis: Option<RedisServer>,
-    /// Where workers write down what they start ([`super::node::JobStart`]), if
+    /// The file in which workers record starts ([`super::node::JobStart`]), if
     /// they do.
     pub starts: PathBuf,
     note_starts: bool,
@@ -99,7 +98,7 @@ impl Cluster {
         Ok(cluster)
     }
 
-    fn master_plan(&self, number: usize) -> ProcessPlan {
+    fn master_plan(&self, number: usize) -> ProcessSpec {
         let port = self.master_ports[number].to_string();
         let more = ["--mode", "master", "--port", &port];
         self.plan(format!("master{number}"), &more)
@@ -122,10 +121,10 @@ impl Cluster {
         Ok(())
     }
 
-    fn plan(&self, name: String, more: &[&str]) -> ProcessPlan {
+    fn plan(&self, name: String, more: &[&str]) -> ProcessSpec {
         let mut arguments = self.arguments.clone();
         arguments.extend(more.iter().map(|argument| (*argument).to_owned()));
-        ProcessPlan {
+        ProcessSpec {
             binary: None,
             log: self.directory.path().join(format!("{name}.log")),
             name,
@@ -142,8 +141,7 @@ impl Cluster {
     }
 }
 
-/// Accepts `n` jobs, each with a key of its own, in accepts of a hundred.
-///
+/// Accepts `n` jobs, each with a key of its own, a hundred per accept.
 /// # Errors
 /// When the store refuses one.
 pub(super) async fn fill(store: &SharedStore, n: u64, concurrency: usize) -> io::Result<()> {
@@ -154,8 +152,7 @@ pub(super) async fn fill(store: &SharedStore, n: u64, concurrency: usize) -> io:
     accept_all(store, batches, concurrency).await
 }
 
-/// Accepts jobs, as many together as there are in each batch.
-///
+/// Accepts jobs, one accept per batch.
 /// # Errors
 /// When the store refuses one.
 pub(super) async fn accept_all(
@@ -197,8 +194,7 @@ pub(super) async fn wait_until_empty(store: &SharedStore) -> io::Result<()> {
     Ok(())
 }
 
-/// Redis, the file, or the store of the master at a port.
-///
+/// Opens Redis, the file, or the store of the master at a port.
 /// # Errors
 /// When it cannot be opened or reached.
 pub(super) async fn open(
@@ -236,9 +232,8 @@ pub(super) async fn open(
 }
 
 /// Waits until the store answers.
-///
 /// # Errors
-/// When it does not for a long time.
+/// When it does not answer for a long time.
 pub(super) async fn wait_until_available(store: &SharedStore) -> io::Result<()> {
     let deadline = Instant::now() + START_PATIENCE;
     while let Err(error) = store.counts().await {

@@ -1,12 +1,12 @@
-//! CPU time of everything that takes part in a benchmark.
+//! CPU time of all processes of a benchmark.
 
 use serde::Serialize;
 
 use crate::devnet::network::{Network, ProcessGroup, ServiceKind};
 use crate::devnet::process::usage_of;
 
-/// CPU milliseconds of user and system, by what the processes are for; per
-/// request in results.
+/// CPU milliseconds, user and system, by group of processes; in results, per
+/// request.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize)]
 pub struct Cpu {
     /// Masters, workers, standalone nodes.
@@ -19,12 +19,12 @@ pub struct Cpu {
     pub redis: f64,
     /// This process: the client applications.
     pub clients: f64,
-    /// Of all these, in the system.
+    /// Of all these, the system's part.
     pub system: f64,
 }
 
 impl Cpu {
-    /// So far.
+    /// Until now.
     pub fn now(network: &Network) -> Self {
         let mut cpu = Self::default();
         for (part, pid) in network.pids() {
@@ -44,7 +44,7 @@ impl Cpu {
         cpu
     }
 
-    /// What was used since `before`, for each of `requests`.
+    /// The use since `before`, per request.
     pub fn per_request(self, before: Self, requests: u64) -> Self {
         let each = |now: f64, before: f64| {
             let each = (now - before) / requests.max(1) as f64;
@@ -60,7 +60,7 @@ impl Cpu {
         }
     }
 
-    /// Of all processes.
+    /// The sum over all processes.
     pub fn total(self) -> f64 {
         self.nodes + self.ledger + self.queues + self.redis + self.clients
     }

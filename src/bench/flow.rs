@@ -1,4 +1,4 @@
-//! `erawan bench flow`: full mode 1 requests per second and CPU per request.
+//! `erawan bench flow`: full requests per second and CPU per request.
 
 use std::io;
 use std::process::ExitCode;
@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use super::cpu::Cpu;
 use super::{print, set_ups};
-use crate::devnet::apps::Apps;
+use crate::devnet::apps::{Apps, Targets};
 use crate::devnet::command::{StoreArgument, interrupted};
 use crate::devnet::demo;
 use crate::devnet::keys::SigningKeys;
@@ -24,19 +24,24 @@ pub struct FlowArguments {
     /// Measured requests of each set-up.
     #[arg(long, default_value_t = 500)]
     pub n: u64,
-    /// How many at a time.
+    /// Concurrent requests.
     #[arg(long, default_value_t = 40)]
     pub concurrency: usize,
-    /// Workers of each node, 0: standalone. Without it: 0 and 2, one after the other.
+    /// Workers of each node, 0: standalone. Default: 0 and 2, one after the
+    /// other.
     #[arg(long)]
     pub workers: Option<usize>,
-    /// Where the nodes keep jobs and state. Without it: both, one after the other.
+    /// Where the nodes keep jobs and state. Default: both, one after the other.
     #[arg(long, value_enum)]
     pub store: Option<StoreArgument>,
-    /// What the nodes sign with.
+    /// Mode of the requests; in modes 2 and 3 ten users make them, who are
+    /// onboarded before it is measured.
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=3))]
+    pub mode: u8,
+    /// Keys that the nodes sign with.
     #[arg(long, value_enum, default_value = "rsa")]
     pub keys: SigningKeys,
-    /// One JSON object a line on standard output.
+    /// Print one JSON object per line.
     #[arg(long)]
     pub json: bool,
 }
@@ -47,6 +52,7 @@ struct FlowResult {
     bench: &'static str,
     store: &'static str,
     workers: usize,
+    mode: u8,
     keys: &'static str,
     n: u64,
     concurrency: usize,
@@ -102,11 +108,15 @@ async fn measure(
         ..NetworkOptions::default()
     })
     .await?;
-    let targets = demo::targets_of(&network, "bank_statement")?;
+    let targets = Targets {
+        mode: arguments.mode,
+        ..demo::targets_of(&network, "bank_statement")?
+    };
     let warm = Apps::start(targets.clone()).await?;
     demo::drive(&warm, WARM_UP, 4, true).await;
     warm.stop().await;
     let apps = Apps::start(targets).await?;
+    apps.onboard_users().await.map_err(io::Error::other)?;
     let before = Cpu::now(&network);
     let took = demo::drive(&apps, arguments.n, arguments.concurrency, arguments.json).await;
     let after = Cpu::now(&network);
@@ -122,6 +132,7 @@ async fn measure(
         bench: "flow",
         store: store_name,
         workers,
+        mode: arguments.mode,
         keys: arguments.keys.algorithm(),
         n: arguments.n,
         concurrency: arguments.concurrency,

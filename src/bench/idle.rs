@@ -1,4 +1,4 @@
-//! `erawan bench idle`: CPU a second of nodes that have nothing to do.
+//! `erawan bench idle`: CPU per second of idle nodes.
 
 use std::io;
 use std::process::ExitCode;
@@ -12,28 +12,29 @@ use crate::devnet::command::{StoreArgument, interrupted};
 use crate::devnet::network::{Network, NetworkOptions, NodeProcess, StoreOption};
 use crate::devnet::process::{sleeps_of, usage_of};
 
-/// After the start, before it is measured: what is done once is over by then.
+/// Pause before the measurement: work that is done once is over by then.
 const SETTLE: Duration = Duration::from_secs(15);
-/// CPU a second that each process should stay below, in milliseconds.
+/// Goal for each process, in CPU milliseconds per second.
 const WANT: f64 = 2.0;
 
 /// `erawan bench idle`
 #[derive(Debug, Clone, Args)]
 pub struct IdleArguments {
-    /// How long each set-up is measured.
+    /// Seconds that each set-up is measured.
     #[arg(long, default_value_t = 60)]
     pub seconds: u64,
-    /// Workers of each node, 0: standalone. Without it: 0 and 1, one after the other.
+    /// Workers of each node, 0: standalone. Default: 0 and 1, one after the
+    /// other.
     #[arg(long)]
     pub workers: Option<usize>,
-    /// Where the nodes keep jobs and state. Without it: both, one after the other.
+    /// Where the nodes keep jobs and state. Default: both, one after the other.
     #[arg(long, value_enum)]
     pub store: Option<StoreArgument>,
-    /// Milliseconds between empty blocks of the ledger, 0: none. Without it: 1,000
+    /// Milliseconds between empty blocks of the ledger, 0: none. Default: 1,000
     /// and 0, one after the other.
     #[arg(long)]
     pub block_every_ms: Option<u64>,
-    /// One JSON object a line on standard output.
+    /// Print one JSON object per line.
     #[arg(long)]
     pub json: bool,
 }
@@ -52,8 +53,7 @@ struct IdleResult {
     want: f64,
 }
 
-/// Runs the benchmark. It judges nothing: `want` stands beside what was measured.
-///
+/// Runs the benchmark. It judges nothing: `want` stands beside the result.
 /// # Errors
 /// When a network cannot be started, or a process ends.
 pub async fn run(arguments: IdleArguments) -> io::Result<ExitCode> {
@@ -85,7 +85,7 @@ pub async fn run(arguments: IdleArguments) -> io::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// What a process has used so far.
+/// The use of a process so far.
 #[derive(Debug, Clone, Copy)]
 struct Used {
     cpu_ms: u64,

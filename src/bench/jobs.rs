@@ -15,25 +15,25 @@ use crate::devnet::report::Durations;
 use crate::job::{NewJob, noop};
 use crate::store::{Accept, SharedStore};
 
-/// Single jobs timed from accept to end, after the queue has been worked off.
+/// Single jobs timed from accept to end, after the queue is empty.
 const PROBES: u64 = 200;
 
 /// `erawan bench jobs`
 #[derive(Debug, Clone, Args)]
 pub struct JobsArguments {
-    /// Jobs queued. Without it: 1,000, 10,000 and 100,000, one after the other.
+    /// Queued jobs. Default: 1,000, 10,000 and 100,000, one after the other.
     #[arg(long)]
     pub n: Option<u64>,
-    /// Accepts at a time while the queue is filled.
+    /// Concurrent accepts while the queue is filled.
     #[arg(long, default_value_t = 16)]
     pub concurrency: usize,
     /// Workers.
     #[arg(long, default_value_t = 2)]
     pub workers: usize,
-    /// Where the jobs are kept. Without it: both, one after the other.
+    /// Where the jobs are kept. Default: both, one after the other.
     #[arg(long, value_enum)]
     pub store: Option<StoreArgument>,
-    /// One JSON object a line on standard output.
+    /// Print one JSON object per line.
     #[arg(long)]
     pub json: bool,
 }
@@ -118,9 +118,9 @@ async fn measure(
     })
 }
 
-/// Time of a lone job from its accept to its end. It is not announced: the
-/// dispatcher finds it by looking through the store, unless it is accepted in a
-/// commit, so a chain is measured: each job is the follow-up of the one before.
+/// Time of a lone job from its accept to its end. A job that is not announced
+/// is found by the scan, unless it is accepted in a commit. So a chain is
+/// measured: each job is the follow-up of the previous one.
 async fn probe(store: &SharedStore) -> io::Result<crate::devnet::report::Percentiles> {
     let mut durations = Durations::default();
     let chain = NewJob::new(noop::CHAIN, "bench:probe", &PROBES);

@@ -4,6 +4,7 @@ mod cluster;
 mod cpu;
 pub mod exam;
 pub mod flow;
+pub mod identity;
 pub mod idle;
 pub mod jobs;
 pub mod node;
@@ -21,19 +22,22 @@ use crate::output;
 /// What to measure.
 #[derive(Debug, Clone, Subcommand)]
 pub enum Bench {
-    /// Full mode 1 requests with data through three nodes.
+    /// Full requests with data through three nodes.
     Flow(flow::FlowArguments),
-    /// CPU of nodes that have nothing to do.
+    /// Identity operations, direct and with consent.
+    Identity(identity::IdentityArguments),
+    /// CPU of idle nodes.
     Idle(idle::IdleArguments),
     /// No-op jobs accepted, dispatched, run and committed through one master and its workers.
     Jobs(jobs::JobsArguments),
     /// What finding the endpoint of a call costs.
     Routes(routes::RoutesArguments),
-    /// Twice the load the nodes carry: is memory flat, does what was accepted complete?
+    /// Twice the load that the nodes carry: memory must be flat, and accepted
+    /// requests complete.
     Soak(soak::SoakArguments),
-    /// How long it takes to recover from a death, and what durability costs.
+    /// Time to recover from a death, and the cost of durability.
     Recovery(recovery::RecoveryArguments),
-    /// What strangers and a stuck handler do to a node.
+    /// What strangers and a stuck handler can do to a node.
     Exam(exam::ExamArguments),
 }
 
@@ -44,6 +48,7 @@ pub enum Bench {
 pub async fn run(bench: Bench) -> io::Result<ExitCode> {
     match bench {
         Bench::Flow(arguments) => flow::run(arguments).await,
+        Bench::Identity(arguments) => identity::run(arguments).await,
         Bench::Idle(arguments) => idle::run(arguments).await,
         Bench::Jobs(arguments) => jobs::run(arguments).await,
         Bench::Routes(arguments) => routes::run(arguments).await,
@@ -53,19 +58,20 @@ pub async fn run(bench: Bench) -> io::Result<ExitCode> {
     }
 }
 
-/// Worker counts to measure: the one asked for, or standalone beside two workers.
+/// Worker counts to measure: the requested one, or standalone beside two
+/// workers.
 fn set_ups(workers: Option<usize>) -> Vec<usize> {
     workers.map_or_else(|| vec![0, 2], |workers| vec![workers])
 }
 
-/// Prints a result: one JSON object a line, or a line for people.
+/// Prints a result: one JSON object per line, or a line for people.
 fn print<R: serde::Serialize>(
     json: bool,
     result: &R,
     line: impl FnOnce() -> String,
 ) -> io::Result<()> {
     match json {
-        // Results are plain data; writing them as JSON cannot fail.
+        // Results are plain data, so writing them as JSON cannot fail.
         true => output::say(serde_json::to_string(result).unwrap_or_default()),
         false => output::say(line()),
     }

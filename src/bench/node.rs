@@ -1,5 +1,5 @@
 //! `bench-node`: a master or a worker of the cluster core alone, as a process,
-//! with jobs that do nothing but take their time.
+//! with jobs that do nothing but take time.
 
 use std::fs::File;
 use std::io::{self, Write};
@@ -27,10 +27,9 @@ const RUN_CAPACITY: u32 = 256;
 /// Options of a process.
 #[derive(Debug, Clone, Args)]
 pub struct NodeArguments {
-    /// What it is.
     #[arg(long, value_enum)]
     mode: NodeMode,
-    /// The masters' gRPC ports; a master's own alone.
+    /// gRPC ports of the masters; for a master, its own.
     #[arg(long, value_delimiter = ',')]
     port: Vec<u16>,
     /// The embedded store's file.
@@ -42,7 +41,7 @@ pub struct NodeArguments {
     /// How long a job takes.
     #[arg(long, default_value_t = 0)]
     hold_ms: u64,
-    /// Where each start of a job is written down, one line each.
+    /// File to record each start of a job, one per line.
     #[arg(long)]
     starts: Option<PathBuf>,
 }
@@ -69,7 +68,7 @@ impl JobStart {
         format!("{} {} {}\n", self.pid, self.at, self.key)
     }
 
-    /// Reads a line; `None` if it is not one.
+    /// Reads a line; `None` if it has another form.
     pub fn parse(line: &str) -> Option<Self> {
         let mut fields = line.splitn(3, ' ');
         Some(Self {
@@ -110,7 +109,7 @@ impl NodeRunner {
             at: micros_now(),
             key: job.key().to_owned(),
         };
-        // One write of an appended line: several processes share the file.
+        // One write per line, because several processes share the file.
         file.lock().write_all(start.line().as_bytes())
     }
 }
@@ -121,7 +120,7 @@ impl Runner for NodeRunner {
         if let Err(error) = self.note_start(job) {
             return Run::Commit(Commit::failed(error.to_string()));
         }
-        // Poison, for tests of what becomes of it.
+        // Poison, for tests of its effect.
         match job.key() {
             _ if job.kind() != noop::NOOP => {}
             key if key.starts_with("panic") => panic!("poison: {key}"),
@@ -148,8 +147,7 @@ impl Runner for NodeRunner {
     }
 }
 
-/// A master or a worker, until it is stopped.
-///
+/// Runs a master or a worker until it is stopped.
 /// # Errors
 /// When it cannot be started.
 pub async fn run_node(arguments: NodeArguments) -> io::Result<ExitCode> {
@@ -193,7 +191,7 @@ async fn run_master(arguments: &NodeArguments) -> io::Result<()> {
     Ok(())
 }
 
-/// More than a benchmark has workers.
+/// More workers than any benchmark has.
 const MOST_LINKS: usize = 1024;
 
 async fn start_master(

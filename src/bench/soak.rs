@@ -1,6 +1,6 @@
-//! `erawan bench soak`: twice the load that the nodes were measured to carry,
-//! for as long as wanted. Calls beyond the queue limit are to be refused, memory
-//! is to stay flat, and everything that was accepted is to complete.
+//! `erawan bench soak`: twice the measured load, for as long as wanted. Calls
+//! beyond the queue limit must be refused, memory must stay flat, and
+//! everything that was accepted must complete.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -22,20 +22,20 @@ use crate::devnet::network::{Network, NetworkOptions, StoreOption};
 use crate::output;
 
 const WARM_UP: u64 = 20;
-/// Requests by which the capacity is measured, and how many at a time.
+/// Requests that measure the capacity, and how many run at once.
 const MEASURED: u64 = 200;
 const CONCURRENCY: usize = 40;
-/// Between looks at the memory of the processes.
+/// Pause between memory samples.
 const SAMPLE: Duration = Duration::from_secs(2);
 /// Growth that counts as flat, from the second quarter to the last: allocators
-/// and caches settle by as much.
+/// and caches settle by about this much.
 const FLAT_MB: f64 = 10.0;
 const FLAT_PART: f64 = 0.15;
 
 /// `erawan bench soak`
 #[derive(Debug, Clone, Args)]
 pub struct SoakArguments {
-    /// How long the load lasts.
+    /// Duration of the load.
     #[arg(long, default_value_t = 5.0)]
     pub minutes: f64,
     /// Load as a multiple of the measured capacity.
@@ -50,12 +50,12 @@ pub struct SoakArguments {
     /// `QUEUE_LIMIT_JOBS` of the nodes.
     #[arg(long, default_value_t = 2000)]
     pub queue_limit: u64,
-    /// One JSON object on standard output.
+    /// Print one JSON object.
     #[arg(long)]
     pub json: bool,
 }
 
-/// What was found. Field names are stable (docs/bounds.md).
+/// The findings. Field names are stable (docs/bounds.md).
 #[derive(Debug, Clone, Serialize)]
 struct SoakResult {
     bench: &'static str,
@@ -77,7 +77,7 @@ struct SoakResult {
     flat: bool,
 }
 
-/// Resident memory of a process in MB (10^6 bytes) while the load lasted.
+/// Resident memory of a process in MB (10^6 bytes) under load.
 #[derive(Debug, Clone, Serialize)]
 struct Memory {
     process: String,
@@ -110,8 +110,7 @@ impl Memory {
     }
 }
 
-/// Runs the benchmark; fails if memory grew or an accepted request was lost.
-///
+/// Runs the benchmark. It fails if memory grew or an accepted request was lost.
 /// # Errors
 /// When a network cannot be started.
 pub async fn run(arguments: SoakArguments) -> io::Result<ExitCode> {
@@ -191,7 +190,7 @@ async fn measure(arguments: &SoakArguments) -> io::Result<SoakResult> {
     })
 }
 
-/// Requests a second that the nodes complete when they have enough to do.
+/// Requests per second that the nodes complete at full load.
 async fn capacity(targets: &crate::devnet::apps::Targets) -> io::Result<f64> {
     let apps = Apps::start(targets.clone()).await?;
     demo::drive(&apps, WARM_UP, 4, true).await;
@@ -238,7 +237,7 @@ async fn offer(
     }
 }
 
-/// Memory of every process of every node, again and again.
+/// Samples the memory of every process of every node.
 async fn sample(network: &Network, length: Duration) -> BTreeMap<String, Vec<f64>> {
     let mut samples: BTreeMap<String, Vec<f64>> = BTreeMap::new();
     let started = Instant::now();

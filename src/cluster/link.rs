@@ -1,4 +1,4 @@
-//! Keeps a worker connected to its master, for ever.
+//! Keeps a worker connected to its master.
 
 use std::time::Duration;
 
@@ -17,7 +17,8 @@ use crate::protocol::local::{Port, WorkerEnd};
 use crate::protocol::message::{FromMaster, FromWorker};
 use crate::protocol::search::{Search, pause};
 
-/// Pause after the master has refused us: somebody has to change something.
+/// Pause after the master has refused this worker: somebody has to change a
+/// setting.
 const REFUSED_PAUSE: Duration = Duration::from_secs(5);
 
 /// How a worker reaches its master.
@@ -26,22 +27,20 @@ pub(super) enum Connector {
     Local(Port),
 }
 
-/// What became of an introduction.
+/// How an introduction ended.
 enum Greeting {
-    /// The master has taken us on.
+    /// The master has accepted this worker.
     Met(WorkerEnd),
-    /// It went away, or was deposed.
+    /// The master went away or was deposed.
     NotMet,
-    /// It does not take us on.
     Refused,
-    /// This worker has stopped.
     Stopped,
 }
 
 /// This worker has stopped.
 struct Stopped;
 
-/// Connects again whenever the connection is lost, for ever.
+/// Reconnects whenever the connection is lost, for ever.
 pub(super) async fn keep_connected(connector: Connector, link: Addr<MasterLink>) {
     loop {
         let met = match &connector {
@@ -63,7 +62,7 @@ pub(super) async fn keep_connected(connector: Connector, link: Addr<MasterLink>)
     }
 }
 
-/// Looks for a master that takes us on.
+/// Looks for a master that accepts this worker.
 async fn find(
     target: &MasterTarget,
     found: &FoundMaster,
@@ -84,7 +83,7 @@ async fn find(
     }
 }
 
-/// Waits for a master of this process.
+/// Waits for a master of the same process.
 async fn meet(port: &Port, link: &Addr<MasterLink>) -> Result<WorkerEnd, Stopped> {
     loop {
         if let Some(end) = port.connect().await {
@@ -130,7 +129,8 @@ async fn greet(mut end: WorkerEnd, link: &Addr<MasterLink>) -> Greeting {
         }
         Ok(Some(FromMaster::Refused { reason })) => {
             error!(reason, "the master refuses this worker");
-            // Only the state shown to operators is missing if the worker stops now.
+            // If the worker has stopped, only the state shown to operators is
+            // missing.
             let _ = link.send(Refused(reason)).await;
             Greeting::Refused
         }
@@ -145,7 +145,8 @@ async fn listen(end: &mut WorkerEnd, link: &Addr<MasterLink>) {
         tokio::select! {
             biased;
             message = end.receiver.recv() => {
-                // Answered at once: the thread is awake, and the master too.
+                // Answered at once, because this thread and the master are
+                // awake.
                 if matches!(message, Some(FromMaster::Heartbeat(_))) {
                     beat_at = Instant::now();
                 }
@@ -166,7 +167,7 @@ async fn listen(end: &mut WorkerEnd, link: &Addr<MasterLink>) {
                 if !link.connected() {
                     return;
                 }
-                // A full channel holds messages that show life as well.
+                // A full channel holds messages that show life too.
                 if let Err(tokio::sync::mpsc::error::TrySendError::Closed(_)) =
                     end.sender.try_send(FromWorker::Heartbeat)
                 {

@@ -1,4 +1,4 @@
-//! Assembly of a master's side of the cluster.
+//! Assembles a master's side of the cluster.
 
 use std::future::pending;
 use std::net::SocketAddr;
@@ -30,49 +30,45 @@ use crate::tick;
 
 /// Longest wait for each step of a stop.
 const STEP: Duration = Duration::from_secs(1);
-/// Whoever connects has this long to begin a call; a worker does so at once, and
+/// How long a connection may take to begin a call. A worker begins at once, and
 /// its calls last as long as it does.
 const IDLE_LINK: Duration = Duration::from_secs(10);
-/// Calls at one time on one connection; a worker has two.
+/// Most concurrent calls on one connection. A worker has two.
 const CALLS_PER_LINK: u32 = 64;
 
-/// What a master is made of.
 pub struct MasterOptions {
-    /// Only workers of this node are taken on.
+    /// Only workers of this node are accepted.
     pub node_id: String,
     /// Unique for this process.
     pub master_id: String,
-    /// Proof of mastership; without it nothing is assigned.
+    /// Proof of mastership. Nothing is assigned without it.
     pub term: Term,
     /// Where workers connect over gRPC; `None` in a standalone process.
     pub listen: Option<SocketAddr>,
-    /// Connections of workers and operators at one time; when there are more,
-    /// those go that have no call.
+    /// Most concurrent connections of workers and operators. Beyond that,
+    /// connections without a call are closed.
     pub most_links: usize,
-    /// Plaintext without.
+    /// `None`: plaintext.
     pub tls: Option<Tls>,
-    /// The node's jobs.
     pub store: SharedStore,
     /// Serves the store to workers that have no access of their own.
     pub store_service: Option<StoreService>,
     /// Timing of the dispatcher.
     pub dispatcher: Options,
-    /// Where a worker of this process connects; `None`: a place, and a thread,
-    /// that end with this master.
+    /// Where a worker of this process connects. `None`: a meeting point and
+    /// thread that end with this master.
     pub place: Option<MeetingPoint>,
-    /// Where the dispatcher shows what is open.
+    /// Where the dispatcher reports what is open.
     pub backlog: Arc<BacklogBoard>,
 }
 
 /// Why a master does not start or answer.
 #[derive(Debug, thiserror::Error)]
 pub enum MasterError {
-    /// The address is in use, or not ours.
+    /// The address is in use or not ours.
     #[error("cannot listen on {address}: {source}")]
     Listen {
-        /// Where.
         address: SocketAddr,
-        /// Why.
         source: std::io::Error,
     },
     /// The certificates cannot be used.
@@ -83,11 +79,10 @@ pub enum MasterError {
     Stopped,
 }
 
-/// Starts masters.
 pub struct Master;
 
 impl Master {
-    /// Starts the dispatcher, and the gRPC server if `listen` is set. To be
+    /// Starts the dispatcher, and the gRPC server if `listen` is set. Must be
     /// called inside an actix system.
     pub async fn start(options: MasterOptions) -> Result<MasterHandle, MasterError> {
         let listener = match options.listen {
@@ -109,7 +104,7 @@ impl Master {
         let place = match (options.place, &own) {
             (None, Some(own)) => MeetingPoint::new(own.handle()),
             (Some(place), _) => place,
-            // One of the two is there.
+            // One of the two is set.
             (None, None) => MeetingPoint::new(Arbiter::current()),
         };
         let arbiter = place.arbiter.clone();
@@ -145,7 +140,7 @@ impl Master {
                 name: "links",
                 most: options.most_links,
                 patience: IDLE_LINK,
-                // Keepalive moves bytes on a link that nobody uses.
+                // Keepalive moves bytes on an unused link.
                 bytes_count: false,
             });
             arbiter.spawn(async move {
@@ -163,13 +158,14 @@ impl Master {
                     .max_concurrent_streams(CALLS_PER_LINK)
                     .add_service(service.into_server())
                     .serve_with_incoming_shutdown(listener.incoming(), async {
-                        // An error means that the handle is gone: stop as well.
+                        // An error means that the handle is gone, which stops
+                        // the server too.
                         let _ = stopped.await;
                     });
                 if let Err(error) = serving.await {
                     error!(%error, "the server for workers failed");
                 }
-                // Dropped by a panic as well: nobody is served any more.
+                // A panic drops it too: the server has ended.
                 drop(runs);
             });
             server = Some(RunningServer { stop, ended });
@@ -189,20 +185,19 @@ impl Master {
 
 struct RunningServer {
     stop: oneshot::Sender<()>,
-    /// Nothing is ever sent; closed when nobody is served any more.
+    /// Carries no message; closed when the server has ended.
     ended: watch::Receiver<()>,
 }
 
-/// Why a master does not go on.
+/// Why a master cannot go on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Over {
     /// The store or a worker knows a later one.
     Deposed(Epoch),
-    /// This part of it has ended, by a defect.
+    /// This part of it has ended because of a defect.
     Ended(&'static str),
 }
 
-/// A running master.
 pub struct MasterHandle {
     dispatcher: Addr<Dispatcher>,
     place: MeetingPoint,
@@ -216,12 +211,13 @@ pub struct MasterHandle {
 
 impl MasterHandle {
     /// Announces jobs that were just accepted into the store. Waits while the
-    /// dispatcher is busy; when the master has stopped the next one finds them.
+    /// dispatcher is busy. If the master has stopped, the next master finds
+    /// them.
     pub async fn submit(&self, jobs: Vec<Job>) {
         let _ = self.dispatcher.send(Submit(jobs)).await;
     }
 
-    /// Tells the workers, and then lets jobs come due that waited for the block.
+    /// Tells the workers, then lets jobs that waited for the block come due.
     pub async fn chain(&self, chain: Chain) {
         let _ = self.dispatcher.send(ChainNews(chain)).await;
     }
@@ -237,12 +233,12 @@ impl MasterHandle {
         self.dispatcher.clone()
     }
 
-    /// Where operators' questions are answered.
+    /// Answers operators.
     pub fn desk(&self) -> Desk {
         self.desk.clone()
     }
 
-    /// Assigns nothing any more.
+    /// Stops assigning jobs.
     pub async fn drain(&self) {
         let _ = self.dispatcher.send(DrainDispatcher).await;
     }
@@ -257,14 +253,14 @@ impl MasterHandle {
         self.place.port()
     }
 
-    /// The epoch of a later master, once the store or a worker knows one; this
-    /// one then assigns nothing more and must be stopped.
+    /// The epoch of a later master, once the store or a worker knows one. This
+    /// master then assigns nothing more and must be stopped.
     pub fn deposed(&self) -> watch::Receiver<Option<Epoch>> {
         self.is_deposed.clone()
     }
 
-    /// Resolves when this master does not go on, although nobody has stopped it;
-    /// it must be stopped then.
+    /// Resolves when this master can no longer go on, although nobody has
+    /// stopped it. It must be stopped then.
     pub async fn over(&self) -> Over {
         let mut deposed = self.is_deposed.clone();
         let mut served = self.server.as_ref().map(|server| server.ended.clone());
@@ -286,8 +282,8 @@ impl MasterHandle {
         }
     }
 
-    /// Assigns nothing any more, and sends workers away to look for the next
-    /// master. They go on with what they run, and tell that one.
+    /// Stops assigning jobs and sends the workers away to look for the next
+    /// master. They finish what they run, and report to that one.
     pub async fn dismiss(&self) {
         self.place.close();
         if timeout(STEP, self.dispatcher.send(StopDispatcher))
@@ -298,20 +294,20 @@ impl MasterHandle {
         }
     }
 
-    /// Stops; each step takes a second at most. Jobs stay with their workers,
+    /// Stops. Each step takes a second at most. Jobs stay with their workers,
     /// which report to the next master.
     pub async fn stop(self) {
         self.dismiss().await;
         if let Some(mut server) = self.server {
-            // It is gone already if nobody listens.
+            // If nobody listens, the server has ended already.
             let _ = server.stop.send(());
-            // A stream that its worker keeps open holds up a graceful stop.
+            // A stream that its worker keeps open blocks a graceful stop.
             let _ = timeout(STEP, server.ended.changed()).await;
         }
         if let Some(own) = self.own {
             own.stop();
-            // Its thread ends once it has seen the message; what it held, such as
-            // the listening socket, is closed then.
+            // The thread ends once it has seen the message. That closes what it
+            // held, such as the listening socket.
             let joined = tokio::task::spawn_blocking(|| own.join());
             if timeout(STEP, joined).await.is_err() {
                 warn!("the master's thread does not end");

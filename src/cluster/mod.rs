@@ -12,6 +12,7 @@ pub use worker::{Link, Worker, WorkerHandle, WorkerOptions};
 
 use std::time::Duration;
 
-/// A worker shows that it is there whenever the master does, which is with each
-/// beat of that process ([`crate::tick`]), and after this time if it does not.
+/// How long a worker may be silent. It answers every heartbeat of the master,
+/// which come with the beat of that process ([`crate::tick`]), and speaks by
+/// itself after this time.
 const UNASKED: Duration = Duration::from_millis(750);

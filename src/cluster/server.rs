@@ -52,7 +52,8 @@ impl Cluster for ClusterService {
         let (master, worker) = local::join();
         tokio::spawn(receive(request.into_inner(), worker.sender));
         tokio::spawn(self.reception.clone().serve(master));
-        // Whatever waited here while the process was stopped is not sent.
+        // A message that waited here while the process was suspended is not
+        // sent.
         let term = self.reception.term.clone();
         let admitted = move |message: &FromMaster| {
             let is_admitted = term.holds() || !matches!(message, FromMaster::Assign(_));
@@ -101,7 +102,7 @@ impl Cluster for ClusterService {
     }
 }
 
-/// Keeps the connection of a call from being taken for an idle one.
+/// Keeps the connection from counting as idle during a call.
 fn serving<T>(request: &Request<T>) -> Option<Serving> {
     let extensions = request.extensions();
     let plain = extensions.get::<Arc<Guest>>();
@@ -110,7 +111,7 @@ fn serving<T>(request: &Request<T>) -> Option<Serving> {
     guest.map(Guest::begin)
 }
 
-/// Passes a worker's messages on until the stream or the session ends.
+/// Passes on a worker's messages until the stream or the session ends.
 async fn receive(mut stream: Streaming<proto::FromWorker>, sender: mpsc::Sender<FromWorker>) {
     loop {
         let message = tokio::select! {
@@ -125,7 +126,7 @@ async fn receive(mut stream: Streaming<proto::FromWorker>, sender: mpsc::Sender<
                     }
                 }
                 Err(error) => {
-                    warn!(%error, "worker sent something unreadable; closing its session");
+                    warn!(%error, "the worker sent something unreadable; closing its session");
                     return;
                 }
             },

@@ -1,5 +1,6 @@
-//! One connection on the master's side, whatever carries it: the greeting, then
-//! everything the worker says goes to the dispatcher in order.
+//! The master's side of one connection, over gRPC or inside the process: it
+//! greets the worker, then passes everything the worker says to the dispatcher
+//! in order.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -25,9 +26,8 @@ pub(super) struct Reception {
     pub(super) dispatcher: Addr<Dispatcher>,
     /// Where worker sessions run.
     pub(super) arbiter: ArbiterHandle,
-    /// Of this master.
     pub(super) term: Term,
-    /// What workers are told of the node's open work.
+    /// The node's open work, as workers are told it.
     pub(super) backlog: Arc<BacklogBoard>,
 }
 
@@ -39,7 +39,7 @@ impl Reception {
         };
         if let Err(reason) = self.check(&hello) {
             warn!(worker = hello.worker_id, reason, "worker refused");
-            // It is gone if this cannot be sent.
+            // If this cannot be sent, the worker has gone.
             let _ = end.sender.send(FromMaster::Refused { reason }).await;
             return;
         }
@@ -113,7 +113,7 @@ impl Reception {
                     if !address.connected() {
                         return;
                     }
-                    // A full mailbox holds messages that show life as well.
+                    // A full mailbox holds messages that show life too.
                     let heartbeat = FromMaster::Heartbeat(self.backlog.latest());
                     let _ = address.try_send(ToWorker(heartbeat));
                 }

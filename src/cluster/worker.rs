@@ -1,4 +1,4 @@
-//! Assembly of a worker's side of the cluster.
+//! Assembles a worker's side of the cluster.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,8 +10,8 @@ use tokio::sync::watch;
 use tokio::time::{Instant, sleep, timeout};
 
 use crate::actors::master_link::{
-    Announce, ChainHook, DrainWorker, GetRest, HandlersStopped, Identity, LinkState, MasterLink,
-    Rest,
+    Announce, ChainHook, DrainWorker, GetRest, HandlersStopped, LinkState, MasterLink, Rest,
+    WorkerIdentity,
 };
 use crate::actors::request_handler::{Execution, RequestHandler, threads};
 use crate::config::MasterAddress;
@@ -23,7 +23,7 @@ use crate::protocol::Tls;
 use crate::protocol::client::{FoundMaster, MasterTarget};
 use crate::protocol::local::Port;
 
-/// How often a draining worker looks whether it is done.
+/// How often a draining worker checks whether it has finished.
 const DRAIN_POLL: Duration = Duration::from_millis(20);
 
 /// Longest wait for one step of a stop.
@@ -33,21 +33,19 @@ const STEP: Duration = Duration::from_secs(1);
 pub enum Link {
     /// Over gRPC.
     Grpc {
-        /// Where the master may be: all are tried at once.
+        /// All are tried at once.
         masters: Vec<MasterAddress>,
-        /// Plaintext without.
+        /// `None`: plaintext.
         tls: Option<Tls>,
-        /// Told where the master is.
+        /// Receives the address of the master.
         found: FoundMaster,
-        /// The thread of the link; `None`: one of its own, which ends with the
-        /// worker.
+        /// The thread of the link. `None`: a thread that ends with the worker.
         thread: Option<ArbiterHandle>,
     },
     /// Inside the same process.
     Local(Port),
 }
 
-/// What a worker is made of.
 pub struct WorkerOptions {
     /// The node it works for.
     pub node_id: String,
@@ -59,22 +57,18 @@ pub struct WorkerOptions {
     pub run_capacity: u32,
     /// Most jobs of `Pool::Delivery` at a time, at least 1.
     pub delivery_capacity: u32,
-    /// The node's jobs and state.
     pub store: SharedStore,
-    /// Runs jobs.
     pub runner: Arc<dyn Runner>,
-    /// How to reach the master.
     pub link: Link,
-    /// Called with news of the ledger, before the jobs that depend on it.
+    /// Hears news of the ledger before the jobs that depend on it run.
     pub chain_hook: Arc<dyn ChainHook>,
 }
 
-/// Starts workers.
 pub struct Worker;
 
 impl Worker {
-    /// Starts the request handlers and begins to look for the master. To be
-    /// called inside an actix system.
+    /// Starts the request handlers and looks for the master. Must be called
+    /// inside an actix system.
     pub fn start(options: WorkerOptions) -> WorkerHandle {
         let (linking, own) = match &options.link {
             Link::Grpc {
@@ -91,7 +85,7 @@ impl Worker {
         let handle = handling.handle().clone();
         let (halt, halted) = watch::channel(false);
         let (state, link_state) = watch::channel(LinkState::default());
-        let identity = Identity {
+        let identity = WorkerIdentity {
             node_id: options.node_id,
             worker_id: options.worker_id,
             version: options.version,
@@ -124,7 +118,7 @@ impl Worker {
         let connection = keep_connected(connector, link.clone());
         linking.spawn(async move {
             connection.await;
-            // Dropped by a panic as well: nobody connects any more.
+            // A panic drops it too: the connection task has ended.
             drop(connects);
         });
         WorkerHandle {
@@ -138,34 +132,32 @@ impl Worker {
     }
 }
 
-/// A running worker.
 pub struct WorkerHandle {
     link: Addr<MasterLink>,
     link_state: watch::Receiver<LinkState>,
-    /// Nothing is ever sent; closed when nobody connects any more.
+    /// Carries no message; closed when the connection task has ended.
     connecting: watch::Receiver<()>,
-    /// Tells the handlers to let go of what they run.
+    /// Makes the handlers drop what they run.
     halt: watch::Sender<bool>,
-    /// Of the link, if it ends with this worker.
+    /// The link's thread, if it ends with this worker.
     own: Option<Arbiter>,
-    /// The threads of the handlers.
     handling: Mutex<Option<Runtime>>,
 }
 
 impl WorkerHandle {
-    /// Announces jobs that were just accepted into the store. While there is no
-    /// master, or the worker is overloaded, that is left to the master's scan.
+    /// Announces jobs that were just accepted into the store. If there is no
+    /// master, or the worker is overloaded, the master's scan finds them.
     pub fn submit(&self, jobs: Vec<Job>) {
         let _ = self.link.try_send(Announce(jobs));
     }
 
-    /// The connection to the master, and what it says of the ledger.
+    /// The state of the connection to the master, with its news of the ledger.
     pub fn link_state(&self) -> watch::Receiver<LinkState> {
         self.link_state.clone()
     }
 
-    /// Resolves when the link to the master has ended, although nobody has
-    /// stopped it: this worker will not run anything any more.
+    /// Resolves when the link to the master has ended by itself. This worker
+    /// can then run nothing any more.
     pub async fn ended(&self) {
         let (mut state, mut connecting) = (self.link_state.clone(), self.connecting.clone());
         let link = async { while state.changed().await.is_ok() {} };
@@ -176,9 +168,9 @@ impl WorkerHandle {
         }
     }
 
-    /// Takes no more jobs, hands back those that have not begun, and waits for
-    /// those that run, at most `grace`. True if all have ended, and are reported
-    /// if there is a master.
+    /// Stops taking jobs, hands back those that have not begun, and waits at
+    /// most `grace` for those that run. True if all have ended and, if there is
+    /// a master, are reported.
     pub async fn drain(&self, grace: Duration) -> bool {
         let until = Instant::now() + grace;
         if !self.tell(DrainWorker).await {
@@ -188,8 +180,8 @@ impl WorkerHandle {
             .await
     }
 
-    /// Stops what still runs, and hands it back, so that it starts elsewhere
-    /// at once. A job that must not be repeated is left to the master to judge.
+    /// Stops what still runs and hands it back, so that it starts elsewhere at
+    /// once. The master judges jobs that must not be repeated.
     pub async fn abandon(&self) {
         self.halt.send_replace(true);
         let handling = self.handling.lock().take();
@@ -218,21 +210,21 @@ impl WorkerHandle {
         }
     }
 
-    /// Stops now; what still runs is run elsewhere.
+    /// Stops at once. What still runs is run elsewhere.
     pub async fn stop(mut self) {
         self.halt.send_replace(true);
         let handling = self.handling.lock().take();
         end_all(handling).await;
         if let Some(own) = self.own.take() {
             own.stop();
-            // What is not joined in time is not waited for.
+            // Does not wait for a thread that takes too long to end.
             let joined = tokio::task::spawn_blocking(|| own.join());
             let _ = timeout(STEP, joined).await;
         }
     }
 }
 
-/// Without it a handle that is dropped in an asynchronous context would wait for
+/// Without this, dropping a handle in an asynchronous context would wait for
 /// handlers that do not yield.
 impl Drop for WorkerHandle {
     fn drop(&mut self) {

@@ -1,5 +1,5 @@
-//! Judging single variables. A wrong one is noted and replaced by its default,
-//! so that all mistakes are found in one go.
+//! Checks single variables. A wrong one is noted and replaced by its default,
+//! so that all mistakes are found at once.
 
 use std::collections::HashMap;
 use std::fs::File;
@@ -11,7 +11,7 @@ use secrecy::SecretString;
 
 use super::{ApiVersion, ConfigMistake, TlsFiles};
 
-/// A variable: its name and what it says.
+/// A variable: its name and its value.
 pub(super) type Variable = (&'static str, Option<String>);
 
 /// A variable and its raw field: `variable!("TENDERMINT_IP", chain.tendermint_ip)`
@@ -25,7 +25,6 @@ pub(super) use variable;
 
 const LONGEST_DURATION: u64 = 7 * 24 * 60 * 60 * 1000;
 
-/// Collects what is wrong.
 #[derive(Debug, Default)]
 pub(super) struct Checker {
     pub mistakes: Vec<ConfigMistake>,
@@ -51,7 +50,7 @@ impl Checker {
         }
     }
 
-    /// Notes what does not stop the start.
+    /// Notes a problem that does not stop the start.
     pub fn warn(&mut self, warning: impl Into<String>) {
         self.warnings.push(warning.into());
     }
@@ -71,7 +70,7 @@ impl Checker {
         }
     }
 
-    /// On unless it says `false` in any case.
+    /// True unless it says `false` in any letter case.
     pub fn on_unless_false(&mut self, (_, value): Variable) -> bool {
         value.is_none_or(|text| !text.eq_ignore_ascii_case("false"))
     }
@@ -136,7 +135,7 @@ impl Checker {
         self.choice(variable, &words, default)
     }
 
-    /// A host name or address.
+    /// A host name or an address.
     pub fn host(&mut self, (name, value): Variable, default: &str) -> String {
         let Some(text) = value else {
             return default.to_owned();
@@ -144,7 +143,7 @@ impl Checker {
         if text.contains(|character: char| character.is_whitespace() || "/@?#".contains(character))
         {
             let fix = "a host name or address, without scheme, path or spaces";
-            // `user:password@host` holds a secret.
+            // `user:password@host` contains a secret.
             let shown = Some(text).filter(|text| !text.contains('@'));
             self.mistake(name, shown, fix);
             return default.to_owned();
@@ -165,7 +164,7 @@ impl Checker {
         path
     }
 
-    /// A directory, if it is named.
+    /// A directory, if one is named.
     pub fn directory(&mut self, (name, value): Variable) -> Option<PathBuf> {
         let text = value?;
         let path = PathBuf::from(&text);
@@ -187,10 +186,10 @@ impl Checker {
         }
     }
 
-    /// A directory this process can write to; made if it is missing.
+    /// A directory that this process can write to; created if it is missing.
     pub fn writable(&mut self, name: &'static str, path: &Path) {
         let attempt = std::fs::create_dir_all(path).and_then(|()| {
-            // Removed again when dropped.
+            // Dropping it deletes it.
             tempfile::NamedTempFile::new_in(path).map(drop)
         });
         if let Err(error) = attempt {
@@ -199,7 +198,7 @@ impl Checker {
         }
     }
 
-    /// Warns of variables that are set and have another name now, or none.
+    /// Warns of variables that were renamed or have no effect.
     pub fn outdated(&mut self, environment: &HashMap<String, String>) {
         const RENAMED: [(&str, &str); 6] = [
             (
@@ -250,7 +249,7 @@ impl Checker {
     }
 }
 
-/// Why a path is not a file that can be read, in words.
+/// Why a path is not a readable file, in words.
 pub(super) fn readable_file(path: &Path) -> Result<(), String> {
     let file = File::open(path).map_err(|error| error.to_string())?;
     let metadata = file.metadata().map_err(|error| error.to_string())?;

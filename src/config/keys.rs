@@ -1,5 +1,5 @@
 //! Where the private keys are (spec/process-model-and-config.md 10.1). New
-//! variables win over deprecated ones; the replaced system's built-in
+//! variables win over deprecated ones. The replaced system's built-in
 //! development keys are files in the data directory here.
 
 use std::path::Path;

@@ -1,4 +1,4 @@
-//! Reading and checking the environment (spec/process-model-and-config.md 10).
+//! Reads and checks the environment (spec/process-model-and-config.md 10).
 
 use std::collections::HashMap;
 use std::fmt;
@@ -18,14 +18,13 @@ use super::*;
 
 const MIB: u64 = 1024 * 1024;
 
-/// One thing wrong with the environment.
+/// One mistake in the environment.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ConfigMistake {
-    /// Which variable.
     pub variable: &'static str,
-    /// What it says; `None` if unset or secret.
+    /// Its value; `None` if unset or secret.
     pub value: Option<String>,
-    /// What to do about it.
+    /// How to mend it.
     pub fix: String,
 }
 
@@ -38,7 +37,7 @@ impl fmt::Display for ConfigMistake {
     }
 }
 
-/// Everything wrong with the environment; shown one mistake per line.
+/// Every mistake in the environment, shown one per line.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub struct ConfigMistakes(pub Vec<ConfigMistake>);
 
@@ -54,10 +53,10 @@ impl fmt::Display for ConfigMistakes {
     }
 }
 
-/// Reads `.env` of the working directory and the process environment, which wins.
-///
+/// Reads `.env` of the working directory and the process environment, which
+/// wins.
 /// # Errors
-/// Every mistake, not only the first.
+/// All mistakes at once.
 pub fn load() -> Result<Config, ConfigMistakes> {
     match variables::environment(Path::new(".env"), std::env::vars_os()) {
         Ok(environment) => load_from(&environment),
@@ -70,9 +69,8 @@ pub fn load() -> Result<Config, ConfigMistakes> {
 }
 
 /// Reads the given environment.
-///
 /// # Errors
-/// Every mistake, not only the first.
+/// All mistakes at once.
 pub fn load_from(environment: &HashMap<String, String>) -> Result<Config, ConfigMistakes> {
     let mut checker = Checker::default();
     let config = read(environment, &mut checker);
@@ -234,8 +232,8 @@ fn capacity(process: &Process, checker: &mut Checker) -> Capacity {
     }
 }
 
-/// What half a million jobs and their payloads take of a master's memory is
-/// well below 1 GB; jobs that wait have four times as much (docs/bounds.md).
+/// Half a million jobs and their payloads take well below 1 GB of a master's
+/// memory; the limits for waiting jobs are four times as high (docs/bounds.md).
 fn queue_limits(process: &Process, checker: &mut Checker) -> QueueLimits {
     QueueLimits {
         jobs: checker.number(

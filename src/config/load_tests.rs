@@ -9,7 +9,7 @@ fn certificates_are_not_verified_in_development_only() {
     assert!(Environment::Production.verifies_certificates());
 }
 
-/// An environment in which nothing is wrong, with key files in a directory of its own.
+/// An environment without mistakes, with key files in a directory of its own.
 struct Fixture {
     directory: tempfile::TempDir,
     environment: HashMap<String, String>,
@@ -202,7 +202,7 @@ fn every_mistake_is_listed_at_once() {
         "PROMETHEUS_HTTPS_KEY_PATH",
         "PROMETHEUS_HTTPS_CERT_PATH",
         "SIGNING_PRIVATE_KEY_PATH",
-        // Their keys are looked for under the node id, which is missing.
+        // Their keys are searched by node id, which is missing.
         "SIGNING_MASTER_PRIVATE_KEY_PATH",
         "ENCRYPTION_PRIVATE_KEY_PATH",
         "NODE_BEHIND_PROXY_PRIVATE_KEY_DIRECTORY_PATH",

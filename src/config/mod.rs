@@ -26,7 +26,7 @@ use secrecy::SecretString;
 pub enum Environment {
     /// Development keys as defaults, TLS of outgoing HTTPS not verified.
     Development,
-    /// Everything must be given.
+    /// Everything must be set.
     Production,
     /// Like development, but certificates are verified.
     Test,
@@ -54,7 +54,7 @@ pub enum Mode {
 /// `STORE`: where jobs and state live.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum StoreChoice {
-    /// Redis, as operators of the replaced system have it.
+    /// Redis, as in the replaced system.
     Redis,
     /// A file of the standalone process or of the master.
     Embedded,
@@ -106,11 +106,11 @@ pub struct TlsFiles {
 pub struct KeyFile {
     /// PEM file.
     pub path: PathBuf,
-    /// Of an encrypted PEM.
+    /// For an encrypted PEM.
     pub passphrase: Option<SecretString>,
 }
 
-/// Where masters are as workers see them, and the port a master listens on.
+/// Where workers find masters, and the port that a master listens on.
 #[derive(Debug, Clone)]
 pub struct LinkConfig {
     /// `MASTER_SERVER_IP`: at least one.
@@ -119,17 +119,16 @@ pub struct LinkConfig {
     pub port: u16,
 }
 
-/// Where a master may be.
+/// The address of a possible master.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MasterAddress {
-    /// Name or address; a name may stand for several addresses.
+    /// A name or an address. A name may have several addresses.
     pub host: String,
     /// TCP port.
     pub port: u16,
 }
 
 impl MasterAddress {
-    /// A host and a port.
     pub fn new(host: impl Into<String>, port: u16) -> Self {
         let host = host.into();
         Self { host, port }
@@ -148,8 +147,8 @@ impl fmt::Display for MasterAddress {
 }
 
 impl LinkConfig {
-    /// The addresses as `MASTER_SERVER_IP` lists them: without the port where
-    /// it is `MASTER_SERVER_PORT`.
+    /// The addresses as `MASTER_SERVER_IP` lists them: without the port if it
+    /// is `MASTER_SERVER_PORT`.
     pub fn masters_text(&self) -> String {
         let text = |master: &MasterAddress| match master.port == self.port {
             true => master.host.clone(),
@@ -284,7 +283,8 @@ pub struct BehindProxyKeys {
     pub encryption: Option<PathBuf>,
 }
 
-/// `DCONTRACT_*`: documents referred to by a consent request (spec/flows.md 3.1).
+/// `DCONTRACT_*`: documents that a consent request refers to (spec/flows.md
+/// 3.1).
 #[derive(Debug, Clone)]
 pub struct DContract {
     /// `DCONTRACT_REQUEST_TYPE`
@@ -304,7 +304,7 @@ pub struct Prometheus {
     pub https: Option<TlsFiles>,
 }
 
-/// How many jobs of each pool run at a time in one process.
+/// How many jobs of each pool a process runs at once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Capacity {
     /// `WORKER_RUN_CAPACITY`
@@ -313,16 +313,16 @@ pub struct Capacity {
     pub delivery: u32,
 }
 
-/// How much a node takes on before it refuses calls.
+/// How much work a node accepts before it refuses calls.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct QueueLimits {
-    /// A number of open jobs.
+    /// Most open jobs.
     pub jobs: u64,
-    /// Their bytes.
+    /// Most bytes of open jobs.
     pub bytes: u64,
 }
 
-/// Everything a process is told by its environment.
+/// The settings of a process.
 #[derive(Debug, Clone)]
 pub struct Config {
     /// `NODE_ENV`
@@ -337,29 +337,22 @@ pub struct Config {
     pub store: StoreChoice,
     /// `DATA_DIRECTORY_PATH`
     pub data_directory: PathBuf,
-    /// Master and workers.
     pub link: LinkConfig,
-    /// gRPC of both links.
+    /// Used by the link and by the message queue service.
     pub grpc: Grpc,
-    /// HTTP API.
     pub api: Api,
-    /// Redis.
     pub redis: Redis,
-    /// Logging.
     pub log: Log,
-    /// Ledger.
     pub tendermint: Tendermint,
-    /// Message queue.
     pub mq: Mq,
     /// `AS_DATA_COMPRESS_MIN_LENGTH`: compress AS data of at least this many bytes.
     pub as_data_compress_from: usize,
-    /// Private keys.
     pub keys: Keys,
     /// `CALLBACK_RETRY_TIMEOUT`
     pub callback_retry_timeout: Duration,
     /// `VALIDATE_IDENTIFIER`
     pub validate_identifier: bool,
-    /// Documents in consent requests.
+    /// Documents of consent requests.
     pub dcontract: DContract,
     /// Metrics endpoint, if any.
     pub prometheus: Option<Prometheus>,
@@ -367,29 +360,28 @@ pub struct Config {
     pub runtime: Arc<Runtime>,
     /// `SHUTDOWN_GRACE_MS`: how long a stop may take.
     pub shutdown_grace: Duration,
-    /// How much a worker (or the standalone process) does at a time.
+    /// How much a worker (or the standalone process) does at once.
     pub capacity: Capacity,
-    /// How much the node takes on that can run (`QUEUE_LIMIT_JOBS`,
-    /// `QUEUE_LIMIT_BYTES`).
+    /// Limits for work that can run (`QUEUE_LIMIT_JOBS`, `QUEUE_LIMIT_BYTES`).
     pub queue: QueueLimits,
-    /// How much of what it takes on may wait (`QUEUE_LIMIT_DORMANT_JOBS`,
+    /// Limits for work that waits (`QUEUE_LIMIT_DORMANT_JOBS`,
     /// `QUEUE_LIMIT_DORMANT_BYTES`).
     pub dormant: QueueLimits,
     /// Settings that are shown and have no effect.
     pub idle: Idle,
-    /// What an operator should know but does not stop the start.
+    /// Problems that operators should know and that do not stop the start.
     pub warnings: Vec<String>,
 }
 
 impl Config {
-    /// Whether this process is told the address other nodes send to
-    /// (`MQ_CONTACT_IP`, `MQ_BINDING_PORT`): a master is not, its workers
-    /// register it.
+    /// Whether this process knows the address that other nodes send to
+    /// (`MQ_CONTACT_IP`, `MQ_BINDING_PORT`). A master does not; its workers
+    /// register the address.
     pub fn has_mq_address(&self) -> bool {
         self.mode != Mode::Master
     }
 
-    /// Defaults for tests: a standalone process of `node_id` with the embedded
+    /// Settings for tests: a standalone process of `node_id` with the embedded
     /// store and an external crypto service, so that no file is needed.
     pub fn for_test(node_id: &str) -> Self {
         let data_directory = std::env::temp_dir().join("erawan-test");
@@ -412,7 +404,7 @@ impl Config {
     }
 }
 
-/// Settings that `POST /config/set` changes, for this process until its end
+/// Settings that `POST /config/set` changes for this process until it ends
 /// (spec/http-api.md 3.10).
 #[derive(Debug)]
 pub struct Runtime {
@@ -454,7 +446,7 @@ impl Runtime {
         *self.external_crypto_version.read()
     }
 
-    /// When requests are closed by themselves: each flag and its variable.
+    /// The automatic closing of requests: each flag and its variable.
     pub fn auto_close(&self) -> [(&'static str, &AtomicBool); 4] {
         [
             (

@@ -1,4 +1,4 @@
-//! What this process listens on and connects to.
+//! The addresses that this process listens on and connects to.
 
 use std::net::Ipv6Addr;
 
@@ -222,7 +222,7 @@ pub(super) fn mq(queue: &Queue, serves_api: bool, checker: &mut Checker) -> Mq {
     }
 }
 
-/// From how many bytes messages are compressed, if at all. Unlike elsewhere an
+/// The smallest message that is compressed, if any is. Unlike elsewhere, an
 /// empty length is not an unset one (spec/messaging-and-crypto.md 3.3).
 fn compress_from(queue: &Queue, checker: &mut Checker) -> Option<usize> {
     let length = &queue.mq_message_compress_min_length;

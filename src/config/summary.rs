@@ -1,13 +1,13 @@
-//! What a process writes to its log about its settings at start: everything
-//! that decides how it behaves, and no secret.
+//! The settings that a process logs at start: everything that decides how it
+//! behaves, and no secret.
 
 use std::path::Path;
 
 use super::{Config, KeyFile, Keys, Runtime, TlsFiles};
 
 impl Config {
-    /// Settings in effect by the name of their variable. Of a secret it says
-    /// only whether it is set.
+    /// The effective settings by variable. A secret only shows whether it is
+    /// set.
     pub fn summary(&self) -> Vec<(&'static str, String)> {
         let mut lines = Lines::default();
         lines

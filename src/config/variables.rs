@@ -1,6 +1,6 @@
 //! The raw environment, one struct per concern. Everything is optional text
-//! here, so that reading never stops at the first mistake; `load` judges it.
-//! A field's variable is its name in capitals.
+//! here, so that reading never stops at the first mistake; `load` checks it. A
+//! field's variable is its name in capitals.
 
 use std::collections::HashMap;
 use std::ffi::OsString;
@@ -19,7 +19,6 @@ macro_rules! concerns {
 }
 
 concerns! {
-    /// What this process is.
     Process {
         node_env, mode, node_id, ndid_node, store, data_directory_path, shutdown_grace_ms,
         worker_run_capacity, worker_delivery_capacity, queue_limit_jobs, queue_limit_bytes,
@@ -39,7 +38,6 @@ concerns! {
     }
     /// Redis.
     Database { db_ip, db_port, db_password }
-    /// Logging.
     Logging { log_level, log_pretty_print, log_color, log_one_line }
     /// The ledger.
     Chain {
@@ -65,14 +63,13 @@ concerns! {
         node_behind_proxy_private_key_directory_path,
         node_behind_proxy_master_private_key_directory_path,
     }
-    /// What the roles do.
+    /// The flows of the roles.
     Flow {
         callback_api_version, callback_retry_timeout, auto_close_request_on_completed,
         auto_close_request_on_rejected, auto_close_request_on_complicated,
         auto_close_request_on_errored, validate_identifier, dcontract_request_type,
         dcontract_validate, dcontract_fetch_timeout,
     }
-    /// Metrics.
     Metrics {
         prometheus, prometheus_server_port, prometheus_https, prometheus_https_key_path,
         prometheus_https_cert_path,
@@ -85,11 +82,10 @@ pub(super) fn read<C: Envconfig + Default>(environment: &HashMap<String, String>
     C::init_from_hashmap(environment).unwrap_or_default()
 }
 
-/// The variables of a file like `.env`, if it exists, under the process's own,
-/// which win. Text that is not UTF-8 is kept recognisable.
-///
+/// The variables of a file like `.env`, if it exists, overridden by the
+/// process's own. Text that is not UTF-8 stays recognisable.
 /// # Errors
-/// What is wrong with the file; never its content, which may be secret.
+/// What is wrong with the file, without its content, which may be secret.
 pub(super) fn environment(
     file: &Path,
     own: impl IntoIterator<Item = (OsString, OsString)>,

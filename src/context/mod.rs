@@ -20,14 +20,14 @@ pub enum Role {
     Idp,
     /// Authoritative source.
     As,
-    /// Works for the nodes behind it.
+    /// Serves the nodes behind it.
     Proxy,
     /// NDID itself (also when the role is not read, `NDID_NODE=true`).
     Ndid,
 }
 
 impl Role {
-    /// From the ledger's text, in any case.
+    /// From the ledger's text, in any letter case.
     pub fn parse(text: &str) -> Option<Self> {
         match text.to_ascii_lowercase().as_str() {
             "rp" => Some(Role::Rp),
@@ -51,7 +51,7 @@ impl Role {
     }
 }
 
-/// Row of a record that belongs to a node (which may be behind this proxy).
+/// Row of a record that belongs to a node, perhaps behind this proxy.
 pub fn row(node_id: &str, id: &str) -> String {
     format!("{node_id}/{id}")
 }
@@ -59,31 +59,25 @@ pub fn row(node_id: &str, id: &str) -> String {
 /// Everything handlers and API calls read from. They change nothing through it.
 #[derive(Clone)]
 pub struct Context {
-    /// The environment.
     pub config: Arc<Config>,
-    /// Role of this node.
     pub role: Role,
-    /// The ledger.
     pub ledger: Arc<dyn Ledger>,
-    /// Stored state.
     pub state: Arc<dyn State>,
-    /// Private keys.
     pub crypto: Arc<dyn Crypto>,
     /// For the test calls of `POST /node/callback`.
     pub http: reqwest::Client,
-    /// Messages that wait for a block far above the ledger, in this process.
+    /// Limits the messages that wait in this process for a block far above the
+    /// ledger.
     pub future_quota: Arc<FutureQuota>,
 }
 
 impl Context {
-    /// This process's `NODE_ID`.
     pub fn node_id(&self) -> &str {
         &self.config.node_id
     }
 
-    /// The nodes this process works for: its own, or on a proxy those behind it
-    /// whose keys it holds, as the ledger has them now.
-    ///
+    /// The nodes that this process serves: its own, or on a proxy the nodes
+    /// behind it whose keys it holds, as the ledger has them now.
     /// # Errors
     /// Those of the ledger.
     pub async fn served_nodes(&self) -> Result<Vec<String>, Error> {

@@ -56,8 +56,8 @@ pub fn decode<T: Stored>(table: Table, row: &str, bytes: &[u8]) -> Result<T, Err
     codec::decode(bytes).map_err(|error| unreadable(table, row, "", &error))
 }
 
-/// The error of a row that cannot be understood. A job that meets it is parked;
-/// an API call is answered with 500, and the log names the row.
+/// The error of a row that cannot be decoded. It parks a job; an API call
+/// answers 500, and the log names the row.
 pub fn unreadable(table: Table, row: &str, column: &str, reason: &dyn std::fmt::Display) -> Error {
     let column = match column {
         "" => String::new(),

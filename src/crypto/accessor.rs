@@ -1,7 +1,8 @@
-//! What users' accessor keys sign in modes 2 and 3 (spec/messaging-and-crypto.md 5.3).
+//! Signatures of users' accessor keys in modes 2 and 3
+//! (spec/messaging-and-crypto.md 5.3).
 //!
 //! The block length is fixed at 2048 bits, so signatures of longer keys never
-//! verify. Every node of the network must agree on that.
+//! verify. All nodes of the network must agree on that.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -34,8 +35,8 @@ pub fn padded_hash(
     Ok(STANDARD.encode(reduced))
 }
 
-/// Whether a base64 signature was made by the accessor's key over the padded
-/// hash. False for anything unusable.
+/// Whether the accessor's key made a base64 signature over the padded hash.
+/// False for anything unusable.
 pub fn verify(
     request_message: &str,
     initial_salt: &str,
@@ -79,9 +80,9 @@ fn reduce(block: &[u8], modulus: &BigNumRef) -> Result<Vec<u8>, ErrorStack> {
     reduced.to_vec_padded(BLOCK as i32)
 }
 
-/// `signature ^ e mod n` in the key's length; `None` for a signature longer
-/// than the key or not below `n`, and for keys of another length than the
-/// padded hash, whose result could not be equal to it.
+/// `signature ^ e mod n` in the key's length. `None` for a signature that is
+/// longer than the key or not below `n`, and for keys of another length than
+/// the padded hash, whose result could never equal it.
 fn public_operation(key: &Rsa<Public>, signature: &[u8]) -> Result<Option<Vec<u8>>, ErrorStack> {
     if key.size() as usize != BLOCK || signature.len() > BLOCK {
         return Ok(None);
@@ -96,8 +97,9 @@ fn public_operation(key: &Rsa<Public>, signature: &[u8]) -> Result<Option<Vec<u8
     value.to_vec_padded(BLOCK as i32).map(Some)
 }
 
-/// Base64 as the other implementation reads it: either alphabet, padding or
-/// none, anything else skipped. Nodes must agree on what a signature is.
+/// Decodes base64 as the other implementation does: either alphabet, with or
+/// without padding, skipping anything else. Nodes must agree on what a
+/// signature is.
 fn decode_leniently(text: &str) -> Vec<u8> {
     let mut bytes = Vec::new();
     let mut bits = 0u32;

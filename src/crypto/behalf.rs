@@ -1,6 +1,6 @@
-//! On whose behalf this process acts. That it holds the key of a node, or a
-//! service signs for it, says nothing: the ledger decides which nodes a proxy
-//! works for (spec/flows.md 5), and it may change its mind at any time.
+//! On whose behalf this process acts. A key or a signing service for a node
+//! proves nothing: the ledger decides which nodes a proxy works for
+//! (spec/flows.md 5), and that may change at any time.
 
 use std::sync::Arc;
 
@@ -11,8 +11,8 @@ use crate::error::{Error, codes};
 use crate::ledger::types::NodeKey;
 use crate::ledger::{Ledger, query};
 
-/// Private keys, for this node and those it works for as the ledger has them
-/// now. The ledger's answer is remembered until a block may have changed it
+/// Private keys for this node and the nodes that it works for now, by the
+/// ledger. The ledger's answer is cached until a block may have changed it
 /// ([`crate::ledger::CachedLedger`]).
 pub struct OnBehalf {
     keys: Arc<dyn Crypto>,
@@ -22,8 +22,8 @@ pub struct OnBehalf {
 }
 
 impl OnBehalf {
-    /// `keys`, for the node `own` and, if it is a proxy, those behind it with
-    /// `KEY_ON_PROXY`.
+    /// Uses `keys` for the node `own` and, if it is a proxy, for the nodes
+    /// behind it with `KEY_ON_PROXY`.
     pub fn new(
         keys: Arc<dyn Crypto>,
         ledger: Arc<dyn Ledger>,
@@ -115,7 +115,7 @@ mod tests {
         json!({ "nodes": nodes })
     }
 
-    /// Keys of all these nodes are there.
+    /// There are keys for all these nodes.
     #[tokio::test]
     async fn the_ledger_decides_for_whom_a_proxy_signs() {
         let node = TestNode::new("proxy1", Role::Proxy);

@@ -12,20 +12,20 @@ use crate::error::{Error, codes};
 
 /// An encryption algorithm of node keys.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Algorithm {
+pub enum EncryptionAlgorithm {
     /// `RSAES_PKCS1_V1_5`, by far the most common.
     Pkcs1,
     /// `RSAES_OAEP_SHA_1`
     OaepSha1,
-    /// `RSAES_OAEP_SHA_256`, MGF1 with SHA-256 as well.
+    /// `RSAES_OAEP_SHA_256`, with MGF1 of SHA-256.
     OaepSha256,
 }
 
 /// Names of all algorithms.
 pub const ALGORITHMS: [&str; 3] = ["RSAES_PKCS1_V1_5", "RSAES_OAEP_SHA_1", "RSAES_OAEP_SHA_256"];
 
-impl Algorithm {
-    /// By its exact name.
+impl EncryptionAlgorithm {
+    /// Finds an algorithm by its exact name.
     ///
     /// # Errors
     /// 10000: the ledger does not check the name, so it can be anything.
@@ -55,7 +55,7 @@ impl Algorithm {
 /// # Errors
 /// 20040, 20041, 20044 for the key; 10000 for the algorithm or a text that does not fit.
 pub fn encrypt(public_key: &str, algorithm: &str, plaintext: &[u8]) -> Result<Vec<u8>, Error> {
-    let algorithm = Algorithm::parse(algorithm)?;
+    let algorithm = EncryptionAlgorithm::parse(algorithm)?;
     let key = public_key::parse(public_key)?;
     public_key::check_rsa(&key)?;
     encrypt_with(&key, algorithm, plaintext).map_err(|error| {
@@ -65,7 +65,7 @@ pub fn encrypt(public_key: &str, algorithm: &str, plaintext: &[u8]) -> Result<Ve
 
 fn encrypt_with(
     key: &PKeyRef<Public>,
-    algorithm: Algorithm,
+    algorithm: EncryptionAlgorithm,
     plaintext: &[u8],
 ) -> Result<Vec<u8>, ErrorStack> {
     let mut encrypter = Encrypter::new(key)?;
@@ -84,24 +84,23 @@ fn encrypt_with(
 }
 
 /// Decrypts with a private key. With `RSAES_PKCS1_V1_5` a wrong ciphertext
-/// mostly gives random bytes rather than an error, so that nobody can learn
-/// from the difference: the caller checks what comes out.
-///
+/// mostly gives random bytes instead of an error, so that nobody can learn from
+/// the difference. The caller must check the result.
 /// # Errors
-/// 10022 whatever is wrong with the ciphertext; 10000 unknown algorithm.
+/// 10022 for anything wrong with the ciphertext; 10000 unknown algorithm.
 pub fn decrypt(
     key: &PKeyRef<Private>,
     algorithm: &str,
     ciphertext: &[u8],
 ) -> Result<Vec<u8>, Error> {
-    let algorithm = Algorithm::parse(algorithm)?;
+    let algorithm = EncryptionAlgorithm::parse(algorithm)?;
     // The cause stays inside: it must not tell a sender anything.
     decrypt_with(key, algorithm, ciphertext).map_err(|_| codes::DECRYPT_MESSAGE_ERROR.into())
 }
 
 fn decrypt_with(
     key: &PKeyRef<Private>,
-    algorithm: Algorithm,
+    algorithm: EncryptionAlgorithm,
     ciphertext: &[u8],
 ) -> Result<Vec<u8>, ErrorStack> {
     let mut decrypter = Decrypter::new(key)?;

@@ -1,7 +1,7 @@
 //! The symmetric layer of messages: AES-256-GCM with a 16-byte IV
 //! (spec/messaging-and-crypto.md 3.5).
 //!
-//! Layout: 64 zero bytes (the place of a salt nobody uses), IV, tag, ciphertext.
+//! Layout: 64 zero bytes (an unused salt), IV, tag, ciphertext.
 
 use openssl::error::ErrorStack;
 use openssl::symm::{self, Cipher};

@@ -1,4 +1,4 @@
-//! Private keys held by an external crypto service (KMS) behind callback URLs
+//! Private keys in an external crypto service (KMS) behind callback URLs
 //! (spec/messaging-and-crypto.md 6).
 
 use std::sync::Arc;
@@ -14,7 +14,7 @@ use parking_lot::RwLock;
 use serde_json::{Value, json};
 use tokio::sync::Semaphore;
 
-use super::signature::Algorithm;
+use super::signature::SigningAlgorithm;
 use super::{Crypto, KeyUse, NO_VERSION, encryption, signature};
 use crate::config::{ApiVersion, Config, Runtime};
 use crate::error::{Code, Error, codes};
@@ -29,19 +29,19 @@ use crate::store::{State, StoreError};
 /// `master_sign_url`, `decrypt_url`).
 const ROW: &str = "node";
 
-/// How long a service may take for one call.
+/// Time for one call.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// Calls at a time, unless its owner says otherwise.
+/// Most concurrent calls, unless the owner sets another number.
 const MOST_CALLS: usize = 32;
 
-/// How long a call waits for its place before its job comes back later.
+/// How long a call waits for its place before its job is tried later.
 const PLACE_PATIENCE: Duration = Duration::from_secs(1);
 
 /// Largest answer read, in bytes; a signature needs about 700.
 const MAX_ANSWER: usize = 64 * 1024;
 
-/// What a URL is tested with when it is set.
+/// The text that tests a new URL.
 const TEST_TEXT: &[u8] = b"test";
 
 /// The client for calls of a crypto service.
@@ -54,25 +54,25 @@ pub fn client(config: &Config) -> reqwest::Result<reqwest::Client> {
         .build()
 }
 
-/// Signs and decrypts through the service's URLs, read anew at every call.
+/// Signs and decrypts through the service's URLs, which it reads at every call.
 pub struct ExternalCrypto {
     state: Arc<dyn State>,
     runtime: Arc<Runtime>,
     client: reqwest::Client,
     under_way: UnderWay,
-    /// Calls at a time. Whoever calls holds a place of the node's own work: a
-    /// service that hangs must not have them all.
+    /// Limits concurrent calls. A caller occupies a place of the node's own
+    /// work, and a hanging service must not occupy all of those.
     places: Semaphore,
     /// Why the last call failed, if it did.
     trouble: RwLock<Option<String>>,
-    /// By what was asked (`sign`, `decrypt`) and the status of the answer.
+    /// By operation (`sign`, `decrypt`) and status of the answer.
     durations: Labelled<(&'static str, u16)>,
 }
 
 /// Calls that have no answer yet.
 struct UnderWay {
     count: AtomicU64,
-    /// The master adds the jobs that wait to call again.
+    /// The master adds the jobs that wait for their next call.
     pending: Gauge,
 }
 
@@ -95,7 +95,7 @@ impl Drop for CallGuard<'_> {
 }
 
 impl ExternalCrypto {
-    /// Through `client`, with bodies of the version that `runtime` has at each call.
+    /// Calls through `client`, with bodies of the current version in `runtime`.
     pub fn new(state: Arc<dyn State>, runtime: Arc<Runtime>, client: reqwest::Client) -> Self {
         let pending = gauge!("pending_external_crypto_callbacks_total");
         Self {
@@ -118,7 +118,7 @@ impl ExternalCrypto {
         }
     }
 
-    /// With so many calls at a time.
+    /// Sets the number of concurrent calls.
     pub fn with_places(self, places: usize) -> Self {
         let places = Semaphore::new(places.max(1));
         Self { places, ..self }
@@ -131,7 +131,7 @@ impl ExternalCrypto {
         body: &Value,
     ) -> Result<ServiceResponse, Error> {
         let waiting = tokio::time::timeout(PLACE_PATIENCE, self.places.acquire());
-        // The semaphore is never closed: what fails is the patience.
+        // The semaphore is never closed, so the time has run out.
         let Ok(Ok(_place)) = waiting.await else {
             return Err(Unreachable("too many calls wait for it".to_owned()).into());
         };
@@ -149,8 +149,9 @@ impl ExternalCrypto {
         Ok(answer)
     }
 
-    /// A URL that is not set yet will be: until then jobs wait (spec/process-model-and-config.md 2,
-    /// step 15). Messages come in all the while, and are not rejected for it.
+    /// A missing URL will be set; until then jobs wait
+    /// (spec/process-model-and-config.md 2, step 15). Messages that come
+    /// meanwhile are not rejected for it.
     async fn url(&self, column: &str, unset: Code) -> Result<String, Error> {
         let url = self.state.get(Table::CallbackUrl, ROW, column).await?;
         let url = url.ok_or_else(|| Error::from(unset).temporary())?;
@@ -222,7 +223,8 @@ fn sign_body(
     message: &[u8],
 ) -> Result<Value, Error> {
     let algorithm_name = key.algorithm.as_str();
-    let algorithm = Algorithm::parse(algorithm_name).ok_or(codes::UNSUPPORTED_SIGNING_ALGORITHM)?;
+    let algorithm =
+        SigningAlgorithm::parse(algorithm_name).ok_or(codes::UNSUPPORTED_SIGNING_ALGORITHM)?;
     let digest = match algorithm.hash() {
         Some(algorithm) => hash(algorithm.digest(), message)
             .map(|digest| Some(STANDARD.encode(digest)))
@@ -291,7 +293,7 @@ impl ServiceResponse {
         serde_json::from_slice(&self.body).ok()
     }
 
-    /// Member `name`, which must be canonical base64, of a 200 answer.
+    /// Member `name` of a 200 answer, which must be canonical base64.
     fn bytes(&self, name: &str) -> Result<Vec<u8>, Error> {
         if self.status != 200 {
             return Err(refused(format!("HTTP status {}", self.status)));
@@ -320,7 +322,7 @@ async fn post(
     url: &str,
     body: &Value,
 ) -> Result<ServiceResponse, Unreachable> {
-    // The URL stays out of the text: it may carry credentials.
+    // The URL stays out of the text: it may contain credentials.
     let unreachable = |error: reqwest::Error| Unreachable(error.without_url().to_string());
     let mut response = client
         .post(url)
@@ -345,13 +347,12 @@ async fn post(
     Ok(ServiceResponse { status, body })
 }
 
-/// Tries a `sign_url` or `master_sign_url` before it is stored: one call, the
-/// HTTP status does not matter.
-///
+/// Tries a `sign_url` or `master_sign_url` before it is stored, with one call
+/// whose HTTP status does not matter.
 /// # Errors
-/// 20008 / 20009 no key on the ledger; 20050 / 20053 unreachable; 20051 /
-/// 20054 not JSON; 20049 / 20052 wrong signature; temporary when the ledger
-/// cannot be reached.
+/// 20008 / 20009 no key on the ledger; 20050 / 20053 unreachable; 20051 / 20054
+/// not JSON; 20049 / 20052 wrong signature; temporary when the ledger cannot be
+/// reached.
 pub async fn test_sign_url(
     client: &reqwest::Client,
     ledger: &dyn Ledger,
@@ -390,9 +391,8 @@ pub async fn test_sign_url(
     Ok(())
 }
 
-/// Tries a `decrypt_url` before it is stored: one call, the HTTP status does
-/// not matter.
-///
+/// Tries a `decrypt_url` before it is stored, with one call whose HTTP status
+/// does not matter.
 /// # Errors
 /// 20010 no key on the ledger; 20047 unreachable; 20048 not JSON; 20046 wrong
 /// text; temporary when the ledger cannot be reached.

@@ -1,12 +1,12 @@
-//! Hashes and the salts derived with them (spec/messaging-and-crypto.md 5.2).
-//! A salt enters a hash as its base64 text and is never decoded.
+//! Hashes and the salts derived with them (spec/messaging-and-crypto.md 5.2). A
+//! salt enters a hash as base64 text and is never decoded.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use openssl::sha::Sha256;
 use rand::RngCore;
 
-/// Characters of a generated salt, and the least a client's may have (20087).
+/// Length of a generated salt, and the shortest that a client may send (20087).
 pub const SALT_LENGTH: usize = 44;
 
 /// Base64 of the SHA-256 of the parts, one after the other.
@@ -42,7 +42,7 @@ pub fn request_message_salt(namespace: &str, identifier: &str, initial_salt: &st
     sha256_base64(&[namespace, identifier, initial_salt])
 }
 
-/// What the ledger stores of a request's message.
+/// The hash of a request's message on the ledger.
 pub fn request_message_hash(request_message: &str, salt: &str) -> String {
     sha256_base64(&[request_message, salt])
 }
@@ -52,7 +52,7 @@ pub fn request_params_salt(request_id: &str, service_id: &str, initial_salt: &st
     sha256_base64(&[request_id, service_id, initial_salt])
 }
 
-/// What the ledger stores of the parameters for one service.
+/// The hash of the parameters for one service on the ledger.
 pub fn request_params_hash(request_params: Option<&str>, salt: &str) -> String {
     sha256_base64(&[request_params.unwrap_or_default(), salt])
 }
@@ -62,7 +62,7 @@ pub fn data_salt(request_id: &str, service_id: &str, as_id: &str, initial_salt: 
     sha256_base64(&[request_id, service_id, as_id, initial_salt])
 }
 
-/// What the ledger stores of an identifier.
+/// The hash of an identifier on the ledger.
 pub fn identifier_hash(identifier: &str) -> String {
     sha256_base64(&[identifier])
 }

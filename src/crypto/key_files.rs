@@ -12,24 +12,18 @@ use crate::error::{Error, codes};
 /// Why a key file cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum KeyFileError {
-    /// Not there, or not ours to read.
+    /// Missing, or not readable for this process.
     #[error("cannot read {path}: {source}")]
     Read {
-        /// Which file.
         path: PathBuf,
-        /// Why.
         source: std::io::Error,
     },
     /// Not a PEM private key, or another passphrase.
     #[error("{path} is not a PEM private key, or its passphrase is wrong")]
-    Pem {
-        /// Which file.
-        path: PathBuf,
-    },
+    Pem { path: PathBuf },
     /// A key that nodes may not use.
     #[error("{path}: {error}", error = .error.message())]
     Unsuitable {
-        /// Which file.
         path: PathBuf,
         /// What is wrong with it.
         error: Error,
@@ -172,9 +166,9 @@ pub fn load_behind_proxy(
     files.generations()
 }
 
-/// The file `name` with the passphrase of `<name>_passphrase`, if there is one.
+/// The file `name` with the passphrase in `<name>_passphrase`, if that exists.
 fn in_directory(directory: &Path, name: &str) -> Result<KeyFile, KeyFileError> {
-    // Node ids come from the ledger; one with a path in it names no file of ours.
+    // Node ids come from the ledger. An id with a path in it is no file name.
     if name.contains(['/', '\\']) || name.starts_with('.') {
         return Err(KeyFileError::Unsuitable {
             path: directory.to_owned(),
@@ -238,8 +232,9 @@ fn load(file: &KeyFile) -> Result<PKey<Private>, KeyFileError> {
         path: file.path.clone(),
         source,
     })?;
-    // The callback form: without it OpenSSL would ask on the terminal for the
-    // passphrase of an encrypted key. An empty answer fails as a wrong one.
+    // The form with a callback: without it OpenSSL would ask for the passphrase
+    // of an encrypted key on the terminal. An empty answer fails like a wrong
+    // one.
     let passphrase = file.passphrase.as_ref();
     let key = PKey::private_key_from_pem_callback(&pem, |buffer| {
         let given = passphrase.map_or("", |secret| secret.expose_secret());

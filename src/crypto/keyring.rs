@@ -31,7 +31,7 @@ const LOOK: Duration = Duration::from_secs(1);
 /// The keys of a node, newest first.
 type Generations = Vec<Arc<NodeKeys>>;
 
-/// Private keys held in memory. Those of a node that is put behind this proxy
+/// Private keys in memory. The keys of a node that is put behind this proxy
 /// later are loaded when they are first needed.
 pub struct Keyring {
     config: Arc<Config>,
@@ -62,7 +62,7 @@ impl Keyring {
     /// to decrypt.
     ///
     /// # Errors
-    /// The first file that cannot be used.
+    /// The first unusable file.
     pub fn reload(&self, behind_proxy: &[String]) -> Result<(), KeyFileError> {
         let mut read = Vec::new();
         for node_id in std::iter::once(&self.config.node_id).chain(behind_proxy) {

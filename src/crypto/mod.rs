@@ -21,7 +21,7 @@ use async_trait::async_trait;
 use crate::error::Error;
 use crate::ledger::types::NodeKey;
 
-/// Version of a key that the ledger does not have yet; those that it has are
+/// Version of a key that is not on the ledger yet; versions on the ledger are
 /// counted from 1.
 pub const NO_VERSION: u64 = 0;
 
@@ -34,20 +34,20 @@ pub enum KeyUse {
     SigningMaster,
 }
 
-/// Private key operations of this node and of the nodes behind it, done with
-/// key files or by an external service.
+/// Private key operations of this node and of the nodes behind it, with key
+/// files or an external service.
 #[async_trait]
 pub trait Crypto: Send + Sync {
-    /// True when operations are done in this process: cheap enough for an API
-    /// call to do them before it answers.
+    /// True when operations run in this process, cheap enough for an API call
+    /// to wait for them.
     fn is_local(&self) -> bool;
 
-    /// Calls of an external service that this process waits for.
+    /// Pending calls of an external service.
     fn calls_under_way(&self) -> u64 {
         0
     }
 
-    /// Why an external service did not do what it was last asked for.
+    /// Why the last call of an external service failed.
     fn trouble(&self) -> Option<String> {
         None
     }

@@ -1,4 +1,4 @@
-//! Public keys as PEM text, and what a node accepts of them
+//! Public keys as PEM text, and which of them a node accepts
 //! (spec/messaging-and-crypto.md 5.4, 5.7).
 
 use std::collections::HashMap;
@@ -14,15 +14,15 @@ use crate::error::{Error, codes};
 /// Shortest RSA key, in bits.
 pub const MIN_RSA_BITS: u32 = 2048;
 
-/// Longest PEM text looked at, in bytes; a 16384-bit RSA key needs 3 KB.
+/// Longest PEM text that is parsed, in bytes; a 16384-bit RSA key needs 3 KB.
 const MAX_PEM_BYTES: usize = 16 * 1024;
 
-/// Keys kept parsed: two generations of this many.
+/// Parsed keys in each of two generations.
 const CACHE_GENERATION: usize = 2048;
 
-/// Parsed keys by PEM text. Parsing costs more than verifying, and the same few
-/// keys come back all the time. When the young generation is full it becomes
-/// the old one, so that what is in use survives and memory stays bounded.
+/// Parsed keys by PEM text. Parsing costs more than verifying, and a few keys
+/// come again and again. When the young generation is full it becomes the old
+/// one, so that keys in use survive and memory stays bounded.
 #[derive(Default)]
 struct Cache {
     young: HashMap<String, PKey<Public>>,
@@ -81,8 +81,8 @@ pub fn are_same(one: &str, other: &str) -> bool {
     }
 }
 
-/// What a signing key must be: RSA from 2048 bits, EC on P-256, secp256k1 or
-/// P-384, or Ed25519.
+/// Checks a signing key: RSA from 2048 bits, EC on P-256, secp256k1 or P-384,
+/// or Ed25519.
 ///
 /// # Errors
 /// 20041 another type or curve; 20044 too short.
@@ -98,8 +98,7 @@ pub fn check_signing<T: HasPublic>(key: &PKeyRef<T>) -> Result<(), Error> {
     }
 }
 
-/// What an encryption or accessor key must be: RSA from 2048 bits.
-///
+/// Checks an encryption or accessor key: RSA from 2048 bits.
 /// # Errors
 /// 20041 not RSA; 20044 too short.
 pub fn check_rsa<T: HasPublic>(key: &PKeyRef<T>) -> Result<(), Error> {

@@ -1,4 +1,4 @@
-//! Making and verifying signatures (spec/messaging-and-crypto.md 5.4).
+//! Makes and verifies signatures (spec/messaging-and-crypto.md 5.4).
 
 use openssl::error::ErrorStack;
 use openssl::hash::MessageDigest;
@@ -44,7 +44,7 @@ impl HashFunction {
 
 /// A signing algorithm the ledger knows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Algorithm {
+pub enum SigningAlgorithm {
     /// `RSASSA_PKCS1_V1_5_SHA_*`
     RsaPkcs1(HashFunction),
     /// `RSASSA_PSS_SHA_*`
@@ -55,7 +55,7 @@ pub enum Algorithm {
     Ed25519,
 }
 
-impl Algorithm {
+impl SigningAlgorithm {
     /// By its exact name.
     pub fn parse(name: &str) -> Option<Self> {
         Some(match name {
@@ -109,7 +109,7 @@ impl Algorithm {
 /// algorithm. False for anything unusable.
 pub fn verify(public_key: &str, algorithm: &str, message: &[u8], signature: &[u8]) -> bool {
     pulse::keep_off("verifying");
-    let Some(algorithm) = Algorithm::parse(algorithm) else {
+    let Some(algorithm) = SigningAlgorithm::parse(algorithm) else {
         return false;
     };
     let Ok(key) = public_key::parse(public_key) else {
@@ -123,23 +123,23 @@ pub fn verify(public_key: &str, algorithm: &str, message: &[u8], signature: &[u8
 
 fn verify_with<T: HasPublic>(
     key: &PKeyRef<T>,
-    algorithm: Algorithm,
+    algorithm: SigningAlgorithm,
     message: &[u8],
     signature: &[u8],
 ) -> Result<bool, ErrorStack> {
     let Some(hash) = algorithm.hash() else {
         return Verifier::new_without_digest(key)?.verify_oneshot(signature, message);
     };
-    // RFC 8017 8.1.2 and 8.2.2, step 1: an RSA signature is as long as its key. OpenSSL
-    // lets PSS signatures pass that lost zeros in front.
+    // RFC 8017 8.1.2 and 8.2.2, step 1: an RSA signature is as long as its key.
+    // OpenSSL accepts PSS signatures without their leading zeros.
     if key.id() == Id::RSA && signature.len() != key.size() {
         return Ok(false);
     }
     let mut verifier = Verifier::new(hash.digest(), key)?;
-    if matches!(algorithm, Algorithm::RsaPss(_)) {
+    if matches!(algorithm, SigningAlgorithm::RsaPss(_)) {
         verifier.set_rsa_padding(Padding::PKCS1_PSS)?;
-        // -2: when verifying, the salt's length is taken from the signature,
-        // because a node's own crypto service may choose any.
+        // -2: verification takes the salt's length from the signature, because
+        // a node's own crypto service may choose any.
         verifier.set_rsa_pss_saltlen(RsaPssSaltlen::MAXIMUM_LENGTH)?;
     }
     verifier.verify_oneshot(signature, message)
@@ -155,7 +155,8 @@ pub fn sign<T: HasPrivate + HasPublic>(
     algorithm: &str,
     message: &[u8],
 ) -> Result<Vec<u8>, Error> {
-    let algorithm = Algorithm::parse(algorithm).ok_or(codes::UNSUPPORTED_SIGNING_ALGORITHM)?;
+    let algorithm =
+        SigningAlgorithm::parse(algorithm).ok_or(codes::UNSUPPORTED_SIGNING_ALGORITHM)?;
     if !algorithm.fits(key) {
         return Err(codes::MISMATCHED_KEY_TYPE.into());
     }
@@ -165,14 +166,14 @@ pub fn sign<T: HasPrivate + HasPublic>(
 
 fn sign_with<T: HasPrivate>(
     key: &PKeyRef<T>,
-    algorithm: Algorithm,
+    algorithm: SigningAlgorithm,
     message: &[u8],
 ) -> Result<Vec<u8>, ErrorStack> {
     let Some(hash) = algorithm.hash() else {
         return Signer::new_without_digest(key)?.sign_oneshot_to_vec(message);
     };
     let mut signer = Signer::new(hash.digest(), key)?;
-    if matches!(algorithm, Algorithm::RsaPss(_)) {
+    if matches!(algorithm, SigningAlgorithm::RsaPss(_)) {
         signer.set_rsa_padding(Padding::PKCS1_PSS)?;
         signer.set_rsa_pss_saltlen(RsaPssSaltlen::MAXIMUM_LENGTH)?;
     }
@@ -265,7 +266,8 @@ mod tests {
         }
     }
 
-    /// One signature in 256 begins with a zero, without which it is the same number.
+    /// One signature in 256 begins with a zero, and is the same number without
+    /// it.
     #[test]
     fn a_signature_that_lost_a_zero_in_front_is_none() {
         let key = test_key::private();

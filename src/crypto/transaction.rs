@@ -1,4 +1,4 @@
-//! Signing a transaction (spec/ledger.md 2).
+//! Signs transactions (spec/ledger.md 2).
 
 use rand::RngCore;
 use serde_json::Value;
@@ -11,12 +11,12 @@ use crate::ledger::{Ledger, query};
 
 const NONCE_BYTES: usize = 32;
 
-/// Signs with `node_id`'s key under the algorithm the ledger has for it.
-/// `UpdateNode` uses the master key and the master key's algorithm
-/// (spec/ledger.md 9.1), `InitNDID` the algorithm that it tells the ledger.
-///
+/// Signs with `node_id`'s key under its algorithm on the ledger. `UpdateNode`
+/// uses the master key and its algorithm (spec/ledger.md 9.1), `InitNDID` the
+/// algorithm that it tells the ledger.
 /// # Errors
-/// Those of the ledger and of [`Crypto::sign`]; 10034 when the ledger has no key for the node.
+/// Those of the ledger and of [`Crypto::sign`]; 10034 when the ledger has no
+/// key for the node.
 pub async fn sign(
     ledger: &dyn Ledger,
     crypto: &dyn Crypto,

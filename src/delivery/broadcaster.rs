@@ -1,8 +1,9 @@
 //! Broadcasts a transaction right after this process has stored it. The stored
-//! record ([`Expected`]) is the intent, so nothing else has to be: whatever a kill
-//! interrupts is looked up by the master (`ledger.confirm`) when it learns that a
-//! process is gone, when its term begins, and after a while in any case. What the
-//! first try cannot finish becomes a job (`deliver.transaction`).
+//! record ([`Expected`]) is the intent, so nothing else needs to be stored.
+//! After a kill the master looks the transaction up (`ledger.confirm`): when it
+//! learns that a process is gone, when its term begins, and in any case after a
+//! while. What the first try cannot finish becomes a job
+//! (`deliver.transaction`).
 
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -21,16 +22,14 @@ use crate::store::{Accept, Accepted, SharedStore, StoreError};
 #[cfg(test)]
 mod tests;
 
-/// First tries under way at one time; what is beyond becomes a job at once.
+/// Most concurrent first tries. Further ones become jobs at once.
 const PLACES: u32 = 128;
 
 /// First and longest pause while the store is away.
 const STORE_RETRY: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(2));
 
-/// Tells the dispatcher of jobs.
 type AnnounceJobs = Box<dyn Fn(Vec<Job>) + Send + Sync>;
 
-/// See the module.
 #[derive(Clone)]
 pub struct Broadcaster(Arc<Shared>);
 
@@ -51,7 +50,7 @@ pub(super) struct Intent {
 }
 
 impl Intent {
-    /// Those among these writes.
+    /// The transactions among these writes.
     pub fn of(writes: &[Write]) -> Vec<Self> {
         let intents = writes.iter().filter_map(|write| match write {
             Write::Put {
@@ -70,7 +69,7 @@ impl Intent {
 }
 
 impl Broadcaster {
-    /// A broadcaster whose tasks run on `threads`.
+    /// Its tasks run on `threads`.
     pub fn new(context: Context, store: SharedStore, threads: Handle) -> Self {
         Self(Arc::new(Shared {
             context,
@@ -81,13 +80,14 @@ impl Broadcaster {
         }))
     }
 
-    /// Who is told of its jobs; without it the dispatcher finds them.
+    /// Sets who announces its jobs. Without it the dispatcher finds them by its
+    /// scan.
     pub fn announce_by(&self, announce: impl Fn(Vec<Job>) + Send + Sync + 'static) {
-        // Told once, when the process starts.
+        // Set once, when the process starts.
         let _ = self.0.announce.set(Box::new(announce));
     }
 
-    /// Broadcasts what has been stored.
+    /// Broadcasts transactions that have been stored.
     pub(super) fn stored(&self, intents: Vec<Intent>) {
         for intent in intents {
             let shared = self.0.clone();
@@ -98,7 +98,8 @@ impl Broadcaster {
         }
     }
 
-    /// Broadcasts what the store turns out to have: its answer was lost.
+    /// Broadcasts transactions that may have been stored: the store's answer
+    /// was lost.
     pub(super) fn perhaps_stored(&self, intents: Vec<Intent>) {
         for intent in intents {
             let shared = self.0.clone();
@@ -113,9 +114,9 @@ impl Broadcaster {
         }
     }
 
-    /// Ends when nothing is under way.
+    /// Resolves when nothing is under way.
     pub async fn idle(&self) {
-        // An error means that nothing can be under way any more.
+        // An error means that nothing can be under way.
         let _ = self.0.places.acquire_many(PLACES).await;
     }
 }
@@ -151,7 +152,8 @@ impl Shared {
         }
     }
 
-    /// Stores what the ledger's answer leads to, unless somebody else has.
+    /// Stores the consequences of the ledger's answer, unless another process
+    /// has.
     async fn settle(&self, intent: &Intent, commit: Commit) {
         let Commit { writes, jobs, .. } = commit;
         if !writes.is_empty() || !jobs.is_empty() {
@@ -179,7 +181,7 @@ impl Shared {
         .await;
     }
 
-    /// Only while the transaction is still expected.
+    /// Stores them only while the transaction is still expected.
     async fn store_once(&self, intent: &Intent, mut accept: Accept) {
         accept.guards.push(Guard::Equals {
             table: Table::ExpectedTransaction,
@@ -195,8 +197,8 @@ impl Shared {
     }
 }
 
-/// Asks until the store answers; `None`: it never will, and the transaction is
-/// left to `ledger.confirm`.
+/// Repeats a question until the store answers. `None`: it never will, and
+/// `ledger.confirm` takes over the transaction.
 async fn persist<T, F>(mut ask: impl FnMut() -> F) -> Option<T>
 where
     F: Future<Output = Result<T, StoreError>>,

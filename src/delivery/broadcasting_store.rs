@@ -1,5 +1,5 @@
-//! The store of a process that broadcasts what it stores: calls and handlers
-//! write a transaction down, and need not know how it leaves.
+//! A store that broadcasts the transactions written to it. Calls and handlers
+//! write a transaction down and need not know how it leaves.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,14 +13,13 @@ use crate::store::{
     Release, Released, SharedStore, State, Store, StoreError, Struck,
 };
 
-/// See the module.
 pub struct BroadcastingStore {
     store: SharedStore,
     broadcaster: Broadcaster,
 }
 
 impl BroadcastingStore {
-    /// `store`, with its transactions handed to `broadcaster`.
+    /// Wraps `store` and hands its transactions to `broadcaster`.
     pub fn new(store: SharedStore, broadcaster: Broadcaster) -> Arc<Self> {
         Arc::new(Self { store, broadcaster })
     }
@@ -67,7 +66,7 @@ impl Store for BroadcastingStore {
         accepted
     }
 
-    /// A commit that is fenced may have been applied before: its answer was lost.
+    /// A fenced commit may have been applied before, if its answer was lost.
     async fn commit(&self, attempt: Attempt, commit: Arc<Commit>) -> Result<Committed, StoreError> {
         let intents = Intent::of(&commit.writes);
         let committed = self.store.commit(attempt, commit).await;

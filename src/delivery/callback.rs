@@ -19,8 +19,8 @@ crate::job::stored! {
     "data_request_answer": DataRequestAnswer = 1,
 }
 
-/// POST a callback to a client application. The later ones tell it what came
-/// after this one.
+/// POSTs a callback to a client application. It keeps its place, so that the
+/// client hears of things in their order.
 pub const DELIVER: Kind = Kind::new(
     &Spec::delivery(24, "deliver.callback")
         .keeps_its_place()
@@ -30,28 +30,18 @@ pub const DELIVER: Kind = Kind::new(
 /// The client application answered a data request.
 pub const ANSWERED: Kind = Kind::new(&Spec::transactional(13, "as.callback_answer"));
 
-/// Callbacks that are not delivered.
+/// Undelivered callbacks.
 pub const CALLBACKS: Gauge = Gauge::new(2, "pending_client_callbacks_total");
 
-/// Where a callback goes. Settings are looked up again at every try.
+/// Where a callback goes. Settings are looked up at every try.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Target {
     /// The `callback_url` of a call.
     Url(String),
     /// A URL set by `POST /<role>/callback` (table `CallbackUrl`, row = role, column = name).
-    Setting {
-        /// `rp`, `idp`, `as`, `proxy` or `node`.
-        role: String,
-        /// For example `error_url`.
-        name: String,
-    },
+    Setting { role: String, name: String },
     /// A service's URL (table `ServiceUrl`, row = AS node id, column = service id).
-    Service {
-        /// The AS.
-        node_id: String,
-        /// The service.
-        service_id: String,
-    },
+    Service { node_id: String, service_id: String },
 }
 
 /// How long a callback is tried (spec/http-api.md 4.1).
@@ -60,45 +50,37 @@ pub enum Persistence {
     /// Class R: until `CALLBACK_RETRY_TIMEOUT` has passed while this node ran.
     Timed,
     /// Class C: until the request has ended.
-    UntilRequestEnds {
-        /// Which request.
-        request_id: String,
-    },
+    UntilRequestEnds { request_id: String },
     /// Class N: once.
     Single,
 }
 
-/// Who handles the answer's body.
+/// The data request that an answer's body belongs to.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DataRequestRef {
-    /// The AS (the node behind the proxy, if there is one).
+    /// The AS, or the node behind the proxy.
     pub node_id: String,
-    /// The request.
     pub request_id: String,
-    /// The service.
     pub service_id: String,
 }
 
 /// Payload of `deliver.callback`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Callback {
-    /// Same on every try, sent as header `Idempotency-Key`.
+    /// The same on every try; sent as header `Idempotency-Key`.
     pub id: String,
-    /// Where to.
     pub target: Target,
-    /// The JSON body.
+    /// As JSON.
     pub body: String,
-    /// How long to try.
     pub persistence: Persistence,
-    /// Set for `data_request`: its answer becomes a job `as.callback_answer`
-    /// ([`DataRequestAnswer`]) in the same commit that ends the delivery.
+    /// Set for `data_request`: the answer becomes a job `as.callback_answer`
+    /// ([`DataRequestAnswer`]) in the commit that ends the delivery.
     pub answer_to: Option<DataRequestRef>,
 }
 
-/// Payload of `as.callback_answer`: what the AS application answered.
+/// Payload of `as.callback_answer`: the AS application's answer.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct DataRequestAnswer {
-    /// Which data request.
     pub request: DataRequestRef,
     /// HTTP status.
     pub status: u16,
@@ -106,9 +88,9 @@ pub struct DataRequestAnswer {
     pub body: Option<Vec<u8>>,
 }
 
-/// A job that delivers `body`. `scope` (a request id, a reference id) and the
-/// receiver make the ordering key: callbacks of one scope to one receiver arrive
-/// in order, also when one of them has to be tried again.
+/// A job that delivers `body`. `scope` (a request id or a reference id) and the
+/// receiver form the key: callbacks of one scope to one receiver arrive in
+/// order, also when one of them is tried again.
 pub fn callback_job(
     target: Target,
     scope: &str,
@@ -127,18 +109,18 @@ pub fn callback_job(
     NewJob::new(DELIVER, key, &callback)
 }
 
-/// The line of the callbacks of one scope to one receiver.
+/// The key of the callbacks of one scope to one receiver.
 pub fn callback_key(target: &Target, scope: &str) -> String {
     delivery_key("callback", &receiver(target), scope)
 }
 
-/// Whose server the callback goes to, as far as is known when it is made: the
-/// URL behind a setting is looked up at every try.
+/// The receiving server, as far as it is known when the callback is made: the
+/// URL of a setting is looked up at every try.
 fn receiver(target: &Target) -> String {
     match target {
         Target::Url(url) => match Url::parse(url) {
             Ok(url) => destination(&url),
-            // Its one try will say so.
+            // Its only try will report that.
             Err(_) => "unusable".to_owned(),
         },
         Target::Setting { role, name } => format!("{role}.{name}"),

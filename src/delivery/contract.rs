@@ -1,7 +1,7 @@
-//! The documents of contracts, fetched and compared with the hashes that were
-//! agreed. A job fetches what is on one host, as a delivery to it: whoever makes
-//! a request chooses the hosts, and one that never answers must not take a place
-//! of the node's own work.
+//! Fetches the documents of contracts and compares them with the agreed hashes.
+//! One job fetches what is on one host, as a delivery to it: whoever makes a
+//! request chooses the hosts, and one that never answers must not block the
+//! node's own work.
 
 use futures_util::stream::{self, StreamExt as _, TryStreamExt as _};
 use openssl::sha::Sha256;
@@ -15,31 +15,29 @@ use crate::error::{Error, codes};
 use crate::http_client::{self, with_causes};
 use crate::job::{Commit, Job, Kind, Run, Spec};
 
-/// Download the documents of a contract from one of their hosts.
+/// Downloads the documents of a contract from one of their hosts.
 pub const FETCH: Kind = Kind::new(&Spec::delivery(34, "fetch.contract"));
 
-/// Documents of one host fetched at the same time.
+/// Documents of one host that are fetched at the same time.
 const AT_ONCE: usize = 8;
 
-/// Most bytes read of one document, after decompression. They are hashed as they
-/// come, not kept.
+/// Most bytes of one document, after decompression. They are hashed as they
+/// arrive, not kept.
 const LARGEST_DOCUMENT: u64 = 100 * 1024 * 1024;
 
-/// Why a contract is not accepted. It goes into the log, so it names the host
-/// only: the URL is somebody else's, and may let whoever reads it fetch the
-/// document.
+/// Why a contract is refused. It is logged, so it names the host only: the
+/// foreign URL may let its readers fetch the document.
 #[derive(Debug, thiserror::Error)]
 enum DocumentError {
-    /// Not answered, or the answer broke off.
+    /// No answer, or the answer broke off.
     #[error("{0}")]
     Unreachable(String),
-    /// Answered with another status than 200.
+    /// The answer has another status than 200.
     #[error("status {0}")]
     Status(u16),
-    /// The document is not the one that was agreed.
+    /// The document differs from the agreed one.
     #[error("a document has SHA-256 {0}")]
     Hash(String),
-    /// Too large.
     #[error("a document is larger than {LARGEST_DOCUMENT} bytes")]
     TooLarge,
     /// All documents of a host together took longer than `DCONTRACT_FETCH_TIMEOUT`.
@@ -48,8 +46,8 @@ enum DocumentError {
 }
 
 impl DocumentError {
-    /// Whether it is the host that failed: its other deliveries have less credit
-    /// until it serves one.
+    /// Whether the host itself failed. Its other deliveries then have less
+    /// credit until one succeeds.
     fn is_of_host(&self) -> bool {
         matches!(
             self,
@@ -67,13 +65,12 @@ pub struct ContractClient {
 }
 
 impl ContractClient {
-    /// A client with the settings of this node.
-    ///
+    /// Uses the settings of this node.
     /// # Errors
     /// TLS cannot be set up.
     pub fn new(config: &Config) -> Result<Self, Error> {
         let http = http_client::builder(config).build().map_err(|error| {
-            let message = format!("client of contracts: {}", with_causes(&error));
+            let message = format!("HTTP client for contracts: {}", with_causes(&error));
             Error::with_message(codes::UNKNOWN_ERROR, message)
         })?;
         Ok(Self {
@@ -119,11 +116,10 @@ impl ContractClient {
     }
 }
 
-/// Handler of `fetch.contract`. A document is asked for once: what fails is
-/// answered by the node itself, as the replaced system does.
-///
+/// Handler of `fetch.contract`. A document is fetched once: the node itself
+/// answers a failure, as the replaced system does.
 /// # Errors
-/// Those of the store, which has the request; those of the payload.
+/// Those of the store, which holds the request, and those of the payload.
 pub async fn run_fetch(
     context: &Context,
     client: &ContractClient,
@@ -167,13 +163,13 @@ mod tests {
     use super::*;
     use crate::delivery::dcontract::places;
 
-    /// The port of a server that gives everybody this answer.
+    /// The port of a server that sends everybody this answer.
     async fn answering(answer: String) -> u16 {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
         tokio::spawn(async move {
             while let Ok((mut stream, _)) = listener.accept().await {
-                // Whatever was asked; who asks may have gone.
+                // The request does not matter, and its sender may have gone.
                 let _ = stream.read(&mut [0; 4096]).await;
                 let _ = stream.write_all(answer.as_bytes()).await;
             }

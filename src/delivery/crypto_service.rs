@@ -1,7 +1,7 @@
 //! Jobs whose external crypto service cannot be reached (spec/http-api.md 4.7).
-//! They are tried again as callbacks are, and as long; then they fail, and the
-//! client is told as of any other failure. Messages of other nodes are the
-//! exception: they wait to be opened for as long as it takes.
+//! They are tried again like callbacks, and as long. Then they fail, and the
+//! client hears of it as of any other failure. Messages of other nodes are the
+//! exception: they wait as long as it takes.
 
 use metrics::counter;
 
@@ -10,12 +10,12 @@ use crate::context::Context;
 use crate::error::{Error, codes};
 use crate::job::{Gauge, Job};
 
-/// Jobs that call an external crypto service, have failed for a reason that may
-/// pass, and wait to try again.
+/// Jobs that wait for their next try after an external crypto service failed
+/// temporarily.
 pub const CRYPTO: Gauge = Gauge::new(3, "pending_external_crypto_callbacks_total");
 
-/// What a run of `job` that met this error has to make of it: the same, or the
-/// end of its tries.
+/// Returns this error of a run of `job`, or a final one when its tries are used
+/// up.
 pub fn given_up_in_time(context: &Context, job: &Job, error: Error) -> Error {
     let limit = context.config.callback_retry_timeout;
     if !error.is_of_crypto_service() || !is_out_of_time(job, limit) {

@@ -1,6 +1,6 @@
-//! Contracts: documents that a request's text refers to by URL and SHA-256
+//! Contracts: documents that the text of a request names by URL and SHA-256
 //! (spec/flows.md 3.1, step 4). Whoever makes a request chooses the URLs, so
-//! documents are fetched by deliveries, host after host
+//! deliveries fetch the documents, host by host
 //! ([`crate::delivery::contract`]).
 
 use serde::{Deserialize, Serialize};
@@ -19,21 +19,21 @@ crate::job::stored! {
     "contract_checked": Checked = 1,
 }
 
-/// The documents of a contract have been verified, or could not be.
+/// The documents of a contract were verified, or could not be.
 pub const CHECKED: Kind = Kind::new(&Spec::transactional(35, "idp.contract_checked"));
 
-/// Why a text refers to nothing that could be verified.
+/// Why a text names no document that can be verified.
 #[derive(Debug, thiserror::Error)]
 pub enum NoDocuments {
     /// No line of the text is a URL.
     #[error("the text has no URL")]
     NoUrl,
     /// A line that begins like a URL but is not one.
-    #[error("a line of the text is no URL: {0}")]
+    #[error("a line of the text is not a URL: {0}")]
     NotAUrl(url::ParseError),
 }
 
-/// Whether the text of this request is to be checked.
+/// Whether the text of this request must be checked.
 pub fn applies(config: &Config, request: &ConsentRequest) -> bool {
     is_of_contract(config, request.request_type.as_deref())
 }
@@ -43,7 +43,7 @@ fn is_of_contract(config: &Config, request_type: Option<&str>) -> bool {
     settings.validate && request_type == Some(settings.request_type.as_str())
 }
 
-/// The same of a request as it was stored; true also if it cannot be read.
+/// The same for a stored request. Also true if it cannot be read.
 pub fn may_apply(config: &Config, record: &[u8]) -> bool {
     #[derive(Deserialize)]
     struct Typed {
@@ -55,19 +55,18 @@ pub fn may_apply(config: &Config, record: &[u8]) -> bool {
     })
 }
 
-/// The documents of a text that are on one server.
+/// The documents of a text on one server.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DocumentServer {
     /// Host and port.
     pub host: String,
-    /// Where each is; its last segment is its SHA-256.
+    /// The last segment of each is its SHA-256.
     pub urls: Vec<Url>,
 }
 
-/// Where the documents of a text are, in the order of their first ones.
-///
+/// The servers of a text's documents, in the order of their first ones.
 /// # Errors
-/// When a document cannot be found by this text.
+/// When the text does not locate a document.
 pub fn places(text: &str) -> Result<Vec<DocumentServer>, NoDocuments> {
     let lines = text.lines();
     let lines = lines.filter(|line| line.starts_with("http://") || line.starts_with("https://"));
@@ -92,20 +91,18 @@ pub fn places(text: &str) -> Result<Vec<DocumentServer>, NoDocuments> {
 /// Payload of `idp.contract_checked`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Checked {
-    /// Which.
     pub contract: Contract,
-    /// Why it is refused; `None`: every document is the agreed one.
+    /// Why the contract is refused; `None`: every document is the agreed one.
     pub refusal: Option<String>,
 }
 
-/// Which contract (payload of `fetch.contract`).
+/// Payload of `fetch.contract`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Contract {
-    /// The IdP (behind a proxy: that node).
+    /// The IdP, or the node behind the proxy.
     pub node_id: String,
-    /// The request whose text it is.
     pub request_id: String,
-    /// How many of its places have been verified.
+    /// How many of its servers have been verified.
     pub verified: usize,
 }
 
@@ -115,29 +112,28 @@ impl Contract {
         row(&self.node_id, &self.request_id)
     }
 
-    /// Where its documents are; `None` when the request has ended.
-    ///
+    /// The servers of its documents; `None` when the request has ended.
     /// # Errors
     /// Those of the store.
     pub async fn places(&self, context: &Context) -> Result<Option<Vec<DocumentServer>>, Error> {
         let record = self.record();
         let kept = state::load(context, Table::ConsentRequest, &record, "").await?;
         Ok(match kept {
-            // A request without documents does not come here.
+            // A request without documents does not get here.
             Some(Message::ConsentRequest(request)) => places(&request.request_message).ok(),
             _ => None,
         })
     }
 
-    /// The job that fetches what is at `place`. One key for each request and
-    /// host: the host is the receiver whose share it takes, whatever it
-    /// redirects to.
+    /// The job that fetches the documents on one server. Each request and host
+    /// has a key of its own. The host is the receiver whose share it uses,
+    /// whatever it redirects to.
     pub fn fetch(&self, place: &DocumentServer) -> NewJob {
         let key = delivery_key("contract", &place.host, &self.record());
         NewJob::new(contract::FETCH, key, self)
     }
 
-    /// The job that goes on with the request.
+    /// The job that continues with the request.
     pub fn checked(self, refusal: Option<String>) -> NewJob {
         let key = request_key(&self.request_id);
         let checked = Checked {

@@ -1,23 +1,24 @@
-//! Receivers that have failed for a while. What was to be delivered to one of
-//! them waits for its small share of the credit, so that its time may be up long
-//! before its turn comes; then it is given up without a try. Otherwise a receiver
-//! that accepts calls and never answers would get a try of a minute for each,
-//! and its backlog would grow for ever.
+//! Receivers that have failed for a while. Deliveries to one of them wait for
+//! its small share of the credit, so that their time may run out long before
+//! their turn. They are then given up without a try. Otherwise a receiver that
+//! accepts calls and never answers would get a try of a minute for each, and
+//! its backlog would grow for ever.
 
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 
-/// Receivers remembered before those are forgotten that have failed the shortest.
+/// Most remembered receivers. Beyond that, those are forgotten that have failed
+/// for the shortest time.
 const MANY: usize = 1024;
 
-/// Since when each of them has failed, as far as this process knows.
+/// Since when each receiver has failed, as far as this process knows.
 #[derive(Debug, Default)]
 pub struct Failing(Mutex<HashMap<String, Instant>>);
 
 impl Failing {
-    /// A try has failed.
+    /// Notes a failed try.
     pub fn failed(&self, receiver: &str) {
         let mut since = self.0.lock();
         if since.contains_key(receiver) {
@@ -33,12 +34,12 @@ impl Failing {
         since.insert(receiver.to_owned(), Instant::now());
     }
 
-    /// A try has succeeded.
+    /// Notes a successful try.
     pub fn succeeded(&self, receiver: &str) {
         self.0.lock().remove(receiver);
     }
 
-    /// Whether no try has succeeded for so long, and one has failed before that.
+    /// Whether a try failed at least `time` ago and none has succeeded since.
     pub fn has_failed_for(&self, receiver: &str, time: Duration) -> bool {
         let since = self.0.lock().get(receiver).copied();
         since.is_some_and(|since| since.elapsed() >= time)

@@ -13,23 +13,23 @@ use crate::job::{Commit, Gauge, Job, Kind, Millis, NewJob, Run, Spec, Table, rec
 use crate::mq::OutboundMessage;
 use crate::mq::client::{MqSender, SendError};
 
-/// Send an encrypted message to another node.
+/// Sends an encrypted message to another node.
 pub const DELIVER: Kind =
     Kind::new(&Spec::delivery(23, "deliver.message").counts_in(OUTBOUND_MESSAGES));
 
-/// Messages to other nodes that are not acknowledged.
+/// Messages to other nodes that are not acknowledged yet.
 pub const OUTBOUND_MESSAGES: Gauge = Gauge::new(0, "pending_outbound_mq_messages_total");
 
 /// How long a message is tried.
 pub const SEND_TIMEOUT: Duration = Duration::from_secs(600);
 
-/// A message is tried so often even when its time is up: the time may have
-/// passed while this node was down.
+/// Fewest tries of a message, even when its time is up: this node may have been
+/// down meanwhile.
 const LEAST_TRIES: u32 = 4;
 
 /// How long one try waits for the acknowledgement. The message queue service
-/// transmits again every 60 s while the call is open: a shorter one would cut
-/// that off. The next try has the same id.
+/// transmits again every 60 s while the call is open; a shorter call would
+/// prevent that. The next try has the same id.
 const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(75);
 
 const SUCCESS_URL_ROLE: &str = "node";
@@ -51,10 +51,11 @@ pub async fn run_deliver(
     let remaining = Millis::now().until(deadline);
     let is_last = remaining.is_zero() && job.tries >= LEAST_TRIES;
     if remaining.is_zero() && failing.has_failed_for(receiver, SEND_TIMEOUT) {
-        let reason = "its receiver has failed all the while";
+        let reason = "its receiver has failed the whole time";
         return Ok(Run::Commit(given_up(&message, job, reason)));
     }
-    // Read before sending: a store that fails now must not cause a second sending.
+    // Read before sending: a store that fails afterwards must not cause a
+    // second sending.
     let reports_success = context
         .state
         .get(Table::CallbackUrl, SUCCESS_URL_ROLE, SUCCESS_URL_NAME)
@@ -69,7 +70,7 @@ pub async fn run_deliver(
     match &sent {
         Ok(Ok(())) => failing.succeeded(receiver),
         Ok(Err(SendError::Retry(_))) | Err(_) => failing.failed(receiver),
-        // That says nothing about the receiver.
+        // This says nothing about the receiver.
         Ok(Err(SendError::Unreachable(_) | SendError::GiveUp(_))) => {}
     }
     let (after, reason) = match sent {
@@ -83,7 +84,7 @@ pub async fn run_deliver(
         Ok(Err(SendError::GiveUp(reason))) => {
             return Ok(Run::Commit(given_up(&message, job, &reason)));
         }
-        // Our own service is away, which says nothing about the receiver: the
+        // Our own service is away, which says nothing about the receiver. The
         // message waits, however long that takes.
         Ok(Err(error @ SendError::Unreachable(_))) => {
             (reconnect_backoff(job.tries), error.to_string())
@@ -99,7 +100,7 @@ pub async fn run_deliver(
     };
     let after = match Millis::now().until(deadline) {
         Duration::ZERO => after,
-        // Not beyond the deadline, so that giving up is seen when it happens.
+        // Not beyond the deadline, so that giving up is noticed in time.
         left => after.min(left),
     };
     Ok(Run::Retry { after, reason })

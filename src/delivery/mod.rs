@@ -1,8 +1,8 @@
-//! What leaves the node: transactions, messages, callbacks. Each is stored by a
-//! commit, repeated under one identity until it has been delivered, refused for
-//! good, or is past its deadline. Contracts are fetched by such jobs
-//! too: whoever waits for a server of others does so with its share of the
-//! credit for deliveries.
+//! Everything that leaves the node: transactions, messages, callbacks. A commit
+//! stores each of them. It is repeated under one identity until it is
+//! delivered, refused for good, or past its deadline. Such jobs also fetch
+//! contracts: whatever waits for a foreign server uses the receiver's share of
+//! the credit for deliveries.
 
 pub mod broadcaster;
 pub mod broadcasting_store;
@@ -22,7 +22,7 @@ use crate::job::{Job, Millis};
 
 const FIRST_DELAY: Duration = Duration::from_secs(5);
 const LONGEST_DELAY: Duration = Duration::from_secs(180);
-/// After so many the longest delay is reached.
+/// Failed tries after which the delay no longer grows.
 const DOUBLINGS: u32 = 6;
 
 /// Delay before the next try after `tries` failed ones: 5, 10, 20 ... 180 s,
@@ -33,29 +33,30 @@ pub fn backoff(tries: u32) -> Duration {
         .min(LONGEST_DELAY)
 }
 
-/// [`backoff`] without its chance.
+/// [`backoff`] without its random part.
 pub fn nominal_delay(tries: u32) -> Duration {
     let doubled = FIRST_DELAY.saturating_mul(1 << tries.min(DOUBLINGS));
     doubled.min(LONGEST_DELAY)
 }
 
-/// How long `tries` failed ones have taken by their nominal delays.
+/// How long `tries` failed ones take by their nominal delays.
 pub fn nominal_time(tries: u32) -> Duration {
     let growing: Duration = (0..tries.min(DOUBLINGS)).map(nominal_delay).sum();
     growing + LONGEST_DELAY.saturating_mul(tries.saturating_sub(DOUBLINGS))
 }
 
-/// Whether the next try would come after `limit`, by the delays of the tries so
-/// far and by the clock. By the clock alone, time in which this node was down
-/// would count; by the tries alone, those at which nothing was sent.
+/// Whether the next try would come after `limit`, both by the delays of the
+/// tries so far and by the clock. The clock alone would count time in which
+/// this node was down; the tries alone would count those at which nothing was
+/// sent.
 pub fn is_out_of_time(job: &Job, limit: Duration) -> bool {
     let next = nominal_delay(job.tries);
     let elapsed = job.accepted_at.until(Millis::now());
     nominal_time(job.tries) + next > limit && elapsed + next > limit
 }
 
-/// Delay before the next try when a service of our own (ledger, store, MQ
-/// service) cannot be reached: 0.2 s doubling to 15 s, so that work goes on
+/// Delay before the next try when one of our own services (ledger, store, MQ
+/// service) cannot be reached: 0.2 s doubling to 15 s, so that work continues
 /// soon after it is back.
 pub fn reconnect_backoff(tries: u32) -> Duration {
     Duration::from_millis(200)

@@ -1,12 +1,12 @@
 //! Transactions on their way to the ledger.
 //!
-//! A transaction is signed once, stored with what to do when it has settled
-//! ([`Expected`]), and broadcast byte for byte the same until a block has it or
-//! the ledger refuses it. The record is the intent: the process that stored it
-//! broadcasts it ([`broadcaster`](super::broadcaster)); if that process is gone,
-//! the master looks it up (`ledger.confirm`). The block, the broadcast and the
-//! look-up may all learn its fate; the first of them settles it: one atomic step
-//! deletes the record and accepts the continuation.
+//! A transaction is signed once and stored with its continuation
+//! ([`Expected`]). The same bytes are broadcast until a block has them or the
+//! ledger refuses them. The record is the intent: the process that stored it
+//! broadcasts it ([`broadcaster`](super::broadcaster)); if that process is
+//! gone, the master looks the transaction up (`ledger.confirm`). The block, the
+//! broadcast and the look-up may all learn its fate. The first of them settles
+//! it: one atomic step deletes the record and accepts the continuation.
 
 use std::sync::LazyLock;
 use std::time::Duration;
@@ -32,14 +32,14 @@ crate::job::stored! {
     "expected": Expected = 1,
 }
 
-/// Sign a transaction (again) and hand it to [`DELIVER`].
+/// Signs a transaction (again) and hands it to [`DELIVER`].
 pub const TRANSACT: Kind =
     Kind::new(&Spec::transactional(18, "ledger.transact").counts_retries_in(CRYPTO));
 
-/// Find out what became of a transaction that no block has shown yet.
+/// Finds out what became of a transaction that no block has shown yet.
 pub const CONFIRM: Kind = Kind::new(&Spec::transactional(19, "ledger.confirm"));
 
-/// Broadcast a signed transaction.
+/// Broadcasts a signed transaction.
 pub const DELIVER: Kind = Kind::new(&Spec::delivery(22, "deliver.transaction"));
 
 mod broadcast;
@@ -60,26 +60,24 @@ const NEW_KEY_PAUSE: Duration = Duration::from_secs(1);
 /// How old a transaction must be before its fate is looked up by hash.
 pub const CONFIRM_AFTER: Duration = Duration::from_secs(30);
 
-/// How long a transaction that the ledger has met before may stay out of every
-/// block until it counts as dropped.
+/// How long a transaction that the ledger has met may stay out of every block
+/// before it counts as dropped.
 pub const DROPPED_AFTER: Duration = Duration::from_secs(5 * 60);
 
-/// The job that goes on when a transaction has settled.
+/// The job that follows when a transaction has settled.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Continuation {
     /// A kind whose payload is [`Settled`].
     pub kind: Kind,
-    /// Its ordering key.
     pub key: String,
-    /// Handed through, in the form the kind expects.
+    /// Passed on, in the form that the kind expects.
     #[serde(with = "codec::bytes")]
     pub context: Vec<u8>,
-    /// When it goes on.
     pub when: When,
 }
 
 impl Continuation {
-    /// A job that goes on whatever became of the transaction.
+    /// A job that follows whatever became of the transaction.
     pub fn new<C: Stored>(kind: Kind, key: impl Into<String>, context: &C) -> Self {
         Self {
             kind,
@@ -89,35 +87,32 @@ impl Continuation {
         }
     }
 
-    /// Only a refusal leaves something to do.
+    /// Runs only after a refusal.
     pub fn if_refused(mut self) -> Self {
         self.when = When::Refused;
         self
     }
 }
 
-/// Which fates of a transaction leave something to do.
+/// After which fates the job runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum When {
-    /// Any.
+    /// Any fate.
     Settled,
-    /// A refusal; of a success the block tells all.
+    /// A refusal. The block itself tells of a success.
     Refused,
 }
 
-/// What the ledger made of a transaction.
+/// What became of a transaction.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub enum Fate {
     /// In effect since this block.
-    Committed {
-        /// The block.
-        height: u64,
-    },
-    /// Refused, by the mempool or in a block.
+    Committed { height: u64 },
+    /// By the mempool or in a block.
     Refused {
-        /// API error code (already mapped from the ledger's).
+        /// API error code, mapped from the ledger's.
         code: u32,
-        /// Text for the client.
+        /// For the client.
         message: String,
     },
 }
@@ -125,29 +120,26 @@ pub enum Fate {
 /// Payload of every continuation.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Settled {
-    /// The transaction.
     pub hash: TransactionHash,
-    /// What became of it.
     pub fate: Fate,
     /// From [`Continuation::context`].
     #[serde(with = "codec::bytes")]
     pub context: Vec<u8>,
 }
 
-/// A transaction to be made (payload of `ledger.transact`).
+/// A transaction to make (payload of `ledger.transact`).
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Transact {
-    /// Who signs.
+    /// The signing node.
     pub node_id: String,
-    /// Method name.
     pub method: String,
     /// Parameters as JSON text.
     pub params: String,
-    /// What goes on when it has settled; `None`: nothing.
+    /// The job that follows; `None`: none.
     pub then: Option<Continuation>,
     /// Sign and send it again once the chain is enabled (spec/ledger.md 2.7).
     pub resend_when_disabled: bool,
-    /// Sign and send it again after a lack of token or of mempool space.
+    /// Sign and send it again when tokens or mempool space ran short.
     pub retry_on_shortage: bool,
     /// How often it was signed again after a shortage, or because its signature
     /// was refused.
@@ -168,13 +160,11 @@ impl Transact {
         }
     }
 
-    /// Sends it again once a disabled chain is enabled.
     pub fn resend_when_disabled(mut self) -> Self {
         self.resend_when_disabled = true;
         self
     }
 
-    /// Sends it again after a lack of token or of mempool space.
     pub fn retry_on_shortage(mut self) -> Self {
         self.retry_on_shortage = true;
         self
@@ -184,18 +174,16 @@ impl Transact {
 /// A transaction whose fate is not known yet (table `ExpectedTransaction`, row = hash).
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Expected {
-    /// What was asked for.
     pub transact: Transact,
     /// The signed bytes.
     #[serde(with = "codec::bytes")]
     pub bytes: Vec<u8>,
-    /// When it was signed.
     pub signed_at: Millis,
 }
 
-/// Makes a transaction as part of a commit or an accept, which broadcasts it once
-/// it is stored: signed at once when the key is in this process, otherwise by a
-/// job of its own.
+/// Makes a transaction as part of a commit or an accept, which broadcasts it
+/// once it is stored. It is signed at once if this process has the keys,
+/// otherwise by a job of its own.
 ///
 /// # Errors
 /// Those of [`crypto::transaction::sign`].
@@ -214,10 +202,9 @@ pub async fn transact(context: &Context, transact: Transact) -> Result<Commit, E
     Ok(commit)
 }
 
-/// The same for a call that is answered before anything is signed: when the
-/// transaction can never be signed, the client hears of it as of the ledger's
-/// refusal, by the result of its call.
-///
+/// The same for a call that is answered before anything is signed. If the
+/// transaction can never be signed, the client hears of it as of a refusal by
+/// the ledger, in the result of its call.
 /// # Errors
 /// Those that are not final.
 pub async fn transact_for_call(context: &Context, request: Transact) -> Result<Commit, Error> {
@@ -225,8 +212,8 @@ pub async fn transact_for_call(context: &Context, request: Transact) -> Result<C
     Ok(made.unwrap_or_else(|refusal| refused(&request, &JobId::generate().to_string(), &refusal)))
 }
 
-/// What follows when a transaction cannot be made. `name`: in place of the hash
-/// that it does not have.
+/// The consequences of a transaction that cannot be made. `name` replaces the
+/// hash that it does not have.
 pub fn refused(request: &Transact, name: &str, refusal: &Refusal) -> Commit {
     let fate = Fate::Refused {
         code: refusal.code().number,
@@ -235,7 +222,7 @@ pub fn refused(request: &Transact, name: &str, refusal: &Refusal) -> Commit {
     let next = continue_with(request, name, fate);
     let mut commit = match next {
         Some(_) => Commit::nothing(),
-        // Nobody but operators hears of it.
+        // Only operators hear of it.
         None => Commit::failed(format!("{} cannot be signed: {refusal}", request.method)),
     };
     commit.jobs.extend(next);
@@ -276,7 +263,8 @@ fn expect(transact: Transact, signed: Signed) -> Commit {
     commit
 }
 
-/// Handler of `ledger.transact`. A transaction that cannot be signed for good is refused.
+/// Handler of `ledger.transact`. A transaction that can never be signed is
+/// refused.
 pub async fn run_transact(context: &Context, job: &Job) -> Result<Run, Error> {
     let request: Transact = job.payload()?;
     let signed = sign(context, &request).await;
@@ -287,20 +275,20 @@ pub async fn run_transact(context: &Context, job: &Job) -> Result<Run, Error> {
     }))
 }
 
-/// From the signing of a transaction to the block that has it, by method.
+/// Times from the signing of a transaction to its block, by method.
 static COMMIT_DURATIONS: LazyLock<Labelled<String>> = LazyLock::new(|| {
     Labelled::new(
         |method| metrics::histogram!("tx_commit_duration_ms", "function_name" => method.clone()),
     )
 });
 
-/// Notes how long a transaction of this method was on its way to a block.
+/// Notes how long a transaction of this method took to get into a block.
 pub fn note_commit(method: &str, signed_at: Millis) {
     let duration = signed_at.until(Millis::now());
     COMMIT_DURATIONS.record(method, duration.as_millis() as f64);
 }
 
-/// Settles a transaction that a block has.
+/// Settles a transaction that is in a block.
 pub fn settle_included(expected: &Expected, hash: &str, inclusion: &Inclusion) -> Commit {
     if inclusion.log == "success" {
         let fate = Fate::Committed {
@@ -357,8 +345,8 @@ fn settle(hash: &str, next: Option<NewJob>) -> Commit {
     commit
 }
 
-/// Signs and sends a transaction again after a while. However often its fate
-/// is settled, it is signed again once.
+/// Signs and sends a transaction again after a while: once, however often its
+/// fate is settled.
 fn again(transact: &Transact, hash: &str) -> NewJob {
     let mut transact = transact.clone();
     let start = Millis::now().after(backoff(transact.shortages));

@@ -40,11 +40,10 @@ impl StoreArgument {
 /// How many blocks the second full node of the ledger is behind.
 const LAG: u64 = 2;
 
-/// Options that every network has.
 #[derive(Debug, Clone, Args)]
 pub struct NetworkArguments {
     /// Masters of each node: one works, the others stand by (needs `--store
-    /// redis`). Without it: 1, or 2 with `--chaos --store redis`.
+    /// redis`). Default: 1, or 2 with `--chaos --store redis`.
     #[arg(long)]
     pub masters: Option<usize>,
     /// Workers of each node; 0: standalone nodes.
@@ -54,10 +53,10 @@ pub struct NetworkArguments {
     #[arg(long, value_enum, default_value = "embedded")]
     pub store: StoreArgument,
     /// With `--store redis`: use this server (`redis://[:password@]host:port`)
-    /// in place of one started for the network.
+    /// instead of starting one.
     #[arg(long)]
     pub redis_url: Option<Url>,
-    /// What the nodes sign with.
+    /// Keys that the nodes sign with.
     #[arg(long, value_enum, default_value = "rsa")]
     pub keys: SigningKeys,
     /// LOG_LEVEL of the nodes.
@@ -112,10 +111,10 @@ impl NetworkArguments {
 /// `erawan demo`
 #[derive(Debug, Clone, Args)]
 pub struct DemoArguments {
-    /// How many requests.
+    /// Number of requests.
     #[arg(long, default_value_t = 100)]
     pub requests: u64,
-    /// How many at a time.
+    /// Concurrent requests.
     #[arg(long, default_value_t = 10)]
     pub concurrency: usize,
     /// Mode of the requests. In modes 2 and 3 the IdP onboards each user with an
@@ -130,24 +129,25 @@ pub struct DemoArguments {
     /// The network.
     #[command(flatten)]
     pub network: NetworkArguments,
-    /// One JSON object on standard output, nothing else there.
+    /// Print one JSON object and nothing else on standard output.
     #[arg(long)]
     pub json: bool,
     /// Leave the network running at the end and print its URLs.
     #[arg(long, conflicts_with_all = ["rp", "chaos"])]
     pub keep: bool,
     /// Kill, stop, terminate and restart processes while the requests run, and
-    /// judge afterwards whether anything was lost, stuck or done twice. Requests
-    /// go on as long as the faults do.
+    /// then judge whether anything was lost, stuck or done twice. Requests
+    /// continue as long as the faults do.
     #[arg(long, conflicts_with = "rp")]
     pub chaos: bool,
-    /// With `--chaos`: gives the same faults again. Without it: any.
+    /// With `--chaos`: repeat the faults of this seed. Default: a random seed.
     #[arg(long, requires = "chaos")]
     pub seed: Option<u64>,
-    /// With `--chaos`: how many faults.
+    /// With `--chaos`: number of faults.
     #[arg(long, default_value_t = 12)]
     pub kills: usize,
-    /// API URL of an RP's node that somebody else runs; repeat it for several processes.
+    /// API URL of an RP's node that is running elsewhere; repeat it for several
+    /// processes.
     #[arg(long, requires_all = ["idp", "as_"])]
     pub rp: Vec<Url>,
     /// API URL of an IdP's node.
@@ -173,7 +173,7 @@ pub struct DevnetArguments {
     /// Nodes; the role is in the name.
     #[arg(long, value_delimiter = ',', default_value = "rp1,idp1,as1")]
     pub nodes: Vec<String>,
-    /// Keep state here; it survives a restart. Without it: a temporary folder.
+    /// Keep state here; it survives a restart. Default: a temporary folder.
     #[arg(long)]
     pub dir: Option<PathBuf>,
     /// First of the ports: the ledger's; each node takes the next hundred.
@@ -182,12 +182,12 @@ pub struct DevnetArguments {
     /// The network.
     #[command(flatten)]
     pub network: NetworkArguments,
-    /// One JSON object on standard output in place of the table.
+    /// Print one JSON object instead of the table.
     #[arg(long)]
     pub json: bool,
 }
 
-/// Listens for SIGINT and SIGTERM; none is missed while nobody waits.
+/// Listens for SIGINT and SIGTERM. No signal is missed while nobody waits.
 #[derive(Debug)]
 pub struct Interruption {
     terminate: unix::Signal,
@@ -275,7 +275,7 @@ pub async fn demo(arguments: DemoArguments) -> io::Result<ExitCode> {
         if arguments.story {
             let tell = |step: &Step| {
                 if !arguments.json {
-                    // The last lines say whether anybody reads them.
+                    // The last lines show whether anybody reads them.
                     let _ = output::say(story::line(step));
                 }
             };
@@ -337,7 +337,7 @@ pub async fn demo(arguments: DemoArguments) -> io::Result<ExitCode> {
 
 fn chaos_options(arguments: &DemoArguments) -> chaos::Options {
     chaos::Options {
-        // Any number does; it is told, so that the run can be repeated.
+        // Any number will do. It is printed, so that the run can be repeated.
         seed: arguments.seed.unwrap_or_else(rand::random),
         faults: arguments.kills,
         requests: arguments.requests,
@@ -354,7 +354,7 @@ async fn run_apps(arguments: &DemoArguments, targets: Targets, store: &str) -> i
     Ok(report)
 }
 
-/// What a demo has to say at its end.
+/// The output at the end of a demo.
 enum Told {
     Report(Report),
     Story(Story),
@@ -362,7 +362,7 @@ enum Told {
 
 impl Told {
     fn finish(&self, arguments: &DemoArguments) -> ExitCode {
-        // Both are plain data; writing them as JSON cannot fail.
+        // Both are plain data, so writing them as JSON cannot fail.
         let (json, text, is_success) = match self {
             Self::Report(report) => (
                 serde_json::to_string(report).unwrap_or_default(),

@@ -8,7 +8,7 @@ use std::time::Duration;
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::apps::{Apps, Targets, Totals};
-use super::network::{Network, Node};
+use super::network::{Network, NetworkNode};
 use super::process::Usage;
 use super::report::{NodeReport, ProcessReport, Report};
 use crate::context::Role;
@@ -42,8 +42,8 @@ pub fn targets_of(network: &Network, service: &str) -> io::Result<Targets> {
     })
 }
 
-/// Drives requests and tells their progress: a bar on a terminal, a line for
-/// every tenth part elsewhere, all on standard error.
+/// Drives requests and reports their progress on standard error: a bar on a
+/// terminal, otherwise a line for every tenth part.
 pub async fn drive(apps: &Apps, requests: u64, concurrency: usize, quiet: bool) -> Duration {
     let terminal = io::stderr().is_terminal() && !quiet;
     let bar = if terminal {
@@ -70,7 +70,7 @@ pub async fn drive(apps: &Apps, requests: u64, concurrency: usize, quiet: bool) 
     took
 }
 
-/// The report of what the applications saw.
+/// A report of what the applications saw.
 pub fn report(requests: u64, took: Duration, totals: Totals, store: &str) -> Report {
     let seconds = took.as_secs_f64();
     Report {
@@ -108,7 +108,7 @@ pub async fn node_reports(network: &Network, before: &HashMap<String, Usage>) ->
     reports
 }
 
-async fn node_report(node: &Node, before: &HashMap<String, Usage>) -> NodeReport {
+async fn node_report(node: &NetworkNode, before: &HashMap<String, Usage>) -> NodeReport {
     let mut cpu_ms = 0;
     let mut processes = Vec::new();
     for part in &node.processes {

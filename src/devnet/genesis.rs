@@ -9,7 +9,7 @@ use openssl::sign::Signer;
 use rand::RngCore;
 use serde_json::{Value, json};
 
-use super::keys::{NodeKeys, SigningKeys};
+use super::keys::{GeneratedKeys, SigningKeys};
 use crate::context::Role;
 use crate::ledger::{Ledger, query, transaction};
 
@@ -26,12 +26,9 @@ const POLL: Duration = Duration::from_millis(5);
 
 /// A node to be registered.
 pub struct Member {
-    /// Its id.
     pub node_id: String,
-    /// Its role.
     pub role: Role,
-    /// Its keys.
-    pub keys: NodeKeys,
+    pub keys: GeneratedKeys,
     /// The proxy that works for it.
     pub proxy: Option<String>,
 }
@@ -48,7 +45,7 @@ struct Administrator<'a> {
 /// When the ledger refuses a transaction or cannot be reached.
 pub async fn initialise(
     ledger: &dyn Ledger,
-    ndid: &NodeKeys,
+    ndid: &GeneratedKeys,
     signing: SigningKeys,
     members: &[Member],
 ) -> io::Result<()> {
@@ -60,7 +57,7 @@ pub async fn initialise(
     }
     let administrator = Administrator {
         ledger,
-        key: NodeKeys::read(&ndid.signing)?,
+        key: GeneratedKeys::read(&ndid.signing)?,
     };
     administrator.set_up_chain(ndid, signing).await?;
     for member in members {
@@ -73,7 +70,7 @@ pub async fn initialise(
 }
 
 impl Administrator<'_> {
-    async fn set_up_chain(&self, ndid: &NodeKeys, signing: SigningKeys) -> io::Result<()> {
+    async fn set_up_chain(&self, ndid: &GeneratedKeys, signing: SigningKeys) -> io::Result<()> {
         let mut init = key_params(ndid, signing)?;
         init["node_id"] = json!(NDID);
         self.transact("InitNDID", init).await?;
@@ -186,13 +183,13 @@ fn refused(method: &str, code: u32, log: &str) -> io::Error {
     io::Error::other(format!("the ledger refused {method}: {code} {log}"))
 }
 
-fn key_params(keys: &NodeKeys, signing: SigningKeys) -> io::Result<Value> {
+fn key_params(keys: &GeneratedKeys, signing: SigningKeys) -> io::Result<Value> {
     Ok(json!({
-        "signing_public_key": NodeKeys::public_pem(&keys.signing)?,
+        "signing_public_key": GeneratedKeys::public_pem(&keys.signing)?,
         "signing_algorithm": signing.algorithm(),
-        "signing_master_public_key": NodeKeys::public_pem(&keys.master)?,
+        "signing_master_public_key": GeneratedKeys::public_pem(&keys.master)?,
         "signing_master_algorithm": signing.algorithm(),
-        "encryption_public_key": NodeKeys::public_pem(&keys.encryption)?,
+        "encryption_public_key": GeneratedKeys::public_pem(&keys.encryption)?,
         "encryption_algorithm": "RSAES_PKCS1_V1_5",
     }))
 }

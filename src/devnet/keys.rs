@@ -38,7 +38,7 @@ impl SigningKeys {
 
 /// The three key files of a node, and their public halves as PEM text.
 #[derive(Debug, Clone)]
-pub struct NodeKeys {
+pub struct GeneratedKeys {
     /// Signs transactions, messages and data.
     pub signing: PathBuf,
     /// Signs `UpdateNode`.
@@ -47,7 +47,7 @@ pub struct NodeKeys {
     pub encryption: PathBuf,
 }
 
-impl NodeKeys {
+impl GeneratedKeys {
     /// Where a node's keys are.
     pub fn at(directory: &Path, node_id: &str) -> Self {
         let file = |purpose: &str| directory.join(format!("{node_id}.{purpose}.pem"));
@@ -131,11 +131,11 @@ mod tests {
     #[test]
     fn keys_are_made_once_and_kept() {
         let directory = tempfile::tempdir().unwrap();
-        let keys = NodeKeys::at(directory.path(), "rp1");
+        let keys = GeneratedKeys::at(directory.path(), "rp1");
         keys.ensure(SigningKeys::Ed25519).unwrap();
-        let first = NodeKeys::public_pem(&keys.signing).unwrap();
+        let first = GeneratedKeys::public_pem(&keys.signing).unwrap();
         keys.ensure(SigningKeys::Ed25519).unwrap();
-        assert_eq!(first, NodeKeys::public_pem(&keys.signing).unwrap());
-        assert!(NodeKeys::read(&keys.encryption).unwrap().rsa().is_ok());
+        assert_eq!(first, GeneratedKeys::public_pem(&keys.signing).unwrap());
+        assert!(GeneratedKeys::read(&keys.encryption).unwrap().rsa().is_ok());
     }
 }

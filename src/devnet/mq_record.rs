@@ -1,6 +1,6 @@
-//! What a development message queue service writes down: which message came how
+//! The record of a development message queue service: which message came how
 //! often, whether a subscriber was there, and when it was acknowledged. A line
-//! is written at once, so that a service that is killed leaves what it knew.
+//! is written at once, so that a killed service leaves a complete record.
 
 use std::fs::File;
 use std::io::{self, Write as _};
@@ -13,12 +13,12 @@ use crate::job::Millis;
 /// An event.
 #[derive(Debug, Serialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
-pub(super) enum Entry<'a> {
+pub(super) enum MqRecordEntry<'a> {
     /// A transmission of a message came.
     Came {
         sender_id: &'a str,
         message_id: &'a str,
-        /// To how many it was handed.
+        /// How many subscribers got it.
         subscribers: usize,
     },
     /// The node acknowledged a message.
@@ -29,21 +29,20 @@ pub(super) enum Entry<'a> {
 struct Line<'a> {
     at: u64,
     #[serde(flatten)]
-    entry: Entry<'a>,
+    entry: MqRecordEntry<'a>,
 }
 
-/// A file that is written.
-pub(super) struct Record(File);
+pub(super) struct MqRecord(File);
 
-impl Record {
-    /// Goes on with a file, or begins it.
+impl MqRecord {
+    /// Opens a file, or creates it.
     pub fn open(path: &Path) -> io::Result<Self> {
         let file = File::options().create(true).append(true).open(path)?;
         Ok(Self(file))
     }
 
     /// Writes a line.
-    pub fn note(&self, entry: Entry<'_>) {
+    pub fn note(&self, entry: MqRecordEntry<'_>) {
         let at = Millis::now().0;
         // Plain data can be written as JSON.
         let mut line = serde_json::to_vec(&Line { at, entry }).unwrap_or_default();
@@ -54,17 +53,15 @@ impl Record {
     }
 }
 
-/// An event as it is read again.
+/// A recorded event.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub struct Noted {
     /// By the wall clock, in milliseconds.
     pub at: u64,
-    /// What.
     #[serde(flatten)]
     pub event: NotedEvent,
 }
 
-/// What was noted.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
 pub enum NotedEvent {
@@ -72,21 +69,16 @@ pub enum NotedEvent {
     Came {
         /// Which node's message queue service sent it.
         sender_id: String,
-        /// Its id.
         message_id: String,
-        /// To how many it was handed.
+        /// How many subscribers got it.
         subscribers: usize,
     },
     /// The node acknowledged a message.
-    Acknowledged {
-        /// Its id.
-        message_id: String,
-    },
+    Acknowledged { message_id: String },
 }
 
-/// Reads a file; one that does not exist has nothing in it, and a line that was
-/// cut off by a kill is left out.
-///
+/// Reads a file. A missing one is empty, and a line that a kill cut off is left
+/// out.
 /// # Errors
 /// When it cannot be read.
 pub fn read(path: &Path) -> io::Result<Vec<Noted>> {

@@ -1,15 +1,15 @@
 //! A message queue service for development (spec/messaging-and-crypto.md 1.8).
 //!
-//! Towards its node it speaks the real gRPC protocol, except that error
-//! numbers above 16 arrive as `UNKNOWN` with the real text. Between services
-//! it uses a transport of our own (`mq_transport`), so all nodes of a
-//! development network must use this service.
+//! It speaks the real gRPC protocol to its node, except that error numbers
+//! above 16 arrive as `UNKNOWN` with the real text. Between services it uses a
+//! transport of our own (`mq_transport`), so all nodes of a development network
+//! must use this service.
 //!
-//! Its manners are those of the real one, also where they are hard on a node:
-//! the headers of a subscription's answer come only with the first message, so a
-//! quiet one looks like a call that nobody answers; each message goes to every
-//! subscriber; what comes while there is none is dropped; and nothing but the
-//! sender's clock has it transmitted again.
+//! It behaves like the real one, also where that is hard on a node: the headers
+//! of a subscription's answer come only with the first message, so a quiet
+//! subscription looks like a call without an answer; each message goes to every
+//! subscriber; messages that come while there is none are dropped; and only the
+//! sender's clock has them transmitted again.
 
 use std::collections::HashMap;
 use std::future::Future;
@@ -32,7 +32,7 @@ use tokio::time::Instant;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status};
 
-use super::mq_record::{Entry, Record};
+use super::mq_record::{MqRecord, MqRecordEntry};
 use super::mq_transport::{self, FrameSender, MAX_FRAME, VERSION};
 use crate::error::codes;
 use crate::listener::{Listener, Room, Rules};
@@ -42,7 +42,7 @@ use crate::proto::wire::{
     ServiceServerInfo,
 };
 
-/// How long things take; other values only in tests.
+/// Times; tests use other values.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Timing {
     /// How often a message that is not acknowledged is transmitted again.
@@ -74,16 +74,16 @@ const STOP_TIMEOUT: Duration = Duration::from_secs(2);
 /// What a service is started with.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Options {
-    /// Whose service it is.
+    /// The node that it belongs to.
     pub node_id: String,
     /// Where its node connects (gRPC).
     pub listen: SocketAddr,
     /// Where other services connect, on the same interface.
     pub mq_port: u16,
-    /// How often a message that is not acknowledged is transmitted again; real
-    /// services do so every minute.
+    /// How often an unacknowledged message is transmitted again; real services
+    /// do so every minute.
     pub retransmit: Duration,
-    /// Where it writes down what came and what became of it, if anywhere.
+    /// Where it records what came and what became of it, if anywhere.
     pub record: Option<PathBuf>,
 }
 
@@ -182,14 +182,14 @@ struct Service {
     connecting: Mutex<JoinSet<()>>,
     next_seq: AtomicI32,
     next_call: AtomicU64,
-    record: Option<Record>,
+    record: Option<MqRecord>,
     /// Set once, to end the calls that wait.
     stopping: watch::Sender<bool>,
 }
 
 impl Service {
     fn new(options: Options, timing: Timing) -> io::Result<Arc<Self>> {
-        let record = options.record.as_deref().map(Record::open).transpose()?;
+        let record = options.record.as_deref().map(MqRecord::open).transpose()?;
         Ok(Arc::new(Self {
             options,
             record,
@@ -205,7 +205,7 @@ impl Service {
         }))
     }
 
-    fn note(&self, entry: Entry<'_>) {
+    fn note(&self, entry: MqRecordEntry<'_>) {
         if let Some(record) = &self.record {
             record.note(entry);
         }
@@ -232,7 +232,7 @@ impl Service {
             error: None,
         };
         let subscribers = self.push(&message);
-        self.note(Entry::Came {
+        self.note(MqRecordEntry::Came {
             sender_id: &message.sender_id,
             message_id: &message.message_id,
             subscribers,
@@ -256,8 +256,8 @@ impl Service {
         });
     }
 
-    /// Hands a message to every subscriber; how many took it. What nobody takes
-    /// is gone.
+    /// Hands a message to every subscriber. Returns how many took it; without
+    /// any it is lost.
     fn push(&self, message: &InboundMessage) -> usize {
         let mut taken = 0;
         self.subscribers.lock().retain(|subscriber| {
@@ -311,8 +311,8 @@ impl Service {
         let _ = connection.send(frame).await;
     }
 
-    /// Transmits until acknowledged: at once and every minute, whatever becomes
-    /// of the connection meanwhile.
+    /// Transmits until acknowledged: at once and every minute, whatever happens
+    /// to the connection meanwhile.
     async fn send_until_acknowledged(
         &self,
         message: &OutboundMessage,
@@ -358,7 +358,7 @@ fn stops() -> Status {
     Status::unavailable("the message queue service stops")
 }
 
-/// Forgets a call when it ends, also when its client went away.
+/// Forgets a call when it ends, also when its client has gone.
 struct Forget<'a> {
     service: &'a Service,
     message_id: &'a str,
@@ -403,7 +403,7 @@ impl MessageQueue for Arc<Service> {
         let route = self.ack_routes.lock().remove(&message_id);
         let route =
             route.ok_or_else(|| Status::unknown(codes::MQ_SEND_ACK_UNKNOWN_MESSAGE_ID.message))?;
-        self.note(Entry::Acknowledged {
+        self.note(MqRecordEntry::Acknowledged {
             message_id: &message_id,
         });
         let ack = mq_transport::encode(&MqProtocolMessage {

@@ -1,6 +1,6 @@
-//! How development message queue services talk to each other: TCP, each frame
-//! a 4-byte big-endian length and an encoded `MqProtocolMessage`. Real services
-//! use ZeroMQ for the same messages (spec/messaging-and-crypto.md 7).
+//! The protocol between development message queue services: TCP, each frame a
+//! 4-byte big-endian length and an encoded `MqProtocolMessage`. Real services
+//! send the same messages over ZeroMQ (spec/messaging-and-crypto.md 7).
 
 use std::io;
 use std::time::Duration;
@@ -54,8 +54,8 @@ async fn write_frame(stream: &mut (impl AsyncWrite + Unpin), frame: &[u8]) -> io
     stream.write_all(frame).await
 }
 
-/// Reads one connection and writes what is in `queue` to it, until either side
-/// ends it. What was not begun to be written stays in the queue.
+/// Reads one connection and writes `queue` to it, until either side ends it.
+/// Frames whose writing has not begun stay in the queue.
 pub(super) async fn run_connection(
     stream: TcpStream,
     queue: &mut mpsc::Receiver<Bytes>,
@@ -81,10 +81,9 @@ pub(super) async fn run_connection(
     }
 }
 
-/// Keeps a connection to another service, for ever. Frames wait in `queue` until
-/// there is one, as in the sockets of real services; what was written to a
-/// connection that is then lost is lost with it. Frames of the other side go to
-/// `on_ack`.
+/// Keeps a connection to another service, for ever. Frames wait in `queue`
+/// until there is one, as in the sockets of real services; frames written to a
+/// connection that breaks are lost. Frames of the other side go to `on_ack`.
 pub(super) async fn keep_connected(
     address: String,
     mut queue: mpsc::Receiver<Bytes>,

@@ -1,8 +1,8 @@
-//! Ports for servers that are stopped and started again. They are taken from
-//! below the range that the system gives to outgoing connections: while such a
-//! server is down, another process' connection could be given its port (or a
-//! client that tries to reach it could even connect to itself), and the server
-//! could not come back.
+//! Ports for servers that are stopped and restarted. They lie below the range
+//! that the system uses for outgoing connections. Otherwise, while such a
+//! server is down, another process's connection could get its port (or a client
+//! that tries to reach it could even connect to itself), and the server could
+//! not come back.
 
 use std::io;
 use std::net::{Ipv4Addr, TcpListener, UdpSocket};
@@ -11,27 +11,27 @@ use std::ops::Range;
 use parking_lot::Mutex;
 use rand::Rng;
 
-/// Linux gives outgoing connections 32768 and above.
+/// Linux uses 32768 and above for outgoing connections.
 const RANGE: Range<u16> = 12_000..32_000;
 /// Ports that a process sets aside for itself at a time.
 const BLOCK: u16 = 500;
 const BLOCKS: u16 = (RANGE.end - RANGE.start) / BLOCK;
 
-/// The blocks of this process; it gives ports away from the last. None is given
+/// The blocks of this process; ports come from the last one. None is given
 /// twice: the server that has it may be down for a moment only.
 static OWN: Mutex<Vec<Block>> = Mutex::new(Vec::new());
 
-/// Ports that nobody else gives away: neither another network of this process
-/// nor another process of this machine (`erawan demo` beside a test, say).
+/// Ports that nothing else uses: neither another network of this process nor
+/// another process of this machine (`erawan demo` beside a test, say).
 struct Block {
     left: Range<u16>,
-    /// UDP is in the way of none of the servers, and the system takes it back
-    /// however this process ends.
+    /// UDP disturbs none of the servers, and the system releases it however
+    /// this process ends.
     _claim: UdpSocket,
 }
 
 impl Block {
-    /// One that nobody has; the search begins anywhere.
+    /// Claims a free block. The search begins anywhere.
     fn claim() -> io::Result<Self> {
         let begin = rand::rng().random_range(0..BLOCKS);
         let blocks = (0..BLOCKS).map(|index| (begin + index) % BLOCKS);
@@ -46,18 +46,17 @@ impl Block {
         claimed.ok_or_else(|| io::Error::other("other processes have every port"))
     }
 
-    /// The next that nobody listens on; `None`: none is left.
+    /// The next port without a listener; `None`: none is left.
     fn next(&mut self) -> Option<TcpListener> {
         let left = self.left.by_ref();
         left.find_map(|port| TcpListener::bind((Ipv4Addr::LOCALHOST, port)).ok())
     }
 }
 
-/// A port of the loopback interface that this process has not given away before
-/// and no other process does, kept until the listener is dropped.
-///
+/// A port of the loopback interface that neither this process nor another has
+/// used before, kept until the listener is dropped.
 /// # Errors
-/// When none can be had.
+/// When none is free.
 pub fn reserve() -> io::Result<TcpListener> {
     let mut own = OWN.lock();
     loop {

@@ -17,12 +17,11 @@ use crate::parent::EXIT_WITH_PARENT;
 
 /// What to start.
 #[derive(Debug, Clone)]
-pub struct ProcessPlan {
+pub struct ProcessSpec {
     /// Name in tables and of the log file.
     pub name: String,
     /// The program; `None`: this same binary.
     pub binary: Option<PathBuf>,
-    /// Its arguments.
     pub arguments: Vec<String>,
     /// Environment beside the inherited `PATH`.
     pub environment: Vec<(String, String)>,
@@ -33,7 +32,7 @@ pub struct ProcessPlan {
 /// A running child.
 #[derive(Debug)]
 pub struct Process {
-    plan: ProcessPlan,
+    plan: ProcessSpec,
     started: Instant,
     child: Child,
     /// Kept apart from `child`, whose `wait` would close it and so tell the
@@ -57,7 +56,7 @@ impl Process {
     ///
     /// # Errors
     /// When the log file or the process cannot be made.
-    pub fn start(plan: ProcessPlan) -> io::Result<Self> {
+    pub fn start(plan: ProcessSpec) -> io::Result<Self> {
         let log = File::options().create(true).append(true).open(&plan.log)?;
         let binary = match &plan.binary {
             Some(binary) => binary.clone(),
@@ -94,7 +93,7 @@ impl Process {
     }
 
     /// What it was started with.
-    pub fn plan(&self) -> &ProcessPlan {
+    pub fn plan(&self) -> &ProcessSpec {
         &self.plan
     }
 
@@ -113,7 +112,7 @@ impl Process {
         !matches!(self.child.try_wait(), Ok(None))
     }
 
-    /// Sends a signal; nothing happens if it has ended.
+    /// Sends a signal; does nothing if it has ended.
     pub fn signal(&self, signal: Signal) {
         if let Some(pid) = self.pid() {
             // An error means that it ended meanwhile, which is as good.
@@ -191,7 +190,7 @@ pub fn usage_of(pid: u32) -> Option<Usage> {
     })
 }
 
-/// How often a process' threads have gone to sleep of themselves: each time
+/// How often a process's threads have gone to sleep of themselves: each time
 /// something has to wake them again. `None` if it is gone.
 pub fn sleeps_of(pid: u32) -> Option<u64> {
     let threads = std::fs::read_dir(format!("/proc/{pid}/task")).ok()?;

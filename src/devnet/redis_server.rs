@@ -105,14 +105,14 @@ impl RedisServer {
         self.options.password = password;
     }
 
-    /// Stops the server in good order (if it runs) and starts it again with
-    /// the same port and files.
+    /// Stops the server in order (if it runs) and restarts it with the same
+    /// port and files.
     pub fn restart(&mut self) -> io::Result<()> {
         self.stop()?;
         self.spawn()
     }
 
-    /// Stops the server in good order, if it runs.
+    /// Stops the server in order, if it runs.
     pub fn stop(&mut self) -> io::Result<()> {
         let Some(mut child) = self.child.take() else {
             return Ok(());

@@ -1,4 +1,4 @@
-//! What the demo tells: a table for people, one JSON object for programs.
+//! The output of the demo: a table for people, one JSON object for programs.
 
 use std::fmt::Write as _;
 
@@ -58,16 +58,12 @@ pub struct ProcessReport {
     pub rss_mb: f64,
 }
 
-/// A node.
 #[derive(Debug, Clone, Serialize)]
 pub struct NodeReport {
-    /// Its id.
     pub node_id: String,
-    /// Its role.
     pub role: String,
     /// CPU time its processes used while the requests ran, in milliseconds.
     pub cpu_ms: u64,
-    /// Its processes.
     pub processes: Vec<ProcessReport>,
 }
 

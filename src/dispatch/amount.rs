@@ -1,20 +1,19 @@
-//! How much some jobs are, by number and by size.
+//! An amount of jobs, by number and by size.
 
 use crate::job::Job;
 
 /// A number of jobs and their size.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub struct Amount {
-    /// How many.
     pub jobs: u64,
-    /// About the size of their records, as far as it is known here.
+    /// About the size of their records, as far as this process knows it.
     pub bytes: u64,
-    /// How many of them have a payload so large that it is in the store only:
-    /// `bytes` is without it.
+    /// How many of them have a payload that is in the store only, which `bytes`
+    /// leaves out.
     pub unsized_jobs: u64,
 }
 
-/// What the record of a job has beside its key and its payload.
+/// Size of a job's record without its key and payload.
 const FRAME: u64 = 96;
 
 impl Amount {
@@ -27,7 +26,7 @@ impl Amount {
         }
     }
 
-    /// They come, or go.
+    /// Adds `other` or takes it away.
     pub(crate) fn step(&mut self, other: Self, comes: bool) {
         let step = |mine: &mut u64, other: u64| match comes {
             true => *mine += other,

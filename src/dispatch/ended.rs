@@ -1,15 +1,15 @@
-//! Jobs that workers say have ended, and that are not known here: a master that
-//! began meanwhile never heard of them, but what is on its way from the store,
-//! or from whoever accepted them, may still show them as open.
+//! Remembers jobs that workers reported as ended and that are not known here. A
+//! new master has never heard of them, but answers of the store and
+//! announcements on their way may still show them as open.
 
 use std::collections::{BTreeMap, VecDeque};
 
 use crate::job::JobId;
 
-/// So many are remembered; whatever is older has arrived long ago.
+/// How many are remembered. News of an older one arrived long ago.
 const REMEMBERED: usize = 1024;
 
-/// The latest of them, with the attempt that ended each.
+/// The latest of them, each with the attempt that ended it.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
 pub(super) struct Ended {
     attempts: BTreeMap<JobId, u32>,
@@ -28,8 +28,8 @@ impl Ended {
         }
     }
 
-    /// Whether the job has ended with this attempt or a later one. (One that
-    /// failed may be run again by an operator, with a higher attempt.)
+    /// Whether the job has ended with this attempt or a later one. An operator
+    /// may run a failed one again, with a higher attempt.
     pub(super) fn has(&self, id: JobId, attempt: u32) -> bool {
         self.attempts
             .get(&id)

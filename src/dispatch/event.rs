@@ -1,4 +1,4 @@
-//! What happens to the dispatcher, and what it wants done about it.
+//! The events of the dispatcher and its actions.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,31 +8,30 @@ use crate::protocol::message::{AttemptOutcome, RunningAttempt};
 use crate::store::{Release, Released};
 use crate::tick;
 
-/// One connection of one worker; a worker that reconnects gets a new one.
-/// Later sessions have higher numbers.
+/// One connection of one worker. A worker that reconnects gets a new one with a
+/// higher number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct SessionId(pub u64);
 
-/// What can be chosen about a dispatcher.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Options {
-    /// How long after the first worker has come to a new master the jobs that
-    /// an earlier one may have assigned wait, so that the other workers can
-    /// come and claim what they still run. Other jobs do not wait.
+    /// How long a new master, after its first worker has come, waits with jobs
+    /// that an earlier master may have assigned, so that the other workers can
+    /// come and claim them. Other jobs do not wait.
     pub adoption_window: Duration,
-    /// How often the store is searched for jobs nobody announced.
+    /// How often the store is searched for jobs that nobody announced.
     pub scan_interval: Duration,
     /// How long a job waits for the announcement of its predecessor before the
-    /// store is searched for it.
+    /// store is searched.
     pub gap_delay: Duration,
-    /// Most jobs asked of the store at once.
+    /// Most jobs read from the store at once.
     pub page: usize,
-    /// Most jobs loaded at the start whose attempts are raised at once.
+    /// Most jobs whose attempts are raised at once at the start.
     pub release_batch: usize,
-    /// How often parked jobs are looked at in the store, where an operator may
+    /// How often the store is asked about parked jobs, because an operator may
     /// have changed them while this master could not be told.
     pub parked_interval: Duration,
-    /// A gauge that means nothing at this node and stays at 0.
+    /// A gauge that has no meaning at this node and stays at 0.
     pub hidden_gauge: Option<Gauge>,
 }
 
@@ -44,7 +43,7 @@ impl Default for Options {
             gap_delay: Duration::from_millis(100),
             page: 500,
             release_batch: 256,
-            // With the scan that follows.
+            // Together with the scan that follows.
             parked_interval: Duration::from_millis(9500),
             hidden_gauge: None,
         }
@@ -54,7 +53,7 @@ impl Default for Options {
 /// Something that happened.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Event {
-    /// The master starts; asks for everything that is open.
+    /// The master starts, and asks for everything that is open.
     Start,
     /// Answer to [`Action::Load`].
     Loaded {
@@ -65,19 +64,17 @@ pub enum Event {
     },
     /// [`Action::Load`] failed.
     LoadFailed,
-    /// Somebody accepted these jobs. A job may be announced any number of
-    /// times, late, and in any order.
+    /// Jobs were accepted. A job may be announced any number of times, late,
+    /// and in any order.
     Announced(Vec<Job>),
     /// The node has seen the block of this height.
     Height(u64),
-    /// Which of its histories the ledger is in, told before its height: heights
-    /// that jobs of an earlier era wait for mean nothing any more.
+    /// The era of the ledger, told before its height. Jobs that wait for a
+    /// height of an earlier era wait no longer.
     Era(u64),
     /// A worker connected.
     SessionUp {
-        /// Its new session.
         session: SessionId,
-        /// Name of the worker process.
         worker: String,
         /// Most jobs of `Pool::Run` at a time.
         run_capacity: u32,
@@ -86,15 +83,13 @@ pub enum Event {
         /// What it still runs from an earlier session.
         running: Vec<RunningAttempt>,
     },
-    /// The worker wants no more jobs.
+    /// The worker takes no more jobs.
     SessionDraining(SessionId),
-    /// The connection is lost, or the worker silent for too long.
+    /// The connection is lost, or the worker has been silent for too long.
     SessionDown(SessionId),
-    /// How jobs of a session ended.
+    /// Jobs of a session have ended.
     Outcomes {
-        /// Who reports.
         session: SessionId,
-        /// What.
         outcomes: Vec<AttemptOutcome>,
     },
     /// Answer to [`Action::Scan`].
@@ -116,41 +111,31 @@ pub enum Event {
     Released(Vec<(JobId, Released)>),
     /// The instant of [`Action::WakeAt`] has come.
     Wake,
-    /// Assign nothing any more.
+    /// Stop assigning jobs.
     Drain,
 }
 
-/// Something to be done. `Load` and `Scan` are answered by their event or its
-/// failure; `Fetch` and `Release` are repeated until they succeed.
+/// `Load` and `Scan` are answered by their event or its failure. `Fetch` and
+/// `Release` are repeated until they succeed.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Action {
     /// `Store::open_jobs(after, limit)`.
-    Load {
-        /// Above this `seq`.
-        after: u64,
-        /// At most so many.
-        limit: usize,
-    },
+    Load { after: u64, limit: usize },
     /// `Store::open_ids(after, limit)`.
-    Scan {
-        /// Above this `seq`.
-        after: u64,
-        /// At most so many.
-        limit: usize,
-    },
+    Scan { after: u64, limit: usize },
     /// `Store::jobs(ids)`.
     Fetch(Vec<JobId>),
     /// `Store::release(epoch, jobs)`.
     Release(Vec<Release>),
     /// Hands jobs to a worker.
     Assign {
-        /// To whom.
         session: SessionId,
-        /// What; an empty payload is to be read from the store.
+        /// An empty payload is to be read from the store.
         jobs: Vec<Arc<Job>>,
     },
-    /// The worker has reconnected under another session: end this one.
+    /// End this session: its worker has reconnected under another one.
     Close(SessionId),
-    /// Call again with [`Event::Wake`] at this instant; replaces the one before.
+    /// Call again with [`Event::Wake`] at this instant. Replaces the previous
+    /// one.
     WakeAt(Millis),
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use crate::job::Millis;
 
-/// Jobs by what they wait for, named by `seq`.
+/// Jobs by what they wait for, as their `seq`.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
 pub(super) struct Holds {
     by_time: BTreeSet<(Millis, u64)>,
@@ -34,7 +34,8 @@ impl Holds {
         self.by_time.first().map(|(instant, _)| *instant)
     }
 
-    /// A job whose instant has come. It stays held until it is forgotten.
+    /// A job whose instant has come. It stays held until
+    /// [`forget`](Self::forget).
     pub(super) fn due(&self, now: Millis) -> Option<u64> {
         self.by_time
             .first()
@@ -42,8 +43,8 @@ impl Holds {
             .map(|(_, seq)| *seq)
     }
 
-    /// A job that waited for a block below `height` of this era, or for any of
-    /// an era before it. It stays held until it is forgotten.
+    /// A job that waited for a block below `height` of this era, or for any
+    /// block of an earlier era. It stays held until it is forgotten.
     pub(super) fn above(&self, era: u64, height: u64) -> Option<u64> {
         self.by_height
             .first()

@@ -1,6 +1,6 @@
-//! How much of the store's order of acceptance is known. Announcements come in
-//! any order and may be lost, so a job's unknown predecessor is either still
-//! open (to be waited for) or has ended; the horizon tells which.
+//! Tracks how much of the store's order of acceptance is known. Announcements
+//! come in any order and may be lost, so a job's unknown predecessor is either
+//! still open (the job waits) or has ended. The horizon tells which.
 
 use std::collections::BTreeSet;
 
@@ -9,11 +9,11 @@ use crate::mistake::{self, Mistake};
 /// Which places in the order of acceptance are known.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
 pub(super) struct Horizon {
-    /// Every job up to here that is open in the store is known.
+    /// Every job up to this `seq` that is open in the store is known.
     complete: u64,
-    /// Known to have ended, above `complete`.
+    /// Jobs above `complete` that have ended.
     ended: BTreeSet<u64>,
-    /// The highest place ever heard of.
+    /// The highest `seq` ever heard of.
     top: u64,
 }
 
@@ -30,7 +30,7 @@ impl Horizon {
         self.top = self.top.max(seq);
     }
 
-    /// Whether a job that is not among the known open ones has ended.
+    /// Whether a job that is not among the known open jobs has ended.
     pub(super) fn is_past(&self, seq: u64) -> bool {
         seq <= self.complete || self.ended.contains(&seq)
     }
@@ -41,7 +41,7 @@ impl Horizon {
         }
     }
 
-    /// Everything open up to `through` is known now.
+    /// Notes that everything open up to `through` is known.
     pub(super) fn advance(&mut self, through: u64) {
         if through > self.complete {
             self.complete = through;

@@ -1,5 +1,5 @@
-//! Which job runs where and when: the pure state machine of the dispatcher.
-//! [`crate::actors::dispatcher`] is the actor around it.
+//! Decides which job runs where and when: the pure state machine of the
+//! dispatcher. [`crate::actors::dispatcher`] is the actor around it.
 
 pub(crate) mod amount;
 mod core;

@@ -1,4 +1,4 @@
-//! When parked jobs are looked at in the store, a page at a time.
+//! When to read parked jobs from the store, a page at a time.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -8,9 +8,9 @@ use crate::job::{JobId, Millis};
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
 pub(super) struct ParkedLook {
     due: Millis,
-    /// The last seq of the page before; 0 to begin anew.
+    /// The last `seq` of the previous page; 0 to start again.
     after: u64,
-    /// Asked, by id: at which seq the job was accepted that is meant.
+    /// By id of each job asked about: the `seq` it was accepted at.
     asked: BTreeMap<JobId, u64>,
 }
 
@@ -27,15 +27,16 @@ impl ParkedLook {
         self.after
     }
 
-    /// A page is being asked for; the next one is due at `next`. An empty page
-    /// is behind the last one.
+    /// Starts a page; the next one is due at `next`. An empty page follows the
+    /// last one.
     pub(super) fn start(&mut self, page: &[(u64, JobId)], next: Millis) {
         self.due = next;
         self.after = page.last().map_or(0, |(seq, _)| *seq);
         self.asked = page.iter().map(|(seq, id)| (*id, *seq)).collect();
     }
 
-    /// The store told of this job; the seq that was asked for, if any.
+    /// The store has answered about this job. Returns the `seq` it was asked
+    /// about, if it was.
     pub(super) fn answered(&mut self, id: JobId) -> Option<u64> {
         self.asked.remove(&id)
     }

@@ -1,34 +1,33 @@
-//! Deliveries by whom they are for. A receiver that is slow or dead must not
-//! use up the credit that deliveries to others need: each has a share of it,
-//! and what is beyond waits here, without credit and without writes. Messages of
-//! other nodes wait in the same way, by who is said to have sent them.
+//! Shares the credit for deliveries by receiver. A slow or dead receiver must
+//! not use up the credit that others need: each has a share, and its further
+//! deliveries wait here without credit and without writes. Messages of other
+//! nodes wait in the same way, by their claimed sender.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::dispatch::amount::Amount;
 
-/// A receiver gets at most this part of all delivery credit, but at least one.
+/// A receiver gets at most one in this many of all delivery credit, but at
+/// least one.
 const SHARE: u32 = 8;
-/// One whose last delivery failed gets this part, until one succeeds.
+/// After a failed delivery it gets one in this many, until one succeeds.
 const DOUBTED_SHARE: u32 = 64;
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
 struct Receiver {
-    /// Open deliveries, in whatever phase.
+    /// In any phase.
     jobs: usize,
-    /// Deliveries on a worker.
     running: u32,
-    /// Those of them that run apart.
+    /// How many of them run apart.
     apart: u32,
     doubted: bool,
-    /// Lanes whose first job may start, in the order they got ready.
+    /// Lanes whose first job may start, in the order they became ready.
     ready: BTreeMap<u64, u64>,
     /// Lanes whose first job may start, but apart.
     ready_apart: BTreeMap<u64, u64>,
-    /// Deliveries in line.
     waiting: Amount,
-    /// Those of them that are counted as held up.
+    /// How many of them count as held up.
     held_up: Amount,
 }
 
@@ -38,7 +37,8 @@ impl Receiver {
         self.jobs == 0 && self.running == 0 && !has_ready && self.waiting.jobs == 0
     }
 
-    /// Those in line that no worker may start, however much credit there is.
+    /// Deliveries in line that no worker may start, however much credit there
+    /// is.
     fn held_up(&self, credit: u32) -> Amount {
         match self.doubted || self.running >= share(credit, false) {
             true => self.waiting,
@@ -53,8 +53,9 @@ impl Receiver {
         }
     }
 
-    /// Its place among those that may go on, if it has one. A worker runs one
-    /// job apart at a time: a receiver has one such worker, not all of them.
+    /// Its place among the receivers that may go on, if it has one. A worker
+    /// runs one job apart at a time, and a receiver may occupy one such worker
+    /// only.
     fn place(&self, credit: u32, apart: bool) -> Option<(u32, u64)> {
         let (turn, _) = self.ready(apart).first_key_value()?;
         let has_room = self.running < share(credit, self.doubted) && !(apart && self.apart > 0);
@@ -62,8 +63,8 @@ impl Receiver {
     }
 }
 
-/// Those with a ready lane and room: the one with the fewest running first, then
-/// the one whose lane has been ready longest.
+/// Receivers with a ready lane and room: the one with the fewest running first,
+/// then the one whose lane has been ready longest.
 type Open = BTreeSet<(u32, u64, Arc<str>)>;
 
 /// All receivers with open deliveries.
@@ -73,22 +74,21 @@ pub(super) struct Receivers {
     credit: u32,
     receivers: BTreeMap<Arc<str>, Receiver>,
     open: Open,
-    /// The same, of lanes whose first job runs apart.
+    /// The same, for lanes whose first job runs apart.
     open_apart: Open,
     ready: usize,
-    /// Jobs on a worker, of all of them.
+    /// Jobs of all receivers on workers.
     running: u32,
-    /// Deliveries in line whose receiver takes no more.
+    /// Deliveries in line whose receiver has its full share.
     held_up: Amount,
 }
 
 impl Receivers {
-    /// An open delivery to this receiver is known.
+    /// Counts an open delivery to this receiver.
     pub(super) fn add(&mut self, name: &str) {
         self.change(name, |receiver| receiver.jobs += 1);
     }
 
-    /// A delivery has ended.
     pub(super) fn remove(&mut self, name: &str) {
         self.change(name, |receiver| receiver.jobs -= 1);
     }
@@ -105,7 +105,6 @@ impl Receivers {
         });
     }
 
-    /// The lane is no longer ready.
     pub(super) fn unready(&mut self, name: &str, turn: u64) {
         self.ready -= 1;
         self.change(name, |receiver| {
@@ -114,7 +113,7 @@ impl Receivers {
         });
     }
 
-    /// A delivery is on a worker.
+    /// A worker has a delivery.
     pub(super) fn started(&mut self, name: &str, apart: bool) {
         self.running += 1;
         self.change(name, |receiver| {
@@ -123,7 +122,7 @@ impl Receivers {
         });
     }
 
-    /// A delivery is on a worker no more.
+    /// No worker has the delivery any more.
     pub(super) fn stopped(&mut self, name: &str, apart: bool) {
         self.running -= 1;
         self.change(name, |receiver| {
@@ -132,12 +131,12 @@ impl Receivers {
         });
     }
 
-    /// How the last delivery went.
+    /// Notes how the last delivery went.
     pub(super) fn judge(&mut self, name: &str, failed: bool) {
         self.change(name, |receiver| receiver.doubted = failed);
     }
 
-    /// The workers grant this much credit for deliveries now.
+    /// Sets the credit of all workers for deliveries.
     pub(super) fn set_credit(&mut self, credit: u32) {
         if self.credit == credit {
             return;
@@ -150,7 +149,7 @@ impl Receivers {
         }
     }
 
-    /// The turn and the lane that come next.
+    /// The next turn and lane.
     pub(super) fn first(&self, apart: bool) -> Option<(u64, u64)> {
         let open = match apart {
             true => &self.open_apart,
@@ -162,23 +161,22 @@ impl Receivers {
         Some((*turn, *lane))
     }
 
-    /// How many are on a worker.
     pub(super) fn running(&self) -> u32 {
         self.running
     }
 
-    /// Deliveries to this receiver join those in line, or leave them.
+    /// Deliveries to this receiver enter or leave the line.
     pub(super) fn waiting(&mut self, name: &str, amount: Amount, comes: bool) {
         self.change(name, |receiver| receiver.waiting.step(amount, comes));
     }
 
-    /// Deliveries in line that wait for their receiver and not for a worker: it
-    /// has its share under way, or the last one failed.
+    /// Deliveries in line that wait for their receiver and not for a worker:
+    /// its share is used up, or the last delivery failed.
     pub(super) fn held_up(&self) -> Amount {
         self.held_up
     }
 
-    /// How many lanes are ready, with room or without.
+    /// How many lanes are ready, with or without room.
     pub(super) fn count(&self) -> usize {
         self.ready
     }
@@ -191,8 +189,8 @@ impl Receivers {
         let receiver = self.receivers.entry(name.clone()).or_default();
         let mut opens = [(false, &mut self.open), (true, &mut self.open_apart)];
         for (apart, open) in &mut opens {
-            // Whether it had room under the credit of then does not matter:
-            // removing a place that is not there changes nothing.
+            // Whether it had room under the earlier credit does not matter:
+            // removing an absent place changes nothing.
             if let Some((turn, _)) = receiver.ready(*apart).first_key_value() {
                 open.remove(&(receiver.running, *turn, name.clone()));
             }

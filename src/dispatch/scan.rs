@@ -1,21 +1,19 @@
-//! Searching the store for jobs that nobody announced.
+//! Searches the store for jobs that nobody announced.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
 
 use crate::job::{JobId, Millis};
 
-/// The one scan that may be under way.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
 pub(super) enum ScanStage {
-    /// None.
     #[default]
     Idle,
-    /// Asked the store, when `top` was the highest place known.
+    /// Has asked the store; `top` was the highest `seq` known then.
     Asked { top: u64 },
-    /// Found jobs that are not known yet; asked for them.
+    /// Has found unknown jobs and asked for them.
     Missing {
-        /// Complete up to here when all of them are known.
+        /// Once all of them are known, everything up to here is.
         through: u64,
         ids: BTreeSet<JobId>,
         /// The page was full.
@@ -31,7 +29,7 @@ pub(super) struct Scan {
 }
 
 impl Scan {
-    /// The next instant at which to start, unless one is under way.
+    /// When the next scan starts, unless one is under way.
     pub(super) fn next_instant(&self) -> Option<Millis> {
         matches!(self.stage, ScanStage::Idle).then_some(self.due)
     }
@@ -47,14 +45,15 @@ impl Scan {
             .is_some_and(|due| due.has_come(now, interval))
     }
 
-    /// A scan starts; the next one is at `next` unless it is wanted earlier.
+    /// Starts a scan. The next one follows at `next`, unless it is wanted
+    /// earlier.
     pub(super) fn start(&mut self, top: u64, next: Millis) {
         self.stage = ScanStage::Asked { top };
         self.due = next;
     }
 
-    /// One of the missing jobs is known now, or known to have ended. The scan's
-    /// result when it was the last: complete through, and whether there is more.
+    /// Notes that a missing job is known now, or has ended. After the last one,
+    /// returns up to where everything is known and whether there is more.
     pub(super) fn found(&mut self, id: JobId) -> Option<(u64, bool)> {
         let ScanStage::Missing { through, ids, full } = &mut self.stage else {
             return None;

@@ -1,4 +1,4 @@
-//! Who can run jobs, what each runs, and who gets the next one.
+//! Which workers can run jobs, what each runs, and which gets the next job.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -10,9 +10,8 @@ use crate::dispatch::event::SessionId;
 /// Use of one pool of one session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub struct Load {
-    /// Jobs it runs.
     pub in_use: u32,
-    /// Jobs it granted credit for.
+    /// The credit it granted.
     pub capacity: u32,
 }
 
@@ -21,7 +20,7 @@ pub(super) struct Session {
     pub(super) worker: String,
     pub(super) draining: bool,
     loads: [Load; 2],
-    /// Attempts it runs, with what each needs.
+    /// Attempts it runs, with the need of each.
     running: BTreeMap<(JobId, u32), Need>,
     /// How many of them run apart.
     apart: u32,
@@ -30,9 +29,8 @@ pub(super) struct Session {
 /// What a job needs of a session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(super) struct Need {
-    /// Credit of this pool.
     pub(super) pool: Pool,
-    /// That no other such job runs there ([`Job::runs_apart`]).
+    /// The session may run no other job apart ([`Job::runs_apart`]).
     pub(super) apart: bool,
 }
 
@@ -66,12 +64,12 @@ fn index(pool: Pool) -> usize {
 
 const POOLS: [Pool; 2] = [Pool::Run, Pool::Delivery];
 
-/// All sessions.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
 pub(super) struct Sessions {
     sessions: BTreeMap<SessionId, Session>,
     by_worker: BTreeMap<String, SessionId>,
-    /// Sessions with free credit in each pool, least loaded first, then earliest.
+    /// Sessions with free credit in each pool, least loaded first, then
+    /// earliest.
     free: [BTreeSet<(u32, SessionId)>; 2],
 }
 
@@ -104,7 +102,7 @@ impl Sessions {
         self.change(id, |_| ());
     }
 
-    /// Forgets a session; its worker, and the attempts it was running.
+    /// Removes a session. Returns its worker and the attempts it was running.
     pub(super) fn remove(&mut self, id: SessionId) -> Option<(String, Vec<(JobId, u32)>)> {
         self.change(id, |session| session.draining = true);
         let session = self.sessions.remove(&id)?;
@@ -118,14 +116,14 @@ impl Sessions {
         self.change(id, |session| session.draining = true);
     }
 
-    /// Credit granted by all workers that take jobs.
+    /// Credit of all workers that take jobs.
     pub(super) fn capacity(&self, pool: Pool) -> u32 {
         let taking = self.sessions.values().filter(|session| !session.draining);
         let capacities = taking.map(|session| session.load(pool).capacity);
         capacities.fold(0, u32::saturating_add)
     }
 
-    /// Counts an attempt as running; harmless when it is counted already.
+    /// Counts an attempt as running. Harmless if it is counted already.
     pub(super) fn occupy(&mut self, id: SessionId, job: JobId, attempt: u32, need: Need) {
         self.change(id, |session| {
             if session.running.insert((job, attempt), need).is_none() {
@@ -135,7 +133,7 @@ impl Sessions {
         });
     }
 
-    /// The attempt runs no more; harmless when it did not.
+    /// Counts an attempt as no longer running. Harmless if it was not counted.
     pub(super) fn vacate(&mut self, id: SessionId, job: JobId, attempt: u32) {
         self.change(id, |session| {
             if let Some(need) = session.running.remove(&(job, attempt)) {
@@ -145,7 +143,7 @@ impl Sessions {
         });
     }
 
-    /// The least loaded session that has what is needed, the earliest of several.
+    /// The least loaded session that fits the need, the earliest of several.
     pub(super) fn freest(&self, need: Need) -> Option<SessionId> {
         let fits = |id: &SessionId| !need.apart || self.sessions[id].apart == 0;
         let mut free = self.free[index(need.pool)].iter().map(|(_, id)| *id);

@@ -1,5 +1,5 @@
-//! The dispatcher at one instant: for who must wait until its jobs have ended,
-//! and for tests.
+//! The dispatcher at one instant, for tests and for whoever must wait until its
+//! jobs have ended.
 
 use std::time::Duration;
 
@@ -23,22 +23,21 @@ pub struct JobCounts {
     pub held_above: usize,
     /// On a worker.
     pub assigned: usize,
-    /// Given up; the store is being asked what became of them.
+    /// Given up. The store is being asked what became of them.
     pub unsettled: usize,
     /// Wait for an operator, and block their key.
     pub parked: usize,
-    /// Of all these, those that no worker can end now: they wait for an instant,
-    /// a block, an operator or a receiver, or behind one that does.
+    /// How many of all these no worker can end now: they wait for an instant, a
+    /// block, an operator or a receiver, or behind such a job.
     pub dormant: usize,
 }
 
 impl JobCounts {
-    /// Those that workers can end without waiting for anything else.
+    /// How many workers can end without waiting for anything else.
     pub fn runnable(&self) -> usize {
         self.total() - self.dormant
     }
 
-    /// All open jobs that are known.
     pub fn total(&self) -> usize {
         self.ready
             + self.waiting
@@ -54,13 +53,9 @@ impl JobCounts {
 /// One connected worker.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SessionSnapshot {
-    /// Its session.
     pub session: SessionId,
-    /// Name of the worker process.
     pub worker: String,
-    /// Use of `Pool::Run`.
     pub run: Load,
-    /// Use of `Pool::Delivery`.
     pub delivery: Load,
     /// Takes no more jobs.
     pub draining: bool,
@@ -69,21 +64,20 @@ pub struct SessionSnapshot {
 /// The dispatcher at one instant.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Snapshot {
-    /// Everything that was open at the start is known and the adoption window
+    /// Everything that was open at the start is known, and the adoption window
     /// is over.
     pub running: bool,
-    /// Jobs by state.
     pub jobs: JobCounts,
     /// Age of the oldest job that is neither held nor parked.
     pub oldest: Option<Duration>,
-    /// Connected workers, earliest first.
+    /// Earliest first.
     pub sessions: Vec<SessionSnapshot>,
     /// The first 100 parked jobs.
     pub parked: Vec<JobId>,
     /// Outcomes that named an attempt that was given up.
     pub stale_outcomes: u64,
-    /// Every job up to this place in the order of acceptance is known.
+    /// Every job up to this `seq` is known.
     pub complete_seq: u64,
-    /// Height of the last block the node has seen.
+    /// Of the last block that the node has seen.
     pub height: u64,
 }

@@ -1,23 +1,21 @@
-//! How many open jobs there are of what operators ask for.
+//! Counts the open jobs that operators ask about.
 
 use crate::job::{GAUGES, Kind};
 
 use crate::dispatch::queue::Phase;
 
-/// Jobs of one sort.
+/// Jobs of one gauge.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub struct GaugeCount {
-    /// All that are open.
     pub open: usize,
-    /// Those of them that no worker has.
+    /// How many of them no worker has.
     pub waiting: usize,
 }
 
-/// Open jobs by sort.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub struct Tally {
-    /// By slot of the gauge: open jobs, and those that have failed and wait to
-    /// try again.
+    /// By gauge slot: open jobs, and jobs that have failed and wait for their
+    /// next try.
     pub shares: [GaugeCount; GAUGES],
     /// Requests with a job in line or on a worker.
     pub requests: usize,
@@ -28,7 +26,7 @@ pub struct Tally {
 }
 
 impl Tally {
-    /// A job of this kind enters a phase, or leaves it.
+    /// A job of this kind enters or leaves a phase.
     pub(super) fn count(&mut self, kind: Kind, phase: Phase, enters: bool) {
         if let (Phase::Blocked(_), Some(gauge)) = (phase, kind.retry_gauge()) {
             let share = &mut self.shares[gauge.slot()];
@@ -45,7 +43,8 @@ impl Tally {
         }
     }
 
-    /// A job of a request does. `jobs`: of its request, in line or running.
+    /// A job of a request enters or leaves a phase. `jobs`: how many of its
+    /// request are in line or running.
     pub(crate) fn count_of_request(&mut self, phase: Phase, jobs: &mut u32, enters: bool) {
         match phase {
             Phase::InLine | Phase::Blocked(_) => step(&mut self.request_jobs_in_line, enters),

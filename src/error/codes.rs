@@ -310,3 +310,9 @@ codes! {
     ABCI_INVALID_VALIDATOR_PUBLIC_KEY = 25095, Client, [132], "Invalid public key of a validator";
     ABCI_UNAUTHORIZED = 35001, Forbidden, [4], "The node is not registered, or may not do this";
 }
+
+/// 20058 of an AS: the recorded system has two names and texts for one code.
+pub const UNQUALIFIED_AS: Code = Code {
+    message: "Some AS IDs in some services in data request list are unqualified to release data",
+    ..UNQUALIFIED_IDP
+};

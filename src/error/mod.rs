@@ -5,7 +5,7 @@ pub mod codes;
 
 use serde_json::{Value, json};
 
-/// Whose fault an error is; decides the HTTP status.
+/// Who caused an error, which decides the HTTP status.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fault {
     /// `CLIENT_HTTP_ERROR_CODE`, 400 by default.
@@ -23,11 +23,10 @@ pub struct Code {
     pub number: u32,
     /// The default message.
     pub message: &'static str,
-    /// Whose fault it is.
     pub fault: Fault,
 }
 
-/// An error as clients see it, as long as nobody has looked whether it is final
+/// An error as clients see it. Whether it is final is not decided yet
 /// ([`Error::settle`]).
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 #[error("{message} ({code})", code = code.number)]
@@ -41,7 +40,7 @@ pub struct Error {
 }
 
 impl Error {
-    /// An error with a message of its own in place of the code's.
+    /// An error with another message than the code's.
     pub fn with_message(code: Code, message: impl Into<String>) -> Self {
         Self {
             code,
@@ -59,8 +58,8 @@ impl Error {
         self
     }
 
-    /// Marks a failure that may be gone when tried again: a ledger, store or
-    /// crypto service that could not be reached. Jobs that meet one run again later.
+    /// Marks a failure that may pass: a ledger, store or crypto service that
+    /// could not be reached. Jobs that meet one run again later.
     pub fn temporary(mut self) -> Self {
         self.temporary = true;
         self
@@ -71,8 +70,8 @@ impl Error {
         self.temporary
     }
 
-    /// Marks that an external crypto service could not be reached: such a
-    /// failure has a back-off and a limit of its own
+    /// Marks that an external crypto service could not be reached. Such a
+    /// failure has its own back-off and time limit
     /// ([`crate::delivery::crypto_service`]).
     pub fn of_crypto_service(mut self) -> Self {
         self.of_crypto_service = true;
@@ -84,23 +83,21 @@ impl Error {
         self.of_crypto_service
     }
 
-    /// Marks that something stored cannot be understood: trying again does not
-    /// help, but a later release, or an operator, may. Jobs that meet it are parked.
+    /// Marks that stored bytes cannot be decoded. Trying again does not help,
+    /// but a later release or an operator may. Jobs that meet it are parked.
     pub fn unreadable(mut self) -> Self {
         self.unreadable = true;
         self
     }
 
-    /// Whether something stored cannot be understood.
     pub fn is_unreadable(&self) -> bool {
         self.unreadable
     }
 
-    /// Whether this is the end of what met it. `Err`: it is not, and is to be
-    /// passed on, so that the job is tried again or parked.
-    ///
+    /// Whether this error is final. `Err`: it is not, and must be passed on, so
+    /// that the job is tried again or parked.
     /// # Errors
-    /// Itself, when it may pass or when something stored cannot be understood.
+    /// Itself, when it may pass or when stored bytes cannot be decoded.
     pub fn settle(self) -> Result<Refusal, Error> {
         match self.temporary || self.unreadable {
             true => Err(self),
@@ -108,12 +105,10 @@ impl Error {
         }
     }
 
-    /// The row of the code table.
     pub fn code(&self) -> Code {
         self.code
     }
 
-    /// The message sent to the client.
     pub fn message(&self) -> &str {
         &self.message
     }
@@ -142,16 +137,15 @@ impl From<Code> for Error {
     }
 }
 
-/// A failure that is final: trying again does not help, and nothing that is
-/// stored is damaged. Whatever ends work, or tells somebody of its end, takes
-/// one of these, so that no handler can give up what only waits, or what an
-/// operator can mend.
+/// A final failure: trying again does not help, and no stored bytes are
+/// damaged. Whatever ends work, or reports its end, takes one of these, so that
+/// no handler gives up work that only waits, or that an operator can mend.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 #[error(transparent)]
 pub struct Refusal(Error);
 
 impl Refusal {
-    /// What the ledger said of a transaction, under the number it gave.
+    /// The ledger's refusal of a transaction, under the ledger's number.
     pub fn of_ledger(number: u32, message: impl Into<String>) -> Self {
         let known = codes::ALL.iter().find(|code| code.number == number);
         let code = known.copied().unwrap_or(Code {
@@ -162,7 +156,7 @@ impl Refusal {
         Self(Error::with_message(code, message))
     }
 
-    /// With a message of its own in place of the code's.
+    /// With another message than the code's.
     pub fn with_message(code: Code, message: impl Into<String>) -> Self {
         Self(Error::with_message(code, message))
     }
@@ -188,11 +182,10 @@ impl From<Refusal> for Error {
     }
 }
 
-/// Tells a result that is final, good or bad, from one that is not
+/// Tells a final result, good or bad, from one that is not final
 /// ([`Error::settle`]).
-///
 /// # Errors
-/// Those that may pass, and those of something stored that cannot be understood.
+/// Those that may pass, and those of stored bytes that cannot be decoded.
 pub fn settled<T>(result: Result<T, Error>) -> Result<Result<T, Refusal>, Error> {
     match result {
         Ok(value) => Ok(Ok(value)),

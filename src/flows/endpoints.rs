@@ -1,7 +1,7 @@
 //! The list of all endpoints of API v6 (spec/http-api.md 3). Each entry stands
 //! beside the flow that it runs.
 
-use super::{as_, identity, idp, ndid, node, not_built, private_messages, rp, utility};
+use super::{as_, debug, identity, idp, ndid, node, private_messages, rp, utility};
 use crate::api::Endpoint;
 
 /// All endpoints.
@@ -48,7 +48,7 @@ pub fn all() -> Vec<Endpoint> {
     all.extend(ndid::endpoints());
     all.extend(node::endpoints());
     all.extend(private_messages::endpoints());
-    all.extend(not_built::endpoints());
+    all.extend(debug::endpoints());
     all
 }
 

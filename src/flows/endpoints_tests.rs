@@ -49,6 +49,10 @@ fn every_schema_compiles_and_refuses_what_is_no_object() {
         };
         let error = schema.check(&json!([]), codes::BODY_VALIDATION_FAILED);
         assert!(error.unwrap_err().details().is_some(), "{}", entry.path);
+        // What belongs to no version takes any query string.
+        if entry.since.is_none() {
+            continue;
+        }
         let repeated = json!({"node_id": ["a", "b"], "prefix": ["a", "b"]});
         let code = codes::QUERY_STRING_VALIDATION_FAILED;
         assert!(

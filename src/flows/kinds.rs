@@ -1,10 +1,10 @@
 //! Every kind of job that a flow handles.
 
 use super::dispatch::Flow;
-use super::{as_, identity, idp, ledger_call, node, replaced, rp};
+use super::{as_, debug, identity, idp, ledger_call, node, replaced, rp};
 use crate::job::Kind;
 
-pub(super) static FLOWS: [Flow; 24] = [
+pub(super) static FLOWS: [Flow; 25] = [
     replaced::FLOW,
     rp::request_created::FLOW,
     rp::idp_response::FLOW,
@@ -28,6 +28,7 @@ pub(super) static FLOWS: [Flow; 24] = [
     as_::response_created::FLOW,
     as_::sign_data::FLOW,
     ledger_call::FLOW,
+    debug::transact::FLOW,
     node::mq_registration::FLOW,
 ];
 

@@ -4,6 +4,7 @@
 pub mod as_;
 pub mod block;
 mod call;
+pub mod debug;
 pub mod dispatch;
 pub mod endpoints;
 mod error_code;
@@ -17,7 +18,6 @@ pub mod ledger_call;
 mod levels;
 mod ndid;
 pub mod node;
-mod not_built;
 mod open_request;
 pub mod private_messages;
 pub mod replaced;

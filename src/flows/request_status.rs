@@ -59,7 +59,11 @@ pub fn body(
         .map(|answer| with_verdict(answer, validity))
         .collect();
     match context.config.runtime.callback_version() {
-        ApiVersion::V4 => version_4(&mut body, detail, &answers),
+        ApiVersion::V4 => {
+            let known = answers.iter();
+            let known = known.filter(|answer| is_known(&answer.idp_id, detail, validity));
+            version_4(&mut body, detail, known);
+        }
         ApiVersion::V5 | ApiVersion::V6 => version_6(&mut body, detail, &answers),
     }
     let block_height = format!("{}:{height}", detail.creation_chain_id);
@@ -74,6 +78,14 @@ fn with_verdict(answer: &IdpResponse, validity: Option<&Validity>) -> IdpRespons
         answer.valid_signature = verdict.valid_signature;
     }
     answer
+}
+
+/// Whether version 4 shows an answer: an RP only those whose message has come,
+/// unless none has when the request has ended (spec/http-api-v4-v5.md 8).
+fn is_known(idp_id: &str, detail: &RequestDetail, validity: Option<&Validity>) -> bool {
+    validity.is_none_or(|Validity(judged)| {
+        judged.contains_key(idp_id) || (judged.is_empty() && detail.has_ended())
+    })
 }
 
 fn version_6(body: &mut Map<String, Value>, detail: &RequestDetail, answers: &[IdpResponse]) {
@@ -97,7 +109,11 @@ fn version_6(body: &mut Map<String, Value>, detail: &RequestDetail, answers: &[I
     add(body, members);
 }
 
-fn version_4(body: &mut Map<String, Value>, detail: &RequestDetail, answers: &[IdpResponse]) {
+fn version_4<'a>(
+    body: &mut Map<String, Value>,
+    detail: &RequestDetail,
+    answers: impl Iterator<Item = &'a IdpResponse>,
+) {
     let services: Vec<Value> = status::service_counts(detail)
         .into_iter()
         .map(|count| {
@@ -110,7 +126,6 @@ fn version_4(body: &mut Map<String, Value>, detail: &RequestDetail, answers: &[I
         })
         .collect();
     let verdicts: Vec<Value> = answers
-        .iter()
         .map(|answer| {
             json!({
                 "idp_id": answer.idp_id,
@@ -124,7 +139,7 @@ fn version_4(body: &mut Map<String, Value>, detail: &RequestDetail, answers: &[I
         "request_id": detail.request_id,
         "status": status::derive_v4(detail),
         "min_idp": detail.min_idp,
-        "answered_idp_count": answers.len(),
+        "answered_idp_count": detail.response_list.len(),
         "closed": detail.closed,
         "timed_out": detail.timed_out,
         "service_list": services,
@@ -225,5 +240,35 @@ mod tests {
                 "block_height": format!("test-chain-NDID:{height}"),
             })
         );
+    }
+
+    #[actix::test]
+    async fn version_4_shows_answers_whose_message_has_come() {
+        let node = TestNode::new("rp1", Role::Rp);
+        *node.context.config.runtime.callback_version.write() = ApiVersion::V4;
+        let recorded = status_bodies("accept, AS sends data later", "rp1");
+        let last = recorded.last().unwrap();
+        let (request_id, height) = (last["request_id"].as_str().unwrap(), height_of(last));
+        let ledger = node.context.ledger.as_ref();
+        let ended = query::request_detail(ledger, request_id, Some(height)).await;
+        let ended = ended.unwrap().unwrap();
+        let open = RequestDetail {
+            closed: false,
+            timed_out: false,
+            ..ended.clone()
+        };
+        let came = Validity(BTreeMap::from([("idp1".to_owned(), Verdict::default())]));
+        let none = Validity::default();
+        for (detail, validity, shown) in [
+            (&open, Some(&none), 0),
+            (&open, Some(&came), 1),
+            (&open, None, 1),
+            (&ended, Some(&none), 1),
+        ] {
+            let body = body(&node.context, "rp1", detail, height, validity);
+            let answers = body["response_valid_list"].as_array().unwrap();
+            assert_eq!(answers.len(), shown, "{validity:?}");
+            assert_eq!(body["answered_idp_count"], 1);
+        }
     }
 }

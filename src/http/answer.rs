@@ -4,7 +4,7 @@ use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
 use actix_web::http::header::{ALLOW, CONTENT_TYPE, HeaderValue, RETRY_AFTER};
 use bytes::Bytes;
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
 use crate::config::Api;
 use crate::error::{Code, Error, Fault, codes};
@@ -67,13 +67,6 @@ impl PlainResponse {
             return answer.with_status(503).retry_after();
         }
         answer
-    }
-
-    /// 501 for an operation that is not built yet.
-    pub fn not_built(what: &str) -> Self {
-        let message = format!("{what} is not available on this node yet");
-        let code = codes::UNKNOWN_ERROR.number;
-        Self::json(501, &json!({"error": {"code": code, "message": message}}))
     }
 
     /// The answer to OPTIONS.

@@ -9,7 +9,7 @@ use super::repeats::Repeat;
 use super::routes::{Parameters, Route};
 use super::server::Api;
 use crate::admission::Purpose;
-use crate::api::{Answered, Audience, Method, Outcome, RawCall, Run};
+use crate::api::{Answered, Audience, Method, Outcome, RawCall};
 use crate::context::{Context, Role};
 use crate::error::{Error, codes};
 use crate::job::{Caller, Write};
@@ -35,26 +35,18 @@ pub(super) async fn answer(
 ) -> PlainResponse {
     let endpoint = &route.endpoint;
     let config = &api.options.context.config.api;
-    let Some(run) = &endpoint.run else {
-        return PlainResponse::not_built(&format!(
-            "{} {}",
-            endpoint.method.as_str(),
-            endpoint.path
-        ));
-    };
     // Before the call costs anything; what it really makes is counted later.
     let is_full = |purpose| api.options.queue.is_full_for(purpose);
     if endpoint.purpose.is_some_and(is_full) {
         return queue_full(config);
     }
-    let answer = operate(api, route, run, parameters, input).await;
+    let answer = operate(api, route, parameters, input).await;
     answer.unwrap_or_else(|error| PlainResponse::error(&error, config))
 }
 
 async fn operate(
     api: &Api,
     route: &Route,
-    run: &Run,
     parameters: &Parameters<'_>,
     input: Input,
 ) -> Result<PlainResponse, Error> {
@@ -71,7 +63,7 @@ async fn operate(
     {
         return told(waiting.listen(first).answer().await?);
     }
-    let mut outcome = run(call).await?;
+    let mut outcome = (endpoint.run)(call).await?;
     if let (Outcome::Waits(accept), Some(repeat)) = (&mut outcome, &repeat) {
         repeat.note(&caller, accept);
     }
@@ -179,6 +171,10 @@ async fn conclude(
             })
         }
         Outcome::Waits(accept) => wait(api, purpose, accept, caller).await,
+        Outcome::StoredJobs(accept) => Ok(match admit(api, purpose, accept).await? {
+            Some(_) => PlainResponse::empty(204),
+            None => queue_full(&api.options.context.config.api),
+        }),
         Outcome::Stored(writes) => {
             store(api, portions(writes)).await?;
             Ok(PlainResponse::empty(204))

@@ -1,5 +1,5 @@
 //! Serves HTTP/1.1 on a port, on threads of its own. actix does the protocol;
-//! who is let in, and who has to go, is decided by [`crate::listener`].
+//! [`crate::listener`] decides which connections stay.
 
 use std::io;
 use std::net::SocketAddr;
@@ -72,7 +72,7 @@ impl ServerHandle {
     pub async fn stop(&self) {
         self.stop.send_replace(true);
         let all_left = async {
-            // The threads let go of the port.
+            // The threads release the port.
             self.stop.closed().await;
             self.room.empty().await;
         };
@@ -88,7 +88,7 @@ impl ServerHandle {
     }
 }
 
-/// Serves every request with `handler`, which gets `data`. To be called inside an
+/// Serves every request with `handler`, which gets `data`. Must be called inside an
 /// actix system, where it goes on until it is stopped.
 ///
 /// # Errors
@@ -202,7 +202,7 @@ impl Part {
             let app = App::new()
                 .app_data(data.clone())
                 .wrap_fn(|request, service| {
-                    // Not sent away for want of places meanwhile.
+                    // Not closed because places ran short meanwhile.
                     let serving = request.conn_data::<Arc<Guest>>().map(Guest::begin);
                     let answer = service.call(request);
                     async move {

@@ -81,7 +81,7 @@ pub(super) struct Api {
     pub(super) calls: Semaphore,
 }
 
-/// Starts the API. To be called inside an actix system, where it goes on
+/// Starts the API. Must be called inside an actix system, where it goes on
 /// until it is stopped.
 ///
 /// # Errors

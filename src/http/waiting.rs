@@ -289,7 +289,7 @@ mod tests {
         assert_eq!(first().await, None, "another call");
     }
 
-    /// The call that took the mark over is not forgotten with the one before.
+    /// The call that took the mark over is not forgotten with the previous one.
     #[tokio::test]
     async fn the_same_call_of_two_clients_is_two_calls() {
         let node = node(PATIENCE);

@@ -1,7 +1,6 @@
-//! What one dispatcher sees: what is on its workers, and what it gives them.
-//! Follows the events and actions of its core with nothing but this in memory:
-//! what each session was given and has not given back. That is bounded by the
-//! workers' credit.
+//! Checks what one dispatcher assigns. It follows the events and actions of the
+//! core and remembers only what each session was given and has not given back,
+//! which the workers' credit bounds.
 
 use std::collections::hash_map::DefaultHasher;
 use std::collections::{BTreeMap, VecDeque};
@@ -14,7 +13,7 @@ use crate::store::Released;
 
 use super::{Invariant, Violation};
 
-/// How many ended jobs are remembered, so that giving one out again is noticed.
+/// How many ended jobs are remembered, to notice when one is assigned again.
 const ENDED_REMEMBERED: usize = 1024;
 
 /// An attempt that is on a worker, as far as the dispatcher knows.
@@ -48,21 +47,20 @@ impl Session {
     }
 }
 
-/// The check.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
 pub struct Assignments {
     sessions: BTreeMap<SessionId, Session>,
     out: BTreeMap<JobId, Out>,
-    /// Which job of a key is out.
+    /// The assigned job of each key.
     keys: BTreeMap<u64, JobId>,
-    /// The attempt that each of the latest ended jobs ended with: an operator
-    /// may have a failed one run again, with a higher attempt.
+    /// The last attempt of each of the latest ended jobs. An operator may run a
+    /// failed one again, with a higher attempt.
     ended: BTreeMap<JobId, u32>,
     ended_order: VecDeque<JobId>,
 }
 
 impl Assignments {
-    /// Takes what the core is told; to be called before the core is.
+    /// Takes an event. Must be called before the core handles it.
     pub fn told(&mut self, event: &Event) -> Option<Violation> {
         match event {
             Event::SessionUp {
@@ -104,7 +102,7 @@ impl Assignments {
         None
     }
 
-    /// Takes what the core wants done; the first thing that is wrong with it.
+    /// Takes an action of the core. Returns the first violation.
     pub fn wants(&mut self, action: &Action) -> Option<Violation> {
         let Action::Assign { session, jobs } = action else {
             return None;
@@ -145,7 +143,7 @@ impl Assignments {
         }
     }
 
-    /// A worker says at its connection that it has this attempt.
+    /// A worker claims this attempt when it connects.
     fn brought(&mut self, session: SessionId, earlier: Option<SessionId>, id: JobId, attempt: u32) {
         match self.out.get_mut(&id) {
             Some(out) if out.attempt > attempt => {}
@@ -166,16 +164,16 @@ impl Assignments {
         }
     }
 
-    /// What was assigned to a lost session stays out until its attempt has been
-    /// raised; what a worker only claimed to have is nobody's concern any more.
+    /// Attempts that were assigned to a lost session stay out until they are
+    /// raised. Attempts that the worker only claimed are forgotten.
     fn session_down(&mut self, session: SessionId) {
         self.sessions.remove(&session);
         self.out
             .retain(|_, out| out.session != session || out.key.is_some());
     }
 
-    /// An operator can raise an attempt as well: of a job that failed, and whose
-    /// end may not have been reported yet.
+    /// An operator can raise an attempt too: that of a failed job whose end may
+    /// not have been reported yet.
     fn heard_of(&mut self, job: &Job) {
         if (self.out.get(&job.id())).is_some_and(|out| out.attempt < job.attempt) {
             self.take_back(job.id());
@@ -252,8 +250,8 @@ impl Assignments {
             let detail = format!("job {id} is assigned after it has ended");
             return Some(Violation::new(Invariant::AssignedOnce, detail));
         }
-        // What is on a worker is taken back, or raised in the store, before the
-        // job is assigned again.
+        // An attempt on a worker is taken back, or raised in the store, before
+        // its job is assigned again.
         let out = (self.out.get(&id)).filter(|out| out.attempt >= job.attempt)?;
         let detail = format!(
             "attempt {} of job {id} is assigned while attempt {} is on session {}",

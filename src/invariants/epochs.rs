@@ -1,5 +1,5 @@
-//! Masters as anybody sees them: a mastership those it leads, a worker those it
-//! follows, the simulator all of them.
+//! Checks the order of masters: a mastership checks those it leads, a worker
+//! those it follows, the simulator all of them.
 
 use crate::job::Epoch;
 

@@ -1,5 +1,5 @@
-//! What only somebody sees who sees the store and all workers at once: the
-//! history of a whole cluster. Grows with the jobs it is told of, so it is for
+//! Checks the history of a whole cluster, which only an observer of the store
+//! and all workers can see. It grows with the jobs it is told of, so it is for
 //! models and simulations, not for a running node.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -10,31 +10,28 @@ use crate::store::{Accepted, Committed};
 
 use super::{Invariant, Violation};
 
-/// A run of an attempt, of one of the workers.
+/// One run of an attempt on a worker.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct RunId {
-    /// Whose life, numbered by the observer.
+    /// The life of a worker, numbered by the observer.
     pub worker: u64,
-    /// The attempt's job.
     pub job: JobId,
-    /// The attempt's number.
     pub number: u32,
 }
 
-/// The check.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
 pub struct History {
     accepted: BTreeSet<JobId>,
     sources: BTreeMap<String, JobId>,
     ended: BTreeSet<JobId>,
-    /// Ended as failed, and run again because an operator said so.
+    /// Failed jobs that an operator has run again.
     reopened: BTreeSet<JobId>,
     committed: u64,
-    /// Accepted with a time or a height to wait for: they take their place in
-    /// line when they come due, so nobody stands behind them before.
+    /// Jobs accepted with an instant or a height to wait for. They take their
+    /// place in line when they come due, so nothing stands behind them before.
     held: BTreeSet<JobId>,
-    /// For a held job, the last place given out when it first started: jobs
-    /// accepted later stand behind it, while nobody forgets that it was due.
+    /// For a held job, the highest `seq` when it first started: later jobs
+    /// stand behind it, as long as no master forgets that it was due.
     held_started: BTreeMap<JobId, u64>,
     live: BTreeMap<RunId, String>,
     once_started: BTreeSet<JobId>,
@@ -80,8 +77,8 @@ impl History {
         seen
     }
 
-    /// The store has answered the commit of `attempt`. `stored`: the job as it
-    /// was before; `None`: not open.
+    /// The store has answered the commit of `attempt`. `stored` is the job
+    /// before; `None`: it was not open.
     pub fn committed(
         &mut self,
         attempt: Attempt,
@@ -160,7 +157,8 @@ impl History {
     /// A worker starts a run.
     pub fn starts(&mut self, run: RunId, job: &Job, store: &StoreState) -> Option<Violation> {
         self.live.insert(run, job.key().to_owned());
-        // What the fence keeps from committing may run: nobody can know of it.
+        // An attempt that the fence keeps from committing may run: its worker
+        // cannot know.
         let stored = store.job(run.job).filter(|of| of.attempt <= run.number)?;
         if stored.parked {
             let detail = format!("attempt {} of {} starts: it is parked", run.number, run.job);
@@ -199,7 +197,8 @@ impl History {
     }
 
     fn overtakes(&self, job: &Job, store: &StoreState) -> Option<Violation> {
-        // What was held, or runs again, has its place from its first start.
+        // A job that was held, or runs again, keeps the place of its first
+        // start.
         if self.held.contains(&job.id()) || job.tries > 0 {
             return None;
         }
@@ -230,30 +229,30 @@ impl History {
         Some(Violation::new(Invariant::OnceStartsOnce, detail))
     }
 
-    /// An operator, or a handler that said it has done nothing, lets a job of
-    /// class `Once` begin again.
+    /// A job of class `Once` may begin again, because an operator says so or
+    /// its handler has done nothing.
     pub fn unclaimed(&mut self, id: JobId) {
         self.once_started.remove(&id);
     }
 
-    /// A run is over, or its worker dead.
+    /// A run has ended, or its worker has died.
     pub fn stops(&mut self, run: RunId) {
         self.live.remove(&run);
     }
 
-    /// Another master begins, which may know the ledger's height only later, or
-    /// a clock is set back: what was due may have to come due again.
+    /// Another master begins, which may learn the ledger's height later, or a
+    /// clock is set back: jobs that were due may have to come due again.
     pub fn dues_forgotten(&mut self) {
         self.held_started.clear();
     }
 
-    /// An operator lets a failed job run again.
+    /// An operator runs a failed job again.
     pub fn reopened(&mut self, id: JobId) {
         self.ended.remove(&id);
         self.reopened.insert(id);
     }
 
-    /// To be asked after every write of the store.
+    /// Checks that no job is lost. Call it after every write of the store.
     pub fn nothing_lost(&self, store: &StoreState) -> Option<Violation> {
         let (accepted, ended) = (self.accepted.len(), self.ended.len());
         let open = store.open().count();
@@ -265,7 +264,7 @@ impl History {
         Some(Violation::new(Invariant::NothingLost, detail))
     }
 
-    /// To be asked in the end: nothing is both open and ended, or neither.
+    /// The final check: every job is either open or ended.
     pub fn all_accounted_for(&self, store: &StoreState) -> Option<Violation> {
         let is_open = |id: &JobId| store.job(*id).is_some();
         let wrong = |id: &&JobId| is_open(id) == self.ended.contains(*id);

@@ -1,12 +1,12 @@
-//! What must always hold, defined once: the model checker and the simulator
-//! feed these checks with everything that happens, a running node with what its
-//! dispatcher, its mastership and its links can see. The checks are plain
-//! values without clock or I/O, and their memory is bounded.
+//! Everything that must always hold, defined once. The model checker and the
+//! simulator feed these checks with everything that happens; a running node
+//! feeds them with what its dispatcher, its mastership and its links see. The
+//! checks are plain values without clock or I/O, and their memory is bounded.
 //!
-//! - [`Assignments`]: what one dispatcher sees of its workers.
+//! - [`Assignments`]: what a dispatcher sees of its workers.
 //! - [`Epochs`]: what anybody sees of masters.
-//! - [`History`]: what only somebody sees who sees the store and all workers,
-//!   so only model and simulator.
+//! - [`History`]: what only an observer of the store and all workers sees, so
+//!   for model and simulator only.
 
 mod assignments;
 mod epochs;
@@ -30,7 +30,7 @@ macro_rules! invariants {
             /// Every invariant.
             pub const ALL: &'static [Invariant] = &[$(Invariant::$variant),*];
 
-            /// The name shown to operators, in logs and metrics.
+            /// The name in logs and metrics, and for operators.
             pub fn name(self) -> &'static str {
                 match self { $(Invariant::$variant => $name),* }
             }
@@ -41,7 +41,7 @@ macro_rules! invariants {
 invariants! {
     /// Of all jobs with one source, one is accepted.
     AcceptedOnce = "accepted_once";
-    /// An attempt that is on a worker is assigned to no other; before a job
+    /// An attempt on a worker is assigned to no other worker. Before a job
     /// whose worker was lost runs again, its attempt is raised.
     AssignedOnce = "assigned_once";
     /// Two attempts of one job that the store would both let commit never run
@@ -59,19 +59,19 @@ invariants! {
     NothingLost = "nothing_lost";
     /// A write of a master that a later one has deposed changes nothing.
     DeposedWritesNothing = "deposed_writes_nothing";
-    /// A master assigns nothing any more once a later one exists.
+    /// A master assigns nothing once a later one exists.
     OneMaster = "one_master";
-    /// Every master has an epoch of its own, higher than all before.
+    /// Every master has an epoch of its own, higher than all earlier ones.
     EpochRises = "epoch_rises";
-    /// A worker gets no more than it granted credit for, and nothing before it
-    /// is connected or after it is lost.
+    /// A worker gets no more jobs than it granted credit for, and none before
+    /// it is connected or after it is lost.
     CreditKept = "credit_kept";
     /// A parked job runs nowhere.
     ParkedRests = "parked_rests";
     /// A job of class `Once` starts at most once, unless an operator says so.
     OnceStartsOnce = "once_starts_once";
     /// When faults stop, every job ends, unless it is parked or behind a parked
-    /// one of its key.
+    /// job of its key.
     EveryJobEnds = "every_job_ends";
 }
 
@@ -81,17 +81,15 @@ impl fmt::Display for Invariant {
     }
 }
 
-/// An invariant that does not hold: a bug.
+/// An invariant that does not hold: a defect.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Violation {
-    /// Which.
     pub invariant: Invariant,
-    /// What was seen, with ids.
+    /// With ids.
     pub detail: String,
 }
 
 impl Violation {
-    /// A violation of `invariant`.
     pub fn new(invariant: Invariant, detail: impl Into<String>) -> Self {
         Self {
             invariant,

@@ -1,4 +1,4 @@
-//! A violation in a running node is told, and changes nothing else: stopping
+//! Reports a violation in a running node and changes nothing else. Stopping
 //! would turn a wrong assignment, which the store's fence makes harmless, into
 //! an outage.
 

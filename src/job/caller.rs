@@ -1,22 +1,21 @@
-//! A call whose client waits for what its jobs lead to.
+//! A call whose client waits for the result of its jobs.
 
 use serde::{Deserialize, Serialize};
 
 use super::{JobId, Row};
 
-/// Which call of which process waits. The answer is a row of
+/// Identifies a waiting call of a process. The answer is a row of
 /// [`Table::Answer`](super::Table::Answer): the commit that settles the call
 /// writes it, its dispatcher tells the process, and the process takes it.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Caller {
     /// The worker that has the client's connection (`Hello::worker_id`).
     pub process: String,
-    /// Unique for each call.
     pub call: JobId,
 }
 
 impl Caller {
-    /// A call that begins to wait in this process.
+    /// A new call of this process.
     pub fn new(process: &str) -> Self {
         Self {
             process: process.to_owned(),
@@ -29,7 +28,7 @@ impl Caller {
         format!("{}/{}", self.process, self.call)
     }
 
-    /// Whose answer a row is.
+    /// The call that a row answers.
     pub fn of_row(row: &str) -> Option<Self> {
         let (process, call) = row.rsplit_once('/')?;
         Some(Self {

@@ -1,29 +1,27 @@
-//! The only place that knows bincode: how jobs, payloads and state are written
-//! as bytes. The first byte is the version of the type ([`Stored`]), so that a
+//! How jobs, payloads and state are written as bytes. Only this module uses
+//! bincode. The first byte is the version of the type ([`Stored`]), so that a
 //! later release can read what an earlier one stored.
 
 use serde::Deserialize;
 
 use super::Stored;
 
-/// More than members that were added to a type take when they are absent.
+/// More bytes than absent members take at the end of a type.
 const ABSENT: [u8; 256] = [0; 256];
 
 /// Bytes that are not a value of the expected type.
 #[derive(Debug, thiserror::Error)]
 pub enum DecodeError {
-    /// Written by a release this one cannot read.
+    /// A release wrote it that this one cannot read.
     #[error("stored with version {found}, this release reads versions up to {known}")]
     Version {
-        /// The first byte.
         found: u8,
-        /// The version of today.
+        /// The latest version that this release reads.
         known: u8,
     },
-    /// Nothing there.
     #[error("empty value")]
     Empty,
-    /// Right format, wrong content.
+    /// The version is known, but the content does not decode.
     #[error("cannot decode: {0}")]
     Content(#[from] bincode::error::DecodeError),
 }
@@ -32,17 +30,16 @@ fn configuration() -> impl bincode::config::Config {
     bincode::config::standard()
 }
 
-/// Writes a value.
 pub fn encode<T: Stored>(value: &T) -> Vec<u8> {
     let mut bytes = vec![T::VERSION];
-    // Writing to memory cannot fail, and the types written here are plain data
-    // (no maps of unknown length, no `serialize_any`).
+    // Writing to memory cannot fail, and the types are plain data (no maps of
+    // unknown length, no `serialize_any`).
     bincode::serde::encode_into_std_write(value, &mut bytes, configuration())
         .expect("plain data always encodes");
     bytes
 }
 
-/// Reads a value written by [`encode`], of this release or an earlier one.
+/// Reads a value that [`encode`] of this or an earlier release wrote.
 pub fn decode<T: Stored>(bytes: &[u8]) -> Result<T, DecodeError> {
     match bytes {
         [] => Err(DecodeError::Empty),
@@ -55,35 +52,31 @@ pub fn decode<T: Stored>(bytes: &[u8]) -> Result<T, DecodeError> {
     }
 }
 
-/// Reads what stands behind the version.
+/// Reads the bytes after the version.
 pub fn read<T: for<'de> Deserialize<'de>>(content: &[u8]) -> Result<T, DecodeError> {
     let (value, _) = bincode::serde::decode_from_slice(content, configuration())?;
     Ok(value)
 }
 
-/// The same of a value whose last members may be absent.
+/// Reads a value whose last members may be absent.
 pub(super) fn read_shorter<T: for<'de> Deserialize<'de>>(content: &[u8]) -> Result<T, DecodeError> {
     read(&[content, &ABSENT].concat())
 }
 
-/// For a member that is bytes (`#[serde(with = "codec::bytes")]`): it is written
-/// and read as a whole, not one by one; what is written is the same.
+/// For a member of type bytes (`#[serde(with = "codec::bytes")]`): writes and
+/// reads it as a whole, not byte by byte. The result is the same.
 pub mod bytes {
     use std::fmt;
 
     use serde::de::{SeqAccess, Visitor};
     use serde::{Deserializer, Serializer};
 
-    /// Writes the bytes.
-    ///
     /// # Errors
     /// Those of the serializer.
     pub fn serialize<S: Serializer>(bytes: &[u8], serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_bytes(bytes)
     }
 
-    /// Reads the bytes.
-    ///
     /// # Errors
     /// Those of the deserializer.
     pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<u8>, D::Error> {

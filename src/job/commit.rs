@@ -1,72 +1,12 @@
-//! What a handler wants to happen, all of it or nothing.
+//! What a handler wants to happen: all of it or nothing.
 
 use serde::{Deserialize, Serialize};
 
-use super::{Caller, JobId, NewJob, codec};
+use super::{Caller, JobId, NewJob, Table, codec};
 
-macro_rules! tables {
-    ($($(#[$doc:meta])* $variant:ident = $name:literal;)*) => {
-        /// The node's state, by purpose. Rows that belong to one node behind a
-        /// proxy start with its id (see `context::state`).
-        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-        pub enum Table { $($(#[$doc])* $variant,)* }
-
-        impl Table {
-            /// Every table.
-            pub const ALL: &'static [Table] = &[$(Table::$variant),*];
-
-            /// The name in stores; never changes.
-            pub fn name(self) -> &'static str {
-                match self { $(Table::$variant => $name),* }
-            }
-        }
-    };
-}
-
-tables! {
-    /// RP: what the client asked and how far it has come, by request id. IdP:
-    /// the same of its requests for consent to identity operations.
-    RequestData = "request_data";
-    /// RP: request id by reference id, while the request lives. IdP: identity
-    /// operation by reference id, while it goes on, and its request for consent.
-    RequestReference = "request_reference";
-    /// RP: data from ASes that is not yet acknowledged on the ledger.
-    PendingAsData = "pending_as_data";
-    /// RP: acknowledged data; a column per AS and service.
-    AsData = "as_data";
-    /// IdP: the consent request received, by request id.
-    ConsentRequest = "consent_request";
-    /// AS: the data request received, by request id.
-    DataRequest = "data_request";
-    /// AS: RP of a data request that waits for an answer; a column per service.
-    PendingDataRequest = "pending_data_request";
-    /// AS: the packed answer until it is on the ledger and handed to the RP.
-    DataAnswer = "data_answer";
-    /// Callback URLs set by the client applications, by role; a column per URL.
-    CallbackUrl = "callback_url";
-    /// AS: callback URL of each service; a column per service.
-    ServiceUrl = "service_url";
-    /// Every message received and sent, by request id, in order.
-    PrivateMessage = "private_message";
-    /// Transactions whose outcome is not known yet, by hash (lower-case hex).
-    ExpectedTransaction = "expected_transaction";
-    /// Transactions to be signed anew once the chain takes them again.
-    DisabledTransaction = "disabled_transaction";
-    /// Calls of clients that must not be accepted twice, by what they ask
-    /// (`flows::call`).
-    Call = "call";
-    /// How far the ledger has been followed.
-    Progress = "progress";
-    /// What calls whose clients wait are answered, by [`Caller`], until it has
-    /// been taken.
-    Answer = "answer";
-}
-
-/// Name of a row in a table.
 pub type Row = String;
 
-/// Name of a column in a row; `""` where a row is one value. Columns are read
-/// in byte order.
+/// `""` where a row is one value. Columns are read in byte order.
 pub type Column = String;
 
 /// A change of state.
@@ -74,30 +14,18 @@ pub type Column = String;
 pub enum Write {
     /// Sets one column.
     Put {
-        /// Where.
         table: Table,
-        /// Which row.
         row: Row,
-        /// Which column.
         column: Column,
-        /// The value (codec or JSON, as the table's owner says).
+        /// In the codec's form or as JSON; the table's owner decides.
         #[serde(with = "codec::bytes")]
         value: Vec<u8>,
     },
     /// Deletes a whole row.
-    Delete {
-        /// Where.
-        table: Table,
-        /// Which row.
-        row: Row,
-    },
-    /// Deletes one column.
+    Delete { table: Table, row: Row },
     DeleteColumn {
-        /// Where.
         table: Table,
-        /// Which row.
         row: Row,
-        /// Which column.
         column: Column,
     },
 }
@@ -128,7 +56,6 @@ impl Write {
         }
     }
 
-    /// Deletes a row.
     pub fn delete(table: Table, row: impl Into<Row>) -> Self {
         Self::Delete {
             table,
@@ -137,22 +64,16 @@ impl Write {
     }
 }
 
-/// What must hold for an accept to take effect; otherwise nothing of it does.
+/// A condition of an accept. If it does not hold, nothing of the accept takes
+/// effect.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Guard {
-    /// The row has no column at all.
-    Absent {
-        /// Where.
-        table: Table,
-        /// Which row.
-        row: Row,
-    },
-    /// The row's only value is exactly this (compare-and-set of a checkpoint);
-    /// `None`: the row is absent.
+    /// The row has no column.
+    Absent { table: Table, row: Row },
+    /// The row's only value is exactly this (compare and set); `None`: the row
+    /// is absent.
     Equals {
-        /// Where.
         table: Table,
-        /// Which row.
         row: Row,
         /// Expected value of column `""`.
         value: Option<Vec<u8>>,
@@ -162,31 +83,31 @@ pub enum Guard {
 /// How a job ended.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 pub enum JobOutcome {
-    /// As it should.
+    /// Successfully.
     #[default]
     Done,
-    /// For good, but not as wished; kept for operators.
+    /// For good, and without success. Operators can see it.
     Failed {
-        /// What an operator reads.
+        /// For operators.
         reason: String,
     },
 }
 
-/// What a handler returns: applied with the end of its job in one atomic step.
+/// What a handler returns. The store applies it with the end of the job in one
+/// atomic step.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 pub struct Commit {
-    /// State changes, in order.
+    /// In order.
     pub writes: Vec<Write>,
-    /// Follow-up jobs, accepted in this order.
+    /// Accepted in this order.
     pub jobs: Vec<NewJob>,
-    /// Open jobs that are no longer needed (timers).
+    /// Open jobs that are no longer needed, such as timers.
     pub cancel: Vec<JobId>,
-    /// How the job ended.
     pub outcome: JobOutcome,
 }
 
 impl Commit {
-    /// The calls that it answers.
+    /// The waiting calls that it answers.
     pub fn callers(&self) -> Vec<Caller> {
         let answers = self.writes.iter().filter_map(|write| match write {
             Write::Put {
@@ -214,25 +135,22 @@ impl Commit {
         }
     }
 
-    /// Adds a state change.
     pub fn write(&mut self, write: Write) -> &mut Self {
         self.writes.push(write);
         self
     }
 
-    /// Adds a follow-up job.
     pub fn job(&mut self, job: NewJob) -> &mut Self {
         self.jobs.push(job);
         self
     }
 
-    /// Cancels an open job.
     pub fn cancel(&mut self, id: JobId) -> &mut Self {
         self.cancel.push(id);
         self
     }
 
-    /// Adds everything of `other` but its outcome.
+    /// Adds everything of `other` except its outcome.
     pub fn merge(&mut self, other: Commit) -> &mut Self {
         self.writes.extend(other.writes);
         self.jobs.extend(other.jobs);

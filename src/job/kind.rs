@@ -1,5 +1,5 @@
-//! What a kind of job is. The application says which kinds it has
-//! ([`super::Kinds`]); the core knows of them only what stands here.
+//! The kinds of job. The application says which it has ([`super::Kinds`]). The
+//! core knows nothing of them but what is here.
 
 use std::fmt;
 use std::hash::{Hash, Hasher};
@@ -12,29 +12,30 @@ use super::Kinds;
 /// How often a job may take effect (docs/guarantees.md).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Class {
-    /// Effects exist only in the commit; rerun until one attempt commits.
+    /// Takes effect by its commit only. It is rerun until one attempt commits.
     Transactional,
-    /// Leaves the node under an identity its receiver recognises; repeated
-    /// with backoff until delivered, refused for good, or past its deadline.
+    /// Leaves the node under an identity that its receiver recognises. It is
+    /// repeated with back-off until it is delivered, refused for good, or past
+    /// its deadline.
     Delivery,
     /// Leaves the node and must never be repeated.
     Once,
 }
 
-/// Which credit a job uses up on a worker. Deliveries mostly wait for somebody
-/// else's answer and must not hold up the node's own work.
+/// The credit that a job uses on a worker. Deliveries mostly wait for a foreign
+/// server and must not hold up the node's own work.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Pool {
-    /// Handlers of the node's own work.
+    /// The node's own work.
     Run,
-    /// Deliveries to servers of others.
+    /// Deliveries to foreign servers.
     Delivery,
 }
 
-/// Number of gauges that an application may have.
+/// Most gauges of an application.
 pub const GAUGES: usize = 8;
 
-/// Counts jobs for operators. The master counts those of the whole node, and
+/// Counts jobs for operators. The master counts those of the whole node and
 /// tells its workers by slot.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Gauge {
@@ -43,28 +44,26 @@ pub struct Gauge {
 }
 
 impl Gauge {
-    /// The gauge in this slot, with the name of its metric.
-    ///
+    /// The gauge of a slot, with the name of its metric.
     /// # Panics
-    /// Unless `slot` is below [`GAUGES`]; at compile time, in a constant.
+    /// Unless `slot` is below [`GAUGES`]. In a constant, this fails to compile.
     pub const fn new(slot: u8, name: &'static str) -> Self {
         assert!((slot as usize) < GAUGES, "no such slot");
         Self { slot, name }
     }
 
-    /// Where its count is.
     pub fn slot(self) -> usize {
         usize::from(self.slot)
     }
 
-    /// Name of its metric.
+    /// The name of its metric.
     pub fn name(self) -> &'static str {
         self.name
     }
 }
 
-/// All that the core knows of a kind. Made by [`Spec::transactional`],
-/// [`Spec::delivery`] or [`Spec::once`].
+/// Everything that the core knows of a kind. See [`Spec::transactional`],
+/// [`Spec::delivery`] and [`Spec::once`].
 pub struct Spec {
     number: u16,
     name: &'static str,
@@ -76,13 +75,13 @@ pub struct Spec {
 }
 
 impl Spec {
-    /// Takes effect by its commit only, so it is run until one attempt commits.
-    /// `number` is stored and sent: no other kind ever has it.
+    /// Takes effect by its commit only, so it runs until one attempt commits.
+    /// `number` is stored and sent: no other kind may ever have it.
     pub const fn transactional(number: u16, name: &'static str) -> Self {
         Self::new(number, name, Class::Transactional)
     }
 
-    /// Leaves the node, and may do so again. See [`Spec::transactional`].
+    /// Leaves the node, perhaps several times. See [`Spec::transactional`].
     pub const fn delivery(number: u16, name: &'static str) -> Self {
         Self::new(number, name, Class::Delivery)
     }
@@ -104,13 +103,13 @@ impl Spec {
         }
     }
 
-    /// A delivery that blocks its key until it is tried again.
+    /// A failed delivery blocks its key until it is tried again.
     pub const fn keeps_its_place(mut self) -> Self {
         self.keeps_its_place = true;
         self
     }
 
-    /// Its keys are those of [`super::message_key`]: senders share the credit.
+    /// Its keys come from [`super::message_key`]: senders share the credit.
     pub const fn is_shared_by_senders(mut self) -> Self {
         self.is_shared_by_senders = true;
         self
@@ -122,34 +121,34 @@ impl Spec {
         self
     }
 
-    /// Its jobs count in this gauge while they have failed and wait to try again.
+    /// Its jobs count in this gauge while they wait for their next try after a
+    /// failure.
     pub const fn counts_retries_in(mut self, gauge: Gauge) -> Self {
         self.retry_gauge = Some(gauge);
         self
     }
 }
 
-/// Which handler runs a job: a handle on the kind's [`Spec`]. Stored and sent as
-/// the kind's number.
+/// A handle on a [`Spec`]; it decides which handler runs a job. Stored and sent
+/// as the kind's number.
 #[derive(Clone, Copy)]
 pub struct Kind(&'static Spec);
 
 impl Kind {
-    /// Stands for a job whose record cannot be read. It is never accepted and
-    /// never run: it shows as parked, blocks its key, and an operator drops it.
+    /// Stands for a job whose record cannot be read. It is never accepted or
+    /// run: it shows as parked, blocks its key, and an operator drops it.
     pub const UNREADABLE: Kind = Kind::new(&Spec::once(29, "unreadable"));
 
-    /// The kind that this is the description of.
     pub const fn new(spec: &'static Spec) -> Self {
         Self(spec)
     }
 
-    /// The number in stores and on the link; never changes.
+    /// The number in stores and on the link. It never changes.
     pub fn number(self) -> u16 {
         self.0.number
     }
 
-    /// The name shown to operators, in logs and metrics.
+    /// The name in logs and metrics, and for operators.
     pub fn name(self) -> &'static str {
         self.0.name
     }
@@ -159,7 +158,6 @@ impl Kind {
         self.0.class
     }
 
-    /// Which credit it uses up.
     pub fn pool(self) -> Pool {
         match self.class() {
             Class::Transactional => Pool::Run,
@@ -167,23 +165,23 @@ impl Kind {
         }
     }
 
-    /// Whether a job that failed for a reason that may pass keeps its place and
-    /// blocks its key until it is tried again. Other deliveries leave the line.
+    /// Whether a job that failed temporarily keeps its place and blocks its key
+    /// until its next try. Other deliveries leave the line.
     pub fn keeps_its_place(self) -> bool {
         self.0.keeps_its_place
     }
 
-    /// Whether its keys name a sender, which has a share of the credit.
+    /// Whether its keys name a sender, who has a share of the credit.
     pub fn is_shared_by_senders(self) -> bool {
         self.0.is_shared_by_senders
     }
 
-    /// Where its open jobs count.
+    /// Counts its open jobs.
     pub fn gauge(self) -> Option<Gauge> {
         self.0.gauge
     }
 
-    /// Where its jobs count that have failed and wait to try again.
+    /// Counts its jobs that wait for their next try after a failure.
     pub fn retry_gauge(self) -> Option<Gauge> {
         self.0.retry_gauge
     }

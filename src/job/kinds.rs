@@ -1,4 +1,4 @@
-//! The kinds of job that an application has.
+//! The kinds of job of an application.
 
 use std::sync::OnceLock;
 
@@ -11,34 +11,32 @@ static GIVEN: OnceLock<Kinds> = OnceLock::new();
 pub struct Kinds {
     /// In the order given.
     all: Vec<Kind>,
-    /// By number.
     numbered: Vec<Option<Kind>>,
     /// By slot.
     gauges: [Option<Gauge>; GAUGES],
 }
 
-/// Kinds that cannot be told apart.
+/// Kinds that cannot be distinguished.
 #[derive(Debug, PartialEq, thiserror::Error)]
 pub enum KindsError {
-    /// Two have one number.
+    /// Two kinds have the same number.
     #[error("{0:?} and {1:?} have the same number")]
     Number(Kind, Kind),
-    /// Two have one name.
+    /// Two kinds have the same name.
     #[error("two kinds have the name {0:?}")]
     Name(Kind),
-    /// One slot has two gauges.
+    /// Two gauges have the same slot.
     #[error("{0:?} counts in a slot that has another gauge")]
     Slot(Kind),
-    /// The process has others already.
+    /// The process already has other kinds.
     #[error("this process has been given other kinds of job")]
     Others,
 }
 
 impl Kinds {
-    /// These, and [`Kind::UNREADABLE`].
-    ///
+    /// Adds [`Kind::UNREADABLE`] to these kinds.
     /// # Errors
-    /// When two of them have one number or name, or one slot has two gauges.
+    /// When two have the same number or name, or two gauges have the same slot.
     pub fn new(kinds: impl IntoIterator<Item = Kind>) -> Result<Self, KindsError> {
         let mut built = Self {
             all: Vec::new(),
@@ -74,11 +72,10 @@ impl Kinds {
         Ok(())
     }
 
-    /// Gives the process its kinds. A process does this before it reads a stored
-    /// or sent job.
-    ///
+    /// Gives the process its kinds. Must be called before the process reads a
+    /// stored or sent job.
     /// # Errors
-    /// When it has other kinds already.
+    /// When it already has other kinds.
     pub fn give(self) -> Result<(), KindsError> {
         let given = GIVEN.get_or_init(|| Kinds {
             all: self.all.clone(),
@@ -91,10 +88,9 @@ impl Kinds {
         }
     }
 
-    /// Those of this process.
-    ///
+    /// The kinds of this process.
     /// # Panics
-    /// If it has been given none: to go on would park every job as unreadable.
+    /// When the process has none: to go on would park every job as unreadable.
     #[cfg(not(test))]
     pub fn given() -> &'static Kinds {
         GIVEN
@@ -102,28 +98,25 @@ impl Kinds {
             .expect("a process gives its kinds of job before it reads one")
     }
 
-    /// Unit tests have those of a node.
+    /// Unit tests have the kinds of a node.
     #[cfg(test)]
     pub fn given() -> &'static Kinds {
         GIVEN.get_or_init(crate::node::kinds::all)
     }
 
-    /// The kind with this number.
     pub fn with_number(&self, number: u16) -> Option<Kind> {
         *self.numbered.get(usize::from(number))?
     }
 
-    /// The kind with this name.
     pub fn with_name(&self, name: &str) -> Option<Kind> {
         self.all().find(|kind| kind.name() == name)
     }
 
-    /// All of them.
     pub fn all(&self) -> impl Iterator<Item = Kind> {
         self.all.iter().copied()
     }
 
-    /// What they count in.
+    /// The gauges that they count in.
     pub fn gauges(&self) -> impl Iterator<Item = Gauge> {
         self.gauges.iter().flatten().copied()
     }

@@ -1,7 +1,7 @@
-//! Everything a node does is a job: an API call, a message, a block's effect,
-//! a timer, a transaction to broadcast, a message to send, a callback to
-//! deliver (docs/architecture.md). A handler reads what it likes and returns a
-//! [`Commit`]; the store applies it and ends the job in one atomic step.
+//! Everything a node does is a job: an API call, a message, a block's effect, a
+//! timer, a transaction to broadcast, a message to send, a callback to deliver
+//! (docs/architecture.md). A handler reads and returns a [`Commit`]. The store
+//! applies it and ends the job in one atomic step.
 
 mod attempt;
 mod caller;
@@ -16,10 +16,11 @@ pub mod noop;
 mod request_key;
 mod run;
 mod stored;
+mod tables;
 
 pub use attempt::{Attempt, Epoch};
 pub use caller::Caller;
-pub use commit::{Column, Commit, Guard, JobOutcome, Row, Table, Write};
+pub use commit::{Column, Commit, Guard, JobOutcome, Row, Write};
 pub use handler::Handler;
 pub use kind::{Class, GAUGES, Gauge, Kind, Pool, Spec};
 pub use kinds::{Kinds, KindsError};
@@ -27,6 +28,7 @@ pub use request_key::{is_of_request, request_key, request_of};
 pub use run::{Run, Runner};
 pub use stored::{Stored, StoredAsJson};
 pub(crate) use stored::{sent, stored, stored_as_json};
+pub use tables::{Table, Tables, TablesError};
 
 use std::fmt;
 use std::sync::Arc;
@@ -50,13 +52,13 @@ impl JobId {
         self.0.as_bytes()
     }
 
-    /// The id of a job that belongs to the one with this id, and can be cancelled by
-    /// whoever knows only that.
+    /// The id of a companion job. Whoever knows the first id can cancel the
+    /// companion.
     pub fn partner(self) -> Self {
         Self(Uuid::from_u128(self.0.as_u128() ^ 1))
     }
 
-    /// The id with these bytes; `None` unless there are 16.
+    /// `None` unless there are 16 bytes.
     pub fn from_slice(bytes: &[u8]) -> Option<Self> {
         Uuid::from_slice(bytes).ok().map(Self)
     }
@@ -83,7 +85,7 @@ impl std::str::FromStr for JobId {
 pub struct Millis(pub u64);
 
 impl Millis {
-    /// The wall clock.
+    /// The time of the wall clock.
     pub fn now() -> Self {
         let since_epoch = SystemTime::now()
             .duration_since(UNIX_EPOCH)
@@ -91,7 +93,6 @@ impl Millis {
         Self(since_epoch.as_millis() as u64)
     }
 
-    /// This instant plus `duration`.
     pub fn after(self, duration: Duration) -> Self {
         Self(self.0.saturating_add(duration.as_millis() as u64))
     }
@@ -101,39 +102,38 @@ impl Millis {
         Duration::from_millis(later.0.saturating_sub(self.0))
     }
 
-    /// Whether this instant, which was planned to be `pause` away, has come. If
-    /// it is further away than that, the clock has been set back since.
+    /// Whether this instant has come, which was planned `pause` ahead. An
+    /// instant further ahead than that means that the clock was set back since.
     pub fn has_come(self, now: Millis, pause: Duration) -> bool {
         self <= now || self > now.after(pause)
     }
 }
 
-/// A job that a handler, an API call or the master wants accepted.
+/// A job that a handler, an API call or the master wants to be accepted.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct NewJob {
-    /// Unique id; chosen by the maker so that a timer can be cancelled by it.
+    /// The maker chooses it, so that it can cancel a timer.
     pub id: JobId,
-    /// Which handler runs it.
     pub kind: Kind,
-    /// Jobs of one key run one at a time, in the order accepted.
+    /// Jobs of one key run one at a time, in the order they were accepted.
     pub key: Arc<str>,
-    /// The kind's payload in the form of [`codec`].
+    /// In the form of [`codec`].
     #[serde(with = "codec::bytes")]
     pub payload: Vec<u8>,
-    /// Idempotency key: the same source is accepted once within the store's
-    /// retention ([`crate::store::SOURCE_RETENTION`]).
+    /// The same source is accepted once within the store's retention
+    /// ([`crate::store::SOURCE_RETENTION`]).
     pub source: Option<String>,
-    /// Not before this instant (timers, retries). Such a job takes its place in
-    /// its key's order when it becomes due.
+    /// The job does not start before this instant. It takes its place in its
+    /// key's order when it comes due.
     pub not_before: Option<Millis>,
-    /// Not before the node has seen a block above this height
-    /// (spec/flows.md 1.5). It takes its place in its key's order then.
+    /// The job does not start before the node has seen a block above this
+    /// height (spec/flows.md 1.5). It takes its place in its key's order then.
     pub after_height: Option<u64>,
-    /// Which of the ledger's histories `after_height` is a height of
-    /// ([`crate::ledger::follow::Progress::era`]): once the ledger has been
-    /// replaced, its old heights mean nothing and the job waits no longer.
+    /// The era of `after_height` ([`crate::ledger::follow::Progress::era`]):
+    /// once the ledger has been replaced, old heights mean nothing and the job
+    /// waits no longer.
     pub era: u64,
-    /// Given up when this instant has passed.
+    /// The job is given up after this instant.
     pub deadline: Option<Millis>,
 }
 
@@ -171,7 +171,7 @@ impl NewJob {
         self
     }
 
-    /// Says of which of the ledger's histories the height is.
+    /// Sets the era of the height.
     pub fn of_era(mut self, era: u64) -> Self {
         self.era = era;
         self
@@ -185,41 +185,41 @@ impl NewJob {
 }
 
 impl NewJob {
-    /// Whom a delivery is for; `None` for the node's own work.
+    /// The receiver of a delivery; `None` for the node's own work.
     pub fn receiver(&self) -> Option<&str> {
         (self.kind.pool() == Pool::Delivery).then(|| receiver_of(&self.key))
     }
 
-    /// In whose line a message of another node waits; `None` for all else.
+    /// The sender in whose line a message waits; `None` for everything else.
     pub fn sender(&self) -> Option<&str> {
         let is_message = self.kind.is_shared_by_senders();
         is_message.then(|| receiver_of(&self.key))
     }
 }
 
-/// Keys of messages of other nodes begin with this.
+/// The keys of messages from other nodes begin with this.
 const MESSAGE: &str = "receive";
 
-/// The key of a message of another node. Messages of one sender share its part
-/// of the credit: it is named by somebody who may have lied.
+/// The key of a message from another node. Messages of one sender share its
+/// part of the credit. The sender is not verified.
 pub fn message_key(sender: &str, message: &str) -> String {
     delivery_key(MESSAGE, sender, message)
 }
 
-/// Whether the key is of a message of another node.
+/// Whether this is the key of a message from another node.
 pub fn is_of_message(key: &str) -> bool {
     let rest = key.strip_prefix(MESSAGE);
     rest.is_some_and(|rest| rest.starts_with(':'))
 }
 
-/// The key of a delivery: what is delivered to whom, and within which order.
+/// The key of a delivery: what is delivered, to whom, and in which order.
 /// Deliveries to one receiver share its part of the credit.
 pub fn delivery_key(what: &str, receiver: &str, order: &str) -> String {
     format!("{what}:{} {order}", receiver.replace(' ', "%20"))
 }
 
-/// Whom a delivery with this key is for: what stands before the first space. A
-/// key without one is a receiver by itself.
+/// The receiver of a delivery: the part of its key before the first space. A
+/// key without a space is a receiver itself.
 pub fn receiver_of(key: &str) -> &str {
     key.split_once(' ').map_or(key, |(receiver, _)| receiver)
 }
@@ -227,56 +227,50 @@ pub fn receiver_of(key: &str) -> &str {
 /// An accepted job, as the store and the dispatcher know it.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Job {
-    /// What was accepted.
     pub new: NewJob,
-    /// Place in the node's order of acceptance; assigned by the store, from 1.
+    /// Place in the node's order of acceptance. The store assigns it, from 1.
     pub seq: u64,
-    /// `seq` of the job of the same key that was the last open one when this
-    /// one was accepted, 0 if there was none. A job starts only when its
-    /// predecessor has ended. Jobs accepted with `not_before` or
-    /// `after_height` have none and are nobody's predecessor.
+    /// `seq` of the last open job of the same key at the time of acceptance; 0
+    /// if there was none. The job starts only when that predecessor has ended.
+    /// Jobs accepted with `not_before` or `after_height` have no predecessor
+    /// and are no predecessor of others.
     pub prev: u64,
-    /// The fence: a commit that names a lower attempt than the stored one is
-    /// refused. 1 when accepted; raised only when a worker is given up or an
-    /// operator has a parked or failed job run again.
+    /// The fence: a commit with a lower attempt than the stored one is refused.
+    /// 1 when accepted; raised only when a worker is given up, or when an
+    /// operator runs a parked or failed job again.
     pub attempt: u32,
     /// How often the job was rescheduled after a failure or a panic.
     pub tries: u32,
-    /// Panics of its handler and losses of its worker in a row
-    /// ([`crate::store::MAX_STRIKES`] of them park the job); a reschedule that
-    /// its handler asked for sets them back.
+    /// Panics of its handler and losses of its worker in a row.
+    /// [`crate::store::MAX_STRIKES`] of them park the job. A reschedule that
+    /// the handler asks for resets them.
     pub strikes: u32,
-    /// Nobody runs it until an operator decides. It keeps its place and blocks
-    /// its own key only.
+    /// Whether it waits for an operator. It keeps its place and blocks its own
+    /// key only.
     pub parked: bool,
-    /// When it was accepted.
     pub accepted_at: Millis,
 }
 
 impl Job {
-    /// The id.
     pub fn id(&self) -> JobId {
         self.new.id
     }
 
-    /// The kind.
     pub fn kind(&self) -> Kind {
         self.new.kind
     }
 
-    /// The ordering key.
     pub fn key(&self) -> &str {
         &self.new.key
     }
 
-    /// Whether it is run on a worker that runs no other such job: it was lost
-    /// with its worker, or panicked, more than once. So a job that kills its
-    /// workers does not get others parked that were only beside it.
+    /// Whether it must run on a worker that runs no other such job, because it
+    /// has panicked or was lost with its worker more than once. So a job that
+    /// kills its workers does not get its neighbours parked.
     pub fn runs_apart(&self) -> bool {
         self.strikes > 1
     }
 
-    /// Decodes the payload.
     pub fn payload<P: Stored>(&self) -> Result<P, codec::DecodeError> {
         codec::decode(&self.new.payload)
     }

@@ -1,4 +1,4 @@
-//! What a request handler runs.
+//! The result of running a job.
 
 use std::time::Duration;
 
@@ -6,27 +6,23 @@ use async_trait::async_trait;
 
 use super::{Commit, Job};
 
-/// What a run of a job led to.
+/// How a run of a job ended.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Run {
-    /// It is over; this is to be applied with its end.
+    /// The job is over. The commit is applied with its end.
     Commit(Commit),
-    /// Run it again later; nothing is applied.
+    /// Run it again later. Nothing is applied.
     Retry {
-        /// How much later.
         after: Duration,
-        /// Why, for operators.
+        /// For operators.
         reason: String,
     },
-    /// It cannot be run as it is; an operator has to decide.
-    Park {
-        /// Why.
-        reason: String,
-    },
+    /// It cannot run as it is. An operator has to decide.
+    Park { reason: String },
 }
 
-/// Runs jobs: picks the handler by kind. Has no effect on the node's state but
-/// through what it returns.
+/// Runs jobs: picks the handler by kind. It affects the node's state only by
+/// what it returns.
 #[async_trait]
 pub trait Runner: Send + Sync {
     /// Runs one attempt. May be dropped at any await when the process stops.

@@ -1,6 +1,6 @@
-//! Values whose bytes outlive the release that wrote them
-//! (docs/upgrading.md): each type has a version, which is raised when the layout
-//! changes, and reads what its earlier versions wrote.
+//! Values whose bytes outlive the release that wrote them (docs/upgrading.md).
+//! Each type has a version, which rises when its layout changes, and can read
+//! what its earlier versions wrote.
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -9,14 +9,12 @@ use super::codec::{self, DecodeError};
 
 /// A type that [`codec`] writes.
 pub trait Stored: Serialize + DeserializeOwned {
-    /// Raised whenever the bytes change that the same value is written as.
+    /// Rises whenever the bytes of a value change.
     const VERSION: u8 = 1;
 
-    /// Reads what was written under an earlier version. By itself it reads
-    /// types to which members were added at the end: those are absent, which
-    /// means `None`, zero or empty. Any other change has a reader of its own
-    /// here.
-    ///
+    /// Reads what an earlier version wrote. The default reads types that later
+    /// got members at their end: absent members become `None`, zero or empty.
+    /// Any other change needs its own reader here.
     /// # Errors
     /// When the bytes are no such value.
     fn earlier(_version: u8, content: &[u8]) -> Result<Self, DecodeError> {
@@ -43,8 +41,8 @@ plain!(
     Vec<u8>
 );
 
-/// Makes types [`Stored`], each with its name in `tests/golden` and its version,
-/// and tests that their layouts are the golden ones.
+/// Implements [`Stored`] for types, each with its name in `tests/golden` and
+/// its version, and tests their layouts against the golden bytes.
 macro_rules! stored {
     ($($name:literal: $type:ty = $version:literal),+ $(,)?) => {
         $(impl $crate::job::Stored for $type {
@@ -64,8 +62,8 @@ macro_rules! stored {
     };
 }
 
-/// Makes types that only travel on the link [`Stored`]: their version is that of
-/// the link, and nobody reads what an earlier one sent.
+/// Implements [`Stored`] for types that travel only on the link: their version
+/// is the link's, and nobody reads what an earlier one sent.
 macro_rules! sent {
     ($version:expr; $($name:literal: $type:ty),+ $(,)?) => {
         $(impl $crate::job::Stored for $type {

@@ -1,4 +1,4 @@
-//! A block and its results put together.
+//! Joins a block with its results.
 
 use prost::Message;
 
@@ -38,7 +38,8 @@ pub fn assemble(body: &BlockBody, results: Vec<TransactionResult>) -> Result<Blo
     })
 }
 
-/// A transaction that is not a `Tx` has no method: whoever made it, it is not ours.
+/// Bytes that are not a `Tx` have no method. They are not ours, whoever made
+/// them.
 fn join(height: u64, bytes: &[u8], result: TransactionResult) -> BlockTransaction {
     let decoded = wire::Tx::decode(bytes).unwrap_or_default();
     BlockTransaction {
@@ -102,7 +103,7 @@ mod tests {
         assert_eq!(transaction.param::<String>("block_height"), None);
         assert_eq!(transaction.param::<String>("as_id"), None);
         assert_eq!(of(b"rubbish").param::<String>("request_id"), None);
-        // Kept as they were written, not as values of many times the size.
+        // Kept as text, because its values would take many times the memory.
         let zeros = format!(r#"{{"request_id":"r","values":[{}0]}}"#, "0,".repeat(1000));
         assert_eq!(of(zeros.as_bytes()).params.len(), zeros.len());
     }

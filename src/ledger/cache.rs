@@ -1,12 +1,12 @@
-//! Answers of queries that change rarely, kept until a block changes them.
+//! Caches answers of queries that change rarely, until a block changes them.
 //!
-//! A validation of one API call asks the ledger five to ten things, and every
-//! node sees every block, so it knows when an answer may have changed. Rules:
-//! - nothing is served or stored while new blocks are not being followed;
-//! - a block drops what the methods of its transactions can change;
-//! - an answer asked for before a drop and arriving after it is not stored, and
-//!   is given only to those who asked before the drop;
-//! - errors are never stored.
+//! Checking one API call asks the ledger five to ten questions. Every node sees
+//! every block, so it knows when an answer may have changed. Rules:
+//! - While new blocks are not being followed, nothing is served or stored.
+//! - A block drops what the methods of its transactions can change.
+//! - An answer that was asked for before a drop and arrives after it is not
+//!   stored. It goes only to those who asked before the drop.
+//! - Errors are never stored.
 
 use std::collections::HashMap;
 use std::panic::AssertUnwindSafe;
@@ -22,14 +22,14 @@ use super::dependence::{StateParts, is_versioned, parts_of_query, parts_of_trans
 use super::{Broadcast, ChainUpdate, Inclusion, Ledger, TransactionHash};
 use crate::error::{Error, codes};
 
-/// Memory of questions and answers in one of the two halves of [`Halves`].
+/// Memory for questions and answers in each of the two [`Halves`].
 const HALF_BYTES: usize = 16 << 20;
-/// What a stored answer costs beside its question and its content.
+/// Cost of a stored answer without its question and content.
 const ENTRY_BYTES: usize = 256;
-/// What an allocation costs beside its content.
+/// Cost of an allocation without its content.
 const ALLOCATION_BYTES: usize = 16;
-/// What a member of an object costs beside its name and value: its place in the
-/// order, in the table, and room for growth.
+/// Cost of an object's member without its name and value: its place in the
+/// order and in the table, and room for growth.
 const MEMBER_BYTES: usize = 64;
 
 type CachedAnswer = Option<Arc<Value>>;
@@ -44,13 +44,13 @@ struct CacheKey {
 #[derive(Debug, Clone)]
 struct CacheEntry {
     answer: CachedAnswer,
-    /// 0: never changes.
+    /// 0: the answer never changes.
     parts: StateParts,
     bytes: usize,
 }
 
-/// Two halves of bounded size: when the new one is full the old one is
-/// forgotten, so what is asked for often stays.
+/// Two halves of bounded size. When the new one is full, the old one is
+/// dropped, so that frequent questions stay.
 #[derive(Default)]
 struct Halves {
     new: HashMap<CacheKey, CacheEntry>,
@@ -91,7 +91,7 @@ impl Halves {
     }
 }
 
-/// A question on its way. It goes on by itself, whoever still waits for it.
+/// A question on its way. It continues even if nobody waits for it.
 type Flight = Shared<BoxFuture<'static, Result<CachedAnswer, Error>>>;
 
 #[derive(Default)]
@@ -99,15 +99,15 @@ struct State {
     live: bool,
     /// Every block up to here has been seen.
     complete: u64,
-    /// Raised by everything that drops answers.
+    /// Rises whenever answers are dropped.
     generation: u64,
     answers: Halves,
-    /// Questions asked in the current generation and not answered yet.
+    /// Open questions of the current generation.
     flights: HashMap<CacheKey, Flight>,
 }
 
 impl State {
-    /// Makes answers that are on their way useless to those who ask from now on.
+    /// Keeps answers that are on their way from those who ask from now on.
     fn next_generation(&mut self) {
         self.generation += 1;
         self.flights.clear();
@@ -127,14 +127,14 @@ enum CachePlan {
     Bypass,
 }
 
-/// A [`Ledger`] with a memory. Starts without trust in it: see [`Self::set_live`].
+/// A [`Ledger`] with a cache, which is off until [`Self::set_live`].
 pub struct CachedLedger {
     inner: Arc<dyn Ledger>,
     state: Arc<Mutex<State>>,
 }
 
 impl CachedLedger {
-    /// Wraps `inner`. Nothing is cached until [`Self::set_live`].
+    /// Wraps `inner`.
     pub fn new(inner: Arc<dyn Ledger>) -> Self {
         Self {
             inner,
@@ -142,8 +142,8 @@ impl CachedLedger {
         }
     }
 
-    /// A block whose successful transactions have these methods has been seen,
-    /// and every block before it.
+    /// Notes a block whose successful transactions have these methods. Every
+    /// block before it must have been noted.
     pub fn on_block(&self, height: u64, methods: &[String]) {
         let changed = methods
             .iter()
@@ -156,15 +156,15 @@ impl CachedLedger {
         }
     }
 
-    /// Forgets everything: a gap, a reconnect, another chain.
+    /// Drops everything, after a gap, a reconnect or a change of the chain.
     pub fn reset(&self) {
         let mut state = self.state.lock();
         state.complete = 0;
         state.forget_everything();
     }
 
-    /// Whether every new block is being followed. While it is not, every query
-    /// goes to the ledger.
+    /// Says whether every new block is being followed. While it is not, every
+    /// query goes to the ledger.
     pub fn set_live(&self, live: bool) {
         let mut state = self.state.lock();
         if state.live != live {
@@ -174,7 +174,7 @@ impl CachedLedger {
         }
     }
 
-    /// Does what an update of the master calls for.
+    /// Applies the master's news.
     pub fn apply(&self, update: &ChainUpdate) {
         if update.reset {
             self.reset();
@@ -210,7 +210,7 @@ impl CachedLedger {
         let shared = self.state.clone();
         let asking = tokio::spawn(async move {
             let asked = inner.query(&question.method, params, question.height);
-            // A question that panics must not stand for later ones.
+            // A question that panics must not block later ones.
             let asked = AssertUnwindSafe(asked).catch_unwind().await;
             let result = asked.unwrap_or_else(|_| Err(broken_off()));
             let mut state = shared.lock();
@@ -229,12 +229,13 @@ impl CachedLedger {
 }
 
 fn broken_off() -> Error {
-    let text = "the question to the ledger was broken off";
+    let text = "the question to the ledger was interrupted";
     Error::with_message(codes::TENDERMINT_NOT_CONNECTED, text).temporary()
 }
 
-/// A request that did not exist at a height may exist there later: asked below
-/// its first version the ledger answers with the first (spec/ledger.md 5.1).
+/// Stores an answer. A request that did not exist at a height may exist there
+/// later: below its first version the ledger answers with the first
+/// (spec/ledger.md 5.1).
 fn keep(state: &mut State, question: CacheKey, answer: &CachedAnswer, parts: StateParts) {
     if answer.is_none() && question.height.is_some() {
         return;
@@ -250,7 +251,7 @@ fn keep(state: &mut State, question: CacheKey, answer: &CachedAnswer, parts: Sta
     state.answers.put(question, kept);
 }
 
-/// About how much memory a value takes, several times its text.
+/// About how much memory a value takes: several times its text.
 fn memory_of(value: &Value) -> usize {
     let inside = match value {
         Value::Null | Value::Bool(_) | Value::Number(_) => 0,
@@ -279,8 +280,8 @@ impl Ledger for CachedLedger {
             params: params.to_string(),
             height,
         };
-        // What a question met that somebody asked earlier says little about now:
-        // whoever joined it asks once more if it fails.
+        // A failure of a question that somebody asked earlier says little about
+        // the ledger now, so whoever joined it asks once more.
         for may_join in [true, false] {
             match self.plan(&question, &params) {
                 CachePlan::Serve(answer) => {

@@ -6,11 +6,11 @@ use std::time::Duration;
 use serde_json::json;
 use tokio::sync::Semaphore;
 
-/// Answers every query with a running number, once it is allowed to.
+/// Answers every query with a running number, once the test allows it.
 struct Counting {
     asked: AtomicUsize,
     allowed: Semaphore,
-    /// So many questions fail, the first ones.
+    /// How many of the first questions fail.
     failures: usize,
     finds: bool,
 }
@@ -205,7 +205,7 @@ async fn a_flight_whose_askers_gave_up_does_not_block_the_question() {
     assert_eq!(ask(&cache, "GetNodeInfo").await, json!(1));
 }
 
-/// The time-out of a question is as old as its first asker.
+/// The time-out of a question counts from its first asker.
 #[tokio::test]
 async fn what_an_abandoned_question_met_is_not_handed_to_who_asks_later() {
     let inner = Arc::new(Counting {

@@ -17,32 +17,32 @@ use super::freshness::{self, Freshness, Old};
 use super::rpc::answers::{
     self, Announced, Attributes, BlockBody, LedgerStatus, TransactionResult,
 };
-use super::rpc::{RpcError, RpcOptions, SocketHandle, SocketPool, Subscription};
+use super::rpc::{BlockSubscription, RpcError, RpcOptions, SocketHandle, SocketPool};
 use super::{Block, Broadcast, ChainUpdate, Inclusion, Ledger, TransactionHash, block};
 use crate::error::{Error, codes};
 use crate::proto::wire;
 
-/// The application's code for bytes it has met before; also used where
-/// CometBFT says so itself (spec/ledger.md 2.8).
+/// The application's code for bytes it has met before. Also used where CometBFT
+/// itself says so (spec/ledger.md 2.8).
 const ABCI_DUPLICATE_NONCE: u32 = 84;
 
-/// Between two tries to get what the ledger's node is about to have.
+/// Pause between tries to get what the ledger's node is about to have.
 const SOON: Duration = Duration::from_millis(20);
-/// How long results of a block are waited for that the ledger has announced.
+/// How long to wait for the results of an announced block.
 const RESULTS_PATIENCE: Duration = Duration::from_secs(5);
 
 /// What the ledger has said about itself since the sockets opened.
 #[derive(Debug, Clone, Default)]
 struct LedgerFacts {
     chain: Option<Chain>,
-    /// Its last answer to `status`, and when that came.
+    /// Its last answer to `status`, and the time of it.
     status: Option<(Instant, LedgerStatus)>,
     height: u64,
     freshness: Freshness,
 }
 
 impl LedgerFacts {
-    /// Judges an answer that came from this state.
+    /// Judges an answer by the state that it came from.
     fn judge(&mut self, state: Option<u64>, asked: Option<u64>) -> Result<(), Old> {
         let chain_id = self.chain.as_ref().map(|chain| chain.id.as_str());
         let now = Instant::now();
@@ -68,7 +68,8 @@ pub struct LedgerClient {
 }
 
 impl LedgerClient {
-    /// Starts connecting; returns at once. Must be called inside a Tokio runtime.
+    /// Starts to connect and returns at once. Must be called inside a Tokio
+    /// runtime.
     pub fn start(options: RpcOptions) -> Arc<Self> {
         let pool = Arc::new(SocketPool::start(options));
         let known = Arc::new(RwLock::new(LedgerFacts::default()));
@@ -90,17 +91,16 @@ impl LedgerClient {
         self.pool.options()
     }
 
-    /// `status`; remembers chain id and height.
-    ///
+    /// Calls `status`, and remembers chain id and height.
     /// # Errors
-    /// Temporary when the ledger cannot be reached; 10005 for an unsupported version.
+    /// Temporary when the ledger cannot be reached; 10005 for an unsupported
+    /// version.
     pub async fn status(&self) -> Result<LedgerStatus, Error> {
         Ok(ask_status(&self.pool, &self.known).await?)
     }
 
-    /// The same; takes what was told to somebody else if that was no longer ago
-    /// than `age`.
-    ///
+    /// The same, but accepts an answer that another caller got no longer than
+    /// `age` ago.
     /// # Errors
     /// Those of [`Self::status`].
     pub async fn status_within(&self, age: Duration) -> Result<LedgerStatus, Error> {
@@ -111,8 +111,7 @@ impl LedgerClient {
         }
     }
 
-    /// `abci_info`, for people: the member `response`.
-    ///
+    /// The member `response` of `abci_info`, for people.
     /// # Errors
     /// Temporary when the ledger cannot be reached.
     pub async fn abci_info(&self) -> Result<Value, Error> {
@@ -134,8 +133,7 @@ impl LedgerClient {
         Ok(body)
     }
 
-    /// A block with its results. `announced`: what is at hand of it.
-    ///
+    /// A block with its results. `announced`: the part that is known already.
     /// # Errors
     /// Those of [`Self::block_body`].
     pub async fn block(&self, height: u64, announced: Option<&Announced>) -> Result<Block, Error> {
@@ -162,9 +160,9 @@ impl LedgerClient {
         Ok(answers::block_results(&results, attributes)?)
     }
 
-    /// A block is known to exist before its node has stored what it did, and
-    /// another node behind the same address may be a block behind: asks again
-    /// for a while.
+    /// Asks about a known block until the answer is there: its node may not
+    /// have stored the results yet, and another node behind the same address
+    /// may be a block behind.
     async fn call_of_block(&self, method: &'static str, height: u64) -> Result<Value, Error> {
         let began = Instant::now();
         loop {
@@ -184,21 +182,20 @@ impl LedgerClient {
         }
     }
 
-    /// What the node had seen of the ledger when it was last at work, until the
-    /// master tells more: answers from below that are not believed.
+    /// Sets what this node had seen of the ledger before its restart. Answers
+    /// from below are distrusted. The master's news replaces it.
     pub fn remember(&self, chain_id: &str, height: u64) {
         let mut known = self.known.write();
         known.freshness.remember(chain_id, height);
     }
 
-    /// Whether the ledger's node was behind what was seen when it answered last.
+    /// Whether the ledger's node was behind at its last answer.
     pub fn is_behind(&self) -> bool {
         self.known.read().freshness.is_old()
     }
 
-    /// Asks the application as [`Ledger::query`] does, and takes the answer as
-    /// it comes, however old the state is that it comes from.
-    ///
+    /// Asks the application as [`Ledger::query`] does, but accepts an answer
+    /// from an older state.
     /// # Errors
     /// Those of [`Ledger::query`].
     pub async fn query_as_it_is(
@@ -224,11 +221,10 @@ impl LedgerClient {
         self.pool.call("abci_query", rpc_params).await
     }
 
-    /// Whether the node of the ledger that this socket leads to is as far as
-    /// what was seen.
-    ///
+    /// Checks that the ledger node behind this socket is not behind what was
+    /// seen.
     /// # Errors
-    /// Temporary when it is not.
+    /// Temporary when it is.
     async fn check_node_behind(&self, lane: &SocketHandle) -> Result<(), Error> {
         let info = lane.call("abci_info", json!([])).await?;
         let state = answers::number(&info["response"]["last_block_height"]);
@@ -240,11 +236,11 @@ impl LedgerClient {
     ///
     /// # Errors
     /// Temporary when the ledger cannot be reached.
-    pub async fn subscribe(&self) -> Result<Subscription, Error> {
-        Ok(Subscription::open(self.pool.options()).await?)
+    pub async fn subscribe(&self) -> Result<BlockSubscription, Error> {
+        Ok(BlockSubscription::open(self.pool.options()).await?)
     }
 
-    /// Takes over what the master has seen of the chain.
+    /// Notes what the master has seen of the chain.
     pub fn apply(&self, update: &ChainUpdate) {
         let mut known = self.known.write();
         known.freshness.tell(update);
@@ -252,8 +248,8 @@ impl LedgerClient {
             .chain
             .as_ref()
             .is_none_or(|chain| chain.id == update.chain_id);
-        // The heights of another chain would only confuse; this process learns
-        // the new chain's id when its own sockets have reconnected.
+        // Heights of another chain would only confuse. This process learns the
+        // new chain's id when its own sockets have reconnected.
         if !same_chain {
             return;
         }
@@ -281,8 +277,8 @@ impl Drop for LedgerClient {
 }
 
 /// Asks for chain id and height whenever a socket has opened, and forgets the
-/// chain id when none is open: a ledger that comes back may be another one, and
-/// a transaction signed for the wrong chain is refused for good.
+/// chain id when none is open: the ledger that comes back may be another one,
+/// and a transaction signed for the wrong chain is refused for good.
 async fn introduce(pool: Arc<SocketPool>, known: Arc<RwLock<LedgerFacts>>) {
     let mut connected = pool.connected();
     loop {
@@ -330,7 +326,7 @@ async fn ask_status(
     Ok(status)
 }
 
-/// Whether the ledger may answer this in a moment.
+/// Whether the ledger may soon answer this.
 fn is_not_there_yet(error: &RpcError) -> bool {
     let text = error.remote_text().unwrap_or_default();
     text.contains("could not find results for height")
@@ -415,7 +411,8 @@ impl Ledger for LedgerClient {
         if text.starts_with("mempool is full") {
             return Err(Error::with_message(codes::TENDERMINT_MEMPOOL_FULL, text).temporary());
         }
-        // CometBFT's own memory of transactions answers before the application does.
+        // CometBFT's own memory of transactions answers before the application
+        // does.
         if text.contains("tx already exists in cache") {
             return Ok(Broadcast {
                 code: ABCI_DUPLICATE_NONCE,

@@ -1,9 +1,9 @@
-//! Which answers a transaction can change. Queries that are not named here are
-//! never cached; methods that are not named here change everything.
+//! Which answers a transaction can change. Queries without an entry are never
+//! cached; methods without an entry change everything.
 
 use serde_json::Value;
 
-/// A part of the ledger's state that changes rarely, as a bit.
+/// Parts of the ledger's state that change rarely, one bit each.
 pub(super) type StateParts = u32;
 
 const NODES: StateParts = 1;
@@ -17,7 +17,7 @@ const FEATURES: StateParts = 1 << 7;
 const SUPPRESSED: StateParts = 1 << 8;
 const PRICES: StateParts = 1 << 9;
 const HISTORY: StateParts = 1 << 10;
-/// Part of every answer: changed by whatever we do not understand.
+/// Included in every answer; changed by every unknown method.
 const EVERYTHING: StateParts = StateParts::MAX;
 
 const IDENTITY_MEMBERS: [&str; 3] = [
@@ -26,7 +26,7 @@ const IDENTITY_MEMBERS: [&str; 3] = [
     "identity_identifier_hash",
 ];
 
-/// The parts an answer is made from; `None`: it must not be cached.
+/// The parts that an answer depends on; `None`: it must not be cached.
 pub(super) fn parts_of_query(method: &str, params: &Value) -> Option<StateParts> {
     let parts = match method {
         "GetNodeInfo"
@@ -37,7 +37,8 @@ pub(super) fn parts_of_query(method: &str, params: &Value) -> Option<StateParts>
         | "GetMqAddresses"
         | "GetNodeIDList"
         | "GetNodesBehindProxyNode" => NODES,
-        // By identity they change with every identity operation of the network.
+        // By identity, they change with every identity operation of the
+        // network.
         "GetIdpNodes" | "GetIdpNodesInfo" if !names_identity(params) => NODES,
         "GetAsNodesByServiceId" | "GetAsNodesInfoByServiceId" | "GetServicesByAsID" => {
             NODES | SERVICES
@@ -67,7 +68,7 @@ fn names_identity(params: &Value) -> bool {
         .any(|member| !params[*member].is_null())
 }
 
-/// Whether the answer as of an explicit height never changes once the block of
+/// Whether the answer for an explicit height never changes once the block of
 /// that height is complete (spec/ledger.md 5.1).
 pub(super) fn is_versioned(method: &str) -> bool {
     matches!(method, "GetRequest" | "GetRequestDetail")
@@ -76,7 +77,7 @@ pub(super) fn is_versioned(method: &str) -> bool {
 /// The parts a successful transaction can change.
 pub(super) fn parts_of_transaction(method: &str) -> StateParts {
     match method {
-        // Requests, identities, tokens: nothing of them is cached.
+        // Requests, identities and tokens are never cached.
         "CreateRequest"
         | "CreateIdpResponse"
         | "CreateAsResponse"

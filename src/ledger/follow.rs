@@ -1,9 +1,10 @@
-//! How the ledger is followed: which blocks to fetch next, and what a ledger
-//! that is not the one of yesterday means. Pure: no clock, no network.
+//! How the ledger is followed: which blocks to fetch next, and what a changed
+//! ledger means. Pure: no clock, no network.
 //!
-//! Block N is *settled* (own transactions found in it go on) when it is seen,
-//! and *acted on* (the roles' jobs) when block N+1 is seen, because the roles
-//! verify against the state after N (spec/ledger.md 1.6, spec/flows.md 1.5).
+//! Block N is *settled* (our own transactions in it are) when it is seen. It is
+//! *acted on* (the roles' jobs are made) when block N+1 is seen, because the
+//! roles verify against the state after N (spec/ledger.md 1.6, spec/flows.md
+//! 1.5).
 
 use std::ops::RangeInclusive;
 use std::time::{Duration, Instant};
@@ -21,25 +22,24 @@ crate::job::stored! {
 }
 
 /// How far the ledger has been followed (table `Progress`, row
-/// [`Progress::ROW`]); stored in one step with the jobs of the blocks.
+/// [`Progress::ROW`]). Stored in one step with the jobs of the blocks.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Progress {
-    /// Which chain.
     pub chain_id: String,
     /// Every block up to here is settled.
     pub settled: u64,
     /// Every block up to here is acted on; never above `settled`.
     pub processed: u64,
-    /// Of block `settled`; its default if unknown.
+    /// Of block `settled`; the default if unknown.
     pub mark: Mark,
-    /// How often the ledger has been replaced, as far as this node has seen.
-    /// Heights are compared within one era only.
+    /// How often this node has seen the ledger replaced. Heights are comparable
+    /// within one era only.
     pub era: u64,
-    /// To recognise a ledger that was replaced under the same chain id.
+    /// Recognises a ledger that was replaced under the same chain id.
     known: KnownBlocks,
 }
 
-/// [`Progress`] as earlier releases stored it.
+/// [`Progress`] in the form of earlier releases.
 #[derive(Serialize, Deserialize)]
 struct Earlier {
     chain_id: String,
@@ -50,7 +50,6 @@ struct Earlier {
 }
 
 impl Progress {
-    /// The row it is stored in.
     pub const ROW: &'static str = "ledger";
 
     fn new(chain_id: &str, settled: u64, processed: u64, mark: &Mark, era: u64) -> Self {
@@ -64,7 +63,8 @@ impl Progress {
         }
     }
 
-    /// Starts at the ledger's newest block: it is acted on when the next is seen.
+    /// Starts at the ledger's newest block, which is acted on when the next is
+    /// seen.
     fn from_now(status: &LedgerStatus, era: u64) -> Self {
         let height = status.height;
         let processed = height.saturating_sub(1);
@@ -76,13 +76,11 @@ impl Progress {
         Self::new(&status.chain_id, 0, 0, &Mark::default(), era)
     }
 
-    /// As it is stored.
     pub fn encode(&self) -> Vec<u8> {
         codec::encode(self)
     }
 
-    /// Reads what this release, or an earlier one, has stored.
-    ///
+    /// Reads what this or an earlier release has stored.
     /// # Errors
     /// When it is neither.
     pub fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
@@ -101,19 +99,19 @@ impl Progress {
         Ok(Self::new(&chain_id, settled, processed, &mark, era))
     }
 
-    /// Whether the ledger is lower than what was settled, under the same id: its
-    /// node may be behind, or it has another history.
+    /// Whether the ledger is lower than what was settled, under the same id:
+    /// its node is behind, or the ledger was replaced.
     pub fn is_above(&self, status: &LedgerStatus) -> bool {
         self.chain_id == status.chain_id && status.height < self.settled
     }
 
-    /// Whether the ledger's newest block proves that it has another history.
+    /// Whether the ledger's newest block proves that the ledger was replaced.
     pub fn is_contradicted_by(&self, status: &LedgerStatus) -> bool {
         self.chain_id == status.chain_id && self.known.contradicts(status.height, &status.mark)
     }
 
-    /// The height whose block tells most about whether the ledger has the
-    /// history that was followed; `None` if no block that was seen is there.
+    /// The height whose block best shows whether the ledger was replaced;
+    /// `None` if it has no block that was seen.
     pub fn landmark(&self, status: &LedgerStatus) -> Option<u64> {
         let is_same_chain = self.chain_id == status.chain_id;
         let landmark = || self.known.highest(status.earliest_height, status.height);
@@ -121,27 +119,27 @@ impl Progress {
     }
 }
 
-/// What the ledger is, compared with what was saved.
+/// The ledger, compared with the saved progress.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ChainStart {
-    /// Nothing was saved: starts at the current height.
+    /// Nothing was saved: start at the current height.
     First,
     /// The same chain.
     Resumed,
-    /// Another chain id: starts at height 1 of it (spec/ledger.md 1.7).
+    /// Another chain id: start at its height 1 (spec/ledger.md 1.7).
     NewChain {
-        /// The id saved.
+        /// The saved id.
         old: String,
     },
-    /// Another history under the same chain id: starts at the current height.
+    /// Replaced under the same chain id: start at the current height.
     LedgerReset {
-        /// The height saved.
+        /// The saved height.
         saved: u64,
     },
 }
 
 impl ChainStart {
-    /// Whether the ledger is another one than before.
+    /// Whether the ledger was replaced.
     pub fn is_replaced(&self) -> bool {
         matches!(
             self,
@@ -151,10 +149,10 @@ impl ChainStart {
 }
 
 /// Compares the ledger with saved progress. `there`: the ledger's block at
-/// [`Progress::landmark`], if it can tell. `None`: the ledger is lower than what
-/// was seen and nothing says that its history is another one, so it may be
-/// behind. What follows from a replaced ledger cannot be undone: it is waited
-/// for, however long that takes.
+/// [`Progress::landmark`], if it can tell. `None`: the ledger is lower than
+/// what was seen and nothing proves that it was replaced, so its node may be
+/// behind. The consequences of a replaced ledger cannot be undone, so the
+/// caller waits, however long that takes.
 pub fn start(
     saved: Option<&Progress>,
     status: &LedgerStatus,
@@ -178,17 +176,16 @@ pub fn start(
     (!saved.is_above(status)).then(|| (ChainStart::Resumed, saved.clone()))
 }
 
-/// Blocks to fetch, in order. Those in `settle` are settled; all but the last
-/// are acted on.
+/// Blocks to fetch, in order. Those from `settle_from` are settled; all but the
+/// last are acted on.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FetchPlan {
-    /// To be fetched.
     pub fetch: RangeInclusive<u64>,
-    /// First block to settle; those before it are settled already.
+    /// Blocks before it are settled already.
     pub settle_from: u64,
 }
 
-/// Keeps track of what has been seen and what has been done.
+/// Tracks what has been seen and what has been done.
 #[derive(Debug, Clone)]
 pub struct Follow {
     progress: Progress,
@@ -196,28 +193,29 @@ pub struct Follow {
 }
 
 impl Follow {
-    /// Goes on from `progress`.
+    /// Continues from `progress`.
     pub fn new(progress: Progress) -> Self {
         let tip = progress.settled;
         Self { progress, tip }
     }
 
-    /// What is stored.
+    /// The stored progress.
     pub fn progress(&self) -> &Progress {
         &self.progress
     }
 
-    /// The highest block known to exist.
+    /// The highest known block.
     pub fn tip(&self) -> u64 {
         self.tip
     }
 
-    /// The ledger has shown a block (events) or told its height (`status`).
+    /// Notes a block that the ledger has shown (events), or its height
+    /// (`status`).
     pub fn saw(&mut self, height: u64) {
         self.tip = self.tip.max(height);
     }
 
-    /// What to do next: at most `limit` blocks to settle. `None`: nothing.
+    /// The next step: at most `limit` blocks to settle; `None`: nothing to do.
     pub fn next(&self, limit: u64) -> Option<FetchPlan> {
         let Progress {
             settled, processed, ..
@@ -243,14 +241,14 @@ impl Follow {
         next
     }
 
-    /// `progress` has been stored.
+    /// Notes that `progress` has been stored.
     pub fn stored(&mut self, progress: Progress) {
         self.tip = self.tip.max(progress.settled);
         self.progress = progress;
     }
 
-    /// The ledger keeps no block below `earliest`: goes on from there. The
-    /// blocks that can never be had, if any.
+    /// Continues from `earliest`, the lowest block that the ledger keeps.
+    /// Returns the blocks that can never be fetched, if any.
     pub fn skip_pruned(&mut self, earliest: u64) -> Option<RangeInclusive<u64>> {
         let first_wanted = self.progress.processed + 1;
         if earliest <= first_wanted {
@@ -263,15 +261,15 @@ impl Follow {
     }
 }
 
-/// What a call of `status` says about the subscription and the ledger.
+/// The watchdog's judgement after a call of `status`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum WatchdogVerdict {
-    /// All is well, or it is too early to tell.
+    /// Nothing is wrong, or it is too early to tell.
     Fine,
     /// The subscription has shown no block for a while although there are some.
     Silent,
-    /// The ledger is lower than what has been settled: its node may be behind,
-    /// or the ledger was replaced.
+    /// The ledger is lower than what was settled: its node is behind, or it was
+    /// replaced.
     Lower,
 }
 
@@ -281,12 +279,12 @@ pub struct Watchdog {
     patience: Duration,
     announced: u64,
     behind_since: Option<Instant>,
-    /// What was settled when a lower height was told, if the last one was.
+    /// If the last height was too low: what was settled at that time.
     lower_than: Option<u64>,
 }
 
 impl Watchdog {
-    /// For a new subscription; blocks up to `height` need not be announced by it.
+    /// For a new subscription, which need not announce blocks up to `height`.
     pub fn new(height: u64, patience: Duration) -> Self {
         Self {
             patience,
@@ -304,8 +302,8 @@ impl Watchdog {
 
     /// `status` has told `height` while every block up to `settled` was settled.
     pub fn polled(&mut self, height: u64, settled: u64, now: Instant) -> WatchdogVerdict {
-        // A low height may have been told before the newest blocks were settled;
-        // the next one is asked for after that.
+        // A low height may have been told before the newest blocks were
+        // settled; the next one is asked for after that.
         let lower_than = (height < settled).then_some(settled);
         let before = std::mem::replace(&mut self.lower_than, lower_than);
         if before.is_some_and(|settled_before| height < settled_before) {

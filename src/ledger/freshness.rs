@@ -1,25 +1,25 @@
-//! Whether an answer of the ledger is as new as what this node has seen.
+//! Checks that an answer of the ledger is as new as what this node has seen.
 //!
-//! The ledger is asked at one node of many, and that node may be behind, or be
-//! another one than a moment ago. What it does not know yet is not unknown:
-//! an answer from a state older than what this node has acted on is no
-//! answer. Pure.
+//! The ledger has many nodes. The one that answers may be behind, or another
+//! one than a moment ago. What it does not know may exist all the same: an
+//! answer from a state older than what this node has acted on is no answer.
+//! Pure.
 
 use std::time::{Duration, Instant};
 
 use super::ChainUpdate;
 use crate::error::{Error, codes};
 
-/// What has been seen of the ledger.
+/// The newest state that was seen.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Seen {
     chain_id: String,
     height: u64,
-    /// `None`: as stored, by whichever master was the last.
+    /// `None`: as stored by an earlier master.
     era: Option<u64>,
 }
 
-/// What has been seen, and since when answers have been older.
+/// What was seen, and since when answers have been older.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Freshness {
     seen: Option<Seen>,
@@ -29,14 +29,14 @@ pub(super) struct Freshness {
 /// An answer that is older than what was seen.
 #[derive(Debug)]
 pub(super) struct Old {
-    /// Since when all answers have been.
+    /// Since when all answers have been too old.
     pub since: Instant,
-    /// What to say.
     pub error: Error,
 }
 
 impl Freshness {
-    /// What the node had seen when it was last at work; the master knows better.
+    /// Notes what this node had seen before its restart. The master knows
+    /// better.
     pub fn remember(&mut self, chain_id: &str, height: u64) {
         self.seen.get_or_insert_with(|| Seen {
             chain_id: chain_id.to_owned(),
@@ -45,7 +45,7 @@ impl Freshness {
         });
     }
 
-    /// What the master has seen.
+    /// Notes what the master has seen.
     pub fn tell(&mut self, update: &ChainUpdate) {
         self.seen = Some(Seen {
             chain_id: update.chain_id.clone(),
@@ -65,10 +65,9 @@ impl Freshness {
         self.old_since.is_some()
     }
 
-    /// Judges an answer. `chain_id`: of the ledger that is connected, if it has
-    /// told; `state`: the last block of the state that answered, if it says so;
+    /// Judges an answer. `chain_id`: of the connected ledger, if it has told;
+    /// `state`: the last block of the answering state, if the answer says it;
     /// `asked`: the block whose state was asked for.
-    ///
     /// # Errors
     /// When the answer is older than what was seen.
     pub fn judge(
@@ -111,8 +110,8 @@ impl Freshness {
     }
 }
 
-/// How long an answer that is new enough is waited for: nodes of the ledger
-/// behind one address differ by a block or two.
+/// How long to wait for an answer that is new enough: ledger nodes behind one
+/// address differ by a block or two.
 pub(super) const PATIENCE: Duration = Duration::from_millis(500);
 
 #[cfg(test)]

@@ -1,9 +1,9 @@
-//! Blocks that were seen, and what they say about a ledger that is lower now.
+//! Remembers blocks, to judge a ledger that is lower now.
 //!
-//! A ledger that was replaced sooner or later shows another block at a height
-//! that was seen, or a block that is younger than one that was seen at its
-//! height or above. A node of the ledger that is merely behind never does,
-//! however long it stays behind. Pure.
+//! A replaced ledger sooner or later shows another block at a remembered
+//! height, or a block that is younger than a remembered one at its height or
+//! above. A node that is only behind never does, however long it stays behind.
+//! Pure.
 
 use serde::{Deserialize, Serialize};
 
@@ -42,7 +42,7 @@ impl Landmark {
         }
     }
 
-    /// Whether one history cannot have both blocks.
+    /// Whether one history cannot contain both blocks.
     fn contradicts(&self, height: u64, mark: &Mark) -> bool {
         let own = self.mark();
         match self.height.cmp(&height) {
@@ -53,14 +53,14 @@ impl Landmark {
     }
 }
 
-/// Blocks that were seen, lowest first: the newest, and before it one for each
-/// doubling of the distance, so that a history that branches off anywhere soon
-/// comes to a height that is known.
+/// Remembered blocks, lowest first: the newest, and before it one for each
+/// doubling of the distance, so that a history that branched off anywhere soon
+/// reaches a remembered height.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct KnownBlocks(Vec<Landmark>);
 
 impl KnownBlocks {
-    /// Only this block.
+    /// Remembers only this block.
     pub fn only(height: u64, mark: &Mark) -> Self {
         let mut known = Self::default();
         known.add(height, mark);
@@ -81,15 +81,15 @@ impl KnownBlocks {
         self.0.push(Landmark::new(height, mark));
     }
 
-    /// The highest that is not above `height`, nor below `earliest`: where to
-    /// look whether the ledger still has the block that was seen.
+    /// The highest remembered block that is neither above `height` nor below
+    /// `earliest`: where to check that the ledger still has the same blocks.
     pub fn highest(&self, earliest: u64, height: u64) -> Option<u64> {
         let mut heights = self.0.iter().map(|known| known.height);
         heights.rfind(|known| (earliest..=height).contains(known))
     }
 
-    /// Whether a ledger that has this block has another history than the one
-    /// that was seen.
+    /// Whether a ledger with this block has another history than the remembered
+    /// one.
     pub fn contradicts(&self, height: u64, mark: &Mark) -> bool {
         self.0.iter().any(|known| known.contradicts(height, mark))
     }
@@ -172,22 +172,23 @@ mod tests {
 
     proptest! {
         /// Whatever part of the same history a ledger shows, in whatever order:
-        /// it is behind, and nothing else.
+        /// it is only behind.
         #[test]
         fn a_ledger_that_is_behind_never_contradicts(top in 1u64..400, shown in 1u64..500) {
             let known = seen(top);
             prop_assert!(!known.contradicts(shown, &mark("old", shown, shown)));
         }
 
-        /// A history that branched off below what was seen contradicts as soon
-        /// as it has grown as high; if its clock goes on, with its first block.
+        /// A history that branched off below a remembered block contradicts it
+        /// once it has grown as high; if its clock runs on, with its first
+        /// block.
         #[test]
         fn another_history_contradicts_sooner_or_later(
             top in 2u64..400, branch in 1u64..400, clock in 0u64..3,
         ) {
             let branch = branch.min(top - 1);
             let known = seen(top);
-            // Its clock was set back, stands where it was, or goes on.
+            // Its clock was set back, stands still, or runs on.
             let second = |height: u64| match clock {
                 0 => height - branch,
                 1 => height,

@@ -34,19 +34,19 @@ use crate::json;
 /// SHA-256 of a transaction's bytes, as lower-case hex (spec/ledger.md 2.5).
 pub type TransactionHash = String;
 
-/// Answer to `broadcast_tx_sync`: whether the mempool took the transaction.
+/// Answer to `broadcast_tx_sync`: whether the mempool accepted the transaction.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Broadcast {
     /// 0, or a code of spec/ledger.md 3.
     pub code: u32,
-    /// Text beside the code.
+    /// Text for the code.
     pub log: String,
-    /// It was refused by a node that is behind what was seen of the ledger, and
-    /// may not know yet what the transaction needs.
+    /// It was refused by a node that is behind and may not know yet what the
+    /// transaction needs.
     pub is_premature: bool,
 }
 
-/// What a block made of a transaction.
+/// The result of a transaction in a block.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Inclusion {
     /// Height of the block.
@@ -57,8 +57,8 @@ pub struct Inclusion {
     pub log: String,
 }
 
-/// Reads from and writes to the ledger. Implemented by the RPC client, and by
-/// fakes in tests of handlers.
+/// Reads from the ledger and writes to it. The RPC client implements it, and so
+/// do fakes in tests.
 #[async_trait]
 pub trait Ledger: Send + Sync {
     /// Asks the application. `None`: not found (spec/ledger.md 5.1).
@@ -75,21 +75,18 @@ pub trait Ledger: Send + Sync {
     ) -> Result<Option<Arc<Value>>, Error>;
 
     /// Hands a signed transaction to the mempool.
-    ///
     /// # Errors
-    /// Temporary when it is unknown whether the ledger got it; 10049 (temporary)
-    /// when the mempool is full.
+    /// Temporary when it is unknown whether the ledger has it; 10049
+    /// (temporary) when the mempool is full.
     async fn broadcast(&self, transaction: &[u8]) -> Result<Broadcast, Error>;
 
-    /// What became of a transaction; `None` while no block has it.
-    ///
+    /// The result of a transaction; `None` while no block has it.
     /// # Errors
     /// Temporary when the ledger cannot be reached, or its node is behind and
     /// does not have it.
     async fn transaction(&self, hash: &TransactionHash) -> Result<Option<Inclusion>, Error>;
 
-    /// How many transactions wait for a block where this node asks.
-    ///
+    /// How many transactions wait for a block at the connected node.
     /// # Errors
     /// Temporary when the ledger cannot be reached.
     async fn waiting_transactions(&self) -> Result<u64, Error>;
@@ -103,35 +100,34 @@ pub trait Ledger: Send + Sync {
     /// Height of the newest block this node knows of; 0 if none yet.
     fn height(&self) -> u64;
 
-    /// Which of the ledger's histories the node follows: raised whenever the
-    /// ledger was replaced ([`follow::Progress::era`]).
-    ///
+    /// The era of the ledger, which rises whenever the ledger was replaced
+    /// ([`follow::Progress::era`]).
     /// # Errors
-    /// Temporary until the master has told it of the chain that
+    /// Temporary until the master has told it for the chain that
     /// [`chain_id`](Self::chain_id) names.
     fn era(&self) -> Result<u64, Error>;
 }
 
-/// What tells a block from another of the same height: from its header.
+/// Distinguishes a block from another of the same height; from its header.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Mark {
-    /// Hash of the block, upper-case hex; empty where the ledger does not tell
-    /// it. Not stored with the rest: see [`known`].
+    /// Upper-case hex; empty where the ledger does not tell it. Not stored with
+    /// the rest: see [`known`].
     #[serde(skip)]
     pub hash: String,
     /// Hash of the state after the block before this one, upper-case hex.
     pub app_hash: String,
-    /// When it was made, as RFC 3339 with nanoseconds.
+    /// RFC 3339 with nanoseconds.
     pub time: String,
 }
 
 impl Mark {
-    /// Whether anything is known.
+    /// Whether it contains anything.
     pub fn is_known(&self) -> bool {
         *self != Self::default()
     }
 
-    /// Whether it is the same block; the hash covers all of it.
+    /// Whether both belong to the same block; the hash covers all of it.
     pub fn is_same(&self, other: &Mark) -> bool {
         match self.hash.is_empty() || other.hash.is_empty() {
             true => (&self.app_hash, &self.time) == (&other.app_hash, &other.time),
@@ -139,7 +135,7 @@ impl Mark {
         }
     }
 
-    /// Whether this block was made later than the other; false if unknown.
+    /// Whether this block is later than the other; false if unknown.
     pub fn is_later_than(&self, other: &Mark) -> bool {
         let moment = |mark: &Mark| OffsetDateTime::parse(&mark.time, &Rfc3339).ok();
         moment(self)
@@ -148,18 +144,15 @@ impl Mark {
     }
 }
 
-/// A transaction in a block.
 #[derive(Debug, Clone, PartialEq)]
 pub struct BlockTransaction {
-    /// Its hash.
     pub hash: TransactionHash,
     /// Method name.
     pub method: String,
-    /// Its parameters as they are in the block, usually JSON.
+    /// As they are in the block, usually JSON.
     pub params: Bytes,
-    /// Who signed it.
+    /// The signing node.
     pub node_id: String,
-    /// Its result.
     pub inclusion: Inclusion,
     /// Attribute `success` of event `did.result`.
     pub success: bool,
@@ -168,10 +161,10 @@ pub struct BlockTransaction {
 }
 
 impl BlockTransaction {
-    /// One of its parameters; `None` if it has none of that name and type.
+    /// One of its parameters; `None` if there is none of that name and type.
     ///
-    /// The others are not kept: every node reads the transactions of all, and
-    /// their signer decides how much is in them.
+    /// The others are not kept: every node reads the transactions of all nodes,
+    /// and their signers decide how large they are.
     pub fn param<T: DeserializeOwned>(&self, name: &str) -> Option<T> {
         json::member(&self.params, name)
     }
@@ -180,7 +173,7 @@ impl BlockTransaction {
 /// A block with its results.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Block {
-    /// The chain it belongs to: after a reset heights start again.
+    /// Heights start again after a reset.
     pub chain_id: String,
     /// From 1.
     pub height: u64,
@@ -201,19 +194,18 @@ impl Block {
     }
 }
 
-/// What the roles make of a block (spec/flows.md 1.7).
+/// Makes the jobs of the roles for a block (spec/flows.md 1.7).
 #[async_trait]
 pub trait BlockJobs: Send + Sync {
-    /// The jobs that a block leads to; asked when the block after it has been
-    /// seen. Asked again after a crash, so each job needs a source; may not be
-    /// asked of a block without transactions, which leads to nothing.
-    ///
+    /// The jobs of a block, asked for when the next block has been seen. It is
+    /// asked again after a crash, so each job needs a source. It may be left
+    /// out for a block without transactions, which leads to nothing.
     /// # Errors
     /// Any error: the block is tried again later.
     async fn jobs(&self, block: &Block) -> Result<Vec<NewJob>, Error>;
 }
 
-/// What the master has seen of the ledger; told to every process of the node
+/// What the master has seen of the ledger. Every process of the node hears it
 /// before any job that depends on it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ChainUpdate {
@@ -222,15 +214,14 @@ pub struct ChainUpdate {
     /// Newest block whose transactions are known.
     pub height: u64,
     /// Whether every new block is being followed: the chain is synchronised and
-    /// initialised, and the subscription lives. Nothing may be answered from a
-    /// cache while it is false.
+    /// initialised, and the subscription works. While it is false, nothing may
+    /// be answered from a cache.
     pub ready: bool,
     /// Methods of the successful transactions of the blocks since the last update.
     pub methods: Vec<String>,
-    /// Blocks may have been missed, or `height` may have gone down: everything
-    /// cached is to be dropped.
+    /// Blocks may have been missed, or `height` may have fallen: everything
+    /// cached must be dropped.
     pub reset: bool,
-    /// Which of the ledger's histories this is; heights told under another era
-    /// mean nothing.
+    /// The ledger's era. Heights of another era mean nothing.
     pub era: u64,
 }

@@ -1,4 +1,4 @@
-//! The queries flows use, typed (spec/ledger.md 5, 11).
+//! The queries of the flows, typed (spec/ledger.md 5, 11).
 
 use std::cmp::Reverse;
 use std::time::Duration;
@@ -28,7 +28,8 @@ async fn ask<T: DeserializeOwned>(
     })
 }
 
-/// Member `member` of the answer, empty where the ledger has `null` or finds nothing.
+/// Member `member` of the answer; empty where the ledger has `null` or finds
+/// nothing.
 async fn ask_list<T: DeserializeOwned>(
     ledger: &dyn Ledger,
     method: &str,
@@ -54,7 +55,7 @@ pub async fn node_info(ledger: &dyn Ledger, node_id: &str) -> Result<Option<Node
     ask(ledger, "GetNodeInfo", json!({"node_id": node_id}), None).await
 }
 
-/// The nodes behind a proxy that it works for: those whose keys it holds.
+/// The nodes behind a proxy that it serves, because it holds their keys.
 pub async fn nodes_served_by(
     ledger: &dyn Ledger,
     proxy_node_id: &str,
@@ -323,7 +324,6 @@ pub async fn reference_group_code(
     .await
 }
 
-/// Reference group of an accessor.
 pub async fn reference_group_code_of_accessor(
     ledger: &dyn Ledger,
     accessor_id: &str,
@@ -352,8 +352,9 @@ pub async fn accessor_key(
     .await
 }
 
-/// What an IdP declared about an identity. `identity` is
-/// `{"reference_group_code": ..}` or `{"identity_namespace": .., "identity_identifier_hash": ..}`.
+/// An IdP's declaration about an identity. `identity` is
+/// `{"reference_group_code": ..}` or `{"identity_namespace": ..,
+/// "identity_identifier_hash": ..}`.
 pub async fn identity_info(
     ledger: &dyn Ledger,
     identity: Value,
@@ -372,7 +373,7 @@ pub async fn idps_of_identity(
     ask_list(ledger, "GetIdpNodes", identity, "node").await
 }
 
-/// Whether NDID wants nobody told of the identities that a node changes.
+/// Whether nobody is told of the identities that this node changes.
 pub async fn is_suppressed(ledger: &dyn Ledger, node_id: &str) -> Result<bool, Error> {
     let method = "IsSuppressedIdentityModificationNotificationNode";
     let answer: Option<Value> = ask(ledger, method, json!({"node_id": node_id}), None).await?;
@@ -382,7 +383,8 @@ pub async fn is_suppressed(ledger: &dyn Ledger, node_id: &str) -> Result<bool, E
 /// Ids of this chain's predecessors; empty if none were recorded.
 pub async fn chain_history(ledger: &dyn Ledger) -> Result<Vec<String>, Error> {
     let answer: Option<Value> = ask(ledger, "GetChainHistory", Value::Null, None).await?;
-    // The replaced system's NDID wrote the text of a text (spec/http-api-additions.md 2).
+    // The replaced system's NDID encoded the text twice
+    // (spec/http-api-additions.md 2).
     let history = match answer {
         Some(Value::String(text)) => serde_json::from_str(&text).map_err(|error| {
             let text = format!("the history of the chain cannot be read: {error}");
@@ -395,7 +397,8 @@ pub async fn chain_history(ledger: &dyn Ledger) -> Result<Vec<String>, Error> {
     Ok(ids.collect())
 }
 
-/// Ids of the active nodes of a role, `rp`, `idp` or `as`, or of all but NDID.
+/// Ids of the active nodes of a role (`rp`, `idp` or `as`), or of all nodes but
+/// NDID.
 pub async fn node_ids(ledger: &dyn Ledger, role: Option<&str>) -> Result<Vec<String>, Error> {
     let params = role.map_or_else(|| json!({}), |role| json!({"role": role}));
     ask_list(ledger, "GetNodeIDList", params, "node_id_list").await

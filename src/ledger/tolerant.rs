@@ -1,9 +1,9 @@
-//! The ledger as calls of clients read it.
+//! The ledger for API calls.
 //!
-//! While the ledger's node is behind, jobs wait and calls need not: what is
-//! found there is as good as a call can have it, since the ledger judges the
+//! While the ledger's node is behind, jobs wait, but calls need not: what is
+//! found there is good enough for a call, since the ledger judges the
 //! transaction that follows. Only what is *not* found there may exist, and a
-//! client that is told "unknown" does not ask again.
+//! client that hears "unknown" does not ask again.
 
 use std::sync::Arc;
 
@@ -13,14 +13,14 @@ use serde_json::Value;
 use super::{Broadcast, Inclusion, Ledger, LedgerClient, TransactionHash};
 use crate::error::Error;
 
-/// A [`Ledger`] that answers from a node that is behind, if that finds anything.
+/// A [`Ledger`] that also accepts what a node finds that is behind.
 pub struct TolerantLedger {
     inner: Arc<dyn Ledger>,
     client: Arc<LedgerClient>,
 }
 
 impl TolerantLedger {
-    /// Asks `inner` first; `client` is what that asks in the end.
+    /// Asks `inner` first; `client` is the one that `inner` uses in the end.
     pub fn new(inner: Arc<dyn Ledger>, client: Arc<LedgerClient>) -> Self {
         Self { inner, client }
     }

@@ -1,4 +1,4 @@
-//! Making a transaction: parameters, nonce, signature, bytes (spec/ledger.md 2).
+//! Makes a transaction: parameters, nonce, signature, bytes (spec/ledger.md 2).
 
 use bytes::Bytes;
 use openssl::sha::sha256;
@@ -12,11 +12,10 @@ use crate::proto::wire;
 pub struct Signed {
     /// The encoded `Tx`.
     pub bytes: Vec<u8>,
-    /// Its hash.
     pub hash: TransactionHash,
 }
 
-/// What a transaction's signature covers.
+/// The bytes that a transaction's signature covers.
 pub fn signed_message(method: &str, params: &[u8], chain_id: &str, nonce: &[u8]) -> Vec<u8> {
     [method.as_bytes(), params, chain_id.as_bytes(), nonce].concat()
 }

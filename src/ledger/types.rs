@@ -1,6 +1,6 @@
-//! Records that queries return (spec/ledger.md 5, 6). Numbers that are shown to
-//! clients stay [`Number`], so that `1` is not turned into `1.0`. Lists that
-//! the ledger may give as `null` are read as empty.
+//! Records that queries return (spec/ledger.md 5, 6). Numbers that clients see
+//! stay [`Number`], so that `1` does not become `1.0`. Lists that the ledger
+//! may write as `null` are read as empty.
 
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Number;
@@ -67,13 +67,11 @@ pub struct MqAddress {
 /// The proxy a node lives behind.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Proxy {
-    /// Its node id.
     pub node_id: String,
-    /// Key messages to it are encrypted for.
+    /// The key to encrypt messages to it.
     pub encryption_public_key: NodeKey,
-    /// Key its signatures verify with.
+    /// The key that verifies its signatures.
     pub signing_public_key: NodeKey,
-    /// Its addresses.
     #[serde(default, deserialize_with = "null_as_empty")]
     pub mq: Vec<MqAddress>,
     /// `KEY_ON_PROXY` or `KEY_ON_NODE`.
@@ -115,7 +113,6 @@ pub struct NodeInfo {
 /// An entry of `GetNodesBehindProxyNode`.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 pub struct NodeBehindProxy {
-    /// Node id.
     pub node_id: String,
     /// `KEY_ON_PROXY` or `KEY_ON_NODE`.
     pub config: String,
@@ -124,9 +121,8 @@ pub struct NodeBehindProxy {
 /// An entry of `GetIdpNodesInfo`.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 pub struct IdpNodeInfo {
-    /// Node id.
     pub node_id: String,
-    /// Key messages to it are encrypted for.
+    /// The key to encrypt messages to it.
     pub encryption_public_key: NodeKey,
     /// Own addresses.
     #[serde(default, deserialize_with = "null_as_empty")]
@@ -138,11 +134,9 @@ pub struct IdpNodeInfo {
 /// The proxy part of [`IdpNodeInfo`] and [`AsNodeInfo`].
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 pub struct IdpProxy {
-    /// Its node id.
     pub node_id: String,
-    /// Key the outer layer is encrypted for.
+    /// The key to encrypt the outer layer.
     pub encryption_public_key: NodeKey,
-    /// Its addresses.
     #[serde(default, deserialize_with = "null_as_empty")]
     pub mq: Vec<MqAddress>,
     /// `KEY_ON_PROXY` or `KEY_ON_NODE`.
@@ -152,13 +146,12 @@ pub struct IdpProxy {
 /// An entry of `GetAsNodesInfoByServiceId`.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 pub struct AsNodeInfo {
-    /// Node id.
     pub node_id: String,
     /// Lowest IAL of a request it answers.
     pub min_ial: Number,
     /// Lowest AAL of a request it answers.
     pub min_aal: Number,
-    /// Key messages to it are encrypted for.
+    /// The key to encrypt messages to it.
     pub encryption_public_key: NodeKey,
     /// Own addresses.
     #[serde(default, deserialize_with = "null_as_empty")]
@@ -173,7 +166,6 @@ pub struct AsNodeInfo {
 /// An AS's answer to one service of a request.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct AsResponse {
-    /// Who answered.
     pub as_id: String,
     /// Present on answers with data.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -189,12 +181,11 @@ pub struct AsResponse {
 /// One service of a request.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct DataRequest {
-    /// Which service.
     pub service_id: String,
-    /// Who may answer.
+    /// Empty: any AS.
     #[serde(default, deserialize_with = "null_as_empty")]
     pub as_id_list: Vec<String>,
-    /// How many answers are wanted; 0: any number.
+    /// Wanted answers; 0: any number.
     pub min_as: u64,
     /// Hash of parameters and salt.
     pub request_params_hash: String,
@@ -218,7 +209,6 @@ pub struct IdpResponse {
     /// Accessor signature; opaque in mode 1.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub signature: Option<String>,
-    /// Who answered.
     pub idp_id: String,
     /// The RP's verdict, known after close or time-out; null in mode 1.
     pub valid_ial: Option<bool>,
@@ -230,7 +220,6 @@ pub struct IdpResponse {
 }
 
 impl IdpResponse {
-    /// Whether it is an error answer.
     pub fn is_error(&self) -> bool {
         self.error_code.is_some()
     }
@@ -249,7 +238,7 @@ pub struct RequestDetail {
     pub min_ial: Number,
     /// Seconds.
     pub request_timeout: u64,
-    /// Who may answer.
+    /// The IdPs that may answer.
     #[serde(default, deserialize_with = "null_as_empty")]
     pub idp_id_list: Vec<String>,
     /// Services asked for.
@@ -270,9 +259,8 @@ pub struct RequestDetail {
     pub mode: u8,
     /// Null if none.
     pub request_type: Option<String>,
-    /// Who created it.
+    /// The node that created it.
     pub requester_node_id: String,
-    /// Block that created it.
     pub creation_block_height: u64,
     /// Chain of that block.
     pub creation_chain_id: String,
@@ -307,24 +295,21 @@ impl RequestDetail {
 /// A row of `GetAsNodesByServiceId`.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 pub struct AsNode {
-    /// Node id.
     pub node_id: String,
 }
 
 /// A row of `GetServicesByAsID`.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 pub struct ProvidedService {
-    /// Which service.
     pub service_id: String,
     /// Lowest IAL.
     pub min_ial: Number,
     /// Lowest AAL.
     pub min_aal: Number,
-    /// Switched on by the AS.
+    /// Whether the AS has switched it on.
     pub active: bool,
-    /// Approval withdrawn by NDID.
+    /// Whether NDID has withdrawn its approval.
     pub suspended: bool,
-    /// Namespaces.
     #[serde(default, deserialize_with = "null_as_empty")]
     pub supported_namespace_list: Vec<String>,
 }
@@ -334,7 +319,6 @@ pub struct ProvidedService {
 pub struct ServiceDetail {
     /// JSON schema as text.
     pub data_schema: Option<String>,
-    /// Its version.
     pub data_schema_version: Option<String>,
     /// False when NDID has disabled it.
     #[serde(default)]
@@ -353,7 +337,7 @@ pub struct ServicePriceDelay {
 pub struct AccessorKey {
     /// PEM text.
     pub accessor_public_key: String,
-    /// Revoked ones are not.
+    /// False for a revoked one.
     pub active: bool,
     /// IdP that registered it.
     pub owner_node_id: String,
@@ -387,6 +371,5 @@ pub struct ErrorCode {
 /// A row of `GetNamespaceList`.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 pub struct Namespace {
-    /// Its name.
     pub namespace: String,
 }

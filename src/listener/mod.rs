@@ -1,6 +1,6 @@
-//! A port that others connect to: how many are let in, who goes when there are
-//! too many, and for how long nothing may come. A crowd of idle connections
-//! keeps nobody out and costs nothing.
+//! A port that others connect to: how many connections it admits, which it
+//! closes when there are too many, and how long one may be silent. A crowd of
+//! idle connections keeps nobody out.
 
 mod room;
 mod stream;
@@ -19,18 +19,17 @@ pub use stream::GuestStream;
 
 /// Connections that the system has accepted and nobody has taken yet.
 const BACKLOG: u32 = 1024;
-/// Pause after a connection could not be accepted, at first and at most. The
-/// usual reason is that no descriptor is free, which trying again does not mend.
+/// First and longest pause after a connection could not be accepted. Usually no
+/// descriptor is free, and trying again at once does not help.
 const FIRST_PAUSE: Duration = Duration::from_millis(10);
 const LONGEST_PAUSE: Duration = Duration::from_millis(500);
-/// Between two lines about the same trouble.
+/// Shortest time between two log lines about the same trouble.
 const QUIET: Duration = Duration::from_secs(10);
 
-/// Listens at an address; port 0 takes a free one. May be cloned for other
-/// threads.
-///
+/// Listens at an address; port 0 picks a free one. Other threads may use
+/// clones.
 /// # Errors
-/// The address is taken, or not ours.
+/// The address is in use, or not ours.
 pub fn bind(address: SocketAddr) -> io::Result<std::net::TcpListener> {
     let socket = match address {
         SocketAddr::V4(_) => TcpSocket::new_v4()?,
@@ -41,7 +40,7 @@ pub fn bind(address: SocketAddr) -> io::Result<std::net::TcpListener> {
     socket.listen(BACKLOG)?.into_std()
 }
 
-/// A port, and the room behind it.
+/// A port and its room.
 pub struct Listener {
     socket: TcpListener,
     room: Room,
@@ -49,10 +48,9 @@ pub struct Listener {
 }
 
 impl Listener {
-    /// To be called in the runtime that is to accept.
-    ///
+    /// Must be called in the runtime that accepts.
     /// # Errors
-    /// When the runtime does not take the socket.
+    /// When the runtime refuses the socket.
     pub fn new(socket: std::net::TcpListener, room: Room, name: &'static str) -> io::Result<Self> {
         Ok(Self {
             socket: TcpListener::from_std(socket)?,
@@ -61,21 +59,21 @@ impl Listener {
         })
     }
 
-    /// The next connection that is let in, with its peer. Waits while the room is
-    /// full of guests that are busy; never fails. Nothing is lost if it is
-    /// dropped while it waits for a connection.
+    /// The next admitted connection, with its peer. Waits while all guests are
+    /// busy. Never fails. Dropping it while it waits loses no connection.
     pub async fn accept(&mut self) -> (GuestStream<TcpStream>, SocketAddr) {
         let accept = || self.socket.accept();
         let (stream, peer) = keep_trying(accept, &mut self.trouble).await;
-        // Small answers must not wait for the acknowledgement of the one before.
-        // Fails only if the peer is gone, which whoever reads will see.
+        // A small answer must not wait for the acknowledgement of the previous
+        // one. This fails only if the peer is gone, which its reader will
+        // notice.
         let _ = stream.set_nodelay(true);
         let visit = self.room.enter().await;
         (GuestStream::new(stream, visit), peer)
     }
 
-    /// One connection after the other, as a gRPC server takes them. There is no
-    /// error among them: it would ask again at once, and again.
+    /// The connections, as a gRPC server takes them. It yields no errors: the
+    /// server would ask again at once, for ever.
     pub fn incoming(self) -> impl Stream<Item = io::Result<GuestStream<TcpStream>>> {
         futures_util::stream::unfold(self, async |mut listener| {
             let (stream, _) = listener.accept().await;
@@ -84,7 +82,7 @@ impl Listener {
     }
 }
 
-/// Accepts until it works: an error is the peer's, or passes.
+/// Accepts until it succeeds: an error is the peer's, or passes.
 pub async fn keep_trying<T, F>(mut accept: impl FnMut() -> F, trouble: &mut Trouble) -> T
 where
     F: Future<Output = io::Result<T>>,
@@ -115,14 +113,14 @@ fn is_of_peer(error: &io::Error) -> bool {
     )
 }
 
-/// Tells operators of connections that cannot be accepted, now and then.
+/// Tells operators from time to time that connections cannot be accepted.
 pub struct Trouble {
     name: &'static str,
     told: Option<Instant>,
 }
 
 impl Trouble {
-    /// Of the port with this name.
+    /// For the port with this name.
     pub fn at(name: &'static str) -> Self {
         Self { name, told: None }
     }

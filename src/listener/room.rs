@@ -1,6 +1,5 @@
-//! Who is connected to a port. Nobody who is served is sent away; of those who
-//! only hold a connection open, the one that has been silent longest goes first
-//! when somebody else comes.
+//! The guests of a port. A guest that is being served is never sent away. When
+//! somebody else comes, the idle guest that has been silent longest goes first.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -13,23 +12,22 @@ use parking_lot::Mutex;
 use tokio::sync::Notify;
 use tokio::time::timeout;
 
-/// One that was heard of in this time is not sent away: it may be reading an
+/// A guest heard of within this time is not sent away: it may be reading an
 /// answer.
 const RECENT: Duration = Duration::from_millis(100);
-/// How often somebody who waits for a place looks whether a guest has become
-/// idle.
+/// How often a waiting connection checks whether a guest has become idle.
 const LOOK: Duration = Duration::from_millis(50);
 
-/// What a port expects of its guests.
+/// Limits for the guests of a port.
 #[derive(Debug, Clone, Copy)]
 pub struct Rules {
     /// Name in metrics.
     pub name: &'static str,
-    /// Connections at one time.
+    /// Most connections.
     pub most: usize,
-    /// How long one may do nothing while it is not served.
+    /// How long a guest may be idle while it is not being served.
     pub patience: Duration,
-    /// Whether bytes that move count as doing something, or only calls.
+    /// Whether moving bytes count as activity, or only calls.
     pub bytes_count: bool,
 }
 
@@ -43,7 +41,7 @@ struct Inner {
     rules: Rules,
     opened: Instant,
     guests: Mutex<Guests>,
-    /// Somebody has left.
+    /// A guest has left.
     left: Notify,
 }
 
@@ -53,11 +51,11 @@ struct Guests {
     present: HashMap<u64, Arc<Guest>>,
 }
 
-/// One connection, as far as the room knows it.
+/// One connection, as the room sees it.
 #[derive(Debug)]
 pub struct Guest {
     opened: Instant,
-    /// When it last did something, in milliseconds since `opened`.
+    /// Time of its last activity, in milliseconds since `opened`.
     last: AtomicU64,
     calls: AtomicUsize,
     must_go: AtomicBool,
@@ -85,7 +83,7 @@ impl Guest {
         self.last.store(self.elapsed(), Ordering::Relaxed);
     }
 
-    /// It is served until what is returned is dropped.
+    /// Serves it until the returned value is dropped.
     pub fn begin(self: &Arc<Self>) -> Serving {
         self.calls.fetch_add(1, Ordering::AcqRel);
         Serving(self.clone())
@@ -98,7 +96,7 @@ impl Guest {
         Duration::from_millis(silent)
     }
 
-    /// `None` while it is served.
+    /// `None` while it is being served.
     fn idle_for(&self) -> Option<Duration> {
         let is_served = self.calls.load(Ordering::Acquire) > 0;
         (!is_served).then(|| self.silent_for())
@@ -110,7 +108,7 @@ impl Guest {
     }
 }
 
-/// A guest is served as long as this lives.
+/// A guest is being served while this lives.
 #[derive(Debug)]
 pub struct Serving(Arc<Guest>);
 
@@ -122,7 +120,6 @@ impl Drop for Serving {
 }
 
 impl Room {
-    /// An empty one.
     pub fn new(rules: Rules) -> Self {
         metrics::gauge!("erawan_connections_limit", "port" => rules.name).set(rules.most as f64);
         Self {
@@ -135,13 +132,12 @@ impl Room {
         }
     }
 
-    /// How many are here.
     pub fn guests(&self) -> usize {
         self.inner.guests.lock().present.len()
     }
 
-    /// Takes a place; when there is none, sends the guest away that has been idle
-    /// longest, and waits while all are served.
+    /// Takes a place. If none is free, sends the guest away that has been idle
+    /// longest, and waits while all are being served.
     pub async fn enter(&self) -> Visit {
         loop {
             let left = self.inner.left.notified();
@@ -153,13 +149,13 @@ impl Room {
                 metrics::counter!("erawan_connections_sent_away_total", "port" => name)
                     .increment(1);
             }
-            // Whichever comes first.
+            // Either may come first.
             let _ = timeout(LOOK, left).await;
         }
     }
 
-    /// Sends away whoever is not served and waits until nobody is here. For a
-    /// port that is closed already; an end is the caller's to set.
+    /// Sends every guest away that is not being served, and waits until none is
+    /// left. For a port that is closed already. The caller sets a time limit.
     pub async fn empty(&self) {
         loop {
             let left = self.inner.left.notified();
@@ -199,7 +195,7 @@ impl Inner {
         })
     }
 
-    /// False if all are served, or on their way out.
+    /// False if all guests are being served or are leaving.
     fn send_oldest_away(&self) -> bool {
         let guests = self.guests.lock();
         let stays = guests
@@ -218,7 +214,7 @@ impl Inner {
     }
 }
 
-/// A place in a room, given back when it is dropped.
+/// A place in a room, returned when it is dropped.
 pub struct Visit {
     room: Arc<Inner>,
     id: u64,
@@ -226,25 +222,24 @@ pub struct Visit {
 }
 
 impl Visit {
-    /// Whose it is.
     pub fn guest(&self) -> &Arc<Guest> {
         &self.guest
     }
 
-    /// Bytes have moved.
+    /// Notes that bytes have moved.
     pub(super) fn note_bytes(&self) {
         if self.room.rules.bytes_count {
             self.guest.note();
         }
     }
 
-    /// Whether it has to leave; if not, `waker` is woken when it has.
+    /// Whether the guest has to leave. If not, wakes `waker` once it has to.
     pub(super) fn must_go(&self, waker: &Waker) -> bool {
         self.guest.task.register(waker);
         self.guest.must_go.load(Ordering::Acquire)
     }
 
-    /// How much longer the room has patience; zero if it has none left.
+    /// How long the guest may still be idle; zero if its time is up.
     pub(super) fn patience(&self) -> Duration {
         let idle = self.guest.idle_for().unwrap_or_default();
         self.room.rules.patience.saturating_sub(idle)

@@ -1,5 +1,5 @@
 //! A connection that ends when its room says so. It lies below TLS and HTTP, so
-//! that a guest who never finishes a handshake, or never begins one, is met too.
+//! that it also catches guests who never finish a handshake.
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
@@ -15,13 +15,13 @@ use super::room::{Guest, Visit};
 /// A guest's connection.
 pub struct GuestStream<T> {
     stream: T,
-    // Given back after the descriptor: fields are dropped in order.
+    // Dropped after the descriptor: fields are dropped in order.
     visit: Visit,
     patience: Pin<Box<Sleep>>,
 }
 
 impl<T> GuestStream<T> {
-    /// Of a guest with this place.
+    /// The connection of a guest with this place.
     pub fn new(stream: T, visit: Visit) -> Self {
         let patience = Box::pin(sleep(visit.patience()));
         Self {
@@ -31,7 +31,6 @@ impl<T> GuestStream<T> {
         }
     }
 
-    /// Whose it is.
     pub fn guest(&self) -> &Arc<Guest> {
         self.visit.guest()
     }

@@ -41,7 +41,7 @@ async fn whoever_has_been_idle_longest_goes_when_somebody_comes() {
         guests.push(soon(listener.accept()).await.0);
         sleep(Duration::from_millis(150)).await;
     }
-    // The first has done something since.
+    // The first guest has been active since.
     clients[0].write_all(b"x").await.unwrap();
     let mut byte = [0];
     soon(guests[0].read_exact(&mut byte)).await.unwrap();
@@ -67,7 +67,7 @@ async fn nobody_who_is_served_goes() {
     let waits = timeout(Duration::from_millis(500), listener.accept()).await;
     assert!(waits.is_err(), "it was let in");
     drop(serving);
-    // The one above was dropped with the place it waited for.
+    // The first attempt was dropped with the place it waited for.
     let _another = TcpStream::connect(address).await.unwrap();
     let reading = tokio::spawn(async move { guest.read(&mut [0]).await });
     soon(listener.accept()).await;
@@ -120,7 +120,7 @@ async fn where_only_calls_count_bytes_keep_no_connection() {
     soon(chatter).await.unwrap();
 }
 
-/// EMFILE comes back at once however often it is tried.
+/// EMFILE comes back at once however often accepting is tried.
 #[tokio::test]
 async fn want_of_descriptors_is_no_reason_to_spin_or_to_give_up() {
     let tries = Cell::new(0_u32);

@@ -1,6 +1,6 @@
-//! The process's log: JSON lines or readable text, to standard output
-//! (`LOG_*`, spec/process-model-and-config.md 10.1). Nothing that logs ever waits
-//! for whoever reads it.
+//! The process's log: JSON lines or readable text on standard output (`LOG_*`,
+//! spec/process-model-and-config.md 10.1). No thread that logs ever waits for
+//! the log's reader.
 
 mod output;
 mod panics;
@@ -22,24 +22,23 @@ use tracing_subscriber::{EnvFilter, Layer, Registry};
 use self::output::Output;
 use crate::config::Log;
 
-/// Libraries whose own chatter helps nobody below `warn`.
+/// Libraries whose messages below `warn` help nobody.
 const QUIET: &str = "h2=warn,hyper=warn,hyper_util=warn,tungstenite=warn,tokio_tungstenite=warn,\
                      rustls=warn,actix_server=warn,actix_http=warn,mio=warn,reqwest=warn,tower=warn";
 
 /// How long an ending process waits for its last lines to be read.
 const LAST_LINES: Duration = Duration::from_secs(1);
 
-/// Of this process, once it has started.
+/// Set once logging has started.
 static OUTPUT: OnceLock<Output> = OnceLock::new();
 
-/// Starts logging for the whole process. Panics are logged from then on: a
-/// message to standard error waits for whoever reads that.
-///
+/// Starts logging for the whole process. Panics are logged from then on,
+/// because a message to standard error waits for its reader.
 /// # Errors
 /// When logging was started before, or standard output is closed.
 pub fn start(log: &Log) -> io::Result<()> {
-    // Past the buffer of the standard library, whose lock and rest an ending
-    // process would wait for.
+    // Bypasses the buffer of the standard library, whose lock and rest would
+    // hold up an ending process.
     let target = File::from(io::stdout().as_fd().try_clone_to_owned()?);
     let output = Output::start(target)?;
     tracing_subscriber::registry()
@@ -52,13 +51,13 @@ pub fn start(log: &Log) -> io::Result<()> {
     Ok(())
 }
 
-/// Before the process ends: waits until the log is written, or until it is clear
-/// that nobody reads it.
+/// Waits at the end of the process until the log is written, or clearly has no
+/// reader.
 pub fn finish() {
     finish_within(LAST_LINES);
 }
 
-/// The same for one that is in a hurry.
+/// Like [`finish`], with another time limit.
 pub fn finish_within(patience: Duration) {
     if let Some(output) = OUTPUT.get() {
         output.flush(patience);
@@ -73,7 +72,7 @@ pub fn last_words(words: String) {
         let _ = writeln!(io::stderr(), "{words}");
         let _ = tell.send(());
     });
-    // An error means that it took too long, or that there was no thread.
+    // An error means that it took too long, or that no thread was left.
     let _ = told.recv_timeout(LAST_LINES);
 }
 

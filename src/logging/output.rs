@@ -1,6 +1,7 @@
-//! Where log lines go: into a bounded memory, from which a thread of its own
-//! writes them. Whoever logs never waits for whoever reads the log. When nobody
-//! reads, lines are dropped and counted, and a line says how many once it goes on.
+//! Collects log lines in a bounded buffer, which a thread of its own writes
+//! out. No thread that logs waits for the log's reader. When nobody reads,
+//! lines are dropped and counted, and once reading resumes a line says how
+//! many.
 
 use std::cell::Cell;
 use std::io::{self, Write};
@@ -11,16 +12,15 @@ use std::time::{Duration, Instant};
 use parking_lot::{Condvar, Mutex};
 use tracing_subscriber::fmt::MakeWriter;
 
-/// Bytes that wait; as many again are being written.
+/// Bytes that may wait. As many again may be in writing.
 const ROOM: usize = 4 * 1024 * 1024;
-/// Memory that is kept when nothing waits.
+/// Memory that stays allocated when nothing waits.
 const KEPT: usize = 64 * 1024;
-/// Before a descriptor that takes nothing now, and does not wait by itself, is
-/// tried again.
+/// Pause before a non-blocking descriptor that takes nothing is tried again.
 const PAUSE: Duration = Duration::from_millis(10);
 
 thread_local! {
-    /// This thread is telling how many lines were dropped.
+    /// Whether this thread is reporting how many lines were dropped.
     static IS_TELLING: Cell<bool> = const { Cell::new(false) };
 }
 
@@ -41,17 +41,17 @@ struct Shared {
 struct State {
     waiting: Vec<u8>,
     lines: u64,
-    /// Lines lost since that was last told. Until it is, all are: what comes
-    /// after a gap must not stand before the line that tells of it.
+    /// Lines lost since the last report. Until the report all further lines are
+    /// dropped too: a line after a gap must not come before the report of the
+    /// gap.
     dropped: u64,
     is_writing: bool,
 }
 
 impl Output {
     /// Writes to `target` from a new thread.
-    ///
     /// # Errors
-    /// When there can be no more threads.
+    /// When no thread can be started.
     pub fn start(target: impl Write + Send + 'static) -> io::Result<Self> {
         Self::with_room(target, ROOM)
     }
@@ -72,8 +72,8 @@ impl Output {
         Ok(output)
     }
 
-    /// Waits until everything is written, but not longer than `patience`. False
-    /// if something is left.
+    /// Waits at most `patience` until everything is written. False if something
+    /// is left.
     pub fn flush(&self, patience: Duration) -> bool {
         let deadline = Instant::now() + patience;
         let mut state = self.shared.state.lock();
@@ -96,7 +96,8 @@ impl Shared {
     fn take(&self, line: &[u8]) {
         let is_telling = IS_TELLING.get();
         let mut state = self.state.lock();
-        // The line that tells of a gap always has room: its count would be lost.
+        // The line that reports a gap always has room, or its count would be
+        // lost.
         let is_full = state.waiting.len() + line.len() > self.room;
         if !is_telling && (is_full || state.dropped > 0) {
             state.dropped += 1;
@@ -126,7 +127,7 @@ impl Shared {
             taken.clear();
             taken.shrink_to(KEPT);
             if result.is_err() {
-                // Whoever read it is gone. Nobody can be told but by the metric.
+                // The log's reader is gone. Only the metric can tell anybody.
                 count_dropped(lines);
             }
             self.tell_dropped();
@@ -137,7 +138,7 @@ impl Shared {
         }
     }
 
-    /// Ends a gap with a line that tells of it.
+    /// Ends a gap with a line that reports it.
     fn tell_dropped(&self) {
         let dropped = self.state.lock().dropped;
         if dropped == 0 {
@@ -149,7 +150,7 @@ impl Shared {
             "log lines were dropped, because nobody read the log"
         );
         IS_TELLING.set(false);
-        // Others may have been lost while this was told; then there is a gap after it.
+        // More lines may have been lost meanwhile; a gap follows then.
         self.state.lock().dropped -= dropped;
     }
 }
@@ -158,8 +159,8 @@ fn count_dropped(lines: u64) {
     metrics::counter!("erawan_log_lines_dropped_total").increment(lines);
 }
 
-/// Like [`Write::write_all`], also where standard output was made non-blocking
-/// by another process that shares it.
+/// Like [`Write::write_all`], but also works where another process made the
+/// shared standard output non-blocking.
 fn write_all(target: &mut impl Write, mut bytes: &[u8]) -> io::Result<()> {
     while !bytes.is_empty() {
         match target.write(bytes) {
@@ -173,7 +174,7 @@ fn write_all(target: &mut impl Write, mut bytes: &[u8]) -> io::Result<()> {
     Ok(())
 }
 
-/// Takes one event: the formatting layer writes each with one call.
+/// Takes one event. The formatting layer writes each with one call.
 pub(super) struct LogLine<'a>(&'a Shared);
 
 impl Write for LogLine<'_> {

@@ -1,11 +1,10 @@
-//! Panics go into the log like everything else. The standard hook writes to
-//! standard error, and a thread that serves others would wait for its reader.
+//! Logs panics like everything else. The standard hook writes to standard
+//! error, where a thread that serves others would wait for the reader.
 
 use std::backtrace::{Backtrace, BacktraceStatus};
 use std::panic::{self, PanicHookInfo};
 use std::thread;
 
-/// From now on.
 pub(super) fn log_them() {
     panic::set_hook(Box::new(log));
 }

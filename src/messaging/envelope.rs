@@ -27,16 +27,14 @@ pub const VERSION: i32 = 2;
 /// An opened message whose sender has yet to be verified.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Opened {
-    /// The innermost layer.
     pub message: MqMessage,
-    /// Node the message is for (behind a proxy: that node).
+    /// The node it is for, perhaps behind this proxy.
     pub receiver_node_id: String,
-    /// Signature of the outer layer, on a proxy.
+    /// On a proxy: the signature of the outer layer.
     pub proxy_signature: Option<Bytes>,
 }
 
 /// Signs bytes with a node's signing key under its registered algorithm.
-///
 /// # Errors
 /// 10034 when the ledger has no key for it; those of the ledger and of signing.
 pub async fn sign(context: &Context, node_id: &str, bytes: &[u8]) -> Result<Vec<u8>, Error> {
@@ -49,9 +47,8 @@ pub async fn sign(context: &Context, node_id: &str, bytes: &[u8]) -> Result<Vec<
         .await
 }
 
-/// Encrypts a signed message for one receiver, twice if it lives behind a
-/// proxy. Gives the bytes of the outermost [`EncryptedMqMessage`].
-///
+/// Encrypts a signed message for one receiver, twice if the receiver is behind
+/// a proxy. Returns the bytes of the outermost [`EncryptedMqMessage`].
 /// # Errors
 /// Those of [`encryption::encrypt`] and [`sign`].
 pub async fn seal(
@@ -76,7 +73,7 @@ pub async fn seal(
     encrypt(&outer, &proxy.encryption_key)
 }
 
-/// What the signature of the outer layer covers.
+/// The text that the signature of the outer layer covers.
 fn outer_signed_text(inner: &[u8], receiver_node_id: &str, sender_node_id: &str) -> String {
     let hash = STANDARD.encode(sha256(inner));
     format!("{hash}|{receiver_node_id}|{sender_node_id}")
@@ -96,20 +93,18 @@ fn encrypt(message: &MqMessage, key: &NodeKey) -> Result<Vec<u8>, Error> {
     Ok(sealed.encode_to_vec())
 }
 
-/// A message for a node that this proxy does not work for.
+/// A message for a node that this proxy does not serve.
 #[derive(Debug)]
 pub struct NotServed {
-    /// Which.
     pub node_id: String,
 }
 
-/// Opens the bytes another node sent to this one. What is large is opened with the
-/// heavy work of `whose` message it is.
-///
+/// Opens the bytes that another node sent to this one. A large message is
+/// opened with the heavy work of `whose` line.
 /// # Errors
 /// 10022 cannot be decrypted; 10052 another version; on a proxy 10023 without
 /// receiver or sender, 10020 unknown sender, 10021 wrong outer signature.
-/// Temporary when ledger or crypto service cannot be reached.
+/// Temporary when the ledger or the crypto service cannot be reached.
 pub async fn open(
     context: &Context,
     bytes: Bytes,

@@ -1,5 +1,6 @@
-//! A message that names a block far above the ledger waits as it came, and is
-//! opened again when that block has been seen, or when it has waited too long.
+//! Holds messages for a block far above the ledger. Such a message waits in the
+//! form in which it came. It is opened again when the block has been seen, or
+//! refused when it has waited too long.
 
 use serde::{Deserialize, Serialize};
 
@@ -13,7 +14,7 @@ crate::job::stored! {
     "mq_give_up": GiveUp = 1,
 }
 
-/// A message has waited too long for a block far above the ledger.
+/// Refuses a message that has waited too long for a block far above the ledger.
 pub const GIVE_UP: Kind = Kind::new(&Spec::transactional(33, "mq.give_up"));
 
 /// Payload of `mq.give_up`.
@@ -21,22 +22,23 @@ pub const GIVE_UP: Kind = Kind::new(&Spec::transactional(33, "mq.give_up"));
 struct GiveUp {
     /// The job that waits with the message.
     waiting: JobId,
-    /// Why its message is refused.
+    /// Why the message is refused.
     reason: String,
-    /// Tells the client so.
+    /// The callback that tells the client.
     report: NewJob,
 }
 
-/// A job that waits with a message, in place of `job`, which has brought it.
+/// A job that waits with a message, instead of `job`, which brought it.
 pub(super) fn waiting_job(job: &Job, height: u64, era: u64) -> NewJob {
     let mut waiting = NewJob::new(job.kind(), job.key(), &());
-    // As it came: nothing of it has to be written anew.
+    // As it came, so it need not be encoded again.
     waiting.payload.clone_from(&job.new.payload);
     waiting.after_height(height).of_era(era)
 }
 
-/// Lets a message of `sender` wait until `until`, if it has room for it; with
-/// what `report` it is refused then.
+/// Lets a message of `sender` wait until `until`, if the quota allows it.
+/// `refused` gives the reason and the callback for a message that waited too
+/// long.
 pub(super) fn wait(
     context: &Context,
     (job, raw): (&Job, &RawMessage),
@@ -74,7 +76,7 @@ pub(super) fn wait(
     Some(commit)
 }
 
-/// The message of this job waits no longer: nobody has to give it up.
+/// Ends the wait of this job's message: its timer is no longer needed.
 pub(super) fn has_waited(context: &Context, job: &Job, commit: &mut Commit) {
     if job.new.deadline.is_some() {
         context.future_quota.release(job.id());
@@ -83,7 +85,6 @@ pub(super) fn has_waited(context: &Context, job: &Job, commit: &mut Commit) {
 }
 
 /// Handler of `mq.give_up`.
-///
 /// # Errors
 /// An unreadable payload.
 pub fn run_give_up(context: &Context, job: &Job) -> Result<Run, Error> {

@@ -1,20 +1,19 @@
-//! From the raw bytes of a message to the job of the role that handles it
+//! From the raw bytes of a message to the job of its role
 //! (spec/messaging-and-crypto.md 2).
 //!
-//! Mostly a message is opened before it is stored ([`opener`](super::opener)), and
-//! all of this is done at once. Otherwise its bytes were stored and acknowledged
-//! before; here they are opened, verified and checked, and recorded if a role
-//! takes them. A ledger or crypto service that cannot be reached keeps the job;
-//! everything else that is wrong with a message is final and reported to the
-//! role's `error_url`.
+//! Most messages are opened before they are stored ([`opener`](super::opener)),
+//! in one go. The others are stored and acknowledged as they came, and opened,
+//! verified, checked and recorded here. When the ledger or the crypto service
+//! cannot be reached, the job is tried again. Everything else that is wrong
+//! with a message is final and reported to the role's `error_url`.
 //!
-//! Anybody may have sent it, so what it costs before its signature is known to
-//! be right is bounded. What is small is parsed first, as its sender's name is
-//! inside. Of what is large the signature is tried with the key of the node that
-//! the queue names. If that is not right the message goes to the back of the
-//! strangers' line: it is worked on beside other strangers' and never beside those
-//! of known nodes, its text is searched for the name without being kept, and it
-//! is parsed when its signature is right.
+//! Anybody can send a message, so its cost is bounded until its signature is
+//! verified. A small message is parsed first, because its sender's name is
+//! inside. For a large one, the signature is tried first with the key of the
+//! node that the queue names. If that key does not fit, the message joins the
+//! strangers' line: it is worked on beside other strangers' messages and never
+//! beside those of known nodes. Its text is searched for the sender's name
+//! without being kept, and parsed once its signature is verified.
 
 use std::borrow::Cow;
 use std::time::Duration;
@@ -49,7 +48,7 @@ crate::job::stored! {
     "mq_raw": RawMessage = 1,
 }
 
-/// A raw message from the queue: decrypt, verify, record, hand to its role.
+/// Decrypts, verifies and records a raw message, and hands it to its role.
 pub const RECEIVE: Kind = Kind::new(
     &Spec::transactional(0, "mq.receive")
         .is_shared_by_senders()
@@ -57,28 +56,26 @@ pub const RECEIVE: Kind = Kind::new(
         .counts_retries_in(CRYPTO),
 );
 
-/// Messages of other nodes that no role has been given yet.
+/// Messages of other nodes that have not reached a role yet.
 pub const INBOUND_MESSAGES: Gauge = Gauge::new(1, "processing_inbound_mq_messages_total");
 
 /// Largest message once decompressed, in bytes.
 pub(super) const MAX_DECOMPRESSED: usize = 26_214_400;
 
-/// In whose line messages wait whose sender is not who the queue says. No node
-/// has this name.
+/// The line of messages whose sender is not the one that the queue names. No
+/// node has this name.
 const STRANGERS: &str = "?";
 const STRANGERS_LINE: &str = "receive:?";
 
 /// Payload of `mq.receive`: a message as it came from the queue.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct RawMessage {
-    /// What the other message queue service says of itself; not authenticated.
+    /// What the other message queue service calls itself; not authenticated.
     pub sender_id: String,
-    /// Unique per sender.
     pub message_id: String,
     /// Encoded `EncryptedMqMessage`.
     #[serde(with = "codec::bytes")]
     pub bytes: Vec<u8>,
-    /// When it came.
     pub received_at: Millis,
 }
 
@@ -88,7 +85,7 @@ impl RawMessage {
         format!("{}:{}", self.sender_id, self.message_id)
     }
 
-    /// The same however often it comes, whoever receives it.
+    /// The same however often the message comes, and whoever receives it.
     fn digest(&self) -> String {
         let of_bytes = sha256(&self.bytes);
         let all = sha256(&[self.id().as_bytes(), &of_bytes].concat());
@@ -96,17 +93,16 @@ impl RawMessage {
     }
 }
 
-/// What follows from a message that a role takes.
+/// The consequences of a message that a role accepts.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Taken {
-    /// The role's job; its source is up to whoever stores it.
+    /// The role's job. Whoever stores it sets its source.
     pub job: NewJob,
-    /// The long-term record of the message.
     pub record: Write,
 }
 
-/// What follows from a message, if that can be said at once, with little work,
-/// and nothing is wrong with it; `None`: it is `mq.receive`'s.
+/// The consequences of a correct message that can be opened at once with little
+/// work; `None`: leave it to `mq.receive`.
 pub(super) async fn open_at_once(context: &Context, raw: &RawMessage) -> Option<Taken> {
     if raw.bytes.len() > heavy::SMALL {
         return None;
@@ -139,18 +135,18 @@ pub(super) async fn open_at_once(context: &Context, raw: &RawMessage) -> Option<
 }
 
 /// How many blocks a message may be ahead of the ledger as this node sees it.
-/// Its sender's node of the ledger may be faster than ours by some blocks.
+/// The sender's ledger node may be some blocks faster than ours.
 const MOST_AHEAD: u64 = 10;
 
-/// How long a message that is further ahead waits for our node of the ledger to
-/// come nearer; then it is refused. Its sender will not repeat it: it was
+/// How long a message that is further ahead waits for our ledger node to catch
+/// up before it is refused. Its sender does not repeat it, because it was
 /// acknowledged.
 const AHEAD_PATIENCE: Duration = Duration::from_secs(11 * 60);
 
-/// A message whose sender is known.
+/// A message whose sender is verified.
 struct Verified {
     message: Message,
-    /// As it was sent, unknown members included.
+    /// As sent, with its unknown members.
     object: Value,
     signed: MqMessage,
     sender: NodeInfo,
@@ -158,18 +154,17 @@ struct Verified {
     proxy_signature: Option<String>,
 }
 
-/// Why a message is not handled.
+/// Why a message is refused.
 struct Rejected {
-    /// What is known of the message; `None` while nothing in it can be believed.
+    /// The addressee; `None` while nothing in the message can be believed.
     addressed: Option<Addressed>,
     error: Error,
 }
 
-/// Whose message it is.
+/// The addressee of a message.
 struct Addressed {
-    /// Node the message is for (behind a proxy: that node).
+    /// The node it is for, perhaps behind this proxy.
     node_id: String,
-    /// Role of that node.
     role: Role,
     request_id: String,
 }
@@ -184,7 +179,6 @@ impl From<Error> for Rejected {
 }
 
 /// Handler of `mq.receive`.
-///
 /// # Errors
 /// Those that are not final.
 pub async fn run_receive(context: &Context, job: &Job) -> Result<Run, Error> {
@@ -210,7 +204,7 @@ fn reject(
     commit
 }
 
-/// Why a message is refused, in words, and the job that tells the client so.
+/// The reason of a refusal in words, and the callback that tells the client.
 fn refusal(
     context: &Context,
     raw: &RawMessage,
@@ -256,7 +250,7 @@ async fn receive(context: &Context, job: &Job, raw: &RawMessage) -> Result<Commi
         true => opened.message.message.len(),
         false => MAX_DECOMPRESSED,
     };
-    // The text, its values, and the record and the job that are made of them.
+    // The text, its values, and the record and job made of them.
     let memory = 3 * text;
     let (context, job, raw) = (context.clone(), job.clone(), raw.clone());
     heavy::run(Whose::Nodes, memory, async move {
@@ -265,7 +259,8 @@ async fn receive(context: &Context, job: &Job, raw: &RawMessage) -> Result<Commi
     .await
 }
 
-/// Whether all of it may be worked on at once, whoever has sent it.
+/// Whether the message is small enough to be worked on at once, whoever sent
+/// it.
 fn is_small(message: &MqMessage) -> bool {
     let size = message.message.len();
     size <= heavy::SMALL
@@ -275,7 +270,7 @@ fn is_small(message: &MqMessage) -> bool {
         }
 }
 
-/// The same message, to be looked at again when it is the strangers' turn.
+/// The same message, to be opened in the strangers' line.
 fn among_strangers(job: &Job, raw: &RawMessage) -> Commit {
     let key = message_key(STRANGERS, &raw.id());
     let mut again = NewJob::new(job.kind(), key, &());
@@ -330,26 +325,27 @@ async fn receive_opened(
         && !verified.signed.message_compression_algorithm.is_empty()
         && job.new.after_height.is_none()
     {
-        // A compressed message waits for its block as it came and is opened again
-        // then: what waits takes no more room than its sender has sent.
+        // A compressed message waits for its block as it came and is opened
+        // again then, so that it takes no more room than its sender has sent.
         commit.job(far::waiting_job(job, height, era));
         return Ok(commit);
     }
-    // Kept until a client removes it: only what the node has a use for.
+    // Clients must delete records, so only messages that the node can use get
+    // one.
     commit.write(record(&verified, raw));
     commit.job(role_job(kind, &verified, raw, place));
     Ok(commit)
 }
 
-/// Nobody but operators hears of a message for a node of somebody else.
+/// Only operators hear of a message for a node that is not served here.
 fn not_served(NotServed { node_id }: &NotServed) -> Commit {
     Commit::failed(format!("node {node_id} is not served by this proxy"))
 }
 
-/// Establishes who sent the message and that it is what it says.
+/// Verifies who sent the message, and that it is unchanged.
 ///
-/// Everything up to the signature works on bytes of somebody unknown: sizes
-/// are bounded, and nothing is believed.
+/// Everything before the signature works on bytes of a stranger: sizes are
+/// bounded, and nothing is believed.
 async fn verify(context: &Context, opened: Opened) -> Result<Verified, Error> {
     let signed = opened.message;
     if signed.message.is_empty() || signed.signature.is_empty() {
@@ -376,8 +372,8 @@ async fn verify(context: &Context, opened: Opened) -> Result<Verified, Error> {
     if message.type_name() != signed.message_type {
         return Err(codes::INVALID_MESSAGE_TYPE.into());
     }
-    // The sender's name stands in another member for each type; a node must
-    // not pass for another one by adding a member that is looked at first.
+    // Each type has its sender's name in another member. A node must not pass
+    // for another by adding a member that is read first.
     if message.sender() != claimed {
         return Err(codes::INVALID_MESSAGE_SIGNATURE.into());
     }
@@ -414,7 +410,7 @@ fn claimed_sender(object: &Map<String, Value>) -> Option<&str> {
         .find(|node_id| !node_id.is_empty())
 }
 
-/// Role of the node the message is for.
+/// The role of the node that the message is for.
 async fn receiver_role(
     context: &Context,
     receiver_node_id: &str,
@@ -434,11 +430,9 @@ async fn receiver_role(
     }))
 }
 
-/// Whether the message belongs to the chain of today; false for one of its
-/// predecessors.
-///
+/// Whether the message belongs to the current chain; false for an earlier one.
 /// # Errors
-/// 10047 for any other.
+/// 10047 for any other chain.
 async fn is_current_chain(context: &Context, message: &Message) -> Result<bool, Error> {
     let (chain_id, _) = message.position();
     if chain_id == context.ledger.chain_id()? {
@@ -451,16 +445,15 @@ async fn is_current_chain(context: &Context, message: &Message) -> Result<bool, 
     Err(codes::UNRECOGNIZED_MESSAGE_CHAIN_ID.into())
 }
 
-/// The block that the role must have seen the successor of.
+/// The block after which the role may act.
 #[derive(Debug, Clone, Copy)]
 struct LedgerPosition {
     height: u64,
     era: u64,
 }
 
-/// Where in the ledger the message belongs; `None` for messages of an earlier
+/// The block that the message belongs to; `None` for messages of an earlier
 /// chain, whose heights say nothing about this one.
-///
 /// # Errors
 /// As [`is_current_chain`].
 async fn place(context: &Context, message: &Message) -> Result<Option<LedgerPosition>, Error> {
@@ -472,7 +465,7 @@ async fn place(context: &Context, message: &Message) -> Result<Option<LedgerPosi
     Ok(Some(LedgerPosition { height, era }))
 }
 
-/// Nothing waits long for a block that may never come.
+/// The refusal of a message whose block may never come.
 fn too_far(height: u64, known: u64) -> Refusal {
     let text = format!("The message belongs to block {height}, the ledger is at block {known}");
     Refusal::with_message(codes::MALFORMED_MESSAGE_FORMAT, text)
@@ -491,8 +484,8 @@ fn role_job(
         message_id: raw.id(),
         message: verified.object.to_string(),
     };
-    // What was signed, and by whom: neither a copy under another id nor
-    // another message under this id can pass for it.
+    // Names the signed text and its signer, so that neither a copy under
+    // another id nor another message under this id can pass for it.
     let digest = hex::encode(&sha256(&verified.signed.message)[..16]);
     let source = format!(
         "message:{}:{}:{digest}",
@@ -507,7 +500,7 @@ fn role_job(
 }
 
 /// The long-term record (spec/messaging-and-crypto.md 2.9), filed under the
-/// node the message is for.
+/// receiving node.
 fn record(verified: &Verified, raw: &RawMessage) -> Write {
     let message = &verified.message;
     let mut source = json!({"node_id": message.sender()});
@@ -528,7 +521,7 @@ fn record(verified: &Verified, raw: &RawMessage) -> Write {
     Write::put_column(
         Table::PrivateMessage,
         row(&verified.receiver_node_id, message.request_id()),
-        // One record, also if the message comes again and is opened again.
+        // One record, also if the message comes and is opened again.
         record_column(message.type_name(), "inbound", &raw.digest()),
         record.to_string().into_bytes(),
     )

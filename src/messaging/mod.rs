@@ -1,4 +1,4 @@
-//! Messages to and from other nodes: sealed, sent, opened, checked
+//! Seals, sends, opens and checks messages to and from other nodes
 //! (spec/messaging-and-crypto.md).
 
 pub mod envelope;

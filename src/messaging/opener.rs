@@ -1,7 +1,7 @@
-//! Opens messages before they are stored, so that what is stored is the role's
-//! job and not a job that opens the message. Only what is small, right and cheap
-//! is opened here, within a short time and so many at once; everything else is
-//! stored as it came, and opened by `mq.receive` with the bounds of that.
+//! Opens messages before they are stored, so that the role's job is stored
+//! directly. Only small, correct and cheap messages are opened here, a limited
+//! number in a short time. All others are stored as they came, and `mq.receive`
+//! opens them within its bounds.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,14 +14,13 @@ use super::inbound::{RawMessage, Taken, open_at_once};
 use crate::context::Context;
 use crate::job::{Millis, NewJob};
 
-/// Messages opened in one step; what comes beyond in that time is left to the
-/// workers. Each costs an operation with a private key.
+/// Most messages opened in one step. Workers open the others. Each costs a
+/// private key operation.
 const MOST: usize = 16;
 
-/// How long a step may take; keys of senders are mostly known.
+/// Longest duration of a step. The keys of senders are mostly known.
 const PATIENCE: Duration = Duration::from_millis(250);
 
-/// See the module.
 #[derive(Clone)]
 pub struct Opener {
     context: Context,
@@ -34,8 +33,7 @@ struct Durations {
 }
 
 impl Opener {
-    /// One for this process; `None` if somebody else's service decrypts, which
-    /// may take long.
+    /// `None` if an external service decrypts, which may take long.
     pub fn new(context: Context) -> Option<Self> {
         let histogram = |waits: &'static str| histogram!("inbound_mq_message_process_duration_ms", "type" => waits);
         let durations = Durations {
@@ -49,8 +47,8 @@ impl Opener {
         })
     }
 
-    /// Opens the first of these; in their order, `None` for what is to be stored
-    /// as it came.
+    /// Opens the first of these messages. Returns one entry for each in order;
+    /// `None`: store it as it came.
     pub async fn open(&self, messages: &[RawMessage]) -> Vec<Option<Taken>> {
         let first = messages.iter().take(MOST).map(|raw| async {
             let opened = timeout(PATIENCE, open_at_once(&self.context, raw)).await;

@@ -28,22 +28,21 @@ crate::job::stored! {
     "mq_send": Send = 1,
 }
 
-/// Sign and encrypt a message with an external crypto service, then hand it to
-/// [`message::DELIVER`].
+/// Signs and encrypts a message with an external crypto service, then hands it
+/// to [`message::DELIVER`].
 pub const SEND: Kind = Kind::new(
     &Spec::transactional(21, "mq.send")
         .counts_in(OUTBOUND_MESSAGES)
         .counts_retries_in(CRYPTO),
 );
 
-/// Largest message, in bytes after compression. A larger one would vanish at
-/// the receiver without a word (spec/messaging-and-crypto.md 3.6).
+/// Largest message, in bytes after compression. A larger one would disappear at
+/// the receiver without an error (spec/messaging-and-crypto.md 3.6).
 pub const MAX_MESSAGE: usize = 3_200_000;
 
-/// The proxy a receiver lives behind.
+/// The proxy of a receiver.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ReceiverProxy {
-    /// Its node id.
     pub node_id: String,
     /// Key of the outer layer.
     pub encryption_key: NodeKey,
@@ -51,14 +50,12 @@ pub struct ReceiverProxy {
     pub config: String,
 }
 
-/// Who gets a message.
+/// The receiver of a message.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Receiver {
-    /// The node it is for.
     pub node_id: String,
-    /// Its encryption key.
     pub encryption_key: NodeKey,
-    /// Its message queue, or its proxy's.
+    /// The address of its message queue, or of its proxy's.
     pub address: MqAddress,
     /// Set for nodes behind a proxy.
     pub proxy: Option<ReceiverProxy>,
@@ -73,13 +70,13 @@ struct Send {
     message: String,
 }
 
-/// Signs, encrypts and records a message: returns the `deliver.message` jobs
-/// (one per receiver) and the private-message record, to be merged into a
-/// commit or an accept. With an external crypto service: one `mq.send` job.
-/// Without receivers: nothing.
-///
+/// Signs, encrypts and records a message. Returns one `deliver.message` job per
+/// receiver and the private-message record, to be merged into a commit or an
+/// accept. With an external crypto service: one `mq.send` job. Without
+/// receivers: nothing.
 /// # Errors
-/// 10000 `message size larger than max length limit`; those of the ledger and of signing.
+/// 10000 `message size larger than max length limit`; those of the ledger and
+/// of signing.
 pub async fn send(
     context: &Context,
     sender_node_id: &str,
@@ -109,8 +106,7 @@ pub async fn send(
 }
 
 /// Handler of `mq.send`. A message that can never be signed or encrypted ends
-/// as failed, and the role that sent it is told by an `error` callback.
-///
+/// as failed, and an `error` callback tells the sending role.
 /// # Errors
 /// Those that are not final.
 pub async fn run_send(context: &Context, job: &Job) -> Result<Run, Error> {
@@ -152,8 +148,7 @@ fn unsendable(
     commit
 }
 
-/// Role of the node that sends a message. Behind a proxy: the one whose message
-/// it is.
+/// The role of the sending node, perhaps behind this proxy.
 fn sender_role(context: &Context, message: &Message) -> Role {
     if context.role != Role::Proxy {
         return context.role;
@@ -165,9 +160,8 @@ fn sender_role(context: &Context, message: &Message) -> Role {
     }
 }
 
-/// Whether the message fits, measured before anything is put on the ledger
+/// Checks the size of a message before anything is put on the ledger
 /// (spec/http-api.md Q19).
-///
 /// # Errors
 /// 10000 `message size larger than max length limit`.
 pub fn check_size(context: &Context, message: &Message) -> Result<(), Error> {
@@ -181,7 +175,7 @@ pub fn check_size(context: &Context, message: &Message) -> Result<(), Error> {
     Ok(())
 }
 
-/// The bytes and the name of their compression, empty without.
+/// The bytes and the name of their compression, which is empty without any.
 fn compress(context: &Context, bytes: Vec<u8>) -> (Vec<u8>, &'static str) {
     match context.config.mq.compress_from {
         Some(from) if bytes.len() >= from => (gzip::compress(&bytes), gzip::NAME),
@@ -212,7 +206,8 @@ async fn seal(
         let payload = match settled(envelope::seal(context, &signed, receiver).await)? {
             Ok(payload) => payload,
             Err(error) if receivers.len() == 1 => return Err(error.into()),
-            // One receiver's unusable key must not keep the message from the others.
+            // One receiver's unusable key must not keep the message from the
+            // others.
             Err(error) => {
                 tracing::error!(
                     receiver = receiver.node_id,
@@ -232,7 +227,7 @@ async fn seal(
             payload,
             request_id: message.request_id().to_owned(),
         };
-        // By address: several nodes may be behind one proxy.
+        // By address, because several nodes may be behind one proxy.
         let address = format!("{}:{}", receiver.address.ip, receiver.address.port);
         let order = format!("{} {}", receiver.node_id, message.request_id());
         let key = delivery_key("message", &address, &order);
@@ -254,8 +249,8 @@ fn next_message_id() -> String {
     format!("{}_{number}", *PREFIX)
 }
 
-/// Name of the column of a message in table `PrivateMessage`. `name`: of one
-/// message, whichever its type and direction.
+/// The column of a message in table `PrivateMessage`. `name` is unique for each
+/// type and direction.
 pub fn record_column(type_name: &str, direction: &str, name: &str) -> String {
     format!("{type_name}:{direction}:{name}")
 }
@@ -301,8 +296,7 @@ fn destination(receiver: &Receiver) -> Map<String, Value> {
     destination
 }
 
-/// The receiver of an answer to `node_id`.
-///
+/// Looks up `node_id` as the receiver of an answer.
 /// # Errors
 /// 10032 unknown node; 10018 without message queue address.
 pub async fn receiver(context: &Context, node_id: &str) -> Result<Receiver, Error> {

@@ -1,4 +1,4 @@
-//! A message that has been verified, as the jobs made from it carry it.
+//! A verified message, as the jobs made from it carry it.
 
 use serde::{Deserialize, Serialize};
 
@@ -13,17 +13,16 @@ crate::job::stored! {
 /// `rp.as_response`, `idp.consent_request`, `as.data_request`).
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Received {
-    /// Node the message is for (behind a proxy: that node).
+    /// The node it is for, perhaps behind this proxy.
     pub receiver_node_id: String,
     /// `<sender id>:<message id>`.
     pub message_id: String,
-    /// The message as JSON text ([`crate::mq::message::Message`]).
+    /// As JSON text ([`crate::mq::message::Message`]).
     pub message: String,
 }
 
 impl Received {
-    /// The message. It had passed its checks when it was stored.
-    ///
+    /// Parses the message, which had passed its checks when it was stored.
     /// # Errors
     /// When it is unreadable all the same.
     pub fn message(&self) -> Result<Message, Error> {

@@ -1,7 +1,7 @@
-//! Who has signed a message (spec/messaging-and-crypto.md 2.3). The signature
-//! covers the bytes as they were sent, compressed or not, so it can be checked
-//! before anything is inflated, if only the sender's name is known: that stands
-//! inside.
+//! Verifies who signed a message (spec/messaging-and-crypto.md 2.3). The
+//! signature covers the bytes as they were sent, compressed or not. So it can
+//! be checked before anything is inflated, but only with the sender's name,
+//! which is inside.
 
 use serde_json::Value;
 
@@ -16,17 +16,17 @@ use crate::messaging::inbound::{MAX_DECOMPRESSED, RawMessage};
 use crate::mq::scan;
 use crate::proto::wire::MqMessage;
 
-/// For how many blocks after a rotation the key before it still verifies
-/// messages sent before it. Senders repeat themselves for 11 minutes.
+/// For how many blocks after a rotation the previous key verifies messages that
+/// were sent before it. Senders repeat a message for 11 minutes.
 const OLD_KEY_BLOCKS: u64 = 1000;
 
-/// So many blocks later than the ledger a process of the sender may hear of the
+/// How many blocks later than the ledger a process of the sender may hear of the
 /// new key.
 const LATE_BLOCKS: u64 = 10;
 
-/// Whether a message is signed with the key of the node that the queue says it
-/// is from, or came through a proxy that signed for it: then a registered node
-/// answers for what it costs. Which node it is remains to be established.
+/// Whether a message is signed with the key of the node that the queue names,
+/// or came through a proxy that signed it. A registered node is then
+/// responsible for its cost. Which node it is remains to be verified.
 pub(super) async fn is_as_named(
     context: &Context,
     raw: &RawMessage,
@@ -47,9 +47,7 @@ pub(super) async fn is_as_named(
     Ok(verified.await)
 }
 
-/// Checks the signature of a message of which nobody knows who has sent it,
-/// among those of other strangers.
-///
+/// Checks the signature of a message of unknown sender, in the strangers' line.
 /// # Errors
 /// 10043 unknown type; 10020 no or an unknown sender; 10021 wrong signature.
 pub(super) async fn check(context: &Context, message: &MqMessage) -> Result<(), Error> {
@@ -100,7 +98,7 @@ pub(super) fn is_signed_with(key: &NodeKey, message: &MqMessage) -> bool {
     )
 }
 
-/// Whether a key has taken the place of another one not long ago.
+/// Whether a key recently replaced another one.
 pub(super) fn is_recent(context: &Context, key: &NodeKey) -> bool {
     let age = context.ledger.height().saturating_sub(rotated_at(key));
     key.version >= 2 && age <= OLD_KEY_BLOCKS
@@ -110,8 +108,8 @@ fn rotated_at(key: &NodeKey) -> u64 {
     u64::try_from(key.creation_block_height).unwrap_or_default()
 }
 
-/// Whether the message was sent before its sender changed keys, not long ago,
-/// and is signed with the key of that time.
+/// Whether the message was sent before its sender's recent rotation and is
+/// signed with the key of that time.
 pub(super) async fn is_signed_before_rotation(
     context: &Context,
     sender_id: &str,

@@ -1,5 +1,5 @@
-//! A node of the recorded network for tests of messages: its keys, the
-//! recorded answers of its ledger, and no state.
+//! A node of the recorded network for tests of messages: its keys, the recorded
+//! answers of its ledger, and no state.
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -21,7 +21,7 @@ use crate::ledger::types::NodeKey;
 use crate::ledger::{Broadcast, Inclusion, Ledger, TransactionHash};
 use crate::store::{State, StoreError};
 
-/// Which of the ledger's histories it is.
+/// Its era.
 pub(super) const ERA: u64 = 3;
 
 pub const CHAIN: &str = "test-chain-NDID";
@@ -63,7 +63,7 @@ pub fn config(node_id: &str, mq_service: SocketAddr) -> Config {
     }
 }
 
-/// Answers what was recorded last, unless a test set another answer.
+/// Returns the last recorded answer, unless a test has set another.
 pub struct FakeLedger {
     answers: Mutex<HashMap<(String, String), Value>>,
     pub unavailable: Mutex<bool>,
@@ -148,7 +148,7 @@ impl Ledger for FakeLedger {
     }
 }
 
-/// State that is a map of columns.
+/// State in memory, as a map of columns.
 #[derive(Default)]
 pub struct MemoryState {
     pub values: Mutex<HashMap<(Table, Row, Column), Vec<u8>>>,
@@ -224,12 +224,12 @@ pub fn context(node_id: &str, role: Role, ledger: Arc<FakeLedger>) -> Context {
     }
 }
 
-/// A job as it is run the first time.
+/// A job on its first run.
 pub fn job<P: crate::job::Stored>(kind: Kind, payload: &P) -> Job {
     accepted(NewJob::new(kind, "key", payload))
 }
 
-/// A job as the store gives it back.
+/// A job as the store returns it.
 pub fn accepted(new: NewJob) -> Job {
     Job {
         new,

@@ -1,4 +1,4 @@
-//! Which job of a role takes a verified message.
+//! Which role's job handles a verified message.
 
 use crate::context::Role;
 use crate::job::{Kind, Spec};

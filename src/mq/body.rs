@@ -17,7 +17,7 @@ use crate::pulse;
 pub fn to_object(message: &Message) -> Map<String, Value> {
     match serde_json::to_value(message) {
         Ok(Value::Object(object)) => object,
-        // A struct of plain data with string keys is always an object.
+        // A struct of plain data with text keys is always an object.
         other => unreachable!("a message is an object: {other:?}"),
     }
 }
@@ -81,8 +81,7 @@ fn encode_as_response(
     }
 }
 
-/// The JSON object in the bytes of a message of this type, put together again.
-///
+/// Restores the JSON object from the bytes of a message of this type.
 /// # Errors
 /// 10043 unknown type; 10023 bytes of another form.
 pub fn decode(type_name: &str, bytes: &[u8]) -> Result<Map<String, Value>, Error> {
@@ -116,7 +115,7 @@ pub fn decode(type_name: &str, bytes: &[u8]) -> Result<Map<String, Value>, Error
     }
 }
 
-/// Nobody has signed for these bytes yet: what parsing them takes is bounded.
+/// Nobody has signed these bytes yet, so the cost of parsing is bounded.
 fn parse_object(bytes: &[u8]) -> Result<Map<String, Value>, Error> {
     if json::has_too_many_values(bytes) {
         return Err(malformed("too many values"));

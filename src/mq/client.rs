@@ -23,30 +23,26 @@ const MAX_RECEIVED: usize = 16 * 1024 * 1024;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Why the client cannot be made.
 #[derive(Debug, thiserror::Error)]
 pub enum ClientError {
-    /// `MQ_SERVICE_SERVER_IP` or port is not an address, or the certificates
-    /// are not usable.
+    /// `MQ_SERVICE_SERVER_IP` or the port is no address, or the certificates
+    /// are unusable.
     #[error("message queue service: {0}")]
     Endpoint(#[from] tonic::transport::Error),
     /// A certificate file that cannot be read.
     #[error("cannot read {path}: {source}")]
     File {
-        /// Which file.
         path: PathBuf,
-        /// Why.
         source: std::io::Error,
     },
 }
 
-/// Why a message was not sent.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum SendError {
     /// This node's own message queue service cannot be reached.
     #[error("message queue service unreachable: {0}")]
     Unreachable(String),
-    /// No acknowledgement; another try may get one.
+    /// No acknowledgement. Another try may get one.
     #[error("not acknowledged: {0}")]
     Retry(String),
     /// No try will succeed.
@@ -59,14 +55,13 @@ pub enum SendError {
 pub trait MqSender: Send + Sync {
     /// Returns when the receiver has acknowledged the message. Dropping the
     /// future stops the service's retransmissions.
-    ///
     /// # Errors
     /// See [`SendError`].
     async fn send(&self, message: &OutboundMessage) -> Result<(), SendError>;
 }
 
-/// A cheap handle on one channel, connected when first used and again after a
-/// loss.
+/// A cheap handle on one channel, which connects when it is first used and
+/// again after a loss.
 #[derive(Debug, Clone)]
 pub struct MqClient {
     inner: MessageQueueClient<Channel>,
@@ -74,8 +69,7 @@ pub struct MqClient {
 }
 
 impl MqClient {
-    /// For the configured service. Needs a tokio runtime.
-    ///
+    /// Uses the configured service. Must be called within a tokio runtime.
     /// # Errors
     /// Unusable address or certificates.
     pub fn new(config: &Config) -> Result<Self, ClientError> {
@@ -103,8 +97,7 @@ impl MqClient {
         })
     }
 
-    /// Whose service it is.
-    ///
+    /// The node that the service belongs to.
     /// # Errors
     /// Unreachable, or no answer within `GRPC_CALL_TIMEOUT_MS`.
     pub async fn get_info(&self) -> Result<wire::ServiceServerInfo, Status> {
@@ -112,8 +105,8 @@ impl MqClient {
         self.in_time(client.get_info(wire::Empty {})).await
     }
 
-    /// Everything that arrives from the moment the service has the call, which
-    /// is made when the subscription is first asked for a message.
+    /// Subscribes to everything that arrives. The call is made when the
+    /// subscription is first asked for a message.
     pub fn subscribe(&self) -> Subscription {
         let mut client = self.inner.clone();
         let call = async move {
@@ -123,10 +116,9 @@ impl MqClient {
         Subscription(SubscriptionState::Awaited(call.boxed().fuse()))
     }
 
-    /// Tells the sender of a message that it has been stored.
-    ///
+    /// Tells the sender of a message that it is stored.
     /// # Errors
-    /// 10042 as text for an id that is not waited for; unreachable.
+    /// 10042 as text for an unknown id; unreachable.
     pub async fn acknowledge(&self, message_id: &str) -> Result<(), Status> {
         let mut client = self.inner.clone();
         let ack = wire::InboundMessageAck {
@@ -148,9 +140,8 @@ impl MqClient {
 }
 
 /// A subscription. The service sends the headers of its answer only with the
-/// first message, so a quiet one is silent for as long as its node is, and no
-/// deadline may end it: that the service has gone is told by the keepalive of
-/// the connection.
+/// first message, so a quiet subscription is silent and must have no deadline.
+/// The keepalive of the connection notices when the service is gone.
 pub struct Subscription(SubscriptionState);
 
 enum SubscriptionState {
@@ -159,12 +150,10 @@ enum SubscriptionState {
 }
 
 impl Subscription {
-    /// The next message; `None` when the service ends the subscription. Nothing
-    /// is lost when the future is dropped before it resolves.
-    ///
+    /// The next message; `None` when the service ends the subscription.
+    /// Dropping the future before it resolves loses nothing.
     /// # Errors
-    /// The connection was lost, or the service refuses. There will be no message
-    /// any more.
+    /// The connection is lost, or the service refuses. No more messages follow.
     pub async fn message(&mut self) -> Result<Option<wire::InboundMessage>, Status> {
         if let SubscriptionState::Awaited(call) = &mut self.0 {
             self.0 = SubscriptionState::Begun(Box::new(call.await?));
@@ -200,7 +189,7 @@ fn send_error(status: &Status) -> SendError {
     let text = || format!("{:?}: {}", status.code(), status.message());
     match status.code() {
         Code::Unavailable => SendError::Unreachable(text()),
-        // Larger than the service takes.
+        // Larger than the service accepts.
         Code::ResourceExhausted | Code::OutOfRange => SendError::GiveUp(text()),
         _ if status.message() == codes::MQ_SEND_TIMEOUT.message => {
             SendError::Retry(codes::MQ_SEND_TIMEOUT.message.to_owned())

@@ -5,7 +5,7 @@ use base64::engine::general_purpose::STANDARD;
 
 const DEFAULT_TYPE: &str = "text/plain;charset=US-ASCII";
 
-/// A base64 data URL taken apart so that it can be put together again exactly.
+/// A base64 data URL in parts that give back exactly the same text.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Base64DataUrl<'a> {
     /// Up to and including the comma.
@@ -14,15 +14,14 @@ pub struct Base64DataUrl<'a> {
     pub bytes: Vec<u8>,
 }
 
-/// Takes a base64 data URL apart; `None` for every other text, and for one
-/// that prefix and bytes would not give back identically (its hash must not
-/// change on the way).
+/// Splits a base64 data URL. `None` for every other text, and for one that its
+/// parts would not give back identically, because its hash must not change.
 pub fn split_base64(text: &str) -> Option<Base64DataUrl<'_>> {
     let parts = parse(text)?;
     if !parts.is_lower_case_base64 {
         return None;
     }
-    // The standard engine accepts canonical base64 only: encoding the bytes
+    // The standard engine accepts canonical base64 only, so encoding the bytes
     // again gives the same text.
     let bytes = STANDARD.decode(parts.body).ok()?;
     Some(Base64DataUrl {
@@ -31,7 +30,7 @@ pub fn split_base64(text: &str) -> Option<Base64DataUrl<'_>> {
     })
 }
 
-/// The text that [`split_base64`] took apart.
+/// Joins the parts of [`split_base64`].
 pub fn join_base64(prefix: &str, bytes: &[u8]) -> String {
     let mut text = String::with_capacity(prefix.len() + bytes.len().div_ceil(3) * 4);
     text.push_str(prefix);
@@ -39,7 +38,7 @@ pub fn join_base64(prefix: &str, bytes: &[u8]) -> String {
     text
 }
 
-/// MIME type, parameters included, of a text that is a data URL
+/// MIME type with parameters, of a text that is a data URL
 /// (`text/plain;charset=US-ASCII` for a bare one).
 pub fn mime_type(text: &str) -> Option<String> {
     let parts = parse(text)?;
@@ -100,8 +99,8 @@ fn parse(text: &str) -> Option<DataUrlParts<'_>> {
     })
 }
 
-/// Whether a body decodes as WHATWG's "forgiving base64": blanks and percent
-/// escapes may be in it, padding may be missing, a fragment does not count.
+/// Whether a body decodes as WHATWG's "forgiving base64": it may contain blanks
+/// and percent escapes, padding may be missing, and a fragment does not count.
 fn is_forgiving_base64(body: &str) -> bool {
     let body = body.split_once('#').map_or(body, |(body, _)| body);
     let (mut symbols, mut padding) = (0_usize, 0_usize);
@@ -156,7 +155,7 @@ fn is_mime_type(text: &str) -> bool {
         .is_some_and(|(kind, subtype)| is_token(kind) && is_token(subtype))
 }
 
-/// Parameters with their names in lower case and without blanks around them.
+/// Parameters with lower-case names, without blanks around them.
 fn lower_names(parameters: &str) -> String {
     let parameters = parameters.split(';').filter_map(|parameter| {
         let (name, value) = parameter.trim_matches(' ').split_once('=')?;

@@ -1,4 +1,4 @@
-//! Compression of messages and AS data, with a limit on what comes out
+//! Compression of messages and AS data, with a limit on the decompressed size
 //! (spec/messaging-and-crypto.md 3.3, 3.6).
 
 use std::io::{Read, Write};
@@ -14,7 +14,6 @@ pub const NAME: &str = "gzip";
 
 const GZIP_MAGIC: [u8; 2] = [0x1f, 0x8b];
 
-/// Compresses.
 pub fn compress(bytes: &[u8]) -> Vec<u8> {
     pulse::keep_off("compressing");
     let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
@@ -28,8 +27,7 @@ pub fn is_gzip(bytes: &[u8]) -> bool {
     bytes.starts_with(&GZIP_MAGIC)
 }
 
-/// Decompresses gzip, or zlib under its name as some senders do.
-///
+/// Decompresses gzip, or zlib under the name of gzip, as some senders do.
 /// # Errors
 /// Text for people when it is neither, or larger than `limit` bytes.
 pub fn decompress(bytes: &[u8], limit: usize) -> Result<Vec<u8>, String> {

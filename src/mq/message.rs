@@ -3,15 +3,15 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Number;
 
-/// A message as JSON has it; `type` tells which.
+/// As in JSON, where `type` names the variant.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub enum Message {
-    /// RP to IdP: please ask the user.
+    /// RP to IdP: asks for the user's consent.
     ConsentRequest(ConsentRequest),
     /// IdP to RP: the answer is on the ledger.
     IdpResponse(IdpResponse),
-    /// RP to AS: please send data.
+    /// RP to AS: asks for data.
     DataRequest(DataRequest),
     /// AS to RP: data, or an error.
     AsResponse(AsResponse),
@@ -28,7 +28,6 @@ impl Message {
         }
     }
 
-    /// The request it belongs to.
     pub fn request_id(&self) -> &str {
         match self {
             Message::ConsentRequest(message) => &message.request_id,
@@ -38,7 +37,7 @@ impl Message {
         }
     }
 
-    /// Chain and height of the transaction that preceded the message.
+    /// Chain and height of the transaction before the message.
     pub fn position(&self) -> (&str, u64) {
         match self {
             Message::ConsentRequest(message) => (&message.chain_id, message.height),
@@ -62,9 +61,7 @@ impl Message {
 /// A service in a [`ConsentRequest`].
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct RequestedService {
-    /// Which service.
     pub service_id: String,
-    /// Who may answer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub as_id_list: Option<Vec<String>>,
     /// How many answers are wanted.
@@ -100,7 +97,6 @@ pub struct ConsentRequest {
     pub data_request_params_salt_list: Vec<String>,
     /// Text for the user; may be a data URL.
     pub request_message: String,
-    /// Who asks.
     pub rp_id: String,
     /// Salt of the message hash.
     pub request_message_salt: String,
@@ -120,7 +116,6 @@ pub struct ConsentRequest {
 /// spec/messaging-and-crypto.md 4.2
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct IdpResponse {
-    /// Which request.
     pub request_id: String,
     /// Absent on error answers.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -128,7 +123,6 @@ pub struct IdpResponse {
     /// Modes 2 and 3.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub accessor_id: Option<String>,
-    /// Who answered.
     pub idp_id: String,
     /// Only on error answers.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -142,7 +136,6 @@ pub struct IdpResponse {
 /// A service in a [`DataRequest`].
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ServiceDataRequest {
-    /// Which service.
     pub service_id: String,
     /// Absent if the RP gave none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -154,9 +147,7 @@ pub struct ServiceDataRequest {
 /// An IdP answer's private part, modes 2 and 3.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct ResponsePrivateData {
-    /// Who answered.
     pub idp_id: String,
-    /// With which accessor.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub accessor_id: Option<String>,
 }
@@ -164,7 +155,6 @@ pub struct ResponsePrivateData {
 /// spec/messaging-and-crypto.md 4.3
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct DataRequest {
-    /// Which request.
     pub request_id: String,
     /// 1, 2 or 3.
     pub mode: u8,
@@ -184,7 +174,6 @@ pub struct DataRequest {
     pub creation_time: u64,
     /// Seconds.
     pub request_timeout: u64,
-    /// Who asks.
     pub rp_id: String,
     /// Salt all others derive from.
     pub initial_salt: String,
@@ -197,9 +186,7 @@ pub struct DataRequest {
 /// Data of an AS, packed (spec/messaging-and-crypto.md 3.2).
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct PackedData {
-    /// The bytes.
     pub buffer_base64: String,
-    /// How to unpack them.
     pub metadata: PackedDataMetadata,
 }
 
@@ -219,11 +206,8 @@ pub struct PackedDataMetadata {
 /// spec/messaging-and-crypto.md 4.4
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct AsResponse {
-    /// Which request.
     pub request_id: String,
-    /// Who answered.
     pub as_id: String,
-    /// For which service.
     pub service_id: String,
     /// Base64; absent on error answers.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -1,5 +1,4 @@
-//! The message queue service and what goes through it
-//! (spec/messaging-and-crypto.md).
+//! The message queue service and its messages (spec/messaging-and-crypto.md).
 
 pub mod body;
 pub mod client;

@@ -7,7 +7,7 @@ use super::{data_url, gzip};
 use crate::error::{Error, codes};
 use crate::mq::message::{PackedData, PackedDataMetadata};
 
-/// Largest data to be compressed, in bytes (a base64 data URL counts decoded).
+/// Largest data that can be packed, in bytes. A base64 data URL counts decoded.
 const MAX_UNPACKED: usize = 10 * 1024 * 1024;
 
 /// Largest packed data, in bytes.
@@ -48,7 +48,6 @@ pub fn pack(data: &str, compress_from: usize) -> Result<PackedData, Error> {
 }
 
 /// The original text.
-///
 /// # Errors
 /// 10023 when it cannot be unpacked or is above 10 MiB.
 pub fn unpack(packed: &PackedData) -> Result<String, Error> {

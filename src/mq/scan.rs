@@ -1,6 +1,5 @@
-//! Finds one member of a message's JSON while its text comes by, so that nothing
-//! of what an unknown sender sent has to be kept: memory stays the same however
-//! much it inflates to.
+//! Finds one member in a message's JSON while the text streams through, so that
+//! memory stays the same however much an unknown sender's message inflates to.
 
 use std::io::{self, BufRead, BufReader, Read};
 
@@ -11,18 +10,18 @@ use super::gzip;
 use crate::proto::wire::MqMessage;
 use crate::pulse;
 
-/// Largest name or value that is looked at, in bytes.
+/// Longest name or value that is read, in bytes.
 const LONGEST: usize = 1024;
-/// Bytes that are inflated at a time.
+/// Bytes inflated at a time.
 const CHUNK: usize = 32 * 1024;
-/// Field of the JSON in the messages that are no JSON themselves
+/// Field of the JSON in message types that are not JSON themselves
 /// (spec/messaging-and-crypto.md 3.2).
 const JSON_FIELD: u64 = 1;
 const LENGTH_DELIMITED: u64 = 2;
 
-/// The member `name` of the JSON in a message, as it is written: the first one at
-/// the top level. `None` if it is not there, not a text or number, or the message
-/// cannot be read, or has more than `limit` bytes before it.
+/// The member `name` of the JSON in a message, as it is written: the first at
+/// the top level. `None` if it is absent, neither a text nor a number, or
+/// behind more than `limit` bytes, or if the message cannot be read.
 pub(crate) fn member(message: &MqMessage, name: &str, limit: u64) -> Option<serde_json::Value> {
     pulse::keep_off("scanning a message");
     let bytes = message.message.as_ref();
@@ -38,11 +37,11 @@ pub(crate) fn member(message: &MqMessage, name: &str, limit: u64) -> Option<serd
         "consent_request" | "as_response" => in_field(&mut plain, name),
         _ => return None,
     };
-    // What cannot be read has no such member.
+    // An unreadable message has no such member.
     serde_json::from_slice(&found.ok()??).ok()
 }
 
-/// In the JSON of the first such field.
+/// Searches the JSON of the first such field.
 fn in_field(plain: &mut impl BufRead, name: &str) -> io::Result<Option<Vec<u8>>> {
     while let Some(tag) = varint(plain)? {
         match (tag >> 3, tag & 7) {
@@ -54,7 +53,7 @@ fn in_field(plain: &mut impl BufRead, name: &str) -> io::Result<Option<Vec<u8>>>
                 }
                 io::copy(&mut content, &mut io::sink())?;
             }
-            // No other kind of field is in such a message.
+            // Such a message has no other kind of field.
             _ => return Ok(None),
         }
     }
@@ -94,15 +93,15 @@ fn in_json(plain: &mut impl BufRead, name: &str) -> io::Result<Option<Vec<u8>>> 
     }
 }
 
-/// How far a text has been read.
+/// The state of the search.
 struct NameScan {
     name: Vec<u8>,
     depth: u32,
     in_string: bool,
     is_escaped: bool,
-    /// At the top level a colon has come since the last comma.
+    /// Whether a colon has come since the last comma at the top level.
     is_value: bool,
-    /// The text or number at the top level that is being read, quotes included.
+    /// The text or number being read at the top level, with its quotes.
     token: Vec<u8>,
     is_wanted: bool,
 }
@@ -120,11 +119,11 @@ impl NameScan {
         }
     }
 
-    /// Reads on; the value, once it is known.
+    /// Reads on. Returns the value once it is known.
     fn take(&mut self, mut text: &[u8]) -> Option<Vec<u8>> {
         while let Some(&byte) = text.first() {
             if self.in_string && !self.is_escaped {
-                // Most of what is large is inside of texts.
+                // Most of a large message is inside of texts.
                 let end = memchr2(b'"', b'\\', text).unwrap_or(text.len());
                 self.keep(&text[..end]);
                 text = &text[end..];
@@ -185,7 +184,7 @@ impl NameScan {
         (is_it && !self.token.is_empty()).then(|| self.token.clone())
     }
 
-    /// A token that is too long becomes one that is none.
+    /// Empties a token that grows too long.
     fn keep(&mut self, bytes: &[u8]) {
         if self.depth == 1 {
             let room = (LONGEST + 1).saturating_sub(self.token.len());
@@ -216,7 +215,7 @@ mod tests {
         }
     }
 
-    /// In chunks of every size up to the whole.
+    /// Searches in chunks of every size up to the whole.
     fn found(text: &str, name: &str) -> Option<Value> {
         let whole = of("idp_response", text.as_bytes().to_vec(), false);
         let whole = member(&whole, name, u64::MAX);

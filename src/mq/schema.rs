@@ -1,6 +1,6 @@
-//! What an incoming message must look like (spec/messaging-and-crypto.md 4).
-//! Unknown members are allowed everywhere; a member that is there must have
-//! its type even where it is optional.
+//! The schemas of incoming messages (spec/messaging-and-crypto.md 4). Unknown
+//! members are allowed everywhere. A member that is present must have its type
+//! even where it is optional.
 
 use std::sync::LazyLock;
 
@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use super::message::Message;
 use crate::error::{Error, codes};
 
-/// Problems named in an error, at most.
+/// Most problems named in an error.
 const MAX_PROBLEMS: usize = 20;
 
 struct Schemas {
@@ -29,7 +29,8 @@ static SCHEMAS: LazyLock<Schemas> = LazyLock::new(|| Schemas {
 });
 
 fn compile(schema: Value) -> Validator {
-    // The schemas are constants of this file; its tests compile each of them.
+    // The schemas are constants of this file, and its tests compile each of
+    // them.
     jsonschema::validator_for(&schema).expect("schemas of this file are valid")
 }
 
@@ -49,13 +50,14 @@ pub fn validate(message: &Value) -> Result<Message, Error> {
     let problems: Vec<Value> = schema
         .iter_errors(message)
         .take(MAX_PROBLEMS)
-        // Where and which rule, not the value: messages are private.
+        // Names the place and the rule, not the value, because messages are
+        // private.
         .map(|error| json!({"instancePath": error.instance_path().as_str(), "schemaPath": error.schema_path().as_str()}))
         .collect();
     if !problems.is_empty() {
         return Err(mismatch(json!(problems)));
     }
-    // Out of the value, without a copy of it: a message may be large.
+    // Moves the value without a copy, because a message may be large.
     Message::deserialize(message).map_err(|error| mismatch(json!(error.to_string())))
 }
 
@@ -71,7 +73,7 @@ fn positive() -> Value {
     json!({"type": "integer", "minimum": 1})
 }
 
-/// An object with these required and optional members.
+/// The schema of an object with these required and optional members.
 fn object(required: Value, optional: Value) -> Value {
     let mut properties = required.clone();
     if let (Some(properties), Some(optional)) = (properties.as_object_mut(), optional.as_object()) {

@@ -1,4 +1,4 @@
-//! What a process runs, and what metrics tell of it
+//! Counts what a process runs, and reports it as metrics
 //! (spec/process-model-and-config.md 11).
 
 use std::collections::HashMap;
@@ -12,8 +12,8 @@ use crate::error::Error;
 use crate::job::{Commit, GAUGES, Job, JobOutcome, Kind, Kinds, Millis, Run};
 use crate::messaging::{far, inbound, outbound};
 
-/// The jobs this process is running, and what became of those it has run. Made
-/// once, so that a run costs no look-up of a metric by its name.
+/// The jobs this process is running, and the outcomes of those it has run.
+/// Created once, so that a run looks up no metric by name.
 pub struct Activity {
     kinds: HashMap<Kind, OfKind>,
     not_waiting: Histogram,
@@ -21,11 +21,10 @@ pub struct Activity {
     acknowledged: Histogram,
 }
 
-/// Of one kind.
 struct OfKind {
     running: AtomicU64,
-    /// Of the replaced system, if it has one for what these jobs stand for. The
-    /// master adds those that no worker has.
+    /// The replaced system's metric for these jobs, if it has one. The master
+    /// adds the jobs that no worker has.
     pending: Gauge,
     total: Counter,
     duration: Histogram,
@@ -61,7 +60,7 @@ impl Default for Activity {
 }
 
 impl Activity {
-    /// Jobs being run now that count in a gauge, by its slot.
+    /// Running jobs by gauge slot.
     pub fn running(&self) -> [u64; GAUGES] {
         let mut running = [0; GAUGES];
         for (kind, of_kind) in &self.kinds {
@@ -72,7 +71,7 @@ impl Activity {
         running
     }
 
-    /// Counts a job as running until the answer is dropped.
+    /// Counts a job as running until the guard is dropped.
     pub(super) fn begin(&self, kind: Kind) -> RunningGuard<'_> {
         let of_kind = self.kinds.get(&kind);
         if let Some(of_kind) = of_kind {
@@ -82,7 +81,7 @@ impl Activity {
         RunningGuard(of_kind)
     }
 
-    /// A run has ended. `height`: that of the newest block.
+    /// Counts a finished run. `height` is that of the newest block.
     pub(super) fn ended(
         &self,
         job: &Job,
@@ -104,7 +103,8 @@ impl Activity {
         }
     }
 
-    /// From its acceptance until its role has it, or waits for a block with it.
+    /// Times a message from its acceptance until its role has it, or until it
+    /// waits for a block.
     fn received(&self, job: &Job, commit: &Commit, height: u64) {
         if is_failed(commit) {
             counter!("inbound_mq_message_process_fails_total").increment(1);
@@ -136,7 +136,7 @@ fn is_failed(commit: &Commit) -> bool {
     matches!(commit.outcome, JobOutcome::Failed { .. })
 }
 
-/// Milliseconds since the job was accepted, its retries included.
+/// Milliseconds since the job was accepted, retries included.
 fn age(job: &Job) -> f64 {
     job.accepted_at.until(Millis::now()).as_millis() as f64
 }

@@ -1,4 +1,5 @@
-//! `erawan check`: the environment, and whether what it names can be reached.
+//! `erawan check`: checks the environment, and whether its addresses can be
+//! reached.
 
 use std::io;
 use std::process::ExitCode;
@@ -17,14 +18,13 @@ use crate::store::redis::{self, RedisStore};
 
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// What became of one check.
+/// The result of one check.
 type Finding = Result<String, String>;
 
-/// Checks and says what it found, a line each. Exit code 64 for a wrong
+/// Runs the checks and prints a line for each. Exit code 64 for a wrong
 /// environment, 1 when something cannot be reached.
-///
 /// # Errors
-/// When what it found cannot be written.
+/// When the output cannot be written.
 pub async fn check() -> io::Result<ExitCode> {
     let config = match config::load() {
         Ok(config) => config,

@@ -1,4 +1,4 @@
-//! The message queue inbox of this process, whatever it is to its node.
+//! Starts the message queue inbox of this process, whatever its mode.
 
 use std::io;
 use std::sync::Arc;
@@ -17,12 +17,11 @@ use crate::ingest::mq_inbox::{Duty, Inbox, MqInbox, OnAccepted};
 use crate::messaging::opener::Opener;
 use crate::mq::client::MqClient;
 
-/// Starts it, as one that helps the master's; `None` for NDID's node, which gets
-/// no messages.
-///
+/// Starts the inbox beside the master's; `None` for NDID's node, which
+/// gets no messages.
 /// # Errors
-/// When the certificates for the service cannot be used, or the thread of the
-/// intake has ended.
+/// When the certificates for the service are unusable, or the intake thread has
+/// ended.
 pub async fn start(
     parts: &ProcessParts,
     readiness: &ReadinessWatch,
@@ -36,7 +35,8 @@ pub async fn start(
     let config = &parts.config;
     let on_accepted: OnAccepted = match worker {
         Some(worker) => worker.announcer(),
-        // A standby knows no dispatcher; the next master's finds them.
+        // A standby knows no dispatcher. The next master's dispatcher finds the
+        // jobs.
         None => Arc::new(|_| {}),
     };
     let options = mq_inbox::Options {
@@ -61,7 +61,7 @@ pub async fn start(
     Ok(Some(inbox))
 }
 
-/// Tells a worker's inbox whether there is a master who stores what comes.
+/// Tells a worker's inbox whether a master is there to store messages.
 async fn follow_master(inbox: Inbox, mut link: watch::Receiver<LinkState>) {
     let mut was_connected = None;
     loop {

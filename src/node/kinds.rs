@@ -1,4 +1,5 @@
-//! Every kind of job of a node: its flows', and what it receives and delivers.
+//! Every kind of job of a node: those of the flows, and those that receive and
+//! deliver.
 
 use std::time::{Duration, Instant};
 
@@ -9,11 +10,12 @@ use crate::error::Error;
 use crate::flows::{self, status_update};
 use crate::job::{Commit, Handler, Kinds, Run, noop};
 use crate::messaging::{far, inbound, outbound};
+use crate::tables;
 
-/// Longest time that a [`noop::STUCK`] computes.
+/// Longest computation of a [`noop::STUCK`].
 const MOST_STUCK: Duration = Duration::from_secs(60);
 
-/// Those that no flow handles.
+/// The kinds that no flow handles.
 pub(super) static HANDLERS: [Handler<Means, Result<Run, Error>>; 17] = [
     Handler::new(inbound::RECEIVE, |means, job| {
         Box::pin(inbound::run_receive(&means.context, job))
@@ -69,7 +71,7 @@ fn nothing() -> Run {
     Run::Commit(Commit::nothing())
 }
 
-/// What a defective handler would do.
+/// Does what a defective handler would do.
 fn stuck(milliseconds: u64) -> Run {
     let until = Instant::now() + Duration::from_millis(milliseconds).min(MOST_STUCK);
     while Instant::now() < until {
@@ -78,31 +80,32 @@ fn stuck(milliseconds: u64) -> Run {
     nothing()
 }
 
-/// The kinds, to be given once per process.
-///
+/// All kinds, to be given once per process.
 /// # Panics
-/// If two of them cannot be told apart, which a test would have shown.
+/// If two of them cannot be told apart. A test would have found that.
 pub fn all() -> Kinds {
     let own = HANDLERS.iter().map(Handler::kind);
     Kinds::new(own.chain(flows::kinds::all())).expect("kinds have numbers and names of their own")
 }
 
-/// Gives them to this process, which may have them already.
-///
+/// Gives kinds and tables to this process, which may have them already.
 /// # Panics
-/// If it has been given those of another application.
+/// If it has those of another application.
 pub fn give() {
     all()
         .give()
         .expect("a process has the kinds of one application");
+    tables::all()
+        .give()
+        .expect("a process has the tables of one application");
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    /// What stores hold and links carry: a number is never changed nor used again.
-    const NUMBERS: [(u16, &str); 42] = [
+    /// Stored and sent: a number is never changed and never used again.
+    const NUMBERS: [(u16, &str); 43] = [
         (0, "mq.receive"),
         (1, "rp.idp_response"),
         (2, "rp.as_response"),
@@ -143,6 +146,7 @@ mod tests {
         (37, "answer.expired"),
         (40, "identity.settled"),
         (41, "rp.message_created"),
+        (42, "debug.settled"),
         (100, "bench.noop_delivery"),
         (101, "bench.noop_ordered_delivery"),
     ];

@@ -30,35 +30,34 @@ use crate::protocol::{BacklogBoard, Tls};
 use crate::store::remote;
 use crate::{actors, dispatch};
 
-/// Before the dispatcher is asked again whether there is room.
+/// Pause before the dispatcher is asked for room again.
 const NO_ROOM: Duration = Duration::from_millis(20);
 
 /// The running parts of a master, for one term.
 pub struct MasterSide {
     master: MasterHandle,
     watcher: LedgerWatcher,
-    /// Has this process store what messages come.
+    /// Makes this process's inbox store messages at once.
     lead: Option<Lead>,
-    /// Of a standalone node, until this is dropped.
+    /// Of a standalone node; serves until it is dropped.
     _operators: Option<OperatorSocket>,
 }
 
 /// Why a term ended.
 #[derive(Debug)]
 pub enum Lost {
-    /// A later master has this epoch.
+    /// There is a later master with this epoch.
     Deposed(Epoch),
     /// The store has refused a write, because there is a later master.
     Refused,
-    /// Something this process does as a master does not go on.
+    /// A part of the master has ended.
     Failed(String),
 }
 
 impl MasterSide {
     /// Starts a master's work.
-    ///
     /// # Errors
-    /// When the gRPC port cannot be had or a certificate cannot be used.
+    /// When the gRPC port is taken or a certificate is unusable.
     pub async fn start(
         parts: &ProcessParts,
         readiness: &ReadinessWatch,
@@ -85,7 +84,7 @@ impl MasterSide {
             store: parts.store.clone(),
             store_service,
             dispatcher: dispatch::Options {
-                // Without a crypto service nothing waits for it.
+                // Without a crypto service no job waits for it.
                 hidden_gauge: parts.context.crypto.is_local().then_some(CRYPTO),
                 ..dispatch::Options::default()
             },
@@ -127,14 +126,14 @@ impl MasterSide {
         }
     }
 
-    /// Does nothing as a master any more: assigns nothing, sends workers away
-    /// and follows no block. The inbox goes on as those of the others do.
+    /// Stops working as a master: assigns nothing, sends the workers away and
+    /// follows no block. The inbox goes on like those of the other processes.
     pub async fn hand_over(&mut self) {
         self.lead = None;
         self.master.dismiss().await;
     }
 
-    /// Frees the port and the rest.
+    /// Releases the port and everything else.
     pub async fn stop(self) {
         drop(self.lead);
         drop(self.watcher);
@@ -142,7 +141,7 @@ impl MasterSide {
     }
 }
 
-/// A node that cannot be asked by operators still does its work.
+/// If operators cannot reach a node, it still does its work.
 fn serve_operators(config: &Config, master: &MasterHandle) -> Option<OperatorSocket> {
     match OperatorSocket::serve(master.desk(), &config.data_directory) {
         Ok(socket) => Some(socket),
@@ -200,8 +199,8 @@ async fn start_watcher(
     parts.intake.make(|| LedgerWatcher::start(options)).await
 }
 
-/// Tells the dispatcher. Nothing that a job could read is changed by a block
-/// without transactions: its place in the mailbox is enough then.
+/// Tells the dispatcher. A block without transactions changes nothing that a
+/// job could read, so its place in the mailbox is enough then.
 async fn tell(dispatcher: Addr<Dispatcher>, chain: Chain) {
     let changes = chain.reset || !chain.methods.is_empty();
     let update = actors::dispatcher::ChainNews(chain);
@@ -216,7 +215,7 @@ async fn tell(dispatcher: Addr<Dispatcher>, chain: Chain) {
     let _ = dispatcher.send(update).await;
 }
 
-/// Shows the blocks that are being worked on, until the watcher ends.
+/// Reports the blocks in progress, until the watcher ends.
 async fn show_blocks(mut state: watch::Receiver<WatcherState>, backlog: Arc<BacklogBoard>) {
     loop {
         backlog.set_blocks(state.borrow_and_update().unsettled);
@@ -228,7 +227,8 @@ async fn show_blocks(mut state: watch::Receiver<WatcherState>, backlog: Arc<Back
 }
 
 /// Waits while more jobs can run than the node should have open. Jobs that wait
-/// for an instant or a block do not count: they may need the next block to end.
+/// for an instant or a block do not count, because they may need the next block
+/// to end.
 async fn room_for_blocks(dispatcher: Addr<Dispatcher>, limit: u64) {
     // An error means that the master stops.
     while let Ok(snapshot) = dispatcher.send(GetSnapshot).await

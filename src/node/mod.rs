@@ -1,4 +1,4 @@
-//! Assembly of the processes: start, stop, and what every handler gets.
+//! Assembles the processes: start, stop, and the context of every handler.
 
 mod activity;
 mod check;
@@ -42,16 +42,15 @@ use worker_side::{LinkTransport, WorkerSide};
 
 /// Exit code for a wrong environment (`EX_USAGE`).
 const WRONG_ENVIRONMENT: u8 = 64;
-/// Part of the stop that is kept for what comes after the jobs have ended.
+/// Part of the stop that is reserved for the steps after the last job.
 const LAST_STEPS: Duration = Duration::from_secs(6);
 /// Longest wait for readers of metrics.
 const ADMIN_STOP: Duration = Duration::from_secs(1);
 
 /// Runs a node as the environment says, until it is told to stop.
-///
 /// # Errors
-/// When it cannot start, or cannot listen once it leads. A master that is deposed
-/// stands by again.
+/// When it cannot start, or cannot listen when it becomes the master. A deposed
+/// master becomes a standby again.
 pub async fn run() -> io::Result<ExitCode> {
     let config = match config::load() {
         Ok(config) => Arc::new(config),
@@ -80,7 +79,7 @@ pub async fn run() -> io::Result<ExitCode> {
             Ok(ExitCode::SUCCESS)
         }
         Err(error) => {
-            tracing::error!(%error, "cannot go on");
+            tracing::error!(%error, "the process cannot continue");
             Err(error)
         }
     }
@@ -88,11 +87,10 @@ pub async fn run() -> io::Result<ExitCode> {
 
 /// Why a process stops.
 enum Why {
-    /// It is told to.
     Told,
-    /// It does not stand for mastership any more.
+    /// It no longer stands for mastership.
     NoMaster(io::Result<()>),
-    /// It runs no jobs any more.
+    /// It can run no more jobs.
     NoWorker,
 }
 
@@ -116,14 +114,14 @@ async fn serve(config: Arc<Config>, shares: Shares, stop: Stop) -> io::Result<()
         .intake
         .make(move || watched.follow(&looked_after))
         .await?;
-    // Here, where the store is asked by a thread that is awake.
+    // Runs here, because a thread that is awake asks the store.
     QueueLimit::follow(
         readiness.queue(),
         parts.store.clone(),
         parts.backlog.clone(),
     );
-    // This thread is the pulse from here on. Master and worker of a standalone
-    // node share it: what they say to each other wakes nobody.
+    // From here on, this thread is the pulse. Master and worker of a standalone
+    // node share it, so that their messages wake no other thread.
     pulse::begin();
     let place = (config.mode == Mode::Standalone).then(|| MeetingPoint::new(Arbiter::current()));
     let worker = match (config.mode, &place) {
@@ -189,13 +187,13 @@ async fn serve(config: Arc<Config>, shares: Shares, stop: Stop) -> io::Result<()
         tracing::warn!("somebody is still reading the metrics");
     }
     match is_broken {
-        // Whoever started it starts it again.
+        // Its supervisor restarts it.
         true => Err(io::Error::other("the link to the master has ended")),
         false => outcome,
     }
 }
 
-/// As many open files as the system allows, and who may have how many.
+/// Raises the limit of open files as far as possible, and divides it.
 fn share_descriptors(config: &Config) -> io::Result<Shares> {
     let limit = Limit::raise().or_else(|error| {
         tracing::warn!(%error, "the limit of open files cannot be raised");
@@ -203,11 +201,11 @@ fn share_descriptors(config: &Config) -> io::Result<Shares> {
     })?;
     let shares = Shares::of(limit, config);
     let (open_files, api, links) = (limit.soft, shares.api, shares.links);
-    tracing::info!(open_files, api, links, "connections that may be open");
+    tracing::info!(open_files, api, links, "most open connections by port");
     if shares.is_scarce(config.mode) {
         tracing::warn!(
             open_files,
-            "few connections are let in: raise the hard limit of open files"
+            "few connections are accepted: raise the hard limit of open files"
         );
     }
     Ok(shares)

@@ -1,5 +1,4 @@
-//! What the message queue service says of itself: for `/info`, and whether
-//! messages can be sent.
+//! Watches the message queue service: for `/info`, and for operators.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,7 +10,7 @@ use crate::mq::client::MqClient;
 
 const POLL: Duration = Duration::from_secs(5);
 
-/// Asks the service again and again.
+/// Asks the service repeatedly.
 #[derive(Clone, Default)]
 pub(super) struct MqServiceWatch {
     told: Arc<RwLock<Told>>,
@@ -20,12 +19,12 @@ pub(super) struct MqServiceWatch {
 #[derive(Default)]
 struct Told {
     latest: Option<MessageQueueService>,
-    /// Why it did not answer last.
+    /// Why it did not answer the last question.
     trouble: Option<String>,
 }
 
 impl MqServiceWatch {
-    /// Until nobody has what is returned.
+    /// Asks until the returned value is dropped.
     pub fn follow(mq: Arc<MqClient>) -> Self {
         let watch = Self::default();
         let told = Arc::downgrade(&watch.told);
@@ -53,12 +52,12 @@ impl MqServiceWatch {
         watch
     }
 
-    /// What it said; `None` while it does not answer.
+    /// Its last answer; `None` while it does not answer.
     pub fn latest(&self) -> Option<MessageQueueService> {
         self.told.read().latest.clone()
     }
 
-    /// What operators should know of it.
+    /// A problem for operators to know.
     pub fn notice(&self) -> Option<String> {
         let told = self.told.read();
         let reason = told.trouble.as_ref()?;

@@ -1,12 +1,12 @@
-//! What operators should know of what a process works with, although the process
-//! is ready: what is accepted is kept, and done when that is there again.
+//! Notices for operators about a process that is ready although something it
+//! works with is not. What it accepts is kept and done later.
 
 use tokio::sync::watch;
 
 use crate::actors::master_link::LinkState;
 use crate::ingest::mq_inbox::InboxState;
 
-/// Of a worker's link to its master.
+/// About a worker's link to its master.
 pub(super) fn of_link(state: &watch::Receiver<LinkState>) -> Option<String> {
     let state = state.borrow();
     if state.connected {
@@ -17,8 +17,8 @@ pub(super) fn of_link(state: &watch::Receiver<LinkState>) -> Option<String> {
     Some(format!("no master is known: jobs wait{reason}"))
 }
 
-/// Of what takes messages from the queue. Nothing of one that has stopped: there
-/// is another, or this process is no longer the master.
+/// About the inbox. Nothing about one that has stopped: it was replaced, or
+/// this process is no longer the master.
 pub(super) fn of_inbox(state: &watch::Receiver<InboxState>) -> Option<String> {
     match &*state.borrow() {
         InboxState::Ready | InboxState::Stopped => None,

@@ -1,4 +1,4 @@
-//! What every process of a node opens first: store, ledger, keys.
+//! The parts that every process of a node opens first: store, ledger, keys.
 
 use std::io;
 use std::sync::Arc;
@@ -21,42 +21,39 @@ use crate::protocol::client::FoundMaster;
 use crate::store::SharedStore;
 use crate::store::open::open_store;
 
-/// Between tries to reach something at the start.
+/// Pause between tries to reach something at the start.
 const START_RETRY: Duration = Duration::from_millis(500);
 /// How long a starting process waits for a store that a master serves.
 const PROGRESS_PATIENCE: Duration = Duration::from_secs(1);
 
-/// Opened parts of a process.
+/// The opened parts of a process.
 #[derive(Clone)]
 pub struct ProcessParts {
-    /// The environment.
     pub config: Arc<Config>,
-    /// Jobs and state.
     pub store: SharedStore,
-    /// The ledger, asked directly.
+    /// The ledger without the cache.
     pub client: Arc<LedgerClient>,
-    /// The ledger with its memory.
+    /// The ledger with the cache.
     pub cached: Arc<CachedLedger>,
-    /// For handlers.
     pub context: Context,
     /// `None` with an external crypto service.
     pub keyring: Option<Arc<Keyring>>,
     /// Where the link has found the master.
     pub master: FoundMaster,
-    /// What is open of the node's work, as far as this process knows.
+    /// The node's open work, as this process knows it.
     pub backlog: Arc<BacklogBoard>,
-    /// Connections that may be open at each port.
+    /// Most connections at each port.
     pub shares: Shares,
-    /// Where what talks to ledger and message queue service is started.
+    /// The thread for connections to ledger and message queue service.
     pub intake: Intake,
     _threads: Arc<Threads>,
 }
 
 impl ProcessParts {
-    /// Opens everything; waits for what is not there yet.
-    ///
+    /// Opens everything, and waits for what is not available yet.
     /// # Errors
-    /// What waiting cannot mend: keys, a store file in use, an unregistered node.
+    /// What waiting cannot mend: keys, a store file in use, an unregistered
+    /// node.
     pub async fn open(config: Arc<Config>, shares: Shares) -> io::Result<Self> {
         let http = external::client(&config).map_err(io::Error::other)?;
         let threads = Arc::new(Threads::start());
@@ -123,18 +120,20 @@ async fn wait_for_ledger(config: &Config, client: &LedgerClient) {
     }
 }
 
-/// Answers from below what the node has seen of the ledger are not believed, also
-/// before the master has told how far it is. Without it the master's word counts.
+/// Distrusts answers below the height that the node has seen, even before the
+/// master has told it. Without a stored height, the master's word counts.
 async fn remember_progress(store: &SharedStore, client: &LedgerClient) {
     let read = store.get(Table::Progress, Progress::ROW, "");
     let stored = match tokio::time::timeout(PROGRESS_PATIENCE, read).await {
         Ok(Ok(stored)) => stored,
-        Ok(Err(error)) => return tracing::debug!(%error, "reading how far the ledger was seen"),
-        Err(_) => return tracing::debug!("the store does not say how far the ledger was seen"),
+        Ok(Err(error)) => {
+            return tracing::debug!(%error, "reading the stored progress of the ledger");
+        }
+        Err(_) => return tracing::debug!("the stored progress of the ledger cannot be read"),
     };
     match stored.map(|bytes| Progress::decode(&bytes)) {
         Some(Ok(progress)) => client.remember(&progress.chain_id, progress.settled),
-        // The watcher says so, loudly.
+        // The watcher reports it as a warning.
         Some(Err(error)) => tracing::debug!(%error, "stored progress"),
         None => {}
     }
@@ -166,7 +165,7 @@ async fn role(config: &Config, client: &LedgerClient) -> io::Result<Role> {
     }
 }
 
-/// The nodes behind this proxy whose keys are needed; none for other roles.
+/// The nodes behind this proxy whose keys are needed; empty for other roles.
 async fn behind_proxy(
     config: &Config,
     role: Role,
@@ -199,7 +198,7 @@ fn open_crypto(
         Keys::External => {
             let runtime = config.runtime.clone();
             let external = ExternalCrypto::new(store.clone(), runtime, http.clone())
-                // The other half of the node's own work goes on.
+                // The other half of the node's own work continues.
                 .with_places(config.capacity.run as usize / 2);
             Ok((Arc::new(external), None))
         }

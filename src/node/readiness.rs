@@ -1,4 +1,4 @@
-//! Whether this process can serve, as it is now (spec/http-api.md 1.6).
+//! Whether this process can serve now (spec/http-api.md 1.6).
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -23,19 +23,19 @@ use crate::store::SharedStore;
 use crate::tick;
 
 const LOOK_WHILE_STARTING: Duration = Duration::from_millis(20);
-/// Between questions that a ledger which answers is asked for no other reason.
+/// Pause between test questions to a ledger that answers.
 const QUERY: Duration = Duration::from_millis(4700);
-/// A call waits no longer for a look.
+/// Longest time that a call waits for a look.
 const LOOK_PATIENCE: Duration = Duration::from_secs(1);
-/// A ledger that takes longer does not answer.
+/// A ledger that takes longer counts as silent.
 const QUERY_PATIENCE: Duration = Duration::from_secs(5);
 const LOOK_WHILE_UNREADY: Duration = Duration::from_millis(200);
 const LOOK: Duration = tick::SECOND;
-/// Where blocks are followed, what the ledger told for that is good enough.
+/// Where blocks are followed, a status of this age is recent enough.
 const STATUS_KEPT: Duration = Duration::from_millis(1100);
 const CRYPTO_URLS: [&str; 3] = ["sign_url", "master_sign_url", "decrypt_url"];
 
-/// Looks at everything a call needs, again and again.
+/// Looks repeatedly at everything a call needs.
 #[derive(Clone)]
 pub struct ReadinessWatch {
     inner: Arc<Inner>,
@@ -43,7 +43,7 @@ pub struct ReadinessWatch {
 
 struct Inner {
     seen: RwLock<Seen>,
-    /// What else may be said, by what it is about.
+    /// Additional notices, by subject.
     notices: RwLock<BTreeMap<&'static str, Notice>>,
     draining: AtomicBool,
     has_been_ready: AtomicBool,
@@ -53,19 +53,19 @@ struct Inner {
     looks: watch::Sender<Looks>,
 }
 
-/// How many there have been.
+/// How many looks there have been.
 #[derive(Debug, Clone, Copy, Default)]
 struct Looks {
     begun: u64,
     ended: u64,
 }
 
-/// Says what is wrong with something, if anything is.
+/// Says what is wrong with its subject, if anything is.
 type Notice = Box<dyn Fn() -> Option<String> + Send + Sync>;
 
 struct Seen {
     readiness: Readiness,
-    /// The ledger answers questions, not only how it is.
+    /// The ledger answers questions, not only `status`.
     ledger_answers: bool,
     registration: Registration,
     /// `None` until the ledger has told it.
@@ -86,7 +86,7 @@ impl Inner {
         }
     }
 
-    /// How old what the ledger has told of itself may be.
+    /// The greatest acceptable age of the ledger's status.
     fn status_kept(&self) -> Duration {
         let seen = self.seen.read();
         let watcher = seen.watcher.as_ref();
@@ -96,8 +96,8 @@ impl Inner {
         }
     }
 
-    /// Until the next look. Not by what the last one saw alone: it does not look
-    /// at everything.
+    /// Pause until the next look. It does not depend on the last look alone,
+    /// which does not see everything.
     fn pause(&self, role: Role) -> Duration {
         if self.now().reasons(role).is_empty() {
             self.has_been_ready.store(true, Ordering::Relaxed);
@@ -111,7 +111,7 @@ impl Inner {
 }
 
 impl ReadinessWatch {
-    /// Nothing is known yet.
+    /// Knows nothing yet.
     pub fn new(running: QueueLimits, dormant: QueueLimits) -> Self {
         let readiness = Readiness {
             ledger_connected: false,
@@ -142,13 +142,13 @@ impl ReadinessWatch {
         }
     }
 
-    /// How much the node takes on.
+    /// The limits of the node's work.
     pub fn queue(&self) -> &Arc<QueueLimit> {
         &self.inner.queue
     }
 
-    /// A call was accepted: if the process was not ready before, looks at once
-    /// whether it is now.
+    /// Notes that a call was accepted. If the process was not ready before,
+    /// looks at once whether it is now.
     pub fn look_again(&self) {
         let is_ready = {
             let seen = self.inner.seen.read();
@@ -160,8 +160,8 @@ impl ReadinessWatch {
         }
     }
 
-    /// As it is at a look that begins after this call, or was at the last one if
-    /// that takes too long.
+    /// The readiness by a look that begins after this call, or by the last look
+    /// if that takes too long.
     pub fn anew(&self) -> impl Future<Output = Readiness> + Send + use<> {
         let inner = self.inner.clone();
         async move {
@@ -169,7 +169,7 @@ impl ReadinessWatch {
             let begun = looks.borrow_and_update().begun;
             inner.again.notify_one();
             let looked = timeout(LOOK_PATIENCE, looks.wait_for(|looks| looks.ended > begun));
-            // It was not in time, or nobody looks any more.
+            // The look took too long, or the watch has ended.
             let _ = looked.await;
             inner.now()
         }
@@ -210,14 +210,14 @@ impl ReadinessWatch {
                 inner.looks.send_modify(|looks| looks.ended += 1);
                 let pause = tick::stretch(inner.pause(look.context.role));
                 drop(inner);
-                // Its time, or sooner.
+                // Waits for its time, or until it is wanted sooner.
                 let _ = tokio::time::timeout(pause, again.notified()).await;
             }
         });
     }
 
-    /// Asks the ledger a question now and then: one whose node tells how it is
-    /// may yet answer nothing else.
+    /// Asks the ledger a question from time to time, because a node that
+    /// answers `status` may answer nothing else.
     fn follow_queries(&self, client: Arc<LedgerClient>) {
         let watch = Arc::downgrade(&self.inner);
         tokio::spawn(async move {
@@ -235,8 +235,7 @@ impl ReadinessWatch {
         });
     }
 
-    /// Has `notice` say what operators should know of `about`, in place of what
-    /// did so before.
+    /// Sets the notice about `about`, replacing an earlier one.
     pub fn watch(
         &self,
         about: &'static str,
@@ -245,13 +244,13 @@ impl ReadinessWatch {
         self.inner.notices.write().insert(about, Box::new(notice));
     }
 
-    /// Where what is known of the ledger's blocks can be seen.
+    /// Sets the source for the ledger's blocks.
     pub fn watch_blocks(&self, watcher: watch::Receiver<WatcherState>) {
         self.inner.seen.write().watcher = Some(watcher);
     }
 
-    /// `None` also when blocks are no longer followed, as on a master that stands
-    /// by again: what was last known says nothing of the ledger as it is now.
+    /// `None` also when blocks are no longer followed, as on a master that
+    /// became a standby: its last state says nothing of the ledger now.
     fn watcher(&self) -> Option<WatcherState> {
         let seen = self.inner.seen.read();
         let watcher = seen.watcher.as_ref();
@@ -259,11 +258,12 @@ impl ReadinessWatch {
         going_on.map(|state| state.borrow().clone())
     }
 
-    /// What operators should know although the process is ready.
+    /// Problems for operators to know, although the process is ready.
     pub fn notices(&self) -> Vec<String> {
         let of_blocks = self.watcher().map_or(Vec::new(), |state| state.notices());
-        // No reason: all processes of a node are full at once, and a node that
-        // nobody reaches serves no reads and no call that would empty it.
+        // This is no reason to be unready: all processes of a node are full at
+        // once, and a node that nobody reaches serves neither reads nor the
+        // calls that would empty it.
         let full = self.inner.queue.is_full();
         let of_queue = full.then(|| "the queue is full".to_owned());
         let of_address = self.inner.seen.read().registration.notice();
@@ -278,12 +278,11 @@ impl ReadinessWatch {
         self.inner.seen.read().registration.was_seen
     }
 
-    /// As it is now.
     pub fn now(&self) -> Readiness {
         self.inner.now()
     }
 
-    /// No more calls, please.
+    /// Accepts no more calls.
     pub fn drain(&self) {
         self.inner.draining.store(true, Ordering::Relaxed);
     }
@@ -299,7 +298,8 @@ impl ReadinessWatch {
                 let now = self.now();
                 let own = now.reasons(role).into_iter().map(str::to_owned);
                 let of_blocks = self.watcher().map_or(Vec::new(), |state| state.reasons());
-                // Not of the gate: a call is answered with what the ledger says.
+                // Does not close the gate: a call is answered with what the
+                // ledger says.
                 let deaf = now.ledger_connected && !answers;
                 let of_queries = deaf.then(|| "the ledger does not answer questions".to_owned());
                 own.chain(of_queries).chain(of_blocks).collect()
@@ -311,7 +311,7 @@ impl ReadinessWatch {
 
 struct Look {
     context: Context,
-    /// The same with the ledger as it is now.
+    /// The context without the ledger's cache.
     uncached: Context,
     client: Arc<LedgerClient>,
     store: SharedStore,
@@ -338,7 +338,7 @@ impl Look {
             ledger_synced: synced.is_ok_and(|status| !status.catching_up),
             store_available: store.is_ok(),
             mq_registered: registration.was_seen,
-            // As it was while it cannot be asked.
+            // Keeps the last result while it cannot be asked.
             crypto_ready: crypto.unwrap_or(before.crypto_ready),
             ..before
         };

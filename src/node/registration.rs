@@ -4,19 +4,19 @@
 use crate::context::Context;
 use crate::flows::node::mq_registration;
 
-/// What a process has seen of its address.
+/// The state of a process's address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) struct Registration {
-    /// It was there, or is not to be registered by this process. Stays true for
-    /// the life of the process: while operators change the address process by
-    /// process, those that still have the former one go on serving.
+    /// The address was on the ledger, or this process does not register it.
+    /// Stays true for the life of the process: while operators change the
+    /// address process by process, those with the former address go on serving.
     pub was_seen: bool,
-    /// It was there and another one, or none, is there now.
+    /// The address was on the ledger, and now another one or none is.
     pub is_replaced: bool,
 }
 
 impl Registration {
-    /// Asks the ledger; as it was while that cannot be asked.
+    /// Asks the ledger. Keeps the last state while the ledger cannot be asked.
     pub async fn look(self, context: &Context) -> Self {
         let Ok(is_there) = mq_registration::is_registered(context).await else {
             return self;
@@ -31,13 +31,13 @@ impl Registration {
 
     fn log_change(self, before: Self) {
         match (before.is_replaced, self.is_replaced) {
-            (false, true) => tracing::warn!("{REPLACED}; this process goes on"),
+            (false, true) => tracing::warn!("{REPLACED}; this process continues"),
             (true, false) => tracing::info!("the message queue address of this process is back"),
             _ => {}
         }
     }
 
-    /// What operators should know although the process is ready.
+    /// A problem for operators to know, although the process is ready.
     pub fn notice(self) -> Option<String> {
         self.is_replaced.then(|| REPLACED.to_owned())
     }

@@ -1,4 +1,4 @@
-//! Which handler runs a job.
+//! Runs a job with its handler.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -25,19 +25,18 @@ pub struct NodeRunner {
     activity: Arc<Activity>,
 }
 
-/// What handlers work with.
 pub(super) struct Means {
     pub context: Context,
     pub mq: Arc<dyn MqSender>,
     pub callbacks: CallbackClient,
     pub contracts: ContractClient,
-    /// Other nodes that do not take messages.
+    /// Receivers among other nodes that have failed.
     pub failing: Failing,
 }
 
 impl NodeRunner {
-    /// A runner that sends messages through `mq` and callbacks through `callbacks`,
-    /// and downloads contracts through `contracts`.
+    /// Sends messages through `mq` and callbacks through `callbacks`, and
+    /// downloads contracts through `contracts`.
     pub fn new(
         context: Context,
         mq: Arc<dyn MqSender>,
@@ -58,10 +57,10 @@ impl NodeRunner {
         }
     }
 
-    /// What has much to work with does so where it keeps nobody waiting: no
-    /// handler of the node's own work waits for others while it has such a place,
-    /// unless it calls a crypto service, or is a message's, which sees to that
-    /// itself.
+    /// Runs the handler. A large job needs a heavy place first, so that it
+    /// holds up nothing else. Handlers of the node's own work do not wait for a
+    /// foreign server while they hold such a place, unless they call a crypto
+    /// service. A message's handler takes its places itself.
     async fn handle(&self, job: &Job) -> Result<Run, Error> {
         let size = job.new.payload.len();
         let (kind, means) = (job.kind(), self.means.clone());
@@ -87,8 +86,8 @@ impl Means {
     }
 }
 
-/// How often a handler has the content of a large job in memory: as it came, as
-/// values, and as what follows from it.
+/// How many copies of a large job's content a handler holds: as it came, as
+/// values, and as the consequences.
 const WORKING_COPIES: usize = 4;
 
 #[async_trait]
@@ -107,7 +106,7 @@ impl Runner for NodeRunner {
     }
 }
 
-/// What becomes of a job whose handler met an error.
+/// The result of a job whose handler met an error.
 fn ended(job: &Job, error: Error) -> Run {
     let error = match error.settle() {
         Ok(refusal) => return Run::Commit(Commit::failed(refusal.to_string())),

@@ -1,4 +1,4 @@
-//! What this process is to its node now, for operators.
+//! This process's part in its node, for operators.
 
 use std::sync::Arc;
 
@@ -8,7 +8,7 @@ use tokio::sync::watch;
 use crate::actors::mastership::Standing;
 use crate::config::Mode;
 
-/// Answers what the process is: `worker`, `standby`, `master` or `standalone`.
+/// Knows whether the process is `worker`, `standby`, `master` or `standalone`.
 #[derive(Debug, Clone)]
 pub struct StandingWatch {
     mode: Mode,
@@ -16,7 +16,7 @@ pub struct StandingWatch {
 }
 
 impl StandingWatch {
-    /// Of a process that has not begun to stand for mastership.
+    /// For a process that has not begun to stand for mastership.
     pub fn new(mode: Mode) -> Self {
         Self {
             mode,
@@ -24,13 +24,13 @@ impl StandingWatch {
         }
     }
 
-    /// Follows a candidacy, in place of the one before.
+    /// Follows a candidacy, replacing an earlier one.
     pub fn follow(&self, standing: watch::Receiver<Standing>) {
         *self.current.write() = Some(standing.clone());
         tokio::spawn(show(standing));
     }
 
-    /// What operators should know of a process that does not lead.
+    /// A problem of a process that does not lead, for operators to know.
     pub fn notice(&self) -> Option<String> {
         let current = self.current.read();
         let standing = current.as_ref()?.borrow();
@@ -38,7 +38,7 @@ impl StandingWatch {
         nobody.then(|| "no master is known, and this process is not one yet".to_owned())
     }
 
-    /// In a word. A standalone process that is not the master is a standby.
+    /// In one word. A standalone process that is not the master is a standby.
     pub fn role(&self) -> &'static str {
         let is_leading = self.current.read().as_ref().is_some_and(
             |standing| matches!(&*standing.borrow(), Standing::Leading(term) if term.holds()),
@@ -52,7 +52,7 @@ impl StandingWatch {
     }
 }
 
-/// Keeps the metrics until the candidacy is over.
+/// Updates the metrics until the candidacy is over.
 async fn show(mut standing: watch::Receiver<Standing>) {
     let is_master = metrics::gauge!("erawan_is_master");
     loop {

@@ -1,7 +1,7 @@
-//! When to stop: the first SIGTERM or SIGINT asks for it, a second one ends the
-//! process at once, which is as safe as a kill. So does the end of the grace
-//! period. Signals are met on a thread that does nothing else, so that they are
-//! also when all others are held up.
+//! When to stop. The first SIGTERM or SIGINT asks for an orderly stop. A second
+//! one, or the end of the grace period, ends the process at once, which is as
+//! safe as a kill. A thread of its own handles signals, so that a stop works
+//! even when all other threads are blocked.
 
 use std::io;
 use std::sync::Arc;
@@ -21,12 +21,12 @@ use crate::parent;
 
 /// Exit code after a second signal, or a stop that took too long.
 const IN_A_HURRY: i32 = 1;
-/// How long the log may take to be written then.
+/// How long the log may take to be written after that.
 const LAST_LINES: Duration = Duration::from_millis(100);
-/// What libraries do at the exit of a process may take this long.
+/// How long libraries may take at the exit of a process.
 const EXIT: Duration = Duration::from_secs(2);
 
-/// Told to stop, or not yet.
+/// Whether a stop was requested.
 #[derive(Debug, Clone)]
 pub struct Stop {
     requested: watch::Receiver<bool>,
@@ -34,9 +34,8 @@ pub struct Stop {
 }
 
 impl Stop {
-    /// Listens for signals; a stop may take as long as `grace`. A process of a
+    /// Listens for signals. A stop may take as long as `grace`. A process of a
     /// development network also ends, at once, when its parent is gone.
-    ///
     /// # Errors
     /// When the handlers cannot be installed.
     pub fn on_signals(grace: Duration) -> io::Result<Self> {
@@ -48,7 +47,7 @@ impl Stop {
                 let runtime = runtime::Builder::new_current_thread().enable_all().build();
                 match runtime {
                     Ok(runtime) => runtime.block_on(listen(&installed, &request, grace)),
-                    // Whoever waits has gone if this cannot be sent.
+                    // If this cannot be sent, the receiver has gone.
                     Err(error) => drop(installed.send(Err(error))),
                 }
             })?;
@@ -81,7 +80,7 @@ impl Stop {
     }
 }
 
-/// Goes on until the process ends.
+/// Runs until the process ends.
 async fn listen(
     installed: &SyncSender<io::Result<()>>,
     request: &watch::Sender<bool>,
@@ -92,7 +91,7 @@ async fn listen(
     let (mut terminate, mut interrupt) = match handlers {
         Ok(handlers) => handlers,
         Err(error) => {
-            // Whoever waits has gone if this cannot be sent.
+            // If this cannot be sent, the receiver has gone.
             let _ = installed.send(Err(error));
             return;
         }
@@ -104,7 +103,7 @@ async fn listen(
     }
     request.send_replace(true);
     tokio::select! {
-        () = either(&mut terminate, &mut interrupt) => end("told again to stop"),
+        () = either(&mut terminate, &mut interrupt) => end("told to stop a second time"),
         () = sleep(grace) => end("the stop has taken as long as SHUTDOWN_GRACE_MS allows"),
         () = parent::parent_gone() => end("the parent of this process is gone"),
     }
@@ -123,7 +122,7 @@ fn end(reason: &str) -> ! {
     logging::finish_within(LAST_LINES);
     thread::spawn(|| {
         thread::sleep(EXIT);
-        // Of this process: it exists.
+        // Our own process, so it exists.
         let _ = kill(Pid::this(), Signal::SIGKILL);
     });
     std::process::exit(IN_A_HURRY)

@@ -1,5 +1,5 @@
-//! One term of mastership after the other: standing by, being the master,
-//! stopping that, and standing by again in the same process.
+//! The terms of mastership of a process: it stands by, is the master, stops
+//! being it, and stands by again.
 
 use std::io;
 use std::time::Duration;
@@ -17,38 +17,36 @@ use crate::invariants::{self, Epochs};
 use crate::job::Epoch;
 use crate::protocol::local::MeetingPoint;
 
-/// Pause before a process that failed as a master stands again: whoever stands
-/// by is to have its turn.
+/// Pause before a process that failed as a master stands again, so that a
+/// standby gets its turn.
 const AFTER_FAILURE: Duration = Duration::from_secs(3);
 
-/// How a term ended.
 enum TermEnd {
-    /// This process is told to stop.
+    /// This process was told to stop.
     Stopping,
-    /// It is the master no more.
+    /// It is no longer the master.
     Lost(String),
     /// It cannot work as a master.
     Failed(String),
 }
 
-/// What one term leaves to those after it.
+/// What one term leaves to the next.
 struct Past {
-    /// Nobody has been seen to be the master since this process started.
+    /// No master has been seen since this process started.
     is_new: bool,
-    /// Looks on, and tells if a term is not later than the one before.
+    /// Checks that each term is later than the previous one.
     seen: Epochs,
-    /// The highest epoch that this process was deposed by. It is remembered
-    /// here because the store may have forgotten it, and workers have not.
+    /// The highest epoch that deposed this process. It is remembered here
+    /// because the store may have forgotten it while workers have not.
     refused: Epoch,
 }
 
 /// Is master or standby until `stopping` turns true.
-///
 /// # Errors
-/// When it is the first master since it started, and cannot start to work as
-/// one: somebody has to change something. Later it only waits and stands again,
-/// because what is in the way may go away by itself (a port that is still held,
-/// a certificate that is being replaced).
+/// When the first master since the start of the process cannot work: somebody
+/// has to change a setting. Later masters wait and stand again, because the
+/// obstacle may go away by itself (a port that is still held, a certificate
+/// that is being replaced).
 pub async fn serve(
     parts: &ProcessParts,
     readiness: &ReadinessWatch,
@@ -91,11 +89,11 @@ pub async fn serve(
 }
 
 async fn told(stopping: &mut watch::Receiver<bool>) {
-    // Whoever could tell is gone: that is a stop as well.
+    // A closed channel means a stop too.
     let _ = stopping.wait_for(|stopping| *stopping).await;
 }
 
-/// From standing by to the end of the term that follows.
+/// From standby to the end of the term that follows.
 async fn term(
     parts: &ProcessParts,
     readiness: &ReadinessWatch,

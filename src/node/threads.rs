@@ -1,4 +1,4 @@
-//! The threads of a process beside the pulse, on which it is assembled
+//! The threads of a process beside the pulse, which assembles it
 //! (docs/architecture.md has a picture).
 
 use std::io;
@@ -9,21 +9,21 @@ use tokio::sync::oneshot;
 
 use crate::tick;
 
-/// Where what comes from outside is read and parsed.
+/// Where foreign input is read and parsed.
 pub struct Threads {
     intake: Arbiter,
 }
 
 impl Threads {
-    /// Starts them. To be called inside an actix system.
+    /// Must be called inside an actix system.
     pub fn start() -> Self {
         Self {
             intake: tick::arbiter(),
         }
     }
 
-    /// The thread of sockets to ledger and message queue service, of the blocks
-    /// and messages that come by them.
+    /// The thread of the connections to ledger and message queue service, and
+    /// of their blocks and messages.
     pub fn intake(&self) -> Intake {
         Intake(self.intake.handle())
     }
@@ -40,8 +40,7 @@ impl Drop for Threads {
 pub struct Intake(ArbiterHandle);
 
 impl Intake {
-    /// Makes something there, so that all tasks it starts stay there.
-    ///
+    /// Makes something on this thread, so that all tasks it starts stay there.
     /// # Errors
     /// When the thread has ended.
     pub async fn make<T: Send + 'static>(
@@ -50,7 +49,7 @@ impl Intake {
     ) -> io::Result<T> {
         let (sender, made) = oneshot::channel();
         let is_there = self.0.spawn_fn(move || {
-            // Nobody waits for it any more: it is dropped.
+            // If nobody waits for it any more, it is dropped.
             let _ = sender.send(make());
         });
         let ended = || io::Error::other("the intake thread has ended");
@@ -60,8 +59,7 @@ impl Intake {
         made.await.map_err(|_| ended())
     }
 
-    /// Its runtime.
-    ///
+    /// The thread's runtime.
     /// # Errors
     /// As [`make`](Self::make).
     pub async fn runtime(&self) -> io::Result<Handle> {

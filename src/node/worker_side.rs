@@ -1,4 +1,4 @@
-//! What a worker does: serves the API and runs jobs.
+//! A worker's work: it serves the API and runs jobs.
 
 use std::io;
 use std::sync::Arc;
@@ -39,18 +39,18 @@ use crate::store::{Accepted, SharedStore};
 use crate::{cluster, flows, http};
 
 const API_THREADS: usize = 2;
-/// API calls that are worked on at one time.
+/// Most API calls in progress.
 const MOST_CALLS: usize = 2048;
-/// Between looks whether the keys of an external service can be used.
+/// Pause between checks of an external service's keys.
 const KEYS_POLL: Duration = Duration::from_millis(20);
 const REGISTRATION_POLL: Duration = Duration::from_millis(250);
 const HTTP_STOP: Duration = Duration::from_secs(2);
-/// How long a stopping worker waits for the ledger to take its transactions.
+/// How long a stopping worker waits for the ledger to accept its transactions.
 const BROADCAST_STOP: Duration = Duration::from_secs(1);
 /// How long a stopping worker waits for a master that is away.
 const STORE_PATIENCE: Duration = Duration::from_secs(3);
 
-/// How the master is reached.
+/// How the worker reaches its master.
 pub enum LinkTransport {
     /// As the environment says.
     Grpc,
@@ -69,9 +69,8 @@ pub struct WorkerSide {
 
 impl WorkerSide {
     /// Starts running jobs and serving the API.
-    ///
     /// # Errors
-    /// When the API's port cannot be had, or a certificate cannot be used.
+    /// When the API's port is taken, or a certificate is unusable.
     pub async fn start(
         parts: &ProcessParts,
         readiness: &ReadinessWatch,
@@ -91,7 +90,7 @@ impl WorkerSide {
             contracts,
             activity.clone(),
         );
-        // In one process with its master it reads what that one writes.
+        // In one process with its master, it reads what the master writes.
         let told = matches!(link, LinkTransport::Grpc).then(|| parts.backlog.clone());
         let link = match link {
             LinkTransport::Local(port) => cluster::Link::Local(port),
@@ -99,7 +98,7 @@ impl WorkerSide {
                 masters: config.link.masters.clone(),
                 tls: Tls::read(config.grpc.tls.as_ref())?,
                 found: parts.master.clone(),
-                // This one: the pulse.
+                // This thread: the pulse.
                 thread: Some(Arbiter::current()),
             },
         };
@@ -153,17 +152,17 @@ impl WorkerSide {
         })
     }
 
-    /// The connection to the master.
+    /// The state of the connection to the master.
     pub fn link_state(&self) -> watch::Receiver<LinkState> {
         self.worker.link_state()
     }
 
-    /// Resolves when this worker will not run anything any more.
+    /// Resolves when this worker can run nothing any more.
     pub async fn ended(&self) {
         self.worker.ended().await;
     }
 
-    /// Finishes or hands back what runs, within `grace`, and ends the API.
+    /// Finishes or hands back running jobs within `grace`, and stops the API.
     pub async fn stop(self, grace: Duration) {
         let has_ended = tokio::select! {
             has_ended = self.worker.drain(grace) => has_ended,
@@ -192,8 +191,8 @@ impl WorkerSide {
         }
     }
 
-    /// Resolves when the master, and with it the store it serves, has been away
-    /// for so long that it will not come back in time: nothing can be finished.
+    /// Resolves when the master, and with it the store that it serves, has been
+    /// away for so long that nothing can be finished in time.
     async fn store_is_lost(&self) {
         if !self.is_store_remote {
             return std::future::pending().await;
@@ -210,8 +209,7 @@ impl WorkerSide {
     }
 }
 
-/// Keeps what this process knows of the ledger and of the node's work in step
-/// with what its master sees.
+/// Passes the master's news of ledger and open work to this process.
 struct MasterNews {
     client: Arc<LedgerClient>,
     cached: Arc<CachedLedger>,
@@ -247,8 +245,8 @@ impl ChainHook for MasterNews {
     }
 }
 
-/// A worker that does not hear of blocks must not answer from memory, nor tell
-/// how much work its master once had.
+/// Without news of blocks, a worker must not answer from the cache, nor tell
+/// how much work its former master had.
 fn distrust_memory_without_master(
     worker: &WorkerHandle,
     cached: Arc<CachedLedger>,
@@ -267,10 +265,10 @@ fn distrust_memory_without_master(
     });
 }
 
-/// Registers the message queue address if the ledger has another one, until this
-/// process has seen it there; never again after that, so that no two processes with
-/// different addresses take turns. Several may try at once: the jobs have one
-/// source.
+/// Registers the message queue address if the ledger has another one, until
+/// this process has seen it there. It never registers it again, so that
+/// processes with different addresses do not take turns. Several processes may
+/// try at once, because their jobs have one source.
 fn keep_registered(
     parts: &ProcessParts,
     readiness: &ReadinessWatch,
@@ -285,7 +283,7 @@ fn keep_registered(
             && let Some(worker) = worker.upgrade()
         {
             if !readiness.now().crypto_ready {
-                // Nobody could sign it, and a job that fails comes back ever later.
+                // Nobody could sign it, and the pauses of a failing job grow.
                 drop(worker);
                 tokio::time::sleep(KEYS_POLL).await;
                 continue;
@@ -358,7 +356,7 @@ async fn start_api(
     .await
 }
 
-/// What reads the key files again; nothing with an external crypto service.
+/// Reloads the key files. Does nothing with an external crypto service.
 fn key_reload(parts: &ProcessParts) -> ReloadKeys {
     let (context, keyring) = (parts.context.clone(), parts.keyring.clone());
     Arc::new(move || {
@@ -377,7 +375,7 @@ fn key_reload(parts: &ProcessParts) -> ReloadKeys {
     })
 }
 
-/// What this process knows of the node's work.
+/// The node's work, as this process knows it.
 struct Work {
     backlog: Arc<BacklogBoard>,
     activity: Arc<Activity>,
@@ -385,9 +383,9 @@ struct Work {
 }
 
 impl Work {
-    /// The node's, as the dispatcher counts it. A worker without a master knows
-    /// only what it runs itself; and of calls of the crypto service that are
-    /// under way, every process knows only its own.
+    /// The dispatcher's counts for the node. A worker without a master knows
+    /// only what it runs itself, and every process knows only its own calls of
+    /// the crypto service.
     fn status(&self) -> Status {
         let Backlog { jobs, blocks, .. } = self.backlog.latest().unwrap_or_else(|| Backlog {
             jobs: self.own(),

@@ -17,20 +17,20 @@ use crate::store::{Operation, OperatorAction};
 
 /// Exit code for a wrong environment (`EX_USAGE`).
 const WRONG_ENVIRONMENT: u8 = 64;
-/// Exit code when a job is not there, or in no state for what was asked.
+/// Exit code when a job does not exist, or cannot be operated on in its state.
 const REFUSED: u8 = 2;
-/// Exit code when the store was away before all was done.
+/// Exit code when the store went away before everything was done.
 const NOT_ALL_TRIED: u8 = 1;
 
-/// See the jobs of this node and decide about them.
+/// Show the jobs of this node, and decide about parked and failed ones.
 ///
-/// It uses the node's own environment: through the running master or standalone
-/// node if there is one, otherwise directly on the store. Exit codes: 0 done;
-/// 1 nobody could be asked, or not about all; 2 a job is not there, or in no state for what was
-/// asked; 64 the environment or an argument is wrong.
+/// Needs the node's own environment. Asks the running master or standalone
+/// node, if there is one, otherwise the store itself. Exit codes: 0 done; 1
+/// nothing could be asked, or not all was done; 2 a job does not exist, or is
+/// in the wrong state; 64 the environment or an argument is wrong.
 #[derive(Debug, Args)]
 pub struct Jobs {
-    /// JSON in place of tables.
+    /// Print JSON instead of tables.
     #[arg(long, global = true)]
     json: bool,
     #[command(subcommand)]
@@ -39,7 +39,7 @@ pub struct Jobs {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Jobs, oldest first; open and failed ones unless a state is given.
+    /// List jobs, oldest first: open and failed ones unless a state is given.
     List {
         /// Only those in this state.
         #[arg(long)]
@@ -53,24 +53,24 @@ enum Command {
         /// Only those accepted longer ago (30s, 15m, 4h, 2d).
         #[arg(long, value_parser = age)]
         older_than: Option<Duration>,
-        /// At most so many.
+        /// Show at most this many.
         #[arg(long, default_value_t = 100)]
         limit: u64,
     },
-    /// Everything that may be shown of a job.
+    /// Show everything about a job that may be shown.
     Show {
-        /// Which.
+        /// The job's id.
         id: JobId,
     },
-    /// Run parked or failed jobs again; at once those that wait to be tried again.
+    /// Run parked or failed jobs again, and waiting jobs at once.
     Retry(Decision),
-    /// End parked or failed jobs that were done by other means.
+    /// End parked or failed jobs whose work was done by other means.
     Resolve(Decision),
-    /// Give parked or failed jobs up.
+    /// Give up parked or failed jobs.
     Drop(Decision),
-    /// What operators did.
+    /// Show what operators did.
     Audit {
-        /// The latest so many.
+        /// Show this many of the latest.
         #[arg(long, default_value_t = 100)]
         limit: u64,
     },
@@ -78,13 +78,13 @@ enum Command {
 
 #[derive(Debug, Args)]
 struct Decision {
-    /// Which jobs.
+    /// Ids of the jobs.
     #[arg(required = true)]
     ids: Vec<JobId>,
-    /// Why, for the record.
+    /// Reason, for the record.
     #[arg(long)]
     why: String,
-    /// Who, for the record; otherwise $USER at this machine.
+    /// Your name, for the record; $USER at this machine by default.
     #[arg(long)]
     who: Option<String>,
 }
@@ -105,9 +105,8 @@ impl Decision {
 }
 
 /// Runs the command.
-///
 /// # Errors
-/// When nobody can be asked, or the answer to a question cannot be written.
+/// When nothing can be asked, or the answer cannot be written.
 pub async fn run(jobs: Jobs) -> io::Result<ExitCode> {
     let config = match config::load() {
         Ok(config) => config,
@@ -127,7 +126,7 @@ pub async fn run(jobs: Jobs) -> io::Result<ExitCode> {
         false => output::say(view::text(&reached.answer)),
     };
     match (&reached.answer, said) {
-        // What was decided is done, and the exit code tells what became of it.
+        // The operations are done, and the exit code tells their results.
         (OperatorResponse::Operate(_), Err(error)) => {
             output::note(format_args!(
                 "erawan: the answer cannot be written: {error}"

@@ -1,5 +1,5 @@
-//! Answers operators' questions from a store, and tells the dispatcher, where
-//! one runs, what they decided.
+//! Answers operators from a store, and tells the dispatcher, if one runs, what
+//! they decided.
 
 use actix::Addr;
 
@@ -15,10 +15,9 @@ use crate::job::{Job, JobId, Millis, codec};
 use crate::pulse;
 use crate::store::{Operated, Operation, PAGE_BYTES, SharedStore, StoreError};
 
-/// An answer as it is gathered and as it is sent, and what it is made from.
+/// Memory for an answer as it is collected and sent, and for its source.
 const MOST_MEMORY: usize = 2 * ANSWER_BYTES + PAGE_BYTES as usize;
 
-/// See the module.
 #[derive(Clone)]
 pub struct Desk {
     store: SharedStore,
@@ -26,7 +25,7 @@ pub struct Desk {
 }
 
 impl Desk {
-    /// The desk of a running master.
+    /// For a running master.
     pub fn of_master(store: SharedStore, dispatcher: Addr<Dispatcher>) -> Self {
         Self {
             store,
@@ -34,7 +33,8 @@ impl Desk {
         }
     }
 
-    /// A desk where nothing runs. A master elsewhere finds out by itself.
+    /// For a store without a running dispatcher. A master elsewhere finds out
+    /// by itself.
     pub fn alone(store: SharedStore) -> Self {
         Self {
             store,
@@ -42,8 +42,8 @@ impl Desk {
         }
     }
 
-    /// Answers a question that came in the form of [`codec`], in a form that
-    /// fits a message. Both can be large: that is done elsewhere than here.
+    /// Answers an encoded question within the size of a message. Both can be
+    /// large, so they are decoded and encoded as heavy work.
     pub async fn answer_bytes(&self, question: impl Into<Vec<u8>>) -> Vec<u8> {
         let (desk, question) = (self.clone(), question.into());
         heavy::run(Whose::Operators, MOST_MEMORY, async move {
@@ -62,7 +62,6 @@ impl Desk {
         .await
     }
 
-    /// Answers a question.
     pub async fn answer(&self, question: OperatorRequest) -> OperatorResponse {
         pulse::keep_off("answering an operator");
         let answer = match question {
@@ -95,8 +94,8 @@ impl Desk {
         Ok(failed.map(|failed| Box::new(shown_failed(&failed))))
     }
 
-    /// What became of each, in the order asked. Once the store is away, the rest
-    /// is not tried: each would keep the operator waiting for what cannot be done.
+    /// The results in the order asked. Once the store is away, the remaining
+    /// operations are not tried: the operator would wait for each in vain.
     async fn operate(&self, operations: Vec<Operation>) -> Vec<OperationResult> {
         let mut all = Vec::with_capacity(operations.len());
         let mut operations = operations.into_iter();
@@ -107,7 +106,7 @@ impl Desk {
                 action = operation.action.name(),
                 who = operation.who,
                 why = operation.why,
-                "an operator decides about a job"
+                "an operator has decided about a job"
             );
             match self.store.operate(operation).await {
                 Ok(operated) => all.push(self.done(id, operated).await),
@@ -140,8 +139,8 @@ impl Desk {
         }
     }
 
-    /// The store did not say whether it was done. If it was, the dispatcher has
-    /// to know, and the operator sees by how the job is now.
+    /// The store did not say whether the operation was done. The dispatcher
+    /// must hear of it if it was, and the operator sees the job as it is now.
     async fn not_known(&self, id: JobId, error: &StoreError) -> OperationResult {
         let found = self.store.jobs(&[id]).await;
         let now = match found.map(|jobs| jobs.into_iter().flatten().next()) {
@@ -165,7 +164,7 @@ impl Desk {
 
     async fn tell_changed(&self, job: Job) {
         if let Some(dispatcher) = &self.dispatcher {
-            // An error means that the master stops; the next one finds it.
+            // An error means that the master stops; the next one finds the job.
             let _ = dispatcher.send(JobChanged(job)).await;
         }
     }

@@ -1,4 +1,4 @@
-//! Looks through the store, a page at a time, for the jobs that are to be listed.
+//! Searches the store, a page at a time, for the jobs to list.
 
 use super::message::{ANSWER_BYTES, Filter, JobState, Shown, too_large};
 use super::shown::{shown_failed, shown_open, state_of};
@@ -17,11 +17,10 @@ pub(super) enum Unlisted {
     TooLarge,
 }
 
-/// The jobs that are asked for: open ones in the order in which they were
-/// accepted, then failed ones in the order in which they failed.
-///
+/// The matching jobs: open ones in the order of acceptance, then failed ones in
+/// the order in which they failed.
 /// # Errors
-/// When the store fails, or they are more than fit an answer.
+/// When the store fails, or the jobs do not fit into one answer.
 pub(super) async fn list(store: &dyn Store, filter: &Filter) -> Result<Vec<Shown>, Unlisted> {
     let mut listing = Listing {
         store,
@@ -42,13 +41,13 @@ struct Listing<'a> {
     store: &'a dyn Store,
     filter: &'a Filter,
     found: Vec<Shown>,
-    /// Their size on their way to the operator.
+    /// Their encoded size.
     bytes: usize,
 }
 
 impl Listing<'_> {
-    /// Parked ones too are looked for among all: the index of them does not have
-    /// those that cannot be read.
+    /// Searches all open jobs, also for parked ones: the index of parked jobs
+    /// leaves out unreadable ones.
     async fn look_at_open(&mut self) -> Result<(), Unlisted> {
         let (mut after, now) = (0, Millis::now());
         while !self.is_full() {

@@ -1,5 +1,5 @@
-//! What an operator asks, and the answers, as they travel between `erawan jobs`
-//! and the process that has the store open.
+//! Questions of operators and their answers, as they travel between `erawan
+//! jobs` and the process that has the store open.
 
 use serde::{Deserialize, Serialize};
 
@@ -14,10 +14,10 @@ crate::job::sent! {
     "operator_shown": Shown,
 }
 
-/// The most bytes of an answer: that of a message, less its wrapping.
+/// The largest answer: a message without its wrapping.
 pub(super) const ANSWER_BYTES: usize = MESSAGE_LIMIT - 1024;
 
-/// What the operator is told in place of a larger one.
+/// The text that replaces a larger answer.
 pub(super) fn too_large() -> String {
     format!(
         "the answer would have more than {} MiB: ask for fewer with --limit, or list only some \
@@ -40,33 +40,25 @@ pub enum JobState {
     Failed,
 }
 
-/// Which jobs to list.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Filter {
-    /// In this state; `None`: open and failed ones.
+    /// `None`: open and failed ones.
     pub state: Option<JobState>,
-    /// Of this kind.
     pub kind: Option<Kind>,
-    /// With a key that contains this.
+    /// A part of the key.
     pub key: Option<String>,
-    /// Accepted before this instant.
     pub before: Option<Millis>,
-    /// At most so many.
     pub limit: u64,
 }
 
-/// What is asked.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub enum OperatorRequest {
-    /// Jobs.
     List(Filter),
     /// One job.
     Show(JobId),
-    /// To do these, in order.
+    /// Do these, in order.
     Operate(Vec<Operation>),
-    /// The latest operations.
     Audit {
-        /// At most so many.
         limit: u64,
     },
 }
@@ -78,31 +70,26 @@ pub enum OperatorResponse {
     List(Vec<Shown>),
     /// To [`OperatorRequest::Show`]; `None`: there is no such job.
     Show(Option<Box<Shown>>),
-    /// To [`OperatorRequest::Operate`], in the order asked.
+    /// In the order asked.
     Operate(Vec<OperationResult>),
     /// To [`OperatorRequest::Audit`], newest last.
     Audit(Vec<Audited>),
-    /// To any: why there is none.
+    /// To any request: why it has no other answer.
     Failed(String),
 }
 
-/// A job without what must not be shown: of its payload only the size and what
-/// its kind allows ([`super::summary`]).
+/// A job without secrets: only the size of its payload, and what its kind
+/// allows ([`super::summary`]).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Shown {
     /// Which.
     pub id: String,
-    /// Its kind.
     pub kind: String,
-    /// Its ordering key.
     pub key: String,
-    /// In which state it is.
     pub state: JobState,
-    /// Its attempt.
     pub attempt: u32,
     /// How often it was rescheduled.
     pub tries: u32,
-    /// Its strikes.
     pub strikes: u32,
     /// Its place in the order of acceptance.
     pub seq: u64,
@@ -126,27 +113,23 @@ pub struct Shown {
     pub failed_at: Option<u64>,
 }
 
-/// Part of a payload that may be shown.
+/// A part of a payload that may be shown.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Field {
     /// Of what.
     pub name: String,
-    /// The value.
     pub value: String,
 }
 
-/// What became of an operation.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OperationResult {
-    /// To which job.
     pub id: String,
-    /// What became of it.
     pub result: OperationOutcome,
     /// Why it was refused, or what is known of it.
     pub reason: Option<String>,
 }
 
-/// The ways an operation ends.
+/// How an operation ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum OperationOutcome {
@@ -156,7 +139,7 @@ pub enum OperationOutcome {
     Ended,
     /// There is no such job.
     NotFound,
-    /// The job is in no state for it.
+    /// The job is in the wrong state.
     Refused,
     /// The store did not say whether it was done.
     Unknown,

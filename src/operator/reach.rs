@@ -1,4 +1,4 @@
-//! Finds whom to ask: the master, the standalone node, or, when nothing runs,
+//! Finds whom to ask: the master, the standalone node or, when nothing runs,
 //! the store itself.
 
 use std::io;
@@ -20,8 +20,7 @@ pub(super) struct Reached {
     pub by: String,
 }
 
-/// Asks whoever there is.
-///
+/// Asks whoever is there.
 /// # Errors
 /// When nobody answers and the store cannot be opened either.
 pub(super) async fn ask(config: &Config, question: OperatorRequest) -> io::Result<Reached> {
@@ -36,7 +35,7 @@ pub(super) async fn ask(config: &Config, question: OperatorRequest) -> io::Resul
     }
     if (config.mode, config.store) == (Mode::Worker, StoreChoice::Embedded) {
         return Err(io::Error::other(
-            "no master answers, and the store is a file of its machine: run this there",
+            "no master answers, and its store is a file on its machine: run this command there",
         ));
     }
     let store = open_store_now(config).await?;
@@ -87,7 +86,7 @@ async fn ask_masters(config: &Config, question: &[u8]) -> io::Result<Option<(Vec
     Ok(None)
 }
 
-/// A master's own environment may not say where masters are.
+/// A master's own environment may not name any masters.
 fn masters(config: &Config) -> Vec<MasterAddress> {
     let mut masters = config.link.masters.clone();
     if config.mode == Mode::Master {

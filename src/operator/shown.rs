@@ -5,11 +5,11 @@ use super::summary;
 use crate::job::{Job, Kind, Millis};
 use crate::store::{FailedJob, LastError};
 
-/// Why a job is parked that nobody parked.
+/// The reason shown for a job that nobody parked.
 const UNREADABLE: &str = "its record is lost or cannot be read: it was damaged, or stored by \
                           another release";
 
-/// In which state an open job is.
+/// The state of an open job.
 pub(super) fn state_of(job: &Job, now: Millis) -> JobState {
     let later = job.new.not_before.is_some_and(|instant| instant > now);
     let above = job.new.after_height.is_some() && job.tries == 0 && job.strikes == 0;
@@ -20,7 +20,7 @@ pub(super) fn state_of(job: &Job, now: Millis) -> JobState {
     }
 }
 
-/// An open job, and why it last failed.
+/// An open job, with its last error.
 pub(super) fn shown_open(job: &Job, error: Option<LastError>) -> Shown {
     let state = state_of(job, Millis::now());
     let (reason, at) = error.map(|error| (error.reason, error.at.0)).unzip();
@@ -29,7 +29,6 @@ pub(super) fn shown_open(job: &Job, error: Option<LastError>) -> Shown {
     shown(job, state, reason, at)
 }
 
-/// A failed job.
 pub(super) fn shown_failed(failed: &FailedJob) -> Shown {
     let (reason, at) = (failed.reason.clone(), failed.failed_at.0);
     shown(&failed.job, JobState::Failed, Some(reason), Some(at))

@@ -1,7 +1,7 @@
-//! The Unix socket of a standalone node: questions of `erawan jobs` on the same
-//! machine. Only the node's own user may use it (mode 0600). A question and its
-//! answer are each four bytes of length and the codec's bytes. Whoever asks has
-//! some seconds to do so, and to take the answer.
+//! The Unix socket of a standalone node, for `erawan jobs` on the same machine.
+//! Only the node's own user may use it (mode 0600). A question and its answer
+//! are each four bytes of length and the codec's bytes. A client has some
+//! seconds to ask, and to take the answer.
 
 use std::fs::{self, File, Permissions};
 use std::io;
@@ -23,13 +23,13 @@ use crate::descriptors;
 use crate::listener::{Trouble, keep_trying};
 use crate::protocol::MESSAGE_LIMIT;
 
-/// Longest time for a question to come, and for its answer to be taken.
+/// Longest time to receive a question, and to send its answer.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// The socket in `DATA_DIRECTORY_PATH`.
 pub(super) const SOCKET_FILE: &str = "erawan.sock";
 
-/// A socket that is served until this is dropped.
+/// A socket that serves until it is dropped.
 #[derive(Debug)]
 pub struct OperatorSocket {
     serving: JoinHandle<()>,
@@ -39,9 +39,8 @@ pub struct OperatorSocket {
 
 impl OperatorSocket {
     /// Serves a desk.
-    ///
     /// # Errors
-    /// When the directory cannot be written. [`check`] says so before.
+    /// When the directory is not writable. [`check`] reports that before.
     pub fn serve(desk: Desk, directory: &Path) -> io::Result<Self> {
         Self::serve_with(desk, directory, PATIENCE)
     }
@@ -74,11 +73,10 @@ impl OperatorSocket {
     }
 }
 
-/// Tries what [`OperatorSocket::serve`] will do, so that a node whose operators
-/// could not reach it does not start.
-///
+/// Tries what [`OperatorSocket::serve`] will do, so that a node does not start
+/// if operators cannot reach it.
 /// # Errors
-/// What is wrong with `DATA_DIRECTORY_PATH`, and what to do.
+/// What is wrong with `DATA_DIRECTORY_PATH`, and how to mend it.
 pub fn check(directory: &Path) -> io::Result<()> {
     let made = listen(directory).and_then(|(_, path)| fs::remove_file(path));
     made.map_err(|error| {
@@ -91,8 +89,8 @@ pub fn check(directory: &Path) -> io::Result<()> {
     })
 }
 
-/// Listens under a name of its own; it gets the right one when nobody else can
-/// use it any more.
+/// Listens under a temporary name. The socket gets its real name once no other
+/// user can use it.
 fn listen(directory: &Path) -> io::Result<(UnixListener, PathBuf)> {
     fs::create_dir_all(directory)?;
     let path = directory.join(format!("{SOCKET_FILE}.{}", std::process::id()));
@@ -102,9 +100,8 @@ fn listen(directory: &Path) -> io::Result<(UnixListener, PathBuf)> {
     Ok((listener, path))
 }
 
-/// A path that a socket can have: systems take 108 bytes or fewer, and a
-/// directory can be further down than that. It is then named by its descriptor,
-/// as long as this lives.
+/// A path short enough for a socket: systems take 108 bytes or fewer. A longer
+/// directory is named by its descriptor, while this lives.
 struct Reachable {
     path: PathBuf,
     _directory: Option<File>,
@@ -153,8 +150,7 @@ async fn converse(desk: Desk, mut stream: UnixStream, patience: Duration) -> io:
     timeout(patience, send(&mut stream, &answer)).await?
 }
 
-/// Asks the node whose socket this is.
-///
+/// Asks the node that this socket belongs to.
 /// # Errors
 /// When nobody listens, or the connection breaks.
 pub(super) async fn ask(path: &Path, question: &[u8]) -> io::Result<Vec<u8>> {
@@ -187,7 +183,8 @@ mod tests {
     use crate::operator::{OperatorRequest, OperatorResponse};
     use crate::store::embedded::{self, EmbeddedStore};
 
-    /// A directory whose path no socket can have, nor any file in it.
+    /// A directory whose path is too long for a socket, and so is every file in
+    /// it.
     fn far_down() -> (tempfile::TempDir, PathBuf) {
         let top = tempfile::tempdir().unwrap();
         let mut directory = top.path().to_owned();
@@ -250,7 +247,7 @@ mod tests {
         for _ in 0..2 * descriptors::OPERATORS {
             silent.push(UnixStream::connect(&path).await.unwrap());
         }
-        // Half a question is none.
+        // Half a question is no question.
         silent[0].write_u32(1000).await.unwrap();
         let asked = timeout(Duration::from_secs(20), ask(&path, b"rubbish")).await;
         assert!(!asked.expect("it is answered").unwrap().is_empty());

@@ -1,5 +1,5 @@
-//! What of a payload may be shown to operators: no secrets, nothing about
-//! persons. What is not named here is not shown.
+//! The parts of payloads that operators may see: no secrets, and nothing about
+//! persons. Whatever is not named here is not shown.
 
 use url::Url;
 
@@ -56,7 +56,7 @@ fn of_callback(callback: Callback) -> Pairs {
     ]
 }
 
-/// A URL may have a password or a token in it.
+/// A URL may contain a password or a token.
 fn without_secrets(url: &str) -> String {
     let Ok(url) = Url::parse(url) else {
         return "a URL that cannot be read".to_owned();

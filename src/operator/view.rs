@@ -1,4 +1,4 @@
-//! Answers as operators read them.
+//! Answers in the form that operators read.
 
 use std::fmt::Write;
 
@@ -9,7 +9,7 @@ use time::format_description::well_known::Rfc3339;
 use super::message::{OperationOutcome, OperationResult, OperatorResponse, Shown};
 use crate::store::{Audited, Was};
 
-/// Longest error in a table; `show` has it all.
+/// Longest error in a table; `show` prints all of it.
 const ERROR_WIDTH: usize = 60;
 
 /// For programs.

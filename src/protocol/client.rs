@@ -21,11 +21,11 @@ use crate::protocol::local::WorkerEnd;
 use crate::protocol::message::FromMaster;
 use crate::protocol::{MESSAGE_LIMIT, SILENCE, Tls, local};
 
-/// A process that is there answers a connection at once; one that is stopped,
-/// or whose machine is gone, must not keep a worker from trying it again.
+/// A live process answers at once. A process that is suspended, or whose
+/// machine is gone, must not keep a worker from trying again.
 const CONNECT_TIMEOUT: Duration = Duration::from_millis(1500);
 
-/// From the connection to the beginning of the master's stream, TLS included.
+/// From the connection to the start of the master's stream, TLS included.
 const OPEN_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// An answer to an operator may need a walk through the whole store.
@@ -33,51 +33,38 @@ const OPERATE_TIMEOUT: Duration = Duration::from_secs(60);
 
 const RESOLVE_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// Where masters may listen.
 #[derive(Debug, Clone)]
 pub struct MasterTarget {
     /// `MASTER_SERVER_IP`; one of them is the master at a time.
     pub masters: Vec<MasterAddress>,
-    /// Plaintext without.
+    /// `None`: plaintext.
     pub tls: Option<Tls>,
 }
 
-/// Where a master listens that has taken this worker on.
+/// The address of a master that has accepted this worker.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ServingMaster {
-    /// As it is named in `MASTER_SERVER_IP`.
+    /// As `MASTER_SERVER_IP` names it.
     pub host: String,
-    /// One of its addresses.
     pub address: SocketAddr,
 }
 
-/// Where the master is that the link of this process has found; `None` while
-/// there is none. Whatever else needs the master follows it and does not search.
+/// The master that this process's link has found; `None` while there is none.
+/// Everything else that needs the master follows this and does not search.
 pub type FoundMaster = Arc<watch::Sender<Option<ServingMaster>>>;
 
 /// Why there is no connection.
 #[derive(Debug, thiserror::Error)]
 pub enum ConnectError {
-    /// A host has no address.
     #[error("cannot resolve {host}: {reason}")]
-    Resolve {
-        /// The name.
-        host: String,
-        /// Why.
-        reason: String,
-    },
+    Resolve { host: String, reason: String },
     /// An address does not answer, or does not speak our protocol.
     #[error("cannot connect to {address}: {reason}")]
-    Connect {
-        /// Which.
-        address: SocketAddr,
-        /// Why.
-        reason: String,
-    },
+    Connect { address: SocketAddr, reason: String },
 }
 
 impl MasterTarget {
-    /// All addresses a host stands for.
+    /// All addresses of a host.
     pub(crate) async fn resolve(master: &MasterAddress) -> Result<Vec<SocketAddr>, ConnectError> {
         let found = tokio::net::lookup_host((master.host.as_str(), master.port));
         let reason = match timeout(RESOLVE_TIMEOUT, found).await {
@@ -91,8 +78,7 @@ impl MasterTarget {
         })
     }
 
-    /// Asks the process at one address of `host` what an operator wants to know
-    /// or done.
+    /// Sends an operator's question to the process at one address of `host`.
     pub(crate) async fn operate(
         &self,
         host: &str,
@@ -119,8 +105,8 @@ impl MasterTarget {
         Err(ConnectError::Connect { address, reason })
     }
 
-    /// Opens a session with the process at one address of `host`; nothing has
-    /// been said yet.
+    /// Opens a session with the process at one address of `host`, before any
+    /// message.
     pub(crate) async fn open(
         &self,
         host: &str,
@@ -150,7 +136,7 @@ impl MasterTarget {
         Ok(worker)
     }
 
-    /// A connection of its own to the master that the link has found.
+    /// Opens another connection to the master that the link has found.
     pub(crate) async fn connect(&self, found: &ServingMaster) -> Result<Channel, String> {
         let channel = self.dial(&found.host, found.address).await;
         channel.map_err(|error| with_sources(&error))
@@ -175,7 +161,7 @@ impl MasterTarget {
     }
 }
 
-/// Passes the master's messages on until the stream or the session ends.
+/// Passes on the master's messages until the stream or the session ends.
 async fn receive(mut stream: Streaming<proto::FromMaster>, sender: mpsc::Sender<FromMaster>) {
     loop {
         let message = tokio::select! {
@@ -190,7 +176,7 @@ async fn receive(mut stream: Streaming<proto::FromMaster>, sender: mpsc::Sender<
                     }
                 }
                 Err(error) => {
-                    warn!(%error, "master sent something unreadable; closing the session");
+                    warn!(%error, "the master sent something unreadable; closing the session");
                     return;
                 }
             },
@@ -203,7 +189,7 @@ async fn receive(mut stream: Streaming<proto::FromMaster>, sender: mpsc::Sender<
     }
 }
 
-/// The whole chain of causes; the outermost says nothing but "transport error".
+/// The whole chain of causes. The outermost says nothing but "transport error".
 fn with_sources(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut source = error.source();

@@ -1,5 +1,4 @@
-//! How a worker says in the metadata of a call who it is, where no message of
-//! the call does.
+//! Names the worker in the metadata of a call whose messages do not name it.
 
 use tonic::Status;
 use tonic::metadata::{MetadataMap, MetadataValue};
@@ -10,13 +9,13 @@ const VERSION: &str = "erawan-protocol-version";
 /// Binary, because a node id may be any text.
 const NODE: &str = "erawan-node-id-bin";
 
-/// Says that a worker of this node, with our protocol version, asks.
+/// Names the node and the protocol version of the calling worker.
 pub fn introduce(metadata: &mut MetadataMap, node_id: &str) {
     metadata.insert(VERSION, PROTOCOL_VERSION.into());
     metadata.insert_bin(NODE, MetadataValue::from_bytes(node_id.as_bytes()));
 }
 
-/// Whether a worker of this node, with our protocol version, asks.
+/// Checks the node and the protocol version of the calling worker.
 ///
 /// # Errors
 /// `FailedPrecondition` that says what differs.

@@ -1,5 +1,5 @@
-//! Connections inside one process: channels in place of gRPC, the same actors
-//! at both ends.
+//! Connections inside one process: channels instead of gRPC, with the same
+//! actors at both ends.
 
 use std::sync::Arc;
 
@@ -12,22 +12,18 @@ use crate::protocol::message::{FromMaster, FromWorker};
 /// The master's end of a connection.
 #[derive(Debug)]
 pub struct MasterEnd {
-    /// To the worker.
     pub sender: mpsc::Sender<FromMaster>,
-    /// From the worker.
     pub receiver: mpsc::Receiver<FromWorker>,
 }
 
 /// The worker's end of a connection.
 #[derive(Debug)]
 pub struct WorkerEnd {
-    /// To the master.
     pub sender: mpsc::Sender<FromWorker>,
-    /// From the master.
     pub receiver: mpsc::Receiver<FromMaster>,
 }
 
-/// Joins two ends; either is closed when the other is dropped.
+/// Creates a connected pair. Dropping one end closes the other.
 pub fn join() -> (MasterEnd, WorkerEnd) {
     let (to_worker, from_master) = mpsc::channel(CHANNEL);
     let (to_master, from_worker) = mpsc::channel(CHANNEL);
@@ -42,16 +38,16 @@ pub fn join() -> (MasterEnd, WorkerEnd) {
     (master, worker)
 }
 
-/// Where the masters of one process, one after the other, meet its worker.
+/// Where the worker of a process meets its masters, one after the other.
 #[derive(Debug, Clone)]
 pub struct MeetingPoint {
-    /// The thread of both. What they say to each other then wakes nobody.
+    /// The thread of both, so that a message wakes no other thread.
     pub(crate) arbiter: ArbiterHandle,
     current: Arc<watch::Sender<Option<mpsc::Sender<MasterEnd>>>>,
 }
 
 impl MeetingPoint {
-    /// A place in this thread, which has to outlive it.
+    /// Creates one in this thread, which has to outlive it.
     pub fn new(arbiter: ArbiterHandle) -> Self {
         Self {
             arbiter,
@@ -67,12 +63,12 @@ impl MeetingPoint {
         }
     }
 
-    /// A master is there.
+    /// Announces a master.
     pub(crate) fn open(&self, connections: mpsc::Sender<MasterEnd>) {
         self.current.send_replace(Some(connections));
     }
 
-    /// There is none any more.
+    /// Says that the master has gone.
     pub(crate) fn close(&self) {
         self.current.send_replace(None);
     }

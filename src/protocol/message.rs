@@ -1,4 +1,4 @@
-//! What masters and workers say to each other, in domain types. The gRPC link
+//! The messages between masters and workers, in domain types. The gRPC link
 //! converts them to and from `proto/cluster.proto`; a standalone process passes
 //! them through channels as they are.
 
@@ -15,27 +15,28 @@ crate::job::sent! {
     "job": Job,
 }
 
-/// Version of the link; master and workers must have the same. It is raised also
-/// when all of them must keep something in the store that earlier ones do not.
+/// Version of the link, which must be the same on master and workers. It also
+/// rises when all of them must start to keep something in the store that
+/// earlier releases do not.
 pub const PROTOCOL_VERSION: u32 = 5;
 
-/// Payloads above this many bytes neither travel over the link nor stay in the
-/// dispatcher's memory: the job goes without its payload, and the worker that
-/// runs it reads it from the store.
+/// Largest payload that travels over the link and stays in the dispatcher's
+/// memory. A job with a larger one goes without it, and the worker that runs it
+/// reads it from the store.
 pub const INLINE_PAYLOAD: usize = 32 * 1024;
 
-/// About the most bytes of the jobs in one message: far below the limit of the
-/// link, so that no message is too large whatever workers grant or commit.
+/// About the largest size of the jobs in one message: far below the limit of
+/// the link, so that no message is too large whatever workers grant or commit.
 pub const MESSAGE_JOBS: usize = 4 * 1024 * 1024;
 
-/// About how many bytes a job takes in a message, when it is [`light`].
+/// About how many bytes a [`light`] job takes in a message.
 pub fn size(job: &Job) -> usize {
     job.new.payload.len() + job.new.key.len() + 128
 }
 
-/// The job as it travels: without its payload if that is large, and without its
-/// source, which only the store looks at. The codec never writes an empty
-/// payload, so empty always means "in the store".
+/// The job as it travels: without a large payload, and without its source,
+/// which only the store needs. The codec never writes an empty payload, so
+/// empty always means "in the store".
 pub fn light(mut job: Job) -> Job {
     if job.new.payload.len() > INLINE_PAYLOAD {
         job.new.payload = Vec::new();
@@ -44,8 +45,8 @@ pub fn light(mut job: Job) -> Job {
     job
 }
 
-/// Jobs of one message: those that would make it too large go without their
-/// payloads as well.
+/// The jobs of one message. Those that would make it too large lose their
+/// payloads too.
 pub fn light_together(jobs: Vec<Job>) -> Vec<Job> {
     let mut bytes = 0;
     let mut jobs: Vec<Job> = jobs.into_iter().map(light).collect();
@@ -58,12 +59,11 @@ pub fn light_together(jobs: Vec<Job>) -> Vec<Job> {
     jobs
 }
 
-/// An attempt a worker is running.
+/// An attempt that a worker is running.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct RunningAttempt {
-    /// Which attempt of which job.
     pub attempt: Attempt,
-    /// Which credit it uses up.
+    /// The pool whose credit it uses.
     pub pool: Pool,
 }
 
@@ -72,17 +72,16 @@ pub struct RunningAttempt {
 pub struct Hello {
     /// [`PROTOCOL_VERSION`] of the worker.
     pub protocol_version: u32,
-    /// The node it works for.
     pub node_id: String,
     /// Unique for the life of a worker process; the same on every reconnect.
     pub worker_id: String,
-    /// Release, for operators.
+    /// For operators.
     pub version: String,
     /// Most jobs of `Pool::Run` at a time.
     pub run_capacity: u32,
     /// Most jobs of `Pool::Delivery` at a time.
     pub delivery_capacity: u32,
-    /// What it still runs, or has not reported yet.
+    /// What it still runs or has not reported yet.
     pub running: Vec<RunningAttempt>,
     /// The highest epoch it has seen; 0 before the first master.
     pub seen: Epoch,
@@ -91,50 +90,46 @@ pub struct Hello {
 /// How an attempt ended on its worker.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct AttemptOutcome {
-    /// Which attempt of which job.
     pub attempt: Attempt,
-    /// How.
     pub end: End,
 }
 
 /// The ways an attempt ends.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum End {
-    /// Committed: the job is over.
+    /// The job is over.
     Committed {
-        /// It ended as failed.
+        /// The job ended as failed.
         failed: bool,
         /// Follow-up jobs as stored.
         jobs: Vec<Job>,
-        /// Open jobs that were cancelled.
         cancelled: Vec<JobId>,
-        /// Calls that were answered, whose clients wait.
+        /// Waiting calls that were answered.
         callers: Vec<Caller>,
     },
-    /// Still open; to be run again then.
+    /// Still open, and to be run again at this instant.
     Rescheduled {
-        /// When.
         not_before: Millis,
-        /// How often it has been rescheduled now.
+        /// How often it has been rescheduled.
         tries: u32,
-        /// How often it has been struck in a row now.
+        /// Its strikes in a row.
         strikes: u32,
     },
-    /// Still open, but not to be run before an operator has decided.
+    /// Still open, and not to be run before an operator has decided.
     Parked,
     /// The store refused: the job has ended, or another attempt owns it.
     Fenced,
-    /// Not begun; to be assigned elsewhere at once.
+    /// Not begun, and to be assigned elsewhere at once.
     HandedBack,
-    /// Begun and stopped half-way: what it did outside is not known, and it may
-    /// go on for a moment. To be run elsewhere under a higher attempt.
+    /// Begun and stopped half-way. Its effect outside is unknown, and it may
+    /// continue for a moment. It is to run elsewhere under a higher attempt.
     Abandoned,
 }
 
 /// What a master knows of the ledger.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
 pub struct Chain {
-    /// Which chain; empty while unknown.
+    /// Empty while unknown.
     pub chain_id: String,
     /// Height of the last block seen.
     pub height: u64,
@@ -142,9 +137,9 @@ pub struct Chain {
     pub ready: bool,
     /// Methods of the successful transactions in the block at `height`.
     pub methods: Vec<String>,
-    /// Caches of query answers must be dropped as a whole.
+    /// Caches of query answers must be dropped entirely.
     pub reset: bool,
-    /// Which of the ledger's histories `height` is a height of.
+    /// The era of `height`.
     pub era: u64,
 }
 
@@ -157,45 +152,42 @@ pub enum FromWorker {
     Outcomes(Vec<AttemptOutcome>),
     /// Jobs this worker accepted into the store.
     Submitted(Vec<Job>),
-    /// No more jobs, please.
+    /// The worker takes no more jobs.
     Draining,
-    /// Still there.
     Heartbeat,
 }
 
 /// From a master to its worker.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum FromMaster {
-    /// The worker is taken on.
+    /// The master accepts the worker.
     Welcome {
-        /// Which master process.
         master_id: String,
-        /// Its epoch.
         epoch: Epoch,
-        /// What it knows of the ledger.
+        /// What the master knows of the ledger.
         chain: Chain,
     },
-    /// The worker is not taken on.
+    /// The master refuses the worker.
     Refused {
         /// What differs, for operators.
         reason: String,
     },
-    /// Jobs to run; one with an empty payload is to be read from the store.
+    /// Jobs to run. A worker reads a job with an empty payload from the store.
     Assign(Vec<Arc<Job>>),
-    /// News of the ledger; precedes the jobs that depend on it.
+    /// News of the ledger. It precedes the jobs that depend on it.
     Chain(Chain),
-    /// Still there; and what is open of the node's work.
+    /// Carries the node's open work.
     Heartbeat(Option<Backlog>),
     /// Calls of this worker that have been answered.
     Answered(Vec<JobId>),
-    /// The master stops; the worker goes on with what it runs and reconnects.
+    /// The master stops. The worker finishes what it runs and reconnects.
     Stopping,
 }
 
-/// A message that cannot be understood.
+/// A message that cannot be decoded.
 #[derive(Debug, thiserror::Error)]
 pub enum MessageError {
-    /// A variant this release does not know, or none.
+    /// An unknown variant, or none.
     #[error("message of unknown type")]
     Unknown,
     /// An id that is not 16 bytes.

@@ -1,5 +1,6 @@
-//! What masters and workers say to each other: messages, how a connection is
-//! introduced and found, and the figures that each side has of the other.
+//! The language of masters and workers: their messages, how a worker finds a
+//! master and introduces itself, and the figures that each side has of the
+//! other.
 
 mod backlog;
 pub mod client;
@@ -16,10 +17,10 @@ pub use tls::Tls;
 
 use std::time::Duration;
 
-/// Either side gives the other up after this much silence.
+/// After this much silence, either side gives the other up.
 pub const SILENCE: Duration = Duration::from_millis(2500);
 
-/// Messages that wait in each direction of a connection.
+/// Messages that may wait in each direction of a connection.
 pub const CHANNEL: usize = 64;
 
 /// Largest message on the link, in bytes.

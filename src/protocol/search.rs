@@ -1,7 +1,7 @@
-//! Looking for the master over all addresses it may have. Each address is tried
-//! on its own and again a moment after it failed, so that neither a process
-//! that is stopped nor a machine that is gone holds up the others. A standby
-//! does not listen: whoever answers is a master, or has just ceased to be one.
+//! Looks for the master at all its possible addresses at once. Each address is
+//! tried on its own and again a moment after it failed, so that no suspended
+//! process and no dead machine holds up the others. A standby does not listen:
+//! whoever answers is a master, or has just ceased to be one.
 
 use std::collections::HashSet;
 use std::net::SocketAddr;
@@ -18,13 +18,13 @@ use crate::protocol::local::WorkerEnd;
 /// Shortest and longest pause before an address is tried again.
 const PAUSE_MS: (u64, u64) = (100, 200);
 
-/// One more way has come to an end.
+/// One step of the search has ended.
 enum Step {
     Resolved(usize, Result<Vec<SocketAddr>, ConnectError>),
     Opened(ServingMaster, Result<WorkerEnd, ConnectError>),
 }
 
-/// A search under way; what it has begun ends with it.
+/// A search under way. What it has begun ends with it.
 pub(crate) struct Search<'a> {
     target: &'a MasterTarget,
     steps: JoinSet<Step>,
@@ -42,7 +42,7 @@ impl<'a> Search<'a> {
         }
     }
 
-    /// The next process that answers, and where, for as long as it takes.
+    /// Waits for the next process that answers, however long that takes.
     pub(crate) async fn next(&mut self) -> (ServingMaster, WorkerEnd) {
         loop {
             self.begin();
@@ -65,7 +65,7 @@ impl<'a> Search<'a> {
         }
     }
 
-    /// Asks for the addresses of all hosts that are not being asked for.
+    /// Resolves all hosts that are not being resolved.
     fn begin(&mut self) {
         for (index, master) in self.target.masters.iter().enumerate() {
             if self.resolving.insert(index) {
@@ -103,7 +103,8 @@ impl<'a> Search<'a> {
         None
     }
 
-    /// A step ended by a defect, and it is not known which.
+    /// Starts again, because a step ended with a defect and it is not known
+    /// which.
     fn start_over(&mut self, error: &JoinError) {
         error!(%error, "looking for the master");
         self.resolving.clear();
@@ -122,7 +123,7 @@ impl<'a> Search<'a> {
     }
 }
 
-/// So that workers do not all come at once.
+/// A random pause, so that workers do not all come at once.
 pub(crate) fn pause() -> Duration {
     let (shortest, longest) = PAUSE_MS;
     Duration::from_millis(rand::rng().random_range(shortest..=longest))

@@ -1,5 +1,5 @@
 //! TLS of the gRPC link (spec/process-model-and-config.md 4): both sides
-//! present a certificate; the master does not insist on the worker's.
+//! present a certificate. The master does not insist on the worker's.
 
 use std::fmt;
 use std::fs;
@@ -12,11 +12,11 @@ use crate::config::GrpcTls;
 /// Certificates in PEM.
 #[derive(Clone)]
 pub struct Tls {
-    /// Of the authority that signed the other side's certificate.
+    /// Certificate of the authority that signed the other side's.
     pub root: Vec<u8>,
-    /// Our own certificate chain.
+    /// Our certificate chain.
     pub certificate: Vec<u8>,
-    /// Our own private key.
+    /// Our private key.
     pub key: Vec<u8>,
 }
 

@@ -1,24 +1,23 @@
-//! What processes ask of the store. A call is made, done and answered, each at
-//! its own time, and each may fail: what was done stays done though its answer
-//! is lost, or whoever asked is dead by then.
+//! Calls of processes to the store. A call is made, done and answered, each at
+//! its own time, and each step may fail. What was done stays done, even if its
+//! answer is lost or its caller is dead by then.
 
 use crate::actors::mastership::LEASE;
 use crate::dispatch::{Action, Event};
 use crate::job::{Attempt, Commit, Epoch, Millis};
 use crate::store::{Accept, Accepted, Committed, Lease, Operated, Operation, StoreError, Struck};
 
-use super::choice::{CallNo, JobPlan, Process};
+use super::choice::{CallNo, JobPlan, SimulatedProcess};
 use super::fault::Fault;
 use super::world::World;
 
-/// What is asked.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) enum Ask {
     /// `acquire_lease`, asked at this instant, for an epoch above this one.
     Lease(Millis, Epoch),
     /// `release_lease`.
     GiveUp,
-    /// What a dispatcher wants to know.
+    /// A question of a dispatcher.
     Queue(Action),
     Accept(Accept, JobPlan),
     Claim(Attempt),
@@ -28,7 +27,6 @@ pub(super) enum Ask {
     Operate(Operation),
 }
 
-/// What is answered.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) enum StoreAnswer {
     Lease(Lease),
@@ -37,28 +35,27 @@ pub(super) enum StoreAnswer {
     Accepted(Accepted),
     Claimed(bool),
     Committed(Committed),
-    /// When it is due, and how often it was rescheduled now; `None`: fenced.
+    /// When it is due, and how often it was rescheduled; `None`: fenced.
     Rescheduled(Option<(Millis, u32)>),
     Struck(Struck, Millis),
     Operated(Operated),
-    /// The store did not answer; perhaps it did what it was asked.
+    /// The store did not answer. It may have done what it was asked.
     Failed,
     /// The store knows a later master.
     Deposed(Epoch),
 }
 
-/// Who asks, more exactly than the process.
+/// The caller, more exactly than its process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) struct StoreClient {
-    /// Which life of the process.
+    /// The life of the process.
     pub(super) life: u64,
-    /// Which candidacy of that life, of a master.
+    /// A master's candidacy within that life.
     pub(super) candidacy: u64,
-    /// As which master.
+    /// The epoch of a master.
     pub(super) epoch: Option<Epoch>,
 }
 
-/// Something asked of the store.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) struct StoreCall {
     pub(super) by: StoreClient,
@@ -77,8 +74,8 @@ impl StoreCall {
 }
 
 impl World {
-    /// A process asks the store.
-    pub(super) fn ask(&mut self, by: Process, ask: Ask) {
+    /// A process calls the store.
+    pub(super) fn ask(&mut self, by: SimulatedProcess, ask: Ask) {
         let mut no = CallNo(by, 0);
         while self.calls.contains_key(&no) {
             no.1 += 1;
@@ -97,7 +94,7 @@ impl World {
         now.life != call.by.life || now.candidacy != call.by.candidacy
     }
 
-    /// The store does what it was asked.
+    /// The store performs a call.
     pub(super) fn work(&mut self, no: CallNo) {
         let Some(mut call) = self.calls.remove(&no) else {
             return;
@@ -111,7 +108,7 @@ impl World {
         self.calls.insert(no, call);
     }
 
-    /// The store does not do what it was asked, and says so.
+    /// The store fails a call without performing it.
     pub(super) fn fail(&mut self, no: CallNo) {
         self.figures.count(Fault::StoreFails);
         if let Some(call) = self.calls.get_mut(&no) {
@@ -119,7 +116,7 @@ impl World {
         }
     }
 
-    /// The store has done what it was asked, and the answer is lost.
+    /// The store has performed a call, and its answer is lost.
     pub(super) fn lose_answer(&mut self, no: CallNo) {
         self.figures.count(Fault::AnswerLost);
         if let Some(call) = self.calls.get_mut(&no) {
@@ -139,19 +136,21 @@ impl World {
             return;
         }
         match no.0 {
-            Process::Master(index) => self.master_answered(index, call.by, call.ask, answer),
-            Process::Worker(index) => self.worker_answered(index, call.ask, answer),
+            SimulatedProcess::Master(index) => {
+                self.master_answered(index, call.by, call.ask, answer)
+            }
+            SimulatedProcess::Worker(index) => self.worker_answered(index, call.ask, answer),
         }
     }
 
-    /// The answer arrives at once, if whoever asked is up and not paused.
+    /// The answer arrives at once, if the caller is up and not paused.
     pub fn answer_if_heard(&mut self, no: CallNo) {
         if self.is_running(no.0) {
             self.answer(no);
         }
     }
 
-    fn perform(&mut self, by: Process, call: &StoreCall) -> StoreAnswer {
+    fn perform(&mut self, by: SimulatedProcess, call: &StoreCall) -> StoreAnswer {
         let now = self.now;
         let latest = self.store.epoch();
         let answer = match &call.ask {
@@ -280,14 +279,14 @@ impl World {
                 let ids = releases.iter().map(|release| release.job);
                 Event::Released(ids.zip(released).collect())
             }
-            // Never asked of the store.
+            // Never sent to the store.
             Action::Assign { .. } | Action::Close(_) | Action::WakeAt(_) => Event::ScanFailed,
         })
     }
 }
 
-/// A name nobody has had before, as in production.
-fn holder(process: Process, by: StoreClient) -> String {
+/// A name that was never used before, as in production.
+fn holder(process: SimulatedProcess, by: StoreClient) -> String {
     format!("{process:?}.{}.{}", by.life, by.candidacy)
 }
 

@@ -1,8 +1,8 @@
-//! What must be true when the faults have stopped.
+//! What must hold once the faults have stopped.
 
 use std::collections::BTreeSet;
 
-use super::choice::Process;
+use super::choice::SimulatedProcess;
 use super::world::World;
 use crate::invariants::{Invariant, Violation};
 
@@ -19,23 +19,27 @@ impl World {
         self.store.open().all(|job| keys.contains(job.key()))
     }
 
-    /// To be asked when nothing is open: everything is accounted for.
+    /// Checks a cluster without open jobs: everything must be accounted for.
     pub fn check_end(&mut self) {
         let seen = self.history.all_accounted_for(&self.store);
         self.found(seen.or_else(|| self.waits_for_nothing()));
     }
 
     /// A scan that waits although nothing is on its way to its master is the
-    /// last one: jobs that nobody announces are not found any more.
+    /// last one: unannounced jobs are never found again.
     fn waits_for_nothing(&self) -> Option<Violation> {
-        let asks = |index| self.calls.keys().any(|no| no.0 == Process::Master(index));
+        let asks = |index| {
+            self.calls
+                .keys()
+                .any(|no| no.0 == SimulatedProcess::Master(index))
+        };
         let mut masters = self.masters.iter().enumerate();
         let (index, _) = masters.find(|(index, master)| master.is_scanning() && !asks(*index))?;
         let detail = format!("the scan of master {index} never ends");
         Some(Violation::new(Invariant::EveryJobEnds, detail))
     }
 
-    /// What is still open, and what the masters think of it.
+    /// The open jobs, and what the masters know of them.
     pub fn stuck(&self) -> String {
         let open: Vec<String> = self
             .store

@@ -1,5 +1,5 @@
-//! The only source of chance. Our own few lines (splitmix64), because a seed
-//! that found a bug must mean the same after every update of a library.
+//! The only source of randomness. A few lines of our own (splitmix64), because
+//! a seed that found a bug must mean the same after every update of a library.
 
 /// A stream of numbers that a seed decides.
 #[derive(Debug, Clone)]
@@ -25,7 +25,7 @@ impl Chance {
         self.draw().checked_rem(bound).unwrap_or(0)
     }
 
-    /// True once in so many times.
+    /// True once in this many times, on average.
     pub fn one_in(&mut self, times: u64) -> bool {
         self.below(times) == 0
     }

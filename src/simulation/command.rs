@@ -8,27 +8,27 @@ use std::thread;
 use serde_json::{Map, Value, json};
 
 use super::fault::{Fault, Figures};
-use super::run::{Run, run};
+use super::run::{SimulationRun, run};
 use crate::output;
 
-/// With fewer seeds it is chance which kinds of faults fire.
+/// With fewer seeds, some kinds of faults may not occur.
 const SEEDS_FOR_ALL_FAULTS: u64 = 100;
 
 /// Options of `erawan simulate`.
 #[derive(Debug, Clone, clap::Args)]
-pub struct Arguments {
-    /// The first seed.
+pub struct SimulateArguments {
+    /// First seed.
     #[arg(long, default_value_t = 1)]
     pub seed: u64,
-    /// Steps with faults in each run; as many without follow as it takes until
-    /// every job has ended.
+    /// Steps with faults in each run. As many steps without faults follow as it
+    /// takes until every job has ended.
     #[arg(long, default_value_t = 500)]
     pub steps: u64,
-    /// How many seeds, from the first on. From 100 on, a kind of fault that
-    /// never fired is an error.
+    /// Number of seeds. From 100 on, a kind of fault that never occurred is an
+    /// error.
     #[arg(long, default_value_t = 1)]
     pub seeds: u64,
-    /// How many seeds at a time.
+    /// Seeds simulated at the same time.
     #[arg(long, default_value_t = 2)]
     pub threads: u64,
     /// Print everything that happens in the first seed.
@@ -39,19 +39,18 @@ pub struct Arguments {
     pub json: bool,
 }
 
-/// What came of many seeds.
+/// The results of many seeds.
 #[derive(Debug, Clone)]
 pub struct Summary {
-    /// The first seed.
     pub first: u64,
-    /// How many.
+    /// How many seeds.
     pub seeds: u64,
-    /// Steps with faults in each.
+    /// Steps with faults in each run.
     pub steps: u64,
-    /// All together.
+    /// Sums over all runs.
     pub figures: Figures,
-    /// Runs in which something did not hold, lowest seed first.
-    pub failed: Vec<Run>,
+    /// Runs that violated an invariant, lowest seed first.
+    pub failed: Vec<SimulationRun>,
 }
 
 impl Summary {
@@ -138,7 +137,7 @@ pub fn sweep(first: u64, seeds: u64, steps: u64, threads: u64) -> Summary {
         figures: Figures::default(),
         failed: Vec::new(),
     };
-    let parts: Vec<(Figures, Vec<Run>)> = thread::scope(|scope| {
+    let parts: Vec<(Figures, Vec<SimulationRun>)> = thread::scope(|scope| {
         let part = |thread: u64| {
             let of_thread = (first + thread..first + seeds).step_by(threads as usize);
             scope.spawn(move || {
@@ -155,7 +154,8 @@ pub fn sweep(first: u64, seeds: u64, steps: u64, threads: u64) -> Summary {
         };
         let running: Vec<_> = (0..threads).map(part).collect();
         let ended = running.into_iter().map(|thread| thread.join());
-        // A panic in a core is a bug like any other; its message has the place.
+        // A panic in a core is a defect like any other; its message has the
+        // place.
         ended
             .map(|ended| ended.unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
             .collect()
@@ -168,11 +168,10 @@ pub fn sweep(first: u64, seeds: u64, steps: u64, threads: u64) -> Summary {
     summary
 }
 
-/// Runs the command; exit code 0 only if everything held and enough happened.
-///
+/// Runs the command. Exit code 0 only if everything held and enough happened.
 /// # Errors
 /// When the result cannot be written.
-pub fn simulate(arguments: &Arguments) -> io::Result<ExitCode> {
+pub fn simulate(arguments: &SimulateArguments) -> io::Result<ExitCode> {
     if arguments.trace {
         output::say(run(arguments.seed, arguments.steps, true).trace)?;
     }

@@ -1,4 +1,4 @@
-//! The kinds of faults, how often each fired, and what came of the work.
+//! The kinds of faults, how often each occurred, and the results of the work.
 
 use std::collections::BTreeMap;
 use std::hash::{Hash, Hasher};
@@ -22,15 +22,13 @@ macro_rules! faults {
 }
 
 faults! {
-    /// A master is killed.
     MasterKilled = "master_killed";
     /// A master is stopped for a while (SIGSTOP, a slow disk, a frozen machine).
     MasterPaused = "master_paused";
-    /// A master that was paused goes on when another is master already.
+    /// A paused master resumes when another is already master.
     DeposedMasterWakes = "deposed_master_wakes";
     /// A master is told to stop.
     MasterStopped = "master_stopped";
-    /// A worker is killed.
     WorkerKilled = "worker_killed";
     /// A worker is killed with jobs running.
     RunsKilled = "runs_killed";
@@ -44,21 +42,20 @@ faults! {
     MessagesLost = "messages_lost";
     /// A connection carries nothing any more, and neither end is told.
     LinkHalfOpen = "link_half_open";
-    /// One end takes the other for dead, rightly or not.
+    /// One end believes that the other is dead, rightly or not.
     LinkSilent = "link_silent";
     /// A message arrives before one that was sent earlier elsewhere.
     MessagesReordered = "messages_reordered";
-    /// An announcement is lost.
     AnnouncementLost = "announcement_lost";
     /// An announcement arrives a second time.
     AnnouncementRepeated = "announcement_repeated";
     /// A client, or a master, sends its jobs again because it got no answer.
     AcceptRepeated = "accept_repeated";
-    /// The store does not do what it is asked.
+    /// The store fails a call without performing it.
     StoreFails = "store_fails";
-    /// The store does what it is asked, and the answer is lost.
+    /// The store performs a call, and its answer is lost.
     AnswerLost = "answer_lost";
-    /// The store does what somebody asked who is dead by then.
+    /// The store performs a call whose caller is dead by then.
     WriteOutlivesWriter = "write_outlives_writer";
     /// The store is down for a while.
     StoreDown = "store_down";
@@ -76,7 +73,7 @@ faults! {
     WriteOfDeposed = "write_of_deposed";
 }
 
-/// What came of a run; no part of the state of the world.
+/// The results of a run; not part of the world's state.
 #[derive(Debug, Clone, Default)]
 pub struct Figures {
     /// Steps taken, including those after the faults stopped.
@@ -91,14 +88,13 @@ pub struct Figures {
     pub rerun: u64,
     /// Masters that began.
     pub terms: u64,
-    /// Things operators did.
+    /// Operations of operators.
     pub operations: u64,
-    /// How often each kind of fault fired.
+    /// How often each kind of fault occurred.
     pub faults: BTreeMap<Fault, u64>,
 }
 
 impl Figures {
-    /// A fault fired.
     pub fn count(&mut self, fault: Fault) {
         *self.faults.entry(fault).or_default() += 1;
     }
@@ -125,7 +121,7 @@ impl Figures {
     }
 }
 
-/// Two worlds that differ in nothing but their figures are the same.
+/// Worlds that differ only in their figures are equal.
 impl PartialEq for Figures {
     fn eq(&self, _: &Self) -> bool {
         true

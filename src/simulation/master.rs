@@ -1,5 +1,5 @@
 //! A master process: the real mastership core and, while it leads, the real
-//! dispatcher core. Around them what the actors do in production.
+//! dispatcher core. The code around them does what the actors do in production.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -12,12 +12,11 @@ use crate::store;
 use crate::store::{Accept, Accepted, Operated, Operation};
 
 use super::calls::{Ask, StoreAnswer, StoreClient};
-use super::choice::{JobPlan, LinkNo, Process, Side};
+use super::choice::{JobPlan, LinkNo, Side, SimulatedProcess};
 use super::fault::Fault;
 use super::setting;
 use super::world::World;
 
-/// One master process.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
 pub(super) struct MasterProcess {
     pub(super) life: u64,
@@ -27,13 +26,13 @@ pub(super) struct MasterProcess {
     pub(super) ahead: i64,
     candidacy: u64,
     mastership: Option<mastership::Core>,
-    /// The highest epoch it was refused with.
+    /// The highest epoch that refused it.
     above: Epoch,
     tick_at: Option<Millis>,
     term: Option<LeadingTerm>,
 }
 
-/// What a master has while it leads.
+/// The state of a leading master.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) struct LeadingTerm {
     epoch: Epoch,
@@ -43,7 +42,7 @@ pub(super) struct LeadingTerm {
     sessions: BTreeMap<SessionId, LinkNo>,
     next_session: u64,
     height: u64,
-    /// Accepted by this process; its dispatcher has not heard of them yet.
+    /// Accepted by this process, and not yet announced to its dispatcher.
     unannounced: VecDeque<Vec<Job>>,
 }
 
@@ -120,7 +119,7 @@ impl World {
         self.hang_up(index);
     }
 
-    /// SIGTERM: stops as the master, gives the lease back, exits.
+    /// SIGTERM: stops being the master, gives the lease back, exits.
     pub(super) fn stop_master(&mut self, index: usize) {
         self.candidate(index, mastership::Event::Stop);
         let master = &mut self.masters[index];
@@ -161,7 +160,7 @@ impl World {
             self.trace.effect(&action);
             match action {
                 mastership::Action::Ask => {
-                    self.ask(Process::Master(index), Ask::Lease(now, above));
+                    self.ask(SimulatedProcess::Master(index), Ask::Lease(now, above));
                 }
                 mastership::Action::Lead { epoch } => self.begin_term(index, epoch),
                 mastership::Action::StepDown { .. } => {
@@ -169,7 +168,9 @@ impl World {
                     self.masters[index].term = None;
                     self.hang_up(index);
                 }
-                mastership::Action::GiveUp => self.ask(Process::Master(index), Ask::GiveUp),
+                mastership::Action::GiveUp => {
+                    self.ask(SimulatedProcess::Master(index), Ask::GiveUp)
+                }
                 mastership::Action::WakeAt(instant) => {
                     self.masters[index].tick_at = Some(instant);
                 }
@@ -198,7 +199,7 @@ impl World {
         self.dispatch(index, Event::Start);
     }
 
-    /// Whether this process may act as the master at this instant.
+    /// Whether this process may act as the master now.
     pub fn leads(&self, index: usize) -> bool {
         let core = self.masters[index].mastership.as_ref();
         core.is_some_and(|core| core.leads(self.now).is_some())
@@ -243,8 +244,9 @@ impl World {
         }
     }
 
-    /// As in production: nothing leaves after the end of the term, whatever the
-    /// core believes; the process may have been stopped since it was master.
+    /// As in production: nothing is sent after the end of the term, whatever
+    /// the core believes, because the process may have been suspended since it
+    /// was master.
     fn refrain(&mut self, index: usize, session: SessionId) {
         let term = self.masters[index].term.as_mut();
         if let Some(link) = term.and_then(|term| term.sessions.remove(&session)) {
@@ -275,7 +277,7 @@ impl World {
                 }
             }
             Action::WakeAt(instant) => term.wake_at = Some(now.after(wall.until(instant))),
-            question => self.ask(Process::Master(index), Ask::Queue(question)),
+            question => self.ask(SimulatedProcess::Master(index), Ask::Queue(question)),
         }
     }
 
@@ -316,7 +318,7 @@ impl World {
             why: "simulated".to_owned(),
             at: self.now,
         };
-        self.ask(Process::Master(index), Ask::Operate(operation));
+        self.ask(SimulatedProcess::Master(index), Ask::Operate(operation));
     }
 
     /// A master accepts a job: a message, or an effect of a block.
@@ -329,7 +331,10 @@ impl World {
             epoch,
             ..Accept::default()
         };
-        self.ask(Process::Master(index), Ask::Accept(accept, plan.clone()));
+        self.ask(
+            SimulatedProcess::Master(index),
+            Ask::Accept(accept, plan.clone()),
+        );
     }
 }
 
@@ -376,13 +381,15 @@ impl World {
             (Ask::Operate(operation), StoreAnswer::Operated(Operated::Ended)) => {
                 self.dispatch(index, Event::Gone(operation.job));
             }
-            // Repeated until it is answered.
-            // In production everything a master repeats has a source.
+            // Repeated until it is answered. In production everything that a
+            // master repeats has a source.
             (Ask::Accept(accept, plan), StoreAnswer::Failed) if plan.source.is_some() => {
                 self.figures.count(Fault::AcceptRepeated);
-                self.ask(Process::Master(index), Ask::Accept(accept, plan));
+                self.ask(SimulatedProcess::Master(index), Ask::Accept(accept, plan));
             }
-            (ask @ Ask::Queue(_), StoreAnswer::Failed) => self.ask(Process::Master(index), ask),
+            (ask @ Ask::Queue(_), StoreAnswer::Failed) => {
+                self.ask(SimulatedProcess::Master(index), ask)
+            }
             _ => {}
         }
     }
@@ -418,8 +425,8 @@ impl World {
         }
     }
 
-    /// A worker calls. Only a master that leads takes it on, and one that hears
-    /// of a later master is none.
+    /// A worker calls. Only a leading master accepts it. A master that hears of
+    /// a later one leads no longer.
     fn introduced(&mut self, index: usize, no: LinkNo, hello: Hello) {
         let leads = self.leads(index);
         let epoch = self.masters[index].epoch();
@@ -469,11 +476,11 @@ impl World {
     }
 }
 
-/// A dispatcher as it looks from outside.
+/// The dispatcher as seen from outside.
 pub(super) type DispatcherView = dispatch::Snapshot;
 
 impl MasterProcess {
-    /// Whether its dispatcher waits for what it asked of the store to find jobs.
+    /// Whether its dispatcher waits for the store's answer to a scan.
     pub(super) fn is_scanning(&self) -> bool {
         let term = self.term.as_ref();
         term.is_some_and(|term| term.core.is_scanning())

@@ -10,13 +10,13 @@ use crate::mistake::{self, Mistake};
 /// Steps with faults in each run.
 const STEPS: u64 = 500;
 
-/// A mistake that is not found in so many seeds is not found.
+/// A mistake that is not found in this many seeds is not found.
 const SEEDS: u64 = 3000;
 
 /// The first seed that shows the mistake, after how many steps, and how.
 fn find(mistake: Mistake) -> Option<(u64, u64, String)> {
     (1..=SEEDS).find_map(|seed| {
-        // A core that panics has found it as well.
+        // A core that panics has shown it too.
         let simulated = AssertUnwindSafe(|| mistake::with(mistake, || run(seed, STEPS, false)));
         match catch_unwind(simulated) {
             Ok(run) => {
@@ -40,7 +40,7 @@ fn every_deliberate_mistake_is_found_and_the_same_seeds_pass_without_it() {
         let without = run(seed, STEPS, false);
         assert_eq!(without.violation, None, "seed {seed} without a mistake");
     }
-    // Past the capture of test output, because it is a figure to be seen.
+    // Bypasses the capture of test output, because this figure should be seen.
     let _ = writeln!(
         std::io::stderr(),
         "deliberate mistakes found: {} of {}\n{report}",

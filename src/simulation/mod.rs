@@ -1,8 +1,8 @@
-//! A whole cluster under chance: the real cores of dispatcher, mastership and
-//! link, and the contract of the store, with a simulated network, clock,
-//! processes and handlers. One seed is one run, the same to the last byte of
-//! its trace every time. `erawan simulate` runs seeds; `tests/model` runs ten
-//! thousand of them, and lets a model checker choose where here it is chance.
+//! Simulates a whole cluster at random: the real cores of dispatcher,
+//! mastership and link, and the contract of the store, with a simulated
+//! network, clock, processes and handlers. One seed is one run, with the same
+//! trace every time. `erawan simulate` runs seeds; `tests/model` runs ten
+//! thousand of them, and lets a model checker choose instead of chance.
 
 mod calls;
 mod calm;
@@ -22,9 +22,9 @@ mod worker;
 mod world;
 
 pub(crate) use chance::Chance;
-pub use choice::{CallNo, Choice, Hold, JobPlan, LinkNo, Process, RunPlan, Side};
-pub use command::{Arguments, Summary, simulate, sweep};
+pub use choice::{CallNo, Choice, Hold, JobPlan, LinkNo, RunPlan, Side, SimulatedProcess};
+pub use command::{SimulateArguments, Summary, simulate, sweep};
 pub use fault::{Fault, Figures};
-pub use run::{Run, calm_down, run};
+pub use run::{SimulationRun, calm_down, run};
 pub use setting::Setting;
 pub use world::World;

@@ -1,5 +1,5 @@
 //! Connections between workers and masters: in order and without loss while
-//! they live, as gRPC's are, and lost with all that is under way.
+//! they live, like gRPC's; what is under way is lost with them.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::hash::{Hash, Hasher};
@@ -9,8 +9,7 @@ use crate::protocol::message::{FromMaster, FromWorker};
 
 use super::choice::{LinkNo, Side};
 
-/// When a message was sent, compared with others; no part of the state of the
-/// world.
+/// When a message was sent, relative to others; not part of the world's state.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Sent(u64);
 
@@ -59,7 +58,7 @@ impl SimulatedLink {
         open && !self.half_open && (self.cut || (!other_open && all_read))
     }
 
-    /// Whether nothing comes any more and nobody says so.
+    /// Whether nothing arrives any more and neither end is told.
     pub(super) fn is_dead(&self, side: Side) -> bool {
         self.half_open && self.is_open(side)
     }
@@ -69,11 +68,10 @@ impl SimulatedLink {
     }
 }
 
-/// All connections.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
 pub(super) struct SimulatedNetwork {
     pub(super) links: BTreeMap<LinkNo, SimulatedLink>,
-    /// Orders messages in time, to see what overtakes what.
+    /// Orders messages in time, to see which overtakes which.
     sent: Sent,
 }
 
@@ -154,12 +152,12 @@ impl SimulatedNetwork {
         }
     }
 
-    /// The connection is cut; how many messages are lost with it.
+    /// Cuts the connection. Returns how many messages are lost with it.
     pub(super) fn cut(&mut self, no: LinkNo) -> usize {
         self.lose(no, |link| link.cut = true)
     }
 
-    /// Nothing arrives any more; how many messages are lost with it.
+    /// Lets nothing arrive any more. Returns how many messages are lost.
     pub(super) fn half_open(&mut self, no: LinkNo) -> usize {
         self.lose(no, |link| link.half_open = true)
     }

@@ -4,12 +4,12 @@ use crate::job::{Job, JobId, Kind, noop};
 use crate::store;
 
 use super::calls::StoreCall;
-use super::choice::{CallNo, Choice, LinkNo, Process, RunPlan, Side};
+use super::choice::{CallNo, Choice, LinkNo, RunPlan, Side, SimulatedProcess};
 use super::world::World;
 
 impl World {
     /// Everything that can happen by itself, in a fixed order. Handlers end
-    /// well; who explores may let them end otherwise.
+    /// well here; an explorer may let them end otherwise.
     pub fn progress(&self) -> Vec<Choice> {
         let mut choices = Vec::new();
         self.processes_go_on(&mut choices);
@@ -21,9 +21,9 @@ impl World {
     }
 
     /// Every process, masters first.
-    pub fn processes(&self) -> impl Iterator<Item = Process> + use<> {
-        let masters = (0..self.masters.len()).map(Process::Master);
-        masters.chain((0..self.workers.len()).map(Process::Worker))
+    pub fn processes(&self) -> impl Iterator<Item = SimulatedProcess> + use<> {
+        let masters = (0..self.masters.len()).map(SimulatedProcess::Master);
+        masters.chain((0..self.workers.len()).map(SimulatedProcess::Worker))
     }
 
     fn processes_go_on(&self, choices: &mut Vec<Choice>) {
@@ -85,7 +85,7 @@ impl World {
                     choices.push(Choice::Work(*no));
                 }
             } else if self.is_running(no.0) {
-                choices.push(Choice::StoreAnswer(*no));
+                choices.push(Choice::Answer(*no));
             }
         }
     }
@@ -173,7 +173,8 @@ impl World {
         choices
     }
 
-    /// Silence that both ends must notice in the end: behind it is nothing.
+    /// Silence that both ends must notice in the end, because the connection is
+    /// dead.
     pub(super) fn true_silences(&self) -> Vec<Choice> {
         let mut choices = Vec::new();
         for (no, link) in &self.network.links {
@@ -186,8 +187,8 @@ impl World {
         choices
     }
 
-    /// What an operator can decide, of each job that waits for one, and of those
-    /// that wait to be tried again.
+    /// The possible decisions of an operator: about each job that waits for
+    /// one, and about jobs that wait for their next try.
     pub fn operations(&self) -> Vec<Choice> {
         let parked = self.store.open().filter(|job| job.parked);
         let parked: Vec<JobId> = parked.map(|job| job.id()).collect();
@@ -215,15 +216,15 @@ impl World {
         held.filter(|id| self.store.is_held(*id)).collect()
     }
 
-    /// Whether it does not matter when this happens, so that a model need not
-    /// try every instant: a standby asks and is refused, a master renews its
-    /// lease or sees a block. Not what a master does whose lease has ended.
+    /// Whether the instant of this choice does not matter, so that a model need
+    /// not try every instant: a standby asks and is refused, a master renews
+    /// its lease or sees a block. Not for a master whose lease has ended.
     pub fn is_routine(&self, choice: &Choice) -> bool {
         match choice {
             Choice::SeeBlock(_) => true,
             Choice::Tick(master) => !self.is_overdue(*master),
-            Choice::Work(call) | Choice::StoreAnswer(call) => {
-                let CallNo(Process::Master(master), _) = call else {
+            Choice::Work(call) | Choice::Answer(call) => {
+                let CallNo(SimulatedProcess::Master(master), _) = call else {
                     return false;
                 };
                 let of_lease = self.calls.get(call).is_some_and(StoreCall::is_about_lease);
@@ -238,7 +239,7 @@ impl World {
         self.masters[master].epoch().is_some() && !self.leads(master)
     }
 
-    /// When the next timer fires, if one does.
+    /// When the next timer fires, if any does.
     pub fn next_timer(&self) -> Option<u64> {
         let masters = self.masters.iter().filter(|master| master.is_running());
         let timers = masters.flat_map(|master| [master.tick_at(), master.wake_at()]);
@@ -252,31 +253,31 @@ impl World {
             .min()
     }
 
-    fn is_up(&self, process: Process) -> bool {
+    fn is_up(&self, process: SimulatedProcess) -> bool {
         match process {
-            Process::Master(index) => self.masters[index].is_up,
-            Process::Worker(index) => self.workers[index].is_up,
+            SimulatedProcess::Master(index) => self.masters[index].is_up,
+            SimulatedProcess::Worker(index) => self.workers[index].is_up,
         }
     }
 
-    fn is_paused(&self, process: Process) -> bool {
+    fn is_paused(&self, process: SimulatedProcess) -> bool {
         match process {
-            Process::Master(index) => self.masters[index].is_paused,
-            Process::Worker(index) => self.workers[index].is_paused,
+            SimulatedProcess::Master(index) => self.masters[index].is_paused,
+            SimulatedProcess::Worker(index) => self.workers[index].is_paused,
         }
     }
 
     /// A process can accept jobs: any worker, and a master that leads.
-    pub fn can_accept(&self, process: Process) -> bool {
+    pub fn can_accept(&self, process: SimulatedProcess) -> bool {
         self.is_running(process)
             && match process {
-                Process::Master(index) => self.masters[index].epoch().is_some(),
-                Process::Worker(index) => !self.workers[index].is_draining,
+                SimulatedProcess::Master(index) => self.masters[index].epoch().is_some(),
+                SimulatedProcess::Worker(index) => !self.workers[index].is_draining,
             }
     }
 
-    /// Kinds of jobs worth simulating: one of each class, and of deliveries one
-    /// that leaves its line when it fails and one that keeps its place.
+    /// Kinds of jobs worth simulating: one of each class, and two deliveries,
+    /// one that leaves its line when it fails and one that keeps its place.
     pub const KINDS: [Kind; 4] = [
         noop::NOOP,
         noop::DELIVERY,

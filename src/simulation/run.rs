@@ -1,38 +1,37 @@
-//! One simulated life of a cluster: faults and work by chance, then calm, in
-//! which everything must come to its end.
+//! One simulated life of a cluster: random faults and work, then calm, in which
+//! everything must come to an end.
 
 use crate::invariants::{Invariant, Violation};
 use crate::job::JobId;
 use crate::store;
 
 use super::chance::Chance;
-use super::choice::{Choice, Hold, JobPlan, Process, RunPlan};
+use super::choice::{Choice, Hold, JobPlan, RunPlan, SimulatedProcess};
 use super::fault::Figures;
 use super::setting::Setting;
 use super::world::World;
 
-/// No more work than this is begun at a time.
+/// Most jobs in progress.
 const OPEN_JOBS: usize = 16;
 
-/// So many things may happen after the faults have stopped.
+/// Most steps after the faults have stopped.
 const CALM_STEPS: u32 = 20_000;
 
-/// What came of a run.
+/// The result of a run.
 #[derive(Debug, Clone)]
-pub struct Run {
-    /// What decided it.
+pub struct SimulationRun {
     pub seed: u64,
-    /// What happened, counted.
+    /// Counts of what happened.
     pub figures: Figures,
-    /// What did not hold, if anything.
+    /// The first invariant that did not hold, if any.
     pub violation: Option<Violation>,
-    /// What happened, line by line, if that was wanted.
+    /// What happened, line by line, if it was wanted.
     pub trace: String,
 }
 
 /// Simulates `steps` steps with faults, and then as many without as it takes.
-/// The same seed and number of steps always do the same.
-pub fn run(seed: u64, steps: u64, keep_trace: bool) -> Run {
+/// The same seed and steps always give the same run.
+pub fn run(seed: u64, steps: u64, keep_trace: bool) -> SimulationRun {
     let mut world = World::new(Setting::default());
     if keep_trace {
         world.keep_trace();
@@ -47,7 +46,7 @@ pub fn run(seed: u64, steps: u64, keep_trace: bool) -> Run {
         world.apply(choice);
     }
     calm_down(&mut world);
-    Run {
+    SimulationRun {
         seed,
         figures: world.figures(),
         violation: world.violation().cloned(),
@@ -55,11 +54,11 @@ pub fn run(seed: u64, steps: u64, keep_trace: bool) -> Run {
     }
 }
 
-/// Chooses by chance what happens.
+/// Chooses at random what happens.
 struct Explorer {
     chance: Chance,
-    /// In so many of 256 steps there is a fault; differs by seed, so that long
-    /// peaceful stretches are seen as well as storms.
+    /// Faults per 256 steps. It differs by seed, so that long calm stretches
+    /// occur as well as storms.
     fault_rate: u64,
     next_source: u64,
 }
@@ -109,7 +108,7 @@ impl Explorer {
 
     fn progress(&mut self, world: &World) -> Option<Choice> {
         let mut choices = world.progress();
-        // What is down stays down for a while.
+        // Stopped processes stay down for a while.
         if !self.chance.one_in(8) {
             let comes_back = |choice: &Choice| {
                 matches!(
@@ -128,8 +127,8 @@ impl Explorer {
         Some(chosen)
     }
 
-    /// A fault: first its kind, so that none is rare because others have more
-    /// occasions.
+    /// A fault. First its kind is drawn, so that no kind is rare because others
+    /// have more occasions.
     fn fault(&mut self, world: &World) -> Option<Choice> {
         let mut choices = world.faults();
         choices.extend(self.jump(world));
@@ -148,7 +147,7 @@ impl Explorer {
     }
 
     fn jump(&mut self, world: &World) -> Option<Choice> {
-        let processes: Vec<Process> = world.processes().collect();
+        let processes: Vec<SimulatedProcess> = world.processes().collect();
         let chosen = self.chance.below(processes.len() as u64) as usize;
         let millis = 1 + self.chance.below(10_000) as i64;
         let by = match self.chance.one_in(2) {
@@ -163,7 +162,7 @@ impl Explorer {
             return None;
         }
         let able = world.processes().filter(|by| world.can_accept(*by));
-        let able: Vec<Process> = able.collect();
+        let able: Vec<SimulatedProcess> = able.collect();
         let chosen = self.chance.below(able.len() as u64) as usize;
         let by = *able.get(chosen)?;
         let plan = self.job();
@@ -187,7 +186,7 @@ impl Explorer {
                 self.next_source += 1;
                 Some(self.next_source)
             }
-            // Somebody sends again what was sent before.
+            // A client sends something again.
             4 => Some(self.chance.below(self.next_source + 1)),
             _ => None,
         };
@@ -229,8 +228,8 @@ impl Explorer {
     }
 }
 
-/// The faults stop. Lets everything happen that can, until every job has ended
-/// that nobody has to decide about; then an operator decides about the rest.
+/// Stops the faults and lets everything happen that can, until every job has
+/// ended that needs no decision; then an operator decides about the rest.
 pub fn calm_down(world: &mut World) {
     world.begin_calm();
     let mut turn = 0;
@@ -255,7 +254,7 @@ pub fn calm_down(world: &mut World) {
             }
             continue;
         }
-        // In turn, so that nobody is left out for ever.
+        // In turn, so that nothing is left out for ever.
         turn += 1;
         let chosen = turn % choices.len();
         world.apply(choices.swap_remove(chosen));

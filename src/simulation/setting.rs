@@ -1,4 +1,4 @@
-//! How large the world is, and how its processes are set up.
+//! The size of the world, and the settings of its processes.
 
 use std::time::Duration;
 
@@ -7,12 +7,11 @@ use crate::dispatch::Options;
 /// How long a worker waits before it calls a master again.
 pub(super) const RECONNECT: Duration = Duration::from_millis(100);
 
-/// How large the world is.
+/// The size of the world.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Setting {
-    /// Masters; one leads.
+    /// One of them leads.
     pub masters: usize,
-    /// Workers.
     pub workers: usize,
     /// Most jobs of `Pool::Run` at a time on each worker.
     pub run_capacity: u32,
@@ -34,8 +33,7 @@ impl Default for Setting {
     }
 }
 
-/// A dispatcher with small pages and batches, so that few jobs are enough to
-/// fill them.
+/// A dispatcher with small pages and batches, so that few jobs fill them.
 pub(super) fn dispatcher() -> Options {
     Options {
         adoption_window: Duration::from_millis(500),

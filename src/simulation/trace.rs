@@ -1,11 +1,11 @@
-//! What happened, line by line, for a person who looks into one seed.
+//! What happened, line by line, for people who look into one seed.
 
 use std::fmt::{Debug, Display, Write};
 use std::hash::{Hash, Hasher};
 
 use crate::job::Millis;
 
-/// The trace, if one is kept; no part of the state of the world.
+/// The trace, if one is kept; not part of the world's state.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Trace(Option<String>);
 
@@ -25,7 +25,7 @@ impl Trace {
         }
     }
 
-    /// What follows from the line before.
+    /// A consequence of the previous line.
     pub(super) fn effect(&mut self, what: &impl Debug) {
         if let Some(text) = &mut self.0 {
             let _ = writeln!(text, "            -> {what:?}");

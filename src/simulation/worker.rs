@@ -1,11 +1,11 @@
-//! A worker process: the real link core, and the handlers' runs. What a run
-//! does with the store is what `actors::request_handler` does.
+//! A worker process: the real link core, and the runs of handlers. A run uses
+//! the store as `actors::request_handler` does.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::actors::master_link::core::{Action, Core, Event, Identity};
+use crate::actors::master_link::core::{Action, Core, Event, WorkerIdentity};
 use crate::invariants::{Epochs, Invariant, RunId, Violation};
 use crate::job::{Attempt, Class, Commit, Job, JobId, Millis, Pool};
 use crate::mistake::{self, Mistake};
@@ -13,17 +13,17 @@ use crate::protocol::message::{AttemptOutcome, End, FromMaster, FromWorker};
 use crate::store::{Accept, Accepted, Committed, Struck};
 
 use super::calls::{Ask, StoreAnswer};
-use super::choice::{JobPlan, LinkNo, Process, RunPlan, Side};
+use super::choice::{JobPlan, LinkNo, RunPlan, Side, SimulatedProcess};
 use super::fault::Fault;
 use super::setting::{RECONNECT, Setting};
 use super::world::World;
 
-/// How far a run is.
+/// The stage of a run.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 enum Stage {
     /// Its claim is being written.
     Claiming,
-    /// The handler is at work.
+    /// The handler is working.
     Working,
     /// Its end is being written.
     Writing,
@@ -35,7 +35,6 @@ struct SimulatedRun {
     stage: Stage,
 }
 
-/// One worker process.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
 pub(super) struct WorkerProcess {
     pub(super) life: u64,
@@ -59,7 +58,7 @@ impl WorkerProcess {
 
     pub(super) fn start(&mut self, index: usize, setting: &Setting) {
         let life = self.life + 1;
-        let identity = Identity {
+        let identity = WorkerIdentity {
             node_id: String::new(),
             worker_id: format!("worker{index}.{life}"),
             version: String::new(),
@@ -93,7 +92,7 @@ impl WorkerProcess {
         self.is_draining && self.core.as_ref().is_some_and(idle)
     }
 
-    /// Attempts whose handlers are at work.
+    /// Attempts whose handlers are working.
     pub(super) fn working(&self) -> impl Iterator<Item = (JobId, u32)> {
         let working = self.runs.iter();
         let working = working.filter(|(_, run)| run.stage == Stage::Working);
@@ -101,7 +100,7 @@ impl WorkerProcess {
     }
 
     fn run_id(&self, index: usize, job: JobId, number: u32) -> RunId {
-        // Lives are few; workers fewer.
+        // There are few lives, and fewer workers.
         let worker = self.life * 100 + index as u64;
         RunId {
             worker,
@@ -230,7 +229,7 @@ impl World {
         }
     }
 
-    /// A master may be told of an end only when the store knows it.
+    /// Checks that a master hears of an end only when the store knows it.
     fn check_ends(&mut self, message: &FromWorker) {
         let FromWorker::Outcomes(outcomes) = message else {
             return;
@@ -270,11 +269,11 @@ impl World {
         runs.insert((id, number), SimulatedRun { job, stage });
         if is_once {
             let attempt = Attempt { job: id, number };
-            self.ask(Process::Worker(index), Ask::Claim(attempt));
+            self.ask(SimulatedProcess::Worker(index), Ask::Claim(attempt));
         }
     }
 
-    /// A handler ends; what it wants is written.
+    /// A handler ends, and its result is written.
     pub(super) fn finish(&mut self, index: usize, id: JobId, number: u32, plan: &RunPlan) {
         let wall = self.wall(self.workers[index].ahead);
         let attempt = Attempt { job: id, number };
@@ -309,7 +308,7 @@ impl World {
             return;
         };
         run.stage = Stage::Writing;
-        self.ask(Process::Worker(index), ask);
+        self.ask(SimulatedProcess::Worker(index), ask);
         if mistake::made(Mistake::ToldBeforeWritten) {
             let end = End::Committed {
                 failed: false,
@@ -337,7 +336,10 @@ impl World {
             jobs: vec![self.new_job(plan, wall)],
             ..Accept::default()
         };
-        self.ask(Process::Worker(index), Ask::Accept(accept, plan.clone()));
+        self.ask(
+            SimulatedProcess::Worker(index),
+            Ask::Accept(accept, plan.clone()),
+        );
     }
 }
 
@@ -346,7 +348,7 @@ impl World {
     pub(super) fn worker_answered(&mut self, index: usize, ask: Ask, answer: StoreAnswer) {
         match (ask, answer) {
             (Ask::Accept(_, plan), StoreAnswer::Failed) => self.client_repeats(index, &plan),
-            (ask, StoreAnswer::Failed) => self.ask(Process::Worker(index), ask),
+            (ask, StoreAnswer::Failed) => self.ask(SimulatedProcess::Worker(index), ask),
             (Ask::Accept(..), StoreAnswer::Accepted(Accepted::Stored { jobs, .. })) => {
                 self.submit(index, jobs);
             }
@@ -398,8 +400,8 @@ impl World {
         }
     }
 
-    /// A client that got no answer sends its call again, if that is the same
-    /// call to us (it has a source).
+    /// A client that got no answer sends its call again, if we recognise that
+    /// (it has a source).
     fn client_repeats(&mut self, index: usize, plan: &JobPlan) {
         if plan.source.is_some() && !self.is_calm {
             self.figures.count(Fault::AcceptRepeated);

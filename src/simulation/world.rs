@@ -1,8 +1,7 @@
 //! A whole cluster as one value: masters, workers, the connections between
-//! them, the store, and what is on its way from one to another. Nothing in it
-//! happens by itself: [`World::choices`] says what can, [`World::apply`] does
-//! it. Who chooses is no matter here: the simulator by chance, the model
-//! checker by trying everything.
+//! them, the store, and everything under way. Nothing happens by itself:
+//! [`World::choices`] says what can, and [`World::apply`] does it. The
+//! simulator chooses at random; the model checker tries everything.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -11,7 +10,7 @@ use crate::job::{Job, JobId, Millis, NewJob};
 use crate::store::semantics::StoreState;
 
 use super::calls::{StoreCall, StoreClient};
-use super::choice::{CallNo, Choice, Hold, JobPlan, LinkNo, Process, Side};
+use super::choice::{CallNo, Choice, Hold, JobPlan, LinkNo, Side, SimulatedProcess};
 use super::fault::{Fault, Figures};
 use super::master::MasterProcess;
 use super::network::SimulatedNetwork;
@@ -26,8 +25,8 @@ const ANNOUNCED_KEPT: usize = 4;
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct World {
     pub(super) setting: Setting,
-    /// Time as it passes, for everybody: the monotonic clock of each process
-    /// and the clock of the store.
+    /// True time: the monotonic clock of each process and the clock of the
+    /// store.
     pub(super) now: Millis,
     pub(super) height: u64,
     pub(super) store: StoreState,
@@ -36,13 +35,13 @@ pub struct World {
     pub(super) masters: Vec<MasterProcess>,
     pub(super) workers: Vec<WorkerProcess>,
     pub(super) network: SimulatedNetwork,
-    /// The latest announcements, to be repeated.
+    /// The latest announcements, for repetitions.
     pub(super) announced: VecDeque<Job>,
     next_job: u64,
     pub(super) history: History,
     pub(super) terms: Epochs,
     violation: Option<Violation>,
-    /// The faults have stopped.
+    /// Whether the faults have stopped.
     pub(super) is_calm: bool,
     pub(super) figures: Figures,
     pub(super) trace: Trace,
@@ -79,7 +78,7 @@ impl World {
         self.violation.as_ref()
     }
 
-    /// What came of it so far.
+    /// The figures so far.
     pub fn figures(&self) -> Figures {
         Figures {
             accepted: self.history.accepted_jobs(),
@@ -117,7 +116,7 @@ impl World {
             Choice::Down(link) => self.deliver_down(link),
             Choice::Notice(link, side) => self.notice(link, side),
             Choice::Work(call) => self.work(call),
-            Choice::StoreAnswer(call) => self.answer(call),
+            Choice::Answer(call) => self.answer(call),
             Choice::Finish {
                 worker,
                 job,
@@ -178,12 +177,12 @@ impl World {
         }
     }
 
-    /// Time passes, without any fault in it.
+    /// Lets time pass, without any fault.
     pub fn pass(&mut self, millis: u64) {
         self.now.0 += millis;
     }
 
-    /// Keeps what does not hold; the first is the one to look at.
+    /// Keeps the first violation.
     pub(super) fn found(&mut self, violation: Option<Violation>) {
         if let Some(violation) = violation
             && self.violation.is_none()
@@ -193,7 +192,7 @@ impl World {
         }
     }
 
-    /// Something does not hold that only a whole run can show.
+    /// Reports a violation that only a whole run can show.
     pub fn report(&mut self, violation: Violation) {
         self.found(Some(violation));
     }
@@ -206,11 +205,11 @@ impl World {
 
     // ---- processes
 
-    /// Who asks the store when this process does.
-    pub(super) fn caller(&self, process: Process) -> StoreClient {
+    /// The store's caller for this process.
+    pub(super) fn caller(&self, process: SimulatedProcess) -> StoreClient {
         match process {
-            Process::Master(index) => self.masters[index].caller(),
-            Process::Worker(index) => StoreClient {
+            SimulatedProcess::Master(index) => self.masters[index].caller(),
+            SimulatedProcess::Worker(index) => StoreClient {
                 life: self.workers[index].life,
                 candidacy: 0,
                 epoch: None,
@@ -219,27 +218,27 @@ impl World {
     }
 
     /// Whether a process is up and not paused.
-    pub fn is_running(&self, process: Process) -> bool {
+    pub fn is_running(&self, process: SimulatedProcess) -> bool {
         match process {
-            Process::Master(index) => self.masters[index].is_running(),
-            Process::Worker(index) => self.workers[index].is_running(),
+            SimulatedProcess::Master(index) => self.masters[index].is_running(),
+            SimulatedProcess::Worker(index) => self.workers[index].is_running(),
         }
     }
 
-    fn start(&mut self, process: Process) {
+    fn start(&mut self, process: SimulatedProcess) {
         match process {
-            Process::Master(index) => self.start_master(index),
-            Process::Worker(index) => self.workers[index].start(index, &self.setting),
+            SimulatedProcess::Master(index) => self.start_master(index),
+            SimulatedProcess::Worker(index) => self.workers[index].start(index, &self.setting),
         }
     }
 
-    fn kill(&mut self, process: Process) {
+    fn kill(&mut self, process: SimulatedProcess) {
         match process {
-            Process::Master(index) => {
+            SimulatedProcess::Master(index) => {
                 self.figures.count(Fault::MasterKilled);
                 self.kill_master(index);
             }
-            Process::Worker(index) => {
+            SimulatedProcess::Worker(index) => {
                 self.figures.count(Fault::WorkerKilled);
                 if self.workers[index].has_runs() {
                     self.figures.count(Fault::RunsKilled);
@@ -249,45 +248,45 @@ impl World {
         }
     }
 
-    fn pause(&mut self, process: Process) {
+    fn pause(&mut self, process: SimulatedProcess) {
         match process {
-            Process::Master(index) => {
+            SimulatedProcess::Master(index) => {
                 self.figures.count(Fault::MasterPaused);
                 self.masters[index].is_paused = true;
             }
-            Process::Worker(index) => {
+            SimulatedProcess::Worker(index) => {
                 self.figures.count(Fault::WorkerPaused);
                 self.workers[index].is_paused = true;
             }
         }
     }
 
-    fn resume(&mut self, process: Process) {
+    fn resume(&mut self, process: SimulatedProcess) {
         match process {
-            Process::Master(index) => {
+            SimulatedProcess::Master(index) => {
                 self.masters[index].is_paused = false;
                 let latest = self.store.epoch();
                 if (self.masters[index].epoch()).is_some_and(|epoch| epoch < latest) {
                     self.figures.count(Fault::DeposedMasterWakes);
                 }
             }
-            Process::Worker(index) => self.workers[index].is_paused = false,
+            SimulatedProcess::Worker(index) => self.workers[index].is_paused = false,
         }
     }
 
-    fn jump(&mut self, process: Process, by: i64) {
+    fn jump(&mut self, process: SimulatedProcess, by: i64) {
         self.figures.count(match by > 0 {
             true => Fault::ClockForward,
             false => Fault::ClockBack,
         });
         self.history.dues_forgotten();
         match process {
-            Process::Master(index) => self.masters[index].ahead += by,
-            Process::Worker(index) => self.workers[index].ahead += by,
+            SimulatedProcess::Master(index) => self.masters[index].ahead += by,
+            SimulatedProcess::Worker(index) => self.workers[index].ahead += by,
         }
     }
 
-    /// The wall clock of a process that is so far ahead of the true time.
+    /// The wall clock of a process that is this far ahead of the true time.
     pub(super) fn wall(&self, ahead: i64) -> Millis {
         Millis(self.now.0.saturating_add_signed(ahead))
     }
@@ -301,10 +300,10 @@ impl World {
 
     // ---- jobs
 
-    fn accept(&mut self, by: Process, plan: &JobPlan) {
+    fn accept(&mut self, by: SimulatedProcess, plan: &JobPlan) {
         match by {
-            Process::Master(index) => self.master_accepts(index, plan),
-            Process::Worker(index) => self.worker_accepts(index, plan),
+            SimulatedProcess::Master(index) => self.master_accepts(index, plan),
+            SimulatedProcess::Worker(index) => self.worker_accepts(index, plan),
         }
     }
 
@@ -313,13 +312,13 @@ impl World {
         self.next_job += 1;
         let mut bytes = [0; 16];
         bytes[8..].copy_from_slice(&self.next_job.to_be_bytes());
-        // 16 bytes always are an id.
+        // 16 bytes are always an id.
         let id = JobId::from_slice(&bytes).unwrap_or_else(JobId::generate);
         let mut job = NewJob {
             id,
             kind: plan.kind,
             key: format!("key{}", plan.key % self.setting.keys).into(),
-            // An empty payload means that it is to be read from the store.
+            // An empty payload would mean that it is in the store.
             payload: vec![0],
             source: plan.source.map(|source| format!("source{source}")),
             not_before: None,
@@ -335,7 +334,7 @@ impl World {
         job
     }
 
-    /// Jobs are announced; some of them may be announced again later.
+    /// Announces jobs, and keeps some to announce them again later.
     pub(super) fn keep_announced(&mut self, jobs: &[Job]) {
         let seen = self.history.told_of_acceptance(jobs);
         self.found(seen);

@@ -15,16 +15,15 @@ use crate::config::{Config, Mode, StoreChoice};
 use crate::protocol::Tls;
 use crate::protocol::client::{FoundMaster, MasterTarget};
 
-/// Between tries to reach something at the start.
+/// Pause between tries to reach something at the start.
 const START_RETRY: Duration = Duration::from_millis(500);
 /// The store's file in `DATA_DIRECTORY_PATH`.
 const STORE_FILE: &str = "erawan.redb";
 /// How long a starting node waits for a file that another process has open.
 const FILE_PATIENCE: Duration = Duration::from_secs(5);
 
-/// Opens the store for a node; waits for what is not there yet. `large` is where
-/// large values are written to Redis and read.
-///
+/// Opens the store of a node, and waits for what is not available yet. Large
+/// values are written to Redis and read on `large`.
 /// # Errors
 /// What waiting cannot mend.
 pub async fn open_store(
@@ -57,9 +56,9 @@ pub async fn open_store(
     }
 }
 
-/// Opens the store's file. `erawan jobs` opens it too while no node runs, for a
-/// moment: a file that another process has is asked for again until `patience`
-/// is over.
+/// Opens the store's file. `erawan jobs` opens it briefly too while no node
+/// runs, so a file that another process has is tried again until `patience` is
+/// over.
 async fn open_file(options: embedded::Options, patience: Duration) -> io::Result<SharedStore> {
     let deadline = tokio::time::Instant::now() + patience;
     loop {
@@ -76,11 +75,10 @@ async fn open_file(options: embedded::Options, patience: Duration) -> io::Result
     }
 }
 
-/// Opens the store for an operator, when nothing of the node runs: it waits for
-/// nothing and makes nothing.
-///
+/// Opens the store for an operator when nothing of the node runs. It waits for
+/// nothing and creates nothing.
 /// # Errors
-/// When it is not there, or another process has it open.
+/// When it does not exist, or another process has it open.
 pub async fn open_store_now(config: &Config) -> io::Result<SharedStore> {
     if config.store == StoreChoice::Redis {
         let store = RedisStore::connect(redis_options(config)).await;
@@ -104,9 +102,9 @@ fn redis_options(config: &Config) -> redis::Options {
     }
 }
 
-/// The connections live on this thread, which becomes the pulse: mastership needs
-/// one of them, and handlers, who need another, must not hold it up. What is
-/// large is written and read on another thread.
+/// Connects on this thread, which becomes the pulse: handlers must not hold up
+/// the connection that mastership needs. Large values are written and read on
+/// another thread.
 async fn connect_redis(config: &Config, large: Handle) -> io::Result<RedisStore> {
     loop {
         match RedisStore::connect_apart(redis_options(config), large.clone()).await {

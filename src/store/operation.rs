@@ -1,4 +1,4 @@
-//! What an operator can do about a job, and the record of what they did.
+//! Operations of operators on jobs, and their record.
 
 use serde::{Deserialize, Serialize};
 
@@ -11,7 +11,7 @@ crate::job::stored! {
 /// What an operator wants done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum OperatorAction {
-    /// Run it (again).
+    /// Run it, perhaps again.
     Retry,
     /// It was done by other means: end it.
     Resolve,
@@ -20,7 +20,7 @@ pub enum OperatorAction {
 }
 
 impl OperatorAction {
-    /// The word for it on the command line and in records.
+    /// The word on the command line and in records.
     pub fn name(self) -> &'static str {
         match self {
             Self::Retry => "retry",
@@ -30,23 +30,19 @@ impl OperatorAction {
     }
 }
 
-/// What an operator does, with who, why and when.
+/// An action of an operator, with who, why and when.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Operation {
-    /// To which job.
     pub job: JobId,
-    /// What.
     pub action: OperatorAction,
-    /// Who.
     pub who: String,
-    /// Why.
     pub why: String,
-    /// When.
     pub at: Millis,
 }
 
 impl Operation {
-    /// In which state it finds an open job; `None` if that is none to decide in.
+    /// The state of an open job that it may act on; `None` if there is nothing
+    /// to decide.
     pub(super) fn finds(&self, job: &Job) -> Option<Was> {
         let later = job.new.not_before.is_some_and(|instant| instant > self.at);
         match self.action {
@@ -66,26 +62,25 @@ pub enum Operated {
     Ended,
     /// There is no such job, open or failed.
     NotFound,
-    /// The job is in no state for this; why, for operators.
+    /// The job is in the wrong state; why, for operators.
     Refused(String),
 }
 
 impl Operated {
-    /// What operators read about a job that nobody has to decide about.
+    /// For a job that nobody has to decide about.
     pub(super) fn not_parked() -> Self {
         Self::Refused("the job is open and not parked: the node runs it by itself".to_owned())
     }
 
-    /// What operators read about a job of which nothing is left to be run.
+    /// For a job whose record is lost or unreadable.
     pub(super) fn unreadable() -> Self {
         Self::Refused("the job cannot be read, so it cannot be run; drop it".to_owned())
     }
 }
 
-/// In which state an operator found a job.
+/// The state in which an operator found a job.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Was {
-    /// Parked.
     Parked,
     /// Ended as failed.
     Failed,
@@ -93,18 +88,15 @@ pub enum Was {
     Waiting,
 }
 
-/// An operation in the record of them.
+/// A recorded operation.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Audited {
-    /// What was done.
     pub operation: Operation,
-    /// The job's kind.
     pub kind: Kind,
-    /// The job's key.
     pub key: String,
-    /// The attempt it had.
+    /// Before the operation.
     pub attempt: u32,
-    /// Its state before.
+    /// Before the operation.
     pub was: Was,
     /// Why it was parked or had failed.
     pub reason: String,
@@ -126,20 +118,18 @@ impl Audited {
 /// Why a job last failed.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct LastError {
-    /// Why.
     pub reason: String,
-    /// When.
     pub at: Millis,
 }
 
-/// What is kept as the last error of a claimed job whose worker is lost.
+/// The last error of a claimed job whose worker is lost.
 pub(super) fn outcome_unknown(why: Option<&str>) -> String {
     let why = why.unwrap_or("its worker did not come back");
     format!("outcome unknown: the job was started, must not be repeated, and {why}")
 }
 
-/// A failed job as it is accepted again: as much time to its deadline as it
-/// had, and no instant or block to wait for any more.
+/// A failed job as it is accepted again: with as much time to its deadline as
+/// it had, and without an instant or block to wait for.
 pub(super) fn again(job: &Job, at: Millis) -> (NewJob, Attempt) {
     let mut new = job.new.clone();
     new.not_before = None;

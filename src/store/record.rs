@@ -48,7 +48,7 @@ const NOTED: u8 = 8;
 /// Flag: the job takes part in its key's order.
 const IN_LINE: u8 = 16;
 
-/// What of a stored job can change.
+/// The part of a stored job that can change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct RecordHead {
     pub seq: u64,
@@ -74,7 +74,7 @@ struct Description {
     accepted_at: Millis,
 }
 
-/// Whether a job waits in its key's order from the moment it is accepted.
+/// Whether a job stands in its key's line from its acceptance.
 pub(super) fn is_in_line(job: &NewJob) -> bool {
     job.not_before.is_none() && job.after_height.is_none()
 }
@@ -120,8 +120,8 @@ impl RecordHead {
         })
     }
 
-    /// Writes the changeable part (attempt to flags) over that of a record,
-    /// which must be one that [`RecordHead::read`] has accepted.
+    /// Overwrites the changeable part (attempt to flags) of a record that
+    /// [`RecordHead::read`] has accepted.
     pub fn patch(&self, record: &mut [u8]) {
         let mut changeable = Vec::with_capacity(KEY_OFFSET - PATCH_OFFSET);
         changeable.extend(self.attempt.to_be_bytes());
@@ -138,7 +138,7 @@ pub(super) fn held_bytes(not_before: Option<Millis>) -> [u8; 8] {
     not_before.unwrap_or_default().0.to_be_bytes()
 }
 
-/// A new record from its `not_before` on; before it come version, seq, prev,
+/// A new record from `not_before` on. Before it come version, seq, prev,
 /// attempt, tries and strikes, which the engine knows only when it stores the
 /// job.
 pub(super) fn unnumbered(job: &NewJob, accepted_at: Millis) -> Vec<u8> {
@@ -176,7 +176,7 @@ pub(super) fn unnumbered(job: &NewJob, accepted_at: Millis) -> Vec<u8> {
     bytes
 }
 
-/// Where a job stands when it is stored, and how often it was given up before.
+/// The numbers that a job gets when it is stored.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Numbering {
     pub seq: u64,
@@ -212,16 +212,15 @@ pub(super) fn accepted(new: NewJob, accepted_at: Millis, place: Numbering) -> Jo
     }
 }
 
-/// The ordering key of a record.
 pub(super) fn key(record: &[u8]) -> Result<&str, StoreError> {
     let mut reader = Reader(record);
     reader.take(KEY_OFFSET - 4)?;
     reader.text()
 }
 
-/// Reads the record of the job with this id. What is behind a readable head and
-/// cannot be understood makes it a parked job of [`Kind::UNREADABLE`], so that
-/// it blocks its own key and nothing else, and an operator sees it.
+/// Reads the record of the job with this id. If the head is readable but not
+/// what follows, the job is a parked one of [`Kind::UNREADABLE`], so that it
+/// blocks its own key and nothing else, and an operator sees it.
 pub(super) fn read(id: JobId, record: &[u8]) -> Result<Job, StoreError> {
     let head = RecordHead::read(record)?;
     match description(record) {
@@ -246,8 +245,8 @@ fn job(head: RecordHead, new: NewJob, accepted_at: Millis) -> Job {
     }
 }
 
-/// Reads the record of the open job with this id and place, whatever is in it:
-/// see [`read`] and [`lost`].
+/// Reads the record of the open job with this id and `seq`, whatever its
+/// content: see [`read`] and [`lost`].
 pub(super) fn read_at(seq: u64, id: JobId, record: &[u8]) -> Job {
     match read(id, record) {
         Ok(job) => Job { seq, ..job },
@@ -255,8 +254,8 @@ pub(super) fn read_at(seq: u64, id: JobId, record: &[u8]) -> Job {
     }
 }
 
-/// The open job with this id and place, of whose record not even the head can
-/// be read, if it is there at all.
+/// The open job with this id and `seq`, whose record has no readable head or is
+/// missing.
 pub(super) fn lost(seq: u64, id: JobId, record: &[u8]) -> Job {
     let head = RecordHead {
         seq,
@@ -315,7 +314,7 @@ fn description(record: &[u8]) -> Result<(NewJob, Millis), StoreError> {
     Ok((new, description.accepted_at))
 }
 
-/// A last error as it is stored.
+/// The stored form of a last error.
 pub(super) fn error_note(reason: &str, at: Millis) -> Vec<u8> {
     failure(reason, at)
 }
@@ -328,7 +327,7 @@ pub(super) fn read_error(bytes: &[u8]) -> Result<LastError, StoreError> {
     Ok(LastError { reason, at })
 }
 
-/// What is written before the record of a job that failed.
+/// The bytes before the record of a failed job.
 pub(super) fn failure(reason: &str, failed_at: Millis) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(12 + reason.len());
     bytes.extend(failed_at.0.to_be_bytes());
@@ -338,7 +337,7 @@ pub(super) fn failure(reason: &str, failed_at: Millis) -> Vec<u8> {
 }
 
 /// Reads a [`failure`] and the record of the job with this id behind it,
-/// whatever is in them.
+/// whatever their content.
 pub(super) fn read_failed(id: JobId, bytes: &[u8]) -> FailedJob {
     let mut reader = Reader(bytes);
     let failed_at = reader.u64().map_or_else(|_| Millis::default(), Millis);

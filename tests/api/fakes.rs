@@ -341,7 +341,7 @@ impl FakeOperations {
     fn in_place_of(self: &Arc<Self>, which: impl Fn(&Endpoint) -> bool) -> Vec<Endpoint> {
         let endpoints = endpoints::all().into_iter();
         let endpoints = endpoints.map(|endpoint| {
-            if endpoint.run.is_none() || !which(&endpoint) {
+            if !which(&endpoint) {
                 return endpoint;
             }
             let operations = self.clone();
@@ -356,10 +356,7 @@ impl FakeOperations {
                 });
                 std::future::ready(outcome).boxed()
             });
-            Endpoint {
-                run: Some(run),
-                ..endpoint
-            }
+            Endpoint { run, ..endpoint }
         });
         endpoints.collect()
     }
@@ -413,20 +410,20 @@ impl Node {
 
     /// Starts an API with a configuration of its own.
     pub async fn start_with(role: Role, change: impl FnOnce(&mut Config)) -> Self {
-        Self::start_all(role, change, |operations| operations.endpoints()).await
-    }
-
-    /// Starts an API whose calls do what they do in a node.
-    pub async fn start_real(role: Role) -> Self {
-        Self::start_all(role, |_| (), |_| endpoints::all()).await
+        Self::serving(role, change, |operations| operations.endpoints()).await
     }
 
     /// Starts an API all of whose operations are fakes.
     pub async fn start_recording(role: Role, change: impl FnOnce(&mut Config)) -> Self {
-        Self::start_all(role, change, |operations| operations.in_place_of(|_| true)).await
+        Self::serving(role, change, |operations| operations.in_place_of(|_| true)).await
     }
 
-    async fn start_all(
+    /// Starts an API whose calls do what they do in a node.
+    pub async fn start_real(role: Role) -> Self {
+        Self::serving(role, |_| (), |_| endpoints::all()).await
+    }
+
+    async fn serving(
         role: Role,
         change: impl FnOnce(&mut Config),
         endpoints: impl FnOnce(&Arc<FakeOperations>) -> Vec<Endpoint>,

@@ -11,7 +11,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use erawan::context::Role;
 use erawan::crypto::{encryption, signature};
-use erawan::devnet::keys::{NodeKeys, SigningKeys};
+use erawan::devnet::keys::{GeneratedKeys, SigningKeys};
 use serde_json::{Value, json};
 
 use crate::client::client_application;
@@ -78,16 +78,16 @@ fn member(body: &Value, name: &str) -> Vec<u8> {
 
 /// The keys of the version that is asked for; those that came later are in a
 /// folder of their own.
-fn keys_of(keys: &Data<PathBuf>, body: &Value) -> NodeKeys {
+fn keys_of(keys: &Data<PathBuf>, body: &Value) -> GeneratedKeys {
     let node_id = body["node_id"].as_str().unwrap();
     match body["key_version"].as_u64() {
-        None | Some(1) => NodeKeys::at(keys, node_id),
-        Some(version) => NodeKeys::at(&keys.join(version.to_string()), node_id),
+        None | Some(1) => GeneratedKeys::at(keys, node_id),
+        Some(version) => GeneratedKeys::at(&keys.join(version.to_string()), node_id),
     }
 }
 
 fn signed(key: &Path, body: &Value) -> HttpResponse {
-    let key = NodeKeys::read(key).unwrap();
+    let key = GeneratedKeys::read(key).unwrap();
     let algorithm = body["signing_algorithm"].as_str().unwrap();
     let signature = signature::sign(&key, algorithm, &member(body, "request_message")).unwrap();
     HttpResponse::Ok().json(json!({"signature": STANDARD.encode(signature)}))
@@ -102,7 +102,7 @@ async fn master_sign(keys: Data<PathBuf>, body: Json<Value>) -> HttpResponse {
 }
 
 async fn decrypt(keys: Data<PathBuf>, body: Json<Value>) -> HttpResponse {
-    let key = NodeKeys::read(&keys_of(&keys, &body).encryption).unwrap();
+    let key = GeneratedKeys::read(&keys_of(&keys, &body).encryption).unwrap();
     let algorithm = body["encryption_algorithm"].as_str().unwrap();
     let decrypted = encryption::decrypt(&key, algorithm, &member(&body, "encrypted_message"));
     HttpResponse::Ok().json(json!({"decrypted_message": STANDARD.encode(decrypted.unwrap())}))
@@ -212,10 +212,10 @@ async fn keys_of_the_crypto_service_change_while_requests_are_made() {
     let (callback_url, told) = client_application();
     under_load(&apps, async {
         for (role, node_id) in ROLES.into_iter().zip(["rp1", "idp1", "as1"]) {
-            let new = NodeKeys::at(&keys.join("2"), node_id);
+            let new = GeneratedKeys::at(&keys.join("2"), node_id);
             new.ensure(SigningKeys::Rsa).unwrap();
             let public = |path: &Path| {
-                let key = NodeKeys::read(path).unwrap();
+                let key = GeneratedKeys::read(path).unwrap();
                 String::from_utf8(key.public_key_to_pem().unwrap()).unwrap()
             };
             let body = json!({

@@ -1,10 +1,12 @@
 //! Identity operations on real nodes: directly, with consent at another IdP and
 //! at the node itself, and without it.
 
+use erawan::context::Role;
 use serde_json::{Value, json};
 
-use crate::identity_idps::{Idps, with};
-use crate::network::Store;
+use crate::client::client_application;
+use crate::identity_idps::{Idp, Idps, with};
+use crate::network::*;
 
 async fn with_consent_and_without(workers: usize) {
     let idps = Idps::start(Store::Embedded, workers).await;
@@ -158,4 +160,44 @@ async fn identities_of_mode_2_change_without_consent() {
     }
     two.notified("upgrade_identity_mode").await;
     idps.end().await;
+}
+
+/// An RP asks an IdP that does not know the person, who is onboarded there
+/// before the answer.
+#[actix_web::test]
+async fn a_person_is_onboarded_while_a_request_waits() {
+    let net = Net::with(Store::Embedded, 0, |options| {
+        options.nodes = ["rp1", "idp1"].map(str::to_owned).to_vec();
+    })
+    .await;
+    for node in &net.network.nodes {
+        ready(node.api_urls()).await;
+    }
+    let idp = Idp::of(&net, "idp1").await;
+    let (url, rp) = client_application();
+    let (_, request) = unanswered_request();
+    let request = with(
+        request,
+        json!({"mode": 2, "bypass_identity_check": true, "callback_url": url}),
+    );
+    let called = format!("{}/v6/rp/requests/{IDENTITY}", net.api(Role::Rp));
+    let answer = plain_client().post(called).json(&request).send().await;
+    let answer: Value = answer.unwrap().json().await.unwrap();
+    let request_id = answer["request_id"].as_str().unwrap();
+    let is_it = |body: &Value| body["type"] == "incoming_request";
+    let came = idp.told.until("the request comes", is_it).await;
+    let (namespace, identifier) = IDENTITY.split_once('/').unwrap();
+    let named = (&came["namespace"], &came["identifier"]);
+    assert_eq!(named, (&json!(namespace), &json!(identifier)));
+
+    let (_, done) = idp.operate("", idp.person(2), "onboarded").await;
+    assert_eq!(done["success"], true, "{done}");
+    idp.answer(request_id, "accept").await;
+    let is_closed = |body: &Value| body["type"] == "request_status" && body["closed"] == true;
+    let closed = rp.until("the request is closed", is_closed).await;
+    assert_eq!(closed["status"], "completed");
+    let given = &closed["response_list"][0];
+    let verdict = (&given["valid_signature"], &given["valid_ial"]);
+    assert_eq!(verdict, (&json!(true), &json!(true)));
+    net.close().await;
 }

@@ -75,7 +75,7 @@ pub struct Idp {
 }
 
 impl Idp {
-    async fn of(net: &Net, node_id: &str) -> Self {
+    pub async fn of(net: &Net, node_id: &str) -> Self {
         let mut nodes = net.network.nodes.iter();
         let node = nodes.find(|node| node.node_id == node_id).unwrap();
         assert_eq!(node.role, Role::Idp);

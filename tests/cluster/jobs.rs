@@ -8,7 +8,7 @@ use std::process::Output;
 use std::time::Duration;
 
 use erawan::context::Role;
-use erawan::devnet::process::{Process, ProcessPlan};
+use erawan::devnet::process::{Process, ProcessSpec};
 use erawan::devnet::redis_server::RedisServer;
 use erawan::job::{Attempt, Job, NewJob, noop};
 use erawan::store::embedded::{self, EmbeddedStore};
@@ -331,7 +331,7 @@ impl Core {
 
 fn bench_node(directory: &Path, name: &str, arguments: &[&str]) -> Process {
     let arguments = ["bench-node"].iter().chain(arguments);
-    Process::start(ProcessPlan {
+    Process::start(ProcessSpec {
         name: name.to_owned(),
         binary: Some(binary()),
         arguments: arguments.map(|argument| (*argument).to_owned()).collect(),

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use erawan::context::Role;
 use erawan::crypto::{encryption, envelope, signature};
-use erawan::devnet::keys::{NodeKeys, SigningKeys};
+use erawan::devnet::keys::{GeneratedKeys, SigningKeys};
 use erawan::messaging::envelope::VERSION;
 use erawan::mq::gzip;
 use erawan::proto::wire::message_queue_client::MessageQueueClient;
@@ -26,8 +26,8 @@ impl Sender {
     fn of(net: &Net) -> Self {
         let keys = net.network.directory.join("keys");
         Self {
-            signing: NodeKeys::at(&keys, "rp1").signing,
-            encryption: NodeKeys::at(&keys, "idp1").encryption,
+            signing: GeneratedKeys::at(&keys, "rp1").signing,
+            encryption: GeneratedKeys::at(&keys, "idp1").encryption,
         }
     }
 
@@ -37,7 +37,7 @@ impl Sender {
     }
 
     fn signed_bytes(&self, bytes: Vec<u8>) -> MqMessage {
-        let key = NodeKeys::read(&self.signing).unwrap();
+        let key = GeneratedKeys::read(&self.signing).unwrap();
         let algorithm = SigningKeys::Rsa.algorithm();
         let signature = signature::sign(&key, algorithm, &bytes).unwrap();
         MqMessage {
@@ -52,7 +52,7 @@ impl Sender {
 
     fn sealed(&self, message: &MqMessage) -> Vec<u8> {
         let key = envelope::generate_key();
-        let public = NodeKeys::public_pem(&self.encryption).unwrap();
+        let public = GeneratedKeys::public_pem(&self.encryption).unwrap();
         let wrapped = encryption::encrypt(&public, "RSAES_PKCS1_V1_5", &key).unwrap();
         let encrypted = envelope::encrypt(&key, &message.encode_to_vec()).unwrap();
         let sealed = EncryptedMqMessage {

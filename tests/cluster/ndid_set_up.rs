@@ -4,7 +4,7 @@
 use std::path::Path;
 
 use erawan::context::Role;
-use erawan::devnet::keys::NodeKeys;
+use erawan::devnet::keys::GeneratedKeys;
 use reqwest::Response;
 use serde_json::{Value, json};
 
@@ -12,8 +12,8 @@ use crate::network::*;
 
 /// The members of calls that give a node's keys.
 pub fn keys(folder: &Path, node_id: &str) -> Value {
-    let keys = NodeKeys::at(&folder.join("keys"), node_id);
-    let pem = |path| NodeKeys::public_pem(path).unwrap();
+    let keys = GeneratedKeys::at(&folder.join("keys"), node_id);
+    let pem = |path| GeneratedKeys::public_pem(path).unwrap();
     json!({
         "signing_public_key": pem(&keys.signing),
         "signing_key_algorithm": "RSA",

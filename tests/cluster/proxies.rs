@@ -1,7 +1,7 @@
 //! For whom a proxy acts.
 
 use erawan::context::Role;
-use erawan::devnet::keys::NodeKeys;
+use erawan::devnet::keys::GeneratedKeys;
 use erawan::devnet::verdict::read_transactions;
 use serde_json::{Value, json};
 
@@ -69,8 +69,8 @@ async fn a_proxy_acts_for_nobody_that_is_not_behind_it_whatever_keys_it_has() {
     // Those of nodes behind the other proxy are in the same folder.
     let keys = net.network.directory.join("keys");
     let (own, copied) = (
-        NodeKeys::at(&keys, "rp1"),
-        NodeKeys::behind_proxy(&keys, "rp1"),
+        GeneratedKeys::at(&keys, "rp1"),
+        GeneratedKeys::behind_proxy(&keys, "rp1"),
     );
     for (from, to) in [
         (own.signing, copied.signing),
@@ -80,7 +80,7 @@ async fn a_proxy_acts_for_nobody_that_is_not_behind_it_whatever_keys_it_has() {
         std::fs::copy(from, to).unwrap();
     }
     for node_id in ["rp1", "proxy2_rp5", "proxy2_as5"] {
-        assert!(NodeKeys::behind_proxy(&keys, node_id).signing.exists());
+        assert!(GeneratedKeys::behind_proxy(&keys, node_id).signing.exists());
     }
     for node in &net.network.nodes {
         ready(node.api_urls()).await;

@@ -1,7 +1,7 @@
 //! Nodes change their keys in the middle of their work.
 
 use erawan::context::Role;
-use erawan::devnet::keys::NodeKeys;
+use erawan::devnet::keys::GeneratedKeys;
 use openssl::hash::MessageDigest;
 use openssl::pkey::{PKey, Private};
 use openssl::rsa::Rsa;
@@ -64,7 +64,7 @@ impl NewKeys {
     }
 
     /// Puts them in the place of those that are there.
-    fn install(&self, files: &NodeKeys) {
+    fn install(&self, files: &GeneratedKeys) {
         for (key, path) in [
             (&self.signing, &files.signing),
             (&self.master, &files.master),
@@ -121,7 +121,7 @@ fn is_done(told: &Value) {
 async fn keys_change_in_all_processes_while_requests_are_made() {
     let net = Net::start(Store::Redis, 2).await;
     let apps = net.apps().await;
-    let files = |node_id: &str| NodeKeys::at(&net.network.directory.join("keys"), node_id);
+    let files = |node_id: &str| GeneratedKeys::at(&net.network.directory.join("keys"), node_id);
     let [rp, idp, as_] = ROLES.map(|role| Operator::of(&net, role));
     under_load(&apps, async {
         for _ in 0..2 {
@@ -159,7 +159,7 @@ async fn a_proxy_changes_the_keys_of_nodes_behind_it() {
     let directory = net.network.directory.join("keys");
     let proxy = Operator::of(&net, Role::Proxy);
     let keys = NewKeys::make();
-    keys.install(&NodeKeys::behind_proxy(&directory, "proxy1_rp4"));
+    keys.install(&GeneratedKeys::behind_proxy(&directory, "proxy1_rp4"));
     is_done(&proxy.update("proxy1_rp4", keys.body()).await);
     let refused = proxy.update("proxy2_rp5", NewKeys::make().body()).await;
     assert_eq!(refused["success"], false, "{refused}");

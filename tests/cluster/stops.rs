@@ -182,7 +182,7 @@ async fn turn_callers_away(apis: &[String]) {
     .await;
 }
 
-/// Every process one after the other, each when the one before works again.
+/// Every process one after the other, each when the previous one works again.
 async fn a_rolling_restart(mut net: Net) {
     let apps = net.apps().await;
     let is_over = std::cell::Cell::new(false);

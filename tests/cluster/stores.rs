@@ -199,7 +199,7 @@ async fn a_full_disk_makes_callers_wait_and_loses_nothing() {
     net.end(apps).await;
 }
 
-/// Makes large requests until one is refused for want of room.
+/// Makes large requests until one is refused because there is no room.
 async fn fill(api: &str) {
     let url = format!("{api}/v6/rp/requests/citizen_id/1000000000017");
     let client = plain_client();

@@ -249,7 +249,7 @@ async fn a_worker_of_another_node_or_version_does_not_get_the_store_and_is_told_
     let endpoint = Endpoint::from_shared(format!("http://{address}")).expect("a URI");
     let channel = endpoint.connect_lazy();
     let own = RemoteStore::connect(channel.clone(), NODE);
-    until("it is let in", || async { own.ping().await.is_ok() }).await;
+    until("it is accepted", || async { own.ping().await.is_ok() }).await;
     let stranger = RemoteStore::connect(channel.clone(), "stranger");
     until("it is told", || async {
         let told = stranger.ping().await.expect_err("not let in").to_string();

@@ -207,7 +207,7 @@ impl Master {
     }
 }
 
-/// As soon as the runtime of the master before has let go of the address.
+/// As soon as the runtime of the previous master has released the address.
 fn listen_again(address: SocketAddr) -> std::net::TcpListener {
     let deadline = Instant::now() + Duration::from_secs(20);
     loop {
@@ -459,7 +459,7 @@ impl Remote {
         drop(self.master);
         drop(self.store);
         let embedded = self.embedded;
-        // The tasks of the server let go of the store by and by.
+        // The tasks of the server release the store one by one.
         eventually(|| async { Arc::strong_count(&embedded.store) == 1 }).await;
         embedded
     }
@@ -568,7 +568,7 @@ pub fn another(job: &NewJob) -> NewJob {
     }
 }
 
-/// All failed jobs, read so many at a time.
+/// All failed jobs, read this many at a time.
 pub async fn failed_jobs(store: &dyn Store, at_a_time: usize) -> Vec<FailedJob> {
     let (mut failed, mut after) = (Vec::new(), 0);
     loop {

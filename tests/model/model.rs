@@ -7,7 +7,9 @@ use std::hash::{Hash, Hasher};
 use std::time::Instant;
 
 use erawan::job::noop;
-use erawan::simulation::{CallNo, Choice, Hold, JobPlan, Process, Setting, World, calm_down};
+use erawan::simulation::{
+    CallNo, Choice, Hold, JobPlan, Setting, SimulatedProcess, World, calm_down,
+};
 use stateright::{Checker, Model, Property};
 
 use crate::figure;
@@ -65,9 +67,9 @@ impl Scenario {
         world.pass(600);
         settle(&mut world);
         for (key, by) in [
-            (0, Process::Worker(0)),
-            (0, Process::Master(0)),
-            (1, Process::Worker(1)),
+            (0, SimulatedProcess::Worker(0)),
+            (0, SimulatedProcess::Master(0)),
+            (1, SimulatedProcess::Worker(1)),
         ] {
             let plan = JobPlan {
                 key,
@@ -157,7 +159,7 @@ impl Model for Scenario {
             choices.extend(world.next_timer().map(Choice::Pass));
         }
         let a_master_is_out =
-            (0..SETTING.masters).any(|master| !world.is_running(Process::Master(master)));
+            (0..SETTING.masters).any(|master| !world.is_running(SimulatedProcess::Master(master)));
         if left.leases > 0 && a_master_is_out {
             choices.push(Choice::Pass(LEASE_OVER));
         }
@@ -205,8 +207,8 @@ impl Model for Scenario {
 impl Budget {
     fn allows(&self, fault: &Choice) -> bool {
         match fault {
-            Choice::Kill(Process::Worker(_)) => self.worker_kills > 0,
-            Choice::Kill(Process::Master(_)) => self.master_kills > 0,
+            Choice::Kill(SimulatedProcess::Worker(_)) => self.worker_kills > 0,
+            Choice::Kill(SimulatedProcess::Master(_)) => self.master_kills > 0,
             Choice::Pause(_) => self.pauses > 0,
             Choice::Cut(_) | Choice::HalfOpen(_) | Choice::Silence(..) => self.cuts > 0,
             Choice::AnnounceAgain { .. } | Choice::LoseAnnouncement(_) => self.repeats > 0,
@@ -216,8 +218,8 @@ impl Budget {
 
     fn spend(&mut self, choice: &Choice) {
         match choice {
-            Choice::Kill(Process::Worker(_)) => self.worker_kills -= 1,
-            Choice::Kill(Process::Master(_)) => self.master_kills -= 1,
+            Choice::Kill(SimulatedProcess::Worker(_)) => self.worker_kills -= 1,
+            Choice::Kill(SimulatedProcess::Master(_)) => self.master_kills -= 1,
             Choice::Pause(_) => self.pauses -= 1,
             Choice::Cut(_) | Choice::HalfOpen(_) | Choice::Silence(..) => self.cuts -= 1,
             Choice::AnnounceAgain { .. } | Choice::LoseAnnouncement(_) => self.repeats -= 1,

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use actix_web::{App, HttpRequest, HttpResponse, HttpServer, web};
 use erawan::devnet::ports;
-use erawan::devnet::process::{Process, ProcessPlan};
+use erawan::devnet::process::{Process, ProcessSpec};
 use parking_lot::Mutex;
 use serde_json::json;
 
@@ -48,7 +48,7 @@ impl Shop {
                 Some(port) => logs.path().join(format!("{name}-{port}.log")),
                 None => logs.path().join(format!("{name}.log")),
             };
-            Process::start(ProcessPlan {
+            Process::start(ProcessSpec {
                 name: name.to_owned(),
                 binary: None,
                 arguments: PROCESS.map(str::to_owned).to_vec(),

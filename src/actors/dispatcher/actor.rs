@@ -29,10 +29,9 @@ use crate::dispatch::{Action, Core, Event, Options, SessionId};
 /// Most messages that wait for the dispatcher; senders wait when it is full.
 const MAILBOX: usize = 1024;
 
-/// The actor.
 pub struct Dispatcher {
     core: Core,
-    /// Looks on, and tells if something happens that never must.
+    /// Checks the invariants of assignment.
     seen: Assignments,
     store: SharedStore,
     master_id: String,
@@ -114,7 +113,7 @@ impl Dispatcher {
         }
     }
 
-    /// Asks the store, and tells the core what it answered.
+    /// Asks the store and gives the core its answer.
     fn ask<F>(&mut self, ctx: &mut Context<Self>, question: F)
     where
         F: Future<Output = Result<Event, Deposed>> + 'static,
@@ -131,8 +130,8 @@ impl Dispatcher {
         ctx.spawn(answered);
     }
 
-    /// Nothing leaves after the end of the term, whatever the core believes: the
-    /// process may have been stopped since it was master.
+    /// Sends nothing after the end of the term, whatever the core believes: the
+    /// process may have been suspended since it was master.
     fn assign(&mut self, session: SessionId, jobs: Vec<Arc<Job>>, ctx: &mut Context<Self>) {
         if self.term.holds() {
             self.assigned.increment(jobs.len() as u64);
@@ -145,7 +144,7 @@ impl Dispatcher {
         self.close(session);
     }
 
-    /// Tells operators of jobs that nobody runs any more.
+    /// Tells operators that a job was parked.
     fn note_parked(&self, event: &Event) {
         let jobs: Vec<&Job> = match event {
             Event::Loaded { jobs, .. } => jobs.iter().collect(),
@@ -164,7 +163,7 @@ impl Dispatcher {
         }
     }
 
-    /// A later master exists: nothing may be assigned any more.
+    /// Stops assigning because a later master exists.
     fn depose(&mut self, later: Epoch, ctx: &mut Context<Self>) {
         error!(
             epoch = self.term.epoch().0,
@@ -176,22 +175,25 @@ impl Dispatcher {
         self.happen(Event::Drain, ctx);
     }
 
-    /// A session that cannot take a message is given up: its jobs are run
-    /// elsewhere, and its worker reconnects.
+    /// Gives up a session that cannot take a message. Its jobs run elsewhere,
+    /// and its worker reconnects.
     fn tell(&mut self, session: SessionId, message: FromMaster, ctx: &mut Context<Self>) {
         let Some(address) = self.sessions.get(&session) else {
             return;
         };
         if address.try_send(ToWorker(message)).is_err() {
-            warn!(session = session.0, "worker takes no more messages");
+            warn!(
+                session = session.0,
+                "the worker accepts no more messages; giving it up"
+            );
             self.close(session);
-            // As a message to itself, because the core may be at work.
+            // Sent as a message to itself, because the core may be busy.
             ctx.notify(SessionDown(session));
         }
     }
 
-    /// Tells the workers whose clients wait. A worker finds the answer in the
-    /// store if this message is lost.
+    /// Tells the workers whose clients wait. If this message is lost, a worker
+    /// finds the answer in the store.
     fn tell_callers(&mut self, outcomes: &[AttemptOutcome], ctx: &mut Context<Self>) {
         let mut answered: BTreeMap<SessionId, Vec<JobId>> = BTreeMap::new();
         for outcome in outcomes {
@@ -212,7 +214,7 @@ impl Dispatcher {
     fn close(&mut self, session: SessionId) {
         self.workers.retain(|_, known| *known != session);
         if let Some(address) = self.sessions.remove(&session) {
-            // A session whose mailbox is full or closed finds out when its
+            // A session with a full or closed mailbox notices later that its
             // worker is silent or gone.
             let _ = address.try_send(CloseSession);
         }
@@ -267,7 +269,8 @@ impl Handler<ChainNews> for Dispatcher {
     type Result = ();
 
     fn handle(&mut self, ChainNews(chain): ChainNews, ctx: &mut Self::Context) {
-        // Workers must know of a block before they run a job that waited for it.
+        // Workers must hear of a block before they run a job that waited for
+        // it.
         let sessions: Vec<SessionId> = self.sessions.keys().copied().collect();
         for session in sessions {
             self.tell(session, FromMaster::Chain(chain.clone()), ctx);
@@ -299,7 +302,7 @@ impl Handler<SessionUp> for Dispatcher {
         let welcome = FromMaster::Welcome {
             master_id: self.master_id.clone(),
             epoch: self.term.epoch(),
-            // It may have missed blocks.
+            // The worker may have missed blocks.
             chain: Chain {
                 reset: true,
                 ..self.chain.clone()
@@ -332,7 +335,7 @@ impl Handler<FromSession> for Dispatcher {
             FromWorker::Draining => self.happen(Event::SessionDraining(session), ctx),
             FromWorker::Heartbeat => {}
             FromWorker::Hello(_) => {
-                warn!(session = session.0, "worker introduced itself twice");
+                warn!(session = session.0, "the worker introduced itself twice");
                 self.close(session);
                 self.happen(Event::SessionDown(session), ctx);
             }
@@ -380,8 +383,8 @@ impl Handler<StopDispatcher> for Dispatcher {
     fn handle(&mut self, _: StopDispatcher, ctx: &mut Self::Context) {
         self.happen(Event::Drain, ctx);
         for (_, session) in std::mem::take(&mut self.sessions) {
-            // One whose mailbox is full or closed ends when its worker leaves,
-            // or is silent.
+            // A session with a full or closed mailbox ends when its worker
+            // leaves or falls silent.
             let _ = session.try_send(ToWorker(FromMaster::Stopping));
             let _ = session.try_send(CloseSession);
         }

@@ -1,4 +1,4 @@
-//! What the dispatcher's actor is told and asked.
+//! Messages to the dispatcher's actor.
 
 use std::sync::Arc;
 
@@ -11,12 +11,12 @@ use crate::protocol::message::{Chain, FromWorker, Hello};
 
 use crate::dispatch::{SessionId, Snapshot};
 
-/// Jobs that were accepted by whoever sends this.
+/// Announces jobs that the sender has accepted into the store.
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
 pub struct Submit(pub Vec<Job>);
 
-/// An operator changed this job in the store; it is open (again).
+/// An operator changed this job in the store. It is open, perhaps again.
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
 pub struct JobChanged(pub Job);
@@ -31,13 +31,11 @@ pub struct JobGone(pub JobId);
 #[rtype(result = "()")]
 pub struct ChainNews(pub Chain);
 
-/// A worker connected; answered with its session's number.
+/// A worker connected. The answer is the number of its session.
 #[derive(Message)]
 #[rtype(result = "SessionId")]
 pub struct SessionUp {
-    /// How it introduced itself.
     pub hello: Hello,
-    /// Its session.
     pub address: Addr<WorkerSession>,
 }
 
@@ -45,9 +43,7 @@ pub struct SessionUp {
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
 pub struct FromSession {
-    /// Whose.
     pub session: SessionId,
-    /// What.
     pub message: FromWorker,
 }
 
@@ -56,23 +52,22 @@ pub struct FromSession {
 #[rtype(result = "()")]
 pub struct SessionDown(pub SessionId);
 
-/// Notify whoever waits here when a worker is lost, from now on.
+/// From now on, notifies this when a worker is lost.
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
 pub struct TellOfLosses(pub Arc<Notify>);
 
-/// Asks for the dispatcher's state.
 #[derive(Debug, Message)]
 #[rtype(result = "Snapshot")]
 pub struct GetSnapshot;
 
-/// Assign nothing any more.
+/// Stops assigning jobs.
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
 pub struct DrainDispatcher;
 
-/// Assign nothing any more, tell every worker that the master stops, and end
-/// all sessions. The dispatcher is gone afterwards.
+/// Stops assigning jobs, tells every worker that the master stops, and ends all
+/// sessions. The dispatcher is gone afterwards.
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
 pub struct StopDispatcher;

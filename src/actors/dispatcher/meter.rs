@@ -1,7 +1,7 @@
-//! What metrics and operators see of the queue (spec/process-model-and-config.md
-//! 11). The gauges of what a node has pending are shared out: the dispatcher
-//! shows what no worker has, and each worker what it runs, so that the sum over
-//! the processes is the node's.
+//! Metrics of the queue (spec/process-model-and-config.md 11). The processes
+//! share the gauges of a node's pending work: the dispatcher counts what no
+//! worker has, and each worker counts what it runs. The sum over all processes
+//! is the node's.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -17,13 +17,13 @@ use crate::store::Release;
 
 use crate::dispatch::tally::{GaugeCount, Tally};
 
-/// Shows the tally for as long as it lives.
+/// Reports the tally while it lives.
 pub(super) struct Meter {
     board: Arc<BacklogBoard>,
     hidden: Option<job::Gauge>,
     shown: Tally,
     dormant: Option<Dormant>,
-    /// By slot.
+    /// By gauge slot.
     counts: Vec<(usize, Gauge)>,
     requests: Gauge,
     in_line: Gauge,
@@ -31,8 +31,8 @@ pub(super) struct Meter {
     waited: Histogram,
     ran: Histogram,
     failures: Counter,
-    /// When jobs of requests were assigned, and under which attempt. Bounded by
-    /// the credit of the workers.
+    /// When jobs of requests were assigned, and under which attempt. The
+    /// workers' credit bounds it.
     assigned: HashMap<JobId, (u32, Instant)>,
     /// When the last block was seen.
     block_at: Millis,
@@ -61,7 +61,6 @@ impl Meter {
         }
     }
 
-    /// Shows what is open now.
     pub(super) fn show(&mut self, mut tally: Tally, dormant: Option<Dormant>) {
         if let Some(hidden) = self.hidden {
             tally.shares[hidden.slot()] = GaugeCount::default();
@@ -104,12 +103,12 @@ impl Meter {
         );
     }
 
-    /// A block was seen: jobs that waited for it come due.
+    /// Notes that a block was seen, so that jobs which waited for it come due.
     pub(super) fn saw_block(&mut self) {
         self.block_at = Millis::now();
     }
 
-    /// These jobs are handed to a worker.
+    /// Notes that a worker gets these jobs.
     pub(super) fn assigns(&mut self, jobs: &[Arc<Job>]) {
         let (now, instant) = (Millis::now(), Instant::now());
         for job in jobs.iter().filter(|job| is_of_request(job.key())) {
@@ -119,8 +118,9 @@ impl Meter {
         }
     }
 
-    /// Since when a job could be assigned. One that was held for a block came
-    /// due at the last one or, if the queue is long, at one before it.
+    /// The instant from which a job could be assigned. A job that was held for
+    /// a block came due at the last block or, if the queue is long, at an
+    /// earlier one.
     fn due_at(&self, job: &Job) -> Millis {
         let block = match job.new.after_height {
             Some(_) if job.tries == 0 => self.block_at,
@@ -130,8 +130,8 @@ impl Meter {
         job.accepted_at.max(held_until).max(block)
     }
 
-    /// Workers report. Of jobs that were assigned by an earlier master nothing
-    /// is known, and they are left out.
+    /// Counts what workers report. It leaves out jobs that an earlier master
+    /// assigned, because nothing is known of them.
     pub(super) fn ended(&mut self, outcomes: &[AttemptOutcome]) {
         for AttemptOutcome { attempt, end } in outcomes {
             let Some((number, since)) = self.assigned.get(&attempt.job) else {
@@ -151,7 +151,7 @@ impl Meter {
         }
     }
 
-    /// These are given up.
+    /// Forgets jobs that were given up.
     pub(super) fn gives_up(&mut self, jobs: &[Release]) {
         for release in jobs {
             self.assigned.remove(&release.job);

@@ -1,5 +1,5 @@
-//! The dispatcher owns the queue of a node. What it decides is
-//! [`crate::dispatch`]; here is the actor, with its store and its sessions.
+//! The dispatcher owns the queue of a node. [`crate::dispatch`] decides; this
+//! is the actor around it, with its store and its sessions.
 
 mod actor;
 mod messages;

@@ -1,4 +1,4 @@
-//! What the dispatcher asks the store, asked until it answers.
+//! Questions of the dispatcher to the store, repeated until it answers.
 
 use std::future::Future;
 use std::time::Duration;
@@ -23,8 +23,8 @@ pub(super) struct Deposed(pub(super) Epoch);
 pub(super) async fn load(store: SharedStore, after: u64, limit: usize) -> Result<Event, Deposed> {
     match store.open_jobs(after, limit).await {
         Ok(jobs) => Ok(Event::Loaded {
-            // A page of large jobs ends before the limit: only an empty one is
-            // the last.
+            // A page of large jobs ends before the limit, so only an empty page
+            // is the last.
             full: !jobs.is_empty(),
             jobs,
         }),
@@ -50,8 +50,8 @@ fn failed(error: StoreError, event: Event) -> Result<Event, Deposed> {
     Ok(event)
 }
 
-/// Asks for so many at a time as the store gives at once; of what it gives, large
-/// payloads are dropped before the next are read.
+/// Reads jobs in pages as large as the store allows. Drops the large payloads
+/// of one page before it reads the next.
 pub(super) async fn fetch(store: SharedStore, ids: Vec<JobId>) -> Result<Event, Deposed> {
     let mut found = Vec::with_capacity(ids.len());
     let mut left = &ids[..];
@@ -61,7 +61,8 @@ pub(super) async fn fetch(store: SharedStore, ids: Vec<JobId>) -> Result<Event, 
             Ok(jobs) => jobs,
             Err(Given::Up(later)) => return Err(later),
             Err(Given::Unreadable) => {
-                // Held up are only those of which nothing can be read.
+                // The first job cannot be read with others, so it is read
+                // alone.
                 vec![fetch_one(&store, asked[0]).await?]
             }
         };
@@ -74,13 +75,13 @@ pub(super) async fn fetch(store: SharedStore, ids: Vec<JobId>) -> Result<Event, 
     Ok(Event::Fetched(found))
 }
 
-/// One of which nothing can be read is left alone: it holds up nobody.
+/// Skips a job that cannot be read at all, so that it holds up no other.
 async fn fetch_one(store: &SharedStore, id: JobId) -> Result<Option<Job>, Deposed> {
     match persist("read a job", || store.jobs(std::slice::from_ref(&id))).await {
         Ok(jobs) => Ok(jobs.into_iter().next().flatten()),
         Err(Given::Up(later)) => Err(later),
         Err(Given::Unreadable) => {
-            error!(job = %id, "nothing of the job can be read: it is not run");
+            error!(job = %id, "the job cannot be read at all and is not run");
             Ok(None)
         }
     }
@@ -109,8 +110,8 @@ pub(super) async fn release(
     Ok(Event::Released(ids.zip(released).collect()))
 }
 
-/// One whose head cannot be read belongs to no attempt any more; that it is
-/// parked is seen when it is read.
+/// A job whose head cannot be read belongs to no attempt. The next read of it
+/// shows that it is parked.
 async fn release_one(
     store: &SharedStore,
     epoch: Epoch,
@@ -121,18 +122,17 @@ async fn release_one(
         Ok(released) => Ok(released.into_iter().next().unwrap_or(Released::Ended)),
         Err(Given::Up(later)) => Err(later),
         Err(Given::Unreadable) => {
-            error!(job = %job.job, "the job cannot be read: it is not run again");
+            error!(job = %job.job, "the job cannot be read and is not run again");
             Ok(Released::Open { attempt: 0 })
         }
     }
 }
 
-/// Why asking the store came to nothing.
+/// Why a question has no answer.
 enum Given {
-    /// A later master exists.
     Up(Deposed),
-    /// Something stored cannot be understood or carried; asking again does not
-    /// help.
+    /// The stored bytes cannot be decoded or are too large to send. Asking
+    /// again does not help.
     Unreadable,
 }
 

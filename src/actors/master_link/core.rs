@@ -1,12 +1,12 @@
-//! What a worker's side of the link decides. A pure state machine: no clock, no
-//! channel, no thread, so that it can be model-checked and simulated.
+//! Decides what a worker's side of the link does. A pure state machine: no
+//! clock, no channel, no thread, so that it can be model-checked and simulated.
 //!
-//! What it keeps to:
-//! - An attempt is run once, however often it is assigned.
-//! - What has ended is told to a master, or named as running to the next one,
-//!   until it has been sent.
-//! - A master with a lower epoch than one seen before is refused: it was
-//!   deposed, and may not know yet.
+//! Its rules:
+//! - It runs an attempt once, however often the attempt is assigned.
+//! - It keeps the outcome of an attempt until it has sent it. To the next
+//!   master it names such an attempt as running.
+//! - It refuses a master with a lower epoch than it has seen: that master was
+//!   deposed and may not know it yet.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -38,12 +38,12 @@ fn size_of_outcome(outcome: &AttemptOutcome) -> usize {
 
 /// How the worker introduces itself.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct Identity {
+pub struct WorkerIdentity {
     /// The node it works for.
     pub node_id: String,
     /// Unique for the life of this process.
     pub worker_id: String,
-    /// Release, for operators.
+    /// For operators.
     pub version: String,
     /// Most jobs of `Pool::Run` at a time.
     pub run_capacity: u32,
@@ -56,22 +56,19 @@ pub struct Identity {
 pub enum Event {
     /// A master welcomes this worker.
     Connected {
-        /// The master's.
         epoch: Epoch,
     },
     /// The connection is lost.
     Disconnected,
     /// A message of the master that has welcomed this worker.
     Received(FromMaster),
-    /// An attempt ended on this worker.
     Finished(AttemptOutcome),
-    /// An attempt that was to be run has not begun, and will not.
+    /// An attempt has not begun and never will.
     NotBegun(Attempt),
-    /// Take no more jobs.
+    /// Stop taking jobs.
     Drain,
-    /// Everything that ran was stopped half-way. What may be run again is
-    /// given up; what must not be is left to the dispatcher, which finds its
-    /// worker lost.
+    /// Everything that ran was stopped half-way. The link gives up what may run
+    /// again. The dispatcher judges the rest when it finds this worker lost.
     Abandoned,
 }
 
@@ -89,19 +86,17 @@ pub enum Action {
     },
 }
 
-/// An attempt that runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 struct Ongoing {
     pool: Pool,
     class: Class,
 }
 
-/// The state.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Core {
-    identity: Identity,
+    identity: WorkerIdentity,
     running: BTreeMap<(JobId, u32), Ongoing>,
-    /// What has ended and is not reported; bounded by the credit.
+    /// Outcomes that are not reported yet. The credit bounds it.
     unsent: VecDeque<(Pool, AttemptOutcome)>,
     is_connected: bool,
     is_draining: bool,
@@ -111,7 +106,7 @@ pub struct Core {
 
 impl Core {
     /// A worker that has met no master.
-    pub fn new(identity: Identity) -> Self {
+    pub fn new(identity: WorkerIdentity) -> Self {
         Self {
             identity,
             running: BTreeMap::new(),
@@ -123,8 +118,8 @@ impl Core {
         }
     }
 
-    /// The introduction to a master. Nothing of an earlier connection may be
-    /// delivered after this.
+    /// Introduces the worker to a master. Nothing of an earlier connection may
+    /// be delivered after this.
     pub fn greet(&self) -> Hello {
         let running = self
             .running
@@ -152,7 +147,7 @@ impl Core {
         }
     }
 
-    /// Takes what happened; says what to do.
+    /// Takes an event and returns what to do.
     pub fn handle(&mut self, event: Event) -> Vec<Action> {
         match event {
             Event::Connected { epoch } if epoch < self.seen => {
@@ -190,7 +185,7 @@ impl Core {
         Vec::new()
     }
 
-    /// The next message to the master, if there is one: it counts as sent.
+    /// The next message to the master, if there is one. It counts as sent.
     pub fn next_message(&mut self) -> Option<FromWorker> {
         if !self.is_connected {
             return None;
@@ -207,7 +202,7 @@ impl Core {
         Some(FromWorker::Outcomes(outcomes))
     }
 
-    /// How many outcomes fit the next message; at least one.
+    /// How many outcomes fit into the next message: at least one.
     fn next_count(&self) -> usize {
         let mut bytes = 0;
         let fits = |outcome: &&(Pool, AttemptOutcome)| {
@@ -218,7 +213,6 @@ impl Core {
         fitting.count().max(1)
     }
 
-    /// Whether [`Core::next_message`] has one.
     pub fn has_message(&self) -> bool {
         self.is_connected && (self.must_tell_draining || !self.unsent.is_empty())
     }
@@ -228,12 +222,12 @@ impl Core {
         self.is_connected
     }
 
-    /// How many attempts run.
+    /// How many attempts are running.
     pub fn running(&self) -> usize {
         self.running.len()
     }
 
-    /// How many ended attempts are not reported.
+    /// How many outcomes are not reported yet.
     pub fn unsent(&self) -> usize {
         self.unsent.len()
     }

@@ -1,11 +1,11 @@
 use std::sync::Arc;
 
-use super::core::{Action, Core, Event, Identity};
+use super::core::{Action, Core, Event, WorkerIdentity};
 use crate::job::{Attempt, Epoch, Job, Millis, NewJob, noop};
 use crate::protocol::message::{AttemptOutcome, End, FromMaster, FromWorker, MESSAGE_JOBS};
 
 fn worker() -> Core {
-    Core::new(Identity {
+    Core::new(WorkerIdentity {
         node_id: "node1".to_owned(),
         worker_id: "worker".to_owned(),
         version: "test".to_owned(),

@@ -1,5 +1,5 @@
-//! A worker's side of the connection to its master: hands jobs to request
-//! handlers and messages to the connection, as the core decides. It outlives
+//! A worker's side of the connection to its master. As the core decides, it
+//! hands jobs to request handlers and messages to the connection. It outlives
 //! every connection.
 
 pub mod core;
@@ -20,32 +20,30 @@ use crate::protocol::message::{
 };
 use crate::pulse;
 
-pub use self::core::Identity;
+pub use self::core::WorkerIdentity;
 use self::core::{Action, Core, Event};
 use super::request_handler::{Handle, RequestHandler, Ticket};
 
 /// Most messages that wait for the link; request handlers wait when it is full.
 const MAILBOX: usize = 1024;
 
-/// The connection to the master as the rest of the worker sees it.
+/// The connection to the master, as the rest of the worker sees it.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct LinkState {
-    /// There is a master that has taken this worker on.
+    /// A master has accepted this worker.
     pub connected: bool,
-    /// Which; empty before the first.
+    /// Empty before the first master.
     pub master_id: String,
-    /// Its epoch.
     pub epoch: Epoch,
-    /// Why the last one did not take it on.
+    /// Why the last master refused this worker.
     pub refused: Option<String>,
     /// The last news of the ledger.
     pub chain: Chain,
 }
 
-/// Told of news of the ledger, in order, before any job that depends on it is
-/// run. Must be quick: jobs wait for it.
+/// Hears news of the ledger, in order, before any job that depends on it runs.
+/// It must be quick, because jobs wait for it.
 pub trait ChainHook: Send + Sync {
-    /// A block was seen, or the ledger's state has changed.
     fn chain_changed(&self, chain: &Chain);
 
     /// The master tells how much of the node's work is open.
@@ -55,37 +53,33 @@ pub trait ChainHook: Send + Sync {
     fn calls_answered(&self, _: &[JobId]) {}
 }
 
-/// A hook that does nothing.
+/// Does nothing.
 impl ChainHook for () {
     fn chain_changed(&self, _: &Chain) {}
 }
 
-/// A connection begins; answered with [`Core::greet`].
+/// A connection begins. The answer is [`Core::greet`].
 #[derive(Debug, Message)]
 #[rtype(result = "Hello")]
 pub struct Greet;
 
-/// The master has taken us on. Answered with false if it was deposed by one
-/// this worker has seen: the connection must end then.
+/// The master has accepted this worker. The answer is false if this worker has
+/// seen a later master: the connection must end then.
 #[derive(Debug, Message)]
 #[rtype(result = "bool")]
 pub struct Connected {
-    /// To the master.
     pub sender: mpsc::Sender<FromWorker>,
-    /// Which master.
     pub master_id: String,
-    /// Its epoch.
     pub epoch: Epoch,
-    /// What it knows of the ledger.
+    /// What the master knows of the ledger.
     pub chain: Chain,
 }
 
-/// The master has not taken us on, because of this.
+/// Why the master has refused this worker.
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
 pub struct Refused(pub String);
 
-/// A message from the master.
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
 pub struct MessageFromMaster(pub FromMaster);
@@ -95,13 +89,13 @@ pub struct MessageFromMaster(pub FromMaster);
 #[rtype(result = "()")]
 pub struct Disconnected;
 
-/// A request handler is done with an attempt.
+/// A request handler has finished an attempt.
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
 pub struct Finished(pub AttemptOutcome);
 
-/// A request handler cannot say what became of an attempt: what runs jobs is
-/// broken, not the job. This says why.
+/// Why a request handler cannot say how an attempt ended: whatever runs jobs is
+/// broken, not the job.
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
 pub struct Broken(pub String);
@@ -111,50 +105,48 @@ pub struct Broken(pub String);
 #[rtype(result = "()")]
 pub struct Announce(pub Vec<Job>);
 
-/// Take no more jobs, and hand back those that have not begun.
+/// Stops taking jobs and hands back those that have not begun.
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
 pub struct DrainWorker;
 
-/// The handlers were stopped, whatever they were doing.
+/// All handlers were stopped.
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
 pub struct HandlersStopped;
 
-/// Send what waits: to itself, behind everything that waits in the mailbox, so
-/// that what has ended together is reported together.
+/// Sends what waits. The link sends this to itself, behind everything in the
+/// mailbox, so that outcomes that arrive together are reported together.
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
 struct Flush;
 
-/// Asks what is left to be done before the worker can go.
 #[derive(Debug, Message)]
 #[rtype(result = "Rest")]
 pub struct GetRest;
 
-/// What is left to be done before the worker can go.
+/// What is left to do before the worker can stop.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, MessageResponse)]
 pub struct Rest {
     /// Attempts that run.
     pub running: usize,
     /// Ended attempts and messages that have not been sent.
     pub unsent: usize,
-    /// There is a master to send them to.
     pub is_connected: bool,
 }
 
 impl Rest {
-    /// Nothing is left to be told, or nobody is there to hear it: the store
-    /// knows it all, and the next master asks the store.
+    /// Whether nothing is left to report, or nobody to report it to. The store
+    /// knows everything, and the next master asks the store.
     pub fn is_reported(self) -> bool {
         self.unsent == 0 || !self.is_connected
     }
 }
 
-/// The handlers of one pool, and what each has.
+/// The handlers of one pool and their jobs.
 struct Handlers {
     handlers: Vec<(Addr<RequestHandler>, usize)>,
-    /// Which handler has jobs of a key, and how many.
+    /// By key: the handler that has its jobs, and how many.
     keys: HashMap<String, (usize, usize)>,
 }
 
@@ -167,7 +159,7 @@ impl Handlers {
     }
 
     /// Gives a job to the handler that has its key, otherwise to the one with
-    /// the fewest. `None` if that one takes no more.
+    /// the fewest jobs. `None` if that handler is full.
     fn give(&mut self, job: Arc<Job>) -> Option<Ticket> {
         let idle = || (0..self.handlers.len()).min_by_key(|index| self.handlers[*index].1);
         let with_key = self.keys.get(job.key()).map(|(index, _)| *index);
@@ -196,16 +188,15 @@ impl Handlers {
     }
 }
 
-/// A job that a handler has.
+/// A job and the handler that has it.
 struct Given {
     job: Arc<Job>,
     ticket: Ticket,
 }
 
-/// The actor.
 pub struct MasterLink {
     core: Core,
-    /// The masters it has followed.
+    /// The masters that this worker has followed.
     seen: Epochs,
     run: Handlers,
     delivery: Handlers,
@@ -213,16 +204,15 @@ pub struct MasterLink {
     sender: Option<mpsc::Sender<FromWorker>>,
     is_waiting: bool,
     is_flush_planned: bool,
-    /// Which connection `is_waiting` is about.
+    /// Which connection `is_waiting` belongs to.
     connection: u64,
     state: watch::Sender<LinkState>,
     hook: Arc<dyn ChainHook>,
 }
 
 impl MasterLink {
-    /// A link without a connection.
     pub fn new(
-        identity: Identity,
+        identity: WorkerIdentity,
         run: Vec<Addr<RequestHandler>>,
         delivery: Vec<Addr<RequestHandler>>,
         state: watch::Sender<LinkState>,
@@ -250,7 +240,7 @@ impl MasterLink {
         }
     }
 
-    /// False if the master must be left.
+    /// Returns false if the worker must leave the master.
     fn happen(&mut self, event: Event) -> bool {
         let mut is_welcome = true;
         for action in self.core.handle(event) {
@@ -285,7 +275,7 @@ impl MasterLink {
         }
     }
 
-    /// Takes back what no handler has begun.
+    /// Takes back jobs that no handler has begun.
     fn take_back(&mut self) {
         let unbegun = self.given.iter().filter(|(_, given)| given.ticket.take());
         let unbegun: Vec<(JobId, u32)> = unbegun.map(|(run, _)| *run).collect();
@@ -306,7 +296,7 @@ impl MasterLink {
         self.state.send_modify(|state| state.chain = chain);
     }
 
-    /// Sends what waits, as far as there is room.
+    /// Sends what waits, as far as the channel has room.
     fn flush(&mut self, ctx: &mut Context<Self>) {
         while !self.is_waiting
             && self.core.has_message()
@@ -437,9 +427,12 @@ impl Handler<Finished> for MasterLink {
 impl Handler<Broken> for MasterLink {
     type Result = ();
 
-    /// The worker ends, so that its jobs run elsewhere.
+    /// Ends the worker, so that its jobs run elsewhere.
     fn handle(&mut self, Broken(message): Broken, ctx: &mut Self::Context) {
-        tracing::error!(cause = message, "a job ended in a way nobody expected");
+        tracing::error!(
+            cause = message,
+            "a job ended in an unexpected way; this worker stops"
+        );
         ctx.stop();
     }
 }
@@ -459,7 +452,7 @@ impl Handler<Announce> for MasterLink {
     fn handle(&mut self, Announce(jobs): Announce, _: &mut Self::Context) {
         if let Some(sender) = &self.sender {
             let jobs = light_together(jobs);
-            // If there is no room the master's scan finds them.
+            // If there is no room, the master's scan finds them.
             let _ = sender.try_send(FromWorker::Submitted(jobs));
         }
     }

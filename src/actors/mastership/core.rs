@@ -1,12 +1,12 @@
-//! What mastership decides. A pure state machine: events in, actions out; no
+//! Decides who is the master. A pure state machine: events in, actions out; no
 //! clock, no I/O, so that it can be model-checked and simulated.
 //!
-//! All instants are those of one monotonic clock that goes on while the process
-//! is stopped. A master believes in its lease until `asked_at + trust` and not
-//! a moment longer, where `asked_at` is when it asked, not when it was answered:
-//! whatever delays the answer, the store's lease began later than that and so
-//! ends later. No clock value is compared with another process's; what must hold
-//! is that the two clocks run about equally fast.
+//! All instants come from one monotonic clock that runs on while the process is
+//! suspended. A master trusts its lease until `asked_at + trust` and not a
+//! moment longer. `asked_at` is when it asked, not when it was answered:
+//! whatever delays the answer, the store's lease began later and so ends later.
+//! No clock value is compared with one of another process; the two clocks only
+//! have to run about equally fast.
 
 use std::time::Duration;
 
@@ -14,63 +14,60 @@ use crate::job::{Epoch, Millis};
 use crate::mistake::{self, Mistake};
 use crate::store::{Lease, StoreError};
 
-/// What can be chosen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Options {
-    /// How long after it asked a master believes in the lease it was given: a
-    /// little less than the lease, by as much as clocks may differ in rate.
+    /// How long a master trusts a lease after it has asked for it: a little
+    /// less than the lease, by as much as clocks may differ in rate.
     pub trust: Duration,
-    /// A master asks for more this long after it last asked.
+    /// How long after its last question a master asks again.
     pub renewal: Duration,
-    /// A standby asks this often at least, so that a lease that is given up is
-    /// found at once.
+    /// A standby asks at least this often, so that it soon finds a lease that
+    /// was given up.
     pub poll: Duration,
-    /// After a question the store did not answer.
+    /// Pause after a question that the store did not answer.
     pub retry: Duration,
-    /// The store itself admits one process only (an embedded one, whose file is
-    /// locked): a lease that cannot be renewed is then not lost.
+    /// The store admits one process only (an embedded store with a locked
+    /// file), so a lease that cannot be renewed is not lost.
     pub exclusive: bool,
 }
 
 /// Something that happened.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Event {
-    /// Stand for mastership. After [`Action::StepDown`] only when everything
-    /// the master did has stopped.
+    /// Stand for mastership. After [`Action::StepDown`], only when everything
+    /// that the master did has stopped.
     Start,
     /// The store's answer to [`Action::Ask`].
     Answered {
-        /// When it was asked.
         asked_at: Millis,
-        /// What it said.
         answer: Result<Lease, StoreError>,
     },
-    /// The instant of [`Action::WakeAt`] has come.
     Wake,
     /// The store or a worker knows a later master.
     Refused(Epoch),
-    /// Do not want to be master any more.
+    /// Stop being, or wanting to be, the master.
     Stop,
 }
 
 /// Something to be done.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Action {
-    /// `Store::acquire_lease`; one at a time.
+    /// `Store::acquire_lease`, one at a time.
     Ask,
     /// This process is the master from now on.
     Lead {
-        /// Goes with every write.
+        /// Every write carries it.
         epoch: Epoch,
     },
-    /// This process is no longer the master; it must do nothing as one any more.
+    /// This process is no longer the master and must do nothing as master.
     StepDown {
-        /// Why, for operators.
+        /// For operators.
         reason: String,
     },
-    /// `Store::release_lease`: somebody else may have it at once.
+    /// `Store::release_lease`: another process may have it at once.
     GiveUp,
-    /// Call again with [`Event::Wake`] at this instant; replaces the one before.
+    /// Call again with [`Event::Wake`] at this instant. Replaces the previous
+    /// one.
     WakeAt(Millis),
 }
 
@@ -78,20 +75,18 @@ pub enum Action {
 enum Stage {
     /// Not standing for mastership.
     Idle,
-    /// Wants to be the master.
+    /// Waits to become the master.
     Standby,
-    /// Is the master, and trusts its lease until then.
+    /// Is the master and trusts its lease until then.
     Leading { epoch: Epoch, until: Millis },
 }
 
-/// The state.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Core {
     options: Options,
     stage: Stage,
-    /// When the question was asked that has no answer yet.
+    /// When the open question was asked.
     asked_at: Option<Millis>,
-    /// When to ask next.
     ask_at: Millis,
 }
 
@@ -106,8 +101,8 @@ impl Core {
         }
     }
 
-    /// Takes what happened; says what to do. A master whose lease has run out
-    /// steps down whatever the event is.
+    /// Takes an event and returns what to do. A master whose lease has run out
+    /// steps down, whatever the event is.
     pub fn handle(&mut self, now: Millis, event: Event) -> Vec<Action> {
         let mut actions = Vec::new();
         if let Stage::Leading { until, .. } = self.stage
@@ -121,7 +116,7 @@ impl Core {
         actions
     }
 
-    /// The epoch, if this process is the master at this instant.
+    /// The epoch, if this process is the master now.
     pub fn leads(&self, now: Millis) -> Option<Epoch> {
         match self.stage {
             Stage::Leading { epoch, until } if now < until => Some(epoch),
@@ -158,8 +153,8 @@ impl Core {
                     && epoch < current
                 {
                     let reason = format!("a later master exists (epoch {})", current.0);
-                    // What the store holds may be ours all the same (a worker's
-                    // memory is older than a store that was restored).
+                    // The store may still hold our lease: a worker's memory can
+                    // be newer than a store that was restored.
                     self.step_down(actions, reason, true);
                 }
             }
@@ -185,7 +180,7 @@ impl Core {
             (Stage::Standby, Ok(Lease::Held { epoch })) => {
                 let until = self.trusted_from(asked_at);
                 self.ask_at = asked_at.after(self.options.renewal);
-                // An answer that comes too late is no lease; the next one is.
+                // An answer that comes too late is no lease. The next one is.
                 if now < until {
                     self.stage = Stage::Leading { epoch, until };
                     actions.push(Action::Lead { epoch });
@@ -233,7 +228,7 @@ impl Core {
         }
     }
 
-    /// Asks when it is time, and says when to be called again.
+    /// Asks if it is time to, and says when to call again.
     fn go_on(&mut self, actions: &mut Vec<Action>, now: Millis) {
         let until = match self.stage {
             Stage::Idle => return,

@@ -1,6 +1,7 @@
-//! One master per node id: a lease in the store, renewed while the process
-//! lives. Whoever does not get it is a hot standby. Here is the task around the
-//! core: it asks the store, keeps the timer, and tells the rest of the process.
+//! One master per node id: a process holds a lease in the store and renews it
+//! while it lives. Every other process is a hot standby. This is the task
+//! around the core: it asks the store, keeps the timer, and tells the rest of
+//! the process.
 
 pub mod core;
 #[cfg(test)]
@@ -25,8 +26,7 @@ pub use term::{Term, monotonic_now};
 /// How long the store keeps a lease that is not renewed.
 pub const LEASE: Duration = Duration::from_secs(2);
 
-/// How mastership in a store that several processes use is kept. Clocks may
-/// differ in rate by 5 %.
+/// For a store that several processes use. Clocks may differ in rate by 5 %.
 pub const OPTIONS: Options = Options {
     trust: Duration::from_millis(1900),
     // With the beat: every half second.
@@ -36,8 +36,8 @@ pub const OPTIONS: Options = Options {
     exclusive: false,
 };
 
-/// The same in a store that admits one process: the lease does not run out, and
-/// each question of it is a sync of the disk.
+/// For a store that admits one process: the lease does not run out, and each
+/// question costs a sync of the disk.
 pub const EXCLUSIVE: Options = Options {
     renewal: Duration::from_secs(30),
     retry: Duration::from_secs(1),
@@ -51,21 +51,18 @@ const GIVE_UP: Duration = Duration::from_secs(1);
 /// What a process is to its node.
 #[derive(Debug, Clone)]
 pub enum Standing {
-    /// It waits until nobody else is the master.
+    /// Waits until no other process is the master.
     Standby {
-        /// Who is, if the store has said.
+        /// Who the master is, if the store has said so.
         holder: Option<String>,
     },
-    /// It is the master.
+    /// Is the master.
     Leading(Term),
-    /// It was the master, or does not want to be.
-    Over {
-        /// Why.
-        reason: String,
-    },
+    /// Was the master, or has stopped waiting to be.
+    Over { reason: String },
 }
 
-/// One candidacy: from standing by to the end of the term that may follow.
+/// One candidacy, from standby to the end of the term that may follow.
 #[derive(Debug)]
 pub struct Mastership {
     events: mpsc::UnboundedSender<Event>,
@@ -74,10 +71,10 @@ pub struct Mastership {
 }
 
 impl Mastership {
-    /// Stands for mastership under a name nobody has had before, so that its
-    /// term has an epoch of its own, above `above`: the highest that this process
-    /// knows of, which the store may have forgotten. To be called within a tokio
-    /// runtime.
+    /// Stands for mastership under a name that was never used before, so that
+    /// its term has an epoch of its own. The epoch is above `above`, the
+    /// highest that this process knows; the store may have forgotten it. Must
+    /// be called within a tokio runtime.
     pub fn stand(store: SharedStore, holder: String, options: Options, above: Epoch) -> Self {
         #[expect(
             clippy::disallowed_methods,
@@ -102,12 +99,11 @@ impl Mastership {
         }
     }
 
-    /// Where it stands; changes are announced.
     pub fn standing(&self) -> watch::Receiver<Standing> {
         self.standing.clone()
     }
 
-    /// Waits until the store has said who the master is; whether it is another
+    /// Waits until the store has said who the master is. True if it is another
     /// process.
     pub async fn has_rival(&self) -> bool {
         let mut standing = self.standing.clone();
@@ -116,7 +112,7 @@ impl Mastership {
         matches!(known.await.as_deref(), Ok(Standing::Standby { .. }))
     }
 
-    /// Waits until this process is the master; `None` if that will not be.
+    /// Waits until this process is the master; `None` if it never will be.
     pub async fn elected(&self) -> Option<Term> {
         let mut standing = self.standing.clone();
         let decided = standing.wait_for(|standing| !matches!(standing, Standing::Standby { .. }));
@@ -126,7 +122,7 @@ impl Mastership {
         }
     }
 
-    /// Waits until it is no longer the master; why.
+    /// Waits until this process is no longer the master, and returns why.
     pub async fn lost(&self) -> String {
         let mut standing = self.standing.clone();
         let over = standing.wait_for(|standing| matches!(standing, Standing::Over { .. }));
@@ -138,12 +134,12 @@ impl Mastership {
 
     /// Somebody knows a master with this epoch.
     pub fn refused(&self, epoch: Epoch) {
-        // It has ended if nobody listens.
+        // If nobody listens, the candidacy has ended.
         let _ = self.events.send(Event::Refused(epoch));
     }
 
     /// Gives mastership up, so that a standby takes over at once. Returns when
-    /// the store has it back, or after a second without an answer.
+    /// the store has taken the lease back, or after a second without an answer.
     pub async fn end(mut self) {
         let _ = self.events.send(Event::Stop);
         if timeout(GIVE_UP * 3, &mut self.task).await.is_err() {
@@ -268,7 +264,8 @@ impl Keeper {
         }
     }
 
-    /// Tells operators whom a standby stands by for, and what is in the way.
+    /// Tells operators whose standby this process is, and what prevents it from
+    /// asking.
     fn note_holder(&self, event: &Event) {
         let Event::Answered { answer, .. } = event else {
             return;
@@ -293,7 +290,7 @@ impl Keeper {
     }
 }
 
-/// An answer that takes longer than a lease is worth nothing.
+/// An answer that takes longer than a lease is useless.
 fn ask(store: SharedStore, holder: String, above: Epoch, asked_at: Millis) -> Question {
     async move {
         let answer = timeout(LEASE, store.acquire_lease(&holder, LEASE, above)).await;

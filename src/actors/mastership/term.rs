@@ -1,13 +1,13 @@
-//! One term of mastership: the epoch, and whether it still runs.
+//! One term of mastership: its epoch, and whether it still runs.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::job::{Epoch, Millis};
 
-/// Looked at before every assignment and shared by everything that acts as the
-/// master. It ends by the clock, without anybody having to say so: a process
-/// that was stopped finds it ended when it goes on.
+/// Checked before every assignment and shared by everything that acts as the
+/// master. It ends by the clock, so a process that was suspended finds it ended
+/// when it resumes.
 #[derive(Debug, Clone)]
 pub struct Term {
     epoch: Epoch,
@@ -16,7 +16,7 @@ pub struct Term {
 }
 
 impl Term {
-    /// A term that lasts until it is ended: where the lease is no concern.
+    /// A term without a lease: it lasts until it is ended.
     pub fn without_end(epoch: Epoch) -> Self {
         Self::until(epoch, Millis(u64::MAX))
     }
@@ -33,7 +33,7 @@ impl Term {
         self.epoch
     }
 
-    /// Whether this process is the master at this instant.
+    /// Whether this process is the master now.
     pub fn holds(&self) -> bool {
         monotonic_now().0 < self.until.load(Ordering::Acquire)
     }
@@ -42,14 +42,14 @@ impl Term {
         self.until.store(until.0, Ordering::Release);
     }
 
-    /// Nothing may be done as this master from now on.
+    /// Ends the term: nothing may be done as this master afterwards.
     pub fn end(&self) {
         self.until.store(0, Ordering::Release);
     }
 }
 
-/// A clock that never jumps and goes on while the process, or the whole
-/// machine, is suspended.
+/// A clock that never jumps and runs on while the process or the machine is
+/// suspended.
 #[cfg(target_os = "linux")]
 pub fn monotonic_now() -> Millis {
     use nix::time::{ClockId, clock_gettime};
@@ -59,7 +59,7 @@ pub fn monotonic_now() -> Millis {
     })
 }
 
-/// A clock that never jumps and goes on while the process is stopped.
+/// A clock that never jumps and runs on while the process is suspended.
 #[cfg(not(target_os = "linux"))]
 pub fn monotonic_now() -> Millis {
     use std::sync::OnceLock;

@@ -4,11 +4,11 @@ use std::num::NonZeroUsize;
 
 use tokio::runtime::{Builder, Runtime};
 
-/// With fewer, handlers that do not yield could stop all others.
+/// With fewer threads, handlers that do not yield could stop all others.
 const FEWEST: usize = 3;
 
-/// Starts as many threads as there are cores, and one more: one that computes
-/// for long leaves the others to the rest.
+/// Starts one thread more than there are cores, so that one long computation
+/// leaves a thread for each core.
 pub fn start() -> Runtime {
     let cores = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
     let built = Builder::new_multi_thread()
@@ -16,6 +16,6 @@ pub fn start() -> Runtime {
         .thread_name("handler")
         .enable_all()
         .build();
-    // As starting an arbiter does: without threads there is no worker.
+    // Like an arbiter that cannot start: without threads there is no worker.
     built.unwrap_or_else(|error| panic!("no threads for request handlers: {error}"))
 }

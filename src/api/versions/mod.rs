@@ -98,20 +98,19 @@ impl Adapter {
             body_in,
             answer_out,
         } = self;
-        let run = endpoint.run.map(|run| -> super::Run {
-            Arc::new(move |mut call: RawCall| {
-                map(&mut call.query, query_in);
-                map(&mut call.body, body_in);
-                let answer = run(call);
-                async move {
-                    let mut outcome = answer.await?;
-                    if let (Outcome::Ok(body), Some(out)) = (&mut outcome, answer_out) {
-                        out(body);
-                    }
-                    Ok(outcome)
+        let run = endpoint.run;
+        let run: super::Run = Arc::new(move |mut call: RawCall| {
+            map(&mut call.query, query_in);
+            map(&mut call.body, body_in);
+            let answer = run(call);
+            async move {
+                let mut outcome = answer.await?;
+                if let (Outcome::Ok(body), Some(out)) = (&mut outcome, answer_out) {
+                    out(body);
                 }
-                .boxed()
-            })
+                Ok(outcome)
+            }
+            .boxed()
         });
         Endpoint {
             query: query.unwrap_or(endpoint.query),

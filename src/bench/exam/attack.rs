@@ -1,4 +1,4 @@
-//! What is done to a node.
+//! The attacks on a node.
 
 use std::io::{self, Write};
 use std::time::{Duration, Instant};
@@ -15,8 +15,8 @@ use super::Attack;
 use super::signs::most;
 use crate::context::Role;
 use crate::crypto::{encryption, envelope};
-use crate::devnet::keys::NodeKeys;
-use crate::devnet::network::{Network, Node};
+use crate::devnet::keys::GeneratedKeys;
+use crate::devnet::network::{Network, NetworkNode};
 use crate::job::{JobId, NewJob, noop};
 use crate::mq::gzip;
 use crate::proto::wire;
@@ -24,22 +24,22 @@ use crate::proto::wire::message_queue_client::MessageQueueClient;
 use crate::store::{Accept, Accepted, SharedStore};
 
 const MESSAGES: u64 = 64;
-/// What a message inflates to.
+/// Size of an inflated message.
 const INFLATED: usize = 23_000_000;
 /// Compressed to about 46 KB.
 const COMPRESSION: Compression = Compression::new(4);
 const BODIES: usize = 200;
 const BODY: usize = 3_000_000;
 const STUCK: Duration = Duration::from_secs(10);
-/// Longest wait until a node is done with an attack.
+/// Longest wait until a node has dealt with an attack.
 const PATIENCE: Duration = Duration::from_secs(180);
 const POLL: Duration = Duration::from_millis(100);
 
-/// An attack that only has to be begun.
+/// An attack that is ready to begin.
 pub(super) enum Prepared {
     Calm,
     Messages {
-        /// The service of another node, that sends them.
+        /// The service of another node, which sends the messages.
         service: MessageQueueClient<Channel>,
         address: wire::MqAddress,
         payload: Bytes,
@@ -48,13 +48,12 @@ pub(super) enum Prepared {
     Handler(SharedStore),
 }
 
-/// `None` if it cannot be made on such a network.
-///
+/// Prepares the attack; `None` if this network does not allow it.
 /// # Errors
-/// When somebody who is needed does not answer.
+/// When a process that it needs does not answer.
 pub(super) async fn prepare(
     network: &Network,
-    node: &Node,
+    node: &NetworkNode,
     attack: Attack,
 ) -> io::Result<Option<Prepared>> {
     Ok(Some(match attack {
@@ -81,11 +80,10 @@ pub(super) async fn prepare(
 }
 
 impl Prepared {
-    /// Begins it, and waits until the node is done with it.
-    ///
+    /// Attacks, and waits until the node has dealt with it.
     /// # Errors
-    /// When the node is not done with it for too long.
-    pub(super) async fn make(self, node: &Node) -> io::Result<()> {
+    /// When that takes too long.
+    pub(super) async fn make(self, node: &NetworkNode) -> io::Result<()> {
         match self {
             Prepared::Calm => Ok(()),
             Prepared::Messages {
@@ -105,9 +103,9 @@ fn service_at(address: &str) -> io::Result<MessageQueueClient<Channel>> {
     Ok(MessageQueueClient::new(channel))
 }
 
-/// A message that only its signature shows to be none of its sender's. The name
-/// of the sender stands at its end.
-fn message(network: &Network, to: &Node, from: &Node) -> io::Result<Bytes> {
+/// A message that only its signature betrays as forged. The sender's name
+/// stands at its end.
+fn message(network: &Network, to: &NetworkNode, from: &NetworkNode) -> io::Result<Bytes> {
     let mut encoder = GzEncoder::new(Vec::new(), COMPRESSION);
     encoder.write_all(b"{\"type\":\"idp_response\",\"padding\":\"")?;
     encoder.write_all(&vec![b'a'; INFLATED])?;
@@ -120,8 +118,8 @@ fn message(network: &Network, to: &Node, from: &Node) -> io::Result<Bytes> {
         message_compression_algorithm: gzip::NAME.to_owned(),
         ..Default::default()
     };
-    let keys = NodeKeys::at(&network.directory.join("keys"), &to.node_id);
-    let public = NodeKeys::public_pem(&keys.encryption)?;
+    let keys = GeneratedKeys::at(&network.directory.join("keys"), &to.node_id);
+    let public = GeneratedKeys::public_pem(&keys.encryption)?;
     let key = envelope::generate_key();
     let wrapped = encryption::encrypt(&public, "RSAES_PKCS1_V1_5", &key);
     let encrypted = envelope::encrypt(&key, &message.encode_to_vec()).map_err(io::Error::other)?;
@@ -134,7 +132,7 @@ fn message(network: &Network, to: &Node, from: &Node) -> io::Result<Bytes> {
 
 /// Every rejected message ends as a failed job.
 async fn send(
-    node: &Node,
+    node: &NetworkNode,
     service: &MessageQueueClient<Channel>,
     address: &wire::MqAddress,
     payload: &Bytes,
@@ -179,8 +177,9 @@ fn body() -> Bytes {
     Bytes::from(body.to_string())
 }
 
-/// From a thread of its own: it copies 600 MB. The thread has the lowest
-/// priority, because callers do not share a processor with the node they call.
+/// From a thread of its own, because it copies 600 MB. The thread has the
+/// lowest priority, because callers do not share a processor with the node they
+/// call.
 async fn call(urls: Vec<String>, body: Bytes) -> io::Result<()> {
     let (tell, told) = tokio::sync::oneshot::channel();
     let calling = move || {
@@ -191,7 +190,7 @@ async fn call(urls: Vec<String>, body: Bytes) -> io::Result<()> {
         runtime.block_on(call_all(&urls, &body))
     };
     std::thread::spawn(move || {
-        // Nobody waits any more when the benchmark was interrupted.
+        // If the benchmark was interrupted, nobody waits.
         let _ = tell.send(calling());
     });
     told.await.map_err(io::Error::other)?
@@ -212,8 +211,8 @@ async fn call_all(urls: &[String], body: &Bytes) -> io::Result<()> {
         let status = match answer {
             Ok(answer) => answer.status(),
             Err(error) if error.is_connect() => return Err(io::Error::other(error)),
-            // A sender that gets no time to go on within a body is cut off, as it
-            // should be.
+            // A sender that gets no time within a body is cut off, as it should
+            // be.
             Err(error) => {
                 tracing::info!(%error, "a call of 3 MB was cut off");
                 continue;
@@ -243,7 +242,7 @@ async fn stick(store: &SharedStore) -> io::Result<()> {
     let deadline = Instant::now() + PATIENCE;
     loop {
         let open = store.jobs(&ids).await.map_err(io::Error::other)?;
-        // Parked: it was given up with its workers.
+        // Parked: given up with its workers.
         if open.iter().flatten().all(|job| job.parked) {
             return Ok(());
         }

@@ -1,6 +1,6 @@
-//! `erawan bench exam`: what strangers and a stuck handler do to a node. Each
-//! attack is made on the RP's node while its API is asked all the time and
-//! requests go through it; nothing of what holds a node together may suffer.
+//! `erawan bench exam`: what strangers and a stuck handler can do to a node.
+//! Each attack hits the RP's node while its API is called steadily and requests
+//! run through it. Nothing that holds a node together may suffer.
 
 mod attack;
 mod probe;
@@ -21,45 +21,45 @@ use crate::context::Role;
 use crate::devnet::apps::Apps;
 use crate::devnet::command::{StoreArgument, interrupted};
 use crate::devnet::demo;
-use crate::devnet::network::{Network, NetworkOptions, Node, StoreOption};
+use crate::devnet::network::{Network, NetworkNode, NetworkOptions, StoreOption};
 use crate::output;
 
 /// Requests before the first measurement, so that caches and connections are warm.
 const WARM_UP: u64 = 20;
-/// Requests that go through the network meanwhile: at a time, and a second.
+/// Concurrent requests meanwhile, and requests per second.
 const FLOWS: usize = 2;
 const FLOW_PACE: f64 = 4.0;
-/// Longer than anybody waits before giving somebody silent up.
+/// Longer than any process waits before it gives up a silent one.
 const AFTERWARDS: Duration = Duration::from_secs(4);
-/// Times below this count as this: a calm machine answers within a scheduler's
-/// whim.
+/// Shorter times count as this: they depend on the scheduler's whim.
 const FLOOR_MS: f64 = 5.0;
 
 /// `erawan bench exam`
 #[derive(Debug, Clone, Args)]
 pub struct ExamArguments {
-    /// Workers of each node, 0: standalone. Without it: 0 and 2, one after the other.
+    /// Workers of each node, 0: standalone. Default: 0 and 2, one after the
+    /// other.
     #[arg(long)]
     pub workers: Option<usize>,
     /// Where the nodes keep jobs and state.
     #[arg(long, value_enum, default_value = "redis")]
     pub store: StoreArgument,
-    /// These attacks only.
+    /// Only these attacks.
     #[arg(long, value_enum, value_delimiter = ',')]
     pub only: Vec<Attack>,
-    /// Least seconds that each measurement lasts.
+    /// Shortest duration of each measurement, in seconds.
     #[arg(long, default_value_t = 10)]
     pub seconds: u64,
-    /// One JSON object a line on standard output.
+    /// Print one JSON object per line.
     #[arg(long)]
     pub json: bool,
 }
 
-/// What is done to the node.
+/// What hits the node.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Attack {
-    /// Nothing: what the others are compared with.
+    /// Nothing: the baseline for the others.
     Calm,
     /// 64 messages of some 46 KB with an invalid signature, which inflate to 23 MB each.
     Messages,
@@ -69,36 +69,32 @@ pub enum Attack {
     Handler,
 }
 
-/// What came of it. Field names are stable (docs/bench.md).
+/// The result. Field names are stable (docs/bench.md).
 #[derive(Debug, Clone, Serialize)]
 pub struct ExamResult {
     bench: &'static str,
     store: &'static str,
     workers: usize,
-    /// Which attack.
     pub attack: Attack,
-    /// How long it took until the node was done with it.
+    /// Until the node had dealt with it.
     pub seconds: f64,
-    /// Calls of the API that were measured meanwhile, and of these those that
-    /// were not answered as they should be.
+    /// Measured calls of the API.
     pub calls: usize,
-    /// Refused, failed or answered otherwise.
+    /// Refused, failed or answered wrongly.
     pub failed_calls: usize,
     /// Median of the calls.
     pub p50_ms: f64,
     /// 99 of 100 were faster.
     pub p99_ms: f64,
-    /// The slowest.
     pub worst_ms: f64,
-    /// `p99_ms` by that of the calm.
+    /// `p99_ms` divided by that of the baseline.
     pub times_calm: f64,
-    /// Requests that were begun meanwhile, and did not complete.
+    /// Requests that began meanwhile.
     pub flows: u64,
-    /// Of these, those that did not complete.
+    /// How many of them did not complete.
     pub flows_lost: u64,
     /// From the call to the data read back.
     pub complete_p99_ms: f64,
-    /// What must not happen.
     #[serde(flatten)]
     pub signs: TroubleCounts,
     /// Most resident memory of a process of the node (10^6 bytes).
@@ -106,7 +102,7 @@ pub struct ExamResult {
 }
 
 impl ExamResult {
-    /// Nothing that holds a node together has suffered.
+    /// Whether nothing that holds a node together has suffered.
     pub fn is_whole(&self) -> bool {
         self.signs.is_nothing() && self.flows_lost == 0 && self.failed_calls == 0
     }
@@ -116,8 +112,7 @@ impl ExamResult {
     }
 }
 
-/// Runs the benchmark; fails if the node suffered.
-///
+/// Runs the benchmark. It fails if the node suffered.
 /// # Errors
 /// When a network cannot be started.
 pub async fn run(arguments: ExamArguments) -> io::Result<ExitCode> {
@@ -157,10 +152,9 @@ async fn in_network(arguments: &ExamArguments, workers: usize) -> io::Result<Vec
     results
 }
 
-/// Measures the calm, and then each attack, which lasts at least so long.
-///
+/// Measures the baseline and then each attack, for at least this long.
 /// # Errors
-/// When an attack cannot be made.
+/// When an attack fails to start.
 pub async fn sit(
     network: &Network,
     workers: usize,
@@ -181,7 +175,7 @@ pub async fn sit(
     Ok(results)
 }
 
-/// `None` if this attack cannot be made on such a network.
+/// `None` if this network does not allow the attack.
 async fn examine(
     network: &Network,
     workers: usize,
@@ -254,7 +248,7 @@ async fn examine(
     }))
 }
 
-async fn most_memory(node: &Node, is_over: &AtomicBool) -> f64 {
+async fn most_memory(node: &NetworkNode, is_over: &AtomicBool) -> f64 {
     let mut most: f64 = 0.0;
     while !is_over.load(Ordering::Relaxed) {
         let used = node

@@ -1,5 +1,5 @@
-//! Calls of a node's API, made at a steady pace in a thread of their own, so
-//! that what this process does beside does not count.
+//! Calls a node's API at a steady pace from a thread of its own, so that other
+//! work of this process does not disturb the measurement.
 
 use std::io;
 use std::sync::Arc;
@@ -13,17 +13,17 @@ use serde_json::json;
 use tokio::task::JoinSet;
 use tokio::time::{MissedTickBehavior, interval};
 
-/// Between two calls, whatever becomes of the one before.
+/// Pause between calls, whatever their results.
 const PACE: Duration = Duration::from_millis(20);
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// Calls that are being made.
+/// The calls in progress.
 pub(super) struct Probes {
     thread: JoinHandle<io::Result<ProbedCalls>>,
     stop: Arc<AtomicBool>,
 }
 
-/// What became of them.
+/// Their results.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct ProbedCalls {
     pub count: usize,
@@ -34,10 +34,9 @@ pub(super) struct ProbedCalls {
 }
 
 impl Probes {
-    /// Begins.
-    ///
+    /// Starts the calls.
     /// # Errors
-    /// When there is no thread to be had.
+    /// When no thread can be started.
     pub fn start(urls: Vec<String>) -> io::Result<Self> {
         let stop = Arc::new(AtomicBool::new(false));
         let stopped = stop.clone();
@@ -52,10 +51,9 @@ impl Probes {
         Ok(Self { thread, stop })
     }
 
-    /// Ends, and waits for the last answers.
-    ///
+    /// Stops, and waits for the last answers.
     /// # Errors
-    /// When it could not make calls.
+    /// When no calls could be made.
     pub fn stop(self) -> io::Result<ProbedCalls> {
         self.stop.store(true, Ordering::Relaxed);
         let ended = self.thread.join();

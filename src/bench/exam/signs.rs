@@ -1,21 +1,21 @@
-//! Signs that something which holds a node together has suffered, from its
-//! processes' metrics and logs.
+//! Signs that something which holds a node together has suffered, from the
+//! metrics and logs of its processes.
 
 use std::fmt;
 use std::io;
 
 use serde::Serialize;
 
-use crate::devnet::network::Node;
+use crate::devnet::network::NetworkNode;
 
-/// What must not happen, counted over all processes of a node.
+/// Counts over all processes of a node, which should stay 0.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub struct TroubleCounts {
     /// A master lost its lease.
     pub leases_lost: u64,
     /// A worker was given up because it was silent.
     pub workers_given_up: u64,
-    /// A worker left its master because that was silent.
+    /// A worker left its master because the master was silent.
     pub masters_left: u64,
     /// Jobs that got a strike: their worker was lost, or their handler panicked.
     pub strikes: u64,
@@ -26,11 +26,10 @@ pub struct TroubleCounts {
 }
 
 impl TroubleCounts {
-    /// As of now.
-    ///
+    /// The counts so far.
     /// # Errors
     /// When a log cannot be read.
-    pub async fn of(node: &Node) -> io::Result<Self> {
+    pub async fn of(node: &NetworkNode) -> io::Result<Self> {
         let mut signs = Self::default();
         for part in &node.processes {
             let log = std::fs::read(part.process.log())?;
@@ -48,7 +47,7 @@ impl TroubleCounts {
         Ok(signs)
     }
 
-    /// What came since.
+    /// The counts since `before`.
     pub fn since(self, before: &Self) -> Self {
         Self {
             leases_lost: self.leases_lost - before.leases_lost,
@@ -60,7 +59,7 @@ impl TroubleCounts {
         }
     }
 
-    /// Nothing happened.
+    /// Whether all are 0.
     pub fn is_nothing(&self) -> bool {
         *self == Self::default()
     }
@@ -99,8 +98,8 @@ pub(super) fn sum(page: &str, name: &str) -> u64 {
     values.sum::<f64>() as u64
 }
 
-/// Of several processes.
-pub(super) async fn most(node: &Node, name: &str) -> u64 {
+/// The highest value of several processes.
+pub(super) async fn most(node: &NetworkNode, name: &str) -> u64 {
     let mut most = 0;
     for part in &node.processes {
         most = most.max(sum(&page_of(&part.metrics).await, name));

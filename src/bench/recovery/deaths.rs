@@ -1,4 +1,4 @@
-//! One process dies or falls silent: how long until the next job starts.
+//! Time from the death or silence of a process to the start of the next job.
 
 use std::io;
 use std::time::Duration;
@@ -13,12 +13,11 @@ use crate::devnet::command::StoreArgument;
 use crate::devnet::process::Process;
 use crate::store::Accept;
 
-/// How long the job takes whose worker is lost.
+/// Duration of the job whose worker is lost.
 const HOLD: Duration = Duration::from_secs(1);
-/// One dies, and the other two are connected all the time.
+/// One dies; the other two stay connected.
 const WORKERS: usize = 3;
-/// A worker that was started again, and one that was given up, come back
-/// meanwhile.
+/// A worker that was restarted, or given up, comes back within this time.
 const BREATH: Duration = Duration::from_secs(1);
 
 async fn cluster(store: StoreArgument, masters: usize, hold: Duration) -> io::Result<Cluster> {
@@ -34,7 +33,7 @@ async fn cluster(store: StoreArgument, masters: usize, hold: Duration) -> io::Re
     Ok(cluster)
 }
 
-/// Accepts one job; returns its key.
+/// Accepts one job. Returns its key.
 async fn accept(cluster: &Cluster, number: usize) -> io::Result<String> {
     let job = noop(number as u64);
     let key = job.key.to_string();
@@ -54,8 +53,8 @@ fn milliseconds(since: u64, until: u64) -> f64 {
     until.saturating_sub(since) as f64 / 1000.0
 }
 
-/// From the kill of a worker in the middle of a job to the start of that job
-/// on another one.
+/// From the kill of a worker in the middle of a job to the start of that job on
+/// another one.
 pub(super) async fn worker_killed(store: StoreArgument, n: usize) -> io::Result<Series> {
     let mut cluster = cluster(store, 1, HOLD).await?;
     let mut values = Vec::with_capacity(n);
@@ -103,7 +102,7 @@ pub(super) async fn worker_silent(store: StoreArgument, n: usize) -> io::Result<
     })
 }
 
-/// Accepts a job and waits until it has begun; returns the worker that runs it.
+/// Accepts a job and waits until it has begun. Returns the worker that runs it.
 async fn job_under_way(
     cluster: &mut Cluster,
     number: usize,
@@ -122,7 +121,7 @@ pub(super) async fn standby_takes_over(n: usize) -> io::Result<Series> {
     let mut cluster = cluster(StoreArgument::Redis, 2, Duration::ZERO).await?;
     let mut values = Vec::with_capacity(n);
     for number in 0..n {
-        // Whoever was started again is the standby now.
+        // The restarted one is the standby now.
         let master = number % 2;
         let mut starts = Starts::from_now(&cluster.starts);
         let at = micros_now();

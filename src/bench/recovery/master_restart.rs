@@ -1,4 +1,4 @@
-//! The only master dies with many jobs open and is started again.
+//! The only master dies with many open jobs and is restarted.
 
 use std::io;
 use std::time::Duration;
@@ -16,8 +16,8 @@ const BATCH: u64 = 100;
 /// Workers have begun to look for a master by then.
 const WORKERS_START: Duration = Duration::from_millis(500);
 
-/// From the kill of a master (started again at once) to the first start of a
-/// job. The workers are there and wait; `open` jobs are open.
+/// From the kill of a master (restarted at once) to the first start of a job.
+/// The workers are there and wait; `open` jobs are open.
 pub(super) async fn measure(store: StoreArgument, open: u64, n: usize) -> io::Result<Series> {
     let mut cluster = Cluster::start(ClusterOptions {
         store,
@@ -41,7 +41,7 @@ pub(super) async fn measure(store: StoreArgument, open: u64, n: usize) -> io::Re
         cluster.masters[0].start_again()?;
         let first = starts.next(|_| true).await?;
         values.push(first.at.saturating_sub(at) as f64 / 1000.0);
-        // In good order, so that what they hold counts as handed back.
+        // Orderly, so that what they hold counts as handed back.
         let workers = cluster.workers.drain(..);
         let stops = workers.map(|worker| worker.stop(Duration::from_secs(5)));
         futures_util::future::join_all(stops).await;
@@ -56,7 +56,7 @@ pub(super) async fn measure(store: StoreArgument, open: u64, n: usize) -> io::Re
     })
 }
 
-/// Accepts as many jobs as are missing; returns the number of the next one.
+/// Accepts as many jobs as are missing. Returns the number of the next one.
 async fn top_up(cluster: &Cluster, open: u64, next: u64) -> io::Result<u64> {
     wait_until_available(&cluster.store).await?;
     let counts = cluster.store.counts().await.map_err(io::Error::other)?;

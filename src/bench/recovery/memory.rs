@@ -1,4 +1,4 @@
-//! Memory of a master with many jobs queued and nobody to run them.
+//! Memory of a master with many queued jobs and no workers.
 
 use std::io;
 use std::time::{Duration, Instant};
@@ -9,13 +9,13 @@ use crate::devnet::command::StoreArgument;
 use crate::devnet::process::Process;
 
 const CONCURRENCY: usize = 16;
-/// A master that has found all jobs uses no more memory from then on.
+/// After this time without growth, the master has found all jobs.
 const STEADY: Duration = Duration::from_secs(5);
 const POLL: Duration = Duration::from_millis(100);
 const WANT_MB: f64 = 1000.0;
 
-/// Most memory while the jobs are queued, and after a restart with all of them
-/// open.
+/// The most memory while the jobs are queued, and after a restart with all of
+/// them open.
 pub(super) async fn measure(store: StoreArgument, queued: u64) -> io::Result<Vec<Series>> {
     let mut cluster = Cluster::start(ClusterOptions {
         store,

@@ -1,6 +1,6 @@
-//! `erawan bench recovery`: how long it takes to go on after a death, what a
-//! rolling restart costs, and what durability costs when nothing dies. Honest
-//! figures, no judgement: what is wanted stands beside what is.
+//! `erawan bench recovery`: time to recover from a death, cost of a rolling
+//! restart, and cost of durability. It judges nothing: the goal stands beside
+//! the figure.
 
 mod deaths;
 mod master_restart;
@@ -21,25 +21,25 @@ use crate::devnet::command::{StoreArgument, interrupted};
 /// `erawan bench recovery`
 #[derive(Debug, Clone, Args)]
 pub struct RecoveryArguments {
-    /// How often each thing is done.
+    /// Repetitions of each measurement.
     #[arg(long, default_value_t = 20)]
     pub n: usize,
-    /// What to measure. Without it: everything.
+    /// What to measure. Default: everything.
     #[arg(long, value_enum, value_delimiter = ',')]
     pub only: Vec<Figure>,
-    /// Where the jobs are kept. Without it: both, one after the other.
+    /// Where the jobs are kept. Default: both, one after the other.
     #[arg(long, value_enum)]
     pub store: Option<StoreArgument>,
-    /// Open jobs when a master is started again.
+    /// Open jobs when a master is restarted.
     #[arg(long, default_value_t = 100_000)]
     pub open: u64,
     /// Queued jobs when memory is measured.
     #[arg(long, default_value_t = 1_000_000)]
     pub queued: u64,
-    /// Transactional jobs of which the writes are counted, each time.
+    /// Transactional jobs per measurement of writes.
     #[arg(long, default_value_t = 1_000)]
     pub jobs: u64,
-    /// One JSON object a line on standard output.
+    /// Print one JSON object per line.
     #[arg(long)]
     pub json: bool,
 }
@@ -49,17 +49,17 @@ pub struct RecoveryArguments {
 #[serde(rename_all = "snake_case")]
 #[value(rename_all = "snake_case")]
 pub enum Figure {
-    /// A worker is killed: until its job starts elsewhere.
+    /// A worker is killed: time until its job starts elsewhere.
     WorkerKilled,
-    /// A worker falls silent: until its job starts elsewhere.
+    /// A worker falls silent: time until its job starts elsewhere.
     WorkerSilent,
-    /// A master is killed and another stands by: until a job starts.
+    /// A master is killed beside a standby: time until a job starts.
     StandbyTakesOver,
-    /// The only master is killed and started again with many open jobs: until
+    /// The only master is killed and restarted with many open jobs: time until
     /// one starts.
     MasterRestarted,
-    /// Every process of a network is restarted, one after the other, under half
-    /// load: calls that failed.
+    /// Every process of a network is restarted in turn under half load: failed
+    /// calls.
     RollingRestart,
     /// Many jobs are queued: memory of the master.
     QueuedMemory,
@@ -84,16 +84,16 @@ struct Recovery {
     /// What exactly was counted, for people.
     what: &'static str,
     store: &'static str,
-    /// How many measurements.
+    /// Number of measurements.
     n: usize,
     unit: &'static str,
     median: f64,
     worst: f64,
-    /// What is hoped for: at most this; `None`: it is only told.
+    /// The goal: at most this; `None`: no goal.
     want: Option<f64>,
 }
 
-/// Measurements of one thing.
+/// The measurements of one figure.
 struct Series {
     figure: Figure,
     what: &'static str,

@@ -1,5 +1,5 @@
-//! Every process of a network is restarted, one after the other, while it
-//! works at half of what it can.
+//! Every process of a network is restarted in turn, under half of the load that
+//! it can carry.
 
 use std::cell::Cell;
 use std::io;
@@ -13,14 +13,14 @@ use crate::devnet::network::{Network, NetworkOptions, NodeProcess, StoreOption};
 use crate::output;
 
 const CONCURRENCY: usize = 40;
-/// Requests that tell how much the network can do.
+/// Requests that measure the full load.
 const FULL_LOAD: u64 = 200;
 const STOP_GRACE: Duration = Duration::from_secs(35);
 const READY_PATIENCE: Duration = Duration::from_secs(60);
-/// Between two restarts.
+/// Pause between two restarts.
 const BREATH: Duration = Duration::from_millis(500);
 
-/// What became of calls while one process was restarted.
+/// Results of calls during the restart of one process.
 struct Restart {
     counts: CallCounts,
     took: Duration,

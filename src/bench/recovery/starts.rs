@@ -1,4 +1,4 @@
-//! Waiting for jobs to start, by what the workers write down.
+//! Waits for jobs to start, by the workers' records.
 
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
@@ -11,7 +11,7 @@ const POLL: Duration = Duration::from_millis(1);
 /// Far longer than anything measured.
 const PATIENCE: Duration = Duration::from_secs(120);
 
-/// Reads what workers start, from where it was opened.
+/// Reads the recorded starts from where it was opened.
 pub(super) struct Starts {
     path: PathBuf,
     offset: u64,
@@ -19,19 +19,17 @@ pub(super) struct Starts {
 }
 
 impl Starts {
-    /// From now on.
     pub fn from_now(path: &Path) -> Self {
         let length = std::fs::metadata(path).map(|metadata| metadata.len());
         Self {
             path: path.to_owned(),
-            // A file that is not there yet is empty.
+            // A missing file counts as empty.
             offset: length.unwrap_or(0),
             torn: String::new(),
         }
     }
 
-    /// The next start that is wanted.
-    ///
+    /// The next wanted start.
     /// # Errors
     /// When it does not come, or the file cannot be read.
     pub async fn next(&mut self, is_wanted: impl Fn(&JobStart) -> bool) -> io::Result<JobStart> {

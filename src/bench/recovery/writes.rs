@@ -1,5 +1,5 @@
-//! What durability costs when nothing dies: writes to Redis of a job from its
-//! accept to its end, by Redis' own statistics.
+//! The cost of durability: Redis writes of a job from its accept to its end, by
+//! Redis' own statistics.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -18,9 +18,9 @@ type Calls = BTreeMap<String, u64>;
 
 /// Every job is accepted by a call of its own. Every operation that changes
 /// anything is one script (`evalsha`). Within it, an accept adds the job to two
-/// sorted sets (`zadd`: the open jobs, the line of its key) and a commit takes
-/// it out of them (`zrem`). What an idle cluster does in the same time (looking
-/// for unannounced jobs, the lease) is taken off.
+/// sorted sets (`zadd`: the open jobs, the line of its key) and a commit
+/// removes it from them (`zrem`). The calls of an idle cluster in the same time
+/// (scans, the lease) are subtracted.
 pub(super) async fn measure(jobs: u64, n: usize) -> io::Result<Vec<Series>> {
     let cluster = Cluster::start(ClusterOptions {
         store: StoreArgument::Redis,

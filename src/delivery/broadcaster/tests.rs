@@ -1,4 +1,4 @@
-//! What becomes of a transaction right after it was stored.
+//! Transactions right after they were stored.
 
 use std::time::Instant;
 
@@ -72,7 +72,7 @@ fn with_code(code: u32) -> Result<Broadcast, Error> {
 
 struct Process {
     ledger: Arc<Scripted>,
-    /// Not through the broadcaster.
+    /// The store without the broadcaster.
     inner: SharedStore,
     store: Arc<BroadcastingStore>,
     broadcaster: Broadcaster,
@@ -201,7 +201,7 @@ async fn what_the_ledger_cannot_take_now_becomes_a_job() {
     assert_eq!(*process.announced.lock(), [transaction::DELIVER]);
 }
 
-/// Its commit was applied, and the answer lost.
+/// Its commit was applied, but the answer was lost.
 #[tokio::test]
 async fn of_a_commit_that_is_fenced_what_the_store_has_is_broadcast() {
     for is_stored in [false, true] {

@@ -1,5 +1,5 @@
-//! POSTs to client applications. A receiver that is slow or dead occupies its
-//! own places only: calls are counted per destination.
+//! POSTs to client applications. Calls are counted per destination, so that a
+//! slow or dead receiver occupies its own places only.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -18,23 +18,23 @@ use crate::http_client::{self, destination, with_causes};
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 /// Largest answer that is read: 25 MiB (spec/http-api.md 4.1).
 const ANSWER_LIMIT: usize = 25 * 1024 * 1024;
-/// Bytes of all answers that are being read and kept at one time.
+/// Memory for all answers that are being read and kept.
 const ANSWER_MEMORY: usize = 8 * ANSWER_LIMIT;
-/// Shorter than the 5 s after which common servers close an idle connection,
-/// so that a call seldom meets one that is being closed.
+/// Shorter than the 5 s after which common servers close an idle connection, so
+/// that a call seldom meets a closing one.
 const IDLE_TIME: Duration = Duration::from_secs(4);
-/// Destinations remembered before idle ones are forgotten.
+/// Most remembered destinations before idle ones are forgotten.
 const MANY_DESTINATIONS: usize = 1024;
 
-/// How long and how many.
+/// Limits of calls.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct CallbackLimits {
     /// Time for one try, from connecting to the end of the answer. The replaced
     /// system waits for ever (spec/process-model-and-config.md 7.1, F36).
     pub try_time: Duration,
-    /// Calls to one host and port at a time.
+    /// Most concurrent calls to one host and port.
     pub concurrent: usize,
-    /// How long a call waits for one of these places before it comes back later.
+    /// How long a call waits for a place before it is tried later.
     pub waiting_time: Duration,
 }
 
@@ -48,12 +48,11 @@ impl Default for CallbackLimits {
     }
 }
 
-/// What a receiver answered.
+/// A receiver's answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct CallbackResponse {
-    /// HTTP status.
     pub status: u16,
-    /// Its body, empty if it was not asked for.
+    /// Empty if it was not asked for.
     pub body: ResponseBody,
 }
 
@@ -69,38 +68,37 @@ pub(super) enum ResponseBody {
 /// Why there is no [`CallbackResponse`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum CallFailure {
-    /// All places for this destination are taken and nothing was sent, or there
-    /// is no memory for the answer. Which host and port.
+    /// All places of this destination (host and port) are taken and nothing was
+    /// sent, or there is no memory for the answer.
     Busy(String),
     /// The URL can never be called.
     Unusable(String),
-    /// No answer; it may have been received or not.
+    /// No answer. The receiver may have got the callback or not.
     Transport(String),
 }
 
-/// Shared by all deliveries of a process: connections are kept and used again.
+/// Shared by all deliveries of a process, which keeps connections open for the
+/// next call.
 #[derive(Debug)]
 pub struct CallbackClient {
     http: Client,
     limits: CallbackLimits,
     places: Mutex<HashMap<String, Arc<Semaphore>>>,
-    /// Bytes that answers may take.
+    /// Memory for answers.
     memory: Semaphore,
-    /// Receivers as the dispatcher knows them.
+    /// By receiver, as the dispatcher names it.
     pub(super) failing: Failing,
 }
 
 impl CallbackClient {
-    /// A client with the default limits.
-    ///
+    /// Uses the default limits.
     /// # Errors
-    /// TLS cannot be set up, for example without certificates of authorities.
+    /// TLS cannot be set up, for example without root certificates.
     pub fn new(config: &Config) -> Result<Self, Error> {
         Self::with_limits(config, CallbackLimits::default())
     }
 
-    /// A client with limits of its own.
-    ///
+    /// Uses other limits.
     /// # Errors
     /// As [`new`](Self::new).
     pub fn with_limits(config: &Config, limits: CallbackLimits) -> Result<Self, Error> {
@@ -109,7 +107,7 @@ impl CallbackClient {
             .pool_max_idle_per_host(limits.concurrent)
             .build()
             .map_err(|error| {
-                let message = format!("client of callbacks: {}", with_causes(&error));
+                let message = format!("HTTP client for callbacks: {}", with_causes(&error));
                 Error::with_message(codes::UNKNOWN_ERROR, message)
             })?;
         Ok(Self {
@@ -122,7 +120,7 @@ impl CallbackClient {
     }
 
     /// POSTs a JSON body. `keep_body`: whether the answer's body is wanted.
-    /// Failures name host and port only: a URL may carry credentials, and a
+    /// Failures name host and port only: a URL may contain credentials, and a
     /// failure is stored, logged and shown to operators.
     pub(super) async fn post(
         &self,
@@ -162,9 +160,9 @@ impl CallbackClient {
             tokio::time::timeout_at(deadline, read(response, keep_body, &self.memory)).await;
         let body = match reading {
             Ok(Ok(Some(body))) => body,
-            // Told again later, under the same id.
+            // Tried later under the same id.
             Ok(Ok(None)) => return Err(CallFailure::Busy(receiver)),
-            // The receiver has the callback: it has answered.
+            // The receiver has answered, so it has the callback.
             _ if !keep_body => ResponseBody::Whole(Vec::new()),
             Ok(Err(error)) => return Err(transport(error)),
             Err(_) => return Err(silent()),
@@ -177,7 +175,8 @@ impl CallbackClient {
         let waiting = tokio::time::timeout(self.limits.waiting_time, places.acquire_owned());
         match waiting.await {
             Ok(Ok(place)) => Ok(place),
-            // The semaphore is never closed; anyhow the call can come back.
+            // The semaphore is never closed. In any case the call can be tried
+            // later.
             Ok(Err(_)) | Err(_) => Err(CallFailure::Busy(receiver.to_owned())),
         }
     }
@@ -185,7 +184,7 @@ impl CallbackClient {
     fn places_of(&self, destination: String) -> Arc<Semaphore> {
         let mut places = self.places.lock();
         if places.len() >= MANY_DESTINATIONS {
-            // A place in use, or a call that waits, holds its semaphore too.
+            // A place in use, or a waiting call, holds its semaphore too.
             places.retain(|_, semaphore| Arc::strong_count(semaphore) > 1);
         }
         let new = || Arc::new(Semaphore::new(self.limits.concurrent));
@@ -193,10 +192,9 @@ impl CallbackClient {
     }
 }
 
-/// The body as it is after decompression, which is what is limited: a small
-/// answer may unpack to a huge one. What cannot be unpacked says nothing, like a
-/// body that is no JSON. `None` while other answers fill the memory set aside for
-/// them.
+/// The body after decompression. The limit applies to that size, because a
+/// small answer may unpack to a huge one. A body that cannot be unpacked counts
+/// as one that is not JSON. `None` while other answers use up the memory.
 async fn read(
     mut response: Response,
     keep_body: bool,

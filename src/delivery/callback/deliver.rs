@@ -15,13 +15,13 @@ use crate::job::{Commit, Job, Millis, NewJob, Run, Table, receiver_of, request_k
 use crate::labelled::Labelled;
 use crate::ledger::query;
 
-/// When a callback comes back that found its destination busy.
+/// Pause before a callback is tried again that found its destination busy.
 const BUSY_DELAY: Duration = Duration::from_secs(1);
 const STATUS_WITH_BODY: u16 = 200;
-/// A callback that stood behind another is tried so often, however late it is.
+/// Fewest tries of a callback that stood behind another, however late it is.
 const LEAST_TRIES: u32 = 3;
 
-/// By status and whether the answer's body was wanted.
+/// By status, and by whether the answer's body was wanted.
 static DURATIONS: LazyLock<Labelled<(u16, bool)>> = LazyLock::new(|| {
     Labelled::new(|(status, with_response_body)| {
         histogram!(
@@ -33,9 +33,8 @@ static DURATIONS: LazyLock<Labelled<(u16, bool)>> = LazyLock::new(|| {
 });
 
 /// Handler of `deliver.callback`.
-///
 /// # Errors
-/// Those of the store, which has the receiver's URL.
+/// Those of the store, which holds the receiver's URL.
 pub async fn run_deliver(
     context: &Context,
     client: &CallbackClient,
@@ -44,10 +43,9 @@ pub async fn run_deliver(
     deliver(context, client, job, job.payload()?).await
 }
 
-/// Delivers a callback of this job once. Any HTTP answer means delivered.
-///
+/// Tries to deliver a callback once. Any HTTP answer means delivered.
 /// # Errors
-/// Those of the store, which has the receiver's URL.
+/// Those of the store, which holds the receiver's URL.
 pub async fn deliver(
     context: &Context,
     client: &CallbackClient,
@@ -69,7 +67,7 @@ pub async fn deliver(
     {
         counter!("client_callback_timeouts_total").increment(1);
         let reason = format!(
-            "given up after {} tries: its receiver has failed all the while",
+            "given up after {} tries: its receiver has failed the whole time",
             job.tries
         );
         return Ok(Run::Commit(Commit::failed(reason)));
@@ -106,7 +104,7 @@ pub async fn deliver(
     })
 }
 
-/// Where the callback goes now; `None` if the client application set no URL.
+/// The current URL; `None` if the client application has set none.
 async fn url(context: &Context, target: &Target) -> Result<Option<String>, Error> {
     match target {
         Target::Url(url) => Ok(Some(url.clone())),
@@ -120,21 +118,21 @@ async fn url(context: &Context, target: &Target) -> Result<Option<String>, Error
     }
 }
 
-/// Whether a repeat is of no use: its request has ended. If that cannot be
-/// found out, the repeat goes on.
+/// Whether another try is pointless because the request has ended. If that
+/// cannot be found out, the tries go on.
 async fn is_pointless(context: &Context, callback: &Callback) -> bool {
     let Persistence::UntilRequestEnds { request_id } = &callback.persistence else {
         return false;
     };
     match query::request_detail(context.ledger.as_ref(), request_id, None).await {
         Ok(Some(detail)) => detail.has_ended(),
-        // The ledger was replaced, or its node has not come to the block yet.
+        // The ledger was replaced, or its node is behind.
         Ok(None) => is_forgotten(context, callback, request_id).await,
         Err(_) => false,
     }
 }
 
-/// Whether this node, too, has no record of the request any more. It is written
+/// Whether this node has no record of the request either. The record is written
 /// with the callback and deleted when the request is seen to have ended.
 async fn is_forgotten(context: &Context, callback: &Callback, request_id: &str) -> bool {
     let Ok(body) = serde_json::from_str::<Value>(&callback.body) else {
@@ -166,7 +164,7 @@ fn delivered(callback: &Callback, answer: CallbackResponse) -> Commit {
 
 fn answer_job(callback_id: &str, request: &DataRequestRef, answer: CallbackResponse) -> NewJob {
     let body = match answer.body {
-        // Only the body of a 200 says anything.
+        // Only a 200 has a body that means something.
         ResponseBody::Whole(body) if answer.status == STATUS_WITH_BODY => Some(body),
         ResponseBody::Whole(_) => Some(Vec::new()),
         ResponseBody::TooLarge => None,
@@ -180,10 +178,10 @@ fn answer_job(callback_id: &str, request: &DataRequestRef, answer: CallbackRespo
     NewJob::new(callback::ANSWERED, key, &payload).source(format!("answer:{callback_id}"))
 }
 
-/// Whether a callback that is tried for a limited time is not tried again. The
-/// time in which one stood behind an earlier one of its line counts like tries of
-/// its own: otherwise the last of a line would come when its client has long
-/// given the request up.
+/// Whether a callback with limited time is given up. The time in which it stood
+/// behind an earlier callback of its line counts as if it had been tried:
+/// otherwise the last of a line would come when its client has long given the
+/// request up.
 fn is_given_up(job: &Job, limit: Duration) -> bool {
     let stood_behind = job.prev != 0;
     let next = nominal_delay(job.tries);
@@ -231,7 +229,7 @@ mod tests {
         let limit = Duration::from_secs(600);
         let is_given_up = |age, prev, tries| is_given_up(&waiting(age, prev, tries), limit);
         assert!(!is_given_up(700, 8, 1) && is_given_up(700, 8, 2));
-        // It stood behind nobody: its node was down.
+        // It stood behind no other callback: its node was down.
         assert!(!is_given_up(700, 0, 2) && is_given_up(700, 0, 8));
         assert!(!is_given_up(100, 8, 2), "its time is not up");
     }

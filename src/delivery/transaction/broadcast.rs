@@ -1,4 +1,4 @@
-//! Broadcasting a transaction, and what the ledger's answer says of its fate.
+//! Broadcasts a transaction and judges its fate by the ledger's answer.
 
 use std::time::Duration;
 
@@ -12,20 +12,18 @@ use crate::error::{Error, codes};
 use crate::job::{Commit, Job, Millis, NewJob, Run, Table, delivery_key};
 use crate::ledger::TransactionHash;
 
-/// Which try of a broadcast it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Try {
-    /// The first: no earlier one can have got through.
+    /// The first try: no earlier one can have succeeded.
     First,
-    /// A later one, after so many by its job.
+    /// A later try, after so many by its job.
     Again(u32),
-    /// No block has shown the transaction for a while. There will be another.
+    /// No block has shown the transaction for a while. More tries follow.
     Confirmation,
 }
 
-/// The first try of a transaction that has just been stored
+/// The first try of a transaction that was just stored
 /// ([`broadcaster`](crate::delivery::broadcaster)).
-///
 /// # Errors
 /// Temporary ones of ledger and store.
 pub(in crate::delivery) async fn first_try(
@@ -36,7 +34,7 @@ pub(in crate::delivery) async fn first_try(
     broadcast(context, Try::First, hash, expected).await
 }
 
-/// The job that broadcasts a transaction whose first try came to nothing.
+/// The job that broadcasts a transaction after an inconclusive first try.
 pub(in crate::delivery) fn try_again(hash: &str, after: Duration) -> NewJob {
     let key = delivery_key("transaction", "ledger", hash);
     NewJob::new(DELIVER, key, &hash.to_owned())
@@ -54,7 +52,7 @@ pub async fn run_deliver(context: &Context, job: &Job) -> Result<Run, Error> {
 }
 
 /// Handler of `ledger.confirm`: no block has shown the transaction for a while,
-/// or whoever was to broadcast it is gone.
+/// or the process that was to broadcast it is gone.
 pub async fn run_confirm(context: &Context, job: &Job) -> Result<Run, Error> {
     let hash: TransactionHash = job.payload()?;
     let Some(expected) = load(context, &hash).await? else {
@@ -115,10 +113,10 @@ async fn broadcast(
     }
 }
 
-/// A node of the ledger that is behind has refused what others may take: the
-/// refusal says nothing. It will not take these bytes any more (spec/ledger.md
-/// 2.8), so the transaction is signed anew, unless an earlier try of it can have
-/// got through.
+/// A ledger node that is behind has refused what others may accept, so the
+/// refusal is no verdict. It will not take these bytes again (spec/ledger.md
+/// 2.8), so the transaction is signed anew, unless an earlier try can have
+/// succeeded.
 fn premature(attempt: Try, hash: &TransactionHash, expected: &Expected, code: u32) -> Run {
     match attempt {
         Try::Confirmation => Run::Commit(Commit::nothing()),
@@ -130,8 +128,8 @@ fn premature(attempt: Try, hash: &TransactionHash, expected: &Expected, code: u3
     }
 }
 
-/// The mempool is full. That says what became of the transaction only if no
-/// earlier try can have got through: the mempool may be full with it.
+/// The mempool is full. That is a verdict only if no earlier try can have
+/// succeeded: this transaction may be among those in the mempool.
 async fn no_room(
     context: &Context,
     attempt: Try,
@@ -154,11 +152,11 @@ async fn no_room(
     })
 }
 
-/// The ledger has met these very bytes: an earlier try got through. A block
-/// will show them, or `ledger.confirm` will find out. If none does and they
-/// wait nowhere, they were dropped after the nonce was noted (the mempool was
-/// full by then, or the check failed and its answer was lost), and no repeat
-/// can succeed (spec/ledger.md 2.8): the transaction is signed anew.
+/// The ledger has met these bytes: an earlier try got through. A block will
+/// show them, or `ledger.confirm` will find out. If no block does and they wait
+/// nowhere, they were dropped after the nonce was noted (the mempool was full
+/// by then, or the check failed and its answer was lost). No repeat can succeed
+/// then (spec/ledger.md 2.8), so the transaction is signed anew.
 async fn met_before(
     context: &Context,
     attempt: Try,
@@ -166,8 +164,8 @@ async fn met_before(
     expected: &Expected,
 ) -> Result<Run, Error> {
     let is_old = expected.signed_at.after(DROPPED_AFTER) <= Millis::now();
-    // Asked before the look-up: what left the mempool since is found by it. A
-    // chain that makes no blocks keeps its mempool, and is waited for.
+    // Asked before the look-up, which finds what has left the mempool since. A
+    // chain that makes no blocks keeps its mempool, so the transaction waits.
     let is_dropped =
         attempt == Try::Confirmation && is_old && context.ledger.waiting_transactions().await? == 0;
     match context.ledger.transaction(hash).await? {

@@ -1,4 +1,4 @@
-//! Transactions of which an earlier try may have got through.
+//! Transactions of which an earlier try may have succeeded.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -144,7 +144,7 @@ async fn one_that_may_still_come_into_a_block_is_waited_for() {
     let young = DROPPED_AFTER - Duration::from_secs(60);
     for (ledger, kind, age) in [
         (met_before(0), transaction::CONFIRM, young),
-        // A chain that makes no blocks keeps what it has taken.
+        // A chain that makes no blocks keeps what it has accepted.
         (met_before(1), transaction::CONFIRM, old),
         (met_before(0), transaction::DELIVER, old),
     ] {

@@ -1,4 +1,4 @@
-//! An application's answer on its way out, in the manner it was given.
+//! An application's answer, sent in the manner chosen for it.
 
 use std::io::{self, Write as _};
 
@@ -14,7 +14,7 @@ use super::manners::{Coding, Manner};
 
 const CHUNK: usize = 100;
 
-/// What an application says to a callback.
+/// An application's answer to a callback.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum CallbackReply {
     /// 204.
@@ -24,7 +24,6 @@ pub(super) enum CallbackReply {
 }
 
 impl CallbackReply {
-    /// As it is sent.
     pub(super) fn respond(&self, manner: &Manner) -> HttpResponse {
         let CallbackReply::Json(value) = self else {
             return HttpResponse::NoContent().finish();

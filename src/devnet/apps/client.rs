@@ -1,5 +1,5 @@
-//! Calls to a node's API, spread over its processes as a proxy would, and
-//! repeated where that is safe.
+//! Calls a node's API: spreads calls over its processes as a proxy would, and
+//! repeats them where that is safe.
 
 use std::io;
 use std::sync::Arc;
@@ -13,12 +13,12 @@ const CALL_TIMEOUT: Duration = Duration::from_secs(60);
 const RETRY_DELAY: Duration = Duration::from_millis(100);
 const RETRY_PATIENCE: Duration = Duration::from_secs(60);
 const DUPLICATE_REFERENCE: u64 = 20045;
+const NO_IDP: u64 = 20005;
 
-/// What became of calls that were not answered as they should: each was tried
-/// again.
+/// Counts of failed calls. Each was tried again.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct CallCounts {
-    /// Nobody listened.
+    /// The connection was refused.
     pub refused: u64,
     /// Answered 503.
     pub later: u64,
@@ -51,7 +51,7 @@ impl Counting {
 pub struct ApiClient {
     http: Client,
     urls: Arc<Vec<String>>,
-    /// Told in every call, for proxies; other nodes ignore it.
+    /// Sent with every call, for proxies; other nodes ignore it.
     node_id: Option<String>,
     next: Arc<AtomicUsize>,
     counting: Arc<Counting>,
@@ -93,7 +93,6 @@ impl ApiClient {
         body
     }
 
-    /// What became of calls so far.
     pub fn counts(&self) -> CallCounts {
         let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         CallCounts {
@@ -125,7 +124,7 @@ impl ApiClient {
         Ok(())
     }
 
-    /// A POST that changes nothing tells whether the readiness gate is open.
+    /// Whether the readiness gate is open, by a POST that changes nothing.
     async fn is_ready(&self, base: &str) -> bool {
         let probe = self
             .http
@@ -137,14 +136,15 @@ impl ApiClient {
         }
     }
 
-    /// POSTs until the node takes the call: refused connections, 503 and 500
-    /// are tried again at the next process, as a proxy would do.
+    /// POSTs until the node accepts the call. Refused connections, 503 and 500
+    /// are tried again at the next process, as a proxy would.
     pub async fn post(&self, path: &str, body: &Value) -> Result<Response, String> {
         self.post_telling(path, body, || {}).await
     }
 
-    /// As [`post`](Self::post). `on_lost_answer` is told before a call is made
-    /// again that may have been taken: its repetition can be refused for that.
+    /// As [`post`](Self::post). Calls `on_lost_answer` before it repeats a call
+    /// that may have been accepted, because the repetition can be refused for
+    /// that.
     pub async fn post_telling(
         &self,
         path: &str,
@@ -158,7 +158,7 @@ impl ApiClient {
             self.counting.note(&attempt);
             let problem = match attempt {
                 Ok(answer) if !is_trouble(&answer) => return Ok(answer),
-                // A store that answers too late may have taken the call.
+                // A store that answers too late may have accepted the call.
                 Ok(answer) => {
                     on_lost_answer();
                     answer.text().await.unwrap_or_default()
@@ -177,9 +177,12 @@ impl ApiClient {
         }
     }
 
-    /// Creates a request. When an answer was lost the reference id tells
-    /// whether the node had taken the call. `None`: it had, and the request has
-    /// ended since, so that the node has forgotten the reference id.
+    /// Creates a request. After a lost answer the reference id tells whether
+    /// the node had accepted the call. `None`: it had, but the request has
+    /// ended since, so the node has forgotten the reference id.
+    ///
+    /// A node whose ledger is behind does not know an identity yet that another
+    /// node was told of: it is asked again.
     pub async fn create_request(
         &self,
         path: &str,
@@ -187,9 +190,16 @@ impl ApiClient {
         body: &Value,
     ) -> Result<Option<String>, String> {
         let request_id = |content: &Value| content["request_id"].as_str().map(str::to_owned);
-        let answer = self.post(path, body).await?;
-        let status = answer.status();
-        let content: Value = answer.json().await.map_err(|error| error.to_string())?;
+        let deadline = Instant::now() + RETRY_PATIENCE;
+        let (status, content) = loop {
+            let answer = self.post(path, body).await?;
+            let status = answer.status();
+            let content: Value = answer.json().await.map_err(|error| error.to_string())?;
+            if content["error"]["code"] != NO_IDP || Instant::now() > deadline {
+                break (status, content);
+            }
+            tokio::time::sleep(RETRY_DELAY).await;
+        };
         if status == StatusCode::ACCEPTED {
             return Ok(request_id(&content));
         }
@@ -202,7 +212,6 @@ impl ApiClient {
     }
 
     /// Creates a request with one call; `None`: told to try later.
-    ///
     /// # Errors
     /// Anything but 202 and 503.
     pub async fn create_request_once(
@@ -222,8 +231,7 @@ impl ApiClient {
         Ok(content["request_id"].as_str().map(str::to_owned))
     }
 
-    /// POSTs and insists on a status.
-    ///
+    /// POSTs and demands this status.
     /// # Errors
     /// With the answer, when it is another.
     pub async fn expect(&self, path: &str, body: &Value, status: u16) -> io::Result<()> {
@@ -275,7 +283,7 @@ impl ApiClient {
     }
 }
 
-/// Whether a node says that it is in trouble, which may pass.
+/// Whether a node reports trouble that may pass.
 fn is_trouble(answer: &Response) -> bool {
     matches!(
         answer.status(),

@@ -1,5 +1,5 @@
-//! Which event a callback tells of, by its content alone. Two callbacks of one
-//! event must have one identity, whatever died between them.
+//! Names the event that a callback tells of, by its content alone. Two
+//! callbacks of one event must have one identity, whatever died between them.
 
 use openssl::sha::sha256;
 use serde_json::Value;
@@ -18,9 +18,9 @@ const ONCE: [(&str, &[&str]); 7] = [
     ),
 ];
 
-/// The event of a callback to an application. Of what can happen several times
-/// (a status, an error) it is the whole content: no two are alike but for the
-/// height of the block.
+/// The event of a callback to an application. An event that can happen several
+/// times (a status, an error) is named by its whole content: no two are alike
+/// but for the height of the block.
 pub fn event_of(application: &str, body: &Value) -> String {
     let kind = body["type"].as_str().unwrap_or("?");
     let text = |member: &str| match &body[member] {

@@ -7,13 +7,13 @@ use std::time::Duration;
 
 use crate::simulation::Chance;
 
-/// One of so many callbacks is answered late, in chaos.
+/// One of this many callbacks is answered late, in chaos.
 const LATE: u64 = 12;
-/// How late, in milliseconds.
+/// Longest delay, in milliseconds.
 const LATEST: u64 = 3_000;
-/// One of so many callbacks gets no answer at the first try, in chaos.
+/// One of this many callbacks gets no answer to its first try, in chaos.
 const SILENT: u64 = 100;
-/// One of so many requests is answered twice by IdP or AS, in chaos.
+/// One of this many requests is answered twice by IdP or AS, in chaos.
 const TWICE: u64 = 8;
 
 /// How all callbacks are answered.
@@ -21,7 +21,7 @@ const TWICE: u64 = 8;
 pub enum Manners {
     /// As plainly as HTTP allows: for measurements.
     Plain,
-    /// As most servers do, none of which costs time.
+    /// As most servers do, without losing time.
     Harmless {
         /// Gives the same again.
         seed: u64,
@@ -38,17 +38,17 @@ pub enum Manners {
 pub struct Manner {
     /// Compression of the answer.
     pub coding: Coding,
-    /// The body comes in chunks, its length is not told.
+    /// The body comes in chunks, without a length.
     pub chunked: bool,
     /// Its text is UTF-16, as its header says.
     pub utf_16: bool,
-    /// The client is sent elsewhere first, with this status.
+    /// The client is redirected first, with this status.
     pub redirect: Option<u16>,
-    /// The answer takes so long.
+    /// Delay of the answer.
     pub late: Duration,
-    /// The first try is taken and gets no answer.
+    /// The first try is accepted and gets no answer.
     pub silent: bool,
-    /// What the application has to say to the request it says twice.
+    /// The application sends its answer to the request twice.
     pub twice: bool,
 }
 
@@ -62,7 +62,6 @@ pub enum Coding {
     Gzip,
     /// RFC 1950, as HTTP means it.
     Deflate,
-    /// Brotli.
     Brotli,
 }
 

@@ -27,7 +27,7 @@ pub use manners::Manners;
 pub use record::{Ending, Record, Seen, Took, Totals};
 
 use crate::crypto::{accessor::verify, signature};
-use receiver::Receiver;
+use receiver::CallbackServer;
 use users::{User, Users};
 
 /// Nodes the applications talk to: base URLs of each node's API processes.
@@ -65,7 +65,7 @@ pub struct Apps {
     idp: ApiClient,
     as_: ApiClient,
     record: Arc<Record>,
-    receiver: Receiver,
+    receiver: CallbackServer,
     /// In modes 2 and 3.
     users: Option<Arc<Users>>,
     begun: AtomicU64,
@@ -117,7 +117,7 @@ impl Apps {
             1 => None,
             mode => Some(Arc::new(Users::new(mode, targets.users).await?)),
         };
-        let receiver = Receiver::start(
+        let receiver = CallbackServer::start(
             record.clone(),
             idp.clone(),
             as_.clone(),
@@ -180,6 +180,27 @@ impl Apps {
         Err(io::Error::other(format!(
             "the AS could not offer its service: {result}"
         )))
+    }
+
+    /// Onboards all users (modes 2 and 3), which otherwise happens at the first
+    /// request of each.
+    ///
+    /// # Errors
+    /// When the IdP's node refuses one.
+    pub async fn onboard_users(&self) -> Result<(), String> {
+        for number in 0..self.targets.users {
+            self.user_of(number).await?;
+        }
+        Ok(())
+    }
+
+    async fn user_of(&self, number: u64) -> Result<Option<Arc<User>>, String> {
+        let Some(users) = &self.users else {
+            return Ok(None);
+        };
+        let url = self.receiver.url("idp");
+        let user = users.of_request(number, &self.idp, &self.record, &url);
+        user.await.map(Some)
     }
 
     /// Makes `requests` requests, `concurrency` at a time, and waits for all.
@@ -285,14 +306,7 @@ impl Apps {
 
     /// The call that makes a request; its user is onboarded first.
     async fn call(&self, number: u64) -> Result<RequestCall, String> {
-        let user = match &self.users {
-            None => None,
-            Some(users) => {
-                let url = self.receiver.url("idp");
-                let user = users.of_request(number, &self.idp, &self.record, &url);
-                Some(user.await?)
-            }
-        };
+        let user = self.user_of(number).await?;
         let reference = format!("demo-{number}-{}", uuid::Uuid::new_v4());
         let mut body = json!({
             "reference_id": reference,

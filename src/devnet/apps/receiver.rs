@@ -23,11 +23,11 @@ use super::record::{Ending, Record};
 use super::users::{IAL, Users};
 
 const BODY_LIMIT: usize = 32 * 1024 * 1024;
-/// How long an application keeps a client waiting that gets no answer.
+/// How long a callback without an answer is kept waiting.
 const SILENCE: Duration = Duration::from_secs(1);
 
 /// The running server.
-pub struct Receiver {
+pub struct CallbackServer {
     address: SocketAddr,
     server: ServerHandle,
 }
@@ -39,16 +39,16 @@ struct Shared {
     users: Option<Arc<Users>>,
     base: String,
     manners: Manners,
-    /// Callbacks that came so far.
+    /// Callbacks received so far.
     callbacks: AtomicU64,
-    /// Answers that clients were sent elsewhere for, by the callback's number.
+    /// Answers that a redirect led clients to, by the callback's number.
     elsewhere: Mutex<HashMap<u64, (CallbackReply, Manner)>>,
 }
 
 /// The socket of a connection, so that it can be closed without an answer.
 struct Socket(TcpStream);
 
-impl Receiver {
+impl CallbackServer {
     /// Listens on a free port of the loopback address.
     ///
     /// # Errors
@@ -112,7 +112,8 @@ impl Receiver {
     }
 }
 
-/// A callback's identity: its header if the node sends one, else its content.
+/// A callback's identity: its header if the node sends one, otherwise its
+/// content.
 fn identity(request: &HttpRequest, body: &[u8]) -> String {
     let header = request.headers().get("idempotency-key");
     match header.and_then(|value| value.to_str().ok()) {
@@ -121,7 +122,7 @@ fn identity(request: &HttpRequest, body: &[u8]) -> String {
     }
 }
 
-/// A callback, in the manner that is its turn.
+/// A callback, in the next manner of the list.
 async fn callback(
     role: web::Path<String>,
     request: HttpRequest,
@@ -131,12 +132,12 @@ async fn callback(
     let number = shared.callbacks.fetch_add(1, Ordering::Relaxed);
     let manner = shared.manners.of(number);
     match manner.redirect {
-        // With its body, so that nothing has been taken here.
+        // With its body, so nothing has been processed here.
         Some(status @ (307 | 308)) => {
             let to = format!("{}/moved/{role}?number={number}", shared.base);
             redirect(status, &to)
         }
-        // Without its body: it has been taken here, and its answer is elsewhere.
+        // Without its body: it is processed here, and its answer is elsewhere.
         Some(status) => {
             let answer = take(&role, &request, &bytes, &shared, &manner).await;
             let to = format!("{}/answer/{number}", shared.base);
@@ -155,7 +156,7 @@ struct Moved {
     number: u64,
 }
 
-/// A callback that was sent here with its body.
+/// A callback that was redirected here with its body.
 async fn moved(
     role: web::Path<String>,
     request: HttpRequest,
@@ -168,7 +169,7 @@ async fn moved(
     answer.respond(&manner)
 }
 
-/// The answer to a callback that was sent here without its body.
+/// The answer to a callback that was redirected here without its body.
 async fn answer_elsewhere(number: web::Path<u64>, shared: web::Data<Shared>) -> HttpResponse {
     match shared.elsewhere.lock().remove(&number) {
         Some((answer, manner)) => answer.respond(&manner),
@@ -192,11 +193,12 @@ async fn take(
     };
     let answer = act(role, &body, &id, is_new, shared, manner);
     rt::time::sleep(manner.late).await;
-    // An `error` callback is tried once: without an answer it is a failed job.
+    // An `error` callback is tried once, so without an answer it would be a
+    // failed job.
     if manner.silent && is_new && body["type"] != "error" {
         rt::time::sleep(SILENCE).await;
         if let Some(Socket(socket)) = request.conn_data::<Socket>() {
-            // One that is closed already is as silent.
+            // A closed connection is as silent.
             let _ = socket.shutdown(Shutdown::Both);
         }
     }
@@ -217,7 +219,7 @@ fn act(
     let request_id = body["request_id"].as_str().unwrap_or_default().to_owned();
     match (role, kind) {
         ("rp", "request_status") => status(record, &request_id, body, is_new),
-        // The second answer of an AS is refused, whichever that is.
+        // An AS's second answer is refused, whichever it is.
         ("as", "error") if record.is_answered_twice(&request_id) => {}
         (_, "error") => record.fail(format!("{role}: error callback: {body}")),
         ("idp", "incoming_request") if is_new => {
@@ -231,7 +233,7 @@ fn act(
     }
     match manner.coding {
         super::manners::Coding::Identity => CallbackReply::Nothing,
-        // A status is all that is asked for; a body must not harm.
+        // Only a status is asked for; a body must do no harm.
         _ => CallbackReply::Json(json!({"heard": kind})),
     }
 }
@@ -272,7 +274,7 @@ fn result(record: &Record, request_id: &str, body: Value) {
     }
 }
 
-/// The IdP's user accepts; some applications send that twice.
+/// The IdP's user accepts. Some applications send that twice.
 fn answer_consent(shared: web::Data<Shared>, asked: &Value, twice: bool) {
     let text = |member: &str| asked[member].as_str().unwrap_or_default().to_owned();
     let (request_id, group) = (text("request_id"), text("reference_group_code"));
@@ -298,7 +300,8 @@ fn answer_consent(shared: web::Data<Shared>, asked: &Value, twice: bool) {
         let path = "/v6/idp/response";
         post_answer(&shared.idp, path, &body, &shared.record).await;
         if twice {
-            // Answered like the first, or refused because the request has ended.
+            // Answered like the first, or refused because the request has
+            // ended.
             let again = shared.idp.post(path, &body).await;
             if let Err(error) = again {
                 shared.record.fail(error);
@@ -321,8 +324,8 @@ async fn signed_by_user(
     Ok((accessor.id.clone(), signature))
 }
 
-/// The AS gives the data at once or by a call of its own, half of the requests
-/// each; some applications do both.
+/// The AS sends the data at once for half of the requests, and by a call of its
+/// own for the others. Some applications do both.
 fn answer_data(
     shared: &web::Data<Shared>,
     request_id: String,

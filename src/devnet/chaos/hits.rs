@@ -1,4 +1,4 @@
-//! Carries a schedule out, and measures how long each recovery takes.
+//! Carries out a schedule, and measures how long each recovery takes.
 
 use std::io;
 use std::time::{Duration, Instant};
@@ -16,7 +16,7 @@ use crate::devnet::verdict::Absence;
 use crate::job::Millis;
 
 const POLL: Duration = Duration::from_millis(20);
-/// How long a target that was started again may take to serve.
+/// How long a restarted target may take to serve.
 const SERVE_PATIENCE: Duration = Duration::from_secs(60);
 
 /// A fault that happened. Field names are stable (docs/demo.md).
@@ -26,9 +26,8 @@ pub struct Event {
     pub at_ms: u64,
     /// What was hit.
     pub target: String,
-    /// How.
     pub action: ChaosAction,
-    /// From the fault until it was started or continued again.
+    /// From the fault until the target was restarted or continued.
     pub away_ms: u64,
     /// From the fault until a request made after it had completed; `None`: it failed.
     pub request_ms: Option<u64>,
@@ -37,15 +36,15 @@ pub struct Event {
     pub recovered_ms: Option<u64>,
 }
 
-/// What came of a schedule.
+/// The results of a schedule.
 #[derive(Debug, Default)]
 pub(super) struct Hits {
     /// When it began, by the wall clock.
     pub began: Millis,
     /// By time.
     pub events: Vec<Event>,
-    /// What should not have been: processes that ended by themselves or not as
-    /// told, or never came back.
+    /// What should not have happened: processes that ended by themselves or not
+    /// as told, or never came back.
     pub problems: Vec<String>,
 }
 
@@ -58,8 +57,8 @@ pub(super) struct Range<'a> {
     pub tell: &'a dyn Fn(&str),
 }
 
-/// Carries all of it out; a fault does not wait for the recovery from the one
-/// before.
+/// Carries out the whole schedule. A fault does not wait for the recovery from
+/// the previous one.
 pub(super) async fn carry_out(range: &Range<'_>, plan: &[ScheduledFault]) -> Hits {
     let started = Instant::now();
     let mut hits = Hits {
@@ -83,7 +82,7 @@ pub(super) async fn carry_out(range: &Range<'_>, plan: &[ScheduledFault]) -> Hit
 }
 
 impl Hits {
-    /// When something was away.
+    /// When targets were away.
     pub fn absences(&self) -> Vec<Absence> {
         let absence = |event: &Event| {
             let from = self.began.after(Duration::from_millis(event.at_ms));
@@ -156,7 +155,7 @@ impl Range<'_> {
         (Some(event), problems)
     }
 
-    /// Hits it and brings it back; returns how long it was away.
+    /// Hits it and brings it back. Returns how long it was away.
     async fn take_away(
         &self,
         fault: &ScheduledFault,

@@ -1,4 +1,4 @@
-//! What a run of chaos adds to the demo's report.
+//! The part of the demo's report that chaos adds.
 
 use std::fmt::Write as _;
 
@@ -23,7 +23,7 @@ pub struct Faults {
 pub struct ChaosReport {
     /// What was hit.
     pub chaos: Faults,
-    /// What the message queue services wrote down.
+    /// By the records of the message queue services.
     #[serde(flatten)]
     pub messages: MessageCounts,
     /// How long the slowest requests took.
@@ -33,10 +33,11 @@ pub struct ChaosReport {
     pub reruns: u64,
     /// Commits the store refused because another attempt owned the job.
     pub fenced_commits: u64,
-    /// Requests of calls whose answer was lost, that had ended before the call
-    /// was made again: the repeated call made another (docs/guarantees.md).
+    /// Requests that had ended before their call was made again, because its
+    /// answer was lost. The repeated call made another request
+    /// (docs/guarantees.md).
     pub ended_before_repeat: u64,
-    /// What was promised, and what became of it.
+    /// The promises, and whether they held.
     pub guarantees: Guarantees,
 }
 

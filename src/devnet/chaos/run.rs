@@ -9,13 +9,13 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 use super::hits::{Hits, Range, carry_out};
 use super::report::{ChaosReport, Faults};
-use super::schedule::{Target, schedule};
+use super::schedule::{ChaosTarget, schedule};
 use super::victims;
 use super::watch::Watch;
 use crate::devnet::apps::{Apps, Manners, Targets, Totals};
 use crate::devnet::demo;
 use crate::devnet::mq_record;
-use crate::devnet::network::{Network, NetworkOptions, Node, NodeProcess, StoreOption};
+use crate::devnet::network::{Network, NetworkNode, NetworkOptions, NodeProcess, StoreOption};
 use crate::devnet::redis_server::Durability;
 use crate::devnet::report::Report;
 use crate::devnet::verdict::{
@@ -25,36 +25,36 @@ use crate::devnet::verdict::{
 use crate::output;
 use crate::store::SharedStore;
 
-/// Most requests a second, so that the machine is busy with faults and not
+/// Most requests per second, so that the machine is busy with faults and not
 /// only with requests.
 const PACE: f64 = 20.0;
-/// How long the nodes may take to finish what is left when the last request
-/// has completed.
+/// How long the nodes may take to finish after the last request has completed.
 const SETTLE_PATIENCE: Duration = Duration::from_secs(60);
 const SETTLE_POLL: Duration = Duration::from_millis(200);
-/// How often message queue services repeat what is not acknowledged. Real ones
-/// do so after a minute; longer than any fault lasts, as with them.
+/// How often message queue services repeat an unacknowledged message. Longer
+/// than any fault, as with real ones, which wait a minute.
 const RETRANSMIT: Duration = Duration::from_secs(20);
-/// A standalone node has nobody to ask: nothing has happened for so long.
+/// A standalone node cannot be asked, so this is how long nothing may have
+/// happened.
 const QUIET: Duration = Duration::from_secs(3);
 
-/// What is to be done.
 #[derive(Debug, Clone)]
 pub struct Options {
     /// Gives the faults.
     pub seed: u64,
     /// How many.
     pub faults: usize,
-    /// Requests to be made at least; they go on while there are faults.
+    /// At least this many requests are made; they continue while there are
+    /// faults.
     pub requests: u64,
     /// Requests at a time.
     pub concurrency: usize,
 }
 
-/// Makes a network fit for chaos: Redis forgets nothing it has acknowledged (what
-/// a Redis that forgets does is another story, docs/guarantees.md), messages
-/// are repeated sooner than after a minute, and with Redis there is a standby
-/// unless `masters` says otherwise.
+/// Prepares a network for chaos. Redis forgets nothing that it has acknowledged
+/// (docs/guarantees.md has the other case), messages are repeated sooner than
+/// after a minute, and with Redis there is a standby unless `masters` says
+/// otherwise.
 pub fn prepare(network: &mut NetworkOptions, masters: Option<usize>) {
     network.durability = Durability::Always;
     network.retransmit = RETRANSMIT;
@@ -66,11 +66,11 @@ pub fn prepare(network: &mut NetworkOptions, masters: Option<usize>) {
 }
 
 /// Runs it. Afterwards the nodes have stopped; ledger and Redis still run.
-///
 /// # Errors
-/// When the network does not come up or cannot be looked at.
+/// When the network does not start or cannot be read.
 pub async fn run(network: &mut Network, targets: Targets, options: &Options) -> io::Result<Report> {
-    // Each request has a user of its own, so that identities are made all the time.
+    // Each request has a user of its own, so that identities are created all
+    // the time.
     let targets = Targets {
         users: u64::MAX,
         ..targets
@@ -135,7 +135,7 @@ pub async fn run(network: &mut Network, targets: Targets, options: &Options) -> 
     Ok(report)
 }
 
-/// Requests and faults, until both are done.
+/// Runs requests and faults until both are done.
 async fn drive(
     network: &mut Network,
     apps: &Apps,
@@ -143,7 +143,7 @@ async fn drive(
     options: &Options,
 ) -> (Duration, Hits) {
     let victims = victims::of(network);
-    let targets: Vec<Target> = victims.iter().map(|victim| victim.target.clone()).collect();
+    let targets: Vec<ChaosTarget> = victims.iter().map(|victim| victim.target.clone()).collect();
     let plan = schedule(options.seed, options.faults, &targets);
     let teller = Teller::new(plan.len());
     let are_over = Cell::new(false);
@@ -170,7 +170,7 @@ async fn drive(
     (took, hits)
 }
 
-/// Tells what happens: a bar on a terminal, a line for each fault elsewhere.
+/// Reports what happens: a bar on a terminal, otherwise a line for each fault.
 struct Teller {
     bar: ProgressBar,
     is_terminal: bool,
@@ -181,7 +181,8 @@ impl Teller {
     fn new(faults: usize) -> Self {
         let is_terminal = io::stderr().is_terminal();
         let bar = if is_terminal {
-            // Each fault is told twice: when it happens, and when it is over.
+            // Each fault is reported twice: when it happens, and when it is
+            // over.
             ProgressBar::new(2 * faults as u64)
         } else {
             ProgressBar::hidden()
@@ -218,8 +219,8 @@ impl Teller {
     }
 }
 
-/// Waits until the stores have nothing open, or for so long that what is left
-/// is stuck.
+/// Waits until the stores have nothing open, or until what is left counts as
+/// stuck.
 async fn settle(network: &Network, apps: &Apps) {
     let deadline = Instant::now() + SETTLE_PATIENCE;
     let mut quiet_since = Instant::now();
@@ -235,7 +236,7 @@ async fn settle(network: &Network, apps: &Apps) {
                 stores.insert(id, store);
             }
             if let Some(store) = stores.get(id) {
-                // A store that cannot be asked counts as one that is not empty.
+                // A store that does not answer counts as not empty.
                 open += store.counts().await.map_or(1, |counts| counts.open);
             }
         }
@@ -252,9 +253,9 @@ async fn settle(network: &Network, apps: &Apps) {
     }
 }
 
-/// Who has to take the messages of each node, and with which store.
+/// The processes and the store that each node needs to take its messages.
 fn places_of(network: &Network) -> Vec<NodeDependencies> {
-    let place = |node: &Node| {
+    let place = |node: &NetworkNode| {
         let named = |parts: &mut dyn Iterator<Item = &NodeProcess>| {
             parts.map(|part| part.process.name().to_owned()).collect()
         };
@@ -273,8 +274,8 @@ fn places_of(network: &Network) -> Vec<NodeDependencies> {
     network.nodes.iter().map(place).collect()
 }
 
-/// Ledger and stores, when the nodes have stopped, and what the message queue
-/// services have written down.
+/// Reads ledger and stores after the nodes have stopped, and the records of the
+/// message queue services.
 async fn look_at(network: &Network, evidence: &mut Evidence) {
     for place in &evidence.places {
         match mq_record::read(&network.message_record(&place.node_id)) {

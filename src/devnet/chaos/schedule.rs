@@ -1,11 +1,11 @@
-//! What is hit, how and when: a pure function of the seed and of the names of
-//! what there is. Nothing here looks at a clock or a process.
+//! What is hit, how and when: a pure function of the seed and of the targets'
+//! names. Nothing here uses a clock or a process.
 
 use std::time::Duration;
 
 use serde::Serialize;
 
-/// What a process is, as far as it matters for hitting it.
+/// The kind of a target.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TargetKind {
     /// Runs jobs and serves the API.
@@ -20,18 +20,17 @@ pub enum TargetKind {
     Ledger,
     /// The server with all stores.
     Redis,
-    /// What a node finds the ledger by.
+    /// The address by which a node finds the ledger.
     LedgerAddress,
-    /// What the ledger says of the blocks it has made.
+    /// The ledger's answers about the blocks it has made.
     LedgerResults,
 }
 
 /// Something that can be hit.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Target {
+pub struct ChaosTarget {
     /// Its name in logs and tables.
     pub name: String,
-    /// What it is.
     pub kind: TargetKind,
 }
 
@@ -39,16 +38,16 @@ pub struct Target {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum ChaosAction {
-    /// SIGKILL; started again after a while.
+    /// SIGKILL; restarted after a while.
     Kill,
-    /// SIGSTOP for so long that it is given up, then SIGCONT.
+    /// SIGSTOP for longer than the process is trusted, then SIGCONT.
     Stop,
-    /// SIGTERM; started again a while after it has ended.
+    /// SIGTERM; restarted a while after it has ended.
     Terminate,
-    /// SIGTERM; started again the moment it has ended.
+    /// SIGTERM; restarted the moment it has ended.
     Restart,
-    /// Leads to another server for a while: a node of the same ledger that is
-    /// behind. Connections are cut in the middle of calls, both times.
+    /// Leads to another server for a while, a ledger node that is behind.
+    /// Connections are cut in the middle of calls, both times.
     Divert,
     /// Answers late for a while.
     Delay,
@@ -71,18 +70,16 @@ impl ChaosAction {
 /// One line of a schedule.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ScheduledFault {
-    /// Since the fault before (or the beginning).
+    /// Since the previous fault (or the beginning).
     pub pause: Duration,
-    /// Name of what is hit.
     pub target: String,
-    /// What is done to it.
     pub action: ChaosAction,
     /// How long it is kept away.
     pub away: Duration,
 }
 
-/// How often each kind is chosen, against the others. Masters and workers are
-/// what this program is; the rest is what they must put up with.
+/// How often each kind is chosen, relative to the others. Masters and workers
+/// are what this program is; it must withstand faults of the rest.
 fn weight(kind: TargetKind) -> u64 {
     match kind {
         TargetKind::Master | TargetKind::Standalone => 4,
@@ -113,17 +110,17 @@ fn actions(kind: TargetKind) -> &'static [(ChaosAction, u64)] {
 type Span = (u64, u64);
 
 const PAUSE: Span = (1_500, 6_500);
-/// One of this many faults follows the one before almost at once, so that two
+/// One of this many faults follows the previous one almost at once, so that two
 /// processes are away together.
 const TOGETHER: u64 = 4;
 const PAUSE_TOGETHER: Span = (0, 300);
 const AWAY: Span = (100, 3_000);
-/// Longer than a silent worker is waited for, and than a lease lasts
-/// (2.5 s and 2 s).
+/// Longer than a silent worker is trusted, and than a lease lasts (2.5 s and 2
+/// s).
 const STOPPED: Span = (4_000, 9_000);
 
 /// The faults of a seed. The same seed, number and targets give the same list.
-pub fn schedule(seed: u64, faults: usize, targets: &[Target]) -> Vec<ScheduledFault> {
+pub fn schedule(seed: u64, faults: usize, targets: &[ChaosTarget]) -> Vec<ScheduledFault> {
     let mut dice = Dice(seed);
     let mut plan = Vec::with_capacity(faults);
     while plan.len() < faults {
@@ -152,8 +149,8 @@ pub fn schedule(seed: u64, faults: usize, targets: &[Target]) -> Vec<ScheduledFa
     plan
 }
 
-/// SplitMix64: a few lines that will give the same numbers for a seed in every
-/// later release, which no library promises.
+/// SplitMix64: a few lines that give the same numbers for a seed in every later
+/// release, which no library promises.
 struct Dice(u64);
 
 impl Dice {
@@ -175,7 +172,7 @@ impl Dice {
         Duration::from_millis(least + self.below(most - least + 1))
     }
 
-    /// One of them, each as often as its weight says; `None` if there is none.
+    /// One of them, as often as its weight says; `None` if there is none.
     fn weighted<'a, T>(&mut self, all: &'a [T], weight: impl Fn(&T) -> u64) -> Option<&'a T> {
         let mut left = self.below(all.iter().map(&weight).sum());
         all.iter().find(|one| {
@@ -193,7 +190,7 @@ mod tests {
 
     use super::*;
 
-    fn targets() -> Vec<Target> {
+    fn targets() -> Vec<ChaosTarget> {
         [
             ("ledger", TargetKind::Ledger),
             ("redis", TargetKind::Redis),
@@ -203,7 +200,7 @@ mod tests {
             ("rp1-worker1", TargetKind::Worker),
             ("rp1-worker2", TargetKind::Worker),
         ]
-        .map(|(name, kind)| Target {
+        .map(|(name, kind)| ChaosTarget {
             name: name.to_owned(),
             kind,
         })
@@ -218,8 +215,8 @@ mod tests {
         assert_ne!(plan, schedule(8, 12, &targets()));
     }
 
-    /// A release that gave other faults for a seed would make the seeds that
-    /// found bugs worthless (tests/cluster/chaos.rs).
+    /// Other faults for a seed would make the seeds worthless that found bugs
+    /// (tests/cluster/chaos.rs).
     #[test]
     fn the_faults_of_a_seed_never_change() {
         let plan = schedule(1, 3, &targets());
@@ -275,7 +272,7 @@ mod tests {
             ("ledger-results", TargetKind::LedgerResults),
         ] {
             let name = name.to_owned();
-            targets.push(Target { name, kind });
+            targets.push(ChaosTarget { name, kind });
         }
         let plan = schedule(3, 400, &targets);
         for (name, action) in [

@@ -1,4 +1,4 @@
-//! The processes of a network as something that can be hit.
+//! The processes of a network as targets.
 
 use std::io;
 use std::os::unix::process::ExitStatusExt;
@@ -10,7 +10,7 @@ use reqwest::{Client, StatusCode};
 use tokio::net::TcpStream;
 use tokio::sync::Mutex;
 
-use super::schedule::{Target, TargetKind};
+use super::schedule::{ChaosTarget, TargetKind};
 use crate::devnet::ledger::RESULTS_DELAY;
 use crate::devnet::network::{Network, ServiceKind};
 use crate::devnet::process::Process;
@@ -19,20 +19,19 @@ use crate::devnet::switch::Switch;
 
 /// Longer than any `SHUTDOWN_GRACE_MS`.
 const END_PATIENCE: Duration = Duration::from_secs(35);
-/// A process younger than this may not have come to the point where it listens
-/// for signals.
+/// A younger process may not listen for signals yet.
 const STARTING: Duration = Duration::from_secs(5);
 const PROBE_TIMEOUT: Duration = Duration::from_secs(2);
-/// How late the results of blocks are.
+/// Delay of the results of blocks.
 const LATE: Duration = Duration::from_millis(300);
 
 /// Name of the server with all stores.
 pub(super) const REDIS: &str = "redis";
 
-/// What can be hit, by the name of its [`Target`].
+/// A target, by the name of its [`ChaosTarget`].
 pub(super) struct Victim<'a> {
-    pub target: Target,
-    /// Held while it is being hit: nothing is hit twice at a time.
+    pub target: ChaosTarget,
+    /// Locked while it is being hit, so that nothing is hit twice at a time.
     pub body: Mutex<Body<'a>>,
     probe: Probe,
 }
@@ -105,7 +104,7 @@ pub(super) fn of(network: &mut Network) -> Vec<Victim<'_>> {
     }
     if let Some(port) = redis_port {
         victims.push(Victim {
-            target: Target {
+            target: ChaosTarget {
                 name: REDIS.to_owned(),
                 kind: TargetKind::Redis,
             },
@@ -116,7 +115,7 @@ pub(super) fn of(network: &mut Network) -> Vec<Victim<'_>> {
     victims
 }
 
-/// What a ledger does to its clients without being killed.
+/// Faults of a ledger that is not killed.
 fn ledger_manners<'a>(
     ledger: &str,
     second: &str,
@@ -125,7 +124,7 @@ fn ledger_manners<'a>(
     let mut victims: Vec<Victim<'a>> = switches
         .iter()
         .map(|(node_id, switch)| Victim {
-            target: Target {
+            target: ChaosTarget {
                 name: format!("{node_id}-ledger"),
                 kind: TargetKind::LedgerAddress,
             },
@@ -138,7 +137,7 @@ fn ledger_manners<'a>(
         })
         .collect();
     victims.push(Victim {
-        target: Target {
+        target: ChaosTarget {
             name: "ledger-results".to_owned(),
             kind: TargetKind::LedgerResults,
         },
@@ -152,13 +151,13 @@ impl<'a> Victim<'a> {
     fn new(kind: TargetKind, probe: Probe, process: &'a mut Process) -> Self {
         let name = process.name().to_owned();
         Self {
-            target: Target { name, kind },
+            target: ChaosTarget { name, kind },
             body: Mutex::new(Body::Process(process)),
             probe,
         }
     }
 
-    /// Whether it does its work for others.
+    /// Whether it serves others.
     pub async fn serves(&self, http: &Client) -> bool {
         match &self.probe {
             Probe::Api(url) => {
@@ -189,7 +188,7 @@ impl<'a> Victim<'a> {
 }
 
 impl Body<'_> {
-    /// Its process id; `None` for Redis, whose memory nobody judges.
+    /// Its process id; `None` for Redis, whose memory is not judged.
     pub fn pid(&self) -> Option<u32> {
         match self {
             Body::Process(process) => process.pid(),
@@ -241,7 +240,7 @@ impl Body<'_> {
         }
     }
 
-    /// SIGTERM, and waits for its end. Returns what was wrong with it.
+    /// SIGTERM; waits for its end. Returns what was wrong with it.
     pub async fn terminate(&mut self) -> io::Result<Option<String>> {
         match self {
             Body::Process(process) => {
@@ -265,7 +264,7 @@ impl Body<'_> {
         }
     }
 
-    /// Starts it again where it was, with what it had on disk.
+    /// Restarts it where it was, with what it had on disk.
     pub async fn start_again(&mut self) -> io::Result<()> {
         match self {
             Body::Process(process) => process.start_again(),
@@ -274,7 +273,7 @@ impl Body<'_> {
         }
     }
 
-    /// Spoils its manners, or mends them.
+    /// Spoils its answers, or mends them.
     pub async fn misbehave(&self, http: &Client, is_bad: bool) -> io::Result<()> {
         match self {
             Body::Process(_) | Body::Redis(_) => Err(io::Error::other("it has no manners")),
@@ -298,7 +297,7 @@ impl Body<'_> {
                         Ok(_) => Ok(()),
                         Err(error) => Err(io::Error::other(error)),
                     },
-                    // Another fault has taken it away, and with it its manners.
+                    // Another fault has taken it away.
                     Err(_) => Ok(()),
                 }
             }
@@ -314,7 +313,7 @@ fn is_end_by(status: ExitStatus, signal: Signal) -> bool {
     status.signal() == Some(signal as i32)
 }
 
-/// Redis is handled by calls that block.
+/// Redis is controlled by blocking calls.
 async fn with_redis(
     slot: &mut Option<RedisServer>,
     act: impl FnOnce(&mut RedisServer) -> io::Result<()> + Send + 'static,

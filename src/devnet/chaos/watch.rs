@@ -1,6 +1,6 @@
-//! Counters and memory of the nodes' processes while they live: a process that
-//! is killed takes its counters with it, so they are read all the time and
-//! added up over its lives.
+//! Reads counters and memory of the nodes' processes while they live. A killed
+//! process takes its counters with it, so they are read steadily and added up
+//! over its lives.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -65,7 +65,7 @@ impl Watch {
         }
     }
 
-    /// Reads everything again and again; never ends.
+    /// Reads everything repeatedly; never ends.
     pub async fn run(&self) {
         loop {
             let next = tokio::time::Instant::now() + INTERVAL;
@@ -88,7 +88,7 @@ impl Watch {
         self.tally.lock().end_of_round(round);
     }
 
-    /// Reads one process' counters, just before it is hit.
+    /// Reads one process's counters, just before it is hit.
     pub async fn look_at(&self, name: &str) {
         if let Some(part) = self.watched.iter().find(|part| part.name == name) {
             let page = self.page(part).await;
@@ -127,7 +127,7 @@ impl Watch {
     }
 }
 
-/// What is wanted of a page of metrics.
+/// The wanted values of a page of metrics.
 #[derive(Debug, Default, PartialEq)]
 struct Page {
     counters: BTreeMap<&'static str, u64>,
@@ -154,7 +154,8 @@ impl Page {
     }
 }
 
-/// Who claimed to be master when all were asked at about the same time.
+/// Which processes claimed to be master when all were asked at about the same
+/// time.
 #[derive(Debug, Default)]
 struct Round {
     masters: BTreeMap<String, BTreeSet<String>>,
@@ -197,7 +198,7 @@ impl HitTally {
     }
 
     /// Two that claim to be master in one round may have changed places between
-    /// the two questions; in two rounds, one after the other, both believe it.
+    /// the two questions. In two rounds in a row, both believe it.
     fn end_of_round(&mut self, round: Round) {
         let mut doubted = BTreeSet::new();
         for (node_id, claims) in round.masters {
@@ -244,7 +245,7 @@ impl HitTally {
             .sum()
     }
 
-    /// Most resident memory seen of each process, in MB (10^6 bytes).
+    /// Most resident memory of each process, in MB (10^6 bytes).
     pub fn most_memory(&self) -> &BTreeMap<String, f64> {
         &self.memory
     }

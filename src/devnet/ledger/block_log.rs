@@ -33,7 +33,6 @@ pub struct Record {
     pub height: i64,
     /// Time of the block.
     pub time: OffsetDateTime,
-    /// Its transactions.
     pub transactions: Vec<Bytes>,
 }
 

@@ -70,13 +70,11 @@ impl Validator {
 /// Where a transaction is.
 #[derive(Debug, Clone)]
 pub struct Included {
-    /// The block.
     pub block: Arc<Block>,
     /// Place in the block, from 0.
     pub index: usize,
 }
 
-/// The chain.
 pub struct Chain {
     chain_id: String,
     validator: Validator,
@@ -115,7 +113,6 @@ impl Chain {
         &self.chain_id
     }
 
-    /// The one validator.
     pub fn validator(&self) -> &Validator {
         &self.validator
     }
@@ -146,7 +143,6 @@ impl Chain {
         self.blocks.last()
     }
 
-    /// The transaction of this hash.
     pub fn transaction(&self, hash: &Sha256Digest) -> Option<Included> {
         let (height, index) = *self.places.get(hash)?;
         let block = Arc::clone(self.block(height)?);

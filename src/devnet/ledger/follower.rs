@@ -1,6 +1,6 @@
-//! A second full node of the chain: it makes no blocks, takes those of the
-//! first, some late, and hands on the transactions it is given. As a node of
-//! CometBFT that lags, it says that it is not catching up.
+//! A second full node of the chain. It makes no blocks, takes those of the
+//! first, some of them late, and passes on transactions. Like a lagging
+//! CometBFT node, it says that it is not catching up.
 
 use std::io;
 use std::time::Duration;
@@ -18,13 +18,12 @@ use crate::ledger::{Ledger as _, LedgerClient};
 
 /// Transactions on their way to the ledger that makes blocks.
 pub(super) const RELAYED: usize = 1_000;
-/// Before the other ledger is tried again.
+/// Pause before the other ledger is tried again.
 const RETRY: Duration = Duration::from_millis(100);
 
 /// The ledger whose blocks are taken.
 #[derive(Debug, Clone)]
 pub struct Leader {
-    /// Its host.
     pub host: String,
     /// Its RPC port.
     pub port: u16,
@@ -48,7 +47,7 @@ pub(super) async fn follow(
 
 async fn take_blocks(shared: &Shared, leader: &Leader, client: &LedgerClient) {
     loop {
-        // It is away, or has ended the subscription: it comes back.
+        // It is away, or has ended the subscription. It will come back.
         if let Err(error) = follow_subscription(shared, leader, client).await {
             tracing::debug!(%error, "blocks of the other ledger");
         }
@@ -82,14 +81,14 @@ async fn follow_subscription(
     }
 }
 
-/// One after the other, as they came; one that does not get through is lost, as
-/// gossip may be.
+/// In the order of arrival. A transaction that does not get through is lost, as
+/// with gossip.
 async fn relay(client: &LedgerClient, mut relayed: mpsc::Receiver<Bytes>) {
     while let Some(transaction) = relayed.recv().await {
         if let Err(error) = client.broadcast(&transaction).await {
             tracing::debug!(%error, "transaction not handed on");
         }
     }
-    // Without anybody to hand transactions over blocks are still taken.
+    // Blocks are taken even if nobody hands over transactions.
     std::future::pending::<()>().await;
 }

@@ -35,10 +35,10 @@ use block_log::{BlockLog, Record};
 use chain::Chain;
 pub use follower::Leader;
 
-/// Between a block and the empty one that proves it.
+/// Pause between a block and the empty one that proves it.
 const PROOF_PAUSE: Duration = Duration::from_micros(500);
 
-/// How long after a block its results come, unless somebody wants it otherwise.
+/// How long after a block its results come, by default.
 pub const RESULTS_DELAY: Duration = Duration::from_millis(1);
 
 /// Longest pause after a block, in intervals, however many transactions it has.
@@ -96,7 +96,7 @@ struct Shared {
     /// Height of a new block and what its event says.
     newest_event: Mutex<Option<(i64, Arc<str>)>>,
     results_delay: watch::Sender<Duration>,
-    /// Where transactions go on a ledger that makes no blocks.
+    /// Takes the transactions of a ledger that makes no blocks.
     relay: Option<mpsc::Sender<Bytes>>,
 }
 
@@ -201,8 +201,8 @@ pub async fn serve(options: Options, stop: impl Future<Output = ()>) -> io::Resu
 
 /// Makes a block whenever one is due: at most one with transactions per
 /// interval. The empty block that proves it follows sooner if nothing waits to
-/// share it, because nodes act on a block when they see the next. A busy ledger
-/// makes fewer, larger blocks.
+/// share it, because nodes act on a block when they see the next one. A busy
+/// ledger makes fewer, larger blocks.
 async fn make_blocks(
     shared: &Shared,
     mut log: Option<BlockLog>,
@@ -250,8 +250,8 @@ fn add_empty_block(chain: &mut Chain, log: Option<&mut BlockLog>) -> io::Result<
     Ok(())
 }
 
-/// Writes the block, then shows it, then executes it, then tells of it
-/// (spec/ledger.md 12.6). Returns how many transactions it has.
+/// Writes the block, shows it, executes it, then announces it (spec/ledger.md
+/// 12.6). Returns how many transactions it has.
 async fn make_block(shared: &Shared, log: Option<&mut BlockLog>) -> io::Result<usize> {
     let record = {
         let chain = shared.chain.read();

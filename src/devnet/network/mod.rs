@@ -15,8 +15,8 @@ pub use options::{NetworkOptions, StoreOption};
 use plan::{NodePlan, Plans, Ports, Surroundings, environment, plan_nodes};
 
 use super::genesis::{self, Member, NDID};
-use super::keys::NodeKeys;
-use super::process::{Process, ProcessPlan};
+use super::keys::GeneratedKeys;
+use super::process::{Process, ProcessSpec};
 use super::redis_server::{self, RedisServer};
 use super::switch::Switch;
 use crate::context::Role;
@@ -33,7 +33,6 @@ const NODE_STOP_GRACE: Duration = Duration::from_secs(35);
 pub struct NodeProcess {
     /// `master`, `worker` or `standalone`.
     pub kind: &'static str,
-    /// The process.
     pub process: Process,
     /// Base URL of its API, unless it is a master.
     pub api: Option<String>,
@@ -42,10 +41,8 @@ pub struct NodeProcess {
 }
 
 /// A node with its processes.
-pub struct Node {
-    /// Its id.
+pub struct NetworkNode {
     pub node_id: String,
-    /// Its role.
     pub role: Role,
     /// Address of its MQ service (gRPC).
     pub mq: String,
@@ -55,7 +52,7 @@ pub struct Node {
     pub processes: Vec<NodeProcess>,
 }
 
-impl Node {
+impl NetworkNode {
     /// Base URLs of its API.
     pub fn api_urls(&self) -> Vec<String> {
         self.processes
@@ -66,10 +63,8 @@ impl Node {
 }
 
 /// A node without processes of its own: a proxy works for it.
-pub struct NodeBehindProxy {
-    /// Its id.
+pub struct ProxiedNode {
     pub node_id: String,
-    /// Its role.
     pub role: Role,
     /// Id of the proxy.
     pub proxy: String,
@@ -96,7 +91,7 @@ pub enum ProcessGroup {
 }
 
 /// What the nodes use, beside Redis.
-pub struct Service {
+pub struct NetworkService {
     /// What it is.
     pub kind: ServiceKind,
     /// `host:port` where it listens.
@@ -107,12 +102,11 @@ pub struct Service {
 
 /// A running network. Dropping it kills what still runs.
 pub struct Network {
-    /// The nodes.
-    pub nodes: Vec<Node>,
+    pub nodes: Vec<NetworkNode>,
     /// The nodes that proxies work for.
-    pub behind: Vec<NodeBehindProxy>,
+    pub behind: Vec<ProxiedNode>,
     /// Ledger and message queue services.
-    pub services: Vec<Service>,
+    pub services: Vec<NetworkService>,
     /// The Redis server started for the network.
     pub redis: Option<RedisServer>,
     /// `host:port` of the ledger's RPC.
@@ -202,7 +196,7 @@ impl Network {
             network.start_mq(&options, plan)?;
         }
         for plan in plans.behind {
-            network.behind.push(NodeBehindProxy {
+            network.behind.push(ProxiedNode {
                 node_id: plan.node_id,
                 role: plan.role,
                 proxy: plan.proxy,
@@ -276,14 +270,14 @@ impl Network {
         port: u16,
         arguments: Vec<String>,
     ) -> io::Result<()> {
-        let plan = ProcessPlan {
+        let plan = ProcessSpec {
             name: name.to_owned(),
             binary: self.binary.clone(),
             arguments,
             environment: Vec::new(),
             log: self.log(name),
         };
-        self.services.push(Service {
+        self.services.push(NetworkService {
             kind,
             address: format!("{LOCAL}:{port}"),
             process: Process::start(plan)?,
@@ -298,7 +292,7 @@ impl Network {
         port: u16,
     ) -> io::Result<()> {
         let keys_directory = self.directory.join("keys");
-        let ndid = NodeKeys::at(&keys_directory, NDID);
+        let ndid = GeneratedKeys::at(&keys_directory, NDID);
         // NDID is on the chain before it registers the others.
         let registered = plans.nodes.iter().filter(|plan| plan.role != Role::Ndid);
         let of_nodes = registered.map(|plan| Member {
@@ -314,7 +308,8 @@ impl Network {
             proxy: Some(plan.proxy.clone()),
         });
         let members: Vec<Member> = of_nodes.chain(behind_proxies).collect();
-        let mut all: Vec<NodeKeys> = members.iter().map(|member| member.keys.clone()).collect();
+        let mut all: Vec<GeneratedKeys> =
+            members.iter().map(|member| member.keys.clone()).collect();
         all.push(ndid.clone());
         let signing = options.signing;
         let tasks = all
@@ -369,7 +364,7 @@ impl Network {
         options: &NetworkOptions,
         plan: NodePlan,
         ledger_port: u16,
-    ) -> io::Result<Node> {
+    ) -> io::Result<NetworkNode> {
         let surroundings = Surroundings {
             directory: &self.directory,
             ledger_port,
@@ -377,7 +372,7 @@ impl Network {
         };
         let mut processes = Vec::new();
         for part in &plan.processes {
-            let process = ProcessPlan {
+            let process = ProcessSpec {
                 name: part.name.clone(),
                 binary: self.binary.clone(),
                 arguments: Vec::new(),
@@ -393,7 +388,7 @@ impl Network {
         }
         let masters = plan.processes.iter().filter(|part| part.kind == "master");
         let masters = masters.filter_map(|part| part.master);
-        Ok(Node {
+        Ok(NetworkNode {
             masters: masters.map(|port| format!("{LOCAL}:{port}")).collect(),
             mq: format!("{LOCAL}:{}", plan.mq_grpc),
             node_id: plan.node_id,
@@ -421,7 +416,7 @@ impl Network {
     }
 
     /// The node with this role, the first one named.
-    pub fn node(&self, role: Role) -> Option<&Node> {
+    pub fn node(&self, role: Role) -> Option<&NetworkNode> {
         self.nodes.iter().find(|node| node.role == role)
     }
 
@@ -503,13 +498,13 @@ async fn wait_until_known(client: &LedgerClient) -> io::Result<()> {
     Ok(())
 }
 
-async fn wait_for_port(port: u16, what: &str, services: &mut [Service]) -> io::Result<()> {
+async fn wait_for_port(port: u16, what: &str, services: &mut [NetworkService]) -> io::Result<()> {
     let deadline = Instant::now() + START_PATIENCE;
     loop {
         if tokio::net::TcpStream::connect((LOCAL, port)).await.is_ok() {
             return Ok(());
         }
-        for Service { process, .. } in services.iter_mut() {
+        for NetworkService { process, .. } in services.iter_mut() {
             if process.has_ended() {
                 let log = process.log().display();
                 return Err(io::Error::other(format!("{what} ended at once; see {log}")));

@@ -1,4 +1,4 @@
-//! What kind of network.
+//! The options of a network.
 
 use std::io;
 use std::path::PathBuf;
@@ -17,11 +17,10 @@ pub enum StoreOption {
     Embedded,
     /// A Redis server started for the network.
     Redis,
-    /// A Redis server that somebody else runs.
+    /// A Redis server that is running elsewhere.
     RedisAt {
         /// Host name or address.
         host: String,
-        /// Port.
         port: u16,
         /// Password, if it wants one.
         password: Option<String>,
@@ -38,7 +37,6 @@ impl StoreOption {
     }
 }
 
-/// What kind of network.
 #[derive(Debug, Clone)]
 pub struct NetworkOptions {
     /// The program of every process; `None`: this same binary.
@@ -60,19 +58,19 @@ pub struct NetworkOptions {
     /// First port; `None`: free ones.
     pub base_port: Option<u16>,
     /// Whether the chain is set up and the nodes are registered before they
-    /// start; otherwise NDID's node is to do it, by its API.
+    /// start. Otherwise NDID's node has to do it by its API.
     pub initialised: bool,
-    /// What the nodes sign with.
+    /// Keys that the nodes sign with.
     pub signing: SigningKeys,
     /// `LOG_LEVEL` of the nodes.
     pub log_level: String,
     /// More environment variables of the nodes' processes.
     pub settings: Vec<(String, String)>,
-    /// How often message queue services repeat what is not acknowledged.
+    /// How often message queue services repeat an unacknowledged message.
     pub retransmit: Duration,
-    /// Whether they write down what came and what became of it.
+    /// Whether they record what came and what became of it.
     pub record_messages: bool,
-    /// A second full node of the chain, so many blocks behind the first.
+    /// A second full node of the chain, this many blocks behind the first.
     pub second_ledger: Option<u64>,
     /// Each node reaches the ledger through a switch, which can be turned to the
     /// second one.
@@ -108,8 +106,7 @@ impl Default for NetworkOptions {
 }
 
 impl NetworkOptions {
-    /// Whether these options can be had together.
-    ///
+    /// Checks that these options fit together.
     /// # Errors
     /// With what to change.
     pub fn check(&self) -> io::Result<()> {

@@ -8,7 +8,7 @@ use std::path::Path;
 use super::options::{NetworkOptions, StoreOption};
 use super::{LOCAL, role_of};
 use crate::context::Role;
-use crate::devnet::keys::NodeKeys;
+use crate::devnet::keys::GeneratedKeys;
 use crate::devnet::ports;
 
 /// Ports a node takes when they are counted from a base port.
@@ -53,11 +53,10 @@ pub(super) struct ProcessPlan {
     pub master: Option<u16>,
 }
 
-/// A node.
 pub(super) struct NodePlan {
     pub node_id: String,
     pub role: Role,
-    pub keys: NodeKeys,
+    pub keys: GeneratedKeys,
     pub mq_grpc: u16,
     pub mq: u16,
     pub processes: Vec<ProcessPlan>,
@@ -68,7 +67,7 @@ pub(super) struct BehindPlan {
     pub node_id: String,
     pub role: Role,
     pub proxy: String,
-    pub keys: NodeKeys,
+    pub keys: GeneratedKeys,
 }
 
 /// Every node of a network.
@@ -101,7 +100,7 @@ pub(super) fn plan_nodes(
                 node_id: node_id.clone(),
                 role: role_of(node_id)?,
                 proxy: proxy.to_owned(),
-                keys: NodeKeys::behind_proxy(&keys, node_id),
+                keys: GeneratedKeys::behind_proxy(&keys, node_id),
             });
             continue;
         }
@@ -112,7 +111,7 @@ pub(super) fn plan_nodes(
         plans.nodes.push(NodePlan {
             node_id: node_id.clone(),
             role: role_of(node_id)?,
-            keys: NodeKeys::at(&keys, node_id),
+            keys: GeneratedKeys::at(&keys, node_id),
             mq_grpc: ports.pick(first + 97)?,
             mq: ports.pick(first + 98)?,
             processes: plan_processes(options, node_id, first, ports)?,
@@ -216,7 +215,7 @@ pub(super) fn environment(
             "NODE_BEHIND_PROXY_SIGNING_MASTER_PRIVATE_KEY_DIRECTORY_PATH",
             "NODE_BEHIND_PROXY_ENCRYPTION_PRIVATE_KEY_DIRECTORY_PATH",
         ];
-        let directories = NodeKeys::directories_behind_proxy(&keys);
+        let directories = GeneratedKeys::directories_behind_proxy(&keys);
         let given = names.into_iter().zip(directories);
         // Without nodes behind it there are no folders.
         let given = given.filter(|(_, directory)| directory.is_dir());

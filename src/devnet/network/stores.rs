@@ -1,9 +1,9 @@
-//! The nodes' stores, for somebody who looks at them from outside.
+//! The nodes' stores, for observers from outside.
 
 use std::io;
 use std::sync::Arc;
 
-use super::{LOCAL, Network, Node, StoreOption};
+use super::{LOCAL, Network, NetworkNode, StoreOption};
 use crate::store::SharedStore;
 use crate::store::embedded::{self, EmbeddedStore};
 use crate::store::redis::{self, RedisStore};
@@ -18,12 +18,11 @@ impl Network {
         self.store.name()
     }
 
-    /// The store of a node that runs; `None` if nobody else can reach it
+    /// The store of a running node; `None` if only the node itself can reach it
     /// (a standalone node has its file to itself).
-    ///
     /// # Errors
     /// When it cannot be reached now.
-    pub async fn running_store(&self, node: &Node) -> io::Result<Option<SharedStore>> {
+    pub async fn running_store(&self, node: &NetworkNode) -> io::Result<Option<SharedStore>> {
         match (&self.store, node.masters.first()) {
             (StoreOption::Embedded, None) => Ok(None),
             (StoreOption::Embedded, Some(master)) => {
@@ -39,7 +38,7 @@ impl Network {
     ///
     /// # Errors
     /// When it cannot be opened or reached.
-    pub async fn stopped_store(&self, node: &Node) -> io::Result<SharedStore> {
+    pub async fn stopped_store(&self, node: &NetworkNode) -> io::Result<SharedStore> {
         if self.store != StoreOption::Embedded {
             return self.redis_store(node).await;
         }
@@ -52,7 +51,7 @@ impl Network {
         Ok(Arc::new(store.map_err(io::Error::other)?))
     }
 
-    async fn redis_store(&self, node: &Node) -> io::Result<SharedStore> {
+    async fn redis_store(&self, node: &NetworkNode) -> io::Result<SharedStore> {
         let (host, port, password) = match (&self.store, &self.redis) {
             (
                 StoreOption::RedisAt {

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::inbox::Inbox;
+use super::mailbox::Mailbox;
 use crate::devnet::apps::{Accessor, ApiClient};
 use crate::devnet::network::Network;
 
@@ -14,7 +14,7 @@ use crate::devnet::network::Network;
 const READY_PATIENCE: Duration = Duration::from_secs(120);
 
 /// A call that a node has taken.
-pub(super) struct Asked {
+pub struct Asked {
     /// Whose.
     application: String,
     reference_id: String,
@@ -23,9 +23,9 @@ pub(super) struct Asked {
 }
 
 /// The applications, by node.
-pub(super) struct Actors {
+pub struct Actors {
     clients: BTreeMap<String, ApiClient>,
-    inbox: Inbox,
+    mailbox: Mailbox,
 }
 
 impl Actors {
@@ -42,7 +42,7 @@ impl Actors {
         }
         let actors = Self {
             clients,
-            inbox: Inbox::start()?,
+            mailbox: Mailbox::start()?,
         };
         actors.set_up(service).await.map_err(io::Error::other)?;
         Ok(actors)
@@ -50,7 +50,7 @@ impl Actors {
 
     async fn set_up(&self, service: &str) -> Result<(), String> {
         for (node_id, client) in &self.clients {
-            let url = self.inbox.url(node_id);
+            let url = self.mailbox.url(node_id);
             let role = node_id.trim_end_matches(|c: char| c.is_ascii_digit());
             let mut urls = json!({"error_url": url});
             if role == "idp" {
@@ -90,7 +90,7 @@ impl Actors {
     pub async fn ask(&self, node_id: &str, path: &str, mut call: Value) -> Result<Asked, String> {
         let reference_id = uuid::Uuid::new_v4().to_string();
         call["reference_id"] = reference_id.as_str().into();
-        call["callback_url"] = self.inbox.url(node_id).into();
+        call["callback_url"] = self.mailbox.url(node_id).into();
         let answer = self.client(node_id)?.post(path, &call).await?;
         let status = answer.status();
         let text = answer.text().await.map_err(|error| error.to_string())?;
@@ -130,7 +130,7 @@ impl Actors {
         kind: &str,
         fits: impl Fn(&Value) -> bool,
     ) -> Result<Value, String> {
-        self.inbox.take(application, kind, fits).await
+        self.mailbox.take(application, kind, fits).await
     }
 
     /// The user consents at an IdP, with an accessor.
@@ -179,7 +179,7 @@ impl Actors {
 
     /// Ends the applications' server.
     pub async fn stop(self) {
-        self.inbox.stop().await;
+        self.mailbox.stop().await;
     }
 }
 
@@ -187,7 +187,7 @@ impl Actors {
 ///
 /// # Errors
 /// When there is none.
-pub(super) fn field(body: &Value, member: &str) -> Result<String, String> {
+pub fn field(body: &Value, member: &str) -> Result<String, String> {
     let text = body[member].as_str().map(str::to_owned);
     text.ok_or_else(|| format!("no {member} in {body}"))
 }

@@ -1,8 +1,8 @@
 //! `erawan demo --story`: one user's life on the platform, a step at a time, told
 //! by client applications that know nothing of a node but its HTTP API v6.
 
-mod actors;
-mod inbox;
+pub mod actors;
+mod mailbox;
 
 use std::io;
 use std::time::{Duration, Instant};
@@ -17,7 +17,7 @@ use super::network::Network;
 /// Nodes of the story.
 pub const NODES: [&str; 5] = ["rp1", "idp1", "idp2", "idp3", "as1"];
 const SERVICE: &str = "bank_statement";
-const NAMESPACE: &str = "citizen_id";
+pub const NAMESPACE: &str = "citizen_id";
 
 /// A step that has ended as it should.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -124,8 +124,11 @@ async fn steps(actors: &Actors, story: &mut Story, tell: &impl Fn(&Step)) -> Res
     Ok(())
 }
 
-/// The call that onboards the user with this accessor.
-fn identity(person: &str, accessor: &Accessor, mode: u8) -> Result<Value, String> {
+/// The call that onboards a user with this accessor.
+///
+/// # Errors
+/// When the accessor's key cannot be written.
+pub fn identity(person: &str, accessor: &Accessor, mode: u8) -> Result<Value, String> {
     let mut call = accessor.registration()?;
     call["mode"] = mode.into();
     call["identity_list"] = json!([{"namespace": NAMESPACE, "identifier": person}]);

@@ -180,7 +180,6 @@ pub(super) mod testing {
     use super::*;
     use crate::ledger::Inclusion;
 
-    /// A transaction in a block.
     pub fn transaction(method: &str, node_id: &str, params: Value) -> BlockTransaction {
         BlockTransaction {
             hash: String::new(),

@@ -95,7 +95,6 @@ impl Serialize for Guarantees {
     }
 }
 
-/// Judges.
 pub fn judge(evidence: &Evidence) -> Guarantees {
     let twice = &evidence.seen.answered_twice;
     let transactions = ledger::without_second_answers(&evidence.transactions, twice);

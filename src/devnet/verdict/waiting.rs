@@ -37,7 +37,6 @@ pub struct Absence {
 /// What a node needs to take its messages, by the names of targets.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NodeDependencies {
-    /// The node.
     pub node_id: String,
     /// Its message queue service.
     pub queue: String,
@@ -82,7 +81,7 @@ impl Slowest {
     }
 }
 
-/// What came of one message at one node.
+/// The fate of one message at one node.
 #[derive(Default)]
 struct Story {
     came: Vec<(Millis, usize)>,

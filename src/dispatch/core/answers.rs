@@ -1,4 +1,4 @@
-//! What the store answered.
+//! Answers of the store.
 
 use super::{Asked, Core, Step};
 use crate::dispatch::event::Action;
@@ -34,12 +34,12 @@ impl Core {
         if let Some((seq, _)) = self.queue.find(id) {
             self.queue.remove(seq);
         }
-        // Whoever ended it may have left follow-up jobs nobody announced.
+        // Whoever ended it may have left follow-up jobs that nobody announced.
         self.scan.no_later_than(step.now);
     }
 
-    /// Whatever the answer leads to, the scan that may have asked for the job has
-    /// it: a scan that waits for an answer that has come would be the last one.
+    /// Tells the scan, whatever the answer is: a scan that went on waiting for
+    /// an answer it had missed would be the last one.
     pub(super) fn fetched(&mut self, step: &mut Step, id: JobId, job: Option<Job>) {
         let looked_at = self.parked_look.answered(id);
         if self.is_parked(id) && !self.unsettled.contains_key(&id) {
@@ -70,14 +70,14 @@ impl Core {
                     _ => self.learn(step, job),
                 }
             }
-            // An older answer: read before the attempt was raised, for a scan.
+            // An older answer, read for a scan before the attempt was raised.
             (_, Some(job)) => self.learn(step, job),
             (_, None) => {}
         }
     }
 
-    /// The store told of a job that is parked here; it was asked for the one
-    /// accepted at `seq`.
+    /// The store has returned a job that is parked here, for the question about
+    /// the job accepted at `seq`.
     fn looked_at(&mut self, step: &mut Step, id: JobId, seq: Option<u64>, job: Option<Job>) {
         let known = self.queue.find(id).map(|(seq, _)| seq);
         match job {
@@ -93,7 +93,7 @@ impl Core {
         };
         let last = ids.last().map_or(0, |(seq, _)| *seq);
         // A page that is not full shows every open job that was accepted before
-        // it was asked for; those below `top` that it does not show have ended.
+        // the question. Jobs below `top` that it does not show have ended.
         let through = if full { last } else { last.max(top) };
         let missing: Vec<JobId> = ids
             .into_iter()

@@ -1,4 +1,5 @@
-//! What follows from an event: jobs assigned, the store asked, the next wake.
+//! The consequences of an event: jobs to assign, questions to the store, the
+//! next wake.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -10,7 +11,7 @@ use crate::dispatch::sessions::Need;
 use crate::job::{Job, Pool};
 use crate::mistake::{self, Mistake};
 
-/// What jobs may need, in the order in which they are looked after.
+/// The needs of jobs, in the order in which they are served.
 const NEEDS: [Need; 4] = [
     Need {
         pool: Pool::Run,
@@ -33,7 +34,7 @@ const NEEDS: [Need; 4] = [
 impl Core {
     /// Whether all jobs that were open at the start are known.
     pub(super) fn is_open(&self) -> bool {
-        matches!(self.stage, Stage::Adopting(_) | Stage::RunningAttempt)
+        matches!(self.stage, Stage::Adopting(_) | Stage::Running)
     }
 
     pub(super) fn dispatch(&mut self, step: &mut Step) {
@@ -97,7 +98,7 @@ impl Core {
         let stage = match self.stage {
             Stage::LoadingAgain(instant) => Some(instant),
             Stage::Adopting(until) => until,
-            Stage::RunningAttempt | Stage::Created | Stage::Loading => None,
+            Stage::Running | Stage::Created | Stage::Loading => None,
         };
         let look = match self.queue.parked(0).next() {
             Some(_) if self.is_open() => Some(self.parked_look.due()),

@@ -1,4 +1,4 @@
-//! Workers come and go; what they held is adopted or given up.
+//! Workers come and go. Their jobs are adopted or given up.
 
 use super::{Asked, Core, Step};
 use crate::dispatch::event::{Action, SessionId};
@@ -32,15 +32,15 @@ impl Core {
             self.claim(session, earlier, id, attempt);
         }
         if let Some(earlier) = earlier {
-            // What the worker did not claim never reached it, or has ended; the
-            // worker lives.
+            // What the worker did not claim never reached it or has ended. The
+            // worker itself is alive.
             self.session_down(step, earlier, false);
             step.actions.push(Action::Close(earlier));
         }
         self.count_down(step);
     }
 
-    /// A worker says that it still runs this attempt.
+    /// Takes a worker's word that it still runs this attempt.
     fn claim(&mut self, session: SessionId, earlier: Option<SessionId>, id: JobId, attempt: u32) {
         let Some((seq, entry)) = self.queue.find(id) else {
             let better = |(_, claimed): &(SessionId, u32)| *claimed >= attempt;
@@ -92,8 +92,8 @@ impl Core {
         self.scan.no_later_than(step.now);
     }
 
-    /// Receivers of deliveries and senders of messages have shares of what all
-    /// workers grant.
+    /// Divides the credit of all workers among receivers of deliveries and
+    /// senders of messages.
     pub(super) fn share_credit(&mut self) {
         let credit = |pool| self.sessions.capacity(pool);
         let (run, delivery) = (credit(Pool::Run), credit(Pool::Delivery));

@@ -1,19 +1,19 @@
-//! What the dispatcher decides. A pure state machine: events in, actions out;
-//! no clock, no I/O, no chance, so that it can be model-checked and simulated.
+//! Decides for the dispatcher. A pure state machine: events in, actions out; no
+//! clock, no I/O, no randomness, so that it can be model-checked and simulated.
 //!
-//! What it keeps to:
-//! - A job is assigned only when nothing of its key runs and its predecessor
-//!   has ended.
-//! - An attempt is assigned once. Before a job can run anywhere else, its
+//! Its rules:
+//! - It assigns a job only when nothing of its key runs and its predecessor has
+//!   ended.
+//! - It assigns an attempt once. Before a job can run anywhere else, its
 //!   attempt is raised in the store (`Release`), which fences the old one. That
 //!   includes jobs that were open when the master started: another master may
 //!   have assigned them, so each is either claimed by a worker that reconnects
 //!   (adopted) or raised before it is assigned.
 //! - Only the loss of a worker's session counts against the jobs it was running
-//!   (a strike): the loss of a master says nothing about them, nor does the
-//!   reconnection of a worker that lives.
-//! - What the store says is true; announcements and outcomes only make it known
-//!   sooner. Where they may be missing something, the store is asked.
+//!   (a strike). The loss of a master, or the reconnection of a living worker,
+//!   says nothing about them.
+//! - The store is right. Announcements and outcomes only bring its news sooner.
+//!   Where one may be missing, the store is asked.
 
 mod answers;
 mod dispatch;
@@ -47,28 +47,27 @@ enum Stage {
     Created,
     /// Reading open jobs from the store.
     Loading,
-    /// The store did not answer; ask again then.
+    /// The store did not answer. Ask again at this instant.
     LoadingAgain(Millis),
-    /// Waiting, until then if a worker is there, for workers to claim what they
-    /// run. What nobody can be running is assigned meanwhile.
+    /// Waits for workers to claim what they run; ends at this instant once a
+    /// worker is there. Jobs that nobody can be running are assigned meanwhile.
     Adopting(Option<Millis>),
     /// Everything is assigned.
-    RunningAttempt,
+    Running,
 }
 
-/// What is being asked about a job that was given up.
+/// What the store is being asked about a job that was given up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 enum Asked {
     /// Its attempt is being raised.
     Releasing,
-    /// It has this attempt now and is being read.
+    /// It has this attempt now, and is being read.
     Reading(u32),
-    /// It was given up, has ended as failed, and was accepted again: the answer
-    /// that is on its way is about what it was.
+    /// It was given up, ended as failed, and was accepted again. The answer on
+    /// its way is about its earlier life.
     Overtaken,
 }
 
-/// The dispatcher's state.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Core {
     options: Options,
@@ -76,7 +75,7 @@ pub struct Core {
     draining: bool,
     queue: Queue,
     sessions: Sessions,
-    /// Attempts that workers say they run, of jobs not known yet.
+    /// Attempts that workers claim to run, of jobs that are not known yet.
     claims: BTreeMap<JobId, (SessionId, u32)>,
     /// Given-up jobs the store is being asked about, known or not.
     unsettled: BTreeMap<JobId, Asked>,
@@ -88,7 +87,7 @@ pub struct Core {
 }
 
 impl Core {
-    /// A dispatcher that knows nothing yet; give it [`Event::Start`] first.
+    /// Knows nothing yet; give it [`Event::Start`] first.
     pub fn new(options: Options) -> Self {
         Self {
             stage: Stage::Created,
@@ -106,8 +105,8 @@ impl Core {
         }
     }
 
-    /// Takes what happened; says what to do. `now` never runs backwards by more
-    /// than a clock correction; a job may then come due late, nothing else.
+    /// Takes an event and returns what to do. `now` may run backwards after a
+    /// clock correction; then a job may come due late, nothing else.
     pub fn handle(&mut self, now: Millis, event: Event) -> Vec<Action> {
         let mut step = Step {
             now,
@@ -128,7 +127,7 @@ impl Core {
     /// What operators and metrics see.
     pub fn snapshot(&self, now: Millis) -> Snapshot {
         Snapshot {
-            running: self.stage == Stage::RunningAttempt,
+            running: self.stage == Stage::Running,
             jobs: self.queue.counts(),
             oldest: self
                 .queue
@@ -157,18 +156,18 @@ impl Core {
         }
     }
 
-    /// Whether a scan waits for what the store says.
+    /// Whether a scan waits for an answer of the store.
     pub fn is_scanning(&self) -> bool {
         self.scan.stage != scan::ScanStage::Idle
     }
 
-    /// How much is open of what operators ask for.
+    /// Counts the open work for operators.
     pub(crate) fn tally(&self) -> Tally {
         self.queue.tally()
     }
 
-    /// How much of what is open no worker can end now; `None` until all that is
-    /// open is known.
+    /// How many open jobs no worker can end now; `None` until all open jobs are
+    /// known.
     pub(crate) fn dormant(&self) -> Option<Dormant> {
         let (all, dormant) = (self.queue.all(), self.queue.dormant());
         self.is_open().then_some(Dormant {
@@ -180,7 +179,6 @@ impl Core {
         })
     }
 
-    /// Whether a job is known to be parked.
     pub fn is_parked(&self, id: JobId) -> bool {
         let found = self.queue.find(id);
         found.is_some_and(|(_, entry)| entry.phase() == Phase::Parked)
@@ -238,7 +236,7 @@ impl Core {
     }
 }
 
-/// What one event leads to.
+/// The consequences of one event.
 struct Step {
     now: Millis,
     actions: Vec<Action>,

@@ -1,8 +1,8 @@
-//! What operators decided.
+//! Decisions of operators.
 
 use super::{Asked, Core, Step};
 use crate::dispatch::event::Action;
-use crate::dispatch::queue::{Entry, Phase};
+use crate::dispatch::queue::{Phase, QueueEntry};
 use crate::job::{Job, JobId};
 
 impl Core {
@@ -35,7 +35,8 @@ impl Core {
         }
     }
 
-    /// Operators may have decided when nobody could tell.
+    /// Looks at parked jobs, because an operator may have decided about one
+    /// while no dispatcher could be told.
     pub(super) fn look_at_parked(&mut self, step: &mut Step) {
         let interval = self.options.parked_interval;
         if !self.is_open() || !self.parked_look.is_due(step.now, interval) {
@@ -52,8 +53,8 @@ impl Core {
     }
 }
 
-/// Whether an operator has made a job that waits to be tried again wait no more.
-fn is_hurried(known: &Entry, job: &Job) -> bool {
+/// Whether an operator has ended a job's wait for its next try.
+fn is_hurried(known: &QueueEntry, job: &Job) -> bool {
     let waits = matches!(known.phase(), Phase::Blocked(_) | Phase::HeldUntil(_));
     let of = |job: &Job| (job.attempt, job.tries);
     waits && job.tries > 0 && of(known.job()) == of(job) && job.new.not_before.is_none()

@@ -1,4 +1,4 @@
-//! What workers say became of their attempts.
+//! Outcomes that workers report.
 
 use super::{Core, Step};
 use crate::dispatch::event::SessionId;
@@ -46,8 +46,8 @@ impl Core {
                 self.queue.remove(seq);
                 self.follow_up(step, jobs, cancelled);
             }
-            // The store is being asked already, or will be when the other
-            // session of this worker is lost.
+            // The store is being asked already, or will be when this worker's
+            // other session is lost.
             _ if holder != Some(session) => self.stale_outcomes += 1,
             End::Rescheduled {
                 not_before,
@@ -61,10 +61,11 @@ impl Core {
                 };
                 self.queue.change(seq, step.now, again);
             }
-            // Not asked for: an answer that is on its way may be older. What an
-            // operator decides meanwhile is told, or looked up with the others.
+            // The store is not asked, because an answer on its way may be
+            // older. If an operator decides meanwhile, the dispatcher is told
+            // or looks it up with the other parked jobs.
             End::Parked => self.queue.park(seq, step.now),
-            // Not the job's fault, so no strike.
+            // It is not the job's fault, so no strike.
             End::Fenced | End::Abandoned => self.give_up(step, seq, id, None),
             End::HandedBack => self.queue.requeue(seq, step.now),
         }
@@ -75,7 +76,7 @@ impl Core {
             self.learn(step, job);
         }
         for id in cancelled {
-            // One that runs keeps its key until its worker finds itself fenced.
+            // A running job keeps its key until its worker finds it fenced.
             if let Some((seq, entry)) = self.queue.find(id)
                 && !matches!(entry.phase(), Phase::Assigned(_) | Phase::Unsettled)
             {

@@ -1,4 +1,4 @@
-//! The start: what is open is read, and workers may claim what they run.
+//! The start: open jobs are read, and workers may claim what they run.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use crate::dispatch::event::Action;
 use crate::dispatch::queue::Phase;
 use crate::job::{Job, JobId};
 
-/// How long to wait before asking a store again that did not answer.
+/// Pause before a store that did not answer is asked again.
 const LOAD_RETRY: Duration = Duration::from_millis(200);
 
 impl Core {
@@ -48,8 +48,8 @@ impl Core {
         self.count_down(step);
     }
 
-    /// Workers that look for this master find it at about the same time: when
-    /// the first is there, the others have a moment.
+    /// Starts the adoption window at the first worker: the others find this
+    /// master at about the same time.
     pub(super) fn count_down(&mut self, step: &Step) {
         if self.stage == Stage::Adopting(None) && !self.sessions.is_empty() {
             self.stage = Stage::Adopting(Some(step.now.after(self.options.adoption_window)));
@@ -57,7 +57,7 @@ impl Core {
     }
 
     fn begin(&mut self, step: &mut Step) {
-        self.stage = Stage::RunningAttempt;
+        self.stage = Stage::Running;
         self.queue.end_adoption();
         self.scan.no_later_than(step.now);
     }
@@ -75,7 +75,7 @@ impl Core {
         }
     }
 
-    /// An open job, from wherever. Known and ended ones change nothing.
+    /// Takes an open job from any source. A known or ended one changes nothing.
     pub(super) fn learn(&mut self, step: &mut Step, job: Job) {
         let (id, seq, attempt) = (job.id(), job.seq, job.attempt);
         if self.ended.has(id, attempt) {
@@ -96,8 +96,8 @@ impl Core {
         }
     }
 
-    /// A job that is known at an earlier place has ended as failed, which its
-    /// worker is about to say, and was accepted again.
+    /// The job is known at an earlier place: it has ended as failed, which its
+    /// worker is about to report, and was accepted again.
     fn replace_earlier(&mut self, step: &mut Step, id: JobId, seq: u64) {
         let known = self.queue.find(id).map(|(seq, _)| seq);
         if let Some(earlier) = known.filter(|earlier| *earlier < seq) {

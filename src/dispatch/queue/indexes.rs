@@ -1,4 +1,4 @@
-//! What the queue keeps beside its jobs, by their phase.
+//! The indexes of the queue, by phase of the jobs.
 
 use super::{LaneNo, Phase, Queue, WaitsFor};
 use crate::dispatch::amount::Amount;
@@ -63,7 +63,7 @@ impl Queue {
         self.count_dormant(seq, false);
     }
 
-    /// A job enters its phase, or leaves it.
+    /// A job enters or leaves its phase.
     fn count_dormant(&mut self, seq: u64, enters: bool) {
         let Some(entry) = self.jobs.get(&seq) else {
             return;
@@ -84,7 +84,7 @@ impl Queue {
         }
     }
 
-    /// Jobs in line of a lane come, or go, where those are counted that wait for
+    /// Jobs in line of a lane enter or leave the count of those that wait for
     /// the same.
     pub(super) fn count_in_line(&mut self, lane: LaneNo, amount: Amount, comes: bool) {
         let Some(lane) = self.lanes.get(&lane) else {
@@ -100,7 +100,7 @@ impl Queue {
         }
     }
 
-    /// A job enters its phase, or leaves it.
+    /// A job enters or leaves its phase.
     fn tell_tally(&mut self, seq: u64, enters: bool) {
         let Some(entry) = self.jobs.get(&seq) else {
             return;
@@ -114,8 +114,8 @@ impl Queue {
         }
     }
 
-    /// Whether a job is on a worker counts for the receiver of a delivery, and for
-    /// the sender of a message.
+    /// Counts a job on a worker for the receiver of a delivery and for the
+    /// sender of a message.
     fn on_worker(&mut self, seq: u64, is_on: bool) {
         let Some(job) = self.jobs.get(&seq).map(|entry| entry.job.clone()) else {
             return;

@@ -1,20 +1,20 @@
-//! Lanes: which of them are ready, and for what.
+//! The lanes: which are ready, and what for.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use super::{Entry, Lane, LaneNo, Phase, Queue, WaitsFor};
+use super::{Lane, LaneNo, Phase, Queue, QueueEntry, WaitsFor};
 use crate::dispatch::amount::Amount;
 use crate::dispatch::sessions::Need;
 use crate::job::{JobId, Pool, is_of_message, receiver_of};
 use crate::mistake::{self, Mistake};
 
 impl Queue {
-    /// The first job of the lane that has been ready longest; of deliveries,
-    /// to the receiver whose turn it is; of messages, by the sender whose turn it is.
-    /// Messages of other nodes take half of the credit at most: they do not keep
-    /// the node from its own work.
-    pub(in crate::dispatch) fn first_ready(&self, need: Need) -> Option<(u64, &Entry)> {
+    /// The first job of the lane that has been ready longest. For deliveries
+    /// and messages, it is the turn of a receiver or sender. Messages of other
+    /// nodes take half of the credit at most, so that they do not keep the node
+    /// from its own work.
+    pub(in crate::dispatch) fn first_ready(&self, need: Need) -> Option<(u64, &QueueEntry)> {
         let lane = match need.pool {
             Pool::Run => {
                 let own = match need.apart {
@@ -44,13 +44,14 @@ impl Queue {
             .collect()
     }
 
-    /// From now until [`Queue::end_adoption`] lanes with suspects are not ready.
+    /// From now until [`Queue::end_adoption`], lanes with suspects are not
+    /// ready.
     pub(in crate::dispatch) fn begin_adoption(&mut self) {
         self.is_adopting = true;
         self.settle_suspects();
     }
 
-    /// What is still suspected is not claimed by anybody.
+    /// Ends the wait for claims: nobody claims the remaining suspects.
     pub(in crate::dispatch) fn end_adoption(&mut self) {
         self.is_adopting = false;
         self.settle_suspects();
@@ -96,7 +97,7 @@ impl Queue {
         Some(*seq)
     }
 
-    /// Finds out whether a lane is ready, and drops it when it is empty.
+    /// Updates whether a lane is ready, and drops it when it is empty.
     pub(super) fn settle(&mut self, no: LaneNo) {
         self.settle_waiting(no);
         let wanted = self.ready_for(no);
@@ -125,7 +126,7 @@ impl Queue {
         }
     }
 
-    /// Finds out what those in line of a lane wait for.
+    /// Updates what the jobs in line of a lane wait for.
     fn settle_waiting(&mut self, no: LaneNo) {
         let first = self.first_in_line(no).and_then(|seq| self.jobs.get(&seq));
         let waits_for = match first {
@@ -183,8 +184,8 @@ impl Queue {
             return None;
         }
         let prev = entry.job.prev;
-        // A known predecessor that is in the line stands before this one, and
-        // one that is not in the line holds up nobody.
+        // A known predecessor in the line stands before this job. One that is
+        // not in the line holds up nothing.
         if prev == 0 || self.knows(prev) || mistake::made(Mistake::PredecessorIgnored) {
             return Some(Need::of(&entry.job));
         }

@@ -1,10 +1,10 @@
-//! All open jobs, and for each key the line in which they wait.
+//! All open jobs, in one line per key.
 //!
-//! A job is in exactly one [`Phase`], and [`Queue::put`] is the only place that
-//! changes it, so that every index agrees with every other. Each key has a
-//! *lane*. The jobs in its line are ordered by their place: the store's `seq`,
-//! or, for jobs that were held, the highest `seq` known when they came due. A
-//! lane is ready when nothing of it runs and its first job may start.
+//! A job is in exactly one [`Phase`]. Only [`Queue::put`] changes it, so that
+//! all indexes agree. Each key has a *lane*. The jobs in its line are ordered
+//! by place: the store's `seq` or, for jobs that were held, the highest `seq`
+//! known when they came due. A lane is ready when nothing of it runs and its
+//! first job may start.
 
 mod indexes;
 mod lanes;
@@ -29,41 +29,36 @@ use super::tally::Tally;
 /// Where an open job is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum Phase {
-    /// In its key's line.
+    /// In the line of its key.
     InLine,
-    /// In its key's line, which it blocks until the instant.
+    /// In the line of its key, which it blocks until the instant.
     Blocked(Millis),
     /// Out of the line until the instant.
     HeldUntil(Millis),
     /// Out of the line until a block above the height, in this era of the ledger.
-    HeldAbove {
-        /// Which of the ledger's histories.
-        era: u64,
-        /// Height in it.
-        height: u64,
-    },
+    HeldAbove { era: u64, height: u64 },
     /// On a worker.
     Assigned(SessionId),
-    /// Given up; the store is being asked what became of it.
+    /// Given up. The store is being asked what became of it.
     Unsettled,
-    /// In its key's line, which it blocks until an operator has decided.
+    /// In the line of its key, which it blocks until an operator has decided.
     Parked,
 }
 
 type LaneNo = u64;
 
-/// Place in a line: a `seq`, then the turn for those that came due later.
+/// Place in a line: a `seq`, then a counter for jobs that came due later.
 type QueuePosition = (u64, u64);
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(crate) struct Entry {
+pub(crate) struct QueueEntry {
     job: Arc<Job>,
     lane: LaneNo,
     place: QueuePosition,
     phase: Phase,
 }
 
-impl Entry {
+impl QueueEntry {
     pub(crate) fn job(&self) -> &Arc<Job> {
         &self.job
     }
@@ -76,41 +71,41 @@ impl Entry {
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 struct Lane {
     key: Arc<str>,
-    /// Open jobs of the key, in whatever phase.
+    /// In any phase.
     jobs: u32,
-    /// Jobs that are assigned or unsettled; nothing else may start.
+    /// Jobs that are assigned or unsettled. Nothing else may start.
     running: u32,
-    /// If it is that of a request: its jobs in line, assigned or unsettled.
+    /// For the lane of a request: its jobs that are in line, assigned or
+    /// unsettled.
     of_request: u32,
     /// What its first job needs, and its turn in `ready`.
     ready: Option<(Need, u64)>,
-    /// Jobs in line that nothing but their place keeps from starting.
+    /// Jobs in line that only their place keeps from starting.
     in_line: Amount,
     waits_for: WaitsFor,
 }
 
-/// What those in line wait for.
+/// What the jobs in line wait for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 enum WaitsFor {
-    /// A worker.
     Worker,
-    /// The receiver of a delivery, if it has as much as it takes; then a worker.
+    /// The receiver of a delivery, if it has its full share; then a worker.
     Receiver,
-    /// The first one, which waits for an instant or an operator.
+    /// The first job, which waits for an instant or an operator.
     First,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
 pub(crate) struct Queue {
-    jobs: BTreeMap<u64, Entry>,
+    jobs: BTreeMap<u64, QueueEntry>,
     seqs: BTreeMap<JobId, u64>,
     lanes: BTreeMap<LaneNo, Lane>,
     lane_by_key: BTreeMap<Arc<str>, LaneNo>,
     line: BTreeMap<(LaneNo, QueuePosition), u64>,
     /// Lanes whose first job is the node's own work and may start, in the order
-    /// they got ready.
+    /// they became ready.
     ready_run: BTreeMap<u64, LaneNo>,
-    /// The same, if it runs apart from others that were struck.
+    /// The same, for jobs that run apart because of their strikes.
     ready_run_apart: BTreeMap<u64, LaneNo>,
     /// Lanes whose first job is a delivery and may start, by receiver.
     deliveries: Receivers,
@@ -118,28 +113,29 @@ pub(crate) struct Queue {
     messages: Receivers,
     /// Credit of all workers for the node's own work, messages included.
     run_credit: u32,
-    /// Lanes whose first job waits for an unknown predecessor, by that one.
+    /// Lanes whose first job waits for an unknown predecessor, by that
+    /// predecessor.
     awaiting: BTreeSet<(u64, LaneNo)>,
-    /// Jobs an earlier master may have assigned, and nobody claimed yet.
+    /// Jobs that an earlier master may have assigned and that nobody has
+    /// claimed.
     suspects: BTreeSet<(LaneNo, u64)>,
-    /// Lanes with suspects wait until workers have had time to claim them.
+    /// Whether lanes with suspects wait for workers to claim them.
     is_adopting: bool,
     holds: Holds,
     parked: BTreeSet<u64>,
     /// Jobs that are neither held nor parked.
     active: BTreeSet<u64>,
     horizon: Horizon,
-    /// Which of the ledger's histories is followed, and how far.
+    /// Which era of the ledger is followed.
     era: u64,
     height: u64,
     turn: u64,
     counts: JobCounts,
     tally: Tally,
-    /// All that are known.
     all: Amount,
-    /// Those that wait for an instant, a block or an operator.
+    /// Jobs that wait for an instant, a block or an operator.
     held: Amount,
-    /// Those in line behind one that waits for an instant or an operator.
+    /// Jobs in line behind one that waits for an instant or an operator.
     behind: Amount,
 }
 
@@ -160,17 +156,17 @@ impl Queue {
         self.holds.next_instant()
     }
 
-    /// Whether some job waits for a predecessor nobody announced.
+    /// Whether a job waits for a predecessor that nobody announced.
     pub(crate) fn has_gap(&self) -> bool {
         !self.awaiting.is_empty()
     }
 
-    pub(crate) fn find(&self, id: JobId) -> Option<(u64, &Entry)> {
+    pub(crate) fn find(&self, id: JobId) -> Option<(u64, &QueueEntry)> {
         let seq = *self.seqs.get(&id)?;
         self.jobs.get(&seq).map(|entry| (seq, entry))
     }
 
-    /// Whether this job is open and known, or has ended.
+    /// Whether this job is known to be open or to have ended.
     pub(crate) fn knows(&self, seq: u64) -> bool {
         self.jobs.contains_key(&seq) || self.horizon.is_past(seq)
     }
@@ -186,8 +182,7 @@ impl Queue {
         let lane = self.lane_for(&job.new.key);
         let job = Arc::new(light(job));
         let phase = self.phase_by_itself(&job, now);
-        // How far the chain had come for the earlier master is not known, nor
-        // what its clock said.
+        // The earlier master's height and clock are not known.
         if loaded
             && phase != Phase::Parked
             && self.may_have_run(&job)
@@ -202,7 +197,7 @@ impl Queue {
         self.seqs.insert(id, seq);
         self.jobs.insert(
             seq,
-            Entry {
+            QueueEntry {
                 job,
                 lane,
                 place: (seq, 0),
@@ -214,7 +209,7 @@ impl Queue {
         true
     }
 
-    /// Forgets a job that has ended.
+    /// Removes a job that has ended.
     pub(crate) fn remove(&mut self, seq: u64) {
         self.unindex(seq);
         let Some(entry) = self.jobs.remove(&seq) else {
@@ -233,7 +228,7 @@ impl Queue {
         self.settle(entry.lane);
     }
 
-    /// A delivery, or a message, was tried; whether it failed.
+    /// Notes whether a delivery or a message has failed.
     pub(crate) fn judge(&mut self, seq: u64, failed: bool) {
         let job = self.jobs.get(&seq).map(|entry| entry.job.clone());
         if let Some(job) = job
@@ -243,7 +238,7 @@ impl Queue {
         }
     }
 
-    /// Where the receiver of a delivery, or the sender of a message, is counted.
+    /// The counts for the receiver of a delivery or the sender of a message.
     pub(crate) fn receivers_of<'a>(&mut self, job: &'a Job) -> Option<(&mut Receivers, &'a str)> {
         match (job.new.receiver(), job.new.sender()) {
             (Some(receiver), _) => Some((&mut self.deliveries, receiver)),
@@ -252,14 +247,14 @@ impl Queue {
         }
     }
 
-    /// The workers grant this much credit together.
+    /// Sets the credit of all workers together.
     pub(crate) fn set_credit(&mut self, run: u32, delivery: u32) {
         self.run_credit = run;
         self.messages.set_credit(run);
         self.deliveries.set_credit(delivery);
     }
 
-    /// A job that is not known here has ended.
+    /// Notes that a job that is not known here has ended.
     pub(crate) fn has_ended(&mut self, seq: u64) {
         self.horizon.saw(seq);
         self.horizon.has_ended(seq);
@@ -271,18 +266,17 @@ impl Queue {
         }
     }
 
-    /// The store has parked a job.
+    /// Notes that the store has parked a job.
     pub(crate) fn park(&mut self, seq: u64, now: Millis) {
         self.change(seq, now, |job| job.parked = true);
     }
 
-    /// Moves a job to another phase.
     pub(crate) fn enter(&mut self, seq: u64, phase: Phase) {
         self.unindex(seq);
         self.put(seq, phase);
     }
 
-    /// Puts a job that no index has where its phase says.
+    /// Adds a job that is in no index to those of its phase.
     fn put(&mut self, seq: u64, phase: Phase) {
         let Some(entry) = self.jobs.get_mut(&seq) else {
             return;
@@ -296,16 +290,17 @@ impl Queue {
         self.settle(lane);
     }
 
-    /// Takes what the store says of a known job, and puts it where that says.
+    /// Takes the store's version of a known job.
     pub(crate) fn refresh(&mut self, job: Job, now: Millis) {
         self.change(job.seq, now, |known| *known = light(job));
     }
 
-    /// Changes what is known of a job, and puts it where that says. (One that was
-    /// rescheduled keeps its place and blocks its key, or leaves the line, as its
-    /// kind says.)
+    /// Changes a known job and puts it into the phase that follows. A
+    /// rescheduled job keeps its place and blocks its key, or leaves the line,
+    /// as its kind says.
     pub(crate) fn change(&mut self, seq: u64, now: Millis, how: impl FnOnce(&mut Job)) {
-        // Some indexes go by the job itself: it changes while none has it.
+        // Some indexes use the job itself, so it must be in none while it
+        // changes.
         self.unindex(seq);
         let Some(entry) = self.jobs.get_mut(&seq) else {
             return;
@@ -315,7 +310,7 @@ impl Queue {
         let job = entry.job.clone();
         self.all.step(Amount::of(&before), false);
         self.all.step(Amount::of(&job), true);
-        // A record that cannot be read (again) may have lost its kind and key.
+        // A record that has become unreadable may have lost its kind and key.
         let counted = |job: &Job| (job.kind(), job.new.key.clone());
         if counted(&before) != counted(&job) {
             if let Some((receivers, name)) = self.receivers_of(&before) {
@@ -328,7 +323,7 @@ impl Queue {
         self.put(seq, self.phase_by_itself(&job, now));
     }
 
-    /// Puts a job back where it belongs by itself, at its old place.
+    /// Puts a job back into its natural phase, at its old place.
     pub(crate) fn requeue(&mut self, seq: u64, now: Millis) {
         if let Some(entry) = self.jobs.get(&seq) {
             let phase = self.phase_by_itself(&entry.job, now);
@@ -351,7 +346,7 @@ impl Queue {
         }
     }
 
-    /// The ledger is in this era: lets jobs come due that wait for a block of
+    /// Enters an era of the ledger: lets jobs come due that wait for a block of
     /// an earlier one, which will never come.
     pub(crate) fn enter_era(&mut self, era: u64, now: Millis) {
         if era > self.era {
@@ -360,7 +355,7 @@ impl Queue {
         }
     }
 
-    /// Everything open up to `through` is known now.
+    /// Notes that everything open up to `through` is known.
     pub(crate) fn advance(&mut self, through: u64) {
         self.horizon.advance(through);
         let later = self.awaiting.split_off(&(through + 1, 0));
@@ -380,14 +375,13 @@ impl Queue {
         }
     }
 
-    /// All that are known.
     pub(crate) fn all(&self) -> Amount {
         self.all
     }
 
-    /// Those that no worker can end now, however many there are: they wait for an
-    /// instant, a block, an operator, a receiver that takes no more, or behind one
-    /// that does.
+    /// Jobs that no worker can end now, however many there are: they wait for
+    /// an instant, a block, an operator or a receiver with a full share, or
+    /// behind such a job.
     pub(crate) fn dormant(&self) -> Amount {
         self.held.plus(self.behind).plus(self.deliveries.held_up())
     }
@@ -432,8 +426,8 @@ impl Queue {
         }
     }
 
-    /// Whether an earlier master may have assigned a job that is being loaded:
-    /// not if it stands behind another that never left the line.
+    /// Whether an earlier master may have assigned a job that is being loaded.
+    /// It did not if the job stands behind another that never left the line.
     fn may_have_run(&self, job: &Job) -> bool {
         let behind = self.jobs.get(&job.prev);
         !behind.is_some_and(|prev| prev.phase == Phase::InLine && prev.job.tries == 0)
@@ -449,7 +443,7 @@ impl Queue {
         self.requeue(seq, now);
     }
 
-    /// The place of a job that comes due now: behind all known ones. Only for
+    /// Gives a job that comes due now a place behind all known ones. Only for
     /// jobs out of the line.
     fn take_place_now(&mut self, seq: u64) {
         self.turn += 1;

@@ -162,12 +162,12 @@ mod tests {
         let schema = endpoint.body.as_ref().unwrap();
         let checked = schema.check(&body, codes::BODY_VALIDATION_FAILED);
         checked.map_err(|error| error.code().number)?;
-        let run = endpoint.run.expect("it is built");
+        let run = endpoint.run;
         let path = json!({"service_id": service_id});
         let outcome = run(RawCall {
-            version: crate::api::ApiVersion::V6,
             context: node.context.clone(),
             node_id: "as1".to_owned(),
+            version: crate::api::ApiVersion::V6,
             caller: Caller::new("test"),
             path: serde_json::from_value::<Map<_, _>>(path).unwrap(),
             query: json!({}),

@@ -1,7 +1,7 @@
 //! What is checked before an identity is changed, each against the ledger
 //! (spec/flows-additions.md 2.1 has the names in quotes).
 
-use super::operation::OnLedger;
+use super::planned::OnLedger;
 use super::{Identity, ListedIdentity};
 use crate::api;
 use crate::context::Context;
@@ -18,6 +18,8 @@ pub(super) const WITH_CONSENT: u8 = 3;
 pub(super) struct Checks<'a> {
     context: &'a Context,
     node_id: &'a str,
+    /// Whether identifiers must have the form of their namespace.
+    is_form_checked: bool,
 }
 
 impl<'a> Checks<'a> {
@@ -26,6 +28,7 @@ impl<'a> Checks<'a> {
         Self {
             context: &call.context,
             node_id: &call.node_id,
+            is_form_checked: call.checks_identifiers(),
         }
     }
 
@@ -47,8 +50,9 @@ impl<'a> Checks<'a> {
     /// # Errors
     /// 20096.
     pub fn form(&self, identity: &ListedIdentity) -> Result<(), Error> {
-        let is_checked = self.context.config.validate_identifier;
-        if is_checked && !identifier::is_acceptable(&identity.namespace, &identity.identifier) {
+        if self.is_form_checked
+            && !identifier::is_acceptable(&identity.namespace, &identity.identifier)
+        {
             return Err(codes::INVALID_IDENTIFIER.into());
         }
         Ok(())

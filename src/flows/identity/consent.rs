@@ -9,16 +9,18 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::operation::{Operation, Planned};
+use super::operation::Operation;
+use super::planned::Planned;
 use super::{reference, settled};
 use crate::context::Context;
 use crate::delivery::transaction::{transact, transact_for_call};
 use crate::error::{Code, Error, Refusal, codes, settled as final_of};
+use crate::flows::call;
 use crate::flows::reply::Reply;
 use crate::flows::request_status::Validity;
 use crate::flows::rp::stored::{Request, Stored};
 use crate::flows::rp::{close_request, report};
-use crate::job::{Commit, NewJob};
+use crate::job::{Commit, NewJob, Table};
 use crate::ledger::query;
 use crate::ledger::types::RequestDetail;
 
@@ -132,8 +134,8 @@ pub async fn ended(
         (false, Some(decision)) => decision.refusal(),
         (false, None) => Some(codes::REQUEST_IS_CLOSED),
     };
-    match refusal {
-        Some(code) => Ok(over(stored, &planned.operation, &code.into())),
+    let mut commit = match refusal {
+        Some(code) => over(stored, &planned.operation, &code.into()),
         None => {
             let node_id = &stored.of.node_id;
             let request_id = Some(stored.of.request_id.as_str());
@@ -141,9 +143,12 @@ pub async fn ended(
             let transaction = settled::transaction(node_id, &reply, request_id, planned);
             let mut commit = transact_for_call(context, transaction).await?;
             commit.merge(stored.forget());
-            Ok(commit)
+            commit
         }
-    }
+    };
+    let calls = call::forget_all(context, Table::RequestData, &stored.of.row()).await?;
+    commit.writes.extend(calls);
+    Ok(commit)
 }
 
 /// There will be no consent: the client is told, and nothing is left.

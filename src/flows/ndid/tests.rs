@@ -10,7 +10,7 @@ use prost::Message as _;
 use serde_json::{Map, Value, json};
 
 use super::*;
-use crate::api::{Answered, RawCall};
+use crate::api::{Answered, ApiVersion, RawCall, versions};
 use crate::context::Role;
 use crate::crypto::public_key;
 use crate::delivery::transaction::{Fate, Transact};
@@ -36,24 +36,34 @@ fn ndid() -> TestNode {
     node
 }
 
-fn of_path(path: &str) -> Endpoint {
-    let mut all = endpoints().into_iter();
+fn of_path(version: ApiVersion, path: &str) -> Endpoint {
+    let mut all = versions::of(version, &endpoints()).into_iter();
     let found = all.find(|endpoint| endpoint.path == path);
     found.unwrap_or_else(|| panic!("there is no {path}"))
 }
 
 /// A call as HTTP makes it.
 async fn call(node: &TestNode, path: &str, body: Value) -> Result<Outcome, Error> {
-    let endpoint = of_path(path);
+    call_of(ApiVersion::V6, node, path, body).await
+}
+
+/// The same of a client of a version.
+async fn call_of(
+    version: ApiVersion,
+    node: &TestNode,
+    path: &str,
+    body: Value,
+) -> Result<Outcome, Error> {
+    let endpoint = of_path(version, path);
     if let Some(schema) = &endpoint.body {
         schema.check(&body, codes::BODY_VALIDATION_FAILED)?;
     }
-    let run = endpoint.run.expect("it is built");
+    let run = endpoint.run;
     run(RawCall {
         context: node.context.clone(),
         node_id: "ndid1".to_owned(),
         caller: Caller::new("test"),
-        version: crate::api::ApiVersion::V6,
+        version,
         path: Map::new(),
         query: json!({}),
         body,
@@ -71,7 +81,17 @@ async fn refused(node: &TestNode, path: &str, body: Value) -> u32 {
 
 /// The transaction of a call, and the status that tells of its success.
 async fn asked(node: &TestNode, path: &str, body: Value) -> (Transact, u16) {
-    let outcome = call(node, path, body).await;
+    asked_of(ApiVersion::V6, node, path, body).await
+}
+
+/// The same of a client of a version.
+async fn asked_of(
+    version: ApiVersion,
+    node: &TestNode,
+    path: &str,
+    body: Value,
+) -> (Transact, u16) {
+    let outcome = call_of(version, node, path, body).await;
     let Ok(Outcome::Waits(accept)) = outcome else {
         panic!("{path} makes no transaction: {outcome:?}");
     };
@@ -189,7 +209,7 @@ fn every_endpoint_is_built() {
     assert_eq!(paths.len(), 41);
     paths.push("/node/create".to_owned());
     let mut built: Vec<_> = endpoints();
-    built.retain(|endpoint| endpoint.run.is_some() && endpoint.audience == Audience::Ndid);
+    built.retain(|endpoint| endpoint.audience == Audience::Ndid);
     let mut built: Vec<_> = built.iter().map(|entry| entry.path.to_owned()).collect();
     built.sort();
     paths.sort();
@@ -318,7 +338,7 @@ fn with(mut body: Value, more: Value) -> Value {
 
 /// Where and why each fault is one, in order.
 fn faults(path: &str, body: &Value) -> Vec<(String, String)> {
-    let schema = of_path(path).body.unwrap();
+    let schema = of_path(ApiVersion::V6, path).body.unwrap();
     let error = match schema.check(body, codes::BODY_VALIDATION_FAILED) {
         Ok(()) => return Vec::new(),
         Err(error) => error,
@@ -458,7 +478,8 @@ fn bodies_are_judged_by_their_schemas() {
 
 #[test]
 fn the_bodies_of_registrations_name_all_keys_and_a_role() {
-    let required = |path: &str| of_path(path).body.unwrap().source()["required"].clone();
+    let required =
+        |path: &str| of_path(ApiVersion::V6, path).body.unwrap().source()["required"].clone();
     let named = [
         "signing_public_key",
         "signing_key_algorithm",
@@ -655,5 +676,76 @@ async fn look_ups_are_answered_from_the_ledger() {
         node.ledger.answer(query, Value::Null, answered);
         let answer = call(&node, first, json!({})).await.unwrap();
         assert_eq!(answer, Outcome::Ok(json!({"min_ial": min_ial})));
+    }
+}
+
+/// What the ledger is asked for.
+fn asked_for(transact: &Transact) -> Value {
+    serde_json::from_str(&transact.params).unwrap()
+}
+
+#[actix::test]
+async fn older_clients_register_nodes_with_one_key_for_two_uses() {
+    let node = ndid();
+    let rsa = openssl::rsa::Rsa::generate(2048).unwrap();
+    let pem = String::from_utf8(rsa.public_key_to_pem().unwrap()).unwrap();
+    let body = json!({
+        "node_id": "rp9", "node_name": "n", "node_key": pem, "node_master_key": pem, "role": "rp",
+        "on_the_fly_support": true, "agent": true,
+    });
+    let mut expected = json!({
+        "node_id": "rp9", "node_name": "n", "role": "rp",
+        "signing_public_key": pem, "signing_algorithm": "RSASSA_PKCS1_V1_5_SHA_256",
+        "signing_master_public_key": pem,
+        "signing_master_algorithm": "RSASSA_PKCS1_V1_5_SHA_256",
+        "encryption_public_key": pem, "encryption_algorithm": "RSAES_PKCS1_V1_5",
+    });
+    let path = "/ndid/register_node";
+    let (transact, status) = asked_of(ApiVersion::V4, &node, path, body.clone()).await;
+    assert_eq!((asked_for(&transact), status), (expected.clone(), 201));
+    expected["supported_feature_list"] = json!(["on_the_fly"]);
+    expected["agent"] = json!(true);
+    let (transact, _) = asked_of(ApiVersion::V5, &node, path, body.clone()).await;
+    assert_eq!(asked_for(&transact), expected);
+    let ed25519 = openssl::pkey::PKey::generate_ed25519().unwrap();
+    let ed25519 = String::from_utf8(ed25519.public_key_to_pem().unwrap()).unwrap();
+    for (name, value, code) in [
+        ("node_key", json!("no key"), 20040),
+        ("node_key", json!(ed25519), 20041),
+        ("node_key_type", json!("EC"), 20003),
+        ("max_ial", json!(1.4), 20003),
+    ] {
+        let mut body = body.clone();
+        body[name] = value;
+        let refused = call_of(ApiVersion::V5, &node, path, body).await;
+        assert_eq!(refused.unwrap_err().code().number, code, "{name}");
+    }
+}
+
+#[actix::test]
+async fn older_clients_change_one_feature_and_no_other() {
+    let node = ndid();
+    let has = json!({"supported_feature_list": ["other", "on_the_fly"]});
+    let of = json!({"node_id": "idp1"});
+    node.ledger.answer("GetNodeInfo", of.clone(), has);
+    for (version, flag, features) in [
+        (
+            ApiVersion::V5,
+            Some(true),
+            Some(json!(["other", "on_the_fly"])),
+        ),
+        (ApiVersion::V5, Some(false), Some(json!(["other"]))),
+        (ApiVersion::V5, None, None),
+        (ApiVersion::V4, Some(false), None),
+    ] {
+        let (mut body, mut expected) = (of.clone(), of.clone());
+        if let Some(flag) = flag {
+            body["on_the_fly_support"] = json!(flag);
+        }
+        if let Some(features) = features {
+            expected["supported_feature_list"] = features;
+        }
+        let (transact, _) = asked_of(version, &node, "/ndid/update_node", body).await;
+        assert_eq!(asked_for(&transact), expected, "{version:?} {flag:?}");
     }
 }

@@ -53,11 +53,11 @@ async fn call(node: &TestNode, body: Value) -> Result<Accept, Error> {
     let endpoint = endpoint();
     let schema = endpoint.body.as_ref().unwrap();
     schema.check(&body, codes::BODY_VALIDATION_FAILED)?;
-    let run = endpoint.run.expect("it is built");
+    let run = endpoint.run;
     let outcome = run(RawCall {
-        version: crate::api::ApiVersion::V6,
         context: node.context.clone(),
         node_id: node.context.node_id().to_owned(),
+        version: crate::api::ApiVersion::V6,
         caller: Caller::new("test"),
         path: Map::new(),
         query: json!({}),

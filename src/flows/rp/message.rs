@@ -192,7 +192,7 @@ mod tests {
         let checked = endpoint.body.as_ref().unwrap();
         let checked = checked.check(&body, codes::BODY_VALIDATION_FAILED);
         checked.map_err(|error| error.code().number)?;
-        let run = endpoint.run.expect("it is built");
+        let run = endpoint.run;
         let outcome = run(RawCall {
             version: crate::api::ApiVersion::V6,
             context: node.context.clone(),

@@ -48,9 +48,7 @@ pub async fn handle(context: &Context, job: &Job) -> Result<Commit, Error> {
         if !detail.has_ended() {
             return Ok(Commit::nothing());
         }
-        let mut commit = consent::ended(context, &stored, planned, &detail).await?;
-        commit.merge(forget_calls(context, &stored).await?);
-        return Ok(commit);
+        return consent::ended(context, &stored, planned, &detail).await;
     }
     if update.is_new_history {
         // Heights come again, and the answers that were counted may be gone.

@@ -67,7 +67,7 @@ async fn providers(
         return Err(codes::CONDITION_TOO_LOW.into());
     }
     if qualified.len() < listed.len() {
-        return Err(codes::UNQUALIFIED_IDP.into());
+        return Err(codes::UNQUALIFIED_AS.into());
     }
     if qualified.is_empty() {
         return Err(codes::NOT_ENOUGH_AS.into());

@@ -11,6 +11,7 @@ use crate::context::Context;
 use crate::delivery::transaction::{Continuation, Fate, Settled, Transact, transact};
 use crate::error::Error;
 use crate::flows::dispatch::Flow;
+use crate::flows::identity::consent;
 use crate::job::{Commit, Job, Kind, Millis, NewJob, Spec, codec, request_key};
 use crate::ledger::query;
 
@@ -46,7 +47,11 @@ pub async fn handle(context: &Context, job: &Job) -> Result<Commit, Error> {
         return Ok(later(stored, "the ledger does not know the request"));
     };
     if detail.has_ended() {
-        return Ok(Commit::nothing());
+        // The block tells of that. If it could not, an operation is told here.
+        return match &stored.request.operation {
+            Some(planned) => consent::ended(context, &stored, planned, &detail).await,
+            None => Ok(Commit::nothing()),
+        };
     }
     let params = json!({
         "request_id": of.request_id,

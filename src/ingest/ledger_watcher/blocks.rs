@@ -1,4 +1,4 @@
-//! Fetching blocks and turning them into jobs.
+//! Fetches blocks and turns them into jobs.
 
 use std::time::{Duration, Instant};
 
@@ -16,21 +16,21 @@ use crate::ledger::rpc::Sighting;
 use crate::ledger::{Block, TransactionHash};
 use crate::store::{Accept, Accepted};
 
-/// Blocks settled in one step of catching up.
+/// Most blocks settled in one step of catching up.
 const PORTION_BLOCKS: u64 = 50;
 /// A portion ends early when it has this many transactions.
 const PORTION_TRANSACTIONS: usize = 5000;
-/// ... or so many bytes of them; a block alone may have more.
+/// ... or this many bytes of transactions. A single block may have more.
 const PORTION_BYTES: usize = 32 * 1024 * 1024;
 /// Blocks fetched at the same time.
 const FETCHES: usize = 8;
-/// How long blocks may wait for room before the node's memory is given up.
+/// How long blocks may wait for room before answers from the cache are stopped.
 const NO_ROOM: Duration = Duration::from_millis(100);
-/// Own transactions that a block has: their methods, and when they were signed.
+/// A block's own transactions: their methods, and when they were signed.
 type Own = Vec<(String, Millis)>;
 
-/// How often a portion is made anew because one of its transactions was settled
-/// by somebody else in between.
+/// How often a portion is rebuilt because one of its transactions was settled
+/// elsewhere meanwhile.
 const RACES: usize = 10;
 
 impl Watcher {
@@ -58,8 +58,8 @@ impl Watcher {
         Ok(())
     }
 
-    /// Blocks lead to jobs; they are taken over no faster than jobs end. What
-    /// waiting blocks may have changed must not be answered from memory.
+    /// Takes over blocks no faster than their jobs end. While blocks wait, what
+    /// they may have changed must not be answered from the cache.
     async fn wait_for_room(&mut self) {
         let room = (self.options.room)();
         tokio::pin!(room);
@@ -71,7 +71,7 @@ impl Watcher {
         room.await;
     }
 
-    /// The blocks of a plan in order, fewer if they are large.
+    /// The blocks of a plan in order. Returns fewer if they are large.
     async fn fetch(
         &mut self,
         plan: &FetchPlan,
@@ -99,8 +99,8 @@ impl Watcher {
         Ok(blocks)
     }
 
-    /// Takes blocks over: tells what they changed, then stores their jobs
-    /// together with the progress, then hands the jobs over.
+    /// Takes blocks over: tells their changes, stores their jobs together with
+    /// the progress, then hands the jobs over.
     async fn take(
         &mut self,
         follow: &mut Follow,
@@ -129,9 +129,9 @@ impl Watcher {
         Ok(())
     }
 
-    /// Whether nothing but the progress would be stored, and that was a moment
-    /// ago. Blocks without any transaction lead to nothing however often they are
-    /// read; so does one before them that has been acted on already.
+    /// Whether only the progress would be stored, and was stored a moment ago.
+    /// Blocks without transactions lead to nothing however often they are read,
+    /// and so does a block before them that was acted on already.
     fn may_wait(&self, blocks: &[Block]) -> bool {
         let is_empty = |block: &Block| block.transactions.is_empty();
         let is_young = |at: Instant| at.elapsed() < self.options.timing.empty;
@@ -169,8 +169,8 @@ impl Watcher {
         Err(Trouble::Later(reason))
     }
 
-    /// For each block N in order: what own transactions in N lead to, then what
-    /// the roles make of block N-1.
+    /// The jobs of each block N in order: first the consequences of our own
+    /// transactions in N, then what the roles make of block N-1.
     async fn accept_of(
         &self,
         blocks: &[Block],
@@ -200,8 +200,9 @@ impl Watcher {
         Ok((accept, own))
     }
 
-    /// Any transaction of the block may be ours: the key of a node behind a
-    /// proxy, or of a node updated on its behalf, may have signed it.
+    /// Settles our own transactions in a block. Any transaction may be ours: a
+    /// node behind this proxy, or a node updated on its behalf, may have signed
+    /// it.
     async fn settle(&self, block: &Block, accept: &mut Accept) -> Result<Own, Trouble> {
         let mut own = Own::new();
         let hashes: Vec<TransactionHash> = block
@@ -218,9 +219,9 @@ impl Watcher {
             let Some(record) = record else { continue };
             let expected: Expected = match codec::decode(&record) {
                 Ok(expected) => expected,
-                // It must not keep every later block from being followed. The
-                // record stays, for a release that can read it, and the job that
-                // would settle it is parked by it until then.
+                // One such record must not stop all later blocks. It stays for
+                // a release that can read it, and parks the job that would
+                // settle it.
                 Err(error) => {
                     let hash = &transaction.hash;
                     tracing::error!(hash, %error, "expected transaction cannot be read");
@@ -243,7 +244,7 @@ impl Watcher {
     }
 }
 
-/// Whether NDID has enabled a disabled chain in this block (spec/ledger.md 1.6).
+/// Whether this block enables a disabled chain (spec/ledger.md 1.6).
 fn enables_chain(block: &Block, height: u64) -> bool {
     let mut settings = block
         .successful()

@@ -1,12 +1,12 @@
-//! Shows how far a node has come with blocks it missed.
+//! Reports how far a node has caught up with missed blocks.
 
 use std::time::{Duration, Instant};
 
 use crate::ledger::follow::Follow;
 
-/// Fewer missing blocks are nothing to talk about.
+/// Fewer missing blocks are not reported.
 const WORTH_TELLING: u64 = 200;
-/// Between two lines of the log.
+/// Pause between two log lines.
 const INTERVAL: Duration = Duration::from_secs(2);
 
 /// From the first missing block to the last.
@@ -37,7 +37,8 @@ impl CatchUp {
         catch_up
     }
 
-    /// Tells how far it is, in metrics always and in the log from time to time.
+    /// Reports the progress: always in metrics, and in the log from time to
+    /// time.
     pub(super) fn show(&mut self, follow: &Follow) {
         let (height, target) = (follow.progress().settled, follow.tip());
         metrics::gauge!("ledger_block_height").set(height as f64);

@@ -1,4 +1,4 @@
-//! A ledger that makes no block for long, by a fast clock.
+//! A ledger that makes no block for a long time, by a fast clock.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -8,7 +8,7 @@ use tracing::{Event, Level, Metadata, Subscriber, span};
 
 use super::tests::Node;
 
-/// Counts what people would look at.
+/// Counts warnings.
 #[derive(Clone, Default)]
 struct Warnings(Arc<AtomicUsize>);
 
@@ -34,12 +34,12 @@ impl Subscriber for Warnings {
     fn exit(&self, _: &span::Id) {}
 }
 
-/// So many times faster than life.
+/// How many times faster than in production.
 const HASTE: u32 = 60;
-/// Eight times what silence on a socket is given up after.
+/// Eight times the silence after which a socket is given up.
 const IDLE: Duration = Duration::from_secs(8);
 
-/// Nothing but pings and answers to `status` show that the ledger lives.
+/// Only pings and answers to `status` show that the ledger lives.
 #[tokio::test]
 async fn a_ledger_that_makes_no_block_for_long_is_neither_warned_of_nor_connected_anew() {
     let warnings = Warnings::default();

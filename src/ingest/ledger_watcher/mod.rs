@@ -1,10 +1,10 @@
-//! Follows the ledger for the whole node: only the master (or the standalone
-//! process) subscribes to new blocks; workers learn of them from it.
+//! Follows the ledger for the whole node. Only the master (or the standalone
+//! process) subscribes to new blocks and tells the workers of them.
 //!
-//! For each block: every process of the node is told what it may have changed,
-//! own transactions in it are settled, the block before it is acted on, and the
-//! jobs of both are stored in one step with the progress. A block is retried
-//! until that has succeeded; none is skipped (spec/ledger.md 1.6, 1.7;
+//! For each block, it tells every process of the node what the block may have
+//! changed, settles our own transactions in it, acts on the block before it,
+//! and stores the jobs of both in one step with the progress. It retries a
+//! block until that succeeds and skips none (spec/ledger.md 1.6, 1.7;
 //! spec/process-model-and-config.md 5.3, F08, F26-F31).
 
 mod blocks;
@@ -31,39 +31,36 @@ use crate::protocol::Blocks;
 use crate::store::{SharedStore, StoreError};
 use crate::tick;
 
-/// Tells every process of the node what has been seen of the chain; the future
-/// ends when that has been handed to the dispatcher.
+/// Tells every process of the node the state of the chain. The future ends when
+/// the dispatcher has the news.
 pub type TellChain = Arc<dyn Fn(ChainUpdate) -> BoxFuture<'static, ()> + Send + Sync>;
 
-/// Hands stored jobs to the dispatcher. Jobs that are not handed over because
-/// of a crash are found in the store.
+/// Hands stored jobs to the dispatcher. Jobs that a crash kept from being
+/// handed over are found in the store.
 pub type HandOver = Arc<dyn Fn(Vec<Job>) -> BoxFuture<'static, ()> + Send + Sync>;
 
-/// Ends when the node has room for what blocks lead to.
+/// Resolves when the node has room for the jobs of blocks.
 pub type QueueRoom = Arc<dyn Fn() -> BoxFuture<'static, ()> + Send + Sync>;
 
-/// What the watcher works with.
 #[derive(Clone)]
 pub struct WatcherOptions {
-    /// The ledger, not through a cache.
+    /// Without a cache.
     pub client: Arc<LedgerClient>,
-    /// Where progress and jobs go.
+    /// Stores progress and jobs.
     pub store: SharedStore,
     /// Proof of mastership.
     pub epoch: Epoch,
-    /// What the roles make of a block.
+    /// Makes the jobs of the roles for a block.
     pub block_jobs: Arc<dyn BlockJobs>,
-    /// Towards the dispatcher.
     pub tell_chain: TellChain,
-    /// Towards the dispatcher.
     pub hand_over: HandOver,
-    /// Asked before blocks are taken over.
+    /// Awaited before blocks are taken over.
     pub room: QueueRoom,
-    /// Notified when a worker is lost: it may not have broadcast what it stored.
+    /// Notified when a worker is lost, which may not have broadcast what it
+    /// stored.
     pub losses: Arc<Notify>,
-    /// `NDID_NODE`: does not wait until the chain is initialised.
+    /// `NDID_NODE`: do not wait until the chain is initialised.
     pub ndid_node: bool,
-    /// Intervals.
     pub timing: WatcherTiming,
 }
 
@@ -73,20 +70,20 @@ pub struct WatcherTiming {
     /// `MAX_INTERVAL_TENDERMINT_SYNC_CHECK`: longest time between checks whether
     /// the ledger is synchronised and initialised.
     pub longest_sync_check: Duration,
-    /// Between `status` calls while following, the fall-back for a subscription
-    /// that shows nothing.
+    /// Pause between `status` calls while following: the fallback for a silent
+    /// subscription.
     pub poll: Duration,
     /// How long a subscription may be behind `status` before it is replaced.
     pub watchdog_patience: Duration,
-    /// Between looks for transactions that no block has shown.
+    /// Pause between look-ups of transactions that no block has shown.
     pub confirm: Duration,
-    /// How long progress may stay unstored while blocks are empty. After a crash
-    /// they are read again, and lead to nothing again.
+    /// How long progress may stay unstored while blocks are empty. After a
+    /// crash they are read again and lead to nothing again.
     pub empty: Duration,
 }
 
 impl WatcherTiming {
-    /// Everything but the configurable interval.
+    /// Uses the defaults for all other intervals.
     pub fn new(longest_sync_check: Duration) -> Self {
         Self {
             longest_sync_check,
@@ -98,29 +95,29 @@ impl WatcherTiming {
     }
 }
 
-/// What the rest of the process may know, for readiness and dashboards.
+/// The watcher's state, for readiness and dashboards.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct WatcherState {
     /// The subscription's socket is open.
     pub connected: bool,
-    /// `None` until the ledger has said.
+    /// `None` until the ledger has answered.
     pub syncing: Option<bool>,
     /// Whether NDID has finished setting the chain up; `None` until asked.
     pub initialised: Option<bool>,
     /// Current chain.
     pub chain_id: Option<String>,
-    /// Newest block that has been settled.
+    /// Newest settled block.
     pub height: u64,
-    /// Newest block that is known to exist.
+    /// Newest known block.
     pub tip: u64,
     /// Blocks that were seen and have not led to jobs yet.
     pub unsettled: Option<Blocks>,
-    /// Every new block is being followed.
+    /// Whether every new block is being followed.
     pub ready: bool,
-    /// The ledger is lower than what was seen of it: its height, and what was
-    /// seen. Nothing shows yet whether it is behind or was replaced.
+    /// The ledger's height and the height seen before, while the ledger is
+    /// lower. It is not known yet whether it is behind or was replaced.
     pub lower: Option<(u64, u64)>,
-    /// When this process noticed that the ledger had been replaced, last.
+    /// When this process last noticed that the ledger had been replaced.
     pub replaced_at: Option<Millis>,
 }
 
@@ -136,7 +133,7 @@ impl WatcherState {
         lower.into_iter().collect()
     }
 
-    /// What else operators should know.
+    /// Other notices for operators.
     pub fn notices(&self) -> Vec<String> {
         let behind = (self.tip > self.height).then(|| {
             let Self { height, tip, .. } = self;
@@ -157,12 +154,12 @@ impl WatcherState {
 pub enum WatcherEnd {
     /// There is a later master.
     Deposed,
-    /// A defect; the process should restart.
+    /// Because of a defect; the process should restart.
     Failed(String),
 }
 
-/// A running watcher; it stops when this is dropped. A stop at any instant is
-/// safe: what is not stored is done again at the next start.
+/// A running watcher. Dropping it stops it, which is safe at any instant:
+/// unstored work is repeated at the next start.
 pub struct LedgerWatcher {
     state: watch::Receiver<WatcherState>,
     end: watch::Receiver<Option<WatcherEnd>>,
@@ -188,7 +185,7 @@ impl LedgerWatcher {
         Self { state, end, task }
     }
 
-    /// What is known; changes are announced.
+    /// The current state and its changes.
     pub fn state(&self) -> watch::Receiver<WatcherState> {
         self.state.clone()
     }
@@ -211,14 +208,14 @@ impl Drop for LedgerWatcher {
     }
 }
 
-/// Why work could not be done.
+/// Why a step failed.
 #[derive(Debug)]
 enum Trouble {
     /// There is a later master: stop.
     Deposed,
     /// Try the same again after a while.
     Later(String),
-    /// Begin anew from what is stored.
+    /// Begin again from the stored progress.
     Restart(String),
 }
 

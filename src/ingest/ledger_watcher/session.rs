@@ -1,5 +1,5 @@
 //! From one (re)connect to the next: subscribe, wait until the ledger is
-//! usable, find out where to go on, then follow.
+//! usable, find out where to continue, then follow.
 
 use std::time::Duration;
 
@@ -13,12 +13,12 @@ use crate::flows::replaced::Replaced;
 use crate::job::{Guard, Millis, Table, Write};
 use crate::ledger::follow::{self, ChainStart, Follow, Progress, Watchdog, WatchdogVerdict};
 use crate::ledger::rpc::answers::LedgerStatus;
-use crate::ledger::rpc::{Sighting, Subscription};
+use crate::ledger::rpc::{BlockSubscription, Sighting};
 use crate::ledger::{Block, ChainUpdate, Mark, TolerantLedger, query};
 use crate::protocol::Blocks;
 use crate::store::{Accept, Accepted};
 
-/// First delay of everything that is tried again; doubles.
+/// First delay of every retry; it doubles.
 const FIRST_RETRY: Duration = Duration::from_millis(100);
 
 pub(super) fn progress_guard(value: Option<Vec<u8>>) -> Guard {
@@ -29,27 +29,28 @@ pub(super) fn progress_guard(value: Option<Vec<u8>>) -> Guard {
     }
 }
 
-/// The state of the watcher's task.
+/// The watcher's task.
 pub(super) struct Watcher {
     pub options: WatcherOptions,
     state: watch::Sender<WatcherState>,
-    /// Stored progress, byte for byte: what the next step's guard names.
+    /// The stored progress, byte for byte, for the guard of the next step.
     pub stored: Option<Vec<u8>>,
     /// When that was.
     pub stored_at: Option<std::time::Instant>,
     /// Progress in empty blocks that has not been stored yet.
     pub unstored: Option<Progress>,
-    /// The block that is settled and not acted on, if it is at hand.
+    /// The block that is settled but not acted on, if it is in memory.
     pub held: Option<Block>,
-    /// Transactions of a disabled chain are to be sent again.
+    /// Whether transactions of a disabled chain must be sent again.
     pub owes_resend: bool,
-    /// Transactions that no block has shown are to be looked up.
+    /// Whether transactions that no block has shown must be looked up.
     owes_confirm: bool,
-    /// All of them, however young: the ledger was replaced.
+    /// All of them, of any age: the ledger was replaced.
     owes_full_confirm: bool,
-    /// All of them, however young: whoever was to broadcast them may be gone.
+    /// All of them, of any age: the process that was to broadcast them may be
+    /// gone.
     owes_sweep: bool,
-    /// What the processes of the node were told last.
+    /// The last news told to the node's processes.
     told: Option<ChainUpdate>,
     failures: u32,
 }
@@ -81,7 +82,7 @@ pub(super) async fn run(options: WatcherOptions, state: watch::Sender<WatcherSta
         match trouble {
             Trouble::Deposed => return WatcherEnd::Deposed,
             Trouble::Later(reason) | Trouble::Restart(reason) => {
-                tracing::warn!(%reason, "following the ledger interrupted");
+                tracing::warn!(%reason, "following the ledger was interrupted");
             }
         }
         sleep(watcher.retry_delay()).await;
@@ -101,7 +102,7 @@ impl Watcher {
         metrics::gauge!("main_websocket_connection_status").set(f64::from(u8::from(connected)));
     }
 
-    /// Says which blocks are being worked on.
+    /// Reports which blocks are in progress.
     pub fn publish_blocks(&self, follow: &Follow) {
         let (settled, tip) = (follow.progress().settled, follow.tip());
         let unsettled = (settled < tip).then_some(Blocks {
@@ -153,7 +154,7 @@ impl Watcher {
         if self.options.ndid_node {
             return Ok(true);
         }
-        // A chain that was initialised stays so.
+        // An initialised chain stays initialised.
         let client = self.options.client.clone();
         let ledger = TolerantLedger::new(client.clone(), client);
         let initialised = query::is_init_ended(&ledger).await?;
@@ -161,7 +162,8 @@ impl Watcher {
         Ok(initialised)
     }
 
-    /// Compares the ledger with what is stored and decides where to go on.
+    /// Compares the ledger with the stored progress and decides where to
+    /// continue.
     async fn begin(&mut self, status: LedgerStatus) -> Result<Follow, Trouble> {
         let store = &self.options.store;
         let stored = store.get(Table::Progress, Progress::ROW, "").await?;
@@ -197,16 +199,16 @@ impl Watcher {
         Ok(follow)
     }
 
-    /// What the ledger is, compared with what was saved. A ledger that is lower
-    /// is waited for, as long as it takes, until it has caught up or a block of
-    /// it says that it is another one.
+    /// Compares the ledger with the saved progress. If the ledger is lower,
+    /// waits, however long it takes, until it has caught up or one of its
+    /// blocks shows that it is another ledger.
     async fn compare(
         &self,
         saved: Option<&Progress>,
         mut status: LedgerStatus,
     ) -> Result<(ChainStart, Progress, LedgerStatus), Trouble> {
         if let Some(saved) = saved {
-            // Answers from below are not believed meanwhile.
+            // Answers from below are distrusted meanwhile.
             self.options.client.remember(&saved.chain_id, saved.settled);
         }
         loop {
@@ -222,7 +224,7 @@ impl Watcher {
         }
     }
 
-    /// Says that the ledger is lower than what was seen of it, or is no longer.
+    /// Reports that the ledger is lower than before, or no longer is.
     fn is_lower(&self, heights: Option<(u64, u64)>) {
         metrics::gauge!("erawan_ledger_is_lower").set(f64::from(u8::from(heights.is_some())));
         let before = self.state.borrow().lower;
@@ -239,7 +241,7 @@ impl Watcher {
         }
     }
 
-    /// The ledger's block where one was seen; `None` if it cannot tell.
+    /// The ledger's block at a known height; `None` if it cannot tell.
     async fn block_at_landmark(
         &self,
         saved: Option<&Progress>,
@@ -252,8 +254,8 @@ impl Watcher {
         Ok(Some((height, body.mark)))
     }
 
-    /// Stores where to begin. If the ledger was replaced, what was known of the
-    /// old one is looked up in the new one, whose newest block is `height`.
+    /// Stores where to begin. If the ledger was replaced, everything known of
+    /// the old one is looked up in the new one, whose newest block is `height`.
     async fn store_start(
         &mut self,
         start: &ChainStart,
@@ -286,7 +288,7 @@ impl Watcher {
 
     async fn watch(
         &mut self,
-        subscription: &mut Subscription,
+        subscription: &mut BlockSubscription,
         follow: &mut Follow,
     ) -> Result<std::convert::Infallible, Trouble> {
         let timing = self.options.timing.clone();
@@ -315,7 +317,7 @@ impl Watcher {
                     seen = sighted(sighting, follow, &mut watchdog)?;
                 }
                 status = poll.next() => {
-                    // What came while a block was worked on was no silence.
+                    // Blocks that came meanwhile do not count as silence.
                     if let Some(sighting) = subscription.newest() {
                         seen = sighted(sighting, follow, &mut watchdog)?;
                     }
@@ -328,7 +330,7 @@ impl Watcher {
         }
     }
 
-    /// Everything there is to do now. Ends at once when there is nothing.
+    /// Does all pending work. Returns at once when there is none.
     async fn work(&mut self, follow: &mut Follow, sighting: &Sighting) -> Result<(), Trouble> {
         self.advance(follow, sighting).await?;
         if !self.is_ready() {
@@ -358,7 +360,7 @@ impl Watcher {
         self.told.as_ref().is_some_and(|told| told.ready)
     }
 
-    /// Keeps the readiness told last.
+    /// Tells a block with the readiness that was told last.
     pub async fn tell_block(&mut self, progress: &Progress, methods: Vec<String>) {
         let ready = self.is_ready();
         self.tell(progress, ready, false, methods).await;
@@ -376,7 +378,8 @@ impl Watcher {
         .await;
     }
 
-    /// Blocks are no longer followed: nothing may be served from a cache.
+    /// Tells that blocks are no longer followed, so that nothing is served from
+    /// a cache.
     pub async fn go_dark(&mut self) {
         if !self.is_ready() {
             return;
@@ -405,7 +408,7 @@ impl Watcher {
     }
 }
 
-/// Takes over what the subscription has shown.
+/// Notes what the subscription has shown.
 fn sighted(
     sighting: Sighting,
     follow: &mut Follow,
@@ -421,7 +424,7 @@ fn sighted(
     }
 }
 
-/// Takes over what `status` has told.
+/// Notes what `status` has told.
 fn judge(
     status: &LedgerStatus,
     follow: &mut Follow,
@@ -433,7 +436,8 @@ fn judge(
     }
     if follow.progress().is_contradicted_by(status) {
         let height = status.height;
-        let reason = format!("block {height} of the ledger is not of the history that was seen");
+        let reason =
+            format!("block {height} of the ledger does not belong to the history seen before");
         return Err(Trouble::Restart(reason));
     }
     follow.saw(status.height);

@@ -1,5 +1,5 @@
-//! Asks the ledger for its status again and again, in a task of its own so that
-//! a slow answer holds nothing up.
+//! Asks the ledger for its status repeatedly, in a task of its own, so that a
+//! slow answer holds up nothing.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,7 +12,7 @@ use crate::ledger::LedgerClient;
 use crate::ledger::rpc::answers::LedgerStatus;
 use crate::tick;
 
-/// A running poll; it stops when this is dropped.
+/// A running poll. Dropping it stops it.
 pub(super) struct StatusPoll {
     told: watch::Receiver<Option<LedgerStatus>>,
     task: JoinHandle<()>,
@@ -37,7 +37,7 @@ impl StatusPoll {
         Self { told, task }
     }
 
-    /// The next answer; waits for ever if there is none.
+    /// The next answer; waits for ever if none comes.
     pub async fn next(&mut self) -> LedgerStatus {
         loop {
             if self.told.changed().await.is_err() {

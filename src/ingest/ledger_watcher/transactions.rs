@@ -1,5 +1,5 @@
-//! Own transactions that no block will settle by itself: those refused by a
-//! disabled chain, and those that may have been lost on the way.
+//! Our own transactions that no block will settle by itself: those that a
+//! disabled chain refused, and those that may have been lost on the way.
 
 use super::Trouble;
 use super::session::Watcher;
@@ -8,17 +8,17 @@ use crate::delivery::transaction::{CONFIRM_AFTER, Expected, Transact};
 use crate::job::{Guard, Millis, NewJob, Table, Write, codec};
 use crate::store::{Accept, Accepted};
 
-/// Records read, and jobs stored, in one step.
+/// Most records read, and jobs stored, in one step.
 const PORTION: usize = 500;
 
-/// Which transactions on their way are looked up.
+/// Which pending transactions are looked up.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Which {
     /// Those that no block has shown for a while (F26).
     Old,
-    /// All: a process that was to broadcast some may be gone.
+    /// All, because the process that was to broadcast some may be gone.
     Abandoned,
-    /// All: the ledger was replaced, and this era began.
+    /// All, because the ledger was replaced and this era began.
     Replaced {
         /// Counted from 0.
         era: u64,
@@ -27,8 +27,8 @@ pub(super) enum Which {
 
 impl Watcher {
     /// Has every transaction that a disabled chain refused signed and sent
-    /// again (spec/ledger.md 2.7). The record goes in the step that stores the
-    /// job, so two triggers make one job.
+    /// again (spec/ledger.md 2.7). The step that stores the job deletes the
+    /// record, so two triggers make one job.
     pub async fn resend_disabled(&self) -> Result<(), Trouble> {
         let store = &self.options.store;
         let mut rows = store.rows(Table::DisabledTransaction, "").await?;
@@ -47,7 +47,7 @@ impl Watcher {
     async fn resend(&self, row: &str, record: Vec<u8>) -> Result<(), Trouble> {
         let transact: Transact = match codec::decode(&record) {
             Ok(transact) => transact,
-            // It must not keep blocks from being followed.
+            // It must not stop the following of blocks.
             Err(error) => {
                 tracing::error!(row, %error, "disabled transaction cannot be read");
                 return Ok(());
@@ -68,7 +68,8 @@ impl Watcher {
         .await
     }
 
-    /// Has transactions looked up, and broadcast if the ledger does not know them.
+    /// Has pending transactions looked up, and broadcast if the ledger does not
+    /// know them.
     pub async fn confirm_expected(&self, which: Which) -> Result<(), Trouble> {
         let store = &self.options.store;
         let rows = store.rows(Table::ExpectedTransaction, "").await?;
@@ -102,8 +103,8 @@ impl Watcher {
     }
 }
 
-/// The job that looks a transaction up, if it is time; once in each period, for
-/// each loss, and in each era of the ledger.
+/// The job that looks a transaction up, if it is time: once in each period,
+/// after each loss, and in each era of the ledger.
 fn confirm_job(hash: &str, record: &[u8], now: Millis, which: Which) -> Option<NewJob> {
     let expected: Expected = match codec::decode(record) {
         Ok(expected) => expected,
@@ -121,7 +122,7 @@ fn confirm_job(hash: &str, record: &[u8], now: Millis, which: Which) -> Option<N
     Some(look_up(hash, &period))
 }
 
-/// The job that finds out what became of a transaction; once in each period.
+/// The job that finds out what became of a transaction, once in each period.
 pub(super) fn look_up(hash: &str, period: &str) -> NewJob {
     let key = format!("transaction:{hash}");
     let job = NewJob::new(transaction::CONFIRM, key, &hash.to_owned());

@@ -1,5 +1,5 @@
-//! What came and is not known to be stored: bounded, in the order of arrival,
-//! each message once. Nothing here looks at a clock or a store.
+//! The messages that have come and are not known to be stored: bounded, in the
+//! order of arrival, each once. Nothing here uses a clock or a store.
 
 use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::sync::Arc;
@@ -10,26 +10,26 @@ use bytes::Bytes;
 use crate::job::Millis;
 use crate::proto::wire::MqError;
 
-/// Messages kept at most, and their bytes together.
+/// Most messages kept, and their bytes together.
 pub(super) const MOST_MESSAGES: usize = 4096;
 pub(super) const MOST_BYTES: usize = 32 * 1024 * 1024;
 
-/// Messages stored in one step, at most, and their bytes together.
+/// Most messages stored in one step, and their bytes together.
 pub(super) const BATCH_MESSAGES: usize = 64;
 pub(super) const BATCH_BYTES: usize = 8 * 1024 * 1024;
 
-/// Messages that the store is asked about at a time.
+/// Most messages in one question to the store.
 const ASKED_AT_ONCE: usize = 1024;
 
-/// How long a message is kept. A store remembers sources for 30 minutes, and a
-/// sender repeats itself for 11: what is stored later than this could be a
-/// message whose first transmission was stored, ended and forgotten.
+/// How long a message is kept. A store remembers sources for 30 minutes and a
+/// sender repeats a message for 11. A message stored later than this could be
+/// one whose first transmission was stored, ended and forgotten.
 pub(super) const LONGEST: Duration = Duration::from_secs(15 * 60);
 
-/// Different errors of the queue that wait to be reported.
+/// Most kinds of queue errors that wait to be reported.
 const ERRORS: usize = 16;
 
-/// Messages remembered after somebody else stored them.
+/// Messages remembered after another process stored them.
 const PASSED: usize = 4096;
 
 /// A message as it came.
@@ -42,23 +42,22 @@ pub(super) struct KeptMessage {
     pub received_at: Millis,
     /// By a clock that never jumps.
     pub at: Millis,
-    /// What makes one job of it.
+    /// The idempotency key of its job.
     pub source: String,
 }
 
-/// See the module.
 #[derive(Debug, Default)]
 pub(super) struct KeptMessages {
     messages: BTreeMap<u64, Arc<KeptMessage>>,
     places: HashMap<String, u64>,
     next_place: u64,
     bytes: usize,
-    /// Those that came again before they were settled.
+    /// Messages that came again before they were settled.
     repeated: HashSet<String>,
-    /// Those that others had stored, oldest first.
+    /// Messages that other processes had stored, oldest first.
     passed: VecDeque<String>,
     was_passed: HashSet<String>,
-    /// Errors of the queue, by their codes.
+    /// By their codes.
     errors: BTreeMap<i32, MqError>,
 }
 
@@ -75,7 +74,6 @@ impl KeptMessages {
         self.next_place += 1;
     }
 
-    /// How many are kept.
     #[cfg(test)]
     pub fn len(&self) -> usize {
         self.messages.len()
@@ -88,22 +86,22 @@ impl KeptMessages {
         }
     }
 
-    /// Takes the errors out.
     pub fn take_errors(&mut self) -> Vec<MqError> {
         std::mem::take(&mut self.errors).into_values().collect()
     }
 
-    /// Whether it should take no more.
+    /// Whether it should accept no more.
     pub fn is_full(&self) -> bool {
         self.messages.len() >= MOST_MESSAGES || self.bytes >= MOST_BYTES
     }
 
-    /// Lets go of the oldest until it is within its bounds; how many that were.
+    /// Drops the oldest messages until it is within its bounds. Returns how
+    /// many.
     pub fn let_go_beyond(&mut self) -> usize {
         self.let_go_while(|kept, _| kept.messages.len() > MOST_MESSAGES || kept.bytes > MOST_BYTES)
     }
 
-    /// Lets go of what was kept for too long; how many that were.
+    /// Drops messages that were kept for too long. Returns how many.
     pub fn let_go_older(&mut self, now: Millis) -> usize {
         self.let_go_while(|_, oldest| oldest.at.after(LONGEST) <= now)
     }
@@ -120,15 +118,16 @@ impl KeptMessages {
         gone
     }
 
-    /// When the oldest will have been kept for `delay`; `None`: nothing is kept.
+    /// When the oldest message will have been kept for `delay`; `None`: none is
+    /// kept.
     pub fn due_at(&self, delay: Duration) -> Option<Millis> {
         let (_, oldest) = self.messages.first_key_value()?;
         Some(oldest.at.after(delay))
     }
 
-    /// The messages to ask the store about, when the oldest has been kept for
-    /// `delay`: with it those that have been for half of that, so that one
-    /// question is asked and not one for each.
+    /// The messages to ask the store about once the oldest has been kept for
+    /// `delay`. Includes those that have been kept for half of that, so that
+    /// one question covers several.
     pub fn due(&self, now: Millis, delay: Duration) -> Vec<String> {
         if self.due_at(delay).is_none_or(|at| at > now) {
             return Vec::new();
@@ -139,19 +138,19 @@ impl KeptMessages {
         sources.take(ASKED_AT_ONCE).collect()
     }
 
-    /// The oldest, as many as are stored in one step.
+    /// The oldest messages, as many as one step stores.
     pub fn first(&self) -> Vec<Arc<KeptMessage>> {
         batch(self.messages.values().cloned())
     }
 
-    /// The first of these that are kept, as many as are stored in one step.
+    /// The first kept ones of these, as many as one step stores.
     pub fn first_of(&self, sources: &[String]) -> Vec<Arc<KeptMessage>> {
         let places = sources.iter().filter_map(|source| self.places.get(source));
         let found = places.filter_map(|place| self.messages.get(place));
         batch(found.cloned())
     }
 
-    /// Takes a message out.
+    /// Removes a message.
     pub fn settle(&mut self, source: &str) -> Option<Arc<KeptMessage>> {
         let place = self.places.remove(source)?;
         let received = self.messages.remove(&place)?;
@@ -160,8 +159,8 @@ impl KeptMessages {
         Some(received)
     }
 
-    /// Takes out a message that another process has stored. True if it came
-    /// again: nobody has acknowledged it.
+    /// Removes a message that another process has stored. True if it came
+    /// again, which means that nobody has acknowledged it.
     pub fn pass(&mut self, source: &str) -> Option<(Arc<KeptMessage>, bool)> {
         let came_while_kept = self.repeated.contains(source);
         let received = self.settle(source)?;

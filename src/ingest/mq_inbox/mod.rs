@@ -1,20 +1,20 @@
-//! Takes messages from the queue: stores each one as a job, mostly that of the
-//! role it is for, then acknowledges it (spec/messaging-and-crypto.md 2).
+//! Takes messages from the queue: stores each as a job, mostly that of its
+//! role, then acknowledges it (spec/messaging-and-crypto.md 2).
 //!
-//! The service hands each message to every subscriber, and drops what nobody
-//! takes: it comes again when its sender repeats it, after a minute. So every
-//! process of a node has an inbox for as long as it runs, whatever it is to its
-//! node meanwhile ([`Duty`]): the master stores at once; the others keep what
-//! came for a moment, ask the store whether it is known, and store what is not.
-//! A message's source makes one job of it, whoever stores it.
+//! The service hands each message to every subscriber and drops it if nobody
+//! takes it; its sender repeats it after a minute. So every process of a node
+//! has an inbox while it runs, in every [`Duty`]: the master stores messages at
+//! once; the others keep them for a moment, ask the store whether it has them,
+//! and store those it does not have. The source makes one job of a message,
+//! whoever stores it.
 //!
-//! - [`subscription`]: keeps the subscription open;
-//! - [`kept`]: what came and is not known to be stored;
-//! - [`storing`]: takes it from there to the store, and acknowledges it.
+//! - [`subscription`] keeps the subscription open.
+//! - [`kept`] holds messages that are not known to be stored.
+//! - [`storing`] stores and acknowledges them.
 //!
-//! A message is acknowledged only when it is safely stored, and a repeated one
-//! is acknowledged again, because its sender repeats itself for as long as it
-//! has no acknowledgement.
+//! A message is acknowledged only when it is safely stored. A repeated one is
+//! acknowledged again, because its sender repeats it until it gets an
+//! acknowledgement.
 
 mod kept;
 mod storing;
@@ -45,69 +45,65 @@ use crate::store::SharedStore;
 
 /// Pause after a panic.
 const AFTER_DEFECT: Duration = Duration::from_secs(1);
-/// How long a stopping inbox may store and acknowledge what it has.
+/// How long a stopping inbox may store and acknowledge its messages.
 const STOP_PATIENCE: Duration = Duration::from_secs(2);
 
-/// Where the inbox stands with its service, for readiness.
+/// The inbox's relation to its service, for readiness.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum InboxState {
-    /// Nothing is received, with the reason of the last failure.
+    /// Nothing is received.
     Connecting {
-        /// Why the last try ended; empty at first.
+        /// Why the last try failed; empty at first.
         reason: String,
     },
     /// The service belongs to another node; nothing is received.
     NodeIdMismatch {
-        /// The service's node id.
         found: String,
     },
     /// Messages are received.
     Ready,
-    /// Stopped.
     Stopped,
 }
 
 /// Hands accepted jobs to the dispatcher.
 pub type OnAccepted = Arc<dyn Fn(Vec<Job>) + Send + Sync>;
 
-/// What this process does with a message.
+/// What this process does with messages.
 #[derive(Clone)]
 pub enum Duty {
-    /// Stores it at once, and tells this dispatcher: it is the master.
+    /// As the master, stores them at once and tells this dispatcher.
     First(OnAccepted),
-    /// Looks a moment later whether it was stored, and stores it if not.
+    /// Checks a moment later whether they were stored, and stores those that
+    /// were not.
     Second,
-    /// The same at once: it sees no master.
+    /// The same at once, because it sees no master.
     Alone,
 }
 
-/// A duty, and since when it is so.
+/// A duty, and since when.
 #[derive(Clone)]
 struct DutySince {
     duty: Duty,
     since: Millis,
 }
 
-/// What the inbox works with.
 #[derive(Clone)]
 pub struct Options {
     /// This node's id.
     pub node_id: String,
-    /// This node's role, whose `error_url` hears of errors of the queue.
+    /// Its `error_url` hears of errors of the queue.
     pub role: Role,
-    /// `MQ_BINDING_PORT`, compared with the service's; `None` where this process
-    /// is not told it.
+    /// `MQ_BINDING_PORT`, to compare with the service's; `None` if this process
+    /// does not have it.
     pub binding_port: Option<u16>,
-    /// Where jobs go.
     pub store: SharedStore,
-    /// The message queue service.
     pub client: MqClient,
-    /// Messages wait while it has no room.
+    /// Messages wait while this has no room.
     pub queue: Arc<QueueLimit>,
-    /// Who hears of accepted jobs while this process is not the master.
+    /// Hears of accepted jobs while this process is not the master.
     pub on_accepted: OnAccepted,
-    /// Opens messages before they are stored; without it they are stored as they
-    /// came.
+    /// Opens messages before they are stored. Without it they are stored as
+    /// they came.
     pub opener: Option<Opener>,
 }
 
@@ -117,9 +113,9 @@ struct Shared {
     state: watch::Sender<InboxState>,
     standing: watch::Receiver<DutySince>,
     kept: Mutex<KeptMessages>,
-    /// Something has come.
+    /// A message has come.
     came: Notify,
-    /// Something was settled.
+    /// A message was settled.
     left: Notify,
 }
 
@@ -147,25 +143,25 @@ pub struct Inbox {
 }
 
 impl Inbox {
-    /// Gives it another duty; it begins with [`Duty::Second`].
+    /// Sets its duty. It begins with [`Duty::Second`].
     pub fn take(&self, duty: Duty) {
         let since = monotonic_now();
         self.standing.send_replace(DutySince { duty, since });
     }
 
-    /// Stores at once for as long as the guard lives.
+    /// Stores messages at once while the guard lives.
     pub fn lead(&self, on_accepted: OnAccepted) -> Lead {
         self.take(Duty::First(on_accepted));
         Lead(self.clone())
     }
 
-    /// Where it stands with its service; changes are announced.
+    /// The current state and its changes.
     pub fn state(&self) -> watch::Receiver<InboxState> {
         self.state.clone()
     }
 
-    /// Receives nothing more, and stores and acknowledges what it has, if that
-    /// can be done at once.
+    /// Stops receiving, and stores and acknowledges the remaining messages if
+    /// that can be done at once.
     pub async fn stop(&self) {
         // An error means that it has stopped already.
         let _ = tokio::time::timeout(STOP_PATIENCE, self.actor.send(Stop)).await;
@@ -228,8 +224,8 @@ impl Actor for MqInbox {
     }
 }
 
-/// Stops receiving. Answered when what came is stored and acknowledged, or
-/// cannot be.
+/// Stops receiving. Answered when the remaining messages are stored and
+/// acknowledged, or cannot be.
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
 struct Stop;
@@ -249,15 +245,15 @@ impl Handler<Stop> for MqInbox {
     }
 }
 
-/// Receives and stores until asked to stop, also after a defect: a process that
-/// takes no messages would look like one whose node has none.
+/// Receives and stores until asked to stop, also after a defect: the process
+/// would otherwise look like one whose node gets no messages.
 async fn run(shared: Arc<Shared>, mut stop: watch::Receiver<bool>) {
     let told = Told(shared.clone());
     loop {
         let reader = Reader::new(shared.clone(), stop.clone());
         let storer = Storer::new(shared.clone(), stop.clone());
         let both = async { tokio::join!(reader.run(), storer.run()) };
-        // What it had is dropped below.
+        // Its messages are dropped below.
         if AssertUnwindSafe(both).catch_unwind().await.is_ok() {
             break;
         }
@@ -274,7 +270,7 @@ async fn run(shared: Arc<Shared>, mut stop: watch::Receiver<bool>) {
     drop(told);
 }
 
-/// However it ends, whoever watches is told.
+/// Tells watchers however it ends.
 struct Told(Arc<Shared>);
 
 impl Drop for Told {
@@ -283,7 +279,7 @@ impl Drop for Told {
     }
 }
 
-/// Completes when asked to stop, or when the actor is gone.
+/// Resolves when asked to stop, or when the actor is gone.
 async fn stopped(stop: &mut watch::Receiver<bool>) {
     let _ = stop.wait_for(|stopped| *stopped).await;
 }

@@ -1,4 +1,5 @@
-//! From [`KeptMessages`](super::kept) to the store, and then the acknowledgement.
+//! Moves messages from [`KeptMessages`](super::kept) to the store, then
+//! acknowledges them.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,29 +21,28 @@ use crate::proto::wire::MqError;
 use crate::store::{Accept, Accepted, StoreError};
 
 /// How long a message is kept before the store is asked whether the master has
-/// stored it. Long enough that it always has, in a node that works; so the happy
-/// path costs one short question a second, and no message is stored twice.
+/// stored it. In a working node the master always has by then, so that normally
+/// one short question a second is enough and no message is stored twice.
 const LOOK_AFTER: Duration = Duration::from_secs(1);
-/// Each process waits a little longer, by a part of this of its own, so that
-/// mostly one stores and the others find it done.
+/// Each process waits a little longer, by its own part of this, so that mostly
+/// one stores a message and the others find it stored.
 const SPREAD: Duration = Duration::from_millis(500);
-/// The same where no master is seen, and nothing is waited for.
+/// The spread where no master is seen and nothing is waited for.
 const SPREAD_ALONE: Duration = Duration::from_millis(100);
 
-/// Pauses while the store is away, doubled from the first to the longest.
+/// First and longest pause while the store is away; it doubles.
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
 const LONGEST_PAUSE: Duration = Duration::from_millis(400);
 
-/// How long one acknowledgement may take. A lost one costs a repetition only.
+/// Time for one acknowledgement. A lost one only causes a repetition.
 const ACK_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// See the module.
 pub(super) struct Storer {
     shared: Arc<Shared>,
     stop: watch::Receiver<bool>,
-    /// This process' part of the spread.
+    /// This process's part of the spread.
     part: f64,
-    /// Why the store did not take the last messages.
+    /// Why the store did not accept the last messages.
     trouble: Option<String>,
 }
 
@@ -56,10 +56,10 @@ impl Storer {
         }
     }
 
-    /// Stores until asked to stop, and then once more what there is.
+    /// Stores until asked to stop, and then once more what is left.
     pub async fn run(mut self) {
         self.store_what_comes().await;
-        // What cannot be stored now comes again.
+        // Messages that cannot be stored now will be repeated.
         let _ = self.look(Duration::ZERO).await;
     }
 
@@ -95,7 +95,7 @@ impl Storer {
             };
             tokio::select! {
                 () = due => {}
-                // What has come is due at some time that is not known yet.
+                // A message has come. It is not known yet when it is due.
                 () = self.shared.came.notified(), if wait.is_none() => {}
                 () = changed => {}
                 () = stopped(&mut stop) => {}
@@ -103,7 +103,7 @@ impl Storer {
         }
     }
 
-    /// Stores what is due; `Err`: the store is away.
+    /// Stores due messages. `Err`: the store is away.
     async fn round(&self, standing: &DutySince) -> Result<(), StoreError> {
         let too_old = self.shared.kept.lock().let_go_older(monotonic_now());
         self.shared
@@ -117,7 +117,7 @@ impl Storer {
         }
     }
 
-    /// After how long in memory a message is due.
+    /// How long a message is kept before it is due.
     fn delay(&self, duty: &Duty) -> Duration {
         match duty {
             Duty::First(_) => Duration::ZERO,
@@ -131,7 +131,7 @@ impl Storer {
         Some(monotonic_now().until(due_at))
     }
 
-    /// The master's way: what comes is new, so nothing is asked first.
+    /// As the master: messages are new, so nothing is asked first.
     async fn store_all(&self, on_accepted: &OnAccepted) -> Result<(), StoreError> {
         loop {
             let batch = self.shared.kept.lock().first();
@@ -142,14 +142,16 @@ impl Storer {
                 return Ok(());
             }
             self.store(batch, on_accepted).await?;
-            // Another one stores the rest, if this process is deposed meanwhile.
+            // If this process was deposed meanwhile, another one stores the
+            // rest.
             if !self.shared.is_first() {
                 return Ok(());
             }
         }
     }
 
-    /// The others' way: asks what is known, and stores what is not.
+    /// As another process: asks which messages are known, and stores the
+    /// others.
     async fn look(&self, delay: Duration) -> Result<(), StoreError> {
         loop {
             let asked = self.shared.kept.lock().due(monotonic_now(), delay);
@@ -157,7 +159,7 @@ impl Storer {
                 return Ok(());
             }
             let known = match self.shared.options.store.known_sources(&asked).await {
-                // Nobody can say; storing them finds it out one by one.
+                // Nobody can say. Storing them one by one finds out.
                 Err(StoreError::Corrupt(_) | StoreError::TooLarge(_)) => vec![false; asked.len()],
                 known => known?,
             };
@@ -171,7 +173,7 @@ impl Storer {
         }
     }
 
-    /// Waits until the queue has room; false: it is to stop meanwhile.
+    /// Waits until the queue has room. False: the inbox is to stop.
     async fn is_room(&self) -> bool {
         let queue = &self.shared.options.queue;
         let mut stop = self.stop.clone();
@@ -182,8 +184,8 @@ impl Storer {
         }
     }
 
-    /// Lets go of what is stored. Whoever stored it acknowledges it, unless that
-    /// one is gone or nobody did.
+    /// Drops stored messages. Whoever stored one acknowledges it; this process
+    /// does it if that one is gone or nobody did.
     async fn pass(&self, sources: impl Iterator<Item = String>) {
         let unacknowledged = {
             let standing = self.shared.standing.borrow().clone();
@@ -199,7 +201,8 @@ impl Storer {
         self.acknowledge(&unacknowledged).await;
     }
 
-    /// Stores what nobody had; false: it is to stop, and there is no room.
+    /// Stores messages that nobody had stored. False: the inbox is to stop, and
+    /// there is no room.
     async fn store_these(&self, sources: &[String]) -> Result<bool, StoreError> {
         loop {
             let batch = self.shared.kept.lock().first_of(sources);
@@ -214,13 +217,17 @@ impl Storer {
             let stored = self.store(batch, on_accepted).await?;
             if stored > 0 {
                 metrics::counter!("erawan_messages_stood_in_total").increment(stored);
-                tracing::info!(messages, stored, "stored messages that no master had");
+                tracing::info!(
+                    messages,
+                    stored,
+                    "stored messages that no master had stored"
+                );
             }
         }
     }
 
-    /// Stores a batch, tells the dispatcher, acknowledges; how many were new.
-    /// What the store refuses for good is refused alone.
+    /// Stores a batch, tells the dispatcher, and acknowledges. Returns how many
+    /// were new. If the store refuses one for good, only that one is refused.
     async fn store(
         &self,
         batch: Vec<Arc<KeptMessage>>,
@@ -228,7 +235,7 @@ impl Storer {
     ) -> Result<u64, StoreError> {
         let accept = self.accept_of(&batch).await;
         let accepted = match self.accept(accept, on_accepted).await {
-            // What follows from it may be what cannot be stored.
+            // Perhaps the consequences of one message cannot be stored.
             Err(StoreError::Corrupt(_) | StoreError::TooLarge(_)) if batch.len() == 1 => {
                 let accept = as_they_came(&batch);
                 self.accept(accept, on_accepted).await
@@ -256,8 +263,8 @@ impl Storer {
         }
     }
 
-    /// The jobs of the roles where the messages can be opened now, with their
-    /// records, and otherwise jobs that open them.
+    /// The jobs of the roles for messages that can be opened now, with their
+    /// records; for the others, jobs that open them.
     async fn accept_of(&self, batch: &[Arc<KeptMessage>]) -> Accept {
         let Some(opener) = &self.shared.options.opener else {
             return as_they_came(batch);
@@ -273,7 +280,7 @@ impl Storer {
                 }
                 None => receive_job(&raw),
             };
-            // Every process makes the same job of it, opened or not.
+            // Every process makes the same job of a message, opened or not.
             accept.jobs.push(job.source(received.source.clone()));
         }
         accept
@@ -308,8 +315,8 @@ impl Storer {
         self.shared.left.notify_one();
     }
 
-    /// Not acknowledged: its sender repeats it, and tells its own client if that
-    /// does not help.
+    /// Leaves a message unacknowledged. Its sender repeats it, and tells its
+    /// own client if that does not help.
     fn refuse(&self, received: &Arc<KeptMessage>, error: &StoreError) {
         metrics::counter!("erawan_messages_refused_total").increment(1);
         tracing::error!(
@@ -332,7 +339,7 @@ impl Storer {
                     if status.message() == codes::MQ_SEND_ACK_UNKNOWN_MESSAGE_ID.message =>
                 {
                     // Another process of this node was faster, or the service
-                    // was started again and the message comes again.
+                    // was restarted and the message comes again.
                     tracing::debug!(message_id, "nobody waits for an acknowledgement");
                 }
                 Ok(Err(status)) => tracing::warn!(
@@ -346,7 +353,8 @@ impl Storer {
         futures_util::future::join_all(acks).await;
     }
 
-    /// Errors of the queue reach the role's `error_url`, if they can be stored now.
+    /// Reports errors of the queue to the role's `error_url`, if they can be
+    /// stored now.
     async fn report_errors(&self, on_accepted: &OnAccepted) {
         let errors = self.shared.kept.lock().take_errors();
         if errors.is_empty() {
@@ -364,7 +372,8 @@ impl Storer {
         }
     }
 
-    /// Says when the store takes nothing, and when it does again, once each.
+    /// Reports once when the store accepts nothing, and once when it does
+    /// again.
     fn tell(&mut self, stored: Result<(), StoreError>) {
         let before = self.trouble.take();
         self.trouble = stored.err().map(|error| error.to_string());
@@ -379,11 +388,15 @@ impl Storer {
 }
 
 impl Shared {
-    /// Tells of messages that are kept no longer although they are not stored.
+    /// Reports messages that are dropped although they are not stored.
     pub(super) fn let_go(&self, messages: usize, reason: &str) {
         if messages > 0 {
             metrics::counter!("erawan_messages_let_go_total").increment(messages as u64);
-            tracing::warn!(messages, reason, "messages are not kept any longer");
+            tracing::warn!(
+                messages,
+                reason,
+                "messages are dropped before they were stored"
+            );
         }
     }
 }

@@ -1,9 +1,10 @@
-//! Keeps the subscription open and puts what comes into [`KeptMessages`](super::kept).
+//! Keeps the subscription open and puts messages into
+//! [`KeptMessages`](super::kept).
 //!
-//! An open subscription may be silent for ever, so it is never ended by a
-//! deadline: the keepalive of its connection tells when the service is gone.
-//! That messages are received is known when the service has answered a second
-//! call behind the subscription, on the same connection.
+//! An open subscription may be silent for ever, so no deadline ends it: the
+//! keepalive of its connection notices when the service is gone. That it works
+//! is known once the service has answered a second call behind it on the same
+//! connection.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,28 +21,28 @@ use crate::job::Millis;
 use crate::mq::client::MqClient;
 use crate::proto::wire::{InboundMessage, ServiceServerInfo};
 
-/// Longest sender or message id, in bytes. Honest ones have some tens.
+/// Longest sender id or message id, in bytes. Honest ones have some tens.
 const MAX_ID: usize = 512;
 
-/// How often the service is asked whether it is there.
+/// Pause between test calls to the service.
 const ASK: Duration = Duration::from_secs(10);
-/// How long it may take to say so.
+/// Time for its answer.
 const ANSWER: Duration = Duration::from_secs(10);
-/// How soon it is asked again when it did not.
+/// Pause after it did not answer.
 const ASK_AGAIN: Duration = Duration::from_secs(1);
 
-/// Pauses between tries to subscribe, doubled from the first to the longest.
-/// What comes in a pause is dropped by the service, so even the longest is short.
+/// First and longest pause between tries to subscribe; it doubles. The service
+/// drops messages that come in a pause, so even the longest is short.
 const FIRST_PAUSE: Duration = Duration::from_millis(25);
 const LONGEST_PAUSE: Duration = Duration::from_millis(100);
-/// Pause while the service is another node's.
+/// Pause while the service belongs to another node.
 const MISMATCH_PAUSE: Duration = Duration::from_secs(5);
 
-/// Why a subscription ended.
 enum SubscriptionEnd {
     /// Try again.
     Lost(String),
-    /// The service is another node's; try again, it may be repaired.
+    /// The service belongs to another node. Try again, because that may be
+    /// repaired.
     Mismatch(String),
 }
 
@@ -55,7 +56,6 @@ fn reason(status: &Status) -> String {
     format!("{:?}: {}", status.code(), status.message())
 }
 
-/// See the module.
 pub(super) struct Reader {
     shared: Arc<Shared>,
     stop: watch::Receiver<bool>,
@@ -97,7 +97,7 @@ impl Reader {
         }
     }
 
-    /// From the check of the service to the end of the subscription.
+    /// Runs from the check of the service to the end of the subscription.
     async fn subscription(&mut self, pause: &mut Duration) -> SubscriptionEnd {
         let client = self.shared.options.client.clone();
         match ask(&client, Duration::ZERO).await {
@@ -115,8 +115,8 @@ impl Reader {
                 self.room().await;
                 subscription.message().await
             };
-            // Asked for a message first, so that the service has the
-            // subscription before it answers the question behind it.
+            // The message is awaited first, so that the service has the
+            // subscription before it answers the call behind it.
             tokio::select! {
                 biased;
                 message = next => match message {
@@ -137,8 +137,9 @@ impl Reader {
                         self.tell(InboxState::Ready);
                         answer = Box::pin(ask(&client, ASK));
                     }
-                    // The subscription goes on: if the connection is lost, it ends
-                    // by itself; if the service only stands still, so does it.
+                    // The subscription stays: if the connection is lost, it
+                    // ends by itself; if the service only stands still, it
+                    // continues later.
                     Err(status) => {
                         self.tell(InboxState::Connecting { reason: reason(&status) });
                         answer = Box::pin(ask(&client, ASK_AGAIN));
@@ -148,7 +149,7 @@ impl Reader {
         }
     }
 
-    /// Whether it is this node's service.
+    /// Checks that it is this node's service.
     fn check(&mut self, info: ServiceServerInfo) -> Result<(), SubscriptionEnd> {
         let options = &self.shared.options;
         if info.node_id != options.node_id {
@@ -167,7 +168,7 @@ impl Reader {
         Ok(())
     }
 
-    /// Says what has changed, once.
+    /// Reports a change, once.
     fn tell(&self, state: InboxState) {
         if *self.shared.state.borrow() == state {
             return;
@@ -196,9 +197,9 @@ impl Reader {
         }
     }
 
-    /// Waits until a message may be received. The master leaves with the service
-    /// what it cannot keep; the others let go of their oldest, because a process
-    /// that only helps must not fill the service's memory.
+    /// Waits until a message may be received. The master leaves with the
+    /// service what it cannot keep. The other processes drop their oldest,
+    /// because it must not fill the service's memory.
     async fn room(&self) {
         let mut standing = self.shared.standing.clone();
         while self.shared.is_first() {
@@ -221,7 +222,7 @@ impl Reader {
 
     fn keep(&self, message: InboundMessage) {
         if let Some(error) = message.error {
-            // Every process is told of it; one reports it.
+            // Every process hears of it; one reports it.
             if self.shared.is_first() {
                 self.shared.kept.lock().add_error(error);
                 self.shared.came.notify_one();
@@ -243,7 +244,7 @@ impl Reader {
     }
 }
 
-/// Asks the service who it is, after a pause.
+/// Asks the service for its node, after a pause.
 async fn ask(client: &MqClient, pause: Duration) -> Result<ServiceServerInfo, Status> {
     if !pause.is_zero() {
         sleep(pause).await;
@@ -254,7 +255,7 @@ async fn ask(client: &MqClient, pause: Duration) -> Result<ServiceServerInfo, St
 
 fn received(message: InboundMessage) -> KeptMessage {
     let (sender_id, message_id) = (message.sender_id, message.message_id);
-    // With a digest: whoever guesses an id cannot suppress the message that has it.
+    // With a digest, so that nobody who guesses an id can suppress its message.
     let digest = hex::encode(&sha256(&message.message)[..8]);
     KeptMessage {
         source: format!("mq:{sender_id}:{message_id}:{digest}"),

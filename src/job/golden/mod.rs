@@ -1,7 +1,7 @@
 //! The golden bytes of everything that is stored or sent, in `tests/golden`: a
-//! file for each type, a line for each version and sample. A layout that changes
-//! without its version fails here, and so does a version that cannot read what
-//! its earlier ones wrote (docs/upgrading.md).
+//! file for each type, a line for each version and sample. These tests fail
+//! when a layout changes without its version, and when a version cannot read
+//! what its earlier ones wrote (docs/upgrading.md).
 
 mod sample;
 
@@ -12,10 +12,10 @@ use std::path::PathBuf;
 use self::sample::{samples, samples_of_json};
 use super::{Stored, StoredAsJson, codec};
 
-/// Set to have the lines of new types and versions written.
+/// Set it to write the lines of new types and versions.
 const WRITE: &str = "WRITE_GOLDEN";
 
-/// The lines of the version of today.
+/// The lines of the current version.
 fn today<T: Stored>() -> Vec<String> {
     let mut seen = BTreeSet::new();
     let lines = samples::<T>().into_iter().filter_map(|value| {
@@ -36,7 +36,7 @@ fn lines(name: &str) -> Vec<String> {
     text.lines().map(str::to_owned).collect()
 }
 
-/// Writes the lines, if that is asked for.
+/// Writes the lines if [`WRITE`] is set.
 fn is_written(name: &str, lines: &[String]) -> bool {
     if std::env::var_os(WRITE).is_none() {
         return false;
@@ -47,12 +47,13 @@ fn is_written(name: &str, lines: &[String]) -> bool {
     true
 }
 
-/// Compares a type that only travels on the link with its golden bytes.
+/// Compares a type that travels only on the link with its golden bytes.
 pub(crate) fn check_sent<T: Stored>(name: &str) {
     check_link(name, u32::from(T::VERSION), &today::<T>());
 }
 
-/// Compares what the link has under this version, which every line begins with.
+/// Compares what the link has under this version. Every line begins with the
+/// version.
 pub(crate) fn check_link(name: &str, version: u32, today: &[String]) {
     let known = lines(name);
     let is_of_version = |line: &String| line.starts_with(&format!("{version} "));

@@ -1,7 +1,7 @@
-//! Makes values of any type that can be read, so that their bytes show the
-//! type's layout: the value of a member follows from its name, so that members
-//! which change places change the bytes, and every variant of every enum is in
-//! one of them.
+//! Makes values of any readable type, so that their bytes show the type's
+//! layout. The value of a member follows from its name, so the bytes change
+//! when members change places. Every variant of every enum is in one of the
+//! values.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -12,13 +12,13 @@ use serde::de::{
     SeqAccess, VariantAccess, Visitor,
 };
 
-/// More values than it takes until the rarest variant has been in one.
+/// More values than it takes to meet the rarest variant.
 const MOST: usize = 10_000;
 
-/// The number of a kind, for whatever has 16 bits.
+/// A number of a kind, for everything that has 16 bits.
 const KIND: u16 = 26;
 
-/// Values that show the layout of a type; in the last one all that is optional
+/// Values that show the layout of a type. In the last one, everything optional
 /// is absent.
 pub(super) fn samples<T: DeserializeOwned>() -> Vec<T> {
     all_of(Sampler::default())
@@ -48,12 +48,12 @@ fn all_of<T: DeserializeOwned>(mut sampler: Sampler) -> Vec<T> {
     panic!("a variant is in no value");
 }
 
-/// Reads what it makes up.
+/// A deserializer that invents what it reads.
 #[derive(Default)]
 struct Sampler {
     /// The last value made.
     count: u8,
-    /// By name of an enum and of its variants: which one comes next, and how many
+    /// By name of an enum and of its variants: the next variant, and how many
     /// there are.
     variants: BTreeMap<(&'static str, String), (u32, u32)>,
     are_options_absent: bool,
@@ -90,7 +90,7 @@ impl de::Error for Unreadable {
     }
 }
 
-/// Numbers that take more than one byte where the type has room for them.
+/// Makes numbers of several bytes, where the type has room for them.
 macro_rules! numbers {
     ($($method:ident $visit:ident $type:ty: $from:expr;)*) => {
         $(fn $method<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Unreadable> {
@@ -139,7 +139,7 @@ impl<'de> Deserializer<'de> for &mut Sampler {
         visitor.visit_string(self.text())
     }
 
-    /// As many as an id has.
+    /// As many bytes as an id has.
     fn deserialize_bytes<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Unreadable> {
         visitor.visit_bytes(&[self.next(); 16])
     }
@@ -234,7 +234,7 @@ impl<'de> Deserializer<'de> for &mut Sampler {
     serde::forward_to_deserialize_any! { i128 u128 identifier ignored_any }
 }
 
-/// So many values.
+/// This many values.
 struct Elements<'a>(&'a mut Sampler, usize);
 
 impl<'de> SeqAccess<'de> for Elements<'_> {
@@ -270,7 +270,7 @@ impl<'de> MapAccess<'de> for Elements<'_> {
     }
 }
 
-/// Those of a struct.
+/// The members of a struct.
 struct Members<'a>(&'a mut Sampler, std::slice::Iter<'static, &'static str>);
 
 impl<'de> SeqAccess<'de> for Members<'_> {
@@ -289,7 +289,7 @@ impl<'de> SeqAccess<'de> for Members<'_> {
     }
 }
 
-/// A variant by its place.
+/// A variant by its index.
 struct Variant<'a>(&'a mut Sampler, u32);
 
 impl<'de> EnumAccess<'de> for Variant<'_> {

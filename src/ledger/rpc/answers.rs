@@ -1,4 +1,4 @@
-//! What the RPC methods answer, read leniently where versions differ and
+//! Reads the answers of RPC methods: leniently where versions differ, and
 //! strictly where a wrong guess would do harm (spec/ledger.md 1.3, 1.4).
 
 use base64::Engine;
@@ -15,7 +15,7 @@ pub struct LedgerStatus {
     pub chain_id: String,
     /// `node_info.version`
     pub version: String,
-    /// Still fetching old blocks.
+    /// Whether it is still fetching old blocks.
     pub catching_up: bool,
     /// Newest block.
     pub height: u64,
@@ -28,7 +28,6 @@ pub struct LedgerStatus {
 /// A block's header and transactions, without results.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BlockBody {
-    /// The chain it belongs to.
     pub chain_id: String,
     /// From 1.
     pub height: u64,
@@ -38,7 +37,7 @@ pub struct BlockBody {
     pub transactions: Vec<Vec<u8>>,
 }
 
-/// What execution made of one transaction.
+/// The result of one executed transaction.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TransactionResult {
     /// 0, or a code of spec/ledger.md 3.
@@ -57,13 +56,12 @@ impl TransactionResult {
     }
 }
 
-/// A block as the event NewBlock shows it.
+/// A block as the event NewBlock contains it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Announced {
-    /// The block.
     pub body: BlockBody,
-    /// What its transactions did, if the event says so: from 0.38 on, and of a
-    /// block without transactions.
+    /// The results of its transactions, if the event has them: from 0.38 on,
+    /// and for blocks without transactions.
     pub results: Option<Vec<TransactionResult>>,
 }
 
@@ -95,7 +93,7 @@ impl Attributes {
     }
 }
 
-/// A number that may be written as a decimal string.
+/// A number that may be written as a decimal text.
 pub fn number(value: &Value) -> Option<u64> {
     match value {
         Value::String(text) => text.parse().ok(),
@@ -193,8 +191,8 @@ pub fn announced(value: &Value) -> Result<Announced, RpcError> {
     Ok(Announced { body, results })
 }
 
-/// Versions with this member write attributes as plain text. Results that leave
-/// out what [`TransactionResult`] has are asked for instead.
+/// Versions with this member write attributes as plain text. If the results
+/// lack anything that [`TransactionResult`] has, they are fetched instead.
 fn announced_results(results: &Value) -> Option<Vec<TransactionResult>> {
     let read = |result: &Value| {
         result["log"].as_str()?;
@@ -295,8 +293,7 @@ pub fn broadcast(answer: &Value) -> Result<(u32, String), RpcError> {
     Ok((code(METHOD, &answer["code"])?, log))
 }
 
-/// Reads the answer to `num_unconfirmed_txs`: how many there are in all.
-///
+/// Reads the answer to `num_unconfirmed_txs`: their total.
 /// # Errors
 /// [`RpcError::Malformed`].
 pub fn waiting_transactions(answer: &Value) -> Result<u64, RpcError> {

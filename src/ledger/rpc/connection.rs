@@ -1,4 +1,5 @@
-//! One socket of the pool: many calls in flight, matched to answers by id.
+//! One socket of the pool: it has many calls in flight and matches answers by
+//! id.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -14,9 +15,9 @@ use super::envelope::{self, CallError};
 use super::socket::{self, Socket};
 use super::{RpcError, RpcOptions};
 
-/// Calls that wait to be written to one socket.
+/// Most calls that wait to be written to one socket.
 const INBOX: usize = 1024;
-/// Calls written before the socket is flushed.
+/// Most calls written before the socket is flushed.
 const WRITE_BATCH: usize = 64;
 
 /// A call on its way.
@@ -26,7 +27,7 @@ pub(super) struct RpcCall {
     pub reply: oneshot::Sender<Result<Value, CallError>>,
 }
 
-/// Where to put calls for this socket; `None` while it is not open.
+/// Accepts calls for this socket; `None` while it is not open.
 #[derive(Default)]
 pub(super) struct Slot(Mutex<Option<mpsc::Sender<RpcCall>>>);
 
@@ -39,8 +40,8 @@ impl Slot {
 
 type Outstanding = Mutex<HashMap<String, oneshot::Sender<Result<Value, CallError>>>>;
 
-/// Keeps a socket open for ever. `changed` is called when it has opened (true)
-/// or closed (false).
+/// Keeps a socket open for ever. Calls `changed` when it has opened (true) or
+/// closed (false).
 pub(super) async fn keep_open(options: RpcOptions, slot: Arc<Slot>, changed: impl Fn(bool)) {
     let mut failures = 0;
     loop {
@@ -62,7 +63,7 @@ pub(super) async fn keep_open(options: RpcOptions, slot: Arc<Slot>, changed: imp
     }
 }
 
-/// Serves calls until the socket closes. Outstanding calls end with it, since
+/// Serves calls until the socket closes. Outstanding calls end with it, because
 /// their reply channels are dropped here.
 async fn serve(socket: Socket, calls: mpsc::Receiver<RpcCall>, options: &RpcOptions) -> String {
     let (sink, stream) = socket.split();
@@ -100,8 +101,8 @@ async fn write(
     "no longer needed".to_owned()
 }
 
-/// Forgets calls whose callers have given up whenever the number of
-/// outstanding ones passes a power of two, so that a ledger that never answers
+/// Forgets calls whose callers have given up, whenever the number of
+/// outstanding ones passes a power of two. So a ledger that never answers
 /// cannot fill memory.
 fn remember(
     outstanding: &Outstanding,

@@ -5,12 +5,11 @@ use serde_json::{Value, json};
 
 use crate::pulse;
 
-/// What the other side sent: the result or error of the call with this id.
+/// The result or error of the call with this id.
 #[derive(Debug, PartialEq)]
 pub(super) struct RpcResponse {
     /// As sent with the call.
     pub id: String,
-    /// What came of it.
     pub outcome: Result<Value, CallError>,
 }
 
@@ -37,7 +36,7 @@ pub(super) fn request(id: &str, method: &str, params: &Value) -> String {
     json!({"jsonrpc": "2.0", "method": method, "params": params, "id": id}).to_string()
 }
 
-/// Reads a text frame; `None` for one that is no answer to anything.
+/// Reads a text frame; `None` if it answers nothing.
 pub(super) fn answer(text: &str) -> Option<RpcResponse> {
     pulse::keep_off("parsing an answer of the ledger");
     let wire: Wire = serde_json::from_str(text).ok()?;

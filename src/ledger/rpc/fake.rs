@@ -1,5 +1,5 @@
-//! A ledger for tests: a WebSocket server on loopback with a scripted chain
-//! and faults that can be switched on.
+//! A ledger for tests: a WebSocket server on loopback with a scripted chain and
+//! faults that tests switch on.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -78,7 +78,7 @@ impl FakeBlock {
     }
 }
 
-/// What the fake chain is and how it misbehaves.
+/// The fake chain and its faults.
 pub(crate) struct Script {
     pub chain_id: String,
     pub version: String,
@@ -86,22 +86,22 @@ pub(crate) struct Script {
     pub initialised: bool,
     /// Block `index + 1`.
     pub blocks: Vec<FakeBlock>,
-    /// When the next block will have been made.
+    /// The time of the next block.
     pub second: i64,
-    /// So many calls find no results of a block that is there.
+    /// How many calls find no results of an existing block.
     pub late_results: usize,
-    /// What the application finds in place of whether it is initialised.
+    /// The application's answer to whether it is initialised.
     pub found: Option<Value>,
-    /// Whether it finds anything.
+    /// Whether the application finds anything.
     pub finds: bool,
-    /// Code that a broadcast transaction is refused with; 0: it is taken.
+    /// The code that refuses transactions; 0 accepts them.
     pub refusal: u32,
     pub earliest: u64,
     /// Subscriptions are acknowledged and then show nothing.
     pub silent_subscription: bool,
-    /// What a method answers in place of the truth.
+    /// Answers that replace those of methods.
     pub answers: HashMap<String, Value>,
-    /// Text frame sent in place of the answer to a method.
+    /// Text frames that replace the answers of methods.
     pub rubbish: HashMap<String, String>,
     /// Methods that are never answered.
     pub mute: Vec<String>,
@@ -260,7 +260,7 @@ impl FakeLedger {
         ledger
     }
 
-    /// Options with short delays.
+    /// Options with short pauses.
     pub fn options(&self) -> RpcOptions {
         let mut options = RpcOptions::new("127.0.0.1", self.port, 3);
         options.first_reconnect = std::time::Duration::from_millis(10);
@@ -268,7 +268,7 @@ impl FakeLedger {
         options
     }
 
-    /// Replaces the chain; tells nobody.
+    /// Replaces the chain without an event.
     pub fn become_chain(&self, chain_id: &str, height: u64) {
         let mut script = self.script.lock();
         script.chain_id = chain_id.to_owned();
@@ -279,8 +279,8 @@ impl FakeLedger {
         }
     }
 
-    /// Puts a node of the same chain in its place that lacks the last blocks;
-    /// they are what [`Self::catch_up`] wants.
+    /// Replaces the node by one of the same chain that lacks the last blocks.
+    /// They are returned for [`Self::catch_up`].
     pub fn fall_behind(&self, blocks: usize) -> Vec<FakeBlock> {
         let behind = {
             let mut script = self.script.lock();
@@ -291,13 +291,13 @@ impl FakeLedger {
         behind
     }
 
-    /// Puts a node in its place that has them.
+    /// Replaces the node by one that has these blocks.
     pub fn catch_up(&self, blocks: Vec<FakeBlock>) {
         self.script.lock().blocks.extend(blocks);
         self.close_all();
     }
 
-    /// Adds a block; tells nobody.
+    /// Adds a block without an event.
     pub fn add_quietly(&self, transactions: Vec<FakeTransaction>) -> u64 {
         let mut script = self.script.lock();
         script.push(format!("{}", rand::random::<u64>()), transactions);

@@ -1,7 +1,7 @@
-//! JSON-RPC over WebSocket to one Tendermint or CometBFT node
-//! (spec/ledger.md 1): a pool of sockets for calls and one socket for the
-//! subscription to new blocks. Nothing the other side sends can panic or fill
-//! memory: it becomes an [`RpcError`].
+//! JSON-RPC over WebSocket to one Tendermint or CometBFT node (spec/ledger.md
+//! 1): a pool of sockets for calls, and one socket for the subscription to new
+//! blocks. Nothing that the other side sends can cause a panic or fill memory:
+//! it becomes an [`RpcError`].
 
 pub mod answers;
 #[cfg(test)]
@@ -16,7 +16,7 @@ mod socket;
 mod subscription;
 
 pub use pool::{SocketHandle, SocketPool};
-pub use subscription::{Sighting, Subscription};
+pub use subscription::{BlockSubscription, Sighting};
 
 use std::time::Duration;
 
@@ -24,7 +24,7 @@ use crate::error::{Error, codes};
 
 const INTERNAL_ERROR: i64 = -32603;
 
-/// Where the ledger is and how long to wait for it.
+/// The ledger's address, and the time limits.
 #[derive(Debug, Clone)]
 pub struct RpcOptions {
     /// `TENDERMINT_IP`
@@ -35,17 +35,17 @@ pub struct RpcOptions {
     pub connections: usize,
     /// Limit of one call, and of opening a socket.
     pub call_timeout: Duration,
-    /// A subscription on which nothing arrives for this long (CometBFT pings
-    /// every 27 s) is given up (spec/ledger.md 1.1).
+    /// After this silence a subscription is given up (CometBFT pings every 27
+    /// s; spec/ledger.md 1.1).
     pub silence_limit: Duration,
-    /// Delay before the first reconnect; doubles.
+    /// Delay before the first reconnect; it doubles.
     pub first_reconnect: Duration,
     /// Longest delay between reconnects.
     pub longest_reconnect: Duration,
 }
 
 impl RpcOptions {
-    /// The limits of spec/ledger.md 1.1; reconnects start faster.
+    /// The limits of spec/ledger.md 1.1, but faster reconnects.
     pub fn new(host: impl Into<String>, port: u16, connections: usize) -> Self {
         Self {
             host: host.into(),
@@ -58,7 +58,7 @@ impl RpcOptions {
         }
     }
 
-    /// Delay before reconnecting after `failures` failed attempts in a row.
+    /// Delay before reconnecting after `failures` failures in a row.
     pub fn reconnect_delay(&self, failures: u32) -> Duration {
         self.first_reconnect
             .saturating_mul(1 << failures.min(16))
@@ -82,32 +82,26 @@ pub enum RpcError {
     /// No socket is open; nothing was sent.
     #[error("not connected to the ledger")]
     NotConnected,
-    /// The socket closed with the call open; the call may have taken effect.
+    /// The socket closed during the call, which may have taken effect.
     #[error("connection to the ledger closed: {0}")]
     Closed(String),
-    /// No answer in time; the call may have taken effect.
+    /// No answer in time. The call may have taken effect.
     #[error("no answer from the ledger within {0:?}")]
     Timeout(Duration),
     /// The ledger answered with an error.
     #[error("{method}: {message} ({code}): {data}")]
     Remote {
-        /// Which call.
         method: String,
         /// JSON-RPC code.
         code: i64,
         /// JSON-RPC message.
         message: String,
-        /// Free text; most of what CometBFT has to say is here.
+        /// Free text; here CometBFT says most.
         data: String,
     },
     /// The answer is not what the method promises.
     #[error("unexpected answer to {method}: {problem}")]
-    Malformed {
-        /// Which call.
-        method: String,
-        /// What is wrong with it.
-        problem: String,
-    },
+    Malformed { method: String, problem: String },
     /// The ledger's version is too old.
     #[error("ledger version {0} is not supported: 0.33 or later is needed")]
     UnsupportedVersion(String),
@@ -122,8 +116,8 @@ impl RpcError {
         }
     }
 
-    /// Text of a JSON-RPC error, in lower case; CometBFT has changed the case
-    /// of its texts between versions (spec/ledger.md 9.1).
+    /// Text of a JSON-RPC error in lower case, because CometBFT has changed the
+    /// case of its texts between versions (spec/ledger.md 9.1).
     pub fn remote_text(&self) -> Option<String> {
         match self {
             Self::Remote { data, message, .. } if data.is_empty() => {
@@ -142,8 +136,8 @@ impl From<RpcError> for Error {
             RpcError::NotConnected | RpcError::Closed(_) | RpcError::Timeout(_) => {
                 Error::with_message(codes::TENDERMINT_NOT_CONNECTED, text).temporary()
             }
-            // CometBFT uses this one code for everything that fails inside of
-            // it, nearly all of which passes.
+            // CometBFT uses this one code for every internal failure, and
+            // nearly all of those pass.
             RpcError::Remote {
                 code: INTERNAL_ERROR,
                 ref data,
@@ -161,7 +155,7 @@ impl From<RpcError> for Error {
     }
 }
 
-/// Failures that the same call will meet again.
+/// Whether the same call would fail again.
 fn lasts(data: &str) -> bool {
     let data = data.to_ascii_lowercase();
     data.contains("too large") || data.contains("indexing is disabled")

@@ -1,4 +1,4 @@
-//! The sockets calls go over, in turn (spec/ledger.md 1.1).
+//! The sockets that take calls in turn (spec/ledger.md 1.1).
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -12,7 +12,7 @@ use tokio::time::timeout;
 use super::connection::{RpcCall, Slot, keep_open};
 use super::{RpcError, RpcOptions};
 
-/// A pool of sockets to one ledger node. Its tasks end when it is dropped.
+/// A pool of sockets to one ledger node. Dropping it ends its tasks.
 pub struct SocketPool {
     options: RpcOptions,
     slots: Vec<Arc<Slot>>,
@@ -22,7 +22,7 @@ pub struct SocketPool {
 }
 
 impl SocketPool {
-    /// Starts opening the sockets; returns at once. Must be called inside a
+    /// Starts to open the sockets and returns at once. Must be called inside a
     /// Tokio runtime.
     pub fn start(options: RpcOptions) -> Self {
         let (count, connected) = watch::channel(0);
@@ -51,7 +51,7 @@ impl SocketPool {
         }
     }
 
-    /// How many sockets are open; changes whenever one opens or closes.
+    /// How many sockets are open; announces changes.
     pub fn connected(&self) -> watch::Receiver<usize> {
         self.connected.clone()
     }
@@ -62,16 +62,14 @@ impl SocketPool {
     }
 
     /// Calls a method.
-    ///
     /// # Errors
     /// Every [`RpcError`]; at once when no socket is open.
     pub async fn call(&self, method: &'static str, params: Value) -> Result<Value, RpcError> {
         self.lane()?.call(method, params).await
     }
 
-    /// One of the open sockets, in turn: what is asked through it is answered by
-    /// one and the same node of the ledger.
-    ///
+    /// One of the open sockets, in turn. One ledger node answers all calls
+    /// through it.
     /// # Errors
     /// When no socket is open.
     pub fn lane(&self) -> Result<SocketHandle, RpcError> {

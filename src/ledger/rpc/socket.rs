@@ -1,4 +1,4 @@
-//! Opening a WebSocket with our limits.
+//! Opens a WebSocket with our limits.
 
 use tokio::net::TcpStream;
 use tokio::time::timeout;
@@ -7,16 +7,16 @@ use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async_with_conf
 
 use super::{RpcError, RpcOptions};
 
-/// Largest message and frame taken from the ledger.
+/// Largest message and frame accepted from the ledger.
 const LARGEST_FRAME: usize = 64 << 20;
 
-/// Bytes read at once. The library fills so many with zeros before each read,
-/// and its own 128 KiB cost more than most answers.
+/// Bytes per read. The library fills this many with zeros before each read, and
+/// its default of 128 KiB costs more than most answers.
 const READ_BUFFER: usize = 16 << 10;
 
 pub(super) type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
 
-/// Opens a socket within the time of a call.
+/// Opens a socket within the time limit of a call.
 pub(super) async fn open(options: &RpcOptions) -> Result<Socket, RpcError> {
     let limits = WebSocketConfig::default()
         .read_buffer_size(READ_BUFFER)

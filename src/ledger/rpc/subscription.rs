@@ -1,7 +1,7 @@
-//! The socket on which the ledger announces new blocks (spec/ledger.md 1.5).
-//! A task of its own reads it, so that pings are answered however long the
-//! receiver works on a block; of the blocks that come meanwhile the last few
-//! are kept, and the others fetched by height.
+//! The socket on which the ledger announces new blocks (spec/ledger.md 1.5). A
+//! task of its own reads it, so that pings are answered while the receiver
+//! works on a block. Of the blocks that come meanwhile the last few are kept;
+//! the others are fetched by height.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -20,8 +20,8 @@ use super::{RpcError, RpcOptions, envelope};
 const ID: &str = "newBlock_event";
 const QUERY: &str = "tm.event = 'NewBlock'";
 
-/// Announced blocks that are kept, and bytes of their transactions together;
-/// the newest is kept however large it is.
+/// Most announced blocks that are kept, and the bytes of their transactions
+/// together. The newest is always kept.
 const KEPT_BLOCKS: usize = 16;
 const KEPT_BYTES: usize = 16 << 20;
 
@@ -60,13 +60,13 @@ fn size(block: &Announced) -> usize {
     block.body.transactions.iter().map(Vec::len).sum()
 }
 
-/// A live subscription to new blocks. Its socket closes when it is dropped.
-pub struct Subscription {
+/// A subscription to new blocks. Dropping it closes its socket.
+pub struct BlockSubscription {
     sightings: watch::Receiver<Sighting>,
     task: JoinHandle<()>,
 }
 
-impl Subscription {
+impl BlockSubscription {
     /// Connects, subscribes and waits for the acknowledgement.
     ///
     /// # Errors
@@ -92,13 +92,13 @@ impl Subscription {
         Ok(Self { sightings, task })
     }
 
-    /// Something not seen before, if there is any by now.
+    /// News since the last call, if there is any.
     pub fn newest(&mut self) -> Option<Sighting> {
         let is_new = self.sightings.has_changed().unwrap_or_default();
         is_new.then(|| self.sightings.borrow_and_update().clone())
     }
 
-    /// Waits for something not seen before.
+    /// Waits for news.
     pub async fn changed(&mut self) -> Sighting {
         if self.sightings.changed().await.is_err() {
             let ended = Some("the reader of the subscription ended".to_owned());
@@ -111,7 +111,7 @@ impl Subscription {
     }
 }
 
-impl Drop for Subscription {
+impl Drop for BlockSubscription {
     fn drop(&mut self) {
         self.task.abort();
     }
@@ -134,7 +134,7 @@ async fn read(mut socket: Socket, sightings: watch::Sender<Sighting>, options: R
     sightings.send_modify(|sighting| sighting.ended = Some(reason));
 }
 
-/// The next frame if it answers the subscription; `None` for any other frame
+/// The next frame, if it answers the subscription; `None` for any other frame
 /// (a ping shows that the ledger lives).
 async fn next_answer(
     socket: &mut Socket,

@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde_json::json;
 
 use super::fake::{FakeLedger, FakeTransaction, PATIENCE, until};
-use super::{RpcOptions, Subscription};
+use super::{BlockSubscription, RpcOptions};
 use crate::error::Error;
 use crate::ledger::{ChainUpdate, Ledger, LedgerClient, TolerantLedger};
 
@@ -121,7 +121,7 @@ async fn rubbish_fails_the_call_and_nothing_else() {
         assert!(client.block(1, None).await.is_err());
     }
     ledger.script.lock().answers.clear();
-    // On a machine that is very busy 100 ms may be too short for this one, too.
+    // On a very busy machine 100 ms may be too short for this call too.
     let answered = async {
         loop {
             if let Ok(block) = client.block(1, None).await {
@@ -209,7 +209,7 @@ fn seen(height: u64) -> ChainUpdate {
     }
 }
 
-/// A node of the ledger that is behind: what it does not know may exist.
+/// A ledger node that is behind: what it does not know may exist.
 #[tokio::test]
 async fn what_a_node_that_is_behind_does_not_know_is_not_unknown() {
     let ledger = FakeLedger::start(7).await;
@@ -245,7 +245,7 @@ async fn what_a_node_that_is_behind_does_not_know_is_not_unknown() {
     }
     assert!(!client.is_behind());
     assert_eq!(client.transaction(&hash).await, Ok(None));
-    // One of the next block is waited for, for a moment.
+    // The next block is waited for, for a moment.
     client.apply(&seen(10));
     let asked = tokio::spawn(query(jobs, None));
     until("asked again", || ledger.called("abci_query") > 20).await;
@@ -280,7 +280,7 @@ async fn an_old_ledger_is_refused_with_its_version() {
 #[tokio::test]
 async fn a_subscription_shows_new_blocks_and_says_why_it_ended() {
     let ledger = FakeLedger::start(3).await;
-    let mut subscription = Subscription::open(&ledger.options()).await.unwrap();
+    let mut subscription = BlockSubscription::open(&ledger.options()).await.unwrap();
     ledger.add(vec![FakeTransaction::successful("A", json!({}), "rp1")]);
     let sighting = subscription.changed().await;
     let newest = &sighting.newest().unwrap().body;
@@ -297,7 +297,7 @@ async fn a_subscription_that_gets_rubbish_or_an_error_ends() {
         r#"{"id":"newBlock_event","result":{"data":1}}"#,
         r#"{"id":"newBlock_event","error":{"code":-32000,"message":"Server error","data":"slow"}}"#,
     ] {
-        let mut subscription = Subscription::open(&ledger.options()).await.unwrap();
+        let mut subscription = BlockSubscription::open(&ledger.options()).await.unwrap();
         ledger.send_to_all(text);
         let ended = async { while subscription.changed().await.ended.is_none() {} };
         tokio::time::timeout(PATIENCE, ended).await.expect(text);
@@ -309,7 +309,7 @@ async fn a_silent_subscription_ends_after_the_limit() {
     let ledger = FakeLedger::start(3).await;
     let mut options = ledger.options();
     options.silence_limit = Duration::from_millis(50);
-    let mut subscription = Subscription::open(&options).await.unwrap();
+    let mut subscription = BlockSubscription::open(&options).await.unwrap();
     let sighting = tokio::time::timeout(PATIENCE, subscription.changed()).await;
     assert!(sighting.unwrap().ended.unwrap().contains("silent"));
 }
@@ -319,7 +319,7 @@ async fn pings_keep_a_subscription_alive_that_has_no_blocks_to_show() {
     let ledger = FakeLedger::start(3).await;
     let mut options = ledger.options();
     options.silence_limit = Duration::from_millis(1500);
-    let mut subscription = Subscription::open(&options).await.unwrap();
+    let mut subscription = BlockSubscription::open(&options).await.unwrap();
     for _ in 0..10 {
         ledger.ping_all();
         let quiet = tokio::time::timeout(Duration::from_millis(300), subscription.changed()).await;

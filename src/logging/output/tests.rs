@@ -10,7 +10,7 @@ use crate::config::Log;
 
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// Takes a write only when it is let.
+/// Accepts a write only when the test allows it.
 struct Gate {
     let_through: mpsc::Receiver<()>,
     written: mpsc::Sender<Vec<u8>>,
@@ -52,7 +52,7 @@ fn lines_keep_their_order_and_none_is_lost_while_there_is_room() {
         output.make_writer().write_all(line.as_bytes()).unwrap();
     }
     assert!(!output.flush(Duration::from_millis(50)), "nobody reads");
-    // As many as there may be at most.
+    // As many as there can be.
     (0..lines.len()).for_each(|_| open.send(()).unwrap());
     assert!(output.flush(PATIENCE));
     assert_eq!(text_of(&seen), lines.concat());
@@ -68,9 +68,9 @@ fn what_nobody_reads_is_dropped_and_a_line_tells_how_much() {
         one_line: false,
     };
     let subscriber = tracing_subscriber::registry().with(layer(&log, output.clone()));
-    // For the thread that writes, too; no other test of this binary sets one.
+    // Also for the writing thread. No other test of this binary sets one.
     tracing::subscriber::set_global_default(subscriber).unwrap();
-    // The gap begins behind what is being written, and what waits has no room left.
+    // The gap begins behind what is being written, and the buffer is full.
     tracing::info!(target: "dropping", number = 0, "a line");
     while !output.shared.state.lock().is_writing {
         std::thread::yield_now();
@@ -78,7 +78,7 @@ fn what_nobody_reads_is_dropped_and_a_line_tells_how_much() {
     for number in 1..1000_u64 {
         tracing::info!(target: "dropping", number, "a line");
     }
-    // Other tests of this binary may log, too: as many as there may be at most.
+    // Other tests of this binary may log too: as many as there can be.
     (0..10_000).for_each(|_| open.send(()).unwrap());
     assert!(output.flush(PATIENCE));
     tracing::info!(target: "dropping", "afterwards");

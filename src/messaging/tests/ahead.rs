@@ -20,7 +20,8 @@ async fn messages_of_an_earlier_chain_do_not_wait_for_a_height() {
     assert_eq!(commit.jobs[0].after_height, None);
 }
 
-/// A message of block `height`, come at `received_at`, with our ledger at 1000.
+/// A message of block `height` that came at `received_at`, with our ledger at
+/// 1000.
 async fn receive_ahead(height: u64, received_at: Millis) -> Result<Commit, crate::error::Error> {
     let ledger = FakeLedger::recorded();
     let rp = testing::context("rp1", Role::Rp, ledger.clone());
@@ -62,7 +63,7 @@ async fn a_message_of_a_block_far_above_the_ledger_does_not_wait_for_it_for_ever
     );
 }
 
-/// Whether it waits as it came, for this block, and not for ever.
+/// Whether it waits as it came, for this block, and with a limit.
 fn waits_for(commit: &Commit, height: u64) -> bool {
     let [waiting, give_up] = commit.jobs.as_slice() else {
         return false;
@@ -96,8 +97,8 @@ async fn of_messages_far_above_the_ledger_a_sender_has_only_its_share_waiting() 
     assert!(refused.writes.is_empty());
     assert!(waits_for(&run("idp2", 100_000).await.unwrap(), 100_000));
     assert_eq!(run("idp1", 1010).await.unwrap().jobs.len(), 1);
-    // Once the ledger has come nearer it is handled, is given up no more, and
-    // there is room again.
+    // Once the ledger is nearer, it is handled, its timer is cancelled, and its
+    // quota is free again.
     *ledger.height.lock() = 100_001;
     let waiting = testing::accepted(first.jobs[0].clone());
     let Run::Commit(commit) = run_receive(&rp, &waiting).await.unwrap() else {
@@ -163,7 +164,7 @@ async fn what_cannot_be_of_its_sender_waits_in_the_line_of_strangers_and_is_not_
     };
     assert_eq!(rejection(&commit), ("onMessage".to_owned(), 10021));
 
-    // Signed by its sender it is looked at as a whole, wherever it came from.
+    // With its sender's signature it is read completely, wherever it came from.
     let signature = envelope::sign(&idp, "idp1", &bytes).await.unwrap();
     let mut sent = raw(sealed(&idp, &signed(signature)).await);
     for sender_id in ["idp1", "a proxy"] {
@@ -175,7 +176,7 @@ async fn what_cannot_be_of_its_sender_waits_in_the_line_of_strangers_and_is_not_
             };
             match commit.outcome {
                 JobOutcome::Done => job = testing::accepted(commit.jobs[0].clone()),
-                // It is no message of any type.
+                // It has no known type.
                 JobOutcome::Failed { .. } => {
                     assert_eq!(rejection(&commit), ("onMessage".to_owned(), 10044));
                     break;

@@ -87,7 +87,7 @@ async fn messages_to_and_from_nodes_behind_a_proxy_go_through_it() {
         json!({"node_id": "idp2", "proxy_node_id": "as1", "proxy_config": "KEY_ON_PROXY"});
     assert_eq!(record["source"], expected);
 
-    // A proxy takes every message as wrapped.
+    // A proxy unwraps every message.
     let as1 = outbound::receiver(&rp, "as1").await.unwrap();
     let commit = outbound::send(&rp, "rp1", &[as1], &consent_request())
         .await

@@ -3,7 +3,7 @@
 use super::*;
 use crate::ledger::types::NodeKey;
 
-/// Keys that count as somebody else's.
+/// Keys that count as external.
 struct Remote(Arc<dyn crate::crypto::Crypto>);
 
 #[async_trait::async_trait]
@@ -121,7 +121,7 @@ async fn a_message_that_an_external_crypto_service_cannot_sign_is_reported() {
         let mut sender = testing::context("as1", role, ledger.clone());
         sender.crypto = Arc::new(Remote(sender.crypto.clone()));
         let receiver = outbound::receiver(&sender, "rp1").await.unwrap();
-        // Of which it has no key.
+        // The receiver has no key.
         let commit = outbound::send(&sender, "idp2", &[receiver], &response("idp2", 42))
             .await
             .unwrap();

@@ -1,4 +1,4 @@
-//! Messages of the recorded network through the whole of this module.
+//! Messages of the recorded network through the whole room.
 
 mod ahead;
 mod behind_proxy;
@@ -50,7 +50,7 @@ fn raw(bytes: Vec<u8>) -> RawMessage {
     }
 }
 
-/// What becomes of it at the end, also if it has to wait among strangers'.
+/// The final result, also if the message has to wait in the strangers' line.
 async fn receive(context: &Context, bytes: Vec<u8>) -> Commit {
     let mut job = testing::job(inbound::RECEIVE, &raw(bytes));
     loop {
@@ -97,7 +97,7 @@ fn response(idp_id: &str, height: u64) -> Message {
     })
 }
 
-/// Bytes of a message made by hand: `body` signed by `signer`, for rp1.
+/// Bytes of a forged message: `body` signed by `signer`, for rp1.
 async fn forged(
     ledger: &Arc<FakeLedger>,
     signer: &str,
@@ -181,7 +181,7 @@ fn consent_request() -> Message {
     serde_json::from_str(text).unwrap()
 }
 
-/// The error callback in a commit: whose `error_url`, and its body.
+/// The role and the body of the error callback in a commit.
 fn error_callback(commit: &Commit) -> (String, Value) {
     let [job] = commit.jobs.as_slice() else {
         panic!("{commit:?}");

@@ -2,7 +2,7 @@
 
 use super::*;
 
-/// The bytes of an answer of idp1 to rp1, and those whom they are for.
+/// The bytes of an answer of idp1 to rp1, and its receiver.
 async fn answer_of_idp1(height: u64) -> (Context, RawMessage) {
     let ledger = FakeLedger::recorded();
     let context = testing::context("rp1", Role::Rp, ledger.clone());

@@ -1,4 +1,4 @@
-//! What is wrong with a message, and who hears of it.
+//! Refused messages, and who hears of it.
 
 use super::*;
 
@@ -141,10 +141,10 @@ async fn rubbish_wrong_keys_and_wrong_versions_are_rejected() {
         message_compression_algorithm: "gzip".to_owned(),
         ..Default::default()
     };
-    // Nobody's name is in it, as far as it is read.
+    // The text names nobody within the part that is read.
     let bytes = sealed(&idp, &bomb).await;
     assert_eq!(rejection(&receive(&rp, bytes).await).1, 10020);
-    // One that its sender has signed is inflated, to its limit.
+    // A message that its sender has signed is inflated up to its limit.
     let signature = envelope::sign(&idp, "idp1", &bomb.message).await.unwrap();
     let signed = MqMessage {
         signature: signature.into(),

@@ -1,4 +1,4 @@
-//! What is sent, from its job to its receiver.
+//! Sending, from the job to the receiver.
 
 use super::*;
 

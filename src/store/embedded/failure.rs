@@ -1,19 +1,19 @@
-//! What can go wrong inside a transaction.
+//! What can fail inside a transaction.
 
 use crate::job::Epoch;
 use crate::store::StoreError;
 
-/// Tells apart what is wrong with the file, which ends the whole transaction,
-/// and what is wrong with one operation.
+/// A failure of the file ends the whole transaction; the others concern one
+/// operation.
 #[derive(Debug, Clone)]
 pub(super) enum OperationFailure {
-    /// The file cannot be read or written; it has to be opened anew.
+    /// The file cannot be read or written, and must be opened again.
     File(String),
-    /// This operation met something unreadable.
+    /// The operation met unreadable bytes.
     Corrupt(String),
-    /// This operation has a value that the file does not take.
+    /// The operation has a value that is too large for the file.
     TooLarge(String),
-    /// This operation comes from a former master.
+    /// The operation comes from a former master.
     Deposed(Epoch),
 }
 

@@ -1,4 +1,4 @@
-//! Opening the file, and opening it again.
+//! Opens the file, and opens it again.
 
 use std::fs::File;
 use std::io;
@@ -10,14 +10,13 @@ use super::tables::{self, Tables};
 use super::{OperationFailure, operations};
 use crate::store::StoreError;
 
-/// The file of a store.
 #[derive(Debug, Clone)]
 pub(super) struct StoreFile {
     pub path: PathBuf,
 }
 
-/// Most memory that pages of the file may take, in bytes; redb's own default is
-/// 1 GiB. What is not there is read from the system's cache of the file.
+/// Most memory for pages of the file, in bytes; redb's own default is 1 GiB.
+/// Other pages come from the system's cache of the file.
 const PAGE_CACHE: usize = 128 * 1024 * 1024;
 
 fn builder() -> redb::Builder {
@@ -38,7 +37,7 @@ impl StoreFile {
             .map_err(|error| self.explain(error))
     }
 
-    /// Makes an empty store under another name first: a file whose maker was
+    /// Creates the store under another name first: a file whose creator was
     /// killed half-way would be refused at every later start.
     fn make(&self) -> io::Result<()> {
         let directory = match self.path.parent() {
@@ -88,9 +87,8 @@ impl StoreFile {
         }
     }
 
-    /// Makes sure that all tables exist and that the file is this node's, and
-    /// ends the lease of whoever had the file open before: it is closed, so
-    /// that master is gone.
+    /// Makes sure that all tables exist and that the file is this node's. Ends
+    /// the lease of the former master, which is gone: it had the file open.
     pub fn prepare(&self, database: &Database, node_id: &str) -> Result<(), StoreError> {
         let transaction = tables::begin_write(database)?;
         {

@@ -10,8 +10,8 @@ use crate::job::{Attempt, Job, JobId, Millis, NewJob};
 use crate::store::record::{self, Numbering, RecordHead};
 use crate::store::{FailedLimits, PAGE_BYTES};
 
-/// [`crate::store::Store::jobs`], a read of a few values; `None` if one of them
-/// is lost or unreadable, or may be: [`first_with_lost`] tells.
+/// [`crate::store::Store::jobs`], as a read of a few values. `None` if one of
+/// them is lost or unreadable, or may be; use [`first_with_lost`] then.
 pub(super) fn first_if_readable(
     transaction: &ReadTransaction,
     ids: &[JobId],
@@ -24,8 +24,8 @@ pub(super) fn first_if_readable(
     Ok(are_readable.then_some(found))
 }
 
-/// [`crate::store::Store::jobs`], whatever has become of their records. Takes a
-/// while: it walks through all open jobs.
+/// [`crate::store::Store::jobs`], whatever the state of their records. Slow,
+/// because it walks through all open jobs.
 pub(super) fn first_with_lost(
     transaction: &ReadTransaction,
     ids: &[JobId],
@@ -34,8 +34,8 @@ pub(super) fn first_with_lost(
     first_of(transaction, ids, |id| places.get(id).copied())
 }
 
-/// `seq_of_lost` is asked for the place of those whose record is lost or cannot
-/// be read; it has none of those that are not open.
+/// `seq_of_lost` returns the `seq` of an open job whose record is lost or
+/// unreadable, and nothing for jobs that are not open.
 fn first_of(
     transaction: &ReadTransaction,
     ids: &[JobId],
@@ -67,8 +67,8 @@ fn first_of(
     Ok(found)
 }
 
-/// The seqs of those of these jobs that are open. It walks through all that
-/// are, which only a store with lost or unreadable records needs.
+/// The `seq` of each of these jobs that is open. It walks through all open
+/// jobs, which only a store with lost or unreadable records needs.
 fn places_of(
     open: &impl ReadableTable<u64, &'static [u8; 16]>,
     ids: &[JobId],
@@ -85,7 +85,7 @@ fn places_of(
     Ok(places)
 }
 
-/// An open job whose record is lost or cannot be read.
+/// An open job whose record is lost or unreadable.
 pub(super) struct LostJob {
     id: JobId,
     seq: u64,
@@ -93,7 +93,7 @@ pub(super) struct LostJob {
 }
 
 impl LostJob {
-    /// The job, if it is open; not to be asked for one that can be read.
+    /// The job, if it is open. Do not ask for a readable one.
     pub fn find(tables: &Tables<'_>, id: JobId) -> Result<Option<Self>, OperationFailure> {
         let record = tables.jobs.get(id.as_bytes())?;
         let are_all_there = tables::length(&tables.open)? == tables::length(&tables.jobs)?;
@@ -110,7 +110,7 @@ impl LostJob {
         record::lost(self.seq, self.id, &self.record)
     }
 
-    /// Ends it, by id and seq alone.
+    /// Ends it by id and `seq` alone.
     pub fn finish(self, tables: &mut Tables<'_>) -> Result<(), OperationFailure> {
         let id = self.id.as_bytes();
         tables.line.retain(|(_, seq), ()| seq != self.seq)?;
@@ -120,7 +120,7 @@ impl LostJob {
     }
 }
 
-/// An open job, as it is changed.
+/// An open job that is being changed.
 pub(super) struct OpenJob {
     id: JobId,
     pub head: RecordHead,
@@ -128,7 +128,7 @@ pub(super) struct OpenJob {
 }
 
 impl OpenJob {
-    /// An open job, whoever owns it.
+    /// An open job, whichever attempt owns it.
     pub fn find(tables: &Tables<'_>, id: JobId) -> Result<Option<Self>, OperationFailure> {
         let Some(record) = tables.jobs.get(id.as_bytes())? else {
             return Ok(None);
@@ -151,7 +151,7 @@ impl OpenJob {
         Ok(())
     }
 
-    /// Writes down why it failed; to be followed by [`Self::save`].
+    /// Stores why it failed. Call [`Self::save`] afterwards.
     pub fn note(&mut self, tables: &mut Tables<'_>, reason: &str) -> Result<(), OperationFailure> {
         self.head.noted = true;
         let note = record::error_note(reason, Millis::now());
@@ -159,7 +159,7 @@ impl OpenJob {
         Ok(())
     }
 
-    /// Parks it; to be followed by [`Self::save`].
+    /// Parks it. Call [`Self::save`] afterwards.
     pub fn park(&mut self, tables: &mut Tables<'_>, reason: &str) -> Result<(), OperationFailure> {
         self.head.parked = true;
         tables.parked.insert(self.head.seq, self.id.as_bytes())?;
@@ -185,7 +185,7 @@ impl OpenJob {
     }
 }
 
-/// Takes a job off the open ones.
+/// Removes a job from the open ones.
 fn close(
     tables: &mut Tables<'_>,
     id: JobId,
@@ -194,8 +194,8 @@ fn close(
 ) -> Result<(), OperationFailure> {
     tables.jobs.remove(id.as_bytes())?;
     tables.open.remove(seq)?;
-    // Nobody knows the size of a record that was lost or damaged; that of none
-    // is known again.
+    // The size of a lost or damaged record is unknown; once no job is open, the
+    // sum is known again.
     let left = match tables::length(&tables.open)? {
         0 => 0,
         _ => tables
@@ -230,7 +230,7 @@ pub(super) fn open(
     Ok(record::accepted(new, now, place))
 }
 
-/// Keeps a failed job for operators; returns how many older ones made room.
+/// Keeps a failed job for operators. Returns how many older ones were dropped.
 pub(super) fn keep_failure(
     tables: &mut Tables<'_>,
     id: JobId,
@@ -266,7 +266,6 @@ pub(super) fn failure(tables: &Tables<'_>, id: JobId) -> Result<Option<Vec<u8>>,
     Ok(entry.map(|entry| entry.value().1.to_vec()))
 }
 
-/// Forgets a failed job.
 pub(super) fn forget_failure(tables: &mut Tables<'_>, id: JobId) -> Result<(), OperationFailure> {
     let (place, size) = match tables.failures.remove(id.as_bytes())? {
         Some(entry) => (entry.value().0, entry.value().1.len() as u64),

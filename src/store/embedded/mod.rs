@@ -1,5 +1,5 @@
 //! The store of a standalone node or a small cluster: a file (redb) that the
-//! process opens itself. What it has acknowledged is on disk. Operations that
+//! process opens itself. Acknowledged operations are on disk. Operations that
 //! arrive together share one sync ([`writer`]).
 
 mod failure;
@@ -28,16 +28,14 @@ use crate::store::{
     Operated, Operation, PAGE_BYTES, Release, Released, State, Store, StoreError, Struck, record,
 };
 
-/// Which file, and whose data is in it.
 #[derive(Debug, Clone)]
 pub struct Options {
-    /// The file; made if it does not exist (its directory must).
+    /// Created if it does not exist; its directory must.
     pub path: PathBuf,
-    /// The node; a file belongs to the one that made it.
+    /// A file belongs to the node that created it.
     pub node_id: String,
 }
 
-/// See the module.
 pub struct EmbeddedStore {
     shared: Shared,
     writer: Writer,
@@ -45,13 +43,12 @@ pub struct EmbeddedStore {
 }
 
 impl EmbeddedStore {
-    /// Opens the file, repairing it first if the last process was killed.
-    /// Blocks while it does.
-    ///
+    /// Opens the file, and repairs it first if the last process was killed.
+    /// Blocks meanwhile.
     /// # Errors
     /// [`StoreError::Unavailable`], naming the file, if another process has it
     /// open or it cannot be written; [`StoreError::Corrupt`] if it is not a
-    /// store or another node's.
+    /// store or belongs to another node.
     pub fn open(options: Options) -> Result<Self, StoreError> {
         let file = StoreFile { path: options.path };
         let database = file.create()?;
@@ -65,7 +62,7 @@ impl EmbeddedStore {
         })
     }
 
-    /// Keeps another number of failed jobs than by default.
+    /// Changes how many failed jobs are kept.
     pub fn with_failed_limits(mut self, limits: FailedLimits) -> Self {
         self.failed_limits = limits;
         self
@@ -76,7 +73,7 @@ impl EmbeddedStore {
         self.shared.read().clone().ok_or_else(unavailable)
     }
 
-    /// A read of a few values, mostly from memory: done on the spot.
+    /// A read of a few values, mostly from memory, on this thread.
     fn read<T>(
         &self,
         read: impl FnOnce(&ReadTransaction) -> Result<T, OperationFailure>,
@@ -85,7 +82,7 @@ impl EmbeddedStore {
         Ok(read(&tables::begin_read(&database)?)?)
     }
 
-    /// A read that may take a while: done on a thread that may block.
+    /// A read that may take a while, on a thread that may block.
     async fn walk<T: Send + 'static>(
         &self,
         read: impl FnOnce(&ReadTransaction) -> Result<T, OperationFailure> + Send + 'static,

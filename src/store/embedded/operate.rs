@@ -1,4 +1,4 @@
-//! What operators do.
+//! Operations of operators.
 
 use redb::{ReadableTable, ReadableTableMetadata};
 

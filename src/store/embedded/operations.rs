@@ -1,5 +1,5 @@
-//! What each operation does to the tables. Conditions are looked at before
-//! anything is written, so that a refused operation leaves nothing.
+//! The effect of each operation on the tables. Conditions are checked before
+//! anything is written, so that a refused operation changes nothing.
 
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ use crate::store::{
     SOURCE_RETENTION, Struck,
 };
 
-/// Sources forgotten at most by one [`forget_sources`].
+/// Most sources that one [`forget_sources`] deletes.
 const FORGET_AT_ONCE: usize = 10_000;
 
 /// [`crate::store::Store::accept`].
@@ -36,7 +36,8 @@ pub(super) fn accept(
     Ok(Accepted::Stored { jobs, duplicates })
 }
 
-/// [`crate::store::Store::commit`]. The number is that of failed jobs dropped.
+/// [`crate::store::Store::commit`]. Also returns how many failed jobs were
+/// dropped.
 pub(super) fn commit(
     tables: &mut Tables<'_>,
     attempt: Attempt,
@@ -56,7 +57,7 @@ pub(super) fn commit(
     apply_writes(tables, &commit.writes)?;
     let mut cancelled = Vec::new();
     for id in &commit.cancel {
-        // One that cannot be read stays for an operator.
+        // An unreadable one stays for an operator.
         if let Ok(Some(job)) = OpenJob::find(tables, *id) {
             job.finish(tables)?;
             cancelled.push(*id);
@@ -228,8 +229,8 @@ pub(super) fn end_lease(tables: &mut Tables<'_>) -> Result<(), OperationFailure>
     Ok(())
 }
 
-/// Forgets sources older than the retention, as many as fit one transaction;
-/// true if that were so many that there may be more.
+/// Forgets sources older than the retention, as many as fit into one
+/// transaction. True if there may be more.
 pub(super) fn forget_sources(
     tables: &mut Tables<'_>,
     now: Millis,
@@ -301,7 +302,7 @@ fn apply_writes(tables: &mut Tables<'_>, writes: &[Write]) -> Result<(), Operati
     Ok(())
 }
 
-/// Stores jobs; returns them, and the ids of those left out as duplicates.
+/// Stores jobs. Returns them, and the ids of duplicates that were left out.
 fn store_jobs(
     tables: &mut Tables<'_>,
     new: &[NewJob],
@@ -319,12 +320,12 @@ fn store_jobs(
     Ok((stored, duplicates))
 }
 
-/// Whether a source that was accepted then is remembered now.
+/// Whether a source accepted at that time is still remembered.
 pub(super) fn remembers(accepted_at: Millis, now: Millis) -> bool {
     accepted_at.after(SOURCE_RETENTION) >= now
 }
 
-/// Remembers the source of a job; false if it is remembered already.
+/// Remembers the source of a job. False if it is remembered already.
 fn note_source(
     tables: &mut Tables<'_>,
     job: &NewJob,

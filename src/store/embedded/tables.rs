@@ -37,10 +37,10 @@ pub(super) const FAILURES: TableDefinition<&[u8; 16], (u64, &[u8])> =
     TableDefinition::new("failures");
 /// What operators did (codec), oldest first.
 pub(super) const AUDIT: TableDefinition<u64, &[u8]> = TableDefinition::new("audit");
-/// Written for nothing but to see whether that can be done.
+/// Written only to see whether writing works.
 pub(super) const PING: TableDefinition<u64, &[u8]> = TableDefinition::new("ping");
-/// As large as an ordinary transaction: where a disk is full, a few bytes may
-/// still find a place.
+/// As large as an ordinary transaction, because a few bytes may fit even on a
+/// full disk.
 const PING_BYTES: usize = 32 * 1024;
 
 macro_rules! tables {
@@ -79,13 +79,12 @@ impl Tables<'_> {
         Ok(self.numbers.get(name)?.map_or(0, |number| number.value()))
     }
 
-    /// Sets a number.
     pub fn set_number(&mut self, name: &str, number: u64) -> Result<(), OperationFailure> {
         self.numbers.insert(name, number)?;
         Ok(())
     }
 
-    /// Writes what nobody reads.
+    /// Writes a value that nobody reads.
     pub fn write_for_nothing(&mut self) -> Result<(), OperationFailure> {
         self.ping.insert(0, &[0; PING_BYTES][..])?;
         Ok(())
@@ -138,7 +137,7 @@ pub(super) fn begin_write(database: &Database) -> Result<WriteTransaction, Opera
     Ok(transaction)
 }
 
-/// Begins a transaction that sees everything committed before.
+/// Begins a transaction that sees every earlier commit.
 pub(super) fn begin_read(database: &Database) -> Result<ReadTransaction, OperationFailure> {
     Ok(database.begin_read()?)
 }

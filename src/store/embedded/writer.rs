@@ -1,9 +1,9 @@
-//! The one thread that writes. It takes all operations that wait and applies
-//! them in one transaction, so that they share one sync of the disk, and
-//! answers them when it is done.
+//! The one thread that writes. It applies all waiting operations in one
+//! transaction, so that they share one sync of the disk, and answers them when
+//! it is done.
 //!
-//! A panic does not end the thread: of an operation, it is that operation's
-//! failure; of anything else, it is a failure of the file, which is opened anew.
+//! A panic does not end the thread. A panic of an operation fails that
+//! operation; any other panic fails the file, which is opened again.
 
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -21,20 +21,20 @@ use super::{OperationFailure, operations};
 use crate::job::Millis;
 use crate::store::StoreError;
 
-/// Operations that wait; more of them wait outside.
+/// Most operations that wait here; further ones wait outside.
 const WAITING: usize = 1024;
-/// Operations in one transaction at most.
+/// Most operations in one transaction.
 const AT_ONCE: usize = 512;
-/// What a transaction costs hardly depends on how many operations it has. When
-/// so many came while the last one was written, more are on their way, and it is
-/// worth waiting this long for them.
+/// The cost of a transaction hardly depends on how many operations it has. When
+/// this many came while the last one was written, more are on their way, and it
+/// pays to wait this long for them.
 const BUSY: usize = 4;
 const GATHER: Duration = Duration::from_millis(2);
-/// How often expired sources are looked for, when all there were are forgotten.
+/// Pause between searches for expired sources, once all were forgotten.
 const FORGET_EVERY: Duration = Duration::from_secs(60);
-/// A write that succeeded shows for this long that the next one will.
+/// After a successful write, the next one is expected to succeed for this long.
 const SHOWS: Duration = Duration::from_secs(5);
-/// Pause between attempts to open the file again after it failed.
+/// Pause between attempts to open a failed file again.
 const REOPEN_PAUSE: Duration = Duration::from_millis(200);
 
 /// The open file; `None` while it cannot be used.
@@ -42,12 +42,12 @@ pub(super) type Shared = Arc<RwLock<Option<Arc<Database>>>>;
 
 /// An operation on its way to the thread and back.
 trait Operation: Send {
-    /// Applies it. May be called again in another transaction when this one
+    /// Applies it. May be called again in another transaction, when this one
     /// could not be committed because of another operation.
     fn apply(&mut self, tables: &mut Tables<'_>) -> Result<(), OperationFailure>;
 
-    /// Tells the caller what [`Self::apply`] returned and, if it was
-    /// successful, that it is on disk; or what went wrong.
+    /// Tells the caller the result of [`Self::apply`] once it is on disk, or
+    /// what went wrong.
     fn answer(self: Box<Self>, failure: Option<OperationFailure>);
 }
 
@@ -77,7 +77,7 @@ where
             (Some(failure), _) => Err(failure.into()),
             (None, None) => Err(StoreError::Unavailable("not applied".to_owned())),
         };
-        // A caller that has gone away does not want to know.
+        // A caller that has gone does not want the result.
         let _ = self.caller.send(result);
     }
 }
@@ -109,19 +109,19 @@ impl Writer {
         })
     }
 
-    /// Whether the last transaction succeeded, and was a moment ago.
+    /// Whether the last transaction succeeded a moment ago.
     pub fn has_just_written(&self) -> bool {
         let at = *self.last.lock();
         at.is_some_and(|at| at.elapsed() < SHOWS)
     }
 
-    /// Runs an operation; when this returns `Ok`, it is on disk.
+    /// Runs an operation. `Ok` means that it is on disk.
     pub async fn write<T: Send + 'static>(
         &self,
         run: impl Fn(&mut Tables<'_>) -> Result<T, OperationFailure> + Send + 'static,
     ) -> Result<T, StoreError> {
         let gone = || StoreError::Unavailable("the store is closed".to_owned());
-        // The thread panicked beside the operation, or the store was closed.
+        // The thread panicked outside the operation, or the store was closed.
         let lost = || StoreError::Unavailable("the store gave no answer".to_owned());
         let (caller, answer) = oneshot::channel();
         let operation = Box::new(Pending {
@@ -136,7 +136,7 @@ impl Writer {
 }
 
 impl Drop for Writer {
-    /// Waits until what was handed over is written and the file is closed.
+    /// Waits until everything handed over is written and the file is closed.
     fn drop(&mut self) {
         self.queue = None;
         if let Some(thread) = self.thread.take()
@@ -147,8 +147,8 @@ impl Drop for Writer {
     }
 }
 
-/// Works until nobody can hand over anything any more. After a panic what redb
-/// has in memory may be wrong, so the file is opened anew.
+/// Works until nobody can hand over anything. After a panic redb's memory may
+/// be wrong, so the file is opened again.
 fn run_for_ever(
     shared: &Shared,
     file: &StoreFile,
@@ -157,7 +157,7 @@ fn run_for_ever(
 ) {
     let mut failure = None;
     loop {
-        // What was under way is dropped, and with it whoever waits for it told.
+        // Operations under way are dropped, which tells their callers.
         let lived = catch_unwind(AssertUnwindSafe(|| {
             if let Some(failure) = failure.take() {
                 recover(shared, file, &mut waiting, &failure);
@@ -176,7 +176,7 @@ fn run_for_ever(
     *shared.write() = None;
 }
 
-/// What a panic is called in errors.
+/// A panic as an error text.
 fn defect(panic: &(dyn Any + Send)) -> String {
     let text = panic.downcast_ref::<&str>().copied();
     let text = text.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
@@ -216,25 +216,25 @@ fn run(
         *last.lock() = outcome.is_ok().then(Instant::now);
         match outcome {
             Ok(Sources::Forgotten) => forgot_at = Some(Instant::now()),
-            // The next batch goes on.
+            // The next batch continues.
             Ok(Sources::Left) => {}
             Err(failure) => recover(shared, file, waiting, &failure),
         }
     }
 }
 
-/// What is known of expired sources after a batch.
+/// The state of expired sources after a batch.
 enum Sources {
-    /// There are none any more.
+    /// There are none left.
     Forgotten,
     /// Nobody looked, or there may be more.
     Left,
 }
 
-/// Applies a batch in one transaction and answers it. An operation that meets
-/// something unreadable, or panics, may have written part of its changes: the transaction
-/// is given up and the others are applied anew without it. `Err` only if the
-/// file failed; all have been told.
+/// Applies a batch in one transaction and answers it. An operation that panics
+/// or meets unreadable bytes may have written part of its changes, so the
+/// transaction is given up and the others are applied again without it. `Err`
+/// only if the file failed; all callers have been told.
 fn write_batch(
     database: &Database,
     mut batch: Vec<Box<dyn Operation>>,
@@ -253,7 +253,7 @@ fn write_batch(
                 return Err(failure);
             }
             Err((Some(index), failure)) => batch.remove(index).answer(Some(failure)),
-            // Not an operation's fault, but the forgetting of sources.
+            // Not the fault of an operation, but of forgetting sources.
             Err((None, failure)) => {
                 answer_all(batch, &failure);
                 return Ok(Sources::Left);
@@ -262,7 +262,7 @@ fn write_batch(
     }
 }
 
-/// On failure, also tells which operation met it.
+/// On failure, also returns which operation met it.
 fn try_batch(
     database: &Database,
     batch: &mut [Box<dyn Operation>],
@@ -296,10 +296,11 @@ fn try_batch(
     }
 }
 
-/// Applies an operation. One that panics is not tried again, as it is with one
-/// that meets something unreadable.
+/// Applies an operation. One that panics is not tried again, like one that
+/// meets unreadable bytes.
 fn apply(operation: &mut dyn Operation, tables: &mut Tables<'_>) -> Result<(), OperationFailure> {
-    // Neither is used again: the operation is answered, the transaction given up.
+    // Neither is used again: the operation is answered and the transaction
+    // given up.
     catch_unwind(AssertUnwindSafe(|| operation.apply(tables))).unwrap_or_else(|panic| {
         let defect = defect(&*panic);
         tracing::error!(defect, "an operation of the store panicked");
@@ -313,8 +314,8 @@ fn answer_all(batch: Vec<Box<dyn Operation>>, failure: &OperationFailure) {
     }
 }
 
-/// After an error of the disk redb wants the file closed and opened again;
-/// until that works, whoever asks is told so.
+/// Opens the file again after a disk error, as redb demands. Callers get an
+/// error until that works.
 fn recover(
     shared: &Shared,
     file: &StoreFile,

@@ -1,4 +1,4 @@
-//! What Redis' answers mean.
+//! Reads the answers of Redis.
 
 use redis::{ErrorKind, FromRedisValue, RedisError, RedisResult, Value};
 
@@ -7,7 +7,8 @@ use crate::job::{Epoch, Job, JobId, Millis, NewJob};
 use crate::store::StoreError;
 use crate::store::record::{self, Numbering};
 
-/// What most scripts answer: what happened, and numbers and ids that depend on it.
+/// The answer of most scripts: what happened, with the numbers and ids that
+/// belong to it.
 pub(super) type ScriptReply = (u8, Vec<u64>, Vec<Vec<u8>>);
 
 pub(super) const DONE: u8 = 0;
@@ -46,7 +47,7 @@ pub(super) fn first(numbers: &[u64]) -> Result<u64, StoreError> {
     numbers.first().copied().ok_or_else(unexpected)
 }
 
-/// Every other number of those that go with stored jobs.
+/// The first number of each stored job's pair.
 pub(super) fn seqs(numbers: &[u64]) -> impl Iterator<Item = u64> {
     numbers.iter().step_by(2).copied()
 }
@@ -93,10 +94,10 @@ impl From<CommandError> for StoreError {
     }
 }
 
-/// Whatever keeps Redis from answering (down, LOADING, OOM, READONLY, MISCONF,
-/// NOPERM, a command that was renamed, ...) may pass, or keeps it from answering
-/// anything; an answer of the wrong form, or a script that fails on what is
-/// stored, does neither.
+/// Classifies an error. Whatever keeps Redis from answering anything (down,
+/// LOADING, OOM, READONLY, MISCONF, NOPERM, a renamed command, ...) may pass.
+/// An answer of the wrong form, or a script that fails on stored bytes, is
+/// corrupt.
 pub(super) fn store_error(error: RedisError) -> StoreError {
     let wrong_type = error.code() == Some("WRONGTYPE");
     let in_script = error.code() == Some("ERR") && error.to_string().contains("user_script");

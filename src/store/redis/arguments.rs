@@ -1,4 +1,4 @@
-//! Writes operations as the arguments that the scripts take.
+//! Encodes operations as the arguments of the scripts.
 
 use redis::Cmd;
 
@@ -58,33 +58,20 @@ pub(super) fn apply(
     }
 }
 
-/// Row whose columns are the rows of an indexed table, and [`INDEX_COMPLETE`].
+/// The row whose columns are the rows of an indexed table, and
+/// [`INDEX_COMPLETE`].
 pub(super) const INDEX_ROW: &str = "#rows";
-/// Column of [`INDEX_ROW`]: rows that an earlier release wrote are in it too.
+/// Column of [`INDEX_ROW`]: the index also has the rows that an earlier release
+/// wrote.
 pub(super) const INDEX_COMPLETE: &str = "";
 
-/// Whether a table's rows are listed where walking all keys of Redis for them
-/// would be a burden: those of transactions under way are looked through every
-/// half minute, disabled ones at every reconnect of the ledger, and requests
-/// when the ledger was replaced. Their rows are deleted as a whole.
-pub(super) fn is_indexed(table: Table) -> bool {
-    matches!(
-        table,
-        Table::ExpectedTransaction
-            | Table::DisabledTransaction
-            | Table::RequestData
-            | Table::ConsentRequest
-            | Table::DataRequest
-    )
-}
-
-/// Keeps the index of an indexed table in step with a change.
+/// The index's part of a change.
 fn index(change: &Write) -> Option<Write> {
     match change {
-        Write::Put { table, row, .. } if is_indexed(*table) => {
+        Write::Put { table, row, .. } if table.is_indexed() => {
             Some(Write::put_column(*table, INDEX_ROW, row, Vec::new()))
         }
-        Write::Delete { table, row } if is_indexed(*table) => Some(Write::DeleteColumn {
+        Write::Delete { table, row } if table.is_indexed() => Some(Write::DeleteColumn {
             table: *table,
             row: INDEX_ROW.to_owned(),
             column: row.clone(),
@@ -123,7 +110,7 @@ fn job(command: &mut Cmd, new: &NewJob, accepted_at: Millis) {
     command.arg(record::unnumbered(new, accepted_at));
 }
 
-/// Name of the key that is there while a source is remembered.
+/// Name of the key that exists while a source is remembered.
 pub(super) fn source_name(source: &str) -> String {
     format!("source:{source}")
 }

@@ -1,6 +1,6 @@
-//! One connection to Redis, whose bytes are watched: a large command or answer
-//! may take as long as it needs while its bytes move, and a connection on which
-//! nothing moves any more is noticed soon.
+//! One connection to Redis, which watches its bytes. A large command or answer
+//! may take as long as it needs while its bytes move; a connection on which
+//! nothing moves is noticed soon.
 
 use std::pin::{Pin, pin};
 use std::sync::Arc;
@@ -19,26 +19,26 @@ use tokio::time::{Instant, timeout_at};
 
 use super::size::Measured;
 
-/// How long nothing may move while an answer is due.
+/// Longest silence while an answer is due.
 pub(super) const SILENCE: Duration = Duration::from_secs(4);
-/// What is on its way may be silent for a second more for so many bytes: the
-/// systems in between hold some of them back, and Redis takes time to write them.
+/// Bytes on the way that add a second to that: systems in between hold some
+/// bytes back, and Redis takes time to write them.
 const BYTES_A_SECOND: usize = 4 * 1024 * 1024;
-/// Commands that wait for their turn to be written to the socket.
+/// Most commands that wait to be written to the socket.
 const QUEUED_COMMANDS: usize = 1024;
 
 /// What counts as a sign that a connection lives.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum SignsOfLife {
-    /// Bytes that come. Those of small commands can be written for a while
-    /// though nobody reads them.
+    /// Incoming bytes. Small commands can be written for a while although
+    /// nobody reads them.
     Answers,
-    /// Bytes that come or go: those of a large command go only as fast as
-    /// somebody takes them.
+    /// Bytes in either direction. Those of a large command leave only as fast
+    /// as they are read.
     Both,
 }
 
-/// An open connection; closed when the last that has it lets it go.
+/// An open connection. Dropping the last handle closes it.
 pub(super) struct Connection {
     commands: MultiplexedConnection,
     traffic: Arc<Traffic>,
@@ -85,8 +85,8 @@ impl Connection {
         })
     }
 
-    /// Sends a command and waits for its answer until nothing has
-    /// moved for too long: `silence`, and more for large commands.
+    /// Sends a command and waits for its answer until nothing has moved for
+    /// `silence`, or longer for large commands.
     pub async fn ask(&self, command: Measured<'_>, silence: Duration) -> RedisResult<Value> {
         let asked = Instant::now();
         let _owed = Owed::add(&self.owed, command.size.whole);
@@ -104,8 +104,8 @@ impl Connection {
         }
     }
 
-    /// Whether it has been closed, or owes an answer for too long to somebody
-    /// who may have gone away before saying so.
+    /// Whether it is closed, or has owed an answer for too long to a caller
+    /// that may have gone without saying so.
     pub fn is_dead(&self) -> bool {
         self.traffic.is_silent(SILENCE + self.extra())
     }
@@ -122,7 +122,7 @@ impl Drop for Connection {
     }
 }
 
-/// Bytes that are owed until this is dropped.
+/// Counts bytes as owed until it is dropped.
 struct Owed<'a>(&'a AtomicUsize, usize);
 
 impl<'a> Owed<'a> {
@@ -142,12 +142,12 @@ pub(super) fn too_late(what: &str) -> RedisError {
     io::Error::new(io::ErrorKind::TimedOut, format!("{what} in time")).into()
 }
 
-/// What moves on a connection.
+/// The movement of bytes on a connection.
 struct Traffic(Mutex<Moves>);
 
 struct Moves {
     last_sign: Instant,
-    /// The first question since something came.
+    /// The first question since the last incoming byte.
     asked: Option<Instant>,
     has_ended: bool,
 }
@@ -190,7 +190,7 @@ impl Traffic {
     }
 }
 
-/// A socket that notes what moves.
+/// A socket that records the movement of bytes.
 struct Watched {
     stream: TcpStream,
     traffic: Arc<Traffic>,

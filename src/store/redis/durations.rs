@@ -1,4 +1,5 @@
-//! How long Redis takes, for metrics: one handle for each operation, made once.
+//! Metrics of how long Redis takes: one handle for each operation, created
+//! once.
 
 use std::time::Instant;
 
@@ -9,14 +10,14 @@ pub(super) fn of(operation: &'static str) -> Histogram {
     histogram!("redis_operation_duration_ms", "operation" => operation)
 }
 
-/// Notes that an operation that began then has ended.
+/// Records an operation that began then and ends now.
 pub(super) fn note(duration: &Histogram, began: Instant) {
     duration.record(began.elapsed().as_secs_f64() * 1000.0);
 }
 
 macro_rules! reads {
     ($($name:ident),+ $(,)?) => {
-        /// Of the reads that are no scripts.
+        /// For the reads that are no scripts.
         pub(super) struct Reads { $(pub $name: Histogram,)+ }
 
         impl Reads {

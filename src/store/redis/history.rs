@@ -1,13 +1,13 @@
-//! Whether Redis still knows what it has acknowledged to this process.
+//! Checks that Redis still knows what it has acknowledged to this process.
 //!
 //! A Redis that was restarted from an older file (`appendfsync everysec` and a
-//! machine that lost power, a restored backup) or replaced by a replica that was
-//! behind gives numbers a second time. A sequence number that is not higher than
-//! one known before the question was sent proves it.
+//! power loss, a restored backup), or replaced by a replica that was behind,
+//! gives numbers a second time. A sequence number that is not higher than one
+//! known before the question was sent proves it.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// What is known of the server's past.
+/// What this process knows of the server's past.
 #[derive(Debug, Default)]
 pub(super) struct ServerHistory {
     /// The highest `seq` that was acknowledged.
@@ -17,7 +17,7 @@ pub(super) struct ServerHistory {
 }
 
 impl ServerHistory {
-    /// The highest `seq` known; to be taken before a question is sent.
+    /// The highest known `seq`. Read it before a question is sent.
     pub fn seq(&self) -> u64 {
         self.seq.load(Ordering::Acquire)
     }
@@ -27,7 +27,7 @@ impl ServerHistory {
         self.setbacks.load(Ordering::Acquire)
     }
 
-    /// Numbers the server has given out in answer to a question; zeros are none.
+    /// Checks numbers in the answer to a question. Zeros are none.
     pub fn given(&self, before: u64, seqs: impl Iterator<Item = u64>) {
         let (mut lowest, mut highest) = (u64::MAX, 0);
         for seq in seqs.filter(|seq| *seq > 0) {
@@ -43,7 +43,7 @@ impl ServerHistory {
         self.seq.fetch_max(highest, Ordering::AcqRel);
     }
 
-    /// The last number the server says it has given out.
+    /// Checks the last number that the server says it has given.
     pub fn last(&self, before: u64, seq: u64) {
         if seq < before {
             self.went_back(before, seq);
@@ -52,7 +52,7 @@ impl ServerHistory {
     }
 
     fn went_back(&self, known: u64, found: u64) {
-        // Said once for one loss, however many answers show it.
+        // Reported once for each loss, however many answers show it.
         let first = self
             .seq
             .compare_exchange(known, found, Ordering::AcqRel, Ordering::Acquire)
@@ -79,7 +79,7 @@ mod tests {
     fn numbers_that_rise_are_no_setback() {
         let history = ServerHistory::default();
         history.given(history.seq(), [1, 0, 2].into_iter());
-        // Asked at one time, answered in another order.
+        // Asked together, answered in another order.
         let before = history.seq();
         history.given(before, [4].into_iter());
         history.given(before, [3].into_iter());

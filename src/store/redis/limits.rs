@@ -1,11 +1,11 @@
-//! What Redis refuses because of its size, for good: trying again does not help,
-//! so it must not pass for an outage.
+//! What Redis refuses for good because of its size: trying again does not help,
+//! so it must not count as an outage.
 //!
-//! A server that meets a value above `proto-max-bulk-len`, or a command above
-//! `client-query-buffer-limit`, closes the connection, mostly before its answer
-//! can be read. So the limits are read when a connection for large commands is
-//! made. Where that is not allowed, a command on which a connection broke is
-//! tried in a form that does nothing.
+//! A server that receives a value above `proto-max-bulk-len`, or a command
+//! above `client-query-buffer-limit`, closes the connection, mostly before its
+//! answer can be read. So the limits are read for each new connection for large
+//! commands. Where that is not allowed, a command on which a connection broke
+//! is tried in a form that does nothing.
 
 use redis::{Cmd, RedisError, Value};
 
@@ -14,10 +14,10 @@ use super::link::{CONNECT_TIMEOUT, Server};
 use super::size::{Measured, Size, argument_sizes};
 use crate::store::LARGEST_WRITE;
 
-/// No server can be given a lower limit.
+/// No server can have a lower limit.
 const LOWEST: usize = 1024 * 1024;
-/// So often a connection has to break on a command, while others answer, before
-/// the command is taken for the cause.
+/// How often a command must break a connection, while others answer, before it
+/// counts as the cause.
 const BREAKS: usize = 3;
 
 /// The largest value that a server takes.
@@ -25,27 +25,27 @@ pub(super) const VALUE: &str = "proto-max-bulk-len";
 const COMMAND: &str = "client-query-buffer-limit";
 const MEMORY: &str = "maxmemory";
 
-/// What a server takes at most; `None` where it does not say.
+/// The limits of a server; `None` where it does not tell.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) struct Limits {
-    /// Bytes of a value.
+    /// Largest value, in bytes.
     pub value: Option<usize>,
-    /// Bytes of a command.
+    /// Largest command, in bytes.
     pub command: Option<usize>,
 }
 
 impl Limits {
-    /// Asks the server (some hosted ones refuse CONFIG).
+    /// Asks the server. Some hosted ones refuse CONFIG.
     pub async fn of(connection: &Connection) -> Self {
         let (value, command) =
             tokio::join!(setting(connection, VALUE), setting(connection, COMMAND));
         Self { value, command }
     }
 
-    /// Why a command is refused, if it is known to be.
+    /// Why the limits rule a command out, if they do.
     pub fn refuse(&self, size: Size) -> Option<String> {
         let Size { whole, value } = size;
-        // Redis itself takes values of 512 MB and commands of 1 GB.
+        // Redis itself accepts values of 512 MB and commands of 1 GB.
         if whole > LARGEST_WRITE {
             return Some(format!("{whole} bytes, of {LARGEST_WRITE} at most"));
         }
@@ -65,7 +65,7 @@ impl Limits {
     }
 }
 
-/// Why a command that failed in this way will fail for ever, if it will.
+/// Why a command that failed in this way will always fail, if it will.
 pub(super) async fn cause(
     server: &Server,
     connection: &Connection,
@@ -107,16 +107,17 @@ fn names_the_limit(error: &RedisError) -> bool {
     error.to_string().contains("invalid bulk length")
 }
 
-/// How the server ends connections because of a command.
+/// How the server ends a connection because of a command.
 enum Breaks {
-    /// It says why.
+    /// With an error.
     Said,
-    /// It only closes them.
+    /// Without a word.
     Closed,
 }
 
-/// Sends something of the same form that does nothing. `None` unless it is
-/// certain that the server is there, and ends connections because of it.
+/// Sends a command of the same form that does nothing. `None` unless it is
+/// certain that the server is there and ends connections because of the
+/// command.
 async fn breaks_connections(server: &Server, command: &Cmd) -> Option<Breaks> {
     let mut harmless = redis::cmd("EXISTS");
     for size in argument_sizes(command) {
@@ -129,7 +130,7 @@ async fn breaks_connections(server: &Server, command: &Cmd) -> Option<Breaks> {
         match answer(server, Measured::new(&harmless)).await {
             Err(error) if names_the_limit(&error) => return Some(Breaks::Said),
             Err(error) if error.is_connection_dropped() => {}
-            // It was read; what came of it is of no interest.
+            // The command was read. Its result does not matter.
             Ok(_) | Err(_) => return None,
         }
     }
@@ -154,7 +155,7 @@ async fn setting(connection: &Connection, name: &str) -> Option<usize> {
         .await;
     let answer = answer.and_then(Value::extract_error).ok()?;
     let found: Vec<(String, usize)> = redis::from_redis_value(answer).ok()?;
-    // 0 is how a limit is switched off.
+    // 0 switches a limit off.
     found
         .first()
         .map(|(_, value)| *value)

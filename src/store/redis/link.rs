@@ -1,9 +1,9 @@
-//! The connections to Redis: one for each [`CommandLane`], shared by all operations
-//! of its kind (so they are pipelined), made anew by the operation that finds it
-//! broken.
+//! The connections to Redis: one for each [`CommandLane`], shared by all its
+//! operations (so they are pipelined). The operation that finds a connection
+//! broken replaces it.
 //!
-//! Not `redis::aio::ConnectionManager`: that one keeps a failed attempt for ever
-//! if the failure was an answer (`LOADING`, a wrong password), and keeps a
+//! `redis::aio::ConnectionManager` does not do: it keeps a failed attempt for
+//! ever if the failure was an answer (`LOADING`, a wrong password), and keeps a
 //! connection on which answers have stopped coming.
 
 use std::sync::Arc;
@@ -22,21 +22,22 @@ use super::limits::{self, Limits};
 use super::size::{Measured, Size};
 
 pub(super) const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
-/// Longest a small operation takes, connecting included, when Redis is silent.
+/// Longest time for a small operation, connecting included, when Redis is
+/// silent.
 const OPERATION_TIMEOUT: Duration = Duration::from_secs(5);
-/// Bytes of a command that is not to hold up others.
+/// Smallest command that must not hold up others.
 const LARGE: usize = 256 * 1024;
 
-/// Commands with a connection of their own, so that those of another kind do
-/// not wait for them.
+/// Groups of commands with a connection each, so that they do not wait for one
+/// another.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum CommandLane {
-    /// Questions of mastership and pings: no commit and no answer is so large
-    /// that it ends a term.
+    /// Questions of mastership and pings, so that no large commit or answer
+    /// ends a term.
     Mastership,
-    /// Commands of little to write, and their answers of any size.
+    /// Small commands, with answers of any size.
     Ordinary,
-    /// Commands of much to write.
+    /// Large commands.
     Large,
 }
 
@@ -60,14 +61,14 @@ impl CommandLane {
 /// Why a command has no answer.
 #[derive(Debug)]
 pub(super) enum CommandError {
-    /// Redis, or the way to it, has failed; perhaps not for ever.
+    /// Redis, or the way to it, has failed, perhaps temporarily.
     Redis(RedisError),
     /// Redis refuses a command of this size, now and later; why.
     TooLarge(String),
 }
 
 impl CommandError {
-    /// What Redis said, unless the command was not its to judge.
+    /// The error of Redis, unless the command itself was the cause.
     pub fn of_redis(&self) -> Option<&RedisError> {
         match self {
             Self::Redis(error) => Some(error),
@@ -82,7 +83,6 @@ impl From<RedisError> for CommandError {
     }
 }
 
-/// All connections to one Redis.
 pub(super) struct RedisConnections {
     server: Server,
     mastership: LaneConnection,
@@ -91,7 +91,7 @@ pub(super) struct RedisConnections {
 }
 
 impl RedisConnections {
-    /// Connections live on the runtime of the caller, that for large commands on
+    /// Connections live on the caller's runtime, the one for large commands on
     /// `large`.
     pub fn new(options: &Options, large: Handle) -> Self {
         let home = Handle::current();
@@ -114,14 +114,13 @@ impl RedisConnections {
         }
     }
 
-    /// How often a new connection has led to a server that was started anew, or
-    /// to another one, as far as it says.
+    /// How often a new connection has led to a restarted or another server, as
+    /// far as the server says.
     pub fn restarts(&self) -> u64 {
         self.server.restarts.load(Ordering::Acquire)
     }
 
-    /// Sends a command once. When it fails for want of an answer, Redis may or
-    /// may not have run it.
+    /// Sends a command once. If its answer is missing, Redis may have run it.
     pub async fn send(
         &self,
         lane: CommandLane,
@@ -136,7 +135,7 @@ impl RedisConnections {
     }
 }
 
-/// Where Redis is, and what is known of it.
+/// The address of Redis and what is known of it.
 pub(super) struct Server {
     host: String,
     port: u16,
@@ -150,9 +149,9 @@ pub(super) struct Server {
 
 #[derive(Default)]
 struct Seen {
-    /// There was a connection before.
+    /// Whether there was a connection before.
     is_known: bool,
-    /// Which run of the server the last connection led to, if one has said so.
+    /// The run id of the server behind the last connection, if it has told one.
     run: Option<String>,
 }
 
@@ -165,13 +164,13 @@ impl Server {
             .unwrap_or_else(|_| Err(too_late("cannot connect")))
     }
 
-    /// Notes which run a new connection leads to. `replaces`: the lane had a
+    /// Notes the run that a new connection leads to. `replaces`: the lane had a
     /// connection before.
     fn note_run(&self, run: Option<String>, lane: CommandLane, replaces: bool) {
         let mut seen = self.seen.lock();
-        // One that does not say is taken for another: a master that reads
-        // everything anew does so once too often rather than never. (Once for
-        // all lanes: a restart breaks each connection.)
+        // A server that does not tell counts as another one: a master that
+        // reads everything again does so once too often rather than never.
+        // (Once for all lanes: a restart breaks each connection.)
         let is_another = match &run {
             None => replaces && lane == CommandLane::Mastership,
             Some(_) => seen.is_known && seen.run != run,
@@ -185,7 +184,7 @@ impl Server {
         }
     }
 
-    /// A connection of this age led to a replica: all of them are replaced.
+    /// A connection of this age led to a replica, so all of them are replaced.
     fn became_replica(&self, age: u64) {
         // Those of a later age have been replaced already.
         let _ = self
@@ -194,10 +193,9 @@ impl Server {
     }
 }
 
-/// The connection of a lane.
 struct LaneConnection {
     lane: CommandLane,
-    /// Where the connection's tasks run, whoever sends the command that opens it.
+    /// Where the connection's tasks run, whichever thread opens it.
     home: Handle,
     current: Mutex<Current>,
 }
@@ -205,8 +203,7 @@ struct LaneConnection {
 #[derive(Default)]
 struct Current {
     connection: Option<(Arc<Connection>, u64)>,
-    /// Of the server that the connection leads to; only asked for where large
-    /// commands go.
+    /// Of the server behind the connection; only read for large commands.
     limits: Limits,
     has_been_open: bool,
     last_failure: Option<(Instant, RedisError)>,
@@ -252,8 +249,8 @@ impl LaneConnection {
         })
     }
 
-    /// The connection, its age, and what it takes at most, made by the first operation that needs it.
-    /// Those that waited for a failed attempt share its failure.
+    /// The connection, its age and its limits. The first operation that needs
+    /// it connects; those that wait for it share its failure.
     async fn connection(
         &self,
         server: &Server,
@@ -273,7 +270,7 @@ impl LaneConnection {
         }
         let signs = self.lane.signs();
         let (host, port, login) = (server.host.clone(), server.port, server.login.clone());
-        // It ends by itself in time, also when nobody waits for it any more.
+        // It ends in time by itself, even when nobody waits for it any more.
         let attempt = self.home.spawn(async move {
             let attempt = Connection::open(&host, port, &login, signs);
             let attempt = timeout(CONNECT_TIMEOUT, attempt).await;
@@ -303,7 +300,7 @@ impl LaneConnection {
         }
     }
 
-    /// Has the next operation make another, unless one has done so already.
+    /// Makes the next operation reconnect, unless one has done so already.
     async fn give_up(&self, broken: &Arc<Connection>) {
         let mut current = self.current.lock().await;
         let is_current = |(connection, _): &(Arc<Connection>, u64)| Arc::ptr_eq(connection, broken);
@@ -313,8 +310,8 @@ impl LaneConnection {
     }
 }
 
-/// Which run of the server this is; `None` if it does not say (some hosted
-/// servers refuse INFO).
+/// The run id of the server; `None` if it does not tell (some hosted servers
+/// refuse INFO).
 async fn run_of(connection: &Connection) -> Option<String> {
     let mut command = redis::cmd("INFO");
     command.arg("server");
@@ -332,8 +329,8 @@ fn is_broken(error: &RedisError) -> bool {
     error.is_unrecoverable_error() || error.kind() == ErrorKind::Io
 }
 
-/// The server behind the connection has become a replica: its name may lead to
-/// another one by now.
+/// Whether the server behind the connection has become a replica. Its name may
+/// lead to another server now.
 fn leads_to_a_replica(error: &RedisError) -> bool {
     matches!(
         error.kind(),

@@ -26,60 +26,56 @@
 
 mod answers;
 mod arguments;
+mod commands;
 mod connection;
 mod durations;
 mod history;
+mod lease;
 mod limits;
 mod link;
 mod operate;
+mod reads;
 mod scripts;
+mod settings;
 mod size;
 mod tables;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::AtomicU64;
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
-use metrics::Histogram;
 use parking_lot::Mutex;
-use redis::{Cmd, ErrorKind, FromRedisValue, RedisError, ServerErrorKind};
 use secrecy::SecretString;
 use tokio::runtime::Handle;
 
 use self::answers::{
-    DONE, FENCED, REFUSED, ScriptReply, first, job_id, last, refusal, seqs, signed, store_error,
-    stored_jobs, typed,
+    DONE, FENCED, REFUSED, ScriptReply, first, job_id, last, refusal, seqs, signed, stored_jobs,
 };
-use self::arguments::row_name;
 use self::durations::Reads;
 use self::history::ServerHistory;
-use self::link::{CommandError, CommandLane, RedisConnections};
-use self::scripts::{LuaScript, Scripts};
+use self::link::{CommandLane, RedisConnections};
+use self::scripts::Scripts;
 use self::size::Measured;
 use super::operation::outcome_unknown;
 use super::record;
-use crate::job::{Attempt, Commit, Epoch, Job, JobId, JobOutcome, Millis, Table, codec};
+use crate::job::{Attempt, Commit, Epoch, Job, JobId, JobOutcome, Millis};
 use crate::store::{
-    Accept, Accepted, Audited, Committed, Counts, FailedJob, FailedLimits, LARGEST_WRITE,
-    LastError, Lease, MAX_STRIKES, Operated, Operation, PAGE_BYTES, Release, Released, Store,
-    StoreError, Struck,
+    Accept, Accepted, Audited, Committed, Counts, FailedJob, FailedLimits, LastError, Lease,
+    MAX_STRIKES, Operated, Operation, PAGE_BYTES, Release, Released, Store, StoreError, Struck,
 };
 
-/// Where Redis is and whose data is meant.
 #[derive(Debug, Clone)]
 pub struct Options {
     /// Host name or address.
     pub host: String,
-    /// TCP port.
     pub port: u16,
     /// For `AUTH`.
     pub password: Option<SecretString>,
-    /// The node; each has keys of its own.
+    /// Each node has keys of its own.
     pub node_id: String,
 }
 
-/// See the module.
 pub struct RedisStore {
     link: RedisConnections,
     scripts: Scripts,
@@ -90,36 +86,31 @@ pub struct RedisStore {
     /// The server's interruptions when this process last became or stayed the
     /// master.
     term: AtomicU64,
-    /// When a lease was last granted, if no script has failed since.
+    /// When a lease was last granted, unless a script has failed since.
     granted: Mutex<Option<Instant>>,
 }
 
-/// A lease that was granted shows for this long that Redis takes writes: the
-/// script writes, as a ping does.
+/// A granted lease shows for this long that Redis accepts writes, because the
+/// script writes like a ping.
 const SHOWS: Duration = Duration::from_millis(700);
-/// How long what a ping writes is kept.
+/// How long the key of a ping is kept.
 const PING_KEPT: Duration = Duration::from_secs(10);
 
-/// How often a script is loaded for one call.
-const SCRIPT_LOADS: usize = 3;
-
 impl RedisStore {
-    /// Connects, and warns if Redis is set up so that it could forget.
-    ///
+    /// Connects, and warns if the settings of Redis allow it to lose data.
     /// # Errors
     /// [`StoreError::Unavailable`] if Redis cannot be reached now. Once
     /// connected, the store reconnects by itself for ever, and operations fail
-    /// with that error at once or within 5 s (a read that met a broken
-    /// connection and was sent again: 10 s). What is large takes as long as its
-    /// bytes move; a large command that Redis does not answer fails a second
-    /// later for every 4 MiB of those on their way.
+    /// with that error at once or within 5 s (10 s for a read that met a broken
+    /// connection and was sent again). Large commands take as long as their
+    /// bytes move; one that Redis does not answer fails a second later for
+    /// every 4 MiB on the way.
     pub async fn connect(options: Options) -> Result<Self, StoreError> {
         Self::connect_apart(options, Handle::current()).await
     }
 
-    /// The same; the connection for large commands lives on the runtime `large`,
-    /// the others on that of the caller, whoever sends commands by them.
-    ///
+    /// The same, but the connection for large commands lives on the runtime
+    /// `large`, the others on the caller's.
     /// # Errors
     /// As [`connect`](Self::connect).
     pub async fn connect_apart(options: Options, large: Handle) -> Result<Self, StoreError> {
@@ -139,183 +130,16 @@ impl RedisStore {
         Ok(store)
     }
 
-    /// Keeps another number of failed jobs than by default.
+    /// Changes how many failed jobs are kept.
     pub fn with_failed_limits(mut self, limits: FailedLimits) -> Self {
         self.failed_limits = limits;
         self
     }
 
-    /// How often Redis was found to know less than it had acknowledged to this
-    /// process (`erawan_store_setbacks_total`).
+    /// How often Redis knew less than it had acknowledged to this process
+    /// (`erawan_store_setbacks_total`).
     pub fn setbacks(&self) -> u64 {
         self.history.setbacks()
-    }
-
-    /// Restarts of the server, and losses that were noticed. After either, what
-    /// a master knows of the queue may be wrong.
-    fn interruptions(&self) -> u64 {
-        self.link.restarts() + self.history.setbacks()
-    }
-
-    async fn check_history(&self) -> Result<(), StoreError> {
-        let before = self.history.seq();
-        let mut command = redis::cmd("GET");
-        command.arg(self.key("seq"));
-        let seq: Option<u64> = self.read(&self.reads.counts, &command).await?;
-        self.history.last(before, seq.unwrap_or(0));
-        Ok(())
-    }
-
-    async fn ask_for_lease(
-        &self,
-        holder: &str,
-        ttl: Duration,
-        above: Epoch,
-        interruptions: u64,
-    ) -> Result<Lease, StoreError> {
-        let script = &self.scripts.acquire_lease;
-        let mut command = script.call(&self.prefix);
-        let before = self.history.seq();
-        let anew = self.term.load(Ordering::Acquire) != interruptions;
-        command.arg(holder).arg(ttl.as_millis() as u64);
-        command.arg(above.0).arg(u8::from(anew));
-        let asked =
-            self.run_over::<ScriptReply>(CommandLane::Mastership, script, Measured::new(&command));
-        match asked.await? {
-            (DONE, numbers, _) => {
-                self.term.store(interruptions, Ordering::Release);
-                *self.granted.lock() = Some(Instant::now());
-                self.history.last(before, last(&numbers)?);
-                Ok(Lease::Held {
-                    epoch: Epoch(first(&numbers)?),
-                })
-            }
-            (REFUSED, numbers, holders) => Ok(Lease::HeldBy {
-                holder: String::from_utf8_lossy(&holders.concat()).into_owned(),
-                remaining: Duration::from_millis(first(&numbers)?),
-            }),
-            answer => Err(refusal(answer)),
-        }
-    }
-
-    async fn warn_of_limits(&self) {
-        let mut command = redis::cmd("CONFIG");
-        command.arg("GET").arg(limits::VALUE);
-        // Where that is not allowed, a value that is refused tells.
-        let settings = self.read::<Vec<(String, usize)>>(&self.reads.info, &command);
-        if let Ok(settings) = settings.await
-            && let Some((setting, bytes)) = settings.first()
-            && *bytes < LARGEST_WRITE
-        {
-            tracing::warn!(
-                setting,
-                bytes,
-                "Redis takes no larger values: jobs that have one are parked, and calls refused"
-            );
-        }
-    }
-
-    async fn warn_of_volatility(&self) {
-        let mut command = redis::cmd("INFO");
-        command.arg("everything");
-        // Some hosted servers refuse INFO; the warning is only a help.
-        let Ok(info) = self.read::<String>(&self.reads.info, &command).await else {
-            return;
-        };
-        if info.lines().any(|line| line == "aof_enabled:0") {
-            tracing::warn!("Redis runs without appendonly: a restart of Redis can lose jobs");
-        }
-        let policy = info
-            .lines()
-            .find_map(|line| line.strip_prefix("maxmemory_policy:"));
-        if policy.is_some_and(|policy| policy != "noeviction") {
-            tracing::warn!(
-                policy,
-                "Redis evicts keys when it is full: it can lose jobs"
-            );
-        }
-    }
-
-    /// Runs a command that only reads; sent again if the connection broke.
-    async fn read<T: FromRedisValue>(
-        &self,
-        duration: &Histogram,
-        command: &Cmd,
-    ) -> Result<T, StoreError> {
-        let command = Measured::new(command);
-        self.read_over(CommandLane::of(command.size), duration, command)
-            .await
-    }
-
-    async fn read_over<T: FromRedisValue>(
-        &self,
-        lane: CommandLane,
-        duration: &Histogram,
-        command: Measured<'_>,
-    ) -> Result<T, StoreError> {
-        let began = Instant::now();
-        let mut result = self.link.send(lane, command).await;
-        if result.as_ref().is_err_and(|error| {
-            error
-                .of_redis()
-                .is_some_and(RedisError::is_connection_dropped)
-        }) {
-            result = self.link.send(lane, command).await;
-        }
-        durations::note(duration, began);
-        typed(result?).map_err(store_error)
-    }
-
-    /// Runs a script, which is loaded first if Redis does not know it. (A
-    /// script that Redis does not know has not run, so sending it again is
-    /// safe; nothing else is sent twice.)
-    async fn run<T: FromRedisValue>(
-        &self,
-        script: &LuaScript,
-        command: &Cmd,
-    ) -> Result<T, StoreError> {
-        let command = Measured::new(command);
-        self.run_over(CommandLane::of(command.size), script, command)
-            .await
-    }
-
-    async fn run_over<T: FromRedisValue>(
-        &self,
-        lane: CommandLane,
-        script: &LuaScript,
-        command: Measured<'_>,
-    ) -> Result<T, StoreError> {
-        let began = Instant::now();
-        let unknown = ErrorKind::Server(ServerErrorKind::NoScript);
-        let mut result = self.link.send(lane, command).await;
-        // Again, if somebody flushes the scripts in between.
-        for _ in 0..SCRIPT_LOADS {
-            let error = result.as_ref().err().and_then(CommandError::of_redis);
-            if error.map(RedisError::kind) != Some(unknown) {
-                break;
-            }
-            self.link.send(lane, Measured::new(&script.load())).await?;
-            result = self.link.send(lane, command).await;
-        }
-        if result.is_err() {
-            *self.granted.lock() = None;
-        }
-        durations::note(&script.duration, began);
-        typed(result?).map_err(store_error)
-    }
-
-    fn key(&self, name: &str) -> String {
-        format!("{}{name}", self.prefix)
-    }
-
-    fn row_key(&self, table: Table, row: &str) -> String {
-        format!("{}s:{}", self.prefix, row_name(table, row))
-    }
-
-    fn attempt_call(&self, script: &LuaScript, attempt: Attempt) -> Cmd {
-        let mut command = script.call(&self.prefix);
-        command.arg(&attempt.job.as_bytes()[..]).arg(attempt.number);
-        command
     }
 }
 
@@ -456,34 +280,11 @@ impl Store for RedisStore {
     }
 
     async fn audit(&self, limit: usize) -> Result<Vec<Audited>, StoreError> {
-        if limit == 0 {
-            return Ok(Vec::new());
-        }
-        let mut command = redis::cmd("LRANGE");
-        command.arg(self.key("audit")).arg(-signed(limit)).arg(-1);
-        let entries: Vec<Vec<u8>> = self.read(&self.reads.audit, &command).await?;
-        entries
-            .iter()
-            .map(|bytes| {
-                codec::decode(bytes).map_err(|error| StoreError::Corrupt(error.to_string()))
-            })
-            .collect()
+        self.read_audit(limit).await
     }
 
     async fn last_errors(&self, ids: &[JobId]) -> Result<Vec<Option<LastError>>, StoreError> {
-        if ids.is_empty() {
-            return Ok(Vec::new());
-        }
-        let mut command = redis::cmd("HMGET");
-        command.arg(self.key("errors"));
-        for id in ids {
-            command.arg(&id.as_bytes()[..]);
-        }
-        let errors: Vec<Option<Vec<u8>>> = self.read(&self.reads.last_errors, &command).await?;
-        errors
-            .into_iter()
-            .map(|bytes| bytes.map(|bytes| record::read_error(&bytes)).transpose())
-            .collect()
+        self.read_last_errors(ids).await
     }
 
     async fn parked_ids(&self, limit: usize) -> Result<Vec<JobId>, StoreError> {
@@ -519,21 +320,7 @@ impl Store for RedisStore {
     }
 
     async fn jobs(&self, ids: &[JobId]) -> Result<Vec<Option<Job>>, StoreError> {
-        if ids.is_empty() {
-            return Ok(Vec::new());
-        }
-        let script = &self.scripts.jobs;
-        let mut command = script.call(&self.prefix);
-        command.arg(PAGE_BYTES);
-        for id in ids {
-            command.arg(&id.as_bytes()[..]);
-        }
-        let found: Vec<(u64, Vec<u8>)> = self.run(script, &command).await?;
-        let job = |(id, (seq, bytes)): (&JobId, (u64, Vec<u8>))| match record::read(*id, &bytes) {
-            Ok(job) => Some(job),
-            Err(_) => (seq > 0).then(|| record::lost(seq, *id, &bytes)),
-        };
-        Ok(ids.iter().zip(found).map(job).collect())
+        self.read_jobs(ids).await
     }
 
     async fn failed_jobs(
@@ -559,39 +346,11 @@ impl Store for RedisStore {
     }
 
     async fn known_sources(&self, sources: &[String]) -> Result<Vec<bool>, StoreError> {
-        if sources.is_empty() {
-            return Ok(Vec::new());
-        }
-        let mut command = redis::cmd("MGET");
-        for source in sources {
-            command.arg(self.key(&arguments::source_name(source)));
-        }
-        let found: Vec<Option<Vec<u8>>> = self.read(&self.reads.known_sources, &command).await?;
-        Ok(found.iter().map(Option::is_some).collect())
+        self.look_for_sources(sources).await
     }
 
     async fn counts(&self) -> Result<Counts, StoreError> {
-        let of = |command: &str, key: &str| {
-            let mut command = redis::cmd(command);
-            command.arg(self.key(key));
-            command
-        };
-        let (open, open_bytes) = (of("ZCARD", "open"), of("GET", "open_bytes"));
-        let (parked, failed) = (of("ZCARD", "parked"), of("ZCARD", "failed"));
-        let ((), open, open_bytes, parked, failed) = tokio::try_join!(
-            self.check_history(),
-            self.read(&self.reads.counts, &open),
-            self.read::<Option<i64>>(&self.reads.counts, &open_bytes),
-            self.read(&self.reads.counts, &parked),
-            self.read(&self.reads.counts, &failed)
-        )?;
-        Ok(Counts {
-            open,
-            // A counter that was lost goes on from nothing, and below it.
-            open_bytes: open_bytes.unwrap_or(0).try_into().unwrap_or(0),
-            parked,
-            failed,
-        })
+        self.count().await
     }
 
     async fn acquire_lease(
@@ -604,7 +363,7 @@ impl Store for RedisStore {
             let interruptions = self.interruptions();
             let asked = self.ask_for_lease(holder, ttl, above, interruptions);
             let lease = asked.await?;
-            // Its very answer may have shown that something was lost.
+            // This very answer may have shown a loss.
             if self.interruptions() == interruptions {
                 return Ok(lease);
             }
@@ -628,7 +387,8 @@ impl Store for RedisStore {
         let mut command = redis::cmd("SET");
         command.arg(self.key("ping")).arg("");
         command.arg("PX").arg(PING_KEPT.as_millis() as u64);
-        // Sent again if the connection broke, as a read is: it does nothing.
+        // Sent again if the connection broke, like a read, because it changes
+        // nothing.
         let command = Measured::new(&command);
         let answer = self.read_over::<String>(CommandLane::Mastership, &self.reads.ping, command);
         answer.await.map(|_| ())

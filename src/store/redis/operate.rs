@@ -1,5 +1,5 @@
-//! What operators do: the job is read first, because a script cannot, and the
-//! script does it only if the job is still as it was read.
+//! Operations of operators. The job is decoded first, because a script cannot
+//! do that, and the script acts only if the job has not changed since.
 
 use super::answers::{DONE, REFUSED as CHANGED, first, refusal, unexpected};
 use super::{RedisStore, arguments};
@@ -10,10 +10,10 @@ use crate::store::{
     AUDIT_KEPT, Audited, FailedJob, Operated, Operation, OperatorAction, Store, StoreError, Was,
 };
 
-/// Looks at a job that changes meanwhile, at most.
+/// Most tries while the job keeps changing.
 const LOOKS: usize = 8;
 
-/// How the script is told of a job that cannot be read.
+/// Tells the script that the job is unreadable.
 const UNREADABLE: &str = "unreadable";
 
 /// A job as it was read.
@@ -63,7 +63,7 @@ impl RedisStore {
         Ok(failed.map_or(Seen::Nothing, Seen::Failed))
     }
 
-    /// `None`: the job is not as it was read any more.
+    /// `None`: the job has changed since it was read.
     async fn operate_open(
         &self,
         audited: &Audited,
@@ -95,7 +95,7 @@ impl RedisStore {
         Ok(Some(Operated::Open(job)))
     }
 
-    /// `None`: the job is not as it was read any more.
+    /// `None`: the job has changed since it was read.
     async fn operate_failed(
         &self,
         operation: &Operation,

@@ -1,5 +1,5 @@
-//! The Lua scripts: each operation that changes anything, or reads more than
-//! one thing, is one of them and so is atomic.
+//! The Lua scripts. Each operation that changes anything, or reads more than
+//! one thing, is a script and therefore atomic.
 
 use metrics::Histogram;
 use redis::{Cmd, Script};
@@ -10,7 +10,6 @@ use super::durations;
 pub(super) struct LuaScript {
     pub code: String,
     pub hash: String,
-    /// Of its runs.
     pub duration: Histogram,
 }
 
@@ -57,14 +56,14 @@ impl LuaScript {
         }
     }
 
-    /// A call of the script, to which its arguments are to be added.
+    /// A call of the script, without its arguments.
     pub fn call(&self, prefix: &str) -> Cmd {
         let mut command = redis::cmd("EVALSHA");
         command.arg(&self.hash).arg(1).arg(prefix);
         command
     }
 
-    /// Makes the script known to Redis.
+    /// The command that loads the script into Redis.
     pub fn load(&self) -> Cmd {
         let mut command = redis::cmd("SCRIPT");
         command.arg("LOAD").arg(&self.code);

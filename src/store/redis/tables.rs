@@ -1,11 +1,11 @@
-//! Reading of what flows keep.
+//! Reads the rows of the state.
 
 use std::collections::HashSet;
 
 use async_trait::async_trait;
 
 use super::RedisStore;
-use super::arguments::{INDEX_COMPLETE, INDEX_ROW, is_indexed, row_name};
+use super::arguments::{INDEX_COMPLETE, INDEX_ROW, row_name};
 use crate::job::{Column, Row, Table};
 use crate::store::{State, StoreError};
 
@@ -49,7 +49,7 @@ impl State for RedisStore {
     }
 
     async fn rows(&self, table: Table, prefix: &str) -> Result<Vec<Row>, StoreError> {
-        if !is_indexed(table) {
+        if !table.is_indexed() {
             return self.scan(table, prefix).await;
         }
         let rows = match self.indexed(table).await? {
@@ -77,8 +77,8 @@ impl RedisStore {
         Ok((rows.len() < before).then_some(rows))
     }
 
-    /// Adds to an index what was written before there was one: once in the life
-    /// of a store.
+    /// Adds rows to an index that were written before it existed, once in the
+    /// life of a store.
     async fn complete_index(&self, table: Table) -> Result<(), StoreError> {
         let mut rows = self.scan(table, "").await?;
         rows.retain(|row| row != INDEX_ROW);
@@ -119,7 +119,7 @@ impl RedisStore {
     }
 }
 
-/// Takes away the meaning that `SCAN MATCH` gives to some characters.
+/// Escapes the characters that `SCAN MATCH` treats specially.
 fn escape_glob(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for character in text.chars() {

@@ -1,4 +1,4 @@
-//! The store as a worker has it.
+//! The store as a worker sees it.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -20,16 +20,15 @@ use crate::store::{
     Release, Released, State, Store, StoreError, Struck,
 };
 
-/// Calls without an answer; further ones wait.
+/// Most calls without an answer; further ones wait.
 const AT_ONCE: usize = 1024;
-/// How long a call waits for the master to be there, and for its turn.
+/// How long a call waits for the master and for its turn.
 const PATIENCE: Duration = Duration::from_secs(1);
-/// How long a call waits for its answer, and for more of one that has begun.
+/// How long a call waits for its answer, or for the next part of it.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
-/// A large call has a second more for so many bytes.
+/// Bytes that give a large call one more second.
 const BYTES_A_SECOND: usize = 4 * 1024 * 1024;
 
-/// See the module.
 pub struct RemoteStore {
     link: watch::Receiver<Current>,
     turns: Semaphore,
@@ -38,15 +37,15 @@ pub struct RemoteStore {
 
 impl RemoteStore {
     /// Connects when it can, as a worker of this node, and again whenever the
-    /// connection breaks; until then calls fail with
-    /// [`StoreError::Unavailable`] after about a second. To be called within a
-    /// tokio runtime. Keepalive is that of the channel.
+    /// connection breaks. Meanwhile calls fail with [`StoreError::Unavailable`]
+    /// after about a second. Must be called within a tokio runtime. The channel
+    /// sets the keepalive.
     pub fn connect(channel: Channel, node_id: impl Into<String>) -> Self {
         Self::by(Way::Fixed(channel), node_id.into())
     }
 
-    /// The same, with the master that the link of this process has found, and
-    /// the next one when that has found another.
+    /// The same, with the master that this process's link has found, and later
+    /// with each next one.
     pub fn follow(
         target: MasterTarget,
         found: watch::Receiver<Option<ServingMaster>>,
@@ -92,7 +91,9 @@ impl RemoteStore {
         match codec::decode(&answered?) {
             Ok(RemoteReply::Failed(error)) => Err(error),
             Ok(reply) => Ok(reply),
-            Err(error) => Err(StoreError::Corrupt(format!("reply of the master: {error}"))),
+            Err(error) => Err(StoreError::Corrupt(format!(
+                "unreadable reply of the master: {error}"
+            ))),
         }
     }
 }
@@ -161,8 +162,8 @@ impl State for RemoteStore {
         exchange!(self, RemoteCall::Get { table, row, column }, RemoteReply::Get(value) => value.map(Vec::from))
     }
 
-    /// Asks for one column at a time when they are too large together; those
-    /// that are deleted meanwhile are left out.
+    /// Reads one column at a time when they are too large together, and leaves
+    /// out those that are deleted meanwhile.
     async fn columns(&self, table: Table, row: &str) -> Result<Vec<(Column, Vec<u8>)>, StoreError> {
         let of = row.to_owned();
         match self.call(&RemoteCall::Columns { table, row: of }).await? {

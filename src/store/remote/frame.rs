@@ -1,5 +1,5 @@
-//! Calls and answers cut into frames: a large one neither holds up the small
-//! ones behind it nor has to fit a gRPC message.
+//! Cuts calls and answers into frames, so that a large one neither holds up the
+//! small ones behind it nor has to fit into a gRPC message.
 
 use std::collections::HashMap;
 
@@ -10,7 +10,7 @@ use crate::proto::cluster::StoreFrame;
 /// Most bytes of content in a frame.
 pub(super) const FRAME_BYTES: usize = 256 * 1024;
 
-/// The frames of one call or answer; at least one.
+/// The frames of one call or answer: at least one.
 pub(super) fn cut(id: u64, content: Bytes) -> impl Iterator<Item = StoreFrame> + Send {
     let mut left = Some(content);
     std::iter::from_fn(move || {
@@ -26,26 +26,26 @@ pub(super) fn cut(id: u64, content: Bytes) -> impl Iterator<Item = StoreFrame> +
     })
 }
 
-/// What has come of one call or answer.
+/// The part of a call or answer that has arrived.
 #[derive(Debug, Default)]
 pub(super) struct PartialCall(BytesMut);
 
-/// A call or answer has more bytes than it may.
+/// A call or answer is longer than allowed.
 #[derive(Debug)]
 pub(super) struct Overlong;
 
 impl PartialCall {
-    /// Bytes that have come.
+    /// Bytes that have arrived.
     pub fn len(&self) -> usize {
         self.0.len()
     }
 
-    /// Adds a frame. The content, if it was the last one.
+    /// Adds a frame. Returns the content after the last one.
     pub fn add(&mut self, frame: StoreFrame, most: usize) -> Result<Option<Bytes>, Overlong> {
         if self.0.len() + frame.content.len() > most {
             return Err(Overlong);
         }
-        // Nearly all come in one frame.
+        // Nearly all arrive in one frame.
         if self.0.is_empty() && !frame.more {
             return Ok(Some(frame.content));
         }
@@ -54,13 +54,13 @@ impl PartialCall {
     }
 }
 
-/// The calls of one stream of which frames are still to come. Each takes the
-/// caller a turn, so there are few.
+/// The unfinished calls of one stream. Each has one of the caller's turns, so
+/// there are few.
 #[derive(Debug, Default)]
 pub(super) struct PartialCalls(HashMap<u64, PartialCall>);
 
 impl PartialCalls {
-    /// Adds a frame. Id and content of the call, if it was the last one.
+    /// Adds a frame. Returns id and content of the call after the last one.
     pub fn add(
         &mut self,
         frame: StoreFrame,

@@ -1,4 +1,4 @@
-//! The worker's end of the stream: kept open by a task, and opened again for
+//! The worker's end of the stream. A task keeps it open, and opens it again for
 //! ever when it breaks.
 
 use std::collections::HashMap;
@@ -21,27 +21,26 @@ use crate::proto::cluster::StoreFrame;
 use crate::proto::cluster::cluster_client::ClusterClient;
 use crate::protocol::introduction::introduce;
 
-/// Frames that wait to be written to the stream.
+/// Most frames that wait to be written to the stream.
 const QUEUED_FRAMES: usize = 64;
-/// Calls of more than one frame that are being written to the stream.
+/// Most calls of several frames that are being written to the stream.
 const LARGE_AT_ONCE: usize = 4;
 const OPEN_TIMEOUT: Duration = Duration::from_secs(2);
-/// A stream on which calls are open and nothing arrives for so long is dead.
+/// After this silence, a stream with open calls is dead.
 const SILENCE: Duration = Duration::from_secs(10);
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
-/// The stream, as it is now.
+/// The current state of the stream.
 #[derive(Clone)]
 pub(super) enum Current {
-    /// Open.
     Open(OpenStream),
-    /// There is none; why.
+    /// There is no stream; why.
     Away(String),
 }
 
 impl Current {
-    /// Before anything more is known.
+    /// Before the first connection.
     pub fn not_there() -> Self {
         Self::Away("the master is not there".to_owned())
     }
@@ -61,19 +60,16 @@ impl Current {
     }
 }
 
-/// An open stream.
 #[derive(Clone)]
 pub(super) struct OpenStream {
-    /// To the master.
     frames: mpsc::Sender<StoreFrame>,
     large: Arc<Semaphore>,
-    /// Who waits for which answer.
     pub waiting: Arc<WaitingReplies>,
 }
 
 impl OpenStream {
-    /// Writes a call to the stream; `None` if that has ended. Whoever goes away
-    /// meanwhile leaves no half of a call behind.
+    /// Writes a call to the stream; `None` if the stream has ended. A caller
+    /// that goes away meanwhile leaves no half of a call behind.
     pub async fn send(&self, id: u64, content: Bytes) -> Option<()> {
         let is_large = content.len() > FRAME_BYTES;
         let mut frames = cut(id, content);
@@ -94,14 +90,13 @@ impl OpenStream {
     }
 }
 
-/// The calls without an answer.
 #[derive(Default)]
 pub(super) struct WaitingReplies(Mutex<State>);
 
 #[derive(Default)]
 struct State {
     callers: HashMap<u64, WaitingCall>,
-    /// Frames of large calls written so far: a stream on which they move lives.
+    /// Frames of large calls written so far: while they move, the stream lives.
     sent: u64,
     has_ended: bool,
 }
@@ -112,8 +107,8 @@ struct WaitingCall {
 }
 
 impl WaitingReplies {
-    /// Registers a call. The receiver fails when the stream ends, at once if
-    /// it has.
+    /// Registers a call. The receiver fails when the stream ends, at once if it
+    /// has ended.
     pub fn register(&self, id: u64) -> oneshot::Receiver<Bytes> {
         let (answer, receiver) = oneshot::channel();
         let mut state = self.lock();
@@ -124,7 +119,7 @@ impl WaitingReplies {
         receiver
     }
 
-    /// Bytes of the answer that have come.
+    /// Bytes of the answer that have arrived.
     pub fn arrived(&self, id: u64) -> usize {
         let state = self.lock();
         state.callers.get(&id).map_or(0, |caller| caller.part.len())
@@ -141,7 +136,7 @@ impl WaitingReplies {
         let Some(caller) = state.callers.get_mut(&id) else {
             return Ok(());
         };
-        // A caller that has gone away does not want the rest of its answer.
+        // A caller that has gone does not want the rest of its answer.
         if caller.answer.is_closed() {
             state.callers.remove(&id);
             return Ok(());
@@ -149,7 +144,7 @@ impl WaitingReplies {
         if let Some(content) = caller.part.add(frame, ANSWER_BYTES)?
             && let Some(caller) = state.callers.remove(&id)
         {
-            // It may have gone away just now.
+            // It may have gone just now.
             let _ = caller.answer.send(content);
         }
         Ok(())
@@ -174,20 +169,20 @@ impl WaitingReplies {
     }
 }
 
-/// Keeps a stream open until nobody looks at `current` any more, also after a
+/// Keeps a stream open until nobody watches `current` any more, also after a
 /// defect: a worker whose calls all fail would look like one that waits for its
 /// master.
 pub(super) async fn keep_open(way: Way, node_id: String, current: watch::Sender<Current>) {
     again_after_panics(&current, || keep_stream(way.clone(), &node_id, &current)).await;
 }
 
-/// Runs something that ends only by a panic or when nobody looks at `current`
-/// any more; after a panic the stream is ended, and it runs again.
+/// Runs something that ends only by a panic or when nobody watches `current`.
+/// After a panic it ends the stream and runs it again.
 async fn again_after_panics<F: Future<Output = ()>>(
     current: &watch::Sender<Current>,
     run: impl Fn() -> F,
 ) {
-    // What it has in memory is dropped; what others see is replaced below.
+    // Its memory is dropped; what others see is replaced below.
     while AssertUnwindSafe(run()).catch_unwind().await.is_err() {
         tracing::error!("the link to the master's store panicked; opening it again");
         if let Current::Open(link) = current.send_replace(Current::not_there()) {
@@ -233,8 +228,8 @@ async fn keep_stream(mut way: Way, node_id: &str, current: &watch::Sender<Curren
     }
 }
 
-/// Tells a master that is not there yet from one that does not let us in:
-/// somebody has to change something then.
+/// Tells a master that is not there yet from one that refuses us, for which
+/// somebody has to change a setting.
 fn refused(status: &Status, current: &watch::Sender<Current>) {
     let message = status.message();
     let reason = match status.code() {
@@ -278,7 +273,7 @@ async fn open(
     Ok((link, incoming))
 }
 
-/// Delivers answers until the stream ends; returns why it did.
+/// Delivers answers until the stream ends. Returns why it ended.
 async fn receive(mut frames: Streaming<StoreFrame>, waiting: &WaitingReplies) -> String {
     let mut sent = 0;
     loop {
@@ -292,7 +287,7 @@ async fn receive(mut frames: Streaming<StoreFrame>, waiting: &WaitingReplies) ->
             Ok(Ok(None)) => return "the master ended the stream".to_owned(),
             Ok(Err(status)) => return status.to_string(),
             Err(_) if idle || waiting.sent() != sent => {}
-            Err(_) => return "no answer any more".to_owned(),
+            Err(_) => return "answers stopped coming".to_owned(),
         }
         sent = waiting.sent();
     }

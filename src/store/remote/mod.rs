@@ -1,10 +1,10 @@
-//! A worker's view of its master's embedded store: every operation is a
-//! [`RemoteCall`] on the stream `Cluster.Store`, answered by a [`RemoteReply`]; both travel
-//! in frames.
+//! A worker's access to its master's embedded store. Every operation is a
+//! [`RemoteCall`] on the stream `Cluster.Store` with a [`RemoteReply`]; both
+//! travel in frames.
 //!
-//! Mastership is not for workers: leases and the release of attempts belong to
-//! the process that has the file open, so there are no calls for them and
-//! [`RemoteStore`] refuses them.
+//! Workers have no part in mastership: leases and the release of attempts
+//! belong to the process that has the file open, so there are no calls for
+//! them, and [`RemoteStore`] refuses them.
 
 mod client;
 mod frame;
@@ -32,11 +32,11 @@ crate::job::sent! {
 
 /// The most bytes of a call.
 const CALL_BYTES: usize = LARGEST_WRITE;
-/// The most bytes of an answer. That to an accept or commit has its jobs, as
-/// they are stored, so it is larger than the call.
+/// The most bytes of an answer. The answer to an accept or commit contains its
+/// jobs as stored, so it is larger than the call.
 const ANSWER_BYTES: usize = 2 * CALL_BYTES;
 
-/// A value on its way: written and read as a whole.
+/// A value in transit, written and read as a whole.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Value(#[serde(with = "codec::bytes")] Vec<u8>);
 
@@ -57,107 +57,64 @@ impl From<Value> for Vec<u8> {
 pub enum RemoteCall {
     /// [`super::State::get`].
     Get {
-        /// Where.
         table: Table,
-        /// Which row.
         row: Row,
-        /// Which column.
         column: Column,
     },
     /// [`super::State::columns`].
-    Columns {
-        /// Where.
-        table: Table,
-        /// Which row.
-        row: Row,
-    },
+    Columns { table: Table, row: Row },
     /// The names of what [`super::State::columns`] returns.
-    ColumnNames {
-        /// Where.
-        table: Table,
-        /// Which row.
-        row: Row,
-    },
+    ColumnNames { table: Table, row: Row },
     /// [`super::State::get_many`].
-    GetMany {
-        /// Where.
-        table: Table,
-        /// Which rows.
-        rows: Vec<Row>,
-    },
+    GetMany { table: Table, rows: Vec<Row> },
     /// [`super::State::rows`].
-    Rows {
-        /// Where.
-        table: Table,
-        /// What their names start with.
-        prefix: String,
-    },
+    Rows { table: Table, prefix: String },
     /// [`Store::accept`].
     Accept(Accept),
     /// [`Store::commit`].
     Commit(Attempt, Arc<Commit>),
     /// [`Store::reschedule`].
     Reschedule {
-        /// Who asks.
         attempt: Attempt,
-        /// Until when.
         not_before: Millis,
-        /// Why.
         reason: String,
     },
     /// [`Store::strike`].
     Strike {
-        /// Who asks.
         attempt: Attempt,
-        /// Until when.
         not_before: Millis,
-        /// Why.
         reason: String,
     },
     /// [`Store::park`].
-    Park {
-        /// Who asks.
-        attempt: Attempt,
-        /// Why.
-        reason: String,
-    },
+    Park { attempt: Attempt, reason: String },
     /// [`Store::claim`].
     Claim(Attempt),
     /// [`Store::operate`].
     Operate(Operation),
     /// [`Store::audit`].
-    Audit {
-        /// At most so many.
-        limit: u64,
-    },
+    Audit { limit: u64 },
     /// [`Store::last_errors`].
     LastErrors(Vec<JobId>),
     /// [`Store::parked_ids`].
-    ParkedIds {
-        /// At most so many.
-        limit: u64,
-    },
+    ParkedIds { limit: u64 },
     /// [`Store::open_jobs`].
     OpenJobs {
-        /// The last seq of the page before.
+        /// The last seq of the previous page.
         after: u64,
-        /// Jobs in this page at most.
         limit: u64,
     },
     /// [`Store::open_ids`].
     OpenIds {
-        /// The last seq of the page before.
+        /// The last seq of the previous page.
         after: u64,
-        /// Ids in this page at most.
         limit: u64,
     },
     /// [`Store::jobs`].
     Jobs(Vec<JobId>),
     /// [`Store::failed_jobs`].
     FailedJobs {
-        /// The last place of the page before.
+        /// The last place of the previous page.
         after: u64,
-        /// Jobs in this page at most.
         limit: u64,
     },
     /// [`Store::failed_job`].
@@ -221,11 +178,11 @@ pub enum RemoteReply {
     Ping,
     /// To any call: it failed.
     Failed(StoreError),
-    /// To any call: it was done, but its answer does not fit a message.
+    /// To any call: it was done, but its answer is too large.
     TooLarge,
 }
 
-/// Does what a call asks for.
+/// Performs a call.
 pub async fn answer(store: &dyn Store, call: RemoteCall) -> RemoteReply {
     let reply = match call {
         RemoteCall::Get { table, row, column } => {

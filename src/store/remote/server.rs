@@ -12,11 +12,11 @@ use crate::job::codec;
 use crate::proto::cluster::StoreFrame;
 use crate::store::{SharedStore, StoreError};
 
-/// Calls of one stream that are worked on at a time; further ones wait in the
-/// stream, which slows the worker down.
+/// Most calls of one stream in progress. Further ones wait in the stream, which
+/// slows the worker down.
 const AT_ONCE: usize = 256;
-/// Answers that share the way back: the frames of small ones pass between those
-/// of large ones.
+/// Answers that share the way back: frames of small ones pass between those of
+/// large ones.
 const ON_THE_WAY: usize = 16;
 
 /// Answers the calls of one worker, in any order, until its stream ends.

@@ -1,25 +1,23 @@
-//! Where the master is whose store a worker uses.
+//! The master whose store a worker uses.
 
 use tokio::sync::watch;
 use tonic::transport::Channel;
 
 use crate::protocol::client::{MasterTarget, ServingMaster};
 
-/// How the master is found.
+/// How to find the master.
 #[derive(Clone)]
 pub(super) enum Way {
-    /// It is at the end of this channel.
+    /// At the end of this channel.
     Fixed(Channel),
-    /// It is where the link of this process has found it: one that leads.
+    /// Where this process's link has found a leading master.
     Followed {
-        /// How it is reached.
         target: MasterTarget,
-        /// Where it is.
         found: watch::Receiver<Option<ServingMaster>>,
     },
 }
 
-/// Where the master is at a time; `None`: where it always is.
+/// The current location of the master; `None`: where it always is.
 pub(super) type MasterLocation = Option<ServingMaster>;
 
 impl Way {
@@ -40,8 +38,8 @@ impl Way {
         }
     }
 
-    /// Resolves when the master is somewhere else. While there is none, the last
-    /// one may still be there.
+    /// Resolves when the master is somewhere else. While none is known, the
+    /// last one may still be there.
     pub async fn moved(&mut self, from: &MasterLocation) {
         match self {
             Self::Fixed(_) => std::future::pending().await,

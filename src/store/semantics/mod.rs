@@ -1,6 +1,6 @@
-//! The contract of [`crate::store::Store`] as a plain value with plain functions: no
-//! clock, no I/O, no chance. The conformance suite runs over it as over the
-//! engines, so that what a simulation on it shows is true of them.
+//! The contract of [`crate::store::Store`] as a plain value with plain
+//! functions: no clock, no I/O, no randomness. The conformance suite runs over
+//! it as over the engines, so that a simulation on it is valid for them.
 
 mod lease;
 mod operators;
@@ -19,12 +19,12 @@ use crate::store::{
     Release, Released, SOURCE_RETENTION, StoreError, Struck,
 };
 
-/// An open job with what the store knows beside it.
+/// An open job, with what the store knows besides.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 struct Open {
     job: Job,
     claimed: bool,
-    /// Others of its key that are accepted later have it for `prev`.
+    /// Whether later jobs of its key have it for `prev`.
     in_line: bool,
     last_error: Option<LastError>,
 }
@@ -48,13 +48,13 @@ pub struct StoreState {
     open: BTreeMap<u64, Open>,
     seqs: BTreeMap<JobId, u64>,
     last_seq: u64,
-    /// When each was accepted.
+    /// By source: when it was accepted.
     sources: BTreeMap<String, Millis>,
-    /// By their places in the order in which they failed.
+    /// By their places in the order of failing.
     failed: BTreeMap<u64, FailedJob>,
     last_failed: u64,
     rows: BTreeMap<(Table, Row), BTreeMap<Column, Vec<u8>>>,
-    /// Holder, and when it ends by the clock of the caller.
+    /// The holder, and the end by the caller's clock.
     lease: Option<(String, Millis)>,
     epoch: u64,
     audit: VecDeque<Audited>,
@@ -229,7 +229,7 @@ impl StoreState {
         })
     }
 
-    /// [`crate::store::Store::open_jobs`], but for the limit in bytes.
+    /// [`crate::store::Store::open_jobs`], without the limit in bytes.
     pub fn open_jobs(&self, after: u64, limit: usize) -> Vec<Job> {
         let after = self.open.range(after.saturating_add(1)..);
         let jobs = after.map(|(_, open)| open.job.clone());
@@ -243,12 +243,12 @@ impl StoreState {
         ids.take(limit).collect()
     }
 
-    /// [`crate::store::Store::jobs`], but for the limit in bytes.
+    /// [`crate::store::Store::jobs`], without the limit in bytes.
     pub fn jobs(&self, ids: &[JobId]) -> Vec<Option<Job>> {
         ids.iter().map(|id| self.job(*id).cloned()).collect()
     }
 
-    /// [`crate::store::Store::failed_jobs`], but for the limit in bytes.
+    /// [`crate::store::Store::failed_jobs`], without the limit in bytes.
     pub fn failed_jobs(&self, after: u64, limit: usize) -> Vec<(u64, FailedJob)> {
         let after = self.failed.range(after.saturating_add(1)..);
         let failed = after.map(|(place, failed)| (*place, failed.clone()));
@@ -305,8 +305,8 @@ impl StoreState {
     }
 
     /// Whether an open job was accepted with `not_before` or `after_height`: it
-    /// is nobody's predecessor, also after it came due. (A job that was
-    /// rescheduled has a `not_before` too.)
+    /// is no job's predecessor, even after it came due. (A rescheduled job has
+    /// a `not_before` too.)
     pub fn is_held(&self, id: JobId) -> bool {
         self.find(id).is_some_and(|open| !open.in_line)
     }
@@ -395,7 +395,7 @@ impl StoreState {
         job
     }
 
-    /// Remembers the source of a job; false if it is remembered already.
+    /// Remembers the source of a job. False if it is remembered already.
     fn note_source(&mut self, now: Millis, new: &NewJob) -> bool {
         let Some(source) = &new.source else {
             return true;
@@ -408,7 +408,7 @@ impl StoreState {
     }
 }
 
-/// The size that an engine's record of the job has.
+/// The size of an engine's record of the job.
 fn record_size(job: &Job) -> u64 {
     let place = Numbering {
         seq: job.seq,

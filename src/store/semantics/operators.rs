@@ -1,4 +1,4 @@
-//! What operators decide about jobs.
+//! Decisions of operators about jobs.
 
 use super::StoreState;
 use crate::store::operation::again;

@@ -1,4 +1,4 @@
-//! Tables of the flows' state.
+//! The tables of the state.
 
 use super::StoreState;
 use crate::job::{Column, Guard, Row, Table, Write};

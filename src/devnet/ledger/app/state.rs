@@ -354,7 +354,6 @@ impl State {
         Some((code, self.groups.get(code)?))
     }
 
-    /// The accessor of this id.
     pub fn accessor(&self, accessor_id: &str) -> Option<&Accessor> {
         let (_, group) = self.group_by_accessor(accessor_id)?;
         let mut all = group.idps.iter().flat_map(|entry| &entry.accessors);

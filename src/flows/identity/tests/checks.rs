@@ -215,3 +215,16 @@ async fn identifiers_may_be_left_unchecked() {
     );
     idp.started("", body).await;
 }
+
+#[actix::test]
+async fn clients_of_older_versions_may_use_any_identifier() {
+    for version in [ApiVersion::V5, ApiVersion::V4] {
+        let mut idp = Idp::new();
+        idp.version = version;
+        let wrong = "1345951597672";
+        idp.declared("idp1", wrong, Value::Null);
+        idp.group(wrong, Value::Null);
+        let listed = json!({"identity_list": listed(wrong)});
+        idp.started("", with(bodies().remove(0).1, listed)).await;
+    }
+}

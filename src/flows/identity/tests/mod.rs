@@ -10,7 +10,7 @@ use openssl::rsa::Rsa;
 use serde_json::{Map, Value, json};
 
 use super::endpoints;
-use crate::api::{Outcome, RawCall};
+use crate::api::{ApiVersion, Outcome, RawCall, versions};
 use crate::context::{Role, row};
 use crate::crypto::hash::identifier_hash;
 use crate::delivery::transaction::{Fate, Transact};
@@ -86,6 +86,8 @@ fn with(mut body: Value, more: Value) -> Value {
 /// An IdP, and what its ledger knows of the person.
 struct Idp {
     node: TestNode,
+    /// The version of the API that its client speaks.
+    version: ApiVersion,
 }
 
 impl Idp {
@@ -93,7 +95,8 @@ impl Idp {
     fn new() -> Self {
         let node = TestNode::new("idp1", Role::Idp);
         node.ledger.set_height(60);
-        let idp = Self { node };
+        let version = ApiVersion::V6;
+        let idp = Self { node, version };
         for person in [PERSON, "1000000000017"] {
             idp.declared("idp1", person, Value::Null);
             idp.group(person, Value::Null);
@@ -181,7 +184,7 @@ impl Idp {
         path: &str,
         body: Value,
     ) -> Result<Outcome, Error> {
-        let mut all = endpoints().into_iter();
+        let mut all = versions::of(self.version, &endpoints()).into_iter();
         let endpoint = all.find(|endpoint| endpoint.method == method && endpoint.path == path);
         let endpoint = endpoint.unwrap_or_else(|| panic!("there is no {path}"));
         let reply = json!({"reference_id": "ref", "callback_url": "http://client/"});
@@ -195,11 +198,11 @@ impl Idp {
             ("reference_id", "ref"),
         ];
         let path = path.map(|(name, value)| (name.to_owned(), Value::from(value)));
-        let run = endpoint.run.expect("it is built");
+        let run = endpoint.run;
         run(RawCall {
             context: self.node.context.clone(),
             node_id: "idp1".to_owned(),
-            version: crate::api::ApiVersion::V6,
+            version: self.version,
             caller: Caller::new("test"),
             path: Map::from_iter(path),
             query: json!({}),

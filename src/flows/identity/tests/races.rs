@@ -3,8 +3,10 @@
 
 use super::consent::Asking;
 use super::*;
+use crate::delivery::callback::Target;
 use crate::error::Refusal;
-use crate::flows::testing::params;
+use crate::flows::rp;
+use crate::flows::testing::{self, of_kind, params};
 
 fn closed_already() -> Fate {
     let refusal = Refusal::from(codes::ABCI_REQUEST_IS_CLOSED);
@@ -157,4 +159,32 @@ async fn two_calls_at_once_with_one_reference_id_ask_once() {
     let put = Write::put(Table::RequestReference, row, column);
     asking.idp.node.state.apply(&[put]);
     assert!(!asking.idp.node.accept(&accept), "answered with 20045");
+}
+
+/// Nothing is known that loses the block's job; the timer is there all the same.
+#[actix::test]
+async fn an_operation_ends_at_the_latest_when_its_time_is_up() {
+    let (asking, created) = Asking::created(2).await;
+    let answer = asking.consent().await;
+    asking.decided(answer.clone(), None).await;
+    asking.detail(66, json!([answer]), json!({"closed": true}));
+    let timer = of_kind(&created.jobs, rp::time_out::KIND)[0].clone();
+    let commit = asking.idp.run(&testing::job(timer)).await;
+    let apply = only_transaction(&commit.writes);
+    assert_eq!(apply.method, "AddAccessor");
+    asking.idp.settle(&apply, committed(70)).await;
+    asking.idp.assert_nothing_is_left();
+}
+
+#[actix::test]
+async fn the_idps_application_hears_of_a_job_that_failed() {
+    let (asking, _) = Asking::created(2).await;
+    let unknown = json!({"closed": "perhaps"});
+    asking.detail(66, json!([]), unknown);
+    let commit = asking.block(66).await;
+    let [(target, body)] = &callbacks(&commit.jobs)[..] else {
+        panic!("{:?}", commit.jobs);
+    };
+    assert!(matches!(target, Target::Setting { role, .. } if role == "idp"));
+    assert_eq!(body["action"], "handleTendermintNewBlock");
 }

@@ -1,4 +1,4 @@
-//! How blocks are followed, whatever ledger and store do.
+//! Following blocks, whatever ledger and store do.
 
 use super::*;
 
@@ -15,7 +15,7 @@ async fn blocks_wait_while_there_is_no_room_and_nothing_is_answered_from_memory(
     node.is_full.send_replace(false);
     node.until_settled(11).await;
     node.until_ready().await;
-    // What roles make of a block is stored with the next one.
+    // The jobs of a block are stored with the next one.
     assert_eq!(node.store.acted(), [10]);
 }
 
@@ -82,7 +82,7 @@ async fn empty_blocks_are_stored_later_and_read_again_after_a_crash() {
         until("told", || node.height() == height).await;
     }
     assert_eq!(node.store.settled(), 11, "nothing is lost with them");
-    // A subscription that ends is no crash: what is in memory goes on.
+    // The end of a subscription is no crash: what is in memory remains.
     node.ledger.close_all();
     node.ledger.add(vec![]);
     until("told", || node.height() == 14 && node.is_ready()).await;

@@ -75,7 +75,7 @@ async fn every_transaction_is_looked_up_at_once_when_the_ledger_was_replaced() {
     assert_eq!(node.store.payloads(replaced::KIND).len(), 1);
 }
 
-/// The gravest mistake would be to take it for another history: requests would
+/// The worst mistake would be to take it for a replaced ledger: requests would
 /// be given up that the ledger knows.
 #[tokio::test]
 async fn a_ledger_that_is_behind_is_waited_for_however_long_it_takes() {
@@ -95,7 +95,7 @@ async fn a_ledger_that_is_behind_is_waited_for_however_long_it_takes() {
         let lower = state.wait_for(|state| state.lower == Some((10, 12)));
         let lower = tokio::time::timeout(PATIENCE, lower).await;
         lower.expect("it says so").unwrap();
-        // As often as it likes: nothing is decided by counting or by a clock.
+        // Neither a count nor a clock may decide it.
         let asked = node.ledger.called("status");
         until("looked", || node.ledger.called("status") > asked + 20).await;
         assert!(!state.borrow().ready);
@@ -112,7 +112,7 @@ async fn a_ledger_that_is_behind_is_waited_for_however_long_it_takes() {
     }
 }
 
-/// As a restored ledger does whose machines have a clock that was set back.
+/// As a restored ledger may, whose machines' clock was set back.
 #[tokio::test]
 async fn a_ledger_that_comes_to_a_known_height_with_another_block_was_replaced() {
     let mut node = Node::started(10).await;

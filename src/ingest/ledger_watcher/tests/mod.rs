@@ -27,17 +27,17 @@ use crate::ledger::rpc::fake::{FakeLedger, FakeTransaction, PATIENCE, until};
 use crate::ledger::{Block, Ledger};
 use crate::store::*;
 
-/// As much of a store as the watcher uses.
+/// The part of a store that the watcher uses.
 #[derive(Default)]
 struct MemoryStore {
     rows: Mutex<BTreeMap<(Table, Row), Vec<u8>>>,
     jobs: Mutex<Vec<Job>>,
     sources: Mutex<HashSet<String>>,
     unavailable: AtomicBool,
-    /// Accepts are stored and then reported as failed.
+    /// Accepts are stored, but reported as failed.
     forgets_to_answer: AtomicBool,
     deposed: AtomicBool,
-    /// Somebody else settles this transaction just before the next accept.
+    /// This transaction is settled elsewhere just before the next accept.
     settled_elsewhere: Mutex<Option<Row>>,
 }
 
@@ -292,7 +292,7 @@ pub(super) struct Node {
     store: Arc<MemoryStore>,
     block_jobs: Arc<OneJobPerBlock>,
     events: Arc<Mutex<Vec<Event>>>,
-    /// Too many jobs wait.
+    /// Whether too many jobs wait.
     is_full: watch::Sender<bool>,
     pub(super) timing: WatcherTiming,
     options: RpcOptions,
@@ -323,7 +323,7 @@ impl Node {
         }
     }
 
-    /// (Re)starts the watcher; the store stays.
+    /// (Re)starts the watcher over the same store.
     pub(super) fn start(&mut self) {
         let client = LedgerClient::start(self.options.clone());
         let told = self.events.clone();
@@ -354,7 +354,7 @@ impl Node {
         }));
     }
 
-    /// The intervals and limits of life, so many times faster.
+    /// Makes all intervals and limits this many times shorter.
     pub(super) fn hurry(&mut self, haste: u32) {
         let life = WatcherTiming::new(Duration::from_secs(15));
         self.timing = WatcherTiming {

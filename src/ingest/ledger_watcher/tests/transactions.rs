@@ -1,4 +1,4 @@
-//! What becomes of own transactions.
+//! The node's own transactions.
 
 use super::*;
 
@@ -79,7 +79,7 @@ async fn a_transaction_refused_by_a_disabled_chain_is_kept_and_sent_again_later(
 #[tokio::test]
 async fn every_transaction_is_looked_up_at_once_when_a_worker_is_lost() {
     let node = Node::started(10).await;
-    // By then the look at the start is over.
+    // The look-up at the start is over by then.
     node.ledger.add(vec![]);
     node.until_settled(11).await;
     let young = expected(b"1", Millis::now());
@@ -158,7 +158,7 @@ async fn old_transactions_that_no_block_shows_are_looked_up_once_a_period() {
         .iter()
         .map(|bytes| codec::decode(bytes).unwrap())
         .collect();
-    // A period may have ended in between.
+    // A period may have ended meanwhile.
     assert!(hashes.len() <= 2);
     hashes.dedup();
     assert_eq!(hashes, ["aa"]);

@@ -94,7 +94,7 @@ async fn an_operation_that_panics_fails_alone_and_the_store_goes_on() {
     store.ping().await.unwrap();
 }
 
-/// Panics where it is dropped.
+/// Panics when it is dropped.
 struct Grenade;
 
 impl Drop for Grenade {

@@ -37,7 +37,6 @@ const SERVICE_NOT_ACTIVE: &str = "service is not active";
 const GROUP_NOT_FOUND: &str = "Reference group not found";
 
 impl QueryResponse {
-    /// Found.
     fn found(value: &Value) -> Self {
         Self::with_log("success", value)
     }

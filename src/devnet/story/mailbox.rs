@@ -23,13 +23,13 @@ struct Callbacks {
 }
 
 /// The running server.
-pub(super) struct Inbox {
+pub(super) struct Mailbox {
     address: SocketAddr,
     server: ServerHandle,
     callbacks: Arc<Callbacks>,
 }
 
-impl Inbox {
+impl Mailbox {
     /// Listens on a free port of the loopback address.
     ///
     /// # Errors
