@@ -8,10 +8,10 @@ use std::sync::Arc;
 
 use crate::dispatch::amount::Amount;
 
-/// A receiver gets at most this fraction of all delivery credit, but at least
-/// one.
+/// A receiver gets at most one in this many of all delivery credit, but at
+/// least one.
 const SHARE: u32 = 8;
-/// After a failed delivery it gets this fraction, until one succeeds.
+/// After a failed delivery it gets one in this many, until one succeeds.
 const DOUBTED_SHARE: u32 = 64;
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]

@@ -21,8 +21,8 @@ use super::size::Measured;
 
 /// Longest silence while an answer is due.
 pub(super) const SILENCE: Duration = Duration::from_secs(4);
-/// Each of these many bytes on the way adds a second to that: systems in
-/// between hold some bytes back, and Redis takes time to write them.
+/// Bytes on the way that add a second to that: systems in between hold some
+/// bytes back, and Redis takes time to write them.
 const BYTES_A_SECOND: usize = 4 * 1024 * 1024;
 /// Most commands that wait to be written to the socket.
 const QUEUED_COMMANDS: usize = 1024;

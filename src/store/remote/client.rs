@@ -26,7 +26,7 @@ const AT_ONCE: usize = 1024;
 const PATIENCE: Duration = Duration::from_secs(1);
 /// How long a call waits for its answer, or for the next part of it.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
-/// Each of these many bytes gives a large call a second more.
+/// Bytes that give a large call one more second.
 const BYTES_A_SECOND: usize = 4 * 1024 * 1024;
 
 pub struct RemoteStore {
