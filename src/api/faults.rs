@@ -41,7 +41,7 @@ fn add(schema: &Value, error: &ValidationError<'_>, faults: &mut Vec<Fault>) {
     let place = place(schema, schema_path, instance_path);
     let (params, message) = match error.kind() {
         ValidationErrorKind::UniqueItems => {
-            let Some((i, j)) = duplicates::find(&place.parent, error.instance().as_ref()) else {
+            let Some((i, j)) = duplicates::find(place.parent, error.instance().as_ref()) else {
                 return;
             };
             let message =
@@ -54,7 +54,7 @@ fn add(schema: &Value, error: &ValidationError<'_>, faults: &mut Vec<Fault>) {
         place: place.order,
         description: json!({
             "instancePath": instance_path,
-            "schemaPath": shown_path(&place.parent, schema_path, error.kind().keyword()),
+            "schemaPath": shown_path(place.parent, schema_path, error.kind().keyword()),
             "keyword": error.kind().keyword(),
             "params": params,
             "message": message,

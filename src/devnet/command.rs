@@ -250,7 +250,7 @@ pub async fn demo(arguments: DemoArguments) -> io::Result<ExitCode> {
             report = run_apps(&arguments, targets, "unknown") => report?,
             signal = interruption.next() => return Ok(stopped_by(signal)),
         };
-        return Ok(Told::Report(report).finish(&arguments));
+        return Ok(Told::Report(Box::new(report)).finish(&arguments));
     }
     let nodes: &[&str] = match arguments.story {
         true => &story::NODES,
@@ -285,12 +285,12 @@ pub async fn demo(arguments: DemoArguments) -> io::Result<ExitCode> {
         targets.mode = arguments.mode;
         if let Some(chaos) = &chaos {
             let report = chaos::run(&mut network, targets, chaos).await?;
-            return Ok(Told::Report(report));
+            return Ok(Told::Report(Box::new(report)));
         }
         let before = demo::usage(&network);
         let mut report = run_apps(&arguments, targets, store).await?;
         report.nodes = demo::node_reports(&network, &before).await;
-        io::Result::Ok(Told::Report(report))
+        io::Result::Ok(Told::Report(Box::new(report)))
     };
     let outcome = tokio::select! {
         report = run => report,
@@ -356,7 +356,7 @@ async fn run_apps(arguments: &DemoArguments, targets: Targets, store: &str) -> i
 
 /// The output at the end of a demo.
 enum Told {
-    Report(Report),
+    Report(Box<Report>),
     Story(Story),
 }
 

@@ -16,7 +16,10 @@ pub fn own_endpoints(options: &ServerOptions) -> Vec<Endpoint> {
     let mut all = information::endpoints(&options.status, &options.readiness);
     all.extend(settings::endpoints());
     all.push(reload(&options.reload_keys));
-    let shown = all.iter().chain(&options.endpoints).cloned().collect();
+    let config = &options.context.config;
+    let shown = all.iter().chain(&options.endpoints);
+    let shown = shown.filter(|endpoint| is_switched_on(endpoint, config));
+    let shown = shown.cloned().collect();
     all.extend(chart::endpoints(shown));
     all
 }

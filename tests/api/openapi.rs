@@ -24,7 +24,8 @@ fn openapi() -> jsonschema::Validator {
     jsonschema::validator_for(&schema).unwrap()
 }
 
-/// The endpoints that a document of this version is to have.
+/// The endpoints that a document of this version is to have, at a node in
+/// production: no debug routes.
 fn table(node: &Node, version: ApiVersion) -> Vec<Endpoint> {
     let mut all = versions::of(version, &endpoints::all());
     let own = node.own.iter();
@@ -32,8 +33,6 @@ fn table(node: &Node, version: ApiVersion) -> Vec<Endpoint> {
         own.filter(|endpoint| !endpoint.path.contains("openapi"))
             .cloned(),
     );
-    let given = endpoints::all().into_iter();
-    all.extend(given.filter(|endpoint| endpoint.since.is_none()));
     all
 }
 
