@@ -50,7 +50,9 @@ pub(super) use broadcast::{first_try, try_again};
 pub use broadcast::{run_confirm, run_deliver};
 
 const ABCI_NOT_ENOUGH_TOKEN: u32 = 13;
-const ABCI_SIGNATURE_VERIFICATION_FAILED: u32 = 59;
+/// The signature does not fit the key; the key has changed since the transaction
+/// was checked, when the ledger knows no better code (spec/ledger.md 3).
+const SIGNATURE_REFUSED: [u32; 2] = [59, 999];
 const ABCI_CHAIN_DISABLED: u32 = 82;
 const ABCI_DUPLICATE_NONCE: u32 = 84;
 
@@ -312,7 +314,7 @@ fn settle_code(expected: &Expected, hash: &str, abci_code: u32) -> Commit {
     }
     // The key has changed since, perhaps: it is signed once more, with the key
     // that the ledger has then.
-    if abci_code == ABCI_SIGNATURE_VERIFICATION_FAILED && transact.shortages == 0 {
+    if SIGNATURE_REFUSED.contains(&abci_code) && transact.shortages == 0 {
         let mut once = transact.clone();
         once.shortages = 1;
         let start = Millis::now().after(NEW_KEY_PAUSE);
@@ -394,16 +396,18 @@ mod tests {
 
     #[test]
     fn what_a_new_key_made_wrong_is_signed_once_more() {
-        let settled = |shortages| {
-            let mut expected = expected();
-            let then = Continuation::new(TRANSACT, "key", &expected.transact);
-            expected.transact.then = Some(then);
-            expected.transact.shortages = shortages;
-            let commit = settle_code(&expected, "aa", ABCI_SIGNATURE_VERIFICATION_FAILED);
-            commit.jobs[0].source.clone().unwrap()
-        };
-        assert_eq!(settled(0), "again:aa");
-        assert_eq!(settled(1), "transaction:aa", "it is told");
+        for code in SIGNATURE_REFUSED {
+            let settled = |shortages| {
+                let mut expected = expected();
+                let then = Continuation::new(TRANSACT, "key", &expected.transact);
+                expected.transact.then = Some(then);
+                expected.transact.shortages = shortages;
+                let commit = settle_code(&expected, "aa", code);
+                commit.jobs[0].source.clone().unwrap()
+            };
+            assert_eq!(settled(0), "again:aa");
+            assert_eq!(settled(1), "transaction:aa", "it is told");
+        }
     }
 
     #[test]

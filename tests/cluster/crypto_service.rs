@@ -105,7 +105,11 @@ async fn decrypt(keys: Data<PathBuf>, body: Json<Value>) -> HttpResponse {
     let key = GeneratedKeys::read(&keys_of(&keys, &body).encryption).unwrap();
     let algorithm = body["encryption_algorithm"].as_str().unwrap();
     let decrypted = encryption::decrypt(&key, algorithm, &member(&body, "encrypted_message"));
-    HttpResponse::Ok().json(json!({"decrypted_message": STANDARD.encode(decrypted.unwrap())}))
+    match decrypted {
+        Ok(plain) => HttpResponse::Ok().json(json!({"decrypted_message": STANDARD.encode(plain)})),
+        // Sealed for another key.
+        Err(_) => HttpResponse::InternalServerError().finish(),
+    }
 }
 
 #[actix_web::test]

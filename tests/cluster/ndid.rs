@@ -7,6 +7,7 @@ use futures_util::future::join_all;
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 
+use crate::ndid_set_up::{keys, with};
 use crate::network::*;
 
 async fn ndid(store: Store) -> Net {
@@ -117,20 +118,29 @@ fn signal_ledger(net: &Net, signal: Signal) {
 
 const AMOUNT: f64 = 5.0;
 
+/// A node with 100 tokens.
+async fn account(net: &Net, api: &str) {
+    let node = json!({"node_id": "rp7", "node_name": "a test's", "role": "rp"});
+    let node = with(keys(&net.network.directory, "ndid1"), node);
+    assert_eq!(call(api, "register_node", &node).await.0, 201);
+    let set = json!({"node_id": "rp7", "amount": 100});
+    assert_eq!(call(api, "set_node_token", &set).await.0, 204);
+}
+
 /// Calls that must not be done twice.
 async fn calls(api: &str, token: &str) -> Vec<(u16, String)> {
     let create = (0..10).map(|index| {
         let body = created(&format!("{token}{index}"));
         async move { call(api, "create_namespace", &body).await }
     });
-    let amount = json!({"node_id": "ndid1", "amount": AMOUNT});
+    let amount = json!({"node_id": "rp7", "amount": AMOUNT});
     let (mut told, add) = tokio::join!(join_all(create), call(api, "add_node_token", &amount));
     told.push(add);
     told
 }
 
 async fn tokens(api: &str) -> f64 {
-    let url = format!("{api}/v6/utility/nodes/ndid1/token");
+    let url = format!("{api}/v6/utility/nodes/rp7/token");
     let answer = plain_client().get(url).send().await.unwrap();
     let token: Value = answer.json().await.unwrap();
     token["amount"].as_f64().unwrap()
@@ -151,8 +161,7 @@ async fn is_open(api: &str, transactions: u64) {
 async fn repeats_after_a_kill(net: &mut Net, killed: usize, repeat: usize) {
     let urls = net.network.node(Role::Ndid).unwrap().api_urls();
     let at = net.processes(Role::Ndid)[killed].api.clone().unwrap();
-    let set = json!({"node_id": "ndid1", "amount": 100});
-    assert_eq!(call(&at, "set_node_token", &set).await.0, 204);
+    account(net, &at).await;
     signal_ledger(net, Signal::SIGSTOP);
     let open = tokio::spawn({
         let at = at.clone();
@@ -207,8 +216,7 @@ async fn what_was_asked_of_a_node_that_was_killed_is_told_when_it_is_back() {
 async fn what_was_not_waited_for_is_told_to_the_same_call() {
     let net = ndid(Store::Redis).await;
     let apis = net.network.node(Role::Ndid).unwrap().api_urls();
-    let set = json!({"node_id": "ndid1", "amount": 100});
-    assert_eq!(call(&apis[0], "set_node_token", &set).await.0, 204);
+    account(&net, &apis[0]).await;
     signal_ledger(&net, Signal::SIGSTOP);
     tokio::select! {
         told = calls(&apis[0], "impatient") => panic!("answered too soon: {told:?}"),
