@@ -22,7 +22,10 @@ const TOO_EARLY: &[(u64, u64)] = &[
     (10370, 10373),
     (19588, 19597),
     // Closes a request that is on its way to the IdPs.
+    (8557, 8559),
+    (12430, 12432),
     (12509, 12517),
+    (12556, 12566),
 ];
 
 /// What single records say if we are faster: where, and what.

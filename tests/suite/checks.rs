@@ -31,6 +31,8 @@ struct Request {
 #[derive(Debug, Default)]
 pub struct Checks {
     requests: HashMap<String, Request>,
+    /// Hashes of messages, by message id.
+    messages: HashMap<String, String>,
     /// Signing keys of nodes, PEM.
     nodes: HashMap<String, String>,
     /// How many values were checked.
@@ -46,9 +48,14 @@ impl Checks {
         }
     }
 
-    /// An RP has made a request.
+    /// An RP has made a request, or written a message to be hashed.
     pub fn request_made(&mut self, path: &str, request: &Value, response: &Value) {
         let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+        let salt = response["initial_salt"].as_str();
+        if let (Some(id), Some(salt)) = (response["message_id"].as_str(), salt) {
+            let message = hashed(&[&text(&request["message"]), &hashed(&[salt])]);
+            self.messages.insert(id.to_owned(), message);
+        }
         let (Some(id), true) = (
             response["request_id"].as_str(),
             response["initial_salt"].is_string(),
@@ -131,6 +138,10 @@ impl Checks {
             if !self.has_signed(node, &message.to_string(), signature) {
                 faults.push(format!("signature of a message of {node} does not verify"));
             }
+        }
+        let written = of("message_id").and_then(|id| self.messages.get(id).cloned());
+        if let (Some(written), Some(message)) = (written, of("message")) {
+            self.same("message", message, &written, faults);
         }
         let known = request_id.and_then(|id| Some((id, self.requests.get(id)?.clone())));
         if let Some((id, request)) = known {

@@ -13,6 +13,8 @@ pub enum Random {
     Time,
     /// How a network was set up: only its type is the same.
     SetUp,
+    /// Where files are, if somebody has said so.
+    File,
     /// Made of other random values in a way that does not keep different ones
     /// apart: only its type is the same, and what it follows from is checked.
     Made,
@@ -26,6 +28,7 @@ pub fn random(member: &str) -> Option<Random> {
         (Random::Port, &["port", "destination_port"]),
         (Random::Time, &["creation_time", "timestamp"]),
         (Random::SetUp, SET_UP),
+        (Random::File, FILES),
         (Random::Made, &["request_message_padded_hash"]),
     ];
     let found = KINDS.iter().find(|(_, names)| names.contains(&member));
@@ -66,12 +69,6 @@ const SET_UP: &[&str] = &[
     "dataDirectoryPath",
     "dbIp",
     "dbPort",
-    "encryptionPrivateKeyPath",
-    "grpcSslCertFilePath",
-    "grpcSslKeyFilePath",
-    "grpcSslRootCertFilePath",
-    "httpsCertPath",
-    "httpsKeyPath",
     "logLevel",
     "logPrettyPrint",
     "masterServerIp",
@@ -80,16 +77,9 @@ const SET_UP: &[&str] = &[
     "mqPort",
     "mqServiceServerIp",
     "mqServiceServerPort",
-    "nodeBehindProxyEncryptionPrivateKeyDirectoryPath",
-    "nodeBehindProxySigningMasterPrivateKeyDirectoryPath",
-    "nodeBehindProxySigningPrivateKeyDirectoryPath",
     "prometheusEnabled",
-    "prometheusHttpsCertPath",
-    "prometheusHttpsKeyPath",
     "prometheusServerPort",
     "serverPort",
-    "signingMasterPrivateKeyPath",
-    "signingPrivateKeyPath",
     "telemetryDbHost",
     "telemetryDbPort",
     "tendermintAddress",
@@ -99,6 +89,28 @@ const SET_UP: &[&str] = &[
     "tendermintPort",
     "tendermintWsConnections",
 ];
+
+/// Settings that name files; unset ones are not shown.
+const FILES: &[&str] = &[
+    "encryptionPrivateKeyPath",
+    "grpcSslCertFilePath",
+    "grpcSslKeyFilePath",
+    "grpcSslRootCertFilePath",
+    "httpsCertPath",
+    "httpsKeyPath",
+    "nodeBehindProxyEncryptionPrivateKeyDirectoryPath",
+    "nodeBehindProxySigningMasterPrivateKeyDirectoryPath",
+    "nodeBehindProxySigningPrivateKeyDirectoryPath",
+    "prometheusHttpsCertPath",
+    "prometheusHttpsKeyPath",
+    "signingMasterPrivateKeyPath",
+    "signingPrivateKeyPath",
+];
+
+/// Whether a text is the hash of a message, which stands in its place.
+pub fn is_hash_of_message(member: &str, text: &str) -> bool {
+    member == "message" && text.len() == 44 && text.ends_with('=')
+}
 
 /// Lists whose order was chance, by the member that they stand in (empty: the
 /// body itself), and the members that tell their items apart.
