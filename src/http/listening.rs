@@ -218,6 +218,9 @@ impl Part {
             let http = HttpService::build()
                 .keep_alive(self.listening.keep_alive)
                 .client_request_timeout(self.listening.head_time_limit)
+                // A client that hangs up is gone: its call is dropped, and does
+                // not take an answer that the same call made again waits for.
+                .h1_allow_half_closed(false)
                 .on_connect_ext(move |stream: &LongHeads<S>, data| {
                     data.insert(guest(stream.get_ref()));
                 })

@@ -89,7 +89,7 @@ impl Caller {
 
 async fn malformed_bodies(caller: &Caller) {
     for (role, path) in POSTS {
-        for body in [&b"{"[..], b"\"text\"", b"\xff\xfe{}", b"{\"a\":1e999}"] {
+        for body in [&b"{"[..], b"\"text\"", b"\xff\xfe{}"] {
             let answer = caller.call(Method::POST, *role, path, body.to_vec()).await;
             let is_parse_error = matches!(answer.error(), (400, Some(20007 | 20003)));
             let takes_any = path.contains("removal") && answer.status == 204;

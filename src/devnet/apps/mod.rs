@@ -381,16 +381,14 @@ impl Apps {
         if text("data") != data_of(request_id) {
             return Err(format!("{request_id}: other data than the AS sent"));
         }
-        let node = self.as_node().await?;
-        let key = node["signing_public_key"]["public_key"]
-            .as_str()
-            .unwrap_or_default();
+        let version = entry["signature_signing_key_version"].as_u64();
+        let key = self.as_key(version.unwrap_or(1)).await?;
         let signed = format!("{}{}", text("data"), text("data_salt"));
         let signature = STANDARD
             .decode(text("source_signature"))
             .map_err(|error| format!("{request_id}: signature: {error}"))?;
         let algorithm = text("signature_signing_algorithm");
-        if signature::verify(key, algorithm, signed.as_bytes(), &signature) {
+        if signature::verify(&key, algorithm, signed.as_bytes(), &signature) {
             return Ok(());
         }
         Err(format!("{request_id}: the AS's signature does not verify"))
@@ -429,10 +427,22 @@ impl Apps {
         }
     }
 
-    /// The AS's public record, asked once.
-    async fn as_node(&self) -> Result<Value, String> {
-        let path = format!("/v6/utility/nodes/{}", self.targets.as_id);
-        self.record.once_asked(|| self.rp.get_json(&path)).await
+    /// The AS's signing key of a version, asked for once.
+    async fn as_key(&self, version: u64) -> Result<String, String> {
+        if let Some(key) = self.record.as_key(version) {
+            return Ok(key);
+        }
+        let path = format!("/v6/utility/nodes/{}/public_keys", self.targets.as_id);
+        let keys = self.rp.get_json(&path).await?;
+        let listed = keys["signing_public_key_list"].as_array();
+        for listed in listed.into_iter().flatten() {
+            let key = (listed["version"].as_u64(), listed["public_key"].as_str());
+            if let (Some(version), Some(key)) = key {
+                self.record.knows_as_key(version, key);
+            }
+        }
+        let key = self.record.as_key(version);
+        key.ok_or_else(|| format!("the AS has no signing key of version {version}: {keys}"))
     }
 
     /// What became of the calls of all three applications so far.

@@ -1,12 +1,11 @@
 //! What the applications saw.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
-use std::future::Future;
 use std::time::Duration;
 
 use parking_lot::Mutex;
 use serde_json::Value;
-use tokio::sync::{OnceCell, oneshot};
+use tokio::sync::oneshot;
 
 use crate::devnet::report::{Durations, Percentiles};
 use crate::job::Millis;
@@ -93,7 +92,8 @@ struct Inner {
 #[derive(Default)]
 pub struct Record {
     inner: Mutex<Inner>,
-    as_node: OnceCell<Value>,
+    /// Signing keys of the AS, by version.
+    as_keys: Mutex<BTreeMap<u64, String>>,
 }
 
 impl Record {
@@ -247,13 +247,14 @@ impl Record {
         }
     }
 
-    /// Asks once and remembers the answer.
-    pub async fn once_asked<F, A>(&self, ask: F) -> Result<Value, String>
-    where
-        F: FnOnce() -> A,
-        A: Future<Output = Result<Value, String>>,
-    {
-        self.as_node.get_or_try_init(ask).await.cloned()
+    /// The AS's signing key of this version, as it was asked for before.
+    pub fn as_key(&self, version: u64) -> Option<String> {
+        self.as_keys.lock().get(&version).cloned()
+    }
+
+    /// Remembers a signing key of the AS.
+    pub fn knows_as_key(&self, version: u64, key: &str) {
+        self.as_keys.lock().insert(version, key.to_owned());
     }
 
     /// How many things went wrong so far.
