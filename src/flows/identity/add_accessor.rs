@@ -9,7 +9,7 @@ use super::Identity;
 use super::accessor::NewAccessor;
 use super::checks::{Checks, needs_consent};
 use super::planned::Planned;
-use super::start::{Operator, Wanted};
+use super::start::{Start, Wanted};
 use crate::api::{Audience, Call, Endpoint, Outcome, Texts};
 use crate::error::{Error, codes};
 use crate::flows::reply::Reply;
@@ -38,7 +38,7 @@ struct Body {
 async fn run(call: Call<Identity, Texts, Body>) -> Result<Outcome, Error> {
     let body = call.body.clone();
     let accessor = body.accessor.check()?;
-    let operator = Operator::of(&call, &body.reply).await?;
+    let start = Start::of(&call, &body.reply).await?;
     let checks = Checks::of(&call);
     let identity = call.path.on_ledger();
     checks.namespaces(&[&call.path.namespace]).await?;
@@ -51,5 +51,5 @@ async fn run(call: Call<Identity, Texts, Body>) -> Result<Outcome, Error> {
     let group = group.ok_or(codes::IDENTITY_NOT_FOUND_ON_IDP)?;
     let planned = Planned::add_accessor(&group, &accessor);
     let answer = Map::from_iter([("accessor_id".to_owned(), accessor.accessor_id.into())]);
-    operator.start(planned, consent, answer).await
+    start.operation(planned, consent, answer).await
 }

@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 
 use super::checks::{Checks, WITH_CONSENT};
 use super::planned::{OnLedger, Planned};
-use super::start::{Operator, Wanted};
+use super::start::{Start, Wanted};
 use super::{Identity, ListedIdentity};
 use crate::api::{Audience, Call, Endpoint, Outcome, Texts};
 use crate::error::{Error, codes};
@@ -40,7 +40,7 @@ struct Body {
 
 async fn run(call: Call<Identity, Texts, Body>) -> Result<Outcome, Error> {
     let body = call.body.clone();
-    let operator = Operator::of(&call, &body.reply).await?;
+    let start = Start::of(&call, &body.reply).await?;
     let checks = Checks::of(&call);
     let base = call.path.on_ledger();
     let group = checks.group(&base).await?;
@@ -56,7 +56,7 @@ async fn run(call: Call<Identity, Texts, Body>) -> Result<Outcome, Error> {
         false => None,
     };
     let planned = Planned::add_identity(&group, &new);
-    operator.start(planned, consent, Map::new()).await
+    start.operation(planned, consent, Map::new()).await
 }
 
 /// Checks that the identities can be of this person.

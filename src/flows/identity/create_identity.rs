@@ -9,7 +9,7 @@ use super::accessor::NewAccessor;
 use super::checks::{Checks, consent_mode};
 use super::operation::Created;
 use super::planned::{Declared, OnLedger, Planned};
-use super::start::{Operator, Wanted};
+use super::start::{Start, Wanted};
 use super::{Identity, ListedIdentity};
 use crate::api::{Audience, Call, Endpoint, NoPath, Outcome, Texts};
 use crate::error::{Error, codes};
@@ -51,7 +51,7 @@ fn mode(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
 
 async fn run(call: Call<NoPath, Texts, Body>) -> Result<Outcome, Error> {
     let body = call.body.clone();
-    let operator = Operator::of(&call, &body.reply).await?;
+    let start = Start::of(&call, &body.reply).await?;
     let accessor = body.accessor.check()?;
     let checks = Checks::of(&call);
     let person = person(&checks, &body.identity_list).await?;
@@ -88,7 +88,7 @@ async fn run(call: Call<NoPath, Texts, Body>) -> Result<Outcome, Error> {
         laal: body.laal,
     };
     let planned = Planned::create_identity(created, &person.new, &declared, &accessor);
-    operator.start(planned, consent, answer).await
+    start.operation(planned, consent, answer).await
 }
 
 /// What the platform knows of the person.

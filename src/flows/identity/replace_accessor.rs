@@ -9,7 +9,7 @@ use super::Identity;
 use super::accessor::NewAccessor;
 use super::checks::{Checks, needs_consent};
 use super::planned::Planned;
-use super::start::{Operator, Wanted};
+use super::start::{Start, Wanted};
 use crate::api::{Audience, Call, Endpoint, Outcome, Texts};
 use crate::error::Error;
 use crate::flows::reply::Reply;
@@ -40,7 +40,7 @@ struct Body {
 
 async fn run(call: Call<Identity, Texts, Body>) -> Result<Outcome, Error> {
     let body = call.body.clone();
-    let operator = Operator::of(&call, &body.reply).await?;
+    let start = Start::of(&call, &body.reply).await?;
     let checks = Checks::of(&call);
     checks.accessor_is_own(&body.revoking_accessor_id).await?;
     let accessor = body.accessor.check()?;
@@ -51,5 +51,5 @@ async fn run(call: Call<Identity, Texts, Body>) -> Result<Outcome, Error> {
         .transpose()?;
     let planned = Planned::replace_accessor(&body.revoking_accessor_id, &accessor);
     let answer = Map::from_iter([("accessor_id".to_owned(), accessor.accessor_id.into())]);
-    operator.start(planned, consent, answer).await
+    start.operation(planned, consent, answer).await
 }

@@ -8,7 +8,7 @@ use serde_json::Map;
 use super::Identity;
 use super::checks::{Checks, needs_consent};
 use super::planned::Planned;
-use super::start::{Operator, Wanted};
+use super::start::{Start, Wanted};
 use crate::api::{Audience, Call, Endpoint, Outcome, Texts};
 use crate::error::Error;
 use crate::flows::reply::Reply;
@@ -37,7 +37,7 @@ struct Body {
 
 async fn run(call: Call<Identity, Texts, Body>) -> Result<Outcome, Error> {
     let body = call.body.clone();
-    let operator = Operator::of(&call, &body.reply).await?;
+    let start = Start::of(&call, &body.reply).await?;
     let checks = Checks::of(&call);
     let own = checks.own(&call.path.on_ledger()).await?;
     checks.accessor_is_own(&body.accessor_id).await?;
@@ -45,5 +45,5 @@ async fn run(call: Call<Identity, Texts, Body>) -> Result<Outcome, Error> {
         .then(|| Wanted::of_mode_3(call.path.clone(), body.request_message))
         .transpose()?;
     let planned = Planned::revoke_accessor(&body.accessor_id);
-    operator.start(planned, consent, Map::new()).await
+    start.operation(planned, consent, Map::new()).await
 }

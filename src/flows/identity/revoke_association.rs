@@ -5,7 +5,7 @@ use serde_json::Map;
 
 use super::checks::{Checks, WITH_CONSENT};
 use super::planned::Planned;
-use super::start::{Operator, Wanted};
+use super::start::{Start, Wanted};
 use super::{Identity, OfIdentity};
 use crate::api::{Audience, Call, Endpoint, Outcome, Texts};
 use crate::error::Error;
@@ -23,7 +23,7 @@ pub fn endpoint() -> Endpoint {
 
 async fn run(call: Call<Identity, Texts, OfIdentity>) -> Result<Outcome, Error> {
     let body = call.body.clone();
-    let operator = Operator::of(&call, &body.reply).await?;
+    let start = Start::of(&call, &body.reply).await?;
     let checks = Checks::of(&call);
     let identity = call.path.on_ledger();
     checks.namespaces(&[&call.path.namespace]).await?;
@@ -34,5 +34,5 @@ async fn run(call: Call<Identity, Texts, OfIdentity>) -> Result<Outcome, Error> 
         .then(|| Wanted::of_mode_3(call.path.clone(), body.request_message))
         .transpose()?;
     let planned = Planned::revoke_association(&identity);
-    operator.start(planned, consent, Map::new()).await
+    start.operation(planned, consent, Map::new()).await
 }

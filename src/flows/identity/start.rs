@@ -25,8 +25,8 @@ const TIMEOUT: u64 = 24 * 60 * 60;
 const MIN_IAL: f64 = 1.1;
 const MIN_AAL: u64 = 1;
 
-/// A call that changes an identity.
-pub(super) struct Operator<'a> {
+/// A call that may start an operation: its reference id is free.
+pub(super) struct Start<'a> {
     context: &'a Context,
     node_id: &'a str,
     reply: &'a Reply,
@@ -68,7 +68,7 @@ impl Wanted {
     }
 }
 
-impl<'a> Operator<'a> {
+impl<'a> Start<'a> {
     /// Of a call whose reference id is free.
     ///
     /// # Errors
@@ -77,15 +77,15 @@ impl<'a> Operator<'a> {
         call: &'a api::Call<P, Q, B>,
         reply: &'a Reply,
     ) -> Result<Self, Error> {
-        let operator = Self {
+        let start = Self {
             context: &call.context,
             node_id: &call.node_id,
             reply,
         };
-        let taken = reference::is_taken(operator.context, operator.node_id, reply);
+        let taken = reference::is_taken(start.context, start.node_id, reply);
         match taken.await? {
             true => Err(codes::DUPLICATE_REFERENCE_ID.into()),
-            false => Ok(operator),
+            false => Ok(start),
         }
     }
 
@@ -94,7 +94,7 @@ impl<'a> Operator<'a> {
     /// # Errors
     /// Those of ledger, store and signing that are not final: final ones are
     /// told by the callbacks of the operation.
-    pub async fn start(
+    pub async fn operation(
         self,
         planned: Planned,
         consent: Option<Wanted>,

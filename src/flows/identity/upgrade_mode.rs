@@ -5,7 +5,7 @@ use serde_json::Map;
 
 use super::checks::{Checks, consent_mode, needs_consent};
 use super::planned::Planned;
-use super::start::{Operator, Wanted};
+use super::start::{Start, Wanted};
 use super::{Identity, OfIdentity};
 use crate::api::{Audience, Call, Endpoint, Outcome, Texts};
 use crate::error::{Error, codes};
@@ -23,7 +23,7 @@ pub fn endpoint() -> Endpoint {
 
 async fn run(call: Call<Identity, Texts, OfIdentity>) -> Result<Outcome, Error> {
     let body = call.body.clone();
-    let operator = Operator::of(&call, &body.reply).await?;
+    let start = Start::of(&call, &body.reply).await?;
     let checks = Checks::of(&call);
     let identity = call.path.on_ledger();
     checks.namespaces(&[&call.path.namespace]).await?;
@@ -37,5 +37,5 @@ async fn run(call: Call<Identity, Texts, OfIdentity>) -> Result<Outcome, Error> 
     let mode = consent_mode(&checks.modes_at_idps(&identity).await?);
     let wanted = Wanted::new(call.path.clone(), mode, body.request_message)?;
     let planned = Planned::upgrade_mode(&identity);
-    operator.start(planned, Some(wanted), Map::new()).await
+    start.operation(planned, Some(wanted), Map::new()).await
 }

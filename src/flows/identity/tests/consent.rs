@@ -242,9 +242,8 @@ async fn the_request_for_consent_goes_to_all_who_have_the_person() {
 
 #[actix::test]
 async fn consent_leads_to_the_operation_and_one_result() {
-    for place in 0..OPERATIONS.len() {
+    for (place, (name, method)) in OPERATIONS.into_iter().enumerate() {
         for fate in [committed(68), refused_by_ledger()] {
-            let (name, method) = OPERATIONS[place];
             let (asking, _) = Asking::created(place).await;
             let answer = asking.consent().await;
             let close = asking.decided(answer.clone(), None).await;
@@ -343,8 +342,7 @@ async fn the_time_of_the_request_can_be_up() {
 
 #[actix::test]
 async fn a_request_that_cannot_be_created_is_told_once_and_leaves_nothing() {
-    for place in 0..OPERATIONS.len() {
-        let name = OPERATIONS[place].0;
+    for (place, (name, purpose)) in OPERATIONS.into_iter().enumerate() {
         let told_of = |commit: &[Value], code: u32| {
             let [result] = commit else {
                 panic!("{name}: {commit:?}");
@@ -366,7 +364,7 @@ async fn a_request_that_cannot_be_created_is_told_once_and_leaves_nothing() {
         for (method, asked_of, answer, code) in [
             (
                 "GetAllowedModeList",
-                json!({"purpose": OPERATIONS[place].1}),
+                json!({"purpose": purpose}),
                 json!({}),
                 20066,
             ),
