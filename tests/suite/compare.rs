@@ -219,7 +219,7 @@ fn is_present(milliseconds: u64) -> bool {
 
 /// A value for a report.
 pub fn shortened(value: &Value) -> String {
-    const LONGEST: usize = 400;
+    const LONGEST: usize = 2000;
     let text = value.to_string();
     match text.char_indices().nth(LONGEST) {
         Some((end, _)) => format!("{}... ({} bytes)", &text[..end], text.len()),
