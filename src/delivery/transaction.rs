@@ -50,8 +50,12 @@ pub(super) use broadcast::{first_try, try_again};
 pub use broadcast::{run_confirm, run_deliver};
 
 const ABCI_NOT_ENOUGH_TOKEN: u32 = 13;
+const ABCI_SIGNATURE_VERIFICATION_FAILED: u32 = 59;
 const ABCI_CHAIN_DISABLED: u32 = 82;
 const ABCI_DUPLICATE_NONCE: u32 = 84;
+
+/// A process hears of a new key with its block.
+const NEW_KEY_PAUSE: Duration = Duration::from_secs(1);
 
 /// How old a transaction must be before its fate is looked up by hash.
 pub const CONFIRM_AFTER: Duration = Duration::from_secs(30);
@@ -137,7 +141,8 @@ pub struct Transact {
     pub resend_when_disabled: bool,
     /// Sign and send it again when tokens or mempool space ran short.
     pub retry_on_shortage: bool,
-    /// How often it was signed again after a shortage.
+    /// How often it was signed again after a shortage, or because its signature
+    /// was refused.
     pub shortages: u32,
 }
 
@@ -305,6 +310,14 @@ fn settle_code(expected: &Expected, hash: &str, abci_code: u32) -> Commit {
     if abci_code == ABCI_NOT_ENOUGH_TOKEN && transact.retry_on_shortage {
         return settle(hash, Some(again(transact, hash)));
     }
+    // The key has changed since, perhaps: it is signed once more, with the key
+    // that the ledger has then.
+    if abci_code == ABCI_SIGNATURE_VERIFICATION_FAILED && transact.shortages == 0 {
+        let mut once = transact.clone();
+        once.shortages = 1;
+        let start = Millis::now().after(NEW_KEY_PAUSE);
+        return settle(hash, Some(anew(&once, hash).not_before(start)));
+    }
     let code = codes::from_abci(abci_code);
     let fate = Fate::Refused {
         code: code.number,
@@ -377,6 +390,20 @@ mod tests {
             bytes: b"signed".to_vec(),
             signed_at: Millis(1),
         }
+    }
+
+    #[test]
+    fn what_a_new_key_made_wrong_is_signed_once_more() {
+        let settled = |shortages| {
+            let mut expected = expected();
+            let then = Continuation::new(TRANSACT, "key", &expected.transact);
+            expected.transact.then = Some(then);
+            expected.transact.shortages = shortages;
+            let commit = settle_code(&expected, "aa", ABCI_SIGNATURE_VERIFICATION_FAILED);
+            commit.jobs[0].source.clone().unwrap()
+        };
+        assert_eq!(settled(0), "again:aa");
+        assert_eq!(settled(1), "transaction:aa", "it is told");
     }
 
     #[test]

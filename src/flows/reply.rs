@@ -68,25 +68,6 @@ impl Reply {
         self.job(node_id, kind, request_id, members, failure)
     }
 
-    /// The callback of a message that was written in a block, or could not be.
-    pub fn about_message(
-        &self,
-        node_id: &str,
-        message_id: &str,
-        written: Result<String, &Refusal>,
-    ) -> NewJob {
-        let mut body = self.body(
-            node_id,
-            "create_message_result",
-            written.as_ref().err().copied(),
-        );
-        body.insert("message_id".into(), message_id.into());
-        if let Ok(block) = written {
-            body.insert("creation_block_height".into(), block.into());
-        }
-        self.deliver(message_id, body)
-    }
-
     /// The callback `kind` about something that is not a request.
     pub fn about_node(&self, node_id: &str, kind: &str, failure: Option<&Refusal>) -> NewJob {
         self.job(node_id, kind, None, Map::new(), failure)
@@ -100,30 +81,24 @@ impl Reply {
         members: Map<String, Value>,
         failure: Option<&Refusal>,
     ) -> NewJob {
-        let mut body = self.body(node_id, kind, failure);
-        if let Some(request_id) = request_id {
-            body.insert("request_id".into(), request_id.into());
-        }
-        body.extend(members);
-        self.deliver(request_id.unwrap_or(&self.reference_id), body)
-    }
-
-    /// What every result says.
-    fn body(&self, node_id: &str, kind: &str, failure: Option<&Refusal>) -> Map<String, Value> {
         let mut body = Map::new();
         body.insert("node_id".into(), node_id.into());
         body.insert("type".into(), kind.into());
         body.insert("success".into(), failure.is_none().into());
         body.insert("reference_id".into(), self.reference_id.as_str().into());
+        if let Some(request_id) = request_id {
+            body.insert("request_id".into(), request_id.into());
+        }
+        body.extend(members);
         if let Some(error) = failure {
             body.insert("error".into(), error.to_json());
         }
-        body
-    }
-
-    /// `about`: results about one thing are delivered in their order.
-    fn deliver(&self, about: &str, body: Map<String, Value>) -> NewJob {
-        let target = Target::Url(self.callback_url.clone());
-        callback_job(target, about, body, Persistence::Timed, None)
+        callback_job(
+            Target::Url(self.callback_url.clone()),
+            request_id.unwrap_or(&self.reference_id),
+            body,
+            Persistence::Timed,
+            None,
+        )
     }
 }

@@ -51,8 +51,8 @@ async fn operate(
     input: Input,
 ) -> Result<PlainResponse, Error> {
     let caller = api.options.waiting.caller();
-    let call = check(api, route, parameters, input, caller.clone())?;
     let endpoint = &route.endpoint;
+    let call = check(api, route, parameters, input, caller.clone())?;
     let waiting = &api.options.waiting;
     let may_wait = endpoint.audience == Audience::Ndid;
     let repeat = may_wait.then(|| Repeat::of(&call.node_id, endpoint.path, &call.body));

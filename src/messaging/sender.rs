@@ -20,6 +20,10 @@ use crate::proto::wire::MqMessage;
 /// were sent before it. Senders repeat a message for 11 minutes.
 const OLD_KEY_BLOCKS: u64 = 1000;
 
+/// How many blocks later than the ledger a process of the sender may hear of the
+/// new key.
+const LATE_BLOCKS: u64 = 10;
+
 /// Whether a message is signed with the key of the node that the queue names,
 /// or came through a proxy that signed it. A registered node is then
 /// responsible for its cost. Which node it is remains to be verified.
@@ -113,7 +117,8 @@ pub(super) async fn is_signed_before_rotation(
     message: &MqMessage,
     height: Option<u64>,
 ) -> Result<bool, Error> {
-    let is_older = height.is_some_and(|height| height < rotated_at(current));
+    let until = rotated_at(current).saturating_add(LATE_BLOCKS);
+    let is_older = height.is_some_and(|height| height < until);
     if !is_recent(context, current) || !is_older {
         return Ok(false);
     }

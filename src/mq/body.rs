@@ -200,6 +200,23 @@ mod tests {
         assert!(decode("idp_response", zeros(1000).as_bytes()).is_ok());
     }
 
+    /// A cut emoji is U+FFFD, as it is in the hash that the ledger has.
+    #[test]
+    fn half_a_surrogate_pair_makes_no_message_unreadable() {
+        let text = br#"{"request_message":"x\ud83d"}"#;
+        let wrapped = wire::ConsentRequestMqMessage {
+            request_json: String::from_utf8(text.to_vec()).unwrap(),
+            ..Default::default()
+        };
+        for (type_name, bytes) in [
+            ("data_request", text.to_vec()),
+            ("consent_request", wrapped.encode_to_vec()),
+        ] {
+            let decoded = decode(type_name, &bytes).unwrap();
+            assert_eq!(decoded["request_message"], "x\u{FFFD}", "{type_name}");
+        }
+    }
+
     #[test]
     fn bytes_of_another_form_are_refused() {
         let number = |type_name, bytes: &[u8]| decode(type_name, bytes).unwrap_err().code().number;

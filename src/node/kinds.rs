@@ -145,8 +145,8 @@ mod tests {
         (36, "deliver.status_update"),
         (37, "answer.expired"),
         (40, "identity.settled"),
-        (60, "rp.message_created"),
-        (61, "debug.settled"),
+        (41, "rp.message_created"),
+        (42, "debug.settled"),
         (100, "bench.noop_delivery"),
         (101, "bench.noop_ordered_delivery"),
     ];

@@ -17,7 +17,7 @@ crate::job::stored! {
 }
 
 /// The transaction has settled.
-pub const KIND: Kind = Kind::new(&Spec::transactional(61, "debug.settled"));
+pub const KIND: Kind = Kind::new(&Spec::transactional(42, "debug.settled"));
 
 pub(in crate::flows) const FLOW: Flow =
     Flow::new(KIND, |_, job| Box::pin(async move { handle(job) }));

@@ -6,7 +6,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use super::checks::{Checks, WITH_CONSENT};
-use super::operation::{OnLedger, Planned};
+use super::planned::{OnLedger, Planned};
 use super::start::{Operator, Wanted};
 use super::{Identity, ListedIdentity};
 use crate::api::{Audience, Call, Endpoint, Outcome, Texts};

@@ -1,7 +1,7 @@
 //! What is checked before an identity is changed, each against the ledger
 //! (spec/flows-additions.md 2.1 has the names in quotes).
 
-use super::operation::OnLedger;
+use super::planned::OnLedger;
 use super::{Identity, ListedIdentity};
 use crate::api;
 use crate::context::Context;

@@ -9,7 +9,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::operation::{Operation, Planned};
+use super::operation::Operation;
+use super::planned::Planned;
 use super::{reference, settled};
 use crate::context::Context;
 use crate::delivery::transaction::{transact, transact_for_call};

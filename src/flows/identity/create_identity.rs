@@ -7,7 +7,8 @@ use uuid::Uuid;
 
 use super::accessor::NewAccessor;
 use super::checks::{Checks, consent_mode};
-use super::operation::{Created, Declared, OnLedger, Planned};
+use super::operation::Created;
+use super::planned::{Declared, OnLedger, Planned};
 use super::start::{Operator, Wanted};
 use super::{Identity, ListedIdentity};
 use crate::api::{Audience, Call, Endpoint, NoPath, Outcome, Texts};

@@ -11,6 +11,7 @@ pub mod consent;
 mod create_identity;
 pub mod levels;
 pub mod operation;
+pub mod planned;
 pub mod reference;
 pub mod reference_group_code;
 mod replace_accessor;

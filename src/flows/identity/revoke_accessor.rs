@@ -7,7 +7,7 @@ use serde_json::Map;
 
 use super::Identity;
 use super::checks::{Checks, needs_consent};
-use super::operation::Planned;
+use super::planned::Planned;
 use super::start::{Operator, Wanted};
 use crate::api::{Audience, Call, Endpoint, Outcome, Texts};
 use crate::error::Error;

@@ -4,7 +4,7 @@
 use serde_json::Map;
 
 use super::checks::{Checks, WITH_CONSENT};
-use super::operation::Planned;
+use super::planned::Planned;
 use super::start::{Operator, Wanted};
 use super::{Identity, OfIdentity};
 use crate::api::{Audience, Call, Endpoint, Outcome, Texts};

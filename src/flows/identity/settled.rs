@@ -2,7 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::operation::{Operation, Planned};
+use super::operation::Operation;
+use super::planned::Planned;
 use super::reference;
 use crate::delivery::transaction::{Continuation, Fate, Settled, Transact};
 use crate::error::{Error, Refusal};

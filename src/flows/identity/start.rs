@@ -4,7 +4,7 @@
 
 use serde_json::{Map, Number, Value};
 
-use super::operation::Planned;
+use super::planned::Planned;
 use super::reference;
 use super::settled;
 use super::{Identity, checks};

@@ -8,7 +8,7 @@ use serde_json::{Number, Value};
 
 use super::Identity;
 use super::checks::Checks;
-use super::operation::OnLedger;
+use super::planned::OnLedger;
 use crate::api::{ApiVersion, Audience, Call, Endpoint, Outcome, Texts};
 use crate::error::Error;
 use crate::flows::ledger_call::{Hearer, LedgerCall};

@@ -54,22 +54,19 @@ impl PublicKeys {
     pub fn check(&self) -> Result<(), Error> {
         check_signing(
             &self.signing_public_key,
-            Some(&self.signing_key_algorithm),
+            &self.signing_key_algorithm,
             &self.signing_algorithm,
         )?;
         check_signing(
             &self.signing_master_public_key,
-            Some(&self.signing_master_key_algorithm),
+            &self.signing_master_key_algorithm,
             &self.signing_master_algorithm,
         )?;
-        check_encryption(
-            &self.encryption_public_key,
-            Some(&self.encryption_key_algorithm),
-        )
+        check_encryption(&self.encryption_public_key, &self.encryption_key_algorithm)
     }
 }
 
-/// Whether a PEM text is a signing key, of this type if one is named. Which algorithms a type
+/// Whether a PEM text is a signing key of this type. Which algorithms a type
 /// signs with is for the ledger to say, but for EC keys.
 ///
 /// # Errors
@@ -77,7 +74,7 @@ impl PublicKeys {
 /// that nobody signs on, 20093 one that the algorithm does not sign on.
 pub(in crate::flows) fn check_signing(
     pem: &str,
-    key_type: Option<&str>,
+    key_type: &str,
     algorithm: &str,
 ) -> Result<(), Error> {
     let key = of_type(pem, key_type)?;
@@ -93,28 +90,28 @@ pub(in crate::flows) fn check_signing(
     }
 }
 
-/// Whether a PEM text is an encryption key, of this type if one is named.
+/// Whether a PEM text is an encryption key of this type.
 ///
 /// # Errors
 /// 20040 unreadable, 20042 another type, 20044 a short RSA key.
-pub(in crate::flows) fn check_encryption(pem: &str, key_type: Option<&str>) -> Result<(), Error> {
+pub(in crate::flows) fn check_encryption(pem: &str, key_type: &str) -> Result<(), Error> {
     let key = of_type(pem, key_type)?;
     public_key::check_rsa(&key)
 }
 
-fn of_type(pem: &str, key_type: Option<&str>) -> Result<PKey<Public>, Error> {
+fn of_type(pem: &str, key_type: &str) -> Result<PKey<Public>, Error> {
     let key = public_key::parse(pem)?;
-    let its_type = match key.id() {
-        Id::RSA => Some("RSA"),
-        Id::EC => Some("EC"),
-        Id::ED25519 => Some("Ed25519"),
-        _ => None,
-    };
-    match key_type {
+    let is_of_type = match (key_type, key.id()) {
         // Older versions of the API let it be left out.
-        None | Some(ANY_TYPE) => Ok(key),
-        named if named == its_type => Ok(key),
-        _ => Err(codes::MISMATCHED_KEY_TYPE.into()),
+        (ANY_TYPE, _) => true,
+        ("RSA", id) => id == Id::RSA,
+        ("EC", id) => id == Id::EC,
+        ("Ed25519", id) => id == Id::ED25519,
+        _ => false,
+    };
+    match is_of_type {
+        true => Ok(key),
+        false => Err(codes::MISMATCHED_KEY_TYPE.into()),
     }
 }
 
@@ -209,22 +206,20 @@ mod tests {
             (&x25519, "any", "RSASSA_PKCS1_V1_5_SHA_256", 20041),
             (&ed25519, "any", "RSASSA_PKCS1_V1_5_SHA_256", 0),
         ] {
-            let result = check_signing(pem, Some(key_type), algorithm);
+            let result = check_signing(pem, key_type, algorithm);
             assert_eq!(number(result), code, "{key_type} {algorithm}");
         }
     }
 
     #[test]
     fn encryption_keys_are_rsa_keys_from_2048_bits() {
-        assert_eq!(number(check_encryption(&rsa(2048), Some("RSA"))), 0);
-        assert_eq!(number(check_encryption(&rsa(1024), Some("RSA"))), 20044);
+        assert_eq!(number(check_encryption(&rsa(2048), "RSA")), 0);
+        assert_eq!(number(check_encryption(&rsa(1024), "RSA")), 20044);
         let other = ec(Nid::X9_62_PRIME256V1);
-        assert_eq!(number(check_encryption(&other, Some("RSA"))), 20042);
-        assert_eq!(number(check_encryption("", Some("RSA"))), 20040);
+        assert_eq!(number(check_encryption(&other, "RSA")), 20042);
+        assert_eq!(number(check_encryption("", "RSA")), 20040);
         let ed25519 = pem(PKey::generate_ed25519().unwrap());
-        for any in [None, Some(ANY_TYPE)] {
-            assert_eq!(number(check_encryption(&ed25519, any)), 20041);
-            assert_eq!(number(check_encryption(&rsa(2048), any)), 0);
-        }
+        assert_eq!(number(check_encryption(&ed25519, "any")), 20041);
+        assert_eq!(number(check_encryption(&rsa(2048), "any")), 0);
     }
 }

@@ -11,6 +11,7 @@ use super::public_keys::{
     check_encryption, check_signing, encryption_algorithm, encryption_key_type, key_type,
     signing_algorithm,
 };
+use crate::api::versions::ANY_TYPE;
 use crate::api::{Audience, Call, Endpoint, NoPath, Outcome, Texts};
 use crate::context::Role;
 use crate::crypto::signature;
@@ -24,7 +25,7 @@ const RESULT: &str = "update_node_result";
 /// The table entry.
 pub(super) fn endpoint() -> Endpoint {
     Endpoint::post("/node/update", Audience::Everybody)
-        .does("Changes the keys and the message formats of this node.")
+        .does("Changes the keys and the message formats of a node.")
         .without_acting_node()
         .begins()
         .body::<Update>()
@@ -176,7 +177,7 @@ impl Update {
             codes::UPDATE_MASTER_KEY_CHECK_FAILED,
         )?;
         match &change.encryption_public_key {
-            Some(pem) => check_encryption(pem, change.encryption_key_algorithm.as_deref()),
+            Some(pem) => check_encryption(pem, type_of(&change.encryption_key_algorithm)),
             None => Ok(()),
         }
     }
@@ -194,7 +195,7 @@ impl Update {
         };
         // What is missing is for the ledger to refuse.
         let algorithm = algorithm.as_deref().unwrap_or_default();
-        check_signing(pem, key_type.as_deref(), algorithm)?;
+        check_signing(pem, type_of(key_type), algorithm)?;
         let Some(text) = &self.check_string else {
             return Ok(());
         };
@@ -209,6 +210,10 @@ impl Update {
             false => Err(mismatch.into()),
         }
     }
+}
+
+fn type_of(given: &Option<String>) -> &str {
+    given.as_deref().unwrap_or(ANY_TYPE)
 }
 
 #[cfg(test)]

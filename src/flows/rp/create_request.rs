@@ -15,7 +15,7 @@ use crate::context::{Context, row, state};
 use crate::crypto::hash;
 use crate::delivery::transaction::{Continuation, Transact, transact_for_call};
 use crate::error::{Error, codes, settled};
-use crate::flows::identity::operation::Planned;
+use crate::flows::identity::planned::Planned;
 use crate::flows::identity::reference;
 use crate::flows::reply::Reply;
 use crate::flows::{identifier, initial_salt, rp};

@@ -3,7 +3,7 @@
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use serde_json::json;
+use serde_json::{Map, json};
 
 use crate::api::{ApiVersion, Audience, Call, Endpoint, NoPath, Outcome, Texts};
 use crate::context::{Context, row};
@@ -20,10 +20,13 @@ crate::job::stored! {
 }
 
 /// The transaction that writes a message has settled.
-pub const KIND: Kind = Kind::new(&Spec::transactional(60, "rp.message_created"));
+pub const KIND: Kind = Kind::new(&Spec::transactional(41, "rp.message_created"));
 
 pub(in crate::flows) const FLOW: Flow =
     Flow::new(KIND, |context, job| Box::pin(handle(context, job)));
+
+/// `type` of the callback.
+const RESULT: &str = "create_message_result";
 
 /// Longest purpose, in units of UTF-16.
 const MOST_PURPOSE: usize = 512;
@@ -34,7 +37,7 @@ const MOST_MESSAGE: usize = 1024;
 /// The table entry.
 pub fn endpoint() -> Endpoint {
     Endpoint::post("/rp/messages", Audience::Rp)
-        .does("Writes the hash of a message on the ledger.")
+        .does("Writes a message on the ledger, or only its hash.")
         .begins()
         .body::<CreateMessage>()
         .run(run)
@@ -145,25 +148,27 @@ async fn handle(context: &Context, job: &Job) -> Result<Commit, Error> {
     let settled: Settled = job.payload()?;
     let created: Created = codec::decode(&settled.context)?;
     let mut commit = Commit::nothing();
-    let (node_id, id) = (&created.node_id, &created.message_id);
-    let result = match settled.fate {
+    let mut members = Map::new();
+    members.insert("message_id".into(), created.message_id.as_str().into());
+    let refusal = match settled.fate {
         Fate::Committed { height } => {
             let block = format!("{}:{height}", context.ledger.chain_id()?);
-            created.reply.about_message(node_id, id, Ok(block))
+            members.insert("creation_block_height".into(), block.into());
+            None
         }
         Fate::Refused { code, message } => {
             commit.write(Write::delete(Table::Call, created.reference()));
-            let refusal = Refusal::of_ledger(code, message);
-            created.reply.about_message(node_id, id, Err(&refusal))
+            Some(Refusal::of_ledger(code, message))
         }
     };
-    commit.job(result);
+    let (reply, node_id) = (&created.reply, &created.node_id);
+    commit.job(reply.about_operation(node_id, RESULT, None, members, refusal.as_ref()));
     Ok(commit)
 }
 
 #[cfg(test)]
 mod tests {
-    use serde_json::{Map, Value};
+    use serde_json::Value;
 
     use super::*;
     use crate::api::RawCall;
@@ -189,9 +194,9 @@ mod tests {
         checked.map_err(|error| error.code().number)?;
         let run = endpoint.run;
         let outcome = run(RawCall {
+            version: crate::api::ApiVersion::V6,
             context: node.context.clone(),
             node_id: "rp1".to_owned(),
-            version: crate::api::ApiVersion::V6,
             caller: Caller::new("test"),
             path: Map::new(),
             query: json!({}),

@@ -8,7 +8,7 @@ use serde_json::Number;
 use crate::context::{Context, row, state};
 use crate::error::Error;
 use crate::flows::identity::consent::Decision;
-use crate::flows::identity::operation::Planned;
+use crate::flows::identity::planned::Planned;
 use crate::flows::request_status::{Validity, Verdict};
 use crate::job::{Commit, JobId, Table, Write};
 use crate::messaging::outbound::Receiver;
