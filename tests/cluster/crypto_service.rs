@@ -16,7 +16,6 @@ use serde_json::{Value, json};
 
 use crate::client::client_application;
 use crate::network::*;
-use crate::rotation::all_completed;
 
 /// A crypto service with the keys of every node.
 struct CryptoService {
@@ -215,7 +214,7 @@ async fn keys_of_the_crypto_service_change_while_requests_are_made() {
     }
     let apps = net.apps().await;
     let (callback_url, told) = client_application();
-    let requests = load_during(&apps, async {
+    under_load(&apps, async {
         for (role, node_id) in ROLES.into_iter().zip(["rp1", "idp1", "as1"]) {
             let new = GeneratedKeys::at(&keys.join("2"), node_id);
             new.ensure(SigningKeys::Rsa).unwrap();
@@ -244,6 +243,5 @@ async fn keys_of_the_crypto_service_change_while_requests_are_made() {
         }
     })
     .await;
-    all_completed(&apps, requests);
     net.end(apps).await;
 }

@@ -210,3 +210,27 @@ async fn what_was_asked_of_a_node_that_was_killed_is_told_when_it_is_back() {
         net.close().await;
     }
 }
+
+/// The client gives up waiting and makes the calls again at once.
+#[tokio::test]
+async fn what_was_not_waited_for_is_told_to_the_same_call() {
+    let net = ndid(Store::Redis).await;
+    let apis = net.network.node(Role::Ndid).unwrap().api_urls();
+    account(&net, &apis[0]).await;
+    signal_ledger(&net, Signal::SIGSTOP);
+    tokio::select! {
+        told = calls(&apis[0], "impatient") => panic!("answered too soon: {told:?}"),
+        () = is_open(&apis[1], 11) => {}
+    }
+    let (again, ()) = tokio::join!(calls(&apis[1], "impatient"), async {
+        signal_ledger(&net, Signal::SIGCONT);
+    });
+    for (status, body) in again {
+        assert!(
+            [201, 204].contains(&status) && body.is_empty(),
+            "{status} {body}"
+        );
+    }
+    assert_eq!(tokens(&apis[0]).await, 100.0 + AMOUNT);
+    net.close().await;
+}
