@@ -138,7 +138,7 @@ fn is_about_the_same(pairs: &Counterparts, recorded: &Callback, arrival: &Arriva
             _ => one.is_null() && other.is_null(),
         }
     };
-    same_place && ABOUT.iter().copied().all(same)
+    same_place && ABOUT.iter().all(same)
 }
 
 fn is_counterpart(pairs: &Counterparts, name: &str, recorded: &str, live: &str) -> bool {
