@@ -7,7 +7,7 @@ use clap::Args;
 use serde::Serialize;
 
 use super::cpu::Cpu;
-use super::{print, set_ups};
+use super::{print, set_ups, stores};
 use crate::devnet::apps::{Apps, Targets};
 use crate::devnet::command::{StoreArgument, interrupted};
 use crate::devnet::demo;
@@ -73,11 +73,7 @@ struct FlowResult {
 /// # Errors
 /// When a network cannot be started.
 pub async fn run(arguments: FlowArguments) -> io::Result<ExitCode> {
-    let stores = match arguments.store {
-        Some(StoreArgument::Embedded) => vec![StoreOption::Embedded],
-        Some(StoreArgument::Redis) => vec![StoreOption::Redis],
-        None => vec![StoreOption::Embedded, StoreOption::Redis],
-    };
+    let stores = stores(arguments.store);
     let mut code = ExitCode::SUCCESS;
     for store in &stores {
         for workers in set_ups(arguments.workers) {

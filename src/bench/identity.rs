@@ -12,7 +12,7 @@ use serde::Serialize;
 use serde_json::json;
 
 use super::cpu::Cpu;
-use super::{print, set_ups};
+use super::{print, set_ups, stores};
 use crate::devnet::apps::{Accessor, citizen_id};
 use crate::devnet::command::{StoreArgument, interrupted};
 use crate::devnet::network::{Network, NetworkOptions, StoreOption};
@@ -63,11 +63,7 @@ struct IdentityResult {
 /// # Errors
 /// When a network cannot be started.
 pub async fn run(arguments: IdentityArguments) -> io::Result<ExitCode> {
-    let stores = match arguments.store {
-        Some(StoreArgument::Embedded) => vec![StoreOption::Embedded],
-        Some(StoreArgument::Redis) => vec![StoreOption::Redis],
-        None => vec![StoreOption::Embedded, StoreOption::Redis],
-    };
+    let stores = stores(arguments.store);
     let mut code = ExitCode::SUCCESS;
     for store in &stores {
         for workers in set_ups(arguments.workers) {

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use clap::Args;
 use serde::Serialize;
 
-use super::print;
+use super::{print, stores};
 use crate::devnet::command::{StoreArgument, interrupted};
 use crate::devnet::network::{Network, NetworkOptions, NodeProcess, StoreOption};
 use crate::devnet::process::{sleeps_of, usage_of};
@@ -57,11 +57,7 @@ struct IdleResult {
 /// # Errors
 /// When a network cannot be started, or a process ends.
 pub async fn run(arguments: IdleArguments) -> io::Result<ExitCode> {
-    let stores = match arguments.store {
-        Some(StoreArgument::Embedded) => vec![StoreOption::Embedded],
-        Some(StoreArgument::Redis) => vec![StoreOption::Redis],
-        None => vec![StoreOption::Embedded, StoreOption::Redis],
-    };
+    let stores = stores(arguments.store);
     let workers = arguments
         .workers
         .map_or_else(|| vec![0, 1], |workers| vec![workers]);

@@ -17,6 +17,8 @@ use std::process::ExitCode;
 
 use clap::Subcommand;
 
+use crate::devnet::command::StoreArgument;
+use crate::devnet::network::StoreOption;
 use crate::output;
 
 /// What to measure.
@@ -55,6 +57,15 @@ pub async fn run(bench: Bench) -> io::Result<ExitCode> {
         Bench::Soak(arguments) => soak::run(arguments).await,
         Bench::Recovery(arguments) => recovery::run(arguments).await,
         Bench::Exam(arguments) => exam::run(arguments).await,
+    }
+}
+
+/// Stores to measure: the one asked for, or both, one after the other.
+fn stores(store: Option<StoreArgument>) -> Vec<StoreOption> {
+    match store {
+        Some(StoreArgument::Embedded) => vec![StoreOption::Embedded],
+        Some(StoreArgument::Redis) => vec![StoreOption::Redis],
+        None => vec![StoreOption::Embedded, StoreOption::Redis],
     }
 }
 
