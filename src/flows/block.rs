@@ -150,11 +150,25 @@ pub(super) fn watched(role: Role) -> &'static [(Table, Kind)] {
     }
 }
 
-/// The requests that the block's successful transactions name, in the order of
+/// Methods that change the request they name. An identity operation names the
+/// request that brought its consent, and leaves it as it is.
+const CHANGE_REQUESTS: [&str; 6] = [
+    "CreateRequest",
+    "CreateIdpResponse",
+    "CreateAsResponse",
+    "SetDataReceived",
+    "CloseRequest",
+    "TimeOutRequest",
+];
+
+/// The requests that the block's successful transactions change, in the order of
 /// their first one.
 fn changes(block: &Block) -> Vec<Change> {
     let mut changes: Vec<Change> = Vec::new();
     for transaction in block.successful() {
+        if !CHANGE_REQUESTS.contains(&transaction.method.as_str()) {
+            continue;
+        }
         let Some(request_id) = transaction.param::<String>("request_id") else {
             continue;
         };
@@ -314,14 +328,29 @@ mod tests {
         let block = block(vec![
             transaction("CloseRequest", json!({"request_id": "a"}), false),
             transaction("SetMqAddresses", json!({"addresses": []}), true),
-            transaction("Odd", Value::Null, true),
-            transaction("Odd", json!({"request_id": 5}), true),
+            transaction("CloseRequest", Value::Null, true),
+            transaction("CloseRequest", json!({"request_id": 5}), true),
         ]);
         assert!(
             updates(Role::Rp, &[Table::RequestData], block)
                 .await
                 .is_empty()
         );
+    }
+
+    /// It names the request that brought the consent, whose end may be known to
+    /// this node and not worked on yet.
+    #[actix::test]
+    async fn an_identity_operation_changes_nothing_about_the_request_of_its_consent() {
+        for method in [
+            "RegisterIdentity",
+            "AddAccessor",
+            "RevokeIdentityAssociation",
+        ] {
+            let block = block(vec![on("a", method)]);
+            let tables = [Table::ConsentRequest, Table::RequestData];
+            assert!(updates(Role::Idp, &tables, block).await.is_empty());
+        }
     }
 
     #[actix::test]
