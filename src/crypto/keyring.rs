@@ -4,8 +4,9 @@
 //! The ledger says which key counts, and it changes its mind in the middle of
 //! everything: so whoever signs or decrypts names the public half, and several
 //! generations of keys are held at once. Files whose key is not the ledger's are
-//! read again, so that new files take effect in every process of the node, called
-//! or not, and before or after the ledger has their public halves.
+//! read again, and all files when a block changes keys, so that new files take
+//! effect in every process of the node, called or not, and before or after the
+//! ledger has their public halves.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -88,14 +89,27 @@ impl Keyring {
         self.held.read().get(node_id).cloned().unwrap_or_default()
     }
 
+    /// Reads the files of all nodes whose keys are held, because keys on the
+    /// ledger have changed, perhaps those of one of them. A process that signs
+    /// nothing between two changes would otherwise miss the keys of the first.
+    pub fn refresh(&self) {
+        let node_ids: Vec<String> = self.held.read().keys().cloned().collect();
+        for node_id in node_ids {
+            self.look(&node_id);
+        }
+    }
+
     /// Looks into the files of a node whose key is not held, unless that was done
     /// a moment ago.
+    fn look_if_due(&self, node_id: &str) {
+        let before = self.looked.lock().get(node_id).copied();
+        if before.is_none_or(|before| before.elapsed() >= LOOK) {
+            self.look(node_id);
+        }
+    }
+
     fn look(&self, node_id: &str) {
         let now = Instant::now();
-        let before = self.looked.lock().get(node_id).copied();
-        if before.is_some_and(|before| now.duration_since(before) < LOOK) {
-            return;
-        }
         match self.read(node_id) {
             Ok(keys) => {
                 let mut held = self.held.write();
@@ -131,7 +145,7 @@ impl Keyring {
         if let Some(private) = half_of(&self.held(node_id)) {
             return Ok(private);
         }
-        self.look(node_id);
+        self.look_if_due(node_id);
         let held = self.held(node_id);
         let found = half_of(&held);
         match (found, held.first()) {

@@ -155,6 +155,19 @@ async fn new_files_take_effect_when_the_ledger_has_their_keys() {
     assert!(signs(&keyring, "rp1", &before, 1).await.unwrap());
 }
 
+/// A process may have nothing to sign between two changes.
+#[tokio::test]
+async fn keys_between_two_changes_are_held_after_a_refresh() {
+    let files = Files::new();
+    let keyring = files.load();
+    let between = files.write("master");
+    keyring.refresh();
+    files.write("master");
+    let key = key(&between, SIGN, 2);
+    let signed = keyring.sign("rp1", KeyUse::SigningMaster, &key, b"x");
+    assert!(signed.await.is_ok());
+}
+
 #[tokio::test]
 async fn a_key_that_is_on_its_way_is_waited_for() {
     let files = Files::new();

@@ -9,7 +9,7 @@ use actix::prelude::SendError;
 use futures_util::FutureExt;
 use tokio::sync::{Notify, watch};
 
-use super::parts::ProcessParts;
+use super::parts::{ProcessParts, refresh_keys};
 use super::readiness::ReadinessWatch;
 use crate::actors::dispatcher::{Dispatcher, GetSnapshot, Submit, TellOfLosses};
 use crate::actors::mastership::Term;
@@ -159,6 +159,7 @@ async fn start_watcher(
 ) -> io::Result<LedgerWatcher> {
     let config = &parts.config;
     let (cached, told) = (parts.cached.clone(), dispatcher.clone());
+    let keyring = parts.keyring.clone();
     let (asked, limit) = (dispatcher.clone(), config.queue.jobs);
     let losses = Arc::new(Notify::new());
     // An error means that the master stops.
@@ -172,6 +173,9 @@ async fn start_watcher(
         }),
         tell_chain: Arc::new(move |update: ChainUpdate| {
             cached.apply(&update);
+            if let Some(keyring) = &keyring {
+                refresh_keys(keyring, &update.methods);
+            }
             let chain = Chain {
                 chain_id: update.chain_id,
                 height: update.height,

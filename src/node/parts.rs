@@ -186,6 +186,14 @@ async fn behind_proxy(
     }
 }
 
+/// Reads key files again after a block that changed keys.
+pub(super) fn refresh_keys(keyring: &Arc<Keyring>, methods: &[String]) {
+    if methods.iter().any(|method| method == "UpdateNode") {
+        let keyring = keyring.clone();
+        tokio::task::spawn_blocking(move || keyring.refresh());
+    }
+}
+
 type OpenedCrypto = (Arc<dyn Crypto>, Option<Arc<Keyring>>);
 
 fn open_crypto(

@@ -11,7 +11,7 @@ use tokio::sync::watch;
 use super::activity::Activity;
 use super::mq_service::MqServiceWatch;
 use super::notices;
-use super::parts::ProcessParts;
+use super::parts::{ProcessParts, refresh_keys};
 use super::readiness::ReadinessWatch;
 use super::runner::NodeRunner;
 use crate::actors::master_link::{ChainHook, LinkState};
@@ -19,6 +19,7 @@ use crate::cluster::{Worker, WorkerHandle, WorkerOptions};
 use crate::config::{Mode, StoreChoice};
 use crate::context::Role;
 use crate::crypto::Crypto;
+use crate::crypto::keyring::Keyring;
 use crate::delivery::broadcaster::Broadcaster;
 use crate::delivery::broadcasting_store::BroadcastingStore;
 use crate::delivery::callback::CallbackClient;
@@ -122,6 +123,7 @@ impl WorkerSide {
                 backlog: told.clone(),
                 future_quota: parts.context.future_quota.clone(),
                 waiting: waiting.clone(),
+                keyring: parts.keyring.clone(),
             }),
         }));
         let announced = Arc::downgrade(&worker);
@@ -217,6 +219,8 @@ struct MasterNews {
     backlog: Option<Arc<BacklogBoard>>,
     future_quota: Arc<FutureQuota>,
     waiting: Arc<Waiting>,
+    /// `None` with an external crypto service.
+    keyring: Option<Arc<Keyring>>,
 }
 
 impl ChainHook for MasterNews {
@@ -231,6 +235,9 @@ impl ChainHook for MasterNews {
         };
         self.client.apply(&update);
         self.cached.apply(&update);
+        if let Some(keyring) = &self.keyring {
+            refresh_keys(keyring, &chain.methods);
+        }
     }
 
     fn backlog_told(&self, backlog: Backlog) {

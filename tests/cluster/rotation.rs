@@ -124,20 +124,22 @@ async fn keys_change_in_all_processes_while_requests_are_made() {
     let files = |node_id: &str| GeneratedKeys::at(&net.network.directory.join("keys"), node_id);
     let [rp, idp, as_] = ROLES.map(|role| Operator::of(&net, role));
     under_load(&apps, async {
-        // Files, one process is told, the ledger.
-        let keys = NewKeys::make();
-        keys.install(&files("rp1"));
-        rp.reload().await;
-        is_done(&rp.update("rp1", keys.body()).await);
-        // Files, the ledger; nobody is told.
-        let keys = NewKeys::make();
-        keys.install(&files("idp1"));
-        is_done(&idp.update("idp1", keys.body()).await);
-        // The ledger, files, one process is told.
-        let keys = NewKeys::make();
-        is_done(&as_.update("as1", keys.body()).await);
-        keys.install(&files("as1"));
-        as_.reload().await;
+        for _ in 0..2 {
+            // Files, one process is told, the ledger.
+            let keys = NewKeys::make();
+            keys.install(&files("rp1"));
+            rp.reload().await;
+            is_done(&rp.update("rp1", keys.body()).await);
+            // Files, the ledger; nobody is told.
+            let keys = NewKeys::make();
+            keys.install(&files("idp1"));
+            is_done(&idp.update("idp1", keys.body()).await);
+            // The ledger, files, one process is told.
+            let keys = NewKeys::make();
+            is_done(&as_.update("as1", keys.body()).await);
+            keys.install(&files("as1"));
+            as_.reload().await;
+        }
     })
     .await;
     net.end(apps).await;
