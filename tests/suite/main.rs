@@ -70,10 +70,7 @@ async fn standalone_nodes_answer_the_recorded_scenarios_as_recorded() {
     play(0).await;
 }
 
-/// One of two whole runs had one callback more than recorded: a `request_status`
-/// to an IdP in `v6-create_identity/006`. Whose fault that is is not known yet.
 #[actix_web::test]
-#[ignore = "one callback too many now and then; run with --ignored"]
 async fn a_master_and_two_workers_answer_the_recorded_scenarios_as_recorded() {
     play(2).await;
 }
