@@ -84,7 +84,7 @@ pub fn with_causes(error: &dyn std::error::Error) -> String {
 }
 
 /// rustls needs one provider per process.
-fn install_tls_provider() {
+pub fn install_tls_provider() {
     static INSTALLED: Once = Once::new();
     INSTALLED.call_once(|| {
         // An error says that one is already installed, which is as good.

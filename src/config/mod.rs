@@ -2,6 +2,7 @@
 //! (spec/process-model-and-config.md 10).
 
 mod check;
+mod dashboard;
 mod idle;
 mod keys;
 mod load;
@@ -9,8 +10,9 @@ mod network;
 mod summary;
 mod variables;
 
+pub use dashboard::DashboardConfig;
 pub use idle::Idle;
-pub use load::{ConfigMistake, ConfigMistakes, load, load_from};
+pub use load::{ConfigMistake, ConfigMistakes, load, load_for_operators, load_from};
 
 use std::fmt;
 use std::path::PathBuf;
@@ -356,6 +358,8 @@ pub struct Config {
     pub dcontract: DContract,
     /// Metrics endpoint, if any.
     pub prometheus: Option<Prometheus>,
+    /// Dashboard, if any.
+    pub dashboard: Option<DashboardConfig>,
     /// What `POST /config/set` can change while the process runs.
     pub runtime: Arc<Runtime>,
     /// `SHUTDOWN_GRACE_MS`: how long a stop may take.

@@ -28,7 +28,7 @@ mod tls;
 mod waiting;
 
 pub use information::{MessageQueueService, Status};
-pub use listening::ServerHandle;
+pub use listening::{Listening, ServerHandle, serve as listen};
 pub use own_endpoints::own_endpoints;
 pub use readiness::Readiness;
 pub use routes::{Found, Parameters, Route, Routes, segments};

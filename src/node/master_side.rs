@@ -23,7 +23,7 @@ use crate::ingest::ledger_watcher::{
 use crate::ingest::mq_inbox::{Inbox, Lead, OnAccepted};
 use crate::job::{Epoch, Job};
 use crate::ledger::ChainUpdate;
-use crate::operator::OperatorSocket;
+use crate::operator::{OpenDesk, OperatorSocket, pauses};
 use crate::protocol::local::MeetingPoint;
 use crate::protocol::message::Chain;
 use crate::protocol::{BacklogBoard, Tls};
@@ -39,6 +39,8 @@ pub struct MasterSide {
     watcher: LedgerWatcher,
     /// Makes this process's inbox store messages at once.
     lead: Option<Lead>,
+    /// Serves operators at this master while the term lasts.
+    desk: OpenDesk,
     /// Of a standalone node; serves until it is dropped.
     _operators: Option<OperatorSocket>,
 }
@@ -92,6 +94,8 @@ impl MasterSide {
             backlog: parts.backlog.clone(),
         };
         let master = Master::start(options).await.map_err(io::Error::other)?;
+        parts.desk.leads(master.desk());
+        tokio::spawn(pauses::follow(parts.store.clone(), master.dispatcher()));
         let operators = (config.mode == Mode::Standalone)
             .then(|| serve_operators(config, &master))
             .flatten();
@@ -106,6 +110,7 @@ impl MasterSide {
             master,
             watcher,
             lead,
+            desk: parts.desk.clone(),
             _operators: operators,
         })
     }
@@ -130,6 +135,7 @@ impl MasterSide {
     /// follows no block. The inbox goes on like those of the other processes.
     pub async fn hand_over(&mut self) {
         self.lead = None;
+        self.desk.stands_by();
         self.master.dismiss().await;
     }
 

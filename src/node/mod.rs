@@ -2,6 +2,7 @@
 
 mod activity;
 mod check;
+mod facts;
 mod inbox;
 pub mod kinds;
 mod master_side;
@@ -28,11 +29,14 @@ use tokio::sync::watch;
 pub use check::check;
 pub use stop::Stop;
 
+use crate::access::Tokens;
 use crate::admission::QueueLimit;
 use crate::config::{self, Config, Mode};
+use crate::dashboard::{self, DashboardHandle, DashboardOptions};
 use crate::descriptors::{Limit, Shares};
 use crate::http::ServerHandle;
 use crate::http::admin::{self, AdminOptions};
+use crate::operator::OpenDesk;
 use crate::protocol::local::MeetingPoint;
 use crate::{logging, operator, pulse};
 use parts::ProcessParts;
@@ -108,7 +112,8 @@ async fn serve(config: Arc<Config>, shares: Shares, stop: Stop) -> io::Result<()
     let readiness = ReadinessWatch::new(config.queue, config.dormant);
     let standing = StandingWatch::new(config.mode);
     let admin = start_admin(&config, shares, &readiness, &standing).await?;
-    let parts = ProcessParts::open(config.clone(), shares).await?;
+    let (desk, dashboard) = start_dashboard(&config, shares, &readiness, &standing)?;
+    let parts = ProcessParts::open(config.clone(), shares, desk).await?;
     let (watched, looked_after) = (readiness.clone(), parts.clone());
     parts
         .intake
@@ -179,6 +184,13 @@ async fn serve(config: Arc<Config>, shares: Shares, stop: Stop) -> io::Result<()
     if let Some(inbox) = &inbox {
         inbox.stop().await;
     }
+    if let Some(dashboard) = dashboard
+        && tokio::time::timeout(ADMIN_STOP, dashboard.stop())
+            .await
+            .is_err()
+    {
+        tracing::warn!("somebody is still looking at the dashboard");
+    }
     if let Some(admin) = admin
         && tokio::time::timeout(ADMIN_STOP, admin.stop())
             .await
@@ -234,4 +246,34 @@ async fn start_admin(
         most_connections: shares.admin,
     };
     admin::serve(options).await.map(Some)
+}
+
+/// Starts the dashboard, if there is one, before the store is open: it shows
+/// what the process waits for.
+fn start_dashboard(
+    config: &Config,
+    shares: Shares,
+    readiness: &ReadinessWatch,
+    standing: &StandingWatch,
+) -> io::Result<(OpenDesk, Option<DashboardHandle>)> {
+    let Some(settings) = &config.dashboard else {
+        return Ok((OpenDesk::default(), None));
+    };
+    let tokens = settings.tokens.as_deref().map(Tokens::read).transpose();
+    let tokens = tokens
+        .map_err(|error| io::Error::new(error.kind(), format!("DASHBOARD_TOKENS_FILE: {error}")))?;
+    let desk = OpenDesk::watched();
+    let options = DashboardOptions {
+        facts: facts::facts(config, readiness.clone(), standing.clone()),
+        desk: desk.clone(),
+        tokens,
+        loopback_operator: settings.loopback_operator.clone(),
+        port: settings.port,
+        https: settings.https.clone(),
+        most_connections: shares.dashboards,
+    };
+    let dashboard = dashboard::serve(options)
+        .map_err(|error| io::Error::new(error.kind(), format!("DASHBOARD_PORT: {error}")))?;
+    tracing::info!(address = %dashboard.address(), "the dashboard is served");
+    Ok((desk, Some(dashboard)))
 }
