@@ -2,15 +2,19 @@
 //! (spec/process-model-and-config.md 10).
 
 mod check;
+mod dotenv;
 mod idle;
 mod keys;
 mod load;
 mod network;
+mod pem;
 mod summary;
 mod variables;
+mod wrong;
 
 pub use idle::Idle;
 pub use load::{ConfigMistake, ConfigMistakes, load, load_from};
+pub use wrong::WrongSetting;
 
 use std::fmt;
 use std::path::PathBuf;
@@ -117,6 +121,8 @@ pub struct LinkConfig {
     pub masters: Vec<MasterAddress>,
     /// `MASTER_SERVER_PORT`.
     pub port: u16,
+    /// `MASTER_WAIT_MS`: a worker without a master is ready for this long.
+    pub wait: Duration,
 }
 
 /// The address of a possible master.

@@ -7,6 +7,7 @@ mod message;
 mod reach;
 mod shown;
 mod socket;
+mod story;
 mod summary;
 mod view;
 
@@ -17,3 +18,4 @@ pub use message::{
     Shown,
 };
 pub use socket::{OperatorSocket, check as check_socket};
+pub use story::{Chapter, ChapterKind, KeptRow, RequestStory, gather as gather_story};
