@@ -11,8 +11,8 @@ pub mod threads;
 
 use std::future::Future;
 use std::panic::AssertUnwindSafe;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use actix::prelude::*;
@@ -23,6 +23,7 @@ use tokio::time::sleep;
 use tracing::{error, warn};
 
 use crate::job::{Attempt, Class, Commit, Job, JobOutcome, Kind, Millis, Pool};
+use crate::logging::LineLimit;
 use crate::protocol::message::{AttemptOutcome, End};
 use crate::store::{Committed, SharedStore, StoreError, Struck};
 
@@ -37,6 +38,14 @@ const STORE_RETRY: (Duration, Duration) = (Duration::from_millis(50), Duration::
 
 /// First and longest pause before a job that panicked is run again.
 const PANIC_RETRY: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(60));
+
+/// Lines about failed jobs, by the number of their kind.
+static FAILED: LazyLock<LineLimit<u16>> =
+    LazyLock::new(|| LineLimit::new(100, Duration::from_secs(10)));
+
+/// Lines about a store that does not answer, by what it was asked for.
+static REPEATED: LazyLock<LineLimit<&'static str>> =
+    LazyLock::new(|| LineLimit::new(3, Duration::from_secs(10)));
 
 /// Runs a job.
 #[derive(Debug, Message)]
@@ -276,7 +285,7 @@ impl Execution {
         Ok(match committed.await? {
             Committed::Applied { jobs, cancelled } => {
                 if let Some(reason) = &failure {
-                    warn!(job = %attempt.job, kind = kind.name(), reason, "job ended as failed");
+                    note_failed(attempt, kind, reason);
                 }
                 End::Committed {
                     failed: failure.is_some(),
@@ -314,12 +323,20 @@ impl Execution {
     }
 }
 
+fn note_failed(attempt: Attempt, kind: Kind, reason: &str) {
+    if let Some(left_out) = FAILED.admit(kind.number()) {
+        let left_out = (left_out > 0).then_some(left_out);
+        let kind = kind.name();
+        warn!(job = %attempt.job, kind, reason, left_out, "job ended as failed");
+    }
+}
+
 /// The stored bytes cannot be decoded, or are too large for the store. Asking
 /// again does not help.
 struct Unreadable(String);
 
 /// Repeats a question until the store answers.
-async fn persist<T, F>(what: &str, mut ask: impl FnMut() -> F) -> Result<T, Unreadable>
+async fn persist<T, F>(what: &'static str, mut ask: impl FnMut() -> F) -> Result<T, Unreadable>
 where
     F: Future<Output = Result<T, StoreError>>,
 {
@@ -330,7 +347,12 @@ where
             Err(error @ (StoreError::Corrupt(_) | StoreError::TooLarge(_))) => {
                 return Err(Unreadable(error.to_string()));
             }
-            Err(error) => warn!(%error, "cannot {what}; trying again"),
+            Err(error) => {
+                if let Some(left_out) = REPEATED.admit(what) {
+                    let left_out = (left_out > 0).then_some(left_out);
+                    warn!(%error, left_out, "cannot {what}; trying again");
+                }
+            }
         }
         sleep(pause).await;
         pause = longest.min(pause * 2);

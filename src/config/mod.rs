@@ -3,16 +3,20 @@
 
 mod check;
 mod dashboard;
+mod dotenv;
 mod idle;
 mod keys;
 mod load;
 mod network;
+mod pem;
 mod summary;
 mod variables;
+mod wrong;
 
 pub use dashboard::DashboardConfig;
 pub use idle::Idle;
 pub use load::{ConfigMistake, ConfigMistakes, load, load_for_operators, load_from};
+pub use wrong::WrongSetting;
 
 use std::fmt;
 use std::path::PathBuf;
@@ -119,6 +123,8 @@ pub struct LinkConfig {
     pub masters: Vec<MasterAddress>,
     /// `MASTER_SERVER_PORT`.
     pub port: u16,
+    /// `MASTER_WAIT_MS`: a worker without a master is ready for this long.
+    pub wait: Duration,
 }
 
 /// The address of a possible master.

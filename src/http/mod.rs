@@ -6,6 +6,7 @@
 //! node. The endpoints are given to it ([`crate::api::Endpoint`]); what a call
 //! wants stored is stored here, with one `accept`, before the client hears of it.
 
+mod access_log;
 pub mod admin;
 mod answer;
 mod body;

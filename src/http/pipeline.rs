@@ -10,6 +10,7 @@ use metrics::histogram;
 use openssl::memcmp;
 use openssl::sha::sha256;
 
+use super::access_log::{self, Subject};
 use super::answer::PlainResponse;
 use super::dispatch::{self, Input};
 use super::readiness::too_many_calls;
@@ -23,17 +24,23 @@ use crate::heavy::{self, Whose};
 /// Label of metrics for paths that are no route.
 const NO_ROUTE: &str = "none";
 
-/// An answer, and the route it came from.
+/// An answer, the route it came from, and what the call was about.
 struct Served {
     answer: PlainResponse,
+    /// As metrics name it.
+    label: &'static str,
+    /// The whole pattern.
     route: &'static str,
+    subject: Subject,
 }
 
 impl From<PlainResponse> for Served {
     fn from(answer: PlainResponse) -> Self {
         Self {
             answer,
+            label: NO_ROUTE,
             route: NO_ROUTE,
+            subject: Subject::default(),
         }
     }
 }
@@ -47,17 +54,16 @@ pub(super) async fn handle(request: HttpRequest, payload: Payload, api: Data<Api
     histogram!(
         "http_request_duration_ms",
         "method" => method_label(request.method()),
-        "route" => served.route,
+        "route" => served.label,
         "code" => status.to_string(),
     )
     .record(milliseconds);
-    // Not the path: it can hold the identifier of a person.
-    tracing::debug!(
-        method = %request.method(),
-        route = served.route,
-        status,
+    access_log::note(
+        &request,
+        served.route,
+        &served.subject,
+        &served.answer,
         milliseconds,
-        "API call"
     );
     served.answer.into_response()
 }
@@ -132,11 +138,14 @@ async fn answer(head: &Head, body: body::Unparsed, api: &Api) -> Served {
         return too_many_calls(&config.api).into();
     };
     let query = query_string::parse(head.uri.query().unwrap_or_default());
+    let subject = Subject::of(&parameters, &body);
     let input = Input { query, body };
     let answer = dispatch::answer(api, route, &parameters, input).await;
     Served {
         answer,
-        route: route.label(),
+        label: route.label(),
+        route: route.endpoint.path,
+        subject,
     }
 }
 

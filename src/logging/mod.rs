@@ -2,8 +2,11 @@
 //! spec/process-model-and-config.md 10.1). No thread that logs ever waits for
 //! the log's reader.
 
+mod identity;
+mod limit;
 mod output;
 mod panics;
+mod reminder;
 
 use std::fs::File;
 use std::io::{self, Write};
@@ -19,7 +22,11 @@ use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{EnvFilter, Layer, Registry};
 
+use self::identity::LineForm;
+pub use self::identity::{Identity, act_as};
+pub use self::limit::LineLimit;
 use self::output::Output;
+pub use self::reminder::Reminder;
 use crate::config::Log;
 
 /// Libraries whose messages below `warn` help nobody.
@@ -36,13 +43,13 @@ static OUTPUT: OnceLock<Output> = OnceLock::new();
 /// because a message to standard error waits for its reader.
 /// # Errors
 /// When logging was started before, or standard output is closed.
-pub fn start(log: &Log) -> io::Result<()> {
+pub fn start(log: &Log, identity: &Identity) -> io::Result<()> {
     // Bypasses the buffer of the standard library, whose lock and rest would
     // hold up an ending process.
     let target = File::from(io::stdout().as_fd().try_clone_to_owned()?);
     let output = Output::start(target)?;
     tracing_subscriber::registry()
-        .with(layer(log, output.clone()))
+        .with(layer(log, identity, output.clone()))
         .try_init()
         .map_err(io::Error::other)?;
     // Set once: a second start has failed above.
@@ -92,7 +99,7 @@ fn filter(level: &str) -> EnvFilter {
     EnvFilter::new(format!("{level},{QUIET}"))
 }
 
-fn layer<W>(log: &Log, writer: W) -> Box<dyn Layer<Registry> + Send + Sync>
+fn layer<W>(log: &Log, identity: &Identity, writer: W) -> Box<dyn Layer<Registry> + Send + Sync>
 where
     W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
 {
@@ -101,12 +108,22 @@ where
         .with_ansi(log.color);
     let filter = filter(&log.level);
     match (log.pretty, log.one_line) {
-        (false, _) => lines.json().flatten_event(true).with_filter(filter).boxed(),
-        (true, true) => lines.compact().with_filter(filter).boxed(),
+        (false, _) => lines
+            .json()
+            .flatten_event(true)
+            .map_event_format(|inner| identity.lines(inner, LineForm::Json))
+            .with_filter(filter)
+            .boxed(),
+        (true, true) => lines
+            .compact()
+            .map_event_format(|inner| identity.lines(inner, LineForm::Text))
+            .with_filter(filter)
+            .boxed(),
         (true, false) => lines
             .pretty()
             .with_file(false)
             .with_line_number(false)
+            .map_event_format(|inner| identity.lines(inner, LineForm::Text))
             .with_filter(filter)
             .boxed(),
     }
@@ -144,7 +161,11 @@ mod tests {
             color: false,
             one_line,
         };
-        let subscriber = tracing_subscriber::registry().with(layer(&log, move || writer.clone()));
+        let subscriber = tracing_subscriber::registry().with(layer(
+            &log,
+            &Identity::of_process("rp\"1"),
+            move || writer.clone(),
+        ));
         tracing::subscriber::with_default(subscriber, || {
             tracing::error!(height = 7, "an error");
             tracing::info!("some information");
@@ -165,6 +186,11 @@ mod tests {
         assert_eq!(lines[0]["level"], "ERROR");
         assert_eq!(lines[0]["message"], "an error");
         assert_eq!(lines[0]["height"], 7);
+        for line in &lines {
+            assert_eq!(line["node_id"], "rp\"1");
+            assert!(line["role"].is_string());
+            assert!(!line["instance"].as_str().unwrap().is_empty());
+        }
     }
 
     #[test]

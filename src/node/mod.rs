@@ -8,6 +8,7 @@ pub mod kinds;
 mod master_side;
 mod mq_service;
 mod notices;
+mod obstacle;
 mod parts;
 mod readiness;
 mod registration;
@@ -31,11 +32,12 @@ pub use stop::Stop;
 
 use crate::access::Tokens;
 use crate::admission::QueueLimit;
-use crate::config::{self, Config, Mode};
+use crate::config::{self, Config, Mode, WrongSetting};
 use crate::dashboard::{self, DashboardHandle, DashboardOptions};
 use crate::descriptors::{Limit, Shares};
 use crate::http::ServerHandle;
 use crate::http::admin::{self, AdminOptions};
+use crate::logging::Identity;
 use crate::operator::OpenDesk;
 use crate::protocol::local::MeetingPoint;
 use crate::{logging, operator, pulse};
@@ -64,7 +66,8 @@ pub async fn run() -> io::Result<ExitCode> {
             return Ok(ExitCode::from(WRONG_ENVIRONMENT));
         }
     };
-    logging::start(&config.log)?;
+    logging::start(&config.log, &Identity::of_process(&config.node_id))?;
+    logging::act_as(StandingWatch::new(config.mode).role());
     for (name, value) in config.summary() {
         tracing::debug!(name, value, "configuration");
     }
@@ -84,6 +87,10 @@ pub async fn run() -> io::Result<ExitCode> {
         }
         Err(error) => {
             tracing::error!(%error, "the process cannot continue");
+            if WrongSetting::is_cause_of(&error) {
+                logging::last_words(format!("erawan: {error}"));
+                return Ok(ExitCode::from(WRONG_ENVIRONMENT));
+            }
             Err(error)
         }
     }
@@ -245,7 +252,12 @@ async fn start_admin(
         https: prometheus.https.clone(),
         most_connections: shares.admin,
     };
-    admin::serve(options).await.map(Some)
+    let address = options.address;
+    let served = admin::serve(options).await;
+    let tls = "PROMETHEUS_HTTPS_KEY_PATH, PROMETHEUS_HTTPS_CERT_PATH";
+    served
+        .map(Some)
+        .map_err(|error| obstacle::at_port("PROMETHEUS_SERVER_PORT", tls, address, error))
 }
 
 /// Starts the dashboard, if there is one, before the store is open: it shows

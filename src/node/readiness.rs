@@ -45,6 +45,9 @@ struct Inner {
     seen: RwLock<Seen>,
     /// Additional notices, by subject.
     notices: RwLock<BTreeMap<&'static str, Notice>>,
+    /// Additional reasons not to be ready, by subject. They do not close the
+    /// gate: a call that reaches the process is served.
+    reasons: RwLock<BTreeMap<&'static str, Notice>>,
     draining: AtomicBool,
     has_been_ready: AtomicBool,
     queue: Arc<QueueLimit>,
@@ -133,6 +136,7 @@ impl ReadinessWatch {
             inner: Arc::new(Inner {
                 seen,
                 notices: RwLock::default(),
+                reasons: RwLock::default(),
                 draining: AtomicBool::new(false),
                 has_been_ready: AtomicBool::new(false),
                 queue: Arc::new(QueueLimit::new(running, dormant)),
@@ -244,6 +248,16 @@ impl ReadinessWatch {
         self.inner.notices.write().insert(about, Box::new(notice));
     }
 
+    /// Sets what makes the process unready because of `about`, replacing an
+    /// earlier one.
+    pub fn demand(
+        &self,
+        about: &'static str,
+        reason: impl Fn() -> Option<String> + Send + Sync + 'static,
+    ) {
+        self.inner.reasons.write().insert(about, Box::new(reason));
+    }
+
     /// Sets the source for the ledger's blocks.
     pub fn watch_blocks(&self, watcher: watch::Receiver<WatcherState>) {
         self.inner.seen.write().watcher = Some(watcher);
@@ -315,7 +329,12 @@ impl ReadinessWatch {
                 // ledger says.
                 let deaf = now.ledger_connected && !answers;
                 let of_queries = deaf.then(|| "the ledger does not answer questions".to_owned());
-                own.chain(of_queries).chain(of_blocks).collect()
+                let others = self.inner.reasons.read();
+                let others: Vec<String> = others.values().filter_map(|reason| reason()).collect();
+                own.chain(of_queries)
+                    .chain(of_blocks)
+                    .chain(others)
+                    .collect()
             }
             None => vec!["the process is starting".to_owned()],
         }

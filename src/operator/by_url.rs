@@ -96,6 +96,11 @@ impl ByUrl {
                 audit.reverse();
                 Told::Audit(audit)
             }
+            Question::Trace { request_id, nodes } => {
+                let nodes: Vec<(&str, String)> =
+                    nodes.into_iter().map(|node| ("node", node)).collect();
+                Told::Story(self.read(&["requests", &request_id], &nodes).await?)
+            }
             Question::Receivers => {
                 let Receivers { receivers } = self.read(&["receivers"], &[]).await?;
                 Told::Receivers(receivers)

@@ -88,6 +88,15 @@ enum Command {
     Pause(AboutReceiver),
     /// Let the deliveries to a paused receiver go on.
     Resume(AboutReceiver),
+    /// Tell the story of a request: its jobs, messages, transactions, callbacks
+    /// and the decisions about them, as far as the store has them.
+    Trace {
+        /// The request's id.
+        request_id: String,
+        /// Nodes behind this proxy whose state to look at too.
+        #[arg(long = "node")]
+        nodes: Vec<String>,
+    },
     /// Show what operators did.
     Audit {
         /// Show this many of the latest.
@@ -153,6 +162,11 @@ impl AboutReceiver {
 pub(super) enum Question {
     /// Has a form that masters know.
     Known(OperatorRequest),
+    /// The story of a request, as this node and these behind it know it.
+    Trace {
+        request_id: String,
+        nodes: Vec<String>,
+    },
     Receivers,
     Decide(ReceiverDecision),
 }
@@ -210,6 +224,14 @@ async fn ask(config: &Config, question: Question) -> io::Result<Reached> {
             }
             Ok(reached)
         }
+        Question::Trace { request_id, nodes } => {
+            let node_ids = [vec![config.node_id.clone()], nodes].concat();
+            let question = OperatorRequest::Story {
+                request_id,
+                node_ids,
+            };
+            reach::ask(config, question).await
+        }
         Question::Receivers => reach::receivers(config).await,
         Question::Decide(decision) => reach::decide(config, decision).await,
     }
@@ -257,6 +279,9 @@ fn question(command: Command) -> Question {
         Command::Retry(decision) => decision.question(OperatorAction::Retry),
         Command::Resolve(decision) => decision.question(OperatorAction::Resolve),
         Command::Drop(decision) => decision.question(OperatorAction::Drop),
+        Command::Trace { request_id, nodes } => {
+            return Question::Trace { request_id, nodes };
+        }
         Command::Audit { limit } => OperatorRequest::Audit { limit },
         Command::Receivers => return Question::Receivers,
         Command::Pause(about) => return Question::Decide(about.decision(true)),
@@ -267,10 +292,12 @@ fn question(command: Command) -> Question {
 fn exit_code(answer: &Told) -> ExitCode {
     match answer {
         Told::Job(None) => ExitCode::from(REFUSED),
+        Told::Story(story) if story.is_empty() => ExitCode::from(REFUSED),
         Told::Operations(done) => exit_code_of(done),
         Told::Job(_)
         | Told::Jobs { .. }
         | Told::Audit(_)
+        | Told::Story(_)
         | Told::Receivers(_)
         | Told::Decided(_) => ExitCode::SUCCESS,
     }

@@ -15,6 +15,7 @@ use super::pauses::{self, ReceiverDecision};
 use super::receivers::{self, ReceiverShown};
 use super::record::DecisionRecord;
 use super::shown::{shown_failed, shown_open, state_of};
+use super::story::{self, RequestStory};
 use crate::actors::dispatcher::{
     Dispatcher, GetOverview, GetParked, JobChanged, JobGone, LiveBoard, TellOfEnds,
 };
@@ -89,6 +90,13 @@ impl Desk {
                 let limit = usize::try_from(limit).unwrap_or(usize::MAX);
                 self.store.audit(limit).await.map(OperatorResponse::Audit)
             }
+            OperatorRequest::Story {
+                request_id,
+                node_ids,
+            } => {
+                let told = story::gather(&*self.store, &node_ids, &request_id).await;
+                told.map(|story| OperatorResponse::Story(Box::new(story)))
+            }
         };
         answer.unwrap_or_else(|error| OperatorResponse::Failed(error.to_string()))
     }
@@ -156,6 +164,22 @@ impl Desk {
         records.sort_by_key(|record| std::cmp::Reverse(record.at));
         records.truncate(limit);
         Ok(records)
+    }
+
+    /// The story of a request, as these nodes know it. It looks through all
+    /// jobs, so it is told to one operator at a time and as work of low priority.
+    /// # Errors
+    /// When the store fails.
+    pub async fn story(
+        &self,
+        request_id: String,
+        node_ids: Vec<String>,
+    ) -> Result<RequestStory, StoreError> {
+        let store = self.store.clone();
+        heavy::run(Whose::Operators, MOST_MEMORY, async move {
+            story::gather(&*store, &node_ids, &request_id).await
+        })
+        .await
     }
 
     /// The pauses of receivers that are in force.

@@ -3,6 +3,7 @@
 use super::message::{OperationResult, OperatorResponse, Shown};
 use super::receivers::ReceiverShown;
 use super::record::DecisionRecord;
+use super::story::RequestStory;
 
 pub(super) enum Told {
     Jobs {
@@ -13,6 +14,7 @@ pub(super) enum Told {
     /// `None`: there is no such job.
     Job(Option<Box<Shown>>),
     Operations(Vec<OperationResult>),
+    Story(Box<RequestStory>),
     /// Newest last.
     Audit(Vec<DecisionRecord>),
     Receivers(Vec<ReceiverShown>),
@@ -45,6 +47,7 @@ impl Told {
             OperatorResponse::Audit(audit) => Ok(Self::Audit(
                 audit.iter().map(DecisionRecord::from).collect(),
             )),
+            OperatorResponse::Story(story) => Ok(Self::Story(story)),
             OperatorResponse::Failed(reason) => Err(reason),
         }
     }

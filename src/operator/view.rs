@@ -9,6 +9,7 @@ use time::format_description::well_known::Rfc3339;
 use super::message::{JobState, OperationOutcome, OperationResult, Shown};
 use super::receivers::ReceiverShown;
 use super::record::DecisionRecord;
+use super::story::RequestStory;
 use super::told::{Instead, Told};
 
 /// Longest error in a table; `show` prints all of it.
@@ -23,6 +24,7 @@ pub(super) fn json(told: &Told, by: &str) -> Value {
         Told::Audit(audit) => ("audit", json!(audit)),
         Told::Receivers(receivers) => ("receivers", json!(receivers)),
         Told::Decided(decision) => ("decision", json!(decision)),
+        Told::Story(story) => ("story", json!(story)),
     };
     json!({ "answered_by": by, name: content })
 }
@@ -42,6 +44,7 @@ pub(super) fn text(told: &Told, by: &str) -> String {
             format!("no operator has decided anything yet (asked {by})\n")
         }
         Told::Audit(audit) => audit.iter().map(audit_line).collect(),
+        Told::Story(story) => story_text(story),
         Told::Receivers(receivers) if receivers.is_empty() => {
             format!("no delivery is open, and no receiver is paused (asked {by})\n")
         }
@@ -72,6 +75,43 @@ fn none_listed(instead: Option<Instead>, by: &str) -> String {
     )
 }
 
+fn story_text(story: &RequestStory) -> String {
+    if story.is_empty() {
+        return "the store knows nothing of this request\n".to_owned();
+    }
+    let mut text = format!("request {}\n", story.request_id);
+    for chapter in &story.chapters {
+        let state = chapter.state.map_or("", state_word);
+        let details = chapter.details.iter();
+        let details = details.map(|field| format!("{}={}", field.name, field.value));
+        // Writing to a String cannot fail.
+        let _ = writeln!(
+            text,
+            "{}  {:<11}  {:<24}  {:<7}  {}{}",
+            time_exactly(chapter.at),
+            chapter.of.word(),
+            chapter.name,
+            state,
+            chapter
+                .job
+                .as_deref()
+                .map_or(String::new(), |id| format!("{id} ")),
+            details.collect::<Vec<_>>().join(" "),
+        );
+    }
+    for row in &story.kept {
+        let _ = writeln!(
+            text,
+            "kept: {} of {} ({} columns, {} bytes)",
+            row.table, row.node_id, row.columns, row.bytes
+        );
+    }
+    if story.is_cut {
+        text.push_str("there is more than is shown\n");
+    }
+    text
+}
+
 fn list(jobs: &[Shown]) -> String {
     let mut text = String::from(
         "ID                                    STATE    KIND                 ATTEMPT  STRIKES  ACCEPTED              KEY / LAST ERROR\n",
@@ -97,7 +137,11 @@ fn list(jobs: &[Shown]) -> String {
 }
 
 fn state(job: &Shown) -> &'static str {
-    match job.state {
+    state_word(job.state)
+}
+
+fn state_word(state: JobState) -> &'static str {
+    match state {
         JobState::Open => "open",
         JobState::Waiting => "waiting",
         JobState::Parked => "parked",
@@ -196,6 +240,12 @@ fn receiver_table(receivers: &[ReceiverShown]) -> String {
         );
     }
     text
+}
+
+/// To the millisecond.
+fn time_exactly(millis: u64) -> String {
+    let whole = time(millis);
+    format!("{}.{:03}Z", whole.trim_end_matches('Z'), millis % 1000)
 }
 
 fn time(millis: u64) -> String {

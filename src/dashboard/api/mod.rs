@@ -16,7 +16,7 @@ use super::door::Visitor;
 use super::reply::Reply;
 use crate::access::Role;
 use crate::job::{JobId, Kind, Kinds, Millis};
-use crate::operator::{Desk, Filter, JobState, OperationOutcome, PageStart};
+use crate::operator::{Desk, Filter, JobState, OperationOutcome, PageStart, RequestStory};
 use crate::store::{OperatorAction, StoreError};
 
 /// Most jobs of a page, and how many without `limit`.
@@ -37,6 +37,7 @@ enum Asked {
     Receivers,
     Pause(bool),
     Audit,
+    Story,
     OpenApi,
 }
 
@@ -67,7 +68,7 @@ const fn post(path: &'static [&'static str], asked: Asked, does: &'static str) -
     }
 }
 
-static TABLE: [Entry; 11] = [
+static TABLE: [Entry; 12] = [
     get(
         &["node"],
         Asked::Node,
@@ -113,6 +114,11 @@ static TABLE: [Entry; 11] = [
         &["receivers", "resume"],
         Asked::Pause(false),
         "Lets the deliveries to a paused receiver go on.",
+    ),
+    get(
+        &["requests", "{id}"],
+        Asked::Story,
+        "Tells the story of a request across its jobs, messages, transactions and callbacks.",
     ),
     get(
         &["audit"],
@@ -176,7 +182,10 @@ pub(super) async fn answer(dashboard: &Dashboard, call: &PageCall, path: &[&str]
         Asked::Node => return Reply::json(&NodeShown::of(&dashboard.sampler.seen())),
         Asked::Kinds => return Reply::json(&KindsShown::of(&dashboard.sampler.seen())),
         asked => match dashboard.desk.now() {
-            Some(desk) => run(asked, &desk, call, path, &visitor).await,
+            Some(desk) => {
+                let seen = dashboard.sampler.seen();
+                run(asked, &desk, call, path, &visitor, &seen.facts.node_id).await
+            }
             None => Err(Problem::starting()),
         },
     };
@@ -189,6 +198,7 @@ async fn run(
     call: &PageCall,
     path: &[&str],
     visitor: &Visitor,
+    own_node: &str,
 ) -> Result<Reply, Problem> {
     match asked {
         Asked::Jobs => {
@@ -231,9 +241,25 @@ async fn run(
             let audit = desk.records(limit.min(MOST_DECISIONS)).await?;
             Ok(Reply::json(&AuditShown { audit }))
         }
+        Asked::Story => {
+            let id = path.get(1).copied().unwrap_or_default();
+            let nodes = call.query.all("node").map(str::to_owned).collect();
+            Ok(Reply::json(&story(desk, own_node, id, nodes).await?))
+        }
         // Answered without the desk.
         Asked::Node | Asked::Kinds | Asked::OpenApi => Err(Problem::starting()),
     }
+}
+
+/// The story of a request, as this node and those behind it know it.
+pub(super) async fn story(
+    desk: &Desk,
+    own_node: &str,
+    request_id: &str,
+    nodes: Vec<String>,
+) -> Result<RequestStory, Problem> {
+    let node_ids = [vec![own_node.to_owned()], nodes].concat();
+    Ok(desk.story(request_id.to_owned(), node_ids).await?)
 }
 
 /// Which jobs are asked for, and where to begin.

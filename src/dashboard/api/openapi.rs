@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 
 use super::shapes::{AuditShown, JobsShown, KindsShown, NodeShown, ReceiversShown};
 use super::{Asked, Entry, entries};
-use crate::operator::{DecisionRecord, OperationResult, Shown};
+use crate::operator::{DecisionRecord, OperationResult, RequestStory, Shown};
 
 /// OpenAPI 3.1 of this API.
 pub(super) fn document() -> Value {
@@ -51,6 +51,7 @@ fn operation(entry: &Entry, schemas: &mut SchemaGenerator) -> Value {
         Asked::Receivers => json!(schemas.subschema_for::<ReceiversShown>()),
         Asked::Pause(_) => json!(schemas.subschema_for::<DecisionRecord>()),
         Asked::Audit => json!(schemas.subschema_for::<AuditShown>()),
+        Asked::Story => json!(schemas.subschema_for::<RequestStory>()),
         Asked::OpenApi => json!({ "type": "object" }),
     };
     let mut operation = json!({
@@ -117,7 +118,7 @@ fn parameters(entry: &Entry) -> Vec<Value> {
             "name": part.trim_matches(['{', '}']),
             "in": "path",
             "required": true,
-            "schema": { "type": "string", "format": "uuid" },
+            "schema": id_schema(entry.asked),
         })
     });
     let query = |name: &str, schema: Value, does: &str| json!({ "name": name, "in": "query", "description": does, "schema": schema });
@@ -151,10 +152,23 @@ fn parameters(entry: &Entry) -> Vec<Value> {
                 "`next` of the page before.",
             ),
         ],
+        Asked::Story => vec![query(
+            "node",
+            json!({ "type": "string" }),
+            "A node behind this proxy whose state is looked at too; may be repeated.",
+        )],
         Asked::Audit => vec![query("limit", whole(), "Only this many.")],
         _ => Vec::new(),
     };
     in_path.chain(in_query).collect()
+}
+
+/// Jobs have ids of ours, requests those of the ledger.
+fn id_schema(asked: Asked) -> Value {
+    match asked {
+        Asked::Story => json!({ "type": "string" }),
+        _ => json!({ "type": "string", "format": "uuid" }),
+    }
 }
 
 fn body(asked: Asked) -> Option<Value> {

@@ -1,23 +1,33 @@
-//! One request: the jobs that are still open or have failed.
+//! One request's story.
+
+use std::time::Duration;
 
 use maud::{Markup, html};
+use tokio::time::timeout;
 
-use super::{Frame, job_table, layout, problem};
+use super::parts::{bytes, instant, number, state, table};
+use super::{Frame, layout, problem};
 use crate::dashboard::Dashboard;
-use crate::dashboard::api::Problem;
+use crate::dashboard::api::{self, Problem};
 use crate::dashboard::call::Pairs;
 use crate::dashboard::reply::Reply;
-use crate::operator::{Filter, JobPage};
+use crate::operator::{Chapter, ChapterKind, RequestStory};
 
-/// Most jobs that are shown.
-const SHOWN: u64 = 100;
+/// A story that takes longer is not told here: too many jobs are open.
+const PATIENCE: Duration = Duration::from_secs(20);
 
 pub(in crate::dashboard) fn search(frame: &Frame, query: &Pairs) -> Reply {
     if let Some(id) = query.get("id") {
         let id: String = url::form_urlencoded::byte_serialize(id.as_bytes()).collect();
         return Reply::see(format!("/requests/{}", id.replace('+', "%20")));
     }
-    let content = form("");
+    let content = html! {
+        p {
+            "The story of a request: its jobs, messages, transactions, callbacks and the decisions \
+             about them, as far as this node still has them."
+        }
+        (form(""))
+    };
     Reply::page(layout::page(frame, "Requests", "/requests", &content))
 }
 
@@ -34,39 +44,97 @@ fn form(id: &str) -> Markup {
 }
 
 pub(in crate::dashboard) async fn page(dashboard: &Dashboard, frame: &Frame, id: &str) -> Reply {
-    match read(dashboard, id).await {
-        Ok(page) => {
-            let content = content(id, &page);
+    match read(dashboard, frame, id).await {
+        Ok(story) => {
+            let content = content(&story);
             Reply::page(layout::page(frame, "Request", "/requests", &content))
         }
         Err(why) => problem(frame, "Request", "/requests", &why),
     }
 }
 
-async fn read(dashboard: &Dashboard, id: &str) -> Result<JobPage, Problem> {
+async fn read(dashboard: &Dashboard, frame: &Frame, id: &str) -> Result<RequestStory, Problem> {
     let desk = dashboard.desk.now().ok_or_else(Problem::starting)?;
-    let filter = Filter {
-        key: Some(id.to_owned()),
-        limit: SHOWN,
-        ..Filter::default()
-    };
-    Ok(desk.page(&filter, None).await?)
+    let told = api::story(&desk, &frame.seen.facts.node_id, id, Vec::new());
+    match timeout(PATIENCE, told).await {
+        Ok(told) => told,
+        Err(_) => Err(Problem::new(
+            actix_web::http::StatusCode::SERVICE_UNAVAILABLE,
+            "this takes long, because so many jobs are open; ask with erawan jobs trace",
+        )),
+    }
 }
 
-fn content(id: &str, page: &JobPage) -> Markup {
+fn content(story: &RequestStory) -> Markup {
     html! {
-        (form(id))
-        p.lead { code.id { (id) } }
-        @if page.jobs.is_empty() {
-            p.empty { "No open or failed job belongs to this request." }
+        (form(&story.request_id))
+        p.lead { code.id { (story.request_id) } }
+        @if story.is_empty() {
+            p.empty { "This node knows nothing of this request, or nothing any more." }
         } @else {
-            (job_table::jobs("Jobs of this request", &page.jobs, false))
-        }
-        @if page.next.is_some() {
-            p.quiet {
-                "Only " (page.looked_at) " jobs were looked at: see the "
-                a href={ "/jobs?key=" (id) } { "list of jobs" } " for more."
+            div.columns {
+                section aria-labelledby="story" {
+                    h2 #story { "What happened" }
+                    ol.timeline { @for chapter in &story.chapters { (told(chapter)) } }
+                    @if story.is_cut { p.quiet { "There is more than is shown." } }
+                }
+                section aria-labelledby="kept" { h2 #kept { "What is kept" } (kept(story)) }
             }
         }
     }
+}
+
+fn told(chapter: &Chapter) -> Markup {
+    html! {
+        li {
+            div {
+                span.state.(colour(chapter.of)) { (chapter.of.word()) } " "
+                @match &chapter.job {
+                    Some(job) => { a href={ "/jobs/" (job) } { (chapter.name) } },
+                    None => { b { (chapter.name) } },
+                }
+                @if let Some(now) = chapter.state { " " (state(now)) }
+            }
+            div.when { (instant(chapter.at)) }
+            @if !chapter.details.is_empty() {
+                details {
+                    summary { "Details" }
+                    dl.details {
+                        @for field in &chapter.details {
+                            dt { (field.name) } dd { (field.value) }
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn colour(of: ChapterKind) -> &'static str {
+    match of {
+        ChapterKind::Received | ChapterKind::Sent => "well",
+        ChapterKind::Sending | ChapterKind::Transaction | ChapterKind::Callback => "waiting",
+        ChapterKind::Job => "open",
+        ChapterKind::Decision => "decision",
+    }
+}
+
+fn kept(story: &RequestStory) -> Markup {
+    if story.kept.is_empty() {
+        return html! { p.empty { "No state." } };
+    }
+    table(
+        "State of this request",
+        &["Table", "Node", "Columns", "Size"],
+        &html! {
+            @for row in &story.kept {
+                tr {
+                    th scope="row" { (row.table) }
+                    td { (row.node_id) }
+                    td.number { (number(row.columns)) }
+                    td.number { (bytes(row.bytes)) }
+                }
+            }
+        },
+    )
 }

@@ -14,6 +14,7 @@ use crate::error::Error;
 use crate::job::{Commit, Job, Millis, NewJob, Run, Table, receiver_of, request_key};
 use crate::labelled::Labelled;
 use crate::ledger::query;
+use crate::logging::LineLimit;
 
 /// Pause before a callback is tried again that found its destination busy.
 const BUSY_DELAY: Duration = Duration::from_secs(1);
@@ -31,6 +32,10 @@ static DURATIONS: LazyLock<Labelled<(u16, bool)>> = LazyLock::new(|| {
         )
     })
 });
+
+/// By receiver.
+static FAILURES: LazyLock<LineLimit<String>> =
+    LazyLock::new(|| LineLimit::new(20, Duration::from_secs(10)));
 
 /// Handler of `deliver.callback`.
 /// # Errors
@@ -99,9 +104,27 @@ pub async fn deliver(
         Err(CallFailure::Transport(reason)) => {
             client.failing.failed(receiver);
             counter!("client_callback_fails_total").increment(1);
+            note_failure(job, &callback, &reason);
             try_again(&callback.persistence, job, limit, reason)
         }
     })
+}
+
+/// Says in the log that a receiver did not take a callback. `reason` names host
+/// and port, and nothing secret.
+fn note_failure(job: &Job, callback: &Callback, reason: &str) {
+    let Some(left_out) = FAILURES.admit(receiver_of(job.key()).to_owned()) else {
+        return;
+    };
+    tracing::warn!(
+        job = %job.id(),
+        callback = callback.id,
+        key = job.key(),
+        tries = job.tries + 1,
+        reason,
+        left_out = (left_out > 0).then_some(left_out),
+        "a callback failed"
+    );
 }
 
 /// The current URL; `None` if the client application has set none.
