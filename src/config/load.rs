@@ -73,10 +73,8 @@ pub fn load() -> Result<Config, ConfigMistakes> {
 /// # Errors
 /// All mistakes at once.
 pub fn load_for_operators() -> Result<Config, ConfigMistakes> {
-    match variables::environment(Path::new(".env"), std::env::vars_os()) {
-        Ok(environment) => load_for_operators_from(&environment),
-        Err(_) => load(),
-    }
+    let sources = variables::environment(Path::new(FILE), std::env::vars_os());
+    load_for_operators_from(&sources.variables)
 }
 
 fn load_for_operators_from(

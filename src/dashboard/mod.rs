@@ -83,19 +83,24 @@ impl DashboardHandle {
     }
 }
 
+/// Where a dashboard listens: without tokens, for this machine only.
+pub fn address(has_tokens: bool, port: u16) -> SocketAddr {
+    let ip = match has_tokens {
+        true => Ipv4Addr::UNSPECIFIED,
+        false => Ipv4Addr::LOCALHOST,
+    };
+    (ip, port).into()
+}
+
 /// Starts the dashboard inside an actix system.
 ///
 /// # Errors
 /// The address is taken, or the TLS files cannot be used.
 pub fn serve(options: DashboardOptions) -> io::Result<DashboardHandle> {
-    let ip = match options.tokens.is_some() {
-        true => Ipv4Addr::UNSPECIFIED,
-        false => Ipv4Addr::LOCALHOST,
-    };
     let sampler = Arc::new(Sampler::new(options.facts, options.desk.clone()));
     let listening = Listening {
         name: "dashboard",
-        address: (ip, options.port).into(),
+        address: address(options.tokens.is_some(), options.port),
         https: options.https.clone(),
         threads: 1,
         most_connections: options.most_connections.max(1),

@@ -284,8 +284,10 @@ fn start_dashboard(
         https: settings.https.clone(),
         most_connections: shares.dashboards,
     };
+    let address = dashboard::address(settings.tokens.is_some(), settings.port);
+    let tls = "DASHBOARD_HTTPS_KEY_PATH, DASHBOARD_HTTPS_CERT_PATH";
     let dashboard = dashboard::serve(options)
-        .map_err(|error| io::Error::new(error.kind(), format!("DASHBOARD_PORT: {error}")))?;
+        .map_err(|error| obstacle::at_port("DASHBOARD_PORT", tls, address, error))?;
     tracing::info!(address = %dashboard.address(), "the dashboard is served");
     Ok((desk, Some(dashboard)))
 }

@@ -29,7 +29,7 @@ async fn with_viewers(node: &TestNode, viewers: usize) -> Duration {
     let mut following = Vec::new();
     for _ in 0..viewers {
         let answer = client.get(node.url("/live/glance")).send().await.unwrap();
-        let mut stream = answer.bytes_stream();
+        let mut stream = Box::pin(answer.bytes_stream());
         let first = stream.next().await.unwrap().unwrap();
         assert!(!first.is_empty());
         following.push(tokio::spawn(async move {

@@ -99,3 +99,26 @@ async fn a_dashboard_that_is_not_there_is_named() {
         text(&output)
     );
 }
+
+/// Where neither a key nor a certificate of the node is.
+#[actix::test]
+async fn no_private_key_is_wanted_to_look_at_jobs() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut command = tokio::process::Command::new(env!("CARGO_BIN_EXE_erawan"));
+    let command = command.args(["jobs", "list"]).env_clear();
+    command.env("NODE_ENV", "production").env("NODE_ID", "rp1");
+    command.env("STORE", "embedded");
+    command.env("DATA_DIRECTORY_PATH", directory.path());
+    let output = command
+        .current_dir(directory.path())
+        .output()
+        .await
+        .unwrap();
+    assert!(output.status.success(), "{}", text(&output));
+    let told = text(&output);
+    assert!(
+        told.contains("no job is open, and none has failed"),
+        "{told}"
+    );
+    assert!(told.contains("nothing runs"), "who was asked: {told}");
+}

@@ -169,36 +169,42 @@ fn elsewhere(facts: &NodeFacts) -> Markup {
 fn surroundings(seen: &LastLook) -> Markup {
     let facts = &seen.facts;
     html! {
-        section aria-labelledby="around" {
-            h2 #around { "What it works with" }
-            dl.facts {
-                @if let Some(ledger) = &facts.ledger { (of_ledger(ledger)) }
-                @for part in &facts.parts {
-                    dt { (part.name) }
+        div.columns {
+            section aria-labelledby="around" {
+                h2 #around { "What it works with" }
+                dl.facts {
+                    @if let Some(ledger) = &facts.ledger { (of_ledger(ledger)) }
+                    dt { "store" }
                     dd {
-                        @match &part.trouble {
-                            Some(trouble) => { span.state.failed { "trouble" } " " (trouble) },
-                            None => { span.state.well { "well" } },
+                        (facts.store) " "
+                        @match &seen.counts {
+                            Ok(_) => { span.state.well { "well" } },
+                            Err(_) => { span.state.failed { "silent" } },
+                        }
+                    }
+                    @for part in &facts.parts {
+                        dt { (part.name) }
+                        dd {
+                            @match &part.trouble {
+                                Some(trouble) => { span.state.failed { "trouble" } " " (trouble) },
+                                None => { span.state.well { "well" } },
+                            }
                         }
                     }
                 }
-                dt { "store" }
-                dd {
-                    (facts.store) " "
-                    @match &seen.counts {
-                        Ok(_) => { span.state.well { "well" } },
-                        Err(_) => { span.state.failed { "silent" } },
-                    }
-                }
             }
-            h2 { "This process" }
-            dl.facts {
-                dt { "mode" } dd { (facts.mode) }
-                @if let Some(role) = &facts.node_role { dt { "role of the node" } dd { (role) } }
-                @if let Some(epoch) = facts.epoch { dt { "epoch" } dd { (epoch) } }
-                @if let Some(master) = &facts.master { dt { "master" } dd { code { (master) } } }
-                dt { "running for" } dd { (age(facts.started_at)) }
-                dt { "release" } dd { (facts.version) }
+            section aria-labelledby="process" {
+                h2 #process { "This process" }
+                dl.facts {
+                    dt { "mode" } dd { (facts.mode) }
+                    @if let Some(role) = &facts.node_role { dt { "role of the node" } dd { (role) } }
+                    @if let Some(epoch) = facts.epoch { dt { "epoch" } dd { (epoch) } }
+                    @if let Some(master) = &facts.master {
+                        dt { "master" } dd { code { (master) } }
+                    }
+                    dt { "running for" } dd { (age(facts.started_at)) }
+                    dt { "release" } dd { (facts.version) }
+                }
             }
         }
     }
