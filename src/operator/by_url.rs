@@ -96,7 +96,11 @@ impl ByUrl {
                 audit.reverse();
                 Told::Audit(audit)
             }
-            Question::Trace { request_id, nodes } => {
+            Question::Known(OperatorRequest::Story {
+                request_id,
+                node_ids: nodes,
+            })
+            | Question::Trace { request_id, nodes } => {
                 let nodes: Vec<(&str, String)> =
                     nodes.into_iter().map(|node| ("node", node)).collect();
                 Told::Story(self.read(&["requests", &request_id], &nodes).await?)
