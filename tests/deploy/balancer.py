@@ -30,6 +30,12 @@ BRIDGE, HOST = "erwbr", "10.89.7.1"
 NGINX = "10.89.7.2"
 WORKERS = [f"10.89.7.{11 + n}" for n in range(3)]
 LONGEST = 3.0
+# One line a call, with each try: to see why one took long.
+TRIES = """
+  log_format tries '$time_local $request_method $status $request_time $upstream_addr $upstream_status '
+                   '$upstream_connect_time $upstream_response_time';
+  access_log {folder}/tries.log tries;
+"""
 
 
 def run(*words, check=True):
@@ -286,8 +292,8 @@ def play(options, folder, started):
         for name, value in sysctls():
             run("ip", "netns", "exec", space.name, "sysctl", "-qw", f"{name}={value}")
     conf = Path(options.conf).read_text().replace("127.0.0.11", f"{HOST}:5353")
-    (folder / "nginx.conf").write_text(f"daemon off; pid {folder}/nginx.pid; error_log {folder}/nginx.log warn;\n"
-                                       + conf.replace("http {", f"http {{ access_log off;"))
+    (folder / "nginx.conf").write_text(f"daemon off; user root; pid {folder}/nginx.pid; error_log {folder}/nginx.log warn;\n"
+                                       + conf.replace("http {", "http {" + TRIES.format(folder=folder)))
     nginx = space.start([options.nginx, "-p", str(folder), "-c", str(folder / "nginx.conf")],
                         log=open(folder / "nginx.out", "wb"))
     started.append(nginx)
