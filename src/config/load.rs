@@ -13,6 +13,7 @@ use super::check::{Checker, Variable, secret, variable};
 use super::idle::Idle;
 use super::keys::{external_crypto_version, keys};
 use super::network::{api, bytes, grpc, link, mq, prometheus, tendermint};
+use super::stop::stop;
 use super::variables::{self, Database, Flow, Links, Logging, Process, Queue, Secrets};
 use super::*;
 
@@ -148,10 +149,7 @@ fn read(environment: &HashMap<String, String>, checker: &mut Checker) -> Config 
         dcontract: dcontract(&flow, checker),
         prometheus: prometheus(&variables::read(environment), checker),
         runtime: Arc::new(runtime(&flow, callback_version, crypto_version, checker)),
-        shutdown_grace: checker.milliseconds(
-            variable!("SHUTDOWN_GRACE_MS", process.shutdown_grace_ms),
-            25_000,
-        ),
+        stop: stop(&process, checker),
         capacity: capacity(&process, checker),
         queue: queue_limits(&process, checker),
         dormant: dormant_limits(&process, checker),

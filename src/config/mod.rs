@@ -6,11 +6,13 @@ mod idle;
 mod keys;
 mod load;
 mod network;
+mod stop;
 mod summary;
 mod variables;
 
 pub use idle::Idle;
 pub use load::{ConfigMistake, ConfigMistakes, load, load_from};
+pub use stop::StopTimes;
 
 use std::fmt;
 use std::path::PathBuf;
@@ -358,8 +360,7 @@ pub struct Config {
     pub prometheus: Option<Prometheus>,
     /// What `POST /config/set` can change while the process runs.
     pub runtime: Arc<Runtime>,
-    /// `SHUTDOWN_GRACE_MS`: how long a stop may take.
-    pub shutdown_grace: Duration,
+    pub stop: StopTimes,
     /// How much a worker (or the standalone process) does at once.
     pub capacity: Capacity,
     /// Limits for work that can run (`QUEUE_LIMIT_JOBS`, `QUEUE_LIMIT_BYTES`).

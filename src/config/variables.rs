@@ -20,7 +20,7 @@ macro_rules! concerns {
 
 concerns! {
     Process {
-        node_env, mode, node_id, ndid_node, store, data_directory_path, shutdown_grace_ms,
+        node_env, mode, node_id, ndid_node, store, data_directory_path, shutdown_grace_ms, shutdown_drain_ms,
         worker_run_capacity, worker_delivery_capacity, queue_limit_jobs, queue_limit_bytes,
         queue_limit_dormant_jobs, queue_limit_dormant_bytes,
     }

@@ -41,7 +41,11 @@ impl From<PlainResponse> for Served {
 /// Serves one call.
 pub(super) async fn handle(request: HttpRequest, payload: Payload, api: Data<Api>) -> HttpResponse {
     let started = Instant::now();
-    let served = serve(&request, payload, &api).await;
+    let mut served = serve(&request, payload, &api).await;
+    // So that the client's next call goes to a process that stays.
+    if (api.options.readiness)().leaving {
+        served.answer = served.answer.closing();
+    }
     let status = served.answer.status();
     let milliseconds = started.elapsed().as_secs_f64() * 1000.0;
     histogram!(

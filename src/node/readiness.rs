@@ -45,6 +45,7 @@ struct Inner {
     seen: RwLock<Seen>,
     /// Additional notices, by subject.
     notices: RwLock<BTreeMap<&'static str, Notice>>,
+    leaving: AtomicBool,
     draining: AtomicBool,
     has_been_ready: AtomicBool,
     queue: Arc<QueueLimit>,
@@ -81,6 +82,7 @@ impl Inner {
         let sockets = seen.sockets.as_ref().map_or(0, |sockets| *sockets.borrow());
         Readiness {
             ledger_connected: sockets > 0,
+            leaving: self.leaving.load(Ordering::Relaxed),
             draining: self.draining.load(Ordering::Relaxed),
             ..seen.readiness
         }
@@ -119,6 +121,7 @@ impl ReadinessWatch {
             crypto_ready: false,
             mq_registered: false,
             store_available: false,
+            leaving: false,
             draining: false,
         };
         let seen = RwLock::new(Seen {
@@ -133,6 +136,7 @@ impl ReadinessWatch {
             inner: Arc::new(Inner {
                 seen,
                 notices: RwLock::default(),
+                leaving: AtomicBool::new(false),
                 draining: AtomicBool::new(false),
                 has_been_ready: AtomicBool::new(false),
                 queue: Arc::new(QueueLimit::new(running, dormant)),
@@ -280,6 +284,11 @@ impl ReadinessWatch {
 
     pub fn now(&self) -> Readiness {
         self.inner.now()
+    }
+
+    /// Tells balancers to send no more calls. Those that come are served.
+    pub fn leave(&self) {
+        self.inner.leaving.store(true, Ordering::Relaxed);
     }
 
     /// Accepts no more calls.

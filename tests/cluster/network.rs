@@ -82,7 +82,7 @@ impl Net {
 
     /// A call to one node needs the others: an RP finds no IdP that has not
     /// told the ledger its address yet.
-    async fn all_ready(self) -> Self {
+    pub async fn all_ready(self) -> Self {
         for node in &self.network.nodes {
             ready(node.api_urls()).await;
         }
