@@ -98,7 +98,7 @@ enum Command {
         /// How often to transmit a message again that is not acknowledged.
         #[arg(long, default_value_t = 60_000)]
         retransmit_ms: u64,
-        /// Where to record what came and what became of it.
+        /// Where to record messages and their results.
         #[arg(long)]
         record: Option<PathBuf>,
     },

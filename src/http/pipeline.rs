@@ -11,25 +11,25 @@ use openssl::memcmp;
 use openssl::sha::sha256;
 
 use super::answer::PlainResponse;
-use super::dispatch::{self, Input};
+use super::dispatch::{self, CallInput};
 use super::readiness::too_many_calls;
-use super::routes::{self, Found};
-use super::server::Api;
+use super::routes::{self, RouteMatch};
+use super::server::ServerState;
 use super::{body, query_string};
 use crate::api::Needs;
 use crate::error::codes;
 use crate::heavy::{self, Whose};
 
-/// Label of metrics for paths that are no route.
+/// Label in metrics of paths that are no route.
 const NO_ROUTE: &str = "none";
 
-/// An answer, and the route it came from.
-struct Served {
+/// A response, and the label of its route.
+struct RoutedResponse {
     answer: PlainResponse,
     route: &'static str,
 }
 
-impl From<PlainResponse> for Served {
+impl From<PlainResponse> for RoutedResponse {
     fn from(answer: PlainResponse) -> Self {
         Self {
             answer,
@@ -39,7 +39,11 @@ impl From<PlainResponse> for Served {
 }
 
 /// Serves one call.
-pub(super) async fn handle(request: HttpRequest, payload: Payload, api: Data<Api>) -> HttpResponse {
+pub(super) async fn handle(
+    request: HttpRequest,
+    payload: Payload,
+    api: Data<ServerState>,
+) -> HttpResponse {
     let started = Instant::now();
     let mut served = serve(&request, payload, &api).await;
     // So that the client's next call goes to a process that stays.
@@ -66,7 +70,7 @@ pub(super) async fn handle(request: HttpRequest, payload: Payload, api: Data<Api
     served.answer.into_response()
 }
 
-/// Methods nobody knows share a label, so that callers cannot make up new ones.
+/// Unknown methods share a label, so that callers cannot invent new ones.
 fn method_label(method: &Method) -> &'static str {
     match *method {
         Method::GET => "GET",
@@ -77,21 +81,21 @@ fn method_label(method: &Method) -> &'static str {
     }
 }
 
-/// What is known of a call beside its body.
-struct Head {
+/// A call without its body.
+struct RequestHead {
     method: Method,
     uri: Uri,
     api_key: Option<HeaderValue>,
 }
 
-/// Reads the body here, where the sockets are. A call whose body is large is
-/// parsed, checked and worked on elsewhere: no other call waits for that.
-async fn serve(request: &HttpRequest, payload: Payload, api: &Data<Api>) -> Served {
+/// Reads the body on the thread of the connection. Another thread parses, checks and
+/// answers a call with a large body, so that no other call waits for it.
+async fn serve(request: &HttpRequest, payload: Payload, api: &Data<ServerState>) -> RoutedResponse {
     let body = match body::read(request, payload, &api.bodies).await {
         Ok(body) => body,
         Err(error) => return error.answer(&api.options.context.config.api).into(),
     };
-    let head = Head {
+    let head = RequestHead {
         method: request.method().clone(),
         uri: request.uri().clone(),
         api_key: request.headers().get("x-api-key").cloned(),
@@ -106,7 +110,7 @@ async fn serve(request: &HttpRequest, payload: Payload, api: &Data<Api>) -> Serv
     .await
 }
 
-async fn answer(head: &Head, body: body::Unparsed, api: &Api) -> Served {
+async fn answer(head: &RequestHead, body: body::UnparsedBody, api: &ServerState) -> RoutedResponse {
     let config = &api.options.context.config;
     let (body, _turn) = match body.parse() {
         Ok(parsed) => parsed,
@@ -123,11 +127,11 @@ async fn answer(head: &Head, body: body::Unparsed, api: &Api) -> Served {
         return refusal.into();
     }
     let (route, parameters) = match found {
-        Found::Route(route, parameters) => (route, parameters),
-        Found::Options(methods, _) => return PlainResponse::options(&methods).into(),
-        Found::Nothing => return PlainResponse::empty(404).into(),
+        RouteMatch::Route(route, parameters) => (route, parameters),
+        RouteMatch::Options(methods, _) => return PlainResponse::options(&methods).into(),
+        RouteMatch::Nothing => return PlainResponse::empty(404).into(),
     };
-    // What the process tells of itself is told however much there is to do.
+    // The endpoints of the process itself answer however busy it is.
     let place = match route.endpoint.since {
         Some(_) => api.calls.try_acquire().map(Some),
         None => Ok(None),
@@ -136,9 +140,9 @@ async fn answer(head: &Head, body: body::Unparsed, api: &Api) -> Served {
         return too_many_calls(&config.api).into();
     };
     let query = query_string::parse(head.uri.query().unwrap_or_default());
-    let input = Input { query, body };
+    let input = CallInput { query, body };
     let answer = dispatch::answer(api, route, &parameters, input).await;
-    Served {
+    RoutedResponse {
         answer,
         route: route.label(),
     }
@@ -157,9 +161,9 @@ fn has_api_key(key: Option<&HeaderValue>, key_hash: Option<&str>) -> bool {
     given.len() == expected.len() && memcmp::eq(given.as_bytes(), expected.as_bytes())
 }
 
-/// What keeps a call from being served now. What people wait for to come true
-/// may be so since the last look.
-async fn refusal(api: &Api, needs: Needs) -> Option<PlainResponse> {
+/// The refusal of a call that cannot be served now. While a node is being set up,
+/// looks again: operators wait for that.
+async fn refusal(api: &ServerState, needs: Needs) -> Option<PlainResponse> {
     let options = &api.options;
     let role = options.context.role;
     let mut readiness = (options.readiness)();

@@ -21,7 +21,8 @@ pub(super) fn note_start() {
     LazyLock::force(&STARTED);
 }
 
-/// Records how the process is now. What the system does not tell is left out.
+/// Records the process's time, memory and files. Leaves out what the system does not
+/// tell.
 pub(super) fn record() {
     gauge!("process_start_time_seconds").set(*STARTED);
     if let Ok(usage) = getrusage(UsageWho::RUSAGE_SELF) {

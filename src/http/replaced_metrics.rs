@@ -1,6 +1,7 @@
-//! The metrics of the replaced system (spec/process-model-and-config.md 11):
-//! described, and there from the start, so that a dashboard shows 0 and not
-//! nothing. Those whose labels say what happened appear when it has.
+//! The metrics of the replaced system (spec/process-model-and-config.md 11). They
+//! have descriptions and exist from the start, so that a dashboard shows 0 instead
+//! of nothing. A series whose labels name an event appears with the first such
+//! event.
 
 use metrics::{IntoLabels, Key, Level, Metadata, Recorder, with_recorder};
 
@@ -10,7 +11,7 @@ type Labels = &'static [(&'static str, &'static str)];
 enum Form {
     Counter,
     Gauge,
-    /// With the labels that are there from the start.
+    /// With the labels that exist from the start.
     Histogram(&'static [Labels]),
 }
 
@@ -172,7 +173,7 @@ const METRICS: &[(&str, Form, &str)] = &[
     ),
 ];
 
-/// Makes them known to the recorder.
+/// Registers them with the recorder.
 pub(super) fn announce() {
     with_recorder(|recorder| {
         for (name, form, help) in METRICS {
@@ -181,7 +182,7 @@ pub(super) fn announce() {
     });
 }
 
-/// A series is there as soon as it has a handle.
+/// A series exists as soon as it has a handle.
 fn make(recorder: &dyn Recorder, name: &'static str, form: &Form, help: &'static str) {
     let metadata = Metadata::new(module_path!(), Level::INFO, None);
     match form {

@@ -74,7 +74,7 @@ pub struct NetworkOptions {
     pub settings: Vec<(String, String)>,
     /// How often message queue services repeat an unacknowledged message.
     pub retransmit: Duration,
-    /// Whether they record what came and what became of it.
+    /// Whether they record messages and their results.
     pub record_messages: bool,
     /// A second full node of the chain, this many blocks behind the first.
     pub second_ledger: Option<u64>,

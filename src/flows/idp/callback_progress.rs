@@ -1,6 +1,6 @@
-//! What the client application was told of a request. It stands with the request
-//! until that ends, so that a consent request that comes again, however much
-//! later, changes nothing.
+//! How much of a request the client application has heard. Stored with the request
+//! until that ends, so that a repeated consent request changes nothing, however late
+//! it comes.
 
 use serde::{Deserialize, Serialize};
 
@@ -13,24 +13,25 @@ use crate::job::{Table, Write};
 const COLUMN: &str = "told";
 
 crate::job::stored_as_json! {
-    "row_told": Told,
+    "row_told": CallbackProgress,
 }
 
-/// How far a request that passed its checks has come.
+/// What the client application has heard of a request that passed its checks.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Told {
+pub enum CallbackProgress {
     /// Nothing yet: the documents of its contract are being verified.
     Not {
-        /// What blocks changed meanwhile; told after the request itself.
+        /// Changes by blocks meanwhile; told after the request itself.
         updates: Vec<RequestUpdate>,
     },
     /// The client application has the request, or the node itself has answered.
     All,
 }
 
-impl Told {
-    /// Of the request with this row; `None`: it has not passed its checks.
+impl CallbackProgress {
+    /// The progress of the request with this row; `None`: it has not passed its
+    /// checks.
     ///
     /// # Errors
     /// Temporary when the store does not answer; 10028 when it holds something
@@ -39,7 +40,6 @@ impl Told {
         state::load(context, Table::ConsentRequest, record, COLUMN).await
     }
 
-    /// Remembers it.
     pub fn save(&self, record: &str) -> Write {
         state::put_column(Table::ConsentRequest, record, COLUMN, self)
     }

@@ -1,4 +1,4 @@
-//! What a call whose client waits is answered in the end.
+//! The answer to a call whose client waits.
 
 use std::time::Duration;
 
@@ -10,27 +10,27 @@ use crate::job::{Caller, Commit, Job, Kind, Millis, NewJob, Spec, Table, Write, 
 use crate::store::State;
 
 crate::job::stored! {
-    "call_answered": Answered = 1,
+    "call_answered": SettledAnswer = 1,
 }
 
-/// Nobody has taken the answer of a call.
+/// No client has taken an answer.
 pub const EXPIRED: Kind = Kind::new(&Spec::transactional(37, "answer.expired"));
 
-/// How long an answer is kept that nobody takes, because its client or the
-/// process that had the client's connection is gone. Longer than clients wait.
+/// How long an answer waits for its client. The client, or the process that had its
+/// connection, may be gone. Longer than clients wait.
 const KEPT: Duration = Duration::from_secs(15 * 60);
 
 /// The answer (a row of [`Table::Answer`]).
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub enum Answered {
-    /// It was done.
+pub enum SettledAnswer {
+    /// The operation succeeded.
     Done {
         /// Status of the answer.
         status: u16,
         /// Its body as JSON text; `None`: empty.
         body: Option<String>,
     },
-    /// It was refused.
+    /// The operation was refused.
     Refused {
         /// API error code.
         code: u32,
@@ -39,13 +39,13 @@ pub enum Answered {
     },
 }
 
-impl Answered {
-    /// Done, without a body.
+impl SettledAnswer {
+    /// Success without a body.
     pub fn done(status: u16) -> Self {
         Self::Done { status, body: None }
     }
 
-    /// Refused, because of this.
+    /// A refusal.
     pub fn refused(refusal: &Refusal) -> Self {
         Self::Refused {
             code: refusal.code().number,
@@ -53,10 +53,10 @@ impl Answered {
         }
     }
 
-    /// The status and body of what was done.
+    /// Status and body.
     ///
     /// # Errors
-    /// What it was refused with.
+    /// The refusal.
     pub fn into_result(self) -> Result<(u16, Option<Value>), Error> {
         match self {
             Self::Done { status, body } => {
@@ -93,11 +93,11 @@ fn unreadable(reason: &dyn std::fmt::Display) -> Error {
     Error::with_message(codes::UNKNOWN_ERROR, text)
 }
 
-/// Column of an answer's row: the mark (row of [`Table::Call`]) by which the call
-/// is known when it is made again.
+/// Column of an answer's row: the mark (row of [`Table::Call`]) that identifies the
+/// call when it is repeated.
 pub const REPEAT: &str = "repeat";
 
-/// What forgets a call, by the row of its answer.
+/// Writes that forget a call, by the row of its answer.
 ///
 /// # Errors
 /// Those of the store.
@@ -105,7 +105,7 @@ pub async fn forget(state: &dyn State, row: &str) -> Result<Vec<Write>, Error> {
     let mut writes = vec![Write::delete(Table::Answer, row)];
     let mark = state.get(Table::Answer, row, REPEAT).await?;
     if let Some(mark) = mark.and_then(|mark| String::from_utf8(mark).ok()) {
-        // A later call may have taken it over.
+        // A later call may have taken the mark over.
         let of = state.get(Table::Call, &mark, "").await?;
         if of.as_deref() == Some(row.as_bytes()) {
             writes.push(Write::delete(Table::Call, mark));
@@ -114,7 +114,7 @@ pub async fn forget(state: &dyn State, row: &str) -> Result<Vec<Write>, Error> {
     Ok(writes)
 }
 
-/// Handler of `answer.expired`: nobody has taken the answer.
+/// Handler of `answer.expired`: no client has taken the answer.
 ///
 /// # Errors
 /// Those of the payload and the store.

@@ -1,46 +1,46 @@
-//! A call of a client that starts a transaction is accepted once, however often
-//! the client repeats it: after a 503, a lost answer, a proxy that tries again.
+//! Accepts a call that starts a transaction once, however often the client repeats
+//! it: after a 503, a lost answer, a proxy that tries again.
 //!
 //! The ledger would refuse the second transaction, and the client would hear of
-//! success and of failure under one reference id. So each call leaves a mark
-//! (table `Call`) in the step that accepts it, and a call whose mark is there is
-//! answered as the first one was, without effect. What is the same call is said
-//! by node, operation, request, reference id and content: a client may use one
-//! reference id for different answers (spec/http-api.md 5).
+//! success and of failure under one reference id. So the step that accepts a call
+//! stores its mark (table `Call`), and a call whose mark exists gets the answer of
+//! the first one, without effect. Node, operation, request, reference id and content
+//! identify a call: a client may use one reference id for different answers
+//! (spec/http-api.md 5).
 //!
-//! The mark goes when the ledger has refused the transaction (the client may
-//! try again) and otherwise with the request, which remembers its calls.
+//! The mark is deleted when the ledger refuses the transaction (the client may try
+//! again), otherwise with the request, whose row names its calls.
 
 use openssl::sha::sha256;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::reply::Reply;
+use super::reply::ReplyTo;
 use crate::context::Context;
 use crate::context::row;
 use crate::error::Error;
 use crate::job::{Guard, Row, Table, Write};
 use crate::store::Accept;
 
-/// Columns of a request's row that name its calls start with this.
+/// Prefix of the columns of a request's row that name its calls.
 const COLUMN: &str = "call:";
 
-/// One call.
+/// The mark of one call.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Call {
-    /// Row of the request, in whichever table its role keeps it.
+pub struct CallMark {
+    /// Row of the request, in the table of its role.
     request: Row,
     /// Operation and digest.
     name: String,
 }
 
-impl Call {
-    /// `content`: what the client asked for, beside its reference.
+impl CallMark {
+    /// `content`: the call without its reference id and URL.
     pub fn new(
         node_id: &str,
         request_id: &str,
         operation: &str,
-        reply: &Reply,
+        reply: &ReplyTo,
         content: &Value,
     ) -> Self {
         let said = json!([reply.reference_id, reply.callback_url, content]).to_string();
@@ -67,13 +67,13 @@ impl Call {
         accept
     }
 
-    /// The call came to nothing: the client may make it again.
+    /// Deletes the mark of a call that failed: the client may make it again.
     pub fn forget(&self) -> Write {
         Write::delete(Table::Call, self.mark())
     }
 
-    /// The call succeeded: it is remembered as long as its request, whose record
-    /// is in `table`. Only from jobs in the request's turn.
+    /// Keeps the mark of a call that succeeded as long as its request, whose record
+    /// is in `table`. Only for jobs under the request's key.
     ///
     /// # Errors
     /// Temporary when the store does not answer.
@@ -84,13 +84,13 @@ impl Call {
                 let column = format!("{COLUMN}{}", self.name);
                 Write::put_column(table, &self.request, column, Vec::new())
             }
-            // The request has ended, and what is asked of it is refused.
+            // The request has ended: the ledger refuses further calls.
             None => self.forget(),
         })
     }
 }
 
-/// Forgets the calls of a request that has ended; its record is in `table`.
+/// Deletes the marks of a request that has ended; its record is in `table`.
 ///
 /// # Errors
 /// Temporary when the store does not answer.
@@ -114,18 +114,18 @@ mod tests {
     use crate::context::Role;
     use crate::flows::testing::TestNode;
 
-    fn call(reference_id: &str, content: &Value) -> Call {
-        let reply = Reply {
+    fn call(reference_id: &str, content: &Value) -> CallMark {
+        let reply = ReplyTo {
             reference_id: reference_id.to_owned(),
             callback_url: "http://client".to_owned(),
         };
-        Call::new("idp1", "r", "idp_response", &reply, content)
+        CallMark::new("idp1", "r", "idp_response", &reply, content)
     }
 
     #[actix::test]
     async fn a_call_is_accepted_once_until_it_came_to_nothing() {
         let node = TestNode::new("idp1", Role::Idp);
-        let accepts = |call: &Call| node.accept(&call.once(Accept::default()));
+        let accepts = |call: &CallMark| node.accept(&call.once(Accept::default()));
         let first = call("one", &json!("yes"));
         assert!(accepts(&first));
         assert!(!accepts(&call("one", &json!("yes"))));

@@ -1,4 +1,4 @@
-//! What an operation wants done and answered.
+//! The outcome of a call: what to store, and the answer.
 
 use bytes::Bytes;
 use serde_json::Value;
@@ -7,10 +7,10 @@ use crate::error::{Code, Error};
 use crate::job::Write;
 use crate::store::Accept;
 
-/// What an operation that succeeded wants done and answered. Operations change
-/// nothing themselves: HTTP stores what is here, then answers.
+/// What to store and what to answer after an endpoint succeeded. Endpoints change
+/// nothing themselves: HTTP stores this, then answers.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Outcome {
+pub enum CallOutcome {
     /// Store this, then answer 202.
     Accepted {
         /// State and jobs.
@@ -21,8 +21,8 @@ pub enum Outcome {
         /// call was accepted before, and is answered as it was then.
         refused: Option<Code>,
     },
-    /// Store this, then wait for what it leads to: the job that settles it
-    /// answers the call ([`super::Answered::tell`], [`super::Call::caller`]).
+    /// Store this, then wait: the job that settles it answers the call
+    /// ([`super::SettledAnswer::tell`], [`super::ApiCall::caller`]).
     Waits(Accept),
     /// Store this, then answer 204.
     StoredJobs(Accept),
@@ -50,10 +50,10 @@ pub enum Outcome {
     Unsupported,
 }
 
-impl Outcome {
-    /// An operation whose accept is refused only if it was accepted before.
+impl CallOutcome {
+    /// The accept is refused only if the same call was accepted before.
     pub fn started(accept: Accept) -> Self {
-        Outcome::Accepted {
+        CallOutcome::Accepted {
             accept,
             body: None,
             refused: None,
@@ -62,6 +62,6 @@ impl Outcome {
 
     /// 200 with what was found, or 404.
     pub fn found(body: Option<Value>) -> Self {
-        body.map_or(Outcome::NotFound, Outcome::Ok)
+        body.map_or(CallOutcome::NotFound, CallOutcome::Ok)
     }
 }
