@@ -9,12 +9,13 @@ use std::time::Duration;
 
 use parking_lot::RwLock;
 
-use super::check::{Checker, Variable, secret, variable};
+use super::check::{Checker, Variable, variable};
 use super::idle::Idle;
 use super::keys::{external_crypto_version, keys};
 use super::network::{api, bytes, grpc, link, mq, prometheus, tendermint};
+use super::redis_load::redis;
 use super::stop::stop;
-use super::variables::{self, Database, Flow, Links, Logging, Process, Queue, Secrets};
+use super::variables::{self, Flow, Links, Logging, Process, Queue, Secrets};
 use super::*;
 
 const MIB: u64 = 1024 * 1024;
@@ -262,14 +263,6 @@ fn dormant_limits(process: &Process, checker: &mut Checker) -> QueueLimits {
             1024 * MIB,
             MIB..=1024 * 1024 * MIB,
         ),
-    }
-}
-
-fn redis(database: &Database, checker: &mut Checker) -> Redis {
-    Redis {
-        host: checker.host(variable!("DB_IP", database.db_ip), "localhost"),
-        port: checker.port(variable!("DB_PORT", database.db_port), 6379),
-        password: secret(variable!("DB_PASSWORD", database.db_password)),
     }
 }
 

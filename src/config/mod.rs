@@ -7,12 +7,18 @@ mod keys;
 mod load;
 mod network;
 mod stop;
+mod redis;
+mod redis_load;
+mod redis_tls;
+mod redis_url;
 mod summary;
 mod variables;
 
 pub use idle::Idle;
 pub use load::{ConfigMistake, ConfigMistakes, load, load_from};
 pub use stop::StopTimes;
+pub use redis::{Redis, RedisAddress, RedisPlace, ReplicaPromise, SentinelLogin};
+pub use redis_tls::RedisTls;
 
 use std::fmt;
 use std::path::PathBuf;
@@ -199,17 +205,6 @@ pub struct Api {
     pub key_hash: Option<String>,
     /// `ENABLE_CONFIG_HTTP_ROUTE_PATH`
     pub config_routes: bool,
-}
-
-/// `DB_*`.
-#[derive(Debug, Clone)]
-pub struct Redis {
-    /// `DB_IP`
-    pub host: String,
-    /// `DB_PORT`
-    pub port: u16,
-    /// `DB_PASSWORD`
-    pub password: Option<SecretString>,
 }
 
 /// `LOG_*`.

@@ -114,6 +114,8 @@ async fn serve(config: Arc<Config>, shares: Shares, stop: Stop) -> io::Result<()
         .intake
         .make(move || watched.follow(&looked_after))
         .await?;
+    let store = parts.store.clone();
+    readiness.watch("store", move || notices::of_store(store.setbacks()));
     // Runs here, because a thread that is awake asks the store.
     QueueLimit::follow(
         readiness.queue(),
