@@ -1,17 +1,18 @@
-# The parts of a release; deploy/release/release sources this.
+# shellcheck shell=bash disable=SC2154
+# The parts of a release; deploy/release/release sources this and sets into, work,
+# version, revision, created and architecture.
 
 # Prints the path of the stripped binary, and makes its symbols, once.
 stripped() {
-  local work=$into/.work
   if [ ! -e "$work/erawan" ]; then
-    mkdir -p "$work"
     local built=${ERAWAN_BINARY:-}
     if [ -z "$built" ]; then
       cargo build --profile dist --locked --bin erawan >&2
       built=${CARGO_TARGET_DIR:-target}/dist/erawan
     fi
     objcopy --only-keep-debug "$built" "$work/erawan.debug"
-    (cd "$work" && objcopy --strip-all --add-gnu-debuglink=erawan.debug "$(realpath "$OLDPWD/$built" 2>/dev/null || realpath "$built")" erawan)
+    built=$(realpath "$built")
+    (cd "$work" && objcopy --strip-all --add-gnu-debuglink=erawan.debug "$built" erawan)
   fi
   echo "$work/erawan"
 }
@@ -27,11 +28,11 @@ archive() {
 make_binary() {
   local program name=erawan-$version-$architecture
   program=$(stripped)
-  local folder=$into/.work/$name
+  local folder=$work/$name
   mkdir -p "$folder"
   cp "$program" LICENSE README.md CHANGELOG.md "$folder"
-  archive "$into/$name.tar.gz" "$into/.work" "$name"
-  archive "$into/$name-debug.tar.gz" "$into/.work" erawan.debug
+  archive "$into/$name.tar.gz" "$work" "$name"
+  archive "$into/$name-debug.tar.gz" "$work" erawan.debug
 }
 
 make_deb() {
@@ -49,8 +50,8 @@ make_notes() {
 }
 
 make_docs() {
-  deploy/release/site "$into/.work/site"
-  archive "$into/erawan-$version-docs.tar.gz" "$into/.work" site
+  deploy/release/site "$work/site"
+  archive "$into/erawan-$version-docs.tar.gz" "$work" site
 }
 
 make_chart() {

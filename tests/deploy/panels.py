@@ -24,7 +24,6 @@ from documents import DEPLOY, Findings
 EVENTS = {
     "erawan_calls_refused_total", "erawan_invariant_violations_total", "erawan_accept_failures_total",
 }
-# A network without a standby says so after a quarter of an hour.
 PORT = 23990
 
 
@@ -89,7 +88,8 @@ def play(options, folder, started):
             for node in network["nodes"] if node["node_id"] == name
             for url in node["api"] for word in (option, url)]
     for _ in range(2):
-        subprocess.run([options.erawan, "demo", "--requests", "30", *urls], check=True, stdout=subprocess.DEVNULL)
+        subprocess.run([options.erawan, "demo", "--requests", "30", *urls], check=True,
+                       stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         time.sleep(5)
     time.sleep(5)
 

@@ -100,6 +100,9 @@ readinessProbe: { httpGet: { path: /ready, port: metrics }, periodSeconds: 2, fa
     sources:
       - secret: { name: {{ .Values.keys.secret }} }
       - secret: { name: {{ .Values.clusterToken.secret }} }
+      {{- if .Values.dashboard.enabled }}
+      - secret: { name: {{ .Values.dashboard.tokensSecret }} }
+      {{- end }}
 {{- if .Values.certManager.enabled }}
 - name: tls
   secret: { secretName: {{ include "erawan.name" . }}-tls, defaultMode: 0440 }
