@@ -19,6 +19,8 @@ use super::variables::{self, Flow, Links, Logging, Process, Queue, Secrets};
 use super::*;
 
 const MIB: u64 = 1024 * 1024;
+/// In the working directory.
+pub(super) const FILE: &str = ".env";
 
 /// One mistake in the environment.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -60,14 +62,10 @@ impl fmt::Display for ConfigMistakes {
 /// # Errors
 /// All mistakes at once.
 pub fn load() -> Result<Config, ConfigMistakes> {
-    match variables::environment(Path::new(".env"), std::env::vars_os()) {
-        Ok(environment) => load_from(&environment),
-        Err(error) => Err(ConfigMistakes(vec![ConfigMistake {
-            variable: ".env",
-            value: None,
-            fix: format!("a readable list of NAME=value lines: {error}"),
-        }])),
-    }
+    let sources = variables::environment(Path::new(FILE), std::env::vars_os());
+    let mut config = load_from(&sources.variables)?;
+    config.warnings.extend(sources.warning);
+    Ok(config)
 }
 
 /// Reads the given environment.

@@ -2,8 +2,10 @@
 //! (spec/process-model-and-config.md 10).
 
 mod check;
+mod dotenv;
 mod idle;
 mod keys;
+mod listing;
 mod load;
 mod network;
 mod stop;
@@ -11,14 +13,18 @@ mod redis;
 mod redis_load;
 mod redis_tls;
 mod redis_url;
+mod pem;
 mod summary;
 mod variables;
+mod wrong;
 
 pub use idle::Idle;
+pub use listing::{ListedSetting, ValueSource, settings};
 pub use load::{ConfigMistake, ConfigMistakes, load, load_from};
 pub use stop::StopTimes;
 pub use redis::{Redis, RedisAddress, RedisPlace, ReplicaPromise, SentinelLogin};
 pub use redis_tls::RedisTls;
+pub use wrong::WrongSetting;
 
 use std::fmt;
 use std::path::PathBuf;
@@ -125,6 +131,8 @@ pub struct LinkConfig {
     pub masters: Vec<MasterAddress>,
     /// `MASTER_SERVER_PORT`.
     pub port: u16,
+    /// `MASTER_WAIT_MS`: a worker without a master is ready for this long.
+    pub wait: Duration,
 }
 
 /// The address of a possible master.

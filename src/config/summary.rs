@@ -36,6 +36,7 @@ impl Config {
         lines
             .put("MASTER_SERVER_IP", self.link.masters_text())
             .put("MASTER_SERVER_PORT", self.link.port)
+            .put("MASTER_WAIT_MS", self.link.wait.as_millis())
             .put("GRPC_PING_INTERVAL_MS", self.grpc.ping_interval.as_millis())
             .put("GRPC_PING_TIMEOUT_MS", self.grpc.ping_timeout.as_millis())
             .put("GRPC_CALL_TIMEOUT_MS", self.grpc.call_timeout.as_millis())

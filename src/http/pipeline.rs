@@ -9,7 +9,9 @@ use actix_web::{HttpRequest, HttpResponse};
 use metrics::histogram;
 use openssl::memcmp;
 use openssl::sha::sha256;
+use tracing::Span;
 
+use super::access_log::{self, Subject};
 use super::answer::PlainResponse;
 use super::dispatch::{self, CallInput};
 use super::readiness::too_many_calls;
@@ -19,21 +21,29 @@ use super::{body, query_string};
 use crate::api::Needs;
 use crate::error::codes;
 use crate::heavy::{self, Whose};
+use crate::job::TraceContext;
+use crate::logging::spans;
 
 /// Label in metrics of paths that are no route.
 const NO_ROUTE: &str = "none";
 
-/// A response, and the label of its route.
+/// A response, the route it came from, and what the call was about.
 struct RoutedResponse {
     answer: PlainResponse,
+    /// As metrics name it.
+    label: &'static str,
+    /// The whole pattern.
     route: &'static str,
+    subject: Subject,
 }
 
 impl From<PlainResponse> for RoutedResponse {
     fn from(answer: PlainResponse) -> Self {
         Self {
             answer,
+            label: NO_ROUTE,
             route: NO_ROUTE,
+            subject: Subject::default(),
         }
     }
 }
@@ -45,7 +55,10 @@ pub(super) async fn handle(
     api: Data<ServerState>,
 ) -> HttpResponse {
     let started = Instant::now();
-    let mut served = serve(&request, payload, &api).await;
+    let caller = access_log::trace_of(request.headers());
+    let span = spans::of_call(method_label(request.method()), caller);
+    let serving = serve(&request, payload, &api, &span, caller);
+    let mut served = spans::within(&span, caller, serving).await;
     // So that the client's next call goes to a process that stays.
     if (api.options.readiness)().leaving {
         served.answer = served.answer.closing();
@@ -55,19 +68,39 @@ pub(super) async fn handle(
     histogram!(
         "http_request_duration_ms",
         "method" => method_label(request.method()),
-        "route" => served.route,
+        "route" => served.label,
         "code" => status.to_string(),
     )
     .record(milliseconds);
-    // Not the path: it can hold the identifier of a person.
-    tracing::debug!(
-        method = %request.method(),
-        route = served.route,
-        status,
+    access_log::note(
+        &request,
+        served.route,
+        &served.subject,
+        &served.answer,
         milliseconds,
-        "API call"
+        spans::context(&span).or(caller),
     );
+    note_answer(&span, &served);
     served.answer.into_response()
+}
+
+fn note_answer(span: &Span, served: &RoutedResponse) {
+    if span.is_none() {
+        return;
+    }
+    let answer = &served.answer;
+    span.record("otel.name", served.route);
+    span.record("http.route", served.route);
+    span.record("http.response.status_code", answer.status());
+    if let Some(code) = answer.error_code() {
+        span.record("erawan.error_code", code);
+    }
+    if let Some(id) = served.subject.request_id().or(answer.request_id()) {
+        span.record("erawan.request_id", id);
+    }
+    if answer.status() >= 500 {
+        span.record("otel.status_code", "ERROR");
+    }
 }
 
 /// Unknown methods share a label, so that callers cannot invent new ones.
@@ -90,7 +123,13 @@ struct RequestHead {
 
 /// Reads the body on the thread of the connection. Another thread parses, checks and
 /// answers a call with a large body, so that no other call waits for it.
-async fn serve(request: &HttpRequest, payload: Payload, api: &Data<ServerState>) -> RoutedResponse {
+async fn serve(
+    request: &HttpRequest,
+    payload: Payload,
+    api: &Data<ServerState>,
+    span: &Span,
+    caller: Option<TraceContext>,
+) -> RoutedResponse {
     let body = match body::read(request, payload, &api.bodies).await {
         Ok(body) => body,
         Err(error) => return error.answer(&api.options.context.config.api).into(),
@@ -103,9 +142,10 @@ async fn serve(request: &HttpRequest, payload: Payload, api: &Data<ServerState>)
     if body.is_small() {
         return answer(&head, body, api).await;
     }
-    let (memory, api) = (body.most_memory(), api.clone());
+    let (memory, api, span) = (body.most_memory(), api.clone(), span.clone());
     heavy::run(Whose::Calls, memory, async move {
-        answer(&head, body, &api).await
+        // Runs elsewhere, where the trace is not known.
+        spans::within(&span, caller, answer(&head, body, &api)).await
     })
     .await
 }
@@ -140,11 +180,14 @@ async fn answer(head: &RequestHead, body: body::UnparsedBody, api: &ServerState)
         return too_many_calls(&config.api).into();
     };
     let query = query_string::parse(head.uri.query().unwrap_or_default());
+    let subject = Subject::of(&parameters, &body);
     let input = CallInput { query, body };
     let answer = dispatch::answer(api, route, &parameters, input).await;
     RoutedResponse {
         answer,
-        route: route.label(),
+        label: route.label(),
+        route: route.endpoint.path,
+        subject,
     }
 }
 

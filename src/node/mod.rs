@@ -3,17 +3,20 @@
 mod activity;
 mod check;
 mod health;
+mod env;
 mod inbox;
 pub mod kinds;
 mod master_side;
 mod mq_service;
 mod notices;
+mod obstacle;
 mod parts;
 mod readiness;
 mod registration;
 mod runner;
 mod standing;
 mod stop;
+mod surroundings;
 mod terms;
 mod threads;
 mod worker_side;
@@ -28,13 +31,15 @@ use tokio::sync::watch;
 
 pub use check::check;
 pub use health::{HealthArguments, health};
+pub use env::{EnvArguments, env};
 pub use stop::Stop;
 
 use crate::admission::QueueLimit;
-use crate::config::{self, Config, Mode};
+use crate::config::{self, Config, Mode, WrongSetting};
 use crate::descriptors::{Limit, Shares};
 use crate::http::ServerHandle;
 use crate::http::admin::{self, AdminOptions};
+use crate::logging::Identity;
 use crate::protocol::local::MeetingPoint;
 use crate::{logging, operator, pulse};
 use parts::ProcessParts;
@@ -60,7 +65,8 @@ pub async fn run() -> io::Result<ExitCode> {
             return Ok(ExitCode::from(WRONG_ENVIRONMENT));
         }
     };
-    logging::start(&config.log)?;
+    logging::start(&config.log, &Identity::of_process(&config.node_id))?;
+    logging::act_as(StandingWatch::new(config.mode).role());
     for (name, value) in config.summary() {
         tracing::debug!(name, value, "configuration");
     }
@@ -80,6 +86,10 @@ pub async fn run() -> io::Result<ExitCode> {
         }
         Err(error) => {
             tracing::error!(%error, "the process cannot continue");
+            if WrongSetting::is_cause_of(&error) {
+                logging::last_words(format!("erawan: {error}"));
+                return Ok(ExitCode::from(WRONG_ENVIRONMENT));
+            }
             Err(error)
         }
     }
@@ -239,5 +249,10 @@ async fn start_admin(
         https: prometheus.https.clone(),
         most_connections: shares.admin,
     };
-    admin::serve(options).await.map(Some)
+    let address = options.address;
+    let served = admin::serve(options).await;
+    let tls = "PROMETHEUS_HTTPS_KEY_PATH, PROMETHEUS_HTTPS_CERT_PATH";
+    served
+        .map(Some)
+        .map_err(|error| obstacle::at_port("PROMETHEUS_SERVER_PORT", tls, address, error))
 }
