@@ -8,12 +8,13 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
+use clap_complete::Shell;
 use erawan::bench::{self, Bench};
 use erawan::descriptors::Limit;
 use erawan::devnet::command::{self, DemoArguments, DevnetArguments};
 use erawan::devnet::{ledger, mq_service};
-use erawan::{logging, node, operator, parent, simulation, tick};
+use erawan::{logging, node, operator, output, parent, simulation, tick};
 
 /// Jobs are many small allocations, made in one thread and freed in another.
 /// docs/decisions.md compares it with the system's allocator and mimalloc.
@@ -35,6 +36,17 @@ struct CommandLine {
 enum Command {
     /// Check the environment and whether store, ledger and message queue can be reached.
     Check,
+    Env(node::EnvArguments),
+    /// Print completions for a shell: `erawan completions bash > /etc/bash_completion.d/erawan`.
+    Completions {
+        /// For which shell.
+        shell: Shell,
+    },
+    /// Write the manual pages.
+    Man {
+        /// Folder to write them to.
+        directory: PathBuf,
+    },
     /// Start a whole network and drive requests through it.
     Demo(DemoArguments),
     /// Start a whole network and leave it running for developers.
@@ -148,10 +160,23 @@ fn tell(answer: &clap::Error) -> ExitCode {
     }
 }
 
+fn completions(shell: Shell) -> io::Result<ExitCode> {
+    let mut text = Vec::new();
+    clap_complete::generate(shell, &mut CommandLine::command(), "erawan", &mut text);
+    output::say(String::from_utf8_lossy(&text))?;
+    Ok(ExitCode::SUCCESS)
+}
+
 async fn run(command: Option<Command>) -> io::Result<ExitCode> {
     match command {
         None => node::run().await,
         Some(Command::Check) => node::check().await,
+        Some(Command::Env(arguments)) => node::env(&arguments),
+        Some(Command::Completions { shell }) => completions(shell),
+        Some(Command::Man { directory }) => {
+            clap_mangen::generate_to(CommandLine::command(), directory)?;
+            Ok(ExitCode::SUCCESS)
+        }
         Some(Command::Jobs(jobs)) => operator::run(jobs).await,
         Some(Command::Demo(arguments)) => command::demo(arguments).await,
         Some(Command::Devnet(arguments)) => command::devnet(arguments).await,

@@ -5,6 +5,7 @@ mod check;
 mod dotenv;
 mod idle;
 mod keys;
+mod listing;
 mod load;
 mod network;
 mod pem;
@@ -13,6 +14,7 @@ mod variables;
 mod wrong;
 
 pub use idle::Idle;
+pub use listing::{ListedSetting, ValueSource, settings};
 pub use load::{ConfigMistake, ConfigMistakes, load, load_from};
 pub use wrong::WrongSetting;
 

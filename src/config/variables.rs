@@ -18,6 +18,10 @@ macro_rules! concerns {
             #[derive(Debug, Default, Envconfig)]
             pub(super) struct $concern { $(pub $field: Option<String>,)* }
         )*
+
+        /// All variables, in small letters.
+        #[cfg(test)]
+        pub(super) const NAMES: &[&str] = &[$($(stringify!($field),)*)*];
     };
 }
 

@@ -16,6 +16,7 @@ mod information;
 mod listening;
 mod long_heads;
 mod own_endpoints;
+mod own_metrics;
 mod pipeline;
 mod process_metrics;
 mod query_string;

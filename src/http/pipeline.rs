@@ -9,6 +9,7 @@ use actix_web::{HttpRequest, HttpResponse};
 use metrics::histogram;
 use openssl::memcmp;
 use openssl::sha::sha256;
+use tracing::Span;
 
 use super::access_log::{self, Subject};
 use super::answer::PlainResponse;
@@ -20,6 +21,8 @@ use super::{body, query_string};
 use crate::api::Needs;
 use crate::error::codes;
 use crate::heavy::{self, Whose};
+use crate::job::TraceContext;
+use crate::logging::spans;
 
 /// Label of metrics for paths that are no route.
 const NO_ROUTE: &str = "none";
@@ -48,7 +51,10 @@ impl From<PlainResponse> for Served {
 /// Serves one call.
 pub(super) async fn handle(request: HttpRequest, payload: Payload, api: Data<Api>) -> HttpResponse {
     let started = Instant::now();
-    let served = serve(&request, payload, &api).await;
+    let caller = access_log::trace_of(request.headers());
+    let span = spans::of_call(method_label(request.method()), caller);
+    let serving = serve(&request, payload, &api, &span, caller);
+    let served = spans::within(&span, caller, serving).await;
     let status = served.answer.status();
     let milliseconds = started.elapsed().as_secs_f64() * 1000.0;
     histogram!(
@@ -64,8 +70,29 @@ pub(super) async fn handle(request: HttpRequest, payload: Payload, api: Data<Api
         &served.subject,
         &served.answer,
         milliseconds,
+        spans::context(&span).or(caller),
     );
+    note_answer(&span, &served);
     served.answer.into_response()
+}
+
+fn note_answer(span: &Span, served: &Served) {
+    if span.is_none() {
+        return;
+    }
+    let answer = &served.answer;
+    span.record("otel.name", served.route);
+    span.record("http.route", served.route);
+    span.record("http.response.status_code", answer.status());
+    if let Some(code) = answer.error_code() {
+        span.record("erawan.error_code", code);
+    }
+    if let Some(id) = served.subject.request_id().or(answer.request_id()) {
+        span.record("erawan.request_id", id);
+    }
+    if answer.status() >= 500 {
+        span.record("otel.status_code", "ERROR");
+    }
 }
 
 /// Methods nobody knows share a label, so that callers cannot make up new ones.
@@ -88,7 +115,13 @@ struct Head {
 
 /// Reads the body here, where the sockets are. A call whose body is large is
 /// parsed, checked and worked on elsewhere: no other call waits for that.
-async fn serve(request: &HttpRequest, payload: Payload, api: &Data<Api>) -> Served {
+async fn serve(
+    request: &HttpRequest,
+    payload: Payload,
+    api: &Data<Api>,
+    span: &Span,
+    caller: Option<TraceContext>,
+) -> Served {
     let body = match body::read(request, payload, &api.bodies).await {
         Ok(body) => body,
         Err(error) => return error.answer(&api.options.context.config.api).into(),
@@ -101,9 +134,10 @@ async fn serve(request: &HttpRequest, payload: Payload, api: &Data<Api>) -> Serv
     if body.is_small() {
         return answer(&head, body, api).await;
     }
-    let (memory, api) = (body.most_memory(), api.clone());
+    let (memory, api, span) = (body.most_memory(), api.clone(), span.clone());
     heavy::run(Whose::Calls, memory, async move {
-        answer(&head, body, &api).await
+        // Runs elsewhere, where the trace is not known.
+        spans::within(&span, caller, answer(&head, body, &api)).await
     })
     .await
 }

@@ -2,6 +2,7 @@
 
 mod activity;
 mod check;
+mod env;
 mod inbox;
 pub mod kinds;
 mod master_side;
@@ -14,6 +15,7 @@ mod registration;
 mod runner;
 mod standing;
 mod stop;
+mod surroundings;
 mod terms;
 mod threads;
 mod worker_side;
@@ -27,6 +29,7 @@ use actix::Arbiter;
 use tokio::sync::watch;
 
 pub use check::check;
+pub use env::{EnvArguments, env};
 pub use stop::Stop;
 
 use crate::admission::QueueLimit;

@@ -74,6 +74,8 @@ struct Seen {
     /// `None` until the ledger has told it.
     role: Option<Role>,
     sockets: Option<watch::Receiver<usize>>,
+    /// Why the store does not answer or takes no writes.
+    store_problem: Option<String>,
     /// Set where blocks are followed, or were.
     watcher: Option<watch::Receiver<WatcherState>>,
 }
@@ -130,6 +132,7 @@ impl ReadinessWatch {
             registration: Registration::default(),
             role: None,
             sockets: None,
+            store_problem: None,
             watcher: None,
         });
         Self {
@@ -205,11 +208,13 @@ impl ReadinessWatch {
                     (seen.readiness, seen.registration)
                 };
                 let status_kept = inner.status_kept();
-                let (readiness, registration) = look.now(before, registration, status_kept).await;
+                let (readiness, registration, store_problem) =
+                    look.now(before, registration, status_kept).await;
                 {
                     let mut seen = inner.seen.write();
                     seen.readiness = readiness;
                     seen.registration = registration;
+                    seen.store_problem = store_problem;
                 }
                 inner.looks.send_modify(|looks| looks.ended += 1);
                 let pause = tick::stretch(inner.pause(look.context.role));
@@ -281,9 +286,15 @@ impl ReadinessWatch {
         let full = self.inner.queue.is_full();
         let of_queue = full.then(|| "the queue is full".to_owned());
         let of_address = self.inner.seen.read().registration.notice();
+        let of_store = self.inner.seen.read().store_problem.clone();
+        let of_store = of_store.map(|problem| format!("the store: {problem}"));
         let notices = self.inner.notices.read();
         let told = notices.values().filter_map(|notice| notice());
-        let others = of_queue.into_iter().chain(of_address).chain(told);
+        let others = of_queue
+            .into_iter()
+            .chain(of_address)
+            .chain(of_store)
+            .chain(told);
         of_blocks.into_iter().chain(others).collect()
     }
 
@@ -342,7 +353,7 @@ impl Look {
         before: Readiness,
         registration: Registration,
         status_kept: Duration,
-    ) -> (Readiness, Registration) {
+    ) -> (Readiness, Registration, Option<String>) {
         let ledger = match registration.was_seen {
             true => &self.context,
             false => &self.uncached,
@@ -353,6 +364,7 @@ impl Look {
             registration.look(ledger),
             self.is_crypto_ready(),
         );
+        let store_problem = store.as_ref().err().map(ToString::to_string);
         let readiness = Readiness {
             ledger_synced: synced.is_ok_and(|status| !status.catching_up),
             store_available: store.is_ok(),
@@ -361,7 +373,7 @@ impl Look {
             crypto_ready: crypto.unwrap_or(before.crypto_ready),
             ..before
         };
-        (readiness, registration)
+        (readiness, registration, store_problem)
     }
 
     async fn is_crypto_ready(&self) -> Result<bool, Error> {

@@ -22,6 +22,9 @@ fn collect(text: &str, metrics: &mut Metrics) {
         ("gauge", "gauge!("),
         ("gauge", ": Gauge = Gauge::new("),
         ("histogram", "histogram!("),
+        ("counter", "sample(\n            COUNTER,"),
+        ("gauge", "sample(\n            GAUGE,"),
+        ("gauge", "sample(GAUGE,"),
     ] {
         let calls = text.split(start).skip(1);
         // That name stands where the gauge is made.
