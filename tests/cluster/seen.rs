@@ -113,6 +113,36 @@ async fn a_worker_without_a_master_says_so_and_is_unready_after_a_while() {
     net.close().await;
 }
 
+#[actix_web::test]
+async fn every_metric_without_labels_is_described_and_there_from_the_start() {
+    let mut net = Net::start(Store::Embedded, 0).await;
+    let part = &net.processes(Role::Rp)[0];
+    let page = plain_client().get(&part.metrics).send().await.unwrap();
+    let page = page.text().await.unwrap();
+    let guide = include_str!("../../docs/metrics.md");
+    let rows = guide.lines().filter(|line| line.starts_with("| `"));
+    let mut seen = 0;
+    for row in rows {
+        let cells: Vec<&str> = row.split('|').map(str::trim).collect();
+        if !cells[3].is_empty() {
+            continue;
+        }
+        for name in cells[1].split('`').skip(1).step_by(2) {
+            let is_there = |begin: String| page.lines().any(|line| line.starts_with(&begin));
+            assert!(
+                is_there(format!("# HELP {name} ")),
+                "{name} is not described"
+            );
+            assert!(is_there(format!("# TYPE {name} {}", cells[2])), "{name}");
+            seen += 1;
+        }
+    }
+    assert!(seen > 50, "{seen}");
+    assert!(page.contains("erawan_build_info{version=\""), "{page}");
+    assert_eq!(metric(part, "erawan_workers_connected").await, Some(1.0));
+    net.close().await;
+}
+
 #[test]
 fn a_port_that_is_taken_is_named_with_its_variable() {
     let taken = TcpListener::bind("0.0.0.0:0").unwrap();
@@ -151,4 +181,100 @@ fn a_file_of_the_replaced_system_s_users_is_read_as_before() {
     assert!(said.contains("SERVER_PORT=\"80\\n80\""), "{said}");
     assert!(!said.contains("NODE_ID"), "{said}");
     assert_eq!(output.status.code(), Some(64));
+}
+
+/// A small file system of its own, until it is dropped.
+struct SmallDisk(tempfile::TempDir);
+
+impl SmallDisk {
+    fn mount(megabytes: u32) -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let size = format!("size={megabytes}m");
+        let mounted = Command::new("mount")
+            .args(["-t", "tmpfs", "-o", &size, "tmpfs"])
+            .arg(directory.path())
+            .status();
+        assert!(mounted.unwrap().success(), "mounting needs root");
+        Self(directory)
+    }
+
+    /// Leaves no room.
+    fn fill(&self) -> std::path::PathBuf {
+        let path = self.0.path().join("filling");
+        let mut file = std::fs::File::create(&path).unwrap();
+        while std::io::Write::write_all(&mut file, &[7; 4096]).is_ok() {}
+        path
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        // A folder that stays mounted is left to the machine.
+        let _ = Command::new("umount").arg("-l").arg(self.0.path()).status();
+    }
+}
+
+#[actix_web::test]
+async fn a_node_whose_disk_is_full_is_unready_says_why_and_logs_little() {
+    let disk = SmallDisk::mount(48);
+    let mut net = Net::with(Store::Embedded, 0, |options| {
+        options.log_level = "info".to_owned();
+    })
+    .await;
+    let directory = disk.0.path().display().to_string();
+    restart_one(&mut net, Role::Rp, &[("DATA_DIRECTORY_PATH", &directory)]).await;
+    let api = net.api(Role::Rp);
+    is_well(&net.processes(Role::Rp)[0]).await;
+    let filling = disk.fill();
+    // Until a write has failed nobody knows.
+    let refused = || async { call_that_writes(&api).await.unwrap().status() == 503 };
+    eventually("a write is refused", refused).await;
+    let part = &net.processes(Role::Rp)[0];
+    is_unready(part, "takes no writes").await;
+    let notices = ask(part, "/ready").await;
+    assert!(
+        has_line(&notices, "notices", "the disk is full"),
+        "{notices}"
+    );
+    for _ in 0..50 {
+        assert_eq!(call_that_writes(&api).await.unwrap().status(), 503);
+    }
+    let told = lines(part, "the store failed").len();
+    assert!((1..=3).contains(&told), "{told} lines");
+    std::fs::remove_file(filling).unwrap();
+    is_well(part).await;
+    let answer = call_that_writes(&api).await.unwrap();
+    assert_eq!(answer.status(), 202);
+    net.close().await;
+}
+
+#[test]
+fn settings_completions_and_manual_pages_are_printed() {
+    let directory = tempfile::tempdir().unwrap();
+    let run = |arguments: &[&str]| {
+        let mut command = Command::new(binary());
+        let command = command.args(arguments).env_clear();
+        let command = command.env("NODE_ID", "rp1").env("DB_PASSWORD", "hidden");
+        let output = command.current_dir(directory.path()).output().unwrap();
+        assert_eq!(output.status.code(), Some(0), "{arguments:?}");
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let all = run(&["env"]);
+    let line = |name: &str| {
+        let found = all.lines().find(|line| line.starts_with(name));
+        found.unwrap_or_else(|| panic!("{name}: {all}")).to_owned()
+    };
+    assert!(line("NODE_ID ").contains("rp1"));
+    assert!(line("SERVER_PORT ").contains("default"));
+    assert!(!all.contains("hidden"));
+    let set = run(&["env", "--set", "--format", "template"]);
+    assert!(
+        set.contains("NODE_ID=rp1\n") && set.contains("DB_PASSWORD=\n"),
+        "{set}"
+    );
+    assert!(run(&["completions", "bash"]).contains("_erawan"));
+    let folder = directory.path().display().to_string();
+    run(&["man", &folder]);
+    assert!(directory.path().join("erawan.1").exists());
+    assert!(directory.path().join("erawan-jobs-trace.1").exists());
 }
