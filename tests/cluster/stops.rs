@@ -257,8 +257,10 @@ async fn a_leaving_worker_is_not_ready_and_serves_until_the_balancer_has_seen_it
     let status = tokio::time::timeout(GRACE, worker.process.wait()).await;
     assert_eq!(status.expect("it stops").unwrap().code(), Some(0));
     assert!(told.elapsed() >= DRAIN);
+    start_again(worker);
     // A master has no callers to wait for.
     let master = &mut net.processes(Role::Rp)[0];
     assert!(stops_in_good_order(master).await < DRAIN);
+    start_again(master);
     net.close().await;
 }
