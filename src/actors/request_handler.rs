@@ -24,6 +24,7 @@ use tracing::{error, warn};
 
 use crate::job::{Attempt, Class, Commit, Job, JobOutcome, Kind, Millis, Pool};
 use crate::logging::LineLimit;
+use crate::logging::spans::{self, Work};
 use crate::protocol::message::{AttemptOutcome, End};
 use crate::store::{Committed, SharedStore, StoreError, Struck};
 
@@ -56,7 +57,7 @@ pub struct Handle {
     pub ticket: Ticket,
 }
 
-/// Whoever takes it first decides: the handler, that the job begins, or the
+/// The first to take it decides: the handler, that the job begins, or the
 /// link, that it does not.
 #[derive(Debug, Clone, Default)]
 pub struct Ticket(Arc<AtomicBool>);
@@ -192,7 +193,18 @@ impl Execution {
             // dispatcher gives this attempt up.
             return Ok(End::Fenced);
         }
-        match self.run(&job).await {
+        let work = Work {
+            name: job.kind().name(),
+            is_outgoing: job.kind().pool() == Pool::Delivery,
+            key: job.key(),
+            id: &attempt.job,
+            attempt: attempt.number,
+            waited_ms: job.accepted_at.until(Millis::now()).as_millis() as u64,
+        };
+        let span = spans::of_work(work, job.new.trace);
+        let ran = spans::within(&span, job.new.trace, self.run(&job)).await;
+        note_outcome(&span, &ran);
+        match ran {
             Ok(Run::Commit(commit)) => self.commit(attempt, job.kind(), commit).await,
             Ok(Run::Retry { after, reason }) => {
                 self.reschedule(attempt, job.tries, after, reason).await
@@ -320,6 +332,22 @@ impl Execution {
             },
             false => End::Fenced,
         })
+    }
+}
+
+fn note_outcome(span: &tracing::Span, ran: &Result<Run, String>) {
+    let (outcome, is_well) = match ran {
+        Ok(Run::Commit(commit)) => match commit.outcome {
+            JobOutcome::Done => ("done", true),
+            JobOutcome::Failed { .. } => ("failed", false),
+        },
+        Ok(Run::Retry { .. }) => ("to be tried again", false),
+        Ok(Run::Park { .. }) => ("parked", false),
+        Err(_) => ("panicked", false),
+    };
+    span.record("erawan.outcome", outcome);
+    if !is_well {
+        span.record("otel.status_code", "ERROR");
     }
 }
 

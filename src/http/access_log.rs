@@ -8,7 +8,8 @@ use actix_web::http::header::HeaderMap;
 use serde_json::Value;
 
 use super::answer::PlainResponse;
-use super::routes::Parameters;
+use super::routes::PathParameters;
+use crate::job::TraceContext;
 use crate::logging::LineLimit;
 
 /// Calls that failed in the same way are a storm above this: of a route and a
@@ -30,8 +31,13 @@ pub(super) struct Subject {
 }
 
 impl Subject {
+    /// The request that it is about.
+    pub fn request_id(&self) -> Option<&str> {
+        self.request_id.as_deref()
+    }
+
     /// Of a call with these parameters of its path, and this body.
-    pub fn of(parameters: &Parameters<'_>, body: &Value) -> Self {
+    pub fn of(parameters: &PathParameters<'_>, body: &Value) -> Self {
         let find = |name: &str| {
             let in_path = parameters.iter().find(|(known, _)| *known == name);
             let found = in_path.map(|(_, value)| *value);
@@ -45,24 +51,14 @@ impl Subject {
     }
 }
 
-/// What the caller calls this call.
-#[derive(Debug, Default)]
-struct CallersNames<'a> {
-    /// Of `traceparent` (W3C Trace Context).
-    trace: Option<&'a str>,
-    /// `X-Request-Id`
-    x_request_id: Option<&'a str>,
+/// The caller's place in its trace, from the header `traceparent`.
+pub(super) fn trace_of(headers: &HeaderMap) -> Option<TraceContext> {
+    TraceContext::parse(headers.get("traceparent")?.to_str().ok()?)
 }
 
-impl<'a> CallersNames<'a> {
-    fn of(headers: &'a HeaderMap) -> Self {
-        let text = |name: &str| headers.get(name)?.to_str().ok();
-        let trace = text("traceparent").and_then(|value| value.split('-').nth(1));
-        Self {
-            trace: trace.filter(|id| id.len() == 32 && id.bytes().all(|b| b.is_ascii_hexdigit())),
-            x_request_id: text("x-request-id").and_then(printable),
-        }
-    }
+/// What the caller calls this call.
+fn x_request_id(headers: &HeaderMap) -> Option<&str> {
+    printable(headers.get("x-request-id")?.to_str().ok()?)
 }
 
 /// Whatever a caller sends must not make a line unreadable.
@@ -79,6 +75,7 @@ pub(super) fn note(
     subject: &Subject,
     answer: &PlainResponse,
     milliseconds: f64,
+    trace: Option<TraceContext>,
 ) {
     let status = answer.status();
     let left_out = match status < 400 {
@@ -88,7 +85,6 @@ pub(super) fn note(
             None => return,
         },
     };
-    let names = CallersNames::of(request.headers());
     tracing::info!(
         method = request.method().as_str(),
         route,
@@ -97,8 +93,8 @@ pub(super) fn note(
         milliseconds = (milliseconds * 100.0).round() / 100.0,
         request_id = subject.request_id.as_deref().or(answer.request_id()),
         reference_id = subject.reference_id.as_deref(),
-        trace = names.trace,
-        x_request_id = names.x_request_id,
+        trace = trace.map(|trace| trace.trace_id()),
+        x_request_id = x_request_id(request.headers()),
         left_out,
         "API call"
     );
@@ -127,13 +123,14 @@ mod tests {
             .insert_header(("traceparent", format!("00-{id}-00f067aa0ba902b7-01")))
             .insert_header(("x-request-id", "abc-1"))
             .to_http_request();
-        let names = CallersNames::of(request.headers());
-        assert_eq!((names.trace, names.x_request_id), (Some(id), Some("abc-1")));
+        let trace = trace_of(request.headers()).unwrap();
+        assert_eq!(trace.trace_id(), id);
+        assert_eq!(x_request_id(request.headers()), Some("abc-1"));
         let request = TestRequest::default()
             .insert_header(("traceparent", "00-short-00f067aa0ba902b7-01"))
             .insert_header(("x-request-id", "a b"))
             .to_http_request();
-        let names = CallersNames::of(request.headers());
-        assert_eq!((names.trace, names.x_request_id), (None, None));
+        assert_eq!(trace_of(request.headers()), None);
+        assert_eq!(x_request_id(request.headers()), None);
     }
 }

@@ -40,6 +40,16 @@ impl Identity {
         }
     }
 
+    /// Which node.
+    pub(super) fn node_id(&self) -> &str {
+        &self.node_id
+    }
+
+    /// Which process of it.
+    pub(super) fn instance(&self) -> &str {
+        &self.instance
+    }
+
     /// A formatter that writes lines with this identity.
     pub(super) fn lines<F>(&self, inner: F, form: LineForm) -> Identified<F> {
         let members = [("node_id", &self.node_id), ("instance", &self.instance)];

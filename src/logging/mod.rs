@@ -2,11 +2,13 @@
 //! spec/process-model-and-config.md 10.1). No thread that logs ever waits for
 //! the log's reader.
 
+mod export;
 mod identity;
 mod limit;
 mod output;
 mod panics;
 mod reminder;
+pub mod spans;
 
 use std::fs::File;
 use std::io::{self, Write};
@@ -18,7 +20,7 @@ use std::time::Duration;
 
 use tracing::level_filters::LevelFilter;
 use tracing_subscriber::fmt::MakeWriter;
-use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::layer::{Layered, SubscriberExt};
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{EnvFilter, Layer, Registry};
 
@@ -30,11 +32,14 @@ pub use self::reminder::Reminder;
 use crate::config::Log;
 
 /// Libraries whose messages below `warn` help nobody.
-const QUIET: &str = "h2=warn,hyper=warn,hyper_util=warn,tungstenite=warn,tokio_tungstenite=warn,\
+const QUIET: &str = "h2=warn,hyper=warn,hyper_util=warn,opentelemetry=warn,tungstenite=warn,tokio_tungstenite=warn,\
                      rustls=warn,actix_server=warn,actix_http=warn,mio=warn,reqwest=warn,tower=warn";
 
 /// How long an ending process waits for its last lines to be read.
 const LAST_LINES: Duration = Duration::from_secs(1);
+
+/// What the layer of spans stands on.
+type Lines = Layered<Box<dyn Layer<Registry> + Send + Sync>, Registry>;
 
 /// Set once logging has started.
 static OUTPUT: OnceLock<Output> = OnceLock::new();
@@ -48,10 +53,18 @@ pub fn start(log: &Log, identity: &Identity) -> io::Result<()> {
     // hold up an ending process.
     let target = File::from(io::stdout().as_fd().try_clone_to_owned()?);
     let output = Output::start(target)?;
+    let (spans, warning) = match export::layer::<Lines>(identity) {
+        Ok(spans) => (spans, None),
+        Err(warning) => (None, Some(warning)),
+    };
     tracing_subscriber::registry()
         .with(layer(log, identity, output.clone()))
+        .with(spans)
         .try_init()
         .map_err(io::Error::other)?;
+    if let Some(warning) = warning {
+        tracing::warn!("{warning}");
+    }
     // Set once: a second start has failed above.
     let _ = OUTPUT.set(output);
     panics::log_them();
@@ -66,6 +79,7 @@ pub fn finish() {
 
 /// Like [`finish`], with another time limit.
 pub fn finish_within(patience: Duration) {
+    export::finish(patience);
     if let Some(output) = OUTPUT.get() {
         output.flush(patience);
     }
@@ -96,7 +110,7 @@ fn filter(level: &str) -> EnvFilter {
     if level <= LevelFilter::WARN {
         return EnvFilter::new(level.to_string());
     }
-    EnvFilter::new(format!("{level},{QUIET}"))
+    EnvFilter::new(format!("{level},{QUIET},{}=off", spans::TARGET))
 }
 
 fn layer<W>(log: &Log, identity: &Identity, writer: W) -> Box<dyn Layer<Registry> + Send + Sync>

@@ -2,7 +2,9 @@
 
 mod activity;
 mod check;
+mod env;
 mod facts;
+mod health;
 mod inbox;
 pub mod kinds;
 mod master_side;
@@ -15,6 +17,7 @@ mod registration;
 mod runner;
 mod standing;
 mod stop;
+mod surroundings;
 mod terms;
 mod threads;
 mod worker_side;
@@ -28,6 +31,8 @@ use actix::Arbiter;
 use tokio::sync::watch;
 
 pub use check::check;
+pub use env::{EnvArguments, env};
+pub use health::{HealthArguments, health};
 pub use stop::Stop;
 
 use crate::access::Tokens;
@@ -48,8 +53,6 @@ use worker_side::{LinkTransport, WorkerSide};
 
 /// Exit code for a wrong environment (`EX_USAGE`).
 const WRONG_ENVIRONMENT: u8 = 64;
-/// Part of the stop that is reserved for the steps after the last job.
-const LAST_STEPS: Duration = Duration::from_secs(6);
 /// Longest wait for readers of metrics.
 const ADMIN_STOP: Duration = Duration::from_secs(1);
 
@@ -75,7 +78,7 @@ pub async fn run() -> io::Result<ExitCode> {
         tracing::warn!("{warning}");
     }
     let shares = share_descriptors(&config)?;
-    let stop = Stop::on_signals(config.shutdown_grace)?;
+    let stop = Stop::on_signals(config.stop.grace)?;
     let outcome = tokio::select! {
         outcome = serve(config, shares, stop.clone()) => outcome,
         () = stop.requested_while_starting() => Ok(()),
@@ -126,6 +129,8 @@ async fn serve(config: Arc<Config>, shares: Shares, stop: Stop) -> io::Result<()
         .intake
         .make(move || watched.follow(&looked_after))
         .await?;
+    let store = parts.store.clone();
+    readiness.watch("store", move || notices::of_store(store.setbacks()));
     // Runs here, because a thread that is awake asks the store.
     QueueLimit::follow(
         readiness.queue(),
@@ -168,8 +173,12 @@ async fn serve(config: Arc<Config>, shares: Shares, stop: Stop) -> io::Result<()
     };
     let is_broken = matches!(why, Why::NoWorker);
     tracing::info!("stopping");
+    if matches!(why, Why::Told) && worker.is_some() && !config.stop.drain.is_zero() {
+        readiness.leave();
+        tokio::time::sleep(config.stop.drain).await;
+    }
     readiness.drain();
-    let grace = config.shutdown_grace.saturating_sub(LAST_STEPS);
+    let grace = config.stop.of_jobs();
     let stop_worker = async {
         if let Some(worker) = worker {
             worker.stop(grace).await;

@@ -28,6 +28,7 @@ pub use message::{
 pub use open_desk::OpenDesk;
 pub use page::{JobPage, PageStart};
 pub use pauses::ReceiverDecision;
+pub use reach::find_master;
 pub use receivers::{PauseShown, ReceiverShown};
 pub use record::DecisionRecord;
 pub use socket::{OperatorSocket, check as check_socket};

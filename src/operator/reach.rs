@@ -27,7 +27,7 @@ pub(super) struct Reached {
 const STORE_ALONE: &str = "the store (nothing runs)";
 const STORE_ITSELF: &str = "the store itself";
 
-/// Asks whoever is there.
+/// Asks the process that answers.
 /// # Errors
 /// When nobody answers and the store cannot be opened either.
 pub(super) async fn ask(config: &Config, question: OperatorRequest) -> io::Result<Reached> {
@@ -94,6 +94,18 @@ async fn desk_of_store(config: &Config) -> io::Result<Desk> {
         io::Error::new(error.kind(), text)
     });
     opened.map(Desk::alone)
+}
+
+/// Which master answers.
+/// # Errors
+/// Why none does.
+pub async fn find_master(config: &Config) -> Result<String, String> {
+    let question = codec::encode(&OperatorRequest::Audit { limit: 0 });
+    match ask_masters(config, &question).await {
+        Ok(Some((_, by))) => Ok(by),
+        Ok(None) => Err("nobody does".to_owned()),
+        Err(error) => Err(error.to_string()),
+    }
 }
 
 async fn ask_standalone(config: &Config, question: &[u8]) -> Option<(Vec<u8>, String)> {

@@ -75,6 +75,8 @@ pub struct Chapter {
     pub job: Option<String>,
     /// Of a job.
     pub state: Option<JobState>,
+    /// The trace that it belongs to, if it has one.
+    pub trace: Option<String>,
     /// What may be shown besides: no secrets, and nothing about persons.
     pub details: Vec<Field>,
 }
@@ -190,7 +192,10 @@ impl Teller<'_> {
 
     fn tell_job(&mut self, job: &Job, shown: Shown) {
         self.jobs.push(job.id());
-        self.chapters.push(chapter_of(job.kind(), shown));
+        self.chapters.push(Chapter {
+            trace: job.new.trace.map(|trace| trace.trace_id()),
+            ..chapter_of(job.kind(), shown)
+        });
     }
 
     async fn open_jobs(&mut self) -> Result<(), StoreError> {
@@ -307,6 +312,7 @@ fn chapter_of(kind: Kind, shown: Shown) -> Chapter {
         name: shown.kind,
         job: Some(shown.id),
         state: Some(shown.state),
+        trace: None,
         details,
     }
 }
@@ -318,6 +324,7 @@ fn chapter_of_transaction(hash: &str, expected: &Expected) -> Chapter {
         name: expected.transact.method.clone(),
         job: None,
         state: None,
+        trace: expected.trace.map(|trace| trace.trace_id()),
         details: vec![
             field("hash", hash),
             field("signed_by", &expected.transact.node_id),
@@ -354,6 +361,7 @@ fn chapter_of_message(record: &Value, bytes: usize) -> Chapter {
             .to_owned(),
         job: None,
         state: None,
+        trace: None,
         details,
     }
 }
@@ -366,6 +374,7 @@ fn chapter_of_decision(audited: &Audited) -> Chapter {
         name: operation.action.name().to_owned(),
         job: Some(operation.job.to_string()),
         state: None,
+        trace: None,
         details: vec![
             field("kind", audited.kind.name()),
             field("who", &operation.who),

@@ -51,6 +51,7 @@ fn transaction() -> Write {
         transact: Transact::new("rp1", "CreateRequest", &params, None),
         bytes: vec![7; 9],
         signed_at: Millis(2000),
+        trace: None,
     };
     Write::put(Table::ExpectedTransaction, "abc", codec::encode(&expected))
 }

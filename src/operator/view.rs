@@ -84,6 +84,8 @@ fn story_text(story: &RequestStory) -> String {
         let state = chapter.state.map_or("", state_word);
         let details = chapter.details.iter();
         let details = details.map(|field| format!("{}={}", field.name, field.value));
+        let trace = chapter.trace.iter().map(|id| format!("trace={id}"));
+        let details = details.chain(trace);
         // Writing to a String cannot fail.
         let _ = writeln!(
             text,

@@ -1,9 +1,11 @@
 //! Handler of `deliver.callback` (spec/http-api.md 4.1).
 
+use std::collections::BTreeSet;
 use std::sync::LazyLock;
 use std::time::{Duration, Instant};
 
 use metrics::{counter, histogram};
+use parking_lot::Mutex;
 use serde_json::Value;
 
 use super::client::{CallFailure, CallbackClient, CallbackResponse, ResponseBody};
@@ -32,6 +34,11 @@ static DURATIONS: LazyLock<Labelled<(u16, bool)>> = LazyLock::new(|| {
         )
     })
 });
+
+/// Receivers whose failures are counted apart. A client application may name a
+/// new one in each call.
+static RECEIVERS: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
+const NAMED: usize = 100;
 
 /// By receiver.
 static FAILURES: LazyLock<LineLimit<String>> =
@@ -104,10 +111,23 @@ pub async fn deliver(
         Err(CallFailure::Transport(reason)) => {
             client.failing.failed(receiver);
             counter!("client_callback_fails_total").increment(1);
+            count_failure(receiver);
             note_failure(job, &callback, &reason);
             try_again(&callback.persistence, job, limit, reason)
         }
     })
+}
+
+/// Counts a failure of this receiver, as the dispatcher names it.
+fn count_failure(receiver: &str) {
+    let receiver = receiver.strip_prefix("callback:").unwrap_or(receiver);
+    let mut named = RECEIVERS.lock();
+    let has_room = named.len() < NAMED || named.contains(receiver);
+    let receiver = if has_room { receiver } else { "others" };
+    if !named.contains(receiver) {
+        named.insert(receiver.to_owned());
+    }
+    counter!("erawan_callback_failures_total", "receiver" => receiver.to_owned()).increment(1);
 }
 
 /// Says in the log that a receiver did not take a callback. `reason` names host

@@ -7,6 +7,7 @@ mod opener;
 mod rejected;
 mod rotation;
 mod sending;
+mod unconfirmed;
 
 use std::sync::Arc;
 
