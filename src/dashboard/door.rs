@@ -18,7 +18,7 @@ use crate::access::{Identity, Role, Tokens};
 const SESSION: Duration = Duration::from_secs(12 * 3600);
 /// Most sessions; the oldest ends when there is another.
 const MOST_SESSIONS: usize = 1000;
-/// The name of whoever is only known to be on this machine.
+/// The name of a visitor who is only known to be on this machine.
 const LOOPBACK: &str = "loopback";
 
 pub(super) struct Door {

@@ -67,7 +67,7 @@ impl Reply {
         Self::new(StatusCode::OK, Content::Asset(content_type, text))
     }
 
-    /// News of a page, as long as it is looked at.
+    /// News of a page, as long as somebody has it open.
     pub fn live(live: Live, seen: watch::Receiver<Arc<LastLook>>) -> Self {
         Self::new(StatusCode::OK, Content::Live(live, seen))
     }

@@ -153,7 +153,7 @@ impl Receivers {
         }
     }
 
-    /// Sets which receivers get nothing, in place of those before.
+    /// Sets which receivers get nothing. All others do.
     pub(super) fn set_paused(&mut self, paused: BTreeSet<Arc<str>>) {
         let before = std::mem::replace(&mut self.paused, paused);
         let changed: Vec<Arc<str>> = before.symmetric_difference(&self.paused).cloned().collect();

@@ -1,5 +1,5 @@
-//! Jobs page by page, for whoever looks at them on a screen. However many jobs
-//! there are, a page reads only so many.
+//! Jobs page by page, for screens. However many jobs there are, a page reads a
+//! limited number.
 
 use std::fmt;
 use std::str::FromStr;

@@ -1,5 +1,4 @@
-//! What has ended lately, for whoever watches. Nothing is measured while nobody
-//! does.
+//! What has ended lately, for dashboards. Nothing is measured while there is none.
 
 use std::time::Duration;
 

@@ -59,7 +59,7 @@ pub struct SessionDown(pub SessionId);
 #[rtype(result = "()")]
 pub struct TellOfLosses(pub Arc<Notify>);
 
-/// From now on, notes here what ends, in place of an earlier board.
+/// From now on, notes here what ends, and no longer on an earlier board.
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
 pub struct TellOfEnds(pub Arc<LiveBoard>);

@@ -11,7 +11,7 @@ use crate::store::{Operation, OperatorAction};
 /// Longest reason that is kept.
 const LONGEST_REASON: usize = 1000;
 
-/// Decides about a job as whoever it was proved to be.
+/// Decides about a job under the name that was proved.
 pub(in crate::dashboard) async fn decide(
     desk: &Desk,
     job: JobId,
@@ -31,7 +31,7 @@ pub(in crate::dashboard) async fn decide(
     result.ok_or_else(|| Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "there is no result"))
 }
 
-/// Pauses or resumes a receiver, as whoever it was proved to be.
+/// Pauses or resumes a receiver under the name that was proved.
 pub(in crate::dashboard) async fn decide_about_receiver(
     desk: &Desk,
     receiver: &str,

@@ -56,7 +56,7 @@ pub struct PhasesShown {
     pub held_above: u64,
     /// On a worker.
     pub running: u64,
-    /// The store is being asked what became of them.
+    /// Given up by their worker; the store is being asked about them.
     pub unsettled: u64,
     /// Wait for an operator.
     pub parked: u64,

@@ -63,7 +63,7 @@ pub(super) fn nothing_there(frame: &Frame) -> Reply {
         .with_status(StatusCode::NOT_FOUND)
 }
 
-/// For whoever is not let in.
+/// For visitors who may not enter.
 pub(super) fn refused(reason: &str) -> Reply {
     let content = html! {
         p.alert role="alert" { "This was refused: " (reason) "." }

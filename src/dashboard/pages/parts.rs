@@ -25,7 +25,7 @@ pub(super) fn instant(millis: u64) -> Markup {
     }
 }
 
-/// Only how long ago it was, with the instant for whoever points at it.
+/// Only how long ago it was, with the instant as a hint.
 pub(super) fn age(millis: u64) -> Markup {
     let written = rfc3339(millis);
     let ago = span(Millis(millis).until(Millis::now()));

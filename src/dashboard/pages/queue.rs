@@ -22,7 +22,7 @@ pub(in crate::dashboard) fn page(frame: &Frame) -> Reply {
                 dt { "retrying" } dd { "failed for a temporary reason, and holds up its key until its next try" }
                 dt { "timed" } dd { "waits for an instant: a time-out, or the next try of a delivery" }
                 dt { "for a block" } dd { "waits for the ledger's next block" }
-                dt { "settling" } dd { "its worker was lost, and the store is being asked what became of it" }
+                dt { "settling" } dd { "its worker was lost, and the store is being asked about it" }
                 dt { "parked" } dd { "waits for an operator" }
             }
         }

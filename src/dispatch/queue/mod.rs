@@ -405,7 +405,7 @@ impl Queue {
         self.deliveries.shown(limit)
     }
 
-    /// Sets which receivers get nothing, in place of those before.
+    /// Sets which receivers get nothing. All others do.
     pub(crate) fn pause(&mut self, receivers: BTreeSet<Arc<str>>) {
         self.deliveries.set_paused(receivers);
     }
