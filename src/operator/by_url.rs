@@ -16,7 +16,7 @@ use super::message::{Filter, OperationOutcome, OperationResult, OperatorRequest,
 use super::reach::Reached;
 use super::receivers::ReceiverShown;
 use super::record::DecisionRecord;
-use super::told::{Instead, Told};
+use super::told::{Instead, JobsAnswer};
 use crate::http_client;
 use crate::job::Millis;
 use crate::store::Operation;
@@ -85,16 +85,16 @@ impl ByUrl {
         let answer = match question {
             Question::Known(OperatorRequest::List(filter)) => self.list(&filter).await?,
             Question::Known(OperatorRequest::Show(id)) => {
-                Told::Job(self.read_if_there(&["jobs", &id.to_string()], &[]).await?)
+                JobsAnswer::Job(self.read_if_there(&["jobs", &id.to_string()], &[]).await?)
             }
             Question::Known(OperatorRequest::Operate(operations)) => {
-                Told::Operations(self.operate(operations).await?)
+                JobsAnswer::Operations(self.operate(operations).await?)
             }
             Question::Known(OperatorRequest::Audit { limit }) => {
                 let limit = [("limit", limit.to_string())];
                 let Audit { mut audit } = self.read(&["audit"], &limit).await?;
                 audit.reverse();
-                Told::Audit(audit)
+                JobsAnswer::Audit(audit)
             }
             Question::Known(OperatorRequest::Story {
                 request_id,
@@ -103,11 +103,11 @@ impl ByUrl {
             | Question::Trace { request_id, nodes } => {
                 let nodes: Vec<(&str, String)> =
                     nodes.into_iter().map(|node| ("node", node)).collect();
-                Told::Story(self.read(&["requests", &request_id], &nodes).await?)
+                JobsAnswer::Story(self.read(&["requests", &request_id], &nodes).await?)
             }
             Question::Receivers => {
                 let Receivers { receivers } = self.read(&["receivers"], &[]).await?;
-                Told::Receivers(receivers)
+                JobsAnswer::Receivers(receivers)
             }
             Question::Decide(decision) => {
                 let action = if decision.is_pause { "pause" } else { "resume" };
@@ -115,7 +115,7 @@ impl ByUrl {
                 let call = self.call(Method::POST, &["receivers", action]).json(&body);
                 let (status, body) = self.send(call).await?;
                 match status.is_success() {
-                    true => Told::Decided(from_json(body)?),
+                    true => JobsAnswer::Decided(from_json(body)?),
                     false => return Err(refused(status, &body)),
                 }
             }
@@ -126,7 +126,7 @@ impl ByUrl {
         })
     }
 
-    async fn list(&self, filter: &Filter) -> io::Result<Told> {
+    async fn list(&self, filter: &Filter) -> io::Result<JobsAnswer> {
         let mut asked: Vec<(&str, String)> = Vec::new();
         let state = filter.state.map(|state| json!(state));
         asked.extend(state.and_then(|state| Some(("state", state.as_str()?.to_owned()))));
@@ -157,7 +157,7 @@ impl ByUrl {
             failed: counts.failed,
             or_more: false,
         });
-        Ok(Told::Jobs { jobs, instead })
+        Ok(JobsAnswer::Jobs { jobs, instead })
     }
 
     /// One after the other. Nothing more is tried once nobody answers.

@@ -11,7 +11,7 @@ use super::by_url::ByUrl;
 use super::message::{Filter, JobState, OperationOutcome, OperationResult, OperatorRequest};
 use super::pauses::ReceiverDecision;
 use super::reach::{self, Reached};
-use super::told::{Instead, Told};
+use super::told::{Instead, JobsAnswer};
 use super::view;
 use crate::config::{self, Config};
 use crate::job::{JobId, Kind, Kinds, Millis};
@@ -201,7 +201,7 @@ pub async fn run(jobs: Jobs) -> io::Result<ExitCode> {
     };
     match (&answer, said) {
         // The operations are done, and the exit code tells their results.
-        (Told::Operations(_), Err(error)) => {
+        (JobsAnswer::Operations(_), Err(error)) => {
             output::note(format_args!(
                 "erawan: the answer cannot be written: {error}"
             ));
@@ -216,7 +216,7 @@ async fn ask(config: &Config, question: Question) -> io::Result<Reached> {
         Question::Known(question) => {
             let is_list = matches!(question, OperatorRequest::List(_));
             let mut reached = reach::ask(config, question).await?;
-            if let Told::Jobs { jobs, instead } = &mut reached.answer
+            if let JobsAnswer::Jobs { jobs, instead } = &mut reached.answer
                 && is_list
                 && jobs.is_empty()
             {
@@ -244,7 +244,7 @@ async fn what_there_is(config: &Config) -> io::Result<Option<Instead>> {
         ..Filter::default()
     };
     let reached = reach::ask(config, OperatorRequest::List(all)).await?;
-    let Told::Jobs { jobs, .. } = reached.answer else {
+    let JobsAnswer::Jobs { jobs, .. } = reached.answer else {
         return Ok(None);
     };
     let of = |state| jobs.iter().filter(|job| job.state == state).count() as u64;
@@ -289,17 +289,17 @@ fn question(command: Command) -> Question {
     })
 }
 
-fn exit_code(answer: &Told) -> ExitCode {
+fn exit_code(answer: &JobsAnswer) -> ExitCode {
     match answer {
-        Told::Job(None) => ExitCode::from(REFUSED),
-        Told::Story(story) if story.is_empty() => ExitCode::from(REFUSED),
-        Told::Operations(done) => exit_code_of(done),
-        Told::Job(_)
-        | Told::Jobs { .. }
-        | Told::Audit(_)
-        | Told::Story(_)
-        | Told::Receivers(_)
-        | Told::Decided(_) => ExitCode::SUCCESS,
+        JobsAnswer::Job(None) => ExitCode::from(REFUSED),
+        JobsAnswer::Story(story) if story.is_empty() => ExitCode::from(REFUSED),
+        JobsAnswer::Operations(done) => exit_code_of(done),
+        JobsAnswer::Job(_)
+        | JobsAnswer::Jobs { .. }
+        | JobsAnswer::Audit(_)
+        | JobsAnswer::Story(_)
+        | JobsAnswer::Receivers(_)
+        | JobsAnswer::Decided(_) => ExitCode::SUCCESS,
     }
 }
 

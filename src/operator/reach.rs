@@ -8,7 +8,7 @@ use super::message::OperatorRequest;
 use super::pauses::ReceiverDecision;
 use super::record::DecisionRecord;
 use super::socket;
-use super::told::Told;
+use super::told::JobsAnswer;
 use crate::config::{Config, MasterAddress, Mode, StoreChoice};
 use crate::job::codec;
 use crate::proto::cluster::OperatorQuestion;
@@ -19,7 +19,7 @@ use crate::store::open::open_store_now;
 
 /// The answer, and who gave it.
 pub(super) struct Reached {
-    pub answer: Told,
+    pub answer: JobsAnswer,
     pub by: String,
 }
 
@@ -38,7 +38,7 @@ pub(super) async fn ask(config: &Config, question: OperatorRequest) -> io::Resul
     };
     if let Some((answer, by)) = running {
         let answer = codec::decode(&answer).map_err(io::Error::other)?;
-        let answer = Told::from_answer(answer).map_err(io::Error::other)?;
+        let answer = JobsAnswer::from_answer(answer).map_err(io::Error::other)?;
         return Ok(Reached { answer, by });
     }
     if (config.mode, config.store) == (Mode::Worker, StoreChoice::Embedded) {
@@ -49,7 +49,7 @@ pub(super) async fn ask(config: &Config, question: OperatorRequest) -> io::Resul
     let store = open_store_now(config).await?;
     let answer = Desk::alone(store).answer(question).await;
     Ok(Reached {
-        answer: Told::from_answer(answer).map_err(io::Error::other)?,
+        answer: JobsAnswer::from_answer(answer).map_err(io::Error::other)?,
         by: STORE_ALONE.to_owned(),
     })
 }
@@ -61,7 +61,7 @@ pub(super) async fn ask(config: &Config, question: OperatorRequest) -> io::Resul
 pub(super) async fn receivers(config: &Config) -> io::Result<Reached> {
     let receivers = desk_of_store(config).await?.receivers().await;
     Ok(Reached {
-        answer: Told::Receivers(receivers.map_err(io::Error::other)?),
+        answer: JobsAnswer::Receivers(receivers.map_err(io::Error::other)?),
         by: STORE_ITSELF.to_owned(),
     })
 }
@@ -76,7 +76,7 @@ pub(super) async fn decide(config: &Config, decision: ReceiverDecision) -> io::R
     let decided = desk.decide_about_receiver(decision).await;
     decided.map_err(io::Error::other)?;
     Ok(Reached {
-        answer: Told::Decided(record),
+        answer: JobsAnswer::Decided(record),
         by: STORE_ITSELF.to_owned(),
     })
 }

@@ -5,7 +5,7 @@ use super::receivers::ReceiverShown;
 use super::record::DecisionRecord;
 use super::story::RequestStory;
 
-pub(super) enum Told {
+pub(super) enum JobsAnswer {
     Jobs {
         jobs: Vec<Shown>,
         /// If none is listed: what there is instead.
@@ -33,7 +33,7 @@ pub(super) struct Instead {
     pub or_more: bool,
 }
 
-impl Told {
+impl JobsAnswer {
     /// # Errors
     /// Why there is no answer.
     pub fn from_answer(answer: OperatorResponse) -> Result<Self, String> {

@@ -10,46 +10,46 @@ use super::message::{JobState, OperationOutcome, OperationResult, Shown};
 use super::receivers::ReceiverShown;
 use super::record::DecisionRecord;
 use super::story::RequestStory;
-use super::told::{Instead, Told};
+use super::told::{Instead, JobsAnswer};
 
 /// Longest error in a table; `show` prints all of it.
 const ERROR_WIDTH: usize = 60;
 
 /// For programs.
-pub(super) fn json(told: &Told, by: &str) -> Value {
+pub(super) fn json(told: &JobsAnswer, by: &str) -> Value {
     let (name, content) = match told {
-        Told::Jobs { jobs, .. } => ("jobs", json!(jobs)),
-        Told::Job(job) => ("job", json!(job)),
-        Told::Operations(done) => ("operations", json!(done)),
-        Told::Audit(audit) => ("audit", json!(audit)),
-        Told::Receivers(receivers) => ("receivers", json!(receivers)),
-        Told::Decided(decision) => ("decision", json!(decision)),
-        Told::Story(story) => ("story", json!(story)),
+        JobsAnswer::Jobs { jobs, .. } => ("jobs", json!(jobs)),
+        JobsAnswer::Job(job) => ("job", json!(job)),
+        JobsAnswer::Operations(done) => ("operations", json!(done)),
+        JobsAnswer::Audit(audit) => ("audit", json!(audit)),
+        JobsAnswer::Receivers(receivers) => ("receivers", json!(receivers)),
+        JobsAnswer::Decided(decision) => ("decision", json!(decision)),
+        JobsAnswer::Story(story) => ("story", json!(story)),
     };
     json!({ "answered_by": by, name: content })
 }
 
 /// For people. `by`: who answered.
-pub(super) fn text(told: &Told, by: &str) -> String {
+pub(super) fn text(told: &JobsAnswer, by: &str) -> String {
     match told {
-        Told::Jobs { jobs, instead } if jobs.is_empty() => none_listed(*instead, by),
-        Told::Jobs { jobs, .. } => list(jobs),
-        Told::Job(Some(job)) => show(job),
-        Told::Job(None) => format!(
+        JobsAnswer::Jobs { jobs, instead } if jobs.is_empty() => none_listed(*instead, by),
+        JobsAnswer::Jobs { jobs, .. } => list(jobs),
+        JobsAnswer::Job(Some(job)) => show(job),
+        JobsAnswer::Job(None) => format!(
             "no such job, open or failed (asked {by}): it has ended well, was dropped, or belongs \
              to another node\n"
         ),
-        Told::Operations(done) => done.iter().map(operation).collect(),
-        Told::Audit(audit) if audit.is_empty() => {
+        JobsAnswer::Operations(done) => done.iter().map(operation).collect(),
+        JobsAnswer::Audit(audit) if audit.is_empty() => {
             format!("no operator has decided anything yet (asked {by})\n")
         }
-        Told::Audit(audit) => audit.iter().map(audit_line).collect(),
-        Told::Story(story) => story_text(story),
-        Told::Receivers(receivers) if receivers.is_empty() => {
+        JobsAnswer::Audit(audit) => audit.iter().map(audit_line).collect(),
+        JobsAnswer::Story(story) => story_text(story),
+        JobsAnswer::Receivers(receivers) if receivers.is_empty() => {
             format!("no delivery is open, and no receiver is paused (asked {by})\n")
         }
-        Told::Receivers(receivers) => receiver_table(receivers),
-        Told::Decided(decision) => format!("{}: {}d\n", decision.key, decision.action),
+        JobsAnswer::Receivers(receivers) => receiver_table(receivers),
+        JobsAnswer::Decided(decision) => format!("{}: {}d\n", decision.key, decision.action),
     }
 }
 
@@ -270,7 +270,7 @@ mod tests {
                 failed,
                 or_more: false,
             };
-            let told = Told::Jobs {
+            let told = JobsAnswer::Jobs {
                 jobs: Vec::new(),
                 instead: Some(instead),
             };
