@@ -42,10 +42,10 @@ impl From<PlainResponse> for RoutedResponse {
 pub(super) async fn handle(
     request: HttpRequest,
     payload: Payload,
-    api: Data<ServerState>,
+    server: Data<ServerState>,
 ) -> HttpResponse {
     let started = Instant::now();
-    let served = serve(&request, payload, &api).await;
+    let served = serve(&request, payload, &server).await;
     let status = served.answer.status();
     let milliseconds = started.elapsed().as_secs_f64() * 1000.0;
     histogram!(
@@ -86,10 +86,14 @@ struct RequestHead {
 
 /// Reads the body on the thread of the connection. Another thread parses, checks and
 /// answers a call with a large body, so that no other call waits for it.
-async fn serve(request: &HttpRequest, payload: Payload, api: &Data<ServerState>) -> RoutedResponse {
-    let body = match body::read(request, payload, &api.bodies).await {
+async fn serve(
+    request: &HttpRequest,
+    payload: Payload,
+    server: &Data<ServerState>,
+) -> RoutedResponse {
+    let body = match body::read(request, payload, &server.bodies).await {
         Ok(body) => body,
-        Err(error) => return error.answer(&api.options.context.config.api).into(),
+        Err(error) => return error.answer(&server.options.context.config.api).into(),
     };
     let head = RequestHead {
         method: request.method().clone(),
@@ -97,17 +101,21 @@ async fn serve(request: &HttpRequest, payload: Payload, api: &Data<ServerState>)
         api_key: request.headers().get("x-api-key").cloned(),
     };
     if body.is_small() {
-        return answer(&head, body, api).await;
+        return answer(&head, body, server).await;
     }
-    let (memory, api) = (body.most_memory(), api.clone());
+    let (memory, server) = (body.most_memory(), server.clone());
     heavy::run(Whose::Calls, memory, async move {
-        answer(&head, body, &api).await
+        answer(&head, body, &server).await
     })
     .await
 }
 
-async fn answer(head: &RequestHead, body: body::UnparsedBody, api: &ServerState) -> RoutedResponse {
-    let config = &api.options.context.config;
+async fn answer(
+    head: &RequestHead,
+    body: body::UnparsedBody,
+    server: &ServerState,
+) -> RoutedResponse {
+    let config = &server.options.context.config;
     let (body, _turn) = match body.parse() {
         Ok(parsed) => parsed,
         Err(error) => return error.answer(&config.api).into(),
@@ -116,10 +124,10 @@ async fn answer(head: &RequestHead, body: body::UnparsedBody, api: &ServerState)
         return PlainResponse::error(&codes::INVALID_API_KEY.into(), &config.api).into();
     }
     let path = routes::segments(head.uri.path());
-    let found = api
+    let found = server
         .routes
-        .find(&head.method, &path, api.options.context.role);
-    if let Some(refusal) = refusal(api, found.needs(&head.method)).await {
+        .find(&head.method, &path, server.options.context.role);
+    if let Some(refusal) = refusal(server, found.needs(&head.method)).await {
         return refusal.into();
     }
     let (route, parameters) = match found {
@@ -129,7 +137,7 @@ async fn answer(head: &RequestHead, body: body::UnparsedBody, api: &ServerState)
     };
     // The endpoints of the process itself answer however busy it is.
     let place = match route.endpoint.since {
-        Some(_) => api.calls.try_acquire().map(Some),
+        Some(_) => server.calls.try_acquire().map(Some),
         None => Ok(None),
     };
     let Ok(_place) = place else {
@@ -137,7 +145,7 @@ async fn answer(head: &RequestHead, body: body::UnparsedBody, api: &ServerState)
     };
     let query = query_string::parse(head.uri.query().unwrap_or_default());
     let input = CallInput { query, body };
-    let answer = dispatch::answer(api, route, &parameters, input).await;
+    let answer = dispatch::answer(server, route, &parameters, input).await;
     RoutedResponse {
         answer,
         route: route.label(),
@@ -159,8 +167,8 @@ fn has_api_key(key: Option<&HeaderValue>, key_hash: Option<&str>) -> bool {
 
 /// The refusal of a call that cannot be served now. While a node is being set up,
 /// looks again: operators wait for that.
-async fn refusal(api: &ServerState, needs: Needs) -> Option<PlainResponse> {
-    let options = &api.options;
+async fn refusal(server: &ServerState, needs: Needs) -> Option<PlainResponse> {
+    let options = &server.options;
     let role = options.context.role;
     let mut readiness = (options.readiness)();
     if readiness.is_being_set_up(role, needs) {
