@@ -14,7 +14,7 @@ use serde_json::json;
 
 use super::answer::PlainResponse;
 use super::listening::{self, Listening, ServerHandle};
-use super::{process_metrics, replaced_metrics};
+use super::{own_metrics, process_metrics, replaced_metrics};
 use crate::config::TlsFiles;
 
 /// Upper limits of the buckets of every histogram, in milliseconds: those of the
@@ -41,6 +41,7 @@ pub fn install_recorder() -> Result<PrometheusHandle, BuildError> {
         .set_buckets(&BUCKETS)?
         .install_recorder()?;
     replaced_metrics::announce();
+    own_metrics::announce();
     Ok(handle)
 }
 
@@ -94,8 +95,8 @@ async fn handle(request: HttpRequest, options: Data<AdminOptions>) -> HttpRespon
     let answer = match request.path() {
         _ if !reads => PlainResponse::empty(404),
         "/metrics" => {
-            process_metrics::record();
-            PlainResponse::text("text/plain; version=0.0.4", options.metrics.render())
+            let text = options.metrics.render() + &process_metrics::render();
+            PlainResponse::text("text/plain; version=0.0.4", text)
         }
         "/health" => PlainResponse::json(200, &json!({"live": true, "role": (options.role)()})),
         "/ready" => {

@@ -20,6 +20,10 @@ pub(super) struct PlainResponse {
     allow: Option<String>,
     retry_after: bool,
     close: bool,
+    /// For the log.
+    error_code: Option<u32>,
+    /// The request that the body names, for the log.
+    request_id: Option<String>,
 }
 
 impl PlainResponse {
@@ -32,6 +36,8 @@ impl PlainResponse {
             allow: None,
             retry_after: false,
             close: false,
+            error_code: None,
+            request_id: None,
         }
     }
 
@@ -40,6 +46,7 @@ impl PlainResponse {
         let mut answer = Self::empty(status);
         answer.content_type = Some(JSON);
         answer.body = Bytes::from(body.to_string());
+        answer.request_id = body["request_id"].as_str().map(str::to_owned);
         answer
     }
 
@@ -62,7 +69,8 @@ impl PlainResponse {
         if let Some(details) = error.details() {
             body.insert("details".into(), details.clone());
         }
-        let answer = Self::json(status(error.code(), api), &Value::Object(body));
+        let mut answer = Self::json(status(error.code(), api), &Value::Object(body));
+        answer.error_code = Some(error.code().number);
         if error.code() == codes::DB_ERROR && error.is_temporary() {
             return answer.with_status(503).retry_after();
         }
@@ -97,6 +105,16 @@ impl PlainResponse {
     /// The status.
     pub fn status(&self) -> u16 {
         self.status
+    }
+
+    /// The code of the error that it tells.
+    pub fn error_code(&self) -> Option<u32> {
+        self.error_code
+    }
+
+    /// The request that its body names.
+    pub fn request_id(&self) -> Option<&str> {
+        self.request_id.as_deref()
     }
 
     /// As actix sends it.

@@ -6,6 +6,7 @@
 //! node. The endpoints are given to it ([`crate::api::Endpoint`]); what a call
 //! wants stored is stored here, with one `accept`, before the client hears of it.
 
+mod access_log;
 pub mod admin;
 mod answer;
 mod body;
@@ -15,6 +16,7 @@ mod information;
 mod listening;
 mod long_heads;
 mod own_endpoints;
+mod own_metrics;
 mod pipeline;
 mod process_metrics;
 mod query_string;

@@ -9,7 +9,9 @@ use actix_web::{HttpRequest, HttpResponse};
 use metrics::histogram;
 use openssl::memcmp;
 use openssl::sha::sha256;
+use tracing::Span;
 
+use super::access_log::{self, Subject};
 use super::answer::PlainResponse;
 use super::dispatch::{self, CallInput};
 use super::readiness::too_many_calls;
@@ -19,21 +21,29 @@ use super::{body, query_string};
 use crate::api::Needs;
 use crate::error::codes;
 use crate::heavy::{self, Whose};
+use crate::job::TraceContext;
+use crate::logging::spans;
 
 /// Label in metrics of paths that are no route.
 const NO_ROUTE: &str = "none";
 
-/// A response, and the label of its route.
+/// A response, the route it came from, and what the call was about.
 struct RoutedResponse {
     answer: PlainResponse,
+    /// As metrics name it.
+    label: &'static str,
+    /// The whole pattern.
     route: &'static str,
+    subject: Subject,
 }
 
 impl From<PlainResponse> for RoutedResponse {
     fn from(answer: PlainResponse) -> Self {
         Self {
             answer,
+            label: NO_ROUTE,
             route: NO_ROUTE,
+            subject: Subject::default(),
         }
     }
 }
@@ -45,25 +55,52 @@ pub(super) async fn handle(
     server: Data<ServerState>,
 ) -> HttpResponse {
     let started = Instant::now();
-    let served = serve(&request, payload, &server).await;
+    let caller = access_log::trace_of(request.headers());
+    let span = spans::of_call(method_label(request.method()), caller);
+    let serving = serve(&request, payload, &server, &span, caller);
+    let mut served = spans::within(&span, caller, serving).await;
+    // So that the client's next call goes to a process that stays.
+    if (server.options.readiness)().leaving {
+        served.answer = served.answer.closing();
+    }
     let status = served.answer.status();
     let milliseconds = started.elapsed().as_secs_f64() * 1000.0;
     histogram!(
         "http_request_duration_ms",
         "method" => method_label(request.method()),
-        "route" => served.route,
+        "route" => served.label,
         "code" => status.to_string(),
     )
     .record(milliseconds);
-    // Not the path: it can hold the identifier of a person.
-    tracing::debug!(
-        method = %request.method(),
-        route = served.route,
-        status,
+    access_log::note(
+        &request,
+        served.route,
+        &served.subject,
+        &served.answer,
         milliseconds,
-        "API call"
+        spans::context(&span).or(caller),
     );
+    note_answer(&span, &served);
     served.answer.into_response()
+}
+
+fn note_answer(span: &Span, served: &RoutedResponse) {
+    if span.is_none() {
+        return;
+    }
+    let answer = &served.answer;
+    span.record("otel.name", served.route);
+    span.record("http.route", served.route);
+    span.record("http.response.status_code", answer.status());
+    if let Some(code) = answer.error_code() {
+        span.record("erawan.error_code", code);
+    }
+    if let Some(id) = served.subject.request_id().or(answer.request_id()) {
+        span.record("erawan.request_id", id);
+    }
+    if answer.status() >= 500 {
+        span.record("otel.status_code", "ERROR");
+    }
 }
 
 /// Unknown methods share a label, so that callers cannot invent new ones.
@@ -90,6 +127,8 @@ async fn serve(
     request: &HttpRequest,
     payload: Payload,
     server: &Data<ServerState>,
+    span: &Span,
+    caller: Option<TraceContext>,
 ) -> RoutedResponse {
     let body = match body::read(request, payload, &server.bodies).await {
         Ok(body) => body,
@@ -103,9 +142,10 @@ async fn serve(
     if body.is_small() {
         return answer(&head, body, server).await;
     }
-    let (memory, server) = (body.most_memory(), server.clone());
+    let (memory, server, span) = (body.most_memory(), server.clone(), span.clone());
     heavy::run(Whose::Calls, memory, async move {
-        answer(&head, body, &server).await
+        // Runs elsewhere, where the trace is not known.
+        spans::within(&span, caller, answer(&head, body, &server)).await
     })
     .await
 }
@@ -144,11 +184,14 @@ async fn answer(
         return too_many_calls(&config.api).into();
     };
     let query = query_string::parse(head.uri.query().unwrap_or_default());
+    let subject = Subject::of(&parameters, &body);
     let input = CallInput { query, body };
     let answer = dispatch::answer(server, route, &parameters, input).await;
     RoutedResponse {
         answer,
-        route: route.label(),
+        label: route.label(),
+        route: route.endpoint.path,
+        subject,
     }
 }
 

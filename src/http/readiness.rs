@@ -20,7 +20,10 @@ pub struct Readiness {
     pub mq_registered: bool,
     /// The store answers and takes writes.
     pub store_available: bool,
-    /// The process is stopping.
+    /// The process is about to stop: it is not ready, and serves who still
+    /// comes, with the last answer of each connection.
+    pub leaving: bool,
+    /// The process is stopping, and refuses calls.
     pub draining: bool,
 }
 
@@ -32,13 +35,14 @@ impl Readiness {
         crypto_ready: true,
         mq_registered: true,
         store_available: true,
+        leaving: false,
         draining: false,
     };
 
     /// Why a node with this role is not ready, in words for an operator.
     pub fn reasons(&self, role: Role) -> Vec<&'static str> {
         let conditions = [
-            (self.draining, "the process is stopping"),
+            (self.leaving || self.draining, "the process is stopping"),
             (!self.ledger_connected, "the ledger is not connected"),
             (!self.ledger_synced, "the ledger is catching up"),
             (

@@ -39,7 +39,7 @@ use crate::ledger::query;
 use crate::ledger::types::NodeInfo;
 use crate::messaging::envelope::{NotServed, Opened};
 use crate::messaging::outbound::record_column;
-use crate::messaging::{Received, envelope, far, sender};
+use crate::messaging::{Received, envelope, far, sender, unconfirmed};
 use crate::mq::message::Message;
 use crate::mq::{body, gzip, schema};
 use crate::proto::wire::MqMessage;
@@ -185,7 +185,14 @@ pub async fn run_receive(context: &Context, job: &Job) -> Result<Run, Error> {
     let raw: RawMessage = job.payload()?;
     let mut commit = match receive(context, job, &raw).await {
         Ok(commit) => commit,
-        Err(Rejected { addressed, error }) => reject(context, &raw, addressed, &error.settle()?),
+        Err(Rejected { addressed, error }) => {
+            let error = error.settle()?;
+            let refused = || refusal(context, &raw, None, &error);
+            match unconfirmed::wait(context, job, &raw, &error, refused)? {
+                Some(waits) => waits,
+                None => reject(context, &raw, addressed, &error),
+            }
+        }
     };
     far::has_waited(context, job, &mut commit);
     Ok(Run::Commit(commit))

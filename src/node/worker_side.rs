@@ -11,6 +11,7 @@ use tokio::sync::watch;
 use super::activity::Activity;
 use super::mq_service::MqServiceWatch;
 use super::notices;
+use super::obstacle;
 use super::parts::{ProcessParts, refresh_keys};
 use super::readiness::ReadinessWatch;
 use super::runner::NodeRunner;
@@ -326,7 +327,12 @@ async fn start_api(
     let service = parts.intake.make(|| MqServiceWatch::follow(mq)).await?;
     let (noticed, link) = (service.clone(), worker.link_state());
     readiness.watch("message queue service", move || noticed.notice());
+    let alone = link.clone();
     readiness.watch("master", move || notices::of_link(&link));
+    if parts.config.mode == Mode::Worker {
+        let wait = parts.config.link.wait;
+        readiness.demand("master", move || notices::alone_too_long(&alone, wait));
+    }
     let crypto = parts.context.crypto.clone();
     readiness.watch("crypto service", move || crypto.trouble());
     let work = Work {
@@ -336,7 +342,8 @@ async fn start_api(
     };
     let mut context = parts.context.clone();
     context.ledger = Arc::new(TolerantLedger::new(context.ledger, parts.client.clone()));
-    http::serve(ServerOptions {
+    let address = ([0, 0, 0, 0], parts.config.api.port).into();
+    let served = http::serve(ServerOptions {
         context,
         store,
         endpoints: flows::endpoints::all(),
@@ -355,12 +362,14 @@ async fn start_api(
             }
         }),
         waiting,
-        address: ([0, 0, 0, 0], parts.config.api.port).into(),
+        address,
         threads: API_THREADS,
         most_calls: MOST_CALLS,
         most_connections: parts.shares.api,
     })
-    .await
+    .await;
+    let tls = "HTTPS_KEY_PATH, HTTPS_CERT_PATH";
+    served.map_err(|error| obstacle::at_port("SERVER_PORT", tls, address, error))
 }
 
 /// Reloads the key files. Does nothing with an external crypto service.

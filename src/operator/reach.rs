@@ -45,6 +45,18 @@ pub(super) async fn ask(config: &Config, question: OperatorRequest) -> io::Resul
     })
 }
 
+/// Which master answers.
+/// # Errors
+/// Why none does.
+pub async fn find_master(config: &Config) -> Result<String, String> {
+    let question = codec::encode(&OperatorRequest::Audit { limit: 0 });
+    match ask_masters(config, &question).await {
+        Ok(Some((_, by))) => Ok(by),
+        Ok(None) => Err("nobody does".to_owned()),
+        Err(error) => Err(error.to_string()),
+    }
+}
+
 async fn ask_standalone(config: &Config, question: &[u8]) -> Option<(Vec<u8>, String)> {
     let path = config.data_directory.join(socket::SOCKET_FILE);
     match socket::ask(&path, question).await {
