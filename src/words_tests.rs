@@ -73,7 +73,7 @@ fn prose(line: &str, is_code: bool) -> &str {
 }
 
 /// Whether a sentence begins in the line with "Of" and has its subject behind a
-/// comma or a colon: "Of a longer head, ..." instead of "A longer head ...".
+/// comma: "Of a longer head, the rest ..." instead of "The rest of a longer head".
 fn is_inverted(line: &str, next: &str) -> bool {
     let text = format!("{line} {next}");
     let starts = text.match_indices("Of ").map(|(start, _)| start);
@@ -81,7 +81,8 @@ fn is_inverted(line: &str, next: &str) -> bool {
         let before = &line[..start];
         let begins = before.is_empty() || before.ends_with(". ") || before.ends_with("** ");
         let sentence = text[start..].split(". ").next().unwrap_or_default();
-        begins && (sentence.contains(", ") || sentence.contains(": "))
+        let subjects = [", the ", ", those ", ", one ", ", only "];
+        begins && subjects.iter().any(|subject| sentence.contains(subject))
     })
 }
 
@@ -112,7 +113,7 @@ fn an_inverted_sentence_is_found() {
         "wins, always."
     ));
     assert!(!is_inverted("Of the identity.", "Another, later."));
-    assert!(!is_inverted("The list Of all, as it is.", ""));
+    assert!(!is_inverted("The list Of all, the first.", ""));
     assert_eq!(prose("    /// Of it.", true), "Of it.");
     assert_eq!(prose("let of = \"Of it, too\";", true), "");
 }
