@@ -5,7 +5,7 @@ use std::fs;
 use std::path::Path;
 
 /// Named alike on purpose.
-const ALLOWED: [&str; 7] = [
+const ALLOWED: [&str; 9] = [
     // The parts of a state machine, and what an actor or engine is started with.
     "Action",
     "Core",
@@ -15,6 +15,10 @@ const ALLOWED: [&str; 7] = [
     "AsResponse",
     "DataRequest",
     "IdpResponse",
+    // Of a node on the ledger, and of somebody who uses its tools.
+    "Role",
+    // Of a process in its log, and of a caller.
+    "Identity",
 ];
 
 /// Stands for another program, with the language of that.

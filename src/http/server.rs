@@ -99,11 +99,11 @@ pub async fn serve(mut options: ServerOptions) -> io::Result<ServerHandle> {
     let mut endpoints = own_endpoints::own_endpoints(&options);
     endpoints.append(&mut options.endpoints);
     endpoints.retain(|endpoint| own_endpoints::is_switched_on(endpoint, &config));
-    let api = web::Data::new(ServerState {
+    let server = web::Data::new(ServerState {
         routes: Routes::new(endpoints, config.api.default_version),
         bodies: BodyMemory::new(BODY_MEMORY),
         calls: Semaphore::new(options.most_calls),
         options,
     });
-    listening::serve(listening, api, pipeline::handle)
+    listening::serve(listening, server, pipeline::handle)
 }

@@ -72,7 +72,7 @@ impl Access {
                 if !self.has_warned.swap(true, Ordering::Relaxed) {
                     tracing::warn!(
                         variables = self.variables,
-                        "Redis asks for no password: whoever reaches it can read and change it"
+                        "Redis asks for no password: everybody who reaches it can read and change it"
                     );
                 }
                 Ok(())

@@ -108,7 +108,7 @@ impl Locator {
         }
     }
 
-    /// Of all servers that a name leads to, the one that takes writes. Where
+    /// The server that takes writes, of all that a name leads to. Where
     /// there is none, one that can be read.
     async fn find_at(&self, address: &RedisAddress, signs: SignsOfLife) -> RedisResult<Found> {
         let sockets = resolve(address).await?;

@@ -184,7 +184,13 @@ fn job(url: &str, persistence: Persistence) -> Job {
     let mut body = Map::new();
     body.insert("type".into(), "request_status".into());
     job_of(
-        callback_job(Target::Url(url.to_owned()), "r", body, persistence, None),
+        callback_job(
+            CallbackTarget::Url(url.to_owned()),
+            "r",
+            body,
+            persistence,
+            None,
+        ),
         0,
     )
 }
@@ -195,7 +201,7 @@ fn data_request(tries: u32) -> Job {
         request_id: "r".to_owned(),
         service_id: "service".to_owned(),
     };
-    let target = Target::Service {
+    let target = CallbackTarget::Service {
         node_id: "as1".to_owned(),
         service_id: "service".to_owned(),
     };
