@@ -57,7 +57,7 @@ pub struct Handle {
     pub ticket: Ticket,
 }
 
-/// Whoever takes it first decides: the handler, that the job begins, or the
+/// The first to take it decides: the handler, that the job begins, or the
 /// link, that it does not.
 #[derive(Debug, Clone, Default)]
 pub struct Ticket(Arc<AtomicBool>);

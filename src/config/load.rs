@@ -9,11 +9,13 @@ use std::time::Duration;
 
 use parking_lot::RwLock;
 
-use super::check::{Checker, Variable, secret, variable};
+use super::check::{Checker, Variable, variable};
 use super::idle::Idle;
 use super::keys::{external_crypto_version, keys};
 use super::network::{api, bytes, grpc, link, mq, prometheus, tendermint};
-use super::variables::{self, Database, Flow, Links, Logging, Process, Queue, Secrets};
+use super::redis_load::redis;
+use super::stop::stop;
+use super::variables::{self, Flow, Links, Logging, Process, Queue, Secrets};
 use super::*;
 
 const MIB: u64 = 1024 * 1024;
@@ -146,10 +148,7 @@ fn read(environment: &HashMap<String, String>, checker: &mut Checker) -> Config 
         dcontract: dcontract(&flow, checker),
         prometheus: prometheus(&variables::read(environment), checker),
         runtime: Arc::new(runtime(&flow, callback_version, crypto_version, checker)),
-        shutdown_grace: checker.milliseconds(
-            variable!("SHUTDOWN_GRACE_MS", process.shutdown_grace_ms),
-            25_000,
-        ),
+        stop: stop(&process, checker),
         capacity: capacity(&process, checker),
         queue: queue_limits(&process, checker),
         dormant: dormant_limits(&process, checker),
@@ -262,14 +261,6 @@ fn dormant_limits(process: &Process, checker: &mut Checker) -> QueueLimits {
             1024 * MIB,
             MIB..=1024 * 1024 * MIB,
         ),
-    }
-}
-
-fn redis(database: &Database, checker: &mut Checker) -> Redis {
-    Redis {
-        host: checker.host(variable!("DB_IP", database.db_ip), "localhost"),
-        port: checker.port(variable!("DB_PORT", database.db_port), 6379),
-        password: secret(variable!("DB_PASSWORD", database.db_password)),
     }
 }
 

@@ -98,7 +98,7 @@ fn defaults_are_those_of_the_replaced_system() {
     assert!(config.validate_identifier && config.dcontract.validate);
     assert!(config.mq.register_at_startup);
     assert!(config.prometheus.is_none() && config.grpc.tls.is_none() && config.api.https.is_none());
-    assert_eq!(config.shutdown_grace, Duration::from_secs(25));
+    assert_eq!(config.stop.grace, Duration::from_secs(25));
     assert_eq!((config.capacity.run, config.capacity.delivery), (64, 512));
     assert_eq!(config.queue.jobs, 500_000);
     assert_eq!(config.queue.bytes, 268_435_456);

@@ -9,6 +9,11 @@ mod listing;
 mod load;
 mod network;
 mod pem;
+mod redis;
+mod redis_load;
+mod redis_tls;
+mod redis_url;
+mod stop;
 mod summary;
 mod variables;
 mod wrong;
@@ -16,6 +21,9 @@ mod wrong;
 pub use idle::Idle;
 pub use listing::{ListedSetting, ValueSource, settings};
 pub use load::{ConfigMistake, ConfigMistakes, load, load_from};
+pub use redis::{Redis, RedisAddress, RedisPlace, ReplicaPromise, SentinelLogin};
+pub use redis_tls::RedisTls;
+pub use stop::StopTimes;
 pub use wrong::WrongSetting;
 
 use std::fmt;
@@ -207,17 +215,6 @@ pub struct Api {
     pub config_routes: bool,
 }
 
-/// `DB_*`.
-#[derive(Debug, Clone)]
-pub struct Redis {
-    /// `DB_IP`
-    pub host: String,
-    /// `DB_PORT`
-    pub port: u16,
-    /// `DB_PASSWORD`
-    pub password: Option<SecretString>,
-}
-
 /// `LOG_*`.
 #[derive(Debug, Clone)]
 pub struct Log {
@@ -366,8 +363,7 @@ pub struct Config {
     pub prometheus: Option<Prometheus>,
     /// What `POST /config/set` can change while the process runs.
     pub runtime: Arc<Runtime>,
-    /// `SHUTDOWN_GRACE_MS`: how long a stop may take.
-    pub shutdown_grace: Duration,
+    pub stop: StopTimes,
     /// How much a worker (or the standalone process) does at once.
     pub capacity: Capacity,
     /// Limits for work that can run (`QUEUE_LIMIT_JOBS`, `QUEUE_LIMIT_BYTES`).

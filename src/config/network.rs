@@ -38,7 +38,7 @@ pub(super) fn link(links: &Links, checker: &mut Checker) -> LinkConfig {
 }
 
 /// `host`, `host:port`, `[IPv6]:port` or a bare IPv6 address.
-fn master_address(entry: &str, default_port: u16) -> Option<MasterAddress> {
+pub(super) fn master_address(entry: &str, default_port: u16) -> Option<MasterAddress> {
     let (host, port) = if entry.parse::<Ipv6Addr>().is_ok() {
         (entry, None)
     } else if let Some(rest) = entry.strip_prefix('[') {

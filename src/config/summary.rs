@@ -17,16 +17,15 @@ impl Config {
             .put("NDID_NODE", self.ndid_node)
             .put("STORE", format!("{:?}", self.store).to_lowercase())
             .put("DATA_DIRECTORY_PATH", self.data_directory.display())
-            .put("SHUTDOWN_GRACE_MS", self.shutdown_grace.as_millis())
+            .put("SHUTDOWN_GRACE_MS", self.stop.grace.as_millis())
+            .put("SHUTDOWN_DRAIN_MS", self.stop.drain.as_millis())
             .put("WORKER_RUN_CAPACITY", self.capacity.run)
             .put("WORKER_DELIVERY_CAPACITY", self.capacity.delivery)
             .put("QUEUE_LIMIT_JOBS", self.queue.jobs)
             .put("QUEUE_LIMIT_BYTES", self.queue.bytes)
             .put("QUEUE_LIMIT_DORMANT_JOBS", self.dormant.jobs)
-            .put("QUEUE_LIMIT_DORMANT_BYTES", self.dormant.bytes)
-            .put("DB_IP", &self.redis.host)
-            .put("DB_PORT", self.redis.port)
-            .secret("DB_PASSWORD", self.redis.password.is_some());
+            .put("QUEUE_LIMIT_DORMANT_BYTES", self.dormant.bytes);
+        self.redis.summarise(&mut lines);
         self.summarise_links(&mut lines);
         self.summarise_api(&mut lines);
         self.summarise_keys(&mut lines);
@@ -170,19 +169,19 @@ impl Config {
 }
 
 #[derive(Default)]
-struct Lines(Vec<(&'static str, String)>);
+pub(super) struct Lines(Vec<(&'static str, String)>);
 
 impl Lines {
-    fn put(&mut self, name: &'static str, value: impl ToString) -> &mut Self {
+    pub(super) fn put(&mut self, name: &'static str, value: impl ToString) -> &mut Self {
         self.0.push((name, value.to_string()));
         self
     }
 
-    fn secret(&mut self, name: &'static str, is_set: bool) -> &mut Self {
+    pub(super) fn secret(&mut self, name: &'static str, is_set: bool) -> &mut Self {
         self.put(name, if is_set { "(set)" } else { "(not set)" })
     }
 
-    fn tls(&mut self, key: &'static str, certificate: &'static str, files: &TlsFiles) {
+    pub(super) fn tls(&mut self, key: &'static str, certificate: &'static str, files: &TlsFiles) {
         self.put(key, files.key.display());
         self.put(certificate, files.certificate.display());
     }

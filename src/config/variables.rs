@@ -27,7 +27,7 @@ macro_rules! concerns {
 
 concerns! {
     Process {
-        node_env, mode, node_id, ndid_node, store, data_directory_path, shutdown_grace_ms,
+        node_env, mode, node_id, ndid_node, store, data_directory_path, shutdown_grace_ms, shutdown_drain_ms,
         worker_run_capacity, worker_delivery_capacity, queue_limit_jobs, queue_limit_bytes,
         queue_limit_dormant_jobs, queue_limit_dormant_bytes,
     }
@@ -44,7 +44,12 @@ concerns! {
         enable_config_http_route_path,
     }
     /// Redis.
-    Database { db_ip, db_port, db_password }
+    Database {
+        db_ip, db_port, db_password, db_url, db_username, db_number, db_tls, db_tls_ca_file,
+        db_tls_cert_file, db_tls_key_file, db_tls_server_name, db_sentinels, db_sentinel_master,
+        db_sentinel_username, db_sentinel_password, db_sentinel_tls, db_cluster_nodes,
+        db_min_replicas_to_ack, db_replica_ack_timeout_ms,
+    }
     Logging { log_level, log_pretty_print, log_color, log_one_line }
     /// The ledger.
     Chain {

@@ -221,7 +221,7 @@ where
         match ask().await {
             Ok(answer) => return Some(answer),
             Err(error @ (StoreError::Corrupt(_) | StoreError::TooLarge(_))) => {
-                tracing::error!(%error, "what became of a transaction cannot be stored");
+                tracing::error!(%error, "the result of a transaction cannot be stored");
                 return None;
             }
             Err(StoreError::Unavailable(_) | StoreError::Deposed { .. }) => sleep(pause).await,

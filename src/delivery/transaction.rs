@@ -37,7 +37,7 @@ crate::job::stored! {
 pub const TRANSACT: Kind =
     Kind::new(&Spec::transactional(18, "ledger.transact").counts_retries_in(CRYPTO));
 
-/// Finds out what became of a transaction that no block has shown yet.
+/// Finds the result of a transaction that no block has shown yet.
 pub const CONFIRM: Kind = Kind::new(&Spec::transactional(19, "ledger.confirm"));
 
 /// Broadcasts a signed transaction.
@@ -106,7 +106,7 @@ pub enum When {
     Refused,
 }
 
-/// What became of a transaction.
+/// The result of a transaction.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub enum Fate {
     /// In effect since this block.

@@ -8,7 +8,7 @@ use actix_web::http::header::HeaderMap;
 use serde_json::Value;
 
 use super::answer::PlainResponse;
-use super::routes::Parameters;
+use super::routes::PathParameters;
 use crate::job::TraceContext;
 use crate::logging::LineLimit;
 
@@ -37,7 +37,7 @@ impl Subject {
     }
 
     /// Of a call with these parameters of its path, and this body.
-    pub fn of(parameters: &Parameters<'_>, body: &Value) -> Self {
+    pub fn of(parameters: &PathParameters<'_>, body: &Value) -> Self {
         let find = |name: &str| {
             let in_path = parameters.iter().find(|(known, _)| *known == name);
             let found = in_path.map(|(_, value)| *value);

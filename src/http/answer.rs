@@ -11,7 +11,7 @@ use crate::error::{Code, Error, Fault, codes};
 
 const JSON: &str = "application/json; charset=utf-8";
 
-/// An answer before it becomes the framework's.
+/// A response before it becomes actix's.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct PlainResponse {
     status: u16,
@@ -58,11 +58,11 @@ impl PlainResponse {
         answer
     }
 
-    /// An error object with the status its code asks for (spec/http-api.md 1.5).
-    /// The store being away is no fault of anybody's call: 503 with `Retry-After`.
+    /// An error object with the status of its code (spec/http-api.md 1.5). A store
+    /// that is away is not the caller's fault: 503 with `Retry-After`.
     pub fn error(error: &Error, api: &Api) -> Self {
         if error.is_unreadable() {
-            tracing::error!(%error, "a call cannot be done before an operator has mended this");
+            tracing::error!(%error, "a call fails until an operator has mended this");
         }
         let mut body = Map::new();
         body.insert("error".into(), error.to_json());
@@ -84,7 +84,7 @@ impl PlainResponse {
         answer
     }
 
-    /// With another status.
+    /// Sets the status.
     pub fn with_status(mut self, status: u16) -> Self {
         self.status = status;
         self
@@ -117,7 +117,7 @@ impl PlainResponse {
         self.request_id.as_deref()
     }
 
-    /// The framework's form.
+    /// As actix sends it.
     pub fn into_response(self) -> HttpResponse {
         let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         let mut response = HttpResponse::build(status);

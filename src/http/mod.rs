@@ -29,10 +29,10 @@ mod settings;
 mod tls;
 mod waiting;
 
-pub use information::{MessageQueueService, Status};
+pub use information::{MessageQueueService, ProcessStatus};
 pub use listening::ServerHandle;
 pub use own_endpoints::own_endpoints;
 pub use readiness::Readiness;
-pub use routes::{Found, Parameters, Route, Routes, segments};
+pub use routes::{PathParameters, Route, RouteMatch, Routes, segments};
 pub use server::{ReloadKeys, ServerOptions, serve};
-pub use waiting::{PATIENCE, Waiting};
+pub use waiting::{PATIENCE, WaitingCalls};

@@ -1,6 +1,7 @@
-//! The metrics of the replaced system (spec/process-model-and-config.md 11):
-//! described, and there from the start, so that a dashboard shows 0 and not
-//! nothing. Those whose labels say what happened appear when it has.
+//! The metrics of the replaced system (spec/process-model-and-config.md 11). They
+//! have descriptions and exist from the start, so that a dashboard shows 0 instead
+//! of nothing. A series whose labels name an event appears with the first such
+//! event.
 
 use metrics::{IntoLabels, Key, Level, Metadata, Recorder, with_recorder};
 
@@ -177,7 +178,7 @@ const METRICS: &[AnnouncedMetric] = &[
     ),
 ];
 
-/// Makes them known to the recorder.
+/// Registers them with the recorder.
 pub(super) fn announce() {
     make_all(METRICS);
 }
@@ -191,7 +192,7 @@ pub(super) fn make_all(metrics: &'static [AnnouncedMetric]) {
     });
 }
 
-/// A series is there as soon as it has a handle.
+/// A series exists as soon as it has a handle.
 fn make(recorder: &dyn Recorder, name: &'static str, form: &Form, help: &'static str) {
     const UNLABELLED: &[Labels] = &[&[]];
     let metadata = Metadata::new(module_path!(), Level::INFO, None);

@@ -54,8 +54,7 @@ impl JobId {
         self.0.as_bytes()
     }
 
-    /// The id of a companion job. Whoever knows the first id can cancel the
-    /// companion.
+    /// The id of a companion job. The first id is enough to cancel the companion.
     pub fn partner(self) -> Self {
         Self(Uuid::from_u128(self.0.as_u128() ^ 1))
     }

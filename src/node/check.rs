@@ -77,24 +77,20 @@ fn check_keys(config: &Config) -> Finding {
 async fn check_store(config: &Config) -> Finding {
     match (config.store, config.mode) {
         (StoreChoice::Redis, _) => {
-            let options = redis::Options {
-                host: config.redis.host.clone(),
-                port: config.redis.port,
-                password: config.redis.password.clone(),
+            let target = redis::Target {
+                redis: config.redis.clone(),
                 node_id: config.node_id.clone(),
             };
-            let address = format!("{}:{}", config.redis.host, config.redis.port);
-            let connected = timeout(PATIENCE, RedisStore::connect(options)).await;
+            let (address, variables) = (config.redis.to_string(), config.redis.variables());
+            let connected = timeout(PATIENCE, RedisStore::connect(target)).await;
             match connected {
                 Ok(Ok(store)) => {
                     let dangers = store.dangers().await.into_iter();
                     let dangers: String = dangers.map(|danger| format!("; {danger}")).collect();
                     Ok(format!("Redis at {address} answers{dangers}"))
                 }
-                Ok(Err(error)) => Err(format!("Redis at {address} (DB_IP, DB_PORT): {error}")),
-                Err(_) => Err(format!(
-                    "Redis at {address} (DB_IP, DB_PORT) does not answer"
-                )),
+                Ok(Err(error)) => Err(format!("Redis at {address} ({variables}): {error}")),
+                Err(_) => Err(format!("Redis at {address} ({variables}) does not answer")),
             }
         }
         (StoreChoice::Embedded, Mode::Worker) => {

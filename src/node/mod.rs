@@ -3,6 +3,7 @@
 mod activity;
 mod check;
 mod env;
+mod health;
 mod inbox;
 pub mod kinds;
 mod master_side;
@@ -30,6 +31,7 @@ use tokio::sync::watch;
 
 pub use check::check;
 pub use env::{EnvArguments, env};
+pub use health::{HealthArguments, health};
 pub use stop::Stop;
 
 use crate::admission::QueueLimit;
@@ -47,8 +49,6 @@ use worker_side::{LinkTransport, WorkerSide};
 
 /// Exit code for a wrong environment (`EX_USAGE`).
 const WRONG_ENVIRONMENT: u8 = 64;
-/// Part of the stop that is reserved for the steps after the last job.
-const LAST_STEPS: Duration = Duration::from_secs(6);
 /// Longest wait for readers of metrics.
 const ADMIN_STOP: Duration = Duration::from_secs(1);
 
@@ -74,7 +74,7 @@ pub async fn run() -> io::Result<ExitCode> {
         tracing::warn!("{warning}");
     }
     let shares = share_descriptors(&config)?;
-    let stop = Stop::on_signals(config.shutdown_grace)?;
+    let stop = Stop::on_signals(config.stop.grace)?;
     let outcome = tokio::select! {
         outcome = serve(config, shares, stop.clone()) => outcome,
         () = stop.requested_while_starting() => Ok(()),
@@ -124,6 +124,8 @@ async fn serve(config: Arc<Config>, shares: Shares, stop: Stop) -> io::Result<()
         .intake
         .make(move || watched.follow(&looked_after))
         .await?;
+    let store = parts.store.clone();
+    readiness.watch("store", move || notices::of_store(store.setbacks()));
     // Runs here, because a thread that is awake asks the store.
     QueueLimit::follow(
         readiness.queue(),
@@ -166,8 +168,12 @@ async fn serve(config: Arc<Config>, shares: Shares, stop: Stop) -> io::Result<()
     };
     let is_broken = matches!(why, Why::NoWorker);
     tracing::info!("stopping");
+    if matches!(why, Why::Told) && worker.is_some() && !config.stop.drain.is_zero() {
+        readiness.leave();
+        tokio::time::sleep(config.stop.drain).await;
+    }
     readiness.drain();
-    let grace = config.shutdown_grace.saturating_sub(LAST_STEPS);
+    let grace = config.stop.of_jobs();
     let stop_worker = async {
         if let Some(worker) = worker {
             worker.stop(grace).await;

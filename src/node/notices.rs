@@ -44,11 +44,31 @@ pub(super) fn of_inbox(state: &watch::Receiver<InboxState>) -> Option<String> {
     }
 }
 
+/// About a store that has forgotten, as long as this process lives.
+pub(super) fn of_store(setbacks: u64) -> Option<String> {
+    let times = match setbacks {
+        0 => return None,
+        1 => "once".to_owned(),
+        times => format!("{times} times"),
+    };
+    Some(format!(
+        "Redis has forgotten {times} what it had acknowledged: accepted jobs are lost, \
+         and jobs that had ended may have run again"
+    ))
+}
+
 #[cfg(test)]
 mod tests {
     use std::time::Instant;
 
     use super::*;
+
+    #[test]
+    fn a_store_that_has_forgotten_is_told() {
+        assert_eq!(of_store(0), None);
+        assert!(of_store(1).unwrap().contains("forgotten once"));
+        assert!(of_store(2).unwrap().contains("forgotten 2 times"));
+    }
 
     #[test]
     fn an_inbox_that_receives_nothing_says_why() {

@@ -45,6 +45,7 @@ struct Inner {
     seen: RwLock<Seen>,
     /// Additional notices, by subject.
     notices: RwLock<BTreeMap<&'static str, Notice>>,
+    leaving: AtomicBool,
     /// Additional reasons not to be ready, by subject. They do not close the
     /// gate: a call that reaches the process is served.
     reasons: RwLock<BTreeMap<&'static str, Notice>>,
@@ -86,6 +87,7 @@ impl Inner {
         let sockets = seen.sockets.as_ref().map_or(0, |sockets| *sockets.borrow());
         Readiness {
             ledger_connected: sockets > 0,
+            leaving: self.leaving.load(Ordering::Relaxed),
             draining: self.draining.load(Ordering::Relaxed),
             ..seen.readiness
         }
@@ -124,6 +126,7 @@ impl ReadinessWatch {
             crypto_ready: false,
             mq_registered: false,
             store_available: false,
+            leaving: false,
             draining: false,
         };
         let seen = RwLock::new(Seen {
@@ -139,6 +142,7 @@ impl ReadinessWatch {
             inner: Arc::new(Inner {
                 seen,
                 notices: RwLock::default(),
+                leaving: AtomicBool::new(false),
                 reasons: RwLock::default(),
                 draining: AtomicBool::new(false),
                 has_been_ready: AtomicBool::new(false),
@@ -305,6 +309,11 @@ impl ReadinessWatch {
 
     pub fn now(&self) -> Readiness {
         self.inner.now()
+    }
+
+    /// Tells balancers to send no more calls. Those that come are served.
+    pub fn leave(&self) {
+        self.inner.leaving.store(true, Ordering::Relaxed);
     }
 
     /// Accepts no more calls.

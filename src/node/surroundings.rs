@@ -111,7 +111,7 @@ pub(super) fn certificates(config: &Config) -> Finding {
         let days = days_left(path).map_err(|error| format!("{variable}: {error}"))?;
         told.push(match days {
             ..0 => return Err(format!("{variable}={} has expired", path.display())),
-            ..SOON_DAYS => format!("{variable} ends in {days} days: renew it"),
+            0..SOON_DAYS => format!("{variable} ends in {days} days: renew it"),
             _ => format!("{variable} ends in {days} days"),
         });
     }
@@ -183,7 +183,7 @@ pub(super) fn disk(config: &Config) -> Finding {
     let megabytes = free / 1_000_000;
     match free {
         ..LEAST_ROOM => Err(told(format!("only {megabytes} MB are free"))),
-        ..LITTLE_ROOM => Ok(format!("{megabytes} MB are free, which is little")),
+        LEAST_ROOM..LITTLE_ROOM => Ok(format!("{megabytes} MB are free, which is little")),
         _ => Ok(format!("{megabytes} MB are free")),
     }
 }

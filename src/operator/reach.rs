@@ -20,7 +20,7 @@ pub(super) struct Reached {
     pub by: String,
 }
 
-/// Asks whoever is there.
+/// Asks the process that answers.
 /// # Errors
 /// When nobody answers and the store cannot be opened either.
 pub(super) async fn ask(config: &Config, question: OperatorRequest) -> io::Result<Reached> {

@@ -1,7 +1,7 @@
-//! Looks for the master at all its possible addresses at once. Each address is
-//! tried on its own and again a moment after it failed, so that no suspended
-//! process and no dead machine holds up the others. A standby does not listen:
-//! whoever answers is a master, or has just ceased to be one.
+//! Looks for the master at all its possible addresses at once. Each address is tried
+//! on its own and again a moment after it failed, so that no suspended process and
+//! no dead machine holds up the others. A standby does not listen: a process that
+//! answers is a master, or was one a moment ago.
 
 use std::collections::{BTreeMap, HashSet};
 use std::net::SocketAddr;

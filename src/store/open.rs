@@ -86,7 +86,7 @@ async fn open_file(options: embedded::Options, patience: Duration) -> io::Result
 /// When it does not exist, or another process has it open.
 pub async fn open_store_now(config: &Config) -> io::Result<SharedStore> {
     if config.store == StoreChoice::Redis {
-        let store = RedisStore::connect(redis_options(config)).await;
+        let store = RedisStore::connect(target(config)).await;
         return Ok(Arc::new(store.map_err(io::Error::other)?));
     }
     let path = config.data_directory.join(STORE_FILE);
@@ -98,11 +98,9 @@ pub async fn open_store_now(config: &Config) -> io::Result<SharedStore> {
     open_file(embedded::Options { path, node_id }, Duration::ZERO).await
 }
 
-fn redis_options(config: &Config) -> redis::Options {
-    redis::Options {
-        host: config.redis.host.clone(),
-        port: config.redis.port,
-        password: config.redis.password.clone(),
+fn target(config: &Config) -> redis::Target {
+    redis::Target {
+        redis: config.redis.clone(),
         node_id: config.node_id.clone(),
     }
 }
@@ -113,7 +111,7 @@ fn redis_options(config: &Config) -> redis::Options {
 async fn connect_redis(config: &Config, large: Handle) -> io::Result<RedisStore> {
     let mut reminder = Reminder::default();
     loop {
-        match RedisStore::connect_apart(redis_options(config), large.clone()).await {
+        match RedisStore::connect_apart(target(config), large.clone()).await {
             Ok(store) => return Ok(store),
             Err(StoreError::Unavailable(reason)) => {
                 if reminder.is_due() {

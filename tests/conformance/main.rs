@@ -25,6 +25,7 @@ mod outage;
 mod parking;
 mod speed;
 mod state;
+mod topologies;
 mod unreadable;
 
 macro_rules! on_every_engine {

@@ -42,7 +42,7 @@ pub(crate) enum Phase {
     HeldAbove { era: u64, height: u64 },
     /// On a worker.
     Assigned(SessionId),
-    /// Given up. The store is being asked what became of it.
+    /// Given up. The store is being asked for its fate.
     Unsettled,
     /// In the line of its key, which it blocks until an operator has decided.
     Parked,
