@@ -2,8 +2,8 @@
 
 mod activity;
 mod check;
-mod health;
 mod env;
+mod health;
 mod inbox;
 pub mod kinds;
 mod master_side;
@@ -30,8 +30,8 @@ use actix::Arbiter;
 use tokio::sync::watch;
 
 pub use check::check;
-pub use health::{HealthArguments, health};
 pub use env::{EnvArguments, env};
+pub use health::{HealthArguments, health};
 pub use stop::Stop;
 
 use crate::admission::QueueLimit;
