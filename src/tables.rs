@@ -50,7 +50,7 @@ tables! {
     /// are asked for at every reconnect of the ledger.
     DisabledTransaction = Table::new(12, "disabled_transaction").indexed();
     /// Calls of clients that must be accepted once only, by their content
-    /// (`flows::call`).
+    /// (`flows::call_mark`).
     Call = Table::new(13, "call");
     /// How far the ledger has been followed.
     Progress = Table::new(14, "progress");

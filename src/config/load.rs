@@ -14,10 +14,13 @@ use super::idle::Idle;
 use super::keys::{external_crypto_version, keys};
 use super::network::{api, bytes, grpc, link, mq, prometheus, tendermint};
 use super::redis_load::redis;
+use super::stop::stop;
 use super::variables::{self, Flow, Links, Logging, Process, Queue, Secrets};
 use super::*;
 
 const MIB: u64 = 1024 * 1024;
+/// In the working directory.
+pub(super) const FILE: &str = ".env";
 
 /// One mistake in the environment.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -59,14 +62,10 @@ impl fmt::Display for ConfigMistakes {
 /// # Errors
 /// All mistakes at once.
 pub fn load() -> Result<Config, ConfigMistakes> {
-    match variables::environment(Path::new(".env"), std::env::vars_os()) {
-        Ok(environment) => load_from(&environment),
-        Err(error) => Err(ConfigMistakes(vec![ConfigMistake {
-            variable: ".env",
-            value: None,
-            fix: format!("a readable list of NAME=value lines: {error}"),
-        }])),
-    }
+    let sources = variables::environment(Path::new(FILE), std::env::vars_os());
+    let mut config = load_from(&sources.variables)?;
+    config.warnings.extend(sources.warning);
+    Ok(config)
 }
 
 /// Reads the given environment.
@@ -149,10 +148,7 @@ fn read(environment: &HashMap<String, String>, checker: &mut Checker) -> Config 
         dcontract: dcontract(&flow, checker),
         prometheus: prometheus(&variables::read(environment), checker),
         runtime: Arc::new(runtime(&flow, callback_version, crypto_version, checker)),
-        shutdown_grace: checker.milliseconds(
-            variable!("SHUTDOWN_GRACE_MS", process.shutdown_grace_ms),
-            25_000,
-        ),
+        stop: stop(&process, checker),
         capacity: capacity(&process, checker),
         queue: queue_limits(&process, checker),
         dormant: dormant_limits(&process, checker),

@@ -98,7 +98,7 @@ fn defaults_are_those_of_the_replaced_system() {
     assert!(config.validate_identifier && config.dcontract.validate);
     assert!(config.mq.register_at_startup);
     assert!(config.prometheus.is_none() && config.grpc.tls.is_none() && config.api.https.is_none());
-    assert_eq!(config.shutdown_grace, Duration::from_secs(25));
+    assert_eq!(config.stop.grace, Duration::from_secs(25));
     assert_eq!((config.capacity.run, config.capacity.delivery), (64, 512));
     assert_eq!(config.queue.jobs, 500_000);
     assert_eq!(config.queue.bytes, 268_435_456);
@@ -463,5 +463,45 @@ fn the_configuration_for_tests_can_be_made() {
     assert_eq!(
         (config.node_id.as_str(), config.store),
         ("idp1", StoreChoice::Embedded)
+    );
+}
+
+#[test]
+fn a_value_that_kubernetes_made_for_a_service_is_named_for_what_it_is() {
+    let fixture = Fixture::with(&[
+        ("DB_PORT", "tcp://10.43.0.7:6379"),
+        ("SERVER_PORT", "tcp://10.43.0.8:80"),
+        ("MASTER_SERVER_PORT", "tcp://10.43.0.9:7000"),
+        ("MQ_SERVICE_SERVER_PORT", "tcp://10.43.0.9:50051"),
+        ("TENDERMINT_PORT", "wrong"),
+    ]);
+    for mistake in fixture.mistakes() {
+        let is_of_a_service = mistake.variable != "TENDERMINT_PORT";
+        assert_eq!(
+            mistake.fix.contains("enableServiceLinks"),
+            is_of_a_service,
+            "{mistake}"
+        );
+    }
+    assert_eq!(fixture.mistakes().len(), 5);
+}
+
+#[test]
+fn certificates_that_are_none_are_named_with_their_variable() {
+    let fixture = Fixture::new();
+    let file = fixture.path("keys/rp1.signing.pem");
+    let mut fixture = fixture;
+    fixture.set(&[
+        ("HTTPS", "true"),
+        ("HTTPS_KEY_PATH", &file),
+        ("HTTPS_CERT_PATH", &file),
+    ]);
+    let mistakes = fixture.mistakes();
+    let told: Vec<&str> = mistakes.iter().map(|mistake| mistake.variable).collect();
+    assert_eq!(told, ["HTTPS_KEY_PATH", "HTTPS_CERT_PATH"]);
+    assert!(
+        mistakes[0].fix.contains("PEM private key"),
+        "{}",
+        mistakes[0]
     );
 }

@@ -2,21 +2,29 @@
 //! (spec/process-model-and-config.md 10).
 
 mod check;
+mod dotenv;
 mod idle;
 mod keys;
+mod listing;
 mod load;
 mod network;
+mod pem;
 mod redis;
 mod redis_load;
 mod redis_tls;
 mod redis_url;
+mod stop;
 mod summary;
 mod variables;
+mod wrong;
 
 pub use idle::Idle;
+pub use listing::{ListedSetting, ValueSource, settings};
 pub use load::{ConfigMistake, ConfigMistakes, load, load_from};
 pub use redis::{Redis, RedisAddress, RedisPlace, ReplicaPromise, SentinelLogin};
 pub use redis_tls::RedisTls;
+pub use stop::StopTimes;
+pub use wrong::WrongSetting;
 
 use std::fmt;
 use std::path::PathBuf;
@@ -123,6 +131,8 @@ pub struct LinkConfig {
     pub masters: Vec<MasterAddress>,
     /// `MASTER_SERVER_PORT`.
     pub port: u16,
+    /// `MASTER_WAIT_MS`: a worker without a master is ready for this long.
+    pub wait: Duration,
 }
 
 /// The address of a possible master.
@@ -353,8 +363,7 @@ pub struct Config {
     pub prometheus: Option<Prometheus>,
     /// What `POST /config/set` can change while the process runs.
     pub runtime: Arc<Runtime>,
-    /// `SHUTDOWN_GRACE_MS`: how long a stop may take.
-    pub shutdown_grace: Duration,
+    pub stop: StopTimes,
     /// How much a worker (or the standalone process) does at once.
     pub capacity: Capacity,
     /// Limits for work that can run (`QUEUE_LIMIT_JOBS`, `QUEUE_LIMIT_BYTES`).

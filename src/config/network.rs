@@ -29,7 +29,12 @@ pub(super) fn link(links: &Links, checker: &mut Checker) -> LinkConfig {
             ),
         }
     }
-    LinkConfig { masters, port }
+    let wait = variable!("MASTER_WAIT_MS", links.master_wait_ms);
+    LinkConfig {
+        masters,
+        port,
+        wait: checker.milliseconds(wait, 60_000),
+    }
 }
 
 /// `host`, `host:port`, `[IPv6]:port` or a bare IPv6 address.

@@ -17,7 +17,8 @@ impl Config {
             .put("NDID_NODE", self.ndid_node)
             .put("STORE", format!("{:?}", self.store).to_lowercase())
             .put("DATA_DIRECTORY_PATH", self.data_directory.display())
-            .put("SHUTDOWN_GRACE_MS", self.shutdown_grace.as_millis())
+            .put("SHUTDOWN_GRACE_MS", self.stop.grace.as_millis())
+            .put("SHUTDOWN_DRAIN_MS", self.stop.drain.as_millis())
             .put("WORKER_RUN_CAPACITY", self.capacity.run)
             .put("WORKER_DELIVERY_CAPACITY", self.capacity.delivery)
             .put("QUEUE_LIMIT_JOBS", self.queue.jobs)
@@ -35,6 +36,7 @@ impl Config {
         lines
             .put("MASTER_SERVER_IP", self.link.masters_text())
             .put("MASTER_SERVER_PORT", self.link.port)
+            .put("MASTER_WAIT_MS", self.link.wait.as_millis())
             .put("GRPC_PING_INTERVAL_MS", self.grpc.ping_interval.as_millis())
             .put("GRPC_PING_TIMEOUT_MS", self.grpc.ping_timeout.as_millis())
             .put("GRPC_CALL_TIMEOUT_MS", self.grpc.call_timeout.as_millis())

@@ -2,7 +2,7 @@
 //! (spec/messaging-and-crypto.md 5.7, 5.8).
 //!
 //! The ledger says which key counts, and it changes its mind in the middle of
-//! everything: so whoever signs or decrypts names the public half, and several
+//! everything: so every signature and decryption names the public half, and several
 //! generations of keys are held at once. Files whose key is not the ledger's are
 //! read again, and all files when a block changes keys, so that new files take
 //! effect in every process of the node, called or not, and before or after the

@@ -1,7 +1,7 @@
-//! Fetches the documents of contracts and compares them with the agreed hashes.
-//! One job fetches what is on one host, as a delivery to it: whoever makes a
-//! request chooses the hosts, and one that never answers must not block the
-//! node's own work.
+//! Fetches the documents of contracts and compares them with the agreed hashes. One
+//! job fetches what is on one host, as a delivery to it: the maker of a request
+//! chooses the hosts, and a host that never answers must not block the node's own
+//! work.
 
 use futures_util::stream::{self, StreamExt as _, TryStreamExt as _};
 use openssl::sha::Sha256;

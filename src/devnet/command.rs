@@ -1,6 +1,7 @@
 //! The commands `demo` and `devnet`.
 
 use std::io;
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -12,8 +13,10 @@ use url::Url;
 use super::apps::{Apps, Manners, Targets};
 use super::chaos;
 use super::demo;
+use super::first_request;
 use super::keys::SigningKeys;
 use super::network::{Network, NetworkOptions, StoreOption};
+use super::redis_server::RedisServer;
 use super::report::Report;
 use super::story::{self, Step, Story};
 use crate::output;
@@ -179,6 +182,10 @@ pub struct DevnetArguments {
     /// First of the ports: the ledger's; each node takes the next hundred.
     #[arg(long, default_value_t = 45000)]
     pub base_port: u16,
+    /// Where ledger, message queue services and Redis listen: an address of this
+    /// machine, or `0.0.0.0`, so that containers and other machines join.
+    #[arg(long, default_value = "127.0.0.1")]
+    pub bind: IpAddr,
     /// The network.
     #[command(flatten)]
     pub network: NetworkArguments,
@@ -403,22 +410,14 @@ pub async fn devnet(arguments: DevnetArguments) -> io::Result<ExitCode> {
     let mut options = arguments.network.network(arguments.nodes.clone())?;
     options.directory = arguments.dir.clone();
     options.base_port = Some(arguments.base_port);
+    options.bind = arguments.bind;
     output::note("starting ledger, message queues and nodes ...");
     let network = tokio::select! {
         network = Network::start(options) => network?,
         signal = interruption.next() => return Ok(stopped_by(signal)),
     };
-    let ready = async {
-        for node in &network.nodes {
-            let client = super::apps::ApiClient::new(node.api_urls())?;
-            client
-                .wait_until_ready(std::time::Duration::from_secs(60))
-                .await?;
-        }
-        io::Result::Ok(())
-    };
     tokio::select! {
-        ready = ready => if let Err(error) = ready {
+        ready = first_request::would_be_accepted(&network) => if let Err(error) = ready {
             network.stop().await;
             return Err(error);
         },
@@ -449,6 +448,7 @@ fn description(network: &Network) -> serde_json::Value {
                 "role": node.role.as_str(),
                 "api": node.api_urls(),
                 "mq": node.mq,
+                "masters": node.masters,
                 "processes": node.processes.iter().map(|part| serde_json::json!({
                     "kind": part.kind,
                     "id": part.process.name(),
@@ -462,6 +462,7 @@ fn description(network: &Network) -> serde_json::Value {
     serde_json::json!({
         "ledger": network.ledger,
         "second_ledger": network.second_ledger,
+        "redis": network.redis.as_ref().map(RedisServer::port),
         "directory": network.directory,
         "keys": network.directory.join("keys"),
         "nodes": nodes,

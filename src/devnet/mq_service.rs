@@ -83,7 +83,7 @@ pub struct Options {
     /// How often an unacknowledged message is transmitted again; real services
     /// do so every minute.
     pub retransmit: Duration,
-    /// Where it records what came and what became of it, if anywhere.
+    /// Where it records messages and their results, if anywhere.
     pub record: Option<PathBuf>,
 }
 

@@ -1,5 +1,5 @@
-//! The dispatcher at one instant, for tests and for whoever must wait until its
-//! jobs have ended.
+//! The dispatcher at one instant, for tests and for a stop that waits for the end of
+//! its jobs.
 
 use std::time::Duration;
 
@@ -23,7 +23,7 @@ pub struct JobCounts {
     pub held_above: usize,
     /// On a worker.
     pub assigned: usize,
-    /// Given up. The store is being asked what became of them.
+    /// Given up. The store is being asked for their fate.
     pub unsettled: usize,
     /// Wait for an operator, and block their key.
     pub parked: usize,

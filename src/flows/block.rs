@@ -1,4 +1,4 @@
-//! Which jobs a block leads to (spec/flows.md 1.7).
+//! Makes the jobs of a block (spec/flows.md 1.7).
 
 use async_trait::async_trait;
 
@@ -13,13 +13,13 @@ use crate::ledger::{Block, BlockJobs};
 /// Makes the roles' jobs from blocks.
 #[derive(Clone)]
 pub struct RoleBlockJobs {
-    /// What it reads from.
+    /// Configuration, ledger and state.
     pub context: Context,
 }
 
 /// A request that a block changed.
 #[derive(Debug, PartialEq)]
-struct Change {
+struct RequestChange {
     request_id: String,
     /// Whether its last transaction in the block ended it.
     ended: bool,
@@ -29,9 +29,9 @@ struct Change {
 
 #[async_trait]
 impl BlockJobs for RoleBlockJobs {
-    /// At most one job per request, node and role, for the requests that this
-    /// node takes part in, and none that is known to do nothing. Each job has a
-    /// source, so that a block handled twice makes its jobs once.
+    /// At most one job per request, node and role, for the requests that this node
+    /// takes part in, and none that would do nothing. Each job has a source, so that
+    /// a block handled twice makes its jobs once.
     ///
     /// # Errors
     /// Temporary when the store does not answer; on a proxy those of the ledger.
@@ -61,7 +61,7 @@ impl BlockJobs for RoleBlockJobs {
 }
 
 impl RoleBlockJobs {
-    /// Whether there is somebody to tell of identities that this block changed.
+    /// Whether a client application hears of identities that this block changed.
     async fn tells_identities(&self, block: &Block) -> Result<bool, Error> {
         if !matches!(self.context.role, Role::Idp | Role::Proxy) {
             return Ok(false);
@@ -70,33 +70,39 @@ impl RoleBlockJobs {
         Ok(changes_any && identity_modified::is_wanted(&self.context).await?)
     }
 
-    /// What a change of a request leads to for the role whose kind this is and
-    /// which has this record of it. `is_told`: its client application hears of
-    /// every change.
-    fn step(&self, kind: Kind, change: &Change, record: &[u8], is_told: bool) -> Option<Step> {
+    /// What follows from a change of a request, for the role of this kind and its
+    /// record of the request. `is_told`: the client application hears of every
+    /// change.
+    fn step(
+        &self,
+        kind: Kind,
+        change: &RequestChange,
+        record: &[u8],
+        is_told: bool,
+    ) -> Option<FollowUp> {
         if kind == rp::request_update::KIND {
             // The IdP's message is judged first, and its job reports both
             // (spec/http-api.md Q10).
-            return (!change.only_answered).then_some(Step::Update);
+            return (!change.only_answered).then_some(FollowUp::Update);
         }
         if change.ended {
-            return Some(Step::Update);
+            return Some(FollowUp::Update);
         }
         if !is_told {
             return None;
         }
         if kind == as_::request_update::KIND {
-            return Some(Step::Tell(as_::ROLE));
+            return Some(FollowUp::Tell(as_::ROLE));
         }
-        // The client application may have to hear of the request itself first.
+        // The client application may have to hear of the request first.
         match dcontract::may_apply(&self.context.config, record) {
-            true => Some(Step::Update),
-            false => Some(Step::Tell(idp::ROLE)),
+            true => Some(FollowUp::Update),
+            false => Some(FollowUp::Tell(idp::ROLE)),
         }
     }
 
-    /// Whether a client application hears of every change; if not, only the
-    /// end of a request leaves something to do.
+    /// Whether a client application hears of every change. Otherwise only the end of
+    /// a request makes a job.
     async fn is_told(&self, kind: Kind) -> Result<bool, Error> {
         let role = if kind == idp::request_update::KIND {
             idp::ROLE
@@ -112,8 +118,8 @@ impl RoleBlockJobs {
         &self,
         node_id: &str,
         table: Table,
-        changes: &'a [Change],
-    ) -> Result<Vec<(&'a Change, Vec<u8>)>, Error> {
+        changes: &'a [RequestChange],
+    ) -> Result<Vec<(&'a RequestChange, Vec<u8>)>, Error> {
         let rows: Vec<Row> = changes
             .iter()
             .map(|change| row(node_id, &change.request_id))
@@ -128,14 +134,14 @@ impl RoleBlockJobs {
 
 /// What follows from a change of a request.
 #[derive(Debug, Clone, Copy)]
-enum Step {
-    /// A job in the request's turn.
+enum FollowUp {
+    /// A job under the request's key.
     Update,
-    /// Nothing but that the client application of this role is told.
+    /// Only a callback to the client application of this role.
     Tell(&'static str),
 }
 
-/// The tables whose requests concern a role, and the jobs made for them.
+/// The tables of a role's requests, and the kinds of their jobs.
 pub(super) fn watched(role: Role) -> &'static [(Table, Kind)] {
     const RP: (Table, Kind) = (Table::RequestData, rp::request_update::KIND);
     const IDP: (Table, Kind) = (Table::ConsentRequest, idp::request_update::KIND);
@@ -151,7 +157,7 @@ pub(super) fn watched(role: Role) -> &'static [(Table, Kind)] {
 }
 
 /// Methods that change the request they name. An identity operation names the
-/// request that brought its consent, and leaves it as it is.
+/// request of its consent and does not change it.
 const CHANGE_REQUESTS: [&str; 6] = [
     "CreateRequest",
     "CreateIdpResponse",
@@ -162,9 +168,9 @@ const CHANGE_REQUESTS: [&str; 6] = [
 ];
 
 /// The requests that the block's successful transactions change, in the order of
-/// their first one.
-fn changes(block: &Block) -> Vec<Change> {
-    let mut changes: Vec<Change> = Vec::new();
+/// their first transaction.
+fn changes(block: &Block) -> Vec<RequestChange> {
+    let mut changes: Vec<RequestChange> = Vec::new();
     for transaction in block.successful() {
         if !CHANGE_REQUESTS.contains(&transaction.method.as_str()) {
             continue;
@@ -183,7 +189,7 @@ fn changes(block: &Block) -> Vec<Change> {
                 change.ended = ended;
                 change.only_answered &= only_answered;
             }
-            None => changes.push(Change {
+            None => changes.push(RequestChange {
                 request_id,
                 ended,
                 only_answered,
@@ -193,7 +199,7 @@ fn changes(block: &Block) -> Vec<Change> {
     changes
 }
 
-fn job(node_id: &str, kind: Kind, step: Step, block: &Block, change: &Change) -> NewJob {
+fn job(node_id: &str, kind: Kind, step: FollowUp, block: &Block, change: &RequestChange) -> NewJob {
     let Block {
         chain_id, height, ..
     } = block;
@@ -210,8 +216,8 @@ fn job(node_id: &str, kind: Kind, step: Step, block: &Block, change: &Change) ->
         kind.name()
     );
     let job = match step {
-        Step::Update => NewJob::new(kind, request_key(request_id), &update),
-        Step::Tell(role) => status_update::delivery(role, update),
+        FollowUp::Update => NewJob::new(kind, request_key(request_id), &update),
+        FollowUp::Tell(role) => status_update::delivery(role, update),
     };
     job.source(source)
 }
@@ -338,8 +344,8 @@ mod tests {
         );
     }
 
-    /// It names the request that brought the consent, whose end may be known to
-    /// this node and not worked on yet.
+    /// It names the request of the consent; this node may know its end without
+    /// having processed it.
     #[actix::test]
     async fn an_identity_operation_changes_nothing_about_the_request_of_its_consent() {
         for method in [
@@ -447,8 +453,9 @@ mod tests {
         let [job] = jobs.as_slice() else {
             panic!("{jobs:?}");
         };
-        let modified: identity_modified::Modified = accepted(job.clone()).payload().unwrap();
-        let expected = identity_modified::Modified {
+        let modified: identity_modified::IdentityModified =
+            accepted(job.clone()).payload().unwrap();
+        let expected = identity_modified::IdentityModified {
             node_id: "idp1".to_owned(),
             reference_group_code: "group".to_owned(),
             action: "add_accessor".to_owned(),
@@ -468,7 +475,7 @@ mod tests {
             (false, false, "CloseRequest", vec![UPDATE]),
             (true, false, "CreateAsResponse", vec![TELL]),
             (true, false, "CloseRequest", vec![UPDATE]),
-            // Nobody may be told yet of the request itself.
+            // The client application may not have heard of the request yet.
             (true, true, "CreateAsResponse", vec![UPDATE]),
         ] {
             let node = TestNode::new("idp1", Role::Idp);

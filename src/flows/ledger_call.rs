@@ -1,14 +1,14 @@
-//! A call that asks the ledger for one thing: checked by its endpoint, signed
-//! and stored here, and told what became of it (spec/flows.md 1.2). Its client
-//! waits for that, or hears of it by a callback.
+//! A call that makes one transaction (spec/flows.md 1.2). Its endpoint checks it;
+//! this module signs and stores the transaction, and tells the client once whether
+//! the ledger accepted it: the client waits, or gets a callback.
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::accept;
 use super::dispatch::Flow;
-use super::reply::Reply;
-use crate::api::{Answered, Outcome};
+use super::reply::ReplyTo;
+use crate::api::{CallOutcome, SettledAnswer};
 use crate::context::Context;
 use crate::delivery::transaction::{
     Continuation, Fate, Settled, Transact, transact, transact_for_call,
@@ -17,28 +17,28 @@ use crate::error::{Error, Refusal};
 use crate::job::{Caller, Commit, Job, Kind, Spec, Write, codec};
 
 crate::job::stored! {
-    "call_asked": Asked = 1,
+    "call_asked": LedgerCallContext = 1,
 }
 
-/// The transaction that a call asked for has settled.
+/// The transaction of a call has settled.
 pub const KIND: Kind = Kind::new(&Spec::transactional(16, "call.settled"));
 
 pub(super) const FLOW: Flow = Flow::new(KIND, |_, job| Box::pin(async move { handle(job) }));
 
-/// Who hears what became of the transaction.
+/// Who hears of the result of the transaction.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub enum Hearer {
-    /// The client that waits.
+pub enum ResultRecipient {
+    /// The waiting client.
     Caller {
         /// Its call.
         caller: Caller,
-        /// Status of the answer when it was done.
+        /// Status of the answer after success.
         status: u16,
     },
-    /// The client application, by a callback.
+    /// A callback to the client application.
     Callback {
-        /// Where to.
-        reply: Reply,
+        /// URL and reference id.
+        reply: ReplyTo,
         /// `type` of the callback.
         kind: String,
         /// The acting node.
@@ -46,11 +46,11 @@ pub enum Hearer {
     },
 }
 
-impl Hearer {
+impl ResultRecipient {
     fn tell(&self, failure: Option<&Refusal>, commit: &mut Commit) {
         match self {
             Self::Caller { caller, status } => {
-                let answer = failure.map_or(Answered::done(*status), Answered::refused);
+                let answer = failure.map_or(SettledAnswer::done(*status), SettledAnswer::refused);
                 answer.tell(caller, commit);
             }
             Self::Callback {
@@ -64,7 +64,7 @@ impl Hearer {
     }
 }
 
-/// What a call asks of the ledger.
+/// A call and its transaction.
 pub struct LedgerCall {
     /// Who signs.
     pub node_id: String,
@@ -72,38 +72,38 @@ pub struct LedgerCall {
     pub method: &'static str,
     /// Its parameters.
     pub params: Value,
-    /// What is settled one after the other, in the order asked for.
+    /// Key of the job that settles the transaction.
     pub key: String,
-    /// State that changes when the ledger has it.
+    /// Changes of state once the transaction is on the ledger.
     pub writes: Vec<Write>,
-    /// Who hears of it.
-    pub hearer: Hearer,
+    /// Who hears of the result.
+    pub recipient: ResultRecipient,
 }
 
-/// Handed through the transaction.
+/// Context of the continuation.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-struct Asked {
+struct LedgerCallContext {
     writes: Vec<Write>,
-    hearer: Hearer,
+    recipient: ResultRecipient,
 }
 
 impl LedgerCall {
-    /// Puts the transaction on its way.
+    /// Signs the transaction; the outcome stores it.
     ///
     /// # Errors
-    /// Those of ledger and signing. What can never be signed is an error of a
-    /// call whose client waits, and otherwise told by the callback.
-    pub async fn start(self, context: &Context) -> Result<Outcome, Error> {
-        let waits = matches!(self.hearer, Hearer::Caller { .. });
-        let asked = Asked {
+    /// Those of ledger and signing. A final error of signing is an error of the call
+    /// if its client waits, otherwise it comes by the callback.
+    pub async fn start(self, context: &Context) -> Result<CallOutcome, Error> {
+        let waits = matches!(self.recipient, ResultRecipient::Caller { .. });
+        let asked = LedgerCallContext {
             writes: self.writes,
-            hearer: self.hearer,
+            recipient: self.recipient,
         };
         let then = Continuation::new(KIND, self.key, &asked);
         let request = Transact::new(&self.node_id, self.method, &self.params, Some(then));
         Ok(match waits {
-            true => Outcome::Waits(accept(transact(context, request).await?)),
-            false => Outcome::started(accept(transact_for_call(context, request).await?)),
+            true => CallOutcome::Waits(accept(transact(context, request).await?)),
+            false => CallOutcome::started(accept(transact_for_call(context, request).await?)),
         })
     }
 }
@@ -114,7 +114,7 @@ impl LedgerCall {
 /// Those of the payload.
 pub fn handle(job: &Job) -> Result<Commit, Error> {
     let settled: Settled = job.payload()?;
-    let asked: Asked = codec::decode(&settled.context)?;
+    let asked: LedgerCallContext = codec::decode(&settled.context)?;
     let mut commit = Commit::nothing();
     let failure = match settled.fate {
         Fate::Committed { .. } => {
@@ -123,6 +123,6 @@ pub fn handle(job: &Job) -> Result<Commit, Error> {
         }
         Fate::Refused { code, message } => Some(Refusal::of_ledger(code, message)),
     };
-    asked.hearer.tell(failure.as_ref(), &mut commit);
+    asked.recipient.tell(failure.as_ref(), &mut commit);
     Ok(commit)
 }

@@ -29,8 +29,9 @@ use crate::listener::{self, Guest, GuestStream, Listener, Room, Rules};
 const HANDSHAKE: Duration = Duration::from_secs(10);
 /// Open calls have this long to end when the server stops.
 const STOP_TIME_LIMIT: Duration = Duration::from_secs(30);
-/// What a connection may do nothing for beyond `keep_alive`, which ends it in
-/// better order: only one that does not take its answer gets so far.
+/// A connection may be silent for this long beyond `keep_alive`. Normally
+/// `keep_alive` ends it in better order; only a client that does not read its answer
+/// gets this far.
 const BEYOND_KEEP_ALIVE: Duration = Duration::from_secs(15);
 
 /// Where and how to listen.
@@ -44,7 +45,7 @@ pub(super) struct Listening {
     pub https: Option<TlsFiles>,
     /// Threads that serve connections.
     pub threads: usize,
-    /// Open connections, of all threads together.
+    /// Most open connections of all threads together.
     pub most_connections: usize,
     /// Idle connections are kept this long.
     pub keep_alive: Duration,
@@ -52,7 +53,7 @@ pub(super) struct Listening {
     pub head_time_limit: Duration,
 }
 
-/// A server that runs.
+/// A running server.
 #[derive(Clone)]
 pub struct ServerHandle {
     address: SocketAddr,
@@ -67,7 +68,7 @@ impl ServerHandle {
         self.address
     }
 
-    /// Takes no more connections and returns when open calls have ended (at most
+    /// Accepts no more connections and returns when open calls have ended (at most
     /// 30 s).
     pub async fn stop(&self) {
         self.stop.send_replace(true);
@@ -89,7 +90,7 @@ impl ServerHandle {
 }
 
 /// Serves every request with `handler`, which gets `data`. Must be called inside an
-/// actix system, where it goes on until it is stopped.
+/// actix system, where it runs until it is stopped.
 ///
 /// # Errors
 /// The address is taken, or the TLS files cannot be used.
@@ -122,7 +123,7 @@ where
     let mut threads = Vec::new();
     for _ in 0..listening.threads.max(1) {
         let arbiter = Arbiter::new();
-        let part = Part {
+        let part = ListenerThread {
             listening: listening.clone(),
             socket: socket.try_clone()?,
             room: room.clone(),
@@ -148,8 +149,8 @@ where
     })
 }
 
-/// One thread's.
-struct Part {
+/// The listener of one thread.
+struct ListenerThread {
     listening: Listening,
     socket: std::net::TcpListener,
     room: Room,
@@ -160,8 +161,8 @@ struct Part {
 type Plain = GuestStream<TcpStream>;
 type Secured = TlsStream<Plain>;
 
-impl Part {
-    /// Accepts until told to stop. Connections go on as tasks of the thread.
+impl ListenerThread {
+    /// Accepts until told to stop. Each connection is a task of the thread.
     async fn serve<D, H, Args>(self, data: Data<D>, handler: H) -> io::Result<()>
     where
         D: 'static,
@@ -183,7 +184,7 @@ impl Part {
         }
     }
 
-    /// Over what `prepare` makes of a connection.
+    /// Serves what `prepare` makes of each connection.
     async fn serve_over<S, D, H, Args>(
         mut self,
         prepare: impl AsyncFn(Plain) -> Option<S> + 'static,
@@ -202,7 +203,7 @@ impl Part {
             let app = App::new()
                 .app_data(data.clone())
                 .wrap_fn(|request, service| {
-                    // Not closed because places ran short meanwhile.
+                    // The room may have closed the connection meanwhile.
                     let serving = request.conn_data::<Arc<Guest>>().map(Guest::begin);
                     let answer = service.call(request);
                     async move {
@@ -218,8 +219,8 @@ impl Part {
             let http = HttpService::build()
                 .keep_alive(self.listening.keep_alive)
                 .client_request_timeout(self.listening.head_time_limit)
-                // A client that hangs up is gone: its call is dropped, and does
-                // not take an answer that the same call made again waits for.
+                // A client that hangs up is gone: its call is dropped, so that it
+                // does not take the answer that the repeated call waits for.
                 .h1_allow_half_closed(false)
                 .on_connect_ext(move |stream: &LongHeads<S>, data| {
                     data.insert(guest(stream.get_ref()));
@@ -228,15 +229,15 @@ impl Part {
             http.new_service(())
         };
         let unusable = |()| io::Error::other("the service cannot be made");
-        // actix writes a date twice a second while it is there, so it is only
-        // there while somebody is connected.
+        // The service formats a date twice a second while it exists, so it exists
+        // only while somebody is connected.
         let mut in_use = Weak::new();
         let prepare = Rc::new(prepare);
         let mut listener = Listener::new(self.socket, self.room, self.listening.name)?;
         loop {
             let (stream, peer) = tokio::select! {
                 accepted = listener.accept() => accepted,
-                // The sender is gone with the server.
+                // The server, which owns the sender, is gone.
                 _ = self.stop.wait_for(|stop| *stop) => return Ok(()),
             };
             let http = match in_use.upgrade() {

@@ -9,16 +9,15 @@ use serde_json::{Map, Value, json};
 
 use super::information::environment;
 use super::own_endpoints::{get, own};
-use crate::api::{Audience, Call, Endpoint, NoPath, NoQuery, Outcome};
+use crate::api::{ApiCall, Audience, CallOutcome, Endpoint, NoPath, NoQuery};
 use crate::config::{ApiVersion, Config, Keys, Mode, Runtime, TlsFiles};
 use crate::error::Error;
 
-/// The table entries.
 pub(super) fn endpoints() -> [Endpoint; 3] {
     [
         own(
             get("/config", "Shows the configuration without its secrets."),
-            |call| async move { Ok(Outcome::Ok(show(&call.context.config))) },
+            |call| async move { Ok(CallOutcome::Ok(show(&call.context.config))) },
         ),
         Endpoint::post("/config/set", Audience::Everybody)
             .does("Changes settings of this process until it ends.")
@@ -28,7 +27,7 @@ pub(super) fn endpoints() -> [Endpoint; 3] {
             .run(set)
             .outside_of_versions()
             .needs_nothing(),
-        // Telemetry does not exist here, so its token cannot be issued again.
+        // There is no telemetry here, so there is no token to issue again.
         own(
             get(
                 "/config/telemetry/reissue_token",
@@ -36,7 +35,7 @@ pub(super) fn endpoints() -> [Endpoint; 3] {
             ),
             |_| async {
                 let message = "Telemetry logging is not enabled";
-                Ok(Outcome::Missing(json!({"message": message})))
+                Ok(CallOutcome::Missing(json!({"message": message})))
             },
         ),
     ]
@@ -56,7 +55,7 @@ struct Settings {
     auto_close_request_on_errored: Option<bool>,
 }
 
-async fn set(call: Call<NoPath, NoQuery, Settings>) -> Result<Outcome, Error> {
+async fn set(call: ApiCall<NoPath, NoQuery, Settings>) -> Result<CallOutcome, Error> {
     let (config, given) = (&call.context.config, call.body);
     let version = |text: Option<String>| text.as_deref().and_then(ApiVersion::parse);
     let runtime = &config.runtime;
@@ -88,7 +87,7 @@ async fn set(call: Call<NoPath, NoQuery, Settings>) -> Result<Outcome, Error> {
             flag.store(on, Ordering::Relaxed);
         }
     }
-    Ok(Outcome::Ok(show(config)))
+    Ok(CallOutcome::Ok(show(config)))
 }
 
 /// The configuration as clients know it: flat, camelCase, unset settings absent.

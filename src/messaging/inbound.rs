@@ -85,7 +85,7 @@ impl RawMessage {
         format!("{}:{}", self.sender_id, self.message_id)
     }
 
-    /// The same however often the message comes, and whoever receives it.
+    /// The same however often the message comes, and in every process.
     fn digest(&self) -> String {
         let of_bytes = sha256(&self.bytes);
         let all = sha256(&[self.id().as_bytes(), &of_bytes].concat());
@@ -96,7 +96,7 @@ impl RawMessage {
 /// The consequences of a message that a role accepts.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Taken {
-    /// The role's job. Whoever stores it sets its source.
+    /// The role's job. The process that stores it sets its source.
     pub job: NewJob,
     pub record: Write,
 }
@@ -266,8 +266,7 @@ async fn receive(context: &Context, job: &Job, raw: &RawMessage) -> Result<Commi
     .await
 }
 
-/// Whether the message is small enough to be worked on at once, whoever sent
-/// it.
+/// Whether the message is small enough to be processed at once.
 fn is_small(message: &MqMessage) -> bool {
     let size = message.message.len();
     size <= heavy::SMALL

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use tokio::time::timeout;
 
-use super::WRONG_ENVIRONMENT;
+use super::{WRONG_ENVIRONMENT, surroundings};
 use crate::config::{self, Config, Keys, Mode, StoreChoice};
 use crate::crypto::key_files;
 use crate::ledger::rpc::RpcOptions;
@@ -19,7 +19,7 @@ use crate::store::redis::{self, RedisStore};
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// The result of one check.
-type Finding = Result<String, String>;
+pub(super) type Finding = Result<String, String>;
 
 /// Runs the checks and prints a line for each. Exit code 64 for a wrong
 /// environment, 1 when something cannot be reached.
@@ -45,6 +45,12 @@ pub async fn check() -> io::Result<ExitCode> {
         ("store", check_store(&config).await),
         ("ledger", check_ledger(&config).await),
         ("message queue service", check_mq(&config).await),
+        ("master", surroundings::masters(&config).await),
+        ("names", surroundings::names(&config).await),
+        ("ports", surroundings::ports(&config)),
+        ("certificates", surroundings::certificates(&config)),
+        ("clock", surroundings::clock(&config).await),
+        ("disk", surroundings::disk(&config)),
     ];
     let mut code = ExitCode::SUCCESS;
     for (what, finding) in findings {
@@ -78,7 +84,11 @@ async fn check_store(config: &Config) -> Finding {
             let (address, variables) = (config.redis.to_string(), config.redis.variables());
             let connected = timeout(PATIENCE, RedisStore::connect(target)).await;
             match connected {
-                Ok(Ok(_)) => Ok(format!("Redis at {address} answers")),
+                Ok(Ok(store)) => {
+                    let dangers = store.dangers().await.into_iter();
+                    let dangers: String = dangers.map(|danger| format!("; {danger}")).collect();
+                    Ok(format!("Redis at {address} answers{dangers}"))
+                }
                 Ok(Err(error)) => Err(format!("Redis at {address} ({variables}): {error}")),
                 Err(_) => Err(format!("Redis at {address} ({variables}) does not answer")),
             }

@@ -9,11 +9,12 @@ use actix::prelude::SendError;
 use futures_util::FutureExt;
 use tokio::sync::{Notify, watch};
 
+use super::obstacle;
 use super::parts::{ProcessParts, refresh_keys};
 use super::readiness::ReadinessWatch;
 use crate::actors::dispatcher::{Dispatcher, GetSnapshot, Submit, TellOfLosses};
 use crate::actors::mastership::Term;
-use crate::cluster::{Master, MasterHandle, MasterOptions, Over};
+use crate::cluster::{Master, MasterError, MasterHandle, MasterOptions, Over};
 use crate::config::{Config, Mode, StoreChoice};
 use crate::delivery::crypto_service::CRYPTO;
 use crate::flows::block::RoleBlockJobs;
@@ -91,7 +92,16 @@ impl MasterSide {
             place,
             backlog: parts.backlog.clone(),
         };
-        let master = Master::start(options).await.map_err(io::Error::other)?;
+        let address = ([0, 0, 0, 0], config.link.port).into();
+        let tls = "GRPC_SSL_ROOT_CERT_FILE_PATH, GRPC_SSL_KEY_FILE_PATH, GRPC_SSL_CERT_FILE_PATH";
+        let master = Master::start(options).await.map_err(|error| {
+            let error = match error {
+                MasterError::Listen { source, .. } => source,
+                MasterError::Tls(_) => io::Error::new(io::ErrorKind::InvalidInput, error),
+                MasterError::Stopped => io::Error::other(error),
+            };
+            obstacle::at_port("MASTER_SERVER_PORT", tls, address, error)
+        })?;
         let operators = (config.mode == Mode::Standalone)
             .then(|| serve_operators(config, &master))
             .flatten();

@@ -2,17 +2,21 @@
 
 mod activity;
 mod check;
+mod env;
+mod health;
 mod inbox;
 pub mod kinds;
 mod master_side;
 mod mq_service;
 mod notices;
+mod obstacle;
 mod parts;
 mod readiness;
 mod registration;
 mod runner;
 mod standing;
 mod stop;
+mod surroundings;
 mod terms;
 mod threads;
 mod worker_side;
@@ -26,13 +30,16 @@ use actix::Arbiter;
 use tokio::sync::watch;
 
 pub use check::check;
+pub use env::{EnvArguments, env};
+pub use health::{HealthArguments, health};
 pub use stop::Stop;
 
 use crate::admission::QueueLimit;
-use crate::config::{self, Config, Mode};
+use crate::config::{self, Config, Mode, WrongSetting};
 use crate::descriptors::{Limit, Shares};
 use crate::http::ServerHandle;
 use crate::http::admin::{self, AdminOptions};
+use crate::logging::Identity;
 use crate::protocol::local::MeetingPoint;
 use crate::{logging, operator, pulse};
 use parts::ProcessParts;
@@ -42,8 +49,6 @@ use worker_side::{LinkTransport, WorkerSide};
 
 /// Exit code for a wrong environment (`EX_USAGE`).
 const WRONG_ENVIRONMENT: u8 = 64;
-/// Part of the stop that is reserved for the steps after the last job.
-const LAST_STEPS: Duration = Duration::from_secs(6);
 /// Longest wait for readers of metrics.
 const ADMIN_STOP: Duration = Duration::from_secs(1);
 
@@ -60,7 +65,8 @@ pub async fn run() -> io::Result<ExitCode> {
             return Ok(ExitCode::from(WRONG_ENVIRONMENT));
         }
     };
-    logging::start(&config.log)?;
+    logging::start(&config.log, &Identity::of_process(&config.node_id))?;
+    logging::act_as(StandingWatch::new(config.mode).role());
     for (name, value) in config.summary() {
         tracing::debug!(name, value, "configuration");
     }
@@ -68,7 +74,7 @@ pub async fn run() -> io::Result<ExitCode> {
         tracing::warn!("{warning}");
     }
     let shares = share_descriptors(&config)?;
-    let stop = Stop::on_signals(config.shutdown_grace)?;
+    let stop = Stop::on_signals(config.stop.grace)?;
     let outcome = tokio::select! {
         outcome = serve(config, shares, stop.clone()) => outcome,
         () = stop.requested_while_starting() => Ok(()),
@@ -80,6 +86,10 @@ pub async fn run() -> io::Result<ExitCode> {
         }
         Err(error) => {
             tracing::error!(%error, "the process cannot continue");
+            if WrongSetting::is_cause_of(&error) {
+                logging::last_words(format!("erawan: {error}"));
+                return Ok(ExitCode::from(WRONG_ENVIRONMENT));
+            }
             Err(error)
         }
     }
@@ -158,8 +168,12 @@ async fn serve(config: Arc<Config>, shares: Shares, stop: Stop) -> io::Result<()
     };
     let is_broken = matches!(why, Why::NoWorker);
     tracing::info!("stopping");
+    if matches!(why, Why::Told) && worker.is_some() && !config.stop.drain.is_zero() {
+        readiness.leave();
+        tokio::time::sleep(config.stop.drain).await;
+    }
     readiness.drain();
-    let grace = config.shutdown_grace.saturating_sub(LAST_STEPS);
+    let grace = config.stop.of_jobs();
     let stop_worker = async {
         if let Some(worker) = worker {
             worker.stop(grace).await;
@@ -235,5 +249,10 @@ async fn start_admin(
         https: prometheus.https.clone(),
         most_connections: shares.admin,
     };
-    admin::serve(options).await.map(Some)
+    let address = options.address;
+    let served = admin::serve(options).await;
+    let tls = "PROMETHEUS_HTTPS_KEY_PATH, PROMETHEUS_HTTPS_CERT_PATH";
+    served
+        .map(Some)
+        .map_err(|error| obstacle::at_port("PROMETHEUS_SERVER_PORT", tls, address, error))
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::threads::{Intake, Threads};
-use crate::config::{Config, Keys};
+use crate::config::{Config, Keys, WrongSetting};
 use crate::context::{Context, Role};
 use crate::crypto::Crypto;
 use crate::crypto::behalf::OnBehalf;
@@ -16,6 +16,7 @@ use crate::job::Table;
 use crate::ledger::follow::Progress;
 use crate::ledger::rpc::RpcOptions;
 use crate::ledger::{CachedLedger, LedgerClient, query};
+use crate::logging::Reminder;
 use crate::protocol::BacklogBoard;
 use crate::protocol::client::FoundMaster;
 use crate::store::SharedStore;
@@ -103,6 +104,7 @@ impl ProcessParts {
 /// Waits until the ledger answers, has caught up and is initialised.
 async fn wait_for_ledger(config: &Config, client: &LedgerClient) {
     let mut wait = START_RETRY;
+    let mut reminder = Reminder::default();
     loop {
         let problem = match client.status().await {
             Ok(status) if status.catching_up => "it is catching up".to_owned(),
@@ -114,7 +116,16 @@ async fn wait_for_ledger(config: &Config, client: &LedgerClient) {
             },
             Err(error) => error.to_string(),
         };
-        tracing::info!(problem, "waiting for the ledger");
+        if reminder.is_due() {
+            let tendermint = &config.tendermint;
+            let address = format!("{}:{}", tendermint.host, tendermint.port);
+            tracing::warn!(
+                address,
+                problem,
+                "waiting for the ledger: if this address is wrong, correct TENDERMINT_IP and \
+                 TENDERMINT_PORT"
+            );
+        }
         tokio::time::sleep(wait).await;
         wait = (wait * 2).min(config.tendermint.max_sync_check_interval);
     }
@@ -143,6 +154,7 @@ async fn role(config: &Config, client: &LedgerClient) -> io::Result<Role> {
     if config.ndid_node {
         return Ok(Role::Ndid);
     }
+    let mut reminder = Reminder::default();
     loop {
         match query::node_info(client, &config.node_id).await {
             Ok(Some(node)) => {
@@ -157,7 +169,9 @@ async fn role(config: &Config, client: &LedgerClient) -> io::Result<Role> {
                 )));
             }
             Err(error) if error.is_temporary() => {
-                tracing::warn!(%error, "asking the ledger for the role");
+                if reminder.is_due() {
+                    tracing::warn!(%error, "asking the ledger for the role");
+                }
                 tokio::time::sleep(START_RETRY).await;
             }
             Err(error) => return Err(io::Error::other(error)),
@@ -174,11 +188,14 @@ async fn behind_proxy(
     if role != Role::Proxy {
         return Ok(Vec::new());
     }
+    let mut reminder = Reminder::default();
     loop {
         match query::nodes_served_by(client, &config.node_id).await {
             Ok(nodes) => return Ok(nodes),
             Err(error) if error.is_temporary() => {
-                tracing::warn!(%error, "asking the ledger for the nodes behind this proxy");
+                if reminder.is_due() {
+                    tracing::warn!(%error, "asking the ledger for the nodes behind this proxy");
+                }
                 tokio::time::sleep(START_RETRY).await;
             }
             Err(error) => return Err(io::Error::other(error)),
@@ -211,7 +228,13 @@ fn open_crypto(
             Ok((Arc::new(external), None))
         }
         Keys::Files { .. } => {
-            let keyring = Keyring::load(config.clone(), behind_proxy).map_err(io::Error::other)?;
+            let keyring = Keyring::load(config.clone(), behind_proxy);
+            let keyring = keyring.map_err(|error| {
+                WrongSetting::error(format!(
+                    "SIGNING_PRIVATE_KEY_PATH, SIGNING_MASTER_PRIVATE_KEY_PATH, \
+                     ENCRYPTION_PRIVATE_KEY_PATH: {error}"
+                ))
+            })?;
             let keyring = Arc::new(keyring);
             Ok((keyring.clone(), Some(keyring)))
         }

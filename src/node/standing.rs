@@ -7,6 +7,7 @@ use tokio::sync::watch;
 
 use crate::actors::mastership::Standing;
 use crate::config::Mode;
+use crate::logging;
 
 /// Knows whether the process is `worker`, `standby`, `master` or `standalone`.
 #[derive(Debug, Clone)]
@@ -27,7 +28,7 @@ impl StandingWatch {
     /// Follows a candidacy, replacing an earlier one.
     pub fn follow(&self, standing: watch::Receiver<Standing>) {
         *self.current.write() = Some(standing.clone());
-        tokio::spawn(show(standing));
+        tokio::spawn(show(standing, self.clone()));
     }
 
     /// A problem of a process that does not lead, for operators to know.
@@ -52,8 +53,8 @@ impl StandingWatch {
     }
 }
 
-/// Updates the metrics until the candidacy is over.
-async fn show(mut standing: watch::Receiver<Standing>) {
+/// Updates the metrics and the log until the candidacy is over.
+async fn show(mut standing: watch::Receiver<Standing>, watch: StandingWatch) {
     let is_master = metrics::gauge!("erawan_is_master");
     loop {
         match &*standing.borrow_and_update() {
@@ -63,9 +64,11 @@ async fn show(mut standing: watch::Receiver<Standing>) {
             }
             Standing::Standby { .. } | Standing::Over { .. } => is_master.set(0.0),
         }
+        logging::act_as(watch.role());
         if standing.changed().await.is_err() {
             break;
         }
     }
     is_master.set(0.0);
+    logging::act_as(watch.role());
 }

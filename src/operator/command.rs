@@ -68,6 +68,15 @@ enum Command {
     Resolve(Decision),
     /// Give up parked or failed jobs.
     Drop(Decision),
+    /// Tell the story of a request: its jobs, messages, transactions, callbacks
+    /// and the decisions about them, as far as the store has them.
+    Trace {
+        /// The request's id.
+        request_id: String,
+        /// Nodes behind this proxy whose state to look at too.
+        #[arg(long = "node")]
+        nodes: Vec<String>,
+    },
     /// Show what operators did.
     Audit {
         /// Show this many of the latest.
@@ -117,7 +126,7 @@ pub async fn run(jobs: Jobs) -> io::Result<ExitCode> {
             return Ok(ExitCode::from(WRONG_ENVIRONMENT));
         }
     };
-    let reached = reach::ask(&config, question(jobs.command)).await?;
+    let reached = reach::ask(&config, question(jobs.command, &config.node_id)).await?;
     if let OperatorResponse::Failed(reason) = reached.answer {
         return Err(io::Error::other(reason));
     }
@@ -137,7 +146,7 @@ pub async fn run(jobs: Jobs) -> io::Result<ExitCode> {
     Ok(exit_code(&reached.answer))
 }
 
-fn question(command: Command) -> OperatorRequest {
+fn question(command: Command, node_id: &str) -> OperatorRequest {
     match command {
         Command::List {
             state,
@@ -159,6 +168,10 @@ fn question(command: Command) -> OperatorRequest {
         Command::Retry(decision) => decision.question(OperatorAction::Retry),
         Command::Resolve(decision) => decision.question(OperatorAction::Resolve),
         Command::Drop(decision) => decision.question(OperatorAction::Drop),
+        Command::Trace { request_id, nodes } => OperatorRequest::Story {
+            request_id,
+            node_ids: [vec![node_id.to_owned()], nodes].concat(),
+        },
         Command::Audit { limit } => OperatorRequest::Audit { limit },
     }
 }
@@ -167,7 +180,9 @@ fn exit_code(answer: &OperatorResponse) -> ExitCode {
     match answer {
         OperatorResponse::Show(None) => ExitCode::from(REFUSED),
         OperatorResponse::Operate(done) => exit_code_of(done),
+        OperatorResponse::Story(story) if story.is_empty() => ExitCode::from(REFUSED),
         OperatorResponse::Show(_)
+        | OperatorResponse::Story(_)
         | OperatorResponse::List(_)
         | OperatorResponse::Audit(_)
         | OperatorResponse::Failed(_) => ExitCode::SUCCESS,

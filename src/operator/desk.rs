@@ -9,6 +9,7 @@ use super::message::{
     Shown, too_large,
 };
 use super::shown::{shown_failed, shown_open, state_of};
+use super::story;
 use crate::actors::dispatcher::{Dispatcher, JobChanged, JobGone};
 use crate::heavy::{self, Whose};
 use crate::job::{Job, JobId, Millis, codec};
@@ -79,6 +80,13 @@ impl Desk {
             OperatorRequest::Audit { limit } => {
                 let limit = usize::try_from(limit).unwrap_or(usize::MAX);
                 self.store.audit(limit).await.map(OperatorResponse::Audit)
+            }
+            OperatorRequest::Story {
+                request_id,
+                node_ids,
+            } => {
+                let told = story::gather(&*self.store, &node_ids, &request_id).await;
+                told.map(|story| OperatorResponse::Story(Box::new(story)))
             }
         };
         answer.unwrap_or_else(|error| OperatorResponse::Failed(error.to_string()))

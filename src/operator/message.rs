@@ -3,6 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::story::RequestStory;
 use crate::job::{JobId, Kind, Millis};
 use crate::protocol::MESSAGE_LIMIT;
 use crate::store::{Audited, Operation};
@@ -61,6 +62,12 @@ pub enum OperatorRequest {
     Audit {
         limit: u64,
     },
+    /// Everything about a request.
+    Story {
+        request_id: String,
+        /// Whose state is looked at.
+        node_ids: Vec<String>,
+    },
 }
 
 /// The answer to the [`OperatorRequest`] of the same name.
@@ -76,6 +83,8 @@ pub enum OperatorResponse {
     Audit(Vec<Audited>),
     /// To any request: why it has no other answer.
     Failed(String),
+    /// To [`OperatorRequest::Story`].
+    Story(Box<RequestStory>),
 }
 
 /// A job without secrets: only the size of its payload, and what its kind

@@ -7,6 +7,7 @@ mod message;
 mod reach;
 mod shown;
 mod socket;
+mod story;
 mod summary;
 mod view;
 
@@ -16,4 +17,6 @@ pub use message::{
     Field, Filter, JobState, OperationOutcome, OperationResult, OperatorRequest, OperatorResponse,
     Shown,
 };
+pub use reach::find_master;
 pub use socket::{OperatorSocket, check as check_socket};
+pub use story::{Chapter, ChapterKind, KeptRow, RequestStory, gather as gather_story};

@@ -20,7 +20,7 @@ pub(super) struct Reached {
     pub by: String,
 }
 
-/// Asks whoever is there.
+/// Asks the process that answers.
 /// # Errors
 /// When nobody answers and the store cannot be opened either.
 pub(super) async fn ask(config: &Config, question: OperatorRequest) -> io::Result<Reached> {
@@ -43,6 +43,18 @@ pub(super) async fn ask(config: &Config, question: OperatorRequest) -> io::Resul
         answer: Desk::alone(store).answer(question).await,
         by: "the store (nothing runs)".to_owned(),
     })
+}
+
+/// Which master answers.
+/// # Errors
+/// Why none does.
+pub async fn find_master(config: &Config) -> Result<String, String> {
+    let question = codec::encode(&OperatorRequest::Audit { limit: 0 });
+    match ask_masters(config, &question).await {
+        Ok(Some((_, by))) => Ok(by),
+        Ok(None) => Err("nobody does".to_owned()),
+        Err(error) => Err(error.to_string()),
+    }
 }
 
 async fn ask_standalone(config: &Config, question: &[u8]) -> Option<(Vec<u8>, String)> {

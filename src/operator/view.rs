@@ -7,6 +7,7 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
 use super::message::{OperationOutcome, OperationResult, OperatorResponse, Shown};
+use super::story::RequestStory;
 use crate::store::{Audited, Was};
 
 /// Longest error in a table; `show` prints all of it.
@@ -19,6 +20,7 @@ pub(super) fn json(answer: &OperatorResponse, by: &str) -> Value {
         OperatorResponse::Show(job) => ("job", json!(job)),
         OperatorResponse::Operate(done) => ("operations", json!(done)),
         OperatorResponse::Audit(audit) => ("audit", audit.iter().map(audited).collect()),
+        OperatorResponse::Story(story) => ("story", json!(story)),
         OperatorResponse::Failed(reason) => ("error", json!(reason)),
     };
     json!({ "answered_by": by, name: content })
@@ -56,8 +58,49 @@ pub(super) fn text(answer: &OperatorResponse) -> String {
         OperatorResponse::Show(None) => "no such job, open or failed\n".to_owned(),
         OperatorResponse::Operate(done) => done.iter().map(operation).collect(),
         OperatorResponse::Audit(audit) => audit.iter().map(audit_line).collect(),
+        OperatorResponse::Story(story) => story_text(story),
         OperatorResponse::Failed(reason) => format!("{reason}\n"),
     }
+}
+
+fn story_text(story: &RequestStory) -> String {
+    if story.is_empty() {
+        return "the store knows nothing of this request\n".to_owned();
+    }
+    let mut text = format!("request {}\n", story.request_id);
+    for chapter in &story.chapters {
+        let state = chapter.state.map(|state| json!(state));
+        let state = state.as_ref().and_then(Value::as_str).unwrap_or_default();
+        let details = chapter.details.iter();
+        let details = details.map(|field| format!("{}={}", field.name, field.value));
+        let trace = chapter.trace.iter().map(|id| format!("trace={id}"));
+        let details = details.chain(trace);
+        // Writing to a String cannot fail.
+        let _ = writeln!(
+            text,
+            "{}  {:<11}  {:<24}  {:<7}  {}{}",
+            time_exactly(chapter.at),
+            chapter.of.word(),
+            chapter.name,
+            state,
+            chapter
+                .job
+                .as_deref()
+                .map_or(String::new(), |id| format!("{id} ")),
+            details.collect::<Vec<_>>().join(" "),
+        );
+    }
+    for row in &story.kept {
+        let _ = writeln!(
+            text,
+            "kept: {} of {} ({} columns, {} bytes)",
+            row.table, row.node_id, row.columns, row.bytes
+        );
+    }
+    if story.is_cut {
+        text.push_str("there is more than is shown\n");
+    }
+    text
 }
 
 fn list(jobs: &[Shown]) -> String {
@@ -158,6 +201,12 @@ fn audit_line(audited: &Audited) -> String {
         audited.key,
         operation.why,
     )
+}
+
+/// To the millisecond.
+fn time_exactly(millis: u64) -> String {
+    let whole = time(millis);
+    format!("{}.{:03}Z", whole.trim_end_matches('Z'), millis % 1000)
 }
 
 fn time(millis: u64) -> String {

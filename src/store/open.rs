@@ -12,6 +12,7 @@ use super::redis::{self, RedisStore};
 use super::remote::RemoteStore;
 use super::{SharedStore, StoreError};
 use crate::config::{Config, Mode, StoreChoice};
+use crate::logging::Reminder;
 use crate::protocol::Tls;
 use crate::protocol::client::{FoundMaster, MasterTarget};
 
@@ -61,13 +62,17 @@ pub async fn open_store(
 /// over.
 async fn open_file(options: embedded::Options, patience: Duration) -> io::Result<SharedStore> {
     let deadline = tokio::time::Instant::now() + patience;
+    let mut reminder = Reminder::default();
     loop {
         let wanted = options.clone();
         let opened = tokio::task::spawn_blocking(|| EmbeddedStore::open(wanted)).await;
         match opened.map_err(io::Error::other)? {
             Ok(store) => return Ok(Arc::new(store)),
             Err(StoreError::Unavailable(reason)) if tokio::time::Instant::now() < deadline => {
-                tracing::info!(reason, "waiting for the store's file");
+                if reminder.is_due() {
+                    let path = options.path.display();
+                    tracing::warn!(%path, reason, "waiting for the store's file (DATA_DIRECTORY_PATH)");
+                }
                 tokio::time::sleep(START_RETRY).await;
             }
             Err(error) => return Err(io::Error::other(error)),
@@ -104,11 +109,20 @@ fn target(config: &Config) -> redis::RedisTarget {
 /// the connection that mastership needs. Large values are written and read on
 /// another thread.
 async fn connect_redis(config: &Config, large: Handle) -> io::Result<RedisStore> {
+    let mut reminder = Reminder::default();
     loop {
         match RedisStore::connect_apart(target(config), large.clone()).await {
             Ok(store) => return Ok(store),
             Err(StoreError::Unavailable(reason)) => {
-                tracing::warn!(reason, "waiting for Redis");
+                if reminder.is_due() {
+                    let address = format!("{}:{}", config.redis.host, config.redis.port);
+                    tracing::warn!(
+                        address,
+                        reason,
+                        "waiting for Redis: start it there, or correct DB_IP, DB_PORT and \
+                         DB_PASSWORD"
+                    );
+                }
                 tokio::time::sleep(START_RETRY).await;
             }
             Err(error) => return Err(io::Error::other(error)),

@@ -53,7 +53,7 @@ impl Operation {
     }
 }
 
-/// What became of an [`Operation`].
+/// The result of an [`Operation`].
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Operated {
     /// The job is open and may run.

@@ -38,6 +38,8 @@ mod reconnects;
 mod requests;
 mod rotation;
 mod rubbish;
+mod seen;
 mod steps;
 mod stops;
 mod stores;
+mod traces;

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use erawan::context::Role;
 use erawan::devnet::apps::{ApiClient, Apps, Totals};
+use erawan::devnet::keys::SigningKeys;
 use erawan::devnet::network::{Network, NetworkOptions, NodeProcess, StoreOption};
 use erawan::devnet::process::Process;
 use erawan::devnet::redis_server::{self, Durability, RedisServer};
@@ -15,6 +16,9 @@ use erawan::devnet::{demo, ports};
 use reqwest::{Client, Response};
 use serde_json::{Value, json};
 use tokio::sync::{Semaphore, SemaphorePermit};
+
+#[path = "../support/prepared_keys.rs"]
+mod prepared_keys;
 
 /// Longest wait for anything; only a test that fails waits this long.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -78,7 +82,7 @@ impl Net {
 
     /// A call to one node needs the others: an RP finds no IdP that has not
     /// told the ledger its address yet.
-    async fn all_ready(self) -> Self {
+    pub async fn all_ready(self) -> Self {
         for node in &self.network.nodes {
             ready(node.api_urls()).await;
         }
@@ -115,6 +119,12 @@ impl Net {
             ..NetworkOptions::default()
         };
         change(&mut options);
+        if options.directory.is_none() && options.signing == SigningKeys::Rsa {
+            let folder = tempfile::Builder::new().prefix("erawan-").tempdir();
+            let folder = folder.unwrap().keep();
+            prepared_keys::put_into(&folder);
+            options.directory = Some(folder);
+        }
         let mut network = Network::start(options).await.unwrap();
         network.keep_directory();
         Self {
@@ -166,7 +176,6 @@ pub async fn kill(part: &mut NodeProcess) {
     part.process.kill().await;
 }
 
-/// Starts a process again as it was.
 /// Starts the only process of a node again with other settings; all nodes are
 /// ready then.
 pub async fn restart_one(net: &mut Net, role: Role, settings: &[(&str, &str)]) {
@@ -182,6 +191,7 @@ pub async fn restart_one(net: &mut Net, role: Role, settings: &[(&str, &str)]) {
     }
 }
 
+/// Starts a process again as it was.
 pub fn start_again(part: &mut NodeProcess) {
     part.process = Process::start(part.process.plan().clone()).unwrap();
 }

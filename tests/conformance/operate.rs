@@ -247,7 +247,7 @@ pub async fn the_place_of_a_failed_job_that_is_gone_stays_empty<H: Harness>() {
         let run = accept_job(&*store, job("k")).await;
         fail(&*store, &run).await;
         let page = store.failed_jobs(seen, 9).await.unwrap();
-        assert_eq!(page.len(), 1, "whoever goes on misses none");
+        assert_eq!(page.len(), 1, "the next page misses none");
         assert_eq!(page[0].1.job, run);
         seen = page[0].0;
         assert_eq!(

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::sync::Arc;
+use std::time::Duration;
 
 use actix::prelude::*;
 use tokio::sync::{Notify, watch};
@@ -28,6 +29,9 @@ use crate::dispatch::{Action, Core, Event, Options, SessionId};
 
 /// Most messages that wait for the dispatcher; senders wait when it is full.
 const MAILBOX: usize = 1024;
+
+/// How often the oldest jobs are looked at.
+const OLDEST: Duration = Duration::from_secs(10);
 
 pub struct Dispatcher {
     core: Core,
@@ -214,6 +218,7 @@ impl Dispatcher {
     fn close(&mut self, session: SessionId) {
         self.workers.retain(|_, known| *known != session);
         if let Some(address) = self.sessions.remove(&session) {
+            self.meter.show_workers(self.sessions.len());
             // A session with a full or closed mailbox notices later that its
             // worker is silent or gone.
             let _ = address.try_send(CloseSession);
@@ -237,6 +242,9 @@ impl Actor for Dispatcher {
 
     fn started(&mut self, ctx: &mut Self::Context) {
         ctx.set_mailbox_capacity(MAILBOX);
+        ctx.run_interval(OLDEST, |actor, _| {
+            actor.meter.show_oldest(&actor.core.oldest_by_kind());
+        });
         self.happen(Event::Start, ctx);
     }
 }
@@ -299,6 +307,7 @@ impl Handler<SessionUp> for Dispatcher {
         );
         self.sessions.insert(session, up.address);
         self.workers.insert(hello.worker_id.clone(), session);
+        self.meter.show_workers(self.sessions.len());
         let welcome = FromMaster::Welcome {
             master_id: self.master_id.clone(),
             epoch: self.term.epoch(),

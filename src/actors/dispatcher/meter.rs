@@ -10,7 +10,7 @@ use std::time::Instant;
 use metrics::{Counter, Gauge, Histogram, counter, gauge, histogram};
 
 use crate::job;
-use crate::job::{Job, JobId, Kinds, Millis, is_of_request};
+use crate::job::{Job, JobId, Kind, Kinds, Millis, is_of_request};
 use crate::protocol::message::{AttemptOutcome, End};
 use crate::protocol::{BacklogBoard, Dormant, OpenJobs};
 use crate::store::Release;
@@ -36,6 +36,8 @@ pub(super) struct Meter {
     assigned: HashMap<JobId, (u32, Instant)>,
     /// When the last block was seen.
     block_at: Millis,
+    workers: Gauge,
+    oldest: Vec<(Kind, Gauge)>,
 }
 
 impl Meter {
@@ -58,6 +60,27 @@ impl Meter {
             failures: counter!("tasks_in_request_process_queue_fails_total"),
             assigned: HashMap::new(),
             block_at: Millis::default(),
+            workers: gauge!("erawan_workers_connected"),
+            oldest: Kinds::given()
+                .all()
+                .map(|kind| {
+                    let age = gauge!("erawan_oldest_job_age_seconds", "kind" => kind.name());
+                    (kind, age)
+                })
+                .collect(),
+        }
+    }
+
+    pub(super) fn show_workers(&self, connected: usize) {
+        self.workers.set(connected as f64);
+    }
+
+    /// Shows how old the oldest job of each kind is.
+    pub(super) fn show_oldest(&self, accepted: &HashMap<Kind, Millis>) {
+        let now = Millis::now();
+        for (kind, age) in &self.oldest {
+            let accepted = accepted.get(kind);
+            age.set(accepted.map_or(0.0, |at| at.until(now).as_secs_f64()));
         }
     }
 
@@ -162,6 +185,8 @@ impl Meter {
 impl Drop for Meter {
     fn drop(&mut self) {
         self.move_gauges(Tally::default());
+        self.show_workers(0);
+        self.show_oldest(&HashMap::new());
         self.board.set_jobs(None);
     }
 }

@@ -1,5 +1,5 @@
-//! Registration of nodes in versions 5 and 4 (spec/http-api-v4-v5.md 6, 7):
-//! older keys, levels from fixed lists, a flag in place of a list of features.
+//! Registration of nodes in versions 5 and 4 (spec/http-api-v4-v5.md 6, 7): older
+//! keys, levels from fixed lists, a flag instead of a list of features.
 
 use schemars::{JsonSchema, Schema as JsonOf, SchemaGenerator, json_schema};
 use serde_json::{Value, json};
@@ -35,7 +35,7 @@ fn role_but_proxy(_: &mut SchemaGenerator) -> JsonOf {
 /// Keys of a new node.
 #[derive(JsonSchema)]
 #[expect(dead_code, reason = "only its schema is used")]
-struct NodeKeys {
+struct OldNodeKeys {
     #[schemars(length(min = 1))]
     node_key: String,
     #[serde(default)]
@@ -92,7 +92,7 @@ struct Creation {
     #[schemars(length(min = 1))]
     node_name: String,
     #[serde(flatten)]
-    keys: NodeKeys,
+    keys: OldNodeKeys,
     #[schemars(schema_with = "role_but_proxy")]
     role: String,
     max_ial: Option<f64>,
@@ -171,7 +171,7 @@ struct Registration4 {
     #[schemars(length(min = 1))]
     node_name: String,
     #[serde(flatten)]
-    keys: NodeKeys,
+    keys: OldNodeKeys,
     #[schemars(schema_with = "role")]
     role: String,
     #[serde(default)]
@@ -193,7 +193,7 @@ struct Added5 {
     node_id_whitelist: Option<Vec<String>>,
 }
 
-/// The names of those, and the list that version 6 has in place of a flag.
+/// Names of these members, and the list that version 6 has instead of the flag.
 const ADDED_SINCE_4: [&str; 5] = [
     "on_the_fly_support",
     "agent",
@@ -234,7 +234,7 @@ pub(super) fn register_v5() -> Adapter {
     }
 }
 
-/// A new node has the feature or none.
+/// A new node has this feature or none.
 fn features_of_new_node(body: &mut Members) {
     let is_on = body.shift_remove("on_the_fly_support") == Some(json!(true));
     let features = if is_on {
@@ -279,8 +279,8 @@ pub(super) fn update_v4() -> Adapter {
     }
 }
 
-/// The flag is left for the operation, which knows what features the node has
-/// beside (spec/http-api-v4-v5.md 14, Q2).
+/// The flag stays in the body: only the endpoint knows the node's other features
+/// (spec/http-api-v4-v5.md 14, Q2).
 pub(super) fn update_v5() -> Adapter {
     Adapter {
         body: Some(Schema::of::<Update5>()),

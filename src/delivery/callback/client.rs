@@ -14,8 +14,10 @@ use crate::config::Config;
 use crate::delivery::failing::Failing;
 use crate::error::{Error, codes};
 use crate::http_client::{self, destination, with_causes};
+use crate::job::trace;
 
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
+const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 /// Largest answer that is read: 25 MiB (spec/http-api.md 4.1).
 const ANSWER_LIMIT: usize = 25 * 1024 * 1024;
 /// Memory for all answers that are being read and kept.
@@ -145,6 +147,10 @@ impl CallbackClient {
             .header(CONTENT_TYPE, HeaderValue::from_static("application/json"))
             .header(IDEMPOTENCY_KEY, id)
             .body(body);
+        let request = match trace::current() {
+            Some(trace) => request.header(TRACEPARENT, trace.header()),
+            None => request,
+        };
         let deadline = tokio::time::Instant::now() + self.limits.try_time;
         let silent = || CallFailure::Transport(format!("{receiver}: no answer in time"));
         let response = tokio::time::timeout_at(deadline, request.send()).await;

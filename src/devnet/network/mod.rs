@@ -5,6 +5,7 @@ mod plan;
 mod stores;
 
 use std::io;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::process::ExitStatus;
 use std::time::{Duration, Instant};
@@ -117,6 +118,9 @@ pub struct Network {
     pub ledger_switches: Vec<(String, Switch)>,
     /// Where state, keys and logs are.
     pub directory: PathBuf,
+    /// Where this machine reaches what listens at `bind`.
+    host: IpAddr,
+    bind: IpAddr,
     binary: Option<PathBuf>,
     store: StoreOption,
     temporary: Option<TempDir>,
@@ -172,7 +176,9 @@ impl Network {
         let mut network = Network {
             nodes: Vec::new(),
             behind: Vec::new(),
-            ledger: format!("{LOCAL}:{ledger_port}"),
+            ledger: SocketAddr::new(options.host(), ledger_port).to_string(),
+            host: options.host(),
+            bind: options.bind,
             second_ledger: None,
             ledger_switches: Vec::new(),
             directory,
@@ -228,6 +234,8 @@ impl Network {
         std::fs::create_dir_all(&directory)?;
         let mut arguments = vec![
             "devnet-ledger".to_owned(),
+            "--bind".to_owned(),
+            self.bind.to_string(),
             "--port".to_owned(),
             port.to_string(),
             "--directory".to_owned(),
@@ -237,12 +245,15 @@ impl Network {
             arguments.extend(["--empty-every-ms".to_owned(), pause.as_millis().to_string()]);
         }
         self.start_service(ServiceKind::Ledger, "ledger", port, arguments)?;
-        wait_for_port(port, "the development ledger", &mut self.services).await
+        let address = SocketAddr::new(self.host, port);
+        wait_for(address, "the development ledger", &mut self.services).await
     }
 
     async fn start_second_ledger(&mut self, first: u16, port: u16, lag: u64) -> io::Result<()> {
         let arguments = vec![
             "devnet-ledger".to_owned(),
+            "--bind".to_owned(),
+            self.bind.to_string(),
             "--port".to_owned(),
             port.to_string(),
             "--follow-port".to_owned(),
@@ -251,8 +262,9 @@ impl Network {
             lag.to_string(),
         ];
         self.start_service(ServiceKind::Ledger, "ledger2", port, arguments)?;
-        self.second_ledger = Some(format!("{LOCAL}:{port}"));
-        wait_for_port(port, "the second ledger", &mut self.services).await
+        let address = SocketAddr::new(self.host, port);
+        self.second_ledger = Some(address.to_string());
+        wait_for(address, "the second ledger", &mut self.services).await
     }
 
     /// Returns the port that leads to the ledger.
@@ -279,7 +291,7 @@ impl Network {
         };
         self.services.push(NetworkService {
             kind,
-            address: format!("{LOCAL}:{port}"),
+            address: SocketAddr::new(self.host, port).to_string(),
             process: Process::start(plan)?,
         });
         Ok(())
@@ -321,7 +333,7 @@ impl Network {
         if !options.initialised {
             return Ok(());
         }
-        let client = LedgerClient::start(RpcOptions::new(LOCAL, port, 1));
+        let client = LedgerClient::start(RpcOptions::new(self.host.to_string(), port, 1));
         wait_until_known(&client).await?;
         genesis::initialise(client.as_ref(), &ndid, signing, &members).await
     }
@@ -330,6 +342,7 @@ impl Network {
         if options.store == StoreOption::Redis {
             let options = redis_server::Options {
                 durability: options.durability,
+                arguments: options.redis_arguments(),
                 ..redis_server::Options::default()
             };
             let start = || RedisServer::start(options);
@@ -344,6 +357,8 @@ impl Network {
             "devnet-mq".to_owned(),
             "--node-id".to_owned(),
             plan.node_id.clone(),
+            "--bind".to_owned(),
+            self.bind.to_string(),
             "--port".to_owned(),
             plan.mq_grpc.to_string(),
             "--mq-port".to_owned(),
@@ -390,7 +405,7 @@ impl Network {
         let masters = masters.filter_map(|part| part.master);
         Ok(NetworkNode {
             masters: masters.map(|port| format!("{LOCAL}:{port}")).collect(),
-            mq: format!("{LOCAL}:{}", plan.mq_grpc),
+            mq: SocketAddr::new(self.host, plan.mq_grpc).to_string(),
             node_id: plan.node_id,
             role: plan.role,
             processes,
@@ -498,10 +513,14 @@ async fn wait_until_known(client: &LedgerClient) -> io::Result<()> {
     Ok(())
 }
 
-async fn wait_for_port(port: u16, what: &str, services: &mut [NetworkService]) -> io::Result<()> {
+async fn wait_for(
+    address: SocketAddr,
+    what: &str,
+    services: &mut [NetworkService],
+) -> io::Result<()> {
     let deadline = Instant::now() + START_PATIENCE;
     loop {
-        if tokio::net::TcpStream::connect((LOCAL, port)).await.is_ok() {
+        if tokio::net::TcpStream::connect(address).await.is_ok() {
             return Ok(());
         }
         for NetworkService { process, .. } in services.iter_mut() {
@@ -512,7 +531,7 @@ async fn wait_for_port(port: u16, what: &str, services: &mut [NetworkService]) -
         }
         if Instant::now() > deadline {
             return Err(io::Error::other(format!(
-                "{what} did not start on port {port}"
+                "{what} did not start at {address}"
             )));
         }
         tokio::time::sleep(Duration::from_millis(10)).await;

@@ -180,18 +180,19 @@ pub(super) fn environment(
     let path = |path: &Path| path.display().to_string();
     let data = surroundings.directory.join("data").join(&node.node_id);
     let (master_ip, master_port) = masters(node, process);
+    let host = options.host().to_string();
     let mut variables = vec![
         ("NODE_ENV", "development".to_owned()),
         ("MODE", process.kind.to_owned()),
         ("NODE_ID", node.node_id.clone()),
         ("LOG_LEVEL", options.log_level.clone()),
         ("LOG_PRETTY_PRINT", "false".to_owned()),
-        ("TENDERMINT_IP", LOCAL.to_owned()),
+        ("TENDERMINT_IP", host.clone()),
         ("TENDERMINT_PORT", surroundings.ledger_port.to_string()),
         ("TENDERMINT_WS_CONNECTIONS", "2".to_owned()),
-        ("MQ_CONTACT_IP", LOCAL.to_owned()),
+        ("MQ_CONTACT_IP", host.clone()),
         ("MQ_BINDING_PORT", node.mq.to_string()),
-        ("MQ_SERVICE_SERVER_IP", LOCAL.to_owned()),
+        ("MQ_SERVICE_SERVER_IP", host),
         ("MQ_SERVICE_SERVER_PORT", node.mq_grpc.to_string()),
         ("MASTER_SERVER_IP", master_ip),
         ("MASTER_SERVER_PORT", master_port.to_string()),
@@ -205,6 +206,9 @@ pub(super) fn environment(
         ("ENABLE_TELEMETRY_LOGGING", "false".to_owned()),
         ("STORE", options.store.name().to_owned()),
     ];
+    if !options.bind.is_loopback() {
+        variables.push(("CLUSTER_INSECURE", "true".to_owned()));
+    }
     if node.role == Role::Ndid {
         variables.push(("NDID_NODE", "true".to_owned()));
     }

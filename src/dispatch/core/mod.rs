@@ -22,9 +22,9 @@ mod operators;
 mod outcomes;
 mod start;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
-use crate::job::{JobId, Millis, Pool};
+use crate::job::{JobId, Kind, Millis, Pool};
 use crate::protocol::Dormant;
 use crate::store::Release;
 
@@ -125,6 +125,12 @@ impl Core {
     }
 
     /// What operators and metrics see.
+    /// When the oldest job of each kind was accepted that is neither held nor
+    /// parked.
+    pub fn oldest_by_kind(&self) -> HashMap<Kind, Millis> {
+        self.queue.oldest_by_kind()
+    }
+
     pub fn snapshot(&self, now: Millis) -> Snapshot {
         Snapshot {
             running: self.stage == Stage::Running,

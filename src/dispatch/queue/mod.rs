@@ -9,10 +9,10 @@
 mod indexes;
 mod lanes;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
-use crate::job::{Job, JobId, Millis};
+use crate::job::{Job, JobId, Kind, Millis};
 use crate::protocol::message::light;
 
 use crate::mistake::{self, Mistake};
@@ -25,6 +25,9 @@ use super::receivers::Receivers;
 use super::sessions::Need;
 use super::snapshot::JobCounts;
 use super::tally::Tally;
+
+/// Jobs that are looked at for the oldest of each kind.
+const LOOKED_AT: usize = 10_000;
 
 /// Where an open job is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -39,7 +42,7 @@ pub(crate) enum Phase {
     HeldAbove { era: u64, height: u64 },
     /// On a worker.
     Assigned(SessionId),
-    /// Given up. The store is being asked what became of it.
+    /// Given up. The store is being asked for its fate.
     Unsettled,
     /// In the line of its key, which it blocks until an operator has decided.
     Parked,
@@ -395,6 +398,19 @@ impl Queue {
         self.parked
             .range(after.saturating_add(1)..)
             .filter_map(|seq| Some((*seq, self.jobs.get(seq)?.job.id())))
+    }
+
+    /// When the oldest job of each kind was accepted, of the oldest jobs that
+    /// are neither held nor parked.
+    pub(crate) fn oldest_by_kind(&self) -> HashMap<Kind, Millis> {
+        let mut oldest = HashMap::new();
+        for seq in self.active.iter().take(LOOKED_AT) {
+            if let Some(entry) = self.jobs.get(seq) {
+                let accepted = entry.job.accepted_at;
+                oldest.entry(entry.job.kind()).or_insert(accepted);
+            }
+        }
+        oldest
     }
 
     /// The oldest job that is neither held nor parked.

@@ -4,10 +4,9 @@
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-use crate::api::{Audience, Call, Endpoint, NoQuery, Outcome};
+use crate::api::{ApiCall, Audience, CallOutcome, Endpoint, NoQuery};
 use crate::error::Error;
 
-/// The table entry.
 pub(super) fn endpoint() -> Endpoint {
     Endpoint::post("/debug/tmquery/:method", Audience::Everybody)
         .does("Asks the ledger.")
@@ -25,10 +24,10 @@ struct Path {
     method: String,
 }
 
-async fn run(call: Call<Path, NoQuery, Map<String, Value>>) -> Result<Outcome, Error> {
+async fn run(call: ApiCall<Path, NoQuery, Map<String, Value>>) -> Result<CallOutcome, Error> {
     let ledger = call.context.ledger.as_ref();
     let params = Value::Object(call.body);
     let answer = ledger.query(&call.path.method, params, None).await?;
     let answer = answer.map_or(Value::Null, |answer| answer.as_ref().clone());
-    Ok(Outcome::Ok(answer))
+    Ok(CallOutcome::Ok(answer))
 }

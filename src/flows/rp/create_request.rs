@@ -5,19 +5,19 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Number, Value, json};
 
-use super::data_request::{self, Position};
-use super::idps::{self, Qualified};
+use super::data_request::{self, ConsentBlock};
+use super::idps::{self, QualifiedIdps};
 use super::request_created;
-use super::services::{self, Providers};
-use super::stored::{Creation, Request, RequestRef, Service};
-use crate::api::{self, Audience, Call, Endpoint, Outcome, Texts};
+use super::services::{self, ServiceProviders};
+use super::stored::{RequestCreation, RequestRecord, RequestRef, StoredService};
+use crate::api::{self, ApiCall, Audience, CallOutcome, Endpoint, Texts};
 use crate::context::{Context, row, state};
 use crate::crypto::hash;
 use crate::delivery::transaction::{Continuation, Transact, transact_for_call};
 use crate::error::{Error, codes, settled};
-use crate::flows::identity::planned::Planned;
+use crate::flows::identity::planned::PlannedOperation;
 use crate::flows::identity::reference;
-use crate::flows::reply::Reply;
+use crate::flows::reply::ReplyTo;
 use crate::flows::{identifier, initial_salt, rp};
 use crate::job::{Commit, Guard, Millis, NewJob, Table, request_key};
 use crate::ledger::{Ledger, query};
@@ -26,27 +26,25 @@ use crate::mq::message::ResponsePrivateData;
 use crate::mq::packing;
 use crate::store::Accept;
 
-/// Room left for the id of an accessor when a message is measured before it is known.
+/// Bytes that a measured message reserves for the id of an accessor.
 const ACCESSOR_ID_LENGTH: usize = 128;
 
-/// The table entry.
 pub fn endpoint() -> Endpoint {
     Endpoint::post("/rp/requests/:namespace/:identifier", Audience::Rp)
         .does("Asks IdPs to verify a user, and ASes for the user's data.")
         .begins()
-        .path::<Identity>()
+        .path::<Path>()
         .body::<CreateRequest>()
         .run(run)
 }
 
-/// Whom a request is about.
 #[derive(Deserialize)]
-struct Identity {
+struct Path {
     namespace: String,
     identifier: String,
 }
 
-async fn run(call: Call<Identity, Texts, CreateRequest>) -> Result<Outcome, Error> {
+async fn run(call: ApiCall<Path, Texts, CreateRequest>) -> Result<CallOutcome, Error> {
     let input = CreateRequest {
         checks_identifier: call.checks_identifiers(),
         namespace: call.path.namespace,
@@ -54,7 +52,7 @@ async fn run(call: Call<Identity, Texts, CreateRequest>) -> Result<Outcome, Erro
         ..call.body
     };
     let (accept, answer) = create_request(&call.context, &call.node_id, input).await?;
-    Ok(Outcome::Accepted {
+    Ok(CallOutcome::Accepted {
         accept,
         body: Some(json!({
             "request_id": answer.request_id,
@@ -64,7 +62,7 @@ async fn run(call: Call<Identity, Texts, CreateRequest>) -> Result<Outcome, Erro
     })
 }
 
-/// A service that data is wanted of.
+/// A service whose data the client wants.
 #[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
 pub struct RequestedData {
     /// Which service.
@@ -152,13 +150,13 @@ impl CreateRequest {
         Ok(input)
     }
 
-    /// Whether IdPs may be asked that do not know the identity.
+    /// Whether the request may go to IdPs that do not know the identity.
     pub(super) fn is_bypassed(&self) -> bool {
         self.mode != 1 && self.bypass_identity_check == Value::Bool(true)
     }
 }
 
-/// A request of mode 1 has another shape than one of modes 2 and 3.
+/// The schema of mode 1 differs from that of modes 2 and 3.
 fn by_mode(schema: &mut schemars::Schema) {
     let of_modes = |modes: &[u8]| {
         let mut branch = schema.clone().to_value();
@@ -179,7 +177,7 @@ fn by_mode(schema: &mut schemars::Schema) {
     *schema = schemars::json_schema!({"anyOf": [of_modes(&[1]), of_modes(&[2, 3])]});
 }
 
-/// JSON has one kind of number: `1.0` is as whole as `1`.
+/// JSON has one kind of number: `1.0` is a whole number, as `1` is.
 pub(in crate::flows) fn whole_number<'de, D: Deserializer<'de>>(
     deserializer: D,
 ) -> Result<u64, D::Error> {
@@ -205,8 +203,8 @@ pub struct CreateRequestAnswer {
     pub initial_salt: String,
 }
 
-/// Checks a request and makes what is to be accepted. The first guard of the
-/// accept is the reference id: refused, the call is answered with 20045.
+/// Checks a request and makes its accept. The first guard of the accept is the
+/// reference id: if it is taken, the answer is 20045.
 ///
 /// # Errors
 /// The client errors of spec/flows.md 2.1 in its order; those of the ledger,
@@ -219,20 +217,20 @@ pub async fn create_request(
     create(context, node_id, hash::generate_id(), input, None).await
 }
 
-/// The same for a request that asks for consent to an operation. Its client has
-/// the id of the request, and hears of what is wrong with it by a callback. Both
-/// the request and the operation have the reference id.
+/// The same for a request for consent to an identity operation. Its client knows the
+/// id of the request already, and hears of final errors by a callback. Request and
+/// operation share the reference id.
 ///
 /// # Errors
-/// Those that may pass.
+/// Temporary ones.
 pub(in crate::flows) async fn create_consent_request(
     context: &Context,
     node_id: &str,
     request_id: String,
     input: CreateRequest,
-    planned: Planned,
+    planned: PlannedOperation,
 ) -> Result<Accept, Error> {
-    let reply = Reply {
+    let reply = ReplyTo {
         reference_id: input.reference_id.clone(),
         callback_url: input.callback_url.clone(),
     };
@@ -252,7 +250,7 @@ async fn create(
     node_id: &str,
     request_id: String,
     input: CreateRequest,
-    operation: Option<Planned>,
+    operation: Option<PlannedOperation>,
 ) -> Result<(Accept, CreateRequestAnswer), Error> {
     let ledger = context.ledger.as_ref();
     let purpose = operation
@@ -267,7 +265,7 @@ async fn create(
     let idps = idps::qualify(ledger, node_id, &input).await?;
     let providers = services::qualify(ledger, &input).await?;
     let initial_salt = initial_salt::given_or_new(input.initial_salt.as_deref())?;
-    let request = Request {
+    let request = RequestRecord {
         operation,
         ..request(request_id, input, initial_salt, idps, &providers)
     };
@@ -275,7 +273,7 @@ async fn create(
         request_id: request.request_id.clone(),
         initial_salt: request.initial_salt.clone(),
     };
-    // When the ledger is away nothing is known of the sizes yet.
+    // Without the ledger the sizes are not known yet.
     let accept = match settled(check_sizes(context, node_id, &request, providers))? {
         Ok(()) => accept(context, node_id, &request).await?,
         Err(refusal) => {
@@ -340,14 +338,14 @@ fn request(
     request_id: String,
     input: CreateRequest,
     initial_salt: String,
-    idps: Qualified,
-    providers: &[Providers],
-) -> Request {
+    idps: QualifiedIdps,
+    providers: &[ServiceProviders],
+) -> RequestRecord {
     let data_request_list = input
         .data_request_list
         .into_iter()
         .zip(providers)
-        .map(|(service, providers)| Service {
+        .map(|(service, providers)| StoredService {
             request_params_salt: hash::request_params_salt(
                 &request_id,
                 &service.service_id,
@@ -359,10 +357,10 @@ fn request(
             request_params: service.request_params,
         })
         .collect();
-    Request {
+    RequestRecord {
         reference_id: input.reference_id,
         callback_url: input.callback_url,
-        // One of the modes that NDID allows, which are small numbers.
+        // The modes that NDID allows are small numbers.
         mode: input.mode as u8,
         idp_id_list: idps.idp_id_list,
         data_request_list,
@@ -386,16 +384,16 @@ fn request(
     }
 }
 
-/// Measures every message that the request will need, with the longest values
-/// for what is not known yet (spec/http-api.md Q19).
+/// Measures every message that the request will need, with the longest values for
+/// members that are not known yet (spec/http-api.md Q19).
 fn check_sizes(
     context: &Context,
     node_id: &str,
-    request: &Request,
-    providers: Vec<Providers>,
+    request: &RequestRecord,
+    providers: Vec<ServiceProviders>,
 ) -> Result<(), Error> {
     let chain_id = context.ledger.chain_id()?;
-    let creation = Creation {
+    let creation = RequestCreation {
         time: Millis::now().0,
         chain_id: chain_id.clone(),
         height: u64::MAX,
@@ -409,7 +407,7 @@ fn check_sizes(
         .map(|providers| providers.receivers)
         .collect();
     for group in data_request::groups(&receivers) {
-        let position = Position {
+        let position = ConsentBlock {
             chain_id: chain_id.clone(),
             height: u64::MAX,
         };
@@ -426,7 +424,7 @@ fn check_sizes(
     Ok(())
 }
 
-fn longest_private_data(request: &Request) -> Vec<ResponsePrivateData> {
+fn longest_private_data(request: &RequestRecord) -> Vec<ResponsePrivateData> {
     if request.mode == 1 {
         return Vec::new();
     }
@@ -440,8 +438,12 @@ fn longest_private_data(request: &Request) -> Vec<ResponsePrivateData> {
         .collect()
 }
 
-/// Request, reference id and transaction, together or not at all.
-async fn accept(context: &Context, node_id: &str, request: &Request) -> Result<Accept, Error> {
+/// Stores request, reference id and transaction in one step.
+async fn accept(
+    context: &Context,
+    node_id: &str,
+    request: &RequestRecord,
+) -> Result<Accept, Error> {
     let of = reference_of(node_id, request);
     let reference = row(node_id, &request.reference_id);
     let then = Continuation::new(
@@ -479,14 +481,14 @@ async fn accept(context: &Context, node_id: &str, request: &Request) -> Result<A
     Ok(accept)
 }
 
-fn reference_of(node_id: &str, request: &Request) -> RequestRef {
+fn reference_of(node_id: &str, request: &RequestRecord) -> RequestRef {
     RequestRef {
         node_id: node_id.to_owned(),
         request_id: request.request_id.clone(),
     }
 }
 
-/// Only the callback that tells the failure; the reference id stays free.
+/// Stores only the callback about the failure; the reference id stays free.
 fn accept_failure(node_id: &str, reference_id: &str, failed: NewJob) -> Accept {
     Accept {
         guards: vec![reference_is_free(&row(node_id, reference_id))],
@@ -503,7 +505,7 @@ fn reference_is_free(row: &str) -> Guard {
 }
 
 /// Parameters of CreateRequest (spec/ledger.md 4.1).
-fn transaction_params(request: &Request) -> Value {
+fn transaction_params(request: &RequestRecord) -> Value {
     let services: Vec<Value> = request
         .data_request_list
         .iter()

@@ -1,4 +1,4 @@
-//! The acknowledgement of data has settled: only now does the client see it
+//! The acknowledgement of data has settled: now the client may see the data
 //! (spec/flows.md 2.5, 10.1-6).
 
 use super::ROLE;
@@ -52,8 +52,8 @@ pub async fn handle(context: &Context, job: &Job) -> Result<Commit, Error> {
     Ok(commit)
 }
 
-/// Remembers for as long as the request lives that this data was received, also
-/// when the client removes it: its message may come again.
+/// Notes that this data was received, for as long as the request lives and even if
+/// the client removes the data: its message may come again.
 async fn mark(context: &Context, row: &str, column: &str) -> Result<Option<Write>, Error> {
     let state = context.state.as_ref();
     let is_open = state.get(Table::RequestData, row, "").await?.is_some();

@@ -1,10 +1,9 @@
 //! `GET /utility/request_types`: request types, those with a prefix if one is given.
 
 use super::{list, params};
-use crate::api::{ApiVersion, Audience, Call, Endpoint, Outcome, Texts};
+use crate::api::{ApiCall, ApiVersion, Audience, CallOutcome, Endpoint, Texts};
 use crate::error::Error;
 
-/// The table entry.
 pub fn endpoint() -> Endpoint {
     Endpoint::get("/utility/request_types", Audience::Everybody)
         .does("Lists the types that requests may have.")
@@ -14,7 +13,7 @@ pub fn endpoint() -> Endpoint {
         .since(ApiVersion::V5)
 }
 
-async fn run(call: Call) -> Result<Outcome, Error> {
+async fn run(call: ApiCall) -> Result<CallOutcome, Error> {
     let method = "GetRequestTypeList";
     let params = params([("prefix", call.query.prefix)]);
     list(&call.context, method, params).await

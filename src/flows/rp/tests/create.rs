@@ -68,7 +68,7 @@ async fn the_accept_holds_state_reference_and_transaction() {
     assert_eq!(
         accept.jobs,
         [],
-        "whoever stores the transaction broadcasts it"
+        "the process that stores the transaction broadcasts it"
     );
 
     let transact = transactions(&accept.writes).remove(0);
