@@ -77,7 +77,7 @@ fn check_keys(config: &Config) -> Finding {
 async fn check_store(config: &Config) -> Finding {
     match (config.store, config.mode) {
         (StoreChoice::Redis, _) => {
-            let target = redis::Target {
+            let target = redis::RedisTarget {
                 redis: config.redis.clone(),
                 node_id: config.node_id.clone(),
             };

@@ -98,8 +98,8 @@ pub async fn open_store_now(config: &Config) -> io::Result<SharedStore> {
     open_file(embedded::Options { path, node_id }, Duration::ZERO).await
 }
 
-fn target(config: &Config) -> redis::Target {
-    redis::Target {
+fn target(config: &Config) -> redis::RedisTarget {
+    redis::RedisTarget {
         redis: config.redis.clone(),
         node_id: config.node_id.clone(),
     }
