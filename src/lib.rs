@@ -4,6 +4,7 @@
 // They panic when nobody reads any more; use `output` instead.
 #![deny(clippy::print_stdout, clippy::print_stderr)]
 
+pub mod access;
 pub mod actors;
 pub mod admission;
 pub mod api;
@@ -41,6 +42,7 @@ pub mod parent;
 pub mod proto;
 pub mod protocol;
 pub mod pulse;
+pub mod reread;
 pub mod simulation;
 pub mod store;
 pub mod tables;

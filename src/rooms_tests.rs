@@ -12,9 +12,10 @@ use syn::visit::{self, Visit};
 const FLOORS: &[&[&str]] = &[
     &[
         "config", "error", "heavy", "job", "json", "labelled", "listener", "mistake", "output",
-        "parent", "proto", "pulse", "tick",
+        "parent", "proto", "pulse", "reread", "tick",
     ],
     &[
+        "access",
         "descriptors",
         "http_client",
         "logging",
