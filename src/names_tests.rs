@@ -5,7 +5,7 @@ use std::fs;
 use std::path::Path;
 
 /// Named alike on purpose.
-const ALLOWED: [&str; 10] = [
+const ALLOWED: [&str; 11] = [
     // The parts of a state machine, and what an actor or engine is started with.
     "Action",
     "Core",
@@ -15,6 +15,8 @@ const ALLOWED: [&str; 10] = [
     "AsResponse",
     "DataRequest",
     "IdpResponse",
+    // Of a node on the ledger, and of somebody who uses its tools.
+    "Role",
     // Not yet told apart.
     "Api",
     "Listener",

@@ -25,6 +25,7 @@ use erawan::store::SharedStore;
 use erawan::store::embedded::{self, EmbeddedStore};
 use erawan::store::redis::{self, RedisStore};
 use erawan::store::remote::{self, RemoteStore};
+use erawan::tls::LinkSecurity;
 
 use orders::Means;
 
@@ -43,9 +44,9 @@ async fn run_master(link: u16, store: SharedStore, is_file: bool) -> io::Result<
         node_id: NODE.to_owned(),
         master_id,
         term,
-        listen: Some(([127, 0, 0, 1], link).into()),
+        listen: Some(vec![([127, 0, 0, 1], link).into()]),
         most_links: 64,
-        tls: None,
+        security: LinkSecurity::Open,
         store,
         // For workers that cannot open the file.
         store_service: Some(Arc::new(move |calls| {
@@ -108,7 +109,7 @@ async fn run(arguments: &[String]) -> io::Result<()> {
     let found = FoundMaster::default();
     let target = MasterTarget {
         masters: vec![MasterAddress::new("127.0.0.1", link)],
-        tls: None,
+        security: LinkSecurity::Open,
     };
     let store: SharedStore = if !is_file {
         let options = redis::Options {
@@ -143,8 +144,6 @@ async fn run(arguments: &[String]) -> io::Result<()> {
 
 /// Runs a process until it is killed.
 pub fn start(arguments: &[String]) -> io::Result<()> {
-    // Refused only if there is one already.
-    let _ = rustls::crypto::ring::default_provider().install_default();
     orders::give_kinds().map_err(io::Error::other)?;
     actix_rt::System::new().block_on(run(arguments))
 }

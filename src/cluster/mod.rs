@@ -1,6 +1,7 @@
 //! The link between one master and its workers: over gRPC, or through channels
 //! inside a standalone process.
 
+mod door;
 mod link;
 mod master;
 pub mod server;

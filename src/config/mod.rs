@@ -1,16 +1,23 @@
 //! Every environment variable, one struct per concern, validated at start
 //! (spec/process-model-and-config.md 10).
 
+pub mod address;
 mod check;
+mod cluster;
 mod idle;
 mod keys;
+mod listen;
 mod load;
 mod network;
+mod outbound;
 mod summary;
 mod variables;
 
+pub use cluster::ClusterAccess;
 pub use idle::Idle;
+pub use listen::{Bind, Listen};
 pub use load::{ConfigMistake, ConfigMistakes, load, load_from};
+pub use outbound::{Denied, Networks, Outbound};
 
 use std::fmt;
 use std::path::PathBuf;
@@ -138,11 +145,7 @@ impl MasterAddress {
 /// For logs: `host:port`.
 impl fmt::Display for MasterAddress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.host.contains(':') {
-            write!(f, "[{}]:{}", self.host, self.port)
-        } else {
-            write!(f, "{}:{}", self.host, self.port)
-        }
+        f.write_str(&address::authority(&self.host, self.port))
     }
 }
 
@@ -338,6 +341,9 @@ pub struct Config {
     /// `DATA_DIRECTORY_PATH`
     pub data_directory: PathBuf,
     pub link: LinkConfig,
+    pub cluster: ClusterAccess,
+    pub listen: Listen,
+    pub outbound: Outbound,
     /// Used by the link and by the message queue service.
     pub grpc: Grpc,
     pub api: Api,

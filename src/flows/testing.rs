@@ -21,7 +21,7 @@ use crate::crypto::{Crypto, KeyUse};
 use crate::delivery::callback::{self, Callback, Target};
 use crate::delivery::transaction::{Expected, Fate, Settled, Transact};
 use crate::error::{Error, codes};
-use crate::http_client;
+use crate::http_client::HttpClient;
 use crate::job::{Column, Commit, Guard, Job, Kind, Millis, NewJob, Row, Run, Table, Write, codec};
 use crate::ledger::types::NodeKey;
 use crate::ledger::{Broadcast, Inclusion, Ledger, TransactionHash};
@@ -492,7 +492,7 @@ impl TestNode {
         let state = Arc::new(MemoryState::default());
         let config = Arc::new(config(node_id));
         let context = Context {
-            http: http_client::builder(&config).build().unwrap(),
+            http: HttpClient::new(&config, |client| client).unwrap(),
             config,
             role,
             ledger: ledger.clone(),

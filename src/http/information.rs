@@ -9,6 +9,7 @@ use super::own_endpoints::{get, own};
 use super::readiness::Readiness;
 use crate::api::{Endpoint, Outcome};
 use crate::config::Environment;
+use crate::config::address::authority;
 use crate::context::Context;
 use crate::error::Error;
 use crate::job::Table;
@@ -218,7 +219,7 @@ async fn info(context: Context, process: Process) -> Result<Outcome, Error> {
         }),
     );
     let tendermint = &config.tendermint;
-    let address = format!("{}:{}", tendermint.host, tendermint.port);
+    let address = authority(&tendermint.host, tendermint.port);
     put("tendermint_address", address.into());
     put(
         "tendermint_web_socket_connected",

@@ -61,7 +61,7 @@ pub struct ServerOptions {
     /// Calls whose clients wait.
     pub waiting: Arc<Waiting>,
     /// Where to listen; port 0 takes a free one.
-    pub address: SocketAddr,
+    pub addresses: Vec<SocketAddr>,
     /// Threads that serve connections; 2 are enough for a node.
     pub threads: usize,
     /// Calls that are worked on at one time, beyond reading their bodies; others
@@ -89,7 +89,7 @@ pub(super) struct Api {
 pub async fn serve(mut options: ServerOptions) -> io::Result<ServerHandle> {
     let listening = Listening {
         name: "api",
-        address: options.address,
+        addresses: options.addresses.clone(),
         https: options.context.config.api.https.clone(),
         threads: options.threads,
         most_connections: options.most_connections,

@@ -24,10 +24,11 @@ use crate::ingest::mq_inbox::{Inbox, Lead, OnAccepted};
 use crate::job::{Epoch, Job};
 use crate::ledger::ChainUpdate;
 use crate::operator::OperatorSocket;
+use crate::protocol::BacklogBoard;
 use crate::protocol::local::MeetingPoint;
 use crate::protocol::message::Chain;
-use crate::protocol::{BacklogBoard, Tls};
 use crate::store::remote;
+use crate::tls::LinkSecurity;
 use crate::{actors, dispatch};
 
 /// Pause before the dispatcher is asked for room again.
@@ -78,9 +79,9 @@ impl MasterSide {
             node_id: config.node_id.clone(),
             master_id,
             term: term.clone(),
-            listen: is_cluster.then(|| ([0, 0, 0, 0], config.link.port).into()),
+            listen: is_cluster.then(|| config.listen.master.at(config.link.port)),
             most_links: parts.shares.links,
-            tls: Tls::read(config.grpc.tls.as_ref())?,
+            security: LinkSecurity::of(config)?,
             store: parts.store.clone(),
             store_service,
             dispatcher: dispatch::Options {

@@ -1,8 +1,10 @@
 //! Assembles the processes: start, stop, and the context of every handler.
 
 mod activity;
+mod certificates;
 mod check;
 mod inbox;
+mod keys;
 pub mod kinds;
 mod master_side;
 mod mq_service;
@@ -35,6 +37,8 @@ use crate::http::ServerHandle;
 use crate::http::admin::{self, AdminOptions};
 use crate::protocol::local::MeetingPoint;
 use crate::{logging, operator, pulse};
+use certificates::CertificateWatch;
+use keys::KeyWatch;
 use parts::ProcessParts;
 use readiness::ReadinessWatch;
 use standing::StandingWatch;
@@ -108,12 +112,21 @@ async fn serve(config: Arc<Config>, shares: Shares, stop: Stop) -> io::Result<()
     let readiness = ReadinessWatch::new(config.queue, config.dormant);
     let standing = StandingWatch::new(config.mode);
     let admin = start_admin(&config, shares, &readiness, &standing).await?;
+    let certificates = CertificateWatch::follow(&config);
+    readiness.watch("certificates", move || certificates.notice());
     let parts = ProcessParts::open(config.clone(), shares).await?;
     let (watched, looked_after) = (readiness.clone(), parts.clone());
     parts
         .intake
         .make(move || watched.follow(&looked_after))
         .await?;
+    // Keys of the ledger are foreign.
+    let of_keys = parts.clone();
+    let keys = parts
+        .intake
+        .make(move || KeyWatch::follow(&of_keys))
+        .await?;
+    readiness.watch("keys", move || keys.notice());
     // Runs here, because a thread that is awake asks the store.
     QueueLimit::follow(
         readiness.queue(),
@@ -229,7 +242,7 @@ async fn start_admin(
         reasons: Arc::new(move || readiness.reasons()),
         notices: Arc::new(move || noticed.notices()),
         role: Arc::new(move || standing.role()),
-        address: ([0, 0, 0, 0], prometheus.port).into(),
+        addresses: config.listen.metrics.at(prometheus.port),
         https: prometheus.https.clone(),
         most_connections: shares.admin,
     };

@@ -35,8 +35,9 @@ use crate::mq::client::MqClient;
 use crate::mq::future_quota::FutureQuota;
 use crate::protocol::local::Port;
 use crate::protocol::message::Chain;
-use crate::protocol::{Backlog, BacklogBoard, OpenJobs, Tls};
+use crate::protocol::{Backlog, BacklogBoard, OpenJobs};
 use crate::store::{Accepted, SharedStore};
+use crate::tls::LinkSecurity;
 use crate::{cluster, flows, http};
 
 const API_THREADS: usize = 2;
@@ -97,7 +98,7 @@ impl WorkerSide {
             LinkTransport::Local(port) => cluster::Link::Local(port),
             LinkTransport::Grpc => cluster::Link::Grpc {
                 masters: config.link.masters.clone(),
-                tls: Tls::read(config.grpc.tls.as_ref())?,
+                security: LinkSecurity::of(config)?,
                 found: parts.master.clone(),
                 // This thread: the pulse.
                 thread: Some(Arbiter::current()),
@@ -355,7 +356,7 @@ async fn start_api(
             }
         }),
         waiting,
-        address: ([0, 0, 0, 0], parts.config.api.port).into(),
+        addresses: parts.config.listen.api.at(parts.config.api.port),
         threads: API_THREADS,
         most_calls: MOST_CALLS,
         most_connections: parts.shares.api,

@@ -38,8 +38,6 @@ static PLACES: LazyLock<Semaphore> = LazyLock::new(|| {
 
 /// Waits for a place among the networks that may run.
 pub async fn place() -> SemaphorePermit<'static> {
-    // Fails if another test has done it.
-    let _ = rustls::crypto::ring::default_provider().install_default();
     // What tests read of stores has them.
     erawan::node::kinds::give();
     PLACES.acquire().await.unwrap()
