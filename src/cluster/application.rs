@@ -20,6 +20,7 @@ use crate::store::embedded::{self, EmbeddedStore};
 use crate::store::redis::{self, RedisStore};
 use crate::store::remote::{self, RemoteStore};
 use crate::store::{Accept, Accepted, SharedStore, StoreError};
+use crate::tls::LinkSecurity;
 
 /// Most connections of workers to a master.
 const MOST_WORKERS: usize = 64;
@@ -84,9 +85,9 @@ impl<M: Send + Sync + 'static> Application<M> {
             node_id: self.name.to_owned(),
             master_id,
             term,
-            listen: Some(self.link),
+            listen: Some(vec![self.link]),
             most_links: MOST_WORKERS,
-            tls: None,
+            security: LinkSecurity::Open,
             store,
             // For workers that cannot open the file.
             store_service: Some(Arc::new(move |calls| {
@@ -112,7 +113,7 @@ impl<M: Send + Sync + 'static> Application<M> {
         let ip = self.link.ip().to_string();
         let target = MasterTarget {
             masters: vec![MasterAddress::new(&ip, self.link.port())],
-            tls: None,
+            security: LinkSecurity::Open,
         };
         let store = match &self.engine {
             Engine::Redis { .. } => self.connect().await?,
@@ -134,7 +135,7 @@ impl<M: Send + Sync + 'static> Application<M> {
             }),
             link: Link::Grpc {
                 masters: target.masters,
-                tls: target.tls,
+                security: target.security,
                 found,
                 thread: None,
             },
@@ -144,8 +145,6 @@ impl<M: Send + Sync + 'static> Application<M> {
     }
 
     fn give_kinds(&self) -> io::Result<()> {
-        // Refused only if there is one already.
-        let _ = rustls::crypto::ring::default_provider().install_default();
         let kinds = Kinds::new(self.handlers.iter().map(Handler::kind));
         let kinds = kinds.map_err(io::Error::other)?;
         kinds.give().map_err(io::Error::other)

@@ -2,6 +2,7 @@
 //! inside a standalone process.
 
 mod application;
+mod door;
 mod link;
 mod master;
 pub mod server;

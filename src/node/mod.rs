@@ -1,10 +1,12 @@
 //! Assembles the processes: start, stop, and the context of every handler.
 
 mod activity;
+mod certificates;
 mod check;
 mod env;
 mod health;
 mod inbox;
+mod keys;
 pub mod kinds;
 mod master_side;
 mod mq_service;
@@ -42,6 +44,8 @@ use crate::http::admin::{self, AdminOptions};
 use crate::logging::Identity;
 use crate::protocol::local::MeetingPoint;
 use crate::{logging, operator, pulse};
+use certificates::CertificateWatch;
+use keys::KeyWatch;
 use parts::ProcessParts;
 use readiness::ReadinessWatch;
 use standing::StandingWatch;
@@ -118,6 +122,8 @@ async fn serve(config: Arc<Config>, shares: Shares, stop: Stop) -> io::Result<()
     let readiness = ReadinessWatch::new(config.queue, config.dormant);
     let standing = StandingWatch::new(config.mode);
     let admin = start_admin(&config, shares, &readiness, &standing).await?;
+    let certificates = CertificateWatch::follow(&config);
+    readiness.watch("certificates", move || certificates.notice());
     let parts = ProcessParts::open(config.clone(), shares).await?;
     let (watched, looked_after) = (readiness.clone(), parts.clone());
     parts
@@ -126,6 +132,13 @@ async fn serve(config: Arc<Config>, shares: Shares, stop: Stop) -> io::Result<()
         .await?;
     let store = parts.store.clone();
     readiness.watch("store", move || notices::of_store(store.setbacks()));
+    // Keys of the ledger are foreign.
+    let of_keys = parts.clone();
+    let keys = parts
+        .intake
+        .make(move || KeyWatch::follow(&of_keys))
+        .await?;
+    readiness.watch("keys", move || keys.notice());
     // Runs here, because a thread that is awake asks the store.
     QueueLimit::follow(
         readiness.queue(),
@@ -245,14 +258,14 @@ async fn start_admin(
         reasons: Arc::new(move || readiness.reasons()),
         notices: Arc::new(move || noticed.notices()),
         role: Arc::new(move || standing.role()),
-        address: ([0, 0, 0, 0], prometheus.port).into(),
+        addresses: config.listen.metrics.at(prometheus.port),
         https: prometheus.https.clone(),
         most_connections: shares.admin,
     };
-    let address = options.address;
+    let addresses = options.addresses.clone();
     let served = admin::serve(options).await;
     let tls = "PROMETHEUS_HTTPS_KEY_PATH, PROMETHEUS_HTTPS_CERT_PATH";
     served
         .map(Some)
-        .map_err(|error| obstacle::at_port("PROMETHEUS_SERVER_PORT", tls, address, error))
+        .map_err(|error| obstacle::at_port("PROMETHEUS_SERVER_PORT", tls, &addresses, error))
 }

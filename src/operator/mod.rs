@@ -1,5 +1,6 @@
 //! What operators see of jobs and decide about them: `erawan jobs`.
 
+pub mod certs;
 mod command;
 mod desk;
 mod listing;

@@ -48,8 +48,6 @@ pub async fn place() -> SemaphorePermit<'static> {
 }
 
 async fn places(count: u32) -> SemaphorePermit<'static> {
-    // Fails if another test has done it.
-    let _ = rustls::crypto::ring::default_provider().install_default();
     // What tests read of stores has them.
     erawan::node::kinds::give();
     PLACES.acquire_many(count).await.unwrap()

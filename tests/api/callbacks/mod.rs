@@ -127,13 +127,14 @@ impl Sender {
         let ledger = FakeLedger::empty();
         let store = Arc::new(FakeStore::default());
         let client = CallbackClient::with_limits(&config, limits).unwrap();
+        let http = erawan::crypto::external::client(&config).unwrap();
         let context = Context {
             config: Arc::new(config),
             role: Role::As,
             ledger: ledger.clone(),
             state: store.clone(),
             crypto: Arc::new(NoKeys),
-            http: crate::network::client(),
+            http,
             future_quota: Arc::default(),
         };
         Self {
