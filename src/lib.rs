@@ -48,7 +48,12 @@ pub mod simulation;
 pub mod store;
 pub mod tables;
 pub mod tick;
+pub mod tls;
 
+#[cfg(test)]
+mod dependencies_tests;
+#[cfg(test)]
+mod fuzz_tests;
 #[cfg(test)]
 mod names_tests;
 #[cfg(test)]

@@ -57,6 +57,8 @@ enum Command {
     Simulate(simulation::SimulateArguments),
     /// Show the node's jobs, and decide about parked and failed ones.
     Jobs(operator::Jobs),
+    /// Make certificates or a token for the processes of a node.
+    Certs(operator::certs::Certs),
     /// Measure speed and size.
     #[command(subcommand)]
     Bench(Bench),
@@ -132,8 +134,6 @@ fn main() -> ExitCode {
             "erawan: the limit of open files cannot be raised: {error}"
         ));
     }
-    // Refused only if there is one already.
-    let _ = rustls::crypto::ring::default_provider().install_default();
     node::kinds::give();
     // One thread: computations have threads of their own, and tasks that mostly
     // wait for sockets cost least where none has to wake another thread.
@@ -188,6 +188,7 @@ async fn run(command: Option<Command>) -> io::Result<ExitCode> {
             Ok(ExitCode::SUCCESS)
         }
         Some(Command::Jobs(jobs)) => operator::run(jobs).await,
+        Some(Command::Certs(certs)) => operator::certs::run(certs),
         Some(Command::Demo(arguments)) => command::demo(arguments).await,
         Some(Command::Devnet(arguments)) => command::devnet(arguments).await,
         Some(Command::Simulate(arguments)) => simulation::simulate(&arguments),

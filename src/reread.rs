@@ -1,5 +1,5 @@
 //! Files that are read again while the process runs: certificates, keys,
-//! tokens. Whoever needs the content asks for it; a change is found then, at
+//! tokens. Those who need the content ask for it; a change is found then, at
 //! most once a second. Content that cannot be used changes nothing: what was
 //! read before stays in use, and the log says why.
 

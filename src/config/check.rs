@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use secrecy::SecretString;
 
+use super::address::Address;
 use super::{ApiVersion, ConfigMistake, TlsFiles, pem};
 
 /// A variable: its name and its value.
@@ -148,15 +149,14 @@ impl Checker {
         let Some(text) = value else {
             return default.to_owned();
         };
-        if text.contains(|character: char| character.is_whitespace() || "/@?#".contains(character))
-        {
-            let fix = "a host name or address, without scheme, path or spaces";
-            // `user:password@host` contains a secret.
-            let shown = Some(text).filter(|text| !text.contains('@'));
-            self.mistake(name, shown, fix);
-            return default.to_owned();
+        if let Some(host) = Address::parse_host(&text) {
+            return host;
         }
-        text
+        let fix = "a host name or address, without scheme, port, path or spaces";
+        // `user:password@host` contains a secret.
+        let shown = Some(text).filter(|text| !text.contains('@'));
+        self.mistake(name, shown, fix);
+        default.to_owned()
     }
 
     /// A file that can be read.

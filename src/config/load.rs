@@ -10,10 +10,13 @@ use std::time::Duration;
 use parking_lot::RwLock;
 
 use super::check::{Checker, Variable, variable};
+use super::cluster::cluster;
 use super::dashboard::dashboard;
 use super::idle::Idle;
 use super::keys::{external_crypto_version, keys};
+use super::listen::listen;
 use super::network::{api, bytes, grpc, link, mq, prometheus, tendermint};
+use super::outbound::outbound;
 use super::redis_load::redis;
 use super::stop::stop;
 use super::variables::{self, Flow, Links, Logging, Process, Queue, Secrets};
@@ -162,13 +165,20 @@ fn read(environment: &HashMap<String, String>, checker: &mut Checker) -> Config 
     let queue: Queue = variables::read(environment);
     let links: Links = variables::read(environment);
     checker.outdated(environment);
+    let grpc = grpc(&links, checker);
+    let mut listen = listen(&variables::read(environment), checker);
+    let of_cluster = variables::read(environment);
+    let cluster = cluster(&of_cluster, mode, grpc.tls.is_some(), &mut listen, checker);
     Config {
         environment: environment_kind,
         mode,
         ndid_node: checker.flag(variable!("NDID_NODE", process.ndid_node), false),
         store,
         link: masters(&links, mode, store, checker),
-        grpc: grpc(&links, checker),
+        grpc,
+        cluster,
+        listen,
+        outbound: outbound(&variables::read(environment), checker),
         api: api(&variables::read(environment), serves_api, checker),
         redis: redis(&variables::read(environment), checker),
         log: log(&variables::read(environment), development, checker),

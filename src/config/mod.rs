@@ -1,14 +1,18 @@
 //! Every environment variable, one struct per concern, validated at start
 //! (spec/process-model-and-config.md 10).
 
+pub mod address;
 mod check;
+mod cluster;
 mod dashboard;
 mod dotenv;
 mod idle;
 mod keys;
+mod listen;
 mod listing;
 mod load;
 mod network;
+mod outbound;
 mod pem;
 mod redis;
 mod redis_load;
@@ -19,10 +23,13 @@ mod summary;
 mod variables;
 mod wrong;
 
+pub use cluster::ClusterAccess;
 pub use dashboard::DashboardConfig;
 pub use idle::Idle;
+pub use listen::{Bind, Listen};
 pub use listing::{ListedSetting, ValueSource, settings};
 pub use load::{ConfigMistake, ConfigMistakes, load, load_for_operators, load_from};
+pub use outbound::{Denied, Networks, Outbound};
 pub use redis::{Redis, RedisAddress, RedisPlace, ReplicaPromise, SentinelLogin};
 pub use redis_tls::RedisTls;
 pub use stop::StopTimes;
@@ -156,11 +163,7 @@ impl MasterAddress {
 /// For logs: `host:port`.
 impl fmt::Display for MasterAddress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.host.contains(':') {
-            write!(f, "[{}]:{}", self.host, self.port)
-        } else {
-            write!(f, "{}:{}", self.host, self.port)
-        }
+        f.write_str(&address::authority(&self.host, self.port))
     }
 }
 
@@ -345,6 +348,9 @@ pub struct Config {
     /// `DATA_DIRECTORY_PATH`
     pub data_directory: PathBuf,
     pub link: LinkConfig,
+    pub cluster: ClusterAccess,
+    pub listen: Listen,
+    pub outbound: Outbound,
     /// Used by the link and by the message queue service.
     pub grpc: Grpc,
     pub api: Api,

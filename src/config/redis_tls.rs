@@ -7,7 +7,7 @@ use openssl::pkey::{PKey, Private};
 use openssl::x509::X509;
 
 use super::TlsFiles;
-use super::check::{Checker, variable};
+use super::check::{Checker, Variable, variable};
 use super::summary::Lines;
 use super::variables::Database;
 
@@ -41,25 +41,21 @@ pub(super) fn tls(database: &Database, is_on: bool, checker: &mut Checker) -> Op
     }
     let authority = authority.1.is_some().then(|| {
         let (name, shown) = authority.clone();
+        let before = checker.mistakes.len();
         let path = checker.file(authority, "the certificate of the authority (PEM)");
-        expect(checker, (name, shown), certificates(&path));
+        if let Err(problem) = certificates(&path)
+            && checker.mistakes.len() == before
+        {
+            checker.mistake(name, shown, problem);
+        }
         path
     });
     let own = (certificate.1.is_some() || key.1.is_some()).then(|| {
         let (certificate_name, key_name) = (certificate.clone(), key.clone());
+        let before = checker.mistakes.len();
         let files = checker.tls(key, certificate);
-        let found = certificates(&files.certificate);
-        let pair = found.clone().ok().zip(private_key(&files.key).ok());
-        expect(checker, certificate_name, found.map(drop));
-        expect(checker, key_name.clone(), private_key(&files.key).map(drop));
-        if let Some((chain, own)) = pair
-            && let Some(first) = chain.first()
-            && !first
-                .public_key()
-                .is_ok_and(|public| public.public_eq(&own))
-        {
-            let (name, value) = key_name;
-            checker.mistake(name, value, "the private key of DB_TLS_CERT_FILE");
+        if checker.mistakes.len() == before {
+            pair(certificate_name, key_name, &files, checker);
         }
         files
     });
@@ -74,18 +70,25 @@ pub(super) fn tls(database: &Database, is_on: bool, checker: &mut Checker) -> Op
     })
 }
 
-/// Notes a file that is there, but holds something else.
-fn expect<T>(
-    checker: &mut Checker,
-    (name, value): super::check::Variable,
-    found: Result<T, String>,
-) {
-    // One that cannot be read has been noted already.
-    let is_there = value.as_ref().is_some_and(|path| Path::new(path).is_file());
-    if let Err(problem) = found
-        && is_there
-    {
-        checker.mistake(name, value, problem);
+/// Notes a file that holds something else, and a key of another certificate.
+fn pair(certificate: Variable, key: Variable, files: &TlsFiles, checker: &mut Checker) {
+    let chain = certificates(&files.certificate);
+    let own = private_key(&files.key);
+    match (chain, own) {
+        (Ok(chain), Ok(own)) => {
+            let public = chain.first().map(|first| first.public_key());
+            if !public.is_some_and(|public| public.is_ok_and(|public| public.public_eq(&own))) {
+                checker.mistake(key.0, key.1, "the private key of DB_TLS_CERT_FILE");
+            }
+        }
+        (chain, own) => {
+            if let Err(problem) = chain {
+                checker.mistake(certificate.0, certificate.1, problem);
+            }
+            if let Err(problem) = own {
+                checker.mistake(key.0, key.1, problem);
+            }
+        }
     }
 }
 

@@ -6,6 +6,8 @@ use url::Url;
 use super::RedisAddress;
 
 const PORT: u16 = 6379;
+const NO_URL: &str =
+    "it is no such URL; in a user or password, write / ? # @ : as %2F %3F %23 %40 %3A";
 
 /// What a URL says. Its text is never shown, because it may hold a password.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,14 +24,14 @@ impl RedisUrl {
     /// # Errors
     /// What is wrong with it, without any part of it.
     pub fn parse(text: &str) -> Result<Self, &'static str> {
-        let url = Url::parse(text).map_err(|_| "it is no URL")?;
+        let url = Url::parse(text).map_err(|_| NO_URL)?;
         let has_tls = match url.scheme() {
             "redis" => false,
             "rediss" => true,
             _ => return Err("its scheme is neither redis nor rediss"),
         };
         if url.query().is_some() || url.fragment().is_some() {
-            return Err("it has a part that begins with ? or #; write these as %3F and %23");
+            return Err(NO_URL);
         }
         let host = url.host_str().filter(|host| !host.is_empty());
         let host = decoded(host.ok_or("it names no host")?)?;
@@ -108,7 +110,7 @@ mod tests {
             ("redis://db/seven", "database"),
             ("redis://db/-1", "database"),
             ("redis://:a?b@db", "%3F"),
-            ("redis://db:70000", "no URL"),
+            ("redis://db:70000", "no such URL"),
         ] {
             let error = RedisUrl::parse(text).unwrap_err();
             assert!(error.contains(why), "{text}: {error}");

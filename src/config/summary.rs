@@ -41,6 +41,12 @@ impl Config {
             .put("GRPC_PING_TIMEOUT_MS", self.grpc.ping_timeout.as_millis())
             .put("GRPC_CALL_TIMEOUT_MS", self.grpc.call_timeout.as_millis())
             .put("GRPC_SSL", self.grpc.tls.is_some())
+            .secret("CLUSTER_TOKEN_FILE", self.cluster.token_file.is_some())
+            .put("CLUSTER_PEER_NAMES", self.cluster.peer_names.join(","))
+            .put("CLUSTER_INSECURE", self.cluster.insecure)
+            .put("SERVER_BIND_ADDRESS", &self.listen.api)
+            .put("MASTER_SERVER_BIND_ADDRESS", &self.listen.master)
+            .put("PROMETHEUS_SERVER_BIND_ADDRESS", &self.listen.metrics)
             .put("TENDERMINT_IP", &self.tendermint.host)
             .put("TENDERMINT_PORT", self.tendermint.port)
             .put("TENDERMINT_WS_CONNECTIONS", self.tendermint.connections)
@@ -55,6 +61,9 @@ impl Config {
             .put("REGISTER_MQ_AT_STARTUP", self.mq.register_at_startup)
             .put("COMPRESS_MQ_MESSAGE", self.mq.compress_from.is_some())
             .put("AS_DATA_COMPRESS_MIN_LENGTH", self.as_data_compress_from);
+        if let Some(file) = &self.outbound.extra_authorities {
+            lines.put("NODE_EXTRA_CA_CERTS", file.display());
+        }
         if let Some(tls) = &self.grpc.tls {
             lines.put("GRPC_SSL_ROOT_CERT_FILE_PATH", tls.root.display());
             lines.tls(

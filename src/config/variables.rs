@@ -37,6 +37,15 @@ concerns! {
         grpc_call_timeout_ms, grpc_ssl, grpc_ssl_root_cert_file_path, grpc_ssl_key_file_path,
         grpc_ssl_cert_file_path,
     }
+    /// Who may join the node's processes.
+    Cluster { cluster_token_file, cluster_peer_names, cluster_insecure }
+    /// The addresses that the process listens on.
+    Listeners {
+        bind_address, server_bind_address, master_server_bind_address,
+        prometheus_server_bind_address,
+    }
+    /// Calls to the servers of others.
+    Outward { outbound_allow_networks, outbound_deny_networks, node_extra_ca_certs }
     /// The HTTP API.
     Http {
         server_port, https, https_key_path, https_cert_path, client_http_error_code,

@@ -17,10 +17,10 @@ use openssl::pkey::{PKey, Private};
 use parking_lot::{Mutex, RwLock};
 
 use super::key_files::{self, KeyFileError, NodeKeys};
-use super::{Crypto, KeyUse, encryption, public_key, signature};
+use super::{Crypto, KeyUse, compared, encryption, public_key, signature};
 use crate::config::{Config, Keys};
 use crate::error::{Error, codes};
-use crate::ledger::types::NodeKey;
+use crate::ledger::types::{NodeInfo, NodeKey};
 
 /// Generations of keys that are held of a node.
 const GENERATIONS: usize = 4;
@@ -97,6 +97,16 @@ impl Keyring {
         for node_id in node_ids {
             self.look(&node_id);
         }
+    }
+
+    /// The variables whose keys are not those of the ledger, in no generation.
+    pub fn differing(&self, node_id: &str, node: &NodeInfo) -> Vec<&'static str> {
+        let found = compared::differing(&self.held(node_id), node);
+        if found.is_empty() {
+            return found;
+        }
+        self.look_if_due(node_id);
+        compared::differing(&self.held(node_id), node)
     }
 
     /// Looks into the files of a node whose key is not held, unless that was done

@@ -14,8 +14,6 @@ pub(super) struct PageCall {
     pub method: Method,
     /// The parts of the path, decoded.
     pub path: Vec<String>,
-    /// Path and query as they came.
-    pub target: String,
     pub query: Pairs,
     pub body: Bytes,
     /// Of `Authorization: Bearer`.
@@ -69,10 +67,6 @@ impl PageCall {
         Self {
             method: request.method().clone(),
             path: parts.map(decoded).collect(),
-            target: request
-                .uri()
-                .path_and_query()
-                .map_or_else(String::new, ToString::to_string),
             query: Pairs::parse(request.query_string().as_bytes()),
             body,
             bearer,

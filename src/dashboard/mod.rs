@@ -100,7 +100,7 @@ pub fn serve(options: DashboardOptions) -> io::Result<DashboardHandle> {
     let sampler = Arc::new(Sampler::new(options.facts, options.desk.clone()));
     let listening = Listening {
         name: "dashboard",
-        address: address(options.tokens.is_some(), options.port),
+        addresses: vec![address(options.tokens.is_some(), options.port)],
         https: options.https.clone(),
         threads: 1,
         most_connections: options.most_connections.max(1),

@@ -306,7 +306,7 @@ pub fn settle_included(expected: &Expected, hash: &str, inclusion: &Inclusion) -
     settle_code(expected, hash, inclusion.code)
 }
 
-/// What follows a transaction belongs to its trace, whoever learns of its fate.
+/// What follows a transaction belongs to its trace, whichever process learns of its fate.
 fn traced(mut commit: Commit, expected: &Expected) -> Commit {
     for job in &mut commit.jobs {
         job.trace = expected.trace;

@@ -14,7 +14,8 @@ use crate::delivery::transaction::{
     Continuation, Fate, Settled, Transact, transact, transact_for_call,
 };
 use crate::error::{Error, Refusal};
-use crate::job::{Caller, Commit, Job, Kind, Spec, Write, codec};
+use crate::job::{Caller, Commit, Job, Kind, Spec, Stored, Write, codec};
+use crate::store::Accept;
 
 crate::job::stored! {
     "call_asked": LedgerCallContext = 1,
@@ -103,7 +104,7 @@ impl LedgerCall {
         let request = Transact::new(&self.node_id, self.method, &self.params, Some(then));
         Ok(match waits {
             true => CallOutcome::Waits(accept(transact(context, request).await?)),
-            false => CallOutcome::started(accept(transact_for_call(context, request).await?)),
+            false => CallOutcome::started(accept_transaction(context, request).await?),
         })
     }
 }
@@ -113,16 +114,34 @@ impl LedgerCall {
 /// # Errors
 /// Those of the payload.
 pub fn handle(job: &Job) -> Result<Commit, Error> {
-    let settled: Settled = job.payload()?;
-    let asked: LedgerCallContext = codec::decode(&settled.context)?;
+    let (asked, result) = settlement::<LedgerCallContext>(job)?;
     let mut commit = Commit::nothing();
-    let failure = match settled.fate {
-        Fate::Committed { .. } => {
-            commit.writes.extend(asked.writes);
-            None
-        }
-        Fate::Refused { code, message } => Some(Refusal::of_ledger(code, message)),
-    };
-    asked.recipient.tell(failure.as_ref(), &mut commit);
+    if result.is_ok() {
+        commit.writes.extend(asked.writes);
+    }
+    asked.recipient.tell(result.err().as_ref(), &mut commit);
     Ok(commit)
+}
+
+/// The jobs and writes of a call that is answered before its transaction is signed.
+///
+/// # Errors
+/// Those that are not final: of a final one the continuation tells.
+pub async fn accept_transaction(context: &Context, request: Transact) -> Result<Accept, Error> {
+    Ok(accept(transact_for_call(context, request).await?))
+}
+
+/// The context of a continuation, and the result of its transaction: the height of
+/// the block, or the ledger's refusal.
+///
+/// # Errors
+/// Those of the payload.
+pub fn settlement<C: Stored>(job: &Job) -> Result<(C, Result<u64, Refusal>), Error> {
+    let settled: Settled = job.payload()?;
+    let context = codec::decode(&settled.context)?;
+    let result = match settled.fate {
+        Fate::Committed { height } => Ok(height),
+        Fate::Refused { code, message } => Err(Refusal::of_ledger(code, message)),
+    };
+    Ok((context, result))
 }

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::api;
-use crate::delivery::callback::{Persistence, Target, callback_job};
+use crate::delivery::callback::{CallbackTarget, Persistence, callback_job};
 use crate::error::Refusal;
 use crate::job::NewJob;
 
@@ -93,7 +93,7 @@ impl ReplyTo {
             body.insert("error".into(), error.to_json());
         }
         callback_job(
-            Target::Url(self.callback_url.clone()),
+            CallbackTarget::Url(self.callback_url.clone()),
             request_id.unwrap_or(&self.reference_id),
             body,
             Persistence::Timed,

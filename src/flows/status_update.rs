@@ -6,7 +6,7 @@
 use crate::context::Context;
 use crate::delivery::callback;
 use crate::delivery::callback::{
-    Callback, CallbackClient, Persistence, Target, callback_key, error_job,
+    Callback, CallbackClient, CallbackTarget, Persistence, callback_key, error_job,
 };
 use crate::error::{Error, Refusal, codes, settled};
 use crate::flows::{RequestUpdate, request_status};
@@ -61,8 +61,8 @@ pub fn delivery(role: &str, update: RequestUpdate) -> NewJob {
     NewJob::new(DELIVER, key, &StatusUpdate { role, update })
 }
 
-fn target(role: &str) -> Target {
-    Target::Setting {
+fn target(role: &str) -> CallbackTarget {
+    CallbackTarget::Setting {
         role: role.to_owned(),
         name: URL_NAME.to_owned(),
     }

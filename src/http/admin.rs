@@ -56,7 +56,7 @@ pub struct AdminOptions {
     /// Notices for operators although the process is ready.
     pub notices: Arc<dyn Fn() -> Vec<String> + Send + Sync>,
     /// Where to listen; port 0 takes a free one.
-    pub address: SocketAddr,
+    pub addresses: Vec<SocketAddr>,
     /// `PROMETHEUS_HTTPS`
     pub https: Option<TlsFiles>,
     /// Most connections at one time. With more, the longest idle ones are closed.
@@ -70,7 +70,7 @@ pub struct AdminOptions {
 pub async fn serve(options: AdminOptions) -> io::Result<ServerHandle> {
     let listening = Listening {
         name: "admin",
-        address: options.address,
+        addresses: options.addresses.clone(),
         https: options.https.clone(),
         threads: 1,
         most_connections: options.most_connections,

@@ -326,6 +326,25 @@ fn inflate_with(mut decoder: impl Read, share: &mut BodyShare) -> Result<Bytes, 
     }
 }
 
+/// All that is done with the bytes of a call: for `fuzz_tests`.
+#[cfg(test)]
+pub(crate) fn read_anything(bytes: &[u8]) {
+    const SMALL: usize = 1024 * 1024;
+    let text = String::from_utf8_lossy(bytes);
+    let _ = super::query_string::parse(&text);
+    let _ = text::charset(&text);
+    for parameters in ["", "; charset=utf-16le", "; charset=iso-8859-1"] {
+        if let Ok(charset) = text::charset(parameters) {
+            let _ = text::parse(&text::decode(Bytes::copy_from_slice(bytes), charset));
+        }
+    }
+    let budget = BodyMemory::new(SMALL);
+    for encoding in [Encoding::Gzip, Encoding::Deflate] {
+        let packed = Bytes::copy_from_slice(bytes);
+        let _ = inflate(packed, encoding, &mut budget.share());
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -28,37 +28,37 @@ pub(super) struct CallInput {
 
 /// Answers a call to an endpoint.
 pub(super) async fn answer(
-    api: &ServerState,
+    server: &ServerState,
     route: &Route,
     parameters: &PathParameters<'_>,
     input: CallInput,
 ) -> PlainResponse {
     let endpoint = &route.endpoint;
-    let config = &api.options.context.config.api;
+    let config = &server.options.context.config.api;
     // Before the call costs anything. Its real jobs are counted when it is stored.
-    let is_full = |purpose| api.options.queue.is_full_for(purpose);
+    let is_full = |purpose| server.options.queue.is_full_for(purpose);
     if endpoint.purpose.is_some_and(is_full) {
         return queue_full(config);
     }
-    let answer = operate(api, route, parameters, input).await;
+    let answer = operate(server, route, parameters, input).await;
     answer.unwrap_or_else(|error| PlainResponse::error(&error, config))
 }
 
 async fn operate(
-    api: &ServerState,
+    server: &ServerState,
     route: &Route,
     parameters: &PathParameters<'_>,
     input: CallInput,
 ) -> Result<PlainResponse, Error> {
-    let caller = api.options.waiting.caller();
+    let caller = server.options.waiting.caller();
     let endpoint = &route.endpoint;
-    let call = check(api, route, parameters, input, caller.clone())?;
-    let waiting = &api.options.waiting;
+    let call = check(server, route, parameters, input, caller.clone())?;
+    let waiting = &server.options.waiting;
     let may_wait = endpoint.audience == Audience::Ndid;
     let repeat = may_wait.then(|| RepeatedCall::of(&call.node_id, endpoint.path, &call.body));
     if let Some(repeat) = &repeat
         && let Some(first) = repeat
-            .abandoned(waiting, api.options.store.as_ref())
+            .abandoned(waiting, server.options.store.as_ref())
             .await?
     {
         return told(waiting.listen(first).answer().await?);
@@ -68,19 +68,19 @@ async fn operate(
         repeat.note(&caller, accept);
     }
     let purpose = endpoint.purpose.unwrap_or(Purpose::Begin);
-    conclude(api, purpose, outcome, caller).await
+    conclude(server, purpose, outcome, caller).await
 }
 
 /// The checks that every call passes, in the order of spec/http-api.md 1.1.
 fn check(
-    api: &ServerState,
+    server: &ServerState,
     route: &Route,
     parameters: &PathParameters<'_>,
     input: CallInput,
     caller: Caller,
 ) -> Result<RawCall, Error> {
     let endpoint = &route.endpoint;
-    let context = &api.options.context;
+    let context = &server.options.context;
     let path = decode(parameters)?;
     let query = Value::Object(input.query);
     endpoint
@@ -148,7 +148,7 @@ fn acting_node(context: &Context, given: Option<&Value>) -> Result<String, Error
 }
 
 async fn conclude(
-    api: &ServerState,
+    server: &ServerState,
     purpose: Purpose,
     outcome: CallOutcome,
     caller: Caller,
@@ -159,8 +159,8 @@ async fn conclude(
             body,
             refused,
         } => {
-            let Some(is_stored) = admit(api, purpose, accept).await? else {
-                return Ok(queue_full(&api.options.context.config.api));
+            let Some(is_stored) = admit(server, purpose, accept).await? else {
+                return Ok(queue_full(&server.options.context.config.api));
             };
             if let Some(refused) = refused.filter(|_| !is_stored) {
                 return Err(refused.into());
@@ -170,17 +170,17 @@ async fn conclude(
                 None => PlainResponse::empty(202),
             })
         }
-        CallOutcome::Waits(accept) => wait(api, purpose, accept, caller).await,
-        CallOutcome::StoredJobs(accept) => Ok(match admit(api, purpose, accept).await? {
+        CallOutcome::Waits(accept) => wait(server, purpose, accept, caller).await,
+        CallOutcome::StoredJobs(accept) => Ok(match admit(server, purpose, accept).await? {
             Some(_) => PlainResponse::empty(204),
-            None => queue_full(&api.options.context.config.api),
+            None => queue_full(&server.options.context.config.api),
         }),
         CallOutcome::Stored(writes) => {
-            store(api, portions(writes)).await?;
+            store(server, portions(writes)).await?;
             Ok(PlainResponse::empty(204))
         }
         CallOutcome::StoredBefore(writes, error) => {
-            store(api, portions(writes)).await?;
+            store(server, portions(writes)).await?;
             Err(error)
         }
         CallOutcome::Ok(body) => Ok(PlainResponse::json(200, &body)),
@@ -194,14 +194,14 @@ async fn conclude(
 
 /// Stores the call's jobs, and waits for the answer of the job that settles it.
 async fn wait(
-    api: &ServerState,
+    server: &ServerState,
     purpose: Purpose,
     accept: Accept,
     caller: Caller,
 ) -> Result<PlainResponse, Error> {
-    let listener = api.options.waiting.listen(caller);
-    if admit(api, purpose, accept).await?.is_none() {
-        return Ok(queue_full(&api.options.context.config.api));
+    let listener = server.options.waiting.listen(caller);
+    if admit(server, purpose, accept).await?.is_none() {
+        return Ok(queue_full(&server.options.context.config.api));
     }
     told(listener.answer().await?)
 }
@@ -215,11 +215,15 @@ fn told(answered: SettledAnswer) -> Result<PlainResponse, Error> {
 }
 
 /// Stores it if the queue has room for its jobs; `Some(false)` if a guard refused.
-async fn admit(api: &ServerState, purpose: Purpose, accept: Accept) -> Result<Option<bool>, Error> {
-    if api.options.queue.admit(&accept.jobs, purpose).is_err() {
+async fn admit(
+    server: &ServerState,
+    purpose: Purpose,
+    accept: Accept,
+) -> Result<Option<bool>, Error> {
+    if server.options.queue.admit(&accept.jobs, purpose).is_err() {
         return Ok(None);
     }
-    store(api, vec![accept]).await.map(Some)
+    store(server, vec![accept]).await.map(Some)
 }
 
 /// Splits writes that need not be atomic, so that no step blocks the store for long.
@@ -233,9 +237,9 @@ fn portions(writes: Vec<Write>) -> Vec<Accept> {
 
 /// Stores one accept after the other and announces their jobs; false if a guard
 /// refused. Does all of it even if the client hangs up meanwhile.
-async fn store(api: &ServerState, accepts: Vec<Accept>) -> Result<bool, Error> {
-    let store = api.options.store.clone();
-    let submit = api.options.submit.clone();
+async fn store(server: &ServerState, accepts: Vec<Accept>) -> Result<bool, Error> {
+    let store = server.options.store.clone();
+    let submit = server.options.submit.clone();
     let storing = tokio::spawn(async move {
         for accept in accepts {
             match store.accept(accept).await? {

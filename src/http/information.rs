@@ -9,6 +9,7 @@ use super::own_endpoints::{get, own};
 use super::readiness::Readiness;
 use crate::api::{CallOutcome, Endpoint};
 use crate::config::Environment;
+use crate::config::address::authority;
 use crate::context::Context;
 use crate::error::Error;
 use crate::job::Table;
@@ -217,7 +218,7 @@ async fn info(context: Context, process: ProcessInformation) -> Result<CallOutco
         }),
     );
     let tendermint = &config.tendermint;
-    let address = format!("{}:{}", tendermint.host, tendermint.port);
+    let address = authority(&tendermint.host, tendermint.port);
     put("tendermint_address", address.into());
     put(
         "tendermint_web_socket_connected",

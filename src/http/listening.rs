@@ -17,13 +17,12 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio::time::timeout;
-use tokio_rustls::TlsAcceptor;
-use tokio_rustls::server::TlsStream;
+use tokio_openssl::SslStream;
 
 use super::long_heads::LongHeads;
-use super::tls;
 use crate::config::TlsFiles;
-use crate::listener::{self, Guest, GuestStream, Listener, Room, Rules};
+use crate::listener::{Guest, GuestStream, Listener, Room, Rules, Sockets};
+use crate::tls::ServerTls;
 
 /// A client has this long to agree on TLS.
 const HANDSHAKE: Duration = Duration::from_secs(10);
@@ -40,7 +39,7 @@ pub struct Listening {
     /// Name of the port in logs and metrics.
     pub name: &'static str,
     /// Port 0 takes a free one.
-    pub address: SocketAddr,
+    pub addresses: Vec<SocketAddr>,
     /// Plain HTTP without.
     pub https: Option<TlsFiles>,
     /// Threads that serve connections.
@@ -105,14 +104,10 @@ where
     Args: FromRequest + 'static,
     H::Output: Responder + 'static,
 {
-    let tls = listening
-        .https
-        .as_ref()
-        .map(tls::server_config)
-        .transpose()?;
-    let tls = tls.map(|config| TlsAcceptor::from(Arc::new(config)));
-    let socket = listener::bind(listening.address)?;
-    let address = socket.local_addr()?;
+    let https = listening.https.as_ref();
+    let tls = https.map(ServerTls::read).transpose()?.map(Arc::new);
+    let socket = Sockets::bind(&listening.addresses)?;
+    let address = socket.address();
     let room = Room::new(Rules {
         name: listening.name,
         most: listening.most_connections,
@@ -152,14 +147,14 @@ where
 /// The listener of one thread.
 struct ListenerThread {
     listening: Listening,
-    socket: std::net::TcpListener,
+    socket: Sockets,
     room: Room,
-    tls: Option<TlsAcceptor>,
+    tls: Option<Arc<ServerTls>>,
     stop: watch::Receiver<bool>,
 }
 
 type Plain = GuestStream<TcpStream>;
-type Secured = TlsStream<Plain>;
+type Secured = SslStream<Plain>;
 
 impl ListenerThread {
     /// Accepts until told to stop. Each connection is a task of the thread.
@@ -178,7 +173,7 @@ impl ListenerThread {
             }
             Some(tls) => {
                 let secure = async move |stream: Plain| secure(&tls, stream).await;
-                let guest = |stream: &Secured| stream.get_ref().0.guest().clone();
+                let guest = |stream: &Secured| stream.get_ref().guest().clone();
                 self.serve_over(secure, guest, data, handler).await
             }
         }
@@ -257,11 +252,11 @@ impl ListenerThread {
     }
 }
 
-async fn secure(tls: &TlsAcceptor, stream: Plain) -> Option<Secured> {
+async fn secure(tls: &ServerTls, stream: Plain) -> Option<Secured> {
     match timeout(HANDSHAKE, tls.accept(stream)).await {
         Ok(Ok(stream)) => Some(stream),
-        Ok(Err(error)) => {
-            tracing::debug!(%error, "no TLS was agreed on");
+        Ok(Err(reason)) => {
+            tracing::debug!(reason, "no TLS was agreed on");
             None
         }
         Err(_) => {

@@ -26,9 +26,10 @@ mod replaced_metrics;
 mod routes;
 mod server;
 mod settings;
-mod tls;
 mod waiting;
 
+#[cfg(test)]
+pub(crate) use body::read_anything;
 pub use information::{MessageQueueService, ProcessStatus};
 pub use listening::{Listening, ServerHandle, serve as listen};
 pub use own_endpoints::own_endpoints;

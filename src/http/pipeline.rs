@@ -52,15 +52,15 @@ impl From<PlainResponse> for RoutedResponse {
 pub(super) async fn handle(
     request: HttpRequest,
     payload: Payload,
-    api: Data<ServerState>,
+    server: Data<ServerState>,
 ) -> HttpResponse {
     let started = Instant::now();
     let caller = access_log::trace_of(request.headers());
     let span = spans::of_call(method_label(request.method()), caller);
-    let serving = serve(&request, payload, &api, &span, caller);
+    let serving = serve(&request, payload, &server, &span, caller);
     let mut served = spans::within(&span, caller, serving).await;
     // So that the client's next call goes to a process that stays.
-    if (api.options.readiness)().leaving {
+    if (server.options.readiness)().leaving {
         served.answer = served.answer.closing();
     }
     let status = served.answer.status();
@@ -126,13 +126,13 @@ struct RequestHead {
 async fn serve(
     request: &HttpRequest,
     payload: Payload,
-    api: &Data<ServerState>,
+    server: &Data<ServerState>,
     span: &Span,
     caller: Option<TraceContext>,
 ) -> RoutedResponse {
-    let body = match body::read(request, payload, &api.bodies).await {
+    let body = match body::read(request, payload, &server.bodies).await {
         Ok(body) => body,
-        Err(error) => return error.answer(&api.options.context.config.api).into(),
+        Err(error) => return error.answer(&server.options.context.config.api).into(),
     };
     let head = RequestHead {
         method: request.method().clone(),
@@ -140,18 +140,22 @@ async fn serve(
         api_key: request.headers().get("x-api-key").cloned(),
     };
     if body.is_small() {
-        return answer(&head, body, api).await;
+        return answer(&head, body, server).await;
     }
-    let (memory, api, span) = (body.most_memory(), api.clone(), span.clone());
+    let (memory, server, span) = (body.most_memory(), server.clone(), span.clone());
     heavy::run(Whose::Calls, memory, async move {
         // Runs elsewhere, where the trace is not known.
-        spans::within(&span, caller, answer(&head, body, &api)).await
+        spans::within(&span, caller, answer(&head, body, &server)).await
     })
     .await
 }
 
-async fn answer(head: &RequestHead, body: body::UnparsedBody, api: &ServerState) -> RoutedResponse {
-    let config = &api.options.context.config;
+async fn answer(
+    head: &RequestHead,
+    body: body::UnparsedBody,
+    server: &ServerState,
+) -> RoutedResponse {
+    let config = &server.options.context.config;
     let (body, _turn) = match body.parse() {
         Ok(parsed) => parsed,
         Err(error) => return error.answer(&config.api).into(),
@@ -160,10 +164,10 @@ async fn answer(head: &RequestHead, body: body::UnparsedBody, api: &ServerState)
         return PlainResponse::error(&codes::INVALID_API_KEY.into(), &config.api).into();
     }
     let path = routes::segments(head.uri.path());
-    let found = api
+    let found = server
         .routes
-        .find(&head.method, &path, api.options.context.role);
-    if let Some(refusal) = refusal(api, found.needs(&head.method)).await {
+        .find(&head.method, &path, server.options.context.role);
+    if let Some(refusal) = refusal(server, found.needs(&head.method)).await {
         return refusal.into();
     }
     let (route, parameters) = match found {
@@ -173,7 +177,7 @@ async fn answer(head: &RequestHead, body: body::UnparsedBody, api: &ServerState)
     };
     // The endpoints of the process itself answer however busy it is.
     let place = match route.endpoint.since {
-        Some(_) => api.calls.try_acquire().map(Some),
+        Some(_) => server.calls.try_acquire().map(Some),
         None => Ok(None),
     };
     let Ok(_place) = place else {
@@ -182,7 +186,7 @@ async fn answer(head: &RequestHead, body: body::UnparsedBody, api: &ServerState)
     let query = query_string::parse(head.uri.query().unwrap_or_default());
     let subject = Subject::of(&parameters, &body);
     let input = CallInput { query, body };
-    let answer = dispatch::answer(api, route, &parameters, input).await;
+    let answer = dispatch::answer(server, route, &parameters, input).await;
     RoutedResponse {
         answer,
         label: route.label(),
@@ -206,8 +210,8 @@ fn has_api_key(key: Option<&HeaderValue>, key_hash: Option<&str>) -> bool {
 
 /// The refusal of a call that cannot be served now. While a node is being set up,
 /// looks again: operators wait for that.
-async fn refusal(api: &ServerState, needs: Needs) -> Option<PlainResponse> {
-    let options = &api.options;
+async fn refusal(server: &ServerState, needs: Needs) -> Option<PlainResponse> {
+    let options = &server.options;
     let role = options.context.role;
     let mut readiness = (options.readiness)();
     if readiness.is_being_set_up(role, needs) {

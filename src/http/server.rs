@@ -61,7 +61,7 @@ pub struct ServerOptions {
     /// Calls whose clients wait.
     pub waiting: Arc<WaitingCalls>,
     /// Where to listen; port 0 takes a free one.
-    pub address: SocketAddr,
+    pub addresses: Vec<SocketAddr>,
     /// Threads that serve connections; 2 are enough for a node.
     pub threads: usize,
     /// Most calls that are processed at one time, once their bodies are read.
@@ -88,7 +88,7 @@ pub(super) struct ServerState {
 pub async fn serve(mut options: ServerOptions) -> io::Result<ServerHandle> {
     let listening = Listening {
         name: "api",
-        address: options.address,
+        addresses: options.addresses.clone(),
         https: options.context.config.api.https.clone(),
         threads: options.threads,
         most_connections: options.most_connections,
@@ -99,11 +99,11 @@ pub async fn serve(mut options: ServerOptions) -> io::Result<ServerHandle> {
     let mut endpoints = own_endpoints::own_endpoints(&options);
     endpoints.append(&mut options.endpoints);
     endpoints.retain(|endpoint| own_endpoints::is_switched_on(endpoint, &config));
-    let api = web::Data::new(ServerState {
+    let server = web::Data::new(ServerState {
         routes: Routes::new(endpoints, config.api.default_version),
         bodies: BodyMemory::new(BODY_MEMORY),
         calls: Semaphore::new(options.most_calls),
         options,
     });
-    listening::serve(listening, api, pipeline::handle)
+    listening::serve(listening, server, pipeline::handle)
 }

@@ -10,6 +10,7 @@ use serde_json::{Map, Value, json};
 use super::information::environment;
 use super::own_endpoints::{get, own};
 use crate::api::{ApiCall, Audience, CallOutcome, Endpoint, NoPath, NoQuery};
+use crate::config::address::authority;
 use crate::config::{ApiVersion, Config, Keys, Mode, Runtime, TlsFiles};
 use crate::error::Error;
 
@@ -183,7 +184,7 @@ fn api(config: &Config) -> Map<String, Value> {
 fn links(config: &Config) -> Map<String, Value> {
     let tls = config.grpc.tls.as_ref();
     let own_tls = tls.map(|tls| &tls.own);
-    let tendermint = format!("{}:{}", config.tendermint.host, config.tendermint.port);
+    let tendermint = authority(&config.tendermint.host, config.tendermint.port);
     let poll = config.tendermint.max_sync_check_interval.as_millis() as u64;
     members(json!({
         "dbIp": config.redis.host,

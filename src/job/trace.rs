@@ -1,6 +1,6 @@
 //! Which trace some work belongs to (W3C Trace Context). It is carried from the
 //! call that began it, in every job that follows and over the link, and told to
-//! whoever is called.
+//! every server that is called.
 
 use std::future::Future;
 

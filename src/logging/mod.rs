@@ -33,7 +33,7 @@ use crate::config::Log;
 
 /// Libraries whose messages below `warn` help nobody.
 const QUIET: &str = "h2=warn,hyper=warn,hyper_util=warn,opentelemetry=warn,tungstenite=warn,tokio_tungstenite=warn,\
-                     rustls=warn,actix_server=warn,actix_http=warn,mio=warn,reqwest=warn,tower=warn";
+                     actix_server=warn,actix_http=warn,mio=warn,reqwest=warn,tower=warn";
 
 /// How long an ending process waits for its last lines to be read.
 const LAST_LINES: Duration = Duration::from_secs(1);

@@ -12,7 +12,7 @@ use serde_json::Value;
 
 use super::WRONG_ENVIRONMENT;
 use crate::config::{self, Config, Prometheus};
-use crate::http_client::{self, with_causes};
+use crate::http_client::with_causes;
 use crate::output;
 
 /// `erawan health`
@@ -64,16 +64,17 @@ struct Question {
 }
 
 impl Question {
-    /// Asks at one loopback address after the other.
+    /// Asks at one address after the other.
     async fn ask(&self, config: &Config, prometheus: &Prometheus) -> Result<String, String> {
-        let client = http_client::builder(config)
+        let client = Client::builder()
+            .no_proxy()
             // Its own certificate, which need not name the loopback address.
             .tls_danger_accept_invalid_certs(true)
             .timeout(self.patience)
             .build()
             .map_err(|error| with_causes(&error))?;
         let mut troubles = Vec::new();
-        for address in addresses(prometheus.port) {
+        for address in addresses(config, prometheus.port) {
             let scheme = match prometheus.https {
                 Some(_) => "https",
                 None => "http",
@@ -102,9 +103,17 @@ impl Question {
     }
 }
 
-fn addresses(port: u16) -> [SocketAddr; 2] {
-    let local: [IpAddr; 2] = [Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()];
-    local.map(|address| SocketAddr::new(address, port))
+/// Where this machine's process listens, as seen from this machine.
+fn addresses(config: &Config, port: u16) -> Vec<SocketAddr> {
+    let listening = config.listen.metrics.at(port);
+    if listening
+        .iter()
+        .any(|address| address.ip().is_unspecified())
+    {
+        let local: [IpAddr; 2] = [Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()];
+        return local.map(|address| SocketAddr::new(address, port)).into();
+    }
+    listening
 }
 
 #[cfg(test)]

@@ -25,10 +25,11 @@ use crate::ingest::mq_inbox::{Inbox, Lead, OnAccepted};
 use crate::job::{Epoch, Job};
 use crate::ledger::ChainUpdate;
 use crate::operator::{OpenDesk, OperatorSocket, pauses};
+use crate::protocol::BacklogBoard;
 use crate::protocol::local::MeetingPoint;
 use crate::protocol::message::Chain;
-use crate::protocol::{BacklogBoard, Tls};
 use crate::store::remote;
+use crate::tls::LinkSecurity;
 use crate::{actors, dispatch};
 
 /// Pause before the dispatcher is asked for room again.
@@ -81,9 +82,9 @@ impl MasterSide {
             node_id: config.node_id.clone(),
             master_id,
             term: term.clone(),
-            listen: is_cluster.then(|| ([0, 0, 0, 0], config.link.port).into()),
+            listen: is_cluster.then(|| config.listen.master.at(config.link.port)),
             most_links: parts.shares.links,
-            tls: Tls::read(config.grpc.tls.as_ref())?,
+            security: LinkSecurity::of(config)?,
             store: parts.store.clone(),
             store_service,
             dispatcher: dispatch::Options {
@@ -94,15 +95,14 @@ impl MasterSide {
             place,
             backlog: parts.backlog.clone(),
         };
-        let address = ([0, 0, 0, 0], config.link.port).into();
+        let addresses = config.listen.master.at(config.link.port);
         let tls = "GRPC_SSL_ROOT_CERT_FILE_PATH, GRPC_SSL_KEY_FILE_PATH, GRPC_SSL_CERT_FILE_PATH";
         let master = Master::start(options).await.map_err(|error| {
             let error = match error {
-                MasterError::Listen { source, .. } => source,
-                MasterError::Tls(_) => io::Error::new(io::ErrorKind::InvalidInput, error),
+                MasterError::Listen(error) => error,
                 MasterError::Stopped => io::Error::other(error),
             };
-            obstacle::at_port("MASTER_SERVER_PORT", tls, address, error)
+            obstacle::at_port("MASTER_SERVER_PORT", tls, &addresses, error)
         })?;
         parts.desk.leads(master.desk());
         tokio::spawn(pauses::follow(parts.store.clone(), master.dispatcher()));

@@ -1,11 +1,13 @@
 //! Assembles the processes: start, stop, and the context of every handler.
 
 mod activity;
+mod certificates;
 mod check;
 mod env;
 mod facts;
 mod health;
 mod inbox;
+mod keys;
 pub mod kinds;
 mod master_side;
 mod mq_service;
@@ -46,6 +48,8 @@ use crate::logging::Identity;
 use crate::operator::OpenDesk;
 use crate::protocol::local::MeetingPoint;
 use crate::{logging, operator, pulse};
+use certificates::CertificateWatch;
+use keys::KeyWatch;
 use parts::ProcessParts;
 use readiness::ReadinessWatch;
 use standing::StandingWatch;
@@ -122,6 +126,8 @@ async fn serve(config: Arc<Config>, shares: Shares, stop: Stop) -> io::Result<()
     let readiness = ReadinessWatch::new(config.queue, config.dormant);
     let standing = StandingWatch::new(config.mode);
     let admin = start_admin(&config, shares, &readiness, &standing).await?;
+    let certificates = CertificateWatch::follow(&config);
+    readiness.watch("certificates", move || certificates.notice());
     let (desk, dashboard) = start_dashboard(&config, shares, &readiness, &standing)?;
     let parts = ProcessParts::open(config.clone(), shares, desk).await?;
     let (watched, looked_after) = (readiness.clone(), parts.clone());
@@ -131,6 +137,13 @@ async fn serve(config: Arc<Config>, shares: Shares, stop: Stop) -> io::Result<()
         .await?;
     let store = parts.store.clone();
     readiness.watch("store", move || notices::of_store(store.setbacks()));
+    // Keys of the ledger are foreign.
+    let of_keys = parts.clone();
+    let keys = parts
+        .intake
+        .make(move || KeyWatch::follow(&of_keys))
+        .await?;
+    readiness.watch("keys", move || keys.notice());
     // Runs here, because a thread that is awake asks the store.
     QueueLimit::follow(
         readiness.queue(),
@@ -257,16 +270,16 @@ async fn start_admin(
         reasons: Arc::new(move || readiness.reasons()),
         notices: Arc::new(move || noticed.notices()),
         role: Arc::new(move || standing.role()),
-        address: ([0, 0, 0, 0], prometheus.port).into(),
+        addresses: config.listen.metrics.at(prometheus.port),
         https: prometheus.https.clone(),
         most_connections: shares.admin,
     };
-    let address = options.address;
+    let addresses = options.addresses.clone();
     let served = admin::serve(options).await;
     let tls = "PROMETHEUS_HTTPS_KEY_PATH, PROMETHEUS_HTTPS_CERT_PATH";
     served
         .map(Some)
-        .map_err(|error| obstacle::at_port("PROMETHEUS_SERVER_PORT", tls, address, error))
+        .map_err(|error| obstacle::at_port("PROMETHEUS_SERVER_PORT", tls, &addresses, error))
 }
 
 /// Starts the dashboard, if there is one, before the store is open: it shows
@@ -296,7 +309,7 @@ fn start_dashboard(
     let address = dashboard::address(settings.tokens.is_some(), settings.port);
     let tls = "DASHBOARD_HTTPS_KEY_PATH, DASHBOARD_HTTPS_CERT_PATH";
     let dashboard = dashboard::serve(options)
-        .map_err(|error| obstacle::at_port("DASHBOARD_PORT", tls, address, error))?;
+        .map_err(|error| obstacle::at_port("DASHBOARD_PORT", tls, &[address], error))?;
     tracing::info!(address = %dashboard.address(), "the dashboard is served");
     Ok((desk, Some(dashboard)))
 }

@@ -11,14 +11,16 @@ use crate::config::WrongSetting;
 pub(super) fn at_port(
     variable: &'static str,
     tls: &'static str,
-    address: SocketAddr,
+    addresses: &[SocketAddr],
     error: io::Error,
 ) -> io::Error {
     if WrongSetting::is_cause_of(&error) {
         return error;
     }
-    let port = address.port();
-    let tell = |fix: &str| format!("{variable}={port}: cannot listen at {address}: {error}; {fix}");
+    let listed: Vec<String> = addresses.iter().map(SocketAddr::to_string).collect();
+    let port = addresses.first().map_or(0, SocketAddr::port);
+    let listed = listed.join(", ");
+    let tell = |fix: &str| format!("{variable}={port}: cannot listen at {listed}: {error}; {fix}");
     match error.kind() {
         // May pass: another process may be about to end.
         io::ErrorKind::AddrInUse => {
@@ -44,7 +46,7 @@ mod tests {
 
     fn of(kind: io::ErrorKind) -> io::Error {
         let address = ([0, 0, 0, 0], 8080).into();
-        at_port("SERVER_PORT", "HTTPS_KEY_PATH", address, kind.into())
+        at_port("SERVER_PORT", "HTTPS_KEY_PATH", &[address], kind.into())
     }
 
     #[test]

@@ -12,6 +12,7 @@ use crate::crypto::behalf::OnBehalf;
 use crate::crypto::external::{self, ExternalCrypto};
 use crate::crypto::keyring::Keyring;
 use crate::descriptors::Shares;
+use crate::http_client::HttpClient;
 use crate::job::Table;
 use crate::ledger::follow::Progress;
 use crate::ledger::rpc::RpcOptions;
@@ -221,7 +222,7 @@ type OpenedCrypto = (Arc<dyn Crypto>, Option<Arc<Keyring>>);
 fn open_crypto(
     config: &Arc<Config>,
     store: &SharedStore,
-    http: &reqwest::Client,
+    http: &HttpClient,
     behind_proxy: &[String],
 ) -> io::Result<OpenedCrypto> {
     match config.keys {

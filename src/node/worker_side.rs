@@ -36,8 +36,9 @@ use crate::mq::client::MqClient;
 use crate::mq::future_quota::FutureQuota;
 use crate::protocol::local::Port;
 use crate::protocol::message::Chain;
-use crate::protocol::{Backlog, BacklogBoard, OpenJobs, Tls};
+use crate::protocol::{Backlog, BacklogBoard, OpenJobs};
 use crate::store::{Accepted, SharedStore};
+use crate::tls::LinkSecurity;
 use crate::{cluster, flows, http};
 
 const API_THREADS: usize = 2;
@@ -98,7 +99,7 @@ impl WorkerSide {
             LinkTransport::Local(port) => cluster::Link::Local(port),
             LinkTransport::Grpc => cluster::Link::Grpc {
                 masters: config.link.masters.clone(),
-                tls: Tls::read(config.grpc.tls.as_ref())?,
+                security: LinkSecurity::of(config)?,
                 found: parts.master.clone(),
                 // This thread: the pulse.
                 thread: Some(Arbiter::current()),
@@ -342,7 +343,7 @@ async fn start_api(
     };
     let mut context = parts.context.clone();
     context.ledger = Arc::new(TolerantLedger::new(context.ledger, parts.client.clone()));
-    let address = ([0, 0, 0, 0], parts.config.api.port).into();
+    let addresses = parts.config.listen.api.at(parts.config.api.port);
     let served = http::serve(ServerOptions {
         context,
         store,
@@ -362,14 +363,14 @@ async fn start_api(
             }
         }),
         waiting,
-        address,
+        addresses: addresses.clone(),
         threads: API_THREADS,
         most_calls: MOST_CALLS,
         most_connections: parts.shares.api,
     })
     .await;
     let tls = "HTTPS_KEY_PATH, HTTPS_CERT_PATH";
-    served.map_err(|error| obstacle::at_port("SERVER_PORT", tls, address, error))
+    served.map_err(|error| obstacle::at_port("SERVER_PORT", tls, &addresses, error))
 }
 
 /// Reloads the key files. Does nothing with an external crypto service.

@@ -17,7 +17,6 @@ use super::reach::Reached;
 use super::receivers::ReceiverShown;
 use super::record::DecisionRecord;
 use super::told::{Instead, JobsAnswer};
-use crate::http_client;
 use crate::job::Millis;
 use crate::store::Operation;
 
@@ -70,7 +69,6 @@ impl ByUrl {
             )));
         }
         let token = token_file.map(read_token).transpose()?;
-        http_client::install_tls_provider();
         let client = Client::builder().timeout(PATIENCE).no_proxy().build();
         Ok(Self {
             base,

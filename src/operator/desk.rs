@@ -32,14 +32,25 @@ const MOST_MEMORY: usize = 2 * ANSWER_BYTES + PAGE_BYTES as usize;
 pub struct Desk {
     store: SharedStore,
     dispatcher: Option<Addr<Dispatcher>>,
+    /// What the operator has proved to be, beside the name that it gives.
+    proved: Option<String>,
 }
 
 impl Desk {
+    /// For an operator who has proved this. The audit has it with the name.
+    pub fn of(&self, proved: Option<String>) -> Self {
+        Self {
+            proved,
+            ..self.clone()
+        }
+    }
+
     /// For a running master.
     pub fn of_master(store: SharedStore, dispatcher: Addr<Dispatcher>) -> Self {
         Self {
             store,
             dispatcher: Some(dispatcher),
+            proved: None,
         }
     }
 
@@ -49,6 +60,7 @@ impl Desk {
         Self {
             store,
             dispatcher: None,
+            proved: None,
         }
     }
 
@@ -245,8 +257,11 @@ impl Desk {
     pub async fn operate(&self, operations: Vec<Operation>) -> Vec<OperationResult> {
         let mut all = Vec::with_capacity(operations.len());
         let mut operations = operations.into_iter();
-        for operation in operations.by_ref() {
+        for mut operation in operations.by_ref() {
             let id = operation.job;
+            if let Some(proved) = &self.proved {
+                operation.who = format!("{} ({proved})", operation.who);
+            }
             tracing::info!(
                 job = %id,
                 action = operation.action.name(),

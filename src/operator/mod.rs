@@ -2,6 +2,7 @@
 //! jobs`, and what the dashboard shows.
 
 mod by_url;
+pub mod certs;
 mod command;
 mod desk;
 mod listing;

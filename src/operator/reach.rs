@@ -12,10 +12,10 @@ use super::told::JobsAnswer;
 use crate::config::{Config, MasterAddress, Mode, StoreChoice};
 use crate::job::codec;
 use crate::proto::cluster::OperatorQuestion;
-use crate::protocol::Tls;
 use crate::protocol::client::MasterTarget;
 use crate::protocol::message::PROTOCOL_VERSION;
 use crate::store::open::open_store_now;
+use crate::tls::LinkSecurity;
 
 /// The answer, and who gave it.
 pub(super) struct Reached {
@@ -122,7 +122,7 @@ async fn ask_standalone(config: &Config, question: &[u8]) -> Option<(Vec<u8>, St
 async fn ask_masters(config: &Config, question: &[u8]) -> io::Result<Option<(Vec<u8>, String)>> {
     let target = MasterTarget {
         masters: masters(config),
-        tls: Tls::read(config.grpc.tls.as_ref())?,
+        security: LinkSecurity::of(config)?,
     };
     for master in &target.masters {
         let addresses = match MasterTarget::resolve(master).await {

@@ -1,6 +1,6 @@
 use super::*;
 use crate::context::Role;
-use crate::delivery::callback::{Persistence, Target, callback_job};
+use crate::delivery::callback::{CallbackTarget, Persistence, callback_job};
 use crate::delivery::transaction::Transact;
 use crate::flows::rp::time_out;
 use crate::flows::testing::TestNode;
@@ -57,7 +57,7 @@ fn transaction() -> Write {
 }
 
 fn callback(scope: &str) -> NewJob {
-    let target = Target::Url("https://me:hidden@app.example/cb".to_owned());
+    let target = CallbackTarget::Url("https://me:hidden@app.example/cb".to_owned());
     callback_job(
         target,
         scope,

@@ -13,8 +13,8 @@ use super::remote::RemoteStore;
 use super::{SharedStore, StoreError};
 use crate::config::{Config, Mode, StoreChoice};
 use crate::logging::Reminder;
-use crate::protocol::Tls;
 use crate::protocol::client::{FoundMaster, MasterTarget};
+use crate::tls::LinkSecurity;
 
 /// Pause between tries to reach something at the start.
 const START_RETRY: Duration = Duration::from_millis(500);
@@ -37,7 +37,7 @@ pub async fn open_store(
         (StoreChoice::Embedded, Mode::Worker) => {
             let target = MasterTarget {
                 masters: config.link.masters.clone(),
-                tls: Tls::read(config.grpc.tls.as_ref())?,
+                security: LinkSecurity::of(config)?,
             };
             let found = master.subscribe();
             Ok(Arc::new(RemoteStore::follow(
@@ -98,8 +98,8 @@ pub async fn open_store_now(config: &Config) -> io::Result<SharedStore> {
     open_file(embedded::Options { path, node_id }, Duration::ZERO).await
 }
 
-fn target(config: &Config) -> redis::Target {
-    redis::Target {
+fn target(config: &Config) -> redis::RedisTarget {
+    redis::RedisTarget {
         redis: config.redis.clone(),
         node_id: config.node_id.clone(),
     }

@@ -437,13 +437,14 @@ impl Node {
         let readiness = Arc::new(Mutex::new(Readiness::READY));
         let submitted = Arc::new(Mutex::new(Vec::new()));
         let queue = Arc::new(QueueLimit::new(config.queue, config.dormant));
+        let http = erawan::crypto::external::client(&config).unwrap();
         let context = Context {
             config: Arc::new(config),
             role,
             ledger: ledger.clone(),
             state: store.clone(),
             crypto: Arc::new(NoKeys),
-            http: crate::network::client(),
+            http,
             future_quota: Arc::default(),
         };
         let (gate, announced) = (readiness.clone(), submitted.clone());
@@ -463,7 +464,7 @@ impl Node {
             status: Arc::new(ProcessStatus::default),
             submit: Arc::new(move |jobs| announced.lock().extend(jobs)),
             waiting: WaitingCalls::new("worker1", store.clone(), PATIENCE),
-            address: "127.0.0.1:0".parse().unwrap(),
+            addresses: vec!["127.0.0.1:0".parse().unwrap()],
             threads: 1,
             most_calls: MOST_CALLS,
             most_connections: MOST_CONNECTIONS,

@@ -33,20 +33,24 @@ const RETRANSMIT: Duration = Duration::from_secs(3);
 /// Namespace and identifier of a person.
 pub const IDENTITY: &str = "citizen_id/1000000000017";
 /// Networks at a time, unless `TEST_NETWORKS` says how many: each has ten processes.
-const NETWORKS: usize = 3;
+const NETWORKS: u32 = 4;
 
-static PLACES: LazyLock<Semaphore> = LazyLock::new(|| {
+static COUNT: LazyLock<u32> = LazyLock::new(|| {
     let set = std::env::var("TEST_NETWORKS").ok();
-    Semaphore::new(set.map_or(NETWORKS, |set| set.parse().expect("a number")))
+    set.map_or(NETWORKS, |set| set.parse().expect("a number"))
 });
+
+static PLACES: LazyLock<Semaphore> = LazyLock::new(|| Semaphore::new(*COUNT as usize));
 
 /// Waits for a place among the networks that may run.
 pub async fn place() -> SemaphorePermit<'static> {
-    // Fails if another test has done it.
-    let _ = rustls::crypto::ring::default_provider().install_default();
+    places(1).await
+}
+
+async fn places(count: u32) -> SemaphorePermit<'static> {
     // What tests read of stores has them.
     erawan::node::kinds::give();
-    PLACES.acquire().await.unwrap()
+    PLACES.acquire_many(count).await.unwrap()
 }
 
 /// The program under test.
@@ -95,7 +99,20 @@ impl Net {
         workers: usize,
         change: impl FnOnce(&mut NetworkOptions),
     ) -> Self {
-        let place = place().await;
+        Self::at(place().await, store, workers, change).await
+    }
+
+    /// The only network that runs; nodes may not be ready yet.
+    pub async fn alone(store: Store, workers: usize) -> Self {
+        Self::at(places(*COUNT).await, store, workers, |_| {}).await
+    }
+
+    async fn at(
+        place: SemaphorePermit<'static>,
+        store: Store,
+        workers: usize,
+        change: impl FnOnce(&mut NetworkOptions),
+    ) -> Self {
         let redis = (store == Store::Redis).then(|| {
             let options = redis_server::Options {
                 durability: Durability::Always,
@@ -214,6 +231,7 @@ pub fn another(worker: &NodeProcess, name: &str) -> NodeProcess {
         process: Process::start(plan).unwrap(),
         api: Some(format!("http://127.0.0.1:{api}")),
         metrics: format!("http://127.0.0.1:{metrics}/metrics"),
+        dashboard: None,
     }
 }
 

@@ -119,7 +119,7 @@ async fn one_trace_goes_from_the_call_to_transaction_message_and_callback() {
         let sender = spans.iter().find(|span| span.span_id == sender);
         assert!(sender.is_none_or(|span| span.name == "deliver.callback"));
     }
-    // Whoever sends no trace is not sampled here.
+    // A call without a trace is not sampled here.
     let all = heard.spans.lock().len();
     assert_eq!(all, of_trace(&heard).len());
     net.close().await;

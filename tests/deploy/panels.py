@@ -23,6 +23,7 @@ from documents import DEPLOY, Findings
 # Metrics that a calm network has no series of: their labels say what happened.
 EVENTS = {
     "erawan_calls_refused_total", "erawan_invariant_violations_total", "erawan_accept_failures_total",
+    "erawan_callback_failures_total",
 }
 PORT = 23990
 

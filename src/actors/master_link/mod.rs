@@ -47,7 +47,7 @@ pub struct LinkState {
 }
 
 /// Shows whether this process has a master.
-fn is_known(is_known: bool) {
+fn note_known(is_known: bool) {
     metrics::gauge!("erawan_master_known").set(f64::from(u8::from(is_known)));
 }
 
@@ -234,7 +234,7 @@ impl MasterLink {
         hook: Arc<dyn ChainHook>,
     ) -> Self {
         state.send_modify(|state| state.alone_since = Some(Instant::now()));
-        is_known(false);
+        note_known(false);
         Self {
             core: Core::new(identity),
             seen: Epochs::default(),
@@ -392,7 +392,7 @@ impl Handler<Connected> for MasterLink {
             state.alone_since = None;
             state.not_found = None;
         });
-        is_known(true);
+        note_known(true);
         self.flush(ctx);
         true
     }
@@ -426,7 +426,7 @@ impl Handler<Disconnected> for MasterLink {
             state.connected = false;
             state.alone_since = Some(Instant::now());
         });
-        is_known(false);
+        note_known(false);
     }
 }
 

@@ -9,7 +9,7 @@ use parking_lot::Mutex;
 use serde_json::Value;
 
 use super::client::{CallFailure, CallbackClient, CallbackResponse, ResponseBody};
-use super::{Callback, DataRequestAnswer, DataRequestRef, Persistence, Target};
+use super::{Callback, CallbackTarget, DataRequestAnswer, DataRequestRef, Persistence};
 use crate::context::{Context, row, state};
 use crate::delivery::{backoff, callback, is_out_of_time, nominal_delay};
 use crate::error::Error;
@@ -148,13 +148,13 @@ fn note_failure(job: &Job, callback: &Callback, reason: &str) {
 }
 
 /// The current URL; `None` if the client application has set none.
-async fn url(context: &Context, target: &Target) -> Result<Option<String>, Error> {
+async fn url(context: &Context, target: &CallbackTarget) -> Result<Option<String>, Error> {
     match target {
-        Target::Url(url) => Ok(Some(url.clone())),
-        Target::Setting { role, name } => {
+        CallbackTarget::Url(url) => Ok(Some(url.clone())),
+        CallbackTarget::Setting { role, name } => {
             state::load_text(context, Table::CallbackUrl, role, name).await
         }
-        Target::Service {
+        CallbackTarget::Service {
             node_id,
             service_id,
         } => state::load_text(context, Table::ServiceUrl, node_id, service_id).await,

@@ -7,7 +7,9 @@ use serde_json::{Map, Value};
 use super::{PROCESS_MESSAGE, ROLE, service};
 use crate::context::{Context, row};
 use crate::crypto::{accessor, hash};
-use crate::delivery::callback::{DataRequestRef, Persistence, Target, callback_job, error_job};
+use crate::delivery::callback::{
+    CallbackTarget, DataRequestRef, Persistence, callback_job, error_job,
+};
 use crate::error::{Error, Refusal, codes, settled};
 use crate::flows::dispatch::{Flow, node_of_message};
 use crate::flows::integrity::{ConsentText, check_consent, check_requester, require};
@@ -286,7 +288,7 @@ fn callback(
     set("creation_time", request.creation_time.into());
     set("creation_block_height", detail.creation_block().into());
     set("request_timeout", request.request_timeout.into());
-    let target = Target::Service {
+    let target = CallbackTarget::Service {
         node_id: node_id.to_owned(),
         service_id: wanted.service_id.clone(),
     };

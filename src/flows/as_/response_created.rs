@@ -8,12 +8,12 @@ use super::{ACTION_AFTER_CALLBACK, ROLE};
 use crate::context::row;
 use crate::context::{Context, state};
 use crate::delivery::callback::error_job;
-use crate::delivery::transaction::{Fate, Settled};
 use crate::error::{Error, Refusal, codes, settled};
 use crate::flows::call_mark::CallMark;
 use crate::flows::dispatch::Flow;
+use crate::flows::ledger_call::settlement;
 use crate::flows::reply::ReplyTo;
-use crate::job::{Commit, Job, Kind, NewJob, Spec, Table, Write, codec};
+use crate::job::{Commit, Job, Kind, NewJob, Spec, Table, Write};
 use crate::messaging::outbound;
 use crate::mq::message::{AsResponse, Message};
 
@@ -112,19 +112,18 @@ impl AnswerSource {
 /// # Errors
 /// Those that are not final.
 pub async fn handle(context: &Context, job: &Job) -> Result<Commit, Error> {
-    let settled: Settled = job.payload()?;
-    let answered: AsResponseContext = codec::decode(&settled.context)?;
+    let (answered, result) = settlement::<AsResponseContext>(job)?;
     let call = answered.call.as_ref();
-    let mut commit = match settled.fate {
-        Fate::Committed { height } => {
+    let mut commit = match result {
+        Ok(height) => {
             let mut commit = tell(context, &answered, height).await?;
             if let Some(call) = call {
                 commit.write(call.keep(context, Table::DataRequest).await?);
             }
             commit
         }
-        Fate::Refused { code, message } => {
-            let mut commit = refused(&answered, &Refusal::of_ledger(code, message));
+        Err(refusal) => {
+            let mut commit = refused(&answered, &refusal);
             commit.writes.extend(call.map(CallMark::forget));
             commit
         }

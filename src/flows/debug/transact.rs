@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use crate::api::{ApiCall, Audience, CallOutcome, Endpoint, NoQuery, SettledAnswer};
-use crate::delivery::callback::{Persistence, Target, callback_job};
+use crate::delivery::callback::{CallbackTarget, Persistence, callback_job};
 use crate::delivery::transaction::{Continuation, Fate, Settled, Transact, transact};
 use crate::error::{Error, Refusal};
 use crate::flows::accept;
@@ -103,7 +103,7 @@ fn handle(job: &Job) -> Result<Commit, Error> {
                     body.insert("error".into(), refusal.to_json());
                 }
             }
-            let target = Target::Url(url);
+            let target = CallbackTarget::Url(url);
             commit.job(callback_job(
                 target,
                 "debug",

@@ -5,23 +5,22 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::Map;
 
-use super::IdentityPath;
 use super::accessor::NewAccessor;
 use super::checks::{IdentityChecks, needs_consent};
 use super::planned::PlannedOperation;
 use super::start::{NeededConsent, OperationStart};
-use crate::api::{ApiCall, Audience, CallOutcome, Endpoint, Texts};
+use super::{IdentityPath, operation_endpoint};
+use crate::api::{ApiCall, CallOutcome, Endpoint, Texts};
 use crate::error::{Error, codes};
 use crate::flows::reply::ReplyTo;
 
 pub fn endpoint() -> Endpoint {
-    let path = "/identity/:namespace/:identifier/accessors";
-    Endpoint::post(path, Audience::Idp)
-        .does("Adds an accessor of a user.")
-        .begins()
-        .path::<IdentityPath>()
-        .body::<Body>()
-        .run(run)
+    operation_endpoint(
+        "/identity/:namespace/:identifier/accessors",
+        "Adds an accessor of a user.",
+    )
+    .body::<Body>()
+    .run(run)
 }
 
 #[derive(Clone, Deserialize, JsonSchema)]
@@ -43,9 +42,8 @@ async fn run(call: ApiCall<IdentityPath, Texts, Body>) -> Result<CallOutcome, Er
     checks.namespaces(&[&call.path.namespace]).await?;
     checks.accessor_is_new(&accessor.accessor_id).await?;
     let own = checks.own(&identity).await?;
-    let consent = needs_consent(&own)?
-        .then(|| NeededConsent::of_mode_3(call.path.clone(), body.request_message))
-        .transpose()?;
+    let is_needed = needs_consent(&own)?;
+    let consent = NeededConsent::of_mode_3_if(is_needed, &call.path, body.request_message)?;
     let group = checks.group(&identity).await?;
     let group = group.ok_or(codes::IDENTITY_NOT_FOUND_ON_IDP)?;
     let planned = PlannedOperation::add_accessor(&group, &accessor);

@@ -30,7 +30,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::reply::ReplyTo;
-use crate::api::Endpoint;
+use crate::api::{Audience, Endpoint, EndpointBuilder};
 
 pub fn endpoints() -> Vec<Endpoint> {
     let mut all = vec![
@@ -49,6 +49,12 @@ pub fn endpoints() -> Vec<Endpoint> {
     all.extend(update_levels::endpoints());
     all.extend(unsupported::endpoints());
     all
+}
+
+/// An endpoint that starts an operation on an identity.
+fn operation_endpoint(path: &'static str, does: &'static str) -> EndpointBuilder<IdentityPath> {
+    let endpoint = Endpoint::post(path, Audience::Idp).does(does);
+    endpoint.begins().path::<IdentityPath>()
 }
 
 /// Path of a call about an identity.

@@ -5,23 +5,22 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::Map;
 
-use super::IdentityPath;
 use super::accessor::NewAccessor;
 use super::checks::{IdentityChecks, needs_consent};
 use super::planned::PlannedOperation;
 use super::start::{NeededConsent, OperationStart};
-use crate::api::{ApiCall, Audience, CallOutcome, Endpoint, Texts};
+use super::{IdentityPath, operation_endpoint};
+use crate::api::{ApiCall, CallOutcome, Endpoint, Texts};
 use crate::error::Error;
 use crate::flows::reply::ReplyTo;
 
 pub fn endpoint() -> Endpoint {
-    let path = "/identity/:namespace/:identifier/accessor_revoke_and_add";
-    Endpoint::post(path, Audience::Idp)
-        .does("Replaces an accessor of a user.")
-        .begins()
-        .path::<IdentityPath>()
-        .body::<Body>()
-        .run(run)
+    operation_endpoint(
+        "/identity/:namespace/:identifier/accessor_revoke_and_add",
+        "Replaces an accessor of a user.",
+    )
+    .body::<Body>()
+    .run(run)
 }
 
 #[derive(Clone, Deserialize, JsonSchema)]
@@ -45,9 +44,8 @@ async fn run(call: ApiCall<IdentityPath, Texts, Body>) -> Result<CallOutcome, Er
     let accessor = body.accessor.check()?;
     checks.accessor_is_new(&accessor.accessor_id).await?;
     let own = checks.own(&call.path.on_ledger()).await?;
-    let consent = needs_consent(&own)?
-        .then(|| NeededConsent::of_mode_3(call.path.clone(), body.request_message))
-        .transpose()?;
+    let is_needed = needs_consent(&own)?;
+    let consent = NeededConsent::of_mode_3_if(is_needed, &call.path, body.request_message)?;
     let planned = PlannedOperation::replace_accessor(&body.revoking_accessor_id, &accessor);
     let answer = Map::from_iter([("accessor_id".to_owned(), accessor.accessor_id.into())]);
     start.operation(planned, consent, answer).await

@@ -5,22 +5,21 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::Map;
 
-use super::IdentityPath;
 use super::checks::{IdentityChecks, needs_consent};
 use super::planned::PlannedOperation;
 use super::start::{NeededConsent, OperationStart};
-use crate::api::{ApiCall, Audience, CallOutcome, Endpoint, Texts};
+use super::{IdentityPath, operation_endpoint};
+use crate::api::{ApiCall, CallOutcome, Endpoint, Texts};
 use crate::error::Error;
 use crate::flows::reply::ReplyTo;
 
 pub fn endpoint() -> Endpoint {
-    let path = "/identity/:namespace/:identifier/accessor_revoke";
-    Endpoint::post(path, Audience::Idp)
-        .does("Revokes an accessor of a user.")
-        .begins()
-        .path::<IdentityPath>()
-        .body::<Body>()
-        .run(run)
+    operation_endpoint(
+        "/identity/:namespace/:identifier/accessor_revoke",
+        "Revokes an accessor of a user.",
+    )
+    .body::<Body>()
+    .run(run)
 }
 
 #[derive(Clone, Deserialize, JsonSchema)]
@@ -40,9 +39,8 @@ async fn run(call: ApiCall<IdentityPath, Texts, Body>) -> Result<CallOutcome, Er
     let checks = IdentityChecks::of(&call);
     let own = checks.own(&call.path.on_ledger()).await?;
     checks.accessor_is_own(&body.accessor_id).await?;
-    let consent = needs_consent(&own)?
-        .then(|| NeededConsent::of_mode_3(call.path.clone(), body.request_message))
-        .transpose()?;
+    let is_needed = needs_consent(&own)?;
+    let consent = NeededConsent::of_mode_3_if(is_needed, &call.path, body.request_message)?;
     let planned = PlannedOperation::revoke_accessor(&body.accessor_id);
     start.operation(planned, consent, Map::new()).await
 }

@@ -6,18 +6,17 @@ use serde_json::Map;
 use super::checks::{IdentityChecks, WITH_CONSENT};
 use super::planned::PlannedOperation;
 use super::start::{NeededConsent, OperationStart};
-use super::{IdentityBody, IdentityPath};
-use crate::api::{ApiCall, Audience, CallOutcome, Endpoint, Texts};
+use super::{IdentityBody, IdentityPath, operation_endpoint};
+use crate::api::{ApiCall, CallOutcome, Endpoint, Texts};
 use crate::error::Error;
 
 pub fn endpoint() -> Endpoint {
-    let path = "/identity/:namespace/:identifier/association_revoke";
-    Endpoint::post(path, Audience::Idp)
-        .does("Ends the association of this IdP with a user.")
-        .begins()
-        .path::<IdentityPath>()
-        .body::<IdentityBody>()
-        .run(run)
+    operation_endpoint(
+        "/identity/:namespace/:identifier/association_revoke",
+        "Ends the association of this IdP with a user.",
+    )
+    .body::<IdentityBody>()
+    .run(run)
 }
 
 async fn run(call: ApiCall<IdentityPath, Texts, IdentityBody>) -> Result<CallOutcome, Error> {
@@ -27,11 +26,8 @@ async fn run(call: ApiCall<IdentityPath, Texts, IdentityBody>) -> Result<CallOut
     let identity = call.path.on_ledger();
     checks.namespaces(&[&call.path.namespace]).await?;
     let own = checks.own(&identity).await?;
-    let consent = own
-        .mode_list
-        .contains(&WITH_CONSENT)
-        .then(|| NeededConsent::of_mode_3(call.path.clone(), body.request_message))
-        .transpose()?;
+    let is_needed = own.mode_list.contains(&WITH_CONSENT);
+    let consent = NeededConsent::of_mode_3_if(is_needed, &call.path, body.request_message)?;
     let planned = PlannedOperation::revoke_association(&identity);
     start.operation(planned, consent, Map::new()).await
 }

@@ -5,12 +5,13 @@ use serde::{Deserialize, Serialize};
 use super::operation::IdentityOperation;
 use super::planned::PlannedOperation;
 use super::reference;
-use crate::delivery::transaction::{Continuation, Fate, Settled, Transact};
-use crate::error::{Error, Refusal};
+use crate::delivery::transaction::{Continuation, Transact};
+use crate::error::Error;
 use crate::flows::dispatch::Flow;
 use crate::flows::idp;
+use crate::flows::ledger_call::settlement;
 use crate::flows::reply::ReplyTo;
-use crate::job::{Commit, Job, Kind, Spec, codec, request_key};
+use crate::job::{Commit, Job, Kind, Spec, request_key};
 
 crate::job::stored! {
     "identity_applied": OperationContext = 1,
@@ -62,21 +63,18 @@ pub(super) fn transaction(
 /// # Errors
 /// Those of the payload.
 pub fn handle(job: &Job) -> Result<Commit, Error> {
-    let settled: Settled = job.payload()?;
+    let (applied, result) = settlement::<OperationContext>(job)?;
     let OperationContext {
         node_id,
         reply,
         request_id,
         operation,
-    } = codec::decode(&settled.context)?;
+    } = applied;
     let request_id = request_id.as_deref();
     let mut commit = Commit::nothing();
-    commit.job(match settled.fate {
-        Fate::Committed { .. } => operation.done(&node_id, &reply, request_id),
-        Fate::Refused { code, message } => {
-            let refusal = Refusal::of_ledger(code, message);
-            operation.refused(&node_id, &reply, request_id, &refusal)
-        }
+    commit.job(match result {
+        Ok(_) => operation.done(&node_id, &reply, request_id),
+        Err(refusal) => operation.refused(&node_id, &reply, request_id, &refusal),
     });
     commit.write(reference::free(&node_id, &reply));
     Ok(commit)

@@ -11,9 +11,8 @@ use super::{IdentityPath, checks};
 use crate::api::{self, CallOutcome};
 use crate::context::Context;
 use crate::crypto::hash;
-use crate::delivery::transaction::transact_for_call;
 use crate::error::{Error, codes};
-use crate::flows::accept;
+use crate::flows::ledger_call::accept_transaction;
 use crate::flows::reply::ReplyTo;
 use crate::flows::rp::create_request::{CreateRequest, create_consent_request};
 use crate::store::Accept;
@@ -43,15 +42,18 @@ pub(super) struct NeededConsent {
 }
 
 impl NeededConsent {
-    /// The consent to a change of an identity that the IdP has in mode 3.
+    /// The consent to a change of an identity that the IdP has in mode 3, if the
+    /// change needs it.
     ///
     /// # Errors
-    /// 20074 without a message.
-    pub fn of_mode_3(
-        identity: IdentityPath,
+    /// 20074 when it does, without a message.
+    pub fn of_mode_3_if(
+        is_needed: bool,
+        identity: &IdentityPath,
         request_message: Option<String>,
-    ) -> Result<Self, Error> {
-        Self::new(identity, checks::WITH_CONSENT, request_message)
+    ) -> Result<Option<Self>, Error> {
+        let needed = || Self::new(identity.clone(), checks::WITH_CONSENT, request_message);
+        is_needed.then(needed).transpose()
     }
 
     /// The consent to a change of an identity.
@@ -120,7 +122,7 @@ impl<'a> OperationStart<'a> {
 
     async fn directly(&self, planned: &PlannedOperation) -> Result<Accept, Error> {
         let transaction = settled::transaction(self.node_id, self.reply, None, planned);
-        let mut accept = accept(transact_for_call(self.context, transaction).await?);
+        let mut accept = accept_transaction(self.context, transaction).await?;
         let (guard, write) = reference::take(self.node_id, self.reply, None, &planned.operation);
         accept.guards.push(guard);
         accept.writes.push(write);

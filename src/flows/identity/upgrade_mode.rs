@@ -6,18 +6,17 @@ use serde_json::Map;
 use super::checks::{IdentityChecks, consent_mode, needs_consent};
 use super::planned::PlannedOperation;
 use super::start::{NeededConsent, OperationStart};
-use super::{IdentityBody, IdentityPath};
-use crate::api::{ApiCall, Audience, CallOutcome, Endpoint, Texts};
+use super::{IdentityBody, IdentityPath, operation_endpoint};
+use crate::api::{ApiCall, CallOutcome, Endpoint, Texts};
 use crate::error::{Error, codes};
 
 pub fn endpoint() -> Endpoint {
-    let path = "/identity/:namespace/:identifier/mode";
-    Endpoint::post(path, Audience::Idp)
-        .does("Upgrades an identity from mode 2 to mode 3.")
-        .begins()
-        .path::<IdentityPath>()
-        .body::<IdentityBody>()
-        .run(run)
+    operation_endpoint(
+        "/identity/:namespace/:identifier/mode",
+        "Upgrades an identity from mode 2 to mode 3.",
+    )
+    .body::<IdentityBody>()
+    .run(run)
 }
 
 async fn run(call: ApiCall<IdentityPath, Texts, IdentityBody>) -> Result<CallOutcome, Error> {

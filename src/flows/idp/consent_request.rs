@@ -6,7 +6,7 @@ use super::callback_progress::CallbackProgress;
 use super::contract_checked::refuse;
 use super::{PROCESS_MESSAGE, ROLE};
 use crate::context::{Context, row};
-use crate::delivery::callback::{Persistence, Target, callback_job, error_job};
+use crate::delivery::callback::{CallbackTarget, Persistence, callback_job, error_job};
 use crate::delivery::dcontract;
 use crate::delivery::dcontract::Contract;
 use crate::error::{Error, Refusal, codes, settled};
@@ -182,7 +182,7 @@ fn incoming_request(node_id: &str, request: &ConsentRequest, detail: &RequestDet
             set("identifier", request.identifier.clone().into());
         }
     }
-    let target = Target::Setting {
+    let target = CallbackTarget::Setting {
         role: ROLE.to_owned(),
         name: URL_NAME.to_owned(),
     };

@@ -9,11 +9,11 @@ use super::respond::{answerable, error_params, transaction};
 use super::response_created::{IdpResponseContent, IdpResponseContext};
 use crate::api::{self, ApiVersion, Audience, CallOutcome, Endpoint, NoPath, Texts};
 use crate::context::Context;
-use crate::delivery::transaction::transact_for_call;
 use crate::error::Error;
 use crate::flows::call_mark::CallMark;
+use crate::flows::error_code;
+use crate::flows::ledger_call::accept_transaction;
 use crate::flows::reply::ReplyTo;
-use crate::flows::{accept, error_code};
 use crate::store::Accept;
 
 const OPERATION: &str = "idp_error_response";
@@ -76,6 +76,5 @@ pub async fn respond_with_error(
         call: Some(call.clone()),
     };
     let create = transaction(&answered, &error_params(&answered));
-    let commit = transact_for_call(context, create).await?;
-    Ok(call.once(accept(commit)))
+    Ok(call.once(accept_transaction(context, create).await?))
 }

@@ -5,7 +5,7 @@ use serde_json::{Map, json};
 
 use super::ROLE;
 use crate::context::Context;
-use crate::delivery::callback::{Persistence, Target, callback_job};
+use crate::delivery::callback::{CallbackTarget, Persistence, callback_job};
 use crate::error::Error;
 use crate::flows::dispatch::{BLOCK, Flow};
 use crate::flows::identity::operation::IdentityChange;
@@ -118,7 +118,7 @@ pub async fn handle(context: &Context, job: &Job) -> Result<Commit, Error> {
     );
     body.insert("action".into(), action.into());
     body.insert("actor_node_id".into(), actor_node_id.into());
-    let target = Target::Setting {
+    let target = CallbackTarget::Setting {
         role: ROLE.to_owned(),
         name: URL_NAME.to_owned(),
     };
@@ -155,7 +155,7 @@ mod tests {
             .answer(method, json!({"node_id": "idp2"}), answer);
     }
 
-    async fn told(node: &TestNode) -> Vec<(Target, Value)> {
+    async fn told(node: &TestNode) -> Vec<(CallbackTarget, Value)> {
         let modified = IdentityModified {
             node_id: "idp1".to_owned(),
             reference_group_code: GROUP.to_owned(),
@@ -171,7 +171,7 @@ mod tests {
         let node = TestNode::new("idp1", Role::Idp);
         suppressed(&node, false);
         identity(&node, json!({"ial": 2.3, "mode_list": [2]}));
-        let target = Target::Setting {
+        let target = CallbackTarget::Setting {
             role: "idp".to_owned(),
             name: URL_NAME.to_owned(),
         };

@@ -9,12 +9,13 @@ use super::response_created::{IdpResponseContent, IdpResponseContext};
 use crate::api::{self, Audience, CallOutcome, Endpoint, NoPath, Texts};
 use crate::context::Context;
 use crate::crypto::{accessor, hash};
-use crate::delivery::transaction::{Continuation, Transact, transact_for_call};
+use crate::delivery::transaction::{Continuation, Transact};
 use crate::error::{Error, codes};
 use crate::flows::call_mark::CallMark;
+use crate::flows::ledger_call::accept_transaction;
 use crate::flows::open_request::open_request;
 use crate::flows::reply::ReplyTo;
-use crate::flows::{accept, idp, levels};
+use crate::flows::{idp, levels};
 use crate::job::request_key;
 use crate::ledger::query;
 use crate::ledger::types::RequestDetail;
@@ -111,8 +112,8 @@ pub async fn respond(
         reply: Some(answer.reply.clone()),
         call: Some(call.clone()),
     };
-    let commit = transact_for_call(context, transaction(&answered, &params)).await?;
-    Ok(call.once(accept(commit)))
+    let create = transaction(&answered, &params);
+    Ok(call.once(accept_transaction(context, create).await?))
 }
 
 /// The request, if this node may still answer it.

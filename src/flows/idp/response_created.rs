@@ -5,12 +5,12 @@ use serde::{Deserialize, Serialize};
 use super::{PROCESS_MESSAGE, ROLE};
 use crate::context::Context;
 use crate::delivery::callback::error_job;
-use crate::delivery::transaction::{Fate, Settled};
 use crate::error::{Error, Refusal, settled};
 use crate::flows::call_mark::CallMark;
 use crate::flows::dispatch::Flow;
+use crate::flows::ledger_call::settlement;
 use crate::flows::reply::ReplyTo;
-use crate::job::{Commit, Job, Kind, Spec, Table, codec};
+use crate::job::{Commit, Job, Kind, Spec, Table};
 use crate::messaging::outbound;
 use crate::mq::message::{IdpResponse, Message};
 
@@ -67,19 +67,18 @@ pub enum IdpResponseContent {
 /// # Errors
 /// Those that are not final.
 pub async fn handle(context: &Context, job: &Job) -> Result<Commit, Error> {
-    let settled: Settled = job.payload()?;
-    let answered: IdpResponseContext = codec::decode(&settled.context)?;
+    let (answered, result) = settlement::<IdpResponseContext>(job)?;
     let call = answered.call.as_ref();
-    match settled.fate {
-        Fate::Committed { height } => {
+    match result {
+        Ok(height) => {
             let mut commit = tell(context, &answered, height).await?;
             if let Some(call) = call {
                 commit.write(call.keep(context, Table::ConsentRequest).await?);
             }
             Ok(commit)
         }
-        Fate::Refused { code, message } => {
-            let mut commit = refused(&answered, &Refusal::of_ledger(code, message));
+        Err(refusal) => {
+            let mut commit = refused(&answered, &refusal);
             commit.writes.extend(call.map(CallMark::forget));
             Ok(commit)
         }

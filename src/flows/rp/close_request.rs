@@ -10,14 +10,15 @@ use super::report::PROCESS_MESSAGE;
 use super::stored::{RequestRef, StoredRequest};
 use crate::api::{self, Audience, CallOutcome, Endpoint, NoPath, Texts};
 use crate::context::Context;
-use crate::delivery::transaction::{Continuation, Fate, Settled, Transact, transact};
+use crate::delivery::transaction::{Continuation, Transact, transact};
 use crate::error::{Error, Refusal, codes, settled};
 use crate::flows::call_mark::CallMark;
 use crate::flows::dispatch::Flow;
 use crate::flows::identity::consent;
+use crate::flows::ledger_call::settlement;
 use crate::flows::reply::ReplyTo;
 use crate::flows::request_status::Validity;
-use crate::job::{Commit, Job, Kind, NewJob, Spec, Table, codec, request_key};
+use crate::job::{Commit, Job, Kind, NewJob, Spec, Table, request_key};
 use crate::store::Accept;
 
 crate::job::stored! {
@@ -152,7 +153,7 @@ pub async fn handle(context: &Context, job: &Job) -> Result<Commit, Error> {
         // A CloseRequest is on its way, and its consequences are decided.
         let refusal = codes::ABCI_REQUEST_IS_CLOSED.into();
         let mut commit = Commit::nothing();
-        commit.job(result(&of, &call, Some(&refusal)));
+        commit.job(callback(&of, &call, Some(&refusal)));
         commit.write(once.forget());
         return Ok(commit);
     }
@@ -163,7 +164,7 @@ pub async fn handle(context: &Context, job: &Job) -> Result<Commit, Error> {
         Ok(commit) => commit,
         Err(refusal) => {
             let mut commit = Commit::failed(refusal.to_string());
-            commit.job(result(&of, &call, Some(&refusal)));
+            commit.job(callback(&of, &call, Some(&refusal)));
             commit.write(once.forget());
             return Ok(commit);
         }
@@ -177,19 +178,17 @@ pub async fn handle(context: &Context, job: &Job) -> Result<Commit, Error> {
 
 /// Handler of `rp.request_closed`.
 pub async fn handle_closed(context: &Context, job: &Job) -> Result<Commit, Error> {
-    let settled: Settled = job.payload()?;
-    let CloseContext { of, call } = codec::decode(&settled.context)?;
+    let (CloseContext { of, call }, result) = settlement(job)?;
     let stored = StoredRequest::load(context, of.clone()).await?;
     let mut commit = Commit::nothing();
-    let error = match settled.fate {
-        Fate::Committed { .. } => {
+    let error = match result {
+        Ok(_) => {
             commit
                 .cancel
                 .extend(stored.and_then(|stored| stored.progress.timer));
             None
         }
-        Fate::Refused { code, message } => {
-            let refusal = Refusal::of_ledger(code, message);
+        Err(refusal) => {
             if let Some(mut stored) = stored {
                 commit.merge(still_open(context, &mut stored, &refusal).await?);
             }
@@ -201,7 +200,7 @@ pub async fn handle_closed(context: &Context, job: &Job) -> Result<Commit, Error
             None => once.keep(context, Table::RequestData).await?,
             Some(_) => once.forget(),
         });
-        commit.job(result(&of, &call, error.as_ref()));
+        commit.job(callback(&of, &call, error.as_ref()));
     }
     Ok(commit)
 }
@@ -226,7 +225,7 @@ async fn still_open(
     Ok(commit)
 }
 
-fn result(of: &RequestRef, call: &CloseRequest, error: Option<&Refusal>) -> NewJob {
+fn callback(of: &RequestRef, call: &CloseRequest, error: Option<&Refusal>) -> NewJob {
     call.reply()
         .about_request(&of.node_id, "close_request_result", &of.request_id, error)
 }

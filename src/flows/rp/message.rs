@@ -8,12 +8,13 @@ use serde_json::{Map, json};
 use crate::api::{ApiCall, ApiVersion, Audience, CallOutcome, Endpoint, NoPath, Texts};
 use crate::context::{Context, row};
 use crate::crypto::hash;
-use crate::delivery::transaction::{Continuation, Fate, Settled, Transact, transact_for_call};
-use crate::error::{Error, Refusal, codes};
+use crate::delivery::transaction::{Continuation, Transact};
+use crate::error::{Error, codes};
 use crate::flows::dispatch::Flow;
+use crate::flows::initial_salt;
+use crate::flows::ledger_call::{accept_transaction, settlement};
 use crate::flows::reply::ReplyTo;
-use crate::flows::{accept, initial_salt};
-use crate::job::{Commit, Guard, Job, Kind, Row, Spec, Table, Write, codec};
+use crate::job::{Commit, Guard, Job, Kind, Row, Spec, Table, Write};
 
 crate::job::stored! {
     "rp_message": MessageContext = 1,
@@ -108,7 +109,7 @@ async fn run(call: ApiCall<NoPath, Texts, Body>) -> Result<CallOutcome, Error> {
     let key = format!("message:{}", created.message_id);
     let then = Continuation::new(KIND, key, &created);
     let transaction = Transact::new(&created.node_id, "CreateMessage", &params, Some(then));
-    let mut accept = accept(transact_for_call(&context, transaction).await?);
+    let mut accept = accept_transaction(&context, transaction).await?;
     accept.guards.push(Guard::Absent {
         table: Table::Call,
         row: taken.clone(),
@@ -144,24 +145,22 @@ fn written(body: &Body) -> Result<(String, Option<String>), Error> {
 }
 
 async fn handle(context: &Context, job: &Job) -> Result<Commit, Error> {
-    let settled: Settled = job.payload()?;
-    let created: MessageContext = codec::decode(&settled.context)?;
+    let (created, result) = settlement::<MessageContext>(job)?;
     let mut commit = Commit::nothing();
     let mut members = Map::new();
     members.insert("message_id".into(), created.message_id.as_str().into());
-    let refusal = match settled.fate {
-        Fate::Committed { height } => {
+    match &result {
+        Ok(height) => {
             let block = format!("{}:{height}", context.ledger.chain_id()?);
             members.insert("creation_block_height".into(), block.into());
-            None
         }
-        Fate::Refused { code, message } => {
+        Err(_) => {
             commit.write(Write::delete(Table::Call, created.reference()));
-            Some(Refusal::of_ledger(code, message))
         }
-    };
+    }
     let (reply, node_id) = (&created.reply, &created.node_id);
-    commit.job(reply.about_operation(node_id, RESULT, None, members, refusal.as_ref()));
+    let failure = result.err();
+    commit.job(reply.about_operation(node_id, RESULT, None, members, failure.as_ref()));
     Ok(commit)
 }
 
@@ -172,6 +171,7 @@ mod tests {
     use super::*;
     use crate::api::RawCall;
     use crate::context::Role;
+    use crate::delivery::transaction::Fate;
     use crate::flows::testing::{TestNode, callbacks, continuation, params, transactions};
     use crate::job::Caller;
     use crate::store::Accept;

@@ -5,7 +5,7 @@ use serde_json::Map;
 use super::ROLE;
 use super::stored::StoredRequest;
 use crate::context::Context;
-use crate::delivery::callback::{Persistence, Target, callback_job, error_job};
+use crate::delivery::callback::{CallbackTarget, Persistence, callback_job, error_job};
 use crate::error::Refusal;
 use crate::flows::dispatch;
 use crate::flows::request_status::{self, Validity};
@@ -40,7 +40,7 @@ pub(super) fn status(
 }
 
 fn to_client(url: &str, request_id: &str, body: Map<String, serde_json::Value>) -> NewJob {
-    let target = Target::Url(url.to_owned());
+    let target = CallbackTarget::Url(url.to_owned());
     callback_job(target, request_id, body, Persistence::Timed, None)
 }
 

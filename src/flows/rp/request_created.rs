@@ -6,13 +6,13 @@ use super::report::PROCESS_MESSAGE;
 use super::stored::{ConsentGroup, RequestCreation, RequestRecord, RequestRef, StoredRequest};
 use super::{ROLE, report};
 use crate::context::Context;
-use crate::delivery::transaction::{Fate, Settled};
 use crate::error::{Error, Refusal, settled};
 use crate::flows::dispatch::Flow;
 use crate::flows::identity::consent;
+use crate::flows::ledger_call::settlement;
 use crate::flows::reply::ReplyTo;
 use crate::flows::rp;
-use crate::job::{Commit, Job, Kind, Millis, NewJob, Spec, codec, request_key};
+use crate::job::{Commit, Job, Kind, Millis, NewJob, Spec, request_key};
 use crate::messaging::outbound;
 use crate::mq::message::{ConsentRequest, Message, RequestedService};
 
@@ -27,14 +27,13 @@ const LONGEST_TIMEOUT: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60);
 
 /// Handler of `rp.request_created`.
 pub async fn handle(context: &Context, job: &Job) -> Result<Commit, Error> {
-    let settled: Settled = job.payload()?;
-    let of: RequestRef = codec::decode(&settled.context)?;
+    let (of, settled) = settlement::<RequestRef>(job)?;
     let Some(stored) = StoredRequest::load(context, of).await? else {
         return Ok(Commit::nothing());
     };
-    match settled.fate {
-        Fate::Committed { height } => created(context, stored, height).await,
-        Fate::Refused { code, message } => Ok(refused(&stored, code, &message)),
+    match settled {
+        Ok(height) => created(context, stored, height).await,
+        Err(refusal) => Ok(refused(&stored, &refusal)),
     }
 }
 
@@ -81,10 +80,9 @@ fn timer(stored: &StoredRequest, creation: &RequestCreation) -> NewJob {
     NewJob::new(rp::time_out::KIND, request_key(&of.request_id), of).not_before(due)
 }
 
-fn refused(stored: &StoredRequest, code: u32, message: &str) -> Commit {
-    let refusal = Refusal::of_ledger(code, message);
+fn refused(stored: &StoredRequest, refusal: &Refusal) -> Commit {
     let mut commit = stored.clean_up();
-    commit.job(result(&stored.of, &stored.request, None, Some(&refusal)));
+    commit.job(result(&stored.of, &stored.request, None, Some(refusal)));
     commit
 }
 

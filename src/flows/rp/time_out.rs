@@ -8,11 +8,12 @@ use super::ROLE;
 use super::report::PROCESS_MESSAGE;
 use super::stored::{RequestRef, StoredRequest};
 use crate::context::Context;
-use crate::delivery::transaction::{Continuation, Fate, Settled, Transact, transact};
+use crate::delivery::transaction::{Continuation, Transact, transact};
 use crate::error::Error;
 use crate::flows::dispatch::Flow;
 use crate::flows::identity::consent;
-use crate::job::{Commit, Job, Kind, Millis, NewJob, Spec, codec, request_key};
+use crate::flows::ledger_call::settlement;
+use crate::job::{Commit, Job, Kind, Millis, NewJob, Spec, request_key};
 use crate::ledger::query;
 
 /// A request's time is up.
@@ -68,9 +69,8 @@ pub async fn handle(context: &Context, job: &Job) -> Result<Commit, Error> {
 /// Handler of `rp.request_timed_out`, which only a refusal makes. A refusal because
 /// the request is closed already is fine.
 pub async fn handle_timed_out(context: &Context, job: &Job) -> Result<Commit, Error> {
-    let settled: Settled = job.payload()?;
-    let of: RequestRef = codec::decode(&settled.context)?;
-    let Fate::Refused { code, message } = settled.fate else {
+    let (of, result) = settlement::<RequestRef>(job)?;
+    let Err(refusal) = result else {
         return Ok(Commit::nothing());
     };
     let ledger = context.ledger.as_ref();
@@ -78,6 +78,7 @@ pub async fn handle_timed_out(context: &Context, job: &Job) -> Result<Commit, Er
     if detail.is_some_and(|detail| detail.has_ended()) {
         return Ok(Commit::nothing());
     }
+    let (message, code) = (refusal.message(), refusal.code().number);
     let reason = format!("TimeOutRequest was refused: {message} ({code})");
     match StoredRequest::load(context, of).await? {
         Some(stored) => Ok(later(stored, &reason)),

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::delivery::callback::{self, Callback, Target};
+use crate::delivery::callback::{self, Callback, CallbackTarget};
 use crate::delivery::transaction::{Expected, Fate, Settled, Transact};
 use crate::job::{Job, Kind, Millis, NewJob, Table, Write, codec};
 use crate::messaging::Received;
@@ -67,7 +67,7 @@ pub(crate) fn params(transact: &Transact) -> Value {
 }
 
 /// The callbacks among these jobs: where they go and what they say.
-pub(crate) fn callbacks(jobs: &[NewJob]) -> Vec<(Target, Value)> {
+pub(crate) fn callbacks(jobs: &[NewJob]) -> Vec<(CallbackTarget, Value)> {
     let mut found = Vec::new();
     for job in of_kind(jobs, callback::DELIVER) {
         let callback: Callback = codec::decode(&job.payload).unwrap();

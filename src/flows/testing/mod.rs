@@ -18,7 +18,7 @@ pub(crate) use state::{MemoryState, Spoilt};
 
 use crate::config::{Config, Mq};
 use crate::context::{Context, Role};
-use crate::http_client;
+use crate::http_client::HttpClient;
 use crate::job::{Commit, Job, Run};
 use crate::store::Accept;
 
@@ -55,7 +55,7 @@ impl TestNode {
         let state = Arc::new(MemoryState::default());
         let config = Arc::new(config(node_id));
         let context = Context {
-            http: http_client::builder(&config).build().unwrap(),
+            http: HttpClient::new(&config, |client| client).unwrap(),
             config,
             role,
             ledger: ledger.clone(),

@@ -1,5 +1,6 @@
 //! How a server lets us in: user, password, database, TLS.
 
+use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use redis::{ErrorKind, RedisError, RedisResult, Value};
@@ -72,7 +73,7 @@ impl Access {
                 if !self.has_warned.swap(true, Ordering::Relaxed) {
                     tracing::warn!(
                         variables = self.variables,
-                        "Redis asks for no password: whoever reaches it can read and change it"
+                        "Redis asks for no password: everybody who reaches it can read and change it"
                     );
                 }
                 Ok(())
@@ -87,15 +88,20 @@ impl Access {
         }
     }
 
-    /// What `INFO` answers to somebody who should have logged in.
+    /// Why a server that can be reached gives no answer to what is asked first.
     pub fn explain(&self, error: RedisError) -> RedisError {
-        match error.code() {
-            Some("NOAUTH") => {
-                let variables = self.variables;
-                refused(format!("it asks for a password ({variables})"))
-            }
-            _ => error,
+        if error.code() == Some("NOAUTH") {
+            let variables = self.variables;
+            return refused(format!("it asks for a password ({variables})"));
         }
+        let perhaps = match &self.tls {
+            _ if !error.is_connection_dropped() => return error,
+            None => "it may want TLS (DB_TLS)",
+            Some(tls) if tls.own.is_none() => "it may want a certificate (DB_TLS_CERT_FILE)",
+            Some(_) => return error,
+        };
+        let why = format!("it ends the connection at once, {perhaps}: {error}");
+        io::Error::new(io::ErrorKind::ConnectionReset, why).into()
     }
 }
 

@@ -11,7 +11,7 @@ use super::durations::Reads;
 use super::history::ServerHistory;
 use super::link::RedisConnections;
 use super::locate::Locator;
-use super::options::Target;
+use super::options::RedisTarget;
 use super::replicas::Replicas;
 use super::scripts::Scripts;
 use crate::store::{FailedLimits, Store, StoreError};
@@ -25,7 +25,7 @@ impl RedisStore {
     /// connection and was sent again). Large commands take as long as their
     /// bytes move; one that Redis does not answer fails a second later for
     /// every 4 MiB on the way.
-    pub async fn connect(target: impl Into<Target>) -> Result<Self, StoreError> {
+    pub async fn connect(target: impl Into<RedisTarget>) -> Result<Self, StoreError> {
         Self::connect_apart(target.into(), Handle::current()).await
     }
 
@@ -33,7 +33,7 @@ impl RedisStore {
     /// `large`, the others on the caller's.
     /// # Errors
     /// As [`connect`](Self::connect).
-    pub async fn connect_apart(target: Target, large: Handle) -> Result<Self, StoreError> {
+    pub async fn connect_apart(target: RedisTarget, large: Handle) -> Result<Self, StoreError> {
         let prefix = format!("{{erawan:{}}}:", target.node_id);
         let promise = target.redis.promise;
         let history = Arc::new(ServerHistory::of_acknowledged(promise.is_some()));

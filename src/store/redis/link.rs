@@ -20,7 +20,7 @@ use tokio::time::{Instant, timeout};
 use super::connection::{Connection, SILENCE, SignsOfLife, too_late};
 use super::history::ServerHistory;
 use super::limits::{self, Limits};
-use super::locate::{Found, Locator};
+use super::locate::{FoundServer, Locator};
 use super::size::{Measured, Size};
 use super::target::{Told, refuses_writes};
 
@@ -195,7 +195,7 @@ impl Server {
         Ok(self.find(SignsOfLife::Both).await?.connection)
     }
 
-    async fn find(&self, signs: SignsOfLife) -> RedisResult<Found> {
+    async fn find(&self, signs: SignsOfLife) -> RedisResult<FoundServer> {
         timeout(FIND_TIMEOUT, self.locator.find(signs))
             .await
             .unwrap_or_else(|_| Err(too_late("cannot connect")))
@@ -204,7 +204,7 @@ impl Server {
     /// A connection for a lane. Before it is used for the first time in a run of
     /// the server, what the server knew at its beginning is compared with what
     /// it had acknowledged to this process.
-    async fn begin(&self, signs: SignsOfLife) -> RedisResult<Found> {
+    async fn begin(&self, signs: SignsOfLife) -> RedisResult<FoundServer> {
         let found = self.find(signs).await?;
         let (Some(run), false) = (&found.told.run, found.told.is_replica) else {
             return Ok(found);
@@ -355,7 +355,7 @@ impl LaneConnection {
             Err(ended.into())
         });
         match attempt {
-            Ok(Found { connection, told }) => {
+            Ok(FoundServer { connection, told }) => {
                 server.note_run(told, self.lane, current.has_been_open);
                 current.has_been_open = true;
                 let age = server.age.load(Ordering::Acquire);

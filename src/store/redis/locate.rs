@@ -26,7 +26,7 @@ const GRACE: Duration = Duration::from_millis(150);
 const MOST_ASKED: usize = 16;
 
 /// A connection to the server that takes writes, as far as anybody knows.
-pub(super) struct Found {
+pub(super) struct FoundServer {
     pub connection: Connection,
     pub told: Told,
 }
@@ -73,7 +73,7 @@ impl Locator {
     }
 
     /// Looks for the server, from the beginning.
-    pub async fn find(&self, signs: SignsOfLife) -> RedisResult<Found> {
+    pub async fn find(&self, signs: SignsOfLife) -> RedisResult<FoundServer> {
         match &self.redis.place {
             RedisPlace::Server => self.find_at(&self.redis.address(), signs).await,
             RedisPlace::Sentinels {
@@ -108,9 +108,13 @@ impl Locator {
         }
     }
 
-    /// Of all servers that a name leads to, the one that takes writes. Where
+    /// The server that takes writes, of all that a name leads to. Where
     /// there is none, one that can be read.
-    async fn find_at(&self, address: &RedisAddress, signs: SignsOfLife) -> RedisResult<Found> {
+    async fn find_at(
+        &self,
+        address: &RedisAddress,
+        signs: SignsOfLife,
+    ) -> RedisResult<FoundServer> {
         let sockets = resolve(address).await?;
         self.find_among(sockets, address, signs).await
     }
@@ -120,7 +124,7 @@ impl Locator {
         sockets: Vec<SocketAddr>,
         address: &RedisAddress,
         signs: SignsOfLife,
-    ) -> RedisResult<Found> {
+    ) -> RedisResult<FoundServer> {
         let attempts = sockets.into_iter().map(|socket| async move {
             let stream = connect(socket).await?;
             self.enter(stream, address, signs).await
@@ -152,7 +156,11 @@ impl Locator {
         }
     }
 
-    async fn enter_writer(&self, address: &RedisAddress, signs: SignsOfLife) -> RedisResult<Found> {
+    async fn enter_writer(
+        &self,
+        address: &RedisAddress,
+        signs: SignsOfLife,
+    ) -> RedisResult<FoundServer> {
         let stream = connect_to(address).await?;
         let found = self.enter(stream, address, signs).await?;
         match found.told.is_replica {
@@ -169,13 +177,14 @@ impl Locator {
         stream: TcpStream,
         address: &RedisAddress,
         signs: SignsOfLife,
-    ) -> RedisResult<Found> {
+    ) -> RedisResult<FoundServer> {
         let entered = async {
             let connection = log_in(stream, address, &self.access, signs).await?;
             let told = self.told(&connection).await?;
-            Ok(Found { connection, told })
+            Ok(FoundServer { connection, told })
         };
-        entered.await.map_err(|error| at(address, error))
+        let entered: RedisResult<_> = entered.await;
+        entered.map_err(|error| at(address, self.access.explain(error)))
     }
 
     async fn told(&self, connection: &Connection) -> RedisResult<Told> {
@@ -190,7 +199,7 @@ impl Locator {
                     ..Told::default()
                 })
             }
-            Err(error) => Err(self.access.explain(error)),
+            Err(error) => Err(error),
         }
     }
 
@@ -199,8 +208,8 @@ impl Locator {
         &self,
         address: &RedisAddress,
     ) -> RedisResult<(Option<Claim>, Vec<RedisAddress>)> {
+        let stream = connect_to(address).await?;
         let asked = async {
-            let stream = connect_to(address).await?;
             let connection = log_in(stream, address, &self.access, SignsOfLife::Answers).await?;
             let mut slot = redis::cmd("CLUSTER");
             slot.arg("KEYSLOT").arg(&self.key);
@@ -220,8 +229,8 @@ impl Locator {
 }
 
 async fn ask_sentinel(address: &RedisAddress, group: &str, access: &Access) -> RedisResult<Claim> {
+    let stream = connect_to(address).await?;
     let asked = async {
-        let stream = connect_to(address).await?;
         let connection = log_in(stream, address, access, SignsOfLife::Answers).await?;
         let mut command = redis::cmd("SENTINEL");
         command.arg("MASTER").arg(group);

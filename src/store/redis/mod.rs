@@ -62,7 +62,7 @@ use self::answers::{
 use self::durations::Reads;
 use self::history::ServerHistory;
 use self::link::{CommandLane, RedisConnections};
-pub use self::options::{Options, Target};
+pub use self::options::{Options, RedisTarget};
 use self::replicas::Replicas;
 use self::scripts::Scripts;
 use self::size::Measured;

@@ -18,12 +18,12 @@ pub struct Options {
 
 /// The Redis that the settings name, and the node whose keys are meant.
 #[derive(Debug, Clone)]
-pub struct Target {
+pub struct RedisTarget {
     pub redis: Redis,
     pub node_id: String,
 }
 
-impl From<Options> for Target {
+impl From<Options> for RedisTarget {
     fn from(options: Options) -> Self {
         Self {
             redis: Redis {

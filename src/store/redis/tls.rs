@@ -28,7 +28,7 @@ where
         Err(error) => {
             let verified = stream.ssl().verify_result();
             Err(io::Error::new(
-                io::ErrorKind::ConnectionAborted,
+                io::ErrorKind::InvalidData,
                 trouble(name, verified, &error),
             ))
         }

@@ -127,13 +127,14 @@ impl Sender {
         let ledger = FakeLedger::empty();
         let store = Arc::new(FakeStore::default());
         let client = CallbackClient::with_limits(&config, limits).unwrap();
+        let http = erawan::crypto::external::client(&config).unwrap();
         let context = Context {
             config: Arc::new(config),
             role: Role::As,
             ledger: ledger.clone(),
             state: store.clone(),
             crypto: Arc::new(NoKeys),
-            http: crate::network::client(),
+            http,
             future_quota: Arc::default(),
         };
         Self {
@@ -184,7 +185,13 @@ fn job(url: &str, persistence: Persistence) -> Job {
     let mut body = Map::new();
     body.insert("type".into(), "request_status".into());
     job_of(
-        callback_job(Target::Url(url.to_owned()), "r", body, persistence, None),
+        callback_job(
+            CallbackTarget::Url(url.to_owned()),
+            "r",
+            body,
+            persistence,
+            None,
+        ),
         0,
     )
 }
@@ -195,7 +202,7 @@ fn data_request(tries: u32) -> Job {
         request_id: "r".to_owned(),
         service_id: "service".to_owned(),
     };
-    let target = Target::Service {
+    let target = CallbackTarget::Service {
         node_id: "as1".to_owned(),
         service_id: "service".to_owned(),
     };

@@ -6,7 +6,7 @@ use std::sync::{Arc, Weak};
 
 use async_trait::async_trait;
 use erawan::config::Redis;
-use erawan::store::redis::{RedisStore, Target};
+use erawan::store::redis::{RedisStore, RedisTarget};
 use erawan::store::{FailedLimits, SharedStore};
 use tokio::sync::Mutex;
 
@@ -36,7 +36,7 @@ struct On<T: Topology> {
 impl<T: Topology> On<T> {
     async fn connect(topology: Arc<T>, node_id: String, limits: FailedLimits) -> Self {
         erawan::node::kinds::give();
-        let target = Target {
+        let target = RedisTarget {
             redis: topology.redis(),
             node_id: node_id.clone(),
         };

@@ -8,7 +8,7 @@ use erawan::config::{Redis, RedisTls, TlsFiles};
 use erawan::devnet::ports;
 use erawan::devnet::redis_server::{Durability, RedisServer};
 use erawan::store::StoreError;
-use erawan::store::redis::{RedisStore, Target};
+use erawan::store::redis::{RedisStore, RedisTarget};
 use tokio::sync::Mutex;
 
 use super::certificates::Certificates;
@@ -92,7 +92,7 @@ impl Topology for Guarded {
 
 async fn trouble(redis: Redis) -> String {
     let node_id = NODE.to_owned();
-    match RedisStore::connect(Target { redis, node_id }).await {
+    match RedisStore::connect(RedisTarget { redis, node_id }).await {
         Ok(_) => panic!("it lets us in"),
         Err(StoreError::Unavailable(reason)) => reason,
         Err(error) => panic!("{error}"),
@@ -123,6 +123,14 @@ async fn what_keeps_us_out_is_named_with_its_variable() {
             "DB_TLS_CA_FILE",
         ),
         (with_tls(&|tls| tls.authority = None), "DB_TLS_CA_FILE"),
+        (with_tls(&|tls| tls.own = None), "DB_TLS_CERT_FILE"),
+        (
+            Redis {
+                tls: None,
+                ..redis.clone()
+            },
+            "DB_TLS",
+        ),
         (
             Redis {
                 password: Some("wrong".to_owned().into()),

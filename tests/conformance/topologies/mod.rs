@@ -13,7 +13,7 @@ mod sentinels;
 
 use erawan::config::{Redis, RedisAddress};
 use erawan::devnet::redis_server::{self, Durability, RedisServer};
-use erawan::store::redis::{RedisStore, Target};
+use erawan::store::redis::{RedisStore, RedisTarget};
 use redis::{FromRedisValue, RedisResult};
 
 const NODE: &str = "node*[1]";
@@ -38,7 +38,7 @@ pub fn address(server: &RedisServer) -> RedisAddress {
 pub async fn connect(redis: Redis) -> RedisStore {
     erawan::node::kinds::give();
     let node_id = NODE.to_owned();
-    let store = RedisStore::connect(Target { redis, node_id }).await;
+    let store = RedisStore::connect(RedisTarget { redis, node_id }).await;
     store.expect("Redis is found")
 }
 

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::context::Role;
-use crate::delivery::callback::{DataRequestAnswer, DataRequestRef, Target};
+use crate::delivery::callback::{CallbackTarget, DataRequestAnswer, DataRequestRef};
 use crate::delivery::transaction::{Fate, Transact};
 use crate::delivery::{callback, message};
 use crate::flows::replay_tests;
@@ -146,7 +146,7 @@ fn error_of(commit: &Commit) -> u64 {
     let made = callbacks(&commit.jobs);
     assert_eq!(made.len(), 1, "{made:?}");
     let (target, body) = &made[0];
-    let error_url = Target::Setting {
+    let error_url = CallbackTarget::Setting {
         role: "as".to_owned(),
         name: "error_url".to_owned(),
     };

@@ -8,7 +8,7 @@ use super::checks::with_consent;
 use super::*;
 use crate::context::state;
 use crate::crypto::accessor;
-use crate::delivery::callback::Target;
+use crate::delivery::callback::CallbackTarget;
 use crate::flows::RequestUpdate;
 use crate::flows::rp;
 use crate::flows::rp::stored::{RequestRecord, RequestRef, StoredRequest};
@@ -398,7 +398,7 @@ async fn what_goes_wrong_on_the_way_is_told_to_the_idps_application() {
     let [(target, body)] = &callbacks(&commit.jobs)[..] else {
         panic!("{:?}", commit.jobs);
     };
-    let error_url = Target::Setting {
+    let error_url = CallbackTarget::Setting {
         role: "idp".to_owned(),
         name: "error_url".to_owned(),
     };

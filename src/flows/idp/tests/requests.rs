@@ -5,7 +5,7 @@ use serde_json::json;
 use super::super::*;
 use super::{GROUP, answer, idp, is_error, mode_2_request, receive, recorded_request};
 use crate::context::Role;
-use crate::delivery::callback::{Callback, Persistence, Target};
+use crate::delivery::callback::{Callback, CallbackTarget, Persistence};
 use crate::delivery::transaction::Fate;
 use crate::delivery::{callback, message};
 use crate::flows::testing::{
@@ -35,7 +35,7 @@ async fn a_request_that_does_not_match_the_ledger_is_kept_but_not_shown() {
         let [(target, body)] = made.as_slice() else {
             panic!("{what}: {made:?}");
         };
-        assert!(matches!(target, Target::Setting { name, .. } if name == "error_url"));
+        assert!(matches!(target, CallbackTarget::Setting { name, .. } if name == "error_url"));
         assert!(
             is_error(body, "idp.processMessage", &request.request_id, 10025),
             "{what}: {body}"

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use crate::context::row;
 use crate::context::{Role, state};
 use crate::crypto::hash;
-use crate::delivery::callback::Target;
+use crate::delivery::callback::CallbackTarget;
 use crate::delivery::message;
 use crate::delivery::transaction::{Fate, Transact};
 use crate::flows::rp;
@@ -218,18 +218,18 @@ fn sent(commit: &Commit) -> Vec<Value> {
     found
 }
 
-fn client_url() -> Target {
-    Target::Url("http://127.0.0.1:9800/rp".to_owned())
+fn client_url() -> CallbackTarget {
+    CallbackTarget::Url("http://127.0.0.1:9800/rp".to_owned())
 }
 
-fn error_url() -> Target {
-    Target::Setting {
+fn error_url() -> CallbackTarget {
+    CallbackTarget::Setting {
         role: "rp".to_owned(),
         name: "error_url".to_owned(),
     }
 }
 
-fn jobs_of(accept: &Accept) -> Vec<(Target, Value)> {
+fn jobs_of(accept: &Accept) -> Vec<(CallbackTarget, Value)> {
     callbacks(&accept.jobs)
 }
 

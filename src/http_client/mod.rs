@@ -4,31 +4,101 @@
 //! redirects as browsers do, names itself, accepts compressed answers, and
 //! reads text in any charset.
 
+mod guard;
+
 use std::borrow::Cow;
 use std::error::Error as _;
-use std::sync::Once;
+use std::path::PathBuf;
+use std::sync::Arc;
 
 use encoding_rs::{Encoding, UTF_8};
+use openssl::x509::X509;
 use reqwest::header::{CONTENT_TYPE, HeaderMap};
-use reqwest::{Client, ClientBuilder, Url, redirect};
+use reqwest::{Certificate, Client, ClientBuilder, RequestBuilder, Url};
 
-use crate::config::Config;
+use crate::config::{Config, Denied, Networks};
 
 const USER_AGENT: &str = concat!("erawan/", env!("CARGO_PKG_VERSION"));
-const MOST_REDIRECTS: usize = 20;
 
-/// A client with these defaults. Its owner sets the time limits.
-pub fn builder(config: &Config) -> ClientBuilder {
-    install_tls_provider();
-    Client::builder()
-        .user_agent(USER_AGENT)
-        .redirect(redirect::Policy::limited(MOST_REDIRECTS))
-        .referer(false)
-        .no_proxy()
-        .gzip(true)
-        .deflate(true)
-        .brotli(true)
-        .tls_danger_accept_invalid_certs(!config.environment.verifies_certificates())
+/// A client with these defaults. It calls no network that `OUTBOUND_*` denies.
+#[derive(Debug, Clone)]
+pub struct HttpClient {
+    client: Client,
+    networks: Arc<Networks>,
+}
+
+/// Why there is no client.
+#[derive(Debug, thiserror::Error)]
+pub enum HttpClientError {
+    #[error("NODE_EXTRA_CA_CERTS={path}: {reason}")]
+    Authorities { path: PathBuf, reason: String },
+    #[error("{}", with_causes(.0))]
+    Tls(reqwest::Error),
+}
+
+impl HttpClient {
+    /// With the settings of this node and the time limits of its owner.
+    /// # Errors
+    /// The certificates of authorities cannot be used.
+    pub fn new(
+        config: &Config,
+        limits: impl FnOnce(ClientBuilder) -> ClientBuilder,
+    ) -> Result<Self, HttpClientError> {
+        let networks = config.outbound.networks.clone();
+        let builder = Client::builder()
+            .user_agent(USER_AGENT)
+            .redirect(guard::redirects(networks.clone()))
+            .dns_resolver(guard::Resolver::new(networks.clone()))
+            .referer(false)
+            .no_proxy()
+            .gzip(true)
+            .deflate(true)
+            .brotli(true)
+            .tls_certs_merge(further_authorities(config)?)
+            .tls_danger_accept_invalid_certs(!config.environment.verifies_certificates());
+        let client = limits(builder).build().map_err(HttpClientError::Tls)?;
+        Ok(Self { client, networks })
+    }
+
+    /// Begins a GET.
+    /// # Errors
+    /// The URL names an address that is denied. A name is resolved later.
+    pub fn get(&self, url: Url) -> Result<RequestBuilder, Denied> {
+        guard::check(&self.networks, &url)?;
+        Ok(self.client.get(url))
+    }
+
+    /// Begins a POST.
+    /// # Errors
+    /// As [`get`](Self::get).
+    pub fn post(&self, url: Url) -> Result<RequestBuilder, Denied> {
+        guard::check(&self.networks, &url)?;
+        Ok(self.client.post(url))
+    }
+}
+
+/// The certificates of `NODE_EXTRA_CA_CERTS`, which count beside those of the
+/// system.
+fn further_authorities(config: &Config) -> Result<Vec<Certificate>, HttpClientError> {
+    let Some(path) = &config.outbound.extra_authorities else {
+        return Ok(Vec::new());
+    };
+    let wrong = |reason: String| HttpClientError::Authorities {
+        path: path.clone(),
+        reason,
+    };
+    let pem = std::fs::read(path).map_err(|error| wrong(error.to_string()))?;
+    let read = X509::stack_from_pem(&pem).map_err(|error| wrong(error.to_string()))?;
+    if read.is_empty() {
+        return Err(wrong("no certificate (PEM)".to_owned()));
+    }
+    let certificates = read.iter().map(|certificate| {
+        let der = certificate
+            .to_der()
+            .map_err(|error| wrong(error.to_string()))?;
+        Certificate::from_der(&der).map_err(HttpClientError::Tls)
+    });
+    certificates.collect()
 }
 
 /// Whether a body arrived completely but does not match its `Content-Encoding`.
@@ -81,15 +151,6 @@ pub fn with_causes(error: &dyn std::error::Error) -> String {
         cause = error.source();
     }
     text
-}
-
-/// rustls needs one provider per process.
-pub fn install_tls_provider() {
-    static INSTALLED: Once = Once::new();
-    INSTALLED.call_once(|| {
-        // An error says that one is already installed, which is as good.
-        let _ = rustls::crypto::ring::default_provider().install_default();
-    });
 }
 
 #[cfg(test)]
