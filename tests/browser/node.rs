@@ -16,6 +16,7 @@ use erawan::dispatch::Options;
 use erawan::job::{Commit, Epoch, Job, JobId, Kind, Kinds, Millis, NewJob, Run, Runner};
 use erawan::operator::OpenDesk;
 use erawan::store::{Accept, Accepted, Store};
+use erawan::tls::LinkSecurity;
 
 use crate::memory_store::MemoryStore;
 
@@ -89,8 +90,6 @@ pub struct TestNode {
 
 impl TestNode {
     pub async fn start(who: Who) -> Self {
-        // A second test finds it installed already.
-        let _ = rustls::crypto::ring::default_provider().install_default();
         erawan::node::kinds::give();
         let store = Arc::new(MemoryStore::default());
         let directory = tempfile::tempdir().unwrap();
@@ -118,7 +117,7 @@ impl TestNode {
             term: Term::without_end(Epoch(1)),
             listen: None,
             most_links: 4,
-            tls: None,
+            security: LinkSecurity::Open,
             store: store.clone(),
             store_service: None,
             place: None,
