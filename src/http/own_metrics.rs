@@ -147,6 +147,11 @@ const METRICS: &[AnnouncedMetric] = &[
         "Times that Redis had forgotten what it had acknowledged",
     ),
     (
+        "erawan_store_unreplicated_total",
+        Counter,
+        "Times that too few replicas of Redis had what was written",
+    ),
+    (
         "ledger_block_height",
         Gauge,
         "Last block that was worked on",

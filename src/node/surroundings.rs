@@ -46,7 +46,7 @@ pub(super) async fn names(config: &Config) -> Finding {
         ("MQ_SERVICE_SERVER_IP", config.mq.service_host.as_str()),
     ];
     if config.store == StoreChoice::Redis {
-        hosts.push(("DB_IP", &config.redis.host));
+        hosts.push((config.redis.variables(), &config.redis.host));
     }
     if config.mode == Mode::Worker {
         let masters = config.link.masters.iter();

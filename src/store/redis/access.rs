@@ -94,11 +94,14 @@ impl Access {
             let variables = self.variables;
             return refused(format!("it asks for a password ({variables})"));
         }
+        // Since TLS 1.3 a server refuses a certificate after we have begun to ask,
+        // with an alert that we may or may not see before the connection ends.
+        let has_ended = error.is_connection_dropped() || error.to_string().contains(" alert ");
         let perhaps = match &self.tls {
-            _ if !error.is_connection_dropped() => return error,
+            _ if !has_ended => return error,
             None => "it may want TLS (DB_TLS)",
             Some(tls) if tls.own.is_none() => "it may want a certificate (DB_TLS_CERT_FILE)",
-            Some(_) => return error,
+            Some(_) => "it may not trust our certificate (DB_TLS_CERT_FILE)",
         };
         let why = format!("it ends the connection at once, {perhaps}: {error}");
         io::Error::new(io::ErrorKind::ConnectionReset, why).into()
