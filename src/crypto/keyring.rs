@@ -124,12 +124,14 @@ impl Keyring {
             Ok(keys) => {
                 let mut held = self.held.write();
                 if add(held.entry(node_id.to_owned()).or_default(), keys) {
-                    tracing::info!(node_id, "new keys of this node are loaded");
+                    tracing::info!(keys_of = node_id, "new keys of this node are loaded");
                 }
             }
             // Nothing is behind this node.
             Err(KeyFileError::Unset(_)) => return,
-            Err(error) => tracing::warn!(node_id, %error, "keys of this node cannot be read"),
+            Err(error) => {
+                tracing::warn!(keys_of = node_id, %error, "keys of this node cannot be read")
+            }
         }
         let mut looked = self.looked.lock();
         looked.retain(|_, at| now.duration_since(*at) < LOOK);

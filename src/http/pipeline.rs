@@ -80,16 +80,16 @@ pub(super) async fn handle(
         milliseconds,
         spans::context(&span).or(caller),
     );
-    note_answer(&span, &served);
+    note_answer(&span, method_label(request.method()), &served);
     served.answer.into_response()
 }
 
-fn note_answer(span: &Span, served: &RoutedResponse) {
+fn note_answer(span: &Span, method: &str, served: &RoutedResponse) {
     if span.is_none() {
         return;
     }
     let answer = &served.answer;
-    span.record("otel.name", served.route);
+    spans::name(span, format!("{method} {}", served.route));
     span.record("http.route", served.route);
     span.record("http.response.status_code", answer.status());
     if let Some(code) = answer.error_code() {

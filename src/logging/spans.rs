@@ -37,7 +37,6 @@ pub fn of_call(method: &str, caller: Option<TraceContext>) -> Span {
         target: TARGET,
         "API call",
         otel.kind = "server",
-        otel.name = Empty,
         http.request.method = method,
         http.route = Empty,
         http.response.status_code = Empty,
@@ -110,6 +109,11 @@ pub fn context(span: &Span) -> Option<TraceContext> {
         span: context.span_id().to_bytes(),
         flags: context.trace_flags().to_u8(),
     })
+}
+
+/// Gives a span its name, once it is known.
+pub fn name(span: &Span, name: String) {
+    span.context().span().update_name(name);
 }
 
 fn adopt(span: &Span, parent: Option<TraceContext>) {

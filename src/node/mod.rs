@@ -114,7 +114,6 @@ enum Why {
 
 async fn serve(config: Arc<Config>, shares: Shares, stop: Stop) -> io::Result<()> {
     tracing::info!(
-        node_id = config.node_id,
         mode = ?config.mode,
         store = ?config.store,
         version = env!("CARGO_PKG_VERSION"),

@@ -98,7 +98,7 @@ async fn one_trace_goes_from_the_call_to_transaction_message_and_callback() {
     assert_eq!(call.send().await.unwrap().status(), 202);
 
     let wanted = [
-        "/rp/requests/:namespace/:identifier",
+        "POST /rp/requests/:namespace/:identifier",
         "transaction",
         "deliver.message",
         "deliver.callback",
