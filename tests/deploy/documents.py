@@ -44,7 +44,7 @@ def output(*words):
 
 
 # Described by changes that are merged beside this one.
-COMING = {"CLUSTER_TOKEN_FILE", "DASHBOARD_PORT", "DASHBOARD_TOKENS_FILE", "DB_URL"}
+COMING = {"DASHBOARD_PORT", "DASHBOARD_TOKENS_FILE"}
 
 
 def settings():
