@@ -15,6 +15,7 @@ pub mod context;
 #[cfg(test)]
 mod core_words_tests;
 pub mod crypto;
+pub mod dashboard;
 pub mod delivery;
 pub mod descriptors;
 pub mod devnet;

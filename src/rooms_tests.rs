@@ -30,7 +30,7 @@ const FLOORS: &[&[&str]] = &[
     &["api", "delivery", "simulation"],
     &["devnet", "messaging", "operator"],
     &["cluster", "flows", "http"],
-    &["bench", "ingest"],
+    &["bench", "dashboard", "ingest"],
     &["node"],
 ];
 

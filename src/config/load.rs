@@ -11,6 +11,7 @@ use parking_lot::RwLock;
 
 use super::check::{Checker, Variable, variable};
 use super::cluster::cluster;
+use super::dashboard::dashboard;
 use super::idle::Idle;
 use super::keys::{external_crypto_version, keys};
 use super::listen::listen;
@@ -69,6 +70,55 @@ pub fn load() -> Result<Config, ConfigMistakes> {
     let mut config = load_from(&sources.variables)?;
     config.warnings.extend(sources.warning);
     Ok(config)
+}
+
+/// Reads the same for a command that asks the node or its store and does
+/// nothing else. What that does not need may be wrong or absent: it may run on a
+/// machine that has neither keys nor certificates of the API.
+/// # Errors
+/// All mistakes at once.
+pub fn load_for_operators() -> Result<Config, ConfigMistakes> {
+    let sources = variables::environment(Path::new(FILE), std::env::vars_os());
+    load_for_operators_from(&sources.variables)
+}
+
+fn load_for_operators_from(
+    environment: &HashMap<String, String>,
+) -> Result<Config, ConfigMistakes> {
+    /// How the variables begin that the command does not need.
+    const UNUSED: [&str; 20] = [
+        "PRIVATE_KEY_",
+        "MASTER_PRIVATE_KEY_",
+        "SIGNING_",
+        "ENCRYPTION_",
+        "NODE_BEHIND_PROXY_",
+        "USE_EXTERNAL_CRYPTO_SERVICE",
+        "EXTERNAL_CRYPTO_SERVICE_",
+        "SERVER_PORT",
+        "HTTPS",
+        "CLIENT_HTTP_",
+        "SERVER_HTTP_",
+        "API_KEY_",
+        "TENDERMINT_",
+        "MQ_",
+        "CALLBACK_",
+        "DCONTRACT_",
+        "PROMETHEUS",
+        "DASHBOARD_",
+        "WORKER_",
+        "QUEUE_LIMIT_",
+    ];
+    let mut checker = Checker::default();
+    let config = read(environment, &mut checker);
+    let is_unused = |mistake: &ConfigMistake| {
+        let mut unused = UNUSED.iter();
+        unused.any(|begin| mistake.variable.starts_with(begin))
+    };
+    checker.mistakes.retain(|mistake| !is_unused(mistake));
+    match checker.mistakes.is_empty() {
+        true => Ok(config),
+        false => Err(ConfigMistakes(checker.mistakes)),
+    }
 }
 
 /// Reads the given environment.
@@ -157,6 +207,7 @@ fn read(environment: &HashMap<String, String>, checker: &mut Checker) -> Config 
             .on_unless_false(variable!("VALIDATE_IDENTIFIER", flow.validate_identifier)),
         dcontract: dcontract(&flow, checker),
         prometheus: prometheus(&variables::read(environment), checker),
+        dashboard: dashboard(&variables::read(environment), checker),
         runtime: Arc::new(runtime(&flow, callback_version, crypto_version, checker)),
         stop: stop(&process, checker),
         capacity: capacity(&process, checker),

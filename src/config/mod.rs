@@ -4,6 +4,7 @@
 pub mod address;
 mod check;
 mod cluster;
+mod dashboard;
 mod dotenv;
 mod idle;
 mod keys;
@@ -23,10 +24,11 @@ mod variables;
 mod wrong;
 
 pub use cluster::ClusterAccess;
+pub use dashboard::DashboardConfig;
 pub use idle::Idle;
 pub use listen::{Bind, Listen};
 pub use listing::{ListedSetting, ValueSource, settings};
-pub use load::{ConfigMistake, ConfigMistakes, load, load_from};
+pub use load::{ConfigMistake, ConfigMistakes, load, load_for_operators, load_from};
 pub use outbound::{Denied, Networks, Outbound};
 pub use redis::{Redis, RedisAddress, RedisPlace, ReplicaPromise, SentinelLogin};
 pub use redis_tls::RedisTls;
@@ -367,6 +369,8 @@ pub struct Config {
     pub dcontract: DContract,
     /// Metrics endpoint, if any.
     pub prometheus: Option<Prometheus>,
+    /// Dashboard, if any.
+    pub dashboard: Option<DashboardConfig>,
     /// What `POST /config/set` can change while the process runs.
     pub runtime: Arc<Runtime>,
     pub stop: StopTimes,

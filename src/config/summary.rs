@@ -111,6 +111,17 @@ impl Config {
         if let Some(tls) = &self.api.https {
             lines.tls("HTTPS_KEY_PATH", "HTTPS_CERT_PATH", tls);
         }
+        if let Some(dashboard) = &self.dashboard {
+            lines
+                .put("DASHBOARD_PORT", dashboard.port)
+                .put("DASHBOARD_HTTPS", dashboard.https.is_some());
+            if let Some(tokens) = &dashboard.tokens {
+                lines.put("DASHBOARD_TOKENS_FILE", tokens.display());
+            }
+            if let Some(name) = &dashboard.loopback_operator {
+                lines.put("DASHBOARD_LOOPBACK_OPERATOR", name);
+            }
+        }
         if let Some(prometheus) = &self.prometheus {
             lines
                 .put("PROMETHEUS_SERVER_PORT", prometheus.port)

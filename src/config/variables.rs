@@ -91,6 +91,11 @@ concerns! {
         auto_close_request_on_errored, validate_identifier, dcontract_request_type,
         dcontract_validate, dcontract_fetch_timeout,
     }
+    /// The dashboard.
+    Board {
+        dashboard_port, dashboard_tokens_file, dashboard_loopback_operator, dashboard_https,
+        dashboard_https_key_path, dashboard_https_cert_path,
+    }
     Metrics {
         prometheus, prometheus_server_port, prometheus_https, prometheus_https_key_path,
         prometheus_https_cert_path,

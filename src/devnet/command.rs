@@ -410,6 +410,7 @@ pub async fn devnet(arguments: DevnetArguments) -> io::Result<ExitCode> {
     let mut options = arguments.network.network(arguments.nodes.clone())?;
     options.directory = arguments.dir.clone();
     options.base_port = Some(arguments.base_port);
+    options.dashboards = true;
     options.bind = arguments.bind;
     output::note("starting ledger, message queues and nodes ...");
     let network = tokio::select! {
@@ -454,6 +455,7 @@ fn description(network: &Network) -> serde_json::Value {
                     "id": part.process.name(),
                     "pid": part.process.pid(),
                     "metrics": part.metrics,
+                    "dashboard": part.dashboard,
                     "log": part.process.log(),
                 })).collect::<Vec<_>>(),
             })
@@ -497,6 +499,12 @@ fn table(network: &Network) -> String {
                 part.api.as_deref().unwrap_or("-"),
                 part.process.log().display()
             ));
+            if let Some(dashboard) = &part.dashboard {
+                lines.push(format!(
+                    "  {:<8} {:<5} {:<18} {dashboard}",
+                    node.node_id, "", "dashboard"
+                ));
+            }
         }
         lines.push(format!(
             "  {:<8} {:<5} {:<18} {:<28} {}",

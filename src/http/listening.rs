@@ -35,7 +35,7 @@ const BEYOND_KEEP_ALIVE: Duration = Duration::from_secs(15);
 
 /// Where and how to listen.
 #[derive(Clone)]
-pub(super) struct Listening {
+pub struct Listening {
     /// Name of the port in logs and metrics.
     pub name: &'static str,
     /// Port 0 takes a free one.
@@ -93,7 +93,7 @@ impl ServerHandle {
 ///
 /// # Errors
 /// The address is taken, or the TLS files cannot be used.
-pub(super) fn serve<D, H, Args>(
+pub fn serve<D, H, Args>(
     listening: Listening,
     data: Data<D>,
     handler: H,

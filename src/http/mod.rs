@@ -31,7 +31,7 @@ mod waiting;
 #[cfg(test)]
 pub(crate) use body::read_anything;
 pub use information::{MessageQueueService, ProcessStatus};
-pub use listening::ServerHandle;
+pub use listening::{Listening, ServerHandle, serve as listen};
 pub use own_endpoints::own_endpoints;
 pub use readiness::Readiness;
 pub use routes::{PathParameters, Route, RouteMatch, Routes, segments};

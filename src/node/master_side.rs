@@ -24,7 +24,7 @@ use crate::ingest::ledger_watcher::{
 use crate::ingest::mq_inbox::{Inbox, Lead, OnAccepted};
 use crate::job::{Epoch, Job};
 use crate::ledger::ChainUpdate;
-use crate::operator::OperatorSocket;
+use crate::operator::{OpenDesk, OperatorSocket, pauses};
 use crate::protocol::BacklogBoard;
 use crate::protocol::local::MeetingPoint;
 use crate::protocol::message::Chain;
@@ -41,6 +41,8 @@ pub struct MasterSide {
     watcher: LedgerWatcher,
     /// Makes this process's inbox store messages at once.
     lead: Option<Lead>,
+    /// Serves operators at this master while the term lasts.
+    desk: OpenDesk,
     /// Of a standalone node; serves until it is dropped.
     _operators: Option<OperatorSocket>,
 }
@@ -102,6 +104,8 @@ impl MasterSide {
             };
             obstacle::at_port("MASTER_SERVER_PORT", tls, &addresses, error)
         })?;
+        parts.desk.leads(master.desk());
+        tokio::spawn(pauses::follow(parts.store.clone(), master.dispatcher()));
         let operators = (config.mode == Mode::Standalone)
             .then(|| serve_operators(config, &master))
             .flatten();
@@ -116,6 +120,7 @@ impl MasterSide {
             master,
             watcher,
             lead,
+            desk: parts.desk.clone(),
             _operators: operators,
         })
     }
@@ -140,6 +145,7 @@ impl MasterSide {
     /// follows no block. The inbox goes on like those of the other processes.
     pub async fn hand_over(&mut self) {
         self.lead = None;
+        self.desk.stands_by();
         self.master.dismiss().await;
     }
 

@@ -4,6 +4,7 @@ mod activity;
 mod certificates;
 mod check;
 mod env;
+mod facts;
 mod health;
 mod inbox;
 mod keys;
@@ -36,12 +37,15 @@ pub use env::{EnvArguments, env};
 pub use health::{HealthArguments, health};
 pub use stop::Stop;
 
+use crate::access::Tokens;
 use crate::admission::QueueLimit;
 use crate::config::{self, Config, Mode, WrongSetting};
+use crate::dashboard::{self, DashboardHandle, DashboardOptions};
 use crate::descriptors::{Limit, Shares};
 use crate::http::ServerHandle;
 use crate::http::admin::{self, AdminOptions};
 use crate::logging::Identity;
+use crate::operator::OpenDesk;
 use crate::protocol::local::MeetingPoint;
 use crate::{logging, operator, pulse};
 use certificates::CertificateWatch;
@@ -124,7 +128,8 @@ async fn serve(config: Arc<Config>, shares: Shares, stop: Stop) -> io::Result<()
     let admin = start_admin(&config, shares, &readiness, &standing).await?;
     let certificates = CertificateWatch::follow(&config);
     readiness.watch("certificates", move || certificates.notice());
-    let parts = ProcessParts::open(config.clone(), shares).await?;
+    let (desk, dashboard) = start_dashboard(&config, shares, &readiness, &standing)?;
+    let parts = ProcessParts::open(config.clone(), shares, desk).await?;
     let (watched, looked_after) = (readiness.clone(), parts.clone());
     parts
         .intake
@@ -208,6 +213,13 @@ async fn serve(config: Arc<Config>, shares: Shares, stop: Stop) -> io::Result<()
     if let Some(inbox) = &inbox {
         inbox.stop().await;
     }
+    if let Some(dashboard) = dashboard
+        && tokio::time::timeout(ADMIN_STOP, dashboard.stop())
+            .await
+            .is_err()
+    {
+        tracing::warn!("somebody is still looking at the dashboard");
+    }
     if let Some(admin) = admin
         && tokio::time::timeout(ADMIN_STOP, admin.stop())
             .await
@@ -268,4 +280,36 @@ async fn start_admin(
     served
         .map(Some)
         .map_err(|error| obstacle::at_port("PROMETHEUS_SERVER_PORT", tls, &addresses, error))
+}
+
+/// Starts the dashboard, if there is one, before the store is open: it shows
+/// what the process waits for.
+fn start_dashboard(
+    config: &Config,
+    shares: Shares,
+    readiness: &ReadinessWatch,
+    standing: &StandingWatch,
+) -> io::Result<(OpenDesk, Option<DashboardHandle>)> {
+    let Some(settings) = &config.dashboard else {
+        return Ok((OpenDesk::default(), None));
+    };
+    let tokens = settings.tokens.as_deref().map(Tokens::read).transpose();
+    let tokens = tokens
+        .map_err(|error| io::Error::new(error.kind(), format!("DASHBOARD_TOKENS_FILE: {error}")))?;
+    let desk = OpenDesk::watched();
+    let options = DashboardOptions {
+        facts: facts::facts(config, readiness.clone(), standing.clone()),
+        desk: desk.clone(),
+        tokens,
+        loopback_operator: settings.loopback_operator.clone(),
+        port: settings.port,
+        https: settings.https.clone(),
+        most_connections: shares.dashboards,
+    };
+    let address = dashboard::address(settings.tokens.is_some(), settings.port);
+    let tls = "DASHBOARD_HTTPS_KEY_PATH, DASHBOARD_HTTPS_CERT_PATH";
+    let dashboard = dashboard::serve(options)
+        .map_err(|error| obstacle::at_port("DASHBOARD_PORT", tls, &[address], error))?;
+    tracing::info!(address = %dashboard.address(), "the dashboard is served");
+    Ok((desk, Some(dashboard)))
 }

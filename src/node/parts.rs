@@ -18,6 +18,7 @@ use crate::ledger::follow::Progress;
 use crate::ledger::rpc::RpcOptions;
 use crate::ledger::{CachedLedger, LedgerClient, query};
 use crate::logging::Reminder;
+use crate::operator::OpenDesk;
 use crate::protocol::BacklogBoard;
 use crate::protocol::client::FoundMaster;
 use crate::store::SharedStore;
@@ -46,6 +47,8 @@ pub struct ProcessParts {
     pub backlog: Arc<BacklogBoard>,
     /// Most connections at each port.
     pub shares: Shares,
+    /// Where operators are served.
+    pub desk: OpenDesk,
     /// The thread for connections to ledger and message queue service.
     pub intake: Intake,
     _threads: Arc<Threads>,
@@ -56,12 +59,13 @@ impl ProcessParts {
     /// # Errors
     /// What waiting cannot mend: keys, a store file in use, an unregistered
     /// node.
-    pub async fn open(config: Arc<Config>, shares: Shares) -> io::Result<Self> {
+    pub async fn open(config: Arc<Config>, shares: Shares, desk: OpenDesk) -> io::Result<Self> {
         let http = external::client(&config).map_err(io::Error::other)?;
         let threads = Arc::new(Threads::start());
         let intake = threads.intake();
         let master = FoundMaster::default();
         let store = open_store(&config, &master, intake.runtime().await?).await?;
+        desk.store_opened(store.clone());
         let tendermint = &config.tendermint;
         let rpc = RpcOptions::new(
             tendermint.host.clone(),
@@ -96,6 +100,7 @@ impl ProcessParts {
             master,
             backlog: Arc::default(),
             shares,
+            desk,
             intake,
             _threads: threads,
         })

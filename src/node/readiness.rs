@@ -274,7 +274,7 @@ impl ReadinessWatch {
 
     /// `None` also when blocks are no longer followed, as on a master that
     /// became a standby: its last state says nothing of the ledger now.
-    fn watcher(&self) -> Option<WatcherState> {
+    pub fn watcher(&self) -> Option<WatcherState> {
         let seen = self.inner.seen.read();
         let watcher = seen.watcher.as_ref();
         let going_on = watcher.filter(|state| state.has_changed().is_ok());
@@ -300,6 +300,19 @@ impl ReadinessWatch {
             .chain(of_store)
             .chain(told);
         of_blocks.into_iter().chain(others).collect()
+    }
+
+    /// What is watched beside the ledger and the queue, and what is wrong with
+    /// it, if anything is.
+    pub fn conditions(&self) -> Vec<(&'static str, Option<String>)> {
+        let notices = self.inner.notices.read();
+        let all = notices.iter();
+        all.map(|(about, notice)| (*about, notice())).collect()
+    }
+
+    /// The role of the node; `None` until the ledger has told it.
+    pub fn role(&self) -> Option<Role> {
+        self.inner.seen.read().role
     }
 
     /// Whether this process has seen its message queue address on the ledger.

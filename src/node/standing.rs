@@ -39,6 +39,24 @@ impl StandingWatch {
         nobody.then(|| "no master is known, and this process is not one yet".to_owned())
     }
 
+    /// The epoch of the term that this process leads.
+    pub fn epoch(&self) -> Option<u64> {
+        let current = self.current.read();
+        match &*current.as_ref()?.borrow() {
+            Standing::Leading(term) if term.holds() => Some(term.epoch().0),
+            _ => None,
+        }
+    }
+
+    /// The master, if this process stands by for another one.
+    pub fn master(&self) -> Option<String> {
+        let current = self.current.read();
+        match &*current.as_ref()?.borrow() {
+            Standing::Standby { holder } => holder.clone(),
+            _ => None,
+        }
+    }
+
     /// In one word. A standalone process that is not the master is a standby.
     pub fn role(&self) -> &'static str {
         let is_leading = self.current.read().as_ref().is_some_and(

@@ -79,6 +79,9 @@ pub(super) fn ports(config: &Config) -> Finding {
     if let Some(prometheus) = &config.prometheus {
         ports.push(("PROMETHEUS_SERVER_PORT", prometheus.port));
     }
+    if let Some(dashboard) = &config.dashboard {
+        ports.push(("DASHBOARD_PORT", dashboard.port));
+    }
     let mut told = Vec::new();
     for (variable, port) in ports {
         let address = SocketAddr::from((Ipv4Addr::UNSPECIFIED, port));

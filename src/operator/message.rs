@@ -1,6 +1,7 @@
 //! Questions of operators and their answers, as they travel between `erawan
 //! jobs` and the process that has the store open.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::story::RequestStory;
@@ -28,7 +29,9 @@ pub(super) fn too_large() -> String {
 }
 
 /// States of jobs as operators see them.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema, clap::ValueEnum,
+)]
 #[serde(rename_all = "lowercase")]
 pub enum JobState {
     /// Accepted and not ended, whatever it waits for.
@@ -89,7 +92,7 @@ pub enum OperatorResponse {
 
 /// A job without secrets: only the size of its payload, and what its kind
 /// allows ([`super::summary`]).
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Shown {
     /// Which.
     pub id: String,
@@ -123,14 +126,14 @@ pub struct Shown {
 }
 
 /// A part of a payload that may be shown.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Field {
     /// Of what.
     pub name: String,
     pub value: String,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct OperationResult {
     pub id: String,
     pub result: OperationOutcome,
@@ -139,7 +142,7 @@ pub struct OperationResult {
 }
 
 /// How an operation ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum OperationOutcome {
     /// The job is open and may run.

@@ -4,6 +4,7 @@
 //! messages and state only.
 
 use memchr::memmem::Finder;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -33,7 +34,7 @@ const STATE: [Table; 7] = [
 ];
 
 /// One request's story.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct RequestStory {
     pub request_id: String,
     /// Oldest first.
@@ -53,7 +54,7 @@ impl RequestStory {
 }
 
 /// A row of state.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct KeptRow {
     pub table: String,
     pub node_id: String,
@@ -62,7 +63,7 @@ pub struct KeptRow {
 }
 
 /// Something that happened, or is to happen.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Chapter {
     /// When (ms): a job was accepted, a message came or went, a transaction was
     /// signed, an operator decided.
@@ -81,7 +82,7 @@ pub struct Chapter {
 }
 
 /// What a [`Chapter`] is about.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum ChapterKind {
     /// The node's own work.

@@ -231,6 +231,7 @@ pub fn another(worker: &NodeProcess, name: &str) -> NodeProcess {
         process: Process::start(plan).unwrap(),
         api: Some(format!("http://127.0.0.1:{api}")),
         metrics: format!("http://127.0.0.1:{metrics}/metrics"),
+        dashboard: None,
     }
 }
 

@@ -20,8 +20,9 @@ use crate::store::SharedStore;
 use crate::tick;
 
 use super::messages::{
-    ChainNews, DrainDispatcher, FromSession, GetSnapshot, JobChanged, JobGone, LaterMaster,
-    SessionDown, SessionUp, StopDispatcher, Submit, TellOfLosses,
+    ChainNews, DrainDispatcher, FromSession, GetOverview, GetParked, GetSnapshot, JobChanged,
+    JobGone, LaterMaster, PauseReceivers, SessionDown, SessionUp, StopDispatcher, Submit,
+    TellOfEnds, TellOfLosses,
 };
 use super::meter::Meter;
 use super::questions::{Deposed, fetch, load, release, scan};
@@ -86,7 +87,10 @@ impl Dispatcher {
     fn happen(&mut self, event: Event, ctx: &mut Context<Self>) {
         let told = self.seen.told(&event);
         match &event {
-            Event::Outcomes { outcomes, .. } => self.meter.ended(outcomes),
+            Event::Outcomes { outcomes, .. } => {
+                self.meter.ended(outcomes);
+                self.meter.show_ends(outcomes, |id| self.core.job(id));
+            }
             Event::SessionDown(_) => self.losses.iter().for_each(|waiting| waiting.notify_one()),
             _ => {}
         }
@@ -367,6 +371,38 @@ impl Handler<TellOfLosses> for Dispatcher {
 
     fn handle(&mut self, TellOfLosses(waiting): TellOfLosses, _: &mut Self::Context) {
         self.losses.push(waiting);
+    }
+}
+
+impl Handler<TellOfEnds> for Dispatcher {
+    type Result = ();
+
+    fn handle(&mut self, TellOfEnds(board): TellOfEnds, _: &mut Self::Context) {
+        self.meter.watched_by(board);
+    }
+}
+
+impl Handler<PauseReceivers> for Dispatcher {
+    type Result = ();
+
+    fn handle(&mut self, PauseReceivers(names): PauseReceivers, ctx: &mut Self::Context) {
+        self.happen(Event::Paused(names), ctx);
+    }
+}
+
+impl Handler<GetOverview> for Dispatcher {
+    type Result = MessageResult<GetOverview>;
+
+    fn handle(&mut self, _: GetOverview, _: &mut Self::Context) -> Self::Result {
+        MessageResult(self.core.overview(Millis::now()))
+    }
+}
+
+impl Handler<GetParked> for Dispatcher {
+    type Result = MessageResult<GetParked>;
+
+    fn handle(&mut self, asked: GetParked, _: &mut Self::Context) -> Self::Result {
+        MessageResult(self.core.parked(asked.after, asked.limit))
     }
 }
 

@@ -15,6 +15,7 @@ use crate::protocol::message::{AttemptOutcome, End};
 use crate::protocol::{BacklogBoard, Dormant, OpenJobs};
 use crate::store::Release;
 
+use super::live::LiveBoard;
 use crate::dispatch::tally::{GaugeCount, Tally};
 
 /// Reports the tally while it lives.
@@ -36,6 +37,8 @@ pub(super) struct Meter {
     assigned: HashMap<JobId, (u32, Instant)>,
     /// When the last block was seen.
     block_at: Millis,
+    /// Where what ended is shown, if anybody watches.
+    live: Option<Arc<LiveBoard>>,
     workers: Gauge,
     oldest: Vec<(Kind, Gauge)>,
 }
@@ -60,6 +63,7 @@ impl Meter {
             failures: counter!("tasks_in_request_process_queue_fails_total"),
             assigned: HashMap::new(),
             block_at: Millis::default(),
+            live: None,
             workers: gauge!("erawan_workers_connected"),
             oldest: Kinds::given()
                 .all()
@@ -171,6 +175,28 @@ impl Meter {
                 End::Rescheduled { .. } | End::Fenced | End::HandedBack | End::Abandoned => {}
             }
             self.assigned.remove(&attempt.job);
+        }
+    }
+
+    /// Shows from now on what ends.
+    pub(super) fn watched_by(&mut self, board: Arc<LiveBoard>) {
+        self.live = Some(board);
+    }
+
+    /// Shows what workers report of jobs that are known.
+    pub(super) fn show_ends<'a>(
+        &self,
+        outcomes: &[AttemptOutcome],
+        job: impl Fn(JobId) -> Option<&'a Job>,
+    ) {
+        let Some(board) = &self.live else {
+            return;
+        };
+        let now = Millis::now();
+        for outcome in outcomes {
+            if let Some(job) = job(outcome.attempt.job) {
+                board.note(&outcome.end, self.due_at(job).until(now));
+            }
         }
     }
 

@@ -39,6 +39,8 @@ pub struct NodeProcess {
     pub api: Option<String>,
     /// URL of its metrics.
     pub metrics: String,
+    /// URL of its dashboard, if it has one.
+    pub dashboard: Option<String>,
 }
 
 /// A node with its processes.
@@ -399,6 +401,7 @@ impl Network {
                 process: Process::start(process)?,
                 api: part.api.map(|port| format!("http://{LOCAL}:{port}")),
                 metrics: format!("http://{LOCAL}:{}/metrics", part.metrics),
+                dashboard: part.dashboard.map(|port| format!("http://{LOCAL}:{port}")),
             });
         }
         let masters = plan.processes.iter().filter(|part| part.kind == "master");

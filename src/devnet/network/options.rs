@@ -76,6 +76,9 @@ pub struct NetworkOptions {
     pub retransmit: Duration,
     /// Whether they record messages and their results.
     pub record_messages: bool,
+    /// Whether processes that lead have a dashboard, where everybody on this
+    /// machine may decide.
+    pub dashboards: bool,
     /// A second full node of the chain, this many blocks behind the first.
     pub second_ledger: Option<u64>,
     /// Each node reaches the ledger through a switch, which can be turned to the
@@ -105,6 +108,7 @@ impl Default for NetworkOptions {
             settings: Vec::new(),
             retransmit: Duration::from_secs(60),
             record_messages: false,
+            dashboards: false,
             second_ledger: None,
             ledger_switches: false,
             empty_blocks_every: None,

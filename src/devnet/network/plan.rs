@@ -51,6 +51,8 @@ pub(super) struct ProcessPlan {
     pub metrics: u16,
     /// Where a master listens.
     pub master: Option<u16>,
+    /// Of a process that leads, where dashboards are wanted.
+    pub dashboard: Option<u16>,
 }
 
 pub(super) struct NodePlan {
@@ -134,6 +136,7 @@ fn plan_processes(
             api: Some(ports.pick(first)?),
             metrics: ports.pick(first + 50)?,
             master: Some(ports.pick(first + 99)?),
+            dashboard: dashboard(options, first, 1, ports)?,
         }]);
     }
     let mut processes = Vec::new();
@@ -148,6 +151,7 @@ fn plan_processes(
             api: None,
             metrics: ports.pick(first + 51 - number)?,
             master: Some(ports.pick(port)?),
+            dashboard: dashboard(options, first, number, ports)?,
         });
     }
     for number in (1u16..).take(options.workers.min(MOST_WORKERS)) {
@@ -157,9 +161,23 @@ fn plan_processes(
             api: Some(ports.pick(first + number - 1)?),
             metrics: ports.pick(first + 50 + number)?,
             master: None,
+            dashboard: None,
         });
     }
     Ok(processes)
+}
+
+/// The port of the dashboard of a process that leads.
+fn dashboard(
+    options: &NetworkOptions,
+    first: u16,
+    number: u16,
+    ports: &mut Ports,
+) -> io::Result<Option<u16>> {
+    match options.dashboards {
+        true => ports.pick(first + 46 - number).map(Some),
+        false => Ok(None),
+    }
 }
 
 /// Where the nodes' processes find what they all use.
@@ -224,6 +242,10 @@ pub(super) fn environment(
         // Without nodes behind it there are no folders.
         let given = given.filter(|(_, directory)| directory.is_dir());
         variables.extend(given.map(|(name, directory)| (name, path(&directory))));
+    }
+    if let Some(port) = process.dashboard {
+        variables.push(("DASHBOARD_PORT", port.to_string()));
+        variables.push(("DASHBOARD_LOOPBACK_OPERATOR", "devnet".to_owned()));
     }
     variables.extend(process.api.map(|port| ("SERVER_PORT", port.to_string())));
     match (&options.store, surroundings.redis_port) {

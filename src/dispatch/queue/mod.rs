@@ -21,9 +21,10 @@ use super::amount::Amount;
 use super::event::SessionId;
 use super::holds::Holds;
 use super::horizon::Horizon;
+use super::kinds::KindCounts;
 use super::receivers::Receivers;
 use super::sessions::Need;
-use super::snapshot::JobCounts;
+use super::snapshot::{JobCounts, KindSnapshot, ReceiverSnapshot};
 use super::tally::Tally;
 
 /// Jobs that are looked at for the oldest of each kind.
@@ -135,6 +136,7 @@ pub(crate) struct Queue {
     turn: u64,
     counts: JobCounts,
     tally: Tally,
+    kinds: KindCounts,
     all: Amount,
     /// Jobs that wait for an instant, a block or an operator.
     held: Amount,
@@ -391,6 +393,21 @@ impl Queue {
 
     pub(crate) fn tally(&self) -> Tally {
         self.tally
+    }
+
+    /// Open jobs by kind.
+    pub(crate) fn kinds(&self) -> Vec<KindSnapshot> {
+        self.kinds.shown()
+    }
+
+    /// The receivers of deliveries that operators should see first.
+    pub(crate) fn receivers(&self, limit: usize) -> Vec<ReceiverSnapshot> {
+        self.deliveries.shown(limit)
+    }
+
+    /// Sets which receivers get nothing. All others do.
+    pub(crate) fn pause(&mut self, receivers: BTreeSet<Arc<str>>) {
+        self.deliveries.set_paused(receivers);
     }
 
     /// Parked jobs with `seq > after`, oldest first.
