@@ -14,6 +14,7 @@ import http.client
 import json
 import os
 import re
+import shutil
 import signal
 import socket
 import struct
@@ -236,14 +237,21 @@ def main():
     clean()
     folder = Path(tempfile.mkdtemp(prefix="erawan-balancer-"))
     started = []
+    went_well = False
     try:
-        sys.exit(0 if play(options, folder, started) else 1)
+        went_well = play(options, folder, started)
     finally:
         for process in reversed(started):
             if process.poll() is None:
                 process.send_signal(signal.SIGTERM)
                 process.wait(60)
         clean()
+    # The logs of one that failed stay.
+    if went_well:
+        shutil.rmtree(folder, ignore_errors=True)
+    else:
+        print(f"logs: {folder}")
+    sys.exit(0 if went_well else 1)
 
 
 def play(options, folder, started):
@@ -357,7 +365,6 @@ def play(options, folder, started):
     scenario("cable pulled", cable)
     scenario("rolling restart", rolling)
     scenario("scale-down", scale_down)
-    print(f"logs: {folder}")
     return all(verdicts)
 
 

@@ -7,6 +7,7 @@ not happened (EVENTS). No alert may fire in a calm network.
 """
 import argparse
 import json
+import shutil
 import signal
 import subprocess
 import sys
@@ -54,12 +55,19 @@ def main():
     options = arguments.parse_args()
     folder = Path(tempfile.mkdtemp(prefix="erawan-panels-"))
     started = []
+    code = 1
     try:
-        sys.exit(play(options, folder, started))
+        code = play(options, folder, started)
     finally:
         for process in reversed(started):
             process.send_signal(signal.SIGTERM)
             process.wait(60)
+    # The logs of one that failed stay.
+    if code == 0:
+        shutil.rmtree(folder, ignore_errors=True)
+    else:
+        print(f"logs: {folder}")
+    sys.exit(code)
 
 
 def play(options, folder, started):
