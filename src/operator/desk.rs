@@ -235,7 +235,11 @@ impl Desk {
     /// Lets the dispatcher note what ends.
     pub(super) fn show_ends(&self, board: Arc<LiveBoard>) {
         if let Some(dispatcher) = &self.dispatcher {
-            dispatcher.do_send(TellOfEnds(board));
+            let told = dispatcher.send(TellOfEnds(board));
+            tokio::spawn(async move {
+                // A dispatcher that has stopped has nothing to show.
+                let _ = told.await;
+            });
         }
     }
 
