@@ -78,7 +78,7 @@ async fn run_worker(
         runner: Arc::new(Means::default()),
         link: Link::Grpc {
             masters: target.masters,
-            tls: target.tls,
+            security: target.security,
             found,
             thread: None,
         },
