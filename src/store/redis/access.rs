@@ -58,9 +58,13 @@ impl Access {
             let mut command = redis::cmd("SELECT");
             command.arg(self.database);
             let selected = connection.question::<Value>(&command).await;
-            selected.map_err(|error| {
-                let number = self.database;
-                refused(format!("it has no database {number} (DB_NUMBER): {error}"))
+            selected.map_err(|error| match error.code() {
+                // What that means is explained as for any other question.
+                None | Some("NOAUTH") => error,
+                Some(_) => {
+                    let number = self.database;
+                    refused(format!("it has no database {number} (DB_NUMBER): {error}"))
+                }
             })?;
         }
         Ok(())

@@ -28,7 +28,7 @@ fn node() -> RedisServer {
         Durability::EverySecond,
         &[
             &["--cluster-enabled", "yes", "--cluster-port", &bus][..],
-            &["--cluster-node-timeout", "1000"],
+            &["--cluster-node-timeout", "2000"],
             &["--repl-diskless-sync-delay", "0"],
             // One that was cut off for a moment may be made the owner.
             &["--cluster-replica-validity-factor", "0"],

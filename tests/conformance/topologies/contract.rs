@@ -13,7 +13,7 @@ use tokio::sync::Mutex;
 use super::cluster::Nodes;
 use super::guarded::Guarded;
 use super::sentinels::Sentinels;
-use crate::harness::Harness;
+use crate::harness::{Harness, eventually};
 
 #[async_trait]
 pub trait Topology: Send + Sync + Sized + 'static {
@@ -40,7 +40,7 @@ impl<T: Topology> On<T> {
             redis: topology.redis(),
             node_id: node_id.clone(),
         };
-        let store = RedisStore::connect(target).await.expect("Redis is found");
+        let store = connect_in_time(target).await;
         Self {
             topology,
             node_id,
@@ -48,6 +48,17 @@ impl<T: Topology> On<T> {
             store: Arc::new(store.with_failed_limits(limits)),
         }
     }
+}
+
+/// As a process does that starts.
+async fn connect_in_time(target: RedisTarget) -> RedisStore {
+    let found = Mutex::new(None);
+    eventually(|| async {
+        *found.lock().await = RedisStore::connect(target.clone()).await.ok();
+        found.lock().await.is_some()
+    })
+    .await;
+    found.into_inner().expect("it has been found")
 }
 
 static NODES: AtomicU32 = AtomicU32::new(0);
