@@ -1,4 +1,4 @@
-//! An address that leads to one of several servers: a small TCP switch, in place
+//! An address that leads to one of several servers: a small TCP switch instead
 //! of the load balancers and names between a node and its ledger.
 
 use std::io;

@@ -31,7 +31,7 @@ const HEAD_TIME_LIMIT: Duration = Duration::from_secs(5);
 /// How often the recorder moves measurements into its buckets.
 const UPKEEP_INTERVAL: Duration = Duration::from_secs(5);
 
-/// Makes the process record its metrics. To be called once per process.
+/// Makes the process record its metrics. Must be called once per process.
 ///
 /// # Errors
 /// Another recorder is installed.

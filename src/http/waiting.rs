@@ -62,7 +62,7 @@ impl WaitingCalls {
         }
     }
 
-    /// Begins to listen. To be called before the job that answers is stored.
+    /// Begins to listen. Must be called before the job that answers is stored.
     pub(super) fn listen(self: &Arc<Self>, caller: Caller) -> OpenCall {
         let told = Arc::new(Notify::new());
         self.open.lock().insert(caller.call, told.clone());
