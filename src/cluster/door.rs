@@ -23,13 +23,13 @@ const QUIET: Duration = Duration::from_secs(10);
 type Inner = MaybeTls<GuestStream<TcpStream>>;
 
 /// A connection of a worker or an operator.
-pub(super) struct Visitor(Inner);
+pub(super) struct LinkConnection(Inner);
 
 /// The connections that are accepted, as a gRPC server takes them.
 pub(super) fn open(
     listener: Listener,
     security: LinkSecurity,
-) -> impl Stream<Item = io::Result<Visitor>> {
+) -> impl Stream<Item = io::Result<LinkConnection>> {
     let handshakes = listener.guests().map(move |(stream, peer)| {
         let security = security.clone();
         async move {
@@ -42,7 +42,7 @@ pub(super) fn open(
         .buffer_unordered(HANDSHAKES)
         .filter_map(move |secured| {
             let accepted = match secured {
-                Ok(stream) => Some(Ok(Visitor(stream))),
+                Ok(stream) => Some(Ok(LinkConnection(stream))),
                 Err((peer, reason)) if reason == GONE => {
                     tracing::debug!(%peer, reason, "at MASTER_SERVER_PORT");
                     None
@@ -63,7 +63,7 @@ pub(super) fn open(
         })
 }
 
-impl AsyncRead for Visitor {
+impl AsyncRead for LinkConnection {
     fn poll_read(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -73,7 +73,7 @@ impl AsyncRead for Visitor {
     }
 }
 
-impl AsyncWrite for Visitor {
+impl AsyncWrite for LinkConnection {
     fn poll_write(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -112,7 +112,7 @@ pub(super) struct Introduced {
 }
 
 /// For handlers of gRPC calls.
-impl Connected for Visitor {
+impl Connected for LinkConnection {
     type ConnectInfo = Introduced;
 
     fn connect_info(&self) -> Self::ConnectInfo {

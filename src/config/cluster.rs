@@ -64,7 +64,7 @@ pub(super) fn cluster(
 fn without_a_lock(cluster: &ClusterAccess, listen: &mut Listen, checker: &mut Checker) {
     if cluster.insecure {
         checker.warn(
-            "CLUSTER_INSECURE=true: whoever reaches MASTER_SERVER_PORT may take jobs, read the \
+            "CLUSTER_INSECURE=true: anyone who reaches MASTER_SERVER_PORT may take jobs, read the \
              store and decide about jobs; set CLUSTER_TOKEN_FILE or GRPC_SSL instead",
         );
         return;

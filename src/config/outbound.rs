@@ -1,6 +1,6 @@
 //! Which servers the node calls when a client or another node names one:
 //! callbacks, crypto services, documents of contracts. A URL is foreign, and
-//! the machines around a node answer to whoever is inside their network.
+//! the machines around a node answer to anyone inside their network.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr};

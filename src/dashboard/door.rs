@@ -1,7 +1,7 @@
 //! Who comes in: by a token in `Authorization`, by a session that began with one,
-//! or, where there are no tokens, by being on this machine. Whoever is known by
-//! something that a browser sends by itself must show that it is one of our own
-//! pages that asks.
+//! or, where there are no tokens, by being on this machine. A caller that is known
+//! by something that a browser sends by itself must show that one of our own pages
+//! asks.
 
 use std::collections::HashMap;
 use std::time::{Duration, Instant};

@@ -1,6 +1,6 @@
 //! The dashboard of a node and the API for scripts beside it (`/admin/v1`):
 //! what there is to see, and what operators decide. Pages are made here and need
-//! nothing from elsewhere. Whoever looks costs a node next to nothing: one
+//! nothing from elsewhere. A viewer costs a node next to nothing: one
 //! sampler asks the master once a second for everybody ([`sampler`]), lists are
 //! read page by page, and all of it happens on threads of its own.
 

@@ -82,7 +82,7 @@ fn a_stored_record() {
     });
 }
 
-/// From whoever has reached the master's port, or answers at a master's address.
+/// From anyone who reaches the master's port or answers at a master's address.
 #[test]
 fn link_frames() {
     let mut seeds = seeds::golden("store_call");
@@ -127,7 +127,7 @@ fn link_frames() {
     });
 }
 
-/// From whoever calls the API.
+/// From anyone who calls the API.
 #[test]
 fn an_http_body() {
     fuzz("HTTP body", seeds::bodies(), |input| {

@@ -26,8 +26,12 @@ pub enum DecodeError {
     Content(#[from] bincode::error::DecodeError),
 }
 
+/// Most bytes of a value that is read: four times a write of the store at most. A
+/// damaged length asks for no more memory than that.
+const MOST_BYTES: usize = 1024 * 1024 * 1024;
+
 fn configuration() -> impl bincode::config::Config {
-    bincode::config::standard()
+    bincode::config::standard().with_limit::<MOST_BYTES>()
 }
 
 pub fn encode<T: Stored>(value: &T) -> Vec<u8> {

@@ -53,8 +53,7 @@ pub(super) fn text(told: &JobsAnswer, by: &str) -> String {
     }
 }
 
-/// Whoever sees an empty list wants to know whether there is nothing, or
-/// nothing that matches.
+/// Tells an empty list apart from one in which nothing matches.
 fn none_listed(instead: Option<Instead>, by: &str) -> String {
     let Some(instead) = instead else {
         return format!("no such jobs (asked {by})\n");

@@ -20,7 +20,7 @@ use openssl::x509::{X509, X509Builder, X509Name, X509NameBuilder};
 use super::certificates::read_chain;
 use super::identity::node_uri;
 
-/// An authority: whoever has its key can make certificates that all processes
+/// An authority: the owner of its key can make certificates that all processes
 /// of the node trust.
 pub struct Authority {
     certificate: X509,

@@ -20,7 +20,7 @@ use crate::reread::Reread;
 /// What a connection of the cluster link is secured by.
 #[derive(Clone)]
 pub enum LinkSecurity {
-    /// Nothing: whoever reaches the port is believed.
+    /// Nothing: anyone who reaches the port is believed.
     Open,
     /// Certificates of both sides (`GRPC_SSL`).
     Certificates(Arc<NodeCertificates>),

@@ -147,7 +147,7 @@ async fn a_refusal_names_the_certificate_and_the_reason() {
         ),
         (
             certificates(&theirs, Some("rp1"), &[]),
-            ["CN=rp1", "unable to get local issuer certificate"],
+            ["CN=theirs", "self-signed certificate in certificate chain"],
         ),
     ] {
         let other = ends(&other);
