@@ -15,6 +15,8 @@ mod faults;
 pub mod openapi;
 mod outcome;
 mod schema;
+mod shape;
+mod success;
 mod unique_by;
 pub mod versions;
 
@@ -24,3 +26,4 @@ pub use call::{Call, NoBody, NoPath, NoQuery, RawCall, Texts};
 pub use endpoint::{Audience, Builder, Endpoint, Method, Needs, Run, Undescribed};
 pub use outcome::Outcome;
 pub use schema::{Schema, url};
+pub use success::{Success, SuccessBody};

@@ -6,6 +6,7 @@ pub mod chaos;
 pub mod command;
 pub mod demo;
 pub mod genesis;
+mod hand;
 pub mod keys;
 pub mod ledger;
 pub mod mq_record;

@@ -9,7 +9,7 @@ use super::repeats::Repeat;
 use super::routes::{Parameters, Route};
 use super::server::Api;
 use crate::admission::Purpose;
-use crate::api::{Answered, Audience, Method, Outcome, RawCall};
+use crate::api::{Answered, Audience, Endpoint, Method, Outcome, RawCall, SuccessBody};
 use crate::context::{Context, Role};
 use crate::error::{Error, codes};
 use crate::job::{Caller, Write};
@@ -67,8 +67,7 @@ async fn operate(
     if let (Outcome::Waits(accept), Some(repeat)) = (&mut outcome, &repeat) {
         repeat.note(&caller, accept);
     }
-    let purpose = endpoint.purpose.unwrap_or(Purpose::Begin);
-    conclude(api, purpose, outcome, caller).await
+    conclude(api, endpoint, outcome, caller).await
 }
 
 /// The checks that every call passes, in the order of spec/http-api.md 1.1.
@@ -149,10 +148,11 @@ fn acting_node(context: &Context, given: Option<&Value>) -> Result<String, Error
 
 async fn conclude(
     api: &Api,
-    purpose: Purpose,
+    endpoint: &Endpoint,
     outcome: Outcome,
     caller: Caller,
 ) -> Result<PlainResponse, Error> {
+    let purpose = endpoint.purpose.unwrap_or(Purpose::Begin);
     match outcome {
         Outcome::Accepted {
             accept,
@@ -167,6 +167,9 @@ async fn conclude(
             }
             Ok(match body {
                 Some(body) => PlainResponse::json(202, &body),
+                None if matches!(endpoint.success.body, SuccessBody::EmptyJson) => {
+                    PlainResponse::empty(202).called_json()
+                }
                 None => PlainResponse::empty(202),
             })
         }
@@ -187,7 +190,7 @@ async fn conclude(
         Outcome::NoContent => Ok(PlainResponse::empty(204)),
         Outcome::Text { content_type, text } => Ok(PlainResponse::text(content_type, text)),
         Outcome::NotFound => Ok(PlainResponse::empty(404)),
-        Outcome::Missing(body) => Ok(PlainResponse::json(404, &body)),
+        Outcome::Failed(status, body) => Ok(PlainResponse::json(status, &body)),
         Outcome::Unsupported => Ok(PlainResponse::empty(501)),
     }
 }

@@ -2,10 +2,11 @@
 //! parameters.
 
 use serde::Deserialize;
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use crate::api::{Audience, Call, Endpoint, NoQuery, Outcome};
 use crate::error::Error;
+use crate::flows::debug::transact::failure;
 
 /// The table entry.
 pub(super) fn endpoint() -> Endpoint {
@@ -15,6 +16,7 @@ pub(super) fn endpoint() -> Endpoint {
         .path::<Path>()
         .query::<NoQuery>()
         .body::<Map<String, Value>>()
+        .tells(json!("any"))
         .run(run)
         .outside_of_versions()
         .needs_nothing()
@@ -28,7 +30,8 @@ struct Path {
 async fn run(call: Call<Path, NoQuery, Map<String, Value>>) -> Result<Outcome, Error> {
     let ledger = call.context.ledger.as_ref();
     let params = Value::Object(call.body);
-    let answer = ledger.query(&call.path.method, params, None).await?;
-    let answer = answer.map_or(Value::Null, |answer| answer.as_ref().clone());
-    Ok(Outcome::Ok(answer))
+    Ok(match ledger.query(&call.path.method, params, None).await {
+        Ok(answer) => Outcome::Ok(answer.map_or(Value::Null, |answer| answer.as_ref().clone())),
+        Err(error) => Outcome::Failed(500, failure(&error)),
+    })
 }

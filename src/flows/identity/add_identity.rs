@@ -3,7 +3,7 @@
 
 use schemars::JsonSchema;
 use serde::Deserialize;
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use super::checks::{Checks, WITH_CONSENT};
 use super::planned::{OnLedger, Planned};
@@ -23,6 +23,7 @@ pub fn endpoint() -> Endpoint {
         .begins()
         .path::<Identity>()
         .body::<Body>()
+        .accepts(json!({"request_id?": "text"}))
         .run(run)
 }
 

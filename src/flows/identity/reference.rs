@@ -2,7 +2,7 @@
 //! stands for while its operation goes on.
 
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use super::operation::Operation;
 use crate::api::{Audience, Call, Endpoint, Outcome};
@@ -21,6 +21,9 @@ pub fn endpoint() -> Endpoint {
     Endpoint::get(path, Audience::Idp)
         .does("Tells the request that asks the user's other IdPs for consent.")
         .path::<Referenced>()
+        .tells(
+            json!({"request_id?": "text", "accessor_id?": "text", "revoking_accessor_id?": "text"}),
+        )
         .run(run)
 }
 

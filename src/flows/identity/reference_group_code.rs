@@ -14,6 +14,7 @@ pub fn endpoint() -> Endpoint {
         .does("Tells the reference group that an identity belongs to.")
         .without_acting_node()
         .path::<Identity>()
+        .tells(json!({"reference_group_code": "text"}))
         .run(run)
 }
 

@@ -3,7 +3,7 @@
 
 use schemars::JsonSchema;
 use serde::Deserialize;
-use serde_json::Map;
+use serde_json::{Map, json};
 
 use super::Identity;
 use super::accessor::NewAccessor;
@@ -22,6 +22,7 @@ pub fn endpoint() -> Endpoint {
         .begins()
         .path::<Identity>()
         .body::<Body>()
+        .accepts(json!({"accessor_id": "text", "request_id?": "text"}))
         .run(run)
 }
 

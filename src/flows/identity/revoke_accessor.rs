@@ -3,7 +3,7 @@
 
 use schemars::JsonSchema;
 use serde::Deserialize;
-use serde_json::Map;
+use serde_json::{Map, json};
 
 use super::Identity;
 use super::checks::{Checks, needs_consent};
@@ -21,6 +21,7 @@ pub fn endpoint() -> Endpoint {
         .begins()
         .path::<Identity>()
         .body::<Body>()
+        .accepts(json!({"request_id?": "text"}))
         .run(run)
 }
 

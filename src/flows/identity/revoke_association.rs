@@ -1,7 +1,7 @@
 //! `POST /identity/:namespace/:identifier/association_revoke`: this IdP does not
 //! vouch for the person any more.
 
-use serde_json::Map;
+use serde_json::{Map, json};
 
 use super::checks::{Checks, WITH_CONSENT};
 use super::planned::Planned;
@@ -18,6 +18,7 @@ pub fn endpoint() -> Endpoint {
         .begins()
         .path::<Identity>()
         .body::<OfIdentity>()
+        .accepts(json!({"request_id?": "text"}))
         .run(run)
 }
 

@@ -1,7 +1,7 @@
 //! `POST /identity/:namespace/:identifier/mode`: the person is asked before the
 //! identity changes from now on. That takes a consent already.
 
-use serde_json::Map;
+use serde_json::{Map, json};
 
 use super::checks::{Checks, consent_mode, needs_consent};
 use super::planned::Planned;
@@ -18,6 +18,7 @@ pub fn endpoint() -> Endpoint {
         .begins()
         .path::<Identity>()
         .body::<OfIdentity>()
+        .accepts(json!({"request_id": "text"}))
         .run(run)
 }
 

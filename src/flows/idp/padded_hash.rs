@@ -17,6 +17,7 @@ pub fn endpoint() -> Endpoint {
     Endpoint::get("/idp/request_message_padded_hash", Audience::Idp)
         .does("Tells what the user's accessor key is to sign for a request.")
         .query::<Query>()
+        .tells(json!({"request_message_padded_hash": "text"}))
         .run(run)
 }
 

@@ -28,7 +28,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::ledger_call::{Hearer, LedgerCall};
-use crate::api::{Audience, Builder, Call, Endpoint, NoPath, Outcome, Texts};
+use crate::api::{Audience, Builder, Call, Endpoint, NoPath, Outcome, Success, Texts};
 use crate::error::Error;
 
 /// What NDID asks for is decided in the order of its calls.
@@ -78,6 +78,7 @@ where
 {
     endpoint(path, does)
         .body::<B>()
+        .answers(Success::empty(status))
         .run(move |call: Call<NoPath, Texts, B>| async move {
             let params = json!(call.body);
             transact(&call, method, params, status).await

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Number, json};
 
 use super::{KEY, endpoint, transact};
-use crate::api::{Call, Endpoint, NoPath, Outcome, Texts};
+use crate::api::{Call, Endpoint, NoPath, Outcome, Success, Texts};
 use crate::context::Context;
 use crate::error::{Error, codes};
 use crate::flows::ledger_call::{Hearer, LedgerCall};
@@ -22,12 +22,14 @@ pub fn endpoints() -> [Endpoint; 2] {
     [
         endpoint("/ndid/register_node", "Registers a node.")
             .body::<Registration>()
+            .answers(Success::empty(201))
             .run(register),
         endpoint(
             "/node/create",
             "Registers a node, for a client that does not wait.",
         )
         .body::<Creation>()
+        .answers(Success::empty(202))
         .run(create),
     ]
 }

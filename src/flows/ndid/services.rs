@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::{endpoint, handed_on, transact};
-use crate::api::{Call, Endpoint, NoPath, Outcome, Texts};
+use crate::api::{Call, Endpoint, NoPath, Outcome, Success, Texts};
 use crate::error::{Error, codes};
 
 /// In place of a schema: data of any form.
@@ -49,6 +49,7 @@ fn described(
     status: u16,
 ) -> Endpoint {
     let endpoint = endpoint(path, does).body::<Service>();
+    let endpoint = endpoint.answers(Success::empty(status));
     endpoint.run(move |call: Call<NoPath, Texts, Service>| describe(call, method, status))
 }
 

@@ -29,6 +29,7 @@ pub(super) fn endpoint() -> Endpoint {
         .without_acting_node()
         .begins()
         .body::<Update>()
+        .accepts_with_empty_json()
         .run(run)
 }
 

@@ -36,6 +36,7 @@ pub fn endpoint() -> Endpoint {
         .begins()
         .path::<Identity>()
         .body::<CreateRequest>()
+        .accepts(json!({"request_id": "text", "initial_salt": "text"}))
         .run(run)
 }
 

@@ -13,6 +13,7 @@ pub fn endpoint() -> Endpoint {
         .does("Tells how many tokens a node has.")
         .without_acting_node()
         .path::<Path>()
+        .tells(json!({"amount": "number"}))
         .run(run)
 }
 

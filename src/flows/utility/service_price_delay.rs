@@ -2,6 +2,7 @@
 
 use schemars::JsonSchema;
 use serde::Deserialize;
+use serde_json::json;
 
 use super::{params, whole};
 use crate::api::{ApiVersion, Audience, Call, Endpoint, NoPath, Outcome};
@@ -16,6 +17,7 @@ pub fn endpoint() -> Endpoint {
     .does("Tells how long before its effect a price must be announced.")
     .without_acting_node()
     .query::<Query>()
+    .tells(json!({"duration_second": "integer"}))
     .run(run)
     .since(ApiVersion::V5)
 }

@@ -16,6 +16,7 @@ pub fn endpoint() -> Endpoint {
     .does("Tells whether an IdP's changes of identities are told to nobody.")
     .without_acting_node()
     .path::<Path>()
+    .tells(json!({"suppressed": "boolean"}))
     .run(run)
     .since(ApiVersion::V5)
 }

@@ -1,5 +1,7 @@
 //! `GET /utility/suppressed_identity_modification_notification_node_ids`: nodes whose modifications of identities are notified to nobody.
 
+use serde_json::json;
+
 use super::{list, params};
 use crate::api::{ApiVersion, Audience, Call, Endpoint, Outcome, Texts};
 use crate::error::Error;
@@ -13,6 +15,7 @@ pub fn endpoint() -> Endpoint {
     .does("Lists the IdPs whose changes of identities are told to nobody.")
     .without_acting_node()
     .query::<Texts>()
+    .tells(json!(["text"]))
     .run(run)
     .since(ApiVersion::V5)
 }
