@@ -227,6 +227,13 @@ async fn an_external_crypto_service_signs_and_its_absence_is_told_in_time() {
     service.come_back();
     drive(&apps, 5).await;
     assert_all_verified(&apps, 10);
+    let asked = service.asked();
+    for url in ["sign", "decrypt"] {
+        for node_id in ["rp1", "idp1", "as1"] {
+            let call = (url, node_id.to_owned(), "6.0");
+            assert!(asked.contains(&call), "{call:?}");
+        }
+    }
     net.end(apps).await;
 }
 

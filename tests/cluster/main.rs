@@ -10,7 +10,6 @@ mod check;
 mod client;
 mod contracts;
 mod crowds;
-mod crypto_operations;
 mod crypto_service;
 mod demo;
 mod devnet;
