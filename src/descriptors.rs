@@ -15,6 +15,8 @@ const OWN: usize = 64;
 const DOWNLOADS: usize = 64;
 /// Readers of metrics and probes.
 const ADMIN: usize = 64;
+/// Dashboards, each with the connection that brings it news.
+const DASHBOARDS: usize = 256;
 /// Operators on this machine.
 pub const OPERATORS: usize = 16;
 /// Workers, each with two links, and operators.
@@ -64,6 +66,7 @@ pub struct Shares {
     pub admin: usize,
     /// At the master's port.
     pub links: usize,
+    pub dashboards: usize,
 }
 
 impl Shares {
@@ -73,7 +76,11 @@ impl Shares {
             Mode::Master => 0,
             Mode::Standalone | Mode::Worker => config.capacity.delivery as usize + DOWNLOADS,
         };
-        Self::beside(limit, config.mode, deliveries)
+        let dashboards = config.dashboard.as_ref().map_or(0, |_| DASHBOARDS);
+        Self {
+            dashboards,
+            ..Self::beside(limit, config.mode, deliveries + dashboards)
+        }
     }
 
     fn beside(limit: Limit, mode: Mode, deliveries: usize) -> Self {
@@ -85,11 +92,13 @@ impl Shares {
                 api: 0,
                 admin: ADMIN,
                 links: share(LINKS),
+                dashboards: 0,
             },
             Mode::Standalone | Mode::Worker => Self {
                 api: share(MOST_API),
                 admin: ADMIN,
                 links: 0,
+                dashboards: 0,
             },
         }
     }

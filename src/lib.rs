@@ -4,6 +4,7 @@
 // They panic when nobody reads any more; use `output` instead.
 #![deny(clippy::print_stdout, clippy::print_stderr)]
 
+pub mod access;
 pub mod actors;
 pub mod admission;
 pub mod api;
@@ -14,6 +15,7 @@ pub mod context;
 #[cfg(test)]
 mod core_words_tests;
 pub mod crypto;
+pub mod dashboard;
 pub mod delivery;
 pub mod descriptors;
 pub mod devnet;
@@ -41,11 +43,17 @@ pub mod parent;
 pub mod proto;
 pub mod protocol;
 pub mod pulse;
+pub mod reread;
 pub mod simulation;
 pub mod store;
 pub mod tables;
 pub mod tick;
+pub mod tls;
 
+#[cfg(test)]
+mod dependencies_tests;
+#[cfg(test)]
+mod fuzz_tests;
 #[cfg(test)]
 mod names_tests;
 #[cfg(test)]

@@ -3,17 +3,18 @@
 #![deny(clippy::print_stdout, clippy::print_stderr)]
 
 use std::io;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
+use clap_complete::Shell;
 use erawan::bench::{self, Bench};
 use erawan::descriptors::Limit;
 use erawan::devnet::command::{self, DemoArguments, DevnetArguments};
 use erawan::devnet::{ledger, mq_service};
-use erawan::{logging, node, operator, parent, simulation, tick};
+use erawan::{logging, node, operator, output, parent, simulation, tick};
 
 /// Jobs are many small allocations, made in one thread and freed in another.
 /// docs/decisions.md compares it with the system's allocator and mimalloc.
@@ -35,6 +36,19 @@ struct CommandLine {
 enum Command {
     /// Check the environment and whether store, ledger and message queue can be reached.
     Check,
+    /// Ask the process that runs here whether it is ready.
+    Health(node::HealthArguments),
+    Env(node::EnvArguments),
+    /// Print completions for a shell: `erawan completions bash > /etc/bash_completion.d/erawan`.
+    Completions {
+        /// For which shell.
+        shell: Shell,
+    },
+    /// Write the manual pages.
+    Man {
+        /// Folder to write them to.
+        directory: PathBuf,
+    },
     /// Start a whole network and drive requests through it.
     Demo(DemoArguments),
     /// Start a whole network and leave it running for developers.
@@ -43,12 +57,17 @@ enum Command {
     Simulate(simulation::SimulateArguments),
     /// Show the node's jobs, and decide about parked and failed ones.
     Jobs(operator::Jobs),
+    /// Make certificates or a token for the processes of a node.
+    Certs(operator::certs::Certs),
     /// Measure speed and size.
     #[command(subcommand)]
     Bench(Bench),
     /// Run the ledger of a development network.
     #[command(hide = true)]
     DevnetLedger {
+        /// Where to listen.
+        #[arg(long, default_value = "127.0.0.1")]
+        bind: IpAddr,
         /// RPC port.
         #[arg(long)]
         port: u16,
@@ -64,7 +83,8 @@ enum Command {
         /// Empty blocks to make at the start.
         #[arg(long, default_value_t = 0)]
         empty_blocks: u64,
-        /// Make no blocks, but take those of the ledger at this port.
+        /// Make no blocks, but take those of the ledger at this port of the same
+        /// address.
         #[arg(long)]
         follow_port: Option<u16>,
         /// With `--follow-port`: stay this many blocks behind.
@@ -80,6 +100,9 @@ enum Command {
     /// Run the message queue service of a development network.
     #[command(hide = true)]
     DevnetMq {
+        /// Where to listen.
+        #[arg(long, default_value = "127.0.0.1")]
+        bind: IpAddr,
         /// Node that the service belongs to.
         #[arg(long)]
         node_id: String,
@@ -92,7 +115,7 @@ enum Command {
         /// How often to transmit a message again that is not acknowledged.
         #[arg(long, default_value_t = 60_000)]
         retransmit_ms: u64,
-        /// Where to record what came and what became of it.
+        /// Where to record messages and their results.
         #[arg(long)]
         record: Option<PathBuf>,
     },
@@ -114,8 +137,6 @@ fn main() -> ExitCode {
             "erawan: the limit of open files cannot be raised: {error}"
         ));
     }
-    // Refused only if there is one already.
-    let _ = rustls::crypto::ring::default_provider().install_default();
     node::kinds::give();
     // One thread: computations have threads of their own, and tasks that mostly
     // wait for sockets cost least where none has to wake another thread.
@@ -151,16 +172,32 @@ fn tell(answer: &clap::Error) -> ExitCode {
     }
 }
 
+fn completions(shell: Shell) -> io::Result<ExitCode> {
+    let mut text = Vec::new();
+    clap_complete::generate(shell, &mut CommandLine::command(), "erawan", &mut text);
+    output::say(String::from_utf8_lossy(&text))?;
+    Ok(ExitCode::SUCCESS)
+}
+
 async fn run(command: Option<Command>) -> io::Result<ExitCode> {
     match command {
         None => node::run().await,
         Some(Command::Check) => node::check().await,
+        Some(Command::Health(arguments)) => node::health(arguments).await,
+        Some(Command::Env(arguments)) => node::env(&arguments),
+        Some(Command::Completions { shell }) => completions(shell),
+        Some(Command::Man { directory }) => {
+            clap_mangen::generate_to(CommandLine::command(), directory)?;
+            Ok(ExitCode::SUCCESS)
+        }
         Some(Command::Jobs(jobs)) => operator::run(jobs).await,
+        Some(Command::Certs(certs)) => operator::certs::run(certs),
         Some(Command::Demo(arguments)) => command::demo(arguments).await,
         Some(Command::Devnet(arguments)) => command::devnet(arguments).await,
         Some(Command::Simulate(arguments)) => simulation::simulate(&arguments),
         Some(Command::Bench(bench)) => bench::run(bench).await,
         Some(Command::DevnetLedger {
+            bind,
             port,
             directory,
             chain_id,
@@ -172,14 +209,17 @@ async fn run(command: Option<Command>) -> io::Result<ExitCode> {
             identities,
         }) => {
             let options = ledger::Options {
-                listen: SocketAddr::from((Ipv4Addr::LOCALHOST, port)),
+                listen: SocketAddr::new(bind, port),
                 chain_id,
                 directory,
                 block_interval: Duration::from_millis(block_interval_ms),
                 empty_blocks,
                 identities,
                 follows: follow_port.map(|port| ledger::Leader {
-                    host: Ipv4Addr::LOCALHOST.to_string(),
+                    host: match bind.is_unspecified() {
+                        true => Ipv4Addr::LOCALHOST.to_string(),
+                        false => bind.to_string(),
+                    },
                     port,
                     lag,
                 }),
@@ -190,13 +230,14 @@ async fn run(command: Option<Command>) -> io::Result<ExitCode> {
             Ok(ExitCode::SUCCESS)
         }
         Some(Command::DevnetMq {
+            bind,
             node_id,
             port,
             mq_port,
             retransmit_ms,
             record,
         }) => {
-            let listen = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+            let listen = SocketAddr::new(bind, port);
             mq_service::serve(
                 mq_service::Options {
                     node_id,

@@ -12,15 +12,17 @@ use syn::visit::{self, Visit};
 const FLOORS: &[&[&str]] = &[
     &[
         "config", "error", "heavy", "job", "json", "labelled", "listener", "mistake", "output",
-        "parent", "proto", "pulse", "tick",
+        "parent", "proto", "pulse", "reread", "tick",
     ],
     &[
+        "access",
         "descriptors",
         "http_client",
         "logging",
-        "protocol",
         "tables",
+        "tls",
     ],
+    &["protocol"],
     &["mq", "store"],
     &["admission", "dispatch", "ledger"],
     &["crypto", "invariants"],
@@ -28,7 +30,7 @@ const FLOORS: &[&[&str]] = &[
     &["api", "delivery", "simulation"],
     &["devnet", "messaging", "operator"],
     &["cluster", "flows", "http"],
-    &["bench", "ingest"],
+    &["bench", "dashboard", "ingest"],
     &["node"],
 ];
 
@@ -194,7 +196,7 @@ fn an_arrow_that_goes_up_is_named() {
     ] {
         assert_eq!(
             of_store(text),
-            ["store/mod.rs: store (floor 2) -> node (floor 10)"],
+            ["store/mod.rs: store (floor 3) -> node (floor 11)"],
             "{text}"
         );
     }

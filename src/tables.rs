@@ -10,7 +10,7 @@ macro_rules! tables {
             $($(#[$doc])* pub const $name: Table = $table;)*
 
             /// Every table of a node, the core's own included.
-            pub const ALL: &[Table] = &[$(Table::$name,)* Table::Answer];
+            pub const ALL: &[Table] = &[$(Table::$name,)* Table::Answer, Table::Receiver];
         }
     };
 }
@@ -50,7 +50,7 @@ tables! {
     /// are asked for at every reconnect of the ledger.
     DisabledTransaction = Table::new(12, "disabled_transaction").indexed();
     /// Calls of clients that must be accepted once only, by their content
-    /// (`flows::call`).
+    /// (`flows::call_mark`).
     Call = Table::new(13, "call");
     /// How far the ledger has been followed.
     Progress = Table::new(14, "progress");
@@ -60,7 +60,9 @@ tables! {
 /// # Panics
 /// If two of them cannot be told apart. A test would have found that.
 pub fn all() -> Tables {
-    let own = Table::ALL.iter().filter(|table| **table != Table::Answer);
+    let own = Table::ALL
+        .iter()
+        .filter(|table| !Table::OWN.contains(table));
     Tables::new(own.copied()).expect("tables have numbers and names of their own")
 }
 
@@ -69,7 +71,7 @@ mod tests {
     use super::*;
 
     /// Stored and sent: a number is never changed and never used again.
-    const NAMES: [&str; 16] = [
+    const NAMES: [&str; 17] = [
         "request_data",
         "request_reference",
         "pending_as_data",
@@ -86,6 +88,7 @@ mod tests {
         "call",
         "progress",
         "answer",
+        "receiver",
     ];
 
     #[test]

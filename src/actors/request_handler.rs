@@ -11,8 +11,8 @@ pub mod threads;
 
 use std::future::Future;
 use std::panic::AssertUnwindSafe;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use actix::prelude::*;
@@ -23,6 +23,8 @@ use tokio::time::sleep;
 use tracing::{error, warn};
 
 use crate::job::{Attempt, Class, Commit, Job, JobOutcome, Kind, Millis, Pool};
+use crate::logging::LineLimit;
+use crate::logging::spans::{self, Work};
 use crate::protocol::message::{AttemptOutcome, End};
 use crate::store::{Committed, SharedStore, StoreError, Struck};
 
@@ -38,6 +40,14 @@ const STORE_RETRY: (Duration, Duration) = (Duration::from_millis(50), Duration::
 /// First and longest pause before a job that panicked is run again.
 const PANIC_RETRY: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(60));
 
+/// Lines about failed jobs, by the number of their kind.
+static FAILED: LazyLock<LineLimit<u16>> =
+    LazyLock::new(|| LineLimit::new(100, Duration::from_secs(10)));
+
+/// Lines about a store that does not answer, by what it was asked for.
+static REPEATED: LazyLock<LineLimit<&'static str>> =
+    LazyLock::new(|| LineLimit::new(3, Duration::from_secs(10)));
+
 /// Runs a job.
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
@@ -47,7 +57,7 @@ pub struct Handle {
     pub ticket: Ticket,
 }
 
-/// Whoever takes it first decides: the handler, that the job begins, or the
+/// The first to take it decides: the handler, that the job begins, or the
 /// link, that it does not.
 #[derive(Debug, Clone, Default)]
 pub struct Ticket(Arc<AtomicBool>);
@@ -183,7 +193,18 @@ impl Execution {
             // dispatcher gives this attempt up.
             return Ok(End::Fenced);
         }
-        match self.run(&job).await {
+        let work = Work {
+            name: job.kind().name(),
+            is_outgoing: job.kind().pool() == Pool::Delivery,
+            key: job.key(),
+            id: &attempt.job,
+            attempt: attempt.number,
+            waited_ms: job.accepted_at.until(Millis::now()).as_millis() as u64,
+        };
+        let span = spans::of_work(work, job.new.trace);
+        let ran = spans::within(&span, job.new.trace, self.run(&job)).await;
+        note_outcome(&span, &ran);
+        match ran {
             Ok(Run::Commit(commit)) => self.commit(attempt, job.kind(), commit).await,
             Ok(Run::Retry { after, reason }) => {
                 self.reschedule(attempt, job.tries, after, reason).await
@@ -276,7 +297,7 @@ impl Execution {
         Ok(match committed.await? {
             Committed::Applied { jobs, cancelled } => {
                 if let Some(reason) = &failure {
-                    warn!(job = %attempt.job, kind = kind.name(), reason, "job ended as failed");
+                    note_failed(attempt, kind, reason);
                 }
                 End::Committed {
                     failed: failure.is_some(),
@@ -314,12 +335,36 @@ impl Execution {
     }
 }
 
+fn note_outcome(span: &tracing::Span, ran: &Result<Run, String>) {
+    let (outcome, is_well) = match ran {
+        Ok(Run::Commit(commit)) => match commit.outcome {
+            JobOutcome::Done => ("done", true),
+            JobOutcome::Failed { .. } => ("failed", false),
+        },
+        Ok(Run::Retry { .. }) => ("to be tried again", false),
+        Ok(Run::Park { .. }) => ("parked", false),
+        Err(_) => ("panicked", false),
+    };
+    span.record("erawan.outcome", outcome);
+    if !is_well {
+        span.record("otel.status_code", "ERROR");
+    }
+}
+
+fn note_failed(attempt: Attempt, kind: Kind, reason: &str) {
+    if let Some(left_out) = FAILED.admit(kind.number()) {
+        let left_out = (left_out > 0).then_some(left_out);
+        let kind = kind.name();
+        warn!(job = %attempt.job, kind, reason, left_out, "job ended as failed");
+    }
+}
+
 /// The stored bytes cannot be decoded, or are too large for the store. Asking
 /// again does not help.
 struct Unreadable(String);
 
 /// Repeats a question until the store answers.
-async fn persist<T, F>(what: &str, mut ask: impl FnMut() -> F) -> Result<T, Unreadable>
+async fn persist<T, F>(what: &'static str, mut ask: impl FnMut() -> F) -> Result<T, Unreadable>
 where
     F: Future<Output = Result<T, StoreError>>,
 {
@@ -330,7 +375,12 @@ where
             Err(error @ (StoreError::Corrupt(_) | StoreError::TooLarge(_))) => {
                 return Err(Unreadable(error.to_string()));
             }
-            Err(error) => warn!(%error, "cannot {what}; trying again"),
+            Err(error) => {
+                if let Some(left_out) = REPEATED.admit(what) {
+                    let left_out = (left_out > 0).then_some(left_out);
+                    warn!(%error, left_out, "cannot {what}; trying again");
+                }
+            }
         }
         sleep(pause).await;
         pause = longest.min(pause * 2);

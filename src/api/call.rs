@@ -16,12 +16,12 @@ use crate::job::Caller;
 ///
 /// `P`: parameters of the path, `Q`: query string, `B`: body.
 #[derive(Clone)]
-pub struct Call<P = NoPath, Q = Texts, B = NoBody> {
+pub struct ApiCall<P = NoPath, Q = Texts, B = NoBody> {
     /// Configuration, ledger, state and keys.
     pub context: Context,
     /// The acting node: on a proxy the one behind it that the call names.
     pub node_id: String,
-    /// Under which name it is answered if its client waits.
+    /// The address of the answer if the client waits.
     pub caller: Caller,
     /// The version of the API that the client speaks.
     pub version: ApiVersion,
@@ -33,9 +33,9 @@ pub struct Call<P = NoPath, Q = Texts, B = NoBody> {
     pub body: B,
 }
 
-impl<P, Q, B> Call<P, Q, B> {
+impl<P, Q, B> ApiCall<P, Q, B> {
     /// Whether identifiers of namespaces that have a form must have it (20096).
-    /// Clients of older versions do not know of that.
+    /// Clients of older versions do not know that rule.
     pub fn checks_identifiers(&self) -> bool {
         self.context.config.validate_identifier && self.version >= ApiVersion::V6
     }
@@ -44,17 +44,13 @@ impl<P, Q, B> Call<P, Q, B> {
 /// A call before its input is typed.
 #[derive(Clone)]
 pub struct RawCall {
-    /// As in [`Call`].
     pub context: Context,
-    /// As in [`Call`].
     pub node_id: String,
-    /// As in [`Call`].
     pub caller: Caller,
-    /// As in [`Call`].
     pub version: ApiVersion,
     /// Parameters by name, decoded.
     pub path: Map<String, Value>,
-    /// The query string, an object; what is repeated is an array.
+    /// The query string, an object; a repeated name is an array.
     pub query: Value,
     /// The body; `{}` without one.
     pub body: Value,
@@ -66,7 +62,7 @@ impl RawCall {
     /// # Errors
     /// 20003 for a body, 20002 for a query string, that passed its schema and
     /// yet does not fit, such as a number beyond 64 bits.
-    pub fn typed<P, Q, B>(self) -> Result<Call<P, Q, B>, Error>
+    pub fn typed<P, Q, B>(self) -> Result<ApiCall<P, Q, B>, Error>
     where
         P: DeserializeOwned,
         Q: DeserializeOwned,
@@ -86,7 +82,7 @@ impl RawCall {
             .map_err(misfit(codes::QUERY_STRING_VALIDATION_FAILED))?;
         let body =
             serde_json::from_value(self.body).map_err(misfit(codes::BODY_VALIDATION_FAILED))?;
-        Ok(Call {
+        Ok(ApiCall {
             context: self.context,
             node_id: self.node_id,
             caller: self.caller,
@@ -102,11 +98,11 @@ impl RawCall {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 pub struct NoPath {}
 
-/// A query string that is not looked at.
+/// A query string that is not read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
 pub struct NoQuery {}
 
-/// A body that is not looked at.
+/// A body that is not read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(from = "IgnoredAny")]
 pub struct NoBody;
@@ -117,15 +113,15 @@ impl From<IgnoredAny> for NoBody {
     }
 }
 
-/// The query string of an endpoint that declares none of its own: these are
-/// refused when they are repeated, others are ignored (spec/http-api.md 7, Q17).
+/// The query string of an endpoint that declares none. These names may not be
+/// repeated; others are ignored (spec/http-api.md 7, Q17).
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 pub struct Texts {
     /// The acting node, on a proxy.
     pub node_id: Option<String>,
-    /// What the wanted names begin with.
+    /// Prefix of the wanted names.
     pub prefix: Option<String>,
-    /// Which kind is wanted.
+    /// The wanted kind.
     #[serde(rename = "type")]
     pub kind: Option<String>,
     /// Everything else.

@@ -1,5 +1,5 @@
-//! Texts of a day and a time as the replaced system takes them: RFC 3339, also
-//! without a zone or with a blank before the time (spec/http-api.md 3.3).
+//! Date and time as the replaced system accepts them: RFC 3339, also without a zone
+//! or with a blank before the time (spec/http-api.md 3.3).
 
 use time::{Date, Month, PrimitiveDateTime, Time, UtcOffset};
 
@@ -12,7 +12,7 @@ struct Parts {
     /// Hour, minute, second; 23:59:60 is allowed.
     time: (u8, u8, u8),
     milliseconds: u16,
-    /// Hours and minutes; `None` where the text does not say.
+    /// Hours and minutes; `None` without a zone.
     zone: Option<(i8, i8)>,
 }
 
@@ -21,8 +21,8 @@ pub fn is_date_time(text: &str) -> bool {
     parts(text).is_some()
 }
 
-/// Unix time in milliseconds. Where the text has no zone, that of this node is
-/// taken to be UTC: the ledger refuses such a text anyway.
+/// Unix time in milliseconds. A text without a zone is taken as UTC: the ledger
+/// refuses such a text anyway.
 pub fn unix_milliseconds(text: &str) -> Option<i128> {
     let parts = parts(text)?;
     let (hour, minute, second) = parts.time;
@@ -56,7 +56,7 @@ fn parts(text: &str) -> Option<Parts> {
     })
 }
 
-/// Numbers of a fixed number of digits with separators between them.
+/// Numbers with a fixed number of digits, and separators between them.
 fn numbers<const N: usize>(text: &str, separator: char, digits: [usize; N]) -> Option<[u32; N]> {
     let mut fields = text.split(separator);
     let mut numbers = [0; N];
@@ -85,7 +85,7 @@ fn time(text: &str) -> Option<(u8, u8, u8)> {
     }
 }
 
-/// Milliseconds, and what comes after the fraction, if there is one.
+/// Milliseconds, and the text after the fraction, if there is one.
 fn fraction(text: &str) -> Option<(u16, &str)> {
     let Some(rest) = text.strip_prefix('.') else {
         return Some((0, text));

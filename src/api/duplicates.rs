@@ -1,12 +1,12 @@
-//! Which two items of a list are the same, as AJV 8 says it: it looks from the
-//! end, and at items of a list of texts or numbers only if they are such.
+//! Finds the two equal items of a list that AJV 8 reports. It searches from the end;
+//! in a list of texts or numbers it compares only items of that type.
 
 use std::collections::HashMap;
 
 use serde_json::Value;
 
-/// Indices of the two, in the order in which they are told. `None` if no two are
-/// the same of those that the list's schema has a type for.
+/// Indices of the two, in the order of the report. `None` if no two items are equal
+/// that have the type of the list's schema.
 pub fn find(list_schema: &Value, items: &Value) -> Option<(usize, usize)> {
     let items = items.as_array()?;
     match list_schema["items"]["type"].as_str() {
@@ -86,7 +86,7 @@ mod tests {
                 Some((1, 0)),
             ),
             (&numbers, json!([2, 1, 1]), Some((1, 2))),
-            // Their type is wrong, which is told; that they are the same is not.
+            // AJV reports their wrong type, not that they are equal.
             (&texts, json!([1, 1]), None),
             (&texts, json!(["1", 1]), None),
             (&json!({}), json!([null, 1, null]), Some((2, 0))),

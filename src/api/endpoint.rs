@@ -1,4 +1,4 @@
-//! A table entry: everything there is to say about one endpoint.
+//! A table entry: the complete description of one endpoint.
 
 use std::future::Future;
 use std::marker::PhantomData;
@@ -10,8 +10,8 @@ use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use super::call::{Call, NoBody, NoPath, RawCall, Texts};
-use super::outcome::Outcome;
+use super::call::{ApiCall, NoBody, NoPath, RawCall, Texts};
+use super::call_outcome::CallOutcome;
 use super::schema::Schema;
 use super::success::{Success, SuccessBody};
 use crate::admission::Purpose;
@@ -72,7 +72,7 @@ impl Audience {
 /// What a node must have before it serves an endpoint (spec/http-api.md 1.6).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Needs {
-    /// Nothing: it is served whatever is away.
+    /// Nothing: it is always served.
     Nothing,
     /// A ledger that is connected and has caught up.
     Ledger,
@@ -81,7 +81,7 @@ pub enum Needs {
 }
 
 impl Needs {
-    /// What calls of a method need that no endpoint says otherwise of.
+    /// What calls of a method need by default.
     pub fn of(method: Method) -> Self {
         match method {
             Method::Get => Needs::Ledger,
@@ -91,7 +91,8 @@ impl Needs {
 }
 
 /// What runs when a call has passed its checks.
-pub type Run = Arc<dyn Fn(RawCall) -> BoxFuture<'static, Result<Outcome, Error>> + Send + Sync>;
+pub type EndpointHandler =
+    Arc<dyn Fn(RawCall) -> BoxFuture<'static, Result<CallOutcome, Error>> + Send + Sync>;
 
 /// One endpoint of the versioned API.
 #[derive(Clone)]
@@ -100,7 +101,7 @@ pub struct Endpoint {
     pub method: Method,
     /// Below the version, in lower case, with `:name` for parameters.
     pub path: &'static str,
-    /// What it does, in one sentence for whoever calls it.
+    /// What it does, in one sentence for client developers.
     pub description: &'static str,
     /// The first version of the API that has it; all later ones have it too.
     /// `None`: it belongs to no version, and its path has no prefix.
@@ -115,14 +116,14 @@ pub struct Endpoint {
     pub needs_acting_node: bool,
     /// Schema of the query string; a call that does not fit it gets 20002.
     pub query: Schema,
-    /// Whether all members of that have a meaning here.
+    /// Whether the endpoint uses all members of the query string.
     pub declares_query: bool,
     /// Schema of the body; a call that does not fit it gets 20003. `None`: any body.
     pub body: Option<Schema>,
     /// What is answered when all went well.
     pub success: Success,
     /// What a call does.
-    pub run: Run,
+    pub run: EndpointHandler,
 }
 
 impl Endpoint {
@@ -171,7 +172,7 @@ impl Endpoint {
     }
 }
 
-/// An endpoint that does not say yet what it does.
+/// An endpoint without a description yet.
 pub struct Undescribed {
     method: Method,
     path: &'static str,
@@ -179,9 +180,9 @@ pub struct Undescribed {
 }
 
 impl Undescribed {
-    /// What it does, in one sentence for whoever calls it.
-    pub fn does(self, description: &'static str) -> Builder {
-        Builder {
+    /// What it does, in one sentence for client developers.
+    pub fn does(self, description: &'static str) -> EndpointBuilder {
+        EndpointBuilder {
             method: self.method,
             path: self.path,
             description,
@@ -198,8 +199,8 @@ impl Undescribed {
     }
 }
 
-/// An endpoint under construction. `P`, `Q`, `B` as in [`Call`].
-pub struct Builder<P = NoPath, Q = Texts, B = NoBody> {
+/// An endpoint under construction. `P`, `Q`, `B` as in [`ApiCall`].
+pub struct EndpointBuilder<P = NoPath, Q = Texts, B = NoBody> {
     method: Method,
     path: &'static str,
     description: &'static str,
@@ -214,7 +215,7 @@ pub struct Builder<P = NoPath, Q = Texts, B = NoBody> {
     input: PhantomData<(P, Q, B)>,
 }
 
-impl<P, Q, B> Builder<P, Q, B> {
+impl<P, Q, B> EndpointBuilder<P, Q, B> {
     /// Its jobs begin something: refused when the queue is full.
     pub fn begins(mut self) -> Self {
         self.purpose = Some(Purpose::Begin);
@@ -227,26 +228,26 @@ impl<P, Q, B> Builder<P, Q, B> {
         self
     }
 
-    /// It acts for nobody behind a proxy.
+    /// A proxy does not act for another node here.
     pub fn without_acting_node(mut self) -> Self {
         self.needs_acting_node = false;
         self
     }
 
     /// Parameters of the path, by their names.
-    pub fn path<N>(self) -> Builder<N, Q, B> {
+    pub fn path<N>(self) -> EndpointBuilder<N, Q, B> {
         self.typed()
     }
 
     /// The query string.
-    pub fn query<N: JsonSchema>(mut self) -> Builder<P, N, B> {
+    pub fn query<N: JsonSchema>(mut self) -> EndpointBuilder<P, N, B> {
         self.query = Schema::of::<N>();
         self.declares_query = true;
         self.typed()
     }
 
     /// The body. With an acting node its schema begins with `node_id`.
-    pub fn body<N: JsonSchema>(mut self) -> Builder<P, Q, N> {
+    pub fn body<N: JsonSchema>(mut self) -> EndpointBuilder<P, Q, N> {
         self.body = Some(match self.needs_acting_node {
             true => Schema::with_node_id::<N>(),
             false => Schema::of::<N>(),
@@ -279,8 +280,8 @@ impl<P, Q, B> Builder<P, Q, B> {
         })
     }
 
-    fn typed<P2, Q2, B2>(self) -> Builder<P2, Q2, B2> {
-        Builder {
+    fn typed<P2, Q2, B2>(self) -> EndpointBuilder<P2, Q2, B2> {
+        EndpointBuilder {
             method: self.method,
             path: self.path,
             description: self.description,
@@ -296,7 +297,7 @@ impl<P, Q, B> Builder<P, Q, B> {
         }
     }
 
-    fn finish(self, run: Run) -> Endpoint {
+    fn finish(self, run: EndpointHandler) -> Endpoint {
         let usual = || Success::usual(self.method, self.purpose, self.audience);
         let success = self.success.unwrap_or_else(usual);
         Endpoint {
@@ -317,7 +318,7 @@ impl<P, Q, B> Builder<P, Q, B> {
     }
 }
 
-impl<P, Q, B> Builder<P, Q, B>
+impl<P, Q, B> EndpointBuilder<P, Q, B>
 where
     P: DeserializeOwned + Send + 'static,
     Q: DeserializeOwned + Send + 'static,
@@ -326,8 +327,8 @@ where
     /// What a call does.
     pub fn run<F, R>(self, run: F) -> Endpoint
     where
-        F: Fn(Call<P, Q, B>) -> R + Send + Sync + 'static,
-        R: Future<Output = Result<Outcome, Error>> + Send + 'static,
+        F: Fn(ApiCall<P, Q, B>) -> R + Send + Sync + 'static,
+        R: Future<Output = Result<CallOutcome, Error>> + Send + 'static,
     {
         self.finish(Arc::new(move |call: RawCall| {
             match call.typed::<P, Q, B>() {

@@ -1,9 +1,9 @@
-//! The smallest value that fits a schema of this program's.
+//! The smallest value that fits a schema of this program.
 
 use serde_json::{Map, Value, json};
 
-/// The value. Texts are the names of their members, so that a reader sees what
-/// goes where.
+/// The value. Each text is the name of its member, so that a reader sees what
+/// belongs there.
 pub(super) fn of(schema: &Value) -> Value {
     named(schema, "text")
 }
@@ -34,7 +34,7 @@ fn named(schema: &Value, name: &str) -> Value {
     }
 }
 
-/// Its required members; where one of several is enough, the first.
+/// Its required members; of alternatives the first.
 fn object(schema: &Value) -> Value {
     let mut members = Map::new();
     let one_of_several = schema.pointer("/anyOf/0");

@@ -1,5 +1,5 @@
-//! Faults in the shape and the order of AJV 8, which clients of the replaced
-//! system know (spec/http-api.md 1.5).
+//! Faults in the form and order of AJV 8, which clients of the replaced system know
+//! (spec/http-api.md 1.5).
 
 use jsonschema::ValidationError;
 use jsonschema::error::{TypeKind, ValidationErrorKind};
@@ -8,15 +8,15 @@ use serde_json::{Value, json};
 use super::duplicates;
 use super::schema::URL_PATTERN;
 
-/// Faults told at most.
+/// Most faults in an answer.
 const MOST_FAULTS: usize = 1000;
 
-/// The faults of a value. `schema` is where the order of members is read from.
+/// The faults of a value. `schema` has the order of the members.
 pub fn describe<'i>(
     schema: &Value,
     errors: impl Iterator<Item = ValidationError<'i>>,
 ) -> Vec<Value> {
-    let mut faults: Vec<Fault> = Vec::new();
+    let mut faults: Vec<SchemaFault> = Vec::new();
     for error in errors.take(MOST_FAULTS) {
         add(schema, &error, &mut faults);
     }
@@ -24,13 +24,13 @@ pub fn describe<'i>(
     faults.into_iter().map(|fault| fault.description).collect()
 }
 
-struct Fault {
-    /// Where in the schema, in order of evaluation.
+struct SchemaFault {
+    /// Position in the order of evaluation.
     place: Vec<usize>,
     description: Value,
 }
 
-fn add(schema: &Value, error: &ValidationError<'_>, faults: &mut Vec<Fault>) {
+fn add(schema: &Value, error: &ValidationError<'_>, faults: &mut Vec<SchemaFault>) {
     if let ValidationErrorKind::AnyOf { context } = error.kind() {
         for branch_error in context.iter().flatten().take(MOST_FAULTS) {
             add(schema, branch_error, faults);
@@ -50,7 +50,7 @@ fn add(schema: &Value, error: &ValidationError<'_>, faults: &mut Vec<Fault>) {
         }
         kind => params_and_message(kind),
     };
-    faults.push(Fault {
+    faults.push(SchemaFault {
         place: place.order,
         description: json!({
             "instancePath": instance_path,
@@ -62,7 +62,7 @@ fn add(schema: &Value, error: &ValidationError<'_>, faults: &mut Vec<Fault>) {
     });
 }
 
-/// The replaced system has one schema of URLs, which the others refer to.
+/// The replaced system has one schema of URLs, and its other schemas refer to it.
 fn shown_path(of: &Value, schema_path: &str, keyword: &str) -> String {
     match of["pattern"] == URL_PATTERN {
         true => format!("defs#/definitions/url/{keyword}"),
@@ -71,15 +71,15 @@ fn shown_path(of: &Value, schema_path: &str, keyword: &str) -> String {
 }
 
 /// Where a fault is in the schema.
-struct Place<'s> {
+struct FaultPosition<'s> {
     /// Numbers that sort in order of evaluation: the rank of a keyword, the
     /// position of a member, the index of an item.
     order: Vec<usize>,
-    /// What the keyword is a member of.
+    /// The schema that has the keyword as a member.
     parent: &'s Value,
 }
 
-fn place<'s>(schema: &'s Value, schema_path: &str, instance_path: &str) -> Place<'s> {
+fn place<'s>(schema: &'s Value, schema_path: &str, instance_path: &str) -> FaultPosition<'s> {
     let mut node = schema;
     let mut parent = schema;
     let mut instance = instance_path.split('/').skip(1);
@@ -108,13 +108,13 @@ fn place<'s>(schema: &'s Value, schema_path: &str, instance_path: &str) -> Place
                     place.push(branch);
                     node = &node[branch];
                 }
-                // The entry about all branches comes after theirs.
+                // The entry about all branches comes after the entries of each.
                 None => place.push(usize::MAX),
             },
             _ => {}
         }
     }
-    Place {
+    FaultPosition {
         order: place,
         parent,
     }

@@ -1,29 +1,31 @@
-//! What an endpoint of the HTTP API is: a table entry that a flow declares
-//! beside its code, and the call and outcome that pass between HTTP and flow.
+//! Endpoints of the HTTP API. A flow declares a table entry beside its code; a call
+//! passes from HTTP to the flow, an outcome back.
 //!
-//! [`Endpoint`] says everything about an endpoint: method, path, audience,
-//! input, and what runs. `flows::endpoints` lists all of them; `http` serves
-//! whatever list it is given.
+//! [`Endpoint`] describes an endpoint completely: method, path, audience, input and
+//! handler. `flows::endpoints` lists all of them; `http` serves the list that it is
+//! given.
 
-mod answered;
 mod call;
+mod call_outcome;
 pub mod date_time;
 mod duplicates;
 mod endpoint;
 mod example;
 mod faults;
 pub mod openapi;
-mod outcome;
 mod schema;
+mod settled_answer;
 mod shape;
 mod success;
 mod unique_by;
 pub mod versions;
 
 pub use crate::config::ApiVersion;
-pub use answered::{Answered, EXPIRED, REPEAT, expire, forget};
-pub use call::{Call, NoBody, NoPath, NoQuery, RawCall, Texts};
-pub use endpoint::{Audience, Builder, Endpoint, Method, Needs, Run, Undescribed};
-pub use outcome::Outcome;
+pub use call::{ApiCall, NoBody, NoPath, NoQuery, RawCall, Texts};
+pub use call_outcome::CallOutcome;
+pub use endpoint::{
+    Audience, Endpoint, EndpointBuilder, EndpointHandler, Method, Needs, Undescribed,
+};
 pub use schema::{Schema, url};
+pub use settled_answer::{EXPIRED, REPEAT, SettledAnswer, expire, forget};
 pub use success::{Success, SuccessBody};

@@ -1,5 +1,5 @@
-//! The chart of the API: an OpenAPI 3.1 document, made of the table of
-//! endpoints and of nothing else.
+//! The chart of the API: an OpenAPI 3.1 document, made from the table of endpoints
+//! alone.
 
 use serde_json::{Map, Value, json};
 
@@ -16,7 +16,7 @@ pub fn prefix(version: ApiVersion) -> &'static str {
     }
 }
 
-/// The document of a version: its endpoints, and those that belong to none.
+/// The document of a version: its endpoints, and those without a version.
 pub fn document(version: ApiVersion, endpoints: &[Endpoint]) -> Value {
     let mut paths = Map::new();
     let mut groups: Vec<&str> = Vec::new();
@@ -48,7 +48,7 @@ pub fn document(version: ApiVersion, endpoints: &[Endpoint]) -> Value {
     })
 }
 
-/// The group of an endpoint among the tags.
+/// The tag of an endpoint.
 fn group(endpoint: &Endpoint) -> &'static str {
     match endpoint.since {
         Some(_) => endpoint.group(),
@@ -66,7 +66,7 @@ fn braced(path: &str) -> String {
     segments.collect()
 }
 
-/// What belongs to no version stands at the root.
+/// Endpoints without a version stand at the root.
 fn path_item(endpoint: &Endpoint) -> Value {
     match endpoint.since {
         Some(_) => json!({}),
@@ -95,7 +95,7 @@ fn operation(endpoint: &Endpoint) -> Value {
     operation
 }
 
-/// Method and path in one word.
+/// Method and path as one word.
 fn id(endpoint: &Endpoint) -> String {
     let path = endpoint.path.replace(['/', '.'], "_").replace(':', "");
     format!("{}{path}", endpoint.method.as_str().to_ascii_lowercase())
@@ -111,7 +111,7 @@ fn description(endpoint: &Endpoint) -> String {
         Audience::Everybody => "Serves every node.",
     };
     let needs = match endpoint.needs {
-        Needs::Nothing => "Is answered whatever the node lacks.",
+        Needs::Nothing => "Is always answered.",
         Needs::Ledger => "Needs the ledger.",
         Needs::Everything => "Needs a node that is ready.",
     };
@@ -141,7 +141,7 @@ fn parameters(endpoint: &Endpoint) -> Vec<Value> {
     parameters
 }
 
-/// Every endpoint takes some names, most of them without a meaning.
+/// Every endpoint takes some names; most have no effect.
 fn is_shown(endpoint: &Endpoint, name: &str) -> bool {
     let names_the_actor = endpoint.needs_acting_node && endpoint.method == Method::Get;
     endpoint.declares_query || (name == "node_id" && names_the_actor)
@@ -156,13 +156,13 @@ fn responses(endpoint: &Endpoint) -> Value {
         _ if endpoint.success.status == 501 => "It is not supported.",
         (Method::Get, _) => "What was asked for.",
         (Method::Post, Some(_)) if endpoint.audience == Audience::Ndid => "It is on the ledger.",
-        (Method::Post, Some(_)) => "It is stored, and what became of it is called back.",
+        (Method::Post, Some(_)) => "The call is stored, and its result comes by a callback.",
         (Method::Post, None) => "It is done.",
     };
     let mut answers = json!({
-        "404": {"description": "There is no such thing, or the node has another role."},
-        "4XX": error("The call cannot be done as it is."),
-        "5XX": error("The node cannot do it, now or at all."),
+        "404": {"description": "It does not exist, or the node has another role."},
+        "4XX": error("The call is wrong."),
+        "5XX": error("The node cannot serve the call now, or does not support it."),
     });
     answers[endpoint.success.status.to_string()] = success(&endpoint.success.body, done);
     answers
@@ -214,7 +214,7 @@ mod tests {
     use serde::Deserialize;
 
     use super::*;
-    use crate::api::{Call, NoPath, NoQuery, Outcome, Texts};
+    use crate::api::{ApiCall, CallOutcome, NoPath, NoQuery, Texts};
 
     #[derive(Deserialize, JsonSchema)]
     #[expect(dead_code, reason = "only its schema is looked at")]
@@ -230,12 +230,12 @@ mod tests {
                 .does("Makes a thing.")
                 .begins()
                 .body::<Body>()
-                .run(|_: Call<NoPath, Texts, Body>| async { Ok(Outcome::NoContent) }),
+                .run(|_: ApiCall<NoPath, Texts, Body>| async { Ok(CallOutcome::NoContent) }),
             Endpoint::get("/info", Audience::Everybody)
                 .does("Tells of itself.")
                 .without_acting_node()
                 .query::<NoQuery>()
-                .run(|_| async { Ok(Outcome::NoContent) })
+                .run(|_| async { Ok(CallOutcome::NoContent) })
                 .outside_of_versions()
                 .needs_nothing(),
         ]

@@ -1,4 +1,4 @@
-//! JSON Schemas (draft 7) of input, derived from the structs that flows take
+//! JSON Schemas (draft 7) of input, derived from the flows' input structs
 //! (spec/http-api.md 1.5, 3). The order of members is the order of faults.
 
 use std::sync::{Arc, OnceLock};
@@ -12,11 +12,11 @@ use serde_json::{Map, Value, json};
 use super::{date_time, faults, unique_by};
 use crate::error::{Code, Error};
 
-/// A schema; compiled when it is first used.
+/// A schema; compiled at its first use.
 #[derive(Clone)]
-pub struct Schema(Arc<Inner>);
+pub struct Schema(Arc<SchemaSource>);
 
-struct Inner {
+struct SchemaSource {
     source: Value,
     validator: OnceLock<Validator>,
 }
@@ -51,7 +51,7 @@ impl Schema {
     }
 
     fn from_value(source: Value) -> Self {
-        Self(Arc::new(Inner {
+        Self(Arc::new(SchemaSource {
             source,
             validator: OnceLock::new(),
         }))
@@ -83,7 +83,7 @@ fn compile(source: &Value) -> Validator {
         .with_keyword(unique_by::KEYWORD, unique_by::compile)
         .with_format(date_time::FORMAT, date_time::is_date_time)
         .should_validate_formats(true);
-    // The schemas come from structs of this program; a test compiles each.
+    // All schemas come from structs of this program, and a test compiles each.
     options.build(source).expect("the schema compiles")
 }
 

@@ -13,7 +13,7 @@ pub const KEYWORD: &str = "uniqueItemProperties";
 /// The members, each unique for itself.
 struct UniqueBy(Vec<String>);
 
-/// Makes the keyword's validator from its value, a list of names.
+/// Makes the validator from the keyword's value, a list of names.
 ///
 /// # Errors
 /// When it has another value.

@@ -19,7 +19,7 @@ pub struct Cpu {
     pub redis: f64,
     /// This process: the client applications.
     pub clients: f64,
-    /// Of all these, the system's part.
+    /// The system's part of all these.
     pub system: f64,
 }
 

@@ -20,6 +20,7 @@ use crate::config::MasterAddress;
 use crate::devnet::command::interrupted;
 use crate::job::{Commit, Epoch, Job, NewJob, Run, Runner, noop};
 use crate::store::{SharedStore, remote};
+use crate::tls::LinkSecurity;
 use crate::{dispatch, parent};
 
 const RUN_CAPACITY: u32 = 256;
@@ -205,9 +206,9 @@ async fn start_master(
         node_id: NODE.to_owned(),
         master_id,
         term,
-        listen: Some(([127, 0, 0, 1], port).into()),
+        listen: Some(vec![([127, 0, 0, 1], port).into()]),
         most_links: MOST_LINKS,
-        tls: None,
+        security: LinkSecurity::Open,
         store,
         store_service: Some(Arc::new(move |calls| {
             Box::pin(remote::serve_stream(served.clone(), calls))
@@ -235,7 +236,7 @@ async fn run_worker(arguments: &NodeArguments) -> io::Result<()> {
         runner: Arc::new(NodeRunner::open(hold, arguments.starts.as_deref())?),
         link: Link::Grpc {
             masters: masters.collect(),
-            tls: None::<crate::protocol::Tls>,
+            security: LinkSecurity::Open,
             found: crate::protocol::client::FoundMaster::default(),
             thread: Some(Arbiter::current()),
         },

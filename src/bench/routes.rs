@@ -14,7 +14,7 @@ use super::print;
 use crate::api::{self, ApiVersion};
 use crate::context::Role;
 use crate::flows::endpoints;
-use crate::http::{Found, Routes, segments};
+use crate::http::{RouteMatch, Routes, segments};
 
 /// Nanoseconds that finding an endpoint may take.
 const WANT: f64 = 1000.0;
@@ -59,7 +59,10 @@ pub async fn run(arguments: RoutesArguments) -> io::Result<ExitCode> {
             for _ in 0..arguments.rounds {
                 let path = segments(black_box(path));
                 let found = routes.find(black_box(method), &path, *role);
-                assert!(matches!(black_box(found), Found::Route(..)), "{path:?}");
+                assert!(
+                    matches!(black_box(found), RouteMatch::Route(..)),
+                    "{path:?}"
+                );
             }
             started.elapsed().as_nanos() as f64 / f64::from(arguments.rounds)
         };

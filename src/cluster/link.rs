@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use actix::prelude::*;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
-use tracing::{error, info};
+use tracing::{error, info, warn};
 
 use crate::actors::master_link::{
-    Connected, Disconnected, Greet, MasterLink, MessageFromMaster, Refused,
+    Connected, Disconnected, Greet, MasterLink, MessageFromMaster, NotFound, Refused,
 };
 
 use super::UNASKED;
@@ -21,6 +21,11 @@ use crate::protocol::search::{Search, pause};
 /// setting.
 const REFUSED_PAUSE: Duration = Duration::from_secs(5);
 
+/// A worker that has no master for this long says so. A failover is over before.
+const FIRST_WARNING: Duration = Duration::from_secs(4);
+/// And again.
+const WARNING: Duration = Duration::from_secs(60);
+
 /// How a worker reaches its master.
 pub(super) enum Connector {
     Grpc(MasterTarget, FoundMaster),
@@ -33,7 +38,7 @@ enum Greeting {
     Met(WorkerEnd),
     /// The master went away or was deposed.
     NotMet,
-    Refused,
+    Refused(String),
     Stopped,
 }
 
@@ -69,18 +74,45 @@ async fn find(
     link: &Addr<MasterLink>,
 ) -> Result<WorkerEnd, Stopped> {
     let mut search = Search::new(target);
+    let mut tell_at = Instant::now() + FIRST_WARNING;
     loop {
-        let (place, end) = search.next().await;
+        let (place, end) = tokio::select! {
+            found = search.next() => found,
+            () = sleep_until(tell_at) => {
+                tell_at = Instant::now() + WARNING;
+                warn_alone(target, &search, link).await;
+                continue;
+            }
+        };
         match greet(end, link).await {
             Greeting::Met(end) => {
                 found.send_replace(Some(place));
                 return Ok(end);
             }
             Greeting::NotMet => sleep(pause()).await,
-            Greeting::Refused => sleep(REFUSED_PAUSE).await,
+            Greeting::Refused(reason) => {
+                search.note_refusal(&place, &reason);
+                sleep(REFUSED_PAUSE).await;
+            }
             Greeting::Stopped => return Err(Stopped),
         }
     }
+}
+
+/// Says that there is no master, where it was looked for, and why none was
+/// found there.
+async fn warn_alone(target: &MasterTarget, search: &Search<'_>, link: &Addr<MasterLink>) {
+    let masters = target.masters.iter().map(ToString::to_string);
+    let masters = masters.collect::<Vec<_>>().join(",");
+    let reasons = search.failures();
+    warn!(
+        masters,
+        reasons,
+        "no master is found: accepted jobs wait. Start a master, or correct MASTER_SERVER_IP, \
+         MASTER_SERVER_PORT and GRPC_SSL"
+    );
+    // If the worker has stopped, only the state shown to operators is missing.
+    let _ = link.send(NotFound(reasons)).await;
 }
 
 /// Waits for a master of the same process.
@@ -89,7 +121,7 @@ async fn meet(port: &Port, link: &Addr<MasterLink>) -> Result<WorkerEnd, Stopped
         if let Some(end) = port.connect().await {
             match greet(end, link).await {
                 Greeting::Met(end) => return Ok(end),
-                Greeting::NotMet | Greeting::Refused => {}
+                Greeting::NotMet | Greeting::Refused(_) => {}
                 Greeting::Stopped => return Err(Stopped),
             }
         }
@@ -131,8 +163,8 @@ async fn greet(mut end: WorkerEnd, link: &Addr<MasterLink>) -> Greeting {
             error!(reason, "the master refuses this worker");
             // If the worker has stopped, only the state shown to operators is
             // missing.
-            let _ = link.send(Refused(reason)).await;
-            Greeting::Refused
+            let _ = link.send(Refused(reason.clone())).await;
+            Greeting::Refused(reason)
         }
         _ => Greeting::NotMet,
     }

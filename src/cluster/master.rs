@@ -17,16 +17,18 @@ use crate::actors::dispatcher::{
 use crate::actors::mastership::Term;
 use crate::dispatch::{Options, Snapshot};
 use crate::job::{Epoch, Job};
-use crate::listener::{self, Listener, Room, Rules};
+use crate::listener::{Listener, Room, Rules, Sockets};
 use crate::operator::Desk;
 use crate::store::SharedStore;
 
+use super::door;
 use super::server::{ClusterService, StoreService};
 use super::session::Reception;
 use crate::protocol::local::{MeetingPoint, Port};
 use crate::protocol::message::Chain;
-use crate::protocol::{BacklogBoard, SILENCE, Tls, local};
+use crate::protocol::{BacklogBoard, SILENCE, local};
 use crate::tick;
+use crate::tls::LinkSecurity;
 
 /// Longest wait for each step of a stop.
 const STEP: Duration = Duration::from_secs(1);
@@ -44,12 +46,12 @@ pub struct MasterOptions {
     /// Proof of mastership. Nothing is assigned without it.
     pub term: Term,
     /// Where workers connect over gRPC; `None` in a standalone process.
-    pub listen: Option<SocketAddr>,
+    pub listen: Option<Vec<SocketAddr>>,
     /// Most concurrent connections of workers and operators. Beyond that,
     /// connections without a call are closed.
     pub most_links: usize,
-    /// `None`: plaintext.
-    pub tls: Option<Tls>,
+    /// What connections are secured by.
+    pub security: LinkSecurity,
     pub store: SharedStore,
     /// Serves the store to workers that have no access of their own.
     pub store_service: Option<StoreService>,
@@ -66,14 +68,8 @@ pub struct MasterOptions {
 #[derive(Debug, thiserror::Error)]
 pub enum MasterError {
     /// The address is in use or not ours.
-    #[error("cannot listen on {address}: {source}")]
-    Listen {
-        address: SocketAddr,
-        source: std::io::Error,
-    },
-    /// The certificates cannot be used.
-    #[error("TLS: {0}")]
-    Tls(tonic::transport::Error),
+    #[error("cannot listen for workers (MASTER_SERVER_PORT): {0}")]
+    Listen(std::io::Error),
     /// The master has stopped.
     #[error("the master has stopped")]
     Stopped,
@@ -85,19 +81,12 @@ impl Master {
     /// Starts the dispatcher, and the gRPC server if `listen` is set. Must be
     /// called inside an actix system.
     pub async fn start(options: MasterOptions) -> Result<MasterHandle, MasterError> {
-        let listener = match options.listen {
-            Some(address) => Some(listen(address)?),
+        let listener = match &options.listen {
+            Some(addresses) => Some(Sockets::bind(addresses).map_err(MasterError::Listen)?),
             None => None,
         };
-        let builder = match &options.tls {
-            Some(tls) => Server::builder()
-                .tls_config(tls.server())
-                .map_err(MasterError::Tls)?,
-            None => Server::builder(),
-        };
-        let address = listener
-            .as_ref()
-            .and_then(|listener| listener.local_addr().ok());
+        let address = listener.as_ref().map(Sockets::address);
+        let security = options.security;
 
         let (deposed, is_deposed) = watch::channel(None);
         let own = options.place.is_none().then(tick::arbiter);
@@ -152,12 +141,12 @@ impl Master {
                         return;
                     }
                 };
-                let serving = builder
+                let serving = Server::builder()
                     .http2_keepalive_interval(Some(SILENCE))
                     .http2_keepalive_timeout(Some(SILENCE))
                     .max_concurrent_streams(CALLS_PER_LINK)
                     .add_service(service.into_server())
-                    .serve_with_incoming_shutdown(listener.incoming(), async {
+                    .serve_with_incoming_shutdown(door::open(listener, security), async {
                         // An error means that the handle is gone, which stops
                         // the server too.
                         let _ = stopped.await;
@@ -314,11 +303,6 @@ impl MasterHandle {
             }
         }
     }
-}
-
-fn listen(address: SocketAddr) -> Result<std::net::TcpListener, MasterError> {
-    let bound = listener::bind(address);
-    bound.map_err(|source| MasterError::Listen { address, source })
 }
 
 async fn accept_local(reception: Reception, mut connections: mpsc::Receiver<local::MasterEnd>) {

@@ -6,10 +6,10 @@ use std::sync::Arc;
 use futures_util::{Stream, StreamExt};
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
-use tonic::transport::server::TlsConnectInfo;
 use tonic::{Request, Response, Status, Streaming};
 use tracing::{debug, warn};
 
+use super::door::Introduced;
 use crate::listener::{Guest, Serving};
 use crate::operator::Desk;
 use crate::proto::cluster as proto;
@@ -88,6 +88,8 @@ impl Cluster for ClusterService {
         request: Request<proto::OperatorQuestion>,
     ) -> Result<Response<proto::OperatorAnswer>, Status> {
         let _serving = serving(&request);
+        let proved = request.extensions().get::<Introduced>();
+        let proved = proved.and_then(|caller| caller.proved.clone());
         let asked = request.into_inner();
         let ours = (PROTOCOL_VERSION, self.reception.node_id.as_str());
         if (asked.protocol_version, asked.node_id.as_str()) != ours {
@@ -95,7 +97,7 @@ impl Cluster for ClusterService {
             let reason = format!("this is node {node_id}, protocol version {version}");
             return Err(Status::failed_precondition(reason));
         }
-        let answer = self.desk.answer_bytes(asked.question).await;
+        let answer = self.desk.of(proved).answer_bytes(asked.question).await;
         Ok(Response::new(proto::OperatorAnswer {
             answer: answer.into(),
         }))
@@ -104,11 +106,8 @@ impl Cluster for ClusterService {
 
 /// Keeps the connection from counting as idle during a call.
 fn serving<T>(request: &Request<T>) -> Option<Serving> {
-    let extensions = request.extensions();
-    let plain = extensions.get::<Arc<Guest>>();
-    let secured = extensions.get::<TlsConnectInfo<Arc<Guest>>>();
-    let guest = plain.or_else(|| secured.map(TlsConnectInfo::get_ref));
-    guest.map(Guest::begin)
+    let caller = request.extensions().get::<Introduced>();
+    caller.map(|caller| Guest::begin(&caller.guest))
 }
 
 /// Passes on a worker's messages until the stream or the session ends.

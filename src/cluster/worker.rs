@@ -19,9 +19,9 @@ use crate::job::{Job, Pool, Runner};
 use crate::store::SharedStore;
 
 use super::link::{Connector, keep_connected};
-use crate::protocol::Tls;
 use crate::protocol::client::{FoundMaster, MasterTarget};
 use crate::protocol::local::Port;
+use crate::tls::LinkSecurity;
 
 /// How often a draining worker checks whether it has finished.
 const DRAIN_POLL: Duration = Duration::from_millis(20);
@@ -35,8 +35,7 @@ pub enum Link {
     Grpc {
         /// All are tried at once.
         masters: Vec<MasterAddress>,
-        /// `None`: plaintext.
-        tls: Option<Tls>,
+        security: LinkSecurity,
         /// Receives the address of the master.
         found: FoundMaster,
         /// The thread of the link. `None`: a thread that ends with the worker.
@@ -108,10 +107,10 @@ impl Worker {
         let connector = match options.link {
             Link::Grpc {
                 masters,
-                tls,
+                security,
                 found,
                 ..
-            } => Connector::Grpc(MasterTarget { masters, tls }, found),
+            } => Connector::Grpc(MasterTarget { masters, security }, found),
             Link::Local(port) => Connector::Local(port),
         };
         let (connects, connecting) = watch::channel(());

@@ -9,7 +9,8 @@ use std::time::Duration;
 
 use secrecy::SecretString;
 
-use super::{ApiVersion, ConfigMistake, TlsFiles};
+use super::address::Address;
+use super::{ApiVersion, ConfigMistake, TlsFiles, pem};
 
 /// A variable: its name and its value.
 pub(super) type Variable = (&'static str, Option<String>);
@@ -22,6 +23,10 @@ macro_rules! variable {
     };
 }
 pub(super) use variable;
+
+/// What a value like `tcp://10.0.0.7:6379` is.
+const OF_A_SERVICE: &str = "; Kubernetes sets this for a Service of such a name in the namespace: \
+                            set `enableServiceLinks: false` in the pod, or give the variable a value";
 
 const LONGEST_DURATION: u64 = 7 * 24 * 60 * 60 * 1000;
 
@@ -39,10 +44,14 @@ impl Checker {
         value: Option<String>,
         fix: impl Into<String>,
     ) {
+        let mut fix = fix.into();
+        if value.as_deref().is_some_and(is_of_a_service) {
+            fix.push_str(OF_A_SERVICE);
+        }
         let mistake = ConfigMistake {
             variable,
             value,
-            fix: fix.into(),
+            fix,
         };
         // A deprecated variable stands for several new ones.
         if !self.mistakes.contains(&mistake) {
@@ -140,15 +149,14 @@ impl Checker {
         let Some(text) = value else {
             return default.to_owned();
         };
-        if text.contains(|character: char| character.is_whitespace() || "/@?#".contains(character))
-        {
-            let fix = "a host name or address, without scheme, path or spaces";
-            // `user:password@host` contains a secret.
-            let shown = Some(text).filter(|text| !text.contains('@'));
-            self.mistake(name, shown, fix);
-            return default.to_owned();
+        if let Some(host) = Address::parse_host(&text) {
+            return host;
         }
-        text
+        let fix = "a host name or address, without scheme, port, path or spaces";
+        // `user:password@host` contains a secret.
+        let shown = Some(text).filter(|text| !text.contains('@'));
+        self.mistake(name, shown, fix);
+        default.to_owned()
     }
 
     /// A file that can be read.
@@ -180,9 +188,42 @@ impl Checker {
 
     /// Key and certificate, where a flag asks for them.
     pub fn tls(&mut self, key: Variable, certificate: Variable) -> TlsFiles {
-        TlsFiles {
+        let (key_name, certificate_name) = (key.0, certificate.0);
+        let before = self.mistakes.len();
+        let files = TlsFiles {
             key: self.file(key, "the private key (PEM)"),
             certificate: self.file(certificate, "the certificate chain (PEM)"),
+        };
+        if self.mistakes.len() == before {
+            self.pair(key_name, certificate_name, &files);
+        }
+        files
+    }
+
+    /// Whether the files hold a certificate and its own key.
+    fn pair(&mut self, key_name: &'static str, certificate_name: &'static str, files: &TlsFiles) {
+        let (key, chain) = (pem::key(&files.key), pem::certificates(&files.certificate));
+        let mut wrong = |name, path: &Path, fix: String| {
+            self.mistake(name, Some(path.display().to_string()), fix);
+        };
+        match (key, chain) {
+            (Ok(key), Ok(chain)) => {
+                let own = chain.first().and_then(|first| first.public_key().ok());
+                if own.is_some_and(|own| !own.public_eq(&key)) {
+                    let fix = format!("the private key of the certificate in {certificate_name}");
+                    wrong(key_name, &files.key, fix);
+                }
+            }
+            (key, chain) => {
+                if let Err(reason) = key {
+                    let fix = format!("path of the private key (PEM): {reason}");
+                    wrong(key_name, &files.key, fix);
+                }
+                if let Err(reason) = chain {
+                    let fix = format!("path of the certificate chain (PEM): {reason}");
+                    wrong(certificate_name, &files.certificate, fix);
+                }
+            }
         }
     }
 
@@ -247,6 +288,14 @@ impl Checker {
             self.warn("ENABLE_TELEMETRY_LOGGING has no effect: telemetry is not collected");
         }
     }
+}
+
+/// Whether Kubernetes makes such values for Services (`DB_PORT` for one that is
+/// called `db`).
+fn is_of_a_service(value: &str) -> bool {
+    ["tcp://", "udp://", "sctp://"]
+        .iter()
+        .any(|scheme| value.starts_with(scheme))
 }
 
 /// Why a path is not a readable file, in words.

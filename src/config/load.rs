@@ -9,14 +9,22 @@ use std::time::Duration;
 
 use parking_lot::RwLock;
 
-use super::check::{Checker, Variable, secret, variable};
+use super::check::{Checker, Variable, variable};
+use super::cluster::cluster;
+use super::dashboard::dashboard;
 use super::idle::Idle;
 use super::keys::{external_crypto_version, keys};
+use super::listen::listen;
 use super::network::{api, bytes, grpc, link, mq, prometheus, tendermint};
-use super::variables::{self, Database, Flow, Links, Logging, Process, Queue, Secrets};
+use super::outbound::outbound;
+use super::redis_load::redis;
+use super::stop::stop;
+use super::variables::{self, Flow, Links, Logging, Process, Queue, Secrets};
 use super::*;
 
 const MIB: u64 = 1024 * 1024;
+/// In the working directory.
+pub(super) const FILE: &str = ".env";
 
 /// One mistake in the environment.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -58,13 +66,58 @@ impl fmt::Display for ConfigMistakes {
 /// # Errors
 /// All mistakes at once.
 pub fn load() -> Result<Config, ConfigMistakes> {
-    match variables::environment(Path::new(".env"), std::env::vars_os()) {
-        Ok(environment) => load_from(&environment),
-        Err(error) => Err(ConfigMistakes(vec![ConfigMistake {
-            variable: ".env",
-            value: None,
-            fix: format!("a readable list of NAME=value lines: {error}"),
-        }])),
+    let sources = variables::environment(Path::new(FILE), std::env::vars_os());
+    let mut config = load_from(&sources.variables)?;
+    config.warnings.extend(sources.warning);
+    Ok(config)
+}
+
+/// Reads the same for a command that asks the node or its store and does
+/// nothing else. What that does not need may be wrong or absent: it may run on a
+/// machine that has neither keys nor certificates of the API.
+/// # Errors
+/// All mistakes at once.
+pub fn load_for_operators() -> Result<Config, ConfigMistakes> {
+    let sources = variables::environment(Path::new(FILE), std::env::vars_os());
+    load_for_operators_from(&sources.variables)
+}
+
+fn load_for_operators_from(
+    environment: &HashMap<String, String>,
+) -> Result<Config, ConfigMistakes> {
+    /// How the variables begin that the command does not need.
+    const UNUSED: [&str; 20] = [
+        "PRIVATE_KEY_",
+        "MASTER_PRIVATE_KEY_",
+        "SIGNING_",
+        "ENCRYPTION_",
+        "NODE_BEHIND_PROXY_",
+        "USE_EXTERNAL_CRYPTO_SERVICE",
+        "EXTERNAL_CRYPTO_SERVICE_",
+        "SERVER_PORT",
+        "HTTPS",
+        "CLIENT_HTTP_",
+        "SERVER_HTTP_",
+        "API_KEY_",
+        "TENDERMINT_",
+        "MQ_",
+        "CALLBACK_",
+        "DCONTRACT_",
+        "PROMETHEUS",
+        "DASHBOARD_",
+        "WORKER_",
+        "QUEUE_LIMIT_",
+    ];
+    let mut checker = Checker::default();
+    let config = read(environment, &mut checker);
+    let is_unused = |mistake: &ConfigMistake| {
+        let mut unused = UNUSED.iter();
+        unused.any(|begin| mistake.variable.starts_with(begin))
+    };
+    checker.mistakes.retain(|mistake| !is_unused(mistake));
+    match checker.mistakes.is_empty() {
+        true => Ok(config),
+        false => Err(ConfigMistakes(checker.mistakes)),
     }
 }
 
@@ -112,13 +165,20 @@ fn read(environment: &HashMap<String, String>, checker: &mut Checker) -> Config 
     let queue: Queue = variables::read(environment);
     let links: Links = variables::read(environment);
     checker.outdated(environment);
+    let grpc = grpc(&links, checker);
+    let mut listen = listen(&variables::read(environment), checker);
+    let of_cluster = variables::read(environment);
+    let cluster = cluster(&of_cluster, mode, grpc.tls.is_some(), &mut listen, checker);
     Config {
         environment: environment_kind,
         mode,
         ndid_node: checker.flag(variable!("NDID_NODE", process.ndid_node), false),
         store,
         link: masters(&links, mode, store, checker),
-        grpc: grpc(&links, checker),
+        grpc,
+        cluster,
+        listen,
+        outbound: outbound(&variables::read(environment), checker),
         api: api(&variables::read(environment), serves_api, checker),
         redis: redis(&variables::read(environment), checker),
         log: log(&variables::read(environment), development, checker),
@@ -147,11 +207,9 @@ fn read(environment: &HashMap<String, String>, checker: &mut Checker) -> Config 
             .on_unless_false(variable!("VALIDATE_IDENTIFIER", flow.validate_identifier)),
         dcontract: dcontract(&flow, checker),
         prometheus: prometheus(&variables::read(environment), checker),
+        dashboard: dashboard(&variables::read(environment), checker),
         runtime: Arc::new(runtime(&flow, callback_version, crypto_version, checker)),
-        shutdown_grace: checker.milliseconds(
-            variable!("SHUTDOWN_GRACE_MS", process.shutdown_grace_ms),
-            25_000,
-        ),
+        stop: stop(&process, checker),
         capacity: capacity(&process, checker),
         queue: queue_limits(&process, checker),
         dormant: dormant_limits(&process, checker),
@@ -264,14 +322,6 @@ fn dormant_limits(process: &Process, checker: &mut Checker) -> QueueLimits {
             1024 * MIB,
             MIB..=1024 * 1024 * MIB,
         ),
-    }
-}
-
-fn redis(database: &Database, checker: &mut Checker) -> Redis {
-    Redis {
-        host: checker.host(variable!("DB_IP", database.db_ip), "localhost"),
-        port: checker.port(variable!("DB_PORT", database.db_port), 6379),
-        password: secret(variable!("DB_PASSWORD", database.db_password)),
     }
 }
 

@@ -98,7 +98,7 @@ fn defaults_are_those_of_the_replaced_system() {
     assert!(config.validate_identifier && config.dcontract.validate);
     assert!(config.mq.register_at_startup);
     assert!(config.prometheus.is_none() && config.grpc.tls.is_none() && config.api.https.is_none());
-    assert_eq!(config.shutdown_grace, Duration::from_secs(25));
+    assert_eq!(config.stop.grace, Duration::from_secs(25));
     assert_eq!((config.capacity.run, config.capacity.delivery), (64, 512));
     assert_eq!(config.queue.jobs, 500_000);
     assert_eq!(config.queue.bytes, 268_435_456);
@@ -463,5 +463,91 @@ fn the_configuration_for_tests_can_be_made() {
     assert_eq!(
         (config.node_id.as_str(), config.store),
         ("idp1", StoreChoice::Embedded)
+    );
+}
+
+#[test]
+fn operators_need_no_keys_and_nothing_else_that_they_do_not_use() {
+    let environment = |pairs: &[(&str, &str)]| -> HashMap<String, String> {
+        let owned = pairs.iter();
+        owned
+            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+            .collect()
+    };
+    let bastion = environment(&[
+        ("NODE_ENV", "production"),
+        ("NODE_ID", "rp1"),
+        ("MODE", "worker"),
+        ("MASTER_SERVER_IP", "master-a"),
+        ("HTTPS", "true"),
+        ("SIGNING_PRIVATE_KEY_PATH", "/not/here"),
+    ]);
+    assert!(load_from(&bastion).is_err());
+    let config = load_for_operators_from(&bastion).unwrap();
+    assert_eq!(config.link.masters[0].host, "master-a");
+    let wrong = environment(&[("NODE_ENV", "production"), ("DB_PORT", "many")]);
+    let mistakes = load_for_operators_from(&wrong).unwrap_err().0;
+    let named: Vec<&str> = mistakes.iter().map(|mistake| mistake.variable).collect();
+    assert_eq!(named, ["NODE_ID", "DB_PORT"]);
+}
+
+#[test]
+fn the_dashboard_is_off_unless_it_has_a_port() {
+    let environment = |pairs: &[(&str, &str)]| -> HashMap<String, String> {
+        let own = [
+            ("NODE_ENV", "test"),
+            ("NODE_ID", "rp1"),
+            ("USE_EXTERNAL_CRYPTO_SERVICE", "true"),
+        ];
+        let all = own.iter().chain(pairs);
+        all.map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+            .collect()
+    };
+    assert!(load_from(&environment(&[])).unwrap().dashboard.is_none());
+    let on = load_from(&environment(&[("DASHBOARD_PORT", "9090")])).unwrap();
+    let on = on.dashboard.unwrap();
+    assert_eq!((on.port, on.tokens), (9090, None));
+    let tokens = ("DASHBOARD_TOKENS_FILE", "/not/here");
+    let wrong = load_from(&environment(&[("DASHBOARD_PORT", "9090"), tokens])).unwrap_err();
+    assert_eq!(wrong.0[0].variable, "DASHBOARD_TOKENS_FILE");
+}
+
+#[test]
+fn a_value_that_kubernetes_made_for_a_service_is_named_for_what_it_is() {
+    let fixture = Fixture::with(&[
+        ("DB_PORT", "tcp://10.43.0.7:6379"),
+        ("SERVER_PORT", "tcp://10.43.0.8:80"),
+        ("MASTER_SERVER_PORT", "tcp://10.43.0.9:7000"),
+        ("MQ_SERVICE_SERVER_PORT", "tcp://10.43.0.9:50051"),
+        ("TENDERMINT_PORT", "wrong"),
+    ]);
+    for mistake in fixture.mistakes() {
+        let is_of_a_service = mistake.variable != "TENDERMINT_PORT";
+        assert_eq!(
+            mistake.fix.contains("enableServiceLinks"),
+            is_of_a_service,
+            "{mistake}"
+        );
+    }
+    assert_eq!(fixture.mistakes().len(), 5);
+}
+
+#[test]
+fn certificates_that_are_none_are_named_with_their_variable() {
+    let fixture = Fixture::new();
+    let file = fixture.path("keys/rp1.signing.pem");
+    let mut fixture = fixture;
+    fixture.set(&[
+        ("HTTPS", "true"),
+        ("HTTPS_KEY_PATH", &file),
+        ("HTTPS_CERT_PATH", &file),
+    ]);
+    let mistakes = fixture.mistakes();
+    let told: Vec<&str> = mistakes.iter().map(|mistake| mistake.variable).collect();
+    assert_eq!(told, ["HTTPS_KEY_PATH", "HTTPS_CERT_PATH"]);
+    assert!(
+        mistakes[0].fix.contains("PEM private key"),
+        "{}",
+        mistakes[0]
     );
 }

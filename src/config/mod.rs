@@ -1,16 +1,39 @@
 //! Every environment variable, one struct per concern, validated at start
 //! (spec/process-model-and-config.md 10).
 
+pub mod address;
 mod check;
+mod cluster;
+mod dashboard;
+mod dotenv;
 mod idle;
 mod keys;
+mod listen;
+mod listing;
 mod load;
 mod network;
+mod outbound;
+mod pem;
+mod redis;
+mod redis_load;
+mod redis_tls;
+mod redis_url;
+mod stop;
 mod summary;
 mod variables;
+mod wrong;
 
+pub use cluster::ClusterAccess;
+pub use dashboard::DashboardConfig;
 pub use idle::Idle;
-pub use load::{ConfigMistake, ConfigMistakes, load, load_from};
+pub use listen::{Bind, Listen};
+pub use listing::{ListedSetting, ValueSource, settings};
+pub use load::{ConfigMistake, ConfigMistakes, load, load_for_operators, load_from};
+pub use outbound::{Denied, Networks, Outbound};
+pub use redis::{Redis, RedisAddress, RedisPlace, ReplicaPromise, SentinelLogin};
+pub use redis_tls::RedisTls;
+pub use stop::StopTimes;
+pub use wrong::WrongSetting;
 
 use std::fmt;
 use std::path::PathBuf;
@@ -117,6 +140,8 @@ pub struct LinkConfig {
     pub masters: Vec<MasterAddress>,
     /// `MASTER_SERVER_PORT`.
     pub port: u16,
+    /// `MASTER_WAIT_MS`: a worker without a master is ready for this long.
+    pub wait: Duration,
 }
 
 /// The address of a possible master.
@@ -138,11 +163,7 @@ impl MasterAddress {
 /// For logs: `host:port`.
 impl fmt::Display for MasterAddress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.host.contains(':') {
-            write!(f, "[{}]:{}", self.host, self.port)
-        } else {
-            write!(f, "{}:{}", self.host, self.port)
-        }
+        f.write_str(&address::authority(&self.host, self.port))
     }
 }
 
@@ -197,17 +218,6 @@ pub struct Api {
     pub key_hash: Option<String>,
     /// `ENABLE_CONFIG_HTTP_ROUTE_PATH`
     pub config_routes: bool,
-}
-
-/// `DB_*`.
-#[derive(Debug, Clone)]
-pub struct Redis {
-    /// `DB_IP`
-    pub host: String,
-    /// `DB_PORT`
-    pub port: u16,
-    /// `DB_PASSWORD`
-    pub password: Option<SecretString>,
 }
 
 /// `LOG_*`.
@@ -338,6 +348,9 @@ pub struct Config {
     /// `DATA_DIRECTORY_PATH`
     pub data_directory: PathBuf,
     pub link: LinkConfig,
+    pub cluster: ClusterAccess,
+    pub listen: Listen,
+    pub outbound: Outbound,
     /// Used by the link and by the message queue service.
     pub grpc: Grpc,
     pub api: Api,
@@ -356,10 +369,11 @@ pub struct Config {
     pub dcontract: DContract,
     /// Metrics endpoint, if any.
     pub prometheus: Option<Prometheus>,
+    /// Dashboard, if any.
+    pub dashboard: Option<DashboardConfig>,
     /// What `POST /config/set` can change while the process runs.
     pub runtime: Arc<Runtime>,
-    /// `SHUTDOWN_GRACE_MS`: how long a stop may take.
-    pub shutdown_grace: Duration,
+    pub stop: StopTimes,
     /// How much a worker (or the standalone process) does at once.
     pub capacity: Capacity,
     /// Limits for work that can run (`QUEUE_LIMIT_JOBS`, `QUEUE_LIMIT_BYTES`).

@@ -1,7 +1,6 @@
 //! The addresses that this process listens on and connects to.
 
-use std::net::Ipv6Addr;
-
+use super::address::Address;
 use super::check::{Checker, Variable, variable};
 use super::variables::{Chain, Http, Links, Metrics, Queue};
 use super::{
@@ -29,35 +28,18 @@ pub(super) fn link(links: &Links, checker: &mut Checker) -> LinkConfig {
             ),
         }
     }
-    LinkConfig { masters, port }
+    let wait = variable!("MASTER_WAIT_MS", links.master_wait_ms);
+    LinkConfig {
+        masters,
+        port,
+        wait: checker.milliseconds(wait, 60_000),
+    }
 }
 
-/// `host`, `host:port`, `[IPv6]:port` or a bare IPv6 address.
-fn master_address(entry: &str, default_port: u16) -> Option<MasterAddress> {
-    let (host, port) = if entry.parse::<Ipv6Addr>().is_ok() {
-        (entry, None)
-    } else if let Some(rest) = entry.strip_prefix('[') {
-        let (host, port) = rest.split_once(']')?;
-        host.parse::<Ipv6Addr>().ok()?;
-        match port {
-            "" => (host, None),
-            port => (host, Some(port.strip_prefix(':')?)),
-        }
-    } else {
-        match entry.split_once(':') {
-            Some((host, port)) => (host, Some(port)),
-            None => (entry, None),
-        }
-    };
-    let is_strange = |character: char| character.is_whitespace() || "/@?#:[]".contains(character);
-    if host.is_empty() || (host.contains(is_strange) && host.parse::<Ipv6Addr>().is_err()) {
-        return None;
-    }
-    let port = match port {
-        Some(port) => port.parse().ok().filter(|port| *port > 0)?,
-        None => default_port,
-    };
-    Some(MasterAddress::new(host, port))
+pub(super) fn master_address(entry: &str, default_port: u16) -> Option<MasterAddress> {
+    let address = Address::parse(entry)?;
+    let port = address.port.unwrap_or(default_port);
+    Some(MasterAddress::new(address.host, port))
 }
 
 pub(super) fn grpc(links: &Links, checker: &mut Checker) -> Grpc {

@@ -17,16 +17,15 @@ impl Config {
             .put("NDID_NODE", self.ndid_node)
             .put("STORE", format!("{:?}", self.store).to_lowercase())
             .put("DATA_DIRECTORY_PATH", self.data_directory.display())
-            .put("SHUTDOWN_GRACE_MS", self.shutdown_grace.as_millis())
+            .put("SHUTDOWN_GRACE_MS", self.stop.grace.as_millis())
+            .put("SHUTDOWN_DRAIN_MS", self.stop.drain.as_millis())
             .put("WORKER_RUN_CAPACITY", self.capacity.run)
             .put("WORKER_DELIVERY_CAPACITY", self.capacity.delivery)
             .put("QUEUE_LIMIT_JOBS", self.queue.jobs)
             .put("QUEUE_LIMIT_BYTES", self.queue.bytes)
             .put("QUEUE_LIMIT_DORMANT_JOBS", self.dormant.jobs)
-            .put("QUEUE_LIMIT_DORMANT_BYTES", self.dormant.bytes)
-            .put("DB_IP", &self.redis.host)
-            .put("DB_PORT", self.redis.port)
-            .secret("DB_PASSWORD", self.redis.password.is_some());
+            .put("QUEUE_LIMIT_DORMANT_BYTES", self.dormant.bytes);
+        self.redis.summarise(&mut lines);
         self.summarise_links(&mut lines);
         self.summarise_api(&mut lines);
         self.summarise_keys(&mut lines);
@@ -37,10 +36,17 @@ impl Config {
         lines
             .put("MASTER_SERVER_IP", self.link.masters_text())
             .put("MASTER_SERVER_PORT", self.link.port)
+            .put("MASTER_WAIT_MS", self.link.wait.as_millis())
             .put("GRPC_PING_INTERVAL_MS", self.grpc.ping_interval.as_millis())
             .put("GRPC_PING_TIMEOUT_MS", self.grpc.ping_timeout.as_millis())
             .put("GRPC_CALL_TIMEOUT_MS", self.grpc.call_timeout.as_millis())
             .put("GRPC_SSL", self.grpc.tls.is_some())
+            .secret("CLUSTER_TOKEN_FILE", self.cluster.token_file.is_some())
+            .put("CLUSTER_PEER_NAMES", self.cluster.peer_names.join(","))
+            .put("CLUSTER_INSECURE", self.cluster.insecure)
+            .put("SERVER_BIND_ADDRESS", &self.listen.api)
+            .put("MASTER_SERVER_BIND_ADDRESS", &self.listen.master)
+            .put("PROMETHEUS_SERVER_BIND_ADDRESS", &self.listen.metrics)
             .put("TENDERMINT_IP", &self.tendermint.host)
             .put("TENDERMINT_PORT", self.tendermint.port)
             .put("TENDERMINT_WS_CONNECTIONS", self.tendermint.connections)
@@ -55,6 +61,9 @@ impl Config {
             .put("REGISTER_MQ_AT_STARTUP", self.mq.register_at_startup)
             .put("COMPRESS_MQ_MESSAGE", self.mq.compress_from.is_some())
             .put("AS_DATA_COMPRESS_MIN_LENGTH", self.as_data_compress_from);
+        if let Some(file) = &self.outbound.extra_authorities {
+            lines.put("NODE_EXTRA_CA_CERTS", file.display());
+        }
         if let Some(tls) = &self.grpc.tls {
             lines.put("GRPC_SSL_ROOT_CERT_FILE_PATH", tls.root.display());
             lines.tls(
@@ -101,6 +110,17 @@ impl Config {
             .put("PROMETHEUS", self.prometheus.is_some());
         if let Some(tls) = &self.api.https {
             lines.tls("HTTPS_KEY_PATH", "HTTPS_CERT_PATH", tls);
+        }
+        if let Some(dashboard) = &self.dashboard {
+            lines
+                .put("DASHBOARD_PORT", dashboard.port)
+                .put("DASHBOARD_HTTPS", dashboard.https.is_some());
+            if let Some(tokens) = &dashboard.tokens {
+                lines.put("DASHBOARD_TOKENS_FILE", tokens.display());
+            }
+            if let Some(name) = &dashboard.loopback_operator {
+                lines.put("DASHBOARD_LOOPBACK_OPERATOR", name);
+            }
         }
         if let Some(prometheus) = &self.prometheus {
             lines
@@ -169,19 +189,19 @@ impl Config {
 }
 
 #[derive(Default)]
-struct Lines(Vec<(&'static str, String)>);
+pub(super) struct Lines(Vec<(&'static str, String)>);
 
 impl Lines {
-    fn put(&mut self, name: &'static str, value: impl ToString) -> &mut Self {
+    pub(super) fn put(&mut self, name: &'static str, value: impl ToString) -> &mut Self {
         self.0.push((name, value.to_string()));
         self
     }
 
-    fn secret(&mut self, name: &'static str, is_set: bool) -> &mut Self {
+    pub(super) fn secret(&mut self, name: &'static str, is_set: bool) -> &mut Self {
         self.put(name, if is_set { "(set)" } else { "(not set)" })
     }
 
-    fn tls(&mut self, key: &'static str, certificate: &'static str, files: &TlsFiles) {
+    pub(super) fn tls(&mut self, key: &'static str, certificate: &'static str, files: &TlsFiles) {
         self.put(key, files.key.display());
         self.put(certificate, files.certificate.display());
     }

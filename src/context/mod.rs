@@ -7,6 +7,7 @@ use std::sync::Arc;
 use crate::config::Config;
 use crate::crypto::Crypto;
 use crate::error::{Error, codes};
+use crate::http_client::HttpClient;
 use crate::ledger::{Ledger, query};
 use crate::mq::future_quota::FutureQuota;
 use crate::store::{State, StoreError};
@@ -65,7 +66,7 @@ pub struct Context {
     pub state: Arc<dyn State>,
     pub crypto: Arc<dyn Crypto>,
     /// For the test calls of `POST /node/callback`.
-    pub http: reqwest::Client,
+    pub http: HttpClient,
     /// Limits the messages that wait in this process for a block far above the
     /// ledger.
     pub future_quota: Arc<FutureQuota>,

@@ -13,12 +13,13 @@ use openssl::hash::hash;
 use parking_lot::RwLock;
 use serde_json::{Value, json};
 use tokio::sync::Semaphore;
+use url::Url;
 
 use super::signature::SigningAlgorithm;
 use super::{Crypto, KeyUse, NO_VERSION, encryption, signature};
 use crate::config::{ApiVersion, Config, Runtime};
 use crate::error::{Code, Error, codes};
-use crate::http_client;
+use crate::http_client::{self, HttpClient, HttpClientError, with_causes};
 use crate::job::Table;
 use crate::labelled::Labelled;
 use crate::ledger::types::NodeKey;
@@ -48,17 +49,15 @@ const TEST_TEXT: &[u8] = b"test";
 ///
 /// # Errors
 /// When TLS cannot be set up.
-pub fn client(config: &Config) -> reqwest::Result<reqwest::Client> {
-    http_client::builder(config)
-        .timeout(REQUEST_TIMEOUT)
-        .build()
+pub fn client(config: &Config) -> Result<HttpClient, HttpClientError> {
+    HttpClient::new(config, |client| client.timeout(REQUEST_TIMEOUT))
 }
 
 /// Signs and decrypts through the service's URLs, which it reads at every call.
 pub struct ExternalCrypto {
     state: Arc<dyn State>,
     runtime: Arc<Runtime>,
-    client: reqwest::Client,
+    client: HttpClient,
     under_way: UnderWay,
     /// Limits concurrent calls. A caller occupies a place of the node's own
     /// work, and a hanging service must not occupy all of those.
@@ -96,7 +95,7 @@ impl Drop for CallGuard<'_> {
 
 impl ExternalCrypto {
     /// Calls through `client`, with bodies of the current version in `runtime`.
-    pub fn new(state: Arc<dyn State>, runtime: Arc<Runtime>, client: reqwest::Client) -> Self {
+    pub fn new(state: Arc<dyn State>, runtime: Arc<Runtime>, client: HttpClient) -> Self {
         let pending = gauge!("pending_external_crypto_callbacks_total");
         Self {
             state,
@@ -318,14 +317,16 @@ fn refused(reason: String) -> Error {
 }
 
 async fn post(
-    client: &reqwest::Client,
+    client: &HttpClient,
     url: &str,
     body: &Value,
 ) -> Result<ServiceResponse, Unreachable> {
     // The URL stays out of the text: it may contain credentials.
-    let unreachable = |error: reqwest::Error| Unreachable(error.without_url().to_string());
-    let mut response = client
-        .post(url)
+    let unreachable = |error: reqwest::Error| Unreachable(with_causes(&error.without_url()));
+    let url = Url::parse(url).map_err(|error| Unreachable(format!("its URL: {error}")))?;
+    let request = client.post(url);
+    let request = request.map_err(|denied| Unreachable(denied.to_string()))?;
+    let mut response = request
         .timeout(REQUEST_TIMEOUT)
         .header("accept", "application/json")
         .json(body)
@@ -354,7 +355,7 @@ async fn post(
 /// not JSON; 20049 / 20052 wrong signature; temporary when the ledger cannot be
 /// reached.
 pub async fn test_sign_url(
-    client: &reqwest::Client,
+    client: &HttpClient,
     ledger: &dyn Ledger,
     version: ApiVersion,
     node_id: &str,
@@ -397,7 +398,7 @@ pub async fn test_sign_url(
 /// 20010 no key on the ledger; 20047 unreachable; 20048 not JSON; 20046 wrong
 /// text; temporary when the ledger cannot be reached.
 pub async fn test_decrypt_url(
-    client: &reqwest::Client,
+    client: &HttpClient,
     ledger: &dyn Ledger,
     version: ApiVersion,
     node_id: &str,

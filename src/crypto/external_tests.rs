@@ -10,9 +10,10 @@ use openssl::pkey::{PKey, Private};
 use parking_lot::Mutex;
 use serde_json::{Value, json};
 
-use super::external::{ExternalCrypto, test_decrypt_url, test_sign_url};
+use super::external::{ExternalCrypto, client, test_decrypt_url, test_sign_url};
 use super::{Crypto, KeyUse, encryption, signature};
-use crate::config::{ApiVersion, Runtime};
+use crate::config::{ApiVersion, Config, Runtime};
+use crate::http_client::HttpClient;
 use crate::job::Table;
 use crate::ledger::types::NodeKey;
 use crate::messaging::testing;
@@ -54,7 +55,7 @@ async fn wrong() -> HttpResponse {
 pub(crate) struct Service {
     address: SocketAddr,
     bodies: Bodies,
-    pub client: reqwest::Client,
+    pub client: HttpClient,
 }
 
 impl Service {
@@ -74,12 +75,10 @@ impl Service {
         let server = server.workers(1).bind(("127.0.0.1", 0)).unwrap();
         let address = server.addrs()[0];
         actix::spawn(server.run());
-        // Another test of this process may have been first.
-        let _ = rustls::crypto::ring::default_provider().install_default();
         Self {
             address,
             bodies,
-            client: reqwest::Client::new(),
+            client: client(&Config::for_test("rp1")).unwrap(),
         }
     }
 
@@ -279,9 +278,7 @@ async fn a_service_that_hangs_has_its_places_and_no_more() {
     let state = MemoryState::default();
     let url = format!("http://{}", listener.local_addr().unwrap());
     state.put(Table::CallbackUrl, "node", "sign_url", url.as_bytes());
-    // Another test of this process may have been first.
-    let _ = rustls::crypto::ring::default_provider().install_default();
-    let client = reqwest::Client::new();
+    let client = client(&Config::for_test("rp1")).unwrap();
     let crypto = ExternalCrypto::new(Arc::new(state), Arc::default(), client).with_places(1);
     let key = of_ledger(SIGN, 1);
     let sign = || crypto.sign("rp1", KeyUse::Signing, &key, b"a");

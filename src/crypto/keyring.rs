@@ -2,7 +2,7 @@
 //! (spec/messaging-and-crypto.md 5.7, 5.8).
 //!
 //! The ledger says which key counts, and it changes its mind in the middle of
-//! everything: so whoever signs or decrypts names the public half, and several
+//! everything: so every signature and decryption names the public half, and several
 //! generations of keys are held at once. Files whose key is not the ledger's are
 //! read again, and all files when a block changes keys, so that new files take
 //! effect in every process of the node, called or not, and before or after the
@@ -17,10 +17,10 @@ use openssl::pkey::{PKey, Private};
 use parking_lot::{Mutex, RwLock};
 
 use super::key_files::{self, KeyFileError, NodeKeys};
-use super::{Crypto, KeyUse, encryption, public_key, signature};
+use super::{Crypto, KeyUse, compared, encryption, public_key, signature};
 use crate::config::{Config, Keys};
 use crate::error::{Error, codes};
-use crate::ledger::types::NodeKey;
+use crate::ledger::types::{NodeInfo, NodeKey};
 
 /// Generations of keys that are held of a node.
 const GENERATIONS: usize = 4;
@@ -99,6 +99,16 @@ impl Keyring {
         }
     }
 
+    /// The variables whose keys are not those of the ledger, in no generation.
+    pub fn differing(&self, node_id: &str, node: &NodeInfo) -> Vec<&'static str> {
+        let found = compared::differing(&self.held(node_id), node);
+        if found.is_empty() {
+            return found;
+        }
+        self.look_if_due(node_id);
+        compared::differing(&self.held(node_id), node)
+    }
+
     /// Looks into the files of a node whose key is not held, unless that was done
     /// a moment ago.
     fn look_if_due(&self, node_id: &str) {
@@ -114,12 +124,14 @@ impl Keyring {
             Ok(keys) => {
                 let mut held = self.held.write();
                 if add(held.entry(node_id.to_owned()).or_default(), keys) {
-                    tracing::info!(node_id, "new keys of this node are loaded");
+                    tracing::info!(keys_of = node_id, "new keys of this node are loaded");
                 }
             }
             // Nothing is behind this node.
             Err(KeyFileError::Unset(_)) => return,
-            Err(error) => tracing::warn!(node_id, %error, "keys of this node cannot be read"),
+            Err(error) => {
+                tracing::warn!(keys_of = node_id, %error, "keys of this node cannot be read")
+            }
         }
         let mut looked = self.looked.lock();
         looked.retain(|_, at| now.duration_since(*at) < LOOK);

@@ -2,6 +2,7 @@
 
 pub mod accessor;
 pub mod behalf;
+pub mod compared;
 pub mod encryption;
 pub mod envelope;
 pub mod external;

@@ -15,8 +15,9 @@ use tokio::time::sleep;
 use super::reconnect_backoff;
 use super::transaction::{self, Expected};
 use crate::context::Context;
-use crate::job::{Commit, Guard, Job, Run, Table, Write, codec};
+use crate::job::{Commit, Guard, Job, Millis, Run, Table, Write, codec};
 use crate::ledger::TransactionHash;
+use crate::logging::spans::{self, Work};
 use crate::store::{Accept, Accepted, SharedStore, StoreError};
 
 #[cfg(test)]
@@ -134,20 +135,32 @@ impl Shared {
                 return;
             }
         };
-        let tried = transaction::first_try(&self.context, &intent.hash, &expected).await;
-        match tried {
-            Ok(Run::Commit(commit)) => self.settle(&intent, commit).await,
+        let work = Work {
+            name: "transaction",
+            is_outgoing: true,
+            key: &expected.transact.method,
+            id: &intent.hash,
+            attempt: 1,
+            waited_ms: expected.signed_at.until(Millis::now()).as_millis() as u64,
+        };
+        let (trace, span) = (expected.trace, spans::of_work(work, expected.trace));
+        spans::within(&span, trace, self.first_try(&intent, &expected)).await;
+    }
+
+    async fn first_try(&self, intent: &Intent, expected: &Expected) {
+        match transaction::first_try(&self.context, &intent.hash, expected).await {
+            Ok(Run::Commit(commit)) => self.settle(intent, commit).await,
             Ok(Run::Retry { after, reason }) => {
                 tracing::debug!(hash = intent.hash, reason, "to be broadcast again");
-                self.leave_to_job(&intent, after).await;
+                self.leave_to_job(intent, after).await;
             }
             Ok(Run::Park { reason }) => {
                 tracing::debug!(hash = intent.hash, reason, "to be broadcast again");
-                self.leave_to_job(&intent, reconnect_backoff(0)).await;
+                self.leave_to_job(intent, reconnect_backoff(0)).await;
             }
             Err(error) => {
                 tracing::debug!(hash = intent.hash, %error, "to be broadcast again");
-                self.leave_to_job(&intent, reconnect_backoff(0)).await;
+                self.leave_to_job(intent, reconnect_backoff(0)).await;
             }
         }
     }
@@ -208,7 +221,7 @@ where
         match ask().await {
             Ok(answer) => return Some(answer),
             Err(error @ (StoreError::Corrupt(_) | StoreError::TooLarge(_))) => {
-                tracing::error!(%error, "what became of a transaction cannot be stored");
+                tracing::error!(%error, "the result of a transaction cannot be stored");
                 return None;
             }
             Err(StoreError::Unavailable(_) | StoreError::Deposed { .. }) => sleep(pause).await,

@@ -171,4 +171,8 @@ impl Store for BroadcastingStore {
     async fn ping(&self) -> Result<(), StoreError> {
         self.store.ping().await
     }
+
+    fn setbacks(&self) -> u64 {
+        self.store.setbacks()
+    }
 }

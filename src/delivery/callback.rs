@@ -35,7 +35,7 @@ pub const CALLBACKS: Gauge = Gauge::new(2, "pending_client_callbacks_total");
 
 /// Where a callback goes. Settings are looked up at every try.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Target {
+pub enum CallbackTarget {
     /// The `callback_url` of a call.
     Url(String),
     /// A URL set by `POST /<role>/callback` (table `CallbackUrl`, row = role, column = name).
@@ -69,7 +69,7 @@ pub struct DataRequestRef {
 pub struct Callback {
     /// The same on every try; sent as header `Idempotency-Key`.
     pub id: String,
-    pub target: Target,
+    pub target: CallbackTarget,
     /// As JSON.
     pub body: String,
     pub persistence: Persistence,
@@ -92,7 +92,7 @@ pub struct DataRequestAnswer {
 /// receiver form the key: callbacks of one scope to one receiver arrive in
 /// order, also when one of them is tried again.
 pub fn callback_job(
-    target: Target,
+    target: CallbackTarget,
     scope: &str,
     body: Map<String, Value>,
     persistence: Persistence,
@@ -110,21 +110,21 @@ pub fn callback_job(
 }
 
 /// The key of the callbacks of one scope to one receiver.
-pub fn callback_key(target: &Target, scope: &str) -> String {
+pub fn callback_key(target: &CallbackTarget, scope: &str) -> String {
     delivery_key("callback", &receiver(target), scope)
 }
 
 /// The receiving server, as far as it is known when the callback is made: the
 /// URL of a setting is looked up at every try.
-fn receiver(target: &Target) -> String {
+fn receiver(target: &CallbackTarget) -> String {
     match target {
-        Target::Url(url) => match Url::parse(url) {
+        CallbackTarget::Url(url) => match Url::parse(url) {
             Ok(url) => destination(&url),
             // Its only try will report that.
             Err(_) => "unusable".to_owned(),
         },
-        Target::Setting { role, name } => format!("{role}.{name}"),
-        Target::Service {
+        CallbackTarget::Setting { role, name } => format!("{role}.{name}"),
+        CallbackTarget::Service {
             node_id,
             service_id,
         } => format!("{node_id}/{service_id}"),
@@ -149,7 +149,7 @@ pub fn error_job(
         body.insert("request_id".into(), request_id.into());
     }
     body.insert("error".into(), error.to_json());
-    let target = Target::Setting {
+    let target = CallbackTarget::Setting {
         role: role.to_owned(),
         name: "error_url".to_owned(),
     };
@@ -167,7 +167,7 @@ mod tests {
     use super::*;
 
     fn key(url: &str, scope: &str) -> String {
-        let target = Target::Url(url.to_owned());
+        let target = CallbackTarget::Url(url.to_owned());
         let job = callback_job(target, scope, Map::new(), Persistence::Timed, None);
         job.key.to_string()
     }

@@ -1,7 +1,7 @@
-//! Fetches the documents of contracts and compares them with the agreed hashes.
-//! One job fetches what is on one host, as a delivery to it: whoever makes a
-//! request chooses the hosts, and one that never answers must not block the
-//! node's own work.
+//! Fetches the documents of contracts and compares them with the agreed hashes. One
+//! job fetches what is on one host, as a delivery to it: the maker of a request
+//! chooses the hosts, and a host that never answers must not block the node's own
+//! work.
 
 use futures_util::stream::{self, StreamExt as _, TryStreamExt as _};
 use openssl::sha::Sha256;
@@ -12,7 +12,7 @@ use crate::config::Config;
 use crate::context::Context;
 use crate::delivery::dcontract::{Contract, DocumentServer};
 use crate::error::{Error, codes};
-use crate::http_client::{self, with_causes};
+use crate::http_client::{HttpClient, with_causes};
 use crate::job::{Commit, Job, Kind, Run, Spec};
 
 /// Downloads the documents of a contract from one of their hosts.
@@ -59,7 +59,7 @@ impl DocumentError {
 /// Shared by all jobs of a process.
 #[derive(Debug)]
 pub struct ContractClient {
-    http: reqwest::Client,
+    http: HttpClient,
     /// Time for all documents of one host.
     limit: Duration,
 }
@@ -69,8 +69,8 @@ impl ContractClient {
     /// # Errors
     /// TLS cannot be set up.
     pub fn new(config: &Config) -> Result<Self, Error> {
-        let http = http_client::builder(config).build().map_err(|error| {
-            let message = format!("HTTP client for contracts: {}", with_causes(&error));
+        let http = HttpClient::new(config, |client| client).map_err(|error| {
+            let message = format!("HTTP client for contracts: {error}");
             Error::with_message(codes::UNKNOWN_ERROR, message)
         })?;
         Ok(Self {
@@ -91,7 +91,9 @@ impl ContractClient {
     async fn verify_document(&self, url: Url) -> Result<(), DocumentError> {
         let unreachable =
             |error: reqwest::Error| DocumentError::Unreachable(with_causes(&error.without_url()));
-        let answer = self.http.get(url.clone()).send().await;
+        let request = self.http.get(url.clone());
+        let request = request.map_err(|denied| DocumentError::Unreachable(denied.to_string()))?;
+        let answer = request.send().await;
         let mut answer = answer.map_err(unreachable)?;
         let status = answer.status().as_u16();
         if status != 200 {

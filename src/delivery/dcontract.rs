@@ -1,7 +1,6 @@
 //! Contracts: documents that the text of a request names by URL and SHA-256
-//! (spec/flows.md 3.1, step 4). Whoever makes a request chooses the URLs, so
-//! deliveries fetch the documents, host by host
-//! ([`crate::delivery::contract`]).
+//! (spec/flows.md 3.1, step 4). The maker of a request chooses the URLs, so
+//! deliveries fetch the documents, host by host ([`crate::delivery::contract`]).
 
 use serde::{Deserialize, Serialize};
 use url::Url;

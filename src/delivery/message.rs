@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::Map;
 
-use super::callback::{Persistence, Target, callback_job};
+use super::callback::{CallbackTarget, Persistence, callback_job};
 use super::failing::Failing;
 use super::{backoff, reconnect_backoff};
 use crate::context::Context;
@@ -130,7 +130,7 @@ fn success_callback(message: &OutboundMessage) -> NewJob {
     body.insert("destination_ip".into(), message.ip.clone().into());
     body.insert("destination_port".into(), message.port.into());
     body.insert("request_id".into(), message.request_id.clone().into());
-    let target = Target::Setting {
+    let target = CallbackTarget::Setting {
         role: SUCCESS_URL_ROLE.to_owned(),
         name: SUCCESS_URL_NAME.to_owned(),
     };

@@ -20,7 +20,8 @@ use crate::context::Context;
 use crate::crypto;
 use crate::error::{Error, Refusal, codes, settled};
 use crate::job::{
-    Commit, Job, JobId, Kind, Millis, NewJob, Run, Spec, Stored, Table, Write, codec,
+    Commit, Job, JobId, Kind, Millis, NewJob, Run, Spec, Stored, Table, TraceContext, Write, codec,
+    trace,
 };
 use crate::labelled::Labelled;
 use crate::ledger::transaction::Signed;
@@ -29,14 +30,14 @@ use crate::ledger::{Inclusion, TransactionHash};
 crate::job::stored! {
     "settled": Settled = 1,
     "transact": Transact = 1,
-    "expected": Expected = 1,
+    "expected": Expected = 2,
 }
 
 /// Signs a transaction (again) and hands it to [`DELIVER`].
 pub const TRANSACT: Kind =
     Kind::new(&Spec::transactional(18, "ledger.transact").counts_retries_in(CRYPTO));
 
-/// Finds out what became of a transaction that no block has shown yet.
+/// Finds the result of a transaction that no block has shown yet.
 pub const CONFIRM: Kind = Kind::new(&Spec::transactional(19, "ledger.confirm"));
 
 /// Broadcasts a signed transaction.
@@ -105,7 +106,7 @@ pub enum When {
     Refused,
 }
 
-/// What became of a transaction.
+/// The result of a transaction.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub enum Fate {
     /// In effect since this block.
@@ -181,6 +182,8 @@ pub struct Expected {
     #[serde(with = "codec::bytes")]
     pub bytes: Vec<u8>,
     pub signed_at: Millis,
+    /// The trace that it and its continuation belong to.
+    pub trace: Option<TraceContext>,
 }
 
 /// Makes a transaction as part of a commit or an accept, which broadcasts it
@@ -255,6 +258,7 @@ fn expect(transact: Transact, signed: Signed) -> Commit {
         transact,
         bytes: signed.bytes,
         signed_at: Millis::now(),
+        trace: trace::current(),
     };
     let mut commit = Commit::nothing();
     commit.write(Write::put(
@@ -296,13 +300,25 @@ pub fn settle_included(expected: &Expected, hash: &str, inclusion: &Inclusion) -
         let fate = Fate::Committed {
             height: inclusion.height,
         };
-        return settle(hash, continue_with(&expected.transact, hash, fate));
+        let next = continue_with(&expected.transact, hash, fate);
+        return traced(settle(hash, next), expected);
     }
     settle_code(expected, hash, inclusion.code)
 }
 
+/// What follows a transaction belongs to its trace, whichever process learns of its fate.
+fn traced(mut commit: Commit, expected: &Expected) -> Commit {
+    for job in &mut commit.jobs {
+        job.trace = expected.trace;
+    }
+    commit
+}
+
 fn settle_code(expected: &Expected, hash: &str, abci_code: u32) -> Commit {
-    let transact = &expected.transact;
+    traced(by_code(&expected.transact, hash, abci_code), expected)
+}
+
+fn by_code(transact: &Transact, hash: &str, abci_code: u32) -> Commit {
     if abci_code == ABCI_CHAIN_DISABLED && transact.resend_when_disabled {
         let mut commit = settle(hash, None);
         let record = codec::encode(transact);
@@ -331,13 +347,13 @@ fn settle_code(expected: &Expected, hash: &str, abci_code: u32) -> Commit {
 fn settle_refused(expected: &Expected, hash: &str, error: &Error) -> Commit {
     let transact = &expected.transact;
     if error.code() == codes::TENDERMINT_MEMPOOL_FULL && transact.retry_on_shortage {
-        return settle(hash, Some(again(transact, hash)));
+        return traced(settle(hash, Some(again(transact, hash))), expected);
     }
     let fate = Fate::Refused {
         code: error.code().number,
         message: error.message().to_owned(),
     };
-    settle(hash, continue_with(transact, hash, fate))
+    traced(settle(hash, continue_with(transact, hash, fate)), expected)
 }
 
 fn settle(hash: &str, next: Option<NewJob>) -> Commit {
@@ -391,6 +407,7 @@ mod tests {
             transact: transact.retry_on_shortage(),
             bytes: b"signed".to_vec(),
             signed_at: Millis(1),
+            trace: None,
         }
     }
 

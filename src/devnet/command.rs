@@ -1,6 +1,7 @@
 //! The commands `demo` and `devnet`.
 
 use std::io;
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -12,8 +13,10 @@ use url::Url;
 use super::apps::{Apps, Manners, Targets};
 use super::chaos;
 use super::demo;
+use super::first_request;
 use super::keys::SigningKeys;
 use super::network::{Network, NetworkOptions, StoreOption};
+use super::redis_server::RedisServer;
 use super::report::Report;
 use super::story::{self, Step, Story};
 use crate::output;
@@ -180,6 +183,10 @@ pub struct DevnetArguments {
     /// First of the ports: the ledger's; each node takes the next hundred.
     #[arg(long, default_value_t = 45000)]
     pub base_port: u16,
+    /// Where ledger, message queue services and Redis listen: an address of this
+    /// machine, or `0.0.0.0`, so that containers and other machines join.
+    #[arg(long, default_value = "127.0.0.1")]
+    pub bind: IpAddr,
     /// The network.
     #[command(flatten)]
     pub network: NetworkArguments,
@@ -406,22 +413,15 @@ pub async fn devnet(arguments: DevnetArguments) -> io::Result<ExitCode> {
     options.have_ndid();
     options.directory = arguments.dir.clone();
     options.base_port = Some(arguments.base_port);
+    options.dashboards = true;
+    options.bind = arguments.bind;
     output::note("starting ledger, message queues and nodes ...");
     let network = tokio::select! {
         network = Network::start(options) => network?,
         signal = interruption.next() => return Ok(stopped_by(signal)),
     };
-    let ready = async {
-        for node in &network.nodes {
-            let client = super::apps::ApiClient::new(node.api_urls())?;
-            client
-                .wait_until_ready(std::time::Duration::from_secs(60))
-                .await?;
-        }
-        io::Result::Ok(())
-    };
     tokio::select! {
-        ready = ready => if let Err(error) = ready {
+        ready = first_request::would_be_accepted(&network) => if let Err(error) = ready {
             network.stop().await;
             return Err(error);
         },
@@ -452,11 +452,13 @@ fn description(network: &Network) -> serde_json::Value {
                 "role": node.role.as_str(),
                 "api": node.api_urls(),
                 "mq": node.mq,
+                "masters": node.masters,
                 "processes": node.processes.iter().map(|part| serde_json::json!({
                     "kind": part.kind,
                     "id": part.process.name(),
                     "pid": part.process.pid(),
                     "metrics": part.metrics,
+                    "dashboard": part.dashboard,
                     "log": part.process.log(),
                 })).collect::<Vec<_>>(),
             })
@@ -465,6 +467,7 @@ fn description(network: &Network) -> serde_json::Value {
     serde_json::json!({
         "ledger": network.ledger,
         "second_ledger": network.second_ledger,
+        "redis": network.redis.as_ref().map(RedisServer::port),
         "directory": network.directory,
         "keys": network.directory.join("keys"),
         "nodes": nodes,
@@ -504,6 +507,12 @@ fn table(network: &Network) -> String {
                 part.api.as_deref().unwrap_or("-"),
                 part.process.log().display()
             ));
+            if let Some(dashboard) = &part.dashboard {
+                lines.push(format!(
+                    "  {:<8} {:<5} {:<18} {dashboard}",
+                    node.node_id, "", "dashboard"
+                ));
+            }
         }
         lines.push(format!(
             "  {:<8} {:<5} {:<18} {:<28} {}",

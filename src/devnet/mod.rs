@@ -5,6 +5,7 @@ pub mod apps;
 pub mod chaos;
 pub mod command;
 pub mod demo;
+mod first_request;
 pub mod genesis;
 mod hand;
 pub mod keys;

@@ -35,7 +35,7 @@ use tonic::{Request, Response, Status};
 use super::mq_record::{MqRecord, MqRecordEntry};
 use super::mq_transport::{self, FrameSender, MAX_FRAME, VERSION};
 use crate::error::codes;
-use crate::listener::{Listener, Room, Rules};
+use crate::listener::{Listener, Room, Rules, Sockets};
 use crate::proto::wire::message_queue_server::{MessageQueue, MessageQueueServer};
 use crate::proto::wire::{
     Empty, InboundMessage, InboundMessageAck, MqError, MqProtocolMessage, OutboundMessage,
@@ -83,7 +83,7 @@ pub struct Options {
     /// How often an unacknowledged message is transmitted again; real services
     /// do so every minute.
     pub retransmit: Duration,
-    /// Where it records what came and what became of it, if anywhere.
+    /// Where it records messages and their results, if anywhere.
     pub record: Option<PathBuf>,
 }
 
@@ -104,7 +104,11 @@ pub(super) async fn serve_with(
     timing: Timing,
     stop: impl Future<Output = ()>,
 ) -> io::Result<()> {
-    let grpc = TcpListener::bind(options.listen).await?;
+    let grpc = Listener::new(
+        Sockets::bind(&[options.listen])?,
+        Room::new(ROOM),
+        ROOM.name,
+    )?;
     let mq_address = SocketAddr::new(options.listen.ip(), options.mq_port);
     let mq = TcpListener::bind(mq_address).await?;
     let service = Service::new(options, timing)?;
@@ -119,7 +123,7 @@ pub(super) async fn serve_with(
             MessageQueueServer::new(service.clone()).max_decoding_message_size(MAX_GRPC_MESSAGE),
         )
         .serve_with_incoming_shutdown(
-            Listener::new(grpc.into_std()?, Room::new(ROOM), ROOM.name)?.incoming(),
+            grpc.guests().map(|(stream, _)| io::Result::Ok(stream)),
             async move { stopped(&mut stopping).await },
         );
     let mut server = std::pin::pin!(server);

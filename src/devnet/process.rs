@@ -45,7 +45,7 @@ pub struct Process {
 pub struct Usage {
     /// CPU time of user and system, in milliseconds.
     pub cpu_ms: u64,
-    /// Of that, in the system.
+    /// The system's part of it.
     pub system_ms: u64,
     /// Resident memory in MB (10^6 bytes).
     pub rss_mb: f64,

@@ -45,6 +45,8 @@ pub struct Options {
     pub survives_file_limit: bool,
     /// More of its arguments.
     pub arguments: Vec<String>,
+    /// The configuration of a Sentinel, which it is then instead.
+    pub sentinel: Option<String>,
 }
 
 /// A running `redis-server` on a free port of the loopback interface, with a
@@ -165,8 +167,11 @@ impl RedisServer {
     fn spawn(&mut self) -> io::Result<()> {
         let log_path = self.directory.path().join("redis.log");
         let log = File::create(&log_path)?;
-        let child = self
-            .command()
+        let mut command = match &self.options.sentinel {
+            None => self.command(),
+            Some(configuration) => self.sentinel(configuration)?,
+        };
+        let child = command
             .stdin(Stdio::null())
             .stdout(log.try_clone()?)
             .stderr(log)
@@ -193,6 +198,21 @@ impl RedisServer {
             std::thread::sleep(POLL);
         }
         Ok(())
+    }
+
+    /// It writes what it learns into its configuration, and reads that again.
+    fn sentinel(&self, configuration: &str) -> io::Result<Command> {
+        let file = self.directory.path().join("sentinel.conf");
+        if !file.exists() {
+            std::fs::write(&file, configuration)?;
+        }
+        let mut command = Command::new("redis-server");
+        command
+            .current_dir(self.directory.path())
+            .arg(file)
+            .args(["--sentinel", "--bind", "127.0.0.1"])
+            .args(["--port", &self.port.to_string()]);
+        Ok(command)
     }
 
     fn command(&self) -> Command {

@@ -90,7 +90,7 @@ mod tests {
 
     use super::*;
 
-    /// A server that says its name to whoever asks.
+    /// A server that answers with its name.
     async fn named(name: &'static [u8]) -> String {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
         let address = listener.local_addr().unwrap().to_string();

@@ -1,5 +1,6 @@
 //! The events of the dispatcher and its actions.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -107,6 +108,9 @@ pub enum Event {
     Changed(Job),
     /// An operator ended a job.
     Gone(JobId),
+    /// Operators have paused these receivers and no others: nothing more is
+    /// delivered to them.
+    Paused(BTreeSet<Arc<str>>),
     /// Answer to [`Action::Release`].
     Released(Vec<(JobId, Released)>),
     /// The instant of [`Action::WakeAt`] has come.

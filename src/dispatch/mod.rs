@@ -7,6 +7,7 @@ mod ended;
 mod event;
 mod holds;
 mod horizon;
+mod kinds;
 mod parked;
 mod queue;
 mod receivers;
@@ -18,4 +19,6 @@ pub(crate) mod tally;
 pub use self::core::Core;
 pub use event::{Action, Event, Options, SessionId};
 pub use sessions::Load;
-pub use snapshot::{JobCounts, SessionSnapshot, Snapshot};
+pub use snapshot::{
+    JobCounts, KindSnapshot, Overview, PhaseCounts, ReceiverSnapshot, SessionSnapshot, Snapshot,
+};

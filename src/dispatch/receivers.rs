@@ -1,12 +1,14 @@
 //! Shares the credit for deliveries by receiver. A slow or dead receiver must
 //! not use up the credit that others need: each has a share, and its further
 //! deliveries wait here without credit and without writes. Messages of other
-//! nodes wait in the same way, by their claimed sender.
+//! nodes wait in the same way, by their claimed sender. Operators can pause a
+//! receiver: nothing more is delivered to it until they resume it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::dispatch::amount::Amount;
+use crate::dispatch::snapshot::ReceiverSnapshot;
 
 /// A receiver gets at most one in this many of all delivery credit, but at
 /// least one.
@@ -39,8 +41,8 @@ impl Receiver {
 
     /// Deliveries in line that no worker may start, however much credit there
     /// is.
-    fn held_up(&self, credit: u32) -> Amount {
-        match self.doubted || self.running >= share(credit, false) {
+    fn held_up(&self, credit: u32, paused: bool) -> Amount {
+        match paused || self.doubted || self.running >= share(credit, false) {
             true => self.waiting,
             false => Amount::default(),
         }
@@ -81,6 +83,8 @@ pub(super) struct Receivers {
     running: u32,
     /// Deliveries in line whose receiver has its full share.
     held_up: Amount,
+    /// Those that get nothing until an operator resumes them.
+    paused: BTreeSet<Arc<str>>,
 }
 
 impl Receivers {
@@ -149,6 +153,43 @@ impl Receivers {
         }
     }
 
+    /// Sets which receivers get nothing. All others do.
+    pub(super) fn set_paused(&mut self, paused: BTreeSet<Arc<str>>) {
+        let before = std::mem::replace(&mut self.paused, paused);
+        let changed: Vec<Arc<str>> = before.symmetric_difference(&self.paused).cloned().collect();
+        for name in changed {
+            // Its place depends on it.
+            self.change(&name, |_| ());
+        }
+    }
+
+    /// The receivers that operators should see first, at most `limit`: paused
+    /// and failing ones, then those with the most deliveries.
+    pub(super) fn shown(&self, limit: usize) -> Vec<ReceiverSnapshot> {
+        let paused = self.paused.iter();
+        let idle = paused.filter(|name| !self.receivers.contains_key(*name));
+        let idle = idle.map(|name| (name, Receiver::default()));
+        let known = self.receivers.iter();
+        let known = known.map(|(name, receiver)| (name, receiver.clone()));
+        let mut shown: Vec<ReceiverSnapshot> = known
+            .chain(idle)
+            .map(|(name, receiver)| ReceiverSnapshot {
+                name: name.clone(),
+                open: receiver.jobs,
+                running: receiver.running,
+                in_line: receiver.waiting.jobs,
+                failing: receiver.doubted,
+                paused: self.paused.contains(name),
+            })
+            .collect();
+        shown.sort_by_key(|shown| {
+            let quiet = (!shown.paused, !shown.failing);
+            (quiet, std::cmp::Reverse(shown.open))
+        });
+        shown.truncate(limit);
+        shown
+    }
+
     /// The next turn and lane.
     pub(super) fn first(&self, apart: bool) -> Option<(u64, u64)> {
         let open = match apart {
@@ -186,6 +227,7 @@ impl Receivers {
             Some((name, _)) => name.clone(),
             None => Arc::from(name),
         };
+        let paused = self.paused.contains(&name);
         let receiver = self.receivers.entry(name.clone()).or_default();
         let mut opens = [(false, &mut self.open), (true, &mut self.open_apart)];
         for (apart, open) in &mut opens {
@@ -197,10 +239,12 @@ impl Receivers {
         }
         how(receiver);
         self.held_up.step(receiver.held_up, false);
-        receiver.held_up = receiver.held_up(self.credit);
+        receiver.held_up = receiver.held_up(self.credit, paused);
         self.held_up.step(receiver.held_up, true);
         for (apart, open) in opens {
-            if let Some((running, turn)) = receiver.place(self.credit, apart) {
+            if let Some((running, turn)) = receiver.place(self.credit, apart)
+                && !paused
+            {
                 open.insert((running, turn, name.clone()));
             }
         }
@@ -283,6 +327,28 @@ mod tests {
         assert_eq!(lane(&receivers, false), Some(1), "others go on");
         receivers.stopped("a", true);
         assert_eq!(lane(&receivers, true), Some(4));
+    }
+
+    #[test]
+    fn a_paused_receiver_gets_nothing_until_it_is_resumed() {
+        let mut receivers = with_ready(&[("a", 1), ("b", 2)]);
+        let one = Amount {
+            jobs: 1,
+            ..Amount::default()
+        };
+        receivers.waiting("a", one, true);
+        receivers.set_paused([Arc::from("a"), Arc::from("c")].into());
+        assert_eq!(lane(&receivers, false), Some(2));
+        assert_eq!(receivers.held_up(), one, "its deliveries are no work to do");
+        receivers.ready("a", false, 3, 3);
+        start(&mut receivers, "b");
+        assert_eq!(lane(&receivers, false), None);
+        let shown = receivers.shown(9);
+        let paused: Vec<(&str, bool)> = shown.iter().map(|of| (&*of.name, of.paused)).collect();
+        assert_eq!(paused, [("a", true), ("c", true), ("b", false)]);
+        receivers.set_paused(BTreeSet::new());
+        assert_eq!(lane(&receivers, false), Some(1));
+        assert_eq!(receivers.held_up(), Amount::default());
     }
 
     #[test]

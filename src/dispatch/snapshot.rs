@@ -1,9 +1,10 @@
-//! The dispatcher at one instant, for tests and for whoever must wait until its
-//! jobs have ended.
+//! The dispatcher at one instant, for tests and for a stop that waits for the end of
+//! its jobs.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use crate::job::JobId;
+use crate::job::{JobId, Kind};
 
 use crate::dispatch::event::SessionId;
 use crate::dispatch::sessions::Load;
@@ -23,7 +24,7 @@ pub struct JobCounts {
     pub held_above: usize,
     /// On a worker.
     pub assigned: usize,
-    /// Given up. The store is being asked what became of them.
+    /// Given up. The store is being asked for their fate.
     pub unsettled: usize,
     /// Wait for an operator, and block their key.
     pub parked: usize,
@@ -80,4 +81,62 @@ pub struct Snapshot {
     pub complete_seq: u64,
     /// Of the last block that the node has seen.
     pub height: u64,
+}
+
+/// A receiver of deliveries.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ReceiverSnapshot {
+    pub name: Arc<str>,
+    /// Its deliveries, whatever they wait for.
+    pub open: usize,
+    /// How many of them workers have.
+    pub running: u32,
+    /// How many of them wait in line.
+    pub in_line: u64,
+    /// The last delivery failed.
+    pub failing: bool,
+    /// An operator has paused it.
+    pub paused: bool,
+}
+
+/// The open jobs of one kind.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct KindSnapshot {
+    pub kind: Kind,
+    pub counts: PhaseCounts,
+}
+
+/// How many jobs are in which phase.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub struct PhaseCounts {
+    pub in_line: usize,
+    /// Failed for a temporary reason, and block their key meanwhile.
+    pub blocked: usize,
+    pub held_until: usize,
+    pub held_above: usize,
+    pub assigned: usize,
+    pub unsettled: usize,
+    pub parked: usize,
+}
+
+impl PhaseCounts {
+    pub fn total(&self) -> usize {
+        self.in_line
+            + self.blocked
+            + self.held_until
+            + self.held_above
+            + self.assigned
+            + self.unsettled
+            + self.parked
+    }
+}
+
+/// What operators look at, beside the [`Snapshot`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Overview {
+    pub snapshot: Snapshot,
+    /// By number; kinds without open jobs are left out.
+    pub kinds: Vec<KindSnapshot>,
+    /// Paused and failing ones first.
+    pub receivers: Vec<ReceiverSnapshot>,
 }

@@ -1,5 +1,4 @@
-//! Runs a job of a flow, and says what the client application hears of its
-//! failure.
+//! Runs a job of a flow, and tells the client application of its failure.
 
 use futures_util::future::BoxFuture;
 
@@ -12,24 +11,24 @@ use crate::flows::RequestUpdate;
 use crate::job::{Commit, Handler, Job, Kind, Run, request_of};
 use crate::messaging::Received;
 
-/// Action of `error` callbacks about what follows from a block.
+/// Action of `error` callbacks about jobs of a block.
 pub(super) const BLOCK: &str = "handleTendermintNewBlock";
 
 type Handled<'a> = BoxFuture<'a, Result<Commit, Error>>;
 
-/// The handler of a kind, and who hears of its failure. Stands beside the
-/// function it names; [`super::kinds`] lists them.
+/// The handler of a kind, and who hears of its failure. Each stands beside its
+/// function; [`super::kinds`] lists them.
 pub(super) struct Flow {
     handler: Handler<Context, Result<Commit, Error>>,
-    /// Role and action of the `error` callback; `None` for work whose failure the
-    /// flow itself has told, or which concerns no role.
+    /// Role and action of the `error` callback. `None` if the flow itself tells of
+    /// its failure, or if no role is concerned.
     told: Option<(&'static str, &'static str)>,
     /// The node concerned, if the payload names one.
     node: fn(&Job) -> Option<String>,
 }
 
 impl Flow {
-    /// Jobs of this kind are run so, and nobody hears of their failure.
+    /// `handle` runs jobs of this kind, and nobody hears of their failure.
     pub const fn new(kind: Kind, handle: for<'a> fn(&'a Context, &'a Job) -> Handled<'a>) -> Self {
         Self {
             handler: Handler::new(kind, handle),
@@ -38,19 +37,19 @@ impl Flow {
         }
     }
 
-    /// The `error_url` of this role hears of a failure, under this action.
+    /// Sends failures to the `error_url` of this role, under this action.
     pub const fn told(mut self, role: &'static str, action: &'static str) -> Self {
         self.told = Some((role, action));
         self
     }
 
-    /// The payload names the node concerned, which may live behind this proxy.
+    /// Reads the node concerned from the payload: it may be behind this proxy.
     pub const fn for_node(mut self, node: fn(&Job) -> Option<String>) -> Self {
         self.node = node;
         self
     }
 
-    /// Which jobs it runs.
+    /// The kind of its jobs.
     pub const fn kind(&self) -> Kind {
         self.handler.kind()
     }
@@ -70,10 +69,9 @@ impl Flow {
     }
 }
 
-/// Runs a job of a flow. Failures that may pass are returned and the job is run
-/// again later; so are those of something stored that cannot be read, and the
-/// job is parked; any other ends the job as failed and is told by an `error`
-/// callback to the role concerned (spec/flows.md 1.4).
+/// Runs a job of a flow. Returns temporary failures (the job runs again later) and
+/// failures to read stored bytes (the job is parked). Any other failure ends the job
+/// as failed, and the role concerned gets an `error` callback (spec/flows.md 1.4).
 ///
 /// # Errors
 /// Those that are not final ([`Error::settle`]).
@@ -90,8 +88,8 @@ pub async fn run(context: &Context, job: &Job) -> Result<Run, Error> {
     }))
 }
 
-/// Role and action of an `error` callback about a request of an IdP, in place
-/// of those of an RP: it asks for consent as an RP does.
+/// Role and action of an `error` callback about a request of an IdP, instead of an
+/// RP's: an IdP asks for consent as an RP does.
 pub(super) fn of_requesting_idp(action: &str) -> (&'static str, &str) {
     match action {
         rp::report::PROCESS_MESSAGE => (idp::ROLE, idp::PROCESS_MESSAGE),

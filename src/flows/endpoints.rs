@@ -1,5 +1,5 @@
 //! The list of all endpoints of API v6 (spec/http-api.md 3). Each entry stands
-//! beside the flow that it runs.
+//! beside its flow.
 
 use super::{as_, debug, identity, idp, ndid, node, private_messages, rp, utility};
 use crate::api::Endpoint;

@@ -32,7 +32,7 @@ pub fn whole(number: &Number) -> Option<i64> {
     })
 }
 
-/// For members that hold an error code.
+/// Reads a member that is an error code.
 pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<i64, D::Error> {
     let number = Number::deserialize(deserializer)?;
     whole(&number).ok_or_else(|| de::Error::custom("not a whole number"))

@@ -34,7 +34,7 @@ pub fn is_thai_id(identifier: &str) -> bool {
     *check == expected
 }
 
-/// Whether `VALIDATE_IDENTIFIER` lets it pass (20096 otherwise).
+/// Whether `VALIDATE_IDENTIFIER` accepts the identifier (20096 otherwise).
 pub fn is_acceptable(namespace: &str, identifier: &str) -> bool {
     namespace != CITIZEN_ID || is_thai_id(identifier)
 }

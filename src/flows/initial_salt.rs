@@ -1,9 +1,9 @@
-//! The salt that all others of a request or a message derive from.
+//! The salt from which all other salts of a request or a message derive.
 
 use crate::crypto::hash::{self, SALT_LENGTH};
 use crate::error::{Error, codes};
 
-/// The client's salt; a new one where it gave none.
+/// The client's salt, or a new one.
 ///
 /// # Errors
 /// 20087 when it is too short.

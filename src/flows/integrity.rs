@@ -1,13 +1,12 @@
-//! Whether a message tells the same as the ledger (spec/flows.md 3.1, 4.3).
+//! Checks a message against the ledger (spec/flows.md 3.1, 4.3).
 
 use crate::crypto::hash;
 use crate::error::{Error, codes};
 use crate::ledger::types::RequestDetail;
 
-/// What a message says about the text shown to the user.
-pub struct Consent<'a> {
-    /// Namespace and identifier, where the message must have them for the salt
-    /// to be checked (mode 1).
+/// The text for the user, as a message has it.
+pub struct ConsentText<'a> {
+    /// Namespace and identifier. Mode 1 needs them to check the salt.
     pub identity: Option<(&'a str, &'a str)>,
     /// The text.
     pub request_message: &'a str,
@@ -17,13 +16,12 @@ pub struct Consent<'a> {
     pub initial_salt: &'a str,
 }
 
-/// Checks the text against its hash on the ledger, and in mode 1 the salt. In
-/// modes 2 and 3 the receiver may lack the identifier, so the salt is taken as
-/// given.
+/// Checks the text against its hash on the ledger, and in mode 1 the salt. In modes
+/// 2 and 3 the receiver may lack the identifier, so the salt is not checked.
 ///
 /// # Errors
 /// 10025.
-pub fn check_consent(detail: &RequestDetail, consent: &Consent<'_>) -> Result<(), Error> {
+pub fn check_consent(detail: &RequestDetail, consent: &ConsentText<'_>) -> Result<(), Error> {
     if detail.mode == 1 {
         let (namespace, identifier) = consent
             .identity
@@ -36,9 +34,9 @@ pub fn check_consent(detail: &RequestDetail, consent: &Consent<'_>) -> Result<()
     require(message_hash == detail.request_message_hash)
 }
 
-/// Checks that the message is from the node that made the request. Its
-/// receivers know everything that the hashes on the ledger cover, so any of them
-/// could send it on under its own name and be sent the answer.
+/// Checks that the message is from the node that made the request. The receivers
+/// know everything that the hashes on the ledger cover, so each of them could send
+/// the message on under its own name and get the answer.
 ///
 /// # Errors
 /// 10025.

@@ -1,44 +1,45 @@
-//! A call that asks the ledger for one thing: checked by its endpoint, signed
-//! and stored here, and told what became of it (spec/flows.md 1.2). Its client
-//! waits for that, or hears of it by a callback.
+//! A call that makes one transaction (spec/flows.md 1.2). Its endpoint checks it;
+//! this module signs and stores the transaction, and tells the client once whether
+//! the ledger accepted it: the client waits, or gets a callback.
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::accept;
 use super::dispatch::Flow;
-use super::reply::Reply;
-use crate::api::{Answered, Outcome};
+use super::reply::ReplyTo;
+use crate::api::{CallOutcome, SettledAnswer};
 use crate::context::Context;
 use crate::delivery::transaction::{
     Continuation, Fate, Settled, Transact, transact, transact_for_call,
 };
 use crate::error::{Error, Refusal};
-use crate::job::{Caller, Commit, Job, Kind, Spec, Write, codec};
+use crate::job::{Caller, Commit, Job, Kind, Spec, Stored, Write, codec};
+use crate::store::Accept;
 
 crate::job::stored! {
-    "call_asked": Asked = 1,
+    "call_asked": LedgerCallContext = 1,
 }
 
-/// The transaction that a call asked for has settled.
+/// The transaction of a call has settled.
 pub const KIND: Kind = Kind::new(&Spec::transactional(16, "call.settled"));
 
 pub(super) const FLOW: Flow = Flow::new(KIND, |_, job| Box::pin(async move { handle(job) }));
 
-/// Who hears what became of the transaction.
+/// Who hears of the result of the transaction.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub enum Hearer {
-    /// The client that waits.
+pub enum ResultRecipient {
+    /// The waiting client.
     Caller {
         /// Its call.
         caller: Caller,
-        /// Status of the answer when it was done.
+        /// Status of the answer after success.
         status: u16,
     },
-    /// The client application, by a callback.
+    /// A callback to the client application.
     Callback {
-        /// Where to.
-        reply: Reply,
+        /// URL and reference id.
+        reply: ReplyTo,
         /// `type` of the callback.
         kind: String,
         /// The acting node.
@@ -46,11 +47,11 @@ pub enum Hearer {
     },
 }
 
-impl Hearer {
+impl ResultRecipient {
     fn tell(&self, failure: Option<&Refusal>, commit: &mut Commit) {
         match self {
             Self::Caller { caller, status } => {
-                let answer = failure.map_or(Answered::done(*status), Answered::refused);
+                let answer = failure.map_or(SettledAnswer::done(*status), SettledAnswer::refused);
                 answer.tell(caller, commit);
             }
             Self::Callback {
@@ -64,7 +65,7 @@ impl Hearer {
     }
 }
 
-/// What a call asks of the ledger.
+/// A call and its transaction.
 pub struct LedgerCall {
     /// Who signs.
     pub node_id: String,
@@ -72,38 +73,38 @@ pub struct LedgerCall {
     pub method: &'static str,
     /// Its parameters.
     pub params: Value,
-    /// What is settled one after the other, in the order asked for.
+    /// Key of the job that settles the transaction.
     pub key: String,
-    /// State that changes when the ledger has it.
+    /// Changes of state once the transaction is on the ledger.
     pub writes: Vec<Write>,
-    /// Who hears of it.
-    pub hearer: Hearer,
+    /// Who hears of the result.
+    pub recipient: ResultRecipient,
 }
 
-/// Handed through the transaction.
+/// Context of the continuation.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-struct Asked {
+struct LedgerCallContext {
     writes: Vec<Write>,
-    hearer: Hearer,
+    recipient: ResultRecipient,
 }
 
 impl LedgerCall {
-    /// Puts the transaction on its way.
+    /// Signs the transaction; the outcome stores it.
     ///
     /// # Errors
-    /// Those of ledger and signing. What can never be signed is an error of a
-    /// call whose client waits, and otherwise told by the callback.
-    pub async fn start(self, context: &Context) -> Result<Outcome, Error> {
-        let waits = matches!(self.hearer, Hearer::Caller { .. });
-        let asked = Asked {
+    /// Those of ledger and signing. A final error of signing is an error of the call
+    /// if its client waits, otherwise it comes by the callback.
+    pub async fn start(self, context: &Context) -> Result<CallOutcome, Error> {
+        let waits = matches!(self.recipient, ResultRecipient::Caller { .. });
+        let asked = LedgerCallContext {
             writes: self.writes,
-            hearer: self.hearer,
+            recipient: self.recipient,
         };
         let then = Continuation::new(KIND, self.key, &asked);
         let request = Transact::new(&self.node_id, self.method, &self.params, Some(then));
         Ok(match waits {
-            true => Outcome::Waits(accept(transact(context, request).await?)),
-            false => Outcome::started(accept(transact_for_call(context, request).await?)),
+            true => CallOutcome::Waits(accept(transact(context, request).await?)),
+            false => CallOutcome::started(accept_transaction(context, request).await?),
         })
     }
 }
@@ -113,16 +114,34 @@ impl LedgerCall {
 /// # Errors
 /// Those of the payload.
 pub fn handle(job: &Job) -> Result<Commit, Error> {
-    let settled: Settled = job.payload()?;
-    let asked: Asked = codec::decode(&settled.context)?;
+    let (asked, result) = settlement::<LedgerCallContext>(job)?;
     let mut commit = Commit::nothing();
-    let failure = match settled.fate {
-        Fate::Committed { .. } => {
-            commit.writes.extend(asked.writes);
-            None
-        }
-        Fate::Refused { code, message } => Some(Refusal::of_ledger(code, message)),
-    };
-    asked.hearer.tell(failure.as_ref(), &mut commit);
+    if result.is_ok() {
+        commit.writes.extend(asked.writes);
+    }
+    asked.recipient.tell(result.err().as_ref(), &mut commit);
     Ok(commit)
+}
+
+/// The jobs and writes of a call that is answered before its transaction is signed.
+///
+/// # Errors
+/// Those that are not final: of a final one the continuation tells.
+pub async fn accept_transaction(context: &Context, request: Transact) -> Result<Accept, Error> {
+    Ok(accept(transact_for_call(context, request).await?))
+}
+
+/// The context of a continuation, and the result of its transaction: the height of
+/// the block, or the ledger's refusal.
+///
+/// # Errors
+/// Those of the payload.
+pub fn settlement<C: Stored>(job: &Job) -> Result<(C, Result<u64, Refusal>), Error> {
+    let settled: Settled = job.payload()?;
+    let context = codec::decode(&settled.context)?;
+    let result = match settled.fate {
+        Fate::Committed { height } => Ok(height),
+        Fate::Refused { code, message } => Err(Refusal::of_ledger(code, message)),
+    };
+    Ok((context, result))
 }

@@ -1,11 +1,11 @@
-//! Assurance levels: numbers that are compared by value and shown as written.
+//! Assurance levels: numbers, compared by value and shown as written.
 
 use serde_json::Number;
 
 use crate::error::{Error, codes};
 use crate::ledger::{Ledger, query};
 
-/// Checks given levels against the ones NDID supports.
+/// Checks levels against those that NDID supports.
 ///
 /// # Errors
 /// 20094 IAL, 20095 AAL; those of the ledger.
@@ -27,12 +27,12 @@ pub async fn check_supported(
     Ok(())
 }
 
-/// Whether two levels are the same, however they are written.
+/// Whether two levels have the same value.
 pub fn equal(one: &Number, other: &Number) -> bool {
     one.as_f64() == other.as_f64()
 }
 
-/// Whether a level is 0, in whatever form.
+/// Whether a level has the value 0.
 pub fn is_zero(level: &Number) -> bool {
     level.as_f64() == Some(0.0)
 }

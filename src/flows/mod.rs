@@ -1,9 +1,9 @@
-//! What the roles do. Handlers read and return commits; API operations read
-//! and return what is to be accepted. No I/O but reads (spec/flows.md).
+//! The work of the roles. Handlers read and return commits; endpoints read and
+//! return an outcome. They do no I/O but reads (spec/flows.md).
 
 pub mod as_;
 pub mod block;
-mod call;
+mod call_mark;
 pub mod debug;
 pub mod dispatch;
 pub mod endpoints;
@@ -45,7 +45,7 @@ crate::job::stored! {
 /// `idp.request_update`, `as.request_update`).
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct RequestUpdate {
-    /// Node whose request it is (behind a proxy: that node).
+    /// Node that has the request (behind a proxy: that node).
     pub node_id: String,
     /// The request.
     pub request_id: String,
@@ -53,11 +53,11 @@ pub struct RequestUpdate {
     pub height: u64,
     /// Whether the last transaction on it in that block closed it or timed it out.
     pub ended: bool,
-    /// The ledger was replaced: what was known of the request's heights is void.
+    /// The ledger was replaced: earlier heights of the request are void.
     pub is_new_history: bool,
 }
 
-/// What an API operation wants to happen, to be accepted as a whole.
+/// Jobs and writes of a commit, to be accepted in one step.
 pub(crate) fn accept(commit: Commit) -> Accept {
     Accept {
         jobs: commit.jobs,

@@ -5,7 +5,7 @@
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::api::{Audience, Call, Endpoint, Outcome, Texts};
+use crate::api::{ApiCall, Audience, CallOutcome, Endpoint, Texts};
 use crate::context::{Context, row, state};
 use crate::error::{Error, codes};
 use crate::flows::utility::key;
@@ -20,15 +20,14 @@ const TYPES: [&str; 4] = [
     "data_request",
 ];
 
-/// The table entries: the look-up, and the removals of all messages and of
-/// those of a request.
+/// A look-up, and the removals of all messages and of the messages of a request.
 pub fn endpoints() -> [Endpoint; 3] {
     let removal = "/utility/private_message_removal";
     let removal_of_request = "/utility/private_message_removal/:request_id";
     [
         Endpoint::get("/utility/private_messages/:request_id", Audience::Everybody)
             .does("Shows the messages that this node sent and received for a request.")
-            .path::<OfRequest>()
+            .path::<Path>()
             .query::<Texts>()
             .tells(json!([shown()]))
             .run(run_find),
@@ -38,7 +37,7 @@ pub fn endpoints() -> [Endpoint; 3] {
             .run(run_remove_all),
         Endpoint::post(removal_of_request, Audience::Everybody)
             .does("Removes the messages of a request from this node.")
-            .path::<OfRequest>()
+            .path::<Path>()
             .query::<Texts>()
             .run(run_remove),
     ]
@@ -66,28 +65,28 @@ fn shown() -> Value {
 }
 
 #[derive(Deserialize)]
-struct OfRequest {
+struct Path {
     request_id: String,
 }
 
-async fn run_find(call: Call<OfRequest>) -> Result<Outcome, Error> {
+async fn run_find(call: ApiCall<Path>) -> Result<CallOutcome, Error> {
     let request_id = &call.path.request_id;
     let kind = call.query.kind.as_deref();
     let messages = find(&call.context, &call.node_id, request_id, kind).await?;
-    Ok(Outcome::found(messages.map(Value::Array)))
+    Ok(CallOutcome::found(messages.map(Value::Array)))
 }
 
-async fn run_remove_all(call: Call) -> Result<Outcome, Error> {
+async fn run_remove_all(call: ApiCall) -> Result<CallOutcome, Error> {
     let kind = call.query.kind.as_deref();
     let removal = remove(&call.context, &call.node_id, None, kind).await?;
-    Ok(Outcome::Stored(removal))
+    Ok(CallOutcome::Stored(removal))
 }
 
-async fn run_remove(call: Call<OfRequest>) -> Result<Outcome, Error> {
+async fn run_remove(call: ApiCall<Path>) -> Result<CallOutcome, Error> {
     let request_id = Some(call.path.request_id.as_str());
     let kind = call.query.kind.as_deref();
     let removal = remove(&call.context, &call.node_id, request_id, kind).await?;
-    Ok(Outcome::Stored(removal))
+    Ok(CallOutcome::Stored(removal))
 }
 
 /// The messages of a request, of one type if given; `None` if the ledger does
@@ -114,7 +113,7 @@ pub async fn find(
     Ok(Some(messages))
 }
 
-/// What removes the messages of a request, or of all requests of the node.
+/// Writes that remove the messages of a request, or of all requests of the node.
 ///
 /// # Errors
 /// 10000 for an unknown type; those of the store.

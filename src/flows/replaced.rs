@@ -1,6 +1,6 @@
 //! The ledger was replaced by another one, or by an earlier state of itself
-//! (docs/guarantees.md, "A ledger that is replaced"). Every request this node
-//! knows is looked at once: blocks of the new history may never name it.
+//! (docs/guarantees.md, "A ledger that is replaced"). These jobs look at every
+//! request of this node once: blocks of the new history may never name it.
 
 use serde::{Deserialize, Serialize};
 
@@ -13,10 +13,10 @@ use crate::job::{Commit, Job, Kind, NewJob, Row, Spec, request_key};
 use crate::ledger::query;
 
 crate::job::stored! {
-    "ledger_replaced": Replaced = 1,
+    "ledger_replaced": LedgerReplaced = 1,
 }
 
-/// The ledger was replaced: look at every request this node knows.
+/// The ledger was replaced: look at every request of this node.
 pub const KIND: Kind = Kind::new(&Spec::transactional(20, "ledger.replaced"));
 
 pub(in crate::flows) const FLOW: Flow =
@@ -26,48 +26,48 @@ pub(in crate::flows) const FLOW: Flow =
 const LISTED: usize = 50_000;
 /// Requests looked at in one job.
 const PORTION: usize = 200;
-/// Questions to the ledger at a time.
+/// Queries to the ledger at a time.
 const QUESTIONS: usize = 8;
 
 /// Payload of `ledger.replaced`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Replaced {
-    /// The chain that is there now.
+pub struct LedgerReplaced {
+    /// The new chain.
     pub chain_id: String,
-    /// The era that began.
+    /// The new era.
     pub era: u64,
     /// Newest block when it was noticed.
     pub height: u64,
-    part: Part,
+    part: SweepStep,
 }
 
-/// A request of this role: place of its table, and row.
-type Known = (usize, Row);
+/// A request of this role: index of its table, and row.
+type KnownRequest = (usize, Row);
 
-/// What one job does. The first two are stored as earlier releases did.
+/// The task of one job. The first two have the bytes of earlier releases.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-enum Part {
+enum SweepStep {
     /// Lists the requests.
     All,
-    /// Lists those after this one.
-    After(Known),
-    /// Looks at these.
-    Of(Vec<Known>),
+    /// Lists the requests after this one.
+    After(KnownRequest),
+    /// Looks at these requests.
+    Of(Vec<KnownRequest>),
 }
 
-impl Replaced {
-    /// The job that looks at everything.
+impl LedgerReplaced {
+    /// The first job.
     pub fn job(chain_id: &str, era: u64, height: u64) -> NewJob {
         let first = Self {
             chain_id: chain_id.to_owned(),
             era,
             height,
-            part: Part::All,
+            part: SweepStep::All,
         };
         first.as_job("start")
     }
 
-    fn with(&self, part: Part) -> Self {
+    fn with(&self, part: SweepStep) -> Self {
         Self {
             part,
             ..self.clone()
@@ -81,45 +81,45 @@ impl Replaced {
     }
 }
 
-/// Handler of `ledger.replaced`: one job for each request that is known. They
-/// are listed once, and looked at in portions.
+/// Handler of `ledger.replaced`: makes one job for each request. Lists the requests
+/// once, and looks at them in portions.
 ///
 /// # Errors
 /// Temporary ones; those of the payload.
 pub async fn handle(context: &Context, job: &Job) -> Result<Commit, Error> {
-    let replaced: Replaced = job.payload()?;
+    let replaced: LedgerReplaced = job.payload()?;
     match &replaced.part {
-        Part::All => Ok(list(&replaced, known(context).await?)),
-        Part::After(last) => {
+        SweepStep::All => Ok(list(&replaced, known(context).await?)),
+        SweepStep::After(last) => {
             let mut rest = known(context).await?;
             rest.retain(|request| request > last);
             Ok(list(&replaced, rest))
         }
-        Part::Of(requests) => look_at(context, &replaced, requests).await,
+        SweepStep::Of(requests) => look_at(context, &replaced, requests).await,
     }
 }
 
-fn list(replaced: &Replaced, mut requests: Vec<Known>) -> Commit {
+fn list(replaced: &LedgerReplaced, mut requests: Vec<KnownRequest>) -> Commit {
     requests.sort_unstable();
     let is_last = requests.len() <= LISTED;
     requests.truncate(LISTED);
     let mut commit = Commit::nothing();
     for portion in requests.chunks(PORTION) {
         let named = portion.first().map_or("", |(_, row)| row);
-        let part = replaced.with(Part::Of(portion.to_vec()));
+        let part = replaced.with(SweepStep::Of(portion.to_vec()));
         commit.job(part.as_job(&format!("of {named}")));
     }
     if let Some(last) = requests.pop().filter(|_| !is_last) {
         let named = format!("after {}", last.1);
-        commit.job(replaced.with(Part::After(last)).as_job(&named));
+        commit.job(replaced.with(SweepStep::After(last)).as_job(&named));
     }
     commit
 }
 
 async fn look_at(
     context: &Context,
-    replaced: &Replaced,
-    requests: &[Known],
+    replaced: &LedgerReplaced,
+    requests: &[KnownRequest],
 ) -> Result<Commit, Error> {
     let mut commit = Commit::nothing();
     for some in requests.chunks(QUESTIONS) {
@@ -133,7 +133,7 @@ async fn look_at(
 }
 
 /// Every request of this role.
-async fn known(context: &Context) -> Result<Vec<Known>, Error> {
+async fn known(context: &Context) -> Result<Vec<KnownRequest>, Error> {
     let mut known = Vec::new();
     for (place, (table, _)) in watched(context.role).iter().enumerate() {
         let rows = context.state.rows(*table, "").await?;
@@ -142,11 +142,10 @@ async fn known(context: &Context) -> Result<Vec<Known>, Error> {
     Ok(known)
 }
 
-/// The job for one request. `ended` is also set when the ledger does not know
-/// the request: there is nothing left to wait for.
+/// The job for one request. A request that the ledger does not know counts as ended.
 async fn look(
     context: &Context,
-    replaced: &Replaced,
+    replaced: &LedgerReplaced,
     table: usize,
     row: &str,
 ) -> Result<Option<NewJob>, Error> {
@@ -162,7 +161,7 @@ async fn look(
         ended: detail.is_none_or(|detail| detail.has_ended()),
         is_new_history: true,
     };
-    let Replaced { chain_id, era, .. } = replaced;
+    let LedgerReplaced { chain_id, era, .. } = replaced;
     let source = format!("replaced:{chain_id}:{era}:{row}:{}", kind.name());
     let job = NewJob::new(kind, request_key(request_id), &update);
     Ok(Some(job.source(source)))
@@ -189,7 +188,7 @@ mod tests {
             let asked = json!({"request_id": id});
             node.ledger.answer("GetRequestDetail", asked, Value::Null);
         }
-        let mut open = vec![Replaced::job("chain-b", 2, 40)];
+        let mut open = vec![LedgerReplaced::job("chain-b", 2, 40)];
         let mut jobs = 0;
         let mut sources = std::collections::BTreeSet::new();
         let mut requests = std::collections::BTreeSet::new();
@@ -214,17 +213,17 @@ mod tests {
 
     #[test]
     fn more_than_can_be_listed_at_once_are_listed_in_turn() {
-        let replaced = Replaced {
+        let replaced = LedgerReplaced {
             chain_id: "chain-b".to_owned(),
             era: 2,
             height: 40,
-            part: Part::All,
+            part: SweepStep::All,
         };
-        let all: Vec<Known> = (0..LISTED + 1).map(|n| (0, format!("{n:06}"))).collect();
+        let all: Vec<KnownRequest> = (0..LISTED + 1).map(|n| (0, format!("{n:06}"))).collect();
         let jobs = list(&replaced, all.clone()).jobs;
         assert_eq!(jobs.len(), LISTED / PORTION + 1);
-        let last: Replaced = codec::decode(&jobs.last().unwrap().payload).unwrap();
-        assert_eq!(last.part, Part::After(all[LISTED - 1].clone()));
+        let last: LedgerReplaced = codec::decode(&jobs.last().unwrap().payload).unwrap();
+        assert_eq!(last.part, SweepStep::After(all[LISTED - 1].clone()));
         assert_eq!(
             list(&replaced, all[..LISTED].to_vec()).jobs.len(),
             LISTED / PORTION
@@ -237,11 +236,14 @@ mod tests {
         struct Before(String, u64, u64, Option<(usize, Row)>);
         impl Stored for Before {}
         for (after, part) in [
-            (None, Part::All),
-            (Some((1, "r".to_owned())), Part::After((1, "r".to_owned()))),
+            (None, SweepStep::All),
+            (
+                Some((1, "r".to_owned())),
+                SweepStep::After((1, "r".to_owned())),
+            ),
         ] {
             let stored = codec::encode(&Before("chain-b".to_owned(), 2, 40, after));
-            let read: Replaced = codec::decode(&stored).unwrap();
+            let read: LedgerReplaced = codec::decode(&stored).unwrap();
             assert_eq!((read.height, read.part), (40, part));
         }
     }

@@ -14,7 +14,7 @@ use super::testing::{
     transactions,
 };
 use super::{dispatch, status_update};
-use crate::api::Outcome;
+use crate::api::CallOutcome;
 use crate::context::{Role, row};
 use crate::crypto::{accessor, hash, test_key};
 use crate::delivery::callback::{self, Callback, DataRequestAnswer};
@@ -495,9 +495,9 @@ async fn every_recorded_call_and_callback_of_idp_and_as_is_reproduced() {
 }
 
 /// What a call that is answered by callback wants stored.
-fn started(outcome: Result<Outcome, Error>) -> Result<Accept, Error> {
+fn started(outcome: Result<CallOutcome, Error>) -> Result<Accept, Error> {
     match outcome? {
-        Outcome::Accepted { accept, .. } => Ok(accept),
+        CallOutcome::Accepted { accept, .. } => Ok(accept),
         other => panic!("not started: {other:?}"),
     }
 }

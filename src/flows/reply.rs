@@ -1,19 +1,18 @@
-//! How the client application learns what became of its answer to a request
-//! (spec/http-api.md 4.5).
+//! Result callbacks of asynchronous operations (spec/http-api.md 4.5).
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::api;
-use crate::delivery::callback::{Persistence, Target, callback_job};
+use crate::delivery::callback::{CallbackTarget, Persistence, callback_job};
 use crate::error::Refusal;
 use crate::job::NewJob;
 
-/// Members of a call that started an asynchronous operation.
+/// Members of a call that starts an asynchronous operation.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct Reply {
-    /// Chosen by the client, echoed.
+pub struct ReplyTo {
+    /// Chosen by the client; the callback repeats it.
     #[schemars(length(min = 1))]
     pub reference_id: String,
     /// Where the result goes.
@@ -21,7 +20,7 @@ pub struct Reply {
     pub callback_url: String,
 }
 
-impl Reply {
+impl ReplyTo {
     /// The callback `kind` (for example `response_result`) about a request:
     /// success, or failure when there is an error.
     pub fn about_request(
@@ -55,8 +54,8 @@ impl Reply {
         )
     }
 
-    /// The callback `kind` about an operation, with members of its own; it may
-    /// have needed a request.
+    /// The callback `kind` about an identity operation, with members of its own and
+    /// the request of its consent, if it needed one.
     pub fn about_operation(
         &self,
         node_id: &str,
@@ -94,7 +93,7 @@ impl Reply {
             body.insert("error".into(), error.to_json());
         }
         callback_job(
-            Target::Url(self.callback_url.clone()),
+            CallbackTarget::Url(self.callback_url.clone()),
             request_id.unwrap_or(&self.reference_id),
             body,
             Persistence::Timed,

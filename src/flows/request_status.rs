@@ -41,8 +41,8 @@ impl Validity {
 }
 
 /// The body for this process's callback version. `height` is the block of the
-/// change. `validity`: an RP's verdicts; where there is none the ledger's flags
-/// are shown, which are null until the request has ended.
+/// change. `validity`: an RP's verdicts. Without one the body shows the ledger's
+/// flags, which are null until the request has ended.
 pub fn body(
     context: &Context,
     node_id: &str,
@@ -80,8 +80,8 @@ fn with_verdict(answer: &IdpResponse, validity: Option<&Validity>) -> IdpRespons
     answer
 }
 
-/// Whether version 4 shows an answer: an RP only those whose message has come,
-/// unless none has when the request has ended (spec/http-api-v4-v5.md 8).
+/// Whether version 4 shows an answer. An RP sees only answers whose message has
+/// come, unless none has when the request has ended (spec/http-api-v4-v5.md 8).
 fn is_known(idp_id: &str, detail: &RequestDetail, validity: Option<&Validity>) -> bool {
     validity.is_none_or(|Validity(judged)| {
         judged.contains_key(idp_id) || (judged.is_empty() && detail.has_ended())

@@ -1,5 +1,5 @@
-//! The status of a request, derived by every node for itself
-//! (spec/ledger.md 6.3, 6.4). Whether the request has ended plays no part.
+//! The status of a request, which every node derives for itself (spec/ledger.md 6.3,
+//! 6.4). It does not depend on whether the request has ended.
 
 use crate::ledger::types::{DataRequest, RequestDetail};
 
@@ -11,11 +11,11 @@ pub const CONFIRMED: &str = "confirmed";
 pub const REJECTED: &str = "rejected";
 /// Acceptances and rejections.
 pub const COMPLICATED: &str = "complicated";
-/// Everything asked for is there.
+/// All consents and data are there.
 pub const COMPLETED: &str = "completed";
-/// Some of the services that need no answer have answered.
+/// Some services that need no answer have answered.
 pub const PARTIAL_COMPLETED: &str = "partial_completed";
-/// Cannot succeed any more.
+/// The request can no longer succeed.
 pub const ERRORED: &str = "errored";
 
 /// Purposes of consent requests that are complete without an acceptance.
@@ -33,7 +33,11 @@ pub fn derive(request: &RequestDetail) -> &'static str {
     if request.data_request_list.is_empty() {
         return without_data(request, base);
     }
-    let services: Vec<Service> = request.data_request_list.iter().map(Service::of).collect();
+    let services: Vec<ServiceNumbers> = request
+        .data_request_list
+        .iter()
+        .map(ServiceNumbers::of)
+        .collect();
     if services.iter().all(|service| service.answers == 0) {
         return base;
     }
@@ -71,7 +75,7 @@ pub struct ServiceCount<'a> {
     pub min_as: u64,
     /// ASes that put a signature on the ledger.
     pub signed: u64,
-    /// Of these, how many the RP acknowledged.
+    /// ASes whose data the RP has acknowledged.
     pub received: u64,
 }
 
@@ -96,7 +100,7 @@ pub fn service_counts(request: &RequestDetail) -> Vec<ServiceCount<'_>> {
         .collect()
 }
 
-/// What the IdPs' answers alone say.
+/// The status by the IdPs' answers alone.
 fn base(request: &RequestDetail) -> &'static str {
     match (accepts(request) > 0, rejects(request) > 0) {
         (true, false) => CONFIRMED,
@@ -132,8 +136,8 @@ fn without_data(request: &RequestDetail, base: &'static str) -> &'static str {
     }
 }
 
-/// A service in numbers.
-struct Service {
+/// Counts of a service's answers.
+struct ServiceNumbers {
     /// `min_as`; 0: any number of answers.
     wanted: usize,
     /// ASes that may answer.
@@ -146,7 +150,7 @@ struct Service {
     received: usize,
 }
 
-impl Service {
+impl ServiceNumbers {
     fn of(service: &DataRequest) -> Self {
         let answers = &service.response_list;
         let errors = answers.iter().filter(|answer| answer.error_code.is_some());
@@ -170,8 +174,8 @@ impl Service {
 }
 
 /// Every service wants answers.
-fn all_wanted(services: &[Service], base: &'static str) -> &'static str {
-    if services.iter().any(Service::cannot_be_met) {
+fn all_wanted(services: &[ServiceNumbers], base: &'static str) -> &'static str {
+    if services.iter().any(ServiceNumbers::cannot_be_met) {
         ERRORED
     } else if services
         .iter()
@@ -184,7 +188,7 @@ fn all_wanted(services: &[Service], base: &'static str) -> &'static str {
 }
 
 /// At least one service takes any number of answers.
-fn some_optional(services: &[Service], base: &'static str) -> &'static str {
+fn some_optional(services: &[ServiceNumbers], base: &'static str) -> &'static str {
     let mut all_complete = true;
     let mut any_failed = false;
     let mut any_good = false;

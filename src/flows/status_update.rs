@@ -1,12 +1,12 @@
-//! The `request_status` callback of IdP and AS after a block that changed a
-//! request (spec/flows.md 3.5, 4.8; spec/http-api.md 4.4). One job reads the
-//! request as it was at that block and delivers: what is read is the same at
-//! every try, so nothing but the block has to be stored.
+//! The `request_status` callback of IdP and AS after a block that changed a request
+//! (spec/flows.md 3.5, 4.8; spec/http-api.md 4.4). One job reads the request as it
+//! was at that block, and delivers the callback. Every try reads the same, so the
+//! job stores only the block.
 
 use crate::context::Context;
 use crate::delivery::callback;
 use crate::delivery::callback::{
-    Callback, CallbackClient, Persistence, Target, callback_key, error_job,
+    Callback, CallbackClient, CallbackTarget, Persistence, callback_key, error_job,
 };
 use crate::error::{Error, Refusal, codes, settled};
 use crate::flows::{RequestUpdate, request_status};
@@ -38,7 +38,7 @@ pub struct StatusUpdate {
     pub update: RequestUpdate,
 }
 
-/// The delivery, if the client application wants it.
+/// The delivery, if the client application has set a URL.
 ///
 /// # Errors
 /// Temporary when the store does not answer.
@@ -54,21 +54,21 @@ pub async fn callback(
     Ok(commit)
 }
 
-/// The delivery. Its line is that of all callbacks of the request to this URL.
+/// The delivery. Its key is that of all callbacks of the request to this URL.
 pub fn delivery(role: &str, update: RequestUpdate) -> NewJob {
     let key = callback_key(&target(role), &update.request_id);
     let role = role.to_owned();
     NewJob::new(DELIVER, key, &StatusUpdate { role, update })
 }
 
-fn target(role: &str) -> Target {
-    Target::Setting {
+fn target(role: &str) -> CallbackTarget {
+    CallbackTarget::Setting {
         role: role.to_owned(),
         name: URL_NAME.to_owned(),
     }
 }
 
-/// Whether the client application has set a URL for it.
+/// Whether the client application has set a URL for status updates.
 ///
 /// # Errors
 /// Temporary when the store does not answer.
@@ -78,8 +78,7 @@ pub async fn is_wanted(context: &Context, role: &str) -> Result<bool, Error> {
     Ok(url.is_some())
 }
 
-/// Handler of `deliver.status_update`. An error that is final is told by an
-/// `error` callback.
+/// Handler of `deliver.status_update`. A final error leads to an `error` callback.
 ///
 /// # Errors
 /// Those that are not final.
@@ -143,7 +142,7 @@ mod tests {
     use crate::flows::testing::{TestNode, job, scenario};
     use crate::job::Write;
 
-    /// One call as it came, answered with 204.
+    /// One received callback, answered with 204.
     async fn call(listener: &TcpListener) -> String {
         let (mut stream, _) = listener.accept().await.unwrap();
         let mut call = String::new();

@@ -14,24 +14,24 @@ use serde_json::json;
 
 use super::answer::PlainResponse;
 use super::listening::{self, Listening, ServerHandle};
-use super::{process_metrics, replaced_metrics};
+use super::{own_metrics, process_metrics, replaced_metrics};
 use crate::config::TlsFiles;
 
-/// Upper limits of the buckets of every histogram, in milliseconds: those of
-/// the replaced system, then some for what takes as long as a block.
+/// Upper limits of the buckets of every histogram, in milliseconds: those of the
+/// replaced system, then some for the time of a block.
 const BUCKETS: [f64; 13] = [
     0.1, 5.0, 15.0, 50.0, 100.0, 200.0, 300.0, 400.0, 500.0, 1000.0, 2500.0, 5000.0, 10000.0,
 ];
 
-/// Idle connections are kept this long, and a client has this long to send the
-/// head of a request: probes and scrapers do so at once.
+/// Idle connections are kept this long, and a client has this long to send the head
+/// of a request: probes and scrapers send it at once.
 const KEEP_ALIVE: Duration = Duration::from_secs(30);
 const HEAD_TIME_LIMIT: Duration = Duration::from_secs(5);
 
-/// How often the recorder folds what was measured into its buckets.
+/// How often the recorder moves measurements into its buckets.
 const UPKEEP_INTERVAL: Duration = Duration::from_secs(5);
 
-/// Makes the process record its metrics. Once per process.
+/// Makes the process record its metrics. To be called once per process.
 ///
 /// # Errors
 /// Another recorder is installed.
@@ -41,26 +41,25 @@ pub fn install_recorder() -> Result<PrometheusHandle, BuildError> {
         .set_buckets(&BUCKETS)?
         .install_recorder()?;
     replaced_metrics::announce();
+    own_metrics::announce();
     Ok(handle)
 }
 
 /// What the server needs.
 pub struct AdminOptions {
-    /// Of [`install_recorder`].
+    /// The recorder of [`install_recorder`].
     pub metrics: PrometheusHandle,
     /// Why the process is not ready; empty: it is.
     pub reasons: Arc<dyn Fn() -> Vec<String> + Send + Sync>,
-    /// What the process is to its node: `master`, `standby`, `worker` or
-    /// `standalone`.
+    /// The part of the process: `master`, `standby`, `worker` or `standalone`.
     pub role: Arc<dyn Fn() -> &'static str + Send + Sync>,
-    /// What operators should know although the process is ready.
+    /// Notices for operators although the process is ready.
     pub notices: Arc<dyn Fn() -> Vec<String> + Send + Sync>,
     /// Where to listen; port 0 takes a free one.
-    pub address: SocketAddr,
+    pub addresses: Vec<SocketAddr>,
     /// `PROMETHEUS_HTTPS`
     pub https: Option<TlsFiles>,
-    /// Connections at one time; when there are more, those go that have been
-    /// idle longest.
+    /// Most connections at one time. With more, the longest idle ones are closed.
     pub most_connections: usize,
 }
 
@@ -71,7 +70,7 @@ pub struct AdminOptions {
 pub async fn serve(options: AdminOptions) -> io::Result<ServerHandle> {
     let listening = Listening {
         name: "admin",
-        address: options.address,
+        addresses: options.addresses.clone(),
         https: options.https.clone(),
         threads: 1,
         most_connections: options.most_connections,
@@ -96,8 +95,8 @@ async fn handle(request: HttpRequest, options: Data<AdminOptions>) -> HttpRespon
     let answer = match request.path() {
         _ if !reads => PlainResponse::empty(404),
         "/metrics" => {
-            process_metrics::record();
-            PlainResponse::text("text/plain; version=0.0.4", options.metrics.render())
+            let text = options.metrics.render() + &process_metrics::render();
+            PlainResponse::text("text/plain; version=0.0.4", text)
         }
         "/health" => PlainResponse::json(200, &json!({"live": true, "role": (options.role)()})),
         "/ready" => {

@@ -11,7 +11,7 @@ use crate::error::{Code, Error, Fault, codes};
 
 const JSON: &str = "application/json; charset=utf-8";
 
-/// An answer before it becomes the framework's.
+/// A response before it becomes actix's.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct PlainResponse {
     status: u16,
@@ -20,6 +20,10 @@ pub(super) struct PlainResponse {
     allow: Option<String>,
     retry_after: bool,
     close: bool,
+    /// For the log.
+    error_code: Option<u32>,
+    /// The request that the body names, for the log.
+    request_id: Option<String>,
 }
 
 impl PlainResponse {
@@ -32,6 +36,8 @@ impl PlainResponse {
             allow: None,
             retry_after: false,
             close: false,
+            error_code: None,
+            request_id: None,
         }
     }
 
@@ -40,6 +46,7 @@ impl PlainResponse {
         let mut answer = Self::empty(status);
         answer.content_type = Some(JSON);
         answer.body = Bytes::from(body.to_string());
+        answer.request_id = body["request_id"].as_str().map(str::to_owned);
         answer
     }
 
@@ -57,18 +64,19 @@ impl PlainResponse {
         answer
     }
 
-    /// An error object with the status its code asks for (spec/http-api.md 1.5).
-    /// The store being away is no fault of anybody's call: 503 with `Retry-After`.
+    /// An error object with the status of its code (spec/http-api.md 1.5). A store
+    /// that is away is not the caller's fault: 503 with `Retry-After`.
     pub fn error(error: &Error, api: &Api) -> Self {
         if error.is_unreadable() {
-            tracing::error!(%error, "a call cannot be done before an operator has mended this");
+            tracing::error!(%error, "a call fails until an operator has mended this");
         }
         let mut body = Map::new();
         body.insert("error".into(), error.to_json());
         if let Some(details) = error.details() {
             body.insert("details".into(), details.clone());
         }
-        let answer = Self::json(status(error.code(), api), &Value::Object(body));
+        let mut answer = Self::json(status(error.code(), api), &Value::Object(body));
+        answer.error_code = Some(error.code().number);
         if error.code() == codes::DB_ERROR && error.is_temporary() {
             return answer.with_status(503).retry_after();
         }
@@ -82,7 +90,7 @@ impl PlainResponse {
         answer
     }
 
-    /// With another status.
+    /// Sets the status.
     pub fn with_status(mut self, status: u16) -> Self {
         self.status = status;
         self
@@ -105,7 +113,17 @@ impl PlainResponse {
         self.status
     }
 
-    /// The framework's form.
+    /// The code of the error that it tells.
+    pub fn error_code(&self) -> Option<u32> {
+        self.error_code
+    }
+
+    /// The request that its body names.
+    pub fn request_id(&self) -> Option<&str> {
+        self.request_id.as_deref()
+    }
+
+    /// As actix sends it.
     pub fn into_response(self) -> HttpResponse {
         let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         let mut response = HttpResponse::build(status);

@@ -1,5 +1,5 @@
-//! Reading and parsing request bodies (spec/http-api.md 1.3). Whatever is sent,
-//! at most [`LIMIT`] bytes are kept per call and [`Budget`] bytes per process.
+//! Reading and parsing request bodies (spec/http-api.md 1.3). A call keeps at most
+//! [`LIMIT`] bytes, a process at most [`BodyMemory`] bytes.
 
 mod text;
 
@@ -26,14 +26,14 @@ use crate::{heavy, pulse};
 
 /// Largest body, after inflation: 25 MiB.
 pub(super) const LIMIT: usize = 25 * 1024 * 1024;
-/// How much of a body nobody wants is read, so that its sender gets an answer
-/// in place of a broken connection.
+/// Bytes of a refused body that are still read, so that its sender gets an answer
+/// instead of a broken connection.
 const DISCARD_LIMIT: usize = 4 * LIMIT;
 /// Longest pause inside a body.
 const PAUSE_LIMIT: Duration = Duration::from_secs(30);
 /// Longest time for a whole body.
 const TIME_LIMIT: Duration = Duration::from_secs(300);
-/// Longest time for reading what nobody wants.
+/// Longest time for reading a refused body.
 const DISCARD_TIME: Duration = Duration::from_secs(30);
 /// Why there is no body.
 #[derive(Debug, Clone, PartialEq)]
@@ -42,7 +42,7 @@ pub(super) enum BodyError {
     Malformed,
     /// Above [`LIMIT`].
     TooLarge,
-    /// Cannot be decoded; the text says why.
+    /// It cannot be decoded; the text says why.
     Unreadable(String),
     /// Other bodies fill the memory set aside for them.
     Busy,
@@ -72,23 +72,22 @@ impl BodyError {
     }
 }
 
-/// Large bodies that are read and worked on at one time: one is read while
-/// another is parsed. More gain nothing and delay small calls. Others wait with
-/// their senders.
+/// Large bodies that are read and processed at one time: one is read while another
+/// is parsed. More would gain nothing and delay small calls. Other senders wait.
 const TURNS: usize = 2;
-/// Whoever pauses for longer inside a large body lets another one go on.
+/// A large body whose sender pauses for longer gives up its turn.
 const TURN_PAUSE: Duration = Duration::from_millis(100);
 
-/// Memory set aside for bodies that are being read, and turns to do so, shared
-/// by all connections.
+/// Memory for the bodies that are being read, and turns to read large ones. All
+/// connections share it.
 #[derive(Debug, Clone)]
-pub(super) struct Budget {
+pub(super) struct BodyMemory {
     used: Arc<AtomicUsize>,
     size: usize,
     turns: Arc<Semaphore>,
 }
 
-impl Budget {
+impl BodyMemory {
     /// Room for `size` bytes.
     pub fn new(size: usize) -> Self {
         Self {
@@ -98,8 +97,8 @@ impl Budget {
         }
     }
 
-    fn share(&self) -> Share {
-        Share {
+    fn share(&self) -> BodyShare {
+        BodyShare {
             budget: self.clone(),
             bytes: 0,
             turn: None,
@@ -107,19 +106,19 @@ impl Budget {
     }
 }
 
-/// What one call has taken of the budget; given back when dropped.
-struct Share {
-    budget: Budget,
+/// The memory of one call; given back when dropped.
+struct BodyShare {
+    budget: BodyMemory,
     bytes: usize,
-    /// Of a large body, while it is read and worked on.
+    /// The turn of a large body, while it is read and processed.
     turn: Option<OwnedSemaphorePermit>,
 }
 
-impl Share {
-    /// Waits until it is this body's turn, if it is a large one.
+impl BodyShare {
+    /// Waits for this body's turn, if it is a large one.
     async fn wait_for_turn(&mut self) {
         if self.turn.is_none() && self.bytes > heavy::SMALL {
-            // They are never closed.
+            // The semaphore is never closed.
             self.turn = self.budget.turns.clone().acquire_owned().await.ok();
         }
     }
@@ -134,13 +133,13 @@ impl Share {
     }
 }
 
-impl Drop for Share {
+impl Drop for BodyShare {
     fn drop(&mut self) {
         self.budget.used.fetch_sub(self.bytes, Ordering::Relaxed);
     }
 }
 
-/// How the bytes are packed.
+/// How the body is compressed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Encoding {
     Identity,
@@ -148,19 +147,19 @@ enum Encoding {
     Deflate,
 }
 
-/// See [`Unparsed::parse`].
+/// See [`UnparsedBody::parse`].
 pub(super) struct Turn(#[expect(dead_code, reason = "held")] Option<OwnedSemaphorePermit>);
 
-/// A body that has been read and not been looked at.
-pub(super) struct Unparsed {
+/// A body that has been read and not been parsed.
+pub(super) struct UnparsedBody {
     packed: Bytes,
     encoding: Encoding,
     charset: Charset,
-    share: Share,
+    share: BodyShare,
 }
 
-impl Unparsed {
-    /// Whether it costs so little that no other call on this thread will notice.
+impl UnparsedBody {
+    /// Whether it is so small that it delays no other call on this thread.
     pub fn is_small(&self) -> bool {
         match self.encoding {
             Encoding::Identity => self.packed.len() <= heavy::SMALL,
@@ -168,7 +167,7 @@ impl Unparsed {
         }
     }
 
-    /// What it takes to parse it and to work with it: its text twice, and values.
+    /// Most memory that parsing and processing take: the text twice, and its values.
     pub fn most_memory(&self) -> usize {
         match self.encoding {
             Encoding::Identity => 4 * self.packed.len(),
@@ -176,7 +175,7 @@ impl Unparsed {
         }
     }
 
-    /// The body as JSON, and its turn, which is over when all work for it is.
+    /// The body as JSON, and its turn, which its owner keeps until all work is done.
     pub fn parse(mut self) -> Result<(Value, Turn), BodyError> {
         pulse::keep_off("parsing a body");
         let bytes = inflate(self.packed, self.encoding, &mut self.share)?;
@@ -189,15 +188,15 @@ impl Unparsed {
 pub(super) async fn read(
     request: &HttpRequest,
     mut payload: Payload,
-    budget: &Budget,
-) -> Result<Unparsed, BodyError> {
+    budget: &BodyMemory,
+) -> Result<UnparsedBody, BodyError> {
     let reading = read_in_time(request, &mut payload, budget);
     let result = match tokio::time::timeout(TIME_LIMIT, reading).await {
         Ok(result) => result,
         Err(_) => Err(BodyError::Slow),
     };
     if !matches!(result, Ok(_) | Err(BodyError::Slow)) {
-        // If it takes longer, the connection breaks.
+        // If reading takes longer, the connection breaks.
         let _ = tokio::time::timeout(DISCARD_TIME, discard(&mut payload)).await;
     }
     result
@@ -206,15 +205,15 @@ pub(super) async fn read(
 async fn read_in_time(
     request: &HttpRequest,
     payload: &mut Payload,
-    budget: &Budget,
-) -> Result<Unparsed, BodyError> {
+    budget: &BodyMemory,
+) -> Result<UnparsedBody, BodyError> {
     let header = |name| {
         let value = request.headers().get(name);
         value.and_then(|value| value.to_str().ok())
     };
     let Some(parameters) = header(CONTENT_TYPE).and_then(json_parameters) else {
         discard(payload).await;
-        return Ok(Unparsed {
+        return Ok(UnparsedBody {
             packed: Bytes::from_static(b"{}"),
             encoding: Encoding::Identity,
             charset: Charset::Utf8,
@@ -229,7 +228,7 @@ async fn read_in_time(
     }
     let mut share = budget.share();
     let packed = collect(payload, &mut share).await?;
-    Ok(Unparsed {
+    Ok(UnparsedBody {
         packed,
         encoding,
         charset,
@@ -237,7 +236,7 @@ async fn read_in_time(
     })
 }
 
-async fn collect(payload: &mut Payload, share: &mut Share) -> Result<Bytes, BodyError> {
+async fn collect(payload: &mut Payload, share: &mut BodyShare) -> Result<Bytes, BodyError> {
     let mut bytes = BytesMut::new();
     loop {
         let chunk = match timeout(TURN_PAUSE, next(payload)).await {
@@ -299,7 +298,7 @@ fn encoding(header: Option<&str>) -> Result<Encoding, BodyError> {
     }
 }
 
-fn inflate(packed: Bytes, encoding: Encoding, share: &mut Share) -> Result<Bytes, BodyError> {
+fn inflate(packed: Bytes, encoding: Encoding, share: &mut BodyShare) -> Result<Bytes, BodyError> {
     if packed.is_empty() {
         return Ok(packed);
     }
@@ -310,7 +309,7 @@ fn inflate(packed: Bytes, encoding: Encoding, share: &mut Share) -> Result<Bytes
     }
 }
 
-fn inflate_with(mut decoder: impl Read, share: &mut Share) -> Result<Bytes, BodyError> {
+fn inflate_with(mut decoder: impl Read, share: &mut BodyShare) -> Result<Bytes, BodyError> {
     let mut bytes = BytesMut::new();
     let mut chunk = [0; 16 * 1024];
     loop {
@@ -324,6 +323,25 @@ fn inflate_with(mut decoder: impl Read, share: &mut Share) -> Result<Bytes, Body
         }
         share.take(read)?;
         bytes.extend_from_slice(&chunk[..read]);
+    }
+}
+
+/// All that is done with the bytes of a call: for `fuzz_tests`.
+#[cfg(test)]
+pub(crate) fn read_anything(bytes: &[u8]) {
+    const SMALL: usize = 1024 * 1024;
+    let text = String::from_utf8_lossy(bytes);
+    let _ = super::query_string::parse(&text);
+    let _ = text::charset(&text);
+    for parameters in ["", "; charset=utf-16le", "; charset=iso-8859-1"] {
+        if let Ok(charset) = text::charset(parameters) {
+            let _ = text::parse(&text::decode(Bytes::copy_from_slice(bytes), charset));
+        }
+    }
+    let budget = BodyMemory::new(SMALL);
+    for encoding in [Encoding::Gzip, Encoding::Deflate] {
+        let packed = Bytes::copy_from_slice(bytes);
+        let _ = inflate(packed, encoding, &mut budget.share());
     }
 }
 
@@ -348,13 +366,13 @@ mod tests {
 
     #[tokio::test]
     async fn large_bodies_take_turns_and_small_ones_do_not() {
-        let budget = Budget::new(LIMIT);
+        let budget = BodyMemory::new(LIMIT);
         let of = |bytes: usize| {
             let mut share = budget.share();
             share.take(bytes).unwrap();
             share
         };
-        let mut large: Vec<Share> = (0..=TURNS).map(|_| of(heavy::SMALL + 1)).collect();
+        let mut large: Vec<BodyShare> = (0..=TURNS).map(|_| of(heavy::SMALL + 1)).collect();
         let mut waiting = large.pop().unwrap();
         for share in &mut large {
             share.wait_for_turn().await;
@@ -368,7 +386,7 @@ mod tests {
 
     #[test]
     fn the_budget_is_given_back() {
-        let budget = Budget::new(10);
+        let budget = BodyMemory::new(10);
         let mut share = budget.share();
         assert_eq!(share.take(8), Ok(()));
         assert_eq!(budget.share().take(8), Err(BodyError::Busy));

@@ -1,25 +1,25 @@
-//! From a route to its operation, and from the outcome to the answer.
+//! Checks a call, runs its endpoint, and carries out the outcome.
 
 use percent_encoding::percent_decode_str;
 use serde_json::{Map, Value};
 
 use super::answer::PlainResponse;
 use super::readiness::queue_full;
-use super::repeats::Repeat;
-use super::routes::{Parameters, Route};
-use super::server::Api;
+use super::repeats::RepeatedCall;
+use super::routes::{PathParameters, Route};
+use super::server::ServerState;
 use crate::admission::Purpose;
-use crate::api::{Answered, Audience, Endpoint, Method, Outcome, RawCall, SuccessBody};
+use crate::api::{Audience, CallOutcome, Endpoint, Method, RawCall, SettledAnswer, SuccessBody};
 use crate::context::{Context, Role};
 use crate::error::{Error, codes};
 use crate::job::{Caller, Write};
 use crate::store::{Accept, Accepted, StoreError};
 
-/// Writes stored in one step by a call that makes many.
+/// Most writes of one step of a call that makes many.
 const PORTION: usize = 500;
 
-/// What a call brought besides its path.
-pub(super) struct Input {
+/// Query string and body of a call.
+pub(super) struct CallInput {
     /// The query string.
     pub query: Map<String, Value>,
     /// The body; `{}` if there is none.
@@ -28,58 +28,58 @@ pub(super) struct Input {
 
 /// Answers a call to an endpoint.
 pub(super) async fn answer(
-    api: &Api,
+    server: &ServerState,
     route: &Route,
-    parameters: &Parameters<'_>,
-    input: Input,
+    parameters: &PathParameters<'_>,
+    input: CallInput,
 ) -> PlainResponse {
     let endpoint = &route.endpoint;
-    let config = &api.options.context.config.api;
-    // Before the call costs anything; what it really makes is counted later.
-    let is_full = |purpose| api.options.queue.is_full_for(purpose);
+    let config = &server.options.context.config.api;
+    // Before the call costs anything. Its real jobs are counted when it is stored.
+    let is_full = |purpose| server.options.queue.is_full_for(purpose);
     if endpoint.purpose.is_some_and(is_full) {
         return queue_full(config);
     }
-    let answer = operate(api, route, parameters, input).await;
+    let answer = operate(server, route, parameters, input).await;
     answer.unwrap_or_else(|error| PlainResponse::error(&error, config))
 }
 
 async fn operate(
-    api: &Api,
+    server: &ServerState,
     route: &Route,
-    parameters: &Parameters<'_>,
-    input: Input,
+    parameters: &PathParameters<'_>,
+    input: CallInput,
 ) -> Result<PlainResponse, Error> {
-    let caller = api.options.waiting.caller();
+    let caller = server.options.waiting.caller();
     let endpoint = &route.endpoint;
-    let call = check(api, route, parameters, input, caller.clone())?;
-    let waiting = &api.options.waiting;
+    let call = check(server, route, parameters, input, caller.clone())?;
+    let waiting = &server.options.waiting;
     let may_wait = endpoint.audience == Audience::Ndid;
-    let repeat = may_wait.then(|| Repeat::of(&call.node_id, endpoint.path, &call.body));
+    let repeat = may_wait.then(|| RepeatedCall::of(&call.node_id, endpoint.path, &call.body));
     if let Some(repeat) = &repeat
         && let Some(first) = repeat
-            .abandoned(waiting, api.options.store.as_ref())
+            .abandoned(waiting, server.options.store.as_ref())
             .await?
     {
         return told(waiting.listen(first).answer().await?);
     }
     let mut outcome = (endpoint.run)(call).await?;
-    if let (Outcome::Waits(accept), Some(repeat)) = (&mut outcome, &repeat) {
+    if let (CallOutcome::Waits(accept), Some(repeat)) = (&mut outcome, &repeat) {
         repeat.note(&caller, accept);
     }
-    conclude(api, endpoint, outcome, caller).await
+    conclude(server, endpoint, outcome, caller).await
 }
 
 /// The checks that every call passes, in the order of spec/http-api.md 1.1.
 fn check(
-    api: &Api,
+    server: &ServerState,
     route: &Route,
-    parameters: &Parameters<'_>,
-    input: Input,
+    parameters: &PathParameters<'_>,
+    input: CallInput,
     caller: Caller,
 ) -> Result<RawCall, Error> {
     let endpoint = &route.endpoint;
-    let context = &api.options.context;
+    let context = &server.options.context;
     let path = decode(parameters)?;
     let query = Value::Object(input.query);
     endpoint
@@ -110,7 +110,7 @@ fn check(
 }
 
 /// Parameters are decoded after the path was split (spec/http-api.md 1.2).
-fn decode(parameters: &Parameters<'_>) -> Result<Map<String, Value>, Error> {
+fn decode(parameters: &PathParameters<'_>) -> Result<Map<String, Value>, Error> {
     let decoded = parameters.iter().map(|(name, parameter)| {
         let fault = || {
             let message = format!("Failed to decode param '{parameter}'");
@@ -135,7 +135,7 @@ pub(super) fn has_valid_escapes(text: &str) -> bool {
     })
 }
 
-/// A proxy acts for the node that is named; every other node for itself.
+/// A proxy acts for the node that the call names, every other node for itself.
 fn acting_node(context: &Context, given: Option<&Value>) -> Result<String, Error> {
     if context.role != Role::Proxy {
         return Ok(context.node_id().to_owned());
@@ -147,20 +147,20 @@ fn acting_node(context: &Context, given: Option<&Value>) -> Result<String, Error
 }
 
 async fn conclude(
-    api: &Api,
+    server: &ServerState,
     endpoint: &Endpoint,
-    outcome: Outcome,
+    outcome: CallOutcome,
     caller: Caller,
 ) -> Result<PlainResponse, Error> {
     let purpose = endpoint.purpose.unwrap_or(Purpose::Begin);
     match outcome {
-        Outcome::Accepted {
+        CallOutcome::Accepted {
             accept,
             body,
             refused,
         } => {
-            let Some(is_stored) = admit(api, purpose, accept).await? else {
-                return Ok(queue_full(&api.options.context.config.api));
+            let Some(is_stored) = admit(server, purpose, accept).await? else {
+                return Ok(queue_full(&server.options.context.config.api));
             };
             if let Some(refused) = refused.filter(|_| !is_stored) {
                 return Err(refused.into());
@@ -173,43 +173,43 @@ async fn conclude(
                 None => PlainResponse::empty(202),
             })
         }
-        Outcome::Waits(accept) => wait(api, purpose, accept, caller).await,
-        Outcome::StoredJobs(accept) => Ok(match admit(api, purpose, accept).await? {
+        CallOutcome::Waits(accept) => wait(server, purpose, accept, caller).await,
+        CallOutcome::StoredJobs(accept) => Ok(match admit(server, purpose, accept).await? {
             Some(_) => PlainResponse::empty(204),
-            None => queue_full(&api.options.context.config.api),
+            None => queue_full(&server.options.context.config.api),
         }),
-        Outcome::Stored(writes) => {
-            store(api, portions(writes)).await?;
+        CallOutcome::Stored(writes) => {
+            store(server, portions(writes)).await?;
             Ok(PlainResponse::empty(204))
         }
-        Outcome::StoredBefore(writes, error) => {
-            store(api, portions(writes)).await?;
+        CallOutcome::StoredBefore(writes, error) => {
+            store(server, portions(writes)).await?;
             Err(error)
         }
-        Outcome::Ok(body) => Ok(PlainResponse::json(200, &body)),
-        Outcome::NoContent => Ok(PlainResponse::empty(204)),
-        Outcome::Text { content_type, text } => Ok(PlainResponse::text(content_type, text)),
-        Outcome::NotFound => Ok(PlainResponse::empty(404)),
-        Outcome::Failed(status, body) => Ok(PlainResponse::json(status, &body)),
-        Outcome::Unsupported => Ok(PlainResponse::empty(501)),
+        CallOutcome::Ok(body) => Ok(PlainResponse::json(200, &body)),
+        CallOutcome::NoContent => Ok(PlainResponse::empty(204)),
+        CallOutcome::Text { content_type, text } => Ok(PlainResponse::text(content_type, text)),
+        CallOutcome::NotFound => Ok(PlainResponse::empty(404)),
+        CallOutcome::Failed(status, body) => Ok(PlainResponse::json(status, &body)),
+        CallOutcome::Unsupported => Ok(PlainResponse::empty(501)),
     }
 }
 
-/// Stores what the call wants, and waits for the job that settles it.
+/// Stores the call's jobs, and waits for the answer of the job that settles it.
 async fn wait(
-    api: &Api,
+    server: &ServerState,
     purpose: Purpose,
     accept: Accept,
     caller: Caller,
 ) -> Result<PlainResponse, Error> {
-    let listener = api.options.waiting.listen(caller);
-    if admit(api, purpose, accept).await?.is_none() {
-        return Ok(queue_full(&api.options.context.config.api));
+    let listener = server.options.waiting.listen(caller);
+    if admit(server, purpose, accept).await?.is_none() {
+        return Ok(queue_full(&server.options.context.config.api));
     }
     told(listener.answer().await?)
 }
 
-fn told(answered: Answered) -> Result<PlainResponse, Error> {
+fn told(answered: SettledAnswer) -> Result<PlainResponse, Error> {
     let (status, body) = answered.into_result()?;
     Ok(match body {
         Some(body) => PlainResponse::json(status, &body),
@@ -217,16 +217,19 @@ fn told(answered: Answered) -> Result<PlainResponse, Error> {
     })
 }
 
-/// Stores it if there is room for its jobs; `Some(false)` if a guard refused.
-async fn admit(api: &Api, purpose: Purpose, accept: Accept) -> Result<Option<bool>, Error> {
-    if api.options.queue.admit(&accept.jobs, purpose).is_err() {
+/// Stores it if the queue has room for its jobs; `Some(false)` if a guard refused.
+async fn admit(
+    server: &ServerState,
+    purpose: Purpose,
+    accept: Accept,
+) -> Result<Option<bool>, Error> {
+    if server.options.queue.admit(&accept.jobs, purpose).is_err() {
         return Ok(None);
     }
-    store(api, vec![accept]).await.map(Some)
+    store(server, vec![accept]).await.map(Some)
 }
 
-/// Writes that need not be made in one step, so that none holds the store up
-/// for long.
+/// Splits writes that need not be atomic, so that no step blocks the store for long.
 fn portions(writes: Vec<Write>) -> Vec<Accept> {
     let portions = writes.chunks(PORTION).map(|portion| Accept {
         writes: portion.to_vec(),
@@ -235,11 +238,11 @@ fn portions(writes: Vec<Write>) -> Vec<Accept> {
     portions.collect()
 }
 
-/// Stores what a call wants, one after the other, and announces its jobs; false
-/// if a guard refused. All of it happens even if the client hangs up meanwhile.
-async fn store(api: &Api, accepts: Vec<Accept>) -> Result<bool, Error> {
-    let store = api.options.store.clone();
-    let submit = api.options.submit.clone();
+/// Stores one accept after the other and announces their jobs; false if a guard
+/// refused. Does all of it even if the client hangs up meanwhile.
+async fn store(server: &ServerState, accepts: Vec<Accept>) -> Result<bool, Error> {
+    let store = server.options.store.clone();
+    let submit = server.options.submit.clone();
     let storing = tokio::spawn(async move {
         for accept in accepts {
             match store.accept(accept).await? {

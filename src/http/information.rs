@@ -1,4 +1,4 @@
-//! What the node tells about itself, without readiness or role
+//! Information about the node, served whatever its readiness and role
 //! (spec/http-api.md 3.11).
 
 use std::sync::Arc;
@@ -7,8 +7,9 @@ use serde_json::{Map, Value, json};
 
 use super::own_endpoints::{get, own};
 use super::readiness::Readiness;
-use crate::api::{Endpoint, Outcome, Success};
+use crate::api::{CallOutcome, Endpoint, Success};
 use crate::config::Environment;
+use crate::config::address::authority;
 use crate::context::Context;
 use crate::error::Error;
 use crate::job::Table;
@@ -23,7 +24,7 @@ const LICENSE: &str = concat!(
     "\n"
 );
 
-/// What the message queue service says of itself.
+/// The message queue service, as it describes itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MessageQueueService {
     /// Node it serves.
@@ -32,42 +33,41 @@ pub struct MessageQueueService {
     pub message_queue_port: u16,
 }
 
-/// Most blocks that are named; a node that has much to catch up with has millions.
+/// Most blocks that are named; a node that lags far behind has millions.
 const BLOCKS_NAMED: usize = 1000;
 
-/// What a process knows of the node's work.
+/// The node's open work, as a process knows it.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Status {
+pub struct ProcessStatus {
     /// `None` while it cannot be reached.
     pub message_queue_service: Option<MessageQueueService>,
     /// Messages that no other node has acknowledged yet.
     pub pending_outbound_messages: u64,
     /// Callbacks that are not delivered yet.
     pub pending_callbacks: u64,
-    /// Calls of the external crypto service without an answer yet.
+    /// Calls of the external crypto service that have no answer yet.
     pub pending_external_crypto_calls: u64,
-    /// Blocks whose effects are being worked out.
+    /// Blocks that are being processed.
     pub processing_blocks: Option<Blocks>,
-    /// Messages being worked on.
+    /// Messages that are being processed.
     pub processing_inbound_messages: u64,
 }
 
-/// What a process knows of its own work, and what it has.
+/// The sources of a process's information.
 #[derive(Clone)]
-struct Process {
-    status: Arc<dyn Fn() -> Status + Send + Sync>,
+struct ProcessInformation {
+    status: Arc<dyn Fn() -> ProcessStatus + Send + Sync>,
     readiness: Arc<dyn Fn() -> Readiness + Send + Sync>,
 }
 
 const PLAIN: &str = "text/plain; charset=utf-8";
 const HTML: &str = "text/html; charset=utf-8";
 
-/// The table entries.
 pub(super) fn endpoints(
-    status: &Arc<dyn Fn() -> Status + Send + Sync>,
+    status: &Arc<dyn Fn() -> ProcessStatus + Send + Sync>,
     readiness: &Arc<dyn Fn() -> Readiness + Send + Sync>,
 ) -> Vec<Endpoint> {
-    let process = Process {
+    let process = ProcessInformation {
         status: status.clone(),
         readiness: readiness.clone(),
     };
@@ -77,17 +77,17 @@ pub(super) fn endpoints(
             get("/license", "Shows the licence.").answers(Success::text(PLAIN)),
             |_| async {
                 let (content_type, text) = (PLAIN, LICENSE.into());
-                Ok(Outcome::Text { content_type, text })
+                Ok(CallOutcome::Text { content_type, text })
             },
         ),
         own(
-            get("/source", "Tells where the program comes from.").answers(Success::text(HTML)),
+            get("/source", "Shows where this program comes from.").answers(Success::text(HTML)),
             |_| async { Ok(source(env!("CARGO_PKG_REPOSITORY"))) },
         ),
         own(
             get(
                 "/info",
-                "Tells what this process is and what it is connected to.",
+                "Shows what this process is and what it is connected to.",
             )
             .tells(shown_info()),
             move |call| info(call.context, process.clone()),
@@ -95,35 +95,35 @@ pub(super) fn endpoints(
         own(
             get(
                 "/num_expected_txs",
-                "Counts the transactions that are to be in a block yet.",
+                "Counts the transactions that are in no block yet.",
             )
             .tells(json!({"n_expected_txs": "integer"})),
             |call| async move {
                 let hashes = expected(&call.context).await?;
-                Ok(Outcome::Ok(json!({"n_expected_txs": hashes.len()})))
+                Ok(CallOutcome::Ok(json!({"n_expected_txs": hashes.len()})))
             },
         ),
         own(
             get(
                 "/expected_txs",
-                "Lists the transactions that are to be in a block yet.",
+                "Lists the transactions that are in no block yet.",
             )
             .tells(json!({"expected_txs": ["text"]})),
             |call| async move {
                 let hashes = expected(&call.context).await?;
-                Ok(Outcome::Ok(json!({"expected_txs": hashes})))
+                Ok(CallOutcome::Ok(json!({"expected_txs": hashes})))
             },
         ),
     ]);
     all
 }
 
-/// Those that are answered from what the process knows of its own work.
-fn counts(status: &Arc<dyn Fn() -> Status + Send + Sync>) -> Vec<Endpoint> {
-    let count = |path, does, shape: Value, count: fn(Status) -> Value| {
+/// The endpoints that show the node's open work.
+fn counts(status: &Arc<dyn Fn() -> ProcessStatus + Send + Sync>) -> Vec<Endpoint> {
+    let count = |path, does, shape: Value, count: fn(ProcessStatus) -> Value| {
         let status = status.clone();
         own(get(path, does).tells(shape), move |_| {
-            std::future::ready(Ok(Outcome::Ok(count(status()))))
+            std::future::ready(Ok(CallOutcome::Ok(count(status()))))
         })
     };
     vec![
@@ -150,7 +150,7 @@ fn counts(status: &Arc<dyn Fn() -> Status + Send + Sync>) -> Vec<Endpoint> {
         ),
         count(
             "/num_processing_blocks",
-            "Counts the blocks that are being worked on.",
+            "Counts the blocks that are being processed.",
             json!({"n_processing_blocks": "integer"}),
             |status| {
                 let blocks = status.processing_blocks;
@@ -159,7 +159,7 @@ fn counts(status: &Arc<dyn Fn() -> Status + Send + Sync>) -> Vec<Endpoint> {
         ),
         count(
             "/processing_blocks",
-            "Lists the blocks that are being worked on.",
+            "Lists the blocks that are being processed.",
             json!({"processing_blocks": ["text"]}),
             |status| {
                 let blocks = status.processing_blocks.into_iter();
@@ -170,19 +170,19 @@ fn counts(status: &Arc<dyn Fn() -> Status + Send + Sync>) -> Vec<Endpoint> {
         ),
         count(
             "/num_processing_inbound_messages",
-            "Counts the messages that are being worked on.",
+            "Counts the messages that are being processed.",
             json!({"n_processing_inbound_messages": "integer"}),
             |status| json!({"n_processing_inbound_messages": status.processing_inbound_messages}),
         ),
     ]
 }
 
-/// Where the program comes from: `repository` in Cargo.toml of whoever built it;
-/// 404 where that is not set, since there is nothing true to say.
-fn source(repository: &'static str) -> Outcome {
+/// The URL that this program was built from: `repository` in its Cargo.toml. 404
+/// where the builder has set none.
+fn source(repository: &'static str) -> CallOutcome {
     match repository {
-        "" => Outcome::NotFound,
-        text => Outcome::Text {
+        "" => CallOutcome::NotFound,
+        text => CallOutcome::Text {
             content_type: HTML,
             text: text.into(),
         },
@@ -219,7 +219,7 @@ async fn expected(context: &Context) -> Result<Vec<String>, Error> {
     Ok(context.state.rows(Table::ExpectedTransaction, "").await?)
 }
 
-async fn info(context: Context, process: Process) -> Result<Outcome, Error> {
+async fn info(context: Context, process: ProcessInformation) -> Result<CallOutcome, Error> {
     let status = (process.status)();
     let config = &context.config;
     let mut info = Map::new();
@@ -231,7 +231,7 @@ async fn info(context: Context, process: Process) -> Result<Outcome, Error> {
     put("api_version", "6.0".into());
     put("node_id", context.node_id().into());
     let readiness = (process.readiness)();
-    // Without the ledger these two are left out.
+    // Leaves these two out without a ledger.
     if readiness.ledger_connected
         && let Ok(Some(node)) = query::node_info(context.ledger.as_ref(), context.node_id()).await
     {
@@ -258,7 +258,7 @@ async fn info(context: Context, process: Process) -> Result<Outcome, Error> {
         }),
     );
     let tendermint = &config.tendermint;
-    let address = format!("{}:{}", tendermint.host, tendermint.port);
+    let address = authority(&tendermint.host, tendermint.port);
     put("tendermint_address", address.into());
     put(
         "tendermint_web_socket_connected",
@@ -267,7 +267,7 @@ async fn info(context: Context, process: Process) -> Result<Outcome, Error> {
     put("last_known_chain_id", json!(context.ledger.chain_id().ok()));
     let height = Some(context.ledger.height()).filter(|height| *height > 0);
     put("last_known_block_height", json!(height));
-    Ok(Outcome::Ok(Value::Object(info)))
+    Ok(CallOutcome::Ok(Value::Object(info)))
 }
 
 /// `NODE_ENV`.
@@ -286,11 +286,11 @@ mod tests {
     #[test]
     fn the_source_is_told_where_the_build_knows_it() {
         let url = "https://git.bank.example/erawan";
-        let told = Outcome::Text {
+        let told = CallOutcome::Text {
             content_type: "text/html; charset=utf-8",
             text: url.into(),
         };
         assert_eq!(source(url), told);
-        assert_eq!(source(""), Outcome::NotFound);
+        assert_eq!(source(""), CallOutcome::NotFound);
     }
 }

@@ -17,34 +17,34 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio::time::timeout;
-use tokio_rustls::TlsAcceptor;
-use tokio_rustls::server::TlsStream;
+use tokio_openssl::SslStream;
 
 use super::long_heads::LongHeads;
-use super::tls;
 use crate::config::TlsFiles;
-use crate::listener::{self, Guest, GuestStream, Listener, Room, Rules};
+use crate::listener::{Guest, GuestStream, Listener, Room, Rules, Sockets};
+use crate::tls::ServerTls;
 
 /// A client has this long to agree on TLS.
 const HANDSHAKE: Duration = Duration::from_secs(10);
 /// Open calls have this long to end when the server stops.
 const STOP_TIME_LIMIT: Duration = Duration::from_secs(30);
-/// What a connection may do nothing for beyond `keep_alive`, which ends it in
-/// better order: only one that does not take its answer gets so far.
+/// A connection may be silent for this long beyond `keep_alive`. Normally
+/// `keep_alive` ends it in better order; only a client that does not read its answer
+/// gets this far.
 const BEYOND_KEEP_ALIVE: Duration = Duration::from_secs(15);
 
 /// Where and how to listen.
 #[derive(Clone)]
-pub(super) struct Listening {
+pub struct Listening {
     /// Name of the port in logs and metrics.
     pub name: &'static str,
     /// Port 0 takes a free one.
-    pub address: SocketAddr,
+    pub addresses: Vec<SocketAddr>,
     /// Plain HTTP without.
     pub https: Option<TlsFiles>,
     /// Threads that serve connections.
     pub threads: usize,
-    /// Open connections, of all threads together.
+    /// Most open connections of all threads together.
     pub most_connections: usize,
     /// Idle connections are kept this long.
     pub keep_alive: Duration,
@@ -52,7 +52,7 @@ pub(super) struct Listening {
     pub head_time_limit: Duration,
 }
 
-/// A server that runs.
+/// A running server.
 #[derive(Clone)]
 pub struct ServerHandle {
     address: SocketAddr,
@@ -67,7 +67,7 @@ impl ServerHandle {
         self.address
     }
 
-    /// Takes no more connections and returns when open calls have ended (at most
+    /// Accepts no more connections and returns when open calls have ended (at most
     /// 30 s).
     pub async fn stop(&self) {
         self.stop.send_replace(true);
@@ -89,11 +89,11 @@ impl ServerHandle {
 }
 
 /// Serves every request with `handler`, which gets `data`. Must be called inside an
-/// actix system, where it goes on until it is stopped.
+/// actix system, where it runs until it is stopped.
 ///
 /// # Errors
 /// The address is taken, or the TLS files cannot be used.
-pub(super) fn serve<D, H, Args>(
+pub fn serve<D, H, Args>(
     listening: Listening,
     data: Data<D>,
     handler: H,
@@ -104,14 +104,10 @@ where
     Args: FromRequest + 'static,
     H::Output: Responder + 'static,
 {
-    let tls = listening
-        .https
-        .as_ref()
-        .map(tls::server_config)
-        .transpose()?;
-    let tls = tls.map(|config| TlsAcceptor::from(Arc::new(config)));
-    let socket = listener::bind(listening.address)?;
-    let address = socket.local_addr()?;
+    let https = listening.https.as_ref();
+    let tls = https.map(ServerTls::read).transpose()?.map(Arc::new);
+    let socket = Sockets::bind(&listening.addresses)?;
+    let address = socket.address();
     let room = Room::new(Rules {
         name: listening.name,
         most: listening.most_connections,
@@ -122,7 +118,7 @@ where
     let mut threads = Vec::new();
     for _ in 0..listening.threads.max(1) {
         let arbiter = Arbiter::new();
-        let part = Part {
+        let part = ListenerThread {
             listening: listening.clone(),
             socket: socket.try_clone()?,
             room: room.clone(),
@@ -148,20 +144,20 @@ where
     })
 }
 
-/// One thread's.
-struct Part {
+/// The listener of one thread.
+struct ListenerThread {
     listening: Listening,
-    socket: std::net::TcpListener,
+    socket: Sockets,
     room: Room,
-    tls: Option<TlsAcceptor>,
+    tls: Option<Arc<ServerTls>>,
     stop: watch::Receiver<bool>,
 }
 
 type Plain = GuestStream<TcpStream>;
-type Secured = TlsStream<Plain>;
+type Secured = SslStream<Plain>;
 
-impl Part {
-    /// Accepts until told to stop. Connections go on as tasks of the thread.
+impl ListenerThread {
+    /// Accepts until told to stop. Each connection is a task of the thread.
     async fn serve<D, H, Args>(self, data: Data<D>, handler: H) -> io::Result<()>
     where
         D: 'static,
@@ -177,13 +173,13 @@ impl Part {
             }
             Some(tls) => {
                 let secure = async move |stream: Plain| secure(&tls, stream).await;
-                let guest = |stream: &Secured| stream.get_ref().0.guest().clone();
+                let guest = |stream: &Secured| stream.get_ref().guest().clone();
                 self.serve_over(secure, guest, data, handler).await
             }
         }
     }
 
-    /// Over what `prepare` makes of a connection.
+    /// Serves what `prepare` makes of each connection.
     async fn serve_over<S, D, H, Args>(
         mut self,
         prepare: impl AsyncFn(Plain) -> Option<S> + 'static,
@@ -202,7 +198,7 @@ impl Part {
             let app = App::new()
                 .app_data(data.clone())
                 .wrap_fn(|request, service| {
-                    // Not closed because places ran short meanwhile.
+                    // The room may have closed the connection meanwhile.
                     let serving = request.conn_data::<Arc<Guest>>().map(Guest::begin);
                     let answer = service.call(request);
                     async move {
@@ -218,8 +214,8 @@ impl Part {
             let http = HttpService::build()
                 .keep_alive(self.listening.keep_alive)
                 .client_request_timeout(self.listening.head_time_limit)
-                // A client that hangs up is gone: its call is dropped, and does
-                // not take an answer that the same call made again waits for.
+                // A client that hangs up is gone: its call is dropped, so that it
+                // does not take the answer that the repeated call waits for.
                 .h1_allow_half_closed(false)
                 .on_connect_ext(move |stream: &LongHeads<S>, data| {
                     data.insert(guest(stream.get_ref()));
@@ -228,15 +224,15 @@ impl Part {
             http.new_service(())
         };
         let unusable = |()| io::Error::other("the service cannot be made");
-        // actix writes a date twice a second while it is there, so it is only
-        // there while somebody is connected.
+        // The service formats a date twice a second while it exists, so it exists
+        // only while somebody is connected.
         let mut in_use = Weak::new();
         let prepare = Rc::new(prepare);
         let mut listener = Listener::new(self.socket, self.room, self.listening.name)?;
         loop {
             let (stream, peer) = tokio::select! {
                 accepted = listener.accept() => accepted,
-                // The sender is gone with the server.
+                // The server, which owns the sender, is gone.
                 _ = self.stop.wait_for(|stop| *stop) => return Ok(()),
             };
             let http = match in_use.upgrade() {
@@ -256,11 +252,11 @@ impl Part {
     }
 }
 
-async fn secure(tls: &TlsAcceptor, stream: Plain) -> Option<Secured> {
+async fn secure(tls: &ServerTls, stream: Plain) -> Option<Secured> {
     match timeout(HANDSHAKE, tls.accept(stream)).await {
         Ok(Ok(stream)) => Some(stream),
-        Ok(Err(error)) => {
-            tracing::debug!(%error, "no TLS was agreed on");
+        Ok(Err(reason)) => {
+            tracing::debug!(reason, "no TLS was agreed on");
             None
         }
         Err(_) => {

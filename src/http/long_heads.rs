@@ -1,10 +1,10 @@
 //! Calls with very many header lines. The replaced system takes them: proxies and
-//! meshes on the way add theirs. actix refuses more than 96, so of a head with
-//! more those lines are dropped here that nobody reads.
+//! meshes on the way add theirs. actix refuses more than 96, so this wrapper
+//! shortens longer heads: it drops lines that nobody reads.
 //!
-//! Where a head begins follows from the body before it. Only what cannot be
-//! misunderstood is followed: no body, or one length. After anything else the
-//! rest of the connection passes as it is.
+//! A head begins where the previous body ends. This wrapper follows only bodies that
+//! cannot be misunderstood: none, or one `Content-Length`. After anything else the
+//! rest of the connection passes unchanged.
 
 use std::io;
 use std::pin::Pin;
@@ -13,13 +13,13 @@ use std::task::{Context, Poll, ready};
 use bytes::{Buf, BytesMut};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-/// What actix takes.
+/// Most lines that actix takes.
 const MOST_LINES: usize = 96;
 
-/// Lines looked at of a longer head.
+/// Most lines of a head that this wrapper shortens.
 const LOOKED_AT: usize = 2000;
 
-/// Longest head that is waited for; actix takes no longer one.
+/// Longest head; actix takes no longer one.
 const MOST_BYTES: usize = 128 * 1024;
 
 /// Bytes read at a time while a head is waited for.
@@ -43,13 +43,13 @@ const READ: &[&str] = &[
     "x-api-key",
 ];
 
-/// A connection whose heads are short enough.
+/// A connection that shortens its long heads.
 pub(super) struct LongHeads<S> {
     inner: S,
     next: Next,
-    /// Read, and not looked at.
+    /// Read from the connection, not examined yet.
     unread: BytesMut,
-    /// Looked at, and not taken.
+    /// Examined, not read by actix yet.
     ready: BytesMut,
 }
 
@@ -57,20 +57,19 @@ pub(super) struct LongHeads<S> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Next {
     Head,
-    /// So many bytes of a body.
+    /// This many bytes of a body.
     Body(u64),
-    /// Something that is not looked at any more.
+    /// Bytes that pass unexamined.
     Anything,
 }
 
-/// A head as it was found.
-enum Found {
-    /// Not all of it is there.
+/// The result of looking for a head.
+enum HeadScan {
+    /// The head is incomplete.
     Incomplete,
-    /// So many bytes, other ones in their place if there must be, and what
-    /// follows.
+    /// Length of the head, its shorter form if it is too long, and what follows.
     Head(usize, Option<Vec<u8>>, Next),
-    /// Nothing that is understood here.
+    /// Bytes that are no head.
     Unknown,
 }
 
@@ -84,12 +83,12 @@ impl<S> LongHeads<S> {
         }
     }
 
-    /// What it is around.
+    /// The wrapped connection.
     pub fn get_ref(&self) -> &S {
         &self.inner
     }
 
-    /// Moves what can be told of from what is unread to what is ready.
+    /// Moves everything that is complete from `unread` to `ready`.
     fn advance(&mut self) {
         while !self.unread.is_empty() {
             match self.next {
@@ -104,9 +103,9 @@ impl<S> LongHeads<S> {
                     self.next = Next::Body(left - here as u64);
                 }
                 Next::Head => match find(&self.unread) {
-                    Found::Incomplete if self.unread.len() < MOST_BYTES => return,
-                    Found::Incomplete | Found::Unknown => self.next = Next::Anything,
-                    Found::Head(length, instead, next) => {
+                    HeadScan::Incomplete if self.unread.len() < MOST_BYTES => return,
+                    HeadScan::Incomplete | HeadScan::Unknown => self.next = Next::Anything,
+                    HeadScan::Head(length, instead, next) => {
                         let head = self.unread.split_to(length);
                         match instead {
                             Some(shorter) => self.ready.extend_from_slice(&shorter),
@@ -123,33 +122,33 @@ impl<S> LongHeads<S> {
     }
 }
 
-fn find(bytes: &[u8]) -> Found {
+fn find(bytes: &[u8]) -> HeadScan {
     let mut few = [httparse::EMPTY_HEADER; MOST_LINES];
     let mut request = httparse::Request::new(&mut few);
     match request.parse(bytes) {
-        Ok(httparse::Status::Partial) => Found::Incomplete,
+        Ok(httparse::Status::Partial) => HeadScan::Incomplete,
         Ok(httparse::Status::Complete(length)) => {
             let next = after(request.method, request.headers);
-            Found::Head(length, None, next)
+            HeadScan::Head(length, None, next)
         }
         Err(httparse::Error::TooManyHeaders) => find_long(bytes),
-        Err(_) => Found::Unknown,
+        Err(_) => HeadScan::Unknown,
     }
 }
 
-fn find_long(bytes: &[u8]) -> Found {
+fn find_long(bytes: &[u8]) -> HeadScan {
     let mut many = vec![httparse::EMPTY_HEADER; LOOKED_AT];
     let mut request = httparse::Request::new(&mut many);
     match request.parse(bytes) {
-        Ok(httparse::Status::Partial) => Found::Incomplete,
+        Ok(httparse::Status::Partial) => HeadScan::Incomplete,
         Ok(httparse::Status::Complete(length)) => match shortened(bytes, &request) {
             Some(shorter) => {
                 let next = after(request.method, request.headers);
-                Found::Head(length, Some(shorter), next)
+                HeadScan::Head(length, Some(shorter), next)
             }
-            None => Found::Unknown,
+            None => HeadScan::Unknown,
         },
-        Err(_) => Found::Unknown,
+        Err(_) => HeadScan::Unknown,
     }
 }
 
@@ -220,7 +219,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for LongHeads<S> {
                 Next::Anything => {
                     return Pin::new(&mut this.inner).poll_read(context, buffer);
                 }
-                // What is unread is less than a head.
+                // `unread` holds less than a head.
                 Next::Body(left) => {
                     let most = usize::try_from(left).unwrap_or(usize::MAX);
                     let most = most.min(buffer.remaining()).min(MOST_OF_BODY);
@@ -239,7 +238,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for LongHeads<S> {
                     let mut portion = ReadBuf::new(&mut portion);
                     ready!(Pin::new(&mut this.inner).poll_read(context, &mut portion))?;
                     if portion.filled().is_empty() {
-                        // The end: whatever has come is all there is.
+                        // The connection ended: nothing more will come.
                         this.next = Next::Anything;
                         this.ready.unsplit(this.unread.split());
                         if this.ready.is_empty() {

@@ -6,6 +6,7 @@
 //! node. The endpoints are given to it ([`crate::api::Endpoint`]); what a call
 //! wants stored is stored here, with one `accept`, before the client hears of it.
 
+mod access_log;
 pub mod admin;
 mod answer;
 mod body;
@@ -15,6 +16,7 @@ mod information;
 mod listening;
 mod long_heads;
 mod own_endpoints;
+mod own_metrics;
 mod pipeline;
 mod process_metrics;
 mod query_string;
@@ -24,13 +26,14 @@ mod replaced_metrics;
 mod routes;
 mod server;
 mod settings;
-mod tls;
 mod waiting;
 
-pub use information::{MessageQueueService, Status};
-pub use listening::ServerHandle;
+#[cfg(test)]
+pub(crate) use body::read_anything;
+pub use information::{MessageQueueService, ProcessStatus};
+pub use listening::{Listening, ServerHandle, serve as listen};
 pub use own_endpoints::own_endpoints;
 pub use readiness::Readiness;
-pub use routes::{Found, Parameters, Route, Routes, segments};
+pub use routes::{PathParameters, Route, RouteMatch, Routes, segments};
 pub use server::{ReloadKeys, ServerOptions, serve};
-pub use waiting::{PATIENCE, Waiting};
+pub use waiting::{PATIENCE, WaitingCalls};

@@ -7,11 +7,13 @@ use futures_util::FutureExt;
 
 use super::server::{ReloadKeys, ServerOptions};
 use super::{chart, information, settings};
-use crate::api::{Audience, Builder, Call, Endpoint, NoBody, NoPath, NoQuery, Outcome};
+use crate::api::{
+    ApiCall, Audience, CallOutcome, Endpoint, EndpointBuilder, NoBody, NoPath, NoQuery,
+};
 use crate::config::{Config, Environment};
 use crate::error::Error;
 
-/// Those of a process with these options.
+/// The endpoints of the process itself.
 pub fn own_endpoints(options: &ServerOptions) -> Vec<Endpoint> {
     let mut all = information::endpoints(&options.status, &options.readiness);
     all.extend(settings::endpoints());
@@ -24,7 +26,7 @@ pub fn own_endpoints(options: &ServerOptions) -> Vec<Endpoint> {
     all
 }
 
-/// Whether a process with this configuration has it.
+/// Whether the configuration switches this endpoint on.
 pub(super) fn is_switched_on(endpoint: &Endpoint, config: &Config) -> bool {
     match endpoint.group() {
         "config" => config.api.config_routes,
@@ -33,17 +35,20 @@ pub(super) fn is_switched_on(endpoint: &Endpoint, config: &Config) -> bool {
     }
 }
 
-/// A GET of this room.
-pub(super) fn get(path: &'static str, does: &'static str) -> Builder<NoPath, NoQuery, NoBody> {
+/// A GET endpoint of the process.
+pub(super) fn get(
+    path: &'static str,
+    does: &'static str,
+) -> EndpointBuilder<NoPath, NoQuery, NoBody> {
     let endpoint = Endpoint::get(path, Audience::Everybody).does(does);
     endpoint.without_acting_node().query::<NoQuery>()
 }
 
-/// It is outside of versions and served always.
-pub(super) fn own<F, R>(endpoint: Builder<NoPath, NoQuery, NoBody>, run: F) -> Endpoint
+/// Takes the endpoint out of the versions and serves it always.
+pub(super) fn own<F, R>(endpoint: EndpointBuilder<NoPath, NoQuery, NoBody>, run: F) -> Endpoint
 where
-    F: Fn(Call<NoPath, NoQuery, NoBody>) -> R + Send + Sync + 'static,
-    R: Future<Output = Result<Outcome, Error>> + Send + 'static,
+    F: Fn(ApiCall<NoPath, NoQuery, NoBody>) -> R + Send + Sync + 'static,
+    R: Future<Output = Result<CallOutcome, Error>> + Send + 'static,
 {
     endpoint.run(run).outside_of_versions().needs_nothing()
 }
@@ -51,10 +56,7 @@ where
 fn reload(reload_keys: &ReloadKeys) -> Endpoint {
     let reload_keys = reload_keys.clone();
     own(
-        get(
-            "/reinit_node_keys",
-            "Reads the files of this node's keys again.",
-        ),
-        move |_| reload_keys().map(|done| done.map(|()| Outcome::NoContent)),
+        get("/reinit_node_keys", "Reads this node's key files again."),
+        move |_| reload_keys().map(|done| done.map(|()| CallOutcome::NoContent)),
     )
 }

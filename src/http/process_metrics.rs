@@ -4,7 +4,6 @@ use std::fs;
 use std::sync::LazyLock;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use metrics::gauge;
 use nix::sys::resource::{UsageWho, getrusage};
 use nix::sys::time::TimeValLike;
 
@@ -21,23 +20,50 @@ pub(super) fn note_start() {
     LazyLock::force(&STARTED);
 }
 
-/// Records how the process is now. What the system does not tell is left out.
-pub(super) fn record() {
-    gauge!("process_start_time_seconds").set(*STARTED);
-    if let Ok(usage) = getrusage(UsageWho::RUSAGE_SELF) {
+const COUNTER: &str = "counter";
+const GAUGE: &str = "gauge";
+
+/// How the process is now, in the form of a scrape. What the system does not
+/// tell is left out. A counter of the recorder would have no fractions of a
+/// second.
+pub(super) fn render() -> String {
+    let usage = getrusage(UsageWho::RUSAGE_SELF).ok().map(|usage| {
         let user = usage.user_time().num_microseconds();
         let system = usage.system_time().num_microseconds();
-        gauge!("process_cpu_seconds_total").set((user + system) as f64 / 1e6);
-    }
-    if let Some(bytes) = resident_memory() {
-        gauge!("process_resident_memory_bytes").set(bytes);
-    }
-    if let Ok(limit) = Limit::now() {
-        gauge!("process_max_fds").set(limit.soft as f64);
-    }
-    if let Ok(descriptors) = fs::read_dir("/proc/self/fd") {
-        gauge!("process_open_fds").set(descriptors.count() as f64);
-    }
+        (user + system) as f64 / 1e6
+    });
+    let limit = Limit::now().ok().map(|limit| limit.soft as f64);
+    let open = fs::read_dir("/proc/self/fd").ok();
+    let open = open.map(|descriptors| descriptors.count() as f64);
+    [
+        sample(
+            GAUGE,
+            "process_start_time_seconds",
+            "Start of the process",
+            Some(*STARTED),
+        ),
+        sample(
+            COUNTER,
+            "process_cpu_seconds_total",
+            "Time of processors that the process has used",
+            usage,
+        ),
+        sample(
+            GAUGE,
+            "process_resident_memory_bytes",
+            "Memory that the process has",
+            resident_memory(),
+        ),
+        sample(GAUGE, "process_max_fds", "Most open files", limit),
+        sample(GAUGE, "process_open_fds", "Open files", open),
+    ]
+    .concat()
+}
+
+fn sample(form: &str, name: &str, help: &str, value: Option<f64>) -> String {
+    value.map_or_else(String::new, |value| {
+        format!("# HELP {name} {help}\n# TYPE {name} {form}\n{name} {value}\n\n")
+    })
 }
 
 fn resident_memory() -> Option<f64> {

@@ -1,6 +1,6 @@
 //! Query strings as the replaced system reads them: text, or an array or object
-//! where a name is repeated or followed by brackets (spec/http-api.md 1.2). Which
-//! of these it is matters to nobody: a schema wants a text or refuses it.
+//! where a name is repeated or followed by brackets (spec/http-api.md 1.2). Array or
+//! object makes no difference: a schema takes a text and refuses anything else.
 
 use percent_encoding::percent_decode_str;
 use serde_json::{Map, Value};
@@ -8,10 +8,10 @@ use serde_json::{Map, Value};
 /// More parameters than this are ignored.
 const MOST_PARAMETERS: usize = 1000;
 
-/// A name that is never taken, as little as an empty one.
+/// A name that is ignored, as an empty one is.
 const NO_NAME: &str = "__proto__";
 
-/// Parses what stands behind the `?`.
+/// Parses the text after the `?`.
 pub(super) fn parse(query: &str) -> Map<String, Value> {
     let mut parameters = Map::new();
     let pairs = query.split('&').filter(|pair| !pair.is_empty());
@@ -54,9 +54,8 @@ fn add(parameters: &mut Map<String, Value>, name: &str, value: String) {
     }
 }
 
-/// The member that a name is about, and whether it is about what is inside.
-/// `[a]` alone is another way to write `a`; a bracket without its other half is
-/// a letter like others.
+/// The member that a name belongs to, and whether it names something inside it.
+/// `[a]` alone is another way to write `a`; a single bracket is an ordinary letter.
 fn base(name: &str) -> (&str, bool) {
     let Some((start, end)) = brackets(name) else {
         return (name, false);
@@ -82,7 +81,7 @@ fn brackets(name: &str) -> Option<(usize, usize)> {
     starts.find_map(|start| Some((start, end_after(start)?)))
 }
 
-/// A part with an escape that is none stays as it is, but for its blanks.
+/// Decodes a part. With an invalid escape it stays as it is, except its blanks.
 fn decode(text: &str) -> String {
     let text = text.replace('+', " ");
     if !super::dispatch::has_valid_escapes(&text) {
@@ -124,7 +123,7 @@ mod tests {
                 "__proto__=1&__proto__[a]=2&toString=3",
                 json!({"toString": "3"}),
             ),
-            // Escapes are all of them right, or none is one.
+            // One invalid escape makes all of them text.
             (
                 "x=%zz%20a&y=%FF&z=%E0%B8%81",
                 json!({"x": "%zz%20a", "y": "%FF", "z": "ก"}),
@@ -136,7 +135,7 @@ mod tests {
             ("x=%ED%A0%BD", json!({"x": "%ED%A0%BD"})),
             ("x=%zz+a", json!({"x": "%zz a"})),
             ("%61=1&b%3D=2", json!({"a": "1", "b=": "2"})),
-            // No form of Unicode is made another.
+            // Unicode is not normalised.
             (
                 "x=e%CC%81&y=%C3%A9",
                 json!({"x": "e\u{301}", "y": "\u{e9}"}),
@@ -160,7 +159,7 @@ mod tests {
             parse(&odd);
         }
 
-        /// What is escaped as it should be comes out as it went in.
+        /// A correctly escaped text comes out as it went in.
         #[test]
         fn names_and_values_come_out_as_they_went_in(
             name in "[^\\[\\]]{1,8}", value in "\\PC{0,8}",

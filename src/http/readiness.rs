@@ -6,7 +6,7 @@ use crate::config::Api;
 use crate::context::Role;
 use crate::error::{Code, Error, codes};
 
-/// What the gate looks at, as it is at the moment of a call.
+/// The conditions for serving a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Readiness {
     /// The ledger's socket is connected.
@@ -20,25 +20,29 @@ pub struct Readiness {
     pub mq_registered: bool,
     /// The store answers and takes writes.
     pub store_available: bool,
-    /// The process is stopping.
+    /// The process is about to stop: it is not ready, and serves who still
+    /// comes, with the last answer of each connection.
+    pub leaving: bool,
+    /// The process is stopping, and refuses calls.
     pub draining: bool,
 }
 
 impl Readiness {
-    /// Everything as it should be.
+    /// A node that is ready.
     pub const READY: Readiness = Readiness {
         ledger_connected: true,
         ledger_synced: true,
         crypto_ready: true,
         mq_registered: true,
         store_available: true,
+        leaving: false,
         draining: false,
     };
 
     /// Why a node with this role is not ready, in words for an operator.
     pub fn reasons(&self, role: Role) -> Vec<&'static str> {
         let conditions = [
-            (self.draining, "the process is stopping"),
+            (self.leaving || self.draining, "the process is stopping"),
             (!self.ledger_connected, "the ledger is not connected"),
             (!self.ledger_synced, "the ledger is catching up"),
             (
@@ -58,7 +62,7 @@ impl Readiness {
         true_ones.map(|(_, reason)| reason).collect()
     }
 
-    /// The answer in place of the operation's; `None` if it may go on.
+    /// The refusal of a call; `None` if it may be served.
     pub(super) fn refusal(&self, role: Role, needs: Needs, api: &Api) -> Option<PlainResponse> {
         if needs == Needs::Nothing {
             return None;
@@ -79,8 +83,8 @@ impl Readiness {
         None
     }
 
-    /// Whether a call would be refused only for what comes true once, when the
-    /// node is set up or has caught up.
+    /// Whether only a condition refuses the call that comes true once, when the node
+    /// is set up or has caught up.
     pub(super) fn is_being_set_up(&self, role: Role, needs: Needs) -> bool {
         !self.draining && self.ledger_connected && self.specified_refusal(role, needs).is_some()
     }

@@ -1,24 +1,30 @@
-//! The metrics of the replaced system (spec/process-model-and-config.md 11):
-//! described, and there from the start, so that a dashboard shows 0 and not
-//! nothing. Those whose labels say what happened appear when it has.
+//! The metrics of the replaced system (spec/process-model-and-config.md 11). They
+//! have descriptions and exist from the start, so that a dashboard shows 0 instead
+//! of nothing. A series whose labels name an event appears with the first such
+//! event.
 
 use metrics::{IntoLabels, Key, Level, Metadata, Recorder, with_recorder};
 
-type Labels = &'static [(&'static str, &'static str)];
+pub(super) type Labels = &'static [(&'static str, &'static str)];
 
-/// What a metric is.
-enum Form {
+/// What a metric is. Those with labels have the series that are there from the
+/// start.
+pub(super) enum Form {
     Counter,
+    CounterOf(&'static [Labels]),
     Gauge,
-    /// With the labels that are there from the start.
+    GaugeOf(&'static [Labels]),
     Histogram(&'static [Labels]),
 }
+
+/// Name, form and help.
+pub(super) type AnnouncedMetric = (&'static str, Form, &'static str);
 
 use Form::{Counter, Gauge, Histogram};
 
 const WITHOUT_LABELS: Form = Histogram(&[&[]]);
 
-const METRICS: &[(&str, Form, &str)] = &[
+const METRICS: &[AnnouncedMetric] = &[
     (
         "http_request_duration_ms",
         Histogram(&[]),
@@ -172,33 +178,48 @@ const METRICS: &[(&str, Form, &str)] = &[
     ),
 ];
 
-/// Makes them known to the recorder.
+/// Registers them with the recorder.
 pub(super) fn announce() {
+    make_all(METRICS);
+}
+
+/// Describes metrics, and makes the series that are there from the start.
+pub(super) fn make_all(metrics: &'static [AnnouncedMetric]) {
     with_recorder(|recorder| {
-        for (name, form, help) in METRICS {
+        for (name, form, help) in metrics {
             make(recorder, name, form, help);
         }
     });
 }
 
-/// A series is there as soon as it has a handle.
+/// A series exists as soon as it has a handle.
 fn make(recorder: &dyn Recorder, name: &'static str, form: &Form, help: &'static str) {
+    const UNLABELLED: &[Labels] = &[&[]];
     let metadata = Metadata::new(module_path!(), Level::INFO, None);
+    let keys = |series: &'static [Labels]| {
+        let labels = series.iter();
+        labels.map(move |labels| Key::from_parts(name, labels.into_labels()))
+    };
     match form {
-        Counter => {
+        Form::Counter | Form::CounterOf(_) => {
             recorder.describe_counter(name.into(), None, help.into());
-            let _ = recorder.register_counter(&Key::from_name(name), &metadata);
+            let series = match form {
+                Form::CounterOf(series) => series,
+                _ => UNLABELLED,
+            };
+            keys(series).for_each(|key| drop(recorder.register_counter(&key, &metadata)));
         }
-        Gauge => {
+        Form::Gauge | Form::GaugeOf(_) => {
             recorder.describe_gauge(name.into(), None, help.into());
-            let _ = recorder.register_gauge(&Key::from_name(name), &metadata);
+            let series = match form {
+                Form::GaugeOf(series) => series,
+                _ => UNLABELLED,
+            };
+            keys(series).for_each(|key| drop(recorder.register_gauge(&key, &metadata)));
         }
-        Histogram(series) => {
+        Form::Histogram(series) => {
             recorder.describe_histogram(name.into(), None, help.into());
-            for labels in *series {
-                let key = Key::from_parts(name, labels.into_labels());
-                let _ = recorder.register_histogram(&key, &metadata);
-            }
+            keys(series).for_each(|key| drop(recorder.register_histogram(&key, &metadata)));
         }
     }
 }

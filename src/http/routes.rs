@@ -8,8 +8,8 @@ use matchit::Router;
 use crate::api::{self, ApiVersion, Endpoint, Needs, openapi, versions};
 use crate::context::Role;
 
-/// All endpoints by their paths: those of a version below its prefix, those of
-/// the default version also without, and those that belong to none.
+/// All endpoints by their paths: below the prefix of each version, without a prefix
+/// for the default version, and those without a version.
 pub struct Routes {
     /// By path in lower case; parameters are named by their place.
     router: Router<Vec<Route>>,
@@ -19,14 +19,14 @@ pub struct Routes {
 pub struct Route {
     /// The endpoint.
     pub endpoint: Endpoint,
-    /// The version of the API that the path belongs to; of no path: the newest.
+    /// The version of the API that the path belongs to; without one the newest.
     pub version: ApiVersion,
     /// Names of the parameters and the places of their segments.
     parameters: Vec<(&'static str, usize)>,
 }
 
 impl Route {
-    /// The route to an endpoint whose path stands behind so many segments.
+    /// The route to an endpoint; its path begins after this many segments.
     fn new(endpoint: Endpoint, version: ApiVersion, before: usize) -> Self {
         let segments = endpoint.path.split('/').skip(1).enumerate();
         let parameters = segments
@@ -53,27 +53,27 @@ impl Route {
     }
 }
 
-/// Parameters of a path by name, as written.
-pub type Parameters<'p> = Vec<(&'static str, &'p str)>;
+/// Parameters of a path by name, still encoded.
+pub type PathParameters<'p> = Vec<(&'static str, &'p str)>;
 
-/// What a path and a method lead to.
-pub enum Found<'r, 'p> {
+/// The result of looking for a route.
+pub enum RouteMatch<'r, 'p> {
     /// A route, with the parameters of its path.
-    Route(&'r Route, Parameters<'p>),
-    /// OPTIONS on a known path: its methods, and what answering needs.
+    Route(&'r Route, PathParameters<'p>),
+    /// OPTIONS on a known path: its methods, and what the answer needs.
     Options(String, Needs),
     /// Nothing.
     Nothing,
 }
 
-impl Found<'_, '_> {
+impl RouteMatch<'_, '_> {
     /// What the node must have before a call with this method is answered.
     pub fn needs(&self, method: &Method) -> Needs {
         match self {
-            Found::Route(route, _) => route.endpoint.needs,
-            Found::Options(_, needs) => *needs,
-            Found::Nothing if method == Method::POST => Needs::of(api::Method::Post),
-            Found::Nothing => Needs::of(api::Method::Get),
+            RouteMatch::Route(route, _) => route.endpoint.needs,
+            RouteMatch::Options(_, needs) => *needs,
+            RouteMatch::Nothing if method == Method::POST => Needs::of(api::Method::Post),
+            RouteMatch::Nothing => Needs::of(api::Method::Get),
         }
     }
 }
@@ -90,8 +90,8 @@ impl Routes {
     /// need no prefix.
     ///
     /// # Panics
-    /// When two of them have the same method and path, which a test of the
-    /// list of endpoints finds.
+    /// When two of them have the same method and path. A test of the list of
+    /// endpoints excludes that.
     pub fn new(endpoints: Vec<Endpoint>, default: ApiVersion) -> Self {
         let mut by_shape: HashMap<String, Vec<Route>> = HashMap::new();
         let mut add = |prefix: &str, version, endpoint: Endpoint| {
@@ -126,7 +126,7 @@ impl Routes {
     }
 
     /// Finds the route of a path, for a node with this role.
-    pub fn find<'p>(&self, method: &Method, path: &[&'p str], role: Role) -> Found<'_, 'p> {
+    pub fn find<'p>(&self, method: &Method, path: &[&'p str], role: Role) -> RouteMatch<'_, 'p> {
         let routes = self.at(path).iter();
         let mut routes = routes.filter(|route| route.endpoint.audience.includes(role));
         if method == Method::OPTIONS {
@@ -139,17 +139,17 @@ impl Routes {
                 }
             }
             return match options.is_empty() {
-                true => Found::Nothing,
-                false => Found::Options(options.join(","), needs),
+                true => RouteMatch::Nothing,
+                false => RouteMatch::Options(options.join(","), needs),
             };
         }
         match routes.find(|route| route.answers(method)) {
             Some(route) => {
                 let parameters = route.parameters.iter();
                 let parameters = parameters.map(|(name, place)| (*name, path[*place]));
-                Found::Route(route, parameters.collect())
+                RouteMatch::Route(route, parameters.collect())
             }
-            None => Found::Nothing,
+            None => RouteMatch::Nothing,
         }
     }
 
@@ -195,7 +195,7 @@ mod tests {
     fn found(method: Method, path: &str, role: Role) -> Option<(&'static str, Vec<String>)> {
         let routes = Routes::new(endpoints::all(), ApiVersion::V6);
         match routes.find(&method, &segments(path), role) {
-            Found::Route(route, parameters) => {
+            RouteMatch::Route(route, parameters) => {
                 let parameters = parameters.iter().map(|(_, text)| (*text).to_owned());
                 Some((route.endpoint.path, parameters.collect()))
             }
@@ -243,7 +243,7 @@ mod tests {
             ] {
                 let given = segments(given);
                 let found = routes.find(&Method::POST, &given, Role::Rp);
-                let Found::Route(route, parameters) = found else {
+                let RouteMatch::Route(route, parameters) = found else {
                     panic!("{given:?} leads nowhere");
                 };
                 assert_eq!((route.version, route.endpoint.path), (version, path));
@@ -258,7 +258,7 @@ mod tests {
         let leads = |path: &str| {
             let path = segments(path);
             let found = routes.find(&Method::GET, &path, Role::Rp);
-            matches!(found, Found::Route(..))
+            matches!(found, RouteMatch::Route(..))
         };
         for (path, in_versions) in [
             ("/utility/services", ["/v4", "/v5", "/v6", ""].as_slice()),
@@ -305,8 +305,8 @@ mod tests {
         let routes = Routes::new(endpoints::all(), ApiVersion::V6);
         let options = |role| routes.find(&Method::OPTIONS, &segments("/rp/callback"), role);
         assert!(
-            matches!(options(Role::Rp), Found::Options(methods, _) if methods == "GET,HEAD,POST")
+            matches!(options(Role::Rp), RouteMatch::Options(methods, _) if methods == "GET,HEAD,POST")
         );
-        assert!(matches!(options(Role::As), Found::Nothing));
+        assert!(matches!(options(Role::As), RouteMatch::Nothing));
     }
 }

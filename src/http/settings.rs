@@ -9,16 +9,16 @@ use serde_json::{Map, Value, json};
 
 use super::information::environment;
 use super::own_endpoints::{get, own};
-use crate::api::{Audience, Call, Endpoint, NoPath, NoQuery, Outcome, Success};
+use crate::api::{ApiCall, Audience, CallOutcome, Endpoint, NoPath, NoQuery, Success};
+use crate::config::address::authority;
 use crate::config::{ApiVersion, Config, Keys, Mode, Runtime, TlsFiles};
 use crate::error::Error;
 
-/// The table entries.
 pub(super) fn endpoints() -> [Endpoint; 3] {
     [
         own(
             get("/config", "Shows the configuration without its secrets.").tells(json!({})),
-            |call| async move { Ok(Outcome::Ok(show(&call.context.config))) },
+            |call| async move { Ok(CallOutcome::Ok(show(&call.context.config))) },
         ),
         Endpoint::post("/config/set", Audience::Everybody)
             .does("Changes settings of this process until it ends.")
@@ -29,7 +29,7 @@ pub(super) fn endpoints() -> [Endpoint; 3] {
             .run(set)
             .outside_of_versions()
             .needs_nothing(),
-        // Telemetry does not exist here, so its token cannot be issued again.
+        // There is no telemetry here, so there is no token to issue again.
         own(
             get(
                 "/config/telemetry/reissue_token",
@@ -38,7 +38,7 @@ pub(super) fn endpoints() -> [Endpoint; 3] {
             .answers(Success::empty(200)),
             |_| async {
                 let message = "Telemetry logging is not enabled";
-                Ok(Outcome::Failed(404, json!({"message": message})))
+                Ok(CallOutcome::Failed(404, json!({"message": message})))
             },
         ),
     ]
@@ -58,7 +58,7 @@ struct Settings {
     auto_close_request_on_errored: Option<bool>,
 }
 
-async fn set(call: Call<NoPath, NoQuery, Settings>) -> Result<Outcome, Error> {
+async fn set(call: ApiCall<NoPath, NoQuery, Settings>) -> Result<CallOutcome, Error> {
     let (config, given) = (&call.context.config, call.body);
     let version = |text: Option<String>| text.as_deref().and_then(ApiVersion::parse);
     let runtime = &config.runtime;
@@ -90,7 +90,7 @@ async fn set(call: Call<NoPath, NoQuery, Settings>) -> Result<Outcome, Error> {
             flag.store(on, Ordering::Relaxed);
         }
     }
-    Ok(Outcome::Ok(show(config)))
+    Ok(CallOutcome::Ok(show(config)))
 }
 
 /// The configuration as clients know it: flat, camelCase, unset settings absent.
@@ -186,7 +186,7 @@ fn api(config: &Config) -> Map<String, Value> {
 fn links(config: &Config) -> Map<String, Value> {
     let tls = config.grpc.tls.as_ref();
     let own_tls = tls.map(|tls| &tls.own);
-    let tendermint = format!("{}:{}", config.tendermint.host, config.tendermint.port);
+    let tendermint = authority(&config.tendermint.host, config.tendermint.port);
     let poll = config.tendermint.max_sync_check_interval.as_millis() as u64;
     members(json!({
         "dbIp": config.redis.host,

@@ -1,9 +1,9 @@
-//! Calls whose clients wait for what their jobs lead to.
+//! Calls whose clients wait for the outcome of their jobs.
 //!
-//! The job that settles a call may run on any worker. Its commit writes the
-//! answer, the dispatcher tells this process, and the call takes it. A call also
-//! looks into the store once a second, so it gets its answer although a worker or
-//! a master dies on the way.
+//! The job that settles a call may run on any worker. Its commit writes the answer,
+//! the dispatcher tells this process, and the call takes it. A call also looks into
+//! the store once a second, so it gets its answer even if a worker or a master dies
+//! on the way.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -13,27 +13,27 @@ use parking_lot::Mutex;
 use tokio::sync::Notify;
 use tokio::time::{Instant, timeout};
 
-use crate::api::{self, Answered};
+use crate::api::{self, SettledAnswer};
 use crate::error::{Error, codes};
 use crate::job::{Caller, JobId};
 use crate::store::{Accept, SharedStore};
 
-/// Between looks at the store of a call that nobody has told anything.
+/// Pause between two looks at the store without a notice from the dispatcher.
 const LOOK: Duration = Duration::from_secs(1);
 
-/// The longest a client waits. The replaced system lets it wait for ever; after
-/// this time it is more useful to know that nobody can say yet.
+/// Longest wait of a client. The replaced system lets it wait for ever; after this
+/// time an answer that the outcome is open is more useful.
 pub const PATIENCE: Duration = Duration::from_secs(10 * 60);
 
-/// The calls of a process that wait.
-pub struct Waiting {
+/// The waiting calls of a process.
+pub struct WaitingCalls {
     process: String,
     store: SharedStore,
     patience: Duration,
     open: Mutex<HashMap<JobId, Arc<Notify>>>,
 }
 
-impl Waiting {
+impl WaitingCalls {
     /// No calls yet. `process` is the worker's id.
     pub fn new(process: &str, store: SharedStore, patience: Duration) -> Arc<Self> {
         Arc::new(Self {
@@ -44,17 +44,17 @@ impl Waiting {
         })
     }
 
-    /// The name under which a new call is answered.
+    /// The address of the answer to a new call.
     pub(super) fn caller(&self) -> Caller {
         Caller::new(&self.process)
     }
 
-    /// Whether a client waits here for what becomes of this call.
+    /// Whether a client waits here for the answer to this call.
     pub(super) fn is_open(&self, caller: &Caller) -> bool {
         self.open.lock().contains_key(&caller.call)
     }
 
-    /// These calls have been answered.
+    /// Wakes these calls: their answers are in the store.
     pub fn answered(&self, calls: &[JobId]) {
         let open = self.open.lock();
         for call in calls.iter().filter_map(|call| open.get(call)) {
@@ -62,11 +62,11 @@ impl Waiting {
         }
     }
 
-    /// Begins to listen: before anything is stored that may lead to the answer.
-    pub(super) fn listen(self: &Arc<Self>, caller: Caller) -> Listener {
+    /// Begins to listen. To be called before the job that answers is stored.
+    pub(super) fn listen(self: &Arc<Self>, caller: Caller) -> OpenCall {
         let told = Arc::new(Notify::new());
         self.open.lock().insert(caller.call, told.clone());
-        Listener {
+        OpenCall {
             waiting: self.clone(),
             caller,
             told,
@@ -74,28 +74,28 @@ impl Waiting {
     }
 }
 
-/// A call that waits. Dropped when its client hangs up.
-pub(super) struct Listener {
-    waiting: Arc<Waiting>,
+/// A call whose client waits. Dropped when the client hangs up.
+pub(super) struct OpenCall {
+    waiting: Arc<WaitingCalls>,
     caller: Caller,
     told: Arc<Notify>,
 }
 
-impl Listener {
+impl OpenCall {
     /// Waits for the answer, and takes it out of the store.
     ///
     /// # Errors
-    /// When it does not come in time: what was asked for may still happen.
-    pub async fn answer(self) -> Result<Answered, Error> {
+    /// When the answer does not come in time. The job may still succeed.
+    pub async fn answer(self) -> Result<SettledAnswer, Error> {
         let until = Instant::now() + self.waiting.patience;
         loop {
-            match Answered::load(self.waiting.store.as_ref(), &self.caller).await {
+            match SettledAnswer::load(self.waiting.store.as_ref(), &self.caller).await {
                 Ok(Some(answer)) => {
                     self.take().await;
                     return Ok(answer);
                 }
                 Ok(None) => {}
-                // The store comes back, and the answer is there then.
+                // The answer will be there when the store is back.
                 Err(error) if error.is_temporary() => {}
                 Err(error) => return Err(error),
             }
@@ -106,14 +106,14 @@ impl Listener {
                     "the ledger has not decided yet; what was asked for may still take effect",
                 ));
             }
-            // Told, or time to look again: either way the store says what is true.
+            // After a notice or a pause: the store has the truth.
             let _ = timeout(LOOK.min(left), self.told.notified()).await;
         }
     }
 
     async fn take(&self) {
         if let Err(error) = self.forget().await {
-            // It goes by itself when its time is up.
+            // `answer.expired` deletes it later.
             tracing::debug!(%error, "an answer stays until it expires");
         }
     }
@@ -130,7 +130,7 @@ impl Listener {
     }
 }
 
-impl Drop for Listener {
+impl Drop for OpenCall {
     fn drop(&mut self) {
         self.waiting.open.lock().remove(&self.caller.call);
     }
@@ -144,14 +144,14 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::http::repeats::Repeat;
+    use crate::http::repeats::RepeatedCall;
     use crate::job::{Attempt, Commit, NewJob, Table};
     use crate::store::embedded::{EmbeddedStore, Options};
     use crate::store::{Accepted, Committed};
 
     struct Node {
         store: SharedStore,
-        waiting: Arc<Waiting>,
+        waiting: Arc<WaitingCalls>,
         _directory: tempfile::TempDir,
     }
 
@@ -163,15 +163,15 @@ mod tests {
         });
         let store: SharedStore = Arc::new(store.unwrap());
         Node {
-            waiting: Waiting::new("worker1", store.clone(), patience),
+            waiting: WaitingCalls::new("worker1", store.clone(), patience),
             store,
             _directory: directory,
         }
     }
 
     impl Node {
-        /// Settles a call as a job of any worker does.
-        async fn settle(&self, caller: &Caller, answer: &Answered) {
+        /// Answers a call as a job of any worker does.
+        async fn settle(&self, caller: &Caller, answer: &SettledAnswer) {
             let accept = Accept {
                 jobs: vec![NewJob::new(crate::job::noop::NOOP, "key", &())],
                 ..Accept::default()
@@ -190,7 +190,9 @@ mod tests {
         }
 
         async fn is_kept(&self, caller: &Caller) -> bool {
-            let kept = Answered::load(self.store.as_ref(), caller).await.unwrap();
+            let kept = SettledAnswer::load(self.store.as_ref(), caller)
+                .await
+                .unwrap();
             kept.is_some()
         }
     }
@@ -201,9 +203,9 @@ mod tests {
         let caller = node.waiting.caller();
         let mut answer = pin!(node.waiting.listen(caller.clone()).answer());
         assert!(poll!(&mut answer).is_pending());
-        node.settle(&caller, &Answered::done(204)).await;
+        node.settle(&caller, &SettledAnswer::done(204)).await;
         node.waiting.answered(&[caller.call]);
-        assert_eq!(answer.await.unwrap(), Answered::done(204));
+        assert_eq!(answer.await.unwrap(), SettledAnswer::done(204));
         assert!(!node.is_kept(&caller).await, "it was not taken");
         assert!(node.waiting.open.lock().is_empty());
     }
@@ -214,7 +216,7 @@ mod tests {
         let node = node(PATIENCE);
         let caller = node.waiting.caller();
         let listener = node.waiting.listen(caller.clone());
-        let refused = Answered::Refused {
+        let refused = SettledAnswer::Refused {
             code: 25013,
             message: "exists".to_owned(),
         };
@@ -232,14 +234,13 @@ mod tests {
         assert!(node.waiting.open.lock().is_empty());
     }
 
-    /// Its client hung up: the answer stays until the job that came with it
-    /// forgets it.
+    /// Its client hung up: the answer stays until its expiry job deletes it.
     #[tokio::test]
     async fn what_nobody_takes_is_forgotten() {
         let node = node(PATIENCE);
         let caller = node.waiting.caller();
         drop(node.waiting.listen(caller.clone()));
-        node.settle(&caller, &Answered::done(204)).await;
+        node.settle(&caller, &SettledAnswer::done(204)).await;
         assert!(node.is_kept(&caller).await);
         let jobs = node.store.open_jobs(0, 10).await.unwrap();
         let expiry = jobs.iter().find(|job| job.kind() == crate::api::EXPIRED);
@@ -254,8 +255,8 @@ mod tests {
         assert!(!node.is_kept(&caller).await);
     }
 
-    /// What a call stores that can be known again.
-    async fn begin(node: &Node, repeat: &Repeat) -> Caller {
+    /// Stores a call that can be recognised.
+    async fn begin(node: &Node, repeat: &RepeatedCall) -> Caller {
         let caller = node.waiting.caller();
         let mut accept = Accept::default();
         repeat.note(&caller, &mut accept);
@@ -266,7 +267,7 @@ mod tests {
     #[tokio::test]
     async fn a_call_is_known_again_until_somebody_was_told() {
         let node = node(PATIENCE);
-        let repeat = Repeat::of("ndid1", "/ndid/add_node_token", &json!({"amount": 5}));
+        let repeat = RepeatedCall::of("ndid1", "/ndid/add_node_token", &json!({"amount": 5}));
         let first = async || {
             let state = node.store.as_ref();
             repeat.abandoned(&node.waiting, state).await.unwrap()
@@ -277,14 +278,14 @@ mod tests {
         assert_eq!(first().await, None, "its client still waits");
         drop(listener);
         assert_eq!(first().await, Some(caller.clone()), "the client hung up");
-        node.settle(&caller, &Answered::done(204)).await;
+        node.settle(&caller, &SettledAnswer::done(204)).await;
         let again = first().await.unwrap();
         let answer = node.waiting.listen(again).answer().await.unwrap();
-        assert_eq!(answer, Answered::done(204));
+        assert_eq!(answer, SettledAnswer::done(204));
         assert_eq!(first().await, None, "it has been told");
         let rows = node.store.rows(Table::Call, "").await.unwrap();
         assert!(rows.is_empty(), "{rows:?}");
-        let other = Repeat::of("ndid1", "/ndid/add_node_token", &json!({"amount": 6}));
+        let other = RepeatedCall::of("ndid1", "/ndid/add_node_token", &json!({"amount": 6}));
         begin(&node, &other).await;
         assert_eq!(first().await, None, "another call");
     }
@@ -293,10 +294,10 @@ mod tests {
     #[tokio::test]
     async fn the_same_call_of_two_clients_is_two_calls() {
         let node = node(PATIENCE);
-        let repeat = Repeat::of("ndid1", "/ndid/add_node_token", &json!({}));
+        let repeat = RepeatedCall::of("ndid1", "/ndid/add_node_token", &json!({}));
         let one = begin(&node, &repeat).await;
         let other = begin(&node, &repeat).await;
-        node.settle(&one, &Answered::done(204)).await;
+        node.settle(&one, &SettledAnswer::done(204)).await;
         node.waiting.listen(one).answer().await.unwrap();
         let state = node.store.as_ref();
         let first = repeat.abandoned(&node.waiting, state).await.unwrap();

@@ -39,7 +39,7 @@ macro_rules! invariants {
 }
 
 invariants! {
-    /// Of all jobs with one source, one is accepted.
+    /// One job of all with the same source is accepted.
     AcceptedOnce = "accepted_once";
     /// An attempt on a worker is assigned to no other worker. Before a job
     /// whose worker was lost runs again, its attempt is raised.
@@ -53,7 +53,7 @@ invariants! {
     KeyInOrder = "key_in_order";
     /// A job takes effect at most once, by the attempt that owns it.
     CommittedOnce = "committed_once";
-    /// Nobody is told of an effect before it is in the store.
+    /// An effect is in the store before anybody hears of it.
     WrittenBeforeTold = "written_before_told";
     /// An accepted job is open or has ended; it is never both, nor neither.
     NothingLost = "nothing_lost";

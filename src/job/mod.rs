@@ -17,6 +17,7 @@ mod request_key;
 mod run;
 mod stored;
 mod tables;
+pub mod trace;
 
 pub use attempt::{Attempt, Epoch};
 pub use caller::Caller;
@@ -29,6 +30,7 @@ pub use run::{Run, Runner};
 pub use stored::{Stored, StoredAsJson};
 pub(crate) use stored::{sent, stored, stored_as_json};
 pub use tables::{Table, Tables, TablesError};
+pub use trace::TraceContext;
 
 use std::fmt;
 use std::sync::Arc;
@@ -52,8 +54,7 @@ impl JobId {
         self.0.as_bytes()
     }
 
-    /// The id of a companion job. Whoever knows the first id can cancel the
-    /// companion.
+    /// The id of a companion job. The first id is enough to cancel the companion.
     pub fn partner(self) -> Self {
         Self(Uuid::from_u128(self.0.as_u128() ^ 1))
     }
@@ -135,6 +136,8 @@ pub struct NewJob {
     pub era: u64,
     /// The job is given up after this instant.
     pub deadline: Option<Millis>,
+    /// The trace that it belongs to: that of the work which made it.
+    pub trace: Option<TraceContext>,
 }
 
 impl NewJob {
@@ -150,6 +153,7 @@ impl NewJob {
             after_height: None,
             era: 0,
             deadline: None,
+            trace: trace::current(),
         }
     }
 

@@ -22,6 +22,12 @@ impl Table {
     /// The core's own: answers to calls whose clients wait, by
     /// [`Caller`](super::Caller), until they are taken.
     pub const Answer: Table = Table::new(15, "answer");
+
+    /// The core's own: what operators decided about receivers of deliveries.
+    pub const Receiver: Table = Table::new(16, "receiver");
+
+    /// All of the core's own.
+    pub const OWN: [Table; 2] = [Table::Answer, Table::Receiver];
 }
 
 impl Table {
@@ -118,7 +124,9 @@ impl Tables {
             numbered: Vec::new(),
             names: Vec::new(),
         };
-        built.add(Table::Answer)?;
+        for table in Table::OWN {
+            built.add(table)?;
+        }
         for table in tables {
             built.add(table)?;
         }
@@ -159,7 +167,7 @@ impl Tables {
     /// The tables of this process.
     #[cfg(not(test))]
     pub fn given() -> &'static Tables {
-        GIVEN.get_or_init(|| Tables::new([]).expect("one table is like no other"))
+        GIVEN.get_or_init(|| Tables::new([]).expect("the core's own can be told apart"))
     }
 
     /// Unit tests have the tables of a node.

@@ -246,7 +246,7 @@ mod tests {
     }
 
     proptest! {
-        /// Units of UTF-16 are read as whoever has them in memory writes them out.
+        /// Units of UTF-16 are read as programs with UTF-16 texts write them.
         #[test]
         fn escapes_are_read_as_utf_16_is(units in prop::collection::vec(0xD7F0u16..0xE010, 0..8)) {
             let text: String = units.iter().map(|unit| format!("\\u{unit:04x}")).collect();

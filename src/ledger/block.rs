@@ -38,8 +38,7 @@ pub fn assemble(body: &BlockBody, results: Vec<TransactionResult>) -> Result<Blo
     })
 }
 
-/// Bytes that are not a `Tx` have no method. They are not ours, whoever made
-/// them.
+/// Bytes that are not a `Tx` have no method. They are not ours.
 fn join(height: u64, bytes: &[u8], result: TransactionResult) -> BlockTransaction {
     let decoded = wire::Tx::decode(bytes).unwrap_or_default();
     BlockTransaction {

@@ -280,8 +280,8 @@ impl Ledger for CachedLedger {
             params: params.to_string(),
             height,
         };
-        // A failure of a question that somebody asked earlier says little about
-        // the ledger now, so whoever joined it asks once more.
+        // A failure of a question that somebody asked earlier says little about the
+        // ledger now, so those that joined it ask once more.
         for may_join in [true, false] {
             match self.plan(&question, &params) {
                 CachePlan::Serve(answer) => {

@@ -373,7 +373,7 @@ pub async fn idps_of_identity(
     ask_list(ledger, "GetIdpNodes", identity, "node").await
 }
 
-/// Whether nobody is told of the identities that this node changes.
+/// Whether other IdPs do not hear of the identities that this node changes.
 pub async fn is_suppressed(ledger: &dyn Ledger, node_id: &str) -> Result<bool, Error> {
     let method = "IsSuppressedIdentityModificationNotificationNode";
     let answer: Option<Value> = ask(ledger, method, json!({"node_id": node_id}), None).await?;

@@ -3,22 +3,23 @@
 //! idle connections keeps nobody out.
 
 mod room;
+mod sockets;
 mod stream;
 
-use std::future::Future;
+use std::future::{Future, poll_fn};
 use std::io;
 use std::net::SocketAddr;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use futures_util::Stream;
-use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use tokio::net::{TcpListener, TcpStream};
 use tokio::time::{Instant, sleep};
 
 pub use room::{Guest, Room, Rules, Serving, Visit};
+pub use sockets::Sockets;
 pub use stream::GuestStream;
 
-/// Connections that the system has accepted and nobody has taken yet.
-const BACKLOG: u32 = 1024;
 /// First and longest pause after a connection could not be accepted. Usually no
 /// descriptor is free, and trying again at once does not help.
 const FIRST_PAUSE: Duration = Duration::from_millis(10);
@@ -26,23 +27,9 @@ const LONGEST_PAUSE: Duration = Duration::from_millis(500);
 /// Shortest time between two log lines about the same trouble.
 const QUIET: Duration = Duration::from_secs(10);
 
-/// Listens at an address; port 0 picks a free one. Other threads may use
-/// clones.
-/// # Errors
-/// The address is in use, or not ours.
-pub fn bind(address: SocketAddr) -> io::Result<std::net::TcpListener> {
-    let socket = match address {
-        SocketAddr::V4(_) => TcpSocket::new_v4()?,
-        SocketAddr::V6(_) => TcpSocket::new_v6()?,
-    };
-    socket.set_reuseaddr(true)?;
-    socket.bind(address)?;
-    socket.listen(BACKLOG)?.into_std()
-}
-
 /// A port and its room.
 pub struct Listener {
-    socket: TcpListener,
+    sockets: Vec<TcpListener>,
     room: Room,
     trouble: Trouble,
 }
@@ -51,9 +38,10 @@ impl Listener {
     /// Must be called in the runtime that accepts.
     /// # Errors
     /// When the runtime refuses the socket.
-    pub fn new(socket: std::net::TcpListener, room: Room, name: &'static str) -> io::Result<Self> {
+    pub fn new(sockets: Sockets, room: Room, name: &'static str) -> io::Result<Self> {
+        let sockets = sockets.bound.into_iter().map(TcpListener::from_std);
         Ok(Self {
-            socket: TcpListener::from_std(socket)?,
+            sockets: sockets.collect::<Result<_, _>>()?,
             room,
             trouble: Trouble::at(name),
         })
@@ -62,7 +50,8 @@ impl Listener {
     /// The next admitted connection, with its peer. Waits while all guests are
     /// busy. Never fails. Dropping it while it waits loses no connection.
     pub async fn accept(&mut self) -> (GuestStream<TcpStream>, SocketAddr) {
-        let accept = || self.socket.accept();
+        let sockets = &self.sockets;
+        let accept = || poll_fn(move |context| accept_at_any(sockets, context));
         let (stream, peer) = keep_trying(accept, &mut self.trouble).await;
         // A small answer must not wait for the acknowledgement of the previous
         // one. This fails only if the peer is gone, which its reader will
@@ -72,14 +61,21 @@ impl Listener {
         (GuestStream::new(stream, visit), peer)
     }
 
-    /// The connections, as a gRPC server takes them. It yields no errors: the
-    /// server would ask again at once, for ever.
-    pub fn incoming(self) -> impl Stream<Item = io::Result<GuestStream<TcpStream>>> {
+    /// The connections, one after the other.
+    pub fn guests(self) -> impl Stream<Item = (GuestStream<TcpStream>, SocketAddr)> {
         futures_util::stream::unfold(self, async |mut listener| {
-            let (stream, _) = listener.accept().await;
-            Some((Ok(stream), listener))
+            let guest = listener.accept().await;
+            Some((guest, listener))
         })
     }
+}
+
+fn accept_at_any(
+    sockets: &[TcpListener],
+    context: &mut Context<'_>,
+) -> Poll<io::Result<(TcpStream, SocketAddr)>> {
+    let mut accepted = sockets.iter().map(|socket| socket.poll_accept(context));
+    accepted.find(Poll::is_ready).unwrap_or(Poll::Pending)
 }
 
 /// Accepts until it succeeds: an error is the peer's, or passes.

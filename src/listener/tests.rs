@@ -20,8 +20,8 @@ fn rules(most: usize) -> Rules {
 }
 
 fn listener(rules: Rules) -> (Listener, SocketAddr, Room) {
-    let socket = bind(([127, 0, 0, 1], 0).into()).unwrap();
-    let address = socket.local_addr().unwrap();
+    let socket = Sockets::bind(&[([127, 0, 0, 1], 0).into()]).unwrap();
+    let address = socket.address();
     let room = Room::new(rules);
     let listener = Listener::new(socket, room.clone(), "test").unwrap();
     (listener, address, room)

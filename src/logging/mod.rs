@@ -2,8 +2,13 @@
 //! spec/process-model-and-config.md 10.1). No thread that logs ever waits for
 //! the log's reader.
 
+mod export;
+mod identity;
+mod limit;
 mod output;
 mod panics;
+mod reminder;
+pub mod spans;
 
 use std::fs::File;
 use std::io::{self, Write};
@@ -15,19 +20,26 @@ use std::time::Duration;
 
 use tracing::level_filters::LevelFilter;
 use tracing_subscriber::fmt::MakeWriter;
-use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::layer::{Layered, SubscriberExt};
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{EnvFilter, Layer, Registry};
 
+use self::identity::LineForm;
+pub use self::identity::{Identity, act_as};
+pub use self::limit::LineLimit;
 use self::output::Output;
+pub use self::reminder::Reminder;
 use crate::config::Log;
 
 /// Libraries whose messages below `warn` help nobody.
-const QUIET: &str = "h2=warn,hyper=warn,hyper_util=warn,tungstenite=warn,tokio_tungstenite=warn,\
-                     rustls=warn,actix_server=warn,actix_http=warn,mio=warn,reqwest=warn,tower=warn";
+const QUIET: &str = "h2=warn,hyper=warn,hyper_util=warn,opentelemetry=warn,tungstenite=warn,tokio_tungstenite=warn,\
+                     actix_server=warn,actix_http=warn,mio=warn,reqwest=warn,tower=warn";
 
 /// How long an ending process waits for its last lines to be read.
 const LAST_LINES: Duration = Duration::from_secs(1);
+
+/// What the layer of spans stands on.
+type Lines = Layered<Box<dyn Layer<Registry> + Send + Sync>, Registry>;
 
 /// Set once logging has started.
 static OUTPUT: OnceLock<Output> = OnceLock::new();
@@ -36,15 +48,23 @@ static OUTPUT: OnceLock<Output> = OnceLock::new();
 /// because a message to standard error waits for its reader.
 /// # Errors
 /// When logging was started before, or standard output is closed.
-pub fn start(log: &Log) -> io::Result<()> {
+pub fn start(log: &Log, identity: &Identity) -> io::Result<()> {
     // Bypasses the buffer of the standard library, whose lock and rest would
     // hold up an ending process.
     let target = File::from(io::stdout().as_fd().try_clone_to_owned()?);
     let output = Output::start(target)?;
+    let (spans, warning) = match export::layer::<Lines>(identity) {
+        Ok(spans) => (spans, None),
+        Err(warning) => (None, Some(warning)),
+    };
     tracing_subscriber::registry()
-        .with(layer(log, output.clone()))
+        .with(layer(log, identity, output.clone()))
+        .with(spans)
         .try_init()
         .map_err(io::Error::other)?;
+    if let Some(warning) = warning {
+        tracing::warn!("{warning}");
+    }
     // Set once: a second start has failed above.
     let _ = OUTPUT.set(output);
     panics::log_them();
@@ -59,6 +79,7 @@ pub fn finish() {
 
 /// Like [`finish`], with another time limit.
 pub fn finish_within(patience: Duration) {
+    export::finish(patience);
     if let Some(output) = OUTPUT.get() {
         output.flush(patience);
     }
@@ -89,10 +110,10 @@ fn filter(level: &str) -> EnvFilter {
     if level <= LevelFilter::WARN {
         return EnvFilter::new(level.to_string());
     }
-    EnvFilter::new(format!("{level},{QUIET}"))
+    EnvFilter::new(format!("{level},{QUIET},{}=off", spans::TARGET))
 }
 
-fn layer<W>(log: &Log, writer: W) -> Box<dyn Layer<Registry> + Send + Sync>
+fn layer<W>(log: &Log, identity: &Identity, writer: W) -> Box<dyn Layer<Registry> + Send + Sync>
 where
     W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
 {
@@ -101,12 +122,22 @@ where
         .with_ansi(log.color);
     let filter = filter(&log.level);
     match (log.pretty, log.one_line) {
-        (false, _) => lines.json().flatten_event(true).with_filter(filter).boxed(),
-        (true, true) => lines.compact().with_filter(filter).boxed(),
+        (false, _) => lines
+            .json()
+            .flatten_event(true)
+            .map_event_format(|inner| identity.lines(inner, LineForm::Json))
+            .with_filter(filter)
+            .boxed(),
+        (true, true) => lines
+            .compact()
+            .map_event_format(|inner| identity.lines(inner, LineForm::Text))
+            .with_filter(filter)
+            .boxed(),
         (true, false) => lines
             .pretty()
             .with_file(false)
             .with_line_number(false)
+            .map_event_format(|inner| identity.lines(inner, LineForm::Text))
             .with_filter(filter)
             .boxed(),
     }
@@ -144,7 +175,11 @@ mod tests {
             color: false,
             one_line,
         };
-        let subscriber = tracing_subscriber::registry().with(layer(&log, move || writer.clone()));
+        let subscriber = tracing_subscriber::registry().with(layer(
+            &log,
+            &Identity::of_process("rp\"1"),
+            move || writer.clone(),
+        ));
         tracing::subscriber::with_default(subscriber, || {
             tracing::error!(height = 7, "an error");
             tracing::info!("some information");
@@ -165,6 +200,11 @@ mod tests {
         assert_eq!(lines[0]["level"], "ERROR");
         assert_eq!(lines[0]["message"], "an error");
         assert_eq!(lines[0]["height"], 7);
+        for line in &lines {
+            assert_eq!(line["node_id"], "rp\"1");
+            assert!(line["role"].is_string());
+            assert!(!line["instance"].as_str().unwrap().is_empty());
+        }
     }
 
     #[test]

@@ -11,7 +11,7 @@ use crate::messaging::inbound::RawMessage;
 use crate::mq::future_quota::WaitingMessage;
 
 crate::job::stored! {
-    "mq_give_up": GiveUp = 1,
+    "mq_give_up": GiveUp = 2,
 }
 
 /// Refuses a message that has waited too long for a block far above the ledger.

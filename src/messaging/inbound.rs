@@ -39,7 +39,7 @@ use crate::ledger::query;
 use crate::ledger::types::NodeInfo;
 use crate::messaging::envelope::{NotServed, Opened};
 use crate::messaging::outbound::record_column;
-use crate::messaging::{Received, envelope, far, sender};
+use crate::messaging::{Received, envelope, far, sender, unconfirmed};
 use crate::mq::message::Message;
 use crate::mq::{body, gzip, schema};
 use crate::proto::wire::MqMessage;
@@ -85,7 +85,7 @@ impl RawMessage {
         format!("{}:{}", self.sender_id, self.message_id)
     }
 
-    /// The same however often the message comes, and whoever receives it.
+    /// The same however often the message comes, and in every process.
     fn digest(&self) -> String {
         let of_bytes = sha256(&self.bytes);
         let all = sha256(&[self.id().as_bytes(), &of_bytes].concat());
@@ -96,7 +96,7 @@ impl RawMessage {
 /// The consequences of a message that a role accepts.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Taken {
-    /// The role's job. Whoever stores it sets its source.
+    /// The role's job. The process that stores it sets its source.
     pub job: NewJob,
     pub record: Write,
 }
@@ -185,7 +185,14 @@ pub async fn run_receive(context: &Context, job: &Job) -> Result<Run, Error> {
     let raw: RawMessage = job.payload()?;
     let mut commit = match receive(context, job, &raw).await {
         Ok(commit) => commit,
-        Err(Rejected { addressed, error }) => reject(context, &raw, addressed, &error.settle()?),
+        Err(Rejected { addressed, error }) => {
+            let error = error.settle()?;
+            let refused = || refusal(context, &raw, None, &error);
+            match unconfirmed::wait(context, job, &raw, &error, refused)? {
+                Some(waits) => waits,
+                None => reject(context, &raw, addressed, &error),
+            }
+        }
     };
     far::has_waited(context, job, &mut commit);
     Ok(Run::Commit(commit))
@@ -259,8 +266,7 @@ async fn receive(context: &Context, job: &Job, raw: &RawMessage) -> Result<Commi
     .await
 }
 
-/// Whether the message is small enough to be worked on at once, whoever sent
-/// it.
+/// Whether the message is small enough to be processed at once.
 fn is_small(message: &MqMessage) -> bool {
     let size = message.message.len();
     size <= heavy::SMALL

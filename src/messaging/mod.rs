@@ -13,5 +13,6 @@ pub(crate) mod testing;
 #[cfg(test)]
 mod tests;
 pub mod to_role;
+mod unconfirmed;
 
 pub use received::Received;

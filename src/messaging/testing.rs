@@ -15,7 +15,7 @@ use crate::context::{Context, Role};
 use crate::crypto::keyring::Keyring;
 use crate::crypto::{Crypto, KeyUse};
 use crate::error::{Error, codes};
-use crate::http_client;
+use crate::http_client::HttpClient;
 use crate::job::{Column, Job, Kind, Millis, NewJob, Row, Table};
 use crate::ledger::types::NodeKey;
 use crate::ledger::{Broadcast, Inclusion, Ledger, TransactionHash};
@@ -212,7 +212,7 @@ impl Crypto for Away {
 pub fn context(node_id: &str, role: Role, ledger: Arc<FakeLedger>) -> Context {
     let config = Arc::new(config(node_id, SocketAddr::from(([127, 0, 0, 1], 1))));
     let keyring = Keyring::load(config.clone(), &[]).unwrap();
-    let http = http_client::builder(&config).build().unwrap();
+    let http = HttpClient::new(&config, |client| client).unwrap();
     Context {
         config,
         role,

@@ -2,21 +2,23 @@
 //! (spec/messaging-and-crypto.md 1).
 
 use std::future::Future;
-use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, Fuse};
-use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint, Identity};
+use tonic::codegen::http::Uri;
+use tonic::transport::{Channel, Endpoint};
 use tonic::{Code, Status, Streaming};
 
-use crate::config::{Config, GrpcTls};
+use crate::config::Config;
+use crate::config::address::authority;
 use crate::error::codes;
 use crate::mq::OutboundMessage;
 use crate::proto::wire;
 use crate::proto::wire::message_queue_client::MessageQueueClient;
+use crate::tls::Dialer;
 
 /// Largest gRPC message read, in bytes; a message is 3.3 MB at most.
 const MAX_RECEIVED: usize = 16 * 1024 * 1024;
@@ -25,16 +27,14 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
 #[derive(Debug, thiserror::Error)]
 pub enum ClientError {
-    /// `MQ_SERVICE_SERVER_IP` or the port is no address, or the certificates
-    /// are unusable.
+    /// `MQ_SERVICE_SERVER_IP` or the port is no address.
     #[error("message queue service: {0}")]
     Endpoint(#[from] tonic::transport::Error),
-    /// A certificate file that cannot be read.
-    #[error("cannot read {path}: {source}")]
-    File {
-        path: PathBuf,
-        source: std::io::Error,
-    },
+    #[error("message queue service: {0} is no address (MQ_SERVICE_SERVER_IP)")]
+    Address(String),
+    /// The certificates (`GRPC_SSL`) are unusable.
+    #[error("{0}")]
+    Certificates(#[from] std::io::Error),
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -73,26 +73,24 @@ impl MqClient {
     /// # Errors
     /// Unusable address or certificates.
     pub fn new(config: &Config) -> Result<Self, ClientError> {
-        let scheme = match config.grpc.tls {
+        let (host, tls) = (&config.mq.service_host, config.grpc.tls.as_ref());
+        let authority = authority(host, config.mq.service_port);
+        let scheme = match tls {
             Some(_) => "https",
             None => "http",
         };
-        let address = format!(
-            "{scheme}://{}:{}",
-            config.mq.service_host, config.mq.service_port
-        );
-        let mut endpoint = Endpoint::from_shared(address)?
+        let origin = format!("{scheme}://{authority}").parse::<Uri>();
+        // The dialer secures what it opens; tonic is not told.
+        let endpoint = Endpoint::from_shared(format!("http://{authority}"))?
+            .origin(origin.map_err(|_| ClientError::Address(authority))?)
             .connect_timeout(CONNECT_TIMEOUT)
             .tcp_nodelay(true)
             .http2_keep_alive_interval(config.grpc.ping_interval)
             .keep_alive_timeout(config.grpc.ping_timeout)
             .keep_alive_while_idle(true);
-        if let Some(files) = &config.grpc.tls {
-            endpoint = endpoint.tls_config(tls(files)?)?;
-        }
+        let channel = endpoint.connect_with_connector_lazy(Dialer::to_service(host, tls)?);
         Ok(Self {
-            inner: MessageQueueClient::new(endpoint.connect_lazy())
-                .max_decoding_message_size(MAX_RECEIVED),
+            inner: MessageQueueClient::new(channel).max_decoding_message_size(MAX_RECEIVED),
             call_timeout: config.grpc.call_timeout,
         })
     }
@@ -198,16 +196,21 @@ fn send_error(status: &Status) -> SendError {
     }
 }
 
-fn tls(files: &GrpcTls) -> Result<ClientTlsConfig, ClientError> {
-    let identity = Identity::from_pem(read(&files.own.certificate)?, read(&files.own.key)?);
-    Ok(ClientTlsConfig::new()
-        .ca_certificate(Certificate::from_pem(read(&files.root)?))
-        .identity(identity))
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-fn read(path: &Path) -> Result<Vec<u8>, ClientError> {
-    std::fs::read(path).map_err(|source| ClientError::File {
-        path: path.to_owned(),
-        source,
-    })
+    #[tokio::test]
+    async fn a_service_at_an_ipv6_address_can_be_called() {
+        let mut config = Config::for_test("rp1");
+        config.mq.service_host = "::1".to_owned();
+        // Nobody listens there: the address was understood and tried.
+        config.mq.service_port = 1;
+        let refused = MqClient::new(&config)
+            .unwrap()
+            .get_info()
+            .await
+            .unwrap_err();
+        assert_eq!(refused.code(), Code::Unavailable, "{refused}");
+    }
 }

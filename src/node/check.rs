@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use tokio::time::timeout;
 
-use super::WRONG_ENVIRONMENT;
+use super::{WRONG_ENVIRONMENT, certificates, keys, surroundings};
+use crate::config::address::authority;
 use crate::config::{self, Config, Keys, Mode, StoreChoice};
 use crate::crypto::key_files;
 use crate::ledger::rpc::RpcOptions;
@@ -15,11 +16,12 @@ use crate::ledger::{LedgerClient, query};
 use crate::mq::client::MqClient;
 use crate::output;
 use crate::store::redis::{self, RedisStore};
+use crate::tls::LinkSecurity;
 
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// The result of one check.
-type Finding = Result<String, String>;
+pub(super) type Finding = Result<String, String>;
 
 /// Runs the checks and prints a line for each. Exit code 64 for a wrong
 /// environment, 1 when something cannot be reached.
@@ -40,13 +42,32 @@ pub async fn check() -> io::Result<ExitCode> {
     for warning in &config.warnings {
         output::say(format_args!("note    {warning}"))?;
     }
+    let mut code = ExitCode::SUCCESS;
+    for (variable, file) in certificates::files(&config) {
+        match certificates::trouble(variable, &file) {
+            Ok(expiry) => output::say(format_args!(
+                "ok      {variable}: {} until {}",
+                expiry.title, expiry.end
+            ))?,
+            Err(problem) => {
+                output::say(format_args!("FAILED  certificates: {problem}"))?;
+                code = ExitCode::FAILURE;
+            }
+        }
+    }
     let findings = [
+        ("cluster link", check_link(&config)),
         ("keys", check_keys(&config)),
         ("store", check_store(&config).await),
         ("ledger", check_ledger(&config).await),
         ("message queue service", check_mq(&config).await),
+        ("master", surroundings::masters(&config).await),
+        ("names", surroundings::names(&config).await),
+        ("ports", surroundings::ports(&config)),
+        ("certificates", surroundings::certificates(&config)),
+        ("clock", surroundings::clock(&config).await),
+        ("disk", surroundings::disk(&config)),
     ];
-    let mut code = ExitCode::SUCCESS;
     for (what, finding) in findings {
         match finding {
             Ok(found) => output::say(format_args!("ok      {what}: {found}"))?,
@@ -57,6 +78,17 @@ pub async fn check() -> io::Result<ExitCode> {
         }
     }
     Ok(code)
+}
+
+fn check_link(config: &Config) -> Finding {
+    let security = LinkSecurity::of(config).map_err(|error| error.to_string())?;
+    Ok(match security {
+        LinkSecurity::Certificates(_) => "secured by certificates (GRPC_SSL)",
+        LinkSecurity::Secret(_) => "secured by a token (CLUSTER_TOKEN_FILE)",
+        LinkSecurity::Open if config.mode == Mode::Standalone => "inside this process",
+        LinkSecurity::Open => "not secured: for one machine (GRPC_SSL, CLUSTER_TOKEN_FILE)",
+    }
+    .to_owned())
 }
 
 fn check_keys(config: &Config) -> Finding {
@@ -71,20 +103,20 @@ fn check_keys(config: &Config) -> Finding {
 async fn check_store(config: &Config) -> Finding {
     match (config.store, config.mode) {
         (StoreChoice::Redis, _) => {
-            let options = redis::Options {
-                host: config.redis.host.clone(),
-                port: config.redis.port,
-                password: config.redis.password.clone(),
+            let target = redis::RedisTarget {
+                redis: config.redis.clone(),
                 node_id: config.node_id.clone(),
             };
-            let address = format!("{}:{}", config.redis.host, config.redis.port);
-            let connected = timeout(PATIENCE, RedisStore::connect(options)).await;
+            let (address, variables) = (config.redis.to_string(), config.redis.variables());
+            let connected = timeout(PATIENCE, RedisStore::connect(target)).await;
             match connected {
-                Ok(Ok(_)) => Ok(format!("Redis at {address} answers")),
-                Ok(Err(error)) => Err(format!("Redis at {address} (DB_IP, DB_PORT): {error}")),
-                Err(_) => Err(format!(
-                    "Redis at {address} (DB_IP, DB_PORT) does not answer"
-                )),
+                Ok(Ok(store)) => {
+                    let dangers = store.dangers().await.into_iter();
+                    let dangers: String = dangers.map(|danger| format!("; {danger}")).collect();
+                    Ok(format!("Redis at {address} answers{dangers}"))
+                }
+                Ok(Err(error)) => Err(format!("Redis at {address} ({variables}): {error}")),
+                Err(_) => Err(format!("Redis at {address} ({variables}) does not answer")),
             }
         }
         (StoreChoice::Embedded, Mode::Worker) => {
@@ -98,7 +130,7 @@ async fn check_store(config: &Config) -> Finding {
 
 async fn check_ledger(config: &Config) -> Finding {
     let tendermint = &config.tendermint;
-    let address = format!("{}:{}", tendermint.host, tendermint.port);
+    let address = authority(&tendermint.host, tendermint.port);
     let client = LedgerClient::start(RpcOptions::new(tendermint.host.clone(), tendermint.port, 1));
     let asked = timeout(PATIENCE, async {
         loop {
@@ -121,7 +153,9 @@ async fn check_ledger(config: &Config) -> Finding {
         return Err(format!("{chain}, still catching up"));
     }
     match query::node_info(client.as_ref(), &config.node_id).await {
-        Ok(Some(node)) => Ok(format!("{chain}, this node is {}", node.role)),
+        Ok(Some(node)) => {
+            keys::check(config, &node).map(|()| format!("{chain}, this node is {}", node.role))
+        }
         Ok(None) if config.ndid_node => Ok(chain),
         Ok(None) => Err(format!(
             "{chain}, which does not know NODE_ID={}",
@@ -132,7 +166,7 @@ async fn check_ledger(config: &Config) -> Finding {
 }
 
 async fn check_mq(config: &Config) -> Finding {
-    let address = format!("{}:{}", config.mq.service_host, config.mq.service_port);
+    let address = authority(&config.mq.service_host, config.mq.service_port);
     let variables = "MQ_SERVICE_SERVER_IP, MQ_SERVICE_SERVER_PORT";
     let client = MqClient::new(config).map_err(|error| error.to_string())?;
     match timeout(PATIENCE, client.get_info()).await {

@@ -9,11 +9,12 @@ use actix::prelude::SendError;
 use futures_util::FutureExt;
 use tokio::sync::{Notify, watch};
 
+use super::obstacle;
 use super::parts::{ProcessParts, refresh_keys};
 use super::readiness::ReadinessWatch;
 use crate::actors::dispatcher::{Dispatcher, GetSnapshot, Submit, TellOfLosses};
 use crate::actors::mastership::Term;
-use crate::cluster::{Master, MasterHandle, MasterOptions, Over};
+use crate::cluster::{Master, MasterError, MasterHandle, MasterOptions, Over};
 use crate::config::{Config, Mode, StoreChoice};
 use crate::delivery::crypto_service::CRYPTO;
 use crate::flows::block::RoleBlockJobs;
@@ -23,11 +24,12 @@ use crate::ingest::ledger_watcher::{
 use crate::ingest::mq_inbox::{Inbox, Lead, OnAccepted};
 use crate::job::{Epoch, Job};
 use crate::ledger::ChainUpdate;
-use crate::operator::OperatorSocket;
+use crate::operator::{OpenDesk, OperatorSocket, pauses};
+use crate::protocol::BacklogBoard;
 use crate::protocol::local::MeetingPoint;
 use crate::protocol::message::Chain;
-use crate::protocol::{BacklogBoard, Tls};
 use crate::store::remote;
+use crate::tls::LinkSecurity;
 use crate::{actors, dispatch};
 
 /// Pause before the dispatcher is asked for room again.
@@ -39,6 +41,8 @@ pub struct MasterSide {
     watcher: LedgerWatcher,
     /// Makes this process's inbox store messages at once.
     lead: Option<Lead>,
+    /// Serves operators at this master while the term lasts.
+    desk: OpenDesk,
     /// Of a standalone node; serves until it is dropped.
     _operators: Option<OperatorSocket>,
 }
@@ -78,9 +82,9 @@ impl MasterSide {
             node_id: config.node_id.clone(),
             master_id,
             term: term.clone(),
-            listen: is_cluster.then(|| ([0, 0, 0, 0], config.link.port).into()),
+            listen: is_cluster.then(|| config.listen.master.at(config.link.port)),
             most_links: parts.shares.links,
-            tls: Tls::read(config.grpc.tls.as_ref())?,
+            security: LinkSecurity::of(config)?,
             store: parts.store.clone(),
             store_service,
             dispatcher: dispatch::Options {
@@ -91,7 +95,17 @@ impl MasterSide {
             place,
             backlog: parts.backlog.clone(),
         };
-        let master = Master::start(options).await.map_err(io::Error::other)?;
+        let addresses = config.listen.master.at(config.link.port);
+        let tls = "GRPC_SSL_ROOT_CERT_FILE_PATH, GRPC_SSL_KEY_FILE_PATH, GRPC_SSL_CERT_FILE_PATH";
+        let master = Master::start(options).await.map_err(|error| {
+            let error = match error {
+                MasterError::Listen(error) => error,
+                MasterError::Stopped => io::Error::other(error),
+            };
+            obstacle::at_port("MASTER_SERVER_PORT", tls, &addresses, error)
+        })?;
+        parts.desk.leads(master.desk());
+        tokio::spawn(pauses::follow(parts.store.clone(), master.dispatcher()));
         let operators = (config.mode == Mode::Standalone)
             .then(|| serve_operators(config, &master))
             .flatten();
@@ -106,6 +120,7 @@ impl MasterSide {
             master,
             watcher,
             lead,
+            desk: parts.desk.clone(),
             _operators: operators,
         })
     }
@@ -130,6 +145,7 @@ impl MasterSide {
     /// follows no block. The inbox goes on like those of the other processes.
     pub async fn hand_over(&mut self) {
         self.lead = None;
+        self.desk.stands_by();
         self.master.dismiss().await;
     }
 

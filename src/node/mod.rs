@@ -1,18 +1,25 @@
 //! Assembles the processes: start, stop, and the context of every handler.
 
 mod activity;
+mod certificates;
 mod check;
+mod env;
+mod facts;
+mod health;
 mod inbox;
+mod keys;
 pub mod kinds;
 mod master_side;
 mod mq_service;
 mod notices;
+mod obstacle;
 mod parts;
 mod readiness;
 mod registration;
 mod runner;
 mod standing;
 mod stop;
+mod surroundings;
 mod terms;
 mod threads;
 mod worker_side;
@@ -26,15 +33,23 @@ use actix::Arbiter;
 use tokio::sync::watch;
 
 pub use check::check;
+pub use env::{EnvArguments, env};
+pub use health::{HealthArguments, health};
 pub use stop::Stop;
 
+use crate::access::Tokens;
 use crate::admission::QueueLimit;
-use crate::config::{self, Config, Mode};
+use crate::config::{self, Config, Mode, WrongSetting};
+use crate::dashboard::{self, DashboardHandle, DashboardOptions};
 use crate::descriptors::{Limit, Shares};
 use crate::http::ServerHandle;
 use crate::http::admin::{self, AdminOptions};
+use crate::logging::Identity;
+use crate::operator::OpenDesk;
 use crate::protocol::local::MeetingPoint;
 use crate::{logging, operator, pulse};
+use certificates::CertificateWatch;
+use keys::KeyWatch;
 use parts::ProcessParts;
 use readiness::ReadinessWatch;
 use standing::StandingWatch;
@@ -42,8 +57,6 @@ use worker_side::{LinkTransport, WorkerSide};
 
 /// Exit code for a wrong environment (`EX_USAGE`).
 const WRONG_ENVIRONMENT: u8 = 64;
-/// Part of the stop that is reserved for the steps after the last job.
-const LAST_STEPS: Duration = Duration::from_secs(6);
 /// Longest wait for readers of metrics.
 const ADMIN_STOP: Duration = Duration::from_secs(1);
 
@@ -60,7 +73,8 @@ pub async fn run() -> io::Result<ExitCode> {
             return Ok(ExitCode::from(WRONG_ENVIRONMENT));
         }
     };
-    logging::start(&config.log)?;
+    logging::start(&config.log, &Identity::of_process(&config.node_id))?;
+    logging::act_as(StandingWatch::new(config.mode).role());
     for (name, value) in config.summary() {
         tracing::debug!(name, value, "configuration");
     }
@@ -68,7 +82,7 @@ pub async fn run() -> io::Result<ExitCode> {
         tracing::warn!("{warning}");
     }
     let shares = share_descriptors(&config)?;
-    let stop = Stop::on_signals(config.shutdown_grace)?;
+    let stop = Stop::on_signals(config.stop.grace)?;
     let outcome = tokio::select! {
         outcome = serve(config, shares, stop.clone()) => outcome,
         () = stop.requested_while_starting() => Ok(()),
@@ -80,6 +94,10 @@ pub async fn run() -> io::Result<ExitCode> {
         }
         Err(error) => {
             tracing::error!(%error, "the process cannot continue");
+            if WrongSetting::is_cause_of(&error) {
+                logging::last_words(format!("erawan: {error}"));
+                return Ok(ExitCode::from(WRONG_ENVIRONMENT));
+            }
             Err(error)
         }
     }
@@ -96,7 +114,6 @@ enum Why {
 
 async fn serve(config: Arc<Config>, shares: Shares, stop: Stop) -> io::Result<()> {
     tracing::info!(
-        node_id = config.node_id,
         mode = ?config.mode,
         store = ?config.store,
         version = env!("CARGO_PKG_VERSION"),
@@ -108,12 +125,24 @@ async fn serve(config: Arc<Config>, shares: Shares, stop: Stop) -> io::Result<()
     let readiness = ReadinessWatch::new(config.queue, config.dormant);
     let standing = StandingWatch::new(config.mode);
     let admin = start_admin(&config, shares, &readiness, &standing).await?;
-    let parts = ProcessParts::open(config.clone(), shares).await?;
+    let certificates = CertificateWatch::follow(&config);
+    readiness.watch("certificates", move || certificates.notice());
+    let (desk, dashboard) = start_dashboard(&config, shares, &readiness, &standing)?;
+    let parts = ProcessParts::open(config.clone(), shares, desk).await?;
     let (watched, looked_after) = (readiness.clone(), parts.clone());
     parts
         .intake
         .make(move || watched.follow(&looked_after))
         .await?;
+    let store = parts.store.clone();
+    readiness.watch("store", move || notices::of_store(store.setbacks()));
+    // Keys of the ledger are foreign.
+    let of_keys = parts.clone();
+    let keys = parts
+        .intake
+        .make(move || KeyWatch::follow(&of_keys))
+        .await?;
+    readiness.watch("keys", move || keys.notice());
     // Runs here, because a thread that is awake asks the store.
     QueueLimit::follow(
         readiness.queue(),
@@ -156,8 +185,12 @@ async fn serve(config: Arc<Config>, shares: Shares, stop: Stop) -> io::Result<()
     };
     let is_broken = matches!(why, Why::NoWorker);
     tracing::info!("stopping");
+    if matches!(why, Why::Told) && worker.is_some() && !config.stop.drain.is_zero() {
+        readiness.leave();
+        tokio::time::sleep(config.stop.drain).await;
+    }
     readiness.drain();
-    let grace = config.shutdown_grace.saturating_sub(LAST_STEPS);
+    let grace = config.stop.of_jobs();
     let stop_worker = async {
         if let Some(worker) = worker {
             worker.stop(grace).await;
@@ -178,6 +211,13 @@ async fn serve(config: Arc<Config>, shares: Shares, stop: Stop) -> io::Result<()
     };
     if let Some(inbox) = &inbox {
         inbox.stop().await;
+    }
+    if let Some(dashboard) = dashboard
+        && tokio::time::timeout(ADMIN_STOP, dashboard.stop())
+            .await
+            .is_err()
+    {
+        tracing::warn!("somebody is still looking at the dashboard");
     }
     if let Some(admin) = admin
         && tokio::time::timeout(ADMIN_STOP, admin.stop())
@@ -229,9 +269,46 @@ async fn start_admin(
         reasons: Arc::new(move || readiness.reasons()),
         notices: Arc::new(move || noticed.notices()),
         role: Arc::new(move || standing.role()),
-        address: ([0, 0, 0, 0], prometheus.port).into(),
+        addresses: config.listen.metrics.at(prometheus.port),
         https: prometheus.https.clone(),
         most_connections: shares.admin,
     };
-    admin::serve(options).await.map(Some)
+    let addresses = options.addresses.clone();
+    let served = admin::serve(options).await;
+    let tls = "PROMETHEUS_HTTPS_KEY_PATH, PROMETHEUS_HTTPS_CERT_PATH";
+    served
+        .map(Some)
+        .map_err(|error| obstacle::at_port("PROMETHEUS_SERVER_PORT", tls, &addresses, error))
+}
+
+/// Starts the dashboard, if there is one, before the store is open: it shows
+/// what the process waits for.
+fn start_dashboard(
+    config: &Config,
+    shares: Shares,
+    readiness: &ReadinessWatch,
+    standing: &StandingWatch,
+) -> io::Result<(OpenDesk, Option<DashboardHandle>)> {
+    let Some(settings) = &config.dashboard else {
+        return Ok((OpenDesk::default(), None));
+    };
+    let tokens = settings.tokens.as_deref().map(Tokens::read).transpose();
+    let tokens = tokens
+        .map_err(|error| io::Error::new(error.kind(), format!("DASHBOARD_TOKENS_FILE: {error}")))?;
+    let desk = OpenDesk::watched();
+    let options = DashboardOptions {
+        facts: facts::facts(config, readiness.clone(), standing.clone()),
+        desk: desk.clone(),
+        tokens,
+        loopback_operator: settings.loopback_operator.clone(),
+        port: settings.port,
+        https: settings.https.clone(),
+        most_connections: shares.dashboards,
+    };
+    let address = dashboard::address(settings.tokens.is_some(), settings.port);
+    let tls = "DASHBOARD_HTTPS_KEY_PATH, DASHBOARD_HTTPS_CERT_PATH";
+    let dashboard = dashboard::serve(options)
+        .map_err(|error| obstacle::at_port("DASHBOARD_PORT", tls, &[address], error))?;
+    tracing::info!(address = %dashboard.address(), "the dashboard is served");
+    Ok((desk, Some(dashboard)))
 }

@@ -1,6 +1,8 @@
 //! Notices for operators about a process that is ready although something it
 //! works with is not. What it accepts is kept and done later.
 
+use std::time::Duration;
+
 use tokio::sync::watch;
 
 use crate::actors::master_link::LinkState;
@@ -12,9 +14,19 @@ pub(super) fn of_link(state: &watch::Receiver<LinkState>) -> Option<String> {
     if state.connected {
         return None;
     }
-    let reason = state.refused.as_deref();
+    let reason = state.refused.as_deref().or(state.not_found.as_deref());
     let reason = reason.map_or_else(String::new, |reason| format!(" ({reason})"));
     Some(format!("no master is known: jobs wait{reason}"))
+}
+
+/// Why a worker without a master is not ready any more: it has had none for
+/// `wait`.
+pub(super) fn alone_too_long(state: &watch::Receiver<LinkState>, wait: Duration) -> Option<String> {
+    let since = state.borrow().alone_since?;
+    let alone = since.elapsed();
+    let told = of_link(state).filter(|_| alone >= wait)?;
+    let seconds = alone.as_secs();
+    Some(format!("for {seconds} s {told}"))
 }
 
 /// About the inbox. Nothing about one that has stopped: it was replaced, or
@@ -32,9 +44,31 @@ pub(super) fn of_inbox(state: &watch::Receiver<InboxState>) -> Option<String> {
     }
 }
 
+/// About a store that has forgotten, as long as this process lives.
+pub(super) fn of_store(setbacks: u64) -> Option<String> {
+    let times = match setbacks {
+        0 => return None,
+        1 => "once".to_owned(),
+        times => format!("{times} times"),
+    };
+    Some(format!(
+        "Redis has forgotten {times} what it had acknowledged: accepted jobs are lost, \
+         and jobs that had ended may have run again"
+    ))
+}
+
 #[cfg(test)]
 mod tests {
+    use std::time::Instant;
+
     use super::*;
+
+    #[test]
+    fn a_store_that_has_forgotten_is_told() {
+        assert_eq!(of_store(0), None);
+        assert!(of_store(1).unwrap().contains("forgotten once"));
+        assert!(of_store(2).unwrap().contains("forgotten 2 times"));
+    }
 
     #[test]
     fn an_inbox_that_receives_nothing_says_why() {
@@ -59,7 +93,25 @@ mod tests {
     fn a_worker_without_a_master_says_so() {
         let (tell, state) = watch::channel(LinkState::default());
         assert!(of_link(&state).unwrap().contains("no master"));
+        let reason = "127.0.0.1:7999: connection refused".to_owned();
+        tell.send_modify(|state| state.not_found = Some(reason));
+        assert!(of_link(&state).unwrap().contains("127.0.0.1:7999"));
         tell.send_modify(|state| state.connected = true);
         assert_eq!(of_link(&state), None);
+    }
+
+    #[test]
+    fn a_worker_is_unready_when_it_has_been_alone_for_long() {
+        let (tell, state) = watch::channel(LinkState::default());
+        assert_eq!(alone_too_long(&state, Duration::ZERO), None, "it begins");
+        tell.send_modify(|state| state.alone_since = Some(Instant::now()));
+        assert_eq!(alone_too_long(&state, Duration::from_secs(60)), None);
+        let reason = alone_too_long(&state, Duration::ZERO);
+        assert!(reason.unwrap().contains("no master"));
+        tell.send_modify(|state| {
+            state.connected = true;
+            state.alone_since = None;
+        });
+        assert_eq!(alone_too_long(&state, Duration::ZERO), None);
     }
 }

@@ -5,17 +5,20 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::threads::{Intake, Threads};
-use crate::config::{Config, Keys};
+use crate::config::{Config, Keys, WrongSetting};
 use crate::context::{Context, Role};
 use crate::crypto::Crypto;
 use crate::crypto::behalf::OnBehalf;
 use crate::crypto::external::{self, ExternalCrypto};
 use crate::crypto::keyring::Keyring;
 use crate::descriptors::Shares;
+use crate::http_client::HttpClient;
 use crate::job::Table;
 use crate::ledger::follow::Progress;
 use crate::ledger::rpc::RpcOptions;
 use crate::ledger::{CachedLedger, LedgerClient, query};
+use crate::logging::Reminder;
+use crate::operator::OpenDesk;
 use crate::protocol::BacklogBoard;
 use crate::protocol::client::FoundMaster;
 use crate::store::SharedStore;
@@ -44,6 +47,8 @@ pub struct ProcessParts {
     pub backlog: Arc<BacklogBoard>,
     /// Most connections at each port.
     pub shares: Shares,
+    /// Where operators are served.
+    pub desk: OpenDesk,
     /// The thread for connections to ledger and message queue service.
     pub intake: Intake,
     _threads: Arc<Threads>,
@@ -54,12 +59,13 @@ impl ProcessParts {
     /// # Errors
     /// What waiting cannot mend: keys, a store file in use, an unregistered
     /// node.
-    pub async fn open(config: Arc<Config>, shares: Shares) -> io::Result<Self> {
+    pub async fn open(config: Arc<Config>, shares: Shares, desk: OpenDesk) -> io::Result<Self> {
         let http = external::client(&config).map_err(io::Error::other)?;
         let threads = Arc::new(Threads::start());
         let intake = threads.intake();
         let master = FoundMaster::default();
         let store = open_store(&config, &master, intake.runtime().await?).await?;
+        desk.store_opened(store.clone());
         let tendermint = &config.tendermint;
         let rpc = RpcOptions::new(
             tendermint.host.clone(),
@@ -94,6 +100,7 @@ impl ProcessParts {
             master,
             backlog: Arc::default(),
             shares,
+            desk,
             intake,
             _threads: threads,
         })
@@ -103,6 +110,7 @@ impl ProcessParts {
 /// Waits until the ledger answers, has caught up and is initialised.
 async fn wait_for_ledger(config: &Config, client: &LedgerClient) {
     let mut wait = START_RETRY;
+    let mut reminder = Reminder::default();
     loop {
         let problem = match client.status().await {
             Ok(status) if status.catching_up => "it is catching up".to_owned(),
@@ -114,7 +122,16 @@ async fn wait_for_ledger(config: &Config, client: &LedgerClient) {
             },
             Err(error) => error.to_string(),
         };
-        tracing::info!(problem, "waiting for the ledger");
+        if reminder.is_due() {
+            let tendermint = &config.tendermint;
+            let address = format!("{}:{}", tendermint.host, tendermint.port);
+            tracing::warn!(
+                address,
+                problem,
+                "waiting for the ledger: if this address is wrong, correct TENDERMINT_IP and \
+                 TENDERMINT_PORT"
+            );
+        }
         tokio::time::sleep(wait).await;
         wait = (wait * 2).min(config.tendermint.max_sync_check_interval);
     }
@@ -143,6 +160,7 @@ async fn role(config: &Config, client: &LedgerClient) -> io::Result<Role> {
     if config.ndid_node {
         return Ok(Role::Ndid);
     }
+    let mut reminder = Reminder::default();
     loop {
         match query::node_info(client, &config.node_id).await {
             Ok(Some(node)) => {
@@ -157,7 +175,9 @@ async fn role(config: &Config, client: &LedgerClient) -> io::Result<Role> {
                 )));
             }
             Err(error) if error.is_temporary() => {
-                tracing::warn!(%error, "asking the ledger for the role");
+                if reminder.is_due() {
+                    tracing::warn!(%error, "asking the ledger for the role");
+                }
                 tokio::time::sleep(START_RETRY).await;
             }
             Err(error) => return Err(io::Error::other(error)),
@@ -174,11 +194,14 @@ async fn behind_proxy(
     if role != Role::Proxy {
         return Ok(Vec::new());
     }
+    let mut reminder = Reminder::default();
     loop {
         match query::nodes_served_by(client, &config.node_id).await {
             Ok(nodes) => return Ok(nodes),
             Err(error) if error.is_temporary() => {
-                tracing::warn!(%error, "asking the ledger for the nodes behind this proxy");
+                if reminder.is_due() {
+                    tracing::warn!(%error, "asking the ledger for the nodes behind this proxy");
+                }
                 tokio::time::sleep(START_RETRY).await;
             }
             Err(error) => return Err(io::Error::other(error)),
@@ -199,7 +222,7 @@ type OpenedCrypto = (Arc<dyn Crypto>, Option<Arc<Keyring>>);
 fn open_crypto(
     config: &Arc<Config>,
     store: &SharedStore,
-    http: &reqwest::Client,
+    http: &HttpClient,
     behind_proxy: &[String],
 ) -> io::Result<OpenedCrypto> {
     match config.keys {
@@ -211,7 +234,13 @@ fn open_crypto(
             Ok((Arc::new(external), None))
         }
         Keys::Files { .. } => {
-            let keyring = Keyring::load(config.clone(), behind_proxy).map_err(io::Error::other)?;
+            let keyring = Keyring::load(config.clone(), behind_proxy);
+            let keyring = keyring.map_err(|error| {
+                WrongSetting::error(format!(
+                    "SIGNING_PRIVATE_KEY_PATH, SIGNING_MASTER_PRIVATE_KEY_PATH, \
+                     ENCRYPTION_PRIVATE_KEY_PATH: {error}"
+                ))
+            })?;
             let keyring = Arc::new(keyring);
             Ok((keyring.clone(), Some(keyring)))
         }

@@ -45,6 +45,10 @@ struct Inner {
     seen: RwLock<Seen>,
     /// Additional notices, by subject.
     notices: RwLock<BTreeMap<&'static str, Notice>>,
+    leaving: AtomicBool,
+    /// Additional reasons not to be ready, by subject. They do not close the
+    /// gate: a call that reaches the process is served.
+    reasons: RwLock<BTreeMap<&'static str, Notice>>,
     draining: AtomicBool,
     has_been_ready: AtomicBool,
     queue: Arc<QueueLimit>,
@@ -71,6 +75,8 @@ struct Seen {
     /// `None` until the ledger has told it.
     role: Option<Role>,
     sockets: Option<watch::Receiver<usize>>,
+    /// Why the store does not answer or takes no writes.
+    store_problem: Option<String>,
     /// Set where blocks are followed, or were.
     watcher: Option<watch::Receiver<WatcherState>>,
 }
@@ -81,6 +87,7 @@ impl Inner {
         let sockets = seen.sockets.as_ref().map_or(0, |sockets| *sockets.borrow());
         Readiness {
             ledger_connected: sockets > 0,
+            leaving: self.leaving.load(Ordering::Relaxed),
             draining: self.draining.load(Ordering::Relaxed),
             ..seen.readiness
         }
@@ -119,6 +126,7 @@ impl ReadinessWatch {
             crypto_ready: false,
             mq_registered: false,
             store_available: false,
+            leaving: false,
             draining: false,
         };
         let seen = RwLock::new(Seen {
@@ -127,12 +135,15 @@ impl ReadinessWatch {
             registration: Registration::default(),
             role: None,
             sockets: None,
+            store_problem: None,
             watcher: None,
         });
         Self {
             inner: Arc::new(Inner {
                 seen,
                 notices: RwLock::default(),
+                leaving: AtomicBool::new(false),
+                reasons: RwLock::default(),
                 draining: AtomicBool::new(false),
                 has_been_ready: AtomicBool::new(false),
                 queue: Arc::new(QueueLimit::new(running, dormant)),
@@ -201,11 +212,13 @@ impl ReadinessWatch {
                     (seen.readiness, seen.registration)
                 };
                 let status_kept = inner.status_kept();
-                let (readiness, registration) = look.now(before, registration, status_kept).await;
+                let (readiness, registration, store_problem) =
+                    look.now(before, registration, status_kept).await;
                 {
                     let mut seen = inner.seen.write();
                     seen.readiness = readiness;
                     seen.registration = registration;
+                    seen.store_problem = store_problem;
                 }
                 inner.looks.send_modify(|looks| looks.ended += 1);
                 let pause = tick::stretch(inner.pause(look.context.role));
@@ -244,6 +257,16 @@ impl ReadinessWatch {
         self.inner.notices.write().insert(about, Box::new(notice));
     }
 
+    /// Sets what makes the process unready because of `about`, replacing an
+    /// earlier one.
+    pub fn demand(
+        &self,
+        about: &'static str,
+        reason: impl Fn() -> Option<String> + Send + Sync + 'static,
+    ) {
+        self.inner.reasons.write().insert(about, Box::new(reason));
+    }
+
     /// Sets the source for the ledger's blocks.
     pub fn watch_blocks(&self, watcher: watch::Receiver<WatcherState>) {
         self.inner.seen.write().watcher = Some(watcher);
@@ -251,7 +274,7 @@ impl ReadinessWatch {
 
     /// `None` also when blocks are no longer followed, as on a master that
     /// became a standby: its last state says nothing of the ledger now.
-    fn watcher(&self) -> Option<WatcherState> {
+    pub fn watcher(&self) -> Option<WatcherState> {
         let seen = self.inner.seen.read();
         let watcher = seen.watcher.as_ref();
         let going_on = watcher.filter(|state| state.has_changed().is_ok());
@@ -267,10 +290,29 @@ impl ReadinessWatch {
         let full = self.inner.queue.is_full();
         let of_queue = full.then(|| "the queue is full".to_owned());
         let of_address = self.inner.seen.read().registration.notice();
+        let of_store = self.inner.seen.read().store_problem.clone();
+        let of_store = of_store.map(|problem| format!("the store: {problem}"));
         let notices = self.inner.notices.read();
         let told = notices.values().filter_map(|notice| notice());
-        let others = of_queue.into_iter().chain(of_address).chain(told);
+        let others = of_queue
+            .into_iter()
+            .chain(of_address)
+            .chain(of_store)
+            .chain(told);
         of_blocks.into_iter().chain(others).collect()
+    }
+
+    /// What is watched beside the ledger and the queue, and what is wrong with
+    /// it, if anything is.
+    pub fn conditions(&self) -> Vec<(&'static str, Option<String>)> {
+        let notices = self.inner.notices.read();
+        let all = notices.iter();
+        all.map(|(about, notice)| (*about, notice())).collect()
+    }
+
+    /// The role of the node; `None` until the ledger has told it.
+    pub fn role(&self) -> Option<Role> {
+        self.inner.seen.read().role
     }
 
     /// Whether this process has seen its message queue address on the ledger.
@@ -280,6 +322,11 @@ impl ReadinessWatch {
 
     pub fn now(&self) -> Readiness {
         self.inner.now()
+    }
+
+    /// Tells balancers to send no more calls. Those that come are served.
+    pub fn leave(&self) {
+        self.inner.leaving.store(true, Ordering::Relaxed);
     }
 
     /// Accepts no more calls.
@@ -302,7 +349,12 @@ impl ReadinessWatch {
                 // ledger says.
                 let deaf = now.ledger_connected && !answers;
                 let of_queries = deaf.then(|| "the ledger does not answer questions".to_owned());
-                own.chain(of_queries).chain(of_blocks).collect()
+                let others = self.inner.reasons.read();
+                let others: Vec<String> = others.values().filter_map(|reason| reason()).collect();
+                own.chain(of_queries)
+                    .chain(of_blocks)
+                    .chain(others)
+                    .collect()
             }
             None => vec!["the process is starting".to_owned()],
         }
@@ -323,7 +375,7 @@ impl Look {
         before: Readiness,
         registration: Registration,
         status_kept: Duration,
-    ) -> (Readiness, Registration) {
+    ) -> (Readiness, Registration, Option<String>) {
         let ledger = match registration.was_seen {
             true => &self.context,
             false => &self.uncached,
@@ -334,6 +386,7 @@ impl Look {
             registration.look(ledger),
             self.is_crypto_ready(),
         );
+        let store_problem = store.as_ref().err().map(ToString::to_string);
         let readiness = Readiness {
             ledger_synced: synced.is_ok_and(|status| !status.catching_up),
             store_available: store.is_ok(),
@@ -342,7 +395,7 @@ impl Look {
             crypto_ready: crypto.unwrap_or(before.crypto_ready),
             ..before
         };
-        (readiness, registration)
+        (readiness, registration, store_problem)
     }
 
     async fn is_crypto_ready(&self) -> Result<bool, Error> {

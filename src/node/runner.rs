@@ -16,7 +16,7 @@ use crate::delivery::{backoff, reconnect_backoff};
 use crate::error::Error;
 use crate::flows;
 use crate::heavy::{self, Whose};
-use crate::job::{Commit, Job, Pool, Run, Runner};
+use crate::job::{Commit, Job, Pool, Run, Runner, trace};
 use crate::mq::client::MqSender;
 
 /// Runs every kind of job of a node.
@@ -70,10 +70,10 @@ impl NodeRunner {
             return means.handle(job).await;
         }
         let job = job.clone();
-        heavy::run(Whose::Nodes, WORKING_COPIES * size, async move {
-            means.handle(&job).await
-        })
-        .await
+        // Runs elsewhere, where the trace is not known.
+        let trace = trace::current();
+        let work = trace::within(trace, async move { means.handle(&job).await });
+        heavy::run(Whose::Nodes, WORKING_COPIES * size, work).await
     }
 }
 

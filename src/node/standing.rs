@@ -7,6 +7,7 @@ use tokio::sync::watch;
 
 use crate::actors::mastership::Standing;
 use crate::config::Mode;
+use crate::logging;
 
 /// Knows whether the process is `worker`, `standby`, `master` or `standalone`.
 #[derive(Debug, Clone)]
@@ -27,7 +28,7 @@ impl StandingWatch {
     /// Follows a candidacy, replacing an earlier one.
     pub fn follow(&self, standing: watch::Receiver<Standing>) {
         *self.current.write() = Some(standing.clone());
-        tokio::spawn(show(standing));
+        tokio::spawn(show(standing, self.clone()));
     }
 
     /// A problem of a process that does not lead, for operators to know.
@@ -36,6 +37,24 @@ impl StandingWatch {
         let standing = current.as_ref()?.borrow();
         let nobody = matches!(&*standing, Standing::Standby { holder: None });
         nobody.then(|| "no master is known, and this process is not one yet".to_owned())
+    }
+
+    /// The epoch of the term that this process leads.
+    pub fn epoch(&self) -> Option<u64> {
+        let current = self.current.read();
+        match &*current.as_ref()?.borrow() {
+            Standing::Leading(term) if term.holds() => Some(term.epoch().0),
+            _ => None,
+        }
+    }
+
+    /// The master, if this process stands by for another one.
+    pub fn master(&self) -> Option<String> {
+        let current = self.current.read();
+        match &*current.as_ref()?.borrow() {
+            Standing::Standby { holder } => holder.clone(),
+            _ => None,
+        }
     }
 
     /// In one word. A standalone process that is not the master is a standby.
@@ -52,8 +71,8 @@ impl StandingWatch {
     }
 }
 
-/// Updates the metrics until the candidacy is over.
-async fn show(mut standing: watch::Receiver<Standing>) {
+/// Updates the metrics and the log until the candidacy is over.
+async fn show(mut standing: watch::Receiver<Standing>, watch: StandingWatch) {
     let is_master = metrics::gauge!("erawan_is_master");
     loop {
         match &*standing.borrow_and_update() {
@@ -63,9 +82,11 @@ async fn show(mut standing: watch::Receiver<Standing>) {
             }
             Standing::Standby { .. } | Standing::Over { .. } => is_master.set(0.0),
         }
+        logging::act_as(watch.role());
         if standing.changed().await.is_err() {
             break;
         }
     }
     is_master.set(0.0);
+    logging::act_as(watch.role());
 }

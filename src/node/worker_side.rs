@@ -11,6 +11,7 @@ use tokio::sync::watch;
 use super::activity::Activity;
 use super::mq_service::MqServiceWatch;
 use super::notices;
+use super::obstacle;
 use super::parts::{ProcessParts, refresh_keys};
 use super::readiness::ReadinessWatch;
 use super::runner::NodeRunner;
@@ -27,7 +28,7 @@ use crate::delivery::contract::ContractClient;
 use crate::delivery::crypto_service::CRYPTO;
 use crate::delivery::{callback, message};
 use crate::flows::node::mq_registration;
-use crate::http::{PATIENCE, ReloadKeys, ServerHandle, ServerOptions, Status, Waiting};
+use crate::http::{PATIENCE, ProcessStatus, ReloadKeys, ServerHandle, ServerOptions, WaitingCalls};
 use crate::job::{Job, JobId, Millis};
 use crate::ledger::{CachedLedger, ChainUpdate, LedgerClient, TolerantLedger};
 use crate::messaging::inbound;
@@ -35,8 +36,9 @@ use crate::mq::client::MqClient;
 use crate::mq::future_quota::FutureQuota;
 use crate::protocol::local::Port;
 use crate::protocol::message::Chain;
-use crate::protocol::{Backlog, BacklogBoard, OpenJobs, Tls};
+use crate::protocol::{Backlog, BacklogBoard, OpenJobs};
 use crate::store::{Accepted, SharedStore};
+use crate::tls::LinkSecurity;
 use crate::{cluster, flows, http};
 
 const API_THREADS: usize = 2;
@@ -97,14 +99,14 @@ impl WorkerSide {
             LinkTransport::Local(port) => cluster::Link::Local(port),
             LinkTransport::Grpc => cluster::Link::Grpc {
                 masters: config.link.masters.clone(),
-                tls: Tls::read(config.grpc.tls.as_ref())?,
+                security: LinkSecurity::of(config)?,
                 found: parts.master.clone(),
                 // This thread: the pulse.
                 thread: Some(Arbiter::current()),
             },
         };
         let worker_id = format!("{}-{}", config.node_id, uuid::Uuid::new_v4());
-        let waiting = Waiting::new(&worker_id, parts.store.clone(), PATIENCE);
+        let waiting = WaitingCalls::new(&worker_id, parts.store.clone(), PATIENCE);
         let threads = parts.intake.runtime().await?;
         let broadcaster = Broadcaster::new(parts.context.clone(), parts.store.clone(), threads);
         let store = BroadcastingStore::new(parts.store.clone(), broadcaster.clone());
@@ -218,7 +220,7 @@ struct MasterNews {
     /// `None` in one process with the master.
     backlog: Option<Arc<BacklogBoard>>,
     future_quota: Arc<FutureQuota>,
-    waiting: Arc<Waiting>,
+    waiting: Arc<WaitingCalls>,
     /// `None` with an external crypto service.
     keyring: Option<Arc<Keyring>>,
 }
@@ -317,7 +319,7 @@ async fn start_api(
     worker: &Arc<WorkerHandle>,
     activity: Arc<Activity>,
     mq: Arc<MqClient>,
-    waiting: Arc<Waiting>,
+    waiting: Arc<WaitingCalls>,
     store: SharedStore,
 ) -> io::Result<ServerHandle> {
     let queue = readiness.queue().clone();
@@ -326,7 +328,12 @@ async fn start_api(
     let service = parts.intake.make(|| MqServiceWatch::follow(mq)).await?;
     let (noticed, link) = (service.clone(), worker.link_state());
     readiness.watch("message queue service", move || noticed.notice());
+    let alone = link.clone();
     readiness.watch("master", move || notices::of_link(&link));
+    if parts.config.mode == Mode::Worker {
+        let wait = parts.config.link.wait;
+        readiness.demand("master", move || notices::alone_too_long(&alone, wait));
+    }
     let crypto = parts.context.crypto.clone();
     readiness.watch("crypto service", move || crypto.trouble());
     let work = Work {
@@ -336,7 +343,8 @@ async fn start_api(
     };
     let mut context = parts.context.clone();
     context.ledger = Arc::new(TolerantLedger::new(context.ledger, parts.client.clone()));
-    http::serve(ServerOptions {
+    let addresses = parts.config.listen.api.at(parts.config.api.port);
+    let served = http::serve(ServerOptions {
         context,
         store,
         endpoints: flows::endpoints::all(),
@@ -344,7 +352,7 @@ async fn start_api(
         readiness: Arc::new(move || readiness.now()),
         look: Arc::new(move || looking.anew().boxed()),
         queue,
-        status: Arc::new(move || Status {
+        status: Arc::new(move || ProcessStatus {
             message_queue_service: service.latest(),
             ..work.status()
         }),
@@ -355,12 +363,14 @@ async fn start_api(
             }
         }),
         waiting,
-        address: ([0, 0, 0, 0], parts.config.api.port).into(),
+        addresses: addresses.clone(),
         threads: API_THREADS,
         most_calls: MOST_CALLS,
         most_connections: parts.shares.api,
     })
-    .await
+    .await;
+    let tls = "HTTPS_KEY_PATH, HTTPS_CERT_PATH";
+    served.map_err(|error| obstacle::at_port("SERVER_PORT", tls, &addresses, error))
 }
 
 /// Reloads the key files. Does nothing with an external crypto service.
@@ -393,12 +403,12 @@ impl Work {
     /// The dispatcher's counts for the node. A worker without a master knows
     /// only what it runs itself, and every process knows only its own calls of
     /// the crypto service.
-    fn status(&self) -> Status {
+    fn status(&self) -> ProcessStatus {
         let Backlog { jobs, blocks, .. } = self.backlog.latest().unwrap_or_else(|| Backlog {
             jobs: self.own(),
             ..Backlog::default()
         });
-        Status {
+        ProcessStatus {
             message_queue_service: None,
             pending_outbound_messages: jobs.count(message::OUTBOUND_MESSAGES),
             pending_callbacks: jobs.count(callback::CALLBACKS),

@@ -1,16 +1,19 @@
 //! The command line of `erawan jobs`.
 
 use std::io;
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::{Args, Subcommand};
 
-use super::message::{
-    Filter, JobState, OperationOutcome, OperationResult, OperatorRequest, OperatorResponse,
-};
-use super::{reach, view};
-use crate::config;
+use super::by_url::ByUrl;
+use super::message::{Filter, JobState, OperationOutcome, OperationResult, OperatorRequest};
+use super::pauses::ReceiverDecision;
+use super::reach::{self, Reached};
+use super::told::{Instead, JobsAnswer};
+use super::view;
+use crate::config::{self, Config};
 use crate::job::{JobId, Kind, Kinds, Millis};
 use crate::output;
 use crate::store::{Operation, OperatorAction};
@@ -21,15 +24,25 @@ const WRONG_ENVIRONMENT: u8 = 64;
 const REFUSED: u8 = 2;
 /// Exit code when the store went away before everything was done.
 const NOT_ALL_TRIED: u8 = 1;
+/// Most jobs that are counted where none is listed.
+const COUNTED: u64 = 1000;
 
 /// Show the jobs of this node, and decide about parked and failed ones.
 ///
-/// Needs the node's own environment. Asks the running master or standalone
-/// node, if there is one, otherwise the store itself. Exit codes: 0 done; 1
-/// nothing could be asked, or not all was done; 2 a job does not exist, or is
-/// in the wrong state; 64 the environment or an argument is wrong.
+/// With `--url` it asks the dashboard of a running node, from anywhere.
+/// Otherwise it needs the node's own environment (NODE_ID, MODE, and where the
+/// master or the store is; no private key): it asks the running master or
+/// standalone node, if there is one, otherwise the store itself. Exit codes: 0
+/// done; 1 nothing could be asked, or not all was done; 2 a job does not exist,
+/// or is in the wrong state; 64 the environment or an argument is wrong.
 #[derive(Debug, Args)]
 pub struct Jobs {
+    /// Ask the dashboard at this URL (http://host:port) instead.
+    #[arg(long, global = true)]
+    url: Option<url::Url>,
+    /// With `--url`: a file with your token.
+    #[arg(long, global = true, requires = "url")]
+    token_file: Option<PathBuf>,
     /// Print JSON instead of tables.
     #[arg(long, global = true)]
     json: bool,
@@ -64,10 +77,26 @@ enum Command {
     },
     /// Run parked or failed jobs again, and waiting jobs at once.
     Retry(Decision),
-    /// End parked or failed jobs whose work was done by other means.
+    /// End parked or failed jobs, or deliveries that wait for their next try,
+    /// whose work was done by other means.
     Resolve(Decision),
-    /// Give up parked or failed jobs.
+    /// Give up parked or failed jobs, or deliveries that wait for their next try.
     Drop(Decision),
+    /// Show receivers of deliveries: paused and failing ones first.
+    Receivers,
+    /// Deliver nothing more to a receiver until it is resumed.
+    Pause(AboutReceiver),
+    /// Let the deliveries to a paused receiver go on.
+    Resume(AboutReceiver),
+    /// Tell the story of a request: its jobs, messages, transactions, callbacks
+    /// and the decisions about them, as far as the store has them.
+    Trace {
+        /// The request's id.
+        request_id: String,
+        /// Nodes behind this proxy whose state to look at too.
+        #[arg(long = "node")]
+        nodes: Vec<String>,
+    },
     /// Show what operators did.
     Audit {
         /// Show this many of the latest.
@@ -104,41 +133,132 @@ impl Decision {
     }
 }
 
+#[derive(Debug, Args)]
+struct AboutReceiver {
+    /// As `receivers` shows it: the part of the keys of its deliveries before
+    /// the space (`callback:https://client.example`).
+    receiver: String,
+    /// Reason, for the record.
+    #[arg(long)]
+    why: String,
+    /// Your name, for the record; $USER at this machine by default.
+    #[arg(long)]
+    who: Option<String>,
+}
+
+impl AboutReceiver {
+    fn decision(self, is_pause: bool) -> ReceiverDecision {
+        ReceiverDecision {
+            receiver: self.receiver,
+            is_pause,
+            who: self.who.unwrap_or_else(who),
+            why: self.why,
+            at: Millis::now(),
+        }
+    }
+}
+
+/// What is asked, of whomever.
+pub(super) enum Question {
+    /// Has a form that masters know.
+    Known(OperatorRequest),
+    /// The story of a request, as this node and these behind it know it.
+    Trace {
+        request_id: String,
+        nodes: Vec<String>,
+    },
+    Receivers,
+    Decide(ReceiverDecision),
+}
+
 /// Runs the command.
 /// # Errors
 /// When nothing can be asked, or the answer cannot be written.
 pub async fn run(jobs: Jobs) -> io::Result<ExitCode> {
-    let config = match config::load() {
-        Ok(config) => config,
-        Err(mistakes) => {
-            output::note(format_args!(
-                "erawan jobs needs the node's environment:\n{mistakes}"
-            ));
-            return Ok(ExitCode::from(WRONG_ENVIRONMENT));
+    let question = question(jobs.command);
+    let reached = match jobs.url {
+        Some(url) => {
+            let asked = ByUrl::new(url, jobs.token_file.as_deref())?;
+            asked.ask(question).await?
+        }
+        None => {
+            let config = match config::load_for_operators() {
+                Ok(config) => config,
+                Err(mistakes) => {
+                    output::note(format_args!(
+                        "erawan jobs needs the node's environment, or --url:\n{mistakes}"
+                    ));
+                    return Ok(ExitCode::from(WRONG_ENVIRONMENT));
+                }
+            };
+            ask(&config, question).await?
         }
     };
-    let reached = reach::ask(&config, question(jobs.command)).await?;
-    if let OperatorResponse::Failed(reason) = reached.answer {
-        return Err(io::Error::other(reason));
-    }
+    let Reached { answer, by } = reached;
     let said = match jobs.json {
-        true => output::say(view::json(&reached.answer, &reached.by)),
-        false => output::say(view::text(&reached.answer)),
+        true => output::say(view::json(&answer, &by)),
+        false => output::say(view::text(&answer, &by)),
     };
-    match (&reached.answer, said) {
+    match (&answer, said) {
         // The operations are done, and the exit code tells their results.
-        (OperatorResponse::Operate(_), Err(error)) => {
+        (JobsAnswer::Operations(_), Err(error)) => {
             output::note(format_args!(
                 "erawan: the answer cannot be written: {error}"
             ));
         }
         (_, said) => said?,
     }
-    Ok(exit_code(&reached.answer))
+    Ok(exit_code(&answer))
 }
 
-fn question(command: Command) -> OperatorRequest {
-    match command {
+async fn ask(config: &Config, question: Question) -> io::Result<Reached> {
+    match question {
+        Question::Known(question) => {
+            let is_list = matches!(question, OperatorRequest::List(_));
+            let mut reached = reach::ask(config, question).await?;
+            if let JobsAnswer::Jobs { jobs, instead } = &mut reached.answer
+                && is_list
+                && jobs.is_empty()
+            {
+                *instead = what_there_is(config).await?;
+            }
+            Ok(reached)
+        }
+        Question::Trace { request_id, nodes } => {
+            let node_ids = [vec![config.node_id.clone()], nodes].concat();
+            let question = OperatorRequest::Story {
+                request_id,
+                node_ids,
+            };
+            reach::ask(config, question).await
+        }
+        Question::Receivers => reach::receivers(config).await,
+        Question::Decide(decision) => reach::decide(config, decision).await,
+    }
+}
+
+/// What a list without a match leaves out.
+async fn what_there_is(config: &Config) -> io::Result<Option<Instead>> {
+    let all = Filter {
+        limit: COUNTED,
+        ..Filter::default()
+    };
+    let reached = reach::ask(config, OperatorRequest::List(all)).await?;
+    let JobsAnswer::Jobs { jobs, .. } = reached.answer else {
+        return Ok(None);
+    };
+    let of = |state| jobs.iter().filter(|job| job.state == state).count() as u64;
+    let failed = of(JobState::Failed);
+    Ok(Some(Instead {
+        open: jobs.len() as u64 - failed,
+        parked: of(JobState::Parked),
+        failed,
+        or_more: jobs.len() as u64 >= COUNTED,
+    }))
+}
+
+fn question(command: Command) -> Question {
+    Question::Known(match command {
         Command::List {
             state,
             kind,
@@ -159,18 +279,27 @@ fn question(command: Command) -> OperatorRequest {
         Command::Retry(decision) => decision.question(OperatorAction::Retry),
         Command::Resolve(decision) => decision.question(OperatorAction::Resolve),
         Command::Drop(decision) => decision.question(OperatorAction::Drop),
+        Command::Trace { request_id, nodes } => {
+            return Question::Trace { request_id, nodes };
+        }
         Command::Audit { limit } => OperatorRequest::Audit { limit },
-    }
+        Command::Receivers => return Question::Receivers,
+        Command::Pause(about) => return Question::Decide(about.decision(true)),
+        Command::Resume(about) => return Question::Decide(about.decision(false)),
+    })
 }
 
-fn exit_code(answer: &OperatorResponse) -> ExitCode {
+fn exit_code(answer: &JobsAnswer) -> ExitCode {
     match answer {
-        OperatorResponse::Show(None) => ExitCode::from(REFUSED),
-        OperatorResponse::Operate(done) => exit_code_of(done),
-        OperatorResponse::Show(_)
-        | OperatorResponse::List(_)
-        | OperatorResponse::Audit(_)
-        | OperatorResponse::Failed(_) => ExitCode::SUCCESS,
+        JobsAnswer::Job(None) => ExitCode::from(REFUSED),
+        JobsAnswer::Story(story) if story.is_empty() => ExitCode::from(REFUSED),
+        JobsAnswer::Operations(done) => exit_code_of(done),
+        JobsAnswer::Job(_)
+        | JobsAnswer::Jobs { .. }
+        | JobsAnswer::Audit(_)
+        | JobsAnswer::Story(_)
+        | JobsAnswer::Receivers(_)
+        | JobsAnswer::Decided(_) => ExitCode::SUCCESS,
     }
 }
 

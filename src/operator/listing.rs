@@ -108,7 +108,7 @@ impl Listing<'_> {
     }
 }
 
-fn fits(filter: &Filter, job: &Job) -> bool {
+pub(super) fn fits(filter: &Filter, job: &Job) -> bool {
     let key = filter.key.as_deref();
     filter.kind.is_none_or(|kind| job.kind() == kind)
         && key.is_none_or(|key| job.key().contains(key))

@@ -1,8 +1,10 @@
 //! Questions of operators and their answers, as they travel between `erawan
 //! jobs` and the process that has the store open.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::story::RequestStory;
 use crate::job::{JobId, Kind, Millis};
 use crate::protocol::MESSAGE_LIMIT;
 use crate::store::{Audited, Operation};
@@ -27,7 +29,9 @@ pub(super) fn too_large() -> String {
 }
 
 /// States of jobs as operators see them.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema, clap::ValueEnum,
+)]
 #[serde(rename_all = "lowercase")]
 pub enum JobState {
     /// Accepted and not ended, whatever it waits for.
@@ -61,6 +65,12 @@ pub enum OperatorRequest {
     Audit {
         limit: u64,
     },
+    /// Everything about a request.
+    Story {
+        request_id: String,
+        /// Whose state is looked at.
+        node_ids: Vec<String>,
+    },
 }
 
 /// The answer to the [`OperatorRequest`] of the same name.
@@ -76,11 +86,13 @@ pub enum OperatorResponse {
     Audit(Vec<Audited>),
     /// To any request: why it has no other answer.
     Failed(String),
+    /// To [`OperatorRequest::Story`].
+    Story(Box<RequestStory>),
 }
 
 /// A job without secrets: only the size of its payload, and what its kind
 /// allows ([`super::summary`]).
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Shown {
     /// Which.
     pub id: String,
@@ -114,14 +126,14 @@ pub struct Shown {
 }
 
 /// A part of a payload that may be shown.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Field {
     /// Of what.
     pub name: String,
     pub value: String,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct OperationResult {
     pub id: String,
     pub result: OperationOutcome,
@@ -130,7 +142,7 @@ pub struct OperationResult {
 }
 
 /// How an operation ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum OperationOutcome {
     /// The job is open and may run.

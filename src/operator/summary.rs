@@ -4,7 +4,7 @@
 use url::Url;
 
 use super::message::Field;
-use crate::delivery::callback::{Callback, Target};
+use crate::delivery::callback::{Callback, CallbackTarget};
 use crate::delivery::transaction::Transact;
 use crate::delivery::{callback, message, transaction};
 use crate::job::Job;
@@ -46,7 +46,7 @@ fn of_message(message: OutboundMessage) -> Pairs {
 
 fn of_callback(callback: Callback) -> Pairs {
     let to = match &callback.target {
-        Target::Url(url) => without_secrets(url),
+        CallbackTarget::Url(url) => without_secrets(url),
         other => format!("{other:?}"),
     };
     vec![

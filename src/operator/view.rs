@@ -6,64 +6,115 @@ use serde_json::{Value, json};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
-use super::message::{OperationOutcome, OperationResult, OperatorResponse, Shown};
-use crate::store::{Audited, Was};
+use super::message::{JobState, OperationOutcome, OperationResult, Shown};
+use super::receivers::ReceiverShown;
+use super::record::DecisionRecord;
+use super::story::RequestStory;
+use super::told::{Instead, JobsAnswer};
 
 /// Longest error in a table; `show` prints all of it.
 const ERROR_WIDTH: usize = 60;
 
 /// For programs.
-pub(super) fn json(answer: &OperatorResponse, by: &str) -> Value {
-    let (name, content) = match answer {
-        OperatorResponse::List(jobs) => ("jobs", json!(jobs)),
-        OperatorResponse::Show(job) => ("job", json!(job)),
-        OperatorResponse::Operate(done) => ("operations", json!(done)),
-        OperatorResponse::Audit(audit) => ("audit", audit.iter().map(audited).collect()),
-        OperatorResponse::Failed(reason) => ("error", json!(reason)),
+pub(super) fn json(told: &JobsAnswer, by: &str) -> Value {
+    let (name, content) = match told {
+        JobsAnswer::Jobs { jobs, .. } => ("jobs", json!(jobs)),
+        JobsAnswer::Job(job) => ("job", json!(job)),
+        JobsAnswer::Operations(done) => ("operations", json!(done)),
+        JobsAnswer::Audit(audit) => ("audit", json!(audit)),
+        JobsAnswer::Receivers(receivers) => ("receivers", json!(receivers)),
+        JobsAnswer::Decided(decision) => ("decision", json!(decision)),
+        JobsAnswer::Story(story) => ("story", json!(story)),
     };
     json!({ "answered_by": by, name: content })
 }
 
-fn audited(audited: &Audited) -> Value {
-    let operation = &audited.operation;
-    json!({
-        "at": operation.at.0,
-        "who": operation.who,
-        "why": operation.why,
-        "action": operation.action.name(),
-        "id": operation.job.to_string(),
-        "kind": audited.kind.name(),
-        "key": audited.key,
-        "attempt": audited.attempt,
-        "was": was(audited.was),
-        "reason": audited.reason,
-    })
-}
-
-fn was(was: Was) -> &'static str {
-    match was {
-        Was::Parked => "parked",
-        Was::Failed => "failed",
-        Was::Waiting => "waiting",
+/// For people. `by`: who answered.
+pub(super) fn text(told: &JobsAnswer, by: &str) -> String {
+    match told {
+        JobsAnswer::Jobs { jobs, instead } if jobs.is_empty() => none_listed(*instead, by),
+        JobsAnswer::Jobs { jobs, .. } => list(jobs),
+        JobsAnswer::Job(Some(job)) => show(job),
+        JobsAnswer::Job(None) => format!(
+            "no such job, open or failed (asked {by}): it has ended well, was dropped, or belongs \
+             to another node\n"
+        ),
+        JobsAnswer::Operations(done) => done.iter().map(operation).collect(),
+        JobsAnswer::Audit(audit) if audit.is_empty() => {
+            format!("no operator has decided anything yet (asked {by})\n")
+        }
+        JobsAnswer::Audit(audit) => audit.iter().map(audit_line).collect(),
+        JobsAnswer::Story(story) => story_text(story),
+        JobsAnswer::Receivers(receivers) if receivers.is_empty() => {
+            format!("no delivery is open, and no receiver is paused (asked {by})\n")
+        }
+        JobsAnswer::Receivers(receivers) => receiver_table(receivers),
+        JobsAnswer::Decided(decision) => format!("{}: {}d\n", decision.key, decision.action),
     }
 }
 
-/// For people.
-pub(super) fn text(answer: &OperatorResponse) -> String {
-    match answer {
-        OperatorResponse::List(jobs) => list(jobs),
-        OperatorResponse::Show(Some(job)) => show(job),
-        OperatorResponse::Show(None) => "no such job, open or failed\n".to_owned(),
-        OperatorResponse::Operate(done) => done.iter().map(operation).collect(),
-        OperatorResponse::Audit(audit) => audit.iter().map(audit_line).collect(),
-        OperatorResponse::Failed(reason) => format!("{reason}\n"),
+/// Whoever sees an empty list wants to know whether there is nothing, or
+/// nothing that matches.
+fn none_listed(instead: Option<Instead>, by: &str) -> String {
+    let Some(instead) = instead else {
+        return format!("no such jobs (asked {by})\n");
+    };
+    if instead.open + instead.failed == 0 {
+        return format!("no job is open, and none has failed (asked {by})\n");
     }
+    let Instead {
+        open,
+        parked,
+        failed,
+        ..
+    } = instead;
+    let more = if instead.or_more { " or more" } else { "" };
+    format!(
+        "no job matches (asked {by}); there are {open} open jobs, {parked} of them parked, and \
+         {failed} failed ones{more}\n"
+    )
+}
+
+fn story_text(story: &RequestStory) -> String {
+    if story.is_empty() {
+        return "the store knows nothing of this request\n".to_owned();
+    }
+    let mut text = format!("request {}\n", story.request_id);
+    for chapter in &story.chapters {
+        let state = chapter.state.map_or("", state_word);
+        let details = chapter.details.iter();
+        let details = details.map(|field| format!("{}={}", field.name, field.value));
+        let trace = chapter.trace.iter().map(|id| format!("trace={id}"));
+        let details = details.chain(trace);
+        // Writing to a String cannot fail.
+        let _ = writeln!(
+            text,
+            "{}  {:<11}  {:<24}  {:<7}  {}{}",
+            time_exactly(chapter.at),
+            chapter.of.word(),
+            chapter.name,
+            state,
+            chapter
+                .job
+                .as_deref()
+                .map_or(String::new(), |id| format!("{id} ")),
+            details.collect::<Vec<_>>().join(" "),
+        );
+    }
+    for row in &story.kept {
+        let _ = writeln!(
+            text,
+            "kept: {} of {} ({} columns, {} bytes)",
+            row.table, row.node_id, row.columns, row.bytes
+        );
+    }
+    if story.is_cut {
+        text.push_str("there is more than is shown\n");
+    }
+    text
 }
 
 fn list(jobs: &[Shown]) -> String {
-    if jobs.is_empty() {
-        return "no such jobs\n".to_owned();
-    }
     let mut text = String::from(
         "ID                                    STATE    KIND                 ATTEMPT  STRIKES  ACCEPTED              KEY / LAST ERROR\n",
     );
@@ -87,15 +138,23 @@ fn list(jobs: &[Shown]) -> String {
     text
 }
 
-fn state(job: &Shown) -> String {
-    let name = json!(job.state);
-    name.as_str().unwrap_or_default().to_owned()
+fn state(job: &Shown) -> &'static str {
+    state_word(job.state)
+}
+
+fn state_word(state: JobState) -> &'static str {
+    match state {
+        JobState::Open => "open",
+        JobState::Waiting => "waiting",
+        JobState::Parked => "parked",
+        JobState::Failed => "failed",
+    }
 }
 
 fn show(job: &Shown) -> String {
     let mut lines = vec![
         ("id", job.id.clone()),
-        ("state", state(job)),
+        ("state", state(job).to_owned()),
         ("kind", job.kind.clone()),
         ("key", job.key.clone()),
         ("attempt", job.attempt.to_string()),
@@ -145,19 +204,50 @@ fn operation(done: &OperationResult) -> String {
     format!("{} {result}{reason}\n", done.id)
 }
 
-fn audit_line(audited: &Audited) -> String {
-    let operation = &audited.operation;
+fn audit_line(record: &DecisionRecord) -> String {
+    let at = time(record.at);
+    let DecisionRecord {
+        who, action, key, ..
+    } = record;
+    if record.id.is_empty() {
+        return format!("{at} {who} {action} {key}: {}\n", record.why);
+    }
     format!(
-        "{} {} {} {} (was {}, {}, {}): {}\n",
-        time(operation.at.0),
-        operation.who,
-        operation.action.name(),
-        operation.job,
-        was(audited.was),
-        audited.kind.name(),
-        audited.key,
-        operation.why,
+        "{at} {who} {action} {} (was {}, {}, {key}): {}\n",
+        record.id, record.was, record.kind, record.why,
     )
+}
+
+fn receiver_table(receivers: &[ReceiverShown]) -> String {
+    let mut text = String::from("   OPEN  RUNNING  IN LINE  STATE    RECEIVER\n");
+    for receiver in receivers {
+        let number = |number: Option<u64>| number.map_or("-".to_owned(), |n| n.to_string());
+        let state = match (&receiver.pause, receiver.failing) {
+            (Some(_), _) => "paused",
+            (None, true) => "failing",
+            (None, false) => "well",
+        };
+        let pause = receiver.pause.as_ref();
+        let pause = pause.map_or_else(String::new, |pause| {
+            format!(" ({} since {}: {})", pause.who, time(pause.at), pause.why)
+        });
+        // Writing to a String cannot fail.
+        let _ = writeln!(
+            text,
+            "{:>7}  {:>7}  {:>7}  {state:<7}  {}{pause}",
+            number(receiver.open),
+            number(receiver.running),
+            number(receiver.in_line),
+            receiver.name,
+        );
+    }
+    text
+}
+
+/// To the millisecond.
+fn time_exactly(millis: u64) -> String {
+    let whole = time(millis);
+    format!("{}.{:03}Z", whole.trim_end_matches('Z'), millis % 1000)
 }
 
 fn time(millis: u64) -> String {
@@ -165,4 +255,33 @@ fn time(millis: u64) -> String {
     let instant = seconds.and_then(|seconds| OffsetDateTime::from_unix_timestamp(seconds).ok());
     let text = instant.and_then(|instant| instant.format(&Rfc3339).ok());
     text.unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_empty_list_says_what_there_is_instead_and_who_said_so() {
+        let text = |open, parked, failed| {
+            let instead = Instead {
+                open,
+                parked,
+                failed,
+                or_more: false,
+            };
+            let told = JobsAnswer::Jobs {
+                jobs: Vec::new(),
+                instead: Some(instead),
+            };
+            text(&told, "the master (10.0.0.1:7000)")
+        };
+        let nothing = text(0, 0, 0);
+        assert!(nothing.contains("no job is open"), "{nothing}");
+        assert!(nothing.contains("10.0.0.1:7000"), "{nothing}");
+        let others = text(7, 2, 3);
+        for part in ["7 open", "2 of them parked", "3 failed"] {
+            assert!(others.contains(part), "{others}");
+        }
+    }
 }

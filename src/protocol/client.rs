@@ -19,7 +19,8 @@ use crate::config::MasterAddress;
 
 use crate::protocol::local::WorkerEnd;
 use crate::protocol::message::FromMaster;
-use crate::protocol::{MESSAGE_LIMIT, SILENCE, Tls, local};
+use crate::protocol::{MESSAGE_LIMIT, SILENCE, local};
+use crate::tls::{Dialer, LinkSecurity, explain};
 
 /// A live process answers at once. A process that is suspended, or whose
 /// machine is gone, must not keep a worker from trying again.
@@ -37,8 +38,7 @@ const RESOLVE_TIMEOUT: Duration = Duration::from_secs(2);
 pub struct MasterTarget {
     /// `MASTER_SERVER_IP`; one of them is the master at a time.
     pub masters: Vec<MasterAddress>,
-    /// `None`: plaintext.
-    pub tls: Option<Tls>,
+    pub security: LinkSecurity,
 }
 
 /// The address of a master that has accepted this worker.
@@ -93,7 +93,7 @@ impl MasterTarget {
                 .max_encoding_message_size(MESSAGE_LIMIT)
                 .operate(question)
                 .await;
-            let answer = answer.map_err(|status| status.message().to_owned())?;
+            let answer = answer.map_err(|status| explain(&with_sources(&status)))?;
             Ok(answer.into_inner().answer)
         };
         let asked = timeout(OPERATE_TIMEOUT, asking).await;
@@ -131,7 +131,7 @@ impl MasterTarget {
             .max_encoding_message_size(MESSAGE_LIMIT)
             .session(outbound)
             .await
-            .map_err(|status| status.to_string())?;
+            .map_err(|status| explain(&with_sources(&status)))?;
         tokio::spawn(receive(response.into_inner(), master.sender));
         Ok(worker)
     }
@@ -147,17 +147,15 @@ impl MasterTarget {
         host: &str,
         address: SocketAddr,
     ) -> Result<Channel, tonic::transport::Error> {
-        let scheme = if self.tls.is_some() { "https" } else { "http" };
-        let mut endpoint = Endpoint::from_shared(format!("{scheme}://{address}"))?
+        // The dialer secures what it opens; tonic is not told.
+        let endpoint = Endpoint::from_shared(format!("http://{address}"))?
             .connect_timeout(CONNECT_TIMEOUT)
             .tcp_nodelay(true)
             .http2_keep_alive_interval(SILENCE)
             .keep_alive_timeout(SILENCE)
             .keep_alive_while_idle(true);
-        if let Some(tls) = &self.tls {
-            endpoint = endpoint.tls_config(tls.client(host))?;
-        }
-        endpoint.connect().await
+        let dialer = Dialer::to_master(host, self.security.clone());
+        endpoint.connect_with_connector(dialer).await
     }
 }
 

@@ -18,7 +18,7 @@ crate::job::sent! {
 /// Version of the link, which must be the same on master and workers. It also
 /// rises when all of them must start to keep something in the store that
 /// earlier releases do not.
-pub const PROTOCOL_VERSION: u32 = 5;
+pub const PROTOCOL_VERSION: u32 = 6;
 
 /// Largest payload that travels over the link and stays in the dispatcher's
 /// memory. A job with a larger one goes without it, and the worker that runs it

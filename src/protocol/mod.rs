@@ -10,10 +10,8 @@ pub mod introduction;
 pub mod local;
 pub mod message;
 pub mod search;
-mod tls;
 
 pub use backlog::{Backlog, BacklogBoard, Blocks, Dormant, OpenJobs};
-pub use tls::Tls;
 
 use std::time::Duration;
 

@@ -1,9 +1,9 @@
-//! Looks for the master at all its possible addresses at once. Each address is
-//! tried on its own and again a moment after it failed, so that no suspended
-//! process and no dead machine holds up the others. A standby does not listen:
-//! whoever answers is a master, or has just ceased to be one.
+//! Looks for the master at all its possible addresses at once. Each address is tried
+//! on its own and again a moment after it failed, so that no suspended process and
+//! no dead machine holds up the others. A standby does not listen: a process that
+//! answers is a master, or was one a moment ago.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -18,6 +18,9 @@ use crate::protocol::local::WorkerEnd;
 /// Shortest and longest pause before an address is tried again.
 const PAUSE_MS: (u64, u64) = (100, 200);
 
+/// Most addresses whose failure is remembered.
+const MOST_FAILURES: usize = 16;
+
 /// One step of the search has ended.
 enum Step {
     Resolved(usize, Result<Vec<SocketAddr>, ConnectError>),
@@ -30,6 +33,8 @@ pub(crate) struct Search<'a> {
     steps: JoinSet<Step>,
     resolving: HashSet<usize>,
     opening: HashSet<SocketAddr>,
+    /// Why there was no master when it was last looked for, by host or address.
+    failures: BTreeMap<String, String>,
 }
 
 impl<'a> Search<'a> {
@@ -39,6 +44,7 @@ impl<'a> Search<'a> {
             steps: JoinSet::new(),
             resolving: HashSet::new(),
             opening: HashSet::new(),
+            failures: BTreeMap::new(),
         }
     }
 
@@ -100,7 +106,36 @@ impl<'a> Search<'a> {
             }
         };
         debug!(%error, "no master there");
+        self.note(&error);
         None
+    }
+
+    fn note(&mut self, error: &ConnectError) {
+        let place = match error {
+            ConnectError::Resolve { host, .. } => host.clone(),
+            ConnectError::Connect { address, .. } => address.to_string(),
+        };
+        self.failures.insert(place, error.to_string());
+        while self.failures.len() > MOST_FAILURES {
+            self.failures.pop_first();
+        }
+    }
+
+    /// Notes that the process at this place does not accept this worker.
+    pub(crate) fn note_refusal(&mut self, place: &ServingMaster, reason: &str) {
+        let refused = format!("{} refuses this worker: {reason}", place.address);
+        self.failures.insert(place.address.to_string(), refused);
+    }
+
+    /// Why no master was found, address by address.
+    pub(crate) fn failures(&self) -> String {
+        match self.failures.is_empty() {
+            true => "no address has answered yet".to_owned(),
+            false => {
+                let reasons: Vec<&str> = self.failures.values().map(String::as_str).collect();
+                reasons.join("; ")
+            }
+        }
     }
 
     /// Starts again, because a step ended with a defect and it is not known

@@ -325,6 +325,7 @@ impl World {
             after_height: None,
             deadline: None,
             era: 0,
+            trace: None,
         };
         match plan.hold {
             Hold::Nothing => {}

@@ -379,6 +379,12 @@ pub trait Store: State {
     /// Whether the store answers and accepts writes. Tries an invisible write,
     /// unless another write has just succeeded.
     async fn ping(&self) -> Result<(), StoreError>;
+
+    /// How often the store knew less than it had acknowledged to this process.
+    /// Only a server of others forgets.
+    fn setbacks(&self) -> u64 {
+        0
+    }
 }
 
 /// A store shared by the actors of a process.

@@ -12,8 +12,9 @@ use super::redis::{self, RedisStore};
 use super::remote::RemoteStore;
 use super::{SharedStore, StoreError};
 use crate::config::{Config, Mode, StoreChoice};
-use crate::protocol::Tls;
+use crate::logging::Reminder;
 use crate::protocol::client::{FoundMaster, MasterTarget};
+use crate::tls::LinkSecurity;
 
 /// Pause between tries to reach something at the start.
 const START_RETRY: Duration = Duration::from_millis(500);
@@ -36,7 +37,7 @@ pub async fn open_store(
         (StoreChoice::Embedded, Mode::Worker) => {
             let target = MasterTarget {
                 masters: config.link.masters.clone(),
-                tls: Tls::read(config.grpc.tls.as_ref())?,
+                security: LinkSecurity::of(config)?,
             };
             let found = master.subscribe();
             Ok(Arc::new(RemoteStore::follow(
@@ -61,13 +62,17 @@ pub async fn open_store(
 /// over.
 async fn open_file(options: embedded::Options, patience: Duration) -> io::Result<SharedStore> {
     let deadline = tokio::time::Instant::now() + patience;
+    let mut reminder = Reminder::default();
     loop {
         let wanted = options.clone();
         let opened = tokio::task::spawn_blocking(|| EmbeddedStore::open(wanted)).await;
         match opened.map_err(io::Error::other)? {
             Ok(store) => return Ok(Arc::new(store)),
             Err(StoreError::Unavailable(reason)) if tokio::time::Instant::now() < deadline => {
-                tracing::info!(reason, "waiting for the store's file");
+                if reminder.is_due() {
+                    let path = options.path.display();
+                    tracing::warn!(%path, reason, "waiting for the store's file (DATA_DIRECTORY_PATH)");
+                }
                 tokio::time::sleep(START_RETRY).await;
             }
             Err(error) => return Err(io::Error::other(error)),
@@ -81,7 +86,7 @@ async fn open_file(options: embedded::Options, patience: Duration) -> io::Result
 /// When it does not exist, or another process has it open.
 pub async fn open_store_now(config: &Config) -> io::Result<SharedStore> {
     if config.store == StoreChoice::Redis {
-        let store = RedisStore::connect(redis_options(config)).await;
+        let store = RedisStore::connect(target(config)).await;
         return Ok(Arc::new(store.map_err(io::Error::other)?));
     }
     let path = config.data_directory.join(STORE_FILE);
@@ -93,11 +98,9 @@ pub async fn open_store_now(config: &Config) -> io::Result<SharedStore> {
     open_file(embedded::Options { path, node_id }, Duration::ZERO).await
 }
 
-fn redis_options(config: &Config) -> redis::Options {
-    redis::Options {
-        host: config.redis.host.clone(),
-        port: config.redis.port,
-        password: config.redis.password.clone(),
+fn target(config: &Config) -> redis::RedisTarget {
+    redis::RedisTarget {
+        redis: config.redis.clone(),
         node_id: config.node_id.clone(),
     }
 }
@@ -106,11 +109,20 @@ fn redis_options(config: &Config) -> redis::Options {
 /// the connection that mastership needs. Large values are written and read on
 /// another thread.
 async fn connect_redis(config: &Config, large: Handle) -> io::Result<RedisStore> {
+    let mut reminder = Reminder::default();
     loop {
-        match RedisStore::connect_apart(redis_options(config), large.clone()).await {
+        match RedisStore::connect_apart(target(config), large.clone()).await {
             Ok(store) => return Ok(store),
             Err(StoreError::Unavailable(reason)) => {
-                tracing::warn!(reason, "waiting for Redis");
+                if reminder.is_due() {
+                    let address = format!("{}:{}", config.redis.host, config.redis.port);
+                    tracing::warn!(
+                        address,
+                        reason,
+                        "waiting for Redis: start it there, or correct DB_IP, DB_PORT and \
+                         DB_PASSWORD"
+                    );
+                }
                 tokio::time::sleep(START_RETRY).await;
             }
             Err(error) => return Err(io::Error::other(error)),

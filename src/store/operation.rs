@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::job::{Attempt, Job, JobId, Kind, Millis, NewJob};
+use crate::job::{Attempt, Job, JobId, Kind, Millis, NewJob, Pool};
 
 crate::job::stored! {
     "audited": Audited = 1,
@@ -48,12 +48,18 @@ impl Operation {
         match self.action {
             _ if job.parked => Some(Was::Parked),
             OperatorAction::Retry if later && job.tries > 0 => Some(Was::Waiting),
+            // The node's own work is not given up while it can go on by itself.
+            OperatorAction::Resolve | OperatorAction::Drop
+                if later && job.tries > 0 && job.kind().pool() == Pool::Delivery =>
+            {
+                Some(Was::Waiting)
+            }
             OperatorAction::Retry | OperatorAction::Resolve | OperatorAction::Drop => None,
         }
     }
 }
 
-/// What became of an [`Operation`].
+/// The result of an [`Operation`].
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Operated {
     /// The job is open and may run.

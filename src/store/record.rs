@@ -26,10 +26,10 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::{FailedJob, LastError, StoreError};
-use crate::job::{Job, JobId, Kind, Millis, NewJob, codec};
+use crate::job::{Job, JobId, Kind, Millis, NewJob, TraceContext, codec};
 
 crate::job::stored! {
-    "job_description": Description = 1,
+    "job_description": Description = 2,
 }
 
 const VERSION: u8 = 2;
@@ -72,6 +72,7 @@ struct Description {
     era: u64,
     deadline: Option<Millis>,
     accepted_at: Millis,
+    trace: Option<TraceContext>,
 }
 
 /// Whether a job stands in its key's line from its acceptance.
@@ -150,6 +151,7 @@ pub(super) fn unnumbered(job: &NewJob, accepted_at: Millis) -> Vec<u8> {
         era: job.era,
         deadline: job.deadline,
         accepted_at,
+        trace: job.trace,
     });
     let head = RecordHead {
         seq: 0,
@@ -284,6 +286,7 @@ fn unreadable(id: JobId, head: RecordHead, record: &[u8]) -> Job {
         after_height: None,
         era: 0,
         deadline: None,
+        trace: None,
     };
     Job {
         parked: true,
@@ -310,6 +313,7 @@ fn description(record: &[u8]) -> Result<(NewJob, Millis), StoreError> {
         after_height: description.after_height,
         era: description.era,
         deadline: description.deadline,
+        trace: description.trace,
     };
     Ok((new, description.accepted_at))
 }

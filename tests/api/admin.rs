@@ -20,7 +20,7 @@ async fn metrics_health_and_readiness_are_served() {
         notices: Arc::new(Vec::new),
         reasons: Arc::new(move || shown.lock().clone()),
         role: Arc::new(|| "standby"),
-        address: "127.0.0.1:0".parse().unwrap(),
+        addresses: vec!["127.0.0.1:0".parse().unwrap()],
         https: None,
         most_connections: 4,
     })

@@ -1,7 +1,7 @@
-//! Bad input to every endpoint of the table, made from its schema: a member that
-//! is missing, of another type, empty, or over-long; an array in place of an
-//! object; what is no JSON; ids that nobody knows. Whatever comes is answered as
-//! specified, and what is refused leaves nothing behind.
+//! Bad input to every endpoint of the table, made from its schema: a member that is
+//! missing, of another type, empty, or over-long; an array instead of an object; no
+//! JSON; unknown ids. Every answer is as specified, and a refused call leaves
+//! nothing behind.
 
 use std::sync::Arc;
 
@@ -159,7 +159,7 @@ fn body_schema(endpoint: &Endpoint) -> Option<Value> {
 /// Errors of the server that the specification wants (spec/http-api.md 2, 3).
 fn is_specified(path: &str, code: Option<u64>) -> bool {
     match code {
-        // Whoever asks for a transaction without a key on the ledger.
+        // A call for a transaction without a key on the ledger.
         Some(10034) => path.starts_with("/ndid/"),
         // The ledger of these tests knows no node, not even the own one.
         Some(10032) => path == "/node/update" || path.starts_with("/rp/requests/"),

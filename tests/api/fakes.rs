@@ -7,15 +7,15 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use erawan::admission::QueueLimit;
-use erawan::api::{Endpoint, Outcome, RawCall, Run};
+use erawan::api::{CallOutcome, Endpoint, EndpointHandler, RawCall};
 use erawan::config::*;
 use erawan::context::{Context, Role};
 use erawan::crypto::{Crypto, KeyUse};
 use erawan::error::{Error, codes};
 use erawan::flows::endpoints;
 use erawan::http::{
-    PATIENCE, Readiness, ReloadKeys, ServerHandle, ServerOptions, Status, Waiting, own_endpoints,
-    serve,
+    PATIENCE, ProcessStatus, Readiness, ReloadKeys, ServerHandle, ServerOptions, WaitingCalls,
+    own_endpoints, serve,
 };
 use erawan::job::{Attempt, Column, Commit, Epoch, Job, JobId, Millis, Row, Table};
 use erawan::ledger::types::NodeKey;
@@ -129,7 +129,7 @@ pub struct FakeStore {
     pub accepted: Mutex<Vec<Accept>>,
     /// While true, `accept` does not answer.
     pub is_silent: watch::Sender<bool>,
-    /// What `accept` answers in place of storing.
+    /// What `accept` answers instead of storing.
     pub refusal: Mutex<Option<Result<Accepted, StoreError>>>,
     /// Columns of rows.
     pub columns: Mutex<HashMap<(Table, Row, Column), Vec<u8>>>,
@@ -310,7 +310,7 @@ pub struct Reached {
 /// reached it.
 pub struct FakeOperations {
     /// What every operation returns.
-    pub outcome: Mutex<Result<Outcome, Error>>,
+    pub outcome: Mutex<Result<CallOutcome, Error>>,
     /// What was called.
     pub reached: Mutex<Vec<Reached>>,
 }
@@ -318,12 +318,12 @@ pub struct FakeOperations {
 impl FakeOperations {
     fn new() -> Arc<Self> {
         Arc::new(Self {
-            outcome: Mutex::new(Ok(Outcome::NoContent)),
+            outcome: Mutex::new(Ok(CallOutcome::NoContent)),
             reached: Mutex::default(),
         })
     }
 
-    fn reach(&self, reached: Reached) -> Result<Outcome, Error> {
+    fn reach(&self, reached: Reached) -> Result<CallOutcome, Error> {
         self.reached.lock().push(reached);
         self.outcome.lock().clone()
     }
@@ -346,7 +346,7 @@ impl FakeOperations {
             }
             let operations = self.clone();
             let operation = format!("{} {}", endpoint.method.as_str(), endpoint.path);
-            let run: Run = Arc::new(move |call: RawCall| {
+            let run: EndpointHandler = Arc::new(move |call: RawCall| {
                 let outcome = operations.reach(Reached {
                     operation: operation.clone(),
                     node_id: call.node_id,
@@ -437,13 +437,14 @@ impl Node {
         let readiness = Arc::new(Mutex::new(Readiness::READY));
         let submitted = Arc::new(Mutex::new(Vec::new()));
         let queue = Arc::new(QueueLimit::new(config.queue, config.dormant));
+        let http = erawan::crypto::external::client(&config).unwrap();
         let context = Context {
             config: Arc::new(config),
             role,
             ledger: ledger.clone(),
             state: store.clone(),
             crypto: Arc::new(NoKeys),
-            http: crate::network::client(),
+            http,
             future_quota: Arc::default(),
         };
         let (gate, announced) = (readiness.clone(), submitted.clone());
@@ -460,10 +461,10 @@ impl Node {
                 Box::pin(std::future::ready(looked))
             }),
             queue,
-            status: Arc::new(Status::default),
+            status: Arc::new(ProcessStatus::default),
             submit: Arc::new(move |jobs| announced.lock().extend(jobs)),
-            waiting: Waiting::new("worker1", store.clone(), PATIENCE),
-            address: "127.0.0.1:0".parse().unwrap(),
+            waiting: WaitingCalls::new("worker1", store.clone(), PATIENCE),
+            addresses: vec!["127.0.0.1:0".parse().unwrap()],
             threads: 1,
             most_calls: MOST_CALLS,
             most_connections: MOST_CONNECTIONS,
@@ -485,7 +486,7 @@ impl Node {
     }
 
     /// What every operation returns from now on.
-    pub fn will_return(&self, outcome: Result<Outcome, Error>) {
+    pub fn will_return(&self, outcome: Result<CallOutcome, Error>) {
         *self.operations.outcome.lock() = outcome;
     }
 

@@ -6,7 +6,17 @@ use std::fs;
 use std::path::Path;
 
 /// What every JSON line has besides the event's own fields.
-const OF_THE_LINE: [&str; 6] = ["timestamp", "level", "target", "message", "span", "spans"];
+const OF_THE_LINE: [&str; 9] = [
+    "timestamp",
+    "level",
+    "target",
+    "message",
+    "span",
+    "spans",
+    "node_id",
+    "instance",
+    "role",
+];
 const MACROS: [&str; 5] = ["error!(", "warn!(", "info!(", "debug!(", "trace!("];
 
 /// The arguments of a call whose opening bracket has just been read.

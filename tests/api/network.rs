@@ -13,8 +13,6 @@ const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A client that does not keep connections.
 pub fn client() -> Client {
-    // A second test finds it installed already.
-    let _ = rustls::crypto::ring::default_provider().install_default();
     Client::builder()
         .pool_max_idle_per_host(0)
         .timeout(PATIENCE)

@@ -1,6 +1,6 @@
 //! Paths, roles, keys, settings and acting nodes.
 
-use erawan::api::Outcome;
+use erawan::api::CallOutcome;
 use erawan::config::{ApiVersion, Environment, TlsFiles};
 use erawan::context::Role;
 use erawan::error::{Error, codes};
@@ -43,7 +43,7 @@ async fn every_call_needs_the_api_key_when_there_is_one() {
 #[actix_web::test]
 async fn head_answers_like_get_without_a_body() {
     let node = Node::start(Role::Rp).await;
-    node.will_return(Ok(Outcome::Ok(json!({"error_url": "http://a"}))));
+    node.will_return(Ok(CallOutcome::Ok(json!({"error_url": "http://a"}))));
     let got = get(&node, "/rp/callback").await;
     let head = send(client().head(node.url("/rp/callback"))).await;
     assert_eq!((got.status, head.status), (200, 200));

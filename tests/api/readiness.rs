@@ -1,6 +1,6 @@
 //! The gate before the versioned API (spec/http-api.md 1.6).
 
-use erawan::api::Outcome;
+use erawan::api::CallOutcome;
 use erawan::context::Role;
 use erawan::error::codes;
 use erawan::http::Readiness;
@@ -107,7 +107,7 @@ async fn a_lost_store_stops_posts_with_retry_after() {
 async fn a_full_queue_refuses_calls_that_make_jobs_before_anything_is_stored() {
     let limit = 10;
     let node = Node::start_with(Role::As, |config| config.queue.jobs = limit).await;
-    let makes_a_job = Outcome::Accepted {
+    let makes_a_job = CallOutcome::Accepted {
         accept: Accept {
             jobs: vec![NewJob::new(noop::NOOP, "key", &())],
             ..Accept::default()
@@ -147,7 +147,7 @@ async fn a_full_queue_refuses_calls_that_make_jobs_before_anything_is_stored() {
     }
     node.take_reached();
     // What makes no job goes on: reads, and what makes room.
-    node.will_return(Ok(Outcome::NoContent));
+    node.will_return(Ok(CallOutcome::NoContent));
     assert_eq!(get(&node, "/as/callback").await.status, 204);
     let removal = post(&node, "/utility/private_message_removal").await;
     assert_eq!(removal.status, 204);

@@ -5,7 +5,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use erawan::api::Outcome;
+use erawan::api::CallOutcome;
 use erawan::context::Role;
 use erawan::error::{Code, Error, codes};
 use erawan::job::{NewJob, noop};
@@ -44,15 +44,15 @@ fn code(number: u64) -> Code {
 }
 
 /// What the operation behind a recorded call must have come to.
-fn outcome(record: &Value) -> Result<Outcome, Error> {
+fn outcome(record: &Value) -> Result<CallOutcome, Error> {
     let response = &record["response"];
     if let Some(number) = response["error"]["code"].as_u64() {
         let message = response["error"]["message"].as_str().unwrap();
         return Err(Error::with_message(code(number), message));
     }
     match record["status"].as_u64().unwrap() {
-        200 => Ok(Outcome::Ok(response.clone())),
-        202 => Ok(Outcome::Accepted {
+        200 => Ok(CallOutcome::Ok(response.clone())),
+        202 => Ok(CallOutcome::Accepted {
             accept: Accept {
                 jobs: vec![NewJob::new(noop::NOOP, "key", &())],
                 ..Accept::default()
@@ -60,8 +60,8 @@ fn outcome(record: &Value) -> Result<Outcome, Error> {
             body: Some(response.clone()).filter(|body| !body.is_null()),
             refused: Some(codes::DUPLICATE_REFERENCE_ID),
         }),
-        204 => Ok(Outcome::Stored(Vec::new())),
-        _ => Ok(Outcome::NotFound),
+        204 => Ok(CallOutcome::Stored(Vec::new())),
+        _ => Ok(CallOutcome::NotFound),
     }
 }
 
@@ -200,8 +200,8 @@ async fn every_recorded_call_is_answered_as_recorded() {
     assert!(compared > 200, "only {compared} calls compared");
 }
 
-/// Of several answers to one question, the one of that time: the last that
-/// agrees with what the client was told.
+/// The answer of that time to a question with several answers: the last that agrees
+/// with what the client heard.
 fn as_then(answers: Vec<Option<Value>>, told: &Value) -> Option<Value> {
     let agrees = |answer: &&Option<Value>| match answer {
         Some(answer) => ["closed", "timed_out", "data_request_list", "response_list"]

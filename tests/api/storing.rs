@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use erawan::api::Outcome;
+use erawan::api::CallOutcome;
 use erawan::context::Role;
 use erawan::error::{Error, codes};
 use erawan::job::{NewJob, Table, Write, noop};
@@ -13,8 +13,8 @@ use serde_json::json;
 use crate::fakes::{MOST_CALLS, Node};
 use crate::network::{ReceivedResponse, client, send};
 
-fn accepted() -> Outcome {
-    Outcome::Accepted {
+fn accepted() -> CallOutcome {
+    CallOutcome::Accepted {
         accept: Accept {
             jobs: vec![NewJob::new(noop::NOOP, "key", &())],
             writes: vec![Write::put(Table::RequestData, "row", vec![1])],
@@ -77,7 +77,7 @@ async fn a_store_that_cannot_be_read_gives_503_too() {
 #[actix_web::test]
 async fn outcomes_without_a_body_have_none() {
     let node = Node::start(Role::Rp).await;
-    node.will_return(Ok(Outcome::Accepted {
+    node.will_return(Ok(CallOutcome::Accepted {
         accept: Accept::default(),
         body: None,
         refused: Some(codes::DUPLICATE_REFERENCE_ID),
@@ -88,7 +88,7 @@ async fn outcomes_without_a_body_have_none() {
         (202, Some("0"))
     );
     assert_eq!(answer.content_type, None);
-    node.will_return(Ok(Outcome::Stored(Vec::new())));
+    node.will_return(Ok(CallOutcome::Stored(Vec::new())));
     let answer = close(&node).await;
     assert_eq!((answer.status, answer.content_length), (204, None));
 }
@@ -99,7 +99,7 @@ async fn many_writes_are_stored_in_portions() {
     let writes: Vec<Write> = (0..1200)
         .map(|number| Write::delete(Table::AsData, format!("rp1/{number}")))
         .collect();
-    node.will_return(Ok(Outcome::Stored(writes.clone())));
+    node.will_return(Ok(CallOutcome::Stored(writes.clone())));
     assert_eq!(close(&node).await.status, 204);
     let accepted = node.store.accepted.lock();
     let sizes: Vec<usize> = accepted.iter().map(|accept| accept.writes.len()).collect();
@@ -113,7 +113,7 @@ async fn what_was_done_before_an_error_is_stored_and_the_error_answered() {
     let node = Node::start(Role::Rp).await;
     let error = codes::EXTERNAL_SIGN_TEST_FAILED_INVALID_SIGNATURE.into();
     let writes = vec![Write::delete(Table::AsData, "row")];
-    node.will_return(Ok(Outcome::StoredBefore(writes, error)));
+    node.will_return(Ok(CallOutcome::StoredBefore(writes, error)));
     let answer = close(&node).await;
     assert_eq!(answer.error_code(), Some(20049));
     assert_eq!(node.store.accepted.lock().len(), 1);

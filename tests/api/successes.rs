@@ -6,7 +6,7 @@ use std::fs::File;
 use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
 
-use erawan::api::{ApiVersion, Endpoint, Outcome, SuccessBody, openapi, versions};
+use erawan::api::{ApiVersion, CallOutcome, Endpoint, SuccessBody, openapi, versions};
 use erawan::context::Role;
 use erawan::flows::endpoints;
 use erawan::store::Accept;
@@ -192,7 +192,7 @@ async fn an_empty_answer_is_called_json_where_it_always_was() {
             None,
         ),
     ] {
-        node.will_return(Ok(Outcome::started(Accept::default())));
+        node.will_return(Ok(CallOutcome::started(Accept::default())));
         let answer = send(client().post(node.url(path)).json(&body)).await;
         assert_eq!((answer.status, answer.text.as_str()), (202, ""), "{path}");
         assert_eq!(answer.content_type.as_deref(), content_type, "{path}");

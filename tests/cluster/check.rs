@@ -83,6 +83,12 @@ async fn check_says_what_it_can_reach_and_names_the_variables_of_what_it_cannot(
         "store",
         "ledger",
         "message queue service",
+        "master",
+        "names",
+        "ports",
+        "certificates",
+        "clock",
+        "disk",
     ];
     let (code, said) = check(&mut net, &[]);
     assert_eq!(code, Some(0), "{said}");

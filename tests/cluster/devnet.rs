@@ -1,5 +1,6 @@
 //! `erawan devnet` with a folder of its own.
 
+use std::net::SocketAddr;
 use std::path::Path;
 use std::process::Stdio;
 
@@ -8,6 +9,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::net::TcpStream;
 use tokio::process::{Child, Command};
 
 use crate::client::client_application;
@@ -23,10 +25,15 @@ struct Devnet {
 
 impl Devnet {
     async fn start(directory: &Path, base_port: u16) -> Self {
+        Self::start_with(directory, base_port, &[]).await
+    }
+
+    async fn start_with(directory: &Path, base_port: u16, more: &[&str]) -> Self {
         let mut child = Command::new(binary())
             .args(["devnet", "--nodes", NODES, "--workers", "1"])
             .args(["--json", "--base-port", &base_port.to_string(), "--dir"])
             .arg(directory)
+            .args(more)
             .stdout(Stdio::piped())
             .kill_on_drop(true)
             .spawn()
@@ -150,5 +157,41 @@ async fn what_a_devnet_knows_survives_its_restart() {
     drive(&apps, 3).await;
     assert_all_verified(&apps, 3);
     apps.stop().await;
+    devnet.stop().await;
+}
+
+/// A process of a node, as somebody else would start it.
+async fn accepts_the_first_request(api: &str, idp_id: &str) {
+    let (_, mut body) = unanswered_request();
+    body["idp_id_list"] = serde_json::json!([idp_id]);
+    let url = format!("{api}/v6/rp/requests/{IDENTITY}");
+    let answer = plain_client().post(url).json(&body).send().await.unwrap();
+    let (status, said) = (answer.status(), answer.text().await.unwrap());
+    assert_eq!(status, 202, "{api}, {idp_id}: {said}");
+}
+
+/// At an address that nothing else has, as a container's bridge would be.
+#[actix_web::test]
+async fn a_devnet_listens_where_it_is_told_and_accepts_the_first_request() {
+    let _place = place().await;
+    let directory = tempfile::tempdir().unwrap();
+    let more = ["--bind", "127.0.0.9", "--store", "redis"];
+    let devnet = Devnet::start_with(directory.path(), base_port(), &more).await;
+    for api in devnet.api("rp1") {
+        for idp_id in ["idp1", "idp2"] {
+            accepts_the_first_request(&api, idp_id).await;
+        }
+    }
+    let at = |what: &Value| what.as_str().unwrap().parse::<SocketAddr>().unwrap();
+    let mut services = vec![at(&devnet.description["ledger"])];
+    services.push(at(&devnet.description["second_ledger"]));
+    let nodes = devnet.description["nodes"].as_array().unwrap();
+    services.extend(nodes.iter().map(|node| at(&node["mq"])));
+    for address in services {
+        assert_eq!(address.ip().to_string(), "127.0.0.9");
+        TcpStream::connect(address).await.unwrap();
+        let elsewhere = SocketAddr::from(([127, 0, 0, 1], address.port()));
+        assert!(TcpStream::connect(elsewhere).await.is_err(), "{elsewhere}");
+    }
     devnet.stop().await;
 }

@@ -77,7 +77,7 @@ pub struct Idp {
     url: String,
     pub told: Told,
     key: Rsa<Private>,
-    /// Of the person, and the reference id it was made under.
+    /// The person's code, and the reference id it was made under.
     accessors: Mutex<Vec<(String, String)>>,
 }
 

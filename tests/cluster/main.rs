@@ -39,6 +39,8 @@ mod requests;
 mod rotation;
 mod rp;
 mod rubbish;
+mod seen;
 mod steps;
 mod stops;
 mod stores;
+mod traces;

@@ -339,7 +339,7 @@ async fn of_two_standalone_processes_of_a_node_one_leads_and_the_other_takes_ove
         eventually("operators are heard", operators_are_heard).await;
         start_again(&mut processes[0]);
         stands_by(&processes[0]).await;
-        // And back, in good order: whoever leaves takes away only its own socket.
+        // And back, in good order: a leaving process removes only its own socket.
         processes[1].process.signal(Signal::SIGTERM);
         let leads = || async { role_of(&processes[0]).await == "standalone" };
         eventually("the first leads again", leads).await;

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use erawan::context::Role;
 use erawan::devnet::apps::{ApiClient, Apps, Totals};
+use erawan::devnet::keys::SigningKeys;
 use erawan::devnet::network::{Network, NetworkOptions, NodeProcess, StoreOption};
 use erawan::devnet::process::Process;
 use erawan::devnet::redis_server::{self, Durability, RedisServer};
@@ -15,6 +16,9 @@ use erawan::devnet::{demo, ports};
 use reqwest::{Client, Response};
 use serde_json::{Value, json};
 use tokio::sync::{Semaphore, SemaphorePermit};
+
+#[path = "../support/prepared_keys.rs"]
+mod prepared_keys;
 
 /// Longest wait for anything; only a test that fails waits this long.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -29,20 +33,24 @@ const RETRANSMIT: Duration = Duration::from_secs(3);
 /// Namespace and identifier of a person.
 pub const IDENTITY: &str = "citizen_id/1000000000017";
 /// Networks at a time, unless `TEST_NETWORKS` says how many: each has ten processes.
-const NETWORKS: usize = 3;
+const NETWORKS: u32 = 4;
 
-static PLACES: LazyLock<Semaphore> = LazyLock::new(|| {
+static COUNT: LazyLock<u32> = LazyLock::new(|| {
     let set = std::env::var("TEST_NETWORKS").ok();
-    Semaphore::new(set.map_or(NETWORKS, |set| set.parse().expect("a number")))
+    set.map_or(NETWORKS, |set| set.parse().expect("a number"))
 });
+
+static PLACES: LazyLock<Semaphore> = LazyLock::new(|| Semaphore::new(*COUNT as usize));
 
 /// Waits for a place among the networks that may run.
 pub async fn place() -> SemaphorePermit<'static> {
-    // Fails if another test has done it.
-    let _ = rustls::crypto::ring::default_provider().install_default();
+    places(1).await
+}
+
+async fn places(count: u32) -> SemaphorePermit<'static> {
     // What tests read of stores has them.
     erawan::node::kinds::give();
-    PLACES.acquire().await.unwrap()
+    PLACES.acquire_many(count).await.unwrap()
 }
 
 /// The program under test.
@@ -78,7 +86,7 @@ impl Net {
 
     /// A call to one node needs the others: an RP finds no IdP that has not
     /// told the ledger its address yet.
-    async fn all_ready(self) -> Self {
+    pub async fn all_ready(self) -> Self {
         for node in &self.network.nodes {
             ready(node.api_urls()).await;
         }
@@ -91,7 +99,20 @@ impl Net {
         workers: usize,
         change: impl FnOnce(&mut NetworkOptions),
     ) -> Self {
-        let place = place().await;
+        Self::at(place().await, store, workers, change).await
+    }
+
+    /// The only network that runs; nodes may not be ready yet.
+    pub async fn alone(store: Store, workers: usize) -> Self {
+        Self::at(places(*COUNT).await, store, workers, |_| {}).await
+    }
+
+    async fn at(
+        place: SemaphorePermit<'static>,
+        store: Store,
+        workers: usize,
+        change: impl FnOnce(&mut NetworkOptions),
+    ) -> Self {
         let redis = (store == Store::Redis).then(|| {
             let options = redis_server::Options {
                 durability: Durability::Always,
@@ -115,6 +136,12 @@ impl Net {
             ..NetworkOptions::default()
         };
         change(&mut options);
+        if options.directory.is_none() && options.signing == SigningKeys::Rsa {
+            let folder = tempfile::Builder::new().prefix("erawan-").tempdir();
+            let folder = folder.unwrap().keep();
+            prepared_keys::put_into(&folder);
+            options.directory = Some(folder);
+        }
         let mut network = Network::start(options).await.unwrap();
         network.keep_directory();
         Self {
@@ -166,7 +193,6 @@ pub async fn kill(part: &mut NodeProcess) {
     part.process.kill().await;
 }
 
-/// Starts a process again as it was.
 /// Starts the only process of a node again with other settings; all nodes are
 /// ready then.
 pub async fn restart_one(net: &mut Net, role: Role, settings: &[(&str, &str)]) {
@@ -182,6 +208,7 @@ pub async fn restart_one(net: &mut Net, role: Role, settings: &[(&str, &str)]) {
     }
 }
 
+/// Starts a process again as it was.
 pub fn start_again(part: &mut NodeProcess) {
     part.process = Process::start(part.process.plan().clone()).unwrap();
 }
@@ -204,6 +231,7 @@ pub fn another(worker: &NodeProcess, name: &str) -> NodeProcess {
         process: Process::start(plan).unwrap(),
         api: Some(format!("http://127.0.0.1:{api}")),
         metrics: format!("http://127.0.0.1:{metrics}/metrics"),
+        dashboard: None,
     }
 }
 

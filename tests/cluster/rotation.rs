@@ -63,7 +63,7 @@ impl NewKeys {
         })
     }
 
-    /// Puts them in the place of those that are there.
+    /// Replaces the keys that are there.
     fn install(&self, files: &GeneratedKeys) {
         for (key, path) in [
             (&self.signing, &files.signing),
@@ -130,7 +130,7 @@ async fn keys_change_in_all_processes_while_requests_are_made() {
             keys.install(&files("rp1"));
             rp.reload().await;
             is_done(&rp.update("rp1", keys.body()).await);
-            // Files, the ledger; nobody is told.
+            // Files, then the ledger, without a notice to anybody.
             let keys = NewKeys::make();
             keys.install(&files("idp1"));
             is_done(&idp.update("idp1", keys.body()).await);

@@ -217,3 +217,50 @@ async fn a_rolling_restart_with_standbys_fails_no_call_and_no_request() {
 async fn a_rolling_restart_with_the_embedded_store_fails_no_request() {
     a_rolling_restart(Net::start(Store::Embedded, 2).await).await;
 }
+
+/// So long a worker still serves calls when it has said that it is not ready.
+const DRAIN: Duration = Duration::from_secs(3);
+
+/// A call, and whether its connection ends with the answer.
+async fn leads_elsewhere(api: &str) -> bool {
+    let answer = call_that_writes(api).await.unwrap();
+    assert_eq!(answer.status(), 202);
+    answer
+        .headers()
+        .get("connection")
+        .is_some_and(|value| value == "close")
+}
+
+#[actix_web::test]
+async fn a_leaving_worker_is_not_ready_and_serves_until_the_balancer_has_seen_it() {
+    let mut net = Net::with(Store::Redis, 1, |options| {
+        let drain = DRAIN.as_millis().to_string();
+        options
+            .settings
+            .push(("SHUTDOWN_DRAIN_MS".to_owned(), drain));
+    })
+    .await
+    .all_ready()
+    .await;
+    let api = net.api(Role::Rp);
+    assert!(!leads_elsewhere(&api).await);
+    let worker = &mut net.processes(Role::Rp)[1];
+    let told = Instant::now();
+    worker.process.signal(Signal::SIGTERM);
+    is_unready(worker, "stopping").await;
+    let mut served = 0;
+    while told.elapsed() < DRAIN - Duration::from_millis(500) {
+        assert!(leads_elsewhere(&api).await, "keeps its connection");
+        served += 1;
+    }
+    assert!(served > 0, "it was not asked before its time was over");
+    let status = tokio::time::timeout(GRACE, worker.process.wait()).await;
+    assert_eq!(status.expect("it stops").unwrap().code(), Some(0));
+    assert!(told.elapsed() >= DRAIN);
+    start_again(worker);
+    // A master has no callers to wait for.
+    let master = &mut net.processes(Role::Rp)[0];
+    assert!(stops_in_good_order(master).await < DRAIN);
+    start_again(master);
+    net.close().await;
+}

@@ -19,6 +19,7 @@ use erawan::protocol::client::{FoundMaster, MasterTarget};
 use erawan::protocol::message::{Chain, FromMaster, FromWorker, Hello, PROTOCOL_VERSION};
 use erawan::store::remote::{self, RemoteStore};
 use erawan::store::{Accept, Committed, SharedStore, State, Store};
+use erawan::tls::LinkSecurity;
 use tokio::io::copy_bidirectional;
 use tokio::net::{TcpListener, TcpStream};
 use tonic::transport::Endpoint;
@@ -288,13 +289,13 @@ async fn a_workers_store_is_that_of_the_master_its_link_has_found_and_of_the_nex
     masters.extend(addresses);
     let target = MasterTarget {
         masters: masters.clone(),
-        tls: None,
+        security: LinkSecurity::Open,
     };
     let found = FoundMaster::default();
     let remote = RemoteStore::follow(target, found.subscribe(), NODE);
     let link = Link::Grpc {
         masters,
-        tls: None,
+        security: LinkSecurity::Open,
         found,
         thread: None,
     };
@@ -466,7 +467,7 @@ async fn a_worker_finds_the_master_beside_addresses_that_are_silent_or_closed() 
     let begun = std::time::Instant::now();
     let link = Link::Grpc {
         masters,
-        tls: None,
+        security: LinkSecurity::Open,
         found: FoundMaster::default(),
         thread: None,
     };

@@ -171,7 +171,7 @@ async fn the_fifth_panic_parks_a_job_with_its_text_and_the_worker_lives_on() {
     master.stop().await;
 }
 
-/// What cannot be read is parked by whoever meets it.
+/// The process that meets an unreadable record parks it.
 struct MeetsRubbish;
 
 #[async_trait]

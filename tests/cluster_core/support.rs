@@ -18,6 +18,7 @@ use erawan::dispatch::{Options, Snapshot};
 use erawan::job::{Attempt, Commit, Epoch, Job, JobId, NewJob, Run, Runner, noop};
 use erawan::protocol::client::FoundMaster;
 use erawan::store::{Accept, Accepted, Store};
+use erawan::tls::LinkSecurity;
 use parking_lot::Mutex;
 use tokio::sync::watch;
 
@@ -107,9 +108,9 @@ pub fn master_options(store: &Arc<MemoryStore>, listen: Option<SocketAddr>) -> M
         node_id: NODE.to_owned(),
         master_id: uuid::Uuid::new_v4().to_string(),
         term: Term::without_end(Epoch(1)),
-        listen,
+        listen: listen.map(|address| vec![address]),
         most_links: MOST_LINKS,
-        tls: None,
+        security: LinkSecurity::Open,
         store: store.clone(),
         store_service: None,
         place: None,
@@ -154,7 +155,7 @@ pub fn worker_options(
 pub fn grpc(port: u16) -> Link {
     Link::Grpc {
         masters: vec![MasterAddress::new("127.0.0.1", port)],
-        tls: None,
+        security: LinkSecurity::Open,
         found: FoundMaster::default(),
         thread: None,
     }

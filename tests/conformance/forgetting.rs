@@ -122,6 +122,28 @@ async fn a_loss_is_noticed_without_a_write() {
     assert_eq!(store.setbacks(), 1);
 }
 
+/// The lost numbers have been given again by then.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_loss_is_noticed_by_a_process_that_comes_after_others_have_gone_on() {
+    let mut server = server(Durability::EverySecond);
+    let store = connect_redis(&server).await.unwrap();
+    let other = connect_redis(&server).await.unwrap();
+    accept_job(&store, job("k")).await;
+    has_written(&server).await;
+    let files = Files::of(&server);
+    accept_job(&store, job("k")).await;
+    server.kill9().unwrap();
+    files.put_back();
+    server.restart().unwrap();
+    works_again(&other).await;
+    for _ in 0..5 {
+        accept_job(&other, job("k")).await;
+    }
+    works_again(&store).await;
+    accept_job(&store, job("k")).await;
+    assert_eq!((store.setbacks(), other.setbacks()), (1, 0));
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_restart_without_loss_begins_a_new_term_and_is_no_setback() {
     let mut server = server(Durability::Always);

@@ -25,6 +25,7 @@ mod outage;
 mod parking;
 mod speed;
 mod state;
+mod topologies;
 mod unreadable;
 
 macro_rules! on_every_engine {
@@ -99,6 +100,7 @@ on_every_engine! {
         a_retried_failed_job_is_accepted_again_behind_its_key,
         a_job_that_waits_to_be_tried_again_is_hurried_by_a_retry,
         resolve_and_drop_end_parked_and_failed_jobs_and_free_their_key,
+        a_delivery_that_waits_for_its_next_try_can_be_ended,
         a_job_in_another_state_is_refused_and_an_unknown_one_not_found,
         what_operators_did_is_recorded_in_order,
         the_place_of_a_failed_job_that_is_gone_stays_empty,

@@ -129,6 +129,33 @@ pub async fn a_job_that_waits_to_be_tried_again_is_hurried_by_a_retry<H: Harness
     end(&*store, &run).await;
 }
 
+pub async fn a_delivery_that_waits_for_its_next_try_can_be_ended<H: Harness>() {
+    let harness = H::start().await;
+    let store = harness.store();
+    let later = Millis::now().after(Duration::from_secs(3600));
+    for kind in [noop::DELIVERY, noop::ORDERED_DELIVERY] {
+        for action in [OperatorAction::Resolve, OperatorAction::Drop] {
+            let run = accept_job(&*store, NewJob::new(kind, "receiver k", &())).await;
+            let refused = operate(&*store, &run, action).await;
+            assert!(matches!(refused, Operated::Refused(_)), "{refused:?}");
+            let moved = store.reschedule(attempt(&run), later, "nobody answers");
+            assert!(moved.await.unwrap());
+            assert_eq!(operate(&*store, &run, action).await, Operated::Ended);
+            assert_eq!(operate(&*store, &run, action).await, Operated::NotFound);
+            let late = store.commit(attempt(&run), Commit::nothing().into()).await;
+            assert_eq!(late.unwrap(), Committed::Fenced);
+            let recorded = store.audit(1).await.unwrap();
+            assert_eq!(recorded[0].was, Was::Waiting);
+            assert_eq!(recorded[0].reason, "nobody answers");
+        }
+    }
+    let counts = store.counts().await.unwrap();
+    assert_eq!(counts, erawan::store::Counts::default());
+    let next = accept_job(&*store, NewJob::new(noop::DELIVERY, "receiver k", &())).await;
+    assert_eq!(next.prev, 0, "its key is free");
+    end(&*store, &next).await;
+}
+
 pub async fn resolve_and_drop_end_parked_and_failed_jobs_and_free_their_key<H: Harness>() {
     let harness = H::start().await;
     let store = harness.store();
@@ -247,7 +274,7 @@ pub async fn the_place_of_a_failed_job_that_is_gone_stays_empty<H: Harness>() {
         let run = accept_job(&*store, job("k")).await;
         fail(&*store, &run).await;
         let page = store.failed_jobs(seen, 9).await.unwrap();
-        assert_eq!(page.len(), 1, "whoever goes on misses none");
+        assert_eq!(page.len(), 1, "the next page misses none");
         assert_eq!(page[0].1.job, run);
         seen = page[0].0;
         assert_eq!(

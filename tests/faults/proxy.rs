@@ -117,7 +117,7 @@ impl Proxy {
         });
     }
 
-    /// Nothing comes through any more, and nobody is told: a black hole.
+    /// Nothing comes through any more, and neither side notices: a black hole.
     pub fn swallow(&self) {
         self.weather.send_modify(|weather| {
             weather.silent_out = true;

@@ -179,8 +179,8 @@ async fn a_link_that_falls_silent_during_a_large_commit_is_noticed() {
     assert_eq!(store.open_ids(0, 100).await.unwrap().len(), 1);
 }
 
-/// Whoever asks for mastership does not wait for longer than a lease. A
-/// connection that owes them an answer is replaced all the same.
+/// A question for mastership does not wait for longer than a lease. A connection
+/// that owes them an answer is replaced all the same.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_silent_link_is_replaced_though_nobody_waits_for_so_long() {
     let (_server, proxy, store) = slow_redis().await;

@@ -109,8 +109,8 @@ fn do_routine(world: &mut World) {
 /// One step of the model.
 #[derive(Debug, Clone, PartialEq)]
 enum Move {
-    /// This happens. What the store is asked it answers at once, if whoever
-    /// asked can hear it: what happens in between is the simulation's.
+    /// This happens. The store answers questions at once, if the asking process can
+    /// hear it; the simulation decides what happens in between.
     Happens(Choice),
     /// The store does what it was asked, and the answer is lost.
     AnswerLost(CallNo),

@@ -171,7 +171,7 @@ impl Checks {
                 "request_params_hash",
                 params.map(|params| hashed(&[params, &params_salt])),
             ),
-            // A proxy salts with its own id, whoever answers.
+            // A proxy salts with its own id, for every node behind it.
             (
                 "data_salt",
                 of("source_node_id").map(|node| {

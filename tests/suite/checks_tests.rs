@@ -29,7 +29,7 @@ fn recorded_hashes_salts_and_signatures_follow() {
             What::Callback(callback) => checks.faults(&callback.body, None),
         };
         faults.extend(found.into_iter().map(|fault| (record.seq, fault)));
-        // Of the longest text only the length was recorded.
+        // Only the length of the longest text was recorded.
         faults.retain(|(seq, _)| !OF_A_LONG_TEXT.contains(seq));
     }
     assert_eq!(faults, []);

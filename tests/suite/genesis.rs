@@ -36,8 +36,8 @@ pub struct Transaction {
     pub params: Value,
 }
 
-/// The transactions of the set-up. Of several that the recorded client sent at
-/// once, those of the first node come first, as on the ledger of the suite.
+/// The transactions of the set-up. The recorded client sent some at once: those of
+/// the first node come first, as on the ledger of the suite.
 pub fn transactions() -> Vec<Transaction> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(LEDGER);
     let lines = BufReader::new(GzDecoder::new(File::open(path).unwrap())).lines();

@@ -62,8 +62,6 @@ pub struct Player {
 impl Player {
     /// Starts a network and the client's listeners.
     pub async fn start(areas: &[Area], workers: usize) -> Self {
-        // Fails if another test has done it.
-        let _ = rustls::crypto::ring::default_provider().install_default();
         let keys = Pairs::for_all(areas);
         let folder = tempfile::Builder::new().prefix("suite-").tempdir().unwrap();
         let nodes = Nodes::start(folder.path(), &keys, workers).await;

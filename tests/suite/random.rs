@@ -116,7 +116,7 @@ pub fn is_hash_of_message(member: &str, text: &str) -> bool {
 /// body itself), and the members that tell their items apart.
 pub fn unordered(place: &str) -> Option<&'static [&'static str]> {
     const LISTS: &[(&str, &[&str])] = &[
-        // Of data of several ASes, and of stored messages.
+        // Data of several ASes, and stored messages.
         (
             "",
             &[

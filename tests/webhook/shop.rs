@@ -37,8 +37,6 @@ pub struct Shop {
 
 impl Shop {
     pub async fn start(store: &str) -> Self {
-        // Refused only if there is one already.
-        let _ = rustls::crypto::ring::default_provider().install_default();
         let logs = tempfile::tempdir().expect("a directory");
         let link = ports::free().expect("a port");
         let start = |name: &str, more: Vec<String>| -> io::Result<Process> {

@@ -435,8 +435,6 @@ async fn tools_may_use_plain_http_on_the_same_port() {
     let mut client = Client::connect(ledger.address).await;
     let keys = Keys::new();
     let init = keys.transaction("ndid1", "InitNDID", &keys.node("ndid1"));
-    // Another test may have installed it.
-    let _ = rustls::crypto::ring::default_provider().install_default();
     let http = reqwest::Client::builder().no_proxy().build().unwrap();
     let url = |path: &str| format!("http://{}/{path}", ledger.address);
     let get = async |path: String| -> Value {

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::sync::Arc;
+use std::time::Duration;
 
 use actix::prelude::*;
 use tokio::sync::{Notify, watch};
@@ -19,8 +20,9 @@ use crate::store::SharedStore;
 use crate::tick;
 
 use super::messages::{
-    ChainNews, DrainDispatcher, FromSession, GetSnapshot, JobChanged, JobGone, LaterMaster,
-    SessionDown, SessionUp, StopDispatcher, Submit, TellOfLosses,
+    ChainNews, DrainDispatcher, FromSession, GetOverview, GetParked, GetSnapshot, JobChanged,
+    JobGone, LaterMaster, PauseReceivers, SessionDown, SessionUp, StopDispatcher, Submit,
+    TellOfEnds, TellOfLosses,
 };
 use super::meter::Meter;
 use super::questions::{Deposed, fetch, load, release, scan};
@@ -28,6 +30,9 @@ use crate::dispatch::{Action, Core, Event, Options, SessionId};
 
 /// Most messages that wait for the dispatcher; senders wait when it is full.
 const MAILBOX: usize = 1024;
+
+/// How often the oldest jobs are looked at.
+const OLDEST: Duration = Duration::from_secs(10);
 
 pub struct Dispatcher {
     core: Core,
@@ -82,7 +87,10 @@ impl Dispatcher {
     fn happen(&mut self, event: Event, ctx: &mut Context<Self>) {
         let told = self.seen.told(&event);
         match &event {
-            Event::Outcomes { outcomes, .. } => self.meter.ended(outcomes),
+            Event::Outcomes { outcomes, .. } => {
+                self.meter.ended(outcomes);
+                self.meter.show_ends(outcomes, |id| self.core.job(id));
+            }
             Event::SessionDown(_) => self.losses.iter().for_each(|waiting| waiting.notify_one()),
             _ => {}
         }
@@ -214,6 +222,7 @@ impl Dispatcher {
     fn close(&mut self, session: SessionId) {
         self.workers.retain(|_, known| *known != session);
         if let Some(address) = self.sessions.remove(&session) {
+            self.meter.show_workers(self.sessions.len());
             // A session with a full or closed mailbox notices later that its
             // worker is silent or gone.
             let _ = address.try_send(CloseSession);
@@ -237,6 +246,9 @@ impl Actor for Dispatcher {
 
     fn started(&mut self, ctx: &mut Self::Context) {
         ctx.set_mailbox_capacity(MAILBOX);
+        ctx.run_interval(OLDEST, |actor, _| {
+            actor.meter.show_oldest(&actor.core.oldest_by_kind());
+        });
         self.happen(Event::Start, ctx);
     }
 }
@@ -299,6 +311,7 @@ impl Handler<SessionUp> for Dispatcher {
         );
         self.sessions.insert(session, up.address);
         self.workers.insert(hello.worker_id.clone(), session);
+        self.meter.show_workers(self.sessions.len());
         let welcome = FromMaster::Welcome {
             master_id: self.master_id.clone(),
             epoch: self.term.epoch(),
@@ -358,6 +371,38 @@ impl Handler<TellOfLosses> for Dispatcher {
 
     fn handle(&mut self, TellOfLosses(waiting): TellOfLosses, _: &mut Self::Context) {
         self.losses.push(waiting);
+    }
+}
+
+impl Handler<TellOfEnds> for Dispatcher {
+    type Result = ();
+
+    fn handle(&mut self, TellOfEnds(board): TellOfEnds, _: &mut Self::Context) {
+        self.meter.watched_by(board);
+    }
+}
+
+impl Handler<PauseReceivers> for Dispatcher {
+    type Result = ();
+
+    fn handle(&mut self, PauseReceivers(names): PauseReceivers, ctx: &mut Self::Context) {
+        self.happen(Event::Paused(names), ctx);
+    }
+}
+
+impl Handler<GetOverview> for Dispatcher {
+    type Result = MessageResult<GetOverview>;
+
+    fn handle(&mut self, _: GetOverview, _: &mut Self::Context) -> Self::Result {
+        MessageResult(self.core.overview(Millis::now()))
+    }
+}
+
+impl Handler<GetParked> for Dispatcher {
+    type Result = MessageResult<GetParked>;
+
+    fn handle(&mut self, asked: GetParked, _: &mut Self::Context) -> Self::Result {
+        MessageResult(self.core.parked(asked.after, asked.limit))
     }
 }
 

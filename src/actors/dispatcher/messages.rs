@@ -1,5 +1,6 @@
 //! Messages to the dispatcher's actor.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use actix::prelude::*;
@@ -9,7 +10,8 @@ use crate::actors::worker_session::WorkerSession;
 use crate::job::{Epoch, Job, JobId};
 use crate::protocol::message::{Chain, FromWorker, Hello};
 
-use crate::dispatch::{SessionId, Snapshot};
+use super::live::LiveBoard;
+use crate::dispatch::{Overview, SessionId, Snapshot};
 
 /// Announces jobs that the sender has accepted into the store.
 #[derive(Debug, Message)]
@@ -57,9 +59,31 @@ pub struct SessionDown(pub SessionId);
 #[rtype(result = "()")]
 pub struct TellOfLosses(pub Arc<Notify>);
 
+/// From now on, notes here what ends, and no longer on an earlier board.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub struct TellOfEnds(pub Arc<LiveBoard>);
+
+/// Operators have paused these receivers and no others.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub struct PauseReceivers(pub BTreeSet<Arc<str>>);
+
 #[derive(Debug, Message)]
 #[rtype(result = "Snapshot")]
 pub struct GetSnapshot;
+
+#[derive(Debug, Message)]
+#[rtype(result = "Overview")]
+pub struct GetOverview;
+
+/// Place and id of parked jobs with a place above `after`, oldest first.
+#[derive(Debug, Message)]
+#[rtype(result = "Vec<(u64, JobId)>")]
+pub struct GetParked {
+    pub after: u64,
+    pub limit: usize,
+}
 
 /// Stops assigning jobs.
 #[derive(Debug, Message)]

@@ -10,11 +10,12 @@ use std::time::Instant;
 use metrics::{Counter, Gauge, Histogram, counter, gauge, histogram};
 
 use crate::job;
-use crate::job::{Job, JobId, Kinds, Millis, is_of_request};
+use crate::job::{Job, JobId, Kind, Kinds, Millis, is_of_request};
 use crate::protocol::message::{AttemptOutcome, End};
 use crate::protocol::{BacklogBoard, Dormant, OpenJobs};
 use crate::store::Release;
 
+use super::live::LiveBoard;
 use crate::dispatch::tally::{GaugeCount, Tally};
 
 /// Reports the tally while it lives.
@@ -36,6 +37,10 @@ pub(super) struct Meter {
     assigned: HashMap<JobId, (u32, Instant)>,
     /// When the last block was seen.
     block_at: Millis,
+    /// Where what ended is shown, if anybody watches.
+    live: Option<Arc<LiveBoard>>,
+    workers: Gauge,
+    oldest: Vec<(Kind, Gauge)>,
 }
 
 impl Meter {
@@ -58,6 +63,28 @@ impl Meter {
             failures: counter!("tasks_in_request_process_queue_fails_total"),
             assigned: HashMap::new(),
             block_at: Millis::default(),
+            live: None,
+            workers: gauge!("erawan_workers_connected"),
+            oldest: Kinds::given()
+                .all()
+                .map(|kind| {
+                    let age = gauge!("erawan_oldest_job_age_seconds", "kind" => kind.name());
+                    (kind, age)
+                })
+                .collect(),
+        }
+    }
+
+    pub(super) fn show_workers(&self, connected: usize) {
+        self.workers.set(connected as f64);
+    }
+
+    /// Shows how old the oldest job of each kind is.
+    pub(super) fn show_oldest(&self, accepted: &HashMap<Kind, Millis>) {
+        let now = Millis::now();
+        for (kind, age) in &self.oldest {
+            let accepted = accepted.get(kind);
+            age.set(accepted.map_or(0.0, |at| at.until(now).as_secs_f64()));
         }
     }
 
@@ -151,6 +178,28 @@ impl Meter {
         }
     }
 
+    /// Shows from now on what ends.
+    pub(super) fn watched_by(&mut self, board: Arc<LiveBoard>) {
+        self.live = Some(board);
+    }
+
+    /// Shows what workers report of jobs that are known.
+    pub(super) fn show_ends<'a>(
+        &self,
+        outcomes: &[AttemptOutcome],
+        job: impl Fn(JobId) -> Option<&'a Job>,
+    ) {
+        let Some(board) = &self.live else {
+            return;
+        };
+        let now = Millis::now();
+        for outcome in outcomes {
+            if let Some(job) = job(outcome.attempt.job) {
+                board.note(&outcome.end, self.due_at(job).until(now));
+            }
+        }
+    }
+
     /// Forgets jobs that were given up.
     pub(super) fn gives_up(&mut self, jobs: &[Release]) {
         for release in jobs {
@@ -162,6 +211,8 @@ impl Meter {
 impl Drop for Meter {
     fn drop(&mut self) {
         self.move_gauges(Tally::default());
+        self.show_workers(0);
+        self.show_oldest(&HashMap::new());
         self.board.set_jobs(None);
     }
 }

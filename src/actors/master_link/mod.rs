@@ -8,6 +8,7 @@ mod core_tests;
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Instant;
 
 use actix::prelude::*;
 use tokio::sync::{mpsc, watch};
@@ -37,8 +38,17 @@ pub struct LinkState {
     pub epoch: Epoch,
     /// Why the last master refused this worker.
     pub refused: Option<String>,
+    /// Since when there has been no master.
+    pub alone_since: Option<Instant>,
+    /// Where masters were looked for, and why none was found.
+    pub not_found: Option<String>,
     /// The last news of the ledger.
     pub chain: Chain,
+}
+
+/// Shows whether this process has a master.
+fn note_known(is_known: bool) {
+    metrics::gauge!("erawan_master_known").set(f64::from(u8::from(is_known)));
 }
 
 /// Hears news of the ledger, in order, before any job that depends on it runs.
@@ -79,6 +89,11 @@ pub struct Connected {
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
 pub struct Refused(pub String);
+
+/// Where masters were looked for, and why none was found.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub struct NotFound(pub String);
 
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
@@ -218,6 +233,8 @@ impl MasterLink {
         state: watch::Sender<LinkState>,
         hook: Arc<dyn ChainHook>,
     ) -> Self {
+        state.send_modify(|state| state.alone_since = Some(Instant::now()));
+        note_known(false);
         Self {
             core: Core::new(identity),
             seen: Epochs::default(),
@@ -372,7 +389,10 @@ impl Handler<Connected> for MasterLink {
             state.master_id = connected.master_id;
             state.epoch = epoch;
             state.refused = None;
+            state.alone_since = None;
+            state.not_found = None;
         });
+        note_known(true);
         self.flush(ctx);
         true
     }
@@ -386,6 +406,14 @@ impl Handler<Refused> for MasterLink {
     }
 }
 
+impl Handler<NotFound> for MasterLink {
+    type Result = ();
+
+    fn handle(&mut self, NotFound(why): NotFound, _: &mut Self::Context) {
+        self.state.send_modify(|state| state.not_found = Some(why));
+    }
+}
+
 impl Handler<Disconnected> for MasterLink {
     type Result = ();
 
@@ -394,7 +422,11 @@ impl Handler<Disconnected> for MasterLink {
         self.connection += 1;
         self.is_waiting = false;
         self.sender = None;
-        self.state.send_modify(|state| state.connected = false);
+        self.state.send_modify(|state| {
+            state.connected = false;
+            state.alone_since = Some(Instant::now());
+        });
+        note_known(false);
     }
 }
 

@@ -19,6 +19,7 @@ use tokio::time::{sleep, timeout};
 
 use self::core::{Action, Core, Event, Options};
 use crate::job::{Epoch, Millis};
+use crate::logging::Reminder;
 use crate::store::{Lease, SharedStore, StoreError};
 use crate::tick;
 pub use term::{Term, monotonic_now};
@@ -90,6 +91,7 @@ impl Mastership {
             told,
             tell,
             question: None,
+            reminder: Reminder::default(),
             wake_at: None,
         };
         Self {
@@ -167,6 +169,8 @@ struct Keeper {
     told: mpsc::UnboundedReceiver<Event>,
     tell: watch::Sender<Standing>,
     question: Option<Question>,
+    /// About a store that does not answer it.
+    reminder: Reminder,
     wake_at: Option<Millis>,
 }
 
@@ -266,10 +270,13 @@ impl Keeper {
 
     /// Tells operators whose standby this process is, and what prevents it from
     /// asking.
-    fn note_holder(&self, event: &Event) {
+    fn note_holder(&mut self, event: &Event) {
         let Event::Answered { answer, .. } = event else {
             return;
         };
+        if answer.is_ok() {
+            self.reminder.over();
+        }
         match answer {
             Ok(Lease::HeldBy { holder, .. }) => {
                 self.tell.send_if_modified(|standing| {
@@ -285,7 +292,11 @@ impl Keeper {
                 });
             }
             Ok(Lease::Held { .. }) => {}
-            Err(error) => tracing::warn!(%error, "asking for mastership"),
+            Err(error) => {
+                if self.reminder.is_due() {
+                    tracing::warn!(%error, "asking for mastership");
+                }
+            }
         }
     }
 }

@@ -1,6 +1,6 @@
-//! `GET /utility/idp` and `/utility/idp/:namespace/:identifier` of versions 5
-//! and 4 (spec/http-api-v4-v5.md 4, 5): a flag in place of a list of features,
-//! and in version 4 neither features nor agents.
+//! `GET /utility/idp` and `/utility/idp/:namespace/:identifier` of versions 5 and 4
+//! (spec/http-api-v4-v5.md 4, 5): a flag instead of a list of features, and in
+//! version 4 neither features nor agents.
 
 use schemars::JsonSchema;
 use serde_json::{Value, json};
@@ -9,14 +9,14 @@ use super::{Adapter, Members, each};
 use crate::api::schema::Schema;
 use crate::api::success::Success;
 
-/// The feature that older versions have a flag for.
+/// The feature that is a flag in older versions.
 pub(super) const ON_THE_FLY: &str = "on_the_fly";
 /// The flag.
 pub(super) const FLAG: &str = "on_the_fly_support";
 /// The list of features.
 pub(super) const FEATURES: &str = "supported_feature_list";
 
-/// Texts that stand for a truth value.
+/// Texts of a boolean.
 #[derive(JsonSchema)]
 #[schemars(rename_all = "snake_case")]
 #[expect(dead_code, reason = "only its schema is used")]
@@ -28,7 +28,7 @@ enum Flag {
 /// A mode of identities.
 #[derive(JsonSchema)]
 #[expect(dead_code, reason = "only its schema is used")]
-enum Mode {
+enum ModeText {
     #[schemars(rename = "2")]
     Two,
     #[schemars(rename = "3")]
@@ -53,7 +53,7 @@ struct Version5OfIdentity {
     min_ial: Option<String>,
     min_aal: Option<String>,
     on_the_fly_support: Option<Flag>,
-    mode: Option<Mode>,
+    mode: Option<ModeText>,
     filter_for_node_id: Option<String>,
 }
 
@@ -71,7 +71,7 @@ struct Version4 {
 struct Version4OfIdentity {
     min_ial: Option<String>,
     min_aal: Option<String>,
-    mode: Option<Mode>,
+    mode: Option<ModeText>,
 }
 
 /// Members that say whether an IdP has declared levels.
@@ -149,7 +149,7 @@ fn flag_as_feature(query: &mut Members) {
     }
 }
 
-/// The flag in place of the list, as the last member.
+/// Replaces the list by the flag, as the last member.
 pub(super) fn feature_as_flag(members: &mut Members) {
     let features = members.shift_remove(FEATURES);
     let features = features.as_ref().and_then(Value::as_array);
@@ -157,7 +157,7 @@ pub(super) fn feature_as_flag(members: &mut Members) {
     members.insert(FLAG.to_owned(), is_on.into());
 }
 
-/// Levels of an identity are null where there is none, and stay so.
+/// Absent levels of an identity are null, and stay null.
 fn version_4(idp: &mut Members) {
     let names = [
         "node_id",

@@ -1,18 +1,18 @@
-//! Keys in versions 5 and 4: one for signing and encryption, one master key,
-//! both RSA with algorithms that nobody names (spec/http-api-v4-v5.md 6).
+//! Keys in versions 5 and 4: one for signing and encryption, and one master key.
+//! Both are RSA, with fixed algorithms (spec/http-api-v4-v5.md 6).
 
 use serde_json::{Value, json};
 
 use super::{Members, remove};
 
-/// What a key may be that its owner says no type of. No client can say it: the
-/// schemas of version 6 do not allow it.
+/// Type of a key whose owner names none. Clients cannot send it: the schemas of
+/// version 6 refuse it.
 pub const ANY_TYPE: &str = "any";
 
 const SIGNING: &str = "RSASSA_PKCS1_V1_5_SHA_256";
 const ENCRYPTION: &str = "RSAES_PKCS1_V1_5";
 
-/// Members of version 6, which older versions do not know.
+/// Members that only version 6 has.
 const OF_VERSION_6: [&str; 9] = [
     "signing_public_key",
     "signing_key_algorithm",
@@ -44,7 +44,7 @@ pub(super) fn of_ndid(body: &mut Members) {
     );
 }
 
-/// Each key and its type by their names. What is absent stays absent.
+/// Names each key and its type. Absent members stay absent.
 fn to_version_6(body: &mut Members, key: [&str; 2], master: [&str; 2]) {
     remove(body, &OF_VERSION_6);
     let mut take = |[key, key_type]: [&str; 2]| {

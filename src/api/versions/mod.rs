@@ -1,7 +1,7 @@
 //! Older versions of the API, as adapters over the endpoints of version 6
-//! (spec/http-api-v4-v5.md). An adapter says what clients of its version may
-//! send, and maps the input of a call in and the body of its answer out. What
-//! runs is the same for all versions.
+//! (spec/http-api-v4-v5.md). An adapter has the schemas of its version, and maps the
+//! input of a call to version 6 and the body of its answer back. All versions run
+//! the same handler.
 
 mod identities;
 mod idps;
@@ -20,32 +20,32 @@ use std::sync::Arc;
 use futures_util::FutureExt;
 use serde_json::{Map, Value};
 
+use super::call_outcome::CallOutcome;
 use super::endpoint::{Endpoint, Method};
-use super::outcome::Outcome;
 use super::schema::Schema;
 use super::success::Success;
 use super::{ApiVersion, RawCall};
 
 type Members = Map<String, Value>;
 
-/// What an endpoint has otherwise than in version 6.
+/// The differences of an endpoint from version 6.
 #[derive(Default)]
 struct Adapter {
     /// Schema of the query string.
     query: Option<Schema>,
     /// Schema of the body.
     body: Option<Schema>,
-    /// Makes a query string one of version 6.
+    /// Maps a query string to version 6.
     query_in: Option<fn(&mut Members)>,
-    /// Makes a body one of version 6.
+    /// Maps a body to version 6.
     body_in: Option<fn(&mut Members)>,
-    /// Makes the body of an answer one of the older version.
+    /// Maps the body of an answer to the older version.
     answer_out: Option<fn(&mut Value)>,
     /// The answer that this leads to.
     success: Option<Success>,
 }
 
-/// The endpoints of a version, made of all those of version 6.
+/// The endpoints of a version, made from those of version 6.
 pub fn of(version: ApiVersion, endpoints: &[Endpoint]) -> Vec<Endpoint> {
     let of_version = endpoints
         .iter()
@@ -57,7 +57,7 @@ pub fn of(version: ApiVersion, endpoints: &[Endpoint]) -> Vec<Endpoint> {
     adapted.collect()
 }
 
-/// The adapter of an endpoint; `None`: it is as in version 6.
+/// The adapter of an endpoint; `None`: no difference from version 6.
 fn adapter(version: ApiVersion, endpoint: &Endpoint) -> Option<Adapter> {
     if version == ApiVersion::V6 {
         return None;
@@ -93,7 +93,7 @@ fn adapter(version: ApiVersion, endpoint: &Endpoint) -> Option<Adapter> {
 }
 
 impl Adapter {
-    /// Puts this before what the endpoint runs.
+    /// Puts the adapter before the endpoint's handler.
     fn put_before(self, endpoint: Endpoint) -> Endpoint {
         let Self {
             query,
@@ -104,13 +104,13 @@ impl Adapter {
             success,
         } = self;
         let run = endpoint.run;
-        let run: super::Run = Arc::new(move |mut call: RawCall| {
+        let run: super::EndpointHandler = Arc::new(move |mut call: RawCall| {
             map(&mut call.query, query_in);
             map(&mut call.body, body_in);
             let answer = run(call);
             async move {
                 let mut outcome = answer.await?;
-                if let (Outcome::Ok(body), Some(out)) = (&mut outcome, answer_out) {
+                if let (CallOutcome::Ok(body), Some(out)) = (&mut outcome, answer_out) {
                     out(body);
                 }
                 Ok(outcome)
@@ -133,13 +133,13 @@ fn map(input: &mut Value, mapping: Option<fn(&mut Members)>) {
     }
 }
 
-/// Each object of a list.
+/// Maps each object of a list.
 fn each(list: &mut Value, change: fn(&mut Members)) {
     let items = list.as_array_mut().into_iter().flatten();
     items.filter_map(Value::as_object_mut).for_each(change);
 }
 
-/// Without these members, in the order of the others.
+/// Removes these members and keeps the order of the others.
 fn remove(members: &mut Members, names: &[&str]) {
     members.retain(|name, _| !names.contains(&name.as_str()));
 }

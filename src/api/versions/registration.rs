@@ -1,5 +1,5 @@
-//! Registration of nodes in versions 5 and 4 (spec/http-api-v4-v5.md 6, 7):
-//! older keys, levels from fixed lists, a flag in place of a list of features.
+//! Registration of nodes in versions 5 and 4 (spec/http-api-v4-v5.md 6, 7): older
+//! keys, levels from fixed lists, a flag instead of a list of features.
 
 use schemars::{JsonSchema, Schema as JsonOf, SchemaGenerator, json_schema};
 use serde_json::{Value, json};
@@ -7,6 +7,15 @@ use serde_json::{Value, json};
 use super::idps::FEATURES;
 use super::{Adapter, Members, keys, remove};
 use crate::api::schema::{Schema, url};
+
+/// An adapter of a body with this schema, which `body_in` maps to version 6.
+fn of_body<B: JsonSchema>(body_in: fn(&mut Members)) -> Adapter {
+    Adapter {
+        body: Some(Schema::of::<B>()),
+        body_in: Some(body_in),
+        ..Adapter::default()
+    }
+}
 
 fn ial(_: &mut SchemaGenerator) -> JsonOf {
     json_schema!({"type": "number", "enum": [1.1, 1.2, 1.3, 2.1, 2.2, 2.3, 3]})
@@ -35,7 +44,7 @@ fn role_but_proxy(_: &mut SchemaGenerator) -> JsonOf {
 /// Keys of a new node.
 #[derive(JsonSchema)]
 #[expect(dead_code, reason = "only its schema is used")]
-struct NodeKeys {
+struct OldNodeKeys {
     #[schemars(length(min = 1))]
     node_key: String,
     #[serde(default)]
@@ -57,7 +66,7 @@ struct NodeKeys {
 /// Body of `POST /ndid/init_ndid`.
 #[derive(JsonSchema)]
 #[expect(dead_code, reason = "only its schema is used")]
-struct Init {
+struct OldInit {
     #[schemars(length(min = 1))]
     public_key: String,
     #[serde(default)]
@@ -72,17 +81,13 @@ struct Init {
 }
 
 pub(super) fn init() -> Adapter {
-    Adapter {
-        body: Some(Schema::of::<Init>()),
-        body_in: Some(keys::of_ndid),
-        ..Adapter::default()
-    }
+    of_body::<OldInit>(keys::of_ndid)
 }
 
 /// Body of `POST /node/create`.
 #[derive(JsonSchema)]
 #[expect(dead_code, reason = "only its schema is used")]
-struct Creation {
+struct OldCreation {
     #[schemars(length(min = 1))]
     reference_id: String,
     #[schemars(schema_with = "url")]
@@ -92,7 +97,7 @@ struct Creation {
     #[schemars(length(min = 1))]
     node_name: String,
     #[serde(flatten)]
-    keys: NodeKeys,
+    keys: OldNodeKeys,
     #[schemars(schema_with = "role_but_proxy")]
     role: String,
     max_ial: Option<f64>,
@@ -100,11 +105,7 @@ struct Creation {
 }
 
 pub(super) fn creation() -> Adapter {
-    Adapter {
-        body: Some(Schema::of::<Creation>()),
-        body_in: Some(keys::of_node),
-        ..Adapter::default()
-    }
+    of_body::<OldCreation>(keys::of_node)
 }
 
 /// Body of `POST /node/update`.
@@ -155,11 +156,7 @@ fn at_least_one(schema: &mut JsonOf) {
 }
 
 pub(super) fn update_of_keys() -> Adapter {
-    Adapter {
-        body: Some(Schema::of::<UpdateOfKeys>()),
-        body_in: Some(keys::of_node),
-        ..Adapter::default()
-    }
+    of_body::<UpdateOfKeys>(keys::of_node)
 }
 
 /// Body of `POST /ndid/register_node` of version 4.
@@ -171,7 +168,7 @@ struct Registration4 {
     #[schemars(length(min = 1))]
     node_name: String,
     #[serde(flatten)]
-    keys: NodeKeys,
+    keys: OldNodeKeys,
     #[schemars(schema_with = "role")]
     role: String,
     #[serde(default)]
@@ -193,7 +190,7 @@ struct Added5 {
     node_id_whitelist: Option<Vec<String>>,
 }
 
-/// The names of those, and the list that version 6 has in place of a flag.
+/// Names of these members, and the list that version 6 has instead of the flag.
 const ADDED_SINCE_4: [&str; 5] = [
     "on_the_fly_support",
     "agent",
@@ -213,34 +210,25 @@ struct Registration5 {
 }
 
 pub(super) fn register_v4() -> Adapter {
-    Adapter {
-        body: Some(Schema::of::<Registration4>()),
-        body_in: Some(|body| {
-            remove(body, &ADDED_SINCE_4);
-            keys::of_node(body);
-        }),
-        ..Adapter::default()
-    }
+    of_body::<Registration4>(|body| {
+        remove(body, &ADDED_SINCE_4);
+        keys::of_node(body);
+    })
 }
 
 pub(super) fn register_v5() -> Adapter {
-    Adapter {
-        body: Some(Schema::of::<Registration5>()),
-        body_in: Some(|body| {
-            features_of_new_node(body);
-            keys::of_node(body);
-        }),
-        ..Adapter::default()
-    }
+    of_body::<Registration5>(|body| {
+        features_of_new_node(body);
+        keys::of_node(body);
+    })
 }
 
-/// A new node has the feature or none.
+/// A new node has this feature or none.
 fn features_of_new_node(body: &mut Members) {
     let is_on = body.shift_remove("on_the_fly_support") == Some(json!(true));
-    let features = if is_on {
-        json!(["on_the_fly"])
-    } else {
-        json!([])
+    let features = match is_on {
+        true => json!(["on_the_fly"]),
+        false => json!([]),
     };
     body.insert(FEATURES.to_owned(), features);
 }
@@ -272,34 +260,26 @@ struct Update5 {
 }
 
 pub(super) fn update_v4() -> Adapter {
-    Adapter {
-        body: Some(Schema::of::<Update4>()),
-        body_in: Some(|body| remove(body, &ADDED_SINCE_4)),
-        ..Adapter::default()
-    }
+    of_body::<Update4>(|body| remove(body, &ADDED_SINCE_4))
 }
 
-/// The flag is left for the operation, which knows what features the node has
-/// beside (spec/http-api-v4-v5.md 14, Q2).
+/// The flag stays in the body: only the endpoint knows the node's other features
+/// (spec/http-api-v4-v5.md 14, Q2).
 pub(super) fn update_v5() -> Adapter {
-    Adapter {
-        body: Some(Schema::of::<Update5>()),
-        body_in: Some(|body| remove(body, &[FEATURES])),
-        ..Adapter::default()
-    }
+    of_body::<Update5>(|body| remove(body, &[FEATURES]))
 }
 
 /// Body of `POST /ndid/set_allowed_min_ial_for_register_identity_at_first_idp`.
 #[derive(JsonSchema)]
 #[expect(dead_code, reason = "only its schema is used")]
-struct FirstIdp {
+struct OldFirstIdp {
     #[schemars(schema_with = "ial")]
     min_ial: f64,
 }
 
 pub(super) fn first_idp() -> Adapter {
     Adapter {
-        body: Some(Schema::of::<FirstIdp>()),
+        body: Some(Schema::of::<OldFirstIdp>()),
         ..Adapter::default()
     }
 }

@@ -1,5 +1,5 @@
-//! `GET /rp/request_data` of versions 5 and 4: one name of a method in place of
-//! an algorithm and a key's version (spec/http-api-v4-v5.md 4).
+//! `GET /rp/request_data` of versions 5 and 4: one name of a method instead of an
+//! algorithm and a key's version (spec/http-api-v4-v5.md 4).
 
 use serde_json::{Value, json};
 
@@ -37,7 +37,7 @@ fn with_sign_method(data: &mut Members) {
     }));
 }
 
-/// What was stored before there were versions of keys has the name of those days.
+/// Data from before keys had versions keeps its old name.
 fn sign_method(algorithm: Value, has_key_version: bool) -> Value {
     match has_key_version || algorithm != "RSASSA_PKCS1_V1_5_SHA_256" {
         true => algorithm,

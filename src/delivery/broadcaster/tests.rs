@@ -140,6 +140,7 @@ fn write() -> Write {
         transact: Transact::new("rp1", "CreateRequest", &json!({}), Some(then)),
         bytes: b"signed".to_vec(),
         signed_at: Millis(1),
+        trace: None,
     };
     Write::put(Table::ExpectedTransaction, HASH, codec::encode(&expected))
 }

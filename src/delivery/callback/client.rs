@@ -7,15 +7,17 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 use reqwest::header::{CONTENT_TYPE, HeaderName, HeaderValue};
-use reqwest::{Client, Response, Url};
+use reqwest::{Response, Url};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::config::Config;
 use crate::delivery::failing::Failing;
 use crate::error::{Error, codes};
-use crate::http_client::{self, destination, with_causes};
+use crate::http_client::{self, HttpClient, destination, with_causes};
+use crate::job::trace;
 
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
+const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 /// Largest answer that is read: 25 MiB (spec/http-api.md 4.1).
 const ANSWER_LIMIT: usize = 25 * 1024 * 1024;
 /// Memory for all answers that are being read and kept.
@@ -81,7 +83,7 @@ pub(super) enum CallFailure {
 /// next call.
 #[derive(Debug)]
 pub struct CallbackClient {
-    http: Client,
+    http: HttpClient,
     limits: CallbackLimits,
     places: Mutex<HashMap<String, Arc<Semaphore>>>,
     /// Memory for answers.
@@ -102,14 +104,15 @@ impl CallbackClient {
     /// # Errors
     /// As [`new`](Self::new).
     pub fn with_limits(config: &Config, limits: CallbackLimits) -> Result<Self, Error> {
-        let http = http_client::builder(config)
-            .pool_idle_timeout(IDLE_TIME)
-            .pool_max_idle_per_host(limits.concurrent)
-            .build()
-            .map_err(|error| {
-                let message = format!("HTTP client for callbacks: {}", with_causes(&error));
-                Error::with_message(codes::UNKNOWN_ERROR, message)
-            })?;
+        let kept = |client: reqwest::ClientBuilder| {
+            client
+                .pool_idle_timeout(IDLE_TIME)
+                .pool_max_idle_per_host(limits.concurrent)
+        };
+        let http = HttpClient::new(config, kept).map_err(|error| {
+            let message = format!("HTTP client for callbacks: {error}");
+            Error::with_message(codes::UNKNOWN_ERROR, message)
+        })?;
         Ok(Self {
             http,
             limits,
@@ -142,9 +145,14 @@ impl CallbackClient {
         let request = self
             .http
             .post(url)
+            .map_err(|denied| CallFailure::Transport(format!("{receiver}: {denied}")))?
             .header(CONTENT_TYPE, HeaderValue::from_static("application/json"))
             .header(IDEMPOTENCY_KEY, id)
             .body(body);
+        let request = match trace::current() {
+            Some(trace) => request.header(TRACEPARENT, trace.header()),
+            None => request,
+        };
         let deadline = tokio::time::Instant::now() + self.limits.try_time;
         let silent = || CallFailure::Transport(format!("{receiver}: no answer in time"));
         let response = tokio::time::timeout_at(deadline, request.send()).await;

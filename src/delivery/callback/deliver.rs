@@ -1,19 +1,22 @@
 //! Handler of `deliver.callback` (spec/http-api.md 4.1).
 
+use std::collections::BTreeSet;
 use std::sync::LazyLock;
 use std::time::{Duration, Instant};
 
 use metrics::{counter, histogram};
+use parking_lot::Mutex;
 use serde_json::Value;
 
 use super::client::{CallFailure, CallbackClient, CallbackResponse, ResponseBody};
-use super::{Callback, DataRequestAnswer, DataRequestRef, Persistence, Target};
+use super::{Callback, CallbackTarget, DataRequestAnswer, DataRequestRef, Persistence};
 use crate::context::{Context, row, state};
 use crate::delivery::{backoff, callback, is_out_of_time, nominal_delay};
 use crate::error::Error;
 use crate::job::{Commit, Job, Millis, NewJob, Run, Table, receiver_of, request_key};
 use crate::labelled::Labelled;
 use crate::ledger::query;
+use crate::logging::LineLimit;
 
 /// Pause before a callback is tried again that found its destination busy.
 const BUSY_DELAY: Duration = Duration::from_secs(1);
@@ -31,6 +34,15 @@ static DURATIONS: LazyLock<Labelled<(u16, bool)>> = LazyLock::new(|| {
         )
     })
 });
+
+/// Receivers whose failures are counted apart. A client application may name a
+/// new one in each call.
+static RECEIVERS: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
+const NAMED: usize = 100;
+
+/// By receiver.
+static FAILURES: LazyLock<LineLimit<String>> =
+    LazyLock::new(|| LineLimit::new(20, Duration::from_secs(10)));
 
 /// Handler of `deliver.callback`.
 /// # Errors
@@ -99,19 +111,50 @@ pub async fn deliver(
         Err(CallFailure::Transport(reason)) => {
             client.failing.failed(receiver);
             counter!("client_callback_fails_total").increment(1);
+            count_failure(receiver);
+            note_failure(job, &callback, &reason);
             try_again(&callback.persistence, job, limit, reason)
         }
     })
 }
 
+/// Counts a failure of this receiver, as the dispatcher names it.
+fn count_failure(receiver: &str) {
+    let receiver = receiver.strip_prefix("callback:").unwrap_or(receiver);
+    let mut named = RECEIVERS.lock();
+    let has_room = named.len() < NAMED || named.contains(receiver);
+    let receiver = if has_room { receiver } else { "others" };
+    if !named.contains(receiver) {
+        named.insert(receiver.to_owned());
+    }
+    counter!("erawan_callback_failures_total", "receiver" => receiver.to_owned()).increment(1);
+}
+
+/// Says in the log that a receiver did not take a callback. `reason` names host
+/// and port, and nothing secret.
+fn note_failure(job: &Job, callback: &Callback, reason: &str) {
+    let Some(left_out) = FAILURES.admit(receiver_of(job.key()).to_owned()) else {
+        return;
+    };
+    tracing::warn!(
+        job = %job.id(),
+        callback = callback.id,
+        key = job.key(),
+        tries = job.tries + 1,
+        reason,
+        left_out = (left_out > 0).then_some(left_out),
+        "a callback failed"
+    );
+}
+
 /// The current URL; `None` if the client application has set none.
-async fn url(context: &Context, target: &Target) -> Result<Option<String>, Error> {
+async fn url(context: &Context, target: &CallbackTarget) -> Result<Option<String>, Error> {
     match target {
-        Target::Url(url) => Ok(Some(url.clone())),
-        Target::Setting { role, name } => {
+        CallbackTarget::Url(url) => Ok(Some(url.clone())),
+        CallbackTarget::Setting { role, name } => {
             state::load_text(context, Table::CallbackUrl, role, name).await
         }
-        Target::Service {
+        CallbackTarget::Service {
             node_id,
             service_id,
         } => state::load_text(context, Table::ServiceUrl, node_id, service_id).await,

@@ -86,6 +86,7 @@ fn expected(age: Duration) -> Expected {
         transact: transact(),
         bytes: b"signed".to_vec(),
         signed_at: Millis(Millis::now().0 - age.as_millis() as u64),
+        trace: None,
     }
 }
 

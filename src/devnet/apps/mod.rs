@@ -80,7 +80,7 @@ struct RequestCall {
     user: Option<Arc<User>>,
 }
 
-/// What became of a request that was tried once.
+/// The result of one try of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Attempted {
     /// Its data was read back.
@@ -326,7 +326,7 @@ impl Apps {
             "request_timeout": 86400,
         });
         if user.is_some() {
-            // Whoever holds the identity.
+            // An IdP that holds the identity.
             body["idp_id_list"] = json!([]);
             body["bypass_identity_check"] = json!(false);
             let mut salt = [0; 32];
@@ -445,7 +445,7 @@ impl Apps {
         key.ok_or_else(|| format!("the AS has no signing key of version {version}: {keys}"))
     }
 
-    /// What became of the calls of all three applications so far.
+    /// The results so far of the calls of all three applications.
     pub fn call_counts(&self) -> CallCounts {
         let all = [&self.rp, &self.idp, &self.as_].map(ApiClient::counts);
         CallCounts {

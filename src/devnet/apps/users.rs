@@ -29,7 +29,7 @@ pub(super) struct User {
 
 /// The users of one run.
 pub(super) struct Users {
-    /// Of the identities and requests: 2 or 3.
+    /// Mode of the identities and requests: 2 or 3.
     pub mode: u8,
     /// How many there are: their requests take turns.
     count: u64,

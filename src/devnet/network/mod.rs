@@ -5,6 +5,7 @@ mod plan;
 mod stores;
 
 use std::io;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::process::ExitStatus;
 use std::time::{Duration, Instant};
@@ -42,6 +43,8 @@ pub struct NodeProcess {
     pub api: Option<String>,
     /// URL of its metrics.
     pub metrics: String,
+    /// URL of its dashboard, if it has one.
+    pub dashboard: Option<String>,
 }
 
 /// A node with its processes.
@@ -121,6 +124,9 @@ pub struct Network {
     pub ledger_switches: Vec<(String, Switch)>,
     /// Where state, keys and logs are.
     pub directory: PathBuf,
+    /// Where this machine reaches what listens at `bind`.
+    host: IpAddr,
+    bind: IpAddr,
     binary: Option<PathBuf>,
     store: StoreOption,
     temporary: Option<TempDir>,
@@ -176,7 +182,9 @@ impl Network {
         let mut network = Network {
             nodes: Vec::new(),
             behind: Vec::new(),
-            ledger: format!("{LOCAL}:{ledger_port}"),
+            ledger: SocketAddr::new(options.host(), ledger_port).to_string(),
+            host: options.host(),
+            bind: options.bind,
             second_ledger: None,
             ledger_switches: Vec::new(),
             directory,
@@ -189,7 +197,7 @@ impl Network {
         network.start_ledger(&options, ledger_port).await?;
         let members = members(&plans);
         network.make_keys(&options, &members).await?;
-        let client = LedgerClient::start(RpcOptions::new(LOCAL, ledger_port, 1));
+        let client = LedgerClient::start(RpcOptions::new(network.host.to_string(), ledger_port, 1));
         wait_until_known(&client).await?;
         let begins = options.set_up != SetUp::Nobody && !genesis::is_ready(client.as_ref()).await?;
         if begins && options.set_up == SetUp::WithKey {
@@ -244,6 +252,8 @@ impl Network {
         std::fs::create_dir_all(&directory)?;
         let mut arguments = vec![
             "devnet-ledger".to_owned(),
+            "--bind".to_owned(),
+            self.bind.to_string(),
             "--port".to_owned(),
             port.to_string(),
             "--directory".to_owned(),
@@ -256,12 +266,15 @@ impl Network {
             arguments.extend(["--empty-every-ms".to_owned(), pause.as_millis().to_string()]);
         }
         self.start_service(ServiceKind::Ledger, "ledger", port, arguments)?;
-        wait_for_port(port, "the development ledger", &mut self.services).await
+        let address = SocketAddr::new(self.host, port);
+        wait_for(address, "the development ledger", &mut self.services).await
     }
 
     async fn start_second_ledger(&mut self, first: u16, port: u16, lag: u64) -> io::Result<()> {
         let arguments = vec![
             "devnet-ledger".to_owned(),
+            "--bind".to_owned(),
+            self.bind.to_string(),
             "--port".to_owned(),
             port.to_string(),
             "--follow-port".to_owned(),
@@ -270,8 +283,9 @@ impl Network {
             lag.to_string(),
         ];
         self.start_service(ServiceKind::Ledger, "ledger2", port, arguments)?;
-        self.second_ledger = Some(format!("{LOCAL}:{port}"));
-        wait_for_port(port, "the second ledger", &mut self.services).await
+        let address = SocketAddr::new(self.host, port);
+        self.second_ledger = Some(address.to_string());
+        wait_for(address, "the second ledger", &mut self.services).await
     }
 
     /// Returns the port that leads to the ledger.
@@ -313,7 +327,7 @@ impl Network {
         };
         self.services.push(NetworkService {
             kind,
-            address: format!("{LOCAL}:{port}"),
+            address: SocketAddr::new(self.host, port).to_string(),
             process: Process::start(plan)?,
         });
         Ok(())
@@ -367,6 +381,7 @@ impl Network {
         if options.store == StoreOption::Redis {
             let options = redis_server::Options {
                 durability: options.durability,
+                arguments: options.redis_arguments(),
                 ..redis_server::Options::default()
             };
             let start = || RedisServer::start(options);
@@ -381,6 +396,8 @@ impl Network {
             "devnet-mq".to_owned(),
             "--node-id".to_owned(),
             plan.node_id.clone(),
+            "--bind".to_owned(),
+            self.bind.to_string(),
             "--port".to_owned(),
             plan.mq_grpc.to_string(),
             "--mq-port".to_owned(),
@@ -421,13 +438,14 @@ impl Network {
                 process: Process::start(process)?,
                 api: part.api.map(|port| format!("http://{LOCAL}:{port}")),
                 metrics: format!("http://{LOCAL}:{}/metrics", part.metrics),
+                dashboard: part.dashboard.map(|port| format!("http://{LOCAL}:{port}")),
             });
         }
         let masters = plan.processes.iter().filter(|part| part.kind == "master");
         let masters = masters.filter_map(|part| part.master);
         Ok(NetworkNode {
             masters: masters.map(|port| format!("{LOCAL}:{port}")).collect(),
-            mq: format!("{LOCAL}:{}", plan.mq_grpc),
+            mq: SocketAddr::new(self.host, plan.mq_grpc).to_string(),
             node_id: plan.node_id,
             role: plan.role,
             processes,
@@ -553,10 +571,14 @@ async fn wait_until_known(client: &LedgerClient) -> io::Result<()> {
     Ok(())
 }
 
-async fn wait_for_port(port: u16, what: &str, services: &mut [NetworkService]) -> io::Result<()> {
+async fn wait_for(
+    address: SocketAddr,
+    what: &str,
+    services: &mut [NetworkService],
+) -> io::Result<()> {
     let deadline = Instant::now() + START_PATIENCE;
     loop {
-        if tokio::net::TcpStream::connect((LOCAL, port)).await.is_ok() {
+        if tokio::net::TcpStream::connect(address).await.is_ok() {
             return Ok(());
         }
         for NetworkService { process, .. } in services.iter_mut() {
@@ -567,7 +589,7 @@ async fn wait_for_port(port: u16, what: &str, services: &mut [NetworkService]) -
         }
         if Instant::now() > deadline {
             return Err(io::Error::other(format!(
-                "{what} did not start on port {port}"
+                "{what} did not start at {address}"
             )));
         }
         tokio::time::sleep(Duration::from_millis(10)).await;

@@ -1,9 +1,11 @@
 //! The options of a network.
 
 use std::io;
+use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::LOCAL;
 use crate::devnet::genesis::NDID;
 use crate::devnet::keys::SigningKeys;
 use crate::devnet::redis_server::Durability;
@@ -69,6 +71,10 @@ pub struct NetworkOptions {
     pub directory: Option<PathBuf>,
     /// First port; `None`: free ones.
     pub base_port: Option<u16>,
+    /// Where ledger, message queue services and Redis listen. Not the loopback
+    /// interface: containers and other machines join, and masters take their
+    /// workers without a token.
+    pub bind: IpAddr,
     /// Who sets a new chain up and registers the nodes before they start.
     pub set_up: SetUp,
     /// Keys that the nodes sign with.
@@ -79,8 +85,11 @@ pub struct NetworkOptions {
     pub settings: Vec<(String, String)>,
     /// How often message queue services repeat an unacknowledged message.
     pub retransmit: Duration,
-    /// Whether they record what came and what became of it.
+    /// Whether they record messages and their results.
     pub record_messages: bool,
+    /// Whether processes that lead have a dashboard, where everybody on this
+    /// machine may decide.
+    pub dashboards: bool,
     /// A second full node of the chain, this many blocks behind the first.
     pub second_ledger: Option<u64>,
     /// Each node reaches the ledger through a switch, which can be turned to the
@@ -105,12 +114,14 @@ impl Default for NetworkOptions {
             durability: Durability::default(),
             directory: None,
             base_port: None,
+            bind: Ipv4Addr::LOCALHOST.into(),
             set_up: SetUp::WithKey,
             signing: SigningKeys::Rsa,
             log_level: "info".to_owned(),
             settings: Vec::new(),
             retransmit: Duration::from_secs(60),
             record_messages: false,
+            dashboards: false,
             second_ledger: None,
             ledger_switches: false,
             empty_blocks_every: None,
@@ -127,6 +138,29 @@ impl NetworkOptions {
             self.nodes.push(NDID.to_owned());
         }
         self.set_up = SetUp::ByNdid;
+    }
+
+    /// Where this machine reaches what listens at `bind`.
+    pub(super) fn host(&self) -> IpAddr {
+        match self.bind {
+            bind if bind.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
+            bind => bind,
+        }
+    }
+
+    /// More arguments of a Redis server at `bind`.
+    pub(super) fn redis_arguments(&self) -> Vec<String> {
+        if self.bind.is_loopback() {
+            return Vec::new();
+        }
+        let bind = self.bind.to_string();
+        let addresses = match self.bind.is_unspecified() {
+            true => vec!["--bind".to_owned(), bind],
+            // Its own network looks for it on the loopback interface.
+            false => vec!["--bind".to_owned(), bind, LOCAL.to_owned()],
+        };
+        let open = ["--protected-mode", "no"].map(str::to_owned);
+        addresses.into_iter().chain(open).collect()
     }
 
     /// Checks that these options fit together.

@@ -52,6 +52,8 @@ pub(super) struct ProcessPlan {
     pub metrics: u16,
     /// Where a master listens.
     pub master: Option<u16>,
+    /// Of a process that leads, where dashboards are wanted.
+    pub dashboard: Option<u16>,
 }
 
 pub(super) struct NodePlan {
@@ -136,6 +138,7 @@ fn plan_processes(
             api: Some(ports.pick(first)?),
             metrics: ports.pick(first + 50)?,
             master: Some(ports.pick(first + 99)?),
+            dashboard: dashboard(options, first, 1, ports)?,
         }]);
     }
     let mut processes = Vec::new();
@@ -150,6 +153,7 @@ fn plan_processes(
             api: None,
             metrics: ports.pick(first + 51 - number)?,
             master: Some(ports.pick(port)?),
+            dashboard: dashboard(options, first, number, ports)?,
         });
     }
     for number in (1u16..).take(options.workers.min(MOST_WORKERS)) {
@@ -159,9 +163,23 @@ fn plan_processes(
             api: Some(ports.pick(first + number - 1)?),
             metrics: ports.pick(first + 50 + number)?,
             master: None,
+            dashboard: None,
         });
     }
     Ok(processes)
+}
+
+/// The port of the dashboard of a process that leads.
+fn dashboard(
+    options: &NetworkOptions,
+    first: u16,
+    number: u16,
+    ports: &mut Ports,
+) -> io::Result<Option<u16>> {
+    match options.dashboards {
+        true => ports.pick(first + 46 - number).map(Some),
+        false => Ok(None),
+    }
 }
 
 /// Where the nodes' processes find what they all use.
@@ -182,18 +200,19 @@ pub(super) fn environment(
     let path = |path: &Path| path.display().to_string();
     let data = surroundings.directory.join("data").join(&node.node_id);
     let (master_ip, master_port) = masters(node, process);
+    let host = options.host().to_string();
     let mut variables = vec![
         ("NODE_ENV", "development".to_owned()),
         ("MODE", process.kind.to_owned()),
         ("NODE_ID", node.node_id.clone()),
         ("LOG_LEVEL", options.log_level.clone()),
         ("LOG_PRETTY_PRINT", "false".to_owned()),
-        ("TENDERMINT_IP", LOCAL.to_owned()),
+        ("TENDERMINT_IP", host.clone()),
         ("TENDERMINT_PORT", surroundings.ledger_port.to_string()),
         ("TENDERMINT_WS_CONNECTIONS", "2".to_owned()),
-        ("MQ_CONTACT_IP", LOCAL.to_owned()),
+        ("MQ_CONTACT_IP", host.clone()),
         ("MQ_BINDING_PORT", node.mq.to_string()),
-        ("MQ_SERVICE_SERVER_IP", LOCAL.to_owned()),
+        ("MQ_SERVICE_SERVER_IP", host),
         ("MQ_SERVICE_SERVER_PORT", node.mq_grpc.to_string()),
         ("MASTER_SERVER_IP", master_ip),
         ("MASTER_SERVER_PORT", master_port.to_string()),
@@ -207,6 +226,9 @@ pub(super) fn environment(
         ("ENABLE_TELEMETRY_LOGGING", "false".to_owned()),
         ("STORE", options.store.name().to_owned()),
     ];
+    if !options.bind.is_loopback() {
+        variables.push(("CLUSTER_INSECURE", "true".to_owned()));
+    }
     if node.role == Role::Ndid {
         variables.push(("NDID_NODE", "true".to_owned()));
     }
@@ -222,6 +244,10 @@ pub(super) fn environment(
         // Without nodes behind it there are no folders.
         let given = given.filter(|(_, directory)| directory.is_dir());
         variables.extend(given.map(|(name, directory)| (name, path(&directory))));
+    }
+    if let Some(port) = process.dashboard {
+        variables.push(("DASHBOARD_PORT", port.to_string()));
+        variables.push(("DASHBOARD_LOOPBACK_OPERATOR", "devnet".to_owned()));
     }
     variables.extend(process.api.map(|port| ("SERVER_PORT", port.to_string())));
     match (&options.store, surroundings.redis_port) {

@@ -38,8 +38,7 @@ pub async fn read_transactions(address: &str) -> io::Result<Vec<BlockTransaction
     Ok(transactions.collect())
 }
 
-/// Of which job a transaction is: no job may have two, whatever the ledger
-/// said to them.
+/// The job of a transaction: no job may have two, whatever the ledger answered.
 fn job_of(transaction: &BlockTransaction) -> String {
     let text = |member: &str| transaction.param::<String>(member).unwrap_or_default();
     let request_id = text("request_id");

@@ -52,7 +52,7 @@ pub struct NodeDependencies {
 pub struct MessageCounts {
     /// Messages that came.
     pub messages: u64,
-    /// Of which came again before they were acknowledged.
+    /// Messages that came again before they were acknowledged.
     pub messages_repeated: u64,
     /// Transmissions that came while there was no subscriber.
     pub messages_dropped: u64,
@@ -61,9 +61,9 @@ pub struct MessageCounts {
 /// How long the slowest requests took. Field names are stable (docs/demo.md).
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub struct Slowest {
-    /// Of all.
+    /// Slowest of all.
     pub slowest_ms: u64,
-    /// Of those that were under way, or were made, while something was away or
+    /// Slowest of the requests that were open or made while something was away or
     /// within 8 s of its return; `None`: there were none.
     pub slowest_after_fault_ms: Option<u64>,
 }

@@ -34,7 +34,7 @@ impl Core {
         if let Some((seq, _)) = self.queue.find(id) {
             self.queue.remove(seq);
         }
-        // Whoever ended it may have left follow-up jobs that nobody announced.
+        // Its end may have made follow-up jobs that were not announced.
         self.scan.no_later_than(step.now);
     }
 

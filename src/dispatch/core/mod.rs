@@ -22,9 +22,9 @@ mod operators;
 mod outcomes;
 mod start;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
-use crate::job::{JobId, Millis, Pool};
+use crate::job::{Job, JobId, Kind, Millis, Pool};
 use crate::protocol::Dormant;
 use crate::store::Release;
 
@@ -34,11 +34,13 @@ use super::parked::ParkedLook;
 use super::queue::{Phase, Queue};
 use super::scan::{self, Scan};
 use super::sessions::Sessions;
-use super::snapshot::{SessionSnapshot, Snapshot};
+use super::snapshot::{Overview, SessionSnapshot, Snapshot};
 use super::tally::Tally;
 
 /// How many parked jobs a snapshot names.
 const PARKED_SHOWN: usize = 100;
+/// How many receivers an overview names.
+const RECEIVERS_SHOWN: usize = 200;
 
 /// How far the start has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -125,6 +127,12 @@ impl Core {
     }
 
     /// What operators and metrics see.
+    /// When the oldest job of each kind was accepted that is neither held nor
+    /// parked.
+    pub fn oldest_by_kind(&self) -> HashMap<Kind, Millis> {
+        self.queue.oldest_by_kind()
+    }
+
     pub fn snapshot(&self, now: Millis) -> Snapshot {
         Snapshot {
             running: self.stage == Stage::Running,
@@ -154,6 +162,25 @@ impl Core {
             complete_seq: self.queue.horizon().complete(),
             height: self.queue.height(),
         }
+    }
+
+    /// The same, with more of the queue.
+    pub fn overview(&self, now: Millis) -> Overview {
+        Overview {
+            snapshot: self.snapshot(now),
+            kinds: self.queue.kinds(),
+            receivers: self.queue.receivers(RECEIVERS_SHOWN),
+        }
+    }
+
+    /// A known open job.
+    pub fn job(&self, id: JobId) -> Option<&Job> {
+        self.queue.find(id).map(|(_, entry)| &**entry.job())
+    }
+
+    /// Parked jobs with `seq > after`, oldest first.
+    pub fn parked(&self, after: u64, limit: usize) -> Vec<(u64, JobId)> {
+        self.queue.parked(after).take(limit).collect()
     }
 
     /// Whether a scan waits for an answer of the store.
@@ -230,6 +257,7 @@ impl Core {
             Event::Released(released) => self.released(step, released),
             Event::Changed(job) => self.changed(step, job),
             Event::Gone(id) => self.gone(step, id),
+            Event::Paused(receivers) => self.queue.pause(receivers),
             Event::Wake => self.wake_at = None,
             Event::Drain => self.draining = true,
         }

@@ -106,6 +106,7 @@ impl Queue {
             return;
         };
         self.tally.count(entry.job.kind(), entry.phase, enters);
+        self.kinds.count(entry.job.kind(), entry.phase, enters);
         if let Some(lane) = self.lanes.get_mut(&entry.lane)
             && is_of_request(&lane.key)
         {

@@ -9,10 +9,10 @@
 mod indexes;
 mod lanes;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
-use crate::job::{Job, JobId, Millis};
+use crate::job::{Job, JobId, Kind, Millis};
 use crate::protocol::message::light;
 
 use crate::mistake::{self, Mistake};
@@ -21,10 +21,14 @@ use super::amount::Amount;
 use super::event::SessionId;
 use super::holds::Holds;
 use super::horizon::Horizon;
+use super::kinds::KindCounts;
 use super::receivers::Receivers;
 use super::sessions::Need;
-use super::snapshot::JobCounts;
+use super::snapshot::{JobCounts, KindSnapshot, ReceiverSnapshot};
 use super::tally::Tally;
+
+/// Jobs that are looked at for the oldest of each kind.
+const LOOKED_AT: usize = 10_000;
 
 /// Where an open job is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -39,7 +43,7 @@ pub(crate) enum Phase {
     HeldAbove { era: u64, height: u64 },
     /// On a worker.
     Assigned(SessionId),
-    /// Given up. The store is being asked what became of it.
+    /// Given up. The store is being asked for its fate.
     Unsettled,
     /// In the line of its key, which it blocks until an operator has decided.
     Parked,
@@ -132,6 +136,7 @@ pub(crate) struct Queue {
     turn: u64,
     counts: JobCounts,
     tally: Tally,
+    kinds: KindCounts,
     all: Amount,
     /// Jobs that wait for an instant, a block or an operator.
     held: Amount,
@@ -390,11 +395,39 @@ impl Queue {
         self.tally
     }
 
+    /// Open jobs by kind.
+    pub(crate) fn kinds(&self) -> Vec<KindSnapshot> {
+        self.kinds.shown()
+    }
+
+    /// The receivers of deliveries that operators should see first.
+    pub(crate) fn receivers(&self, limit: usize) -> Vec<ReceiverSnapshot> {
+        self.deliveries.shown(limit)
+    }
+
+    /// Sets which receivers get nothing. All others do.
+    pub(crate) fn pause(&mut self, receivers: BTreeSet<Arc<str>>) {
+        self.deliveries.set_paused(receivers);
+    }
+
     /// Parked jobs with `seq > after`, oldest first.
     pub(crate) fn parked(&self, after: u64) -> impl Iterator<Item = (u64, JobId)> {
         self.parked
             .range(after.saturating_add(1)..)
             .filter_map(|seq| Some((*seq, self.jobs.get(seq)?.job.id())))
+    }
+
+    /// When the oldest job of each kind was accepted, of the oldest jobs that
+    /// are neither held nor parked.
+    pub(crate) fn oldest_by_kind(&self) -> HashMap<Kind, Millis> {
+        let mut oldest = HashMap::new();
+        for seq in self.active.iter().take(LOOKED_AT) {
+            if let Some(entry) = self.jobs.get(seq) {
+                let accepted = entry.job.accepted_at;
+                oldest.entry(entry.job.kind()).or_insert(accepted);
+            }
+        }
+        oldest
     }
 
     /// The oldest job that is neither held nor parked.

@@ -7,10 +7,12 @@ use serde_json::{Map, Value};
 use super::{PROCESS_MESSAGE, ROLE, service};
 use crate::context::{Context, row};
 use crate::crypto::{accessor, hash};
-use crate::delivery::callback::{DataRequestRef, Persistence, Target, callback_job, error_job};
+use crate::delivery::callback::{
+    CallbackTarget, DataRequestRef, Persistence, callback_job, error_job,
+};
 use crate::error::{Error, Refusal, codes, settled};
 use crate::flows::dispatch::{Flow, node_of_message};
-use crate::flows::integrity::{Consent, check_consent, check_requester, require};
+use crate::flows::integrity::{ConsentText, check_consent, check_requester, require};
 use crate::flows::levels;
 use crate::job::{Commit, Job, NewJob, Table, Write};
 use crate::ledger::query;
@@ -25,15 +27,15 @@ pub(in crate::flows) const FLOW: Flow = Flow::new(to_role::DATA_REQUEST, |contex
 .told(ROLE, PROCESS_MESSAGE)
 .for_node(node_of_message);
 
-/// Columns of a request's row that name the services its client application was
-/// asked for start with this. They stay until the request ends: an application
-/// that refused is not asked again.
+/// Prefix of the columns that name the services that the client application was
+/// asked for. They stay until the request ends: an application that refused is not
+/// asked again.
 const ASKED: &str = "asked:";
 
-/// Handler of `as.data_request`. The client application is asked once per
-/// service, however often the RP sends the request. A request that fails its
-/// checks is kept until it ends, but never in place of another one: what is
-/// pending is answered with what is kept.
+/// Handler of `as.data_request`. Asks the client application once per service,
+/// however often the RP sends the request. Keeps a request that fails its checks
+/// until it ends, but never instead of another one: pending services are answered
+/// with the kept request.
 ///
 /// # Errors
 /// Those of ledger and store; those of the payload.
@@ -124,7 +126,7 @@ async fn ask(
             continue;
         }
         if service::url(context, node_id, service_id).await?.is_none() {
-            tracing::warn!(request_id = %request.request_id, service_id, "no URL is set: nobody is asked for the data");
+            tracing::warn!(request_id = %request.request_id, service_id, "no URL is set: the client application is not asked for the data");
             continue;
         }
         commit.write(Write::put_column(
@@ -156,7 +158,7 @@ fn check_integrity(
     request: &DataRequest,
     detail: &RequestDetail,
 ) -> Result<(), Error> {
-    let consent = Consent {
+    let consent = ConsentText {
         identity: Some((&request.namespace, &request.identifier)),
         request_message: &request.request_message,
         request_message_salt: &request.request_message_salt,
@@ -286,7 +288,7 @@ fn callback(
     set("creation_time", request.creation_time.into());
     set("creation_block_height", detail.creation_block().into());
     set("request_timeout", request.request_timeout.into());
-    let target = Target::Service {
+    let target = CallbackTarget::Service {
         node_id: node_id.to_owned(),
         service_id: wanted.service_id.clone(),
     };

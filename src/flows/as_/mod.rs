@@ -1,4 +1,4 @@
-//! What an AS does (spec/flows.md 4).
+//! The flows of an AS (spec/flows.md 4).
 
 pub mod callback_answer;
 pub mod data_request;
@@ -18,18 +18,18 @@ mod tests;
 
 use serde::Deserialize;
 
-/// Role of the callback settings used here; on a proxy too.
+/// Role of the callback settings, also on a proxy.
 pub(super) const ROLE: &str = "as";
 
-/// Action of `error` callbacks about messages and what follows from them.
+/// Action of `error` callbacks about messages and their consequences.
 const PROCESS_MESSAGE: &str = "as.processMessage";
 
-/// Path of a call about the data that a request wants of a service.
+/// Path of a call about a request's data of a service.
 #[derive(Deserialize)]
-struct Wanted {
+struct DataPath {
     request_id: String,
     service_id: String,
 }
 
-/// `action` of errors met after the client application answered a data request.
+/// Action of `error` callbacks about the answer to a data request.
 const ACTION_AFTER_CALLBACK: &str = "afterGotDataFromCallback";

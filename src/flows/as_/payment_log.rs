@@ -1,27 +1,26 @@
 //! The AS was paid (spec/flows.md 4.7).
 
-use super::Wanted;
-use crate::api::{ApiVersion, Audience, Call, Endpoint, Outcome};
+use super::DataPath;
+use crate::api::{ApiCall, ApiVersion, Audience, CallOutcome, Endpoint};
 use crate::context::Context;
 use crate::error::{Error, codes};
 use crate::ledger::query;
 
-/// The table entry.
 pub fn endpoint() -> Endpoint {
     let path = "/as/payment_received_log/:request_id/:service_id";
     Endpoint::post(path, Audience::As)
         .does("Notes that the data of a request was paid for.")
-        .path::<Wanted>()
+        .path::<DataPath>()
         .run(run)
         .since(ApiVersion::V5)
 }
 
-async fn run(call: Call<Wanted>) -> Result<Outcome, Error> {
+async fn run(call: ApiCall<DataPath>) -> Result<CallOutcome, Error> {
     check(&call.context, &call.path.request_id, &call.path.service_id).await?;
-    Ok(Outcome::NoContent)
+    Ok(CallOutcome::NoContent)
 }
 
-/// Checks that there is such a data request; it may have ended.
+/// Checks that the data request exists; it may have ended.
 ///
 /// # Errors
 /// 20012, 20039; those of the ledger.

@@ -1,4 +1,4 @@
-//! A data request that this AS can still answer (spec/flows.md 4.5).
+//! Finds a data request that this AS can still answer (spec/flows.md 4.5).
 
 use crate::context::row;
 use crate::context::{Context, state};
@@ -7,16 +7,15 @@ use crate::flows::open_request::open_request;
 use crate::job::Table;
 use crate::mq::message::Message;
 
-/// What an answer needs of the data request it belongs to.
-pub struct Pending {
-    /// Who asked, and gets the answer.
+/// The members of a data request that an answer needs.
+pub struct PendingDataRequest {
+    /// The RP, which gets the answer.
     pub rp_id: String,
     /// Part of the data's salt.
     pub initial_salt: String,
 }
 
-/// The data request that passed its checks, if an answer for this service is
-/// still wanted.
+/// The checked data request, if this service may still be answered.
 ///
 /// # Errors
 /// 20012, 20025, 20026, 20039, 20037, 20082, in this order; those of ledger and store.
@@ -25,7 +24,7 @@ pub async fn pending(
     node_id: &str,
     request_id: &str,
     service_id: &str,
-) -> Result<Pending, Error> {
+) -> Result<PendingDataRequest, Error> {
     let detail = open_request(context.ledger.as_ref(), request_id).await?;
     let service = detail
         .service(service_id)
@@ -47,7 +46,7 @@ pub async fn pending(
         return Err(codes::ENOUGH_AS_RESPONSE.into());
     }
     match state::load(context, Table::DataRequest, &record, "").await? {
-        Some(Message::DataRequest(request)) => Ok(Pending {
+        Some(Message::DataRequest(request)) => Ok(PendingDataRequest {
             rp_id,
             initial_salt: request.initial_salt,
         }),

@@ -1,4 +1,4 @@
-//! The client application hands data over (spec/flows.md 4.5).
+//! The client application sends data (spec/flows.md 4.5).
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -6,17 +6,17 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::Wanted;
+use super::DataPath;
 use super::pending::pending;
-use super::response_created::{Answered, Content, RESULT, Source};
+use super::response_created::{AnswerSource, AsResponseContent, AsResponseContext, RESULT};
 use super::schema;
-use crate::api::{self, ApiVersion, Audience, Endpoint, Outcome, Texts};
+use crate::api::{self, ApiVersion, Audience, CallOutcome, Endpoint, Texts};
 use crate::context::{Context, row, state};
 use crate::crypto::{KeyUse, hash};
 use crate::delivery::transaction::{Continuation, Transact, refused, transact};
 use crate::error::{Error, codes, settled};
-use crate::flows::call::Call;
-use crate::flows::reply::Reply;
+use crate::flows::call_mark::CallMark;
+use crate::flows::reply::ReplyTo;
 use crate::flows::{accept, as_};
 use crate::job::{Commit, JobId, NewJob, Row, Table, request_key};
 use crate::ledger::query;
@@ -25,34 +25,32 @@ use crate::mq::packing;
 use crate::store::Accept;
 
 crate::job::stored! {
-    "as_unsigned": Unsigned = 1,
+    "as_unsigned": UnsignedData = 1,
 }
 
 const OPERATION: &str = "as_data";
 
-/// The table entry.
 pub fn endpoint() -> Endpoint {
     Endpoint::post("/as/data/:request_id/:service_id", Audience::As)
         .does("Sends the data that a request asks for.")
         .ends()
-        .path::<Wanted>()
-        .body::<Data>()
+        .path::<DataPath>()
+        .body::<AsDataBody>()
         .run(run)
 }
 
-async fn run(call: api::Call<Wanted, Texts, Data>) -> Result<Outcome, Error> {
-    let Wanted {
+async fn run(call: api::ApiCall<DataPath, Texts, AsDataBody>) -> Result<CallOutcome, Error> {
+    let DataPath {
         request_id,
         service_id,
     } = &call.path;
     let (context, node_id) = (&call.context, &call.node_id);
     let result = result_of(call.version);
     let accept = respond(context, node_id, request_id, service_id, &call.body, result).await?;
-    Ok(Outcome::started(accept))
+    Ok(CallOutcome::started(accept))
 }
 
-/// `type` of the callback that tells what became of an answer, for clients of a
-/// version.
+/// `type` of the result callback of an answer, for clients of a version.
 pub(super) fn result_of(version: ApiVersion) -> &'static str {
     match version {
         ApiVersion::V4 => "send_data_result",
@@ -62,10 +60,10 @@ pub(super) fn result_of(version: ApiVersion) -> &'static str {
 
 /// Body of the call.
 #[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
-pub struct Data {
+pub struct AsDataBody {
     /// `reference_id` and `callback_url`.
     #[serde(flatten)]
-    pub reply: Reply,
+    pub reply: ReplyTo,
     /// The data.
     #[schemars(length(min = 1))]
     pub data: String,
@@ -75,9 +73,8 @@ crate::job::stored_as_json! {
     "row_data_answer": DataAnswer,
 }
 
-/// An answer until it is on the ledger (table `DataAnswer`, as JSON). Every
-/// answer has a row of its own: one that the ledger refuses does not disturb
-/// the one that it took.
+/// An answer until it is on the ledger (table `DataAnswer`, as JSON). Every answer
+/// has a row of its own: a refused answer does not disturb the accepted one.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(super) struct DataAnswer {
     /// Base64, over data and salt.
@@ -88,8 +85,8 @@ pub(super) struct DataAnswer {
     pub packed_data: PackedData,
 }
 
-/// Checks data and puts its signature on its way to the ledger; `result` is the
-/// `type` of the callback about it.
+/// Checks data and makes the transaction with its signature. `result` is the `type`
+/// of the result callback.
 ///
 /// # Errors
 /// Those of spec/http-api.md 3.3, in its order; those of ledger, store and signing.
@@ -98,18 +95,18 @@ pub async fn respond(
     node_id: &str,
     request_id: &str,
     service_id: &str,
-    body: &Data,
+    body: &AsDataBody,
     result: &str,
 ) -> Result<Accept, Error> {
     let content = json!([service_id, body.data]);
-    let call = Call::new(node_id, request_id, OPERATION, &body.reply, &content);
-    let from = Source::of_call(&body.reply, result, call.clone());
+    let call = CallMark::new(node_id, request_id, OPERATION, &body.reply, &content);
+    let from = AnswerSource::of_call(&body.reply, result, call.clone());
     let commit = answer(context, node_id, request_id, service_id, &body.data, from).await?;
     Ok(call.once(accept(commit)))
 }
 
-/// The same for data from an API call and from a callback's answer. An external
-/// crypto service signs in a job: nobody waits for it.
+/// The same for data from an API call and from the answer to a callback. With an
+/// external crypto service a job signs: no client waits for it.
 ///
 /// # Errors
 /// As [`respond`].
@@ -119,7 +116,7 @@ pub(super) async fn answer(
     request_id: &str,
     service_id: &str,
     data: &str,
-    from: Source,
+    from: AnswerSource,
 ) -> Result<Commit, Error> {
     let request = pending(context, node_id, request_id, service_id).await?;
     schema::check(context, service_id, data).await?;
@@ -132,25 +129,25 @@ pub(super) async fn answer(
     );
     let answer_id = format!("{request_id}/{service_id}/{}", JobId::generate());
     let answer_row = row(node_id, &answer_id);
-    let answered = Answered {
+    let answered = AsResponseContext {
         node_id: node_id.to_owned(),
         request_id: request_id.to_owned(),
         service_id: service_id.to_owned(),
         rp_id: request.rp_id,
-        content: Content::Data {
+        content: AsResponseContent::Data {
             answer_row: answer_row.clone(),
         },
         report: from.report,
         call: from.call,
     };
-    let unsigned = Unsigned {
+    let unsigned = UnsignedData {
         answered,
         answer_row,
         data: data.to_owned(),
         data_salt,
     };
     if context.crypto.is_local() {
-        // As `as.sign_data` tells it: the call is answered before it is signed.
+        // Reports a refusal as `as.sign_data` does.
         let create = transaction(&unsigned.answered, &Value::Null);
         let refused = |refusal| refused(&create, &JobId::generate().to_string(), &refusal);
         match settled(unsigned.sign(context).await) {
@@ -170,17 +167,17 @@ pub(super) async fn answer(
     Ok(commit)
 }
 
-/// Checked data that nobody has signed yet (payload of `as.sign_data`).
+/// Checked data without a signature (payload of `as.sign_data`).
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub(super) struct Unsigned {
-    pub answered: Answered,
+pub(super) struct UnsignedData {
+    pub answered: AsResponseContext,
     answer_row: Row,
     data: String,
     data_salt: String,
 }
 
-impl Unsigned {
-    /// Packs and signs it, and puts the signature on its way to the ledger.
+impl UnsignedData {
+    /// Packs and signs the data, and makes the transaction with the signature.
     ///
     /// # Errors
     /// Those of ledger and signing.
@@ -201,7 +198,7 @@ impl Unsigned {
         signature: String,
         packed_data: PackedData,
     ) -> Result<Commit, Error> {
-        let Answered {
+        let AsResponseContext {
             request_id,
             service_id,
             ..
@@ -241,7 +238,7 @@ async fn sign(
 }
 
 /// CreateAsResponse, and `as.response_created` once it has settled.
-pub(super) fn transaction(answered: &Answered, params: &Value) -> Transact {
+pub(super) fn transaction(answered: &AsResponseContext, params: &Value) -> Transact {
     let then = Continuation::new(
         as_::response_created::KIND,
         request_key(&answered.request_id),

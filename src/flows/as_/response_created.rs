@@ -8,17 +8,17 @@ use super::{ACTION_AFTER_CALLBACK, ROLE};
 use crate::context::row;
 use crate::context::{Context, state};
 use crate::delivery::callback::error_job;
-use crate::delivery::transaction::{Fate, Settled};
 use crate::error::{Error, Refusal, codes, settled};
-use crate::flows::call::Call;
+use crate::flows::call_mark::CallMark;
 use crate::flows::dispatch::Flow;
-use crate::flows::reply::Reply;
-use crate::job::{Commit, Job, Kind, NewJob, Spec, Table, Write, codec};
+use crate::flows::ledger_call::settlement;
+use crate::flows::reply::ReplyTo;
+use crate::job::{Commit, Job, Kind, NewJob, Spec, Table, Write};
 use crate::messaging::outbound;
 use crate::mq::message::{AsResponse, Message};
 
 crate::job::stored! {
-    "as_answered": Answered = 1,
+    "as_answered": AsResponseContext = 1,
 }
 
 /// The transaction of our answer has settled.
@@ -29,12 +29,12 @@ pub(in crate::flows) const FLOW: Flow =
 
 const ACTION_OF_ANSWER: &str = "as.afterCreateAsResponse";
 
-/// `type` of the callback that tells what became of an answer.
+/// `type` of the result callback of an answer.
 pub(super) const RESULT: &str = "response_result";
 
-/// Handed through the transaction of an answer.
+/// Context of the continuation of an answer.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Answered {
+pub struct AsResponseContext {
     /// The AS (behind a proxy: that node).
     pub node_id: String,
     /// Which request.
@@ -43,17 +43,17 @@ pub struct Answered {
     pub service_id: String,
     /// Who gets the data.
     pub rp_id: String,
-    /// What was answered.
-    pub content: Content,
-    /// Who is told what became of it.
-    pub report: Report,
+    /// Data or error code.
+    pub content: AsResponseContent,
+    /// Who hears of the result.
+    pub report: ResultReport,
     /// The call that brought the answer; `None`: the answer to a callback.
-    pub call: Option<Call>,
+    pub call: Option<CallMark>,
 }
 
-/// What the RP is sent.
+/// What the RP gets.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub enum Content {
+pub enum AsResponseContent {
     /// Data.
     Data {
         /// Row in table `DataAnswer`.
@@ -63,33 +63,33 @@ pub enum Content {
     Error(i64),
 }
 
-/// How the client application learns what became of its answer.
+/// How the client application hears of the result.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub enum Report {
+pub enum ResultReport {
     /// By a result callback.
     Result {
-        /// Who.
-        reply: Reply,
+        /// URL and reference id.
+        reply: ReplyTo,
         /// `type` of the callback.
         kind: String,
     },
-    /// Only of a failure, by an `error` callback (answers to the `data_request`
-    /// callback without `reference_id` and `callback_url`).
+    /// An `error` callback about a failure, nothing about success (answers to the
+    /// `data_request` callback without `reference_id` and `callback_url`).
     FailureOnly,
 }
 
 /// Where an answer came from.
-pub(super) struct Source {
-    /// Who is told what became of it.
-    pub report: Report,
-    /// Set if it came by an API call.
-    pub call: Option<Call>,
+pub(super) struct AnswerSource {
+    /// Who hears of the result.
+    pub report: ResultReport,
+    /// The API call, if one brought the answer.
+    pub call: Option<CallMark>,
 }
 
-impl Source {
-    /// An API call.
-    pub fn of_call(reply: &Reply, result: &str, call: Call) -> Self {
-        let report = Report::Result {
+impl AnswerSource {
+    /// An answer by an API call.
+    pub fn of_call(reply: &ReplyTo, result: &str, call: CallMark) -> Self {
+        let report = ResultReport::Result {
             reply: reply.clone(),
             kind: result.to_owned(),
         };
@@ -100,42 +100,45 @@ impl Source {
     }
 
     /// The answer to the `data_request` callback.
-    pub fn of_callback(report: Report) -> Self {
+    pub fn of_callback(report: ResultReport) -> Self {
         Self { report, call: None }
     }
 }
 
-/// Handler of `as.response_created`. Once the answer is on the ledger the
-/// result is success, even when the RP cannot be told: that is reported by an
-/// `error` callback of its own.
+/// Handler of `as.response_created`. Once the answer is on the ledger the result is
+/// success, even if no message can be sent to the RP: an `error` callback reports
+/// that.
 ///
 /// # Errors
 /// Those that are not final.
 pub async fn handle(context: &Context, job: &Job) -> Result<Commit, Error> {
-    let settled: Settled = job.payload()?;
-    let answered: Answered = codec::decode(&settled.context)?;
+    let (answered, result) = settlement::<AsResponseContext>(job)?;
     let call = answered.call.as_ref();
-    let mut commit = match settled.fate {
-        Fate::Committed { height } => {
+    let mut commit = match result {
+        Ok(height) => {
             let mut commit = tell(context, &answered, height).await?;
             if let Some(call) = call {
                 commit.write(call.keep(context, Table::DataRequest).await?);
             }
             commit
         }
-        Fate::Refused { code, message } => {
-            let mut commit = refused(&answered, &Refusal::of_ledger(code, message));
-            commit.writes.extend(call.map(Call::forget));
+        Err(refusal) => {
+            let mut commit = refused(&answered, &refusal);
+            commit.writes.extend(call.map(CallMark::forget));
             commit
         }
     };
-    if let Content::Data { answer_row } = &answered.content {
+    if let AsResponseContent::Data { answer_row } = &answered.content {
         commit.write(Write::delete(Table::DataAnswer, answer_row));
     }
     Ok(commit)
 }
 
-async fn tell(context: &Context, answered: &Answered, height: u64) -> Result<Commit, Error> {
+async fn tell(
+    context: &Context,
+    answered: &AsResponseContext,
+    height: u64,
+) -> Result<Commit, Error> {
     let mut commit = match settled(message(context, answered, height).await)? {
         Ok(messages) => messages,
         Err(refusal) => {
@@ -149,16 +152,20 @@ async fn tell(context: &Context, answered: &Answered, height: u64) -> Result<Com
         row: row(&answered.node_id, &answered.request_id),
         column: answered.service_id.clone(),
     });
-    if let Report::Result { reply, kind } = &answered.report {
+    if let ResultReport::Result { reply, kind } = &answered.report {
         commit.job(reply.about_request(&answered.node_id, kind, &answered.request_id, None));
     }
     Ok(commit)
 }
 
-async fn message(context: &Context, answered: &Answered, height: u64) -> Result<Commit, Error> {
+async fn message(
+    context: &Context,
+    answered: &AsResponseContext,
+    height: u64,
+) -> Result<Commit, Error> {
     let (data, error_code) = match &answered.content {
-        Content::Data { answer_row } => (Some(load(context, answer_row).await?), None),
-        Content::Error(error_code) => (None, Some((*error_code).into())),
+        AsResponseContent::Data { answer_row } => (Some(load(context, answer_row).await?), None),
+        AsResponseContent::Error(error_code) => (None, Some((*error_code).into())),
     };
     let (signature, data_salt, packed_data) = match data {
         Some(data) => (
@@ -191,19 +198,19 @@ async fn load(context: &Context, answer_row: &str) -> Result<DataAnswer, Error> 
 }
 
 /// The data request stays open: the client application may try again.
-pub(super) fn refused(answered: &Answered, error: &Refusal) -> Commit {
+pub(super) fn refused(answered: &AsResponseContext, error: &Refusal) -> Commit {
     let mut commit = Commit::nothing();
     commit.job(match &answered.report {
-        Report::Result { reply, kind } => {
+        ResultReport::Result { reply, kind } => {
             let request_id = &answered.request_id;
             reply.about_request(&answered.node_id, kind, request_id, Some(error))
         }
-        Report::FailureOnly => error_callback(answered, ACTION_AFTER_CALLBACK, error),
+        ResultReport::FailureOnly => error_callback(answered, ACTION_AFTER_CALLBACK, error),
     });
     commit
 }
 
-fn error_callback(answered: &Answered, action: &str, error: &Refusal) -> NewJob {
+fn error_callback(answered: &AsResponseContext, action: &str, error: &Refusal) -> NewJob {
     let request_id = Some(answered.request_id.as_str());
     error_job(ROLE, Some(&answered.node_id), action, request_id, error)
 }

@@ -1,5 +1,5 @@
-//! Data against the JSON schema that NDID registered for its service
-//! (spec/flows.md 4.5; errors in the shape of spec/http-api.md 1.5).
+//! Checks data against the JSON schema that NDID registered for its service
+//! (spec/flows.md 4.5; errors in the form of spec/http-api.md 1.5).
 
 use jsonschema::error::{TypeKind, ValidationErrorKind};
 use jsonschema::{Draft, ValidationError};
@@ -19,7 +19,7 @@ const MOST_ERRORS: usize = 100;
 /// Most characters of one text in `details`.
 const LONGEST_TEXT: usize = 1000;
 
-/// Checks data; services without schema or without its version take anything.
+/// Checks data. Services without a schema or its version take anything.
 ///
 /// # Errors
 /// 10036 no such service, 10035 data that is not JSON, 10037 a schema that
@@ -62,7 +62,7 @@ fn validate(schema: &str, data: &str) -> Result<(), Error> {
     Err(Error::from(codes::DATA_VALIDATION_FAILED).with_details(details))
 }
 
-/// One mistake. The data itself is left out of the text: it is private and may be large.
+/// One mistake, without the data itself, which is private and may be large.
 fn describe(error: &ValidationError<'_>) -> Value {
     json!({
         "instancePath": error.instance_path().as_str(),

@@ -4,28 +4,26 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Map, Number, Value, json};
 
-use crate::api::{self, Audience, Call, Endpoint, Outcome, Texts};
+use crate::api::{self, ApiCall, Audience, CallOutcome, Endpoint, Texts};
 use crate::context::{Context, state};
 use crate::error::{Error, codes};
-use crate::flows::ledger_call::{Hearer, LedgerCall};
+use crate::flows::ledger_call::{LedgerCall, ResultRecipient};
 use crate::flows::levels;
-use crate::flows::reply::Reply;
+use crate::flows::reply::ReplyTo;
 use crate::job::{Table, Write};
 use crate::ledger::query;
 
 const RESULT: &str = "add_or_update_service_result";
 
-/// The table entry of an offer.
 pub fn offer_endpoint() -> Endpoint {
     Endpoint::post("/as/service/:service_id", Audience::As)
         .does("Offers a service, or changes the offer.")
         .begins()
         .path::<Path>()
-        .body::<Offer>()
+        .body::<ServiceOffer>()
         .run(run_offer)
 }
 
-/// The table entry of the look-up.
 pub fn offered_endpoint() -> Endpoint {
     Endpoint::get("/as/service/:service_id", Audience::As)
         .does("Shows what this node offers of a service.")
@@ -46,22 +44,22 @@ struct Path {
     service_id: String,
 }
 
-async fn run_offer(call: Call<Path, Texts, Offer>) -> Result<Outcome, Error> {
+async fn run_offer(call: ApiCall<Path, Texts, ServiceOffer>) -> Result<CallOutcome, Error> {
     let service_id = &call.path.service_id;
     offer(&call.context, &call.node_id, service_id, &call.body).await
 }
 
-async fn run_offered(call: Call<Path>) -> Result<Outcome, Error> {
+async fn run_offered(call: ApiCall<Path>) -> Result<CallOutcome, Error> {
     let service = offered(&call.context, &call.node_id, &call.path.service_id).await?;
-    Ok(Outcome::found(service.map(Value::Object)))
+    Ok(CallOutcome::found(service.map(Value::Object)))
 }
 
 /// Body of an offer.
 #[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
-pub struct Offer {
+pub struct ServiceOffer {
     /// `reference_id` and `callback_url`.
     #[serde(flatten)]
-    pub reply: Reply,
+    pub reply: ReplyTo,
     /// Lowest IAL of a request.
     #[serde(default)]
     pub min_ial: Option<Number>,
@@ -82,7 +80,7 @@ pub struct Offer {
     pub supported_namespace_list: Option<Vec<String>>,
 }
 
-impl Offer {
+impl ServiceOffer {
     fn is_complete(&self) -> bool {
         let given =
             |level: &Option<Number>| level.as_ref().is_some_and(|level| !levels::is_zero(level));
@@ -93,8 +91,8 @@ impl Offer {
     }
 }
 
-/// Checks an offer and puts it on its way to the ledger. The URL changes only
-/// when the ledger has it.
+/// Checks an offer and makes its transaction. The URL changes once that is on the
+/// ledger.
 ///
 /// # Errors
 /// 20023 when a first offer lacks something, 20094, 20095, 20013, in this
@@ -103,8 +101,8 @@ pub async fn offer(
     context: &Context,
     node_id: &str,
     service_id: &str,
-    offer: &Offer,
-) -> Result<Outcome, Error> {
+    offer: &ServiceOffer,
+) -> Result<CallOutcome, Error> {
     let ledger = context.ledger.as_ref();
     let providers = query::as_nodes(ledger, service_id).await?;
     let is_new = !providers.iter().any(|provider| provider.node_id == node_id);
@@ -128,7 +126,7 @@ pub async fn offer(
         params: parameters(service_id, offer),
         key: format!("service:{node_id}/{service_id}"),
         writes: url.into_iter().collect(),
-        hearer: Hearer::Callback {
+        recipient: ResultRecipient::Callback {
             reply: offer.reply.clone(),
             kind: RESULT.to_owned(),
             node_id: node_id.to_owned(),
@@ -137,7 +135,7 @@ pub async fn offer(
     register.start(context).await
 }
 
-async fn check_namespaces(context: &Context, offer: &Offer) -> Result<(), Error> {
+async fn check_namespaces(context: &Context, offer: &ServiceOffer) -> Result<(), Error> {
     let Some(wanted) = &offer.supported_namespace_list else {
         return Ok(());
     };
@@ -150,7 +148,7 @@ async fn check_namespaces(context: &Context, offer: &Offer) -> Result<(), Error>
     }
 }
 
-fn parameters(service_id: &str, offer: &Offer) -> Value {
+fn parameters(service_id: &str, offer: &ServiceOffer) -> Value {
     let mut params = Map::new();
     params.insert("service_id".into(), service_id.into());
     if let Some(min_aal) = &offer.min_aal {
@@ -165,7 +163,8 @@ fn parameters(service_id: &str, offer: &Offer) -> Value {
     Value::Object(params)
 }
 
-/// What `GET /as/service/{service_id}` shows; `None` if this AS does not offer it.
+/// The body of `GET /as/service/{service_id}`; `None` if this AS does not offer the
+/// service.
 ///
 /// # Errors
 /// Those of ledger and store.

@@ -1,21 +1,20 @@
-//! `POST /as/service_price/:service_id`: an AS says what its service costs
+//! `POST /as/service_price/:service_id`: an AS announces the price of its service
 //! (spec/flows.md 4.2).
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 use serde_json::{Number, Value, json};
 
-use crate::api::{self, ApiVersion, Audience, Call, Endpoint, Outcome, Texts, date_time};
+use crate::api::{self, ApiCall, ApiVersion, Audience, CallOutcome, Endpoint, Texts, date_time};
 use crate::error::{Error, codes};
-use crate::flows::ledger_call::{Hearer, LedgerCall};
+use crate::flows::ledger_call::{LedgerCall, ResultRecipient};
 use crate::flows::levels;
-use crate::flows::reply::Reply;
+use crate::flows::reply::ReplyTo;
 use crate::job::Millis;
 use crate::ledger::{Ledger, query};
 
 const RESULT: &str = "set_service_price_result";
 
-/// The table entry.
 pub fn endpoint() -> Endpoint {
     Endpoint::post("/as/service_price/:service_id", Audience::As)
         .does("Announces the price of a service.")
@@ -31,26 +30,26 @@ struct Path {
     service_id: String,
 }
 
-/// Body of the call; all but [`Reply`] is what the ledger is told.
+/// Body of the call. The ledger gets all of it but [`ReplyTo`].
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 struct Prices {
     /// `reference_id` and `callback_url`.
     #[serde(flatten, skip_serializing)]
-    reply: Reply,
+    reply: ReplyTo,
     /// One for each currency.
     #[schemars(
         length(min = 1),
         extend("uniqueItemProperties" = ["currency"])
     )]
     price_by_currency_list: Vec<Price>,
-    /// From when on.
+    /// When the prices begin.
     #[schemars(schema_with = "instant")]
     effective_datetime: String,
-    /// Where clients find more.
+    /// URL with more information.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "api::url")]
     more_info_url: Option<String>,
-    /// More, as a text.
+    /// More information.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "String", length(min = 1))]
     detail: Option<String>,
@@ -74,7 +73,7 @@ fn instant(_: &mut SchemaGenerator) -> Schema {
     json_schema!({"type": "string", "format": date_time::FORMAT})
 }
 
-async fn run(call: Call<Path, Texts, Prices>) -> Result<Outcome, Error> {
+async fn run(call: ApiCall<Path, Texts, Prices>) -> Result<CallOutcome, Error> {
     let ledger = call.context.ledger.as_ref();
     let service_id = &call.path.service_id;
     let mut prices = call.body.price_by_currency_list.iter();
@@ -93,7 +92,7 @@ async fn run(call: Call<Path, Texts, Prices>) -> Result<Outcome, Error> {
         params,
         key: format!("service:{}/{service_id}", call.node_id),
         writes: Vec::new(),
-        hearer: Hearer::Callback {
+        recipient: ResultRecipient::Callback {
             reply: call.body.reply.clone(),
             kind: RESULT.to_owned(),
             node_id: call.node_id.clone(),
@@ -102,7 +101,7 @@ async fn run(call: Call<Path, Texts, Prices>) -> Result<Outcome, Error> {
     asked.start(&call.context).await
 }
 
-/// Clients of the service are to know a price for some time before it counts.
+/// A price counts only after it has been known for some time.
 async fn check_instant(
     ledger: &dyn Ledger,
     service_id: &str,
@@ -114,7 +113,7 @@ async fn check_instant(
         Some(effective) if effective < i128::from(allowed) => {
             Err(codes::SERVICE_PRICE_EFFECTIVE_DATETIME_BEFORE_ALLOWED.into())
         }
-        // What is no instant is for the ledger to refuse.
+        // The ledger refuses a text that is no instant.
         _ => Ok(()),
     }
 }
@@ -144,7 +143,7 @@ mod tests {
         node
     }
 
-    /// RFC 3339, so many seconds from now.
+    /// RFC 3339, this many seconds from now.
     fn in_seconds(seconds: i64) -> String {
         let then = OffsetDateTime::now_utc() + time::Duration::seconds(seconds);
         then.format(&Rfc3339).unwrap()
@@ -174,7 +173,7 @@ mod tests {
             body,
         });
         match outcome.await.map_err(|error| error.code().number)? {
-            Outcome::Accepted { accept, .. } => {
+            CallOutcome::Accepted { accept, .. } => {
                 let transact = transactions(&accept.writes).remove(0);
                 assert_eq!(transact.method, "SetServicePrice");
                 Ok(params(&transact))

@@ -1,13 +1,12 @@
 //! `GET /debug/error_callback_test/{rp,idp,as}`: a sample of the `error` callback
 //! of a role.
 
-use crate::api::{Audience, Call, Endpoint, NoBody, NoPath, NoQuery, Outcome};
+use crate::api::{ApiCall, Audience, CallOutcome, Endpoint, NoBody, NoPath, NoQuery};
 use crate::delivery::callback::error_job;
 use crate::error::{Error, Refusal};
 use crate::flows::accept;
 use crate::job::Commit;
 
-/// The table entries.
 pub(super) fn endpoints() -> [Endpoint; 3] {
     [
         endpoint("/debug/error_callback_test/rp", "rp"),
@@ -21,11 +20,11 @@ fn endpoint(path: &'static str, role: &'static str) -> Endpoint {
         .does("Sends a sample of an error callback.")
         .without_acting_node()
         .query::<NoQuery>()
-        .run(move |_: Call<NoPath, NoQuery, NoBody>| {
+        .run(move |_: ApiCall<NoPath, NoQuery, NoBody>| {
             let sample = Refusal::of_ledger(100, "Sample error".to_owned());
             let mut commit = Commit::nothing();
             commit.job(error_job(role, None, "mqService", None, &sample));
-            std::future::ready(Ok::<_, Error>(Outcome::StoredJobs(accept(commit))))
+            std::future::ready(Ok::<_, Error>(CallOutcome::StoredJobs(accept(commit))))
         })
         .outside_of_versions()
         .needs_nothing()

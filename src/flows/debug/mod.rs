@@ -1,4 +1,4 @@
-//! What only a node under development serves: the ledger asked directly, and
+//! Endpoints of a node under development only: direct calls of the ledger, and
 //! samples of callbacks (spec/http-api.md 3.10).
 
 mod error_callback;
@@ -7,7 +7,6 @@ pub(super) mod transact;
 
 use crate::api::Endpoint;
 
-/// The table entries.
 pub fn endpoints() -> Vec<Endpoint> {
     let mut all = vec![query::endpoint(), transact::endpoint()];
     all.extend(error_callback::endpoints());

@@ -4,11 +4,10 @@
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-use crate::api::{Audience, Call, Endpoint, NoQuery, Outcome};
+use crate::api::{ApiCall, Audience, CallOutcome, Endpoint, NoQuery};
 use crate::error::Error;
 use crate::flows::debug::transact::failure;
 
-/// The table entry.
 pub(super) fn endpoint() -> Endpoint {
     Endpoint::post("/debug/tmquery/:method", Audience::Everybody)
         .does("Asks the ledger.")
@@ -27,11 +26,11 @@ struct Path {
     method: String,
 }
 
-async fn run(call: Call<Path, NoQuery, Map<String, Value>>) -> Result<Outcome, Error> {
+async fn run(call: ApiCall<Path, NoQuery, Map<String, Value>>) -> Result<CallOutcome, Error> {
     let ledger = call.context.ledger.as_ref();
     let params = Value::Object(call.body);
     Ok(match ledger.query(&call.path.method, params, None).await {
-        Ok(answer) => Outcome::Ok(answer.map_or(Value::Null, |answer| answer.as_ref().clone())),
-        Err(error) => Outcome::Failed(500, failure(&error)),
+        Ok(answer) => CallOutcome::Ok(answer.map_or(Value::Null, |answer| answer.as_ref().clone())),
+        Err(error) => CallOutcome::Failed(500, failure(&error)),
     })
 }

@@ -1,13 +1,12 @@
-//! `POST /debug/tmtransact/:method`: a transaction with the body as its
-//! parameters. It is signed with the key that the ledger wants of the method. What
-//! fails is answered with 500 and the members of the replaced system's error, not
-//! with an error object.
+//! `POST /debug/tmtransact/:method`: a transaction with the body as its parameters.
+//! The method decides which key signs. What fails is answered with 500 and the
+//! members of the replaced system's error, not with an error object.
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
-use crate::api::{Answered, Audience, Call, Endpoint, NoQuery, Outcome};
-use crate::delivery::callback::{Persistence, Target, callback_job};
+use crate::api::{ApiCall, Audience, CallOutcome, Endpoint, NoQuery, SettledAnswer};
+use crate::delivery::callback::{CallbackTarget, Persistence, callback_job};
 use crate::delivery::transaction::{Continuation, Fate, Settled, Transact, transact};
 use crate::error::{Error, Fault, Refusal, codes};
 use crate::flows::accept;
@@ -15,7 +14,7 @@ use crate::flows::dispatch::Flow;
 use crate::job::{Caller, Commit, Job, Kind, Spec, codec};
 
 crate::job::stored! {
-    "debug_hearer": Hearer = 1,
+    "debug_hearer": DebugRecipient = 1,
 }
 
 /// The transaction has settled.
@@ -24,7 +23,6 @@ pub const KIND: Kind = Kind::new(&Spec::transactional(42, "debug.settled"));
 pub(in crate::flows) const FLOW: Flow =
     Flow::new(KIND, |_, job| Box::pin(async move { handle(job) }));
 
-/// The table entry.
 pub(super) fn endpoint() -> Endpoint {
     Endpoint::post("/debug/tmtransact/:method", Audience::Everybody)
         .does("Makes a transaction.")
@@ -44,39 +42,39 @@ struct Path {
     method: String,
 }
 
-/// Who hears what became of it.
+/// Who hears of the result.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-enum Hearer {
-    /// The client that waits.
+enum DebugRecipient {
+    /// The waiting client.
     Caller(Caller),
-    /// Whoever listens at this URL.
+    /// This URL.
     Url(String),
 }
 
-async fn run(call: Call<Path, NoQuery, Map<String, Value>>) -> Result<Outcome, Error> {
+async fn run(call: ApiCall<Path, NoQuery, Map<String, Value>>) -> Result<CallOutcome, Error> {
     let mut params = call.body;
     let mut take = |name: &str| params.remove(name);
     let text = |value: Option<Value>| value.and_then(|value| value.as_str().map(str::to_owned));
     let node_id = text(take("nodeId"));
     let url = text(take("debug_callbackUrl"));
     let waits = take("debug_sync") == Some(Value::Bool(true));
-    // Which key signs follows from the method.
+    // The method decides which key signs.
     take("debug_useMasterKey");
-    let hearer = match url {
-        Some(url) if !waits => Hearer::Url(url),
-        _ => Hearer::Caller(call.caller.clone()),
+    let recipient = match url {
+        Some(url) if !waits => DebugRecipient::Url(url),
+        _ => DebugRecipient::Caller(call.caller.clone()),
     };
     let node_id = node_id.unwrap_or_else(|| call.context.node_id().to_owned());
-    let then = Continuation::new(KIND, "debug", &hearer);
+    let then = Continuation::new(KIND, "debug", &recipient);
     let params = Value::Object(params);
     let request = Transact::new(&node_id, &call.path.method, &params, Some(then));
     let accept = match transact(&call.context, request).await {
         Ok(writes) => accept(writes),
-        Err(error) => return Ok(Outcome::Failed(500, failure(&error))),
+        Err(error) => return Ok(CallOutcome::Failed(500, failure(&error))),
     };
-    Ok(match hearer {
-        Hearer::Caller(_) => Outcome::Waits(accept),
-        Hearer::Url(_) => Outcome::StoredJobs(accept),
+    Ok(match recipient {
+        DebugRecipient::Caller(_) => CallOutcome::Waits(accept),
+        DebugRecipient::Url(_) => CallOutcome::StoredJobs(accept),
     })
 }
 
@@ -97,21 +95,21 @@ pub(super) fn failure(error: &Error) -> Value {
 /// Handler of `debug.settled`.
 fn handle(job: &Job) -> Result<Commit, Error> {
     let settled: Settled = job.payload()?;
-    let hearer: Hearer = codec::decode(&settled.context)?;
+    let recipient: DebugRecipient = codec::decode(&settled.context)?;
     let mut commit = Commit::nothing();
-    match (hearer, settled.fate) {
-        (Hearer::Caller(caller), Fate::Committed { height }) => {
-            // JSON in a JSON text.
+    match (recipient, settled.fate) {
+        (DebugRecipient::Caller(caller), Fate::Committed { height }) => {
+            // The result is JSON in a JSON text.
             let result = json!({"height": height}).to_string();
             let body = Some(Value::from(result).to_string());
-            Answered::Done { status: 200, body }.tell(&caller, &mut commit);
+            SettledAnswer::Done { status: 200, body }.tell(&caller, &mut commit);
         }
-        (Hearer::Caller(caller), Fate::Refused { code, message }) => {
+        (DebugRecipient::Caller(caller), Fate::Refused { code, message }) => {
             let failure = failure(&Refusal::of_ledger(code, message));
             let body = Some(failure.to_string());
-            Answered::Done { status: 500, body }.tell(&caller, &mut commit);
+            SettledAnswer::Done { status: 500, body }.tell(&caller, &mut commit);
         }
-        (Hearer::Url(url), fate) => {
+        (DebugRecipient::Url(url), fate) => {
             let mut body = Map::new();
             body.insert(
                 "success".into(),
@@ -126,7 +124,7 @@ fn handle(job: &Job) -> Result<Commit, Error> {
                     body.insert("error".into(), refusal.to_json());
                 }
             }
-            let target = Target::Url(url);
+            let target = CallbackTarget::Url(url);
             commit.job(callback_job(
                 target,
                 "debug",
@@ -145,11 +143,11 @@ mod tests {
     use crate::flows::testing::{callbacks, job};
     use crate::job::{NewJob, Table, Write};
 
-    fn settled(hearer: &Hearer, fate: Fate) -> Commit {
+    fn settled(recipient: &DebugRecipient, fate: Fate) -> Commit {
         let settled = Settled {
             hash: "ab".to_owned(),
             fate,
-            context: codec::encode(hearer),
+            context: codec::encode(recipient),
         };
         handle(&job(NewJob::new(KIND, "debug", &settled))).unwrap()
     }
@@ -163,7 +161,7 @@ mod tests {
 
     /// What a client that waits is told.
     fn answered(fate: Fate) -> (u16, Option<Value>) {
-        let waits = Hearer::Caller(Caller::new("test"));
+        let waits = DebugRecipient::Caller(Caller::new("test"));
         let commit = settled(&waits, fate);
         let answer = commit.writes.iter().find_map(|write| match write {
             Write::Put {
@@ -173,7 +171,7 @@ mod tests {
             } => Some(value),
             _ => None,
         });
-        let answer: Answered = codec::decode(answer.unwrap()).unwrap();
+        let answer: SettledAnswer = codec::decode(answer.unwrap()).unwrap();
         answer.into_result().unwrap()
     }
 
@@ -197,7 +195,7 @@ mod tests {
 
     #[test]
     fn a_url_hears_once_what_became_of_it() {
-        let url = Hearer::Url("http://localhost/heard".to_owned());
+        let url = DebugRecipient::Url("http://localhost/heard".to_owned());
         let told = |fate| {
             let told = callbacks(&settled(&url, fate).jobs);
             assert_eq!(told.len(), 1);

@@ -5,23 +5,22 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-use super::checks::{Checks, WITH_CONSENT};
-use super::planned::{OnLedger, Planned};
-use super::start::{Start, Wanted};
-use super::{Identity, ListedIdentity};
-use crate::api::{Audience, Call, Endpoint, Outcome, Texts};
+use super::checks::{IdentityChecks, WITH_CONSENT};
+use super::planned::{LedgerIdentity, PlannedOperation};
+use super::start::{NeededConsent, OperationStart};
+use super::{IdentityPath, ListedIdentity};
+use crate::api::{ApiCall, Audience, CallOutcome, Endpoint, Texts};
 use crate::error::{Error, codes};
-use crate::flows::reply::Reply;
+use crate::flows::reply::ReplyTo;
 
-/// The mode in which every IdP has every identity that it knows.
+/// Every IdP has every identity in this mode.
 const MODE: u8 = 2;
 
-/// The table entry.
 pub fn endpoint() -> Endpoint {
     Endpoint::post("/identity/:namespace/:identifier", Audience::Idp)
         .does("Adds an identity to a user's reference group.")
         .begins()
-        .path::<Identity>()
+        .path::<IdentityPath>()
         .body::<Body>()
         .accepts(json!({"request_id?": "text"}))
         .run(run)
@@ -30,19 +29,19 @@ pub fn endpoint() -> Endpoint {
 #[derive(Clone, Deserialize, JsonSchema)]
 struct Body {
     #[serde(flatten)]
-    reply: Reply,
+    reply: ReplyTo,
     /// All of the person.
     #[schemars(length(min = 1), extend("uniqueItems" = true))]
     identity_list: Vec<ListedIdentity>,
-    /// A text, if consent is needed; else of any type and without meaning.
+    /// A text, if consent is needed. Otherwise of any type, and ignored.
     #[serde(default)]
     request_message: Value,
 }
 
-async fn run(call: Call<Identity, Texts, Body>) -> Result<Outcome, Error> {
+async fn run(call: ApiCall<IdentityPath, Texts, Body>) -> Result<CallOutcome, Error> {
     let body = call.body.clone();
-    let start = Start::of(&call, &body.reply).await?;
-    let checks = Checks::of(&call);
+    let start = OperationStart::of(&call, &body.reply).await?;
+    let checks = IdentityChecks::of(&call);
     let base = call.path.on_ledger();
     let group = checks.group(&base).await?;
     let new = new(&checks, group.as_ref(), &body.identity_list).await?;
@@ -52,11 +51,11 @@ async fn run(call: Call<Identity, Texts, Body>) -> Result<Outcome, Error> {
     let consent = match idps.iter().any(|modes| modes.contains(&WITH_CONSENT)) {
         true => {
             let message = body.request_message.as_str().map(str::to_owned);
-            Some(Wanted::new(call.path.clone(), MODE, message)?)
+            Some(NeededConsent::new(call.path.clone(), MODE, message)?)
         }
         false => None,
     };
-    let planned = Planned::add_identity(&group, &new);
+    let planned = PlannedOperation::add_identity(&group, &new);
     start.operation(planned, consent, Map::new()).await
 }
 
@@ -65,10 +64,10 @@ async fn run(call: Call<Identity, Texts, Body>) -> Result<Outcome, Error> {
 /// # Errors
 /// 20013, then for each 20096, 20019, 20069; those of the ledger.
 async fn new(
-    checks: &Checks<'_>,
+    checks: &IdentityChecks<'_>,
     group: Option<&String>,
     listed: &[ListedIdentity],
-) -> Result<Vec<OnLedger>, Error> {
+) -> Result<Vec<LedgerIdentity>, Error> {
     let namespaces: Vec<&str> = listed.iter().map(|one| one.namespace.as_str()).collect();
     checks.namespaces(&namespaces).await?;
     let mut new = Vec::new();

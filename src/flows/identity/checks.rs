@@ -1,8 +1,8 @@
-//! What is checked before an identity is changed, each against the ledger
-//! (spec/flows-additions.md 2.1 has the names in quotes).
+//! Checks before an identity is changed, against the ledger (spec/flows-additions.md
+//! 2.1 has the names in quotes).
 
-use super::planned::OnLedger;
-use super::{Identity, ListedIdentity};
+use super::planned::LedgerIdentity;
+use super::{IdentityPath, ListedIdentity};
 use crate::api;
 use crate::context::Context;
 use crate::crypto::hash::identifier_hash;
@@ -14,17 +14,17 @@ use crate::ledger::types::IdentityInfo;
 /// The mode whose identities need consent to be changed.
 pub(super) const WITH_CONSENT: u8 = 3;
 
-/// A call that changes identities: what its checks read from.
-pub(super) struct Checks<'a> {
+/// The checks of a call that changes identities.
+pub(super) struct IdentityChecks<'a> {
     context: &'a Context,
     node_id: &'a str,
     /// Whether identifiers must have the form of their namespace.
     is_form_checked: bool,
 }
 
-impl<'a> Checks<'a> {
+impl<'a> IdentityChecks<'a> {
     /// The checks of a call.
-    pub fn of<P, Q, B>(call: &'a api::Call<P, Q, B>) -> Self {
+    pub fn of<P, Q, B>(call: &'a api::ApiCall<P, Q, B>) -> Self {
         Self {
             context: &call.context,
             node_id: &call.node_id,
@@ -58,11 +58,11 @@ impl<'a> Checks<'a> {
         Ok(())
     }
 
-    /// "OWN": what this IdP declared of the identity.
+    /// "OWN": the identity as this IdP declared it.
     ///
     /// # Errors
-    /// 20071 nothing; those of the ledger.
-    pub async fn own(&self, identity: &OnLedger) -> Result<IdentityInfo, Error> {
+    /// 20071 if it has not; those of the ledger.
+    pub async fn own(&self, identity: &LedgerIdentity) -> Result<IdentityInfo, Error> {
         let own = self.declared(identity).await?;
         own.ok_or_else(|| codes::IDENTITY_NOT_FOUND_ON_IDP.into())
     }
@@ -70,15 +70,15 @@ impl<'a> Checks<'a> {
     /// "OWN" in "new" use: this IdP has not declared the identity.
     ///
     /// # Errors
-    /// 20019 it has; those of the ledger.
-    pub async fn is_new(&self, identity: &OnLedger) -> Result<(), Error> {
+    /// 20019 if it has; those of the ledger.
+    pub async fn is_new(&self, identity: &LedgerIdentity) -> Result<(), Error> {
         match self.declared(identity).await? {
             Some(_) => Err(codes::IDENTITY_ALREADY_CREATED.into()),
             None => Ok(()),
         }
     }
 
-    async fn declared(&self, identity: &OnLedger) -> Result<Option<IdentityInfo>, Error> {
+    async fn declared(&self, identity: &LedgerIdentity) -> Result<Option<IdentityInfo>, Error> {
         let ledger = self.context.ledger.as_ref();
         query::identity_info(ledger, identity.params(), self.node_id).await
     }
@@ -87,8 +87,8 @@ impl<'a> Checks<'a> {
     ///
     /// # Errors
     /// Those of the ledger.
-    pub async fn group(&self, identity: &OnLedger) -> Result<Option<String>, Error> {
-        let OnLedger {
+    pub async fn group(&self, identity: &LedgerIdentity) -> Result<Option<String>, Error> {
+        let LedgerIdentity {
             identity_namespace,
             identity_identifier_hash,
         } = identity;
@@ -144,7 +144,7 @@ impl<'a> Checks<'a> {
     ///
     /// # Errors
     /// Those of the ledger.
-    pub async fn modes_at_idps(&self, identity: &OnLedger) -> Result<Vec<Vec<u8>>, Error> {
+    pub async fn modes_at_idps(&self, identity: &LedgerIdentity) -> Result<Vec<Vec<u8>>, Error> {
         let idps = query::idps_of_identity(self.context.ledger.as_ref(), identity.params()).await?;
         Ok(idps.into_iter().map(|idp| idp.mode_list).collect())
     }
@@ -161,7 +161,7 @@ pub(super) fn needs_consent(own: &IdentityInfo) -> Result<bool, Error> {
     }
 }
 
-/// The mode of a request that all IdPs of an identity can answer at best.
+/// The highest mode of a request that all IdPs of an identity can answer.
 pub(super) fn consent_mode(modes_at_idps: &[Vec<u8>]) -> u8 {
     match modes_at_idps
         .iter()
@@ -172,22 +172,22 @@ pub(super) fn consent_mode(modes_at_idps: &[Vec<u8>]) -> u8 {
     }
 }
 
-impl Identity {
+impl IdentityPath {
     /// As the ledger knows it.
-    pub(super) fn on_ledger(&self) -> OnLedger {
+    pub(super) fn on_ledger(&self) -> LedgerIdentity {
         on_ledger(&self.namespace, &self.identifier)
     }
 }
 
 impl ListedIdentity {
     /// As the ledger knows it.
-    pub(super) fn on_ledger(&self) -> OnLedger {
+    pub(super) fn on_ledger(&self) -> LedgerIdentity {
         on_ledger(&self.namespace, &self.identifier)
     }
 }
 
-fn on_ledger(namespace: &str, identifier: &str) -> OnLedger {
-    OnLedger {
+fn on_ledger(namespace: &str, identifier: &str) -> LedgerIdentity {
+    LedgerIdentity {
         identity_namespace: namespace.to_owned(),
         identity_identifier_hash: identifier_hash(identifier),
     }

@@ -1,11 +1,10 @@
 //! `POST /identity_request/request_close`: the client gives up a request for
 //! consent, and with it the operation.
 
-use crate::api::{Audience, Call, Endpoint, NoPath, Outcome, Texts};
+use crate::api::{ApiCall, Audience, CallOutcome, Endpoint, NoPath, Texts};
 use crate::error::Error;
 use crate::flows::rp::close_request::{CloseRequest, close_request};
 
-/// The table entry.
 pub fn endpoint() -> Endpoint {
     Endpoint::post("/identity_request/request_close", Audience::Idp)
         .does("Closes the request that asks the user's other IdPs for consent.")
@@ -14,6 +13,9 @@ pub fn endpoint() -> Endpoint {
         .run(run)
 }
 
-async fn run(call: Call<NoPath, Texts, CloseRequest>) -> Result<Outcome, Error> {
-    Ok(Outcome::started(close_request(&call.node_id, call.body)))
+async fn run(call: ApiCall<NoPath, Texts, CloseRequest>) -> Result<CallOutcome, Error> {
+    Ok(CallOutcome::started(close_request(
+        &call.node_id,
+        call.body,
+    )))
 }

@@ -1,44 +1,44 @@
-//! What is different about a request that asks for consent to an identity
-//! operation (spec/flows.md 6.4, 6.5). Nobody hears of its status; the first
-//! answer decides, the node closes it, and when the block of its end is in, the
-//! operation goes on or is over.
+//! A request for consent to an identity operation (spec/flows.md 6.4, 6.5) differs
+//! from other requests. Nobody hears of its status. The first answer decides, the
+//! node closes the request, and the block of its end continues or ends the
+//! operation.
 //!
-//! A decision is stored with the CloseRequest that it leads to. While that one
-//! is on its way the client cannot close the request, and while the client's is
-//! on its way nothing is decided: so whoever ended the request is known.
+//! A decision is stored with its CloseRequest. While that is on its way the client
+//! cannot close the request; while the client's is on its way the node does not
+//! decide. So it is known who ended the request.
 
 use serde::{Deserialize, Serialize};
 
-use super::operation::Operation;
-use super::planned::Planned;
+use super::operation::IdentityOperation;
+use super::planned::PlannedOperation;
 use super::{reference, settled};
 use crate::context::Context;
 use crate::delivery::transaction::{transact, transact_for_call};
 use crate::error::{Code, Error, Refusal, codes, settled as final_of};
-use crate::flows::call;
-use crate::flows::reply::Reply;
+use crate::flows::call_mark;
+use crate::flows::reply::ReplyTo;
 use crate::flows::request_status::Validity;
-use crate::flows::rp::stored::{Request, Stored};
+use crate::flows::rp::stored::{RequestRecord, StoredRequest};
 use crate::flows::rp::{close_request, report};
 use crate::job::{Commit, NewJob, Table};
 use crate::ledger::query;
 use crate::ledger::types::RequestDetail;
 
-/// What the first answer led to.
+/// The decision on the first answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Decision {
-    /// Consent.
+pub enum ConsentDecision {
+    /// The user consents.
     Granted,
     /// The user, or the IdP, did not consent.
     Rejected,
-    /// The answer is not signed by an accessor of the person, or of another IAL
-    /// than the IdP declared.
+    /// No accessor of the person signed the answer, or its IAL is not the IAL that
+    /// the IdP declared.
     Invalid,
 }
 
-impl Decision {
-    /// What the answers so far lead to; `None`: nothing yet.
+impl ConsentDecision {
+    /// The decision on the answers so far; `None`: none yet.
     pub fn of(detail: &RequestDetail, validity: &Validity) -> Option<Self> {
         let first = detail.response_list.first()?;
         if first.status.as_deref() != Some("accept") {
@@ -61,12 +61,12 @@ impl Decision {
     }
 }
 
-/// Decides on the answers, if nothing is on its way that ends the request, and
-/// puts its CloseRequest on the way. The caller stores the progress.
+/// Decides on the answers and makes the CloseRequest, unless another end of the
+/// request is on its way. The caller stores the progress.
 ///
 /// # Errors
 /// Those of ledger and signing that may pass.
-pub async fn decide(context: &Context, stored: &mut Stored) -> Result<Commit, Error> {
+pub async fn decide(context: &Context, stored: &mut StoredRequest) -> Result<Commit, Error> {
     if stored.progress.closing {
         return Ok(Commit::nothing());
     }
@@ -75,7 +75,7 @@ pub async fn decide(context: &Context, stored: &mut Stored) -> Result<Commit, Er
     let Some(detail) = detail.filter(|detail| !detail.has_ended()) else {
         return Ok(Commit::nothing());
     };
-    let Some(decision) = Decision::of(&detail, &stored.validity) else {
+    let Some(decision) = ConsentDecision::of(&detail, &stored.validity) else {
         return Ok(Commit::nothing());
     };
     let close = close_request::transaction(&stored.of, &stored.validity, None)
@@ -87,7 +87,7 @@ pub async fn decide(context: &Context, stored: &mut Stored) -> Result<Commit, Er
             stored.progress.decision = Some(decision);
             commit
         }
-        // The client can close it; else its time will be up.
+        // The client can close the request, or its time will be up.
         Err(refusal) => {
             let mut commit = Commit::nothing();
             commit.job(report::error(stored, report::PROCESS_MESSAGE, &refusal));
@@ -96,14 +96,14 @@ pub async fn decide(context: &Context, stored: &mut Stored) -> Result<Commit, Er
     })
 }
 
-/// The CloseRequest of a decision was refused. If that is because the request
-/// has ended, its block tells the rest; else it is open, and undecided.
+/// The ledger refused the CloseRequest of a decision. If the request has ended, its
+/// block does the rest; otherwise it is open and undecided.
 ///
 /// # Errors
 /// Those of the ledger.
 pub async fn close_refused(
     context: &Context,
-    stored: &mut Stored,
+    stored: &mut StoredRequest,
     refusal: &Refusal,
 ) -> Result<Commit, Error> {
     let ledger = context.ledger.as_ref();
@@ -118,15 +118,15 @@ pub async fn close_refused(
     Ok(commit)
 }
 
-/// The request has ended: the operation goes on if there is consent, and is
-/// over if there is none. Either way nothing is left of the request.
+/// The request has ended: with consent the operation continues, without it ends.
+/// Either way the request is forgotten.
 ///
 /// # Errors
 /// Those of ledger and signing that may pass.
 pub async fn ended(
     context: &Context,
-    stored: &Stored,
-    planned: &Planned,
+    stored: &StoredRequest,
+    planned: &PlannedOperation,
     detail: &RequestDetail,
 ) -> Result<Commit, Error> {
     let refusal = match (detail.timed_out, stored.progress.decision) {
@@ -146,13 +146,13 @@ pub async fn ended(
             commit
         }
     };
-    let calls = call::forget_all(context, Table::RequestData, &stored.of.row()).await?;
+    let calls = call_mark::forget_all(context, Table::RequestData, &stored.of.row()).await?;
     commit.writes.extend(calls);
     Ok(commit)
 }
 
-/// There will be no consent: the client is told, and nothing is left.
-pub fn over(stored: &Stored, operation: &Operation, refusal: &Refusal) -> Commit {
+/// There will be no consent: tells the client and forgets the request.
+pub fn over(stored: &StoredRequest, operation: &IdentityOperation, refusal: &Refusal) -> Commit {
     let of = &stored.of;
     let reply = reply(&stored.request);
     let mut commit = stored.forget();
@@ -164,15 +164,15 @@ pub fn over(stored: &Stored, operation: &Operation, refusal: &Refusal) -> Commit
 /// What the client hears of the creation of the request.
 pub fn created(
     node_id: &str,
-    request: &Request,
-    operation: &Operation,
+    request: &RequestRecord,
+    operation: &IdentityOperation,
     outcome: Result<String, &Refusal>,
 ) -> NewJob {
     operation.request_result(node_id, &reply(request), &request.request_id, outcome)
 }
 
-fn reply(request: &Request) -> Reply {
-    Reply {
+fn reply(request: &RequestRecord) -> ReplyTo {
+    ReplyTo {
         reference_id: request.reference_id.clone(),
         callback_url: request.callback_url.clone(),
     }

@@ -1,4 +1,4 @@
-//! `POST /identity`: this IdP declares a person, known to the platform or new.
+//! `POST /identity`: declares a person of this IdP, known to the platform or new.
 
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -6,17 +6,16 @@ use serde_json::{Map, Number, Value, json};
 use uuid::Uuid;
 
 use super::accessor::NewAccessor;
-use super::checks::{Checks, consent_mode};
-use super::operation::Created;
-use super::planned::{Declared, OnLedger, Planned};
-use super::start::{Start, Wanted};
-use super::{Identity, ListedIdentity};
-use crate::api::{Audience, Call, Endpoint, NoPath, Outcome, Texts};
+use super::checks::{IdentityChecks, consent_mode};
+use super::operation::CreatedIdentity;
+use super::planned::{DeclaredIdentity, LedgerIdentity, PlannedOperation};
+use super::start::{NeededConsent, OperationStart};
+use super::{IdentityPath, ListedIdentity};
+use crate::api::{ApiCall, Audience, CallOutcome, Endpoint, NoPath, Texts};
 use crate::error::{Error, codes};
-use crate::flows::reply::Reply;
+use crate::flows::reply::ReplyTo;
 use crate::flows::rp::create_request::whole_number;
 
-/// The table entry.
 pub fn endpoint() -> Endpoint {
     Endpoint::post("/identity", Audience::Idp)
         .does("Onboards a user: makes a reference group with the first identity and accessor.")
@@ -29,7 +28,7 @@ pub fn endpoint() -> Endpoint {
 #[derive(Clone, Deserialize, JsonSchema)]
 struct Body {
     #[serde(flatten)]
-    reply: Reply,
+    reply: ReplyTo,
     /// All of one person.
     #[schemars(length(min = 1), extend("uniqueItems" = true))]
     identity_list: Vec<ListedIdentity>,
@@ -50,11 +49,11 @@ fn mode(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
     schemars::json_schema!({"type": "number", "enum": [2, 3]})
 }
 
-async fn run(call: Call<NoPath, Texts, Body>) -> Result<Outcome, Error> {
+async fn run(call: ApiCall<NoPath, Texts, Body>) -> Result<CallOutcome, Error> {
     let body = call.body.clone();
-    let start = Start::of(&call, &body.reply).await?;
+    let start = OperationStart::of(&call, &body.reply).await?;
     let accessor = body.accessor.check()?;
-    let checks = Checks::of(&call);
+    let checks = IdentityChecks::of(&call);
     let person = person(&checks, &body.identity_list).await?;
     checks.ial(&body.ial).await?;
     checks.accessor_is_new(&accessor.accessor_id).await?;
@@ -62,17 +61,17 @@ async fn run(call: Call<NoPath, Texts, Body>) -> Result<Outcome, Error> {
         Some(known) if body.mode == 3 => {
             let idps = checks.modes_at_idps(&known.on_ledger()).await?;
             let wanted = |known: &ListedIdentity| {
-                let identity = Identity {
+                let identity = IdentityPath {
                     namespace: known.namespace.clone(),
                     identifier: known.identifier.clone(),
                 };
-                Wanted::new(identity, consent_mode(&idps), body.request_message)
+                NeededConsent::new(identity, consent_mode(&idps), body.request_message)
             };
             (!idps.is_empty()).then(|| wanted(known)).transpose()?
         }
         _ => None,
     };
-    let created = Created {
+    let created = CreatedIdentity {
         exist: person.known.is_some(),
         reference_group_code: person.group.unwrap_or_else(|| Uuid::new_v4().to_string()),
     };
@@ -82,34 +81,37 @@ async fn run(call: Call<NoPath, Texts, Body>) -> Result<Outcome, Error> {
         "accessor_id".into(),
         Value::from(accessor.accessor_id.as_str()),
     );
-    let declared = Declared {
+    let declared = DeclaredIdentity {
         mode: body.mode,
         ial: body.ial,
         lial: body.lial,
         laal: body.laal,
     };
-    let planned = Planned::create_identity(created, &person.new, &declared, &accessor);
+    let planned = PlannedOperation::create_identity(created, &person.new, &declared, &accessor);
     start.operation(planned, consent, answer).await
 }
 
-/// What the platform knows of the person.
-struct Person {
+/// The person's identities, as the platform knows them.
+struct PersonIdentities {
     /// The group.
     group: Option<String>,
-    /// The first of the identities that it knows.
+    /// The first known identity.
     known: Option<ListedIdentity>,
-    /// Those that it does not know.
-    new: Vec<OnLedger>,
+    /// The unknown identities.
+    new: Vec<LedgerIdentity>,
 }
 
-/// Looks the identities up, and checks that they can be of one person.
+/// Looks the identities up and checks that they can belong to one person.
 ///
 /// # Errors
 /// 20013, then for each 20096, 20019, then 20069; those of the ledger.
-async fn person(checks: &Checks<'_>, listed: &[ListedIdentity]) -> Result<Person, Error> {
+async fn person(
+    checks: &IdentityChecks<'_>,
+    listed: &[ListedIdentity],
+) -> Result<PersonIdentities, Error> {
     let namespaces: Vec<&str> = listed.iter().map(|one| one.namespace.as_str()).collect();
     checks.namespaces(&namespaces).await?;
-    let mut person = Person {
+    let mut person = PersonIdentities {
         group: None,
         known: None,
         new: Vec::new(),

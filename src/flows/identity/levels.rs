@@ -3,12 +3,11 @@
 
 use serde_json::{Value, json};
 
-use super::Identity;
-use crate::api::{ApiVersion, Audience, Call, Endpoint, Outcome};
+use super::IdentityPath;
+use crate::api::{ApiCall, ApiVersion, Audience, CallOutcome, Endpoint};
 use crate::crypto::hash::identifier_hash;
 use crate::error::Error;
 
-/// The table entries.
 pub fn endpoints() -> [Endpoint; 3] {
     [
         endpoint(
@@ -42,12 +41,12 @@ fn endpoint(
 ) -> Endpoint {
     Endpoint::get(path, Audience::Idp)
         .does(does)
-        .path::<Identity>()
+        .path::<IdentityPath>()
         .tells(json!({(format!("{level}~")): kind}))
         .run(move |call| run(call, level))
 }
 
-async fn run(call: Call<Identity>, level: &'static str) -> Result<Outcome, Error> {
+async fn run(call: ApiCall<IdentityPath>, level: &'static str) -> Result<CallOutcome, Error> {
     let params = json!({
         "identity_namespace": call.path.namespace,
         "identity_identifier_hash": identifier_hash(&call.path.identifier),
@@ -55,8 +54,8 @@ async fn run(call: Call<Identity>, level: &'static str) -> Result<Outcome, Error
     });
     let ledger = &call.context.ledger;
     let Some(identity) = ledger.query("GetIdentityInfo", params, None).await? else {
-        return Ok(Outcome::NotFound);
+        return Ok(CallOutcome::NotFound);
     };
     let declared = identity.get(level).cloned().unwrap_or(Value::Null);
-    Ok(Outcome::Ok(json!({level: declared})))
+    Ok(CallOutcome::Ok(json!({level: declared})))
 }

@@ -1,6 +1,6 @@
-//! Identities (spec/http-api.md 3.6). What changes one is an operation: its
-//! endpoint checks and plans it, [`start`] puts it on its way, at once or after
-//! a request for consent, which is a request like any other ([`consent`]).
+//! Identities (spec/http-api.md 3.6). An operation changes an identity: its endpoint
+//! checks and plans it, and [`start`] starts it, at once or after a request for
+//! consent ([`consent`]).
 
 mod accessor;
 mod add_accessor;
@@ -29,10 +29,9 @@ mod tests;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::reply::Reply;
-use crate::api::Endpoint;
+use super::reply::ReplyTo;
+use crate::api::{Audience, Endpoint, EndpointBuilder};
 
-/// The table entries.
 pub fn endpoints() -> Vec<Endpoint> {
     let mut all = vec![
         reference_group_code::endpoint(),
@@ -52,9 +51,15 @@ pub fn endpoints() -> Vec<Endpoint> {
     all
 }
 
+/// An endpoint that starts an operation on an identity.
+fn operation_endpoint(path: &'static str, does: &'static str) -> EndpointBuilder<IdentityPath> {
+    let endpoint = Endpoint::post(path, Audience::Idp).does(does);
+    endpoint.begins().path::<IdentityPath>()
+}
+
 /// Path of a call about an identity.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
-struct Identity {
+struct IdentityPath {
     namespace: String,
     identifier: String,
 }
@@ -68,11 +73,11 @@ struct ListedIdentity {
     identifier: String,
 }
 
-/// Body of a call that names nothing but the identity.
+/// Body of a call without members of its own.
 #[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
-struct OfIdentity {
+struct IdentityBody {
     #[serde(flatten)]
-    reply: Reply,
+    reply: ReplyTo,
     /// What the person is asked, if consent is needed.
     request_message: Option<String>,
 }

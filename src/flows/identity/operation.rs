@@ -1,34 +1,34 @@
-//! What an IdP does to an identity: its names, and what the client application
-//! hears of it (spec/flows-additions.md 2.3).
+//! The operations on identities: their names, and their callbacks
+//! (spec/flows-additions.md 2.3).
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::error::Refusal;
-use crate::flows::reply::Reply;
+use crate::flows::reply::ReplyTo;
 use crate::job::NewJob;
 
 /// A way to change identities.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Change {
-    /// An IdP declares identities of a person.
+pub enum IdentityChange {
+    /// Declares identities of a person.
     CreateIdentity,
-    /// It adds identities to a person that it knows.
+    /// Adds identities of a known person.
     AddIdentity,
-    /// It adds a key that the person signs with.
+    /// Adds a key that the person signs with.
     AddAccessor,
-    /// It revokes one.
+    /// Revokes such a key.
     RevokeAccessor,
-    /// It does both.
+    /// Revokes one key and adds another.
     RevokeAndAddAccessor,
-    /// It does not know the person any more.
+    /// Ends the IdP's association with the person.
     RevokeIdentityAssociation,
     /// From mode 2 to mode 3.
     UpgradeIdentityMode,
 }
 
-impl Change {
+impl IdentityChange {
     /// Every way.
     pub const ALL: [Self; 7] = [
         Self::CreateIdentity,
@@ -66,7 +66,7 @@ impl Change {
         }
     }
 
-    /// What a method of the ledger changes.
+    /// The change that a method of the ledger makes.
     pub fn of_method(method: &str) -> Option<Self> {
         Self::ALL
             .into_iter()
@@ -76,29 +76,29 @@ impl Change {
 
 /// One operation, as its callbacks name it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Operation {
+pub struct IdentityOperation {
     /// What it does.
-    pub change: Change,
+    pub change: IdentityChange,
     /// The accessor that it adds, or revokes if it adds none.
     pub accessor_id: Option<String>,
     /// The accessor that it replaces.
     pub revoking_accessor_id: Option<String>,
-    /// Of an identity that is created: its group, and whether the platform knew it.
-    pub created: Option<Created>,
+    /// Set when an identity is created.
+    pub created: Option<CreatedIdentity>,
 }
 
-/// What the client application hears of an identity that is created.
+/// What the client application hears of a new identity.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Created {
-    /// The group of the person.
+pub struct CreatedIdentity {
+    /// The person's reference group.
     pub reference_group_code: String,
     /// Whether the platform knew the person.
     pub exist: bool,
 }
 
-impl Operation {
-    /// One that names nothing.
-    pub fn new(change: Change) -> Self {
+impl IdentityOperation {
+    /// An operation that names no accessor and no group.
+    pub fn new(change: IdentityChange) -> Self {
         Self {
             change,
             accessor_id: None,
@@ -122,12 +122,12 @@ impl Operation {
         members
     }
 
-    /// The callback that says what became of the request for consent:
-    /// `<chain>:<height>` of its block, or why there is none.
+    /// The callback about the request for consent: `<chain>:<height>` of its block,
+    /// or why there is none.
     pub fn request_result(
         &self,
         node_id: &str,
-        reply: &Reply,
+        reply: &ReplyTo,
         request_id: &str,
         outcome: Result<String, &Refusal>,
     ) -> NewJob {
@@ -143,8 +143,8 @@ impl Operation {
         reply.about_operation(node_id, &kind, Some(request_id), members, failure)
     }
 
-    /// The callback that says that it is done.
-    pub fn done(&self, node_id: &str, reply: &Reply, request_id: Option<&str>) -> NewJob {
+    /// The callback about success.
+    pub fn done(&self, node_id: &str, reply: &ReplyTo, request_id: Option<&str>) -> NewJob {
         let mut members = Map::new();
         if let Some(created) = &self.created {
             let code = created.reference_group_code.as_str();
@@ -153,11 +153,11 @@ impl Operation {
         reply.about_operation(node_id, &self.result_type(), request_id, members, None)
     }
 
-    /// The callback that says that the ledger refused it.
+    /// The callback about a refusal by the ledger.
     pub fn refused(
         &self,
         node_id: &str,
-        reply: &Reply,
+        reply: &ReplyTo,
         request_id: Option<&str>,
         refusal: &Refusal,
     ) -> NewJob {
@@ -165,11 +165,11 @@ impl Operation {
         reply.about_operation(node_id, &kind, request_id, self.accessors(), Some(refusal))
     }
 
-    /// The callback that says that there is no consent to it.
+    /// The callback about missing consent.
     pub fn without_consent(
         &self,
         node_id: &str,
-        reply: &Reply,
+        reply: &ReplyTo,
         request_id: &str,
         refusal: &Refusal,
     ) -> NewJob {
@@ -193,7 +193,7 @@ mod tests {
 
     #[test]
     fn every_callback_has_its_type_and_its_members() {
-        let reply = Reply {
+        let reply = ReplyTo {
             reference_id: "ref".to_owned(),
             callback_url: "http://client".to_owned(),
         };

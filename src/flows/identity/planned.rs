@@ -1,30 +1,30 @@
-//! What the operations ask of the ledger (spec/flows-additions.md 2.3).
+//! The transactions of the operations (spec/flows-additions.md 2.3).
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::accessor::Accessor;
-use super::operation::{Change, Created, Operation};
+use super::accessor::CheckedAccessor;
+use super::operation::{CreatedIdentity, IdentityChange, IdentityOperation};
 
-/// An operation, and what it asks of the ledger.
+/// An operation and its transaction.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Planned {
+pub struct PlannedOperation {
     /// The operation.
-    pub operation: Operation,
-    /// Parameters of its transaction, but for the consent.
+    pub operation: IdentityOperation,
+    /// Parameters of the transaction, without the consent.
     pub params: Value,
 }
 
 /// An identity as the ledger knows it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct OnLedger {
+pub struct LedgerIdentity {
     /// Its namespace.
     pub identity_namespace: String,
     /// Hash of its identifier.
     pub identity_identifier_hash: String,
 }
 
-impl OnLedger {
+impl LedgerIdentity {
     /// Parameters that name it.
     pub fn params(&self) -> Value {
         json!({
@@ -36,7 +36,7 @@ impl OnLedger {
 
 /// What an IdP declares of a person.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Declared {
+pub struct DeclaredIdentity {
     /// 2 or 3.
     pub mode: u64,
     /// Assurance of the identity.
@@ -52,18 +52,17 @@ fn mode_list(mode: u64) -> Value {
     if mode == 3 { json!([2, 3]) } else { json!([2]) }
 }
 
-fn list(identities: &[OnLedger]) -> Value {
-    identities.iter().map(OnLedger::params).collect()
+fn list(identities: &[LedgerIdentity]) -> Value {
+    identities.iter().map(LedgerIdentity::params).collect()
 }
 
-impl Planned {
-    /// Declares a person. `new`: those of the identities that the platform did
-    /// not know.
+impl PlannedOperation {
+    /// Declares a person. `new`: the identities that the platform did not know.
     pub fn create_identity(
-        created: Created,
-        new: &[OnLedger],
-        declared: &Declared,
-        accessor: &Accessor,
+        created: CreatedIdentity,
+        new: &[LedgerIdentity],
+        declared: &DeclaredIdentity,
+        accessor: &CheckedAccessor,
     ) -> Self {
         let mut params = json!({
             "reference_group_code": created.reference_group_code,
@@ -78,19 +77,19 @@ impl Planned {
         }
         accessor.add_to(&mut params);
         Self {
-            operation: Operation {
+            operation: IdentityOperation {
                 accessor_id: Some(accessor.accessor_id.clone()),
                 created: Some(created),
-                ..Operation::new(Change::CreateIdentity)
+                ..IdentityOperation::new(IdentityChange::CreateIdentity)
             },
             params,
         }
     }
 
     /// Adds identities to a group.
-    pub fn add_identity(reference_group_code: &str, new: &[OnLedger]) -> Self {
+    pub fn add_identity(reference_group_code: &str, new: &[LedgerIdentity]) -> Self {
         Self {
-            operation: Operation::new(Change::AddIdentity),
+            operation: IdentityOperation::new(IdentityChange::AddIdentity),
             params: json!({
                 "reference_group_code": reference_group_code,
                 "new_identity_list": list(new),
@@ -99,13 +98,13 @@ impl Planned {
     }
 
     /// Adds an accessor to a group.
-    pub fn add_accessor(reference_group_code: &str, accessor: &Accessor) -> Self {
+    pub fn add_accessor(reference_group_code: &str, accessor: &CheckedAccessor) -> Self {
         let mut params = json!({"reference_group_code": reference_group_code});
         accessor.add_to(&mut params);
         Self {
-            operation: Operation {
+            operation: IdentityOperation {
                 accessor_id: Some(accessor.accessor_id.clone()),
-                ..Operation::new(Change::AddAccessor)
+                ..IdentityOperation::new(IdentityChange::AddAccessor)
             },
             params,
         }
@@ -114,47 +113,47 @@ impl Planned {
     /// Revokes an accessor.
     pub fn revoke_accessor(accessor_id: &str) -> Self {
         Self {
-            operation: Operation {
+            operation: IdentityOperation {
                 accessor_id: Some(accessor_id.to_owned()),
-                ..Operation::new(Change::RevokeAccessor)
+                ..IdentityOperation::new(IdentityChange::RevokeAccessor)
             },
             params: json!({"accessor_id_list": [accessor_id]}),
         }
     }
 
-    /// Puts an accessor in the place of another.
-    pub fn replace_accessor(revoking_accessor_id: &str, accessor: &Accessor) -> Self {
+    /// Replaces an accessor by another.
+    pub fn replace_accessor(revoking_accessor_id: &str, accessor: &CheckedAccessor) -> Self {
         let mut params = json!({"revoking_accessor_id": revoking_accessor_id});
         accessor.add_to(&mut params);
         Self {
-            operation: Operation {
+            operation: IdentityOperation {
                 accessor_id: Some(accessor.accessor_id.clone()),
                 revoking_accessor_id: Some(revoking_accessor_id.to_owned()),
-                ..Operation::new(Change::RevokeAndAddAccessor)
+                ..IdentityOperation::new(IdentityChange::RevokeAndAddAccessor)
             },
             params,
         }
     }
 
-    /// Gives a person up.
-    pub fn revoke_association(identity: &OnLedger) -> Self {
+    /// Ends the association with a person.
+    pub fn revoke_association(identity: &LedgerIdentity) -> Self {
         Self {
-            operation: Operation::new(Change::RevokeIdentityAssociation),
+            operation: IdentityOperation::new(IdentityChange::RevokeIdentityAssociation),
             params: identity.params(),
         }
     }
 
-    /// Lifts a person to mode 3.
-    pub fn upgrade_mode(identity: &OnLedger) -> Self {
+    /// Upgrades a person to mode 3.
+    pub fn upgrade_mode(identity: &LedgerIdentity) -> Self {
         let mut params = identity.params();
         params["mode_list"] = mode_list(3);
         Self {
-            operation: Operation::new(Change::UpgradeIdentityMode),
+            operation: IdentityOperation::new(IdentityChange::UpgradeIdentityMode),
             params,
         }
     }
 
-    /// Parameters of the transaction, with the request that brought the consent.
+    /// Parameters of the transaction, with the request of the consent.
     pub fn with_consent(&self, request_id: Option<&str>) -> Value {
         let mut params = self.params.clone();
         if let Some(request_id) = request_id {
@@ -168,43 +167,43 @@ impl Planned {
 pub(super) mod tests {
     use super::*;
 
-    fn accessor() -> Accessor {
-        Accessor {
+    fn accessor() -> CheckedAccessor {
+        CheckedAccessor {
             accessor_id: "a-1".to_owned(),
             public_key: "PEM".to_owned(),
         }
     }
 
-    fn identity() -> OnLedger {
-        OnLedger {
+    fn identity() -> LedgerIdentity {
+        LedgerIdentity {
             identity_namespace: "citizen_id".to_owned(),
             identity_identifier_hash: "hash".to_owned(),
         }
     }
 
-    fn created() -> Created {
-        Created {
+    fn created() -> CreatedIdentity {
+        CreatedIdentity {
             reference_group_code: "group".to_owned(),
             exist: true,
         }
     }
 
-    /// Every operation, in the order of [`Change::ALL`].
-    pub fn every() -> [Planned; 7] {
-        let declared = Declared {
+    /// Every operation, in the order of [`IdentityChange::ALL`].
+    pub fn every() -> [PlannedOperation; 7] {
+        let declared = DeclaredIdentity {
             mode: 3,
             ial: serde_json::Number::from_f64(2.3).unwrap(),
             lial: Some(true),
             laal: None,
         };
         [
-            Planned::create_identity(created(), &[identity()], &declared, &accessor()),
-            Planned::add_identity("group", &[identity()]),
-            Planned::add_accessor("group", &accessor()),
-            Planned::revoke_accessor("a-0"),
-            Planned::replace_accessor("a-0", &accessor()),
-            Planned::revoke_association(&identity()),
-            Planned::upgrade_mode(&identity()),
+            PlannedOperation::create_identity(created(), &[identity()], &declared, &accessor()),
+            PlannedOperation::add_identity("group", &[identity()]),
+            PlannedOperation::add_accessor("group", &accessor()),
+            PlannedOperation::revoke_accessor("a-0"),
+            PlannedOperation::replace_accessor("a-0", &accessor()),
+            PlannedOperation::revoke_association(&identity()),
+            PlannedOperation::upgrade_mode(&identity()),
         ]
     }
 
@@ -235,7 +234,7 @@ pub(super) mod tests {
                 "mode_list": [2, 3],
             }),
         ];
-        for ((planned, params), change) in every().iter().zip(expected).zip(Change::ALL) {
+        for ((planned, params), change) in every().iter().zip(expected).zip(IdentityChange::ALL) {
             assert_eq!(planned.operation.change, change);
             assert_eq!(planned.with_consent(None), params);
             let mut with_consent = params;

@@ -1,26 +1,25 @@
-//! `GET /identity_request/request_references/:reference_id`: what a reference id
-//! stands for while its operation goes on.
+//! `GET /identity_request/request_references/:reference_id`: the operation of a
+//! reference id, while it lasts.
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
-use super::operation::Operation;
-use crate::api::{Audience, Call, Endpoint, Outcome};
+use super::operation::IdentityOperation;
+use crate::api::{ApiCall, Audience, CallOutcome, Endpoint};
 use crate::context::{Context, row, state};
 use crate::error::Error;
-use crate::flows::reply::Reply;
+use crate::flows::reply::ReplyTo;
 use crate::job::{Guard, Table, Write};
 
-/// Column of an operation in the row of its reference id; column `""` is the id
-/// of its request, as for any request.
+/// Column of an operation in the row of its reference id. Column `""` is the id of
+/// its request, as for any request.
 const COLUMN: &str = "operation";
 
-/// The table entry.
 pub fn endpoint() -> Endpoint {
     let path = "/identity_request/request_references/:reference_id";
     Endpoint::get(path, Audience::Idp)
-        .does("Tells the request that asks the user's other IdPs for consent.")
-        .path::<Referenced>()
+        .does("Shows the request that asks the user's other IdPs for consent.")
+        .path::<Path>()
         .tells(
             json!({"request_id?": "text", "accessor_id?": "text", "revoking_accessor_id?": "text"}),
         )
@@ -28,22 +27,25 @@ pub fn endpoint() -> Endpoint {
 }
 
 #[derive(Deserialize)]
-struct Referenced {
+struct Path {
     reference_id: String,
 }
 
 crate::job::stored_as_json! {
-    "row_identity_operation": Told,
+    "row_identity_operation": OperationSummary,
 }
 
-/// What the client application is told of an operation: the answer's body.
+/// The body of the answer about an operation.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-struct Told(Map<String, Value>);
+struct OperationSummary(Map<String, Value>);
 
-async fn run(call: Call<Referenced>) -> Result<Outcome, Error> {
+async fn run(call: ApiCall<Path>) -> Result<CallOutcome, Error> {
     let row = row(&call.node_id, &call.path.reference_id);
-    let told = state::load::<Told>(&call.context, Table::RequestReference, &row, COLUMN);
-    Ok(Outcome::found(told.await?.map(|Told(body)| body.into())))
+    let told =
+        state::load::<OperationSummary>(&call.context, Table::RequestReference, &row, COLUMN);
+    Ok(CallOutcome::found(
+        told.await?.map(|OperationSummary(body)| body.into()),
+    ))
 }
 
 /// Whether an operation has the reference id of a call.
@@ -53,7 +55,7 @@ async fn run(call: Call<Referenced>) -> Result<Outcome, Error> {
 pub(super) async fn is_taken(
     context: &Context,
     node_id: &str,
-    reply: &Reply,
+    reply: &ReplyTo,
 ) -> Result<bool, Error> {
     let row = row(node_id, &reply.reference_id);
     let columns = context.state.columns(Table::RequestReference, &row).await?;
@@ -63,9 +65,9 @@ pub(super) async fn is_taken(
 /// Gives a reference id to an operation, if it is free.
 pub(super) fn take(
     node_id: &str,
-    reply: &Reply,
+    reply: &ReplyTo,
     request_id: Option<&str>,
-    operation: &Operation,
+    operation: &IdentityOperation,
 ) -> (Guard, Write) {
     let row = row(node_id, &reply.reference_id);
     let guard = Guard::Absent {
@@ -76,12 +78,12 @@ pub(super) fn take(
     (guard, write)
 }
 
-/// Notes an operation under its reference id.
+/// Stores an operation under its reference id.
 pub(in crate::flows) fn write(
     node_id: &str,
     reference_id: &str,
     request_id: Option<&str>,
-    operation: &Operation,
+    operation: &IdentityOperation,
 ) -> Write {
     let mut body = Map::new();
     if let Some(request_id) = request_id {
@@ -89,11 +91,16 @@ pub(in crate::flows) fn write(
     }
     body.extend(operation.accessors());
     let row = row(node_id, reference_id);
-    state::put_column(Table::RequestReference, row, COLUMN, &Told(body))
+    state::put_column(
+        Table::RequestReference,
+        row,
+        COLUMN,
+        &OperationSummary(body),
+    )
 }
 
-/// Makes a reference id free again.
-pub(super) fn free(node_id: &str, reply: &Reply) -> Write {
+/// Frees a reference id.
+pub(super) fn free(node_id: &str, reply: &ReplyTo) -> Write {
     let row = row(node_id, &reply.reference_id);
     Write::delete(Table::RequestReference, row)
 }

@@ -5,46 +5,43 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Map, json};
 
-use super::Identity;
-use super::checks::{Checks, needs_consent};
-use super::planned::Planned;
-use super::start::{Start, Wanted};
-use crate::api::{Audience, Call, Endpoint, Outcome, Texts};
+use super::checks::{IdentityChecks, needs_consent};
+use super::planned::PlannedOperation;
+use super::start::{NeededConsent, OperationStart};
+use super::{IdentityPath, operation_endpoint};
+use crate::api::{ApiCall, CallOutcome, Endpoint, Texts};
 use crate::error::Error;
-use crate::flows::reply::Reply;
+use crate::flows::reply::ReplyTo;
 
-/// The table entry.
 pub fn endpoint() -> Endpoint {
-    let path = "/identity/:namespace/:identifier/accessor_revoke";
-    Endpoint::post(path, Audience::Idp)
-        .does("Revokes an accessor of a user.")
-        .begins()
-        .path::<Identity>()
-        .body::<Body>()
-        .accepts(json!({"request_id?": "text"}))
-        .run(run)
+    operation_endpoint(
+        "/identity/:namespace/:identifier/accessor_revoke",
+        "Revokes an accessor of a user.",
+    )
+    .body::<Body>()
+    .accepts(json!({"request_id?": "text"}))
+    .run(run)
 }
 
 #[derive(Clone, Deserialize, JsonSchema)]
 struct Body {
     #[serde(flatten)]
-    reply: Reply,
-    /// One that this IdP has added.
+    reply: ReplyTo,
+    /// An accessor that this IdP has added.
     #[schemars(length(min = 1))]
     accessor_id: String,
     /// What the person is asked, if consent is needed.
     request_message: Option<String>,
 }
 
-async fn run(call: Call<Identity, Texts, Body>) -> Result<Outcome, Error> {
+async fn run(call: ApiCall<IdentityPath, Texts, Body>) -> Result<CallOutcome, Error> {
     let body = call.body.clone();
-    let start = Start::of(&call, &body.reply).await?;
-    let checks = Checks::of(&call);
+    let start = OperationStart::of(&call, &body.reply).await?;
+    let checks = IdentityChecks::of(&call);
     let own = checks.own(&call.path.on_ledger()).await?;
     checks.accessor_is_own(&body.accessor_id).await?;
-    let consent = needs_consent(&own)?
-        .then(|| Wanted::of_mode_3(call.path.clone(), body.request_message))
-        .transpose()?;
-    let planned = Planned::revoke_accessor(&body.accessor_id);
+    let is_needed = needs_consent(&own)?;
+    let consent = NeededConsent::of_mode_3_if(is_needed, &call.path, body.request_message)?;
+    let planned = PlannedOperation::revoke_accessor(&body.accessor_id);
     start.operation(planned, consent, Map::new()).await
 }

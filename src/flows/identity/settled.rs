@@ -1,19 +1,20 @@
-//! The transaction of an operation, and what follows when it has settled.
+//! The transaction of an operation, and its result.
 
 use serde::{Deserialize, Serialize};
 
-use super::operation::Operation;
-use super::planned::Planned;
+use super::operation::IdentityOperation;
+use super::planned::PlannedOperation;
 use super::reference;
-use crate::delivery::transaction::{Continuation, Fate, Settled, Transact};
-use crate::error::{Error, Refusal};
+use crate::delivery::transaction::{Continuation, Transact};
+use crate::error::Error;
 use crate::flows::dispatch::Flow;
 use crate::flows::idp;
-use crate::flows::reply::Reply;
-use crate::job::{Commit, Job, Kind, Spec, codec, request_key};
+use crate::flows::ledger_call::settlement;
+use crate::flows::reply::ReplyTo;
+use crate::job::{Commit, Job, Kind, Spec, request_key};
 
 crate::job::stored! {
-    "identity_applied": Applied = 1,
+    "identity_applied": OperationContext = 1,
 }
 
 /// The transaction of an identity operation has settled.
@@ -23,24 +24,24 @@ pub(in crate::flows) const FLOW: Flow =
     Flow::new(KIND, |_, job| Box::pin(async move { handle(job) }))
         .told(idp::ROLE, "afterIdentityOperationSuccess");
 
-/// Handed through the transaction.
+/// Context of the continuation.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-struct Applied {
+struct OperationContext {
     node_id: String,
-    reply: Reply,
+    reply: ReplyTo,
     /// The request that brought the consent.
     request_id: Option<String>,
-    operation: Operation,
+    operation: IdentityOperation,
 }
 
 /// The transaction of an operation; `request_id`: of the consent.
 pub(super) fn transaction(
     node_id: &str,
-    reply: &Reply,
+    reply: &ReplyTo,
     request_id: Option<&str>,
-    planned: &Planned,
+    planned: &PlannedOperation,
 ) -> Transact {
-    let applied = Applied {
+    let applied = OperationContext {
         node_id: node_id.to_owned(),
         reply: reply.clone(),
         request_id: request_id.map(str::to_owned),
@@ -56,27 +57,24 @@ pub(super) fn transaction(
     Transact::new(node_id, method, &params, Some(then)).resend_when_disabled()
 }
 
-/// Handler of `identity.settled`: tells the client application, whose reference
-/// id is free again.
+/// Handler of `identity.settled`: tells the client application and frees its
+/// reference id.
 ///
 /// # Errors
 /// Those of the payload.
 pub fn handle(job: &Job) -> Result<Commit, Error> {
-    let settled: Settled = job.payload()?;
-    let Applied {
+    let (applied, result) = settlement::<OperationContext>(job)?;
+    let OperationContext {
         node_id,
         reply,
         request_id,
         operation,
-    } = codec::decode(&settled.context)?;
+    } = applied;
     let request_id = request_id.as_deref();
     let mut commit = Commit::nothing();
-    commit.job(match settled.fate {
-        Fate::Committed { .. } => operation.done(&node_id, &reply, request_id),
-        Fate::Refused { code, message } => {
-            let refusal = Refusal::of_ledger(code, message);
-            operation.refused(&node_id, &reply, request_id, &refusal)
-        }
+    commit.job(match result {
+        Ok(_) => operation.done(&node_id, &reply, request_id),
+        Err(refusal) => operation.refused(&node_id, &reply, request_id, &refusal),
     });
     commit.write(reference::free(&node_id, &reply));
     Ok(commit)

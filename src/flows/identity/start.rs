@@ -1,20 +1,19 @@
-//! Puts an operation on its way: its transaction, or a request for consent that
-//! the transaction follows. Its reference id is taken in the same step, and free
-//! again when the client has been told of its end.
+//! Starts an operation: makes its transaction, or a request for consent first. The
+//! same step takes its reference id, which is free again when the client has heard
+//! of the end.
 
 use serde_json::{Map, Number, Value};
 
-use super::planned::Planned;
+use super::planned::PlannedOperation;
 use super::reference;
 use super::settled;
-use super::{Identity, checks};
-use crate::api::{self, Outcome};
+use super::{IdentityPath, checks};
+use crate::api::{self, CallOutcome};
 use crate::context::Context;
 use crate::crypto::hash;
-use crate::delivery::transaction::transact_for_call;
 use crate::error::{Error, codes};
-use crate::flows::accept;
-use crate::flows::reply::Reply;
+use crate::flows::ledger_call::accept_transaction;
+use crate::flows::reply::ReplyTo;
 use crate::flows::rp::create_request::{CreateRequest, create_consent_request};
 use crate::store::Accept;
 
@@ -26,29 +25,35 @@ const MIN_IAL: f64 = 1.1;
 const MIN_AAL: u64 = 1;
 
 /// A call that may start an operation: its reference id is free.
-pub(super) struct Start<'a> {
+pub(super) struct OperationStart<'a> {
     context: &'a Context,
     node_id: &'a str,
-    reply: &'a Reply,
+    reply: &'a ReplyTo,
 }
 
-/// A consent that is needed.
-pub(super) struct Wanted {
-    /// Whose.
-    pub identity: Identity,
+/// The consent that an operation needs.
+pub(super) struct NeededConsent {
+    /// The person's identity.
+    pub identity: IdentityPath,
     /// Mode of the request.
     pub mode: u8,
     /// What the person is asked.
     pub request_message: String,
 }
 
-impl Wanted {
-    /// The consent to a change of an identity that the IdP has in mode 3.
+impl NeededConsent {
+    /// The consent to a change of an identity that the IdP has in mode 3, if the
+    /// change needs it.
     ///
     /// # Errors
-    /// 20074 without a message.
-    pub fn of_mode_3(identity: Identity, request_message: Option<String>) -> Result<Self, Error> {
-        Self::new(identity, checks::WITH_CONSENT, request_message)
+    /// 20074 when it does, without a message.
+    pub fn of_mode_3_if(
+        is_needed: bool,
+        identity: &IdentityPath,
+        request_message: Option<String>,
+    ) -> Result<Option<Self>, Error> {
+        let needed = || Self::new(identity.clone(), checks::WITH_CONSENT, request_message);
+        is_needed.then(needed).transpose()
     }
 
     /// The consent to a change of an identity.
@@ -56,7 +61,7 @@ impl Wanted {
     /// # Errors
     /// 20074 without a message.
     pub fn new(
-        identity: Identity,
+        identity: IdentityPath,
         mode: u8,
         request_message: Option<String>,
     ) -> Result<Self, Error> {
@@ -68,14 +73,14 @@ impl Wanted {
     }
 }
 
-impl<'a> Start<'a> {
-    /// Of a call whose reference id is free.
+impl<'a> OperationStart<'a> {
+    /// Checks that the call's reference id is free.
     ///
     /// # Errors
     /// 20045; those of the store.
     pub async fn of<P, Q, B>(
-        call: &'a api::Call<P, Q, B>,
-        reply: &'a Reply,
+        call: &'a api::ApiCall<P, Q, B>,
+        reply: &'a ReplyTo,
     ) -> Result<Self, Error> {
         let start = Self {
             context: &call.context,
@@ -89,17 +94,17 @@ impl<'a> Start<'a> {
         }
     }
 
-    /// Starts an operation; `body`: what is answered beside the id of the request.
+    /// Starts an operation. `body`: members of the answer besides the id of the
+    /// request.
     ///
     /// # Errors
-    /// Those of ledger, store and signing that are not final: final ones are
-    /// told by the callbacks of the operation.
+    /// Temporary ones of ledger, store and signing. Callbacks tell of final ones.
     pub async fn operation(
         self,
-        planned: Planned,
-        consent: Option<Wanted>,
+        planned: PlannedOperation,
+        consent: Option<NeededConsent>,
         mut body: Map<String, Value>,
-    ) -> Result<Outcome, Error> {
+    ) -> Result<CallOutcome, Error> {
         let accept = match consent {
             None => self.directly(&planned).await?,
             Some(wanted) => {
@@ -108,16 +113,16 @@ impl<'a> Start<'a> {
                 self.with_consent(planned, wanted, request_id).await?
             }
         };
-        Ok(Outcome::Accepted {
+        Ok(CallOutcome::Accepted {
             accept,
             body: Some(Value::Object(body)),
             refused: Some(codes::DUPLICATE_REFERENCE_ID),
         })
     }
 
-    async fn directly(&self, planned: &Planned) -> Result<Accept, Error> {
+    async fn directly(&self, planned: &PlannedOperation) -> Result<Accept, Error> {
         let transaction = settled::transaction(self.node_id, self.reply, None, planned);
-        let mut accept = accept(transact_for_call(self.context, transaction).await?);
+        let mut accept = accept_transaction(self.context, transaction).await?;
         let (guard, write) = reference::take(self.node_id, self.reply, None, &planned.operation);
         accept.guards.push(guard);
         accept.writes.push(write);
@@ -126,14 +131,14 @@ impl<'a> Start<'a> {
 
     async fn with_consent(
         &self,
-        planned: Planned,
-        wanted: Wanted,
+        planned: PlannedOperation,
+        wanted: NeededConsent,
         request_id: String,
     ) -> Result<Accept, Error> {
         let request = CreateRequest {
             namespace: wanted.identity.namespace,
             identifier: wanted.identity.identifier,
-            // Only of requests that bypass the identity.
+            // Only for requests that bypass the identity.
             checks_identifier: false,
             reference_id: self.reply.reference_id.clone(),
             callback_url: self.reply.callback_url.clone(),
@@ -141,7 +146,7 @@ impl<'a> Start<'a> {
             idp_id_list: Vec::new(),
             data_request_list: Vec::new(),
             request_message: wanted.request_message,
-            // A number of this form always is one of JSON.
+            // A number of this form is always valid JSON.
             min_ial: Number::from_f64(MIN_IAL).expect("it is finite"),
             min_aal: MIN_AAL.into(),
             min_idp: 1,

@@ -4,11 +4,10 @@
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use crate::api::{Audience, Call, Endpoint, NoPath, Outcome, Success, Texts};
+use crate::api::{ApiCall, Audience, CallOutcome, Endpoint, NoPath, Success, Texts};
 use crate::error::Error;
-use crate::flows::reply::Reply;
+use crate::flows::reply::ReplyTo;
 
-/// The table entries.
 pub fn endpoints() -> [Endpoint; 4] {
     let endorsement = "/identity/:namespace/:identifier/endorsement";
     let removal = "/identity/:namespace/:identifier/removal_from_reference_group";
@@ -41,7 +40,7 @@ pub fn endpoints() -> [Endpoint; 4] {
 #[derive(Deserialize, JsonSchema)]
 struct Removal {
     #[serde(flatten)]
-    _reply: Reply,
+    _reply: ReplyTo,
     #[serde(rename = "request_message")]
     _request_message: Option<String>,
 }
@@ -49,7 +48,7 @@ struct Removal {
 #[derive(Deserialize, JsonSchema)]
 struct Merge {
     #[serde(flatten)]
-    _reply: Reply,
+    _reply: ReplyTo,
     #[serde(rename = "namespace_to_merge")]
     #[schemars(length(min = 1))]
     _namespace_to_merge: String,
@@ -60,6 +59,6 @@ struct Merge {
     _request_message: Option<String>,
 }
 
-async fn run<B>(_: Call<NoPath, Texts, B>) -> Result<Outcome, Error> {
-    Ok(Outcome::Unsupported)
+async fn run<B>(_: ApiCall<NoPath, Texts, B>) -> Result<CallOutcome, Error> {
+    Ok(CallOutcome::Unsupported)
 }

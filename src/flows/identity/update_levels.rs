@@ -1,20 +1,19 @@
-//! `POST /identity/:namespace/:identifier/{ial,lial,laal}`: what this IdP
-//! declares of an identity changes. Nobody is asked.
+//! `POST /identity/:namespace/:identifier/{ial,lial,laal}`: changes what this IdP
+//! declares of an identity, without consent.
 
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Number, Value};
 
-use super::Identity;
-use super::checks::Checks;
-use super::planned::OnLedger;
-use crate::api::{ApiVersion, Audience, Call, Endpoint, Outcome, Texts};
+use super::IdentityPath;
+use super::checks::IdentityChecks;
+use super::planned::LedgerIdentity;
+use crate::api::{ApiCall, ApiVersion, Audience, CallOutcome, Endpoint, Texts};
 use crate::error::Error;
-use crate::flows::ledger_call::{Hearer, LedgerCall};
-use crate::flows::reply::Reply;
+use crate::flows::ledger_call::{LedgerCall, ResultRecipient};
+use crate::flows::reply::ReplyTo;
 
-/// The table entries.
 pub fn endpoints() -> [Endpoint; 3] {
     [
         endpoint::<Ial>(
@@ -38,7 +37,7 @@ fn endpoint<L: Level>(path: &'static str, does: &'static str) -> Endpoint {
     Endpoint::post(path, Audience::Idp)
         .does(does)
         .begins()
-        .path::<Identity>()
+        .path::<IdentityPath>()
         .body::<Body<L>>()
         .run(run)
 }
@@ -46,7 +45,7 @@ fn endpoint<L: Level>(path: &'static str, does: &'static str) -> Endpoint {
 #[derive(Clone, Deserialize, JsonSchema)]
 struct Body<L> {
     #[serde(flatten)]
-    reply: Reply,
+    reply: ReplyTo,
     #[serde(flatten)]
     level: L,
 }
@@ -56,7 +55,7 @@ trait Level: Clone + DeserializeOwned + JsonSchema + Send + Sync + 'static {
     /// Its name on the ledger and in calls.
     const NAME: &'static str;
 
-    /// As the ledger takes it.
+    /// The value for the ledger.
     fn value(self) -> Value;
 
     /// The IAL, whose values are limited.
@@ -108,15 +107,15 @@ impl Level for Laal {
     }
 }
 
-async fn run<L: Level>(call: Call<Identity, Texts, Body<L>>) -> Result<Outcome, Error> {
+async fn run<L: Level>(call: ApiCall<IdentityPath, Texts, Body<L>>) -> Result<CallOutcome, Error> {
     let Body { reply, level } = call.body.clone();
-    let checks = Checks::of(&call);
+    let checks = IdentityChecks::of(&call);
     let identity = call.path.on_ledger();
     checks.own(&identity).await?;
     if let Some(ial) = level.ial() {
         checks.ial(ial).await?;
     }
-    let OnLedger {
+    let LedgerIdentity {
         identity_namespace,
         identity_identifier_hash,
     } = &identity;
@@ -130,7 +129,7 @@ async fn run<L: Level>(call: Call<Identity, Texts, Body<L>>) -> Result<Outcome, 
         params,
         key,
         writes: Vec::new(),
-        hearer: Hearer::Callback {
+        recipient: ResultRecipient::Callback {
             reply,
             kind: format!("update_{}_result", L::NAME),
             node_id: node_id.clone(),

@@ -1,31 +1,29 @@
-//! `POST /identity/:namespace/:identifier/mode`: the person is asked before the
-//! identity changes from now on. That takes a consent already.
+//! `POST /identity/:namespace/:identifier/mode`: upgrades an identity to mode 3, in
+//! which changes need the person's consent. The upgrade needs it too.
 
 use serde_json::{Map, json};
 
-use super::checks::{Checks, consent_mode, needs_consent};
-use super::planned::Planned;
-use super::start::{Start, Wanted};
-use super::{Identity, OfIdentity};
-use crate::api::{Audience, Call, Endpoint, Outcome, Texts};
+use super::checks::{IdentityChecks, consent_mode, needs_consent};
+use super::planned::PlannedOperation;
+use super::start::{NeededConsent, OperationStart};
+use super::{IdentityBody, IdentityPath, operation_endpoint};
+use crate::api::{ApiCall, CallOutcome, Endpoint, Texts};
 use crate::error::{Error, codes};
 
-/// The table entry.
 pub fn endpoint() -> Endpoint {
-    let path = "/identity/:namespace/:identifier/mode";
-    Endpoint::post(path, Audience::Idp)
-        .does("Upgrades an identity from mode 2 to mode 3.")
-        .begins()
-        .path::<Identity>()
-        .body::<OfIdentity>()
-        .accepts(json!({"request_id": "text"}))
-        .run(run)
+    operation_endpoint(
+        "/identity/:namespace/:identifier/mode",
+        "Upgrades an identity from mode 2 to mode 3.",
+    )
+    .body::<IdentityBody>()
+    .accepts(json!({"request_id": "text"}))
+    .run(run)
 }
 
-async fn run(call: Call<Identity, Texts, OfIdentity>) -> Result<Outcome, Error> {
+async fn run(call: ApiCall<IdentityPath, Texts, IdentityBody>) -> Result<CallOutcome, Error> {
     let body = call.body.clone();
-    let start = Start::of(&call, &body.reply).await?;
-    let checks = Checks::of(&call);
+    let start = OperationStart::of(&call, &body.reply).await?;
+    let checks = IdentityChecks::of(&call);
     let identity = call.path.on_ledger();
     checks.namespaces(&[&call.path.namespace]).await?;
     let own = checks.own(&identity).await?;
@@ -36,7 +34,7 @@ async fn run(call: Call<Identity, Texts, OfIdentity>) -> Result<Outcome, Error> 
         return Err(codes::REQUEST_MESSAGE_NEEDED.into());
     }
     let mode = consent_mode(&checks.modes_at_idps(&identity).await?);
-    let wanted = Wanted::new(call.path.clone(), mode, body.request_message)?;
-    let planned = Planned::upgrade_mode(&identity);
+    let wanted = NeededConsent::new(call.path.clone(), mode, body.request_message)?;
+    let planned = PlannedOperation::upgrade_mode(&identity);
     start.operation(planned, Some(wanted), Map::new()).await
 }

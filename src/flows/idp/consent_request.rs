@@ -2,16 +2,16 @@
 
 use serde_json::{Map, Value};
 
+use super::callback_progress::CallbackProgress;
 use super::contract_checked::refuse;
-use super::told::Told;
 use super::{PROCESS_MESSAGE, ROLE};
 use crate::context::{Context, row};
-use crate::delivery::callback::{Persistence, Target, callback_job, error_job};
+use crate::delivery::callback::{CallbackTarget, Persistence, callback_job, error_job};
 use crate::delivery::dcontract;
 use crate::delivery::dcontract::Contract;
 use crate::error::{Error, Refusal, codes, settled};
 use crate::flows::dispatch::{Flow, node_of_message};
-use crate::flows::integrity::{Consent, check_consent, check_requester, require};
+use crate::flows::integrity::{ConsentText, check_consent, check_requester, require};
 use crate::job::{Commit, Job, NewJob, Table, Write};
 use crate::ledger::query;
 use crate::ledger::types::RequestDetail;
@@ -27,10 +27,10 @@ pub(in crate::flows) const FLOW: Flow = Flow::new(to_role::CONSENT_REQUEST, |con
 
 const URL_NAME: &str = "incoming_request_url";
 
-/// Handler of `idp.consent_request`. A request that fails its checks is kept
-/// until it ends, but never in place of another one, and not shown to the
-/// client application. One that passed them before changes nothing, however much
-/// later it comes again.
+/// Handler of `idp.consent_request`. Keeps a request that fails its checks until it
+/// ends, but never instead of another one, and does not show it to the client
+/// application. A request that passed its checks before changes nothing, however
+/// late it comes again.
 ///
 /// # Errors
 /// Those of ledger, store and signing; those of the payload.
@@ -55,7 +55,7 @@ pub async fn handle(context: &Context, job: &Job) -> Result<Commit, Error> {
     }
     let record = row(node_id, &request.request_id);
     let checked = settled(check(node_id, &request, &detail))?;
-    if checked.is_ok() && Told::load(context, &record).await?.is_some() {
+    if checked.is_ok() && CallbackProgress::load(context, &record).await?.is_some() {
         return Ok(commit);
     }
     if checked.is_ok() || is_new(context, &record).await? {
@@ -69,7 +69,7 @@ pub async fn handle(context: &Context, job: &Job) -> Result<Commit, Error> {
     if !dcontract::applies(&context.config, &request) {
         let shown = show(context, node_id, &request, &detail).await?;
         if !shown.jobs.is_empty() {
-            commit.write(Told::All.save(&record));
+            commit.write(CallbackProgress::All.save(&record));
         }
         commit.merge(shown);
         return Ok(commit);
@@ -82,20 +82,20 @@ pub async fn handle(context: &Context, job: &Job) -> Result<Commit, Error> {
     match dcontract::places(&request.request_message).as_deref() {
         Ok([first, ..]) => {
             let updates = Vec::new();
-            commit.write(Told::Not { updates }.save(&record));
+            commit.write(CallbackProgress::Not { updates }.save(&record));
             commit.job(contract.fetch(first));
         }
         Ok([]) => {}
         Err(reason) => {
             let reason = reason.to_string();
             commit.merge(refuse(context, node_id, &request, &reason).await?);
-            commit.write(Told::All.save(&record));
+            commit.write(CallbackProgress::All.save(&record));
         }
     }
     Ok(commit)
 }
 
-/// Tells the client application of the request, if it wants to know.
+/// Tells the client application of the request, if it has set a URL.
 ///
 /// # Errors
 /// Temporary when the store does not answer.
@@ -111,7 +111,7 @@ pub(super) async fn show(
         .get(Table::CallbackUrl, ROLE, URL_NAME)
         .await?;
     if url.is_none() {
-        tracing::warn!(request_id = %request.request_id, "no {URL_NAME} is set: nobody is told of this request");
+        tracing::warn!(request_id = %request.request_id, "no {URL_NAME} is set: the client application does not hear of this request");
         return Ok(commit);
     }
     commit.job(incoming_request(node_id, request, detail));
@@ -128,7 +128,7 @@ fn check(node_id: &str, request: &ConsentRequest, detail: &RequestDetail) -> Res
         .namespace
         .as_deref()
         .zip(request.identifier.as_deref());
-    let consent = Consent {
+    let consent = ConsentText {
         identity,
         request_message: &request.request_message,
         request_message_salt: &request.request_message_salt,
@@ -182,12 +182,12 @@ fn incoming_request(node_id: &str, request: &ConsentRequest, detail: &RequestDet
             set("identifier", request.identifier.clone().into());
         }
     }
-    let target = Target::Setting {
+    let target = CallbackTarget::Setting {
         role: ROLE.to_owned(),
         name: URL_NAME.to_owned(),
     };
-    // As long as the user can still answer (F39): the replaced system means to,
-    // and gives up after ten minutes.
+    // As long as the user can still answer (F39). The replaced system intends this
+    // too, but gives up after ten minutes.
     let persistence = Persistence::UntilRequestEnds {
         request_id: request.request_id.clone(),
     };

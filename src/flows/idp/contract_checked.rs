@@ -1,9 +1,9 @@
 //! The documents of a contract have been verified, or could not be
 //! (spec/flows.md 3.1, step 4).
 
+use super::callback_progress::CallbackProgress;
 use super::consent_request::{failure, show};
-use super::response_created::{Answered, Content};
-use super::told::Told;
+use super::response_created::{IdpResponseContent, IdpResponseContext};
 use super::{PROCESS_MESSAGE, ROLE, respond};
 use crate::context::{Context, state};
 use crate::delivery::callback::error_job;
@@ -23,18 +23,19 @@ pub(in crate::flows) const FLOW: Flow = Flow::new(dcontract::CHECKED, |context, 
 .told(ROLE, PROCESS_MESSAGE)
 .for_node(node_of_contract);
 
-/// What the node answers the RP when a document cannot be verified.
+/// Error code for a document that cannot be verified.
 const ERROR_CODE: i64 = 31000;
 
-/// Handler of `idp.contract_checked`: shows the request to the client
-/// application, and what blocks changed meanwhile; or answers in its place.
+/// Handler of `idp.contract_checked`: tells the client application of the request
+/// and of changes by blocks meanwhile, or answers in its name.
 ///
 /// # Errors
 /// Those of ledger, store and signing; those of the payload.
 pub async fn handle(context: &Context, job: &Job) -> Result<Commit, Error> {
     let Checked { contract, refusal } = job.payload()?;
     let record = contract.record();
-    let Some(Told::Not { updates }) = Told::load(context, &record).await? else {
+    let Some(CallbackProgress::Not { updates }) = CallbackProgress::load(context, &record).await?
+    else {
         return Ok(Commit::nothing());
     };
     let kept = state::load(context, Table::ConsentRequest, &record, "").await?;
@@ -42,7 +43,7 @@ pub async fn handle(context: &Context, job: &Job) -> Result<Commit, Error> {
         return Ok(Commit::nothing());
     };
     let detail = query::request_detail(context.ledger.as_ref(), &request.request_id, None).await?;
-    // Of its end the next block tells, or has told.
+    // A block tells of the end.
     let Some(detail) = detail.filter(|detail| !detail.has_ended()) else {
         return Ok(Commit::nothing());
     };
@@ -52,7 +53,7 @@ pub async fn handle(context: &Context, job: &Job) -> Result<Commit, Error> {
         Some(reason) => refuse(context, node_id, &request, &reason).await?,
     };
     commit.merge(tell(context, &updates).await?);
-    commit.write(Told::All.save(&record));
+    commit.write(CallbackProgress::All.save(&record));
     Ok(commit)
 }
 
@@ -75,11 +76,11 @@ pub(super) async fn refuse(
     reason: &str,
 ) -> Result<Commit, Error> {
     tracing::warn!(request_id = %request.request_id, reason, "contract of a request is refused");
-    let answered = Answered {
+    let answered = IdpResponseContext {
         node_id: node_id.to_owned(),
         request_id: request.request_id.clone(),
         rp_id: request.rp_id.clone(),
-        content: Content::Error(ERROR_CODE),
+        content: IdpResponseContent::Error(ERROR_CODE),
         reply: None,
         call: None,
     };

@@ -5,15 +5,15 @@ use serde_json::{Map, json};
 
 use super::ROLE;
 use crate::context::Context;
-use crate::delivery::callback::{Persistence, Target, callback_job};
+use crate::delivery::callback::{CallbackTarget, Persistence, callback_job};
 use crate::error::Error;
 use crate::flows::dispatch::{BLOCK, Flow};
-use crate::flows::identity::operation::Change;
+use crate::flows::identity::operation::IdentityChange;
 use crate::job::{Commit, Job, Kind, NewJob, Spec, Table};
 use crate::ledger::{Block, BlockTransaction, query};
 
 crate::job::stored! {
-    "idp_modified": Modified = 1,
+    "idp_modified": IdentityModified = 1,
 }
 
 /// Another node changed an identity that this one may hold too.
@@ -29,18 +29,18 @@ const URL_NAME: &str = "identity_modification_notification_url";
 
 /// Payload of `idp.identity_modified`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Modified {
+pub struct IdentityModified {
     /// The IdP (behind a proxy: that node).
     pub node_id: String,
     /// The identity.
     pub reference_group_code: String,
-    /// What was done, as the client application is told.
+    /// The operation, as the client application hears of it.
     pub action: String,
-    /// Who did it.
+    /// The node that did it.
     pub actor_node_id: String,
 }
 
-/// Whether the client application wants to hear of it.
+/// Whether the client application has set a URL for it.
 ///
 /// # Errors
 /// Those of the store.
@@ -52,7 +52,7 @@ pub async fn is_wanted(context: &Context) -> Result<bool, Error> {
     Ok(url.is_some())
 }
 
-/// A job for each change that a block's transactions of other nodes made.
+/// A job for each identity that other nodes changed in a block.
 pub fn jobs<'a>(node_id: &'a str, block: &'a Block) -> impl Iterator<Item = NewJob> + 'a {
     let others = block
         .successful()
@@ -60,7 +60,7 @@ pub fn jobs<'a>(node_id: &'a str, block: &'a Block) -> impl Iterator<Item = NewJ
     others.filter_map(move |transaction| job(node_id, block, transaction))
 }
 
-/// Whether a transaction changed an identity.
+/// The job of a transaction that changed an identity.
 pub fn is_change(transaction: &BlockTransaction) -> bool {
     action(&transaction.method).is_some()
 }
@@ -69,7 +69,7 @@ fn job(node_id: &str, block: &Block, transaction: &BlockTransaction) -> Option<N
     let action = action(&transaction.method)?;
     let reference_group_code = transaction.reference_group_code.clone()?;
     let key = format!("identity:{reference_group_code}");
-    let modified = Modified {
+    let modified = IdentityModified {
         node_id: node_id.to_owned(),
         reference_group_code,
         action: action.to_owned(),
@@ -85,16 +85,16 @@ fn job(node_id: &str, block: &Block, transaction: &BlockTransaction) -> Option<N
 }
 
 fn action(method: &str) -> Option<&'static str> {
-    Change::of_method(method).map(Change::name)
+    IdentityChange::of_method(method).map(IdentityChange::name)
 }
 
-/// Handler of `idp.identity_modified`: tells the client application, if its
-/// node holds the identity and NDID has not asked for silence about the actor.
+/// Handler of `idp.identity_modified`: tells the client application, if its node
+/// holds the identity and NDID does not suppress changes by the actor.
 ///
 /// # Errors
 /// Those of the ledger; those of the payload.
 pub async fn handle(context: &Context, job: &Job) -> Result<Commit, Error> {
-    let Modified {
+    let IdentityModified {
         node_id,
         reference_group_code,
         action,
@@ -118,7 +118,7 @@ pub async fn handle(context: &Context, job: &Job) -> Result<Commit, Error> {
     );
     body.insert("action".into(), action.into());
     body.insert("actor_node_id".into(), actor_node_id.into());
-    let target = Target::Setting {
+    let target = CallbackTarget::Setting {
         role: ROLE.to_owned(),
         name: URL_NAME.to_owned(),
     };
@@ -129,7 +129,7 @@ pub async fn handle(context: &Context, job: &Job) -> Result<Commit, Error> {
 }
 
 fn node_of_notice(job: &Job) -> Option<String> {
-    let modified: Modified = job.payload().ok()?;
+    let modified: IdentityModified = job.payload().ok()?;
     Some(modified.node_id)
 }
 
@@ -155,8 +155,8 @@ mod tests {
             .answer(method, json!({"node_id": "idp2"}), answer);
     }
 
-    async fn told(node: &TestNode) -> Vec<(Target, Value)> {
-        let modified = Modified {
+    async fn told(node: &TestNode) -> Vec<(CallbackTarget, Value)> {
+        let modified = IdentityModified {
             node_id: "idp1".to_owned(),
             reference_group_code: GROUP.to_owned(),
             action: "add_accessor".to_owned(),
@@ -171,7 +171,7 @@ mod tests {
         let node = TestNode::new("idp1", Role::Idp);
         suppressed(&node, false);
         identity(&node, json!({"ial": 2.3, "mode_list": [2]}));
-        let target = Target::Setting {
+        let target = CallbackTarget::Setting {
             role: "idp".to_owned(),
             name: URL_NAME.to_owned(),
         };

@@ -1,5 +1,6 @@
-//! What an IdP does (spec/flows.md 3).
+//! The flows of an IdP (spec/flows.md 3).
 
+mod callback_progress;
 pub mod consent_request;
 pub mod contract_checked;
 pub mod error_response;
@@ -8,7 +9,6 @@ pub mod padded_hash;
 pub mod request_update;
 pub mod respond;
 pub mod response_created;
-mod told;
 
 #[cfg(test)]
 mod tests;
@@ -20,13 +20,13 @@ use crate::job::Table;
 use crate::ledger::types::RequestDetail;
 use crate::mq::message::{ConsentRequest, Message};
 
-/// Role of the callback settings used here; on a proxy too.
+/// Role of the callback settings, also on a proxy.
 pub(super) const ROLE: &str = "idp";
 
-/// Action of `error` callbacks about messages and what follows from them.
+/// Action of `error` callbacks about messages and their consequences.
 pub(super) const PROCESS_MESSAGE: &str = "idp.processMessage";
 
-/// The consent request as it was received from the node that made the request.
+/// The consent request of the node that made the request.
 ///
 /// # Errors
 /// 20038 when this node never received it; those of the store.

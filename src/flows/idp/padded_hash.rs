@@ -1,4 +1,4 @@
-//! What the user's accessor key is to sign (spec/flows.md 3.2).
+//! The hash that the user's accessor key signs (spec/flows.md 3.2).
 
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -6,16 +6,15 @@ use serde_json::json;
 
 use super::received_request;
 use super::respond::active_accessor_key;
-use crate::api::{Audience, Call, Endpoint, NoPath, Outcome};
+use crate::api::{ApiCall, Audience, CallOutcome, Endpoint, NoPath};
 use crate::context::Context;
 use crate::crypto::accessor;
 use crate::error::{Error, codes};
 use crate::flows::open_request::open_request;
 
-/// The table entry.
 pub fn endpoint() -> Endpoint {
     Endpoint::get("/idp/request_message_padded_hash", Audience::Idp)
-        .does("Tells what the user's accessor key is to sign for a request.")
+        .does("Shows the hash that the user's accessor key must sign for a request.")
         .query::<Query>()
         .tells(json!({"request_message_padded_hash": "text"}))
         .run(run)
@@ -33,14 +32,16 @@ struct Query {
     accessor_id: String,
 }
 
-async fn run(call: Call<NoPath, Query>) -> Result<Outcome, Error> {
+async fn run(call: ApiCall<NoPath, Query>) -> Result<CallOutcome, Error> {
     let Query {
         request_id,
         accessor_id,
         ..
     } = &call.query;
     let hash = padded_hash(&call.context, &call.node_id, request_id, accessor_id).await?;
-    Ok(Outcome::Ok(json!({"request_message_padded_hash": hash})))
+    Ok(CallOutcome::Ok(
+        json!({"request_message_padded_hash": hash}),
+    ))
 }
 
 /// `request_message_padded_hash` of a request for an accessor.

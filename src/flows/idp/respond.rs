@@ -5,16 +5,17 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Number, Value, json};
 
 use super::received_request;
-use super::response_created::{Answered, Content};
-use crate::api::{self, Audience, Endpoint, NoPath, Outcome, Texts};
+use super::response_created::{IdpResponseContent, IdpResponseContext};
+use crate::api::{self, Audience, CallOutcome, Endpoint, NoPath, Texts};
 use crate::context::Context;
 use crate::crypto::{accessor, hash};
-use crate::delivery::transaction::{Continuation, Transact, transact_for_call};
+use crate::delivery::transaction::{Continuation, Transact};
 use crate::error::{Error, codes};
-use crate::flows::call::Call;
+use crate::flows::call_mark::CallMark;
+use crate::flows::ledger_call::accept_transaction;
 use crate::flows::open_request::open_request;
-use crate::flows::reply::Reply;
-use crate::flows::{accept, idp, levels};
+use crate::flows::reply::ReplyTo;
+use crate::flows::{idp, levels};
 use crate::job::request_key;
 use crate::ledger::query;
 use crate::ledger::types::RequestDetail;
@@ -23,24 +24,23 @@ use crate::store::Accept;
 
 const OPERATION: &str = "idp_response";
 
-/// The table entry.
 pub fn endpoint() -> Endpoint {
     Endpoint::post("/idp/response", Audience::Idp)
         .does("Answers a request with the user's consent or refusal.")
         .ends()
-        .body::<Answer>()
+        .body::<IdpResponseBody>()
         .run(run)
 }
 
-async fn run(call: api::Call<NoPath, Texts, Answer>) -> Result<Outcome, Error> {
+async fn run(call: api::ApiCall<NoPath, Texts, IdpResponseBody>) -> Result<CallOutcome, Error> {
     let accept = respond(&call.context, &call.node_id, &call.body).await?;
-    Ok(Outcome::started(accept))
+    Ok(CallOutcome::started(accept))
 }
 
 /// What the user decided.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
-pub enum Decision {
+pub enum UserDecision {
     /// Consent.
     Accept,
     /// No consent.
@@ -49,10 +49,10 @@ pub enum Decision {
 
 /// Body of `POST /idp/response`.
 #[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
-pub struct Answer {
+pub struct IdpResponseBody {
     /// `reference_id` and `callback_url`.
     #[serde(flatten)]
-    pub reply: Reply,
+    pub reply: ReplyTo,
     /// Which request.
     #[schemars(length(min = 1))]
     pub request_id: String,
@@ -61,7 +61,7 @@ pub struct Answer {
     /// Of the authentication.
     pub aal: Number,
     /// What the user decided.
-    pub status: Decision,
+    pub status: UserDecision,
     /// Needed in modes 2 and 3.
     #[serde(default)]
     pub accessor_id: Option<String>,
@@ -70,13 +70,17 @@ pub struct Answer {
     pub signature: String,
 }
 
-/// Checks an answer and puts it on its way to the ledger. `node_id`: this node,
-/// or the one behind it.
+/// Checks an answer and makes its transaction. `node_id`: this node, or the one
+/// behind it.
 ///
 /// # Errors
 /// Those of the table in spec/flows.md 3.3, in its order; those of ledger,
 /// store and signing.
-pub async fn respond(context: &Context, node_id: &str, answer: &Answer) -> Result<Accept, Error> {
+pub async fn respond(
+    context: &Context,
+    node_id: &str,
+    answer: &IdpResponseBody,
+) -> Result<Accept, Error> {
     let (detail, request) = answerable(context, node_id, &answer.request_id).await?;
     check_levels(context, &detail, answer).await?;
     if detail.mode != 1 {
@@ -90,29 +94,29 @@ pub async fn respond(context: &Context, node_id: &str, answer: &Answer) -> Resul
         "signature": answer.signature,
     });
     let content = json!([params, answer.accessor_id]);
-    let call = Call::new(
+    let call = CallMark::new(
         node_id,
         &answer.request_id,
         OPERATION,
         &answer.reply,
         &content,
     );
-    let answered = Answered {
+    let answered = IdpResponseContext {
         node_id: node_id.to_owned(),
         request_id: answer.request_id.clone(),
         rp_id: request.rp_id,
-        content: Content::Answer {
+        content: IdpResponseContent::Answer {
             mode: detail.mode,
             accessor_id: answer.accessor_id.clone(),
         },
         reply: Some(answer.reply.clone()),
         call: Some(call.clone()),
     };
-    let commit = transact_for_call(context, transaction(&answered, &params)).await?;
-    Ok(call.once(accept(commit)))
+    let create = transaction(&answered, &params);
+    Ok(call.once(accept_transaction(context, create).await?))
 }
 
-/// The request, if an answer of this node is still wanted.
+/// The request, if this node may still answer it.
 ///
 /// # Errors
 /// 20012, 20025, 20026, 20081, 20038, in this order.
@@ -135,7 +139,7 @@ pub(super) async fn answerable(
 async fn check_levels(
     context: &Context,
     detail: &RequestDetail,
-    answer: &Answer,
+    answer: &IdpResponseBody,
 ) -> Result<(), Error> {
     let ledger = context.ledger.as_ref();
     levels::check_supported(ledger, Some(&answer.ial), Some(&answer.aal)).await?;
@@ -154,7 +158,7 @@ async fn check_identity(
     node_id: &str,
     detail: &RequestDetail,
     request: &ConsentRequest,
-    answer: &Answer,
+    answer: &IdpResponseBody,
 ) -> Result<(), Error> {
     let ledger = context.ledger.as_ref();
     let group = reference_group(context, request).await?;
@@ -188,8 +192,8 @@ async fn check_identity(
     Ok(())
 }
 
-/// Group of the identity a request is about; looked up for an IdP that did not
-/// know the identity when the request came (on-the-fly onboarding).
+/// Group of a request's identity. Looked up if the IdP did not know the identity
+/// when the request came (on-the-fly onboarding).
 async fn reference_group(context: &Context, request: &ConsentRequest) -> Result<String, Error> {
     if let Some(code) = &request.reference_group_code {
         return Ok(code.clone());
@@ -220,16 +224,16 @@ pub(super) async fn active_accessor_key(
 }
 
 /// Parameters of CreateIdpResponse for an error answer.
-pub(super) fn error_params(answered: &Answered) -> Value {
+pub(super) fn error_params(answered: &IdpResponseContext) -> Value {
     let mut params = json!({"request_id": answered.request_id});
-    if let Content::Error(error_code) = answered.content {
+    if let IdpResponseContent::Error(error_code) = answered.content {
         params["error_code"] = error_code.into();
     }
     params
 }
 
 /// CreateIdpResponse, and `idp.response_created` once it has settled.
-pub(super) fn transaction(answered: &Answered, params: &Value) -> Transact {
+pub(super) fn transaction(answered: &IdpResponseContext, params: &Value) -> Transact {
     let then = Continuation::new(
         idp::response_created::KIND,
         request_key(&answered.request_id),

@@ -5,17 +5,17 @@ use serde::{Deserialize, Serialize};
 use super::{PROCESS_MESSAGE, ROLE};
 use crate::context::Context;
 use crate::delivery::callback::error_job;
-use crate::delivery::transaction::{Fate, Settled};
 use crate::error::{Error, Refusal, settled};
-use crate::flows::call::Call;
+use crate::flows::call_mark::CallMark;
 use crate::flows::dispatch::Flow;
-use crate::flows::reply::Reply;
-use crate::job::{Commit, Job, Kind, Spec, Table, codec};
+use crate::flows::ledger_call::settlement;
+use crate::flows::reply::ReplyTo;
+use crate::job::{Commit, Job, Kind, Spec, Table};
 use crate::messaging::outbound;
 use crate::mq::message::{IdpResponse, Message};
 
 crate::job::stored! {
-    "idp_answered": Answered = 1,
+    "idp_answered": IdpResponseContext = 1,
 }
 
 /// The transaction of our answer has settled.
@@ -28,29 +28,30 @@ const RESULT: &str = "response_result";
 const ACTION_OF_ANSWER: &str = "idp.afterCreateIdpResponse";
 const ACTION_OF_CONTRACT: &str = "idp.createContractErrorResponseAfterBlockchain";
 
-/// Handed through the transaction of an answer.
+/// Context of the continuation of an answer.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Answered {
+pub struct IdpResponseContext {
     /// The IdP (behind a proxy: that node).
     pub node_id: String,
     /// Which request.
     pub request_id: String,
-    /// Who gets to know.
+    /// The RP, which gets the message.
     pub rp_id: String,
-    /// What was answered.
-    pub content: Content,
-    /// Who answered; `None`: the node itself (spec/flows.md 3.1, step 4).
-    pub reply: Option<Reply>,
-    /// The call that brought the answer, unless it is the node's own.
-    pub call: Option<Call>,
+    /// The answer.
+    pub content: IdpResponseContent,
+    /// Who hears of the result; `None`: the node itself answered (spec/flows.md 3.1,
+    /// step 4).
+    pub reply: Option<ReplyTo>,
+    /// The call that brought the answer; `None`: the node itself answered.
+    pub call: Option<CallMark>,
 }
 
-/// What the RP is told of an answer.
+/// What the RP hears of an answer.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub enum Content {
-    /// Accepted or rejected; which of the two is on the ledger.
+pub enum IdpResponseContent {
+    /// Accepted or rejected; the ledger has which.
     Answer {
-        /// Of the request.
+        /// Mode of the request.
         mode: u8,
         /// Modes 2 and 3.
         accessor_id: Option<String>,
@@ -59,33 +60,36 @@ pub enum Content {
     Error(i64),
 }
 
-/// Handler of `idp.response_created`. Once the answer is on the ledger the
-/// result is success, even when the RP cannot be told: that is reported by an
-/// `error` callback of its own.
+/// Handler of `idp.response_created`. Once the answer is on the ledger the result is
+/// success, even if no message can be sent to the RP: an `error` callback reports
+/// that.
 ///
 /// # Errors
 /// Those that are not final.
 pub async fn handle(context: &Context, job: &Job) -> Result<Commit, Error> {
-    let settled: Settled = job.payload()?;
-    let answered: Answered = codec::decode(&settled.context)?;
+    let (answered, result) = settlement::<IdpResponseContext>(job)?;
     let call = answered.call.as_ref();
-    match settled.fate {
-        Fate::Committed { height } => {
+    match result {
+        Ok(height) => {
             let mut commit = tell(context, &answered, height).await?;
             if let Some(call) = call {
                 commit.write(call.keep(context, Table::ConsentRequest).await?);
             }
             Ok(commit)
         }
-        Fate::Refused { code, message } => {
-            let mut commit = refused(&answered, &Refusal::of_ledger(code, message));
-            commit.writes.extend(call.map(Call::forget));
+        Err(refusal) => {
+            let mut commit = refused(&answered, &refusal);
+            commit.writes.extend(call.map(CallMark::forget));
             Ok(commit)
         }
     }
 }
 
-async fn tell(context: &Context, answered: &Answered, height: u64) -> Result<Commit, Error> {
+async fn tell(
+    context: &Context,
+    answered: &IdpResponseContext,
+    height: u64,
+) -> Result<Commit, Error> {
     let mut commit = match settled(message(context, answered, height).await)? {
         Ok(messages) => messages,
         Err(refusal) => {
@@ -100,10 +104,14 @@ async fn tell(context: &Context, answered: &Answered, height: u64) -> Result<Com
     Ok(commit)
 }
 
-async fn message(context: &Context, answered: &Answered, height: u64) -> Result<Commit, Error> {
+async fn message(
+    context: &Context,
+    answered: &IdpResponseContext,
+    height: u64,
+) -> Result<Commit, Error> {
     let (mode, accessor_id, error_code) = match answered.content.clone() {
-        Content::Answer { mode, accessor_id } => (Some(mode), accessor_id, None),
-        Content::Error(error_code) => (None, None, Some(error_code.into())),
+        IdpResponseContent::Answer { mode, accessor_id } => (Some(mode), accessor_id, None),
+        IdpResponseContent::Error(error_code) => (None, None, Some(error_code.into())),
     };
     let response = Message::IdpResponse(IdpResponse {
         request_id: answered.request_id.clone(),
@@ -118,7 +126,7 @@ async fn message(context: &Context, answered: &Answered, height: u64) -> Result<
     outbound::send(context, &answered.node_id, &[receiver], &response).await
 }
 
-fn refused(answered: &Answered, error: &Refusal) -> Commit {
+fn refused(answered: &IdpResponseContext, error: &Refusal) -> Commit {
     let mut commit = Commit::nothing();
     commit.job(match &answered.reply {
         Some(reply) => {
@@ -130,7 +138,7 @@ fn refused(answered: &Answered, error: &Refusal) -> Commit {
     commit
 }
 
-fn error_callback(answered: &Answered, error: &Refusal) -> crate::job::NewJob {
+fn error_callback(answered: &IdpResponseContext, error: &Refusal) -> crate::job::NewJob {
     let action = match answered.reply {
         Some(_) => ACTION_OF_ANSWER,
         None => ACTION_OF_CONTRACT,

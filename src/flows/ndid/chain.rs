@@ -6,22 +6,21 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::{endpoint, handed_on, transact};
-use crate::api::{Call, Endpoint, NoPath, Outcome, Texts};
+use crate::api::{ApiCall, CallOutcome, Endpoint, NoPath, Texts};
 use crate::error::Error;
 use crate::flows::node::public_keys::PublicKeys;
 
-/// The table entries.
 pub fn endpoints() -> [Endpoint; 3] {
     [
         endpoint(
             "/ndid/init_ndid",
             "Makes this node the NDID of a new chain.",
         )
-        .body::<Init>()
+        .body::<InitBody>()
         .run(init),
         endpoint("/ndid/end_init", "Ends the initialisation of a new chain.")
-            .run(|call: Call| async move { transact(&call, "EndInit", json!({}), 204).await }),
-        handed_on::<LastBlock>(
+            .run(|call: ApiCall| async move { transact(&call, "EndInit", json!({}), 204).await }),
+        handed_on::<LastBlockBody>(
             "/ndid/set_last_block",
             "Says after which block the chain takes no more transactions.",
             "SetLastBlock",
@@ -32,7 +31,7 @@ pub fn endpoints() -> [Endpoint; 3] {
 
 /// Body that makes this node the chain's NDID.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-struct Init {
+struct InitBody {
     /// Its keys.
     #[serde(flatten)]
     keys: PublicKeys,
@@ -42,7 +41,7 @@ struct Init {
     chain_history_info: Option<String>,
 }
 
-async fn init(call: Call<NoPath, Texts, Init>) -> Result<Outcome, Error> {
+async fn init(call: ApiCall<NoPath, Texts, InitBody>) -> Result<CallOutcome, Error> {
     call.body.keys.check()?;
     let mut params = json!({"node_id": call.node_id});
     if let (Some(params), serde_json::Value::Object(body)) =
@@ -55,7 +54,7 @@ async fn init(call: Call<NoPath, Texts, Init>) -> Result<Outcome, Error> {
 
 /// Body that says which block is the last.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-struct LastBlock {
+struct LastBlockBody {
     /// Its height; 0: the next one; -1: the chain goes on.
     #[schemars(range(min = -1))]
     block_height: i64,

@@ -1,5 +1,4 @@
-//! `POST /ndid/{add,remove}_error_code`: what IdPs and ASes may refuse a request
-//! with.
+//! `POST /ndid/{add,remove}_error_code`: the error codes of IdPs and ASes.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -7,17 +6,16 @@ use serde::{Deserialize, Serialize};
 use super::handed_on;
 use crate::api::{ApiVersion, Endpoint};
 
-/// The table entries.
 pub fn endpoints() -> [Endpoint; 2] {
     [
-        handed_on::<Added>(
+        handed_on::<AddedCodeBody>(
             "/ndid/add_error_code",
             "Adds an error code that IdPs or ASes may answer with.",
             "AddErrorCode",
             204,
         )
         .since(ApiVersion::V5),
-        handed_on::<Removed>(
+        handed_on::<RemovedCodeBody>(
             "/ndid/remove_error_code",
             "Removes an error code.",
             "RemoveErrorCode",
@@ -29,32 +27,32 @@ pub fn endpoints() -> [Endpoint; 2] {
 
 /// Body that describes an error code.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-struct Added {
+struct AddedCodeBody {
     /// The code.
     #[schemars(range(min = 1))]
     error_code: i64,
     /// Who may use it.
     #[serde(rename = "type")]
-    user: User,
+    user: CodeUser,
     /// What it means.
     description: String,
 }
 
 /// Body that names an error code.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-struct Removed {
+struct RemovedCodeBody {
     /// The code.
     #[schemars(range(min = 1))]
     error_code: i64,
-    /// Who might use it.
+    /// Who may use it.
     #[serde(rename = "type")]
-    user: User,
+    user: CodeUser,
 }
 
 /// Who answers with error codes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
-enum User {
+enum CodeUser {
     /// IdPs.
     Idp,
     /// ASes.

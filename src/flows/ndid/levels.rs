@@ -6,22 +6,21 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Number, json};
 
 use super::{endpoint, handed_on, transact};
-use crate::api::{ApiVersion, Call, Endpoint, NoPath, Outcome, Texts};
+use crate::api::{ApiCall, ApiVersion, CallOutcome, Endpoint, NoPath, Texts};
 use crate::error::Error;
 use crate::flows::levels;
 use crate::ledger::query;
 
-/// The table entries.
 pub fn endpoints() -> [Endpoint; 4] {
     [
-        handed_on::<Ials>(
+        handed_on::<IalsBody>(
             "/ndid/set_supported_ial_list",
             "Sets the IALs of the network.",
             "SetSupportedIALList",
             204,
         )
         .since(ApiVersion::V6),
-        handed_on::<Aals>(
+        handed_on::<AalsBody>(
             "/ndid/set_supported_aal_list",
             "Sets the AALs of the network.",
             "SetSupportedAALList",
@@ -32,7 +31,7 @@ pub fn endpoints() -> [Endpoint; 4] {
             "/ndid/set_allowed_min_ial_for_register_identity_at_first_idp",
             "Sets the lowest IAL at which a first IdP may register an identity.",
         )
-        .body::<FirstIdp>()
+        .body::<FirstIdpBody>()
         .run(set_first_idp),
         endpoint(
             "/ndid/get_allowed_min_ial_for_register_identity_at_first_idp",
@@ -45,16 +44,16 @@ pub fn endpoints() -> [Endpoint; 4] {
 
 /// Body with the IALs of the network.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-struct Ials {
-    /// All of them.
+struct IalsBody {
+    /// The complete list.
     #[schemars(schema_with = "levels_from_zero")]
     supported_ial_list: Vec<Number>,
 }
 
 /// Body with the AALs of the network.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-struct Aals {
-    /// All of them.
+struct AalsBody {
+    /// The complete list.
     #[schemars(schema_with = "levels_from_zero")]
     supported_aal_list: Vec<Number>,
 }
@@ -65,19 +64,19 @@ fn levels_from_zero(_: &mut SchemaGenerator) -> Schema {
 
 /// Body with the lowest IAL at which an identity may be registered first.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-struct FirstIdp {
+struct FirstIdpBody {
     /// The IAL.
     min_ial: Number,
 }
 
-async fn set_first_idp(call: Call<NoPath, Texts, FirstIdp>) -> Result<Outcome, Error> {
+async fn set_first_idp(call: ApiCall<NoPath, Texts, FirstIdpBody>) -> Result<CallOutcome, Error> {
     let ledger = call.context.ledger.as_ref();
     levels::check_supported(ledger, Some(&call.body.min_ial), None).await?;
     let method = "SetAllowedMinIalForRegisterIdentityAtFirstIdp";
     transact(&call, method, json!(call.body), 204).await
 }
 
-async fn first_idp(call: Call) -> Result<Outcome, Error> {
+async fn first_idp(call: ApiCall) -> Result<CallOutcome, Error> {
     let min_ial = query::first_idp_min_ial(call.context.ledger.as_ref()).await?;
-    Ok(Outcome::Ok(json!({"min_ial": min_ial})))
+    Ok(CallOutcome::Ok(json!({"min_ial": min_ial})))
 }

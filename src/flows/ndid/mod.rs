@@ -1,6 +1,6 @@
-//! What NDID's own node does: it administers the network. All of it is
-//! synchronous: the call is answered when the block is in
-//! (spec/http-api.md 3.9, spec/flows.md 7).
+//! The flows of NDID's node, which administers the network. All calls are
+//! synchronous: the answer comes when the block is committed (spec/http-api.md 3.9,
+//! spec/flows.md 7).
 
 mod chain;
 mod error_codes;
@@ -27,14 +27,15 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::ledger_call::{Hearer, LedgerCall};
-use crate::api::{Audience, Builder, Call, Endpoint, NoPath, Outcome, Success, Texts};
+use super::ledger_call::{LedgerCall, ResultRecipient};
+use crate::api::{
+    ApiCall, Audience, CallOutcome, Endpoint, EndpointBuilder, NoPath, Success, Texts,
+};
 use crate::error::Error;
 
-/// What NDID asks for is decided in the order of its calls.
+/// NDID's transactions settle in the order of its calls.
 const KEY: &str = "ndid";
 
-/// The table entries.
 pub fn endpoints() -> Vec<Endpoint> {
     let mut all = Vec::new();
     all.extend(chain::endpoints());
@@ -58,15 +59,14 @@ pub fn endpoints() -> Vec<Endpoint> {
 }
 
 /// An endpoint of NDID's node.
-fn endpoint(path: &'static str, does: &'static str) -> Builder {
+fn endpoint(path: &'static str, does: &'static str) -> EndpointBuilder {
     Endpoint::post(path, Audience::Ndid)
         .does(does)
         .without_acting_node()
         .begins()
 }
 
-/// An endpoint whose body, once it has passed its schema, is what the ledger is
-/// asked for.
+/// An endpoint whose checked body is the parameters of its transaction.
 fn handed_on<B>(
     path: &'static str,
     does: &'static str,
@@ -79,27 +79,26 @@ where
     endpoint(path, does)
         .body::<B>()
         .answers(Success::empty(status))
-        .run(move |call: Call<NoPath, Texts, B>| async move {
+        .run(move |call: ApiCall<NoPath, Texts, B>| async move {
             let params = json!(call.body);
             transact(&call, method, params, status).await
         })
 }
 
-/// Makes a transaction of NDID's; the call is answered with `status` when it is
-/// in a block.
+/// Makes a transaction; the call is answered with `status` when it is in a block.
 async fn transact<P, Q, B>(
-    call: &Call<P, Q, B>,
+    call: &ApiCall<P, Q, B>,
     method: &'static str,
     params: Value,
     status: u16,
-) -> Result<Outcome, Error> {
+) -> Result<CallOutcome, Error> {
     let asked = LedgerCall {
         node_id: call.node_id.clone(),
         method,
         params,
         key: KEY.to_owned(),
         writes: Vec::new(),
-        hearer: Hearer::Caller {
+        recipient: ResultRecipient::Caller {
             caller: call.caller.clone(),
             status,
         },
@@ -109,15 +108,15 @@ async fn transact<P, Q, B>(
 
 /// Body that names a node.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-struct OfNode {
+struct NodeIdBody {
     /// Its id.
     #[schemars(length(min = 1))]
     node_id: String,
 }
 
-/// Body that names something else.
+/// Body with a name.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-struct Name {
+struct NameBody {
     /// Its name.
     #[schemars(length(min = 1))]
     name: String,

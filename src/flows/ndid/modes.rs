@@ -6,7 +6,6 @@ use serde::{Deserialize, Serialize};
 use super::handed_on;
 use crate::api::Endpoint;
 
-/// The table entries.
 pub fn endpoints() -> [Endpoint; 1] {
     [handed_on::<AllowedModes>(
         "/ndid/set_allowed_mode_list",
@@ -19,7 +18,7 @@ pub fn endpoints() -> [Endpoint; 1] {
 /// Body with the modes of a purpose.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 struct AllowedModes {
-    /// Which identity operation; empty: requests of RPs.
+    /// The identity operation; empty: requests of RPs.
     purpose: String,
     /// The modes.
     #[schemars(schema_with = "modes")]

@@ -7,28 +7,27 @@ use serde::{Deserialize, Serialize};
 use super::handed_on;
 use crate::api::Endpoint;
 
-/// The table entries.
 pub fn endpoints() -> [Endpoint; 4] {
     [
-        handed_on::<Namespace>(
+        handed_on::<NamespaceBody>(
             "/ndid/create_namespace",
             "Adds a namespace of identities.",
             "AddNamespace",
             201,
         ),
-        handed_on::<Namespace>(
+        handed_on::<NamespaceBody>(
             "/ndid/update_namespace",
             "Changes a namespace.",
             "UpdateNamespace",
             204,
         ),
-        handed_on::<Name>(
+        handed_on::<NamespaceNameBody>(
             "/ndid/enable_namespace",
             "Enables a namespace.",
             "EnableNamespace",
             204,
         ),
-        handed_on::<Name>(
+        handed_on::<NamespaceNameBody>(
             "/ndid/disable_namespace",
             "Disables a namespace.",
             "DisableNamespace",
@@ -39,11 +38,11 @@ pub fn endpoints() -> [Endpoint; 4] {
 
 /// Body that describes a namespace.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-struct Namespace {
+struct NamespaceBody {
     /// Its name.
     #[schemars(length(min = 1))]
     namespace: String,
-    /// What it is for.
+    /// Its purpose.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "String")]
     description: Option<String>,
@@ -51,7 +50,7 @@ struct Namespace {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "i64", range(min = -1))]
     allowed_identifier_count_in_reference_group: Option<i64>,
-    /// How many active ones.
+    /// How many active ones; -1: any number.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "i64", range(min = -1))]
     allowed_active_identifier_count_in_reference_group: Option<i64>,
@@ -59,7 +58,7 @@ struct Namespace {
 
 /// Body that names a namespace.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-struct Name {
+struct NamespaceNameBody {
     /// Its name.
     #[schemars(length(min = 1))]
     namespace: String,

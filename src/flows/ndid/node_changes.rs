@@ -6,8 +6,8 @@ use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::{Deserialize, Deserializer, de};
 use serde_json::{Number, Value, json};
 
-use super::{OfNode, endpoint, handed_on, transact};
-use crate::api::{ApiVersion, Call, Endpoint, NoPath, Outcome, Texts};
+use super::{NodeIdBody, endpoint, handed_on, transact};
+use crate::api::{ApiCall, ApiVersion, CallOutcome, Endpoint, NoPath, Texts};
 use crate::error::Error;
 use crate::flows::levels;
 use crate::ledger::Ledger;
@@ -15,50 +15,49 @@ use crate::ledger::Ledger;
 /// The feature that clients of older versions know.
 const ON_THE_FLY: &str = "on_the_fly";
 
-/// The table entries.
 pub fn endpoints() -> [Endpoint; 3] {
     [
         endpoint("/ndid/update_node", "Changes what is registered of a node.")
-            .body::<Change>()
+            .body::<NodeChangeBody>()
             .run(update),
-        handed_on::<OfNode>("/ndid/enable_node", "Enables a node.", "EnableNode", 204),
-        handed_on::<OfNode>("/ndid/disable_node", "Disables a node.", "DisableNode", 204),
+        handed_on::<NodeIdBody>("/ndid/enable_node", "Enables a node.", "EnableNode", 204),
+        handed_on::<NodeIdBody>("/ndid/disable_node", "Disables a node.", "DisableNode", 204),
     ]
 }
 
-/// Body that changes a node. The ledger is sent all of it, also members that
-/// are not known here; what is absent stays as it is.
+/// Body that changes a node. The ledger gets all of it, also unknown members; absent
+/// members do not change.
 #[derive(Debug, Clone, PartialEq)]
-struct Change {
+struct NodeChangeBody {
     whole: Value,
-    known: Known,
+    known: KnownMembers,
 }
 
-impl<'de> Deserialize<'de> for Change {
+impl<'de> Deserialize<'de> for NodeChangeBody {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let whole = Value::deserialize(deserializer)?;
-        let known = Known::deserialize(&whole).map_err(de::Error::custom)?;
+        let known = KnownMembers::deserialize(&whole).map_err(de::Error::custom)?;
         Ok(Self { whole, known })
     }
 }
 
-impl JsonSchema for Change {
+impl JsonSchema for NodeChangeBody {
     fn schema_name() -> Cow<'static, str> {
-        Known::schema_name()
+        KnownMembers::schema_name()
     }
 
     fn json_schema(generator: &mut SchemaGenerator) -> Schema {
-        Known::json_schema(generator)
+        KnownMembers::json_schema(generator)
     }
 }
 
-/// The members that are known here.
+/// The known members.
 #[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
-struct Known {
+struct KnownMembers {
     /// Which node.
     #[schemars(length(min = 1))]
     node_id: String,
-    /// What it is called.
+    /// Its name.
     #[serde(default)]
     #[schemars(length(min = 1))]
     node_name: Option<String>,
@@ -68,26 +67,26 @@ struct Known {
     /// Its highest AAL.
     #[serde(default)]
     max_aal: Option<Number>,
-    /// What it can do beyond the rest.
+    /// Optional features that it supports.
     #[serde(default)]
     #[schemars(inner(length(min = 1)))]
     supported_feature_list: Option<Vec<String>>,
-    /// Whether it is an IdP that only answers.
+    /// Whether it is an IdP agent.
     #[serde(default)]
     agent: Option<bool>,
-    /// Whether it deals with listed nodes only.
+    /// Whether it deals only with the nodes of its white list.
     #[serde(default)]
     node_id_whitelist_active: Option<bool>,
-    /// Those.
+    /// Its white list.
     #[serde(default)]
     #[schemars(inner(length(min = 1)))]
     node_id_whitelist: Option<Vec<String>>,
 }
 
-async fn update(call: Call<NoPath, Texts, Change>) -> Result<Outcome, Error> {
+async fn update(call: ApiCall<NoPath, Texts, NodeChangeBody>) -> Result<CallOutcome, Error> {
     let known = &call.body.known;
     let ledger = call.context.ledger.as_ref();
-    // 0 is what the ledger takes for absent.
+    // The ledger reads 0 as absent.
     let given = |level: &'_ Option<Number>| level.clone().filter(|level| !levels::is_zero(level));
     let (ial, aal) = (given(&known.max_ial), given(&known.max_aal));
     levels::check_supported(ledger, ial.as_ref(), aal.as_ref()).await?;
@@ -98,9 +97,8 @@ async fn update(call: Call<NoPath, Texts, Change>) -> Result<Outcome, Error> {
     transact(&call, "UpdateNodeByNDID", params, 204).await
 }
 
-/// Clients of older versions know one feature, as a flag. The others that the
-/// node has stay as they are, and without the flag all do
-/// (spec/http-api-v4-v5.md 14, Q2).
+/// Clients of older versions know one feature, as a flag. The node's other features
+/// stay; without the flag all stay (spec/http-api-v4-v5.md 14, Q2).
 async fn keep_other_features(
     ledger: &dyn Ledger,
     node_id: &str,

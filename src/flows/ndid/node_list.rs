@@ -5,33 +5,32 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::endpoint;
-use crate::api::{Call, Endpoint, NoPath, Outcome, Texts};
+use crate::api::{ApiCall, CallOutcome, Endpoint, NoPath, Texts};
 use crate::error::{Error, codes};
 use crate::ledger::query;
 
-/// The table entries.
 pub fn endpoints() -> [Endpoint; 1] {
     [endpoint(
         "/ndid/get_node_id_list",
         "Lists the ids of the active nodes of a role.",
     )
-    .body::<Wanted>()
+    .body::<Body>()
     .tells(json!({"node_id_list": ["text"]}))
     .run(run)]
 }
 
-/// Body that says which nodes.
+/// Body that filters the nodes.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
-struct Wanted {
-    /// Of which role; without: of any.
+struct Body {
+    /// Role of the nodes; without: any.
     #[serde(default)]
-    role: Option<Role>,
+    role: Option<ListedRole>,
 }
 
-/// A role that lists are kept of.
+/// A role that can be listed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
-enum Role {
+enum ListedRole {
     /// Any.
     #[serde(rename = "")]
     Any,
@@ -43,7 +42,7 @@ enum Role {
     As,
 }
 
-impl Role {
+impl ListedRole {
     fn text(self) -> &'static str {
         match self {
             Self::Any => "",
@@ -54,12 +53,12 @@ impl Role {
     }
 }
 
-async fn run(call: Call<NoPath, Texts, Wanted>) -> Result<Outcome, Error> {
-    let role = call.body.role.map(Role::text);
+async fn run(call: ApiCall<NoPath, Texts, Body>) -> Result<CallOutcome, Error> {
+    let role = call.body.role.map(ListedRole::text);
     let ids = query::node_ids(call.context.ledger.as_ref(), role).await?;
     match ids.is_empty() {
-        false => Ok(Outcome::Ok(json!({"node_id_list": ids}))),
-        // As clients of the replaced system know it.
+        false => Ok(CallOutcome::Ok(json!({"node_id_list": ids}))),
+        // The form of the replaced system.
         true => {
             let text = "There is no active node of this role";
             Err(Error::with_message(codes::UNKNOWN_ERROR, text))

@@ -5,30 +5,29 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Number, json};
 
 use super::{KEY, endpoint, transact};
-use crate::api::{Call, Endpoint, NoPath, Outcome, Success, Texts};
+use crate::api::{ApiCall, CallOutcome, Endpoint, NoPath, Success, Texts};
 use crate::context::Context;
 use crate::error::{Error, codes};
-use crate::flows::ledger_call::{Hearer, LedgerCall};
+use crate::flows::ledger_call::{LedgerCall, ResultRecipient};
 use crate::flows::levels;
 use crate::flows::node::public_keys::PublicKeys;
-use crate::flows::reply::Reply;
+use crate::flows::reply::ReplyTo;
 
 const METHOD: &str = "RegisterNode";
 /// `type` of the callback.
 const RESULT: &str = "create_node_result";
 
-/// The table entries.
 pub fn endpoints() -> [Endpoint; 2] {
     [
         endpoint("/ndid/register_node", "Registers a node.")
-            .body::<Registration>()
+            .body::<NodeBody>()
             .answers(Success::empty(201))
             .run(register),
         endpoint(
             "/node/create",
             "Registers a node, for a client that does not wait.",
         )
-        .body::<Creation>()
+        .body::<UnawaitedNodeBody>()
         .answers(Success::empty(202))
         .run(create),
     ]
@@ -36,35 +35,35 @@ pub fn endpoints() -> [Endpoint; 2] {
 
 /// Body that describes a node.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-struct Registration {
+struct NodeBody {
     /// Its id.
     #[schemars(length(min = 1))]
     node_id: String,
-    /// What it is called.
+    /// Its name.
     #[schemars(length(min = 1))]
     node_name: String,
     /// Its keys.
     #[serde(flatten)]
     keys: PublicKeys,
     /// What it does.
-    role: Role,
+    role: NodeRole,
     /// The highest IAL of an IdP.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     max_ial: Option<Number>,
     /// Its highest AAL.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     max_aal: Option<Number>,
-    /// What it can do beyond the rest.
+    /// Optional features that it supports.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(inner(length(min = 1)))]
     supported_feature_list: Option<Vec<String>>,
-    /// Whether it is an IdP that only answers.
+    /// Whether it is an IdP agent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     agent: Option<bool>,
-    /// Whether it deals with listed nodes only.
+    /// Whether it deals only with the nodes of its white list.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     node_id_whitelist_active: Option<bool>,
-    /// Those.
+    /// Its white list.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(inner(length(min = 1)))]
     node_id_whitelist: Option<Vec<String>>,
@@ -72,14 +71,14 @@ struct Registration {
 
 /// Body that describes a node, for a client that does not wait.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-struct Creation {
-    /// Where its client hears of it.
+struct UnawaitedNodeBody {
+    /// `reference_id` and `callback_url`.
     #[serde(flatten, skip_serializing)]
-    reply: Reply,
+    reply: ReplyTo,
     /// Its id.
     #[schemars(length(min = 1))]
     node_id: String,
-    /// What it is called.
+    /// Its name.
     #[schemars(length(min = 1))]
     node_name: String,
     /// Its keys.
@@ -87,7 +86,7 @@ struct Creation {
     keys: PublicKeys,
     /// What it does.
     #[schemars(schema_with = "roles_but_proxy")]
-    role: Role,
+    role: NodeRole,
     /// The highest IAL of an IdP.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     max_ial: Option<Number>,
@@ -99,7 +98,7 @@ struct Creation {
 /// What a node does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
-enum Role {
+enum NodeRole {
     /// It makes requests.
     Rp,
     /// It knows identities.
@@ -114,14 +113,14 @@ fn roles_but_proxy(_: &mut SchemaGenerator) -> Schema {
     json_schema!({"type": "string", "enum": ["rp", "idp", "as"]})
 }
 
-async fn register(call: Call<NoPath, Texts, Registration>) -> Result<Outcome, Error> {
+async fn register(call: ApiCall<NoPath, Texts, NodeBody>) -> Result<CallOutcome, Error> {
     let node = &call.body;
     node.keys.check()?;
     check_levels(&call.context, node.role, &node.max_ial, &node.max_aal).await?;
     transact(&call, METHOD, json!(node), 201).await
 }
 
-async fn create(call: Call<NoPath, Texts, Creation>) -> Result<Outcome, Error> {
+async fn create(call: ApiCall<NoPath, Texts, UnawaitedNodeBody>) -> Result<CallOutcome, Error> {
     let node = &call.body;
     node.keys.check()?;
     check_levels(&call.context, node.role, &node.max_ial, &node.max_aal).await?;
@@ -131,7 +130,7 @@ async fn create(call: Call<NoPath, Texts, Creation>) -> Result<Outcome, Error> {
         params: json!(node),
         key: KEY.to_owned(),
         writes: Vec::new(),
-        hearer: Hearer::Callback {
+        recipient: ResultRecipient::Callback {
             reply: node.reply.clone(),
             kind: RESULT.to_owned(),
             node_id: call.node_id.clone(),
@@ -140,20 +139,20 @@ async fn create(call: Call<NoPath, Texts, Creation>) -> Result<Outcome, Error> {
     asked.start(&call.context).await
 }
 
-/// An IdP has levels of its own, which NDID must support; others have none.
+/// Only an IdP has levels, and NDID must support them.
 async fn check_levels(
     context: &Context,
-    role: Role,
+    role: NodeRole,
     max_ial: &Option<Number>,
     max_aal: &Option<Number>,
 ) -> Result<(), Error> {
     let misfit = |text: &str| Err(Error::with_message(codes::UNKNOWN_ERROR, text));
     match (role, max_ial, max_aal) {
-        (Role::Idp, Some(ial), Some(aal)) => {
+        (NodeRole::Idp, Some(ial), Some(aal)) => {
             let ledger = context.ledger.as_ref();
             levels::check_supported(ledger, Some(ial), Some(aal)).await
         }
-        (Role::Idp, ..) => misfit("An IdP needs \"max_ial\" and \"max_aal\""),
+        (NodeRole::Idp, ..) => misfit("An IdP needs \"max_ial\" and \"max_aal\""),
         (_, None, None) => Ok(()),
         _ => misfit("Only an IdP has \"max_ial\" and \"max_aal\""),
     }

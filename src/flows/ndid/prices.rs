@@ -1,5 +1,6 @@
-//! `POST /ndid/{set_service_price_ceiling,set_service_price_min_effective_datetime_delay}`:
-//! what ASes may ask for their services.
+//! `POST
+//! /ndid/{set_service_price_ceiling,set_service_price_min_effective_datetime_delay}`:
+//! limits on the prices of services.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -8,7 +9,6 @@ use serde_json::Number;
 use super::handed_on;
 use crate::api::{ApiVersion, Endpoint};
 
-/// The table entries.
 pub fn endpoints() -> [Endpoint; 2] {
     [
         handed_on::<Ceilings>(
@@ -59,7 +59,7 @@ struct Delay {
     /// The time.
     #[schemars(range(min = 1))]
     duration_second: u64,
-    /// Of which service; without: of all that have no delay of their own.
+    /// The service; without: all services without a delay of their own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "String", length(min = 1))]
     service_id: Option<String>,

@@ -7,22 +7,21 @@ use serde::{Deserialize, Serialize};
 use super::handed_on;
 use crate::api::Endpoint;
 
-/// The table entries.
 pub fn endpoints() -> [Endpoint; 3] {
     [
-        handed_on::<Destination>(
+        handed_on::<DestinationBody>(
             "/ndid/approve_service",
             "Allows an AS to offer a service.",
             "RegisterServiceDestinationByNDID",
             204,
         ),
-        handed_on::<Destination>(
+        handed_on::<DestinationBody>(
             "/ndid/enable_service_destination",
             "Enables the offer of an AS.",
             "EnableServiceDestinationByNDID",
             204,
         ),
-        handed_on::<Destination>(
+        handed_on::<DestinationBody>(
             "/ndid/disable_service_destination",
             "Disables the offer of an AS.",
             "DisableServiceDestinationByNDID",
@@ -33,7 +32,7 @@ pub fn endpoints() -> [Endpoint; 3] {
 
 /// Body that names an AS and a service.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-struct Destination {
+struct DestinationBody {
     /// The AS.
     #[schemars(length(min = 1))]
     node_id: String,

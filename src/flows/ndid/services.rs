@@ -6,13 +6,12 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::{endpoint, handed_on, transact};
-use crate::api::{Call, Endpoint, NoPath, Outcome, Success, Texts};
+use crate::api::{ApiCall, CallOutcome, Endpoint, NoPath, Success, Texts};
 use crate::error::{Error, codes};
 
-/// In place of a schema: data of any form.
+/// Stands for no schema: data of any form.
 const NO_SCHEMA: &str = "n/a";
 
-/// The table entries.
 pub fn endpoints() -> [Endpoint; 4] {
     [
         described(
@@ -27,13 +26,13 @@ pub fn endpoints() -> [Endpoint; 4] {
             "UpdateService",
             204,
         ),
-        handed_on::<Id>(
+        handed_on::<ServiceIdBody>(
             "/ndid/enable_service",
             "Enables a service.",
             "EnableService",
             204,
         ),
-        handed_on::<Id>(
+        handed_on::<ServiceIdBody>(
             "/ndid/disable_service",
             "Disables a service.",
             "DisableService",
@@ -48,37 +47,37 @@ fn described(
     method: &'static str,
     status: u16,
 ) -> Endpoint {
-    let endpoint = endpoint(path, does).body::<Service>();
+    let endpoint = endpoint(path, does).body::<ServiceBody>();
     let endpoint = endpoint.answers(Success::empty(status));
-    endpoint.run(move |call: Call<NoPath, Texts, Service>| describe(call, method, status))
+    endpoint.run(move |call: ApiCall<NoPath, Texts, ServiceBody>| describe(call, method, status))
 }
 
 async fn describe(
-    call: Call<NoPath, Texts, Service>,
+    call: ApiCall<NoPath, Texts, ServiceBody>,
     method: &'static str,
     status: u16,
-) -> Result<Outcome, Error> {
+) -> Result<CallOutcome, Error> {
     if let Some(schema) = &call.body.data_schema {
         check_data_schema(schema)?;
     }
     transact(&call, method, json!(call.body), status).await
 }
 
-/// Body that describes a service. The schema of its data is no part of the
-/// body's schema: it is judged afterwards.
+/// Body that describes a service. The body's schema does not cover the schema of its
+/// data, which is checked later.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-struct Service {
+struct ServiceBody {
     /// Its id.
     #[schemars(length(min = 1))]
     service_id: String,
-    /// What it is called.
+    /// Its name.
     #[schemars(length(min = 1))]
     service_name: String,
-    /// What its data must look like: a JSON schema (draft 7) as text, or `n/a`.
+    /// Form of its data: a JSON schema (draft 7) as text, or `n/a`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(skip)]
     data_schema: Option<Value>,
-    /// Which version of that this is.
+    /// Version of that schema.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(skip)]
     data_schema_version: Option<Value>,
@@ -86,7 +85,7 @@ struct Service {
 
 /// Body that names a service.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-struct Id {
+struct ServiceIdBody {
     /// Its id.
     #[schemars(length(min = 1))]
     service_id: String,
@@ -98,7 +97,7 @@ fn check_data_schema(given: &Value) -> Result<(), Error> {
     let text = match given {
         Value::String(text) if text == NO_SCHEMA => return Ok(()),
         Value::String(text) => text,
-        // What clients of the replaced system were told.
+        // The text of the replaced system.
         Value::Object(_) => return Err(unusable("\"[object Object]\" is not valid JSON".into())),
         _ => return Err(unusable("The data schema is not a text".into())),
     };

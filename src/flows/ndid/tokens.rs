@@ -1,4 +1,4 @@
-//! `POST /ndid/{set,add,reduce}_node_token`: what nodes pay transactions with.
+//! `POST /ndid/{set,add,reduce}_node_token`: the tokens that pay for transactions.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -7,22 +7,21 @@ use serde_json::Number;
 use super::handed_on;
 use crate::api::Endpoint;
 
-/// The table entries.
 pub fn endpoints() -> [Endpoint; 3] {
     [
-        handed_on::<Amount>(
+        handed_on::<TokenBody>(
             "/ndid/set_node_token",
             "Sets the tokens of a node.",
             "SetNodeToken",
             204,
         ),
-        handed_on::<Amount>(
+        handed_on::<TokenBody>(
             "/ndid/add_node_token",
             "Gives a node more tokens.",
             "AddNodeToken",
             204,
         ),
-        handed_on::<Amount>(
+        handed_on::<TokenBody>(
             "/ndid/reduce_node_token",
             "Takes tokens from a node.",
             "ReduceNodeToken",
@@ -33,8 +32,8 @@ pub fn endpoints() -> [Endpoint; 3] {
 
 /// Body with an amount of a node's tokens.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-struct Amount {
-    /// Whose.
+struct TokenBody {
+    /// The node.
     #[schemars(length(min = 1))]
     node_id: String,
     /// How many.

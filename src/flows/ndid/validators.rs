@@ -1,4 +1,4 @@
-//! `POST /ndid/set_validator`: who makes blocks.
+//! `POST /ndid/set_validator`: the validators of the chain.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -7,9 +7,8 @@ use serde_json::Number;
 use super::handed_on;
 use crate::api::Endpoint;
 
-/// The table entries.
 pub fn endpoints() -> [Endpoint; 1] {
-    [handed_on::<Validator>(
+    [handed_on::<ValidatorBody>(
         "/ndid/set_validator",
         "Sets the voting power of a validator of the chain.",
         "SetValidator",
@@ -19,7 +18,7 @@ pub fn endpoints() -> [Endpoint; 1] {
 
 /// Body with the power of a validator.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-struct Validator {
+struct ValidatorBody {
     /// Its key: base64 of an Ed25519 key.
     #[schemars(length(min = 1))]
     public_key: String,

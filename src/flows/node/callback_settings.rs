@@ -10,19 +10,19 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use super::crypto_service;
-use crate::api::{self, Audience, Call, Endpoint, NoPath, Outcome, Texts};
+use crate::api::{self, ApiCall, Audience, CallOutcome, Endpoint, NoPath, Texts};
 use crate::context::{Context, state};
 use crate::error::Error;
 use crate::job::{Table, Write};
 
-/// The table entries: a look-up and a setting for each role and for the node.
+/// A look-up and a setting for each role and for the node.
 pub fn endpoints() -> Vec<Endpoint> {
     [
         pair::<RpUrls>(),
         pair::<IdpUrls>(),
         pair::<AsUrls>(),
         pair::<ProxyUrls>(),
-        // Through these a node becomes ready.
+        // A node becomes ready through these.
         pair::<NodeUrls>().map(Endpoint::needs_nothing),
     ]
     .into_iter()
@@ -32,9 +32,9 @@ pub fn endpoints() -> Vec<Endpoint> {
 
 /// The URLs of a role, as the body that sets them.
 trait Urls: Serialize + DeserializeOwned + JsonSchema + Send + 'static {
-    /// The row they are kept in.
+    /// Row of the URLs.
     const ROLE: &str;
-    /// Where they are set and shown.
+    /// Path of the look-up and the setting.
     const PATH: &str;
     /// Who sets them.
     const AUDIENCE: Audience;
@@ -82,7 +82,7 @@ urls!(NodeUrls, "node", "/node/callback", Everybody, {
     message_queue_send_success_url
 }, schemars(transform = at_least_one));
 
-/// One URL is enough and needed.
+/// At least one URL is required.
 fn at_least_one(schema: &mut schemars::Schema) {
     let members = schema.get("properties").and_then(Value::as_object);
     let names = members.into_iter().flat_map(Map::keys);
@@ -113,27 +113,27 @@ fn shown<U: Urls>() -> Value {
         .collect()
 }
 
-async fn show<U: Urls>(call: Call) -> Result<Outcome, Error> {
+async fn show<U: Urls>(call: ApiCall) -> Result<CallOutcome, Error> {
     let urls = callback_urls(&call.context, U::ROLE).await?;
     let is_set = !urls.is_empty();
-    Ok(Outcome::found(is_set.then_some(Value::Object(urls))))
+    Ok(CallOutcome::found(is_set.then_some(Value::Object(urls))))
 }
 
-async fn set<U: Urls>(call: Call<NoPath, Texts, U>) -> Result<Outcome, Error> {
+async fn set<U: Urls>(call: ApiCall<NoPath, Texts, U>) -> Result<CallOutcome, Error> {
     let urls = match json!(call.body) {
         Value::Object(urls) => urls,
         _ => Map::new(),
     };
-    // Only the node's own have URLs that are tried first.
+    // Only the node's own URLs are tried first.
     let (tested, failure) = crypto_service::test_urls(&call.context, &urls).await;
     Ok(match failure {
-        Some(error) => Outcome::StoredBefore(set_callback_urls(U::ROLE, &tested), error),
-        None => Outcome::Stored(set_callback_urls(U::ROLE, &urls)),
+        Some(error) => CallOutcome::StoredBefore(set_callback_urls(U::ROLE, &tested), error),
+        None => CallOutcome::Stored(set_callback_urls(U::ROLE, &urls)),
     })
 }
 
-/// The names of a role (`rp`, `idp`, `as`, `proxy` or `node`), in the order in
-/// which they are shown.
+/// The names of a role's URLs (`rp`, `idp`, `as`, `proxy` or `node`), in the order
+/// of the look-up.
 fn names(role: &str) -> &'static [&'static str] {
     match role {
         "rp" | "proxy" => &["error_url"],
@@ -175,8 +175,8 @@ pub async fn callback_urls(context: &Context, role: &str) -> Result<Map<String, 
     Ok(urls)
 }
 
-/// Sets the URLs given, leaving the others as they are. Members that the role
-/// does not have are ignored.
+/// Sets the URLs of the body and leaves the others unchanged. Ignores members that
+/// the role does not have.
 pub fn set_callback_urls(role: &str, urls: &Map<String, Value>) -> Vec<Write> {
     let given = names(role)
         .iter()

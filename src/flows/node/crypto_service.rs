@@ -1,4 +1,4 @@
-//! URLs of an external crypto service are tried before they are stored
+//! Tries the URLs of an external crypto service before they are stored
 //! (spec/messaging-and-crypto.md 6).
 
 use serde_json::{Map, Value};
@@ -10,8 +10,8 @@ use crate::error::Error;
 /// The URLs that are tried, in this order.
 const NAMES: [&str; 3] = ["sign_url", "master_sign_url", "decrypt_url"];
 
-/// Tries the URLs of a crypto service among `urls`. The first failure stops;
-/// those before it have passed.
+/// Tries the URLs of a crypto service among `urls` and stops at the first failure;
+/// the URLs before it have passed.
 pub(super) async fn test_urls(
     context: &Context,
     urls: &Map<String, Value>,

@@ -1,5 +1,5 @@
-//! What every node does for itself: its message queue address and the URLs its
-//! client applications set, and what its keys must be.
+//! The flows of every node: its message queue address, its callback URLs, and its
+//! keys.
 
 mod callback_settings;
 mod crypto_service;
@@ -11,7 +11,7 @@ use crate::api::Endpoint;
 
 pub use callback_settings::{callback_urls, set_callback_urls};
 
-/// The table entries: callback settings of every role, and the node's own keys.
+/// Callback settings of every role, and the node's keys.
 pub fn endpoints() -> Vec<Endpoint> {
     let mut all = callback_settings::endpoints();
     all.push(update::endpoint());

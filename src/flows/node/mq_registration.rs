@@ -1,8 +1,8 @@
 //! The address other nodes send messages to (spec/messaging-and-crypto.md 2.6).
 //!
-//! Whether it is registered is read from the ledger, not remembered by a
-//! process: however many processes start together, and whichever of them made
-//! the transaction, all of them see the same answer.
+//! Every process reads from the ledger whether the address is registered: however
+//! many processes start together, and whichever of them made the transaction, all
+//! see the same.
 
 use std::time::Duration;
 
@@ -19,8 +19,8 @@ use crate::ledger::query;
 use crate::store::Accept;
 
 crate::job::stored! {
-    "mq_registration": Registration = 1,
-    "mq_registration_begun": Begun = 1,
+    "mq_registration": MqRegistration = 1,
+    "mq_registration_begun": BegunRegistration = 1,
 }
 
 /// The transaction that registers the message queue address has settled.
@@ -29,38 +29,37 @@ pub const KIND: Kind = Kind::new(&Spec::transactional(17, "node.mq_registered"))
 pub(in crate::flows) const FLOW: Flow =
     Flow::new(KIND, |context, job| Box::pin(handle(context, job)));
 
-/// Processes that find the address missing within this time after the first
-/// make one transaction together.
+/// Processes that miss the address within this time after the first make one
+/// transaction together.
 const TOGETHER: Duration = Duration::from_secs(60);
 
 const KEY: &str = "mq-address";
 
-/// Handed through the transaction.
+/// Context of the continuation.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-struct Registration {
+struct MqRegistration {
     ip: String,
     port: u16,
     failures: u32,
 }
 
-/// A registration that was begun (table `Progress`, row `mq-address`).
+/// A registration on its way (table `Progress`, row `mq-address`).
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-struct Begun {
+struct BegunRegistration {
     ip: String,
     port: u16,
     at: Millis,
 }
 
-impl Begun {
-    fn is_of(&self, registration: &Registration, now: Millis) -> bool {
-        // Before or after: `now` was read before the other process began, or by
-        // another clock.
+impl BegunRegistration {
+    fn is_of(&self, registration: &MqRegistration, now: Millis) -> bool {
+        // In either direction: `now` may be earlier, or of another clock.
         let is_recent = self.at.0.abs_diff(now.0) < TOGETHER.as_millis() as u64;
         is_recent && (&self.ip, self.port) == (&registration.ip, registration.port)
     }
 }
 
-impl Registration {
+impl MqRegistration {
     fn configured(context: &Context) -> Self {
         Self {
             ip: context.config.mq.contact_ip.clone(),
@@ -78,9 +77,9 @@ impl Registration {
     }
 }
 
-/// Whether other nodes can reach this one: the first address on the ledger is
-/// the configured one. True for processes that do not register (a master, NDID,
-/// or `REGISTER_MQ_AT_STARTUP=false`).
+/// Whether other nodes can reach this one: the first address on the ledger is the
+/// configured one. True for processes that do not register (master, NDID,
+/// `REGISTER_MQ_AT_STARTUP=false`).
 ///
 /// # Errors
 /// Those of the ledger.
@@ -97,8 +96,8 @@ pub async fn is_registered(context: &Context) -> Result<bool, Error> {
     }))
 }
 
-/// What a process accepts at its start, and may accept again as long as it is
-/// not registered; `None` when there is nothing to do.
+/// The accept that registers the address. A process may repeat it until the address
+/// is registered; `None` when there is nothing to do.
 ///
 /// # Errors
 /// Those of the ledger.
@@ -107,19 +106,19 @@ pub async fn register(context: &Context, now: Millis) -> Result<Option<Accept>, 
         return Ok(None);
     }
     let record = context.state.get(Table::Progress, KEY, "").await?;
-    let begun: Option<Begun> = record
+    let begun: Option<BegunRegistration> = record
         .as_deref()
         .map(|bytes| state::decode(Table::Progress, KEY, bytes))
         .transpose()?;
-    let registration = Registration::configured(context);
+    let registration = MqRegistration::configured(context);
     if let Some(begun) = begun.filter(|begun| begun.is_of(&registration, now)) {
-        // Accepted already: the source says so.
+        // The source was accepted before.
         return Ok(Some(Accept {
             jobs: vec![registration.job(context, &begun.at.0.to_string())],
             ..Accept::default()
         }));
     }
-    let begun = Begun {
+    let begun = BegunRegistration {
         ip: registration.ip.clone(),
         port: registration.port,
         at: now,
@@ -143,12 +142,12 @@ pub async fn register(context: &Context, now: Millis) -> Result<Option<Accept>, 
 /// Temporary ones; those of the payload.
 pub async fn handle(context: &Context, job: &Job) -> Result<Commit, Error> {
     let settled: Settled = job.payload()?;
-    let mut registration: Registration = codec::decode(&settled.context)?;
+    let mut registration: MqRegistration = codec::decode(&settled.context)?;
     let Fate::Refused { code, message } = &settled.fate else {
         return Ok(Commit::nothing());
     };
     tracing::error!(code, reason = %message, failures = registration.failures, "message queue address not registered");
-    let configured = Registration::configured(context);
+    let configured = MqRegistration::configured(context);
     let is_current = (&registration.ip, registration.port) == (&configured.ip, configured.port);
     let mut commit = Commit::nothing();
     if is_current && !is_registered(context).await? {

@@ -9,8 +9,7 @@ use crate::api::versions::ANY_TYPE;
 use crate::crypto::public_key;
 use crate::error::{Error, codes};
 
-/// A node's three keys as calls give them. The ledger is not told their types:
-/// it sees them.
+/// A node's three keys in calls. The ledger reads their types from the keys.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub(in crate::flows) struct PublicKeys {
     /// Verifies transactions, messages and data: PEM.
@@ -46,7 +45,7 @@ pub(in crate::flows) struct PublicKeys {
 }
 
 impl PublicKeys {
-    /// Whether they are keys of the types that the call names.
+    /// Checks that the keys have the types that the call names.
     ///
     /// # Errors
     /// Those of [`check_signing`] for the signing key, then for the master key,
@@ -66,12 +65,12 @@ impl PublicKeys {
     }
 }
 
-/// Whether a PEM text is a signing key of this type. Which algorithms a type
-/// signs with is for the ledger to say, but for EC keys.
+/// Checks that a PEM text is a signing key of this type. The ledger checks the
+/// algorithm, except for EC keys.
 ///
 /// # Errors
-/// 20040 unreadable, 20042 another type, 20044 a short RSA key, 20041 a curve
-/// that nobody signs on, 20093 one that the algorithm does not sign on.
+/// 20040 unreadable, 20042 another type, 20044 a short RSA key, 20041 an unsupported
+/// curve, 20093 a curve of another algorithm.
 pub(in crate::flows) fn check_signing(
     pem: &str,
     key_type: &str,
@@ -90,7 +89,7 @@ pub(in crate::flows) fn check_signing(
     }
 }
 
-/// Whether a PEM text is an encryption key of this type.
+/// Checks that a PEM text is an encryption key of this type.
 ///
 /// # Errors
 /// 20040 unreadable, 20042 another type, 20044 a short RSA key.
@@ -102,7 +101,7 @@ pub(in crate::flows) fn check_encryption(pem: &str, key_type: &str) -> Result<()
 fn of_type(pem: &str, key_type: &str) -> Result<PKey<Public>, Error> {
     let key = public_key::parse(pem)?;
     let is_of_type = match (key_type, key.id()) {
-        // Older versions of the API let it be left out.
+        // Older versions of the API do not require it.
         (ANY_TYPE, _) => true,
         ("RSA", id) => id == Id::RSA,
         ("EC", id) => id == Id::EC,
@@ -184,7 +183,7 @@ mod tests {
         let (bitcoin, p521) = (ec(Nid::SECP256K1), ec(Nid::SECP521R1));
         for (pem, key_type, algorithm, code) in [
             (long.as_str(), "RSA", "RSASSA_PSS_SHA_256", 0),
-            // Left to the ledger.
+            // The ledger decides on these.
             (&long, "RSA", "Ed25519", 0),
             (&ed25519, "Ed25519", "RSASSA_PSS_SHA_256", 0),
             ("no key", "EC", "ECDSA_SHA_256", 20040),
@@ -197,7 +196,7 @@ mod tests {
             (&p256, "EC", "ECDSA_SHA_384", 20093),
             (&p384, "EC", "RSASSA_PSS_SHA_256", 20093),
             (&p521, "EC", "ECDSA_SHA_256", 20041),
-            // Of a client of an older version that names no type.
+            // A client of an older version names no type.
             (&long, "any", "RSASSA_PKCS1_V1_5_SHA_256", 0),
             (&short, "any", "RSASSA_PKCS1_V1_5_SHA_256", 20044),
             (&p256, "any", "RSASSA_PKCS1_V1_5_SHA_256", 20093),

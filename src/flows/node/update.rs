@@ -1,5 +1,5 @@
-//! `POST /node/update`: a node changes its keys, or the data URLs that it shows
-//! in the messages of requests (spec/flows.md 7, spec/http-api.md 3.4).
+//! `POST /node/update`: changes a node's keys, or the types of data URLs that it
+//! shows in requests (spec/flows.md 7, spec/http-api.md 3.4).
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -12,23 +12,22 @@ use super::public_keys::{
     signing_algorithm,
 };
 use crate::api::versions::ANY_TYPE;
-use crate::api::{Audience, Call, Endpoint, NoPath, Outcome, Texts};
+use crate::api::{ApiCall, Audience, CallOutcome, Endpoint, NoPath, Texts};
 use crate::context::Role;
 use crate::crypto::signature;
 use crate::error::{Code, Error, codes};
-use crate::flows::ledger_call::{Hearer, LedgerCall};
-use crate::flows::reply::Reply;
+use crate::flows::ledger_call::{LedgerCall, ResultRecipient};
+use crate::flows::reply::ReplyTo;
 use crate::ledger::{Ledger, query};
 
 const RESULT: &str = "update_node_result";
 
-/// The table entry.
 pub(super) fn endpoint() -> Endpoint {
     Endpoint::post("/node/update", Audience::Everybody)
         .does("Changes the keys and the message formats of a node.")
         .without_acting_node()
         .begins()
-        .body::<Update>()
+        .body::<Body>()
         .accepts_with_empty_json()
         .run(run)
 }
@@ -36,18 +35,18 @@ pub(super) fn endpoint() -> Endpoint {
 /// Body of the call.
 #[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
 #[schemars(transform = at_least_one_group)]
-struct Update {
-    /// Whose keys; without: those of the node that is called.
+struct Body {
+    /// The node; without: the called one.
     #[serde(default)]
     #[schemars(with = "String", length(min = 1))]
     node_id: Option<String>,
     /// `reference_id` and `callback_url`.
     #[serde(flatten)]
-    reply: Reply,
+    reply: ReplyTo,
     /// What changes.
     #[serde(flatten)]
-    change: Change,
-    /// What shows that somebody has the new signing keys.
+    change: ChangedFields,
+    /// Proof that the caller has the new signing keys: a text to sign.
     #[serde(default)]
     #[schemars(with = "String", length(min = 1))]
     check_string: Option<String>,
@@ -61,9 +60,9 @@ struct Update {
     master_signed_check_string: Option<String>,
 }
 
-/// What changes; the ledger is told all of it but the types of keys.
+/// The changed members. The ledger gets all of them but the types of keys.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-struct Change {
+struct ChangedFields {
     /// The signing key: PEM.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "String", length(min = 1))]
@@ -106,7 +105,7 @@ struct Change {
     supported_request_message_data_url_type_list: Option<Vec<String>>,
 }
 
-/// One group of members is enough and needed.
+/// At least one group of members is required.
 fn at_least_one_group(schema: &mut schemars::Schema) {
     schema.insert(
         "anyOf".into(),
@@ -127,7 +126,7 @@ fn at_least_one_group(schema: &mut schemars::Schema) {
     );
 }
 
-async fn run(call: Call<NoPath, Texts, Update>) -> Result<Outcome, Error> {
+async fn run(call: ApiCall<NoPath, Texts, Body>) -> Result<CallOutcome, Error> {
     let update = &call.body;
     update.check_keys()?;
     let node_id = update.node_id.clone().unwrap_or(call.node_id);
@@ -140,7 +139,7 @@ async fn run(call: Call<NoPath, Texts, Update>) -> Result<Outcome, Error> {
         params: json!(update.change),
         key: format!("node:{node_id}"),
         writes: Vec::new(),
-        hearer: Hearer::Callback {
+        recipient: ResultRecipient::Callback {
             reply: update.reply.clone(),
             kind: RESULT.to_owned(),
             node_id: node_id.clone(),
@@ -159,7 +158,7 @@ async fn check_is_idp(ledger: &dyn Ledger, node_id: &str) -> Result<(), Error> {
     }
 }
 
-impl Update {
+impl Body {
     /// The new keys, in the order of the specification.
     fn check_keys(&self) -> Result<(), Error> {
         let change = &self.change;
@@ -194,7 +193,7 @@ impl Update {
         let Some(pem) = pem else {
             return Ok(());
         };
-        // What is missing is for the ledger to refuse.
+        // The ledger refuses missing members.
         let algorithm = algorithm.as_deref().unwrap_or_default();
         check_signing(pem, type_of(key_type), algorithm)?;
         let Some(text) = &self.check_string else {

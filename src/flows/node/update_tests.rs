@@ -64,7 +64,7 @@ async fn call(node: &TestNode, body: Value) -> Result<Accept, Error> {
         body,
     });
     match outcome.await? {
-        Outcome::Accepted {
+        CallOutcome::Accepted {
             accept, body: None, ..
         } => Ok(accept),
         other => panic!("{other:?}"),

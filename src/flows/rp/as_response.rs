@@ -1,4 +1,4 @@
-//! An AS says that its answer is on the ledger (spec/flows.md 2.5).
+//! The message of an AS: its answer is on the ledger (spec/flows.md 2.5).
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::ROLE;
-use super::stored::{RequestRef, Stored};
+use super::stored::{RequestRef, StoredRequest};
 use crate::context::{Context, state};
 use crate::crypto::signature;
 use crate::delivery::transaction::{Continuation, Transact, transact};
@@ -53,7 +53,7 @@ pub struct AsData {
     pub data: String,
 }
 
-/// Handed to the continuation of SetDataReceived.
+/// Context of the continuation of SetDataReceived.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(super) struct DataRef {
     /// Which request.
@@ -62,8 +62,8 @@ pub(super) struct DataRef {
     pub column: String,
 }
 
-/// Handler of `rp.as_response`: verifies data, keeps it, and acknowledges it on
-/// the ledger. An error answer is heard of from the block.
+/// Handler of `rp.as_response`: verifies data, keeps it, and acknowledges it on the
+/// ledger. The block tells of an error answer.
 pub async fn handle(context: &Context, job: &Job) -> Result<Commit, Error> {
     let received: Received = job.payload()?;
     let message = parse(&received)?;
@@ -74,7 +74,7 @@ pub async fn handle(context: &Context, job: &Job) -> Result<Commit, Error> {
         node_id: received.receiver_node_id,
         request_id: message.request_id.clone(),
     };
-    let Some(stored) = Stored::load(context, of.clone()).await? else {
+    let Some(stored) = StoredRequest::load(context, of.clone()).await? else {
         return Ok(Commit::nothing());
     };
     let column = column(&message);
@@ -113,13 +113,13 @@ fn parse(received: &Received) -> Result<AsResponse, Error> {
     }
 }
 
-/// A column per AS and service; JSON, so that no two pairs share one.
+/// The column of an AS and a service: JSON, so that no two pairs share one.
 fn column(message: &AsResponse) -> String {
     json!([message.as_id, message.service_id]).to_string()
 }
 
-/// Whether the answer came before: senders repeat themselves under new message
-/// ids, and the ledger refuses to have data acknowledged twice.
+/// Whether the answer came before. Senders repeat messages under new ids, and the
+/// ledger refuses a second acknowledgement.
 async fn is_kept(context: &Context, of: &RequestRef, column: &str) -> Result<bool, Error> {
     let row = of.row();
     for table in [Table::PendingAsData, Table::AsData] {

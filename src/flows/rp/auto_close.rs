@@ -1,7 +1,7 @@
-//! Closing a request that has come to its end by itself (spec/flows.md 2.7).
+//! Closes a request that is complete or cannot succeed (spec/flows.md 2.7).
 
 use super::close_request;
-use super::stored::Stored;
+use super::stored::StoredRequest;
 use super::validity::all_valid;
 use crate::config::Runtime;
 use crate::context::Context;
@@ -11,10 +11,10 @@ use crate::flows::status;
 use crate::job::Commit;
 use crate::ledger::types::RequestDetail;
 
-/// What made the node look: decides whether a lack of token is waited out
+/// What made the node look. Decides whether the transaction waits for tokens
 /// (spec/flows.md 1.3).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Cause {
+pub(super) enum CloseCause {
     /// An IdP's message.
     IdpResponse,
     /// A block.
@@ -27,10 +27,10 @@ pub(super) enum Cause {
 /// Those of signing.
 pub(super) async fn close(
     context: &Context,
-    stored: &mut Stored,
+    stored: &mut StoredRequest,
     detail: &RequestDetail,
     validity: &Validity,
-    cause: Cause,
+    cause: CloseCause,
 ) -> Result<Commit, Error> {
     let runtime = &context.config.runtime;
     if stored.progress.closing || !is_wanted(runtime, detail, validity) {
@@ -38,7 +38,7 @@ pub(super) async fn close(
     }
     let mut transact =
         close_request::transaction(&stored.of, validity, None).resend_when_disabled();
-    if cause == Cause::IdpResponse {
+    if cause == CloseCause::IdpResponse {
         transact = transact.retry_on_shortage();
     }
     let commit = crate::delivery::transaction::transact(context, transact).await?;

@@ -7,22 +7,23 @@ use serde_json::{Value, json};
 
 use super::ROLE;
 use super::report::PROCESS_MESSAGE;
-use super::stored::{RequestRef, Stored};
-use crate::api::{self, Audience, Endpoint, NoPath, Outcome, Texts};
+use super::stored::{RequestRef, StoredRequest};
+use crate::api::{self, Audience, CallOutcome, Endpoint, NoPath, Texts};
 use crate::context::Context;
-use crate::delivery::transaction::{Continuation, Fate, Settled, Transact, transact};
+use crate::delivery::transaction::{Continuation, Transact, transact};
 use crate::error::{Error, Refusal, codes, settled};
-use crate::flows::call::Call;
+use crate::flows::call_mark::CallMark;
 use crate::flows::dispatch::Flow;
 use crate::flows::identity::consent;
-use crate::flows::reply::Reply;
+use crate::flows::ledger_call::settlement;
+use crate::flows::reply::ReplyTo;
 use crate::flows::request_status::Validity;
-use crate::job::{Commit, Job, Kind, NewJob, Spec, Table, codec, request_key};
+use crate::job::{Commit, Job, Kind, NewJob, Spec, Table, request_key};
 use crate::store::Accept;
 
 crate::job::stored! {
-    "rp_close": Close = 1,
-    "rp_closing": Closing = 1,
+    "rp_close": ClosePayload = 1,
+    "rp_closing": CloseContext = 1,
 }
 
 /// The client asks to close a request.
@@ -40,7 +41,6 @@ pub(in crate::flows) const CLOSED_FLOW: Flow =
 
 const OPERATION: &str = "request_close";
 
-/// The table entry.
 pub fn endpoint() -> Endpoint {
     Endpoint::post("/rp/request_close", Audience::Rp)
         .does("Closes a request before it ends by itself.")
@@ -49,8 +49,11 @@ pub fn endpoint() -> Endpoint {
         .run(run)
 }
 
-async fn run(call: api::Call<NoPath, Texts, CloseRequest>) -> Result<Outcome, Error> {
-    Ok(Outcome::started(close_request(&call.node_id, call.body)))
+async fn run(call: api::ApiCall<NoPath, Texts, CloseRequest>) -> Result<CallOutcome, Error> {
+    Ok(CallOutcome::started(close_request(
+        &call.node_id,
+        call.body,
+    )))
 }
 
 /// Body of the call.
@@ -68,8 +71,8 @@ pub struct CloseRequest {
 }
 
 impl CloseRequest {
-    fn reply(&self) -> Reply {
-        Reply {
+    fn reply(&self) -> ReplyTo {
+        ReplyTo {
             reference_id: self.reference_id.clone(),
             callback_url: self.callback_url.clone(),
         }
@@ -78,32 +81,32 @@ impl CloseRequest {
 
 /// Payload of `rp.close_request`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-struct Close {
+struct ClosePayload {
     of: RequestRef,
     call: CloseRequest,
-    once: Call,
+    once: CallMark,
 }
 
-/// Handed to the continuation.
+/// Context of the continuation.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-struct Closing {
+struct CloseContext {
     of: RequestRef,
-    /// Set when a client asked; the node closes by itself without a callback.
-    call: Option<(CloseRequest, Call)>,
+    /// Set when a client asked. The node's own closing has no callback.
+    call: Option<(CloseRequest, CallMark)>,
 }
 
-/// The API call: nothing is checked, the ledger decides. The work is done in
-/// the request's turn, so that it sees every verdict that came before.
+/// The API call: checks nothing, the ledger decides. A job under the request's key
+/// does the work, so that it sees every earlier verdict.
 pub fn close_request(node_id: &str, call: CloseRequest) -> Accept {
     let key = request_key(&call.request_id);
-    let once = Call::new(
+    let once = CallMark::new(
         node_id,
         &call.request_id,
         OPERATION,
         &call.reply(),
         &Value::Null,
     );
-    let close = Close {
+    let close = ClosePayload {
         of: RequestRef {
             node_id: node_id.to_owned(),
             request_id: call.request_id.clone(),
@@ -121,20 +124,20 @@ pub fn close_request(node_id: &str, call: CloseRequest) -> Accept {
 pub(in crate::flows) fn transaction(
     of: &RequestRef,
     validity: &Validity,
-    call: Option<(CloseRequest, Call)>,
+    call: Option<(CloseRequest, CallMark)>,
 ) -> Transact {
     let params = json!({
         "request_id": of.request_id,
         "response_valid_list": validity.to_list(),
     });
-    let closing = Closing {
+    let closing = CloseContext {
         of: of.clone(),
         call,
     };
     let then = Continuation::new(CLOSED, request_key(&of.request_id), &closing);
     let then = match closing.call {
         Some(_) => then,
-        // The block tells, and ends the timer with the request.
+        // The job of the block tells the client, and cancels the timer.
         None => then.if_refused(),
     };
     Transact::new(&of.node_id, "CloseRequest", &params, Some(then))
@@ -142,15 +145,15 @@ pub(in crate::flows) fn transaction(
 
 /// Handler of `rp.close_request`.
 pub async fn handle(context: &Context, job: &Job) -> Result<Commit, Error> {
-    let Close { of, call, once } = job.payload()?;
-    let stored = Stored::load(context, of.clone()).await?;
+    let ClosePayload { of, call, once } = job.payload()?;
+    let stored = StoredRequest::load(context, of.clone()).await?;
     if let Some(stored) = &stored
         && stored.progress.decision.is_some()
     {
-        // It is being closed: what follows from that is decided.
+        // A CloseRequest is on its way, and its consequences are decided.
         let refusal = codes::ABCI_REQUEST_IS_CLOSED.into();
         let mut commit = Commit::nothing();
-        commit.job(result(&of, &call, Some(&refusal)));
+        commit.job(callback(&of, &call, Some(&refusal)));
         commit.write(once.forget());
         return Ok(commit);
     }
@@ -161,7 +164,7 @@ pub async fn handle(context: &Context, job: &Job) -> Result<Commit, Error> {
         Ok(commit) => commit,
         Err(refusal) => {
             let mut commit = Commit::failed(refusal.to_string());
-            commit.job(result(&of, &call, Some(&refusal)));
+            commit.job(callback(&of, &call, Some(&refusal)));
             commit.write(once.forget());
             return Ok(commit);
         }
@@ -175,19 +178,17 @@ pub async fn handle(context: &Context, job: &Job) -> Result<Commit, Error> {
 
 /// Handler of `rp.request_closed`.
 pub async fn handle_closed(context: &Context, job: &Job) -> Result<Commit, Error> {
-    let settled: Settled = job.payload()?;
-    let Closing { of, call } = codec::decode(&settled.context)?;
-    let stored = Stored::load(context, of.clone()).await?;
+    let (CloseContext { of, call }, result) = settlement(job)?;
+    let stored = StoredRequest::load(context, of.clone()).await?;
     let mut commit = Commit::nothing();
-    let error = match settled.fate {
-        Fate::Committed { .. } => {
+    let error = match result {
+        Ok(_) => {
             commit
                 .cancel
                 .extend(stored.and_then(|stored| stored.progress.timer));
             None
         }
-        Fate::Refused { code, message } => {
-            let refusal = Refusal::of_ledger(code, message);
+        Err(refusal) => {
             if let Some(mut stored) = stored {
                 commit.merge(still_open(context, &mut stored, &refusal).await?);
             }
@@ -199,16 +200,16 @@ pub async fn handle_closed(context: &Context, job: &Job) -> Result<Commit, Error
             None => once.keep(context, Table::RequestData).await?,
             Some(_) => once.forget(),
         });
-        commit.job(result(&of, &call, error.as_ref()));
+        commit.job(callback(&of, &call, error.as_ref()));
     }
     Ok(commit)
 }
 
-/// A CloseRequest was refused: the request is still open, for all we know, and
-/// a later answer may close it again.
+/// The ledger refused the CloseRequest: the request may be open, and a later answer
+/// may close it again.
 async fn still_open(
     context: &Context,
-    stored: &mut Stored,
+    stored: &mut StoredRequest,
     refusal: &Refusal,
 ) -> Result<Commit, Error> {
     if stored.progress.decision.is_some() {
@@ -217,14 +218,14 @@ async fn still_open(
     stored.progress.closing = false;
     let mut commit = Commit::nothing();
     if stored.request.operation.is_some() {
-        // Answers that came meanwhile were not decided on.
+        // No decision was made on the answers that came meanwhile.
         commit.merge(consent::decide(context, stored).await?);
     }
     commit.write(stored.save_progress());
     Ok(commit)
 }
 
-fn result(of: &RequestRef, call: &CloseRequest, error: Option<&Refusal>) -> NewJob {
+fn callback(of: &RequestRef, call: &CloseRequest, error: Option<&Refusal>) -> NewJob {
     call.reply()
         .about_request(&of.node_id, "close_request_result", &of.request_id, error)
 }

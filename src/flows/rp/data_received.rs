@@ -1,4 +1,4 @@
-//! The acknowledgement of data has settled: only now does the client see it
+//! The acknowledgement of data has settled: now the client may see the data
 //! (spec/flows.md 2.5, 10.1-6).
 
 use super::ROLE;
@@ -6,10 +6,10 @@ use super::as_response::{AsData, DataRef};
 use super::stored::received_column;
 use crate::context::{Context, state};
 use crate::delivery::callback::error_job;
-use crate::delivery::transaction::{Fate, Settled};
-use crate::error::{Error, Refusal, codes};
+use crate::error::Error;
 use crate::flows::dispatch::Flow;
-use crate::job::{Commit, Job, Kind, Spec, Table, Write, codec};
+use crate::flows::ledger_call::settlement;
+use crate::job::{Commit, Job, Kind, Spec, Table, Write};
 
 /// The acknowledgement of data has settled.
 pub const KIND: Kind = Kind::new(&Spec::transactional(8, "rp.data_received"));
@@ -22,8 +22,7 @@ pub const ACTION: &str = "processAsDataAfterSetDataReceived";
 
 /// Handler of `rp.data_received`.
 pub async fn handle(context: &Context, job: &Job) -> Result<Commit, Error> {
-    let settled: Settled = job.payload()?;
-    let DataRef { of, column } = codec::decode(&settled.context)?;
+    let (DataRef { of, column }, result) = settlement(job)?;
     let row = of.row();
     let pending: Option<AsData> = state::load(context, Table::PendingAsData, &row, &column).await?;
     let mut commit = Commit::nothing();
@@ -32,39 +31,25 @@ pub async fn handle(context: &Context, job: &Job) -> Result<Commit, Error> {
         row: row.clone(),
         column: column.clone(),
     });
-    match settled.fate {
-        Fate::Committed { .. } => {
+    match result {
+        Ok(_) => {
             commit.writes.extend(mark(context, &row, &column).await?);
             let received = pending.map(|data| state::put_column(Table::AsData, row, column, &data));
             commit.writes.extend(received);
         }
-        Fate::Refused { code, message } => {
-            let error = refusal(code, message);
-            commit.job(error_job(
-                "rp",
-                Some(&of.node_id),
-                ACTION,
-                Some(&of.request_id),
-                &error,
-            ));
+        Err(refusal) => {
+            let (node_id, request_id) = (Some(of.node_id.as_str()), Some(of.request_id.as_str()));
+            commit.job(error_job(ROLE, node_id, ACTION, request_id, &refusal));
         }
     }
     Ok(commit)
 }
 
-/// Remembers for as long as the request lives that this data was received, also
-/// when the client removes it: its message may come again.
+/// Notes that this data was received, for as long as the request lives and even if
+/// the client removes the data: its message may come again.
 async fn mark(context: &Context, row: &str, column: &str) -> Result<Option<Write>, Error> {
     let state = context.state.as_ref();
     let is_open = state.get(Table::RequestData, row, "").await?.is_some();
     let column = received_column(column);
     Ok(is_open.then(|| Write::put_column(Table::RequestData, row, column, Vec::new())))
-}
-
-fn refusal(code: u32, message: String) -> Refusal {
-    let known = codes::ALL.iter().find(|known| known.number == code);
-    Refusal::with_message(
-        known.copied().unwrap_or(codes::TENDERMINT_TRANSACT_ERROR),
-        message,
-    )
 }

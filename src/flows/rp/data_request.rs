@@ -1,7 +1,7 @@
 //! Asking the ASes (spec/flows.md 2.4).
 
 use super::receivers;
-use super::stored::{Request, Service, Stored};
+use super::stored::{RequestRecord, StoredRequest, StoredService};
 use crate::context::Context;
 use crate::error::Error;
 use crate::job::{Commit, Millis};
@@ -12,16 +12,16 @@ use crate::mq::message::{DataRequest, Message, ResponsePrivateData, ServiceDataR
 
 /// The block that completed the consent.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct Position {
+pub(super) struct ConsentBlock {
     /// Its chain.
     pub chain_id: String,
     /// Its height.
     pub height: u64,
 }
 
-/// ASes that are asked for exactly the same services, and so get the same message.
+/// ASes that are asked for the same services and so get the same message.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct Group {
+pub(super) struct AsGroup {
     /// Positions in the request's list of services.
     pub services: Vec<usize>,
     /// Who gets it.
@@ -34,16 +34,16 @@ pub(super) struct Group {
 /// Those of the ledger and of [`outbound::send`].
 pub(super) async fn send(
     context: &Context,
-    stored: &Stored,
+    stored: &StoredRequest,
     private_data: Vec<ResponsePrivateData>,
-    position: Position,
+    position: ConsentBlock,
 ) -> Result<Commit, Error> {
     let request = &stored.request;
     let mut providers = Vec::new();
     for service in &request.data_request_list {
         providers.push(reachable(context, request, service).await?);
     }
-    // Without it the request's creation is being handled only now.
+    // Without a creation `rp.request_created` has not run yet.
     let creation_time = stored
         .progress
         .creation
@@ -67,8 +67,8 @@ pub(super) async fn send(
 
 async fn reachable(
     context: &Context,
-    request: &Request,
-    service: &Service,
+    request: &RequestRecord,
+    service: &StoredService,
 ) -> Result<Vec<Receiver>, Error> {
     let ledger = context.ledger.as_ref();
     let found = query::as_nodes_info(ledger, &service.service_id, &service.as_id_list).await?;
@@ -83,8 +83,8 @@ async fn reachable(
     Ok(receivers)
 }
 
-/// Groups the receivers of each service by the services they are asked for.
-pub(super) fn groups(providers: &[Vec<Receiver>]) -> Vec<Group> {
+/// Groups the ASes by the services that they are asked for.
+pub(super) fn groups(providers: &[Vec<Receiver>]) -> Vec<AsGroup> {
     let mut by_receiver: Vec<(Receiver, Vec<usize>)> = Vec::new();
     for (service, receivers) in providers.iter().enumerate() {
         for receiver in receivers {
@@ -97,11 +97,11 @@ pub(super) fn groups(providers: &[Vec<Receiver>]) -> Vec<Group> {
             }
         }
     }
-    let mut groups: Vec<Group> = Vec::new();
+    let mut groups: Vec<AsGroup> = Vec::new();
     for (receiver, services) in by_receiver {
         match groups.iter_mut().find(|group| group.services == services) {
             Some(group) => group.receivers.push(receiver),
-            None => groups.push(Group {
+            None => groups.push(AsGroup {
                 services,
                 receivers: vec![receiver],
             }),
@@ -113,11 +113,11 @@ pub(super) fn groups(providers: &[Vec<Receiver>]) -> Vec<Group> {
 /// The message for these services (spec/messaging-and-crypto.md 4.3).
 pub(super) fn message(
     node_id: &str,
-    request: &Request,
+    request: &RequestRecord,
     services: &[usize],
     response_private_data_list: Vec<ResponsePrivateData>,
     creation_time: u64,
-    position: Position,
+    position: ConsentBlock,
 ) -> Message {
     let service_data_request_list = services
         .iter()

@@ -1,10 +1,10 @@
-//! An IdP says that its answer is on the ledger (spec/flows.md 2.3).
+//! The message of an IdP: its answer is on the ledger (spec/flows.md 2.3).
 
 use super::ROLE;
-use super::auto_close::{self, Cause};
+use super::auto_close::{self, CloseCause};
 use super::data_request;
 use super::report::{self, PROCESS_MESSAGE};
-use super::stored::{RequestRef, Stored};
+use super::stored::{RequestRef, StoredRequest};
 use super::validity;
 use crate::context::Context;
 use crate::error::{Error, codes, settled};
@@ -24,9 +24,9 @@ pub(in crate::flows) const FLOW: Flow = Flow::new(to_role::IDP_RESPONSE, |contex
 .told(ROLE, PROCESS_MESSAGE)
 .for_node(node_of_message);
 
-/// Handler of `rp.idp_response`: judges the answer, tells the client, asks the
-/// ASes when the consent is complete, closes what has come to its end. What it
-/// means for an identity operation is decided there.
+/// Handler of `rp.idp_response`: judges the answer, tells the client, asks the ASes
+/// when the consent is complete, and closes a request at its end.
+/// `identity::consent` decides on an identity operation.
 pub async fn handle(context: &Context, job: &Job) -> Result<Commit, Error> {
     let received: Received = job.payload()?;
     let message = parse(&received)?;
@@ -34,7 +34,7 @@ pub async fn handle(context: &Context, job: &Job) -> Result<Commit, Error> {
         node_id: received.receiver_node_id,
         request_id: message.request_id.clone(),
     };
-    let Some(mut stored) = Stored::load(context, of).await? else {
+    let Some(mut stored) = StoredRequest::load(context, of).await? else {
         return Ok(Commit::nothing());
     };
     let mut commit = Commit::nothing();
@@ -79,7 +79,7 @@ pub async fn handle(context: &Context, job: &Job) -> Result<Commit, Error> {
 
     let status = report::status(context, &mut stored, &detail, message.height, &validity);
     commit.jobs.extend(status);
-    // A message that was overtaken decides on what is known by now.
+    // The message may have been overtaken, so all answers known now count.
     let newest = stored.progress.reported.last().copied();
     let height = newest.unwrap_or(message.height).max(message.height);
     let detail = if height == message.height {
@@ -88,7 +88,7 @@ pub async fn handle(context: &Context, job: &Job) -> Result<Commit, Error> {
         detail_at(context, &stored, height).await?
     };
     if is_data_wanted(&stored, &detail, &validity) {
-        let position = data_request::Position {
+        let position = data_request::ConsentBlock {
             chain_id: message.chain_id,
             height,
         };
@@ -99,7 +99,7 @@ pub async fn handle(context: &Context, job: &Job) -> Result<Commit, Error> {
             stored.progress.data_requested = true;
         }
     }
-    let cause = Cause::IdpResponse;
+    let cause = CloseCause::IdpResponse;
     let closed = auto_close::close(context, &mut stored, &detail, &validity, cause).await;
     if let Some(close) = or_report(closed, &stored, &mut commit)? {
         commit.merge(close);
@@ -117,7 +117,7 @@ fn parse(received: &Received) -> Result<IdpResponse, Error> {
 
 async fn detail_at(
     context: &Context,
-    stored: &Stored,
+    stored: &StoredRequest,
     height: u64,
 ) -> Result<RequestDetail, Error> {
     let ledger = context.ledger.as_ref();
@@ -125,12 +125,12 @@ async fn detail_at(
     Ok(detail.ok_or(codes::REQUEST_NOT_FOUND)?)
 }
 
-/// Whether another answer of the same block is still to be judged: its message
-/// then reports both, so that the client gets one status, and a complete one.
-/// An answer of an earlier block is not waited for.
+/// Whether another answer of the same block has no verdict yet. Its message then
+/// reports both, so that the client gets one complete status. Answers of earlier
+/// blocks do not delay the report.
 async fn waits_for_another(
     context: &Context,
-    stored: &Stored,
+    stored: &StoredRequest,
     detail: &RequestDetail,
     validity: &Validity,
     height: u64,
@@ -149,7 +149,7 @@ async fn waits_for_another(
 
 /// Whether the consent is complete and the ASes have not been asked
 /// (spec/flows.md 2.3-6).
-fn is_data_wanted(stored: &Stored, detail: &RequestDetail, validity: &Validity) -> bool {
+fn is_data_wanted(stored: &StoredRequest, detail: &RequestDetail, validity: &Validity) -> bool {
     let nobody_answered = detail
         .data_request_list
         .iter()
@@ -163,11 +163,11 @@ fn is_data_wanted(stored: &Stored, detail: &RequestDetail, validity: &Validity) 
         && validity::all_valid(detail, validity)
 }
 
-/// What failed for good is told by an `error` callback; what the client has
-/// been told, and the verdict, stay.
+/// A final failure leads to an `error` callback; the verdict and what the client has
+/// heard stay.
 fn or_report(
     result: Result<Commit, Error>,
-    stored: &Stored,
+    stored: &StoredRequest,
     commit: &mut Commit,
 ) -> Result<Option<Commit>, Error> {
     Ok(match settled(result)? {

@@ -1,4 +1,4 @@
-//! Which IdPs a request may go to (spec/flows.md 2.1 rows 7-10, 2.2).
+//! Finds the IdPs of a request (spec/flows.md 2.1 rows 7-10, 2.2).
 
 use serde_json::{Value, json};
 
@@ -11,15 +11,15 @@ use crate::ledger::{Ledger, query};
 use crate::messaging::outbound::Receiver;
 use crate::mq::packing;
 
-/// The mode that an IdP has any identity it knows in.
+/// An IdP has every identity at least in this mode.
 const LOWEST_IDENTITY_MODE: u8 = 2;
 
 /// The IdPs of a request.
 #[derive(Debug)]
-pub(super) struct Qualified {
+pub(super) struct QualifiedIdps {
     /// Goes on the ledger.
     pub idp_id_list: Vec<String>,
-    /// Who gets which message.
+    /// The IdPs by the message that they get.
     pub groups: Vec<ConsentGroup>,
 }
 
@@ -31,7 +31,7 @@ pub(super) async fn qualify(
     ledger: &dyn Ledger,
     node_id: &str,
     input: &CreateRequest,
-) -> Result<Qualified, Error> {
+) -> Result<QualifiedIdps, Error> {
     let listed = permitted(ledger, node_id, &input.idp_id_list).await?;
     if !listed.is_empty() && (listed.len() as u64) < input.min_idp {
         return Err(codes::IDP_LIST_LESS_THAN_MIN_IDP.into());
@@ -55,14 +55,14 @@ pub(super) async fn qualify(
         listed
     };
     let groups = groups(ledger, input, &idp_id_list, found).await?;
-    Ok(Qualified {
+    Ok(QualifiedIdps {
         idp_id_list,
         groups,
     })
 }
 
-/// The list after the white lists of both sides: an active white list of ours
-/// stands in for an empty list.
+/// Applies the white lists of both sides to the list. An active white list of this
+/// node replaces an empty list.
 async fn permitted(
     ledger: &dyn Ledger,
     node_id: &str,
@@ -127,7 +127,7 @@ async fn reachable(ledger: &dyn Ledger, filters: Value) -> Result<Vec<Receiver>,
     Ok(found.into_iter().filter_map(receivers::of_idp).collect())
 }
 
-/// How the identity is named to whom.
+/// Groups the IdPs by the way in which the message names the identity.
 async fn groups(
     ledger: &dyn Ledger,
     input: &CreateRequest,

@@ -1,28 +1,28 @@
-//! What a client can ask about its requests (spec/http-api.md 3.1).
+//! Look-ups of an RP's requests (spec/http-api.md 3.1).
 
 use serde::Deserialize;
 use serde_json::json;
 
 use super::as_response::AsData;
-use crate::api::{Audience, Call, Endpoint, Outcome};
+use crate::api::{ApiCall, Audience, CallOutcome, Endpoint};
 use crate::context::row;
 use crate::context::{Context, state};
 use crate::error::Error;
 use crate::job::{Table, Write};
 use crate::ledger::query;
 
-/// The table entries: the id of a request, its data, and the removals of all
-/// data and of that of a request.
+/// The id of a request, its data, and the removals of all data and of one request's
+/// data.
 pub fn endpoints() -> [Endpoint; 4] {
     [
         Endpoint::get("/rp/request_references/:reference_id", Audience::Rp)
-            .does("Tells the id of the request that a reference id belongs to.")
-            .path::<Referenced>()
+            .does("Shows the id of the request with a reference id.")
+            .path::<ReferencePath>()
             .tells(json!({"request_id": "text"}))
             .run(run_reference),
         Endpoint::get("/rp/request_data/:request_id", Audience::Rp)
             .does("Shows the data that ASes sent for a request.")
-            .path::<OfRequest>()
+            .path::<RequestPath>()
             .tells(json!([{
                 "source_node_id": "text",
                 "service_id": "text",
@@ -38,44 +38,44 @@ pub fn endpoints() -> [Endpoint; 4] {
             .run(run_remove_all),
         Endpoint::post("/rp/request_data_removal/:request_id", Audience::Rp)
             .does("Removes the data of a request from this node.")
-            .path::<OfRequest>()
+            .path::<RequestPath>()
             .run(run_remove),
     ]
 }
 
 #[derive(Deserialize)]
-struct Referenced {
+struct ReferencePath {
     reference_id: String,
 }
 
 #[derive(Deserialize)]
-struct OfRequest {
+struct RequestPath {
     request_id: String,
 }
 
-async fn run_reference(call: Call<Referenced>) -> Result<Outcome, Error> {
+async fn run_reference(call: ApiCall<ReferencePath>) -> Result<CallOutcome, Error> {
     let reference_id = &call.path.reference_id;
     let id = request_reference(&call.context, &call.node_id, reference_id).await?;
-    Ok(Outcome::found(id.map(|id| json!({"request_id": id}))))
+    Ok(CallOutcome::found(id.map(|id| json!({"request_id": id}))))
 }
 
-async fn run_data(call: Call<OfRequest>) -> Result<Outcome, Error> {
+async fn run_data(call: ApiCall<RequestPath>) -> Result<CallOutcome, Error> {
     let data = request_data(&call.context, &call.node_id, &call.path.request_id).await?;
-    Ok(Outcome::found(data.map(|data| json!(data))))
+    Ok(CallOutcome::found(data.map(|data| json!(data))))
 }
 
-async fn run_remove_all(call: Call) -> Result<Outcome, Error> {
+async fn run_remove_all(call: ApiCall) -> Result<CallOutcome, Error> {
     let removal = request_data_removal(&call.context, &call.node_id, None).await?;
-    Ok(Outcome::Stored(removal))
+    Ok(CallOutcome::Stored(removal))
 }
 
-async fn run_remove(call: Call<OfRequest>) -> Result<Outcome, Error> {
+async fn run_remove(call: ApiCall<RequestPath>) -> Result<CallOutcome, Error> {
     let request_id = Some(call.path.request_id.as_str());
     let removal = request_data_removal(&call.context, &call.node_id, request_id).await?;
-    Ok(Outcome::Stored(removal))
+    Ok(CallOutcome::Stored(removal))
 }
 
-/// Id of the request that a reference id stands for while it lives.
+/// Id of the living request with a reference id.
 ///
 /// # Errors
 /// Those of the store.
@@ -107,7 +107,7 @@ pub async fn request_data(
     Ok(Some(columns.into_iter().map(|(_, data)| data).collect()))
 }
 
-/// What removes the data of one request, or of all of the node's requests.
+/// Writes that remove the data of one request, or of all the node's requests.
 ///
 /// # Errors
 /// Those of the store.

@@ -1,22 +1,23 @@
-//! `POST /rp/messages`: a message is written to the ledger
-//! (spec/flows.md 2.10, spec/http-api.md 3.1). No other node is sent anything.
+//! `POST /rp/messages`: writes a message to the ledger (spec/flows.md 2.10,
+//! spec/http-api.md 3.1). Sends nothing to other nodes.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, json};
 
-use crate::api::{ApiVersion, Audience, Call, Endpoint, NoPath, Outcome, Texts};
+use crate::api::{ApiCall, ApiVersion, Audience, CallOutcome, Endpoint, NoPath, Texts};
 use crate::context::{Context, row};
 use crate::crypto::hash;
-use crate::delivery::transaction::{Continuation, Fate, Settled, Transact, transact_for_call};
-use crate::error::{Error, Refusal, codes};
+use crate::delivery::transaction::{Continuation, Transact};
+use crate::error::{Error, codes};
 use crate::flows::dispatch::Flow;
-use crate::flows::reply::Reply;
-use crate::flows::{accept, initial_salt};
-use crate::job::{Commit, Guard, Job, Kind, Row, Spec, Table, Write, codec};
+use crate::flows::initial_salt;
+use crate::flows::ledger_call::{accept_transaction, settlement};
+use crate::flows::reply::ReplyTo;
+use crate::job::{Commit, Guard, Job, Kind, Row, Spec, Table, Write};
 
 crate::job::stored! {
-    "rp_message": Created = 1,
+    "rp_message": MessageContext = 1,
 }
 
 /// The transaction that writes a message has settled.
@@ -34,12 +35,11 @@ const MOST_PURPOSE: usize = 512;
 /// Longest message that is not hashed, in units of UTF-16.
 const MOST_MESSAGE: usize = 1024;
 
-/// The table entry.
 pub fn endpoint() -> Endpoint {
     Endpoint::post("/rp/messages", Audience::Rp)
         .does("Writes a message on the ledger, or only its hash.")
         .begins()
-        .body::<CreateMessage>()
+        .body::<Body>()
         .accepts(json!({"message_id": "text", "initial_salt?": "text"}))
         .run(run)
         .since(ApiVersion::V5)
@@ -47,11 +47,11 @@ pub fn endpoint() -> Endpoint {
 
 /// Body of the call.
 #[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
-struct CreateMessage {
+struct Body {
     /// `reference_id` and `callback_url`.
     #[serde(flatten)]
-    reply: Reply,
-    /// What is written.
+    reply: ReplyTo,
+    /// The message.
     message: String,
     /// What it is for.
     purpose: String,
@@ -65,17 +65,17 @@ struct CreateMessage {
     hash_message: bool,
 }
 
-/// Handed through the transaction.
+/// Context of the continuation.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-struct Created {
+struct MessageContext {
     node_id: String,
     message_id: String,
-    reply: Reply,
+    reply: ReplyTo,
 }
 
-impl Created {
-    /// A reference id stands for one message for ever, unless the ledger refused
-    /// that (spec/http-api.md 5).
+impl MessageContext {
+    /// A reference id names one message for ever, unless the ledger refused that
+    /// message (spec/http-api.md 5).
     fn reference(&self) -> Row {
         reference(&self.node_id, &self.reply.reference_id)
     }
@@ -85,8 +85,8 @@ fn reference(node_id: &str, reference_id: &str) -> Row {
     row(node_id, &format!("messages/{reference_id}"))
 }
 
-async fn run(call: Call<NoPath, Texts, CreateMessage>) -> Result<Outcome, Error> {
-    let Call {
+async fn run(call: ApiCall<NoPath, Texts, Body>) -> Result<CallOutcome, Error> {
+    let ApiCall {
         context,
         node_id,
         body,
@@ -97,7 +97,7 @@ async fn run(call: Call<NoPath, Texts, CreateMessage>) -> Result<Outcome, Error>
         return Err(codes::DUPLICATE_REFERENCE_ID.into());
     }
     let (message, initial_salt) = written(&body)?;
-    let created = Created {
+    let created = MessageContext {
         node_id,
         message_id: hash::generate_id(),
         reply: body.reply,
@@ -110,7 +110,7 @@ async fn run(call: Call<NoPath, Texts, CreateMessage>) -> Result<Outcome, Error>
     let key = format!("message:{}", created.message_id);
     let then = Continuation::new(KIND, key, &created);
     let transaction = Transact::new(&created.node_id, "CreateMessage", &params, Some(then));
-    let mut accept = accept(transact_for_call(&context, transaction).await?);
+    let mut accept = accept_transaction(&context, transaction).await?;
     accept.guards.push(Guard::Absent {
         table: Table::Call,
         row: taken.clone(),
@@ -121,15 +121,15 @@ async fn run(call: Call<NoPath, Texts, CreateMessage>) -> Result<Outcome, Error>
     if let Some(salt) = initial_salt {
         answer["initial_salt"] = salt.into();
     }
-    Ok(Outcome::Accepted {
+    Ok(CallOutcome::Accepted {
         accept,
         body: Some(answer),
         refused: Some(codes::DUPLICATE_REFERENCE_ID),
     })
 }
 
-/// What the ledger gets, and the salt if it is a hash.
-fn written(body: &CreateMessage) -> Result<(String, Option<String>), Error> {
+/// The text for the ledger, and the salt if that text is a hash.
+fn written(body: &Body) -> Result<(String, Option<String>), Error> {
     if body.purpose.encode_utf16().count() > MOST_PURPOSE {
         return Err(codes::PURPOSE_TOO_LONG.into());
     }
@@ -146,24 +146,22 @@ fn written(body: &CreateMessage) -> Result<(String, Option<String>), Error> {
 }
 
 async fn handle(context: &Context, job: &Job) -> Result<Commit, Error> {
-    let settled: Settled = job.payload()?;
-    let created: Created = codec::decode(&settled.context)?;
+    let (created, result) = settlement::<MessageContext>(job)?;
     let mut commit = Commit::nothing();
     let mut members = Map::new();
     members.insert("message_id".into(), created.message_id.as_str().into());
-    let refusal = match settled.fate {
-        Fate::Committed { height } => {
+    match &result {
+        Ok(height) => {
             let block = format!("{}:{height}", context.ledger.chain_id()?);
             members.insert("creation_block_height".into(), block.into());
-            None
         }
-        Fate::Refused { code, message } => {
+        Err(_) => {
             commit.write(Write::delete(Table::Call, created.reference()));
-            Some(Refusal::of_ledger(code, message))
         }
-    };
+    }
     let (reply, node_id) = (&created.reply, &created.node_id);
-    commit.job(reply.about_operation(node_id, RESULT, None, members, refusal.as_ref()));
+    let failure = result.err();
+    commit.job(reply.about_operation(node_id, RESULT, None, members, failure.as_ref()));
     Ok(commit)
 }
 
@@ -174,6 +172,7 @@ mod tests {
     use super::*;
     use crate::api::RawCall;
     use crate::context::Role;
+    use crate::delivery::transaction::Fate;
     use crate::flows::testing::{TestNode, callbacks, continuation, params, transactions};
     use crate::job::Caller;
     use crate::store::Accept;
@@ -204,7 +203,7 @@ mod tests {
             body,
         });
         match outcome.await.map_err(|error| error.code().number)? {
-            Outcome::Accepted { accept, body, .. } => Ok((accept, body.unwrap())),
+            CallOutcome::Accepted { accept, body, .. } => Ok((accept, body.unwrap())),
             other => panic!("{other:?}"),
         }
     }

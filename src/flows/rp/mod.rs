@@ -1,5 +1,5 @@
-//! What an RP does (spec/flows.md 2). Everything that touches the state of one
-//! request runs under its key, one job at a time (spec/flows.md 10.1).
+//! The flows of an RP (spec/flows.md 2). All jobs that touch the state of one
+//! request run under its key, one at a time (spec/flows.md 10.1).
 
 pub mod as_response;
 pub mod auto_close;

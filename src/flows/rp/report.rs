@@ -1,11 +1,11 @@
-//! What an RP's client hears of its request.
+//! Callbacks about an RP's request.
 
 use serde_json::Map;
 
 use super::ROLE;
-use super::stored::Stored;
+use super::stored::StoredRequest;
 use crate::context::Context;
-use crate::delivery::callback::{Persistence, Target, callback_job, error_job};
+use crate::delivery::callback::{CallbackTarget, Persistence, callback_job, error_job};
 use crate::error::Refusal;
 use crate::flows::dispatch;
 use crate::flows::request_status::{self, Validity};
@@ -18,7 +18,7 @@ pub(in crate::flows) const PROCESS_MESSAGE: &str = "rp.processMessage";
 /// The `request_status` callback of a height, unless the client has got it.
 pub(super) fn status(
     context: &Context,
-    stored: &mut Stored,
+    stored: &mut StoredRequest,
     detail: &RequestDetail,
     height: u64,
     validity: &Validity,
@@ -40,13 +40,13 @@ pub(super) fn status(
 }
 
 fn to_client(url: &str, request_id: &str, body: Map<String, serde_json::Value>) -> NewJob {
-    let target = Target::Url(url.to_owned());
+    let target = CallbackTarget::Url(url.to_owned());
     callback_job(target, request_id, body, Persistence::Timed, None)
 }
 
-/// The `error` callback for something that went wrong with a request without
-/// undoing what was done before.
-pub(in crate::flows) fn error(stored: &Stored, action: &str, error: &Refusal) -> NewJob {
+/// The `error` callback about a failure that does not undo earlier work on a
+/// request.
+pub(in crate::flows) fn error(stored: &StoredRequest, action: &str, error: &Refusal) -> NewJob {
     let of = &stored.of;
     let (role, action) = match stored.request.operation {
         None => (ROLE, action),

@@ -3,16 +3,16 @@
 use std::time::Duration;
 
 use super::report::PROCESS_MESSAGE;
-use super::stored::{ConsentGroup, Creation, Request, RequestRef, Stored};
+use super::stored::{ConsentGroup, RequestCreation, RequestRecord, RequestRef, StoredRequest};
 use super::{ROLE, report};
 use crate::context::Context;
-use crate::delivery::transaction::{Fate, Settled};
 use crate::error::{Error, Refusal, settled};
 use crate::flows::dispatch::Flow;
 use crate::flows::identity::consent;
-use crate::flows::reply::Reply;
+use crate::flows::ledger_call::settlement;
+use crate::flows::reply::ReplyTo;
 use crate::flows::rp;
-use crate::job::{Commit, Job, Kind, Millis, NewJob, Spec, codec, request_key};
+use crate::job::{Commit, Job, Kind, Millis, NewJob, Spec, request_key};
 use crate::messaging::outbound;
 use crate::mq::message::{ConsentRequest, Message, RequestedService};
 
@@ -22,26 +22,29 @@ pub const KIND: Kind = Kind::new(&Spec::transactional(4, "rp.request_created"));
 pub(in crate::flows) const FLOW: Flow =
     Flow::new(KIND, |context, job| Box::pin(handle(context, job))).told(ROLE, PROCESS_MESSAGE);
 
-/// The longest a timer waits; a longer `request_timeout` is as good as none.
+/// Longest wait of a timer; a longer `request_timeout` never ends.
 const LONGEST_TIMEOUT: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60);
 
 /// Handler of `rp.request_created`.
 pub async fn handle(context: &Context, job: &Job) -> Result<Commit, Error> {
-    let settled: Settled = job.payload()?;
-    let of: RequestRef = codec::decode(&settled.context)?;
-    let Some(stored) = Stored::load(context, of).await? else {
+    let (of, settled) = settlement::<RequestRef>(job)?;
+    let Some(stored) = StoredRequest::load(context, of).await? else {
         return Ok(Commit::nothing());
     };
-    match settled.fate {
-        Fate::Committed { height } => created(context, stored, height).await,
-        Fate::Refused { code, message } => Ok(refused(&stored, code, &message)),
+    match settled {
+        Ok(height) => created(context, stored, height).await,
+        Err(refusal) => Ok(refused(&stored, &refusal)),
     }
 }
 
-/// The request is on the ledger. Whatever fails from here on, it is remembered
+/// The request is on the ledger. It stays stored whatever fails from here on
 /// (spec/flows.md 2.1, MUST).
-async fn created(context: &Context, mut stored: Stored, height: u64) -> Result<Commit, Error> {
-    let creation = Creation {
+async fn created(
+    context: &Context,
+    mut stored: StoredRequest,
+    height: u64,
+) -> Result<Commit, Error> {
+    let creation = RequestCreation {
         time: Millis::now().0,
         chain_id: context.ledger.chain_id()?,
         height,
@@ -70,24 +73,23 @@ async fn created(context: &Context, mut stored: Stored, height: u64) -> Result<C
     Ok(commit)
 }
 
-fn timer(stored: &Stored, creation: &Creation) -> NewJob {
+fn timer(stored: &StoredRequest, creation: &RequestCreation) -> NewJob {
     let of = &stored.of;
     let timeout = Duration::from_secs(stored.request.request_timeout).min(LONGEST_TIMEOUT);
     let due = Millis(creation.time).after(timeout);
     NewJob::new(rp::time_out::KIND, request_key(&of.request_id), of).not_before(due)
 }
 
-fn refused(stored: &Stored, code: u32, message: &str) -> Commit {
-    let refusal = Refusal::of_ledger(code, message);
+fn refused(stored: &StoredRequest, refusal: &Refusal) -> Commit {
     let mut commit = stored.clean_up();
-    commit.job(result(&stored.of, &stored.request, None, Some(&refusal)));
+    commit.job(result(&stored.of, &stored.request, None, Some(refusal)));
     commit
 }
 
 /// The `create_request_result` callback, or that of the operation.
 pub(super) fn result(
     of: &RequestRef,
-    request: &Request,
+    request: &RequestRecord,
     creation_block_height: Option<String>,
     error: Option<&Refusal>,
 ) -> NewJob {
@@ -95,7 +97,7 @@ pub(super) fn result(
         let outcome = error.map_or(Ok(creation_block_height.unwrap_or_default()), Err);
         return consent::created(&of.node_id, request, &planned.operation, outcome);
     }
-    let reply = Reply {
+    let reply = ReplyTo {
         reference_id: request.reference_id.clone(),
         callback_url: request.callback_url.clone(),
     };
@@ -105,9 +107,9 @@ pub(super) fn result(
 /// The message for a group of IdPs (spec/messaging-and-crypto.md 4.1).
 pub(super) fn consent_request(
     node_id: &str,
-    request: &Request,
+    request: &RequestRecord,
     group: &ConsentGroup,
-    creation: &Creation,
+    creation: &RequestCreation,
 ) -> Message {
     let services = &request.data_request_list;
     let by_name = group.reference_group_code.is_none();

@@ -1,4 +1,4 @@
-//! Which ASes a request may go to (spec/flows.md 2.1 rows 11, 12).
+//! Finds the ASes of a request (spec/flows.md 2.1 rows 11, 12).
 
 use std::collections::HashSet;
 
@@ -13,10 +13,10 @@ use crate::messaging::outbound::Receiver;
 
 /// The ASes of a service.
 #[derive(Debug)]
-pub(super) struct Providers {
+pub(super) struct ServiceProviders {
     /// Goes on the ledger.
     pub as_id_list: Vec<String>,
-    /// Those that can be reached.
+    /// ASes with an address.
     pub receivers: Vec<Receiver>,
 }
 
@@ -28,7 +28,7 @@ pub(super) struct Providers {
 pub(super) async fn qualify(
     ledger: &dyn Ledger,
     input: &CreateRequest,
-) -> Result<Vec<Providers>, Error> {
+) -> Result<Vec<ServiceProviders>, Error> {
     let mut seen = HashSet::new();
     for service in &input.data_request_list {
         if !seen.insert(&service.service_id) {
@@ -46,7 +46,7 @@ async fn providers(
     ledger: &dyn Ledger,
     input: &CreateRequest,
     service: &RequestedData,
-) -> Result<Providers, Error> {
+) -> Result<ServiceProviders, Error> {
     let listed = &service.as_id_list;
     let enough = |count: usize| count as u64 >= service.min_as;
     if !listed.is_empty() && !enough(listed.len()) {
@@ -78,7 +78,7 @@ async fn providers(
     } else {
         listed.clone()
     };
-    Ok(Providers {
+    Ok(ServiceProviders {
         as_id_list,
         receivers: qualified.into_iter().filter_map(receivers::of_as).collect(),
     })

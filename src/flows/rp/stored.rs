@@ -1,4 +1,4 @@
-//! What an RP remembers of a request while it lives.
+//! The stored state of an RP's request.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -7,8 +7,8 @@ use serde_json::Number;
 
 use crate::context::{Context, row, state};
 use crate::error::Error;
-use crate::flows::identity::consent::Decision;
-use crate::flows::identity::planned::Planned;
+use crate::flows::identity::consent::ConsentDecision;
+use crate::flows::identity::planned::PlannedOperation;
 use crate::flows::request_status::{Validity, Verdict};
 use crate::job::{Commit, JobId, Table, Write};
 use crate::messaging::outbound::Receiver;
@@ -18,27 +18,26 @@ crate::job::stored! {
     "rp_request_ref": RequestRef = 1,
 }
 
-/// Column of [`Progress`] in a row of `RequestData`; column `""` is [`Request`].
-/// All that is remembered of a request stands in this row, so that one read tells
-/// it and one write forgets it.
+/// Column of [`RequestProgress`] in a row of `RequestData`; column `""` is
+/// [`RequestRecord`]. One row has the whole state of a request, so that one read
+/// gets it and one write deletes it.
 const PROGRESS: &str = "progress";
 
-/// Columns of [`Verdict`]s, by IdP, start with this.
+/// Prefix of the columns of [`Verdict`]s, by IdP.
 const VERDICT: &str = "verdict:";
 
-/// Columns of [`PrivateData`] start with this.
+/// Prefix of the columns of [`PrivateData`].
 const PRIVATE_DATA: &str = "private_data:";
 
-/// Columns that name data received, by AS and service, start with this.
+/// Prefix of the columns that name received data, by AS and service.
 const RECEIVED: &str = "received:";
 
 /// A request of a node (also behind this proxy): payload of `rp.time_out` and
 /// context of continuations.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RequestRef {
-    /// Whose request.
+    /// The RP.
     pub node_id: String,
-    /// Which.
     pub request_id: String,
 }
 
@@ -50,15 +49,15 @@ impl RequestRef {
 }
 
 crate::job::stored_as_json! {
-    "row_request": Request,
-    "row_request_progress": Progress,
+    "row_request": RequestRecord,
+    "row_request_progress": RequestProgress,
     "row_verdict": Verdict,
     "row_private_data": ResponsePrivateData,
 }
 
 /// A service as the client asked for it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Service {
+pub struct StoredService {
     /// Which service.
     pub service_id: String,
     /// Who may answer; filled when the client left it open.
@@ -74,15 +73,16 @@ pub struct Service {
 /// IdPs that get the same consent request (spec/flows.md 2.2).
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ConsentGroup {
-    /// Set: the message names the identity by it; else by namespace and identifier.
+    /// Set: the message names the identity by this code, otherwise by namespace and
+    /// identifier.
     pub reference_group_code: Option<String>,
     /// Who gets it.
     pub receivers: Vec<Receiver>,
 }
 
-/// What the client asked, and what follows from it. Written once.
+/// The request as the client made it, with its salts and receivers. Written once.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Request {
+pub struct RequestRecord {
     /// 64 hex digits.
     pub request_id: String,
     /// The client's name for it.
@@ -98,7 +98,7 @@ pub struct Request {
     /// Who may answer; filled when the client left it open.
     pub idp_id_list: Vec<String>,
     /// Services asked for.
-    pub data_request_list: Vec<Service>,
+    pub data_request_list: Vec<StoredService>,
     /// Text for the user.
     pub request_message: String,
     /// Salt of its hash.
@@ -119,12 +119,12 @@ pub struct Request {
     pub consent_groups: Vec<ConsentGroup>,
     /// IdP: the operation that waits for the consent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub operation: Option<Planned>,
+    pub operation: Option<PlannedOperation>,
 }
 
-/// When and where a request came into being.
+/// When and where a request was created.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Creation {
+pub struct RequestCreation {
     /// Unix time in milliseconds.
     pub time: u64,
     /// Chain of CreateRequest.
@@ -133,45 +133,43 @@ pub struct Creation {
     pub height: u64,
 }
 
-/// How far a request has come. Changed only by jobs under the request's key.
+/// The progress of a request. Only jobs under the request's key change it.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
-pub struct Progress {
+pub struct RequestProgress {
     /// Set when CreateRequest has been committed.
-    pub creation: Option<Creation>,
+    pub creation: Option<RequestCreation>,
     /// The time-out timer.
     pub timer: Option<JobId>,
-    /// Heights whose `request_status` the client has got: one each (spec/http-api.md Q10).
+    /// Heights of the `request_status` callbacks, one for each height
+    /// (spec/http-api.md Q10).
     pub reported: BTreeSet<u64>,
-    /// How many IdP answers the newest of these showed.
+    /// IdP answers in the newest of these.
     pub reported_answers: usize,
     /// Data requests are on their way; they are never sent twice.
     pub data_requested: bool,
     /// A CloseRequest is on its way.
     pub closing: bool,
-    /// IdP: what that CloseRequest follows from, unless it is the client's.
+    /// IdP: the decision behind that CloseRequest, unless the client made it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub decision: Option<Decision>,
+    pub decision: Option<ConsentDecision>,
 }
 
-/// A request and how far it has come.
+/// A request and its progress.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Stored {
-    /// Whose and which.
+pub struct StoredRequest {
     pub of: RequestRef,
-    /// What was asked.
-    pub request: Request,
-    /// How far it is.
-    pub progress: Progress,
+    pub request: RequestRecord,
+    pub progress: RequestProgress,
     /// The verdicts on the IdPs' answers that are known so far.
     pub validity: Validity,
     /// Their accessors.
     pub private_data: PrivateData,
-    /// Data that was received, by its column in `AsData`.
+    /// Received data, by its column in `AsData`.
     pub received: BTreeSet<String>,
 }
 
-impl Stored {
-    /// Reads a request; `None` if this node has none by that id, or it has ended.
+impl StoredRequest {
+    /// Reads a request; `None` if it is unknown or has ended.
     ///
     /// # Errors
     /// Those of [`state::load`].
@@ -208,12 +206,11 @@ impl Stored {
         write
     }
 
-    /// Stores how far the request has come.
     pub fn save_progress(&self) -> Write {
         state::put_column(Table::RequestData, self.of.row(), PROGRESS, &self.progress)
     }
 
-    /// Forgets the request, whose reference id stands for something still.
+    /// Forgets the request; its reference id stays taken.
     pub fn forget(&self) -> Commit {
         let mut commit = Commit::nothing();
         commit.write(Write::delete(Table::RequestData, self.of.row()));
@@ -230,7 +227,7 @@ impl Stored {
     }
 }
 
-/// Column of a request's row that says that this data was received.
+/// Column of a request's row that marks this data as received.
 pub(super) fn received_column(column: &str) -> String {
     format!("{RECEIVED}{column}")
 }

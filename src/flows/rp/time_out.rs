@@ -1,4 +1,4 @@
-//! The end of a request's time (spec/flows.md 2.9).
+//! The time-out of a request (spec/flows.md 2.9).
 
 use std::time::Duration;
 
@@ -6,13 +6,14 @@ use serde_json::json;
 
 use super::ROLE;
 use super::report::PROCESS_MESSAGE;
-use super::stored::{RequestRef, Stored};
+use super::stored::{RequestRef, StoredRequest};
 use crate::context::Context;
-use crate::delivery::transaction::{Continuation, Fate, Settled, Transact, transact};
+use crate::delivery::transaction::{Continuation, Transact, transact};
 use crate::error::Error;
 use crate::flows::dispatch::Flow;
 use crate::flows::identity::consent;
-use crate::job::{Commit, Job, Kind, Millis, NewJob, Spec, codec, request_key};
+use crate::flows::ledger_call::settlement;
+use crate::job::{Commit, Job, Kind, Millis, NewJob, Spec, request_key};
 use crate::ledger::query;
 
 /// A request's time is up.
@@ -29,25 +30,24 @@ pub(in crate::flows) const TIMED_OUT_FLOW: Flow = Flow::new(TIMED_OUT, |context,
 })
 .told(ROLE, PROCESS_MESSAGE);
 
-/// When a time-out that came to nothing fires again.
+/// Pause before a failed time-out fires again.
 const AGAIN: Duration = Duration::from_secs(60);
 
-/// Handler of `rp.time_out`: the timer fired. The client hears of it from the
-/// block.
+/// Handler of `rp.time_out`: the timer fired. The client hears of it by the block.
 pub async fn handle(context: &Context, job: &Job) -> Result<Commit, Error> {
     let of: RequestRef = job.payload()?;
-    let Some(stored) = Stored::load(context, of).await? else {
+    let Some(stored) = StoredRequest::load(context, of).await? else {
         return Ok(Commit::nothing());
     };
     let of = &stored.of;
     let ledger = context.ledger.as_ref();
     let detail = query::request_detail(ledger, &of.request_id, None).await?;
-    // As long as the node remembers the request, its time will be up.
+    // As long as the request is stored, its time will be up.
     let Some(detail) = detail else {
         return Ok(later(stored, "the ledger does not know the request"));
     };
     if detail.has_ended() {
-        // The block tells of that. If it could not, an operation is told here.
+        // The block tells of that. Without one, an identity operation is told here.
         return match &stored.request.operation {
             Some(planned) => consent::ended(context, &stored, planned, &detail).await,
             None => Ok(Commit::nothing()),
@@ -66,12 +66,11 @@ pub async fn handle(context: &Context, job: &Job) -> Result<Commit, Error> {
     transact(context, transaction).await
 }
 
-/// Handler of `rp.request_timed_out`, which comes of a refusal only. One because
-/// somebody closed the request first is as good.
+/// Handler of `rp.request_timed_out`, which only a refusal makes. A refusal because
+/// the request is closed already is fine.
 pub async fn handle_timed_out(context: &Context, job: &Job) -> Result<Commit, Error> {
-    let settled: Settled = job.payload()?;
-    let of: RequestRef = codec::decode(&settled.context)?;
-    let Fate::Refused { code, message } = settled.fate else {
+    let (of, result) = settlement::<RequestRef>(job)?;
+    let Err(refusal) = result else {
         return Ok(Commit::nothing());
     };
     let ledger = context.ledger.as_ref();
@@ -79,16 +78,17 @@ pub async fn handle_timed_out(context: &Context, job: &Job) -> Result<Commit, Er
     if detail.is_some_and(|detail| detail.has_ended()) {
         return Ok(Commit::nothing());
     }
+    let (message, code) = (refusal.message(), refusal.code().number);
     let reason = format!("TimeOutRequest was refused: {message} ({code})");
-    match Stored::load(context, of).await? {
+    match StoredRequest::load(context, of).await? {
         Some(stored) => Ok(later(stored, &reason)),
         None => Ok(Commit::failed(reason)),
     }
 }
 
-/// Nothing came of the time-out: it fires again. The timer goes with the
-/// request, which a replaced ledger, for one, can end first.
-fn later(mut stored: Stored, reason: &str) -> Commit {
+/// The time-out failed: it fires again. The timer ends with the request, for example
+/// when the ledger is replaced.
+fn later(mut stored: StoredRequest, reason: &str) -> Commit {
     let timer = NewJob::new(KIND, request_key(&stored.of.request_id), &stored.of)
         .not_before(Millis::now().after(AGAIN));
     stored.progress.timer = Some(timer.id);

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::stored::Request;
+use super::stored::RequestRecord;
 use crate::crypto::{accessor, hash};
 use crate::error::Error;
 use crate::flows::request_status::{Validity, Verdict};
@@ -15,7 +15,7 @@ use crate::ledger::{Ledger, query};
 /// Those of the ledger.
 pub(super) async fn judge(
     ledger: &dyn Ledger,
-    request: &Request,
+    request: &RequestRecord,
     answer: &IdpResponse,
     accessor_id: Option<&str>,
 ) -> Result<Verdict, Error> {
@@ -47,7 +47,7 @@ fn needs_no_verdict(mode: u8, answer: &IdpResponse) -> bool {
 
 async fn is_signed(
     ledger: &dyn Ledger,
-    request: &Request,
+    request: &RequestRecord,
     answer: &IdpResponse,
     accessor_id: &str,
     identifier_hash: &str,
@@ -71,8 +71,8 @@ async fn is_signed(
     ))
 }
 
-/// Whether every answer counts: in modes 2 and 3, those that are not errors
-/// must be valid in both respects.
+/// Whether every answer counts: in modes 2 and 3 all answers without an error must
+/// be valid in both respects.
 pub(super) fn all_valid(detail: &RequestDetail, validity: &Validity) -> bool {
     detail.answers().all(|answer| {
         needs_no_verdict(detail.mode, answer)
@@ -82,7 +82,7 @@ pub(super) fn all_valid(detail: &RequestDetail, validity: &Validity) -> bool {
     })
 }
 
-/// The IdPs whose answers wait for their message to be judged.
+/// The IdPs whose answers have no verdict yet.
 pub(super) fn unjudged<'a>(detail: &'a RequestDetail, validity: &Validity) -> Vec<&'a str> {
     detail
         .response_list

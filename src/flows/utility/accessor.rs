@@ -4,10 +4,9 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::{ask, with_nullable_creation};
-use crate::api::{ApiVersion, Audience, Call, Endpoint, Outcome};
+use crate::api::{ApiCall, ApiVersion, Audience, CallOutcome, Endpoint};
 use crate::error::Error;
 
-/// The table entry.
 pub fn endpoint() -> Endpoint {
     Endpoint::get("/utility/accessors/:accessor_id", Audience::Everybody)
         .does("Shows an accessor: its key, its owner, and whether it is active.")
@@ -30,8 +29,8 @@ struct Path {
     accessor_id: String,
 }
 
-async fn run(call: Call<Path>) -> Result<Outcome, Error> {
+async fn run(call: ApiCall<Path>) -> Result<CallOutcome, Error> {
     let params = json!({"accessor_id": call.path.accessor_id});
     let accessor = ask(&call.context, "GetAccessorKey", params).await?;
-    Ok(Outcome::found(accessor.map(with_nullable_creation)))
+    Ok(CallOutcome::found(accessor.map(with_nullable_creation)))
 }

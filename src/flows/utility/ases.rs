@@ -4,11 +4,10 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::{ask, member_list};
-use crate::api::{Audience, Call, Endpoint, Outcome};
+use crate::api::{ApiCall, Audience, CallOutcome, Endpoint};
 use crate::error::Error;
 use crate::ledger::query;
 
-/// The table entry.
 pub fn endpoint() -> Endpoint {
     Endpoint::get("/utility/as/:service_id", Audience::Everybody)
         .does("Lists the ASes that offer a service.")
@@ -29,17 +28,17 @@ struct Path {
     service_id: String,
 }
 
-async fn run(call: Call<Path>) -> Result<Outcome, Error> {
+async fn run(call: ApiCall<Path>) -> Result<CallOutcome, Error> {
     let service_id = call.path.service_id;
     let params = json!({"service_id": service_id});
     let answer = ask(&call.context, "GetAsNodesByServiceId", params).await?;
     let nodes = member_list(answer, "node");
     if nodes.as_array().is_some_and(|nodes| !nodes.is_empty()) {
-        return Ok(Outcome::Ok(nodes));
+        return Ok(CallOutcome::Ok(nodes));
     }
     let ledger = call.context.ledger.as_ref();
     match query::service_detail(ledger, &service_id).await? {
-        Some(service) if service.active => Ok(Outcome::Ok(nodes)),
-        _ => Ok(Outcome::NotFound),
+        Some(service) if service.active => Ok(CallOutcome::Ok(nodes)),
+        _ => Ok(CallOutcome::NotFound),
     }
 }

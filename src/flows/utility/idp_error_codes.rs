@@ -3,10 +3,9 @@
 use serde_json::json;
 
 use super::list;
-use crate::api::{ApiVersion, Audience, Call, Endpoint, Outcome};
+use crate::api::{ApiCall, ApiVersion, Audience, CallOutcome, Endpoint};
 use crate::error::Error;
 
-/// The table entry.
 pub fn endpoint() -> Endpoint {
     Endpoint::get("/utility/idp_error_codes", Audience::Everybody)
         .does("Lists the error codes that IdPs may answer with.")
@@ -16,6 +15,6 @@ pub fn endpoint() -> Endpoint {
         .since(ApiVersion::V5)
 }
 
-async fn run(call: Call) -> Result<Outcome, Error> {
+async fn run(call: ApiCall) -> Result<CallOutcome, Error> {
     list(&call.context, "GetErrorCodeList", json!({"type": "idp"})).await
 }

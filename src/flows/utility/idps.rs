@@ -5,7 +5,7 @@ use serde::Deserialize;
 use serde_json::{Map, Number, Value, json};
 
 use super::{ask, member_list};
-use crate::api::{Audience, Call, Endpoint, NoPath, Outcome};
+use crate::api::{ApiCall, Audience, CallOutcome, Endpoint, NoPath};
 use crate::context::Context;
 use crate::error::Error;
 
@@ -24,7 +24,6 @@ fn shown() -> Value {
     })
 }
 
-/// The table entry.
 pub fn endpoint() -> Endpoint {
     Endpoint::get("/utility/idp", Audience::Everybody)
         .does("Lists the IdPs that match the filters.")
@@ -37,21 +36,21 @@ pub fn endpoint() -> Endpoint {
 #[derive(Deserialize, JsonSchema)]
 struct Query {
     #[serde(flatten)]
-    filters: Filters,
-    agent: Option<Agent>,
+    filters: IdpFilters,
+    agent: Option<AgentFilter>,
 }
 
 /// Whether agents are wanted.
 #[derive(Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
-enum Agent {
+enum AgentFilter {
     True,
     False,
 }
 
-/// What both look-ups of IdPs filter by.
+/// Filters of both look-ups of IdPs.
 #[derive(Deserialize, JsonSchema)]
-pub(super) struct Filters {
+pub(super) struct IdpFilters {
     min_ial: Option<String>,
     min_aal: Option<String>,
     /// Separated by commas.
@@ -59,7 +58,7 @@ pub(super) struct Filters {
     filter_for_node_id: Option<String>,
 }
 
-impl Filters {
+impl IdpFilters {
     /// As parameters of the ledger's query.
     pub fn into_params(self) -> Map<String, Value> {
         let mut params = Map::new();
@@ -76,22 +75,25 @@ impl Filters {
     }
 }
 
-async fn run(call: Call<NoPath, Query>) -> Result<Outcome, Error> {
+async fn run(call: ApiCall<NoPath, Query>) -> Result<CallOutcome, Error> {
     let query = call.query;
     let mut filters = query.filters.into_params();
     if let Some(agent) = query.agent {
-        filters.insert("agent".into(), (agent == Agent::True).into());
+        filters.insert("agent".into(), (agent == AgentFilter::True).into());
     }
     nodes(&call.context, filters).await
 }
 
 /// The IdPs that match parameters of the ledger's query.
-pub(super) async fn nodes(context: &Context, params: Map<String, Value>) -> Result<Outcome, Error> {
+pub(super) async fn nodes(
+    context: &Context,
+    params: Map<String, Value>,
+) -> Result<CallOutcome, Error> {
     let answer = ask(context, "GetIdpNodes", Value::Object(params)).await?;
-    Ok(Outcome::Ok(member_list(answer, "node")))
+    Ok(CallOutcome::Ok(member_list(answer, "node")))
 }
 
-/// The number a text begins with; 0 if it does not begin with one.
+/// The number at the beginning of a text; 0 without one.
 fn level(text: Option<&str>) -> Value {
     let text = text.unwrap_or_default().trim();
     let mut seen_point = false;

@@ -4,8 +4,8 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::idps::{Filters, nodes};
-use crate::api::{Audience, Call, Endpoint, Outcome};
+use super::idps::{IdpFilters, nodes};
+use crate::api::{ApiCall, Audience, CallOutcome, Endpoint};
 use crate::crypto::hash::identifier_hash;
 use crate::error::Error;
 
@@ -26,7 +26,6 @@ fn shown() -> Value {
     })
 }
 
-/// The table entry.
 pub fn endpoint() -> Endpoint {
     Endpoint::get("/utility/idp/:namespace/:identifier", Audience::Everybody)
         .does("Lists the IdPs that know an identity.")
@@ -46,28 +45,28 @@ struct Path {
 #[derive(Deserialize, JsonSchema)]
 struct Query {
     #[serde(flatten)]
-    filters: Filters,
-    mode: Option<Mode>,
+    filters: IdpFilters,
+    mode: Option<ModeFilter>,
 }
 
 /// A mode of identities.
 #[derive(Clone, Copy, Deserialize, JsonSchema)]
-enum Mode {
+enum ModeFilter {
     #[serde(rename = "2")]
     Two,
     #[serde(rename = "3")]
     Three,
 }
 
-async fn run(call: Call<Path, Query>) -> Result<Outcome, Error> {
+async fn run(call: ApiCall<Path, Query>) -> Result<CallOutcome, Error> {
     let mut filters = call.query.filters.into_params();
     let hash = identifier_hash(&call.path.identifier);
     filters.insert("identity_namespace".into(), call.path.namespace.into());
     filters.insert("identity_identifier_hash".into(), hash.into());
     if let Some(mode) = call.query.mode {
         let mode = match mode {
-            Mode::Two => 2,
-            Mode::Three => 3,
+            ModeFilter::Two => 2,
+            ModeFilter::Three => 3,
         };
         filters.insert("mode_list".into(), json!([mode]));
     }

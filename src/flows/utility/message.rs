@@ -4,10 +4,9 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::{ask, with_creation_block};
-use crate::api::{ApiVersion, Audience, Call, Endpoint, Outcome};
+use crate::api::{ApiCall, ApiVersion, Audience, CallOutcome, Endpoint};
 use crate::error::Error;
 
-/// The table entry.
 pub fn endpoint() -> Endpoint {
     Endpoint::get("/utility/messages/:message_id", Audience::Everybody)
         .does("Shows a message as the ledger has it.")
@@ -30,8 +29,8 @@ struct Path {
     message_id: String,
 }
 
-async fn run(call: Call<Path>) -> Result<Outcome, Error> {
+async fn run(call: ApiCall<Path>) -> Result<CallOutcome, Error> {
     let params = json!({"message_id": call.path.message_id});
     let message = ask(&call.context, "GetMessageDetail", params).await?;
-    Ok(Outcome::found(message.map(with_creation_block)))
+    Ok(CallOutcome::found(message.map(with_creation_block)))
 }

@@ -26,7 +26,7 @@ pub mod suppressed_nodes;
 
 use serde_json::{Map, Value, json};
 
-use crate::api::Outcome;
+use crate::api::CallOutcome;
 use crate::context::Context;
 use crate::error::Error;
 
@@ -37,32 +37,32 @@ async fn ask(context: &Context, method: &str, params: Value) -> Result<Option<Va
     Ok(answer.map(|answer| answer.as_ref().clone()))
 }
 
-/// The ledger's answer as it is, or 404.
-async fn whole(context: &Context, method: &str, params: Value) -> Result<Outcome, Error> {
-    Ok(Outcome::found(ask(context, method, params).await?))
+/// The ledger's answer unchanged, or 404.
+async fn whole(context: &Context, method: &str, params: Value) -> Result<CallOutcome, Error> {
+    Ok(CallOutcome::found(ask(context, method, params).await?))
 }
 
-/// The ledger's list as it is; empty where it has none.
-async fn list(context: &Context, method: &str, params: Value) -> Result<Outcome, Error> {
+/// The ledger's list unchanged; empty without one.
+async fn list(context: &Context, method: &str, params: Value) -> Result<CallOutcome, Error> {
     let answer = ask(context, method, params).await?;
     let list = answer.filter(Value::is_array);
-    Ok(Outcome::Ok(list.unwrap_or_else(|| json!([]))))
+    Ok(CallOutcome::Ok(list.unwrap_or_else(|| json!([]))))
 }
 
-/// Parameters of a query, without those that are absent.
+/// Parameters of a query without absent ones.
 fn params<'a>(given: impl IntoIterator<Item = (&'a str, Option<String>)>) -> Value {
     let given = given.into_iter();
     let given = given.filter_map(|(name, text)| Some((name.to_owned(), text?.into())));
     Value::Object(given.collect::<Map<_, _>>())
 }
 
-/// A list inside the ledger's answer; empty where there is none.
+/// A list inside the ledger's answer; empty without one.
 fn member_list(answer: Option<Value>, member: &str) -> Value {
     let list = answer.and_then(|mut answer| answer.get_mut(member).map(Value::take));
     list.filter(Value::is_array).unwrap_or_else(|| json!([]))
 }
 
-/// A block that is not known is null: height 0 or below, no chain id.
+/// An unknown block is null: height 0 or below, or no chain id.
 fn with_nullable_creation(mut record: Value) -> Value {
     if let Some(height) = record.get_mut("creation_block_height")
         && height.as_i64().is_none_or(|height| height <= 0)

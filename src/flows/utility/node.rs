@@ -4,7 +4,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::{ask, with_nullable_creation};
-use crate::api::{Audience, Call, Endpoint, Outcome};
+use crate::api::{ApiCall, Audience, CallOutcome, Endpoint};
 use crate::error::Error;
 
 /// Members that hold a key.
@@ -56,7 +56,6 @@ fn shown() -> Value {
     })
 }
 
-/// The table entry.
 pub fn endpoint() -> Endpoint {
     Endpoint::get("/utility/nodes/:node_id", Audience::Everybody)
         .does("Shows a node with its role and its current keys.")
@@ -71,7 +70,7 @@ struct Path {
     node_id: String,
 }
 
-async fn run(call: Call<Path>) -> Result<Outcome, Error> {
+async fn run(call: ApiCall<Path>) -> Result<CallOutcome, Error> {
     let params = json!({"node_id": call.path.node_id});
     let mut node = ask(&call.context, "GetNodeInfo", params).await?;
     if let Some(node) = &mut node {
@@ -80,7 +79,7 @@ async fn run(call: Call<Path>) -> Result<Outcome, Error> {
             with_nullable_key_creation(proxy);
         }
     }
-    Ok(Outcome::found(node))
+    Ok(CallOutcome::found(node))
 }
 
 fn with_nullable_key_creation(node: &mut Value) {

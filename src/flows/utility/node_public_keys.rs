@@ -5,10 +5,9 @@ use serde_json::{Map, Value, json};
 
 use super::node::{KEYS, key};
 use super::{ask, member_list, with_nullable_creation};
-use crate::api::{ApiVersion, Audience, Call, Endpoint, Outcome};
+use crate::api::{ApiCall, ApiVersion, Audience, CallOutcome, Endpoint};
 use crate::error::Error;
 
-/// The table entry.
 pub fn endpoint() -> Endpoint {
     Endpoint::get("/utility/nodes/:node_id/public_keys", Audience::Everybody)
         .does("Lists all keys that a node has had.")
@@ -28,11 +27,11 @@ struct Path {
     node_id: String,
 }
 
-async fn run(call: Call<Path>) -> Result<Outcome, Error> {
+async fn run(call: ApiCall<Path>) -> Result<CallOutcome, Error> {
     let params = json!({"node_id": call.path.node_id});
     let answer = ask(&call.context, "GetNodePublicKeyList", params).await?;
     let Some(answer) = answer else {
-        return Ok(Outcome::NotFound);
+        return Ok(CallOutcome::NotFound);
     };
     let mut shown = Map::new();
     for name in KEYS {
@@ -42,5 +41,5 @@ async fn run(call: Call<Path>) -> Result<Outcome, Error> {
         let keys: Value = keys.into_iter().map(with_nullable_creation).collect();
         shown.insert(name, keys);
     }
-    Ok(Outcome::Ok(Value::Object(shown)))
+    Ok(CallOutcome::Ok(Value::Object(shown)))
 }

@@ -4,13 +4,12 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::whole;
-use crate::api::{Audience, Call, Endpoint, Outcome};
+use crate::api::{ApiCall, Audience, CallOutcome, Endpoint};
 use crate::error::Error;
 
-/// The table entry.
 pub fn endpoint() -> Endpoint {
     Endpoint::get("/utility/nodes/:node_id/token", Audience::Everybody)
-        .does("Tells how many tokens a node has.")
+        .does("Shows how many tokens a node has.")
         .without_acting_node()
         .path::<Path>()
         .tells(json!({"amount": "number"}))
@@ -22,7 +21,7 @@ struct Path {
     node_id: String,
 }
 
-async fn run(call: Call<Path>) -> Result<Outcome, Error> {
+async fn run(call: ApiCall<Path>) -> Result<CallOutcome, Error> {
     let params = json!({"node_id": call.path.node_id});
     whole(&call.context, "GetNodeToken", params).await
 }

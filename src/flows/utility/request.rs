@@ -3,7 +3,7 @@
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::api::{ApiVersion, Audience, Call, Endpoint, Outcome};
+use crate::api::{ApiCall, ApiVersion, Audience, CallOutcome, Endpoint};
 use crate::error::Error;
 use crate::flows::status;
 use crate::ledger::query;
@@ -51,7 +51,6 @@ fn shown_request() -> Value {
     })
 }
 
-/// The table entry.
 pub fn endpoint() -> Endpoint {
     Endpoint::get("/utility/requests/:request_id", Audience::Everybody)
         .does("Shows a request as the ledger has it, with its status.")
@@ -66,13 +65,13 @@ struct Path {
     request_id: String,
 }
 
-async fn run(call: Call<Path>) -> Result<Outcome, Error> {
+async fn run(call: ApiCall<Path>) -> Result<CallOutcome, Error> {
     let ledger = call.context.ledger.as_ref();
     let detail = query::request_detail(ledger, &call.path.request_id, None).await?;
     let Some(detail) = detail else {
-        return Ok(Outcome::NotFound);
+        return Ok(CallOutcome::NotFound);
     };
-    Ok(Outcome::Ok(match call.version {
+    Ok(CallOutcome::Ok(match call.version {
         ApiVersion::V4 => version_4(&detail),
         ApiVersion::V5 | ApiVersion::V6 => version_6(&detail),
     }))
@@ -82,8 +81,8 @@ fn version_6(detail: &RequestDetail) -> Value {
     shown(detail, status::derive(detail))
 }
 
-/// Version 4 has a simpler status, sees no error, and lists ASes in place of
-/// their answers (spec/http-api-v4-v5.md 10).
+/// Version 4 has a simpler status, shows no errors, and lists ASes instead of their
+/// answers (spec/http-api-v4-v5.md 10).
 fn version_4(detail: &RequestDetail) -> Value {
     let without_error = |answer: &IdpResponse| IdpResponse {
         error_code: None,

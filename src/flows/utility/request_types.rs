@@ -3,10 +3,9 @@
 use serde_json::json;
 
 use super::{list, params};
-use crate::api::{ApiVersion, Audience, Call, Endpoint, Outcome, Texts};
+use crate::api::{ApiCall, ApiVersion, Audience, CallOutcome, Endpoint, Texts};
 use crate::error::Error;
 
-/// The table entry.
 pub fn endpoint() -> Endpoint {
     Endpoint::get("/utility/request_types", Audience::Everybody)
         .does("Lists the types that requests may have.")
@@ -17,7 +16,7 @@ pub fn endpoint() -> Endpoint {
         .since(ApiVersion::V5)
 }
 
-async fn run(call: Call) -> Result<Outcome, Error> {
+async fn run(call: ApiCall) -> Result<CallOutcome, Error> {
     let method = "GetRequestTypeList";
     let params = params([("prefix", call.query.prefix)]);
     list(&call.context, method, params).await

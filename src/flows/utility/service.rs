@@ -4,10 +4,9 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::ask;
-use crate::api::{Audience, Call, Endpoint, Outcome};
+use crate::api::{ApiCall, Audience, CallOutcome, Endpoint};
 use crate::error::Error;
 
-/// The table entry.
 pub fn endpoint() -> Endpoint {
     Endpoint::get("/utility/services/:service_id", Audience::Everybody)
         .does("Shows a service.")
@@ -28,12 +27,12 @@ struct Path {
     service_id: String,
 }
 
-async fn run(call: Call<Path>) -> Result<Outcome, Error> {
+async fn run(call: ApiCall<Path>) -> Result<CallOutcome, Error> {
     let node_id = call.context.node_id();
     let params = json!({"service_id": call.path.service_id, "node_id": node_id});
     let mut service = ask(&call.context, "GetServiceDetail", params).await?;
     if let Some(Value::Object(members)) = &mut service {
         members.retain(|_, value| *value != json!("n/a"));
     }
-    Ok(Outcome::found(service))
+    Ok(CallOutcome::found(service))
 }

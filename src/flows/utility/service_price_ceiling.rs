@@ -5,13 +5,12 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::{ask, member_list};
-use crate::api::{ApiVersion, Audience, Call, Endpoint, NoPath, Outcome};
+use crate::api::{ApiCall, ApiVersion, Audience, CallOutcome, Endpoint, NoPath};
 use crate::error::Error;
 
-/// The table entry.
 pub fn endpoint() -> Endpoint {
     Endpoint::get("/utility/service_price_ceiling", Audience::Everybody)
-        .does("Tells the highest prices that a service may have.")
+        .does("Shows the highest prices that a service may have.")
         .without_acting_node()
         .query::<Query>()
         .tells(json!({
@@ -31,11 +30,11 @@ struct Query {
     service_id: String,
 }
 
-async fn run(call: Call<NoPath, Query>) -> Result<Outcome, Error> {
+async fn run(call: ApiCall<NoPath, Query>) -> Result<CallOutcome, Error> {
     let service_id = call.query.service_id;
     let params = json!({"service_id": service_id});
     let answer = ask(&call.context, "GetServicePriceCeiling", params).await?;
-    Ok(Outcome::found(answer.map(|answer| {
+    Ok(CallOutcome::found(answer.map(|answer| {
         let list = member_list(Some(answer), "price_ceiling_by_currency_list");
         json!({"service_id": service_id, "price_ceiling_by_currency_list": list})
     })))

@@ -5,16 +5,15 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::{params, whole};
-use crate::api::{ApiVersion, Audience, Call, Endpoint, NoPath, Outcome};
+use crate::api::{ApiCall, ApiVersion, Audience, CallOutcome, Endpoint, NoPath};
 use crate::error::Error;
 
-/// The table entry.
 pub fn endpoint() -> Endpoint {
     Endpoint::get(
         "/utility/service_price_min_effective_datetime_delay",
         Audience::Everybody,
     )
-    .does("Tells how long before its effect a price must be announced.")
+    .does("Shows how long before its effect a price must be announced.")
     .without_acting_node()
     .query::<Query>()
     .tells(json!({"duration_second": "integer"}))
@@ -28,7 +27,7 @@ struct Query {
     service_id: Option<String>,
 }
 
-async fn run(call: Call<NoPath, Query>) -> Result<Outcome, Error> {
+async fn run(call: ApiCall<NoPath, Query>) -> Result<CallOutcome, Error> {
     let params = params([("service_id", call.query.service_id)]);
     let method = "GetServicePriceMinEffectiveDatetimeDelay";
     whole(&call.context, method, params).await

@@ -5,10 +5,9 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::{ask, member_list, params, with_creation_block};
-use crate::api::{ApiVersion, Audience, Call, Endpoint, Outcome};
+use crate::api::{ApiCall, ApiVersion, Audience, CallOutcome, Endpoint};
 use crate::error::Error;
 
-/// The table entry.
 pub fn endpoint() -> Endpoint {
     Endpoint::get("/utility/as/service_price/:service_id", Audience::Everybody)
         .does("Lists the prices of a service.")
@@ -45,14 +44,14 @@ struct Query {
     node_id: Option<String>,
 }
 
-async fn run(call: Call<Path, Query>) -> Result<Outcome, Error> {
+async fn run(call: ApiCall<Path, Query>) -> Result<CallOutcome, Error> {
     let params = params([
         ("node_id", call.query.node_id),
         ("service_id", Some(call.path.service_id)),
     ]);
     let answer = ask(&call.context, "GetServicePriceList", params).await?;
     let Some(answer) = answer else {
-        return Ok(Outcome::NotFound);
+        return Ok(CallOutcome::NotFound);
     };
     let mut nodes = member_list(Some(answer), "price_list_by_node");
     for node in nodes.as_array_mut().into_iter().flatten() {
@@ -60,7 +59,7 @@ async fn run(call: Call<Path, Query>) -> Result<Outcome, Error> {
         let prices = prices.as_array().cloned().unwrap_or_default();
         node["price_list"] = prices.into_iter().map(price).collect();
     }
-    Ok(Outcome::Ok(nodes))
+    Ok(CallOutcome::Ok(nodes))
 }
 
 fn price(price: Value) -> Value {

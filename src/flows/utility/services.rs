@@ -3,10 +3,9 @@
 use serde_json::{Value, json};
 
 use super::list;
-use crate::api::{Audience, Call, Endpoint, Outcome};
+use crate::api::{ApiCall, Audience, CallOutcome, Endpoint};
 use crate::error::Error;
 
-/// The table entry.
 pub fn endpoint() -> Endpoint {
     Endpoint::get("/utility/services", Audience::Everybody)
         .does("Lists the services of the network.")
@@ -15,6 +14,6 @@ pub fn endpoint() -> Endpoint {
         .run(run)
 }
 
-async fn run(call: Call) -> Result<Outcome, Error> {
+async fn run(call: ApiCall) -> Result<CallOutcome, Error> {
     list(&call.context, "GetServiceList", Value::Null).await
 }

@@ -2,11 +2,10 @@
 
 use serde_json::json;
 
-use crate::api::{ApiVersion, Audience, Call, Endpoint, Outcome};
+use crate::api::{ApiCall, ApiVersion, Audience, CallOutcome, Endpoint};
 use crate::error::Error;
 use crate::ledger::query;
 
-/// The table entry.
 pub fn endpoint() -> Endpoint {
     Endpoint::get("/utility/supported_aal", Audience::Everybody)
         .does("Lists the AALs of the network.")
@@ -16,7 +15,7 @@ pub fn endpoint() -> Endpoint {
         .since(ApiVersion::V5)
 }
 
-async fn run(call: Call) -> Result<Outcome, Error> {
+async fn run(call: ApiCall) -> Result<CallOutcome, Error> {
     let levels = query::supported_aals(call.context.ledger.as_ref()).await?;
-    Ok(Outcome::Ok(json!(levels)))
+    Ok(CallOutcome::Ok(json!(levels)))
 }

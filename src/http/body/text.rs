@@ -9,10 +9,10 @@ use crate::json;
 /// Whole numbers up to here are the same as integers and as doubles.
 const EXACT: u64 = 1 << 53;
 
-/// The least that is above all integers of 64 bits.
+/// The smallest double above all integers of 64 bits.
 const ABOVE: f64 = 18_446_744_073_709_551_616.0;
 
-/// How the text is written.
+/// The encoding of the text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Charset {
     Utf8,
@@ -40,7 +40,8 @@ pub(super) fn charset(parameters: &str) -> Result<Charset, BodyError> {
     }
 }
 
-/// The text as UTF-8; what is not text becomes U+FFFD, a byte order mark goes.
+/// The text as UTF-8. Bytes that are no text become U+FFFD; a byte order mark is
+/// dropped.
 pub(super) fn decode(bytes: Bytes, charset: Charset) -> Bytes {
     let text = match charset {
         Charset::Utf8 if std::str::from_utf8(&bytes).is_ok() => {
@@ -69,7 +70,7 @@ fn utf16(bytes: &[u8], unit: fn([u8; 2]) -> u16) -> String {
         .collect()
 }
 
-/// Reads an object or an array; nothing at all is `{}`.
+/// Reads an object or an array; an empty text is `{}`.
 pub(super) fn parse(text: &[u8]) -> Result<Value, BodyError> {
     if text.is_empty() {
         return Ok(Value::Object(Map::new()));
@@ -105,7 +106,7 @@ fn make_numbers_doubles(value: &mut Value) {
     }
 }
 
-/// A double without a fraction as an integer, if it is not too large for one.
+/// A double without a fraction as an integer, if one can hold it.
 fn whole(double: f64) -> Option<Number> {
     if double.fract() != 0.0 || double.abs() >= ABOVE {
         return None;
@@ -138,7 +139,7 @@ mod tests {
         assert_eq!(parsed.to_string(), r#"{"a":1,"b":[1000,2.5,0],"c":1e+300}"#);
     }
 
-    /// What the replaced system's parser reads, written as it writes it out.
+    /// Texts, and what the replaced system writes after it has read them.
     #[test]
     fn bodies_are_read_as_the_replaced_system_reads_them() {
         for (text, expected) in [
@@ -151,12 +152,12 @@ mod tests {
             ("[18446744073709551615]", "[18446744073709552000]"),
             ("[0.1, 1e-7]", "[0.1,1e-7]"),
             ("[1e400]", "[null]"),
-            // Members: the last one counts, in the place of the first.
+            // Members: the last one counts, at the position of the first.
             (r#"{"a":1,"b":2,"a":3}"#, r#"{"a":3,"b":2}"#),
             (r#"{"\u0061":1,"a":2}"#, r#"{"a":2}"#),
             (r#"{"__proto__":{"a":1}}"#, r#"{"__proto__":{"a":1}}"#),
             (r#"{"constructor":1,"":2}"#, r#"{"constructor":1,"":2}"#),
-            // Texts: no form of Unicode is made another, nothing is decoded.
+            // Texts: Unicode is not normalised, and nothing is decoded.
             ("[\"e\u{301}\", \"\u{e9}\"]", "[\"e\u{301}\",\"\u{e9}\"]"),
             ("[\"%41%zz+\"]", "[\"%41%zz+\"]"),
             (r#"["\ud83d"]"#, "[\"\u{FFFD}\"]"),
@@ -247,7 +248,7 @@ mod tests {
             prop_assert_eq!(parsed[0].as_f64(), text.parse().ok());
             let parsed = parse(format!("[{integer}]").as_bytes()).unwrap();
             prop_assert_eq!(parsed[0].as_f64(), Some(integer as f64));
-            // An integer of 64 bits stays one, for whoever takes it as such.
+            // An integer of 64 bits stays one.
             prop_assert!(!parsed[0].is_f64() || integer as f64 >= ABOVE);
         }
     }

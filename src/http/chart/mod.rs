@@ -1,5 +1,5 @@
-//! The chart of the API: OpenAPI 3.1 of each version, and a page to read and
-//! try it. Both are made of the table when they are first asked for.
+//! The chart of the API: OpenAPI 3.1 of each version, and a page to read and try it.
+//! Both are made from the table of endpoints at the first request.
 
 mod page;
 
@@ -9,7 +9,7 @@ use bytes::Bytes;
 use serde_json::Value;
 
 use super::own_endpoints::{get, own};
-use crate::api::{ApiVersion, Endpoint, Outcome, Success, openapi, versions};
+use crate::api::{ApiVersion, CallOutcome, Endpoint, Success, openapi, versions};
 
 /// Where the document and the page of a version stand.
 const PATHS: [(ApiVersion, &str, &str); 4] = [
@@ -19,7 +19,7 @@ const PATHS: [(ApiVersion, &str, &str); 4] = [
     (ApiVersion::V4, "/v4/openapi.json", "/v4/openapi"),
 ];
 
-/// The table entries; the chart shows these endpoints.
+/// The table entries; the chart shows `endpoints`.
 pub(super) fn endpoints(shown: Vec<Endpoint>) -> Vec<Endpoint> {
     let shown = Arc::new(shown);
     let entries = PATHS.map(|(version, document, page)| {
@@ -57,7 +57,7 @@ fn once(
         move |_| {
             let text = made.get_or_init(|| text_of(&document(version, &shown)).into());
             let text = text.clone();
-            std::future::ready(Ok(Outcome::Text { content_type, text }))
+            std::future::ready(Ok(CallOutcome::Text { content_type, text }))
         },
     )
 }

@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 const STYLE: &str = include_str!("page.css");
 const SCRIPT: &str = include_str!("page.js");
 
-/// No page of another host is asked for anything, and none is told anything.
+/// The page loads nothing from another host and sends nothing there.
 const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; \
     script-src 'unsafe-inline'; connect-src 'self'; base-uri 'none'; form-action 'none'";
 
@@ -95,7 +95,7 @@ fn push(page: &mut String, arguments: std::fmt::Arguments<'_>) {
     let _ = page.write_fmt(arguments);
 }
 
-/// The path before all others: empty at the root.
+/// The prefix of all paths; empty at the root.
 fn base(servers: &Value) -> &str {
     text(&servers[0]["url"]).trim_end_matches('/')
 }

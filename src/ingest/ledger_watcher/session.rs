@@ -9,7 +9,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep, sleep_until};
 use super::status_poll::StatusPoll;
 use super::transactions::Which;
 use super::{Trouble, WatcherEnd, WatcherOptions, WatcherState};
-use crate::flows::replaced::Replaced;
+use crate::flows::replaced::LedgerReplaced;
 use crate::job::{Guard, Millis, Table, Write};
 use crate::ledger::follow::{self, ChainStart, Follow, Progress, Watchdog, WatchdogVerdict};
 use crate::ledger::rpc::answers::LedgerStatus;
@@ -264,7 +264,7 @@ impl Watcher {
     ) -> Result<(), Trouble> {
         let bytes = progress.encode();
         let Progress { chain_id, era, .. } = progress;
-        let look = || Replaced::job(chain_id, *era, height);
+        let look = || LedgerReplaced::job(chain_id, *era, height);
         let accept = Accept {
             guards: vec![progress_guard(self.stored.clone())],
             writes: vec![Write::put(Table::Progress, Progress::ROW, bytes.clone())],

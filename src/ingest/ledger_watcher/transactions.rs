@@ -122,7 +122,7 @@ fn confirm_job(hash: &str, record: &[u8], now: Millis, which: Which) -> Option<N
     Some(look_up(hash, &period))
 }
 
-/// The job that finds out what became of a transaction, once in each period.
+/// The job that finds the result of a transaction, once in each period.
 pub(super) fn look_up(hash: &str, period: &str) -> NewJob {
     let key = format!("transaction:{hash}");
     let job = NewJob::new(transaction::CONFIRM, key, &hash.to_owned());

@@ -1,12 +1,12 @@
 //! Takes messages from the queue: stores each as a job, mostly that of its
 //! role, then acknowledges it (spec/messaging-and-crypto.md 2).
 //!
-//! The service hands each message to every subscriber and drops it if nobody
-//! takes it; its sender repeats it after a minute. So every process of a node
-//! has an inbox while it runs, in every [`Duty`]: the master stores messages at
-//! once; the others keep them for a moment, ask the store whether it has them,
-//! and store those it does not have. The source makes one job of a message,
-//! whoever stores it.
+//! The service hands each message to every subscriber and drops it if nobody takes
+//! it; its sender repeats it after a minute. So every process of a node has an inbox
+//! while it runs, in every [`Duty`]: the master stores messages at once; the others
+//! keep them for a moment, ask the store whether it has them, and store those it
+//! does not have. The source makes one job of a message, however many processes
+//! store it.
 //!
 //! - [`subscription`] keeps the subscription open.
 //! - [`kept`] holds messages that are not known to be stored.

@@ -184,8 +184,8 @@ impl Storer {
         }
     }
 
-    /// Drops stored messages. Whoever stored one acknowledges it; this process
-    /// does it if that one is gone or nobody did.
+    /// Drops stored messages. The process that stored a message acknowledges it;
+    /// this process does it if that process is gone or did not.
     async fn pass(&self, sources: impl Iterator<Item = String>) {
         let unacknowledged = {
             let standing = self.shared.standing.borrow().clone();

@@ -53,7 +53,15 @@ impl From<Status> for SubscriptionEnd {
 }
 
 fn reason(status: &Status) -> String {
-    format!("{:?}: {}", status.code(), status.message())
+    let mut text = format!("{:?}: {}", status.code(), status.message());
+    // "transport error" alone says nothing.
+    let mut cause = std::error::Error::source(status);
+    while let Some(error) = cause {
+        text.push_str(": ");
+        text.push_str(&error.to_string());
+        cause = error.source();
+    }
+    text
 }
 
 pub(super) struct Reader {
@@ -184,7 +192,8 @@ impl Reader {
             (_, InboxState::Connecting { reason }) => {
                 tracing::warn!(
                     reason,
-                    "messages are not received from the message queue service"
+                    "messages are not received from the message queue service: start it, or \
+                     correct MQ_SERVICE_SERVER_IP, MQ_SERVICE_SERVER_PORT and GRPC_SSL"
                 );
             }
             (_, InboxState::NodeIdMismatch { found }) => tracing::error!(

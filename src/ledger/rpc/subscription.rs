@@ -1,7 +1,7 @@
-//! The socket on which the ledger announces new blocks (spec/ledger.md 1.5). A
-//! task of its own reads it, so that pings are answered while the receiver
-//! works on a block. Of the blocks that come meanwhile the last few are kept;
-//! the others are fetched by height.
+//! The socket on which the ledger announces new blocks (spec/ledger.md 1.5). A task
+//! of its own reads it, so that pings are answered while the receiver works on a
+//! block. It keeps the last few blocks that come meanwhile; the others are fetched
+//! by height.
 
 use std::collections::VecDeque;
 use std::sync::Arc;

@@ -7,6 +7,7 @@ use tracing_subscriber::layer::SubscriberExt;
 use super::super::layer;
 use super::*;
 use crate::config::Log;
+use crate::logging::Identity;
 
 const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -67,7 +68,11 @@ fn what_nobody_reads_is_dropped_and_a_line_tells_how_much() {
         color: false,
         one_line: false,
     };
-    let subscriber = tracing_subscriber::registry().with(layer(&log, output.clone()));
+    let subscriber = tracing_subscriber::registry().with(layer(
+        &log,
+        &Identity::of_process("rp1"),
+        output.clone(),
+    ));
     // Also for the writing thread. No other test of this binary sets one.
     tracing::subscriber::set_global_default(subscriber).unwrap();
     // The gap begins behind what is being written, and the buffer is full.

@@ -93,12 +93,10 @@ async fn messages_wait_until_the_external_crypto_service_has_its_urls() {
     let sent: OutboundMessage = decode(&commit.jobs[0]);
 
     let mut rp = testing::context("rp1", Role::Rp, ledger);
-    // Another test of this process may have been first.
-    let _ = rustls::crypto::ring::default_provider().install_default();
     rp.crypto = Arc::new(crate::crypto::external::ExternalCrypto::new(
         rp.state.clone(),
         Arc::default(),
-        reqwest::Client::new(),
+        rp.http.clone(),
     ));
     let job = testing::job(inbound::RECEIVE, &raw(sent.payload));
     let error = run_receive(&rp, &job).await.unwrap_err();

@@ -7,6 +7,7 @@ mod opener;
 mod rejected;
 mod rotation;
 mod sending;
+mod unconfirmed;
 
 use std::sync::Arc;
 
@@ -19,7 +20,7 @@ use serde_json::{Value, json};
 
 use super::opener::Opener;
 use crate::context::{Context, Role};
-use crate::delivery::callback::{Callback, Target};
+use crate::delivery::callback::{Callback, CallbackTarget};
 use crate::heavy::Whose;
 use crate::job::{Commit, JobOutcome, Millis, NewJob, Run, Table, Write};
 use crate::messaging::inbound::{RawMessage, run_receive};
@@ -187,7 +188,7 @@ fn error_callback(commit: &Commit) -> (String, Value) {
         panic!("{commit:?}");
     };
     let callback: Callback = decode(job);
-    let Target::Setting { role, name } = callback.target else {
+    let CallbackTarget::Setting { role, name } = callback.target else {
         panic!("{:?}", callback.target);
     };
     assert_eq!(name, "error_url");

@@ -378,6 +378,10 @@ impl Store for EmbeddedStore {
 
     async fn ping(&self) -> Result<(), StoreError> {
         self.database()?;
+        if let Some(free) = self.writer.room_of_full_disk() {
+            let problem = format!("the disk is full ({free} bytes are free)");
+            return Err(StoreError::Unavailable(problem));
+        }
         if self.writer.has_just_written() {
             return Ok(());
         }

@@ -222,7 +222,7 @@ pub(super) fn release_lease(tables: &mut Tables<'_>, holder: &str) -> Result<(),
     Ok(())
 }
 
-/// Ends the lease, whoever has it.
+/// Ends the lease.
 pub(super) fn end_lease(tables: &mut Tables<'_>) -> Result<(), OperationFailure> {
     tables.texts.remove("lease_holder")?;
     tables.numbers.remove("lease_until")?;

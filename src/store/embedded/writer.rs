@@ -7,10 +7,13 @@
 
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, LazyLock};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use nix::sys::statvfs::statvfs;
 use parking_lot::{Mutex, RwLock};
 use redb::Database;
 use tokio::sync::{mpsc, oneshot};
@@ -19,6 +22,7 @@ use super::file::StoreFile;
 use super::tables::{self, Tables};
 use super::{OperationFailure, operations};
 use crate::job::Millis;
+use crate::logging::LineLimit;
 use crate::store::StoreError;
 
 /// Most operations that wait here; further ones wait outside.
@@ -36,6 +40,13 @@ const FORGET_EVERY: Duration = Duration::from_secs(60);
 const SHOWS: Duration = Duration::from_secs(5);
 /// Pause between attempts to open a failed file again.
 const REOPEN_PAUSE: Duration = Duration::from_millis(200);
+
+/// With less room on the disk, writes that make the file larger fail.
+const ROOM: u64 = 16 * 1024 * 1024;
+
+/// Lines about a file that fails again and again, by what they say.
+static FAILURES: LazyLock<LineLimit<&'static str>> =
+    LazyLock::new(|| LineLimit::new(3, Duration::from_secs(60)));
 
 /// The open file; `None` while it cannot be used.
 pub(super) type Shared = Arc<RwLock<Option<Arc<Database>>>>;
@@ -85,8 +96,13 @@ where
 /// When the last transaction succeeded; `None` if it failed.
 type LastWrite = Mutex<Option<Instant>>;
 
+/// Whether the last failure met a full disk, which small writes may survive.
+type Fullness = AtomicBool;
+
 /// Hands operations to the thread.
 pub(super) struct Writer {
+    path: PathBuf,
+    is_full: Arc<Fullness>,
     queue: Option<mpsc::Sender<Box<dyn Operation>>>,
     last: Arc<LastWrite>,
     thread: Option<JoinHandle<()>>,
@@ -98,11 +114,15 @@ impl Writer {
         let (queue, waiting) = mpsc::channel(WAITING);
         let last = Arc::new(LastWrite::default());
         let noted = last.clone();
+        let is_full = Arc::new(Fullness::default());
+        let (path, found_full) = (file.path.clone(), is_full.clone());
         let thread = std::thread::Builder::new()
             .name("store-writer".to_owned())
-            .spawn(move || run_for_ever(&shared, &file, waiting, &noted))
+            .spawn(move || run_for_ever(&shared, &file, waiting, &noted, &found_full))
             .map_err(|error| StoreError::Unavailable(error.to_string()))?;
         Ok(Self {
+            path,
+            is_full,
             queue: Some(queue),
             last,
             thread: Some(thread),
@@ -113,6 +133,16 @@ impl Writer {
     pub fn has_just_written(&self) -> bool {
         let at = *self.last.lock();
         at.is_some_and(|at| at.elapsed() < SHOWS)
+    }
+
+    /// Free bytes of a disk that was found full, and still is.
+    pub fn room_of_full_disk(&self) -> Option<u64> {
+        if !self.is_full.load(Ordering::Relaxed) {
+            return None;
+        }
+        let still_full = too_little_room(&self.path);
+        self.is_full.store(still_full.is_some(), Ordering::Relaxed);
+        still_full
     }
 
     /// Runs an operation. `Ok` means that it is on disk.
@@ -154,6 +184,7 @@ fn run_for_ever(
     file: &StoreFile,
     mut waiting: mpsc::Receiver<Box<dyn Operation>>,
     last: &LastWrite,
+    is_full: &Fullness,
 ) {
     let mut failure = None;
     loop {
@@ -162,7 +193,7 @@ fn run_for_ever(
             if let Some(failure) = failure.take() {
                 recover(shared, file, &mut waiting, &failure);
             }
-            run(shared, file, &mut waiting, last);
+            run(shared, file, &mut waiting, last, is_full);
         }));
         match lived {
             Ok(()) => break,
@@ -188,6 +219,7 @@ fn run(
     file: &StoreFile,
     waiting: &mut mpsc::Receiver<Box<dyn Operation>>,
     last: &LastWrite,
+    is_full: &Fullness,
 ) {
     let mut forgot_at = None;
     let mut last_batch = 0;
@@ -218,9 +250,21 @@ fn run(
             Ok(Sources::Forgotten) => forgot_at = Some(Instant::now()),
             // The next batch continues.
             Ok(Sources::Left) => {}
-            Err(failure) => recover(shared, file, waiting, &failure),
+            Err(failure) => {
+                if too_little_room(&file.path).is_some() {
+                    is_full.store(true, Ordering::Relaxed);
+                }
+                recover(shared, file, waiting, &failure);
+            }
         }
     }
+}
+
+/// The free bytes of the disk, if they are too few.
+fn too_little_room(path: &Path) -> Option<u64> {
+    let disk = statvfs(path).ok()?;
+    let free = disk.blocks_available() as u64 * disk.fragment_size() as u64;
+    (free < ROOM).then_some(free)
 }
 
 /// The state of expired sources after a batch.
@@ -322,17 +366,28 @@ fn recover(
     waiting: &mut mpsc::Receiver<Box<dyn Operation>>,
     failure: &OperationFailure,
 ) {
-    tracing::error!(?failure, "the store failed; opening its file again");
+    let is_told = FAILURES.admit("failed").is_some();
+    if is_told {
+        tracing::error!(
+            ?failure,
+            file = %file.path.display(),
+            "the store failed; opening its file again. Is the disk of DATA_DIRECTORY_PATH full?"
+        );
+    }
     *shared.write() = None;
     loop {
         match file.open() {
             Ok(database) => {
                 *shared.write() = Some(Arc::new(database));
-                tracing::info!("the store's file is open again");
+                if is_told {
+                    tracing::info!("the store's file is open again");
+                }
                 return;
             }
             Err(error) => {
-                tracing::warn!(%error, "cannot open the store's file again yet");
+                if FAILURES.admit("closed").is_some() {
+                    tracing::warn!(%error, "cannot open the store's file again yet");
+                }
                 let failure = OperationFailure::File(error.to_string());
                 while let Ok(operation) = waiting.try_recv() {
                     operation.answer(Some(failure.clone()));

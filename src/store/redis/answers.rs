@@ -108,6 +108,12 @@ pub(super) fn store_error(error: RedisError) -> StoreError {
         _ if error.to_string().contains("unreadable job record") => {
             StoreError::Corrupt(error.to_string())
         }
+        _ if error.code() == Some("MOVED") => StoreError::Unavailable(format!(
+            "another node of the cluster has the keys (DB_CLUSTER_NODES): {error}"
+        )),
+        _ if error.code() == Some("ASK") => StoreError::Unavailable(format!(
+            "the keys are on their way to another node of the cluster: {error}"
+        )),
         _ if wrong_type || in_script => StoreError::Corrupt(error.to_string()),
         _ => StoreError::Unavailable(error.to_string()),
     }

@@ -7,7 +7,7 @@ use redis::{Cmd, ErrorKind, FromRedisValue, RedisError, ServerErrorKind};
 
 use super::answers::{store_error, typed};
 use super::arguments::row_name;
-use super::link::{CommandError, CommandLane};
+use super::link::{Answer, CommandError, CommandLane};
 use super::scripts::LuaScript;
 use super::size::Measured;
 use super::{RedisStore, durations};
@@ -45,7 +45,7 @@ impl RedisStore {
             result = self.link.send(lane, command).await;
         }
         durations::note(duration, began);
-        typed(result?).map_err(store_error)
+        typed(result?.value).map_err(store_error)
     }
 
     /// Runs a script, and loads it first if Redis does not know it. (Redis has
@@ -61,12 +61,40 @@ impl RedisStore {
             .await
     }
 
+    /// The same for a script that changes something. Where replicas are to have
+    /// it, what Redis answered counts only when they do.
+    pub(super) async fn write<T: FromRedisValue>(
+        &self,
+        script: &LuaScript,
+        command: &Cmd,
+    ) -> Result<T, StoreError> {
+        let Some(replicas) = &self.replicas else {
+            return self.run(script, command).await;
+        };
+        replicas.check(&self.link).await?;
+        let command = Measured::new(command);
+        let lane = CommandLane::of(command.size);
+        let answer = self.answer_over(lane, script, command).await?;
+        replicas.wait(&self.link, Some(answer.age)).await?;
+        typed(answer.value).map_err(store_error)
+    }
+
     pub(super) async fn run_over<T: FromRedisValue>(
         &self,
         lane: CommandLane,
         script: &LuaScript,
         command: Measured<'_>,
     ) -> Result<T, StoreError> {
+        let answer = self.answer_over(lane, script, command).await?;
+        typed(answer.value).map_err(store_error)
+    }
+
+    async fn answer_over(
+        &self,
+        lane: CommandLane,
+        script: &LuaScript,
+        command: Measured<'_>,
+    ) -> Result<Answer, StoreError> {
         let began = Instant::now();
         let unknown = ErrorKind::Server(ServerErrorKind::NoScript);
         let mut result = self.link.send(lane, command).await;
@@ -83,7 +111,7 @@ impl RedisStore {
             *self.granted.lock() = None;
         }
         durations::note(&script.duration, began);
-        typed(result?).map_err(store_error)
+        Ok(result?)
     }
 
     pub(super) fn key(&self, name: &str) -> String {

@@ -8,17 +8,22 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use futures_util::future::select_ok;
 use parking_lot::Mutex;
 use redis::aio::MultiplexedConnection;
-use redis::{AsyncConnectionConfig, RedisConnectionInfo, RedisError, RedisResult, Value};
+use redis::{
+    AsyncConnectionConfig, Cmd, FromRedisValue, RedisConnectionInfo, RedisError, RedisResult, Value,
+};
 use tokio::io::{self, AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::{TcpStream, lookup_host};
+use tokio::net::TcpStream;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout_at};
 
+use super::access::Access;
 use super::size::Measured;
+use super::tls;
 
+/// For each step from a name to a connection that is logged in.
+pub(super) const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 /// Longest silence while an answer is due.
 pub(super) const SILENCE: Duration = Duration::from_secs(4);
 /// Bytes on the way that add a second to that: systems in between hold some
@@ -48,34 +53,43 @@ pub(super) struct Connection {
 }
 
 impl Connection {
-    /// Connects and logs in.
+    /// Encrypts if that is wanted, and logs in. `host`: the name that the
+    /// server's certificate must have.
     pub async fn open(
+        stream: TcpStream,
         host: &str,
-        port: u16,
-        login: &RedisConnectionInfo,
+        access: &Access,
         signs: SignsOfLife,
     ) -> RedisResult<Self> {
-        let addresses = lookup_host((host, port)).await?;
-        let attempts: Vec<_> = addresses
-            .map(|address| Box::pin(TcpStream::connect(address)))
-            .collect();
-        if attempts.is_empty() {
-            let nowhere = io::Error::new(io::ErrorKind::NotFound, "the host has no address");
-            return Err(nowhere.into());
-        }
-        let (stream, _) = select_ok(attempts).await?;
         stream.set_nodelay(true)?;
         let traffic = Arc::new(Traffic::new());
-        let stream = Watched {
+        let watched = Watched {
             stream,
             traffic: Arc::clone(&traffic),
             signs,
         };
+        let connection = match &access.tls {
+            None => Self::speak(watched, traffic).await?,
+            Some(tls) => {
+                let encrypted = tls::encrypt(watched, host, tls).await?;
+                Self::speak(encrypted, traffic).await?
+            }
+        };
+        access.log_in(&connection).await?;
+        Ok(connection)
+    }
+
+    async fn speak<S>(stream: S, traffic: Arc<Traffic>) -> RedisResult<Self>
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
         let config = AsyncConnectionConfig::new()
             .set_connection_timeout(None)
             .set_response_timeout(None)
             .set_pipeline_buffer_size(QUEUED_COMMANDS);
-        let opened = MultiplexedConnection::new_with_config(login, stream, config).await?;
+        // `Access` logs in: the library would swallow what the server says.
+        let nothing = RedisConnectionInfo::default().set_skip_set_lib_name();
+        let opened = MultiplexedConnection::new_with_config(&nothing, stream, config).await?;
         let (commands, driver) = opened;
         Ok(Self {
             commands,
@@ -83,6 +97,13 @@ impl Connection {
             owed: AtomicUsize::new(0),
             driver: tokio::spawn(driver),
         })
+    }
+
+    /// The answer to a small question at the beginning of a connection.
+    pub async fn question<T: FromRedisValue>(&self, command: &Cmd) -> RedisResult<T> {
+        let answer = self.ask(Measured::new(command), CONNECT_TIMEOUT).await;
+        let answer = answer.and_then(Value::extract_error)?;
+        Ok(redis::from_redis_value(answer)?)
     }
 
     /// Sends a command and waits for its answer until nothing has moved for

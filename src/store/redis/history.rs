@@ -14,9 +14,20 @@ pub(super) struct ServerHistory {
     seq: AtomicU64,
     /// How often the server was found to have gone back.
     setbacks: AtomicU64,
+    /// Whether replicas are waited for: what the server says it has given may not
+    /// be acknowledged then.
+    waits: bool,
 }
 
 impl ServerHistory {
+    /// `waits`: a write is acknowledged only when replicas have it.
+    pub fn of_acknowledged(waits: bool) -> Self {
+        Self {
+            waits,
+            ..Self::default()
+        }
+    }
+
     /// The highest known `seq`. Read it before a question is sent.
     pub fn seq(&self) -> u64 {
         self.seq.load(Ordering::Acquire)
@@ -48,7 +59,9 @@ impl ServerHistory {
         if seq < before {
             self.went_back(before, seq);
         }
-        self.seq.fetch_max(seq, Ordering::AcqRel);
+        if !self.waits {
+            self.seq.fetch_max(seq, Ordering::AcqRel);
+        }
     }
 
     fn went_back(&self, known: u64, found: u64) {

@@ -9,8 +9,8 @@
 
 use redis::{Cmd, RedisError, Value};
 
-use super::connection::Connection;
-use super::link::{CONNECT_TIMEOUT, Server};
+use super::connection::{CONNECT_TIMEOUT, Connection};
+use super::link::Server;
 use super::size::{Measured, Size, argument_sizes};
 use crate::store::LARGEST_WRITE;
 

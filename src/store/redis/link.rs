@@ -2,6 +2,8 @@
 //! operations (so they are pipelined). The operation that finds a connection
 //! broken replaces it.
 //!
+//! Each lane finds the server that takes writes by itself ([`super::locate`]).
+//!
 //! `redis::aio::ConnectionManager` does not do: it keeps a failed attempt for
 //! ever if the failure was an answer (`LOADING`, a wrong password), and keeps a
 //! connection on which answers have stopped coming.
@@ -10,21 +12,26 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use redis::{ErrorKind, RedisConnectionInfo, RedisError, RedisResult, ServerErrorKind, Value};
-use secrecy::ExposeSecret;
+use redis::{ErrorKind, RedisError, RedisResult, Value};
 use tokio::runtime::Handle;
 use tokio::sync::Mutex;
 use tokio::time::{Instant, timeout};
 
-use super::Options;
 use super::connection::{Connection, SILENCE, SignsOfLife, too_late};
+use super::history::ServerHistory;
 use super::limits::{self, Limits};
+use super::locate::{FoundServer, Locator};
 use super::size::{Measured, Size};
+use super::target::{Told, refuses_writes};
 
-pub(super) const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
+/// Longest time until a connection is there: asking who takes writes, connecting,
+/// TLS, login.
+const FIND_TIMEOUT: Duration = Duration::from_secs(3);
 /// Longest time for a small operation, connecting included, when Redis is
 /// silent.
 const OPERATION_TIMEOUT: Duration = Duration::from_secs(5);
+/// How often a command follows its keys to another server.
+const MOVES: usize = 2;
 /// Smallest command that must not hold up others.
 const LARGE: usize = 256 * 1024;
 
@@ -39,6 +46,8 @@ pub(super) enum CommandLane {
     Ordinary,
     /// Large commands.
     Large,
+    /// Waiting for replicas, which holds up whatever comes behind it.
+    Replicas,
 }
 
 impl CommandLane {
@@ -52,7 +61,7 @@ impl CommandLane {
 
     fn signs(self) -> SignsOfLife {
         match self {
-            Self::Mastership | Self::Ordinary => SignsOfLife::Answers,
+            Self::Mastership | Self::Ordinary | Self::Replicas => SignsOfLife::Answers,
             Self::Large => SignsOfLife::Both,
         }
     }
@@ -84,32 +93,39 @@ impl From<RedisError> for CommandError {
 }
 
 pub(super) struct RedisConnections {
-    server: Server,
+    server: Arc<Server>,
     mastership: LaneConnection,
     ordinary: LaneConnection,
     large: LaneConnection,
+    replicas: LaneConnection,
+}
+
+/// The answer to a command.
+pub(super) struct Answer {
+    pub value: Value,
+    pub connection: Arc<Connection>,
+    /// Of the connection: two of one age lead to one run of one server.
+    pub age: u64,
 }
 
 impl RedisConnections {
     /// Connections live on the caller's runtime, the one for large commands on
     /// `large`.
-    pub fn new(options: &Options, large: Handle) -> Self {
+    pub fn new(locator: Locator, history: Arc<ServerHistory>, large: Handle) -> Self {
         let home = Handle::current();
-        let mut login = RedisConnectionInfo::default();
-        if let Some(password) = &options.password {
-            login = login.set_password(password.expose_secret());
-        }
+        let lane = |lane: CommandLane| LaneConnection::new(lane, home.clone());
         Self {
-            server: Server {
-                host: options.host.clone(),
-                port: options.port,
-                login,
+            server: Arc::new(Server {
+                locator,
+                history,
+                compared: Mutex::default(),
                 seen: parking_lot::Mutex::default(),
                 age: AtomicU64::new(0),
                 restarts: AtomicU64::new(0),
-            },
-            mastership: LaneConnection::new(CommandLane::Mastership, home.clone()),
-            ordinary: LaneConnection::new(CommandLane::Ordinary, home),
+            }),
+            mastership: lane(CommandLane::Mastership),
+            ordinary: lane(CommandLane::Ordinary),
+            replicas: lane(CommandLane::Replicas),
             large: LaneConnection::new(CommandLane::Large, large),
         }
     }
@@ -120,26 +136,44 @@ impl RedisConnections {
         self.server.restarts.load(Ordering::Acquire)
     }
 
-    /// Sends a command once. If its answer is missing, Redis may have run it.
+    /// Whether the server tells one run of it from another.
+    pub fn knows_run(&self) -> bool {
+        self.server.seen.lock().run.is_some()
+    }
+
+    /// Sends a command once, or again where the server has not run it because
+    /// another one owns the keys now. If its answer is missing, Redis may have
+    /// run it.
     pub async fn send(
         &self,
         lane: CommandLane,
         command: Measured<'_>,
-    ) -> Result<Value, CommandError> {
+    ) -> Result<Answer, CommandError> {
         let line = match lane {
             CommandLane::Mastership => &self.mastership,
             CommandLane::Ordinary => &self.ordinary,
             CommandLane::Large => &self.large,
+            CommandLane::Replicas => &self.replicas,
         };
-        line.send(&self.server, command).await
+        let mut result = line.send(&self.server, command).await;
+        for _ in 0..MOVES {
+            let error = result.as_ref().err().and_then(CommandError::of_redis);
+            let has_moved = error.is_some_and(|error| error.code() == Some("MOVED"));
+            if !(has_moved && self.server.locator.is_led()) {
+                break;
+            }
+            result = line.send(&self.server, command).await;
+        }
+        result
     }
 }
 
-/// The address of Redis and what is known of it.
+/// The way to the server and what is known of it.
 pub(super) struct Server {
-    host: String,
-    port: u16,
-    login: RedisConnectionInfo,
+    locator: Locator,
+    history: Arc<ServerHistory>,
+    /// The run whose beginning has been compared with what this process knows.
+    compared: Mutex<Option<String>>,
     seen: parking_lot::Mutex<Seen>,
     /// Connections of an earlier age may lead to a server that is gone or has
     /// become a replica.
@@ -158,15 +192,48 @@ struct Seen {
 impl Server {
     /// A connection that nobody else uses.
     pub async fn open(&self) -> RedisResult<Connection> {
-        let opened = Connection::open(&self.host, self.port, &self.login, SignsOfLife::Both);
-        timeout(CONNECT_TIMEOUT, opened)
+        Ok(self.find(SignsOfLife::Both).await?.connection)
+    }
+
+    async fn find(&self, signs: SignsOfLife) -> RedisResult<FoundServer> {
+        timeout(FIND_TIMEOUT, self.locator.find(signs))
             .await
             .unwrap_or_else(|_| Err(too_late("cannot connect")))
     }
 
-    /// Notes the run that a new connection leads to. `replaces`: the lane had a
+    /// A connection for a lane. Before it is used for the first time in a run of
+    /// the server, what the server knew at its beginning is compared with what
+    /// it had acknowledged to this process.
+    async fn begin(&self, signs: SignsOfLife) -> RedisResult<FoundServer> {
+        let found = self.find(signs).await?;
+        let (Some(run), false) = (&found.told.run, found.told.is_replica) else {
+            return Ok(found);
+        };
+        let mut compared = self.compared.lock().await;
+        if compared.as_ref() == Some(run) {
+            return Ok(found);
+        }
+        let known = self.history.seq();
+        let began = self.locator.seq_at_beginning(&found.connection, run).await;
+        match began {
+            Ok(seq) => {
+                self.history.last(known, seq);
+                *compared = Some(run.clone());
+            }
+            // What cannot be written now is written by the next connection.
+            Err(error) if error.code().is_some_and(|code| code != "LOADING") => {
+                tracing::debug!(%error, "this Redis does not say what it knew at its beginning");
+            }
+            Err(error) => return Err(error),
+        }
+        drop(compared);
+        Ok(found)
+    }
+
+    /// Notes what a new connection leads to. `replaces`: the lane had a
     /// connection before.
-    fn note_run(&self, run: Option<String>, lane: CommandLane, replaces: bool) {
+    fn note_run(&self, told: Told, lane: CommandLane, replaces: bool) {
+        let run = told.run;
         let mut seen = self.seen.lock();
         // A server that does not tell counts as another one: a master that
         // reads everything again does so once too often rather than never.
@@ -184,8 +251,9 @@ impl Server {
         }
     }
 
-    /// A connection of this age led to a replica, so all of them are replaced.
-    fn became_replica(&self, age: u64) {
+    /// A connection of this age led to a server that takes no writes, so all of
+    /// them are replaced.
+    fn refuses(&self, age: u64) {
         // Those of a later age have been replaced already.
         let _ = self
             .age
@@ -218,7 +286,11 @@ impl LaneConnection {
         }
     }
 
-    async fn send(&self, server: &Server, command: Measured<'_>) -> Result<Value, CommandError> {
+    async fn send(
+        &self,
+        server: &Arc<Server>,
+        command: Measured<'_>,
+    ) -> Result<Answer, CommandError> {
         let started = Instant::now();
         let (connection, age, limits) =
             timeout(OPERATION_TIMEOUT, self.connection(server, started))
@@ -233,11 +305,17 @@ impl LaneConnection {
             .await
             .and_then(Value::extract_error);
         let error = match result {
-            Ok(value) => return Ok(value),
+            Ok(value) => {
+                return Ok(Answer {
+                    value,
+                    connection,
+                    age,
+                });
+            }
             Err(error) => error,
         };
-        if leads_to_a_replica(&error) {
-            server.became_replica(age);
+        if refuses_writes(&error) {
+            server.refuses(age);
         }
         if is_broken(&error) {
             self.give_up(&connection).await;
@@ -253,7 +331,7 @@ impl LaneConnection {
     /// it connects; those that wait for it share its failure.
     async fn connection(
         &self,
-        server: &Server,
+        server: &Arc<Server>,
         asked: Instant,
     ) -> RedisResult<(Arc<Connection>, u64, Limits)> {
         let mut current = self.current.lock().await;
@@ -269,21 +347,16 @@ impl LaneConnection {
             return Err(error.clone());
         }
         let signs = self.lane.signs();
-        let (host, port, login) = (server.host.clone(), server.port, server.login.clone());
+        let finding = Arc::clone(server);
         // It ends in time by itself, even when nobody waits for it any more.
-        let attempt = self.home.spawn(async move {
-            let attempt = Connection::open(&host, port, &login, signs);
-            let attempt = timeout(CONNECT_TIMEOUT, attempt).await;
-            attempt.unwrap_or_else(|_| Err(too_late("cannot connect")))
-        });
+        let attempt = self.home.spawn(async move { finding.begin(signs).await });
         let attempt = attempt.await.unwrap_or_else(|ended| {
             let ended = std::io::Error::other(ended);
             Err(ended.into())
         });
         match attempt {
-            Ok(connection) => {
-                let run = run_of(&connection).await;
-                server.note_run(run, self.lane, current.has_been_open);
+            Ok(FoundServer { connection, told }) => {
+                server.note_run(told, self.lane, current.has_been_open);
                 current.has_been_open = true;
                 let age = server.age.load(Ordering::Acquire);
                 if self.lane == CommandLane::Large {
@@ -310,30 +383,7 @@ impl LaneConnection {
     }
 }
 
-/// The run id of the server; `None` if it does not tell (some hosted servers
-/// refuse INFO).
-async fn run_of(connection: &Connection) -> Option<String> {
-    let mut command = redis::cmd("INFO");
-    command.arg("server");
-    let answer = connection
-        .ask(Measured::new(&command), CONNECT_TIMEOUT)
-        .await;
-    let answer = answer.and_then(Value::extract_error).ok()?;
-    let info: String = redis::from_redis_value(answer).ok()?;
-    let run = info.lines().find_map(|line| line.strip_prefix("run_id:"))?;
-    Some(run.to_owned())
-}
-
 /// A connection is replaced when it is broken or silent.
 fn is_broken(error: &RedisError) -> bool {
     error.is_unrecoverable_error() || error.kind() == ErrorKind::Io
-}
-
-/// Whether the server behind the connection has become a replica. Its name may
-/// lead to another server now.
-fn leads_to_a_replica(error: &RedisError) -> bool {
-    matches!(
-        error.kind(),
-        ErrorKind::Server(ServerErrorKind::ReadOnly | ServerErrorKind::MasterDown)
-    )
 }

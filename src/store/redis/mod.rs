@@ -21,24 +21,33 @@
 //! | `ping` | string | written for nothing but to see whether that can be done; expires |
 //! | `audit` | list | what operators did, oldest first |
 //! | `lease` | hash | `holder`, `until` (ms by Redis' clock), `epoch` |
+//! | `mark` | string | written for nothing but to wait until replicas have it; expires |
+//! | `run` | string | a run of the server, and `seq` at its beginning |
 //!
 //! Ids are the 16 raw bytes.
 
+mod access;
 mod answers;
 mod arguments;
 mod commands;
+mod connect;
 mod connection;
 mod durations;
 mod history;
 mod lease;
 mod limits;
 mod link;
+mod locate;
 mod operate;
+mod options;
 mod reads;
+mod replicas;
 mod scripts;
 mod settings;
 mod size;
 mod tables;
+mod target;
+mod tls;
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
@@ -46,8 +55,6 @@ use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use parking_lot::Mutex;
-use secrecy::SecretString;
-use tokio::runtime::Handle;
 
 use self::answers::{
     DONE, FENCED, REFUSED, ScriptReply, first, job_id, last, refusal, seqs, signed, stored_jobs,
@@ -55,6 +62,8 @@ use self::answers::{
 use self::durations::Reads;
 use self::history::ServerHistory;
 use self::link::{CommandLane, RedisConnections};
+pub use self::options::{Options, RedisTarget};
+use self::replicas::Replicas;
 use self::scripts::Scripts;
 use self::size::Measured;
 use super::operation::outcome_unknown;
@@ -65,24 +74,14 @@ use crate::store::{
     MAX_STRIKES, Operated, Operation, PAGE_BYTES, Release, Released, Store, StoreError, Struck,
 };
 
-#[derive(Debug, Clone)]
-pub struct Options {
-    /// Host name or address.
-    pub host: String,
-    pub port: u16,
-    /// For `AUTH`.
-    pub password: Option<SecretString>,
-    /// Each node has keys of its own.
-    pub node_id: String,
-}
-
 pub struct RedisStore {
     link: RedisConnections,
     scripts: Scripts,
     reads: Reads,
     prefix: String,
+    replicas: Option<Replicas>,
     failed_limits: FailedLimits,
-    history: ServerHistory,
+    history: Arc<ServerHistory>,
     /// The server's interruptions when this process last became or stayed the
     /// master.
     term: AtomicU64,
@@ -95,53 +94,6 @@ pub struct RedisStore {
 const SHOWS: Duration = Duration::from_millis(700);
 /// How long the key of a ping is kept.
 const PING_KEPT: Duration = Duration::from_secs(10);
-
-impl RedisStore {
-    /// Connects, and warns if the settings of Redis allow it to lose data.
-    /// # Errors
-    /// [`StoreError::Unavailable`] if Redis cannot be reached now. Once
-    /// connected, the store reconnects by itself for ever, and operations fail
-    /// with that error at once or within 5 s (10 s for a read that met a broken
-    /// connection and was sent again). Large commands take as long as their
-    /// bytes move; one that Redis does not answer fails a second later for
-    /// every 4 MiB on the way.
-    pub async fn connect(options: Options) -> Result<Self, StoreError> {
-        Self::connect_apart(options, Handle::current()).await
-    }
-
-    /// The same, but the connection for large commands lives on the runtime
-    /// `large`, the others on the caller's.
-    /// # Errors
-    /// As [`connect`](Self::connect).
-    pub async fn connect_apart(options: Options, large: Handle) -> Result<Self, StoreError> {
-        let store = Self {
-            link: RedisConnections::new(&options, large),
-            scripts: Scripts::assemble(),
-            reads: Reads::new(),
-            prefix: format!("{{erawan:{}}}:", options.node_id),
-            failed_limits: FailedLimits::default(),
-            history: ServerHistory::default(),
-            term: AtomicU64::new(0),
-            granted: Mutex::default(),
-        };
-        store.ping().await?;
-        store.warn_of_volatility().await;
-        store.warn_of_limits().await;
-        Ok(store)
-    }
-
-    /// Changes how many failed jobs are kept.
-    pub fn with_failed_limits(mut self, limits: FailedLimits) -> Self {
-        self.failed_limits = limits;
-        self
-    }
-
-    /// How often Redis knew less than it had acknowledged to this process
-    /// (`erawan_store_setbacks_total`).
-    pub fn setbacks(&self) -> u64 {
-        self.history.setbacks()
-    }
-}
 
 #[async_trait]
 impl Store for RedisStore {
@@ -156,7 +108,7 @@ impl Store for RedisStore {
         arguments::guards(&mut command, &accept.guards);
         arguments::apply(&mut command, &accept.writes, &[], &accept.jobs, now);
         let before = self.history.seq();
-        match self.run::<ScriptReply>(script, &command).await? {
+        match self.write::<ScriptReply>(script, &command).await? {
             (DONE, numbers, _) => {
                 self.history.given(before, seqs(&numbers));
                 let (jobs, duplicates) = stored_jobs(accept.jobs, now, &numbers)?;
@@ -188,7 +140,7 @@ impl Store for RedisStore {
             now,
         );
         let before = self.history.seq();
-        match self.run::<ScriptReply>(script, &command).await? {
+        match self.write::<ScriptReply>(script, &command).await? {
             (DONE, mut numbers, ids) => {
                 super::note_dropped(numbers.pop().unwrap_or(0));
                 self.history.given(before, seqs(&numbers));
@@ -211,7 +163,7 @@ impl Store for RedisStore {
         let mut command = self.attempt_call(script, attempt);
         command.arg(&record::held_bytes(Some(not_before))[..]);
         command.arg(record::error_note(reason, Millis::now()));
-        self.run(script, &command).await
+        self.write(script, &command).await
     }
 
     async fn strike(
@@ -227,7 +179,7 @@ impl Store for RedisStore {
         command.arg(record::error_note(reason, now));
         command.arg(record::error_note(&outcome_unknown(Some(reason)), now));
         command.arg(MAX_STRIKES);
-        match self.run::<ScriptReply>(script, &command).await? {
+        match self.write::<ScriptReply>(script, &command).await? {
             (DONE, numbers, _) => Ok(Struck::Rescheduled {
                 tries: first(&numbers)? as u32,
                 strikes: last(&numbers)? as u32,
@@ -242,7 +194,7 @@ impl Store for RedisStore {
         let script = &self.scripts.park;
         let mut command = self.attempt_call(script, attempt);
         command.arg(record::error_note(reason, Millis::now()));
-        self.run(script, &command).await
+        self.write(script, &command).await
     }
 
     async fn release(&self, epoch: Epoch, jobs: &[Release]) -> Result<Vec<Released>, StoreError> {
@@ -256,7 +208,7 @@ impl Store for RedisStore {
             command.arg(strike.map_or_else(Vec::new, |why| record::error_note(why, now)));
             command.arg(record::error_note(&outcome_unknown(strike), now));
         }
-        match self.run::<ScriptReply>(script, &command).await? {
+        match self.write::<ScriptReply>(script, &command).await? {
             (DONE, attempts, _) => Ok(attempts
                 .into_iter()
                 .map(|attempt| match attempt {
@@ -272,7 +224,8 @@ impl Store for RedisStore {
 
     async fn claim(&self, attempt: Attempt) -> Result<bool, StoreError> {
         let script = &self.scripts.claim;
-        self.run(script, &self.attempt_call(script, attempt)).await
+        self.write(script, &self.attempt_call(script, attempt))
+            .await
     }
 
     async fn operate(&self, operation: Operation) -> Result<Operated, StoreError> {
@@ -380,6 +333,9 @@ impl Store for RedisStore {
     }
 
     async fn ping(&self) -> Result<(), StoreError> {
+        if let Some(replicas) = &self.replicas {
+            replicas.check(&self.link).await?;
+        }
         let granted = *self.granted.lock();
         if granted.is_some_and(|at| at.elapsed() < SHOWS) {
             return Ok(());
@@ -392,5 +348,10 @@ impl Store for RedisStore {
         let command = Measured::new(&command);
         let answer = self.read_over::<String>(CommandLane::Mastership, &self.reads.ping, command);
         answer.await.map(|_| ())
+    }
+
+    /// `erawan_store_setbacks_total`.
+    fn setbacks(&self) -> u64 {
+        self.history.setbacks()
     }
 }

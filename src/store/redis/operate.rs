@@ -143,7 +143,7 @@ impl RedisStore {
         &self,
         command: &redis::Cmd,
     ) -> Result<Option<Vec<u64>>, StoreError> {
-        match self.run(&self.scripts.operate, command).await? {
+        match self.write(&self.scripts.operate, command).await? {
             (DONE, numbers, _) => Ok(Some(numbers)),
             (CHANGED, _, _) => Ok(None),
             answer => Err(refusal(answer)),

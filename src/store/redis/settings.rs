@@ -22,23 +22,32 @@ impl RedisStore {
     }
 
     pub(super) async fn warn_of_volatility(&self) {
+        for danger in self.dangers().await {
+            tracing::warn!("{danger}");
+        }
+    }
+
+    /// Settings of the server with which it can lose jobs.
+    pub async fn dangers(&self) -> Vec<String> {
         let mut command = redis::cmd("INFO");
         command.arg("everything");
         // Some hosted servers refuse INFO; the warning is only a help.
         let Ok(info) = self.read::<String>(&self.reads.info, &command).await else {
-            return;
+            return Vec::new();
         };
+        let mut dangers = Vec::new();
         if info.lines().any(|line| line == "aof_enabled:0") {
-            tracing::warn!("Redis runs without appendonly: a restart of Redis can lose jobs");
+            let danger = "Redis runs without appendonly: a restart of Redis can lose jobs";
+            dangers.push(danger.to_owned());
         }
         let policy = info
             .lines()
             .find_map(|line| line.strip_prefix("maxmemory_policy:"));
-        if policy.is_some_and(|policy| policy != "noeviction") {
-            tracing::warn!(
-                policy,
-                "Redis evicts keys when it is full: it can lose jobs"
-            );
+        if let Some(policy) = policy.filter(|policy| *policy != "noeviction") {
+            dangers.push(format!(
+                "Redis evicts keys when it is full (maxmemory-policy {policy}): it can lose jobs"
+            ));
         }
+        dangers
     }
 }

@@ -31,8 +31,8 @@ fn not_on_the_ledger(failure: Value) -> Vec<Value> {
     vec![failure, look_up]
 }
 
-/// Of two simultaneous requests with one reference id the recorded system took
-/// both; one is right (spec/http-api.md 7, Q21).
+/// The recorded system took two simultaneous requests with one reference id; one is
+/// right (spec/http-api.md 7, Q21).
 fn one_request_of_a_reference(mut record: Value) -> Option<Value> {
     const TAKEN: &str = "9d985d737c5972ffd3889a283c35182bbdbe18c33044070621e06fb0165a948d";
     const REFUSED: &str = "fde4";

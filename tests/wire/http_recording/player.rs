@@ -71,8 +71,6 @@ pub struct Player {
 impl Player {
     /// A network and a receiver, before the first record.
     pub async fn start(script: &[Value]) -> Self {
-        // Another test may have installed it.
-        let _ = rustls::crypto::ring::default_provider().install_default();
         let nodes = Nodes::start().await;
         let receiver = Receiver::start();
         let mut expected: BTreeMap<Channel, Vec<Value>> = BTreeMap::new();

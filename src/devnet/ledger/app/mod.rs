@@ -36,7 +36,7 @@ pub use queries::QueryResponse;
 /// A SHA-256 hash.
 pub type Sha256Digest = [u8; 32];
 
-/// What became of a transaction, as CometBFT's `ExecTxResult`.
+/// The result of a transaction, as CometBFT's `ExecTxResult`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TxResult {
     /// 0, or a code of spec/ledger.md 3.

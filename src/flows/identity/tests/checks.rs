@@ -32,7 +32,7 @@ const IAL_TOO_HIGH: Fault = (20021, |idp, _| {
     ledger.answer("GetSupportedIALList", Value::Null, ials);
 });
 
-/// Of each operation of [`bodies`], its faults in the order of its checks.
+/// The faults of each operation of [`bodies`], in the order of its checks.
 fn faults() -> [Vec<Fault>; 7] {
     let of_list = |person: &'static str| -> [Fault; 2] {
         match person {

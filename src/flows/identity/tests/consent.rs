@@ -8,10 +8,10 @@ use super::checks::with_consent;
 use super::*;
 use crate::context::state;
 use crate::crypto::accessor;
-use crate::delivery::callback::Target;
+use crate::delivery::callback::CallbackTarget;
 use crate::flows::RequestUpdate;
 use crate::flows::rp;
-use crate::flows::rp::stored::{Request, RequestRef, Stored};
+use crate::flows::rp::stored::{RequestRecord, RequestRef, StoredRequest};
 use crate::flows::testing::{self, message_job, of_kind, params};
 use crate::job::{NewJob, request_key};
 use crate::messaging::to_role;
@@ -100,7 +100,7 @@ impl Asking {
         })
     }
 
-    async fn request(&self) -> Request {
+    async fn request(&self) -> RequestRecord {
         let context = &self.idp.node.context;
         let row = self.of().row();
         let request = state::load(context, Table::RequestData, &row, "").await;
@@ -114,8 +114,8 @@ impl Asking {
         }
     }
 
-    pub async fn stored(&self) -> Stored {
-        let stored = Stored::load(&self.idp.node.context, self.of()).await;
+    pub async fn stored(&self) -> StoredRequest {
+        let stored = StoredRequest::load(&self.idp.node.context, self.of()).await;
         stored.unwrap().unwrap()
     }
 
@@ -158,7 +158,7 @@ impl Asking {
         let body = json!({"request_id": self.request_id, "reference_id": "close"});
         let path = "/identity_request/request_close";
         let outcome = self.idp.call_to(post, path, body).await;
-        let Ok(Outcome::Accepted { accept, .. }) = outcome else {
+        let Ok(CallOutcome::Accepted { accept, .. }) = outcome else {
             panic!("{outcome:?}");
         };
         assert!(self.idp.node.accept(&accept));
@@ -398,7 +398,7 @@ async fn what_goes_wrong_on_the_way_is_told_to_the_idps_application() {
     let [(target, body)] = &callbacks(&commit.jobs)[..] else {
         panic!("{:?}", commit.jobs);
     };
-    let error_url = Target::Setting {
+    let error_url = CallbackTarget::Setting {
         role: "idp".to_owned(),
         name: "error_url".to_owned(),
     };

@@ -111,7 +111,7 @@ async fn a_reference_id_is_taken_until_the_result() {
     let (path, body) = all[2].clone();
     let (transact, _) = idp.started(path, body.clone()).await;
     for (path, body) in &all {
-        // Of an accessor that is added, the key is looked at first.
+        // The key of a new accessor is checked first.
         assert_eq!(idp.refused(path, body.clone()).await, 20045, "{path}");
     }
     let (path, mut spoilt) = all[2].clone();
@@ -143,7 +143,7 @@ async fn levels_change_without_consent() {
         let path = format!("/:namespace/:identifier/{level}");
         let body = json!({level: value});
         let outcome = idp.call(&path, body).await;
-        let Ok(Outcome::Accepted {
+        let Ok(CallOutcome::Accepted {
             accept, body: None, ..
         }) = outcome
         else {

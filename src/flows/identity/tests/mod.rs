@@ -10,7 +10,7 @@ use openssl::rsa::Rsa;
 use serde_json::{Map, Value, json};
 
 use super::endpoints;
-use crate::api::{ApiVersion, Outcome, RawCall, versions};
+use crate::api::{ApiVersion, CallOutcome, RawCall, versions};
 use crate::context::{Role, row};
 use crate::crypto::hash::identifier_hash;
 use crate::delivery::transaction::{Fate, Transact};
@@ -112,8 +112,8 @@ impl Idp {
         idp
     }
 
-    /// One that has the person in these modes, for the operation at this place
-    /// of [`bodies`]: another IdP has it in place of the one that creates it.
+    /// One that has the person in these modes, for the operation at this place of
+    /// [`bodies`]: another IdP has it instead of the one that creates it.
     fn knowing(operation: usize, modes: &[u8]) -> Self {
         let idp = Self::new();
         idp.group(PERSON, json!(GROUP));
@@ -172,7 +172,7 @@ impl Idp {
     }
 
     /// A call as HTTP makes it.
-    async fn call(&self, path: &str, body: Value) -> Result<Outcome, Error> {
+    async fn call(&self, path: &str, body: Value) -> Result<CallOutcome, Error> {
         let path = format!("/identity{path}");
         let post = crate::api::Method::Post;
         self.call_to(post, &path, body).await
@@ -183,7 +183,7 @@ impl Idp {
         method: crate::api::Method,
         path: &str,
         body: Value,
-    ) -> Result<Outcome, Error> {
+    ) -> Result<CallOutcome, Error> {
         let mut all = versions::of(self.version, &endpoints()).into_iter();
         let endpoint = all.find(|endpoint| endpoint.method == method && endpoint.path == path);
         let endpoint = endpoint.unwrap_or_else(|| panic!("there is no {path}"));
@@ -222,7 +222,7 @@ impl Idp {
     /// What a call that is answered 202 stores, not yet stored, and the answer.
     async fn accepted(&self, path: &str, body: Value) -> (Accept, Value) {
         match self.call(path, body).await {
-            Ok(Outcome::Accepted { accept, body, .. }) => (accept, body.unwrap_or_default()),
+            Ok(CallOutcome::Accepted { accept, body, .. }) => (accept, body.unwrap_or_default()),
             other => panic!("{path}: {other:?}"),
         }
     }
@@ -256,8 +256,8 @@ impl Idp {
         let get = crate::api::Method::Get;
         let path = "/identity_request/request_references/:reference_id";
         match self.call_to(get, path, json!({})).await.unwrap() {
-            Outcome::Ok(body) => Some(body),
-            Outcome::NotFound => None,
+            CallOutcome::Ok(body) => Some(body),
+            CallOutcome::NotFound => None,
             other => panic!("{other:?}"),
         }
     }

@@ -3,7 +3,7 @@
 
 use super::consent::Asking;
 use super::*;
-use crate::delivery::callback::Target;
+use crate::delivery::callback::CallbackTarget;
 use crate::error::Refusal;
 use crate::flows::rp;
 use crate::flows::testing::{self, of_kind, params};
@@ -185,6 +185,6 @@ async fn the_idps_application_hears_of_a_job_that_failed() {
     let [(target, body)] = &callbacks(&commit.jobs)[..] else {
         panic!("{:?}", commit.jobs);
     };
-    assert!(matches!(target, Target::Setting { role, .. } if role == "idp"));
+    assert!(matches!(target, CallbackTarget::Setting { role, .. } if role == "idp"));
     assert_eq!(body["action"], "handleTendermintNewBlock");
 }

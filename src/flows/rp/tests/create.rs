@@ -68,7 +68,7 @@ async fn the_accept_holds_state_reference_and_transaction() {
     assert_eq!(
         accept.jobs,
         [],
-        "whoever stores the transaction broadcasts it"
+        "the process that stores the transaction broadcasts it"
     );
 
     let transact = transactions(&accept.writes).remove(0);
@@ -313,7 +313,7 @@ async fn a_failure_after_the_transaction_undoes_nothing() {
         .ledger
         .answer("GetNodeSigningPublicKey", own_key, Value::Null);
     let commit = play.settle(&transact, Fate::Committed { height: 56 }).await;
-    let told: Vec<(Target, Value)> = callbacks(&commit.jobs);
+    let told: Vec<(CallbackTarget, Value)> = callbacks(&commit.jobs);
     assert_eq!(told[0].0, error_url());
     assert_eq!(told[0].1["action"], "rp.processMessage");
     assert_eq!(told[0].1["error"]["code"], 10034);

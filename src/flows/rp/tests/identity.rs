@@ -214,7 +214,7 @@ impl User {
     }
 
     /// The IdP's answer with this user's signature.
-    fn answer(&self, request: &Request, idp_id: &str) -> Value {
+    fn answer(&self, request: &RequestRecord, idp_id: &str) -> Value {
         let pem = String::from_utf8(self.key.public_key_to_pem().unwrap()).unwrap();
         let padded = accessor::padded_hash(
             &request.request_message,

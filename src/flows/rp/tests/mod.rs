@@ -11,12 +11,12 @@ use serde_json::{Value, json};
 use crate::context::row;
 use crate::context::{Role, state};
 use crate::crypto::hash;
-use crate::delivery::callback::Target;
+use crate::delivery::callback::CallbackTarget;
 use crate::delivery::message;
 use crate::delivery::transaction::{Fate, Transact};
 use crate::flows::rp;
 use crate::flows::rp::create_request::{CreateRequest, create_request};
-use crate::flows::rp::stored::{Request, RequestRef, Stored};
+use crate::flows::rp::stored::{RequestRecord, RequestRef, StoredRequest};
 use crate::flows::testing::{self, TestNode, callbacks, continuation, of_kind, transactions};
 use crate::flows::{RequestUpdate, dispatch};
 use crate::job::{Commit, Job, Kind, NewJob, Run, Table, codec, request_key};
@@ -148,9 +148,9 @@ impl Play {
         self.apply(&continuation(transact, fate)).await
     }
 
-    async fn stored(&self) -> Option<Stored> {
+    async fn stored(&self) -> Option<StoredRequest> {
         let context = &self.node.context;
-        Stored::load(context, self.of.clone()).await.unwrap()
+        StoredRequest::load(context, self.of.clone()).await.unwrap()
     }
 }
 
@@ -158,7 +158,7 @@ impl Play {
 async fn adopt(node: &TestNode, made: &str, of: &RequestRef, transact: &mut Transact) {
     let context = &node.context;
     let made_row = row("rp1", made);
-    let request: Option<Request> = state::load(context, Table::RequestData, &made_row, "")
+    let request: Option<RequestRecord> = state::load(context, Table::RequestData, &made_row, "")
         .await
         .unwrap();
     let mut request = request.unwrap();
@@ -218,18 +218,18 @@ fn sent(commit: &Commit) -> Vec<Value> {
     found
 }
 
-fn client_url() -> Target {
-    Target::Url("http://127.0.0.1:9800/rp".to_owned())
+fn client_url() -> CallbackTarget {
+    CallbackTarget::Url("http://127.0.0.1:9800/rp".to_owned())
 }
 
-fn error_url() -> Target {
-    Target::Setting {
+fn error_url() -> CallbackTarget {
+    CallbackTarget::Setting {
         role: "rp".to_owned(),
         name: "error_url".to_owned(),
     }
 }
 
-fn jobs_of(accept: &Accept) -> Vec<(Target, Value)> {
+fn jobs_of(accept: &Accept) -> Vec<(CallbackTarget, Value)> {
     callbacks(&accept.jobs)
 }
 

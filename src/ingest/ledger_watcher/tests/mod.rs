@@ -432,5 +432,6 @@ fn expected(bytes: &[u8], signed_at: Millis) -> Vec<u8> {
         transact: transact(),
         bytes: bytes.to_vec(),
         signed_at,
+        trace: None,
     })
 }

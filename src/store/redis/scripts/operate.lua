@@ -37,7 +37,7 @@ elseif job then
   local is_seen = seen == 'unreadable' or (seen == 'parked' and has(job, PARKED))
     or (seen == 'waiting' and job.held == record and not has(job, PARKED))
   if not is_seen then return {1, {}, {}} end
-  if seen == 'waiting' then
+  if seen == 'waiting' and action == 'retry' then
     job.held = string.rep('\0', 8)
     clear(job, HELD)
     save(job)
