@@ -93,6 +93,9 @@ enum Command {
         /// Make an empty block when none has come for this long.
         #[arg(long)]
         empty_every_ms: Option<u64>,
+        /// Identities that the chain has from its beginning.
+        #[arg(long, default_value_t = 0)]
+        identities: u64,
     },
     /// Run the message queue service of a development network.
     #[command(hide = true)]
@@ -203,6 +206,7 @@ async fn run(command: Option<Command>) -> io::Result<ExitCode> {
             follow_port,
             lag,
             empty_every_ms,
+            identities,
         }) => {
             let options = ledger::Options {
                 listen: SocketAddr::new(bind, port),
@@ -210,6 +214,7 @@ async fn run(command: Option<Command>) -> io::Result<ExitCode> {
                 directory,
                 block_interval: Duration::from_millis(block_interval_ms),
                 empty_blocks,
+                identities,
                 follows: follow_port.map(|port| ledger::Leader {
                     host: match bind.is_unspecified() {
                         true => Ipv4Addr::LOCALHOST.to_string(),

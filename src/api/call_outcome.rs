@@ -44,8 +44,8 @@ pub enum CallOutcome {
     NoContent,
     /// 404 without a body.
     NotFound,
-    /// 404 with this body.
-    Missing(Value),
+    /// No success: this status with this body, which is no error object.
+    Failed(u16, Value),
     /// 501 without a body: the replaced system does not support it either.
     Unsupported,
 }

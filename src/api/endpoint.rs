@@ -8,10 +8,12 @@ use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
+use serde_json::Value;
 
 use super::call::{ApiCall, NoBody, NoPath, RawCall, Texts};
 use super::call_outcome::CallOutcome;
 use super::schema::Schema;
+use super::success::{Success, SuccessBody};
 use crate::admission::Purpose;
 use crate::config::ApiVersion;
 use crate::context::Role;
@@ -118,6 +120,8 @@ pub struct Endpoint {
     pub declares_query: bool,
     /// Schema of the body; a call that does not fit it gets 20003. `None`: any body.
     pub body: Option<Schema>,
+    /// What is answered when all went well.
+    pub success: Success,
     /// What a call does.
     pub run: EndpointHandler,
 }
@@ -189,6 +193,7 @@ impl Undescribed {
             query: Schema::of::<Texts>(),
             declares_query: false,
             body: None,
+            success: None,
             input: PhantomData,
         }
     }
@@ -206,6 +211,7 @@ pub struct EndpointBuilder<P = NoPath, Q = Texts, B = NoBody> {
     query: Schema,
     declares_query: bool,
     body: Option<Schema>,
+    success: Option<Success>,
     input: PhantomData<(P, Q, B)>,
 }
 
@@ -249,6 +255,31 @@ impl<P, Q, B> EndpointBuilder<P, Q, B> {
         self.typed()
     }
 
+    /// What is answered when all went well, where it is not the usual.
+    pub fn answers(mut self, success: Success) -> Self {
+        self.success = Some(success);
+        self
+    }
+
+    /// As [`Self::answers`], with 200 and a body like this sketch
+    /// ([`super::shape`]).
+    pub fn tells(self, sketch: Value) -> Self {
+        self.answers(Success::json(200, &sketch))
+    }
+
+    /// As [`Self::answers`], with 202 and a body like this sketch.
+    pub fn accepts(self, sketch: Value) -> Self {
+        self.answers(Success::json(202, &sketch))
+    }
+
+    /// As [`Self::answers`], with 202 and an empty body that is called JSON.
+    pub fn accepts_with_empty_json(self) -> Self {
+        self.answers(Success {
+            status: 202,
+            body: SuccessBody::EmptyJson,
+        })
+    }
+
     fn typed<P2, Q2, B2>(self) -> EndpointBuilder<P2, Q2, B2> {
         EndpointBuilder {
             method: self.method,
@@ -261,11 +292,14 @@ impl<P, Q, B> EndpointBuilder<P, Q, B> {
             query: self.query,
             declares_query: self.declares_query,
             body: self.body,
+            success: self.success,
             input: PhantomData,
         }
     }
 
     fn finish(self, run: EndpointHandler) -> Endpoint {
+        let usual = || Success::usual(self.method, self.purpose, self.audience);
+        let success = self.success.unwrap_or_else(usual);
         Endpoint {
             method: self.method,
             path: self.path,
@@ -278,6 +312,7 @@ impl<P, Q, B> EndpointBuilder<P, Q, B> {
             query: self.query,
             declares_query: self.declares_query,
             body: self.body,
+            success,
             run,
         }
     }

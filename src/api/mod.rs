@@ -15,6 +15,8 @@ mod faults;
 pub mod openapi;
 mod schema;
 mod settled_answer;
+mod shape;
+mod success;
 mod unique_by;
 pub mod versions;
 
@@ -26,3 +28,4 @@ pub use endpoint::{
 };
 pub use schema::{Schema, url};
 pub use settled_answer::{EXPIRED, REPEAT, SettledAnswer, expire, forget};
+pub use success::{Success, SuccessBody};

@@ -4,6 +4,7 @@
 use serde_json::{Map, Value, json};
 
 use super::endpoint::{Audience, Endpoint, Method, Needs};
+use super::success::SuccessBody;
 use super::{ApiVersion, example};
 
 /// The prefix of a version's paths.
@@ -152,17 +153,34 @@ fn responses(endpoint: &Endpoint) -> Value {
         json!({"description": text, "content": {"application/json": {"schema": schema}}})
     };
     let done = match (endpoint.method, endpoint.purpose) {
+        _ if endpoint.success.status == 501 => "It is not supported.",
         (Method::Get, _) => "What was asked for.",
         (Method::Post, Some(_)) if endpoint.audience == Audience::Ndid => "It is on the ledger.",
         (Method::Post, Some(_)) => "The call is stored, and its result comes by a callback.",
         (Method::Post, None) => "It is done.",
     };
-    json!({
-        "2XX": {"description": done},
+    let mut answers = json!({
         "404": {"description": "It does not exist, or the node has another role."},
         "4XX": error("The call is wrong."),
         "5XX": error("The node cannot serve the call now, or does not support it."),
-    })
+    });
+    answers[endpoint.success.status.to_string()] = success(&endpoint.success.body, done);
+    answers
+}
+
+fn success(body: &SuccessBody, done: &str) -> Value {
+    match body {
+        SuccessBody::Empty | SuccessBody::EmptyJson => json!({"description": done}),
+        SuccessBody::Json(schema) => json!({
+            "description": done,
+            "content": {"application/json": {"schema": **schema}},
+        }),
+        SuccessBody::Text(content_type) => {
+            let media_type = content_type.split(';').next().unwrap_or_default();
+            let schema = json!({"type": "string"});
+            json!({"description": done, "content": {media_type: {"schema": schema}}})
+        }
+    }
 }
 
 fn components() -> Value {
@@ -235,6 +253,7 @@ mod tests {
         let content = &make["requestBody"]["content"]["application/json"];
         assert_eq!(content["schema"]["required"], json!(["name"]));
         assert_eq!(content["example"], json!({"name": "name"}));
+        assert_eq!(make["responses"]["202"].get("content"), None);
         let told = make["description"].as_str().unwrap();
         assert!(
             told.starts_with("Serves RPs and proxies. Needs a node"),

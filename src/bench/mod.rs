@@ -7,6 +7,7 @@ pub mod flow;
 pub mod identity;
 pub mod idle;
 pub mod jobs;
+pub mod look_ups;
 pub mod node;
 pub mod recovery;
 pub mod routes;
@@ -32,6 +33,9 @@ pub enum Bench {
     Idle(idle::IdleArguments),
     /// No-op jobs accepted, dispatched, run and committed through one master and its workers.
     Jobs(jobs::JobsArguments),
+    /// Look-ups and start of a node with many identities and open operations,
+    /// beside one with few.
+    LookUps(look_ups::LookUpsArguments),
     /// What finding the endpoint of a call costs.
     Routes(routes::RoutesArguments),
     /// Twice the load that the nodes carry: memory must be flat, and accepted
@@ -53,6 +57,7 @@ pub async fn run(bench: Bench) -> io::Result<ExitCode> {
         Bench::Identity(arguments) => identity::run(arguments).await,
         Bench::Idle(arguments) => idle::run(arguments).await,
         Bench::Jobs(arguments) => jobs::run(arguments).await,
+        Bench::LookUps(arguments) => look_ups::run(arguments).await,
         Bench::Routes(arguments) => routes::run(arguments).await,
         Bench::Soak(arguments) => soak::run(arguments).await,
         Bench::Recovery(arguments) => recovery::run(arguments).await,

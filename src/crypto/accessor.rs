@@ -128,6 +128,7 @@ fn decode_leniently(text: &str) -> Vec<u8> {
 mod tests {
     use openssl::pkey::{PKey, Private};
     use openssl::rsa::Padding;
+    use proptest::prelude::*;
 
     use super::*;
     use crate::crypto::test_key;
@@ -197,6 +198,27 @@ mod tests {
             &pem,
             &STANDARD.encode(signature)
         ));
+    }
+
+    proptest! {
+        /// Whatever is asked: the accessor's signature of the padded hash is one
+        /// of this request, and of no other.
+        #[test]
+        fn a_signature_is_of_one_request(message in ".{0,40}", salt in ".{0,20}", request in "[0-9a-f]{64}") {
+            let pem = test_key::public_pem();
+            let key = test_key::private().rsa().unwrap();
+            let hash = padded_hash(&message, &salt, &request, &pem).unwrap();
+            let hash = STANDARD.decode(hash).unwrap();
+            prop_assert_eq!(hash.len(), BLOCK);
+            let signature = STANDARD.encode(raw_sign(&key, &hash));
+            prop_assert!(verify(&message, &salt, &request, &pem, &signature));
+            let other = format!("{message} ");
+            prop_assert!(!verify(&other, &salt, &request, &pem, &signature));
+            let other = format!("{salt} ");
+            prop_assert!(!verify(&message, &other, &request, &pem, &signature));
+            let other = format!("{request}0");
+            prop_assert!(!verify(&message, &salt, &other, &pem, &signature));
+        }
     }
 
     #[test]

@@ -173,7 +173,8 @@ pub struct DemoArguments {
 /// `erawan devnet`
 #[derive(Debug, Clone, Args)]
 pub struct DevnetArguments {
-    /// Nodes; the role is in the name.
+    /// Nodes; the role is in the name. `proxy1_idp4` is a node behind `proxy1`.
+    /// The network always has `ndid1`.
     #[arg(long, value_delimiter = ',', default_value = "rp1,idp1,as1")]
     pub nodes: Vec<String>,
     /// Keep state here; it survives a restart. Default: a temporary folder.
@@ -266,8 +267,9 @@ pub async fn demo(arguments: DemoArguments) -> io::Result<ExitCode> {
     let nodes = nodes.iter().copied().map(str::to_owned).collect();
     let mut options = arguments.network.network(nodes)?;
     let chaos = arguments.chaos.then(|| chaos_options(&arguments));
-    if chaos.is_some() {
-        chaos::prepare(&mut options, arguments.network.masters);
+    match chaos {
+        Some(_) => chaos::prepare(&mut options, arguments.network.masters),
+        None => options.have_ndid(),
     }
     options.check()?;
     if !arguments.json {
@@ -408,6 +410,7 @@ fn stopped_by(signal: Signal) -> ExitCode {
 pub async fn devnet(arguments: DevnetArguments) -> io::Result<ExitCode> {
     let mut interruption = Interruption::listen()?;
     let mut options = arguments.network.network(arguments.nodes.clone())?;
+    options.have_ndid();
     options.directory = arguments.dir.clone();
     options.base_port = Some(arguments.base_port);
     options.dashboards = true;
@@ -468,6 +471,11 @@ fn description(network: &Network) -> serde_json::Value {
         "directory": network.directory,
         "keys": network.directory.join("keys"),
         "nodes": nodes,
+        "behind_proxies": network.behind.iter().map(|node| serde_json::json!({
+            "node_id": node.node_id,
+            "role": node.role.as_str(),
+            "proxy": node.proxy,
+        })).collect::<Vec<_>>(),
     })
 }
 
@@ -517,6 +525,12 @@ fn table(network: &Network) -> String {
                 .join("logs")
                 .join(format!("{}-mq.log", node.node_id))
                 .display()
+        ));
+    }
+    for node in &network.behind {
+        let (node_id, role, proxy) = (&node.node_id, node.role.as_str(), &node.proxy);
+        lines.push(format!(
+            "  {node_id} ({role}) is behind {proxy}: call {proxy} with \"node_id\": \"{node_id}\""
         ));
     }
     lines.join("\n")

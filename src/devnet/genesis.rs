@@ -1,17 +1,13 @@
 //! Setting up a development chain as NDID would (spec/ledger.md 7).
 
 use std::io;
-use std::time::Duration;
 
-use openssl::hash::MessageDigest;
-use openssl::pkey::{Id, PKey, Private};
-use openssl::sign::Signer;
-use rand::RngCore;
 use serde_json::{Value, json};
 
+use super::hand::Hand;
 use super::keys::{GeneratedKeys, SigningKeys};
 use crate::context::Role;
-use crate::ledger::{Ledger, query, transaction};
+use crate::ledger::{Ledger, query};
 
 /// Node id of the network's NDID.
 pub const NDID: &str = "ndid1";
@@ -22,7 +18,6 @@ pub const SERVICES: [(&str, &str); 2] = [
 ];
 /// Far more than any development network uses up.
 const TOKENS: u64 = 1_000_000_000;
-const POLL: Duration = Duration::from_millis(5);
 
 /// A node to be registered.
 pub struct Member {
@@ -33,35 +28,34 @@ pub struct Member {
     pub proxy: Option<String>,
 }
 
-/// NDID's hand on the chain.
+/// NDID.
 struct Administrator<'a> {
-    ledger: &'a dyn Ledger,
-    key: PKey<Private>,
+    hand: Hand<'a>,
+    signing: SigningKeys,
 }
 
-/// Makes a chain ready for its members; does nothing on one that is.
+/// Whether a chain has been made ready.
+///
+/// # Errors
+/// When the ledger cannot be reached.
+pub async fn is_ready(ledger: &dyn Ledger) -> io::Result<bool> {
+    query::is_init_ended(ledger).await.map_err(io::Error::other)
+}
+
+/// Makes a chain ready for its members that nobody has begun.
 ///
 /// # Errors
 /// When the ledger refuses a transaction or cannot be reached.
 pub async fn initialise(
-    ledger: &dyn Ledger,
+    hand: Hand<'_>,
     ndid: &GeneratedKeys,
     signing: SigningKeys,
     members: &[Member],
 ) -> io::Result<()> {
-    if query::is_init_ended(ledger)
-        .await
-        .map_err(io::Error::other)?
-    {
-        return Ok(());
-    }
-    let administrator = Administrator {
-        ledger,
-        key: GeneratedKeys::read(&ndid.signing)?,
-    };
-    administrator.set_up_chain(ndid, signing).await?;
+    let administrator = Administrator { hand, signing };
+    administrator.set_up_chain(ndid).await?;
     for member in members {
-        administrator.register(member, signing).await?;
+        administrator.register(member).await?;
     }
     for member in members {
         administrator.put_behind_proxy(member).await?;
@@ -70,8 +64,8 @@ pub async fn initialise(
 }
 
 impl Administrator<'_> {
-    async fn set_up_chain(&self, ndid: &GeneratedKeys, signing: SigningKeys) -> io::Result<()> {
-        let mut init = key_params(ndid, signing)?;
+    async fn set_up_chain(&self, ndid: &GeneratedKeys) -> io::Result<()> {
+        let mut init = key_params(ndid, self.signing)?;
         init["node_id"] = json!(NDID);
         self.transact("InitNDID", init).await?;
         self.transact("EndInit", json!({})).await?;
@@ -86,9 +80,9 @@ impl Administrator<'_> {
         .await
     }
 
-    async fn register(&self, member: &Member, signing: SigningKeys) -> io::Result<()> {
+    async fn register(&self, member: &Member) -> io::Result<()> {
         let node_id = &member.node_id;
-        let mut node = key_params(&member.keys, signing)?;
+        let mut node = key_params(&member.keys, self.signing)?;
         let name = json!({
             "marketing_name_th": format!("{node_id}_TH"),
             "marketing_name_en": format!("{node_id}_EN"),
@@ -144,43 +138,9 @@ impl Administrator<'_> {
         Ok(())
     }
 
-    /// Broadcasts a transaction and waits for its block.
     async fn transact(&self, method: &str, params: Value) -> io::Result<()> {
-        let params = params.to_string().into_bytes();
-        let mut nonce = [0; 32];
-        rand::rng().fill_bytes(&mut nonce);
-        let chain_id = self.ledger.chain_id().map_err(io::Error::other)?;
-        let message = transaction::signed_message(method, &params, &chain_id, &nonce);
-        let signature = self.sign(&message).map_err(io::Error::other)?;
-        let signed = transaction::encode(method, &params, &nonce, &signature, NDID);
-        let answer = self
-            .ledger
-            .broadcast(&signed.bytes)
-            .await
-            .map_err(io::Error::other)?;
-        if answer.code != 0 {
-            return Err(refused(method, answer.code, &answer.log));
-        }
-        loop {
-            let inclusion = self.ledger.transaction(&signed.hash).await;
-            match inclusion.map_err(io::Error::other)? {
-                Some(inclusion) if inclusion.code == 0 => return Ok(()),
-                Some(inclusion) => return Err(refused(method, inclusion.code, &inclusion.log)),
-                None => tokio::time::sleep(POLL).await,
-            }
-        }
+        self.hand.transact(method, params).await
     }
-
-    fn sign(&self, message: &[u8]) -> Result<Vec<u8>, openssl::error::ErrorStack> {
-        match self.key.id() {
-            Id::ED25519 => Signer::new_without_digest(&self.key)?.sign_oneshot_to_vec(message),
-            _ => Signer::new(MessageDigest::sha256(), &self.key)?.sign_oneshot_to_vec(message),
-        }
-    }
-}
-
-fn refused(method: &str, code: u32, log: &str) -> io::Error {
-    io::Error::other(format!("the ledger refused {method}: {code} {log}"))
 }
 
 fn key_params(keys: &GeneratedKeys, signing: SigningKeys) -> io::Result<Value> {

@@ -28,6 +28,14 @@ impl SigningKeys {
         }
     }
 
+    /// Name of their type in the API.
+    pub fn kind(self) -> &'static str {
+        match self {
+            SigningKeys::Rsa => "RSA",
+            SigningKeys::Ed25519 => "Ed25519",
+        }
+    }
+
     fn generate(self) -> Result<PKey<Private>, ErrorStack> {
         match self {
             SigningKeys::Rsa => PKey::from_rsa(Rsa::generate(2048)?),

@@ -7,6 +7,7 @@ pub mod command;
 pub mod demo;
 mod first_request;
 pub mod genesis;
+mod hand;
 pub mod keys;
 pub mod ledger;
 pub mod mq_record;

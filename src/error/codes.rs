@@ -21,6 +21,13 @@ macro_rules! codes {
             }
         }
 
+        /// The ledger's result code behind an API code; of several the first.
+        pub fn to_abci(number: u32) -> Option<u32> {
+            let all: &[(u32, &[u32])] = &[$(($number, &[$($abci),*])),*];
+            let mut same = all.iter().filter(|(code, _)| *code == number);
+            same.find_map(|(_, of_ledger)| of_ledger.first().copied())
+        }
+
         /// Every code, for the documentation and for tests.
         pub const ALL: &[Code] = &[$($name),*];
     };

@@ -213,6 +213,13 @@ mod tests {
         assert_eq!(codes::from_abci(12345).number, 10006);
     }
 
+    #[test]
+    fn api_codes_map_back_to_ledger_codes() {
+        assert_eq!(codes::to_abci(25057), Some(88));
+        assert_eq!(codes::to_abci(15011), Some(30), "of several the first");
+        assert_eq!(codes::to_abci(20003), None, "no code of the ledger");
+    }
+
     /// Clients read them; what only developers understand is for the documents.
     #[test]
     fn every_message_says_what_was_wrong() {

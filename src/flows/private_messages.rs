@@ -3,11 +3,12 @@
 //! a column per message, JSON.
 
 use serde::Deserialize;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::api::{ApiCall, Audience, CallOutcome, Endpoint, Texts};
 use crate::context::{Context, row, state};
 use crate::error::{Error, codes};
+use crate::flows::utility::key;
 use crate::job::{Column, Table, Write};
 use crate::ledger::query;
 
@@ -28,6 +29,7 @@ pub fn endpoints() -> [Endpoint; 3] {
             .does("Shows the messages that this node sent and received for a request.")
             .path::<Path>()
             .query::<Texts>()
+            .tells(json!([shown()]))
             .run(run_find),
         Endpoint::post(removal, Audience::Everybody)
             .does("Removes the messages of all requests from this node.")
@@ -39,6 +41,27 @@ pub fn endpoints() -> [Endpoint; 3] {
             .query::<Texts>()
             .run(run_remove),
     ]
+}
+
+/// Shape of a message.
+fn shown() -> Value {
+    json!({
+        "message": "any",
+        "direction": "text",
+        "timestamp": "integer",
+        "source?": {"node_id": "text", "proxy_node_id?": "text", "proxy_config?": "text"},
+        "signature?": "text",
+        "signature_for_proxy?": "text",
+        "destinations?": [{
+            "node_id": "text",
+            "encryption_public_key": key(),
+            "ip": "text",
+            "port": "integer",
+            "proxy_node_id?": "text",
+            "proxy_encryption_public_key?": key(),
+            "proxy_config?": "text",
+        }],
+    })
 }
 
 #[derive(Deserialize)]
@@ -163,8 +186,6 @@ fn place(message: &Value) -> (usize, bool, u64) {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
     use super::*;
     use crate::context::Role;
     use crate::flows::testing::{TestNode, recorded};

@@ -226,6 +226,7 @@ fn some_optional(services: &[ServiceNumbers], base: &'static str) -> &'static st
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
     use serde_json::{Value, json};
 
     use super::*;
@@ -342,6 +343,54 @@ mod tests {
         for (index, (idps, purpose, services, status)) in VECTORS.into_iter().enumerate() {
             let request = request(idps, purpose, services);
             assert_eq!(derive(&request), status, "vector {}", index + 1);
+        }
+    }
+
+    const ALL: [&str; 7] = [
+        PENDING,
+        CONFIRMED,
+        REJECTED,
+        COMPLICATED,
+        COMPLETED,
+        PARTIAL_COMPLETED,
+        ERRORED,
+    ];
+
+    proptest! {
+        /// The order of answers and services plays no part, nor does the end of
+        /// the request; nothing is errored without an error.
+        #[test]
+        fn a_status_follows_from_what_was_answered(
+            answers in "[are]{0,4}",
+            idps in 1..6,
+            min_idp in 1..4,
+            services in "([0-2]/[0-3]\\[(e|S|SR)?(,(e|S|SR)){0,2}\\] ){0,3}",
+        ) {
+            let idps = format!("{answers}/{idps}/{min_idp}");
+            let asked = request(&idps, "", &services);
+            let status = derive(&asked);
+            prop_assert!(ALL.contains(&status), "{}", status);
+            let mut turned = asked.clone();
+            turned.response_list.reverse();
+            turned.data_request_list.reverse();
+            for service in &mut turned.data_request_list {
+                service.response_list.reverse();
+            }
+            (turned.closed, turned.timed_out) = (true, true);
+            prop_assert_eq!(derive(&turned), status);
+            prop_assert_eq!(derive_v4(&turned), derive_v4(&asked));
+            let has_errors = answers.contains('e') || services.contains('e');
+            let can_be_met = asked.min_idp as usize <= asked.idp_id_list.len()
+                && asked
+                    .data_request_list
+                    .iter()
+                    .all(|service| service.min_as as usize <= service.as_id_list.len());
+            if status == ERRORED && can_be_met {
+                prop_assert!(has_errors);
+            }
+            if status == COMPLETED && asked.data_request_list.is_empty() {
+                prop_assert!(!answers.contains('r') && answers.contains('a'));
+            }
         }
     }
 

@@ -50,6 +50,12 @@ impl PlainResponse {
         answer
     }
 
+    /// Called JSON, whatever the body.
+    pub fn called_json(mut self) -> Self {
+        self.content_type = Some(JSON);
+        self
+    }
+
     /// A text body.
     pub fn text(content_type: &'static str, body: impl Into<Bytes>) -> Self {
         let mut answer = Self::empty(200);

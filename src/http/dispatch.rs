@@ -9,7 +9,7 @@ use super::repeats::RepeatedCall;
 use super::routes::{PathParameters, Route};
 use super::server::ServerState;
 use crate::admission::Purpose;
-use crate::api::{Audience, CallOutcome, Method, RawCall, SettledAnswer};
+use crate::api::{Audience, CallOutcome, Endpoint, Method, RawCall, SettledAnswer, SuccessBody};
 use crate::context::{Context, Role};
 use crate::error::{Error, codes};
 use crate::job::{Caller, Write};
@@ -67,8 +67,7 @@ async fn operate(
     if let (CallOutcome::Waits(accept), Some(repeat)) = (&mut outcome, &repeat) {
         repeat.note(&caller, accept);
     }
-    let purpose = endpoint.purpose.unwrap_or(Purpose::Begin);
-    conclude(server, purpose, outcome, caller).await
+    conclude(server, endpoint, outcome, caller).await
 }
 
 /// The checks that every call passes, in the order of spec/http-api.md 1.1.
@@ -149,10 +148,11 @@ fn acting_node(context: &Context, given: Option<&Value>) -> Result<String, Error
 
 async fn conclude(
     server: &ServerState,
-    purpose: Purpose,
+    endpoint: &Endpoint,
     outcome: CallOutcome,
     caller: Caller,
 ) -> Result<PlainResponse, Error> {
+    let purpose = endpoint.purpose.unwrap_or(Purpose::Begin);
     match outcome {
         CallOutcome::Accepted {
             accept,
@@ -167,6 +167,9 @@ async fn conclude(
             }
             Ok(match body {
                 Some(body) => PlainResponse::json(202, &body),
+                None if matches!(endpoint.success.body, SuccessBody::EmptyJson) => {
+                    PlainResponse::empty(202).called_json()
+                }
                 None => PlainResponse::empty(202),
             })
         }
@@ -187,7 +190,7 @@ async fn conclude(
         CallOutcome::NoContent => Ok(PlainResponse::empty(204)),
         CallOutcome::Text { content_type, text } => Ok(PlainResponse::text(content_type, text)),
         CallOutcome::NotFound => Ok(PlainResponse::empty(404)),
-        CallOutcome::Missing(body) => Ok(PlainResponse::json(404, &body)),
+        CallOutcome::Failed(status, body) => Ok(PlainResponse::json(status, &body)),
         CallOutcome::Unsupported => Ok(PlainResponse::empty(501)),
     }
 }

@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 
 use super::own_endpoints::{get, own};
 use super::readiness::Readiness;
-use crate::api::{CallOutcome, Endpoint};
+use crate::api::{CallOutcome, Endpoint, Success};
 use crate::config::Environment;
 use crate::config::address::authority;
 use crate::context::Context;
@@ -60,6 +60,9 @@ struct ProcessInformation {
     readiness: Arc<dyn Fn() -> Readiness + Send + Sync>,
 }
 
+const PLAIN: &str = "text/plain; charset=utf-8";
+const HTML: &str = "text/html; charset=utf-8";
+
 pub(super) fn endpoints(
     status: &Arc<dyn Fn() -> ProcessStatus + Send + Sync>,
     readiness: &Arc<dyn Fn() -> Readiness + Send + Sync>,
@@ -70,27 +73,31 @@ pub(super) fn endpoints(
     };
     let mut all = counts(&process.status);
     all.extend([
-        own(get("/license", "Shows the licence."), |_| async {
-            let content_type = "text/plain; charset=utf-8";
-            let text = LICENSE.into();
-            Ok(CallOutcome::Text { content_type, text })
-        }),
         own(
-            get("/source", "Shows where this program comes from."),
+            get("/license", "Shows the licence.").answers(Success::text(PLAIN)),
+            |_| async {
+                let (content_type, text) = (PLAIN, LICENSE.into());
+                Ok(CallOutcome::Text { content_type, text })
+            },
+        ),
+        own(
+            get("/source", "Shows where this program comes from.").answers(Success::text(HTML)),
             |_| async { Ok(source(env!("CARGO_PKG_REPOSITORY"))) },
         ),
         own(
             get(
                 "/info",
                 "Shows what this process is and what it is connected to.",
-            ),
+            )
+            .tells(shown_info()),
             move |call| info(call.context, process.clone()),
         ),
         own(
             get(
                 "/num_expected_txs",
                 "Counts the transactions that are in no block yet.",
-            ),
+            )
+            .tells(json!({"n_expected_txs": "integer"})),
             |call| async move {
                 let hashes = expected(&call.context).await?;
                 Ok(CallOutcome::Ok(json!({"n_expected_txs": hashes.len()})))
@@ -100,7 +107,8 @@ pub(super) fn endpoints(
             get(
                 "/expected_txs",
                 "Lists the transactions that are in no block yet.",
-            ),
+            )
+            .tells(json!({"expected_txs": ["text"]})),
             |call| async move {
                 let hashes = expected(&call.context).await?;
                 Ok(CallOutcome::Ok(json!({"expected_txs": hashes})))
@@ -112,9 +120,9 @@ pub(super) fn endpoints(
 
 /// The endpoints that show the node's open work.
 fn counts(status: &Arc<dyn Fn() -> ProcessStatus + Send + Sync>) -> Vec<Endpoint> {
-    let count = |path, does, count: fn(ProcessStatus) -> Value| {
+    let count = |path, does, shape: Value, count: fn(ProcessStatus) -> Value| {
         let status = status.clone();
-        own(get(path, does), move |_| {
+        own(get(path, does).tells(shape), move |_| {
             std::future::ready(Ok(CallOutcome::Ok(count(status()))))
         })
     };
@@ -122,16 +130,19 @@ fn counts(status: &Arc<dyn Fn() -> ProcessStatus + Send + Sync>) -> Vec<Endpoint
         count(
             "/num_pending_outbound_mq_messages",
             "Counts the messages that no other node has acknowledged yet.",
+            json!({"n_pending_outbound_mq_messages": "integer"}),
             |status| json!({"n_pending_outbound_mq_messages": status.pending_outbound_messages}),
         ),
         count(
             "/num_pending_client_callbacks",
             "Counts the callbacks that are not delivered yet.",
+            json!({"n_pending_client_callbacks": "integer"}),
             |status| json!({"n_pending_client_callbacks": status.pending_callbacks}),
         ),
         count(
             "/num_pending_external_crypto_callbacks",
             "Counts the calls of the external crypto service without an answer yet.",
+            json!({"n_pending_external_crypto_callbacks": "integer"}),
             |status| {
                 let calls = status.pending_external_crypto_calls;
                 json!({"n_pending_external_crypto_callbacks": calls})
@@ -140,6 +151,7 @@ fn counts(status: &Arc<dyn Fn() -> ProcessStatus + Send + Sync>) -> Vec<Endpoint
         count(
             "/num_processing_blocks",
             "Counts the blocks that are being processed.",
+            json!({"n_processing_blocks": "integer"}),
             |status| {
                 let blocks = status.processing_blocks;
                 json!({"n_processing_blocks": blocks.map_or(0, Blocks::count)})
@@ -148,6 +160,7 @@ fn counts(status: &Arc<dyn Fn() -> ProcessStatus + Send + Sync>) -> Vec<Endpoint
         count(
             "/processing_blocks",
             "Lists the blocks that are being processed.",
+            json!({"processing_blocks": ["text"]}),
             |status| {
                 let blocks = status.processing_blocks.into_iter();
                 let heights = blocks.flat_map(|blocks| blocks.first..=blocks.last);
@@ -158,6 +171,7 @@ fn counts(status: &Arc<dyn Fn() -> ProcessStatus + Send + Sync>) -> Vec<Endpoint
         count(
             "/num_processing_inbound_messages",
             "Counts the messages that are being processed.",
+            json!({"n_processing_inbound_messages": "integer"}),
             |status| json!({"n_processing_inbound_messages": status.processing_inbound_messages}),
         ),
     ]
@@ -169,10 +183,36 @@ fn source(repository: &'static str) -> CallOutcome {
     match repository {
         "" => CallOutcome::NotFound,
         text => CallOutcome::Text {
-            content_type: "text/html; charset=utf-8",
+            content_type: HTML,
             text: text.into(),
         },
     }
+}
+
+/// Shape of `/info`.
+fn shown_info() -> Value {
+    json!({
+        "env": "text",
+        "version~": "text",
+        "api_version": "text",
+        "node_id": "text",
+        "node_name?": "text",
+        "role?": "text",
+        "server_listen_port": "integer",
+        "db_ip": "text",
+        "db_port": "integer",
+        "message_queue_ip": "text",
+        "message_queue_port": "integer",
+        "message_queue_service_server": {
+            "ip": "text",
+            "port": "integer",
+            "server_info~": {"node_id": "text", "message_queue_port": "integer"},
+        },
+        "tendermint_address": "text",
+        "tendermint_web_socket_connected": "boolean",
+        "last_known_chain_id~": "text",
+        "last_known_block_height~": "integer",
+    })
 }
 
 async fn expected(context: &Context) -> Result<Vec<String>, Error> {

@@ -9,7 +9,7 @@ use serde_json::{Map, Value, json};
 
 use super::information::environment;
 use super::own_endpoints::{get, own};
-use crate::api::{ApiCall, Audience, CallOutcome, Endpoint, NoPath, NoQuery};
+use crate::api::{ApiCall, Audience, CallOutcome, Endpoint, NoPath, NoQuery, Success};
 use crate::config::address::authority;
 use crate::config::{ApiVersion, Config, Keys, Mode, Runtime, TlsFiles};
 use crate::error::Error;
@@ -17,7 +17,7 @@ use crate::error::Error;
 pub(super) fn endpoints() -> [Endpoint; 3] {
     [
         own(
-            get("/config", "Shows the configuration without its secrets."),
+            get("/config", "Shows the configuration without its secrets.").tells(json!({})),
             |call| async move { Ok(CallOutcome::Ok(show(&call.context.config))) },
         ),
         Endpoint::post("/config/set", Audience::Everybody)
@@ -25,6 +25,7 @@ pub(super) fn endpoints() -> [Endpoint; 3] {
             .without_acting_node()
             .query::<NoQuery>()
             .body::<Settings>()
+            .tells(json!({}))
             .run(set)
             .outside_of_versions()
             .needs_nothing(),
@@ -33,10 +34,11 @@ pub(super) fn endpoints() -> [Endpoint; 3] {
             get(
                 "/config/telemetry/reissue_token",
                 "Asks for another token of the telemetry service.",
-            ),
+            )
+            .answers(Success::empty(200)),
             |_| async {
                 let message = "Telemetry logging is not enabled";
-                Ok(CallOutcome::Missing(json!({"message": message})))
+                Ok(CallOutcome::Failed(404, json!({"message": message})))
             },
         ),
     ]

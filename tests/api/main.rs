@@ -19,3 +19,4 @@ mod recorded_calls;
 mod recordings;
 mod rubbish;
 mod storing;
+mod successes;

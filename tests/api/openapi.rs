@@ -84,6 +84,9 @@ async fn each_document_is_valid_and_has_every_endpoint_of_its_version() {
                 "{operation}"
             );
             check_body(&endpoint, operation);
+            let status = endpoint.success.status.to_string();
+            let told = &operation["responses"][status]["description"];
+            assert!(told.is_string(), "{}: {operation}", endpoint.path);
             operations += 1;
         }
         let paths = document["paths"].as_object().unwrap().values();

@@ -1,7 +1,9 @@
 //! Nodes whose private keys are with an external crypto service.
 
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use actix_web::dev::ServerHandle;
@@ -12,23 +14,37 @@ use base64::engine::general_purpose::STANDARD;
 use erawan::context::Role;
 use erawan::crypto::{encryption, signature};
 use erawan::devnet::keys::{GeneratedKeys, SigningKeys};
+use parking_lot::Mutex;
 use serde_json::{Value, json};
 
 use crate::client::client_application;
 use crate::network::*;
 
-/// A crypto service with the keys of every node.
-struct CryptoService {
-    address: SocketAddr,
+/// What was asked for: which URL, for which node, in which version of the calls.
+pub type Asked = (&'static str, String, &'static str);
+
+/// The keys of every node, and what they were asked for.
+#[derive(Clone)]
+struct Vault {
     keys: PathBuf,
+    asked: Arc<Mutex<BTreeSet<Asked>>>,
+}
+
+/// A crypto service with the keys of every node.
+pub struct CryptoService {
+    address: SocketAddr,
+    vault: Vault,
     running: Option<ServerHandle>,
 }
 
 impl CryptoService {
-    fn start(keys: PathBuf) -> Self {
+    pub fn start(keys: PathBuf) -> Self {
         let mut service = Self {
             address: ([127, 0, 0, 1], free_port()).into(),
-            keys,
+            vault: Vault {
+                keys,
+                asked: Arc::default(),
+            },
             running: None,
         };
         service.come_back();
@@ -36,10 +52,10 @@ impl CryptoService {
     }
 
     fn come_back(&mut self) {
-        let keys = Data::new(self.keys.clone());
+        let vault = Data::new(self.vault.clone());
         let server = HttpServer::new(move || {
             App::new()
-                .app_data(keys.clone())
+                .app_data(vault.clone())
                 .app_data(web::JsonConfig::default().limit(16 * 1024 * 1024))
                 .route("/sign", web::post().to(sign))
                 .route("/master_sign", web::post().to(master_sign))
@@ -55,8 +71,13 @@ impl CryptoService {
         self.running.take().unwrap().stop(false).await;
     }
 
+    /// What it was asked for so far.
+    pub fn asked(&self) -> BTreeSet<Asked> {
+        self.vault.asked.lock().clone()
+    }
+
     /// Tells a node where it is.
-    async fn introduce(&self, api: &str) {
+    pub async fn introduce(&self, api: &str) {
         let url = |path: &str| format!("http://{}/{path}", self.address);
         let urls = json!({
             "sign_url": url("sign"),
@@ -76,34 +97,96 @@ fn member(body: &Value, name: &str) -> Vec<u8> {
     STANDARD.decode(body[name].as_str().unwrap()).unwrap()
 }
 
-/// The keys of the version that is asked for; those that came later are in a
-/// folder of their own.
-fn keys_of(keys: &Data<PathBuf>, body: &Value) -> GeneratedKeys {
-    let node_id = body["node_id"].as_str().unwrap();
-    match body["key_version"].as_u64() {
-        None | Some(1) => GeneratedKeys::at(keys, node_id),
-        Some(version) => GeneratedKeys::at(&keys.join(version.to_string()), node_id),
+/// Members of a call to sign, and to decrypt, by version.
+const MEMBERS: [(&str, &[&str], &[&str]); 2] = [
+    (
+        "5.3",
+        &[
+            "node_id",
+            "request_message",
+            "request_message_hash",
+            "hash_method",
+            "key_type",
+            "sign_method",
+        ],
+        &["node_id", "encrypted_message", "key_type"],
+    ),
+    (
+        "6.0",
+        &[
+            "node_id",
+            "request_message",
+            "request_message_hash",
+            "hash_algorithm",
+            "key_algorithm",
+            "signing_algorithm",
+            "key_version",
+        ],
+        &[
+            "node_id",
+            "encrypted_message",
+            "key_algorithm",
+            "encryption_algorithm",
+            "key_version",
+        ],
+    ),
+];
+
+impl Vault {
+    fn note(&self, url: &'static str, body: &Value) {
+        let members: Vec<&str> = body
+            .as_object()
+            .unwrap()
+            .keys()
+            .map(String::as_str)
+            .collect();
+        let mut versions = MEMBERS.iter();
+        let version = versions
+            .find(|(_, sign, decrypt)| members == *if url == "decrypt" { decrypt } else { sign });
+        let (version, ..) = version.unwrap_or_else(|| panic!("{url}: {members:?}"));
+        let node_id = body["node_id"].as_str().unwrap().to_owned();
+        self.asked.lock().insert((url, node_id, *version));
+    }
+
+    /// The keys of the version that is asked for; those that came later are in a
+    /// folder of their own.
+    fn keys_of(&self, body: &Value) -> GeneratedKeys {
+        let node_id = body["node_id"].as_str().unwrap();
+        match body["key_version"].as_u64() {
+            None | Some(1) if node_id.contains('_') => {
+                GeneratedKeys::behind_proxy(&self.keys, node_id)
+            }
+            None | Some(1) => GeneratedKeys::at(&self.keys, node_id),
+            Some(version) => GeneratedKeys::at(&self.keys.join(version.to_string()), node_id),
+        }
     }
 }
 
 fn signed(key: &Path, body: &Value) -> HttpResponse {
     let key = GeneratedKeys::read(key).unwrap();
-    let algorithm = body["signing_algorithm"].as_str().unwrap();
+    let algorithm = body
+        .get("signing_algorithm")
+        .unwrap_or(&body["sign_method"]);
+    let algorithm = algorithm.as_str().unwrap();
     let signature = signature::sign(&key, algorithm, &member(body, "request_message")).unwrap();
     HttpResponse::Ok().json(json!({"signature": STANDARD.encode(signature)}))
 }
 
-async fn sign(keys: Data<PathBuf>, body: Json<Value>) -> HttpResponse {
-    signed(&keys_of(&keys, &body).signing, &body)
+async fn sign(vault: Data<Vault>, body: Json<Value>) -> HttpResponse {
+    vault.note("sign", &body);
+    signed(&vault.keys_of(&body).signing, &body)
 }
 
-async fn master_sign(keys: Data<PathBuf>, body: Json<Value>) -> HttpResponse {
-    signed(&keys_of(&keys, &body).master, &body)
+async fn master_sign(vault: Data<Vault>, body: Json<Value>) -> HttpResponse {
+    vault.note("master_sign", &body);
+    signed(&vault.keys_of(&body).master, &body)
 }
 
-async fn decrypt(keys: Data<PathBuf>, body: Json<Value>) -> HttpResponse {
-    let key = GeneratedKeys::read(&keys_of(&keys, &body).encryption).unwrap();
-    let algorithm = body["encryption_algorithm"].as_str().unwrap();
+async fn decrypt(vault: Data<Vault>, body: Json<Value>) -> HttpResponse {
+    vault.note("decrypt", &body);
+    let key = GeneratedKeys::read(&vault.keys_of(&body).encryption).unwrap();
+    let algorithm = body.get("encryption_algorithm").and_then(Value::as_str);
+    let algorithm = algorithm.unwrap_or("RSAES_PKCS1_V1_5");
     let decrypted = encryption::decrypt(&key, algorithm, &member(&body, "encrypted_message"));
     match decrypted {
         Ok(plain) => HttpResponse::Ok().json(json!({"decrypted_message": STANDARD.encode(plain)})),
@@ -144,6 +227,13 @@ async fn an_external_crypto_service_signs_and_its_absence_is_told_in_time() {
     service.come_back();
     drive(&apps, 5).await;
     assert_all_verified(&apps, 10);
+    let asked = service.asked();
+    for url in ["sign", "decrypt"] {
+        for node_id in ["rp1", "idp1", "as1"] {
+            let call = (url, node_id.to_owned(), "6.0");
+            assert!(asked.contains(&call), "{call:?}");
+        }
+    }
     net.end(apps).await;
 }
 

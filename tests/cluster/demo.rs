@@ -95,12 +95,15 @@ async fn the_demo_tells_one_json_object_and_leaves_nothing_behind() {
     }
     let nodes = report["nodes"].as_array().unwrap();
     let roles: Vec<&Value> = nodes.iter().map(|node| &node["role"]).collect();
-    assert_eq!(roles, ["rp", "idp", "as"]);
+    assert_eq!(roles, ["ndid", "rp", "idp", "as"]);
     for node in nodes {
         assert!(node["cpu_ms"].is_u64() && node["node_id"].is_string());
         let processes = node["processes"].as_array().unwrap();
         let kinds: Vec<&Value> = processes.iter().map(|process| &process["kind"]).collect();
-        assert_eq!(kinds, ["master", "worker", "worker"]);
+        match node["role"] == "ndid" {
+            true => assert_eq!(kinds, ["standalone"]),
+            false => assert_eq!(kinds, ["master", "worker", "worker"]),
+        }
         assert!(processes.iter().all(|process| process["id"].is_string()));
         assert!(
             processes
@@ -128,13 +131,13 @@ async fn is_interrupted(store: &str, processes: usize) {
 
 #[actix_web::test]
 async fn an_interrupted_demo_leaves_nothing_behind() {
-    // Ledger, three message queue services, nine processes of nodes.
-    is_interrupted("embedded", 13).await;
+    // Two ledgers, four message queue services, ten processes of nodes.
+    is_interrupted("embedded", 16).await;
 }
 
 #[actix_web::test]
 async fn an_interrupted_demo_with_redis_leaves_nothing_behind() {
-    is_interrupted("redis", 14).await;
+    is_interrupted("redis", 17).await;
 }
 
 #[actix_web::test]
@@ -142,7 +145,7 @@ async fn no_process_outlives_a_demo_that_is_killed() {
     let _place = place().await;
     let folder = tempfile::tempdir().unwrap();
     let mut demo = demo(folder.path(), &["--requests", "100000", "--store", "redis"]);
-    all_started_in(folder.path(), 14).await;
+    all_started_in(folder.path(), 17).await;
     demo.kill().await.unwrap();
     no_process_is_left_in(folder.path()).await;
 }

@@ -7,12 +7,16 @@ use std::process::Stdio;
 use erawan::devnet::apps::{ApiClient, Apps, Targets};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use serde_json::Value;
+use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::net::TcpStream;
 use tokio::process::{Child, Command};
 
+use crate::client::client_application;
 use crate::network::*;
+
+/// `ndid1` is there without being named.
+const NODES: &str = "rp1,idp1,idp2,as1,proxy1,proxy1_as4";
 
 struct Devnet {
     child: Child,
@@ -26,7 +30,7 @@ impl Devnet {
 
     async fn start_with(directory: &Path, base_port: u16, more: &[&str]) -> Self {
         let mut child = Command::new(binary())
-            .args(["devnet", "--nodes", "rp1,idp1,idp2,as1", "--workers", "1"])
+            .args(["devnet", "--nodes", NODES, "--workers", "1"])
             .args(["--json", "--base-port", &base_port.to_string(), "--dir"])
             .arg(directory)
             .args(more)
@@ -53,15 +57,61 @@ impl Devnet {
     }
 }
 
-/// The first of five hundred ports that nobody has: a network of four nodes
+/// The first of seven hundred ports that nobody has: a network of six nodes
 /// counts its own from there. No other network is given one of these, which it
 /// would have while this one is down (`devnet::ports`).
 fn base_port() -> u16 {
     let is_free = |port: u16| std::net::TcpListener::bind(("127.0.0.1", port)).is_ok();
-    let mut bases = (2_000..11_000).step_by(500);
+    let mut bases = (2_000..11_000).step_by(700);
     bases
-        .find(|base| (*base..base + 500).all(is_free))
-        .expect("five hundred free ports")
+        .find(|base| (*base..base + 700).all(is_free))
+        .expect("seven hundred free ports")
+}
+
+/// NDID's node is one of ours, has set the chain up, and serves its client.
+async fn administers(devnet: &Devnet) {
+    let ndid = devnet.api("ndid1").remove(0);
+    let post = async |operation: &str, body: Value| {
+        let url = format!("{ndid}/ndid/{operation}");
+        let answer = plain_client().post(url).json(&body).send().await.unwrap();
+        answer.status().as_u16()
+    };
+    assert_eq!(post("end_init", json!({})).await, 204);
+    let namespace = json!({"namespace": "mobile", "description": "a number"});
+    assert_eq!(post("create_namespace", namespace).await, 201);
+    let rp = ApiClient::new(devnet.api("rp1")).unwrap();
+    let is_known = || async {
+        let known = rp.get_json("/v6/utility/namespaces").await.unwrap();
+        known.to_string().contains("\"mobile\"")
+    };
+    eventually("the RP's node knows what NDID has added", is_known).await;
+}
+
+/// The proxy offers a service for the AS behind it.
+async fn acts_for_those_behind_it(devnet: &Devnet) {
+    let behind = &devnet.description["behind_proxies"];
+    let expected = json!([{"node_id": "proxy1_as4", "role": "as", "proxy": "proxy1"}]);
+    assert_eq!(*behind, expected);
+    let (url, told) = client_application();
+    let body = json!({
+        "reference_id": "offered", "callback_url": url, "node_id": "proxy1_as4",
+        "min_ial": 1.1, "min_aal": 1, "url": url, "supported_namespace_list": ["citizen_id"],
+    });
+    let api = devnet.api("proxy1").remove(0);
+    let called = format!("{api}/v6/as/service/bank_statement");
+    let answer = plain_client()
+        .post(called)
+        .json(&body)
+        .send()
+        .await
+        .unwrap();
+    assert_eq!(answer.status(), 202);
+    let kind = "add_or_update_service_result";
+    let done = told.result(kind, "offered").await;
+    assert_eq!(
+        (&done["success"], &done["node_id"]),
+        (&json!(true), &json!("proxy1_as4"))
+    );
 }
 
 #[actix_web::test]
@@ -72,7 +122,7 @@ async fn what_a_devnet_knows_survives_its_restart() {
     let devnet = Devnet::start(directory.path(), base_port).await;
     let rp = ApiClient::new(devnet.api("rp1")).unwrap();
     let (reference, mut body) = unanswered_request();
-    body["idp_id_list"] = serde_json::json!(["idp2"]);
+    body["idp_id_list"] = json!(["idp2"]);
     let path = "/v6/rp/requests/citizen_id/1000000000017";
     let request_id = rp
         .create_request(path, &reference, &body)
@@ -83,6 +133,8 @@ async fn what_a_devnet_knows_survives_its_restart() {
     let is_known = || async { rp.get_json(&by_id).await.is_ok() };
     eventually("the request is on the ledger", is_known).await;
     let before = rp.get_json(&by_id).await.unwrap();
+    administers(&devnet).await;
+    acts_for_those_behind_it(&devnet).await;
     devnet.stop().await;
 
     let devnet = Devnet::start(directory.path(), base_port).await;

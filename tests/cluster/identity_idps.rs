@@ -14,7 +14,7 @@ use crate::client::{Told, client_application};
 use crate::network::*;
 
 /// Types of results, by the ends of the paths of the operations.
-const RESULTS: [(&str, &str); 7] = [
+const RESULTS: [(&str, &str); 10] = [
     ("", "create_identity_result"),
     ("/of_person", "add_identity_result"),
     ("/accessors", "add_accessor_result"),
@@ -22,6 +22,9 @@ const RESULTS: [(&str, &str); 7] = [
     ("/accessor_revoke_and_add", "revoke_and_add_accessor_result"),
     ("/association_revoke", "revoke_identity_association_result"),
     ("/mode", "upgrade_identity_mode_result"),
+    ("/ial", "update_ial_result"),
+    ("/lial", "update_lial_result"),
+    ("/laal", "update_laal_result"),
 ];
 
 /// The first object with the members of the second.
@@ -66,6 +69,10 @@ impl Idps {
 /// An IdP's application, and one person who is known there.
 pub struct Idp {
     node_id: String,
+    /// A proxy has to be told for whom it is called.
+    is_behind_proxy: bool,
+    /// Of the person: namespace and identifier.
+    identity: String,
     apis: Vec<String>,
     url: String,
     pub told: Told,
@@ -77,11 +84,15 @@ pub struct Idp {
 impl Idp {
     pub async fn of(net: &Net, node_id: &str) -> Self {
         let mut nodes = net.network.nodes.iter();
-        let node = nodes.find(|node| node.node_id == node_id).unwrap();
-        assert_eq!(node.role, Role::Idp);
+        let proxy = node_id.split_once('_').map(|(proxy, _)| proxy);
+        let serves = proxy.unwrap_or(node_id);
+        let node = nodes.find(|node| node.node_id == serves).unwrap();
+        assert_eq!(node.role == Role::Idp, proxy.is_none());
         let (url, told) = client_application();
         let idp = Self {
             node_id: node_id.to_owned(),
+            is_behind_proxy: proxy.is_some(),
+            identity: IDENTITY.to_owned(),
             apis: node.api_urls(),
             url,
             told,
@@ -100,14 +111,38 @@ impl Idp {
         idp
     }
 
+    /// The same with another person.
+    pub fn of_person(&self, identity: &str) -> Self {
+        Self {
+            node_id: self.node_id.clone(),
+            is_behind_proxy: self.is_behind_proxy,
+            identity: identity.to_owned(),
+            apis: self.apis.clone(),
+            url: self.url.clone(),
+            told: self.told.clone(),
+            key: self.key.clone(),
+            accessors: Mutex::default(),
+        }
+    }
+
     /// A call that is made until a process of the node answers it.
     async fn request(&self, method: Method, path: &str, body: Option<&Value>) -> Response {
+        let (mut path, mut body) = (path.to_owned(), body.cloned());
+        if self.is_behind_proxy {
+            match &mut body {
+                Some(body) => body["node_id"] = self.node_id.as_str().into(),
+                None => {
+                    let joint = if path.contains('?') { '&' } else { '?' };
+                    path = format!("{path}{joint}node_id={}", self.node_id);
+                }
+            }
+        }
         let answer = Mutex::new(None);
         let answered = || async {
             for api in &self.apis {
                 let url = format!("{api}/v6{path}");
                 let mut call: RequestBuilder = plain_client().request(method.clone(), url);
-                if let Some(body) = body {
+                if let Some(body) = &body {
                     call = call.json(body);
                 }
                 if let Ok(answered) = call.send().await
@@ -123,11 +158,12 @@ impl Idp {
         answer.into_inner().unwrap()
     }
 
-    fn path(operation: &str) -> String {
+    fn path(&self, operation: &str) -> String {
+        let identity = &self.identity;
         match operation {
             "" => "/identity".to_owned(),
-            "/of_person" => format!("/identity/{IDENTITY}"),
-            _ => format!("/identity/{IDENTITY}{operation}"),
+            "/of_person" => format!("/identity/{identity}"),
+            _ => format!("/identity/{identity}{operation}"),
         }
     }
 
@@ -135,7 +171,7 @@ impl Idp {
     pub async fn begin(&self, operation: &str, body: &Value, reference: &str) -> Response {
         let reply = json!({"reference_id": reference, "callback_url": self.url});
         let body = with(body.clone(), reply);
-        self.request(Method::POST, &Self::path(operation), Some(&body))
+        self.request(Method::POST, &self.path(operation), Some(&body))
             .await
     }
 
@@ -182,7 +218,7 @@ impl Idp {
 
     /// Members of a call that creates the person.
     pub fn person(&self, mode: u8) -> Value {
-        let (namespace, identifier) = IDENTITY.split_once('/').unwrap();
+        let (namespace, identifier) = self.identity.split_once('/').unwrap();
         let identity = json!([{"namespace": namespace, "identifier": identifier}]);
         let more = json!({"identity_list": identity, "mode": mode, "ial": 2.3});
         with(self.new_accessor(), more)
@@ -195,11 +231,24 @@ impl Idp {
         made.next().unwrap().0.clone()
     }
 
-    /// The person decides about a request that has come, and signs.
-    pub async fn answer(&self, request_id: &str, decision: &str) {
+    /// Waits for a request; the callback.
+    pub async fn asked(&self, request_id: &str) -> Value {
         let is_it =
             |body: &Value| body["type"] == "incoming_request" && body["request_id"] == request_id;
-        self.told.until("the request comes", is_it).await;
+        self.told.until("the request comes", is_it).await
+    }
+
+    /// The person decides about a request of mode 1 that has come.
+    pub async fn answer_mode_1(&self, request_id: &str) {
+        let came = self.asked(request_id).await;
+        assert_eq!(came["node_id"], self.node_id);
+        let members = json!({"status": "accept", "signature": "c2lnbmVk"});
+        self.respond(request_id, members).await;
+    }
+
+    /// The person decides about a request that has come, and signs.
+    pub async fn answer(&self, request_id: &str, decision: &str) {
+        self.asked(request_id).await;
         let accessor_id = self.accessors.lock()[0].0.clone();
         let path = format!(
             "/idp/request_message_padded_hash?request_id={request_id}&accessor_id={accessor_id}"
@@ -216,12 +265,20 @@ impl Idp {
         self.key
             .private_encrypt(&padded, &mut signature, Padding::NONE)
             .unwrap();
+        let members = json!({
+            "status": decision, "accessor_id": accessor_id,
+            "signature": STANDARD.encode(signature),
+        });
+        self.respond(request_id, members).await;
+    }
+
+    async fn respond(&self, request_id: &str, members: Value) {
         let reference = format!("answer-{request_id}");
         let body = json!({
             "reference_id": reference, "callback_url": self.url, "request_id": request_id,
-            "ial": 2.3, "aal": 3, "status": decision, "accessor_id": accessor_id,
-            "signature": STANDARD.encode(signature),
+            "ial": 2.3, "aal": 3,
         });
+        let body = with(body, members);
         let answer = self
             .request(Method::POST, "/idp/response", Some(&body))
             .await;
@@ -243,7 +300,7 @@ impl Idp {
 
     /// What a look-up about the person finds.
     pub async fn found(&self, what: &str) -> Value {
-        let path = format!("/identity/{IDENTITY}{what}");
+        let path = format!("/identity/{}{what}", self.identity);
         let answer = self.request(Method::GET, &path, None).await;
         assert_eq!(answer.status(), 200, "{path}");
         answer.json().await.unwrap()
@@ -251,7 +308,7 @@ impl Idp {
 
     /// Status of a look-up about the person.
     pub async fn look_up(&self, what: &str) -> u16 {
-        let path = format!("/identity/{IDENTITY}{what}");
+        let path = format!("/identity/{}{what}", self.identity);
         let answer = self.request(Method::GET, &path, None).await;
         answer.status().as_u16()
     }

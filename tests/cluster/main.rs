@@ -37,6 +37,7 @@ mod quiet;
 mod reconnects;
 mod requests;
 mod rotation;
+mod rp;
 mod rubbish;
 mod seen;
 mod steps;

@@ -5,6 +5,7 @@ use std::path::Path;
 
 use erawan::context::Role;
 use erawan::devnet::keys::GeneratedKeys;
+use erawan::devnet::network::SetUp;
 use reqwest::Response;
 use serde_json::{Value, json};
 
@@ -157,7 +158,7 @@ async fn set_up_service(ndid: &Ndid) {
 async fn ndid_sets_up_a_chain_and_its_nodes_complete_a_request() {
     let mut net = Net::with(Store::Embedded, 0, |options| {
         options.nodes = ["ndid1", "rp1", "idp1", "as1"].map(str::to_owned).to_vec();
-        options.initialised = false;
+        options.set_up = SetUp::Nobody;
     })
     .await;
     // They end when they find themselves unknown on a chain that has begun.

@@ -402,3 +402,38 @@ pub async fn ready(urls: Vec<String>) {
     let client = ApiClient::new(urls).unwrap();
     client.wait_until_ready(PATIENCE).await.unwrap();
 }
+
+/// Waits until no node has anything to do.
+pub async fn all_idle(net: &Net) {
+    let are_idle = || async {
+        for api in net.network.nodes.iter().flat_map(|node| node.api_urls()) {
+            if busy(&api).await != Some(0) {
+                return false;
+            }
+        }
+        true
+    };
+    eventually("the nodes have nothing to do", are_idle).await;
+}
+
+/// What a node still has to do for others; `None` if it does not say.
+async fn busy(api: &str) -> Option<u64> {
+    let mut all = 0;
+    for (path, member) in [
+        ("num_expected_txs", "n_expected_txs"),
+        (
+            "num_pending_outbound_mq_messages",
+            "n_pending_outbound_mq_messages",
+        ),
+        ("num_pending_client_callbacks", "n_pending_client_callbacks"),
+        (
+            "num_processing_inbound_messages",
+            "n_processing_inbound_messages",
+        ),
+    ] {
+        let answer = plain_client().get(format!("{api}/{path}")).send().await;
+        let counted: Value = answer.ok()?.json().await.ok()?;
+        all += counted[member].as_u64()?;
+    }
+    Some(all)
+}

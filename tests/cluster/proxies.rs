@@ -6,7 +6,10 @@ use erawan::devnet::verdict::read_transactions;
 use serde_json::{Value, json};
 
 use crate::client::{Told, client_application};
+use crate::identity_idps::{Idp, with};
+use crate::ndid_set_up::Ndid;
 use crate::network::*;
+use crate::rp::Rp;
 
 /// A proxy, and an application that calls it.
 struct Caller {
@@ -120,5 +123,91 @@ async fn a_proxy_acts_for_nobody_that_is_not_behind_it_whatever_keys_it_has() {
         ("proxy1_as4", "RegisterServiceDestination"),
     ];
     assert_eq!(made, allowed);
+    net.close().await;
+}
+
+/// An IdP behind a proxy, in every mode; and without its keys there, nothing is
+/// done for it.
+#[actix_web::test]
+async fn a_proxy_is_the_idp_of_requests_of_every_mode_as_long_as_it_has_the_keys() {
+    const IDP: &str = "proxy1_idp4";
+    let net = Net::with(Store::Embedded, 0, |options| {
+        let nodes = ["ndid1", "rp1", "idp1", "proxy1", IDP];
+        options.nodes = nodes.map(str::to_owned).to_vec();
+    })
+    .await;
+    for node in &net.network.nodes {
+        ready(node.api_urls()).await;
+    }
+    let rp = Rp::of(&net);
+    let (idp, other) = (Idp::of(&net, IDP).await, Idp::of(&net, "idp1").await);
+    let ndid = Ndid {
+        api: net.api(Role::Ndid),
+    };
+    let of_mode_1 = json!({"mode": 1, "idp_id_list": [IDP]});
+    let completes_mode_1 = async || {
+        let request_id = rp.ask(IDENTITY, of_mode_1.clone()).await;
+        idp.answer_mode_1(&request_id).await;
+        assert_eq!(rp.closed(&request_id).await["status"], "completed");
+    };
+    completes_mode_1().await;
+
+    for mode in [2, 3] {
+        let person = format!("passport_num/behind{mode}");
+        let (idp, other) = (idp.of_person(&person), other.of_person(&person));
+        let (_, done) = idp.operate("", idp.person(mode), &person).await;
+        assert_eq!(
+            (&done["success"], &done["node_id"]),
+            (&json!(true), &json!(IDP))
+        );
+        // Also for others' operations: the person consents behind the proxy.
+        let asked = with(other.person(mode), json!({"request_message": "May they?"}));
+        let reference = format!("{person}-elsewhere");
+        let answer = other.call("", asked, &reference).await;
+        if mode == 3 {
+            idp.answer(answer["request_id"].as_str().unwrap(), "accept")
+                .await;
+        }
+        let done = other.told.result(Idp::result_type(""), &reference).await;
+        assert_eq!(done["success"], true, "{done}");
+
+        let members = json!({"mode": mode, "idp_id_list": [], "bypass_identity_check": false});
+        let request_id = rp.ask(&person, members).await;
+        let came = idp.asked(&request_id).await;
+        let group = &came["reference_group_code"];
+        assert_eq!(*group, done["reference_group_code"], "{came}");
+        idp.answer(&request_id, "accept").await;
+        let closed = rp.closed(&request_id).await;
+        let given = &closed["response_list"][0];
+        assert_eq!(
+            (&closed["status"], &given["idp_id"]),
+            (&json!("completed"), &json!(IDP))
+        );
+        let verdict = (&given["valid_signature"], &given["valid_ial"]);
+        assert_eq!(verdict, (&json!(true), &json!(true)));
+    }
+
+    let keys_are_on = async |config: &str| {
+        let moved = json!({"node_id": IDP, "proxy_node_id": "proxy1", "config": config});
+        ndid.done("update_node_proxy_node", moved, 204).await;
+    };
+    keys_are_on("KEY_ON_NODE").await;
+    let unheard = rp.ask(IDENTITY, of_mode_1.clone()).await;
+    let kind = "create_request_result";
+    let is_it = |body: &Value| body["type"] == kind && body["request_id"] == unheard.as_str();
+    rp.told.until(kind, is_it).await;
+    all_idle(&net).await;
+    let level = idp.of_person("passport_num/behind2");
+    let refused = level
+        .begin("/lial", &json!({"lial": true}), "refused")
+        .await;
+    assert_eq!(refused.status(), 202);
+    let refused = idp.told.result("update_lial_result", "refused").await;
+    assert_eq!(refused["error"]["code"], 10034, "{refused}");
+    keys_are_on("KEY_ON_PROXY").await;
+    // What comes later is told, what came meanwhile never is.
+    completes_mode_1().await;
+    let is_unheard = |body: &Value| body["request_id"] == unheard.as_str();
+    assert_eq!(idp.told.count(is_unheard), 0);
     net.close().await;
 }

@@ -3,10 +3,11 @@
 //! version 4 neither features nor agents.
 
 use schemars::JsonSchema;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::{Adapter, Members, each};
 use crate::api::schema::Schema;
+use crate::api::success::Success;
 
 /// The feature that is a flag in older versions.
 pub(super) const ON_THE_FLY: &str = "on_the_fly";
@@ -73,11 +74,37 @@ struct Version4OfIdentity {
     mode: Option<ModeText>,
 }
 
+/// Members that say whether an IdP has declared levels.
+const LEVELS: &[(&str, &str)] = &[("lial~", "boolean"), ("laal~", "boolean")];
+/// Those of an identity, beside its modes.
+const OF_IDENTITY: &[(&str, &str)] = &[("ial", "number")];
+/// What version 4 does not know.
+const FLAGS: [(&str, &str); 2] = [("agent", "boolean"), (FLAG, "boolean")];
+
+/// A list of IdPs with these members beside those that all have.
+fn shown(more: &[&[(&str, &str)]]) -> Option<Success> {
+    let mut shape = json!({
+        "node_id": "text",
+        "node_name": "text",
+        "max_ial": "number",
+        "max_aal": "number",
+        "supported_request_message_data_url_type_list": ["text"],
+    });
+    if more.contains(&OF_IDENTITY) {
+        shape["mode_list"] = json!(["integer"]);
+    }
+    for (name, kind) in more.iter().copied().flatten() {
+        shape[*name] = json!(kind);
+    }
+    Some(Success::json(200, &json!([shape])))
+}
+
 pub(super) fn v5() -> Adapter {
     Adapter {
         query: Some(Schema::of::<Version5>()),
         query_in: Some(flag_as_feature),
         answer_out: Some(|list| each(list, feature_as_flag)),
+        success: shown(&[LEVELS, &FLAGS]),
         ..Adapter::default()
     }
 }
@@ -85,6 +112,7 @@ pub(super) fn v5() -> Adapter {
 pub(super) fn v5_of_identity() -> Adapter {
     Adapter {
         query: Some(Schema::of::<Version5OfIdentity>()),
+        success: shown(&[LEVELS, OF_IDENTITY, &FLAGS]),
         ..v5()
     }
 }
@@ -94,6 +122,7 @@ pub(super) fn v4() -> Adapter {
         query: Some(Schema::of::<Version4>()),
         query_in: Some(|query| keep(query, &["min_ial", "min_aal"])),
         answer_out: Some(|list| each(list, version_4)),
+        success: shown(&[LEVELS]),
         ..Adapter::default()
     }
 }
@@ -103,6 +132,7 @@ pub(super) fn v4_of_identity() -> Adapter {
         query: Some(Schema::of::<Version4OfIdentity>()),
         query_in: Some(|query| keep(query, &["min_ial", "min_aal", "mode"])),
         answer_out: Some(|list| each(list, version_4_of_identity)),
+        success: shown(&[OF_IDENTITY]),
         ..Adapter::default()
     }
 }

@@ -23,6 +23,7 @@ use serde_json::{Map, Value};
 use super::call_outcome::CallOutcome;
 use super::endpoint::{Endpoint, Method};
 use super::schema::Schema;
+use super::success::Success;
 use super::{ApiVersion, RawCall};
 
 type Members = Map<String, Value>;
@@ -40,6 +41,8 @@ struct Adapter {
     body_in: Option<fn(&mut Members)>,
     /// Maps the body of an answer to the older version.
     answer_out: Option<fn(&mut Value)>,
+    /// The answer that this leads to.
+    success: Option<Success>,
 }
 
 /// The endpoints of a version, made from those of version 6.
@@ -72,6 +75,7 @@ fn adapter(version: ApiVersion, endpoint: &Endpoint) -> Option<Adapter> {
             Some(idps::v4_of_identity())
         }
         (Method::Get, "/utility/idp/:namespace/:identifier") => Some(idps::v5_of_identity()),
+        (Method::Get, "/utility/requests/:request_id") if is_v4 => Some(requests::v4_shown()),
         (Method::Get, "/utility/nodes/:node_id") if is_v4 => Some(nodes::v4()),
         (Method::Get, "/utility/nodes/:node_id") => Some(nodes::v5()),
         (Method::Post, "/node/create") => Some(registration::creation()),
@@ -97,6 +101,7 @@ impl Adapter {
             query_in,
             body_in,
             answer_out,
+            success,
         } = self;
         let run = endpoint.run;
         let run: super::EndpointHandler = Arc::new(move |mut call: RawCall| {
@@ -115,6 +120,7 @@ impl Adapter {
         Endpoint {
             query: query.unwrap_or(endpoint.query),
             body: body.or(endpoint.body),
+            success: success.unwrap_or(endpoint.success),
             run,
             ..endpoint
         }

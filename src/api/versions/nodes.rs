@@ -1,14 +1,16 @@
 //! `GET /utility/nodes/:node_id` of versions 5 and 4: two keys as plain PEM
 //! texts (spec/http-api-v4-v5.md 4, 5).
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::idps::{FLAG, feature_as_flag};
 use super::{Adapter, Members, remove};
+use crate::api::success::Success;
 
 pub(super) fn v5() -> Adapter {
     Adapter {
         answer_out: Some(version_5),
+        success: Some(Success::json(200, &shape(true))),
         ..Adapter::default()
     }
 }
@@ -16,8 +18,39 @@ pub(super) fn v5() -> Adapter {
 pub(super) fn v4() -> Adapter {
     Adapter {
         answer_out: Some(version_4),
+        success: Some(Success::json(200, &shape(false))),
         ..Adapter::default()
     }
+}
+
+fn shape(is_v5: bool) -> Value {
+    let address = || json!([{"ip": "text", "port": "integer"}]);
+    let mut shape = json!({
+        "public_key": "text",
+        "master_public_key": "text",
+        "node_name": "text",
+        "role": "text",
+        "max_ial?": "number",
+        "max_aal?": "number",
+        "supported_request_message_data_url_type_list?~": ["text"],
+        "proxy?": {
+            "node_id": "text",
+            "node_name": "text",
+            "public_key": "text",
+            "master_public_key": "text",
+            "mq~": address(),
+            "config": "text",
+        },
+        "mq~": address(),
+        "active": "boolean",
+    });
+    if is_v5 {
+        shape[FLAG] = json!("boolean");
+        shape["agent?"] = json!("boolean");
+        shape["node_id_whitelist_active?"] = json!("boolean");
+        shape["node_id_whitelist?~"] = json!(["text"]);
+    }
+    shape
 }
 
 fn version_5(node: &mut Value) {

@@ -4,12 +4,25 @@
 use serde_json::{Value, json};
 
 use super::{Adapter, Members, each};
+use crate::api::success::Success;
 
 pub(super) fn v5() -> Adapter {
     Adapter {
         answer_out: Some(|list| each(list, with_sign_method)),
+        success: Some(Success::json(200, &shape())),
         ..Adapter::default()
     }
+}
+
+fn shape() -> Value {
+    json!([{
+        "source_node_id": "text",
+        "service_id": "text",
+        "source_signature": "text",
+        "signature_sign_method": "text",
+        "data_salt": "text",
+        "data": "text",
+    }])
 }
 
 fn with_sign_method(data: &mut Members) {

@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 
 use super::{Adapter, Members, remove};
 use crate::api::endpoint::Endpoint;
+use crate::api::success::Success;
 
 const UNKNOWN: [&str; 2] = ["initial_salt", "request_type"];
 
@@ -13,6 +14,47 @@ pub(super) fn v4(endpoint: &Endpoint) -> Adapter {
     Adapter {
         body: body.map(|schema| schema.changed(schema_of_v4)),
         body_in: Some(without_newer),
+        ..Adapter::default()
+    }
+}
+
+/// What is shown depends on the version of the call.
+pub(super) fn v4_shown() -> Adapter {
+    let shape = json!({
+        "request_id": "text",
+        "min_idp": "integer",
+        "min_aal": "number",
+        "min_ial": "number",
+        "request_timeout": "integer",
+        "idp_id_list": ["text"],
+        "data_request_list": [{
+            "service_id": "text",
+            "as_id_list~": ["text"],
+            "min_as": "integer",
+            "request_params_hash": "text",
+            "answered_as_id_list": ["text"],
+            "received_data_from_list": ["text"],
+        }],
+        "request_message_hash": "text",
+        "response_list": [{
+            "ial?": "number",
+            "aal?": "number",
+            "status?": "text",
+            "signature?": "text",
+            "idp_id": "text",
+            "valid_ial~": "boolean",
+            "valid_signature~": "boolean",
+        }],
+        "closed": "boolean",
+        "timed_out": "boolean",
+        "mode": "integer",
+        "request_type~": "text",
+        "requester_node_id": "text",
+        "status": "text",
+        "creation_block_height": "text",
+    });
+    Adapter {
+        success: Some(Success::json(200, &shape)),
         ..Adapter::default()
     }
 }

@@ -74,7 +74,11 @@ fn what_differs_is_adapted_and_nothing_else() {
     assert_eq!(adapted_paths(ApiVersion::V6), [""; 0]);
     assert_eq!(adapted_paths(ApiVersion::V5), version_5);
     let mut version_4 = version_5.to_vec();
-    version_4.extend(["/identity", "/rp/requests/:namespace/:identifier"]);
+    version_4.extend([
+        "/identity",
+        "/rp/requests/:namespace/:identifier",
+        "/utility/requests/:request_id",
+    ]);
     version_4.sort_unstable();
     assert_eq!(adapted_paths(ApiVersion::V4), version_4);
 }

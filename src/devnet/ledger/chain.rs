@@ -13,6 +13,7 @@ use prost::bytes::Bytes;
 use time::{Duration, OffsetDateTime};
 
 use super::app::{App, BlockResult, QueryResponse, Sha256Digest, TxResult};
+use crate::devnet::apps::citizen_id;
 
 /// Most transactions that wait, CometBFT's default.
 pub const MEMPOOL_TRANSACTIONS: usize = 50_000;
@@ -106,6 +107,11 @@ impl Chain {
             mempool: VecDeque::new(),
             mempool_bytes: 0,
         })
+    }
+
+    /// Gives it so many identities from its beginning (`given`).
+    pub fn give_identities(&mut self, identities: u64) {
+        self.app.give_identities((0..identities).map(citizen_id));
     }
 
     /// Name of the chain.

@@ -60,6 +60,9 @@ pub struct Options {
     pub fsync: bool,
     /// Empty blocks made at once at the start, for tests of catching up.
     pub empty_blocks: u64,
+    /// Identities that the chain has from its beginning, for measurements. They
+    /// are not kept with the blocks: each start is to have as many.
+    pub identities: u64,
     /// Between the place of a block in the store, where everybody sees it, and
     /// its execution.
     pub results_delay: Duration,
@@ -80,6 +83,7 @@ impl Default for Options {
             block_interval: Duration::from_millis(5),
             fsync: false,
             empty_blocks: 0,
+            identities: 0,
             results_delay: RESULTS_DELAY,
             follows: None,
             empty_every: None,
@@ -118,6 +122,7 @@ impl DevLedger {
     /// If the address is taken or the blocks on disk cannot be used.
     pub async fn start(options: Options) -> io::Result<RunningLedger> {
         let mut chain = Chain::new(&options.chain_id)?;
+        chain.give_identities(options.identities);
         let mut log = match &options.directory {
             None => None,
             Some(directory) => Some(BlockLog::open(

@@ -12,11 +12,13 @@ use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
-pub use options::{NetworkOptions, StoreOption};
+pub use options::{NetworkOptions, SetUp, StoreOption};
 use plan::{NodePlan, Plans, Ports, Surroundings, environment, plan_nodes};
 
+use super::apps::ApiClient;
 use super::genesis::{self, Member, NDID};
-use super::keys::GeneratedKeys;
+use super::hand::{Hand, NdidNode};
+use super::keys::{GeneratedKeys, SigningKeys};
 use super::process::{Process, ProcessSpec};
 use super::redis_server::{self, RedisServer};
 use super::switch::Switch;
@@ -26,6 +28,8 @@ use crate::ledger::{Ledger, LedgerClient};
 
 const LOCAL: &str = "127.0.0.1";
 const START_PATIENCE: Duration = Duration::from_secs(30);
+/// For a whole node, on a machine that may be busy.
+const NDID_PATIENCE: Duration = Duration::from_secs(60);
 const STOP_GRACE: Duration = Duration::from_secs(10);
 /// More than `SHUTDOWN_GRACE_MS`.
 const NODE_STOP_GRACE: Duration = Duration::from_secs(35);
@@ -191,9 +195,15 @@ impl Network {
             temporary,
         };
         network.start_ledger(&options, ledger_port).await?;
-        network
-            .initialise_chain(&options, &plans, ledger_port)
-            .await?;
+        let members = members(&plans);
+        network.make_keys(&options, &members).await?;
+        let client = LedgerClient::start(RpcOptions::new(network.host.to_string(), ledger_port, 1));
+        wait_until_known(&client).await?;
+        let begins = options.set_up != SetUp::Nobody && !genesis::is_ready(client.as_ref()).await?;
+        if begins && options.set_up == SetUp::WithKey {
+            let hand = network.key_of_ndid(client.as_ref())?;
+            network.set_up_chain(&options, hand, &members).await?;
+        }
         if let Some(lag) = options.second_ledger {
             network
                 .start_second_ledger(ledger_port, second_port, lag)
@@ -210,13 +220,19 @@ impl Network {
                 proxy: plan.proxy,
             });
         }
-        for plan in plans.nodes {
-            let port = match options.ledger_switches {
-                true => network.start_switch(&plan.node_id).await?,
-                false => ledger_port,
-            };
-            let node = network.start_node(&options, plan, port)?;
-            network.nodes.push(node);
+        let (ndid, others): (Vec<NodePlan>, Vec<NodePlan>) = plans
+            .nodes
+            .into_iter()
+            .partition(|plan| plan.role == Role::Ndid);
+        for plan in ndid {
+            network.add_node(&options, plan, ledger_port).await?;
+        }
+        if begins && options.set_up == SetUp::ByNdid {
+            let hand = network.node_of_ndid(options.signing).await?;
+            network.set_up_chain(&options, hand, &members).await?;
+        }
+        for plan in others {
+            network.add_node(&options, plan, ledger_port).await?;
         }
         Ok(network)
     }
@@ -243,6 +259,9 @@ impl Network {
             "--directory".to_owned(),
             directory.display().to_string(),
         ];
+        if options.identities > 0 {
+            arguments.extend(["--identities".to_owned(), options.identities.to_string()]);
+        }
         if let Some(pause) = options.empty_blocks_every {
             arguments.extend(["--empty-every-ms".to_owned(), pause.as_millis().to_string()]);
         }
@@ -277,6 +296,21 @@ impl Network {
         Ok(port)
     }
 
+    async fn add_node(
+        &mut self,
+        options: &NetworkOptions,
+        plan: NodePlan,
+        ledger_port: u16,
+    ) -> io::Result<()> {
+        let port = match options.ledger_switches {
+            true => self.start_switch(&plan.node_id).await?,
+            false => ledger_port,
+        };
+        let node = self.start_node(options, plan, port)?;
+        self.nodes.push(node);
+        Ok(())
+    }
+
     fn start_service(
         &mut self,
         kind: ServiceKind,
@@ -299,45 +333,48 @@ impl Network {
         Ok(())
     }
 
-    async fn initialise_chain(
-        &mut self,
-        options: &NetworkOptions,
-        plans: &Plans,
-        port: u16,
-    ) -> io::Result<()> {
-        let keys_directory = self.directory.join("keys");
-        let ndid = GeneratedKeys::at(&keys_directory, NDID);
-        // NDID is on the chain before it registers the others.
-        let registered = plans.nodes.iter().filter(|plan| plan.role != Role::Ndid);
-        let of_nodes = registered.map(|plan| Member {
-            node_id: plan.node_id.clone(),
-            role: plan.role,
-            keys: plan.keys.clone(),
-            proxy: None,
-        });
-        let behind_proxies = plans.behind.iter().map(|plan| Member {
-            node_id: plan.node_id.clone(),
-            role: plan.role,
-            keys: plan.keys.clone(),
-            proxy: Some(plan.proxy.clone()),
-        });
-        let members: Vec<Member> = of_nodes.chain(behind_proxies).collect();
-        let mut all: Vec<GeneratedKeys> =
-            members.iter().map(|member| member.keys.clone()).collect();
-        all.push(ndid.clone());
+    fn keys_of_ndid(&self) -> GeneratedKeys {
+        GeneratedKeys::at(&self.directory.join("keys"), NDID)
+    }
+
+    /// Makes the key files of all nodes that have none yet.
+    async fn make_keys(&self, options: &NetworkOptions, members: &[Member]) -> io::Result<()> {
+        let of_members = members.iter().map(|member| member.keys.clone());
         let signing = options.signing;
-        let tasks = all
-            .into_iter()
+        let tasks = of_members
+            .chain([self.keys_of_ndid()])
             .map(|keys| tokio::task::spawn_blocking(move || keys.ensure(signing)));
         for made in futures_util::future::join_all(tasks).await {
             made.map_err(io::Error::other)??;
         }
-        if !options.initialised {
-            return Ok(());
-        }
-        let client = LedgerClient::start(RpcOptions::new(self.host.to_string(), port, 1));
-        wait_until_known(&client).await?;
-        genesis::initialise(client.as_ref(), &ndid, signing, &members).await
+        Ok(())
+    }
+
+    fn key_of_ndid<'a>(&self, ledger: &'a dyn Ledger) -> io::Result<Hand<'a>> {
+        let key = GeneratedKeys::read(&self.keys_of_ndid().signing)?;
+        Ok(Hand::Key { ledger, key })
+    }
+
+    /// The node of NDID, when it takes calls.
+    async fn node_of_ndid(&self, signing: SigningKeys) -> io::Result<Hand<'static>> {
+        let node = self.node(Role::Ndid);
+        let apis = node.map(NetworkNode::api_urls).unwrap_or_default();
+        let Some(api) = apis.first().cloned() else {
+            let needed = format!("{NDID} is to set the chain up, and is none of the nodes");
+            return Err(io::Error::other(needed));
+        };
+        let client = ApiClient::new(apis)?;
+        client.wait_until_ready(NDID_PATIENCE).await?;
+        Ok(Hand::Node(NdidNode::new(api, signing)?))
+    }
+
+    async fn set_up_chain(
+        &self,
+        options: &NetworkOptions,
+        hand: Hand<'_>,
+        members: &[Member],
+    ) -> io::Result<()> {
+        genesis::initialise(hand, &self.keys_of_ndid(), options.signing, members).await
     }
 
     async fn start_redis(&mut self, options: &NetworkOptions) -> io::Result<()> {
@@ -502,6 +539,24 @@ impl Network {
             let _ = temporary.keep();
         }
     }
+}
+
+/// Whom NDID registers: it is on the chain itself before the others.
+fn members(plans: &Plans) -> Vec<Member> {
+    let registered = plans.nodes.iter().filter(|plan| plan.role != Role::Ndid);
+    let of_nodes = registered.map(|plan| Member {
+        node_id: plan.node_id.clone(),
+        role: plan.role,
+        keys: plan.keys.clone(),
+        proxy: None,
+    });
+    let behind_proxies = plans.behind.iter().map(|plan| Member {
+        node_id: plan.node_id.clone(),
+        role: plan.role,
+        keys: plan.keys.clone(),
+        proxy: Some(plan.proxy.clone()),
+    });
+    of_nodes.chain(behind_proxies).collect()
 }
 
 /// Waits until the ledger has told its chain id.

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::LOCAL;
+use crate::devnet::genesis::NDID;
 use crate::devnet::keys::SigningKeys;
 use crate::devnet::redis_server::Durability;
 
@@ -39,6 +40,17 @@ impl StoreOption {
     }
 }
 
+/// Who sets a new chain up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SetUp {
+    /// This process, with NDID's key.
+    WithKey,
+    /// NDID's node, by calls of its API. It is one of the nodes, and standalone.
+    ByNdid,
+    /// Nobody: NDID's client has to do it.
+    Nobody,
+}
+
 #[derive(Debug, Clone)]
 pub struct NetworkOptions {
     /// The program of every process; `None`: this same binary.
@@ -63,9 +75,8 @@ pub struct NetworkOptions {
     /// interface: containers and other machines join, and masters take their
     /// workers without a token.
     pub bind: IpAddr,
-    /// Whether the chain is set up and the nodes are registered before they
-    /// start. Otherwise NDID's node has to do it by its API.
-    pub initialised: bool,
+    /// Who sets a new chain up and registers the nodes before they start.
+    pub set_up: SetUp,
     /// Keys that the nodes sign with.
     pub signing: SigningKeys,
     /// `LOG_LEVEL` of the nodes.
@@ -84,6 +95,8 @@ pub struct NetworkOptions {
     /// Each node reaches the ledger through a switch, which can be turned to the
     /// second one.
     pub ledger_switches: bool,
+    /// Identities that the chain has from its beginning, all known at `idp1`.
+    pub identities: u64,
     /// The ledger makes an empty block when none has come for this long; `None`:
     /// only transactions make blocks.
     pub empty_blocks_every: Option<Duration>,
@@ -102,7 +115,7 @@ impl Default for NetworkOptions {
             directory: None,
             base_port: None,
             bind: Ipv4Addr::LOCALHOST.into(),
-            initialised: true,
+            set_up: SetUp::WithKey,
             signing: SigningKeys::Rsa,
             log_level: "info".to_owned(),
             settings: Vec::new(),
@@ -112,11 +125,21 @@ impl Default for NetworkOptions {
             second_ledger: None,
             ledger_switches: false,
             empty_blocks_every: None,
+            identities: 0,
         }
     }
 }
 
 impl NetworkOptions {
+    /// NDID's node is one of the nodes, and sets the chain up by its API. It comes
+    /// last, so that the others keep their ports.
+    pub fn have_ndid(&mut self) {
+        if !self.nodes.iter().any(|node_id| node_id == NDID) {
+            self.nodes.push(NDID.to_owned());
+        }
+        self.set_up = SetUp::ByNdid;
+    }
+
     /// Where this machine reaches what listens at `bind`.
     pub(super) fn host(&self) -> IpAddr {
         match self.bind {

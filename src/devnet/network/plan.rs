@@ -5,9 +5,10 @@ use std::io;
 use std::net::TcpListener;
 use std::path::Path;
 
-use super::options::{NetworkOptions, StoreOption};
+use super::options::{NetworkOptions, SetUp, StoreOption};
 use super::{LOCAL, role_of};
 use crate::context::Role;
+use crate::devnet::genesis::NDID;
 use crate::devnet::keys::GeneratedKeys;
 use crate::devnet::ports;
 
@@ -129,7 +130,8 @@ fn plan_processes(
     first: u16,
     ports: &mut Ports,
 ) -> io::Result<Vec<ProcessPlan>> {
-    if options.workers == 0 {
+    let is_set_up_by_it = options.set_up == SetUp::ByNdid && node_id == NDID;
+    if options.workers == 0 || is_set_up_by_it {
         return Ok(vec![ProcessPlan {
             kind: "standalone",
             name: format!("{node_id}-standalone"),

@@ -7,6 +7,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::mailbox::Mailbox;
+use crate::context::Role;
 use crate::devnet::apps::{Accessor, ApiClient};
 use crate::devnet::network::Network;
 
@@ -17,7 +18,8 @@ const READY_PATIENCE: Duration = Duration::from_secs(120);
 pub struct Asked {
     /// Whose.
     application: String,
-    reference_id: String,
+    /// By which its result is known.
+    pub reference_id: String,
     /// What it was answered.
     pub answer: Value,
 }
@@ -35,7 +37,9 @@ impl Actors {
     /// When a node does not become ready or refuses.
     pub async fn start(network: &Network, service: &str) -> io::Result<Self> {
         let mut clients = BTreeMap::new();
-        for node in &network.nodes {
+        // NDID's node has no application.
+        let served = network.nodes.iter().filter(|node| node.role != Role::Ndid);
+        for node in served {
             let client = ApiClient::new(node.api_urls())?;
             client.wait_until_ready(READY_PATIENCE).await?;
             clients.insert(node.node_id.clone(), client);

@@ -34,7 +34,7 @@ pub struct Leftovers {
 
 impl Leftovers {
     /// What should not be there: anything at all.
-    pub(super) fn findings(&self) -> impl Iterator<Item = String> {
+    pub fn findings(&self) -> impl Iterator<Item = String> {
         let now = Millis::now();
         let open = self.open.iter().map(move |job| open_job(job, now));
         let failed = self.failed.iter().map(|failed| {

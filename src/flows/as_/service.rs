@@ -2,7 +2,7 @@
 
 use schemars::JsonSchema;
 use serde::Deserialize;
-use serde_json::{Map, Number, Value};
+use serde_json::{Map, Number, Value, json};
 
 use crate::api::{self, ApiCall, Audience, CallOutcome, Endpoint, Texts};
 use crate::context::{Context, state};
@@ -28,6 +28,14 @@ pub fn offered_endpoint() -> Endpoint {
     Endpoint::get("/as/service/:service_id", Audience::As)
         .does("Shows what this node offers of a service.")
         .path::<Path>()
+        .tells(json!({
+            "url": "text",
+            "supported_namespace_list": ["text"],
+            "min_ial": "number",
+            "min_aal": "number",
+            "active": "boolean",
+            "suspended": "boolean",
+        }))
         .run(run_offered)
 }
 

@@ -2,10 +2,11 @@
 //! parameters.
 
 use serde::Deserialize;
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use crate::api::{ApiCall, Audience, CallOutcome, Endpoint, NoQuery};
 use crate::error::Error;
+use crate::flows::debug::transact::failure;
 
 pub(super) fn endpoint() -> Endpoint {
     Endpoint::post("/debug/tmquery/:method", Audience::Everybody)
@@ -14,6 +15,7 @@ pub(super) fn endpoint() -> Endpoint {
         .path::<Path>()
         .query::<NoQuery>()
         .body::<Map<String, Value>>()
+        .tells(json!("any"))
         .run(run)
         .outside_of_versions()
         .needs_nothing()
@@ -27,7 +29,8 @@ struct Path {
 async fn run(call: ApiCall<Path, NoQuery, Map<String, Value>>) -> Result<CallOutcome, Error> {
     let ledger = call.context.ledger.as_ref();
     let params = Value::Object(call.body);
-    let answer = ledger.query(&call.path.method, params, None).await?;
-    let answer = answer.map_or(Value::Null, |answer| answer.as_ref().clone());
-    Ok(CallOutcome::Ok(answer))
+    Ok(match ledger.query(&call.path.method, params, None).await {
+        Ok(answer) => CallOutcome::Ok(answer.map_or(Value::Null, |answer| answer.as_ref().clone())),
+        Err(error) => CallOutcome::Failed(500, failure(&error)),
+    })
 }

@@ -1,5 +1,6 @@
 //! `POST /debug/tmtransact/:method`: a transaction with the body as its parameters.
-//! The method decides which key signs.
+//! The method decides which key signs. What fails is answered with 500 and the
+//! members of the replaced system's error, not with an error object.
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
@@ -7,7 +8,7 @@ use serde_json::{Map, Value, json};
 use crate::api::{ApiCall, Audience, CallOutcome, Endpoint, NoQuery, SettledAnswer};
 use crate::delivery::callback::{CallbackTarget, Persistence, callback_job};
 use crate::delivery::transaction::{Continuation, Fate, Settled, Transact, transact};
-use crate::error::{Error, Refusal};
+use crate::error::{Error, Fault, Refusal, codes};
 use crate::flows::accept;
 use crate::flows::dispatch::Flow;
 use crate::job::{Caller, Commit, Job, Kind, Spec, codec};
@@ -30,6 +31,7 @@ pub(super) fn endpoint() -> Endpoint {
         .path::<Path>()
         .query::<NoQuery>()
         .body::<Map<String, Value>>()
+        .tells(json!("text"))
         .run(run)
         .outside_of_versions()
         .needs_nothing()
@@ -66,11 +68,28 @@ async fn run(call: ApiCall<Path, NoQuery, Map<String, Value>>) -> Result<CallOut
     let then = Continuation::new(KIND, "debug", &recipient);
     let params = Value::Object(params);
     let request = Transact::new(&node_id, &call.path.method, &params, Some(then));
-    let accept = accept(transact(&call.context, request).await?);
+    let accept = match transact(&call.context, request).await {
+        Ok(writes) => accept(writes),
+        Err(error) => return Ok(CallOutcome::Failed(500, failure(&error))),
+    };
     Ok(match recipient {
         DebugRecipient::Caller(_) => CallOutcome::Waits(accept),
         DebugRecipient::Url(_) => CallOutcome::StoredJobs(accept),
     })
+}
+
+/// What the replaced system's error objects have besides a text.
+pub(super) fn failure(error: &Error) -> Value {
+    let code = error.code();
+    let mut members = Map::new();
+    members.insert("code".into(), code.number.into());
+    if code.fault == Fault::Client {
+        members.insert("clientError".into(), true.into());
+    }
+    if let Some(abci) = codes::to_abci(code.number) {
+        members.insert("details".into(), json!({"abciCode": abci}));
+    }
+    Value::Object(members)
 }
 
 /// Handler of `debug.settled`.
@@ -86,7 +105,9 @@ fn handle(job: &Job) -> Result<Commit, Error> {
             SettledAnswer::Done { status: 200, body }.tell(&caller, &mut commit);
         }
         (DebugRecipient::Caller(caller), Fate::Refused { code, message }) => {
-            SettledAnswer::Refused { code, message }.tell(&caller, &mut commit);
+            let failure = failure(&Refusal::of_ledger(code, message));
+            let body = Some(failure.to_string());
+            SettledAnswer::Done { status: 500, body }.tell(&caller, &mut commit);
         }
         (DebugRecipient::Url(url), fate) => {
             let mut body = Map::new();
@@ -138,10 +159,10 @@ mod tests {
         }
     }
 
-    #[test]
-    fn a_client_that_waits_gets_json_in_a_text() {
+    /// What a client that waits is told.
+    fn answered(fate: Fate) -> (u16, Option<Value>) {
         let waits = DebugRecipient::Caller(Caller::new("test"));
-        let commit = settled(&waits, Fate::Committed { height: 7 });
+        let commit = settled(&waits, fate);
         let answer = commit.writes.iter().find_map(|write| match write {
             Write::Put {
                 table: Table::Answer,
@@ -151,8 +172,25 @@ mod tests {
             _ => None,
         });
         let answer: SettledAnswer = codec::decode(answer.unwrap()).unwrap();
-        let told = answer.into_result().unwrap();
+        answer.into_result().unwrap()
+    }
+
+    #[test]
+    fn a_client_that_waits_gets_json_in_a_text() {
+        let told = answered(Fate::Committed { height: 7 });
         assert_eq!(told, (200, Some(json!("{\"height\":7}"))));
+    }
+
+    #[test]
+    fn a_client_that_waits_gets_the_members_of_an_error() {
+        let refused = |code| {
+            let message = "no".to_owned();
+            answered(Fate::Refused { code, message })
+        };
+        let of_client = json!({"code": 25057, "clientError": true, "details": {"abciCode": 88}});
+        assert_eq!(refused(25057), (500, Some(of_client)));
+        let of_server = json!({"code": 10000, "details": {"abciCode": 999}});
+        assert_eq!(refused(10000), (500, Some(of_server)));
     }
 
     #[test]

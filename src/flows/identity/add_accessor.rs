@@ -3,7 +3,7 @@
 
 use schemars::JsonSchema;
 use serde::Deserialize;
-use serde_json::Map;
+use serde_json::{Map, json};
 
 use super::accessor::NewAccessor;
 use super::checks::{IdentityChecks, needs_consent};
@@ -20,6 +20,7 @@ pub fn endpoint() -> Endpoint {
         "Adds an accessor of a user.",
     )
     .body::<Body>()
+    .accepts(json!({"accessor_id": "text", "request_id?": "text"}))
     .run(run)
 }
 

@@ -3,7 +3,7 @@
 
 use schemars::JsonSchema;
 use serde::Deserialize;
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use super::checks::{IdentityChecks, WITH_CONSENT};
 use super::planned::{LedgerIdentity, PlannedOperation};
@@ -22,6 +22,7 @@ pub fn endpoint() -> Endpoint {
         .begins()
         .path::<IdentityPath>()
         .body::<Body>()
+        .accepts(json!({"request_id?": "text"}))
         .run(run)
 }
 

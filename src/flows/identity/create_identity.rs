@@ -2,7 +2,7 @@
 
 use schemars::JsonSchema;
 use serde::Deserialize;
-use serde_json::{Map, Number, Value};
+use serde_json::{Map, Number, Value, json};
 use uuid::Uuid;
 
 use super::accessor::NewAccessor;
@@ -21,6 +21,7 @@ pub fn endpoint() -> Endpoint {
         .does("Onboards a user: makes a reference group with the first identity and accessor.")
         .begins()
         .body::<Body>()
+        .accepts(json!({"exist": "boolean", "accessor_id": "text", "request_id?": "text"}))
         .run(run)
 }
 

@@ -14,26 +14,35 @@ pub fn endpoints() -> [Endpoint; 3] {
             "/identity/:namespace/:identifier/ial",
             "Tells the IAL that this IdP declared of an identity.",
             "ial",
+            "number",
         ),
         endpoint(
             "/identity/:namespace/:identifier/lial",
             "Tells whether this IdP declared a LIAL of an identity.",
             "lial",
+            "boolean",
         )
         .since(ApiVersion::V5),
         endpoint(
             "/identity/:namespace/:identifier/laal",
             "Tells whether this IdP declared a LAAL of an identity.",
             "laal",
+            "boolean",
         )
         .since(ApiVersion::V5),
     ]
 }
 
-fn endpoint(path: &'static str, does: &'static str, level: &'static str) -> Endpoint {
+fn endpoint(
+    path: &'static str,
+    does: &'static str,
+    level: &'static str,
+    kind: &'static str,
+) -> Endpoint {
     Endpoint::get(path, Audience::Idp)
         .does(does)
         .path::<IdentityPath>()
+        .tells(json!({(format!("{level}~")): kind}))
         .run(move |call| run(call, level))
 }
 

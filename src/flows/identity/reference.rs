@@ -2,7 +2,7 @@
 //! reference id, while it lasts.
 
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use super::operation::IdentityOperation;
 use crate::api::{ApiCall, Audience, CallOutcome, Endpoint};
@@ -20,6 +20,9 @@ pub fn endpoint() -> Endpoint {
     Endpoint::get(path, Audience::Idp)
         .does("Shows the request that asks the user's other IdPs for consent.")
         .path::<Path>()
+        .tells(
+            json!({"request_id?": "text", "accessor_id?": "text", "revoking_accessor_id?": "text"}),
+        )
         .run(run)
 }
 

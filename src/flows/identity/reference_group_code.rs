@@ -13,6 +13,7 @@ pub fn endpoint() -> Endpoint {
         .does("Shows the reference group of an identity.")
         .without_acting_node()
         .path::<IdentityPath>()
+        .tells(json!({"reference_group_code": "text"}))
         .run(run)
 }
 

@@ -3,7 +3,7 @@
 
 use schemars::JsonSchema;
 use serde::Deserialize;
-use serde_json::Map;
+use serde_json::{Map, json};
 
 use super::checks::{IdentityChecks, needs_consent};
 use super::planned::PlannedOperation;
@@ -19,6 +19,7 @@ pub fn endpoint() -> Endpoint {
         "Revokes an accessor of a user.",
     )
     .body::<Body>()
+    .accepts(json!({"request_id?": "text"}))
     .run(run)
 }
 

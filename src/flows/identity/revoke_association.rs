@@ -1,7 +1,7 @@
 //! `POST /identity/:namespace/:identifier/association_revoke`: this IdP does not
 //! vouch for the person any more.
 
-use serde_json::Map;
+use serde_json::{Map, json};
 
 use super::checks::{IdentityChecks, WITH_CONSENT};
 use super::planned::PlannedOperation;
@@ -16,6 +16,7 @@ pub fn endpoint() -> Endpoint {
         "Ends the association of this IdP with a user.",
     )
     .body::<IdentityBody>()
+    .accepts(json!({"request_id?": "text"}))
     .run(run)
 }
 

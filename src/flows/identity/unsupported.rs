@@ -4,7 +4,7 @@
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use crate::api::{ApiCall, Audience, CallOutcome, Endpoint, NoPath, Texts};
+use crate::api::{ApiCall, Audience, CallOutcome, Endpoint, NoPath, Success, Texts};
 use crate::error::Error;
 use crate::flows::reply::ReplyTo;
 
@@ -17,18 +17,22 @@ pub fn endpoints() -> [Endpoint; 4] {
         Endpoint::get(endorsement, Audience::Everybody)
             .does(does)
             .without_acting_node()
+            .answers(Success::empty(501))
             .run(run),
         Endpoint::post(endorsement, Audience::Everybody)
             .does(does)
             .without_acting_node()
+            .answers(Success::empty(501))
             .run(run),
         Endpoint::post(removal, Audience::Idp)
             .does(does)
             .body::<Removal>()
+            .answers(Success::empty(501))
             .run(run),
         Endpoint::post(merge, Audience::Idp)
             .does(does)
             .body::<Merge>()
+            .answers(Success::empty(501))
             .run(run),
     ]
 }

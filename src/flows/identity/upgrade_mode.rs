@@ -1,7 +1,7 @@
 //! `POST /identity/:namespace/:identifier/mode`: upgrades an identity to mode 3, in
 //! which changes need the person's consent. The upgrade needs it too.
 
-use serde_json::Map;
+use serde_json::{Map, json};
 
 use super::checks::{IdentityChecks, consent_mode, needs_consent};
 use super::planned::PlannedOperation;
@@ -16,6 +16,7 @@ pub fn endpoint() -> Endpoint {
         "Upgrades an identity from mode 2 to mode 3.",
     )
     .body::<IdentityBody>()
+    .accepts(json!({"request_id": "text"}))
     .run(run)
 }
 

@@ -16,6 +16,7 @@ pub fn endpoint() -> Endpoint {
     Endpoint::get("/idp/request_message_padded_hash", Audience::Idp)
         .does("Shows the hash that the user's accessor key must sign for a request.")
         .query::<Query>()
+        .tells(json!({"request_message_padded_hash": "text"}))
         .run(run)
 }
 

@@ -37,6 +37,7 @@ pub fn endpoints() -> [Endpoint; 4] {
             "/ndid/get_allowed_min_ial_for_register_identity_at_first_idp",
             "Tells the lowest IAL at which a first IdP may register an identity.",
         )
+        .tells(json!({"min_ial": "number"}))
         .run(first_idp),
     ]
 }

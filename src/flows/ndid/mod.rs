@@ -28,7 +28,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::ledger_call::{LedgerCall, ResultRecipient};
-use crate::api::{ApiCall, Audience, CallOutcome, Endpoint, EndpointBuilder, NoPath, Texts};
+use crate::api::{
+    ApiCall, Audience, CallOutcome, Endpoint, EndpointBuilder, NoPath, Success, Texts,
+};
 use crate::error::Error;
 
 /// NDID's transactions settle in the order of its calls.
@@ -76,6 +78,7 @@ where
 {
     endpoint(path, does)
         .body::<B>()
+        .answers(Success::empty(status))
         .run(move |call: ApiCall<NoPath, Texts, B>| async move {
             let params = json!(call.body);
             transact(&call, method, params, status).await

@@ -15,6 +15,7 @@ pub fn endpoints() -> [Endpoint; 1] {
         "Lists the ids of the active nodes of a role.",
     )
     .body::<Body>()
+    .tells(json!({"node_id_list": ["text"]}))
     .run(run)]
 }
 

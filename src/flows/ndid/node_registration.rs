@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Number, json};
 
 use super::{KEY, endpoint, transact};
-use crate::api::{ApiCall, CallOutcome, Endpoint, NoPath, Texts};
+use crate::api::{ApiCall, CallOutcome, Endpoint, NoPath, Success, Texts};
 use crate::context::Context;
 use crate::error::{Error, codes};
 use crate::flows::ledger_call::{LedgerCall, ResultRecipient};
@@ -21,12 +21,14 @@ pub fn endpoints() -> [Endpoint; 2] {
     [
         endpoint("/ndid/register_node", "Registers a node.")
             .body::<NodeBody>()
+            .answers(Success::empty(201))
             .run(register),
         endpoint(
             "/node/create",
             "Registers a node, for a client that does not wait.",
         )
         .body::<UnawaitedNodeBody>()
+        .answers(Success::empty(202))
         .run(create),
     ]
 }

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::{endpoint, handed_on, transact};
-use crate::api::{ApiCall, CallOutcome, Endpoint, NoPath, Texts};
+use crate::api::{ApiCall, CallOutcome, Endpoint, NoPath, Success, Texts};
 use crate::error::{Error, codes};
 
 /// Stands for no schema: data of any form.
@@ -48,6 +48,7 @@ fn described(
     status: u16,
 ) -> Endpoint {
     let endpoint = endpoint(path, does).body::<ServiceBody>();
+    let endpoint = endpoint.answers(Success::empty(status));
     endpoint.run(move |call: ApiCall<NoPath, Texts, ServiceBody>| describe(call, method, status))
 }
 

@@ -38,6 +38,8 @@ trait Urls: Serialize + DeserializeOwned + JsonSchema + Send + 'static {
     const PATH: &str;
     /// Who sets them.
     const AUDIENCE: Audience;
+    /// Their names.
+    const NAMES: &'static [&'static str];
 }
 
 macro_rules! urls {
@@ -56,6 +58,7 @@ macro_rules! urls {
             const ROLE: &str = $role;
             const PATH: &str = $path;
             const AUDIENCE: Audience = Audience::$audience;
+            const NAMES: &'static [&'static str] = &[$(stringify!($url)),*];
         }
     };
 }
@@ -92,6 +95,7 @@ fn pair<U: Urls>() -> [Endpoint; 2] {
         Endpoint::get(U::PATH, U::AUDIENCE)
             .does("Shows the URLs that callbacks go to.")
             .without_acting_node()
+            .tells(shown::<U>())
             .run(show::<U>),
         Endpoint::post(U::PATH, U::AUDIENCE)
             .does("Sets the URLs that callbacks go to.")
@@ -99,6 +103,14 @@ fn pair<U: Urls>() -> [Endpoint; 2] {
             .body::<U>()
             .run(set::<U>),
     ]
+}
+
+/// Shape of what is shown: those that are set.
+fn shown<U: Urls>() -> Value {
+    let names = U::NAMES.iter();
+    names
+        .map(|name| (format!("{name}?"), json!("text")))
+        .collect()
 }
 
 async fn show<U: Urls>(call: ApiCall) -> Result<CallOutcome, Error> {

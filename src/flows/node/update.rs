@@ -28,6 +28,7 @@ pub(super) fn endpoint() -> Endpoint {
         .without_acting_node()
         .begins()
         .body::<Body>()
+        .accepts_with_empty_json()
         .run(run)
 }
 

@@ -18,10 +18,20 @@ pub fn endpoints() -> [Endpoint; 4] {
         Endpoint::get("/rp/request_references/:reference_id", Audience::Rp)
             .does("Shows the id of the request with a reference id.")
             .path::<ReferencePath>()
+            .tells(json!({"request_id": "text"}))
             .run(run_reference),
         Endpoint::get("/rp/request_data/:request_id", Audience::Rp)
             .does("Shows the data that ASes sent for a request.")
             .path::<RequestPath>()
+            .tells(json!([{
+                "source_node_id": "text",
+                "service_id": "text",
+                "source_signature": "text",
+                "signature_signing_algorithm": "text",
+                "signature_signing_key_version?": "integer",
+                "data_salt": "text",
+                "data": "text",
+            }]))
             .run(run_data),
         Endpoint::post("/rp/request_data_removal", Audience::Rp)
             .does("Removes the data of all requests from this node.")

@@ -40,6 +40,7 @@ pub fn endpoint() -> Endpoint {
         .does("Writes a message on the ledger, or only its hash.")
         .begins()
         .body::<Body>()
+        .accepts(json!({"message_id": "text", "initial_salt?": "text"}))
         .run(run)
         .since(ApiVersion::V5)
 }

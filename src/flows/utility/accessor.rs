@@ -12,6 +12,14 @@ pub fn endpoint() -> Endpoint {
         .does("Shows an accessor: its key, its owner, and whether it is active.")
         .without_acting_node()
         .path::<Path>()
+        .tells(json!({
+            "accessor_public_key": "text",
+            "accessor_type": "text",
+            "active": "boolean",
+            "owner_node_id": "text",
+            "creation_block_height~": "integer",
+            "creation_chain_id~": "text",
+        }))
         .run(run)
         .since(ApiVersion::V6)
 }

@@ -10,6 +10,7 @@ pub fn endpoint() -> Endpoint {
     Endpoint::get("/utility/as_error_codes", Audience::Everybody)
         .does("Lists the error codes that ASes may answer with.")
         .without_acting_node()
+        .tells(json!([{"error_code": "integer", "description": "text"}]))
         .run(run)
         .since(ApiVersion::V5)
 }

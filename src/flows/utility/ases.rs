@@ -13,6 +13,13 @@ pub fn endpoint() -> Endpoint {
         .does("Lists the ASes that offer a service.")
         .without_acting_node()
         .path::<Path>()
+        .tells(json!([{
+            "node_id": "text",
+            "node_name": "text",
+            "min_ial": "number",
+            "min_aal": "number",
+            "supported_namespace_list": ["text"],
+        }]))
         .run(run)
 }
 

@@ -9,11 +9,27 @@ use crate::api::{ApiCall, Audience, CallOutcome, Endpoint, NoPath};
 use crate::context::Context;
 use crate::error::Error;
 
+/// Shape of an IdP in a list.
+fn shown() -> Value {
+    json!({
+        "node_id": "text",
+        "node_name": "text",
+        "max_ial": "number",
+        "max_aal": "number",
+        "supported_feature_list": ["text"],
+        "lial~": "boolean",
+        "laal~": "boolean",
+        "supported_request_message_data_url_type_list": ["text"],
+        "agent": "boolean",
+    })
+}
+
 pub fn endpoint() -> Endpoint {
     Endpoint::get("/utility/idp", Audience::Everybody)
         .does("Lists the IdPs that match the filters.")
         .without_acting_node()
         .query::<Query>()
+        .tells(json!([shown()]))
         .run(run)
 }
 

@@ -2,12 +2,29 @@
 
 use schemars::JsonSchema;
 use serde::Deserialize;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::idps::{IdpFilters, nodes};
 use crate::api::{ApiCall, Audience, CallOutcome, Endpoint};
 use crate::crypto::hash::identifier_hash;
 use crate::error::Error;
+
+/// Shape of an IdP in a list.
+fn shown() -> Value {
+    json!({
+        "node_id": "text",
+        "node_name": "text",
+        "max_ial": "number",
+        "max_aal": "number",
+        "supported_feature_list": ["text"],
+        "ial": "number",
+        "lial~": "boolean",
+        "laal~": "boolean",
+        "mode_list": ["integer"],
+        "supported_request_message_data_url_type_list": ["text"],
+        "agent": "boolean",
+    })
+}
 
 pub fn endpoint() -> Endpoint {
     Endpoint::get("/utility/idp/:namespace/:identifier", Audience::Everybody)
@@ -15,6 +32,7 @@ pub fn endpoint() -> Endpoint {
         .without_acting_node()
         .path::<Path>()
         .query::<Query>()
+        .tells(json!([shown()]))
         .run(run)
 }
 

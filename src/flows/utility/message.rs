@@ -12,6 +12,14 @@ pub fn endpoint() -> Endpoint {
         .does("Shows a message as the ledger has it.")
         .without_acting_node()
         .path::<Path>()
+        .tells(json!({
+            "message_id": "text",
+            "message": "text",
+            "purpose": "text",
+            "requester_node_id": "text",
+            "creation_block_height": "text",
+            "creation_chain_id": "text",
+        }))
         .run(run)
         .since(ApiVersion::V5)
 }

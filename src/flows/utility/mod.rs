@@ -30,6 +30,8 @@ use crate::api::CallOutcome;
 use crate::context::Context;
 use crate::error::Error;
 
+pub(super) use node::key;
+
 async fn ask(context: &Context, method: &str, params: Value) -> Result<Option<Value>, Error> {
     let answer = context.ledger.query(method, params, None).await?;
     Ok(answer.map(|answer| answer.as_ref().clone()))

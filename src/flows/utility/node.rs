@@ -14,11 +14,54 @@ pub(super) const KEYS: [&str; 3] = [
     "encryption_public_key",
 ];
 
+/// Shape of a key.
+pub(in crate::flows) fn key() -> Value {
+    json!({
+        "public_key": "text",
+        "algorithm": "text",
+        "version": "integer",
+        "creation_block_height~": "integer",
+        "creation_chain_id~": "text",
+        "active": "boolean",
+    })
+}
+
+/// Shape of a node.
+fn shown() -> Value {
+    let address = || json!([{"ip": "text", "port": "integer"}]);
+    json!({
+        "signing_public_key": key(),
+        "signing_master_public_key": key(),
+        "encryption_public_key": key(),
+        "node_name": "text",
+        "role": "text",
+        "max_ial?": "number",
+        "max_aal?": "number",
+        "supported_feature_list~": ["text"],
+        "supported_request_message_data_url_type_list?~": ["text"],
+        "agent?": "boolean",
+        "node_id_whitelist_active?": "boolean",
+        "node_id_whitelist?~": ["text"],
+        "proxy?": {
+            "node_id": "text",
+            "node_name": "text",
+            "signing_public_key": key(),
+            "signing_master_public_key": key(),
+            "encryption_public_key": key(),
+            "mq~": address(),
+            "config": "text",
+        },
+        "mq~": address(),
+        "active": "boolean",
+    })
+}
+
 pub fn endpoint() -> Endpoint {
     Endpoint::get("/utility/nodes/:node_id", Audience::Everybody)
         .does("Shows a node with its role and its current keys.")
         .without_acting_node()
         .path::<Path>()
+        .tells(shown())
         .run(run)
 }
 

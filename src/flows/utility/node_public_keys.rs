@@ -3,7 +3,7 @@
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-use super::node::KEYS;
+use super::node::{KEYS, key};
 use super::{ask, member_list, with_nullable_creation};
 use crate::api::{ApiCall, ApiVersion, Audience, CallOutcome, Endpoint};
 use crate::error::Error;
@@ -13,6 +13,11 @@ pub fn endpoint() -> Endpoint {
         .does("Lists all keys that a node has had.")
         .without_acting_node()
         .path::<Path>()
+        .tells(json!({
+            "signing_public_key_list": [key()],
+            "signing_master_public_key_list": [key()],
+            "encryption_public_key_list": [key()],
+        }))
         .run(run)
         .since(ApiVersion::V6)
 }

@@ -12,6 +12,7 @@ pub fn endpoint() -> Endpoint {
         .does("Shows how many tokens a node has.")
         .without_acting_node()
         .path::<Path>()
+        .tells(json!({"amount": "number"}))
         .run(run)
 }
 

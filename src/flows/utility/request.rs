@@ -9,11 +9,54 @@ use crate::flows::status;
 use crate::ledger::query;
 use crate::ledger::types::{DataRequest, IdpResponse, RequestDetail};
 
+/// Shape of a request.
+fn shown_request() -> Value {
+    json!({
+        "request_id": "text",
+        "min_idp": "integer",
+        "min_aal": "number",
+        "min_ial": "number",
+        "request_timeout": "integer",
+        "idp_id_list": ["text"],
+        "data_request_list": [{
+            "service_id": "text",
+            "as_id_list~": ["text"],
+            "min_as": "integer",
+            "request_params_hash": "text",
+            "response_list": [{
+                "as_id": "text",
+                "error_code?": "integer",
+                "signed?": "boolean",
+                "received_data?": "boolean",
+            }],
+        }],
+        "request_message_hash": "text",
+        "response_list": [{
+            "ial?": "number",
+            "aal?": "number",
+            "status?": "text",
+            "signature?": "text",
+            "idp_id": "text",
+            "valid_ial~": "boolean",
+            "valid_signature~": "boolean",
+            "error_code?": "integer",
+        }],
+        "closed": "boolean",
+        "timed_out": "boolean",
+        "mode": "integer",
+        "request_type~": "text",
+        "requester_node_id": "text",
+        "status": "text",
+        "creation_block_height": "text",
+    })
+}
+
 pub fn endpoint() -> Endpoint {
     Endpoint::get("/utility/requests/:request_id", Audience::Everybody)
         .does("Shows a request as the ledger has it, with its status.")
         .without_acting_node()
         .path::<Path>()
+        .tells(shown_request())
         .run(run)
 }
 

@@ -1,5 +1,7 @@
 //! `GET /utility/request_types`: request types, those with a prefix if one is given.
 
+use serde_json::json;
+
 use super::{list, params};
 use crate::api::{ApiCall, ApiVersion, Audience, CallOutcome, Endpoint, Texts};
 use crate::error::Error;
@@ -9,6 +11,7 @@ pub fn endpoint() -> Endpoint {
         .does("Lists the types that requests may have.")
         .without_acting_node()
         .query::<Texts>()
+        .tells(json!(["text"]))
         .run(run)
         .since(ApiVersion::V5)
 }

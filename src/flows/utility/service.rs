@@ -12,6 +12,13 @@ pub fn endpoint() -> Endpoint {
         .does("Shows a service.")
         .without_acting_node()
         .path::<Path>()
+        .tells(json!({
+            "service_id": "text",
+            "service_name": "text",
+            "active?": "boolean",
+            "data_schema?": "text",
+            "data_schema_version?": "text",
+        }))
         .run(run)
 }
 

@@ -13,6 +13,13 @@ pub fn endpoint() -> Endpoint {
         .does("Shows the highest prices that a service may have.")
         .without_acting_node()
         .query::<Query>()
+        .tells(json!({
+            "service_id": "text",
+            "price_ceiling_by_currency_list": [{
+                "currency": "text",
+                "price": "number",
+            }],
+        }))
         .run(run)
         .since(ApiVersion::V5)
 }

@@ -2,6 +2,7 @@
 
 use schemars::JsonSchema;
 use serde::Deserialize;
+use serde_json::json;
 
 use super::{params, whole};
 use crate::api::{ApiCall, ApiVersion, Audience, CallOutcome, Endpoint, NoPath};
@@ -15,6 +16,7 @@ pub fn endpoint() -> Endpoint {
     .does("Shows how long before its effect a price must be announced.")
     .without_acting_node()
     .query::<Query>()
+    .tells(json!({"duration_second": "integer"}))
     .run(run)
     .since(ApiVersion::V5)
 }

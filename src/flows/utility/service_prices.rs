@@ -2,7 +2,7 @@
 
 use schemars::JsonSchema;
 use serde::Deserialize;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::{ask, member_list, params, with_creation_block};
 use crate::api::{ApiCall, ApiVersion, Audience, CallOutcome, Endpoint};
@@ -14,6 +14,20 @@ pub fn endpoint() -> Endpoint {
         .without_acting_node()
         .path::<Path>()
         .query::<Query>()
+        .tells(json!([{
+            "node_id": "text",
+            "price_list": [{
+                "price_by_currency_list": [{
+                    "currency": "text",
+                    "min_price": "number",
+                    "max_price": "number",
+                }],
+                "effective_datetime": "text",
+                "more_info_url?": "text",
+                "detail?": "text",
+                "creation_block_height": "text",
+            }],
+        }]))
         .run(run)
         .since(ApiVersion::V5)
 }

@@ -1,6 +1,6 @@
 //! `GET /utility/services`: services that ASes offer.
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::list;
 use crate::api::{ApiCall, Audience, CallOutcome, Endpoint};
@@ -10,6 +10,7 @@ pub fn endpoint() -> Endpoint {
     Endpoint::get("/utility/services", Audience::Everybody)
         .does("Lists the services of the network.")
         .without_acting_node()
+        .tells(json!([{"service_id": "text", "service_name": "text", "active": "boolean"}]))
         .run(run)
 }
 

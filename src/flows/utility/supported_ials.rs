@@ -10,6 +10,7 @@ pub fn endpoint() -> Endpoint {
     Endpoint::get("/utility/supported_ial", Audience::Everybody)
         .does("Lists the IALs of the network.")
         .without_acting_node()
+        .tells(json!(["number"]))
         .run(run)
         .since(ApiVersion::V5)
 }

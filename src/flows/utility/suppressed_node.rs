@@ -16,6 +16,7 @@ pub fn endpoint() -> Endpoint {
     .does("Shows whether an IdP's changes of identities are hidden from other IdPs.")
     .without_acting_node()
     .path::<Path>()
+    .tells(json!({"suppressed": "boolean"}))
     .run(run)
     .since(ApiVersion::V5)
 }

@@ -1,6 +1,8 @@
 //! `GET /utility/suppressed_identity_modification_notification_node_ids`: nodes
 //! whose changes of identities other IdPs do not hear of.
 
+use serde_json::json;
+
 use super::{list, params};
 use crate::api::{ApiCall, ApiVersion, Audience, CallOutcome, Endpoint, Texts};
 use crate::error::Error;
@@ -13,6 +15,7 @@ pub fn endpoint() -> Endpoint {
     .does("Lists the IdPs whose changes of identities other IdPs do not hear of.")
     .without_acting_node()
     .query::<Texts>()
+    .tells(json!(["text"]))
     .run(run)
     .since(ApiVersion::V5)
 }

@@ -190,7 +190,53 @@ mod tests {
         }
     }
 
+    /// Beside literals of Rust, whose compiler rounds correctly: what is compared
+    /// with another text would be rounded by the same reader.
+    #[test]
+    fn numbers_of_many_digits_are_the_nearest_doubles() {
+        for (text, expected) in [
+            ("0.1234567890123456789", 0.123_456_789_012_345_68),
+            ("2.2250738585072011e-308", 2.225_073_858_507_201e-308),
+            ("1.7976931348623157e308", f64::MAX),
+            ("5e-324", 5e-324),
+            ("31.245270191439438", 31.245_270_191_439_438),
+            ("121.48791951161945", 121.487_919_511_619_45),
+            ("100.78399658203125", 100.783_996_582_031_25),
+            ("0.30000000000000004", 0.300_000_000_000_000_04),
+            ("1.00000000000000011102230246251565", 1.0),
+            ("123456789012345680000", 123_456_789_012_345_680_000.0),
+        ] {
+            let parsed = parse(format!("[{text}]").as_bytes()).unwrap();
+            let read = parsed[0].as_f64().map(f64::to_bits);
+            assert_eq!(read, Some(f64::to_bits(expected)), "{text}: {parsed}");
+            // And comes out as what is read the same again.
+            let again = parse(parsed.to_string().as_bytes()).unwrap();
+            assert_eq!(again, parsed, "{text}");
+        }
+    }
+
     proptest! {
+        /// Also what has more digits than a double, anywhere in its range.
+        #[test]
+        fn any_number_is_the_nearest_double(
+            bits in any::<u64>(),
+            digits in "[1-9][0-9]{0,30}\\.[0-9]{1,30}",
+            exponent in -330..300,
+        ) {
+            let double = f64::from_bits(bits);
+            let shortest = double.is_finite().then(|| format!("{double:e}"));
+            for text in shortest.into_iter().chain([format!("{digits}e{exponent}")]) {
+                let parsed = parse(format!("[{text}]").as_bytes()).unwrap();
+                let expected: f64 = text.parse().unwrap();
+                match expected.is_finite() {
+                    true => prop_assert_eq!(parsed[0].as_f64(), Some(expected), "{}", text),
+                    false => prop_assert!(parsed[0].is_null(), "{}", text),
+                }
+                let again = parse(parsed.to_string().as_bytes()).unwrap();
+                prop_assert_eq!(again, parsed);
+            }
+        }
+
         #[test]
         fn a_number_is_the_double_that_it_is_written_as(
             digits in -999_999_999_999_999i64..=999_999_999_999_999,

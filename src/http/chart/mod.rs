@@ -9,7 +9,7 @@ use bytes::Bytes;
 use serde_json::Value;
 
 use super::own_endpoints::{get, own};
-use crate::api::{ApiVersion, CallOutcome, Endpoint, openapi, versions};
+use crate::api::{ApiVersion, CallOutcome, Endpoint, Success, openapi, versions};
 
 /// Where the document and the page of a version stand.
 const PATHS: [(ApiVersion, &str, &str); 4] = [
@@ -52,11 +52,14 @@ fn once(
     text_of: fn(&Value) -> String,
 ) -> Endpoint {
     let made: OnceLock<Bytes> = OnceLock::new();
-    own(get(path, does), move |_| {
-        let text = made.get_or_init(|| text_of(&document(version, &shown)).into());
-        let text = text.clone();
-        std::future::ready(Ok(CallOutcome::Text { content_type, text }))
-    })
+    own(
+        get(path, does).answers(Success::text(content_type)),
+        move |_| {
+            let text = made.get_or_init(|| text_of(&document(version, &shown)).into());
+            let text = text.clone();
+            std::future::ready(Ok(CallOutcome::Text { content_type, text }))
+        },
+    )
 }
 
 fn document(version: ApiVersion, shown: &[Endpoint]) -> Value {

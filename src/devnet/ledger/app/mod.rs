@@ -2,6 +2,7 @@
 //! around it (spec/ledger.md 2.8, 4, 5). It is a pure function of the blocks:
 //! no clock, no network, no disk.
 
+pub mod given;
 mod key_lookup;
 mod keys;
 mod method;
@@ -119,6 +120,11 @@ impl App {
             verifier: SignatureVerifier::default(),
             checked: HashMap::new(),
         }
+    }
+
+    /// Gives it identities of these identifiers, before the first block.
+    pub fn give_identities(&mut self, identifiers: impl Iterator<Item = String>) {
+        given::identities(&mut self.state, identifiers);
     }
 
     /// Hash of the state after the last block; unchanged by a block that wrote

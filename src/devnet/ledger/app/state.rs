@@ -2,6 +2,7 @@
 //! their order, and from nothing else.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::sync::Arc;
 
 use super::node::{Node, Role};
 use super::refusal::{self as refused, TxRefusal};
@@ -107,7 +108,8 @@ pub struct Identity {
 pub struct Accessor {
     pub id: String,
     pub kind: String,
-    pub public_key: String,
+    /// Shared where many accessors have the same one.
+    pub public_key: Arc<str>,
     pub active: bool,
     pub owner: String,
     pub creation_height: i64,

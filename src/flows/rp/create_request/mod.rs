@@ -35,6 +35,7 @@ pub fn endpoint() -> Endpoint {
         .begins()
         .path::<Path>()
         .body::<CreateRequest>()
+        .accepts(json!({"request_id": "text", "initial_salt": "text"}))
         .run(run)
 }
 

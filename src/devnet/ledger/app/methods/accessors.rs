@@ -92,7 +92,7 @@ fn new_accessor(
     Accessor {
         id,
         kind,
-        public_key,
+        public_key: public_key.into(),
         active: true,
         owner: call.node_id.to_owned(),
         creation_height: state.height,

@@ -286,7 +286,7 @@ impl RegisterIdentity {
         let accessor = Accessor {
             id: self.accessor_id.clone(),
             kind: self.accessor_type.clone(),
-            public_key: self.accessor_public_key.clone(),
+            public_key: self.accessor_public_key.as_str().into(),
             active: true,
             owner: call.node_id.to_owned(),
             creation_height: state.height,
@@ -316,7 +316,7 @@ impl RegisterIdentity {
         match own.find(|known| known.id == self.accessor_id) {
             Some(known) => {
                 known.kind.clone_from(&self.accessor_type);
-                known.public_key.clone_from(&self.accessor_public_key);
+                known.public_key = self.accessor_public_key.as_str().into();
                 known.active = true;
             }
             None => entry.accessors.push(accessor),

@@ -104,3 +104,55 @@ impl Method for SetPriceFunc {
         Ok(MethodResult::default())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const NODE: &str = "rp1";
+
+    fn call() -> MethodCall<'static> {
+        MethodCall {
+            node_id: "ndid1",
+            params: b"{}",
+        }
+    }
+
+    proptest! {
+        /// What is taken was there, and what is there was given.
+        #[test]
+        fn tokens_are_neither_made_nor_lost(steps in prop::collection::vec((any::<bool>(), 0u32..1000), 0..40)) {
+            let mut state = State::new("chain");
+            state.tokens.insert(NODE.to_owned(), 0.0);
+            let mut expected = 0u32;
+            for (is_added, amount) in steps {
+                let (node_id, given) = (NODE.to_owned(), f64::from(amount));
+                let taken = match is_added {
+                    true => AddNodeToken { node_id, amount: given }.run(&mut state, &call()).is_ok(),
+                    false => ReduceNodeToken { node_id, amount: given }.run(&mut state, &call()).is_ok(),
+                };
+                prop_assert_eq!(taken, is_added || amount <= expected);
+                match is_added {
+                    true => expected += amount,
+                    false if taken => expected -= amount,
+                    false => {}
+                }
+                prop_assert_eq!(state.tokens[NODE], f64::from(expected));
+            }
+        }
+    }
+
+    #[test]
+    fn amounts_are_not_negative_and_accounts_are_known() {
+        assert!(check(NODE, -0.5).is_err());
+        assert!(check(NODE, 0.0).is_ok());
+        let mut state = State::new("chain");
+        let unknown = AddNodeToken {
+            node_id: "nobody".to_owned(),
+            amount: 1.0,
+        };
+        assert!(unknown.run(&mut state, &call()).is_err());
+    }
+}
