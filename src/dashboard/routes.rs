@@ -89,7 +89,7 @@ impl Dashboard {
             Some((identity, cookie)) => {
                 tracing::info!(
                     who = identity.name,
-                    role = identity.role.as_str(),
+                    access = identity.role.as_str(),
                     "somebody has logged in to the dashboard"
                 );
                 Reply::see("/").with_cookie(cookie)

@@ -27,6 +27,8 @@ pub const LOOKS: [Look; 4] = [
 pub async fn page(browser: &Browser, name: &str) {
     for look in LOOKS {
         browser.look(look).await;
+        // Colours of the look before may still be fading.
+        browser.until_still().await;
         let problems = browser.run(CHECK).await;
         let look = look.name();
         browser.keep_picture(&format!("{name}-{look}")).await;

@@ -3,6 +3,7 @@
 use std::process::Output;
 
 use erawan::store::Store;
+use erawan::store::embedded::{self, EmbeddedStore};
 use serde_json::{Value, json};
 
 use crate::node::{OPERATOR, TestNode, VIEWER, Who, until};
@@ -69,14 +70,20 @@ async fn operators_decide_from_a_machine_without_any_setting_of_the_node() {
         [json!("retry"), json!("pause")]
     );
 
-    let empty = text(&erawan_jobs(&node, VIEWER, &["list", "--state", "parked"]).await);
-    assert!(
-        empty.contains("no job is open, and none has failed"),
-        "{empty}"
-    );
+    // The dashboard counts once a second.
+    let tells = async |expected: &str| {
+        let told = erawan_jobs(&node, VIEWER, &["list", "--state", "parked"]).await;
+        text(&told).contains(expected)
+    };
+    until("nothing is there", async || {
+        tells("no job is open, and none has failed").await
+    })
+    .await;
     node.waiting("b").await;
-    let other = text(&erawan_jobs(&node, VIEWER, &["list", "--state", "parked"]).await);
-    assert!(other.contains("1 open jobs, 0 of them parked"), "{other}");
+    until("what is there is told", async || {
+        tells("1 open jobs, 0 of them parked").await
+    })
+    .await;
     node.stop().await;
 }
 
@@ -104,6 +111,11 @@ async fn a_dashboard_that_is_not_there_is_named() {
 #[actix::test]
 async fn no_private_key_is_wanted_to_look_at_jobs() {
     let directory = tempfile::tempdir().unwrap();
+    let options = embedded::Options {
+        path: directory.path().join("erawan.redb"),
+        node_id: "rp1".to_owned(),
+    };
+    drop(EmbeddedStore::open(options).unwrap());
     let mut command = tokio::process::Command::new(env!("CARGO_BIN_EXE_erawan"));
     let command = command.args(["jobs", "list"]).env_clear();
     command.env("NODE_ENV", "production").env("NODE_ID", "rp1");

@@ -110,6 +110,14 @@ impl Browser {
         self.post("execute/sync", body).await
     }
 
+    /// Waits until nothing on the page moves.
+    pub async fn until_still(&self) {
+        let script = "const done = arguments[0]; Promise.allSettled(document.getAnimations()\
+                      .map((moving) => moving.finished)).then(() => done(true));";
+        let body = json!({ "script": script, "args": [] });
+        self.post("execute/async", body).await;
+    }
+
     pub async fn look(&self, look: Look) {
         let is_phone = look.width < 600;
         let metrics = json!({
