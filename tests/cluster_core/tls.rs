@@ -164,7 +164,7 @@ async fn relay(port: u16) -> (u16, Arc<AtomicUsize>) {
 
 #[actix::test]
 async fn a_tls_link_that_is_never_agreed_on_ends_and_a_workers_does_not() {
-    let own = Node::new("node");
+    let own = Node::new(NODE);
     let store = Arc::new(MemoryStore::default());
     let any = "127.0.0.1:0".parse().expect("an address");
     let mut options = master_options(&store, Some(any));
