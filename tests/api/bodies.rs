@@ -201,21 +201,24 @@ async fn a_body_of_too_many_small_values_is_too_large() {
     assert_eq!(post(&node, &[JSON], text).await.status, 204);
 }
 
-#[actix_web::test]
-async fn a_body_with_very_many_faults_is_answered_soon_and_in_short() {
-    let node = Node::start(Role::Rp).await;
-    let started = std::time::Instant::now();
-    let faulty: Vec<Value> = (0..60_000)
-        .map(|number| json!({"min_as": number}))
-        .collect();
+/// How long the answer to a body with so many faults takes.
+async fn time_of_faults(node: &Node, count: usize) -> std::time::Duration {
+    let faulty: Vec<Value> = (0..count).map(|number| json!({"min_as": number})).collect();
     let body = json!({"data_request_list": faulty});
+    let started = std::time::Instant::now();
     let request = client().post(node.url("/rp/requests/a/b")).json(&body);
     let answer = send(request).await;
     assert_eq!((answer.status, answer.error_code()), (400, Some(20003)));
     assert!(answer.text.len() < MIB, "{}", answer.text.len());
-    assert!(
-        started.elapsed() < std::time::Duration::from_secs(10),
-        "{:?}",
-        started.elapsed()
-    );
+    started.elapsed()
+}
+
+/// Ten times the faults take some ten times as long, not a hundred times, on a
+/// machine however busy.
+#[actix_web::test]
+async fn a_body_with_very_many_faults_is_answered_soon_and_in_short() {
+    let node = Node::start(Role::Rp).await;
+    let few = time_of_faults(&node, 6_000).await;
+    let many = time_of_faults(&node, 60_000).await;
+    assert!(many < 40 * few, "{few:?}, then {many:?}");
 }
