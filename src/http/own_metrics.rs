@@ -122,6 +122,11 @@ const METRICS: &[AnnouncedMetric] = &[
     ),
     ("erawan_is_master", Gauge, "1 in the process that leads"),
     (
+        "erawan_link_refusals_total",
+        Counter,
+        "Connections of the cluster link that proved nothing",
+    ),
+    (
         "erawan_workers_connected",
         Gauge,
         "Workers that are connected to this master",

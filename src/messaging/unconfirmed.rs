@@ -12,8 +12,12 @@ use crate::job::{Commit, Job, Millis, NewJob};
 use crate::messaging::far;
 use crate::messaging::inbound::RawMessage;
 
-/// How long our ledger node has to catch up.
+/// How long a message waits if no block comes.
 const PATIENCE: Duration = Duration::from_secs(10);
+
+/// How long our ledger node has to catch up while blocks come. Well before the
+/// message would be given up, so that it is not given up while it is opened.
+const BLOCKS: Duration = Duration::from_secs(5);
 
 /// All of these messages share one quota, because their senders are not known.
 /// No node has this name.
@@ -35,14 +39,13 @@ pub(super) fn wait(
     if code != codes::INVALID_MESSAGE_SIGNATURE && code != codes::MESSAGE_FROM_UNKNOWN_NODE {
         return Ok(None);
     }
-    let until = raw.received_at.after(PATIENCE);
-    let block = (next_block(context, raw), context.ledger.era()?);
-    Ok(far::wait(context, (job, raw), block, QUOTA, until, refused))
-}
-
-/// The height above which the message is opened again: on a fast chain, not at
-/// every block.
-fn next_block(context: &Context, raw: &RawMessage) -> u64 {
     let waited = raw.received_at.until(Millis::now());
-    context.ledger.height() + waited.as_secs()
+    if job.new.deadline.is_some() && waited >= BLOCKS {
+        return Ok(None);
+    }
+    let until = raw.received_at.after(PATIENCE);
+    // On a fast chain it is not opened at every block.
+    let height = context.ledger.height() + waited.as_secs();
+    let block = (height, context.ledger.era()?);
+    Ok(far::wait(context, (job, raw), block, QUOTA, until, refused))
 }

@@ -26,15 +26,19 @@ pub const OPERATOR: &str = "token-of-alice-0123456789";
 /// Receivers with deliveries that fail.
 pub const DEAD: &str = "callback:https://dead.example";
 
-/// Waits until something is true; fails after 20 seconds.
+/// How long a condition may take. Pages take long to draw beside other tests.
+const PATIENCE: Duration = Duration::from_secs(90);
+
+/// Waits until something is true.
 pub async fn until<F: AsyncFnMut() -> bool>(what: &str, mut is_so: F) {
-    for _ in 0..2000 {
+    let begun = std::time::Instant::now();
+    while begun.elapsed() < PATIENCE {
         if is_so().await {
             return;
         }
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
-    panic!("not within 20 s: {what}");
+    panic!("not within {PATIENCE:?}: {what}");
 }
 
 pub fn kind(name: &str) -> Kind {

@@ -60,9 +60,10 @@ impl Devnet {
 /// The first of seven hundred ports that nobody has: a network of six nodes
 /// counts its own from there. No other network is given one of these, which it
 /// would have while this one is down (`devnet::ports`).
-fn base_port() -> u16 {
+/// Each test has ranges of its own: two that look at the same time find the same.
+fn base_port(test: u16) -> u16 {
     let is_free = |port: u16| std::net::TcpListener::bind(("127.0.0.1", port)).is_ok();
-    let mut bases = (2_000..11_000).step_by(700);
+    let mut bases = (2_000 + 700 * test..11_000).step_by(1_400);
     bases
         .find(|base| (*base..base + 700).all(is_free))
         .expect("seven hundred free ports")
@@ -118,7 +119,7 @@ async fn acts_for_those_behind_it(devnet: &Devnet) {
 async fn what_a_devnet_knows_survives_its_restart() {
     let _place = place().await;
     let directory = tempfile::tempdir().unwrap();
-    let base_port = base_port();
+    let base_port = base_port(0);
     let devnet = Devnet::start(directory.path(), base_port).await;
     let rp = ApiClient::new(devnet.api("rp1")).unwrap();
     let (reference, mut body) = unanswered_request();
@@ -176,7 +177,7 @@ async fn a_devnet_listens_where_it_is_told_and_accepts_the_first_request() {
     let _place = place().await;
     let directory = tempfile::tempdir().unwrap();
     let more = ["--bind", "127.0.0.9", "--store", "redis"];
-    let devnet = Devnet::start_with(directory.path(), base_port(), &more).await;
+    let devnet = Devnet::start_with(directory.path(), base_port(1), &more).await;
     for api in devnet.api("rp1") {
         for idp_id in ["idp1", "idp2"] {
             accepts_the_first_request(&api, idp_id).await;

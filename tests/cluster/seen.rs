@@ -160,7 +160,7 @@ fn a_port_that_is_taken_is_named_with_its_variable() {
         .output()
         .unwrap();
     let said = String::from_utf8_lossy(&output.stderr);
-    let expected = format!("PROMETHEUS_SERVER_PORT={port}: cannot listen at 0.0.0.0:{port}");
+    let expected = format!("PROMETHEUS_SERVER_PORT={port}: cannot listen at [::]:{port}");
     assert!(said.contains(&expected), "{said}");
     assert_eq!(output.status.code(), Some(1));
 }

@@ -22,13 +22,13 @@ pub struct Nodes {
     pub slot: u16,
 }
 
-fn node() -> RedisServer {
+fn node(patience: &str) -> RedisServer {
     let bus = ports::free().unwrap().to_string();
     server(
         Durability::EverySecond,
         &[
             &["--cluster-enabled", "yes", "--cluster-port", &bus][..],
-            &["--cluster-node-timeout", "2000"],
+            &["--cluster-node-timeout", patience],
             &["--repl-diskless-sync-delay", "0"],
             // One that was cut off for a moment may be made the owner.
             &["--cluster-replica-validity-factor", "0"],
@@ -59,10 +59,10 @@ impl Nodes {
     }
 }
 
-#[async_trait]
-impl Topology for Nodes {
-    async fn begin() -> Self {
-        let writers: Vec<_> = RANGES.iter().map(|_| node()).collect();
+impl Nodes {
+    /// `patience`: milliseconds after which a silent owner is replaced.
+    pub async fn begin_with(patience: &str) -> Self {
+        let writers: Vec<_> = RANGES.iter().map(|_| node(patience)).collect();
         let key = format!("{{erawan:{NODE}}}:");
         let keyslot = ["CLUSTER", "KEYSLOT", &key];
         let slot: u16 = asked(&writers[0], None, &keyslot).await.unwrap();
@@ -70,7 +70,7 @@ impl Topology for Nodes {
         let nodes = Self {
             owner: RANGES.iter().position(is_in).unwrap(),
             writers,
-            replica: node(),
+            replica: node(patience),
             slot,
         };
         for (index, (node, (first, last))) in nodes.writers.iter().zip(RANGES).enumerate() {
@@ -102,6 +102,15 @@ impl Topology for Nodes {
         let link = || field(&nodes.replica, "master_link_status");
         eventually(|| async { link().await.as_deref() == Some("up") }).await;
         nodes
+    }
+}
+
+#[async_trait]
+impl Topology for Nodes {
+    /// On a busy machine a node may be silent for seconds. Nobody takes over for
+    /// that: what it had not replicated would be lost.
+    async fn begin() -> Self {
+        Self::begin_with("60000").await
     }
 
     fn redis(&self) -> Redis {

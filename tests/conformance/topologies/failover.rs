@@ -108,7 +108,7 @@ async fn with_replicas_that_acknowledge_a_failover_of_sentinels_loses_nothing() 
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn with_replicas_that_acknowledge_a_failover_of_a_cluster_loses_nothing() {
-    let mut nodes = Nodes::begin().await;
+    let mut nodes = Nodes::begin_with("2000").await;
     let mut load = Load::begin(&with_promise(nodes.redis())).await;
     load.go_on_for(300).await;
     let owner = nodes.owner;
