@@ -57,16 +57,16 @@ impl Devnet {
     }
 }
 
-/// The first of seven hundred ports that nobody has: a network of six nodes
+/// The first of a thousand ports that nobody has: a network of seven nodes
 /// counts its own from there. No other network is given one of these, which it
 /// would have while this one is down (`devnet::ports`).
 /// Each test has ranges of its own: two that look at the same time find the same.
 fn base_port(test: u16) -> u16 {
     let is_free = |port: u16| std::net::TcpListener::bind(("127.0.0.1", port)).is_ok();
-    let mut bases = (2_000 + 700 * test..11_000).step_by(1_400);
+    let mut bases = (2_000 + 1_000 * test..14_000).step_by(2_000);
     bases
-        .find(|base| (*base..base + 700).all(is_free))
-        .expect("seven hundred free ports")
+        .find(|base| (*base..base + 1_000).all(is_free))
+        .expect("a thousand free ports")
 }
 
 /// NDID's node is one of ours, has set the chain up, and serves its client.
