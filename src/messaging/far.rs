@@ -30,10 +30,14 @@ struct GiveUp {
 
 /// A job that waits with a message, instead of `job`, which brought it.
 pub(super) fn waiting_job(job: &Job, height: u64, era: u64) -> NewJob {
-    let mut waiting = NewJob::new(job.kind(), job.key(), &());
-    // As it came, so it need not be encoded again.
-    waiting.payload.clone_from(&job.new.payload);
-    waiting.after_height(height).of_era(era)
+    as_it_came(job).after_height(height).of_era(era)
+}
+
+/// Another job with the same message, which need not be encoded again.
+pub(super) fn as_it_came(job: &Job) -> NewJob {
+    let mut again = NewJob::new(job.kind(), job.key(), &());
+    again.payload.clone_from(&job.new.payload);
+    again
 }
 
 /// Lets a message of `sender` wait until `until`, if the quota allows it.

@@ -187,8 +187,7 @@ pub async fn run_receive(context: &Context, job: &Job) -> Result<Run, Error> {
         Ok(commit) => commit,
         Err(Rejected { addressed, error }) => {
             let error = error.settle()?;
-            let refused = || refusal(context, &raw, None, &error);
-            match unconfirmed::wait(context, job, &raw, &error, refused)? {
+            match unconfirmed::wait(context, job, &raw, &error) {
                 Some(waits) => waits,
                 None => reject(context, &raw, addressed, &error),
             }

@@ -2,7 +2,6 @@
 
 use super::*;
 use crate::job::Job;
-use crate::messaging::far;
 
 fn pem() -> String {
     let key = PKey::from_rsa(Rsa::generate(2048).unwrap()).unwrap();
@@ -22,16 +21,16 @@ fn job(bytes: &[u8]) -> Job {
     testing::job(inbound::RECEIVE, &sent)
 }
 
-/// The job that waits with the message, and the one that ends its wait.
-fn waiting(commit: &Commit) -> (NewJob, NewJob) {
+/// The job that waits with the message.
+fn waiting(commit: &Commit) -> NewJob {
     assert_eq!(commit.outcome, JobOutcome::Done, "{commit:?}");
     assert!(commit.writes.is_empty());
-    let [waiting, give_up] = commit.jobs.as_slice() else {
+    let [waiting] = commit.jobs.as_slice() else {
         panic!("{commit:?}");
     };
-    let kinds = (waiting.kind, give_up.kind);
-    assert_eq!(kinds, (inbound::RECEIVE, far::GIVE_UP));
-    (waiting.clone(), give_up.clone())
+    assert_eq!(waiting.kind, inbound::RECEIVE);
+    assert!(waiting.not_before.is_some_and(|at| at > Millis::now()));
+    waiting.clone()
 }
 
 #[tokio::test]
@@ -46,24 +45,14 @@ async fn a_message_signed_with_a_key_of_the_next_block_waits_for_it() {
         info["signing_public_key"]["public_key"] = pem().into();
     });
 
-    let (first, _) = waiting(&run(&rp, &job(&bytes)).await);
-    assert_eq!(first.after_height, Some(*ledger.height.lock()));
-    assert_eq!(first.era, testing::ERA);
-
+    let first = waiting(&run(&rp, &job(&bytes)).await);
     // The next block does not have it either.
-    *ledger.height.lock() += 1;
-    let again = testing::accepted(first.clone());
-    let commit = run(&rp, &again).await;
-    assert_eq!(commit.cancel, [first.id.partner()]);
-    let (second, _) = waiting(&commit);
-
-    *ledger.height.lock() += 1;
+    let second = waiting(&run(&rp, &testing::accepted(first)).await);
     ledger.change_node("idp1", |info| {
         info["signing_public_key"]["public_key"] = key.take();
     });
-    let commit = run(&rp, &testing::accepted(second.clone())).await;
+    let commit = run(&rp, &testing::accepted(second)).await;
     assert_eq!(commit.jobs[0].kind, to_role::IDP_RESPONSE);
-    assert_eq!(commit.cancel, [second.id.partner()]);
 }
 
 #[tokio::test]
@@ -72,12 +61,11 @@ async fn a_message_of_a_node_that_is_registered_in_the_next_block_waits_for_it()
     let rp = testing::context("rp1", Role::Rp, ledger.clone());
     let text = Value::Object(body::to_object(&response("idp9", 900))).to_string();
     let bytes = forged(&ledger, "idp1", "idp_response", text.as_bytes()).await;
-    let (_, give_up) = waiting(&run(&rp, &job(&bytes)).await);
-    // No block comes.
-    let ended = far::run_give_up(&rp, &testing::accepted(give_up)).unwrap();
-    let Run::Commit(commit) = ended else {
-        panic!("not given up");
-    };
+    waiting(&run(&rp, &job(&bytes)).await);
+    // It has not come.
+    let mut old = raw(bytes);
+    old.received_at = Millis(Millis::now().0 - 8_000);
+    let commit = run(&rp, &testing::job(inbound::RECEIVE, &old)).await;
     assert_eq!(rejection(&commit), ("onMessage".to_owned(), 10020));
 }
 
