@@ -48,7 +48,7 @@ async fn a_person_finds_decides_and_sees_what_came_of_it() {
     browser.wait_for_text("table", "alice").await;
     check::page(&browser, "audit").await;
     browser.open(&node.url("/requests/9b7")).await;
-    browser.wait_for_text("table", "rp.time_out").await;
+    browser.wait_for_text(".timeline", "rp.time_out").await;
     check::page(&browser, "request").await;
     browser.open(&node.url("/jobs?key=not-there")).await;
     browser.wait_for_text("main", "No job matches").await;
